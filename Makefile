@@ -1,0 +1,34 @@
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help setup sandbox test check format bench chaos image lock
+help: ## what each verb does
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+.venv/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.11 ..." >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+setup: .venv/ready ## the environment alone: .venv/bin/jira-relay
+
+sandbox: setup ## the whole relay on this machine against simulated Jira and Azure
+	$(BIN)/jira-relay sandbox
+
+test: setup ## every test, on a real embedded Kafka
+	$(BIN)/python -m pytest
+
+check: setup ## format, lint, types, import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## rewrite in the house format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: ## refresh requirements.lock for all supported Pythons
+	uv pip compile pyproject.toml --universal --python-version 3.11 --extra embedded --group dev --generate-hashes --no-emit-index-url --no-header --output-file requirements.lock
