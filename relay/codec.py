@@ -1,0 +1,265 @@
+"""Avro on the topics: a reference to the writer's schema, then the bare body.
+
+Event topics carry `00` and a schema id (Confluent's framing) where a registry is set; otherwise, and on internal topics
+always, Avro single-object encoding: `C3 01` and the fingerprint of the schema. Timestamps are int milliseconds both ways.
+"""
+
+import io
+import struct
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, cast
+
+from fastavro import parse_schema, schemaless_reader, schemaless_writer
+from fastavro.read import SchemaResolutionError
+from fastavro.schema import fingerprint as fastavro_fingerprint
+from fastavro.schema import to_parsing_canonical_form
+
+import schemas
+from schemas import Schema
+
+_SINGLE_OBJECT = b"\xc3\x01"
+_FINGERPRINT_HEADER = 2 + 8
+_ID_HEADER = 1 + 4
+
+# What fastavro lets through when bytes are not what the schema says, or a value not what it asks for.
+_MISFITS = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    RecursionError,
+    SchemaResolutionError,
+    TypeError,
+    ValueError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaId:
+    """A schema registry's id of a schema."""
+
+    value: int
+
+    def __str__(self) -> str:
+        return f"schema id {self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """CRC-64-AVRO of a schema's canonical form: 8 bytes in the order of the wire."""
+
+    value: bytes
+
+    def __str__(self) -> str:
+        return f"schema fingerprint {self.value.hex()}"
+
+
+Ref = SchemaId | Fingerprint
+
+
+class NotAvro(Exception):  # noqa: N818
+    """The message carries no reference to a schema that we know how to read; says why."""
+
+
+class BadBody(Exception):  # noqa: N818
+    """The body is not a record of its writer's schema; says why."""
+
+
+class Unencodable(Exception):  # noqa: N818
+    """The record does not fit the schema; says which field, never its value."""
+
+
+class UnknownSchema(Exception):  # noqa: N818
+    """An internal topic holds a record of a schema that this version of the relay does not know."""
+
+    def __init__(self, ref: Ref) -> None:
+        super().__init__(
+            f"Written with {ref}, which no released version has: a newer relay wrote it, upgrade this one."
+        )
+        self.ref = ref
+
+
+def split(message: bytes) -> tuple[Ref, int]:
+    """The reference to the writer's schema and the offset of the body; raises NotAvro."""
+    if message[:1] == b"\x00":
+        return _schema_id(message[:_ID_HEADER]), _ID_HEADER
+    if message[:2] == _SINGLE_OBJECT:
+        return _fingerprint(message[:_FINGERPRINT_HEADER]), _FINGERPRINT_HEADER
+    raise NotAvro(f"begins with {message[:2].hex() or 'nothing'}, neither 00 nor c301")
+
+
+@lru_cache(maxsize=256)
+def _schema_id(header: bytes) -> SchemaId:
+    if len(header) < _ID_HEADER:
+        raise NotAvro(f"ends after {len(header)} bytes, within its schema id")
+    (value,) = struct.unpack(">i", header[1:])
+    if value < 0:  # registries give out Java ints from 0 or 1 upward
+        raise NotAvro(f"its schema id is {value}, which no registry gives out")
+    return SchemaId(value)
+
+
+@lru_cache(maxsize=256)
+def _fingerprint(header: bytes) -> Fingerprint:
+    if len(header) < _FINGERPRINT_HEADER:
+        raise NotAvro(f"ends after {len(header)} bytes, within its schema fingerprint")
+    return Fingerprint(header[2:])
+
+
+def frame(ref: Ref) -> bytes:
+    """What stands before a body."""
+    match ref:
+        case SchemaId(value):
+            return struct.pack(">bi", 0, value)
+        case Fingerprint(value):
+            return _SINGLE_OBJECT + value
+
+
+def fingerprint(schema: Schema) -> Fingerprint:
+    """Takes a millisecond: once a schema, not once a message. Docs, defaults and logical types do not count."""
+    return Fingerprint(bytes.fromhex(fastavro_fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO")))
+
+
+class Encoder:
+    """Writes records of one schema: the frame, then the body."""
+
+    def __init__(self, schema: Schema, ref: Ref) -> None:
+        self.schema = schema
+        self.ref = ref
+        self._parsed = _local(schema)
+        self._frame = frame(ref)
+        self._integers = [
+            field["name"] for field in self._parsed["fields"] if field["type"] in ("int", "long")
+        ]
+
+    def encode(self, record: dict[str, Any]) -> bytes:
+        """Fields left out take their defaults; a field the schema does not have is refused. Raises Unencodable."""
+        out = io.BytesIO()
+        out.write(self._frame)
+        try:
+            for name in self._integers:
+                _only_integer(name, record)
+            schemaless_writer(
+                out, self._parsed, record, strict_allow_default=True, disable_tuple_notation=True
+            )
+        except _MISFITS:
+            # fastavro's own words repeat the value
+            raise Unencodable(_what_misfits(self._parsed, record)) from None
+        return out.getvalue()
+
+
+def _only_integer(name: str, record: dict[str, Any]) -> None:
+    # fastavro cuts a float to its whole part without a word
+    if type(record.get(name, 0)) is not int:
+        raise TypeError(name)
+
+
+def _what_misfits(schema: dict[str, Any], record: dict[str, Any]) -> str:
+    title = _title(schema)
+    known = {field["name"] for field in schema["fields"]}
+    if unknown := sorted(str(name) for name in record.keys() - known):
+        return f"{title} has no field {', '.join(unknown)}"
+    for field in schema["fields"]:
+        name = field["name"]
+        if name not in record and "default" not in field:
+            return f"{title} needs {name}, which is missing"
+        if name in record and not _fits(schema, field, record[name]):
+            return f"{name} holds {_kind(record[name])} that does not fit {title}.{name}"
+    return f"the record does not fit {title}"
+
+
+def _title(schema: dict[str, Any]) -> str:
+    return str(schema["name"]).rpartition(".")[2]
+
+
+def _fits(schema: dict[str, Any], field: dict[str, Any], value: Any) -> bool:
+    if field["type"] in ("int", "long") and type(value) is not int:
+        return False
+    alone = {**schema, "fields": [field]}
+    try:
+        schemaless_writer(io.BytesIO(), alone, {field["name"]: value}, strict_allow_default=True)
+    except _MISFITS:
+        return False
+    return True
+
+
+def _kind(value: Any) -> str:
+    return "nothing" if value is None else f"a value of type {type(value).__name__}"
+
+
+def decode_body(schema: Schema, body: bytes) -> dict[str, Any]:
+    """The record as its writer's schema has it; raises BadBody, also where bytes are left over.
+
+    The schema is prepared at its first use and must not be changed afterwards.
+    """
+    return _read(_local(schema), None, body)
+
+
+def _read(writer: dict[str, Any], reader: dict[str, Any] | None, body: bytes) -> dict[str, Any]:
+    source = io.BytesIO(body)
+    try:
+        record = schemaless_reader(source, writer, reader)
+    except _MISFITS as error:
+        raise BadBody(f"not a {_title(writer)}: {type(error).__name__} at byte {source.tell()}") from error
+    if left := len(body) - source.tell():
+        raise BadBody(f"not a {_title(writer)}: {left} bytes are left over")
+    if not isinstance(record, dict):
+        raise BadBody("not a record")
+    return record
+
+
+class Internal:
+    """Records of one subject on the internal topics; every released version of its schema can be read."""
+
+    def __init__(self, subject: str) -> None:
+        current = schemas.load(subject)
+        self._current = fingerprint(current)
+        self._reader = _local(current)
+        self._writers = {
+            fingerprint(schema): _local(schema) for schema in [*schemas.released(subject), current]
+        }
+        self._encoder = Encoder(current, self._current)
+
+    def encode(self, record: dict[str, Any]) -> bytes:
+        """Raises Unencodable."""
+        return self._encoder.encode(record)
+
+    def decode(self, message: bytes) -> dict[str, Any]:
+        """In the shape of the current schema, whichever version wrote it. Raises NotAvro, UnknownSchema, BadBody."""
+        ref, offset = split(message)
+        if not isinstance(ref, Fingerprint) or ref not in self._writers:
+            raise UnknownSchema(ref)
+        reader = None if ref == self._current else self._reader
+        return _read(self._writers[ref], reader, message[offset:])
+
+
+_prepared: dict[int, tuple[Schema, dict[str, Any]]] = {}
+_PREPARED_AT_MOST = 256
+
+
+def _local(schema: Schema) -> dict[str, Any]:
+    """The schema parsed, for our own use: without logical types, the bytes are the same and times stay ints.
+
+    Readers with logical types build datetimes, twice as slow, and fail outside the years 1 to 9999.
+    """
+    known = _prepared.get(id(schema))
+    if known is None:
+        if len(_prepared) >= _PREPARED_AT_MOST:
+            _prepared.clear()
+        # the schema itself is kept as well, so that its id cannot pass to another object
+        parsed = cast("dict[str, Any]", parse_schema(_without_logical_types(schema)))
+        known = _prepared[id(schema)] = (schema, parsed)
+    return known[1]
+
+
+def _without_logical_types(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_without_logical_types(each) for each in node]
+    if isinstance(node, dict):
+        return {
+            key: value if key == "default" else _without_logical_types(value)
+            for key, value in node.items()
+            if key != "logicalType"
+        }
+    return node
