@@ -1,0 +1,17 @@
+"""What goes wrong and is an operator's to know.
+
+* RelayError
+  x SettingsError
+
+Each message is one clear sentence (what happened, to whom, what to do) and is shown without a traceback; it never holds a
+secret. Whatever is raised outside this tree is a defect of the program. Further classes stand beside the code that raises
+them, and only where somebody catches them.
+"""
+
+
+class RelayError(Exception):
+    """Something an operator has to know or to put right."""
+
+
+class SettingsError(RelayError):
+    """The settings cannot be used as they are; with several faults, one sentence a line."""
