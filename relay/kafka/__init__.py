@@ -1,0 +1,31 @@
+"""Everything that touches Kafka: the only importer of aiokafka.
+
+What aiokafka 0.14 does silently wrong or without end is mended here, once: see guards.py.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from aiokafka.errors import KafkaError
+from aiokafka.structs import TopicPartition
+
+__all__ = ["KafkaError", "Record", "TopicPartition"]
+
+
+class Record(Protocol):
+    """A record as it stands on a topic."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...

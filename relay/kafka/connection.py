@@ -1,0 +1,82 @@
+import ssl
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka import AIOKafkaClient
+from aiokafka.errors import KafkaConnectionError
+
+from relay.errors import RelayError
+from relay.kafka.profile import Profile, profile_named
+from relay.settings import Kafka
+
+
+class KafkaUnreachableError(RelayError):
+    """Kafka does not answer, or refuses us at the door."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How to reach one Kafka cluster; every client of ours is built from it."""
+
+    kafka: Kafka
+    client_id: str = "jira-audit-relay"
+
+    @property
+    def bootstrap(self) -> str:
+        if self.kafka.bootstrap is None:
+            raise RelayError(
+                "No Kafka is set: give kafka.bootstrap (RELAY_KAFKA__BOOTSTRAP), as host:port,host:port."
+            )
+        return self.kafka.bootstrap
+
+    @property
+    def profile(self) -> Profile:
+        return profile_named(self.kafka.profile)
+
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments that every aiokafka client takes.
+
+        Idle connections are dropped before Azure drops them, at 240 s (Event Hubs' Kafka configurations page).
+        """
+        options: dict[str, Any] = {
+            "bootstrap_servers": self.bootstrap,
+            "client_id": self.client_id,
+            "metadata_max_age_ms": 180_000,
+            "connections_max_idle_ms": 180_000,
+            "security_protocol": self.kafka.security_protocol,
+        }
+        if "SSL" in self.kafka.security_protocol:
+            options["ssl_context"] = self._ssl_context()
+        if self.kafka.sasl_mechanism is not None:
+            options["sasl_mechanism"] = self.kafka.sasl_mechanism
+            options["sasl_plain_username"] = self.kafka.sasl_username
+            password = self.kafka.sasl_password
+            options["sasl_plain_password"] = password.get_secret_value() if password else None
+        return options
+
+    def _ssl_context(self) -> ssl.SSLContext:
+        try:
+            context = ssl.create_default_context(cafile=self.kafka.ca_file)
+            if self.kafka.certificate_file is not None:
+                context.load_cert_chain(self.kafka.certificate_file, self.kafka.key_file)
+        except (OSError, ssl.SSLError) as error:
+            raise RelayError(
+                f"A certificate file for Kafka cannot be used: {error}. Check kafka.ca_file, kafka.certificate_file and kafka.key_file."
+            ) from error
+        return context
+
+    async def verify(self) -> None:
+        """One round trip to the cluster.
+
+        Raises KafkaUnreachableError with a sentence for the operator.
+        """
+        client = AIOKafkaClient(**self.options(), request_timeout_ms=5_000)
+        try:
+            await client.bootstrap()
+        except KafkaConnectionError as error:
+            raise KafkaUnreachableError(
+                f"Kafka at {self.bootstrap} does not let us in: no answer, a wrong port, a refused certificate or a wrong"
+                " password all look like this. Check kafka.bootstrap and the kafka security settings."
+            ) from error
+        finally:
+            await client.close()

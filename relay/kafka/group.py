@@ -1,0 +1,242 @@
+import asyncio
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import structlog
+from aiokafka import AIOKafkaConsumer
+from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import KafkaError
+
+from relay.kafka import Record, TopicPartition
+from relay.kafka.connection import Connection
+from relay.kafka.guards import (
+    calm_metadata,
+    discard_consumer,
+    guard_offset_fetch,
+    member_id,
+    symptom,
+    watch_heartbeats,
+)
+from relay.kafka.positions import Positions
+
+START_SECONDS = 10.0
+POLL_MS = 300
+FROZEN_SECONDS = 2.0
+PATIENCE_SECONDS = 30.0
+BAD_LOOKS = 3
+
+log = structlog.get_logger(__name__)
+
+
+class Handler(Protocol):
+    """What a member does with its partitions. Exceptions end the membership, which is then built anew."""
+
+    def assigned(self, positions: Positions, partitions: set[TopicPartition]) -> None:
+        """After a rebalance, before any record is handed out: seek (and pause) every partition here, wait for nothing.
+
+        Paused flags and seeks of before are forgotten.
+        """
+
+    async def revoked(self, partitions: set[TopicPartition]) -> None:
+        """Before a rebalance: all partitions, kept ones too. Must end well within the rebalance time-out."""
+
+    async def records(self, batches: Mapping[TopicPartition, Sequence[Record]]) -> None:
+        """Records in order per partition, possibly none; called at least every 0.3 s outside of rebalances."""
+
+    async def closed(self) -> None:
+        """The membership has ended: nothing is ours any more."""
+
+
+class Member:
+    """Membership in a consumer group that survives whatever aiokafka or Kafka does, until `run` is cancelled.
+
+    A member that dies inside without a word is found by a watchdog and replaced. `suspect()` and `confirmed()` serve
+    those who must not act on a membership that may be lost: after a fence or a freeze, wait for the next heartbeat
+    that the group has confirmed.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        group: str,
+        topic: str,
+        handler: Handler,
+        *,
+        max_records: int | None = None,
+        offset_reset: str = "none",
+        rebalance_seconds: float | None = None,
+        consumer_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._connection = connection
+        self._group = group
+        self._topic = topic
+        self._handler = handler
+        self._max_records = max_records
+        self._offset_reset = offset_reset
+        self._session_seconds = connection.kafka.group_session_timeout_seconds
+        self._rebalance_seconds = max(6.0, rebalance_seconds or self._session_seconds)
+        self._options = dict(consumer_options or {})
+        self._confirmed_at = 0.0
+        self._suspect_at = 0.0
+        self._beat = asyncio.Event()
+
+    def suspect(self) -> None:
+        """The membership may be lost without our knowing."""
+        self._suspect_at = time.monotonic()
+
+    async def confirmed(self) -> None:
+        """Wait until the group has confirmed the membership after the last suspicion."""
+        while self._confirmed_at <= self._suspect_at:
+            self._beat.clear()
+            await self._beat.wait()
+
+    def _confirm(self) -> None:
+        self._confirmed_at = time.monotonic()
+        self._beat.set()
+
+    async def run(self) -> None:
+        """Be a member until cancelled."""
+        pause = 0.2
+        while True:
+            started = time.monotonic()
+            try:
+                await self._be_member()
+            except (KafkaError, TimeoutError, OSError) as error:
+                log.warning(
+                    "Membership in the group ended; joining again.",
+                    group=self._group,
+                    reason=str(error) or type(error).__name__,
+                )
+            if time.monotonic() - started > PATIENCE_SECONDS:
+                pause = 0.2
+            await asyncio.sleep(pause)
+            pause = min(3.0, pause * 2)
+
+    async def _be_member(self) -> None:
+        consumer = self._consumer()
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await consumer.start()
+            self._confirm()
+            guard_offset_fetch(consumer._coordinator)  # noqa: SLF001
+            watch_heartbeats(consumer._coordinator, self._confirm)  # noqa: SLF001
+            broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            consumer.subscribe([self._topic], listener=_Listener(self, consumer, self._handler, broken))
+            await self._poll_and_watch(consumer, broken)
+        finally:
+            await asyncio.shield(self._end(consumer))
+
+    async def _end(self, consumer: AIOKafkaConsumer) -> None:
+        try:
+            await self._handler.closed()
+        finally:
+            await discard_consumer(consumer, 3)
+
+    def _consumer(self) -> AIOKafkaConsumer:
+        session = self._session_seconds
+        consumer = AIOKafkaConsumer(
+            **self._connection.options(),
+            group_id=self._group,
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            auto_offset_reset=self._offset_reset,
+            session_timeout_ms=int(session * 1000),
+            heartbeat_interval_ms=min(1_000, int(session * 1000 / 3)),
+            rebalance_timeout_ms=int(self._rebalance_seconds * 1000),
+            request_timeout_ms=int(self._rebalance_seconds * 1000) + 5_000,
+            max_poll_interval_ms=300_000,
+            partition_assignment_strategy=(RangePartitionAssignor,),
+            **self._options,
+        )
+        calm_metadata(consumer._client)  # noqa: SLF001
+        return consumer
+
+    async def _poll_and_watch(self, consumer: AIOKafkaConsumer, broken: asyncio.Future[None]) -> None:
+        tasks: set[asyncio.Future[None]] = {
+            broken,
+            asyncio.create_task(self._poll(consumer), name=f"poll {self._group}"),
+            asyncio.create_task(self._watch(consumer), name=f"watch {self._group}"),
+            asyncio.create_task(self._notice_freezes(), name=f"freezes {self._group}"),
+        }
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                if task.cancelled():
+                    raise KafkaError("a task of the consumer was cancelled from inside")
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=2)
+
+    async def _poll(self, consumer: AIOKafkaConsumer) -> None:
+        """Never cancelled while the member lives: a cancelled getmany switches the poll-interval guard off for good."""
+        while True:
+            try:
+                batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=self._max_records)
+            except KafkaError as error:
+                if not error.retriable:
+                    raise
+                log.warning(
+                    "Reading from Kafka failed; trying again.",
+                    group=self._group,
+                    reason=str(error) or type(error).__name__,
+                )
+                await asyncio.sleep(0.3)
+                continue
+            await self._handler.records(batches)
+
+    async def _watch(self, consumer: AIOKafkaConsumer) -> None:
+        bad = 0
+        while bad < BAD_LOOKS:
+            await asyncio.sleep(1)
+            found = symptom(
+                consumer,
+                self._confirmed_at,
+                PATIENCE_SECONDS + self._session_seconds,
+            )
+            bad = bad + 1 if found else 0
+        raise KafkaError(f"the consumer has died inside: {found}")
+
+    async def _notice_freezes(self) -> None:
+        last = time.monotonic()
+        while True:
+            await asyncio.sleep(0.1)
+            now = time.monotonic()
+            if now - last > FROZEN_SECONDS:
+                self.suspect()
+            last = now
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    """aiokafka logs and forgets what a listener raises; here it ends the membership."""
+
+    def __init__(
+        self, member: Member, consumer: AIOKafkaConsumer, handler: Handler, broken: asyncio.Future[None]
+    ) -> None:
+        self._member = member
+        self._consumer = consumer
+        self._positions = Positions(consumer)
+        self._handler = handler
+        self._broken = broken
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        if not member_id(self._consumer):
+            self._member.suspect()
+        try:
+            await self._handler.revoked(set(revoked))
+        except Exception as error:  # noqa: BLE001
+            self._break(error)
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        try:
+            self._handler.assigned(self._positions, set(assigned))
+        except Exception as error:  # noqa: BLE001
+            self._break(error)
+        self._member._confirm()  # noqa: SLF001
+
+    def _break(self, error: Exception) -> None:
+        if not self._broken.done():
+            self._broken.set_exception(error)

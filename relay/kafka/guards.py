@@ -1,0 +1,155 @@
+"""What aiokafka 0.14 gets silently wrong, mended on each client we make."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError, NotCoordinatorForGroupError, for_code
+
+from relay.kafka import TopicPartition
+
+METADATA_PAUSE_SECONDS = 0.25
+
+
+class OffsetsUnknownError(KafkaError):  # type: ignore[misc]
+    """The coordinator did not say which offsets are committed; asking again helps."""
+
+    retriable = True
+
+
+def calm_metadata(client: Any) -> None:
+    """A client that saw a partition without leader asks for metadata in a tight loop; make it pause."""
+    update = client._metadata_update  # noqa: SLF001
+
+    async def calm(*args: Any) -> bool:
+        updated: bool = await update(*args)
+        if not updated:
+            await asyncio.sleep(METADATA_PAUSE_SECONDS)
+        return updated
+
+    client._metadata_update = calm  # noqa: SLF001
+
+
+def guard_offset_fetch(coordinator: Any) -> None:
+    """An OffsetFetch that failed as a whole is taken for "nothing committed"; make it an error that is retried."""
+    send = coordinator._send_req  # noqa: SLF001
+
+    async def guarded(request: Any) -> Any:
+        response = await send(request)
+        if type(request).__name__ == "OffsetFetchRequest":
+            try:
+                _check_offset_fetch(response, _partitions_asked(request))
+            except NotCoordinatorForGroupError:
+                coordinator.coordinator_dead()
+                raise
+        return response
+
+    coordinator._send_req = guarded  # noqa: SLF001
+
+
+def _partitions_asked(request: Any) -> set[tuple[str, int]]:
+    topics: Iterable[tuple[str, Iterable[int]]] = request._partitions or ()  # noqa: SLF001
+    return {(topic, partition) for topic, partitions in topics for partition in partitions}
+
+
+def _check_offset_fetch(response: Any, asked: set[tuple[str, int]]) -> None:
+    code = getattr(response, "error_code", 0)
+    if code:
+        error = for_code(code)
+        raise error() if error.retriable else OffsetsUnknownError(f"OffsetFetch failed: {error.__name__}")
+    answered = {(topic, entry[0]) for topic, entries in response.topics for entry in entries}
+    if missing := asked - answered:
+        raise OffsetsUnknownError(f"OffsetFetch left out {sorted(missing)}")
+
+
+def watch_heartbeats(coordinator: Any, on_confirmed: Callable[[], None]) -> None:
+    """Call `on_confirmed` whenever the coordinator has confirmed that we are a member."""
+    beat = coordinator._do_heartbeat  # noqa: SLF001
+
+    async def watched() -> bool:
+        confirmed: bool = await beat()
+        if confirmed:
+            on_confirmed()
+        return confirmed
+
+    coordinator._do_heartbeat = watched  # noqa: SLF001
+
+
+def symptom(consumer: AIOKafkaConsumer, confirmed_at: float, patience_seconds: float) -> str | None:
+    """What shows that a group consumer has died inside, or None. It never says so itself."""
+    fetcher: Any = consumer._fetcher  # noqa: SLF001
+    coordinator: Any = consumer._coordinator  # noqa: SLF001
+    rejoining = coordinator._rejoin_needed_fut.done()  # noqa: SLF001
+    if fetcher._fetch_task.done():  # noqa: SLF001
+        return "its fetcher has ended"
+    if coordinator._coordination_task.done():  # noqa: SLF001
+        return "its group coordination has ended"
+    if consumer.assignment() and coordinator._heartbeat_task is None and not rejoining:  # noqa: SLF001
+        return "its heartbeat has ended"
+    if time.monotonic() - confirmed_at > patience_seconds:
+        return f"the group has not confirmed its membership for {patience_seconds:.0f} s"
+    return None
+
+
+def member_id(consumer: AIOKafkaConsumer) -> str:
+    """The id the group knows us by; empty when it no longer does."""
+    return str(consumer._coordinator.member_id)  # noqa: SLF001
+
+
+async def high_watermarks(
+    consumer: AIOKafkaConsumer, partitions: list[TopicPartition]
+) -> dict[TopicPartition, int]:
+    """Ends of partitions as a read_uncommitted reader sees them, from a read_committed consumer that reads nothing."""
+    fetcher: Any = consumer._fetcher  # noqa: SLF001
+    level = fetcher._isolation_level  # noqa: SLF001
+    fetcher._isolation_level = 0  # noqa: SLF001
+    try:
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
+    finally:
+        fetcher._isolation_level = level  # noqa: SLF001
+    return ends
+
+
+async def discard_consumer(consumer: AIOKafkaConsumer, seconds: float) -> None:
+    """Stop a consumer within `seconds`, whatever state it is in.
+
+    With Kafka dead, stop() raises CancelledError or never ends, and leaves the sockets open.
+    """
+    await _bounded(asyncio.ensure_future(consumer.stop()), seconds)
+    for part in (consumer._fetcher, consumer._coordinator):  # noqa: SLF001
+        for name in (
+            "_fetch_task",
+            "_coordination_task",
+            "_heartbeat_task",
+            "_commit_refresh_task",
+            "_reset_committed_task",
+        ):
+            if isinstance(task := getattr(part, name, None), asyncio.Task):
+                task.cancel()
+    await _bounded(asyncio.ensure_future(consumer._client.close()), 1)  # noqa: SLF001
+
+
+async def discard_producer(producer: Any, seconds: float) -> None:
+    """Stop a producer within `seconds`, giving up whatever it still wanted to send."""
+    if not await _bounded(asyncio.ensure_future(producer.stop()), seconds):
+        sender = producer._sender.sender_task  # noqa: SLF001
+        for _ in range(20):
+            if sender is None or sender.done():
+                break
+            sender.cancel()
+            await asyncio.wait({sender}, timeout=0.1)
+    await _bounded(asyncio.ensure_future(producer.client.close()), 1)
+
+
+async def _bounded(task: "asyncio.Future[Any]", seconds: float) -> bool:
+    """Wait for a clean-up; its own failure or cancellation is not ours."""
+    done, _ = await asyncio.wait({task}, timeout=seconds)
+    if not done:
+        task.cancel()
+        await asyncio.wait({task}, timeout=0.5)
+        return False
+    if not task.cancelled():
+        task.exception()
+    return True

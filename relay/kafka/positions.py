@@ -1,0 +1,63 @@
+import asyncio
+from collections.abc import Iterable, Mapping
+
+from aiokafka import AIOKafkaConsumer
+
+from relay.kafka import TopicPartition
+
+ANSWER_SECONDS = 10.0
+
+
+class Positions:
+    """Where one membership stands on its partitions. Every call that waits raises TimeoutError after 10 s."""
+
+    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+        self._consumer = consumer
+
+    def seek(self, tp: TopicPartition, offset: int) -> None:
+        self._consumer.seek(tp, offset)
+
+    def pause(self, partitions: Iterable[TopicPartition]) -> None:
+        """Stop fetching; what was prefetched is dropped and fetched again on resume."""
+        self._consumer.pause(*partitions)
+
+    def resume(self, partitions: Iterable[TopicPartition]) -> None:
+        self._consumer.resume(*partitions)
+
+    def assignment(self) -> set[TopicPartition]:
+        return set(self._consumer.assignment())
+
+    async def position(self, tp: TopicPartition) -> int:
+        """Offset of the next record to be handed out; control records in between count."""
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return int(await self._consumer.position(tp))
+
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Commit next offsets to read; a KafkaError means they may not be ours any more."""
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await self._consumer.commit(dict(offsets))
+
+    async def committed(self, tp: TopicPartition) -> int | None:
+        """The group's committed offset, None when Kafka has none."""
+        async with asyncio.timeout(ANSWER_SECONDS):
+            offset = await self._consumer.committed(tp)
+        return None if offset is None else int(offset)
+
+    async def first_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            offsets: dict[TopicPartition, int] = await self._consumer.beginning_offsets(list(partitions))
+        return offsets
+
+    async def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Ends as a read_committed reader sees them."""
+        async with asyncio.timeout(ANSWER_SECONDS):
+            offsets: dict[TopicPartition, int] = await self._consumer.end_offsets(list(partitions))
+        return offsets
+
+    async def offsets_for_time(
+        self, partitions: Iterable[TopicPartition], at_ms: int
+    ) -> dict[TopicPartition, int | None]:
+        """First offset of a record with a timestamp of `at_ms` or later; None where there is none."""
+        async with asyncio.timeout(ANSWER_SECONDS):
+            found = await self._consumer.offsets_for_times(dict.fromkeys(partitions, at_ms))
+        return {tp: None if entry is None else int(entry.offset) for tp, entry in found.items()}

@@ -1,0 +1,150 @@
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
+
+from relay.errors import RelayError
+from relay.kafka import Record, TopicPartition
+from relay.kafka.connection import Connection
+from relay.kafka.guards import calm_metadata, discard_consumer, high_watermarks
+
+OPEN_SECONDS = 10.0
+ANSWER_SECONDS = 10.0
+
+
+class ReadingError(RelayError):
+    """A topic could not be read to its end; trying again may help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What a partition holds: first offset kept, end for read_committed readers, end of the log."""
+
+    first: int
+    committed_end: int
+    high_watermark: int
+
+
+@asynccontextmanager
+async def group_less(connection: Connection, **options: Any) -> AsyncIterator[AIOKafkaConsumer]:
+    """A read_committed consumer without a group, assigned nothing yet."""
+    consumer = AIOKafkaConsumer(
+        **connection.options(),
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        request_timeout_ms=5_000,
+        **options,
+    )
+    calm_metadata(consumer._client)  # noqa: SLF001
+    try:
+        async with asyncio.timeout(OPEN_SECONDS):
+            await consumer.start()
+        yield consumer
+    except TimeoutError as error:
+        raise ReadingError("Kafka did not answer a reader in time.") from error
+    finally:
+        await discard_consumer(consumer, 2)
+
+
+async def spans(
+    consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]
+) -> dict[TopicPartition, Span]:
+    """The extent of partitions; the consumer must not be reading."""
+    listed = list(partitions)
+    async with asyncio.timeout(ANSWER_SECONDS):
+        first = await consumer.beginning_offsets(listed)
+        high = await high_watermarks(consumer, listed)
+        committed = await consumer.end_offsets(
+            listed
+        )  # after: below `high` then means a transaction without end
+    return {tp: Span(first[tp], committed[tp], high[tp]) for tp in listed}
+
+
+async def read_to_end(
+    consumer: AIOKafkaConsumer,
+    starts: dict[TopicPartition, int],
+    ends: dict[TopicPartition, int],
+    on_record: Callable[[Record], None],
+    idle_seconds: float = 20.0,
+) -> None:
+    """Hand over every committed record from `starts` to before `ends`.
+
+    Raises ReadingError when nothing moves for `idle_seconds`.
+    """
+    consumer.assign(list(starts))
+    for tp, offset in starts.items():
+        consumer.seek(
+            tp, offset
+        )  # before any await: seek_to_beginning later reads nothing, silently, at times
+    remaining = {tp for tp in starts if starts[tp] < ends[tp]}
+    loop = asyncio.get_running_loop()
+    moved_at = loop.time()
+    positions = dict(starts)
+    while remaining:
+        for records in (await _some(consumer)).values():
+            for record in records:
+                if record.offset < ends[TopicPartition(record.topic, record.partition)]:
+                    on_record(record)
+        for tp in list(remaining):
+            position = await _position(consumer, tp)
+            if position != positions[tp]:
+                positions[tp], moved_at = position, loop.time()
+            if position >= ends[tp]:
+                remaining.discard(tp)
+        if loop.time() - moved_at > idle_seconds:
+            raise ReadingError(f"Reading {sorted(remaining)} stood still for {idle_seconds:.0f} s.")
+
+
+async def _some(consumer: AIOKafkaConsumer) -> dict[TopicPartition, list[Record]]:
+    fetcher: Any = consumer._fetcher  # noqa: SLF001
+    if fetcher._fetch_task.done():  # noqa: SLF001
+        raise ReadingError("The reader died inside.")
+    records: dict[TopicPartition, list[Record]] = await consumer.getmany(timeout_ms=200)
+    return records
+
+
+async def _position(consumer: AIOKafkaConsumer, tp: TopicPartition) -> int:
+    async with asyncio.timeout(ANSWER_SECONDS):
+        return int(await consumer.position(tp))
+
+
+async def partitions_of(consumer: AIOKafkaConsumer, topic: str) -> list[int]:
+    """Numbers of a topic's partitions; raises RelayError when there is no such topic."""
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            found = await consumer._client._wait_on_metadata(topic)  # noqa: SLF001
+    except KafkaError as error:
+        raise RelayError(f"Kafka has no topic {topic}: run `jira-relay topics create`.") from error
+    return sorted(found)
+
+
+async def read_table(
+    connection: Connection, topic: str, partitions: Iterable[int] | None = None
+) -> dict[bytes, Record]:
+    """The latest record of each key of a compacted topic, as it stands now; deleted keys are left out."""
+    table: dict[bytes, Record] = {}
+
+    def keep(record: Record) -> None:
+        if record.key is None:
+            return
+        if record.value is None:
+            table.pop(record.key, None)
+        else:
+            table[record.key] = record
+
+    async with group_less(connection) as consumer:
+        numbers = list(partitions) if partitions is not None else await partitions_of(consumer, topic)
+        tps = [TopicPartition(topic, number) for number in numbers]
+        extents = await spans(consumer, tps)
+        await read_to_end(
+            consumer,
+            {tp: extents[tp].first for tp in tps},
+            {tp: extents[tp].committed_end for tp in tps},
+            keep,
+        )
+    return table

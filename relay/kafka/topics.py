@@ -1,0 +1,241 @@
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.partitioner import murmur2
+
+from relay.errors import RelayError
+from relay.kafka.connection import Connection
+
+DAY_MS = 86_400_000
+LARGEST_EVENT_BYTES = 4_000_000
+LARGEST_MESSAGE_BYTES = 5_000_000
+
+_COMPACTED = {
+    "cleanup.policy": "compact",
+    "segment.ms": "3600000",
+    "segment.bytes": "16777216",
+    "min.cleanable.dirty.ratio": "0.1",
+    "max.message.bytes": str(LARGEST_MESSAGE_BYTES),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Names of our topics."""
+
+    prefix: str
+
+    @property
+    def organizations(self) -> str:
+        return f"{self.prefix}.organizations"
+
+    @property
+    def progress(self) -> str:
+        return f"{self.prefix}.progress"
+
+    @property
+    def events(self) -> str:
+        return f"{self.prefix}.events"
+
+    @property
+    def backfill(self) -> str:
+        return f"{self.prefix}.backfill"
+
+    @property
+    def dead_letters(self) -> str:
+        return f"{self.prefix}.dead-letters"
+
+    @property
+    def status(self) -> str:
+        return f"{self.prefix}.status"
+
+    @property
+    def changes(self) -> str:
+        return f"{self.prefix}.changes"
+
+    @property
+    def schemas(self) -> str:
+        return f"{self.prefix}.schemas"
+
+    @property
+    def sharded(self) -> tuple[str, ...]:
+        return (self.organizations, self.progress, self.events, self.backfill, self.dead_letters)
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """A topic as it should be; `partitions` None: as many as it has."""
+
+    name: str
+    partitions: int
+    configs: Mapping[str, str]
+
+
+def partition_of(key: str, partitions: int) -> int:
+    """Partition of a key, as Kafka's own default partitioner for Java has it."""
+    return int((murmur2(key.encode()) & 0x7FFFFFFF) % partitions)
+
+
+def specifications(topics: Topics, shards: int) -> list[TopicSpec]:
+    """Every topic of ours, as it should be."""
+    return [
+        TopicSpec(topics.organizations, shards, _COMPACTED),
+        TopicSpec(topics.progress, shards, _COMPACTED),
+        TopicSpec(topics.events, shards, _kept(30)),
+        TopicSpec(topics.backfill, shards, _kept(30)),
+        TopicSpec(topics.dead_letters, shards, _kept(90)),
+        TopicSpec(topics.status, 1, _COMPACTED),
+        TopicSpec(topics.changes, 1, _kept(400)),
+        TopicSpec(topics.schemas, 1, _COMPACTED),
+    ]
+
+
+def _kept(days: int) -> dict[str, str]:
+    return {
+        "cleanup.policy": "delete",
+        "retention.ms": str(days * DAY_MS),
+        "message.timestamp.type": "CreateTime",
+        "max.message.bytes": str(LARGEST_MESSAGE_BYTES),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class TopicReport:
+    """What was found of one topic. `problems` say what to fix; empty: as it should be."""
+
+    name: str
+    state: str
+    problems: tuple[str, ...] = ()
+
+
+async def create(connection: Connection) -> list[TopicReport]:
+    """Make the topics that are missing and report on all of them; existing ones are never altered."""
+    kafka = connection.kafka
+    specs = specifications(Topics(kafka.topic_prefix), kafka.shards)
+    replicas = kafka.replication_factor
+    common = {"min.insync.replicas": str(max(1, replicas - 1))}
+    admin = await _admin(connection)
+    try:
+        existing = await _partition_counts(admin, [spec.name for spec in specs])
+        missing = [spec for spec in specs if spec.name not in existing]
+        made = {spec.name for spec in missing}
+        if missing:
+            new = [
+                NewTopic(s.name, s.partitions, replicas, topic_configs={**s.configs, **common})
+                for s in missing
+            ]
+            response = await admin.create_topics(new, timeout_ms=20_000)
+            _raise_for(response.topic_errors)
+    finally:
+        await admin.close()
+    return [
+        TopicReport(report.name, "created" if report.name in made else report.state, report.problems)
+        for report in await check(connection)
+    ]
+
+
+def _raise_for(errors: list[tuple[str, int, str | None]]) -> None:
+    for topic, code, message in errors:
+        error = for_code(code)
+        if code and error is not TopicAlreadyExistsError:
+            raise RelayError(f"Kafka did not create the topic {topic}: {message or error.__name__}.")
+
+
+async def check(connection: Connection) -> list[TopicReport]:
+    """Compare the topics with what they should be; nothing is changed."""
+    kafka = connection.kafka
+    topics = Topics(kafka.topic_prefix)
+    specs = specifications(topics, kafka.shards)
+    admin = await _admin(connection)
+    try:
+        counts = await _partition_counts(admin, [spec.name for spec in specs])
+        configs = await _configs(admin, list(counts)) if connection.profile.admin else {}
+    finally:
+        await admin.close()
+    shards = counts.get(topics.organizations)
+    return [_report(spec, topics, shards, counts, configs) for spec in specs]
+
+
+def _report(
+    spec: TopicSpec,
+    topics: Topics,
+    shards: int | None,
+    counts: Mapping[str, int],
+    configs: Mapping[str, Mapping[str, str]],
+) -> TopicReport:
+    if spec.name not in counts:
+        return TopicReport(spec.name, "missing", ("It does not exist: run `jira-relay topics create`.",))
+    problems = []
+    count = counts[spec.name]
+    if spec.name in topics.sharded and shards is not None and count != shards:
+        problems.append(
+            f"It has {count} partitions where {topics.organizations} has {shards}: they must be equal."
+        )
+    actual = configs.get(spec.name, {})
+    for name, wanted in spec.configs.items():
+        found = actual.get(name)
+        if found is not None and _differs(name, wanted, found):
+            problems.append(f"{name} is {found}, should be {wanted}.")
+    return TopicReport(spec.name, "different" if problems else "as it should be", tuple(problems))
+
+
+def _differs(name: str, wanted: str, found: str) -> bool:
+    if name in {"retention.ms", "max.message.bytes"}:
+        return int(found) != -1 and int(found) < int(wanted)
+    if name in {"segment.ms", "segment.bytes", "min.cleanable.dirty.ratio"}:
+        return False
+    return wanted != found
+
+
+async def shards_of(connection: Connection) -> int:
+    """How many shards there are: the partition count of the organizations topic is the truth.
+
+    Raises RelayError when a sharded topic is missing or has another count.
+    """
+    topics = Topics(connection.kafka.topic_prefix)
+    admin = await _admin(connection)
+    try:
+        counts = await _partition_counts(admin, list(topics.sharded))
+    finally:
+        await admin.close()
+    if missing := [name for name in topics.sharded if name not in counts]:
+        raise RelayError(f"Kafka has no topic {missing[0]}: run `jira-relay topics create`.")
+    if len(set(counts.values())) > 1:
+        raise RelayError(
+            f"The topics differ in their partitions, which must be equal: {counts}. Run `jira-relay topics check`."
+        )
+    return counts[topics.organizations]
+
+
+async def _admin(connection: Connection) -> AIOKafkaAdminClient:
+    await connection.verify()
+    admin = AIOKafkaAdminClient(**connection.options(), request_timeout_ms=20_000)
+    await admin.start()
+    return admin
+
+
+async def _partition_counts(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, int]:
+    present = set(await admin.list_topics()) & set(names)
+    if not present:
+        return {}
+    described = await admin.describe_topics(sorted(present))
+    return {topic["topic"]: len(topic["partitions"]) for topic in described}
+
+
+async def _configs(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, dict[str, str]]:
+    if not names:
+        return {}
+    try:
+        answers = await admin.describe_configs(
+            [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+        )
+    except KafkaError:
+        return {}
+    found: dict[str, dict[str, str]] = {}
+    for answer in answers:
+        for _code, _message, _type, name, entries in answer.resources:
+            found[name] = {entry[0]: entry[1] for entry in entries}
+    return found

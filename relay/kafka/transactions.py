@@ -1,0 +1,176 @@
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, ProducerFenced
+
+from relay.errors import RelayError
+from relay.kafka import TopicPartition
+from relay.kafka.connection import Connection
+from relay.kafka.guards import calm_metadata, discard_producer
+from relay.kafka.producing import OPEN_SECONDS, Outgoing, producer_options
+from relay.kafka.reading import group_less, spans
+
+TRANSACTION_SECONDS = 8.0
+TRANSACTION_TIMEOUT_MS = 15_000
+DANGLING_LOOKS = 5
+
+
+class PublishError(RelayError):
+    """A publication failed, or nobody knows whether it did: the publisher must be discarded and all memory with it.
+
+    `fenced`: another owner has taken over.
+    """
+
+    def __init__(self, message: str, *, fenced: bool = False) -> None:
+        super().__init__(message)
+        self.fenced = fenced
+
+
+class Publisher:
+    """Publishes records together: in one transaction, or, where Kafka has none, events first and progress after.
+
+    After any error, time-out or cancellation it must be discarded: a commit whose answer was lost may have happened.
+    """
+
+    def __init__(self, connection: Connection, producer: AIOKafkaProducer) -> None:
+        self._connection = connection
+        self._producer = producer
+        self._transactional = connection.profile.transactions
+
+    @classmethod
+    async def open(cls, connection: Connection, transactional_id: str) -> "Publisher":
+        """Fence whoever used `transactional_id` before and end its open transaction.
+
+        Raises PublishError; nothing is left alive then, so that no late start can fence a successor.
+        """
+        options = producer_options(connection)
+        if connection.profile.transactions:
+            options |= {
+                "transactional_id": transactional_id,
+                "transaction_timeout_ms": TRANSACTION_TIMEOUT_MS,
+            }
+        producer = AIOKafkaProducer(**options)
+        calm_metadata(producer.client)
+        try:
+            async with asyncio.timeout(OPEN_SECONDS):
+                await producer.start()
+        except (KafkaError, TimeoutError, OSError) as error:
+            await discard_producer(producer, 0.5)
+            raise PublishError(f"Kafka did not let a producer start: {_words(error)}.") from error
+        except BaseException:
+            await discard_producer(producer, 0.5)
+            raise
+        return cls(connection, producer)
+
+    async def publish(self, first: Sequence[Outgoing], then: Sequence[Outgoing]) -> list[int]:
+        """Commit `first` and `then` together and return the offsets of `first`; `then` is sent once `first` stands.
+
+        Raises PublishError. A cancellation leaves nothing running.
+        """
+        task = asyncio.create_task(self._publish(first, then))
+        try:
+            async with asyncio.timeout(TRANSACTION_SECONDS):
+                return await asyncio.shield(task)
+        except TimeoutError as error:
+            raise PublishError(
+                f"Kafka did not confirm a transaction within {TRANSACTION_SECONDS:.0f} s."
+            ) from error
+        except ProducerFenced as error:
+            raise PublishError("Another owner has taken over the shard.", fenced=True) from error
+        except (KafkaError, AssertionError, OSError) as error:
+            raise PublishError(f"Kafka refused a transaction: {_words(error)}.") from error
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task}, timeout=1)
+
+    async def _publish(self, first: Sequence[Outgoing], then: Sequence[Outgoing]) -> list[int]:
+        if not self._transactional:
+            offsets = await self._send(first)
+            await self._send(then)
+            return offsets
+        await self._producer.begin_transaction()
+        offsets = await self._send(first)
+        await self._send(then)
+        await self._producer.commit_transaction()
+        return offsets
+
+    async def _send(self, records: Sequence[Outgoing]) -> list[int]:
+        acknowledgements = [await self._hand_over(record) for record in records]
+        if acknowledgements:
+            await asyncio.wait(acknowledgements)
+        offsets = [int(acknowledgement.result().offset) for acknowledgement in acknowledgements]
+        if -1 in offsets:
+            raise KafkaError("a batch was taken for one already there, its offset is unknown")
+        return offsets
+
+    async def _hand_over(self, record: Outgoing) -> "asyncio.Future[Any]":
+        acknowledgement: asyncio.Future[Any] = await self._producer.send(**_arguments(record))
+        acknowledgement.add_done_callback(_retrieve)
+        return acknowledgement
+
+    async def end_dangling(self, partitions: Sequence[TopicPartition]) -> list[TopicPartition]:
+        """End transactions that Kafka acknowledged but left without markers, and return where they were.
+
+        Kafka killed between the end of a transaction and its markers forgets to write them; committed events then
+        stay invisible, and visible twice once the next transaction of the same producer has ended.
+        Raises PublishError when they cannot be ended.
+        """
+        if not self._transactional:
+            return []
+        dangling = await _dangling(self._connection, partitions)
+        if dangling:
+            await self._commit_empty(dangling)
+            if still := await _dangling(self._connection, dangling):
+                raise PublishError(f"Transactions without end stand on {still}; Kafka did not end them.")
+        return dangling
+
+    async def _commit_empty(self, partitions: Sequence[TopicPartition]) -> None:
+        manager: Any = self._producer._txn_manager  # noqa: SLF001
+        try:
+            async with asyncio.timeout(TRANSACTION_SECONDS):
+                await self._producer.begin_transaction()
+                for tp in partitions:
+                    manager.maybe_add_partition_to_txn(tp)
+                await self._producer.commit_transaction()
+        except (KafkaError, TimeoutError, AssertionError, OSError) as error:
+            raise PublishError(f"A transaction without end could not be ended: {_words(error)}.") from error
+
+    async def discard(self) -> None:
+        """Let go of the producer within two seconds, whatever state it is in."""
+        await discard_producer(self._producer, 1)
+
+
+async def _dangling(connection: Connection, partitions: Sequence[TopicPartition]) -> list[TopicPartition]:
+    suspects = list(partitions)
+    async with group_less(connection) as reader:
+        for _ in range(DANGLING_LOOKS):
+            extents = await spans(reader, suspects)
+            suspects = [tp for tp in suspects if extents[tp].committed_end < extents[tp].high_watermark]
+            if not suspects:
+                return []
+            await asyncio.sleep(0.12)
+    return suspects
+
+
+def _arguments(record: Outgoing) -> dict[str, Any]:
+    return {
+        "topic": record.topic,
+        "partition": record.partition,
+        "key": record.key,
+        "value": record.value,
+        "timestamp_ms": record.timestamp,
+        "headers": list(record.headers),
+    }
+
+
+def _retrieve(acknowledgement: "asyncio.Future[Any]") -> None:
+    """An error of a batch whose transaction was given up is no news."""
+    if not acknowledgement.cancelled():
+        acknowledgement.exception()
+
+
+def _words(error: BaseException) -> str:
+    return str(error) or type(error).__name__
