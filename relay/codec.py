@@ -165,7 +165,7 @@ def _what_misfits(schema: dict[str, Any], record: dict[str, Any]) -> str:
         if name not in record and "default" not in field:
             return f"{title} needs {name}, which is missing"
         if name in record and not _fits(schema, field, record[name]):
-            return f"{name} holds {_kind(record[name])} that does not fit {title}.{name}"
+            return f"{title}.{name} cannot hold {_kind(record[name])}"
     return f"the record does not fit {title}"
 
 
@@ -185,7 +185,7 @@ def _fits(schema: dict[str, Any], field: dict[str, Any], value: Any) -> bool:
 
 
 def _kind(value: Any) -> str:
-    return "nothing" if value is None else f"a value of type {type(value).__name__}"
+    return "null" if value is None else f"this value, of Python's type {type(value).__name__}"
 
 
 def decode_body(schema: Schema, body: bytes) -> dict[str, Any]:

@@ -1,0 +1,41 @@
+"""Records that a schema allows, for property tests."""
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from schemas import Schema
+
+_PRIMITIVES: dict[str, st.SearchStrategy[Any]] = {
+    "null": st.none(),
+    "boolean": st.booleans(),
+    "int": st.integers(-(2**31), 2**31 - 1),
+    "long": st.integers(-(2**63), 2**63 - 1),
+    "double": st.floats(allow_nan=False),
+    "string": st.text(st.characters(codec="utf-8"), max_size=30),
+    "bytes": st.binary(max_size=30),
+}
+
+
+def records(schema: Schema) -> st.SearchStrategy[dict[str, Any]]:
+    """Times are ints over the whole range of a long, not only the years that a datetime holds."""
+    return _values(schema, {})
+
+
+def _values(node: Any, named: dict[str, Any]) -> st.SearchStrategy[Any]:
+    match node:
+        case list():
+            return st.one_of([_values(branch, named) for branch in node])
+        case str():
+            return _PRIMITIVES[node] if node in _PRIMITIVES else _values(named[node], named)
+        case {"type": "record", "name": name, "fields": fields}:
+            named[name] = node
+            return st.fixed_dictionaries({each["name"]: _values(each["type"], named) for each in fields})
+        case {"type": "enum", "name": name, "symbols": symbols}:
+            named[name] = node
+            return st.sampled_from(symbols)
+        case {"type": "array", "items": items}:
+            return st.lists(_values(items, named), max_size=4)
+        case {"type": inner}:
+            return _values(inner, named)
+    raise AssertionError(f"no strategy for {node}")
