@@ -1,0 +1,201 @@
+"""What single settings may be; each function returns the value in normal form or raises a ValueError saying what is allowed."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from relay.hosts import HostError, Origin, read_origin, split_host, split_url
+
+# Kafka's topic names have at most 249 characters of these (org.apache.kafka.common.internals.Topic); ours add up to 14.
+_TOPIC_PREFIX = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,200}")
+_RULE_ID = re.compile(r"dcr-[0-9a-f]{32}")
+_STREAM = re.compile(r"Custom-[A-Za-z0-9_-]{1,100}")
+_DESTINATION = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_CLOUD_SUFFIXES = {  # reference: Microsoft's Logstash plugin 2.5.1, which refuses others
+    ".ingest.monitor.azure.com": "public",
+    ".ingest.monitor.azure.us": "usgov",
+    ".ingest.monitor.azure.cn": "china",
+}
+
+
+def number(value: Any) -> Any:
+    if value is True or value is False:
+        raise ValueError("must be a number")
+    return value
+
+
+def expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:  # a user without a home directory, in a container
+        return path
+
+
+def existing(path: Path) -> Path:
+    path = expanded(path)
+    try:
+        if path.is_file():
+            return path
+    except OSError as error:
+        raise ValueError(f"cannot be looked at ({error.strerror})") from error
+    raise ValueError("must be the path of a file; there is none")
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Host and port of `host:port` or `[::1]:port`; port 0 lets the system choose."""
+    host, _, port = address.rpartition(":")
+    if not port.isascii() or not port.isdigit() or int(port) > 65_535 or not host.strip("[]"):
+        raise ValueError("must be host:port, such as 127.0.0.1:8080")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def listen(address: str) -> str:
+    split_address(address)
+    return address
+
+
+def bootstrap(text: str) -> str:
+    brokers = [broker.strip() for broker in text.split(",")]
+    for broker in brokers:
+        host, port = _split_host(broker)
+        if not host or port is None:
+            raise ValueError("must be host:port, several with commas between")
+    return ",".join(brokers)
+
+
+def topic_prefix(prefix: str) -> str:
+    if not _TOPIC_PREFIX.fullmatch(prefix):
+        raise ValueError("must be at most 200 letters, digits, dots, hyphens or underscores")
+    return prefix
+
+
+def site(text: str) -> str:
+    try:
+        return read_origin(text).url
+    except HostError as error:
+        raise ValueError(_fragment(error)) from error
+
+
+def url(text: str) -> str:
+    origin, rest = _split_url(text)
+    if "?" in rest or "#" in rest:
+        raise ValueError("must end before any ? or #")
+    return origin.url + rest.rstrip("/")
+
+
+def allowed_host(text: str) -> str:
+    _split_host(text)
+    return text
+
+
+def rule_id(text: str) -> str:
+    if not _RULE_ID.fullmatch(text.lower()):
+        raise ValueError(
+            "must be the rule's immutable id, dcr- and 32 hexadecimal digits (JSON view of the data collection rule: immutableId)"
+        )
+    return text.lower()
+
+
+def stream(name: str) -> str:
+    if not _STREAM.fullmatch(name):
+        raise ValueError("must begin with Custom- and go on with letters, digits, hyphens or underscores")
+    return name
+
+
+def destination_name(name: str) -> str:
+    if not _DESTINATION.fullmatch(name):
+        raise ValueError(
+            f"A destination cannot be called {name[:80]!r}: its name has small letters, digits and underscores, and begins with a letter"
+        )
+    if name == "producer":
+        raise ValueError(
+            "A destination cannot be called producer: the producers' consumer group has that name"
+        )
+    return name
+
+
+def start(value: Any) -> Any:
+    """A time in a file may be TOML's own; one without a zone could mean two different moments."""
+    if value in {"earliest", "latest"}:
+        return value
+    moment = _moment(value)
+    if moment is None or moment.tzinfo is None:
+        raise ValueError("must be earliest, latest, or a time with its zone, such as 2026-11-01T00:00:00Z")
+    return moment
+
+
+def _moment(value: Any) -> datetime | None:
+    try:
+        return (
+            datetime.fromisoformat(value)
+            if isinstance(value, str)
+            else value
+            if isinstance(value, datetime)
+            else None
+        )
+    except ValueError:
+        return None
+
+
+def check_kafka_security(
+    *,
+    protocol: str,
+    mechanism: str | None,
+    login: tuple[str | None, SecretStr | None],
+    files: Mapping[str, Path | None],
+) -> None:
+    sasl, tls = protocol.startswith("SASL_"), protocol.endswith("SSL")
+    if sasl and mechanism is None:
+        raise ValueError(f"kafka.security_protocol is {protocol}, which needs kafka.sasl_mechanism")
+    if not sasl and (mechanism is not None or any(login)):
+        raise ValueError(
+            f"kafka.sasl_… is set, but kafka.security_protocol is {protocol}: set it to SASL_SSL"
+        )
+    if mechanism in {"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"} and not all(login):
+        raise ValueError(
+            f"kafka.sasl_mechanism {mechanism} needs kafka.sasl_username and kafka.sasl_password"
+        )
+    useless = [name for name, path in files.items() if path is not None and not tls]
+    if useless:
+        raise ValueError(
+            f"kafka.{useless[0]} is set, but kafka.security_protocol is {protocol}: set it to SSL or SASL_SSL"
+        )
+    if (files["certificate_file"] is None) != (files["key_file"] is None):
+        raise ValueError("kafka.certificate_file and kafka.key_file belong together: set both")
+
+
+def check_registry(address: str | None, username: str | None, password: SecretStr | None) -> None:
+    if (username is None) != (password is None):
+        raise ValueError("schema_registry.username and schema_registry.password belong together: set both")
+    if address is None and password is not None:
+        raise ValueError("schema_registry.password is set, but schema_registry.url is not")
+    if address is not None and password is not None and not _split_url(address)[0].private:
+        raise ValueError("schema_registry.password would be sent in clear: schema_registry.url must be https")
+
+
+def check_cloud(endpoint: str, cloud: str) -> None:
+    for suffix, owner in _CLOUD_SUFFIXES.items():
+        if endpoint.endswith(suffix) and owner != cloud:
+            raise ValueError(f"The endpoint {endpoint} is of the cloud {owner}, but cloud is {cloud}")
+
+
+def _split_host(text: str) -> tuple[str, int | None]:
+    try:
+        return split_host(text)
+    except HostError as error:
+        raise ValueError("must be a host or host:port") from error
+
+
+def _split_url(text: str) -> tuple[Origin, str]:
+    try:
+        return split_url(text)
+    except HostError as error:
+        raise ValueError(_fragment(error)) from error
+
+
+def _fragment(error: HostError) -> str:
+    return str(error).removesuffix(".").removesuffix(" ")
