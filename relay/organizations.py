@@ -1,0 +1,45 @@
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from relay.codec import Internal
+
+DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Organization:
+    """A Jira organization to follow; fields as in schemas/organization.avsc, instants in ms UTC."""
+
+    name: str
+    url: str
+    user: str
+    added: int
+    modified: int
+    revision: int
+    cloud_id: str | None = None
+    credential_reference: str | None = None
+    credential_ciphertext: bytes | None = None
+    gateway: bool = False
+    interval_seconds: int | None = None
+    state: str = "active"
+    backfill_from: int | None = None
+    credential_expires: int | None = None
+
+    @property
+    def paused(self) -> bool:
+        return self.state == "paused"
+
+
+class OrganizationCodec:
+    """Organizations as they stand on the organizations topic."""
+
+    def __init__(self) -> None:
+        self._codec = Internal("organization")
+
+    def encode(self, organization: Organization) -> bytes:
+        return self._codec.encode(asdict(organization))
+
+    def decode(self, message: bytes) -> Organization:
+        """Raises NotAvro, UnknownSchema or BadBody."""
+        record: dict[str, Any] = self._codec.decode(message)
+        return Organization(**{field.name: record[field.name] for field in fields(Organization)})

@@ -1,0 +1,160 @@
+"""What each part tells of itself on the status topic, for the page, the command line and the next owner."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+import structlog
+
+from relay.codec import BadBody, Internal, NotAvro, UnknownSchema
+from relay.kafka.connection import Connection
+from relay.kafka.producing import Writer, WritingError
+from relay.kafka.reading import read_table
+
+TRANSITIONS_KEPT = 20
+HOURS_KEPT = 48
+HOUR_MS = 3_600_000
+FLUSH_SECONDS = 0.5
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    at: int
+    state: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class HourCount:
+    hour: int
+    events: int
+    late: int
+    dead_letters: int
+
+
+@dataclass(frozen=True, slots=True)
+class GroupOffset:
+    topic: str
+    partition: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How one organization, destination or service is doing; fields as in schemas/status.avsc, instants in ms UTC."""
+
+    state: str
+    since: int
+    at: int
+    valid_until: int
+    epoch: int
+    reason: str | None = None
+    transitions: tuple[Transition, ...] = ()
+    counts: tuple[HourCount, ...] = ()
+    last_poll: int | None = None
+    last_event: int | None = None
+    complete_up_to: int | None = None
+    waiting_until: int | None = None
+    backfilled_to: int | None = None
+    lag: int | None = None
+    start: str | None = None
+    offsets: tuple[GroupOffset, ...] = field(default=())
+
+    def moved(self, state: str, reason: str | None, at: int) -> "Status":
+        """The same, now in `state`; a change is remembered, a new wording of the reason alone is not a change."""
+        if state == self.state:
+            return replace(self, reason=reason, at=at)
+        transitions = (*self.transitions, Transition(at, state, reason))[-TRANSITIONS_KEPT:]
+        return replace(self, state=state, reason=reason, since=at, at=at, transitions=transitions)
+
+    def counted(self, at: int, events: int = 0, late: int = 0, dead_letters: int = 0) -> "Status":
+        """The same, with what just happened added to its hour."""
+        hour = at - at % HOUR_MS
+        kept = [
+            count for count in self.counts if count.hour > hour - HOURS_KEPT * HOUR_MS and count.hour != hour
+        ]
+        now = next((count for count in self.counts if count.hour == hour), HourCount(hour, 0, 0, 0))
+        now = HourCount(hour, now.events + events, now.late + late, now.dead_letters + dead_letters)
+        return replace(self, counts=tuple(sorted([*kept, now], key=lambda count: count.hour)))
+
+
+def opened(state: str, at: int, previous: Status | None = None, reason: str | None = None) -> Status:
+    """A status for a new owner, with the memory of the owner before and a higher epoch."""
+    if previous is None:
+        return Status(state=state, reason=reason, since=at, at=at, valid_until=at, epoch=at)
+    return replace(previous, epoch=max(at, previous.epoch + 1)).moved(state, reason, at)
+
+
+def to_record(status: Status) -> dict[str, Any]:
+    return asdict(status)
+
+
+def from_record(record: Mapping[str, Any]) -> Status:
+    values = {f.name: record[f.name] for f in fields(Status) if f.name in record}
+    values["transitions"] = tuple(Transition(**entry) for entry in values["transitions"])
+    values["counts"] = tuple(HourCount(**entry) for entry in values["counts"])
+    values["offsets"] = tuple(GroupOffset(**entry) for entry in values["offsets"])
+    return Status(**values)
+
+
+class Board:
+    """Writes status records: the only writer of the status topic.
+
+    Of each key only the latest waits to be written, so a Kafka that is away costs no memory. `may_write` holds
+    writing back while it is doubtful whether what we tell of is still ours.
+    """
+
+    def __init__(self, writer: Writer, topic: str, may_write: Callable[[], bool] = lambda: True) -> None:
+        self._writer = writer
+        self._topic = topic
+        self._may_write = may_write
+        self._codec = Internal("status")
+        self._waiting: dict[str, Status | None] = {}
+
+    def post(self, key: str, status: Status) -> None:
+        self._waiting[key] = status
+
+    def withdraw(self, key: str) -> None:
+        """Take a record off the board."""
+        self._waiting[key] = None
+
+    def forget(self, key: str) -> None:
+        """Leave a record as it stands: somebody else's now."""
+        self._waiting.pop(key, None)
+
+    async def run(self) -> None:
+        """Write what was posted, until cancelled."""
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            await self.flush()
+
+    async def flush(self) -> None:
+        if not self._waiting or not self._may_write():
+            return
+        waiting, self._waiting = self._waiting, {}
+        try:
+            async with asyncio.TaskGroup() as group:
+                for key, status in waiting.items():
+                    group.create_task(self._write(key, status))
+        except* WritingError as errors:
+            self._waiting = waiting | self._waiting
+            log.warning("Status could not be written; trying again.", reason=str(errors.exceptions[0]))
+
+    async def _write(self, key: str, status: Status | None) -> None:
+        value = None if status is None else self._codec.encode(to_record(status))
+        await self._writer.send(self._topic, key.encode(), value)
+
+
+async def read_board(connection: Connection, topic: str) -> dict[str, Status]:
+    """Every status record as it stands now; one that cannot be read is left out, with a warning."""
+    codec = Internal("status")
+    board: dict[str, Status] = {}
+    for key, record in (await read_table(connection, topic)).items():
+        try:
+            board[key.decode()] = from_record(codec.decode(record.value or b""))
+        except (NotAvro, BadBody, UnknownSchema, UnicodeDecodeError) as error:
+            log.warning("A status record cannot be read.", key=repr(key), reason=str(error))
+    return board
