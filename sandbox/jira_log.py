@@ -1,0 +1,158 @@
+import heapq
+import itertools
+import json
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+_FILTERED = ("summary", "category", "eventSource", "remoteAddress")
+_FILTERED_OBJECT = ("name", "parentName", "typeName")
+_FILTERED_CHANGE = ("changedFrom", "changedTo")
+
+_id_of = attrgetter("id")
+_created_of = attrgetter("created")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One record: where it stands in the log, and the very bytes Jira serves for it."""
+
+    id: int
+    created: int
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a request asks for. Bounds are inclusive; `words` must each occur somewhere in a record."""
+
+    since: int | None = None
+    until: int | None = None
+    words: tuple[str, ...] = ()
+
+
+class AuditLog:
+    """The records of one site: those that happened, those that can be seen, those still kept.
+
+    Time is passed in, in milliseconds. A record is seen from `visible_at` on, or once it is revealed.
+    """
+
+    def __init__(self) -> None:
+        self._happened: dict[int, Entry] = {}
+        self._coming: list[tuple[int, int]] = []
+        self._held: set[int] = set()
+        self._by_id: list[Entry] = []
+        self._by_created: list[Entry] = []
+        self._version = 0
+        self._selected: tuple[int, Selection, Sequence[Entry]] | None = None
+
+    def add(self, entry: Entry, visible_at: int | None) -> None:
+        """`visible_at` None: hidden until revealed. An id can happen only once."""
+        if entry.id in self._happened:
+            raise ValueError(f"record {entry.id} has happened already")
+        self._happened[entry.id] = entry
+        if visible_at is None:
+            self._held.add(entry.id)
+        else:
+            heapq.heappush(self._coming, (visible_at, entry.id))
+
+    def reveal(self, ids: Iterable[int] | None = None) -> None:
+        """Shows what is still hidden now: these, or all."""
+        chosen = self.hidden if ids is None else set(ids) & self.hidden
+        self._held -= chosen
+        self._coming = [pair for pair in self._coming if pair[1] not in chosen]
+        heapq.heapify(self._coming)
+        self._show(chosen)
+
+    def advance(self, now: int, retained_since: int | None = None) -> None:
+        """Shows what has become visible by `now`, and deletes what was created before `retained_since`."""
+        due = []
+        while self._coming and self._coming[0][0] <= now:
+            due.append(heapq.heappop(self._coming)[1])
+        self._show(due)
+        if retained_since is not None:
+            self.delete_oldest(bisect_left(self._by_created, retained_since, key=_created_of))
+
+    def delete_oldest(self, count: int) -> None:
+        """Deletes the visible records with the smallest `created`, as retention does."""
+        if count <= 0:
+            return
+        gone = {entry.id for entry in self._by_created[:count]}
+        del self._by_created[:count]
+        self._by_id = [entry for entry in self._by_id if entry.id not in gone]
+        self._version += 1
+
+    def select(self, selection: Selection) -> Sequence[Entry]:
+        """What can be seen of the selection, newest (highest id) first."""
+        known = self._selected
+        if known is None or known[:2] != (self._version, selection):
+            known = (self._version, selection, self._select(selection))
+            self._selected = known
+        return known[2]
+
+    def truth(self) -> list[dict[str, Any]]:
+        """Every record that happened, visible or not, deleted or not, by id."""
+        return [json.loads(entry.raw) for entry in sorted(self._happened.values(), key=_id_of)]
+
+    def __contains__(self, record_id: int) -> bool:
+        return record_id in self._happened
+
+    def __len__(self) -> int:
+        return len(self._happened)
+
+    @property
+    def total(self) -> int:
+        """How many can be seen now, whatever is asked for."""
+        return len(self._by_id)
+
+    @property
+    def hidden(self) -> set[int]:
+        return self._held | {record_id for _, record_id in self._coming}
+
+    def _show(self, ids: Iterable[int]) -> None:
+        entries = [self._happened[record_id] for record_id in ids]
+        if not entries:
+            return
+        self._version += 1
+        if len(entries) > 100:
+            self._by_id = sorted(itertools.chain(self._by_id, entries), key=_id_of)
+            self._by_created = sorted(itertools.chain(self._by_created, entries), key=_created_of)
+            return
+        for entry in entries:
+            insort(self._by_id, entry, key=_id_of)
+            insort(self._by_created, entry, key=_created_of)
+
+    def _select(self, selection: Selection) -> Sequence[Entry]:
+        if selection.since is None and selection.until is None:
+            chosen = self._by_id[::-1]
+        else:
+            chosen = self._between(selection.since, selection.until)
+            chosen.sort(key=_id_of, reverse=True)
+        words = [word.casefold() for word in selection.words]
+        return [entry for entry in chosen if _matches(entry, words)] if words else chosen
+
+    def _between(self, since: int | None, until: int | None) -> list[Entry]:
+        start = 0 if since is None else bisect_left(self._by_created, since, key=_created_of)
+        end = None if until is None else bisect_right(self._by_created, until, key=_created_of)
+        return self._by_created[start:end]
+
+
+def _matches(entry: Entry, words: Iterable[str]) -> bool:
+    texts = [text.casefold() for text in _searched(json.loads(entry.raw))]
+    return all(any(word in text for text in texts) for word in words)
+
+
+def _searched(record: dict[str, Any]) -> Iterable[str]:
+    """The fields that Jira's `filter` looks into."""
+    places: list[tuple[Any, tuple[str, ...]]] = [
+        (record, _FILTERED),
+        (record.get("objectItem"), _FILTERED_OBJECT),
+    ]
+    changes = record.get("changedValues")
+    if isinstance(changes, list):
+        places.extend((change, _FILTERED_CHANGE) for change in changes)
+    for place, names in places:
+        if isinstance(place, dict):
+            yield from (place[name] for name in names if isinstance(place.get(name), str))
