@@ -1,0 +1,166 @@
+"""Changes to the organizations that are followed: each one is committed together with its record in the history."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from relay.codec import BadBody, Internal, NotAvro, UnknownSchema
+from relay.errors import RelayError
+from relay.kafka.connection import Connection
+from relay.kafka.producing import Outgoing
+from relay.kafka.reading import read_table
+from relay.kafka.topics import Topics, partition_of, shards_of
+from relay.kafka.transactions import Publisher, PublishError
+from relay.organizations import Organization, OrganizationCodec
+
+EDIT_SECONDS = 40.0
+
+Edit = Callable[[Organization | None], Organization | None]
+
+
+class StaleEditError(RelayError):
+    """The organization was changed by somebody else meanwhile; nothing was done."""
+
+
+class UnknownOrganizationError(RelayError):
+    """There is no organization of that name."""
+
+
+async def organizations(connection: Connection) -> dict[str, Organization]:
+    """Every organization that is followed, by name.
+
+    Raises RelayError where one cannot be read: then an edit could destroy it.
+    """
+    topics = Topics(connection.kafka.topic_prefix)
+    return _decoded(await read_table(connection, topics.organizations))
+
+
+async def edit(
+    connection: Connection,
+    name: str,
+    change: Edit,
+    *,
+    what: str,
+    who: str,
+    now_ms: int,
+    revision: int | None = None,
+) -> Organization | None:
+    """Change one organization and write down who did it, in one transaction that fences other editors.
+
+    `change` gets the organization as it stands (None: there is none) and returns it as it should be (None: deleted);
+    what it raises goes through, and nothing has been done. With `revision`, an organization that has changed since is
+    refused (StaleEditError). Raises RelayError when Kafka cannot be reached; PublishError means that nobody knows
+    whether it was done.
+    """
+    topics = Topics(connection.kafka.topic_prefix)
+    partition = partition_of(name, await shards_of(connection))
+    async with asyncio.timeout(EDIT_SECONDS):
+        publisher = await Publisher.open(connection, f"{topics.organizations}.{partition}")
+        try:
+            table = _decoded(await read_table(connection, topics.organizations, [partition]))
+            before = table.get(name)
+            _refuse_stale(name, before, revision)
+            after = _revised(before, change(before), now_ms)
+            await publisher.publish(
+                *_records(topics, partition, name, before, after, what=what, who=who, now_ms=now_ms)
+            )
+        finally:
+            await publisher.discard()
+    return after
+
+
+def _refuse_stale(name: str, before: Organization | None, revision: int | None) -> None:
+    if revision is not None and (before is None or before.revision != revision):
+        raise StaleEditError(
+            f"{name} has been changed by somebody else meanwhile; look at it again, then repeat the change."
+        )
+
+
+def _revised(before: Organization | None, after: Organization | None, now_ms: int) -> Organization | None:
+    if after is None:
+        return None
+    return replace(after, revision=before.revision + 1 if before else 1, modified=now_ms)
+
+
+def _records(
+    topics: Topics,
+    partition: int,
+    name: str,
+    before: Organization | None,
+    after: Organization | None,
+    *,
+    what: str,
+    who: str,
+    now_ms: int,
+) -> tuple[list[Outgoing], list[Outgoing]]:
+    value = None if after is None else OrganizationCodec().encode(after)
+    history = Internal("change").encode(
+        {
+            "organization": name,
+            "at": now_ms,
+            "who": who,
+            "what": what,
+            "before": None if before is None else json.dumps(shown(before)),
+            "after": None if after is None else json.dumps(shown(after)),
+        }
+    )
+    key = name.encode()
+    return [Outgoing(topics.organizations, partition, key, value)], [
+        Outgoing(topics.changes, 0, key, history)
+    ]
+
+
+def shown(organization: Organization) -> dict[str, Any]:
+    """An organization as an operator may see it: without its secret."""
+    credential = organization.credential_reference or (
+        "encrypted" if organization.credential_ciphertext else "none"
+    )
+    return {
+        "name": organization.name,
+        "url": organization.url,
+        "user": organization.user,
+        "credential": credential,
+        "gateway": organization.gateway,
+        "cloud_id": organization.cloud_id,
+        "interval_seconds": organization.interval_seconds,
+        "state": organization.state,
+        "backfill_from": organization.backfill_from,
+        "credential_expires": organization.credential_expires,
+        "added": organization.added,
+        "modified": organization.modified,
+        "revision": organization.revision,
+    }
+
+
+def existing(organization: Organization | None, name: str) -> Organization:
+    if organization is None:
+        raise UnknownOrganizationError(
+            f"There is no organization {name}: see `jira-relay organizations list`."
+        )
+    return organization
+
+
+def _decoded(table: dict[bytes, Any]) -> dict[str, Organization]:
+    codec = OrganizationCodec()
+    found = {}
+    for key, record in table.items():
+        try:
+            found[key.decode()] = codec.decode(record.value)
+        except (NotAvro, UnknownSchema, BadBody, UnicodeDecodeError) as error:
+            raise RelayError(
+                f"The organization {key!r} on {record.topic} cannot be read: {error}."
+            ) from error
+    return found
+
+
+__all__ = [
+    "PublishError",
+    "StaleEditError",
+    "UnknownOrganizationError",
+    "edit",
+    "existing",
+    "organizations",
+    "shown",
+]
