@@ -1,0 +1,134 @@
+"""The data directory: who may use it, which Kafka made it, and where things stand in it."""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+import signal
+import time
+from pathlib import Path
+
+from embedded.errors import EmbeddedKafkaError
+
+_ENDS_WHEN_ASKED_SECONDS = 15
+_ENDS_BY_FORCE_SECONDS = 5
+
+
+class DataDirectory:
+    """Two locks, each gone with the processes that hold it: one of the program that uses the directory, and one that its Kafka
+    inherits, which may outlive that program.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self.log = self.path / "log"
+        self.formatting = self.path / "formatting"
+        self.temporary = self.path / "tmp"
+        self._version = self.path / "kafka.version"
+        self._owner = _Lock(self.path / "owner.lock")
+        self.kafka = _Lock(self.path / "kafka.lock")
+
+    async def claim(self) -> None:
+        """Take both locks; a Kafka that an earlier program left running is ended.
+
+        Raises EmbeddedKafkaError if another program uses the directory, OSError if it cannot be written.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        if not self._owner.take():
+            raise EmbeddedKafkaError(
+                f"The data directory {self.path} is in use by another process ({self._owner.holder() or 'unknown'}): "
+                "stop that one, or set embedded.data_dir to another directory."
+            )
+        self._owner.write(str(os.getpid()))
+        await self._end_earlier_kafka()
+        for leftover in (self.temporary, self.formatting):
+            shutil.rmtree(leftover, ignore_errors=True)
+        self.temporary.mkdir(exist_ok=True)
+
+    async def _end_earlier_kafka(self) -> None:
+        for ask, patience_seconds in (
+            (signal.SIGTERM, _ENDS_WHEN_ASKED_SECONDS),
+            (signal.SIGKILL, _ENDS_BY_FORCE_SECONDS),
+        ):
+            if self.kafka.take():
+                return
+            if holder := self.kafka.holder():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(holder, ask)
+            await self._taken_within(patience_seconds)
+        if not self.kafka.take():
+            raise EmbeddedKafkaError(
+                f"An earlier Kafka (process {self.kafka.holder() or 'unknown'}) still uses {self.path} and does not end: "
+                "end it by hand."
+            )
+
+    async def _taken_within(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while not self.kafka.take() and time.monotonic() < end:  # noqa: ASYNC110 - nothing tells when a lock is free
+            await asyncio.sleep(0.05)
+
+    def release(self) -> None:
+        self.kafka.release()
+        self._owner.release()
+
+    def is_formatted(self, version: str) -> bool:
+        """Raises EmbeddedKafkaError if what is there is not for Kafka of this version."""
+        if not self.log.exists():
+            return False
+        made_by = self._version.read_text().strip() if self._version.exists() else ""
+        if not (self.log / "meta.properties").exists() or not re.fullmatch(r"\d+(\.\d+)*", made_by):
+            raise EmbeddedKafkaError(
+                f"{self.path} holds no data of this program's Kafka, or damaged ones: put a copy back, or set embedded.data_dir "
+                "to another directory to begin anew."
+            )
+        if _numbers(made_by) > _numbers(version):
+            raise EmbeddedKafkaError(
+                f"The data in {self.path} were made by Kafka {made_by}, newer than this program's {version}: use the newer "
+                "program again, or set embedded.data_dir to another directory to begin anew."
+            )
+        return True
+
+    def formatted(self, version: str) -> None:
+        """What Kafka's tool put into `formatting` becomes the log, at once."""
+        self._version.write_text(f"{version}\n")
+        self.formatting.replace(self.log)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in version.split("."))
+
+
+class _Lock:
+    """A lock on an open file, which processes inherit with it; its content names the holder."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.descriptor = -1
+
+    def take(self) -> bool:
+        if self.descriptor >= 0:
+            return True
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        self.descriptor = descriptor
+        self.write("")
+        return True
+
+    def write(self, holder: str) -> None:
+        os.ftruncate(self.descriptor, 0)
+        os.pwrite(self.descriptor, holder.encode(), 0)
+
+    def holder(self) -> int | None:
+        text = self._path.read_text()
+        return int(text) if text.isdigit() else None
+
+    def release(self) -> None:
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1

@@ -1,0 +1,210 @@
+import asyncio
+import contextlib
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Self
+
+from embedded import artifacts, cache, java, log, ports
+from embedded.directory import DataDirectory
+from embedded.errors import EmbeddedKafkaError
+from embedded.properties import HOST, server_properties
+from embedded.ready import is_ready
+
+_READY_SECONDS = 90
+_ENDS_WHEN_ASKED_SECONDS = 20
+_LOG_CHECK_SECONDS = 60
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class EmbeddedKafka:
+    """A real Apache Kafka of one node on this machine, listening on loopback.
+
+    What it has acknowledged is on the disk. It ends with `stop`, and on Linux also with the thread that started it, kill -9
+    included; elsewhere a Kafka that outlived its program is ended by the next start on the same directory.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        port: int = 0,
+        *,
+        maven_repository: str | None = None,
+        heap: str = "256m",
+        extra_properties: Mapping[str, str] = _NOTHING,
+        cache_dir: Path | None = None,
+        progress: cache.Progress | None = None,
+    ) -> None:
+        """Port 0 draws a free one at the first start and keeps it. `progress` gets bytes fetched and bytes to fetch, if Kafka is not
+        in the cache folder yet.
+        """
+        self._directory = DataDirectory(data_dir)
+        self._port = port
+        self._controller_port = 0
+        self._repository = maven_repository
+        self._heap = heap
+        self._extra = extra_properties
+        self._cache = cache_dir or cache.default_folder(os.environ, Path.home())
+        self._progress = progress
+        self._output = self._directory.path / "kafka.log"
+        self._process: asyncio.subprocess.Process | None = None
+        self._watcher: asyncio.Task[EmbeddedKafkaError | None] | None = None
+        self._stopping = False
+
+    @property
+    def bootstrap(self) -> str:
+        return f"{HOST}:{self._port}"
+
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise RuntimeError("Kafka was not started.")
+        return self._process.pid
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Return when every partition can be used. Raises EmbeddedKafkaError; then nothing is left running.
+
+        Works again after `stop`, and after its death.
+        """
+        await self.stop()
+        jars = await cache.fetch(artifacts.kafka(), self._cache, self._repository, self._progress)
+        try:
+            await self._start(java.find(), jars)
+        except OSError as error:
+            await self.stop()
+            raise EmbeddedKafkaError(
+                f"The data directory {self._directory.path} cannot be used ({error.strerror or error}): make room, check its "
+                "owner, or set embedded.data_dir to another directory."
+            ) from error
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Let Kafka end cleanly, within 20 s; after that it is killed, which loses nothing either."""
+        self._stopping = True
+        try:
+            if self._process and self._watcher:
+                await self._end(self._process, self._watcher)
+        finally:
+            self._directory.release()
+
+    def kill(self) -> None:
+        """End Kafka as kill -9 does, at once and unprepared."""
+        if self._process and self._process.returncode is None:
+            self._process.kill()
+
+    async def died(self) -> EmbeddedKafkaError | None:
+        """Wait for the end of Kafka; return why, or None if it was asked to by `stop`."""
+        if self._watcher is None:
+            raise RuntimeError("Kafka was not started.")
+        return await asyncio.shield(self._watcher)
+
+    async def _start(self, program: Path, jars: list[Path]) -> None:
+        await self._directory.claim()
+        self._choose_ports()
+        log.rotate(self._output)
+        version = artifacts.kafka_version()
+        if not self._directory.is_formatted(version):
+            await self._format(program, jars)
+            self._directory.formatted(version)
+        self._process = await self._run(program, jars, self._directory.log, "kafka.Kafka")
+        self._directory.kafka.release()
+        self._stopping = False
+        self._watcher = asyncio.create_task(self._watch(self._process))
+        await self._until_ready(self._watcher)
+
+    def _choose_ports(self) -> None:
+        if self._port:
+            ports.require_free(self._port)
+        self._port = self._port or ports.draw()
+        self._controller_port = ports.draw()
+
+    async def _format(self, program: Path, jars: list[Path]) -> None:
+        tool = ("kafka.tools.StorageTool", "format", "--standalone", "-t", _cluster_id(), "-c")
+        process = await self._run(program, jars, self._directory.formatting, *tool)
+        try:
+            async with asyncio.timeout(_READY_SECONDS):
+                code = await process.wait()
+        finally:
+            if process.returncode is None:
+                process.kill()
+        if code != 0:
+            raise EmbeddedKafkaError(f"Embedded Kafka cannot make its data directory: {self._explain(code)}")
+
+    async def _run(
+        self, program: Path, jars: list[Path], log_directory: Path, *command: str
+    ) -> asyncio.subprocess.Process:
+        properties = self._directory.path / "server.properties"
+        properties.write_text(
+            server_properties(self._port, self._controller_port, log_directory.name, self._extra)
+        )
+        return await java.start(
+            program,
+            [f"-Xmx{self._heap}", f"-Djava.io.tmpdir={self._directory.temporary}", *command, properties.name],
+            class_path=jars,
+            directory=self._directory.path,
+            lock=self._directory.kafka.descriptor,
+            output=self._output,
+        )
+
+    async def _until_ready(self, watcher: asyncio.Task[EmbeddedKafkaError | None]) -> None:
+        try:
+            async with asyncio.timeout(_READY_SECONDS):
+                while not await self._answers():
+                    if watcher.done() and (why := watcher.result()):
+                        raise why
+                    await asyncio.sleep(0.05)
+        except TimeoutError as error:
+            raise EmbeddedKafkaError(
+                f"Embedded Kafka was not ready within {_READY_SECONDS} s: {self._explain()}"
+            ) from error
+
+    async def _answers(self) -> bool:
+        try:
+            async with asyncio.timeout(2):
+                return await is_ready(HOST, self._port)
+        except (OSError, EOFError, TimeoutError):
+            return False
+
+    async def _watch(self, process: asyncio.subprocess.Process) -> EmbeddedKafkaError | None:
+        while process.returncode is None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOG_CHECK_SECONDS):
+                    await process.wait()
+            log.bound(self._output)
+        if self._stopping:
+            return None
+        return EmbeddedKafkaError(f"Embedded Kafka has ended: {self._explain(process.returncode)}")
+
+    async def _end(
+        self, process: asyncio.subprocess.Process, watcher: asyncio.Task[EmbeddedKafkaError | None]
+    ) -> None:
+        try:
+            with contextlib.suppress(TimeoutError, ProcessLookupError):
+                async with asyncio.timeout(_ENDS_WHEN_ASKED_SECONDS):
+                    if process.returncode is None:
+                        process.terminate()
+                    await asyncio.shield(watcher)
+        finally:
+            self.kill()
+        await asyncio.shield(watcher)
+
+    def _explain(self, code: int | None = None) -> str:
+        return f"{log.explain(log.tail(self._output), code)}\nThe whole log: {self._output}"
+
+
+def _cluster_id() -> str:
+    """Kafka's tool takes an id that begins with a dash for an option."""
+    return "r" + secrets.token_urlsafe(16)[1:]

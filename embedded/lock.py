@@ -1,0 +1,50 @@
+"""Writes jars.lock anew: `python -m embedded.lock`, after KAFKA or LOGGER below was changed.
+
+Needs the network. What comes out is to be read before it is committed: jgo's resolution takes every
+root as a bill of materials, which is why the logger is added without resolving it.
+"""
+
+import hashlib
+import sys
+import tempfile
+from pathlib import Path
+
+from jgo.maven import MavenContext
+
+from embedded.artifacts import Artifact, dump, parts
+
+KAFKA = "org.apache.kafka:kafka_2.13:jar:4.3.1"
+LOGGER = "org.slf4j:slf4j-simple:jar:1.7.36"
+
+
+def resolve(coordinate: str, context: MavenContext) -> list[str]:
+    """Return the coordinates of everything that has to be on the class path to run `coordinate`."""
+    group, name, _, _, version = parts(coordinate)
+    dependency = context.create_dependency(f"{group}:{name}:{version}")
+    roots, others = context.resolver.resolve([dependency])
+    found = [f"{d.groupId}:{d.artifactId}:jar:{d.version}" for d in others if d.scope != "test"]
+    return [f"{d.groupId}:{d.artifactId}:jar:{d.version}" for d in roots] + sorted(found)
+
+
+def measure(coordinate: str, context: MavenContext) -> Artifact:
+    group, name, packaging, classifier, version = parts(coordinate)
+    file = context.project(group, name).at_version(version).artifact(classifier, packaging).resolve()
+    with file.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha512").hexdigest()
+    return Artifact(coordinate, file.stat().st_size, digest)
+
+
+def lock(coordinates: list[str], target: Path, context: MavenContext) -> None:
+    target.write_text(dump(tuple(measure(coordinate, context) for coordinate in coordinates)))
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        context = MavenContext(repo_cache=Path(folder), timeout=60)
+        target = Path(__file__).with_name("jars.lock")
+        lock([*resolve(KAFKA, context), LOGGER], target, context)
+    sys.stdout.write(target.read_text())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""Kafka's own log file: bounded in size, and read when Kafka has died."""
+
+import shutil
+import signal
+from pathlib import Path
+
+LARGEST_BYTES = 10_000_000
+_READ_BYTES = 64_000
+_SHOWN_LINES = 8
+
+_CAUSES = {
+    "Address already in use": "its port is taken by another program: set embedded.port to another one",
+    "No space left on device": "the disk is full: make room",
+    "Permission denied": "files in the data directory are not ours: check their owner",
+    "Read-only file system": "the data directory is read-only: set embedded.data_dir to another directory",
+    "OutOfMemoryError": "its heap is too small for the data",
+    "Too many open files": "too many files are open: raise the limit (ulimit -n)",
+    "Could not reserve enough space": "the machine has not enough free memory",
+}
+
+
+def rotate(path: Path) -> None:
+    """One former log is kept, as NAME.1."""
+    if path.exists():
+        path.replace(path.with_name(f"{path.name}.1"))
+
+
+def bound(path: Path, largest_bytes: int = LARGEST_BYTES) -> None:
+    """Empty a log that has grown too large while it is written to (by appending), keeping a copy as NAME.1."""
+    if path.stat().st_size > largest_bytes:
+        shutil.copyfile(path, path.with_name(f"{path.name}.1"))
+        with path.open("r+b") as log:
+            log.truncate(0)
+
+
+def tail(path: Path) -> str:
+    with path.open("rb") as log:
+        log.seek(max(0, path.stat().st_size - _READ_BYTES))
+        return log.read().decode(errors="replace")
+
+
+def explain(text: str, code: int | None = None) -> str:
+    """Return why Kafka failed, as far as its exit code and the end of its log tell, and the last lines of that log."""
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("\tat ")]
+    killed = "it was killed (kill -9, or the system was short of memory)" if code == -signal.SIGKILL else None
+    cause = killed or next((why for sign, why in _CAUSES.items() if sign in text), "its log has the reason")
+    return "\n  ".join((f"{cause}. Last lines:", *(lines[-_SHOWN_LINES:] or ["(none)"])))

@@ -1,0 +1,54 @@
+from collections.abc import Mapping
+
+HOST = "127.0.0.1"
+
+
+def server_properties(port: int, controller_port: int, log_directory: str, extra: Mapping[str, str]) -> str:
+    """Return the text of server.properties. Kafka runs in the data directory: a name inside it needs no escapes, and it may be moved."""
+    properties = {
+        "process.roles": "broker,controller",
+        "node.id": "1",
+        "controller.quorum.bootstrap.servers": f"{HOST}:{controller_port}",
+        "controller.listener.names": "CONTROLLER",
+        "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "log.dirs": log_directory,
+        **_ALONE,
+        **_DURABLE,
+        **_SMALL,
+        **_QUICK,
+        **extra,
+    }
+    return "".join(f"{name}={value}\n" for name, value in properties.items())
+
+
+_ALONE = {
+    "default.replication.factor": "1",
+    "min.insync.replicas": "1",
+    "offsets.topic.replication.factor": "1",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    "auto.create.topics.enable": "false",
+}
+
+# There is no other replica to recover from: what is acknowledged is on the disk.
+_DURABLE = {"log.flush.interval.messages": "1"}
+
+_SMALL = {
+    "offsets.topic.num.partitions": "4",
+    "transaction.state.log.num.partitions": "4",
+    "share.coordinator.state.topic.num.partitions": "4",
+    "num.network.threads": "2",
+    "num.io.threads": "4",
+    "background.threads": "2",
+    "log.cleaner.dedupe.buffer.size": "2097152",
+}
+
+# A restart after kill -9 waits for the dead broker's session to end.
+_QUICK = {
+    "group.initial.rebalance.delay.ms": "0",
+    "broker.session.timeout.ms": "2000",
+    "broker.heartbeat.interval.ms": "500",
+}

@@ -1,0 +1,73 @@
+"""Asks a broker for its topics, in Kafka's own protocol: a Metadata request of version 1."""
+
+import asyncio
+import struct
+
+_METADATA, _VERSION, _CORRELATION = 3, 1, 7
+_ALL_TOPICS = -1
+_REQUEST = struct.pack(">hhihi", _METADATA, _VERSION, _CORRELATION, -1, _ALL_TOPICS)
+
+
+async def is_ready(host: str, port: int) -> bool:
+    """Tell whether the broker stands in its own cluster and every partition has a leader.
+
+    Raises OSError or EOFError while nobody answers.
+    """
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        writer.write(struct.pack(">i", len(_REQUEST)) + _REQUEST)
+        size = struct.unpack(">i", await reader.readexactly(4))[0]
+        return read_answer(await reader.readexactly(size), port)
+    finally:
+        writer.close()
+
+
+def read_answer(answer: bytes, port: int) -> bool:
+    fields = _Fields(answer)
+    fields.number("i")
+    ports = [_broker_port(fields) for _ in range(fields.number("i"))]
+    fields.number("i")
+    leaders = [leader for _ in range(fields.number("i")) for leader in _leaders(fields)]
+    return port in ports and -1 not in leaders
+
+
+def _broker_port(fields: "_Fields") -> int:
+    fields.number("i")
+    fields.text()
+    port = fields.number("i")
+    fields.text()
+    return port
+
+
+def _leaders(fields: "_Fields") -> list[int]:
+    fields.number("h")
+    fields.text()
+    fields.number("b")
+    return [_leader(fields) for _ in range(fields.number("i"))]
+
+
+def _leader(fields: "_Fields") -> int:
+    fields.number("h")
+    fields.number("i")
+    leader = fields.number("i")
+    for _replicas in ("all", "in sync"):
+        for _ in range(fields.number("i")):
+            fields.number("i")
+    return leader
+
+
+class _Fields:
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+
+    def number(self, kind: str) -> int:
+        value: int
+        (value,) = struct.unpack_from(f">{kind}", self._data, self._at)
+        self._at += struct.calcsize(f">{kind}")
+        return value
+
+    def text(self) -> None:
+        """Skip a string, which may be null (length -1)."""
+        length = self.number("h")
+        self._at += max(0, length)

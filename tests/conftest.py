@@ -1,0 +1,34 @@
+import asyncio
+import gc
+import uuid
+
+import pytest
+
+from embedded import EmbeddedKafka
+
+
+@pytest.fixture(scope="session")
+async def kafka(tmp_path_factory):
+    """One real broker for the whole run; whoever kills or stops it starts one of their own."""
+    async with EmbeddedKafka(tmp_path_factory.mktemp("kafka"), heap="512m") as broker:
+        yield broker
+
+
+@pytest.fixture
+def prefix():
+    """A prefix for topics and groups that no other test uses."""
+    return f"test-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture(autouse=True)
+async def _no_background_death():
+    """A background task or future that failed without anybody looking fails the test."""
+    deaths = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _loop, context: deaths.append(context))
+    yield
+    await asyncio.sleep(0)
+    gc.collect(1)
+    loop.set_exception_handler(None)
+    for death in deaths:
+        raise AssertionError(f"In the background: {death['message']}") from death.get("exception")
