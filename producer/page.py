@@ -1,0 +1,157 @@
+"""A page of Jira's audit log, from its bytes."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from math import isinf
+from typing import Any
+
+import orjson
+
+from producer.records import Unreadable
+
+DEEPEST = 252  # of a record; deeper than 254 orjson refuses, and both ways must agree
+LONGEST_INTEGER = 1000  # digits
+
+_TOKEN = re.compile(r'"records"\s*:\s*\[|"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},]', re.DOTALL)
+_UNSURE = re.compile(rb'\d{18}|\\u0022|"\s+:')
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`records` in Jira's order, as parsed from JSON, or Unreadable.
+
+    `total` counts all records that Jira keeps, whatever was asked for. `date_ms` is Jira's clock, by its header,
+    in whole seconds.
+    """
+
+    records: tuple[object, ...]
+    total: int | None = None
+    size: int = 0
+    date_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NotAPage:
+    reason: str
+
+
+class _Refused(Exception):  # noqa: N818
+    """It is JSON, but what Python would make of it is something else."""
+
+
+def parse_page(body: bytes) -> Page | NotAPage:
+    """Read a page without loss: a record that cannot be held exactly is Unreadable, alone, with its own text."""
+    try:
+        envelope = _quick(body) or _exact(body)
+    except (ValueError, RecursionError, _Refused) as error:
+        return NotAPage(_why_not(body, error))
+    if not isinstance(envelope, dict) or not isinstance(envelope.get("records"), list):
+        return NotAPage("it is JSON, but not a page of audit records")
+    total = envelope.get("total")
+    return Page(tuple(envelope["records"]), total if type(total) is int else None, len(body))
+
+
+def _quick(body: bytes) -> Any:
+    """Parse with orjson, or None where that might not be exact.
+
+    It turns integers beyond 64 bits into floats and drops repeated names, both silently.
+    """
+    if _UNSURE.search(body):
+        return None
+    try:
+        envelope = orjson.loads(body)
+        return envelope if orjson.dumps(envelope).count(b'":') == body.count(b'":') else None
+    except (ValueError, TypeError):
+        return None
+
+
+def _exact(body: bytes) -> Any:
+    text = body.decode("utf-8-sig")
+    bounds = list(_bounds(text))
+    if not bounds:
+        return _loads(text)
+    envelope = _loads(text[: bounds[0] + 1] + text[bounds[-1] :])
+    pieces = [text[start + 1 : end] for start, end in pairwise(bounds)]
+    if len(pieces) > 1 or pieces[0].strip():
+        envelope["records"] = [_record(piece) for piece in pieces]
+    return envelope
+
+
+def _bounds(text: str) -> Iterator[int]:
+    """Where the list of records opens, has its commas, and closes."""
+    depth, inside = 0, False
+    for token in _TOKEN.finditer(text):
+        last = token.group()[-1]
+        if last == "," and inside and depth == 2:
+            yield token.start()
+        elif last in "[{":
+            depth += 1
+            if depth == 2 and token.group()[0] == '"' and not inside:
+                inside = True
+                yield token.end() - 1
+        elif last in "]}":
+            depth -= 1
+            if depth == 1 and inside:
+                yield token.start()
+                return
+
+
+def _record(text: str) -> object:
+    try:
+        if _depth(text) > DEEPEST:
+            raise _Refused(f"the record is nested deeper than {DEEPEST} levels")
+        return _loads(text)
+    except _Refused as error:
+        return Unreadable(str(error), text.strip().encode())
+
+
+def _depth(text: str) -> int:
+    steps = (
+        1 if token.group()[-1] in "[{" else -1
+        for token in _TOKEN.finditer(text)
+        if token.group()[-1] in "[{]}"
+    )
+    return max(accumulate(steps), default=0)
+
+
+def _loads(text: str) -> Any:
+    return json.loads(
+        text, object_pairs_hook=_distinct, parse_int=_integer, parse_float=_fraction, parse_constant=_constant
+    )
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise _Refused("the record holds a name twice in one object")
+    return members
+
+
+def _integer(text: str) -> int:
+    if len(text) > LONGEST_INTEGER:
+        raise _Refused(f"the record holds an integer of more than {LONGEST_INTEGER} digits")
+    return int(text)
+
+
+def _fraction(text: str) -> float:
+    number = float(text)
+    if isinf(number):
+        raise _Refused("the record holds a number beyond 64-bit floating point")
+    return number
+
+
+def _constant(text: str) -> float:
+    raise ValueError(f"{text} is not JSON")
+
+
+def _why_not(body: bytes, error: Exception) -> str:
+    if not body.strip():
+        return "it is empty"
+    if body.lstrip()[:1] == b"<":
+        return "it is HTML, as a proxy or a login page sends it"
+    if isinstance(error, _Refused):
+        return str(error).replace("the record", "it")
+    return "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else "its JSON is broken or cut off"

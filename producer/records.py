@@ -1,0 +1,161 @@
+"""One audit record as Jira sends it, and the event made of it.
+
+An event is a dict with the fields of schemas/audit_event.avsc, `collected` and `mode` left out: they are known
+when it is published. Whatever the schema cannot hold stands in `unmodeled`, in the shape of the record: what is
+absent there is in the event; where a list has something left over, each of its elements has an entry, `{}` if
+nothing of it is. A null is taken for an absent value, as Jira means it.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from producer import instants
+
+Event = dict[str, Any]
+
+TEXTS = ("summary", "category", "description", "eventSource", "remoteAddress", "authorKey", "authorAccountId")
+ITEM = ("id", "name", "typeName", "parentId", "parentName")
+CHANGE = ("fieldName", "changedFrom", "changedTo")
+LONGEST = 2**63 - 1
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_EPOCH_MS_FROM = 100_000_000_000  # a smaller number is more likely seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A record that cannot become an event; `raw` is its JSON."""
+
+    reason: str
+    raw: bytes
+
+
+def read(record: object, organization: str) -> Event | Unreadable:
+    """Turn a record, as parsed from JSON, into an event; what parsing found unreadable stays so.
+
+    Readable means an id within 0 to 2^63-1 (an integer, or its digits as text) and a `created` within the years
+    1 to 9999 (text, or an integer of epoch milliseconds from 10^11 on, which is 1973).
+    """
+    if isinstance(record, Unreadable):
+        return record
+    if not isinstance(record, dict):
+        return Unreadable("the record is not a JSON object", to_json(record).encode())
+    others = dict(record)
+    sent_id, sent_created = others.pop("id", None), others.pop("created", None)
+    identity, created = _identity(sent_id), _created(sent_created)
+    if identity is None:
+        return Unreadable("the record has no readable id", to_json(record).encode())
+    if created is None:
+        return Unreadable("the record has no readable created", to_json(record).encode())
+    item, item_rest = _object(others.pop("objectItem", None), ITEM)
+    changes, changes_rest = _objects(others.pop("changedValues", None), CHANGE)
+    items, items_rest = _objects(others.pop("associatedItems", None), ITEM)
+    texts, rest = _texts(others, TEXTS)
+    rest |= _present(
+        id=None if sent_id is identity else sent_id,
+        created=None if created.exact else sent_created,
+        objectItem=item_rest,
+        changedValues=changes_rest,
+        associatedItems=items_rest,
+    )
+    return {
+        "organization": organization,
+        "id": identity,
+        "created": created.ms,
+        **texts,
+        "objectItem": item,
+        "changedValues": changes,
+        "associatedItems": items,
+        "unmodeled": to_json(rest) if rest else None,
+    }
+
+
+def restore(event: Event) -> dict[str, Any]:
+    """Give back the record that was read; nulls are gone, and UTC is written as Jira does."""
+    rest = json.loads(event["unmodeled"] or "{}")
+    record: dict[str, Any] = _present(
+        id=event["id"],
+        created=f"{instants.to_text(event['created'])[:-1]}+0000",
+        **{name: event[name] for name in TEXTS},
+        objectItem=_merged(event["objectItem"], rest.pop("objectItem", None)),
+        changedValues=_merged(event["changedValues"], rest.pop("changedValues", None)),
+        associatedItems=_merged(event["associatedItems"], rest.pop("associatedItems", None)),
+    )
+    return {**record, **rest}
+
+
+def to_json(value: object) -> str:
+    """JSON without loss: ASCII only where a lone surrogate makes other text impossible."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    if _LONE_SURROGATE.search(text):
+        return json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return text
+
+
+def _identity(value: object) -> int | None:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 19:
+        number = int(value)
+    elif type(value) is int:
+        number = value
+    else:
+        return None
+    return number if 0 <= number <= LONGEST else None
+
+
+def _created(value: object) -> instants.Instant | None:
+    if isinstance(value, str):
+        return instants.parse(value)
+    if type(value) is int and value >= _EPOCH_MS_FROM and instants.is_instant(value):
+        return instants.Instant(value, exact=False)
+    return None
+
+
+def _texts(source: dict[str, Any], names: Iterable[str]) -> tuple[dict[str, str | None], dict[str, Any]]:
+    fields: dict[str, str | None] = dict.fromkeys(names)
+    rest = {}
+    for name, value in source.items():
+        if name not in fields:
+            rest[name] = value
+        elif isinstance(value, str):
+            fields[name] = text = _LONE_SURROGATE.sub("\ufffd", value)
+            if text != value:
+                rest[name] = value
+        elif value is not None:
+            rest[name] = value
+    return fields, rest
+
+
+def _object(value: object, names: Iterable[str]) -> tuple[dict[str, str | None] | None, object]:
+    if not isinstance(value, dict):
+        return None, value
+    fields, rest = _texts(value, names)
+    return fields, rest or None
+
+
+def _objects(value: object, names: Iterable[str]) -> tuple[list[dict[str, str | None]] | None, object]:
+    if not isinstance(value, list):
+        return None, value
+    read_ones = [
+        _texts(one, names) if isinstance(one, dict) else (dict.fromkeys(names), one) for one in value
+    ]
+    rests = [rest for _, rest in read_ones]
+    return [fields for fields, _ in read_ones], None if all(rest == {} for rest in rests) else rests
+
+
+def _present(**members: Any) -> dict[str, Any]:
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _merged(held: Any, rest: Any) -> Any:
+    if isinstance(held, dict) and (rest is None or isinstance(rest, dict)):
+        return _present(**held) | (rest or {})
+    if isinstance(held, list):
+        rests = rest or [{}] * len(held)
+        return [
+            _merged(one, left) if isinstance(left, dict) else left
+            for one, left in zip(held, rests, strict=True)
+        ]
+    return rest
