@@ -1,0 +1,200 @@
+"""Simulated Azure: where tokens come from, the Logs Ingestion API, and the workspace that the relay's own template makes."""
+
+import asyncio
+import random
+import ssl
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from aiohttp import web
+
+from sandbox import azure_arm
+from sandbox.azure_certificate import write_certificate
+from sandbox.azure_identity import Identity
+from sandbox.azure_ingestion import Call, Ingestion, Poison
+from sandbox.azure_rule import Losses, Table, rule
+from sandbox.faults import Fault, Planned
+
+LIVE = "Jira_Audit_v2_CL"
+HISTORY = "Jira_Audit_History_CL"
+
+Credential = Literal["managed-identity", "imds", "client-secret", "workload-identity"]
+
+
+class AzureWorld:
+    """`async with AzureWorld() as azure`: everything on loopback and free ports, in this event loop.
+
+    `parameters` go to the template (`workspaceName` and `principalId` are given); `existing` are tables that
+    were there before it: name to columns and their types. `keep_rows` bounds the rows kept for each table.
+    `strict` refuses bodies above 1 MiB after decompression too, the careful reading of the documentation.
+    Raises DeploymentError where Azure would refuse the template.
+    """
+
+    stream = "Custom-JiraAuditRelay"
+    history_stream = "Custom-JiraAuditRelayHistory"
+
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        strict: bool = True,
+        keep_rows: int | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        existing: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
+        chance = random.Random(seed)
+        self.identity = Identity(time.time, chance)
+        self._parameters = {"workspaceName": "sentinel", "principalId": self.identity.managed}
+        self._parameters |= parameters or {}
+        self._rule = rule(self._deployment(), existing or {}, keep_rows)
+        self._ingestion = Ingestion(self.identity, self._rule, chance, self._wake, strict)
+        self._changed = asyncio.Event()
+        self._stack = AsyncExitStack()
+        self._ports: dict[str, int] = {}
+        self._directory = Path()
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    @property
+    def endpoint(self) -> str:
+        """Of the rule, over http: azure-core sends tokens there only with `enforce_https=False`."""
+        return f"http://127.0.0.1:{self._ports['http']}"
+
+    @property
+    def secure_endpoint(self) -> str:
+        """The same over https; and the authority, which azure-identity takes over https only."""
+        return f"https://127.0.0.1:{self._ports['https']}"
+
+    @property
+    def ca_file(self) -> Path:
+        """What to trust (`connection_verify`) for `secure_endpoint`."""
+        return self._directory / "certificate.pem"
+
+    @property
+    def rule_id(self) -> str:
+        return self._ingestion.rule_id
+
+    @property
+    def calls(self) -> list[Call]:
+        """The ingestion calls, oldest first; the last 100,000."""
+        return list(self._ingestion.calls)
+
+    @property
+    def losses(self) -> Losses:
+        """What was lost behind 204; equal to `Losses()` when nothing was."""
+        return self._rule.losses
+
+    def environment(self, credential: Credential = "managed-identity") -> dict[str, str]:
+        """The variables with which azure-identity gets its tokens here."""
+        if credential == "managed-identity":
+            return {
+                "IDENTITY_ENDPOINT": f"{self.endpoint}/msi/token",
+                "IDENTITY_HEADER": self.identity.header,
+            }
+        if credential == "imds":
+            return {"AZURE_POD_IDENTITY_AUTHORITY_HOST": self.endpoint}
+        application = {
+            "AZURE_AUTHORITY_HOST": self.secure_endpoint,
+            "AZURE_TENANT_ID": self.identity.tenant,
+            "AZURE_CLIENT_ID": self.identity.client,
+            "SSL_CERT_FILE": str(self.ca_file),
+        }
+        if credential == "client-secret":
+            return application | {"AZURE_CLIENT_SECRET": self.identity.client_secret}
+        return application | {"AZURE_FEDERATED_TOKEN_FILE": str(self._directory / "assertion")}
+
+    def outputs(self) -> dict[str, Any]:
+        """What the deployment of the template prints."""
+        deployment = self._deployment(
+            {"immutableId": self.rule_id, "endpoints": {"logsIngestion": self.endpoint}}
+        )
+        return deployment.outputs()
+
+    def fault(
+        self,
+        fault: Fault,
+        *,
+        on: Literal["ingestion", "token"] = "ingestion",
+        times: int | None = None,
+        seconds: float | None = None,
+        rate: float | None = None,
+        skip: int = 0,
+        only: Callable[[web.Request], bool] | None = None,
+    ) -> Planned:
+        """As `Script.add`: once, unless told otherwise; `rate=1` is until it is cancelled."""
+        script = self._ingestion.faults if on == "ingestion" else self.identity.faults
+        return script.add(fault, times=times, seconds=seconds, rate=rate, skip=skip, only=only)
+
+    def poison(self, matches: str | Callable[[Mapping[str, Any]], bool]) -> Poison:
+        """400 whenever such a row, or the row of this EventUid, is in the body."""
+        spoils = (lambda row: row.get("EventUid") == matches) if isinstance(matches, str) else matches
+        poison = Poison(spoils)
+        self._ingestion.poisons.append(poison)
+        return poison
+
+    def clear_faults(self) -> None:
+        self._ingestion.faults.clear()
+        self._ingestion.poisons.clear()
+        self.identity.faults.clear()
+
+    def table(self, name: str = LIVE) -> Table:
+        return self._rule.tables()[name]
+
+    def rows(self, table: str = LIVE) -> list[Mapping[str, Any]]:
+        """As stored, in the order in which they came."""
+        return [arrival.row for arrival in self.table(table).arrivals]
+
+    def accepted(self, table: str = LIVE) -> int:
+        return self.table(table).accepted
+
+    def duplicates(self, table: str = LIVE) -> dict[str, int]:
+        """How often each EventUid came that came more than once."""
+        return self.table(table).duplicates()
+
+    async def until(self, condition: Callable[[], bool], seconds: float = 10.0) -> None:
+        """Waits for a condition on what is here, looked at after each ingestion call; TimeoutError after `seconds`."""
+        async with asyncio.timeout(seconds):
+            while not condition():
+                self._changed.clear()
+                await self._changed.wait()
+
+    def _wake(self) -> None:
+        self._changed.set()
+
+    def _deployment(self, state: Mapping[str, Any] | None = None) -> azure_arm.Deployment:
+        text = azure_arm.template()
+        name = self._parameters.get("ruleName", text["parameters"]["ruleName"]["defaultValue"])
+        identifier = azure_arm.resource_id("Microsoft.Insights/dataCollectionRules", name)
+        return azure_arm.Deployment(text, self._parameters, {identifier: state or {}})
+
+    async def _start(self) -> None:
+        self._directory = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="azure-")))
+        (self._directory / "assertion").write_text(self.identity.assertion)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(write_certificate(self.ca_file))
+        app = web.Application(client_max_size=0)
+        app.add_routes(self._ingestion.routes() + self.identity.routes())
+        runner = web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=0.1)
+        await runner.setup()
+        self._stack.push_async_callback(runner.cleanup)
+        for scheme, tls in (("http", None), ("https", context)):
+            site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
+            await site.start()
+            self._ports[scheme] = runner.addresses[-1][1]

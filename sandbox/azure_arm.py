@@ -1,0 +1,220 @@
+"""As much of Azure Resource Manager as it takes to deploy our own template, so that what the template says is what is simulated."""
+
+import json
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+SUBSCRIPTION = "/subscriptions/00000000-0000-0000-0000-000000000000"
+RESOURCE_GROUP = f"{SUBSCRIPTION}/resourceGroups/sandbox"
+LOCATION = "westeurope"
+
+_TOKEN = re.compile(r"\s*(?:'((?:[^']|'')*)'|([A-Za-z_]\w*)|([()\[\].,]))")
+
+Expression: TypeAlias = Callable[[], Any]
+
+
+class DeploymentError(Exception):
+    """The template would not deploy; the text names Azure's error code where there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    id: str
+    type: str
+    name: str
+    scope: str | None
+    depends_on: frozenset[str]
+    """Ids of what has to be there first; those of resources left out by their condition included."""
+    body: Mapping[str, Any]
+
+
+def template() -> dict[str, Any]:
+    """The relay's own template: beside this file in a wheel, in `deploy/` in the repository."""
+    shipped = Path(__file__).with_name("azuredeploy.json")
+    path = shipped if shipped.exists() else Path(__file__).parents[1] / "deploy/azure/azuredeploy.json"
+    loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return loaded
+
+
+class Deployment:
+    """One template with its parameters. `states` is what `reference()` answers, by resource id."""
+
+    def __init__(
+        self,
+        text: Mapping[str, Any],
+        parameters: Mapping[str, Any],
+        states: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        self._text = text
+        self._given = parameters
+        self._states = states or {}
+        self._check_parameters()
+
+    def resources(self) -> list[Resource]:
+        """Those whose condition holds, their expressions evaluated."""
+        return [
+            self._resource(entry)
+            for entry in self._text["resources"]
+            if self.value(entry.get("condition", True))
+        ]
+
+    def outputs(self) -> dict[str, Any]:
+        return {name: self.value(output["value"]) for name, output in self._text["outputs"].items()}
+
+    def value(self, node: Any) -> Any:
+        """A piece of the template with every expression in it evaluated."""
+        if isinstance(node, dict):
+            return {name: self.value(member) for name, member in node.items()}
+        if isinstance(node, list):
+            return [self.value(member) for member in node]
+        if isinstance(node, str) and node.startswith("[["):
+            return node[1:]
+        if isinstance(node, str) and node.startswith("[") and node.endswith("]"):
+            return _Parser(node[1:-1], self._functions()).whole()()
+        return node
+
+    def _check_parameters(self) -> None:
+        declared = self._text["parameters"]
+        if unknown := set(self._given) - set(declared):
+            raise DeploymentError(f"InvalidTemplate: no such parameters: {sorted(unknown)}")
+        for name, declaration in declared.items():
+            value = self._parameter(name)
+            allowed = declaration.get("allowedValues", [value])
+            if value not in allowed:
+                raise DeploymentError(f"InvalidTemplate: {name} is {value!r}, allowed are {allowed}")
+            if type(value) is not {"string": str, "bool": bool}[declaration["type"]]:
+                raise DeploymentError(f"InvalidTemplate: {name} is to be a {declaration['type']}")
+
+    def _parameter(self, name: str) -> Any:
+        if name in self._given:
+            return self._given[name]
+        try:
+            return self.value(self._text["parameters"][name]["defaultValue"])
+        except KeyError:
+            raise DeploymentError(f"InvalidTemplate: the parameter {name} has no value") from None
+
+    def _resource(self, entry: Mapping[str, Any]) -> Resource:
+        name = self.value(entry["name"])
+        return Resource(
+            id=resource_id(entry["type"], *name.split("/")),
+            type=entry["type"],
+            name=name,
+            scope=self.value(entry.get("scope")),
+            depends_on=frozenset(self.value(entry.get("dependsOn", []))),
+            body=self.value(entry),
+        )
+
+    def _functions(self) -> dict[str, Callable[..., Any]]:
+        """All but `if`, which must not evaluate both of its branches."""
+        return {
+            "parameters": self._parameter,
+            "variables": lambda name: self.value(self._text["variables"][name]),
+            "reference": self._reference,
+            "concat": _concat,
+            "empty": lambda value: not value,
+            "not": lambda value: not value,
+            "null": lambda: None,
+            "guid": lambda *parts: str(uuid.uuid5(uuid.NAMESPACE_URL, "-".join(parts))),
+            "resourceId": resource_id,
+            "subscriptionResourceId": lambda kind, name: f"{SUBSCRIPTION}/providers/{kind}/{name}",
+            "resourceGroup": lambda: {"id": RESOURCE_GROUP, "location": LOCATION},
+        }
+
+    def _reference(self, resource: str, _version: str) -> Mapping[str, Any]:
+        try:
+            return self._states[resource]
+        except KeyError:
+            raise DeploymentError(f"ResourceNotFound: {resource}") from None
+
+
+def _concat(*parts: Any) -> Any:
+    if all(isinstance(part, list) for part in parts):
+        return [member for part in parts for member in part]
+    if all(isinstance(part, str) for part in parts):
+        return "".join(parts)
+    raise DeploymentError("InvalidTemplate: concat takes strings alone or arrays alone")
+
+
+def resource_id(kind: str, *names: str) -> str:
+    provider, *types = kind.split("/")
+    path = "/".join(f"{part}/{name}" for part, name in zip(types, names, strict=True))
+    return f"{RESOURCE_GROUP}/providers/{provider}/{path}"
+
+
+class _Parser:
+    """Template language: calls, strings, `.member` and `[index]`."""
+
+    def __init__(self, text: str, functions: Mapping[str, Callable[..., Any]]) -> None:
+        self._functions = functions
+        self._tokens = list(_tokens(text))
+
+    def whole(self) -> Expression:
+        expression = self._expression()
+        if self._tokens:
+            raise DeploymentError(f"InvalidTemplate: unexpected {self._tokens[0][1]!r}")
+        return expression
+
+    def _expression(self) -> Expression:
+        kind, text = self._take()
+        if kind == "string":
+            return lambda: text
+        expression = self._call(text)
+        while self._next() in {".", "["}:
+            expression = self._access(expression)
+        return expression
+
+    def _call(self, name: str) -> Expression:
+        arguments = self._arguments()
+        if name == "if":
+            condition, then, otherwise = arguments
+            return lambda: then() if condition() else otherwise()
+        if name not in self._functions:
+            raise DeploymentError(f"InvalidTemplate: the simulator does not know {name}()")
+        function = self._functions[name]
+        return lambda: function(*(argument() for argument in arguments))
+
+    def _arguments(self) -> list[Expression]:
+        self._expect("(")
+        arguments: list[Expression] = []
+        while self._next() != ")":
+            if arguments:
+                self._expect(",")
+            arguments.append(self._expression())
+        self._expect(")")
+        return arguments
+
+    def _access(self, base: Expression) -> Expression:
+        if self._take()[1] == ".":
+            member = self._take()[1]
+            return lambda: base()[member]
+        index = self._expression()
+        self._expect("]")
+        return lambda: base()[index()]
+
+    def _next(self) -> str:
+        return self._tokens[0][1] if self._tokens and self._tokens[0][0] == "sign" else ""
+
+    def _take(self) -> tuple[str, str]:
+        if not self._tokens:
+            raise DeploymentError("InvalidTemplate: an expression ends too early")
+        return self._tokens.pop(0)
+
+    def _expect(self, sign: str) -> None:
+        if self._take() != ("sign", sign):
+            raise DeploymentError(f"InvalidTemplate: {sign!r} expected")
+
+
+def _tokens(text: str) -> list[tuple[str, str]]:
+    tokens, at = [], 0
+    while text[at:].strip():
+        match = _TOKEN.match(text, at)
+        if match is None:
+            raise DeploymentError(f"InvalidTemplate: cannot read {text[at:]!r}")
+        kind = ("string", "name", "sign")[match.lastindex - 1 if match.lastindex else 0]
+        tokens.append((kind, match[match.lastindex or 0].replace("''", "'")))
+        at = match.end()
+    return tokens

@@ -1,0 +1,167 @@
+"""Where tokens come from: Entra ID's token endpoint, and the two managed identity endpoints azure-identity can be pointed at."""
+
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from sandbox.faults import Script
+
+AUDIENCE = "https://monitor.azure.com"
+"""The public cloud's scope, without `/.default`."""
+
+_IDENTITY_VERSIONS = {"2019-08-01", "2018-02-01"}
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    client: str
+    audience: str
+    expires: float
+
+
+class Identity:
+    """Two identities, an application and a managed identity, and every token given to them."""
+
+    def __init__(self, now: Callable[[], float], chance: random.Random) -> None:
+        self._now = now
+        self._random = chance
+        self.faults = Script()
+        self.asked = 0
+        """Requests for a token so far, refused ones included."""
+        self.token_seconds = 3599.0
+        """How long a token lives; azure-identity asks for a new one when less than 300 s are left."""
+        self.tenant = self._guid()
+        self.client = self._guid()
+        self.client_secret = f"secret-{self._hex(32)}"
+        self.assertion = f"assertion-{self._hex(32)}"
+        """The federated token of a workload identity; signs in the same application."""
+        self.managed = self._guid()
+        """Client id of the managed identity."""
+        self.header = f"header-{self._hex(32)}"
+        """What App Service wants as X-IDENTITY-HEADER."""
+        self.publishers = {self.client, self.managed}
+        """Client ids that hold Monitoring Metrics Publisher on the rule."""
+        self._tokens: dict[str, Token] = {}
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.post("/{tenant}/oauth2/v2.0/token", self._faulty(self._entra)),
+            web.get("/msi/token", self._faulty(self._app_service)),
+            web.get("/metadata/identity/oauth2/token", self._faulty(self._imds)),
+        ]
+
+    def secrets(self) -> list[str]:
+        """What must never appear in anything the relay writes."""
+        return [self.client_secret, self.assertion, self.header, *self._tokens]
+
+    def revoke(self) -> None:
+        """Every token given out so far has expired."""
+        for text, token in self._tokens.items():
+            self._tokens[text] = Token(token.client, token.audience, self._now())
+
+    def holder(self, authorization: str | None) -> str:
+        """Client id of who sends this Authorization header; raises PermissionError with the reason."""
+        scheme, _, text = (authorization or "").partition(" ")
+        token = self._tokens.get(text)
+        if scheme.lower() != "bearer" or not text:
+            raise PermissionError("The request has no bearer token.")
+        if token is None:
+            raise PermissionError("The token is not one of this authority.")
+        if token.expires <= self._now():
+            raise PermissionError("The token has expired.")
+        if token.audience != AUDIENCE:
+            raise PermissionError(f"The token is for another audience: '{token.audience}'.")
+        return token.client
+
+    def _faulty(
+        self, handler: Callable[[web.Request], Awaitable[web.Response]]
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def serve(request: web.Request) -> web.StreamResponse:
+            self.asked += 1
+            fault = self.faults.next(request)
+            return await (fault.play(request, lambda: handler(request)) if fault else handler(request))
+
+        return serve
+
+    async def _entra(self, request: web.Request) -> web.Response:
+        form = {name: str(value) for name, value in (await request.post()).items()}
+        if request.match_info["tenant"] != self.tenant:
+            return _entra_error(400, "invalid_request", 90002, "The tenant was not found.")
+        if form.get("grant_type") != "client_credentials":
+            return _entra_error(400, "unsupported_grant_type", 70003, "The grant type is not supported.")
+        if form.get("client_id") != self.client:
+            return _entra_error(
+                400, "unauthorized_client", 700016, "The application was not found in the directory."
+            )
+        if not self._proven(form):
+            return _entra_error(401, "invalid_client", 7000215, "Invalid client secret provided.")
+        resource, _, suffix = form.get("scope", "").rpartition("/")
+        if suffix != ".default":
+            return _entra_error(400, "invalid_scope", 1002012, "The scope does not end in /.default.")
+        seconds = int(self.token_seconds)
+        return web.json_response(
+            {
+                "token_type": "Bearer",
+                "expires_in": seconds,
+                "ext_expires_in": seconds,
+                "access_token": self._issue(self.client, resource),
+            }
+        )
+
+    def _proven(self, form: dict[str, str]) -> bool:
+        if "client_assertion" in form:
+            return form["client_assertion"] == self.assertion
+        return form.get("client_secret") == self.client_secret
+
+    async def _app_service(self, request: web.Request) -> web.Response:
+        return self._managed_token(request, request.headers.get("X-IDENTITY-HEADER") == self.header)
+
+    async def _imds(self, request: web.Request) -> web.Response:
+        return self._managed_token(request, request.headers.get("Metadata", "").lower() == "true")
+
+    def _managed_token(self, request: web.Request, trusted: bool) -> web.Response:
+        resource = request.query.get("resource", "")
+        if not trusted or request.query.get("api-version") not in _IDENTITY_VERSIONS:
+            return web.json_response({"error": "invalid_request"}, status=400)
+        known = request.query.get("client_id", self.managed) == self.managed
+        if not known or not urlsplit(resource).netloc:
+            return web.json_response(
+                {"error": "invalid_request", "error_description": "Identity not found"}, status=400
+            )
+        text = self._issue(self.managed, resource)
+        return web.json_response(
+            {
+                "access_token": text,
+                "expires_in": str(int(self.token_seconds)),
+                "expires_on": str(int(self._tokens[text].expires)),
+                "resource": resource,
+                "token_type": "Bearer",
+                "client_id": self.managed,
+            }
+        )
+
+    def _issue(self, client: str, resource: str) -> str:
+        text = f"token-{self._hex(64)}"
+        self._tokens[text] = Token(client, resource.rstrip("/"), self._now() + self.token_seconds)
+        return text
+
+    def _hex(self, digits: int) -> str:
+        return f"{self._random.getrandbits(digits * 4):0{digits}x}"
+
+    def _guid(self) -> str:
+        digits = self._hex(32)
+        return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def _entra_error(status: int, error: str, number: int, description: str) -> web.Response:
+    return web.json_response(
+        {
+            "error": error,
+            "error_description": f"AADSTS{number}: {description}",
+            "error_codes": [number],
+        },
+        status=status,
+    )

@@ -1,0 +1,218 @@
+"""The Logs Ingestion API's one call, with the checks of the real one in front of the rule."""
+
+import json
+import random
+import time
+import uuid
+import zlib
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+
+from sandbox import azure_faults
+from sandbox.azure_identity import Identity
+from sandbox.azure_rule import Rule
+from sandbox.faults import Script
+
+CALL_BYTES = 1_048_576
+"""The gateway checks Content-Length against it (azure-sdk-for-python#42648)."""
+
+UNPACKED_BYTES = 50 * 1024 * 1024
+"""Checked behind the gateway (otel-arrow#2535)."""
+
+VERSIONS = {"2023-01-01", "2021-11-01-preview"}
+
+
+class _RefusedError(Exception):
+    def __init__(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.headers = headers or {}
+
+
+@dataclass(slots=True)
+class Call:
+    """What is known of a request; it grows while the request is served."""
+
+    at: float
+    stream: str
+    request_id: str
+    client_request_id: str | None
+    wire: int
+    """Bytes of the body as sent; what Content-Length says where the body was not read."""
+    raw: int = 0
+    """Bytes after decompression."""
+    rows: int = 0
+    """Rows in the body, stored or not."""
+    stored: bool = False
+    status: int | None = None
+    """None: no answer, or none yet."""
+    code: str | None = None
+    fault: str | None = None
+
+
+class Poison:
+    """Calls that hold a matching row are refused with 400 until `cancel()`."""
+
+    def __init__(self, matches: Callable[[Mapping[str, Any]], bool]) -> None:
+        self.matches = matches
+        self.refused = 0
+        self._cured = False
+
+    def cancel(self) -> None:
+        self._cured = True
+
+    def spoils(self, rows: list[Mapping[str, Any]]) -> bool:
+        spoiled = not self._cured and any(self.matches(row) for row in rows)
+        self.refused += spoiled
+        return spoiled
+
+
+class Ingestion:
+    """`changed` is called after each request; `strict` holds the 1 MB against the unpacked body too."""
+
+    def __init__(
+        self, identity: Identity, rule: Rule, chance: random.Random, changed: Callable[[], None], strict: bool
+    ) -> None:
+        self.rule_id = f"dcr-{chance.getrandbits(128):032x}"
+        self.faults = Script(chance.getrandbits(32))
+        self.poisons: list[Poison] = []
+        self.calls: deque[Call] = deque(maxlen=100_000)
+        self._identity = identity
+        self._rule = rule
+        self._changed = changed
+        self._unpacked_limit = CALL_BYTES if strict else UNPACKED_BYTES
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.post("/dataCollectionRules/{rule}/streams/{stream}", self._handle)]
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        call = Call(
+            at=time.time(),
+            stream=request.match_info["stream"],
+            request_id=str(uuid.uuid4()),
+            client_request_id=request.headers.get("x-ms-client-request-id"),
+            wire=request.content_length or 0,
+        )
+        self.calls.append(call)
+        fault = self.faults.next(request)
+        call.fault = fault.name if fault else None
+        try:
+            response = await (
+                fault.play(request, lambda: self._honest(request, call))
+                if fault
+                else self._honest(request, call)
+            )
+            if request.transport is not None and not request.transport.is_closing():
+                call.status = response.status
+                call.code = response.headers.get("x-ms-error-code")
+        finally:
+            self._changed()
+        return response
+
+    async def _honest(self, request: web.Request, call: Call) -> web.Response:
+        headers = {"x-ms-request-id": call.request_id}
+        try:
+            await self._serve(request, call)
+        except _RefusedError as refused:
+            headers |= {"x-ms-error-code": refused.code, **refused.headers}
+            error = {"error": {"code": refused.code, "message": str(refused)}}
+            return web.json_response(error, status=refused.status, headers=headers)
+        return web.Response(status=204, headers=headers)
+
+    async def _serve(self, request: web.Request, call: Call) -> None:
+        self._admit(request)
+        body = await _body(request)
+        call.wire = len(body)
+        raw = self._unpacked(body, request.headers.get("Content-Encoding", "identity"))
+        call.raw = len(raw)
+        rows = _rows(raw)
+        call.rows = len(rows)
+        if [poison for poison in self.poisons if poison.spoils(rows)]:
+            raise _RefusedError(400, "InvalidData", "The data in the request could not be processed.")
+        now = datetime.now(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+        self._rule.store(call.stream, rows, call.request_id, now)
+        call.stored = True
+
+    def _admit(self, request: web.Request) -> None:
+        rule_id, stream = request.match_info["rule"], request.match_info["stream"]
+        try:
+            client = self._identity.holder(request.headers.get("Authorization"))
+        except PermissionError as error:
+            challenge = f'Bearer error="invalid_token", error_description="{error}"'
+            raise _RefusedError(401, "InvalidToken", str(error), {"WWW-Authenticate": challenge}) from error
+        if request.query.get("api-version") not in VERSIONS:
+            raise _RefusedError(400, "InvalidApiVersion", "The api-version is missing or not supported.")
+        if rule_id != self.rule_id:
+            message = f"Data collection rule with immutable Id '{rule_id}' not found."
+            raise _RefusedError(404, "NotFound", message)
+        if client not in self._identity.publishers:
+            raise _RefusedError(403, "OperationFailed", azure_faults.no_access(rule_id))
+        if stream not in self._rule.flows:
+            raise _RefusedError(
+                404, "InvalidStream", f"Stream '{stream}' is not one of the rule '{rule_id}'."
+            )
+        if request.content_type != "application/json":
+            raise _RefusedError(415, "UnsupportedMediaType", "The content type has to be application/json.")
+
+    def _unpacked(self, body: bytes, encoding: str) -> bytes:
+        if encoding == "gzip":
+            body = _gunzipped(body, self._unpacked_limit)
+        elif encoding != "identity":
+            raise _RefusedError(400, "InvalidContentEncoding", f"The encoding {encoding!r} is not supported.")
+        if len(body) > self._unpacked_limit:
+            raise _too_long(len(body))
+        return body
+
+
+async def _body(request: web.Request) -> bytes:
+    if (request.content_length or 0) > CALL_BYTES:
+        raise _too_long(request.content_length or 0)
+    body = bytearray()
+    async for piece in request.content.iter_any():
+        body += piece
+        if len(body) > CALL_BYTES:
+            raise _too_long(len(body))
+    return bytes(body)
+
+
+def _gunzipped(body: bytes, limit: int) -> bytes:
+    unpacked, rest = b"", body
+    try:
+        while rest:
+            member = zlib.decompressobj(wbits=31)
+            unpacked += member.decompress(rest, limit + 1 - len(unpacked))
+            if len(unpacked) > limit:
+                raise _too_long(len(unpacked))
+            if not member.eof:
+                raise zlib.error("the stream ends too early")
+            rest = member.unused_data
+    except zlib.error as error:
+        raise _RefusedError(400, "InvalidGzip", "The body is not valid gzip.") from error
+    return unpacked
+
+
+def _rows(raw: bytes) -> list[Mapping[str, Any]]:
+    """An object instead of an array is taken and not stored (azure-sdk-for-python#32562)."""
+    try:
+        document = json.loads(raw.decode(), parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise _RefusedError(400, "InvalidJson", "The body is not valid JSON.") from error
+    if isinstance(document, dict):
+        return []
+    if not isinstance(document, list) or not all(isinstance(row, dict) for row in document):
+        raise _RefusedError(400, "InvalidJson", "The body is not an array of objects.")
+    return document
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _too_long(length: int) -> _RefusedError:
+    return _RefusedError(413, "ContentLengthLimitExceeded", azure_faults.over_limit(length))

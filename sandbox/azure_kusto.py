@@ -1,0 +1,153 @@
+"""How Azure Monitor treats values: what fits a column's type, and the few operators our transforms use.
+
+A value that does not fit becomes null, without an error: https://learn.microsoft.com/azure/data-explorer/ingest-invalid-data
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+_INT = 2**31
+_LONG = 2**63
+_NUMBER = re.compile(r"\s*[+-]?\d+\s*")
+_INSTANT = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,7}))?)?\s?(Z|[+-]\d\d:\d\d)?)?"
+)
+
+
+def fit(value: Any, kind: str) -> Any:
+    """`value`, as JSON had it, as a column of type `kind` keeps it; None if it cannot be kept."""
+    return None if value is None else _FITTERS[kind](value)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _whole(value: Any, bound: int) -> int | None:
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if -bound <= value < bound else None
+
+
+def _real(value: Any) -> float | None:
+    try:
+        return None if isinstance(value, (bool, list, dict)) else float(value)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _boolean(value: Any) -> bool | None:
+    if isinstance(value, str):
+        return {"true": True, "false": False, "1": True, "0": False}.get(value.strip().lower())
+    return bool(value) if isinstance(value, (bool, int)) else None
+
+
+def _instant(value: Any) -> str | None:
+    """ISO 8601 in UTC. An offset without a colon (`+0000`, as Jira writes it) is not known to be read, so it is not."""
+    match = _INSTANT.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        return None
+    *numbers, fraction, zone = match.groups()
+    try:
+        moment = datetime(*(int(number or 0) for number in numbers), tzinfo=_zone(zone)).astimezone(UTC)  # type: ignore[misc,arg-type]
+    except (ValueError, OverflowError):
+        return None
+    digits = (fraction or "").ljust(3, "0")
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{digits[:3]}{digits[3:].rstrip('0')}Z"
+
+
+def _zone(text: str | None) -> timezone:
+    if text in {None, "Z"}:
+        return UTC
+    sign = -1 if text.startswith("-") else 1
+    return timezone(sign * timedelta(hours=int(text[1:3]), minutes=int(text[4:6])))
+
+
+_FITTERS: dict[str, Callable[[Any], Any]] = {
+    "string": _text,
+    "int": lambda value: _whole(value, _INT),
+    "long": lambda value: _whole(value, _LONG),
+    "real": _real,
+    "boolean": _boolean,
+    "datetime": _instant,
+    "dynamic": lambda value: value,
+}
+
+Row = dict[str, Any]
+Compute = Callable[[Row, str], Any]
+
+
+class KqlError(Exception):
+    """A transform says something the simulator does not know, or Azure would not take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transform:
+    """`columns`: name and type of what comes out. Calling it changes a row in place; `now` is ISO 8601."""
+
+    columns: Mapping[str, str]
+    _assignments: tuple[tuple[str, Compute], ...]
+
+    def __call__(self, row: Row, now: str) -> None:
+        row.update([(name, compute(row, now)) for name, compute in self._assignments])
+
+
+def transform(kql: str, columns: Mapping[str, str]) -> Transform:
+    """Reads `source | extend A = f(B), C = d.e`, with now, toint, tolong, tostring and todatetime."""
+    head, *steps = [step.strip() for step in kql.split("|")]
+    if head != "source" or len(steps) > 1:
+        raise KqlError(f"only `source | extend …` is simulated, not {kql!r}")
+    produced, assignments = dict(columns), []
+    for assignment in _assignments(steps):
+        name, _, text = (part.strip() for part in assignment.partition("="))
+        kind, compute = _compute(text, columns)
+        produced[name] = kind
+        assignments.append((name, compute))
+    return Transform(produced, tuple(assignments))
+
+
+def _assignments(steps: list[str]) -> list[str]:
+    if not steps:
+        return []
+    operator, _, rest = steps[0].partition(" ")
+    if operator != "extend":
+        raise KqlError(f"the operator {operator!r} is not simulated")
+    return rest.split(",")
+
+
+def _compute(text: str, columns: Mapping[str, str]) -> tuple[str, Compute]:
+    if text == "now()":
+        return "datetime", lambda _row, now: now
+    if call := re.fullmatch(r"to(int|long|string|datetime)\((.+)\)", text):
+        kind, (_, inner) = call[1], _compute(call[2].strip(), columns)
+        return kind, lambda row, now: _cast(inner(row, now), kind)
+    if path := re.fullmatch(r"(\w+)\.(\w+)", text):
+        return "dynamic", _member(_column(path[1], columns, "dynamic"), path[2])
+    name = _column(text, columns)
+    return columns[name], lambda row, _now: row.get(name)
+
+
+def _cast(value: Any, kind: str) -> Any:
+    if kind == "string" and value is None:
+        return ""
+    return fit(value, kind)
+
+
+def _member(column: str, member: str) -> Compute:
+    def compute(row: Row, _now: str) -> Any:
+        value = row.get(column)
+        return value.get(member) if isinstance(value, dict) else None
+
+    return compute
+
+
+def _column(name: str, columns: Mapping[str, str], kind: str | None = None) -> str:
+    if name not in columns or (kind is not None and columns[name] != kind):
+        raise KqlError(f"{name!r} is no column" + (f" of type {kind}" if kind else ""))
+    return name

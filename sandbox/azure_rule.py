@@ -1,0 +1,187 @@
+"""The data collection rule and its tables, as the template deploys them: what becomes of a row after 204."""
+
+import json
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sandbox.azure_arm import Deployment, DeploymentError, Resource
+from sandbox.azure_kusto import KqlError, Transform, fit, transform
+
+FIELD_BYTES = 64 * 1024
+"""Longer values are cut (Azure Monitor service limits, Logs Ingestion API)."""
+
+SYSTEM_COLUMNS = frozenset({"_ResourceId", "id", "_SubscriptionId", "TenantId", "Type", "UniqueId", "Title"})
+_TABLE = "Microsoft.OperationalInsights/workspaces/tables"
+_RULE = "Microsoft.Insights/dataCollectionRules"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A stored row. `number` counts all rows of the world in the order in which they came, from 0."""
+
+    number: int
+    request_id: str
+    row: Mapping[str, Any]
+    """Every column of the table; None where there is no value."""
+
+
+@dataclass(slots=True)
+class Losses:
+    """What Azure loses behind a 204: how many values, by `table.column`."""
+
+    dropped: Counter[str] = field(default_factory=Counter)
+    """Columns that the stream does not declare or the table does not have."""
+    nulled: Counter[str] = field(default_factory=Counter)
+    """Values that do not fit the type of their column."""
+    truncated: Counter[str] = field(default_factory=Counter)
+    """Values longer than 64 KB."""
+
+
+class Table:
+    """`keep` bounds the rows kept, not what is counted."""
+
+    def __init__(self, name: str, columns: Mapping[str, str], keep: int | None) -> None:
+        self.name = name
+        self.columns = dict(columns)
+        self.arrivals: deque[Arrival] = deque(maxlen=keep)
+        self.accepted = 0
+        self.uids: Counter[str] = Counter()
+
+    def add(self, arrival: Arrival) -> None:
+        self.arrivals.append(arrival)
+        self.accepted += 1
+        self.uids[str(arrival.row.get("EventUid"))] += 1
+
+    def duplicates(self) -> dict[str, int]:
+        return {uid: count for uid, count in self.uids.items() if count > 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """One data flow of the rule: a stream, its transform, its table."""
+
+    columns: Mapping[str, str]
+    transform: Transform
+    table: Table
+
+
+class Rule:
+    """Takes what one call brought, for one stream, and stores it."""
+
+    def __init__(self, flows: Mapping[str, Flow]) -> None:
+        self.flows = flows
+        self.losses = Losses()
+        self._arrived = 0
+
+    def tables(self) -> dict[str, Table]:
+        return {flow.table.name: flow.table for flow in self.flows.values()}
+
+    def store(self, stream: str, rows: Iterable[Mapping[str, Any]], request_id: str, now: str) -> None:
+        flow = self.flows[stream]
+        for raw in rows:
+            row = self._declared(flow, raw)
+            flow.transform(row, now)
+            flow.table.add(Arrival(self._arrived, request_id, self._kept(flow.table, row)))
+            self._arrived += 1
+
+    def _declared(self, flow: Flow, raw: Mapping[str, Any]) -> dict[str, Any]:
+        row = {}
+        for name, value in raw.items():
+            kind = flow.columns.get(name)
+            if kind is None:
+                self.losses.dropped[f"{flow.table.name}.{name}"] += 1
+            else:
+                row[name] = self._fitted(flow.table, name, kind, value)
+        return row
+
+    def _kept(self, table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
+        for name in row.keys() - table.columns.keys():
+            self.losses.dropped[f"{table.name}.{name}"] += 1
+        return {name: self._bounded(table, name, row.get(name)) for name in table.columns}
+
+    def _fitted(self, table: Table, name: str, kind: str, value: Any) -> Any:
+        kept = fit(value, kind)
+        if kept is None and value is not None:
+            self.losses.nulled[f"{table.name}.{name}"] += 1
+        return kept
+
+    def _bounded(self, table: Table, name: str, value: Any) -> Any:
+        if not isinstance(value, (str, list, dict)):
+            return value
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        if len(text) * 4 <= FIELD_BYTES or len(raw := text.encode()) <= FIELD_BYTES:
+            return value
+        self.losses.truncated[f"{table.name}.{name}"] += 1
+        return raw[:FIELD_BYTES].decode(errors="ignore")
+
+
+def rule(deployment: Deployment, existing: Mapping[str, Mapping[str, str]], keep: int | None = None) -> Rule:
+    """Deploys tables and rule. `existing` are tables that were there before: name to columns and their types.
+
+    Raises DeploymentError where Azure would refuse.
+    """
+    resources = deployment.resources()
+    created = {resource.id: resource for resource in resources if resource.type == _TABLE}
+    (entry,) = [resource for resource in resources if resource.type == _RULE]
+    tables = {name: Table(name, columns, keep) for name, columns in existing.items()}
+    tables |= {table.name: table for table in _created(created, entry, existing, keep)}
+    properties = entry.body["properties"]
+    declared = {
+        name: _columns(stream["columns"]) for name, stream in properties["streamDeclarations"].items()
+    }
+    return Rule({flow["streams"][0]: _flow(flow, declared, tables) for flow in properties["dataFlows"]})
+
+
+def _created(
+    created: Mapping[str, Resource],
+    entry: Resource,
+    existing: Mapping[str, Mapping[str, str]],
+    keep: int | None,
+) -> Iterable[Table]:
+    for resource in created.values():
+        schema = resource.body["properties"]["schema"]
+        columns = _columns(schema["columns"])
+        if resource.id not in entry.depends_on:
+            raise DeploymentError(f"InvalidOutputTable: the rule does not wait for {schema['name']}")
+        for name, kind in existing.get(schema["name"], {}).items():
+            if columns.get(name, kind) != kind:
+                raise DeploymentError(f"the type of {schema['name']}.{name} cannot be changed")
+        if bad := SYSTEM_COLUMNS & columns.keys():
+            raise DeploymentError(f"reserved column names: {sorted(bad)}")
+        yield Table(schema["name"], columns, keep)
+
+
+def _flow(
+    flow: Mapping[str, Any], declared: Mapping[str, Mapping[str, str]], tables: Mapping[str, Table]
+) -> Flow:
+    (stream,) = flow["streams"]
+    name = flow["outputStream"].removeprefix("Custom-")
+    if name not in tables:
+        raise DeploymentError(f"InvalidOutputTable: there is no table {name}")
+    try:
+        compiled = transform(flow["transformKql"], declared[stream])
+    except KqlError as error:
+        raise DeploymentError(f"InvalidTransformQuery: {error}") from error
+    _check_output(compiled.columns, tables[name].columns)
+    return Flow(declared[stream], compiled, tables[name])
+
+
+def _check_output(produced: Mapping[str, str], wanted: Mapping[str, str]) -> None:
+    wrong = [
+        f"{name} [produced:'{kind.title()}', output:'{wanted[name].title()}']"
+        for name, kind in produced.items()
+        if wanted.get(name, kind) != kind
+    ]
+    if "TimeGenerated" not in produced:
+        raise DeploymentError("InvalidTransformOutput: TimeGenerated is missing")
+    if wrong:
+        raise DeploymentError(
+            "InvalidTransformOutput: Types of transform output columns do not match the ones defined "
+            f"by the output stream: {', '.join(wrong)}"
+        )
+
+
+def _columns(entries: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    return {entry["name"]: entry["type"].lower() for entry in entries}
