@@ -1,0 +1,23 @@
+import time
+from collections.abc import Callable
+
+
+class Bucket:
+    """Tokens of a rate limit: as many as a second brings, refilled evenly."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._spent = 0.0
+        self._at = clock()
+
+    def wait(self, rate: float | None) -> float:
+        """Takes one token; where there is none, takes nothing and tells in how many seconds there is."""
+        now = self._clock()
+        if rate is None:
+            return 0.0
+        self._spent = max(0.0, self._spent - (now - self._at) * rate)
+        self._at = now
+        if self._spent + 1 > rate:
+            return (self._spent + 1 - rate) / rate
+        self._spent += 1
+        return 0.0

@@ -1,0 +1,121 @@
+"""The faults of Jira Cloud by name; those of any HTTP server are in `sandbox.faults`."""
+
+import json
+import math
+from datetime import UTC, datetime
+from email.utils import format_datetime
+
+from aiohttp import web
+
+from sandbox import faults, jira_answers
+from sandbox.faults import Fault, Honest
+from sandbox.jira_answers import Answer, error_collection
+
+
+def rate_limited(
+    retry_after: float | None = 5,
+    *,
+    as_date: bool = False,
+    reason: str | None = "jira-burst-based",
+    reset: datetime | None = None,
+) -> Fault:
+    """429. `reset` goes into X-RateLimit-Reset, to the minute, as Atlassian documents it."""
+    headers = {} if reason is None else {"RateLimit-Reason": reason}
+    if reset is not None:
+        headers |= {
+            "X-RateLimit-Limit": "100",
+            "X-RateLimit-Remaining": "0",
+            "X-RateLimit-Reset": reset.astimezone(UTC).strftime("%Y-%m-%dT%H:%MZ"),
+        }
+    answer = error_collection(429, "Rate limit exceeded.", headers)
+    return _later("429", answer, retry_after, as_date=as_date)
+
+
+def unavailable(retry_after: float | None = None, *, as_date: bool = False) -> Fault:
+    """503, with HTML as an edge server sends it."""
+    page = "<html><body><h1>503 Service Temporarily Unavailable</h1></body></html>"
+    return _later("503", Answer(503, page, content_type="text/html"), retry_after, as_date=as_date)
+
+
+def server_error(status: int = 500) -> Fault:
+    return error_collection(status, "Internal server error").fault(str(status))
+
+
+def html() -> Fault:
+    """200 and a log-in page."""
+    return jira_answers.HTML.fault("HTML")
+
+
+def wrong_credentials(*, as_json: bool = False) -> Fault:
+    answer = jira_answers.WRONG_CREDENTIALS_JSON if as_json else jira_answers.WRONG_CREDENTIALS
+    return answer.fault("401")
+
+
+def gateway_wrong_credentials() -> Fault:
+    return jira_answers.GATEWAY_WRONG_CREDENTIALS.fault("401 of the gateway")
+
+
+def scope_mismatch() -> Fault:
+    return jira_answers.GATEWAY_SCOPE.fault("401 scope")
+
+
+def not_administrator() -> Fault:
+    return jira_answers.NOT_ADMINISTRATOR.fault("403 not an administrator")
+
+
+def free_plan() -> Fault:
+    return jira_answers.FREE_PLAN.fault("403 Free plan")
+
+
+def captcha() -> Fault:
+    return jira_answers.CAPTCHA.fault("CAPTCHA")
+
+
+def connect_token() -> Fault:
+    return jira_answers.CONNECT_TOKEN.fault("403 Connect token")
+
+
+def anonymous() -> Fault:
+    """200 without records: the credentials were not taken, and only a header says so."""
+    return jira_answers.ANONYMOUS.fault("anonymous 200")
+
+
+def redirect(location: str, status: int = 302) -> Fault:
+    return faults.answer(status, headers={"Location": location}, content_type=None, name="redirect")
+
+
+def wrong_total(total: int | None) -> Fault:
+    """The honest answer but for `total`; None leaves it out."""
+
+    def change(body: bytes) -> bytes:
+        envelope = json.loads(body)
+        envelope.pop("total", None)
+        return json.dumps(envelope if total is None else {**envelope, "total": total}).encode()
+
+    return faults.altered(change, name="wrong total")
+
+
+def beta_rate_headers() -> Fault:
+    """The honest answer with the warnings of limits that are not enforced yet: information, no error."""
+    return faults.redressed(
+        headers={
+            "Beta-Retry-After": "3600",
+            "X-Beta-RateLimit-Reason": "jira-quota-tenant-based",
+            "X-Beta-RateLimit-NearLimit": "true",
+            "Beta-RateLimit-Policy": '"tenant-app-quota";q=100100;w=3600',
+            "Beta-RateLimit": '"tenant-app-quota";r=0;t=2107',
+            "X-RateLimit-NearLimit": "true",
+        }
+    )
+
+
+def _later(name: str, answer: Answer, retry_after: float | None, *, as_date: bool) -> Fault:
+    async def play(request: web.Request, _honest: Honest) -> web.StreamResponse:
+        response = answer.response()
+        if retry_after is not None:
+            until = datetime.fromtimestamp(math.ceil(request["date"] / 1000 + retry_after), UTC)
+            text = format_datetime(until, usegmt=True) if as_date else str(math.ceil(retry_after))
+            response.headers["Retry-After"] = text
+        return response
+
+    return Fault(name, play)

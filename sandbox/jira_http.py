@@ -1,0 +1,190 @@
+import json
+import math
+import re
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from email.utils import format_datetime, parsedate_to_datetime
+from typing import Any
+
+from aiohttp import web
+
+from sandbox import jira_answers
+from sandbox.jira_access import AUDIT_SCOPES, MYSELF_SCOPES, Grant
+from sandbox.jira_answers import Answer, error_collection
+from sandbox.jira_log import Entry
+from sandbox.jira_query import Query, QueryError, parse
+from sandbox.jira_site import Manners, Seen, Site
+
+_REST = re.compile(r"/rest/api/(?:2|3|latest)/(auditing/record|myself|serverInfo)/?")
+
+
+async def serve(site: Site, request: web.Request, path: str, *, gateway: bool) -> web.StreamResponse:
+    """Answers one request to a site, `path` being what follows the site's or the gateway's base."""
+    at = time.monotonic()
+    date = site.now()
+    request["date"] = date
+
+    async def honest() -> web.Response:
+        response = _answer(site, request, path, gateway=gateway)
+        response.headers.setdefault("Date", http_date(date))
+        return response
+
+    fault = site.script.next(request)
+    response: web.StreamResponse | None = None
+    try:
+        response = await (fault.play(request, honest) if fault else honest())
+    finally:
+        name = fault.name if fault else None
+        site.seen.append(_seen(at, request, response, gateway=gateway, fault=name))
+    _finish(request, response, date)
+    return response
+
+
+def http_date(at: int) -> str:
+    return format_datetime(datetime.fromtimestamp(at / 1000, UTC), usegmt=True)
+
+
+def _answer(site: Site, request: web.Request, path: str, *, gateway: bool) -> web.Response:
+    if path == "/_edge/tenant_info" and not gateway:
+        return web.json_response({"cloudId": site.cloud_id})
+    match = _REST.fullmatch(path)
+    if match is None:
+        return jira_answers.NOT_FOUND.response()
+    if request.method not in ("GET", "HEAD"):
+        return error_collection(405, "Method Not Allowed", {"Allow": "GET"}).response()
+    if match[1] == "serverInfo":
+        return web.json_response(_server_info(site))
+    grant = _grant(site, request, gateway=gateway, audit=match[1] == "auditing/record")
+    if isinstance(grant, Answer):
+        return grant.response()
+    request["user"] = grant.user
+    if match[1] == "myself":
+        return web.json_response(_myself(site, grant))
+    return _audit(site, request, grant, gateway=gateway)
+
+
+def _grant(site: Site, request: web.Request, *, gateway: bool, audit: bool) -> Grant | Answer:
+    authorization = request.headers.get("Authorization")
+    if gateway:
+        return site.access.at_gateway(authorization, AUDIT_SCOPES if audit else MYSELF_SCOPES)
+    grant = site.access.at_site(authorization)
+    if grant is jira_answers.WRONG_CREDENTIALS and audit and site.manners.anonymous_when_refused:
+        return jira_answers.ANONYMOUS
+    return grant
+
+
+def _audit(site: Site, request: web.Request, grant: Grant, *, gateway: bool) -> web.Response:
+    if site.manners.free_plan:
+        return jira_answers.FREE_PLAN.response()
+    if not grant.administrator:
+        return jira_answers.NOT_ADMINISTRATOR.response()
+    manners = site.manners
+    try:
+        query = parse(
+            request.query,
+            zone=None if gateway else manners.zone,
+            equal_bounds_match=manners.equal_bounds_match,
+        )
+    except QueryError as error:
+        return error_collection(400, str(error)).response()
+    wait = site.bucket.wait(manners.requests_per_second)
+    if wait:
+        headers = {"Retry-After": str(math.ceil(wait)), "RateLimit-Reason": "jira-burst-based"}
+        return error_collection(429, "Rate limit exceeded.", headers).response()
+    site.advance()
+    body, count = _page(site, query)
+    request["records"] = count
+    site.page_served()
+    return web.Response(body=body, content_type="application/json", charset="utf-8")
+
+
+def _page(site: Site, query: Query) -> tuple[bytes, int]:
+    manners = site.manners
+    found = site.log.select(query.selection) if query.selection else ()
+    limit = min(query.limit, manners.max_limit)
+    size = limit if manners.page_cap is None else min(limit, manners.page_cap)
+    page = _rows(found, manners)[query.offset : query.offset + size]
+    envelope = {
+        "offset": query.offset,
+        "limit": limit if manners.echo_clamped_limit else query.limit,
+        "total": site.log.total if manners.claimed_total is None else manners.claimed_total,
+    }
+    head = json.dumps(envelope, separators=(",", ":")).encode()[:-1]
+    return head + b',"records":[' + b",".join(entry.raw for entry in page) + b"]}", len(page)
+
+
+def _rows(found: Sequence[Entry], manners: Manners) -> Sequence[Entry]:
+    every = manners.repeat_every
+    if every is None:
+        return found
+    return [row for entry in found for row in ([entry] * 2 if entry.id % every == 0 else [entry])]
+
+
+def _server_info(site: Site) -> dict[str, Any]:
+    return {
+        "baseUrl": site.url,
+        "version": "1001.0.0-SNAPSHOT",
+        "versionNumbers": [1001, 0, 0],
+        "deploymentType": "Cloud",
+        "buildNumber": 100300,
+        "serverTitle": "Jira",
+    }
+
+
+def _myself(site: Site, grant: Grant) -> dict[str, Any]:
+    return {
+        "self": f"{site.url}/rest/api/3/user?accountId=712020:{site.cloud_id}",
+        "accountId": f"712020:{site.cloud_id}",
+        "accountType": "atlassian",
+        "emailAddress": grant.user,
+        "displayName": "Audit Relay",
+        "active": True,
+        "timeZone": "Etc/UTC",
+        "locale": "en_US",
+    }
+
+
+def _finish(request: web.Request, response: web.StreamResponse, date: int) -> None:
+    """What every answer of Jira carries, faults included, if it is not on its way already."""
+    if response.prepared:
+        return
+    response.headers.setdefault("Date", http_date(date))
+    response.headers.setdefault("Server", "AtlassianEdge")
+    if isinstance(response, web.Response) and _worth_packing(request, response):
+        response.enable_compression(web.ContentCoding.gzip)
+
+
+def _worth_packing(request: web.Request, response: web.Response) -> bool:
+    accepted = "gzip" in request.headers.get("Accept-Encoding", "")
+    large = isinstance(response.body, bytes) and len(response.body) > 1024
+    return accepted and large and "Content-Encoding" not in response.headers
+
+
+def _seen(
+    at: float, request: web.Request, response: web.StreamResponse | None, *, gateway: bool, fault: str | None
+) -> Seen:
+    gone = request.transport is None or request.transport.is_closing()
+    told = response is not None and (response.prepared or not gone)
+    return Seen(
+        at=at,
+        ended=time.monotonic(),
+        gateway=gateway,
+        method=request.method,
+        path=request.path,
+        query=dict(request.query),
+        user=request.get("user"),
+        status=response.status if response is not None and told else None,
+        fault=fault,
+        records=request.get("records"),
+        retry_after=_retry_after(response, request["date"]) if response is not None else None,
+    )
+
+
+def _retry_after(response: web.StreamResponse, date: int) -> float | None:
+    text = response.headers.get("Retry-After")
+    if text is None:
+        return None
+    if text.isdigit():
+        return float(text)
+    return max(0.0, parsedate_to_datetime(text).timestamp() - date / 1000)

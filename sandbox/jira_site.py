@@ -1,0 +1,272 @@
+import json
+import random
+import uuid
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, tzinfo
+from pathlib import Path
+from typing import Any, Final
+
+from sandbox.faults import Fault, Planned, Script
+from sandbox.jira_access import AUDIT_SCOPES, Access, Grant
+from sandbox.jira_bucket import Bucket
+from sandbox.jira_files import read_records
+from sandbox.jira_log import AuditLog, Entry
+from sandbox.jira_query import format_instant
+from sandbox.jira_records import FIELDS, Records
+
+AUDIT_PATH = "auditing/record"
+_ON_ITS_WAY = 0.05
+ABSENT: Final = object()
+"""As a value in `fields` of `happen`: the field is left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One request: when (monotonic seconds), what, by whom (once authenticated), and what came of it."""
+
+    at: float
+    ended: float
+    gateway: bool
+    method: str
+    path: str
+    query: Mapping[str, str]
+    user: str | None
+    status: int | None
+    """None: the connection broke before a status was sent."""
+    fault: str | None
+    records: int | None
+    """How many records the honest answer held."""
+    retry_after: float | None
+    """Seconds for which the answer asked to be left alone."""
+
+
+@dataclass(slots=True)
+class Manners:
+    """What a site does its own way, or may do and nobody knows."""
+
+    free_plan: bool = False
+    clock_skew_seconds: float = 0.0
+    max_limit: int = 1000
+    echo_clamped_limit: bool = True
+    """Whether `limit` in an answer is what was used, or what was asked for."""
+    page_cap: int | None = None
+    """Pages hold at most this many records although more follow, whatever the limit."""
+    equal_bounds_match: bool = False
+    """The specification: "`from` must be before `to` or no audit records are returned"."""
+    zone: tzinfo = UTC
+    """What a date without a zone means on the site's own host."""
+    claimed_total: int | None = None
+    repeat_every: int | None = None
+    """Every record whose id is a multiple stands in the log twice."""
+    retention_seconds: float | None = None
+    requests_per_second: float | None = None
+    """Beyond it: 429 with jira-burst-based. Atlassian's own default is 100."""
+    anonymous_when_refused: bool = False
+    """Wrong credentials are answered with 200, no records and X-Seraph-LoginReason."""
+
+
+class Site:
+    """One Jira Cloud site. Times are milliseconds since 1970, waits seconds.
+
+    `url`, `user` and `token` are what its administrator would give to the relay; `scoped_token` is good at
+    `gateway_url` only, `token` at `url` only.
+    """
+
+    def __init__(
+        self, name: str, seed: str, clock: Callable[[], int], *, first_id: int | None, cloud_id: str | None
+    ) -> None:
+        self.name = name
+        self.url = ""
+        self.gateway_root = ""
+        self.user = f"relay@{name}.example"
+        self.manners = Manners()
+        self.log = AuditLog()
+        self.access = Access()
+        self.bucket = Bucket()
+        self.script = Script(random.Random(f"script {seed}").getrandbits(32))
+        self.seen: deque[Seen] = deque(maxlen=100_000)
+        self.source = Records(seed)
+        self._random = random.Random(f"site {seed}")
+        self._secrets = random.Random(f"secrets {seed}")
+        self._clock = clock
+        self.cloud_id = cloud_id or str(uuid.UUID(int=self._secrets.getrandbits(128), version=4))
+        self._next_id = self._random.randint(10_000, 20_000) if first_id is None else first_id
+        self._after_pages: list[tuple[int, Callable[[], object]]] = []
+        self.token = self.add_token()
+        self.scoped_token = self.add_token(scopes=AUDIT_SCOPES[1])
+
+    @property
+    def gateway_url(self) -> str:
+        return f"{self.gateway_root}/ex/jira/{self.cloud_id}"
+
+    # What happens
+
+    def happen(
+        self,
+        what: str | Mapping[str, Any] | None = None,
+        *,
+        created: int | None = None,
+        visible_after: float | None = 0.0,
+        record_id: int | None = None,
+        fields: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """One record happens; what Jira will serve for it is returned.
+
+        `what` is a summary, a whole body, or whatever comes next. `created` is now by the site's clock unless given.
+        It can be seen `visible_after` seconds from now, but not before it was created; None: not before `reveal`.
+        `fields` replaces anything on the wire, id and created included, without moving the record.
+        """
+        body = dict(what) if isinstance(what, Mapping) else self.source.make(what)
+        at = self.now() if created is None else created
+        number = self.take_id() if record_id is None else record_id
+        self._next_id = max(self._next_id, number + 1)
+        record = {**body, "id": number, "created": format_instant(at), **(fields or {})}
+        known = [name for name in FIELDS if name in record]
+        order = known + [name for name in record if name not in FIELDS]
+        record = {name: record[name] for name in order if record[name] is not ABSENT}
+        self.log.add(Entry(number, at, _dump(record)), self._visible_at(at, visible_after))
+        return record
+
+    def happen_many(self, count: int, *, created: int | None = None) -> list[dict[str, Any]]:
+        """`count` records in one and the same millisecond."""
+        at = self.now() if created is None else created
+        return [self.happen(created=at) for _ in range(count)]
+
+    def create_project(self, *, created: int | None = None) -> list[dict[str, Any]]:
+        """About thirty records within six seconds, beginning now unless `created` says when."""
+        at = self.now() if created is None else created
+        records = []
+        for body in self.source.project_creation():
+            records.append(self.happen(body, created=at))
+            at += self._random.choice((0, 13, 17, 24, 30, 30, 500))
+        return records
+
+    def fill(self, count: int, since: int, until: int) -> None:
+        """A past: `count` records spread over [since, until), ids in the order of time."""
+        for at in sorted(self._random.randrange(since, until) for _ in range(count)):
+            self.happen(created=at)
+
+    def load(self, path: Path) -> int:
+        """Takes over a JSON-lines file of records, visible at once; how many. RecordsFileError says what is wrong."""
+        entries = read_records(path)
+        for entry in entries:
+            self.log.add(entry, visible_at=0)
+            self._next_id = max(self._next_id, entry.id + 1)
+        return len(entries)
+
+    def take_id(self) -> int:
+        """The next id, now and then with a gap; for a record that is to happen later under an old id."""
+        number = self._next_id
+        self._next_id += 1 if self._random.random() < 0.95 else self._random.randint(2, 4)
+        return number
+
+    def reveal(self, *record_ids: int) -> None:
+        """Shows what is hidden: these, or everything."""
+        self.log.reveal(record_ids or None)
+
+    def expire(self, count: int) -> None:
+        """Retention deletes the oldest that can be seen."""
+        self.log.advance(self._clock())
+        self.log.delete_oldest(count)
+
+    def after_pages(self, count: int, action: Callable[[], object]) -> None:
+        """Does `action` once `count` more pages of audit records were served: between two pages of a walk."""
+        self._after_pages.append((count, action))
+
+    def truth(self) -> list[dict[str, Any]]:
+        """Every record that happened, in full, whether it can be seen or not, by id."""
+        return self.log.truth()
+
+    @property
+    def hidden(self) -> set[int]:
+        """Ids of what has happened and cannot be seen yet."""
+        self.log.advance(self._clock())
+        return self.log.hidden
+
+    # Who may see it
+
+    def add_token(
+        self,
+        user: str | None = None,
+        *,
+        scopes: Sequence[str] | frozenset[str] | None = None,
+        administrator: bool = True,
+    ) -> str:
+        """A further token; with scopes it is good at the gateway only."""
+        token = f"ATATT-simulated-{self._secrets.getrandbits(160):040x}"
+        granted = None if scopes is None else frozenset(scopes)
+        self.access.grant(token, Grant(user or self.user, granted, administrator))
+        return token
+
+    def rotate(self) -> str:
+        """`token` and `scoped_token` die and are replaced; the new `token`."""
+        self.access.revoke(self.token)
+        self.access.revoke(self.scoped_token)
+        self.token = self.add_token()
+        self.scoped_token = self.add_token(scopes=AUDIT_SCOPES[1])
+        return self.token
+
+    # What goes wrong
+
+    def fault(
+        self,
+        fault: Fault,
+        *,
+        times: int | None = None,
+        seconds: float | None = None,
+        rate: float | None = None,
+        skip: int = 0,
+        path: str = AUDIT_PATH,
+    ) -> Planned:
+        """As `Script.add`, for requests whose path contains `path`, at the site and at the gateway."""
+        return self.script.add(
+            fault,
+            times=times,
+            seconds=seconds,
+            rate=rate,
+            skip=skip,
+            only=lambda request: path in request.path,
+        )
+
+    def requests(self, path: str = AUDIT_PATH) -> list[Seen]:
+        return [one for one in self.seen if path in one.path]
+
+    def too_early(self) -> list[Seen]:
+        """Requests that came although an earlier answer had asked for more time. Empty: the client is polite.
+
+        What was on its way already when that answer was given does not count.
+        """
+        waits = [(one.ended + _ON_ITS_WAY, one.at + one.retry_after) for one in self.seen if one.retry_after]
+        return [one for one in self.seen if any(asked < one.at < free for asked, free in waits)]
+
+    # For the server
+
+    def now(self) -> int:
+        """Milliseconds by the site's own clock."""
+        return self._clock() + round(self.manners.clock_skew_seconds * 1000)
+
+    def advance(self) -> None:
+        kept = self.manners.retention_seconds
+        self.log.advance(self._clock(), None if kept is None else self.now() - round(kept * 1000))
+
+    def page_served(self) -> None:
+        due = [action for count, action in self._after_pages if count <= 1]
+        self._after_pages = [(count - 1, action) for count, action in self._after_pages if count > 1]
+        for action in due:
+            action()
+
+    def _visible_at(self, created: int, visible_after: float | None) -> int | None:
+        if visible_after is None:
+            return None
+        skew = self.now() - self._clock()
+        return max(self._clock() + round(visible_after * 1000), created - skew)
+
+
+def _dump(record: Mapping[str, Any]) -> bytes:
+    text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+    try:
+        return text.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair can only be written as an escape
+        return json.dumps(record, separators=(",", ":")).encode()
