@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import random
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -9,7 +10,7 @@ from producer.desk import Desk
 from relay.errors import RelayError
 from relay.kafka import KafkaError
 from relay.organizations import Organization
-from relay.retry import backoff
+from relay.retry import backoff_seconds
 
 CLOSE_SECONDS = 1.8
 REOPEN_FIRST_SECONDS = 0.2
@@ -79,7 +80,11 @@ class Shard:
                     shard=self.number,
                     reason=str(error) or type(error).__name__,
                 )
-                await asyncio.sleep(backoff(attempt, first=REOPEN_FIRST_SECONDS, cap=REOPEN_CAP_SECONDS))
+                await asyncio.sleep(
+                    backoff_seconds(
+                        attempt, random.random(), first=REOPEN_FIRST_SECONDS, cap=REOPEN_CAP_SECONDS
+                    )
+                )
                 attempt += 1
                 continue
             attempt = 0

@@ -141,6 +141,18 @@ async def discard_producer(producer: Any, seconds: float) -> None:
             sender.cancel()
             await asyncio.wait({sender}, timeout=0.1)
     await _bounded(asyncio.ensure_future(producer.client.close()), 1)
+    _retrieve_failures(producer)
+
+
+def _retrieve_failures(producer: Any) -> None:
+    """Whoever discards a producer knows that it failed: its futures need not say so at their end."""
+    accumulator = producer._message_accumulator  # noqa: SLF001
+    batches = [batch for queue in accumulator._batches.values() for batch in queue]  # noqa: SLF001
+    waiters = [batch._drain_waiter for batch in (*batches, *accumulator._pending_batches)]  # noqa: SLF001
+    waiters.append(getattr(producer._txn_manager, "_transaction_waiter", None))  # noqa: SLF001
+    for waiter in waiters:
+        if waiter is not None and waiter.done() and not waiter.cancelled():
+            waiter.exception()
 
 
 async def _bounded(task: "asyncio.Future[Any]", seconds: float) -> bool:

@@ -14,6 +14,8 @@ from relay.kafka.guards import calm_metadata, discard_consumer, high_watermarks
 
 OPEN_SECONDS = 10.0
 ANSWER_SECONDS = 10.0
+SETTLE_LOOKS = 6
+SETTLE_PAUSE_SECONDS = 0.1
 
 
 class ReadingError(RelayError):
@@ -63,6 +65,21 @@ async def spans(
             listed
         )  # after: below `high` then means a transaction without end
     return {tp: Span(first[tp], committed[tp], high[tp]) for tp in listed}
+
+
+async def settled_spans(
+    consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]
+) -> dict[TopicPartition, Span]:
+    """Extents once transactions under way have ended, or after half a second.
+
+    A commit is acknowledged before its markers are written: a reader right behind it would miss what it committed.
+    """
+    for _ in range(SETTLE_LOOKS):
+        extents = await spans(consumer, partitions)
+        if all(extent.committed_end >= extent.high_watermark for extent in extents.values()):
+            break
+        await asyncio.sleep(SETTLE_PAUSE_SECONDS)
+    return extents
 
 
 async def read_to_end(
@@ -140,7 +157,7 @@ async def read_table(
     async with group_less(connection) as consumer:
         numbers = list(partitions) if partitions is not None else await partitions_of(consumer, topic)
         tps = [TopicPartition(topic, number) for number in numbers]
-        extents = await spans(consumer, tps)
+        extents = await settled_spans(consumer, tps)
         await read_to_end(
             consumer,
             {tp: extents[tp].first for tp in tps},

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -121,14 +122,11 @@ async def create(connection: Connection) -> list[TopicReport]:
     try:
         existing = await _partition_counts(admin, [spec.name for spec in specs])
         missing = [spec for spec in specs if spec.name not in existing]
-        made = {spec.name for spec in missing}
-        if missing:
-            new = [
-                NewTopic(s.name, s.partitions, replicas, topic_configs={**s.configs, **common})
-                for s in missing
-            ]
-            response = await admin.create_topics(new, timeout_ms=20_000)
-            _raise_for(response.topic_errors)
+        new = [
+            NewTopic(s.name, s.partitions, replicas, topic_configs={**s.configs, **common}) for s in missing
+        ]
+        made = _made((await admin.create_topics(new, timeout_ms=20_000)).topic_errors) if new else set()
+        await _until_known(admin, [spec.name for spec in specs])
     finally:
         await admin.close()
     return [
@@ -137,11 +135,24 @@ async def create(connection: Connection) -> list[TopicReport]:
     ]
 
 
-def _raise_for(errors: list[tuple[str, int, str | None]]) -> None:
+def _made(errors: list[tuple[str, int, str | None]]) -> set[str]:
+    """Names of the topics that were made by this call; somebody else may have been faster."""
     for topic, code, message in errors:
         error = for_code(code)
         if code and error is not TopicAlreadyExistsError:
             raise RelayError(f"Kafka did not create the topic {topic}: {message or error.__name__}.")
+    return {topic for topic, code, _ in errors if not code}
+
+
+async def _until_known(admin: AIOKafkaAdminClient, names: list[str]) -> None:
+    """A topic is known a moment after it was made."""
+    for _ in range(100):
+        if len(await _partition_counts(admin, names)) == len(names):
+            return
+        await asyncio.sleep(0.1)
+    raise RelayError(
+        "Kafka has made the topics, but does not show them after ten seconds; run `jira-relay topics check`."
+    )
 
 
 async def check(connection: Connection) -> list[TopicReport]:

@@ -10,11 +10,10 @@ from relay.kafka import TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.guards import calm_metadata, discard_producer
 from relay.kafka.producing import OPEN_SECONDS, Outgoing, producer_options
-from relay.kafka.reading import group_less, spans
+from relay.kafka.reading import group_less, settled_spans
 
 TRANSACTION_SECONDS = 8.0
 TRANSACTION_TIMEOUT_MS = 15_000
-DANGLING_LOOKS = 5
 
 
 class PublishError(RelayError):
@@ -144,15 +143,9 @@ class Publisher:
 
 
 async def _dangling(connection: Connection, partitions: Sequence[TopicPartition]) -> list[TopicPartition]:
-    suspects = list(partitions)
     async with group_less(connection) as reader:
-        for _ in range(DANGLING_LOOKS):
-            extents = await spans(reader, suspects)
-            suspects = [tp for tp in suspects if extents[tp].committed_end < extents[tp].high_watermark]
-            if not suspects:
-                return []
-            await asyncio.sleep(0.12)
-    return suspects
+        extents = await settled_spans(reader, partitions)
+    return [tp for tp, extent in extents.items() if extent.committed_end < extent.high_watermark]
 
 
 def _arguments(record: Outgoing) -> dict[str, Any]:

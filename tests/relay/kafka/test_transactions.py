@@ -1,0 +1,108 @@
+import asyncio
+
+import pytest
+
+from relay.kafka import TopicPartition
+from relay.kafka.producing import Outgoing, Writer
+from relay.kafka.reading import group_less, read_table, spans
+from relay.kafka.topics import Topics, create
+from relay.kafka.transactions import Publisher, PublishError
+from tests.relay.kafka.test_topics import connection
+
+
+@pytest.fixture
+async def there(kafka, prefix):
+    found = connection(kafka, prefix, shards=2)
+    await create(found)
+    return found
+
+
+def outgoing(topic, key, value, partition=0):
+    return Outgoing(topic, partition, key, value)
+
+
+async def test_events_and_progress_are_committed_together(there, prefix):
+    """What was published stands on both topics, and offsets are those of the events."""
+    topics = Topics(prefix)
+    publisher = await Publisher.open(there, f"{prefix}.0")
+    offsets = await publisher.publish(
+        [outgoing(topics.events, b"acme", b"1"), outgoing(topics.events, b"acme", b"2")],
+        [outgoing(topics.progress, b"acme", b"done")],
+    )
+    await publisher.discard()
+
+    assert offsets == [0, 1]
+    assert (await read_table(there, topics.progress))[b"acme"].value == b"done"
+    assert (await read_table(there, topics.events))[b"acme"].value == b"2"
+
+
+async def test_a_successor_fences_its_predecessor(there, prefix):
+    """The older of two owners cannot publish any more and is told so."""
+    topics = Topics(prefix)
+    old = await Publisher.open(there, f"{prefix}.0")
+    new = await Publisher.open(there, f"{prefix}.0")
+
+    with pytest.raises(PublishError) as caught:
+        await old.publish([outgoing(topics.events, b"acme", b"old")], [])
+    await new.publish([outgoing(topics.events, b"acme", b"new")], [])
+    await old.discard()
+    await new.discard()
+
+    assert caught.value.fenced
+    assert (await read_table(there, topics.events))[b"acme"].value == b"new"
+
+
+async def test_an_open_transaction_of_a_dead_owner_is_aborted(there, prefix):
+    """Events of a transaction that never ended are not seen, and stop nobody once a successor has opened."""
+    topics = Topics(prefix)
+    dead = await Publisher.open(there, f"{prefix}.0")
+    await dead._producer.begin_transaction()
+    await dead._send([outgoing(topics.events, b"acme", b"half")])
+    await dead.discard()
+    successor = await Publisher.open(there, f"{prefix}.0")
+
+    assert await successor.end_dangling([TopicPartition(topics.events, 0)]) == []
+    assert await read_table(there, topics.events) == {}
+    await successor.discard()
+
+
+async def test_partitions_left_without_an_end_can_be_ended(there, prefix):
+    """A transaction that adds partitions without data ends what stands open on them."""
+    topics = Topics(prefix)
+    publisher = await Publisher.open(there, f"{prefix}.0")
+    await publisher._producer.begin_transaction()
+    await publisher._send([outgoing(topics.events, b"acme", b"1")])
+    tp = TopicPartition(topics.events, 0)
+    async with group_less(there) as reader:
+        open_span = (await spans(reader, [tp]))[tp]
+    await publisher._producer.commit_transaction()
+    await publisher._commit_empty([tp])
+    async with group_less(there) as reader:
+        ended_span = (await spans(reader, [tp]))[tp]
+    await publisher.discard()
+
+    assert open_span.committed_end < open_span.high_watermark
+    assert ended_span.committed_end == ended_span.high_watermark
+
+
+async def test_a_cancelled_publication_ends_at_once(there, prefix):
+    """Cancellation between begin and commit returns within two seconds and leaves nothing running."""
+    publisher = await Publisher.open(there, f"{prefix}.0")
+    task = asyncio.create_task(publisher.publish([outgoing(Topics(prefix).events, b"acme", b"1")], []))
+    await asyncio.sleep(0)
+    task.cancel()
+    async with asyncio.timeout(3):
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await publisher.discard()
+
+
+async def test_a_writer_reports_the_offset_and_deletes_keys(there, prefix):
+    """A value of None takes a key off a table."""
+    topics = Topics(prefix)
+    async with Writer(there) as writer:
+        assert await writer.send(topics.status, b"a", b"1") == 0
+        assert await writer.send(topics.status, b"b", b"2") == 1
+        await writer.send(topics.status, b"a", None)
+
+    assert set(await read_table(there, topics.status)) == {b"b"}
