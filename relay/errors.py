@@ -1,6 +1,7 @@
 """What goes wrong and is an operator's to know.
 
 * RelayError
+  x SecretError
   x SettingsError
 
 Each message is one clear sentence (what happened, to whom, what to do) and is shown without a traceback; it never holds a
@@ -11,6 +12,10 @@ them, and only where somebody catches them.
 
 class RelayError(Exception):
     """Something an operator has to know or to put right."""
+
+
+class SecretError(RelayError):
+    """An organization's API key cannot be had now; trying again later may help."""
 
 
 class SettingsError(RelayError):

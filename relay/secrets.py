@@ -1,0 +1,119 @@
+"""Where the API key of an organization is found: encrypted beside it, or where a reference points."""
+
+import base64
+import os
+import re
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from relay.errors import SecretError
+from relay.keyring import Keyring, Owner, again
+
+_LARGEST_BYTES = 16_384
+_VARIABLE = re.compile(r"RELAY_KEY_[A-Z0-9_]+")
+_NAME = re.compile(r"(?!(.*/)?\.{1,2}(/|$))[A-Za-z0-9._-]{1,255}(/[A-Za-z0-9._-]{1,255}){0,7}")
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Finds the API key of an organization, anew at each call: a file or variable that changed counts at once."""
+
+    keyring: Keyring | None
+    directory: Path | None
+    environ: Mapping[str, str]
+    tell: Callable[[str], None] = lambda _: None
+    """Is told every key that was found, so that it can be kept out of the logs."""
+
+    def resolve(self, organization: Mapping[str, Any]) -> SecretStr:
+        """The key of an organization as it stands on its topic. Raises SecretError."""
+        owner = Owner.of(organization)
+        reference, sealed = organization["credential_reference"], organization["credential_ciphertext"]
+        if reference is not None:
+            key = self.read(reference, owner.name)
+        elif sealed is None:
+            raise SecretError(f"{owner.name} has no API key: {again(owner)}")
+        elif self.keyring is None:
+            raise SecretError(
+                f"The API key of {owner.name} is encrypted, and this process has no key to open it: set secrets.key_file"
+                " (RELAY_SECRETS__KEY_FILE) as on the machine where it was added."
+            )
+        else:
+            key = self.keyring.open(sealed, owner)
+        self._tell_all(key.get_secret_value(), owner.user)
+        return key
+
+    def read(self, reference: str, name: str) -> SecretStr:
+        """What a reference points at, for the organization `name`. Raises SecretError."""
+        kind, _, target = reference.partition(":")
+        if kind == "env" and _VARIABLE.fullmatch(target):
+            return _clean(self.environ.get(target, ""), f"The variable {target}, the API key of {name},")
+        if kind == "file" and _NAME.fullmatch(target):
+            return _clean(
+                self._read_file(target, name),
+                f"The file {target} in secrets.directory, the API key of {name},",
+            )
+        raise SecretError(
+            f"The reference to the API key of {name} must be env:RELAY_KEY_… (capital letters, digits, underscores) or"
+            " file:NAME, with a name that does not leave secrets.directory."
+        )
+
+    def _read_file(self, target: str, name: str) -> str:
+        if self.directory is None:
+            raise SecretError(
+                f"The API key of {name} is to be read from the file {target}, but secrets.directory"
+                " (RELAY_SECRETS__DIRECTORY) is not set in this process."
+            )
+        try:
+            return _read_confined(self.directory, target)
+        except RuntimeError:  # Path.resolve, before Python 3.13
+            raise SecretError(
+                f"The file {target} in {self.directory}, the API key of {name}, is a link in a circle."
+            ) from None
+        except OSError as error:
+            raise SecretError(
+                f"The file {target} in {self.directory}, the API key of {name}, cannot be read: {error.strerror}."
+            ) from error
+        except ValueError as error:
+            raise SecretError(
+                f"The file {target} in {self.directory}, the API key of {name}, {error}."
+            ) from None
+
+    def _tell_all(self, key: str, user: str) -> None:
+        self.tell(key)
+        self.tell(base64.b64encode(f"{user}:{key}".encode()).decode())  # as Basic authentication sends it
+
+
+def _read_confined(directory: Path, target: str) -> str:
+    """The text of a file that stands, links resolved, inside the directory.
+
+    Raises OSError, or ValueError with the end of a sentence.
+    """
+    root = directory.resolve(strict=True)
+    path = (root / target).resolve(strict=True)
+    if not path.is_relative_to(root):
+        raise ValueError("is a link that leads out of it: put the file itself there")
+    # neither a link put there meanwhile is followed, nor a pipe waited for
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("is not a file")
+        content = file.read(_LARGEST_BYTES + 1)
+    if len(content) > _LARGEST_BYTES:
+        raise ValueError(f"is larger than {_LARGEST_BYTES} bytes, which no API key is")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError("is not text") from None
+
+
+def _clean(text: str, what: str) -> SecretStr:
+    key = text.strip()
+    if not key:
+        raise SecretError(f"{what} is empty or not set in this process: put the key there.")
+    if not key.isprintable():
+        raise SecretError(f"{what} must hold the key alone, on one line.")
+    return SecretStr(key)
