@@ -5,6 +5,7 @@ always, Avro single-object encoding: `C3 01` and the fingerprint of the schema. 
 """
 
 import io
+import json
 import struct
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,8 +13,8 @@ from typing import Any, cast
 
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
 from fastavro.read import SchemaResolutionError
+from fastavro.schema import SchemaParseException, to_parsing_canonical_form
 from fastavro.schema import fingerprint as fastavro_fingerprint
-from fastavro.schema import to_parsing_canonical_form
 
 import schemas
 from schemas import Schema
@@ -119,6 +120,18 @@ def frame(ref: Ref) -> bytes:
 def fingerprint(schema: Schema) -> Fingerprint:
     """Takes a millisecond: once a schema, not once a message. Docs, defaults and logical types do not count."""
     return Fingerprint(bytes.fromhex(fastavro_fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO")))
+
+
+def read_schema(text: str | bytes) -> Schema | None:
+    """The schema of a record; None: the text is none that records could be read with."""
+    try:
+        schema = json.loads(text)
+        if not isinstance(schema, dict) or schema.get("type") != "record":
+            return None
+        _local(schema)
+    except (SchemaParseException, *_MISFITS):
+        return None
+    return schema
 
 
 class Encoder:
