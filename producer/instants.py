@@ -32,7 +32,7 @@ def parse(text: str) -> Instant | None:
         return None
     year, month, day, hour, minute, second, fraction, utc, sign, offset_hours, offset_minutes = match.groups()
     try:
-        local = datetime(*map(int, (year, month, day, hour, minute, second or 0)), tzinfo=UTC)  # type: ignore[arg-type]
+        local = datetime.fromisoformat(f"{year}-{month}-{day}T{hour}:{minute}:{second or '00'}+00:00")
     except ValueError:
         return None
     offset = (int(offset_hours or 0) * 60 + int(offset_minutes or 0)) * (-60_000 if sign == "-" else 60_000)

@@ -1,0 +1,136 @@
+"""How far an organization has been read: the Checkpoint of schemas/checkpoint.avsc as a value."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import schemas
+from producer.ranges import Range
+
+PAIRS = 32
+_FIELDS = {field["name"] for field in schemas.load("checkpoint")["fields"]}
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A reader that has passed `offset` on the events topic has everything created up to `window_end`."""
+
+    window_end: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where an event stands, and its id."""
+
+    offset: int
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Instants in ms UTC.
+
+    `window_end`, `day_mark` and `week_mark` are the cursors: everything created before one of them has been read, as
+    it was visible when the cursor's walk was done.
+    """
+
+    organization: str
+    window_end: int
+    live_since: int
+    day_mark: int
+    week_mark: int
+    ledgers_from: int
+    """Below this no ledger is kept for certain, so nothing is asked for, history not yet covered apart."""
+    written: int
+    backfilled: tuple[Range, ...] = ()
+    pairs: tuple[Pair, ...] = ()
+    last_event: Position | None = None
+    last_backfill: Position | None = None
+    cloud_id: str | None = None
+
+    def to_record(self) -> dict[str, Any]:
+        """The record of the schema."""
+        record = {
+            "organization": self.organization,
+            "window_end": self.window_end,
+            "live_since": self.live_since,
+            "day_mark": self.day_mark,
+            "week_mark": self.week_mark,
+            "ledgers_from": self.ledgers_from,
+            "backfilled": [{"start": one.start, "end": one.end} for one in self.backfilled],
+            "pairs": [{"window_end": one.window_end, "offset": one.offset} for one in self.pairs],
+            "last_event": _position_record(self.last_event),
+            "last_backfill": _position_record(self.last_backfill),
+            "cloud_id": self.cloud_id,
+            "written": self.written,
+        }
+        return {name: value for name, value in record.items() if name in _FIELDS}
+
+
+def begin(organization: str, until: int, *, now: int, cloud_id: str | None = None) -> Checkpoint:
+    """The checkpoint of an organization at first contact: it is live from `until` on."""
+    return Checkpoint(
+        organization=organization,
+        window_end=until,
+        live_since=until,
+        day_mark=until,
+        week_mark=until,
+        ledgers_from=0,
+        written=now,
+        cloud_id=cloud_id,
+    )
+
+
+def from_record(record: dict[str, Any]) -> Checkpoint:
+    """The inverse of `Checkpoint.to_record`."""
+    return Checkpoint(
+        **{
+            name: record[name]
+            for name in ("organization", "window_end", "live_since", "day_mark", "week_mark")
+        },
+        ledgers_from=record.get("ledgers_from") or 0,
+        written=record["written"],
+        backfilled=tuple(Range(**one) for one in record["backfilled"]),
+        pairs=tuple(Pair(**one) for one in record["pairs"]),
+        last_event=_position(record["last_event"]),
+        last_backfill=_position(record["last_backfill"]),
+        cloud_id=record["cloud_id"],
+    )
+
+
+def with_pair(checkpoint: Checkpoint, offset: int) -> Checkpoint:
+    """Remember that everything up to the window end was published before `offset` (of the first event not covered)."""
+    pair = Pair(checkpoint.window_end, offset)
+    earlier = tuple(
+        one for one in checkpoint.pairs if one.window_end < pair.window_end and one.offset < offset
+    )
+    return replace(checkpoint, pairs=thin((*earlier, pair)))
+
+
+def thin(pairs: tuple[Pair, ...]) -> tuple[Pair, ...]:
+    """At most 32, the oldest and the newest among them, denser the newer."""
+    while len(pairs) > PAIRS:
+        newest = pairs[-1].window_end
+
+        def blur(index: int, pairs: tuple[Pair, ...] = pairs, newest: int = newest) -> float:
+            gap = pairs[index + 1].window_end - pairs[index - 1].window_end
+            return gap / (newest - pairs[index - 1].window_end)
+
+        worst = min(range(1, len(pairs) - 1), key=blur)
+        pairs = pairs[:worst] + pairs[worst + 1 :]
+    return pairs
+
+
+def complete_up_to(pairs: Sequence[Pair], offset: int) -> int | None:
+    """Up to when a group whose next offset is `offset` has everything; None: not known."""
+    passed = [pair.window_end for pair in pairs if pair.offset <= offset]
+    return max(passed, default=None)
+
+
+def _position(record: dict[str, Any] | None) -> Position | None:
+    return None if record is None else Position(record["offset"], record["id"])
+
+
+def _position_record(position: Position | None) -> dict[str, int] | None:
+    return None if position is None else {"offset": position.offset, "id": position.id}

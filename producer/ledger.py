@@ -1,0 +1,166 @@
+"""Which records of an organization have been published."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from pyroaring import BitMap64
+
+from producer.checkpoint import Checkpoint
+from producer.instants import DAY, day_of, day_start
+from producer.ranges import Range, missing
+from producer.records import Event, Unreadable
+
+_DAY = re.compile(r"(.*) (\d{4}-\d\d-\d\d)", re.ASCII | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """Of the records created on one day in UTC: ids of the published, hashes of the dead letters."""
+
+    ids: BitMap64 = field(default_factory=BitMap64)
+    dead_letters: frozenset[bytes] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What a transaction changes; the ledger has it only after `Ledger.commit`. A None is a day to forget."""
+
+    days: Mapping[str, Day | None]
+    base: int
+
+
+class Ledger:
+    """The days kept of one organization.
+
+    `plan` and `forget` say what to write and change nothing here; `commit` does, once the transaction has.
+    """
+
+    def __init__(self, organization: str, days: Mapping[str, Day] | None = None) -> None:
+        self.organization = organization
+        self._days = dict(days or {})
+        self._version = 0
+
+    @property
+    def days(self) -> Mapping[str, Day]:
+        return self._days
+
+    def knows(self, event_id: int) -> bool:
+        return any(event_id in day.ids for day in self._days.values())
+
+    def new(self, events: Iterable[Event]) -> list[Event]:
+        """Those whose id no kept day holds, in the same order, each id once."""
+        return list({event["id"]: event for event in events if not self.knows(event["id"])}.values())
+
+    def new_dead_letters(self, unreadable: Iterable[Unreadable]) -> list[Unreadable]:
+        """Those that no kept day holds, each once."""
+        by_hash = {fingerprint(one): one for one in unreadable}
+        known = frozenset[bytes]().union(*(day.dead_letters for day in self._days.values()))
+        return [one for key, one in by_hash.items() if key not in known]
+
+    def plan(
+        self, events: Iterable[Event], unreadable: Iterable[Unreadable] = (), *, read: Range | None = None
+    ) -> Delta:
+        """The days as they are once these have been published.
+
+        An unreadable record stands in the last day of the window it was `read` in, which is not before its own.
+        """
+        ids: dict[str, list[int]] = {}
+        for event in events:
+            ids.setdefault(day_of(event["created"]), []).append(event["id"])
+        dead_letters = frozenset(map(fingerprint, unreadable))
+        if dead_letters and read is None:
+            raise ValueError("dead letters need the window they were read in")
+        last = day_of(read.end - 1) if dead_letters and read else None
+        return Delta(
+            {
+                name: Day(
+                    self._ids(name) | BitMap64(ids.get(name, [])),
+                    self._dead_letters(name) | (dead_letters if name == last else frozenset()),
+                )
+                for name in sorted(ids.keys() | ({last} if last else set()))
+            },
+            self._version,
+        )
+
+    def forget(self, delta: Delta, checkpoint: Checkpoint) -> Delta:
+        """The delta, and the days that no walk asks for any more once this checkpoint is committed."""
+        gone = {name: None for name in self._days.keys() - delta.days.keys() if not is_kept(name, checkpoint)}
+        return Delta({**delta.days, **gone}, delta.base)
+
+    def repair(self, published: Iterable[Event], complete_from: int) -> Delta:
+        """What makes the ledger agree with the events that stand on the topics.
+
+        Their ids are in; days that begin at `complete_from` or later, all of whose events would still be there, hold
+        no others.
+        """
+        events = list(published)
+        there = BitMap64([event["id"] for event in events])
+        kept = {
+            name: Day(day.ids & there, day.dead_letters) if day_start(name) >= complete_from else day
+            for name, day in self._days.items()
+        }
+        again = Ledger(self.organization, kept)
+        days = {**kept, **again.plan(again.new(events)).days}
+        return Delta({name: day for name, day in days.items() if day != self._days.get(name)}, self._version)
+
+    def commit(self, delta: Delta) -> None:
+        """Take over a delta that stands in Kafka."""
+        if delta.base != self._version:
+            raise ValueError("the ledger has changed since this was planned")
+        self._version += 1
+        for name, day in delta.days.items():
+            if day is None:
+                del self._days[name]
+            else:
+                self._days[name] = day
+
+    def to_records(self, delta: Delta) -> dict[str, dict[str, Any] | None]:
+        """Keys and DayLedger records to write; None is a tombstone."""
+        return {key(self.organization, name): self._record(name, day) for name, day in delta.days.items()}
+
+    def _record(self, name: str, day: Day | None) -> dict[str, Any] | None:
+        if day is None:
+            return None
+        return {
+            "organization": self.organization,
+            "day": name,
+            "ids": day.ids.serialize(),
+            "dead_letters": sorted(day.dead_letters),
+        }
+
+    def _ids(self, name: str) -> BitMap64:
+        return self._days[name].ids if name in self._days else BitMap64()
+
+    def _dead_letters(self, name: str) -> frozenset[bytes]:
+        return self._days[name].dead_letters if name in self._days else frozenset()
+
+
+def is_kept(name: str, checkpoint: Checkpoint) -> bool:
+    """Whether a walk may still ask for this day: a re-read, or backfill that has not covered it."""
+    start = day_start(name)
+    if start + DAY > checkpoint.ledgers_from:
+        return True
+    return bool(missing(checkpoint.backfilled, Range(start, min(start + DAY, checkpoint.live_since))))
+
+
+def fingerprint(record: Unreadable) -> bytes:
+    return sha256(record.raw).digest()[:16]
+
+
+def day_from_record(record: Mapping[str, Any]) -> Day:
+    """Day of a DayLedger record."""
+    return Day(BitMap64.deserialize(record["ids"]), frozenset(record["dead_letters"]))
+
+
+def key(organization: str, day: str | None = None) -> str:
+    """Key on the progress topic: of a day's ledger, or of the checkpoint."""
+    return organization if day is None else f"{organization} {day}"
+
+
+def split_key(text: str) -> tuple[str, str | None]:
+    """The inverse of `key`."""
+    match = _DAY.fullmatch(text)
+    return (match[1], match[2]) if match else (text, None)

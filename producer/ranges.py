@@ -1,0 +1,51 @@
+"""Half-open ranges of time in ms UTC; a collection of them is ascending, disjoint, and nowhere touching."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Range:
+    """From `start`, inside, to `end`, outside; empty where `start` is not before `end`."""
+
+    start: int
+    end: int
+
+    def __contains__(self, ms: int) -> bool:
+        return self.start <= ms < self.end
+
+    @property
+    def width(self) -> int:
+        return max(0, self.end - self.start)
+
+
+def add(ranges: Sequence[Range], new: Range) -> tuple[Range, ...]:
+    """The ranges and one more, joined where they touch."""
+    if not new.width:
+        return tuple(ranges)
+    before = [one for one in ranges if one.end < new.start]
+    after = [one for one in ranges if one.start > new.end]
+    joined = [new, *ranges[len(before) : len(ranges) - len(after)]]
+    return (*before, Range(min(one.start for one in joined), max(one.end for one in joined)), *after)
+
+
+def missing(ranges: Sequence[Range], within: Range) -> tuple[Range, ...]:
+    """What of `within` the ranges leave out."""
+    edges = [within.start, *(edge for one in ranges for edge in (one.start, one.end)), within.end]
+    gaps = (Range(max(start, within.start), min(end, within.end)) for start, end in _pairs(edges))
+    return tuple(gap for gap in gaps if gap.width)
+
+
+def pieces(whole: Range, step: int) -> tuple[Range, ...]:
+    """The range cut into pieces of at most `step`, ascending."""
+    return tuple(Range(start, min(start + step, whole.end)) for start in range(whole.start, whole.end, step))
+
+
+def halves(whole: Range) -> tuple[Range, Range]:
+    """The older half and the newer."""
+    middle = (whole.start + whole.end) // 2
+    return Range(whole.start, middle), Range(middle, whole.end)
+
+
+def _pairs(edges: Sequence[int]) -> Iterator[tuple[int, int]]:
+    return zip(edges[::2], edges[1::2], strict=True)

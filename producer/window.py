@@ -1,0 +1,166 @@
+"""What to ask Jira for next, and what an answer proves. All instants and durations are in ms."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from producer import instants
+from producer.checkpoint import Checkpoint
+from producer.instants import DAY
+from producer.ranges import Range, add, missing
+from producer.walk import PAGE
+
+Mode = Literal["live", "late", "backfill"]
+
+LEAST_OVERLAP = 60_000
+PROBE_EVERY = 300_000
+SKEW_NAMED_FROM = 30_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    settle: int = 2_000
+    overlap: int = 900_000
+    """The most; a busy organization has less."""
+    day_every: int = 3_600_000
+    week_every: int = DAY
+    late: int = 7 * DAY
+    """How long after its creation a record may become visible and is still found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """How far our clock is ahead of Jira's, at least (negative: behind)."""
+
+    ahead: int = 0
+
+    def observe(self, sent: int, received: int, date_ms: int | None) -> "Clock":
+        """Learn from an answer's Date, which is in whole seconds, and our times around it."""
+        if date_ms is None:
+            return self
+        return Clock(max(0, sent - date_ms - 1000) - max(0, date_ms - received))
+
+    @property
+    def skewed(self) -> bool:
+        return abs(self.ahead) > SKEW_NAMED_FROM
+
+    def correct(self, now: int) -> int:
+        """Our time, never ahead of Jira's: asking up to a later moment would step over what happens until then."""
+        return now - max(0, self.ahead)
+
+
+def set_back(checkpoint: Checkpoint, until: int) -> Checkpoint:
+    """A checkpoint no cursor of which is after `until`, as one is that was written under a clock gone wrong.
+
+    Never below where ledgers are kept, since what was published there is not known any more.
+    """
+    bound = max(until, checkpoint.ledgers_from)
+    return replace(
+        checkpoint,
+        window_end=min(checkpoint.window_end, bound),
+        day_mark=min(checkpoint.day_mark, bound),
+        week_mark=min(checkpoint.week_mark, bound),
+    )
+
+
+def floor(checkpoint: Checkpoint, backfill_from: int | None) -> int:
+    """Nothing created before this is asked for, backfill apart."""
+    wanted = checkpoint.live_since if backfill_from is None else min(backfill_from, checkpoint.live_since)
+    return max(checkpoint.ledgers_from, wanted)
+
+
+def live(checkpoint: Checkpoint, until: int, overlap: int, backfill_from: int | None) -> Range:
+    """The window of a live round."""
+    return Range(max(checkpoint.window_end - overlap, floor(checkpoint, backfill_from)), until)
+
+
+def deep(checkpoint: Checkpoint, until: int, rules: Rules, backfill_from: int | None) -> Range | None:
+    """The window of the deepest re-read that is due, if one is; the deeper one does for the other."""
+    if until - checkpoint.week_mark >= rules.week_every:
+        start = checkpoint.week_mark - rules.late
+    elif until - checkpoint.day_mark >= rules.day_every:
+        start = checkpoint.day_mark - DAY
+    else:
+        return None
+    return Range(max(start, floor(checkpoint, backfill_from)), until)
+
+
+def backfill(checkpoint: Checkpoint, backfill_from: int | None) -> Range | None:
+    """The next window of history, newest first: what is left of one UTC day, so that its ledger can soon be let go."""
+    if backfill_from is None:
+        return None
+    gaps = missing(checkpoint.backfilled, Range(backfill_from, checkpoint.live_since))
+    if not gaps:
+        return None
+    newest = gaps[-1]
+    return Range(max(newest.start, instants.day_start(instants.day_of(newest.end - 1))), newest.end)
+
+
+def advance(checkpoint: Checkpoint, read: Range, rules: Rules, backfill_from: int | None) -> Checkpoint:
+    """The checkpoint after everything in `read`, without a hole, was read once `read.end` had passed.
+
+    Whichever walk read it, each cursor moves that needed no more than that.
+    """
+    bottom = floor(checkpoint, backfill_from)
+
+    def moved(cursor: int, depth: int) -> int:
+        return max(cursor, read.end) if read.start <= max(cursor - depth, bottom) else cursor
+
+    return _forgetting(
+        replace(
+            checkpoint,
+            window_end=moved(checkpoint.window_end, 0),
+            day_mark=moved(checkpoint.day_mark, DAY),
+            week_mark=moved(checkpoint.week_mark, rules.late),
+        ),
+        rules,
+    )
+
+
+def cover(checkpoint: Checkpoint, read: Range) -> Checkpoint:
+    """The checkpoint after backfill has read a window."""
+    return replace(checkpoint, backfilled=add(checkpoint.backfilled, read))
+
+
+def mode_of(created: int, checkpoint: Checkpoint, overlap: int, backfill_from: int | None) -> Mode | None:
+    """How a record is to be published; None: not at all, it is history that nobody asked for."""
+    if created < checkpoint.live_since:
+        return None if backfill_from is None or created < backfill_from else "backfill"
+    return "late" if created < checkpoint.window_end - overlap else "live"
+
+
+def overlap_after(created: Iterable[int], end: int, rules: Rules) -> int:
+    """The overlap for the next round: as much as fits one page, by what the last one read up to `end`."""
+    room = PAGE * 9 // 10
+    recent = sorted((ms for ms in created if ms < end), reverse=True)
+    if len(recent) < room:
+        return rules.overlap
+    return min(rules.overlap, max(LEAST_OVERLAP, end - recent[room - 1]))
+
+
+def probe_due(probed: int | None, now: int) -> bool:
+    """Whether an empty round is to be proven by a probe, without which the checkpoint does not move."""
+    return probed is None or now - probed >= PROBE_EVERY
+
+
+def contradicts(empty: Range, newest_created: int) -> bool:
+    """Whether Jira, asked without dates, has a record in a window for which it had just shown none."""
+    return newest_created in empty
+
+
+def gap(checkpoint: Checkpoint, oldest_created: int, until: int) -> Range | None:
+    """After an outage: the time of which Jira no longer keeps what it may have recorded."""
+    outage = until - checkpoint.window_end >= DAY and checkpoint.last_event is not None
+    return (
+        Range(checkpoint.window_end, oldest_created)
+        if outage and oldest_created > checkpoint.window_end
+        else None
+    )
+
+
+def _forgetting(checkpoint: Checkpoint, rules: Rules) -> Checkpoint:
+    lowest = min(
+        checkpoint.window_end - rules.overlap, checkpoint.day_mark - DAY, checkpoint.week_mark - rules.late
+    )
+    day = instants.day_start(instants.day_of(lowest))
+    return replace(checkpoint, ledgers_from=max(checkpoint.ledgers_from, day))
