@@ -120,7 +120,7 @@ class Kafka(Group):
 
 
 class SchemaRegistry(Group):
-    """The schema registry of the event topics (Confluent's API). None: Avro single-object encoding."""
+    """The schema registry of the event topics (Confluent's API). Without one: Avro single-object encoding."""
 
     url: Url | None = Field(
         default=None,
@@ -302,7 +302,7 @@ class Secrets(Group):
     )
     key_file: File | None = Field(
         default=None,
-        description="A file with such keys instead, one a line.",
+        description="A file with such keys instead, one a line. With embedded Kafka and neither of the two, one is made in `embedded.data_dir`.",
         examples=["/run/secrets/relay-keys"],
     )
     directory: Folder | None = Field(

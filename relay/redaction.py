@@ -1,0 +1,59 @@
+"""The second line of defence for secrets: known ones are taken out of every log line."""
+
+import json
+from urllib.parse import quote
+
+_TAIL = 6
+_SHORTEST = 8  # what is shorter is a word that a log line may well hold
+_MARK = "[secret]"
+
+
+class Redactor:
+    """Replaces the secrets it was told of, in the forms that JSON, repr and URLs give them.
+
+    The work for a line grows with its length, not with the number of secrets: they are found by their last characters.
+    """
+
+    def __init__(self) -> None:
+        self._by_tail: dict[str, tuple[str, ...]] = {}
+
+    def add(self, secret: str) -> None:
+        for form in _forms(secret):
+            known = self._by_tail.get(form[-_TAIL:], ())
+            if len(form) >= _SHORTEST and form not in known:
+                self._by_tail[form[-_TAIL:]] = (*known, form)
+
+    def __call__(self, text: str) -> str:
+        if not self._by_tail:
+            return text
+        parts: list[str] = []
+        end = 0
+        for start, stop in self._spans(text):
+            parts += [text[end:start], _MARK]
+            end = stop
+        return "".join([*parts, text[end:]])
+
+    def _spans(self, text: str) -> list[tuple[int, int]]:
+        """Where secrets stand, in order, those that touch or overlap as one."""
+        found = sorted(
+            (stop - len(form), stop)
+            for stop in range(_TAIL, len(text) + 1)
+            for form in self._by_tail.get(text[stop - _TAIL : stop], ())
+            if text.endswith(form, 0, stop)
+        )
+        merged: list[tuple[int, int]] = []
+        for start, stop in found:
+            if merged and start <= merged[-1][1]:
+                start, stop = merged[-1][0], max(stop, merged.pop()[1])  # noqa: PLW2901
+            merged.append((start, stop))
+        return merged
+
+
+def _forms(secret: str) -> set[str]:
+    return {
+        secret,
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        repr(secret)[1:-1],
+        quote(secret, safe="", errors="replace"),
+    }
