@@ -1,0 +1,249 @@
+import asyncio
+import base64
+import copy
+import json
+import socket
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+import schemas
+from relay.codec import SchemaId
+from relay.errors import RelayError
+from relay.registry import (
+    Missing,
+    Refused,
+    Registered,
+    Registry,
+    Unavailable,
+    open_registry,
+)
+from relay.settings import SchemaRegistry
+
+AUDIT_EVENT = schemas.load("audit_event")
+URL = "http://registry.invalid/apis/ccompat/v7"
+
+
+def grown():
+    schema = copy.deepcopy(AUDIT_EVENT)
+    schema["fields"].append({"name": "more", "type": ["null", "string"], "default": None, "doc": "More."})
+    return schema
+
+
+def broken():
+    schema = copy.deepcopy(AUDIT_EVENT)
+    schema["fields"][1]["type"] = "string"
+    return schema
+
+
+@pytest.fixture
+async def real(registry):
+    async with open_registry(SchemaRegistry(url=registry)) as client:
+        yield client
+
+
+async def test_registering_twice_gives_the_same_id(real, prefix):
+    first = await real.register(f"{prefix}-value", AUDIT_EVENT)
+    assert isinstance(first, SchemaId)
+    assert await real.register(f"{prefix}-value", AUDIT_EVENT) == first
+
+
+async def test_a_schema_comes_back_by_its_id_as_it_was(real, prefix):
+    ref = await real.register(f"{prefix}-value", AUDIT_EVENT)
+    assert await real.by_id(ref) == AUDIT_EVENT
+
+
+async def test_a_schema_is_looked_up_only_where_it_is_registered(real, prefix):
+    ref = await real.register(f"{prefix}-value", AUDIT_EVENT)
+    assert await real.lookup(f"{prefix}-value", AUDIT_EVENT) == ref
+    assert isinstance(await real.lookup(f"{prefix}-value", grown()), Missing)
+    assert isinstance(await real.lookup(f"{prefix}-other-value", AUDIT_EVENT), Missing)
+
+
+async def test_the_latest_version_is_the_last_registered(real, prefix):
+    await real.register(f"{prefix}-value", AUDIT_EVENT)
+    ref = await real.register(f"{prefix}-value", grown())
+    assert await real.latest(f"{prefix}-value") == Registered(ref, 2, grown())
+
+
+async def test_an_incompatible_version_is_refused_with_what_does_not_fit(real, prefix):
+    subject = f"{prefix}-value"
+    await real.register(subject, AUDIT_EVENT)
+    assert await real.demand_full_transitive(subject) is None
+    answer = await real.register(subject, broken())
+    assert isinstance(answer, Refused)
+    assert "/fields/1/type" in answer.reason
+    assert isinstance(await real.compatible(subject, broken()), Refused)
+    assert await real.compatible(subject, grown()) is None
+
+
+async def test_full_transitive_can_be_demanded_before_the_first_version(real, prefix):
+    assert await real.demand_full_transitive(f"{prefix}-value") is None
+    assert await real.compatibility(f"{prefix}-value") == "FULL_TRANSITIVE"
+
+
+async def test_what_no_registry_takes_is_refused(real, prefix):
+    assert isinstance(await real.register(f"{prefix}-value", {"type": "nonsense"}), Refused)
+
+
+async def test_what_a_registry_does_not_have_is_missing(real, prefix):
+    assert isinstance(await real.by_id(SchemaId(2**31 - 1)), Missing)
+    assert isinstance(await real.latest(f"{prefix}-value"), Missing)
+    assert isinstance(await real.compatible(f"{prefix}-value", AUDIT_EVENT), Missing)
+
+
+async def test_a_subject_may_hold_any_character(real, prefix):
+    ref = await real.register(f"{prefix}/ä b?c#d-value", AUDIT_EVENT)
+    assert await real.lookup(f"{prefix}/ä b?c#d-value", AUDIT_EVENT) == ref
+
+
+async def test_a_wrong_path_at_a_real_registry_proves_nothing_missing(registry):
+    url = registry.removesuffix("/ccompat/v7")
+    async with open_registry(SchemaRegistry(url=url)) as client:
+        answer = await client.by_id(SchemaId(1))
+    assert isinstance(answer, Unavailable)
+    assert "schema_registry.url" in answer.reason
+
+
+def answering(status, content, **more):
+    """A registry that answers everything in one way."""
+
+    def answer(_request):
+        return httpx.Response(status, content=content, **more)
+
+    return Registry(httpx.AsyncClient(base_url=URL, transport=httpx.MockTransport(answer)))
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "kind", "words"),
+    [
+        (401, b'{"error_code": 40101, "message": "Unauthorized"}', Unavailable, "schema_registry.password"),
+        (403, b'{"error_code": 40301, "message": "User is denied"}', Unavailable, "give it the right"),
+        (404, b'{"error_code": 40403, "message": "Schema 7 not found"}', Missing, "Schema 7 not found"),
+        (404, b'{"error_code": 404, "message": "HTTP 404 Not Found"}', Unavailable, "schema_registry.url"),
+        (404, b"<html>nginx</html>", Unavailable, "schema_registry.url"),
+        (301, b"", Unavailable, "schema_registry.url"),
+        (200, b"<html>Log in</html>", Unavailable, "schema_registry.url"),
+        (200, b"[1, 2]", Unavailable, "schema_registry.url"),
+        (200, b"[" * 100_000, Unavailable, "schema_registry.url"),
+        (409, b"{}", Refused, "409"),
+        (422, b'{"error_code": 42201, "message": "Invalid schema"}', Refused, "Invalid schema"),
+        (429, b"", Unavailable, "429"),
+        (500, b'{"error_code": 50001, "message": "Error in the backend data store"}', Unavailable, "backend"),
+        (503, b"", Unavailable, "503"),
+    ],
+)
+async def test_every_answer_has_a_meaning_and_says_what_to_do(status, content, kind, words):
+    answer = await answering(status, content).by_id(SchemaId(7))
+    assert isinstance(answer, kind)
+    assert words in answer.reason
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        '"string"',
+        '{"type": "object"}',
+        "not json",
+        '{"type": "record", "name": "A", "fields": [{"name": "b", "type": "C"}]}',
+    ],
+)
+async def test_an_id_of_something_else_than_an_avro_record_is_missing(schema):
+    answer = await answering(200, json.dumps({"schema": schema, "schemaType": "JSON"}).encode()).by_id(
+        SchemaId(7)
+    )
+    assert answer == Missing("schema id 7 of the schema registry is not that of an Avro record")
+
+
+@pytest.mark.parametrize("content", [b'{"id": "7"}', b'{"ids": [7]}'])
+async def test_an_answer_without_an_id_is_not_taken_for_one(content):
+    registry = answering(200, content)
+    assert isinstance(await registry.lookup("a-value", AUDIT_EVENT), Unavailable)
+    assert isinstance(await registry.register("a-value", AUDIT_EVENT), Unavailable)
+    assert isinstance(await registry.latest("a-value"), Unavailable)
+
+
+async def test_long_words_of_a_registry_are_cut():
+    message = json.dumps({"message": "x" * 10_000}).encode()
+    answer = await answering(409, message).register("a-value", AUDIT_EVENT)
+    assert len(answer.reason) < 600
+
+
+async def test_why_a_schema_is_incompatible_is_told():
+    content = b'{"is_compatible": false, "messages": ["READER_FIELD_MISSING_DEFAULT_VALUE"]}'
+    answer = await answering(200, content).compatible("a-value", AUDIT_EVENT)
+    assert answer == Refused("READER_FIELD_MISSING_DEFAULT_VALUE")
+
+
+async def listening(reply):
+    """A server on a free port and its URL; `reply(reader, writer)` serves a connection."""
+    server = await asyncio.start_server(reply, "127.0.0.1", 0)
+    return server, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def test_the_password_goes_to_the_registry_and_nowhere_into_errors():
+    seen = []
+
+    async def refuse(reader, writer):
+        seen.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server, url = await listening(refuse)
+    settings = SchemaRegistry(url=url, username="relay", password=SecretStr("hunter2"))
+    async with server, open_registry(settings) as registry:
+        answer = await registry.by_id(SchemaId(7))
+    assert b"Basic " + base64.b64encode(b"relay:hunter2") in seen[0]
+    assert "hunter2" not in repr(answer)
+
+
+async def test_a_redirect_is_not_followed():
+    asked = []
+
+    async def redirect(reader, writer):
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server, url = await listening(redirect)
+    async with server, open_registry(SchemaRegistry(url=url)) as registry:
+        assert isinstance(await registry.by_id(SchemaId(7)), Unavailable)
+    assert len(asked) == 1
+
+
+async def test_a_registry_that_is_not_there_is_unavailable():
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        async with open_registry(SchemaRegistry(url=url)) as registry:
+            answer = await registry.by_id(SchemaId(7))
+    assert isinstance(answer, Unavailable)
+    assert f"{url} does not answer" in answer.reason
+
+
+async def test_an_answer_that_trickles_without_end_is_given_up(monkeypatch):
+    monkeypatch.setattr("relay.registry.TOTAL_SECONDS", 0.3)
+    held = asyncio.Event()
+
+    async def trickle(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+        await held.wait()
+        writer.close()
+
+    server, url = await listening(trickle)
+    async with server, open_registry(SchemaRegistry(url=url)) as registry:
+        answer = await registry.by_id(SchemaId(7))
+        held.set()
+    assert answer == Unavailable(f"The schema registry at {url} does not answer: TimeoutError.")
+
+
+async def test_certificates_that_cannot_be_read_name_the_setting(tmp_path):
+    file = tmp_path / "ca.pem"
+    file.write_text("no certificate")
+    with pytest.raises(RelayError, match=r"schema_registry\.ca_file"):
+        async with open_registry(SchemaRegistry(url="https://registry.invalid", ca_file=file)):
+            pass
