@@ -12,29 +12,16 @@ from functools import lru_cache
 from typing import Any, cast
 
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
-from fastavro.read import SchemaResolutionError
 from fastavro.schema import SchemaParseException, to_parsing_canonical_form
 from fastavro.schema import fingerprint as fastavro_fingerprint
 
 import schemas
+from relay.misfits import MISFITS, title, what_misfits
 from schemas import Schema
 
 _SINGLE_OBJECT = b"\xc3\x01"
 _FINGERPRINT_HEADER = 2 + 8
 _ID_HEADER = 1 + 4
-
-# What fastavro lets through when bytes are not what the schema says, or a value not what it asks for.
-_MISFITS = (
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    RecursionError,
-    SchemaResolutionError,
-    TypeError,
-    ValueError,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +116,7 @@ def read_schema(text: str | bytes) -> Schema | None:
         if not isinstance(schema, dict) or schema.get("type") != "record":
             return None
         _local(schema)
-    except (SchemaParseException, *_MISFITS):
+    except (SchemaParseException, *MISFITS):
         return None
     return schema
 
@@ -156,9 +143,9 @@ class Encoder:
             schemaless_writer(
                 out, self._parsed, record, strict_allow_default=True, disable_tuple_notation=True
             )
-        except _MISFITS:
+        except MISFITS:
             # fastavro's own words repeat the value
-            raise Unencodable(_what_misfits(self._parsed, record)) from None
+            raise Unencodable(what_misfits(self._parsed, record)) from None
         return out.getvalue()
 
 
@@ -166,39 +153,6 @@ def _only_integer(name: str, record: dict[str, Any]) -> None:
     # fastavro cuts a float to its whole part without a word
     if type(record.get(name, 0)) is not int:
         raise TypeError(name)
-
-
-def _what_misfits(schema: dict[str, Any], record: dict[str, Any]) -> str:
-    title = _title(schema)
-    known = {field["name"] for field in schema["fields"]}
-    if unknown := sorted(str(name) for name in record.keys() - known):
-        return f"{title} has no field {', '.join(unknown)}"
-    for field in schema["fields"]:
-        name = field["name"]
-        if name not in record and "default" not in field:
-            return f"{title} needs {name}, which is missing"
-        if name in record and not _fits(schema, field, record[name]):
-            return f"{title}.{name} cannot hold {_kind(record[name])}"
-    return f"the record does not fit {title}"
-
-
-def _title(schema: dict[str, Any]) -> str:
-    return str(schema["name"]).rpartition(".")[2]
-
-
-def _fits(schema: dict[str, Any], field: dict[str, Any], value: Any) -> bool:
-    if field["type"] in ("int", "long") and type(value) is not int:
-        return False
-    alone = {**schema, "fields": [field]}
-    try:
-        schemaless_writer(io.BytesIO(), alone, {field["name"]: value}, strict_allow_default=True)
-    except _MISFITS:
-        return False
-    return True
-
-
-def _kind(value: Any) -> str:
-    return "null" if value is None else f"this value, of Python's type {type(value).__name__}"
 
 
 def decode_body(schema: Schema, body: bytes) -> dict[str, Any]:
@@ -213,10 +167,10 @@ def _read(writer: dict[str, Any], reader: dict[str, Any] | None, body: bytes) ->
     source = io.BytesIO(body)
     try:
         record = schemaless_reader(source, writer, reader)
-    except _MISFITS as error:
-        raise BadBody(f"not a {_title(writer)}: {type(error).__name__} at byte {source.tell()}") from error
+    except MISFITS as error:
+        raise BadBody(f"not a {title(writer)}: {type(error).__name__} at byte {source.tell()}") from error
     if left := len(body) - source.tell():
-        raise BadBody(f"not a {_title(writer)}: {left} bytes are left over")
+        raise BadBody(f"not a {title(writer)}: {left} bytes are left over")
     if not isinstance(record, dict):
         raise BadBody("not a record")
     return record
