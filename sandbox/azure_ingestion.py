@@ -162,9 +162,11 @@ class Ingestion:
 
     def _unpacked(self, body: bytes, encoding: str) -> bytes:
         if encoding == "gzip":
-            body = _gunzipped(body, self._unpacked_limit)
+            body = _gunzipped(body, self._unpacked_limit + 1)
         elif encoding != "identity":
             raise _RefusedError(400, "InvalidContentEncoding", f"The encoding {encoding!r} is not supported.")
+        if len(body) > UNPACKED_BYTES:
+            raise _RefusedError(400, "PayloadSizeLimitExceeded", "The decompressed body is too large.")
         if len(body) > self._unpacked_limit:
             raise _too_long(len(body))
         return body
@@ -182,14 +184,13 @@ async def _body(request: web.Request) -> bytes:
 
 
 def _gunzipped(body: bytes, limit: int) -> bytes:
+    """Not more than `limit` bytes of it."""
     unpacked, rest = b"", body
     try:
-        while rest:
+        while rest and len(unpacked) < limit:
             member = zlib.decompressobj(wbits=31)
-            unpacked += member.decompress(rest, limit + 1 - len(unpacked))
-            if len(unpacked) > limit:
-                raise _too_long(len(unpacked))
-            if not member.eof:
+            unpacked += member.decompress(rest, limit - len(unpacked))
+            if not member.eof and len(unpacked) < limit:
                 raise zlib.error("the stream ends too early")
             rest = member.unused_data
     except zlib.error as error:

@@ -50,7 +50,9 @@ def _boolean(value: Any) -> bool | None:
 
 def _instant(value: Any) -> str | None:
     """ISO 8601 in UTC. An offset without a colon (`+0000`, as Jira writes it) is not known to be read, so it is not."""
-    match = _INSTANT.fullmatch(value.strip()) if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return None
+    match = _INSTANT.fullmatch(value.strip())
     if match is None:
         return None
     *numbers, fraction, zone = match.groups()

@@ -89,32 +89,34 @@ class Rule:
     def _declared(self, flow: Flow, raw: Mapping[str, Any]) -> dict[str, Any]:
         row = {}
         for name, value in raw.items():
-            kind = flow.columns.get(name)
-            if kind is None:
+            if (kind := flow.columns.get(name)) is None:
                 self.losses.dropped[f"{flow.table.name}.{name}"] += 1
-            else:
-                row[name] = self._fitted(flow.table, name, kind, value)
+                continue
+            row[name] = kept = fit(value, kind)
+            if kept is None and value is not None:
+                self.losses.nulled[f"{flow.table.name}.{name}"] += 1
         return row
 
     def _kept(self, table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
-        for name in row.keys() - table.columns.keys():
-            self.losses.dropped[f"{table.name}.{name}"] += 1
-        return {name: self._bounded(table, name, row.get(name)) for name in table.columns}
-
-    def _fitted(self, table: Table, name: str, kind: str, value: Any) -> Any:
-        kept = fit(value, kind)
-        if kept is None and value is not None:
-            self.losses.nulled[f"{table.name}.{name}"] += 1
+        kept = dict.fromkeys(table.columns)
+        for name, value in row.items():
+            if name not in kept:
+                self.losses.dropped[f"{table.name}.{name}"] += 1
+            elif (text := _long_text(value)) is None:
+                kept[name] = value
+            else:
+                self.losses.truncated[f"{table.name}.{name}"] += 1
+                kept[name] = text.encode()[:FIELD_BYTES].decode(errors="ignore")
         return kept
 
-    def _bounded(self, table: Table, name: str, value: Any) -> Any:
-        if not isinstance(value, (str, list, dict)):
-            return value
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        if len(text) * 4 <= FIELD_BYTES or len(raw := text.encode()) <= FIELD_BYTES:
-            return value
-        self.losses.truncated[f"{table.name}.{name}"] += 1
-        return raw[:FIELD_BYTES].decode(errors="ignore")
+
+def _long_text(value: Any) -> str | None:
+    """The text of a value that is too long for a field."""
+    if isinstance(value, (list, dict)):
+        value = json.dumps(value, ensure_ascii=False)
+    if not isinstance(value, str) or len(value) * 4 <= FIELD_BYTES:
+        return None
+    return value if len(value.encode()) > FIELD_BYTES else None
 
 
 def rule(deployment: Deployment, existing: Mapping[str, Mapping[str, str]], keep: int | None = None) -> Rule:

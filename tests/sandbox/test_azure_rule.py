@@ -1,0 +1,182 @@
+import pytest
+
+from sandbox.azure_arm import Deployment, DeploymentError, template
+from sandbox.azure_kusto import KqlError, fit, transform
+from sandbox.azure_rule import Losses, rule
+
+STREAM = "Custom-JiraAuditRelay"
+LIVE = "Jira_Audit_v2_CL"
+NOW = "2026-11-23T10:00:00.000Z"
+
+
+def deployed(existing=None, **parameters):
+    given = {"workspaceName": "w", "principalId": "p", **parameters}
+    return rule(Deployment(template(), given), existing or {})
+
+
+def stored(subject, **columns):
+    subject.store(STREAM, [columns], "request", NOW)
+    return subject.tables()[LIVE].arrivals[-1].row
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "kept"),
+    [
+        ("string", "x", "x"),
+        ("string", 5, "5"),
+        ("string", True, "true"),
+        ("string", {"a": ["ä"]}, '{"a":["ä"]}'),
+        ("int", 2**31 - 1, 2**31 - 1),
+        ("int", 2**31, None),
+        ("int", -(2**31), -(2**31)),
+        ("long", 2**63 - 1, 2**63 - 1),
+        ("long", 2**63, None),
+        ("long", " 12 ", 12),
+        ("long", "12x", None),
+        ("long", 1.5, None),
+        ("long", True, None),
+        ("real", "1.5", 1.5),
+        ("real", [], None),
+        ("boolean", "TRUE", True),
+        ("boolean", "yes", None),
+        ("boolean", 0, False),
+        ("dynamic", [{"a": None}], [{"a": None}]),
+        ("datetime", "2025-05-01T01:36:46.173Z", "2025-05-01T01:36:46.173Z"),
+        ("datetime", "2025-05-01T03:36:46.1734567+02:00", "2025-05-01T01:36:46.1734567Z"),
+        ("datetime", "2025-05-01 01:36", "2025-05-01T01:36:00.000Z"),
+        ("datetime", "2025-05-01", "2025-05-01T00:00:00.000Z"),
+        ("datetime", "2025-05-01T01:36:46.173+0000", None),
+        ("datetime", "2025-02-30T00:00:00Z", None),
+        ("datetime", 1746063406173, None),
+        ("datetime", "", None),
+        ("long", None, None),
+    ],
+)
+def test_a_value_that_does_not_fit_its_column_is_null(kind, value, kept):
+    """Kusto's rule: no error, just nothing."""
+    assert fit(value, kind) == kept
+
+
+def test_a_transform_assigns_and_casts():
+    """extend with now, casts and paths; its output types are known before any row comes."""
+    columns = {"id": "long", "item": "dynamic", "text": "string"}
+    kql = "source | extend At = now(), id = toint(tostring(id)), Name = item.name, When = todatetime(text)"
+    compiled = transform(kql, columns)
+    assert compiled.columns == columns | {
+        "At": "datetime",
+        "id": "int",
+        "Name": "dynamic",
+        "When": "datetime",
+    }
+    row = {"id": 7, "item": {"name": "x"}, "text": "2025-05-01"}
+    compiled(row, NOW)
+    assert (row["At"], row["id"], row["Name"], row["When"]) == (NOW, 7, "x", "2025-05-01T00:00:00.000Z")
+    absent = {}
+    compiled(absent, NOW)
+    assert (absent["id"], absent["Name"], absent["When"]) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    "kql",
+    [
+        "source | where id > 1",
+        "source | extend A = other",
+        "source | extend A = text.name",
+        "source | extend A = strcat(text, text)",
+        "source | extend A = 1 | extend B = 2",
+        "Jira_Audit_v2_CL | extend A = now()",
+    ],
+)
+def test_a_transform_it_does_not_know_is_refused(kql):
+    """Better no simulation than a wrong one."""
+    with pytest.raises(KqlError):
+        transform(kql, {"id": "long", "text": "string"})
+
+
+def test_what_is_lost_behind_a_204_is_counted():
+    """Undeclared columns are dropped, values that do not fit are null, long ones are cut; each counted by column."""
+    subject = deployed()
+    row = stored(
+        subject,
+        EventId="x",
+        CollectedTime="2025-05-01T01:36:46.173+0000",
+        EventMessage="é" * 40_000,
+        ChangedValues=[{"changedTo": "x" * 70_000}],
+        Surprise=1,
+        TimeGenerated="2020-01-01T00:00:00Z",
+    )
+    assert (row["EventId"], row["CollectedTime"], row["TimeGenerated"]) == (None, None, NOW)
+    assert row["EventMessage"] == "é" * 32_768
+    assert len(row["ChangedValues"]) == 65_536
+    assert "Surprise" not in row
+    assert subject.losses == Losses(
+        dropped={f"{LIVE}.Surprise": 1, f"{LIVE}.TimeGenerated": 1},
+        nulled={f"{LIVE}.EventId": 1, f"{LIVE}.CollectedTime": 1},
+        truncated={f"{LIVE}.EventMessage": 1, f"{LIVE}.ChangedValues": 1},
+    )
+
+
+def test_a_value_of_64_kilobytes_is_kept():
+    """The limit is on bytes, and inclusive."""
+    subject = deployed()
+    assert stored(subject, EventMessage="x" * 65_536)["EventMessage"] == "x" * 65_536
+    assert stored(subject, ChangedValues=["é" * 32_766])["ChangedValues"] == ["é" * 32_766]
+    assert subject.losses == Losses()
+
+
+def test_an_older_table_with_int_keeps_small_ids_only():
+    """Above 2^31 EventId is empty, EventUid is not."""
+    subject = deployed(liveEventIdType="int")
+    assert stored(subject, EventId=2**31 - 1)["EventId"] == 2**31 - 1
+    row = stored(subject, EventId=2**31, EventUid=f"acme/{2**31}")
+    assert (row["EventId"], row["EventUid"]) == (None, "acme/2147483648")
+
+
+def test_an_older_table_with_dynamic_columns_takes_them_from_the_object():
+    """The first version of Microsoft's table had the ObjectItem columns as dynamic."""
+    row = stored(deployed(liveObjectItemType="dynamic"), objectItem={"id": "10", "name": "site-admins"})
+    assert (row["ObjectItemId"], row["ObjectItemName"], row["ObjectItemParentId"]) == (
+        "10",
+        "site-admins",
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("problem", "existing", "parameters"),
+    [
+        ("no table", {}, {"createLiveTable": False}),
+        (
+            r"InvalidTransformOutput: .* EventId \[produced:'Long', output:'Int'\]",
+            {LIVE: {"EventId": "int"}},
+            {"createLiveTable": False},
+        ),
+        ("EventId cannot be changed", {LIVE: {"EventId": "int"}}, {}),
+        ("no such parameters", {}, {"liveEventType": "int"}),
+        ("allowed are", {}, {"liveEventIdType": "guid"}),
+        ("to be a bool", {}, {"createLiveTable": "false"}),
+    ],
+)
+def test_a_deployment_that_azure_would_refuse_is_refused(problem, existing, parameters):
+    """Among others: Azure compares the types that come out of a transform with the table's."""
+    with pytest.raises(DeploymentError, match=problem):
+        deployed(existing, **parameters)
+
+
+def test_the_rule_has_to_wait_for_its_tables():
+    """Without dependsOn, Azure refuses the rule as often as not: InvalidOutputTable."""
+    text = template()
+    (entry,) = [
+        resource for resource in text["resources"] if resource["type"].endswith("dataCollectionRules")
+    ]
+    entry["dependsOn"].pop()
+    with pytest.raises(DeploymentError, match="InvalidOutputTable"):
+        rule(Deployment(text, {"workspaceName": "w", "principalId": ""}), {})
+
+
+@pytest.mark.parametrize("text", ["[concat('a'", "[nothing()]x]", "[unknown('a')]", "[concat('a', )]", "[#]"])
+def test_a_template_it_cannot_read_is_refused(text):
+    """No expression is skipped or guessed."""
+    given = {"workspaceName": "w", "principalId": ""}
+    with pytest.raises(DeploymentError):
+        Deployment(template(), given).value(f"{text}]" if not text.endswith("]") else text)
