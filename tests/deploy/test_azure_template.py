@@ -1,0 +1,235 @@
+import json
+import re
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from sandbox.azure_arm import Deployment, template
+from sandbox.azure_rule import SYSTEM_COLUMNS, rule
+
+FOLDER = Path(__file__).parents[2] / "deploy/azure"
+LIVE, HISTORY = "Jira_Audit_v2_CL", "Jira_Audit_History_CL"
+STREAMS = ["Custom-JiraAuditRelay", "Custom-JiraAuditRelayHistory"]
+
+ROW = {
+    "EventId": "long",
+    "EventUid": "string",
+    "EventMessage": "string",
+    "EventDescription": "string",
+    "EventCreationTime": "datetime",
+    "CollectedTime": "datetime",
+    "EventCategoryType": "string",
+    "EventSource": "string",
+    "SrcIpAddr": "string",
+    "UserName": "string",
+    "UserSid": "string",
+    "ObjectItemId": "string",
+    "ObjectItemName": "string",
+    "ObjectItemTypeName": "string",
+    "ObjectItemParentId": "string",
+    "ObjectItemParentName": "string",
+    "objectItem": "dynamic",
+    "ChangedValues": "dynamic",
+    "AssociatedItems": "dynamic",
+    "Organization": "string",
+    "EventMode": "string",
+    "Unmodeled": "string",
+    "EventVendor": "string",
+    "EventProduct": "string",
+}
+
+# Solutions/AtlassianJiraAudit in Azure/Azure-Sentinel: JiraAudit_tables.json at bbcca243, KqlvalidationsTests/CustomTables at 231fb830
+MICROSOFT = {
+    "TimeGenerated": "datetime",
+    "EventId": "int",
+    "AssociatedItems": "dynamic",
+    "UserSid": "string",
+    "UserName": "string",
+    "EventCategoryType": "string",
+    "ChangedValues": "dynamic",
+    "EventCreationTime": "datetime",
+    "EventSource": "string",
+    "objectItem": "dynamic",
+    "SrcIpAddr": "string",
+    "EventMessage": "string",
+    "EventVendor": "string",
+    "EventProduct": "string",
+    "ObjectItemId": "string",
+    "ObjectItemName": "string",
+    "ObjectItemTypeName": "string",
+    "ObjectItemParentId": "string",
+    "ObjectItemParentName": "string",
+}
+
+# What Parsers/JiraAudit.yaml (c4414baf) projects; its SourceTable comes from the union itself
+PARSER = [
+    "TimeGenerated",
+    "EventVendor",
+    "EventProduct",
+    "EventId",
+    "EventMessage",
+    "SrcIpAddr",
+    "UserName",
+    "UserSid",
+    "EventCreationTime",
+    "EventSource",
+    "ObjectItemId",
+    "ObjectItemName",
+    "ObjectItemTypeName",
+    "ChangedValues",
+    "AssociatedItems",
+    "ObjectItemParentId",
+    "ObjectItemParentName",
+    "EventCategoryType",
+]
+
+
+def deployment(**parameters):
+    given = {"workspaceName": "sentinel", "principalId": "someone", **parameters}
+    return Deployment(template(), given)
+
+
+def resource(kind, **parameters):
+    (found,) = [entry for entry in deployment(**parameters).resources() if entry.type.endswith(kind)]
+    return found
+
+
+def tables(**parameters):
+    return {name: table.columns for name, table in rule(deployment(**parameters), {}).tables().items()}
+
+
+def test_the_simulator_reads_this_template():
+    """What is simulated is what is deployed."""
+    assert template() == json.loads((FOLDER / "azuredeploy.json").read_text())
+
+
+def test_the_streams_declare_the_row_contract():
+    """Every column that is sent, with its type; one that is not declared would be dropped behind a 204."""
+    declared = resource("dataCollectionRules").body["properties"]["streamDeclarations"]
+    assert list(declared) == STREAMS
+    for stream in declared.values():
+        assert {column["name"]: column["type"] for column in stream["columns"]} == ROW
+        assert len(stream["columns"]) == len(ROW)
+
+
+def test_the_tables_have_every_column_of_the_rows():
+    """One that is missing would be dropped behind a 204."""
+    whole = ROW | {"TimeGenerated": "datetime"}
+    assert tables() == {LIVE: whole, HISTORY: whole}
+
+
+def test_microsofts_columns_have_microsofts_types():
+    """EventId apart, which has to hold Jira's 64 bits; and it can be int where their tables are."""
+    live = tables()[LIVE]
+    assert {name: live[name] for name in MICROSOFT} == MICROSOFT | {"EventId": "long"}
+    assert tables(liveEventIdType="int")[LIVE].items() >= MICROSOFT.items()
+    assert set(PARSER) <= live.keys()
+
+
+@pytest.mark.parametrize(
+    ("event_id", "object_item"), list(product(("long", "int"), ("string", "dynamic"))), ids=str
+)
+def test_every_choice_of_types_deploys(event_id, object_item):
+    """The transform's types are the table's, whether we make the table or find it."""
+    choice = {"liveEventIdType": event_id, "liveObjectItemType": object_item}
+    columns = tables(**choice)[LIVE]
+    assert (columns["EventId"], columns["ObjectItemName"]) == (event_id, object_item)
+    found = rule(deployment(createLiveTable=False, **choice), {LIVE: columns})
+    assert found.flows[STREAMS[0]].table.columns == columns
+    assert found.tables()[HISTORY].columns == tables()[HISTORY]
+
+
+def test_columns_not_added_to_microsofts_table_are_lost():
+    """What deploy/azure/README.md says will be lost is what is lost."""
+    found = rule(deployment(createLiveTable=False, liveEventIdType="int"), {LIVE: MICROSOFT})
+    found.store(STREAMS[0], [dict.fromkeys(ROW)], "request", "now")
+    lost = {name.removeprefix(f"{LIVE}.") for name in found.losses.dropped}
+    assert lost == ROW.keys() - MICROSOFT.keys()
+    (sentence,) = re.findall(r"Add the six columns that are not: ([^.]*)\.", readme())
+    assert set(re.findall(r"`(\w+)`", sentence)) == lost
+
+
+def test_the_readme_adds_the_columns_that_the_rule_fills():
+    """Its command replaces the table's columns, so it has to name every one."""
+    command = readme().split("table update", 1)[1].split("```", 1)[0]
+    assert dict(re.findall(r"(\w+)=(\w+)", command)) == tables(liveEventIdType="int")[LIVE]
+
+
+def test_the_limits_of_azure_are_kept():
+    """Names and sizes as the pages on the Logs Ingestion API and on data collection rules give them."""
+    for columns in tables().values():
+        assert all(re.fullmatch(r"[A-Za-z]\w{0,44}", name) for name in columns)
+        assert not SYSTEM_COLUMNS & columns.keys()
+        assert len(columns) <= 500
+    properties = resource("dataCollectionRules").body["properties"]
+    assert all(stream.startswith("Custom-") for stream in properties["streamDeclarations"])
+    for flow in properties["dataFlows"]:
+        assert flow["outputStream"].startswith("Custom-")
+        assert flow["outputStream"].endswith("_CL")
+        assert len(flow["transformKql"]) <= 15_360
+        assert len(flow["streams"]) == 1
+        assert flow["destinations"] == [properties["destinations"]["logAnalytics"][0]["name"]]
+
+
+def test_the_rule_has_an_endpoint_of_its_own():
+    """Only kind Direct has one, and it cannot be added later; private link brings another."""
+    assert resource("dataCollectionRules").body["kind"] == "Direct"
+    assert resource("dataCollectionRules").body["properties"]["dataCollectionEndpointId"] is None
+    behind = resource("dataCollectionRules", dataCollectionEndpointId="/an/endpoint")
+    assert behind.body["properties"]["dataCollectionEndpointId"] == "/an/endpoint"
+
+
+def test_the_errors_of_the_rule_are_kept():
+    """Without this setting a row dropped behind a 204 leaves no trace."""
+    setting = resource("diagnosticSettings")
+    assert setting.scope == resource("dataCollectionRules").id
+    assert setting.depends_on == {setting.scope}
+    assert setting.body["properties"]["logs"] == [{"category": "LogErrors", "enabled": True}]
+    assert setting.body["properties"]["workspaceId"].endswith("/workspaces/sentinel")
+
+
+def test_the_role_is_given_on_the_rule_alone():
+    """Monitoring Metrics Publisher; nothing is assigned when the principal is empty."""
+    role = resource("roleAssignments")
+    assert role.scope == resource("dataCollectionRules").id
+    assert role.depends_on == {role.scope}
+    given = role.body["properties"]
+    assert given["roleDefinitionId"].endswith("/3913510d-42f4-4e42-8a64-420c390055eb")
+    assert (given["principalId"], given["principalType"]) == ("someone", "ServicePrincipal")
+    kinds = {entry.type for entry in deployment(principalId="").resources()}
+    assert "Microsoft.Authorization/roleAssignments" not in kinds
+
+
+@pytest.mark.parametrize("private", [False, True])
+def test_the_outputs_are_settings_of_the_relay(private):
+    """Endpoint and immutable id, as lines for an environment; with private link the other endpoint."""
+    states = {
+        resource("dataCollectionRules").id: {
+            "immutableId": "dcr-1",
+            "endpoints": {"logsIngestion": "https://rule"},
+        },
+        "/an/endpoint": {"logsIngestion": {"endpoint": "https://private"}},
+    }
+    given = {"workspaceName": "sentinel", "principalId": ""}
+    given |= {"dataCollectionEndpointId": "/an/endpoint"} if private else {}
+    endpoint = "https://private" if private else "https://rule"
+    assert Deployment(template(), given, states).outputs() == {
+        "endpoint": endpoint,
+        "ruleId": "dcr-1",
+        "settings": [
+            f"RELAY_DESTINATIONS__SENTINEL__ENDPOINT={endpoint}",
+            "RELAY_DESTINATIONS__SENTINEL__RULE_ID=dcr-1",
+        ],
+    }
+
+
+def test_every_parameter_is_explained():
+    """In the template, where the portal shows it, and in the README."""
+    for name, parameter in template()["parameters"].items():
+        assert parameter["metadata"]["description"]
+        assert f"| `{name}` |" in readme()
+
+
+def readme():
+    return (FOLDER / "README.md").read_text(encoding="utf-8")
