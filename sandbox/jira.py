@@ -2,7 +2,7 @@ import asyncio
 import random
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -10,6 +10,7 @@ from aiohttp import web
 
 from sandbox import jira_answers
 from sandbox.jira_http import serve
+from sandbox.jira_listener import Listener
 from sandbox.jira_site import Site
 
 _GATEWAY = re.compile(r"/ex/jira/([^/]+)(/.*)")
@@ -26,33 +27,31 @@ class JiraWorld:
         self.gateway_url = ""
         self._seed = seed
         self._clock = clock or (lambda: time.time_ns() // 1_000_000)
-        self._listeners: dict[str, Listener] = {}
+        self._gateway = Listener(self._at_gateway)
 
     async def __aenter__(self) -> Self:
-        gateway = Listener(self._at_gateway)
-        self._listeners[""] = gateway
-        self.gateway_url = await gateway.start()
+        self.gateway_url = await self._gateway.start()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await asyncio.gather(*(listener.stop() for listener in self._listeners.values()))
+        await asyncio.gather(self._gateway.stop(), *(site.shut() for site in self.sites.values()))
 
     async def add_site(self, name: str, *, first_id: int | None = None, cloud_id: str | None = None) -> Site:
+        """`name` must be new. The site listens at once."""
+        if name in self.sites:
+            raise ValueError(f"there is a site {name} already")
         site = Site(name, f"{self._seed} {name}", self._clock, first_id=first_id, cloud_id=cloud_id)
-        listener = Listener(lambda request: serve(site, request, request.path, gateway=False))
-        site.url = await listener.start()
+
+        async def at_site(request: web.Request) -> web.StreamResponse:
+            return await serve(site, request, request.path, gateway=False)
+
+        site.listener = Listener(at_site)
         site.gateway_root = self.gateway_url
-        self.sites[name], self._listeners[name] = site, listener
+        self.sites[name] = site
+        await site.open()
         return site
-
-    async def shut(self, name: str) -> None:
-        """The site's own host refuses connections, until it is opened again at the same port."""
-        await self._listeners[name].stop()
-
-    async def open(self, name: str) -> None:
-        await self._listeners[name].start()
 
     def truth(self) -> dict[str, list[dict[str, Any]]]:
         """Every record that happened, by site."""
@@ -82,26 +81,3 @@ class JiraWorld:
                 if site.cloud_id == match[1]:
                     return await serve(site, request, match[2], gateway=True)
         return jira_answers.GATEWAY_NO_SITE.response()
-
-
-class Listener:
-    """A server on a free port of 127.0.0.1, which it keeps when it is stopped and started again."""
-
-    def __init__(self, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> None:
-        self._handler = handler
-        self._runner: web.AppRunner | None = None
-        self._port = 0
-
-    async def start(self) -> str:
-        app = web.Application()
-        app.router.add_route("*", "/{path:.*}", self._handler)
-        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self._port, reuse_address=True).start()
-        self._port = self._runner.addresses[0][1]
-        return f"http://127.0.0.1:{self._port}"
-
-    async def stop(self) -> None:
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None

@@ -12,90 +12,20 @@ DIRECTORY = {
 }
 IDP_DIRECTORY = {"parentId": "10001", "parentName": "IDP Directory"}
 
-_GIVEN = [
-    "Aiko",
-    "Amara",
-    "Björn",
-    "Chloé",
-    "Dmitri",
-    "Eszter",
-    "Fatima",
-    "Goran",
-    "Hana",
-    "Ingrid",
-    "João",
-    "Karim",
-    "Lúcia",
-    "Mårten",
-    "Nadia",
-    "Oisín",
-    "Priya",
-    "Quentin",
-    "Renée",
-    "Søren",
-    "Tomáš",
-    "Uma",
-    "Vasco",
-    "Wiebke",
-    "Ximena",
-    "Yusuf",
-    "Zoë",
-    "陽菜",
-    "Юлия",
-]
-_FAMILY = [
-    "Abbott",
-    "Brunner",
-    "Castaño",
-    "Dvořák",
-    "Eriksson",
-    "Fontaine",
-    "García",
-    "Häberli",
-    "Ivanova",
-    "Jørgensen",
-    "Kowalczyk",
-    "Lindqvist",
-    "Moreau",
-    "Núñez",
-    "O'Brien",
-    "Petrov",
-    "Qureshi",
-    "Ramirez",
-    "Schröder",
-    "Tanaka",
-    "Ueda",
-    "Vermeulen",
-    "Weiß",
-    "Yavuz",
-    "Zielińska",
-]
-_PROJECTS = [
+_GIVEN = ("Aiko", "Björn", "Chloé", "Dmitri", "Fatima", "João", "Oisín", "Søren", "Zoë", "陽菜", "Юлия")
+_FAMILY = ("Abbott", "Dvořák", "García", "Häberli", "Ivanova", "Núñez", "O'Brien", "Tanaka", "Weiß")
+_PROJECTS = (
     "Payments",
     "Storefront",
     "Data Platform",
-    "Mobile App",
     "Café & Catering",
-    "Identity",
     "Logistik Süd",
     "Research  Lab",
     "請求書",
-    "Site Reliability",
-    "Human Resources",
-    "Legal Intake",
-]
-_GROUPS = [
-    "site-admins",
-    "jira-administrators",
-    "jira-software-users",
-    "jira-servicemanagement-customers",
-    "org-admins",
-    "contractors",
-    "finance-read only",
-    "développeurs",
-]
-_SCHEMES = ["Default", "Software", "Service Desk", "Restricted", "Kanban  Lite", "Legacy (2019)"]
-_STATUSES = ["Blocked", "In Review", "Waiting for customer", "Ready to deploy", "Geschlossen", "待处理"]
+)
+_GROUPS = ("site-admins", "jira-administrators", "jira-software-users", "finance-read only", "développeurs")
+_SCHEMES = ("Default", "Software", "Service Desk", "Restricted", "Kanban  Lite", "Legacy (2019)")
+_STATUSES = ("Blocked", "In Review", "Waiting for customer", "Geschlossen", "待处理")
 
 
 @dataclass(frozen=True, slots=True)

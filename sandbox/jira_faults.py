@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
@@ -10,6 +11,7 @@ from aiohttp import web
 from sandbox import faults, jira_answers
 from sandbox.faults import Fault, Honest
 from sandbox.jira_answers import Answer, error_collection
+from sandbox.jira_seen import EXCHANGE
 
 
 def rate_limited(
@@ -67,8 +69,9 @@ def free_plan() -> Fault:
     return jira_answers.FREE_PLAN.fault("403 Free plan")
 
 
-def captcha() -> Fault:
-    return jira_answers.CAPTCHA.fault("CAPTCHA")
+def captcha(status: int = 403) -> Fault:
+    """Which status goes with it is not written anywhere: the header tells."""
+    return replace(jira_answers.CAPTCHA, status=status).fault("CAPTCHA")
 
 
 def connect_token() -> Fault:
@@ -113,7 +116,7 @@ def _later(name: str, answer: Answer, retry_after: float | None, *, as_date: boo
     async def play(request: web.Request, _honest: Honest) -> web.StreamResponse:
         response = answer.response()
         if retry_after is not None:
-            until = datetime.fromtimestamp(math.ceil(request["date"] / 1000 + retry_after), UTC)
+            until = datetime.fromtimestamp(math.ceil(request[EXCHANGE].date / 1000 + retry_after), UTC)
             text = format_datetime(until, usegmt=True) if as_date else str(math.ceil(retry_after))
             response.headers["Retry-After"] = text
         return response

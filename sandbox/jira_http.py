@@ -13,8 +13,10 @@ from sandbox import jira_answers
 from sandbox.jira_access import AUDIT_SCOPES, MYSELF_SCOPES, Grant
 from sandbox.jira_answers import Answer, error_collection
 from sandbox.jira_log import Entry
+from sandbox.jira_manners import Manners
 from sandbox.jira_query import Query, QueryError, parse
-from sandbox.jira_site import Manners, Seen, Site
+from sandbox.jira_seen import EXCHANGE, Exchange, Seen
+from sandbox.jira_site import Site
 
 _REST = re.compile(r"/rest/api/(?:2|3|latest)/(auditing/record|myself|serverInfo)/?")
 
@@ -23,7 +25,7 @@ async def serve(site: Site, request: web.Request, path: str, *, gateway: bool) -
     """Answers one request to a site, `path` being what follows the site's or the gateway's base."""
     at = time.monotonic()
     date = site.now()
-    request["date"] = date
+    request[EXCHANGE] = Exchange(date)
 
     async def honest() -> web.Response:
         response = _answer(site, request, path, gateway=gateway)
@@ -58,7 +60,7 @@ def _answer(site: Site, request: web.Request, path: str, *, gateway: bool) -> we
     grant = _grant(site, request, gateway=gateway, audit=match[1] == "auditing/record")
     if isinstance(grant, Answer):
         return grant.response()
-    request["user"] = grant.user
+    request[EXCHANGE].user = grant.user
     if match[1] == "myself":
         return web.json_response(_myself(site, grant))
     return _audit(site, request, grant, gateway=gateway)
@@ -94,7 +96,7 @@ def _audit(site: Site, request: web.Request, grant: Grant, *, gateway: bool) -> 
         return error_collection(429, "Rate limit exceeded.", headers).response()
     site.advance()
     body, count = _page(site, query)
-    request["records"] = count
+    request[EXCHANGE].records = count
     site.page_served()
     return web.Response(body=body, content_type="application/json", charset="utf-8")
 
@@ -164,6 +166,7 @@ def _worth_packing(request: web.Request, response: web.Response) -> bool:
 def _seen(
     at: float, request: web.Request, response: web.StreamResponse | None, *, gateway: bool, fault: str | None
 ) -> Seen:
+    exchange = request[EXCHANGE]
     gone = request.transport is None or request.transport.is_closing()
     told = response is not None and (response.prepared or not gone)
     return Seen(
@@ -173,11 +176,11 @@ def _seen(
         method=request.method,
         path=request.path,
         query=dict(request.query),
-        user=request.get("user"),
+        user=exchange.user,
         status=response.status if response is not None and told else None,
         fault=fault,
-        records=request.get("records"),
-        retry_after=_retry_after(response, request["date"]) if response is not None else None,
+        records=exchange.records,
+        retry_after=_retry_after(response, exchange.date) if response is not None else None,
     )
 
 

@@ -3,68 +3,23 @@ import random
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any, Final
 
 from sandbox.faults import Fault, Planned, Script
 from sandbox.jira_access import AUDIT_SCOPES, Access, Grant
 from sandbox.jira_bucket import Bucket
-from sandbox.jira_files import read_records
+from sandbox.jira_files import RecordsFileError, read_records
+from sandbox.jira_listener import Listener
 from sandbox.jira_log import AuditLog, Entry
+from sandbox.jira_manners import Manners
 from sandbox.jira_query import format_instant
 from sandbox.jira_records import FIELDS, Records
+from sandbox.jira_seen import Seen, too_early
 
 AUDIT_PATH = "auditing/record"
-_ON_ITS_WAY = 0.05
 ABSENT: Final = object()
 """As a value in `fields` of `happen`: the field is left out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """One request: when (monotonic seconds), what, by whom (once authenticated), and what came of it."""
-
-    at: float
-    ended: float
-    gateway: bool
-    method: str
-    path: str
-    query: Mapping[str, str]
-    user: str | None
-    status: int | None
-    """None: the connection broke before a status was sent."""
-    fault: str | None
-    records: int | None
-    """How many records the honest answer held."""
-    retry_after: float | None
-    """Seconds for which the answer asked to be left alone."""
-
-
-@dataclass(slots=True)
-class Manners:
-    """What a site does its own way, or may do and nobody knows."""
-
-    free_plan: bool = False
-    clock_skew_seconds: float = 0.0
-    max_limit: int = 1000
-    echo_clamped_limit: bool = True
-    """Whether `limit` in an answer is what was used, or what was asked for."""
-    page_cap: int | None = None
-    """Pages hold at most this many records although more follow, whatever the limit."""
-    equal_bounds_match: bool = False
-    """The specification: "`from` must be before `to` or no audit records are returned"."""
-    zone: tzinfo = UTC
-    """What a date without a zone means on the site's own host."""
-    claimed_total: int | None = None
-    repeat_every: int | None = None
-    """Every record whose id is a multiple stands in the log twice."""
-    retention_seconds: float | None = None
-    requests_per_second: float | None = None
-    """Beyond it: 429 with jira-burst-based. Atlassian's own default is 100."""
-    anonymous_when_refused: bool = False
-    """Wrong credentials are answered with 200, no records and X-Seraph-LoginReason."""
 
 
 class Site:
@@ -78,6 +33,7 @@ class Site:
         self, name: str, seed: str, clock: Callable[[], int], *, first_id: int | None, cloud_id: str | None
     ) -> None:
         self.name = name
+        self.listener: Listener | None = None
         self.url = ""
         self.gateway_root = ""
         self.user = f"relay@{name}.example"
@@ -140,7 +96,7 @@ class Site:
         records = []
         for body in self.source.project_creation():
             records.append(self.happen(body, created=at))
-            at += self._random.choice((0, 13, 17, 24, 30, 30, 500))
+            at += self._random.choice((0, 13, 17, 24, 30, 30, 150))
         return records
 
     def fill(self, count: int, since: int, until: int) -> None:
@@ -151,6 +107,9 @@ class Site:
     def load(self, path: Path) -> int:
         """Takes over a JSON-lines file of records, visible at once; how many. RecordsFileError says what is wrong."""
         entries = read_records(path)
+        known = [entry.id for entry in entries if entry.id in self.log]
+        if known:
+            raise RecordsFileError(f"{path}: record {known[0]} stands in the site {self.name} already")
         for entry in entries:
             self.log.add(entry, visible_at=0)
             self._next_id = max(self._next_id, entry.id + 1)
@@ -238,8 +197,17 @@ class Site:
 
         What was on its way already when that answer was given does not count.
         """
-        waits = [(one.ended + _ON_ITS_WAY, one.at + one.retry_after) for one in self.seen if one.retry_after]
-        return [one for one in self.seen if any(asked < one.at < free for asked, free in waits)]
+        return too_early(self.seen)
+
+    async def shut(self) -> None:
+        """The site's own host refuses connections; the gateway still serves it."""
+        if self.listener is not None:
+            await self.listener.stop()
+
+    async def open(self) -> None:
+        """The site's own host listens, always at the same port."""
+        if self.listener is not None:
+            self.url = await self.listener.start()
 
     # For the server
 
