@@ -1,0 +1,298 @@
+"""Messages of the event topics as columns: thousands at once, and one by one where that fails.
+
+Both ways give the same rows, and a corrupt message never touches its neighbours' rows. They differ in one thing: of a
+branch that a union does not have, polars makes the one that is not null, where fastavro refuses.
+"""
+
+import io
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+from polars.datatypes import DataTypeClass
+from polars.exceptions import PanicException, PolarsError
+
+import schemas
+from consumer.container import GUARD, Unsupported, container, spelled_out
+from relay.codec import BadBody, NotAvro, Ref, decode_body, split
+from relay.kafka import Record
+from schemas import Schema
+
+_SHORTEST_HEAD = 5
+_PARTS = 8
+_FEW = 32
+"""So few records are read one by one as soon as one of them is bad."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A record that is not an audit event of ours."""
+
+    index: int
+    """Its place among the records given."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    frame: pl.DataFrame
+    """One row an event, in the records' order, with the columns of schemas/audit_event.avsc (see EVENT)."""
+    indices: Sequence[int]
+    """Which record each row is."""
+    rejected: Sequence[Rejected]
+    one_by_one: int
+    """How many records were read the slow way."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Records of one writer's schema."""
+
+    indices: Sequence[int]
+    bodies: Sequence[bytes]
+    keys: Sequence[bytes | None]
+    timestamps: Sequence[int]
+
+    def __getitem__(self, part: slice) -> "_Group":
+        return _Group(self.indices[part], self.bodies[part], self.keys[part], self.timestamps[part])
+
+
+class _NotAnEvent(Exception):  # noqa: N818
+    """The writer's schema lacks what makes an audit event; says what."""
+
+
+def references(records: Sequence[Record]) -> set[Ref]:
+    """The writers' schemas that `decode` needs for these records."""
+    found = set()
+    for head in _by_head([record.value for record in records]):
+        try:
+            found.add(split(head)[0])
+        except NotAvro:
+            continue
+    return found
+
+
+def decode(records: Sequence[Record], known: Mapping[Ref, Schema]) -> Decoded:
+    """Read every record whose schema is `known`; one of another schema is rejected like any that cannot be read."""
+    frames, indices, rejected, slow = [], [], [], 0
+    for head, found in _by_head([record.value for record in records]).items():
+        try:
+            group, schema = _group(records, found, head, known)
+            some, bad, one_by_one = _read(group, schema, _shape(schema))
+        except (NotAvro, _NotAnEvent) as error:
+            rejected += [Rejected(index, str(error)) for index in found]
+            continue
+        spoilt = {each.index for each in bad}
+        frames += some
+        indices.append([index for index in found if index not in spoilt] if spoilt else found)
+        rejected += bad
+        slow += one_by_one
+    frame, order = _in_order(frames, indices)
+    return Decoded(frame, order, sorted(rejected, key=lambda each: each.index), slow)
+
+
+def _head(value: bytes | None) -> bytes:
+    """All of the reference to the schema, and nothing of the body where there is one."""
+    if value is None:
+        return b""
+    return value[:10] if value[:1] == b"\xc3" else value[:5]
+
+
+def _by_head(values: Sequence[bytes | None]) -> dict[bytes, Sequence[int]]:
+    head = _head(values[0]) if values else b""
+    if len(head) >= _SHORTEST_HEAD and all(value and value.startswith(head) for value in values):
+        return {head: range(len(values))}
+    lists: dict[bytes, list[int]] = {}
+    for index, value in enumerate(values):
+        lists.setdefault(_head(value), []).append(index)
+    return {**lists}
+
+
+def _group(
+    records: Sequence[Record], indices: Sequence[int], head: bytes, known: Mapping[Ref, Schema]
+) -> tuple[_Group, Schema]:
+    ref, start = split(head)
+    if ref not in known:
+        raise _NotAnEvent(f"its {ref} is known neither to the registry nor to the schemas topic")
+    chosen = records if len(indices) == len(records) else [records[index] for index in indices]
+    group = _Group(
+        indices,
+        [(record.value or b"")[start:] for record in chosen],
+        [record.key for record in chosen],
+        [record.timestamp for record in chosen],
+    )
+    return group, known[ref]
+
+
+def _read(
+    group: _Group, schema: Schema, shape: Mapping[str, pl.DataType]
+) -> tuple[list[pl.DataFrame], list[Rejected], int]:
+    """All at once where that works; else in parts, so that a bad record slows only some others."""
+    frame = _all_at_once(group, schema)
+    if frame is not None:
+        return [frame], [], 0
+    size = len(group.indices)
+    if size <= _FEW:
+        frame, rejected = _one_by_one(group, schema, shape)
+        return [frame], rejected, size
+    frames, rejected, slow = [], [], 0
+    step = -(-size // _PARTS)
+    for start in range(0, size, step):
+        some, bad, one_by_one = _read(group[start : start + step], schema, shape)
+        frames += some
+        rejected += bad
+        slow += one_by_one
+    return frames, rejected, slow
+
+
+def _all_at_once(group: _Group, schema: Schema) -> pl.DataFrame | None:
+    guard = random.getrandbits(61) | 1 << 61  # always nine bytes
+    try:
+        read = pl.read_avro(io.BytesIO(container(schema, group.bodies, guard)))
+    except (PolarsError, PanicException, OSError, Unsupported):
+        return None
+    if read.height != len(group.bodies) or not (read[GUARD] == guard).all():
+        return None
+    frame = _conformed(read)
+    return frame if _agrees(frame, group) else None
+
+
+def _agrees(frame: pl.DataFrame, group: _Group) -> bool:
+    """Whether every row belongs to its record: a producer's events have the key and the timestamp of their record."""
+    organizations = frame["organization"].cast(pl.Binary)
+    collected = frame["collected"].cast(pl.Int64)
+    keys = pl.Series(group.keys, dtype=pl.Binary)
+    timestamps = pl.Series(group.timestamps, dtype=pl.Int64)
+    return organizations.eq_missing(keys).all() and collected.eq_missing(timestamps).all()
+
+
+def _one_by_one(
+    group: _Group, schema: Schema, shape: Mapping[str, pl.DataType]
+) -> tuple[pl.DataFrame, list[Rejected]]:
+    rows, rejected = [], []
+    for index, body, key, timestamp in zip(
+        group.indices, group.bodies, group.keys, group.timestamps, strict=True
+    ):
+        try:
+            event = decode_body(schema, body)
+            _check(event, key, timestamp)
+            rows.append([event[name] for name in shape])
+        except BadBody as error:
+            rejected.append(Rejected(index, str(error)))
+    return _conformed(pl.DataFrame(rows, schema=dict(shape), orient="row", strict=True)), rejected
+
+
+def _check(event: Mapping[str, Any], key: bytes | None, timestamp: int) -> None:
+    if event["organization"].encode() != key:
+        raise BadBody("its organization is not its key")
+    if event["collected"] != timestamp:
+        raise BadBody("its time of collection is not its timestamp")
+
+
+def _in_order(
+    frames: Sequence[pl.DataFrame], indices: Sequence[Sequence[int]]
+) -> tuple[pl.DataFrame, Sequence[int]]:
+    if not frames:
+        return EVENT.to_frame(), []
+    if len(frames) == 1:
+        return frames[0], indices[0]
+    order = pl.Series([index for group in indices for index in group], dtype=pl.Int64)
+    return pl.concat(frames)[order.arg_sort()], order.sort().to_list()
+
+
+def _shape(schema: Schema) -> dict[str, pl.DataType]:
+    """The fields that we read of the writer's, with the types in which `decode_body` gives them.
+
+    Raises _NotAnEvent where a field is missing that has no default, or is of another type than ours.
+    """
+    try:
+        spelled = spelled_out(schema)
+        theirs = {field["name"]: field["type"] for field in spelled["fields"]}
+        shape = {name: _dtype(theirs[name]) for name in EVENT if name in theirs}
+    except (Unsupported, LookupError, TypeError) as error:
+        raise _NotAnEvent("its schema is not an audit event's") from error
+    for name, dtype in EVENT.items():
+        if name not in shape and name in _REQUIRED:
+            raise _NotAnEvent(f"its schema has no {name}")
+        if name in shape:
+            _as(pl.col(name), shape[name], dtype, name)
+    return shape
+
+
+def _dtype(avro: Any) -> pl.DataType:
+    match avro:
+        case ["null", inner] | [inner, "null"] | [inner]:
+            return _dtype(inner)
+        case "string" | {"type": "enum"}:
+            return pl.String()
+        case "long" | {"type": "long", "logicalType": "timestamp-millis"}:
+            return pl.Int64()
+        case "int":
+            return pl.Int32()
+        case {"type": "array", "items": items}:
+            return pl.List(_dtype(items))
+        case {"type": "record", "fields": fields}:
+            return pl.Struct({field["name"]: _dtype(field["type"]) for field in fields})
+        case _:
+            raise Unsupported("a type that no audit event has")
+
+
+def _conformed(frame: pl.DataFrame) -> pl.DataFrame:
+    """The same rows with exactly the columns of EVENT: fields of older writers null or their default, of newer ones left out."""
+    have = frame.schema
+    return frame.select(
+        _as(pl.col(name), have[name], dtype, name).alias(name)
+        if name in have
+        else pl.lit(_DEFAULTS.get(name), dtype).alias(name)
+        for name, dtype in EVENT.items()
+    )
+
+
+def _as(
+    value: pl.Expr, have: pl.DataType | DataTypeClass, want: pl.DataType | DataTypeClass, name: str
+) -> pl.Expr:
+    if have == want:
+        return value
+    match have, want:
+        case (pl.Categorical(), pl.String()) | (pl.Int32(), pl.Int64()):
+            return value.cast(want)
+        case pl.Int64(), pl.Datetime():
+            return value.cast(want)
+        case pl.List(), pl.List():
+            return value.list.eval(_as(pl.element(), have.inner, want.inner, name))
+        case pl.Struct(), pl.Struct():
+            return _struct_as(value, have, want, name)
+        case _:
+            raise _NotAnEvent(f"its schema has another type for {name}")
+
+
+def _struct_as(value: pl.Expr, have: pl.Struct, want: pl.Struct, name: str) -> pl.Expr:
+    members = pl.Schema(have.to_schema())
+    built = pl.struct(
+        _as(value.struct.field(member), members[member], dtype, name).alias(member)
+        if member in members
+        else pl.lit(None, dtype).alias(member)
+        for member, dtype in pl.Schema(want.to_schema()).items()
+    )
+    return pl.when(value.is_not_null()).then(built)
+
+
+def _event_schema(schema: Schema) -> pl.Schema:
+    times = {
+        field["name"]
+        for field in schema["fields"]
+        if isinstance(field["type"], dict) and "logicalType" in field["type"]
+    }
+    columns = {field["name"]: _dtype(field["type"]) for field in spelled_out(schema)["fields"]}
+    return pl.Schema(
+        {name: pl.Datetime("ms", "UTC") if name in times else dtype for name, dtype in columns.items()}
+    )
+
+
+_OURS = schemas.load("audit_event")
+_REQUIRED = {field["name"] for field in _OURS["fields"] if "default" not in field}
+_DEFAULTS = {field["name"]: field.get("default") for field in _OURS["fields"]}
+EVENT = _event_schema(_OURS)
+"""The columns of an event, as schemas/audit_event.avsc has them; times as Datetime UTC, the mode as a string."""

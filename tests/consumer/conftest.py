@@ -1,0 +1,1 @@
+import consumer  # noqa: F401 - before polars, which it quietens

@@ -1,0 +1,54 @@
+"""Records as they stand on the event topics."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from hypothesis import strategies as st
+
+import schemas
+from relay.codec import Encoder, Fingerprint, SchemaId
+from tests.schemas.generated import records
+
+AUDIT_EVENT = schemas.load("audit_event")
+REF = SchemaId(7)
+KNOWN = {REF: AUDIT_EVENT}
+
+events = records(AUDIT_EVENT)
+some_events = st.lists(events, min_size=1, max_size=6)
+
+
+@dataclass
+class Message:
+    """Has what a record of Kafka has."""
+
+    value: bytes | None
+    key: bytes | None
+    timestamp: int
+    topic: str = "events"
+    partition: int = 0
+    offset: int = 0
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
+def event(number=1, **fields):
+    """A small event; its times are of November 2025."""
+    at = 1_763_800_000_000 + number
+    base = {"organization": "acme.atlassian.net", "id": number, "created": at, "collected": at + 1000}
+    return {**base, "mode": "live", "summary": "User created", **fields}
+
+
+@lru_cache
+def _encoder(ref):
+    return Encoder(AUDIT_EVENT, ref)
+
+
+def message(event, encoder=None, **fields):
+    value = (encoder or _encoder(REF)).encode(event)
+    return Message(value, event["organization"].encode(), event["collected"], **fields)
+
+
+def single_object(schema):
+    """A message of this schema in the other framing, and its reference."""
+    ref = Fingerprint(bytes(8))
+    return Encoder(schema, ref), ref
