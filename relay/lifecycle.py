@@ -38,6 +38,7 @@ def supervised() -> Iterator[asyncio.Event]:
 
     for number in _SIGNALS:
         loop.add_signal_handler(number, on_signal, number)
+    before = loop.get_exception_handler()
     loop.set_exception_handler(_on_loop_error)
     try:
         yield stop
@@ -49,7 +50,7 @@ def supervised() -> Iterator[asyncio.Event]:
             "Stopped at once by a second signal: what was not put away is found again at the next start."
         ) from None
     finally:
-        loop.set_exception_handler(None)
+        loop.set_exception_handler(before)
         for number in _SIGNALS:
             loop.remove_signal_handler(number)
 

@@ -98,10 +98,13 @@ def _read_confined(directory: Path, target: str) -> str:
     if not path.is_relative_to(root):
         raise ValueError("is a link that leads out of it: put the file itself there")
     # neither a link put there meanwhile is followed, nor a pipe waited for
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(file).st_mode):
             raise ValueError("is not a file")
-        content = file.read(_LARGEST_BYTES + 1)
+        content = os.read(file, _LARGEST_BYTES + 1)
+    finally:
+        os.close(file)
     if len(content) > _LARGEST_BYTES:
         raise ValueError(f"is larger than {_LARGEST_BYTES} bytes, which no API key is")
     try:

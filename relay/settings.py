@@ -179,14 +179,14 @@ class Producer(Group):
     )
     reread_day_every_seconds: Seconds = Field(
         default=3600,
-        ge=60,
+        ge=1,
         le=86_400,
         description="How often the last 24 hours are read again.",
         examples=[1800],
     )
     reread_week_every_seconds: Seconds = Field(
         default=86_400,
-        ge=3600,
+        ge=1,
         le=604_800,
         description="How often the last `late_days` days are read again.",
         examples=[43_200],

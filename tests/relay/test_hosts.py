@@ -1,0 +1,207 @@
+import ipaddress
+
+import httpx
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from relay.hosts import HostError, Hosts, organization_name, read_origin
+
+HOSTS = Hosts("https://api.atlassian.com", ["jira.example.com", "other.example.com:8443"])
+
+
+def may_receive(url, hosts=HOSTS):
+    try:
+        hosts.check(url)
+    except HostError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://acme.atlassian.net", "acme.atlassian.net"),
+        ("HTTPS://ACME.Atlassian.NET:443/", "acme.atlassian.net"),
+        ("https://acme.atlassian.net.", "acme.atlassian.net"),
+        ("https://bücher.example:8443", "xn--bcher-kva.example:8443"),
+        ("https://\uff41cme.atlassian\u3002net", "acme.atlassian.net"),
+        ("http://127.0.0.1:8080", "127.0.0.1:8080"),
+        ("http://localhost:80", "localhost"),
+        ("https://localhost:80", "localhost:80"),
+        ("http://[0:0:0:0:0:0:0:1]:8080", "[::1]:8080"),
+    ],
+)
+def test_organization_is_named_by_its_host(url, name):
+    """The name is the host in normal form, with the port where it is not the scheme's own."""
+    assert organization_name(url) == name
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("acme.atlassian.net", "must begin with https://"),
+        ("ftp://acme.atlassian.net", "must begin with https://"),
+        ("https://", "no valid host"),
+        ("https:///acme.atlassian.net", "no valid host"),
+        ("http://acme.atlassian.net", "plain http"),
+        ("https://acme.atlassian.net/jira", "give https://acme.atlassian.net alone"),
+        ("https://acme.atlassian.net?x=1", "give https://acme.atlassian.net alone"),
+        ("https://acme.atlassian.net#x", "give https://acme.atlassian.net alone"),
+        ("https://ada:canary@acme.atlassian.net", "a user or a password"),
+        ("https://acme.atlassian.net:99999", "a number from 1 to 65535"),
+        ("https://acme.atlassian.net:", "a number from 1 to 65535"),
+        ("https://acme.atlassian.net:٤٤٣", "a number from 1 to 65535"),
+        ("https://acme..atlassian.net", "no valid host"),
+        ("https://-acme.atlassian.net", "no valid host"),
+        ("https://evil.example\\.atlassian.net", "no valid host"),
+        ("https://evil.example%2f.atlassian.net", "no valid host"),
+        ("https://evil.example\n.atlassian.net", "no valid host"),
+        (" https://acme.atlassian.net", "must begin with https://"),
+        ("https://2130706433", "an unusual form"),
+        ("https://0x7f.1", "an unusual form"),
+        ("https://0177.0.0.1", "an unusual form"),
+        ("https://[::ffff:127.0.0.1]", "hides an IPv4 address"),
+        ("https://[::1%eth0]", "no valid host"),
+        ("https://xn--a.example", "no valid host"),
+    ],
+)
+def test_unusable_url_is_refused_with_a_sentence(url, why):
+    """A URL that is no plain origin is refused, and the sentence shows no password."""
+    with pytest.raises(HostError) as caught:
+        read_origin(url)
+
+    assert why in str(caught.value)
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://acme.atlassian.net/rest/api/3/auditing/record?limit=1",
+        "https://api.atlassian.com/ex/jira/0-1/rest/api/3/myself",
+        "https://jira.example.com:7443/x",
+        "https://other.example.com:8443",
+        "http://127.0.0.1:4711/x",
+        "http://localhost:4711",
+        "https://[::1]:4711",
+    ],
+)
+def test_credentials_may_go_to_known_hosts(url):
+    """Sites, the gateway, this machine and allowed hosts may have a credential."""
+    assert may_receive(url)
+
+
+HOSTILE = [
+    "http://acme.atlassian.net",
+    "https://atlassian.net",
+    "https://x.acme.atlassian.net.evil.example",
+    "https://acme.atlassian.net.evil.example",
+    "https://acme-atlassian.net",
+    "https://acme.atlassian.net@evil.example",
+    "https://acme.atlassian.net:443@evil.example",
+    "https://evil.example/acme.atlassian.net",
+    "https://evil.example#.atlassian.net",
+    "https://evil.example?.atlassian.net",
+    "https://evil.example\\.atlassian.net",
+    "https://evil.example\t.atlassian.net",
+    "https://evil.example%00.atlassian.net",
+    "https://acme.atlassian.net\n@evil.example",
+    "https://acme.atlassian.net/\\evil example",
+    "https://\uff41cme.atlassian.net",
+    "https://api.atlassian.com.evil.example",
+    "https://x.api.atlassian.com",
+    "https://api.atlassian.com:8443",
+    "https://acme.jira.com",
+    "http://jira.example.com",
+    "https://other.example.com",
+    "https://169.254.169.254",
+    "http://localhost.evil.example",
+    "http://127.0.0.1.evil.example",
+    "http://2130706433",
+    "http://127.1",
+    "http://[::ffff:127.0.0.1]",
+    "http://0.0.0.0",
+    "//acme.atlassian.net",
+    "https:acme.atlassian.net",
+    "",
+]
+
+
+@pytest.mark.parametrize("url", HOSTILE)
+def test_credentials_go_nowhere_else(url):
+    """No lookalike, no plain http, and nothing that two parsers could read in two ways."""
+    assert not may_receive(url)
+
+
+PIECES = st.sampled_from(
+    [
+        "https://",
+        "http://",
+        "acme",
+        ".atlassian.net",
+        "api.atlassian.com",
+        "evil.example",
+        "localhost",
+        "127.0.0.1",
+    ]
+    + [
+        "@",
+        ":",
+        "/",
+        "\\",
+        "?",
+        "#",
+        "%2e",
+        "%40",
+        ".",
+        "..",
+        "[",
+        "]",
+        "::1",
+        "443",
+        "0x7f",
+        "xn--",
+        "\t",
+        "\n",
+        " ",
+    ]
+    + ["é", "\u3002", "\uff41", "\u017f", "\u212a", "\u200b", "\u00ad"]
+)
+
+
+@given(st.lists(PIECES, max_size=9).map("".join) | st.text(max_size=40).map("https://{}".format))
+@example("https://acme.atlassian.net:443@evil.example")
+@settings(max_examples=1500, deadline=None)
+def test_no_hostile_url_passes(url):
+    """Whatever passes is sent by httpx to a host that may have it, over https or to this machine alone."""
+    if not may_receive(url):
+        return
+
+    target = httpx.Request("GET", url).url
+
+    host, scheme = target.raw_host.decode().removesuffix("."), target.scheme
+    if scheme == "http":
+        assert host == "localhost" or ipaddress.ip_address(host).is_loopback
+    else:
+        own = host.endswith(".atlassian.net") or host in {
+            "api.atlassian.com",
+            "jira.example.com",
+            "localhost",
+        }
+        assert own or ipaddress.ip_address(host).is_loopback
+    assert not target.userinfo
+
+
+@given(st.lists(PIECES, max_size=9).map("".join) | st.text(max_size=40).map("https://{}".format))
+@settings(max_examples=500, deadline=None)
+def test_normal_form_is_stable(url):
+    """The normal form of an origin is its own normal form, and httpx reads it in the same way."""
+    try:
+        origin = read_origin(url)
+    except HostError:
+        return
+
+    assert read_origin(origin.url) == origin
+    assert httpx.URL(origin.url).raw_host.decode() == origin.host
+    assert httpx.URL(origin.url).port == origin.port
