@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import re
 import shutil
@@ -11,6 +10,7 @@ import time
 from pathlib import Path
 
 from embedded.errors import EmbeddedKafkaError
+from embedded.locks import Lock
 
 _ENDS_WHEN_ASKED_SECONDS = 15
 _ENDS_BY_FORCE_SECONDS = 5
@@ -27,8 +27,8 @@ class DataDirectory:
         self.formatting = self.path / "formatting"
         self.temporary = self.path / "tmp"
         self._version = self.path / "kafka.version"
-        self._owner = _Lock(self.path / "owner.lock")
-        self.kafka = _Lock(self.path / "kafka.lock")
+        self._owner = Lock(self.path / "owner.lock")
+        self.kafka = Lock(self.path / "kafka.lock")
 
     async def claim(self) -> None:
         """Take both locks; a Kafka that an earlier program left running is ended.
@@ -98,37 +98,3 @@ class DataDirectory:
 
 def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(number) for number in version.split("."))
-
-
-class _Lock:
-    """A lock on an open file, which processes inherit with it; its content names the holder."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.descriptor = -1
-
-    def take(self) -> bool:
-        if self.descriptor >= 0:
-            return True
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return False
-        self.descriptor = descriptor
-        self.write("")
-        return True
-
-    def write(self, holder: str) -> None:
-        os.ftruncate(self.descriptor, 0)
-        os.pwrite(self.descriptor, holder.encode(), 0)
-
-    def holder(self) -> int | None:
-        text = self._path.read_text()
-        return int(text) if text.isdigit() else None
-
-    def release(self) -> None:
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
-            self.descriptor = -1

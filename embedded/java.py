@@ -1,6 +1,7 @@
 import asyncio
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from embedded.errors import EmbeddedKafkaError
@@ -33,23 +34,28 @@ def find() -> Path:
     return Path(JAVA)
 
 
-async def start(
-    java: Path, arguments: list[str], *, class_path: list[Path], directory: Path, lock: int, output: Path
-) -> asyncio.subprocess.Process:
-    """Start Java in `directory`, appending what it says to `output`.
+@dataclass(frozen=True, slots=True)
+class Java:
+    program: Path
+    class_path: tuple[Path, ...]
 
-    It inherits the lock and nothing of our environment, where secrets may be; on Linux it gets SIGTERM when the thread that
-    started it ends, however that comes. A session of its own keeps a Ctrl-C in the terminal from it.
-    """
-    with output.open("ab") as log:
-        return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), str(lock)),
-            *(str(java), *_FLAGS, *arguments),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd=directory,
-            env={"CLASSPATH": os.pathsep.join(map(str, class_path)), "LC_ALL": "C.UTF-8"},
-            pass_fds=(lock,),
-            start_new_session=True,
-        )
+    async def start(
+        self, *arguments: str, directory: Path, lock: int, output: Path, niceness: int = 0
+    ) -> asyncio.subprocess.Process:
+        """Run in `directory`, appending what is said to `output`.
+
+        The process inherits the lock and nothing of our environment, where secrets may be; on Linux it gets SIGTERM when the
+        thread that started it ends, however that comes. A session of its own keeps a Ctrl-C in the terminal from it.
+        """
+        with output.open("ab") as log:
+            return await asyncio.create_subprocess_exec(
+                *(sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), str(lock), str(niceness)),
+                *(str(self.program), *_FLAGS, *arguments),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=directory,
+                env={"CLASSPATH": os.pathsep.join(map(str, self.class_path)), "LC_ALL": "C.UTF-8"},
+                pass_fds=(lock,),
+                start_new_session=True,
+            )

@@ -1,5 +1,7 @@
 """Writes jars.lock anew: `python -m embedded.lock`, after KAFKA or LOGGER below was changed.
 
+`python -m embedded.lock FILE COORDINATE...` writes a lock file of artifacts that stand alone.
+
 Needs the network. What comes out is to be read before it is committed: jgo's resolution takes every
 root as a bill of materials, which is why the logger is added without resolving it.
 """
@@ -34,16 +36,14 @@ def measure(coordinate: str, context: MavenContext) -> Artifact:
     return Artifact(coordinate, file.stat().st_size, digest)
 
 
-def lock(coordinates: list[str], target: Path, context: MavenContext) -> None:
-    target.write_text(dump(tuple(measure(coordinate, context) for coordinate in coordinates)))
-
-
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         context = MavenContext(repo_cache=Path(folder), timeout=60)
-        target = Path(__file__).with_name("jars.lock")
-        lock([*resolve(KAFKA, context), LOGGER], target, context)
-    sys.stdout.write(target.read_text())
+        if len(sys.argv) > 1:
+            target, coordinates = Path(sys.argv[1]), sys.argv[2:]
+        else:
+            target, coordinates = Path(__file__).with_name("jars.lock"), [*resolve(KAFKA, context), LOGGER]
+        target.write_text(dump(tuple(measure(coordinate, context) for coordinate in coordinates)))
 
 
 if __name__ == "__main__":

@@ -36,6 +36,8 @@ _ALONE = {
 # There is no other replica to recover from: what is acknowledged is on the disk.
 _DURABLE = {"log.flush.interval.messages": "1"}
 
+UNFLUSHED: Mapping[str, str] = {"log.flush.interval.messages": str(2**63 - 1)}
+
 _SMALL = {
     "offsets.topic.num.partitions": "4",
     "transaction.state.log.num.partitions": "4",

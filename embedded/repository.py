@@ -22,7 +22,7 @@ class Stopped(Exception):  # noqa: N818 - nothing went wrong
 
 
 class Tally:
-    """Bytes fetched by all downloads together."""
+    """Bytes fetched by all downloads together, and the one way to stop them."""
 
     def __init__(self, total: int, report: Callable[[int, int], None]) -> None:
         self._done = 0

@@ -5,13 +5,21 @@ import uuid
 import pytest
 
 from embedded import EmbeddedKafka
+from tests.support.registry import running_registry
 
 
 @pytest.fixture(scope="session")
 async def kafka(tmp_path_factory):
     """One real broker for the whole run; whoever kills or stops it starts one of their own."""
-    async with EmbeddedKafka(tmp_path_factory.mktemp("kafka"), heap="512m") as broker:
+    async with EmbeddedKafka(tmp_path_factory.mktemp("kafka"), heap="512m", flush_each_write=False) as broker:
         yield broker
+
+
+@pytest.fixture(scope="session")
+async def registry(tmp_path_factory):
+    """The address of a real schema registry, as Confluent's clients want it."""
+    async with running_registry(tmp_path_factory.mktemp("registry")) as url:
+        yield url
 
 
 @pytest.fixture

@@ -1,0 +1,37 @@
+import fcntl
+import os
+from pathlib import Path
+
+
+class Lock:
+    """A lock on an open file, which processes inherit with it; its content names the holder."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.descriptor = -1
+
+    def take(self) -> bool:
+        if self.descriptor >= 0:
+            return True
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        self.descriptor = descriptor
+        self.write("")
+        return True
+
+    def write(self, holder: str) -> None:
+        os.ftruncate(self.descriptor, 0)
+        os.pwrite(self.descriptor, holder.encode(), 0)
+
+    def holder(self) -> int | None:
+        text = self._path.read_text()
+        return int(text) if text.isdigit() else None
+
+    def release(self) -> None:
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1

@@ -1,0 +1,77 @@
+"""A real schema registry (Apicurio), in memory, fetched as the embedded Kafka is.
+
+A newer version: `python -m embedded.lock tests/support/registry.lock io.apicurio:apicurio-registry-app:tar.gz:all:VERSION`.
+"""
+
+import asyncio
+import contextlib
+import os
+import tarfile
+import tempfile
+from pathlib import Path
+
+import httpx
+
+from embedded import artifacts, cache, java, ports
+from embedded.locks import Lock
+
+_LOCK_FILE = Path(__file__).with_name("registry.lock")
+_READY_SECONDS = 60
+
+
+@contextlib.asynccontextmanager
+async def running_registry(directory):
+    """Yield the address of its Confluent API; it starts empty, keeps all in memory and ends with the block."""
+    home = await _installed()
+    port = ports.draw()
+    held = Lock(directory / "lock")
+    assert held.take()
+    process = await java.Java(java.find(), ()).start(
+        *("-Xmx384m", "-Dapicurio.storage.kind=sql", "-Dquarkus.http.host=127.0.0.1"),
+        *(f"-Dquarkus.http.port={port}", f"-Dquarkus.management.port={ports.draw()}"),
+        *("-jar", str(home / "quarkus-run.jar")),
+        directory=directory,
+        lock=held.descriptor,
+        output=directory / "registry.log",
+    )
+    try:
+        url = f"http://127.0.0.1:{port}/apis/ccompat/v7"
+        await _until_ready(url, process, directory / "registry.log")
+        yield url
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+        held.release()
+
+
+async def _until_ready(url, process, log):
+    async with asyncio.timeout(_READY_SECONDS), httpx.AsyncClient() as client:
+        while not await _answers(client, url):
+            assert process.returncode is None, f"The registry ended: {log.read_text()[-2000:]}"
+            await asyncio.sleep(0.1)
+
+
+async def _answers(client, url):
+    try:
+        return (await client.get(f"{url}/subjects")).status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False
+
+
+async def _installed():
+    folder = cache.default_folder(os.environ, Path.home())
+    (packed,) = await cache.fetch(artifacts.parse(_LOCK_FILE.read_text()), folder)
+    home = folder / packed.name.removesuffix("-all.tar.gz")
+    if not home.exists():
+        await asyncio.to_thread(_unpack, packed, home)
+    return home
+
+
+def _unpack(packed, home):
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=home.parent) as partial:
+        unpacked = Path(partial) / "unpacked"
+        with tarfile.open(packed) as archive:
+            archive.extractall(unpacked, filter="data")
+        with contextlib.suppress(OSError):  # another run was quicker
+            unpacked.rename(home)

@@ -1,0 +1,10 @@
+import httpx
+
+
+async def test_a_schema_registered_twice_has_one_id_and_comes_back_by_it(registry, prefix):
+    body = {"schema": '{"type": "record", "name": "Thing", "fields": []}'}
+    async with httpx.AsyncClient(base_url=registry) as client:
+        first = (await client.post(f"/subjects/{prefix}/versions", json=body)).json()["id"]
+        second = (await client.post(f"/subjects/{prefix}/versions", json=body)).json()["id"]
+        assert first == second
+        assert "Thing" in (await client.get(f"/schemas/ids/{first}")).json()["schema"]
