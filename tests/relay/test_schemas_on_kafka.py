@@ -1,0 +1,113 @@
+import asyncio
+
+import fastavro
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.schema_registry import SchemaRegistryClient
+from confluent_kafka.schema_registry.avro import AvroDeserializer
+from confluent_kafka.serialization import MessageField, SerializationContext
+
+import schemas
+from relay.codec import SchemaId, fingerprint, split
+from relay.errors import RelayError
+from relay.kafka import topics as kafka_topics
+from relay.kafka.connection import Connection
+from relay.kafka.producing import Writer
+from relay.kafka.topics import Topics
+from relay.registration import register
+from relay.registry import open_registry
+from relay.schema_store import open_store
+from relay.schema_topic import SchemaTopic
+from relay.settings import Kafka, SchemaRegistry
+
+FOREIGN = {"type": "record", "name": "Foreign", "fields": [{"name": "a", "type": "long"}]}
+EVENT = {
+    "organization": "acme.atlassian.net",
+    "id": 2**53 + 1,
+    "created": 1_795_392_000_123,
+    "collected": 1_795_392_060_456,
+    "mode": "late",
+    "summary": "User added to group: „админ“ 🦊",
+    "objectItem": {"name": "site-admins", "typeName": "GROUP"},
+    "associatedItems": [
+        {"id": "1", "name": "b", "typeName": "USER"},
+        {"id": "0", "name": "a", "typeName": "USER"},
+    ],
+}
+
+
+@pytest.fixture
+async def connection(kafka, prefix):
+    connection = Connection(
+        Kafka(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, shards=1)
+    )
+    await kafka_topics.create(connection)
+    return connection
+
+
+def deserialized(registry, topic, message):
+    """What an ordinary consumer with Confluent's library makes of it."""
+    with SchemaRegistryClient({"url": registry}) as client:
+        return AvroDeserializer(client)(message, SerializationContext(topic, MessageField.VALUE))
+
+
+def consumed(bootstrap, topic):
+    """The first message of a topic, by librdkafka."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": topic, "enable.auto.commit": False})
+    try:
+        consumer.assign([TopicPartition(topic, 0, 0)])
+        return consumer.poll(20)
+    finally:
+        consumer.close()
+
+
+async def test_a_schema_put_on_the_topic_is_there_for_every_reader(connection, prefix):
+    topic = SchemaTopic(connection, Topics(prefix).schemas)
+    assert await topic.get(fingerprint(FOREIGN)) is None
+    await topic.put(fingerprint(FOREIGN), '{"type": "record"}')
+    assert await topic.get(fingerprint(FOREIGN)) == b'{"type": "record"}'
+
+
+async def test_a_topic_that_does_not_exist_names_the_command(kafka, prefix):
+    connection = Connection(Kafka(bootstrap=kafka.bootstrap))
+    with pytest.raises(RelayError, match="jira-relay topics create"):
+        await SchemaTopic(connection, f"{prefix}.schemas").get(fingerprint(FOREIGN))
+
+
+async def test_a_kafka_that_is_not_there_is_an_operators_error(prefix):
+    topic = SchemaTopic(Connection(Kafka(bootstrap="127.0.0.1:1")), f"{prefix}.schemas")
+    with pytest.raises(RelayError, match=r"\.schemas"):
+        await topic.get(fingerprint(FOREIGN))
+    with pytest.raises(RelayError, match=r"\.schemas"):
+        await topic.put(fingerprint(FOREIGN), "{}")
+
+
+async def test_without_a_registry_one_service_reads_what_another_wrote(connection, tmp_path, monkeypatch):
+    """The reader is of another release, and does not know the writer's schema beforehand."""
+    async with open_store(SchemaRegistry(cache_directory=tmp_path / "writer"), connection) as writer:
+        monkeypatch.setattr(schemas, "load", lambda _: FOREIGN)
+        encoder = await writer.event_encoder()
+        monkeypatch.undo()
+    async with open_store(SchemaRegistry(cache_directory=tmp_path / "reader"), connection) as reader:
+        assert await reader.resolve(split(encoder.encode({"a": 1}))[0]) == FOREIGN
+
+
+async def test_an_ordinary_confluent_consumer_reads_the_events_topic(
+    kafka, registry, connection, prefix, tmp_path
+):
+    topics = Topics(prefix)
+    settings = SchemaRegistry(url=registry, cache_directory=tmp_path)
+    async with open_registry(settings) as client:
+        await register(client, topics)
+    async with open_store(settings, connection) as store, Writer(connection) as writer:
+        encoder = await store.event_encoder()
+        assert isinstance(encoder.ref, SchemaId)
+        await writer.send(topics.events, b"acme.atlassian.net", encoder.encode(EVENT))
+    message = await asyncio.to_thread(consumed, kafka.bootstrap, topics.events)
+    event = await asyncio.to_thread(deserialized, registry, topics.events, message.value())
+    assert event["id"] == EVENT["id"]
+    assert event["created"].isoformat() == "2026-11-23T00:00:00.123000+00:00"
+    assert event["summary"] == EVENT["summary"]
+    assert event["objectItem"] == {**dict.fromkeys(("id", "parentId", "parentName")), **EVENT["objectItem"]}
+    assert [item["id"] for item in event["associatedItems"]] == ["1", "0"]
+    assert fastavro.validate(event, schemas.load("audit_event"))
