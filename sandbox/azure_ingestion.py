@@ -111,19 +111,20 @@ class Ingestion:
             if request.transport is not None and not request.transport.is_closing():
                 call.status = response.status
                 call.code = response.headers.get("x-ms-error-code")
+            if (call.code or call.stored) and not response.prepared:
+                response.headers["x-ms-request-id"] = call.request_id
         finally:
             self._changed()
         return response
 
     async def _honest(self, request: web.Request, call: Call) -> web.Response:
-        headers = {"x-ms-request-id": call.request_id}
         try:
             await self._serve(request, call)
         except _RefusedError as refused:
-            headers |= {"x-ms-error-code": refused.code, **refused.headers}
+            headers = {"x-ms-error-code": refused.code, **refused.headers}
             error = {"error": {"code": refused.code, "message": str(refused)}}
             return web.json_response(error, status=refused.status, headers=headers)
-        return web.Response(status=204, headers=headers)
+        return web.Response(status=204)
 
     async def _serve(self, request: web.Request, call: Call) -> None:
         self._admit(request)

@@ -106,7 +106,7 @@ class Rule:
                 kept[name] = value
             else:
                 self.losses.truncated[f"{table.name}.{name}"] += 1
-                kept[name] = text.encode()[:FIELD_BYTES].decode(errors="ignore")
+                kept[name] = text.encode(errors="replace")[:FIELD_BYTES].decode(errors="ignore")
         return kept
 
 
@@ -116,7 +116,7 @@ def _long_text(value: Any) -> str | None:
         value = json.dumps(value, ensure_ascii=False)
     if not isinstance(value, str) or len(value) * 4 <= FIELD_BYTES:
         return None
-    return value if len(value.encode()) > FIELD_BYTES else None
+    return value if len(value.encode(errors="replace")) > FIELD_BYTES else None
 
 
 def rule(deployment: Deployment, existing: Mapping[str, Mapping[str, str]], keep: int | None = None) -> Rule:

@@ -245,8 +245,10 @@ async def test_throttling_says_when_to_come_back_in_every_form():
         for _ in range(4):
             status, error, headers = await sender.send([row(1)])
             assert (status, error["code"]) == (429, "TooManyRequests")
+            assert headers["x-ms-request-id"] == azure.calls[-1].request_id
             found.append(headers.get("Retry-After"))
-        assert (await sender.send([row(1)]))[0] == 204
+        status, _error, headers = await sender.send([row(1)])
+        assert (status, headers["x-ms-request-id"]) == (204, azure.calls[-1].request_id)
         assert [found[0], found[1], found[3]] == [None, "2", "soon"]
         assert found[2].endswith("GMT")
         assert parsedate_to_datetime(found[2]) == later
