@@ -1,0 +1,244 @@
+import asyncio
+import json
+import os
+import signal
+import sys
+import threading
+
+import pytest
+
+from relay import lifecycle
+from relay.errors import RelayError
+from relay.lifecycle import run, supervised
+
+
+async def obedient(stop):
+    await stop.wait()
+
+
+async def test_services_run_until_asked_to_stop():
+    """All services run until stop is set, and each may put its things away."""
+    stop, ended = asyncio.Event(), []
+
+    async def service(stop):
+        await stop.wait()
+        await asyncio.sleep(0)
+        ended.append(1)
+
+    running = asyncio.create_task(run({"one": service, "two": service}, stop))
+    await asyncio.sleep(0)
+    assert not running.done()
+    stop.set()
+    await running
+
+    assert ended == [1, 1]
+
+
+@pytest.mark.parametrize("error", [RelayError("Kafka is gone."), ValueError("a defect")])
+async def test_death_of_one_stops_the_others_and_is_raised(error):
+    """When one service dies, the others are asked to stop, and its error is raised as it is."""
+    ended = []
+
+    async def dying(_stop):
+        raise error
+
+    async def other(stop):
+        await stop.wait()
+        ended.append("other")
+
+    with pytest.raises(type(error)) as caught:
+        await run({"dying": dying, "other": other}, asyncio.Event())
+
+    assert caught.value is error
+    assert ended == ["other"]
+
+
+async def test_death_that_is_no_exception_is_raised_too():
+    """A panic of a library, which is a BaseException, is no less a death."""
+
+    class Panic(BaseException):
+        pass
+
+    async def dying(_stop):
+        raise Panic
+
+    with pytest.raises(Panic):
+        await run({"dying": dying, "other": obedient}, asyncio.Event())
+
+
+async def test_service_that_ends_unasked_is_told():
+    """A service that simply returns, or is cancelled from within, has failed."""
+
+    async def leaving(_stop):
+        return
+
+    async def cancelled(_stop):
+        raise asyncio.CancelledError
+
+    with pytest.raises(RelayError, match="The consumer ended"):
+        await run({"consumer": leaving, "other": obedient}, asyncio.Event())
+    with pytest.raises(RelayError, match="The consumer was cancelled from within"):
+        await run({"consumer": cancelled, "other": obedient}, asyncio.Event())
+
+
+async def test_failure_while_stopping_is_raised():
+    """An error in putting things away is not lost."""
+    stop = asyncio.Event()
+    stop.set()
+
+    async def clumsy(stop):
+        await stop.wait()
+        raise RelayError("The last commit failed.")
+
+    with pytest.raises(RelayError, match="last commit"):
+        await run({"clumsy": clumsy, "other": obedient}, stop)
+
+
+async def test_stopping_has_a_bound():
+    """Who does not stop in time is cancelled and named; who did is not."""
+    stop = asyncio.Event()
+    stop.set()
+
+    async def deaf(_stop):
+        await asyncio.Event().wait()
+
+    with pytest.raises(RelayError, match=r"within 0\.05 s .*: deaf\.") as caught:
+        await run({"deaf": deaf, "other": obedient}, stop, stopping_seconds=0.05)
+
+    assert "other" not in str(caught.value)
+
+
+async def test_process_is_given_up_when_a_task_cannot_be_cancelled(monkeypatch):
+    """A service that survives every cancellation does not keep the process."""
+    monkeypatch.setattr(lifecycle, "_CANCEL_SECONDS", 0.02)
+    stop, end, given_up = asyncio.Event(), asyncio.Event(), threading.Event()
+    stop.set()
+
+    async def immortal(_stop):
+        while not end.is_set():
+            try:
+                await end.wait()
+            except asyncio.CancelledError:
+                continue
+
+    with pytest.raises(RelayError, match="immortal"):
+        await run({"immortal": immortal}, stop, stopping_seconds=0.02, give_up=given_up.set)
+    assert await asyncio.to_thread(given_up.wait, 10)
+    end.set()
+
+
+async def test_cancelling_the_whole_ends_all_services():
+    """Whoever cancels `run` has no service left running."""
+    ended, begun = [], asyncio.Semaphore(0)
+
+    async def service(_stop):
+        begun.release()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(1)
+
+    running = asyncio.create_task(run({"one": service, "two": service}, asyncio.Event()))
+    for _ in range(2):
+        await begun.acquire()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+    assert ended == [1, 1]
+
+
+PROGRAM = """
+import asyncio, sys
+from relay.lifecycle import run, supervised
+from relay.errors import RelayError
+from relay.logging import set_up
+from relay.redaction import Redactor
+
+set_up("json", "info", Redactor())
+
+async def polite(stop):
+    print("ready", flush=True)
+    await stop.wait()
+    print("put away", flush=True)
+
+async def slow(stop):
+    print("ready", flush=True)
+    await stop.wait()
+    print("stopping", flush=True)
+    try:
+        await asyncio.sleep(60)
+    finally:
+        print("cleaned up", flush=True)
+
+async def main():
+    with supervised() as stop:
+        await run({"service": {"polite": polite, "slow": slow}[sys.argv[1]]}, stop)
+
+try:
+    asyncio.run(main())
+except RelayError as error:
+    sys.exit(f"told: {error}")
+"""
+
+
+async def started(kind):
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PROGRAM, kind, stdout=pipe, stderr=pipe, start_new_session=True
+    )
+    assert await process.stdout.readline() == b"ready\n"
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_signal_stops_cleanly(number):
+    """SIGTERM and SIGINT let the services put their things away, and the process ends well."""
+    process = await started("polite")
+    process.send_signal(number)
+    out, err = await asyncio.wait_for(process.communicate(), 20)
+
+    assert (process.returncode, out) == (0, b"put away\n")
+    assert json.loads(err)["signal"] == number.name
+
+
+async def test_second_signal_stops_at_once():
+    """A second signal ends a slow stop: clean-up runs, and the process says so."""
+    process = await started("slow")
+    process.send_signal(signal.SIGTERM)
+    assert await process.stdout.readline() == b"stopping\n"
+    process.send_signal(signal.SIGINT)
+    out, err = await asyncio.wait_for(process.communicate(), 20)
+
+    assert (process.returncode, out) == (1, b"cleaned up\n")
+    assert b"told: Stopped at once by a second signal" in err
+    assert b"Traceback" not in err
+
+
+async def test_forgotten_error_of_kafka_is_no_alarm(caplog):
+    """What nobody awaits any more is logged: aiokafka's as a warning, anything else as an error with its traceback."""
+    loop = asyncio.get_running_loop()
+    kafkas = type("KafkaError", (Exception,), {"__module__": "aiokafka.errors"})
+    with supervised():
+        for error in (kafkas("gone"), ValueError("a defect")):
+            loop.call_exception_handler(
+                {"message": "Future exception was never retrieved", "exception": error}
+            )
+        loop.call_exception_handler({"message": "Task was destroyed but it is pending!"})
+
+    levels = [
+        (record.levelname, bool(record.exc_info)) for record in caplog.records if record.name == "asyncio"
+    ]
+    assert levels == [("WARNING", False), ("ERROR", True), ("WARNING", False)]
+
+
+async def test_loop_is_left_as_it_was():
+    """Afterwards, signals and forgotten errors go where they went before."""
+    loop = asyncio.get_running_loop()
+    before = (loop.get_exception_handler(), signal.getsignal(signal.SIGTERM))
+
+    with supervised() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.wait_for(stop.wait(), 10)
+
+    assert (loop.get_exception_handler(), signal.getsignal(signal.SIGTERM)) == before
