@@ -4,11 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import schemas
 from producer.ranges import Range
 
 PAIRS = 32
-_FIELDS = {field["name"] for field in schemas.load("checkpoint")["fields"]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ class Checkpoint:
 
     def to_record(self) -> dict[str, Any]:
         """The record of the schema."""
-        record = {
+        return {
             "organization": self.organization,
             "window_end": self.window_end,
             "live_since": self.live_since,
@@ -65,7 +63,6 @@ class Checkpoint:
             "cloud_id": self.cloud_id,
             "written": self.written,
         }
-        return {name: value for name, value in record.items() if name in _FIELDS}
 
 
 def begin(organization: str, until: int, *, now: int, cloud_id: str | None = None) -> Checkpoint:
@@ -89,7 +86,7 @@ def from_record(record: dict[str, Any]) -> Checkpoint:
             name: record[name]
             for name in ("organization", "window_end", "live_since", "day_mark", "week_mark")
         },
-        ledgers_from=record.get("ledgers_from") or 0,
+        ledgers_from=record["ledgers_from"],
         written=record["written"],
         backfilled=tuple(Range(**one) for one in record["backfilled"]),
         pairs=tuple(Pair(**one) for one in record["pairs"]),

@@ -1,0 +1,172 @@
+import pytest
+from prometheus_client import CollectorRegistry
+
+from producer.checkpoint import begin
+from producer.desk import DeskClosedError
+from producer.drafts import Finding
+from producer.opening import Opener
+from producer.ranges import Range
+from producer.records import Unreadable, read
+from producer.telemetry import Metrics
+from relay.codec import Internal, split
+from relay.kafka import TopicPartition
+from relay.kafka.connection import Connection
+from relay.kafka.producing import Outgoing
+from relay.kafka.reading import group_less, read_to_end, settled_spans
+from relay.kafka.topics import Topics, create
+from relay.schema_store import open_store
+from relay.settings import Kafka, SchemaRegistry
+
+NOW = 1_790_000_000_000
+
+
+@pytest.fixture
+async def opener(kafka, prefix, tmp_path):
+    settings = Kafka(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, shards=1)
+    connection = Connection(settings)
+    await create(connection)
+    async with open_store(SchemaRegistry(cache_directory=tmp_path), connection) as store:
+        yield Opener(connection, Topics(prefix), store, Metrics(CollectorRegistry()), lambda: NOW)
+
+
+def records(*ids):
+    return [
+        read({"id": number, "created": "2026-09-21T14:13:20.000+0000", "summary": f"s{number}"}, "acme")
+        for number in ids
+    ]
+
+
+def finding(events, unreadable=()):
+    return Finding(list(events), list(unreadable), Range(NOW - 10_000, NOW + 1), 900_000, None)
+
+
+async def stands(opener, topic):
+    """Values of all committed records of a topic, in order."""
+    found = []
+    tp = TopicPartition(topic, 0)
+    async with group_less(opener.connection) as reader:
+        span = (await settled_spans(reader, [tp]))[tp]
+        await read_to_end(reader, {tp: 0}, {tp: span.committed_end}, found.append)
+    return found
+
+
+async def ids_on(opener, topic):
+    codec = Internal("audit_event")
+    return [codec.decode(record.value)["id"] for record in await stands(opener, topic)]
+
+
+async def begun(opener):
+    desk = await opener.open(0)
+    if desk.checkpoint("acme") is None:
+        await desk.write(begin("acme", NOW - 5_000, now=NOW))
+    return desk
+
+
+def same(checkpoint):
+    return checkpoint
+
+
+async def test_what_is_known_is_not_published_again_by_the_next_owner(opener):
+    """Ids that a former owner committed are known to its successor, whatever walk finds them again."""
+    first = await begun(opener)
+    one = await first.publish("acme", finding(records(1, 2, 2)), same, persist=False)
+    second = await begun(opener)
+    two = await second.publish("acme", finding(records(1, 2, 3)), same, persist=False)
+    await first.discard()
+    await second.discard()
+
+    assert one.modes == {"live": 2}
+    assert two.modes == {"live": 1}
+    assert await ids_on(opener, opener.topics.events) == [1, 2, 3]
+
+
+async def test_a_fenced_owner_publishes_nothing_more(opener):
+    """An owner that was replaced is told at its next transaction, and is broken for good."""
+    old = await begun(opener)
+    new = await begun(opener)
+    with pytest.raises(DeskClosedError):
+        await old.publish("acme", finding(records(1)), same, persist=False)
+    await old.discard()
+    await new.discard()
+
+    assert old.fenced
+    assert await ids_on(opener, opener.topics.events) == []
+
+
+async def test_large_findings_are_published_in_several_transactions_in_order(opener):
+    """No transaction holds more than 1,000 events, and all events come once, oldest first."""
+    desk = await begun(opener)
+    published = await desk.publish("acme", finding(records(*range(2_500))), same, persist=False)
+    await desk.discard()
+    events = await stands(opener, opener.topics.events)
+
+    assert published.modes == {"live": 2_500}
+    assert await ids_on(opener, opener.topics.events) == list(range(2_500))
+    assert [
+        len([e for e in events if e.timestamp == at]) for at in sorted({e.timestamp for e in events})
+    ] == [1000, 1000, 500]
+
+
+async def test_an_unreadable_record_becomes_one_dead_letter(opener):
+    """Its raw JSON stands on the dead-letter topic with the reason, once, however often it is read."""
+    desk = await begun(opener)
+    broken = Unreadable("the record has no readable id", b'{"summary": "x"}')
+    for _ in range(2):
+        await desk.publish("acme", finding([], [broken]), same, persist=False)
+    await desk.discard()
+    (letter,) = await stands(opener, opener.topics.dead_letters)
+
+    assert letter.value == b'{"summary": "x"}'
+    assert dict(letter.headers)["relay.reason"] == b"the record has no readable id"
+
+
+async def test_an_event_too_large_for_kafka_becomes_a_dead_letter_in_parts(opener):
+    """A record above 4 MB is kept whole among the dead letters and holds up nothing."""
+    desk = await begun(opener)
+    (huge,) = records(7)
+    huge["description"] = "".join(chr(33 + number * 7919 % 90) for number in range(5_000_000))
+    published = await desk.publish("acme", finding([*records(1), huge]), same, persist=False)
+    await desk.discard()
+
+    assert (published.modes, published.dead_letters) == ({"live": 1}, 1)
+    assert len(await stands(opener, opener.topics.dead_letters)) >= 1
+
+
+async def test_progress_without_its_events_is_taken_back(opener):
+    """Where Kafka lost the events of the last transaction, their ids are unknown again and the cursor goes back."""
+    desk = await begun(opener)
+    await desk.publish("acme", finding(records(1)), same, persist=False)
+    progress = desk._memory.progress("acme")
+    delta = progress.ledger.plan(records(2))
+    entries = progress.ledger.to_records(delta)
+    await desk._publisher.publish(
+        [
+            Outgoing(opener.topics.progress, 0, key.encode(), Internal("day_ledger").encode(value), NOW + 5)
+            for key, value in entries.items()
+        ]
+    )
+    successor = await begun(opener)
+    published = await successor.publish("acme", finding(records(1, 2)), same, persist=False)
+    await desk.discard()
+    await successor.discard()
+
+    assert published.modes == {"live": 1}
+    assert await ids_on(opener, opener.topics.events) == [1, 2]
+
+
+async def test_events_without_their_progress_are_known_to_the_next_owner(opener):
+    """Where Kafka lost the progress of the last transaction, its events are not published again."""
+    desk = await begun(opener)
+    await desk.publish("acme", finding(records(1)), same, persist=False)
+    encoder = await opener.store.event_encoder()
+    (event,) = records(2)
+    value = encoder.encode({**event, "collected": NOW + 5, "mode": "live"})
+    await desk._publisher.publish([Outgoing(opener.topics.events, 0, b"acme", value, NOW + 5)])
+    successor = await begun(opener)
+    published = await successor.publish("acme", finding(records(1, 2, 3)), same, persist=False)
+    await desk.discard()
+    await successor.discard()
+
+    assert published.modes == {"live": 1}
+    assert await ids_on(opener, opener.topics.events) == [1, 2, 3]
+    assert split(value)[1] == 10

@@ -1,0 +1,46 @@
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from producer.ranges import Range, add, halves, missing, pieces
+
+RANGE = st.tuples(st.integers(0, 40), st.integers(0, 40)).map(lambda pair: Range(*pair))
+
+
+def inside(ranges):
+    return {ms for one in ranges for ms in range(one.start, one.end)}
+
+
+def collected(ranges):
+    collection = ()
+    for one in ranges:
+        collection = add(collection, one)
+    return collection
+
+
+@given(st.lists(RANGE, max_size=8))
+def test_adding_covers_exactly_what_was_added(ranges):
+    """A collection is ascending and nowhere touching, and holds the instants of all that was added."""
+    collection = collected(ranges)
+    assert inside(collection) == inside(ranges)
+    assert all(one.width for one in collection)
+    assert all(older.end < newer.start for older, newer in pairwise(collection))
+
+
+@given(st.lists(RANGE, max_size=8), RANGE)
+def test_missing_is_the_rest(ranges, within):
+    """What is missing, and what is there, together make the whole and share nothing."""
+    collection = collected(ranges)
+    gaps = missing(collection, within)
+    assert inside(gaps) == inside([within]) - inside(collection)
+    assert all(older.end < newer.start for older, newer in pairwise(gaps))
+    assert collected([*collection, *gaps, within]) == collected([*collection, within])
+
+
+@given(RANGE, st.integers(1, 50))
+def test_pieces_and_halves_cut_without_a_hole(whole, step):
+    """Cutting loses nothing and repeats nothing."""
+    for cut in (pieces(whole, step), *([halves(whole)] if whole.width > 1 else [])):
+        assert all(one.width for one in cut)
+        assert [ms for one in cut for ms in range(one.start, one.end)] == list(range(whole.start, whole.end))

@@ -1,0 +1,408 @@
+"""What is asked for next: rules one by one, then a year in the life of an organization, with every kind of accident."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from producer import checkpoint as checkpoints
+from producer import ledger as ledgers
+from producer import window
+from producer.checkpoint import Position, begin
+from producer.instants import DAY, day_start
+from producer.ledger import Ledger
+from producer.ranges import Range, missing, pieces
+from producer.walk import Walk
+from producer.window import Clock, Rules
+
+NOW = day_start("2026-11-23") + 9 * 3_600_000
+MINUTE = 60_000
+RULES = Rules()
+START = begin("acme", NOW, now=NOW)
+
+
+def later(point, **changes):
+    return replace(point, **changes)
+
+
+def test_a_live_window_overlaps_what_was_read():
+    """A round asks from the checkpoint less the overlap up to now less the time to settle."""
+    point = later(START, window_end=NOW + 60 * MINUTE)
+    assert window.live(point, NOW + 61 * MINUTE, RULES.overlap, None) == Range(
+        NOW + 45 * MINUTE, NOW + 61 * MINUTE
+    )
+
+
+def test_nothing_is_asked_below_what_anybody_wants():
+    """Without backfill, no window reaches below the first contact; with it, none below its start."""
+    for backfill_from, lowest in ((None, NOW), (NOW - 5 * MINUTE, NOW - 5 * MINUTE), (NOW + 1, NOW)):
+        assert window.live(START, NOW + MINUTE, RULES.overlap, backfill_from).start == lowest
+        assert window.deep(START, NOW + DAY, RULES, backfill_from).start == lowest
+
+
+@pytest.mark.parametrize(
+    ("after", "start"),
+    [(59 * MINUTE, None), (60 * MINUTE, -DAY), (DAY - 1, -DAY), (DAY, -7 * DAY), (10 * DAY, -7 * DAY)],
+)
+def test_re_reads_are_due_by_their_marks(after, start):
+    """The day is read again every hour, the week every day, from the mark's own depth, after any outage whole."""
+    expected = None if start is None else Range(NOW + start, NOW + after)
+    assert window.deep(START, NOW + after, RULES, NOW - 30 * DAY) == expected
+
+
+def test_whatever_was_read_moves_every_cursor_it_satisfies():
+    """A deep re-read does for the shallower ones; a live round moves no mark; a hole moves nothing."""
+    point = later(START, window_end=NOW + DAY, day_mark=NOW + DAY, week_mark=NOW)
+    end = NOW + DAY + MINUTE
+    far = NOW - 30 * DAY
+
+    def cursors(start):
+        moved = window.advance(point, Range(start, end), RULES, far)
+        return [cursor == end for cursor in (moved.window_end, moved.day_mark, moved.week_mark)]
+
+    assert cursors(NOW + DAY + 1) == [False, False, False]
+    assert cursors(NOW + DAY) == [True, False, False]
+    assert cursors(NOW) == [True, True, False]
+    assert cursors(NOW - 7 * DAY) == [True, True, True]
+
+
+def test_a_re_read_in_pieces_moves_its_mark_with_each():
+    """A re-read that is broken off goes on from the last piece that went beyond its mark."""
+    point = START
+    week = window.deep(point, NOW + 10 * DAY, RULES, 0)
+    for piece in pieces(week, DAY)[:10]:
+        point = window.advance(point, Range(week.start, piece.end), RULES, 0)
+    assert point.week_mark == point.day_mark == point.window_end == NOW + 3 * DAY
+    assert window.deep(point, NOW + 10 * DAY, RULES, 0).start == NOW - 4 * DAY
+
+
+def test_a_walk_that_covered_nothing_moves_nothing_back():
+    """Where Jira's clock had not reached the window, the cursors stay."""
+    assert window.advance(START, Range(NOW - MINUTE, NOW - MINUTE), RULES, None) == later(
+        START, ledgers_from=window.advance(START, Range(NOW, NOW), RULES, None).ledgers_from
+    )
+
+
+def test_a_cursor_from_the_future_is_set_back():
+    """After a clock that had been wrong, polling goes on from now, but never below what the ledgers know."""
+    point = later(START, window_end=NOW + DAY, day_mark=NOW + 2 * DAY, ledgers_from=NOW - 8 * DAY)
+    back = window.set_back(point, NOW)
+    assert (back.window_end, back.day_mark, back.week_mark) == (NOW, NOW, NOW)
+    assert window.set_back(point, NOW - 300 * DAY).window_end == NOW - 8 * DAY
+    assert window.set_back(START, NOW + 5) == START
+
+
+def test_the_overlap_is_what_fits_one_page():
+    """A busy organization is re-read less far, never less than a minute."""
+    assert window.overlap_after(range(NOW - 100, NOW), NOW, RULES) == RULES.overlap
+    every_second = range(NOW - 1_200_000, NOW + 5_000, 1_000)
+    assert window.overlap_after(every_second, NOW, RULES) == 900_000
+    assert window.overlap_after(range(NOW - 1_200_000, NOW, 100), NOW, RULES) == 90_000
+    assert window.overlap_after(range(NOW - 5_000, NOW), NOW, RULES) == 60_000
+    assert window.overlap_after(range(NOW - 5_000, NOW), NOW, Rules(overlap=30_000)) == 30_000
+
+
+def test_modes():
+    """History is what was before the first contact; late is what was found where all had been read."""
+    point = later(START, window_end=NOW + 60 * MINUTE)
+    modes = [
+        window.mode_of(created, point, 15 * MINUTE, backfill_from)
+        for backfill_from in (None, NOW - DAY)
+        for created in (NOW - DAY - 1, NOW - DAY, NOW - 1, NOW, NOW + 45 * MINUTE - 1, NOW + 45 * MINUTE)
+    ]
+    assert modes == [
+        None,
+        None,
+        None,
+        "late",
+        "late",
+        "live",
+        None,
+        "backfill",
+        "backfill",
+        "late",
+        "late",
+        "live",
+    ]
+
+
+def test_backfill_goes_back_by_days_and_fills_only_what_is_missing():
+    """History is read newest first, a UTC day at a time, and what was covered is not asked for again."""
+    point, asked = START, []
+    while (todo := window.backfill(point, NOW - 2 * DAY)) is not None:
+        asked.append(todo)
+        point = window.cover(point, todo)
+    midnight = day_start("2026-11-23")
+    assert asked == [
+        Range(midnight, NOW),
+        Range(midnight - DAY, midnight),
+        Range(NOW - 2 * DAY, midnight - DAY),
+    ]
+    assert window.backfill(point, NOW - 3 * DAY) == Range(midnight - 2 * DAY, NOW - 2 * DAY)
+    assert window.backfill(point, None) is None
+    assert window.backfill(point, NOW + DAY) is None
+
+
+@given(st.lists(st.tuples(st.integers(-5000, 0), st.integers(-5000, 0)), max_size=5), st.integers(-5000, 0))
+def test_backfill_covers_its_range_exactly(covered, start):
+    """Whatever was covered before, the windows are disjoint and leave nothing out."""
+    point = later(START, live_since=0)
+    for one, other in covered:
+        point = window.cover(point, Range(one * 60 * MINUTE, other * 60 * MINUTE))
+    left = missing(point.backfilled, Range(start * 60 * MINUTE, 0))
+    while (todo := window.backfill(point, start * 60 * MINUTE)) is not None:
+        assert 0 < todo.width <= DAY
+        assert missing(point.backfilled, todo) == (todo,)
+        point = window.cover(point, todo)
+    assert not missing(point.backfilled, Range(start * 60 * MINUTE, 0))
+    assert all(not missing(point.backfilled, one) for one in left)
+
+
+def test_an_empty_answer_is_believed_only_with_a_probe():
+    """Probes are at most every five minutes; one that shows a record of the empty window refutes it."""
+    assert [window.probe_due(probed, NOW) for probed in (None, NOW - 299_999, NOW - 300_000)] == [
+        True,
+        False,
+        True,
+    ]
+    assert window.contradicts(Range(NOW, NOW + 5), NOW + 4)
+    assert not window.contradicts(Range(NOW, NOW + 5), NOW + 5)
+    assert not window.contradicts(Range(NOW, NOW + 5), NOW - 1)
+
+
+def test_a_gap_is_named_after_an_outage():
+    """If the oldest record Jira keeps is newer than the checkpoint, something may be lost, and from when to when."""
+    point = later(START, last_event=Position(5, 5))
+    assert window.gap(point, NOW + 3 * DAY, NOW + 90 * DAY) == Range(NOW, NOW + 3 * DAY)
+    assert window.gap(point, NOW - 1, NOW + 90 * DAY) is None
+    assert window.gap(point, NOW + 1, NOW + MINUTE) is None
+    assert window.gap(START, NOW + 3 * DAY, NOW + 90 * DAY) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "travel", "ahead"),
+    [
+        (0, 0, 0),
+        (0, 5_000, 0),
+        (999, 0, 0),
+        (40_000, 0, 39_000),
+        (40_000, 4_000, 39_000),
+        (-40_000, 0, -40_000),
+    ],
+)
+def test_the_clock_is_corrected_down_only(error, travel, ahead):
+    """Our clock is compared with Jira's whole seconds without blaming it for a slow answer."""
+    clock = Clock().observe(NOW + error, NOW + error + travel, NOW)
+    assert clock.ahead == ahead
+    assert clock.skewed == (abs(ahead) > 30_000)
+    assert clock.correct(NOW) == NOW - max(0, ahead)
+    assert clock.observe(NOW, NOW, None) == clock
+
+
+class Killed(Exception):  # noqa: N818
+    pass
+
+
+class Life(RuleBasedStateMachine):
+    """One organization, its Jira, and a producer that is killed at any transaction, committed or not.
+
+    Kafka is a log and a table that only commits change; all the producer keeps in memory is lost with it.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.now = NOW
+        self.jira = []  # (id, created, visible)
+        self.log = []
+        self.progress = {}
+        self.checkpoint = None
+        self.ledger = Ledger("acme")
+        self.rules = RULES
+        self.backfill_from = None
+        self.deepest_asked = None
+        self.kills = []
+        self.clock_error = 0
+
+    @rule(ago=st.integers(0, 40 * DAY), hidden=st.integers(0, 3 * DAY))
+    def happened(self, ago, hidden):
+        """A record, at any time before, that becomes visible up to three days after it was created."""
+        created = self.now - min(ago, hidden) if self.checkpoint else self.now - ago
+        self.jira.append((len(self.jira), created, created + hidden))
+
+    @rule(count=st.integers(2, 30), hidden=st.integers(0, 3 * DAY))
+    def burst(self, count, hidden):
+        """Many in the same millisecond."""
+        self.jira += [(len(self.jira) + n, self.now - 1, self.now - 1 + hidden) for n in range(count)]
+
+    @rule(rounds=st.integers(1, 40), every=st.sampled_from([MINUTE, 3_600_000, 6 * 3_600_000]))
+    def time_of_service(self, rounds, every):
+        """Polling as it should be, with something happening all the time."""
+        for number in range(rounds):
+            self.now += every
+            self.jira.append((len(self.jira), self.now, self.now + number * 7 % 25 * 10_000_000 % (3 * DAY)))
+            for work in (self.live, self.deep, self.backfill):
+                self.survive(work)
+
+    @rule(time=st.sampled_from([1, 30_000, 20 * MINUTE, DAY, 12 * DAY]))
+    def time_passes(self, time):
+        self.now += time
+
+    @rule(days=st.sampled_from([3, 7, 30]))
+    def operator_changes_late_days(self, days):
+        self.rules = Rules(late=days * DAY)
+
+    @rule(days=st.sampled_from([None, 1, 10, 40]))
+    def operator_changes_backfill(self, days):
+        self.backfill_from = None if days is None else NOW - days * DAY + 12_345
+
+    @rule(after=st.integers(0, 5), committed=st.booleans())
+    def a_kill_is_coming(self, after, committed):
+        self.kills.append((after, committed))
+
+    @rule(error=st.sampled_from([0, 2 * 3_600_000, -40 * DAY, 40 * DAY]))
+    def our_clock_goes_wrong(self, error):
+        self.clock_error = error
+
+    @rule()
+    def live_round(self):
+        self.survive(self.live)
+
+    @rule()
+    def deep_round(self):
+        self.survive(self.deep)
+
+    @rule()
+    def backfill_round(self):
+        self.survive(self.backfill)
+
+    @invariant()
+    def nothing_twice(self):
+        assert len(self.log) == len(set(self.log))
+
+    def teardown(self):
+        """Let everything become visible and be read: all that should be there is there, once."""
+        self.kills.clear()
+        self.clock_error = 0
+        for _ in range(3):
+            self.now += 4 * DAY
+            self.live()
+            self.deep()
+        while window.backfill(self.checkpoint, self.backfill_from):
+            self.backfill()
+        first = self.checkpoint.live_since
+        oldest = first if self.backfill_from is None else min(first, self.backfill_from)
+        expected = {
+            number
+            for number, created, visible in self.jira
+            if created >= first or (created >= oldest and visible <= first)
+        }
+        assert expected <= set(self.log)
+        assert len(self.log) == len(set(self.log))
+        self.few_ledgers_are_left()
+
+    def few_ledgers_are_left(self):
+        """What no walk asks for any more is forgotten, in memory and in Kafka."""
+        days = {ledgers.split_key(name)[1] for name in self.progress} - {None}
+        assert days == set(self.ledger.days)
+        reach = self.now - self.rules.late - 6 * DAY
+        history = range(NOW - 41 * DAY, NOW + DAY)
+        assert all(day_start(day) >= reach or day_start(day) in history for day in days)
+
+    def survive(self, work):
+        try:
+            work()
+        except Killed:
+            record = self.progress.get("acme")
+            self.checkpoint = record and checkpoints.from_record(record)
+            days = {
+                ledgers.split_key(name)[1]: record for name, record in self.progress.items() if name != "acme"
+            }
+            self.ledger = Ledger("acme", {name: ledgers.day_from_record(one) for name, one in days.items()})
+
+    def until(self):
+        wrong = self.now + self.clock_error
+        clock = Clock().observe(wrong, wrong, self.now // 1000 * 1000)
+        return clock.correct(wrong) - self.rules.settle
+
+    def live(self):
+        if self.checkpoint is None:
+            self.transaction([], begin("acme", self.until(), now=self.now), None)
+        self.checkpoint = window.set_back(self.checkpoint, self.until())
+        self.read(window.live(self.checkpoint, self.until(), self.rules.overlap, self.backfill_from))
+
+    def deep(self):
+        if self.checkpoint and (
+            todo := window.deep(self.checkpoint, self.until(), self.rules, self.backfill_from)
+        ):
+            self.read(todo)
+
+    def backfill(self):
+        if self.checkpoint and (todo := window.backfill(self.checkpoint, self.backfill_from)):
+            (piece,) = list(self.walked(todo))
+            self.publish(piece, lambda point: window.cover(point, todo))
+
+    def read(self, whole):
+        for piece in self.walked(whole):
+            read = Range(whole.start, piece.covered.end)
+            self.publish(
+                piece, lambda point, read=read: window.advance(point, read, self.rules, self.backfill_from)
+            )
+
+    def walked(self, whole):
+        walk = Walk(pieces(whole, 5 * DAY), limit=20)
+        while (ask := walk.ask) is not None:
+            rows = [
+                {"id": number, "created": created}
+                for number, created, visible in sorted(self.jira, reverse=True)
+                if visible <= self.now and ask.from_ms <= created <= ask.until_ms
+            ]
+            piece = walk.add(rows[ask.offset : ask.offset + ask.limit], 1, self.now // 1000 * 1000)
+            if piece:
+                yield piece
+
+    def publish(self, piece, moved):
+        mode = window.mode_of
+        wanted = [
+            event
+            for event in piece.events
+            if mode(event["created"], self.checkpoint, self.rules.overlap, self.backfill_from)
+        ]
+        new = self.ledger.new(wanted)
+        for first in range(0, len(new), 3):
+            if first + 3 < len(new):
+                self.transaction(new[first : first + 3], None, piece)
+        self.transaction(new[-(len(new) % 3 or 3) :] if new else [], moved(self.checkpoint), piece)
+
+    def transaction(self, events, checkpoint, piece):
+        delta = self.ledger.plan(events, read=piece and piece.window)
+        if checkpoint:
+            delta = self.ledger.forget(delta, checkpoint)
+        killed = self.kill()
+        if killed is not False:
+            self.log += [event["id"] for event in events]
+            for key, record in self.ledger.to_records(delta).items():
+                self.progress.pop(key, None)
+                if record is not None:
+                    self.progress[key] = record
+            if checkpoint:
+                self.progress["acme"] = checkpoint.to_record()
+        if killed is not None:
+            raise Killed
+        self.ledger.commit(delta)
+        self.checkpoint = checkpoint or self.checkpoint
+
+    def kill(self):
+        """None: go on; True: killed after the commit; False: killed before it."""
+        if not self.kills:
+            return None
+        after, committed = self.kills.pop()
+        if after:
+            self.kills.append((after - 1, committed))
+            return None
+        return committed
+
+
+Life.TestCase.settings = settings(max_examples=100, stateful_step_count=20, deadline=None)
+TestLife = Life.TestCase
