@@ -64,7 +64,7 @@ async def edit(
             _refuse_stale(name, before, revision)
             after = _revised(before, change(before), now_ms)
             await publisher.publish(
-                *_records(topics, partition, name, before, after, what=what, who=who, now_ms=now_ms)
+                _records(topics, partition, name, before, after, what=what, who=who, now_ms=now_ms)
             )
         finally:
             await publisher.discard()
@@ -94,7 +94,7 @@ def _records(
     what: str,
     who: str,
     now_ms: int,
-) -> tuple[list[Outgoing], list[Outgoing]]:
+) -> list[Outgoing]:
     value = None if after is None else OrganizationCodec().encode(after)
     history = Internal("change").encode(
         {
@@ -107,9 +107,7 @@ def _records(
         }
     )
     key = name.encode()
-    return [Outgoing(topics.organizations, partition, key, value)], [
-        Outgoing(topics.changes, 0, key, history)
-    ]
+    return [Outgoing(topics.organizations, partition, key, value), Outgoing(topics.changes, 0, key, history)]
 
 
 def shown(organization: Organization) -> dict[str, Any]:

@@ -127,6 +127,7 @@ class Ledger:
         return {
             "organization": self.organization,
             "day": name,
+            "added": (day.ids - self._ids(name)).serialize(),
             "ids": day.ids.serialize(),
             "dead_letters": sorted(day.dead_letters),
         }

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import structlog
 
-from producer.desk import Desk
+from producer.desk import Desk, DeskClosedError
 from relay.errors import RelayError
 from relay.kafka import KafkaError
 from relay.organizations import Organization
@@ -138,6 +138,8 @@ class Shard:
         """A defect in one organization's polling must not stop the others, nor go unnoticed."""
         try:
             await self._poll(organization, desk)
+        except DeskClosedError:
+            await desk.broken.wait()
         except Exception:
             if not desk.broken.is_set():
                 log.exception(

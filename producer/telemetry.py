@@ -147,15 +147,25 @@ class Metrics:
         self._transactions.labels(outcome).inc()
         self._transaction.observe(seconds)
 
-    def shard_opened(self, shard: int, organizations: int, ended: int, repaired: int) -> None:
+    def shard_opened(self, shard: int, organizations: int, ended: int) -> None:
         self._openings.inc()
         log.info("A shard was opened.", shard=shard, organizations=organizations)
-        if ended or repaired:
+        if ended:
             log.warning(
-                "Transactions that Kafka had left without an end were ended, and the ledgers repaired.",
-                shard=shard,
-                partitions=ended,
-                ids_repaired=repaired,
+                "Transactions that Kafka had left without an end were ended.", shard=shard, partitions=ended
+            )
+
+    def ledger_amended(self, organization: str, day: str, lost: int) -> None:
+        if lost:
+            log.error(
+                "Events that Kafka had confirmed are not there any more; they are read from Jira again.",
+                organization=organization,
+                day=day,
+                events=lost,
+            )
+        else:
+            log.warning(
+                "A ledger was completed with events found on the topic.", organization=organization, day=day
             )
 
     def forget(self, organization: str) -> None:

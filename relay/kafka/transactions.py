@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -14,6 +14,13 @@ from relay.kafka.reading import group_less, settled_spans
 
 TRANSACTION_SECONDS = 8.0
 TRANSACTION_TIMEOUT_MS = 15_000
+
+
+Then = Callable[[list[int]], Sequence[Outgoing]]
+
+
+def _nothing(_offsets: list[int]) -> Sequence[Outgoing]:
+    return ()
 
 
 class PublishError(RelayError):
@@ -63,8 +70,8 @@ class Publisher:
             raise
         return cls(connection, producer)
 
-    async def publish(self, first: Sequence[Outgoing], then: Sequence[Outgoing]) -> list[int]:
-        """Commit `first` and `then` together and return the offsets of `first`; `then` is sent once `first` stands.
+    async def publish(self, first: Sequence[Outgoing], then: Then = _nothing) -> list[int]:
+        """Commit `first` together with what `then` makes of its offsets, sent once `first` stands; return those offsets.
 
         Raises PublishError. A cancellation leaves nothing running.
         """
@@ -85,14 +92,14 @@ class Publisher:
                 task.cancel()
                 await asyncio.wait({task}, timeout=1)
 
-    async def _publish(self, first: Sequence[Outgoing], then: Sequence[Outgoing]) -> list[int]:
+    async def _publish(self, first: Sequence[Outgoing], then: Then) -> list[int]:
         if not self._transactional:
             offsets = await self._send(first)
-            await self._send(then)
+            await self._send(then(offsets))
             return offsets
         await self._producer.begin_transaction()
         offsets = await self._send(first)
-        await self._send(then)
+        await self._send(then(offsets))
         await self._producer.commit_transaction()
         return offsets
 

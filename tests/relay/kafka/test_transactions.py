@@ -27,12 +27,12 @@ async def test_events_and_progress_are_committed_together(there, prefix):
     publisher = await Publisher.open(there, f"{prefix}.0")
     offsets = await publisher.publish(
         [outgoing(topics.events, b"acme", b"1"), outgoing(topics.events, b"acme", b"2")],
-        [outgoing(topics.progress, b"acme", b"done")],
+        lambda offsets: [outgoing(topics.progress, b"acme", str(offsets).encode())],
     )
     await publisher.discard()
 
     assert offsets == [0, 1]
-    assert (await read_table(there, topics.progress))[b"acme"].value == b"done"
+    assert (await read_table(there, topics.progress))[b"acme"].value == b"[0, 1]"
     assert (await read_table(there, topics.events))[b"acme"].value == b"2"
 
 
@@ -43,8 +43,8 @@ async def test_a_successor_fences_its_predecessor(there, prefix):
     new = await Publisher.open(there, f"{prefix}.0")
 
     with pytest.raises(PublishError) as caught:
-        await old.publish([outgoing(topics.events, b"acme", b"old")], [])
-    await new.publish([outgoing(topics.events, b"acme", b"new")], [])
+        await old.publish([outgoing(topics.events, b"acme", b"old")])
+    await new.publish([outgoing(topics.events, b"acme", b"new")])
     await old.discard()
     await new.discard()
 
@@ -88,7 +88,7 @@ async def test_partitions_left_without_an_end_can_be_ended(there, prefix):
 async def test_a_cancelled_publication_ends_at_once(there, prefix):
     """Cancellation between begin and commit returns within two seconds and leaves nothing running."""
     publisher = await Publisher.open(there, f"{prefix}.0")
-    task = asyncio.create_task(publisher.publish([outgoing(Topics(prefix).events, b"acme", b"1")], []))
+    task = asyncio.create_task(publisher.publish([outgoing(Topics(prefix).events, b"acme", b"1")]))
     await asyncio.sleep(0)
     task.cancel()
     async with asyncio.timeout(3):

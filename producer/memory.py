@@ -1,0 +1,26 @@
+from dataclasses import dataclass, field
+
+from producer.checkpoint import Checkpoint
+from producer.ledger import Ledger
+
+
+@dataclass(slots=True)
+class Progress:
+    """What Kafka says of one organization: how far it has been read, and what was published."""
+
+    ledger: Ledger
+    checkpoint: Checkpoint | None = None
+
+
+@dataclass(slots=True)
+class Memory:
+    """Everything a shard knows; it is what stands committed on the progress topic, never more.
+
+    `last_collected` is the newest Kafka timestamp written to the shard, in ms.
+    """
+
+    organizations: dict[str, Progress] = field(default_factory=dict)
+    last_collected: int = 0
+
+    def progress(self, organization: str) -> Progress:
+        return self.organizations.setdefault(organization, Progress(Ledger(organization)))
