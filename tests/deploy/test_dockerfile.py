@@ -1,0 +1,115 @@
+"""The image, as far as it can be judged where no engine is at hand."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCKERFILE = ROOT / "deploy" / "Dockerfile"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+NOT_IN_THE_IMAGE = {"sandbox", "embedded"}
+
+
+def instructions(word):
+    """What follows an instruction, each time it occurs, continued lines joined."""
+    text = re.sub(r"\\\n", " ", re.sub(r"^#.*\n", "", DOCKERFILE.read_text("utf-8"), flags=re.MULTILINE))
+    return [" ".join(rest.split()) for rest in re.findall(rf"^{word} (.*)", text, re.MULTILINE)]
+
+
+def copied():
+    """What the image takes out of the repository."""
+    return [source for copy in instructions("COPY") if "--from" not in copy for source in copy.split()[:-1]]
+
+
+def test_hadolint_has_nothing_to_say():
+    """The Dockerfile passes hadolint without exceptions."""
+    hadolint = Path(sys.executable).with_name("hadolint")
+
+    found = subprocess.run([hadolint, DOCKERFILE], capture_output=True, text=True, timeout=60, check=False)
+
+    assert (found.stdout, found.returncode) == ("", 0)
+
+
+def test_pip_takes_only_what_the_lock_knows():
+    """Each call of pip either checks hashes or never leaves the machine."""
+    calls = [call for run in instructions("RUN") for call in run.split("&&") if re.match(r"\s*pip ", call)]
+
+    assert len(calls) == 3
+    assert all("--require-hashes" in call or "--no-index" in call for call in calls)
+
+
+def test_the_image_has_every_room_that_serves():
+    """Every package of the distribution is copied, the sandbox and the embedded Kafka apart, and the tests are not."""
+    rooms = set(PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"])
+
+    directories = {name for name in copied() if (ROOT / name).is_dir()}
+
+    assert directories == rooms - NOT_IN_THE_IMAGE
+
+
+def test_the_build_sees_what_it_copies_and_nothing_else():
+    """.dockerignore lets through exactly what the Dockerfile copies."""
+    lines = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
+
+    assert {line.removeprefix("!") for line in lines if line.startswith("!")} == set(copied())
+    assert lines.index("*") == 1
+
+
+@pytest.fixture
+def unpacked(tmp_path):
+    """The wheel that the image is made of."""
+    for name in copied():
+        source, target = ROOT / name, tmp_path / "context" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, target)
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path]
+    subprocess.run(build, cwd=tmp_path / "context", capture_output=True, timeout=60, check=True)
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        wheel.extractall(tmp_path / "site")
+    return tmp_path / "site"
+
+
+IMPORT_ALL = """
+import importlib, pkgutil, sys
+site, *absent = sys.argv[1:]
+sys.path.insert(0, site)
+sys.modules.update(dict.fromkeys(absent))
+for module in pkgutil.walk_packages([site]):
+    importlib.import_module(module.name)
+    print(module.name)
+"""
+
+
+def test_every_module_of_the_image_can_be_imported_there(unpacked):
+    """No module of the image needs the sandbox, the embedded Kafka or a tool of development to be imported."""
+    tools = PROJECT["dependency-groups"]["dev"] + PROJECT["project"]["optional-dependencies"]["embedded"]
+    outside = {re.split(r"[\[<>=]", tool)[0] for tool in tools}
+    absent = {name for name, owners in packages_distributions().items() if outside & set(owners)}
+
+    command = [sys.executable, "-c", IMPORT_ALL, unpacked, *NOT_IN_THE_IMAGE, *absent, "tests"]
+    done = subprocess.run(command, cwd=unpacked, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.stderr.splitlines()[-1:] == []
+    assert {"schemas", "relay", "producer", "consumer", "management", "cli"} <= set(done.stdout.split())
+
+
+def test_the_image_runs_as_nobody_special():
+    """The last stage has a numeric user of its own, so that an orchestrator can see that it is not root."""
+    assert instructions("USER") == ["10001:10001"]
+
+
+def test_the_image_ends_as_the_program_wants_to():
+    """The engine's stop is the signal that the program listens to, and goes to the program itself."""
+    assert instructions("STOPSIGNAL") == ["SIGTERM"]
+    assert instructions("ENTRYPOINT") == ['["jira-relay"]']
+    assert "jira-relay" in PROJECT["project"]["scripts"]

@@ -1,0 +1,202 @@
+"""What holds for the repository as a whole."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from relay import settings
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+ROOMS = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+ENTRY_POINTS = {"cli", "sandbox", "embedded"}
+LIBRARIES = [*PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"]["embedded"]]
+TOOLS = PROJECT["dependency-groups"]["dev"]
+
+# Written so that no pattern finds itself.
+ELSEWHERE = re.compile(
+    r"/(?:work|root|Users)/"
+    r"|pypi\.org|python[h]osted|npmjs\.|proxy\.golang|sum\.golang|crates\.io/|maven\.org|maven\.apache\.org|deb\.debian"
+)
+UNFINISHED = re.compile(r"\b(?:TO[D]O|FIX[M]E|X[X]X|HA[C]K)\b")
+
+
+def git(*arguments):
+    done = subprocess.run(
+        ["git", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    return done.stdout.split("\0")[:-1]
+
+
+@pytest.fixture(scope="module")
+def files():
+    """Every file of the repository, also those that are not yet committed."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("this copy of the repository has no history to ask which files are its own")
+    names = git("ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    return {name: ROOT / name for name in names if (ROOT / name).is_file()}
+
+
+@pytest.fixture(scope="module")
+def texts(files):
+    texts = {}
+    for name, path in files.items():
+        try:
+            texts[name] = path.read_text("utf-8")
+        except UnicodeDecodeError:
+            continue
+    return texts
+
+
+def lines_with(pattern, texts):
+    return [
+        f"{name}:{number}"
+        for name, text in texts.items()
+        for number, line in enumerate(text.splitlines(), 1)
+        if pattern.search(line)
+    ]
+
+
+def test_rooms_import_one_another_only_as_agreed():
+    """The import rules of pyproject.toml hold."""
+    command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
+
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 0, done.stdout
+
+
+def reads_environment(tree):
+    """Lines that look at the environment; giving a library a variable that it has not (`setdefault`) is no look."""
+    nodes = list(ast.walk(tree))
+    given = {
+        id(node.value) for node in nodes if isinstance(node, ast.Attribute) and node.attr == "setdefault"
+    }
+    for node in nodes:
+        if isinstance(node, ast.Attribute) and id(node) not in given:
+            if ast.unparse(node) in {"os.environ", "os.environb", "os.getenv", "os.getenvb"}:
+                yield node.lineno
+        elif isinstance(node, ast.ImportFrom) and node.module == "os":
+            yield from (node.lineno for alias in node.names if "env" in alias.name)
+
+
+def test_only_entry_points_read_the_environment(texts):
+    """Values come in through the settings, which an entry point loads; no room that serves reads the environment itself."""
+    rooms = set(ROOMS) - ENTRY_POINTS
+
+    found = {
+        name
+        for name, text in texts.items()
+        if name.endswith(".py") and name.split("/")[0] in rooms and any(reads_environment(ast.parse(text)))
+    }
+
+    assert found == {"relay/settings.py"}
+
+
+def test_no_file_knows_the_machine_it_was_written_on(texts):
+    """No file names a directory of somebody's machine or the host of a package registry."""
+    assert lines_with(ELSEWHERE, texts) == []
+
+
+def test_nothing_is_marked_as_unfinished(texts):
+    """Work that is left is not marked in the code."""
+    assert lines_with(UNFINISHED, texts) == []
+
+
+def test_every_test_is_a_claim(texts):
+    """Each test says what it proves: in a sentence below its name, or by a name that is one."""
+    silent = [
+        f"{name}:{node.lineno} {node.name}"
+        for name, text in texts.items()
+        if name.startswith("tests/") and name.endswith(".py")
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
+        if not ast.get_docstring(node) and node.name.count("_") < 3
+    ]
+
+    assert silent == []
+
+
+def distribution(requirement):
+    return re.split(r"[\[<>=!~; ]", requirement)[0]
+
+
+def test_every_dependency_has_a_reason():
+    """Each dependency is named in docs/decisions with what it is for."""
+    pages = "".join(page.read_text("utf-8") for page in (ROOT / "docs" / "decisions").glob("*.md"))
+
+    named = {distribution(requirement) for requirement in [*LIBRARIES, *TOOLS]}
+
+    assert {name for name in named if f"`{name}`" not in pages} == set()
+
+
+def test_every_dependency_is_locked():
+    """The lock pins each dependency with hashes, and names no index."""
+    lock = (ROOT / "requirements.lock").read_text("utf-8")
+
+    pinned = set(re.findall(r"^([a-z0-9.-]+)==\S+(?: ; [^\\]+)? \\\n    --hash=sha256:", lock, re.MULTILINE))
+
+    assert {distribution(requirement) for requirement in [*LIBRARIES, *TOOLS]} <= pinned
+    assert pinned == set(re.findall(r"^([^\s#=@]+)", lock, re.MULTILINE))
+    assert "://" not in lock
+
+
+def test_the_wheel_has_all_that_is_in_the_rooms(files, tmp_path):
+    """The built distribution has every file of every room, schemas included, and none of the rest."""
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path]
+    subprocess.run(build, cwd=ROOT, capture_output=True, timeout=60, check=True)
+
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
+
+    assert packed == {name for name in files if name.split("/")[0] in ROOMS}
+    assert {"schemas/audit_event.avsc", "schemas/released/audit_event/1.avsc"} <= packed
+
+
+def test_the_changelog_knows_the_version():
+    """The version of the distribution is the one that the changelog speaks of first."""
+    changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
+
+    first = re.search(r"\b\d+\.\d+\.\d+\b", changelog.split("\n## ", 1)[1])
+
+    assert first
+    assert first[0] == PROJECT["project"]["version"]
+
+
+def test_the_commands_of_the_readme_exist():
+    """Each `make` command of the pages for people is a verb of the Makefile."""
+    verbs = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+
+    for page in ("README.md", "CONTRIBUTING.md", ".ci/run"):
+        named = set(re.findall(r"(?m)(?:`|^ +|^step )make ([a-z]+)", (ROOT / page).read_text("utf-8")))
+        assert named, page
+        assert named <= verbs, page
+
+
+def test_the_settings_of_the_readme_are_settings(tmp_path, monkeypatch):
+    """The examples of README.md, put together, are a file that the program accepts."""
+    monkeypatch.chdir(tmp_path)
+    examples = "\n".join(re.findall(r"```toml\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL))
+    for name in set(re.findall(r"/run/secrets/([\w-]+)", examples)):
+        (tmp_path / name).write_text("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n")
+    (tmp_path / "relay.toml").write_text(examples.replace("/run/secrets", str(tmp_path)))
+
+    loaded = settings.load(None, {})
+
+    assert loaded.kafka.bootstrap
+    assert loaded.secrets.key_file
+    assert loaded.destinations.keys() == {"sentinel"}
+
+
+def test_continuous_integration_runs_what_a_developer_runs():
+    """.ci/run is executable, checks, then runs the README's test command."""
+    script = ROOT / ".ci" / "run"
+
+    assert script.stat().st_mode & 0o111
+    assert re.findall(r"^step (.+)$", script.read_text("utf-8"), re.MULTILINE) == ["make check", "make test"]
