@@ -42,7 +42,7 @@ class Site:
         self.access = Access()
         self.bucket = Bucket()
         self.script = Script(random.Random(f"script {seed}").getrandbits(32))
-        self.seen: deque[Seen] = deque(maxlen=100_000)
+        self.seen: deque[Seen] = deque(maxlen=10_000)
         self.source = Records(seed)
         self._random = random.Random(f"site {seed}")
         self._secrets = random.Random(f"secrets {seed}")
