@@ -1,0 +1,90 @@
+"""Rows on their way into request bodies."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from consumer.offsets import Span, cut
+from relay.kafka import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of a destination, each a JSON object in UTF-8, with the records they were made of and their spans, in one order."""
+
+    encoded: Sequence[bytes] = ()
+    records: Sequence[Record] = ()
+    spans: tuple[Span, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.encoded)
+
+    def __getitem__(self, part: slice) -> "Rows":
+        start, stop, _ = part.indices(len(self))
+        return Rows(self.encoded[start:stop], self.records[start:stop], cut(self.spans, start, stop))
+
+    def __add__(self, other: "Rows") -> "Rows":
+        if not len(self):
+            return other
+        return Rows(
+            [*self.encoded, *other.encoded], [*self.records, *other.records], self.spans + other.spans
+        )
+
+
+def array_bytes(rows: Rows) -> int:
+    """Size of the JSON array of these rows."""
+    return 2 + sum(map(len, rows.encoded)) + max(len(rows) - 1, 0)
+
+
+class Batch:
+    """Gathers rows for one request body, a JSON array of at most `limit` bytes.
+
+    It closes by size, or by age: `linger_seconds` after the first of its events was read. Times are seconds of one clock.
+    """
+
+    def __init__(self, limit: int, linger_seconds: float) -> None:
+        self._limit = limit
+        self._linger = linger_seconds
+        self._rows = Rows()
+        self._bytes = 2
+        self._since: float | None = None
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def bytes(self) -> int:
+        """Size of the body as it would be now."""
+        return self._bytes
+
+    def try_add(self, rows: Rows, since: float) -> int:
+        """Take the first rows that fit and say how many. Fewer than all: `take()`, then add the rest.
+
+        `since` is when the first of them was read. Raises ValueError for a row that fits into no body.
+        """
+        count, size = self._fitting(rows)
+        if count:
+            self._rows += rows[:count]
+            self._bytes = size
+            self._since = since if self._since is None else min(self._since, since)
+        elif len(rows) and not self._rows:
+            raise ValueError(f"a row of {len(rows.encoded[0])} bytes fits into no body of {self._limit}")
+        return count
+
+    def _fitting(self, rows: Rows) -> tuple[int, int]:
+        size = self._bytes
+        comma = bool(self._rows)
+        for count, row in enumerate(rows.encoded):
+            grown = size + len(row) + comma
+            if grown > self._limit:
+                return count, size
+            size, comma = grown, True
+        return len(rows), size
+
+    def until_next(self, now: float) -> float | None:
+        """Seconds until it is to be taken, 0 when it is time; None while it is empty."""
+        return None if self._since is None else max(0.0, self._since + self._linger - now)
+
+    def take(self) -> Rows:
+        """What it holds; it is empty afterwards."""
+        rows, self._rows, self._bytes, self._since = self._rows, Rows(), 2, None
+        return rows
