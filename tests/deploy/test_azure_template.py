@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from consumer.destinations.sentinel import COLUMNS as ROW
 from sandbox.azure_arm import Deployment, template
 from sandbox.azure_rule import SYSTEM_COLUMNS, rule
 
@@ -12,32 +13,6 @@ FOLDER = Path(__file__).parents[2] / "deploy/azure"
 LIVE, HISTORY = "Jira_Audit_v2_CL", "Jira_Audit_History_CL"
 STREAMS = ["Custom-JiraAuditRelay", "Custom-JiraAuditRelayHistory"]
 
-ROW = {
-    "EventId": "long",
-    "EventUid": "string",
-    "EventMessage": "string",
-    "EventDescription": "string",
-    "EventCreationTime": "datetime",
-    "CollectedTime": "datetime",
-    "EventCategoryType": "string",
-    "EventSource": "string",
-    "SrcIpAddr": "string",
-    "UserName": "string",
-    "UserSid": "string",
-    "ObjectItemId": "string",
-    "ObjectItemName": "string",
-    "ObjectItemTypeName": "string",
-    "ObjectItemParentId": "string",
-    "ObjectItemParentName": "string",
-    "objectItem": "dynamic",
-    "ChangedValues": "dynamic",
-    "AssociatedItems": "dynamic",
-    "Organization": "string",
-    "EventMode": "string",
-    "Unmodeled": "string",
-    "EventVendor": "string",
-    "EventProduct": "string",
-}
 
 # Solutions/AtlassianJiraAudit in Azure/Azure-Sentinel: JiraAudit_tables.json at bbcca243, KqlvalidationsTests/CustomTables at 231fb830
 MICROSOFT = {
