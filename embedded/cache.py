@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from embedded import download
 from embedded.artifacts import Artifact
 
 Progress = Callable[[int, int], None]
@@ -29,24 +30,26 @@ async def fetch(
 ) -> list[Path]:
     """Return the artifacts' files in `folder`, each verified just now; what is missing or broken is fetched.
 
-    Any number of processes may do this at once. `progress` is called in the event loop with the bytes fetched so far and the
-    bytes to fetch in all; never, if nothing is missing. Raises EmbeddedKafkaError.
+    Any number of processes may do this at once. `progress` is told the bytes fetched so far and the bytes to fetch in all; never, if
+    nothing is missing. Raises EmbeddedKafkaError.
     """
     missing = await asyncio.to_thread(_missing, artifacts, folder)
     if missing:
-        from embedded import download  # noqa: PLC0415 - an extra, slow to import, and needed once
-
-        await download.into(folder, missing, repository, progress)
+        await download.into(folder, missing, repository, progress or _unseen)
     return [folder / artifact.file_name for artifact in artifacts]
 
 
 def _missing(artifacts: Sequence[Artifact], folder: Path) -> list[Artifact]:
     with ThreadPoolExecutor(_PARALLEL) as pool:
-        intact = pool.map(lambda artifact: is_intact(artifact, folder / artifact.file_name), artifacts)
+        intact = pool.map(lambda artifact: _is_intact(artifact, folder / artifact.file_name), artifacts)
         return [artifact for artifact, good in zip(artifacts, intact, strict=True) if not good]
 
 
-def is_intact(artifact: Artifact, path: Path) -> bool:
+def _unseen(done: int, total: int) -> None:
+    """Nobody wants to know."""
+
+
+def _is_intact(artifact: Artifact, path: Path) -> bool:
     with contextlib.suppress(OSError), path.open("rb") as content:
         return hashlib.file_digest(content, "sha512").hexdigest() == artifact.sha512
     return False

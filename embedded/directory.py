@@ -1,12 +1,10 @@
 """The data directory: who may use it, which Kafka made it, and where things stand in it."""
 
-import asyncio
 import contextlib
 import os
 import re
 import shutil
 import signal
-import time
 from pathlib import Path
 
 from embedded.errors import EmbeddedKafkaError
@@ -57,17 +55,12 @@ class DataDirectory:
             if holder := self.kafka.holder():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(holder, ask)
-            await self._taken_within(patience_seconds)
-        if not self.kafka.take():
-            raise EmbeddedKafkaError(
-                f"An earlier Kafka (process {self.kafka.holder() or 'unknown'}) still uses {self.path} and does not end: "
-                "end it by hand."
-            )
-
-    async def _taken_within(self, seconds: float) -> None:
-        end = time.monotonic() + seconds
-        while not self.kafka.take() and time.monotonic() < end:  # noqa: ASYNC110 - nothing tells when a lock is free
-            await asyncio.sleep(0.05)
+            if await self.kafka.taken_within(patience_seconds):
+                return
+        raise EmbeddedKafkaError(
+            f"An earlier Kafka (process {self.kafka.holder() or 'unknown'}) still uses {self.path} and does not end: "
+            "end it by hand."
+        )
 
     def release(self) -> None:
         self.kafka.release()

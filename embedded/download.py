@@ -1,4 +1,4 @@
-"""Many artifacts at once into a folder, each seen whole there or not at all."""
+"""Many artifacts at once into a folder, each seen there whole or not at all."""
 
 import asyncio
 import contextlib
@@ -6,14 +6,13 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from embedded.artifacts import Artifact
-from embedded.cache import Progress, is_intact
 from embedded.errors import EmbeddedKafkaError
-from embedded.repository import Repository, Tally
+from embedded.repository import Repository, client
 
 _PARALLEL = 8
 _ABANDONED_SECONDS = 86_400
@@ -22,58 +21,71 @@ _MODIFIED = 1_700_000_000
 
 
 async def into(
-    folder: Path, artifacts: Sequence[Artifact], repository: str | None, progress: Progress | None
+    folder: Path,
+    artifacts: Sequence[Artifact],
+    repository: str | None,
+    progress: Callable[[int, int], None],
 ) -> None:
-    """Raises EmbeddedKafkaError. Cancelled, the downloads give up soon after."""
-    loop = asyncio.get_running_loop()
+    """Raises EmbeddedKafkaError. Broken off at any moment, it leaves nothing in `folder` that is not whole."""
+    total = sum(artifact.size for artifact in artifacts)
+    done = 0
 
-    def report(done: int, total: int) -> None:
-        if progress:
-            loop.call_soon_threadsafe(progress, done, total)
+    def count(size: int) -> None:
+        nonlocal done
+        done += size
+        progress(done, total)
 
-    tally = Tally(sum(artifact.size for artifact in artifacts), report)
     try:
-        await asyncio.to_thread(_fetch, artifacts, folder, Repository(repository), tally)
+        async with client() as http:
+            with _partial(folder) as partial:
+                await _all(artifacts, folder, partial, Repository(repository, http), count)
     except OSError as error:
         raise EmbeddedKafkaError(
             f"The cache folder {folder} cannot be written ({error.strerror or error}): "
             "make room, or set XDG_CACHE_HOME to a folder that can be."
         ) from error
+
+
+async def _all(
+    artifacts: Sequence[Artifact],
+    folder: Path,
+    partial: Path,
+    repository: Repository,
+    count: Callable[[int], None],
+) -> None:
+    turns = asyncio.Semaphore(_PARALLEL)
+
+    async def one(artifact: Artifact) -> None:
+        async with turns:
+            with _whole(partial / artifact.file_name, folder / artifact.file_name) as file:
+                await repository.download(artifact, file, count)
+
+    downloads = [asyncio.create_task(one(artifact)) for artifact in artifacts]
+    try:
+        await asyncio.gather(*downloads)
     finally:
-        tally.stop()
+        for download in downloads:
+            download.cancel()
+        await asyncio.wait(downloads)
 
 
-def _fetch(artifacts: Sequence[Artifact], folder: Path, repository: Repository, tally: Tally) -> None:
+@contextlib.contextmanager
+def _partial(folder: Path) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(folder, time.time())
-    with (
-        tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as partial,
-        ThreadPoolExecutor(_PARALLEL) as pool,
-    ):
-        downloads = [
-            pool.submit(_fetch_one, artifact, folder, Path(partial), repository, tally)
-            for artifact in artifacts
-        ]
-        try:
-            for download in downloads:
-                download.result()
-        except BaseException:
-            tally.stop()
-            pool.shutdown(cancel_futures=True)
-            raise
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as partial:
+        yield Path(partial)
 
 
-def _fetch_one(artifact: Artifact, folder: Path, partial: Path, repository: Repository, tally: Tally) -> None:
-    path = repository.download(artifact, partial / artifact.file_name, tally)
-    if not is_intact(artifact, path):
-        raise EmbeddedKafkaError(
-            f"{repository.url(artifact)} is not the file it should be (its sha512 differs from the one this program knows) "
-            "and was thrown away: have the mirror or proxy in between checked, or set embedded.maven_repository to another."
-        )
-    with path.open("rb") as content:
-        os.fsync(content.fileno())
-    os.utime(path, (_MODIFIED, _MODIFIED))
-    path.replace(folder / artifact.file_name)
+@contextlib.contextmanager
+def _whole(partial: Path, target: Path) -> Iterator[BinaryIO]:
+    """Yield a file that takes its place only if the block ends well."""
+    with partial.open("wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+    os.utime(partial, (_MODIFIED, _MODIFIED))
+    partial.replace(target)
 
 
 def _remove_abandoned(folder: Path, now: float) -> None:

@@ -1,5 +1,7 @@
+import asyncio
 import fcntl
 import os
+import time
 from pathlib import Path
 
 
@@ -22,6 +24,12 @@ class Lock:
         self.descriptor = descriptor
         self.write("")
         return True
+
+    async def taken_within(self, seconds: float) -> bool:
+        end = time.monotonic() + seconds
+        while not self.take() and time.monotonic() < end:  # noqa: ASYNC110 - nothing tells when a lock is free
+            await asyncio.sleep(0.05)
+        return self.descriptor >= 0
 
     def write(self, holder: str) -> None:
         os.ftruncate(self.descriptor, 0)

@@ -1,124 +1,108 @@
 """One artifact out of a Maven repository, and what to say when that fails."""
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from urllib.parse import urlsplit
+import asyncio
+import hashlib
+from collections.abc import Callable
+from typing import BinaryIO
 
-import requests
-from jgo.constants import MAVEN_CENTRAL_URL
-from jgo.maven import MavenContext, PythonResolver
+import httpx
 
-from embedded.artifacts import Artifact, parts
+from embedded.artifacts import Artifact
 from embedded.errors import EmbeddedKafkaError
 
-_SILENCE_SECONDS = 10
 _PAUSES_SECONDS = (1, 3)
+_SILENCE_SECONDS = 10
+_CHUNK_BYTES = 65_536
 
 
-class Stopped(Exception):  # noqa: N818 - nothing went wrong
-    """The download was given up by whoever asked for it."""
-
-
-class Tally:
-    """Bytes fetched by all downloads together, and the one way to stop them."""
-
-    def __init__(self, total: int, report: Callable[[int, int], None]) -> None:
-        self._done = 0
-        self._total = total
-        self._report = report
-        self._lock = threading.Lock()
-        self._stopped = threading.Event()
-
-    def add(self, count: int) -> None:
-        """Raises Stopped once `stop` was called."""
-        if self._stopped.is_set():
-            raise Stopped
-        with self._lock:
-            self._done += count
-            self._report(self._done, self._total)
-
-    def stop(self) -> None:
-        self._stopped.set()
-
-    def pause(self, seconds: float) -> None:
-        if self._stopped.wait(seconds):
-            raise Stopped
+def client() -> httpx.AsyncClient:
+    """Proxies and authorities are taken from the environment: HTTPS_PROXY, SSL_CERT_FILE."""
+    return httpx.AsyncClient(
+        timeout=_SILENCE_SECONDS, follow_redirects=True, headers={"Accept-Encoding": "identity"}
+    )
 
 
 class Repository:
-    def __init__(self, url: str | None) -> None:
-        self._base = (url or MAVEN_CENTRAL_URL).rstrip("/")
+    def __init__(self, address: str | None, http: httpx.AsyncClient) -> None:
+        """Without address it is Maven's own. Raises EmbeddedKafkaError if the address is none."""
+        try:
+            url = httpx.URL((address or _default_address()).rstrip("/"))
+        except httpx.InvalidURL as error:
+            raise EmbeddedKafkaError(
+                f"embedded.maven_repository is no address of http or https ({error})."
+            ) from error
+        # A password must not stay in an address that is shown or logged.
+        self._base = url.copy_with(userinfo=b"")
+        self._auth = httpx.BasicAuth(url.username, url.password) if url.userinfo else None
+        self._http = http
 
-    def download(self, artifact: Artifact, folder: Path, tally: Tally) -> Path:
-        """Return the file, somewhere under `folder`, unverified. Three tries.
+    async def download(self, artifact: Artifact, file: BinaryIO, count: Callable[[int], None]) -> None:
+        """Write the artifact, verified; `count` is told of bytes as they come, of negative ones before another try.
 
         Raises EmbeddedKafkaError for the network's faults, OSError for the disk's.
         """
-        for attempt, pause in enumerate(_PAUSES_SECONDS):
+        for pause in (*_PAUSES_SECONDS, None):
             try:
-                return self._download_once(artifact, folder / str(attempt), tally)
-            except EmbeddedKafkaError:
-                tally.pause(pause)
-        return self._download_once(artifact, folder / "last", tally)
+                return await self._download_once(artifact, file, count)
+            except httpx.HTTPError as error:
+                if pause is None or not _may_heal(error):
+                    raise EmbeddedKafkaError(
+                        f"{self._base}/{artifact.path} cannot be fetched: {_reason(error)}. Embedded Kafka needs its files once: "
+                        "allow this host (through a proxy: HTTPS_PROXY), set embedded.maven_repository to a mirror, "
+                        "or set kafka.bootstrap to a Kafka of your own."
+                    ) from error
+            count(-file.tell())
+            await asyncio.sleep(pause)
+        return None
 
-    def _download_once(self, artifact: Artifact, folder: Path, tally: Tally) -> Path:
-        received = 0
-
-        def count(size: int) -> None:
-            nonlocal received
-            received += size
-            tally.add(size)
-
-        try:
-            path = self._resolve(artifact, folder, count)
-        except (requests.RequestException, RuntimeError, ValueError, IndexError) as error:
-            tally.add(-received)
+    async def _download_once(self, artifact: Artifact, file: BinaryIO, count: Callable[[int], None]) -> None:
+        file.seek(0)
+        file.truncate()
+        digest = hashlib.sha512()
+        async with self._http.stream("GET", f"{self._base}/{artifact.path}", auth=self._auth) as response:
+            response.raise_for_status()
+            async for chunk in response.aiter_bytes(_CHUNK_BYTES):
+                digest.update(chunk)
+                file.write(chunk)
+                count(len(chunk))
+                if file.tell() > artifact.size:
+                    break
+        if digest.hexdigest() != artifact.sha512:
             raise EmbeddedKafkaError(
-                f"{self.url(artifact)} cannot be fetched: {_reason(error)}. Embedded Kafka needs its files once: "
-                "allow this host (through a proxy: HTTPS_PROXY), set embedded.maven_repository to a mirror, "
-                "or set kafka.bootstrap to a Kafka of your own."
-            ) from error
-        tally.add(artifact.size - received)
-        return path
-
-    def _resolve(self, artifact: Artifact, folder: Path, count: Callable[[int], None]) -> Path:
-        @contextmanager
-        def bar(_name: str, _size: int) -> Iterator[Callable[[int], None]]:
-            yield count
-
-        context = MavenContext(
-            resolver=PythonResolver(progress_callback=bar),
-            repo_cache=folder,
-            remote_repos={"repository": self._base},
-            timeout=_SILENCE_SECONDS,
-        )
-        group, name, packaging, classifier, version = parts(artifact.coordinate)
-        return Path(
-            context.project(group, name).at_version(version).artifact(classifier, packaging).resolve()
-        )
-
-    def url(self, artifact: Artifact) -> str:
-        """Return the artifact's address, without a password that may stand in the repository's."""
-        base = urlsplit(self._base)
-        shown = base._replace(netloc=base.netloc.rpartition("@")[2]).geturl()
-        return f"{shown}/{artifact.path}"
+                f"{self._base}/{artifact.path} is not the file it should be (its sha512 differs from the one this program knows) "
+                "and was thrown away: have the mirror or proxy in between checked, or set embedded.maven_repository to another."
+            )
 
 
-def _reason(error: Exception) -> str:
+def _default_address() -> str:
+    from jgo.constants import MAVEN_CENTRAL_URL  # noqa: PLC0415 - an extra
+
+    return str(MAVEN_CENTRAL_URL)
+
+
+def _may_heal(error: httpx.HTTPError) -> bool:
     match error:
-        case requests.exceptions.SSLError():
-            return "its certificate is not trusted (an authority of your own: REQUESTS_CA_BUNDLE)"
-        case requests.exceptions.ProxyError():
-            return "the proxy refuses"
-        case requests.Timeout():
-            return f"no answer within {_SILENCE_SECONDS} s"
-        case requests.exceptions.ChunkedEncodingError():
-            return "the transfer broke off"
-        case requests.ConnectionError():
-            return "the host cannot be reached"
-        case requests.RequestException():
-            return f"no usable address ({type(error).__name__})"
+        case httpx.HTTPStatusError(response=response):
+            return response.status_code == httpx.codes.TOO_MANY_REQUESTS or response.is_server_error
+        case httpx.UnsupportedProtocol():
+            return False
         case _:
-            return "the host answers, but does not hand out the file"
+            return isinstance(error, httpx.TransportError)
+
+
+def _reason(error: httpx.HTTPError) -> str:
+    match error:
+        case httpx.HTTPStatusError(response=response):
+            return f"the host answers {response.status_code} {response.reason_phrase}"
+        case httpx.TimeoutException():
+            return f"no answer within {_SILENCE_SECONDS} s"
+        case httpx.ProxyError():
+            return "the proxy refuses"
+        case httpx.UnsupportedProtocol():
+            return "this is no address of http or https"
+        case httpx.ConnectError() if "CERTIFICATE" in str(error):
+            return "its certificate is not trusted (an authority of your own: SSL_CERT_FILE)"
+        case httpx.ConnectError():
+            return "the host cannot be reached"
+        case _:
+            return f"the transfer broke off ({type(error).__name__})"

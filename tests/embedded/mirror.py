@@ -1,0 +1,62 @@
+"""A Maven repository on loopback that hands out what it is given, and fails as it is told."""
+
+import asyncio
+import hashlib
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from embedded.artifacts import Artifact
+
+
+def artifact(name, content):
+    coordinate = f"org.example:{name}:jar:1.0"
+    return Artifact(coordinate, len(content), hashlib.sha512(content).hexdigest())
+
+
+class Mirror:
+    """`files` by path; a path in `broken` is cut off in its middle, once for each time it is named."""
+
+    def __init__(self):
+        self.files = {}
+        self.broken = []
+        self.asked = []
+        self.url = ""
+        self._first = asyncio.Event()
+
+    async def somebody_asked(self):
+        async with asyncio.timeout(10):
+            await self._first.wait()
+
+    def put(self, name, content):
+        made = artifact(name, content)
+        self.files[made.path] = content
+        return made
+
+    async def answer(self, request):
+        path = request.match_info["path"]
+        self.asked.append(path)
+        self._first.set()
+        if path not in self.files:
+            raise web.HTTPNotFound
+        content = self.files[path]
+        response = web.StreamResponse(headers={"Content-Length": str(len(content))})
+        await response.prepare(request)
+        if path in self.broken:
+            self.broken.remove(path)
+            await response.write(content[: len(content) // 2])
+            request.transport.close()
+        else:
+            await response.write(content)
+        return response
+
+
+@asynccontextmanager
+async def running_mirror():
+    mirror = Mirror()
+    application = web.Application()
+    application.router.add_get("/maven/{path:.*}", mirror.answer)
+    async with TestServer(application) as server:
+        mirror.url = str(server.make_url("/maven"))
+        yield mirror

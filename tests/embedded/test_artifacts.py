@@ -1,0 +1,20 @@
+from embedded import artifacts
+from embedded.artifacts import Artifact
+
+
+def test_the_lock_file_names_each_jar_once_with_its_sha512():
+    jars = artifacts.kafka()
+    assert len({jar.file_name for jar in jars}) == len(jars) > 40
+    assert all(len(bytes.fromhex(jar.sha512)) == 64 and jar.size > 0 for jar in jars)
+    assert artifacts.kafka_version() == "4.3.1"
+
+
+def test_a_lock_file_reads_as_it_was_written():
+    assert artifacts.parse(artifacts.dump(artifacts.kafka())) == artifacts.kafka()
+
+
+def test_a_classifier_and_a_packaging_stand_in_path_and_name():
+    assert (
+        Artifact("io.example.tools:app:tar.gz:all:3.1", 1, "").path
+        == "io/example/tools/app/3.1/app-3.1-all.tar.gz"
+    )

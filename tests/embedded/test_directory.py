@@ -1,0 +1,66 @@
+import asyncio
+import sys
+
+import pytest
+
+from embedded import EmbeddedKafkaError
+from embedded.directory import DataDirectory
+
+# Holds the lock it inherits as Kafka would, and ends when asked to.
+HOLDER = "import os, sys, time; os.pwrite(int(sys.argv[1]), str(os.getpid()).encode(), 0); print(flush=True); time.sleep(60)"
+
+
+@pytest.fixture
+async def directory(tmp_path):
+    made = DataDirectory(tmp_path / "data")
+    yield made
+    made.release()
+
+
+async def test_a_kafka_left_behind_is_ended(directory):
+    await directory.claim()
+    left = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", HOLDER, str(directory.kafka.descriptor)),
+        pass_fds=(directory.kafka.descriptor,),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    await left.stdout.readline()
+    directory.release()
+    await directory.claim()
+    assert await left.wait() == -15
+
+
+async def test_a_directory_in_use_is_refused_with_what_to_set(directory):
+    await directory.claim()
+    other = DataDirectory(directory.path)
+    with pytest.raises(EmbeddedKafkaError, match=r"in use by another process \(\d+\).*embedded.data_dir"):
+        await other.claim()
+
+
+async def test_a_directory_is_formatted_whole_or_not_at_all(directory):
+    await directory.claim()
+    assert not directory.is_formatted("4.3.1")
+    directory.formatting.mkdir()
+    assert not directory.is_formatted("4.3.1")
+    (directory.formatting / "meta.properties").write_text("")
+    directory.formatted("4.3.1")
+    assert directory.is_formatted("4.3.1")
+    assert directory.is_formatted("4.10.0")
+
+
+async def test_data_of_a_newer_kafka_are_refused(directory):
+    await directory.claim()
+    directory.formatting.mkdir()
+    (directory.formatting / "meta.properties").write_text("")
+    directory.formatted("4.10.0")
+    with pytest.raises(
+        EmbeddedKafkaError, match=r"made by Kafka 4\.10\.0, newer than this program's 4\.3\.1"
+    ):
+        directory.is_formatted("4.3.1")
+
+
+async def test_damaged_data_are_refused(directory):
+    await directory.claim()
+    directory.log.mkdir()
+    with pytest.raises(EmbeddedKafkaError, match="or damaged ones"):
+        directory.is_formatted("4.3.1")

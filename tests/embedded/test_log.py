@@ -1,0 +1,46 @@
+import pytest
+
+from embedded import log
+
+
+def test_a_rotation_keeps_one_former_log(tmp_path):
+    path = tmp_path / "kafka.log"
+    for content in ("first", "second"):
+        path.write_text(content)
+        log.rotate(path)
+    assert not path.exists()
+    assert (tmp_path / "kafka.log.1").read_text() == "second"
+
+
+def test_a_log_that_grows_too_large_is_emptied_under_its_writer(tmp_path):
+    path = tmp_path / "kafka.log"
+    with path.open("ab", buffering=0) as writer:
+        writer.write(b"x" * 1001)
+        log.bound(path, 1000)
+        writer.write(b"on")
+    assert path.read_bytes() == b"on"
+    assert (tmp_path / "kafka.log.1").read_bytes() == b"x" * 1001
+
+
+def test_a_log_within_its_bound_is_left_alone(tmp_path):
+    path = tmp_path / "kafka.log"
+    path.write_bytes(b"x" * 1000)
+    log.bound(path, 1000)
+    assert path.read_bytes() == b"x" * 1000
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "cause"),
+    [
+        ("java.io.IOException: No space left on device", 1, "the disk is full"),
+        ("java.net.BindException: Address already in use", 1, "port"),
+        ("anything", -9, "it was killed"),
+        ("", 1, "its log has the reason"),
+    ],
+)
+def test_a_cause_that_is_known_is_said_in_words(text, code, cause):
+    assert cause in log.explain(text, code)
+
+
+def test_the_last_lines_are_shown_without_stack_frames():
+    assert log.explain("one\n\tat java.lang.Thread\n\ntwo\n", 1).splitlines()[1:] == ["  one", "  two"]

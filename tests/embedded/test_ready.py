@@ -1,0 +1,39 @@
+import struct
+
+import pytest
+
+from embedded.ready import read_answer
+
+
+def text(value):
+    return struct.pack(">h", -1) if value is None else struct.pack(">h", len(value)) + value.encode()
+
+
+def numbers(*values):
+    return struct.pack(f">i{len(values)}i", len(values), *values)
+
+
+def answer(ports, leaders):
+    """A Metadata answer of version 1 with one topic, whose partitions have these leaders."""
+    brokers = b"".join(
+        struct.pack(">i", 1) + text("127.0.0.1") + struct.pack(">i", port) + text(None) for port in ports
+    )
+    partitions = b"".join(
+        struct.pack(">hii", 0, n, leader) + numbers(1) + numbers(1) for n, leader in enumerate(leaders)
+    )
+    topic = struct.pack(">h", 0) + text("events") + b"\0" + struct.pack(">i", len(leaders)) + partitions
+    return struct.pack(">ii", 7, len(ports)) + brokers + struct.pack(">ii", 1, 1) + topic
+
+
+@pytest.mark.parametrize(
+    ("ports", "leaders", "ready"),
+    [
+        ([9092], [1, 1], True),
+        ([9092], [], True),
+        ([9092], [1, -1], False),
+        ([], [1], False),
+        ([9093], [1], False),
+    ],
+)
+def test_ready_is_a_broker_of_our_port_with_a_leader_for_every_partition(ports, leaders, ready):
+    assert read_answer(answer(ports, leaders), 9092) is ready
