@@ -9,19 +9,52 @@ import json
 import struct
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
-from fastavro import parse_schema, schemaless_reader, schemaless_writer
+from fastavro import schemaless_reader
+from fastavro.read import SchemaResolutionError
 from fastavro.schema import SchemaParseException, to_parsing_canonical_form
 from fastavro.schema import fingerprint as fastavro_fingerprint
 
 import schemas
-from relay.misfits import MISFITS, title, what_misfits
+from relay.prepared import prepared
+from relay.writing import Unencodable, writer_of
 from schemas import Schema
+
+__all__ = [
+    "BadBody",
+    "Encoder",
+    "Fingerprint",
+    "Internal",
+    "NotAvro",
+    "Ref",
+    "SchemaId",
+    "Unencodable",
+    "UnknownSchema",
+    "decode_body",
+    "fingerprint",
+    "frame",
+    "read_schema",
+    "split",
+]
 
 _SINGLE_OBJECT = b"\xc3\x01"
 _FINGERPRINT_HEADER = 2 + 8
 _ID_HEADER = 1 + 4
+
+# What fastavro lets through when bytes are not what the schema says, or a text is no schema.
+_MISFITS = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    RecursionError,
+    SchemaParseException,
+    SchemaResolutionError,
+    TypeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +86,6 @@ class NotAvro(Exception):  # noqa: N818
 
 class BadBody(Exception):  # noqa: N818
     """The body is not a record of its writer's schema; says why."""
-
-
-class Unencodable(Exception):  # noqa: N818
-    """The record does not fit the schema; says which field, never its value."""
 
 
 class UnknownSchema(Exception):  # noqa: N818
@@ -115,8 +144,8 @@ def read_schema(text: str | bytes) -> Schema | None:
         schema = json.loads(text)
         if not isinstance(schema, dict) or schema.get("type") != "record":
             return None
-        _local(schema)
-    except (SchemaParseException, *MISFITS):
+        prepared(schema)
+    except _MISFITS:
         return None
     return schema
 
@@ -127,32 +156,14 @@ class Encoder:
     def __init__(self, schema: Schema, ref: Ref) -> None:
         self.schema = schema
         self.ref = ref
-        self._parsed = _local(schema)
+        self._write = writer_of(prepared(schema))
         self._frame = frame(ref)
-        self._integers = [
-            field["name"] for field in self._parsed["fields"] if field["type"] in ("int", "long")
-        ]
 
     def encode(self, record: dict[str, Any]) -> bytes:
         """Fields left out take their defaults; a field the schema does not have is refused. Raises Unencodable."""
-        out = io.BytesIO()
-        out.write(self._frame)
-        try:
-            for name in self._integers:
-                _only_integer(name, record)
-            schemaless_writer(
-                out, self._parsed, record, strict_allow_default=True, disable_tuple_notation=True
-            )
-        except MISFITS:
-            # fastavro's own words repeat the value
-            raise Unencodable(what_misfits(self._parsed, record)) from None
-        return out.getvalue()
-
-
-def _only_integer(name: str, record: dict[str, Any]) -> None:
-    # fastavro cuts a float to its whole part without a word
-    if type(record.get(name, 0)) is not int:
-        raise TypeError(name)
+        out = bytearray(self._frame)
+        self._write(record, out)
+        return bytes(out)
 
 
 def decode_body(schema: Schema, body: bytes) -> dict[str, Any]:
@@ -160,20 +171,24 @@ def decode_body(schema: Schema, body: bytes) -> dict[str, Any]:
 
     The schema is prepared at its first use and must not be changed afterwards.
     """
-    return _read(_local(schema), None, body)
+    return _read(prepared(schema), None, body)
 
 
 def _read(writer: dict[str, Any], reader: dict[str, Any] | None, body: bytes) -> dict[str, Any]:
     source = io.BytesIO(body)
     try:
         record = schemaless_reader(source, writer, reader)
-    except MISFITS as error:
-        raise BadBody(f"not a {title(writer)}: {type(error).__name__} at byte {source.tell()}") from error
+    except _MISFITS as error:
+        raise BadBody(f"not a {_title(writer)}: {type(error).__name__} at byte {source.tell()}") from error
     if left := len(body) - source.tell():
-        raise BadBody(f"not a {title(writer)}: {left} bytes are left over")
+        raise BadBody(f"not a {_title(writer)}: {left} bytes are left over")
     if not isinstance(record, dict):
         raise BadBody("not a record")
     return record
+
+
+def _title(schema: dict[str, Any]) -> str:
+    return str(schema["name"]).rpartition(".")[2]
 
 
 class Internal:
@@ -182,9 +197,9 @@ class Internal:
     def __init__(self, subject: str) -> None:
         current = schemas.load(subject)
         self._current = fingerprint(current)
-        self._reader = _local(current)
+        self._reader = prepared(current)
         self._writers = {
-            fingerprint(schema): _local(schema) for schema in [*schemas.released(subject), current]
+            fingerprint(schema): prepared(schema) for schema in [*schemas.released(subject), current]
         }
         self._encoder = Encoder(current, self._current)
 
@@ -199,34 +214,3 @@ class Internal:
             raise UnknownSchema(ref)
         reader = None if ref == self._current else self._reader
         return _read(self._writers[ref], reader, message[offset:])
-
-
-_prepared: dict[int, tuple[Schema, dict[str, Any]]] = {}
-_PREPARED_AT_MOST = 256
-
-
-def _local(schema: Schema) -> dict[str, Any]:
-    """The schema parsed, for our own use: without logical types, the bytes are the same and times stay ints.
-
-    Readers with logical types build datetimes, twice as slow, and fail outside the years 1 to 9999.
-    """
-    known = _prepared.get(id(schema))
-    if known is None:
-        if len(_prepared) >= _PREPARED_AT_MOST:
-            _prepared.clear()
-        # the schema itself is kept as well, so that its id cannot pass to another object
-        parsed = cast("dict[str, Any]", parse_schema(_without_logical_types(schema)))
-        known = _prepared[id(schema)] = (schema, parsed)
-    return known[1]
-
-
-def _without_logical_types(node: Any) -> Any:
-    if isinstance(node, list):
-        return [_without_logical_types(each) for each in node]
-    if isinstance(node, dict):
-        return {
-            key: value if key == "default" else _without_logical_types(value)
-            for key, value in node.items()
-            if key != "logicalType"
-        }
-    return node

@@ -212,6 +212,7 @@ NEWER = {
         {"name": "id", "type": "long"},
         {"name": "since", "type": {"type": "long", "logicalType": "timestamp-millis"}, "default": 7},
         {"name": "parts", "type": {"type": "array", "items": "string"}, "default": []},
+        {"name": "raw", "type": "bytes", "default": "\u00ff"},
     ],
 }
 
@@ -220,7 +221,18 @@ def test_a_record_of_an_older_release_is_filled_with_defaults(monkeypatch):
     monkeypatch.setattr(schemas, "load", lambda _: NEWER)
     monkeypatch.setattr(schemas, "released", lambda _: [OLDER, NEWER])
     message = Encoder(OLDER, fingerprint(OLDER)).encode({"id": 1})
-    assert Internal("thing").decode(message) == {"why": None, "id": 1, "since": 7, "parts": []}
+    assert Internal("thing").decode(message) == {
+        "why": None,
+        "id": 1,
+        "since": 7,
+        "parts": [],
+        "raw": b"\xff",
+    }
+
+
+def test_bytes_left_out_take_their_default_as_bytes():
+    message = Encoder(NEWER, fingerprint(NEWER)).encode({"id": 1})
+    assert decode_body(NEWER, message[10:])["raw"] == b"\xff"
 
 
 def test_a_schema_no_release_has_is_named():

@@ -1,0 +1,48 @@
+from typing import Any, cast
+
+from fastavro import parse_schema
+
+from schemas import Schema
+
+_kept: dict[int, tuple[Schema, dict[str, Any]]] = {}
+_KEPT_AT_MOST = 256
+
+
+def prepared(schema: Schema) -> dict[str, Any]:
+    """The schema parsed, for our own use: without logical types, the bytes are the same and times stay ints.
+
+    Readers with logical types build datetimes, twice as slow, and fail outside the years 1 to 9999.
+    """
+    known = _kept.get(id(schema))
+    if known is None:
+        if len(_kept) >= _KEPT_AT_MOST:
+            _kept.clear()
+        # the schema itself is kept as well, so that its id cannot pass to another object
+        parsed = cast("dict[str, Any]", parse_schema(_without_logical_types(schema)))
+        _mend_defaults(parsed)
+        known = _kept[id(schema)] = (schema, parsed)
+    return known[1]
+
+
+def _without_logical_types(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_without_logical_types(each) for each in node]
+    if isinstance(node, dict):
+        return {
+            key: value if key == "default" else _without_logical_types(value)
+            for key, value in node.items()
+            if key != "logicalType"
+        }
+    return node
+
+
+def _mend_defaults(node: Any) -> None:
+    """Bytes stand as text in a schema, and fastavro would hand out that text for a field that is missing."""
+    if isinstance(node, dict):
+        if node.get("type") == "bytes" and isinstance(node.get("default"), str):
+            node["default"] = node["default"].encode("latin-1")
+        for inner in node.values():
+            _mend_defaults(inner)
+    elif isinstance(node, list):
+        for inner in node:
+            _mend_defaults(inner)
