@@ -179,6 +179,24 @@ def test_the_commands_of_the_readme_exist():
         assert named <= verbs, page
 
 
+def test_the_files_that_pages_name_exist(texts):
+    """Every file that a page names or links to is there, so nobody is sent to what was renamed."""
+    named = {
+        (page, name)
+        for page, text in texts.items()
+        if page.endswith(".md")
+        for name in re.findall(r"`((?:[a-z]+/)+(?:\w+\.\w+)?)`", text) + linked(page, text)
+    }
+
+    assert sorted(f"{page}: {name}" for page, name in named if not (ROOT / name).exists()) == []
+
+
+def linked(page, text):
+    """The files a page links to, seen from the root of the repository."""
+    targets = re.findall(r"\]\((?!\w+:|#)([^)#]+)", text)
+    return [str((ROOT / page).parent.joinpath(target).resolve().relative_to(ROOT)) for target in targets]
+
+
 def test_the_settings_of_the_readme_are_settings(tmp_path, monkeypatch):
     """The examples of README.md, put together, are a file that the program accepts."""
     monkeypatch.chdir(tmp_path)
