@@ -12,7 +12,7 @@ MOST_PAGES = 100
 MOST_BYTES = 64 * 1024 * 1024
 MOST_PAGES_OF_ONE_MS = 1_000
 MOST_BYTES_OF_ONE_MS = 256 * 1024 * 1024
-MOST_BARREN = 3
+MOST_BARREN = 5
 MOST_RESTARTS = 5
 
 
@@ -64,7 +64,7 @@ class Walk:
         if not self._todo:
             return None
         reading = self._todo[-1]
-        return Ask(reading.window.start, reading.window.end - 1, reading.offset, self._limit)
+        return Ask(reading.asked.start, reading.asked.end - 1, reading.offset, self._limit)
 
     def add(self, items: Sequence[Event | Unreadable], size: int, date_ms: int | None = None) -> Piece | None:
         """Take the page that answers `ask`: its records in Jira's order, its bytes, and Jira's clock.
@@ -96,12 +96,14 @@ class _Reading:
 
     def __init__(self, window: Range) -> None:
         self.window = window
+        self.asked = window if window.width > 1 else Range(window.start - 1, window.end)
+        """Where `from` equals `to`, Jira shows nothing; the millisecond before is asked for too."""
         self.offset = 0
         self._overlapping = False
         self._seen: set[int | bytes] = set()
         self._events: list[Event] = []
         self._unreadable: list[Unreadable] = []
-        self._pages = self._bytes = self._barren = self._restarts = 0
+        self._pages = self._bytes = self._barren = self._restarts = self._outside = 0
 
     def add(self, items: Sequence[Event | Unreadable], size: int, limit: int) -> None:
         self._pages += 1
@@ -113,7 +115,7 @@ class _Reading:
             self._restarts += 1
             self.offset, self._overlapping = 0, False
         else:
-            self._overlapping = fresh and len(items) >= limit > 1
+            self._overlapping = len(items) >= limit > 1
             self.offset += len(items) - self._overlapping
 
     def too_much(self) -> bool:
@@ -143,7 +145,7 @@ class _Reading:
             events=tuple(sorted(self._events, key=lambda event: (event["created"], event["id"]))),
             unreadable=tuple(self._unreadable),
             rows=len(self._seen),
-            outside=len(self._seen) - len(self._events) - len(self._unreadable),
+            outside=self._outside,
             proven=proven and len(self._seen) < MOST_RECORDS,
         )
 
@@ -157,6 +159,8 @@ class _Reading:
                 self._unreadable.append(item)
             elif item["created"] in self.window:
                 self._events.append(item)
+            elif item["created"] not in self.asked:
+                self._outside += 1
         return len(self._seen) > before
 
 
