@@ -1,13 +1,16 @@
 """Records as they stand on the event topics."""
 
+import copy
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import fastavro
 from hypothesis import strategies as st
 
 import schemas
-from relay.codec import Encoder, Fingerprint, SchemaId
+from relay.codec import Encoder, Fingerprint, SchemaId, frame
 from tests.schemas.generated import records
 
 AUDIT_EVENT = schemas.load("audit_event")
@@ -46,6 +49,20 @@ def _encoder(ref):
 def message(event, encoder=None, **fields):
     value = (encoder or _encoder(REF)).encode(event)
     return Message(value, event["organization"].encode(), event["collected"], **fields)
+
+
+class AnyEncoder:
+    """Writes what a schema of somebody else's may hold too."""
+
+    def __init__(self, schema, ref):
+        self._schema = fastavro.parse_schema(copy.deepcopy(schema))
+        self._frame = frame(ref)
+
+    def encode(self, record):
+        out = io.BytesIO(self._frame)
+        out.seek(0, io.SEEK_END)
+        fastavro.schemaless_writer(out, self._schema, record)
+        return out.getvalue()
 
 
 def single_object(schema):
