@@ -90,22 +90,6 @@ class Ledger:
         gone = {name: None for name in self._days.keys() - delta.days.keys() if not is_kept(name, checkpoint)}
         return Delta({**delta.days, **gone}, delta.base)
 
-    def repair(self, published: Iterable[Event], complete_from: int) -> Delta:
-        """What makes the ledger agree with the events that stand on the topics.
-
-        Their ids are in; days that begin at `complete_from` or later, all of whose events would still be there, hold
-        no others.
-        """
-        events = list(published)
-        there = BitMap64([event["id"] for event in events])
-        kept = {
-            name: Day(day.ids & there, day.dead_letters) if day_start(name) >= complete_from else day
-            for name, day in self._days.items()
-        }
-        again = Ledger(self.organization, kept)
-        days = {**kept, **again.plan(again.new(events)).days}
-        return Delta({name: day for name, day in days.items() if day != self._days.get(name)}, self._version)
-
     def commit(self, delta: Delta) -> None:
         """Take over a delta that stands in Kafka."""
         if delta.base != self._version:

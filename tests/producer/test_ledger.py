@@ -1,0 +1,133 @@
+from dataclasses import replace
+
+import fastavro
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from pyroaring import BitMap64
+
+import schemas
+from producer.checkpoint import begin
+from producer.instants import DAY, day_start
+from producer.ledger import Day, Ledger, day_from_record, fingerprint, is_kept, key, split_key
+from producer.ranges import Range
+from producer.records import Unreadable
+
+MONDAY = day_start("2026-11-23")
+BAD = Unreadable("no id", b'{"summary":"x"}')
+
+
+def event(number, created=MONDAY):
+    return {"id": number, "created": created}
+
+
+def test_new_are_those_that_no_kept_day_holds():
+    """An id is known whatever day it is said to be of now, and counts once within what is asked about."""
+    ledger = Ledger("acme", {"2026-11-20": Day(BitMap64([1]))})
+    found = ledger.new([event(2), event(1), event(2, MONDAY + DAY), event(3)])
+    assert [one["id"] for one in found] == [2, 3]
+
+
+def test_a_plan_changes_nothing_until_it_is_committed():
+    """Between plan and commit the ledger is what Kafka is known to hold."""
+    ledger = Ledger("acme", {"2026-11-23": Day(BitMap64([1]))})
+    delta = ledger.plan([event(2), event(3, MONDAY + DAY)], [BAD], read=Range(MONDAY, MONDAY + 2 * DAY))
+    assert {name: set(day.ids) for name, day in delta.days.items()} == {
+        "2026-11-23": {1, 2},
+        "2026-11-24": {3},
+    }
+    assert not ledger.knows(2)
+    assert ledger.new_dead_letters([BAD]) == [BAD]
+    ledger.commit(delta)
+    assert [ledger.knows(number) for number in (1, 2, 3, 4)] == [True, True, True, False]
+    assert ledger.new_dead_letters([BAD, BAD]) == []
+
+
+def test_a_plan_made_before_another_commit_is_refused():
+    """Two plans from the same state would overwrite each other's days."""
+    ledger = Ledger("acme")
+    one, other = ledger.plan([event(1)]), ledger.plan([event(2)])
+    ledger.commit(one)
+    with pytest.raises(ValueError, match="changed"):
+        ledger.commit(other)
+
+
+def test_a_dead_letter_stands_in_the_last_day_of_its_window():
+    """It has no readable day of its own, and must be known as long as its window may be asked for."""
+    ledger = Ledger("acme")
+    delta = ledger.plan([], [BAD], read=Range(MONDAY - DAY, MONDAY))
+    assert delta.days == {"2026-11-22": Day(BitMap64(), frozenset({fingerprint(BAD)}))}
+    with pytest.raises(ValueError, match="window"):
+        ledger.plan([], [BAD])
+
+
+def test_days_that_no_walk_asks_for_are_forgotten():
+    """Below the lowest re-read only history that is not covered yet keeps its ledger."""
+    point = replace(begin("acme", MONDAY + DAY // 2, now=0), ledgers_from=MONDAY + 9 * DAY)
+    kept = [
+        name
+        for name in ("2026-11-20", "2026-11-23", "2026-11-24", "2026-12-01", "2026-12-02")
+        if is_kept(name, point)
+    ]
+    assert kept == ["2026-11-20", "2026-11-23", "2026-12-02"]
+
+
+def test_records_come_back_and_fit_the_schema():
+    """What is written to the progress topic is read again as it was; a forgotten day is a tombstone."""
+    ledger = Ledger("acme", {"2020-01-01": Day(BitMap64([5]))})
+    delta = ledger.plan([event(1), event(2**63 - 1)], [BAD], read=Range(MONDAY, MONDAY + DAY))
+    covered = replace(begin("acme", MONDAY, now=0), ledgers_from=MONDAY, backfilled=(Range(0, MONDAY),))
+    records = ledger.to_records(ledger.forget(delta, covered))
+    assert records["acme 2020-01-01"] is None
+    record = records["acme 2026-11-23"]
+    assert fastavro.validate(record, schemas.load("day_ledger"), strict=True)
+    assert (record["organization"], record["day"]) == ("acme", "2026-11-23")
+    assert day_from_record(record) == delta.days["2026-11-23"]
+
+
+@pytest.mark.parametrize("name", ["acme.atlassian.net", "127.0.0.1:8080", "a b", "2026-11-23", "ä\n"])
+def test_keys_come_back(name):
+    """The key of a ledger is told from that of a checkpoint."""
+    assert split_key(key(name)) == (name, None)
+    assert split_key(key(name, "2026-11-23")) == (name, "2026-11-23")
+
+
+class Books(RuleBasedStateMachine):
+    """A ledger against Kafka, with a crash possible at every point between plan and commit."""
+
+    def __init__(self):
+        super().__init__()
+        self.ledger = Ledger("acme")
+        self.kafka = {}
+        self.published = []
+        self.offered = set()
+
+    @rule(
+        ids=st.lists(st.integers(0, 60), max_size=8),
+        days=st.integers(0, 4),
+        after=st.sampled_from(["nothing", "commit", "lost", "lost after commit"]),
+    )
+    def publish(self, ids, days, after):
+        new = self.ledger.new([event(number, MONDAY + (number + days) % 5 * DAY) for number in ids])
+        delta = self.ledger.plan(new)
+        if after == "nothing":
+            return
+        if after != "lost":
+            self.published += [one["id"] for one in new]
+            self.kafka |= self.ledger.to_records(delta)
+            self.offered |= set(ids)
+        if after == "commit":
+            self.ledger.commit(delta)
+        else:
+            days_read = {split_key(name)[1]: day_from_record(record) for name, record in self.kafka.items()}
+            self.ledger = Ledger("acme", days_read)
+
+    @invariant()
+    def every_id_once(self):
+        assert sorted(self.published) == sorted(self.offered)
+        assert all(self.ledger.knows(number) == (number in self.offered) for number in range(61))
+
+
+Books.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestBooks = Books.TestCase
