@@ -86,6 +86,7 @@ class Desk:
                 draft = await self._publish_some(
                     organization, finding, advance, persist=persist or bool(modes)
                 )
+            self._tell(organization, draft)
             modes.update(event["mode"] for event in draft.events)
             newest = max((event["created"] for event in draft.events), default=newest)
             dead_letters += len(draft.unreadable)
@@ -183,6 +184,16 @@ class Desk:
             Outgoing(self._topics.progress, self._partition, key.encode(), value, checkpoint.written)
             for key, value in values.items()
         ]
+
+    def _tell(self, organization: str, draft: Draft) -> None:
+        for mode, count in Counter(event["mode"] for event in draft.events).items():
+            newest = max(event["created"] for event in draft.events)
+            self._metrics.events_published(organization, mode, count, newest)
+        for event in draft.events:
+            if event["mode"] == "late":
+                self._metrics.late_arrival(organization, (draft.collected - event["created"]) / 1000)
+        for unreadable in draft.unreadable:
+            self._metrics.dead_lettered(organization, unreadable.reason)
 
     async def close(self) -> None:
         """Refuse what comes, and wait for the transaction under way."""

@@ -40,11 +40,13 @@ class Shard:
         membership: Membership,
         open_desk: Callable[[int], Awaitable[Desk]],
         poll: Callable[[Organization, Desk], Awaitable[None]],
+        forget: Callable[[str], None],
     ) -> None:
         self.number = number
         self._membership = membership
         self._open_desk = open_desk
         self._poll = poll
+        self._forget = forget
         self._organizations: dict[str, Organization] | None = None
         self._changed = asyncio.Event()
         self._desk: Desk | None = None
@@ -129,6 +131,8 @@ class Shard:
             if wanted.get(name) != as_polled or task.done()
         ]
         await _cancel([pollers.pop(name)[1] for name in gone])
+        for name in set(gone) - wanted.keys():
+            self._forget(name)
         for name, organization in wanted.items():
             if name not in pollers:
                 task = asyncio.create_task(self._guarded(organization, desk), name=f"poll {name}")

@@ -1,6 +1,7 @@
 """What each part tells of itself on the status topic, for the page, the command line and the next owner."""
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 import structlog
 
 from relay.codec import BadBody, Internal, NotAvro, UnknownSchema
+from relay.errors import RelayError
+from relay.kafka import KafkaError
 from relay.kafka.connection import Connection
 from relay.kafka.producing import Writer, WritingError
 from relay.kafka.reading import read_table
@@ -16,6 +19,7 @@ TRANSITIONS_KEPT = 20
 HOURS_KEPT = 48
 HOUR_MS = 3_600_000
 FLUSH_SECONDS = 0.5
+PAST_SECONDS = 10.0
 
 log = structlog.get_logger(__name__)
 
@@ -69,6 +73,10 @@ class Status:
             return replace(self, reason=reason, at=at)
         transitions = (*self.transitions, Transition(at, state, reason))[-TRANSITIONS_KEPT:]
         return replace(self, state=state, reason=reason, since=at, at=at, transitions=transitions)
+
+    def valid_for(self, ms: int) -> "Status":
+        """The same, to be believed for so long from when it was written."""
+        return replace(self, valid_until=self.at + ms)
 
     def counted(self, at: int, events: int = 0, late: int = 0, dead_letters: int = 0) -> "Status":
         """The same, with what just happened added to its hour."""
@@ -146,6 +154,31 @@ class Board:
     async def _write(self, key: str, status: Status | None) -> None:
         value = None if status is None else self._codec.encode(to_record(status))
         await self._writer.send(self._topic, key.encode(), value)
+
+
+class Past:
+    """What former owners told, read again when it is older than ten seconds."""
+
+    def __init__(self, connection: Connection, topic: str) -> None:
+        self._connection = connection
+        self._topic = topic
+        self._lock = asyncio.Lock()
+        self._read_at = -PAST_SECONDS
+        self._board: dict[str, Status] = {}
+
+    async def of(self, key: str) -> Status | None:
+        """The last record of a key; None, too, where Kafka does not tell: memory of the past is a comfort, no need."""
+        async with self._lock:
+            now = time.monotonic()
+            if now - self._read_at >= PAST_SECONDS:
+                self._read_at = now
+                try:
+                    self._board = await read_board(self._connection, self._topic)
+                except (RelayError, KafkaError, TimeoutError, OSError) as error:
+                    log.warning(
+                        "What was told before cannot be read.", reason=str(error) or type(error).__name__
+                    )
+            return self._board.get(key)
 
 
 async def read_board(connection: Connection, topic: str) -> dict[str, Status]:

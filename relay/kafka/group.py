@@ -86,9 +86,14 @@ class Member:
         """The membership may be lost without our knowing."""
         self._suspect_at = time.monotonic()
 
+    @property
+    def trusted(self) -> bool:
+        """Whether the group has confirmed the membership after the last suspicion."""
+        return self._confirmed_at > self._suspect_at
+
     async def confirmed(self) -> None:
         """Wait until the group has confirmed the membership after the last suspicion."""
-        while self._confirmed_at <= self._suspect_at:
+        while not self.trusted:
             self._beat.clear()
             await self._beat.wait()
 

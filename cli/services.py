@@ -1,0 +1,234 @@
+"""The services: `produce`, `consume`, and `up`, which runs everything on this machine."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import structlog
+import typer
+from prometheus_client import CollectorRegistry
+
+from cli.context import Context, run
+from consumer.service import consume
+from producer.service import produce
+from relay import health, lifecycle, logging
+from relay.errors import RelayError, SettingsError
+from relay.health import Health
+from relay.kafka.connection import Connection
+from relay.kafka.topics import create
+from relay.keyring import load_keyring, make_key_file
+from relay.lifecycle import Service, supervised
+from relay.redaction import Redactor
+from relay.secrets import Credentials
+from relay.settings import Settings
+
+if TYPE_CHECKING:
+    from embedded import EmbeddedKafka
+
+RESTARTS = 6
+
+Services = Callable[["Process"], Mapping[str, Service]]
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What the services of one process share."""
+
+    settings: Settings
+    connection: Connection
+    registry: CollectorRegistry
+    health: Health
+    redactor: Redactor
+
+
+def produce_command(context: typer.Context) -> None:
+    """Poll Jira and publish to Kafka, until stopped."""
+    state: Context = context.obj
+    run(_alone(state.settings, state.outside_connection(), _producer))
+
+
+def consume_command(
+    context: typer.Context,
+    destination: Annotated[
+        list[str] | None, typer.Option(help="A destination of the settings; may be repeated. Default: all.")
+    ] = None,
+) -> None:
+    """Carry events from Kafka to the destinations, until stopped."""
+    state: Context = context.obj
+    names = _destinations(state.settings, destination)
+
+    def services(process: Process) -> dict[str, Service]:
+        return _consumer(process, names)
+
+    run(_alone(state.settings, state.outside_connection(), services))
+
+
+def up_command(context: typer.Context) -> None:
+    """Run everything on this machine in one process: Kafka (embedded unless kafka.bootstrap is set), producer, consumers."""
+    state: Context = context.obj
+    run(_up(state.settings))
+
+
+def _destinations(settings: Settings, wanted: list[str] | None) -> list[str]:
+    if not settings.destinations:
+        raise SettingsError(
+            "No destination is set: give destinations.sentinel.endpoint and destinations.sentinel.rule_id"
+            " (RELAY_DESTINATIONS__SENTINEL__ENDPOINT, RELAY_DESTINATIONS__SENTINEL__RULE_ID)."
+        )
+    for name in wanted or []:
+        if name not in settings.destinations:
+            raise SettingsError(
+                f"There is no destination {name}; set are: {', '.join(sorted(settings.destinations))}."
+            )
+    return wanted or sorted(settings.destinations)
+
+
+async def _alone(settings: Settings, connection: Connection, services: Services) -> None:
+    with supervised() as stop:
+        async with _process(settings, connection) as process:
+            await lifecycle.run(services(process), stop)
+
+
+async def _up(settings: Settings) -> None:
+    with supervised() as stop:
+        async with AsyncExitStack() as stack:
+            redactor = _log(settings)
+            kafka = None
+            if settings.kafka.bootstrap is None:
+                kafka = await stack.enter_async_context(_embedded(settings))
+                settings = _with_embedded(settings, kafka.bootstrap)
+            connection = Connection(settings.kafka)
+            if kafka is not None:
+                await create(connection)
+            process = await stack.enter_async_context(_process(settings, connection, redactor))
+            services = _producer(process)
+            if settings.destinations:
+                services |= _consumer(process, sorted(settings.destinations))
+            else:
+                log.warning("No destination is set: events are kept in Kafka alone, for 30 days.")
+            if kafka is not None:
+                services["embedded Kafka"] = _keep_alive(kafka)
+            await lifecycle.run(services, stop)
+
+
+@asynccontextmanager
+async def _embedded(settings: Settings) -> AsyncIterator["EmbeddedKafka"]:
+    try:
+        from embedded import EmbeddedKafka  # noqa: PLC0415 - an image for outside clusters has no such room
+    except ImportError as error:
+        raise SettingsError(
+            "No Kafka is set and this installation has none of its own: set kafka.bootstrap (RELAY_KAFKA__BOOTSTRAP), or"
+            " install jira-audit-relay[embedded]."
+        ) from error
+    directory = settings.embedded.data_dir / "kafka"
+    kafka = EmbeddedKafka(
+        directory,
+        settings.embedded.port,
+        maven_repository=settings.embedded.maven_repository,
+        progress=_Progress(),
+    )
+    async with kafka:
+        log.info("Embedded Kafka is ready.", bootstrap=kafka.bootstrap, data=str(directory))
+        yield kafka
+
+
+class _Progress:
+    """Tells of the one download in steps of a tenth."""
+
+    def __init__(self) -> None:
+        self._told = -1
+
+    def __call__(self, done: int, total: int) -> None:
+        tenth = 10 * done // max(1, total)
+        if tenth > self._told:
+            self._told = tenth
+            log.info("Fetching Kafka.", megabytes=round(done / 1e6), of=round(total / 1e6))
+
+
+def _keep_alive(kafka: "EmbeddedKafka") -> Service:
+    """Start embedded Kafka again whenever it dies; what it had acknowledged is still there."""
+
+    async def service(stop: asyncio.Event) -> None:
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            while not stop.is_set():
+                died = asyncio.create_task(kafka.died())
+                await asyncio.wait({died, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                if stop.is_set():
+                    died.cancel()
+                    return
+                log.error("Embedded Kafka has died and is started again.", reason=str(died.result()))
+                await _start_again(kafka, stop)
+        finally:
+            stopping.cancel()
+
+    return service
+
+
+async def _start_again(kafka: "EmbeddedKafka", stop: asyncio.Event) -> None:
+    for attempt in range(RESTARTS):
+        try:
+            await kafka.start()
+        except RelayError as error:
+            log.error("Embedded Kafka could not be started.", reason=str(error))
+            if attempt == RESTARTS - 1:
+                raise
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(2.0**attempt):
+                    await stop.wait()
+        else:
+            return
+        if stop.is_set():
+            return
+
+
+def _with_embedded(settings: Settings, bootstrap: str) -> Settings:
+    """The settings as the embedded Kafka asks for them, with a key file of its own where none is set."""
+    kafka = settings.kafka.model_copy(update={"bootstrap": bootstrap, "replication_factor": 1})
+    secrets = settings.secrets
+    if load_keyring(secrets) is None:
+        secrets = secrets.model_copy(update={"key_file": make_key_file(settings.embedded.data_dir)})
+    return settings.model_copy(update={"kafka": kafka, "secrets": secrets})
+
+
+def _log(settings: Settings) -> Redactor:
+    redactor = Redactor()
+    logging.set_up(settings.telemetry.log_format, settings.telemetry.log_level, redactor)
+    return redactor
+
+
+@asynccontextmanager
+async def _process(
+    settings: Settings, connection: Connection, redactor: Redactor | None = None
+) -> AsyncIterator[Process]:
+    redactor = redactor or _log(settings)
+    state = Health()
+    registry = CollectorRegistry()
+    async with health.serve(settings.telemetry.listen, state, registry) as url:
+        log.info("Telemetry is served.", url=url)
+        yield Process(settings, connection, registry, state, redactor)
+
+
+def _producer(process: Process) -> dict[str, Service]:
+    keyring = load_keyring(process.settings.secrets)
+    credentials = Credentials(keyring, process.settings.secrets.directory, os.environ, process.redactor.add)
+
+    async def service(stop: asyncio.Event) -> None:
+        await produce(
+            process.settings, process.connection, credentials, stop, process.registry, process.health
+        )
+
+    return {"producer": service}
+
+
+def _consumer(process: Process, names: Sequence[str]) -> dict[str, Service]:
+    async def service(stop: asyncio.Event) -> None:
+        await consume(process.settings, process.connection, names, stop, process.registry, process.health)
+
+    return {"consumer": service}

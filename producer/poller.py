@@ -1,0 +1,236 @@
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from producer import checkpoint as checkpoints
+from producer import instants, window
+from producer.checkpoint import Checkpoint
+from producer.desk import Desk, DeskClosedError
+from producer.drafts import Advance, Finding
+from producer.ranges import Range
+from producer.records import read
+from producer.report import Report
+from producer.site import RefusedError, Site
+from producer.telemetry import Metrics
+from producer.walk import Piece, Walk
+from producer.window import Rules
+from relay.organizations import Organization
+
+REREAD_LOOK_SECONDS = 30.0
+BACKFILL_LOOK_SECONDS = 60.0
+SET_BACK_FROM_MS = 5_000
+
+Work = Callable[[], Awaitable[None]]
+
+log = structlog.get_logger(__name__)
+
+
+class Poller:
+    """Follows one organization: live rounds, re-reads, and history, each at its own pace, through one desk.
+
+    Whatever Jira answers is waited out or told; it ends by DeskClosedError, by cancellation, or by a defect.
+    """
+
+    def __init__(
+        self,
+        organization: Organization,
+        desk: Desk,
+        site: Site,
+        report: Report,
+        metrics: Metrics,
+        rules: Rules,
+        interval_seconds: float,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._organization = organization
+        self._name = organization.name
+        self._desk = desk
+        self._site = site
+        self._report = report
+        self._metrics = metrics
+        self._rules = rules
+        self._interval_seconds = organization.interval_seconds or interval_seconds
+        self._now_ms = now_ms
+        self._overlap = rules.overlap
+        self._probed: int | None = None
+        self._began = asyncio.Event()
+
+    async def run(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._repeat(self._live, self._interval_seconds, spread=True))
+                group.create_task(self._after_begin(self._deep, REREAD_LOOK_SECONDS))
+                group.create_task(self._report.renew_for_ever())
+                if self._organization.backfill_from is not None:
+                    group.create_task(self._after_begin(self._backfill, BACKFILL_LOOK_SECONDS))
+        except* DeskClosedError as errors:
+            raise DeskClosedError(str(errors.exceptions[0])) from errors
+
+    async def _after_begin(self, work: Work, pause_seconds: float) -> None:
+        await self._began.wait()
+        await self._repeat(work, pause_seconds)
+
+    async def _repeat(self, work: Work, pause_seconds: float, *, spread: bool = False) -> None:
+        """Do it again and again; after a refusal the site's own gate is what waits."""
+        loop = asyncio.get_running_loop()
+        if spread and self._desk.checkpoint(self._name) is not None:
+            await asyncio.sleep(random.random() * min(pause_seconds, 5))
+        while True:
+            started = loop.time()
+            try:
+                await work()
+            except RefusedError as refused:
+                self._site.hold(refused.failure)
+                self._tell(refused)
+                continue
+            self._site.relax()
+            await asyncio.sleep(max(0.0, pause_seconds * random.uniform(0.95, 1.0) - (loop.time() - started)))
+
+    def _tell(self, refused: RefusedError) -> None:
+        failure = refused.failure
+        self._report.failing(
+            failure.kind, failure.sentence, self._site.wait_seconds, waiting=failure.asked_to_wait
+        )
+
+    # one round of live polling
+
+    async def _live(self) -> None:
+        await self._site.introduce()
+        checkpoint = await self._begun()
+        wanted = window.live(checkpoint, self._until(), self._overlap, self._organization.backfill_from)
+        walked = await self._walk(wanted)
+        if walked.rows:
+            self._overlap = window.overlap_after(walked.created, walked.end, self._rules)
+            self._report.complete_up_to(walked.end)
+        elif wanted.width and window.probe_due(self._probed, self._now_ms()):
+            await self._prove_empty(wanted)
+        self._report.active()
+
+    async def _begun(self) -> Checkpoint:
+        """The checkpoint: the first, one that is set back after a clock went wrong, or as it is."""
+        checkpoint = self._desk.checkpoint(self._name)
+        until = self._until()
+        if checkpoint is None:
+            checkpoint = checkpoints.begin(
+                self._name, until, now=self._now_ms(), cloud_id=self._site.cloud_id
+            )
+            await self._desk.write(checkpoint)
+        elif checkpoint.window_end > until + SET_BACK_FROM_MS:
+            log.warning(
+                "The checkpoint lies in the future, a clock was wrong; it is set back.",
+                organization=self._name,
+                checkpoint=instants.to_text(checkpoint.window_end),
+                set_back_to=instants.to_text(until),
+            )
+            checkpoint = window.set_back(checkpoint, until)
+            await self._desk.write(checkpoint)
+        elif not self._began.is_set():
+            await self._name_gap(checkpoint, until)
+        self._began.set()
+        return checkpoint
+
+    async def _name_gap(self, checkpoint: Checkpoint, until: int) -> None:
+        if until - checkpoint.window_end < instants.DAY:
+            return
+        oldest = await self._site.oldest()
+        if oldest is not None and (lost := window.gap(checkpoint, oldest, until)) is not None:
+            self._metrics.gap(self._name, instants.to_text(lost.start), instants.to_text(lost.end))
+
+    def _until(self) -> int:
+        return self._site.clock.correct(self._now_ms()) - self._rules.settle
+
+    async def _prove_empty(self, empty: Range) -> None:
+        """An empty answer proves nothing by itself: the checkpoint moves only when Jira shows that it does answer."""
+        self._probed = self._now_ms()
+        await self._site.prove_alive(empty)
+        finding = Finding([], [], empty, self._overlap, self._organization.backfill_from)
+        await self._desk.publish(self._name, finding, self._advancing(empty), persist=True)
+        self._report.complete_up_to(empty.end)
+
+    # re-reads and history
+
+    async def _deep(self) -> None:
+        checkpoint = self._desk.checkpoint(self._name)
+        if checkpoint is None:
+            return
+        wanted = window.deep(checkpoint, self._until(), self._rules, self._organization.backfill_from)
+        if wanted is not None and not (await self._walk(wanted, persist_at_end=True)).rows:
+            await self._prove_empty(wanted)
+
+    async def _backfill(self) -> None:
+        while (checkpoint := self._desk.checkpoint(self._name)) is not None:
+            wanted = window.backfill(checkpoint, self._organization.backfill_from)
+            if wanted is None:
+                self._report.backfilled_to(None)
+                return
+            self._report.backfilled_to(wanted.end)
+            walk = Walk([wanted])
+            while (piece := await self._next_piece(walk)) is not None:
+                await self._publish(piece, _covering(piece.window), persist=True)
+
+    async def _walk(self, wanted: Range, *, persist_at_end: bool = False) -> "Walked":
+        """Read a window to its end, publishing each piece as it is read.
+
+        The checkpoint moves with what is new, or where it has fallen behind; never while all answers were empty.
+        """
+        walk = Walk([wanted])
+        walked = Walked(wanted.start)
+        while (piece := await self._next_piece(walk)) is not None:
+            walked.add(piece)
+            read_so_far = Range(wanted.start, walked.end)
+            at_end = persist_at_end and piece.window.end == wanted.end
+            persist = walked.rows > 0 and (at_end or self._behind(read_so_far))
+            await self._publish(piece, self._advancing(read_so_far), persist=persist)
+        return walked
+
+    def _behind(self, read_so_far: Range) -> bool:
+        checkpoint = self._desk.checkpoint(self._name)
+        return checkpoint is None or read_so_far.end - checkpoint.window_end >= window.PROBE_EVERY
+
+    def _advancing(self, read_so_far: Range) -> Advance:
+        def advance(checkpoint: Checkpoint) -> Checkpoint:
+            return window.advance(checkpoint, read_so_far, self._rules, self._organization.backfill_from)
+
+        return advance
+
+    async def _next_piece(self, walk: Walk) -> Piece | None:
+        """Ask Jira until a piece of the walk is read; None: the walk has ended."""
+        while (ask := walk.ask) is not None:
+            page = await self._site.page(ask)
+            items = [read(record, self._name) for record in page.records]
+            if (piece := walk.add(items, page.size, page.date_ms)) is not None:
+                return piece
+        return None
+
+    async def _publish(self, piece: Piece, advance: Advance, *, persist: bool) -> None:
+        if not piece.proven:
+            self._metrics.unproven(self._name, instants.to_text(piece.window.start), piece.rows)
+        finding = Finding(
+            list(piece.events),
+            list(piece.unreadable),
+            piece.window,
+            self._overlap,
+            self._organization.backfill_from,
+        )
+        self._report.published(await self._desk.publish(self._name, finding, advance, persist=persist))
+
+
+@dataclass(slots=True)
+class Walked:
+    """What a walk has read so far: up to `end`, so many rows; when the events were created."""
+
+    end: int
+    rows: int = 0
+    created: list[int] = field(default_factory=list)
+
+    def add(self, piece: Piece) -> None:
+        self.end = piece.covered.end
+        self.rows += piece.rows
+        self.created += [event["created"] for event in piece.events]
+
+
+def _covering(read_window: Range) -> Advance:
+    return lambda checkpoint: window.cover(checkpoint, read_window)

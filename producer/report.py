@@ -1,0 +1,90 @@
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+
+from producer.desk import Published
+from producer.telemetry import Metrics
+from relay.organizations import Organization
+from relay.status import Board, Status, opened
+
+VALID_MS = 300_000
+RENEW_SECONDS = 60.0
+
+
+def status_key(organization: str) -> str:
+    """Key of an organization's record on the status topic."""
+    return f"producer/{organization}"
+
+
+class Report:
+    """What one organization's owner tells of it: on the status board and in the metrics, from the same call.
+
+    States: active; waiting (until when); failing (why); paused. Beside them, how far history has been read.
+    """
+
+    def __init__(
+        self,
+        organization: Organization,
+        board: Board,
+        metrics: Metrics,
+        now_ms: Callable[[], int],
+        interval_seconds: float,
+        previous: Status | None,
+    ) -> None:
+        self._name = organization.name
+        self._expires = organization.credential_expires
+        self._board = board
+        self._metrics = metrics
+        self._now_ms = now_ms
+        self._valid_ms = max(VALID_MS, int(3 * interval_seconds * 1000))
+        state = "paused" if organization.paused else "active" if previous is None else previous.state
+        self._status = opened(state, now_ms(), previous)
+        self._post(self._status)
+
+    @property
+    def status(self) -> Status:
+        return self._status
+
+    async def renew_for_ever(self) -> None:
+        """What was told still holds, as long as this is awaited."""
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            self._post(replace(self._status, at=self._now_ms()))
+
+    def active(self) -> None:
+        """Jira answered with something we understand."""
+        now = self._now_ms()
+        self._post(replace(self._status.moved("active", None, now), last_poll=now, waiting_until=None))
+        self._metrics.round_ended(self._name, now)
+
+    def failing(self, kind: str, reason: str, retry_seconds: float, *, waiting: bool) -> None:
+        """Jira did not give records; `waiting`: because it asked us to come back later."""
+        now = self._now_ms()
+        state = "waiting" if waiting else "failing"
+        moved = self._status.moved(state, reason, now)
+        self._post(replace(moved, waiting_until=now + int(retry_seconds * 1000)))
+        self._metrics.failed(self._name, kind, reason, retry_seconds)
+
+    def published(self, published: Published) -> None:
+        if not published.modes and not published.dead_letters:
+            return
+        late = published.modes["late"]
+        counted = self._status.counted(
+            self._now_ms(), sum(published.modes.values()), late, published.dead_letters
+        )
+        newest = max(filter(None, (self._status.last_event, published.newest)), default=None)
+        self._post(replace(counted, last_event=newest, at=self._now_ms()))
+
+    def complete_up_to(self, ms: int) -> None:
+        """Every record created up to here that Jira showed is in Kafka."""
+        self._post(replace(self._status, complete_up_to=ms, at=self._now_ms()))
+        self._metrics.complete_up_to(self._name, ms)
+
+    def backfilled_to(self, ms: int | None) -> None:
+        """How far back history has been read; None: all that was asked for."""
+        self._post(replace(self._status, backfilled_to=ms, at=self._now_ms()))
+
+    def _post(self, status: Status) -> None:
+        self._status = status.valid_for(self._valid_ms)
+        self._board.post(status_key(self._name), self._status)
+        self._metrics.state(self._name, failing=status.state == "failing", expires=self._expires)

@@ -1,0 +1,143 @@
+"""The producer: everything of it wired together."""
+
+import asyncio
+import os
+import socket
+import time
+
+from prometheus_client import CollectorRegistry
+
+from producer.desk import Desk
+from producer.opening import Opener
+from producer.poller import Poller
+from producer.report import Report, status_key
+from producer.shard import Shard
+from producer.shards import Shards
+from producer.site import Sites, open_client
+from producer.telemetry import Metrics
+from producer.window import Rules
+from relay.health import Health
+from relay.hosts import Hosts
+from relay.kafka.connection import Connection
+from relay.kafka.group import Member
+from relay.kafka.producing import Writer
+from relay.kafka.topics import Topics, shards_of
+from relay.organizations import Organization
+from relay.schema_store import open_store
+from relay.secrets import Credentials
+from relay.settings import Producer, Settings
+from relay.status import Board, Past, opened
+
+SERVICE_VALID_MS = 60_000
+BEAT_SECONDS = 1.0
+STATUS_BEATS = 15
+
+
+async def produce(
+    settings: Settings,
+    connection: Connection,
+    credentials: Credentials,
+    stop: asyncio.Event,
+    registry: CollectorRegistry,
+    health: Health,
+) -> None:
+    """Poll every organization of the shards that fall to this process, until `stop`.
+
+    Raises RelayError where Kafka cannot be reached at the start or has not our topics.
+    """
+    health.ready("producer", ok=False, why="joining the group")
+    topics = Topics(connection.kafka.topic_prefix)
+    count = await shards_of(connection)
+    async with (
+        open_store(settings.schema_registry, connection) as store,
+        Writer(connection) as writer,
+        open_client() as client,
+    ):
+        await store.event_encoder()
+        metrics = Metrics(registry)
+        opener = Opener(connection, topics, store, metrics, now_ms)
+        board = Board(writer, topics.status, lambda: member.trusted)
+        hosts = Hosts(settings.producer.gateway_url, settings.producer.allowed_hosts)
+        sites = Sites(client, credentials, hosts, settings.producer.gateway_url, now_ms)
+        work = Work(settings.producer, sites, board, Past(connection, topics.status), metrics)
+        shards = Shards(count, lambda number: Shard(number, member, opener.open, work.poll, work.forget))
+        member = Member(
+            connection, f"{topics.prefix}.producer", topics.organizations, shards, offset_reset="earliest"
+        )
+        tasks = {
+            asyncio.create_task(member.run(), name="membership of the producers' group"),
+            asyncio.create_task(board.run(), name="status board"),
+            asyncio.create_task(_beat(board, shards, health), name="beat"),
+        }
+        await _until(stop, tasks)
+        board.withdraw(_service_key())
+        await board.flush()
+
+
+async def _until(stop: asyncio.Event, tasks: set[asyncio.Task[None]]) -> None:
+    """Wait for `stop`, or raise what ended a task; either way all tasks have ended then."""
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        done, _ = await asyncio.wait({stopping, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        for task in done - {stopping}:
+            task.result()
+    finally:
+        for task in (stopping, *tasks):
+            task.cancel()
+        await asyncio.wait({stopping, *tasks}, timeout=15)
+
+
+class Work:
+    """What is done for each organization that is ours."""
+
+    def __init__(self, settings: Producer, sites: Sites, board: Board, past: Past, metrics: Metrics) -> None:
+        self._settings = settings
+        self._rules = Rules(
+            settle=int(settings.settle_seconds * 1000),
+            overlap=int(settings.overlap_seconds * 1000),
+            day_every=int(settings.reread_day_every_seconds * 1000),
+            week_every=int(settings.reread_week_every_seconds * 1000),
+            late=settings.late_days * 86_400_000,
+        )
+        self._sites = sites
+        self._board = board
+        self._past = past
+        self._metrics = metrics
+
+    async def poll(self, organization: Organization, desk: Desk) -> None:
+        """Follow it until cancelled or the desk breaks; paused, only tell so."""
+        interval = organization.interval_seconds or self._settings.interval_seconds
+        previous = await self._past.of(status_key(organization.name))
+        report = Report(organization, self._board, self._metrics, now_ms, interval, previous)
+        if organization.paused:
+            await report.renew_for_ever()
+        site = self._sites.of(organization)
+        await Poller(organization, desk, site, report, self._metrics, self._rules, interval, now_ms).run()
+
+    def forget(self, organization: str) -> None:
+        """It was deleted: nothing is told of it any more; its progress stays in Kafka."""
+        self._board.withdraw(status_key(organization))
+        self._sites.forget(organization)
+        self._metrics.forget(organization)
+
+
+async def _beat(board: Board, shards: Shards, health: Health) -> None:
+    """Tell whether this process can do its work: at once to the health page, at times on the status board."""
+    status = opened("starting", now_ms())
+    beats = 0
+    while True:
+        state = "active" if shards.ready else "opening shards"
+        health.ready("producer", ok=shards.ready, why="not every shard is open; the log says why")
+        if state != status.state or beats % STATUS_BEATS == 0:
+            status = status.moved(state, f"shards {shards.numbers}", now_ms()).valid_for(SERVICE_VALID_MS)
+            board.post(_service_key(), status)
+        beats += 1
+        await asyncio.sleep(BEAT_SECONDS)
+
+
+def _service_key() -> str:
+    return f"produce/{socket.gethostname()}-{os.getpid()}"
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
