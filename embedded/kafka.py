@@ -15,7 +15,7 @@ from embedded.errors import EmbeddedKafkaError
 from embedded.properties import HOST, UNFLUSHED, server_properties
 from embedded.ready import is_ready
 
-_READY_SECONDS = 90
+_READY_SECONDS = 300
 _ENDS_WHEN_ASKED_SECONDS = 20
 _LOG_CHECK_SECONDS = 60
 _NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -214,7 +214,7 @@ class EmbeddedKafka:
         await asyncio.shield(self._watcher)
 
     def _explain(self, code: int | None = None) -> str:
-        return f"{log.explain(log.tail(self._output), code)}\nThe whole log: {self._output}"
+        return f"{log.explain(self._output, code)}\nThe whole log: {self._output}"
 
 
 def _cluster_id() -> str:

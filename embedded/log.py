@@ -7,10 +7,14 @@ from pathlib import Path
 LARGEST_BYTES = 10_000_000
 _READ_BYTES = 64_000
 _SHOWN_LINES = 8
+_SHOWN_CHARACTERS = 300
+_FULL_BYTES = 1_000_000
+
+FULL = "the disk is full: make room"
 
 _CAUSES = {
     "Address already in use": "its port is taken by another program: set embedded.port to another one",
-    "No space left on device": "the disk is full: make room",
+    "No space left on device": FULL,
     "Permission denied": "files in the data directory are not ours: check their owner",
     "Read-only file system": "the data directory is read-only: set embedded.data_dir to another directory",
     "OutOfMemoryError": "its heap is too small for the data",
@@ -39,9 +43,22 @@ def tail(path: Path) -> str:
         return log.read().decode(errors="replace")
 
 
-def explain(text: str, code: int | None = None) -> str:
-    """Return why Kafka failed, as far as its exit code and the end of its log tell, and the last lines of that log."""
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("\tat ")]
-    killed = "it was killed (kill -9, or the system was short of memory)" if code == -signal.SIGKILL else None
-    cause = killed or next((why for sign, why in _CAUSES.items() if sign in text), "its log has the reason")
-    return "\n  ".join((f"{cause}. Last lines:", *(lines[-_SHOWN_LINES:] or ["(none)"])))
+def explain(path: Path, code: int | None) -> str:
+    """Return why Kafka failed, as far as its exit code, the disk and the end of its log tell, and the last lines of that log."""
+    text = tail(path)
+    lines = [
+        line[:_SHOWN_CHARACTERS]
+        for line in text.splitlines()
+        if line.strip() and not line.startswith("\tat ")
+    ]
+    full = shutil.disk_usage(path.parent).free < _FULL_BYTES
+    return "\n  ".join(
+        (f"{cause(text, code, full=full)}. Last lines:", *(lines[-_SHOWN_LINES:] or ["(none)"]))
+    )
+
+
+def cause(text: str, code: int | None, *, full: bool) -> str:
+    if code == -signal.SIGKILL:
+        return "it was killed (kill -9, or the system was short of memory)"
+    known = next((why for sign, why in _CAUSES.items() if sign in text), "its log has the reason")
+    return FULL if full else known

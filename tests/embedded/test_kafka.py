@@ -103,11 +103,12 @@ async def test_a_data_directory_that_cannot_be_made_is_named_with_what_to_set(tm
 
 
 async def test_a_kafka_that_refuses_to_start_says_why_and_leaves_the_directory_free(tmp_path):
-    kafka = EmbeddedKafka(tmp_path, extra_properties={"num.io.threads": "none"})
-    with pytest.raises(EmbeddedKafkaError, match=r"Invalid value none for configuration num\.io\.threads"):
-        await kafka.start()
-    with pytest.raises(EmbeddedKafkaError, match=r"num\.io\.threads"):
-        await kafka.start()
+    for _ in range(2):
+        kafka = EmbeddedKafka(tmp_path, extra_properties={"num.io.threads": "none"})
+        with pytest.raises(
+            EmbeddedKafkaError, match=r"Invalid value none for configuration num\.io\.threads"
+        ):
+            await kafka.start()
 
 
 def test_a_missing_extra_is_said_in_one_sentence(monkeypatch):

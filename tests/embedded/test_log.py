@@ -30,17 +30,19 @@ def test_a_log_within_its_bound_is_left_alone(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "code", "cause"),
+    ("text", "code", "full", "expected"),
     [
-        ("java.io.IOException: No space left on device", 1, "the disk is full"),
-        ("java.net.BindException: Address already in use", 1, "port"),
-        ("anything", -9, "it was killed"),
-        ("", 1, "its log has the reason"),
+        ("java.io.IOException: No space left on device", 1, False, "the disk is full"),
+        ("", 1, True, "the disk is full"),
+        ("java.net.BindException: Address already in use", 1, False, "its port is taken"),
+        ("anything", -9, False, "it was killed"),
+        ("", 1, False, "its log has the reason"),
     ],
 )
-def test_a_cause_that_is_known_is_said_in_words(text, code, cause):
-    assert cause in log.explain(text, code)
+def test_a_cause_that_is_known_is_said_in_words(text, code, full, expected):
+    assert expected in log.cause(text, code, full=full)
 
 
-def test_the_last_lines_are_shown_without_stack_frames():
-    assert log.explain("one\n\tat java.lang.Thread\n\ntwo\n", 1).splitlines()[1:] == ["  one", "  two"]
+def test_the_last_lines_are_shown_without_stack_frames(tmp_path):
+    (tmp_path / "kafka.log").write_text("one\n\tat java.lang.Thread\n\ntwo\n")
+    assert log.explain(tmp_path / "kafka.log", 1).splitlines()[1:] == ["  one", "  two"]
