@@ -78,7 +78,6 @@ async def run(
         await asyncio.wait(tasks, timeout=stopping_seconds)
         late = sorted(task.get_name() for task in tasks if not task.done())
     finally:
-        stop.set()
         await _cancel(tasks, give_up)
     if failures:
         raise failures[0]

@@ -98,6 +98,7 @@ HOSTILE = [
     "https://x.acme.atlassian.net.evil.example",
     "https://acme.atlassian.net.evil.example",
     "https://acme-atlassian.net",
+    "https://acme.evil-atlassian.net",
     "https://acme.atlassian.net@evil.example",
     "https://acme.atlassian.net:443@evil.example",
     "https://evil.example/acme.atlassian.net",

@@ -121,10 +121,12 @@ async def test_process_is_given_up_when_a_task_cannot_be_cancelled(monkeypatch):
             except asyncio.CancelledError:
                 continue
 
-    with pytest.raises(RelayError, match="immortal"):
-        await run({"immortal": immortal}, stop, stopping_seconds=0.02, give_up=given_up.set)
-    assert await asyncio.to_thread(given_up.wait, 10)
-    end.set()
+    try:
+        with pytest.raises(RelayError, match="immortal"):
+            await run({"immortal": immortal}, stop, stopping_seconds=0.02, give_up=given_up.set)
+        assert await asyncio.to_thread(given_up.wait, 10)
+    finally:
+        end.set()
 
 
 async def test_cancelling_the_whole_ends_all_services():
@@ -213,6 +215,23 @@ async def test_second_signal_stops_at_once():
     assert (process.returncode, out) == (1, b"cleaned up\n")
     assert b"told: Stopped at once by a second signal" in err
     assert b"Traceback" not in err
+
+
+async def test_second_signal_cancels_no_more_than_what_is_supervised():
+    """After a second signal, whoever called goes on as if never cancelled."""
+
+    async def interrupted():
+        with supervised():
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.wait_for(asyncio.Event().wait(), 10)
+
+    async def caller():
+        with pytest.raises(RelayError, match="second signal"):
+            await interrupted()
+        return asyncio.current_task().cancelling()
+
+    assert await asyncio.create_task(caller()) == 0
 
 
 async def test_forgotten_error_of_kafka_is_no_alarm(caplog):

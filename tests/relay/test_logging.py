@@ -167,9 +167,12 @@ def test_values_cannot_forge_lines():
         stream = io.StringIO()
         set_up(log_format, "info", Redactor(), stream)
 
-        structlog.get_logger().info("Refused.", reason="x\n2026 [info] All is well \x1b[2J\u202e")
+        structlog.get_logger().info(
+            "Refused.", reason="x\n2026 [info] All is well \x1b[2J", name="acme\u202e"
+        )
+        logging.getLogger("library").warning("Refused: %s", "x\n2026 [info] All is well \x1b[2J")
 
-        assert len(stream.getvalue().splitlines()) == 1
+        assert len(stream.getvalue().splitlines()) == 2
         assert "\x1b[2J" not in stream.getvalue()
         assert "\u202e" not in stream.getvalue()
 
@@ -232,6 +235,15 @@ def test_redactor_finds_every_secret(secrets, between):
 
     for secret in secrets:
         assert secret not in left.replace("[secret]", "\0")
+
+
+def test_redactor_takes_out_the_longest():
+    """A secret within another, or one that overlaps it, uncovers nothing of it."""
+    redactor = Redactor()
+    for secret in ("abcdefghijklmnop", "cdefghijkl", "ijklmnopqrst"):
+        redactor.add(secret)
+
+    assert redactor("<abcdefghijklmnop><abcdefghijklmnopqrst>") == "<[secret]><[secret]>"
 
 
 def test_redactor_leaves_other_text_alone():

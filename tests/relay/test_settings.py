@@ -297,6 +297,14 @@ def test_secret_in_place_of_its_file_is_not_told(value):
         assert value not in refusal(environ={key: value})
 
 
+def test_secret_of_a_wrong_type_is_not_told():
+    """A secret that TOML reads as a number is refused without showing it."""
+    message = refusal(written("[console]\ntoken = 31415926"))
+
+    assert "console.token (settings.toml): must be a valid string" in message
+    assert "31415926" not in message
+
+
 def test_no_sentence_holds_a_password_of_a_url():
     """A URL with a password in it is refused without showing it."""
     for key in (
