@@ -172,8 +172,10 @@ class EmbeddedKafka:
         try:
             async with asyncio.timeout(_READY_SECONDS):
                 while not await self._answers():
-                    if watcher.done() and (why := watcher.result()):
-                        raise why
+                    if watcher.done():
+                        raise watcher.result() or EmbeddedKafkaError(
+                            "Embedded Kafka was stopped while it started."
+                        )
                     await asyncio.sleep(0.05)
         except TimeoutError as error:
             raise EmbeddedKafkaError(
@@ -192,7 +194,8 @@ class EmbeddedKafka:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LOG_CHECK_SECONDS):
                     await process.wait()
-            log.bound(self._output)
+            with contextlib.suppress(OSError):
+                log.bound(self._output)
         if self._stopping:
             return None
         return EmbeddedKafkaError(f"Embedded Kafka has ended: {self._explain(process.returncode)}")
@@ -214,7 +217,10 @@ class EmbeddedKafka:
         await asyncio.shield(self._watcher)
 
     def _explain(self, code: int | None = None) -> str:
-        return f"{log.explain(self._output, code)}\nThe whole log: {self._output}"
+        try:
+            return f"{log.explain(self._output, code)}\nThe whole log: {self._output}"
+        except OSError as error:
+            return f"its log cannot be read either ({error.strerror}): {self._output}"
 
 
 def _cluster_id() -> str:
