@@ -3,9 +3,17 @@ import base64
 import copy
 import json
 import socket
+import ssl
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 
 import schemas
@@ -95,6 +103,7 @@ async def test_what_a_registry_does_not_have_is_missing(real, prefix):
 
 async def test_a_subject_may_hold_any_character(real, prefix):
     ref = await real.register(f"{prefix}/ä b?c#d-value", AUDIT_EVENT)
+    assert isinstance(ref, SchemaId)
     assert await real.lookup(f"{prefix}/ä b?c#d-value", AUDIT_EVENT) == ref
 
 
@@ -176,10 +185,10 @@ async def test_why_a_schema_is_incompatible_is_told():
     assert answer == Refused("READER_FIELD_MISSING_DEFAULT_VALUE")
 
 
-async def listening(reply):
+async def listening(reply, tls=None):
     """A server on a free port and its URL; `reply(reader, writer)` serves a connection."""
-    server = await asyncio.start_server(reply, "127.0.0.1", 0)
-    return server, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = await asyncio.start_server(reply, "127.0.0.1", 0, ssl=tls)
+    return server, f"http{'s' if tls else ''}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 async def test_the_password_goes_to_the_registry_and_nowhere_into_errors():
@@ -239,6 +248,46 @@ async def test_an_answer_that_trickles_without_end_is_given_up(monkeypatch):
         answer = await registry.by_id(SchemaId(7))
         held.set()
     assert answer == Unavailable(f"The schema registry at {url} does not answer: TimeoutError.")
+
+
+def certified(tmp_path):
+    """A server's side of TLS for 127.0.0.1, and the file of the certificate that vouches for it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "registry")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, SHA256())
+    )
+    ca_file, key_file = tmp_path / "ca.pem", tmp_path / "key.pem"
+    ca_file.write_bytes(certificate.public_bytes(Encoding.PEM))
+    key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(ca_file, key_file)
+    return tls, ca_file
+
+
+async def test_only_a_certificate_that_the_ca_file_vouches_for_is_trusted(tmp_path):
+    async def miss(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        body = b'{"error_code": 40403, "message": "Schema not found"}'
+        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        await writer.drain()
+        writer.close()
+
+    tls, ca_file = certified(tmp_path)
+    server, url = await listening(miss, tls)
+    async with server:
+        async with open_registry(SchemaRegistry(url=url, ca_file=ca_file)) as registry:
+            assert isinstance(await registry.by_id(SchemaId(7)), Missing)
+        async with open_registry(SchemaRegistry(url=url)) as registry:
+            answer = await registry.by_id(SchemaId(7))
+    assert isinstance(answer, Unavailable)
+    assert "certificate verify failed" in answer.reason
 
 
 async def test_certificates_that_cannot_be_read_name_the_setting(tmp_path):

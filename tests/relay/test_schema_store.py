@@ -140,6 +140,12 @@ async def test_a_wrong_text_under_a_fingerprint_is_never_used(tmp_path, text):
     assert "something else" in answer.reason
 
 
+async def test_another_schema_on_disk_under_a_fingerprint_is_never_used(tmp_path):
+    store = store_of(tmp_path, shelf_with(FOREIGN))
+    store._cache.put(f"fingerprint-{fingerprint(FOREIGN).value.hex()}", json.dumps(AUDIT_EVENT))
+    assert await store.resolve(fingerprint(FOREIGN)) == FOREIGN
+
+
 async def test_failures_do_not_pile_up(tmp_path):
     clock = Clock()
     store = store_of(tmp_path, clock=clock)

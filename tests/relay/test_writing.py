@@ -76,6 +76,12 @@ def test_integers_of_every_length_are_as_fastavro_writes_them(number):
     assert ours(schema, {"a": number}) == fastavros(schema, {"a": number})
 
 
+@pytest.mark.parametrize("length", [0, 1, 63, 64, 127, 128, 8191, 8192])
+def test_texts_of_every_length_are_as_fastavro_writes_them(length):
+    schema = {"type": "record", "name": "A", "fields": [{"name": "a", "type": "string"}]}
+    assert ours(schema, {"a": length * "x"}) == fastavros(schema, {"a": length * "x"})
+
+
 @given(st.sets(st.sampled_from("bcdef")))
 def test_fields_left_out_are_written_as_their_defaults(left_out):
     whole = {"a": 1, "b": None, "c": [1, 2], "d": "ä", "e": "y", "f": {"g": -7}}
