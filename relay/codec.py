@@ -7,8 +7,9 @@ always, Avro single-object encoding: `C3 01` and the fingerprint of the schema. 
 import io
 import json
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from fastavro import schemaless_reader
@@ -195,22 +196,32 @@ class Internal:
     """Records of one subject on the internal topics; every released version of its schema can be read."""
 
     def __init__(self, subject: str) -> None:
-        current = schemas.load(subject)
-        self._current = fingerprint(current)
-        self._reader = prepared(current)
-        self._writers = {
-            fingerprint(schema): prepared(schema) for schema in [*schemas.released(subject), current]
-        }
-        self._encoder = Encoder(current, self._current)
+        self._forms = _forms(subject)
 
     def encode(self, record: dict[str, Any]) -> bytes:
         """Raises Unencodable."""
-        return self._encoder.encode(record)
+        return self._forms.encoder.encode(record)
 
     def decode(self, message: bytes) -> dict[str, Any]:
         """In the shape of the current schema, whichever version wrote it. Raises NotAvro, UnknownSchema, BadBody."""
         ref, offset = split(message)
-        if not isinstance(ref, Fingerprint) or ref not in self._writers:
+        writer = self._forms.writers.get(ref)
+        if writer is None:
             raise UnknownSchema(ref)
-        reader = None if ref == self._current else self._reader
-        return _read(self._writers[ref], reader, message[offset:])
+        reader = None if ref == self._forms.encoder.ref else self._forms.reader
+        return _read(writer, reader, message[offset:])
+
+
+@dataclass(frozen=True, slots=True)
+class _Forms:
+    encoder: Encoder
+    reader: dict[str, Any]
+    writers: Mapping[Ref, dict[str, Any]]
+
+
+@cache
+def _forms(subject: str) -> _Forms:
+    current = schemas.load(subject)
+    versions = [*schemas.released(subject), current]
+    writers: dict[Ref, dict[str, Any]] = {fingerprint(schema): prepared(schema) for schema in versions}
+    return _Forms(Encoder(current, fingerprint(current)), prepared(current), writers)
