@@ -1,0 +1,65 @@
+import re
+from base64 import b64encode
+from dataclasses import dataclass, field
+
+from producer.failures import Asked
+from relay.errors import RelayError
+from relay.hosts import Hosts, split_url
+
+_CLOUD_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where an organization's Jira is asked, and as whom. It exists only for a host that credentials may go to."""
+
+    base_url: str
+    asked: Asked
+    authorization: str = field(repr=False)
+    _key: str = field(repr=False)
+
+    def scrub(self, text: str) -> str:
+        """The text without the key, should an answer have given it back."""
+        for secret in (self.authorization.split()[-1], self._key):
+            text = text.replace(secret, "…")
+        return text
+
+
+def open_access(
+    organization: str,
+    url: str,
+    user: str,
+    key: str,
+    hosts: Hosts,
+    *,
+    gateway: bool = False,
+    cloud_id: str | None = None,
+) -> Access:
+    """Access at the site itself, or through the gateway, which knows the site by its cloud id.
+
+    Raises RelayError (HostError for a host that credentials must not be sent to).
+    """
+    if not user or ":" in user or not user.isprintable():
+        raise RelayError(
+            f"{organization}: the user name cannot be used; give the e-mail address of the account."
+        )
+    if not key:
+        raise RelayError(f"{organization}: the API key is empty; give the one made at id.atlassian.com.")
+    base_url = _gateway(organization, hosts.gateway_url, cloud_id) if gateway else url.rstrip("/")
+    hosts.check(base_url)
+    basic = b64encode(f"{user}:{key}".encode()).decode()
+    origin, _ = split_url(base_url)
+    return Access(base_url, Asked(organization, origin.authority, gateway), f"Basic {basic}", key)
+
+
+def is_cloud_id(text: str) -> bool:
+    """Whether it can be a cloud id: it becomes part of a URL."""
+    return _CLOUD_ID.fullmatch(text) is not None
+
+
+def _gateway(organization: str, gateway_url: str, cloud_id: str | None) -> str:
+    if cloud_id is None or not is_cloud_id(cloud_id):
+        raise RelayError(
+            f"{organization}: the site's cloud id is not known, so the gateway cannot be used; test the connection again."
+        )
+    return f"{gateway_url.rstrip('/')}/ex/jira/{cloud_id}"
