@@ -126,8 +126,8 @@ class SchemaStore:
 
     async def _by_fingerprint(self, ref: Fingerprint) -> Schema | Missing | Unavailable:
         name = f"fingerprint-{ref.value.hex()}"
-        schema = self._kept(name)
-        if schema is not None and fingerprint(schema) == ref:
+        kept = self._cache.get(name)
+        if kept is not None and (schema := _of(ref, kept)) is not None:
             return schema
         try:
             text = await self._texts.get(ref)
@@ -135,8 +135,8 @@ class SchemaStore:
             return Unavailable(str(error))
         if text is None:
             return Missing(f"{self._topics.schemas} has no schema with the fingerprint {ref.value.hex()}")
-        schema = read_schema(text)
-        if schema is None or fingerprint(schema) != ref:
+        schema = _of(ref, text)
+        if schema is None:
             return Missing(
                 f"{self._topics.schemas} has something else under {ref.value.hex()} than its schema"
             )
@@ -162,7 +162,8 @@ class SchemaStore:
 
     async def _published(self, schema: Schema) -> Fingerprint:
         ref = fingerprint(schema)
-        if await self._texts.get(ref) is None:
+        standing = await self._texts.get(ref)
+        if standing is None or _of(ref, standing) is None:
             await self._texts.put(ref, json.dumps(schema))
         return ref
 
@@ -214,6 +215,12 @@ class SchemaStore:
     def _kept_name(self, kind: str, *what: str) -> str:
         url = self._registry.url if self._registry else ""
         return f"{kind}-{hashlib.sha256(json.dumps([url, *what]).encode()).hexdigest()[:32]}"
+
+
+def _of(ref: Fingerprint, text: str | bytes) -> Schema | None:
+    """The schema in a text; None: it is not the one with this fingerprint."""
+    schema = read_schema(text)
+    return schema if schema is not None and fingerprint(schema) == ref else None
 
 
 def _shipped() -> dict[Ref, Schema]:

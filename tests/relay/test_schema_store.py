@@ -259,6 +259,12 @@ async def test_a_schema_that_stands_on_the_topic_is_not_written_again(tmp_path):
     assert shelf.texts == before
 
 
+async def test_a_wrong_text_under_our_fingerprint_is_written_over(tmp_path):
+    shelf = shelf_with(AUDIT_EVENT, b"garbage")
+    await store_of(tmp_path, shelf).event_encoder()
+    assert json.loads(shelf.texts[fingerprint(AUDIT_EVENT)]) == AUDIT_EVENT
+
+
 async def test_there_is_no_encoder_until_its_schema_stands_on_the_topic(tmp_path):
     shelf = Shelf()
     shelf.away = True
