@@ -7,7 +7,7 @@ help: ## what each verb does
 
 .venv/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.11 ..." >&2; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
@@ -29,6 +29,10 @@ check: setup ## format, lint, types, import rules
 format: setup ## rewrite in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+image: ## the image jira-audit-relay (docker)
+	docker build --file deploy/Dockerfile --tag jira-audit-relay \
+		--build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" --build-arg REVISION="$$(git rev-parse HEAD)" .
 
 lock: ## refresh requirements.lock for all supported Pythons
 	uv pip compile pyproject.toml --universal --python-version 3.11 --extra embedded --group dev --generate-hashes --no-emit-index-url --no-header --output-file requirements.lock

@@ -10,6 +10,7 @@ from producer import instants, window
 from producer.checkpoint import Checkpoint
 from producer.desk import Desk, DeskClosedError
 from producer.drafts import Advance, Finding
+from producer.failures import Action
 from producer.ranges import Range
 from producer.records import read
 from producer.report import Report
@@ -83,7 +84,6 @@ class Poller:
             try:
                 await work()
             except RefusedError as refused:
-                self._site.hold(refused.failure)
                 self._tell(refused)
                 continue
             self._site.relax()
@@ -91,14 +91,14 @@ class Poller:
 
     def _tell(self, refused: RefusedError) -> None:
         failure = refused.failure
-        self._report.failing(
-            failure.kind, failure.sentence, self._site.wait_seconds, waiting=failure.asked_to_wait
-        )
+        waiting = failure.action is Action.WAIT
+        self._report.failing(failure.kind, failure.message, refused.retry_seconds, waiting=waiting)
 
     # one round of live polling
 
     async def _live(self) -> None:
-        await self._site.introduce()
+        known = self._desk.checkpoint(self._name)
+        await self._site.introduce(known.cloud_id if known else None)
         checkpoint = await self._begun()
         wanted = window.live(checkpoint, self._until(), self._overlap, self._organization.backfill_from)
         walked = await self._walk(wanted)
@@ -199,7 +199,12 @@ class Poller:
     async def _next_piece(self, walk: Walk) -> Piece | None:
         """Ask Jira until a piece of the walk is read; None: the walk has ended."""
         while (ask := walk.ask) is not None:
-            page = await self._site.page(ask)
+            try:
+                page = await self._site.page(ask)
+            except RefusedError as refused:
+                if refused.failure.action is Action.SMALLER and walk.smaller():
+                    continue
+                raise
             items = [read(record, self._name) for record in page.records]
             if (piece := walk.add(items, page.size, page.date_ms)) is not None:
                 return piece

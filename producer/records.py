@@ -120,9 +120,9 @@ def _texts(source: dict[str, Any], names: Iterable[str]) -> tuple[dict[str, str 
         if name not in fields:
             rest[name] = value
         elif isinstance(value, str):
-            fields[name] = text = _LONE_SURROGATE.sub("\ufffd", value)
-            if text != value:
-                rest[name] = value
+            fields[name] = value
+            if not value.isascii() and _LONE_SURROGATE.search(value):
+                fields[name], rest[name] = _LONE_SURROGATE.sub("\ufffd", value), value
         elif value is not None:
             rest[name] = value
     return fields, rest

@@ -8,12 +8,13 @@ import time
 from prometheus_client import CollectorRegistry
 
 from producer.desk import Desk
+from producer.jira import open_client
 from producer.opening import Opener
 from producer.poller import Poller
 from producer.report import Report, status_key
 from producer.shard import Shard
 from producer.shards import Shards
-from producer.site import Sites, open_client
+from producer.site import Sites
 from producer.telemetry import Metrics
 from producer.window import Rules
 from relay.health import Health
@@ -58,7 +59,7 @@ async def produce(
         opener = Opener(connection, topics, store, metrics, now_ms)
         board = Board(writer, topics.status, lambda: member.trusted)
         hosts = Hosts(settings.producer.gateway_url, settings.producer.allowed_hosts)
-        sites = Sites(client, credentials, hosts, settings.producer.gateway_url, now_ms)
+        sites = Sites(client, credentials, hosts, now_ms)
         work = Work(settings.producer, sites, board, Past(connection, topics.status), metrics)
         shards = Shards(count, lambda number: Shard(number, member, opener.open, work.poll, work.forget))
         member = Member(
@@ -117,7 +118,6 @@ class Work:
     def forget(self, organization: str) -> None:
         """It was deleted: nothing is told of it any more; its progress stays in Kafka."""
         self._board.withdraw(status_key(organization))
-        self._sites.forget(organization)
         self._metrics.forget(organization)
 
 

@@ -101,11 +101,11 @@ class Kafka(Group):
         examples=["/etc/relay/client.key"],
     )
     group_session_timeout_seconds: Seconds = Field(
-        default=45,
+        default=10,
         ge=6,
         le=1800,
         description="How long a process may be silent before others take its work over.",
-        examples=[10],
+        examples=[45],
     )
 
     @model_validator(mode="after")
@@ -172,7 +172,7 @@ class Producer(Group):
     )
     overlap_seconds: Seconds = Field(
         default=900,
-        ge=60,
+        ge=1,
         le=86_400,
         description="How far each round reads back, to find records that became visible late.",
         examples=[1800],
