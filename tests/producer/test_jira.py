@@ -13,11 +13,16 @@ from producer.access import open_access
 from producer.diagnosis import diagnose
 from producer.failures import Action, Kind
 from producer.page import Page
+from producer.ranges import Range, pieces
+from producer.records import read, restore
+from producer.walk import Walk
 from relay.errors import RelayError
 from relay.hosts import Hosts
 from sandbox import faults, jira_faults
 from sandbox.azure_certificate import write_certificate
 from sandbox.jira import JiraWorld
+from sandbox.jira_hostile import hostile, misfit
+from tests.producer.test_records import without_nulls
 
 NOW = 1_790_000_000_000
 
@@ -345,3 +350,39 @@ async def test_a_site_that_is_gone(client, site):
     """A host that does not answer is told before any key is sent."""
     await site.shut()
     assert (await diagnosis(client, site)).failure.kind is Kind.UNREACHABLE
+
+
+async def drained(client, access, windows, limit=1000):
+    """Everything that a walk over the windows finds: records restored from events, and what was unreadable."""
+    walk, found, unreadable = Walk(windows, limit=limit), [], []
+    while (ask := walk.ask) is not None:
+        answer = await page(client, access, ask.from_ms, ask.until_ms, ask.offset, ask.limit)
+        items = [read(record, "acme") for record in answer.records]
+        if (piece := walk.add(items, answer.size, answer.date_ms)) is not None:
+            found += piece.events
+            unreadable += piece.unreadable
+    return found, unreadable
+
+
+async def test_a_hostile_log_is_read_whole(client, site):
+    """Short pages, repeated rows, a wrong total, ties, odd records, and rows that move: every record, whole, once."""
+    site.manners.page_cap, site.manners.repeat_every, site.manners.claimed_total = 7, 5, 3
+    site.happen_many(40, created=NOW - 7_000)
+    site.fill(60, NOW - 10_000, NOW - 5_000)
+    for make in (hostile, misfit):
+        for ago in range(20):
+            site.happen(make(site.source), created=NOW - 100 * ago)
+    site.happen(created=NOW - 50, fields={"id": 2**63 - 1, "created": "2026-09-21T16:13:19.950123+02:00"})
+    early = site.happen(created=NOW - 9_000, visible_after=None)["id"]
+    site.after_pages(3, lambda: site.reveal(early))
+    events, unreadable = await drained(
+        client, at_site(site), pieces(Range(NOW - 10_000, NOW + 1), 4_000), limit=9
+    )
+    assert not unreadable
+    truth = {record["id"]: record for record in site.truth()}
+    truth.pop(early, None)
+    found = {event["id"]: restore(event) for event in events}
+    found.pop(early, None)
+    assert set(found) == set(truth)
+    assert {number: without_nulls(record) for number, record in truth.items()} == found
+    assert len(events) == len({event["id"] for event in events})
