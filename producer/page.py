@@ -38,7 +38,7 @@ class NotAPage:
     reason: str
 
 
-class _Refused(Exception):  # noqa: N818
+class _Refused(Exception):
     """It is JSON, but what Python would make of it is something else."""
 
 

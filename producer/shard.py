@@ -1,8 +1,8 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
 
 import structlog
 
@@ -106,20 +106,18 @@ class Shard:
         """Run one poller an organization until the desk is broken."""
         pollers: dict[str, tuple[Organization, asyncio.Task[None]]] = {}
         broken = asyncio.create_task(desk.broken.wait(), name=f"broken {self.number}")
+        changed = asyncio.create_task(self._changed.wait(), name=f"changed {self.number}")
+        self._changed.set()
         try:
-            self._changed.set()
-            while not desk.broken.is_set():
-                changed = asyncio.create_task(self._changed.wait())
-                await asyncio.wait(
-                    {changed, broken, *(task for _, task in pollers.values())},
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-                changed.cancel()
-                self._changed.clear()
+            while not broken.done():
+                tasks = {task for _, task in pollers.values()}
+                await asyncio.wait({changed, broken, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+                if changed.done():
+                    self._changed.clear()
+                    changed = asyncio.create_task(self._changed.wait(), name=f"changed {self.number}")
                 await self._reconcile(desk, pollers)
         finally:
-            broken.cancel()
-            await _cancel([task for _, task in pollers.values()])
+            await _cancel([broken, changed, *(task for _, task in pollers.values())])
 
     async def _reconcile(
         self, desk: Desk, pollers: dict[str, tuple[Organization, asyncio.Task[None]]]
@@ -152,7 +150,7 @@ class Shard:
                 await asyncio.sleep(60)
 
 
-async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
     if tasks:

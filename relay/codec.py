@@ -81,15 +81,15 @@ class Fingerprint:
 Ref = SchemaId | Fingerprint
 
 
-class NotAvro(Exception):  # noqa: N818
+class NotAvro(Exception):
     """The message carries no reference to a schema that we know how to read; says why."""
 
 
-class BadBody(Exception):  # noqa: N818
+class BadBody(Exception):
     """The body is not a record of its writer's schema; says why."""
 
 
-class UnknownSchema(Exception):  # noqa: N818
+class UnknownSchema(Exception):
     """An internal topic holds a record of a schema that this version of the relay does not know."""
 
     def __init__(self, ref: Ref) -> None:

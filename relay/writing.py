@@ -11,7 +11,7 @@ Write = Callable[[Any, bytearray], None]
 _ABSENT = object()
 
 
-class Unencodable(Exception):  # noqa: N818
+class Unencodable(Exception):
     """The record does not fit the schema; says which field, never its value."""
 
 

@@ -197,5 +197,9 @@ async def test_refusals_are_waited_out(relay, fault):
 
         assert await relay.counts() == happened(jira)
         assert site.too_early() == []
-        status = (await read_board(relay.connection, relay.topics.status))["producer/acme"]
-        assert {transition.state for transition in status.transitions} >= {"active"}
+        await until(lambda: _active_again(relay))
+
+
+async def _active_again(relay):
+    status = (await read_board(relay.connection, relay.topics.status))["producer/acme"]
+    return [transition.state for transition in status.transitions][-1:] == ["active"]
