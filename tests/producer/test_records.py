@@ -268,6 +268,21 @@ def test_the_two_parsers_agree():
     assert beside.records == (*alone.records, {"id": 2**70}, "\ud800")
 
 
+def test_integers_stay_integers_of_any_size():
+    """What would not fit 64 bits is not rounded to a fraction."""
+    (record,) = parse_page(
+        b'{"records":[{"id":1,"created":"2022-01-24T08:48Z","n":12345678901234567890123}]}'
+    ).records
+    assert repr(record["n"]) == "12345678901234567890123"
+    assert read(record, "acme")["unmodeled"] == '{"n":12345678901234567890123}'
+
+
+def test_only_the_records_of_the_envelope_are_its_records():
+    """A member of the same name further in, and a byte order mark, mislead nobody."""
+    body = '\ufeff{"x":{"records":[1,2]},"y":["records"],"z":"records","records":[{"records":[3]},12345678901234567890]}'
+    assert parse_page(body.encode()).records == ({"records": [3]}, 12345678901234567890)
+
+
 def nested(levels):
     return '{"a":' * levels + "1" + "}" * levels
 

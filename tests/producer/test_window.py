@@ -201,7 +201,7 @@ def test_the_clock_is_corrected_down_only(error, travel, ahead):
     assert clock.observe(NOW, NOW, None) == clock
 
 
-class Killed(Exception):  # noqa: N818
+class Killed(Exception):
     pass
 
 
