@@ -1,0 +1,111 @@
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Mapping
+from pathlib import Path
+
+from relay.errors import RelayError
+
+STOP_SECONDS = 12.0
+_TAIL_BYTES = 20_000
+
+
+class Child:
+    """One service of the relay as a process of its own, in its own process group; its log goes to `log`.
+
+    It ends with this process, kill -9 included. Start it early: it waits, ready, until it is released.
+    """
+
+    def __init__(self, name: str, arguments: list[str], environ: Mapping[str, str], log: Path) -> None:
+        self.name = name
+        self.log = log
+        self._arguments = arguments
+        self._environ = dict(environ)
+        self._process: Process | None = None
+        self._wanted = asyncio.Event()
+
+    @property
+    def pid(self) -> int:
+        return self._started().pid
+
+    async def start(self) -> None:
+        with self.log.open("ab") as output:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "cli.sandbox.child", *self._arguments),
+                stdin=PIPE,
+                stdout=DEVNULL,
+                stderr=output,
+                env=self._environ,
+                start_new_session=True,
+            )
+        self._wanted.set()
+
+    def release(self) -> None:
+        if pipe := self._started().stdin:
+            pipe.write(b"\n")
+
+    async def watch(self) -> None:
+        """Runs until cancelled; raises RelayError with its last words when it ends and nobody wanted it to."""
+        while True:
+            await self._wanted.wait()
+            code = await self._started().wait()
+            if self._wanted.is_set():
+                raise RelayError(f"The {self.name} has ended ({_how(code)}): {last_words(self.log)}")
+
+    async def kill(self) -> None:
+        """End it as kill -9 does."""
+        self._wanted.clear()
+        self._signal(signal.SIGKILL)
+        await self._started().wait()
+
+    async def stop(self) -> str | None:
+        """End it cleanly; what was wrong with that, in words, if anything was."""
+        if self._process is None:
+            return None
+        self._wanted.clear()
+        self._signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                code = await self._process.wait()
+        except TimeoutError:
+            await self.kill()
+            return f"The {self.name} did not stop within {STOP_SECONDS:g} s and was killed."
+        return (
+            None if code == 0 else f"The {self.name} did not stop well ({_how(code)}): {last_words(self.log)}"
+        )
+
+    def _signal(self, number: signal.Signals) -> None:
+        process = self._started()
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+
+    def _started(self) -> Process:
+        if self._process is None:
+            raise RuntimeError(f"The {self.name} was not started.")
+        return self._process
+
+
+def _how(code: int) -> str:
+    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def last_words(log: Path) -> str:
+    """The last line of a log that says something, as one line of text."""
+    with log.open("rb") as content:
+        content.seek(max(0, log.stat().st_size - _TAIL_BYTES))
+        lines = [line for line in content.read().decode(errors="replace").splitlines() if line.strip()]
+    return _readable(lines[-1]) if lines else "it said nothing."
+
+
+def _readable(line: str) -> str:
+    """A line of our own JSON log as its message and reason, any other as it is."""
+    try:
+        entry = json.loads(line)
+        return " ".join(str(entry[name]) for name in ("message", "reason") if name in entry) or line
+    except (ValueError, TypeError):
+        return line

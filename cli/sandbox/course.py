@@ -1,0 +1,166 @@
+import asyncio
+import bisect
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from cli.sandbox import view
+from cli.sandbox.children import last_words
+from cli.sandbox.expected import created_ms
+from cli.sandbox.faults import Faults, plan
+from cli.sandbox.narrator import Narrator
+from cli.sandbox.screen import Screen
+from cli.sandbox.watch import Sight, Watch
+from cli.sandbox.world import World, now_ms
+from relay.errors import RelayError
+from sandbox.azure import HISTORY, LIVE
+from sandbox.jira_site import Site
+
+RATE = 4.0
+"""Records a second, over all sites."""
+LATE, LATE_SECONDS, PROJECTS = 0.05, 8.0, 0.02
+LOOK_SECONDS = 0.5
+FIRST_ROW_SECONDS = 60.0
+SETTLE_SECONDS = 30.0
+QUIET_SECONDS = 3.0
+"""Longer than a round: what would come twice, would have come by then."""
+
+Enough = Callable[[Sequence[Sight]], bool]
+
+
+class Course:
+    """What happens in a world, from its first record until everything has settled, and what is told of it."""
+
+    def __init__(self, world: World, records: Path | None, duration: float | None, screen: Screen) -> None:
+        self._world = world
+        self._records = records
+        self._duration = duration
+        self._screen = screen
+        self._narrator = Narrator()
+        self._happened = {name: _happened(site, records) for name, site in world.jira.sites.items()}
+        self._faults = Faults(world.jira.sites, world.azure, world.producer, screen.say)
+        self._first_row = asyncio.Event()
+        self.watch = Watch(world.connection, self._happened, world.azure)
+
+    def introduce(self, program: str) -> None:
+        world, tell = self._world, self._screen.tell
+        self._screen.say(f"Everything runs. Kafka: {world.kafka.bootstrap}")
+        tell(f"For a second terminal:\n    {program} --config {world.config} organizations list")
+        if self._records is not None:
+            for sentence in self._served():
+                tell(sentence)
+
+    def _served(self) -> Sequence[str]:
+        (site,) = self._world.jira.sites.values()
+        ahead = len(site.log) - self._happened[site.name]()
+        served = f"{site.name} serves the {len(site.log):,} records of {self._records}."
+        if not ahead:
+            return [served]
+        future = (
+            f"{ahead:,} of them were created in the future. The relay asks Jira for what has happened until now, so these come"
+            " when their time has come; the verdict does not wait for them."
+        )
+        return [served, future]
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop`, the end of the duration, or the arrival of all that a file holds; then until all has settled."""
+        background = asyncio.create_task(self._background())
+        try:
+            await self._look(self._enough(stop, background))
+        finally:
+            background.cancel()
+            await asyncio.wait({background})
+        self._faults.clear()
+        for site in self._world.jira.sites.values():
+            site.reveal()
+        await self._settle()
+        self._screen.last(self.watch.sights())
+
+    def _enough(self, stop: asyncio.Event, background: "asyncio.Task[None]") -> Enough:
+        loop = asyncio.get_running_loop()
+        began, quiet = loop.time(), Quiet(loop.time)
+
+        def enough(sights: Sequence[Sight]) -> bool:
+            if background.done():
+                background.result()
+            if self._records is not None and self._duration is None and quiet(sights):
+                return True
+            passed = loop.time() - began
+            if self._records is None and passed > FIRST_ROW_SECONDS and not self._first_row.is_set():
+                raise self._nothing_came()
+            return stop.is_set() or (self._duration is not None and passed >= self._duration)
+
+        return enough
+
+    async def _background(self) -> None:
+        """Traffic and faults; a file of records comes without either."""
+        if self._records is not None:
+            await asyncio.Event().wait()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(
+                self._world.jira.live(RATE, late=LATE, late_seconds=LATE_SECONDS, project=PROJECTS)
+            )
+            await self._first_row.wait()
+            left = None if self._duration is None else self._duration - (loop.time() - began)
+            await self._faults.play(plan(left))
+
+    def _nothing_came(self) -> RelayError:
+        services = (self._world.producer, self._world.consumer)
+        said = "; ".join(f"the {child.name} said last: {last_words(child.log)}" for child in services)
+        return RelayError(f"Nothing has reached the sink within {FIRST_ROW_SECONDS:.0f} s; {said}")
+
+    async def _settle(self) -> None:
+        loop = asyncio.get_running_loop()
+        began, quiet = loop.time(), Quiet(loop.time)
+        if not quiet(self.watch.sights()):
+            self._screen.say("No more traffic, no more faults: what is under way may settle.")
+
+        def enough(sights: Sequence[Sight]) -> bool:
+            return quiet(sights) or loop.time() - began > SETTLE_SECONDS
+
+        await self._look(enough)
+
+    async def _look(self, enough: Enough) -> None:
+        """Tells how things stand until it is enough."""
+        while not enough(sights := self.watch.sights()):
+            if any(sight.accepted for sight in sights) and not self._first_row.is_set():
+                self._show_example()
+                self._first_row.set()
+            for sentence in self._narrator.changes(self.watch.statuses):
+                self._screen.say(sentence)
+            self._screen.update(sights)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def _show_example(self) -> None:
+        """The fullest of the first rows, beside its record."""
+        azure = self._world.azure
+        rows = [(row, table) for table in (LIVE, HISTORY) for row in azure.rows(table)[:50]]
+        row, table = max(rows, key=lambda pair: sum(value is not None for value in pair[0].values()))
+        truth = self._world.jira.sites[row["Organization"]].truth()
+        record = next((one for one in truth if one["id"] == row["EventId"]), {})
+        self._screen.show(view.side_by_side(record, row, table))
+
+
+class Quiet:
+    """Whether everything has arrived, and nothing has changed that for a while."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._since: float | None = None
+
+    def __call__(self, sights: Sequence[Sight]) -> bool:
+        if not all(sight.settled for sight in sights):
+            self._since = None
+            return False
+        if self._since is None:
+            self._since = self._clock()
+        return self._clock() - self._since >= QUIET_SECONDS
+
+
+def _happened(site: Site, records: Path | None) -> Callable[[], int]:
+    """How many records have happened by now; those of a file may lie in the future."""
+    if records is None:
+        return lambda: len(site.log)
+    created = sorted(map(created_ms, site.truth()))
+    return lambda: bisect.bisect_right(created, now_ms())

@@ -1,0 +1,174 @@
+"""What a record has to become, written from the contract alone: nothing here shares code with what does it."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+TEXTS = ("summary", "category", "description", "eventSource", "remoteAddress", "authorKey", "authorAccountId")
+ITEM = ("id", "name", "typeName", "parentId", "parentName")
+CHANGE = ("fieldName", "changedFrom", "changedTo")
+
+LONGEST_VALUE = 64 * 1024
+LARGEST_ROW = 999_998
+"""Two bytes below the largest request body, which is an array."""
+CUT = "was cut by jira-relay"
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_IN_UTC_TO_THE_MILLISECOND = re.compile(r"[^.]*(\.\d{1,3}0*)?(Z|[+-]00:?00)", re.ASCII)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+Json = dict[str, Any]
+
+
+def created_ms(record: Mapping[str, Any]) -> int:
+    """When a record of a file or of the simulated Jira happened: milliseconds since 1970."""
+    return (datetime.fromisoformat(record["created"]) - _EPOCH) // _MILLISECOND
+
+
+def event(record: Mapping[str, Any], organization: str) -> Json:
+    """The record's AuditEvent without `collected` and `mode`; `unmodeled` as an object, empty if there is none."""
+    rest = {name: value for name, value in record.items() if name not in {"id", "created", *TEXTS}}
+    texts, odd_texts = _texts(record, TEXTS)
+    item, odd_item = _item(rest.pop("objectItem", None), ITEM)
+    changes, odd_changes = _list(rest.pop("changedValues", None), CHANGE)
+    items, odd_items = _list(rest.pop("associatedItems", None), ITEM)
+    odd = {"objectItem": odd_item, "changedValues": odd_changes, "associatedItems": odd_items}
+    if not _IN_UTC_TO_THE_MILLISECOND.fullmatch(record["created"]):
+        odd["created"] = record["created"]
+    return {
+        "organization": organization,
+        "id": record["id"],
+        "created": created_ms(record),
+        **texts,
+        "objectItem": item,
+        "changedValues": changes,
+        "associatedItems": items,
+        "unmodeled": {**rest, **odd_texts, **odd},
+    }
+
+
+def row(expected: Mapping[str, Any], collected: int, mode: str) -> Json:
+    """The row of an event as `event` gives it; `Unmodeled` stays an object."""
+    item = expected["objectItem"] or {}
+    return {
+        "EventId": expected["id"],
+        "EventUid": f"{expected['organization']}/{expected['id']}",
+        "EventMessage": expected["summary"],
+        "EventDescription": expected["description"],
+        "EventCreationTime": instant(expected["created"]),
+        "CollectedTime": instant(collected),
+        "EventCategoryType": expected["category"],
+        "EventSource": expected["eventSource"],
+        "SrcIpAddr": expected["remoteAddress"],
+        "UserName": expected["authorKey"],
+        "UserSid": expected["authorAccountId"],
+        "ObjectItemId": item.get("id"),
+        "ObjectItemName": item.get("name"),
+        "ObjectItemTypeName": item.get("typeName"),
+        "ObjectItemParentId": item.get("parentId"),
+        "ObjectItemParentName": item.get("parentName"),
+        "objectItem": expected["objectItem"],
+        "ChangedValues": expected["changedValues"],
+        "AssociatedItems": expected["associatedItems"],
+        "Organization": expected["organization"],
+        "EventMode": mode,
+        "Unmodeled": expected["unmodeled"],
+        "EventVendor": "Atlassian",
+        "EventProduct": "Jira Audit",
+    }
+
+
+def instant(ms: int) -> str:
+    at = (_EPOCH + ms * _MILLISECOND).replace(tzinfo=None)
+    return f"{at.isoformat(timespec='milliseconds')}Z"
+
+
+def event_differences(expected: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    """Names of the fields that are not as they should be."""
+    read = {**found, "unmodeled": _object(found["unmodeled"])}
+    return [name for name, value in expected.items() if _canonical(value) != _canonical(read[name])]
+
+
+def row_differences(expected: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Names of the columns that are not as they should be, and of those rightly cut because they are too long."""
+    whole = sum(map(_size, expected.values()))
+    differing: list[str] = []
+    cut: list[str] = []
+    for name, value in expected.items():
+        stored = found.get(name)
+        if _canonical(value) == _canonical(_object(stored) if name == "Unmodeled" else stored):
+            continue
+        too_long = whole > LARGEST_ROW or _size(value) > LONGEST_VALUE
+        (cut if too_long and _is_cut_of(value, stored) else differing).append(name)
+    return differing, cut
+
+
+def _texts(source: Mapping[str, Any], names: Iterable[str]) -> tuple[dict[str, str | None], Json]:
+    """What the schema holds of these members, and what it does not."""
+    texts: dict[str, str | None] = {}
+    odd = {}
+    for name in names:
+        value = source.get(name)
+        texts[name] = _SURROGATE.sub("\ufffd", value) if isinstance(value, str) else None
+        if texts[name] != value:
+            odd[name] = value
+    return texts, odd
+
+
+def _item(value: Any, names: Iterable[str]) -> tuple[dict[str, str | None] | None, Any]:
+    if not isinstance(value, dict):
+        return None, value
+    texts, odd = _texts(value, names)
+    unknown = {name: member for name, member in value.items() if name not in texts}
+    return texts, {**unknown, **odd} or None
+
+
+def _list(value: Any, names: Iterable[str]) -> tuple[list[dict[str, str | None]] | None, Any]:
+    if not isinstance(value, list):
+        return None, value
+    pairs = [_item(element, names) for element in value]
+    items = [item if item is not None else dict.fromkeys(names) for item, _ in pairs]
+    odd = [
+        {} if rest is None and isinstance(element, dict) else rest
+        for element, (_, rest) in zip(value, pairs, strict=True)
+    ]
+    return items, odd if any(rest != {} for rest in odd) else None
+
+
+def _object(text: str | None) -> Any:
+    """A JSON object out of its text; the text itself where it is none, as where it was cut."""
+    if text is None:
+        return {}
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _canonical(value: Any) -> str:
+    """Equal for values that are the same in JSON; a member that is null is one that is absent."""
+    return json.dumps(_without_nulls(value), sort_keys=True)
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nulls(member) for name, member in value.items() if member is not None}
+    if isinstance(value, list):
+        return [_without_nulls(element) for element in value]
+    return value
+
+
+def _size(value: Any) -> int:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return len(text.encode(errors="surrogatepass"))
+
+
+def _is_cut_of(value: Any, stored: Any) -> bool:
+    """Whether it bears our mark and, being a text, begins as the whole did."""
+    text = stored if isinstance(stored, str) else json.dumps(stored, ensure_ascii=False)
+    if CUT not in text:
+        return False
+    return not isinstance(value, str) or value.startswith(text[: text.rindex("… [")])

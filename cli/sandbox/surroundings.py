@@ -1,0 +1,65 @@
+"""What the services of a sandbox are told: their settings, and an environment without anybody else's."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+SHARDS = 4
+INTERVAL_SECONDS = 2
+
+_FOREIGN = ("RELAY_", "AZURE_", "IDENTITY_", "IMDS_", "MSI_")
+_PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy"})
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where things are in one sandbox."""
+
+    bootstrap: str
+    gateway_url: str
+    endpoint: str
+    rule_id: str
+
+
+def settings_text(directory: Path, at: Addresses) -> str:
+    groups: dict[str, dict[str, str | int | float]] = {
+        # The least that Kafka allows: the work of a killed producer is taken over when its session has ended.
+        "kafka": {
+            "bootstrap": at.bootstrap,
+            "replication_factor": 1,
+            "shards": SHARDS,
+            "group_session_timeout_seconds": 6,
+        },
+        "schema_registry": {"cache_directory": str(directory / "schemas")},
+        "producer": {"interval_seconds": INTERVAL_SECONDS, "gateway_url": at.gateway_url},
+        "consumer": {"linger_seconds": 0.5},
+        "destinations.sentinel": {
+            "endpoint": at.endpoint,
+            "rule_id": at.rule_id,
+            "credential": "managed-identity",
+        },
+        "secrets": {"key_file": str(directory / "secrets.key")},
+        "telemetry": {"log_format": "json"},
+    }
+    return "\n".join(_lines(groups))
+
+
+def _lines(groups: Mapping[str, Mapping[str, str | int | float]]) -> Iterable[str]:
+    yield "# Of a sandbox: it ends with it."
+    for group, values in groups.items():
+        yield ""
+        yield f"[{group}]"
+        for name, value in values.items():
+            yield f"{name} = {json.dumps(value, ensure_ascii=False)}"
+    yield ""
+
+
+def environment(environ: Mapping[str, str], azure: Mapping[str, str], telemetry_port: int) -> dict[str, str]:
+    """For a service that is to reach nothing but the sandbox; `azure` says where its identity is found."""
+    kept = {
+        name: value
+        for name, value in environ.items()
+        if not name.upper().startswith(_FOREIGN) and name.lower() not in _PROXIES
+    }
+    return {**kept, **azure, "RELAY_TELEMETRY__LISTEN": f"127.0.0.1:{telemetry_port}"}

@@ -1,0 +1,123 @@
+"""What can be seen of a running relay from outside: its topics, its status board, the sink."""
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from relay.codec import BadBody, Internal, NotAvro, UnknownSchema
+from relay.kafka import Record, TopicPartition
+from relay.kafka.connection import Connection
+from relay.kafka.reading import group_less, partitions_of
+from relay.kafka.topics import Topics
+from relay.status import Status, from_record
+from sandbox.azure import HISTORY, LIVE, AzureWorld
+
+POLL_MS = 250
+OF_A_PRODUCER = "producer/"
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """One organization at one moment; instants in ms UTC."""
+
+    organization: str
+    state: str
+    reason: str | None
+    last_event: int | None
+    complete_up_to: int | None
+    happened: int
+    in_kafka: int
+    accepted: int
+    dead_letters: int
+
+    @property
+    def lag(self) -> int:
+        """Records that happened and are not at the sink yet, nor among the dead letters."""
+        return max(0, self.happened - self.accepted - self.dead_letters)
+
+    @property
+    def settled(self) -> bool:
+        return self.lag == 0 and self.in_kafka + self.dead_letters >= self.happened
+
+
+class Watch:
+    """Counts what comes. `happened` tells for each organization how many records should have come by now."""
+
+    def __init__(
+        self, connection: Connection, happened: Mapping[str, Callable[[], int]], azure: AzureWorld
+    ) -> None:
+        self._connection = connection
+        self._topics = Topics(connection.kafka.topic_prefix)
+        self._happened = happened
+        self._azure = azure
+        self._codec = Internal("status")
+        self.statuses: dict[str, Status] = {}
+        self._in_kafka: Counter[str] = Counter()
+        self._dead_letters: Counter[str] = Counter()
+        self._accepted: Counter[str] = Counter()
+        self._seen: dict[str, int] = {LIVE: 0, HISTORY: 0}
+        self._uids: set[str] = set()
+
+    async def run(self) -> None:
+        """Follow the topics until cancelled. Raises RelayError when Kafka is gone."""
+        ours = self._topics
+        topics = (ours.events, ours.backfill, ours.dead_letters, ours.status)
+        async with group_less(self._connection, fetch_max_wait_ms=POLL_MS) as consumer:
+            places = [
+                TopicPartition(topic, number)
+                for topic in topics
+                for number in await partitions_of(consumer, topic)
+            ]
+            consumer.assign(places)
+            for place in places:
+                consumer.seek(place, 0)
+            while True:
+                for records in (await consumer.getmany(timeout_ms=POLL_MS)).values():
+                    for record in records:
+                        self._note(record)
+
+    def sights(self) -> list[Sight]:
+        self._count_accepted()
+        return [self._sight(name) for name in sorted(self._happened)]
+
+    def _sight(self, name: str) -> Sight:
+        status = self.statuses.get(f"{OF_A_PRODUCER}{name}")
+        return Sight(
+            organization=name,
+            state=status.state if status else "starting",
+            reason=status.reason if status else None,
+            last_event=status.last_event if status else None,
+            complete_up_to=status.complete_up_to if status else None,
+            happened=self._happened[name](),
+            in_kafka=self._in_kafka[name],
+            accepted=self._accepted[name],
+            dead_letters=self._dead_letters[name],
+        )
+
+    def _count_accepted(self) -> None:
+        """Rows by organization, those that came twice counted once."""
+        for table, seen in self._seen.items():
+            rows = self._azure.rows(table)
+            for row in rows[seen:]:
+                if row["EventUid"] not in self._uids:
+                    self._uids.add(row["EventUid"])
+                    self._accepted[row["Organization"]] += 1
+            self._seen[table] = len(rows)
+
+    def _note(self, record: Record) -> None:
+        key = (record.key or b"").decode(errors="replace")
+        if record.topic == self._topics.status:
+            self._note_status(key, record.value)
+        elif record.topic == self._topics.dead_letters:
+            part = dict(record.headers).get("relay.part", b"1/1")
+            self._dead_letters[key] += part.startswith(b"1/")
+        else:
+            self._in_kafka[key] += 1
+
+    def _note_status(self, key: str, value: bytes | None) -> None:
+        if value is None:
+            self.statuses.pop(key, None)
+            return
+        with contextlib.suppress(NotAvro, UnknownSchema, BadBody):
+            self.statuses[key] = from_record(self._codec.decode(value))

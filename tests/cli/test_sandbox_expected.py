@@ -1,0 +1,169 @@
+import copy
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cli.sandbox import expected
+from producer import records
+from sandbox.jira_hostile import hostile, misfit
+from sandbox.jira_records import Records
+
+TEXT = st.text(alphabet=st.characters(codec=None, exclude_categories=()), max_size=6)
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=5,
+)
+MEMBERS = st.dictionaries(
+    st.sampled_from([*expected.ITEM, *expected.CHANGE, "else"]), TEXT | JSON, max_size=5
+)
+RECORDS = st.fixed_dictionaries(
+    {
+        "id": st.integers(0, 2**63 - 1),
+        "created": st.sampled_from(
+            [
+                "1969-12-31T23:59:59.999+0000",
+                "2026-01-18T08:43:02.838+0000",
+                "2026-01-18T08:43:02Z",
+                "2026-01-18T08:43+00:00",
+                "2026-01-18T08:43:02.838000+0000",
+                "2026-01-18T08:43:02.838123456+0000",
+                "2026-01-18T08:43:02.838+0530",
+                "0001-01-01T00:00:00.000+0000",
+                "9999-12-31T23:59:59.999+0000",
+            ]
+        ),
+    },
+    optional={
+        **dict.fromkeys(expected.TEXTS, TEXT | JSON),
+        "objectItem": MEMBERS | JSON,
+        "changedValues": st.lists(MEMBERS | JSON, max_size=3) | JSON,
+        "associatedItems": st.lists(MEMBERS | JSON, max_size=3) | JSON,
+        "else": JSON,
+        "unmodeled": JSON,
+    },
+)
+SAMPLE = {
+    "id": 2**40,
+    "created": "2026-01-18T08:43:02.838+0000",
+    "summary": "Überprüft  ",
+    "authorKey": 4711,
+    "objectItem": {"id": "1", "name": "n", "icon": "x"},
+    "changedValues": [{"fieldName": "f", "changedTo": ""}, "odd"],
+    "associatedItems": None,
+    "riskScore": 0.5,
+}
+
+
+@given(RECORDS)
+@settings(max_examples=300, deadline=None)
+def test_any_record_becomes_the_event_that_is_expected(record):
+    """Two readings of one contract, by people who did not look at each other's, agree."""
+    event = records.read(record, "acme")
+    assert expected.event_differences(expected.event(record, "acme"), event) == []
+
+
+@given(RECORDS, st.sampled_from(["summary", "created", "objectItem", "changedValues", "unmodeled", "id"]))
+@settings(max_examples=200, deadline=None)
+def test_an_event_that_was_changed_is_found_out(record, field):
+    """Whatever field it is: any other value differs."""
+    event = records.read(record, "acme")
+    event[field] = json.dumps({"other": "than before"}) if field == "unmodeled" else [["other"]]
+    assert expected.event_differences(expected.event(record, "acme"), event) == [field]
+
+
+def test_a_row_holds_the_record_under_the_names_of_microsoft():
+    """Every column, written out whole."""
+    assert expected.row(expected.event(SAMPLE, "acme"), 1_768_725_783_001, "live") == {
+        "EventId": 2**40,
+        "EventUid": f"acme/{2**40}",
+        "EventMessage": "Überprüft  ",
+        "EventDescription": None,
+        "EventCreationTime": "2026-01-18T08:43:02.838Z",
+        "CollectedTime": "2026-01-18T08:43:03.001Z",
+        "EventCategoryType": None,
+        "EventSource": None,
+        "SrcIpAddr": None,
+        "UserName": None,
+        "UserSid": None,
+        "ObjectItemId": "1",
+        "ObjectItemName": "n",
+        "ObjectItemTypeName": None,
+        "ObjectItemParentId": None,
+        "ObjectItemParentName": None,
+        "objectItem": {"id": "1", "name": "n", "typeName": None, "parentId": None, "parentName": None},
+        "ChangedValues": [
+            {"fieldName": "f", "changedFrom": None, "changedTo": ""},
+            {"fieldName": None, "changedFrom": None, "changedTo": None},
+        ],
+        "AssociatedItems": None,
+        "Organization": "acme",
+        "EventMode": "live",
+        "Unmodeled": {
+            "riskScore": 0.5,
+            "authorKey": 4711,
+            "objectItem": {"icon": "x"},
+            "changedValues": [{}, "odd"],
+            "associatedItems": None,
+        },
+        "EventVendor": "Atlassian",
+        "EventProduct": "Jira Audit",
+    }
+
+
+def stored(row, **changes):
+    """As a table has it: nulls inside of values left out, `Unmodeled` as text."""
+    kept = json.loads(json.dumps({**row, **changes}))
+    kept["Unmodeled"] = json.dumps(kept["Unmodeled"]) if kept["Unmodeled"] else None
+    return {**kept, "TimeGenerated": "2026-01-18T08:43:05.000Z"}
+
+
+@pytest.mark.parametrize("make", [hostile, misfit, lambda source: source.make()])
+def test_every_column_of_a_row_is_compared(make):
+    """A row as it should be differs nowhere; one with another value in any one column differs there."""
+    record = {"id": 9, "created": "2026-01-18T08:43:02.838+0000", **make(Records("seed"))}
+    row = expected.row(expected.event(record, "acme"), 0, "late")
+    assert expected.row_differences(row, stored(row)) == ([], [])
+    for column in row:
+        spoiled = copy.deepcopy(stored(row))
+        spoiled[column] = None if spoiled[column] is not None and column != "Unmodeled" else '{"x": 1}'
+        assert expected.row_differences(row, spoiled) == ([column], []), column
+
+
+def test_a_one_is_no_true_and_an_empty_text_is_not_absent():
+    """What Python takes for equal, JSON does not."""
+    row = expected.row(expected.event({**SAMPLE, "summary": "", "flag": True}, "acme"), 0, "live")
+    unmodeled = {**row["Unmodeled"], "flag": 1}
+    assert expected.row_differences(row, stored(row, Unmodeled=unmodeled)) == (["Unmodeled"], [])
+    assert expected.row_differences(row, stored(row, EventMessage=None)) == (["EventMessage"], [])
+
+
+def test_only_what_is_too_long_may_be_cut_and_only_with_a_mark():
+    """64 KB a value; a text must begin as the whole did."""
+    long, mark = "ä" * 40_000, "… [EventMessage was cut by jira-relay: 80000 bytes]"
+    row = expected.row(expected.event({**SAMPLE, "summary": long}, "acme"), 0, "live")
+    assert expected.row_differences(row, stored(row, EventMessage="ä" * 30_000 + mark)) == (
+        [],
+        ["EventMessage"],
+    )
+    for wrong in (long[:30_000], "ö" * 30_000 + mark, None):
+        assert expected.row_differences(row, stored(row, EventMessage=wrong)) == (["EventMessage"], [])
+    short = {**row, "EventMessage": "ä" * 30_000}
+    assert expected.row_differences(short, stored(row, EventMessage=mark)) == (["EventMessage"], [])
+
+
+def test_a_row_too_large_as_a_whole_may_be_cut_in_shorter_values():
+    """One megabyte a request: then values below 64 KB are cut too."""
+    changes = [{"fieldName": "x" * 30_000} for _ in range(40)]
+    record = {**SAMPLE, "changedValues": changes, "description": "d" * 40_000}
+    row = expected.row(expected.event(record, "acme"), 0, "live")
+    description = "d" * 1000 + "… [EventDescription was cut by jira-relay: 40000 bytes]"
+    marked = [{"fieldName": "[ChangedValues was cut by jira-relay: 0 of 40 items]"}]
+    found = stored(row, EventDescription=description, ChangedValues=marked)
+    assert expected.row_differences(row, found) == ([], ["EventDescription", "ChangedValues"])

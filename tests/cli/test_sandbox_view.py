@@ -1,0 +1,104 @@
+import io
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from cli.sandbox import view
+from cli.sandbox.narrator import Narrator
+from cli.sandbox.screen import PLAIN_EVERY_SECONDS, Screen
+from cli.sandbox.watch import Sight
+from relay.status import opened
+
+NOW = 1_795_500_000_000
+SIGHT = Sight(
+    organization="acme",
+    state="active",
+    reason=None,
+    last_event=NOW - 1000,
+    complete_up_to=NOW - 86_400_000 * 40,
+    happened=1234,
+    in_kafka=1230,
+    accepted=1200,
+    dead_letters=1,
+)
+
+
+def drawn(picture):
+    console = Console(file=io.StringIO(), width=80, color_system=None)
+    console.print(picture)
+    return console.file.getvalue()
+
+
+def test_a_table_of_organizations_fits_a_terminal():
+    """Eighty columns, every column's name and value in full."""
+    text = drawn(view.table([SIGHT, replace(SIGHT, organization="globex", state="starting")], NOW))
+    assert max(map(len, text.splitlines())) <= 80
+    words = text.split()
+    for value in ("acme", "active", "1,230", "1,200", "33", "globex", "starting", "last", "event"):
+        assert value in words
+
+
+def test_without_a_terminal_a_line_says_the_same():
+    """One line an organization; what is not known is a dash, what was on another day a date."""
+    day = view.clock(NOW - 86_400_000 * 40, NOW)
+    assert view.line(replace(SIGHT, last_event=None), NOW) == (
+        f"acme active: last event -, complete up to {day}, in Kafka 1,230, accepted 1,200, lag 33"
+    )
+    assert day.count("-") == 2
+
+
+@pytest.mark.parametrize("ms", [-62_135_596_800_000, 253_402_300_799_999, 10**17, 0])
+def test_any_moment_can_be_shown(ms):
+    """A file may hold records of any year."""
+    assert view.clock(ms, NOW)
+
+
+def test_a_sight_is_settled_when_nothing_is_under_way():
+    """Dead letters will never arrive, so nobody waits for them."""
+    assert not SIGHT.settled
+    assert SIGHT.lag == 33
+    assert replace(SIGHT, in_kafka=1233, accepted=1233).settled
+    assert not replace(SIGHT, in_kafka=1233, accepted=1233, happened=1235).settled
+    assert not replace(SIGHT, in_kafka=1232, accepted=1234).settled
+
+
+def test_a_record_cannot_command_the_terminal():
+    """Escape sequences, of both kinds, halves of characters, and text that runs backwards are written out."""
+    row = {"EventId": 1, "EventMessage": "\x1b[2Jgone\x9b31m\u202eback\ud800", "EventSource": None}
+    text = drawn(view.side_by_side({"id": 1, "\x1b]0;title\x07": "\x7f[bold]"}, row, "Jira_Audit_v2_CL"))
+    assert text.replace("\n", "").isprintable()
+    assert "[bold]" in text
+    assert "EventSource" not in text
+
+
+def test_what_the_status_board_says_is_told_once():
+    """A change of state with its reason; being active from the start is no news."""
+    narrator, at = Narrator(), NOW
+    board = {"producer/acme": opened("active", at), "consumer/host-1": opened("running", at)}
+    assert list(narrator.changes(board)) == []
+    board["producer/acme"] = opened("failing", at, reason="acme: 403\x1b[2J")
+    assert list(narrator.changes(board)) == ["        acme is failing: acme: 403\\u001b[2J"]
+    assert list(narrator.changes(board)) == []
+    board["producer/acme"] = opened("active", at)
+    board["destination/sentinel"] = opened("paused", at)
+    assert list(narrator.changes(board)) == ["        acme is active", "        sentinel is paused"]
+
+
+def test_without_a_terminal_only_changes_are_told_and_not_too_often():
+    """A line each few seconds for what has changed; at the end the last state."""
+    stream, now = io.StringIO(), [NOW / 1000]
+    with Screen(stream, lambda: now[0]) as screen:
+        screen.update([SIGHT, replace(SIGHT, organization="globex")])
+        screen.update([replace(SIGHT, accepted=1201)])
+        now[0] += PLAIN_EVERY_SECONDS
+        screen.update([replace(SIGHT, accepted=1202), replace(SIGHT, organization="globex")])
+        screen.last([replace(SIGHT, accepted=1203)])
+    lines = stream.getvalue().splitlines()
+    assert [line.split("accepted ")[1] for line in lines] == [
+        "1,200, lag 33",
+        "1,200, lag 33",
+        "1,202, lag 31",
+        "1,203, lag 30",
+    ]
+    assert not any("\x1b" in line for line in lines)
