@@ -1,0 +1,68 @@
+from typing import Annotated
+
+import typer
+
+from cli.context import Context, print_json, run
+from relay import registration
+from relay.kafka.topics import Topics
+from relay.registration import SubjectReport
+from relay.registry import open_registry
+from relay.settings import Settings
+
+NO_REGISTRY = (
+    "No schema registry is set (schema_registry.url): events are written in Avro single-object encoding, and nothing"
+    " is to be registered."
+)
+
+app = typer.Typer(help="The schemas of the event topics.", no_args_is_help=True)
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document.")]
+
+
+@app.command()
+def register(context: typer.Context, as_json: Json = False) -> None:
+    """Register the schema of events for both event topics; nothing changes where that was done before."""
+    state: Context = context.obj
+    _show(run(_register(state.settings)), as_json=as_json)
+
+
+@app.command()
+def check(context: typer.Context, as_json: Json = False) -> None:
+    """Compare what is registered with what is written; nothing is changed."""
+    state: Context = context.obj
+    _show(run(_check(state.settings)), as_json=as_json)
+
+
+async def _register(settings: Settings) -> list[SubjectReport]:
+    if settings.schema_registry.url is None:
+        return []
+    async with open_registry(settings.schema_registry) as registry:
+        return await registration.register(registry, Topics(settings.kafka.topic_prefix))
+
+
+async def _check(settings: Settings) -> list[SubjectReport]:
+    if settings.schema_registry.url is None:
+        return []
+    async with open_registry(settings.schema_registry) as registry:
+        return await registration.check(registry, Topics(settings.kafka.topic_prefix))
+
+
+def _show(reports: list[SubjectReport], *, as_json: bool) -> None:
+    """No reports: there is no registry."""
+    if as_json:
+        print_json(
+            [{"subject": r.subject, "state": r.state, "id": r.id, "problems": r.problems} for r in reports]
+        )
+    elif not reports:
+        print(NO_REGISTRY)
+    else:
+        for report in reports:
+            print(_line(report))
+            for problem in report.problems:
+                print(f"  {problem}")
+    if any(report.problems for report in reports):
+        raise typer.Exit(1)
+
+
+def _line(report: SubjectReport) -> str:
+    return f"{report.subject}: {report.state}" + (f" (id {report.id})" if report.id is not None else "")
