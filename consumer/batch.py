@@ -56,6 +56,11 @@ class Batch:
         """Size of the body as it would be now."""
         return self._bytes
 
+    @property
+    def oldest_ms(self) -> int | None:
+        """Timestamp of the first record."""
+        return self._rows.records[0].timestamp if self._rows else None
+
     def try_add(self, rows: Rows, since: float) -> int:
         """Take the first rows that fit and say how many. Fewer than all: `take()`, then add the rest.
 

@@ -59,7 +59,7 @@ class _Group:
         return _Group(self.indices[part], self.bodies[part], self.keys[part], self.timestamps[part])
 
 
-class _NotAnEvent(Exception):  # noqa: N818
+class _NotAnEvent(Exception):
     """The writer's schema lacks what makes an audit event; says what."""
 
 

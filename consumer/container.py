@@ -13,7 +13,7 @@ GUARD = "relay_guard"
 _SYNC = b"jira-audit-relay"
 
 
-class Unsupported(Exception):  # noqa: N818
+class Unsupported(Exception):
     """The writer's schema cannot be put into a container; says why."""
 
 

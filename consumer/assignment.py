@@ -1,0 +1,311 @@
+"""The state of one assignment of partitions: from the records that were read to the offsets that are committed."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import polars as pl
+
+from consumer import columns
+from consumer.batch import Batch, Rows
+from consumer.beginning import Beginner
+from consumer.delivery import Deliveries, Outlet
+from consumer.offsets import Offsets, Span, cut
+from consumer.resolving import Schemas
+from relay.codec import Ref
+from relay.errors import RelayError
+from relay.kafka import KafkaError, Record, TopicPartition
+from relay.kafka.positions import Positions
+from schemas import Schema
+
+RECORD_BYTES = 400
+"""What a record takes in memory beside its value."""
+LOAD_BYTES = 6_000_000
+"""Of records that are decoded together: enough for thousands, little enough for memory."""
+GATHERED_BYTES = 2 * LOAD_BYTES
+IN_FLIGHT_BYTES = 16_000_000
+ROOM_SECONDS = 2.0
+COMMIT_SECONDS = 2.0
+AGAIN_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is done with the events of one topic, whoever's partitions they are."""
+
+    beginner: Beginner
+    schemas: Schemas
+    rows: Callable[[pl.DataFrame], list[bytes]]
+    outlet: Outlet
+    largest_body: int
+    linger_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Load:
+    records: Sequence[Record]
+    spans: tuple[Span, ...]
+    since: float
+    """When the first of them was read."""
+
+
+class Gathered:
+    """Records that were read and not yet decoded."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[Sequence[Record], Span, float, int]] = []
+        self.bytes = 0
+
+    @property
+    def since(self) -> float | None:
+        return self._parts[0][2] if self._parts else None
+
+    @property
+    def oldest_ms(self) -> int | None:
+        return min((part[0][0].timestamp for part in self._parts), default=None)
+
+    def add(self, records: Sequence[Record], span: Span, since: float) -> None:
+        size = sum(len(record.value or b"") for record in records) + RECORD_BYTES * len(records)
+        self._parts.append((records, span, since, size))
+        self.bytes += size
+
+    def take(self) -> _Load:
+        """About LOAD_BYTES of the first."""
+        count = size = 0
+        while count < len(self._parts) and size < LOAD_BYTES:
+            size += self._parts[count][3]
+            count += 1
+        taken, self._parts = self._parts[:count], self._parts[count:]
+        self.bytes -= size
+        records = [record for part in taken for record in part[0]]
+        return _Load(records, tuple(part[1] for part in taken), taken[0][2])
+
+
+class Assignment:
+    """Begun with `begin`, fed with `take`, ended with `close`; after that nothing of it is sent or committed.
+
+    What is taken while it ends is neither sent nor committed.
+    """
+
+    def __init__(self, job: Job, positions: Positions, partitions: set[TopicPartition]) -> None:
+        self._job = job
+        self._positions = positions
+        self._partitions = sorted(partitions)
+        self._ready: set[TopicPartition] = set()
+        self._losses: set[TopicPartition] = set()
+        self._offsets = Offsets()
+        self._committed: dict[TopicPartition, int] = {}
+        self._gathered = Gathered()
+        self._batch = Batch(job.largest_body, job.linger_seconds)
+        self._deliveries = Deliveries(job.outlet, lambda rows: self._offsets.settle(rows.spans))
+        self._changed = asyncio.Event()
+        self._paused = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self._ending: asyncio.Task[None] | None = None
+
+    @property
+    def partitions(self) -> Sequence[TopicPartition]:
+        return self._partitions
+
+    @property
+    def ready(self) -> bool:
+        return len(self._ready) == len(self._partitions)
+
+    def oldest_ms(self) -> int | None:
+        """Timestamp of the oldest event read and not yet settled."""
+        known = (self._gathered.oldest_ms, self._batch.oldest_ms, self._deliveries.oldest_ms())
+        return min((each for each in known if each is not None), default=None)
+
+    def begin(self) -> None:
+        """Hold all partitions where they are and look up in the background where each begins."""
+        for partition in self._partitions:
+            self._positions.seek(partition, 0)  # so that aiokafka does not look for a position of its own
+        self._positions.pause(self._partitions)
+        self._tasks = [
+            asyncio.create_task(self._place(), name="beginning of partitions"),
+            asyncio.create_task(self._prepare(), name="preparing of events"),
+            asyncio.create_task(self._commit_at_times(), name="committing of offsets"),
+        ]
+
+    def check(self) -> None:
+        """Raise what has ended one of its tasks."""
+        for task in self._tasks:
+            if task.done() and not task.cancelled():
+                task.result()
+        if self._deliveries.failure is not None:
+            raise self._deliveries.failure
+
+    def take(self, batches: Mapping[TopicPartition, Sequence[Record]]) -> None:
+        """Records as Kafka handed them over. To be called before anything else is awaited: their positions count already."""
+        for partition, records in batches.items():
+            if not records:
+                continue
+            if partition not in self._ready:
+                raise KafkaError(f"records of {partition} came before its beginning was known")
+            span = self._offsets.hand_out(partition, [record.offset for record in records])
+            self._gathered.add(records, span, time.monotonic())
+            if partition in self._losses:
+                self._losses.discard(partition)
+                self._job.outlet.metrics.loss_ends(partition, _iso(records[0].timestamp))
+        self._wake()
+
+    async def room(self) -> None:
+        """Wait a little for room; where there is none, let Kafka hold further records back while polling goes on."""
+        if self._ending is not None:
+            return
+        try:
+            async with asyncio.timeout(ROOM_SECONDS):
+                while self._gathered.bytes >= GATHERED_BYTES:
+                    await self._changed.wait()
+        except TimeoutError:
+            if not self._paused:
+                self._positions.pause(self._ready)
+                self._paused = True
+
+    async def close(self, *, finish_seconds: float, answer_seconds: float) -> None:
+        """End it: go on with what is being delivered for `finish_seconds`, then start no request any more and give those under
+        way `answer_seconds`, and commit. What was only read is left to whoever comes next. To call it again shortens the first.
+        """
+        if finish_seconds <= 0:
+            self._deliveries.start_no_more()
+        if self._ending is None:
+            ending = self._end(finish_seconds, answer_seconds)
+            self._ending = asyncio.create_task(ending, name="end of an assignment")
+        await asyncio.shield(self._ending)
+
+    async def _end(self, finish_seconds: float, answer_seconds: float) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks)
+        if finish_seconds > 0:
+            await self._deliveries.finished(finish_seconds)
+        await self._deliveries.close(answer_seconds)
+        await self.commit()
+
+    def committed(self) -> Mapping[TopicPartition, int]:
+        """What was committed of its partitions."""
+        return self._committed
+
+    async def commit(self) -> None:
+        """Commit what is settled without a gap, as far as that is news."""
+        try:
+            positions = {each: await self._positions.position(each) for each in sorted(self._ready)}
+            offsets = self._offsets.committable(positions)
+            news = {each: offset for each, offset in offsets.items() if self._committed.get(each) != offset}
+            if news:
+                await self._positions.commit(news)
+                self._committed |= news
+        except (KafkaError, TimeoutError) as error:
+            self._job.outlet.metrics.commit_failed(str(error) or type(error).__name__)
+
+    async def _commit_at_times(self) -> None:
+        while True:
+            await asyncio.sleep(COMMIT_SECONDS)
+            await self.commit()
+
+    async def _place(self) -> None:
+        while True:
+            try:
+                found = await self._job.beginner.find(self._positions, self._partitions)
+                break
+            except (KafkaError, TimeoutError, RelayError) as error:
+                self._job.outlet.metrics.beginning_waits(str(error) or type(error).__name__)
+                await asyncio.sleep(AGAIN_SECONDS)
+        for partition, each in found.items():
+            self._positions.seek(partition, each.offset)
+            if each.lost:
+                self._losses.add(partition)
+        self._ready.update(found)
+        self._positions.resume(self._partitions)
+        await self.commit()
+
+    async def _prepare(self) -> None:
+        while True:
+            await self._due()
+            if self._gathered.since is not None:
+                await self._decode(self._gathered.take())
+                self._wake()
+                self._resume()
+            if self._batch.until_next(time.monotonic()) == 0:
+                await self._send(self._batch.take())
+
+    async def _due(self) -> None:
+        """Wait until there are many records, or the first event has waited long enough."""
+        while self._gathered.bytes < LOAD_BYTES:
+            wait = self._until_due(time.monotonic())
+            if wait == 0:
+                return
+            changed = self._changed
+            try:
+                async with asyncio.timeout(wait):
+                    await changed.wait()
+            except TimeoutError:
+                continue
+
+    def _until_due(self, now: float) -> float | None:
+        waits = [self._batch.until_next(now)]
+        if self._gathered.since is not None:
+            waits.append(max(0.0, self._gathered.since + self._job.linger_seconds - now))
+        return min((wait for wait in waits if wait is not None), default=None)
+
+    async def _decode(self, load: _Load) -> None:
+        known = await self._job.schemas.known(load.records)
+        decoded, encoded = await asyncio.to_thread(self._read, load.records, known)
+        if decoded.one_by_one:
+            self._job.outlet.metrics.read_singly(decoded.one_by_one)
+        for each in decoded.rejected:
+            record = load.records[each.index]
+            spans = cut(load.spans, each.index, each.index + 1)
+            self._deliveries.bury(Rows([record.value or b""], [record], spans), each.reason)
+        await self._fill(_rows(load, decoded, encoded), load.since)
+
+    def _read(
+        self, records: Sequence[Record], known: Mapping[Ref, Schema]
+    ) -> tuple[columns.Decoded, list[bytes]]:
+        decoded = columns.decode(records, known)
+        return decoded, self._job.rows(decoded.frame)
+
+    async def _fill(self, rows: Rows, since: float) -> None:
+        while len(rows):
+            rows = rows[self._batch.try_add(rows, since) :]
+            if len(rows):
+                await self._send(self._batch.take())
+
+    async def _send(self, rows: Rows) -> None:
+        await self._deliveries.room(IN_FLIGHT_BYTES)
+        self._deliveries.start(rows)
+
+    def _resume(self) -> None:
+        if self._paused and self._gathered.bytes < LOAD_BYTES:
+            self._positions.resume(self._ready)
+            self._paused = False
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+def _rows(load: _Load, decoded: columns.Decoded, encoded: Sequence[bytes]) -> Rows:
+    if len(encoded) == len(load.records):
+        return Rows(encoded, load.records, load.spans)
+    spans: list[Span] = []
+    for start, stop in _runs(decoded.indices):
+        spans += cut(load.spans, start, stop)
+    return Rows(encoded, [load.records[index] for index in decoded.indices], tuple(spans))
+
+
+def _runs(indices: Sequence[int]) -> list[tuple[int, int]]:
+    """Stretches of consecutive numbers, from the first to the one after the last."""
+    runs: list[tuple[int, int]] = []
+    for index in indices:
+        if runs and runs[-1][1] == index:
+            runs[-1] = (runs[-1][0], index + 1)
+        else:
+            runs.append((index, index + 1))
+    return runs
+
+
+def _iso(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,247 @@
+"""Bodies on their way to a destination, until every row of them is accepted or a dead letter."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Protocol, TypeVar
+
+from consumer.batch import Rows, array_bytes
+from consumer.deadletters import DeadLetters
+from consumer.gate import PAUSED_CAP_SECONDS, PAUSED_FIRST_SECONDS, Gate
+from consumer.outcomes import Outcome, Paused, Reject, Retry, Sent, Split
+from consumer.sift import Refusal, Sift, Witness
+from consumer.telemetry import FlowMetrics
+from relay.kafka import Record
+from relay.kafka.producing import WritingError
+from relay.retry import backoff_seconds
+
+T = TypeVar("T")
+
+
+class Sender(Protocol):
+    """One stream of a destination."""
+
+    def body(self, encoded: Sequence[bytes]) -> bytes:
+        """The request body for these rows; called in a thread."""
+
+    async def send(self, body: bytes) -> Outcome:
+        """One request; raises nothing but cancellation."""
+
+
+class Outlet:
+    """What all deliveries to one stream share, across assignments."""
+
+    def __init__(self, sender: Sender, gate: Gate, letters: DeadLetters, metrics: FlowMetrics) -> None:
+        self.sender = sender
+        self.gate = gate
+        self.letters = letters
+        self.metrics = metrics
+        self.witness = Witness()
+        self.sifting = asyncio.Lock()
+        self.accepted = 0
+        """Events accepted so far."""
+        self.buried = 0
+        """Dead letters so far."""
+        self._accepted = asyncio.Event()
+        self._doubts: dict[int, str] = {}
+
+    @property
+    def trouble(self) -> Retry | Paused | None:
+        """Why events are not accepted; None while they are."""
+        if self._doubts:
+            return Paused(next(iter(self._doubts.values())))
+        return self.gate.trouble
+
+    async def post(self, rows: Rows, body: bytes) -> Outcome:
+        begun, moment = time.monotonic(), self.witness.now()
+        outcome = await self.sender.send(body)
+        self.metrics.answered(outcome, len(rows), array_bytes(rows), len(body), time.monotonic() - begun)
+        if isinstance(outcome, Sent):
+            self.accepted += len(rows)
+            self.witness.accepted(moment)
+            self._accepted.set()
+            self._accepted = asyncio.Event()
+        return outcome
+
+    async def accepts_within(self, seconds: float, doubt: str) -> bool:
+        """Whether the stream has accepted anything in this time; meanwhile `doubt` is its trouble."""
+        key = id(asyncio.current_task())
+        self._doubts[key] = doubt
+        try:
+            async with asyncio.timeout(seconds):
+                await self._accepted.wait()
+        except TimeoutError:
+            return False
+        finally:
+            del self._doubts[key]
+        return True
+
+
+class Deliveries:
+    """The deliveries of one assignment.
+
+    `settle` is called once for each row that is accepted or stands on the dead-letter topic, never after `close`.
+    """
+
+    def __init__(self, outlet: Outlet, settle: Callable[[Rows], None]) -> None:
+        self._outlet = outlet
+        self._settle = settle
+        self._tasks: dict[asyncio.Task[None], Rows] = {}
+        self._acting: set[asyncio.Task[Any]] = set()
+        self._closing = False
+        self._changed = asyncio.Event()
+        self.bytes = 0
+        """Of the rows being delivered."""
+        self.failure: BaseException | None = None
+        """A defect that ended a delivery."""
+
+    def start(self, rows: Rows) -> None:
+        """Send these rows as one body, and go on until they are settled."""
+        self._run(rows, self._deliver(rows), f"delivery of {len(rows)} events")
+
+    def bury(self, rows: Rows, reason: str) -> None:
+        """These records cannot be read: make dead letters of them. Their rows do not matter."""
+        self._run(rows, self._bury(rows, "unreadable", reason, None), f"{len(rows)} dead letters")
+
+    def oldest_ms(self) -> int | None:
+        """Timestamp of the oldest record being delivered."""
+        return min((rows.records[0].timestamp for rows in self._tasks.values()), default=None)
+
+    async def room(self, limit: int) -> None:
+        """Wait until less than `limit` bytes are being delivered."""
+        while self.bytes >= limit:
+            await self._changed.wait()
+
+    async def finished(self, seconds: float) -> bool:
+        """Wait for the deliveries that are under way; whether all were settled in this time."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
+        return not self._tasks
+
+    def start_no_more(self) -> None:
+        """From now on no request is begun and no dead letter written."""
+        self._closing = True
+        for task in self._tasks.keys() - self._acting:
+            task.cancel()
+
+    async def close(self, seconds: float) -> None:
+        """Start nothing any more; what is under way has so long to be answered, and is then given up."""
+        self.start_no_more()
+        await self.finished(seconds)
+        while self._tasks:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(self._tasks, timeout=1)
+
+    def _run(self, rows: Rows, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks[task] = rows
+        self.bytes += array_bytes(rows)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self.bytes -= array_bytes(self._tasks.pop(task))
+        if not task.cancelled():
+            self.failure = task.exception() or self.failure
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def _deliver(self, rows: Rows) -> None:
+        outcome = await self._request(rows)
+        if not isinstance(outcome, Sent):
+            await self._sift(rows, outcome)
+
+    async def _request(self, rows: Rows) -> Sent | Refusal:
+        """Send until there is an answer about the rows."""
+        body = await asyncio.to_thread(self._outlet.sender.body, rows.encoded)
+        while True:
+            outcome = await self._once(rows, body)
+            match outcome:
+                case Sent():
+                    self._accepted(rows)
+                    return outcome
+                case Split() | Reject():
+                    return outcome
+                case Retry() | Paused():
+                    continue
+
+    async def _once(self, rows: Rows, body: bytes) -> Outcome:
+        self._go_on()
+        turn = await self._outlet.gate.enter()
+        outcome = None
+        try:
+            outcome = await self._act(self._outlet.post(rows, body))
+        finally:
+            self._outlet.gate.leave(turn, outcome)
+        return outcome
+
+    def _accepted(self, rows: Rows) -> None:
+        self._settle(rows)
+        newest = max(record.timestamp for record in rows.records[-1:])
+        self._outlet.metrics.accepted_after(max(0.0, time.time() - newest / 1000))
+
+    async def _sift(self, rows: Rows, refusal: Refusal) -> None:
+        sift = Sift(rows, refusal, self._outlet.witness)
+        attempt = 0
+        while not sift.done:
+            async with self._outlet.sifting:
+                while (piece := sift.next()) is not None:
+                    await self._sift_one(sift, piece)
+            if sift.done:
+                return
+            wait = backoff_seconds(
+                attempt, random.random(), first=PAUSED_FIRST_SECONDS, cap=PAUSED_CAP_SECONDS
+            )
+            attempt += 1
+            if not await self._outlet.accepts_within(wait, _doubt(sift.refusal)):
+                sift.again()
+
+    async def _sift_one(self, sift: Sift, piece: Rows) -> None:
+        outcome = await self._request(piece)
+        if isinstance(outcome, Sent):
+            sift.accepted()
+        elif sift.refused(piece, outcome):
+            await self._bury(piece, "refused", outcome.reason, outcome.status)
+
+    async def _bury(self, rows: Rows, why: str, reason: str, status: int | None) -> None:
+        for number, record in enumerate(rows.records):
+            await self._bury_one(record, reason, status)
+            self._outlet.buried += 1
+            self._outlet.metrics.dead_lettered(record, why, reason)
+            self._settle(rows[number : number + 1])
+
+    async def _bury_one(self, record: Record, reason: str, status: int | None) -> None:
+        attempt = 0
+        while True:
+            self._go_on()
+            try:
+                await self._act(self._outlet.letters.put(record, reason, status))
+            except WritingError as error:
+                self._outlet.metrics.dead_letter_waits(str(error))
+                await asyncio.sleep(backoff_seconds(attempt, random.random(), cap=10.0))
+                attempt += 1
+            else:
+                return
+
+    def _go_on(self) -> None:
+        if self._closing:
+            raise asyncio.CancelledError
+
+    async def _act(self, doing: Awaitable[T]) -> T:
+        """What must not be cut off while it may still end in time."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101
+        self._acting.add(task)
+        try:
+            return await doing
+        finally:
+            self._acting.discard(task)
+
+
+def _doubt(refusal: Refusal) -> str:
+    return (
+        f"What was sent is refused ({refusal.reason}), and nothing else has been accepted since: if everything is refused,"
+        " the rule's stream, transform or table does not fit these rows: deploy deploy/azure again. Nothing is dropped;"
+        " it is tried again with what comes."
+    )

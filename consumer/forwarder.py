@@ -1,0 +1,88 @@
+"""One destination's share of one topic, through every rebalance."""
+
+import time
+from collections.abc import Mapping, Sequence
+
+from consumer.assignment import Assignment, Job
+from relay.kafka import Record, TopicPartition
+from relay.kafka.positions import Positions
+
+REBALANCE_SECONDS = 45.0
+CALL_SECONDS = 25.0
+"""Longest request; shorter than a rebalance, so that its answer still counts when partitions are taken away."""
+ANSWER_SECONDS = 30.0
+CLOSED_SECONDS = 2.0
+
+
+class Forwarder:
+    """What a member of the group does with its partitions (relay.kafka.group.Handler)."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._assignment: Assignment | None = None
+        self._positions: Positions | None = None
+        self._stopping = False
+
+    @property
+    def partitions(self) -> Sequence[TopicPartition]:
+        """Those that are ours now."""
+        return self._assignment.partitions if self._assignment else ()
+
+    @property
+    def ready(self) -> bool:
+        """Whether it is a member of the group and knows where each of its partitions begins."""
+        return self._assignment is not None and self._assignment.ready
+
+    def oldest_seconds(self) -> float:
+        """Age of the oldest event that was read and is not yet accepted; 0 when there is none."""
+        oldest = self._assignment.oldest_ms() if self._assignment else None
+        return 0.0 if oldest is None else max(0.0, time.time() - oldest / 1000)
+
+    async def standing(
+        self, partitions: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, tuple[int | None, int]]:
+        """Committed offset and end of any of the group's partitions. Raises KafkaError or TimeoutError."""
+        assignment, positions = self._assignment, self._positions
+        if assignment is None or positions is None:
+            raise TimeoutError("not a member of the group at the moment")
+        ours = assignment.committed()
+        committed = {
+            each: ours[each] if each in ours else await positions.committed(each) for each in partitions
+        }
+        ends = await positions.end_offsets(partitions)
+        return {each: (committed[each], ends[each]) for each in partitions}
+
+    def assigned(self, positions: Positions, partitions: set[TopicPartition]) -> None:
+        if self._assignment is not None:
+            raise RuntimeError("partitions were assigned before the former ones were revoked")
+        if not self._stopping:
+            self._positions = positions
+            self._assignment = Assignment(self._job, positions, partitions)
+            self._assignment.begin()
+
+    async def revoked(self, partitions: set[TopicPartition]) -> None:  # noqa: ARG002
+        await self._close(ANSWER_SECONDS)
+
+    async def records(self, batches: Mapping[TopicPartition, Sequence[Record]]) -> None:
+        assignment = self._assignment
+        if assignment is not None:
+            assignment.take(batches)
+            assignment.check()
+            await assignment.room()
+
+    async def closed(self) -> None:
+        await self._close(CLOSED_SECONDS)
+
+    async def stop(self, seconds: float) -> None:
+        """Read nothing more, finish what is being delivered within `seconds`, and commit."""
+        self._stopping = True
+        if self._assignment is not None:
+            await self._assignment.close(finish_seconds=seconds / 2, answer_seconds=seconds / 2)
+
+    async def _close(self, answer_seconds: float) -> None:
+        assignment = self._assignment
+        if assignment is not None:
+            try:
+                await assignment.close(finish_seconds=0, answer_seconds=answer_seconds)
+            finally:
+                self._assignment = None

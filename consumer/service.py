@@ -1,0 +1,195 @@
+"""The consumer: everything of it wired together."""
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+
+from prometheus_client import CollectorRegistry
+
+from consumer.assignment import Job
+from consumer.beginning import Beginner, Mirror, Start
+from consumer.deadletters import DeadLetters
+from consumer.delivery import Outlet
+from consumer.destinations import sentinel
+from consumer.destinations.ingestion import Ingestion
+from consumer.forwarder import CALL_SECONDS, REBALANCE_SECONDS, Forwarder
+from consumer.gate import Gate
+from consumer.outcomes import Outcome
+from consumer.report import Flow, Report, mirror
+from consumer.resolving import Schemas
+from consumer.telemetry import Metrics
+from relay.health import Health
+from relay.kafka.connection import Connection
+from relay.kafka.group import Member
+from relay.kafka.producing import Writer
+from relay.kafka.topics import Topics, shards_of
+from relay.schema_store import SchemaStore, open_store
+from relay.settings import Settings
+from relay.status import Board, Past, opened
+
+STOP_SECONDS = 15.0
+SERVICE_VALID_MS = 60_000
+SERVICE_BEAT_SECONDS = 15.0
+
+# So much of a partition is fetched at a time: compressed, hence several times as much in memory, for each of its partitions.
+FETCH = {"max_partition_fetch_bytes": 262_144, "fetch_max_bytes": 8_388_608}
+MOST_RECORDS = 5_000
+
+
+async def consume(
+    settings: Settings,
+    connection: Connection,
+    names: Sequence[str],
+    stop: asyncio.Event,
+    registry: CollectorRegistry,
+    health: Health,
+) -> None:
+    """Carry events to these destinations, live ones and history apart, until `stop`.
+
+    Then nothing more is read, what is being delivered is finished within STOP_SECONDS, and offsets are committed. Raises
+    RelayError where Kafka cannot be reached at the start or has not our topics, and where a destination cannot be one.
+    """
+    topics = Topics(connection.kafka.topic_prefix)
+    shards = await shards_of(connection)
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(open_store(settings.schema_registry, connection))
+        writer = await stack.enter_async_context(Writer(connection))
+        board = Board(writer, topics.status)
+        wiring = Wiring(settings, connection, topics, store, writer, Metrics(registry))
+        past = Past(connection, topics.status)
+        tasks = {
+            asyncio.create_task(board.run(), name="status board"),
+            asyncio.create_task(_beat(board, names), name="beat of the consumer"),
+        }
+        flows: list[Flow] = []
+        for name in names:
+            both = await wiring.flows(name, stack)
+            start = wiring.start_text(name)
+            report = Report(name, both, shards, start, board, past, wiring.metrics, health)
+            flows += both
+            tasks.add(asyncio.create_task(report.run(), name=f"report of {name}"))
+        members = {
+            asyncio.create_task(flow.member.run(), name=f"membership for {flow.topic}") for flow in flows
+        }
+        try:
+            await _until(stop, tasks | members)
+        finally:
+            await asyncio.gather(*(flow.forwarder.stop(STOP_SECONDS) for flow in flows))
+            await _end(members)
+            await _end(tasks)
+        board.withdraw(_service_key())
+        await board.flush()
+
+
+class Wiring:
+    """Puts together what one destination needs."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        connection: Connection,
+        topics: Topics,
+        store: SchemaStore,
+        writer: Writer,
+        metrics: Metrics,
+    ) -> None:
+        self._settings = settings
+        self._connection = connection
+        self._topics = topics
+        self._store = store
+        self._writer = writer
+        self.metrics = metrics
+
+    def start_text(self, name: str) -> str:
+        """How the destination starts the first time, as it is recorded."""
+        start = self._start(name)
+        return start if isinstance(start, str) else start.isoformat()
+
+    def _start(self, name: str) -> Start:
+        return self._settings.destinations[name].start or self._settings.consumer.start
+
+    async def flows(self, name: str, stack: AsyncExitStack) -> list[Flow]:
+        """Live and history: apart but for the rule that both go through, and hence its waits."""
+        target = self._settings.destinations[name]
+        ingestion = await stack.enter_async_context(Ingestion(name, target, CALL_SECONDS))
+        gate = Gate()
+        prefix = self._topics.prefix
+        live = (self._topics.events, f"{prefix}.{name}", target.stream, "live")
+        history = (self._topics.backfill, f"{prefix}.{name}.history", target.history_stream, "history")
+        return [self._flow(name, ingestion, gate, *each) for each in (live, history)]
+
+    def _flow(
+        self, name: str, ingestion: Ingestion, gate: Gate, topic: str, group: str, stream: str, kind: str
+    ) -> Flow:
+        metrics = self.metrics.of(name, kind)
+        letters = DeadLetters(self._writer, self._topics.dead_letters, name)
+        outlet = Outlet(Stream(ingestion, stream), gate, letters, metrics)
+        schemas = Schemas(self._store, metrics)
+        beginner = Beginner(self._start(name), self._mirror(name, topic), metrics)
+        linger = self._settings.consumer.linger_seconds
+        job = Job(beginner, schemas, sentinel.rows, outlet, sentinel.LARGEST_BODY, linger)
+        forwarder = Forwarder(job)
+        member = Member(
+            self._connection,
+            group,
+            topic,
+            forwarder,
+            max_records=MOST_RECORDS,
+            rebalance_seconds=REBALANCE_SECONDS,
+            consumer_options=FETCH,
+        )
+        return Flow(topic, member, forwarder, outlet, schemas, metrics)
+
+    def _mirror(self, name: str, topic: str) -> Callable[[], Awaitable[Mirror]]:
+        return lambda: mirror(self._connection, self._topics.status, name, topic)
+
+
+class Stream:
+    """One stream of a rule (consumer.delivery.Sender)."""
+
+    def __init__(self, ingestion: Ingestion, name: str) -> None:
+        self._ingestion = ingestion
+        self._name = name
+
+    def body(self, encoded: Sequence[bytes]) -> bytes:
+        return sentinel.body(encoded)
+
+    async def send(self, body: bytes) -> Outcome:
+        return await self._ingestion.send(self._name, body)
+
+
+async def _until(stop: asyncio.Event, tasks: set[asyncio.Task[None]]) -> None:
+    """Wait for `stop`, or raise what ended a task."""
+    stopping = asyncio.create_task(stop.wait(), name="wait for the stop")
+    try:
+        done, _ = await asyncio.wait({stopping, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        for task in done - {stopping}:
+            task.result()
+    finally:
+        stopping.cancel()
+
+
+async def _end(tasks: set[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks, timeout=10)
+
+
+async def _beat(board: Board, names: Sequence[str]) -> None:
+    """That this process lives, and what it serves."""
+    status = opened("active", _now_ms(), reason=f"destinations {', '.join(names)}")
+    while True:
+        status = status.moved("active", status.reason, _now_ms()).valid_for(SERVICE_VALID_MS)
+        board.post(_service_key(), status)
+        await asyncio.sleep(SERVICE_BEAT_SECONDS)
+
+
+def _service_key() -> str:
+    return f"consume/{socket.gethostname()}-{os.getpid()}"
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,116 @@
+import asyncio
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumer.gate import Gate, Trouble, Turn
+from consumer.outcomes import Paused, Reject, Retry, Sent, Split
+
+BUSY = Retry("busy", 429)
+
+
+def turn(trouble, now):
+    """A turn that must be there."""
+    given = trouble.turn(now)
+    assert isinstance(given, Turn)
+    return given
+
+
+def test_without_trouble_everybody_sends():
+    trouble = Trouble()
+    assert [trouble.turn(0.0) for _ in range(3)] == [Turn(0, probe=False)] * 3
+
+
+def test_one_refusal_holds_everybody_back_and_one_probes_for_all():
+    trouble = Trouble()
+    first, second = turn(trouble, 0), turn(trouble, 0)
+    trouble.over(first, BUSY, 0.0, 1.0)
+    assert trouble.turn(0.1) == 0.4
+    trouble.over(second, BUSY, 0.2, 1.0)
+    assert trouble.until == 0.5
+
+    probe = turn(trouble, 0.5)
+    assert probe.probe
+    assert trouble.turn(0.6) is None
+    trouble.over(probe, Sent(), 0.7, 1.0)
+    assert trouble.reason is None
+    assert not turn(trouble, 0.7).probe
+
+
+def test_waits_double_up_to_half_a_minute():
+    trouble = Trouble()
+    now, waits = 0.0, []
+    for _ in range(10):
+        trouble.over(turn(trouble, now), BUSY, now, 1.0)
+        waits.append(trouble.until - now)
+        now = trouble.until
+    assert waits == [0.5, 1, 2, 4, 8, 16, 30, 30, 30, 30]
+
+
+def test_a_fault_of_the_setup_is_tried_slowly_from_the_start():
+    trouble = Trouble()
+    trouble.over(turn(trouble, 0), BUSY, 0, 1.0)
+    trouble.over(turn(trouble, 10), Paused("no role", 403), 10, 1.0)
+    assert trouble.until == 15
+    assert trouble.reason == Paused("no role", 403)
+
+
+@given(st.floats(0, 900), st.floats(0, 1))
+def test_what_the_destination_asked_for_is_never_undercut(asked, chance):
+    trouble = Trouble()
+    first, second = turn(trouble, 0), turn(trouble, 0)
+    trouble.over(first, BUSY, 0, chance)
+    trouble.over(second, Retry("busy", 429, after=asked), 1, chance)
+    assert trouble.until >= 1 + asked
+
+    other = Trouble()
+    other.over(turn(other, 0), Retry("busy", 429, after=asked), 0, chance)
+    assert other.until >= asked
+
+
+def test_an_answer_to_an_older_request_does_not_end_the_wait():
+    trouble = Trouble()
+    first, second = turn(trouble, 0), turn(trouble, 0)
+    trouble.over(first, BUSY, 0, 1.0)
+    trouble.over(second, Sent(), 0.1, 1.0)
+    assert trouble.reason == BUSY
+
+
+def test_a_probe_that_is_given_up_leaves_its_place_to_another():
+    trouble = Trouble()
+    trouble.over(turn(trouble, 0), BUSY, 0, 1.0)
+    trouble.over(turn(trouble, 1), None, 1, 1.0)
+    assert turn(trouble, 1).probe
+
+
+def test_any_answer_about_the_rows_ends_the_trouble():
+    for outcome in (Reject("400", 400), Split("413", 413)):
+        trouble = Trouble()
+        trouble.over(turn(trouble, 0), BUSY, 0, 1.0)
+        trouble.over(turn(trouble, 1), outcome, 1, 1.0)
+        assert trouble.reason is None
+
+
+async def test_those_who_wait_go_on_when_the_probe_succeeds():
+    now = 0.0
+    gate = Gate(clock=lambda: now, chance=lambda: 0.0)
+    gate.leave(await gate.enter(), BUSY)
+    now = 1.0
+    probe = await gate.enter()
+    waiting = [asyncio.create_task(gate.enter()) for _ in range(5)]
+    await asyncio.sleep(0)
+    assert not any(task.done() for task in waiting)
+
+    gate.leave(probe, Sent())
+    async with asyncio.timeout(5):
+        turns = await asyncio.gather(*waiting)
+    assert not any(each.probe for each in turns)
+    assert gate.trouble is None
+
+
+async def test_the_wait_ends_by_itself():
+    gate = Gate(chance=lambda: 0.0)
+    gate.leave(await gate.enter(), Retry("busy", after=0.05))
+    assert 0 < gate.wait_seconds <= 0.25
+    async with asyncio.timeout(5):
+        assert (await gate.enter()).probe
