@@ -98,11 +98,13 @@ def from_record(record: dict[str, Any]) -> Checkpoint:
 
 def with_pair(checkpoint: Checkpoint, offset: int) -> Checkpoint:
     """Remember that everything up to the window end was published before `offset` (of the first event not covered)."""
-    pair = Pair(checkpoint.window_end, offset)
-    earlier = tuple(
-        one for one in checkpoint.pairs if one.window_end < pair.window_end and one.offset < offset
+    kept = tuple(
+        one for one in checkpoint.pairs if one.window_end <= checkpoint.window_end and one.offset <= offset
     )
-    return replace(checkpoint, pairs=thin((*earlier, pair)))
+    if not kept or kept[-1].window_end < checkpoint.window_end:
+        earlier = tuple(one for one in kept if one.offset < offset)
+        kept = thin((*earlier, Pair(checkpoint.window_end, offset)))
+    return replace(checkpoint, pairs=kept)
 
 
 def thin(pairs: tuple[Pair, ...]) -> tuple[Pair, ...]:

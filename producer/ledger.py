@@ -48,11 +48,8 @@ class Ledger:
         return self._days
 
     def knows(self, event_id: int) -> bool:
+        """Whether any kept day holds the id, whatever day the record is said to be of now."""
         return any(event_id in day.ids for day in self._days.values())
-
-    def new(self, events: Iterable[Event]) -> list[Event]:
-        """Those whose id no kept day holds, in the same order, each id once."""
-        return list({event["id"]: event for event in events if not self.knows(event["id"])}.values())
 
     def new_dead_letters(self, unreadable: Iterable[Unreadable]) -> list[Unreadable]:
         """Those that no kept day holds, each once."""

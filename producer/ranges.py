@@ -36,11 +36,6 @@ def missing(ranges: Sequence[Range], within: Range) -> tuple[Range, ...]:
     return tuple(gap for gap in gaps if gap.width)
 
 
-def pieces(whole: Range, step: int) -> tuple[Range, ...]:
-    """The range cut into pieces of at most `step`, ascending."""
-    return tuple(Range(start, min(start + step, whole.end)) for start in range(whole.start, whole.end, step))
-
-
 def halves(whole: Range) -> tuple[Range, Range]:
     """The older half and the newer."""
     middle = (whole.start + whole.end) // 2
