@@ -1,7 +1,9 @@
 import asyncio
 import bisect
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from cli.sandbox import view
 from cli.sandbox.children import last_words
@@ -63,25 +65,23 @@ class Course:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`, the end of the duration, or the arrival of all that a file holds; then until all has settled."""
-        background = asyncio.create_task(self._background())
-        try:
-            await self._look(self._enough(stop, background))
-        finally:
-            background.cancel()
-            await asyncio.wait({background})
-        self._faults.clear()
-        for site in self._world.jira.sites.values():
-            site.reveal()
-        await self._settle()
+        async with _beside(self._play_faults()) as faults:
+            async with _beside(self._traffic()) as traffic:
+                await self._look(self._enough(stop, (traffic, faults)))
+            self._faults.end()
+            for site in self._world.jira.sites.values():
+                site.reveal()
+            await self._settle()
         self._screen.last(self.watch.sights())
 
-    def _enough(self, stop: asyncio.Event, background: "asyncio.Task[None]") -> Enough:
+    def _enough(self, stop: asyncio.Event, tasks: "Sequence[asyncio.Task[None]]") -> Enough:
         loop = asyncio.get_running_loop()
         began, quiet = loop.time(), Quiet(loop.time)
 
         def enough(sights: Sequence[Sight]) -> bool:
-            if background.done():
-                background.result()
+            for task in tasks:
+                if task.done():
+                    task.result()
             if self._records is not None and self._duration is None and quiet(sights):
                 return True
             passed = loop.time() - began
@@ -91,16 +91,15 @@ class Course:
 
         return enough
 
-    async def _background(self) -> None:
-        """Traffic and faults; a file of records comes without either."""
-        if self._records is not None:
-            await asyncio.Event().wait()
+    async def _traffic(self) -> None:
+        """A file of records comes without any, and without faults."""
+        if self._records is None:
+            await self._world.jira.live(RATE, late=LATE, late_seconds=LATE_SECONDS, project=PROJECTS)
+
+    async def _play_faults(self) -> None:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(
-                self._world.jira.live(RATE, late=LATE, late_seconds=LATE_SECONDS, project=PROJECTS)
-            )
+        if self._records is None:
             await self._first_row.wait()
             left = None if self._duration is None else self._duration - (loop.time() - began)
             await self._faults.play(plan(left))
@@ -113,33 +112,46 @@ class Course:
     async def _settle(self) -> None:
         loop = asyncio.get_running_loop()
         began, quiet = loop.time(), Quiet(loop.time)
-        if not quiet(self.watch.sights()):
-            self._screen.say("No more traffic, no more faults: what is under way may settle.")
 
         def enough(sights: Sequence[Sight]) -> bool:
-            return quiet(sights) or loop.time() - began > SETTLE_SECONDS
+            settled = quiet(sights) and not self._faults.healing
+            return settled or loop.time() - began > SETTLE_SECONDS
 
+        if not enough(self.watch.sights()):
+            self._screen.say("Nothing happens any more: what is under way may settle.")
         await self._look(enough)
 
     async def _look(self, enough: Enough) -> None:
         """Tells how things stand until it is enough."""
         while not enough(sights := self.watch.sights()):
-            if any(sight.accepted for sight in sights) and not self._first_row.is_set():
-                self._show_example()
-                self._first_row.set()
+            if not self._first_row.is_set():
+                self._look_for_first_row()
             for sentence in self._narrator.changes(self.watch.statuses):
                 self._screen.say(sentence)
             self._screen.update(sights)
             await asyncio.sleep(LOOK_SECONDS)
 
-    def _show_example(self) -> None:
-        """The fullest of the first rows, beside its record."""
-        azure = self._world.azure
-        rows = [(row, table) for table in (LIVE, HISTORY) for row in azure.rows(table)[:50]]
-        row, table = max(rows, key=lambda pair: sum(value is not None for value in pair[0].values()))
+    def _look_for_first_row(self) -> None:
+        """The fullest of the first rows is shown beside its record."""
+        azure, table = self._world.azure, LIVE if self._records is None else HISTORY
+        if not (rows := azure.rows(table)[:50]):
+            return
+        row = max(rows, key=lambda row: sum(value is not None for value in row.values()))
         truth = self._world.jira.sites[row["Organization"]].truth()
         record = next((one for one in truth if one["id"] == row["EventId"]), {})
         self._screen.show(view.side_by_side(record, row, table))
+        self._first_row.set()
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, None]) -> "AsyncIterator[asyncio.Task[None]]":
+    """Does the work as long as the block lasts, at most."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
 
 
 class Quiet:

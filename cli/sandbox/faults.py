@@ -53,22 +53,32 @@ class Faults:
         self._azure = azure
         self._producer = producer
         self._say = say
+        self._ended = False
+        self.healing = False
 
     async def play(self, planned: Iterator[Planned]) -> None:
         loop = asyncio.get_running_loop()
         began = loop.time()
         for fault in planned:
             await asyncio.sleep(max(0.0, began + fault.at - loop.time()))
-            match fault.kind:
-                case "429 of a Jira":
-                    await self._rate_limited(next(self._turns), fault.seconds)
-                case "403 of the sink":
-                    await self._forbidden(fault.seconds)
-                case "producer killed":
-                    await self._killed()
+            if self._ended:
+                return
+            self.healing = True
+            await self._play(fault)
+            self.healing = False
 
-    def clear(self) -> None:
-        """Nothing is wrong any more, from now on."""
+    async def _play(self, fault: Planned) -> None:
+        match fault.kind:
+            case "429 of a Jira":
+                await self._rate_limited(next(self._turns), fault.seconds)
+            case "403 of the sink":
+                await self._forbidden(fault.seconds)
+            case "producer killed":
+                await self._killed()
+
+    def end(self) -> None:
+        """Nothing goes wrong any more; what has gone wrong already may heal."""
+        self._ended = True
         self._azure.clear_faults()
         for site in self._sites.values():
             site.script.clear()

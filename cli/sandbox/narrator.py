@@ -19,5 +19,5 @@ class Narrator:
             if not key.startswith(_TOLD_OF) or status.state == before or {status.state, before} <= _USUAL:
                 continue
             name = key.partition("/")[2]
-            reason = f": {printable(status.reason)}" if status.reason else ""
-            yield f"        {name} is {status.state}{reason}"
+            reason = printable(status.reason or "").removeprefix(f"{name}: ")
+            yield f"        {name} is {status.state}{': ' if reason else ''}{reason}"

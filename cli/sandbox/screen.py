@@ -32,7 +32,7 @@ class Screen:
         )
         self._clock = clock
         self._live: Live | None = None
-        self._told: dict[str, Sight] = {}
+        self._told: dict[str, tuple[str, int, int, int]] = {}
         self._told_at = 0.0
 
     def __enter__(self) -> Self:
@@ -83,8 +83,9 @@ class Screen:
 
     def _list(self, sights: Sequence[Sight]) -> None:
         for sight in sights:
-            if self._told.get(sight.organization) != sight:
-                self._told[sight.organization] = sight
+            news = (sight.state, sight.in_kafka, sight.accepted, sight.lag)
+            if self._told.get(sight.organization) != news:
+                self._told[sight.organization] = news
                 self.say(view.line(sight, self._now_ms()))
 
     def _now_ms(self) -> int:

@@ -1,7 +1,8 @@
 """How things look; nothing is read or written here."""
 
+import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +13,28 @@ from rich.text import Text
 from cli.sandbox.watch import Sight
 
 _COLUMNS = ("organization", "state", "last event", "complete up to", "in Kafka", "accepted", "lag")
+_COLUMNS_OF = {
+    "id": ("EventId", "EventUid"),
+    "created": ("EventCreationTime",),
+    "summary": ("EventMessage",),
+    "description": ("EventDescription",),
+    "category": ("EventCategoryType",),
+    "eventSource": ("EventSource",),
+    "remoteAddress": ("SrcIpAddr",),
+    "authorKey": ("UserName",),
+    "authorAccountId": ("UserSid",),
+    "objectItem": (
+        "objectItem",
+        "ObjectItemId",
+        "ObjectItemName",
+        "ObjectItemTypeName",
+        "ObjectItemParentId",
+        "ObjectItemParentName",
+    ),
+    "changedValues": ("ChangedValues",),
+    "associatedItems": ("AssociatedItems",),
+}
+"""Members of a record, and what they are at the sink."""
 _COLOURS = {"active": "green", "failing": "red", "waiting": "yellow"}
 _LONGEST_SHOWN = 200
 
@@ -51,26 +74,34 @@ def clock(ms: int | None, now_ms: int) -> str:
 
 
 def side_by_side(record: Mapping[str, Any], row: Mapping[str, Any], table_name: str) -> Table:
-    """A Jira record and what became of it."""
+    """A Jira record and what became of it, member by member."""
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
-    made.add_column("A record of Jira", ratio=1, overflow="fold")
-    made.add_column(f"its row in {table_name}", ratio=1, overflow="fold")
-    made.add_row(_members(record), _members({name: row[name] for name in row if row[name] is not None}))
+    made.add_column(f"A record of {printable(str(row['Organization']))}", ratio=2, no_wrap=True)
+    made.add_column(f"its row in {table_name}", ratio=3, no_wrap=True)
+    for member, column in _pairs(record, {name: value for name, value in row.items() if value is not None}):
+        made.add_row(
+            _member(member, record[member]) if member else "", _member(column, row[column]) if column else ""
+        )
     return made
 
 
-def _members(values: Mapping[str, Any]) -> Text:
-    text = Text()
-    for name, value in values.items():
-        text.append(f"{printable(name)}: ", "dim")
-        text.append(f"{_shown(value)}\n")
-    text.rstrip()
+def _pairs(record: Mapping[str, Any], row: Mapping[str, Any]) -> Iterator[tuple[str | None, str | None]]:
+    """Members of the record and columns of the row, what belongs together side by side."""
+    rest = dict.fromkeys(row)
+    for member in dict.fromkeys([*_COLUMNS_OF, *record]):
+        columns = [column for column in _COLUMNS_OF.get(member, ()) if column in row]
+        yield from itertools.zip_longest([member] if member in record else [], columns)
+        for column in columns:
+            del rest[column]
+    for column in rest:
+        yield None, column
+
+
+def _member(name: str, value: Any) -> Text:
+    text = Text(overflow="ellipsis", no_wrap=True)
+    text.append(f"{printable(name)}: ", "dim")
+    text.append(printable(json.dumps(value, ensure_ascii=False))[:_LONGEST_SHOWN])
     return text
-
-
-def _shown(value: Any) -> str:
-    text = printable(json.dumps(value, ensure_ascii=False))
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
 def printable(text: str) -> str:

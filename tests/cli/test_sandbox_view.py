@@ -24,8 +24,8 @@ SIGHT = Sight(
 )
 
 
-def drawn(picture):
-    console = Console(file=io.StringIO(), width=80, color_system=None)
+def drawn(picture, width=80):
+    console = Console(file=io.StringIO(), width=width, color_system=None)
     console.print(picture)
     return console.file.getvalue()
 
@@ -65,8 +65,13 @@ def test_a_sight_is_settled_when_nothing_is_under_way():
 
 def test_a_record_cannot_command_the_terminal():
     """Escape sequences, of both kinds, halves of characters, and text that runs backwards are written out."""
-    row = {"EventId": 1, "EventMessage": "\x1b[2Jgone\x9b31m\u202eback\ud800", "EventSource": None}
-    text = drawn(view.side_by_side({"id": 1, "\x1b]0;title\x07": "\x7f[bold]"}, row, "Jira_Audit_v2_CL"))
+    row = {
+        "Organization": "acme",
+        "EventId": 1,
+        "EventMessage": "\x1b[2Jgone\x9b31m\u202eback\ud800",
+        "EventSource": None,
+    }
+    text = drawn(view.side_by_side({"id": 1, "\x1b]0;title\x07": "\x7f[bold]"}, row, "Jira_Audit_v2_CL"), 160)
     assert text.replace("\n", "").isprintable()
     assert "[bold]" in text
     assert "EventSource" not in text
@@ -78,7 +83,7 @@ def test_what_the_status_board_says_is_told_once():
     board = {"producer/acme": opened("active", at), "consumer/host-1": opened("running", at)}
     assert list(narrator.changes(board)) == []
     board["producer/acme"] = opened("failing", at, reason="acme: 403\x1b[2J")
-    assert list(narrator.changes(board)) == ["        acme is failing: acme: 403\\u001b[2J"]
+    assert list(narrator.changes(board)) == ["        acme is failing: 403\\u001b[2J"]
     assert list(narrator.changes(board)) == []
     board["producer/acme"] = opened("active", at)
     board["destination/sentinel"] = opened("paused", at)

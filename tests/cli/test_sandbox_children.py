@@ -1,0 +1,115 @@
+import asyncio
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cli.sandbox.children import Child, last_words
+from relay.errors import RelayError
+
+UNREACHABLE = ["--config", "relay.toml", "topics", "check"]
+SETTINGS = '[kafka]\nbootstrap = "127.0.0.1:9"\n'
+
+PARENT = """
+import asyncio, os, sys
+from pathlib import Path
+from cli.sandbox.children import Child
+
+async def main():
+    child = Child("child", ["--help"], os.environ, Path(sys.argv[1]))
+    await child.start()
+    print(child.pid, flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+def is_alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+async def until(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def child(tmp_path):
+    """Not started yet."""
+    (tmp_path / "relay.toml").write_text(SETTINGS)
+    arguments = ["--config", str(tmp_path / "relay.toml"), *UNREACHABLE[2:]]
+    made = Child("helper", arguments, os.environ, tmp_path / "helper.log")
+    yield made
+    await made.kill()
+
+
+async def test_a_child_waits_until_it_is_released_and_its_death_is_told(child):
+    """Its last words come with it; it did nothing before."""
+    await child.start()
+    watch = asyncio.create_task(child.watch())
+    await asyncio.wait({watch}, timeout=0.5)
+    assert not watch.done()
+    assert child.log.read_text() == ""
+    child.release()
+    with pytest.raises(RelayError, match=r"^The helper has ended \(exit code 1\): Kafka at 127\.0\.0\.1:9 "):
+        await asyncio.wait_for(watch, 30)
+
+
+async def test_a_kill_that_was_wanted_is_no_death_and_a_new_child_is_watched_again(child):
+    """As the sandbox does it: killed, started anew; the next end that nobody wanted is told."""
+    await child.start()
+    first = child.pid
+    watch = asyncio.create_task(child.watch())
+    await child.kill()
+    assert not is_alive(first)
+    await child.start()
+    assert child.pid != first
+    await asyncio.sleep(0)
+    assert not watch.done()
+    os.kill(child.pid, signal.SIGKILL)
+    with pytest.raises(RelayError, match=r"^The helper has ended \(killed by SIGKILL\): it said nothing\.$"):
+        await asyncio.wait_for(watch, 10)
+
+
+async def test_an_end_that_was_not_clean_is_told(child):
+    """A child that ends by the signal itself did not put its things away."""
+    await child.start()
+    assert await child.stop() == "The helper did not stop well (killed by SIGTERM): it said nothing."
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+async def test_no_child_outlives_its_parent(tmp_path):
+    """Not even when the parent is killed with SIGKILL."""
+    parent = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PARENT, str(tmp_path / "log"), stdout=asyncio.subprocess.PIPE
+    )
+    pid = int(await parent.stdout.readline())
+    assert is_alive(pid)
+    parent.kill()
+    await parent.wait()
+    await until(lambda: not is_alive(pid))
+
+
+@pytest.mark.parametrize(
+    ("log", "words"),
+    [
+        ("", "it said nothing."),
+        ('{"time": "t", "message": "Kafka is gone.", "reason": "no answer"}\n\n', "Kafka is gone. no answer"),
+        ('{"message": "first"}\nNo Kafka is set.\n', "No Kafka is set."),
+        ("[1]\n", "[1]"),
+    ],
+)
+def test_the_last_words_of_a_log_are_readable(tmp_path, log, words):
+    """Its last line, as a sentence where it is one of our log lines."""
+    (tmp_path / "log").write_text(log)
+    assert last_words(tmp_path / "log") == words
