@@ -105,13 +105,18 @@ def _ids_by_organization(events: Iterable[Standing]) -> dict[str, BitMap64]:
 
 
 def _back_to(checkpoint: Checkpoint, day: str) -> Checkpoint:
+    """The cursors at the start of a day, and its history open, so that it is read again.
+
+    Never below where ledgers are kept, since what was published there is not known any more: such a day is history.
+    """
     start = day_start(day)
     read_again = (Range(start, start + DAY),)
+    kept = start + DAY > checkpoint.ledgers_from
+    bound = max(start, checkpoint.ledgers_from) if kept else checkpoint.window_end
     return replace(
         checkpoint,
-        window_end=min(checkpoint.window_end, start),
-        day_mark=min(checkpoint.day_mark, start),
-        week_mark=min(checkpoint.week_mark, start),
-        ledgers_from=min(checkpoint.ledgers_from, start),
+        window_end=min(checkpoint.window_end, bound),
+        day_mark=min(checkpoint.day_mark, bound),
+        week_mark=min(checkpoint.week_mark, bound),
         backfilled=tuple(rest for one in checkpoint.backfilled for rest in missing(read_again, one)),
     )

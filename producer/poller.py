@@ -1,7 +1,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -10,7 +10,7 @@ from producer import instants, window
 from producer.checkpoint import Checkpoint
 from producer.desk import Desk, DeskClosedError
 from producer.drafts import Advance, Finding
-from producer.failures import Action
+from producer.failures import Action, Kind
 from producer.ranges import Range
 from producer.records import read
 from producer.report import Report
@@ -169,6 +169,8 @@ class Poller:
             self._report.backfilled_to(wanted.end)
             walk = Walk([wanted])
             while (piece := await self._next_piece(walk)) is not None:
+                if not piece.rows:
+                    await self._site.prove_alive(piece.window)
                 await self._publish(piece, _covering(piece.window), persist=True)
 
     async def _walk(self, wanted: Range, *, persist_at_end: bool = False) -> "Walked":
@@ -202,9 +204,11 @@ class Poller:
             try:
                 page = await self._site.page(ask)
             except RefusedError as refused:
-                if refused.failure.action is Action.SMALLER and walk.smaller():
-                    continue
-                raise
+                if refused.failure.action is not Action.SMALLER:
+                    raise
+                if not walk.smaller():
+                    raise self._site.refusal(replace(refused.failure, kind=Kind.BROKEN_ANSWER)) from refused
+                continue
             items = [read(record, self._name) for record in page.records]
             if (piece := walk.add(items, page.size, page.date_ms)) is not None:
                 return piece

@@ -110,7 +110,7 @@ class Site:
             expected = self._organization.cloud_id or bound_to
             if expected is not None and found.cloud_id != expected:
                 host = split_url(self._organization.url)[0].authority
-                raise self._refused(failure(Kind.OTHER_SITE, Asked(self._organization.name, host)))
+                raise self.refusal(failure(Kind.OTHER_SITE, Asked(self._organization.name, host)))
             self.cloud_id = found.cloud_id
         self._introduced = True
 
@@ -131,7 +131,7 @@ class Site:
             return
         event = read(newest.records[0], self._organization.name)
         if not isinstance(event, Unreadable) and contradicts(empty, event["created"]):
-            raise self._refused(_contradiction(self._organization))
+            raise self.refusal(_contradiction(self._organization))
 
     async def _known(self, access: Access) -> jira.Account | Failure:
         found = await jira.myself(self._client, access)
@@ -164,11 +164,11 @@ class Site:
                 found = Failure(Kind.NO_KEY, str(error))
             self.clock = self.clock.observe(sent, self._now_ms(), getattr(found, "date_ms", None))
             if isinstance(found, Failure):
-                raise self._refused(found)  # before the next one has its turn
+                raise self.refusal(found)  # before the next one has its turn
             return found
 
-    def _refused(self, found: Failure) -> RefusedError:
-        """Leave the site alone after a failure, longer each time."""
+    def refusal(self, found: Failure) -> RefusedError:
+        """Leave the site alone after a failure, longer each time; too large an answer can be asked for in parts at once."""
         action = found.action
         if action is Action.SMALLER:
             return RefusedError(found)
