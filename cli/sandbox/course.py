@@ -1,5 +1,6 @@
 import asyncio
 import bisect
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -41,6 +42,7 @@ class Course:
         self._happened = {name: _happened(site, records) for name, site in world.jira.sites.items()}
         self._faults = Faults(world.jira.sites, world.azure, world.producer, screen.say)
         self._first_row = asyncio.Event()
+        self._quiet = Quiet(time.monotonic)
         self.watch = Watch(world.connection, self._happened, world.azure)
 
     def introduce(self, program: str) -> None:
@@ -76,13 +78,13 @@ class Course:
 
     def _enough(self, stop: asyncio.Event, tasks: "Sequence[asyncio.Task[None]]") -> Enough:
         loop = asyncio.get_running_loop()
-        began, quiet = loop.time(), Quiet(loop.time)
+        began = loop.time()
 
         def enough(sights: Sequence[Sight]) -> bool:
             for task in tasks:
                 if task.done():
                     task.result()
-            if self._records is not None and self._duration is None and quiet(sights):
+            if self._records is not None and self._duration is None and self._quiet(sights):
                 return True
             passed = loop.time() - began
             if self._records is None and passed > FIRST_ROW_SECONDS and not self._first_row.is_set():
@@ -111,10 +113,10 @@ class Course:
 
     async def _settle(self) -> None:
         loop = asyncio.get_running_loop()
-        began, quiet = loop.time(), Quiet(loop.time)
+        began = loop.time()
 
         def enough(sights: Sequence[Sight]) -> bool:
-            settled = quiet(sights) and not self._faults.healing
+            settled = self._quiet(sights) and not self._faults.healing
             return settled or loop.time() - began > SETTLE_SECONDS
 
         if not enough(self.watch.sights()):
@@ -133,7 +135,8 @@ class Course:
 
     def _look_for_first_row(self) -> None:
         """The fullest of the first rows is shown beside its record."""
-        azure, table = self._world.azure, LIVE if self._records is None else HISTORY
+        azure = self._world.azure
+        table = HISTORY if self._records is not None and azure.accepted(HISTORY) else LIVE
         if not (rows := azure.rows(table)[:50]):
             return
         row = max(rows, key=lambda row: sum(value is not None for value in row.values()))

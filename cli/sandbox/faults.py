@@ -10,6 +10,7 @@ from typing import Literal
 from cli.sandbox.children import Child
 from sandbox import azure_faults, jira_faults
 from sandbox.azure import AzureWorld
+from sandbox.faults import Planned as Line
 from sandbox.jira_site import Site
 
 Kind = Literal["429 of a Jira", "403 of the sink", "producer killed"]
@@ -86,9 +87,9 @@ class Faults:
     async def _rate_limited(self, name: str, seconds: float) -> None:
         site, pause = self._sites[name], math.ceil(seconds)
         began = _now()
-        site.fault(jira_faults.rate_limited(pause), seconds=seconds)
-        self._say(f"FAULT   Jira answers {name} with 429 (Retry-After: {pause}) for {seconds:.0f} s.")
-        await asyncio.sleep(seconds)
+        planned = site.fault(jira_faults.rate_limited(pause), rate=1)
+        self._say(f"FAULT   Jira answers {name} with 429 (Retry-After: {pause}) for about {seconds:.0f} s.")
+        await _lasting(planned, seconds)
         await self._answered(name, _now())
         early = len(site.too_early())
         manners = "no request came before it was allowed" if not early else f"{early} requests came too early"
@@ -96,9 +97,11 @@ class Faults:
 
     async def _forbidden(self, seconds: float) -> None:
         began = _now()
-        self._azure.fault(azure_faults.forbidden(self._azure.rule_id), seconds=seconds)
-        self._say(f"FAULT   The sink answers 403 for {seconds:.0f} s, as if the role had been taken away.")
-        await asyncio.sleep(seconds)
+        planned = self._azure.fault(azure_faults.forbidden(self._azure.rule_id), rate=1)
+        self._say(
+            f"FAULT   The sink answers 403 for about {seconds:.0f} s, as if the role had been taken away."
+        )
+        await _lasting(planned, seconds)
         before = self._azure.accepted()
         await _until(lambda: self._azure.accepted() > before)
         self._say(
@@ -125,6 +128,13 @@ class Faults:
         await _until(
             lambda: any(one.at > since and one.status == 200 and not one.fault for one in site.requests())
         )
+
+
+async def _lasting(planned: Line, seconds: float) -> None:
+    """Until somebody has met the fault, and `seconds` at least; then it is over."""
+    await asyncio.sleep(seconds)
+    await _until(lambda: planned.played > 0)
+    planned.cancel()
 
 
 async def _until(condition: Callable[[], bool]) -> None:

@@ -47,7 +47,10 @@ class Screen:
     def say(self, text: str) -> None:
         """What happens now."""
         stamp = view.clock(self._now_ms(), self._now_ms())
-        self._console.print(Text.assemble((f"{stamp}  ", "dim"), text), soft_wrap=True)
+        if self.terminal:
+            self._console.print(view.beside(stamp, text))
+        else:
+            self._console.print(f"{stamp}  {text}", soft_wrap=True)
 
     def tell(self, text: str) -> None:
         self._console.print(Text(text), soft_wrap=True)

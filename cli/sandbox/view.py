@@ -73,6 +73,15 @@ def clock(ms: int | None, now_ms: int) -> str:
     return f"{at:%H:%M:%S}" if at.date() == now.date() else at.date().isoformat()
 
 
+def beside(stamp: str, text: str) -> Table:
+    """A sentence that wraps beside its time, not below it."""
+    made = Table.grid(padding=(0, 2))
+    made.add_column(style="dim", no_wrap=True)
+    made.add_column()
+    made.add_row(stamp, Text(text))
+    return made
+
+
 def side_by_side(record: Mapping[str, Any], row: Mapping[str, Any], table_name: str) -> Table:
     """A Jira record and what became of it, member by member."""
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)

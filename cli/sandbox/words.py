@@ -11,28 +11,17 @@ LISTED = 20
 def in_words(verdict: Verdict) -> list[str]:
     """The verdict as lines to be read by a person, the last of them the verdict itself."""
     lines = [line for judged in verdict.organizations for line in _lines(judged)]
-    lines += verdict.remarks
-    total = _totals(verdict.organizations)
-    ahead = (
-        f" {total['ahead']} lie in the future and will come when their time has come."
-        if total["ahead"]
-        else ""
-    )
-    due = f"{total['happened'] - total['ahead']} records happened"
+    return [*lines, *verdict.remarks, _in_one_line(verdict)]
+
+
+def _in_one_line(verdict: Verdict) -> str:
+    ahead = sum(len(judged.ahead) for judged in verdict.organizations)
+    due = sum(judged.happened for judged in verdict.organizations) - ahead
+    later = f" {ahead:,} more will come when their time has come: they lie in the future." if ahead else ""
     if verdict.passed:
-        return [
-            *lines,
-            f"PASSED. {due}: each is in Kafka once and at the sink, every field as it was.{ahead}",
-        ]
-    faults = ", ".join(f"{count} {what}" for what, count in _faults(verdict).items() if count)
-    return [*lines, f"FAILED. {due}; {faults or 'but see above'}.{ahead}"]
-
-
-def _totals(judged: Iterable[Judged]) -> Counter[str]:
-    totals: Counter[str] = Counter()
-    for one in judged:
-        totals.update(happened=one.happened, ahead=len(one.ahead))
-    return totals
+        return f"PASSED. {_records(due)} happened: each is in Kafka once and at the sink, every field as it was.{later}"
+    faults = ", ".join(f"{count:,} {what}" for what, count in _faults(verdict).items() if count)
+    return f"FAILED. {_records(due)} happened; {faults or 'but see above'}.{later}"
 
 
 def _faults(verdict: Verdict) -> Counter[str]:
@@ -50,7 +39,7 @@ def _faults(verdict: Verdict) -> Counter[str]:
 def _lines(judged: Judged) -> Iterable[str]:
     name, due = judged.organization, judged.happened - len(judged.ahead)
     in_kafka, at_sink = due - len(judged.missing_in_kafka), due - len(judged.missing_at_sink)
-    yield f"{name}: {due} records happened, {in_kafka} are in Kafka, {at_sink} at the sink.{_notes(judged)}"
+    yield f"{name}: {_records(due)} happened, {in_kafka:,} in Kafka, {at_sink:,} at the sink.{_notes(judged)}"
     for what, ids in (
         ("missing in Kafka", judged.missing_in_kafka),
         ("more than once in Kafka", judged.repeated_in_kafka),
@@ -67,10 +56,14 @@ def _lines(judged: Judged) -> Iterable[str]:
 def _notes(judged: Judged) -> str:
     notes = ""
     if judged.explained_repeats:
-        notes += f" {judged.explained_repeats} rows came twice, because an answer was lost; EventUid tells."
+        notes += f" Rows that came again because an answer was lost: {judged.explained_repeats:,}; EventUid tells them."
     if judged.cut:
-        notes += f" {judged.cut} values were too long for a column and are cut, with a mark."
+        notes += f" Values too long for a column, cut with a mark: {judged.cut:,}."
     return notes
+
+
+def _records(count: int) -> str:
+    return f"{count:,} record{'' if count == 1 else 's'}"
 
 
 def _listed(ids: Iterable[str], count: int) -> str:
