@@ -182,6 +182,7 @@ class Deliveries:
         self._outlet.metrics.accepted_after(max(0.0, time.time() - newest / 1000))
 
     async def _sift(self, rows: Rows, refusal: Refusal) -> None:
+        self._outlet.metrics.halved(refusal.reason, len(rows))
         sift = Sift(rows, refusal, self._outlet.witness)
         attempt = 0
         while not sift.done:

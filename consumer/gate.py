@@ -1,4 +1,4 @@
-"""Whether a request may be started now: what all senders to one rule share while it is in trouble."""
+"""Whether a request may be started now: what the senders to one stream share while it is in trouble."""
 
 import asyncio
 import random
@@ -10,6 +10,7 @@ from consumer.outcomes import Outcome, Paused, Retry
 from relay.retry import backoff_seconds
 
 RETRY_FIRST_SECONDS, RETRY_CAP_SECONDS = 0.5, 30.0
+TOO_MANY_REQUESTS = 429
 PAUSED_FIRST_SECONDS, PAUSED_CAP_SECONDS = 5.0, 30.0
 
 
@@ -75,12 +76,23 @@ _WAITS: dict[type[Outcome], tuple[float, float]] = {
 }
 
 
+class Throttle:
+    """Until when the rule itself wants no request, whichever stream it is for. One stream's other troubles are its own."""
+
+    def __init__(self) -> None:
+        self.until = 0.0
+
+
 class Gate:
-    """Lets requests through as `Trouble` says."""
+    """Lets requests through as `Trouble` and the rule's `Throttle` say."""
 
     def __init__(
-        self, clock: Callable[[], float] = time.monotonic, chance: Callable[[], float] = random.random
+        self,
+        throttle: Throttle,
+        clock: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
     ) -> None:
+        self._throttle = throttle
         self._trouble = Trouble()
         self._clock = clock
         self._chance = chance
@@ -99,6 +111,9 @@ class Gate:
     async def enter(self) -> Turn:
         """Wait for a turn, however long. Whoever has one gives it back with `leave`."""
         while True:
+            if (throttled := self._throttle.until - self._clock()) > 0:
+                await asyncio.sleep(throttled)
+                continue
             turn = self._trouble.turn(self._clock())
             if isinstance(turn, Turn):
                 return turn
@@ -111,5 +126,7 @@ class Gate:
 
     def leave(self, turn: Turn, outcome: Outcome | None) -> None:
         self._trouble.over(turn, outcome, self._clock(), self._chance())
+        if isinstance(outcome, Retry) and outcome.status == TOO_MANY_REQUESTS:
+            self._throttle.until = max(self._throttle.until, self._trouble.until)
         self._changed.set()
         self._changed = asyncio.Event()

@@ -16,7 +16,7 @@ from consumer.delivery import Outlet
 from consumer.destinations import sentinel
 from consumer.destinations.ingestion import Ingestion
 from consumer.forwarder import CALL_SECONDS, REBALANCE_SECONDS, Forwarder
-from consumer.gate import Gate
+from consumer.gate import Gate, Throttle
 from consumer.outcomes import Outcome
 from consumer.report import Flow, Report, mirror
 from consumer.resolving import Schemas
@@ -52,6 +52,8 @@ async def consume(
     Then nothing more is read, what is being delivered is finished within STOP_SECONDS, and offsets are committed. Raises
     RelayError where Kafka cannot be reached at the start or has not our topics, and where a destination cannot be one.
     """
+    for name in names:
+        health.ready(f"destination {name}", ok=False, why="joining the group")
     topics = Topics(connection.kafka.topic_prefix)
     shards = await shards_of(connection)
     async with AsyncExitStack() as stack:
@@ -112,14 +114,14 @@ class Wiring:
         return self._settings.destinations[name].start or self._settings.consumer.start
 
     async def flows(self, name: str, stack: AsyncExitStack) -> list[Flow]:
-        """Live and history: apart but for the rule that both go through, and hence its waits."""
+        """Live and history: apart, but for the waits that their rule asks for."""
         target = self._settings.destinations[name]
         ingestion = await stack.enter_async_context(Ingestion(name, target, CALL_SECONDS))
-        gate = Gate()
+        throttle = Throttle()
         prefix = self._topics.prefix
         live = (self._topics.events, f"{prefix}.{name}", target.stream, "live")
         history = (self._topics.backfill, f"{prefix}.{name}.history", target.history_stream, "history")
-        return [self._flow(name, ingestion, gate, *each) for each in (live, history)]
+        return [self._flow(name, ingestion, Gate(throttle), *each) for each in (live, history)]
 
     def _flow(
         self, name: str, ingestion: Ingestion, gate: Gate, topic: str, group: str, stream: str, kind: str

@@ -151,7 +151,12 @@ class FlowMetrics:
         kind = f"{status // 100}xx" if status else "none"
         self._metrics.requests.labels(*self._labels, kind).inc()
         self._metrics.retries.labels(*self._labels, why).inc()
-        log.warning(reason, **self._names, why=why, status=status, events=rows)
+        tell = log.warning if why in {"retry", "paused"} else log.debug
+        tell(reason, **self._names, why=why, status=status, events=rows)
+
+    def halved(self, reason: str, rows: int) -> None:
+        """The first refusal of a body; those of its parts go without a line."""
+        log.warning("A body was refused and is sent in parts.", **self._names, reason=reason, events=rows)
 
     def dead_lettered(self, record: Record, why: str, reason: str) -> None:
         self._metrics.dead_letters.labels(*self._labels, why).inc()

@@ -1,9 +1,11 @@
 import asyncio
+import time
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.gate import Gate, Trouble, Turn
+from consumer.gate import Gate, Throttle, Trouble, Turn
 from consumer.outcomes import Paused, Reject, Retry, Sent, Split
 
 BUSY = Retry("busy", 429)
@@ -93,7 +95,7 @@ def test_any_answer_about_the_rows_ends_the_trouble():
 
 async def test_those_who_wait_go_on_when_the_probe_succeeds():
     now = 0.0
-    gate = Gate(clock=lambda: now, chance=lambda: 0.0)
+    gate = Gate(Throttle(), clock=lambda: now, chance=lambda: 0.0)
     gate.leave(await gate.enter(), BUSY)
     now = 1.0
     probe = await gate.enter()
@@ -109,8 +111,27 @@ async def test_those_who_wait_go_on_when_the_probe_succeeds():
 
 
 async def test_the_wait_ends_by_itself():
-    gate = Gate(chance=lambda: 0.0)
+    gate = Gate(Throttle(), chance=lambda: 0.0)
     gate.leave(await gate.enter(), Retry("busy", after=0.05))
     assert 0 < gate.wait_seconds <= 0.25
     async with asyncio.timeout(5):
         assert (await gate.enter()).probe
+
+
+async def test_a_rule_that_is_sent_too_much_is_left_alone_by_all_its_streams():
+    throttle = Throttle()
+    live, history = Gate(throttle), Gate(throttle)
+    history.leave(await history.enter(), Retry("busy", 429, after=0.2))
+    begun = time.monotonic()
+    turn = await live.enter()
+    assert time.monotonic() - begun >= 0.19
+    assert not turn.probe
+
+
+@pytest.mark.parametrize("outcome", [Paused("no stream", 404), Retry("busy", 503), Retry("reset")])
+async def test_one_streams_own_trouble_leaves_the_other_alone(outcome):
+    throttle = Throttle()
+    live, history = Gate(throttle), Gate(throttle)
+    history.leave(await history.enter(), outcome)
+    async with asyncio.timeout(0.1):
+        await live.enter()

@@ -1,0 +1,219 @@
+import asyncio
+from contextlib import asynccontextmanager
+
+from prometheus_client import CollectorRegistry
+
+from consumer.batch import Rows
+from consumer.delivery import Deliveries, Outlet
+from consumer.gate import Gate, Throttle
+from consumer.offsets import Offsets
+from consumer.outcomes import Paused, Reject, Retry, Sent, Split
+from consumer.telemetry import Metrics
+from relay.kafka import TopicPartition
+from relay.kafka.producing import WritingError
+from tests.consumer.messages import event, message
+from tests.consumer.world import until
+
+EVENTS = TopicPartition("events", 0)
+
+
+class Destination:
+    """Answers as `answer` says; remembers what was asked."""
+
+    def __init__(self, answer=lambda _rows: Sent()):
+        self.answer = answer
+        self.requests = []
+        self.accepted = []
+        self.held = asyncio.Event()
+        self.held.set()
+
+    def body(self, encoded):
+        return b",".join(encoded)
+
+    async def send(self, body):
+        rows = body.split(b",")
+        self.requests.append(rows)
+        await self.held.wait()
+        outcome = self.answer(rows)
+        if outcome == Sent():
+            self.accepted += rows
+        return outcome
+
+
+class Letters:
+    def __init__(self, failures=0):
+        self.put_records = []
+        self.failures = failures
+
+    async def put(self, record, reason, status=None):
+        if self.failures:
+            self.failures -= 1
+            raise WritingError("Kafka is away")
+        self.put_records.append((record.offset, reason, status))
+
+
+class Flow:
+    """Deliveries of one assignment, with the offsets that they settle."""
+
+    def __init__(self, destination, letters=None):
+        self.destination = destination
+        self.letters = letters or Letters()
+        metrics = Metrics(CollectorRegistry()).of("sentinel", "live")
+        self.outlet = Outlet(destination, Gate(Throttle(), chance=lambda: 0.0), self.letters, metrics)
+        self.offsets = Offsets()
+        self.deliveries = Deliveries(self.outlet, lambda rows: self.offsets.settle(rows.spans))
+        self._next = 0
+
+    def rows(self, count):
+        first, self._next = self._next, self._next + count
+        records = [message(event(number), offset=number) for number in range(first, self._next)]
+        span = self.offsets.hand_out(EVENTS, [record.offset for record in records])
+        return Rows([b"%d" % record.offset for record in records], records, (span,))
+
+    def committable(self):
+        return self.offsets.committable({EVENTS: self._next})[EVENTS]
+
+
+@asynccontextmanager
+async def flow(destination, letters=None):
+    there = Flow(destination, letters)
+    try:
+        yield there
+    finally:
+        await there.deliveries.close(0)
+        assert there.deliveries.failure is None
+
+
+async def test_bodies_under_way_together_settle_in_any_order():
+    first = asyncio.Event()
+    destination = Destination()
+    async with flow(destination) as there:
+        there.deliveries.start(there.rows(3))
+        there.deliveries.start(there.rows(2))
+        assert there.deliveries.bytes == len("[0,1,2]") + len("[3,4]")
+        assert await there.deliveries.finished(5)
+        assert there.committable() == 5
+        assert there.deliveries.bytes == 0
+        first.set()
+
+
+async def test_what_passes_is_sent_again_until_it_is_accepted():
+    answers = iter([Retry("busy", 429, after=0.0), Retry("reset"), Sent()])
+    destination = Destination(lambda _rows: next(answers))
+    async with flow(destination) as there:
+        there.deliveries.start(there.rows(2))
+        await until(lambda: there.outlet.trouble is not None)
+        assert there.committable() == 0
+        assert await there.deliveries.finished(10)
+        assert destination.requests == [[b"0", b"1"]] * 3
+        assert there.outlet.trouble is None
+
+
+async def test_a_body_that_is_too_large_is_halved():
+    destination = Destination(lambda rows: Sent() if len(rows) <= 2 else Split("413", 413))
+    async with flow(destination) as there:
+        there.deliveries.start(there.rows(7))
+        assert await there.deliveries.finished(5)
+        assert sorted(destination.accepted) == [b"%d" % number for number in range(7)]
+        assert there.letters.put_records == []
+
+
+async def test_a_dead_letter_counts_only_when_it_is_written():
+    destination = Destination(lambda rows: Reject("400", 400) if b"1" in rows else Sent())
+    async with flow(destination, Letters(failures=1)) as there:
+        there.deliveries.start(there.rows(3))
+        await until(lambda: there.letters.failures == 0)
+        assert there.committable() <= 1
+        assert await there.deliveries.finished(10)
+        assert there.committable() == 3
+        assert there.letters.put_records == [(1, "400", 400)]
+
+
+async def test_unreadable_records_become_dead_letters_of_their_own():
+    async with flow(Destination()) as there:
+        there.deliveries.bury(there.rows(2), "not Avro")
+        assert await there.deliveries.finished(5)
+        assert there.letters.put_records == [(0, "not Avro", None), (1, "not Avro", None)]
+        assert there.committable() == 2
+
+
+async def test_after_the_end_no_request_starts_and_an_answer_still_counts():
+    destination = Destination()
+    destination.held.clear()
+    async with flow(destination) as there:
+        there.deliveries.start(there.rows(2))
+        await until(lambda: destination.requests)
+        there.deliveries.start_no_more()
+        there.deliveries.start(there.rows(2))
+        closing = asyncio.create_task(there.deliveries.close(5))
+        await asyncio.sleep(0.05)
+        destination.held.set()
+        await closing
+
+        assert destination.requests == [[b"0", b"1"]]
+        assert there.committable() == 2
+
+
+async def test_after_the_end_nothing_is_tried_again():
+    destination = Destination(lambda _rows: Retry("busy", 429))
+    destination.held.clear()
+    async with flow(destination) as there:
+        there.deliveries.start(there.rows(2))
+        await until(lambda: destination.requests)
+        there.deliveries.start_no_more()
+        destination.held.set()
+        await there.deliveries.close(5)
+        assert len(destination.requests) == 1
+        assert there.committable() == 0
+
+
+async def test_what_waits_ends_at_once_and_what_is_asked_ends_in_time():
+    destination = Destination(lambda _rows: Paused("no role", 403))
+    async with flow(destination) as there:
+        there.deliveries.start(there.rows(1))
+        await until(lambda: isinstance(there.outlet.trouble, Paused))
+        destination.held.clear()
+        async with asyncio.timeout(2):
+            await there.deliveries.close(60)
+        assert there.committable() == 0
+
+
+async def test_the_place_of_a_probe_that_was_given_up_is_taken_by_the_next_assignment():
+    answers = iter([Retry("busy", 429, after=0.0)])
+    destination = Destination(lambda _rows: next(answers, Sent()))
+    async with flow(destination) as there:
+        there.deliveries.start(there.rows(1))
+        await until(lambda: there.outlet.trouble)
+        destination.held.clear()
+        await until(lambda: len(destination.requests) == 2)
+        await there.deliveries.close(0)
+        destination.held.set()
+        later = Deliveries(there.outlet, lambda rows: there.offsets.settle(rows.spans))
+        later.start(there.rows(1))
+        assert await later.finished(5)
+        assert destination.accepted == [b"1"]
+
+
+async def test_room_is_waited_for():
+    destination = Destination()
+    destination.held.clear()
+    async with flow(destination) as there:
+        there.deliveries.start(there.rows(5))
+        waiting = asyncio.create_task(there.deliveries.room(5))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        destination.held.set()
+        async with asyncio.timeout(5):
+            await waiting
+
+
+async def test_a_defect_is_noticed():
+    class Broken(Destination):
+        def body(self, encoded):
+            raise KeyError(encoded[0])
+
+    there = Flow(Broken())
+    there.deliveries.start(there.rows(1))
+    await there.deliveries.finished(5)
+    assert isinstance(there.deliveries.failure, KeyError)
+    assert there.committable() == 0

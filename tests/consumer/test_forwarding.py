@@ -1,0 +1,362 @@
+"""Whole ways from a topic of a real Kafka to the rows of simulated Azure."""
+
+import asyncio
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+
+from relay.codec import Encoder, SchemaId
+from relay.kafka import TopicPartition
+from relay.kafka.producing import Writer
+from relay.kafka.reading import group_less, spans
+from relay.status import Board, GroupOffset, Status, opened, read_board
+from sandbox import azure_faults, faults
+from tests.consumer.messages import AUDIT_EVENT, event
+from tests.consumer.test_sentinel import expected
+from tests.consumer.world import HISTORY, SHARDS, some_events, uid, uids, until, world
+
+ITEM = {"id": "7", "name": "Zoë", "typeName": "USER", "parentId": None, "parentName": None}
+CHANGE = {"fieldName": "Email", "changedFrom": None, "changedTo": "z@example.com"}
+FULL = {"objectItem": ITEM, "changedValues": [CHANGE], "associatedItems": [ITEM, ITEM], "unmodeled": "{}"}
+
+
+async def committed(there, topic=None, group="sentinel"):
+    """What the group has committed, and the ends of the topic."""
+    topic = topic or there.topics.events
+    partitions = [TopicPartition(topic, number) for number in range(SHARDS)]
+    name = f"{there.topics.prefix}.{group}"
+    async with group_less(there.connection, group_id=name) as consumer:
+        found = {each: await consumer.committed(each) for each in partitions}
+        extents = await spans(consumer, partitions)
+    return found, {each: extents[each].committed_end for each in partitions}
+
+
+async def test_every_event_arrives_once_in_its_table_field_by_field(kafka, prefix, monkeypatch):
+    async with world(kafka, prefix, monkeypatch) as there:
+        live = some_events(250, **FULL)
+        history = some_events(120, first=1000, mode="backfill")
+        await there.publish(live)
+        await there.publish(history, there.topics.backfill)
+        async with there.consuming():
+            await there.arrive()
+            await there.arrive(len(history), HISTORY)
+
+        azure = there.azure
+        assert uids(azure) == sorted(map(uid, live))
+        assert uids(azure, HISTORY) == sorted(map(uid, history))
+        rows = {row["EventUid"]: row for row in azure.rows()}
+        for each in live:
+            stored = {name: value for name, value in rows[uid(each)].items() if value is not None}
+            stored.pop("TimeGenerated")
+            assert stored == expected(each)
+        assert azure.losses == type(azure.losses)()
+        assert await there.dead_letters() == []
+
+
+async def test_a_clean_stop_loses_nothing_and_repeats_nothing(kafka, prefix, monkeypatch):
+    async with world(kafka, prefix, monkeypatch) as there:
+        for first in range(0, 900, 300):
+            async with there.consuming() as consumer:
+                await there.publish(some_events(300, first=first))
+                await there.arrive(first + 100)
+                assert await consumer.stop() < 5
+        async with there.consuming():
+            await there.arrive()
+        found, ends = await committed(there)
+
+        assert uids(there.azure) == sorted(map(uid, there.published))
+        assert found == ends
+
+
+async def test_a_killed_process_loses_nothing(kafka, prefix, monkeypatch):
+    async with world(kafka, prefix, monkeypatch) as there:
+        await there.publish(some_events(300))
+        process = await there.process()
+        await there.arrive(100)
+        await there.publish(some_events(300, first=300))
+        process.kill()
+        await process.wait()
+        async with there.consuming():
+            await there.arrive()
+        assert set(uids(there.azure)) == set(map(uid, there.published))
+
+
+async def test_partitions_move_without_a_repeat(kafka, prefix, monkeypatch):
+    """Consumers come and go while events flow; what is under way when partitions are taken away is waited for."""
+    async with world(kafka, prefix, monkeypatch) as there, there.consuming():
+        for first in range(0, 1200, 300):
+            await there.publish(some_events(300, first=first))
+            async with there.consuming() as second:
+                await until(second.ready)
+                await there.publish(some_events(100, first=10_000 + first))
+        await there.arrive()
+        assert uids(there.azure) == sorted(map(uid, there.published))
+        assert there.azure.duplicates() == {}
+
+
+async def test_garbage_becomes_dead_letters_and_holds_up_nobody(kafka, prefix, monkeypatch):
+    garbage = [b"", b"{}", b"\x00\x00\x00\x00\x01garbage", b"\xc3\x01" + bytes(30), b"\xff" * 3000]
+    async with world(kafka, prefix, monkeypatch) as there, there.consuming() as consumer:
+        await there.publish(some_events(50))
+        places = [await there.put(each, timestamp=1000) for each in garbage]
+        places.append(await there.put(None))
+        await there.publish(some_events(50, first=100))
+        await there.arrive()
+        await until(lambda: letters(consumer) == 6)
+        found = await there.dead_letters()
+
+        assert sorted(value or b"" for value, _ in found) == sorted([*garbage, b""])
+        for _, headers in found:
+            assert headers["relay.service"] == "consumer"
+            assert headers["relay.destination"] == "sentinel"
+            assert headers["relay.topic"] == there.topics.events
+            assert (int(headers["relay.partition"]), int(headers["relay.offset"])) in places
+            assert headers["relay.reason"]
+            assert headers["relay.status"] == ""
+            assert int(headers["relay.at"]) > 1_700_000_000_000
+        await consumer.stop()
+        positions, ends = await committed(there)
+        assert positions == ends
+
+
+def letters(consumer, why="unreadable"):
+    return consumer.metric("jira_relay_events_dead_lettered_total", why=why)
+
+
+async def test_passing_faults_cost_time_alone(kafka, prefix, monkeypatch):
+    async with world(kafka, prefix, monkeypatch) as there:
+        azure = there.azure
+        for fault in (
+            azure_faults.throttled(0.2),
+            azure_faults.unauthorized(),
+            azure_faults.gateway_page(502),
+            faults.reset(),
+        ):
+            azure.fault(fault)
+        async with there.consuming() as consumer:
+            await there.publish(some_events(200))
+            await there.arrive()
+            assert consumer.metric("jira_relay_destination_retries_total", why="retry") >= 3
+
+        assert azure.duplicates() == {}
+        assert await there.dead_letters() == []
+
+
+async def test_a_request_whose_answer_was_lost_is_repeated_and_can_be_told(kafka, prefix, monkeypatch):
+    async with world(kafka, prefix, monkeypatch) as there:
+        there.azure.fault(faults.reset(effective=True))
+        await there.publish(some_events(20, organizations=1))
+        async with there.consuming():
+            await there.arrive()
+            await there.azure.until(lambda: there.azure.accepted() > 20)
+        assert set(uids(there.azure)) == set(map(uid, there.published))
+        assert set(there.azure.duplicates()) <= set(map(uid, there.published))
+
+
+async def test_a_poison_row_is_refused_alone(kafka, prefix, monkeypatch):
+    async with world(kafka, prefix, monkeypatch) as there:
+        await there.publish(some_events(300))
+        bad = [there.published[number] for number in (17, 18, 200)]
+        for each in bad:
+            there.azure.poison(uid(each))
+        async with there.consuming() as consumer:
+            await there.arrive(297)
+            await there.publish(some_events(5, first=1000))
+            await there.arrive(302)
+            await until(lambda: letters(consumer, "refused") == 3)
+        found = await there.dead_letters()
+
+        assert uids(there.azure) == sorted(uid(each) for each in there.published if each not in bad)
+        assert {headers["relay.status"] for _, headers in found} == {"400"}
+        assert all("InvalidData" in headers["relay.reason"] for _, headers in found)
+        assert len(found) == 3
+        positions, ends = await committed(there)
+        assert positions == ends
+
+
+async def test_a_broken_rule_dead_letters_nothing(kafka, prefix, monkeypatch):
+    async with world(kafka, prefix, monkeypatch) as there:
+        broken = there.azure.fault(azure_faults.broken_rule(), rate=1)
+        await there.publish(some_events(300))
+        async with there.consuming() as consumer:
+            await until(lambda: any("deploy/azure" in each for each in consumer.health.faults()))
+            await there.publish(some_events(50, first=1000))
+            await until(lambda: broken.played > 20)
+            broken.cancel()
+            await there.arrive()
+            await until(consumer.ready)
+
+        assert uids(there.azure) == sorted(map(uid, there.published))
+        assert await there.dead_letters() == []
+
+
+async def test_a_missing_role_pauses_says_what_to_do_and_heals_by_itself(kafka, prefix, monkeypatch):
+    async with world(kafka, prefix, monkeypatch) as there:
+        publishers = set(there.azure.identity.publishers)
+        there.azure.identity.publishers.clear()
+        await there.publish(some_events(100))
+        async with there.consuming() as consumer:
+            await until(lambda: any("Monitoring Metrics" in each for each in consumer.health.faults()))
+            await until(lambda: consumer.metric("jira_relay_destination_paused") == 1)
+            there.azure.identity.publishers |= publishers
+            await there.arrive()
+            await until(consumer.ready)
+            assert consumer.metric("jira_relay_destination_paused") == 0
+        assert there.azure.duplicates() == {}
+        assert await there.dead_letters() == []
+
+
+async def test_history_never_delays_live(kafka, prefix, monkeypatch):
+    """A backfill that hangs leaves the live flow alone."""
+    async with world(kafka, prefix, monkeypatch) as there:
+        there.azure.fault(faults.hang(3), rate=1, only=lambda request: "History" in request.path)
+        await there.publish(some_events(500, mode="backfill"), there.topics.backfill)
+        async with there.consuming():
+            await until(lambda: any("History" in call.stream for call in there.azure.calls))
+            await there.publish(some_events(50))
+            await there.arrive(seconds=2.5)
+            there.azure.clear_faults()
+
+
+async def test_a_stop_waits_for_what_is_under_way_and_no_longer(kafka, prefix, monkeypatch):
+    async with world(kafka, prefix, monkeypatch) as there:
+        there.azure.fault(faults.delayed(1.0))
+        await there.publish(some_events(20, organizations=1))
+        async with there.consuming() as consumer:
+            await until(lambda: there.azure.calls)
+            assert await consumer.stop() < 5
+        found, ends = await committed(there)
+        assert there.azure.accepted() == 20
+        assert found == ends
+
+
+@pytest.mark.parametrize("start", ["earliest", "latest"])
+async def test_the_first_start_is_where_the_setting_says(start, kafka, prefix, monkeypatch):
+    async with world(kafka, prefix, monkeypatch) as there:
+        before, after = some_events(30), some_events(30, first=100)
+        await there.publish(before)
+        async with there.consuming(start=start) as consumer:
+            await until(consumer.ready)
+            await consumer.stop()
+        await there.publish(after)
+        async with there.consuming(start=start):
+            await there.arrive(60 if start == "earliest" else 30)
+            board = await until_told(there, lambda status: status.start)
+
+        assert uids(there.azure) == sorted(map(uid, before + after if start == "earliest" else after))
+        assert board.start == start
+
+
+async def until_told(there, condition):
+    """The destination's status, once it says so."""
+    async with asyncio.timeout(20):
+        while True:
+            status = (await read_board(there.connection, there.topics.status)).get("destination/sentinel")
+            if status is not None and condition(status):
+                return status
+            await asyncio.sleep(0.2)
+
+
+async def test_the_first_start_may_be_a_time(kafka, prefix, monkeypatch):
+    async with world(kafka, prefix, monkeypatch) as there:
+        await there.publish(some_events(30))
+        collected = there.published[20]["collected"]
+        start = f"2025-11-22T08:26:{collected / 1000 % 60:06.3f}Z"
+        async with there.consuming(start=start):
+            await there.arrive(10)
+        assert uids(there.azure) == sorted(map(uid, there.published[20:]))
+
+
+async def test_the_status_tells_state_lag_counts_and_offsets(kafka, prefix, monkeypatch):
+    async with world(kafka, prefix, monkeypatch) as there:
+        await there.publish(some_events(100))
+        async with there.consuming():
+            await there.arrive()
+            status = await until_told(there, lambda each: each.lag == 0 and each.state == "active")
+            assert sum(count.events for count in status.counts) == 100
+            assert {(each.topic, each.partition) for each in status.offsets} == {
+                (topic, number)
+                for topic in (there.topics.events, there.topics.backfill)
+                for number in range(SHARDS)
+            }
+
+
+async def test_a_group_that_kafka_has_forgotten_resumes_from_the_status_topic(kafka, prefix, monkeypatch):
+    """Its name is new to Kafka; the status topic remembers where it was."""
+    async with world(kafka, prefix, monkeypatch) as there:
+        await there.publish(some_events(60, organizations=1))
+        (partition,) = {each.partition for each in await there.records(there.topics.events)}
+        offset = (await there.records(there.topics.events))[40].offset
+        told = opened("active", 1)
+        told = Status(
+            **{name: getattr(told, name) for name in ("state", "since", "at", "valid_until", "epoch")},
+            start="earliest",
+            offsets=(GroupOffset(there.topics.events, partition, offset),),
+        )
+        await tell(there, told)
+        async with there.consuming():
+            await there.arrive(20)
+        assert uids(there.azure) == sorted(map(uid, there.published[40:]))
+
+
+async def tell(there, status):
+    async with Writer(there.connection) as writer:
+        board = Board(writer, there.topics.status)
+        board.post("destination/sentinel", status)
+        await board.flush()
+
+
+async def test_events_that_kafka_deleted_are_named_and_the_rest_goes_on(kafka, prefix, monkeypatch):
+    async with world(kafka, prefix, monkeypatch) as there:
+        await there.publish(some_events(10, organizations=1))
+        async with there.consuming():
+            await there.arrive()
+        await there.publish(some_events(50, organizations=1, first=100))
+        records = await there.records(there.topics.events)
+        await delete_before(there, records[40])
+        async with there.consuming() as consumer:
+            await there.arrive(30)
+            assert (
+                consumer.metric("jira_relay_offsets_lost_total") == records[40].offset - records[9].offset - 2
+            )
+
+        assert uids(there.azure) == sorted(uid(each) for each in there.published[:10] + there.published[40:])
+
+
+async def delete_before(there, record):
+    admin = AIOKafkaAdminClient(bootstrap_servers=there.connection.bootstrap)
+    await admin.start()
+    try:
+        partition = TopicPartition(record.topic, record.partition)
+        await admin.delete_records({partition: RecordsToDelete(before_offset=record.offset)})
+    finally:
+        await admin.close()
+
+
+async def test_events_wait_for_a_schema_that_cannot_be_looked_up(kafka, prefix, monkeypatch):
+    """Messages of a registry arrive, and none is set: nothing is dropped, and the operator is told."""
+    async with world(kafka, prefix, monkeypatch) as there:
+        of_registry = Encoder(AUDIT_EVENT, SchemaId(5))
+        each = event(1)
+        await there.put(of_registry.encode(each), timestamp=each["collected"])
+        async with there.consuming() as consumer:
+            await until(lambda: any("schema_registry.url" in fault for fault in consumer.health.faults()))
+        assert await there.dead_letters() == []
+        assert there.azure.accepted() == 0
+
+
+async def test_a_slow_destination_bounds_what_is_read(kafka, prefix, monkeypatch):
+    """While Azure does not answer, only so much is taken from Kafka, and the membership lives on."""
+    async with world(kafka, prefix, monkeypatch) as there:
+        hanging = there.azure.fault(faults.hang(3), rate=1)
+        large = some_events(6000, description="x" * 10_000)
+        for start in range(0, len(large), 500):
+            await there.publish(large[start : start + 500], size=50)
+        async with there.consuming(start="earliest") as consumer:
+            await until(lambda: len(there.azure.calls) >= 16)
+            await asyncio.sleep(3)
+            assert consumer.metric("jira_relay_events_accepted_total") == 0
+            hanging.cancel()
+            there.azure.clear_faults()
+            await there.arrive(seconds=60)
+        assert set(uids(there.azure)) == set(map(uid, there.published))
