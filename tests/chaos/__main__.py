@@ -1,0 +1,33 @@
+"""Trouble of every kind for a whole relay, and whether it kept its promises: see docs/guarantees.md."""
+
+import argparse
+import asyncio
+import random
+import sys
+
+from tests.chaos.plan import KINDS
+from tests.chaos.run import Wishes, run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument(
+        "--seed", type=int, default=None, help="what happens follows from it; drawn unless given"
+    )
+    parser.add_argument("--minutes", type=float, default=3.0, help="of trouble; settling comes on top")
+    parser.add_argument("--producers", type=int, default=2)
+    parser.add_argument("--consumers", type=int, default=2)
+    parser.add_argument("--gap", type=float, default=2.0, help="mean seconds between two events")
+    parser.add_argument("--only", default="", help=f"kinds of events, by commas, of: {', '.join(KINDS)}")
+    parser.add_argument("--keep", action="store_true", help="keep all logs even if all went well")
+    given = parser.parse_args()
+    kinds = {kind.strip() for kind in given.only.split(",") if kind.strip()} or set(KINDS)
+    if unknown := kinds - KINDS.keys():
+        parser.error(f"no such kind of event: {', '.join(sorted(unknown))}")
+    seed = random.SystemRandom().randrange(1_000_000) if given.seed is None else given.seed
+    wishes = Wishes(seed, given.minutes, given.producers, given.consumers, kinds, given.gap, given.keep)
+    sys.exit(0 if asyncio.run(run(wishes)) else 1)
+
+
+if __name__ == "__main__":
+    main()

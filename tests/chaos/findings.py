@@ -1,0 +1,120 @@
+"""What chaos is judged by, beyond what the sandbox judges: order, repeats at the sink, the history of changes. All pure."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from cli.sandbox.verdict import Landed
+
+COMMIT_SECONDS = 12.0
+"""What was accepted this long before a consumer died may not have been committed yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A row at the sink; `at` in seconds since 1970. `doubtful`: whoever sent it got no answer."""
+
+    uid: str
+    at: float
+    doubtful: bool
+
+
+def disorder(
+    landed: Sequence[Landed], visible: Mapping[tuple[str, int], int], wrong_clocks: set[str]
+) -> list[str]:
+    """Breaches of the promised order, in words. `landed` in the order of offsets within each organization and topic.
+
+    Within a transaction (all its events have one `collected`, no other transaction of the partition has it): by created,
+    then id. Live events across transactions: of two, the one that is older by both and could be seen no later stands
+    first. Where Jira's own clock was moved, only the first is promised.
+    """
+    breaches = []
+    for organization, history, events in _rows(landed):
+        breaches += _within_transactions(organization, events)
+        if not history and organization not in wrong_clocks:
+            live = [event for event in events if event["mode"] == "live"]
+            breaches += _across_transactions(organization, live, visible)
+    return breaches
+
+
+def _rows(landed: Sequence[Landed]) -> Iterable[tuple[str, bool, list[dict[str, Any]]]]:
+    rows: dict[tuple[str, bool], list[dict[str, Any]]] = defaultdict(list)
+    for one in landed:
+        rows[one.organization, one.history].append(one.event)
+    for (organization, history), events in sorted(rows.items()):
+        yield organization, history, events
+
+
+def _within_transactions(organization: str, events: Sequence[dict[str, Any]]) -> Iterable[str]:
+    for before, after in pairwise(events):
+        if before["collected"] > after["collected"]:
+            yield f"{organization}: {after['id']} was collected before {before['id']}, which stands before it"
+        if before["collected"] == after["collected"] and _age(before) > _age(after):
+            yield f"{organization}: {before['id']} stands before {after['id']} in one transaction, but is younger"
+
+
+def _across_transactions(
+    organization: str, events: Sequence[dict[str, Any]], visible: Mapping[tuple[str, int], int]
+) -> Iterable[str]:
+    youngest = (0, 0)
+    for place, event in enumerate(events):
+        if _age(event) < youngest:
+            seen = visible[organization, event["id"]]
+            for earlier in events[:place]:
+                older = event["created"] < earlier["created"] and event["id"] < earlier["id"]
+                if older and seen < visible[organization, earlier["id"]]:
+                    yield f"{organization}: {earlier['id']} stands before {event['id']}, which is older and was seen earlier"
+                    break
+        youngest = max(youngest, _age(event))
+
+
+def _age(event: Mapping[str, Any]) -> tuple[int, int]:
+    return event["created"], event["id"]
+
+
+def repeats(arrived: Iterable[Arrived], unrest: Iterable[tuple[float, float]]) -> tuple[int, list[str]]:
+    """How many rows came again, and which of those, in words, for no reason.
+
+    Reasons are an answer that never came, and a disturbance between Kafka and the sink after which what had just been
+    accepted, and was not committed yet, had to be sent again.
+    """
+    rows: dict[str, list[Arrived]] = defaultdict(list)
+    for row in arrived:
+        rows[row.uid].append(row)
+    spans = list(unrest)
+    count, inexplicable = 0, []
+    for uid, same in rows.items():
+        for first, again in pairwise(same):
+            count += 1
+            if not first.doubtful and not _explained(first.at, again.at, spans):
+                inexplicable.append(f"{uid} came again after {again.at - first.at:.1f} s")
+    return count, inexplicable
+
+
+def _explained(first: float, again: float, unrest: Iterable[tuple[float, float]]) -> bool:
+    return any(
+        began - COMMIT_SECONDS <= first <= ended + COMMIT_SECONDS and again >= began
+        for began, ended in unrest
+    )
+
+
+def broken_history(changes: Iterable[Mapping[str, Any]], now: Mapping[str, Any]) -> list[str]:
+    """Where the history of changes, in the order of offsets, does not lead from one state to the next and to `now`."""
+    last: dict[str, Any] = {}
+    breaches = []
+    for change in changes:
+        name = change["organization"]
+        before = None if change["before"] is None else json.loads(change["before"])
+        if before != last.get(name):
+            breaches.append(
+                f"{name}: the change {change['what']!r} at {change['at']} began from another state"
+            )
+        last[name] = None if change["after"] is None else json.loads(change["after"])
+    return breaches + [
+        f"{name}: the last change led to another state than the one that stands"
+        for name in sorted(last.keys() | now.keys())
+        if last.get(name) != now.get(name)
+    ]

@@ -1,0 +1,107 @@
+"""Reads everything anew when all is over, and says what came of it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cli.sandbox import evidence
+from cli.sandbox.verdict import Evidence, Judged, judge
+from management.organizations import organizations, shown
+from relay.codec import Internal
+from relay.kafka import Record, TopicPartition
+from relay.kafka.connection import Connection
+from relay.kafka.reading import group_less, read_to_end, settled_spans
+from relay.kafka.topics import Topics
+from sandbox.azure import HISTORY, LIVE, AzureWorld
+from tests.chaos import findings
+from tests.chaos.deeds import Deeds
+from tests.chaos.findings import Arrived
+from tests.chaos.operators import Operators
+from tests.chaos.traffic import Traffic
+from tests.chaos.world import World, now_ms
+
+SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """`facts` are for reading; whatever stands in `faults` breaks a promise."""
+
+    facts: list[str]
+    faults: list[str]
+
+
+async def verdict(
+    world: World, deeds: Deeds, operators: Operators, traffic: Traffic, *, consumed: bool
+) -> Report:
+    found = await evidence.gather(world.jira.truth(), world.connection, world.azure)
+    judged = judge(found, now_ms())
+    again, inexplicable = findings.repeats(_arrived(world.azure), deeds.unrest)
+    states = {name: shown(each) for name, each in (await organizations(world.connection)).items()}
+    faults = [
+        *judged.remarks,
+        *(line for one in judged.organizations for line in _faults(one, consumed=consumed)),
+        *findings.disorder(found.landed, traffic.visible, deeds.wrong_clocks),
+        *_some("came again at the sink for no reason", inexplicable),
+        *findings.broken_history(await _changes(world.connection), states),
+        *operators.both_won,
+        *deeds.unclean,
+        *(death for slot in world.slots for death in slot.deaths),
+    ]
+    return Report([*_facts(found, consumed=consumed), f"{again} rows came again at the sink."], faults)
+
+
+def _facts(found: Evidence, *, consumed: bool) -> Iterable[str]:
+    happened = sum(map(len, found.truth.values()))
+    modes = [one.event["mode"] for one in found.landed]
+    yield f"{happened} records happened in {len(found.truth)} organizations."
+    yield f"{len(modes)} events stand in Kafka: " + ", ".join(
+        f"{modes.count(mode)} {mode}" for mode in ("live", "late", "backfill")
+    )
+    if consumed:
+        yield f"{len(found.stored)} rows stand at the sink."
+
+
+def _faults(one: Judged, *, consumed: bool) -> Iterable[str]:
+    at_sink = {"missing at the sink": one.missing_at_sink} if consumed else {}
+    kinds = {
+        "missing in Kafka": one.missing_in_kafka,
+        "more than once in Kafka": one.repeated_in_kafka,
+        "arrived, but never happened": one.strangers,
+        "with other values than they had": one.wrong,
+        **at_sink,
+    }
+    for what, which in kinds.items():
+        yield from _some(f"{one.organization}: {what}", which)
+
+
+def _some(what: str, which: Sequence[Any]) -> Iterable[str]:
+    if which:
+        listed = ", ".join(map(str, which[:SHOWN]))
+        yield f"{what}: {len(which)} ({listed}{', …' if len(which) > SHOWN else ''})"
+
+
+def _arrived(azure: AzureWorld) -> list[Arrived]:
+    calls = {call.request_id: call for call in azure.calls}
+    arrivals = sorted(
+        (arrival for table in (LIVE, HISTORY) for arrival in azure.table(table).arrivals),
+        key=lambda arrival: arrival.number,
+    )
+    return [
+        Arrived(
+            str(arrival.row["EventUid"]),
+            calls[arrival.request_id].at,
+            calls[arrival.request_id].status != 204,
+        )
+        for arrival in arrivals
+    ]
+
+
+async def _changes(connection: Connection) -> list[dict[str, Any]]:
+    place = TopicPartition(Topics(connection.kafka.topic_prefix).changes, 0)
+    records: list[Record] = []
+    async with group_less(connection) as reader:
+        span = (await settled_spans(reader, [place]))[place]
+        await read_to_end(reader, {place: span.first}, {place: span.committed_end}, records.append)
+    codec = Internal("change")
+    return [codec.decode(record.value or b"") for record in records]

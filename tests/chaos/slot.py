@@ -1,0 +1,91 @@
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Mapping
+from pathlib import Path
+
+from cli.sandbox.children import last_words
+from tests.chaos.proxy import Proxy
+
+STOP_SECONDS = 40.0
+
+
+class Slot:
+    """The place of one process of the relay: who is in it changes, its wire to Kafka and its log stay.
+
+    Each process has a session of its own, and ends with this one.
+    """
+
+    def __init__(
+        self, name: str, arguments: list[str], environ: Mapping[str, str], log: Path, proxy: Proxy
+    ) -> None:
+        self.name = name
+        self.log = log
+        self.proxy = proxy
+        self.busy = False
+        """Something is being done to it."""
+        self.deaths: list[str] = []
+        """How it ended when nobody had asked it to."""
+        self._arguments = arguments
+        self._environ = dict(environ)
+        self._process: Process | None = None
+        self._ended = True
+
+    @property
+    def consumes(self) -> bool:
+        return self.name.startswith("consumer")
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid if self._process is not None else 0
+
+    async def start(self) -> None:
+        with self.log.open("ab") as output:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "cli.sandbox.child", *self._arguments),
+                stdin=PIPE,
+                stdout=DEVNULL,
+                stderr=output,
+                env=self._environ,
+                start_new_session=True,
+            )
+        self._ended = False
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"\n")
+
+    def signal(self, number: signal.Signals) -> None:
+        """At once; nothing where the process has ended."""
+        self._ended = self._ended or number in {signal.SIGKILL, signal.SIGTERM}
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)
+
+    async def kill(self) -> None:
+        self.signal(signal.SIGKILL)
+        if self._process is not None:
+            await self._process.wait()
+
+    async def stop(self) -> str | None:
+        """End it cleanly; what was wrong with that, in words, if anything was."""
+        if self._process is None or self._process.returncode is not None:
+            return None
+        self.signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                code = await self._process.wait()
+        except TimeoutError:
+            await self.kill()
+            return f"{self.name} did not stop within {STOP_SECONDS:g} s of SIGTERM."
+        return None if code == 0 else f"{self.name} ended with {code} after SIGTERM: {last_words(self.log)}"
+
+    async def supervise(self) -> None:
+        """Start it again whenever it ends unasked, until cancelled."""
+        while True:
+            await asyncio.sleep(0.5)
+            if self._process is None or self._ended or self._process.returncode is None:
+                continue
+            self.deaths.append(f"{self.name} ended with {self._process.returncode}: {last_words(self.log)}")
+            await self.start()

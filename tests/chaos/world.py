@@ -1,0 +1,125 @@
+"""What everything happens in: Kafka, simulated Jira and Azure, and the processes of the relay, each on a wire of its own."""
+
+import base64
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cli.sandbox.surroundings import Addresses, environment, settings_text
+from embedded import EmbeddedKafka, ports
+from relay import settings
+from relay.kafka import topics
+from relay.kafka.connection import Connection
+from relay.keyring import Keyring, load_keyring
+from sandbox.azure import AzureWorld
+from sandbox.jira import JiraWorld
+from tests.chaos.proxy import Proxy
+from tests.chaos.slot import Slot
+
+SESSION_SECONDS = 6
+OVERLAP_SECONDS = 60
+SETTINGS = {
+    "RELAY_KAFKA__SHARDS": "6",
+    "RELAY_KAFKA__GROUP_SESSION_TIMEOUT_SECONDS": str(SESSION_SECONDS),
+    "RELAY_PRODUCER__INTERVAL_SECONDS": "1.5",
+    "RELAY_PRODUCER__SETTLE_SECONDS": "0.5",
+    "RELAY_PRODUCER__OVERLAP_SECONDS": str(OVERLAP_SECONDS),
+    "RELAY_PRODUCER__REREAD_DAY_EVERY_SECONDS": "15",
+    "RELAY_PRODUCER__REREAD_WEEK_EVERY_SECONDS": "60",
+}
+
+
+@dataclass
+class World:
+    directory: Path
+    kafka: EmbeddedKafka
+    jira: JiraWorld
+    azure: AzureWorld
+    slots: list[Slot]
+    connection: Connection
+    keyring: Keyring
+    keys: Path
+    """Where the files of referenced API keys are."""
+
+
+@asynccontextmanager
+async def opened(directory: Path, seed: int, producers: int, consumers: int) -> AsyncIterator[World]:
+    """Everything running, no organization yet. Whatever still runs at the end is ended without mercy."""
+    names = [f"producer {number}" for number in range(1, producers + 1)]
+    names += [f"consumer {number}" for number in range(1, consumers + 1)]
+    wires = {name: (ports.draw(), ports.draw()) for name in names}
+    kafka = _kafka(directory / "kafka", list(wires.values()))
+    async with AsyncExitStack() as stack:
+        jira = await stack.enter_async_context(JiraWorld(seed=seed))
+        azure = await stack.enter_async_context(AzureWorld(seed=seed))
+        await stack.enter_async_context(kafka)
+        config, keys = _configure(directory, kafka, jira, azure)
+        loaded = settings.load(config, SETTINGS)
+        connection, keyring = Connection(loaded.kafka), load_keyring(loaded.secrets)
+        assert keyring is not None
+        await topics.create(connection)
+        slots = []
+        for name, (outside, inside) in wires.items():
+            proxy = await stack.enter_async_context(Proxy(outside, inside))
+            slots.append(_slot(name, directory, config, keys, azure, proxy))
+        for slot in slots:
+            stack.push_async_callback(slot.kill)
+            await slot.start()
+        yield World(directory, kafka, jira, azure, slots, connection, keyring, keys)
+
+
+def _kafka(directory: Path, wires: list[tuple[int, int]]) -> EmbeddedKafka:
+    """With a listener of its own for every wire, so that one can be cut and the others stay."""
+    port, controller = ports.draw(), ports.draw()
+    named = {f"WIRE{number}": wire for number, wire in enumerate(wires)}
+    host = "127.0.0.1"
+    own, control = f"PLAINTEXT://{host}:{port}", f"CONTROLLER://{host}:{controller}"
+    listening = [f"{name}://{host}:{inside}" for name, (_, inside) in named.items()]
+    advertised = [f"{name}://{host}:{outside}" for name, (outside, _) in named.items()]
+    return EmbeddedKafka(
+        directory,
+        port,
+        heap="512m",
+        flush_each_write=False,
+        extra_properties={
+            "listeners": ",".join([own, control, *listening]),
+            "advertised.listeners": ",".join([own, *advertised]),
+            "controller.quorum.bootstrap.servers": f"{host}:{controller}",
+            "listener.security.protocol.map": ",".join(
+                f"{name}:PLAINTEXT" for name in ("PLAINTEXT", "CONTROLLER", *named)
+            ),
+            "num.network.threads": "1",
+        },
+    )
+
+
+def _configure(
+    directory: Path, kafka: EmbeddedKafka, jira: JiraWorld, azure: AzureWorld
+) -> tuple[Path, Path]:
+    keys = directory / "keys"
+    keys.mkdir()
+    (directory / "secrets.key").write_bytes(base64.b64encode(secrets.token_bytes(32)))
+    config = directory / "relay.toml"
+    at = Addresses(kafka.bootstrap, jira.gateway_url, azure.endpoint, azure.rule_id)
+    config.write_text(settings_text(directory, at), "utf-8")
+    return config, keys
+
+
+def _slot(name: str, directory: Path, config: Path, keys: Path, azure: AzureWorld, proxy: Proxy) -> Slot:
+    verb = "consume" if name.startswith("consumer") else "produce"
+    environ = {
+        **environment(os.environ, azure.environment(), ports.draw()),
+        **SETTINGS,
+        "RELAY_KAFKA__BOOTSTRAP": f"127.0.0.1:{proxy.port}",
+        "RELAY_SECRETS__DIRECTORY": str(keys),
+    }
+    log = directory / f"{name.replace(' ', '-')}.log"
+    return Slot(name, ["--config", str(config), verb], environ, log, proxy)
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
