@@ -54,7 +54,7 @@ class Child:
             await self._wanted.wait()
             code = await self._started().wait()
             if self._wanted.is_set():
-                raise RelayError(f"The {self.name} has ended ({_how(code)}): {last_words(self.log)}")
+                raise RelayError(f"The {self.name} has ended: {_why(code, self.log)}")
 
     async def kill(self) -> None:
         """End it as kill -9 does."""
@@ -74,9 +74,7 @@ class Child:
         except TimeoutError:
             await self.kill()
             return f"The {self.name} did not stop within {STOP_SECONDS:g} s and was killed."
-        return (
-            None if code == 0 else f"The {self.name} did not stop well ({_how(code)}): {last_words(self.log)}"
-        )
+        return None if code == 0 else f"The {self.name} did not stop well: {_why(code, self.log)}"
 
     def _signal(self, number: signal.Signals) -> None:
         process = self._started()
@@ -90,22 +88,27 @@ class Child:
         return self._process
 
 
-def _how(code: int) -> str:
-    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+def _why(code: int, log: Path) -> str:
+    if code < 0:
+        return f"it was killed by {signal.Signals(-code).name}."
+    return f"exit code {code}; {last_complaint(log)}"
 
 
-def last_words(log: Path) -> str:
-    """The last line of a log that says something, as one line of text."""
+def last_complaint(log: Path) -> str:
+    """The last that a log says of a fault, as the end of a sentence."""
     with log.open("rb") as content:
         content.seek(max(0, log.stat().st_size - _TAIL_BYTES))
-        lines = [line for line in content.read().decode(errors="replace").splitlines() if line.strip()]
-    return _readable(lines[-1]) if lines else "it said nothing."
+        lines = content.read().decode(errors="replace").splitlines()
+    complaints = (_complaint(line) for line in reversed(lines))
+    return next((f"it said: {words}" for words in complaints if words), "it did not complain.")
 
 
-def _readable(line: str) -> str:
-    """A line of our own JSON log as its message and reason, any other as it is."""
+def _complaint(line: str) -> str | None:
+    """Message and reason of a line of our own log, if it is an error; any other line as it is."""
     try:
         entry = json.loads(line)
-        return " ".join(str(entry[name]) for name in ("message", "reason") if name in entry) or line
-    except (ValueError, TypeError):
-        return line
+        if entry["level"] in {"error", "critical"}:
+            return " ".join(str(entry[name]) for name in ("message", "reason") if name in entry)
+        return None
+    except (ValueError, TypeError, LookupError):
+        return line.strip()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.sandbox import view
-from cli.sandbox.children import last_words
+from cli.sandbox.children import last_complaint
 from cli.sandbox.expected import created_ms
 from cli.sandbox.faults import Faults, plan
 from cli.sandbox.narrator import Narrator
@@ -108,7 +108,7 @@ class Course:
 
     def _nothing_came(self) -> RelayError:
         services = (self._world.producer, self._world.consumer)
-        said = "; ".join(f"the {child.name} said last: {last_words(child.log)}" for child in services)
+        said = "; ".join(f"the {child.name}: {last_complaint(child.log)}" for child in services)
         return RelayError(f"Nothing has reached the sink within {FIRST_ROW_SECONDS:.0f} s; {said}")
 
     async def _settle(self) -> None:

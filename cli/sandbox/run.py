@@ -1,8 +1,8 @@
 """The course of a sandbox: build, watch it live, let it settle, judge."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -43,11 +43,22 @@ async def run(wishes: Wishes) -> bool:
                 world = await _unless(stop, stack.enter_async_context(building))
                 course = Course(world, wishes.records, wishes.duration, screen)
                 course.introduce(wishes.program)
-                await _live(world, course, stop)
-                passed = await _judge(world, screen, keep=wishes.keep)
+                with _told_of(directory, keep=wishes.keep):
+                    await _live(world, course, stop)
+                    passed = await _judge(world, screen, keep=wishes.keep)
         if wishes.keep:
             screen.tell(f"Kept: {directory}")
         return passed
+
+
+@contextmanager
+def _told_of(directory: Path, *, keep: bool) -> Iterator[None]:
+    """What goes wrong also says what became of the logs."""
+    try:
+        yield
+    except RelayError as error:
+        fate = f"are kept in {directory}" if keep else "are deleted; with --keep they are kept"
+        raise RelayError(f"{error}\nThe sandbox is over; its data and logs {fate}.") from error
 
 
 async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T:
@@ -82,7 +93,7 @@ async def _live(world: World, course: Course, stop: asyncio.Event) -> None:
     """The course to its end; raises RelayError when anything that takes part in it dies."""
     over = asyncio.Event()
 
-    async def to_the_end(_over: asyncio.Event) -> None:
+    async def to_the_end() -> None:
         await course.run(stop)
         over.set()
 
@@ -95,7 +106,7 @@ async def _live(world: World, course: Course, stop: asyncio.Event) -> None:
         "producer": _until_over(world.producer.watch),
         "consumer": _until_over(world.consumer.watch),
         "watch on Kafka": _until_over(course.watch.run),
-        "sandbox": to_the_end,
+        "sandbox": _until_over(to_the_end),
     }
     await lifecycle.run(services, over, stopping_seconds=5)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.sandbox.children import Child, last_words
+from cli.sandbox.children import Child, last_complaint
 from relay.errors import RelayError
 
 UNREACHABLE = ["--config", "relay.toml", "topics", "check"]
@@ -61,7 +61,9 @@ async def test_a_child_waits_until_it_is_released_and_its_death_is_told(child):
     assert not watch.done()
     assert child.log.read_text() == ""
     child.release()
-    with pytest.raises(RelayError, match=r"^The helper has ended \(exit code 1\): Kafka at 127\.0\.0\.1:9 "):
+    with pytest.raises(
+        RelayError, match=r"^The helper has ended: exit code 1; it said: Kafka at 127\.0\.0\.1:9 "
+    ):
         await asyncio.wait_for(watch, 30)
 
 
@@ -77,14 +79,14 @@ async def test_a_kill_that_was_wanted_is_no_death_and_a_new_child_is_watched_aga
     await asyncio.sleep(0)
     assert not watch.done()
     os.kill(child.pid, signal.SIGKILL)
-    with pytest.raises(RelayError, match=r"^The helper has ended \(killed by SIGKILL\): it said nothing\.$"):
+    with pytest.raises(RelayError, match=r"^The helper has ended: it was killed by SIGKILL\.$"):
         await asyncio.wait_for(watch, 10)
 
 
 async def test_an_end_that_was_not_clean_is_told(child):
     """A child that ends by the signal itself did not put its things away."""
     await child.start()
-    assert await child.stop() == "The helper did not stop well (killed by SIGTERM): it said nothing."
+    assert await child.stop() == "The helper did not stop well: it was killed by SIGTERM."
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -103,13 +105,17 @@ async def test_no_child_outlives_its_parent(tmp_path):
 @pytest.mark.parametrize(
     ("log", "words"),
     [
-        ("", "it said nothing."),
-        ('{"time": "t", "message": "Kafka is gone.", "reason": "no answer"}\n\n', "Kafka is gone. no answer"),
-        ('{"message": "first"}\nNo Kafka is set.\n', "No Kafka is set."),
-        ("[1]\n", "[1]"),
+        ("", "it did not complain."),
+        ('{"level": "info", "message": "All is well."}\n', "it did not complain."),
+        (
+            '{"level": "error", "message": "Kafka is gone.", "reason": "no answer"}\n\n{"level": "info", "message": "m"}\n',
+            "it said: Kafka is gone. no answer",
+        ),
+        ('{"level": "error", "message": "first"}\nNo Kafka is set.\n', "it said: No Kafka is set."),
+        ("[1]\n", "it said: [1]"),
     ],
 )
-def test_the_last_words_of_a_log_are_readable(tmp_path, log, words):
-    """Its last line, as a sentence where it is one of our log lines."""
+def test_the_last_fault_in_a_log_is_found(tmp_path, log, words):
+    """The last error of our own lines, or the last line that is not ours."""
     (tmp_path / "log").write_text(log)
-    assert last_words(tmp_path / "log") == words
+    assert last_complaint(tmp_path / "log") == words
