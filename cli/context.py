@@ -1,19 +1,24 @@
 import asyncio
 import getpass
-import json
+import logging
 import os
 import socket
-import sys
 import time
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from relay.errors import SettingsError
-from relay.kafka.connection import Connection
-from relay.settings import Settings, load
+from relay.kafka.connection import Connection, KafkaUnreachableError
+from relay.keyring import load_keyring, make_key_file
+from relay.logging import set_up
+from relay.redaction import Redactor
+from relay.secrets import Credentials
+from relay.settings import Secrets, Settings, load
+
+FOREIGN_LOGS = ("aiokafka", "asyncio")
 
 
 @dataclass
@@ -21,6 +26,7 @@ class Context:
     """What every command begins with: the settings, read when first needed."""
 
     config: Path | None
+    redactor: Redactor = field(default_factory=Redactor)
 
     @cached_property
     def settings(self) -> Settings:
@@ -37,6 +43,36 @@ class Context:
                 "No Kafka is set: give kafka.bootstrap (RELAY_KAFKA__BOOTSTRAP), or run `jira-relay up`, which brings its own."
             )
         return Connection(self.settings.kafka)
+
+    def secrets(self) -> Secrets:
+        """What keys are encrypted with; with embedded Kafka and no setting, the key file of `jira-relay up`."""
+        settings = self.settings
+        if settings.kafka.bootstrap is not None or load_keyring(settings.secrets) is not None:
+            return settings.secrets
+        directory = settings.embedded.data_dir
+        if not (directory / "kafka").is_dir():
+            raise SettingsError(
+                f"There is no embedded Kafka in {directory}, and no other place for the key that encrypts API keys: run"
+                " `jira-relay up` first, with the same embedded.data_dir, or set secrets.key_file."
+            )
+        return settings.secrets.model_copy(update={"key_file": make_key_file(directory)})
+
+    def credentials(self, secrets: Secrets) -> Credentials:
+        return Credentials(load_keyring(secrets), secrets.directory, os.environ, self.redactor.add)
+
+    def ask(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """The result of a short command's work; libraries may not speak meanwhile, what is wrong is raised."""
+        set_up("text", "warning", self.redactor)
+        for name in FOREIGN_LOGS:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        try:
+            return asyncio.run(work)
+        except KafkaUnreachableError as error:
+            if self.settings.kafka.bootstrap is not None:
+                raise
+            raise KafkaUnreachableError(
+                f"No Kafka is set (kafka.bootstrap), and none of `jira-relay up` answers here: start that first. {error}"
+            ) from error
 
 
 def connection(settings: Settings) -> Connection:
@@ -62,11 +98,3 @@ def who() -> str:
     except (OSError, KeyError):
         user = f"uid {os.getuid()}"
     return f"{user}@{socket.gethostname()}"
-
-
-def explain(sentence: str) -> None:
-    print(sentence, file=sys.stderr)
-
-
-def print_json(document: Any) -> None:
-    print(json.dumps(document, indent=2, ensure_ascii=False, default=str))

@@ -4,6 +4,8 @@ Exit code 0: done; 1: not done, with a sentence on standard error; 2: wrong usag
 """
 
 import importlib
+import io
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +14,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from cli.context import Context, explain
+from cli.context import Context
+from cli.output import explain
+from management.inputs import InputError
 from relay.errors import RelayError, SettingsError
 
 COMMANDS = {
@@ -26,28 +30,20 @@ COMMANDS = {
 }
 """In the order of `--help`: where each command is. It is loaded when it is asked for."""
 
-OPTIONAL_ROOMS = {"sandbox", "embedded", "cli.sandbox"}
-
 
 class Commands(TyperGroup):
-    """The commands of this installation: an image for outside clusters has no sandbox, and no command for it."""
+    """The commands by name; one that cannot be loaded costs no other."""
 
     def list_commands(self, _context: Any) -> list[str]:
-        return [name for name in COMMANDS if _load(name) is not None]
+        return list(COMMANDS)
 
     def get_command(self, _context: Any, name: str) -> Any:
         return _load(name) if name in COMMANDS else None
 
 
 def _load(name: str) -> Any:
-    """None: the command needs a room that this installation does not have."""
     module, _, attribute = COMMANDS[name].partition(":")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except ModuleNotFoundError as error:
-        if error.name in OPTIONAL_ROOMS:
-            return None
-        raise
+    found = getattr(importlib.import_module(module), attribute)
     parent = typer.Typer(add_completion=False, rich_markup_mode=None)
     parent.callback()(lambda: None)
     if isinstance(found, typer.Typer):
@@ -80,11 +76,34 @@ def begin(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point: what is an operator's to know is one sentence, never a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        _end(_run(arguments))
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         app(arguments)
-    except SettingsError as error:
+    except (SettingsError, InputError) as error:
         explain(str(error))
-        sys.exit(2)
+        return 2
     except RelayError as error:
         explain(str(error))
-        sys.exit(1)
+        return 1
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
+
+
+def _end(code: int) -> None:
+    sys.stdout.flush()
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

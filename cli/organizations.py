@@ -1,22 +1,324 @@
-from typing import Annotated
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from cli.context import Context, print_json, run
-from management.organizations import organizations, shown
+from cli.context import Context, now_ms, who
+from cli.keys import STANDARD_INPUT, given_key, read_key
+from cli.output import Json, explain, plain, print_facts, print_json, print_table
+from cli.texts import read_text
+from management import applying, changes
+from management.applying import Failed, read_entries
+from management.changes import Done
+from management.connection import Means
+from management.inputs import (
+    LONGEST_INTERVAL_SECONDS,
+    MOST_BACKFILL_DAYS,
+    InputError,
+    Wish,
+    checked_backfill,
+    checked_expiry,
+    checked_interval,
+    checked_url,
+    checked_user,
+)
+from management.organizations import existing, organizations
+from management.overview import View, statuses, views
+from management.words import instant
+from producer.jira import open_client
+from relay.hosts import Hosts
+from relay.kafka.connection import Connection
+from relay.settings import Settings
 
 app = typer.Typer(help="The Jira organizations that are followed.", no_args_is_help=True)
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON document.")]
+Name = Annotated[str, typer.Argument(help="As `organizations list` shows it.", show_default=False)]
+KeyFile = Annotated[
+    str | None,
+    typer.Option(
+        "--api-key-file", metavar="FILE", help="The file that holds the API key; - is standard input."
+    ),
+]
+KeyReference = Annotated[
+    str | None,
+    typer.Option(
+        "--api-key-ref",
+        metavar="REF",
+        help="Where producers find the API key: env:RELAY_KEY_… or file:NAME (in secrets.directory).",
+    ),
+]
+Interval = Annotated[
+    int | None,
+    typer.Option(
+        metavar="SECONDS",
+        help=f"Time between two rounds, 1 to {LONGEST_INTERVAL_SECONDS}; 0: as set for the producer.",
+    ),
+]
+Backfill = Annotated[
+    int | None,
+    typer.Option(
+        metavar="DAYS",
+        help=f"Days of history before it was added, 0 to {MOST_BACKFILL_DAYS}.",
+    ),
+]
+Expires = Annotated[
+    str | None,
+    typer.Option(metavar="DATE", help="The day on which the API key expires (2026-12-31), or `never`."),
+]
+Test = Annotated[
+    bool,
+    typer.Option(
+        "--test/--no-test",
+        help="Try the connection first. Without: for a machine that cannot reach Jira, or a Jira that is down.",
+    ),
+]
+Gateway = Annotated[
+    bool | None,
+    typer.Option(
+        "--gateway/--no-gateway",
+        help="Whether the API key has scopes, and goes through Atlassian's gateway. A test finds that out by itself.",
+    ),
+]
 
 
 @app.command("list")
 def list_organizations(context: typer.Context, as_json: Json = False) -> None:
     """Show every organization, with its state in words."""
     state: Context = context.obj
-    found = run(organizations(state.connection()))
+    found: list[View] = state.ask(_views(state.connection()))
     if as_json:
-        print_json([shown(organization) for _, organization in sorted(found.items())])
-        return
-    for name, organization in sorted(found.items()):
-        print(name, organization.url, organization.state)
+        print_json([view.document() for view in found])
+    elif not found:
+        print("No organization is followed yet: see `jira-relay organizations add --help`.")
+    else:
+        titles = ("Name", "URL", "Last event", "Complete up to", "Key expires", "State")
+        print_table(titles, [_row(view) for view in found])
+
+
+@app.command()
+def show(context: typer.Context, name: Name, as_json: Json = False) -> None:
+    """Show all that is known of one organization, but its key."""
+    state: Context = context.obj
+    found: list[View] = state.ask(_views(state.connection()))
+    standing = {view.organization.name: view for view in found}
+    existing(standing[name].organization if name in standing else None, name)
+    if as_json:
+        print_json(standing[name].document())
+    else:
+        print_facts(_facts(standing[name]))
+
+
+@app.command()
+def add(
+    context: typer.Context,
+    url: Annotated[
+        str, typer.Option(help="Of the Jira site, such as https://acme.atlassian.net.", show_default=False)
+    ],
+    user: Annotated[
+        str, typer.Option(help="The e-mail address of the account that has the API key.", show_default=False)
+    ],
+    api_key_file: KeyFile = None,
+    api_key_ref: KeyReference = None,
+    name: Annotated[str | None, typer.Option(help="Default: the host of the URL.")] = None,
+    interval_seconds: Interval = None,
+    backfill_days: Backfill = None,
+    key_expires: Expires = None,
+    gateway: Gateway = None,
+    test: Test = True,
+) -> None:
+    """Follow one more organization, after its connection was tested."""
+    state: Context = context.obj
+    wish = _wish(url, user, api_key_file, api_key_ref, interval_seconds, backfill_days, key_expires, gateway)
+    if wish.key is None:
+        raise InputError("Give the API key: --api-key-file FILE (- is standard input), or --api-key-ref REF.")
+    _tell(state.ask(_with_means(state, changes.add, wish, name, test=test)))
+
+
+@app.command()
+def modify(
+    context: typer.Context,
+    name: Name,
+    url: Annotated[str | None, typer.Option(help="The site's new URL; it must be the same site.")] = None,
+    user: Annotated[str | None, typer.Option(help="Another account.")] = None,
+    api_key_file: KeyFile = None,
+    api_key_ref: KeyReference = None,
+    interval_seconds: Interval = None,
+    backfill_days: Backfill = None,
+    key_expires: Expires = None,
+    gateway: Gateway = None,
+    test: Test = True,
+) -> None:
+    """Change what is given, and keep the rest. Another URL or user needs the API key again."""
+    state: Context = context.obj
+    wish = _wish(url, user, api_key_file, api_key_ref, interval_seconds, backfill_days, key_expires, gateway)
+    if wish == Wish():
+        raise InputError("Nothing is to be changed: say what, see `jira-relay organizations modify --help`.")
+    _tell(state.ask(_with_means(state, changes.modify, name, wish, test=test)))
+
+
+@app.command("test")
+def test_connection(context: typer.Context, name: Name) -> None:
+    """Try the connection of an organization, as a producer would."""
+    state: Context = context.obj
+    print(plain(state.ask(_with_means(state, changes.test, name)).message))
+
+
+@app.command()
+def pause(context: typer.Context, name: Name) -> None:
+    """Stop polling an organization; its place is kept."""
+    state: Context = context.obj
+    work = changes.set_state(state.connection(), name, "paused", who=who(), now_ms=now_ms())
+    _tell(state.ask(work))
+
+
+@app.command()
+def resume(context: typer.Context, name: Name) -> None:
+    """Poll a paused organization again, from where it stood."""
+    state: Context = context.obj
+    work = changes.set_state(state.connection(), name, "active", who=who(), now_ms=now_ms())
+    _tell(state.ask(work))
+
+
+@app.command()
+def delete(context: typer.Context, name: Name) -> None:
+    """Stop following an organization, at once and without a question. Its events and its progress are kept."""
+    state: Context = context.obj
+    _tell(state.ask(changes.delete(state.connection(), name, who=who(), now_ms=now_ms())))
+
+
+@app.command()
+def apply(
+    context: typer.Context,
+    file: Annotated[
+        str, typer.Argument(help="TOML ([[organizations]]) or JSON (a list); - is standard input.")
+    ],
+    test: Test = True,
+) -> None:
+    """Add and modify organizations until all is as a file says; again, nothing changes. Those it does not name are left alone.
+
+    Members: url, user, api_key_file (found from the file's directory) or api_key_ref, name, interval_seconds,
+    backfill_days, key_expires, gateway, state (active or paused).
+    """
+    state: Context = context.obj
+    base = Path() if file == STANDARD_INPUT else Path(file).expanduser().parent
+    entries = read_entries(read_text(file), _shown(file), lambda name: _key_beside(name, base))
+    if state.ask(_applied(state, entries, test=test)):
+        raise typer.Exit(1)
+
+
+def _shown(file: str) -> str:
+    return "standard input" if file == STANDARD_INPUT else file
+
+
+def _key_beside(name: str, base: Path) -> Any:
+    if name == STANDARD_INPUT:
+        raise InputError("api_key_file must be the path of a file.")
+    return read_key(name, base)
+
+
+def _wish(
+    url: str | None,
+    user: str | None,
+    api_key_file: str | None,
+    api_key_ref: str | None,
+    interval_seconds: int | None,
+    backfill_days: int | None,
+    key_expires: str | None,
+    gateway: bool | None,
+) -> Wish:
+    """What was said, in normal form; the key last, since it may come from standard input."""
+    wish = Wish(
+        url=None if url is None else checked_url(url),
+        user=None if user is None else checked_user(user),
+        gateway=gateway,
+        interval_seconds=None if interval_seconds is None else checked_interval(interval_seconds),
+        backfill_days=None if backfill_days is None else checked_backfill(backfill_days),
+        expires=None if key_expires is None else checked_expiry(key_expires),
+    )
+    return replace(wish, key=given_key(api_key_file, api_key_ref))
+
+
+@asynccontextmanager
+async def opened_means(state: Context) -> AsyncIterator[Means]:
+    settings: Settings = state.settings
+    hosts = Hosts(settings.producer.gateway_url, settings.producer.allowed_hosts)
+    secrets = state.secrets()
+    async with open_client() as client:
+        yield Means(state.connection(), client, hosts, secrets, state.credentials(secrets), who(), now_ms)
+
+
+async def _with_means(state: Context, work: Any, *arguments: Any, **options: Any) -> Any:
+    async with opened_means(state) as means:
+        return await work(means, *arguments, **options)
+
+
+async def _views(connection: Connection) -> list[View]:
+    found = await organizations(connection)
+    return views(found, await statuses(connection), now_ms())
+
+
+async def _applied(state: Context, entries: list[applying.Entry], *, test: bool) -> int:
+    """Tells each as it is done; returns how many failed."""
+    failed = 0
+    async with opened_means(state) as means:
+        async for outcome in applying.apply(means, entries, test=test):
+            if isinstance(outcome, Failed):
+                failed += 1
+                explain(f"{outcome.name}: not done. {outcome.reason}")
+            else:
+                _tell(outcome)
+    return failed
+
+
+def _tell(done: Done) -> None:
+    print(f"{plain(done.name)}: {done.what}.")
+    for remark in done.remarks:
+        print(f"  {plain(remark)}")
+
+
+def _row(view: View) -> tuple[str, ...]:
+    organization, status = view.organization, view.status
+    last_event = None if status is None else status.last_event
+    complete_up_to = None if status is None else status.complete_up_to
+    return (
+        organization.name,
+        organization.url,
+        instant(last_event) if last_event is not None else "",
+        instant(complete_up_to) if complete_up_to is not None else "",
+        view.expiry,
+        view.state,
+    )
+
+
+def _facts(view: View) -> list[tuple[str, str]]:
+    document = view.document()
+    status = document.pop("status") or {}
+    document["state"], document["credential_expires"] = view.state, view.expiry or None
+    facts = {name: value for name, value in document.items() if name not in _UNTOLD}
+    facts |= {
+        name: status.get(name) for name in ("last_poll", "last_event", "complete_up_to", "backfilled_to")
+    }
+    lines = [(_label(name), _text(value)) for name, value in facts.items()]
+    for entry in status.get("transitions", []):
+        reason = f": {entry['reason']}" if entry["reason"] else ""
+        lines.append((f"{entry['at']}", f"{entry['state']}{reason}"))
+    return lines
+
+
+_UNTOLD = {"state_in_words", "credential_expires_within_days"}
+
+
+def _label(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _text(value: Any) -> str:
+    match value:
+        case None:
+            return "none"
+        case bool():
+            return "yes" if value else "no"
+    return str(value)

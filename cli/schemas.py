@@ -1,8 +1,7 @@
-from typing import Annotated
-
 import typer
 
-from cli.context import Context, print_json, run
+from cli.context import Context
+from cli.output import Json, plain, print_json
 from relay import registration
 from relay.kafka.topics import Topics
 from relay.registration import SubjectReport
@@ -16,21 +15,19 @@ NO_REGISTRY = (
 
 app = typer.Typer(help="The schemas of the event topics.", no_args_is_help=True)
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON document.")]
-
 
 @app.command()
 def register(context: typer.Context, as_json: Json = False) -> None:
     """Register the schema of events for both event topics; nothing changes where that was done before."""
     state: Context = context.obj
-    _show(run(_register(state.settings)), as_json=as_json)
+    _show(state.ask(_register(state.settings)), as_json=as_json)
 
 
 @app.command()
 def check(context: typer.Context, as_json: Json = False) -> None:
     """Compare what is registered with what is written; nothing is changed."""
     state: Context = context.obj
-    _show(run(_check(state.settings)), as_json=as_json)
+    _show(state.ask(_check(state.settings)), as_json=as_json)
 
 
 async def _register(settings: Settings) -> list[SubjectReport]:
@@ -59,7 +56,7 @@ def _show(reports: list[SubjectReport], *, as_json: bool) -> None:
         for report in reports:
             print(_line(report))
             for problem in report.problems:
-                print(f"  {problem}")
+                print(f"  {plain(problem)}")
     if any(report.problems for report in reports):
         raise typer.Exit(1)
 

@@ -1,27 +1,24 @@
-from typing import Annotated
-
 import typer
 
-from cli.context import Context, print_json, run
+from cli.context import Context
+from cli.output import Json, plain, print_json
 from relay.kafka.topics import TopicReport, check, create
 
 app = typer.Typer(help="The topics of the relay.", no_args_is_help=True)
-
-Json = Annotated[bool, typer.Option("--json", help="One JSON document.")]
 
 
 @app.command("create")
 def create_topics(context: typer.Context, as_json: Json = False) -> None:
     """Make the topics that are missing, and report every difference of the others; those are never altered."""
     state: Context = context.obj
-    _show(run(create(state.connection())), as_json=as_json)
+    _show(state.ask(create(state.connection())), as_json=as_json)
 
 
 @app.command("check")
 def check_topics(context: typer.Context, as_json: Json = False) -> None:
     """Compare the topics with what they should be; nothing is changed."""
     state: Context = context.obj
-    _show(run(check(state.connection())), as_json=as_json)
+    _show(state.ask(check(state.connection())), as_json=as_json)
 
 
 def _show(reports: list[TopicReport], *, as_json: bool) -> None:
@@ -30,6 +27,6 @@ def _show(reports: list[TopicReport], *, as_json: bool) -> None:
     for report in [] if as_json else reports:
         print(f"{report.name}: {report.state}")
         for problem in report.problems:
-            print(f"  {problem}")
+            print(f"  {plain(problem)}")
     if any(report.problems for report in reports):
         raise typer.Exit(1)

@@ -2,12 +2,15 @@
 
 import asyncio
 import json
-from collections.abc import Callable
-from dataclasses import replace
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 from relay.codec import BadBody, Internal, NotAvro, UnknownSchema
 from relay.errors import RelayError
+from relay.kafka import KafkaError, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.producing import Outgoing
 from relay.kafka.reading import read_table
@@ -16,6 +19,7 @@ from relay.kafka.transactions import Publisher, PublishError
 from relay.organizations import Organization, OrganizationCodec
 
 EDIT_SECONDS = 40.0
+ATTEMPTS = 5
 
 Edit = Callable[[Organization | None], Organization | None]
 
@@ -28,13 +32,27 @@ class UnknownOrganizationError(RelayError):
     """There is no organization of that name."""
 
 
+@contextmanager
+def plainly(connection: Connection) -> Iterator[None]:
+    """What Kafka's client raises, as a RelayError."""
+    try:
+        yield
+    except (KafkaError, TimeoutError, OSError) as error:
+        raise RelayError(
+            f"Kafka at {connection.bootstrap} did not do what it was asked: {error or type(error).__name__}."
+            " Try again; if this lasts, look at its log."
+        ) from error
+
+
 async def organizations(connection: Connection) -> dict[str, Organization]:
     """Every organization that is followed, by name.
 
     Raises RelayError where one cannot be read: then an edit could destroy it.
     """
     topics = Topics(connection.kafka.topic_prefix)
-    return _decoded(await read_table(connection, topics.organizations))
+    with plainly(connection):
+        await connection.verify()
+        return _decoded(await read_table(connection, topics.organizations))
 
 
 async def edit(
@@ -50,25 +68,76 @@ async def edit(
     """Change one organization and write down who did it, in one transaction that fences other editors.
 
     `change` gets the organization as it stands (None: there is none) and returns it as it should be (None: deleted);
-    what it raises goes through, and nothing has been done. With `revision`, an organization that has changed since is
-    refused (StaleEditError). Raises RelayError when Kafka cannot be reached; PublishError means that nobody knows
-    whether it was done.
+    what it raises goes through, and nothing has been done. It is asked again when another editor came between. With
+    `revision`, an organization that has changed since is refused (StaleEditError). Raises RelayError when Kafka cannot be
+    reached; PublishError means that nobody knows whether it was done.
     """
-    topics = Topics(connection.kafka.topic_prefix)
-    partition = partition_of(name, await shards_of(connection))
-    async with asyncio.timeout(EDIT_SECONDS):
-        publisher = await Publisher.open(connection, f"{topics.organizations}.{partition}")
+    editing = _Editing(connection, name, change, what, who, now_ms, revision)
+    with plainly(connection):
+        async with asyncio.timeout(EDIT_SECONDS):
+            partition = partition_of(name, await shards_of(connection))
+            for attempt in range(ATTEMPTS):
+                try:
+                    return await editing.once(partition)
+                except PublishError as error:
+                    if not error.fenced:
+                        raise _doubt(name, error) from error
+                await asyncio.sleep(random.uniform(0.1, 0.5) * (attempt + 1))
+    raise StaleEditError(
+        f"{name} was not changed: others are changing organizations all the time; try again."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Editing:
+    connection: Connection
+    name: str
+    change: Edit
+    what: str
+    who: str
+    now_ms: int
+    revision: int | None
+
+    async def once(self, partition: int) -> Organization | None:
+        topics = Topics(self.connection.kafka.topic_prefix)
+        publisher = await Publisher.open(self.connection, f"{topics.organizations}.{partition}")
         try:
-            table = _decoded(await read_table(connection, topics.organizations, [partition]))
-            before = table.get(name)
-            _refuse_stale(name, before, revision)
-            after = _revised(before, change(before), now_ms)
-            await publisher.publish(
-                _records(topics, partition, name, before, after, what=what, who=who, now_ms=now_ms)
-            )
+            await publisher.end_dangling([TopicPartition(topics.organizations, partition)])
+            table = await read_table(self.connection, topics.organizations, [partition])
+            before = _decoded(table).get(self.name)
+            _refuse_stale(self.name, before, self.revision)
+            after = _revised(before, self.change(before), self.now_ms)
+            await publisher.publish(self._records(topics, partition, before, after))
         finally:
             await publisher.discard()
-    return after
+        return after
+
+    def _records(
+        self, topics: Topics, partition: int, before: Organization | None, after: Organization | None
+    ) -> list[Outgoing]:
+        value = None if after is None else OrganizationCodec().encode(after)
+        history = Internal("change").encode(
+            {
+                "organization": self.name,
+                "at": self.now_ms,
+                "who": self.who,
+                "what": self.what,
+                "before": None if before is None else json.dumps(shown(before)),
+                "after": None if after is None else json.dumps(shown(after)),
+            }
+        )
+        key = self.name.encode()
+        return [
+            Outgoing(topics.organizations, partition, key, value),
+            Outgoing(topics.changes, 0, key, history),
+        ]
+
+
+def _doubt(name: str, error: PublishError) -> PublishError:
+    return PublishError(
+        f"Nobody knows whether the change of {name} was done: {error}"
+        f" Look at it (jira-relay organizations show {name}) before you repeat it."
+    )
 
 
 def _refuse_stale(name: str, before: Organization | None, revision: int | None) -> None:
@@ -82,32 +151,6 @@ def _revised(before: Organization | None, after: Organization | None, now_ms: in
     if after is None:
         return None
     return replace(after, revision=before.revision + 1 if before else 1, modified=now_ms)
-
-
-def _records(
-    topics: Topics,
-    partition: int,
-    name: str,
-    before: Organization | None,
-    after: Organization | None,
-    *,
-    what: str,
-    who: str,
-    now_ms: int,
-) -> list[Outgoing]:
-    value = None if after is None else OrganizationCodec().encode(after)
-    history = Internal("change").encode(
-        {
-            "organization": name,
-            "at": now_ms,
-            "who": who,
-            "what": what,
-            "before": None if before is None else json.dumps(shown(before)),
-            "after": None if after is None else json.dumps(shown(after)),
-        }
-    )
-    key = name.encode()
-    return [Outgoing(topics.organizations, partition, key, value), Outgoing(topics.changes, 0, key, history)]
 
 
 def shown(organization: Organization) -> dict[str, Any]:

@@ -37,26 +37,37 @@ class Diagnosis:
 
 
 async def diagnose(
-    client: httpx.AsyncClient, organization: str, url: str, user: str, key: str, hosts: Hosts
+    client: httpx.AsyncClient,
+    organization: str,
+    url: str,
+    user: str,
+    key: str,
+    hosts: Hosts,
+    *,
+    scoped: bool = False,
 ) -> Diagnosis:
     """Try the site, and where it refuses the key, the gateway: a key with scopes works there only.
 
-    One wrong key costs one failed login. Raises RelayError where user, key or host cannot be used at all.
+    `scoped`: the key is known to have scopes; then the gateway alone is tried, as each try at the site would be a failed
+    login. One wrong key costs one failed login. Raises RelayError where user, key or host cannot be used at all.
     """
     access = open_access(organization, url, user, key, hosts)
     site = await jira.tenant_info(client, organization, url)
     if isinstance(site, Failure) and site.kind in _NO_WAY:
         return Diagnosis(site, site.message)
     cloud_id = site.cloud_id if isinstance(site, jira.Site) else None
+    if scoped and cloud_id is not None:
+        door = open_access(organization, url, user, key, hosts, gateway=True, cloud_id=cloud_id)
+        return _concluded(await _try(client, door), door, cloud_id)
     at_site = await _try(client, access)
     if isinstance(site, Failure) and at_site is not None and at_site.kind in _NO_JIRA:
         return Diagnosis(site, site.message)
     if at_site is None or at_site.kind not in _REFUSED or cloud_id is None:
         return _concluded(at_site, access, cloud_id)
-    scoped = open_access(organization, url, user, key, hosts, gateway=True, cloud_id=cloud_id)
-    at_gateway = await _try(client, scoped)
+    door = open_access(organization, url, user, key, hosts, gateway=True, cloud_id=cloud_id)
+    at_gateway = await _try(client, door)
     if at_gateway is None or at_gateway.kind in _KNOWN:
-        return _concluded(at_gateway, scoped, cloud_id)
+        return _concluded(at_gateway, door, cloud_id)
     return _concluded(at_site, access, cloud_id)
 
 

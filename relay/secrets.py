@@ -19,6 +19,13 @@ _VARIABLE = re.compile(r"RELAY_KEY_[A-Z0-9_]+")
 _NAME = re.compile(r"(?!(.*/)?\.{1,2}(/|$))[A-Za-z0-9._-]{1,255}(/[A-Za-z0-9._-]{1,255}){0,7}")
 
 
+def is_reference(text: str) -> bool:
+    """Whether it has the form of a reference to an API key; what it points at is another question."""
+    kind, _, target = text.partition(":")
+    form = {"env": _VARIABLE, "file": _NAME}.get(kind)
+    return form is not None and form.fullmatch(target) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Credentials:
     """Finds the API key of an organization, anew at each call: a file or variable that changed counts at once."""

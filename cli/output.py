@@ -1,0 +1,60 @@
+"""What commands print. Nothing that comes from outside starts a line of its own, or commands the terminal."""
+
+import json
+import re
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document.")]
+
+_CONTROLS = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
+def plain(text: str) -> str:
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
+
+
+def explain(sentences: str) -> None:
+    """On standard error."""
+    for sentence in sentences.splitlines():
+        print(plain(sentence), file=sys.stderr)
+
+
+def print_json(document: Any) -> None:
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    print(_CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
+
+
+def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A drawn table on a terminal, columns elsewhere; the last column may be long."""
+    cells = [[plain(cell) for cell in row] for row in rows]
+    if sys.stdout.isatty():
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for title in titles:
+            table.add_column(title, overflow="fold")
+        for row in cells:
+            table.add_row(*map(Text, row))
+        Console().print(table)
+        return
+    for line in columns([[title.upper() for title in titles], *cells]):
+        print(line)
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Each row as a line; an empty cell is a hyphen, so that a column has something in each line."""
+    filled = [[cell or "-" for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*filled, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in filled]
+
+
+def print_facts(facts: Sequence[tuple[str, str]]) -> None:
+    width = max((len(name) for name, _ in facts), default=0)
+    for name, value in facts:
+        print(f"{name.ljust(width)}  {plain(value)}".rstrip())

@@ -1,0 +1,220 @@
+"""What an operator can do to organizations."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from pydantic import SecretStr
+
+from management.connection import Means, Trial, try_connection
+from management.inputs import InputError, Key, Reference, Wish, checked_name
+from management.organizations import edit, existing, organizations, shown
+from management.words import instant
+from relay.errors import RelayError, SecretError
+from relay.hosts import HostError, Hosts, organization_name
+from relay.kafka.connection import Connection
+from relay.keyring import Keyring, Owner, require_keyring
+from relay.organizations import DAY_MS, Organization
+
+_WORDS = {"active": "resumed", "paused": "paused"}
+_INSTANTS = {"backfill_from", "credential_expires"}
+_OF_ITSELF = {"added", "modified", "revision"}
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """`what`: added, modified, resumed, paused, deleted or unchanged; `remarks`: sentences for the operator."""
+
+    name: str
+    what: str
+    remarks: tuple[str, ...] = ()
+
+
+async def add(means: Means, wish: Wish, name: str | None = None, *, test: bool = True) -> Done:
+    """Follow one more organization. Raises RelayError; nothing has been added then."""
+    if wish.url is None or wish.user is None or wish.key is None:
+        raise InputError(
+            "A new organization needs its URL, a user name and an API key, or a reference to one."
+        )
+    _check_host(means.hosts, wish.url)
+    name = checked_name(name or organization_name(wish.url))
+    others = await organizations(means.connection)
+    if name in others:
+        raise _taken(name)
+    now = means.now_ms()
+    blank = Organization(name, wish.url, wish.user, added=now, modified=now, revision=0)
+    _refuse_url(blank, others)
+    draft = _with_key(wished(blank, wish), wish.key, _keyring(means, wish.key))
+    draft, remarks = await _tried(means, draft, others, wish) if test else (draft, _NOT_TESTED)
+
+    def added(before: Organization | None) -> Organization:
+        if before is not None:
+            raise _taken(name)
+        return draft
+
+    await edit(means.connection, name, added, what="added", who=means.who, now_ms=now)
+    return Done(name, "added", remarks)
+
+
+_NOT_TESTED = ("The connection was not tested.",)
+
+
+async def modify(means: Means, name: str, wish: Wish, *, test: bool = True) -> Done:
+    """Change what `wish` says of an organization, unless somebody else has changed it meanwhile.
+
+    Raises RelayError; nothing has been changed then.
+    """
+    others = await organizations(means.connection)
+    before = existing(others.get(name), name)
+    after = wished(before, wish)
+    moved = (after.url, after.user) != (before.url, before.user)
+    if moved:
+        _check_host(means.hosts, after.url)
+        _refuse_url(after, others)
+    if moved and wish.key is None and before.credential_ciphertext is not None:
+        raise InputError(
+            f"The API key of {name} was given for its URL and user: give it again with the new ones (--api-key-file FILE)."
+        )
+    if wish.key is not None:
+        after = _with_key(after, wish.key, _keyring(means, wish.key))
+    remarks: tuple[str, ...] = ()
+    if moved or wish.key is not None or after.gateway != before.gateway:
+        after, remarks = await _tried(means, after, others, wish) if test else (after, _NOT_TESTED)
+    if after == before:
+        return Done(name, "unchanged")
+    await edit(
+        means.connection,
+        name,
+        lambda _: after,
+        what="modified",
+        who=means.who,
+        now_ms=means.now_ms(),
+        revision=before.revision,
+    )
+    return Done(name, "modified", (*_differences(before, after, wish.key), *remarks))
+
+
+async def set_state(connection: Connection, name: str, state: str, *, who: str, now_ms: int) -> Done:
+    """Pause ("paused") or resume ("active") an organization; its place is kept."""
+    before = existing((await organizations(connection)).get(name), name)
+    if before.state == state:
+        return Done(name, "unchanged", (f"It is {state} already.",))
+
+    def changed(current: Organization | None) -> Organization:
+        return replace(existing(current, name), state=state)
+
+    await edit(connection, name, changed, what=_WORDS[state], who=who, now_ms=now_ms)
+    return Done(name, _WORDS[state])
+
+
+async def delete(connection: Connection, name: str, *, who: str, now_ms: int) -> Done:
+    """Stop following an organization; its events and its progress stay."""
+
+    def gone(current: Organization | None) -> None:
+        existing(current, name)
+
+    existing((await organizations(connection)).get(name), name)
+    await edit(connection, name, gone, what="deleted", who=who, now_ms=now_ms)
+    remark = "Its events and its progress are kept: added again under this name, it goes on where it stood."
+    return Done(name, "deleted", (remark,))
+
+
+async def test(means: Means, name: str) -> Trial:
+    """Try the connection of an organization as a producer would. Raises RelayError."""
+    others = await organizations(means.connection)
+    organization = existing(others.get(name), name)
+    trial = await try_connection(means, organization, others)
+    if trial.gateway and not organization.gateway:
+        raise RelayError(
+            f"{trial.message} But producers still go to the site: run `jira-relay organizations modify {name} --gateway`."
+        )
+    return trial
+
+
+def same_key(means: Means, organization: Organization, key: Key) -> bool:
+    """Whether an organization has this very key, as far as it can be opened here."""
+    if isinstance(key, Reference):
+        return organization.credential_reference == key.text
+    if organization.credential_ciphertext is None:
+        return False
+    try:
+        return means.credentials.resolve(asdict(organization)) == key
+    except SecretError:
+        return False
+
+
+def wished(organization: Organization, wish: Wish) -> Organization:
+    """The organization with all that was said, its key apart."""
+    said: dict[str, Any] = {
+        "url": wish.url,
+        "user": wish.user,
+        "state": wish.state,
+        "gateway": wish.gateway,
+    }
+    fields = {name: value for name, value in said.items() if value is not None}
+    if wish.interval_seconds is not None:
+        fields["interval_seconds"] = wish.interval_seconds or None
+    if wish.expires is not None:
+        fields["credential_expires"] = wish.expires or None
+    if wish.backfill_days is not None:
+        days = wish.backfill_days
+        fields["backfill_from"] = organization.added - days * DAY_MS if days else None
+    return replace(organization, **fields)
+
+
+def _with_key(organization: Organization, key: Key, keyring: Keyring | None) -> Organization:
+    if isinstance(key, SecretStr) and keyring is not None:
+        sealed = keyring.seal(key, Owner.of(asdict(organization)))
+        return replace(organization, credential_ciphertext=sealed, credential_reference=None)
+    if isinstance(key, Reference):
+        return replace(organization, credential_ciphertext=None, credential_reference=key.text)
+    return organization
+
+
+def _keyring(means: Means, key: Key) -> Keyring | None:
+    """What a key is encrypted with; a reference needs nothing. Raises SettingsError."""
+    return require_keyring(means.secrets) if isinstance(key, SecretStr) else None
+
+
+async def _tried(
+    means: Means, draft: Organization, others: Mapping[str, Organization], wish: Wish
+) -> tuple[Organization, tuple[str, ...]]:
+    """The organization as its connection turned out to be."""
+    key = wish.key if isinstance(wish.key, SecretStr) else None
+    trial = await try_connection(means, draft, others, key)
+    return replace(draft, cloud_id=trial.cloud_id or draft.cloud_id, gateway=trial.gateway), (trial.message,)
+
+
+def _check_host(hosts: Hosts, url: str) -> None:
+    try:
+        hosts.check(url)
+    except HostError as error:
+        raise InputError(str(error)) from error
+
+
+def _refuse_url(organization: Organization, others: Mapping[str, Organization]) -> None:
+    for other in others.values():
+        if other.url == organization.url and other.name != organization.name:
+            raise RelayError(
+                f"{other.url} is followed already, as {other.name}: its records would come twice."
+            )
+
+
+def _taken(name: str) -> RelayError:
+    return RelayError(
+        f"There is an organization {name} already: change it with `jira-relay organizations modify {name}`,"
+        " or give the new one another name (--name)."
+    )
+
+
+def _differences(before: Organization, after: Organization, key: Key | None) -> tuple[str, ...]:
+    old, new = shown(before), shown(after)
+    names = [name for name in new if name not in _OF_ITSELF and old[name] != new[name]]
+    said = [f"{name}: {_value(name, old[name])} → {_value(name, new[name])}" for name in names]
+    if key is not None and "credential" not in names:
+        said.append("credential: a new one")
+    return tuple(said)
+
+
+def _value(name: str, value: Any) -> str:
+    return "none" if value is None else instant(value) if name in _INSTANTS else str(value)

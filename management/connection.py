@@ -1,0 +1,124 @@
+"""Whether an organization's Jira lets us in, found out once, before anybody relies on it."""
+
+import asyncio
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+
+import httpx
+from pydantic import SecretStr
+
+from producer import jira
+from producer.diagnosis import Diagnosis, diagnose
+from producer.failures import Failure, Kind
+from relay.errors import RelayError, SecretError
+from relay.hosts import Hosts
+from relay.kafka.connection import Connection
+from relay.organizations import Organization
+from relay.secrets import Credentials
+from relay.settings import Secrets
+
+TEST_SECONDS = 60.0
+
+_NOT_THERE = {Kind.HOST_UNKNOWN, Kind.UNREACHABLE, Kind.TLS, Kind.REDIRECTED}
+_PROMISE = re.compile(r"; (it is asked again|fewer records are asked for)( when that is over)?(?=\.)")
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """With what organizations are changed and tried, and on whose account."""
+
+    connection: Connection
+    client: httpx.AsyncClient
+    hosts: Hosts
+    secrets: Secrets
+    credentials: Credentials
+    who: str
+    now_ms: Callable[[], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What was learned of a connection that works, or could not be tried from here."""
+
+    message: str
+    cloud_id: str | None
+    gateway: bool
+
+
+class ConnectionFailedError(RelayError):
+    """Jira does not give us the audit log; the message says why and what to do."""
+
+
+async def try_connection(
+    means: Means,
+    organization: Organization,
+    others: Mapping[str, Organization],
+    key: SecretStr | None = None,
+) -> Trial:
+    """Test with `key`, or the organization's own; refuse a site that is followed already, or that is another than before.
+
+    A reference that points at nothing on this machine is no failure: then only the site is looked for. Raises
+    ConnectionFailedError and RelayError.
+    """
+    try:
+        secret = key or means.credentials.resolve(asdict(organization))
+    except SecretError as error:
+        if organization.credential_reference is None:
+            raise
+        return await _without_key(means, organization, others, error)
+    scoped = key is None and organization.gateway
+    found = await _diagnosed(means, organization, secret.get_secret_value(), scoped=scoped)
+    _refuse_other_site(organization, found.cloud_id)
+    _refuse_known_site(organization, found.cloud_id, others)
+    if found.failure is not None:
+        raise ConnectionFailedError(_for_once(found.message))
+    return Trial(found.message, found.cloud_id, found.gateway)
+
+
+async def _diagnosed(means: Means, organization: Organization, key: str, *, scoped: bool) -> Diagnosis:
+    name, url, user = organization.name, organization.url, organization.user
+    try:
+        async with asyncio.timeout(TEST_SECONDS):
+            return await diagnose(means.client, name, url, user, key, means.hosts, scoped=scoped)
+    except TimeoutError:
+        raise ConnectionFailedError(
+            f"{name}: {url} has not answered within {TEST_SECONDS:.0f} s; check network and proxy."
+        ) from None
+
+
+async def _without_key(
+    means: Means, organization: Organization, others: Mapping[str, Organization], why: SecretError
+) -> Trial:
+    means.hosts.check(organization.url)
+    site = await jira.tenant_info(means.client, organization.name, organization.url)
+    if isinstance(site, Failure) and site.kind in _NOT_THERE:
+        raise ConnectionFailedError(_for_once(site.message))
+    cloud_id = site.cloud_id if isinstance(site, jira.Site) else organization.cloud_id
+    _refuse_other_site(organization, cloud_id)
+    _refuse_known_site(organization, cloud_id, others)
+    message = f"Not tested with the key, which is not to be had here: {why}"
+    return Trial(message, cloud_id, organization.gateway)
+
+
+def _refuse_other_site(organization: Organization, cloud_id: str | None) -> None:
+    if None not in {cloud_id, organization.cloud_id} and cloud_id != organization.cloud_id:
+        raise RelayError(
+            f"{organization.name}: behind {organization.url} stands another Jira site than the one that is followed;"
+            " add that one as an organization of its own, under another name."
+        )
+
+
+def _refuse_known_site(
+    organization: Organization, cloud_id: str | None, others: Mapping[str, Organization]
+) -> None:
+    for other in others.values():
+        if other.name != organization.name and cloud_id is not None and other.cloud_id == cloud_id:
+            raise RelayError(
+                f"The site at {organization.url} is followed already, as {other.name}: its records would come twice."
+            )
+
+
+def _for_once(message: str) -> str:
+    """The message without what only a producer does: nobody asks again here."""
+    return _PROMISE.sub("", message)
