@@ -8,6 +8,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +28,8 @@ COMMANDS = {
     "organizations": "cli.organizations:app",
     "topics": "cli.topics:app",
     "schemas": "cli.schemas:app",
+    "dead-letters": "cli.deadletters:app",
+    "check": "cli.check:check_command",
 }
 """In the order of `--help`: where each command is. It is loaded when it is asked for."""
 
@@ -64,12 +67,21 @@ app = typer.Typer(
 )
 
 
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        print(f"jira-relay {version('jira-audit-relay')}")
+        raise typer.Exit
+
+
 @app.callback()
 def begin(
     context: typer.Context,
     config: Annotated[
         Path | None, typer.Option(help="Settings file (TOML); else ./relay.toml if present.")
     ] = None,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     context.obj = Context(config)
 

@@ -31,7 +31,7 @@ from management.words import instant
 from producer.jira import open_client
 from relay.hosts import Hosts
 from relay.kafka.connection import Connection
-from relay.settings import Settings
+from relay.settings import Secrets
 
 app = typer.Typer(help="The Jira organizations that are followed.", no_args_is_help=True)
 
@@ -163,7 +163,7 @@ def modify(
 def test_connection(context: typer.Context, name: Name) -> None:
     """Try the connection of an organization, as a producer would."""
     state: Context = context.obj
-    print(plain(state.ask(_with_means(state, changes.test, name)).message))
+    print(plain(state.ask(_with_means(state, changes.test, name))))
 
 
 @app.command()
@@ -242,12 +242,14 @@ def _wish(
 
 
 @asynccontextmanager
-async def opened_means(state: Context) -> AsyncIterator[Means]:
-    settings: Settings = state.settings
-    hosts = Hosts(settings.producer.gateway_url, settings.producer.allowed_hosts)
-    secrets = state.secrets()
+async def opened_means(state: Context, secrets: Secrets | None = None) -> AsyncIterator[Means]:
+    """With the secrets of the settings, unless others are given."""
+    producer = state.settings.producer
+    hosts = Hosts(producer.gateway_url, producer.allowed_hosts)
+    secrets = state.secrets() if secrets is None else secrets
+    credentials = state.credentials(secrets)
     async with open_client() as client:
-        yield Means(state.connection(), client, hosts, secrets, state.credentials(secrets), who(), now_ms)
+        yield Means(state.connection(), client, hosts, secrets, credentials, who(), now_ms)
 
 
 async def _with_means(state: Context, work: Any, *arguments: Any, **options: Any) -> Any:
@@ -296,6 +298,7 @@ def _row(view: View) -> tuple[str, ...]:
 def _facts(view: View) -> list[tuple[str, str]]:
     document = view.document()
     status = document.pop("status") or {}
+    document["interval_seconds"] = document["interval_seconds"] or "as set for the producer"
     document["state"], document["credential_expires"] = view.state, view.expiry or None
     facts = {name: value for name, value in document.items() if name not in _UNTOLD}
     facts |= {

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from management.connection import Means, Trial, try_connection
+from management.connection import Means, try_connection, verify
 from management.inputs import InputError, Key, Reference, Wish, checked_name
 from management.organizations import edit, existing, organizations, shown
 from management.words import instant
@@ -119,16 +119,10 @@ async def delete(connection: Connection, name: str, *, who: str, now_ms: int) ->
     return Done(name, "deleted", (remark,))
 
 
-async def test(means: Means, name: str) -> Trial:
-    """Try the connection of an organization as a producer would. Raises RelayError."""
+async def test(means: Means, name: str) -> str:
+    """How the connection of an organization works. Raises RelayError where it does not."""
     others = await organizations(means.connection)
-    organization = existing(others.get(name), name)
-    trial = await try_connection(means, organization, others)
-    if trial.gateway and not organization.gateway:
-        raise RelayError(
-            f"{trial.message} But producers still go to the site: run `jira-relay organizations modify {name} --gateway`."
-        )
-    return trial
+    return await verify(means, existing(others.get(name), name), others)
 
 
 def same_key(means: Means, organization: Organization, key: Key) -> bool:

@@ -44,6 +44,8 @@ class Trial:
     message: str
     cloud_id: str | None
     gateway: bool
+    tested: bool = True
+    """False: the key is not to be had here, so that only the site was looked for."""
 
 
 class ConnectionFailedError(RelayError):
@@ -76,6 +78,19 @@ async def try_connection(
     return Trial(found.message, found.cloud_id, found.gateway)
 
 
+async def verify(means: Means, organization: Organization, others: Mapping[str, Organization]) -> str:
+    """How an organization's connection works, as producers use it. Raises RelayError where it does not, or who knows."""
+    trial = await try_connection(means, organization, others)
+    if not trial.tested:
+        raise RelayError(f"{organization.name}: {trial.message}")
+    if trial.gateway and not organization.gateway:
+        raise RelayError(
+            f"{trial.message} But producers still go to the site: run `jira-relay organizations modify {organization.name}"
+            " --gateway`."
+        )
+    return trial.message
+
+
 async def _diagnosed(means: Means, organization: Organization, key: str, *, scoped: bool) -> Diagnosis:
     name, url, user = organization.name, organization.url, organization.user
     try:
@@ -98,7 +113,7 @@ async def _without_key(
     _refuse_other_site(organization, cloud_id)
     _refuse_known_site(organization, cloud_id, others)
     message = f"Not tested with the key, which is not to be had here: {why}"
-    return Trial(message, cloud_id, organization.gateway)
+    return Trial(message, cloud_id, organization.gateway, tested=False)
 
 
 def _refuse_other_site(organization: Organization, cloud_id: str | None) -> None:
