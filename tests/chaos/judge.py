@@ -17,6 +17,7 @@ from tests.chaos import findings
 from tests.chaos.deeds import Deeds
 from tests.chaos.findings import Arrived
 from tests.chaos.operators import Operators
+from tests.chaos.slot import Slot
 from tests.chaos.traffic import Traffic
 from tests.chaos.world import World, now_ms
 
@@ -36,7 +37,8 @@ async def verdict(
 ) -> Report:
     found = await evidence.gather(world.jira.truth(), world.connection, world.azure)
     judged = judge(found, now_ms())
-    again, inexplicable = findings.repeats(_arrived(world.azure), deeds.unrest)
+    killed = [(death.at, death.at) for slot in world.slots if slot.consumes for death in slot.deaths]
+    again, inexplicable = findings.repeats(_arrived(world.azure), [*deeds.unrest, *killed])
     states = {name: shown(each) for name, each in (await organizations(world.connection)).items()}
     faults = [
         *judged.remarks,
@@ -46,7 +48,7 @@ async def verdict(
         *findings.broken_history(await _changes(world.connection), states),
         *operators.both_won,
         *deeds.unclean,
-        *(death for slot in world.slots for death in slot.deaths),
+        *_deaths(world.slots),
     ]
     return Report([*_facts(found, consumed=consumed), f"{again} rows came again at the sink."], faults)
 
@@ -73,6 +75,13 @@ def _faults(one: Judged, *, consumed: bool) -> Iterable[str]:
     }
     for what, which in kinds.items():
         yield from _some(f"{one.organization}: {what}", which)
+
+
+def _deaths(slots: Iterable[Slot]) -> Iterable[str]:
+    for slot in slots:
+        for death in slot.deaths:
+            if not death.excused:
+                yield f"{slot.name} ended by itself ({death.code}): {death.words}"
 
 
 def _some(what: str, which: Sequence[Any]) -> Iterable[str]:

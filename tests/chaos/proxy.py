@@ -127,10 +127,10 @@ class Proxy:
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            back.transport.abort()
             for way in ways:
                 way.cancel()
             await asyncio.wait(ways)
-            back.transport.abort()
 
     async def _requests(self, reader: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, EOFError):

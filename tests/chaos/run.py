@@ -83,7 +83,7 @@ async def _round(world: World, wishes: Wishes, diary: Diary) -> tuple[Report, De
     traffic = Traffic(wishes.seed, now_ms)
     operators = Operators(world, random.Random(f"operators {wishes.seed}"))
     deeds = Deeds(world, operators, traffic, wishes.seed, diary.say)
-    async with _beside(*(slot.supervise() for slot in world.slots)):
+    async with _beside(*(slot.supervise(diary.say) for slot in world.slots)):
         for _ in range(SITES):
             await deeds.add_site()
         diary.say("Everything runs.")
