@@ -60,8 +60,8 @@ class Course:
         if not ahead:
             return [served]
         future = (
-            f"{ahead:,} of them were created in the future. The relay asks Jira for what has happened until now, so these come"
-            " when their time has come; the verdict does not wait for them."
+            f"In the future: {ahead:,} of them. The relay asks Jira for what has happened until now, so they come when their"
+            " time has come; the verdict does not wait for them."
         )
         return [served, future]
 

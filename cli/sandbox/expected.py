@@ -89,7 +89,7 @@ def instant(ms: int) -> str:
 def event_differences(expected: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
     """Names of the fields that are not as they should be."""
     read = {**found, "unmodeled": _object(found["unmodeled"])}
-    return [name for name, value in expected.items() if _canonical(value) != _canonical(read[name])]
+    return [name for name, value in expected.items() if not _same(value, read[name])]
 
 
 def row_differences(expected: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[list[str], list[str]]:
@@ -99,7 +99,7 @@ def row_differences(expected: Mapping[str, Any], found: Mapping[str, Any]) -> tu
     cut: list[str] = []
     for name, value in expected.items():
         stored = found.get(name)
-        if _canonical(value) == _canonical(_object(stored) if name == "Unmodeled" else stored):
+        if _same(value, _object(stored) if name == "Unmodeled" else stored):
             continue
         too_long = whole > LARGEST_ROW or _size(value) > LONGEST_VALUE
         (cut if too_long and _is_cut_of(value, stored) else differing).append(name)
@@ -148,8 +148,14 @@ def _object(text: str | None) -> Any:
         return text
 
 
+def _same(value: Any, other: Any) -> bool:
+    """Whether both are the same in JSON; a member that is null is one that is absent."""
+    if value is None or isinstance(value, str):
+        return bool(value == other)
+    return _canonical(value) == _canonical(other)
+
+
 def _canonical(value: Any) -> str:
-    """Equal for values that are the same in JSON; a member that is null is one that is absent."""
     return json.dumps(_without_nulls(value), sort_keys=True)
 
 

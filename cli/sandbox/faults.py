@@ -44,7 +44,7 @@ def plan(duration: float | None) -> Iterator[Planned]:
 
 
 class Faults:
-    """Plays a plan, one fault after the other, and tells of each when it comes and when it has healed."""
+    """Plays a plan, and tells of each fault when it comes and when it has healed. `healing`: how many have not yet."""
 
     def __init__(
         self, sites: Mapping[str, Site], azure: AzureWorld, producer: Child, say: Callable[[str], None]
@@ -55,20 +55,20 @@ class Faults:
         self._producer = producer
         self._say = say
         self._ended = False
-        self.healing = False
+        self.healing = 0
 
     async def play(self, planned: Iterator[Planned]) -> None:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        for fault in planned:
-            await asyncio.sleep(max(0.0, began + fault.at - loop.time()))
-            if self._ended:
-                return
-            self.healing = True
-            await self._play(fault)
-            self.healing = False
+        async with asyncio.TaskGroup() as group:
+            for fault in planned:
+                await asyncio.sleep(max(0.0, began + fault.at - loop.time()))
+                if self._ended:
+                    return
+                group.create_task(self._play(fault))
 
     async def _play(self, fault: Planned) -> None:
+        self.healing += 1
         match fault.kind:
             case "429 of a Jira":
                 await self._rate_limited(next(self._turns), fault.seconds)
@@ -76,6 +76,7 @@ class Faults:
                 await self._forbidden(fault.seconds)
             case "producer killed":
                 await self._killed()
+        self.healing -= 1
 
     def end(self) -> None:
         """Nothing goes wrong any more; what has gone wrong already may heal."""

@@ -127,13 +127,14 @@ def _until_over(work: Callable[[], Coroutine[Any, Any, None]]) -> Service:
 
 
 async def _judge(world: World, screen: Screen, *, keep: bool) -> bool:
+    screen.say("Everything is compared: what happened, what is in Kafka, what is at the sink.")
     unclean = await asyncio.gather(world.producer.stop(), world.consumer.stop())
     found = await evidence.gather(
         world.jira.truth(), world.connection, world.azure, [fault for fault in unclean if fault]
     )
     if keep:
         await asyncio.to_thread(evidence.write_rows, world.azure, world.directory)
-    verdict = judge(found, now_ms())
+    verdict = await asyncio.to_thread(judge, found, now_ms())
     for line in words.in_words(verdict):
         screen.tell(line)
     return verdict.passed

@@ -1,0 +1,239 @@
+"""The whole relay as its first user meets it: `jira-relay sandbox`, a process with processes of its own."""
+
+import asyncio
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import sys
+import time
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from sandbox.jira_hostile import hostile, misfit
+from sandbox.jira_records import Records
+
+FOREIGN = {
+    "RELAY_KAFKA__BOOTSTRAP": "kafka.invalid:9092",
+    "RELAY_PRODUCER__INTERVAL_SECONDS": "no number",
+    "AZURE_CLIENT_ID": "somebody",
+    "HTTP_PROXY": "http://127.0.0.1:9",
+}
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+
+
+class Running:
+    """A sandbox and what it has said so far."""
+
+    def __init__(self, process):
+        self.process = process
+        self.lines = []
+        self.errors = asyncio.create_task(process.stderr.read())
+        self._reader = asyncio.create_task(self._read())
+
+    async def _read(self):
+        async for line in self.process.stdout:
+            self.lines.append(line.decode().rstrip("\n"))
+
+    async def said(self, pattern, seconds=60):
+        """The first line that fits."""
+        deadline = time.monotonic() + seconds
+        while True:
+            for line in self.lines:
+                if found := re.search(pattern, line):
+                    return found
+            assert time.monotonic() < deadline, "\n".join(self.lines)
+            assert not self._reader.done(), "\n".join([*self.lines, (await self.errors).decode()])
+            await asyncio.sleep(0.05)
+
+    async def ended(self, seconds=60):
+        """Its exit code and what it said on standard error."""
+        async with asyncio.timeout(seconds):
+            code = await self.process.wait()
+            await self._reader
+            return code, (await self.errors).decode()
+
+    @property
+    async def directory(self):
+        return Path((await self.said(r"in (/\S+)$"))[1])
+
+
+@asynccontextmanager
+async def sandbox(*arguments):
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "cli.main", "sandbox", *map(str, arguments)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, **FOREIGN},
+    )
+    running = Running(process)
+    try:
+        yield running
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await running.ended()
+
+
+def processes(directory):
+    """Ids of all that have to do with a directory."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            about = command_line(entry.name) + str((entry / "cwd").readlink()).encode()
+        except OSError:
+            continue
+        if str(directory).encode() in about:
+            found.append(int(entry.name))
+    return found
+
+
+def command_line(pid):
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+async def nothing_left(directory, seconds=20):
+    deadline = time.monotonic() + seconds
+    while left := processes(directory):
+        assert time.monotonic() < deadline, left
+        await asyncio.sleep(0.05)
+
+
+async def test_a_sandbox_tells_of_its_faults_and_ends_with_a_verdict():
+    """Rows within seconds, three faults that come and heal, all of it arrived; nothing is left behind."""
+    async with sandbox("--duration", 15) as running:
+        directory = await running.directory
+        await running.said(r"its row in Jira_Audit_v2_CL")
+        assert len(processes(directory)) >= 3
+        code, errors = await running.ended(120)
+        text = "\n".join(running.lines)
+    assert (code, errors) == (0, "")
+    for words in ("429", "403", "SIGKILL"):
+        assert len(re.findall(rf"FAULT .*{words}", text)) == 1, text
+    assert text.count("HEALED") == 3, text
+    assert "no request came before it was allowed" in text
+    assert re.search(r"accepted [1-9]\d*, lag 0$", text, re.MULTILINE), text
+    assert re.fullmatch(r"PASSED\. \d+ records happened: each is in Kafka once .*", running.lines[-1])
+    assert not directory.exists()
+    assert processes(directory) == []
+
+
+def hostile_records(count):
+    source = Records("hostile")
+    makers = (hostile, misfit, lambda source: {**source.make(), "neu": {"a": [1, 2.5, None, "\ud800"]}})
+    for number in range(count):
+        record = {"id": (7919 * number) % 2**40 + 2**31, **makers[number % 3](source)}
+        day, milliseconds = number % 28 + 1, number % 3
+        yield {
+            **record,
+            "created": f"2026-01-{day:02}T10:00:00.00{milliseconds}{('+0000', '+0530')[number % 2]}",
+        }
+
+
+async def test_a_file_of_hostile_records_comes_out_field_by_field(tmp_path):
+    """It ends by itself; with --keep the rows can be looked at. Lines may stand in any order."""
+    records = [*hostile_records(60), {"id": 5, "created": "2126-01-01T00:00:00.000+0000"}]
+    file = tmp_path / "records.jsonl"
+    file.write_text("\n".join(map(json.dumps, reversed(records))))
+    async with sandbox("--records", file, "--keep") as running:
+        directory = await running.directory
+        try:
+            code, errors = await running.ended(120)
+            rows = list(map(json.loads, (directory / "Jira_Audit_History_CL.jsonl").read_text().splitlines()))
+        finally:
+            shutil.rmtree(directory)
+    assert (code, errors) == (0, "")
+    assert "In the future: 1 of them." in "\n".join(running.lines)
+    assert running.lines[-2].startswith("PASSED. 60 records happened: ")
+    assert running.lines[-2].endswith(" 1 more will come when their time has come: they lie in the future.")
+    assert running.lines[-1] == f"Kept: {directory}"
+    assert {row["EventId"]: row["EventMessage"] for row in rows} == {
+        record["id"]: record["summary"] for record in records[:-1]
+    }
+
+
+async def test_nothing_outlives_a_sandbox_that_is_killed():
+    """Neither its Kafka nor its services."""
+    async with sandbox() as running:
+        directory = await running.directory
+        await running.said("Everything runs")
+        assert len(processes(directory)) >= 3
+        running.process.kill()
+        await running.process.wait()
+        try:
+            await nothing_left(directory)
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+async def test_the_death_of_a_service_ends_a_sandbox_with_one_sentence():
+    """Nobody goes on watching a table that will never change again."""
+    async with sandbox() as running:
+        directory = await running.directory
+        await running.said(r"accepted [1-9]")
+        (consumer,) = (pid for pid in processes(directory) if b"\0consume\0" in command_line(pid))
+        os.kill(consumer, signal.SIGKILL)
+        code, errors = await running.ended(30)
+    assert code == 1
+    assert errors.splitlines() == [
+        "The consumer has ended: it was killed by SIGKILL.",
+        "The sandbox is over; its data and logs are deleted; with --keep they are kept.",
+    ]
+    assert not directory.exists()
+    await nothing_left(directory)
+
+
+async def test_the_second_signal_ends_a_sandbox_at_once():
+    """The first one would have waited for everything to settle."""
+    async with sandbox() as running:
+        directory = await running.directory
+        await running.said("Everything runs")
+        running.process.send_signal(signal.SIGINT)
+        await running.said("what is under way may settle")
+        running.process.send_signal(signal.SIGINT)
+        code, errors = await running.ended(10)
+    assert code == 1
+    assert errors.startswith("Stopped at once by a second signal")
+    assert not directory.exists()
+    await nothing_left(directory)
+
+
+async def test_a_file_that_cannot_be_served_is_refused_at_once(tmp_path):
+    """One sentence and exit code 2, before anything is started."""
+    empty = tmp_path / "empty.jsonl"
+    empty.write_text("\n")
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text('{"id": 1}')
+    for file, sentence in (
+        (empty, f"The records file {empty} holds no audit record."),
+        (
+            bad,
+            f"{bad}, line 1: created is missing, not a time with a zone such as 2026-01-18T08:43:02.838+0000.",
+        ),
+        (tmp_path / "none", f"Cannot read the records file {tmp_path / 'none'}: No such file or directory."),
+    ):
+        async with sandbox("--records", file) as running:
+            assert await running.ended(20) == (2, f"{sentence}\n")
+            assert running.lines == []
+
+
+async def test_the_line_for_a_second_terminal_works():
+    """As it is printed, by whatever name the program was called."""
+    async with sandbox() as running:
+        line = (await running.said(r"^ +(.* organizations list)$"))[1]
+        await running.said(r"accepted [1-9]")
+        process = await asyncio.create_subprocess_exec(
+            *shlex.split(line), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+        out, errors = await process.communicate()
+        running.process.send_signal(signal.SIGTERM)
+        assert (await running.ended(60))[0] == 0
+    assert (process.returncode, errors) == (0, b"")
+    for name in (b"acme", b"globex", b"initech"):
+        assert name in out
