@@ -5,7 +5,7 @@ import structlog
 
 from producer.shard import Shard
 from relay.codec import BadBody, NotAvro, UnknownSchema
-from relay.kafka import Record, TopicPartition
+from relay.kafka import KafkaError, Record, TopicPartition
 from relay.kafka.positions import Positions
 from relay.kafka.topics import partition_of
 from relay.organizations import Organization, OrganizationCodec
@@ -16,13 +16,14 @@ log = structlog.get_logger(__name__)
 class Shards:
     """The shards this process owns, by its partitions of the organizations topic, and the organizations in them.
 
-    A handler of the producers' group. A rebalance stops nothing that is kept: an owner that was replaced meanwhile is
-    fenced by Kafka at its next transaction.
+    A handler of the producers' group. Where Kafka fences (`fenced`), a rebalance stops nothing that is kept: an owner that
+    was replaced meanwhile is refused at its next transaction. Elsewhere every rebalance ends all of them.
     """
 
-    def __init__(self, count: int, open_shard: Callable[[int], Shard]) -> None:
+    def __init__(self, count: int, open_shard: Callable[[int], Shard], *, fenced: bool = True) -> None:
         self._count = count
         self._open_shard = open_shard
+        self._fenced = fenced
         self._shards: dict[int, Shard] = {}
         self._followed: dict[TopicPartition, Followed] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -40,31 +41,48 @@ class Shards:
         for number in numbers - set(self._shards):
             self._shards[number] = self._open_shard(number)
 
-    async def revoked(self, partitions: set[TopicPartition]) -> None:
+    async def revoked(self, partitions: set[TopicPartition]) -> None:  # noqa: ARG002
         """Kept shards go on polling through a rebalance."""
+        if not self._fenced:
+            await self._let_all_go()
 
     async def records(self, batches: Mapping[TopicPartition, Sequence[Record]]) -> None:
         for tp, records in batches.items():
             if (followed := self._followed.get(tp)) is not None:
                 for record in records:
                     followed.take(record)
-        for tp, followed in list(self._followed.items()):
-            await self._tell(tp, followed)
+        try:
+            await self._look_for_ends()
+        except (
+            KafkaError,
+            TimeoutError,
+        ) as error:  # a rebalance came between, or Kafka is away: looked for again
+            log.debug("Organizations are not yet known.", reason=str(error) or type(error).__name__)
+        for tp, followed in self._followed.items():
+            if followed.complete and followed.changed and tp.partition in self._shards:
+                followed.changed = False
+                self._shards[tp.partition].follow(dict(followed.organizations))
 
-    async def _tell(self, tp: TopicPartition, followed: "Followed") -> None:
-        shard, positions = self._shards.get(tp.partition), self._positions
-        if shard is None or positions is None:
+    async def _look_for_ends(self) -> None:
+        """Find out which partitions have been read to where they ended when we got them."""
+        positions = self._positions
+        waiting = {tp: followed for tp, followed in self._followed.items() if not followed.complete}
+        if positions is None or not waiting:
             return
-        if not followed.complete:
-            if followed.end is None:
-                followed.end = (await positions.end_offsets([tp]))[tp]
-            followed.complete = await positions.position(tp) >= followed.end
-        if followed.complete and followed.changed:
-            followed.changed = False
-            shard.follow(dict(followed.organizations))
+        if unknown := [tp for tp, followed in waiting.items() if followed.end is None]:
+            for tp, end in (await positions.end_offsets(unknown)).items():
+                waiting[tp].end = end
+        for tp, followed in waiting.items():
+            position = await positions.position(tp)
+            if self._followed.get(tp) is followed and followed.end is not None:
+                followed.complete = position >= followed.end
 
     async def closed(self) -> None:
-        shards, self._shards, self._followed = list(self._shards.values()), {}, {}
+        self._positions, self._followed = None, {}
+        await self._let_all_go()
+
+    async def _let_all_go(self) -> None:
+        shards, self._shards = list(self._shards.values()), {}
         for shard in shards:
             self._let_go(shard)
         if self._closing:
@@ -75,10 +93,15 @@ class Shards:
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
+    def reopen(self, number: int) -> None:
+        """What this shard knows is not to be trusted any more."""
+        if (shard := self._shards.get(number)) is not None:
+            shard.reopen()
+
     @property
     def ready(self) -> bool:
-        """Whether every shard that is ours can publish."""
-        return all(shard.ready for shard in self._shards.values())
+        """Whether the group has told which shards are ours, and each of them can publish."""
+        return self._positions is not None and all(shard.ready for shard in self._shards.values())
 
     @property
     def numbers(self) -> list[int]:
@@ -107,12 +130,13 @@ class Followed:
                 offset=record.offset,
             )
             return
-        self.changed = True
         if record.value is None:
-            self.organizations.pop(name, None)
+            self.changed = self.organizations.pop(name, None) is not None or self.changed
             return
         try:
-            self.organizations[name] = self._codec.decode(record.value)
+            organization = self._codec.decode(record.value)
+            if organization.name != name:
+                raise BadBody(f"it is one of the organization {organization.name}")
         except (NotAvro, UnknownSchema, BadBody) as error:
             log.error(
                 "An organization cannot be read and is followed as it was before; modify it with `jira-relay organizations modify`.",
@@ -121,3 +145,6 @@ class Followed:
                 partition=record.partition,
                 offset=record.offset,
             )
+            return
+        self.organizations[name] = organization
+        self.changed = True
