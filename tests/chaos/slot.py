@@ -27,9 +27,9 @@ class Death:
 
     @property
     def excused(self) -> bool:
-        """Killed by somebody else, or unable to start."""
+        """Killed by somebody else, or unable to start without Kafka."""
         starting = self.code == 1 and self.age_seconds < STARTING_SECONDS
-        return self.code == -signal.SIGKILL or starting
+        return self.code == -signal.SIGKILL or (starting and self.words.startswith("Kafka "))
 
 
 class Slot:
@@ -105,7 +105,12 @@ class Slot:
         except TimeoutError:
             await self.kill()
             return f"{self.name} did not stop within {STOP_SECONDS:g} s of SIGTERM."
-        return None if code == 0 else f"{self.name} ended with {code} after SIGTERM: {_last_line(self.log)}"
+        starting = code == -signal.SIGTERM and time.time() - self._started < STARTING_SECONDS
+        return (
+            None
+            if code == 0 or starting
+            else f"{self.name} ended with {code} after SIGTERM: {_last_line(self.log)}"
+        )
 
     async def supervise(self, say: Callable[[str], None]) -> None:
         """Start it again whenever it ends unasked, until cancelled."""
