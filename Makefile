@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup sandbox test chaos check format image lock
+.PHONY: help setup sandbox test check format bench chaos image lock
 help: ## what each verb does
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -33,6 +33,9 @@ check: setup ## format, lint, types, import rules
 format: setup ## rewrite in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+bench: setup ## what an event costs, side by side with a careful record-by-record consumer
+	$(BIN)/python benchmarks/columns.py
 
 image: ## the image jira-audit-relay (docker)
 	docker build --file deploy/Dockerfile --tag jira-audit-relay \
