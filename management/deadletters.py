@@ -56,13 +56,14 @@ class Opened:
 async def newest(connection: Connection, limit: int, organization: str | None = None) -> list[Letter]:
     """The newest dead letters, newest first; of several parts, the first stands for all. Raises RelayError."""
     topic = Topics(connection.kafka.topic_prefix).dead_letters
+    wanted = None if organization is None else checked_name(organization)
     with plainly(connection):
         await connection.verify()
         async with group_less(connection) as consumer:
             numbers = await partitions_of(consumer, topic)
-            if organization is not None:
-                numbers = [partition_of(checked_name(organization), len(numbers))]
-            search = _Search(limit, organization)
+            if wanted is not None:
+                numbers = [partition_of(wanted, len(numbers))]
+            search = _Search(limit, wanted)
             spans = await settled_spans(consumer, [TopicPartition(topic, number) for number in numbers])
             await search.run(consumer, spans)
     letters = [letter for found in search.found.values() for letter in found]
@@ -173,11 +174,12 @@ def _opened(records: Sequence[Record], count: int) -> Opened:
         return Opened(letter, content, f"Only {len(records)} of its {count} parts are there.")
     if letter.facts.get("encoding") != "gzip":
         return Opened(letter, content)
+    unpacker = zlib.decompressobj(wbits=31)
     try:
-        unpacker = zlib.decompressobj(wbits=31)
-        return Opened(letter, unpacker.decompress(content, LARGEST_CONTENT))
+        unpacked = unpacker.decompress(content, LARGEST_CONTENT)
     except zlib.error as error:
         return Opened(letter, content, f"It says that it is compressed, but cannot be unpacked: {error}.")
+    return Opened(letter, unpacked, None if unpacker.eof else "This is not all: the rest cannot be unpacked.")
 
 
 def _letter(record: Record) -> Letter:

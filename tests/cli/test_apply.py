@@ -1,0 +1,156 @@
+"""`jira-relay organizations apply`: the organizations as a file says."""
+
+import json
+
+import pytest
+
+
+def entry(site, **members):
+    return {
+        "name": site.name,
+        "url": site.url,
+        "user": site.user,
+        "api_key_file": f"{site.name}.key",
+    } | members
+
+
+@pytest.fixture
+async def beta(world):
+    return await world.add_site("beta")
+
+
+@pytest.fixture
+def written(tmp_path, acme, beta):
+    """Writes the file, in a directory of its own with the keys beside it."""
+    directory = tmp_path / "organizations"
+    directory.mkdir()
+    for site in (acme, beta):
+        (directory / f"{site.name}.key").write_text(f"{site.token}\n")
+
+    def write(document, name="all.json"):
+        path = directory / name
+        path.write_text(document if isinstance(document, str) else json.dumps(document))
+        return path
+
+    return write
+
+
+async def test_again_nothing_changes(relay, acme, beta, written):
+    """What is missing is added, what differs is changed and told, and the same file again changes nothing."""
+    file = written([entry(acme, backfill_days=3, key_expires="2999-12-31"), entry(beta, state="paused")])
+    first = await relay("organizations", "apply", file)
+    assert [line for line in first.out.splitlines() if not line.startswith(" ")] == [
+        "acme: added.",
+        "beta: added.",
+    ]
+    standing = await relay.listed()
+    assert (standing["acme"]["state"], standing["beta"]["state"]) == ("active", "paused")
+
+    assert (await relay("organizations", "apply", file)).out == "acme: unchanged.\nbeta: unchanged.\n"
+    assert await relay.listed() == standing
+
+    await relay("organizations", "resume", "beta")
+    file = written([entry(acme, backfill_days=3, interval_seconds=9), entry(beta)])
+    changed = (await relay("organizations", "apply", file)).out
+    assert "interval_seconds: none → 9" in changed
+    assert "credential_expires: 2999-12-31T00:00:00Z → none" in changed
+    assert "beta: unchanged." in changed
+    assert (await relay.listed())["beta"]["state"] == "active"
+
+
+async def test_toml_is_understood_and_others_are_left_alone(relay, acme, beta, written):
+    """TOML with its own dates works as JSON does; an organization that the file does not name stays as it is."""
+    await relay.add(beta)
+    before = (await relay.listed())["beta"]
+    file = written(
+        f'[[organizations]]\nurl = "{acme.url}"\nname = "acme"\nuser = "{acme.user}"\napi_key_file = "acme.key"\n'
+        "key_expires = 2999-12-31\nbackfill_days = 1\n",
+        "all.toml",
+    )
+    await relay("organizations", "apply", file)
+
+    standing = await relay.listed()
+    assert standing["acme"]["credential_expires"] == "2999-12-31T00:00:00.000Z"
+    assert standing["beta"] == before
+
+
+async def test_a_rotated_key_is_noticed(relay, acme, written):
+    """A file that holds another key than before is a change; one that holds the same is none."""
+    file = written([entry(acme)])
+    await relay("organizations", "apply", file)
+    (file.parent / "acme.key").write_text(acme.rotate())
+
+    assert "credential: a new one" in (await relay("organizations", "apply", file)).out
+    await relay("organizations", "test", "acme")
+
+
+async def test_one_that_fails_holds_up_no_other(relay, acme, beta, written):
+    """An organization whose key is wrong is told on standard error, the others are done, and the exit code is 1."""
+    file = written([entry(acme), entry(beta)])
+    (file.parent / "acme.key").write_text("ATATT-wrong")
+    ran = await relay("organizations", "apply", file, code=1)
+
+    assert ran.err.startswith("acme: not done.")
+    assert "beta: added." in ran.out
+    assert list(await relay.listed()) == ["beta"]
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ("", "names no organization"),
+        ("[]", "names no organization"),
+        ("[{", "not valid JSON"),
+        ('{"organizations": [}', "not valid JSON"),
+        ("organizations = ", "not valid TOML"),
+        ("[" * 100_000, "not valid"),
+        ('{"other": []}', "must hold organizations"),
+        ('{"organizations": 3}', "must hold organizations"),
+        ("[[organizations]]", "url is missing"),
+        ('{"organizations": [3]}', "must be a table"),
+        ([{"url": "https://a.atlassian.net"}], "user is missing"),
+        ([{"url": "http://a.atlassian.net", "user": "u"}], "plain http"),
+        ([{"url": "https://u:hunter2-secret@a.atlassian.net", "user": "u"}], "leave them out"),
+        ([{"url": "https://a.atlassian.net", "user": 3}], "user must be a text"),
+        ([{"url": "https://a.atlassian.net", "user": "u", "interval_seconds": True}], "whole number"),
+        (
+            [{"url": "https://a.atlassian.net", "user": "u", "interval_second": 3}],
+            "did you mean interval_seconds",
+        ),
+        (
+            [{"url": "https://a.atlassian.net", "user": "u", "api_key": "hunter2-secret"}],
+            "did you mean api_key",
+        ),
+        ([{"url": "https://a.atlassian.net", "user": "u", "key_expires": "soon"}], "2026-12-31"),
+        ([{"url": "https://a.atlassian.net", "user": "u", "state": "asleep"}], "active or paused"),
+        ([{"url": "https://a.atlassian.net", "user": "u", "api_key_file": "hunter2"}], "cannot be read"),
+        ([{"url": "https://a.atlassian.net", "user": "u", "api_key_file": "-"}], "path of a file"),
+        ([{"url": "https://a.atlassian.net", "user": "u"}] * 2, "more than once"),
+        ([{"url": "https://a.atlassian.net", "user": "u\ud800"}], "e-mail address"),
+    ],
+)
+async def test_a_file_that_cannot_be_is_refused_whole(nowhere, written, document, words):
+    """Wrong files end with 2 and a sentence for each fault, before anything is done; what could be a secret is not shown."""
+    file = written(document)
+    refused = await nowhere("organizations", "apply", file, code=2)
+
+    assert words in refused.err
+    assert "hunter2" not in refused.said
+    assert len(refused.err.splitlines()) == 1
+
+
+async def test_every_fault_of_a_file_is_told(relay, written, acme):
+    """Two faults are two sentences, each with the place of its organization; nothing else is done."""
+    wrong = [entry(acme), entry(acme, name="b", url="ftp://x"), entry(acme, name="c", backfill_days=999)]
+    refused = await relay("organizations", "apply", written(wrong), code=2)
+
+    assert [", organization 2: " in refused.err, ", organization 3: c: " in refused.err] == [True, True]
+    assert await relay.listed() == {}
+
+
+async def test_a_file_that_cannot_be_read_is_said(nowhere, tmp_path):
+    """A missing file, a directory and bytes that are no text are told apart, without a traceback."""
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe\x00")
+    for name, words in (("missing", "No such file"), (".", "directory"), ("bytes", "not UTF-8")):
+        assert words in (await nowhere("organizations", "apply", tmp_path / name, code=2)).err
+    assert "names no organization" in (await nowhere("organizations", "apply", "-", code=2)).err

@@ -1,0 +1,170 @@
+"""The program as a whole: its usage, its exit codes, and how it ends."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.main import COMMANDS
+
+PROGRAM = (sys.executable, "-m", "cli.main")
+ROOT = Path(__file__).parents[2]
+
+
+async def started(*arguments, **environment):
+    return await asyncio.create_subprocess_exec(
+        *PROGRAM,
+        *arguments,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)], ids=" ".join)
+async def test_every_command_has_help(nowhere, command):
+    """`--help` needs neither settings nor Kafka."""
+    assert "Usage: " in (await nowhere(*command, "--help")).out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("fly",),
+        ("organizations", "fly"),
+        ("organizations", "list", "--fly"),
+        ("organizations", "add"),
+        ("organizations", "show"),
+        ("organizations", "add", "--backfill-days", "many"),
+        ("topics", "list"),
+        ("dead-letters", "list", "--limit", "0"),
+        ("consume", "--destination"),
+        ("--fly", "check"),
+    ],
+)
+async def test_wrong_usage_ends_with_2(nowhere, arguments):
+    """Commands and options that do not exist, or lack something, are wrong usage."""
+    assert "Error: " in (await nowhere(*arguments, code=2)).err
+
+
+async def test_wrong_settings_end_with_2(nowhere, tmp_path):
+    """A settings file that does not exist or holds what is no setting is told, whatever the command."""
+    missing = await nowhere("--config", tmp_path / "none.toml", "organizations", "list", code=2)
+    assert "none.toml cannot be read" in missing.err
+    (tmp_path / "odd.toml").write_text('[kafka]\nbootstraps = "x"\n')
+    odd = await nowhere("--config", tmp_path / "odd.toml", "check", code=2)
+    assert "did you mean kafka.bootstrap?" in odd.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("organizations", "list"),
+        ("organizations", "show", "acme"),
+        ("organizations", "pause", "acme"),
+        ("organizations", "delete", "acme"),
+        ("organizations", "test", "acme"),
+        ("topics", "check"),
+        ("topics", "create"),
+        ("dead-letters", "list"),
+        ("dead-letters", "show", "0/0"),
+    ],
+    ids=" ".join,
+)
+async def test_a_kafka_that_is_away_is_one_sentence(nowhere, arguments):
+    """Whatever is asked, one line says that Kafka does not answer, and libraries add none of their own."""
+    refused = await nowhere(*arguments, code=1)
+    assert refused.err.startswith("Kafka at 127.0.0.1:1 does not let us in")
+    assert len(refused.said.splitlines()) == 1
+
+
+async def test_without_a_kafka_up_is_named(nowhere, monkeypatch, unused_port):
+    """Where no Kafka is set, the embedded one is looked for, and `jira-relay up` is said to be what is missing."""
+    monkeypatch.delenv("RELAY_KAFKA__BOOTSTRAP")
+    nowhere.environment(RELAY_EMBEDDED__PORT=unused_port)
+    assert "jira-relay up" in (await nowhere("organizations", "list", code=1)).err
+
+
+async def test_the_key_of_the_embedded_kafka_is_that_of_up(nowhere, monkeypatch, tmp_path):
+    """With embedded Kafka the key file of its data directory encrypts; a directory without Kafka is the wrong one."""
+    monkeypatch.delenv("RELAY_KAFKA__BOOTSTRAP")
+    monkeypatch.delenv("RELAY_SECRETS__KEY_FILE")
+    nowhere.environment(RELAY_EMBEDDED__DATA_DIR=tmp_path / "data")
+    given = ("--url", "https://acme.atlassian.net", "--user", "u", "--api-key-file", "-")
+    assert "embedded.data_dir" in (await nowhere("organizations", "add", *given, key="k" * 20, code=2)).err
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.fixture
+def unused_port(unused_tcp_port_factory):
+    return unused_tcp_port_factory()
+
+
+async def test_topics_are_made_and_checked(relay, prefix):
+    """`topics create` makes what is missing, `topics check` changes nothing, and what is missing ends with 1."""
+    assert {one["state"] for one in (await relay("topics", "check", "--json")).document} == {
+        "as it should be"
+    }
+    relay.environment(RELAY_KAFKA__TOPIC_PREFIX=f"{prefix}-more", RELAY_KAFKA__SHARDS=2)
+    assert {one["state"] for one in (await relay("topics", "check", "--json", code=1)).document} == {
+        "missing"
+    }
+    assert "jira-relay topics create" in (await relay("topics", "check", code=1)).out
+    assert f"{prefix}-more.events: created" in (await relay("topics", "create")).out
+    assert (await relay("topics", "check")).out.count("as it should be") == 8
+
+
+async def test_without_a_registry_nothing_is_to_be_registered(nowhere):
+    """No registry is no failure."""
+    for verb in ("register", "check"):
+        assert "single-object encoding" in (await nowhere("schemas", verb)).out
+        assert (await nowhere("schemas", verb, "--json")).document == []
+
+
+async def test_a_registry_that_is_away_is_said(nowhere):
+    """Each subject says why it could not be registered, and the exit code is 1."""
+    nowhere.environment(RELAY_SCHEMA_REGISTRY__URL="http://127.0.0.1:1")
+    assert "127.0.0.1:1" in (await nowhere("schemas", "register", code=1)).out
+
+
+async def test_a_reader_that_has_seen_enough_is_no_error(relay, world):
+    """`jira-relay organizations list --json | head -1` ends without a word."""
+    for number in range(3):
+        await relay.add(await world.add_site(f"site{number}"), "--no-test")
+    process = await started("organizations", "list", "--json", PYTHONUNBUFFERED="1")
+    process.stdout._transport.close()
+    assert await process.stderr.read() == b""
+    assert await process.wait() == 1
+
+
+async def test_ctrl_c_ends_without_a_traceback():
+    """Interrupted while Kafka keeps it waiting, a command ends with 130 and says nothing."""
+    connected = asyncio.Event()
+
+    async def say_nothing(reader, writer):
+        connected.set()
+        await reader.read()
+        writer.close()
+
+    silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    async with silent:
+        process = await started("organizations", "list", RELAY_KAFKA__BOOTSTRAP=f"127.0.0.1:{port}")
+        await asyncio.wait_for(connected.wait(), 20)
+        process.send_signal(signal.SIGINT)
+        out, err = await process.communicate()
+    assert (process.returncode, out, err) == (130, b"", b"")
+
+
+async def test_a_document_is_one_line_of_json_whatever_it_holds(relay, acme):
+    """Names in any script go through; what commands a terminal is escaped in tables and documents alike."""
+    await relay.add(acme, "--name", "Zürich-株式会社", "--no-test")
+    listed = await relay("organizations", "list", "--json")
+    assert [one["name"] for one in json.loads(listed.out)] == ["Zürich-株式会社"]
+    assert "Zürich-株式会社" in (await relay("organizations", "list")).out

@@ -1,0 +1,344 @@
+"""`jira-relay organizations`, against a real Kafka and simulated Jira."""
+
+import time
+from datetime import datetime
+
+import pytest
+
+from relay.codec import Internal
+from relay.kafka import TopicPartition
+from relay.kafka.producing import Writer
+from relay.kafka.reading import group_less, read_to_end, settled_spans
+from relay.kafka.topics import Topics
+from relay.status import opened, to_record
+from sandbox import faults, jira_faults
+
+DAY_MS = 86_400_000
+
+
+def now_ms():
+    return time.time_ns() // 1_000_000
+
+
+def ms(text):
+    return int(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+async def history(connection):
+    """What stands on the changes topic."""
+    tp = TopicPartition(Topics(connection.kafka.topic_prefix).changes, 0)
+    changes = []
+    async with group_less(connection) as reader:
+        span = (await settled_spans(reader, [tp]))[tp]
+        await read_to_end(
+            reader,
+            {tp: span.first},
+            {tp: span.committed_end},
+            lambda record: changes.append(Internal("change").decode(record.value)),
+        )
+    return changes
+
+
+async def tell(connection, name, **fields):
+    """As a producer would tell of an organization."""
+    status = opened(fields.pop("state", "active"), now_ms(), reason=fields.pop("reason", None))
+    record = to_record(status.valid_for(fields.pop("valid_ms", 60_000))) | fields
+    async with Writer(connection) as writer:
+        topic = Topics(connection.kafka.topic_prefix).status
+        await writer.send(topic, f"producer/{name}".encode(), Internal("status").encode(record))
+
+
+async def test_an_organization_is_added_shown_and_deleted(relay, acme, connection):
+    """From `add` to `delete`, each change stands in the history without the key, and progress is said to be kept."""
+    options = ("--interval-seconds", "30", "--backfill-days", "3", "--key-expires", "2999-12-31")
+    before = now_ms()
+    added = await relay.add(acme, *options)
+    shown = (await relay("organizations", "show", "acme", "--json")).document
+
+    assert "added" in added.out
+    assert "at the site itself" in added.out
+    assert (shown["url"], shown["user"], shown["credential"]) == (acme.url, acme.user, "encrypted")
+    assert (shown["cloud_id"], shown["gateway"], shown["interval_seconds"]) == (acme.cloud_id, False, 30)
+    assert before - 3 * DAY_MS <= ms(shown["backfill_from"]) <= now_ms() - 3 * DAY_MS
+    assert shown["credential_expires"] == "2999-12-31T00:00:00.000Z"
+
+    deleted = await relay("organizations", "delete", "acme")
+    assert "progress are kept" in deleted.out
+    assert await relay.listed() == {}
+    changes = await history(connection)
+    assert [change["what"] for change in changes] == ["added", "deleted"]
+    assert changes[1]["before"] == changes[0]["after"]
+    assert acme.token not in str(changes)
+
+
+async def test_the_name_is_the_host_unless_one_is_given(relay, acme):
+    """Without --name an organization is called by the host and port of its URL."""
+    await relay(
+        *("organizations", "add", "--url", f"{acme.url}/", "--user", acme.user, "--api-key-file", "-"),
+        key=acme.token + "\n",
+    )
+
+    assert list(await relay.listed()) == [acme.url.removeprefix("http://")]
+
+
+async def test_a_scoped_key_is_recognized_and_goes_through_the_gateway(relay, acme):
+    """A scoped key at the site's host is no failure: it is added for the gateway, and tried only there from then on."""
+    added = await relay.add(acme, key=acme.scoped_token)
+    assert "gateway" in added.out
+    assert (await relay.listed())["acme"]["gateway"] is True
+
+    logins = len([request for request in acme.requests() if request.status == 401])
+    await relay("organizations", "test", "acme")
+    assert len([request for request in acme.requests() if request.status == 401]) == logins
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (jira_faults.not_administrator(), "Administer Jira"),
+        (jira_faults.free_plan(), "Free plan"),
+        (jira_faults.captcha(), "CAPTCHA"),
+        (jira_faults.rate_limited(30), "429"),
+        (jira_faults.unavailable(), "503"),
+        (jira_faults.html(), "Jira"),
+        (faults.reset(), "cut"),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+async def test_what_is_wrong_is_named_and_nothing_is_added(relay, acme, fault, words):
+    """The cause is named, nobody is promised that it will be tried again, and nothing is added."""
+    acme.fault(fault, rate=1)
+    refused = await relay.add(acme, code=1)
+
+    assert words in refused.err
+    assert "asked again" not in refused.err
+    assert len(refused.err.splitlines()) == 1
+    assert await relay.listed() == {}
+
+
+async def test_a_wrong_key_and_a_wrong_host_are_named(relay, acme):
+    """A wrong key, a host that does not exist, one that refuses, and one that is no Jira are told apart."""
+    assert "refuses user and API key" in (await relay.add(acme, key="ATATT-wrong", code=1)).err
+
+    async def at(url, code=1):
+        given = ("--url", url, "--user", acme.user, "--api-key-file", "-")
+        return (await relay("organizations", "add", *given, key=acme.token, code=code)).err
+
+    relay.environment(RELAY_PRODUCER__ALLOWED_HOSTS='["no-such-site.invalid"]')
+    assert "unknown to DNS" in await at("https://no-such-site.invalid")
+    acme.fault(jira_faults.html(), rate=1, path="")
+    assert "No Jira answers" in await at(acme.url)
+    await acme.shut()
+    assert "cannot be reached" in await at(acme.url)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--url", "acme.atlassian.net"), "must begin with https://"),
+        (("--url", "http://acme.atlassian.net"), "plain http"),
+        (("--url", "https://acme.atlassian.net/jira"), "more than scheme and host"),
+        (("--url", "https://jira.example.com"), "producer.allowed_hosts"),
+        (("--url", "https://relay:hunter2-secret@acme.atlassian.net"), "leave them out"),
+        (("--url", "https://\udcff.atlassian.net"), "URL"),
+        (("--user", "relay@acme.example:hunter2-secret"), "e-mail address"),
+        (("--user", ""), "e-mail address"),
+        (("--name", "two words"), "space"),
+        (("--name", "line\nbreak"), "control"),
+        (("--name", "\udcff"), "control"),
+        (("--name", "n" * 250), "249"),
+        (("--backfill-days", "181"), "180"),
+        (("--backfill-days", "-1"), "180"),
+        (("--interval-seconds", "86401"), "86400"),
+        (("--key-expires", "next year"), "2026-12-31"),
+        (("--api-key-ref", "env:RELAY_KEY_A"), "keep one"),
+    ],
+)
+async def test_wrong_input_ends_with_2_and_one_sentence(nowhere, options, words):
+    """What cannot be is refused before anybody is asked; passwords in wrong places are not repeated."""
+    given = {"--url": "https://acme.atlassian.net", "--user": "relay@acme.example", "--api-key-file": "-"}
+    given |= dict([options])
+    refused = await nowhere(
+        "organizations", "add", *[text for pair in given.items() for text in pair], key="k" * 20, code=2
+    )
+
+    assert words in refused.err
+    assert "hunter2" not in refused.said
+    assert len(refused.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "cannot be read"),
+        (b"", "empty"),
+        (b" \n", "empty"),
+        (b"a\nb", "one line"),
+        (b"\xff\xfe", "not text"),
+    ],
+)
+async def test_a_key_file_that_holds_no_key_is_refused(nowhere, tmp_path, content, words):
+    """Whatever is wrong with the key's file is said; its name is not repeated, for it may be the key itself."""
+    path = tmp_path / "ATATT-misplaced"
+    if content is not None:
+        path.write_bytes(content)
+    refused = await nowhere(
+        *(
+            "organizations",
+            "add",
+            "--url",
+            "https://acme.atlassian.net",
+            "--user",
+            "relay@acme.example",
+            "--api-key-file",
+            path,
+        ),
+        code=2,
+    )
+
+    assert words in refused.err
+    assert "misplaced" not in refused.said
+
+
+async def test_the_key_cannot_be_an_argument_or_absent(nowhere):
+    """There is no option for the key itself, and one of the two others is needed."""
+    given = ("organizations", "add", "--url", "https://acme.atlassian.net", "--user", "relay@acme.example")
+    refused = await nowhere(*given, "--api-key", "hunter2-secret", code=2)
+    assert "hunter2" not in refused.said
+    assert "--api-key-file FILE" in (await nowhere(*given, code=2)).err
+    assert "env:RELAY_KEY_" in (await nowhere(*given, "--api-key-ref", "hunter2-secret", code=2)).err
+
+
+async def test_the_same_site_or_name_twice_is_refused(relay, world, acme):
+    """A site is known by its cloud id, whatever it is called; a name and a URL stand for one organization."""
+    await relay.add(acme)
+    alias = await world.add_site("alias", cloud_id=acme.cloud_id)
+
+    assert "followed already, as acme" in (await relay.add(alias, code=1)).err
+    assert "followed already, as acme" in (await relay.add(acme, "--name", "other", code=1)).err
+    assert "There is an organization acme already" in (await relay.add(acme, code=1)).err
+    assert list(await relay.listed()) == ["acme"]
+
+
+async def test_modify_keeps_what_is_not_given(relay, acme):
+    """Only what is said changes, and what changed is told; the same again changes nothing."""
+    await relay.add(acme, "--backfill-days", "3", "--key-expires", "2999-12-31")
+    before = (await relay.listed())["acme"]
+    told = await relay("organizations", "modify", "acme", "--interval-seconds", "5")
+    after = (await relay.listed())["acme"]
+
+    assert "interval_seconds: none → 5" in told.out
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"interval_seconds", "modified", "revision"}
+    again = await relay("organizations", "modify", "acme", "--interval-seconds", "5", "--backfill-days", "3")
+    assert "unchanged" in again.out
+    assert (await relay.listed())["acme"]["revision"] == after["revision"]
+
+    await relay(
+        *("organizations", "modify", "acme", "--interval-seconds", "0"),
+        *("--key-expires", "never", "--backfill-days", "0"),
+    )
+    cleared = (await relay.listed())["acme"]
+    assert [cleared[name] for name in ("interval_seconds", "credential_expires", "backfill_from")] == [
+        None
+    ] * 3
+    assert "Nothing is to be changed" in (await relay("organizations", "modify", "acme", code=2)).err
+
+
+async def test_another_url_or_user_asks_for_the_key_again(relay, world, acme):
+    """A key is never used for another user or host than it was given for, and another site is another organization."""
+    await relay.add(acme)
+    other = acme.add_token(user="other@acme.example")
+    modify = ("organizations", "modify", "acme")
+
+    assert "give it again" in (await relay(*modify, "--user", "other@acme.example", code=2)).err
+    with_key = (*modify, "--api-key-file", "-")
+    await relay(*with_key, "--user", "other@acme.example", key=other)
+    await relay("organizations", "test", "acme")
+
+    moved = await world.add_site("moved", cloud_id=acme.cloud_id)
+    assert "give it again" in (await relay(*modify, "--url", moved.url, code=2)).err
+    await relay(*with_key, "--url", moved.url, "--user", moved.user, key=moved.token)
+    stranger = await world.add_site("stranger")
+    refused = await relay(
+        *with_key, "--url", stranger.url, "--user", stranger.user, key=stranger.token, code=1
+    )
+    assert "another Jira site" in refused.err
+    assert (await relay.listed())["acme"]["url"] == moved.url
+
+
+async def test_a_key_that_does_not_work_changes_nothing(relay, acme):
+    """A modification is tested first, and only --no-test does without."""
+    await relay.add(acme)
+    modify = ("organizations", "modify", "acme", "--api-key-file", "-")
+    assert "refuses" in (await relay(*modify, key="ATATT-wrong", code=1)).err
+    await relay("organizations", "test", "acme")
+
+    assert "not tested" in (await relay(*modify, "--no-test", key="ATATT-wrong")).out
+    assert "refuses" in (await relay("organizations", "test", "acme", code=1)).err
+
+
+async def test_pause_keeps_the_place_and_resume_goes_on(relay, acme):
+    """Pausing and resuming change the state alone, and do nothing twice."""
+    await relay.add(acme)
+    for verb, state, what in (("pause", "paused", "paused"), ("resume", "active", "resumed")):
+        assert what in (await relay("organizations", verb, "acme")).out
+        assert (await relay.listed())["acme"]["state"] == state
+        assert "unchanged" in (await relay("organizations", verb, "acme")).out
+
+
+@pytest.mark.parametrize("verb", ["show", "test", "pause", "resume", "delete"])
+async def test_an_unknown_organization_is_said_to_be_unknown(relay, verb):
+    """Nothing is done to an organization that does not exist."""
+    assert "There is no organization nobody" in (await relay("organizations", verb, "nobody", code=1)).err
+
+
+async def test_a_reference_is_used_where_it_can_be_resolved(relay, acme):
+    """The key behind a reference is tested with; where this machine cannot see it, only the site is looked for."""
+    given = ("organizations", "add", "--url", acme.url, "--user", acme.user, "--name", "acme")
+    relay.environment(RELAY_KEY_WRONG="ATATT-wrong", RELAY_KEY_ACME=acme.token)
+    assert "refuses" in (await relay(*given, "--api-key-ref", "env:RELAY_KEY_WRONG", code=1)).err
+    assert "at the site itself" in (await relay(*given, "--api-key-ref", "env:RELAY_KEY_ACME")).out
+
+    elsewhere = await relay("organizations", "modify", "acme", "--api-key-ref", "env:RELAY_KEY_ELSEWHERE")
+    assert "Not tested with the key" in elsewhere.out
+    shown = (await relay.listed())["acme"]
+    assert (shown["credential"], shown["cloud_id"]) == ("env:RELAY_KEY_ELSEWHERE", acme.cloud_id)
+    assert "RELAY_KEY_ELSEWHERE" in (await relay("organizations", "test", "acme", code=1)).err
+
+
+async def test_without_a_key_to_encrypt_with_only_references_are_taken(relay, acme, monkeypatch):
+    """With an outside Kafka and no secrets, the error says how to make a key; a reference needs none."""
+    monkeypatch.delenv("RELAY_SECRETS__KEY_FILE")
+    assert "openssl rand" in (await relay.add(acme, code=2)).err
+
+    relay.environment(RELAY_KEY_ACME=acme.token)
+    given = ("--url", acme.url, "--user", acme.user, "--api-key-ref", "env:RELAY_KEY_ACME")
+    await relay("organizations", "add", *given)
+
+
+async def test_list_tells_the_state_in_words(relay, acme, connection):
+    """Who polls it and how that goes is told from the status board; a record past its time says that nobody does."""
+    await relay.add(acme)
+
+    async def state():
+        return (await relay.listed())["acme"]["state_in_words"]
+
+    assert await state() == "no owner: no producer has told of it yet"
+    await tell(connection, "acme", last_event=1_790_000_000_000, complete_up_to=1_790_000_060_000)
+    assert await state() == "active"
+    line = (await relay("organizations", "list")).out.splitlines()[1]
+    assert line.split()[:4] == ["acme", acme.url, "2026-09-21T14:13:20Z", "2026-09-21T14:14:20Z"]
+
+    await tell(connection, "acme", state="failing", reason="acme: \x1b[2Jit refuses.\nBadly")
+    assert (await state()).startswith("failing since 2")
+    assert "it refuses" in await state()
+    plain = (await relay("organizations", "list")).out
+    assert len(plain.splitlines()) == 2
+    assert "\x1b" not in plain
+    await tell(connection, "acme", state="waiting", reason="429", waiting_until=1_790_000_000_000)
+    assert await state() == "waiting until 2026-09-21T14:13:20Z: 429"
+    await tell(connection, "acme", valid_ms=-1)
+    assert (await state()).startswith("no owner: nobody polls it since 2")
+    await relay("organizations", "pause", "acme")
+    assert await state() == "paused"

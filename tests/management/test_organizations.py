@@ -1,0 +1,92 @@
+"""Changes to organizations, each together with its history, whoever else is changing."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from management.organizations import StaleEditError, edit, existing, organizations
+from relay.errors import RelayError
+from relay.kafka import TopicPartition
+from relay.kafka.connection import Connection
+from relay.kafka.producing import Writer
+from relay.kafka.reading import group_less, read_to_end, settled_spans
+from relay.kafka.topics import Topics, create
+from relay.organizations import Organization
+from relay.settings import Kafka
+
+NOW = 1_790_000_000_000
+
+
+@pytest.fixture
+async def connection(kafka, prefix):
+    settings = Kafka(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, shards=1)
+    connection = Connection(settings)
+    await create(connection)
+    return connection
+
+
+async def put(connection, name, **options):
+    new = Organization(name, f"https://{name}", "relay", added=NOW, modified=NOW, revision=0)
+    return await edit(connection, name, lambda _: new, what="added", who="test", now_ms=NOW, **options)
+
+
+async def length_of_history(connection):
+    tp, records = TopicPartition(Topics(connection.kafka.topic_prefix).changes, 0), []
+    async with group_less(connection) as reader:
+        end = (await settled_spans(reader, [tp]))[tp].committed_end
+        await read_to_end(reader, {tp: 0}, {tp: end}, records.append)
+    return len(records)
+
+
+async def test_editors_at_the_same_time_all_get_through(connection):
+    """Editors of one shard fence one another; each tries again, and every change is there once, with its history."""
+    names = [f"org{number}" for number in range(4)]
+    await asyncio.gather(*(put(connection, name) for name in names))
+
+    assert sorted(await organizations(connection)) == names
+    assert await length_of_history(connection) == len(names)
+
+
+async def test_a_stale_edit_is_refused(connection):
+    """A change that is based on an older revision does nothing."""
+    first = await put(connection, "acme")
+    await put(connection, "acme", revision=first.revision)
+
+    with pytest.raises(StaleEditError, match="somebody else"):
+        await put(connection, "acme", revision=first.revision)
+    assert (await organizations(connection))["acme"].revision == 2
+
+
+async def test_what_a_change_raises_leaves_everything_as_it_was(connection):
+    """An edit that is refused from inside changes nothing and is not in the history."""
+    with pytest.raises(RelayError, match="There is no organization"):
+        await edit(
+            connection,
+            "nobody",
+            lambda before: replace(existing(before, "nobody"), state="paused"),
+            what="paused",
+            who="test",
+            now_ms=NOW,
+        )
+    assert await organizations(connection) == {}
+    assert await length_of_history(connection) == 0
+
+
+async def test_what_cannot_be_read_is_not_overwritten(connection):
+    """Bytes on the topic that are no organization are named; until they are gone nothing of their shard is changed."""
+    async with Writer(connection) as writer:
+        await writer.send(Topics(connection.kafka.topic_prefix).organizations, b"odd", b"\x00garbage")
+
+    for attempt in (organizations(connection), put(connection, "acme")):
+        with pytest.raises(RelayError, match="odd"):
+            await attempt
+
+
+async def test_a_kafka_that_is_away_is_said_in_one_sentence():
+    """No Kafka is a RelayError, soon."""
+    away = Connection(Kafka(bootstrap="127.0.0.1:1", replication_factor=1))
+    async with asyncio.timeout(15):
+        for attempt in (organizations(away), put(away, "acme")):
+            with pytest.raises(RelayError, match=r"127\.0\.0\.1:1"):
+                await attempt

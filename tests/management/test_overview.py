@@ -1,0 +1,73 @@
+"""How an organization is doing, in words, from what is known of it."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from management.overview import View
+from management.words import exact, instant
+from relay.organizations import Organization
+from relay.status import Status
+
+NOW = 1_790_000_000_000
+DAY_MS = 86_400_000
+
+
+def organization(**fields):
+    return Organization("acme", "https://acme", "relay", added=NOW, modified=NOW, revision=1, **fields)
+
+
+def status(state="active", **fields):
+    return Status(state=state, since=NOW - 60_000, at=NOW, valid_until=NOW + 1, epoch=1, **fields)
+
+
+@pytest.mark.parametrize(
+    ("left_ms", "words", "within"),
+    [
+        (0, "2026-09-21: EXPIRED", 0),
+        (1, "2026-09-21: in 1 day!!!", 1),
+        (DAY_MS, "2026-09-22: in 1 day!!!", 1),
+        (DAY_MS + 1, "2026-09-22: in 2 days!!", 7),
+        (7 * DAY_MS, "2026-09-28: in 7 days!!", 7),
+        (7 * DAY_MS + 1, "2026-09-28: in 8 days!", 30),
+        (30 * DAY_MS, "2026-10-21: in 30 days!", 30),
+        (30 * DAY_MS + 1, "2026-10-21", None),
+    ],
+)
+def test_the_end_of_a_key_is_announced(left_ms, words, within):
+    """30, 7 and 1 days before a key expires the list says so, louder each time."""
+    view = View(organization(credential_expires=NOW + left_ms), None, NOW)
+    assert (view.expiry, view.warning) == (words, within)
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        (None, "no owner: no producer has told of it yet"),
+        (status(), "active"),
+        (status(backfilled_to=NOW - DAY_MS), "active; history has been read back to 2026-09-20T14:13:20Z"),
+        (status("failing", reason="acme: no."), "failing since 2026-09-21T14:12:20Z: no."),
+        (status("waiting", reason="429", waiting_until=NOW), "waiting until 2026-09-21T14:13:20Z: 429"),
+        (status("paused"), "starting"),
+    ],
+)
+def test_states_are_told_in_words(told, words):
+    """Each state has its own words; what a producer told before a resume is not believed."""
+    assert View(organization(), told, NOW).state == words
+    assert View(organization(state="paused"), told, NOW).state == "paused"
+
+
+def test_an_owner_that_fell_silent_is_none():
+    """A record past its time says nothing but when it was written."""
+    view = View(organization(), status("failing", reason="no."), NOW + 2)
+    assert view.state == "no owner: nobody polls it since 2026-09-21T14:13:20Z"
+    assert view.document()["status"]["valid"] is False
+
+
+@settings(max_examples=100)
+@given(st.integers(-(2**63), 2**63 - 1))
+def test_any_instant_can_be_told(ms):
+    """Jira's clock may be anything: no number of milliseconds is too much for a table or a document."""
+    view = View(organization(), status(last_event=ms), NOW)
+    assert view.document()["status"]["last_event"] == exact(ms)
+    assert instant(ms)
