@@ -87,14 +87,21 @@ async def run(
         )
 
 
+def asked_to_end() -> bool:
+    """Whether the running task was cancelled by somebody. If not, a CancelledError comes from inside a library, as aiokafka's
+    do when Kafka dies under them, and is an error like others.
+    """
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
+
+
 async def _watched(name: str, service: Service, stop: asyncio.Event, failures: list[BaseException]) -> None:
     try:
         await service(stop)
         if not stop.is_set():
             raise RelayError(f"The {name} ended, though nobody had asked it to.")
     except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
+        if asked_to_end():
             raise
         failures.append(RelayError(f"The {name} was cancelled from within."))  # aiokafka's stop() does that
     except RelayError as error:

@@ -1,6 +1,7 @@
 import asyncio
+import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import structlog
@@ -9,6 +10,7 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError
 
+from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.guards import (
@@ -20,9 +22,11 @@ from relay.kafka.guards import (
     watch_heartbeats,
 )
 from relay.kafka.positions import Positions
+from relay.lifecycle import asked_to_end
 
 START_SECONDS = 10.0
 POLL_MS = 300
+TICK_SECONDS = 0.1
 FROZEN_SECONDS = 2.0
 PATIENCE_SECONDS = 30.0
 BAD_LOOKS = 3
@@ -78,27 +82,26 @@ class Member:
         self._session_seconds = connection.kafka.group_session_timeout_seconds
         self._rebalance_seconds = max(6.0, rebalance_seconds or self._session_seconds)
         self._options = dict(consumer_options or {})
-        self._confirmed_at = 0.0
-        self._suspect_at = 0.0
+        self._trust = Trust(self._session_seconds)
         self._beat = asyncio.Event()
 
     def suspect(self) -> None:
         """The membership may be lost without our knowing."""
-        self._suspect_at = time.monotonic()
+        self._trust.suspect()
 
     @property
     def trusted(self) -> bool:
-        """Whether the group has confirmed the membership after the last suspicion."""
-        return self._confirmed_at > self._suspect_at
+        """Whether the group has confirmed the membership after the last suspicion, and so lately that it cannot be lost."""
+        return self._trust.holds
 
     async def confirmed(self) -> None:
-        """Wait until the group has confirmed the membership after the last suspicion."""
+        """Wait until the membership is trusted."""
         while not self.trusted:
             self._beat.clear()
             await self._beat.wait()
 
-    def _confirm(self) -> None:
-        self._confirmed_at = time.monotonic()
+    def _confirm(self, asked_at: float) -> None:
+        self._trust.confirm(asked_at)
         self._beat.set()
 
     async def run(self) -> None:
@@ -108,12 +111,20 @@ class Member:
             started = time.monotonic()
             try:
                 await self._be_member()
-            except (KafkaError, TimeoutError, OSError) as error:
+            except asyncio.CancelledError:
+                if asked_to_end():
+                    raise
+                log.warning(
+                    "Membership in the group was cancelled from inside; joining again.", group=self._group
+                )
+            except (RelayError, KafkaError, TimeoutError, OSError) as error:
                 log.warning(
                     "Membership in the group ended; joining again.",
                     group=self._group,
                     reason=str(error) or type(error).__name__,
                 )
+            except Exception:
+                log.exception("Membership in the group ended by a defect; joining again.", group=self._group)
             if time.monotonic() - started > PATIENCE_SECONDS:
                 pause = 0.2
             await asyncio.sleep(pause)
@@ -124,7 +135,6 @@ class Member:
         try:
             async with asyncio.timeout(START_SECONDS):
                 await consumer.start()
-            self._confirm()
             guard_offset_fetch(consumer._coordinator)  # noqa: SLF001
             watch_heartbeats(consumer._coordinator, self._confirm)  # noqa: SLF001
             broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -174,7 +184,10 @@ class Member:
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.wait(tasks, timeout=2)
+            ended, _ = await asyncio.wait(tasks, timeout=2)
+            for task in ended:
+                if not task.cancelled():
+                    task.exception()  # one reason is told; the others are no news
 
     async def _poll(self, consumer: AIOKafkaConsumer) -> None:
         """Never cancelled while the member lives: a cancelled getmany switches the poll-interval guard off for good."""
@@ -194,25 +207,66 @@ class Member:
             await self._handler.records(batches)
 
     async def _watch(self, consumer: AIOKafkaConsumer) -> None:
-        bad = 0
+        bad, started = 0, time.monotonic()
         while bad < BAD_LOOKS:
             await asyncio.sleep(1)
             found = symptom(
                 consumer,
-                self._confirmed_at,
+                max(started, self._trust.confirmed_at),
                 PATIENCE_SECONDS + self._session_seconds,
             )
             bad = bad + 1 if found else 0
         raise KafkaError(f"the consumer has died inside: {found}")
 
     async def _notice_freezes(self) -> None:
-        last = time.monotonic()
         while True:
-            await asyncio.sleep(0.1)
-            now = time.monotonic()
-            if now - last > FROZEN_SECONDS:
-                self.suspect()
-            last = now
+            self._trust.tick()
+            await asyncio.sleep(TICK_SECONDS)
+
+
+class Trust:
+    """Whether we can still be a member of the group, as far as this process can know.
+
+    Whoever was frozen cannot tell from what it reads next: answers of before the freeze may still lie in its sockets. So a
+    confirmation counts from when it was asked for, grows old, and counts for nothing while the process has not been seen
+    awake since. Times are monotonic seconds; the second clock also sees the sleep of a whole machine.
+    """
+
+    def __init__(
+        self,
+        session_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.confirmed_at = -math.inf
+        self._session_seconds = session_seconds
+        self._clock = clock
+        self._wall = wall
+        self._suspect_at = -math.inf
+        self._tick = (-math.inf, -math.inf)
+
+    def tick(self) -> None:
+        """To be called again and again, more often than twice a second: we are awake."""
+        if not self._awake():
+            self.suspect()
+        self._tick = (self._clock(), self._wall())
+
+    def suspect(self) -> None:
+        self._suspect_at = self._clock()
+
+    def confirm(self, asked_at: float) -> None:
+        """The group has answered a question of `asked_at` as it answers a member."""
+        if self._awake():
+            self.confirmed_at = max(self.confirmed_at, asked_at)
+
+    @property
+    def holds(self) -> bool:
+        fresh = self._clock() - self.confirmed_at < self._session_seconds
+        return fresh and self.confirmed_at > self._suspect_at and self._awake()
+
+    def _awake(self) -> bool:
+        ticked, wall = self._tick
+        return self._clock() - ticked <= FROZEN_SECONDS and self._wall() - wall <= FROZEN_SECONDS
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -240,7 +294,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
             self._handler.assigned(self._positions, set(assigned))
         except Exception as error:  # noqa: BLE001
             self._break(error)
-        self._member._confirm()  # noqa: SLF001
+        self._member._confirm(time.monotonic())  # noqa: SLF001
 
     def _break(self, error: Exception) -> None:
         if not self._broken.done():

@@ -64,14 +64,15 @@ def _check_offset_fetch(response: Any, asked: set[tuple[str, int]]) -> None:
         raise OffsetsUnknownError(f"OffsetFetch left out {sorted(missing)}")
 
 
-def watch_heartbeats(coordinator: Any, on_confirmed: Callable[[], None]) -> None:
-    """Call `on_confirmed` whenever the coordinator has confirmed that we are a member."""
+def watch_heartbeats(coordinator: Any, on_confirmed: Callable[[float], None]) -> None:
+    """Whenever the coordinator has confirmed that we are a member, call `on_confirmed` with when it was asked (monotonic)."""
     beat = coordinator._do_heartbeat  # noqa: SLF001
 
     async def watched() -> bool:
+        asked_at = time.monotonic()
         confirmed: bool = await beat()
         if confirmed:
-            on_confirmed()
+            on_confirmed(asked_at)
         return confirmed
 
     coordinator._do_heartbeat = watched  # noqa: SLF001
@@ -82,11 +83,12 @@ def symptom(consumer: AIOKafkaConsumer, confirmed_at: float, patience_seconds: f
     fetcher: Any = consumer._fetcher  # noqa: SLF001
     coordinator: Any = consumer._coordinator  # noqa: SLF001
     rejoining = coordinator._rejoin_needed_fut.done()  # noqa: SLF001
+    heartbeat = coordinator._heartbeat_task  # noqa: SLF001
     if fetcher._fetch_task.done():  # noqa: SLF001
         return "its fetcher has ended"
     if coordinator._coordination_task.done():  # noqa: SLF001
         return "its group coordination has ended"
-    if consumer.assignment() and coordinator._heartbeat_task is None and not rejoining:  # noqa: SLF001
+    if consumer.assignment() and (heartbeat is None or heartbeat.done()) and not rejoining:
         return "its heartbeat has ended"
     if time.monotonic() - confirmed_at > patience_seconds:
         return f"the group has not confirmed its membership for {patience_seconds:.0f} s"
@@ -128,6 +130,7 @@ async def discard_consumer(consumer: AIOKafkaConsumer, seconds: float) -> None:
         ):
             if isinstance(task := getattr(part, name, None), asyncio.Task):
                 task.cancel()
+                task.add_done_callback(retrieve)
     await _bounded(asyncio.ensure_future(consumer._client.close()), 1)  # noqa: SLF001
 
 
@@ -155,13 +158,17 @@ def _retrieve_failures(producer: Any) -> None:
             waiter.exception()
 
 
+def retrieve(ended: "asyncio.Future[Any]") -> None:
+    """As a callback: the error of what was given up is no news."""
+    if not ended.cancelled():
+        ended.exception()
+
+
 async def _bounded(task: "asyncio.Future[Any]", seconds: float) -> bool:
     """Wait for a clean-up; its own failure or cancellation is not ours."""
     done, _ = await asyncio.wait({task}, timeout=seconds)
     if not done:
         task.cancel()
         await asyncio.wait({task}, timeout=0.5)
-        return False
-    if not task.cancelled():
-        task.exception()
-    return True
+    task.add_done_callback(retrieve)
+    return bool(done)
