@@ -38,7 +38,7 @@ def producer_options(connection: Connection) -> dict[str, Any]:
         "enable_idempotence": profile.idempotence,
         "compression_type": profile.compression,
         "max_request_size": profile.largest_request,
-        "max_batch_size": min(1_000_000, profile.largest_request),
+        "max_batch_size": min(1_000_000, profile.largest_request // 4),  # a request holds one of each topic
         "request_timeout_ms": 5_000,
     }
 
@@ -86,7 +86,8 @@ class Writer:
                 f"Kafka did not confirm a write to {topic}: {error or type(error).__name__}."
             ) from error
         except asyncio.CancelledError:
-            await asyncio.shield(self._discard(producer))
+            if producer is not None:
+                await asyncio.shield(self._discard(producer))
             raise
 
     async def _ready(self) -> AIOKafkaProducer:

@@ -8,9 +8,10 @@ from aiokafka.errors import KafkaError, ProducerFenced
 from relay.errors import RelayError
 from relay.kafka import TopicPartition
 from relay.kafka.connection import Connection
-from relay.kafka.guards import calm_metadata, discard_producer
+from relay.kafka.guards import calm_metadata, discard_producer, retrieve
 from relay.kafka.producing import OPEN_SECONDS, Outgoing, producer_options
 from relay.kafka.reading import group_less, settled_spans
+from relay.lifecycle import asked_to_end
 
 TRANSACTION_SECONDS = 8.0
 TRANSACTION_TIMEOUT_MS = 15_000
@@ -62,11 +63,10 @@ class Publisher:
         try:
             async with asyncio.timeout(OPEN_SECONDS):
                 await producer.start()
-        except (KafkaError, TimeoutError, OSError) as error:
-            await discard_producer(producer, 0.5)
-            raise PublishError(f"Kafka did not let a producer start: {_words(error)}.") from error
-        except BaseException:
-            await discard_producer(producer, 0.5)
+        except BaseException as error:
+            await asyncio.shield(discard_producer(producer, 0.5))
+            if isinstance(error, (KafkaError, TimeoutError, OSError)) or not _asked(error):
+                raise PublishError(f"Kafka did not let a producer start: {_words(error)}.") from error
             raise
         return cls(connection, producer)
 
@@ -87,7 +87,12 @@ class Publisher:
             raise PublishError("Another owner has taken over the shard.", fenced=True) from error
         except (KafkaError, AssertionError, OSError) as error:
             raise PublishError(f"Kafka refused a transaction: {_words(error)}.") from error
+        except asyncio.CancelledError as error:
+            if _asked(error):
+                raise
+            raise PublishError("Kafka's client gave a transaction up.") from error
         finally:
+            task.add_done_callback(retrieve)
             if not task.done():
                 task.cancel()
                 await asyncio.wait({task}, timeout=1)
@@ -114,7 +119,7 @@ class Publisher:
 
     async def _hand_over(self, record: Outgoing) -> "asyncio.Future[Any]":
         acknowledgement: asyncio.Future[Any] = await self._producer.send(**_arguments(record))
-        acknowledgement.add_done_callback(_retrieve)
+        acknowledgement.add_done_callback(retrieve)  # of a batch whose transaction was given up
         return acknowledgement
 
     async def end_dangling(self, partitions: Sequence[TopicPartition]) -> list[TopicPartition]:
@@ -130,7 +135,10 @@ class Publisher:
         if dangling:
             await self._commit_empty(dangling)
             if still := await _dangling(self._connection, dangling):
-                raise PublishError(f"Transactions without end stand on {still}; Kafka did not end them.")
+                raise PublishError(
+                    f"Transactions without end stand on {still}, and Kafka does not end them: they are not of this shard's"
+                    " producer. See who left them with kafka-transactions.sh find-hanging, and abort them with it."
+                )
         return dangling
 
     async def _commit_empty(self, partitions: Sequence[TopicPartition]) -> None:
@@ -166,10 +174,9 @@ def _arguments(record: Outgoing) -> dict[str, Any]:
     }
 
 
-def _retrieve(acknowledgement: "asyncio.Future[Any]") -> None:
-    """An error of a batch whose transaction was given up is no news."""
-    if not acknowledgement.cancelled():
-        acknowledgement.exception()
+def _asked(error: BaseException) -> bool:
+    """Whether this is no cancellation that came from inside aiokafka."""
+    return not isinstance(error, asyncio.CancelledError) or asked_to_end()
 
 
 def _words(error: BaseException) -> str:
