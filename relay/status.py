@@ -1,6 +1,7 @@
 """What each part tells of itself on the status topic, for the page, the command line and the next owner."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -8,9 +9,9 @@ from typing import Any
 
 import structlog
 
-from relay.codec import BadBody, Internal, NotAvro, UnknownSchema
+from relay.codec import BadBody, Internal, NotAvro, Unencodable, UnknownSchema
 from relay.errors import RelayError
-from relay.kafka import KafkaError
+from relay.kafka import KafkaError, Record
 from relay.kafka.connection import Connection
 from relay.kafka.producing import Writer, WritingError
 from relay.kafka.reading import read_table
@@ -18,8 +19,10 @@ from relay.kafka.reading import read_table
 TRANSITIONS_KEPT = 20
 HOURS_KEPT = 48
 HOUR_MS = 3_600_000
+DAY_MS = 86_400_000
 FLUSH_SECONDS = 0.5
 PAST_SECONDS = 10.0
+EPOCH, VALID_UNTIL = "relay.epoch", "relay.valid-until"
 
 log = structlog.get_logger(__name__)
 
@@ -112,7 +115,8 @@ class Board:
     """Writes status records: the only writer of the status topic.
 
     Of each key only the latest waits to be written, so a Kafka that is away costs no memory. `may_write` holds
-    writing back while it is doubtful whether what we tell of is still ours.
+    writing back while it is doubtful whether what we tell of is still ours; what comes too late for that all the same
+    carries its epoch, by which readers know it.
     """
 
     def __init__(self, writer: Writer, topic: str, may_write: Callable[[], bool] = lambda: True) -> None:
@@ -120,17 +124,24 @@ class Board:
         self._topic = topic
         self._may_write = may_write
         self._codec = Internal("status")
+        self._told: dict[str, Status] = {}
         self._waiting: dict[str, Status | None] = {}
 
     def post(self, key: str, status: Status) -> None:
-        self._waiting[key] = status
+        self._told[key] = self._waiting[key] = status
+
+    def told(self, key: str) -> Status | None:
+        """What this process posted last, written or not; None: nothing, or it was taken off or forgotten."""
+        return self._told.get(key)
 
     def withdraw(self, key: str) -> None:
         """Take a record off the board."""
+        self._told.pop(key, None)
         self._waiting[key] = None
 
     def forget(self, key: str) -> None:
         """Leave a record as it stands: somebody else's now."""
+        self._told.pop(key, None)
         self._waiting.pop(key, None)
 
     async def run(self) -> None:
@@ -140,20 +151,26 @@ class Board:
             await self.flush()
 
     async def flush(self) -> None:
+        """Write what waits. What could not be written goes on waiting."""
         if not self._waiting or not self._may_write():
             return
-        waiting, self._waiting = self._waiting, {}
         try:
             async with asyncio.TaskGroup() as group:
-                for key, status in waiting.items():
+                for key, status in self._waiting.items():
                     group.create_task(self._write(key, status))
         except* WritingError as errors:
-            self._waiting = waiting | self._waiting
             log.warning("Status could not be written; trying again.", reason=str(errors.exceptions[0]))
 
     async def _write(self, key: str, status: Status | None) -> None:
-        value = None if status is None else self._codec.encode(to_record(status))
-        await self._writer.send(self._topic, key.encode(), value)
+        try:
+            value = None if status is None else self._codec.encode(to_record(status))
+        except Unencodable as error:
+            log.error("A status cannot be written down and is left out.", key=key, reason=str(error))
+        else:
+            headers = () if status is None else _owner_headers(status)
+            await self._writer.send(self._topic, key.encode(), value, headers=headers)
+        if key in self._waiting and self._waiting[key] is status:
+            del self._waiting[key]
 
 
 class Past:
@@ -163,31 +180,55 @@ class Past:
         self._connection = connection
         self._topic = topic
         self._lock = asyncio.Lock()
-        self._read_at = -PAST_SECONDS
+        self._read_at = -math.inf
         self._board: dict[str, Status] = {}
 
     async def of(self, key: str) -> Status | None:
-        """The last record of a key; None, too, where Kafka does not tell: memory of the past is a comfort, no need."""
+        """The last record of a key; None, too, where Kafka does not tell within ten seconds: it is a comfort, no need."""
         async with self._lock:
-            now = time.monotonic()
-            if now - self._read_at >= PAST_SECONDS:
-                self._read_at = now
+            if time.monotonic() - self._read_at >= PAST_SECONDS:
                 try:
-                    self._board = await read_board(self._connection, self._topic)
+                    async with asyncio.timeout(PAST_SECONDS):
+                        self._board = await read_board(self._connection, self._topic)
                 except (RelayError, KafkaError, TimeoutError, OSError) as error:
-                    log.warning(
-                        "What was told before cannot be read.", reason=str(error) or type(error).__name__
-                    )
+                    reason = str(error) or type(error).__name__
+                    log.warning("What was told before cannot be read.", reason=reason)
+                self._read_at = time.monotonic()
             return self._board.get(key)
 
 
 async def read_board(connection: Connection, topic: str) -> dict[str, Status]:
-    """Every status record as it stands now; one that cannot be read is left out, with a warning."""
+    """Every status record as it stands now; one that cannot be read is left out, with a warning.
+
+    What a former owner tells while its successor's word is valid counts for nothing.
+    """
     codec = Internal("status")
     board: dict[str, Status] = {}
-    for key, record in (await read_table(connection, topic)).items():
+    for key, record in (await read_table(connection, topic, supersedes=_supersedes)).items():
         try:
             board[key.decode()] = from_record(codec.decode(record.value or b""))
         except (NotAvro, BadBody, UnknownSchema, UnicodeDecodeError) as error:
             log.warning("A status record cannot be read.", key=repr(key), reason=str(error))
     return board
+
+
+async def sweep(board: Board, connection: Connection, topic: str, now_ms: int) -> None:
+    """Take off the board what processes that died left of themselves, a day after it was last valid."""
+    for key, status in (await read_board(connection, topic)).items():
+        of_a_process = key.split("/")[0] not in {"producer", "destination"}
+        if of_a_process and status.valid_until + DAY_MS < now_ms:
+            board.withdraw(key)
+
+
+def _owner_headers(status: Status) -> list[tuple[str, bytes]]:
+    return [(EPOCH, str(status.epoch).encode()), (VALID_UNTIL, str(status.valid_until).encode())]
+
+
+def _supersedes(record: Record, before: Record) -> bool:
+    """Whether a later record counts: not one of an older owner, as long as the newer one's is valid."""
+    return _header(record, EPOCH) >= _header(before, EPOCH) or record.timestamp > _header(before, VALID_UNTIL)
+
+
+def _header(record: Record, name: str) -> int:
+    value = dict(record.headers).get(name, b"")
+    return int(value) if value.isdigit() else 0

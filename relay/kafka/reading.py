@@ -140,10 +140,20 @@ async def partitions_of(consumer: AIOKafkaConsumer, topic: str) -> list[int]:
     return sorted(found)
 
 
+def _always(_record: Record, _before: Record) -> bool:
+    return True
+
+
 async def read_table(
-    connection: Connection, topic: str, partitions: Iterable[int] | None = None
+    connection: Connection,
+    topic: str,
+    partitions: Iterable[int] | None = None,
+    supersedes: Callable[[Record, Record], bool] = _always,
 ) -> dict[bytes, Record]:
-    """The latest record of each key of a compacted topic, as it stands now; deleted keys are left out."""
+    """The latest record of each key of a compacted topic, as it stands now; deleted keys are left out.
+
+    A record that does not supersede the one before it counts for nothing.
+    """
     table: dict[bytes, Record] = {}
 
     def keep(record: Record) -> None:
@@ -151,7 +161,7 @@ async def read_table(
             return
         if record.value is None:
             table.pop(record.key, None)
-        else:
+        elif (before := table.get(record.key)) is None or supersedes(record, before):
             table[record.key] = record
 
     async with group_less(connection) as consumer:
