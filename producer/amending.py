@@ -1,12 +1,13 @@
 """Making a shard's memory agree with the events that stand on the topics; pure."""
 
+import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from pyroaring import BitMap64
 
-from producer.checkpoint import Checkpoint
+from producer.checkpoint import Checkpoint, Position
 from producer.instants import DAY, day_of, day_start
 from producer.ledger import Day
 from producer.ranges import Range, missing
@@ -14,23 +15,40 @@ from producer.ranges import Range, missing
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Of an event that stands on a topic, what a ledger needs."""
+    """An event that stands on a topic, as far as it matters here; `timestamp` is Kafka's, in ms."""
 
     organization: str
     id: int
     created: int
+    offset: int
+    timestamp: int
 
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """The newest events of a shard: those of the transaction that wrote progress last, and whatever came after it.
+    """The end of one topic, read from `start` on. Of its events at least those that progress names, and all later ones."""
 
-    Not `whole`: retention may have deleted some of them.
+    start: int
+    events: tuple[Standing, ...] = ()
+
+
+Ids = dict[str, dict[str, BitMap64]]
+"""By organization and day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """Of some organizations all that stands on one topic, and the last event of each.
+
+    `since`: what was collected from then on (ms) must stand there; what is older, retention may have deleted.
     """
 
-    with_progress: tuple[Standing, ...] = ()
-    after_progress: tuple[Standing, ...] = ()
-    whole: bool = True
+    ids: Ids = field(default_factory=dict)
+    last: Mapping[str, Standing] = field(default_factory=dict)
+    since: float = 0
+
+    def position(self, name: str) -> Position | None:
+        return Position(self.last[name].offset, self.last[name].id) if name in self.last else None
 
 
 @dataclass(slots=True)
@@ -45,63 +63,100 @@ class Progresses:
 
 @dataclass(frozen=True, slots=True)
 class Amendment:
-    """A day that was changed, and how."""
+    """A day whose ledger is to be written again, or, where it is None, the checkpoint alone."""
 
     organization: str
-    day: str
-    lost: int
+    day: str | None
+    lost: int = 0
     """Ids whose events are not there any more; they will be read from Jira again."""
 
 
-def amend(progresses: Progresses, tail: Tail) -> list[Amendment]:
-    """Change days and checkpoints so that they agree with the tail; returns what was changed.
+def shaken(progresses: Progresses, live: Tail, history: Tail) -> set[str]:
+    """The organizations whose last event, as progress names it, is not where it should be.
 
-    They can disagree where Kafka ended only half of a transaction, where it lost the end of a log, or where it knows no
-    transactions. An id of the last transaction whose event is not there is taken out, and the cursors go back to its
-    day. An event that no ledger holds is put in.
+    So it is where Kafka lost the end of a log, or ended only half of a transaction. What lies before the tails is believed.
     """
-    lost = _take_out_lost(progresses, tail)
-    put_in = _put_in_unknown(progresses, tail)
-    return [
-        Amendment(organization, day, lost.get((organization, day), 0))
-        for organization, day in sorted(lost.keys() | put_in)
-    ]
+    live_at, history_at = ({event.offset: event for event in tail.events} for tail in (live, history))
+    return {
+        name
+        for name, checkpoint in progresses.checkpoints.items()
+        if not _stands(name, checkpoint.last_event, live.start, live_at)
+        or not _stands(name, checkpoint.last_backfill, history.start, history_at)
+    }
 
 
-def _take_out_lost(progresses: Progresses, tail: Tail) -> dict[tuple[str, str], int]:
-    if not tail.whole:
-        return {}
-    there = _ids_by_organization(tail.with_progress)
-    found = {}
-    for (organization, day), (written, ids) in progresses.added.items():
-        lost = ids - there[organization] if written == progresses.last else BitMap64()
-        if not lost:
-            continue
-        found[organization, day] = len(lost)
-        days = progresses.days[organization]
-        days[day] = replace(days[day], ids=days[day].ids - lost)
-        if (checkpoint := progresses.checkpoints.get(organization)) is not None:
-            progresses.checkpoints[organization] = _back_to(checkpoint, day)
-    return found
+def take_out(progresses: Progresses, names: Iterable[str], live: Whole, history: Whole) -> list[Amendment]:
+    """Take out of the ledgers of these organizations what does not stand on the topics, and set the cursors back to there.
+
+    Of days from which retention may have deleted events, only what was added last is sure to be lost.
+    """
+    amendments = []
+    for name in sorted(names):
+        progresses.checkpoints[name] = _open_history(progresses.checkpoints[name], history.last.get(name))
+        days = progresses.days[name]
+        for day, there in history.ids.get(name, {}).items():
+            days[day] = replace(days.get(day, Day()), ids=days.get(day, Day()).ids | there)
+        for day in sorted(days):
+            lost = _lost(progresses, name, day, live, history)
+            if lost:
+                days[day] = replace(days[day], ids=days[day].ids - lost)
+                progresses.checkpoints[name] = _back_to(progresses.checkpoints[name], day)
+            amendments.append(Amendment(name, day, len(lost)))
+        amendments.append(Amendment(name, None))
+        progresses.checkpoints[name] = replace(
+            progresses.checkpoints[name], last_event=live.position(name), last_backfill=history.position(name)
+        )
+    return amendments
 
 
-def _put_in_unknown(progresses: Progresses, tail: Tail) -> set[tuple[str, str]]:
+def _lost(progresses: Progresses, name: str, day: str, live: Whole, history: Whole) -> BitMap64:
+    """Of the ids in a ledger, those whose events must stand on a topic and do not."""
+    there = (whole.ids.get(name, {}).get(day, BitMap64()) for whole in (live, history))
+    lost = progresses.days[name][day].ids - BitMap64.union(*there)
+    since = _since(day, progresses.checkpoints[name].live_since, live, history)
+    if day_start(day) >= since:
+        return lost
+    written, added = progresses.added.get((name, day), (0, BitMap64()))
+    return lost & added if written >= since else BitMap64()
+
+
+def put_in(progresses: Progresses, live: Tail, history: Tail) -> list[Amendment]:
+    """Put into the ledgers the events after the last progress: it was lost, or Kafka knows no transactions."""
     changed = set()
-    for event in tail.after_progress:
+    for event in (*live.events, *history.events):
+        if event.timestamp <= progresses.last:
+            continue
         day = day_of(event.created)
         days = progresses.days[event.organization]
         known = days.get(day, Day())
         if event.id not in known.ids:
             days[day] = replace(known, ids=known.ids | BitMap64([event.id]))
             changed.add((event.organization, day))
-    return changed
+    return [Amendment(organization, day) for organization, day in sorted(changed)]
 
 
-def _ids_by_organization(events: Iterable[Standing]) -> dict[str, BitMap64]:
-    found: dict[str, BitMap64] = defaultdict(BitMap64)
-    for event in events:
-        found[event.organization].add(event.id)
-    return found
+def _stands(name: str, named: Position | None, start: int, events: Mapping[int, Standing]) -> bool:
+    if named is None or named.offset < start:
+        return True
+    found = events.get(named.offset)
+    return found is not None and (found.organization, found.id) == (name, named.id)
+
+
+def _since(day: str, live_since: int, live: Whole, history: Whole) -> float:
+    """From when on the events of a day must stand: those of history are on a topic of their own."""
+    start = day_start(day)
+    of_live = live.since if start + DAY > live_since else -math.inf
+    return max(of_live, history.since if start < live_since else -math.inf)
+
+
+def _open_history(checkpoint: Checkpoint, last: Standing | None) -> Checkpoint:
+    """Where the last event of history is lost, so may be those of all days before its predecessor's: backfill goes backwards."""
+    named = checkpoint.last_backfill
+    if named is None or (last is not None and last.id == named.id):
+        return checkpoint
+    end = checkpoint.live_since if last is None else day_start(day_of(last.created)) + DAY
+    kept = tuple(Range(max(one.start, end), one.end) for one in checkpoint.backfilled if one.end > end)
+    return replace(checkpoint, backfilled=kept)
 
 
 def _back_to(checkpoint: Checkpoint, day: str) -> Checkpoint:
@@ -113,10 +168,12 @@ def _back_to(checkpoint: Checkpoint, day: str) -> Checkpoint:
     read_again = (Range(start, start + DAY),)
     kept = start + DAY > checkpoint.ledgers_from
     bound = max(start, checkpoint.ledgers_from) if kept else checkpoint.window_end
+    window_end = min(checkpoint.window_end, bound)
     return replace(
         checkpoint,
-        window_end=min(checkpoint.window_end, bound),
+        window_end=window_end,
         day_mark=min(checkpoint.day_mark, bound),
         week_mark=min(checkpoint.week_mark, bound),
         backfilled=tuple(rest for one in checkpoint.backfilled for rest in missing(read_again, one)),
+        pairs=tuple(pair for pair in checkpoint.pairs if pair.window_end <= window_end),
     )

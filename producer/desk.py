@@ -1,7 +1,8 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from producer.checkpoint import Checkpoint
@@ -12,6 +13,7 @@ from producer.memory import Memory, Progress
 from producer.ranges import Range
 from producer.telemetry import Metrics
 from relay.codec import Encoder, Internal
+from relay.errors import RelayError
 from relay.kafka.producing import Outgoing
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import Publisher, PublishError
@@ -19,6 +21,10 @@ from relay.kafka.transactions import Publisher, PublishError
 
 class DeskClosedError(Exception):
     """Nothing can be published any more: the shard is being opened anew, or is not ours."""
+
+
+class TooLargeError(RelayError):
+    """What is known of one organization does not fit into Kafka."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +50,11 @@ class Desk:
         encoder: Encoder,
         topics: Topics,
         partition: int,
+        largest: int,
         metrics: Metrics,
         now_ms: Callable[[], int],
     ) -> None:
+        """`largest`: bytes of the largest message that every topic takes."""
         self.broken = asyncio.Event()
         self.fenced = False
         self._publisher = publisher
@@ -54,9 +62,11 @@ class Desk:
         self._encoder = encoder
         self._topics = topics
         self._partition = partition
+        self._largest = largest
         self._metrics = metrics
         self._now_ms = now_ms
         self._lock = asyncio.Lock()
+        self._history_lock = asyncio.Lock()
         self._closed = False
         self._checkpoints = Internal("checkpoint")
         self._ledgers = Internal("day_ledger")
@@ -65,26 +75,29 @@ class Desk:
         """How far the organization has been read, as committed; None: never."""
         return self._memory.progress(organization).checkpoint
 
-    async def write(self, checkpoint: Checkpoint) -> None:
-        """Commit a checkpoint as it is: the first, or one that was set back. Raises DeskClosedError."""
+    async def write(self, organization: str, change: Callable[[Checkpoint | None], Checkpoint]) -> Checkpoint:
+        """Commit what `change` makes of the checkpoint as it then is: the first, or one set back. Raises DeskClosedError."""
         async with self._lock:
-            progress = self._memory.progress(checkpoint.organization)
+            progress = self._memory.progress(organization)
+            checkpoint = change(progress.checkpoint)
             await self._commit(progress, Draft(self._next_collected()), checkpoint, paired=False)
+            return progress.checkpoint or checkpoint
 
     async def publish(
-        self, organization: str, finding: Finding, advance: Advance, *, persist: bool
+        self, organization: str, finding: Finding, advance: Advance, *, persist: bool, history: bool = False
     ) -> Published:
         """Publish what is new of a finding; the last transaction also moves the checkpoint.
 
-        Where nothing is new, the checkpoint is moved only if `persist`. Raises DeskClosedError: how much of the finding
-        stands in Kafka is then for the next desk to find out.
+        Where nothing is new, the checkpoint is moved only if `persist`. Of those who publish `history` only one at a time
+        stands in the queue of the others. Raises DeskClosedError: how much of the finding stands in Kafka is then for the
+        next desk to find out; and TooLargeError, which concerns this organization alone.
         """
         modes: Counter[str] = Counter()
         newest, dead_letters = None, 0
         while True:
-            async with self._lock:
+            async with self._turn(history=history):
                 draft = await self._publish_some(
-                    organization, finding, advance, persist=persist or bool(modes)
+                    organization, finding, advance, persist=persist or bool(modes or dead_letters)
                 )
             self._tell(organization, draft)
             modes.update(event["mode"] for event in draft.events)
@@ -93,13 +106,35 @@ class Desk:
             if finding.empty:
                 return Published(modes, newest, dead_letters)
 
+    @asynccontextmanager
+    async def _turn(self, *, history: bool) -> AsyncIterator[None]:
+        if not history:
+            async with self._lock:
+                yield
+            return
+        async with self._history_lock, self._lock:
+            yield
+
+    @asynccontextmanager
+    async def quiet(self) -> AsyncIterator[None]:
+        """While this is held no transaction is under way: whoever is cancelled now breaks nothing."""
+        async with self._lock:
+            yield
+
     async def _publish_some(
         self, organization: str, finding: Finding, advance: Advance, *, persist: bool
     ) -> Draft:
         progress = self._memory.progress(organization)
         if progress.checkpoint is None:
             raise ValueError(f"{organization} has no checkpoint yet")
-        draft = take(finding, progress.checkpoint, progress.ledger, self._encoder, self._next_collected())
+        draft = take(
+            finding,
+            progress.checkpoint,
+            progress.ledger,
+            self._encoder,
+            self._next_collected(),
+            self._largest,
+        )
         checkpoint = advance(progress.checkpoint) if finding.empty else progress.checkpoint
         if persist or not draft.empty:
             await self._commit(progress, draft, checkpoint, paired=finding.empty, read=finding.read)
@@ -122,35 +157,43 @@ class Desk:
         delta = progress.ledger.forget(
             progress.ledger.plan(draft.events, draft.unreadable, read=read), checkpoint
         )
+        first = [*self._events(draft), *self._letters(checkpoint.organization, draft)]
+        days = self._days(progress, delta)
         committed = checkpoint
 
         def then(offsets: list[int]) -> list[Outgoing]:
             nonlocal committed
             committed = positioned(checkpoint, draft, offsets, paired=paired)
-            return self._progress_records(progress, delta, committed)
+            value = self._checkpoints.encode(committed.to_record())
+            return [
+                Outgoing(self._topics.progress, self._partition, key.encode(), record, draft.collected)
+                for key, record in {**days, checkpoint.organization: value}.items()
+            ]
 
-        await self._transact([*self._events(draft), *self._letters(checkpoint.organization, draft)], then)
-        progress.ledger.commit(delta)
-        progress.checkpoint = committed
-        self._memory.last_collected = draft.collected
+        with self._in_doubt():
+            await self._publisher.publish(first, then)
+            progress.ledger.commit(delta)
+            progress.checkpoint = committed
+            self._memory.last_collected = draft.collected
 
-    async def _transact(
-        self, first: Sequence[Outgoing], then: Callable[[list[int]], Sequence[Outgoing]]
-    ) -> None:
+    @contextmanager
+    def _in_doubt(self) -> Iterator[None]:
+        """Until this is left in good order nobody knows what stands in Kafka, and the desk is no good any more."""
         if self._closed or self.broken.is_set():
             raise DeskClosedError("The shard is being opened anew.")
-        started, outcome = time.monotonic(), "in doubt"
+        started, outcome, reason = time.monotonic(), "in doubt", "it was cancelled, or a defect came between"
         try:
-            await self._publisher.publish(first, then)
+            yield
             outcome = "committed"
         except PublishError as error:
             self.fenced = error.fenced
-            outcome = "fenced" if error.fenced else "failed"
-            raise DeskClosedError(str(error)) from error
+            outcome, reason = "fenced" if error.fenced else "failed", str(error)
+            raise DeskClosedError(reason) from error
         finally:
+            self._metrics.transaction(outcome, time.monotonic() - started)
             if outcome != "committed":
                 self.broken.set()
-            self._metrics.transaction(outcome, time.monotonic() - started)
+                self._metrics.desk_broken(self._partition, reason)
 
     def _events(self, draft: Draft) -> list[Outgoing]:
         topic = {"live": self._topics.events, "late": self._topics.events, "backfill": self._topics.backfill}
@@ -171,19 +214,23 @@ class Desk:
                 partition=self._partition,
                 organization=organization,
                 at_ms=draft.collected,
+                largest=self._largest,
             )
         ]
 
-    def _progress_records(self, progress: Progress, delta: Delta, checkpoint: Checkpoint) -> list[Outgoing]:
-        values = {
+    def _days(self, progress: Progress, delta: Delta) -> Mapping[str, bytes | None]:
+        """The ledgers to write, by key. Their sizes are looked at before anything is begun, as those of events are."""
+        days = {
             key: None if record is None else self._ledgers.encode(record)
             for key, record in progress.ledger.to_records(delta).items()
         }
-        values[checkpoint.organization] = self._checkpoints.encode(checkpoint.to_record())
-        return [
-            Outgoing(self._topics.progress, self._partition, key.encode(), value, checkpoint.written)
-            for key, value in values.items()
-        ]
+        for key, value in days.items():
+            if value is not None and len(value) > self._largest:
+                raise TooLargeError(
+                    f"The ledger of {key} has {len(value)} bytes, and Kafka takes {self._largest}: raise max.message.bytes of"
+                    f" {self._topics.progress}. Nothing more of that day is published until then."
+                )
+        return days
 
     def _tell(self, organization: str, draft: Draft) -> None:
         for mode, count in Counter(event["mode"] for event in draft.events).items():

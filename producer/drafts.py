@@ -9,9 +9,9 @@ from producer.ledger import Ledger
 from producer.ranges import Range
 from producer.records import Event, Unreadable, restore, to_json
 from relay.codec import Encoder, Unencodable
-from relay.kafka.topics import LARGEST_EVENT_BYTES
 
 MOST_EVENTS = 1_000
+MOST_LETTERS = 100
 MOST_BYTES = 4_000_000
 
 
@@ -47,15 +47,20 @@ class Draft:
         return not self.events and not self.unreadable
 
 
-def take(finding: Finding, checkpoint: Checkpoint, ledger: Ledger, encoder: Encoder, collected: int) -> Draft:
-    """Take as much from the finding as fits one transaction; what is known already or not wanted is passed over."""
+def take(
+    finding: Finding, checkpoint: Checkpoint, ledger: Ledger, encoder: Encoder, collected: int, largest: int
+) -> Draft:
+    """Take as much from the finding as fits one transaction; what is known already or not wanted is passed over.
+
+    An event of more than `largest` bytes becomes a dead letter. Dead letters come after the last events.
+    """
     events: dict[int, Event] = {}
     values: list[bytes] = []
     size = passed = 0
     for found in finding.events:
         event = _wanted(found, finding, checkpoint, ledger, collected)
         if event is not None and event["id"] not in events:
-            value = _encoded(event, encoder)
+            value = _encoded(event, encoder, largest)
             if isinstance(value, Unreadable):
                 finding.unreadable.append(value)
             elif events and (len(events) == MOST_EVENTS or size + len(value) > MOST_BYTES):
@@ -66,7 +71,20 @@ def take(finding: Finding, checkpoint: Checkpoint, ledger: Ledger, encoder: Enco
                 size += len(value)
         passed += 1
     del finding.events[:passed]
-    return Draft(collected, list(events.values()), values, _dead_letters(finding, ledger))
+    unreadable = () if finding.events else _take_letters(finding, size)
+    return Draft(collected, list(events.values()), values, ledger.new_dead_letters(unreadable))
+
+
+def _take_letters(finding: Finding, size: int) -> Sequence[Unreadable]:
+    count = 0
+    for one in finding.unreadable:
+        size += len(one.raw)
+        if count and (count == MOST_LETTERS or size > MOST_BYTES):
+            break
+        count += 1
+    taken = finding.unreadable[:count]
+    del finding.unreadable[:count]
+    return taken
 
 
 def _wanted(
@@ -78,29 +96,18 @@ def _wanted(
     return {**event, "collected": collected, "mode": mode}
 
 
-def _encoded(event: Event, encoder: Encoder) -> bytes | Unreadable:
+def _encoded(event: Event, encoder: Encoder, largest: int) -> bytes | Unreadable:
     try:
         value = encoder.encode(event)
     except Unencodable as error:
         return Unreadable(str(error), _raw(event))
-    if len(value) > LARGEST_EVENT_BYTES:
-        return Unreadable(
-            f"it makes an event of {len(value)} bytes, more than {LARGEST_EVENT_BYTES}", _raw(event)
-        )
+    if len(value) > largest:
+        return Unreadable(f"it makes an event of {len(value)} bytes, more than {largest}", _raw(event))
     return value
 
 
 def _raw(event: Event) -> bytes:
     return to_json(restore(event)).encode()
-
-
-def _dead_letters(finding: Finding, ledger: Ledger) -> list[Unreadable]:
-    """With the last events, so that those found while encoding are among them."""
-    if finding.events:
-        return []
-    new = ledger.new_dead_letters(finding.unreadable)
-    finding.unreadable.clear()
-    return new
 
 
 def positioned(checkpoint: Checkpoint, draft: Draft, offsets: Sequence[int], *, paired: bool) -> Checkpoint:

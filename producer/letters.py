@@ -1,22 +1,27 @@
 """Dead letters of the producer: records of Jira that cannot become events, with their raw JSON."""
 
-import gzip
 from collections.abc import Sequence
+
+from isal import igzip
 
 from producer.records import Unreadable
 from relay.kafka.producing import Outgoing
 
 PLAIN_BYTES = 500_000
-PART_BYTES = 900_000
+LARGEST_PART_BYTES = 900_000
 
 
 def letters(
-    unreadable: Unreadable, *, topic: str, partition: int, organization: str, at_ms: int
+    unreadable: Unreadable, *, topic: str, partition: int, organization: str, at_ms: int, largest: int
 ) -> Sequence[Outgoing]:
-    """One message, or numbered parts of one, compressed where it is large; together they hold the raw JSON untouched."""
-    compressed = len(unreadable.raw) > PLAIN_BYTES
-    content = gzip.compress(unreadable.raw, mtime=0) if compressed else unreadable.raw
-    parts = [content[start : start + PART_BYTES] for start in range(0, len(content), PART_BYTES)] or [b""]
+    """One message, or numbered parts of one, compressed where it is large; together they hold the raw JSON untouched.
+
+    No part is larger than `largest` bytes.
+    """
+    step = min(LARGEST_PART_BYTES, largest)
+    compressed = len(unreadable.raw) > min(PLAIN_BYTES, step)
+    content = igzip.compress(unreadable.raw, mtime=0) if compressed else unreadable.raw
+    parts = [content[start : start + step] for start in range(0, len(content), step)] or [b""]
     common = [
         ("relay.reason", unreadable.reason.encode()),
         ("relay.service", b"producer"),

@@ -1,30 +1,29 @@
 """Opening a shard: fence its former owner, end what Kafka left open, and read from Kafka all that is to be known."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-import structlog
 from pyroaring import BitMap64
 
 from producer import checkpoint as checkpoints
-from producer.amending import Amendment, Progresses, Standing, Tail, amend
+from producer.amending import Amendment, Progresses, put_in, shaken, take_out
 from producer.desk import Desk
 from producer.ledger import Delta, Ledger, day_from_record, split_key
 from producer.memory import Memory, Progress
+from producer.standing import Decoder, read_settled, read_tail, read_whole
 from producer.telemetry import Metrics
-from relay.codec import BadBody, Encoder, Internal, NotAvro, UnknownSchema, decode_body, split
+from relay.codec import BadBody, Encoder, Internal, NotAvro, UnknownSchema
 from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
-from relay.kafka.positions import Positions
 from relay.kafka.producing import Outgoing
-from relay.kafka.reading import Span, group_less, read_to_end, settled_spans
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import Publisher
-from relay.registry import Missing, Unavailable
 from relay.schema_store import SchemaStore
 
-log = structlog.get_logger(__name__)
+ORGANIZATIONS = 50
+"""As many are amended in one transaction, each as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +33,8 @@ class Opener:
     connection: Connection
     topics: Topics
     store: SchemaStore
+    largest: int
+    """Bytes of the largest message that every topic takes."""
     metrics: Metrics
     now_ms: Callable[[], int]
 
@@ -44,21 +45,53 @@ class Opener:
         try:
             return await self._open(partition, publisher, encoder)
         except BaseException:
-            await publisher.discard()
+            await asyncio.shield(publisher.discard())
             raise
 
     async def _open(self, partition: int, publisher: Publisher, encoder: Encoder) -> Desk:
         names = (self.topics.events, self.topics.backfill, self.topics.progress, self.topics.dead_letters)
         ended = await publisher.end_dangling([TopicPartition(name, partition) for name in names])
         progresses = await self._progresses(partition)
-        amendments = amend(progresses, await self._tail(partition, progresses.last))
-        memory = _memory(progresses)
-        if amendments:
-            await publisher.publish([], lambda _: self._amended(partition, memory, amendments))
+        collected, amendments = await self._compare(partition, progresses, Decoder(self.store, encoder))
+        memory = _memory(progresses, collected)
+        amended = sorted({amendment.organization for amendment in amendments})
+        for start in range(0, len(amended), ORGANIZATIONS):
+            part = set(amended[start : start + ORGANIZATIONS])
+            some = [amendment for amendment in amendments if amendment.organization in part]
+            await publisher.publish(self._amended(partition, memory, some))
         self.metrics.shard_opened(partition, len(memory.organizations), len(ended))
         for amendment in amendments:
-            self.metrics.ledger_amended(amendment.organization, amendment.day, amendment.lost)
-        return Desk(publisher, memory, encoder, self.topics, partition, self.metrics, self.now_ms)
+            if amendment.day is not None:
+                self.metrics.ledger_amended(amendment.organization, amendment.day, amendment.lost)
+        return Desk(
+            publisher, memory, encoder, self.topics, partition, self.largest, self.metrics, self.now_ms
+        )
+
+    async def _compare(
+        self, partition: int, progresses: Progresses, decoder: Decoder
+    ) -> tuple[int, list[Amendment]]:
+        """Make progress agree with the events that stand; the newest Kafka timestamp of all, and what was changed."""
+        live, history = (
+            TopicPartition(name, partition) for name in (self.topics.events, self.topics.backfill)
+        )
+        checkpoints = progresses.checkpoints.values()
+        live_named = {one.last_event.offset for one in checkpoints if one.last_event}
+        history_named = {one.last_backfill.offset for one in checkpoints if one.last_backfill}
+        tails = (
+            await read_tail(self.connection, decoder, live, progresses.last, live_named),
+            await read_tail(self.connection, decoder, history, progresses.last, history_named),
+        )
+        amendments = put_in(progresses, *tails)
+        if names := shaken(progresses, *tails):
+            self.metrics.tail_lost(partition, sorted(names))
+            amendments += take_out(
+                progresses,
+                names,
+                await read_whole(self.connection, decoder, live, names),
+                await read_whole(self.connection, decoder, history, names),
+            )
+        newest = (event.timestamp for tail in tails for event in tail.events)
+        return max([progresses.last, *newest]), amendments
 
     async def _progresses(self, partition: int) -> Progresses:
         latest: dict[str, Record] = {}
@@ -69,68 +102,23 @@ class Opener:
             latest[(record.key or b"").decode("utf-8", "replace")] = record
             last = max(last, record.timestamp)
 
-        await _read(self.connection, {TopicPartition(self.topics.progress, partition): 0}, keep)
+        await read_settled(self.connection, TopicPartition(self.topics.progress, partition), keep)
         progresses = Progresses(last=last)
         for key, record in latest.items():
             if record.value is not None:
                 _take(progresses, key, record, record.value)
         return progresses
 
-    async def _tail(self, partition: int, last: int) -> Tail:
-        tps = [TopicPartition(name, partition) for name in (self.topics.events, self.topics.backfill)]
-        async with group_less(self.connection) as reader:
-            spans = await settled_spans(reader, tps)
-            found = await Positions(reader).offsets_for_time(tps, last)
-        starts = {
-            tp: offset
-            for tp, offset in found.items()
-            if offset is not None and offset < spans[tp].committed_end
-        }
-        records: list[Record] = []
-        if starts:
-            await _read(self.connection, starts, records.append)
-        events = [
-            (record.timestamp, event)
-            for record in records
-            if (event := await self._standing(record)) is not None
-        ]
-        return Tail(
-            tuple(event for timestamp, event in events if timestamp <= last),
-            tuple(event for timestamp, event in events if timestamp > last),
-            whole=all(_reaches(spans[tp], starts.get(tp), records, last) for tp in tps),
-        )
-
-    async def _standing(self, record: Record) -> Standing | None:
-        """What the ledger needs of an event; None where the message is not one of ours."""
-        value = record.value or b""
-        try:
-            ref, start = split(value)
-            schema = await self.store.resolve(ref)
-            if isinstance(schema, Unavailable):
-                raise RelayError(f"The schema of the last events cannot be had: {schema.reason}")
-            body = {} if isinstance(schema, Missing) else decode_body(schema, value[start:])
-            return Standing(str(body["organization"]), int(body["id"]), int(body["created"]))
-        except (NotAvro, BadBody, KeyError, ValueError, TypeError):
-            log.warning(
-                "A message on an event topic is no event.",
-                topic=record.topic,
-                shard=record.partition,
-                offset=record.offset,
-            )
-            return None
-
-    def _amended(self, partition: int, memory: Memory, amendments: list[Amendment]) -> list[Outgoing]:
+    def _amended(self, partition: int, memory: Memory, amendments: Iterable[Amendment]) -> list[Outgoing]:
         memory.last_collected = collected = max(self.now_ms(), memory.last_collected + 1)
         ledgers, codec = Internal("day_ledger"), Internal("checkpoint")
         values: dict[str, bytes] = {}
         for amendment in amendments:
             progress = memory.organizations[amendment.organization]
-            day = Delta({amendment.day: progress.ledger.days[amendment.day]}, 0)
-            values |= {
-                key: ledgers.encode(record)
-                for key, record in progress.ledger.to_records(day).items()
-                if record
-            }
+            if amendment.day is not None:
+                day = Delta({amendment.day: progress.ledger.days[amendment.day]}, 0)
+                records = progress.ledger.to_records(day)
+                values |= {key: ledgers.encode(record) for key, record in records.items() if record}
             if progress.checkpoint is not None:
                 progress.checkpoint = replace(progress.checkpoint, written=collected)
                 values[amendment.organization] = codec.encode(progress.checkpoint.to_record())
@@ -140,14 +128,14 @@ class Opener:
         ]
 
 
-def _memory(progresses: Progresses) -> Memory:
+def _memory(progresses: Progresses, collected: int) -> Memory:
     names = progresses.days.keys() | progresses.checkpoints.keys()
     return Memory(
         {
             name: Progress(Ledger(name, progresses.days.get(name)), progresses.checkpoints.get(name))
             for name in names
         },
-        progresses.last,
+        collected,
     )
 
 
@@ -165,24 +153,3 @@ def _take(progresses: Progresses, key: str, record: Record, value: bytes) -> Non
         raise RelayError(
             f"The progress of {key} cannot be read ({record.topic}, partition {record.partition}, offset {record.offset}): {error}."
         ) from error
-
-
-def _reaches(span: Span, start: int | None, records: list[Record], last: int) -> bool:
-    """Whether the tail of a topic goes back to `last` for certain: retention has not deleted its beginning."""
-    if span.first == 0 or (start is not None and start > span.first):
-        return True
-    kept = [record.timestamp for record in records if record.offset == span.first]
-    return bool(kept) and min(kept) <= last
-
-
-async def _read(
-    connection: Connection, starts: dict[TopicPartition, int], on_record: Callable[[Record], None]
-) -> None:
-    async with group_less(connection) as reader:
-        spans = await settled_spans(reader, list(starts))
-        await read_to_end(
-            reader,
-            {tp: max(start, spans[tp].first) for tp, start in starts.items()},
-            {tp: spans[tp].committed_end for tp in starts},
-            on_record,
-        )

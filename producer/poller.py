@@ -18,10 +18,14 @@ from producer.site import RefusedError, Site
 from producer.telemetry import Metrics
 from producer.walk import Piece, Walk
 from producer.window import Rules
+from relay.errors import RelayError
+from relay.lifecycle import asked_to_end
 from relay.organizations import Organization
 
 REREAD_LOOK_SECONDS = 30.0
 BACKFILL_LOOK_SECONDS = 60.0
+REFUSED_SECONDS = 1.0
+DEFECT_SECONDS = 60.0
 SET_BACK_FROM_MS = 5_000
 
 Work = Callable[[], Awaitable[None]]
@@ -32,7 +36,8 @@ log = structlog.get_logger(__name__)
 class Poller:
     """Follows one organization: live rounds, re-reads, and history, each at its own pace, through one desk.
 
-    Whatever Jira answers is waited out or told; it ends by DeskClosedError, by cancellation, or by a defect.
+    Whatever Jira answers is waited out or told, and so is a defect of ours, which ends none of the three; it ends by
+    DeskClosedError or by cancellation.
     """
 
     def __init__(
@@ -67,7 +72,9 @@ class Poller:
                 group.create_task(self._report.renew_for_ever())
                 if self._organization.backfill_from is not None:
                     group.create_task(self._after_begin(self._backfill, BACKFILL_LOOK_SECONDS))
-        except* DeskClosedError as errors:
+        except ExceptionGroup as errors:
+            if errors.split(DeskClosedError)[1] is not None:
+                raise
             raise DeskClosedError(str(errors.exceptions[0])) from errors
 
     async def _after_begin(self, work: Work, pause_seconds: float) -> None:
@@ -83,16 +90,38 @@ class Poller:
             started = loop.time()
             try:
                 await work()
+                self._site.relax()
             except RefusedError as refused:
-                self._tell(refused)
+                failure = refused.failure
+                self._report.failing(
+                    failure.kind,
+                    failure.message,
+                    refused.retry_seconds,
+                    waiting=failure.action is Action.WAIT,
+                )
+                await asyncio.sleep(REFUSED_SECONDS)
                 continue
-            self._site.relax()
+            except DeskClosedError:
+                raise
+            except (Exception, asyncio.CancelledError) as error:
+                if isinstance(error, asyncio.CancelledError) and asked_to_end():
+                    raise
+                await self._sit_out(error)
+                continue
             await asyncio.sleep(max(0.0, pause_seconds * random.uniform(0.95, 1.0) - (loop.time() - started)))
 
-    def _tell(self, refused: RefusedError) -> None:
-        failure = refused.failure
-        waiting = failure.action is Action.WAIT
-        self._report.failing(failure.kind, failure.message, refused.retry_seconds, waiting=waiting)
+    async def _sit_out(self, error: BaseException) -> None:
+        """What goes wrong on our side with this organization is told, and holds up nobody else."""
+        if isinstance(error, RelayError):
+            kind, reason = "too-large", f"{self._name}: {error}"
+        else:
+            kind, reason = (
+                "defect",
+                f"{self._name}: a defect of the relay ({error!r}); its log has the details.",
+            )
+            log.error("A round ended by a defect.", organization=self._name, exc_info=error)
+        self._report.failing(kind, reason, DEFECT_SECONDS, waiting=False)
+        await asyncio.sleep(DEFECT_SECONDS)
 
     # one round of live polling
 
@@ -106,31 +135,41 @@ class Poller:
             self._overlap = window.overlap_after(walked.created, walked.end, self._rules)
             self._report.complete_up_to(walked.end)
         elif wanted.width and window.probe_due(self._probed, self._now_ms()):
-            await self._prove_empty(wanted)
-        self._report.active()
+            await self._prove_empty(Range(wanted.start, walked.end))
+        self._report.active(self._site.clock.ahead if self._site.clock.skewed else 0)
 
     async def _begun(self) -> Checkpoint:
         """The checkpoint: the first, one that is set back after a clock went wrong, or as it is."""
         checkpoint = self._desk.checkpoint(self._name)
-        until = self._until()
         if checkpoint is None:
-            checkpoint = checkpoints.begin(
-                self._name, until, now=self._now_ms(), cloud_id=self._site.cloud_id
-            )
-            await self._desk.write(checkpoint)
-        elif checkpoint.window_end > until + SET_BACK_FROM_MS:
+            await self._site.meet()  # by a clock that is ahead, what happens next would be history
+            checkpoint = await self._desk.write(self._name, self._first)
+        elif checkpoint.window_end > self._until() + SET_BACK_FROM_MS:
             log.warning(
                 "The checkpoint lies in the future, a clock was wrong; it is set back.",
                 organization=self._name,
                 checkpoint=instants.to_text(checkpoint.window_end),
-                set_back_to=instants.to_text(until),
             )
-            checkpoint = window.set_back(checkpoint, until)
-            await self._desk.write(checkpoint)
+            checkpoint = await self._desk.write(self._name, self._set_back)
         elif not self._began.is_set():
-            await self._name_gap(checkpoint, until)
+            await self._name_gap(checkpoint, self._until())
+        if checkpoint.cloud_id is None and self._site.cloud_id is not None:
+            checkpoint = await self._desk.write(self._name, self._bound)
         self._began.set()
         return checkpoint
+
+    def _first(self, checkpoint: Checkpoint | None) -> Checkpoint:
+        """What happens from the moment somebody added the organization is live, however late we come."""
+        since = min(self._until(), self._organization.added)
+        return checkpoint or checkpoints.begin(
+            self._name, since, now=self._now_ms(), cloud_id=self._site.cloud_id
+        )
+
+    def _set_back(self, checkpoint: Checkpoint | None) -> Checkpoint:
+        return window.set_back(self._first(checkpoint), self._until())
+
+    def _bound(self, checkpoint: Checkpoint | None) -> Checkpoint:
+        return replace(self._first(checkpoint), cloud_id=self._site.cloud_id)
 
     async def _name_gap(self, checkpoint: Checkpoint, until: int) -> None:
         if until - checkpoint.window_end < instants.DAY:
@@ -144,8 +183,8 @@ class Poller:
 
     async def _prove_empty(self, empty: Range) -> None:
         """An empty answer proves nothing by itself: the checkpoint moves only when Jira shows that it does answer."""
-        self._probed = self._now_ms()
         await self._site.prove_alive(empty)
+        self._probed = self._now_ms()
         finding = Finding([], [], empty, self._overlap, self._organization.backfill_from)
         await self._desk.publish(self._name, finding, self._advancing(empty), persist=True)
         self._report.complete_up_to(empty.end)
@@ -157,8 +196,11 @@ class Poller:
         if checkpoint is None:
             return
         wanted = window.deep(checkpoint, self._until(), self._rules, self._organization.backfill_from)
-        if wanted is not None and not (await self._walk(wanted, persist_at_end=True)).rows:
-            await self._prove_empty(wanted)
+        if wanted is None:
+            return
+        walked = await self._walk(wanted, deep=True)
+        if not walked.rows:
+            await self._prove_empty(Range(wanted.start, walked.end))
 
     async def _backfill(self) -> None:
         while (checkpoint := self._desk.checkpoint(self._name)) is not None:
@@ -168,24 +210,24 @@ class Poller:
                 return
             self._report.backfilled_to(wanted.end)
             walk = Walk([wanted])
-            while (piece := await self._next_piece(walk)) is not None:
+            while (piece := await self._next_piece(walk, patient=True)) is not None:
                 if not piece.rows:
                     await self._site.prove_alive(piece.window)
-                await self._publish(piece, _covering(piece.window), persist=True)
+                await self._publish(piece, _covering(piece.window), persist=True, history=True)
 
-    async def _walk(self, wanted: Range, *, persist_at_end: bool = False) -> "Walked":
-        """Read a window to its end, publishing each piece as it is read.
+    async def _walk(self, wanted: Range, *, deep: bool = False) -> "Walked":
+        """Read a window to its end, publishing each piece as it is read; a `deep` one lets others go first.
 
         The checkpoint moves with what is new, or where it has fallen behind; never while all answers were empty.
         """
         walk = Walk([wanted])
         walked = Walked(wanted.start)
-        while (piece := await self._next_piece(walk)) is not None:
+        while (piece := await self._next_piece(walk, patient=deep)) is not None:
             walked.add(piece)
             read_so_far = Range(wanted.start, walked.end)
-            at_end = persist_at_end and piece.window.end == wanted.end
+            at_end = deep and piece.window.end == wanted.end
             persist = walked.rows > 0 and (at_end or self._behind(read_so_far))
-            await self._publish(piece, self._advancing(read_so_far), persist=persist)
+            await self._publish(piece, self._advancing(read_so_far), persist=persist, history=deep)
         return walked
 
     def _behind(self, read_so_far: Range) -> bool:
@@ -198,11 +240,11 @@ class Poller:
 
         return advance
 
-    async def _next_piece(self, walk: Walk) -> Piece | None:
+    async def _next_piece(self, walk: Walk, *, patient: bool) -> Piece | None:
         """Ask Jira until a piece of the walk is read; None: the walk has ended."""
         while (ask := walk.ask) is not None:
             try:
-                page = await self._site.page(ask)
+                page = await self._site.page(ask, patient=patient)
             except RefusedError as refused:
                 if refused.failure.action is not Action.SMALLER:
                     raise
@@ -214,7 +256,7 @@ class Poller:
                 return piece
         return None
 
-    async def _publish(self, piece: Piece, advance: Advance, *, persist: bool) -> None:
+    async def _publish(self, piece: Piece, advance: Advance, *, persist: bool, history: bool) -> None:
         if not piece.proven:
             self._metrics.unproven(self._name, instants.to_text(piece.window.start), piece.rows)
         finding = Finding(
@@ -224,7 +266,8 @@ class Poller:
             self._overlap,
             self._organization.backfill_from,
         )
-        self._report.published(await self._desk.publish(self._name, finding, advance, persist=persist))
+        published = await self._desk.publish(self._name, finding, advance, persist=persist, history=history)
+        self._report.published(published)
 
 
 @dataclass(slots=True)

@@ -37,8 +37,9 @@ class Report:
         self._metrics = metrics
         self._now_ms = now_ms
         self._valid_ms = max(VALID_MS, int(3 * interval_seconds * 1000))
-        state = "paused" if organization.paused else "active" if previous is None else previous.state
-        self._status = opened(state, now_ms(), previous)
+        going_on = previous is not None and previous.state != "paused" and not organization.paused
+        state = previous.state if previous and going_on else "paused" if organization.paused else "active"
+        self._status = opened(state, now_ms(), previous, previous.reason if previous and going_on else None)
         self._post(self._status)
 
     @property
@@ -51,10 +52,13 @@ class Report:
             await asyncio.sleep(RENEW_SECONDS)
             self._post(replace(self._status, at=self._now_ms()))
 
-    def active(self) -> None:
-        """Jira answered with something we understand."""
+    def active(self, clock_ahead_ms: int = 0) -> None:
+        """Jira answered with something we understand. A clock of ours that is far ahead of Jira's, or behind, is told."""
         now = self._now_ms()
-        self._post(replace(self._status.moved("active", None, now), last_poll=now, waiting_until=None))
+        reason = _skew(clock_ahead_ms) if clock_ahead_ms else None
+        if reason is not None and reason != self._status.reason:
+            self._metrics.clock_skewed(self._name, reason)
+        self._post(replace(self._status.moved("active", reason, now), last_poll=now, waiting_until=None))
         self._metrics.round_ended(self._name, now)
 
     def failing(self, kind: str, reason: str, retry_seconds: float, *, waiting: bool) -> None:
@@ -88,3 +92,12 @@ class Report:
         self._status = status.valid_for(self._valid_ms)
         self._board.post(status_key(self._name), self._status)
         self._metrics.state(self._name, failing=status.state == "failing", expires=self._expires)
+
+
+def _skew(ahead_ms: int) -> str:
+    """In minutes, so that it is told once and not each time it varies a little."""
+    minutes = max(1, round(abs(ahead_ms) / 60_000))
+    way = "ahead of" if ahead_ms > 0 else "behind"
+    return (
+        f"The clock of this machine is about {minutes} min {way} Jira's: set it right, or events come late."
+    )

@@ -1,12 +1,14 @@
 """The producer: everything of it wired together."""
 
 import asyncio
+import contextlib
 import os
 import socket
 import time
 
 from prometheus_client import CollectorRegistry
 
+from producer import endings
 from producer.desk import Desk
 from producer.jira import open_client
 from producer.opening import Opener
@@ -14,24 +16,28 @@ from producer.poller import Poller
 from producer.report import Report, status_key
 from producer.shard import Shard
 from producer.shards import Shards
-from producer.site import Sites
+from producer.site import LINES, Sites
 from producer.telemetry import Metrics
 from producer.window import Rules
+from relay.errors import RelayError
 from relay.health import Health
 from relay.hosts import Hosts
+from relay.kafka import KafkaError
 from relay.kafka.connection import Connection
 from relay.kafka.group import Member
 from relay.kafka.producing import Writer
-from relay.kafka.topics import Topics, shards_of
+from relay.kafka.topics import Topics, largest_message, shards_of
 from relay.organizations import Organization
 from relay.schema_store import open_store
 from relay.secrets import Credentials
 from relay.settings import Producer, Settings
-from relay.status import Board, Past, opened
+from relay.status import Board, Past, opened, sweep
 
 SERVICE_VALID_MS = 60_000
 BEAT_SECONDS = 1.0
 STATUS_BEATS = 15
+SWEEP_SECONDS = 3_600.0
+LAST_WORDS_SECONDS = 3.0
 
 
 async def produce(
@@ -52,27 +58,36 @@ async def produce(
     async with (
         open_store(settings.schema_registry, connection) as store,
         Writer(connection) as writer,
-        open_client() as client,
+        open_client(LINES) as client,
     ):
         await store.event_encoder()
         metrics = Metrics(registry)
-        opener = Opener(connection, topics, store, metrics, now_ms)
+        opener = Opener(connection, topics, store, await largest_message(connection), metrics, now_ms)
         board = Board(writer, topics.status, lambda: member.trusted)
         hosts = Hosts(settings.producer.gateway_url, settings.producer.allowed_hosts)
         sites = Sites(client, credentials, hosts, now_ms)
-        work = Work(settings.producer, sites, board, Past(connection, topics.status), metrics)
-        shards = Shards(count, lambda number: Shard(number, member, opener.open, work.poll, work.forget))
+        work = Followers(settings.producer, sites, board, Past(connection, topics.status), metrics)
+        shards = Shards(
+            count,
+            lambda number: Shard(number, member, opener.open, work),
+            fenced=connection.profile.transactions,
+        )
         member = Member(
             connection, f"{topics.prefix}.producer", topics.organizations, shards, offset_reset="earliest"
         )
         tasks = {
             asyncio.create_task(member.run(), name="membership of the producers' group"),
+            asyncio.create_task(endings.watch(connection, topics, shards), name="watch of the ends"),
             asyncio.create_task(board.run(), name="status board"),
-            asyncio.create_task(_beat(board, shards, health), name="beat"),
+            asyncio.create_task(_beat(board, shards, member, health), name="beat"),
+            asyncio.create_task(_sweep(board, connection, topics), name="sweep of the status board"),
         }
         await _until(stop, tasks)
-        board.withdraw(_service_key())
-        await board.flush()
+        last_words = Board(writer, topics.status)
+        last_words.withdraw(_service_key())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORDS_SECONDS):
+                await last_words.flush()
 
 
 async def _until(stop: asyncio.Event, tasks: set[asyncio.Task[None]]) -> None:
@@ -88,8 +103,8 @@ async def _until(stop: asyncio.Event, tasks: set[asyncio.Task[None]]) -> None:
         await asyncio.wait({stopping, *tasks}, timeout=15)
 
 
-class Work:
-    """What is done for each organization that is ours."""
+class Followers:
+    """What is done for each organization that is ours (producer.shard.Work)."""
 
     def __init__(self, settings: Producer, sites: Sites, board: Board, past: Past, metrics: Metrics) -> None:
         self._settings = settings
@@ -108,31 +123,50 @@ class Work:
     async def poll(self, organization: Organization, desk: Desk) -> None:
         """Follow it until cancelled or the desk breaks; paused, only tell so."""
         interval = organization.interval_seconds or self._settings.interval_seconds
-        previous = await self._past.of(status_key(organization.name))
+        key = status_key(organization.name)
+        previous = self._board.told(key) or await self._past.of(key)
         report = Report(organization, self._board, self._metrics, now_ms, interval, previous)
         if organization.paused:
             await report.renew_for_ever()
         site = self._sites.of(organization)
         await Poller(organization, desk, site, report, self._metrics, self._rules, interval, now_ms).run()
 
-    def forget(self, organization: str) -> None:
-        """It was deleted: nothing is told of it any more; its progress stays in Kafka."""
+    def deleted(self, organization: str) -> None:
+        """Nothing is told of it any more; its progress stays in Kafka."""
         self._board.withdraw(status_key(organization))
+        self._let_go(organization)
+
+    def released(self, organization: str) -> None:
+        """It is for its new owner to tell of it."""
+        self._board.forget(status_key(organization))
+        self._let_go(organization)
+
+    def _let_go(self, organization: str) -> None:
+        self._sites.forget(organization)
         self._metrics.forget(organization)
 
 
-async def _beat(board: Board, shards: Shards, health: Health) -> None:
+async def _beat(board: Board, shards: Shards, member: Member, health: Health) -> None:
     """Tell whether this process can do its work: at once to the health page, at times on the status board."""
     status = opened("starting", now_ms())
     beats = 0
     while True:
-        state = "active" if shards.ready else "opening shards"
-        health.ready("producer", ok=shards.ready, why="not every shard is open; the log says why")
+        ready = shards.ready and member.trusted
+        why = "not every shard is open" if shards.ready or shards.numbers else "it is no member of the group"
+        health.ready("producer", ok=ready, why=f"{why}; the log says why")
+        state = "active" if ready else "opening shards"
         if state != status.state or beats % STATUS_BEATS == 0:
             status = status.moved(state, f"shards {shards.numbers}", now_ms()).valid_for(SERVICE_VALID_MS)
             board.post(_service_key(), status)
         beats += 1
         await asyncio.sleep(BEAT_SECONDS)
+
+
+async def _sweep(board: Board, connection: Connection, topics: Topics) -> None:
+    while True:
+        await asyncio.sleep(SWEEP_SECONDS)
+        with contextlib.suppress(RelayError, KafkaError, TimeoutError, OSError):
+            await sweep(board, connection, topics.status, now_ms())
 
 
 def _service_key() -> str:

@@ -1,7 +1,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol
 
 import structlog
@@ -9,12 +9,16 @@ import structlog
 from producer.desk import Desk, DeskClosedError
 from relay.errors import RelayError
 from relay.kafka import KafkaError
+from relay.lifecycle import asked_to_end
 from relay.organizations import Organization
 from relay.retry import backoff_seconds
 
 CLOSE_SECONDS = 1.8
+RELEASE_SECONDS = 8.0
 REOPEN_FIRST_SECONDS = 0.2
 REOPEN_CAP_SECONDS = 3.0
+STEADY_SECONDS = 30.0
+DEFECT_SECONDS = 60.0
 
 log = structlog.get_logger(__name__)
 
@@ -27,6 +31,19 @@ class Membership(Protocol):
     async def confirmed(self) -> None: ...
 
 
+class Work(Protocol):
+    """What is done for each organization of a shard."""
+
+    async def poll(self, organization: Organization, desk: Desk) -> None:
+        """Follow it until cancelled or the desk is broken."""
+
+    def deleted(self, organization: str) -> None:
+        """It is not to be followed any more."""
+
+    def released(self, organization: str) -> None:
+        """It is somebody else's now."""
+
+
 class Shard:
     """One partition of every sharded topic: its transactional producer, its memory and the pollers that use them.
 
@@ -35,21 +52,17 @@ class Shard:
     """
 
     def __init__(
-        self,
-        number: int,
-        membership: Membership,
-        open_desk: Callable[[int], Awaitable[Desk]],
-        poll: Callable[[Organization, Desk], Awaitable[None]],
-        forget: Callable[[str], None],
+        self, number: int, membership: Membership, open_desk: Callable[[int], Awaitable[Desk]], work: Work
     ) -> None:
         self.number = number
         self._membership = membership
         self._open_desk = open_desk
-        self._poll = poll
-        self._forget = forget
-        self._organizations: dict[str, Organization] | None = None
+        self._work = work
+        self._organizations: dict[str, Organization] = {}
+        self._deleted: set[str] = set()
         self._changed = asyncio.Event()
         self._desk: Desk | None = None
+        self._closing = False
         self._task = asyncio.create_task(self._run(), name=f"shard {number}")
 
     @property
@@ -58,39 +71,52 @@ class Shard:
 
     def follow(self, organizations: dict[str, Organization]) -> None:
         """These, and no others, are to be polled, as they are now."""
+        self._deleted |= self._organizations.keys() - organizations.keys()
         self._organizations = organizations
         self._changed.set()
 
+    def reopen(self) -> None:
+        """Forget what is known and read it from Kafka again."""
+        if self._desk is not None:
+            self._desk.broken.set()
+
     async def close(self) -> None:
-        """Let a commit end, then let go of everything, within four seconds."""
+        """Let a commit end, then let go of everything: within four seconds, with Kafka dead within ten."""
+        self._closing = True
         if (desk := self._desk) is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await desk.close()
         self._task.cancel()
-        await asyncio.wait({self._task}, timeout=4)
+        _, alive = await asyncio.wait({self._task}, timeout=RELEASE_SECONDS)
+        if alive:
+            log.error(
+                "A shard did not end when it was taken away; Kafka keeps it from writing.", shard=self.number
+            )
+        for name in self._organizations:
+            self._work.released(name)
 
     async def _run(self) -> None:
         attempt = 0
-        while True:
-            await self._membership.confirmed()
+        while not self._closing:
+            began = asyncio.get_running_loop().time()
             try:
-                desk = await self._open_desk(self.number)
+                await self._membership.confirmed()
+                await self._serve_and_discard(await self._open_desk(self.number))
+            except asyncio.CancelledError:
+                if asked_to_end():
+                    raise
+                log.warning("A shard was cancelled from inside; trying again.", shard=self.number)
             except (RelayError, KafkaError, TimeoutError, OSError) as error:
-                log.warning(
-                    "A shard could not be opened; trying again.",
-                    shard=self.number,
-                    reason=str(error) or type(error).__name__,
-                )
-                await asyncio.sleep(
-                    backoff_seconds(
-                        attempt, random.random(), first=REOPEN_FIRST_SECONDS, cap=REOPEN_CAP_SECONDS
-                    )
-                )
-                attempt += 1
-                continue
-            attempt = 0
-            await self._serve_and_discard(desk)
+                reason = str(error) or type(error).__name__
+                log.warning("A shard could not be opened; trying again.", shard=self.number, reason=reason)
+            except Exception:
+                log.exception("A shard ended by a defect; trying again.", shard=self.number)
+            steady = asyncio.get_running_loop().time() - began > STEADY_SECONDS
+            attempt = 0 if steady else attempt + 1
+            await asyncio.sleep(
+                backoff_seconds(attempt, random.random(), first=REOPEN_FIRST_SECONDS, cap=REOPEN_CAP_SECONDS)
+            )
 
     async def _serve_and_discard(self, desk: Desk) -> None:
         self._desk = desk
@@ -117,20 +143,23 @@ class Shard:
                     changed = asyncio.create_task(self._changed.wait(), name=f"changed {self.number}")
                 await self._reconcile(desk, pollers)
         finally:
-            await _cancel([broken, changed, *(task for _, task in pollers.values())])
+            await _end([broken, changed, *(task for _, task in pollers.values())])
 
     async def _reconcile(
         self, desk: Desk, pollers: dict[str, tuple[Organization, asyncio.Task[None]]]
     ) -> None:
-        wanted = self._organizations or {}
+        wanted = self._organizations
         gone = [
             name
             for name, (as_polled, task) in pollers.items()
             if wanted.get(name) != as_polled or task.done()
         ]
-        await _cancel([pollers.pop(name)[1] for name in gone])
-        for name in set(gone) - wanted.keys():
-            self._forget(name)
+        if gone:
+            async with desk.quiet():  # one that is cancelled in its transaction would break the desk for all
+                await _end([pollers.pop(name)[1] for name in gone])
+        for name in self._deleted - wanted.keys():
+            self._work.deleted(name)
+        self._deleted.clear()
         for name, organization in wanted.items():
             if name not in pollers:
                 task = asyncio.create_task(self._guarded(organization, desk), name=f"poll {name}")
@@ -139,19 +168,26 @@ class Shard:
     async def _guarded(self, organization: Organization, desk: Desk) -> None:
         """A defect in one organization's polling must not stop the others, nor go unnoticed."""
         try:
-            await self._poll(organization, desk)
+            await self._work.poll(organization, desk)
+            raise RuntimeError("polling has ended by itself")
         except DeskClosedError:
             await desk.broken.wait()
         except Exception:
-            if not desk.broken.is_set():
-                log.exception(
-                    "Polling ended by a defect; starting again in a minute.", organization=organization.name
-                )
-                await asyncio.sleep(60)
+            log.exception(
+                "Polling ended by a defect; starting again in a minute.", organization=organization.name
+            )
+            await asyncio.sleep(DEFECT_SECONDS)
 
 
-async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        await asyncio.wait(tasks, timeout=5)
+async def _end(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel until they have ended; who swallows a cancellation is cancelled again."""
+    pending = set(tasks)
+    for _ in range(3):
+        for task in pending:
+            task.cancel()
+        if pending:
+            _, pending = await asyncio.wait(pending, timeout=2)
+    if pending:
+        log.error(
+            "Tasks did not end when they were cancelled.", tasks=sorted(task.get_name() for task in pending)
+        )

@@ -5,6 +5,7 @@ import hashlib
 import random
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import TypeVar
 
@@ -29,6 +30,9 @@ FIRST_SECONDS = {Action.RETRY: 2.0, Action.WAIT: 5.0, Action.FIX: 15.0}
 CAP_SECONDS = {Action.RETRY: 60.0, Action.WAIT: 300.0, Action.FIX: 300.0}
 REFUSED_LOGINS = {Kind.KEY_REFUSED, Kind.ANONYMOUS, Kind.CAPTCHA, Kind.KEY_TYPE}
 REFUSED_LOGIN_SECONDS = 60.0
+MOST_UNANSWERED = 3
+LINES = 300
+PATIENT_LINES = 60
 
 
 T = TypeVar("T")
@@ -51,6 +55,26 @@ class Gate:
     rest_until: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Until when (monotonic seconds) nothing is asked, unless it `ends_with_key`: with another key than this one."""
+
+    until: float
+    ends_with_key: bool
+    key: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """How many requests may be under way at a time, to all sites together; of those that can wait, fewer.
+
+    Whoever waits for a line waits here and not in the pool of connections, where waiting is taken for a fault of the site.
+    """
+
+    all: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LINES))
+    patient: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PATIENT_LINES))
+
+
 class Sites:
     """The sites of the organizations that are ours; what a site asked for outlives a change of its organization."""
 
@@ -65,11 +89,23 @@ class Sites:
         self._credentials = credentials
         self._hosts = hosts
         self._now_ms = now_ms
+        self._lines = Lines()
         self._gates: dict[str, Gate] = {}
+        self._sites: dict[str, Site] = {}
 
     def of(self, organization: Organization) -> "Site":
-        gate = self._gates.setdefault(organization.cloud_id or organization.url, Gate())
-        return Site(organization, gate, self._client, self._credentials, self._hosts, self._now_ms)
+        """The same as before where nothing has changed: a refused key is not tried anew because Kafka had a fault."""
+        site = self._sites.get(organization.name)
+        if site is None or site.organization != organization:
+            gate = self._gates.setdefault(organization.cloud_id or organization.url, Gate())
+            site = Site(
+                organization, gate, self._lines, self._client, self._credentials, self._hosts, self._now_ms
+            )
+            self._sites[organization.name] = site
+        return site
+
+    def forget(self, organization: str) -> None:
+        self._sites.pop(organization, None)
 
 
 class Site:
@@ -79,6 +115,7 @@ class Site:
         self,
         organization: Organization,
         gate: Gate,
+        lines: Lines,
         client: httpx.AsyncClient,
         credentials: Credentials,
         hosts: Hosts,
@@ -86,39 +123,66 @@ class Site:
     ) -> None:
         self.clock = Clock()
         self.cloud_id = organization.cloud_id
-        self._organization = organization
+        self.organization = organization
         self._gate = gate
+        self._lines = lines
         self._client = client
         self._credentials = credentials
         self._hosts = hosts
         self._now_ms = now_ms
         self._failures = 0
-        self._closed_until = 0.0
-        self._refused_key: bytes | None = None
+        self._hold: Hold | None = None
+        self._unanswered = 0
         self._introduced = False
 
     async def introduce(self, bound_to: str | None) -> None:
         """Learn once which site stands behind the URL, and refuse another than the one this organization is bound to.
 
-        A site that does not tell is believed: not all that speak Jira's API do.
+        A site that does not tell is believed, since not all that speak Jira's API do; one that does not answer is asked
+        again some times before. Through the gateway the id is part of the address, and needs no asking.
         """
+        await self._until_open()
+        self._refuse_another({self.organization.cloud_id, bound_to})
         if self._introduced:
             return
-        await self._until_open()
-        found = await jira.tenant_info(self._client, self._organization.name, self._organization.url)
-        if isinstance(found, jira.Site):
-            expected = self._organization.cloud_id or bound_to
-            if expected is not None and found.cloud_id != expected:
-                host = split_url(self._organization.url)[0].authority
-                raise self.refusal(failure(Kind.OTHER_SITE, Asked(self._organization.name, host)))
-            self.cloud_id = found.cloud_id
+        if not (self.organization.gateway and self.cloud_id):
+            await self._learn_cloud_id(bound_to)
         self._introduced = True
 
-    async def page(self, ask: Ask) -> Page:
-        """One page. Jira gives nothing unless `to` is after `from` (jira-api 1.1), so one instant is asked for as two."""
+    async def _learn_cloud_id(self, bound_to: str | None) -> None:
+        organization = self.organization
+
+        async def ask() -> jira.Site | None:
+            found = await jira.tenant_info(self._client, organization.name, organization.url)
+            if isinstance(found, jira.Site):
+                return found
+            if found.action in {Action.RETRY, Action.WAIT} and self._unanswered < MOST_UNANSWERED:
+                self._unanswered += 1
+                raise self.refusal(found)
+            return None
+
+        if (found := await self._in_turn(ask)) is not None:
+            self._refuse_another({organization.cloud_id, bound_to, found.cloud_id})
+            self.cloud_id = found.cloud_id
+
+    def _refuse_another(self, cloud_ids: set[str | None]) -> None:
+        if len(cloud_ids - {None}) > 1:
+            host = split_url(self.organization.url)[0].authority
+            raise self.refusal(failure(Kind.OTHER_SITE, Asked(self.organization.name, host)))
+
+    async def meet(self) -> None:
+        """Ask for no more than a sign of life, from which Jira's clock is learned. Raises RefusedError."""
+        await self._ask(lambda access: jira.probe(self._client, access))
+
+    async def page(self, ask: Ask, *, patient: bool = False) -> Page:
+        """One page. Jira gives nothing unless `to` is after `from` (jira-api 1.1), so one instant is asked for as two.
+
+        `patient`: others may go first.
+        """
         until = max(ask.until_ms, ask.from_ms + 1)
         return await self._ask(
-            lambda access: jira.fetch_page(self._client, access, ask.from_ms, until, ask.offset, ask.limit)
+            lambda access: jira.fetch_page(self._client, access, ask.from_ms, until, ask.offset, ask.limit),
+            patient=patient,
         )
 
     async def prove_alive(self, empty: Range) -> None:
@@ -129,9 +193,9 @@ class Site:
         if not newest.records:
             await self._ask(self._known)
             return
-        event = read(newest.records[0], self._organization.name)
+        event = read(newest.records[0], self.organization.name)
         if not isinstance(event, Unreadable) and contradicts(empty, event["created"]):
-            raise self.refusal(_contradiction(self._organization))
+            raise self.refusal(_contradiction(self.organization))
 
     async def _known(self, access: Access) -> jira.Account | Failure:
         found = await jira.myself(self._client, access)
@@ -145,18 +209,17 @@ class Site:
         if not newest.total:
             return None
         last = await self._ask(lambda access: jira.probe(self._client, access, (newest.total or 1) - 1))
-        events = [read(record, self._organization.name) for record in last.records]
+        events = [read(record, self.organization.name) for record in last.records]
         return next((event["created"] for event in events if not isinstance(event, Unreadable)), None)
 
     def relax(self) -> None:
         """A round went as it should: the next failure is the first again."""
         self._failures = 0
 
-    async def _ask(self, call: Callable[[Access], Awaitable[T | Failure]]) -> T:
+    async def _ask(self, call: Callable[[Access], Awaitable[T | Failure]], *, patient: bool = False) -> T:
         """Wait for the turn, find the key as it is now, ask once."""
-        await self._until_open()
-        async with self._gate.turn:
-            await asyncio.sleep(max(0.0, self._gate.rest_until - time.monotonic()))
+
+        async def ask() -> T:
             sent = self._now_ms()
             try:
                 found = await call(self._access())
@@ -164,8 +227,22 @@ class Site:
                 found = Failure(Kind.NO_KEY, str(error))
             self.clock = self.clock.observe(sent, self._now_ms(), getattr(found, "date_ms", None))
             if isinstance(found, Failure):
-                raise self.refusal(found)  # before the next one has its turn
+                raise self.refusal(found)
             return found
+
+        return await self._in_turn(ask, patient=patient)
+
+    async def _in_turn(self, ask: Callable[[], Awaitable[T]], *, patient: bool = False) -> T:
+        """Ask when the site is open, has rested, and nobody else is asking it. What `ask` refuses holds back the next already."""
+        async with self._lines.patient if patient else nullcontext():
+            while True:
+                await self._until_open()
+                async with self._gate.turn:
+                    if self._held():  # by the one whose turn was before
+                        continue
+                    await asyncio.sleep(max(0.0, self._gate.rest_until - time.monotonic()))
+                    async with self._lines.all:
+                        return await ask()
 
     def refusal(self, found: Failure) -> RefusedError:
         """Leave the site alone after a failure, longer each time; too large an answer can be asked for in parts at once."""
@@ -184,19 +261,21 @@ class Site:
         if action is Action.WAIT:
             self._gate.rest_until = max(self._gate.rest_until, until)
         else:
-            self._closed_until = until
-        self._refused_key = self._key_print() if action is Action.FIX else None
+            self._hold = Hold(until, action is Action.FIX, self._key_print())
         return RefusedError(found, seconds)
+
+    def _held(self) -> bool:
+        return self._hold is not None and self._hold.until > time.monotonic()
 
     async def _until_open(self) -> None:
         """Wait out a hold; a key that is another than the refused one ends it."""
-        while (pause := self._closed_until - time.monotonic()) > 0:
+        while (hold := self._hold) is not None and (pause := hold.until - time.monotonic()) > 0:
             await asyncio.sleep(min(pause, LOOK_FOR_NEW_KEY_SECONDS))
-            if self._refused_key is not None and self._key_print() not in {None, self._refused_key}:
-                self._closed_until = 0.0
+            if hold is self._hold and hold.ends_with_key and self._key_print() not in {None, hold.key}:
+                self._hold = None
 
     def _access(self) -> Access:
-        organization = self._organization
+        organization = self.organization
         key = self._credentials.resolve(asdict(organization)).get_secret_value()
         return open_access(
             organization.name,
@@ -211,7 +290,7 @@ class Site:
     def _key_print(self) -> bytes | None:
         """What tells one key from another, without being one; None: there is none to be had."""
         try:
-            key = self._credentials.resolve(asdict(self._organization)).get_secret_value()
+            key = self._credentials.resolve(asdict(self.organization)).get_secret_value()
         except SecretError:
             return None
         return hashlib.sha256(key.encode()).digest()

@@ -127,6 +127,9 @@ class Metrics:
         if expires is not None:
             self._expiry.labels(organization).set(expires / 1000)
 
+    def clock_skewed(self, organization: str, reason: str) -> None:
+        log.warning(reason, organization=organization)
+
     def unproven(self, organization: str, instant: str, records: int) -> None:
         log.error(
             "More records in one millisecond than can be listed in one walk; some of them may be missing.",
@@ -147,6 +150,13 @@ class Metrics:
         self._transactions.labels(outcome).inc()
         self._transaction.observe(seconds)
 
+    def desk_broken(self, shard: int, reason: str) -> None:
+        log.warning(
+            "Nobody knows how a transaction ended; what is known is read from Kafka again.",
+            shard=shard,
+            reason=reason,
+        )
+
     def shard_opened(self, shard: int, organizations: int, ended: int) -> None:
         self._openings.inc()
         log.info("A shard was opened.", shard=shard, organizations=organizations)
@@ -154,6 +164,14 @@ class Metrics:
             log.warning(
                 "Transactions that Kafka had left without an end were ended.", shard=shard, partitions=ended
             )
+
+    def tail_lost(self, shard: int, organizations: list[str]) -> None:
+        log.error(
+            "The last events of some organizations are not where progress says: Kafka has lost the end of a log. What is"
+            " known of them is rebuilt from the topics, and read from Jira again.",
+            shard=shard,
+            organizations=organizations[:100],
+        )
 
     def ledger_amended(self, organization: str, day: str, lost: int) -> None:
         if lost:
@@ -164,9 +182,7 @@ class Metrics:
                 events=lost,
             )
         else:
-            log.warning(
-                "A ledger was completed with events found on the topic.", organization=organization, day=day
-            )
+            log.warning("A ledger agrees with its topic again.", organization=organization, day=day)
 
     def forget(self, organization: str) -> None:
         """An organization that is no longer ours leaves no gauge behind."""

@@ -13,6 +13,7 @@ from relay.kafka.connection import Connection
 DAY_MS = 86_400_000
 LARGEST_EVENT_BYTES = 4_000_000
 LARGEST_MESSAGE_BYTES = 5_000_000
+ROOM_BYTES = 20_000
 
 _COMPACTED = {
     "cleanup.policy": "compact",
@@ -219,6 +220,20 @@ async def shards_of(connection: Connection) -> int:
             f"The topics differ in their partitions, which must be equal: {counts}. Run `jira-relay topics check`."
         )
     return counts[topics.organizations]
+
+
+async def largest_message(connection: Connection) -> int:
+    """Bytes of a message that every sharded topic takes, as far as Kafka tells; some room is left for what goes with it."""
+    topics, profile = Topics(connection.kafka.topic_prefix), connection.profile
+    configs: dict[str, dict[str, str]] = {}
+    if profile.admin:
+        admin = await _admin(connection)
+        try:
+            configs = await _configs(admin, list(topics.sharded))
+        finally:
+            await admin.close()
+    told = [int(found["max.message.bytes"]) for found in configs.values() if "max.message.bytes" in found]
+    return min([LARGEST_EVENT_BYTES, *(limit - ROOM_BYTES for limit in (profile.largest_request, *told))])
 
 
 async def _admin(connection: Connection) -> AIOKafkaAdminClient:

@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import pytest
 from prometheus_client import CollectorRegistry
 
-from producer.checkpoint import begin
+from producer.checkpoint import Position, begin
 from producer.desk import DeskClosedError
 from producer.drafts import Finding
+from producer.instants import day_start
 from producer.opening import Opener
 from producer.ranges import Range
 from producer.records import Unreadable, read
@@ -13,7 +16,7 @@ from relay.kafka import TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.producing import Outgoing
 from relay.kafka.reading import group_less, read_to_end, settled_spans
-from relay.kafka.topics import Topics, create
+from relay.kafka.topics import LARGEST_EVENT_BYTES, Topics, create
 from relay.schema_store import open_store
 from relay.settings import Kafka, SchemaRegistry
 
@@ -26,7 +29,9 @@ async def opener(kafka, prefix, tmp_path):
     connection = Connection(settings)
     await create(connection)
     async with open_store(SchemaRegistry(cache_directory=tmp_path), connection) as store:
-        yield Opener(connection, Topics(prefix), store, Metrics(CollectorRegistry()), lambda: NOW)
+        yield Opener(
+            connection, Topics(prefix), store, LARGEST_EVENT_BYTES, Metrics(CollectorRegistry()), lambda: NOW
+        )
 
 
 def records(*ids):
@@ -58,7 +63,7 @@ async def ids_on(opener, topic):
 async def begun(opener):
     desk = await opener.open(0)
     if desk.checkpoint("acme") is None:
-        await desk.write(begin("acme", NOW - 5_000, now=NOW))
+        await desk.write("acme", lambda _: begin("acme", NOW - 5_000, now=NOW))
     return desk
 
 
@@ -137,21 +142,27 @@ async def test_progress_without_its_events_is_taken_back(opener):
     desk = await begun(opener)
     await desk.publish("acme", finding(records(1)), same, persist=False)
     progress = desk._memory.progress("acme")
-    delta = progress.ledger.plan(records(2))
-    entries = progress.ledger.to_records(delta)
+    lost = replace(progress.checkpoint, last_event=Position(7, 2))
+    entries = progress.ledger.to_records(progress.ledger.plan(records(2)))
     await desk._publisher.publish(
         [
-            Outgoing(opener.topics.progress, 0, key.encode(), Internal("day_ledger").encode(value), NOW + 5)
-            for key, value in entries.items()
+            *(of_progress(opener, key, "day_ledger", value) for key, value in entries.items()),
+            of_progress(opener, "acme", "checkpoint", lost.to_record()),
         ]
     )
     successor = await begun(opener)
+    cursor = successor.checkpoint("acme").window_end
     published = await successor.publish("acme", finding(records(1, 2)), same, persist=False)
     await desk.discard()
     await successor.discard()
 
     assert published.modes == {"live": 1}
     assert await ids_on(opener, opener.topics.events) == [1, 2]
+    assert cursor == day_start("2026-09-21")
+
+
+def of_progress(opener, key, subject, value):
+    return Outgoing(opener.topics.progress, 0, key.encode(), Internal(subject).encode(value), NOW + 5)
 
 
 async def test_events_without_their_progress_are_known_to_the_next_owner(opener):

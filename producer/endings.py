@@ -1,0 +1,84 @@
+"""Transactions that Kafka has left without an end while nobody publishes.
+
+Kafka killed right after it had acknowledged the end of a transaction may come back without having written it down: no
+reader sees what was committed until the same producer writes to that partition again. Where nothing new happens, that
+would be never; so the ends are looked at now and then.
+"""
+
+import asyncio
+from collections.abc import Mapping
+
+import structlog
+
+from producer.shards import Shards
+from relay.errors import RelayError
+from relay.kafka import KafkaError, TopicPartition
+from relay.kafka.connection import Connection
+from relay.kafka.reading import Span, group_less, spans
+from relay.kafka.topics import Topics
+from relay.kafka.transactions import TRANSACTION_SECONDS, Publisher, PublishError
+
+LOOK_SECONDS = 2.0
+STANDSTILL_SECONDS = TRANSACTION_SECONDS + 1.0
+
+log = structlog.get_logger(__name__)
+
+
+class Standstill:
+    """Finds partitions whose committed end has stood still below their end for longer than any transaction lasts."""
+
+    def __init__(self) -> None:
+        self._since: dict[TopicPartition, tuple[int, float]] = {}
+
+    def look(self, extents: Mapping[TopicPartition, Span], now: float) -> set[TopicPartition]:
+        """Those that stand still at `now` (monotonic seconds)."""
+        below = {
+            tp: span.committed_end for tp, span in extents.items() if span.committed_end < span.high_watermark
+        }
+        before = self._since
+        self._since = {
+            tp: before[tp] if tp in before and before[tp][0] == end else (end, now)
+            for tp, end in below.items()
+        }
+        return {tp for tp, (_, since) in self._since.items() if now - since >= STANDSTILL_SECONDS}
+
+
+async def watch(connection: Connection, topics: Topics, shards: Shards) -> None:
+    """Open shards anew whose transactions have no end, until cancelled: opening ends them."""
+    while connection.profile.transactions:
+        try:
+            await _watch(connection, topics, shards)
+        except (RelayError, KafkaError, TimeoutError, OSError) as error:
+            log.debug("Ends cannot be looked at.", reason=str(error) or type(error).__name__)
+        await asyncio.sleep(LOOK_SECONDS)
+    await asyncio.Event().wait()
+
+
+async def _watch(connection: Connection, topics: Topics, shards: Shards) -> None:
+    standstill, loop = Standstill(), asyncio.get_running_loop()
+    async with group_less(connection) as reader:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            partitions = [
+                TopicPartition(topic, number) for topic in topics.sharded for number in shards.numbers
+            ]
+            if not partitions:
+                continue
+            for topic, number in sorted(standstill.look(await spans(reader, partitions), loop.time())):
+                log.warning("A transaction has no end; it is ended now.", topic=topic, shard=number)
+                if topic == topics.organizations:
+                    await _end_edit(connection, topics, number)
+                else:
+                    shards.reopen(number)
+
+
+async def _end_edit(connection: Connection, topics: Topics, number: int) -> None:
+    """End an edit of organizations; an editor that works on the same partition right now is fenced, and tries again."""
+    publisher = await Publisher.open(connection, f"{topics.organizations}.{number}")
+    try:
+        await publisher.end_dangling([TopicPartition(topics.organizations, number)])
+        await publisher.end_dangling([TopicPartition(topics.changes, 0)])
+    except PublishError as error:
+        log.warning("An edit could not be ended; trying again.", reason=str(error), shard=number)
+    finally:
+        await publisher.discard()

@@ -1,0 +1,147 @@
+"""What stands on the event topics of one shard."""
+
+import math
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+
+import structlog
+from pyroaring import BitMap64
+
+from producer.amending import Ids, Standing, Tail, Whole
+from producer.instants import day_of
+from relay.codec import BadBody, Encoder, NotAvro, Ref, decode_body, split
+from relay.errors import RelayError
+from relay.kafka import Record, TopicPartition
+from relay.kafka.connection import Connection
+from relay.kafka.positions import Positions
+from relay.kafka.reading import ReadingError, Span, group_less, read_to_end, settled_spans
+from relay.registry import Missing, Unavailable
+from relay.schema_store import SchemaStore
+from schemas import Schema
+
+TAIL_OFFSETS = 2_000
+"""More than any transaction takes."""
+
+log = structlog.get_logger(__name__)
+
+
+async def read_settled(
+    connection: Connection, tp: TopicPartition, on_record: Callable[[Record], None], start: int = 0
+) -> Span:
+    """Hand over all that is committed from `start` on. Raises ReadingError, also where a transaction has no end."""
+    async with group_less(connection) as reader:
+        span = (await settled_spans(reader, [tp]))[tp]
+        if span.committed_end < span.high_watermark:
+            raise ReadingError(f"A transaction on {tp.topic}, partition {tp.partition}, has not ended.")
+        await read_to_end(reader, {tp: max(start, span.first)}, {tp: span.committed_end}, on_record)
+    return span
+
+
+async def read_tail(
+    connection: Connection, decoder: "Decoder", tp: TopicPartition, after: int, named: Collection[int]
+) -> Tail:
+    """The last events of a topic: those at `named` offsets, and those with a Kafka timestamp later than `after`."""
+    async with group_less(connection) as reader:
+        span = (await settled_spans(reader, [tp]))[tp]
+        later = (await Positions(reader).offsets_for_time([tp], after + 1))[tp]
+    start = max(
+        span.first, min(span.committed_end if later is None else later, span.committed_end - TAIL_OFFSETS)
+    )
+    records: list[Record] = []
+
+    def keep(record: Record) -> None:
+        if record.timestamp > after or record.offset in named:
+            records.append(record)
+
+    await read_settled(connection, tp, keep, start)
+    return Tail(start, tuple(await decoder.of(records)))
+
+
+async def read_whole(
+    connection: Connection, decoder: "Decoder", tp: TopicPartition, organizations: Collection[str]
+) -> Whole:
+    """All events of these organizations on a topic; it is read from its start."""
+    keys = {name.encode() for name in organizations}
+    found = _Found()
+
+    def take(record: Record) -> None:
+        found.oldest = min(found.oldest, record.timestamp)
+        if record.key in keys:
+            found.take(record, decoder.known(record))
+
+    span = await read_settled(connection, tp, take)
+    for event in await decoder.of(found.unknown):
+        found.add(event)
+    return Whole(found.ids, found.last, 0 if span.first == 0 else found.oldest)
+
+
+@dataclass(slots=True)
+class _Found:
+    ids: Ids = field(default_factory=dict)
+    last: dict[str, Standing] = field(default_factory=dict)
+    unknown: list[Record] = field(default_factory=list)
+    oldest: float = math.inf
+
+    def take(self, record: Record, event: Standing | None) -> None:
+        if event is None:
+            self.unknown.append(record)
+        else:
+            self.add(event)
+
+    def add(self, event: Standing) -> None:
+        days = self.ids.setdefault(event.organization, {})
+        days.setdefault(day_of(event.created), BitMap64()).add(event.id)
+        before = self.last.get(event.organization)
+        if before is None or before.offset < event.offset:
+            self.last[event.organization] = event
+
+
+class Decoder:
+    """Reads of events what a ledger needs; what is no event of ours is told and passed over."""
+
+    def __init__(self, store: SchemaStore, ours: Encoder) -> None:
+        self._store = store
+        self._schemas: dict[Ref, Schema | Missing] = {ours.ref: ours.schema}
+
+    def known(self, record: Record) -> Standing | None:
+        """None where it takes more than what is at hand."""
+        try:
+            ref, start = split(record.value or b"")
+            schema = self._schemas[ref]
+            if isinstance(schema, Missing):
+                return None
+            body = decode_body(schema, (record.value or b"")[start:])
+            if record.key != str(body["organization"]).encode():
+                return None
+            return Standing(
+                body["organization"], int(body["id"]), int(body["created"]), record.offset, record.timestamp
+            )
+        except (NotAvro, BadBody, KeyError, ValueError, TypeError):
+            return None
+
+    async def of(self, records: Iterable[Record]) -> list[Standing]:
+        """Raises RelayError where a schema cannot be had right now."""
+        events = []
+        for record in records:
+            await self._learn(record)
+            if (event := self.known(record)) is not None:
+                events.append(event)
+            else:
+                log.warning(
+                    "A message on an event topic is no event.",
+                    topic=record.topic,
+                    shard=record.partition,
+                    offset=record.offset,
+                )
+        return events
+
+    async def _learn(self, record: Record) -> None:
+        try:
+            ref, _ = split(record.value or b"")
+        except NotAvro:
+            return
+        if ref not in self._schemas:
+            found = await self._store.resolve(ref)
+            if isinstance(found, Unavailable):
+                raise RelayError(f"The schema of the last events cannot be had: {found.reason}")
+            self._schemas[ref] = found
