@@ -1,6 +1,7 @@
 """`jira-relay sandbox`. Nothing heavy is imported until it is run: an image has neither simulators nor a Kafka."""
 
 import asyncio
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import typer
 
 from cli.context import Context
 from relay.errors import SettingsError
+from relay.settings import load
 
 
 def sandbox_command(
@@ -47,8 +49,11 @@ def sandbox_command(
 
 
 def _repository(state: Context) -> str | None:
+    environ = {
+        name: value for name, value in os.environ.items() if name.upper().startswith("RELAY_EMBEDDED__")
+    }
     try:
-        return state.settings.embedded.maven_repository
+        return load(state.config, environ).embedded.maven_repository
     except SettingsError:
         return None
 

@@ -43,6 +43,8 @@ class Course:
         self._faults = Faults(world.jira.sites, world.azure, world.producer, screen.say)
         self._first_row = asyncio.Event()
         self._quiet = Quiet(time.monotonic)
+        self.as_of_ms = 0
+        """What had happened by then was found to have arrived, or was waited for in vain."""
         self.watch = Watch(world.connection, self._happened, world.azure)
 
     def introduce(self, program: str) -> None:
@@ -119,13 +121,13 @@ class Course:
             settled = self._quiet(sights) and not self._faults.healing
             return settled or loop.time() - began > SETTLE_SECONDS
 
-        if not enough(self.watch.sights()):
+        if not enough(self._sights()):
             self._screen.say("Nothing happens any more: what is under way may settle.")
         await self._look(enough)
 
     async def _look(self, enough: Enough) -> None:
         """Tells how things stand until it is enough."""
-        while not enough(sights := self.watch.sights()):
+        while not enough(sights := self._sights()):
             if not self._first_row.is_set():
                 self._look_for_first_row()
             for sentence in self._narrator.changes(self.watch.statuses):
@@ -133,10 +135,14 @@ class Course:
             self._screen.update(sights)
             await asyncio.sleep(LOOK_SECONDS)
 
+    def _sights(self) -> list[Sight]:
+        self.as_of_ms = now_ms()
+        return self.watch.sights()
+
     def _look_for_first_row(self) -> None:
         """The fullest of the first rows is shown beside its record."""
         azure = self._world.azure
-        table = HISTORY if self._records is not None and azure.accepted(HISTORY) else LIVE
+        table = LIVE if azure.accepted(LIVE) else HISTORY
         if not (rows := azure.rows(table)[:50]):
             return
         row = max(rows, key=lambda row: sum(value is not None for value in row.values()))

@@ -11,7 +11,7 @@ from cli.sandbox import evidence, words
 from cli.sandbox.course import Course
 from cli.sandbox.screen import Screen
 from cli.sandbox.verdict import judge
-from cli.sandbox.world import World, kept_directory, log_to, now_ms, opened, simulated_jira
+from cli.sandbox.world import World, kept_directory, log_to, opened, simulated_jira
 from relay import lifecycle
 from relay.errors import RelayError
 from relay.lifecycle import Service, supervised
@@ -45,7 +45,7 @@ async def run(wishes: Wishes) -> bool:
                 course.introduce(wishes.program)
                 with _told_of(directory, keep=wishes.keep):
                     await _live(world, course, stop)
-                    passed = await _judge(world, screen, keep=wishes.keep)
+                    passed = await _judge(world, course.as_of_ms, screen, keep=wishes.keep)
         if wishes.keep:
             screen.tell(f"Kept: {directory}")
         return passed
@@ -126,7 +126,7 @@ def _until_over(work: Callable[[], Coroutine[Any, Any, None]]) -> Service:
     return service
 
 
-async def _judge(world: World, screen: Screen, *, keep: bool) -> bool:
+async def _judge(world: World, as_of_ms: int, screen: Screen, *, keep: bool) -> bool:
     screen.say("Everything is compared: what happened, what is in Kafka, what is at the sink.")
     unclean = await asyncio.gather(world.producer.stop(), world.consumer.stop())
     found = await evidence.gather(
@@ -134,7 +134,7 @@ async def _judge(world: World, screen: Screen, *, keep: bool) -> bool:
     )
     if keep:
         await asyncio.to_thread(evidence.write_rows, world.azure, world.directory)
-    verdict = await asyncio.to_thread(judge, found, now_ms())
+    verdict = await asyncio.to_thread(judge, found, as_of_ms)
     for line in words.in_words(verdict):
         screen.tell(line)
     return verdict.passed

@@ -53,7 +53,7 @@ class Judged:
     organization: str
     happened: int = 0
     ahead: list[int] = field(default_factory=list)
-    """Not to be expected yet: created in the future."""
+    """Need not have arrived yet, and have not."""
     missing_in_kafka: list[int] = field(default_factory=list)
     repeated_in_kafka: list[int] = field(default_factory=list)
     missing_at_sink: list[int] = field(default_factory=list)
@@ -82,13 +82,14 @@ class Verdict:
         return not self.remarks and all(judged.passed for judged in self.organizations)
 
 
-def judge(evidence: Evidence, now_ms: int) -> Verdict:
+def judge(evidence: Evidence, as_of_ms: int) -> Verdict:
+    """What was created after `as_of_ms` need not have arrived."""
     landed = _by_record((one.organization, one.event["id"], one) for one in evidence.landed)
     stored = _by_record((one.row["Organization"], one.row["EventId"], one) for one in evidence.stored)
     names = sorted(evidence.truth.keys() | landed.keys() | stored.keys(), key=str)
     return Verdict(
         tuple(
-            _judge(name, evidence.truth.get(name, ()), landed[name], stored[name], now_ms) for name in names
+            _judge(name, evidence.truth.get(name, ()), landed[name], stored[name], as_of_ms) for name in names
         ),
         evidence.remarks,
     )
@@ -106,16 +107,16 @@ def _judge(
     truth: Sequence[Json],
     landed: dict[int, list[Landed]],
     stored: dict[int, list[Stored]],
-    now_ms: int,
+    as_of_ms: int,
 ) -> Judged:
     judged = Judged(organization, happened=len(truth))
     for record in truth:
         events, rows = landed.pop(record["id"], []), stored.pop(record["id"], [])
-        if not events and not rows and expected.created_ms(record) > now_ms:
+        if not rows and expected.created_ms(record) > as_of_ms:
             judged.ahead.append(record["id"])
         else:
             _count(judged, record["id"], events, rows)
-            _compare(judged, expected.event(record, organization), events, rows)
+        _compare(judged, expected.event(record, organization), events, rows)
     judged.strangers = sorted(landed.keys() | stored.keys())
     return judged
 

@@ -118,8 +118,8 @@ def test_what_lies_in_the_future_is_not_expected_yet():
     assert in_words(verdict)[-1].endswith(
         " 1 more will come when their time has come: they lie in the future."
     )
-    only_in_kafka = Evidence({"acme": [later]}, [landed(later)], [])
-    assert not judge(only_in_kafka, NOW).passed
+    assert judge(Evidence({"acme": [later]}, [landed(later)], []), NOW).passed
+    assert not judge(Evidence({"acme": [later]}, [landed({**later, "summary": "x"})], []), NOW).passed
 
 
 def test_long_lists_are_shortened():

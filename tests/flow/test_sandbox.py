@@ -109,7 +109,7 @@ async def test_a_sandbox_tells_of_its_faults_and_ends_with_a_verdict():
     """Rows within seconds, three faults that come and heal, all of it arrived; nothing is left behind."""
     async with sandbox("--duration", 15) as running:
         directory = await running.directory
-        await running.said(r"its row in Jira_Audit_v2_CL")
+        await running.said(r"its row in Jira_Audit_")
         assert len(processes(directory)) >= 3
         code, errors = await running.ended(120)
         text = "\n".join(running.lines)

@@ -1,0 +1,29 @@
+import subprocess
+import sys
+
+import pytest
+
+WITHOUT = """
+import sys
+sys.modules[{room!r}] = None
+sys.argv = ["jira-relay", "sandbox"]
+from cli.main import main
+main()
+"""
+
+
+@pytest.mark.parametrize("room", ["sandbox", "embedded"])
+def test_an_installation_without_simulators_says_what_to_install(room):
+    """As in an image: one sentence, and nothing is started."""
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT.format(room=room)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "This installation has no sandbox: install jira-audit-relay[embedded] with pip, or run `make sandbox` in its"
+        " repository.\n"
+    )
