@@ -46,7 +46,7 @@ async def verdict(
         *findings.disorder(found.landed, traffic.visible, deeds.wrong_clocks),
         *_some("came again at the sink for no reason", inexplicable),
         *findings.broken_history(await _changes(world.connection), states),
-        *operators.both_won,
+        *operators.wrong,
         *deeds.unclean,
         *_deaths(world.slots),
     ]

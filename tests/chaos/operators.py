@@ -20,10 +20,11 @@ HISTORY_MS = 7_200_000
 
 
 class Operators:
-    """Does things until they are done, however often Kafka says no; counts what two could do at once and must not."""
+    """Does things until they are done, however often Kafka says no."""
 
     def __init__(self, world: World, chance: random.Random) -> None:
-        self.both_won: list[str] = []
+        self.wrong: list[str] = []
+        """What management must not do: let two edits of one revision pass, or fail without a sentence."""
         self._world = world
         self._chance = chance
         self._began = now_ms()
@@ -65,7 +66,7 @@ class Operators:
         wishes = self._chance.sample(range(2, 50), 2)
         results = await asyncio.gather(*(self._wish(name, before.revision, seconds) for seconds in wishes))
         if results.count("done") > 1:
-            self.both_won.append(f"{name}: two edits of revision {before.revision} were both done")
+            self.wrong.append(f"{name}: two edits of revision {before.revision} were both done")
         await self.modify(name, None)
         return " and ".join(results)
 
@@ -85,7 +86,10 @@ class Operators:
             )
         except StaleEditError:
             return "refused as stale"
-        except (RelayError, TimeoutError):
+        except RelayError:
+            return "failed"
+        except Exception as error:  # noqa: BLE001
+            self._note(name, error)
             return "failed"
         return "done"
 
@@ -94,10 +98,16 @@ class Operators:
             while True:
                 try:
                     await edit(self._world.connection, name, change, what=what, who="chaos", now_ms=now_ms())
-                except (RelayError, TimeoutError):
-                    await asyncio.sleep(self._chance.uniform(0.2, 1))
+                except RelayError:
+                    pass
+                except Exception as error:  # noqa: BLE001
+                    self._note(name, error)
                 else:
                     return
+                await asyncio.sleep(self._chance.uniform(0.2, 1))
+
+    def _note(self, name: str, error: Exception) -> None:
+        self.wrong.append(f"{name}: an edit ended with {type(error).__name__}: {error}")
 
     def _organization(self, site: Site) -> Organization:
         organization = Organization(
