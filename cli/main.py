@@ -8,6 +8,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -38,10 +39,15 @@ class Commands(TyperGroup):
     """The commands by name; one that cannot be loaded costs no other."""
 
     def list_commands(self, _context: Any) -> list[str]:
-        return list(COMMANDS)
+        return [name for name in COMMANDS if _is_here(name)]
 
     def get_command(self, _context: Any, name: str) -> Any:
-        return _load(name) if name in COMMANDS else None
+        return _load(name) if name in COMMANDS and _is_here(name) else None
+
+
+def _is_here(name: str) -> bool:
+    """The image has no sandbox."""
+    return find_spec(COMMANDS[name].partition(":")[0]) is not None
 
 
 def _load(name: str) -> Any:

@@ -62,6 +62,12 @@ def test_the_build_sees_what_it_copies_and_nothing_else():
     assert lines.index("*") == 1
 
 
+def left_out():
+    """What .dockerignore takes out of the folders it lets in."""
+    lines = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
+    return [line for line in lines if line and line[0] not in "!#*"]
+
+
 @pytest.fixture
 def unpacked(tmp_path):
     """The wheel that the image is made of."""
@@ -72,6 +78,8 @@ def unpacked(tmp_path):
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, target)
+    for name in left_out():
+        shutil.rmtree(tmp_path / "context" / name)
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path]
     subprocess.run(build, cwd=tmp_path / "context", capture_output=True, timeout=60, check=True)
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
