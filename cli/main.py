@@ -8,8 +8,8 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
