@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from cli.sandbox import evidence
@@ -22,6 +23,7 @@ from tests.chaos.traffic import Traffic
 from tests.chaos.world import World, now_ms
 
 SHOWN = 10
+TOKEN = b"ATATT-simulated-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ async def verdict(
         *operators.wrong,
         *deeds.unclean,
         *_deaths(world.slots),
+        *_leaks(world.directory),
     ]
     return Report([*_facts(found, consumed=consumed), f"{again} rows came again at the sink."], faults)
 
@@ -82,6 +85,13 @@ def _deaths(slots: Iterable[Slot]) -> Iterable[str]:
         for death in slot.deaths:
             if not death.excused:
                 yield f"{slot.name} ended by itself ({death.code}): {death.words}"
+
+
+def _leaks(directory: Path) -> Iterable[str]:
+    """Every token of a simulated site begins alike, and so none may stand in any log, nor in what Kafka has on disk."""
+    for path in (*directory.glob("*.log"), *directory.glob("kafka/**/*.log")):
+        if TOKEN in path.read_bytes():
+            yield f"An API key stands in {path}"
 
 
 def _some(what: str, which: Sequence[Any]) -> Iterable[str]:
