@@ -61,7 +61,9 @@ def _instant(value: Any) -> str | None:
     except (ValueError, OverflowError):
         return None
     digits = (fraction or "").ljust(3, "0")
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{digits[:3]}{digits[3:].rstrip('0')}Z"
+    return (
+        f"{moment.replace(tzinfo=None).isoformat(timespec='seconds')}.{digits[:3]}{digits[3:].rstrip('0')}Z"
+    )
 
 
 def _zone(text: str | None) -> timezone:
