@@ -4,7 +4,7 @@ from cli.sandbox.view import printable
 from relay.status import Status
 
 _TOLD_OF = ("producer/", "destination/")
-_USUAL = {"active", "running"}
+_USUAL = {"active", "running", "starting"}
 
 
 class Narrator:
