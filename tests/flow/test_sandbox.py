@@ -23,7 +23,10 @@ FOREIGN = {
     "AZURE_CLIENT_ID": "somebody",
     "HTTP_PROXY": "http://127.0.0.1:9",
 }
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc"),
+    pytest.mark.timeout(300),
+]
 
 
 class Running:
