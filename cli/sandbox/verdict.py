@@ -29,7 +29,8 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What happened, by organization, and what was found. `remarks` is whatever else should not be there, in words."""
+    """What happened, by organization, and what was found. `remarks` tell of whatever else was met: it
+    is no record that happened, so no verdict depends on it."""
 
     truth: Mapping[str, Sequence[Json]]
     landed: Sequence[Landed]
@@ -79,7 +80,7 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        return not self.remarks and all(judged.passed for judged in self.organizations)
+        return all(judged.passed for judged in self.organizations)
 
 
 def judge(evidence: Evidence, as_of_ms: int) -> Verdict:
