@@ -3,6 +3,7 @@ import bisect
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ FIRST_ROW_SECONDS = 60.0
 SETTLE_SECONDS = 30.0
 QUIET_SECONDS = 3.0
 """Longer than a round: what would come twice, would have come by then."""
+DEAD_LETTER_SECONDS = 10.0
 
 Enough = Callable[[Sequence[Sight]], bool]
 
@@ -164,19 +166,20 @@ async def _beside(work: Coroutine[Any, Any, None]) -> "AsyncIterator[asyncio.Tas
 
 
 class Quiet:
-    """Whether everything has arrived, and nothing has changed that for a while."""
+    """Whether everything has arrived, and nothing has changed for a while; for longer where dead letters stand for records."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._since: float | None = None
+        self._since = clock()
+        self._seen: Sequence[Sight] = ()
 
     def __call__(self, sights: Sequence[Sight]) -> bool:
-        if not all(sight.settled for sight in sights):
-            self._since = None
+        counts = [replace(sight, state="", reason=None, complete_up_to=None) for sight in sights]
+        if counts != self._seen or not all(sight.settled for sight in sights):
+            self._since, self._seen = self._clock(), counts
             return False
-        if self._since is None:
-            self._since = self._clock()
-        return self._clock() - self._since >= QUIET_SECONDS
+        arrived = all(sight.arrived for sight in sights)
+        return self._clock() - self._since >= (QUIET_SECONDS if arrived else DEAD_LETTER_SECONDS)
 
 
 def _happened(site: Site, records: Path | None) -> Callable[[], int]:

@@ -30,7 +30,8 @@ class Stored:
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What happened, by organization, and what was found. `remarks` tell of whatever else was met: it
-    is no record that happened, so no verdict depends on it."""
+    is no record that happened, so no verdict depends on it.
+    """
 
     truth: Mapping[str, Sequence[Json]]
     landed: Sequence[Landed]

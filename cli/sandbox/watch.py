@@ -38,7 +38,12 @@ class Sight:
 
     @property
     def settled(self) -> bool:
+        """Nothing is waited for, as far as counts can tell: a dead letter may also be of what never happened."""
         return self.lag == 0 and self.in_kafka + self.dead_letters >= self.happened
+
+    @property
+    def arrived(self) -> bool:
+        return self.in_kafka >= self.happened and self.accepted >= self.happened
 
 
 class Watch:
