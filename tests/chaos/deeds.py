@@ -24,7 +24,7 @@ AIM_SECONDS = 6.0
 MOST_SITES = 16
 PAST_RECORDS, PAST_MS = 40, 3_600_000
 
-STAGES: tuple[Stage, ...] = ("instead", "before", "after", "after", "after")
+STAGES: tuple[Stage, ...] = ("instead", "before", "after", "after", "answered")
 PAUSES = (0.0, 0.0, 0.002, 0.02)
 BROKEN_ANSWERS = (
     faults.reset,
@@ -219,10 +219,11 @@ class Deeds:
 
     async def _aim_at_kafka(self) -> str:
         producers = [slot for slot in self._world.slots if not slot.consumes]
-        pause = self._chance.choice((0.0, 0.001, 0.002, 0.004, 0.008))
+        stage: Stage = self._chance.choice(("after", "answered", "answered"))
+        pause = self._chance.choice((0.0, 0.001, 0.002, 0.004))
         waiting = {
             asyncio.ensure_future(
-                slot.proxy.trapped(END_TXN, self._world.kafka.kill, "after", pause, AIM_SECONDS)
+                slot.proxy.trapped(END_TXN, self._world.kafka.kill, stage, pause, AIM_SECONDS)
             )
             for slot in producers
         }
@@ -232,7 +233,8 @@ class Deeds:
         if late:
             await asyncio.wait(late)
         hit = any(each.result() for each in done)
-        return f" {pause * 1000:.0f} ms after it got the end of a transaction" if hit else ""
+        did = "answered" if stage == "answered" else "got"
+        return f" when it had {did} the end of a transaction" if hit else ""
 
     async def _start_kafka(self) -> None:
         for _ in range(5):

@@ -23,6 +23,14 @@ from tests.chaos.traffic import Traffic
 from tests.chaos.world import World, now_ms
 
 SHOWN = 10
+TALES = (
+    "A shard was opened.",
+    "Nobody knows how a transaction ended",
+    "Transactions that Kafka had left without an end were ended.",
+    "Kafka has lost the end of a log",
+    "Task was destroyed but it is pending",
+    "Traceback",
+)
 TOKEN = b"ATATT-simulated-"
 
 
@@ -53,7 +61,12 @@ async def verdict(
         *_deaths(world.slots),
         *_leaks(world.directory),
     ]
-    return Report([*_facts(found, consumed=consumed), f"{again} rows came again at the sink."], faults)
+    facts = [
+        *_facts(found, consumed=consumed),
+        f"{again} rows came again at the sink.",
+        *_tales(world.directory),
+    ]
+    return Report(facts, faults)
 
 
 def _facts(found: Evidence, *, consumed: bool) -> Iterable[str]:
@@ -85,6 +98,13 @@ def _deaths(slots: Iterable[Slot]) -> Iterable[str]:
         for death in slot.deaths:
             if not death.excused:
                 yield f"{slot.name} ended by itself ({death.code}): {death.words}"
+
+
+def _tales(directory: Path) -> Iterable[str]:
+    """How often the relay itself told of what is rare and dangerous."""
+    logs = "".join(path.read_text(errors="replace") for path in directory.glob("*.log"))
+    for message in TALES:
+        yield f"{logs.count(message)} times: {message}"
 
 
 def _leaks(directory: Path) -> Iterable[str]:

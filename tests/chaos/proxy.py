@@ -27,8 +27,9 @@ class Mode(Enum):
     """Requests pass, answers do not, and never will."""
 
 
-Stage = Literal["instead", "before", "after"]
-"""Of a request: it never reaches the broker, it is passed on when what happens allows it, the broker has it."""
+Stage = Literal["instead", "before", "after", "answered"]
+"""Of a request: it never reaches the broker, it is passed on when what happens allows it, the broker has it, the broker has
+just answered it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +121,10 @@ class Proxy:
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection("127.0.0.1", self._target)
+        waiting: list[Trap] = []
         ways = {
-            asyncio.create_task(self._requests(reader, back)),
-            asyncio.create_task(self._answers(there, writer)),
+            asyncio.create_task(self._requests(reader, back, waiting)),
+            asyncio.create_task(self._answers(there, writer, waiting)),
         }
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
@@ -132,14 +134,18 @@ class Proxy:
                 way.cancel()
             await asyncio.wait(ways)
 
-    async def _requests(self, reader: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+    async def _requests(
+        self, reader: asyncio.StreamReader, back: asyncio.StreamWriter, waiting: list[Trap]
+    ) -> None:
         with contextlib.suppress(OSError, EOFError):
             while True:
                 head = await reader.readexactly(_SIZE.size)
                 body = await reader.readexactly(_SIZE.unpack(head)[0])
                 await self._linger()
                 trap = self._traps.pop(_KEY.unpack_from(body)[0], None)
-                if trap is not None and trap.stage != "after":
+                if trap is not None and trap.stage == "answered":
+                    waiting.append(trap)
+                elif trap is not None and trap.stage != "after":
                     await self._spring(trap)
                     await self._passable.wait()
                 back.write(head + body)
@@ -154,9 +160,13 @@ class Proxy:
         if trap.stage == "instead":
             raise ConnectionAbortedError
 
-    async def _answers(self, there: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _answers(
+        self, there: asyncio.StreamReader, writer: asyncio.StreamWriter, waiting: list[Trap]
+    ) -> None:
         with contextlib.suppress(OSError, EOFError):
             while data := await there.read(65_536):
+                if waiting:
+                    await self._spring(waiting.pop())
                 await self._linger()
                 if self._mode is not Mode.MUTE:
                     writer.write(data)

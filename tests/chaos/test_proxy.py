@@ -92,7 +92,9 @@ async def test_a_lost_answer_never_comes_though_the_request_did():
             await answer(reader, 1)
 
 
-@pytest.mark.parametrize(("stage", "arrives"), [("instead", False), ("before", True), ("after", True)])
+@pytest.mark.parametrize(
+    ("stage", "arrives"), [("instead", False), ("before", True), ("after", True), ("answered", True)]
+)
 async def test_a_trap_springs_at_its_request_alone(stage, arrives):
     """And the broker has the request, or never gets it."""
     async with wired() as (broker, proxy, _, writer):
