@@ -135,7 +135,7 @@ async def discard_consumer(consumer: AIOKafkaConsumer, seconds: float) -> None:
 
 
 async def discard_producer(producer: Any, seconds: float) -> None:
-    """Stop a producer within `seconds`, giving up whatever it still wanted to send."""
+    """Stop a producer within `seconds` and a few more, giving up whatever it still wanted to send; who waits for it is told."""
     if not await _bounded(asyncio.ensure_future(producer.stop()), seconds):
         sender = producer._sender.sender_task  # noqa: SLF001
         for _ in range(20):
@@ -143,8 +143,15 @@ async def discard_producer(producer: Any, seconds: float) -> None:
                 break
             sender.cancel()
             await asyncio.wait({sender}, timeout=0.1)
+        _fail_all(producer._message_accumulator)  # noqa: SLF001
     await _bounded(asyncio.ensure_future(producer.client.close()), 1)
     _retrieve_failures(producer)
+
+
+def _fail_all(accumulator: Any) -> None:
+    """Tell whoever waits for a batch. One that was put back for another try is no longer where its callback looks for it."""
+    accumulator._pending_batches.update(batch for queue in accumulator._batches.values() for batch in queue)  # noqa: SLF001
+    accumulator.fail_all(KafkaError("the producer was given up"))
 
 
 def _retrieve_failures(producer: Any) -> None:

@@ -1,5 +1,6 @@
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -14,6 +15,7 @@ DAY_MS = 86_400_000
 LARGEST_EVENT_BYTES = 4_000_000
 LARGEST_MESSAGE_BYTES = 5_000_000
 ROOM_BYTES = 20_000
+ADMIN_SECONDS = 60.0
 
 _COMPACTED = {
     "cleanup.policy": "compact",
@@ -119,8 +121,7 @@ async def create(connection: Connection) -> list[TopicReport]:
     specs = specifications(Topics(kafka.topic_prefix), kafka.shards)
     replicas = kafka.replication_factor
     common = {"min.insync.replicas": str(max(1, replicas - 1))}
-    admin = await _admin(connection)
-    try:
+    async with _admin(connection) as admin:
         existing = await _partition_counts(admin, [spec.name for spec in specs])
         missing = [spec for spec in specs if spec.name not in existing]
         new = [
@@ -128,8 +129,6 @@ async def create(connection: Connection) -> list[TopicReport]:
         ]
         made = _made((await admin.create_topics(new, timeout_ms=20_000)).topic_errors) if new else set()
         await _until_known(admin, [spec.name for spec in specs])
-    finally:
-        await admin.close()
     return [
         TopicReport(report.name, "created" if report.name in made else report.state, report.problems)
         for report in await check(connection)
@@ -161,12 +160,9 @@ async def check(connection: Connection) -> list[TopicReport]:
     kafka = connection.kafka
     topics = Topics(kafka.topic_prefix)
     specs = specifications(topics, kafka.shards)
-    admin = await _admin(connection)
-    try:
+    async with _admin(connection) as admin:
         counts = await _partition_counts(admin, [spec.name for spec in specs])
         configs = await _configs(admin, list(counts)) if connection.profile.admin else {}
-    finally:
-        await admin.close()
     shards = counts.get(topics.organizations)
     return [_report(spec, topics, shards, counts, configs) for spec in specs]
 
@@ -208,11 +204,8 @@ async def shards_of(connection: Connection) -> int:
     Raises RelayError when a sharded topic is missing or has another count.
     """
     topics = Topics(connection.kafka.topic_prefix)
-    admin = await _admin(connection)
-    try:
+    async with _admin(connection) as admin:
         counts = await _partition_counts(admin, list(topics.sharded))
-    finally:
-        await admin.close()
     if missing := [name for name in topics.sharded if name not in counts]:
         raise RelayError(f"Kafka has no topic {missing[0]}: run `jira-relay topics create`.")
     if len(set(counts.values())) > 1:
@@ -227,20 +220,28 @@ async def largest_message(connection: Connection) -> int:
     topics, profile = Topics(connection.kafka.topic_prefix), connection.profile
     configs: dict[str, dict[str, str]] = {}
     if profile.admin:
-        admin = await _admin(connection)
-        try:
+        async with _admin(connection) as admin:
             configs = await _configs(admin, list(topics.sharded))
-        finally:
-            await admin.close()
     told = [int(found["max.message.bytes"]) for found in configs.values() if "max.message.bytes" in found]
     return min([LARGEST_EVENT_BYTES, *(limit - ROOM_BYTES for limit in (profile.largest_request, *told))])
 
 
-async def _admin(connection: Connection) -> AIOKafkaAdminClient:
+@asynccontextmanager
+async def _admin(connection: Connection) -> AsyncIterator[AIOKafkaAdminClient]:
+    """What Kafka's client raises meanwhile comes out as a RelayError."""
     await connection.verify()
     admin = AIOKafkaAdminClient(**connection.options(), request_timeout_ms=20_000)
-    await admin.start()
-    return admin
+    try:
+        async with asyncio.timeout(ADMIN_SECONDS):
+            await admin.start()
+            yield admin
+    except (KafkaError, TimeoutError) as error:
+        raise RelayError(
+            f"Kafka at {connection.bootstrap} did not tell about its topics: {error or type(error).__name__}. It may be"
+            " starting; try again, and if this lasts, look at its log."
+        ) from error
+    finally:
+        await admin.close()
 
 
 async def _partition_counts(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, int]:

@@ -1,0 +1,250 @@
+import asyncio
+import contextlib
+
+import pytest
+from aiokafka.protocol.commit import OffsetFetchResponse_v3
+
+from relay.kafka import TopicPartition
+from relay.kafka.group import FROZEN_SECONDS, Member, Trust
+from relay.kafka.producing import Writer
+from relay.kafka.topics import Topics, create
+from tests.relay.kafka.test_topics import connection
+
+SESSION = 6
+
+
+class Notes:
+    """A handler that reads every partition from its start and remembers all it was told."""
+
+    def __init__(self):
+        self.assignments = []
+        self.values = []
+        self.closings = 0
+        self.positions = None
+        self.trip = None
+
+    def assigned(self, positions, partitions):
+        self.positions = positions
+        for tp in partitions:
+            positions.seek(tp, 0)
+        self.assignments.append(partitions)
+        self._stumble("assigned")
+
+    async def revoked(self, _partitions):
+        self._stumble("revoked")
+
+    async def records(self, batches):
+        self.values += [record.value for records in batches.values() for record in records]
+        self._stumble("records")
+
+    async def closed(self):
+        self.closings += 1
+
+    def _stumble(self, where):
+        if self.trip is not None and self.trip[0] == where:
+            _, error, self.trip = *self.trip, None
+            raise error
+
+    @property
+    def consumer(self):
+        return self.positions._consumer
+
+
+@contextlib.asynccontextmanager
+async def membership(there, notes, group, kind=Member):
+    topic = Topics(there.kafka.topic_prefix).organizations
+    member = kind(there, group, topic, notes, offset_reset="earliest")
+    task = asyncio.create_task(member.run())
+    try:
+        await until(lambda: notes.assignments)
+        yield member
+        assert not task.done()
+    finally:
+        task.cancel()
+        await asyncio.wait({task}, timeout=15)
+
+
+async def until(condition, seconds=20):
+    """Look until the condition holds."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    while not condition():
+        assert loop.time() < end
+        await asyncio.sleep(0.05)
+
+
+@pytest.fixture
+async def there(kafka, prefix):
+    found = connection(kafka, prefix, shards=2, group_session_timeout_seconds=SESSION)
+    await create(found)
+    return found
+
+
+async def put(there, prefix, value):
+    async with Writer(there) as writer:
+        await writer.send(Topics(prefix).organizations, b"acme", value, partition=0)
+
+
+@pytest.mark.parametrize(
+    ("where", "error"),
+    [
+        ("assigned", ValueError("a defect")),
+        ("revoked", ValueError("a defect")),
+        ("records", ValueError("a defect")),
+        ("records", TimeoutError()),
+        ("records", asyncio.CancelledError()),
+    ],
+)
+async def test_a_handler_that_fails_is_told_of_the_end_and_joins_again(there, prefix, where, error):
+    """Whatever a handler raises ends the membership in good order, and another one begins."""
+    notes = Notes()
+    notes.trip = (where, error)
+    async with membership(there, notes, prefix) as member:
+        await until(lambda: notes.closings == 1 and member.trusted)
+        await put(there, prefix, b"after")
+        await until(lambda: b"after" in notes.values)
+
+    assert notes.closings == 2
+
+
+@pytest.mark.parametrize("part", ["_fetcher._fetch_task", "_coordinator._coordination_task"])
+async def test_a_consumer_that_dies_inside_is_replaced(there, prefix, part):
+    """A fetcher or a group coordination that has ended, of which aiokafka says nothing, is noticed within seconds."""
+    notes = Notes()
+    async with membership(there, notes, prefix):
+        owner, _, name = part.partition(".")
+        getattr(getattr(notes.consumer, owner), name).cancel()
+        await until(lambda: notes.closings == 1 and len(notes.assignments) >= 2)
+        await put(there, prefix, b"after")
+        await until(lambda: b"after" in notes.values)
+
+
+async def test_a_dead_heartbeat_is_noticed(there, prefix):
+    """A member that still reads, but does not beat any more, joins anew before it is replaced without knowing."""
+    notes = Notes()
+    async with membership(there, notes, prefix) as member:
+        notes.consumer._coordinator._heartbeat_task.cancel()
+        await until(lambda: len(notes.assignments) >= 2 and member.trusted)
+
+
+async def test_an_answer_without_offsets_is_not_taken_for_none_committed(there, prefix):
+    """A coordinator that is still loading answers OffsetFetch with an error and no partitions; it is asked again."""
+    tp = TopicPartition(Topics(prefix).organizations, 0)
+
+    class Loading(Member):
+        def _consumer(self):
+            consumer = super()._consumer()
+            send, answers = consumer._client.send, [14, 16, 14]
+
+            async def sent(node, request, **options):
+                if type(request).__name__ == "OffsetFetchRequest" and answers:
+                    return OffsetFetchResponse_v3(0, [], answers.pop())
+                return await send(node, request, **options)
+
+            consumer._client.send = sent
+            return consumer
+
+    notes = Notes()
+    async with membership(there, notes, prefix):
+        await put(there, prefix, b"one")
+        await notes.positions.commit({tp: 1})
+    notes = Notes()
+    async with membership(there, notes, prefix, Loading):
+        assert await notes.positions.committed(tp) == 1
+
+
+async def test_membership_ends_when_its_task_is_cancelled(there, prefix):
+    """Cancelling `run` tells the handler, leaves the group, and leaves nothing running."""
+    notes = Notes()
+    async with membership(there, notes, prefix):
+        consumer = notes.consumer
+
+    assert notes.closings == 1
+    assert consumer._coordinator._coordination_task.done()
+    assert consumer._fetcher._fetch_task.done()
+
+
+class Times:
+    def __init__(self):
+        self.now = self.wall = 1_000.0
+
+    def trust(self):
+        return Trust(SESSION, lambda: self.now, lambda: self.wall)
+
+    def live(self, trust, seconds):
+        for _ in range(round(seconds / 0.1)):
+            self.now += 0.1
+            self.wall += 0.1
+            trust.tick()
+
+
+def awake():
+    times = Times()
+    trust = times.trust()
+    trust.tick()
+    times.live(trust, 1)
+    return times, trust
+
+
+def test_trust_begins_with_a_confirmation():
+    """Nobody is a member before the group has said so."""
+    times, trust = awake()
+
+    assert not trust.holds
+    trust.confirm(times.now)
+    assert trust.holds
+
+
+def test_trust_ends_with_the_session():
+    """What was confirmed counts for no longer than the group would wait for us."""
+    times, trust = awake()
+    trust.confirm(times.now)
+    times.live(trust, SESSION - 0.5)
+
+    assert trust.holds
+    times.live(trust, 1)
+    assert not trust.holds
+
+
+def test_an_answer_from_before_a_freeze_confirms_nothing():
+    """It may have lain in the socket while somebody else took over; the first to look does not matter."""
+    times, trust = awake()
+    asked_at = times.now
+    times.now += FROZEN_SECONDS + 1
+    times.wall += FROZEN_SECONDS + 1
+
+    assert not trust.holds
+    trust.confirm(asked_at)
+    trust.confirm(times.now)
+    assert not trust.holds
+    trust.tick()
+    trust.confirm(asked_at)
+    assert not trust.holds
+    times.live(trust, 0.2)
+    trust.confirm(times.now)
+    assert trust.holds
+
+
+def test_the_sleep_of_a_machine_is_a_freeze():
+    """A monotonic clock may stand still meanwhile; the other one does not."""
+    times, trust = awake()
+    trust.confirm(times.now)
+    times.wall += 3_600
+
+    assert not trust.holds
+    trust.tick()
+    assert not trust.holds
+
+
+def test_a_suspicion_lasts_until_a_later_question_is_answered():
+    """An answer to what was asked before the suspicion does not end it."""
+    times, trust = awake()
+    asked_at = times.now
+    times.live(trust, 0.5)
+    trust.suspect()
+    trust.confirm(asked_at)
+
+    assert not trust.holds
+    times.live(trust, 0.1)
+    trust.confirm(times.now)
+    assert trust.holds

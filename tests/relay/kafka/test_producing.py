@@ -1,0 +1,99 @@
+import asyncio
+import os
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from relay.kafka.producing import Outgoing
+from relay.kafka.reading import read_table
+from relay.kafka.topics import LARGEST_EVENT_BYTES, Topics, create, largest_message
+from relay.kafka.transactions import Publisher, PublishError
+from tests.relay.kafka.test_topics import connection
+
+
+@pytest.fixture
+async def there(kafka, prefix):
+    found = connection(kafka, prefix, shards=1)
+    await create(found)
+    return found
+
+
+def event(prefix, value=b"1"):
+    return Outgoing(Topics(prefix).events, 0, b"acme", value)
+
+
+def of_aiokafka():
+    """What runs of aiokafka."""
+    return {task for task in asyncio.all_tasks() if not task.done() and "aiokafka" in repr(task.get_coro())}
+
+
+async def test_a_publisher_cancelled_while_it_opens_leaves_nothing(there, prefix):
+    """A start that nobody waits for any more is ended with it."""
+    before = of_aiokafka()
+    opening = asyncio.create_task(Publisher.open(there, f"{prefix}.0"))
+    await asyncio.sleep(0)
+    opening.cancel()
+    await asyncio.wait({opening}, timeout=4)
+
+    assert opening.cancelled()
+    assert of_aiokafka() <= before
+
+
+async def test_a_cancellation_from_inside_is_a_failure(there, prefix):
+    """Where aiokafka cancels what it should have answered, whoever publishes learns of a failure and is not cancelled."""
+    publisher = await Publisher.open(there, f"{prefix}.0")
+
+    async def cancelled():
+        raise asyncio.CancelledError
+
+    publisher._producer.commit_transaction = cancelled
+    with pytest.raises(PublishError, match="gave a transaction up"):
+        await publisher.publish([event(prefix)])
+    await publisher.discard()
+
+
+async def test_a_batch_that_failed_fails_the_transaction(there, prefix):
+    """aiokafka commits although a batch was refused; here the refusal comes out, and nothing is committed."""
+    publisher = await Publisher.open(there, f"{prefix}.0")
+    with pytest.raises(PublishError, match="MessageSizeTooLarge"):
+        await publisher.publish(
+            [event(prefix), Outgoing(Topics(prefix).events, 0, b"big", os.urandom(5_500_000))]
+        )
+    await publisher.discard()
+    await (await Publisher.open(there, f"{prefix}.0")).discard()
+
+    assert await read_table(there, Topics(prefix).events) == {}
+
+
+async def test_an_unknown_offset_fails_the_transaction(there, prefix):
+    """A batch that Kafka says it had already has no offset; progress could not name it, so it is not committed."""
+    publisher = await Publisher.open(there, f"{prefix}.0")
+    send = publisher._producer.send
+
+    async def without_offset(**arguments):
+        found = await (await send(**arguments))
+        later = asyncio.get_running_loop().create_future()
+        later.set_result(found._replace(offset=-1))
+        return later
+
+    publisher._producer.send = without_offset
+    with pytest.raises(PublishError, match="already there"):
+        await publisher.publish([event(prefix)])
+    await publisher.discard()
+
+
+async def test_the_smallest_limit_of_a_topic_counts(there, prefix):
+    """Events are kept so small that every topic takes them, also where somebody made one with a limit of its own."""
+    assert await largest_message(there) == LARGEST_EVENT_BYTES
+    resource = ConfigResource(
+        ConfigResourceType.TOPIC, Topics(prefix).backfill, {"max.message.bytes": "300000"}
+    )
+    admin = AIOKafkaAdminClient(**there.options())
+    await admin.start()
+    try:
+        await admin.alter_configs([resource])
+    finally:
+        await admin.close()
+
+    assert await largest_message(there) == 280_000
