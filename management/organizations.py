@@ -19,7 +19,7 @@ from relay.kafka.transactions import Publisher, PublishError
 from relay.organizations import Organization, OrganizationCodec
 
 EDIT_SECONDS = 40.0
-ATTEMPTS = 5
+ATTEMPTS = 12
 
 Edit = Callable[[Organization | None], Organization | None]
 
@@ -82,7 +82,7 @@ async def edit(
                 except PublishError as error:
                     if not error.fenced:
                         raise _doubt(name, error) from error
-                await asyncio.sleep(random.uniform(0.1, 0.5) * (attempt + 1))
+                await asyncio.sleep(random.uniform(0, 0.4) * (attempt + 1))
     raise StaleEditError(
         f"{name} was not changed: others are changing organizations all the time; try again."
     )

@@ -133,11 +133,12 @@ async def test_a_registry_that_is_away_is_said(nowhere):
     assert "127.0.0.1:1" in (await nowhere("schemas", "register", code=1)).out
 
 
-async def test_a_reader_that_has_seen_enough_is_no_error(relay, world):
-    """`jira-relay organizations list --json | head -1` ends without a word."""
+@pytest.mark.parametrize("unbuffered", ["1", ""])
+async def test_a_reader_that_has_seen_enough_is_no_error(relay, world, unbuffered):
+    """`jira-relay organizations list --json | head -1` ends without a word, wherever it notices."""
     for number in range(3):
         await relay.add(await world.add_site(f"site{number}"), "--no-test")
-    process = await started("organizations", "list", "--json", PYTHONUNBUFFERED="1")
+    process = await started("organizations", "list", "--json", PYTHONUNBUFFERED=unbuffered)
     process.stdout._transport.close()
     assert await process.stderr.read() == b""
     assert await process.wait() == 1

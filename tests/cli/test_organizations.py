@@ -12,6 +12,7 @@ from relay.kafka.reading import group_less, read_to_end, settled_spans
 from relay.kafka.topics import Topics
 from relay.status import opened, to_record
 from sandbox import faults, jira_faults
+from sandbox.faults import Fault
 
 DAY_MS = 86_400_000
 
@@ -315,6 +316,32 @@ async def test_without_a_key_to_encrypt_with_only_references_are_taken(relay, ac
     relay.environment(RELAY_KEY_ACME=acme.token)
     given = ("--url", acme.url, "--user", acme.user, "--api-key-ref", "env:RELAY_KEY_ACME")
     await relay("organizations", "add", *given)
+
+
+async def test_a_status_that_cannot_be_read_costs_only_itself(relay, acme, connection):
+    """Garbage on the status topic is a warning on standard error; the document stays one document."""
+    await relay.add(acme)
+    async with Writer(connection) as writer:
+        await writer.send(Topics(connection.kafka.topic_prefix).status, b"producer/acme", b"\x00garbage")
+
+    ran = await relay("organizations", "list", "--json")
+    assert ran.document[0]["status"] is None
+    assert "cannot be read" in ran.err
+
+
+async def test_a_change_of_somebody_else_meanwhile_is_not_overwritten(relay, acme):
+    """While a modification is tested, another operator pauses: the modification is refused, the pause stays."""
+    await relay.add(acme)
+
+    async def pause_first(_request, honest):
+        await relay("organizations", "pause", "acme")
+        return await honest()
+
+    acme.fault(Fault("somebody else", pause_first))
+    modify = ("organizations", "modify", "acme", "--api-key-file", "-", "--interval-seconds", "7")
+    assert "somebody else" in (await relay(*modify, key=acme.token, code=1)).err
+    standing = (await relay.listed())["acme"]
+    assert (standing["state"], standing["interval_seconds"]) == ("paused", None)
 
 
 async def test_list_tells_the_state_in_words(relay, acme, connection):

@@ -1,0 +1,163 @@
+"""`jira-relay dead-letters`: letters as producers and consumers write them, on a real Kafka."""
+
+import gzip
+import json
+import random
+
+import pytest
+
+from consumer.deadletters import DeadLetters
+from producer.letters import letters
+from producer.records import Unreadable
+from relay.kafka import TopicPartition
+from relay.kafka.producing import Writer
+from relay.kafka.reading import group_less, read_to_end
+from relay.kafka.topics import Topics, partition_of
+
+AT = 1_790_000_000_000
+PART_BYTES = 200_000
+RAW = b'{"id": "no number", "summary": "J\xc3\xb6rg \\ud83d"}'
+
+
+def topic_of(connection):
+    return Topics(connection.kafka.topic_prefix).dead_letters
+
+
+async def from_a_producer(connection, raw, organization="acme", at_ms=AT, reason="no readable id"):
+    partition = partition_of(organization, 2)
+    parts = letters(
+        Unreadable(reason, raw),
+        topic=topic_of(connection),
+        partition=partition,
+        organization=organization,
+        at_ms=at_ms,
+        largest=PART_BYTES,
+    )
+    async with Writer(connection) as writer:
+        offsets = [
+            await writer.send(
+                part.topic,
+                part.key,
+                part.value,
+                partition=partition,
+                headers=part.headers,
+                timestamp_ms=part.timestamp,
+            )
+            for part in parts
+        ]
+    return [f"{partition}/{offset}" for offset in offsets]
+
+
+async def from_a_consumer(connection, value, key=b"acme"):
+    """Refused by a destination: the record stands on the events topic first."""
+    topic, found = Topics(connection.kafka.topic_prefix).events, []
+    async with Writer(connection) as writer:
+        offset = await writer.send(topic, key, value, partition=0)
+        tp = TopicPartition(topic, 0)
+        async with group_less(connection) as reader:
+            await read_to_end(reader, {tp: offset}, {tp: offset + 1}, found.append)
+        await DeadLetters(writer, topic_of(connection), "sentinel", lambda: AT).put(found[0], "too odd", 400)
+
+
+async def test_without_letters_that_is_said(relay):
+    """An empty topic is no error; its document is an empty list."""
+    assert (await relay("dead-letters", "list")).out == "There are no dead letters.\n"
+    assert (await relay("dead-letters", "list", "--json")).document == []
+
+
+async def test_a_letter_is_listed_and_shown_as_it_came(relay, connection):
+    """Reason, organization and the very text that Jira sent are shown."""
+    (address,) = await from_a_producer(connection, RAW)
+    line = (await relay("dead-letters", "list")).out.splitlines()[1]
+    assert line.split() == [address, "2026-09-21T14:13:20Z", "acme", "producer", "no", "readable", "id"]
+
+    assert RAW.decode() in (await relay("dead-letters", "show", address)).out.splitlines()
+    document = (await relay("dead-letters", "show", address, "--json")).document
+    assert document["text"] == RAW.decode()
+    assert document["headers"]["relay.reason"] == "no readable id"
+
+
+async def test_bytes_that_are_no_text_are_shown_in_hexadecimal(relay, connection):
+    """A consumer's letter, in Avro, is shown byte for byte with its place, its destination and the status."""
+    value = bytes(range(256))
+    await from_a_consumer(connection, value)
+    (listed,) = (await relay("dead-letters", "list", "--json")).document
+    address = f"{listed['partition']}/{listed['offset']}"
+
+    assert listed["headers"]["relay.destination"] == "sentinel"
+    assert (listed["headers"]["relay.status"], listed["headers"]["relay.offset"]) == ("400", "0")
+    assert (await relay("dead-letters", "show", address, "--json")).document["hex"] == value.hex()
+    assert value[:32].hex(" ") in (await relay("dead-letters", "show", address)).out
+
+
+async def test_parts_are_put_together_whichever_is_asked_for(relay, connection):
+    """A large record is several compressed messages: listed once, shown whole, never mixed with its neighbour's."""
+    chance = random.Random(1)
+    large = [json.dumps({"n": n, "x": chance.randbytes(PART_BYTES).hex()}).encode() for n in range(2)]
+    addresses = [await from_a_producer(connection, raw) for raw in large]
+    await from_a_producer(connection, RAW, at_ms=AT + 1)
+
+    assert all(len(parts) == 2 for parts in addresses)
+    listed = (await relay("dead-letters", "list", "--json")).document
+    assert [f"{one['partition']}/{one['offset']}" for one in listed][1:] == [addresses[1][0], addresses[0][0]]
+    for raw, parts in zip(large, addresses, strict=True):
+        for address in parts:
+            shown = (await relay("dead-letters", "show", address, "--json")).document
+            assert shown["text"].encode() == raw
+            assert shown["remark"] is None
+
+
+async def test_a_damaged_letter_is_shown_as_far_as_it_goes(relay, connection):
+    """Parts that are missing and bytes that cannot be unpacked are said, and what is there is shown."""
+    async with Writer(connection) as writer:
+
+        async def put(value, **headers):
+            named = [(f"relay.{name}", text.encode()) for name, text in headers.items()]
+            return await writer.send(topic_of(connection), b"acme", value, partition=1, headers=named)
+
+        lonely = await put(b"second half", part="2/2", reason="r", at="1")
+        broken = await put(gzip.compress(b"x")[:-9], part="1/1", encoding="gzip")
+        garbage = await put(b"no gzip", part="1/1", encoding="gzip")
+        odd = await put(b"plain", part="3/0")
+        empty = await put(None)
+
+    show = ("dead-letters", "show")
+    assert "Only 1 of its 2 parts" in (await relay(*show, f"1/{lonely}")).out
+    assert "This is not all" in (await relay(*show, f"1/{broken}")).out
+    assert "no gzip" in (await relay(*show, f"1/{garbage}")).out
+    assert "plain" in (await relay(*show, f"1/{odd}")).out
+    assert (await relay(*show, f"1/{empty}", "--json")).document["text"] == ""
+
+
+async def test_the_newest_of_an_organization_are_found_behind_others(relay, connection):
+    """--limit takes the newest, --organization finds its own however many letters of others lie above them."""
+    for number in range(3):
+        await from_a_producer(connection, b"old", at_ms=AT + number)
+    other = next(name for name in map(str, range(100)) if partition_of(name, 2) == partition_of("acme", 2))
+    async with Writer(connection) as writer:
+        for _ in range(450):
+            await writer.send(
+                topic_of(connection),
+                other.encode(),
+                b"{}",
+                partition=partition_of("acme", 2),
+                timestamp_ms=AT + 9,
+            )
+
+    listed = (await relay("dead-letters", "list", "--limit", "2", "--json")).document
+    assert [one["organization"] for one in listed] == [other, other]
+    found = await relay("dead-letters", "list", "--organization", "acme", "--limit", "2", "--json")
+    assert [one["at"][-4:] for one in found.document] == ["002Z", "001Z"]
+
+
+@pytest.mark.parametrize(
+    ("address", "code"), [("0/99", 1), ("99/0", 1), ("x", 2), ("1/2/3", 2), ("-1/0", 2), ("1/" + "9" * 40, 2)]
+)
+async def test_a_place_without_a_letter_is_said(relay, address, code):
+    """What is no place is wrong usage; a place where nothing stands is not done."""
+    assert len((await relay("dead-letters", "show", "--", address, code=code)).err.splitlines()) == 1
+
+
+async def test_a_name_that_cannot_be_is_refused(nowhere):
+    """Bytes that are no text are no organization."""
+    await nowhere("dead-letters", "list", "--organization", "\udcff", code=2)
