@@ -22,8 +22,9 @@ from schemas import Schema
 
 RECORD_BYTES = 400
 """What a record takes in memory beside its value."""
-LOAD_BYTES = 6_000_000
+LOAD_BYTES = 4_000_000
 """Of records that are decoded together: enough for thousands, little enough for memory."""
+PART_BYTES = 1_000_000
 GATHERED_BYTES = 2 * LOAD_BYTES
 IN_FLIGHT_BYTES = 16_000_000
 ROOM_SECONDS = 2.0
@@ -67,9 +68,14 @@ class Gathered:
         return min((part[0][0].timestamp for part in self._parts), default=None)
 
     def add(self, records: Sequence[Record], span: Span, since: float) -> None:
-        size = sum(len(record.value or b"") for record in records) + RECORD_BYTES * len(records)
-        self._parts.append((records, span, since, size))
-        self.bytes += size
+        start = size = 0
+        for stop, record in enumerate(records, 1):
+            size += len(record.value or b"") + RECORD_BYTES
+            if size >= PART_BYTES or stop == len(records):
+                (part,) = cut([span], start, stop)
+                self._parts.append((records[start:stop], part, since, size))
+                self.bytes += size
+                start, size = stop, 0
 
     def take(self) -> _Load:
         """About LOAD_BYTES of the first."""

@@ -53,10 +53,18 @@ class Outlet:
             return Paused(next(iter(self._doubts.values())))
         return self.gate.trouble
 
-    async def post(self, rows: Rows, body: bytes) -> Outcome:
+    async def post(self, rows: Rows, body: bytes, *, news: bool) -> Outcome:
+        """One request. `news`: its answer is told even if the gate is in trouble already."""
         begun, moment = time.monotonic(), self.witness.now()
         outcome = await self.sender.send(body)
-        self.metrics.answered(outcome, len(rows), array_bytes(rows), len(body), time.monotonic() - begun)
+        self.metrics.answered(
+            news or self.gate.trouble is None,
+            outcome,
+            len(rows),
+            array_bytes(rows),
+            len(body),
+            time.monotonic() - begun,
+        )
         if isinstance(outcome, Sent):
             self.accepted += len(rows)
             self.witness.accepted(moment)
@@ -87,12 +95,12 @@ class Deliveries:
     def __init__(self, outlet: Outlet, settle: Callable[[Rows], None]) -> None:
         self._outlet = outlet
         self._settle = settle
-        self._tasks: dict[asyncio.Task[None], Rows] = {}
+        self._tasks: dict[asyncio.Task[None], tuple[Rows, int]] = {}
         self._acting: set[asyncio.Task[Any]] = set()
         self._closing = False
         self._changed = asyncio.Event()
         self.bytes = 0
-        """Of the rows being delivered."""
+        """Of the rows being delivered, and of the records they were made of."""
         self.failure: BaseException | None = None
         """A defect that ended a delivery."""
 
@@ -106,7 +114,7 @@ class Deliveries:
 
     def oldest_ms(self) -> int | None:
         """Timestamp of the oldest record being delivered."""
-        return min((rows.records[0].timestamp for rows in self._tasks.values()), default=None)
+        return min((rows.records[0].timestamp for rows, _ in self._tasks.values()), default=None)
 
     async def room(self, limit: int) -> None:
         """Wait until less than `limit` bytes are being delivered."""
@@ -136,12 +144,14 @@ class Deliveries:
 
     def _run(self, rows: Rows, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)
-        self._tasks[task] = rows
-        self.bytes += array_bytes(rows)
+        size = array_bytes(rows) + sum(len(record.value or b"") for record in rows.records)
+        self._tasks[task] = (rows, size)
+        self.bytes += size
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self.bytes -= array_bytes(self._tasks.pop(task))
+        _, size = self._tasks.pop(task)
+        self.bytes -= size
         if not task.cancelled():
             self.failure = task.exception() or self.failure
         self._changed.set()
@@ -171,7 +181,7 @@ class Deliveries:
         turn = await self._outlet.gate.enter()
         outcome = None
         try:
-            outcome = await self._act(self._outlet.post(rows, body))
+            outcome = await self._act(self._outlet.post(rows, body, news=turn.probe))
         finally:
             self._outlet.gate.leave(turn, outcome)
         return outcome

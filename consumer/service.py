@@ -34,9 +34,9 @@ STOP_SECONDS = 15.0
 SERVICE_VALID_MS = 60_000
 SERVICE_BEAT_SECONDS = 15.0
 
-# So much of a partition is fetched at a time: compressed, hence several times as much in memory, for each of its partitions.
+# What is fetched is compressed, and may become a thousand times as much; so little of it is unpacked at a time.
 FETCH = {"max_partition_fetch_bytes": 262_144, "fetch_max_bytes": 8_388_608}
-MOST_RECORDS = 5_000
+MOST_RECORDS = 256
 
 
 async def consume(

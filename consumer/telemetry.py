@@ -124,20 +124,20 @@ class FlowMetrics:
         self._labels = (destination, flow)
         self._names = {"destination": destination, "flow": flow}
 
-    def answered(self, outcome: Outcome, rows: int, raw: int, wire: int, seconds: float) -> None:
-        """A request has ended."""
+    def answered(self, news: bool, outcome: Outcome, rows: int, raw: int, wire: int, seconds: float) -> None:
+        """A request has ended. Not `news`: one of many under way that met the same trouble."""
         self._metrics.request.labels(*self._labels).observe(seconds)
         match outcome:
             case Sent():
                 self._accepted(rows, raw, wire)
             case Retry(reason, status, _):
-                self._not_accepted("retry", reason, status, rows)
+                self._not_accepted("retry", reason, status, rows, news)
             case Paused(reason, status):
-                self._not_accepted("paused", reason, status, rows)
+                self._not_accepted("paused", reason, status, rows, news)
             case Split(reason, status):
-                self._not_accepted("split", reason, status, rows)
+                self._not_accepted("split", reason, status, rows, news=False)
             case Reject(reason, status):
-                self._not_accepted("refused", reason, status, rows)
+                self._not_accepted("refused", reason, status, rows, news=False)
 
     def _accepted(self, rows: int, raw: int, wire: int) -> None:
         self._metrics.requests.labels(*self._labels, "2xx").inc()
@@ -147,11 +147,11 @@ class FlowMetrics:
         self._metrics.rows.labels(*self._labels).observe(rows)
         log.debug("Events were accepted.", **self._names, events=rows, raw_bytes=raw, wire_bytes=wire)
 
-    def _not_accepted(self, why: str, reason: str, status: int | None, rows: int) -> None:
+    def _not_accepted(self, why: str, reason: str, status: int | None, rows: int, news: bool) -> None:
         kind = f"{status // 100}xx" if status else "none"
         self._metrics.requests.labels(*self._labels, kind).inc()
         self._metrics.retries.labels(*self._labels, why).inc()
-        tell = log.warning if why in {"retry", "paused"} else log.debug
+        tell = log.warning if news else log.debug
         tell(reason, **self._names, why=why, status=status, events=rows)
 
     def halved(self, reason: str, rows: int) -> None:

@@ -93,9 +93,9 @@ class _Tokens:
     def _meaning(self, error: Exception) -> Retry | Paused:
         status = getattr(getattr(error, "response", None), "status_code", None)
         if isinstance(error, ServiceRequestError | ServiceResponseError) or _passes(status):
-            return Retry(f"Azure gives no token just now: {_first_line(error)}", status)
+            return Retry(f"Azure gives no token just now: {_words(error)}", status)
         return Paused(
-            f"Azure gives no token for the credential {self._destination.credential}: {_first_line(error)}"
+            f"Azure gives no token for the credential {self._destination.credential}: {_words(error)}"
             f" Check destinations.{self._name}.credential and the AZURE_… variables it reads.",
             status,
         )
@@ -150,7 +150,7 @@ class Ingestion:
             answer = _answer(error)
             return meaning(answer, Target(self._name, rule_id, stream), _now_ms())
         except (AzureError, OSError, ValueError) as error:
-            return Retry(f"The connection to Azure failed: {_first_line(error)}")
+            return Retry(f"The connection to Azure failed: {_words(error)}")
         return Sent()
 
     def _refused_token(self) -> Paused:
@@ -271,13 +271,13 @@ def _answer(error: HttpResponseError) -> Answer:
     return Answer(response.status_code, response.headers, content)
 
 
-def _first_line(error: Exception) -> str:
-    return _one_line(str(error).strip().partition("\n")[0] or type(error).__name__)
+def _words(error: Exception) -> str:
+    return _one_line(str(error) or type(error).__name__)
 
 
 def _one_line(text: str) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= 300 else f"{line[:300]}…"
+    return line if len(line) <= 400 else f"{line[:400]}…"
 
 
 def _now_ms() -> int:

@@ -90,7 +90,7 @@ async def test_bodies_under_way_together_settle_in_any_order():
     async with flow(destination) as there:
         there.deliveries.start(there.rows(3))
         there.deliveries.start(there.rows(2))
-        assert there.deliveries.bytes == len("[0,1,2]") + len("[3,4]")
+        assert there.deliveries.bytes > len("[0,1,2]") + len("[3,4]")
         assert await there.deliveries.finished(5)
         assert there.committable() == 5
         assert there.deliveries.bytes == 0

@@ -1,0 +1,195 @@
+"""What an event costs between Kafka and the wire: decoded, shaped, written as JSON, compressed. One core, no network.
+
+    .venv/bin/python benchmarks/columns.py [--runs 5]
+
+Columns against a careful record-by-record consumer (fastavro, orjson), both with isal's gzip, alternating in one run.
+"""
+
+import argparse
+import os
+import random
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+os.environ["POLARS_MAX_THREADS"] = "1"
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import fastavro
+import orjson
+from isal import igzip
+
+import schemas
+from consumer import columns
+from consumer.batch import Batch, Rows
+from consumer.destinations import sentinel
+from relay.codec import Encoder, SchemaId, prepared
+
+SCHEMA = schemas.load("audit_event")
+REF = SchemaId(7)
+BATCHES = (500, 20_000)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    value: bytes
+    key: bytes
+    timestamp: int
+    offset: int
+    topic: str = "events"
+    partition: int = 0
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+def event(number: int, chance: random.Random) -> dict[str, Any]:
+    """Like what Jira's audit log mostly holds: some 400 bytes."""
+    at = 1_763_800_000_000 + number * 37
+    user = f"ug:0613fc34-{chance.getrandbits(64):016x}"
+    item = {"id": user, "name": chance.choice(["Zoë Müller", "alice", "Łukasz"]), "typeName": "USER"}
+    group = {"id": None, "name": "site-admins", "typeName": "GROUP"}
+    place = {"parentId": "1", "parentName": "com.atlassian.crowd.directory.IdentityPlatformRemoteDirectory"}
+    changes = [{"fieldName": "Email", "changedFrom": None, "changedTo": f"{user[3:20]}@example.com"}]
+    return {
+        "organization": f"org{number % 7}.atlassian.net",
+        "id": 2**33 + number,
+        "created": at,
+        "collected": at + 2_000,
+        "mode": "live",
+        "summary": chance.choice(["User added to group", "User created", "Workflow updated"]),
+        "category": "user management",
+        "description": None,
+        "eventSource": "",
+        "remoteAddress": None if number % 3 else f"10.0.{number % 250}.7",
+        "authorKey": None if number % 11 == 0 else user,
+        "authorAccountId": None if number % 11 == 0 else f"5b10a2844c{chance.getrandbits(56):014x}",
+        "objectItem": {**(group if number % 2 else item), **place},
+        "changedValues": changes if number % 2 else None,
+        "associatedItems": [{**item, **place}],
+        "unmodeled": None,
+    }
+
+
+def messages(count: int) -> list[Message]:
+    chance, encoder = random.Random(1), Encoder(SCHEMA, REF)
+    events = [event(number, chance) for number in range(count)]
+    return [
+        Message(encoder.encode(each), each["organization"].encode(), each["collected"], number)
+        for number, each in enumerate(events)
+    ]
+
+
+def by_columns(batch: Sequence[Message]) -> int:
+    decoded = columns.decode(batch, {REF: SCHEMA})
+    rows = Rows(sentinel.rows(decoded.frame), batch)
+    size, body = 0, Batch(sentinel.LARGEST_BODY, 1.0)
+    while rows:
+        rows = rows[body.try_add(rows, 0.0) :]
+        size += len(sentinel.body(body.take().encoded))
+    return size
+
+
+def by_record(batch: Sequence[Message]) -> int:
+    schema, read, dumps = prepared(SCHEMA), fastavro.schemaless_reader, orjson.dumps
+    size, rows, raw = 0, [], 2
+    for message in batch:
+        row = dumps(_row(read(_Bytes(message.value[5:]), schema)))
+        if raw + len(row) + 1 > sentinel.LARGEST_BODY:
+            size += len(igzip.compress(b"[" + b",".join(rows) + b"]", 1))
+            rows, raw = [], 2
+        rows.append(row)
+        raw += len(row) + 1
+    return size + len(igzip.compress(b"[" + b",".join(rows) + b"]", 1))
+
+
+def _row(event: dict[str, Any]) -> dict[str, Any]:
+    item = event["objectItem"] or {}
+    row = {
+        "EventId": event["id"],
+        "EventUid": f"{event['organization']}/{event['id']}",
+        "EventMessage": event["summary"],
+        "EventDescription": event["description"],
+        "EventCreationTime": _iso(event["created"]),
+        "CollectedTime": _iso(event["collected"]),
+        "EventCategoryType": event["category"],
+        "EventSource": event["eventSource"],
+        "SrcIpAddr": event["remoteAddress"],
+        "UserName": event["authorKey"],
+        "UserSid": event["authorAccountId"],
+        "ObjectItemId": item.get("id"),
+        "ObjectItemName": item.get("name"),
+        "ObjectItemTypeName": item.get("typeName"),
+        "ObjectItemParentId": item.get("parentId"),
+        "ObjectItemParentName": item.get("parentName"),
+        "objectItem": _present(item) if event["objectItem"] else None,
+        "ChangedValues": [_present(each) for each in event["changedValues"] or ()] or None,
+        "AssociatedItems": [_present(each) for each in event["associatedItems"] or ()] or None,
+        "Organization": event["organization"],
+        "EventMode": event["mode"],
+        "Unmodeled": event["unmodeled"],
+        "EventVendor": "Atlassian",
+        "EventProduct": "Jira Audit",
+    }
+    return _present(row)
+
+
+def _present(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _iso(ms: int) -> str:
+    return (EPOCH + timedelta(milliseconds=ms)).strftime("%Y-%m-%dT%H:%M:%S.") + f"{ms % 1000:03d}Z"
+
+
+class _Bytes:
+    """The least that fastavro's reader asks of a file."""
+
+    __slots__ = ("_at", "_bytes")
+
+    def __init__(self, content: bytes) -> None:
+        self._bytes = content
+        self._at = 0
+
+    def read(self, size: int) -> bytes:
+        self._at += size
+        return self._bytes[self._at - size : self._at]
+
+
+def cost(work: Callable[[Sequence[Message]], int], batches: Sequence[Sequence[Message]]) -> float:
+    """µs of CPU an event."""
+    begun = time.process_time()
+    for batch in batches:
+        work(batch)
+    return (time.process_time() - begun) / sum(map(len, batches)) * 1e6
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=5)
+    runs = parser.parse_args().runs
+    all_messages = messages(20_000)
+    mean = sum(len(each.value) for each in all_messages) / len(all_messages)
+    print(
+        f"20,000 events of {mean:.0f} bytes as Avro; µs of CPU an event, minimum / median / maximum of {runs} runs"
+    )
+    for size in BATCHES:
+        batches = [all_messages[start : start + size] for start in range(0, len(all_messages), size)]
+        cost(by_columns, batches[:2]), cost(by_record, batches[:1])
+        pairs = [(cost(by_columns, batches), cost(by_record, batches)) for _ in range(runs)]
+        ratios = [record / column for column, record in pairs]
+        for name, values in (
+            ("columns", [column for column, _ in pairs]),
+            ("record by record", [record for _, record in pairs]),
+            ("ratio", ratios),
+        ):
+            low, middle, high = min(values), statistics.median(values), max(values)
+            print(f"{size:>6} a batch  {name:<18}{low:8.2f} /{middle:8.2f} /{high:8.2f}")
+
+
+if __name__ == "__main__":
+    main()
