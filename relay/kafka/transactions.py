@@ -3,7 +3,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.errors import IllegalOperation, KafkaError, ProducerFenced
 
 from relay.errors import RelayError
 from relay.kafka import TopicPartition
@@ -85,6 +85,10 @@ class Publisher:
             ) from error
         except ProducerFenced as error:
             raise PublishError("Another owner has taken over the shard.", fenced=True) from error
+        except IllegalOperation as error:  # the producer left the transaction between two sends, on its own
+            raise PublishError(
+                "Kafka ended a transaction before we did.", fenced=self._is_fenced()
+            ) from error
         except (KafkaError, AssertionError, OSError) as error:
             raise PublishError(f"Kafka refused a transaction: {_words(error)}.") from error
         except asyncio.CancelledError as error:
@@ -96,6 +100,11 @@ class Publisher:
             if not task.done():
                 task.cancel()
                 await asyncio.wait({task}, timeout=1)
+
+    def _is_fenced(self) -> bool:
+        manager: Any = self._producer._txn_manager  # noqa: SLF001
+        waiter = manager._transaction_waiter  # noqa: SLF001
+        return waiter.done() and not waiter.cancelled() and isinstance(waiter.exception(), ProducerFenced)
 
     async def _publish(self, first: Sequence[Outgoing], then: Then) -> list[int]:
         if not self._transactional:
@@ -149,7 +158,7 @@ class Publisher:
                 for tp in partitions:
                     manager.maybe_add_partition_to_txn(tp)
                 await self._producer.commit_transaction()
-        except (KafkaError, TimeoutError, AssertionError, OSError) as error:
+        except (KafkaError, IllegalOperation, TimeoutError, AssertionError, OSError) as error:
             raise PublishError(f"A transaction without end could not be ended: {_words(error)}.") from error
 
     async def discard(self) -> None:

@@ -1,6 +1,7 @@
 import asyncio
 
 import pytest
+from aiokafka.errors import ProducerFenced
 
 from relay.kafka import TopicPartition
 from relay.kafka.producing import Outgoing, Writer
@@ -106,3 +107,39 @@ async def test_a_writer_reports_the_offset_and_deletes_keys(there, prefix):
         await writer.send(topics.status, b"a", None)
 
     assert set(await read_table(there, topics.status)) == {b"b"}
+
+
+async def test_a_transaction_that_its_own_producer_left_is_a_failed_publication(there, prefix):
+    """Fenced between two sends, aiokafka refuses the second as illegal; that is told as being fenced."""
+    topics = Topics(prefix)
+    old = await Publisher.open(there, f"{prefix}.0")
+    new = await Publisher.open(there, f"{prefix}.0")
+    await new.publish([outgoing(topics.events, b"acme", b"new")])
+
+    with pytest.raises(PublishError) as caught:
+        await old.publish(
+            [outgoing(topics.events, b"acme", b"1")], lambda _: [outgoing(topics.progress, b"acme", b"2")]
+        )
+    with pytest.raises(PublishError):
+        await old.publish([outgoing(topics.events, b"acme", b"3")])
+    await old.discard()
+    await new.discard()
+
+    assert caught.value.fenced
+
+
+async def test_a_producer_that_left_its_transaction_by_itself_says_whether_it_was_fenced(there, prefix):
+    """The refusal of a send outside of a transaction is no defect without a name."""
+    publisher = await Publisher.open(there, f"{prefix}.0")
+    begin = publisher._producer.begin_transaction
+
+    async def begun_and_fenced():
+        await begin()
+        publisher._producer._txn_manager.fatal_error(ProducerFenced())
+
+    publisher._producer.begin_transaction = begun_and_fenced
+    with pytest.raises(PublishError) as caught:
+        await publisher.publish([outgoing(Topics(prefix).events, b"acme", b"1")])
+    await publisher.discard()
+
+    assert caught.value.fenced
