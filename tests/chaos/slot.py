@@ -18,18 +18,23 @@ STARTING_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """The end of a process that nobody here had asked for; `at` in seconds since 1970."""
+    """The end of a process; `at` in seconds since 1970, `said`: all it wrote to its log."""
 
     at: float
     code: int
     age_seconds: float
-    words: str
+    said: str
 
     @property
     def excused(self) -> bool:
-        """Killed by somebody else, or unable to start without Kafka."""
-        starting = self.code == 1 and self.age_seconds < STARTING_SECONDS
-        return self.code == -signal.SIGKILL or (starting and self.words.startswith("Kafka "))
+        """Killed by somebody else, or unable to start, with a sentence that says why, or asked to end while it started."""
+        starting = self.code in {1, -signal.SIGTERM} and self.age_seconds < STARTING_SECONDS
+        return self.code == -signal.SIGKILL or (starting and "Traceback" not in self.said)
+
+    @property
+    def words(self) -> str:
+        lines = [line for line in self.said.splitlines() if line.strip()]
+        return lines[-1] if lines else "it said nothing"
 
 
 class Slot:
@@ -47,11 +52,13 @@ class Slot:
         self.busy = False
         """Something is being done to it."""
         self.deaths: list[Death] = []
+        """Those that nobody here had asked for."""
         self._arguments = arguments
         self._environ = dict(environ)
         self._process: Process | None = None
         self._ended = True
         self._started = 0.0
+        self._log_begins = 0
         self._turn = asyncio.Lock()
 
     @property
@@ -70,6 +77,7 @@ class Slot:
 
     async def _start(self) -> None:
         with self.log.open("ab") as output:
+            self._log_begins = output.tell()
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "cli.sandbox.child", *self._arguments),
                 stdin=PIPE,
@@ -105,12 +113,8 @@ class Slot:
         except TimeoutError:
             await self.kill()
             return f"{self.name} did not stop within {STOP_SECONDS:g} s of SIGTERM."
-        starting = code == -signal.SIGTERM and time.time() - self._started < STARTING_SECONDS
-        return (
-            None
-            if code == 0 or starting
-            else f"{self.name} ended with {code} after SIGTERM: {_last_line(self.log)}"
-        )
+        death = self._death(code)
+        return None if code == 0 or death.excused else f"{self.name} ended badly after SIGTERM: {death.words}"
 
     async def supervise(self, say: Callable[[str], None]) -> None:
         """Start it again whenever it ends unasked, until cancelled."""
@@ -118,12 +122,13 @@ class Slot:
             await asyncio.sleep(0.5)
             if self._process is None or self._ended or self._process.returncode is None:
                 continue
-            age, words = time.time() - self._started, _last_line(self.log)
-            self.deaths.append(Death(time.time(), self._process.returncode, age, words))
-            say(f"{self.name} ended by itself ({self._process.returncode}, {age:.0f} s old): {words}")
+            death = self._death(self._process.returncode)
+            self.deaths.append(death)
+            say(f"{self.name} ended by itself ({death.code}, {death.age_seconds:.0f} s old): {death.words}")
             await self.start()
 
-
-def _last_line(log: Path) -> str:
-    lines = log.read_text(errors="replace").splitlines()
-    return next((line for line in reversed(lines) if line.strip()), "it said nothing")
+    def _death(self, code: int) -> Death:
+        now = time.time()
+        with self.log.open("rb") as log:
+            log.seek(self._log_begins)
+            return Death(now, code, now - self._started, log.read().decode(errors="replace"))
