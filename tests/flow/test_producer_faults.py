@@ -1,0 +1,216 @@
+"""Producers and Kafka killed, frozen and cut under load: what happened stands in Kafka once, in order."""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import os
+import random
+import signal
+import sys
+from operator import itemgetter
+from types import SimpleNamespace
+
+import pytest
+
+from embedded import EmbeddedKafka, ports
+from embedded.properties import HOST
+from relay.kafka.topics import create
+from relay.status import read_board
+from sandbox.jira import JiraWorld
+from tests.chaos.proxy import END_TXN, Mode, Proxy
+from tests.flow.test_producer import Relay, happened, until
+from tests.support import producer
+
+SITES = ("acme", "globex", "initech", "umbrella")
+SESSION = 6
+
+
+class World:
+    """A Kafka of its own with a wire that can be cut, simulated Jira, and producers in processes of their own."""
+
+    def __init__(self, kafka, proxy, jira, relay, directory):
+        self.kafka = kafka
+        self.proxy = proxy
+        self.jira = jira
+        self.relay = relay
+        self.directory = directory
+        self.processes = []
+        self.late = set()
+
+    async def kill_kafka(self, pause=0.0):
+        self.kafka.kill()
+        await self.kafka.died()
+        await asyncio.sleep(pause)
+        await self.kafka.start()
+
+    async def start_producer(self):
+        given = {
+            "settings": self.relay.settings.model_dump(mode="json", exclude_none=True),
+            "key": (b"k" * 32).hex(),
+        }
+        with (self.directory / f"producer-{len(self.processes)}.log").open("wb") as log:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", producer.__name__),
+                stdin=asyncio.subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+            )
+        process.stdin.write(json.dumps(given).encode())
+        process.stdin.close()
+        self.processes.append(process)
+        return process
+
+    async def end_producers(self):
+        for process in self.processes:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+    async def traffic(self, rate, seed):
+        """Records one by one and in bursts, until cancelled; now and then one that is seen late."""
+        chance = random.Random(seed)
+        while True:
+            await asyncio.sleep(chance.expovariate(rate))
+            site = self.jira.sites[chance.choice(SITES)]
+            match chance.randrange(40):
+                case 0:
+                    site.happen_many(chance.randrange(2, 60))
+                case 1:
+                    late = site.happen(visible_after=chance.uniform(1, 5))
+                    self.late.add((site.name, late["id"]))
+                case _:
+                    site.happen()
+
+    @contextlib.asynccontextmanager
+    async def load(self, rate=25, seed=0):
+        task = asyncio.create_task(self.traffic(rate, seed))
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+
+    async def add_all(self, **fields):
+        for name in SITES:
+            await self.relay.add(await self.jira.add_site(name), **fields)
+
+    async def verdict(self, seconds=60):
+        """Wait until all has arrived; then nothing may be missing, repeated, or out of order."""
+
+        async def arrived():
+            return (await self.relay.counts()).keys() >= happened(self.jira).keys()
+
+        await until(arrived, seconds)
+        await asyncio.sleep(2)
+        found, expected = await self.relay.counts(), happened(self.jira)
+        assert found - expected == {}, "repeated"
+        assert expected - found == {}, "lost"
+        for name, events in itertools.groupby(
+            sorted(await self.relay.events(), key=itemgetter("organization")), itemgetter("organization")
+        ):
+            seen = [(one["created"], one["id"]) for one in events if (name, one["id"]) not in self.late]
+            assert seen == sorted(seen), "out of order"
+        return len(found)
+
+
+def own_kafka(directory, outside, inside):
+    """With a second listener, whose clients come through the wire at `outside`."""
+    port, controller = ports.draw(), ports.draw()
+    listeners = f"PLAINTEXT://{HOST}:{port},WIRE://{HOST}:"
+    return EmbeddedKafka(
+        directory,
+        port,
+        heap="384m",
+        flush_each_write=False,
+        extra_properties={
+            "listeners": f"{listeners}{inside},CONTROLLER://{HOST}:{controller}",
+            "advertised.listeners": f"{listeners}{outside}",
+            "controller.quorum.bootstrap.servers": f"{HOST}:{controller}",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,WIRE:PLAINTEXT",
+        },
+    )
+
+
+@pytest.fixture
+async def world(tmp_path, prefix):
+    outside, inside = ports.draw(), ports.draw()
+    kafka = own_kafka(tmp_path / "kafka", outside, inside)
+    async with kafka, JiraWorld(seed=5) as jira, Proxy(outside, inside) as proxy:
+        wire = SimpleNamespace(bootstrap=f"{HOST}:{outside}")
+        relay = Relay(wire, prefix, tmp_path / "schemas", interval_seconds=1, settle_seconds=0.3)
+        await create(relay.connection)
+        found = World(kafka, proxy, jira, relay, tmp_path)
+        try:
+            yield found
+        finally:
+            await found.end_producers()
+
+
+async def test_kafka_killed_again_and_again(world):
+    """Kafka killed at any moment under load costs time alone."""
+    await world.add_all()
+    async with world.relay.running(), world.load(rate=40, seed=1):
+        for number in range(3):
+            await asyncio.sleep(1.5 + number * 0.7)
+            await world.kill_kafka()
+        await asyncio.sleep(1)
+        world_is_quiet = world.verdict
+    async with world.relay.running():
+        assert await world_is_quiet() > 100
+
+
+async def test_an_end_without_an_answer_is_read_again(world):
+    """The answer to the end of a transaction lost on the wire: it happened, and is not published again."""
+    await world.add_all()
+    async with world.relay.running():
+        async with world.load(rate=25, seed=2):
+            for _ in range(3):
+                assert await world.proxy.trapped(
+                    END_TXN, lambda: world.proxy.set(Mode.MUTE), "after", 0.05, within=10
+                )
+                await asyncio.sleep(0.5)
+                world.proxy.set(Mode.OPEN)
+                await asyncio.sleep(1)
+        await world.verdict()
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.002])
+async def test_what_kafka_forgot_to_end_is_seen(world, pause):
+    """Kafka killed between acknowledging the end of a transaction and writing it down: what was committed comes to light,
+    though nothing else happens.
+    """
+    await world.add_all()
+    async with world.relay.running():
+        await until(lambda: begun(world))
+        for site in world.jira.sites.values():
+            site.happen_many(3)
+        assert await world.proxy.trapped(END_TXN, world.kafka.kill, "after", pause, within=10)
+        await world.kafka.died()
+        await world.kafka.start()
+        assert await world.verdict() == 12
+
+
+async def begun(world):
+    board = await read_board(world.relay.connection, world.relay.topics.status)
+    return all(f"producer/{name}" in board and board[f"producer/{name}"].last_poll for name in SITES)
+
+
+async def test_producers_share_the_work_and_replace_one_another(world):
+    """One killed, one frozen for longer than its session and thawed, one ended, one added, under load."""
+    await world.add_all()
+    async with world.load(rate=25, seed=4):
+        first, second = await world.start_producer(), await world.start_producer()
+        await until(lambda: begun(world), 30)
+        os.kill(first.pid, signal.SIGSTOP)
+        await asyncio.sleep(SESSION + 3)
+        os.kill(first.pid, signal.SIGCONT)
+        await asyncio.sleep(1)
+        second.kill()
+        third = await world.start_producer()
+        await asyncio.sleep(SESSION)
+        first.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(first.wait(), 20) == 0
+    await world.verdict()
+    third.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(third.wait(), 20) == 0
