@@ -8,7 +8,7 @@ from consumer.destinations import sentinel
 from consumer.destinations.ingestion import Ingestion
 from consumer.outcomes import Sent
 from management.connection import Means, verify
-from management.organizations import organizations, plainly
+from management.organizations import plainly, standing
 from relay import registration
 from relay.errors import RelayError
 from relay.kafka import topics
@@ -60,8 +60,12 @@ async def check_all(settings: Settings, means: Means) -> AsyncIterator[Finding]:
             "destinations", ok=True, message="none is set: events are kept in Kafka alone, for 30 days"
         )
     try:
-        checks = _of_organizations(means, await organizations(connection) if kafka.ok else {}) | checks
-        if not kafka.ok:
+        if kafka.ok:
+            found = await standing(connection)
+            checks = _of_organizations(means, found.organizations) | checks
+            for name, reason in sorted(found.unreadable.items()):
+                yield Finding(f"organization {name}", ok=False, message=reason)
+        else:
             yield _unknown("organizations")
     except RelayError as error:
         yield Finding("organizations", ok=False, message=str(error))

@@ -3,14 +3,16 @@
 import asyncio
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+import structlog
+
 from relay.codec import BadBody, Internal, NotAvro, UnknownSchema
 from relay.errors import RelayError
-from relay.kafka import KafkaError, TopicPartition
+from relay.kafka import KafkaError, Record, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.producing import Outgoing
 from relay.kafka.reading import read_table
@@ -20,6 +22,8 @@ from relay.organizations import Organization, OrganizationCodec
 
 EDIT_SECONDS = 40.0
 ATTEMPTS = 12
+
+log = structlog.get_logger(__name__)
 
 Edit = Callable[[Organization | None], Organization | None]
 
@@ -44,15 +48,37 @@ def plainly(connection: Connection) -> Iterator[None]:
         ) from error
 
 
-async def organizations(connection: Connection) -> dict[str, Organization]:
-    """Every organization that is followed, by name.
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What stands on the topic of organizations, by name."""
 
-    Raises RelayError where one cannot be read: then an edit could destroy it.
-    """
-    topics = Topics(connection.kafka.topic_prefix)
+    organizations: Mapping[str, Organization]
+    unreadable: Mapping[str, str]
+    """Why, for what is no organization of ours."""
+
+
+async def standing(connection: Connection) -> Standing:
+    """Raises RelayError where Kafka does not tell."""
+    found: dict[str, Organization] = {}
+    unreadable: dict[str, str] = {}
     with plainly(connection):
         await connection.verify()
-        return _decoded(await read_table(connection, topics.organizations))
+        table = await read_table(connection, Topics(connection.kafka.topic_prefix).organizations)
+    for key, record in table.items():
+        name = key.decode("utf-8", "backslashreplace")
+        try:
+            found[name] = _decoded(record)
+        except RelayError as error:
+            unreadable[name] = str(error)
+    return Standing(found, unreadable)
+
+
+async def organizations(connection: Connection) -> Mapping[str, Organization]:
+    """Every organization that is followed, by name; what cannot be read is left out, with a warning. Raises RelayError."""
+    found = await standing(connection)
+    for reason in found.unreadable.values():
+        log.warning(reason)
+    return found.organizations
 
 
 async def edit(
@@ -64,15 +90,16 @@ async def edit(
     who: str,
     now_ms: int,
     revision: int | None = None,
+    blind: bool = False,
 ) -> Organization | None:
     """Change one organization and write down who did it, in one transaction that fences other editors.
 
     `change` gets the organization as it stands (None: there is none) and returns it as it should be (None: deleted);
     what it raises goes through, and nothing has been done. It is asked again when another editor came between. With
-    `revision`, an organization that has changed since is refused (StaleEditError). Raises RelayError when Kafka cannot be
-    reached; PublishError means that nobody knows whether it was done.
+    `revision`, an organization that has changed since is refused (StaleEditError); with `blind`, one that cannot be read
+    counts as none. Raises RelayError when Kafka cannot be reached; PublishError means that nobody knows whether it was done.
     """
-    editing = _Editing(connection, name, change, what, who, now_ms, revision)
+    editing = _Editing(connection, name, change, what, who, now_ms, revision, blind)
     with plainly(connection):
         async with asyncio.timeout(EDIT_SECONDS):
             partition = partition_of(name, await shards_of(connection))
@@ -97,6 +124,7 @@ class _Editing:
     who: str
     now_ms: int
     revision: int | None
+    blind: bool
 
     async def once(self, partition: int) -> Organization | None:
         topics = Topics(self.connection.kafka.topic_prefix)
@@ -104,13 +132,21 @@ class _Editing:
         try:
             await publisher.end_dangling([TopicPartition(topics.organizations, partition)])
             table = await read_table(self.connection, topics.organizations, [partition])
-            before = _decoded(table).get(self.name)
+            before = self._decoded(table.get(self.name.encode()))
             _refuse_stale(self.name, before, self.revision)
             after = _revised(before, self.change(before), self.now_ms)
             await publisher.publish(self._records(topics, partition, before, after))
         finally:
             await publisher.discard()
         return after
+
+    def _decoded(self, record: Record | None) -> Organization | None:
+        try:
+            return None if record is None else _decoded(record)
+        except RelayError:
+            if self.blind:
+                return None
+            raise
 
     def _records(
         self, topics: Topics, partition: int, before: Organization | None, after: Organization | None
@@ -183,17 +219,24 @@ def existing(organization: Organization | None, name: str) -> Organization:
     return organization
 
 
-def _decoded(table: dict[bytes, Any]) -> dict[str, Organization]:
-    codec = OrganizationCodec()
-    found = {}
-    for key, record in table.items():
-        try:
-            found[key.decode()] = codec.decode(record.value)
-        except (NotAvro, UnknownSchema, BadBody, UnicodeDecodeError) as error:
-            raise RelayError(
-                f"The organization {key!r} on {record.topic} cannot be read: {error}."
-            ) from error
-    return found
+def _decoded(record: Record) -> Organization:
+    key = record.key or b""
+    try:
+        organization = OrganizationCodec().decode(record.value or b"")
+        named = organization.name == key.decode()
+    except (NotAvro, UnknownSchema, BadBody, UnicodeDecodeError) as error:
+        raise _unreadable(record, str(error)) from error
+    if not named:
+        raise _unreadable(record, f"it holds {organization.name!r}")
+    return organization
+
+
+def _unreadable(record: Record, why: str) -> RelayError:
+    name = (record.key or b"").decode("utf-8", "backslashreplace")
+    return RelayError(
+        f"The organization {name} cannot be read ({record.topic}, partition {record.partition}, offset {record.offset}: {why})."
+        f" Delete it with `jira-relay organizations delete {name}`, and add it again."
+    )
 
 
 __all__ = [

@@ -5,14 +5,15 @@ from dataclasses import replace
 
 import pytest
 
-from management.organizations import StaleEditError, edit, existing, organizations
+from management.changes import delete
+from management.organizations import StaleEditError, edit, existing, organizations, standing
 from relay.errors import RelayError
 from relay.kafka import TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.producing import Writer
 from relay.kafka.reading import group_less, read_to_end, settled_spans
 from relay.kafka.topics import Topics, create
-from relay.organizations import Organization
+from relay.organizations import Organization, OrganizationCodec
 from relay.settings import Kafka
 
 NOW = 1_790_000_000_000
@@ -73,14 +74,31 @@ async def test_what_a_change_raises_leaves_everything_as_it_was(connection):
     assert await length_of_history(connection) == 0
 
 
-async def test_what_cannot_be_read_is_not_overwritten(connection):
-    """Bytes on the topic that are no organization are named; until they are gone nothing of their shard is changed."""
+async def test_what_cannot_be_read_holds_up_no_other(connection):
+    """Garbage on the topic is named and left alone; others are listed and changed beside it; it can be deleted."""
     async with Writer(connection) as writer:
-        await writer.send(Topics(connection.kafka.topic_prefix).organizations, b"odd", b"\x00garbage")
+        topic = Topics(connection.kafka.topic_prefix).organizations
+        for key in (b"odd", b"\xff"):
+            await writer.send(topic, key, b"\x00garbage")
+    await put(connection, "acme")
+    found = await standing(connection)
 
-    for attempt in (organizations(connection), put(connection, "acme")):
-        with pytest.raises(RelayError, match="odd"):
-            await attempt
+    assert sorted(found.organizations) == ["acme"]
+    assert sorted(found.unreadable) == ["\\xff", "odd"]
+    with pytest.raises(RelayError, match="organizations delete odd"):
+        await put(connection, "odd")
+    await delete(connection, "odd", who="test", now_ms=NOW)
+    await put(connection, "odd")
+    assert sorted(await organizations(connection)) == ["acme", "odd"]
+
+
+async def test_an_organization_under_the_name_of_another_is_none(connection):
+    """A value whose name is not its key is not believed."""
+    copied = OrganizationCodec().encode(await put(connection, "acme"))
+    async with Writer(connection) as writer:
+        await writer.send(Topics(connection.kafka.topic_prefix).organizations, b"other", copied)
+
+    assert "holds 'acme'" in (await standing(connection)).unreadable["other"]
 
 
 async def test_a_kafka_that_is_away_is_said_in_one_sentence():
