@@ -16,7 +16,7 @@ from producer.records import read
 from producer.report import Report
 from producer.site import RefusedError, Site
 from producer.telemetry import Metrics
-from producer.walk import Piece, Walk
+from producer.walk import PAGE, Piece, Walk
 from producer.window import Rules
 from relay.errors import RelayError
 from relay.lifecycle import asked_to_end
@@ -203,17 +203,20 @@ class Poller:
             await self._prove_empty(Range(wanted.start, walked.end))
 
     async def _backfill(self) -> None:
+        days = 1
         while (checkpoint := self._desk.checkpoint(self._name)) is not None:
-            wanted = window.backfill(checkpoint, self._organization.backfill_from)
+            wanted = window.backfill(checkpoint, self._organization.backfill_from, days)
             if wanted is None:
                 self._report.backfilled_to(None)
                 return
             self._report.backfilled_to(wanted.end)
-            walk = Walk([wanted])
+            walk, rows = Walk([wanted]), 0
             while (piece := await self._next_piece(walk, patient=True)) is not None:
+                rows += piece.rows
                 if not piece.rows:
                     await self._site.prove_alive(piece.window)
                 await self._publish(piece, _covering(piece.window), persist=True, history=True)
+            days = 2 * days if rows < PAGE else 1
 
     async def _walk(self, wanted: Range, *, deep: bool = False) -> "Walked":
         """Read a window to its end, publishing each piece as it is read; a `deep` one lets others go first.

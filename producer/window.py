@@ -85,15 +85,16 @@ def deep(checkpoint: Checkpoint, until: int, rules: Rules, backfill_from: int | 
     return Range(max(start, floor(checkpoint, backfill_from)), until)
 
 
-def backfill(checkpoint: Checkpoint, backfill_from: int | None) -> Range | None:
-    """The next window of history, newest first: what is left of one UTC day, so that its ledger can soon be let go."""
+def backfill(checkpoint: Checkpoint, backfill_from: int | None, days: int = 1) -> Range | None:
+    """The next window of history, newest first: what is left of so many UTC days, so that their ledgers can soon be let go."""
     if backfill_from is None:
         return None
     gaps = missing(checkpoint.backfilled, Range(backfill_from, checkpoint.live_since))
     if not gaps:
         return None
     newest = gaps[-1]
-    return Range(max(newest.start, instants.day_start(instants.day_of(newest.end - 1))), newest.end)
+    first = instants.day_start(instants.day_of(newest.end - 1)) - (days - 1) * DAY
+    return Range(max(newest.start, first), newest.end)
 
 
 def advance(checkpoint: Checkpoint, read: Range, rules: Rules, backfill_from: int | None) -> Checkpoint:

@@ -140,6 +140,8 @@ def test_backfill_goes_back_by_days_and_fills_only_what_is_missing():
         Range(midnight - DAY, midnight),
         Range(NOW - 2 * DAY, midnight - DAY),
     ]
+    assert window.backfill(START, NOW - 9 * DAY, 4) == Range(midnight - 3 * DAY, NOW)
+    assert window.backfill(START, NOW - 2 * DAY, 4) == Range(NOW - 2 * DAY, NOW)
     assert window.backfill(point, NOW - 3 * DAY) == Range(midnight - 2 * DAY, NOW - 2 * DAY)
     assert window.backfill(point, None) is None
     assert window.backfill(point, NOW + DAY) is None
