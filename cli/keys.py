@@ -6,9 +6,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from cli.texts import STANDARD_INPUT, read_standard_input
 from management.inputs import MOST_KEY_BYTES, InputError, Key, checked_key, checked_reference
-
-STANDARD_INPUT = "-"
 
 
 def given_key(file: str | None, reference: str | None) -> Key | None:
@@ -36,6 +35,6 @@ def read_key(file: str, base: Path = Path()) -> SecretStr:
 
 
 def _standard_input() -> bytes:
-    if sys.stdin.isatty():
+    if sys.stdin is not None and sys.stdin.isatty():
         return getpass.getpass("API key: ").encode()
-    return sys.stdin.buffer.read(MOST_KEY_BYTES + 1)
+    return read_standard_input(MOST_KEY_BYTES + 1)

@@ -3,6 +3,7 @@
 Exit code 0: done; 1: not done, with a sentence on standard error; 2: wrong usage or settings.
 """
 
+import errno
 import importlib
 import io
 import os
@@ -33,6 +34,8 @@ COMMANDS = {
     "check": "cli.check:check_command",
 }
 """In the order of `--help`: where each command is. It is loaded when it is asked for."""
+
+UNWRITABLE = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class Commands(TyperGroup):
@@ -98,10 +101,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        _end(_run(arguments))
-    except BrokenPipeError:  # whoever read our output has seen enough
+        code = _run(arguments)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        if error.errno != errno.EPIPE:  # else whoever read it has seen enough
+            explain(f"Not everything could be written: {error.strerror}.")
+        code = 1
+    sys.exit(code)
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -116,11 +126,6 @@ def _run(arguments: Sequence[str] | None) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0
-
-
-def _end(code: int) -> None:
-    sys.stdout.flush()
-    sys.exit(code)
 
 
 if __name__ == "__main__":

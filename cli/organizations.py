@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from cli.context import Context, now_ms, who
-from cli.keys import STANDARD_INPUT, given_key, read_key
+from cli.keys import given_key, read_key
 from cli.output import Json, explain, plain, print_facts, print_json, print_table
-from cli.texts import read_text
+from cli.texts import STANDARD_INPUT, read_text
 from management import applying, changes
 from management.applying import Failed, read_entries
 from management.changes import Done

@@ -35,7 +35,7 @@ def print_json(document: Any) -> None:
 def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A drawn table on a terminal, columns elsewhere; the last column may be long."""
     cells = [[plain(cell) for cell in row] for row in rows]
-    if sys.stdout.isatty():
+    if sys.stdout is not None and sys.stdout.isatty():
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for title in titles:
             table.add_column(title, overflow="fold")

@@ -144,6 +144,23 @@ async def test_a_reader_that_has_seen_enough_is_no_error(relay, world, unbuffere
     assert await process.wait() == 1
 
 
+@pytest.mark.usefixtures("relay")
+async def test_closed_streams_are_no_defect():
+    """Without standard input there is no key, without standard output nothing is told, and a full disk is said."""
+    program = " ".join(PROGRAM)
+    add = f"{program} organizations add --url https://a.atlassian.net --user u --api-key-file -"
+    for line, code, words in (
+        (f"{add} <&-", 2, b"empty"),
+        (f"{program} organizations list >&-", 0, b""),
+        (f"{program} organizations list --json >/dev/full", 1, b"No space left"),
+    ):
+        process = await asyncio.create_subprocess_shell(
+            line, cwd=ROOT, stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+        )
+        _, err = await process.communicate()
+        assert (process.returncode, len(err.splitlines()) <= 1, words in err) == (code, True, True), err
+
+
 async def test_ctrl_c_ends_without_a_traceback():
     """Interrupted while Kafka keeps it waiting, a command ends with 130 and says nothing."""
     connected = asyncio.Event()
