@@ -1,0 +1,172 @@
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+from pyroaring import BitMap64
+
+from producer.amending import Progresses, Standing, Tail, Whole, put_in, shaken, take_out
+from producer.checkpoint import Pair, Position, begin
+from producer.instants import DAY, day_of, day_start
+from producer.ledger import Day
+from producer.ranges import Range
+
+NOW = day_start("2026-11-23") + 10 * 3_600_000
+TODAY, YESTERDAY = "2026-11-23", "2026-11-22"
+EMPTY = Tail(0)
+
+
+def standing(number, offset, *, name="acme", created=NOW, timestamp=NOW):
+    return Standing(name, number, created, offset, timestamp)
+
+
+def progresses(*ids, name="acme", last_event=None, last_backfill=None, **checkpoint):
+    """One organization that has published these ids today and lives since two days before."""
+    found = Progresses(last=NOW)
+    found.days[name][TODAY] = Day(BitMap64(ids))
+    found.checkpoints[name] = replace(
+        begin(name, NOW - 2 * DAY, now=NOW),
+        window_end=NOW,
+        **{
+            "last_event": last_event,
+            "last_backfill": last_backfill,
+            "ledgers_from": day_start("2026-11-15"),
+            **checkpoint,
+        },
+    )
+    return found
+
+
+def whole(*events, since=0):
+    ids, last = {}, {}
+    for event in events:
+        days = ids.setdefault(event.organization, {})
+        days.setdefault(day_of(event.created), BitMap64()).add(event.id)
+        last[event.organization] = event
+    return Whole(ids, last, since)
+
+
+def test_an_organization_whose_last_event_stands_is_believed():
+    """The id and the owner of what stands at the offset must be those that progress names."""
+    found = progresses(7, last_event=Position(40, 7))
+
+    assert shaken(found, Tail(0, (standing(7, 40),)), EMPTY) == set()
+    assert shaken(found, Tail(0, (standing(8, 40),)), EMPTY) == {"acme"}
+    assert shaken(found, Tail(0, (standing(7, 40, name="globex"),)), EMPTY) == {"acme"}
+    assert shaken(found, Tail(0, ()), EMPTY) == {"acme"}
+
+
+def test_what_lies_before_the_tail_is_believed():
+    """An event that retention has deleted, or that stands further back than was looked, is no sign of a loss."""
+    assert shaken(progresses(7, last_event=Position(40, 7)), Tail(41), EMPTY) == set()
+
+
+def test_history_is_looked_at_on_its_own_topic():
+    """An event of history is named, and lost, apart from the live ones."""
+    found = progresses(7, last_event=Position(4, 7), last_backfill=Position(9, 3))
+
+    assert shaken(found, Tail(0, (standing(7, 4),)), Tail(0, (standing(3, 9),))) == set()
+    assert shaken(found, Tail(0, (standing(7, 4),)), Tail(0)) == {"acme"}
+
+
+def test_what_is_lost_is_unknown_again_and_read_from_its_day():
+    """The ledger keeps what stands, the cursors go back to the day, and nobody is told to be complete beyond it."""
+    found = progresses(
+        1, 2, 3, last_event=Position(30, 3), pairs=(Pair(NOW - DAY, 5), Pair(NOW - 1_000, 20), Pair(NOW, 31))
+    )
+    amendments = take_out(found, {"acme"}, whole(standing(1, 10)), whole())
+    checkpoint = found.checkpoints["acme"]
+
+    assert found.days["acme"][TODAY].ids == BitMap64([1])
+    assert checkpoint.window_end == day_start(TODAY)
+    assert checkpoint.last_event == Position(10, 1)
+    assert checkpoint.pairs == (Pair(NOW - DAY, 5),)
+    assert [(one.day, one.lost) for one in amendments] == [(TODAY, 2), (None, 0)]
+
+
+def test_a_log_that_is_lost_altogether_is_read_again():
+    """Where nothing stands any more, nothing is known any more, and no event is named."""
+    found = progresses(1, 2, last_event=Position(30, 2))
+    found.days["acme"][YESTERDAY] = Day(BitMap64([5]))
+    take_out(found, {"acme"}, whole(), whole())
+
+    assert found.days["acme"][TODAY].ids == found.days["acme"][YESTERDAY].ids == BitMap64()
+    assert found.checkpoints["acme"].window_end == day_start(YESTERDAY)
+    assert found.checkpoints["acme"].last_event is None
+
+
+def test_what_retention_has_deleted_is_not_lost():
+    """Of days older than the log only what was added last, and must still be there, is taken out."""
+    since = NOW - 3_600_000
+    found = progresses(1, 2, 3, last_event=Position(30, 3))
+    found.days["acme"][YESTERDAY] = Day(BitMap64([8, 9]))
+    found.added["acme", TODAY] = (NOW, BitMap64([2, 3]))
+    found.added["acme", YESTERDAY] = (since - 1, BitMap64([9]))
+    take_out(found, {"acme"}, whole(standing(2, 20), since=since), whole())
+
+    assert found.days["acme"][TODAY].ids == BitMap64([1, 2])
+    assert found.days["acme"][YESTERDAY].ids == BitMap64([8, 9])
+
+
+def test_a_deleted_history_does_not_hide_a_live_loss():
+    """A history topic that retention has emptied says nothing of live days, nor the other way round."""
+    found = progresses(1, 2, last_event=Position(30, 2))
+    take_out(found, {"acme"}, whole(standing(1, 10)), whole(since=float("inf")))
+
+    assert found.days["acme"][TODAY].ids == BitMap64([1])
+
+
+def test_lost_history_is_open_again_and_what_stands_of_it_known():
+    """Backfill goes backwards: days before the last event that stands are read again, without repeating what stands."""
+    live_since = NOW - 2 * DAY
+    days = [live_since - number * DAY for number in range(5)]
+    found = progresses(
+        7,
+        last_event=Position(4, 7),
+        last_backfill=Position(99, 55),
+        backfilled=(Range(days[4], live_since),),
+    )
+    stands = [standing(51, 0, created=days[1]), standing(52, 1, created=days[2])]
+    take_out(found, {"acme"}, whole(standing(7, 4)), whole(*stands))
+    checkpoint = found.checkpoints["acme"]
+
+    assert checkpoint.backfilled == (Range(day_start(day_of(days[2])) + DAY, live_since),)
+    assert found.days["acme"][day_of(days[2])].ids == BitMap64([52])
+    assert checkpoint.last_backfill == Position(1, 52)
+    assert checkpoint.window_end == NOW
+
+
+def test_events_after_the_last_progress_become_known():
+    """Where progress was lost, or comes after the events, they are not published again."""
+    found = progresses(1)
+    later = standing(2, 11, timestamp=NOW + 1)
+    history = standing(3, 0, created=NOW - 100 * DAY, timestamp=NOW + 2)
+    with_progress = standing(9, 10, timestamp=NOW)
+    amendments = put_in(found, Tail(0, (with_progress, later)), Tail(0, (history,)))
+
+    assert found.days["acme"][TODAY].ids == BitMap64([1, 2])
+    assert found.days["acme"][day_of(history.created)].ids == BitMap64([3])
+    assert {(one.organization, one.day) for one in amendments} == {
+        ("acme", TODAY),
+        ("acme", day_of(history.created)),
+    }
+
+
+@given(st.lists(st.integers(0, 7 * 24), min_size=1, max_size=60), st.integers(0, 60))
+def test_after_a_loss_exactly_the_lost_are_unknown_and_asked_for(hours, kept):
+    """Whatever the end of a log took with it, ledgers then hold what stands, and no cursor is beyond what is lost."""
+    events = [
+        standing(number, number, created=NOW - hour * 3_600_000) for number, hour in enumerate(hours, 100)
+    ]
+    found = progresses(live_since=NOW - 8 * DAY, last_event=Position(events[-1].offset, events[-1].id))
+    for event in events:
+        day = found.days["acme"].get(day_of(event.created), Day())
+        found.days["acme"][day_of(event.created)] = Day(day.ids | BitMap64([event.id]))
+    stand, lost = events[:kept], events[kept:]
+    if shaken(found, Tail(0, tuple(stand)), EMPTY):
+        take_out(found, {"acme"}, whole(*stand), whole())
+    known = {number for day in found.days["acme"].values() for number in day.ids}
+    checkpoint = found.checkpoints["acme"]
+
+    assert known == {event.id for event in stand}
+    assert all(checkpoint.window_end <= event.created for event in lost)
+    assert shaken(found, Tail(0, tuple(stand)), EMPTY) == set()
