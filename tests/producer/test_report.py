@@ -1,0 +1,76 @@
+from dataclasses import replace
+
+import pytest
+import structlog
+from prometheus_client import CollectorRegistry
+
+from producer.report import Report, status_key
+from producer.telemetry import Metrics
+from relay.organizations import Organization
+from relay.status import Board, opened
+
+NOW = 1_790_000_000_000
+
+
+@pytest.fixture
+def board():
+    return Board(None, "status")
+
+
+def report(board, previous=None, **fields):
+    organization = Organization("acme", "https://acme.example", "u", 0, 0, 1, **fields)
+    return Report(organization, board, Metrics(CollectorRegistry()), lambda: NOW, 60, previous)
+
+
+def failing():
+    return opened("failing", NOW - 60_000, reason="The key was refused.")
+
+
+def test_a_failure_outlives_its_owner(board):
+    """A new owner does not claim that all is well before Jira has answered; the reason stands until then."""
+    told = report(board, failing()).status
+
+    assert (told.state, told.reason, told.since) == ("failing", "The key was refused.", NOW - 60_000)
+    assert board.told(status_key("acme")) == told
+
+
+def test_what_is_resumed_is_not_paused_any_more(board):
+    """Pausing and resuming show at once, whatever was told before."""
+    paused = report(board, failing(), state="paused").status
+    resumed = report(board, paused).status
+
+    assert (paused.state, paused.reason) == ("paused", None)
+    assert resumed.state == "active"
+    assert [one.state for one in resumed.transitions] == ["paused", "active"]
+
+
+def test_each_owner_has_a_higher_epoch(board):
+    """Also where the clock of the former one was ahead."""
+    ahead = replace(failing(), epoch=NOW + 60_000)
+
+    assert report(board, ahead).status.epoch == NOW + 60_001
+
+
+def test_a_skewed_clock_has_a_name(board):
+    """It is told with the state, and logged once, until it is set right."""
+    told = report(board)
+    with structlog.testing.capture_logs() as logs:
+        for ahead in (125_000, 121_000, -3_600_000, 0):
+            told.active(ahead)
+            reasons = [entry["event"] for entry in logs if entry["log_level"] == "warning"]
+            if ahead:
+                assert told.status.reason == reasons[-1]
+
+    assert len(reasons) == 2
+    assert "2 min ahead of Jira's" in reasons[0]
+    assert "60 min behind Jira's" in reasons[1]
+    assert (told.status.state, told.status.reason) == ("active", None)
+
+
+def test_waiting_is_no_failure(board):
+    """A site that asks for rest is waited for, and it is said until when."""
+    told = report(board)
+    told.failing("rate-limited", "Jira asks to be left alone.", 30, waiting=True)
+    assert (told.status.state, told.status.waiting_until) == ("waiting", NOW + 30_000)
+    told.active()
+    assert (told.status.state, told.status.waiting_until, told.status.last_poll) == ("active", None, NOW)
