@@ -3,7 +3,7 @@ from dataclasses import asdict
 import typer
 
 from cli.context import Context
-from cli.organizations import opened_means
+from cli.means import opened_means
 from cli.output import Json, plain, print_json
 from management.checks import Finding, check_all, check_secrets
 from relay.errors import SettingsError

@@ -1,5 +1,3 @@
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,12 +6,13 @@ import typer
 
 from cli.context import Context, now_ms, who
 from cli.keys import given_key, read_key
+from cli.means import opened_means
+from cli.organization_text import facts, row
 from cli.output import Json, explain, plain, print_facts, print_json, print_table
 from cli.texts import STANDARD_INPUT, read_text
 from management import applying, changes
 from management.applying import Failed, read_entries
 from management.changes import Done
-from management.connection import Means
 from management.inputs import (
     LONGEST_INTERVAL_SECONDS,
     MOST_BACKFILL_DAYS,
@@ -27,11 +26,7 @@ from management.inputs import (
 )
 from management.organizations import existing, organizations
 from management.overview import View, statuses, views
-from management.words import instant
-from producer.jira import open_client
-from relay.hosts import Hosts
 from relay.kafka.connection import Connection
-from relay.settings import Secrets
 
 app = typer.Typer(help="The Jira organizations that are followed.", no_args_is_help=True)
 
@@ -95,7 +90,7 @@ def list_organizations(context: typer.Context, as_json: Json = False) -> None:
         print("No organization is followed yet: see `jira-relay organizations add --help`.")
     else:
         titles = ("Name", "URL", "Last event", "Complete up to", "Key expires", "State")
-        print_table(titles, [_row(view) for view in found])
+        print_table(titles, [row(view) for view in found])
 
 
 @app.command()
@@ -108,7 +103,7 @@ def show(context: typer.Context, name: Name, as_json: Json = False) -> None:
     if as_json:
         print_json(standing[name].document())
     else:
-        print_facts(_facts(standing[name]))
+        print_facts(facts(standing[name]))
 
 
 @app.command()
@@ -241,17 +236,6 @@ def _wish(
     return replace(wish, key=given_key(api_key_file, api_key_ref))
 
 
-@asynccontextmanager
-async def opened_means(state: Context, secrets: Secrets | None = None) -> AsyncIterator[Means]:
-    """With the secrets of the settings, unless others are given."""
-    producer = state.settings.producer
-    hosts = Hosts(producer.gateway_url, producer.allowed_hosts)
-    secrets = state.secrets() if secrets is None else secrets
-    credentials = state.credentials(secrets)
-    async with open_client() as client:
-        yield Means(state.connection(), client, hosts, secrets, credentials, who(), now_ms)
-
-
 async def _with_means(state: Context, work: Any, *arguments: Any, **options: Any) -> Any:
     async with opened_means(state) as means:
         return await work(means, *arguments, **options)
@@ -279,49 +263,3 @@ def _tell(done: Done) -> None:
     print(f"{plain(done.name)}: {done.what}.")
     for remark in done.remarks:
         print(f"  {plain(remark)}")
-
-
-def _row(view: View) -> tuple[str, ...]:
-    organization, status = view.organization, view.status
-    last_event = None if status is None else status.last_event
-    complete_up_to = None if status is None else status.complete_up_to
-    return (
-        organization.name,
-        organization.url,
-        instant(last_event) if last_event is not None else "",
-        instant(complete_up_to) if complete_up_to is not None else "",
-        view.expiry,
-        view.state,
-    )
-
-
-def _facts(view: View) -> list[tuple[str, str]]:
-    document = view.document()
-    status = document.pop("status") or {}
-    document["interval_seconds"] = document["interval_seconds"] or "as set for the producer"
-    document["state"], document["credential_expires"] = view.state, view.expiry or None
-    facts = {name: value for name, value in document.items() if name not in _UNTOLD}
-    facts |= {
-        name: status.get(name) for name in ("last_poll", "last_event", "complete_up_to", "backfilled_to")
-    }
-    lines = [(_label(name), _text(value)) for name, value in facts.items()]
-    for entry in status.get("transitions", []):
-        reason = f": {entry['reason']}" if entry["reason"] else ""
-        lines.append((f"{entry['at']}", f"{entry['state']}{reason}"))
-    return lines
-
-
-_UNTOLD = {"state_in_words", "credential_expires_within_days"}
-
-
-def _label(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _text(value: Any) -> str:
-    match value:
-        case None:
-            return "none"
-        case bool():
-            return "yes" if value else "no"
-    return str(value)

@@ -237,14 +237,3 @@ def _unreadable(record: Record, why: str) -> RelayError:
         f"The organization {name} cannot be read ({record.topic}, partition {record.partition}, offset {record.offset}: {why})."
         f" Delete it with `jira-relay organizations delete {name}`, and add it again."
     )
-
-
-__all__ = [
-    "PublishError",
-    "StaleEditError",
-    "UnknownOrganizationError",
-    "edit",
-    "existing",
-    "organizations",
-    "shown",
-]
