@@ -10,9 +10,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from contextlib import asynccontextmanager
 
 from embedded.errors import EmbeddedKafkaError
+from relay.kafka.topics import Topics
 from sandbox import azure_faults, faults, jira_faults
 from sandbox.jira_site import Site
-from tests.chaos import plan
+from tests.chaos import plan, tail
 from tests.chaos.operators import Operators
 from tests.chaos.plan import Event
 from tests.chaos.proxy import END_TXN, JOIN_GROUP, OFFSET_COMMIT, PRODUCE, Mode, Stage
@@ -215,7 +216,19 @@ class Deeds:
         if event.kind == "aimed kafka kill":
             when = await self._aim_at_kafka()
         kafka.kill()
+        if event.kind == "lost tail":
+            await kafka.died()
+            when = self._cut_a_tail(event)
         self._say(f"Kafka killed{when}, away for {event.seconds:.1f} s.")
+
+    def _cut_a_tail(self, event: Event) -> str:
+        """What was lost, in words."""
+        topics = Topics(self._world.connection.kafka.topic_prefix)
+        topic = self._chance.choice((topics.events, topics.events, topics.progress, topics.backfill))
+        shard = int(event.target * self._world.connection.kafka.shards)
+        batches = 1 + int(event.how * 6)
+        lost = tail.cut(self._world.directory / "kafka" / "log" / f"{topic}-{shard}", batches)
+        return f", and the last {lost} batches of {topic}, partition {shard}, lost"
 
     async def _aim_at_kafka(self) -> str:
         producers = [slot for slot in self._world.slots if not slot.consumes]

@@ -19,10 +19,13 @@ PROCESS = {
     "slow": 2,
 }
 """Of one process or of its wire, by how often they come."""
-KAFKA = {"kafka kill": 3, "aimed kafka kill": 5, "kafka stop": 1}
+KAFKA = {"kafka kill": 3, "aimed kafka kill": 5, "kafka stop": 1, "lost tail": 2}
 JIRA = {"429": 3, "503": 3, "resets": 3, "token": 3, "clock": 2}
 OPERATOR = {"add": 2, "pause": 2, "modify": 2, "delete": 2, "two operators": 3}
 SINK = {"sink 403": 2, "sink 429": 1, "sink 503": 1, "sink resets": 2, "no token": 1}
+
+ASKED_FOR = {"lost tail"}
+"""What Kafka had acknowledged is gone: more than a broker that is merely killed can do."""
 
 KINDS = {**PROCESS, **KAFKA, **JIRA, **OPERATOR, **SINK}
 
