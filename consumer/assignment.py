@@ -12,7 +12,8 @@ from consumer import columns
 from consumer.batch import Batch, Rows
 from consumer.beginning import Beginner
 from consumer.delivery import Deliveries, Outlet
-from consumer.offsets import Offsets, Span, cut
+from consumer.gathering import LOAD_BYTES, Gathered, Load, rows_of
+from consumer.offsets import Offsets
 from consumer.resolving import Schemas
 from relay.codec import Ref
 from relay.errors import RelayError
@@ -20,11 +21,6 @@ from relay.kafka import KafkaError, Record, TopicPartition
 from relay.kafka.positions import Positions
 from schemas import Schema
 
-RECORD_BYTES = 400
-"""What a record takes in memory beside its value."""
-LOAD_BYTES = 4_000_000
-"""Of records that are decoded together: enough for thousands, little enough for memory."""
-PART_BYTES = 1_000_000
 GATHERED_BYTES = 2 * LOAD_BYTES
 IN_FLIGHT_BYTES = 16_000_000
 ROOM_SECONDS = 2.0
@@ -42,51 +38,6 @@ class Job:
     outlet: Outlet
     largest_body: int
     linger_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Load:
-    records: Sequence[Record]
-    spans: tuple[Span, ...]
-    since: float
-    """When the first of them was read."""
-
-
-class Gathered:
-    """Records that were read and not yet decoded."""
-
-    def __init__(self) -> None:
-        self._parts: list[tuple[Sequence[Record], Span, float, int]] = []
-        self.bytes = 0
-
-    @property
-    def since(self) -> float | None:
-        return self._parts[0][2] if self._parts else None
-
-    @property
-    def oldest_ms(self) -> int | None:
-        return min((part[0][0].timestamp for part in self._parts), default=None)
-
-    def add(self, records: Sequence[Record], span: Span, since: float) -> None:
-        start = size = 0
-        for stop, record in enumerate(records, 1):
-            size += len(record.value or b"") + RECORD_BYTES
-            if size >= PART_BYTES or stop == len(records):
-                (part,) = cut([span], start, stop)
-                self._parts.append((records[start:stop], part, since, size))
-                self.bytes += size
-                start, size = stop, 0
-
-    def take(self) -> _Load:
-        """About LOAD_BYTES of the first."""
-        count = size = 0
-        while count < len(self._parts) and size < LOAD_BYTES:
-            size += self._parts[count][3]
-            count += 1
-        taken, self._parts = self._parts[:count], self._parts[count:]
-        self.bytes -= size
-        records = [record for part in taken for record in part[0]]
-        return _Load(records, tuple(part[1] for part in taken), taken[0][2])
 
 
 class Assignment:
@@ -256,16 +207,16 @@ class Assignment:
             waits.append(max(0.0, self._gathered.since + self._job.linger_seconds - now))
         return min((wait for wait in waits if wait is not None), default=None)
 
-    async def _decode(self, load: _Load) -> None:
+    async def _decode(self, load: Load) -> None:
         known = await self._job.schemas.known(load.records)
         decoded, encoded = await asyncio.to_thread(self._read, load.records, known)
         if decoded.one_by_one:
             self._job.outlet.metrics.read_singly(decoded.one_by_one)
-        for each in decoded.rejected:
-            record = load.records[each.index]
-            spans = cut(load.spans, each.index, each.index + 1)
-            self._deliveries.bury(Rows([record.value or b""], [record], spans), each.reason)
-        await self._fill(_rows(load, decoded, encoded), load.since)
+        if decoded.rejected:
+            await self._deliveries.room(IN_FLIGHT_BYTES)
+            bad = rows_of(load, [each.index for each in decoded.rejected], [b""] * len(decoded.rejected))
+            self._deliveries.bury(bad, [each.reason for each in decoded.rejected])
+        await self._fill(rows_of(load, decoded.indices, encoded), load.since)
 
     def _read(
         self, records: Sequence[Record], known: Mapping[Ref, Schema]
@@ -293,25 +244,8 @@ class Assignment:
         self._changed = asyncio.Event()
 
 
-def _rows(load: _Load, decoded: columns.Decoded, encoded: Sequence[bytes]) -> Rows:
-    if len(encoded) == len(load.records):
-        return Rows(encoded, load.records, load.spans)
-    spans: list[Span] = []
-    for start, stop in _runs(decoded.indices):
-        spans += cut(load.spans, start, stop)
-    return Rows(encoded, [load.records[index] for index in decoded.indices], tuple(spans))
-
-
-def _runs(indices: Sequence[int]) -> list[tuple[int, int]]:
-    """Stretches of consecutive numbers, from the first to the one after the last."""
-    runs: list[tuple[int, int]] = []
-    for index in indices:
-        if runs and runs[-1][1] == index:
-            runs[-1] = (runs[-1][0], index + 1)
-        else:
-            runs.append((index, index + 1))
-    return runs
-
-
 def _iso(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
+    try:
+        return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
+    except (ValueError, OverflowError, OSError):  # Kafka takes any number for a time
+        return f"{ms} ms since 1970"

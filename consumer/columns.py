@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
-from polars.datatypes import DataTypeClass
 from polars.exceptions import PanicException, PolarsError
 
-import schemas
-from consumer.container import GUARD, Unsupported, container, spelled_out
+from consumer.container import GUARD, Unsupported, container
+from consumer.shapes import EVENT, NotAnEvent, conformed, shape_of
 from relay.codec import BadBody, NotAvro, Ref, decode_body, split
 from relay.kafka import Record
 from schemas import Schema
@@ -59,10 +58,6 @@ class _Group:
         return _Group(self.indices[part], self.bodies[part], self.keys[part], self.timestamps[part])
 
 
-class _NotAnEvent(Exception):
-    """The writer's schema lacks what makes an audit event; says what."""
-
-
 def references(records: Sequence[Record]) -> set[Ref]:
     """The writers' schemas that `decode` needs for these records."""
     found = set()
@@ -80,8 +75,8 @@ def decode(records: Sequence[Record], known: Mapping[Ref, Schema]) -> Decoded:
     for head, found in _by_head([record.value for record in records]).items():
         try:
             group, schema = _group(records, found, head, known)
-            some, bad, one_by_one = _read(group, schema, _shape(schema))
-        except (NotAvro, _NotAnEvent) as error:
+            some, bad, one_by_one = _read(group, schema, shape_of(schema))
+        except (NotAvro, NotAnEvent) as error:
             rejected += [Rejected(index, str(error)) for index in found]
             continue
         spoilt = {each.index for each in bad}
@@ -115,7 +110,7 @@ def _group(
 ) -> tuple[_Group, Schema]:
     ref, start = split(head)
     if ref not in known:
-        raise _NotAnEvent(f"its {ref} is known neither to the registry nor to the schemas topic")
+        raise NotAnEvent(f"its {ref} is known neither to the registry nor to the schemas topic")
     chosen = records if len(indices) == len(records) else [records[index] for index in indices]
     group = _Group(
         indices,
@@ -155,7 +150,7 @@ def _all_at_once(group: _Group, schema: Schema) -> pl.DataFrame | None:
         return None
     if read.height != len(group.bodies) or not (read[GUARD] == guard).all():
         return None
-    frame = _conformed(read)
+    frame = conformed(read)
     return frame if _agrees(frame, group) else None
 
 
@@ -181,7 +176,7 @@ def _one_by_one(
             rows.append([event[name] for name in shape])
         except BadBody as error:
             rejected.append(Rejected(index, str(error)))
-    return _conformed(pl.DataFrame(rows, schema=dict(shape), orient="row", strict=True)), rejected
+    return conformed(pl.DataFrame(rows, schema=dict(shape), orient="row", strict=True)), rejected
 
 
 def _check(event: Mapping[str, Any], key: bytes | None, timestamp: int) -> None:
@@ -200,99 +195,3 @@ def _in_order(
         return frames[0], indices[0]
     order = pl.Series([index for group in indices for index in group], dtype=pl.Int64)
     return pl.concat(frames)[order.arg_sort()], order.sort().to_list()
-
-
-def _shape(schema: Schema) -> dict[str, pl.DataType]:
-    """The fields that we read of the writer's, with the types in which `decode_body` gives them.
-
-    Raises _NotAnEvent where a field is missing that has no default, or is of another type than ours.
-    """
-    try:
-        spelled = spelled_out(schema)
-        theirs = {field["name"]: field["type"] for field in spelled["fields"]}
-        shape = {name: _dtype(theirs[name]) for name in EVENT if name in theirs}
-    except (Unsupported, LookupError, TypeError) as error:
-        raise _NotAnEvent("its schema is not an audit event's") from error
-    for name, dtype in EVENT.items():
-        if name not in shape and name in _REQUIRED:
-            raise _NotAnEvent(f"its schema has no {name}")
-        if name in shape:
-            _as(pl.col(name), shape[name], dtype, name)
-    return shape
-
-
-def _dtype(avro: Any) -> pl.DataType:
-    match avro:
-        case ["null", inner] | [inner, "null"] | [inner]:
-            return _dtype(inner)
-        case "string" | {"type": "enum"}:
-            return pl.String()
-        case "long" | {"type": "long", "logicalType": "timestamp-millis"}:
-            return pl.Int64()
-        case "int":
-            return pl.Int32()
-        case {"type": "array", "items": items}:
-            return pl.List(_dtype(items))
-        case {"type": "record", "fields": fields}:
-            return pl.Struct({field["name"]: _dtype(field["type"]) for field in fields})
-        case _:
-            raise Unsupported("a type that no audit event has")
-
-
-def _conformed(frame: pl.DataFrame) -> pl.DataFrame:
-    """The same rows with exactly the columns of EVENT: fields of older writers null or their default, of newer ones left out."""
-    have = frame.schema
-    return frame.select(
-        _as(pl.col(name), have[name], dtype, name).alias(name)
-        if name in have
-        else pl.lit(_DEFAULTS.get(name), dtype).alias(name)
-        for name, dtype in EVENT.items()
-    )
-
-
-def _as(
-    value: pl.Expr, have: pl.DataType | DataTypeClass, want: pl.DataType | DataTypeClass, name: str
-) -> pl.Expr:
-    if have == want:
-        return value
-    match have, want:
-        case (pl.Categorical(), pl.String()) | (pl.Int32(), pl.Int64()):
-            return value.cast(want)
-        case pl.Int64(), pl.Datetime():
-            return value.cast(want)
-        case pl.List(), pl.List():
-            return value.list.eval(_as(pl.element(), have.inner, want.inner, name))
-        case pl.Struct(), pl.Struct():
-            return _struct_as(value, have, want, name)
-        case _:
-            raise _NotAnEvent(f"its schema has another type for {name}")
-
-
-def _struct_as(value: pl.Expr, have: pl.Struct, want: pl.Struct, name: str) -> pl.Expr:
-    members = pl.Schema(have.to_schema())
-    built = pl.struct(
-        _as(value.struct.field(member), members[member], dtype, name).alias(member)
-        if member in members
-        else pl.lit(None, dtype).alias(member)
-        for member, dtype in pl.Schema(want.to_schema()).items()
-    )
-    return pl.when(value.is_not_null()).then(built)
-
-
-def _event_schema(schema: Schema) -> pl.Schema:
-    times = {
-        field["name"]
-        for field in schema["fields"]
-        if isinstance(field["type"], dict) and "logicalType" in field["type"]
-    }
-    columns = {field["name"]: _dtype(field["type"]) for field in spelled_out(schema)["fields"]}
-    return pl.Schema(
-        {name: pl.Datetime("ms", "UTC") if name in times else dtype for name, dtype in columns.items()}
-    )
-
-
-_OURS = schemas.load("audit_event")
-_REQUIRED = {field["name"] for field in _OURS["fields"] if "default" not in field}
-_DEFAULTS = {field["name"]: field.get("default") for field in _OURS["fields"]}
-EVENT = _event_schema(_OURS)
-"""The columns of an event, as schemas/audit_event.avsc has them; times as Datetime UTC, the mode as a string."""

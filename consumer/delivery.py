@@ -9,12 +9,14 @@ from typing import Any, Protocol, TypeVar
 from consumer.batch import Rows, array_bytes
 from consumer.deadletters import DeadLetters
 from consumer.gate import PAUSED_CAP_SECONDS, PAUSED_FIRST_SECONDS, Gate
+from consumer.gathering import RECORD_BYTES
 from consumer.outcomes import Outcome, Paused, Reject, Retry, Sent, Split
 from consumer.sift import Refusal, Sift, Witness
 from consumer.telemetry import FlowMetrics
-from relay.kafka import Record
 from relay.kafka.producing import WritingError
 from relay.retry import backoff_seconds
+
+LETTERS_AT_A_TIME = 100
 
 T = TypeVar("T")
 
@@ -108,9 +110,9 @@ class Deliveries:
         """Send these rows as one body, and go on until they are settled."""
         self._run(rows, self._deliver(rows), f"delivery of {len(rows)} events")
 
-    def bury(self, rows: Rows, reason: str) -> None:
-        """These records cannot be read: make dead letters of them. Their rows do not matter."""
-        self._run(rows, self._bury(rows, "unreadable", reason, None), f"{len(rows)} dead letters")
+    def bury(self, rows: Rows, reasons: Sequence[str]) -> None:
+        """These records cannot be read: make dead letters of them. What is encoded does not matter."""
+        self._run(rows, self._bury(rows, "unreadable", reasons, None), f"{len(rows)} dead letters")
 
     def oldest_ms(self) -> int | None:
         """Timestamp of the oldest record being delivered."""
@@ -144,7 +146,7 @@ class Deliveries:
 
     def _run(self, rows: Rows, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)
-        size = array_bytes(rows) + sum(len(record.value or b"") for record in rows.records)
+        size = array_bytes(rows) + sum(len(record.value or b"") + RECORD_BYTES for record in rows.records)
         self._tasks[task] = (rows, size)
         self.bytes += size
         task.add_done_callback(self._ended)
@@ -213,27 +215,41 @@ class Deliveries:
         if isinstance(outcome, Sent):
             sift.accepted()
         elif sift.refused(piece, outcome):
-            await self._bury(piece, "refused", outcome.reason, outcome.status)
+            await self._bury(piece, "refused", [outcome.reason], outcome.status)
 
-    async def _bury(self, rows: Rows, why: str, reason: str, status: int | None) -> None:
-        for number, record in enumerate(rows.records):
-            await self._bury_one(record, reason, status)
-            self._outlet.buried += 1
-            self._outlet.metrics.dead_lettered(record, why, reason)
-            self._settle(rows[number : number + 1])
-
-    async def _bury_one(self, record: Record, reason: str, status: int | None) -> None:
+    async def _bury(self, rows: Rows, why: str, reasons: Sequence[str], status: int | None) -> None:
+        """So many at a time, each until it is written."""
+        left = [(rows[number : number + 1], reason) for number, reason in enumerate(reasons)]
         attempt = 0
-        while True:
-            self._go_on()
-            try:
-                await self._act(self._outlet.letters.put(record, reason, status))
-            except WritingError as error:
-                self._outlet.metrics.dead_letter_waits(str(error))
+        while left:
+            some, left = left[:LETTERS_AT_A_TIME], left[LETTERS_AT_A_TIME:]
+            failed = await self._put(some, why, status)
+            left = failed + left
+            if failed:
                 await asyncio.sleep(backoff_seconds(attempt, random.random(), cap=10.0))
-                attempt += 1
+            attempt = attempt + 1 if failed else 0
+
+    async def _put(
+        self, letters: Sequence[tuple[Rows, str]], why: str, status: int | None
+    ) -> list[tuple[Rows, str]]:
+        """Returns those that Kafka did not confirm."""
+        self._go_on()
+        puts = [self._outlet.letters.put(rows.records[0], reason, status) for rows, reason in letters]
+        results = await self._act(asyncio.gather(*puts, return_exceptions=True))
+        failed = []
+        for letter, result in zip(letters, results, strict=True):
+            if isinstance(result, WritingError):
+                failed.append(letter)
+            elif result is not None:
+                raise result
             else:
-                return
+                rows, reason = letter
+                self._outlet.buried += 1
+                self._outlet.metrics.dead_lettered(rows.records[0], why, reason)
+                self._settle(rows)
+        if failed:
+            self._outlet.metrics.dead_letters_wait(len(failed))
+        return failed
 
     def _go_on(self) -> None:
         if self._closing:

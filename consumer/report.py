@@ -19,6 +19,7 @@ from relay.status import Board, GroupOffset, Past, Status, opened, read_board
 
 BEAT_SECONDS = 1.0
 STANDING_SECONDS = 5.0
+LOOK_SECONDS = 3.0
 MIRROR_SECONDS = 60.0
 RENEW_SECONDS = 15.0
 VALID_MS = 60_000
@@ -170,7 +171,8 @@ class Report:
         for flow in self._flows:
             partitions = [TopicPartition(flow.topic, number) for number in range(self._shards)]
             try:
-                standing = await flow.forwarder.standing(partitions)
+                async with asyncio.timeout(LOOK_SECONDS):
+                    standing = await flow.forwarder.standing(partitions)
             except (KafkaError, TimeoutError):
                 continue
             self._standing[flow.topic] = standing

@@ -170,8 +170,8 @@ class FlowMetrics:
             offset=record.offset,
         )
 
-    def dead_letter_waits(self, reason: str) -> None:
-        log.warning("A dead letter could not be written yet; trying again.", **self._names, reason=reason)
+    def dead_letters_wait(self, count: int) -> None:
+        log.warning("Kafka did not confirm dead letters; trying again.", **self._names, records=count)
 
     def read_singly(self, records: int) -> None:
         self._metrics.one_by_one.labels(*self._labels).inc(records)

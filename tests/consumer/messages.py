@@ -2,6 +2,7 @@
 
 import copy
 import io
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,6 +17,8 @@ from tests.schemas.generated import records
 AUDIT_EVENT = schemas.load("audit_event")
 REF = SchemaId(7)
 KNOWN = {REF: AUDIT_EVENT}
+
+AN_HOUR_AGO = int(time.time() * 1000) - 3_600_000
 
 events = records(AUDIT_EVENT)
 some_events = st.lists(events, min_size=1, max_size=6)
@@ -35,8 +38,8 @@ class Message:
 
 
 def event(number=1, **fields):
-    """A small event; its times are of November 2025."""
-    at = 1_763_800_000_000 + number
+    """A small event of the last hour: Kafka would soon delete one that is older than its topic keeps."""
+    at = AN_HOUR_AGO + number
     base = {"organization": "acme.atlassian.net", "id": number, "created": at, "collected": at + 1000}
     return {**base, "mode": "live", "summary": "User created", **fields}
 

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumer import columns
-from consumer.columns import EVENT, decode, references
+from consumer.columns import decode, references
+from consumer.shapes import EVENT, shape_of
 from relay.codec import Encoder, SchemaId
 from tests.consumer.messages import (
     AUDIT_EVENT,
@@ -36,7 +37,7 @@ def whole(events):
 
 def one_by_one(messages):
     group, schema = columns._group(messages, range(len(messages)), messages[0].value[:5], KNOWN)
-    return columns._one_by_one(group, schema, columns._shape(schema))
+    return columns._one_by_one(group, schema, shape_of(schema))
 
 
 @given(some_events)
@@ -200,7 +201,7 @@ def test_both_ways_read_other_versions_alike(schema):
     messages = [message(each, encoder) for each in written]
 
     group, _ = columns._group(messages, range(4), messages[0].value[:5], {REF: schema})
-    slow, rejected = columns._one_by_one(group, schema, columns._shape(schema))
+    slow, rejected = columns._one_by_one(group, schema, shape_of(schema))
 
     assert not rejected
     assert columns._all_at_once(group, schema).equals(slow)

@@ -131,10 +131,18 @@ async def test_a_dead_letter_counts_only_when_it_is_written():
 
 async def test_unreadable_records_become_dead_letters_of_their_own():
     async with flow(Destination()) as there:
-        there.deliveries.bury(there.rows(2), "not Avro")
+        there.deliveries.bury(there.rows(2), ["not Avro", "too short"])
         assert await there.deliveries.finished(5)
-        assert there.letters.put_records == [(0, "not Avro", None), (1, "not Avro", None)]
+        assert there.letters.put_records == [(0, "not Avro", None), (1, "too short", None)]
         assert there.committable() == 2
+
+
+async def test_many_dead_letters_are_written_together_and_each_until_it_is():
+    async with flow(Destination(), Letters(failures=70)) as there:
+        there.deliveries.bury(there.rows(350), ["not Avro"] * 350)
+        assert await there.deliveries.finished(10)
+        assert sorted(offset for offset, *_ in there.letters.put_records) == list(range(350))
+        assert there.committable() == 350
 
 
 async def test_after_the_end_no_request_starts_and_an_answer_still_counts():

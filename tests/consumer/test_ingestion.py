@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumer.destinations import sentinel
-from consumer.destinations.ingestion import Answer, Ingestion, Target, check_endpoint, meaning
+from consumer.destinations.answers import Answer, Target, meaning
+from consumer.destinations.ingestion import Ingestion, check_endpoint
 from consumer.outcomes import Paused, Reject, Retry, Sent, Split
 from relay.errors import RelayError
 from relay.settings import Destination

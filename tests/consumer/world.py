@@ -55,9 +55,18 @@ class World:
         (offset,) = await self._publisher.publish([Outgoing(topic, partition, key, value, timestamp)])
         return partition, offset
 
+    async def flood(self, count):
+        """Garbage on partition 0."""
+        publisher = await Publisher.open(self.connection, f"{self.topics.prefix}.flood")
+        await publisher.publish(
+            [Outgoing(self.topics.events, 0, b"x", b"garbage %d" % n) for n in range(count)]
+        )
+        await publisher.discard()
+
     async def close(self):
-        if self._publisher is not None:
-            await self._publisher.discard()
+        publisher, self._publisher = self._publisher, None
+        if publisher is not None:
+            await publisher.discard()
 
     def settings(self, **consumer):
         return Settings(

@@ -1,0 +1,72 @@
+"""Tokens for Azure, and why there are none."""
+
+import asyncio
+import logging
+from typing import Any
+
+from azure.core.credentials import AccessToken
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import AzureError, ServiceRequestError, ServiceResponseError
+
+from consumer.destinations.answers import passes, words
+from consumer.destinations.credentials import open_credential
+from consumer.outcomes import Paused, Retry
+from relay.settings import Destination
+
+# It warns of each failure in several lines; we say it in one, with what to do.
+logging.getLogger("azure.identity").setLevel(logging.ERROR)
+
+
+class NoTokenError(Exception):
+    """There is no token; `outcome` says what that means for the request."""
+
+    def __init__(self, outcome: Retry | Paused) -> None:
+        super().__init__(outcome.reason)
+        self.outcome = outcome
+
+
+class Tokens:
+    """A credential that says in our words why there is no token, and can be made to forget the one it has."""
+
+    def __init__(self, name: str, destination: Destination) -> None:
+        self._name = name
+        self._destination = destination
+        self._inner: AsyncTokenCredential | None = None
+        self._lock = asyncio.Lock()
+        self.generation = 0
+
+    async def get_token(self, *scopes: str, **kwargs: Any) -> AccessToken:
+        async with self._lock:
+            try:
+                if self._inner is None:
+                    self._inner = open_credential(self._destination.credential, self._destination.cloud)
+                return await self._inner.get_token(*scopes, **kwargs)
+            except (AzureError, ValueError, OSError) as error:
+                await self._forget()  # the next one reads its variables and files again
+                raise NoTokenError(self._meaning(error)) from error
+
+    async def renew(self, generation: int) -> None:
+        """Forget the token of this generation: azure-identity would give it out until it expires."""
+        async with self._lock:
+            if generation == self.generation:
+                self.generation += 1
+                await self._forget()
+
+    async def close(self) -> None:
+        async with self._lock:
+            await self._forget()
+
+    async def _forget(self) -> None:
+        inner, self._inner = self._inner, None
+        if inner is not None:
+            await inner.close()
+
+    def _meaning(self, error: Exception) -> Retry | Paused:
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        if isinstance(error, ServiceRequestError | ServiceResponseError) or passes(status):
+            return Retry(f"Azure gives no token just now: {words(error)}", status)
+        return Paused(
+            f"Azure gives no token for the credential {self._destination.credential}: {words(error)}"
+            f" Check destinations.{self._name}.credential and the AZURE_… variables it reads.",
+            status,
+        )
