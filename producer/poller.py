@@ -62,6 +62,7 @@ class Poller:
         self._now_ms = now_ms
         self._overlap = rules.overlap
         self._probed: int | None = None
+        self._met: int | None = None
         self._began = asyncio.Event()
 
     async def run(self) -> None:
@@ -142,7 +143,7 @@ class Poller:
         """The checkpoint: the first, one that is set back after a clock went wrong, or as it is."""
         checkpoint = self._desk.checkpoint(self._name)
         if checkpoint is None:
-            await self._site.meet()  # by a clock that is ahead, what happens next would be history
+            self._met = await self._site.meet()
             checkpoint = await self._desk.write(self._name, self._first)
         elif checkpoint.window_end > self._until() + SET_BACK_FROM_MS:
             log.warning(
@@ -159,8 +160,11 @@ class Poller:
         return checkpoint
 
     def _first(self, checkpoint: Checkpoint | None) -> Checkpoint:
-        """What happens from the moment somebody added the organization is live, however late we come."""
-        since = min(self._until(), self._organization.added)
+        """What happens from the moment somebody added the organization is live, however late we come; and by Jira's clock, not
+        by one of ours that is ahead: to that, what happens next would be history.
+        """
+        added = self._site.clock.correct(self._organization.added)
+        since = min(self._until(), added, self._until() if self._met is None else self._met)
         return checkpoint or checkpoints.begin(
             self._name, since, now=self._now_ms(), cloud_id=self._site.cloud_id
         )

@@ -170,9 +170,9 @@ class Site:
             host = split_url(self.organization.url)[0].authority
             raise self.refusal(failure(Kind.OTHER_SITE, Asked(self.organization.name, host)))
 
-    async def meet(self) -> None:
-        """Ask for no more than a sign of life, from which Jira's clock is learned. Raises RefusedError."""
-        await self._ask(lambda access: jira.probe(self._client, access))
+    async def meet(self) -> int | None:
+        """Ask for no more than a sign of life, from which Jira's clock is learned: what it shows, in whole seconds (ms)."""
+        return (await self._ask(lambda access: jira.probe(self._client, access))).date_ms
 
     async def page(self, ask: Ask, *, patient: bool = False) -> Page:
         """One page. Jira gives nothing unless `to` is after `from` (jira-api 1.1), so one instant is asked for as two.

@@ -1,0 +1,46 @@
+"""Sites as the producer asks them, for simulated Jira."""
+
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from pydantic import SecretStr
+
+from producer.jira import open_client
+from producer.service import now_ms
+from producer.site import Sites
+from relay.errors import SecretError
+from relay.hosts import Hosts
+from relay.organizations import Organization
+
+
+class Keys:
+    """In the place of Credentials: the key of each organization, as it is now; None: there is none."""
+
+    def __init__(self):
+        self.keys = {}
+
+    def resolve(self, organization):
+        key = self.keys.get(organization["name"])
+        if key is None:
+            raise SecretError(f"The API key of {organization['name']} is not there.")
+        return SecretStr(key)
+
+
+class Asking:
+    def __init__(self, client, gateway_url):
+        self.keys = Keys()
+        self.sites = Sites(client, self.keys, Hosts(gateway_url, []), now_ms)
+
+    def organization(self, site, **fields):
+        self.keys.keys.setdefault(site.name, site.token)
+        now = now_ms()
+        return replace(Organization(site.name, site.url, site.user, now, now, 1), **fields)
+
+    def of(self, site, **fields):
+        return self.sites.of(self.organization(site, added=0, modified=0, **fields))
+
+
+@asynccontextmanager
+async def asking(jira):
+    async with open_client() as client:
+        yield Asking(client, jira.gateway_url)
