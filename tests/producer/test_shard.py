@@ -278,7 +278,6 @@ async def test_a_closed_shard_leaves_nothing_running():
 
 async def test_closing_ends_within_its_bound_whatever_hangs(monkeypatch):
     """A transaction that does not end, or a poller that swallows its cancellation, is not waited for without end."""
-
     monkeypatch.setattr("producer.shard.CLOSE_SECONDS", 0.2)
 
     async def stubborn(_organization, _desk):

@@ -1,0 +1,212 @@
+"""What a shard's new owner finds, on a real Kafka: also where Kafka has lost something."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from prometheus_client import CollectorRegistry
+
+from producer.checkpoint import begin
+from producer.drafts import Finding
+from producer.instants import DAY, day_of, day_start, to_text
+from producer.opening import Opener
+from producer.ranges import Range
+from producer.records import read
+from producer.telemetry import Metrics
+from relay.codec import Internal
+from relay.errors import RelayError
+from relay.kafka import KafkaError, TopicPartition
+from relay.kafka.connection import Connection
+from relay.kafka.producing import Outgoing
+from relay.kafka.reading import ReadingError, group_less, read_to_end, settled_spans
+from relay.kafka.topics import LARGEST_EVENT_BYTES, Topics, create
+from relay.kafka.transactions import Publisher
+from relay.schema_store import open_store
+from relay.settings import Kafka, SchemaRegistry
+
+NOW = 1_790_000_000_000
+ORGANIZATIONS = ("acme", "globex")
+
+
+@pytest.fixture
+async def opener(kafka, prefix, tmp_path):
+    settings = Kafka(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, shards=1)
+    connection = Connection(settings)
+    await create(connection)
+    async with open_store(SchemaRegistry(cache_directory=tmp_path), connection) as store:
+        yield Opener(
+            connection, Topics(prefix), store, LARGEST_EVENT_BYTES, Metrics(CollectorRegistry()), lambda: NOW
+        )
+
+
+def records(name, *numbers, created=NOW - 1_000):
+    return [
+        read({"id": number, "created": to_text(created - number), "summary": "s"}, name) for number in numbers
+    ]
+
+
+def finding(events, backfill_from=None):
+    return Finding(list(events), [], Range(NOW - 10_000, NOW + 1), 900_000, backfill_from)
+
+
+def same(checkpoint):
+    return checkpoint
+
+
+async def opened(opener):
+    desk = await opener.open(0)
+    for name in ORGANIZATIONS:
+        if desk.checkpoint(name) is None:
+            await desk.write(name, lambda _, name=name: begin(name, NOW - 5_000, now=NOW))
+    return desk
+
+
+async def ids(opener, topic):
+    found, tp = [], TopicPartition(topic, 0)
+    async with group_less(opener.connection) as reader:
+        span = (await settled_spans(reader, [tp]))[tp]
+        await read_to_end(reader, {tp: 0}, {tp: span.committed_end}, found.append)
+    codec = Internal("audit_event")
+    return [(record.key.decode(), codec.decode(record.value)["id"]) for record in found]
+
+
+async def lose(opener, topic):
+    """A topic that is lost altogether and made anew, as by hand after a disk has failed."""
+    admin = AIOKafkaAdminClient(**opener.connection.options())
+    await admin.start()
+    try:
+        await admin.delete_topics([topic])
+        for _ in range(100):
+            await asyncio.sleep(0.1)
+            try:
+                made = await admin.create_topics([NewTopic(topic, 1, 1)])
+            except KafkaError:
+                continue
+            if not made.topic_errors[0][1]:
+                break
+        for _ in range(100):
+            if [one["error_code"] for one in await admin.describe_topics([topic])] == [0]:
+                return
+            await asyncio.sleep(0.1)
+    finally:
+        await admin.close()
+
+
+async def test_a_log_that_is_lost_is_published_again_from_jira(opener):
+    """Every organization whose last event is gone forgets what is not there, goes back to its day, and repeats nothing else."""
+    desk = await opened(opener)
+    for name in ORGANIZATIONS:
+        await desk.publish(name, finding(records(name, 1, 2, 3)), same, persist=False)
+    await desk.discard()
+    await lose(opener, opener.topics.events)
+    successor = await opened(opener)
+    cursors = {name: successor.checkpoint(name).window_end for name in ORGANIZATIONS}
+    for name in ORGANIZATIONS:
+        await successor.publish(name, finding(records(name, 1, 2, 3, 4)), same, persist=False)
+    await successor.discard()
+    third = await opened(opener)
+    for name in ORGANIZATIONS:
+        await third.publish(name, finding(records(name, 1, 2, 3, 4)), same, persist=False)
+    await third.discard()
+
+    assert set(cursors.values()) == {day_start(day_of(NOW - 2_000))}
+    assert sorted(await ids(opener, opener.topics.events)) == sorted(
+        (name, number) for name in ORGANIZATIONS for number in (1, 2, 3, 4)
+    )
+
+
+async def test_only_what_was_lost_is_read_again(opener):
+    """Of two organizations one has lost its last event: the other's memory and cursors stay as they are."""
+    desk = await opened(opener)
+    await desk.publish("acme", finding(records("acme", 1)), same, persist=False)
+    await desk.publish("globex", finding(records("globex", 1, 2)), same, persist=False)
+    checkpoint = desk.checkpoint("globex")
+    stolen = replace(
+        checkpoint, last_event=replace(checkpoint.last_event, offset=checkpoint.last_event.offset + 50)
+    )
+    await desk.discard()
+    publisher = await Publisher.open(opener.connection, f"{opener.topics.prefix}.0")
+    value = Internal("checkpoint").encode(stolen.to_record())
+    await publisher.publish([Outgoing(opener.topics.progress, 0, b"globex", value, NOW + 60)])
+    await publisher.discard()
+    successor = await opened(opener)
+    found = {
+        name: await successor.publish(name, finding(records(name, 1, 2)), same, persist=False)
+        for name in ORGANIZATIONS
+    }
+    await successor.discard()
+
+    assert found["acme"].modes == {"live": 1}
+    assert found["globex"].modes == {}
+    assert successor.checkpoint("globex").last_event == checkpoint.last_event
+
+
+async def test_lost_history_is_read_again(opener):
+    """Days that backfill has covered are open again where their events are gone."""
+    desk = await opened(opener)
+    old = records("acme", 1, 2, created=NOW - 5 * DAY)
+    covered = Range(NOW - 10 * DAY, NOW - 5_000)
+    await desk.publish(
+        "acme",
+        finding(old, backfill_from=NOW - 10 * DAY),
+        lambda checkpoint: replace(checkpoint, backfilled=(covered,)),
+        persist=True,
+    )
+    await desk.discard()
+    await lose(opener, opener.topics.backfill)
+    successor = await opened(opener)
+    reopened = successor.checkpoint("acme").backfilled
+    found = await successor.publish("acme", finding(old, NOW - 10 * DAY), same, persist=False)
+    await successor.discard()
+
+    assert reopened == ()
+    assert found.modes == {"backfill": 2}
+
+
+async def test_an_open_transaction_of_a_stranger_keeps_the_shard_shut(opener):
+    """What cannot be ended cannot be read past: opening fails, and says who can do something about it."""
+    stranger = await Publisher.open(opener.connection, f"{opener.topics.prefix}.stranger")
+    await stranger._producer.begin_transaction()
+    await stranger._send([Outgoing(opener.topics.progress, 0, b"x", b"y")])
+    with pytest.raises(RelayError, match=r"not of this shard's producer.*kafka-transactions\.sh"):
+        await opener.open(0)
+    with pytest.raises(ReadingError, match="has not ended"):
+        await opener._progresses(0)
+    await stranger.discard()
+    again = await Publisher.open(opener.connection, f"{opener.topics.prefix}.stranger")
+    await again.discard()
+    await (await opened(opener)).discard()
+
+
+async def test_progress_that_cannot_be_read_is_named(opener):
+    """Which key, where, and why."""
+    publisher = await Publisher.open(opener.connection, f"{opener.topics.prefix}.0")
+    await publisher.publish([Outgoing(opener.topics.progress, 0, b"acme", b"garbage")])
+    await publisher.discard()
+
+    with pytest.raises(
+        RelayError, match=r"The progress of acme cannot be read \(.*progress, partition 0, offset 0\)"
+    ):
+        await opener.open(0)
+
+
+async def test_garbage_on_the_event_topics_is_passed_over(opener):
+    """A message of somebody else, right behind our own, is told and does not keep the shard shut."""
+    desk = await opened(opener)
+    await desk.publish("acme", finding(records("acme", 1)), same, persist=False)
+    encoder = await opener.store.event_encoder()
+    foreign = encoder.encode({**records("acme", 5)[0], "collected": NOW + 9, "mode": "live"})
+    await desk._publisher.publish(
+        [
+            Outgoing(opener.topics.events, 0, b"acme", b"garbage", NOW + 9),
+            Outgoing(opener.topics.events, 0, b"not acme", foreign, NOW + 9),
+            Outgoing(opener.topics.events, 0, None, b"", NOW + 9),
+        ]
+    )
+    await desk.discard()
+    successor = await opened(opener)
+    found = await successor.publish("acme", finding(records("acme", 1, 5)), same, persist=False)
+    await successor.discard()
+
+    assert found.modes == {"live": 1}
