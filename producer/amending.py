@@ -150,13 +150,10 @@ def _since(day: str, live_since: int, live: Whole, history: Whole) -> float:
 
 
 def _open_history(checkpoint: Checkpoint, last: Standing | None) -> Checkpoint:
-    """Where the last event of history is lost, so may be those of all days before its predecessor's: backfill goes backwards."""
+    """Where the last event of history is lost, all of it is open again: which days went with it, their ledgers no longer say."""
     named = checkpoint.last_backfill
-    if named is None or (last is not None and last.id == named.id):
-        return checkpoint
-    end = checkpoint.live_since if last is None else day_start(day_of(last.created)) + DAY
-    kept = tuple(Range(max(one.start, end), one.end) for one in checkpoint.backfilled if one.end > end)
-    return replace(checkpoint, backfilled=kept)
+    lost = named is not None and (last is None or last.id != named.id)
+    return replace(checkpoint, backfilled=()) if lost else checkpoint
 
 
 def _back_to(checkpoint: Checkpoint, day: str) -> Checkpoint:

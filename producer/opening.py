@@ -22,7 +22,7 @@ from relay.kafka.topics import Topics
 from relay.kafka.transactions import Publisher
 from relay.schema_store import SchemaStore
 
-ORGANIZATIONS = 50
+ORGANIZATIONS = 10
 """As many are amended in one transaction, each as a whole."""
 
 

@@ -116,10 +116,8 @@ class Poller:
         if isinstance(error, RelayError):
             kind, reason = "too-large", f"{self._name}: {error}"
         else:
-            kind, reason = (
-                "defect",
-                f"{self._name}: a defect of the relay ({error!r}); its log has the details.",
-            )
+            kind = "defect"
+            reason = f"{self._name}: a defect of the relay ({type(error).__name__}); its log has the details."
             log.error("A round ended by a defect.", organization=self._name, exc_info=error)
         self._report.failing(kind, reason, DEFECT_SECONDS, waiting=False)
         await asyncio.sleep(DEFECT_SECONDS)

@@ -173,7 +173,7 @@ async def test_a_defect_in_one_of_the_three_ends_none_of_the_others(acme, asked,
         await following.until(lambda: states.add(following.status.reason) or len(states) > 1)
 
     assert following.published() == ids(happened)
-    assert any(reason and "defect of the relay (ZeroDivisionError" in reason for reason in states)
+    assert any(reason and "defect of the relay (ZeroDivisionError)" in reason for reason in states)
 
 
 async def test_a_cancellation_from_inside_ends_no_loop(acme, asked, monkeypatch):
