@@ -57,7 +57,7 @@ async def verdict(
             for one in judged.organizations
             for line in _faults(one, consumed=consumed, tail_lost=bool(deeds.done["lost tail"]))
         ),
-        *findings.disorder(found.landed, traffic.visible, deeds.wrong_clocks),
+        *_some("out of order", findings.disorder(found.landed, traffic.visible, deeds.wrong_clocks)),
         *_some("came again at the sink for no reason", inexplicable),
         *findings.broken_history(await _changes(world.connection), states),
         *operators.wrong,
