@@ -145,7 +145,7 @@ async def test_history_goes_to_its_own_topic(relay):
         now = now_ms()
         site.fill(300, now - 5 * 86_400_000, now - 60_000)
         site.happen(created=now - 40 * 86_400_000)
-        wanted = [record for record in site.truth()][:300]
+        wanted = list(site.truth())[:300]
         await relay.add(site, backfill_from=now - 10 * 86_400_000)
 
         async def arrived():
