@@ -26,6 +26,9 @@ log = structlog.get_logger(__name__)
 class Membership(Protocol):
     """What a shard has to know of the group it belongs to."""
 
+    @property
+    def joins(self) -> int: ...
+
     def suspect(self) -> None: ...
 
     async def confirmed(self) -> None: ...
@@ -63,6 +66,7 @@ class Shard:
         self._changed = asyncio.Event()
         self._desk: Desk | None = None
         self._closing = False
+        self._joins = 0
         self._task = asyncio.create_task(self._run(), name=f"shard {number}")
 
     @property
@@ -79,6 +83,11 @@ class Shard:
         """Forget what is known and read it from Kafka again."""
         if self._desk is not None:
             self._desk.broken.set()
+
+    def kept(self) -> None:
+        """It is ours after a rebalance, too. Where the membership was lost before, somebody else may have had it meanwhile."""
+        if self._joins != self._membership.joins:
+            self.reopen()
 
     async def close(self) -> None:
         """Let a commit end, then let go of everything: within four seconds, with Kafka dead within ten."""
@@ -102,6 +111,7 @@ class Shard:
             began = asyncio.get_running_loop().time()
             try:
                 await self._membership.confirmed()
+                self._joins = self._membership.joins
                 await self._serve_and_discard(await self._open_desk(self.number))
             except asyncio.CancelledError:
                 if asked_to_end():

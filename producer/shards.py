@@ -38,6 +38,8 @@ class Shards:
         numbers = {tp.partition for tp in partitions}
         for number in set(self._shards) - numbers:
             self._let_go(self._shards.pop(number))
+        for shard in self._shards.values():
+            shard.kept()
         for number in numbers - set(self._shards):
             self._shards[number] = self._open_shard(number)
 

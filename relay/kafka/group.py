@@ -84,6 +84,8 @@ class Member:
         self._options = dict(consumer_options or {})
         self._trust = Trust(self._session_seconds)
         self._beat = asyncio.Event()
+        self.joins = 0
+        """Goes up whenever a membership begins that is no continuation: in between, others may have had what is ours."""
 
     def suspect(self) -> None:
         """The membership may be lost without our knowing."""
@@ -99,6 +101,10 @@ class Member:
         while not self.trusted:
             self._beat.clear()
             await self._beat.wait()
+
+    def _lost(self) -> None:
+        self.joins += 1
+        self.suspect()
 
     def _confirm(self, asked_at: float) -> None:
         self._trust.confirm(asked_at)
@@ -132,6 +138,7 @@ class Member:
 
     async def _be_member(self) -> None:
         consumer = self._consumer()
+        self._lost()
         try:
             async with asyncio.timeout(START_SECONDS):
                 await consumer.start()
@@ -283,7 +290,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         if not member_id(self._consumer):
-            self._member.suspect()
+            self._member._lost()  # noqa: SLF001
         try:
             await self._handler.revoked(set(revoked))
         except Exception as error:  # noqa: BLE001

@@ -42,6 +42,7 @@ class PaperDesk:
 class Group:
     def __init__(self):
         self.suspicions = 0
+        self.joins = 1
         self.sure = asyncio.Event()
         self.sure.set()
 
@@ -205,6 +206,22 @@ async def test_a_fenced_shard_waits_for_the_group_before_it_fences_back():
         assert len(found.desks) == 1
         found.group.sure.set()
         await until(lambda: len(found.desks) == 2)
+
+
+async def test_a_shard_that_is_kept_goes_on_unless_the_membership_was_lost():
+    """Who was out of the group meanwhile reads again what another owner may have done; a plain rebalance disturbs nobody."""
+    async with room() as found:
+        await until(lambda: found.shard.ready)
+        found.shard.kept()
+        await asyncio.sleep(0.1)
+        assert len(found.desks) == 1
+        found.group.joins += 1
+        found.shard.kept()
+        await until(lambda: len(found.desks) == 2 and found.shard.ready)
+        found.shard.kept()
+        await asyncio.sleep(0.1)
+
+        assert len(found.desks) == 2
 
 
 async def test_a_shard_that_is_taken_away_does_not_open_again():

@@ -19,7 +19,10 @@ class PaperShard:
         self.ready = True
         self.followed = []
         self.closed = False
-        self.reopened = 0
+        self.reopened = self.keeps = 0
+
+    def kept(self):
+        self.keeps += 1
 
     def follow(self, organizations):
         self.followed.append(set(organizations))
@@ -124,7 +127,7 @@ async def test_a_kept_shard_goes_on_until_its_partition_is_read_again():
     await house.read(record(second, 1))
 
     assert house.opened[0].followed == [{first, second}, {first, second}]
-    assert [shard.number for shard in house.opened] == [0, 1]
+    assert [(shard.number, shard.keeps) for shard in house.opened] == [(0, 1), (1, 0)]
     assert not house.opened[0].closed
 
 

@@ -127,6 +127,21 @@ async def test_a_dead_heartbeat_is_noticed(there, prefix):
         await until(lambda: len(notes.assignments) >= 2 and member.trusted)
 
 
+async def test_a_lost_membership_is_no_continuation(there, prefix):
+    """Who has to join anew, because the group no longer knew it, can tell that from a plain rebalance."""
+    notes, other = Notes(), Notes()
+    async with membership(there, notes, prefix) as member:
+        joins = member.joins
+        async with membership(there, other, prefix):
+            await until(lambda: len(notes.assignments) == 2)
+        await until(lambda: len(notes.assignments) == 3 and member.trusted)
+        assert member.joins == joins
+        notes.consumer._coordinator.reset_generation()
+        await until(lambda: len(notes.assignments) == 4 and member.trusted)
+
+        assert member.joins == joins + 1
+
+
 async def test_an_answer_without_offsets_is_not_taken_for_none_committed(there, prefix):
     """A coordinator that is still loading answers OffsetFetch with an error and no partitions; it is asked again."""
     tp = TopicPartition(Topics(prefix).organizations, 0)
