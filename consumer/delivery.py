@@ -67,24 +67,25 @@ class Outlet:
             len(body),
             time.monotonic() - begun,
         )
+        self.witness.answered(moment, accepted=isinstance(outcome, Sent))
         if isinstance(outcome, Sent):
             self.accepted += len(rows)
-            self.witness.accepted(moment)
             self._accepted.set()
             self._accepted = asyncio.Event()
         return outcome
 
-    async def accepts_within(self, seconds: float, doubt: str) -> bool:
+    async def accepts_within(self, seconds: float, doubt: str | None) -> bool:
         """Whether the stream has accepted anything in this time; meanwhile `doubt` is its trouble."""
         key = id(asyncio.current_task())
-        self._doubts[key] = doubt
+        if doubt is not None:
+            self._doubts[key] = doubt
         try:
             async with asyncio.timeout(seconds):
                 await self._accepted.wait()
         except TimeoutError:
             return False
         finally:
-            del self._doubts[key]
+            self._doubts.pop(key, None)
         return True
 
 
@@ -207,15 +208,19 @@ class Deliveries:
                 attempt, random.random(), first=PAUSED_FIRST_SECONDS, cap=PAUSED_CAP_SECONDS
             )
             attempt += 1
-            if not await self._outlet.accepts_within(wait, _doubt(sift.refusal)):
-                sift.again()
+            if not await self._outlet.accepts_within(wait, _doubt(sift)):
+                for guilty in sift.again():
+                    await self._condemn(guilty, sift.refusal)
 
     async def _sift_one(self, sift: Sift, piece: Rows) -> None:
         outcome = await self._request(piece)
         if isinstance(outcome, Sent):
             sift.accepted()
         elif sift.refused(piece, outcome):
-            await self._bury(piece, "refused", [outcome.reason], outcome.status)
+            await self._condemn(piece, outcome)
+
+    async def _condemn(self, rows: Rows, refusal: Refusal) -> None:
+        await self._bury(rows, "refused", [refusal.reason], refusal.status)
 
     async def _bury(self, rows: Rows, why: str, reasons: Sequence[str], status: int | None) -> None:
         """So many at a time, each until it is written."""
@@ -266,9 +271,11 @@ class Deliveries:
             self._acting.discard(task)
 
 
-def _doubt(refusal: Refusal) -> str:
+def _doubt(sift: Sift) -> str | None:
+    if not sift.in_doubt:
+        return None
     return (
-        f"What was sent is refused ({refusal.reason}), and nothing else has been accepted since: if everything is refused,"
+        f"What was sent is refused ({sift.refusal.reason}), and nothing else has been accepted since: if everything is refused,"
         " the rule's stream, transform or table does not fit these rows: deploy deploy/azure again. Nothing is dropped;"
         " it is tried again with what comes."
     )
