@@ -12,8 +12,8 @@ from pathlib import Path
 from tests.chaos.proxy import Proxy
 
 STOP_SECONDS = 40.0
-STARTING_SECONDS = 20.0
-"""A process that cannot reach Kafka ends so long after its start, by its own check; later it has to bear that."""
+STARTING_SECONDS = 45.0
+"""A process that cannot reach Kafka ends so long after its start, freezes included; later it has to bear that."""
 
 
 @dataclass(frozen=True, slots=True)
