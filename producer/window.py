@@ -50,14 +50,13 @@ class Clock:
 
 
 def set_back(checkpoint: Checkpoint, until: int) -> Checkpoint:
-    """A checkpoint no instant of which is after `until`, as one is that was written under a clock gone wrong.
+    """A checkpoint no cursor of which is after `until`, as one is that was written under a clock gone wrong.
 
     Never below where ledgers are kept, since what was published there is not known any more.
     """
     bound = max(until, checkpoint.ledgers_from)
     return replace(
         checkpoint,
-        live_since=min(checkpoint.live_since, until),
         window_end=min(checkpoint.window_end, bound),
         day_mark=min(checkpoint.day_mark, bound),
         week_mark=min(checkpoint.week_mark, bound),
