@@ -50,7 +50,7 @@ async def answer(reader, size, seconds=5):
 
 async def until(condition):
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - nothing tells when the broker has it
+        while not condition():
             await asyncio.sleep(0.01)
 
 
