@@ -209,7 +209,7 @@ def uids(azure, table=LIVE):
 async def until(condition, seconds=20.0):
     """Wait for a condition of which nobody tells."""
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110
+        while not condition():
             await asyncio.sleep(0.02)
 
 
