@@ -91,6 +91,7 @@ class Shards:
             await asyncio.wait(set(self._closing))
 
     def _let_go(self, shard: Shard) -> None:
+        shard.hush()
         task = asyncio.create_task(shard.close(), name=f"close shard {shard.number}")
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
@@ -141,7 +142,7 @@ class Followed:
                 raise BadBody(f"it is one of the organization {organization.name}")
         except (NotAvro, UnknownSchema, BadBody) as error:
             log.error(
-                "An organization cannot be read and is followed as it was before; modify it with `jira-relay organizations modify`.",
+                "An organization cannot be read and is followed as it was before; delete it and add it again, its progress is kept.",
                 organization=name,
                 reason=str(error),
                 partition=record.partition,
