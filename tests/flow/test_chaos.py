@@ -1,0 +1,27 @@
+"""A short round of chaos; `make chaos` plays longer ones."""
+
+import asyncio
+import sys
+
+import pytest
+
+
+@pytest.mark.timeout(240)
+async def test_a_short_round_of_chaos_loses_and_repeats_nothing():
+    """Whatever is killed, frozen or cut: each record once in Kafka, in order, and at the sink."""
+    round_ = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.chaos", "--seed", "11", "--minutes", "0.3", "--gap", "1.0"),
+        *("--producers", "2", "--consumers", "1"),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        async with asyncio.timeout(220):
+            output, _ = await round_.communicate()
+    finally:
+        if round_.returncode is None:
+            round_.kill()
+            await round_.wait()
+
+    assert round_.returncode == 0, output.decode()
