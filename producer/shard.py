@@ -87,7 +87,13 @@ class Shard:
     def kept(self) -> None:
         """It is ours after a rebalance, too. Where the membership was lost before, somebody else may have had it meanwhile."""
         if self._joins != self._membership.joins:
+            self.hush()
             self.reopen()
+
+    def hush(self) -> None:
+        """What waits to be told is told no more: somebody else may have told newer things."""
+        for name in self._organizations:
+            self._work.released(name)
 
     async def close(self) -> None:
         """Let a commit end, then let go of everything: within four seconds, with Kafka dead within ten."""
@@ -102,8 +108,7 @@ class Shard:
             log.error(
                 "A shard did not end when it was taken away; Kafka keeps it from writing.", shard=self.number
             )
-        for name in self._organizations:
-            self._work.released(name)
+        self.hush()
 
     async def _run(self) -> None:
         attempt = 0

@@ -211,12 +211,15 @@ async def test_a_fenced_shard_waits_for_the_group_before_it_fences_back():
 async def test_a_shard_that_is_kept_goes_on_unless_the_membership_was_lost():
     """Who was out of the group meanwhile reads again what another owner may have done; a plain rebalance disturbs nobody."""
     async with room() as found:
-        await until(lambda: found.shard.ready)
+        found.follow(organization("acme"))
+        await until(lambda: found.work.polled)
         found.shard.kept()
         await asyncio.sleep(0.1)
         assert len(found.desks) == 1
+        assert found.work.told == []
         found.group.joins += 1
         found.shard.kept()
+        assert found.work.told == [("released", "acme", True)]
         await until(lambda: len(found.desks) == 2 and found.shard.ready)
         found.shard.kept()
         await asyncio.sleep(0.1)
@@ -289,7 +292,7 @@ async def test_a_closed_shard_leaves_nothing_running():
 
         assert found.work.polled == {}
         assert found.desks[0].discarded
-        assert found.work.told == [("released", "acme", False)]
+        assert found.work.told[-1] == ("released", "acme", False)
         assert not found.shard.ready
 
 
