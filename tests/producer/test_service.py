@@ -1,0 +1,82 @@
+"""The producer as a whole, on a real Kafka: what it tells of itself."""
+
+import asyncio
+import os
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from management.organizations import edit
+from producer.service import produce
+from relay.errors import RelayError
+from relay.health import Health
+from relay.kafka.topics import create
+from relay.secrets import Credentials
+from relay.status import read_board
+from sandbox.jira import JiraWorld
+from tests.flow.test_producer import Relay, now_ms, until
+
+
+@pytest.fixture
+async def relay(kafka, prefix, tmp_path):
+    return Relay(kafka, prefix, tmp_path)
+
+
+async def test_without_topics_it_says_how_to_make_them(relay):
+    """It ends with a sentence, before it has joined anything."""
+    credentials = Credentials(relay.keyring, None, {})
+
+    with pytest.raises(RelayError, match="jira-relay topics create"):
+        await produce(
+            relay.settings, relay.connection, credentials, asyncio.Event(), CollectorRegistry(), Health()
+        )
+
+
+async def test_it_tells_whether_it_is_ready_and_leaves_nothing_of_itself(relay):
+    """Not ready before the group has given it its shards; at its end its record is off the board, and so is what was deleted."""
+    await create(relay.connection)
+    stop, health = asyncio.Event(), Health()
+    credentials = Credentials(relay.keyring, None, {})
+    async with JiraWorld(seed=6) as jira:
+        await relay.add(await jira.add_site("acme"))
+        await relay.add(await jira.add_site("globex"))
+        running = produce(
+            relay.settings, relay.connection, credentials, stop, registry := CollectorRegistry(), health
+        )
+        task = asyncio.create_task(running)
+        await asyncio.sleep(0)
+        assert "joining the group" in health.faults()[0]
+
+        async def ready():
+            return not health.faults()
+
+        async def told():
+            return {"producer/acme", "producer/globex"} <= board_of(await board(relay))
+
+        async def gone():
+            return "producer/acme" not in await board(relay)
+
+        await until(ready)
+        await until(told)
+        during = await board(relay)
+        await edit(relay.connection, "acme", lambda _: None, what="deleted", who="test", now_ms=now_ms())
+        await until(gone)
+        stop.set()
+        await asyncio.wait_for(task, 20)
+        after = await board(relay)
+
+    assert [key for key in during if key.startswith("produce/")] == [
+        key for key in during if key.endswith(f"-{os.getpid()}")
+    ]
+    assert set(after) == {"producer/globex"}
+    assert (
+        registry.get_sample_value("jira_relay_last_poll_timestamp_seconds", {"organization": "acme"}) is None
+    )
+
+
+async def board(relay):
+    return await read_board(relay.connection, relay.topics.status)
+
+
+def board_of(found):
+    return {key for key, status in found.items() if status.last_poll or not key.startswith("producer/")}
