@@ -1,6 +1,6 @@
 """Reads everything anew when all is over, and says what came of it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,13 @@ from relay.kafka.reading import group_less, read_to_end, settled_spans
 from relay.kafka.topics import Topics
 from sandbox.azure import HISTORY, LIVE, AzureWorld
 from tests.chaos import findings
-from tests.chaos.deeds import Deeds
+from tests.chaos.course import Course
 from tests.chaos.findings import Arrived
 from tests.chaos.operators import Operators
+from tests.chaos.peers import Organizations
 from tests.chaos.slot import Slot
 from tests.chaos.traffic import Traffic
-from tests.chaos.world import World, now_ms
+from tests.chaos.world import now_ms
 
 SHOWN = 10
 TALES = (
@@ -42,45 +43,62 @@ class Report:
     faults: list[str]
 
 
-async def verdict(
-    world: World, deeds: Deeds, operators: Operators, traffic: Traffic, *, consumed: bool
-) -> Report:
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What a round has left behind."""
+
+    course: Course
+    done: Mapping[str, int]
+    operators: Operators
+    organizations: Organizations
+    traffic: Traffic
+    consumed: bool
+
+
+async def verdict(round_: Round) -> Report:
+    world = round_.course.world
     found = await evidence.gather(world.jira.truth(), world.connection, world.azure)
-    judged = judge(found, now_ms())
-    killed = [(death.at, death.at) for slot in world.slots if slot.consumes for death in slot.deaths]
-    again, inexplicable = findings.repeats(_arrived(world.azure), [*deeds.unrest, *killed])
+    again, inexplicable = findings.repeats(_arrived(world.azure), _unrest(round_.course))
     states = {name: shown(each) for name, each in (await organizations(world.connection)).items()}
     faults = [
-        *judged.remarks,
-        *(
-            line
-            for one in judged.organizations
-            for line in _faults(one, consumed=consumed, tail_lost=bool(deeds.done["lost tail"]))
+        *_judged(found, round_),
+        *_some(
+            "out of order",
+            findings.disorder(found.landed, round_.traffic.visible, round_.organizations.wrong_clocks),
         ),
-        *_some("out of order", findings.disorder(found.landed, traffic.visible, deeds.wrong_clocks)),
         *_some("came again at the sink for no reason", inexplicable),
         *findings.broken_history(await _changes(world.connection), states),
-        *operators.wrong,
-        *deeds.unclean,
+        *round_.operators.wrong,
+        *round_.course.unclean,
         *_deaths(world.slots),
         *_leaks(world.directory),
     ]
-    facts = [
-        *_facts(found, consumed=consumed),
-        f"{again} rows came again at the sink.",
-        *_tales(world.directory),
-    ]
-    return Report(facts, faults)
+    return Report(
+        [*_facts(found, round_), f"{again} rows came again at the sink.", *_tales(world.directory)], faults
+    )
 
 
-def _facts(found: Evidence, *, consumed: bool) -> Iterable[str]:
+def _unrest(course: Course) -> list[tuple[float, float]]:
+    consumers = [slot for slot in course.world.slots if slot.consumes]
+    return [*course.unrest, *((death.at, death.at) for slot in consumers for death in slot.deaths)]
+
+
+def _judged(found: Evidence, round_: Round) -> Iterable[str]:
+    judged = judge(found, now_ms())
+    yield from judged.remarks
+    for one in judged.organizations:
+        yield from _faults(one, consumed=round_.consumed, tail_lost=round_.done.get("lost tail", 0) > 0)
+
+
+def _facts(found: Evidence, round_: Round) -> Iterable[str]:
+    yield "Done: " + ", ".join(f"{count} {kind}" for kind, count in sorted(round_.done.items()) if count)
     happened = sum(map(len, found.truth.values()))
     modes = [one.event["mode"] for one in found.landed]
     yield f"{happened} records happened in {len(found.truth)} organizations."
     yield f"{len(modes)} events stand in Kafka: " + ", ".join(
         f"{modes.count(mode)} {mode}" for mode in ("live", "late", "backfill")
     )
-    if consumed:
+    if round_.consumed:
         yield f"{len(found.stored)} rows stand at the sink."
 
 

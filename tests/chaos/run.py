@@ -16,9 +16,11 @@ from cli.sandbox.watch import Sight, Watch
 from relay import logging
 from relay.errors import RelayError
 from relay.redaction import Redactor
-from tests.chaos.deeds import Deeds, free_of_faults
-from tests.chaos.judge import Report, verdict
+from tests.chaos.course import Course
+from tests.chaos.deeds import Deeds
+from tests.chaos.judge import Report, Round, verdict
 from tests.chaos.operators import Operators
+from tests.chaos.peers import Organizations
 from tests.chaos.plan import plan
 from tests.chaos.traffic import Traffic
 from tests.chaos.world import World, now_ms, opened
@@ -51,9 +53,9 @@ async def run(wishes: Wishes) -> bool:
     passed = False
     try:
         async with opened(directory, wishes.seed, wishes.producers, wishes.consumers) as world:
-            report, deeds = await _round(world, wishes, diary)
+            report = await _round(world, wishes, diary)
         passed = not report.faults
-        _tell(report, deeds, diary)
+        _tell(report, diary)
     finally:
         diary.say(f"{'PASSED' if passed else 'FAILED'}, seed {wishes.seed}.")
         if not passed or wishes.keep:
@@ -79,26 +81,29 @@ class Diary:
             file.write(line + "\n")
 
 
-async def _round(world: World, wishes: Wishes, diary: Diary) -> tuple[Report, Deeds]:
+async def _round(world: World, wishes: Wishes, diary: Diary) -> Report:
+    course = Course(world, wishes.seed, diary.say)
     traffic = Traffic(wishes.seed, now_ms)
     operators = Operators(world, random.Random(f"operators {wishes.seed}"))
-    deeds = Deeds(world, operators, traffic, wishes.seed, diary.say)
+    organizations = Organizations(course, operators, traffic)
+    deeds = Deeds(course, organizations)
+    seconds = wishes.minutes * 60
     async with _beside(*(slot.supervise(diary.say) for slot in world.slots)):
         for _ in range(SITES):
-            await deeds.add_site()
+            await organizations.add_site()
         diary.say("Everything runs.")
-        seconds = wishes.minutes * 60
-        async with _beside(traffic.run(deeds.sites, RATE)):
+        async with _beside(traffic.run(organizations.sites, RATE)):
             await deeds.play(plan(wishes.seed, seconds, wishes.gap, wishes.kinds), seconds)
-        free_of_faults(world, deeds.sites)
-        traffic.reveal(deeds.sites)
+        traffic.reveal(organizations.sites)
         diary.say("No more traffic, no more trouble: everything may settle.")
         await _settle(world, diary, consumed=wishes.consumers > 0)
-    for words in await asyncio.gather(*(slot.stop() for slot in world.slots)):
-        if words:
-            deeds.unclean.append(words)
+    course.unclean += [
+        words for words in await asyncio.gather(*(slot.stop() for slot in world.slots)) if words
+    ]
     diary.say("All processes have ended.")
-    return await verdict(world, deeds, operators, traffic, consumed=wishes.consumers > 0), deeds
+    return await verdict(
+        Round(course, deeds.done, operators, organizations, traffic, consumed=wishes.consumers > 0)
+    )
 
 
 async def _settle(world: World, diary: Diary, *, consumed: bool) -> None:
@@ -141,9 +146,7 @@ async def _beside(*work: Awaitable[None]) -> AsyncIterator[None]:
                 await task
 
 
-def _tell(report: Report, deeds: Deeds, diary: Diary) -> None:
-    done = sorted(deeds.done.items())
-    diary.say("Done: " + ", ".join(f"{count} {kind}" for kind, count in done))
+def _tell(report: Report, diary: Diary) -> None:
     for fact in report.facts:
         diary.say(fact)
     for fault in report.faults:
