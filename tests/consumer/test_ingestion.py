@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from consumer.destinations import sentinel
 from consumer.destinations.answers import Answer, Target, meaning
 from consumer.destinations.ingestion import Ingestion, check_endpoint
+from consumer.destinations.tokens import Tokens
 from consumer.outcomes import Paused, Reject, Retry, Sent, Split
 from relay.errors import RelayError
 from relay.settings import Destination
@@ -118,6 +119,18 @@ async def test_an_expired_token_is_replaced_without_a_word(monkeypatch):
 
         assert outcomes == [Sent()] * 6
         assert azure.accepted() == 7
+        assert azure.identity.asked == 2
+
+
+async def test_a_late_refusal_of_the_old_token_leaves_the_new_one_alone(monkeypatch):
+    async with world(monkeypatch) as (azure, _):
+        tokens = Tokens("sentinel", destination(azure))
+        await tokens.get_token("https://monitor.azure.com/.default")
+        await tokens.renew(0)
+        await tokens.get_token("https://monitor.azure.com/.default")
+        await tokens.renew(0)
+        await tokens.get_token("https://monitor.azure.com/.default")
+        await tokens.close()
         assert azure.identity.asked == 2
 
 
