@@ -1,10 +1,17 @@
+import asyncio
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.endings import STANDSTILL_SECONDS, Standstill
+from producer import endings
+from producer.endings import STANDSTILL_SECONDS, Standstill, watch
 from relay.kafka import TopicPartition
-from relay.kafka.reading import Span
-from relay.kafka.transactions import TRANSACTION_SECONDS
+from relay.kafka.connection import Connection
+from relay.kafka.producing import Outgoing
+from relay.kafka.reading import Span, group_less, spans
+from relay.kafka.topics import Topics, create
+from relay.kafka.transactions import TRANSACTION_SECONDS, Publisher
+from relay.settings import Kafka
 
 TP = TopicPartition("events", 0)
 
@@ -47,3 +54,60 @@ def test_only_what_has_stood_still_for_so_long_is_found(extents, step):
             one[0] == extents[number][0] and one[0] < one[1] for one in extents[since[-1] : number + 1]
         )
         assert (TP in found) == stood
+
+
+class PaperShards:
+    def __init__(self, *numbers):
+        self.numbers = list(numbers)
+        self.reopened = asyncio.Event()
+        self.which = []
+
+    def reopen(self, number):
+        self.which.append(number)
+        self.reopened.set()
+
+
+async def test_what_has_no_end_gets_one(kafka, prefix, monkeypatch):
+    """A shard of ours with a transaction that does not end is opened anew; an edit of its organizations is ended here."""
+    monkeypatch.setattr(endings, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(endings, "STANDSTILL_SECONDS", 0.5)
+    there = Connection(Kafka(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, shards=3))
+    await create(there)
+    topics, shards = Topics(prefix), PaperShards(0, 1)
+    hanging = []
+    for name, topic, number in [
+        ("mine", topics.progress, 1),
+        ("theirs", topics.progress, 2),
+        (f"{topics.organizations}.0", topics.organizations, 0),
+    ]:
+        publisher = await Publisher.open(there, name)
+        await publisher._producer.begin_transaction()
+        await publisher._send([Outgoing(topic, number, b"acme", b"1")])
+        hanging.append(publisher)
+    task = asyncio.create_task(watch(there, topics, shards))
+    edited = TopicPartition(topics.organizations, 0)
+    try:
+        await asyncio.wait_for(shards.reopened.wait(), 20)
+        async with group_less(there) as reader:
+            while (span := (await spans(reader, [edited]))[edited]).committed_end < span.high_watermark:
+                await asyncio.sleep(0.1)
+                assert not task.done()
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+        for publisher in hanging:
+            await publisher.discard()
+
+    assert set(shards.which) == {1}
+
+
+async def test_without_transactions_there_is_nothing_to_watch(monkeypatch):
+    """Event Hubs has none: it is not even asked."""
+    monkeypatch.setattr(endings, "LOOK_SECONDS", 0.0)
+    nowhere = Connection(Kafka(bootstrap="127.0.0.1:1", profile="event-hubs"))
+    task = asyncio.create_task(watch(nowhere, Topics("t"), PaperShards(0)))
+    await asyncio.sleep(0.1)
+
+    assert not task.done()
+    task.cancel()
+    await asyncio.wait({task})
