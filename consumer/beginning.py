@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from consumer.telemetry import FlowMetrics
+from consumer.telemetry import COMMITTED, FlowMetrics
 from relay.kafka import TopicPartition
 from relay.kafka.positions import Positions
 
@@ -49,7 +49,7 @@ class Beginning:
 def beginning(facts: Facts) -> Beginning:
     """Where the group was, else where it was last told to be, else where it is to start."""
     if facts.committed is not None:
-        return _at(facts.committed, facts.first, "the group's committed offset")
+        return _at(facts.committed, facts.first, COMMITTED)
     if facts.mirrored is not None:
         return _at(
             facts.mirrored, facts.first, "the status topic, since Kafka has forgotten the group's offset"

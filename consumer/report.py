@@ -18,8 +18,8 @@ from relay.kafka.group import Member
 from relay.status import Board, GroupOffset, Past, Status, opened, read_board
 
 BEAT_SECONDS = 1.0
-STANDING_SECONDS = 5.0
-LOOK_SECONDS = 3.0
+STANDING_SECONDS = 2.0
+LOOK_SECONDS = 2.0
 MIRROR_SECONDS = 60.0
 RENEW_SECONDS = 15.0
 VALID_MS = 60_000

@@ -8,6 +8,7 @@ from relay.kafka import Record, TopicPartition
 
 log = structlog.get_logger("consumer")
 
+COMMITTED = "the group's committed offset"
 SECONDS_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25)
 ROWS_BUCKETS = (1, 10, 100, 300, 1000, 3000)
 
@@ -184,9 +185,8 @@ class FlowMetrics:
         log.warning("Where to begin could not be looked up yet.", **self._names, reason=reason)
 
     def began(self, partition: TopicPartition, offset: int, why: str) -> None:
-        log.info(
-            "Reading begins.", **self._names, partition=partition.partition, offset=offset, because_of=why
-        )
+        tell = log.debug if why == COMMITTED else log.info
+        tell("Reading begins.", **self._names, partition=partition.partition, offset=offset, because_of=why)
 
     def lost_offsets(self, partition: TopicPartition, first: int, stop: int) -> None:
         self._metrics.lost.labels(*self._labels).inc(stop - first)

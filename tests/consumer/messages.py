@@ -35,6 +35,7 @@ class Message:
     partition: int = 0
     offset: int = 0
     headers: Sequence[tuple[str, bytes]] = ()
+    timestamp_type: int = 0
 
 
 def event(number=1, **fields):

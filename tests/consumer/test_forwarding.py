@@ -96,6 +96,19 @@ async def test_partitions_move_without_a_repeat(kafka, prefix, monkeypatch):
         assert there.azure.duplicates() == {}
 
 
+async def test_a_consumer_without_partitions_waits_for_its_turn(kafka, prefix, monkeypatch):
+    async with world(kafka, prefix, monkeypatch, shards=1) as there, there.consuming() as first:
+        await until(first.ready)
+        async with there.consuming() as second:
+            await until(second.ready)
+            await there.publish(some_events(30), partitions=1)
+            await there.arrive()
+            await first.stop()
+            await there.publish(some_events(30, first=100), partitions=1)
+            await there.arrive()
+        assert uids(there.azure) == sorted(map(uid, there.published))
+
+
 async def test_garbage_becomes_dead_letters_and_holds_up_nobody(kafka, prefix, monkeypatch):
     garbage = [b"", b"{}", b"\x00\x00\x00\x00\x01garbage", b"\xc3\x01" + bytes(30), b"\xff" * 3000]
     async with world(kafka, prefix, monkeypatch) as there, there.consuming() as consumer:

@@ -67,7 +67,7 @@ class EveryRecordIsFollowed(RuleBasedStateMachine):
         assert self.offsets.outstanding() >= self.offsets.unsettled()
 
 
-EveryRecordIsFollowed.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+EveryRecordIsFollowed.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
 test_every_record_is_followed = EveryRecordIsFollowed.TestCase
 
 

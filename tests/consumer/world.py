@@ -35,13 +35,16 @@ class World:
         self.published = []
         self._publisher = None
 
-    async def publish(self, events, topic=None, size=100):
+    async def publish(self, events, topic=None, size=100, partitions=SHARDS):
         """In transactions of `size`, so that offsets have holes."""
         if self._publisher is None:
             self._publisher = await Publisher.open(self.connection, f"{self.topics.prefix}.test")
         for start in range(0, len(events), size):
             await self._publisher.publish(
-                [outgoing(each, topic or self.topics.events) for each in events[start : start + size]]
+                [
+                    outgoing(each, topic or self.topics.events, partitions)
+                    for each in events[start : start + size]
+                ]
             )
         if topic is None:
             self.published += events
@@ -185,9 +188,11 @@ async def world(kafka, prefix, monkeypatch, shards=SHARDS, session=6, **options)
             await there.close()
 
 
-def outgoing(event, topic, encoder=FRAMED):
+def outgoing(event, topic, partitions):
     key = event["organization"]
-    return Outgoing(topic, partition_of(key, SHARDS), key.encode(), encoder.encode(event), event["collected"])
+    return Outgoing(
+        topic, partition_of(key, partitions), key.encode(), FRAMED.encode(event), event["collected"]
+    )
 
 
 def some_events(count, organizations=5, first=0, **fields):
