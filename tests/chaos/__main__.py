@@ -26,7 +26,10 @@ def main() -> None:
         parser.error(f"no such kind of event: {', '.join(sorted(unknown))}")
     seed = random.SystemRandom().randrange(1_000_000) if given.seed is None else given.seed
     wishes = Wishes(seed, given.minutes, given.producers, given.consumers, kinds, given.gap, given.keep)
-    sys.exit(0 if asyncio.run(run(wishes)) else 1)
+    try:
+        sys.exit(0 if asyncio.run(run(wishes)) else 1)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":
