@@ -118,13 +118,12 @@ def _group(
         indices,
         [(record.value or b"")[start:] for record in chosen],
         [record.key for record in chosen],
-        [_producers_timestamp(record) for record in chosen],
+        [
+            None if getattr(record, "timestamp_type", 0) == LOG_APPEND_TIME else record.timestamp
+            for record in chosen
+        ],
     )
     return group, known[ref]
-
-
-def _producers_timestamp(record: Record) -> int | None:
-    return None if getattr(record, "timestamp_type", 0) == LOG_APPEND_TIME else record.timestamp
 
 
 def _read(
