@@ -5,7 +5,8 @@ import http.cookiejar
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
@@ -22,6 +23,10 @@ from relay.hosts import split_url
 
 TOTAL_SECONDS = 60.0
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+CLIENTS = 32
+KEPT_CONNECTIONS = 8
+KEPT_SECONDS = 2.0
+"""For the pages of one walk: by an organization's next round thousands of others have been asked."""
 MOST_BYTES = 64 * 1024 * 1024
 AUDIT = "/rest/api/3/auditing/record"
 
@@ -40,12 +45,17 @@ class Site:
     cloud_id: str
 
 
-def open_client(connections: int = 100) -> httpx.AsyncClient:
-    """A client for all sites. It keeps no cookies: a session of one organization must not answer for another."""
+def open_client(connections: int = 100, trust: ssl.SSLContext | None = None) -> httpx.AsyncClient:
+    """A client for any site. It keeps no cookies: a session of one organization must not answer for another."""
     return httpx.AsyncClient(
+        verify=trust or httpx.create_ssl_context(),
         follow_redirects=False,
         timeout=TIMEOUT,
-        limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+        limits=httpx.Limits(
+            max_connections=connections,
+            max_keepalive_connections=KEPT_CONNECTIONS,
+            keepalive_expiry=KEPT_SECONDS,
+        ),
         headers={
             "Accept": "application/json",
             "User-Agent": f"jira-audit-relay/{version('jira-audit-relay')}",
@@ -53,6 +63,16 @@ def open_client(connections: int = 100) -> httpx.AsyncClient:
         cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[])),
         mounts={f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")},
     )
+
+
+@asynccontextmanager
+async def open_clients(connections: int) -> AsyncIterator[Sequence[httpx.AsyncClient]]:
+    """Clients to share among thousands of sites, each with its own pool: httpx looks at every connection of a pool whenever one
+    is asked for, so that one pool for all takes longer than Jira.
+    """
+    trust = httpx.create_ssl_context()
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(open_client(connections, trust)) for _ in range(CLIENTS)]
 
 
 async def fetch_page(

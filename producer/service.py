@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from producer import endings
 from producer.desk import Desk
-from producer.jira import open_client
+from producer.jira import open_clients
 from producer.opening import Opener
 from producer.poller import Poller
 from producer.report import Report, status_key
@@ -58,14 +58,14 @@ async def produce(
     async with (
         open_store(settings.schema_registry, connection) as store,
         Writer(connection) as writer,
-        open_client(LINES) as client,
+        open_clients(LINES) as clients,
     ):
         await store.event_encoder()
         metrics = Metrics(registry)
         opener = Opener(connection, topics, store, await largest_message(connection), metrics, now_ms)
         board = Board(writer, topics.status, lambda: member.trusted)
         hosts = Hosts(settings.producer.gateway_url, settings.producer.allowed_hosts)
-        sites = Sites(client, credentials, hosts, now_ms)
+        sites = Sites(clients, credentials, hosts, now_ms)
         work = Followers(settings.producer, sites, board, Past(connection, topics.status), metrics)
         shards = Shards(
             count,

@@ -4,10 +4,11 @@ import asyncio
 import hashlib
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import TypeVar
+from zlib import crc32
 
 import httpx
 
@@ -80,12 +81,12 @@ class Sites:
 
     def __init__(
         self,
-        client: httpx.AsyncClient,
+        clients: Sequence[httpx.AsyncClient],
         credentials: Credentials,
         hosts: Hosts,
         now_ms: Callable[[], int],
     ) -> None:
-        self._client = client
+        self._clients = clients
         self._credentials = credentials
         self._hosts = hosts
         self._now_ms = now_ms
@@ -98,9 +99,8 @@ class Sites:
         site = self._sites.get(organization.name)
         if site is None or site.organization != organization:
             gate = self._gates.setdefault(organization.cloud_id or organization.url, Gate())
-            site = Site(
-                organization, gate, self._lines, self._client, self._credentials, self._hosts, self._now_ms
-            )
+            client = self._clients[crc32(organization.name.encode()) % len(self._clients)]
+            site = Site(organization, gate, self._lines, client, self._credentials, self._hosts, self._now_ms)
             self._sites[organization.name] = site
         return site
 

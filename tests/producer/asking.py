@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from pydantic import SecretStr
 
-from producer.jira import open_client
+from producer.jira import open_clients
 from producer.service import now_ms
 from producer.site import Sites
 from relay.errors import SecretError
@@ -27,9 +27,9 @@ class Keys:
 
 
 class Asking:
-    def __init__(self, client, gateway_url):
+    def __init__(self, clients, gateway_url):
         self.keys = Keys()
-        self.sites = Sites(client, self.keys, Hosts(gateway_url, []), now_ms)
+        self.sites = Sites(clients, self.keys, Hosts(gateway_url, []), now_ms)
 
     def organization(self, site, **fields):
         self.keys.keys.setdefault(site.name, site.token)
@@ -42,5 +42,5 @@ class Asking:
 
 @asynccontextmanager
 async def asking(jira):
-    async with open_client() as client:
-        yield Asking(client, jira.gateway_url)
+    async with open_clients(100) as clients:
+        yield Asking(clients, jira.gateway_url)
