@@ -204,7 +204,11 @@ async def read_board(connection: Connection, topic: str) -> dict[str, Status]:
     """
     codec = Internal("status")
     board: dict[str, Status] = {}
-    for key, record in (await read_table(connection, topic, supersedes=_supersedes)).items():
+    for number, (key, record) in enumerate(
+        (await read_table(connection, topic, supersedes=_supersedes)).items()
+    ):
+        if number % 500 == 499:
+            await asyncio.sleep(0)  # ten thousand take a second
         try:
             board[key.decode()] = from_record(codec.decode(record.value or b""))
         except (NotAvro, BadBody, UnknownSchema, UnicodeDecodeError) as error:

@@ -8,6 +8,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from prometheus_client import CollectorRegistry
 
 from producer.checkpoint import begin
+from producer.desk import DeskClosedError
 from producer.drafts import Finding
 from producer.instants import DAY, day_of, day_start, to_text
 from producer.opening import Opener
@@ -177,6 +178,30 @@ async def test_an_open_transaction_of_a_stranger_keeps_the_shard_shut(opener):
     again = await Publisher.open(opener.connection, f"{opener.topics.prefix}.stranger")
     await again.discard()
     await (await opened(opener)).discard()
+
+
+async def test_without_transactions_events_are_known_though_their_progress_is_missing(opener):
+    """As on Event Hubs: events come first, so a crash in between repeats none that stands and skips none that does not."""
+    settings = opener.connection.kafka.model_copy(update={"profile": "event-hubs"})
+    bare = replace(opener, connection=Connection(settings))
+    desk = await opened(bare)
+    await desk.publish("acme", finding(records("acme", 1)), same, persist=False)
+    send = desk._publisher._send
+
+    async def crashing(first):
+        if any(record.topic == opener.topics.progress for record in first):
+            raise KafkaError("the connection was cut")
+        return await send(first)
+
+    desk._publisher._send = crashing
+    with pytest.raises(DeskClosedError):
+        await desk.publish("acme", finding(records("acme", 2)), same, persist=False)
+    await desk.discard()
+    successor = await opened(bare)
+    await successor.publish("acme", finding(records("acme", 1, 2, 3)), same, persist=False)
+    await successor.discard()
+
+    assert await ids(opener, opener.topics.events) == [("acme", number) for number in (1, 2, 3)]
 
 
 async def test_progress_that_cannot_be_read_is_named(opener):
