@@ -18,7 +18,7 @@ sandbox: setup ## the whole relay on this machine against simulated Jira and Azu
 	$(BIN)/jira-relay sandbox
 
 test: setup ## every test, on a real embedded Kafka
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 
 chaos: setup ## trouble of every kind, then a count of what arrived (SEED= MINUTES= PRODUCERS= CONSUMERS=)
 	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) \
