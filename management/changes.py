@@ -13,7 +13,7 @@ from management.words import instant
 from relay.errors import RelayError, SecretError
 from relay.hosts import HostError, Hosts, organization_name
 from relay.kafka.connection import Connection
-from relay.keyring import Keyring, Owner, require_keyring
+from relay.keyring import Keyring, Owner, load_keyring, require_keyring
 from relay.organizations import DAY_MS, Organization
 
 _WORDS = {"active": "resumed", "paused": "paused"}
@@ -44,7 +44,7 @@ async def add(means: Means, wish: Wish, name: str | None = None, *, test: bool =
     now = means.now_ms()
     blank = Organization(name, wish.url, wish.user, added=now, modified=now, revision=0)
     _refuse_url(blank, others)
-    draft = _with_key(wished(blank, wish), wish.key, _keyring(means, wish.key))
+    draft, unbound = _with_key(wished(blank, wish), wish.key, _keyring(means, wish.key))
     draft, remarks = await _tried(means, draft, others, wish) if test else (draft, _NOT_TESTED)
 
     def added(before: Organization | None) -> Organization:
@@ -53,10 +53,13 @@ async def add(means: Means, wish: Wish, name: str | None = None, *, test: bool =
         return draft
 
     await edit(means.connection, name, added, what="added", who=means.who, now_ms=now)
-    return Done(name, "added", remarks)
+    return Done(name, "added", (*remarks, *unbound))
 
 
 _NOT_TESTED = ("The connection was not tested.",)
+_NOT_BOUND = (
+    "Its reference is not bound to this URL and user, as secrets.key_file is not set here: producers that have it refuse it.",
+)
 
 
 async def modify(means: Means, name: str, wish: Wish, *, test: bool = True) -> Done:
@@ -71,14 +74,12 @@ async def modify(means: Means, name: str, wish: Wish, *, test: bool = True) -> D
     if moved:
         _check_host(means.hosts, after.url)
         _refuse_url(after, others)
-    if moved and wish.key is None and before.credential_ciphertext is not None:
-        raise InputError(
-            f"The API key of {name} was given for its URL and user: give it again with the new ones (--api-key-file FILE)."
-        )
-    if wish.key is not None:
-        after = _with_key(after, wish.key, _keyring(means, wish.key))
+    key = wish.key or (_key_that_moves(means, before) if moved else None)
+    unbound: tuple[str, ...] = ()
+    if key is not None and (moved or not _same_reference(means, before, key)):
+        after, unbound = _with_key(after, key, _keyring(means, key))
     remarks: tuple[str, ...] = ()
-    if moved or wish.key is not None or after.gateway != before.gateway:
+    if key is not None or after.gateway != before.gateway:
         after, remarks = await _tried(means, after, others, wish) if test else (after, _NOT_TESTED)
     if after == before:
         return Done(name, "unchanged")
@@ -91,7 +92,7 @@ async def modify(means: Means, name: str, wish: Wish, *, test: bool = True) -> D
         now_ms=means.now_ms(),
         revision=before.revision,
     )
-    return Done(name, "modified", (*_differences(before, after, wish.key), *remarks))
+    return Done(name, "modified", (*_differences(before, after), *remarks, *unbound))
 
 
 async def set_state(connection: Connection, name: str, state: str, *, who: str, now_ms: int) -> Done:
@@ -126,8 +127,8 @@ async def test(means: Means, name: str) -> str:
 def same_key(means: Means, organization: Organization, key: Key) -> bool:
     """Whether an organization has this very key, as far as it can be opened here."""
     if isinstance(key, Reference):
-        return organization.credential_reference == key.text
-    if organization.credential_ciphertext is None:
+        return _same_reference(means, organization, key)
+    if organization.credential_ciphertext is None or organization.credential_reference is not None:
         return False
     try:
         return means.credentials.resolve(asdict(organization)) == key
@@ -154,18 +155,45 @@ def wished(organization: Organization, wish: Wish) -> Organization:
     return replace(organization, **fields)
 
 
-def _with_key(organization: Organization, key: Key, keyring: Keyring | None) -> Organization:
-    if isinstance(key, SecretStr) and keyring is not None:
-        sealed = keyring.seal(key, Owner.of(asdict(organization)))
-        return replace(organization, credential_ciphertext=sealed, credential_reference=None)
+def _with_key(
+    organization: Organization, key: Key, keyring: Keyring | None
+) -> tuple[Organization, tuple[str, ...]]:
+    """And what is to be said of it."""
+    owner = Owner.of(asdict(organization))
     if isinstance(key, Reference):
-        return replace(organization, credential_ciphertext=None, credential_reference=key.text)
-    return organization
+        sealed = None if keyring is None else keyring.seal_reference(key.text, owner)
+        bound = replace(organization, credential_reference=key.text, credential_ciphertext=sealed)
+        return bound, _NOT_BOUND if keyring is None else ()
+    if keyring is None:
+        return organization, ()
+    sealed = keyring.seal(key, owner)
+    return replace(organization, credential_ciphertext=sealed, credential_reference=None), ()
+
+
+def _key_that_moves(means: Means, before: Organization) -> Key:
+    """A reference goes along with another URL or user when an operator says so; an encrypted key has to be given again."""
+    if before.credential_reference is None:
+        raise InputError(
+            f"The API key of {before.name} was given for its URL and user: give it again with the new ones (--api-key-file FILE)."
+        )
+    means.credentials.confirm(asdict(before))
+    return Reference(before.credential_reference)
+
+
+def _same_reference(means: Means, organization: Organization, key: Key) -> bool:
+    """And given for this URL and user, as far as that can be told here."""
+    if not isinstance(key, Reference) or organization.credential_reference != key.text:
+        return False
+    try:
+        means.credentials.confirm(asdict(organization))
+    except SecretError:
+        return False
+    return True
 
 
 def _keyring(means: Means, key: Key) -> Keyring | None:
-    """What a key is encrypted with; a reference needs nothing. Raises SettingsError."""
-    return require_keyring(means.secrets) if isinstance(key, SecretStr) else None
+    """What a key is encrypted with; a reference can do without. Raises SettingsError."""
+    return require_keyring(means.secrets) if isinstance(key, SecretStr) else load_keyring(means.secrets)
 
 
 async def _tried(
@@ -199,12 +227,12 @@ def _taken(name: str) -> RelayError:
     )
 
 
-def _differences(before: Organization, after: Organization, key: Key | None) -> tuple[str, ...]:
+def _differences(before: Organization, after: Organization) -> tuple[str, ...]:
     old, new = shown(before), shown(after)
     names = [name for name in new if name not in _OF_ITSELF and old[name] != new[name]]
     said = [f"{name}: {_value(name, old[name])} → {_value(name, new[name])}" for name in names]
-    if key is not None and "credential" not in names:
-        said.append("credential: a new one")
+    if "credential" not in names and before.credential_ciphertext != after.credential_ciphertext:
+        said.append(f"credential: {'bound anew' if after.credential_reference else 'a new one'}")
     return tuple(said)
 
 

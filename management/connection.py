@@ -63,6 +63,7 @@ async def try_connection(
     A reference that points at nothing on this machine is no failure: then only the site is looked for. Raises
     ConnectionFailedError and RelayError.
     """
+    means.credentials.confirm(asdict(organization))
     try:
         secret = key or means.credentials.resolve(asdict(organization))
     except SecretError as error:

@@ -1,14 +1,16 @@
 """The encryption of API keys at rest.
 
-A ciphertext is bound to the organization's name, URL and user and opens for no others, so whoever may write the
-organizations topic cannot have a key sent elsewhere.
+What is sealed, an API key or a reference to one, is bound to the organization's name, URL and user and opens for no others,
+so whoever may write the organizations topic cannot have a key sent elsewhere.
 """
 
 import base64
 import binascii
+import contextlib
 import hashlib
 import os
 import secrets
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,7 @@ from relay.settings import Secrets
 _VERSION = b"\x01"
 _ID_BYTES, _NONCE_BYTES, _TAG_BYTES = 8, 12, 16
 _KEY_BYTES = 32
+_OF_REFERENCE = b"reference"  # behind an owner, whose own bytes tell where they end
 _HOW = "`openssl rand -base64 32` makes one"
 
 
@@ -47,36 +50,64 @@ class Owner:
 
 
 class Keyring:
-    """The keys of `secrets.keys` or `secrets.key_file`: the first encrypts, all decrypt."""
+    """The keys of `secrets.keys` or `secrets.key_file`: the first seals, all open."""
 
     def __init__(self, keys: Iterable[bytes]) -> None:
         """At least one key of 32 bytes."""
         self._ciphers = {_key_id(key): AESGCM(key) for key in keys}
         self._first = next(iter(self._ciphers))
 
+    @property
+    def ids(self) -> list[str]:
+        """What the keys are called, in their order; a key cannot be guessed from it."""
+        return [known.hex() for known in self._ciphers]
+
     def seal(self, secret: SecretStr, owner: Owner) -> bytes:
-        head, nonce = _VERSION + self._first, secrets.token_bytes(_NONCE_BYTES)
-        text = secret.get_secret_value().encode()
-        return head + nonce + self._ciphers[self._first].encrypt(nonce, text, head + owner.bound())
+        return self._seal(secret.get_secret_value(), owner.bound())
+
+    def seal_reference(self, reference: str, owner: Owner) -> bytes:
+        """Never opens as a key, nor a key as it."""
+        return self._seal(reference, owner.bound() + _OF_REFERENCE)
 
     def open(self, sealed: bytes, owner: Owner) -> SecretStr:
         """Raises SecretError, also when it was sealed for another owner."""
+        remedy = again(owner)
+        try:
+            return SecretStr(self._open(sealed, owner.bound(), owner.name, remedy))
+        except InvalidTag:
+            raise SecretError(
+                f"The stored API key of {owner.name} was not given for {owner.url} and the user {owner.user}, or is damaged: if"
+                f" they are right, {remedy}"
+            ) from None
+
+    def confirm_reference(self, reference: str, sealed: bytes | None, owner: Owner) -> None:
+        """Return only if this very reference was sealed for this owner; else raise SecretError."""
+        remedy = again(owner, f"--api-key-ref {reference}")
+        with contextlib.suppress(InvalidTag):
+            bound = owner.bound() + _OF_REFERENCE
+            if sealed is not None and self._open(sealed, bound, owner.name, remedy) == reference:
+                return
+        raise SecretError(
+            f"Nobody who has the keys of this relay gave {reference} to {owner.name} for {owner.url} and the user {owner.user},"
+            f" so no key is sent there: if they are right, {remedy}"
+        )
+
+    def _seal(self, text: str, bound: bytes) -> bytes:
+        head, nonce = _VERSION + self._first, secrets.token_bytes(_NONCE_BYTES)
+        return head + nonce + self._ciphers[self._first].encrypt(nonce, text.encode(), head + bound)
+
+    def _open(self, sealed: bytes, bound: bytes, name: str, remedy: str) -> str:
+        """Raises InvalidTag for what was sealed for another, and SecretError."""
         head, rest = sealed[: 1 + _ID_BYTES], sealed[1 + _ID_BYTES :]
         if head[:1] != _VERSION or len(rest) < _NONCE_BYTES + _TAG_BYTES:
-            raise SecretError(f"The stored API key of {owner.name} is damaged: {again(owner)}")
+            raise SecretError(f"What is stored of the API key of {name} is damaged: {remedy}")
         cipher = self._ciphers.get(head[1:])
         if cipher is None:
             raise SecretError(
-                f"The API key of {owner.name} was encrypted with the key {head[1:].hex()}, which is not in secrets.keys"
-                f" (there: {', '.join(known.hex() for known in self._ciphers)}): put it back, or {again(owner)}"
+                f"The API key of {name} was encrypted with the key {head[1:].hex()}, which is not in secrets.keys"
+                f" (there: {', '.join(self.ids)}): put it back, or {remedy}"
             )
-        try:
-            text = cipher.decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], head + owner.bound())
-        except InvalidTag:
-            raise SecretError(
-                f"The stored API key of {owner.name} was given for another name, URL or user, or is damaged: {again(owner)}"
-            ) from None
-        return SecretStr(text.decode())
+        return cipher.decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], head + bound).decode()
 
 
 def load_keyring(settings: Secrets) -> Keyring | None:
@@ -121,9 +152,14 @@ def make_key_file(directory: Path) -> Path:
     return path
 
 
-def again(owner: Owner) -> str:
+def sealed_with(sealed: bytes) -> str:
+    """What the key is called that this was sealed with."""
+    return sealed[1 : 1 + _ID_BYTES].hex()
+
+
+def again(owner: Owner, how: str = "--api-key-file FILE") -> str:
     """The end of a sentence: what an operator does where a key is lost."""
-    return f"give it again (jira-relay organizations modify {owner.name} --api-key-file FILE)."
+    return f"give it again (jira-relay organizations modify {shlex.quote(owner.name)} {how})."
 
 
 def _key_id(key: bytes) -> bytes:

@@ -5,7 +5,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ class Credentials:
 
     keyring: Keyring | None
     directory: Path | None
-    environ: Mapping[str, str]
+    environ: Mapping[str, str] = field(repr=False)
     tell: Callable[[str], None] = lambda _: None
     """Is told every key that was found, so that it can be kept out of the logs."""
 
@@ -41,7 +41,8 @@ class Credentials:
         owner = Owner.of(organization)
         reference, sealed = organization["credential_reference"], organization["credential_ciphertext"]
         if reference is not None:
-            key = self.read(reference, owner.name)
+            self.confirm(organization)
+            key = self._read(reference, owner.name)
         elif sealed is None:
             raise SecretError(f"{owner.name} has no API key: {again(owner)}")
         elif self.keyring is None:
@@ -54,19 +55,28 @@ class Credentials:
         self._tell_all(key.get_secret_value(), owner.user)
         return key
 
-    def read(self, reference: str, name: str) -> SecretStr:
-        """What a reference points at, for the organization `name`. Raises SecretError."""
-        kind, _, target = reference.partition(":")
-        if kind == "env" and _VARIABLE.fullmatch(target):
-            return _clean(self.environ.get(target, ""), f"The variable {target}, the API key of {name},")
-        if kind == "file" and _NAME.fullmatch(target):
-            return _clean(
-                self._read_file(target, name),
-                f"The file {target} in secrets.directory, the API key of {name},",
+    def confirm(self, organization: Mapping[str, Any]) -> None:
+        """Return only if its reference, where it has one, has the form of one and was given for this organization, URL and user.
+
+        The latter can be told only where there are keys. Raises SecretError.
+        """
+        reference, owner = organization["credential_reference"], Owner.of(organization)
+        if reference is None:
+            return
+        if not is_reference(reference):
+            raise SecretError(
+                f"The reference to the API key of {owner.name} must be env:RELAY_KEY_… (capital letters, digits, underscores) or"
+                " file:NAME, with a name that does not leave secrets.directory."
             )
-        raise SecretError(
-            f"The reference to the API key of {name} must be env:RELAY_KEY_… (capital letters, digits, underscores) or"
-            " file:NAME, with a name that does not leave secrets.directory."
+        if self.keyring is not None:
+            self.keyring.confirm_reference(reference, organization["credential_ciphertext"], owner)
+
+    def _read(self, reference: str, name: str) -> SecretStr:
+        kind, _, target = reference.partition(":")
+        if kind == "env":
+            return _clean(self.environ.get(target, ""), f"The variable {target}, the API key of {name},")
+        return _clean(
+            self._read_file(target, name), f"The file {target} in secrets.directory, the API key of {name},"
         )
 
     def _read_file(self, target: str, name: str) -> str:

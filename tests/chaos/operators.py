@@ -122,19 +122,25 @@ class Operators:
         )
         if _referenced(site):
             self._write_key(site)
-            return replace(organization, credential_reference=f"file:{site.name}")
+            reference = f"file:{site.name}"
+            sealed = self._world.keyring.seal_reference(reference, _owner(organization))
+            return replace(organization, credential_reference=reference, credential_ciphertext=sealed)
         return self._resealed(organization, site)
 
     def _resealed(self, organization: Organization, site: Site) -> Organization:
-        owner = Owner(organization.name, organization.url, organization.user)
         token = site.scoped_token if organization.gateway else site.token
-        return replace(organization, credential_ciphertext=self._world.keyring.seal(SecretStr(token), owner))
+        sealed = self._world.keyring.seal(SecretStr(token), _owner(organization))
+        return replace(organization, credential_ciphertext=sealed)
 
     def _write_key(self, site: Site) -> None:
         path = Path(self._world.keys / site.name)
         draft = path.with_suffix(".new")
         draft.write_text(site.token)
         draft.replace(path)
+
+
+def _owner(organization: Organization) -> Owner:
+    return Owner(organization.name, organization.url, organization.user)
 
 
 def _number(site: Site) -> int:

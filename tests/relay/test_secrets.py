@@ -178,7 +178,54 @@ def test_sealed_key_that_cannot_be_opened_is_told():
 
     assert "has no API key" in refusal(Credentials(ring, None, {}), organization())
     assert "secrets.key_file" in refusal(Credentials(None, None, {}), copied)
-    assert "another name, URL or user" in refusal(Credentials(ring, None, {}), copied)
+    assert f"not given for {ACME.url} and the user {ACME.user}" in refusal(
+        Credentials(ring, None, {}), copied
+    )
+
+
+@given(OWNERS, OWNERS, st.sampled_from(["env:RELAY_KEY_ACME", "file:acme"]))
+@settings(deadline=None)
+def test_reference_is_followed_for_its_owner_alone(owner, other, reference):
+    """Where there are keys, a reference is followed for the name, URL and user it was sealed for, and for no others."""
+    ring = Keyring([OLD])
+    credentials = Credentials(ring, None, {"RELAY_KEY_ACME": CANARY})
+    sealed = ring.seal_reference("env:RELAY_KEY_ACME", owner)
+
+    if (owner, reference) == (other, "env:RELAY_KEY_ACME"):
+        assert credentials.resolve(organization(reference, sealed, other)).get_secret_value() == CANARY
+    else:
+        assert f"gave {reference} to " in refusal(credentials, organization(reference, sealed, other))
+
+
+def test_reference_that_nobody_sealed_is_followed_only_without_keys():
+    """Whoever can write the topic and has no key of the relay cannot have a secret sent to a place of their choice."""
+    record = organization("env:RELAY_KEY_ACME", owner=Owner("acme", "https://evil.atlassian.net", "eve"))
+    environ = {"RELAY_KEY_ACME": CANARY}
+
+    told = refusal(Credentials(Keyring([OLD]), None, environ), record)
+    assert "https://evil.atlassian.net and the user eve, so no key is sent there" in told
+    assert "--api-key-ref env:RELAY_KEY_ACME" in told
+    assert Credentials(None, None, environ).resolve(record).get_secret_value() == CANARY
+
+
+def test_a_sealed_key_is_no_sealed_reference():
+    """What was sealed as one does not open as the other, though everything else is the same."""
+    ring = Keyring([OLD])
+    credentials = Credentials(ring, None, {"RELAY_KEY_ACME": CANARY})
+    as_key = ring.seal(SecretStr("env:RELAY_KEY_ACME"), ACME)
+    as_reference = ring.seal_reference("env:RELAY_KEY_ACME", ACME)
+
+    assert "gave env:RELAY_KEY_ACME to" in refusal(credentials, organization("env:RELAY_KEY_ACME", as_key))
+    assert "was not given for" in refusal(credentials, organization(sealed=as_reference))
+
+
+def test_reference_sealed_with_a_key_that_is_gone_says_how_to_give_it_again():
+    """A reference whose key was taken out too early names that key, and the option for references."""
+    sealed = Keyring([OLD]).seal_reference("file:acme", ACME)
+
+    told = refusal(Credentials(Keyring([NEW]), None, {}), organization("file:acme", sealed))
+    assert "not in secrets.keys" in told
+    assert "--api-key-ref file:acme" in told
 
 
 def test_variable_is_read_at_each_call():
@@ -286,7 +333,7 @@ def test_no_file_reference_leaves_the_directory(tmp_path_factory, name):
     (root / "a" / "c").write_text("inside")
 
     try:
-        key = Credentials(None, root / "a", {}).read(f"file:{name}", "acme")
+        key = Credentials(None, root / "a", {}).resolve(organization(f"file:{name}"))
     except SecretError:
         return
     assert key.get_secret_value() == "inside"
