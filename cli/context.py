@@ -60,6 +60,14 @@ class Context:
     def credentials(self, secrets: Secrets) -> Credentials:
         return Credentials(load_keyring(secrets), secrets.directory, os.environ, self.redactor.add)
 
+    def key_ids(self) -> list[str]:
+        """What the keys are called that encrypt; none where they cannot be used, of which `check` tells."""
+        try:
+            keyring = load_keyring(self.secrets())
+        except SettingsError:
+            return []
+        return [] if keyring is None else keyring.ids
+
     def ask(self, work: Coroutine[Any, Any, Any]) -> Any:
         """The result of a short command's work; libraries may not speak meanwhile, what is wrong is raised."""
         set_up("text", "warning", self.redactor)

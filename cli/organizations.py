@@ -1,3 +1,4 @@
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,9 +11,10 @@ from cli.means import opened_means
 from cli.organization_text import facts, row
 from cli.output import Json, explain, plain, print_facts, print_json, print_table
 from cli.texts import STANDARD_INPUT, read_text
-from management import applying, changes
+from management import applying, changes, sealing
 from management.applying import Failed, read_entries
 from management.changes import Done
+from management.connection import Means
 from management.inputs import (
     LONGEST_INTERVAL_SECONDS,
     MOST_BACKFILL_DAYS,
@@ -83,7 +85,7 @@ Gateway = Annotated[
 def list_organizations(context: typer.Context, as_json: Json = False) -> None:
     """Show every organization, with its state in words."""
     state: Context = context.obj
-    found: list[View] = state.ask(_views(state.connection()))
+    found: list[View] = state.ask(_views(state.connection(), state.key_ids()))
     if as_json:
         print_json([view.document() for view in found])
     elif not found:
@@ -91,13 +93,18 @@ def list_organizations(context: typer.Context, as_json: Json = False) -> None:
     else:
         titles = ("Name", "URL", "Last event", "Complete up to", "Key expires", "State")
         print_table(titles, [row(view) for view in found])
+    older = [view.organization.name for view in found if view.first_key is False]
+    if older and not as_json:
+        print(
+            f"Not sealed with the first key: {plain(', '.join(older))}. See `jira-relay organizations reseal --help`."
+        )
 
 
 @app.command()
 def show(context: typer.Context, name: Name, as_json: Json = False) -> None:
     """Show all that is known of one organization, but its key."""
     state: Context = context.obj
-    found: list[View] = state.ask(_views(state.connection()))
+    found: list[View] = state.ask(_views(state.connection(), state.key_ids()))
     standing = {view.organization.name: view for view in found}
     existing(standing[name].organization if name in standing else None, name)
     if as_json:
@@ -200,7 +207,18 @@ def apply(
     state: Context = context.obj
     base = Path() if file == STANDARD_INPUT else Path(file).expanduser().parent
     entries = read_entries(read_text(file), _shown(file), lambda name: _key_beside(name, base))
-    if state.ask(_applied(state, entries, test=test)):
+    if state.ask(_told(state, lambda means: applying.apply(means, entries, test=test))):
+        raise typer.Exit(1)
+
+
+@app.command()
+def reseal(context: typer.Context) -> None:
+    """Encrypt every API key anew with the first key of secrets, and bind every reference anew, so that older keys can go.
+
+    What is sealed with the first key already is left alone. `jira-relay check` tells when no older key is needed any more.
+    """
+    state: Context = context.obj
+    if state.ask(_told(state, sealing.reseal)):
         raise typer.Exit(1)
 
 
@@ -241,16 +259,16 @@ async def _with_means(state: Context, work: Any, *arguments: Any, **options: Any
         return await work(means, *arguments, **options)
 
 
-async def _views(connection: Connection) -> list[View]:
+async def _views(connection: Connection, keys: Sequence[str]) -> list[View]:
     found = await organizations(connection)
-    return views(found, await statuses(connection), now_ms())
+    return views(found, await statuses(connection), now_ms(), keys)
 
 
-async def _applied(state: Context, entries: list[applying.Entry], *, test: bool) -> int:
+async def _told(state: Context, work: Callable[[Means], AsyncIterator[Done | Failed]]) -> int:
     """Tells each as it is done; returns how many failed."""
     failed = 0
     async with opened_means(state) as means:
-        async for outcome in applying.apply(means, entries, test=test):
+        async for outcome in work(means):
             if isinstance(outcome, Failed):
                 failed += 1
                 explain(f"{outcome.name}: not done. {outcome.reason}")

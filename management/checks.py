@@ -1,12 +1,13 @@
 """Whether every connection of the relay works, each tried although others fail."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from consumer.destinations import sentinel
 from consumer.destinations.ingestion import Ingestion
 from consumer.outcomes import Sent
+from management import sealing
 from management.connection import Means, verify
 from management.organizations import plainly, standing
 from relay import registration
@@ -62,6 +63,8 @@ async def check_all(settings: Settings, means: Means) -> AsyncIterator[Finding]:
     try:
         if kafka.ok:
             found = await standing(connection)
+            if (keyring := load_keyring(means.secrets)) is not None:
+                yield await _finding("seals", _of_seals(found.organizations, keyring.ids))
             checks = _of_organizations(means, found.organizations) | checks
             for name, reason in sorted(found.unreadable.items()):
                 yield Finding(f"organization {name}", ok=False, message=reason)
@@ -129,6 +132,13 @@ async def _registry(settings: Settings) -> str:
     if problems:
         raise RelayError(" ".join(problems))
     return f"answers at {settings.schema_registry.url}; both schemas are registered"
+
+
+def _of_seals(found: Mapping[str, Organization], keys: Sequence[str]) -> Check:
+    async def check() -> str:
+        return sealing.in_words(found, keys)
+
+    return check
 
 
 def _of_organizations(means: Means, found: Mapping[str, Organization]) -> dict[str, Check]:

@@ -18,6 +18,7 @@ from relay.kafka.producing import Outgoing
 from relay.kafka.reading import read_table
 from relay.kafka.topics import Topics, partition_of, shards_of
 from relay.kafka.transactions import Publisher, PublishError
+from relay.keyring import sealed_with
 from relay.organizations import Organization, OrganizationCodec
 
 EDIT_SECONDS = 40.0
@@ -199,6 +200,9 @@ def shown(organization: Organization) -> dict[str, Any]:
         "url": organization.url,
         "user": organization.user,
         "credential": credential,
+        "sealed_with": None
+        if organization.credential_ciphertext is None
+        else sealed_with(organization.credential_ciphertext),
         "gateway": organization.gateway,
         "cloud_id": organization.cloud_id,
         "interval_seconds": organization.interval_seconds,

@@ -1,6 +1,6 @@
 """How each organization is doing, in words."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ from management.words import exact, instant
 from producer.report import status_key
 from relay.kafka.connection import Connection
 from relay.kafka.topics import Topics
+from relay.keyring import sealed_with
 from relay.organizations import DAY_MS, Organization
 from relay.status import Status, read_board
 
@@ -33,6 +34,8 @@ class View:
     organization: Organization
     status: Status | None
     now_ms: int
+    keys: Sequence[str] = ()
+    """What the keys of `secrets` are called here, the first in front."""
 
     @property
     def state(self) -> str:
@@ -45,6 +48,12 @@ class View:
         if self.now_ms > status.valid_until:
             return f"no owner: nobody polls it since {instant(status.at)}"
         return _told(organization.name, status)
+
+    @property
+    def first_key(self) -> bool | None:
+        """Whether it is sealed with the first key; None: nothing is sealed, or there are no keys here."""
+        sealed = self.organization.credential_ciphertext
+        return None if sealed is None or not self.keys else sealed_with(sealed) == self.keys[0]
 
     @property
     def expiry(self) -> str:
@@ -71,6 +80,7 @@ class View:
         facts = shown(self.organization)
         facts |= {name: exact(facts[name]) for name in _SHOWN_INSTANTS}
         facts |= {"state_in_words": self.state, "credential_expires_within_days": self.warning}
+        facts |= {"sealed_with_first_key": self.first_key}
         return facts | {"status": None if self.status is None else _document(self.status, self.now_ms)}
 
 
@@ -80,8 +90,10 @@ async def statuses(connection: Connection) -> dict[str, Status]:
         return await read_board(connection, Topics(connection.kafka.topic_prefix).status)
 
 
-def views(found: Mapping[str, Organization], board: Mapping[str, Status], now_ms: int) -> list[View]:
-    return [View(found[name], board.get(status_key(name)), now_ms) for name in sorted(found)]
+def views(
+    found: Mapping[str, Organization], board: Mapping[str, Status], now_ms: int, keys: Sequence[str] = ()
+) -> list[View]:
+    return [View(found[name], board.get(status_key(name)), now_ms, keys) for name in sorted(found)]
 
 
 def _told(name: str, status: Status) -> str:

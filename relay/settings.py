@@ -297,7 +297,7 @@ class Secrets(Group):
 
     keys: tuple[SecretStr, ...] = Field(
         default=(),
-        description="Keys that encrypt the organizations' API keys, each base64 of 32 random bytes (`openssl rand -base64 32`). The first encrypts, all decrypt.",
+        description="Keys that encrypt the organizations' API keys, each base64 of 32 random bytes (`openssl rand -base64 32`). The first encrypts, all decrypt: how to rotate them is in [operations](operations/keys.md).",
         examples=[["…"]],
     )
     key_file: File | None = Field(

@@ -37,7 +37,7 @@ async def test_all_is_well(relay, acme, azure):
 
     assert subjects(ran, "ok") == [
         *("settings", "secrets", "Kafka", "topics", "schema registry"),
-        *("organization acme", "destination sentinel"),
+        *("seals", "organization acme", "destination sentinel"),
     ]
     assert subjects(ran, "FAILED") == []
     assert len(azure.calls) == 2
