@@ -11,12 +11,13 @@ from producer.checkpoint import Checkpoint
 from producer.desk import Desk, DeskClosedError
 from producer.drafts import Advance, Finding
 from producer.failures import Action, Kind
+from producer.page import Page
 from producer.ranges import Range
 from producer.records import read
 from producer.report import Report
 from producer.site import RefusedError, Site
 from producer.telemetry import Metrics
-from producer.walk import PAGE, Piece, Walk
+from producer.walk import PAGE, Ask, Piece, Walk
 from producer.window import Rules
 from relay.errors import RelayError
 from relay.lifecycle import asked_to_end
@@ -27,6 +28,8 @@ BACKFILL_LOOK_SECONDS = 60.0
 REFUSED_SECONDS = 1.0
 DEFECT_SECONDS = 60.0
 SET_BACK_FROM_MS = 5_000
+TRIES_OF_A_PAGE = 5
+PASSING = {Action.RETRY, Action.WAIT}
 
 Work = Callable[[], Awaitable[None]]
 
@@ -93,14 +96,7 @@ class Poller:
                 await work()
                 self._site.relax()
             except RefusedError as refused:
-                failure = refused.failure
-                self._report.failing(
-                    failure.kind,
-                    failure.message,
-                    refused.retry_seconds,
-                    waiting=failure.action is Action.WAIT,
-                )
-                await asyncio.sleep(REFUSED_SECONDS)
+                await self._rest(refused)
                 continue
             except DeskClosedError:
                 raise
@@ -110,6 +106,13 @@ class Poller:
                 await self._sit_out(error)
                 continue
             await asyncio.sleep(max(0.0, pause_seconds * random.uniform(0.95, 1.0) - (loop.time() - started)))
+
+    async def _rest(self, refused: RefusedError) -> None:
+        """Tell of it; the rest of the wait is the site's, which keeps everybody out meanwhile."""
+        failure = refused.failure
+        waiting = failure.action is Action.WAIT
+        self._report.failing(failure.kind, failure.message, refused.retry_seconds, waiting=waiting)
+        await asyncio.sleep(REFUSED_SECONDS)
 
     async def _sit_out(self, error: BaseException) -> None:
         """What goes wrong on our side with this organization is told, and holds up nobody else."""
@@ -249,7 +252,7 @@ class Poller:
         """Ask Jira until a piece of the walk is read; None: the walk has ended."""
         while (ask := walk.ask) is not None:
             try:
-                page = await self._site.page(ask, patient=patient)
+                page = await self._page(ask, patient=patient)
             except RefusedError as refused:
                 if refused.failure.action is not Action.SMALLER:
                     raise
@@ -260,6 +263,20 @@ class Poller:
             if (piece := walk.add(items, page.size, page.date_ms)) is not None:
                 return piece
         return None
+
+    async def _page(self, ask: Ask, *, patient: bool) -> Page:
+        """Ask for it some times: a walk of many pages that began anew after each failure would never end where one in ten fails."""
+        for _ in range(TRIES_OF_A_PAGE - 1):
+            try:
+                page = await self._site.page(ask, patient=patient)
+            except RefusedError as refused:
+                if refused.failure.action not in PASSING:
+                    raise
+                await self._rest(refused)
+            else:
+                self._site.relax()
+                return page
+        return await self._site.page(ask, patient=patient)
 
     async def _publish(self, piece: Piece, advance: Advance, *, persist: bool, history: bool) -> None:
         if not piece.proven:

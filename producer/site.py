@@ -213,7 +213,7 @@ class Site:
         return next((event["created"] for event in events if not isinstance(event, Unreadable)), None)
 
     def relax(self) -> None:
-        """A round went as it should: the next failure is the first again."""
+        """Jira answered as it should: the next failure is the first again."""
         self._failures = 0
 
     async def _ask(self, call: Callable[[Access], Awaitable[T | Failure]], *, patient: bool = False) -> T:

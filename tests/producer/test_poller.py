@@ -305,6 +305,24 @@ async def test_an_organization_without_a_cloud_id_is_bound_when_it_tells(acme, a
     assert following.desk.checkpoint("acme").cloud_id == acme.cloud_id
 
 
+async def test_a_walk_of_many_pages_goes_on_where_it_failed(acme, asked):
+    """Where every other answer is broken, a window of ten pages is read all the same."""
+    acme.manners.page_cap = 10
+    happened = acme.happen_many(100, created=now_ms() - 30_000)
+    asks = [0]
+
+    def every_other(request):
+        asks[0] += "from" in request.query
+        return "from" in request.query and asks[0] % 2 == 0
+
+    acme.script.add(jira_faults.unavailable(), rate=1.0, only=every_other)
+    following = Following(acme, asked, added=now_ms() - 60_000)
+    async with following.running():
+        await following.until(lambda: len(following.published()) >= 100, 60)
+
+    assert following.published() == ids(happened)
+
+
 async def test_an_answer_that_is_too_large_even_alone_is_no_tight_loop(acme, asked, monkeypatch):
     """One record above all bounds is a failure that waits like others."""
     monkeypatch.setattr("producer.jira.MOST_BYTES", 1_000)
