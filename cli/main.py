@@ -1,6 +1,7 @@
 """`jira-relay`: one thin command over services and management.
 
-Exit code 0: done; 1: not done, with a sentence on standard error; 2: wrong usage or settings.
+Exit code 0: done; 1: not done, with a sentence on standard error; 2: wrong usage or settings. Where a document was asked
+for (`--json`), there is one in any case, if only of the error.
 """
 
 import errno
@@ -18,7 +19,7 @@ import typer
 from typer.core import TyperGroup
 
 from cli.context import Context
-from cli.output import explain
+from cli.output import JSON, explain, print_json
 from management.inputs import InputError
 from relay.errors import RelayError, SettingsError
 
@@ -101,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = _run(arguments)
+        code = _run(sys.argv[1:] if arguments is None else arguments)
         if sys.stdout is not None:
             sys.stdout.flush()
     except OSError as error:
@@ -114,18 +115,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(code)
 
 
-def _run(arguments: Sequence[str] | None) -> int:
+def _run(arguments: Sequence[str]) -> int:
     try:
         app(arguments)
     except (SettingsError, InputError) as error:
-        explain(str(error))
-        return 2
+        return _refused(arguments, str(error), 2)
     except RelayError as error:
-        explain(str(error))
-        return 1
+        return _refused(arguments, str(error), 1)
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if code == 2 and JSON in arguments:  # the sentence stands on standard error already
+            print_json({"error": "The command was not understood."})
+        return code
     return 0
+
+
+def _refused(arguments: Sequence[str], sentences: str, code: int) -> int:
+    explain(sentences)
+    if JSON in arguments:
+        print_json({"error": sentences})
+    return code
 
 
 if __name__ == "__main__":

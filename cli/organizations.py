@@ -9,7 +9,8 @@ from cli.context import Context, now_ms, who
 from cli.keys import given_key, read_key
 from cli.means import opened_means
 from cli.organization_text import facts, row
-from cli.output import Json, explain, plain, print_facts, print_json, print_table
+from cli.outcomes import tell, tell_each
+from cli.output import Json, plain, print_facts, print_json, print_table
 from cli.texts import STANDARD_INPUT, read_text
 from management import applying, changes, sealing
 from management.applying import Failed, read_entries
@@ -130,13 +131,14 @@ def add(
     key_expires: Expires = None,
     gateway: Gateway = None,
     test: Test = True,
+    as_json: Json = False,
 ) -> None:
     """Follow one more organization, after its connection was tested."""
     state: Context = context.obj
     wish = _wish(url, user, api_key_file, api_key_ref, interval_seconds, backfill_days, key_expires, gateway)
     if wish.key is None:
         raise InputError("Give the API key: --api-key-file FILE (- is standard input), or --api-key-ref REF.")
-    _tell(state.ask(_with_means(state, changes.add, wish, name, test=test)))
+    tell(state.ask(_with_means(state, changes.add, wish, name, test=test)), as_json=as_json)
 
 
 @app.command()
@@ -152,43 +154,49 @@ def modify(
     key_expires: Expires = None,
     gateway: Gateway = None,
     test: Test = True,
+    as_json: Json = False,
 ) -> None:
     """Change what is given, and keep the rest. Another URL or user needs the API key again."""
     state: Context = context.obj
     wish = _wish(url, user, api_key_file, api_key_ref, interval_seconds, backfill_days, key_expires, gateway)
     if wish == Wish():
         raise InputError("Nothing is to be changed: say what, see `jira-relay organizations modify --help`.")
-    _tell(state.ask(_with_means(state, changes.modify, name, wish, test=test)))
+    tell(state.ask(_with_means(state, changes.modify, name, wish, test=test)), as_json=as_json)
 
 
 @app.command("test")
-def test_connection(context: typer.Context, name: Name) -> None:
+def try_connection(context: typer.Context, name: Name, as_json: Json = False) -> None:
     """Try the connection of an organization, as a producer would."""
     state: Context = context.obj
-    print(plain(state.ask(_with_means(state, changes.test, name))))
+    found: str = state.ask(_with_means(state, changes.test, name))
+    if as_json:
+        print_json({"name": name, "message": found})
+    else:
+        print(plain(found))
 
 
 @app.command()
-def pause(context: typer.Context, name: Name) -> None:
+def pause(context: typer.Context, name: Name, as_json: Json = False) -> None:
     """Stop polling an organization; its place is kept."""
     state: Context = context.obj
     work = changes.set_state(state.connection(), name, "paused", who=who(), now_ms=now_ms())
-    _tell(state.ask(work))
+    tell(state.ask(work), as_json=as_json)
 
 
 @app.command()
-def resume(context: typer.Context, name: Name) -> None:
+def resume(context: typer.Context, name: Name, as_json: Json = False) -> None:
     """Poll a paused organization again, from where it stood."""
     state: Context = context.obj
     work = changes.set_state(state.connection(), name, "active", who=who(), now_ms=now_ms())
-    _tell(state.ask(work))
+    tell(state.ask(work), as_json=as_json)
 
 
 @app.command()
-def delete(context: typer.Context, name: Name) -> None:
+def delete(context: typer.Context, name: Name, as_json: Json = False) -> None:
     """Stop following an organization, at once and without a question. Its events and its progress are kept."""
     state: Context = context.obj
-    _tell(state.ask(changes.delete(state.connection(), name, who=who(), now_ms=now_ms())))
+    work = changes.delete(state.connection(), name, who=who(), now_ms=now_ms())
+    tell(state.ask(work), as_json=as_json)
 
 
 @app.command()
@@ -198,6 +206,7 @@ def apply(
         str, typer.Argument(help="TOML ([[organizations]]) or JSON (a list); - is standard input.")
     ],
     test: Test = True,
+    as_json: Json = False,
 ) -> None:
     """Add and modify organizations until all is as a file says; again, nothing changes. Those it does not name are left alone.
 
@@ -207,19 +216,17 @@ def apply(
     state: Context = context.obj
     base = Path() if file == STANDARD_INPUT else Path(file).expanduser().parent
     entries = read_entries(read_text(file), _shown(file), lambda name: _key_beside(name, base))
-    if state.ask(_told(state, lambda means: applying.apply(means, entries, test=test))):
-        raise typer.Exit(1)
+    _tell_each(state, lambda means: applying.apply(means, entries, test=test), as_json=as_json)
 
 
 @app.command()
-def reseal(context: typer.Context) -> None:
+def reseal(context: typer.Context, as_json: Json = False) -> None:
     """Encrypt every API key anew with the first key of secrets, and bind every reference anew, so that older keys can go.
 
     What is sealed with the first key already is left alone. `jira-relay check` tells when no older key is needed any more.
     """
     state: Context = context.obj
-    if state.ask(_told(state, sealing.reseal)):
-        raise typer.Exit(1)
+    _tell_each(state, sealing.reseal, as_json=as_json)
 
 
 def _shown(file: str) -> str:
@@ -264,20 +271,12 @@ async def _views(connection: Connection, keys: Sequence[str]) -> list[View]:
     return views(found, await statuses(connection), now_ms(), keys)
 
 
-async def _told(state: Context, work: Callable[[Means], AsyncIterator[Done | Failed]]) -> int:
-    """Tells each as it is done; returns how many failed."""
-    failed = 0
-    async with opened_means(state) as means:
-        async for outcome in work(means):
-            if isinstance(outcome, Failed):
-                failed += 1
-                explain(f"{outcome.name}: not done. {outcome.reason}")
-            else:
-                _tell(outcome)
-    return failed
+def _tell_each(
+    state: Context, work: Callable[[Means], AsyncIterator[Done | Failed]], *, as_json: bool
+) -> None:
+    async def done() -> bool:
+        async with opened_means(state) as means:
+            return await tell_each(work(means), as_json=as_json)
 
-
-def _tell(done: Done) -> None:
-    print(f"{plain(done.name)}: {done.what}.")
-    for remark in done.remarks:
-        print(f"  {plain(remark)}")
+    if not state.ask(done()):
+        raise typer.Exit(1)

@@ -74,6 +74,14 @@ async def test_toml_is_understood_and_others_are_left_alone(relay, acme, beta, w
     assert standing["beta"] == before
 
 
+async def test_what_was_done_and_what_was_not_is_one_document(relay, acme, beta, written):
+    """With `--json` there is a list of all that the file names, each done or with its error, and the exit code is 1."""
+    file = written([entry(acme), entry(beta, url="http://127.0.0.1:1")])
+    done, failed = (await relay("organizations", "apply", file, "--json", code=1)).document
+    assert (done["name"], done["what"]) == ("acme", "added")
+    assert (failed["name"], "127.0.0.1:1" in failed["error"]) == ("beta", True)
+
+
 async def test_a_rotated_key_is_noticed(relay, acme, written):
     """A file that holds another key than before is a change; one that holds the same is none."""
     file = written([entry(acme)])

@@ -53,6 +53,39 @@ async def test_wrong_usage_ends_with_2(nowhere, arguments):
     assert "Error: " in (await nowhere(*arguments, code=2)).err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("organizations", "list"), 1),
+        (("organizations", "pause", "acme"), 1),
+        (
+            (
+                "organizations",
+                "add",
+                "--url",
+                "ftp://acme",
+                "--user",
+                "u",
+                "--api-key-ref",
+                "env:RELAY_KEY_A",
+            ),
+            2,
+        ),
+        (("topics", "check"), 1),
+        (("dead-letters", "show", "everything"), 2),
+        (("--config", "none.toml", "check"), 2),
+        (("organizations", "fly"), 2),
+        (("up",), 2),
+    ],
+    ids=str,
+)
+async def test_an_error_is_a_document_too(nowhere, arguments, code):
+    """With `--json` standard output is one JSON document whatever happens; the sentence stands on standard error too."""
+    refused = await nowhere(*arguments, "--json", code=code)
+    assert set(refused.document) == {"error"}
+    assert refused.err
+
+
 async def test_wrong_settings_end_with_2(nowhere, tmp_path):
     """A settings file that does not exist or holds what is no setting is told, whatever the command."""
     missing = await nowhere("--config", tmp_path / "none.toml", "organizations", "list", code=2)

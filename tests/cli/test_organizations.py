@@ -49,6 +49,22 @@ async def tell(connection, name, **fields):
         await writer.send(topic, f"producer/{name}".encode(), Internal("status").encode(record))
 
 
+async def test_every_change_can_be_told_as_a_document(relay, acme):
+    """With `--json` each command that changes something says what was done to which organization."""
+    added = (await relay.add(acme, "--json")).document
+    assert (added["name"], added["what"]) == ("acme", "added")
+    assert any("at the site itself" in remark for remark in added["remarks"])
+    tested = (await relay("organizations", "test", "acme", "--json")).document
+    assert "at the site itself" in tested["message"]
+    for arguments, what in (
+        (("modify", "acme", "--interval-seconds", "30"), "modified"),
+        (("pause", "acme"), "paused"),
+        (("resume", "acme"), "resumed"),
+        (("delete", "acme"), "deleted"),
+    ):
+        assert (await relay("organizations", *arguments, "--json")).document["what"] == what
+
+
 async def test_an_organization_is_added_shown_and_deleted(relay, acme, connection):
     """From `add` to `delete`, each change stands in the history without the key, and progress is said to be kept."""
     options = ("--interval-seconds", "30", "--backfill-days", "3", "--key-expires", "2999-12-31")
