@@ -22,6 +22,7 @@ from cli.context import Context
 from cli.output import JSON, explain, print_json
 from management.inputs import InputError
 from relay.errors import RelayError, SettingsError
+from relay.lifecycle import keep_memory_private
 
 COMMANDS = {
     "up": "cli.services:up_command",
@@ -98,6 +99,7 @@ def begin(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point: what is an operator's to know is one sentence, never a traceback."""
+    keep_memory_private()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

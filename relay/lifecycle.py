@@ -2,9 +2,12 @@
 
 import asyncio
 import contextlib
+import ctypes
 import logging
 import os
+import resource
 import signal
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from typing import Any
@@ -18,7 +21,19 @@ Service = Callable[[asyncio.Event], Awaitable[None]]
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _CANCELS, _CANCEL_SECONDS = 3, 2.0
+_PR_SET_DUMPABLE = 4
 _log = structlog.get_logger()
+
+
+def keep_memory_private() -> None:
+    """From now on no crash of this process writes its memory, in which there are keys, to a file.
+
+    The limit holds for what it starts, too. As some systems hand a dump to a program whatever the limit is, Linux is also told
+    that this process is not to be dumped; then other processes of the same user can read neither its memory nor its variables.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 @contextlib.contextmanager

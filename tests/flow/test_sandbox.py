@@ -1,6 +1,7 @@
 """The whole relay as its first user meets it: `jira-relay sandbox`, a process with processes of its own."""
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -88,10 +89,12 @@ def processes(directory):
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
-        try:
-            about = command_line(entry.name) + str((entry / "cwd").readlink()).encode()
-        except OSError:
-            continue
+        about = b""
+        with contextlib.suppress(OSError):
+            about += command_line(entry.name)
+            about += str(
+                (entry / "cwd").readlink()
+            ).encode()  # which a process of the relay lets root alone see
         if str(directory).encode() in about:
             found.append(int(entry.name))
     return found

@@ -16,6 +16,25 @@ async def obedient(stop):
     await stop.wait()
 
 
+PRIVATE = """
+import ctypes, resource, sys
+from relay.lifecycle import keep_memory_private
+
+keep_memory_private()
+dumpable = ctypes.CDLL(None).prctl(3, 0, 0, 0, 0) if sys.platform == "linux" else 0
+print(resource.getrlimit(resource.RLIMIT_CORE), dumpable)
+"""
+
+
+async def test_memory_is_not_dumped():
+    """Whatever the limit was, afterwards there is no core file, and nobody can raise the limit again."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PRIVATE, stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await process.communicate()
+    assert out == b"(0, 0) 0\n"
+
+
 async def test_services_run_until_asked_to_stop():
     """All services run until stop is set, and each may put its things away."""
     stop, ended = asyncio.Event(), []
