@@ -1,11 +1,13 @@
 import asyncio
+import base64
+import contextlib
 import getpass
 import logging
 import os
 import socket
 import time
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,17 @@ from relay.errors import SettingsError
 from relay.kafka.connection import Connection, KafkaUnreachableError
 from relay.keyring import load_keyring, make_key_file
 from relay.logging import set_up
-from relay.redaction import Redactor
+from relay.redaction import Redactor, secrets_in
 from relay.secrets import Credentials
 from relay.settings import Secrets, Settings, load
 
+SECRETS_OF_AZURE = (
+    "AZURE_CLIENT_SECRET",
+    "AZURE_CLIENT_CERTIFICATE_PASSWORD",
+    "AZURE_PASSWORD",
+    "IDENTITY_HEADER",
+    "MSI_SECRET",
+)
 FOREIGN_LOGS = ("aiokafka", "asyncio")
 
 
@@ -26,11 +35,14 @@ class Context:
     """What every command begins with: the settings, read when first needed."""
 
     config: Path | None
-    redactor: Redactor = field(default_factory=Redactor)
 
     @cached_property
     def settings(self) -> Settings:
         return load(self.config)
+
+    @cached_property
+    def redactor(self) -> Redactor:
+        return redactor_for(self.settings)
 
     def connection(self) -> Connection:
         """The Kafka of the settings; without one, the embedded Kafka of a running `jira-relay up`."""
@@ -70,17 +82,30 @@ class Context:
 
     def ask(self, work: Coroutine[Any, Any, Any]) -> Any:
         """The result of a short command's work; libraries may not speak meanwhile, what is wrong is raised."""
-        set_up("text", "warning", self.redactor)
-        for name in FOREIGN_LOGS:
-            logging.getLogger(name).setLevel(logging.CRITICAL)
-        try:
-            return asyncio.run(work)
-        except KafkaUnreachableError as error:
-            if self.settings.kafka.bootstrap is not None:
-                raise
-            raise KafkaUnreachableError(
-                f"No Kafka is set (kafka.bootstrap), and none of `jira-relay up` answers here: start that first. {error}"
-            ) from error
+        with contextlib.closing(work):
+            set_up("text", "warning", self.redactor)
+            for name in FOREIGN_LOGS:
+                logging.getLogger(name).setLevel(logging.CRITICAL)
+            try:
+                return asyncio.run(work)
+            except KafkaUnreachableError as error:
+                if self.settings.kafka.bootstrap is not None:
+                    raise
+                raise KafkaUnreachableError(
+                    f"No Kafka is set (kafka.bootstrap), and none of `jira-relay up` answers here: start that first. {error}"
+                ) from error
+
+
+def redactor_for(settings: Settings) -> Redactor:
+    """Knows every secret that this process was given, before it reads any key of an organization."""
+    redactor = Redactor()
+    for secret in (*secrets_in(settings), *(os.environ.get(name, "") for name in SECRETS_OF_AZURE)):
+        redactor.add(secret)
+    registry = settings.schema_registry
+    if registry.password is not None:
+        basic = f"{registry.username}:{registry.password.get_secret_value()}"
+        redactor.add(base64.b64encode(basic.encode()).decode())
+    return redactor
 
 
 def connection(settings: Settings) -> Connection:

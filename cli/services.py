@@ -13,7 +13,7 @@ import structlog
 import typer
 from prometheus_client import CollectorRegistry
 
-from cli.context import Context, run
+from cli.context import Context, redactor_for, run
 from consumer.service import consume
 from producer.service import produce
 from relay import health, lifecycle, logging
@@ -199,7 +199,7 @@ def _with_embedded(settings: Settings, bootstrap: str) -> Settings:
 
 
 def _log(settings: Settings) -> Redactor:
-    redactor = Redactor()
+    redactor = redactor_for(settings)
     logging.set_up(settings.telemetry.log_format, settings.telemetry.log_level, redactor)
     return redactor
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from producer.failures import Asked
 from relay.errors import RelayError
 from relay.hosts import Hosts, split_url
+from relay.redaction import forms
 
 _CLOUD_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
@@ -19,9 +20,9 @@ class Access:
     _key: str = field(repr=False)
 
     def scrub(self, text: str) -> str:
-        """The text without the key, should an answer have given it back."""
-        for secret in (self.authorization.split()[-1], self._key):
-            text = text.replace(secret, "…")
+        """The text without the key, should an answer have given it back. To be called before the text is cut."""
+        for form in sorted(forms(self.authorization.split()[-1]) | forms(self._key), key=len, reverse=True):
+            text = text.replace(form, "…")
         return text
 
 

@@ -6,7 +6,7 @@ one status has several causes, header and text tell them apart.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
@@ -15,6 +15,7 @@ from relay.retry import retry_after_seconds
 
 LONGEST_WAIT_SECONDS = 86_400
 LONGEST_QUOTE = 200
+MOST_QUOTED_BYTES = 100_000
 HOUR = 3_600_000
 
 _QUOTA = re.compile(r"quota|cost", re.IGNORECASE)
@@ -33,6 +34,10 @@ _BY_STATUS = {
 }
 
 
+Scrub = Callable[[str], str]
+"""Takes secrets out of a text."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What came back over HTTP; `headers` is without regard to case. `date_ms` is the Date header."""
@@ -43,15 +48,16 @@ class Answer:
     date_ms: int | None = None
 
 
-def judge(answer: Answer, asked: Asked, now_ms: int) -> Failure | None:
+def judge(answer: Answer, asked: Asked, now_ms: int, scrub: Scrub = str) -> Failure | None:
     """What is wrong with an answer, by status, header and text; None: its body may be read.
 
-    `now_ms` serves where a wait is given as a date and Jira's own clock is not known.
+    `now_ms` serves where a wait is given as a date and Jira's own clock is not known. Nothing is quoted but what `scrub` has
+    left of it.
     """
     kind = _kind(answer)
     if kind is None:
         return None
-    found = failure(kind, asked, status=answer.status, words=_words(kind, answer))
+    found = failure(kind, asked, status=answer.status, words=_words(kind, answer, scrub))
     wait = _wait(answer, now_ms) if kind in {Kind.RATE_LIMITED, Kind.UNAVAILABLE} else None
     return replace(found, retry_after_seconds=wait, date_ms=answer.date_ms)
 
@@ -97,17 +103,17 @@ def _wait(answer: Answer, now_ms: int) -> float | None:
     return (HOUR - now % HOUR) / 1000 if reset is None else reset
 
 
-def _words(kind: Kind, answer: Answer) -> str:
-    """What the answer itself says, made harmless: printable, short, and of a redirect the host alone."""
+def _words(kind: Kind, answer: Answer, scrub: Scrub) -> str:
+    """What the answer itself says, made harmless: no secret, printable, short, and of a redirect the host alone."""
     if kind is Kind.RATE_LIMITED:
-        return _printable(answer.headers.get("RateLimit-Reason", ""))
+        return _printable(scrub(answer.headers.get("RateLimit-Reason", "")))
     if kind is Kind.REDIRECTED:
-        return _printable(f"to {_host(answer.headers.get('Location', ''))}")
-    text = answer.body[:10_000].decode("utf-8", "replace")
+        return _printable(f"to {_host(scrub(answer.headers.get('Location', '')))}")
+    text = answer.body[:MOST_QUOTED_BYTES].decode("utf-8", "replace")
     if said := _error_messages(text):
-        return _printable(said)
+        return _printable(scrub(said))
     plain = answer.headers.get("Content-Type", "").startswith("text/plain")
-    return _printable(text) if plain else ""
+    return _printable(scrub(text)) if plain else ""
 
 
 def _host(location: str) -> str:

@@ -46,7 +46,10 @@ class Site:
 
 
 def open_client(connections: int = 100, trust: ssl.SSLContext | None = None) -> httpx.AsyncClient:
-    """A client for any site. It keeps no cookies: a session of one organization must not answer for another."""
+    """A client for any site. It keeps no cookies: a session of one organization must not answer for another.
+
+    What goes in clear goes to this machine, and so by no proxy.
+    """
     return httpx.AsyncClient(
         verify=trust or httpx.create_ssl_context(),
         follow_redirects=False,
@@ -61,7 +64,7 @@ def open_client(connections: int = 100, trust: ssl.SSLContext | None = None) -> 
             "User-Agent": f"jira-audit-relay/{version('jira-audit-relay')}",
         },
         cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[])),
-        mounts={f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")},
+        mounts=dict.fromkeys(("http://", *(f"all://{host}" for host in ("127.0.0.1", "localhost", "[::1]")))),
     )
 
 
@@ -137,10 +140,8 @@ async def _get(
         return _unanswered(error, asked)
     if answer is None:
         return failure(Kind.TOO_LARGE, asked, words=f"more than {MOST_BYTES} bytes")
-    found = judge(answer, asked, time.time_ns() // 1_000_000)
-    if found is None:
-        return answer
-    return found if access is None else replace(found, message=access.scrub(found.message))
+    scrub = str if access is None else access.scrub
+    return judge(answer, asked, time.time_ns() // 1_000_000, scrub) or answer
 
 
 async def _read(

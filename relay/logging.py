@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any, Literal, TextIO
 
 import structlog
@@ -40,12 +41,18 @@ def set_up(
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.root.level))
     logging.captureWarnings(capture=True)
+    sys.excepthook = _on_defect
     structlog.configure(
         processors=[*_shared(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(logging.root.level),
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
+
+
+def _on_defect(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """What ends the process is told as anything else is: Python itself would write the error's text as it is."""
+    logging.root.critical("This is a defect of jira-relay; please report it.", exc_info=(kind, error, trace))
 
 
 def _shared() -> list[Processor]:

@@ -1,7 +1,11 @@
 """The second line of defence for secrets: known ones are taken out of every log line."""
 
 import json
+from collections.abc import Iterator
+from typing import Any
 from urllib.parse import quote
+
+from pydantic import BaseModel, SecretStr
 
 _TAIL = 6
 _SHORTEST = 8  # what is shorter is a word that a log line may well hold
@@ -18,7 +22,7 @@ class Redactor:
         self._by_tail: dict[str, tuple[str, ...]] = {}
 
     def add(self, secret: str) -> None:
-        for form in _forms(secret):
+        for form in forms(secret):
             known = self._by_tail.get(form[-_TAIL:], ())
             if len(form) >= _SHORTEST and form not in known:
                 self._by_tail[form[-_TAIL:]] = (*known, form)
@@ -49,7 +53,8 @@ class Redactor:
         return merged
 
 
-def _forms(secret: str) -> set[str]:
+def forms(secret: str) -> set[str]:
+    """A secret as it is, and as JSON, repr and URLs write it."""
     return {
         secret,
         json.dumps(secret)[1:-1],
@@ -57,3 +62,18 @@ def _forms(secret: str) -> set[str]:
         repr(secret)[1:-1],
         quote(secret, safe="", errors="replace"),
     }
+
+
+def secrets_in(settings: Any) -> Iterator[str]:
+    """Every secret among settings, in clear."""
+    match settings:
+        case SecretStr():
+            yield settings.get_secret_value()
+        case BaseModel():
+            for _, value in settings:
+                yield from secrets_in(value)
+        case dict():
+            yield from secrets_in(tuple(settings.values()))
+        case tuple():
+            for value in settings:
+                yield from secrets_in(value)

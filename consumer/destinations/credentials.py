@@ -31,8 +31,8 @@ def open_credential(kind: str, cloud: str) -> AsyncTokenCredential:
     authority: dict[str, Any] = {"authority": _AUTHORITIES[cloud]} if cloud in _AUTHORITIES else {}
     match kind:
         case "managed-identity":
-            # alone, ManagedIdentityCredential would not read AZURE_CLIENT_ID
-            return DefaultAzureCredential(**_ALL_BUT_MANAGED_IDENTITY, **authority)
+            # alone, ManagedIdentityCredential would not read AZURE_CLIENT_ID; in clear to this machine, by no proxy
+            return DefaultAzureCredential(**_ALL_BUT_MANAGED_IDENTITY, **authority, use_env_settings=False)
         case "workload-identity":
             return WorkloadIdentityCredential(**authority)
         case "client-secret":

@@ -111,6 +111,7 @@ def _client(destination: Destination, tokens: Tokens) -> LogsIngestionClient:
         destination.endpoint,
         credential,
         policies=chain,
+        use_env_settings=destination.endpoint.startswith("https:"),  # in clear to this machine, by no proxy
         connection_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
     )

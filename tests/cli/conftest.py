@@ -136,13 +136,14 @@ def connection_of(kafka, prefix):
 @contextlib.contextmanager
 def _logging_restored():
     """A command sets the logging of its process once for all."""
-    handlers, level = logging.root.handlers[:], logging.root.level
+    handlers, level, hook = logging.root.handlers[:], logging.root.level, sys.excepthook
     levels = {
         name: logger.level
         for name, logger in logging.root.manager.loggerDict.items()
         if isinstance(logger, logging.Logger)
     }
     yield
+    sys.excepthook = hook
     logging.root.handlers[:] = handlers
     logging.root.setLevel(level)
     for name, logger in logging.root.manager.loggerDict.items():

@@ -73,6 +73,23 @@ async def test_rows_arrive_over_tls(monkeypatch):
             assert await ingestion.send(azure.stream, sentinel.body([row(1)])) == Sent()
 
 
+async def test_nothing_in_clear_goes_through_a_proxy(monkeypatch):
+    """Neither a token nor what it is asked for with is shown to a proxy on its way within this machine."""
+    seen = []
+
+    async def listen(reader, writer):
+        seen.append(await reader.read(100))
+        writer.close()
+
+    async with await asyncio.start_server(listen, "127.0.0.1", 0) as proxy, AzureWorld() as azure:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
+        sign_in(azure, "managed-identity", monkeypatch)
+        async with Ingestion("sentinel", destination(azure), 10.0) as ingestion:
+            assert await ingestion.send(azure.stream, sentinel.body([row(1)])) == Sent()
+    assert seen == []
+
+
 @pytest.mark.parametrize(
     ("fault", "kind", "status"),
     [

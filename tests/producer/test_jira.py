@@ -2,8 +2,10 @@
 
 import asyncio
 import gzip
+import json
 import socket
 import ssl
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from producer import instants, jira
 from producer.access import open_access
 from producer.diagnosis import diagnose
-from producer.failures import Action, Kind
+from producer.failures import Action, Failure, Kind
 from producer.page import Page
 from producer.ranges import Range
 from producer.records import read, restore
@@ -244,6 +246,37 @@ async def test_this_machine_is_reached_without_a_proxy(site, monkeypatch):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     async with jira.open_client() as client:
         assert isinstance(await page(client, at_site(site)), Page)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.2:9", "http://localhost.:9", "http://[::1]:9"])
+async def test_nothing_in_clear_goes_through_a_proxy(url, monkeypatch):
+    """However this machine is called, what is sent to it without TLS is shown to no proxy."""
+    seen = []
+
+    async def listen(reader, writer):
+        seen.append(await reader.read(100))
+        writer.close()
+
+    async with await asyncio.start_server(listen, "127.0.0.1", 0) as proxy:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
+        async with jira.open_client() as client:
+            access = open_access("acme", url, "u", "k", Hosts("https://api.atlassian.com"))
+            assert isinstance(await jira.myself(client, access), Failure)
+    assert seen == []
+
+
+@pytest.mark.parametrize("place", range(150, 200, 7))
+@pytest.mark.parametrize(
+    "form", [str, quote, lambda key: json.dumps(key)[1:-1]], ids=["plain", "url", "json"]
+)
+async def test_a_key_that_comes_back_is_not_shown_in_part(client, site, place, form):
+    """Wherever an answer that is too long to quote is cut, what remains holds no piece of the key in any of its forms."""
+    key = r'ATATT "quoted" \ and = more'
+    site.fault(faults.answer(403, "." * place + form(key) + "." * 100, content_type="text/plain"))
+    message = (await page(client, at_site(site, key))).message
+    assert "....." in message
+    assert "ATA" not in message
 
 
 async def test_a_key_that_comes_back_in_an_answer_is_not_shown(client, site):

@@ -1,6 +1,7 @@
 import io
 import json
 import logging
+import sys
 
 import pytest
 import structlog
@@ -21,7 +22,7 @@ class Terminal(io.StringIO):
 @pytest.fixture(autouse=True)
 def _restored():
     """What a process sets once for all is put back."""
-    root = logging.root
+    root, hook = logging.root, sys.excepthook
     before, levels = (
         (root.handlers[:], root.level),
         {
@@ -36,6 +37,7 @@ def _restored():
         if isinstance(logger, logging.Logger):
             logger.setLevel(levels.get(name, logging.NOTSET))
     logging.captureWarnings(capture=False)
+    sys.excepthook = hook
     structlog.reset_defaults()
 
 
@@ -147,6 +149,21 @@ def test_known_secret_is_taken_out(log_format, secret):
     assert "[secret]" in out
     for form in (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1]):
         assert form not in out
+
+
+def test_what_ends_the_process_is_a_line_too():
+    """An error that nobody caught is told through the log, with its place and without the secret in its text."""
+    redactor = Redactor()
+    redactor.add(CANARY)
+    stream = set_up_json(redactor)
+    try:
+        raise ValueError(f"bad: {CANARY}")
+    except ValueError as error:
+        sys.excepthook(ValueError, error, error.__traceback__)
+
+    (line,) = lines(stream)
+    assert (line["level"], CANARY in str(line)) == ("critical", False)
+    assert "ValueError: bad: [secret]" in line["exception"]
 
 
 def test_text_is_for_terminals():

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings, strategies
 
 from relay.errors import SettingsError
+from relay.redaction import secrets_in
 from relay.settings import Settings, load
 from relay.settings_page import page
 from relay.settings_sources import fields_of, general, has_file, is_secret, variable
@@ -43,6 +44,28 @@ def written(text):
     path = Path("settings.toml")
     path.write_text(text, "utf-8")
     return path
+
+
+def test_every_secret_among_settings_is_known_to_the_redactor():
+    """Whatever setting is a secret, of a list or not, is among those that are kept out of the logs."""
+    secrets = [name for name, field in fields_of(Settings).items() if is_secret(field)]
+    environ = {
+        variable(name): json.dumps([f"{CANARY}-{name}"] * 2)
+        if name == ("secrets", "keys")
+        else f"{CANARY}-{name}"
+        for name in secrets
+    }
+    others = {
+        "RELAY_KAFKA__SECURITY_PROTOCOL": "SASL_SSL",
+        "RELAY_KAFKA__SASL_MECHANISM": "PLAIN",
+        "RELAY_KAFKA__SASL_USERNAME": "relay",
+        "RELAY_SCHEMA_REGISTRY__URL": "https://registry",
+        "RELAY_SCHEMA_REGISTRY__USERNAME": "relay",
+    }
+
+    assert set(secrets_in(load(environ=environ | others | SENTINEL))) == {
+        f"{CANARY}-{name}" for name in secrets
+    }
 
 
 def test_everything_has_a_default():
