@@ -21,7 +21,7 @@ from producer.records import Unreadable, read
 from producer.walk import Ask
 from producer.window import Clock, contradicts
 from relay.errors import RelayError, SecretError
-from relay.hosts import Hosts, split_url
+from relay.hosts import HostError, Hosts, split_url
 from relay.organizations import Organization
 from relay.retry import backoff_seconds
 from relay.secrets import Credentials
@@ -153,6 +153,10 @@ class Site:
         organization = self.organization
 
         async def ask() -> jira.Site | None:
+            try:
+                self._hosts.check(organization.url)
+            except HostError as error:
+                raise self.refusal(Failure(Kind.NO_KEY, f"{organization.name}: {error}")) from error
             found = await jira.tenant_info(self._client, organization.name, organization.url)
             if isinstance(found, jira.Site):
                 return found

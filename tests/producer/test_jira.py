@@ -162,13 +162,29 @@ async def test_what_is_only_unusual_is_read(client, site, fault):
     assert [record["id"] for record in (await page(client, at_site(site))).records] == [number]
 
 
-async def test_a_redirect_is_never_followed_with_the_key(client, world, site):
-    """Where Jira sends us, no request arrives; the operator learns the host."""
+@pytest.mark.parametrize(
+    ("location", "told"),
+    [
+        ("http://localhost:{port}/x", "localhost"),
+        ("http://127.0.0.1:{port}/rest/api/3/auditing/record", "127.0.0.1"),
+        ("https://127.0.0.1:{port}/", "127.0.0.1"),
+        ("//localhost:{port}/", "localhost"),
+        ("http://acme.atlassian.net@localhost:{port}/", "localhost"),
+        ("http://{key}:{key}@localhost:{port}/?{key}#{key}", "localhost"),
+        ("/elsewhere?{key}", "another page of the same host"),
+    ],
+)
+async def test_a_redirect_is_never_followed_with_the_key(client, world, site, location, told):
+    """Where Jira sends us, no request arrives, not even at the same host; the operator learns the host, and nothing else of it."""
     other = await world.add_site("other")
-    site.fault(jira_faults.redirect(f"{other.url.replace('127.0.0.1', 'localhost')}/x"))
-    found = await page(client, at_site(site))
-    assert (found.kind, "localhost" in found.message) == (Kind.REDIRECTED, True)
+    location = location.format(port=httpx.URL(other.url).port, key=site.token)
+    for status in (301, 302, 303, 307, 308):
+        site.fault(jira_faults.redirect(location, status))
+        found = await page(client, at_site(site))
+        assert (found.kind, f"to {told}), where" in found.message) == (Kind.REDIRECTED, True)
+        assert site.token not in found.message
     assert not other.seen
+    assert len(site.seen) == 5
 
 
 async def test_a_call_has_an_end(client, site, monkeypatch):

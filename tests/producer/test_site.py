@@ -2,16 +2,20 @@ import asyncio
 import itertools
 import time
 
+import httpx
 import pytest
 
 from producer import site as sites
 from producer.failures import Kind
 from producer.ranges import Range
-from producer.site import RefusedError
+from producer.service import now_ms
+from producer.site import RefusedError, Sites
 from producer.walk import Ask
+from relay.hosts import Hosts
+from relay.organizations import Organization
 from sandbox import faults, jira_faults
 from sandbox.jira import JiraWorld
-from tests.producer.asking import asking
+from tests.producer.asking import Keys, asking
 
 TENANT = "_edge/tenant_info"
 
@@ -97,6 +101,21 @@ async def test_a_new_key_ends_the_wait(jira, asked, monkeypatch, first):
     asked.keys.keys["acme"] = acme.token
 
     assert (await asyncio.wait_for(waiting, 5)).records == ()
+
+
+@pytest.mark.parametrize(
+    "url", ["https://evil.example", "http://acme.atlassian.net", "https://169.254.169.254", "garbage"]
+)
+async def test_a_host_that_is_not_ours_is_asked_nothing(url):
+    """Not even which site it is, though that needs no key: whoever may write the topic cannot make us knock anywhere."""
+    asked = []
+    now = now_ms()
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(asked.append)) as client:
+        known = Sites([client], Keys(), Hosts("https://api.atlassian.com"), now_ms)
+        site = known.of(Organization("acme", url, "relay", now, now, 1))
+        assert await kinds(site.introduce(None)) == [Kind.NO_KEY]
+    assert asked == []
 
 
 @pytest.mark.parametrize("as_date", [False, True], ids=["seconds", "date"])
