@@ -1,6 +1,7 @@
 """The state of one assignment of partitions: from the records that were read to the offsets that are committed."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,11 +11,12 @@ import polars as pl
 
 from consumer import columns
 from consumer.batch import Batch, Rows
-from consumer.beginning import Beginner
+from consumer.beginning import Beginner, Beginning
 from consumer.delivery import Deliveries, Outlet
 from consumer.gathering import LOAD_BYTES, Gathered, Load, rows_of
 from consumer.offsets import Offsets
 from consumer.resolving import Schemas
+from consumer.telemetry import COMMITTED
 from relay.codec import Ref
 from relay.errors import RelayError
 from relay.kafka import KafkaError, Record, TopicPartition
@@ -24,7 +26,11 @@ from schemas import Schema
 GATHERED_BYTES = 2 * LOAD_BYTES
 IN_FLIGHT_BYTES = 16_000_000
 ROOM_SECONDS = 2.0
-COMMIT_SECONDS = 2.0
+COMMIT_SECONDS = 0.2
+"""At most so often offsets are committed while rows are accepted, and every QUIET_SECONDS otherwise."""
+QUIET_SECONDS = 2.0
+MOST_UNCOMMITTED = 20_000
+"""Of records that are settled; what a kill may send again, beside what is in flight."""
 AGAIN_SECONDS = 1.0
 
 
@@ -53,11 +59,15 @@ class Assignment:
         self._ready: set[TopicPartition] = set()
         self._losses: set[TopicPartition] = set()
         self._offsets = Offsets()
+        self._newest: dict[TopicPartition, int] = {}
         self._committed: dict[TopicPartition, int] = {}
+        self._kept = 0
+        """How many of the settled records are committed."""
         self._gathered = Gathered()
         self._batch = Batch(job.largest_body, job.linger_seconds)
-        self._deliveries = Deliveries(job.outlet, lambda rows: self._offsets.settle(rows.spans))
+        self._deliveries = Deliveries(job.outlet, self._settle, positions.confirmed)
         self._changed = asyncio.Event()
+        self._settled = asyncio.Event()
         self._paused = False
         self._tasks: list[asyncio.Task[None]] = []
         self._ending: asyncio.Task[None] | None = None
@@ -83,7 +93,7 @@ class Assignment:
         self._tasks = [
             asyncio.create_task(self._place(), name="beginning of partitions"),
             asyncio.create_task(self._prepare(), name="preparing of events"),
-            asyncio.create_task(self._commit_at_times(), name="committing of offsets"),
+            asyncio.create_task(self._commit_what_settles(), name="committing of offsets"),
         ]
 
     def check(self) -> None:
@@ -102,6 +112,7 @@ class Assignment:
             if partition not in self._ready:
                 raise KafkaError(f"records of {partition} came before its beginning was known")
             span = self._offsets.hand_out(partition, [record.offset for record in records])
+            self._newest[partition] = max(records[-1].timestamp, self._newest.get(partition, 0))
             self._gathered.add(records, span, time.monotonic())
             if partition in self._losses:
                 self._losses.discard(partition)
@@ -145,27 +156,44 @@ class Assignment:
         """What was committed of its partitions."""
         return self._committed
 
-    async def commit(self) -> None:
-        """Commit what is settled without a gap, as far as that is news."""
+    async def commit(self) -> bool:
+        """Commit what is settled without a gap, as far as that is news. Returns whether Kafka has it all now."""
+        self._remember()
         try:
             positions = {each: await self._positions.position(each) for each in sorted(self._ready)}
-            offsets = self._offsets.committable(positions)
+            settled, offsets = self._offsets.settled_without_gap(), self._offsets.committable(positions)
             news = {each: offset for each, offset in offsets.items() if self._committed.get(each) != offset}
             if news:
-                await self._positions.commit(news)
-                self._committed |= news
+                await self._commit(news)
         except (KafkaError, TimeoutError) as error:
             self._job.outlet.metrics.commit_failed(str(error) or type(error).__name__)
+            return False
+        self._kept = settled
+        self._wake()
+        return True
 
-    async def _commit_at_times(self) -> None:
+    def _remember(self) -> None:
+        for partition, offset in self._offsets.settled_before().items():
+            self._job.beginner.memory.settled(partition, offset, self._newest[partition])
+
+    def _settle(self, rows: Rows) -> None:
+        self._offsets.settle(rows.spans)
+        self._settled.set()
+
+    async def _commit_what_settles(self) -> None:
         while True:
-            await asyncio.sleep(COMMIT_SECONDS)
-            await self.commit()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(QUIET_SECONDS):
+                    await self._settled.wait()
+            self._settled.clear()
+            done = await self.commit()
+            await asyncio.sleep(COMMIT_SECONDS if done else AGAIN_SECONDS)
 
     async def _place(self) -> None:
         while True:
             try:
                 found = await self._job.beginner.find(self._positions, self._partitions)
+                await self._keep(found)
                 break
             except (KafkaError, TimeoutError, RelayError) as error:
                 self._job.outlet.metrics.beginning_waits(str(error) or type(error).__name__)
@@ -177,6 +205,19 @@ class Assignment:
         self._ready.update(found)
         self._positions.resume(self._partitions)
         await self.commit()
+
+    async def _keep(self, found: Mapping[TopicPartition, Beginning]) -> None:
+        """A beginning of which the group knows nothing is committed before anything is read: found again after a crash, the
+        end of a log, for one, would be another.
+        """
+        news = {partition: each.offset for partition, each in found.items() if each.why != COMMITTED}
+        if news:
+            await self._commit(news)
+
+    async def _commit(self, news: Mapping[TopicPartition, int]) -> None:
+        await self._positions.commit(news)
+        self._committed |= news
+        self._job.beginner.memory.committed(news)
 
     async def _prepare(self) -> None:
         while True:
@@ -232,6 +273,8 @@ class Assignment:
 
     async def _send(self, rows: Rows) -> None:
         await self._deliveries.room(IN_FLIGHT_BYTES)
+        while self._offsets.settled() - self._kept >= MOST_UNCOMMITTED:
+            await self._changed.wait()
         self._deliveries.start(rows)
 
     def _resume(self) -> None:

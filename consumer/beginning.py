@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from consumer.memory import Known, Memory
 from consumer.telemetry import COMMITTED, FlowMetrics
 from relay.kafka import TopicPartition
 from relay.kafka.positions import Positions
@@ -36,6 +37,8 @@ class Facts:
     """The first offset kept."""
     start: int
     """Where a group begins that never was anywhere."""
+    known: Known | None = None
+    """What this process knows, if that still counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,11 @@ class Beginning:
 
 
 def beginning(facts: Facts) -> Beginning:
-    """Where the group was, else where it was last told to be, else where it is to start."""
+    """Where the group was, or further on where this process knows better; else where it was last told to be, else where it
+    is to start.
+    """
+    if facts.known is not None and facts.known.ahead_of(facts.committed):
+        return _at(facts.known.settled, facts.first, "what this process has delivered since the last commit")
     if facts.committed is not None:
         return _at(facts.committed, facts.first, COMMITTED)
     if facts.mirrored is not None:
@@ -66,7 +73,7 @@ def _at(offset: int, first: int, why: str) -> Beginning:
 
 
 class Beginner:
-    """Finds the beginnings of one group; remembers what it has to be patient about.
+    """Finds the beginnings of one group; remembers what it has to be patient about, and what this process has settled.
 
     `mirror` tells what the status topic says; it raises where that cannot be read, since nothing may be assumed then.
     """
@@ -83,6 +90,7 @@ class Beginner:
         self._metrics = metrics
         self._clock = clock
         self._behind: dict[TopicPartition, float] = {}
+        self.memory = Memory()
 
     async def find(
         self, positions: Positions, partitions: Sequence[TopicPartition]
@@ -94,6 +102,7 @@ class Beginner:
         fresh = [partition for partition in partitions if committed[partition] is None]
         mirror = await self._mirror() if fresh else Mirror({}, 0)
         start = await self._starts(positions, fresh, first, end)
+        known = await self._known(positions, committed)
         found = {
             partition: beginning(
                 Facts(
@@ -101,6 +110,7 @@ class Beginner:
                     mirror.offsets.get(partition),
                     first[partition],
                     start.get(partition, first[partition]),
+                    known.get(partition),
                 )
             )
             for partition in partitions
@@ -112,8 +122,26 @@ class Beginner:
                 )
             elif each.lost:
                 self._metrics.lost_offsets(partition, each.offset - each.lost, each.offset)
+            self.memory.began(partition, found[partition].offset, committed[partition])
             self._metrics.began(partition, found[partition].offset, found[partition].why)
         return found
+
+    async def _known(
+        self, positions: Positions, committed: Mapping[TopicPartition, int | None]
+    ) -> dict[TopicPartition, Known]:
+        """What this process knows beyond the group's offsets, unless the log has become another one.
+
+        Timestamps of a partition only grow: where a younger record stands before what was settled, it was not there then.
+        """
+        known = {}
+        for partition, offset in committed.items():
+            one = self.memory.of(partition)
+            if one is None or one.newest_ms is None or not one.ahead_of(offset):
+                continue
+            younger = (await positions.offsets_for_time([partition], one.newest_ms + 1)).get(partition)
+            if younger is None or younger >= one.settled:
+                known[partition] = one
+        return known
 
     async def _starts(
         self,

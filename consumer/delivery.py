@@ -92,12 +92,17 @@ class Outlet:
 class Deliveries:
     """The deliveries of one assignment.
 
-    `settle` is called once for each row that is accepted or stands on the dead-letter topic, never after `close`.
+    `settle` is called once for each row that is accepted or stands on the dead-letter topic, never after `close`. `ours` is
+    waited for before each request: whoever was frozen, or hears nothing of Kafka, may have been replaced by somebody who
+    sends the same.
     """
 
-    def __init__(self, outlet: Outlet, settle: Callable[[Rows], None]) -> None:
+    def __init__(
+        self, outlet: Outlet, settle: Callable[[Rows], None], ours: Callable[[], Awaitable[None]]
+    ) -> None:
         self._outlet = outlet
         self._settle = settle
+        self._ours = ours
         self._tasks: dict[asyncio.Task[None], tuple[Rows, int]] = {}
         self._acting: set[asyncio.Task[Any]] = set()
         self._closing = False
@@ -184,6 +189,7 @@ class Deliveries:
         turn = await self._outlet.gate.enter()
         outcome = None
         try:
+            await self._ours()
             outcome = await self._act(self._outlet.post(rows, body, news=turn.probe))
         finally:
             self._outlet.gate.leave(turn, outcome)
@@ -239,6 +245,7 @@ class Deliveries:
     ) -> list[tuple[Rows, str]]:
         """Returns those that Kafka did not confirm."""
         self._go_on()
+        await self._ours()
         puts = [self._outlet.letters.put(rows.records[0], reason, status) for rows, reason in letters]
         results = await self._act(asyncio.gather(*puts, return_exceptions=True))
         failed = []

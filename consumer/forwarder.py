@@ -11,7 +11,6 @@ REBALANCE_SECONDS = 45.0
 CALL_SECONDS = 25.0
 """Longest request; shorter than a rebalance, so that its answer still counts when partitions are taken away."""
 ANSWER_SECONDS = 30.0
-CLOSED_SECONDS = 2.0
 
 
 class Forwarder:
@@ -71,7 +70,7 @@ class Forwarder:
             await assignment.room()
 
     async def closed(self) -> None:
-        await self._close(CLOSED_SECONDS)
+        await self._close(ANSWER_SECONDS)
 
     async def stop(self, seconds: float) -> None:
         """Read nothing more, finish what is being delivered within `seconds`, and commit."""

@@ -40,6 +40,8 @@ class _Partition:
     base: int = 0
     settled: dict[int, int] = field(default_factory=dict)
     """Settled beyond `base`: first number to the one after the last."""
+    stop: int = 0
+    """The offset after the last one handed out."""
 
 
 class Offsets:
@@ -56,6 +58,7 @@ class Offsets:
         state = self._partitions.setdefault(partition, _Partition())
         first = state.base + len(state.offsets)
         state.offsets.extend(offsets)
+        state.stop = offsets[-1] + 1 if offsets else state.stop
         return Span(partition, first, first + len(offsets))
 
     def settle(self, spans: Iterable[Span]) -> None:
@@ -78,10 +81,26 @@ class Offsets:
 
     def unsettled(self) -> int:
         """How many records are neither delivered nor dead letters."""
-        ahead = sum(
+        return self.outstanding() - self._ahead()
+
+    def settled(self) -> int:
+        """How many records were settled so far."""
+        return self.settled_without_gap() + self._ahead()
+
+    def settled_without_gap(self) -> int:
+        """How many of them have nothing unsettled before them."""
+        return sum(state.base for state in self._partitions.values())
+
+    def _ahead(self) -> int:
+        return sum(
             stop - first for state in self._partitions.values() for first, stop in state.settled.items()
         )
-        return self.outstanding() - ahead
+
+    def settled_before(self) -> dict[TopicPartition, int]:
+        """For each partition of which anything was handed out, the offset before which everything is settled, by itself."""
+        return {
+            partition: self._first(partition, state.stop) for partition, state in self._partitions.items()
+        }
 
     def committable(self, positions: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
         """For each partition, the offset before which everything is settled.

@@ -284,7 +284,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
     ) -> None:
         self._member = member
         self._consumer = consumer
-        self._positions = Positions(consumer)
+        self._positions = Positions(consumer, member.confirmed)
         self._handler = handler
         self._broken = broken
 
@@ -297,6 +297,8 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
             self._break(error)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        if self._broken.done():  # a rebalance that ends after the membership did
+            return
         try:
             self._handler.assigned(self._positions, set(assigned))
         except Exception as error:  # noqa: BLE001

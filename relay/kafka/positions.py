@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from aiokafka import AIOKafkaConsumer
 
@@ -9,10 +9,18 @@ ANSWER_SECONDS = 10.0
 
 
 class Positions:
-    """Where one membership stands on its partitions. Every call that waits raises TimeoutError after 10 s."""
+    """Where one membership stands on its partitions. Every call that asks Kafka raises TimeoutError after 10 s."""
 
-    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+    def __init__(
+        self, consumer: AIOKafkaConsumer, confirmed: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
         self._consumer = consumer
+        self._confirmed = confirmed
+
+    async def confirmed(self) -> None:
+        """Wait, however long, until the group has lately confirmed the membership: until then its partitions may be others'."""
+        if self._confirmed is not None:
+            await self._confirmed()
 
     def seek(self, tp: TopicPartition, offset: int) -> None:
         self._consumer.seek(tp, offset)

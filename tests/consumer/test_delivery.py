@@ -1,6 +1,7 @@
 import asyncio
 from contextlib import asynccontextmanager
 
+import pytest
 from prometheus_client import CollectorRegistry
 
 from consumer.batch import Rows
@@ -61,8 +62,15 @@ class Flow:
         metrics = Metrics(CollectorRegistry()).of("sentinel", "live")
         self.outlet = Outlet(destination, Gate(Throttle(), chance=lambda: 0.0), self.letters, metrics)
         self.offsets = Offsets()
-        self.deliveries = Deliveries(self.outlet, lambda rows: self.offsets.settle(rows.spans))
+        self.deliveries = self.another()
         self._next = 0
+
+    def another(self, ours=None):
+        async def confirmed():
+            if ours is not None:
+                await ours.wait()
+
+        return Deliveries(self.outlet, lambda rows: self.offsets.settle(rows.spans), confirmed)
 
     def rows(self, count):
         first, self._next = self._next, self._next + count
@@ -196,7 +204,7 @@ async def test_the_place_of_a_probe_that_was_given_up_is_taken_by_the_next_assig
         await until(lambda: len(destination.requests) == 2)
         await there.deliveries.close(0)
         destination.held.set()
-        later = Deliveries(there.outlet, lambda rows: there.offsets.settle(rows.spans))
+        later = there.another()
         later.start(there.rows(1))
         assert await later.finished(5)
         assert destination.accepted == [b"1"]
@@ -225,3 +233,29 @@ async def test_a_defect_is_noticed():
     await there.deliveries.finished(5)
     assert isinstance(there.deliveries.failure, KeyError)
     assert there.committable() == 0
+
+
+@pytest.mark.parametrize("bad", [False, True], ids=["request", "dead letter"])
+async def test_nothing_is_sent_while_the_partitions_may_be_somebody_elses(bad):
+    """Whoever wakes up after a freeze waits for the group's word before the next request; to end does not need it."""
+    destination = Destination()
+    async with flow(destination) as there:
+        ours = asyncio.Event()
+        for confirmed in (True, False):
+            deliveries = there.another(ours)
+            rows = there.rows(1)
+            if bad:
+                deliveries.bury(rows, ["unreadable"])
+            else:
+                deliveries.start(rows)
+            assert not await deliveries.finished(0.05)
+            assert (destination.requests, there.letters.put_records) == ([], [])
+            if confirmed:
+                ours.set()
+                assert await deliveries.finished(5)
+                assert len(destination.accepted) + len(there.letters.put_records) == 1
+                destination.requests, there.letters.put_records = [], []
+                ours.clear()
+            else:
+                await deliveries.close(5)
+                assert (destination.requests, there.letters.put_records) == ([], [])
