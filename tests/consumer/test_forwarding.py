@@ -6,9 +6,12 @@ from datetime import timedelta
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
+from consumer import assignment
+from consumer.forwarder import Forwarder
 from embedded import EmbeddedKafka
 from relay.codec import Encoder, SchemaId
-from relay.kafka import TopicPartition
+from relay.kafka import KafkaError, TopicPartition
+from relay.kafka.positions import Positions
 from relay.kafka.producing import Writer
 from relay.kafka.reading import group_less, spans
 from relay.status import Board, GroupOffset, Status, opened, read_board
@@ -81,6 +84,58 @@ async def test_a_killed_process_loses_nothing(kafka, prefix, monkeypatch):
         async with there.consuming():
             await there.arrive()
         assert set(uids(there.azure)) == set(map(uid, there.published))
+
+
+async def test_what_was_accepted_is_not_sent_again_when_its_commit_failed(kafka, prefix, monkeypatch):
+    """Kafka takes no offsets for a while, and the membership is lost meanwhile: the process itself knows what it has delivered."""
+    async with world(kafka, prefix, monkeypatch) as there, there.consuming() as consumer:
+        await there.publish(some_events(100))
+        await there.arrive()
+        with monkeypatch.context() as away:
+            away.setattr(Positions, "commit", refused)
+            await there.publish(some_events(200, first=1000))
+            await there.arrive()
+            lost = lose_every_membership(away)
+            await until(lambda: len(lost) == 2)
+            await until(lambda: not consumer.ready())
+        await until(consumer.ready)
+        await there.publish(some_events(100, first=2000))
+        await there.arrive()
+        assert there.azure.duplicates() == {}
+        assert uids(there.azure) == sorted(map(uid, there.published))
+
+
+async def refused(_positions, _offsets):
+    raise KafkaError("the coordinator is away")
+
+
+def lose_every_membership(monkeypatch):
+    """Once; returns those that have lost theirs."""
+    lost, records = [], Forwarder.records
+
+    async def losing(forwarder, batches):
+        if forwarder not in lost:
+            lost.append(forwarder)
+            raise KafkaError("the membership is lost")
+        await records(forwarder, batches)
+
+    monkeypatch.setattr(Forwarder, "records", losing)
+    return lost
+
+
+async def test_offsets_are_committed_as_soon_as_rows_are_accepted(kafka, prefix, monkeypatch):
+    """Whatever is accepted and not committed comes again after a kill."""
+    monkeypatch.setattr(assignment, "QUIET_SECONDS", 3600)
+    async with world(kafka, prefix, monkeypatch) as there, there.consuming():
+        for first in (0, 1000):
+            await there.publish(some_events(50, organizations=1, first=first))
+            await there.arrive()
+            last = (await there.records(there.topics.events))[-1]
+            async with asyncio.timeout(20):
+                while (
+                    (await committed(there))[0][TopicPartition(last.topic, last.partition)] or 0
+                ) <= last.offset:
+                    await asyncio.sleep(0.1)
 
 
 async def test_partitions_move_without_a_repeat(kafka, prefix, monkeypatch):
@@ -399,5 +454,5 @@ async def test_a_kafka_that_is_killed_and_comes_back_costs_nothing(tmp_path, pre
             await there.publish(some_events(200, first=1000))
             await there.arrive(seconds=60)
             await until(consumer.ready)
-        assert set(uids(there.azure)) == set(map(uid, there.published))
+        assert uids(there.azure) == sorted(map(uid, there.published))
         assert await there.dead_letters() == []
