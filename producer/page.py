@@ -15,7 +15,8 @@ from producer.records import Unreadable
 DEEPEST = 252  # of a record; deeper than 254 orjson refuses, and both ways must agree
 LONGEST_INTEGER = 1000  # digits
 
-_TOKEN = re.compile(r'"records"\s*:\s*\[|"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},]', re.DOTALL)
+_TOKEN = re.compile(r'"records"\s*:\s*\[|"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{},]', re.DOTALL)
+"""A string that is cut off is one token as well: looked for again from each of its quotes, a long one would take hours."""
 _DIGITS_AS_ZEROS = bytes.maketrans(b"0123456789", b"0" * 10)
 
 

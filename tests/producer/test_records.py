@@ -358,6 +358,12 @@ def test_a_page_that_was_cut_off_is_never_a_page(record, data):
     assert not isinstance(parse_page(body[:cut]), Page)
 
 
+@pytest.mark.parametrize("end", [b"", b"\\"])
+def test_a_long_value_that_was_cut_off_takes_no_hours(end):
+    """A megabyte of escaped quotes without its end is read once, and not again from each of them."""
+    assert "cut off" in parse_page(b'{"records":[{"id":1,"summary":"' + b'\\"' * 500_000 + end).reason
+
+
 def test_an_empty_page():
     """A page without records is a page."""
     for body in (b'{"records":[]}', b'{"records":[ ],"n":123456789012345678901}'):
