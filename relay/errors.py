@@ -20,3 +20,9 @@ class SecretError(RelayError):
 
 class SettingsError(RelayError):
     """The settings cannot be used as they are; with several faults, one sentence a line."""
+
+
+def one_line(text: str, longest: int = 400) -> str:
+    """Foreign text as it may stand in a sentence: on one line, of bounded length."""
+    line = " ".join(text.split())
+    return line if len(line) <= longest else f"{line[:longest]}…"

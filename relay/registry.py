@@ -15,7 +15,7 @@ from urllib.parse import quote
 import httpx
 
 from relay.codec import SchemaId, read_schema
-from relay.errors import RelayError
+from relay.errors import RelayError, one_line
 from relay.settings import SchemaRegistry
 from schemas import Schema
 
@@ -24,7 +24,6 @@ TOTAL_SECONDS = 15.0
 
 _STEP_SECONDS = 5.0
 _CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
-_LONGEST_MESSAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +103,7 @@ class Registry:
         if answer.get("is_compatible") is True:
             return None
         messages = "; ".join(map(str, answer.get("messages") or ["the registry does not say why"]))
-        return Refused(_one_line(messages))
+        return Refused(one_line(messages))
 
     async def compatibility(self, subject: str) -> str | Failure:
         """What a subject demands of new versions, or the registry of all subjects; such as FULL_TRANSITIVE."""
@@ -124,7 +123,7 @@ class Registry:
             async with asyncio.timeout(TOTAL_SECONDS):
                 response = await self._client.request(method, path, json=body)
         except (httpx.HTTPError, OSError, TimeoutError) as error:
-            told = _one_line(str(error)) or type(error).__name__
+            told = one_line(str(error)) or type(error).__name__
             return Unavailable(f"The schema registry at {self.url} does not answer: {told}.")
         return _understand(self.url, response.status_code, response.content)
 
@@ -168,7 +167,7 @@ def _trust(settings: SchemaRegistry) -> ssl.SSLContext:
 def _understand(url: str, status: int, content: bytes) -> dict[str, Any] | Failure:
     """What an answer means. Missing takes Confluent's own code: a proxy's or a wrong path's 404 proves nothing."""
     body = _object(content)
-    said = _one_line(str(body.get("message", "")))
+    said = one_line(str(body.get("message", "")))
     match status:
         case 200 if body:
             return body
@@ -214,8 +213,3 @@ def _text(schema: Schema) -> dict[str, str]:
 
 def _quoted(subject: str) -> str:
     return quote(subject, safe="")
-
-
-def _one_line(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _LONGEST_MESSAGE else f"{line[:_LONGEST_MESSAGE]} …"

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import orjson
 
 from consumer.outcomes import Outcome, Paused, Reject, Retry, Sent, Split
+from relay.errors import one_line
 from relay.retry import retry_after_seconds
 
 LONGEST_RETRY_AFTER_SECONDS = 900.0
-LONGEST_WORDS = 400
 
 _TRANSIENT = frozenset({408, 425, 429})
 
@@ -100,9 +100,3 @@ def _said(answer: Answer) -> str:
 
 def words(error: Exception) -> str:
     return one_line(str(error) or type(error).__name__)
-
-
-def one_line(text: str) -> str:
-    """Foreign text on one line of bounded length."""
-    line = " ".join(text.split())
-    return line if len(line) <= LONGEST_WORDS else f"{line[:LONGEST_WORDS]}…"

@@ -1,7 +1,6 @@
 """Tokens for Azure, and why there are none."""
 
 import asyncio
-import logging
 from typing import Any
 
 from azure.core.credentials import AccessToken
@@ -9,12 +8,9 @@ from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError, ServiceRequestError, ServiceResponseError
 
 from consumer.destinations.answers import passes, words
-from consumer.destinations.credentials import open_credential
 from consumer.outcomes import Paused, Retry
+from relay.azure import open_credential
 from relay.settings import Destination
-
-# It warns of each failure in several lines; we say it in one, with what to do.
-logging.getLogger("azure.identity").setLevel(logging.ERROR)
 
 
 class NoTokenError(Exception):

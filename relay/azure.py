@@ -1,5 +1,6 @@
 """Azure's credentials by the names that settings give them. azure-identity reads its own variables (AZURE_…, IDENTITY_…)."""
 
+import logging
 from typing import Any
 
 from azure.core.credentials_async import AsyncTokenCredential
@@ -10,6 +11,9 @@ from azure.identity.aio import (
     EnvironmentCredential,
     WorkloadIdentityCredential,
 )
+
+# It warns of each failure in several lines; we say it in one, with what to do.
+logging.getLogger("azure.identity").setLevel(logging.ERROR)
 
 _AUTHORITIES = {"usgov": AzureAuthorityHosts.AZURE_GOVERNMENT, "china": AzureAuthorityHosts.AZURE_CHINA}
 _ALL_BUT_MANAGED_IDENTITY = dict.fromkeys(
