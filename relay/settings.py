@@ -30,6 +30,8 @@ File = Annotated[Path, AfterValidator(values.existing)]
 Listen = Annotated[str, AfterValidator(values.listen)]
 Site = Annotated[str, AfterValidator(values.site)]
 Url = Annotated[str, AfterValidator(values.url)]
+SecretUrl = Annotated[str, AfterValidator(values.secret_url)]
+AzureCredential = Literal["default", "managed-identity", "workload-identity", "client-secret", "azure-cli"]
 Start = Annotated[Literal["earliest", "latest"] | datetime, BeforeValidator(values.start)]
 
 
@@ -70,9 +72,9 @@ class Kafka(Group):
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         default="PLAINTEXT", description="How the brokers are spoken to.", examples=["SASL_SSL"]
     )
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = Field(
         default=None,
-        description="How we log in, with a SASL protocol.",
+        description="How we log in, with a SASL protocol; `OAUTHBEARER` needs `oauth_token_url` or `oauth_credential`.",
         examples=["SCRAM-SHA-512"],
     )
     sasl_username: str | None = Field(
@@ -84,6 +86,32 @@ class Kafka(Group):
         default=None,
         description="Password at the brokers; for Event Hubs the connection string.",
         examples=["…"],
+    )
+    oauth_token_url: SecretUrl | None = Field(
+        default=None,
+        description="With `OAUTHBEARER`: where tokens are given out (OAuth 2.0, client credentials).",
+        examples=["https://login.example.com/realms/kafka/protocol/openid-connect/token"],
+    )
+    oauth_client_id: str | None = Field(
+        default=None, description="Who we are at `oauth_token_url`.", examples=["jira-relay"]
+    )
+    oauth_client_secret: SecretStr | None = Field(
+        default=None, description="Our secret at `oauth_token_url`.", examples=["…"]
+    )
+    oauth_scope: str | None = Field(
+        default=None,
+        description="What tokens are asked for. Not set: nothing in particular; with `oauth_credential` the namespace in `bootstrap`.",
+        examples=["kafka"],
+    )
+    oauth_ca_file: File | None = Field(
+        default=None,
+        description="Certificates (PEM) that the one of `oauth_token_url` is checked against. Not set: the system's.",
+        examples=["/etc/relay/ca.pem"],
+    )
+    oauth_credential: AzureCredential | None = Field(
+        default=None,
+        description="With `OAUTHBEARER`, in place of `oauth_token_url`: which of azure-identity's credentials gives tokens (Event Hubs); its own variables (AZURE_…, IDENTITY_…) apply.",
+        examples=["managed-identity"],
     )
     ca_file: File | None = Field(
         default=None,
@@ -115,6 +143,12 @@ class Kafka(Group):
             mechanism=self.sasl_mechanism,
             login=(self.sasl_username, self.sasl_password),
             files={name: getattr(self, name) for name in ("ca_file", "certificate_file", "key_file")},
+        )
+        values.check_oauth(
+            mechanism=self.sasl_mechanism,
+            client=(self.oauth_token_url, self.oauth_client_id, self.oauth_client_secret),
+            credential=self.oauth_credential,
+            others={name: getattr(self, name) for name in ("oauth_scope", "oauth_ca_file")},
         )
         return self
 
@@ -254,12 +288,10 @@ class Destination(Group):
     cloud: Literal["public", "usgov", "china"] = Field(
         default="public", description="The Azure cloud it stands in.", examples=["usgov"]
     )
-    credential: Literal["default", "managed-identity", "workload-identity", "client-secret", "azure-cli"] = (
-        Field(
-            default="default",
-            description="Which of azure-identity's credentials is used; its own variables (AZURE_…, IDENTITY_…) apply.",
-            examples=["managed-identity"],
-        )
+    credential: AzureCredential = Field(
+        default="default",
+        description="Which of azure-identity's credentials is used; its own variables (AZURE_…, IDENTITY_…) apply.",
+        examples=["managed-identity"],
     )
     start: Start | None = Field(
         default=None,

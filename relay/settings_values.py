@@ -87,6 +87,14 @@ def url(text: str) -> str:
     return origin.url + rest.rstrip("/")
 
 
+def secret_url(text: str) -> str:
+    """Where a secret is sent to."""
+    plain = url(text)
+    if not _split_url(plain)[0].private:
+        raise ValueError("must be https (http is for this machine alone): a secret is sent there")
+    return plain
+
+
 def allowed_host(text: str) -> str:
     _split_host(text)
     return text
@@ -155,7 +163,11 @@ def check_kafka_security(
         raise ValueError(
             f"kafka.sasl_… is set, but kafka.security_protocol is {protocol}: set it to SASL_SSL"
         )
-    if mechanism in {"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"} and not all(login):
+    if mechanism == "OAUTHBEARER" and any(login):
+        raise ValueError(
+            "kafka.sasl_username and kafka.sasl_password have no use with OAUTHBEARER: leave them out"
+        )
+    if sasl and mechanism != "OAUTHBEARER" and not all(login):
         raise ValueError(
             f"kafka.sasl_mechanism {mechanism} needs kafka.sasl_username and kafka.sasl_password"
         )
@@ -166,6 +178,30 @@ def check_kafka_security(
         )
     if (files["certificate_file"] is None) != (files["key_file"] is None):
         raise ValueError("kafka.certificate_file and kafka.key_file belong together: set both")
+
+
+def check_oauth(
+    *,
+    mechanism: str | None,
+    client: tuple[str | None, str | None, SecretStr | None],
+    credential: str | None,
+    others: Mapping[str, Any],
+) -> None:
+    names = ("oauth_token_url", "oauth_client_id", "oauth_client_secret")
+    given = dict(zip(names, client, strict=True))
+    if mechanism != "OAUTHBEARER":
+        useless = [
+            name for name, value in {**given, "oauth_credential": credential, **others}.items() if value
+        ]
+        if useless:
+            raise ValueError(f"kafka.{useless[0]} is set, but kafka.sasl_mechanism is not OAUTHBEARER")
+    elif credential is None and not all(client):
+        raise ValueError(
+            "kafka.sasl_mechanism OAUTHBEARER needs kafka.oauth_token_url, kafka.oauth_client_id and"
+            " kafka.oauth_client_secret; or kafka.oauth_credential, for Event Hubs"
+        )
+    elif credential is not None and any(client):
+        raise ValueError("kafka.oauth_credential and kafka.oauth_token_url are two ways to a token: keep one")
 
 
 def check_registry(address: str | None, username: str | None, password: SecretStr | None) -> None:

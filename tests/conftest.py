@@ -5,7 +5,9 @@ import uuid
 import pytest
 
 from embedded import EmbeddedKafka
+from tests.support.issuer import Issuer
 from tests.support.registry import running_registry
+from tests.support.secure_kafka import SecureKafka
 
 
 @pytest.fixture(scope="session")
@@ -13,6 +15,20 @@ async def kafka(tmp_path_factory):
     """One real broker for the whole run; whoever kills or stops it starts one of their own."""
     async with EmbeddedKafka(tmp_path_factory.mktemp("kafka"), heap="512m", flush_each_write=False) as broker:
         yield broker
+
+
+@pytest.fixture(scope="session")
+async def secure_kafka(tmp_path_factory):
+    """A real broker with TLS and every kind of login."""
+    async with SecureKafka(tmp_path_factory.mktemp("secure")) as broker:
+        yield broker
+
+
+@pytest.fixture
+async def issuer(secure_kafka):
+    """A simulated authorization server whose tokens that broker accepts."""
+    async with Issuer(secure_kafka.signing_key) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,11 @@
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from aiokafka import AIOKafkaClient
-from aiokafka.errors import KafkaConnectionError
-
 from relay.errors import RelayError
+from relay.kafka.diagnosis import refusal
 from relay.kafka.profile import Profile, profile_named
+from relay.kafka.tokens import Tokens, open_tokens
 from relay.settings import Kafka
 
 
@@ -20,6 +19,10 @@ class Connection:
 
     kafka: Kafka
     client_id: str = "jira-audit-relay"
+    _tokens: Tokens | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_tokens", open_tokens(self.kafka))
 
     @property
     def bootstrap(self) -> str:
@@ -38,13 +41,16 @@ class Connection:
 
         Idle connections are dropped before Azure drops them, at 240 s (Event Hubs' Kafka configurations page).
         """
-        options: dict[str, Any] = {
+        return {
             "bootstrap_servers": self.bootstrap,
             "client_id": self.client_id,
             "metadata_max_age_ms": 180_000,
             "connections_max_idle_ms": 180_000,
-            "security_protocol": self.kafka.security_protocol,
+            **self._security(),
         }
+
+    def _security(self) -> dict[str, Any]:
+        options: dict[str, Any] = {"security_protocol": self.kafka.security_protocol}
         if "SSL" in self.kafka.security_protocol:
             options["ssl_context"] = self._ssl_context()
         if self.kafka.sasl_mechanism is not None:
@@ -52,13 +58,15 @@ class Connection:
             options["sasl_plain_username"] = self.kafka.sasl_username
             password = self.kafka.sasl_password
             options["sasl_plain_password"] = password.get_secret_value() if password else None
+            options["sasl_oauth_token_provider"] = self._tokens
         return options
 
     def _ssl_context(self) -> ssl.SSLContext:
         try:
             context = ssl.create_default_context(cafile=self.kafka.ca_file)
             if self.kafka.certificate_file is not None:
-                context.load_cert_chain(self.kafka.certificate_file, self.kafka.key_file)
+                # an encrypted key would have OpenSSL ask for its password on the terminal, and wait
+                context.load_cert_chain(self.kafka.certificate_file, self.kafka.key_file, password="")
         except (OSError, ssl.SSLError) as error:
             raise RelayError(
                 f"A certificate file for Kafka cannot be used: {error}. Check kafka.ca_file, kafka.certificate_file and kafka.key_file."
@@ -66,17 +74,10 @@ class Connection:
         return context
 
     async def verify(self) -> None:
-        """One round trip to the cluster.
+        """Go through the door as every client does: reach a broker, log in, ask it for the cluster.
 
-        Raises KafkaUnreachableError with a sentence for the operator.
+        Raises KafkaUnreachableError that names the cause, without a secret.
         """
-        client = AIOKafkaClient(**self.options(), request_timeout_ms=5_000)
-        try:
-            await client.bootstrap()
-        except KafkaConnectionError as error:
-            raise KafkaUnreachableError(
-                f"Kafka at {self.bootstrap} does not let us in: no answer, a wrong port, a refused certificate or a wrong"
-                " password all look like this. Check kafka.bootstrap and the kafka security settings."
-            ) from error
-        finally:
-            await client.close()
+        cause = await refusal(self.kafka, self.bootstrap, self._security() | {"client_id": self.client_id})
+        if cause is not None:
+            raise KafkaUnreachableError(cause)

@@ -113,7 +113,7 @@ async def test_wrong_settings_end_with_2(nowhere, tmp_path):
 async def test_a_kafka_that_is_away_is_one_sentence(nowhere, arguments):
     """Whatever is asked, one line says that Kafka does not answer, and libraries add none of their own."""
     refused = await nowhere(*arguments, code=1)
-    assert refused.err.startswith("Kafka at 127.0.0.1:1 does not let us in")
+    assert refused.err.startswith("Kafka at 127.0.0.1:1 refuses the connection")
     assert len(refused.said.splitlines()) == 1
 
 

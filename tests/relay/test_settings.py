@@ -14,6 +14,7 @@ from relay.settings_sources import fields_of, general, has_file, is_secret, vari
 
 CANARY = "canary-5f1c9e-secret"
 RULE = "dcr-" + "0a" * 16
+OAUTH = {"RELAY_KAFKA__SECURITY_PROTOCOL": "SASL_SSL", "RELAY_KAFKA__SASL_MECHANISM": "OAUTHBEARER"}
 SENTINEL = {
     "RELAY_DESTINATIONS__SENTINEL__ENDPOINT": "https://relay-a1b2.westeurope-1.ingest.monitor.azure.com",
     "RELAY_DESTINATIONS__SENTINEL__RULE_ID": RULE,
@@ -57,15 +58,24 @@ def test_every_secret_among_settings_is_known_to_the_redactor():
     }
     others = {
         "RELAY_KAFKA__SECURITY_PROTOCOL": "SASL_SSL",
-        "RELAY_KAFKA__SASL_MECHANISM": "PLAIN",
-        "RELAY_KAFKA__SASL_USERNAME": "relay",
         "RELAY_SCHEMA_REGISTRY__URL": "https://registry",
         "RELAY_SCHEMA_REGISTRY__USERNAME": "relay",
     }
-
-    assert set(secrets_in(load(environ=environ | others | SENTINEL))) == {
-        f"{CANARY}-{name}" for name in secrets
+    password = {"RELAY_KAFKA__SASL_MECHANISM": "PLAIN", "RELAY_KAFKA__SASL_USERNAME": "relay"}
+    token = OAUTH | {
+        "RELAY_KAFKA__OAUTH_TOKEN_URL": "https://login",
+        "RELAY_KAFKA__OAUTH_CLIENT_ID": "relay",
     }
+    known = set()
+    for login, excluded in (
+        (password, "RELAY_KAFKA__OAUTH_CLIENT_SECRET"),
+        (token, "RELAY_KAFKA__SASL_PASSWORD"),
+    ):
+        whole = environ | others | login | SENTINEL
+        del whole[excluded]
+        known |= set(secrets_in(load(environ=whole)))
+
+    assert known == {f"{CANARY}-{name}" for name in secrets}
 
 
 def test_everything_has_a_default():
@@ -173,6 +183,7 @@ def test_foreign_variables_are_left_alone():
         ("PRODUCER__INTERVAL_SECONDS", "nan", "finite"),
         ("PRODUCER__INTERVAL_SECONDS", "1e999", "finite"),
         ("PRODUCER__SETTLE_SECONDS", "-1", "greater than or equal to 0"),
+        ("KAFKA__OAUTH_TOKEN_URL", "http://login.example.com/token", "https"),
         ("PRODUCER__GATEWAY_URL", "http://api.atlassian.com", "https"),
         ("PRODUCER__ALLOWED_HOSTS", '["https://x"]', "host:port"),
         ("PRODUCER__ALLOWED_HOSTS", "jira.example.com", "JSON list"),
@@ -220,6 +231,16 @@ def test_every_fault_is_told():
             "needs kafka.sasl_username",
         ),
         ({"RELAY_KAFKA__SECURITY_PROTOCOL": "SSL", "RELAY_KAFKA__KEY_FILE": "ca.pem"}, "belong together"),
+        (
+            OAUTH,
+            "OAUTHBEARER needs kafka.oauth_token_url, kafka.oauth_client_id and kafka.oauth_client_secret",
+        ),
+        (OAUTH | {"RELAY_KAFKA__SASL_PASSWORD": CANARY}, "have no use with OAUTHBEARER"),
+        (
+            OAUTH | {"RELAY_KAFKA__OAUTH_CREDENTIAL": "default", "RELAY_KAFKA__OAUTH_CLIENT_SECRET": CANARY},
+            "two ways to a token",
+        ),
+        ({"RELAY_KAFKA__OAUTH_CLIENT_SECRET": CANARY}, "kafka.sasl_mechanism is not OAUTHBEARER"),
         (SENTINEL | {"RELAY_DESTINATIONS__SENTINEL__CLOUD": "usgov"}, "is of the cloud public"),
         ({"RELAY_SECRETS__KEYS": '["x"]', "RELAY_SECRETS__KEY_FILE": "ca.pem"}, "are both set"),
         (
@@ -352,6 +373,7 @@ def test_secrets_are_known_as_such():
     """These and no others are secrets; a new one belongs into this list."""
     assert {".".join(name) for name in SECRETS} == {
         "kafka.sasl_password",
+        "kafka.oauth_client_secret",
         "schema_registry.password",
         "console.token",
         "secrets.keys",

@@ -1,0 +1,190 @@
+import asyncio
+import contextlib
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.errors import SettingsError
+from relay.kafka import tokens
+from relay.kafka.connection import Connection
+from relay.kafka.tokens import NoTokenError, Token, Tokens, azure_scope, open_tokens, read_answer
+from relay.settings import Kafka
+from sandbox.azure import AzureWorld
+from sandbox.faults import answer, hang, reset
+
+SECRET = "s3cret-of-ours"
+NOT_HERE = "http://127.0.0.1:1/token"
+NAMESPACE = "ns.servicebus.windows.net"
+
+
+class Desk:
+    """Gives out tokens that are numbered, or refuses; the clock is its own."""
+
+    def __init__(self, seconds=100):
+        self.now, self.asked, self.seconds, self.refuses = 0.0, 0, seconds, False
+        self.tokens = Tokens(self.fetch, lambda: self.now)
+
+    async def fetch(self):
+        self.asked += 1
+        await asyncio.sleep(0)
+        if self.refuses:
+            raise NoTokenError("no")
+        return Token(f"token {self.asked}", self.seconds)
+
+    async def at(self, now):
+        self.now = now
+        return await self.tokens.token()
+
+
+async def test_a_token_serves_until_most_of_its_life_is_over():
+    """One token for all who ask at once, and for all later ones until a fifth of its life is left."""
+    desk = Desk()
+
+    assert await asyncio.gather(*(desk.tokens.token() for _ in range(20))) == ["token 1"] * 20
+    assert await desk.at(79) == "token 1"
+    assert await desk.at(80) == "token 2"
+
+
+async def test_a_token_serves_to_its_end_where_there_is_no_other():
+    """Between its renewal and its end a token is used on; after that the reason why there is none is raised."""
+    desk = Desk()
+    await desk.at(0)
+    desk.refuses = True
+
+    assert await desk.at(80) == "token 1"
+    assert await desk.at(99) == "token 1"
+    with pytest.raises(NoTokenError, match="no"):
+        await desk.at(100)
+    desk.refuses = False
+    assert await desk.at(300) == f"token {desk.asked}"
+
+
+async def test_whoever_refuses_is_not_asked_at_each_connection():
+    """However often a connection is tried, a refusal is followed by a growing wait."""
+    desk = Desk()
+    desk.refuses = True
+    for tenths in range(6_000):
+        with pytest.raises(NoTokenError):
+            await desk.at(tenths / 10)
+
+    assert 10 <= desk.asked <= 25
+
+
+async def test_a_token_that_kafka_refuses_is_replaced_though_not_at_once():
+    """It is used again for ten seconds, so that a circle of refusals does not reach whoever gives tokens out."""
+    desk = Desk(3600)
+    await desk.at(0)
+    for second in range(40):
+        await desk.at(second)
+        desk.tokens.refused()
+
+    assert desk.asked == 4
+
+
+def client(url, name="us", secret=SECRET, **more):
+    login = {"oauth_client_id": name, "oauth_client_secret": secret, "oauth_token_url": url}
+    return Kafka(security_protocol="SASL_SSL", sasl_mechanism="OAUTHBEARER", **login, **more)
+
+
+async def test_what_is_asked(issuer):
+    """Our id and secret go as HTTP Basic, with what they hold of special signs; the scope goes in the form."""
+    us = (issuer.client_id, issuer.client_secret)
+    found = await open_tokens(client(issuer.url, *us, oauth_scope="kafka")).token()
+
+    assert found == issuer.given[0]
+    assert issuer.asked == [(us, {"grant_type": "client_credentials", "scope": "kafka"})]
+
+
+REFUSALS = {
+    "another client": (
+        None,
+        r"gives no token to the client us \(401 invalid_client Bad client credentials\)",
+    ),
+    "a scope": (answer(400, '{"error": "invalid_scope"}'), r"kafka\.oauth_scope .*invalid_scope"),
+    "for now": (answer(429), "gives no token for now"),
+    "a redirect": (answer(307, headers={"Location": NOT_HERE}), r"redirects .* our secret is not sent"),
+    "a page": (answer(200, "<html>", content_type="text/html"), "answers without a token"),
+    "no token in it": (answer(200, '{"expires_in": 3}'), "answers without a token"),
+    "an echo": (answer(400, json.dumps({"error_description": SECRET})), "check kafka.oauth_client_id"),
+    "a reset": (reset(), "cannot be reached"),
+    "silence": (hang(3), "cannot be reached"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSALS)
+async def test_why_there_is_no_token(issuer, kind, monkeypatch):
+    """Each way of not giving a token has a sentence that names the cause, and never our secret."""
+    monkeypatch.setattr(tokens, "ANSWER_SECONDS", 1.0)
+    fault, expected = REFUSALS[kind]
+    if fault is not None:
+        issuer.faults.add(fault)
+    with pytest.raises(NoTokenError, match=expected) as caught:
+        await open_tokens(client(issuer.url)).token()
+
+    assert SECRET not in caught.value.sentence
+    assert len(issuer.asked) == 1
+
+
+async def test_nobody_there_to_give_tokens():
+    """An address where nobody listens is named."""
+    with pytest.raises(NoTokenError, match=f"{NOT_HERE} cannot be reached"):
+        await open_tokens(client(NOT_HERE)).token()
+
+
+@given(st.one_of(st.none(), st.booleans(), st.text(), st.floats(), st.integers(), st.lists(st.integers())))
+def test_a_life_that_makes_no_sense_is_short(told):
+    """Whatever is said of a token's life, it is more than nothing and no more than a day."""
+    body = json.dumps({"access_token": "t", "expires_in": told}).encode()
+    try:
+        token = read_answer(client(NOT_HERE), 200, body)
+    except NoTokenError:  # NaN and the like are no JSON
+        return
+    assert 0 < token.seconds <= 86_400
+
+
+@given(st.binary(), st.integers(100, 599))
+def test_no_answer_is_a_defect(content, status):
+    """Any bytes under any status are a token or a reason why there is none."""
+    with contextlib.suppress(NoTokenError):
+        read_answer(client(NOT_HERE), status, content)
+
+
+def azure(bootstrap=f"{NAMESPACE}:9093", **more):
+    login = {"sasl_mechanism": "OAUTHBEARER", "oauth_credential": "managed-identity"}
+    return Kafka(bootstrap=bootstrap, profile="event-hubs", security_protocol="SASL_SSL", **login, **more)
+
+
+async def test_a_token_of_azure_is_for_the_namespace(monkeypatch):
+    """With a credential of Azure's the token is asked for the Event Hubs namespace in kafka.bootstrap."""
+    async with AzureWorld() as world:
+        for name, value in world.environment("managed-identity").items():
+            monkeypatch.setenv(name, value)
+        token = await open_tokens(azure()).token()
+
+        assert world.identity._tokens[token].audience == f"https://{NAMESPACE}"
+
+
+async def test_why_azure_gives_no_token(monkeypatch):
+    """What azure-identity says stands in one line, with the settings to look at."""
+    for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"):
+        monkeypatch.delenv(name, raising=False)
+    settings = azure().model_copy(update={"oauth_credential": "client-secret"})
+    with pytest.raises(NoTokenError) as caught:
+        await open_tokens(settings).token()
+
+    assert (
+        f"no token for https://{NAMESPACE}/.default to the credential client-secret" in caught.value.sentence
+    )
+    assert "\n" not in caught.value.sentence
+
+
+def test_the_scope_of_each_cloud():
+    """The cloud follows from the namespace's name; a scope of one's own wins; without either, it is asked for."""
+    china = "ns.servicebus.chinacloudapi.cn"
+
+    assert azure_scope(azure(f"{china}:9093")) == (f"https://{china}/.default", "china")
+    assert azure_scope(azure("kafka:9093", oauth_scope="api://x/.default")) == ("api://x/.default", "public")
+    with pytest.raises(SettingsError, match=r"kafka\.oauth_scope is needed"):
+        Connection(azure("kafka:9093"))

@@ -1,0 +1,87 @@
+"""Certificates as an operator's authority gives them out, good ones and bad ones."""
+
+import datetime as dt
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+DAY = dt.timedelta(days=1)
+HERE = ("127.0.0.1", "localhost")
+
+
+@dataclass(frozen=True)
+class Pair:
+    certificate: Path
+    key: Path
+
+    @property
+    def both(self):
+        """Key and certificate as Kafka wants them in one file."""
+        path = self.certificate.with_suffix(".both.pem")
+        path.write_bytes(self.key.read_bytes() + self.certificate.read_bytes())
+        return path
+
+
+class Authority:
+    """Signs what it is asked to; `file` is what to trust it by."""
+
+    def __init__(self, directory, name):
+        self._directory, self._key = directory, ec.generate_private_key(ec.SECP256R1())
+        self._name = _named(name)
+        self.file = directory / f"{name}.pem"
+        constraints = x509.BasicConstraints(ca=True, path_length=0)
+        self._certificate = (
+            _begun(self._name, self._name, self._key, dt.datetime.now(dt.UTC) + 30 * DAY)
+            .add_extension(constraints, critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
+        self.file.write_bytes(_pem(self._certificate))
+
+    def pair(self, name, hosts=HERE, ends=30 * DAY):
+        """A certificate for these hosts that ends so long from now, and its key."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        signed = (
+            _begun(_named(name), self._name, key, dt.datetime.now(dt.UTC) + ends)
+            .add_extension(x509.SubjectAlternativeName([_host(host) for host in hosts]), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        made = Pair(self._directory / f"{name}.pem", self._directory / f"{name}.key")
+        made.certificate.write_bytes(_pem(signed))
+        made.key.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
+        return made
+
+
+def _begun(subject, issuer, key, ends):
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(dt.datetime.now(dt.UTC) - 60 * DAY)
+        .not_valid_after(ends)
+    )
+
+
+def _named(name):
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+def _host(host):
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
+def _pem(certificate):
+    return certificate.public_bytes(serialization.Encoding.PEM)

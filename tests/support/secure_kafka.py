@@ -1,0 +1,150 @@
+"""An embedded Kafka with every kind of door that a cluster may have."""
+
+import asyncio
+
+from confluent_kafka.admin import (
+    AdminClient,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialUpsertion,
+)
+
+from embedded import EmbeddedKafka, ports
+from embedded.properties import HOST
+from tests.support.certificates import DAY, Authority
+from tests.support.issuer import AUDIENCE, NAME, SigningKey
+
+SESSION_SECONDS = 3
+NOBODY = f"{HOST}:1"
+
+_PROTOCOLS = {
+    "SCRAM": "SASL_SSL",
+    "CLEAR": "SASL_PLAINTEXT",
+    "MUTUAL": "SSL",
+    "EXPIRED": "SSL",
+    "ELSEWHERE": "SSL",
+    "OAUTH": "SASL_SSL",
+    "SHORT": "SASL_SSL",
+    "LOST": "PLAINTEXT",
+}
+_SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+_OAUTH = "org.apache.kafka.common.security.oauthbearer.OAuthBearer"
+
+
+class SecureKafka(EmbeddedKafka):
+    """Listeners by name, each on a port of its own, which `door` tells.
+
+    plaintext · scram (SASL_SSL) · clear (SASL_PLAINTEXT, SCRAM) · mutual (SSL, asks for our certificate) · expired, elsewhere
+    (SSL, with a certificate that has ended, or is for other hosts) · oauth (SASL_SSL, OAUTHBEARER) · short (the same, but
+    sessions end after SESSION_SECONDS) · lost (plain text, advertised where nobody listens)
+    """
+
+    user, password = "relay", "correct-horse-battery"
+
+    def __init__(self, directory):
+        pki = directory / "pki"
+        pki.mkdir()
+        self.authority, self.stranger = Authority(pki, "authority"), Authority(pki, "stranger")
+        self.ours = self.authority.pair("ours", ())
+        self._keys_file = pki / "keys.json"
+        self.signing_key = SigningKey(self._keys_file)
+        self._ports = {name.lower(): ports.draw() for name in ("PLAINTEXT", "CONTROLLER", *_PROTOCOLS)}
+        super().__init__(
+            directory / "data",
+            self._ports["plaintext"],
+            heap="384m",
+            flush_each_write=False,
+            extra_properties=self._listeners() | self._certificates() | self._logins(),
+        )
+
+    def door(self, name):
+        return f"{HOST}:{self._ports[name]}"
+
+    def scram(self, **changes):
+        """Settings of group kafka for the door `scram`."""
+        login = {"sasl_username": self.user, "sasl_password": self.password}
+        return self._tls("scram", "SASL_SSL", sasl_mechanism="SCRAM-SHA-512", **login, **changes)
+
+    def mutual(self, **changes):
+        ours = {"certificate_file": str(self.ours.certificate), "key_file": str(self.ours.key)}
+        return self._tls("mutual", "SSL", **ours, **changes)
+
+    def oauth(self, issuer, door="oauth", **changes):
+        client = {"oauth_client_id": issuer.client_id, "oauth_client_secret": issuer.client_secret}
+        return self._tls(
+            door, "SASL_SSL", sasl_mechanism="OAUTHBEARER", oauth_token_url=issuer.url, **client, **changes
+        )
+
+    def _tls(self, door, protocol, **more):
+        trusted = {"security_protocol": protocol, "ca_file": str(self.authority.file)}
+        return {"bootstrap": self.door(door), "replication_factor": 1, **trusted, **more}
+
+    async def set_password(self, user, password):
+        """Make the user, or change the password."""
+        await asyncio.to_thread(self._set_password, user, password)
+
+    def _set_password(self, user, password):
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        kind = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
+        change = UserScramCredentialUpsertion(user, kind, password.encode())
+        for answer in admin.alter_user_scram_credentials([change]).values():
+            answer.result(20)
+
+    def _listeners(self):
+        addresses = {name.upper(): f"{HOST}:{port}" for name, port in self._ports.items()}
+        advertised = {**addresses, "LOST": NOBODY}
+        del advertised["CONTROLLER"]
+        protocols = {"PLAINTEXT": "PLAINTEXT", "CONTROLLER": "PLAINTEXT", **_PROTOCOLS}
+        return {
+            "listeners": _listed(addresses),
+            "advertised.listeners": _listed(advertised),
+            "controller.quorum.bootstrap.servers": self.door("controller"),
+            "listener.security.protocol.map": ",".join(f"{a}:{b}" for a, b in protocols.items()),
+            "num.network.threads": "1",
+        }
+
+    def _certificates(self):
+        good = self.authority.pair("broker")
+        expired = self.authority.pair("expired", ends=-DAY)
+        elsewhere = self.authority.pair("elsewhere", ["kafka-1.example.com", "10.0.0.1"])
+        stores = {"EXPIRED": expired, "ELSEWHERE": elsewhere}
+        properties = {
+            "ssl.truststore.type": "PEM",
+            "ssl.truststore.location": self.authority.file,
+            "listener.name.mutual.ssl.client.auth": "required",
+        }
+        for name, protocol in _PROTOCOLS.items():
+            if protocol.endswith("SSL"):
+                properties[f"listener.name.{name.lower()}.ssl.keystore.type"] = "PEM"
+                properties[f"listener.name.{name.lower()}.ssl.keystore.location"] = stores.get(
+                    name, good
+                ).both
+        return {name: str(value) for name, value in properties.items()}
+
+    def _logins(self):
+        properties = {}
+        for name in ("scram", "clear"):
+            properties[f"listener.name.{name}.sasl.enabled.mechanisms"] = "SCRAM-SHA-512"
+            properties[f"listener.name.{name}.scram-sha-512.sasl.jaas.config"] = _SCRAM
+        for name in ("oauth", "short"):
+            listener = f"listener.name.{name}"
+            properties |= {
+                f"{listener}.sasl.enabled.mechanisms": "OAUTHBEARER",
+                f"{listener}.oauthbearer.sasl.jaas.config": f"{_OAUTH}LoginModule required;",
+                f"{listener}.oauthbearer.sasl.server.callback.handler.class": f"{_OAUTH}ValidatorCallbackHandler",
+                f"{listener}.sasl.oauthbearer.jwks.endpoint.url": self._keys_file.as_uri(),
+                f"{listener}.sasl.oauthbearer.expected.audience": AUDIENCE,
+                f"{listener}.sasl.oauthbearer.expected.issuer": NAME,
+            }
+        return properties | {"listener.name.short.connections.max.reauth.ms": str(SESSION_SECONDS * 1000)}
+
+    async def _run(self, runtime, log_directory, *command):
+        allowed = f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={self._keys_file.as_uri()}"
+        if "format" in command:
+            users = ("--add-scram", f"SCRAM-SHA-512=[name={self.user},password={self.password}]")
+            command = (*command[:-1], *users, command[-1])
+        return await super()._run(runtime, log_directory, allowed, *command)
+
+
+def _listed(addresses):
+    return ",".join(f"{name}://{address}" for name, address in addresses.items())
