@@ -21,6 +21,7 @@ from relay.errors import RelayError, SettingsError
 from relay.health import Health
 from relay.kafka.connection import Connection
 from relay.kafka.topics import create
+from relay.kafka.watch import watch
 from relay.keyring import load_keyring, make_key_file
 from relay.lifecycle import Service, supervised
 from relay.redaction import Redactor
@@ -93,7 +94,7 @@ def _destinations(settings: Settings, wanted: list[str] | None) -> list[str]:
 async def _alone(settings: Settings, connection: Connection, services: Services) -> None:
     with supervised() as stop:
         async with _process(settings, connection) as process:
-            await lifecycle.run(services(process), stop)
+            await lifecycle.run({**services(process), **_watch(process)}, stop)
 
 
 async def _up(settings: Settings) -> None:
@@ -108,7 +109,7 @@ async def _up(settings: Settings) -> None:
             if kafka is not None:
                 await create(connection)
             process = await stack.enter_async_context(_process(settings, connection, redactor))
-            services = _producer(process)
+            services = _producer(process) | _watch(process)
             if settings.destinations:
                 services |= _consumer(process, sorted(settings.destinations))
             else:
@@ -242,3 +243,21 @@ def _consumer(process: Process, names: Sequence[str]) -> dict[str, Service]:
         await consume(process.settings, process.connection, names, stop, process.registry, process.health)
 
     return {"consumer": service}
+
+
+def _watch(process: Process) -> dict[str, Service]:
+    async def service(stop: asyncio.Event) -> None:
+        tasks = {
+            asyncio.create_task(stop.wait()),
+            asyncio.create_task(watch(process.connection), name="watch of Kafka"),
+        }
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=2)
+
+    return {"watch of Kafka": service}

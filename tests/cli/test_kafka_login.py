@@ -1,0 +1,124 @@
+"""What commands and services say where Kafka does not let them in."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+
+import httpx
+import pytest
+
+from relay.kafka.connection import Connection
+from relay.kafka.topics import create
+from relay.settings import Kafka
+
+WRONG = "wrong-horse-battery"
+SAID = "does not accept the user relay with this password"
+
+# The watch is to look often.
+PROGRAM = """
+import sys
+from cli.main import main
+from relay.kafka import watch
+watch.LOOK_SECONDS = 0.2
+main(sys.argv[1:])
+"""
+
+
+@pytest.fixture
+def door(relay, secure_kafka, prefix):
+    """The command line, logged in to Kafka over TLS with these settings; returns them."""
+
+    def put(**changes):
+        given = {**secure_kafka.scram(), "topic_prefix": prefix, **changes}
+        relay.environment(**{f"RELAY_KAFKA__{name.upper()}": value for name, value in given.items()})
+        return Kafka(**given)
+
+    return put
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "check",
+        "topics check",
+        "topics create",
+        "produce",
+        "consume",
+        "organizations list",
+        "dead-letters list",
+    ],
+)
+async def test_a_wrong_password_ends_a_command_with_a_sentence(relay, door, command):
+    """Whatever is started with a wrong password ends with exit code 1 and the sentence that names the cause."""
+    relay.environment(
+        RELAY_DESTINATIONS__SENTINEL__ENDPOINT="http://127.0.0.1:1",
+        RELAY_DESTINATIONS__SENTINEL__RULE_ID="dcr-" + 32 * "0",
+        RELAY_TELEMETRY__LISTEN="127.0.0.1:0",
+    )
+    door(sasl_password=WRONG)
+    code, said = await _ended(command.split())
+
+    assert code == 1, said
+    assert SAID in said
+    assert "Traceback" not in said
+    assert WRONG not in said
+
+
+async def _ended(command):
+    process = await _started(*command)
+    async with asyncio.timeout(60):
+        said, _ = await process.communicate()
+    return process.returncode, said.decode()
+
+
+async def _started(*command):
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", PROGRAM, *command),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+
+
+async def test_a_password_that_becomes_wrong_is_told_by_a_running_service(relay, door, secure_kafka, prefix):
+    """A producer says why it is not let in any more, and when it is again; it goes on meanwhile, and ends when asked to."""
+    await secure_kafka.set_password(prefix, "the-first-password")
+    settings = door(sasl_username=prefix, sasl_password="the-first-password", shards=1)
+    await create(Connection(settings))
+    relay.environment(RELAY_TELEMETRY__LISTEN="127.0.0.1:0")
+    process, said = await _started("produce"), []
+    try:
+        async with asyncio.timeout(90):
+            await _until(process, said, "Telemetry is served.")
+            await _ready(json.loads(said[-1])["url"])
+            await secure_kafka.set_password(prefix, "the-second-password")
+            await _until(process, said, f"does not accept the user {prefix}")
+            await secure_kafka.set_password(prefix, "the-first-password")
+            await _until(process, said, "Kafka lets us in again.")
+            process.send_signal(signal.SIGTERM)
+            rest, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+    whole = "".join(said) + rest.decode()
+    assert process.returncode == 0, whole
+    assert "Traceback" not in whole
+    assert "first-password" not in whole
+
+
+async def _ready(url):
+    async with httpx.AsyncClient() as client:
+        while (await client.get(f"{url}/readyz")).status_code != httpx.codes.OK:
+            await asyncio.sleep(0.1)
+
+
+async def _until(process, said, words):
+    """Read what it says until these words are said."""
+    while not said or words not in said[-1]:
+        line = (await process.stdout.readline()).decode()
+        assert line, "".join(said)
+        said.append(line)
