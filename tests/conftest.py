@@ -12,8 +12,17 @@ from tests.support.secure_kafka import SecureKafka
 
 @pytest.fixture(scope="session")
 async def kafka(tmp_path_factory):
-    """One real broker for the whole run; whoever kills or stops it starts one of their own."""
-    async with EmbeddedKafka(tmp_path_factory.mktemp("kafka"), heap="512m", flush_each_write=False) as broker:
+    """One real broker for the whole run; whoever kills or stops it starts one of their own.
+
+    Its cleaners do not run: tests write at moments of their own, and half a minute after its start it would delete what is
+    older than a month.
+    """
+    async with EmbeddedKafka(
+        tmp_path_factory.mktemp("kafka"),
+        heap="512m",
+        flush_each_write=False,
+        extra_properties={"log.initial.task.delay.ms": str(86_400_000)},
+    ) as broker:
         yield broker
 
 
