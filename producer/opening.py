@@ -18,7 +18,7 @@ from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.producing import Outgoing
-from relay.kafka.topics import Topics
+from relay.kafka.topics import Limits, Topics
 from relay.kafka.transactions import Publisher
 from relay.schema_store import SchemaStore
 
@@ -33,8 +33,7 @@ class Opener:
     connection: Connection
     topics: Topics
     store: SchemaStore
-    largest: int
-    """Bytes of the largest message that every topic takes."""
+    limits: Limits
     metrics: Metrics
     now_ms: Callable[[], int]
 
@@ -64,7 +63,7 @@ class Opener:
             if amendment.day is not None:
                 self.metrics.ledger_amended(amendment.organization, amendment.day, amendment.lost)
         return Desk(
-            publisher, memory, encoder, self.topics, partition, self.largest, self.metrics, self.now_ms
+            publisher, memory, encoder, self.topics, partition, self.limits.largest, self.metrics, self.now_ms
         )
 
     async def _compare(
@@ -84,11 +83,12 @@ class Opener:
         amendments = put_in(progresses, *tails)
         if names := shaken(progresses, *tails):
             self.metrics.tail_lost(partition, sorted(names))
+            kept_since = max(self.now_ms(), progresses.last) - self.limits.kept_ms
             amendments += take_out(
                 progresses,
                 names,
-                await read_whole(self.connection, decoder, live, names),
-                await read_whole(self.connection, decoder, history, names),
+                await read_whole(self.connection, decoder, live, names, kept_since),
+                await read_whole(self.connection, decoder, history, names, kept_since),
             )
         newest = (event.timestamp for tail in tails for event in tail.events)
         return max([progresses.last, *newest]), amendments

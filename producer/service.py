@@ -26,7 +26,7 @@ from relay.kafka import KafkaError
 from relay.kafka.connection import Connection
 from relay.kafka.group import Member
 from relay.kafka.producing import Writer
-from relay.kafka.topics import Topics, largest_message, shards_of
+from relay.kafka.topics import Topics, limits_of, shards_of
 from relay.organizations import Organization
 from relay.schema_store import open_store
 from relay.secrets import Credentials
@@ -62,7 +62,7 @@ async def produce(
     ):
         await store.event_encoder()
         metrics = Metrics(registry)
-        opener = Opener(connection, topics, store, await largest_message(connection), metrics, now_ms)
+        opener = Opener(connection, topics, store, await limits_of(connection), metrics, now_ms)
         board = Board(writer, topics.status, lambda: member.trusted)
         hosts = Hosts(settings.producer.gateway_url, settings.producer.allowed_hosts)
         sites = Sites(clients, credentials, hosts, now_ms)

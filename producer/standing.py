@@ -58,9 +58,16 @@ async def read_tail(
 
 
 async def read_whole(
-    connection: Connection, decoder: "Decoder", tp: TopicPartition, organizations: Collection[str]
+    connection: Connection,
+    decoder: "Decoder",
+    tp: TopicPartition,
+    organizations: Collection[str],
+    kept_since: int,
 ) -> Whole:
-    """All events of these organizations on a topic; it is read from its start."""
+    """All events of these organizations on a topic; it is read from its start.
+
+    `kept_since`: from when on retention has deleted nothing (ms); where something stands, that says more.
+    """
     keys = {name.encode() for name in organizations}
     found = _Found()
 
@@ -72,7 +79,8 @@ async def read_whole(
     span = await read_settled(connection, tp, take)
     for event in await decoder.of(found.unknown):
         found.add(event)
-    return Whole(found.ids, found.last, 0 if span.first == 0 else found.oldest)
+    oldest = kept_since if math.isinf(found.oldest) else found.oldest
+    return Whole(found.ids, found.last, 0 if span.first == 0 else oldest)
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ LARGEST_EVENT_BYTES = 4_000_000
 LARGEST_MESSAGE_BYTES = 5_000_000
 ROOM_BYTES = 20_000
 ADMIN_SECONDS = 60.0
+FOR_EVER_MS = 2**62
 
 _COMPACTED = {
     "cleanup.policy": "compact",
@@ -215,15 +216,35 @@ async def shards_of(connection: Connection) -> int:
     return counts[topics.organizations]
 
 
-async def largest_message(connection: Connection) -> int:
-    """Bytes of a message that every sharded topic takes, as far as Kafka tells; some room is left for what goes with it."""
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What all sharded topics have in common, as far as Kafka tells."""
+
+    largest: int = LARGEST_EVENT_BYTES
+    """Bytes of a message that every one of them takes; some room is left for what goes with it."""
+    kept_ms: int = 0
+    """For so long the topics of events keep what was written; 0: nobody knows."""
+
+
+async def limits_of(connection: Connection) -> Limits:
+    """The limits of the topics as they are, whoever made them."""
     topics, profile = Topics(connection.kafka.topic_prefix), connection.profile
     configs: dict[str, dict[str, str]] = {}
     if profile.admin:
         async with _admin(connection) as admin:
             configs = await _configs(admin, list(topics.sharded))
     told = [int(found["max.message.bytes"]) for found in configs.values() if "max.message.bytes" in found]
-    return min([LARGEST_EVENT_BYTES, *(limit - ROOM_BYTES for limit in (profile.largest_request, *told))])
+    return Limits(
+        min([LARGEST_EVENT_BYTES, *(limit - ROOM_BYTES for limit in (profile.largest_request, *told))]),
+        min(_kept_ms(configs.get(name, {})) for name in (topics.events, topics.backfill)),
+    )
+
+
+def _kept_ms(config: Mapping[str, str]) -> int:
+    if config.get("retention.bytes") != "-1":
+        return 0
+    retention = int(config.get("retention.ms", 0))
+    return FOR_EVER_MS if retention == -1 else retention
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ from relay.kafka import TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.producing import Outgoing
 from relay.kafka.reading import group_less, read_to_end, settled_spans
-from relay.kafka.topics import LARGEST_EVENT_BYTES, Topics, create
+from relay.kafka.topics import Limits, Topics, create
 from relay.schema_store import open_store
 from relay.settings import Kafka, SchemaRegistry
 
@@ -29,9 +29,7 @@ async def opener(kafka, prefix, tmp_path):
     connection = Connection(settings)
     await create(connection)
     async with open_store(SchemaRegistry(cache_directory=tmp_path), connection) as store:
-        yield Opener(
-            connection, Topics(prefix), store, LARGEST_EVENT_BYTES, Metrics(CollectorRegistry()), lambda: NOW
-        )
+        yield Opener(connection, Topics(prefix), store, Limits(), Metrics(CollectorRegistry()), lambda: NOW)
 
 
 def records(*ids):

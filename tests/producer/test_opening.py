@@ -4,10 +4,10 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from prometheus_client import CollectorRegistry
 
-from producer.checkpoint import begin
+from producer.checkpoint import Position, begin
 from producer.desk import DeskClosedError
 from producer.drafts import Finding
 from producer.instants import DAY, day_of, day_start, to_text
@@ -21,7 +21,7 @@ from relay.kafka import KafkaError, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.producing import Outgoing
 from relay.kafka.reading import ReadingError, group_less, read_to_end, settled_spans
-from relay.kafka.topics import LARGEST_EVENT_BYTES, Topics, create
+from relay.kafka.topics import Limits, Topics, create
 from relay.kafka.transactions import Publisher
 from relay.schema_store import open_store
 from relay.settings import Kafka, SchemaRegistry
@@ -36,9 +36,7 @@ async def opener(kafka, prefix, tmp_path):
     connection = Connection(settings)
     await create(connection)
     async with open_store(SchemaRegistry(cache_directory=tmp_path), connection) as store:
-        yield Opener(
-            connection, Topics(prefix), store, LARGEST_EVENT_BYTES, Metrics(CollectorRegistry()), lambda: NOW
-        )
+        yield Opener(connection, Topics(prefix), store, Limits(), Metrics(CollectorRegistry()), lambda: NOW)
 
 
 def records(name, *numbers, created=NOW - 1_000):
@@ -67,7 +65,7 @@ async def ids(opener, topic):
     found, tp = [], TopicPartition(topic, 0)
     async with group_less(opener.connection) as reader:
         span = (await settled_spans(reader, [tp]))[tp]
-        await read_to_end(reader, {tp: 0}, {tp: span.committed_end}, found.append)
+        await read_to_end(reader, {tp: span.first}, {tp: span.committed_end}, found.append)
     codec = Internal("audit_event")
     return [(record.key.decode(), codec.decode(record.value)["id"]) for record in found]
 
@@ -128,8 +126,7 @@ async def test_only_what_was_lost_is_read_again(opener):
     )
     await desk.discard()
     publisher = await Publisher.open(opener.connection, f"{opener.topics.prefix}.0")
-    value = Internal("checkpoint").encode(stolen.to_record())
-    await publisher.publish([Outgoing(opener.topics.progress, 0, b"globex", value, NOW + 60)])
+    await publisher.publish([of_progress(opener, "globex", "checkpoint", stolen.to_record())])
     await publisher.discard()
     successor = await opened(opener)
     found = {
@@ -141,6 +138,48 @@ async def test_only_what_was_lost_is_read_again(opener):
     assert found["acme"].modes == {"live": 1}
     assert found["globex"].modes == {}
     assert successor.checkpoint("globex").last_event == checkpoint.last_event
+
+
+async def test_a_loss_is_found_though_retention_had_emptied_the_log(opener):
+    """Where nothing stands, what retention cannot have deleted yet is lost, and what is older is not."""
+    then = NOW - 40 * DAY
+    desk = await replace(opener, now_ms=lambda: then).open(0)
+    await desk.write("acme", lambda _: begin("acme", then - 5_000, now=then))
+    await desk.publish("acme", finding(records("acme", 1, created=then)), same, persist=False)
+    await delete_all(opener, opener.topics.events)
+    checkpoint = replace(desk.checkpoint("acme"), last_event=Position(50, 2))
+    days = desk._memory.progress("acme").ledger
+    plan = days.to_records(days.plan(records("acme", 2)))
+    await desk._publisher.publish(
+        [
+            *(of_progress(opener, key, "day_ledger", record) for key, record in plan.items()),
+            of_progress(opener, "acme", "checkpoint", checkpoint.to_record()),
+        ]
+    )
+    await desk.discard()
+    successor = await replace(opener, limits=Limits(kept_ms=30 * DAY)).open(0)
+    found = await successor.publish("acme", finding(records("acme", 1, 2)), same, persist=False)
+    await successor.discard()
+
+    assert found.modes == {"live": 1}
+    assert await ids(opener, opener.topics.events) == [("acme", 2)]
+
+
+async def delete_all(opener, topic):
+    """As retention does when everything is too old."""
+    tp = TopicPartition(topic, 0)
+    async with group_less(opener.connection) as reader:
+        end = (await settled_spans(reader, [tp]))[tp].committed_end
+    admin = AIOKafkaAdminClient(**opener.connection.options())
+    await admin.start()
+    try:
+        await admin.delete_records({tp: RecordsToDelete(before_offset=end)})
+    finally:
+        await admin.close()
+
+
+def of_progress(opener, key, subject, record, at=NOW + 60):
+    return Outgoing(opener.topics.progress, 0, key.encode(), Internal(subject).encode(record), at)
 
 
 async def test_lost_history_is_read_again(opener):

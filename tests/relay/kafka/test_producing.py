@@ -7,7 +7,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from relay.kafka.producing import Outgoing
 from relay.kafka.reading import read_table
-from relay.kafka.topics import LARGEST_EVENT_BYTES, Topics, create, largest_message
+from relay.kafka.topics import DAY_MS, FOR_EVER_MS, LARGEST_EVENT_BYTES, Limits, Topics, create, limits_of
 from relay.kafka.transactions import Publisher, PublishError
 from tests.relay.kafka.test_topics import connection
 
@@ -83,17 +83,34 @@ async def test_an_unknown_offset_fails_the_transaction(there, prefix):
     await publisher.discard()
 
 
-async def test_the_smallest_limit_of_a_topic_counts(there, prefix):
-    """Events are kept so small that every topic takes them, also where somebody made one with a limit of its own."""
-    assert await largest_message(there) == LARGEST_EVENT_BYTES
-    resource = ConfigResource(
-        ConfigResourceType.TOPIC, Topics(prefix).backfill, {"max.message.bytes": "300000"}
-    )
+async def alter(there, topic, **configs):
+    """Replaces all settings of the topic's own."""
+    names = {name.replace("_", "."): value for name, value in configs.items()}
     admin = AIOKafkaAdminClient(**there.options())
     await admin.start()
     try:
-        await admin.alter_configs([resource])
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, names)])
     finally:
         await admin.close()
 
-    assert await largest_message(there) == 280_000
+
+async def told(there, expected):
+    """A broker knows a changed setting a moment after it was changed."""
+    for _ in range(50):
+        if (found := await limits_of(there)) == expected:
+            return
+        await asyncio.sleep(0.1)
+    assert found == expected
+
+
+async def test_the_smallest_limits_of_the_topics_count(there, prefix):
+    """Also where somebody made one with limits of its own: events are kept small enough, and nothing is taken for kept that may not be."""
+    topics, large = Topics(prefix), str(LARGEST_EVENT_BYTES * 2)
+    await told(there, Limits(LARGEST_EVENT_BYTES, 30 * DAY_MS))
+    await alter(there, topics.backfill, max_message_bytes="300000", retention_ms=str(3 * DAY_MS))
+    await told(there, Limits(280_000, 3 * DAY_MS))
+    for topic in (topics.events, topics.backfill):
+        await alter(there, topic, max_message_bytes=large, retention_ms="-1")
+    await told(there, Limits(LARGEST_EVENT_BYTES, FOR_EVER_MS))
+    await alter(there, topics.events, max_message_bytes=large, retention_bytes="1000")
+    await told(there, Limits(LARGEST_EVENT_BYTES, 0))
