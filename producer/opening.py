@@ -1,7 +1,7 @@
 """Opening a shard: fence its former owner, end what Kafka left open, and read from Kafka all that is to be known."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from pyroaring import BitMap64
@@ -53,11 +53,7 @@ class Opener:
         progresses = await self._progresses(partition)
         collected, amendments = await self._compare(partition, progresses, Decoder(self.store, encoder))
         memory = _memory(progresses, collected)
-        amended = sorted({amendment.organization for amendment in amendments})
-        for start in range(0, len(amended), ORGANIZATIONS):
-            part = set(amended[start : start + ORGANIZATIONS])
-            some = [amendment for amendment in amendments if amendment.organization in part]
-            await publisher.publish(self._amended(partition, memory, some))
+        await self._mend(publisher, partition, memory, amendments, progresses.last)
         self.metrics.shard_opened(partition, len(memory.organizations), len(ended))
         for amendment in amendments:
             if amendment.day is not None:
@@ -109,22 +105,43 @@ class Opener:
                 _take(progresses, key, record, record.value)
         return progresses
 
-    def _amended(self, partition: int, memory: Memory, amendments: Iterable[Amendment]) -> list[Outgoing]:
-        memory.last_collected = collected = max(self.now_ms(), memory.last_collected + 1)
+    async def _mend(
+        self,
+        publisher: Publisher,
+        partition: int,
+        memory: Memory,
+        amendments: Sequence[Amendment],
+        before: int,
+    ) -> None:
+        """Write what was amended. Only the last transaction is newer than all progress `before`: whoever opens after a death
+        in between compares as we did.
+        """
+        names = sorted({amendment.organization for amendment in amendments})
+        for start in range(0, len(names), ORGANIZATIONS):
+            part, rest = names[start : start + ORGANIZATIONS], names[start + ORGANIZATIONS :]
+            if not rest:
+                memory.last_collected = before = max(self.now_ms(), memory.last_collected + 1)
+            some = [amendment for amendment in amendments if amendment.organization in part]
+            await publisher.publish(self._amended(partition, memory, some, before))
+
+    def _amended(
+        self, partition: int, memory: Memory, amendments: Iterable[Amendment], at: int
+    ) -> list[Outgoing]:
         ledgers, codec = Internal("day_ledger"), Internal("checkpoint")
-        values: dict[str, bytes] = {}
+        days: dict[str, bytes] = {}
+        points: dict[str, bytes] = {}
         for amendment in amendments:
             progress = memory.organizations[amendment.organization]
             if amendment.day is not None:
                 day = Delta({amendment.day: progress.ledger.days[amendment.day]}, 0)
                 records = progress.ledger.to_records(day)
-                values |= {key: ledgers.encode(record) for key, record in records.items() if record}
+                days |= {key: ledgers.encode(record) for key, record in records.items() if record}
             if progress.checkpoint is not None:
-                progress.checkpoint = replace(progress.checkpoint, written=collected)
-                values[amendment.organization] = codec.encode(progress.checkpoint.to_record())
+                progress.checkpoint = replace(progress.checkpoint, written=at)
+                points[amendment.organization] = codec.encode(progress.checkpoint.to_record())
         return [
-            Outgoing(self.topics.progress, partition, key.encode(), value, collected)
-            for key, value in values.items()
+            Outgoing(self.topics.progress, partition, key.encode(), value, at)
+            for key, value in {**days, **points}.items()
         ]
 
 

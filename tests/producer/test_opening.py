@@ -7,6 +7,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from prometheus_client import CollectorRegistry
 
+from producer import opening
 from producer.checkpoint import Position, begin
 from producer.desk import DeskClosedError
 from producer.drafts import Finding
@@ -22,12 +23,13 @@ from relay.kafka.connection import Connection
 from relay.kafka.producing import Outgoing
 from relay.kafka.reading import ReadingError, group_less, read_to_end, settled_spans
 from relay.kafka.topics import Limits, Topics, create
-from relay.kafka.transactions import Publisher
+from relay.kafka.transactions import Publisher, PublishError
 from relay.schema_store import open_store
 from relay.settings import Kafka, SchemaRegistry
 
 NOW = 1_790_000_000_000
 ORGANIZATIONS = ("acme", "globex")
+LATER = {"collected": NOW + 5, "mode": "live"}
 
 
 @pytest.fixture
@@ -180,6 +182,38 @@ async def delete_all(opener, topic):
 
 def of_progress(opener, key, subject, record, at=NOW + 60):
     return Outgoing(opener.topics.progress, 0, key.encode(), Internal(subject).encode(record), at)
+
+
+async def test_mending_that_is_broken_off_is_begun_anew(opener, monkeypatch):
+    """More organizations than one transaction takes, and a death after the first: the others' events are known all the same."""
+    monkeypatch.setattr(opening, "ORGANIZATIONS", 1)
+    desk = await opened(opener)
+    encoder = await opener.store.event_encoder()
+    events = [(name, encoder.encode({**records(name, 2)[0], **LATER})) for name in ORGANIZATIONS]
+    await desk._publisher.publish(
+        [Outgoing(opener.topics.events, 0, name.encode(), value, NOW + 5) for name, value in events]
+    )
+    await desk.discard()
+    publish, published = Publisher.publish, []
+
+    async def dying(self, first):
+        if published:
+            raise PublishError("Kafka did not confirm a transaction.")
+        published.append(await publish(self, first))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Publisher, "publish", dying)
+        with pytest.raises(PublishError):
+            await opener.open(0)
+    successor = await opened(opener)
+    found = [
+        (await successor.publish(name, finding(records(name, 2)), same, persist=False)).modes
+        for name in ORGANIZATIONS
+    ]
+    await successor.discard()
+
+    assert len(published) == 1
+    assert found == [{}, {}]
 
 
 async def test_lost_history_is_read_again(opener):
