@@ -45,6 +45,7 @@ class Publisher:
         self._connection = connection
         self._producer = producer
         self._transactional = connection.profile.transactions
+        self._newest: dict[tuple[str, int], int] = {}
 
     @classmethod
     async def open(cls, connection: Connection, transactional_id: str) -> "Publisher":
@@ -124,7 +125,16 @@ class Publisher:
         offsets = [int(acknowledgement.result().offset) for acknowledgement in acknowledgements]
         if -1 in offsets:
             raise KafkaError("a batch was taken for one already there, its offset is unknown")
+        for record, offset in zip(records, offsets, strict=True):
+            self._behind_the_last(record, offset)
         return offsets
+
+    def _behind_the_last(self, record: Outgoing, offset: int) -> None:
+        """What stands at an offset that was given away before has taken the place of something lost."""
+        place = (record.topic, record.partition)
+        if offset <= self._newest.get(place, -1):
+            raise KafkaError(f"it has lost the end of {record.topic}, partition {record.partition}")
+        self._newest[place] = offset
 
     async def _hand_over(self, record: Outgoing) -> "asyncio.Future[Any]":
         acknowledgement: asyncio.Future[Any] = await self._producer.send(**_arguments(record))

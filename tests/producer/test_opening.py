@@ -117,6 +117,21 @@ async def test_a_log_that_is_lost_is_published_again_from_jira(opener):
     )
 
 
+async def test_a_log_that_is_lost_under_its_owner_is_noticed_before_it_is_written_again(opener):
+    """What takes the place of lost events would hide the loss: nothing is committed there, and the shard opens anew."""
+    desk = await opened(opener)
+    await desk.publish("acme", finding(records("acme", 1, 2)), same, persist=False)
+    await lose(opener, opener.topics.events)
+    with pytest.raises(DeskClosedError, match=r"has lost the end of .*\.events, partition 0"):
+        await desk.publish("acme", finding(records("acme", 3)), same, persist=False)
+    await desk.discard()
+    successor = await opened(opener)
+    await successor.publish("acme", finding(records("acme", 1, 2, 3)), same, persist=False)
+    await successor.discard()
+
+    assert sorted(await ids(opener, opener.topics.events)) == [("acme", number) for number in (1, 2, 3)]
+
+
 async def test_only_what_was_lost_is_read_again(opener):
     """Of two organizations one has lost its last event: the other's memory and cursors stay as they are."""
     desk = await opened(opener)
