@@ -132,7 +132,20 @@ def put_in(progresses: Progresses, live: Tail, history: Tail) -> list[Amendment]
         if event.id not in known.ids:
             days[day] = replace(known, ids=known.ids | BitMap64([event.id]))
             changed.add((event.organization, day))
+    for name in {name for name, _ in changed} & progresses.checkpoints.keys():
+        checkpoint = progresses.checkpoints[name]
+        progresses.checkpoints[name] = replace(
+            checkpoint,
+            last_event=_last(name, checkpoint.last_event, live),
+            last_backfill=_last(name, checkpoint.last_backfill, history),
+        )
     return [Amendment(organization, day) for organization, day in sorted(changed)]
+
+
+def _last(name: str, named: Position | None, tail: Tail) -> Position | None:
+    """The event whose loss would be noticed from now on."""
+    newer = [Position(event.offset, event.id) for event in tail.events if event.organization == name]
+    return max(filter(None, [named, *newer]), key=lambda position: position.offset, default=None)
 
 
 def _stands(name: str, named: Position | None, start: int, events: Mapping[int, Standing]) -> bool:

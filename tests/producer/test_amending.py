@@ -152,6 +152,18 @@ def test_events_after_the_last_progress_become_known():
     }
 
 
+def test_events_that_became_known_are_named():
+    """Were they lost later, before anything else is published, that would be noticed; what is named and lost stays named."""
+    found = progresses(1, last_event=Position(3, 1), last_backfill=Position(90, 8))
+    later = [standing(number, number, timestamp=NOW + number) for number in (10, 12)]
+    history = standing(5, 20, created=NOW - 100 * DAY, timestamp=NOW + 3)
+    put_in(found, Tail(0, (standing(1, 3), *later)), Tail(0, (history,)))
+
+    assert found.checkpoints["acme"].last_event == Position(12, 12)
+    assert found.checkpoints["acme"].last_backfill == Position(90, 8)
+    assert shaken(found, Tail(0, (standing(1, 3),)), Tail(0, (standing(8, 90),))) == {"acme"}
+
+
 @given(st.lists(st.integers(0, 7 * 24), min_size=1, max_size=60), st.integers(0, 60))
 def test_after_a_loss_exactly_the_lost_are_unknown_and_asked_for(hours, kept):
     """Whatever the end of a log took with it, ledgers then hold what stands, and no cursor is beyond what is lost."""
