@@ -14,7 +14,7 @@ from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.positions import Positions
-from relay.kafka.reading import ReadingError, Span, group_less, read_to_end, settled_spans
+from relay.kafka.reading import Span, group_less, read_to_end, settled_span
 from relay.registry import Missing, Unavailable
 from relay.schema_store import SchemaStore
 from schemas import Schema
@@ -26,14 +26,12 @@ log = structlog.get_logger(__name__)
 
 
 async def read_settled(
-    connection: Connection, tp: TopicPartition, on_record: Callable[[Record], None], start: int = 0
+    connection: Connection, tp: TopicPartition, on_record: Callable[[Record], None]
 ) -> Span:
-    """Hand over all that is committed from `start` on. Raises ReadingError, also where a transaction has no end."""
+    """Hand over all that is committed. Raises ReadingError, also where a transaction has no end."""
     async with group_less(connection) as reader:
-        span = (await settled_spans(reader, [tp]))[tp]
-        if span.committed_end < span.high_watermark:
-            raise ReadingError(f"A transaction on {tp.topic}, partition {tp.partition}, has not ended.")
-        await read_to_end(reader, {tp: max(start, span.first)}, {tp: span.committed_end}, on_record)
+        span = await settled_span(reader, tp)
+        await read_to_end(reader, {tp: span.first}, {tp: span.committed_end}, on_record)
     return span
 
 
@@ -41,19 +39,18 @@ async def read_tail(
     connection: Connection, decoder: "Decoder", tp: TopicPartition, after: int, named: Collection[int]
 ) -> Tail:
     """The last events of a topic: those at `named` offsets, and those with a Kafka timestamp later than `after`."""
-    async with group_less(connection) as reader:
-        span = (await settled_spans(reader, [tp]))[tp]
-        later = (await Positions(reader).offsets_for_time([tp], after + 1))[tp]
-    start = max(
-        span.first, min(span.committed_end if later is None else later, span.committed_end - TAIL_OFFSETS)
-    )
     records: list[Record] = []
 
     def keep(record: Record) -> None:
         if record.timestamp > after or record.offset in named:
             records.append(record)
 
-    await read_settled(connection, tp, keep, start)
+    async with group_less(connection) as reader:
+        span = await settled_span(reader, tp)
+        later = (await Positions(reader).offsets_for_time([tp], after + 1))[tp]
+        end = span.committed_end
+        start = max(span.first, min(end if later is None else later, end - TAIL_OFFSETS))
+        await read_to_end(reader, {tp: start}, {tp: end}, keep)
     return Tail(start, tuple(await decoder.of(records)))
 
 

@@ -82,6 +82,14 @@ async def settled_spans(
     return extents
 
 
+async def settled_span(consumer: AIOKafkaConsumer, tp: TopicPartition) -> Span:
+    """The extent of one partition; raises ReadingError where a transaction has not ended."""
+    span = (await settled_spans(consumer, [tp]))[tp]
+    if span.committed_end < span.high_watermark:
+        raise ReadingError(f"A transaction on {tp.topic}, partition {tp.partition}, has not ended.")
+    return span
+
+
 async def read_to_end(
     consumer: AIOKafkaConsumer,
     starts: dict[TopicPartition, int],
