@@ -27,8 +27,8 @@ from management.inputs import (
     checked_url,
     checked_user,
 )
-from management.organizations import existing, organizations
 from management.overview import View, statuses, views
+from management.standing import existing, organizations
 from relay.kafka.connection import Connection
 
 app = typer.Typer(help="The Jira organizations that are followed.", no_args_is_help=True)

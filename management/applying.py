@@ -24,7 +24,7 @@ from management.inputs import (
     checked_url,
     checked_user,
 )
-from management.organizations import organizations
+from management.standing import organizations
 from relay.errors import RelayError
 from relay.hosts import organization_name
 

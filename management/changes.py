@@ -8,7 +8,8 @@ from pydantic import SecretStr
 
 from management.connection import Means, try_connection, verify
 from management.inputs import InputError, Key, Reference, Wish, checked_name
-from management.organizations import edit, existing, organizations, shown, standing
+from management.organizations import edit, shown
+from management.standing import existing, organizations, standing
 from management.words import instant
 from relay.errors import RelayError, SecretError
 from relay.hosts import HostError, Hosts, organization_name
@@ -111,9 +112,12 @@ async def set_state(connection: Connection, name: str, state: str, *, who: str, 
 async def delete(connection: Connection, name: str, *, who: str, now_ms: int) -> Done:
     """Stop following an organization, readable or not; its events and its progress stay."""
     found = await standing(connection)
-    if name not in found.unreadable:
+    strays = found.strays.get(name, ())
+    if name not in found.unreadable and not strays:
         existing(found.organizations.get(name), name)
-    await edit(connection, name, lambda _: None, what="deleted", who=who, now_ms=now_ms, blind=True)
+    await edit(
+        connection, name, lambda _: None, what="deleted", who=who, now_ms=now_ms, blind=True, strays=strays
+    )
     remark = "Its events and its progress are kept: added again under this name, it goes on where it stood."
     return Done(name, "deleted", (remark,))
 

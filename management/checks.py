@@ -9,7 +9,7 @@ from consumer.destinations.ingestion import Ingestion
 from consumer.outcomes import Sent
 from management import sealing
 from management.connection import Means, verify
-from management.organizations import plainly, standing
+from management.standing import plainly, standing
 from relay import registration
 from relay.errors import RelayError
 from relay.kafka import topics
@@ -66,8 +66,8 @@ async def check_all(settings: Settings, means: Means) -> AsyncIterator[Finding]:
             if (keyring := load_keyring(means.secrets)) is not None:
                 yield await _finding("seals", _of_seals(found.organizations, keyring.ids))
             checks = _of_organizations(means, found.organizations) | checks
-            for name, reason in sorted(found.unreadable.items()):
-                yield Finding(f"organization {name}", ok=False, message=reason)
+            for name, complaint in found.complaints:
+                yield Finding(f"organization {name}", ok=False, message=complaint)
         else:
             yield _unknown("organizations")
     except RelayError as error:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from management.inputs import InputError, checked_name
-from management.organizations import plainly
+from management.standing import plainly
 from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection

@@ -3,16 +3,14 @@
 import asyncio
 import json
 import random
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import structlog
-
-from relay.codec import BadBody, Internal, NotAvro, UnknownSchema
+from management.standing import decoded, plainly
+from relay.codec import Internal
 from relay.errors import RelayError
-from relay.kafka import KafkaError, Record, TopicPartition
+from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.producing import Outgoing
 from relay.kafka.reading import read_table
@@ -24,62 +22,11 @@ from relay.organizations import Organization, OrganizationCodec
 EDIT_SECONDS = 40.0
 ATTEMPTS = 12
 
-log = structlog.get_logger(__name__)
-
 Edit = Callable[[Organization | None], Organization | None]
 
 
 class StaleEditError(RelayError):
     """The organization was changed by somebody else meanwhile; nothing was done."""
-
-
-class UnknownOrganizationError(RelayError):
-    """There is no organization of that name."""
-
-
-@contextmanager
-def plainly(connection: Connection) -> Iterator[None]:
-    """What Kafka's client raises, as a RelayError."""
-    try:
-        yield
-    except (KafkaError, TimeoutError, OSError) as error:
-        raise RelayError(
-            f"Kafka at {connection.bootstrap} did not do what it was asked: {error or type(error).__name__}."
-            " Try again; if this lasts, look at its log."
-        ) from error
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What stands on the topic of organizations, by name."""
-
-    organizations: Mapping[str, Organization]
-    unreadable: Mapping[str, str]
-    """Why, for what is no organization of ours."""
-
-
-async def standing(connection: Connection) -> Standing:
-    """Raises RelayError where Kafka does not tell."""
-    found: dict[str, Organization] = {}
-    unreadable: dict[str, str] = {}
-    with plainly(connection):
-        await connection.verify()
-        table = await read_table(connection, Topics(connection.kafka.topic_prefix).organizations)
-    for key, record in table.items():
-        name = key.decode("utf-8", "backslashreplace")
-        try:
-            found[name] = _decoded(record)
-        except RelayError as error:
-            unreadable[name] = str(error)
-    return Standing(found, unreadable)
-
-
-async def organizations(connection: Connection) -> Mapping[str, Organization]:
-    """Every organization that is followed, by name; what cannot be read is left out, with a warning. Raises RelayError."""
-    found = await standing(connection)
-    for reason in found.unreadable.values():
-        log.warning(reason)
-    return found.organizations
 
 
 async def edit(
@@ -92,15 +39,16 @@ async def edit(
     now_ms: int,
     revision: int | None = None,
     blind: bool = False,
+    strays: Sequence[Record] = (),
 ) -> Organization | None:
     """Change one organization and write down who did it, in one transaction that fences other editors.
 
     `change` gets the organization as it stands (None: there is none) and returns it as it should be (None: deleted);
     what it raises goes through, and nothing has been done. It is asked again when another editor came between. With
     `revision`, an organization that has changed since is refused (StaleEditError); with `blind`, one that cannot be read
-    counts as none. Raises RelayError when Kafka cannot be reached; PublishError means that nobody knows whether it was done.
+    counts as none; `strays` are removed with it. Raises RelayError when Kafka cannot be reached; PublishError means that nobody knows whether it was done.
     """
-    editing = _Editing(connection, name, change, what, who, now_ms, revision, blind)
+    editing = _Editing(connection, name, change, what, who, now_ms, revision, blind, strays)
     with plainly(connection):
         async with asyncio.timeout(EDIT_SECONDS):
             partition = partition_of(name, await shards_of(connection))
@@ -126,6 +74,7 @@ class _Editing:
     now_ms: int
     revision: int | None
     blind: bool
+    strays: Sequence[Record]
 
     async def once(self, partition: int) -> Organization | None:
         topics = Topics(self.connection.kafka.topic_prefix)
@@ -143,7 +92,7 @@ class _Editing:
 
     def _decoded(self, record: Record | None) -> Organization | None:
         try:
-            return None if record is None else _decoded(record)
+            return None if record is None else decoded(record)
         except RelayError:
             if self.blind:
                 return None
@@ -167,6 +116,10 @@ class _Editing:
         return [
             Outgoing(topics.organizations, partition, key, value),
             Outgoing(topics.changes, 0, key, history),
+            *(
+                Outgoing(topics.organizations, stray.partition, stray.key or b"", None)
+                for stray in self.strays
+            ),
         ]
 
 
@@ -213,31 +166,3 @@ def shown(organization: Organization) -> dict[str, Any]:
         "modified": organization.modified,
         "revision": organization.revision,
     }
-
-
-def existing(organization: Organization | None, name: str) -> Organization:
-    if organization is None:
-        raise UnknownOrganizationError(
-            f"There is no organization {name}: see `jira-relay organizations list`."
-        )
-    return organization
-
-
-def _decoded(record: Record) -> Organization:
-    key = record.key or b""
-    try:
-        organization = OrganizationCodec().decode(record.value or b"")
-        named = organization.name == key.decode()
-    except (NotAvro, UnknownSchema, BadBody, UnicodeDecodeError) as error:
-        raise _unreadable(record, str(error)) from error
-    if not named:
-        raise _unreadable(record, f"it holds {organization.name!r}")
-    return organization
-
-
-def _unreadable(record: Record, why: str) -> RelayError:
-    name = (record.key or b"").decode("utf-8", "backslashreplace")
-    return RelayError(
-        f"The organization {name} cannot be read ({record.topic}, partition {record.partition}, offset {record.offset}: {why})."
-        f" Delete it with `jira-relay organizations delete {name}`, and add it again."
-    )

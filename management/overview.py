@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from management.organizations import plainly, shown
+from management.organizations import shown
+from management.standing import plainly
 from management.words import exact, instant
 from producer.report import status_key
 from relay.kafka.connection import Connection

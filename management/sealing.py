@@ -6,7 +6,8 @@ from dataclasses import asdict, replace
 from management.applying import Failed
 from management.changes import Done
 from management.connection import Means
-from management.organizations import edit, existing, standing
+from management.organizations import edit
+from management.standing import existing, standing
 from relay.errors import RelayError
 from relay.keyring import Keyring, Owner, require_keyring, sealed_with
 from relay.organizations import Organization

@@ -126,8 +126,10 @@ class Followed:
         """A record that cannot be used is refused loudly and changes nothing."""
         name = (record.key or b"").decode("utf-8", "replace")
         if not name or partition_of(name, self._shards) != record.partition:
+            if record.value is None:
+                return
             log.error(
-                "An organization stands in a partition that is not its own and is not followed; add it again with `jira-relay organizations add`.",
+                "An organization stands in a partition that is not its own and is not followed there; see `jira-relay check`.",
                 organization=name,
                 partition=record.partition,
                 offset=record.offset,

@@ -162,18 +162,30 @@ async def read_table(
 
     A record that does not supersede the one before it counts for nothing.
     """
-    table: dict[bytes, Record] = {}
+    tables = await read_tables(connection, topic, partitions, supersedes)
+    return {key: record for table in tables.values() for key, record in table.items()}
 
-    def keep(record: Record) -> None:
-        if record.key is None:
-            return
-        if record.value is None:
-            table.pop(record.key, None)
-        elif (before := table.get(record.key)) is None or supersedes(record, before):
-            table[record.key] = record
 
+async def read_tables(
+    connection: Connection,
+    topic: str,
+    partitions: Iterable[int] | None = None,
+    supersedes: Callable[[Record, Record], bool] = _always,
+) -> dict[int, dict[bytes, Record]]:
+    """The same for each partition by itself: what stands in one says nothing of another."""
     async with group_less(connection) as consumer:
         numbers = list(partitions) if partitions is not None else await partitions_of(consumer, topic)
+        tables: dict[int, dict[bytes, Record]] = {number: {} for number in numbers}
+
+        def keep(record: Record) -> None:
+            table = tables[record.partition]
+            if record.key is None:
+                return
+            if record.value is None:
+                table.pop(record.key, None)
+            elif (before := table.get(record.key)) is None or supersedes(record, before):
+                table[record.key] = record
+
         tps = [TopicPartition(topic, number) for number in numbers]
         extents = await settled_spans(consumer, tps)
         await read_to_end(
@@ -182,4 +194,4 @@ async def read_table(
             {tp: extents[tp].committed_end for tp in tps},
             keep,
         )
-    return table
+    return tables

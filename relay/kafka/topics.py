@@ -79,9 +79,9 @@ class TopicSpec:
     configs: Mapping[str, str]
 
 
-def partition_of(key: str, partitions: int) -> int:
+def partition_of(key: str | bytes, partitions: int) -> int:
     """Partition of a key, as Kafka's own default partitioner for Java has it."""
-    return int((murmur2(key.encode()) & 0x7FFFFFFF) % partitions)
+    return int((murmur2(key.encode() if isinstance(key, str) else key) & 0x7FFFFFFF) % partitions)
 
 
 def specifications(topics: Topics, shards: int) -> list[TopicSpec]:

@@ -7,7 +7,8 @@ from typing import Any
 
 from cli.sandbox import evidence
 from cli.sandbox.verdict import Evidence, Judged, judge
-from management.organizations import organizations, shown
+from management.organizations import shown
+from management.standing import organizations
 from relay.codec import Internal
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection

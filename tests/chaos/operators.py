@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from management.organizations import Edit, StaleEditError, edit, organizations
+from management.organizations import Edit, StaleEditError, edit
+from management.standing import organizations
 from relay.errors import RelayError
 from relay.keyring import Owner
 from relay.organizations import Organization

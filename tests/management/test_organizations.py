@@ -6,13 +6,14 @@ from dataclasses import replace
 import pytest
 
 from management.changes import delete
-from management.organizations import StaleEditError, edit, existing, organizations, standing
+from management.organizations import StaleEditError, edit
+from management.standing import Standing, existing, organizations, standing
 from relay.errors import RelayError
 from relay.kafka import TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.producing import Writer
 from relay.kafka.reading import group_less, read_to_end, settled_spans
-from relay.kafka.topics import Topics, create
+from relay.kafka.topics import Topics, create, partition_of, shards_of
 from relay.organizations import Organization, OrganizationCodec
 from relay.settings import Kafka
 
@@ -21,7 +22,7 @@ NOW = 1_790_000_000_000
 
 @pytest.fixture
 async def connection(kafka, prefix):
-    settings = Kafka(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, shards=1)
+    settings = Kafka(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, shards=4)
     connection = Connection(settings)
     await create(connection)
     return connection
@@ -84,12 +85,38 @@ async def test_what_cannot_be_read_holds_up_no_other(connection):
     found = await standing(connection)
 
     assert sorted(found.organizations) == ["acme"]
-    assert sorted(found.unreadable) == ["\\xff", "odd"]
+    assert sorted(found.unreadable) == ["odd"]
+    assert sorted(found.strays) == ["\\xff"]
     with pytest.raises(RelayError, match="organizations delete odd"):
         await put(connection, "odd")
-    await delete(connection, "odd", who="test", now_ms=NOW)
+    for name in ("odd", "\\xff"):
+        await delete(connection, name, who="test", now_ms=NOW)
     await put(connection, "odd")
     assert sorted(await organizations(connection)) == ["acme", "odd"]
+    assert (await standing(connection)).complaints == []
+
+
+async def test_what_stands_in_a_partition_of_others_hides_nothing(connection):
+    """Garbage or a deletion under a name of ours, in a partition where that name has no place, is told of and counts for nothing."""
+    topic = Topics(connection.kafka.topic_prefix).organizations
+    followed = await put(connection, "acme")
+    async with Writer(connection) as writer:
+        shards = await shards_of(connection)
+        away = [number for number in range(shards) if number != partition_of("acme", shards)]
+        for number in away[:-1]:
+            await writer.send(topic, b"acme", b"garbage", partition=number)
+        await writer.send(topic, b"acme", None, partition=away[-1])
+        await writer.send(topic, b"", b"garbage", partition=away[0])
+    found = await standing(connection)
+
+    assert found.organizations == {"acme": followed}
+    (nameless, complaint), (acme, told) = found.complaints
+    assert (nameless, acme) == ("", "acme")
+    assert "delete ''" in complaint
+    assert "followed as before" in told
+    await delete(connection, "", who="test", now_ms=NOW)
+    await delete(connection, "acme", who="test", now_ms=NOW)
+    assert await standing(connection) == Standing({}, {}, {})
 
 
 async def test_an_organization_under_the_name_of_another_is_none(connection):

@@ -1,0 +1,128 @@
+"""What stands on the topic of organizations, readable or not."""
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from relay.codec import BadBody, NotAvro, UnknownSchema
+from relay.errors import RelayError
+from relay.kafka import KafkaError, Record
+from relay.kafka.connection import Connection
+from relay.kafka.reading import read_tables
+from relay.kafka.topics import Topics, partition_of
+from relay.organizations import Organization, OrganizationCodec
+
+log = structlog.get_logger(__name__)
+
+
+class UnknownOrganizationError(RelayError):
+    """There is no organization of that name."""
+
+
+@contextmanager
+def plainly(connection: Connection) -> Iterator[None]:
+    """What Kafka's client raises, as a RelayError."""
+    try:
+        yield
+    except (KafkaError, TimeoutError, OSError) as error:
+        raise RelayError(
+            f"Kafka at {connection.bootstrap} did not do what it was asked: {error or type(error).__name__}."
+            " Try again; if this lasts, look at its log."
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What stands on the topic of organizations, by name."""
+
+    organizations: Mapping[str, Organization]
+    unreadable: Mapping[str, str]
+    """Why, for what is no organization of ours."""
+    strays: Mapping[str, Sequence[Record]]
+    """What stands where nobody reads it: a key has its place, and those that are no names have none."""
+
+    @property
+    def complaints(self) -> list[tuple[str, str]]:
+        """What an operator should know, by name."""
+        strays = (
+            (name, _astray(name, records, followed=name in self.organizations))
+            for name, records in self.strays.items()
+        )
+        return sorted((*self.unreadable.items(), *strays))
+
+
+async def standing(connection: Connection) -> Standing:
+    """Raises RelayError where Kafka does not tell."""
+    found: dict[str, Organization] = {}
+    unreadable: dict[str, str] = {}
+    strays: dict[str, list[Record]] = {}
+    with plainly(connection):
+        await connection.verify()
+        tables = await read_tables(connection, Topics(connection.kafka.topic_prefix).organizations)
+    for record in (record for table in tables.values() for record in table.values()):
+        name = _name(record)
+        if not _is_at_home(record, len(tables)):
+            strays.setdefault(name, []).append(record)
+            continue
+        try:
+            found[name] = decoded(record)
+        except RelayError as error:
+            unreadable[name] = str(error)
+    return Standing(found, unreadable, strays)
+
+
+async def organizations(connection: Connection) -> Mapping[str, Organization]:
+    """Every organization that is followed, by name; what cannot be read is left out, with a warning. Raises RelayError."""
+    found = await standing(connection)
+    for _, complaint in found.complaints:
+        log.warning(complaint)
+    return found.organizations
+
+
+def existing(organization: Organization | None, name: str) -> Organization:
+    if organization is None:
+        raise UnknownOrganizationError(
+            f"There is no organization {name}: see `jira-relay organizations list`."
+        )
+    return organization
+
+
+def decoded(record: Record) -> Organization:
+    key = record.key or b""
+    try:
+        organization = OrganizationCodec().decode(record.value or b"")
+        named = organization.name == key.decode()
+    except (NotAvro, UnknownSchema, BadBody, UnicodeDecodeError) as error:
+        raise _unreadable(record, str(error)) from error
+    if not named:
+        raise _unreadable(record, f"it holds {organization.name!r}")
+    return organization
+
+
+def _name(record: Record) -> str:
+    return (record.key or b"").decode("utf-8", "backslashreplace")
+
+
+def _is_at_home(record: Record, partitions: int) -> bool:
+    key = record.key or b""
+    is_a_name = key != b"" and _name(record).encode() == key
+    return is_a_name and partition_of(key, partitions) == record.partition
+
+
+def _unreadable(record: Record, why: str) -> RelayError:
+    name = _name(record)
+    return RelayError(
+        f"The organization {name} cannot be read ({record.topic}, partition {record.partition}, offset {record.offset}: {why})."
+        f" Delete it with `jira-relay organizations delete {shlex.quote(name)}`, and add it again."
+    )
+
+
+def _astray(name: str, records: Sequence[Record], *, followed: bool) -> str:
+    where = ", ".join(str(record.partition) for record in records)
+    astray = f"What stands under the name {name!r} in partition {where} of {records[0].topic} counts for nothing: its place is elsewhere."
+    if followed:
+        return f"{astray} The organization of that name is followed as before."
+    return f"{astray} Remove it with `jira-relay organizations delete {shlex.quote(name)}`; if it is one to be followed, add it again."
