@@ -57,7 +57,7 @@ class Assignment:
         self._positions = positions
         self._partitions = sorted(partitions)
         self._ready: set[TopicPartition] = set()
-        self._losses: set[TopicPartition] = set()
+        self._losses: dict[TopicPartition, Beginning] = {}
         self._offsets = Offsets()
         self._newest: dict[TopicPartition, int] = {}
         self._committed: dict[TopicPartition, int] = {}
@@ -114,9 +114,10 @@ class Assignment:
             span = self._offsets.hand_out(partition, [record.offset for record in records])
             self._newest[partition] = max(records[-1].timestamp, self._newest.get(partition, 0))
             self._gathered.add(records, span, time.monotonic())
-            if partition in self._losses:
-                self._losses.discard(partition)
-                self._job.outlet.metrics.loss_ends(partition, _iso(records[0].timestamp))
+            if (lost := self._losses.pop(partition, None)) is not None:
+                until = _iso(records[0].timestamp)
+                self._job.outlet.metrics.loss_ends(partition, until)
+                self._job.outlet.loss = f"{_loss(partition, lost)} They had been collected before {until}."
         self._wake()
 
     async def room(self) -> None:
@@ -146,7 +147,7 @@ class Assignment:
     async def _end(self, finish_seconds: float, answer_seconds: float) -> None:
         for task in self._tasks:
             task.cancel()
-        await asyncio.wait(self._tasks)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         if finish_seconds > 0:
             await self._deliveries.finished(finish_seconds)
         await self._deliveries.close(answer_seconds)
@@ -201,7 +202,8 @@ class Assignment:
         for partition, each in found.items():
             self._positions.seek(partition, each.offset)
             if each.lost:
-                self._losses.add(partition)
+                self._losses[partition] = each
+                self._job.outlet.loss = _loss(partition, each)
         self._ready.update(found)
         self._positions.resume(self._partitions)
         await self.commit()
@@ -285,6 +287,13 @@ class Assignment:
     def _wake(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+def _loss(partition: TopicPartition, each: Beginning) -> str:
+    return (
+        f"Kafka had deleted events before they were accepted: offsets {each.offset - each.lost} to {each.offset - 1} of"
+        f" {partition.topic}, partition {partition.partition}. What came after them is delivered."
+    )
 
 
 def _iso(ms: int) -> str:

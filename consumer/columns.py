@@ -118,10 +118,7 @@ def _group(
         indices,
         [(record.value or b"")[start:] for record in chosen],
         [record.key for record in chosen],
-        [
-            None if getattr(record, "timestamp_type", 0) == LOG_APPEND_TIME else record.timestamp
-            for record in chosen
-        ],
+        [None if record.timestamp_type == LOG_APPEND_TIME else record.timestamp for record in chosen],
     )
     return group, known[ref]
 

@@ -45,6 +45,8 @@ class Outlet:
         """Events accepted so far."""
         self.buried = 0
         """Dead letters so far."""
+        self.loss: str | None = None
+        """What Kafka had deleted, the last time that it had deleted anything before it was accepted."""
         self._accepted = asyncio.Event()
         self._doubts: dict[int, str] = {}
 

@@ -119,7 +119,7 @@ class Report:
                 return "waiting", flow.outlet.trouble.reason
         if not all(flow.forwarder.ready for flow in self._flows):
             return "starting", "joining the group"
-        return "active", None
+        return "active", next((flow.outlet.loss for flow in self._flows if flow.outlet.loss), None)
 
     def _measure(self) -> None:
         for flow in self._flows:

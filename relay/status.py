@@ -21,6 +21,8 @@ HOURS_KEPT = 48
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
 FLUSH_SECONDS = 0.5
+TOLD_SECONDS = 60.0
+"""While Kafka is away, that is told at most so often."""
 PAST_SECONDS = 10.0
 EPOCH, VALID_UNTIL = "relay.epoch", "relay.valid-until"
 
@@ -126,6 +128,7 @@ class Board:
         self._codec = Internal("status")
         self._told: dict[str, Status] = {}
         self._waiting: dict[str, Status | None] = {}
+        self._warned_at = -math.inf
 
     def post(self, key: str, status: Status) -> None:
         self._told[key] = self._waiting[key] = status
@@ -159,7 +162,15 @@ class Board:
                 for key, status in self._waiting.items():
                     group.create_task(self._write(key, status))
         except* WritingError as errors:
-            log.warning("Status could not be written; trying again.", reason=str(errors.exceptions[0]))
+            self._warn(str(errors.exceptions[0]))
+        else:
+            self._warned_at = -math.inf
+
+    def _warn(self, reason: str) -> None:
+        now = time.monotonic()
+        if now - self._warned_at >= TOLD_SECONDS:
+            self._warned_at = now
+            log.warning("Status could not be written; trying again.", reason=reason)
 
     async def _write(self, key: str, status: Status | None) -> None:
         try:

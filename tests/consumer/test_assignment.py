@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from prometheus_client import CollectorRegistry
 
 from consumer.assignment import Job
@@ -180,3 +181,21 @@ async def test_so_much_may_be_settled_and_not_committed_and_no_more(monkeypatch)
     kafka.refuses = False
     await until(lambda: sink.rows == 40 and kafka.group == 40)
     await one.closed()
+
+
+async def test_an_assignment_that_could_not_begin_can_be_ended():
+    """A rebalance right behind another takes the partitions away before they are looked at; the next one is served."""
+    gone, kafka, sink = Paper(10), Paper(10), Sink()
+    one = forwarder(sink)
+    gone.seek = _not_ours
+    with pytest.raises(KafkaError):
+        one.assigned(gone, {A})
+    await one.closed()
+    await assigned(one, kafka)
+    await one.records(kafka.poll(10))
+    await until(lambda: kafka.group == 10)
+    await one.closed()
+
+
+def _not_ours(partition, _offset):
+    raise KafkaError(f"{partition} is not assigned")

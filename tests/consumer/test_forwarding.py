@@ -18,7 +18,7 @@ from relay.status import Board, GroupOffset, Status, opened, read_board
 from sandbox import azure_faults, faults
 from tests.consumer.messages import AUDIT_EVENT, event
 from tests.consumer.test_sentinel import EPOCH, expected
-from tests.consumer.world import HISTORY, SHARDS, some_events, uid, uids, until, world
+from tests.consumer.world import HISTORY, LIVE, SHARDS, some_events, uid, uids, until, world
 
 ITEM = {"id": "7", "name": "Zoë", "typeName": "USER", "parentId": None, "parentName": None}
 CHANGE = {"fieldName": "Email", "changedFrom": None, "changedTo": "z@example.com"}
@@ -401,6 +401,47 @@ async def test_events_that_kafka_deleted_are_named_and_the_rest_goes_on(kafka, p
             )
 
         assert uids(there.azure) == sorted(uid(each) for each in there.published[:10] + there.published[40:])
+
+
+async def test_a_running_consumer_that_retention_overtakes_names_what_it_missed(kafka, prefix, monkeypatch):
+    """It holds back while the destination is slow; what it had read before is delivered, what is kept as well."""
+    monkeypatch.setattr("consumer.assignment.IN_FLIGHT_BYTES", 1)
+    monkeypatch.setattr("consumer.assignment.GATHERED_BYTES", 1)
+    monkeypatch.setattr("consumer.assignment.ROOM_SECONDS", 0.1)
+    held, pause = asyncio.Event(), Positions.pause
+
+    def held_back(positions, partitions):
+        held.set()
+        pause(positions, partitions)
+
+    async with world(kafka, prefix, monkeypatch) as there, there.consuming() as consumer:
+        await until(consumer.ready)
+        hanging = there.azure.fault(faults.hang(3), rate=1)
+        await there.publish(some_events(1, organizations=1))
+        await until(lambda: there.azure.calls)
+        monkeypatch.setattr(Positions, "pause", held_back)
+        for number in range(1, 5):
+            await there.publish(some_events(1, organizations=1, first=number))
+        await until(held.is_set)
+        await there.publish(some_events(40, organizations=1, first=100))
+        records = await there.records(there.topics.events)
+        kept = records[-10]
+        await delete_before(there, kept)
+        hanging.cancel()
+        there.azure.clear_faults()
+        last = uid(there.published[-1])
+        await there.azure.until(lambda: last in there.azure.table(LIVE).uids, 60)
+        told = await until_told(there, lambda status: status.state == "active" and status.reason)
+
+        missing = set(map(uid, there.published)) - set(uids(there.azure))
+        offsets = {uid(each): record.offset for each, record in zip(there.published, records, strict=True)}
+        first = min(offsets[each] for each in missing)
+        assert missing == {each for each, offset in offsets.items() if first <= offset < kept.offset}
+        lost = consumer.metric("jira_relay_offsets_lost_total")
+        assert lost - (kept.offset - first) in {0, 1}  # the end of a transaction takes an offset too
+        assert f"to {kept.offset - 1} of {there.topics.events}" in told.reason
+        until_then = EPOCH + timedelta(milliseconds=kept.timestamp)
+        assert until_then.isoformat(timespec="milliseconds") in told.reason
 
 
 async def delete_before(there, record):

@@ -144,3 +144,19 @@ def test_a_new_owner_goes_on_with_the_memory_of_the_former():
     assert status.epoch == former.epoch + 1
     assert (status.counts, status.last_event) == (former.counts, NOW)
     assert (status.state, status.since, status.transitions[-1].state) == ("failing", NOW, "failing")
+
+
+async def test_a_kafka_that_is_away_is_told_of_once_and_again_after_it_was_back(capsys):
+    pen = Pen()
+    board = Board(pen, "status")
+
+    async def flushed(*, broken, times=1):
+        pen.broken = broken
+        for _ in range(times):
+            board.post("producer/acme", opened("active", NOW))
+            await board.flush()
+        return capsys.readouterr().out.count("Status could not be written")
+
+    assert await flushed(broken=True, times=3) == 1
+    assert await flushed(broken=False) == 0
+    assert await flushed(broken=True) == 1
