@@ -59,7 +59,6 @@ class Assignment:
         self._ready: set[TopicPartition] = set()
         self._losses: dict[TopicPartition, Beginning] = {}
         self._offsets = Offsets()
-        self._newest: dict[TopicPartition, int] = {}
         self._committed: dict[TopicPartition, int] = {}
         self._kept = 0
         """How many of the settled records are committed."""
@@ -112,7 +111,6 @@ class Assignment:
             if partition not in self._ready:
                 raise KafkaError(f"records of {partition} came before its beginning was known")
             span = self._offsets.hand_out(partition, [record.offset for record in records])
-            self._newest[partition] = max(records[-1].timestamp, self._newest.get(partition, 0))
             self._gathered.add(records, span, time.monotonic())
             if (lost := self._losses.pop(partition, None)) is not None:
                 until = _iso(records[0].timestamp)
@@ -174,11 +172,11 @@ class Assignment:
         return True
 
     def _remember(self) -> None:
-        for partition, offset in self._offsets.settled_before().items():
-            self._job.beginner.memory.settled(partition, offset, self._newest[partition])
+        for partition, last in self._offsets.marks().items():
+            self._job.beginner.memory.settled(partition, last)
 
     def _settle(self, rows: Rows) -> None:
-        self._offsets.settle(rows.spans)
+        self._offsets.settle(rows.spans, rows.records)
         self._settled.set()
 
     async def _commit_what_settles(self) -> None:

@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import Literal
 
 from consumer.memory import Known, Memory
+from consumer.offsets import Mark
 from consumer.telemetry import COMMITTED, FlowMetrics
-from relay.kafka import TopicPartition
+from relay.kafka import KafkaError, Record, TopicPartition
 from relay.kafka.positions import Positions
 
 Start = Literal["earliest", "latest"] | datetime
@@ -76,17 +77,20 @@ class Beginner:
     """Finds the beginnings of one group; remembers what it has to be patient about, and what this process has settled.
 
     `mirror` tells what the status topic says; it raises where that cannot be read, since nothing may be assumed then.
+    `records_at` reads single records; those that are not there are left out.
     """
 
     def __init__(
         self,
         start: Start,
         mirror: Callable[[], Awaitable[Mirror]],
+        records_at: Callable[[Mapping[TopicPartition, int]], Awaitable[Mapping[TopicPartition, Record]]],
         metrics: FlowMetrics,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._start = start
         self._mirror = mirror
+        self._records_at = records_at
         self._metrics = metrics
         self._clock = clock
         self._behind: dict[TopicPartition, float] = {}
@@ -102,7 +106,7 @@ class Beginner:
         fresh = [partition for partition in partitions if committed[partition] is None]
         mirror = await self._mirror() if fresh else Mirror({}, 0)
         start = await self._starts(positions, fresh, first, end)
-        known = await self._known(positions, committed)
+        known = await self._known(committed, end)
         found = {
             partition: beginning(
                 Facts(
@@ -127,21 +131,24 @@ class Beginner:
         return found
 
     async def _known(
-        self, positions: Positions, committed: Mapping[TopicPartition, int | None]
+        self, committed: Mapping[TopicPartition, int | None], end: Mapping[TopicPartition, int]
     ) -> dict[TopicPartition, Known]:
-        """What this process knows beyond the group's offsets, unless the log has become another one.
-
-        Timestamps of a partition only grow: where a younger record stands before what was settled, it was not there then.
-        """
-        known = {}
+        """What this process knows beyond the group's offsets, where the log still holds the record that was settled last."""
+        marks: dict[TopicPartition, Mark] = {}
         for partition, offset in committed.items():
             one = self.memory.of(partition)
-            if one is None or one.newest_ms is None or not one.ahead_of(offset):
+            if one is None or one.last is None or not one.ahead_of(offset):
                 continue
-            younger = (await positions.offsets_for_time([partition], one.newest_ms + 1)).get(partition)
-            if younger is None or younger >= one.settled:
-                known[partition] = one
-        return known
+            if self._is_beyond(partition, one.settled, end[partition]):
+                continue
+            if one.settled > end[partition]:
+                raise KafkaError(
+                    f"{partition} ends before what was delivered of it; Kafka may be just coming up"
+                )
+            marks[partition] = one.last
+        there = await self._records_at({each: mark.offset for each, mark in marks.items()}) if marks else {}
+        same = [each for each, mark in marks.items() if each in there and Mark.of(there[each]) == mark]
+        return {each: known for each in same if (known := self.memory.of(each))}
 
     async def _starts(
         self,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from consumer.offsets import Mark
 from relay.kafka import TopicPartition
 
 
@@ -14,15 +15,15 @@ class Known:
     """Before it everything is settled: accepted, a dead letter, or from before the group's beginning."""
     committed: int | None
     """The group's offset as this process saw it last; None: there was none."""
-    newest_ms: int | None = None
-    """No record that this process has settled is younger; None: it has settled none."""
+    last: Mark | None = None
+    """The record before `settled`, if this process has settled it."""
 
     def ahead_of(self, committed: int | None) -> bool:
         """Whether more is settled than the group's offset says, which stands where it stood, or further.
 
         Where it went back an operator has set it back: that is obeyed.
         """
-        if committed is None or self.newest_ms is None or self.settled <= committed:
+        if committed is None or self.last is None or self.settled <= committed:
             return False
         return self.committed is None or committed >= self.committed
 
@@ -34,7 +35,8 @@ class Memory:
     process that gets its partition back would send again what it knows to have arrived.
 
     What would break it is an offset that has come to mean another record: a log that lost its end, or was made anew, and has
-    grown past the offset again. So `newest_ms` goes with it, by which that shows (consumer.beginning).
+    grown past the offset again. So the last record goes with it: it is looked for in the log before it counts
+    (consumer.beginning).
     """
 
     def __init__(self) -> None:
@@ -51,8 +53,9 @@ class Memory:
             replace(before, committed=committed) if before and same else Known(offset, committed)
         )
 
-    def settled(self, partition: TopicPartition, offset: int, newest_ms: int) -> None:
-        self._known[partition] = replace(self._known[partition], settled=offset, newest_ms=newest_ms)
+    def settled(self, partition: TopicPartition, last: Mark) -> None:
+        """Up to this record, with it."""
+        self._known[partition] = replace(self._known[partition], settled=last.offset + 1, last=last)
 
     def committed(self, offsets: Mapping[TopicPartition, int]) -> None:
         for partition, offset in offsets.items():

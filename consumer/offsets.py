@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Self
+from zlib import crc32
 
-from relay.kafka import TopicPartition
+from relay.kafka import Record, TopicPartition
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,19 @@ class Span:
 
     def __len__(self) -> int:
         return self.stop - self.first
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One record, known again by its place, its time and a checksum of what it holds."""
+
+    offset: int
+    timestamp: int
+    checksum: int
+
+    @classmethod
+    def of(cls, record: Record) -> Self:
+        return cls(record.offset, record.timestamp, crc32(record.value or b"", crc32(record.key or b"")))
 
 
 def cut(spans: Iterable[Span], start: int, stop: int) -> tuple[Span, ...]:
@@ -38,10 +53,10 @@ class _Partition:
     offsets: list[int] = field(default_factory=list)
     """Of the records handed out and not yet settled without a gap before them; the first has number `base`."""
     base: int = 0
-    settled: dict[int, int] = field(default_factory=dict)
-    """Settled beyond `base`: first number to the one after the last."""
-    stop: int = 0
-    """The offset after the last one handed out."""
+    settled: dict[int, tuple[int, Mark]] = field(default_factory=dict)
+    """Settled beyond `base`: first number to the one after the last, and the last record."""
+    last: Mark | None = None
+    """The record before `base`."""
 
 
 class Offsets:
@@ -58,20 +73,21 @@ class Offsets:
         state = self._partitions.setdefault(partition, _Partition())
         first = state.base + len(state.offsets)
         state.offsets.extend(offsets)
-        state.stop = offsets[-1] + 1 if offsets else state.stop
         return Span(partition, first, first + len(offsets))
 
-    def settle(self, spans: Iterable[Span]) -> None:
-        """These are delivered or dead letters; each record is settled once."""
+    def settle(self, spans: Iterable[Span], records: Sequence[Record]) -> None:
+        """These records, of these spans, are delivered or dead letters; each record is settled once."""
+        at = 0
         for span in spans:
             if len(span):
-                self._settle(self._partitions[span.partition], span)
+                at += len(span)
+                self._settle(self._partitions[span.partition], span, Mark.of(records[at - 1]))
 
-    def _settle(self, state: _Partition, span: Span) -> None:
-        state.settled[span.first] = span.stop
+    def _settle(self, state: _Partition, span: Span, last: Mark) -> None:
+        state.settled[span.first] = (span.stop, last)
         base = state.base
-        while (stop := state.settled.pop(base, None)) is not None:
-            base = stop
+        while (found := state.settled.pop(base, None)) is not None:
+            base, state.last = found
         del state.offsets[: base - state.base]
         state.base = base
 
@@ -93,14 +109,12 @@ class Offsets:
 
     def _ahead(self) -> int:
         return sum(
-            stop - first for state in self._partitions.values() for first, stop in state.settled.items()
+            stop - first for state in self._partitions.values() for first, (stop, _) in state.settled.items()
         )
 
-    def settled_before(self) -> dict[TopicPartition, int]:
-        """For each partition of which anything was handed out, the offset before which everything is settled, by itself."""
-        return {
-            partition: self._first(partition, state.stop) for partition, state in self._partitions.items()
-        }
+    def marks(self) -> dict[TopicPartition, Mark]:
+        """For each partition, the last record up to which everything is settled that was handed out."""
+        return {partition: state.last for partition, state in self._partitions.items() if state.last}
 
     def committable(self, positions: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
         """For each partition, the offset before which everything is settled.

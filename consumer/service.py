@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 
 from prometheus_client import CollectorRegistry
@@ -22,9 +22,11 @@ from consumer.report import Flow, Report, mirror
 from consumer.resolving import Schemas
 from consumer.telemetry import Metrics
 from relay.health import Health
+from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.group import Member
 from relay.kafka.producing import Writer
+from relay.kafka.reading import records_at
 from relay.kafka.topics import Topics, shards_of
 from relay.schema_store import SchemaStore, open_store
 from relay.settings import Settings
@@ -130,7 +132,7 @@ class Wiring:
         letters = DeadLetters(self._writer, self._topics.dead_letters, name)
         outlet = Outlet(Stream(ingestion, stream), gate, letters, metrics)
         schemas = Schemas(self._store, metrics)
-        beginner = Beginner(self._start(name), self._mirror(name, topic), metrics)
+        beginner = Beginner(self._start(name), self._mirror(name, topic), self._records_at, metrics)
         linger = self._settings.consumer.linger_seconds
         job = Job(beginner, schemas, sentinel.rows, outlet, sentinel.LARGEST_BODY, linger)
         forwarder = Forwarder(job)
@@ -144,6 +146,9 @@ class Wiring:
             consumer_options=FETCH,
         )
         return Flow(topic, member, forwarder, outlet, schemas, metrics)
+
+    async def _records_at(self, offsets: Mapping[TopicPartition, int]) -> Mapping[TopicPartition, Record]:
+        return await records_at(self._connection, offsets)
 
     def _mirror(self, name: str, topic: str) -> Callable[[], Awaitable[Mirror]]:
         return lambda: mirror(self._connection, self._topics.status, name, topic)

@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -123,6 +123,27 @@ async def read_to_end(
                 remaining.discard(tp)
         if loop.time() - moved_at > idle_seconds:
             raise ReadingError(f"Reading {sorted(remaining)} stood still for {idle_seconds:.0f} s.")
+
+
+async def records_at(
+    connection: Connection, offsets: Mapping[TopicPartition, int]
+) -> dict[TopicPartition, Record]:
+    """The committed records at these offsets; where none is (any more), the partition is left out."""
+    found: dict[TopicPartition, Record] = {}
+
+    def keep(record: Record) -> None:
+        found[TopicPartition(record.topic, record.partition)] = record
+
+    async with group_less(connection) as consumer:
+        extents = await spans(consumer, list(offsets))
+        kept = {
+            tp: offset
+            for tp, offset in offsets.items()
+            if extents[tp].first <= offset < extents[tp].committed_end
+        }
+        if kept:
+            await read_to_end(consumer, kept, {tp: offset + 1 for tp, offset in kept.items()}, keep)
+    return found
 
 
 async def _some(consumer: AIOKafkaConsumer) -> dict[TopicPartition, list[Record]]:

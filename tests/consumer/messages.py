@@ -55,6 +55,11 @@ def message(event, encoder=None, **fields):
     return Message(value, event["organization"].encode(), event["collected"], **fields)
 
 
+def stood(offsets):
+    """Records of no schema at these offsets."""
+    return [Message(b"%d" % offset, b"key", 1000 + offset, offset=offset) for offset in offsets]
+
+
 class AnyEncoder:
     """Writes what a schema of somebody else's may hold too."""
 

@@ -97,13 +97,16 @@ class Known:
         return KNOWN
 
 
-def forwarder(sink, start="earliest"):
+def forwarder(kafka, sink, start="earliest"):
     async def no_mirror():
         return Mirror({}, 0)
 
+    async def records_at(offsets):
+        return {each: kafka.log[offset] for each, offset in offsets.items()}
+
     metrics = Metrics(CollectorRegistry()).of("sentinel", "live")
     outlet = Outlet(sink, Gate(Throttle()), None, metrics)
-    beginner = Beginner(start, no_mirror, metrics)
+    beginner = Beginner(start, no_mirror, records_at, metrics)
     return Forwarder(Job(beginner, Known(), sentinel.rows, outlet, sentinel.LARGEST_BODY, 0.01))
 
 
@@ -115,7 +118,7 @@ async def assigned(one, kafka):
 async def test_what_was_accepted_is_not_sent_again_though_its_commit_was_refused():
     """Bodies in flight are answered while Kafka is away; the same process gets the partition back and knows it."""
     kafka, sink = Paper(30), Sink()
-    one = forwarder(sink)
+    one = forwarder(kafka, sink)
     await assigned(one, kafka)
     sink.open.clear()
     await one.records(kafka.poll(20))
@@ -136,7 +139,7 @@ async def test_what_was_accepted_is_not_sent_again_though_its_commit_was_refused
 
 async def test_an_operator_who_sets_the_group_back_is_obeyed():
     kafka, sink = Paper(30), Sink()
-    one = forwarder(sink)
+    one = forwarder(kafka, sink)
     await assigned(one, kafka)
     await one.records(kafka.poll(30))
     await until(lambda: kafka.group == 30)
@@ -154,7 +157,7 @@ async def test_an_operator_who_sets_the_group_back_is_obeyed():
 async def test_a_first_beginning_is_committed_before_anything_is_read():
     """A start at the end that nobody noted down would be at another end after a crash, and what came between skipped."""
     kafka, sink = Paper(30, committed=None), Sink()
-    one = forwarder(sink, "latest")
+    one = forwarder(kafka, sink, "latest")
     kafka.refuses = True
     one.assigned(kafka, {A})
     await until(lambda: kafka.refused)
@@ -171,7 +174,7 @@ async def test_so_much_may_be_settled_and_not_committed_and_no_more(monkeypatch)
     monkeypatch.setattr("consumer.assignment.MOST_UNCOMMITTED", 10)
     monkeypatch.setattr("consumer.assignment.AGAIN_SECONDS", 0.05)
     kafka, sink = Paper(40), Sink()
-    one = forwarder(sink)
+    one = forwarder(kafka, sink)
     await assigned(one, kafka)
     kafka.refuses = True
     for _ in range(2):

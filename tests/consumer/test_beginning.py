@@ -1,11 +1,14 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from consumer.beginning import PATIENCE_SECONDS, REPEAT_MS, Beginner, Beginning, Facts, Mirror, beginning
+from consumer.offsets import Mark
 from consumer.telemetry import Metrics
-from relay.kafka import TopicPartition
+from relay.kafka import KafkaError, TopicPartition
+from tests.consumer.messages import stood
 
 A, B = TopicPartition("events", 0), TopicPartition("events", 1)
 
@@ -51,13 +54,17 @@ class Group:
         return dict.fromkeys(partitions, self._at)
 
 
-def beginner(start="earliest", mirror=None, clock=lambda: 0.0):
+def beginner(start="earliest", mirror=None, clock=lambda: 0.0, log=None):
     async def told():
         if mirror is None:
             raise AssertionError("nobody should have asked")
         return mirror
 
-    return Beginner(start, told, Metrics(CollectorRegistry()).of("sentinel", "live"), clock)
+    async def records_at(offsets):
+        return {each: log[offset] for each, offset in offsets.items() if offset in (log or {})}
+
+    metrics = Metrics(CollectorRegistry()).of("sentinel", "live")
+    return Beginner(start, told, records_at, metrics, clock)
 
 
 MOMENT = datetime(2026, 11, 1, tzinfo=UTC)
@@ -105,3 +112,37 @@ async def test_an_end_that_comes_back_is_forgotten():
     await one.find(group, [A])
     group.end, now = 80, PATIENCE_SECONDS + 1
     assert (await one.find(group, [A]))[A].offset == 90
+
+
+(LAST,) = stood([79])
+
+
+def left_behind(log, clock=lambda: 0.0):
+    """The beginner of a process that has committed 50 and delivered up to LAST."""
+    one = beginner(log=log, clock=clock)
+    one.memory.began(A, 50, committed=50)
+    one.memory.settled(A, Mark.of(LAST))
+    return one
+
+
+async def test_what_was_delivered_and_not_committed_is_not_delivered_again():
+    found = (await left_behind({79: LAST}).find(Group({A: 50}), [A]))[A]
+    assert (found.offset, found.lost) == (80, 0)
+
+
+@pytest.mark.parametrize("change", [{"value": b"another"}, {"key": b"another"}, {"timestamp": 7}, None])
+async def test_where_the_log_is_another_nothing_is_skipped(change):
+    """Kafka has lost the end of the log, and other events stand where those stood that were delivered."""
+    log = {} if change is None else {79: replace(LAST, **change)}
+    found = (await left_behind(log).find(Group({A: 50}), [A]))[A]
+    assert found == Beginning(50, "the group's committed offset")
+
+
+async def test_an_end_before_what_was_delivered_is_waited_for_before_it_is_believed():
+    now = 0.0
+    group = Group({A: 50}, end=70)
+    one = left_behind({79: LAST}, clock=lambda: now)
+    with pytest.raises(KafkaError, match="ends before what was delivered"):
+        await one.find(group, [A])
+    now = PATIENCE_SECONDS + 1
+    assert (await one.find(group, [A]))[A] == Beginning(50, "the group's committed offset")

@@ -70,7 +70,7 @@ class Flow:
             if ours is not None:
                 await ours.wait()
 
-        return Deliveries(self.outlet, lambda rows: self.offsets.settle(rows.spans), confirmed)
+        return Deliveries(self.outlet, lambda rows: self.offsets.settle(rows.spans, rows.records), confirmed)
 
     def rows(self, count):
         first, self._next = self._next, self._next + count

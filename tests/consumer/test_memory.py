@@ -8,23 +8,25 @@ from prometheus_client import CollectorRegistry
 
 from consumer.beginning import Beginner, Mirror
 from consumer.memory import Known, Memory
-from consumer.offsets import Offsets, cut
+from consumer.offsets import Mark, Offsets, cut
 from consumer.telemetry import Metrics
 from relay.kafka import TopicPartition
+from tests.consumer.messages import Message, stood
 
+LAST = Mark.of(*stood([89]))
 A = TopicPartition("events", 0)
 
 
 @pytest.mark.parametrize(
     ("known", "committed", "ahead"),
     [
-        (Known(settled=90, committed=50, newest_ms=1), 50, True),
-        (Known(settled=90, committed=50, newest_ms=1), 70, True),
-        (Known(settled=90, committed=50, newest_ms=1), 90, False),
-        (Known(settled=90, committed=50, newest_ms=1), 49, False),
-        (Known(settled=90, committed=50, newest_ms=1), None, False),
+        (Known(settled=90, committed=50, last=LAST), 50, True),
+        (Known(settled=90, committed=50, last=LAST), 70, True),
+        (Known(settled=90, committed=50, last=LAST), 90, False),
+        (Known(settled=90, committed=50, last=LAST), 49, False),
+        (Known(settled=90, committed=50, last=LAST), None, False),
         (Known(settled=90, committed=50), 50, False),
-        (Known(settled=90, committed=None, newest_ms=1), 50, True),
+        (Known(settled=90, committed=None, last=LAST), 50, True),
     ],
 )
 def test_more_is_known_unless_the_group_was_set_back(known, committed, ahead):
@@ -34,33 +36,26 @@ def test_more_is_known_unless_the_group_was_set_back(known, committed, ahead):
 def test_a_beginning_ends_what_was_known_of_what_follows():
     memory = Memory()
     memory.began(A, 10, committed=10)
-    memory.settled(A, 90, newest_ms=1)
+    memory.settled(A, LAST)
     memory.began(A, 90, committed=10)
-    assert memory.of(A) == Known(90, 10, 1)
+    assert memory.of(A) == Known(90, 10, LAST)
     memory.began(A, 5, committed=5)
     assert memory.of(A) == Known(5, 5)
 
 
-@pytest.mark.parametrize(("log", "offset"), [([1, 2, 3, 3], 3), ([1, 2, 9, 9], 2)], ids=["same", "another"])
-async def test_a_log_that_lost_its_end_and_grew_again_is_no_longer_what_was_settled(log, offset):
-    """A younger record before the settled offset was not there when that was settled: nobody has sent it."""
-    there, process = NothingIsSkipped(), Process()
-    there.log, there.group = [(time, None) for time in log], 2
-    process.beginner.memory.began(A, 2, committed=2)
-    process.beginner.memory.settled(A, 3, newest_ms=3)
-    assert (await process.beginner.find(there, [A]))[A].offset == offset
-
-
 class Process:
-    """One that may have the partition."""
+    """One that may have the partition of a log."""
 
-    def __init__(self):
+    def __init__(self, there):
         async def no_mirror():
             return Mirror({}, 0)
 
-        self.beginner = Beginner("earliest", no_mirror, Metrics(CollectorRegistry()).of("sentinel", "live"))
+        async def records_at(offsets):
+            return {each: there.record(at) for each, at in offsets.items() if at < len(there.log)}
+
+        metrics = Metrics(CollectorRegistry()).of("sentinel", "live")
+        self.beginner = Beginner("earliest", no_mirror, records_at, metrics)
         self.offsets = None
-        self.newest = 0
         self.out = []
         self.reached = 0
         """Before it, all is settled as far as this process can know."""
@@ -74,11 +69,11 @@ class NothingIsSkipped(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.log = []  # (time, identity) at each offset
-        self.now = 0
+        self.log = []  # who stands at each offset
+        self.happened = 0
         self.group = 0
         self.accepted = set()
-        self.processes = [Process(), Process()]
+        self.processes = [Process(self), Process(self)]
         self.owner = None
         self.position = 0
 
@@ -91,21 +86,20 @@ class NothingIsSkipped(RuleBasedStateMachine):
     async def end_offsets(self, partitions):
         return dict.fromkeys(partitions, len(self.log))
 
-    async def offsets_for_time(self, partitions, at_ms):
-        found = next((offset for offset, (time, _) in enumerate(self.log) if time >= at_ms), None)
-        return dict.fromkeys(partitions, found)
+    def record(self, offset):
+        return Message(b"%d" % self.log[offset], b"key", 1, offset=offset)
 
     @rule(count=st.integers(1, 6))
     def happen(self, count):
-        self.now += 1
-        self.log += [(self.now, (self.now, number)) for number in range(count)]
+        self.log += range(self.happened, self.happened + count)
+        self.happened += count
 
     @precondition(lambda self: self.owner is None)
     @rule(number=st.integers(0, 1))
     def assign(self, number):
         owner = self.processes[number]
         begun = done(owner.beginner.find(self, [A]))[A].offset
-        assert all(identity in self.accepted for _, identity in self.log[:begun])
+        assert all(each in self.accepted for each in self.log[:begun])
         assert begun >= owner.reached
         self.owner, self.position = owner, begun
         owner.offsets, owner.out = Offsets(), []
@@ -116,20 +110,19 @@ class NothingIsSkipped(RuleBasedStateMachine):
         offsets = list(range(self.position, min(self.position + count, len(self.log))))
         span = self.owner.offsets.hand_out(A, offsets)
         self.owner.out += [(cut([span], n, n + 1), offset) for n, offset in enumerate(offsets)]
-        self.owner.newest = max(self.owner.newest, self.log[offsets[-1]][0])
         self.position = offsets[-1] + 1
 
     @precondition(lambda self: self.owner is not None and self.owner.out)
     @rule(data=st.data())
     def accept(self, data):
         spans, offset = self.owner.out.pop(data.draw(st.integers(0, len(self.owner.out) - 1)))
-        self.owner.offsets.settle(spans)
-        self.accepted.add(self.log[offset][1])
+        self.owner.offsets.settle(spans, [self.record(offset)])
+        self.accepted.add(self.log[offset])
 
     def _remember(self):
-        for offset in self.owner.offsets.settled_before().values():
-            self.owner.beginner.memory.settled(A, offset, self.owner.newest)
-            self.owner.reached = offset
+        for last in self.owner.offsets.marks().values():
+            self.owner.beginner.memory.settled(A, last)
+            self.owner.reached = last.offset + 1
 
     @precondition(lambda self: self.owner is not None)
     @rule(arrives=st.booleans(), answered=st.booleans())
@@ -150,7 +143,7 @@ class NothingIsSkipped(RuleBasedStateMachine):
     @precondition(lambda self: self.owner is not None)
     @rule()
     def crash(self):
-        self.processes[self.processes.index(self.owner)] = Process()
+        self.processes[self.processes.index(self.owner)] = Process(self)
         self.owner = None
 
     @precondition(lambda self: self.owner is None)

@@ -2,8 +2,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from consumer.offsets import Offsets, Span, cut
+from consumer.offsets import Mark, Offsets, Span, cut
 from relay.kafka import TopicPartition
+from tests.consumer.messages import stood
 
 PARTITIONS = [TopicPartition("events", number) for number in range(3)]
 A = PARTITIONS[0]
@@ -41,7 +42,7 @@ class EveryRecordIsFollowed(RuleBasedStateMachine):
         span, offsets = self.out.pop(data.draw(st.integers(0, len(self.out) - 1)))
         start = data.draw(st.integers(0, len(offsets) - 1))
         stop = data.draw(st.integers(start + 1, len(offsets)))
-        self.offsets.settle(cut([span], start, stop))
+        self.offsets.settle(cut([span], start, stop), stood(offsets[start:stop]))
         for offset in offsets[start:stop]:
             self.records[span.partition][offset] = True
         for first, last in ((0, start), (stop, len(offsets))):
@@ -59,6 +60,13 @@ class EveryRecordIsFollowed(RuleBasedStateMachine):
             for partition, position in self.positions.items()
         }
         assert self.offsets.committable(self.positions) == expected
+
+    @invariant()
+    def the_last_record_settled_without_a_gap_is_known(self):
+        marks = self.offsets.marks()
+        for partition, offset in self.offsets.committable(self.positions).items():
+            before = [each for each in self.records[partition] if each < offset]
+            assert marks.get(partition) == (Mark.of(*stood([max(before)])) if before else None)
 
     @invariant()
     def what_is_unsettled_is_counted(self):
@@ -87,7 +95,8 @@ def test_settled_records_are_forgotten():
     """Memory holds what is outstanding, however much has passed."""
     offsets = Offsets()
     for first in range(0, 10_000, 100):
-        offsets.settle([offsets.hand_out(A, range(first, first + 100))])
+        handed = range(first, first + 100)
+        offsets.settle([offsets.hand_out(A, handed)], stood(handed))
     assert offsets.outstanding() == 0
     assert not offsets._partitions[A].offsets
     assert not offsets._partitions[A].settled
