@@ -1,0 +1,204 @@
+"""What a consumer takes while its destination is away and a long backlog waits for it: memory, open files, threads.
+
+    .venv/bin/python benchmarks/bounds.py [--events 1000000] [--seconds 120]
+
+On an embedded Kafka. The destination first refuses connections, then takes requests and never answers, then works; all of the
+backlog has to arrive. Linux, since everything is read from /proc.
+"""
+
+import argparse
+import asyncio
+import itertools
+import json
+import os
+import random
+import re
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from columns import SCHEMA, event
+from isal import igzip
+
+from embedded import EmbeddedKafka
+from relay.codec import Encoder, fingerprint
+from relay.kafka.connection import Connection
+from relay.kafka.producing import Outgoing
+from relay.kafka.topics import Topics, create
+from relay.kafka.transactions import Publisher
+from relay.settings import Settings
+
+SHARDS = 6
+AT_A_TIME = 1_000
+SAMPLE_SECONDS = 0.5
+UID = re.compile(rb'"EventUid":"([^"]+)"')
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    memory: float
+    """Resident, in MB."""
+    files: int
+    threads: int
+
+
+def sample(pid: int) -> Sample:
+    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    files = len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208
+    return Sample(int(status["VmRSS"].split()[0]) / 1024, files, int(status["Threads"]))
+
+
+class Sink:
+    """An ingestion endpoint and the identity endpoint beside it, as bare as they can be."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.seen: set[bytes] = set()
+        self.answering = asyncio.Event()
+
+    @asynccontextmanager
+    async def listening(self, port: int = 0) -> AsyncIterator[int]:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", port, limit=2_000_000)
+        try:
+            yield server.sockets[0].getsockname()[1]
+        finally:
+            server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).lower()
+                length = re.search(rb"content-length: (\d+)", head)
+                body = await reader.readexactly(int(length[1])) if length else b""
+                writer.write(_TOKEN if head.startswith(b"get") else await self._accept(body))
+                await writer.drain()
+        except (asyncio.IncompleteReadError, OSError):
+            writer.close()
+
+    async def _accept(self, body: bytes) -> bytes:
+        await self.answering.wait()
+        found = UID.findall(igzip.decompress(body))
+        self.rows += len(found)
+        self.seen.update(found)
+        return b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n"
+
+
+def _token() -> bytes:
+    token = {"access_token": "t", "expires_on": str(int(time.time()) + 86_400), "token_type": "Bearer"}
+    text = json.dumps({**token, "resource": "https://monitor.azure.com"}).encode()
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    return head % len(text) + text
+
+
+_TOKEN = _token()
+
+
+async def load(connection: Connection, count: int) -> int:
+    """So many events or a few more, evenly on all partitions."""
+    topic, chance, numbers = Topics(connection.kafka.topic_prefix).events, random.Random(1), itertools.count()
+    encoder, now = Encoder(SCHEMA, fingerprint(SCHEMA)), time.time_ns() // 1_000_000
+    some = [event(number, chance) for number in range(AT_A_TIME)]
+    publishers = [await Publisher.open(connection, f"load.{shard}") for shard in range(SHARDS)]
+    loaded = 0
+    while loaded < count:
+        for shard, publisher in enumerate(publishers):
+            own = {"organization": f"org{shard}.atlassian.net", "collected": now}
+            events = [{**each, **own, "id": next(numbers)} for each in some]
+            key = own["organization"].encode()
+            await publisher.publish(
+                [Outgoing(topic, shard, key, encoder.encode(each), now) for each in events]
+            )
+            loaded += len(events)
+    for publisher in publishers:
+        await publisher.discard()
+    return loaded
+
+
+@asynccontextmanager
+async def consumer(bootstrap: str, port: int, identity: int) -> AsyncIterator[int]:
+    """`jira-relay consume` in a process of its own; yields its id."""
+    own = {
+        "IDENTITY_ENDPOINT": f"http://127.0.0.1:{identity}/token",
+        "IDENTITY_HEADER": "header",
+        "RELAY_KAFKA__BOOTSTRAP": bootstrap,
+        "RELAY_CONSUMER__START": "earliest",
+        "RELAY_TELEMETRY__LISTEN": "127.0.0.1:0",
+        "RELAY_DESTINATIONS__SENTINEL__ENDPOINT": f"http://127.0.0.1:{port}",
+        "RELAY_DESTINATIONS__SENTINEL__RULE_ID": f"dcr-{'0' * 32}",
+        "RELAY_DESTINATIONS__SENTINEL__CREDENTIAL": "managed-identity",
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "cli.main", "consume"),
+        env={**os.environ, **own},
+        cwd=Path(__file__).parent.parent,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        yield process.pid
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def watched(pid: int, over: Callable[[float], bool]) -> list[Sample]:
+    samples, began = [], time.monotonic()
+    while not over(time.monotonic() - began):
+        samples.append(sample(pid))
+        await asyncio.sleep(SAMPLE_SECONDS)
+    return samples
+
+
+def tell(phase: str, samples: Sequence[Sample]) -> None:
+    """The first and the last third: what grows, shows."""
+    third = max(1, len(samples) // 3)
+    for part, some in (("first third", samples[:third]), ("last third", samples[-third:])):
+        memory = [each.memory for each in some]
+        files, threads = [each.files for each in some], [each.threads for each in some]
+        print(
+            f"{phase:22} {part:12} memory {min(memory):4.0f} {statistics.median(memory):4.0f} {max(memory):4.0f} MB,"
+            f" files {min(files)} to {max(files)}, threads {min(threads)} to {max(threads)}"
+        )
+
+
+async def main(count: int, seconds: float) -> None:
+    sink, identity = Sink(), Sink()
+    with tempfile.TemporaryDirectory() as directory:
+        async with (
+            EmbeddedKafka(Path(directory), heap="768m", flush_each_write=False) as kafka,
+            identity.listening() as identity_port,
+        ):
+            settings = {"bootstrap": kafka.bootstrap, "replication_factor": 1, "shards": SHARDS}
+            connection = Connection(Settings(kafka=settings).kafka)
+            await create(connection)
+            loaded = await load(connection, count)
+            print(f"{loaded} events wait. Least, median, most of every sample, from each third of a time.")
+            async with sink.listening() as port:
+                pass
+            async with consumer(kafka.bootstrap, port, identity_port) as pid:
+                await asyncio.sleep(10)  # its start
+                tell("refuses connections", await watched(pid, lambda past: past > seconds / 2))
+                async with sink.listening(port):
+                    tell("never answers", await watched(pid, lambda past: past > seconds / 2))
+                    sink.answering.set()
+                    began = time.monotonic()
+                    tell("works", await watched(pid, lambda past: len(sink.seen) >= loaded or past > 600))
+                    print(
+                        f"{len(sink.seen)} of {loaded} arrived in {time.monotonic() - began:.0f} s,", end=" "
+                    )
+                    print(f"{sink.rows - len(sink.seen)} of them twice.")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--seconds", type=float, default=120.0, help="how long the destination is away")
+    given = parser.parse_args()
+    asyncio.run(main(given.events, given.seconds))

@@ -1,0 +1,161 @@
+"""What a producer takes for many quiet organizations, and how late their rounds are.
+
+    .venv/bin/python benchmarks/organizations.py [--organizations 10000] [--interval 60] [--seconds 300]
+
+On an embedded Kafka, against one bare server that plays a Jira of its own on each address of 127.0.0.0/8 (Linux). A round is late
+by the time since the round before it beyond the interval. The first third of the time, in which all of them begin, does not count.
+"""
+
+import argparse
+import asyncio
+import itertools
+import json
+import os
+import re
+import statistics
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from email.utils import formatdate
+from pathlib import Path
+from typing import cast
+from uuid import NAMESPACE_URL, uuid5
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from bounds import tell, watched
+
+from embedded import EmbeddedKafka
+from relay.kafka.connection import Connection
+from relay.kafka.producing import Outgoing
+from relay.kafka.topics import Topics, create, partition_of
+from relay.kafka.transactions import Publisher
+from relay.organizations import Organization, OrganizationCodec
+from relay.settings import Settings
+
+SHARDS = 16
+RECORD = {"id": 1, "created": "2026-01-01T00:00:00.000+0000", "summary": "User created", "category": "users"}
+
+
+class Jira(asyncio.Protocol):
+    """One connection to any of the sites; `rounds` holds the times at which each was asked for a window."""
+
+    rounds: dict[bytes, list[float]] = defaultdict(list)  # noqa: RUF012
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._buffer = b""
+
+    def data_received(self, data: bytes) -> None:
+        *requests, self._buffer = (self._buffer + data).split(b"\r\n\r\n")
+        for request in requests:
+            self._transport.write(self._answer(request))
+
+    def _answer(self, request: bytes) -> bytes:
+        host = re.search(rb"(?i)\r\nhost: (\S+)", request)
+        site = host[1] if host else b""
+        target = request.split(b" ", 2)[1]
+        page: dict[str, object] = {"offset": 0, "limit": 1000, "total": 1, "records": []}
+        if target.startswith(b"/_edge/tenant_info"):
+            page = {"cloudId": str(uuid5(NAMESPACE_URL, site.decode()))}
+        elif b"from=" in target:
+            self.rounds[site].append(time.monotonic())
+        else:
+            page["records"] = [RECORD]
+        body = json.dumps(page).encode()
+        head = f"HTTP/1.1 200 OK\r\nDate: {formatdate(usegmt=True)}\r\nContent-Type: application/json\r\n"
+        return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+async def put(connection: Connection, count: int, port: int) -> None:
+    """So many organizations on their topic, as `organizations add` would put them there."""
+    topic, codec = Topics(connection.kafka.topic_prefix).organizations, OrganizationCodec()
+    now_ms = time.time_ns() // 1_000_000
+    publisher = await Publisher.open(connection, "put")
+    for start in range(0, count, 500):
+        records = []
+        for number in range(start, min(start + 500, count)):
+            name = f"127.1.{number // 250}.{number % 250 + 1}:{port}"
+            one = Organization(
+                *(name, f"http://{name}", "audit@example.com", now_ms, now_ms, 1),
+                credential_reference="env:RELAY_KEY_BENCHMARK",
+            )
+            value = codec.encode(one)
+            records.append(Outgoing(topic, partition_of(name, SHARDS), name.encode(), value))
+        await publisher.publish(records)
+    await publisher.discard()
+
+
+@asynccontextmanager
+async def producer(bootstrap: str, interval: int) -> AsyncIterator[int]:
+    """`jira-relay produce` in a process of its own; yields its id."""
+    own = {
+        "RELAY_KAFKA__BOOTSTRAP": bootstrap,
+        "RELAY_KEY_BENCHMARK": "a key",
+        "RELAY_PRODUCER__INTERVAL_SECONDS": str(interval),
+        "RELAY_TELEMETRY__LISTEN": "127.0.0.1:0",
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "cli.main", "produce"),
+        env={**os.environ, **own},
+        cwd=Path(__file__).parent.parent,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        yield process.pid
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+def processor_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def tell_lateness(interval: int, since: float) -> None:
+    late = [
+        max(0.0, after - before - interval)
+        for times in Jira.rounds.values()
+        for before, after in itertools.pairwise(times)
+        if before > since
+    ]
+    hundredths = statistics.quantiles(late, n=100)
+    print(
+        f"{len(late)} rounds of {len(Jira.rounds)} organizations: late by {hundredths[49]:.2f} s (half of them less),"
+        f" {hundredths[98]:.2f} s (all but one in a hundred), {max(late):.2f} s (the latest)."
+    )
+
+
+async def main(count: int, interval: int, seconds: float) -> None:
+    server = await asyncio.get_running_loop().create_server(Jira, "0.0.0.0", 0, backlog=4096)
+    port = server.sockets[0].getsockname()[1]
+    with tempfile.TemporaryDirectory() as directory:
+        async with EmbeddedKafka(Path(directory), heap="512m", flush_each_write=False) as kafka:
+            settings = {"bootstrap": kafka.bootstrap, "replication_factor": 1, "shards": SHARDS}
+            connection = Connection(Settings(kafka=settings).kafka)
+            await create(connection)
+            await put(connection, count, port)
+            async with producer(kafka.bootstrap, interval) as pid:
+                began = time.monotonic()
+                await watched(pid, lambda past: past > seconds / 3)
+                spent = processor_seconds(pid)
+                samples = await watched(pid, lambda past: past > seconds * 2 / 3)
+                spent = processor_seconds(pid) - spent
+                tell(f"{count} organizations", samples)
+                print(f"{100 * spent / (seconds * 2 / 3):.0f} % of a core.")
+                tell_lateness(interval, began + seconds / 3)
+    server.close()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--organizations", type=int, default=10_000)
+    parser.add_argument("--interval", type=int, default=60)
+    parser.add_argument("--seconds", type=float, default=300.0)
+    given = parser.parse_args()
+    asyncio.run(main(given.organizations, given.interval, given.seconds))
