@@ -159,7 +159,8 @@ class Assignment:
         """Commit what is settled without a gap, as far as that is news. Returns whether Kafka has it all now."""
         self._remember()
         try:
-            positions = {each: await self._positions.position(each) for each in sorted(self._ready)}
+            sure = set() if self._positions.spoilt else self._ready
+            positions = {each: await self._positions.position(each) for each in sorted(sure)}
             settled, offsets = self._offsets.settled_without_gap(), self._offsets.committable(positions)
             news = {each: offset for each, offset in offsets.items() if self._committed.get(each) != offset}
             if news:

@@ -16,6 +16,7 @@ from relay.kafka.connection import Connection
 from relay.kafka.guards import (
     calm_metadata,
     discard_consumer,
+    guard_commits,
     guard_offset_fetch,
     member_id,
     symptom,
@@ -143,10 +144,14 @@ class Member:
             async with asyncio.timeout(START_SECONDS):
                 await consumer.start()
             guard_offset_fetch(consumer._coordinator)  # noqa: SLF001
+            guard_commits(consumer._coordinator)  # noqa: SLF001
             watch_heartbeats(consumer._coordinator, self._confirm)  # noqa: SLF001
             broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            consumer.subscribe([self._topic], listener=_Listener(self, consumer, self._handler, broken))
-            await self._poll_and_watch(consumer, broken)
+            positions = Positions(consumer, self.confirmed)
+            consumer.subscribe(
+                [self._topic], listener=_Listener(self, consumer, positions, self._handler, broken)
+            )
+            await self._poll_and_watch(consumer, positions, broken)
         finally:
             await asyncio.shield(self._end(consumer))
 
@@ -175,10 +180,12 @@ class Member:
         calm_metadata(consumer._client)  # noqa: SLF001
         return consumer
 
-    async def _poll_and_watch(self, consumer: AIOKafkaConsumer, broken: asyncio.Future[None]) -> None:
+    async def _poll_and_watch(
+        self, consumer: AIOKafkaConsumer, positions: Positions, broken: asyncio.Future[None]
+    ) -> None:
         tasks: set[asyncio.Future[None]] = {
             broken,
-            asyncio.create_task(self._poll(consumer), name=f"poll {self._group}"),
+            asyncio.create_task(self._poll(consumer, positions), name=f"poll {self._group}"),
             asyncio.create_task(self._watch(consumer), name=f"watch {self._group}"),
             asyncio.create_task(self._notice_freezes(), name=f"freezes {self._group}"),
         }
@@ -196,13 +203,14 @@ class Member:
                 if not task.cancelled():
                     task.exception()  # one reason is told; the others are no news
 
-    async def _poll(self, consumer: AIOKafkaConsumer) -> None:
+    async def _poll(self, consumer: AIOKafkaConsumer, positions: Positions) -> None:
         """Never cancelled while the member lives: a cancelled getmany switches the poll-interval guard off for good."""
         while True:
             try:
                 batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=self._max_records)
-            except KafkaError as error:
-                if not error.retriable:
+            except Exception as error:
+                if not (isinstance(error, KafkaError) and error.retriable):
+                    positions.spoilt = True
                     raise
                 log.warning(
                     "Reading from Kafka failed; trying again.",
@@ -280,11 +288,16 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
     """aiokafka logs and forgets what a listener raises; here it ends the membership."""
 
     def __init__(
-        self, member: Member, consumer: AIOKafkaConsumer, handler: Handler, broken: asyncio.Future[None]
+        self,
+        member: Member,
+        consumer: AIOKafkaConsumer,
+        positions: Positions,
+        handler: Handler,
+        broken: asyncio.Future[None],
     ) -> None:
         self._member = member
         self._consumer = consumer
-        self._positions = Positions(consumer, member.confirmed)
+        self._positions = positions
         self._handler = handler
         self._broken = broken
 

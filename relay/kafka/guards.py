@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaError, NotCoordinatorForGroupError, for_code
+from aiokafka.errors import KafkaError, NotCoordinatorForGroupError, UnknownMemberIdError, for_code
 
 from relay.kafka import TopicPartition
 
@@ -62,6 +62,20 @@ def _check_offset_fetch(response: Any, asked: set[tuple[str, int]]) -> None:
     answered = {(topic, entry[0]) for topic, entries in response.topics for entry in entries}
     if missing := asked - answered:
         raise OffsetsUnknownError(f"OffsetFetch left out {sorted(missing)}")
+
+
+def guard_commits(coordinator: Any) -> None:
+    """Who is no member any more commits as if it had never wanted to be one. A group without members takes that, and would be
+    set back behind what another member has committed since; make it an error.
+    """
+    commit = coordinator._do_commit_offsets  # noqa: SLF001
+
+    async def guarded(*args: Any) -> None:
+        if coordinator.generation < 0:
+            raise UnknownMemberIdError
+        await commit(*args)
+
+    coordinator._do_commit_offsets = guarded  # noqa: SLF001
 
 
 def watch_heartbeats(coordinator: Any, on_confirmed: Callable[[float], None]) -> None:

@@ -16,6 +16,8 @@ class Positions:
     ) -> None:
         self._consumer = consumer
         self._confirmed = confirmed
+        self.spoilt = False
+        """Reading has failed in the middle: positions may have passed records that nobody was given."""
 
     async def confirmed(self) -> None:
         """Wait, however long, until the group has lately confirmed the membership: until then its partitions may be others'."""

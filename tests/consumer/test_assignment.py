@@ -28,6 +28,7 @@ class Paper:
         self.group = committed
         self.at = 0
         self.paused = True
+        self.spoilt = False
         self.refuses = False
         self.refused = 0
         self.commits = []
@@ -189,7 +190,7 @@ async def test_so_much_may_be_settled_and_not_committed_and_no_more(monkeypatch)
 async def test_an_assignment_that_could_not_begin_can_be_ended():
     """A rebalance right behind another takes the partitions away before they are looked at; the next one is served."""
     gone, kafka, sink = Paper(10), Paper(10), Sink()
-    one = forwarder(sink)
+    one = forwarder(kafka, sink)
     gone.seek = _not_ours
     with pytest.raises(KafkaError):
         one.assigned(gone, {A})

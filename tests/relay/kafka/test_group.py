@@ -2,6 +2,7 @@ import asyncio
 import contextlib
 
 import pytest
+from aiokafka.errors import CommitFailedError
 from aiokafka.protocol.commit import OffsetFetchResponse_v3
 
 from relay.kafka import TopicPartition
@@ -166,6 +167,20 @@ async def test_an_answer_without_offsets_is_not_taken_for_none_committed(there, 
     notes = Notes()
     async with membership(there, notes, prefix, Loading):
         assert await notes.positions.committed(tp) == 1
+
+
+async def test_who_is_no_member_any_more_commits_nothing(there, prefix):
+    """Not even into a group without members, which takes an offset from anybody: another may have come further since."""
+    tp = TopicPartition(Topics(prefix).organizations, 0)
+    notes = Notes()
+    async with membership(there, notes, prefix):
+        await notes.positions.commit({tp: 7})
+        coordinator = notes.consumer._coordinator
+        await coordinator._maybe_leave_group()
+        coordinator.reset_generation()
+        with pytest.raises(CommitFailedError):
+            await notes.positions.commit({tp: 1})
+        assert await notes.positions.committed(tp) == 7
 
 
 async def test_membership_ends_when_its_task_is_cancelled(there, prefix):
