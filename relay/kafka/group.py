@@ -8,7 +8,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition
@@ -208,6 +208,8 @@ class Member:
         while True:
             try:
                 batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=self._max_records)
+            except OffsetOutOfRangeError:  # told before anything is taken
+                raise
             except Exception as error:
                 if not (isinstance(error, KafkaError) and error.retriable):
                     positions.spoilt = True
