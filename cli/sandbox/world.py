@@ -55,7 +55,16 @@ async def kept_directory(*, keep: bool) -> AsyncIterator[Path]:
         yield directory
     finally:
         if not keep:
-            await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+            await asyncio.to_thread(_remove, directory)
+
+
+def _remove(directory: Path) -> None:
+    """Again where a Kafka that was killed a moment ago has written meanwhile."""
+    for _ in range(5):
+        shutil.rmtree(directory, ignore_errors=True)
+        if not directory.exists():
+            return
+        time.sleep(0.2)
 
 
 @asynccontextmanager

@@ -213,6 +213,22 @@ async def test_ctrl_c_ends_without_a_traceback():
     assert (process.returncode, out, err) == (130, b"", b"")
 
 
+async def test_ctrl_c_while_the_program_is_loaded_ends_it_without_a_traceback():
+    """From its first moment: what takes a second or two to import is not told to whoever changed his mind."""
+    loading = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-X", "importtime", "-m", "cli.start", "check"),
+        cwd=ROOT,
+        env={**os.environ, "RELAY_KAFKA__BOOTSTRAP": "127.0.0.1:1"},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    while b"typing" not in await asyncio.wait_for(loading.stderr.readline(), 20):
+        pass
+    loading.send_signal(signal.SIGINT)
+    _, err = await loading.communicate()
+    assert b"Traceback" not in err
+    assert loading.returncode in {-signal.SIGINT, 130}
+
+
 async def test_a_document_is_one_line_of_json_whatever_it_holds(relay, acme):
     """Names in any script go through; what commands a terminal is escaped in tables and documents alike."""
     await relay.add(acme, "--name", "Zürich-株式会社", "--no-test")
