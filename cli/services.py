@@ -1,37 +1,31 @@
 """The services: `produce`, `consume`, and `up`, which runs everything on this machine."""
 
 import asyncio
-import contextlib
 import gc
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import structlog
 import typer
 from prometheus_client import CollectorRegistry
 
+from cli import own_kafka
 from cli.context import Context, redactor_for, run
 from consumer.service import consume
 from producer.service import produce
 from relay import health, lifecycle, logging
-from relay.errors import RelayError, SettingsError
+from relay.errors import SettingsError
 from relay.health import Health
 from relay.kafka.connection import Connection
-from relay.kafka.topics import create
 from relay.kafka.watch import watch
-from relay.keyring import load_keyring, make_key_file
+from relay.keyring import load_keyring
 from relay.lifecycle import Service, supervised
 from relay.redaction import Redactor
 from relay.secrets import Credentials
 from relay.settings import Settings
-
-if TYPE_CHECKING:
-    from embedded import EmbeddedKafka
-
-RESTARTS = 6
 
 Services = Callable[["Process"], Mapping[str, Service]]
 
@@ -103,100 +97,21 @@ async def _up(settings: Settings) -> None:
             redactor = _log(settings)
             kafka = None
             if settings.kafka.bootstrap is None:
-                kafka = await stack.enter_async_context(_embedded(settings))
-                settings = _with_embedded(settings, kafka.bootstrap)
-            connection = Connection(settings.kafka)
-            if kafka is not None:
-                await create(connection)
-            process = await stack.enter_async_context(_process(settings, connection, redactor))
-            services = _producer(process) | _watch(process)
+                kafka = await stack.enter_async_context(own_kafka.running(settings, stop))
+                if kafka is None:
+                    return
+                settings = own_kafka.settings_with(kafka, settings)
+            process = await stack.enter_async_context(
+                _process(settings, Connection(settings.kafka), redactor)
+            )
+            services = _producer(process)
             if settings.destinations:
                 services |= _consumer(process, sorted(settings.destinations))
             else:
                 log.warning("No destination is set: events are kept in Kafka alone, for 30 days.")
             if kafka is not None:
-                services["embedded Kafka"] = _keep_alive(kafka)
+                services["embedded Kafka"] = own_kafka.keep_alive(kafka)
             await lifecycle.run(services, stop)
-
-
-@asynccontextmanager
-async def _embedded(settings: Settings) -> AsyncIterator["EmbeddedKafka"]:
-    try:
-        from embedded import EmbeddedKafka  # noqa: PLC0415 - an image for outside clusters has no such room
-    except ImportError as error:
-        raise SettingsError(
-            "No Kafka is set and this installation has none of its own: set kafka.bootstrap (RELAY_KAFKA__BOOTSTRAP), or"
-            " install jira-audit-relay[embedded]."
-        ) from error
-    directory = settings.embedded.data_dir / "kafka"
-    kafka = EmbeddedKafka(
-        directory,
-        settings.embedded.port,
-        maven_repository=settings.embedded.maven_repository,
-        progress=_Progress(),
-    )
-    async with kafka:
-        log.info("Embedded Kafka is ready.", bootstrap=kafka.bootstrap, data=str(directory))
-        yield kafka
-
-
-class _Progress:
-    """Tells of the one download in steps of a tenth."""
-
-    def __init__(self) -> None:
-        self._told = -1
-
-    def __call__(self, done: int, total: int) -> None:
-        tenth = 10 * done // max(1, total)
-        if tenth > self._told:
-            self._told = tenth
-            log.info("Fetching Kafka.", megabytes=round(done / 1e6), of=round(total / 1e6))
-
-
-def _keep_alive(kafka: "EmbeddedKafka") -> Service:
-    """Start embedded Kafka again whenever it dies; what it had acknowledged is still there."""
-
-    async def service(stop: asyncio.Event) -> None:
-        stopping = asyncio.create_task(stop.wait())
-        try:
-            while not stop.is_set():
-                died = asyncio.create_task(kafka.died())
-                await asyncio.wait({died, stopping}, return_when=asyncio.FIRST_COMPLETED)
-                if stop.is_set():
-                    died.cancel()
-                    return
-                log.error("Embedded Kafka has died and is started again.", reason=str(died.result()))
-                await _start_again(kafka, stop)
-        finally:
-            stopping.cancel()
-
-    return service
-
-
-async def _start_again(kafka: "EmbeddedKafka", stop: asyncio.Event) -> None:
-    for attempt in range(RESTARTS):
-        try:
-            await kafka.start()
-        except RelayError as error:
-            log.error("Embedded Kafka could not be started.", reason=str(error))
-            if attempt == RESTARTS - 1:
-                raise
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(2.0**attempt):
-                    await stop.wait()
-        else:
-            return
-        if stop.is_set():
-            return
-
-
-def _with_embedded(settings: Settings, bootstrap: str) -> Settings:
-    """The settings as the embedded Kafka asks for them, with a key file of its own where none is set."""
-    kafka = settings.kafka.model_copy(update={"bootstrap": bootstrap, "replication_factor": 1})
-    secrets = settings.secrets
-    if load_keyring(secrets) is None:
-        secrets = secrets.model_copy(update={"key_file": make_key_file(settings.embedded.data_dir)})
-    return settings.model_copy(update={"kafka": kafka, "secrets": secrets})
 
 
 def _log(settings: Settings) -> Redactor:

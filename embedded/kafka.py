@@ -2,6 +2,7 @@ import asyncio
 import contextlib
 import os
 import secrets
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -18,6 +19,7 @@ from embedded.ready import is_ready
 _READY_SECONDS = 300
 _ENDS_WHEN_ASKED_SECONDS = 20
 _LOG_CHECK_SECONDS = 60
+_END_SECONDS = 2
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -56,6 +58,11 @@ class EmbeddedKafka:
         self._watcher: asyncio.Task[EmbeddedKafkaError | None] | None = None
         self._archiver: asyncio.Task[None] | None = None
         self._stopping = False
+        self._killed = False
+
+    @property
+    def directory(self) -> Path:
+        return self._directory.path
 
     @property
     def bootstrap(self) -> str:
@@ -82,6 +89,7 @@ class EmbeddedKafka:
         Works again after `stop`, and after its death.
         """
         await self.stop()
+        self._killed = False
         program = java.find()
         jars = artifacts.kafka()
         paths = await cache.fetch(jars, self._cache, self._repository, self._progress)
@@ -118,6 +126,12 @@ class EmbeddedKafka:
         if self._watcher is None:
             raise RuntimeError("Kafka was not started.")
         return await asyncio.shield(self._watcher)
+
+    async def was_killed(self) -> bool:
+        """Whether somebody else has killed it, so that nothing is wrong with it; a death comes to light soon after its connections."""
+        if self._watcher is not None:
+            await asyncio.wait([self._watcher], timeout=_END_SECONDS)
+        return self._killed
 
     async def _start(self, runtime: java.Java, archive: Archive) -> None:
         await self._directory.claim()
@@ -198,6 +212,7 @@ class EmbeddedKafka:
                 log.bound(self._output)
         if self._stopping:
             return None
+        self._killed = process.returncode == -signal.SIGKILL
         return EmbeddedKafkaError(f"Embedded Kafka has ended: {self._explain(process.returncode)}")
 
     async def _end_archiving(self) -> None:

@@ -9,8 +9,8 @@ import resource
 import signal
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping
+from typing import Any, TypeVar
 
 import structlog
 
@@ -18,6 +18,8 @@ from relay.errors import RelayError
 
 Service = Callable[[asyncio.Event], Awaitable[None]]
 """Works until the event is set, then puts its things away and returns."""
+
+T = TypeVar("T")
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _CANCELS, _CANCEL_SECONDS = 3, 2.0
@@ -100,6 +102,18 @@ async def run(
         raise RelayError(
             f"Did not stop within {stopping_seconds:g} s and had to be cut off: {', '.join(late)}."
         )
+
+
+async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """What the work returns; None: `stop` was set before that, and the work was cancelled."""
+    task, asked = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({task, asked}, return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
+    finally:
+        task.cancel()
+        asked.cancel()
+        await asyncio.wait({task, asked})
 
 
 def asked_to_end() -> bool:

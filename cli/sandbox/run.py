@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from cli.sandbox import evidence, words
 from cli.sandbox.course import Course
@@ -14,9 +14,7 @@ from cli.sandbox.verdict import judge
 from cli.sandbox.world import World, kept_directory, log_to, opened, simulated_jira
 from relay import lifecycle
 from relay.errors import RelayError
-from relay.lifecycle import Service, supervised
-
-T = TypeVar("T")
+from relay.lifecycle import Service, supervised, unless
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,9 @@ async def run(wishes: Wishes) -> bool:
                     f"Starting Kafka, a simulated Azure and {len(jira.sites)} simulated Jira in {directory}"
                 )
                 building = opened(directory, jira, wishes.repository, Download(screen.say))
-                world = await _unless(stop, stack.enter_async_context(building))
+                world = await unless(stop, stack.enter_async_context(building))
+                if world is None:
+                    raise RelayError("Stopped before everything was running.")
                 course = Course(world, wishes.records, wishes.duration, screen)
                 course.introduce(wishes.program)
                 with _told_of(directory, keep=wishes.keep):
@@ -59,20 +59,6 @@ def _told_of(directory: Path, *, keep: bool) -> Iterator[None]:
     except RelayError as error:
         fate = f"are kept in {directory}" if keep else "are deleted; with --keep they are kept"
         raise RelayError(f"{error}\nThe sandbox is over; its data and logs {fate}.") from error
-
-
-async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T:
-    """What the work returns; it is cancelled, and RelayError raised, when `stop` is set before that."""
-    task, asked = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
-    try:
-        await asyncio.wait({task, asked}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-    finally:
-        task.cancel()
-        asked.cancel()
-        await asyncio.wait({task, asked})
-    raise RelayError("Stopped before everything was running.")
 
 
 class Download:
@@ -113,15 +99,7 @@ async def _live(world: World, course: Course, stop: asyncio.Event) -> None:
 
 def _until_over(work: Callable[[], Coroutine[Any, Any, None]]) -> Service:
     async def service(over: asyncio.Event) -> None:
-        task, asked = asyncio.ensure_future(work()), asyncio.ensure_future(over.wait())
-        try:
-            await asyncio.wait({task, asked}, return_when=asyncio.FIRST_COMPLETED)
-            if task.done():
-                task.result()
-        finally:
-            task.cancel()
-            asked.cancel()
-            await asyncio.wait({task, asked})
+        await unless(over, work())
 
     return service
 

@@ -1,0 +1,130 @@
+"""The Kafka that `jira-relay up` brings: started with its topics, kept alive, and ended with it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import structlog
+
+from cli.context import connection
+from relay.errors import RelayError, SettingsError
+from relay.kafka.connection import Connection
+from relay.kafka.topics import create
+from relay.keyring import load_keyring, make_key_file
+from relay.lifecycle import Service, unless
+from relay.settings import Settings
+
+if TYPE_CHECKING:
+    from embedded import EmbeddedKafka
+
+RESTARTS = 6
+
+log = structlog.get_logger(__name__)
+
+
+@asynccontextmanager
+async def running(settings: Settings, stop: asyncio.Event) -> AsyncIterator["EmbeddedKafka | None"]:
+    """It, with all topics; None: `stop` was set before that. Raises RelayError where it cannot be."""
+    kafka = _built(settings)
+    try:
+        ready = await unless(stop, _begin(kafka, connection(settings)))
+        yield kafka if ready else None
+    finally:
+        await kafka.stop()
+
+
+def _built(settings: Settings) -> "EmbeddedKafka":
+    try:
+        from embedded import EmbeddedKafka  # noqa: PLC0415 - an image for outside clusters has no such room
+    except ImportError as error:
+        raise SettingsError(
+            "No Kafka is set and this installation has none of its own: set kafka.bootstrap (RELAY_KAFKA__BOOTSTRAP), or"
+            " install jira-audit-relay[embedded]."
+        ) from error
+    return EmbeddedKafka(
+        settings.embedded.data_dir / "kafka",
+        settings.embedded.port,
+        maven_repository=settings.embedded.maven_repository,
+        progress=_Progress(),
+    )
+
+
+async def _begin(kafka: "EmbeddedKafka", reached: Connection) -> bool:
+    """Start it, and again where it was killed meanwhile; what else is wrong is for the operator."""
+    for _ in range(RESTARTS - 1):
+        try:
+            return await _with_topics(kafka, reached)
+        except RelayError as error:
+            if not await kafka.was_killed():
+                raise
+            log.error("Embedded Kafka was killed while it started, and is started again.", reason=str(error))
+    return await _with_topics(kafka, reached)
+
+
+async def _with_topics(kafka: "EmbeddedKafka", reached: Connection) -> bool:
+    await kafka.start()
+    log.info("Embedded Kafka is ready.", bootstrap=kafka.bootstrap, data=str(kafka.directory))
+    await create(reached)
+    return True
+
+
+class _Progress:
+    """Tells of the one download in steps of a tenth."""
+
+    def __init__(self) -> None:
+        self._told = -1
+
+    def __call__(self, done: int, total: int) -> None:
+        tenth = 10 * done // max(1, total)
+        if tenth > self._told:
+            self._told = tenth
+            log.info("Fetching Kafka.", megabytes=round(done / 1e6), of=round(total / 1e6))
+
+
+def keep_alive(kafka: "EmbeddedKafka") -> Service:
+    """Start embedded Kafka again whenever it dies; what it had acknowledged is still there."""
+
+    async def service(stop: asyncio.Event) -> None:
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            while not stop.is_set():
+                died = asyncio.create_task(kafka.died())
+                await asyncio.wait({died, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                if stop.is_set():
+                    died.cancel()
+                    return
+                log.error("Embedded Kafka has died and is started again.", reason=str(died.result()))
+                await _start_again(kafka, stop)
+        finally:
+            stopping.cancel()
+
+    return service
+
+
+async def _start_again(kafka: "EmbeddedKafka", stop: asyncio.Event) -> None:
+    for attempt in range(RESTARTS):
+        try:
+            await kafka.start()
+        except RelayError as error:
+            log.error("Embedded Kafka could not be started.", reason=str(error))
+            if attempt == RESTARTS - 1:
+                raise
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(2.0**attempt):
+                    await stop.wait()
+        else:
+            log.info("Embedded Kafka is ready again.")
+            return
+        if stop.is_set():
+            return
+
+
+def settings_with(kafka: "EmbeddedKafka", settings: Settings) -> Settings:
+    """The settings as the embedded Kafka asks for them, with a key file of its own where none is set."""
+    reached = settings.kafka.model_copy(update={"bootstrap": kafka.bootstrap, "replication_factor": 1})
+    secrets = settings.secrets
+    if load_keyring(secrets) is None:
+        secrets = secrets.model_copy(update={"key_file": make_key_file(settings.embedded.data_dir)})
+    return settings.model_copy(update={"kafka": reached, "secrets": secrets})

@@ -1,0 +1,76 @@
+"""The Kafka of `jira-relay up`: what happens to it before anything else runs."""
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+
+from cli import own_kafka
+from embedded import EmbeddedKafka, ports
+from relay.kafka.connection import Connection
+from relay.kafka.topics import check
+from relay.settings import Embedded, Kafka, Settings
+
+
+@pytest.fixture
+def connection():
+    return Connection(Kafka(bootstrap=f"127.0.0.1:{ports.draw()}", replication_factor=1, shards=1))
+
+
+@pytest.fixture
+async def kafka(tmp_path, connection):
+    kafka = EmbeddedKafka(tmp_path / "kafka", int(connection.bootstrap.rpartition(":")[2]))
+    yield kafka
+    await kafka.stop()
+
+
+async def test_a_kafka_that_is_killed_while_it_starts_is_started_again(kafka, connection):
+    """Twice killed, by whoever it was, before it was ready: it comes up with its topics all the same."""
+    killed = set()
+
+    async def kill_two():
+        while len(killed) < 2:
+            with suppress(RuntimeError):
+                if kafka.pid not in killed:
+                    kafka.kill()
+                    killed.add(kafka.pid)
+            await asyncio.sleep(0.02)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(kill_two())
+        group.create_task(own_kafka._begin(kafka, connection))
+
+    assert kafka.pid not in killed
+    assert {report.state for report in await check(connection)} == {"as it should be"}
+
+
+async def test_a_kafka_that_cannot_start_is_not_started_again_and_again(kafka, connection):
+    """A port that is taken is told at once."""
+    host, _, port = connection.bootstrap.rpartition(":")
+    async with await asyncio.start_server(lambda *_: None, host, int(port)):
+        with pytest.raises(own_kafka.RelayError, match="is taken"):
+            await own_kafka._begin(kafka, connection)
+
+
+async def test_a_stop_is_heard_while_kafka_is_fetched(tmp_path, monkeypatch):
+    """A mirror that never answers keeps nobody from ending the program."""
+    asked, stop = asyncio.Event(), asyncio.Event()
+
+    async def say_nothing(reader, writer):
+        asked.set()
+        await reader.read()
+        writer.close()
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as mirror:
+        url = f"http://127.0.0.1:{mirror.sockets[0].getsockname()[1]}"
+        embedded = Embedded(data_dir=tmp_path / "data", port=ports.draw(), maven_repository=url)
+
+        async def stop_then():
+            await asyncio.wait_for(asked.wait(), 20)
+            stop.set()
+
+        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+            group.create_task(stop_then())
+            async with own_kafka.running(Settings(embedded=embedded), stop) as kafka:
+                assert kafka is None

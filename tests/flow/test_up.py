@@ -1,0 +1,107 @@
+"""`jira-relay up`, as a process of its own with a Kafka of its own."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from embedded import ports
+from embedded.locks import Lock
+
+ROOT = Path(__file__).parents[2]
+
+
+class Up:
+    """The program, started as often as a test likes on one data directory."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.url = f"http://127.0.0.1:{ports.draw()}"
+        self.environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("RELAY_")
+        } | {
+            "RELAY_EMBEDDED__DATA_DIR": str(directory / "data"),
+            "RELAY_EMBEDDED__PORT": str(ports.draw()),
+            "RELAY_TELEMETRY__LISTEN": self.url.removeprefix("http://"),
+            "RELAY_KAFKA__SHARDS": "2",
+        }
+        self.process = None
+
+    async def command(self, *arguments, **streams):
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "cli.main", *arguments), cwd=ROOT, env=self.environment, **streams
+        )
+
+    async def start(self):
+        with (self.directory / "log").open("a") as log:
+            self.process = await self.command("up", stderr=log)
+
+    @property
+    def log(self):
+        return (self.directory / "log").read_text()
+
+    @property
+    def kafka(self):
+        """The process id of its Kafka."""
+        return int((self.directory / "data/kafka/kafka.lock").read_text())
+
+    async def ready(self):
+        end = time.monotonic() + 90
+        async with httpx.AsyncClient() as client:
+            while True:
+                assert time.monotonic() < end, self.log
+                assert self.process.returncode is None, self.log
+                try:
+                    if (await client.get(f"{self.url}/readyz")).status_code == httpx.codes.OK:
+                        return
+                except httpx.TransportError:
+                    pass
+                await asyncio.sleep(0.1)
+
+    async def said(self, words):
+        end = time.monotonic() + 60
+        while words not in self.log:
+            assert time.monotonic() < end, self.log
+            await asyncio.sleep(0.1)
+
+    async def listed(self):
+        process = await self.command("organizations", "list", "--json", stdout=asyncio.subprocess.PIPE)
+        out, _ = await process.communicate()
+        assert process.returncode == 0
+        return json.loads(out)
+
+
+@pytest.fixture
+async def up(tmp_path):
+    up = Up(tmp_path)
+    yield up
+    if up.process is not None and up.process.returncode is None:
+        up.process.kill()
+        await up.process.wait()
+
+
+async def test_up_outlives_its_kafka_and_is_found_again_after_kill_9(up):
+    """Kafka is brought back when it is killed, both start again after a kill of all, and a clean stop leaves nothing behind."""
+    await up.start()
+    await up.ready()
+    os.kill(up.kafka, signal.SIGKILL)
+    await up.said("Embedded Kafka is ready again.")
+    assert await up.listed() == []
+
+    up.process.kill()
+    await up.process.wait()
+    await up.start()
+    await up.ready()
+    up.process.terminate()
+
+    assert await asyncio.wait_for(up.process.wait(), 60) == 0
+    lock = Lock(up.directory / "data/kafka/kafka.lock")
+    assert await lock.taken_within(5)
+    lock.release()
+    assert "Traceback" not in up.log
