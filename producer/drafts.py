@@ -72,6 +72,8 @@ def take(
         passed += 1
     del finding.events[:passed]
     unreadable = () if finding.events else _take_letters(finding, size)
+    if window.is_over(finding.read.end - 1, checkpoint):
+        unreadable = ()
     return Draft(collected, list(events.values()), values, ledger.new_dead_letters(unreadable))
 
 

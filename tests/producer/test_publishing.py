@@ -8,6 +8,7 @@ import pytest
 from producer.checkpoint import begin
 from producer.desk import DeskClosedError, TooLargeError
 from producer.drafts import MOST_BYTES, MOST_EVENTS, MOST_LETTERS, Finding
+from producer.instants import day_start
 from producer.ranges import Range
 from producer.records import Unreadable, read
 from tests.producer.paper import TOPICS, failed, paper_desk
@@ -101,6 +102,17 @@ async def test_a_ledger_that_kafka_does_not_take_concerns_its_organization_alone
     await desk.publish("globex", other, same, persist=False)
 
     assert [one["organization"] for one in publisher.events()] == ["globex"]
+
+
+async def test_a_walk_that_was_overtaken_repeats_nothing(desk):
+    """What it still holds of days that others have read and let go is passed over: events, and letters by the window they were read in."""
+    desk, publisher = desk
+    overtaken = finding(1, unreadable=[Unreadable("no id", b"{}")])
+    await desk.write("acme", lambda found: replace(found, ledgers_from=day_start("2026-09-22")))
+    published = await desk.publish("acme", overtaken, same, persist=False)
+
+    assert (published.modes, published.dead_letters) == ({}, 0)
+    assert publisher.ids() == []
 
 
 async def test_history_never_stands_before_live(desk):

@@ -128,6 +128,22 @@ def test_modes():
     ]
 
 
+def test_what_no_walk_asks_for_any_more_is_not_published():
+    """After an outage one walk may still hold what another has read and let go: nothing is known of it, not even that it is known."""
+    gone = day_start("2026-11-20")
+    point = later(START, live_since=gone - 2 * DAY, window_end=NOW, ledgers_from=gone)
+    covered = later(
+        point, backfilled=(Range(gone - 9 * DAY, gone - 4 * DAY), Range(gone - 3 * DAY, gone - 2 * DAY))
+    )
+
+    def modes(checkpoint):
+        instants = (gone - 5 * DAY, gone - 4 * DAY, gone - 2 * DAY - 1, gone - 2 * DAY, gone - 1, gone)
+        return [window.mode_of(created, checkpoint, MINUTE, gone - 10 * DAY) for created in instants]
+
+    assert modes(point) == ["backfill", "backfill", "backfill", None, None, "late"]
+    assert modes(covered) == [None, "backfill", None, None, None, "late"]
+
+
 def test_backfill_goes_back_by_days_and_fills_only_what_is_missing():
     """History is read newest first, a UTC day at a time, and what was covered is not asked for again."""
     point, asked = START, []
