@@ -26,10 +26,14 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """The end of one topic, read from `start` on. Of its events at least those that progress names, and all later ones."""
+    """The end of one topic, read from `start` on. Of its events at least those that progress names, and all that are no older.
+
+    `since`: what was collected from then on (ms) must stand there; what is older, retention may have deleted.
+    """
 
     start: int
     events: tuple[Standing, ...] = ()
+    since: float = 0
 
 
 Ids = dict[str, dict[str, BitMap64]]
@@ -72,16 +76,30 @@ class Amendment:
 
 
 def shaken(progresses: Progresses, live: Tail, history: Tail) -> set[str]:
-    """The organizations whose last event, as progress names it, is not where it should be.
+    """The organizations whose last event, as progress names it, is not where it should be, or not all that was added with the
+    last progress.
 
     So it is where Kafka lost the end of a log, or ended only half of a transaction. What lies before the tails is believed.
     """
     live_at, history_at = ({event.offset: event for event in tail.events} for tail in (live, history))
-    return {
+    unnamed = {
         name
         for name, checkpoint in progresses.checkpoints.items()
         if not _stands(name, checkpoint.last_event, live.start, live_at)
         or not _stands(name, checkpoint.last_backfill, history.start, history_at)
+    }
+    return unnamed | _half_published(progresses, live, history)
+
+
+def _half_published(progresses: Progresses, live: Tail, history: Tail) -> set[str]:
+    there = {(event.organization, event.id) for tail in (live, history) for event in tail.events}
+    return {
+        name
+        for (name, day), (at, added) in progresses.added.items()
+        if at == progresses.last
+        and name in progresses.checkpoints
+        and at >= _since(day, progresses.checkpoints[name].live_since, live, history)
+        and any((name, number) not in there for number in added)
     }
 
 
@@ -121,10 +139,12 @@ def _lost(progresses: Progresses, name: str, day: str, live: Whole, history: Who
 
 
 def put_in(progresses: Progresses, live: Tail, history: Tail) -> list[Amendment]:
-    """Put into the ledgers the events after the last progress: it was lost, or Kafka knows no transactions."""
+    """Put into the ledgers the events that are no older than the last progress and in none: theirs was lost, or Kafka knows no
+    transactions.
+    """
     changed = set()
     for event in (*live.events, *history.events):
-        if event.timestamp <= progresses.last:
+        if event.timestamp < progresses.last:
             continue
         day = day_of(event.created)
         days = progresses.days[event.organization]
@@ -155,7 +175,7 @@ def _stands(name: str, named: Position | None, start: int, events: Mapping[int, 
     return found is not None and (found.organization, found.id) == (name, named.id)
 
 
-def _since(day: str, live_since: int, live: Whole, history: Whole) -> float:
+def _since(day: str, live_since: int, live: Tail | Whole, history: Tail | Whole) -> float:
     """From when on the events of a day must stand: those of history are on a topic of their own."""
     start = day_start(day)
     of_live = live.since if start + DAY > live_since else -math.inf

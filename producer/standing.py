@@ -36,22 +36,25 @@ async def read_settled(
 
 
 async def read_tail(
-    connection: Connection, decoder: "Decoder", tp: TopicPartition, after: int, named: Collection[int]
+    connection: Connection, decoder: "Decoder", tp: TopicPartition, since: int, named: Collection[int]
 ) -> Tail:
-    """The last events of a topic: those at `named` offsets, and those with a Kafka timestamp later than `after`."""
+    """The last events of a topic: those at `named` offsets, and those with a Kafka timestamp of `since` or later."""
     records: list[Record] = []
+    oldest = math.inf
 
     def keep(record: Record) -> None:
-        if record.timestamp > after or record.offset in named:
+        nonlocal oldest
+        oldest = min(oldest, record.timestamp)
+        if record.timestamp >= since or record.offset in named:
             records.append(record)
 
     async with group_less(connection) as reader:
         span = await settled_span(reader, tp)
-        later = (await Positions(reader).offsets_for_time([tp], after + 1))[tp]
+        later = (await Positions(reader).offsets_for_time([tp], since))[tp]
         end = span.committed_end
         start = max(span.first, min(end if later is None else later, end - TAIL_OFFSETS))
         await read_to_end(reader, {tp: start}, {tp: end}, keep)
-    return Tail(start, tuple(await decoder.of(records)))
+    return Tail(start, tuple(await decoder.of(records)), oldest if span.first else 0)
 
 
 async def read_whole(

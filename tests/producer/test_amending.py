@@ -137,12 +137,12 @@ def test_lost_history_is_open_again_and_what_stands_of_it_known():
 
 
 def test_events_after_the_last_progress_become_known():
-    """Where progress was lost, or comes after the events, they are not published again."""
+    """Where progress was lost, or comes after the events, they are not published again; older ones are believed to be known."""
     found = progresses(1)
     later = standing(2, 11, timestamp=NOW + 1)
     history = standing(3, 0, created=NOW - 100 * DAY, timestamp=NOW + 2)
-    with_progress = standing(9, 10, timestamp=NOW)
-    amendments = put_in(found, Tail(0, (with_progress, later)), Tail(0, (history,)))
+    older = standing(9, 10, timestamp=NOW - 1)
+    amendments = put_in(found, Tail(0, (older, later)), Tail(0, (history,)))
 
     assert found.days["acme"][TODAY].ids == BitMap64([1, 2])
     assert found.days["acme"][day_of(history.created)].ids == BitMap64([3])
@@ -150,6 +150,30 @@ def test_events_after_the_last_progress_become_known():
         ("acme", TODAY),
         ("acme", day_of(history.created)),
     }
+
+
+def test_half_of_the_last_progress_is_completed():
+    """Where Kafka has kept the checkpoint of a transaction and not its ledger, the events of that transaction become known."""
+    found = progresses(1)
+    put_in(found, Tail(0, (standing(1, 5), standing(2, 6))), EMPTY)
+
+    assert found.days["acme"][TODAY].ids == BitMap64([1, 2])
+
+
+def test_a_ledger_without_its_checkpoint_names_what_is_lost():
+    """What was added with the last progress must stand, though no checkpoint names it; unless retention may have deleted it."""
+    found = progresses(1, 2, last_event=Position(5, 1))
+    stands = (standing(1, 5),)
+    found.added["acme", TODAY] = (NOW - 1, BitMap64([2]))
+    assert shaken(found, Tail(0, stands), EMPTY) == set()
+    found.added["acme", TODAY] = (NOW, BitMap64([2]))
+    assert shaken(found, Tail(0, stands), EMPTY) == {"acme"}
+    assert shaken(found, Tail(0, stands, since=NOW + 1), EMPTY) == set()
+    assert shaken(found, Tail(0, (*stands, standing(2, 7))), EMPTY) == set()
+
+    found.added["acme", TODAY] = (NOW, BitMap64([2]))
+    take_out(found, {"acme"}, whole(*stands), whole())
+    assert found.days["acme"][TODAY].ids == BitMap64([1])
 
 
 def test_events_that_became_known_are_named():
