@@ -1,5 +1,4 @@
 import asyncio
-import base64
 import contextlib
 import getpass
 import logging
@@ -16,7 +15,7 @@ from relay.errors import SettingsError
 from relay.kafka.connection import Connection, KafkaUnreachableError
 from relay.keyring import load_keyring, make_key_file
 from relay.logging import set_up
-from relay.redaction import Redactor, secrets_in
+from relay.redaction import Redactor, basic, secrets_in
 from relay.secrets import Credentials
 from relay.settings import Secrets, Settings, load
 
@@ -103,8 +102,7 @@ def redactor_for(settings: Settings) -> Redactor:
         redactor.add(secret)
     registry = settings.schema_registry
     if registry.password is not None:
-        basic = f"{registry.username}:{registry.password.get_secret_value()}"
-        redactor.add(base64.b64encode(basic.encode()).decode())
+        redactor.add(basic(registry.username or "", registry.password.get_secret_value()))
     return redactor
 
 

@@ -1,11 +1,10 @@
 import re
-from base64 import b64encode
 from dataclasses import dataclass, field
 
 from producer.failures import Asked
 from relay.errors import RelayError
 from relay.hosts import Hosts, split_url
-from relay.redaction import forms
+from relay.redaction import basic, forms
 
 _CLOUD_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
@@ -48,9 +47,8 @@ def open_access(
         raise RelayError(f"{organization}: the API key is empty; give the one made at id.atlassian.com.")
     base_url = _gateway(organization, hosts.gateway_url, cloud_id) if gateway else url.rstrip("/")
     hosts.check(base_url)
-    basic = b64encode(f"{user}:{key}".encode()).decode()
     origin, _ = split_url(base_url)
-    return Access(base_url, Asked(organization, origin.authority, gateway), f"Basic {basic}", key)
+    return Access(base_url, Asked(organization, origin.authority, gateway), f"Basic {basic(user, key)}", key)
 
 
 def is_cloud_id(text: str) -> bool:

@@ -6,7 +6,7 @@ One function makes one call, and what can go wrong comes back as a value.
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +16,7 @@ import httpx
 
 from relay.codec import SchemaId, read_schema
 from relay.errors import RelayError, one_line
+from relay.redaction import Redactor, basic
 from relay.settings import SchemaRegistry
 from schemas import Schema
 
@@ -62,8 +63,10 @@ class Registered:
 class Registry:
     """Every call ends within TOTAL_SECONDS; nothing is kept and nothing tried twice."""
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
+    def __init__(self, client: httpx.AsyncClient, scrub: Callable[[str], str] = str) -> None:
+        """`scrub` takes our password out of what the registry says, should it repeat it."""
         self._client = client
+        self._scrub = scrub
 
     @property
     def url(self) -> str:
@@ -125,7 +128,7 @@ class Registry:
         except (httpx.HTTPError, OSError, TimeoutError) as error:
             told = one_line(str(error)) or type(error).__name__
             return Unavailable(f"The schema registry at {self.url} does not answer: {told}.")
-        return _understand(self.url, response.status_code, response.content)
+        return _understand(self.url, response.status_code, response.content, self._scrub)
 
     def _id(self, answer: dict[str, Any] | Failure) -> SchemaId | Failure:
         match answer:
@@ -139,10 +142,12 @@ class Registry:
 @asynccontextmanager
 async def open_registry(settings: SchemaRegistry) -> AsyncIterator[Registry]:
     """The registry at `settings.url`, which must be set. Nothing is asked yet."""
-    auth = None
+    auth, redactor = None, Redactor()
     if settings.username is not None:
         password = settings.password.get_secret_value() if settings.password else ""
         auth = httpx.BasicAuth(settings.username, password)
+        redactor.add(password)
+        redactor.add(basic(settings.username, password))
     async with httpx.AsyncClient(
         base_url=str(settings.url),
         auth=auth,
@@ -151,7 +156,7 @@ async def open_registry(settings: SchemaRegistry) -> AsyncIterator[Registry]:
         timeout=_STEP_SECONDS,
         trust_env=False,  # a .netrc would send other credentials
     ) as client:
-        yield Registry(client)
+        yield Registry(client, redactor)
 
 
 def _trust(settings: SchemaRegistry) -> ssl.SSLContext:
@@ -164,10 +169,12 @@ def _trust(settings: SchemaRegistry) -> ssl.SSLContext:
         ) from error
 
 
-def _understand(url: str, status: int, content: bytes) -> dict[str, Any] | Failure:
+def _understand(
+    url: str, status: int, content: bytes, scrub: Callable[[str], str]
+) -> dict[str, Any] | Failure:
     """What an answer means. Missing takes Confluent's own code: a proxy's or a wrong path's 404 proves nothing."""
     body = _object(content)
-    said = one_line(str(body.get("message", "")))
+    said = one_line(scrub(str(body.get("message", ""))))
     match status:
         case 200 if body:
             return body

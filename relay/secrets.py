@@ -1,6 +1,5 @@
 """Where the API key of an organization is found: encrypted beside it, or where a reference points."""
 
-import base64
 import os
 import re
 import stat
@@ -13,6 +12,7 @@ from pydantic import SecretStr
 
 from relay.errors import SecretError
 from relay.keyring import Keyring, Owner, again
+from relay.redaction import basic
 
 _LARGEST_BYTES = 16_384
 _VARIABLE = re.compile(r"RELAY_KEY_[A-Z0-9_]+")
@@ -102,7 +102,7 @@ class Credentials:
 
     def _tell_all(self, key: str, user: str) -> None:
         self.tell(key)
-        self.tell(base64.b64encode(f"{user}:{key}".encode()).decode())  # as Basic authentication sends it
+        self.tell(basic(user, key))
 
 
 def _read_confined(directory: Path, target: str) -> str:

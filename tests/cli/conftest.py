@@ -1,49 +1,14 @@
 import asyncio
-import contextlib
-import io
-import json
-import logging
-import sys
-from dataclasses import dataclass
 
 import pytest
-import structlog
 
-from cli.main import main
 from relay.kafka.connection import Connection
 from relay.kafka.topics import create
 from relay.settings import Kafka
 from sandbox.jira import JiraWorld
+from tests.support.command_line import logging_restored, run
 
 SECRETS_KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
-
-
-@dataclass(frozen=True)
-class Ran:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def document(self):
-        return json.loads(self.out)
-
-    @property
-    def said(self):
-        return self.out + self.err
-
-
-def _run(arguments, given):
-    """The program, in this process, with streams of its own."""
-    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
-    stdin, sys.stdin = sys.stdin, io.TextIOWrapper(io.BytesIO(given), "utf-8")
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            main(arguments)
-    except SystemExit as end:
-        return Ran(end.code, out.buffer.getvalue().decode(), err.buffer.getvalue().decode())
-    finally:
-        sys.stdin = stdin
 
 
 class Relay:
@@ -57,7 +22,7 @@ class Relay:
         given = b"" if key is None else key.encode()
         if key and key.strip():
             self._given.append(key.strip())
-        ran = await asyncio.to_thread(_run, [str(argument) for argument in arguments], given)
+        ran = await asyncio.to_thread(run, [str(argument) for argument in arguments], given)
         assert "Traceback" not in ran.said
         assert not [key for key in self._given if key in ran.said]
         assert ran.code == code, ran.said
@@ -92,7 +57,7 @@ async def nowhere(environment, tmp_path):
     secrets = tmp_path / "secrets.key"
     secrets.write_text(SECRETS_KEY)
     environment(RELAY_KAFKA__BOOTSTRAP="127.0.0.1:1", RELAY_SECRETS__KEY_FILE=secrets)
-    with _logging_restored():
+    with logging_restored():
         yield Relay(environment)
 
 
@@ -120,7 +85,7 @@ async def relay(kafka, prefix, environment, world, tmp_path):
         RELAY_SECRETS__KEY_FILE=secrets,
     )
     await create(connection_of(kafka, prefix))
-    with _logging_restored():
+    with logging_restored():
         yield Relay(environment)
 
 
@@ -131,23 +96,3 @@ def connection(kafka, prefix):
 
 def connection_of(kafka, prefix):
     return Connection(Kafka(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, shards=2))
-
-
-@contextlib.contextmanager
-def _logging_restored():
-    """A command sets the logging of its process once for all."""
-    handlers, level, hook = logging.root.handlers[:], logging.root.level, sys.excepthook
-    levels = {
-        name: logger.level
-        for name, logger in logging.root.manager.loggerDict.items()
-        if isinstance(logger, logging.Logger)
-    }
-    yield
-    sys.excepthook = hook
-    logging.root.handlers[:] = handlers
-    logging.root.setLevel(level)
-    for name, logger in logging.root.manager.loggerDict.items():
-        if isinstance(logger, logging.Logger):
-            logger.setLevel(levels.get(name, logging.NOTSET))
-    logging.captureWarnings(capture=False)
-    structlog.reset_defaults()

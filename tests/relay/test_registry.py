@@ -208,6 +208,26 @@ async def test_the_password_goes_to_the_registry_and_nowhere_into_errors():
     assert "hunter2" not in repr(answer)
 
 
+async def test_a_password_that_the_registry_repeats_is_not_told():
+    """Neither as it is nor as it is sent, wherever its words are cut."""
+    password = "hunter2-of-the-registry"
+    sent = base64.b64encode(f"relay:{password}".encode()).decode()
+
+    async def repeat(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        said = json.dumps({"message": "." * 490 + password + sent}).encode()
+        writer.write(b"HTTP/1.1 500 Oh\r\nContent-Length: %d\r\n\r\n" % len(said) + said)
+        await writer.drain()
+        writer.close()
+
+    server, url = await listening(repeat)
+    settings = SchemaRegistry(url=url, username="relay", password=SecretStr(password))
+    async with server, open_registry(settings) as registry:
+        answer = await registry.by_id(SchemaId(7))
+    assert "......" in answer.reason
+    assert "hunt" not in answer.reason
+
+
 async def test_a_redirect_is_not_followed():
     asked = []
 

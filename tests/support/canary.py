@@ -1,0 +1,55 @@
+"""Looking for secrets in what the relay has left behind, whatever form they took on the way."""
+
+import base64
+import json
+from urllib.parse import quote
+
+from relay.kafka import TopicPartition
+from relay.kafka.reading import group_less, partitions_of, read_to_end, settled_spans
+from relay.kafka.topics import Topics
+
+PIECE = 12
+
+
+def leaks(secrets, data):
+    """Names of those secrets (by name) of which a piece stands in the data."""
+    return [name for name, secret in secrets.items() if any(trace in data for trace in traces(secret))]
+
+
+def traces(secret):
+    """Of any text that holds some twenty characters of the secret in a row, plain or encoded, one of these is a part."""
+    forms = {secret, json.dumps(secret)[1:-1], quote(secret, safe=""), *_in_base64(secret.encode())}
+    return {piece.encode() for form in forms for piece in _pieces(form)}
+
+
+def _pieces(form):
+    return [form[start : start + PIECE] for start in range(0, max(1, len(form) - PIECE + 1), PIECE // 2)]
+
+
+def _in_base64(secret):
+    """What base64 makes of it in the midst of other bytes, by how many of them stand before it."""
+    for before in range(3):
+        whole = base64.b64encode(bytes(before) + secret).decode().rstrip("=")
+        inner = whole[(4 * before + 2) // 3 : len(whole) - 1]
+        yield from (inner, inner.replace("+", "-").replace("/", "_"))
+
+
+async def content(connection):
+    """Every key, value and header on our topics, as readers get them: on Kafka's disk they are compressed."""
+    topics = Topics(connection.kafka.topic_prefix)
+    records = []
+    async with group_less(connection) as reader:
+        for topic in (*topics.sharded, topics.status, topics.changes, topics.schemas):
+            places = [TopicPartition(topic, number) for number in await partitions_of(reader, topic)]
+            spans = await settled_spans(reader, places)
+            starts = {place: spans[place].first for place in places}
+            await read_to_end(
+                reader, starts, {place: spans[place].committed_end for place in places}, records.append
+            )
+    assert records
+    return b"\n".join(part for record in records for part in _parts(record))
+
+
+def _parts(record):
+    yield from (record.key or b"", record.value or b"")
+    yield from (part for name, value in record.headers for part in (name.encode(), value))

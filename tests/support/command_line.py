@@ -1,0 +1,60 @@
+"""The program within this process, as an operator has it."""
+
+import contextlib
+import io
+import json
+import logging
+import sys
+from dataclasses import dataclass
+
+import structlog
+
+from cli.main import main
+
+
+@dataclass(frozen=True)
+class Ran:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self):
+        return json.loads(self.out)
+
+    @property
+    def said(self):
+        return self.out + self.err
+
+
+def run(arguments, given):
+    """The program, in this process, with streams of its own."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    stdin, sys.stdin = sys.stdin, io.TextIOWrapper(io.BytesIO(given), "utf-8")
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            main(arguments)
+    except SystemExit as end:
+        return Ran(end.code, out.buffer.getvalue().decode(), err.buffer.getvalue().decode())
+    finally:
+        sys.stdin = stdin
+
+
+@contextlib.contextmanager
+def logging_restored():
+    """A command sets the logging of its process once for all."""
+    handlers, level, hook = logging.root.handlers[:], logging.root.level, sys.excepthook
+    levels = {
+        name: logger.level
+        for name, logger in logging.root.manager.loggerDict.items()
+        if isinstance(logger, logging.Logger)
+    }
+    yield
+    sys.excepthook = hook
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+    for name, logger in logging.root.manager.loggerDict.items():
+        if isinstance(logger, logging.Logger):
+            logger.setLevel(levels.get(name, logging.NOTSET))
+    logging.captureWarnings(capture=False)
+    structlog.reset_defaults()
