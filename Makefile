@@ -34,8 +34,10 @@ format: setup ## rewrite in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup ## what an event costs, side by side with a careful record-by-record consumer
+bench: setup ## what an event costs beside a careful record-by-record consumer; memory and files over a long round
 	$(BIN)/python benchmarks/columns.py
+	$(BIN)/python benchmarks/bounds.py
+	$(BIN)/python benchmarks/organizations.py
 
 image: ## the image jira-audit-relay (docker)
 	docker build --file deploy/Dockerfile --tag jira-audit-relay \
