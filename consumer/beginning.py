@@ -38,8 +38,8 @@ class Facts:
     """The first offset kept."""
     start: int
     """Where a group begins that never was anywhere."""
-    known: Known | None = None
-    """What this process knows, if that still counts."""
+    delivered: int | None = None
+    """Before which this process has delivered everything, where that is further than the group's offset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,8 @@ def beginning(facts: Facts) -> Beginning:
     """Where the group was, or further on where this process knows better; else where it was last told to be, else where it
     is to start.
     """
-    if facts.known is not None and facts.known.ahead_of(facts.committed):
-        return _at(facts.known.settled, facts.first, "what this process has delivered since the last commit")
+    if facts.delivered is not None:
+        return _at(facts.delivered, facts.first, "what this process has delivered since the last commit")
     if facts.committed is not None:
         return _at(facts.committed, facts.first, COMMITTED)
     if facts.mirrored is not None:
@@ -114,7 +114,7 @@ class Beginner:
                     mirror.offsets.get(partition),
                     first[partition],
                     start.get(partition, first[partition]),
-                    known.get(partition),
+                    known[partition].settled if partition in known else None,
                 )
             )
             for partition in partitions
@@ -134,21 +134,25 @@ class Beginner:
         self, committed: Mapping[TopicPartition, int | None], end: Mapping[TopicPartition, int]
     ) -> dict[TopicPartition, Known]:
         """What this process knows beyond the group's offsets, where the log still holds the record that was settled last."""
-        marks: dict[TopicPartition, Mark] = {}
+        ahead: dict[TopicPartition, Known] = {}
         for partition, offset in committed.items():
-            one = self.memory.of(partition)
-            if one is None or one.last is None or not one.ahead_of(offset):
+            known = self.memory.of(partition)
+            if known is None or not known.ahead_of(offset):
                 continue
-            if self._is_beyond(partition, one.settled, end[partition]):
+            if self._is_beyond(partition, known.settled, end[partition]):
                 continue
-            if one.settled > end[partition]:
+            if known.settled > end[partition]:
                 raise KafkaError(
-                    f"{partition} ends before what was delivered of it; Kafka may be just coming up"
+                    f"{partition.topic}, partition {partition.partition}, ends before what was delivered of it;"
+                    " Kafka may be just coming up"
                 )
-            marks[partition] = one.last
-        there = await self._records_at({each: mark.offset for each, mark in marks.items()}) if marks else {}
-        same = [each for each, mark in marks.items() if each in there and Mark.of(there[each]) == mark]
-        return {each: known for each in same if (known := self.memory.of(each))}
+            ahead[partition] = known
+        there = (
+            await self._records_at({each: known.settled - 1 for each, known in ahead.items()})
+            if ahead
+            else {}
+        )
+        return {each: ahead[each] for each, record in there.items() if Mark.of(record) == ahead[each].last}
 
     async def _starts(
         self,

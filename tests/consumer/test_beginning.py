@@ -19,6 +19,8 @@ A, B = TopicPartition("events", 0), TopicPartition("events", 1)
         (Facts(committed=50, mirrored=40, first=10, start=0), 50, 0),
         (Facts(committed=10, mirrored=None, first=10, start=99), 10, 0),
         (Facts(committed=5, mirrored=40, first=10, start=0), 10, 5),
+        (Facts(committed=50, mirrored=40, first=10, start=0, delivered=70), 70, 0),
+        (Facts(committed=50, mirrored=40, first=90, start=0, delivered=70), 90, 20),
         (Facts(committed=None, mirrored=40, first=10, start=99), 40, 0),
         (Facts(committed=None, mirrored=4, first=10, start=99), 10, 6),
         (Facts(committed=None, mirrored=None, first=10, start=99), 99, 0),
