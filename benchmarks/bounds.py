@@ -17,7 +17,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,21 +122,12 @@ async def load(connection: Connection, count: int) -> int:
 
 
 @asynccontextmanager
-async def consumer(bootstrap: str, port: int, identity: int) -> AsyncIterator[int]:
-    """`jira-relay consume` in a process of its own; yields its id."""
-    own = {
-        "IDENTITY_ENDPOINT": f"http://127.0.0.1:{identity}/token",
-        "IDENTITY_HEADER": "header",
-        "RELAY_KAFKA__BOOTSTRAP": bootstrap,
-        "RELAY_CONSUMER__START": "earliest",
-        "RELAY_TELEMETRY__LISTEN": "127.0.0.1:0",
-        "RELAY_DESTINATIONS__SENTINEL__ENDPOINT": f"http://127.0.0.1:{port}",
-        "RELAY_DESTINATIONS__SENTINEL__RULE_ID": f"dcr-{'0' * 32}",
-        "RELAY_DESTINATIONS__SENTINEL__CREDENTIAL": "managed-identity",
-    }
+async def service(command: str, bootstrap: str, variables: Mapping[str, str]) -> AsyncIterator[int]:
+    """`jira-relay COMMAND` in a process of its own; yields its id."""
+    common = {"RELAY_KAFKA__BOOTSTRAP": bootstrap, "RELAY_TELEMETRY__LISTEN": "127.0.0.1:0"}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "cli.main", "consume"),
-        env={**os.environ, **own},
+        *(sys.executable, "-m", "cli.main", command),
+        env={**os.environ, **common, **variables},
         cwd=Path(__file__).parent.parent,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
@@ -146,6 +137,17 @@ async def consumer(bootstrap: str, port: int, identity: int) -> AsyncIterator[in
     finally:
         process.terminate()
         await process.wait()
+
+
+def of_consumer(port: int, identity: int) -> dict[str, str]:
+    return {
+        "IDENTITY_ENDPOINT": f"http://127.0.0.1:{identity}/token",
+        "IDENTITY_HEADER": "header",
+        "RELAY_CONSUMER__START": "earliest",
+        "RELAY_DESTINATIONS__SENTINEL__ENDPOINT": f"http://127.0.0.1:{port}",
+        "RELAY_DESTINATIONS__SENTINEL__RULE_ID": f"dcr-{'0' * 32}",
+        "RELAY_DESTINATIONS__SENTINEL__CREDENTIAL": "managed-identity",
+    }
 
 
 async def watched(pid: int, over: Callable[[float], bool]) -> list[Sample]:
@@ -182,7 +184,7 @@ async def main(count: int, seconds: float) -> None:
             print(f"{loaded} events wait. Least, median, most of every sample, from each third of a time.")
             async with sink.listening() as port:
                 pass
-            async with consumer(kafka.bootstrap, port, identity_port) as pid:
+            async with service("consume", kafka.bootstrap, of_consumer(port, identity_port)) as pid:
                 await asyncio.sleep(10)  # its start
                 tell("refuses connections", await watched(pid, lambda past: past > seconds / 2))
                 async with sink.listening(port):

@@ -17,8 +17,6 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from email.utils import formatdate
 from pathlib import Path
 from typing import cast
@@ -26,7 +24,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bounds import tell, watched
+from bounds import service, tell, watched
 
 from embedded import EmbeddedKafka
 from relay.kafka.connection import Connection
@@ -89,29 +87,6 @@ async def put(connection: Connection, count: int, port: int) -> None:
     await publisher.discard()
 
 
-@asynccontextmanager
-async def producer(bootstrap: str, interval: int) -> AsyncIterator[int]:
-    """`jira-relay produce` in a process of its own; yields its id."""
-    own = {
-        "RELAY_KAFKA__BOOTSTRAP": bootstrap,
-        "RELAY_KEY_BENCHMARK": "a key",
-        "RELAY_PRODUCER__INTERVAL_SECONDS": str(interval),
-        "RELAY_TELEMETRY__LISTEN": "127.0.0.1:0",
-    }
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "cli.main", "produce"),
-        env={**os.environ, **own},
-        cwd=Path(__file__).parent.parent,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        yield process.pid
-    finally:
-        process.terminate()
-        await process.wait()
-
-
 def processor_seconds(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -140,7 +115,8 @@ async def main(count: int, interval: int, seconds: float) -> None:
             connection = Connection(Settings(kafka=settings).kafka)
             await create(connection)
             await put(connection, count, port)
-            async with producer(kafka.bootstrap, interval) as pid:
+            variables = {"RELAY_KEY_BENCHMARK": "a key", "RELAY_PRODUCER__INTERVAL_SECONDS": str(interval)}
+            async with service("produce", kafka.bootstrap, variables) as pid:
                 began = time.monotonic()
                 await watched(pid, lambda past: past > seconds / 3)
                 spent = processor_seconds(pid)
