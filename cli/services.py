@@ -22,7 +22,7 @@ from relay.health import Health
 from relay.kafka.connection import Connection
 from relay.kafka.watch import watch
 from relay.keyring import load_keyring
-from relay.lifecycle import Service, supervised
+from relay.lifecycle import Service, supervised, unless
 from relay.redaction import Redactor
 from relay.secrets import Credentials
 from relay.settings import Settings
@@ -162,17 +162,6 @@ def _consumer(process: Process, names: Sequence[str]) -> dict[str, Service]:
 
 def _watch(process: Process) -> dict[str, Service]:
     async def service(stop: asyncio.Event) -> None:
-        tasks = {
-            asyncio.create_task(stop.wait()),
-            asyncio.create_task(watch(process.connection), name="watch of Kafka"),
-        }
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks, timeout=2)
+        await unless(stop, watch(process.connection))
 
     return {"watch of Kafka": service}

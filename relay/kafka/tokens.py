@@ -6,7 +6,6 @@ import random
 import re
 import ssl
 import time
-from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +19,7 @@ from aiokafka.conn import OAuthAuthenticator
 from aiokafka.errors import KafkaError
 
 from relay.errors import SettingsError, one_line
-from relay.redaction import Redactor
+from relay.redaction import Redactor, basic
 from relay.retry import backoff_seconds
 from relay.settings import Kafka
 
@@ -185,8 +184,7 @@ def _trust(kafka: Kafka) -> ssl.SSLContext:
 def _basic(kafka: Kafka) -> str:
     """The way that RFC 6749 (2.3.1) has every server know, and Kafka's own clients go."""
     secret = kafka.oauth_client_secret.get_secret_value() if kafka.oauth_client_secret else ""
-    pair = f"{quote_plus(kafka.oauth_client_id or '')}:{quote_plus(secret)}"
-    return f"Basic {b64encode(pair.encode()).decode()}"
+    return f"Basic {basic(quote_plus(kafka.oauth_client_id or ''), quote_plus(secret))}"
 
 
 def read_answer(kafka: Kafka, status: int, content: bytes) -> Token:
