@@ -73,10 +73,10 @@ def test_libraries_lines_take_the_same_way():
     """What a library logs is a line of the same form, with its logger's name."""
     stream = set_up_json()
 
-    logging.getLogger("some.library").warning("slow: %s", "very")
+    logging.getLogger("a.dependency").warning("slow: %s", "very")
 
     (line,) = lines(stream)
-    assert (line["level"], line["message"], line["logger"]) == ("warning", "slow: very", "some.library")
+    assert (line["level"], line["message"], line["logger"]) == ("warning", "slow: very", "a.dependency")
 
 
 def test_libraries_that_tell_urls_are_quiet():
