@@ -47,7 +47,9 @@ async def connection(kafka, prefix):
 
 def deserialized(registry, topic, message):
     """What an ordinary consumer with Confluent's library makes of it."""
-    with SchemaRegistryClient({"url": registry}) as client:
+    with SchemaRegistryClient(
+        {"url": registry, "timeout": 10}
+    ) as client:  # else it waits for ever; this it tries again
         return AvroDeserializer(client)(message, SerializationContext(topic, MessageField.VALUE))
 
 
