@@ -237,16 +237,18 @@ class Site:
         return await self._in_turn(ask, patient=patient)
 
     async def _in_turn(self, ask: Callable[[], Awaitable[T]], *, patient: bool = False) -> T:
-        """Ask when the site is open, has rested, and nobody else is asking it. What `ask` refuses holds back the next already."""
-        async with self._lines.patient if patient else nullcontext():
-            while True:
-                await self._until_open()
-                async with self._gate.turn:
-                    if self._held():  # by the one whose turn was before
-                        continue
-                    await asyncio.sleep(max(0.0, self._gate.rest_until - time.monotonic()))
-                    async with self._lines.all:
-                        return await ask()
+        """Ask when the site is open and nobody else is asking it. What `ask` refuses holds back the next already.
+
+        While a site is left alone nobody stands in a line for it: a few that refuse us would leave none to the others.
+        """
+        line = self._lines.patient if patient else nullcontext()
+        while True:
+            await self._until_open()
+            async with line, self._gate.turn:
+                if self._opens_at() > time.monotonic():  # by the one whose turn was before
+                    continue
+                async with self._lines.all:
+                    return await ask()
 
     def refusal(self, found: Failure) -> RefusedError:
         """Leave the site alone after a failure, longer each time; too large an answer can be asked for in parts at once."""
@@ -268,14 +270,16 @@ class Site:
             self._hold = Hold(until, action is Action.FIX, self._key_print())
         return RefusedError(found, seconds)
 
-    def _held(self) -> bool:
-        return self._hold is not None and self._hold.until > time.monotonic()
+    def _opens_at(self) -> float:
+        """When its hold and its rest are over (monotonic seconds)."""
+        return max(self._gate.rest_until, self._hold.until if self._hold else 0.0)
 
     async def _until_open(self) -> None:
-        """Wait out a hold; a key that is another than the refused one ends it."""
-        while (hold := self._hold) is not None and (pause := hold.until - time.monotonic()) > 0:
+        """Wait out the rest that the site wants, and a hold; a key that is another than the refused one ends that."""
+        while (pause := self._opens_at() - time.monotonic()) > 0:
             await asyncio.sleep(min(pause, LOOK_FOR_NEW_KEY_SECONDS))
-            if hold is self._hold and hold.ends_with_key and self._key_print() not in {None, hold.key}:
+            hold = self._hold
+            if hold is not None and hold.ends_with_key and self._key_print() not in {None, hold.key}:
                 self._hold = None
 
     def _access(self) -> Access:

@@ -174,6 +174,27 @@ async def test_those_who_can_wait_leave_lines_to_the_others(jira, asked, monkeyp
     await asyncio.gather(*history)
 
 
+@pytest.mark.parametrize("trouble", ["refused", "resting"])
+async def test_sites_that_are_left_alone_take_no_line_from_others(jira, asked, monkeypatch, trouble):
+    """However many keys are refused, and however long sites want rest: who reads history elsewhere goes on."""
+    monkeypatch.setattr(sites, "PATIENT_LINES", 1)
+    asked.sites._lines = sites.Lines()
+    acme, globex = await jira.add_site("acme"), await jira.add_site("globex")
+    if trouble == "refused":
+        asked.keys.keys["acme"] = "wrong"
+    else:
+        acme.fault(jira_faults.rate_limited(60), times=1)
+    assert await kinds(asked.of(acme).page(ask())) != [None]
+    waiting = asyncio.create_task(asked.of(acme).page(ask(), patient=True))
+    await asyncio.sleep(0.1)
+    async with asyncio.timeout(10):
+        await asked.of(globex).page(ask(), patient=True)
+
+    assert not waiting.done()
+    waiting.cancel()
+    await asyncio.wait({waiting})
+
+
 @pytest.mark.usefixtures("hasty")
 async def test_another_site_behind_the_same_url_is_refused(jira, asked):
     """By the id the organization was added with, and by the one its progress is bound to."""
