@@ -9,7 +9,7 @@ from pyroaring import BitMap64
 
 from producer.amending import Ids, Standing, Tail, Whole
 from producer.instants import day_of
-from relay.codec import BadBody, Encoder, NotAvro, Ref, decode_body, split
+from relay.codec import BadBody, Encoder, Fingerprint, NotAvro, Ref, SchemaId, decode_body, split
 from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
@@ -17,7 +17,7 @@ from relay.kafka.positions import Positions
 from relay.kafka.reading import Span, group_less, read_to_end, settled_span
 from relay.registry import Missing, Unavailable
 from relay.schema_store import SchemaStore
-from schemas import Schema
+from schemas import Schema, released
 
 TAIL_OFFSETS = 2_000
 """More than any transaction takes."""
@@ -105,34 +105,39 @@ class _Found:
 
 
 class Decoder:
-    """Reads of events what a ledger needs; what is no event of ours is told and passed over."""
+    """Reads of events what a ledger needs; what is no event of ours is told and passed over.
+
+    Our own versions are tried whatever a message says of its schema: what a registry does not know any more would be taken for
+    lost, and published again.
+    """
 
     def __init__(self, store: SchemaStore, ours: Encoder) -> None:
         self._store = store
-        self._schemas: dict[Ref, Schema | Missing] = {ours.ref: ours.schema}
+        self._ours = ours
+        self._versions = (ours.schema, *reversed(released("audit_event")))
+        self._schemas: dict[Ref, Schema | Missing] = {}
 
     def known(self, record: Record) -> Standing | None:
         """None where it takes more than what is at hand."""
+        value = record.value or b""
         try:
-            ref, start = split(record.value or b"")
-            schema = self._schemas[ref]
-            if isinstance(schema, Missing):
-                return None
-            body = decode_body(schema, (record.value or b"")[start:])
-            if record.key != str(body["organization"]).encode():
-                return None
-            return Standing(
-                body["organization"], int(body["id"]), int(body["created"]), record.offset, record.timestamp
-            )
-        except (NotAvro, BadBody, KeyError, ValueError, TypeError):
+            ref, start = split(value)
+        except NotAvro:
             return None
+        told = self._schemas.get(ref)
+        schemas = self._versions if told is None or isinstance(told, Missing) else (told, *self._versions)
+        found = (_standing(record, schema, value[start:]) for schema in schemas)
+        return next((event for event in found if event is not None), None)
 
     async def of(self, records: Iterable[Record]) -> list[Standing]:
         """Raises RelayError where a schema cannot be had right now."""
         events = []
         for record in records:
-            await self._learn(record)
-            if (event := self.known(record)) is not None:
+            event = self.known(record)
+            if event is None:
+                await self._learn(record)
+                event = self.known(record)
+            if event is not None:
                 events.append(event)
             else:
                 log.warning(
@@ -144,12 +149,27 @@ class Decoder:
         return events
 
     async def _learn(self, record: Record) -> None:
+        """A version newer than this one may have written it."""
         try:
             ref, _ = split(record.value or b"")
         except NotAvro:
             return
-        if ref not in self._schemas:
-            found = await self._store.resolve(ref)
-            if isinstance(found, Unavailable):
-                raise RelayError(f"The schema of the last events cannot be had: {found.reason}")
-            self._schemas[ref] = found
+        without_registry = isinstance(self._ours.ref, Fingerprint)
+        if ref in self._schemas or (isinstance(ref, SchemaId) and without_registry):
+            return
+        found = await self._store.resolve(ref)
+        if isinstance(found, Unavailable):
+            raise RelayError(f"The schema of the last events cannot be had: {found.reason}")
+        self._schemas[ref] = found
+
+
+def _standing(record: Record, schema: Schema, body: bytes) -> Standing | None:
+    try:
+        event = decode_body(schema, body)
+        if record.key != str(event["organization"]).encode():
+            return None
+        return Standing(
+            event["organization"], int(event["id"]), int(event["created"]), record.offset, record.timestamp
+        )
+    except (BadBody, KeyError, ValueError, TypeError):
+        return None

@@ -1,13 +1,15 @@
 """What a shard's new owner finds, on a real Kafka: also where Kafka has lost something."""
 
 import asyncio
+import json
 from dataclasses import replace
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from prometheus_client import CollectorRegistry
 
-from producer import opening
+import schemas
+from producer import opening, standing
 from producer.checkpoint import Position, begin
 from producer.desk import DeskClosedError
 from producer.drafts import Finding
@@ -16,7 +18,7 @@ from producer.opening import Opener
 from producer.ranges import Range
 from producer.records import read
 from producer.telemetry import Metrics
-from relay.codec import Internal
+from relay.codec import Encoder, Fingerprint, Internal, SchemaId, fingerprint, frame
 from relay.errors import RelayError
 from relay.kafka import KafkaError, TopicPartition
 from relay.kafka.connection import Connection
@@ -313,6 +315,8 @@ async def test_garbage_on_the_event_topics_is_passed_over(opener):
     await desk._publisher.publish(
         [
             Outgoing(opener.topics.events, 0, b"acme", b"garbage", NOW + 9),
+            Outgoing(opener.topics.events, 0, b"acme", frame(SchemaId(7)) + b"of a registry", NOW + 9),
+            Outgoing(opener.topics.events, 0, b"acme", frame(Fingerprint(b"a newer?")) + b"x", NOW + 9),
             Outgoing(opener.topics.events, 0, b"not acme", foreign, NOW + 9),
             Outgoing(opener.topics.events, 0, None, b"", NOW + 9),
         ]
@@ -323,3 +327,50 @@ async def test_garbage_on_the_event_topics_is_passed_over(opener):
     await successor.discard()
 
     assert found.modes == {"live": 1}
+
+
+@pytest.mark.parametrize("ref", [SchemaId(5), Fingerprint(b"once had")], ids=str)
+async def test_events_are_known_though_their_schema_is_not_to_be_had_any_more(opener, ref):
+    """A registry that was set up anew or is no longer set, a topic of schemas that was lost: nothing is taken for lost, since what
+    stands was written by a version of ours.
+    """
+    desk = await opened(opener)
+    desk._encoder = Encoder(desk._encoder.schema, ref)
+    await desk.publish("acme", finding(records("acme", 1, 2)), same, persist=False)
+    before = desk.checkpoint("acme")
+    await desk.discard()
+    successor = await opened(opener)
+    found = await successor.publish("acme", finding(records("acme", 1, 2)), same, persist=False)
+    await successor.discard()
+
+    assert found.modes == {}
+    assert successor.checkpoint("acme") == before
+
+
+async def test_events_of_a_newer_version_are_known(opener, monkeypatch):
+    """After an upgrade that was taken back its schema is looked up, also for what lies before the end of the log."""
+    monkeypatch.setattr(standing, "TAIL_OFFSETS", 1)
+    desk = await opened(opener)
+    ours = desk._encoder
+    desk._encoder = await of_a_newer_version(opener)
+    await desk.publish("acme", finding(records("acme", 1, 2)), same, persist=False)
+    desk._encoder = ours
+    await desk.publish("acme", finding(records("acme", 3)), same, persist=False)
+    checkpoint = desk.checkpoint("acme")
+    stolen = replace(checkpoint, last_event=Position(checkpoint.last_event.offset + 50, 4))
+    await desk._publisher.publish([of_progress(opener, "acme", "checkpoint", stolen.to_record())])
+    await desk.discard()
+    successor = await opened(opener)
+    found = await successor.publish("acme", finding(records("acme", 1, 2, 3)), same, persist=False)
+    await successor.discard()
+
+    assert found.modes == {}
+    assert successor.checkpoint("acme").last_event == checkpoint.last_event
+
+
+async def of_a_newer_version(opener):
+    ours = schemas.load("audit_event")
+    more = {"name": "more", "type": ["null", "string"], "default": None}
+    newer = {**ours, "fields": [*ours["fields"], more]}
+    await opener.store._texts.put(fingerprint(newer), json.dumps(newer))
+    return Encoder(newer, fingerprint(newer))
