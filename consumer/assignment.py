@@ -11,15 +11,15 @@ import polars as pl
 
 from consumer import columns
 from consumer.batch import Batch, Rows
-from consumer.beginning import Beginner, Beginning
+from consumer.beginning import Beginner
 from consumer.delivery import Deliveries, Outlet
 from consumer.gathering import LOAD_BYTES, Gathered, Load, rows_of
 from consumer.offsets import Offsets
+from consumer.progress import MOST_STRETCHES, Progress
 from consumer.resolving import Schemas
-from consumer.telemetry import COMMITTED
 from relay.codec import Ref
 from relay.errors import RelayError
-from relay.kafka import KafkaError, Record, TopicPartition
+from relay.kafka import KafkaError, OffsetMetadataTooLargeError, Record, TopicPartition
 from relay.kafka.positions import Positions
 from schemas import Schema
 
@@ -57,11 +57,12 @@ class Assignment:
         self._positions = positions
         self._partitions = sorted(partitions)
         self._ready: set[TopicPartition] = set()
-        self._losses: dict[TopicPartition, Beginning] = {}
+        self._losses: dict[TopicPartition, tuple[int, int]] = {}
         self._offsets = Offsets()
-        self._committed: dict[TopicPartition, int] = {}
+        self._committed: dict[TopicPartition, Progress] = {}
         self._kept = 0
-        """How many of the settled records are committed."""
+        """How many of the settled records are committed as such."""
+        self._most_stretches = MOST_STRETCHES
         self._gathered = Gathered()
         self._batch = Batch(job.largest_body, job.linger_seconds)
         self._deliveries = Deliveries(job.outlet, self._settle, positions.confirmed)
@@ -110,12 +111,12 @@ class Assignment:
                 continue
             if partition not in self._ready:
                 raise KafkaError(f"records of {partition} came before its beginning was known")
-            span = self._offsets.hand_out(partition, [record.offset for record in records])
-            self._gathered.add(records, span, time.monotonic())
+            for span, unsettled in self._offsets.hand_out(partition, records):
+                self._gathered.add(unsettled, span, time.monotonic())
             if (lost := self._losses.pop(partition, None)) is not None:
                 until = _iso(records[0].timestamp)
                 self._job.outlet.metrics.loss_ends(partition, until)
-                self._job.outlet.loss = f"{_loss(partition, lost)} They had been collected before {until}."
+                self._job.outlet.loss = f"{_loss(partition, *lost)} They had been collected before {until}."
         self._wake()
 
     async def room(self) -> None:
@@ -153,28 +154,24 @@ class Assignment:
 
     def committed(self) -> Mapping[TopicPartition, int]:
         """What was committed of its partitions."""
-        return self._committed
+        return {partition: progress.offset for partition, progress in self._committed.items()}
 
     async def commit(self) -> bool:
-        """Commit what is settled without a gap, as far as that is news. Returns whether Kafka has it all now."""
-        self._remember()
+        """Commit what is settled, as far as that is news. Returns whether Kafka has it all now."""
+        self._job.beginner.memory |= self._offsets.progress()
         try:
             sure = set() if self._positions.spoilt else self._ready
             positions = {each: await self._positions.position(each) for each in sorted(sure)}
-            settled, offsets = self._offsets.settled_without_gap(), self._offsets.committable(positions)
-            news = {each: offset for each, offset in offsets.items() if self._committed.get(each) != offset}
-            if news:
-                await self._commit(news)
+            progress = self._offsets.progress(positions)
+            whole = all(len(each.beyond) <= self._most_stretches for each in progress.values())
+            kept = self._offsets.settled() if whole else self._offsets.settled_without_gap()
+            await self._commit(progress)
         except (KafkaError, TimeoutError) as error:
             self._job.outlet.metrics.commit_failed(str(error) or type(error).__name__)
             return False
-        self._kept = settled
+        self._kept = kept
         self._wake()
         return True
-
-    def _remember(self) -> None:
-        for partition, last in self._offsets.marks().items():
-            self._job.beginner.memory.settled(partition, last)
 
     def _settle(self, rows: Rows) -> None:
         self._offsets.settle(rows.spans, rows.records)
@@ -193,32 +190,36 @@ class Assignment:
         while True:
             try:
                 found = await self._job.beginner.find(self._positions, self._partitions)
-                await self._keep(found)
+                # before anything is read: found again after a crash, the end of a log, for one, would be another
+                await self._commit({each: begun.progress for each, begun in found.items()})
                 break
             except (KafkaError, TimeoutError, RelayError) as error:
                 self._job.outlet.metrics.beginning_waits(str(error) or type(error).__name__)
                 await asyncio.sleep(AGAIN_SECONDS)
         for partition, each in found.items():
+            self._offsets.begin(partition, each.progress)
             self._positions.seek(partition, each.offset)
-            if each.lost:
-                self._losses[partition] = each
-                self._job.outlet.loss = _loss(partition, each)
+            if each.missed:
+                self._losses[partition] = each.missed
+                self._job.outlet.loss = _loss(partition, *each.missed)
         self._ready.update(found)
         self._positions.resume(self._partitions)
-        await self.commit()
 
-    async def _keep(self, found: Mapping[TopicPartition, Beginning]) -> None:
-        """A beginning of which the group knows nothing is committed before anything is read: found again after a crash, the
-        end of a log, for one, would be another.
-        """
-        news = {partition: each.offset for partition, each in found.items() if each.why != COMMITTED}
-        if news:
-            await self._commit(news)
-
-    async def _commit(self, news: Mapping[TopicPartition, int]) -> None:
-        await self._positions.commit(news)
-        self._committed |= news
-        self._job.beginner.memory.committed(news)
+    async def _commit(self, progress: Mapping[TopicPartition, Progress]) -> None:
+        while True:
+            short = {each: made.first_only(self._most_stretches) for each, made in progress.items()}
+            news = {each: made for each, made in short.items() if self._committed.get(each) != made}
+            if not news:
+                return
+            try:
+                await self._positions.commit({each: made.committable() for each, made in news.items()})
+            except OffsetMetadataTooLargeError:
+                if self._most_stretches == 0:
+                    raise
+                self._most_stretches //= 4
+            else:
+                self._committed |= news
+                return
 
     async def _prepare(self) -> None:
         while True:
@@ -288,9 +289,9 @@ class Assignment:
         self._changed = asyncio.Event()
 
 
-def _loss(partition: TopicPartition, each: Beginning) -> str:
+def _loss(partition: TopicPartition, first: int, stop: int) -> str:
     return (
-        f"Kafka had deleted events before they were accepted: offsets {each.offset - each.lost} to {each.offset - 1} of"
+        f"Kafka had deleted events before they were accepted: offsets {first} to {stop - 1} of"
         f" {partition.topic}, partition {partition.partition}. What came after them is delivered."
     )
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from consumer.memory import Known, Memory
-from consumer.offsets import Mark
+from consumer.progress import Mark, Progress
 from consumer.telemetry import COMMITTED, FlowMetrics
 from relay.kafka import KafkaError, Record, TopicPartition
 from relay.kafka.positions import Positions
 
 Start = Literal["earliest", "latest"] | datetime
 
+FORGOTTEN = "the status topic, since Kafka has forgotten the group's offset"
 PATIENCE_SECONDS = 30.0
 REPEAT_MS = 600_000
 """Where the end of a log was lost: from how long before the offsets were last told events are read again."""
@@ -28,63 +28,49 @@ class Mirror:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What is known of one partition."""
-
-    committed: int | None
-    """The group's offset; None: Kafka has none, or has forgotten it."""
-    mirrored: int | None
-    first: int
-    """The first offset kept."""
-    start: int
-    """Where a group begins that never was anywhere."""
-    delivered: int | None = None
-    """Before which this process has delivered everything, where that is further than the group's offset."""
-
-
-@dataclass(frozen=True, slots=True)
 class Beginning:
-    offset: int
+    progress: Progress
     why: str
+    missed: tuple[int, int] | None = None
+    """From which offset to before which one Kafka had deleted what was not settled."""
     lost: int = 0
-    """How many offsets before it were deleted before they were read."""
+    """How many offsets of these were not settled."""
+
+    @property
+    def offset(self) -> int:
+        return self.progress.offset
 
 
-def beginning(facts: Facts) -> Beginning:
-    """Where the group was, or further on where this process knows better; else where it was last told to be, else where it
-    is to start.
-    """
-    if facts.delivered is not None:
-        return _at(facts.delivered, facts.first, "what this process has delivered since the last commit")
-    if facts.committed is not None:
-        return _at(facts.committed, facts.first, COMMITTED)
-    if facts.mirrored is not None:
-        return _at(
-            facts.mirrored, facts.first, "the status topic, since Kafka has forgotten the group's offset"
-        )
-    return Beginning(max(facts.start, facts.first), "the first start")
-
-
-def _at(offset: int, first: int, why: str) -> Beginning:
-    return (
-        Beginning(offset, why)
-        if offset >= first
-        else Beginning(first, "the first event kept", first - offset)
-    )
+def beginning(progress: Progress, first: int, why: str) -> Beginning:
+    """At what is not yet settled, or at the first offset kept."""
+    kept, lost = progress.without(first)
+    if not lost:
+        return Beginning(kept, why)
+    return Beginning(kept, "the first event kept", (progress.offset, first), lost)
 
 
 class Beginner:
     """Finds the beginnings of one group; remembers what it has to be patient about, and what this process has settled.
 
+    The memory survives assignments and memberships, since what a destination has accepted stays accepted: a commit may fail
+    after the answer of the destination, as Kafka is away, or the group has moved on. It counts while the group's offset is
+    of the same line, so that an operator who sets an offset is obeyed.
+
+    What would break offsets, remembered or committed, is one that has come to mean another record: a log that lost its end, or
+    was made anew, and has grown past the offset again. So the last record goes with them, and is looked for in the log before
+    they count.
+
     `mirror` tells what the status topic says; it raises where that cannot be read, since nothing may be assumed then.
-    `records_at` reads single records; those that are not there are left out.
+    `records_at` reads single records: None where none stands, left out where nothing is kept any more.
     """
 
     def __init__(
         self,
         start: Start,
         mirror: Callable[[], Awaitable[Mirror]],
-        records_at: Callable[[Mapping[TopicPartition, int]], Awaitable[Mapping[TopicPartition, Record]]],
+        records_at: Callable[
+            [Mapping[TopicPartition, int]], Awaitable[Mapping[TopicPartition, Record | None]]
+        ],
         metrics: FlowMetrics,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -94,65 +80,89 @@ class Beginner:
         self._metrics = metrics
         self._clock = clock
         self._behind: dict[TopicPartition, float] = {}
-        self.memory = Memory()
+        self.memory: dict[TopicPartition, Progress] = {}
 
     async def find(
         self, positions: Positions, partitions: Sequence[TopicPartition]
     ) -> dict[TopicPartition, Beginning]:
         """May take long and raise KafkaError, TimeoutError or RelayError; then ask again."""
-        committed = {partition: await positions.committed(partition) for partition in partitions}
+        told = await positions.committed(partitions)
         first = await positions.first_offsets(partitions)
         end = await positions.end_offsets(partitions)
-        fresh = [partition for partition in partitions if committed[partition] is None]
-        mirror = await self._mirror() if fresh else Mirror({}, 0)
-        start = await self._starts(positions, fresh, first, end)
-        known = await self._known(committed, end)
-        found = {
-            partition: beginning(
-                Facts(
-                    committed[partition],
-                    mirror.offsets.get(partition),
-                    first[partition],
-                    start.get(partition, first[partition]),
-                    known[partition].settled if partition in known else None,
-                )
-            )
-            for partition in partitions
+        group = {each: Progress.committed(*found) for each, found in told.items() if found is not None}
+        claims = {each: self._claims(each, progress) for each, progress in group.items()}
+        mirror = await self._mirror() if len(group) < len(partitions) else Mirror({}, 0)
+        claims |= {
+            each: [Progress.at(mirror.offsets[each])]
+            for each in partitions
+            if each not in group and each in mirror.offsets
         }
-        for partition, each in found.items():
-            if self._is_beyond(partition, each.offset, end[partition]):
-                found[partition] = await self._after_a_lost_end(
-                    positions, partition, each.offset, end[partition]
+        self._be_patient({each: max(map(_reach, made)) for each, made in claims.items()}, end)
+        held = await self._held(claims, first, end)
+        starts = await self._starts(
+            positions, [each for each in partitions if each not in claims], first, end
+        )
+        found = {}
+        for each in partitions:
+            if each in starts:
+                found[each] = Beginning(Progress.at(max(starts[each], first[each])), "the first start")
+            elif (progress := held[each]) is None:
+                found[each] = await self._after_a_lost_end(
+                    positions, each, claims[each][-1].offset, end[each]
                 )
-            elif each.lost:
-                self._metrics.lost_offsets(partition, each.offset - each.lost, each.offset)
-            self.memory.began(partition, found[partition].offset, committed[partition])
-            self._metrics.began(partition, found[partition].offset, found[partition].why)
+            else:
+                found[each] = beginning(progress, first[each], _why(progress, group.get(each)))
+        for each, begun in found.items():
+            if begun.missed:
+                self._metrics.lost_offsets(each, *begun.missed, begun.lost)
+            self.memory[each] = begun.progress
+            self._metrics.began(each, begun.offset, begun.why)
         return found
 
-    async def _known(
-        self, committed: Mapping[TopicPartition, int | None], end: Mapping[TopicPartition, int]
-    ) -> dict[TopicPartition, Known]:
-        """What this process knows beyond the group's offsets, where the log still holds the record that was settled last."""
-        ahead: dict[TopicPartition, Known] = {}
-        for partition, offset in committed.items():
-            known = self.memory.of(partition)
-            if known is None or not known.ahead_of(offset):
-                continue
-            if self._is_beyond(partition, known.settled, end[partition]):
-                continue
-            if known.settled > end[partition]:
+    async def _held(
+        self,
+        claims: Mapping[TopicPartition, Sequence[Progress]],
+        first: Mapping[TopicPartition, int],
+        end: Mapping[TopicPartition, int],
+    ) -> dict[TopicPartition, Progress | None]:
+        """The first claim that the log bears out; None where it bears out none, and is another log."""
+        left = {
+            each: [claim for claim in made if _reach(claim) <= end[each]] for each, made in claims.items()
+        }
+        held: dict[TopicPartition, Progress | None] = dict.fromkeys(claims)
+        while left := {each: made for each, made in left.items() if made}:
+            same = await self._same({each: made[0].mark for each, made in left.items()}, first)
+            held |= {each: left[each][0] for each in same}
+            left = {each: made[1:] for each, made in left.items() if each not in same}
+        return held
+
+    def _claims(self, partition: TopicPartition, group: Progress) -> list[Progress]:
+        """What the group's offset and this process know, then less and less of it."""
+        known = self.memory.get(partition)
+        joined = group.joined(known) if known and known.line == group.line else group
+        return list(dict.fromkeys((joined, group, group.bare())))
+
+    def _be_patient(self, reach: Mapping[TopicPartition, int], end: Mapping[TopicPartition, int]) -> None:
+        """Where the log ends before what was settled: wait whether it comes back, for so long as it may.
+
+        A broker that has just come up may tell too low an end, and a transaction whose markers were lost holds it back.
+        """
+        now = self._clock()
+        self._behind = {each: self._behind.get(each, now) for each in reach if reach[each] > end[each]}
+        for each, since in self._behind.items():
+            if now - since <= PATIENCE_SECONDS:
                 raise KafkaError(
-                    f"{partition.topic}, partition {partition.partition}, ends before what was delivered of it;"
-                    " Kafka may be just coming up"
+                    f"{each.topic}, partition {each.partition}, ends at offset {end[each]}, before {reach[each]}, up to"
+                    f" which the group has got; if Kafka is not just coming up, it has lost events"
                 )
-            ahead[partition] = known
-        there = (
-            await self._records_at({each: known.settled - 1 for each, known in ahead.items()})
-            if ahead
-            else {}
-        )
-        return {each: ahead[each] for each, record in there.items() if Mark.of(record) == ahead[each].last}
+
+    async def _same(
+        self, marks: Mapping[TopicPartition, Mark | None], first: Mapping[TopicPartition, int]
+    ) -> set[TopicPartition]:
+        """Where nothing speaks against the log being the one in which these records were settled."""
+        kept = {each: mark for each, mark in marks.items() if mark is not None and mark.offset >= first[each]}
+        there = await self._records_at({each: mark.offset for each, mark in kept.items()}) if kept else {}
+        return marks.keys() - {each for each, record in there.items() if not _is(record, kept[each])}
 
     async def _starts(
         self,
@@ -170,24 +180,32 @@ class Beginner:
                 at = await positions.offsets_for_time(fresh, int(moment.timestamp() * 1000))
                 return {partition: _or(at.get(partition), end[partition]) for partition in fresh}
 
-    def _is_beyond(self, partition: TopicPartition, offset: int, end: int) -> bool:
-        """Whether the log has ended before `offset` for so long that it will not come back.
-
-        A broker that has just come up may tell too low an end, and a transaction whose markers were lost holds it back.
-        """
-        if offset <= end:
-            self._behind.pop(partition, None)
-            return False
-        return self._clock() - self._behind.setdefault(partition, self._clock()) > PATIENCE_SECONDS
-
     async def _after_a_lost_end(
-        self, positions: Positions, partition: TopicPartition, committed: int, end: int
+        self, positions: Positions, partition: TopicPartition, reached: int, end: int
     ) -> Beginning:
         at = (await self._mirror()).at - REPEAT_MS
         found = await positions.offsets_for_time([partition], max(at, 0))
         begun = _or(found.get(partition), end)
-        self._metrics.end_is_behind(partition, committed, end, begun)
-        return Beginning(begun, "an end of the log that Kafka has lost")
+        self._metrics.end_is_lost(partition, reached, end, begun)
+        return Beginning(Progress.at(begun), "an end of the log that Kafka has lost")
+
+
+def _reach(progress: Progress) -> int:
+    return progress.beyond[-1].stop if progress.beyond else progress.offset
+
+
+def _is(record: Record | None, mark: Mark) -> bool:
+    return record is not None and Mark.of(record) == mark
+
+
+def _why(begun: Progress, group: Progress | None) -> str:
+    if group is None:
+        return FORGOTTEN
+    return (
+        COMMITTED
+        if begun in (group, group.bare())
+        else "what this process has delivered since the last commit"
+    )
 
 
 def _or(offset: int | None, other: int) -> int:

@@ -44,10 +44,9 @@ class Forwarder:
         assignment, positions = self._assignment, self._positions
         if assignment is None or positions is None:
             raise TimeoutError("not a member of the group at the moment")
-        ours = assignment.committed()
-        committed = {
-            each: ours[each] if each in ours else await positions.committed(each) for each in partitions
-        }
+        told = await positions.committed(partitions)
+        committed = {each: found.offset if found else None for each, found in told.items()}
+        committed.update(assignment.committed())
         ends = await positions.end_offsets(partitions)
         return {each: (committed[each], ends[each]) for each in partitions}
 

@@ -1,10 +1,10 @@
-"""What may be committed of one assignment."""
+"""What of one assignment is settled."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
-from zlib import crc32
 
+from consumer.progress import Mark, Progress, Stretch
 from relay.kafka import Record, TopicPartition
 
 
@@ -23,19 +23,6 @@ class Span:
         return self.stop - self.first
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """One record, known again by its place, its time and a checksum of what it holds."""
-
-    offset: int
-    timestamp: int
-    checksum: int
-
-    @classmethod
-    def of(cls, record: Record) -> Self:
-        return cls(record.offset, record.timestamp, crc32(record.value or b"", crc32(record.key or b"")))
-
-
 def cut(spans: Iterable[Span], start: int, stop: int) -> tuple[Span, ...]:
     """The spans of the records from place `start` to before `stop`, where `spans` cover all places in order."""
     kept = []
@@ -50,6 +37,8 @@ def cut(spans: Iterable[Span], start: int, stop: int) -> tuple[Span, ...]:
 
 @dataclass(slots=True)
 class _Partition:
+    begun: Progress
+    """Its stretches only so far as they are not yet read."""
     offsets: list[int] = field(default_factory=list)
     """Of the records handed out and not yet settled without a gap before them; the first has number `base`."""
     base: int = 0
@@ -57,6 +46,24 @@ class _Partition:
     """Settled beyond `base`: first number to the one after the last, and the last record."""
     last: Mark | None = None
     """The record before `base`."""
+
+    def front(self) -> int:
+        """The offset before which everything is settled, as far as records tell."""
+        if self.offsets:
+            return self.offsets[0]
+        return max(self.begun.offset, self.last.offset + 1 if self.last else 0)
+
+    def ahead(self) -> list[Stretch]:
+        """What was settled here beyond `base`."""
+        runs: list[Stretch] = []
+        end = None
+        for first, (stop, last) in sorted(self.settled.items()):
+            if first == end:
+                runs[-1] = Stretch(runs[-1].first, last)
+            else:
+                runs.append(Stretch(self.offsets[first - self.base], last))
+            end = stop
+        return runs
 
 
 class Offsets:
@@ -68,12 +75,29 @@ class Offsets:
     def __init__(self) -> None:
         self._partitions: dict[TopicPartition, _Partition] = {}
 
-    def hand_out(self, partition: TopicPartition, offsets: Sequence[int]) -> Span:
-        """Take note of records that were read, in the order of their offsets."""
-        state = self._partitions.setdefault(partition, _Partition())
+    def begin(self, partition: TopicPartition, progress: Progress) -> None:
+        """Reading begins at `progress.offset`; to be called once, before any record of the partition is handed out."""
+        self._partitions[partition] = _Partition(progress, last=progress.last)
+
+    def hand_out(
+        self, partition: TopicPartition, records: Sequence[Record]
+    ) -> list[tuple[Span, Sequence[Record]]]:
+        """Take note of records that were read, in the order of their offsets. Returns those that are not settled already."""
+        state = self._partitions[partition]
         first = state.base + len(state.offsets)
+        offsets = [record.offset for record in records]
         state.offsets.extend(offsets)
-        return Span(partition, first, first + len(offsets))
+        open_, at = [], 0
+        for start, stop in _within(offsets, state.begun.beyond):
+            if at < start:
+                open_.append((Span(partition, first + at, first + start), records[at:start]))
+            self._settle(state, Span(partition, first + start, first + stop), Mark.of(records[stop - 1]))
+            at = stop
+        if at < len(records):
+            open_.append((Span(partition, first + at, first + len(records)), records[at:]))
+        if state.begun.beyond and records:
+            state.begun = state.begun.after(offsets[-1])
+        return open_
 
     def settle(self, spans: Iterable[Span], records: Sequence[Record]) -> None:
         """These records, of these spans, are delivered or dead letters; each record is settled once."""
@@ -92,7 +116,7 @@ class Offsets:
         state.base = base
 
     def outstanding(self) -> int:
-        """How many records stand between what may be committed and what was handed out."""
+        """How many records stand between what is settled without a gap and what was handed out."""
         return sum(len(state.offsets) for state in self._partitions.values())
 
     def unsettled(self) -> int:
@@ -112,18 +136,30 @@ class Offsets:
             stop - first for state in self._partitions.values() for first, (stop, _) in state.settled.items()
         )
 
-    def marks(self) -> dict[TopicPartition, Mark]:
-        """For each partition, the last record up to which everything is settled that was handed out."""
-        return {partition: state.last for partition, state in self._partitions.items() if state.last}
+    def progress(
+        self, positions: Mapping[TopicPartition, int] | None = None
+    ) -> dict[TopicPartition, Progress]:
+        """How far each partition has got; where `positions` are given, of these partitions.
 
-    def committable(self, positions: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
-        """For each partition, the offset before which everything is settled.
-
-        `positions` are where reading stands, looked up before this call; with nothing outstanding they are the answer, since
-        the end of a transaction takes an offset too.
+        They are where reading stands, looked up before this call: with nothing outstanding they count, since the end of a
+        transaction takes an offset too.
         """
-        return {partition: self._first(partition, position) for partition, position in positions.items()}
+        asked = self._partitions if positions is None else positions
+        return {
+            each: self._progress(self._partitions[each], (positions or {}).get(each, 0)) for each in asked
+        }
 
-    def _first(self, partition: TopicPartition, position: int) -> int:
-        state = self._partitions.get(partition)
-        return state.offsets[0] if state and state.offsets else position
+    def _progress(self, state: _Partition, position: int) -> Progress:
+        front = state.front()
+        offset = front if state.offsets else max(front, position)
+        progress = Progress(state.begun.line, offset, state.last)
+        return progress.grown((*state.begun.beyond, *state.ahead()))
+
+
+def _within(offsets: Sequence[int], stretches: Iterable[Stretch]) -> Iterator[tuple[int, int]]:
+    """From which place to before which one the offsets lie in one of the stretches."""
+    for stretch in stretches:
+        start = bisect_left(offsets, stretch.first)
+        stop = bisect_left(offsets, stretch.stop)
+        if start < stop:
+            yield start, stop

@@ -147,7 +147,9 @@ class Wiring:
         )
         return Flow(topic, member, forwarder, outlet, schemas, metrics)
 
-    async def _records_at(self, offsets: Mapping[TopicPartition, int]) -> Mapping[TopicPartition, Record]:
+    async def _records_at(
+        self, offsets: Mapping[TopicPartition, int]
+    ) -> Mapping[TopicPartition, Record | None]:
         return await records_at(self._connection, offsets)
 
     def _mirror(self, name: str, topic: str) -> Callable[[], Awaitable[Mirror]]:

@@ -188,8 +188,9 @@ class FlowMetrics:
         tell = log.debug if why == COMMITTED else log.info
         tell("Reading begins.", **self._names, partition=partition.partition, offset=offset, because_of=why)
 
-    def lost_offsets(self, partition: TopicPartition, first: int, stop: int) -> None:
-        self._metrics.lost.labels(*self._labels).inc(stop - first)
+    def lost_offsets(self, partition: TopicPartition, first: int, stop: int, lost: int) -> None:
+        """Of the offsets from `first` to before `stop` so many."""
+        self._metrics.lost.labels(*self._labels).inc(lost)
         log.error(
             "Events were lost: Kafka had deleted them before they were accepted. Reading goes on with the first one kept.",
             **self._names,
@@ -208,10 +209,10 @@ class FlowMetrics:
             until=until,
         )
 
-    def end_is_behind(self, partition: TopicPartition, committed: int, end: int, begun: int) -> None:
+    def end_is_lost(self, partition: TopicPartition, committed: int, end: int, begun: int) -> None:
         log.error(
-            "Kafka has lost the end of a partition: the group had committed more than it holds. Events are read again from"
-            " shortly before that was last told.",
+            "Kafka has lost the end of a partition: what the group had got to is gone, or other records stand there. Events are"
+            " read again from shortly before the group's offsets were last told.",
             **self._names,
             topic=partition.topic,
             partition=partition.partition,

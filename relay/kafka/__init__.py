@@ -6,10 +6,10 @@ What aiokafka 0.14 does silently wrong or without end is mended here, once: see 
 from collections.abc import Sequence
 from typing import Protocol
 
-from aiokafka.errors import KafkaError
-from aiokafka.structs import TopicPartition
+from aiokafka.errors import KafkaError, OffsetMetadataTooLargeError
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
-__all__ = ["KafkaError", "Record", "TopicPartition"]
+__all__ = ["KafkaError", "OffsetAndMetadata", "OffsetMetadataTooLargeError", "Record", "TopicPartition"]
 
 
 class Record(Protocol):

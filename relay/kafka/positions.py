@@ -3,7 +3,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from aiokafka import AIOKafkaConsumer
 
-from relay.kafka import TopicPartition
+from relay.kafka import OffsetAndMetadata, TopicPartition
 
 ANSWER_SECONDS = 10.0
 
@@ -42,16 +42,22 @@ class Positions:
         async with asyncio.timeout(ANSWER_SECONDS):
             return int(await self._consumer.position(tp))
 
-    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Commit next offsets to read; a KafkaError means they may not be ours any more."""
+    async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
+        """Commit next offsets to read, with a text of ours; a KafkaError means they may not be ours any more.
+
+        OffsetMetadataTooLargeError where a broker takes no text of this length (its offset.metadata.max.bytes, 4096 by default).
+        """
         async with asyncio.timeout(ANSWER_SECONDS):
             await self._consumer.commit(dict(offsets))
 
-    async def committed(self, tp: TopicPartition) -> int | None:
-        """The group's committed offset, None when Kafka has none."""
+    async def committed(
+        self, partitions: Iterable[TopicPartition]
+    ) -> dict[TopicPartition, OffsetAndMetadata | None]:
+        """The group's committed offsets, None where Kafka has none."""
+        asked = list(partitions)
         async with asyncio.timeout(ANSWER_SECONDS):
-            offset = await self._consumer.committed(tp)
-        return None if offset is None else int(offset)
+            told = await self._consumer._coordinator.fetch_committed_offsets(asked)  # noqa: SLF001
+        return {each: told.get(each) for each in asked}
 
     async def first_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         async with asyncio.timeout(ANSWER_SECONDS):

@@ -127,23 +127,27 @@ async def read_to_end(
 
 async def records_at(
     connection: Connection, offsets: Mapping[TopicPartition, int]
-) -> dict[TopicPartition, Record]:
-    """The committed records at these offsets; where none is (any more), the partition is left out."""
-    found: dict[TopicPartition, Record] = {}
+) -> dict[TopicPartition, Record | None]:
+    """The committed records at these offsets, None where none stands; what is not kept any more is left out.
+
+    Raises ReadingError where a partition ends before the offset.
+    """
+    found: dict[TopicPartition, Record | None] = {}
 
     def keep(record: Record) -> None:
         found[TopicPartition(record.topic, record.partition)] = record
 
     async with group_less(connection) as consumer:
         extents = await spans(consumer, list(offsets))
-        kept = {
-            tp: offset
-            for tp, offset in offsets.items()
-            if extents[tp].first <= offset < extents[tp].committed_end
-        }
-        if kept:
-            await read_to_end(consumer, kept, {tp: offset + 1 for tp, offset in kept.items()}, keep)
-    return found
+        for tp, offset in offsets.items():
+            if offset >= extents[tp].committed_end:
+                raise ReadingError(
+                    f"{tp.topic}, partition {tp.partition}, ends at offset {extents[tp].committed_end}, before {offset}."
+                )
+        await read_to_end(consumer, dict(offsets), {tp: offset + 1 for tp, offset in offsets.items()}, keep)
+        async with asyncio.timeout(ANSWER_SECONDS):
+            first = await consumer.beginning_offsets(list(offsets))
+    return {tp: found.get(tp) for tp, offset in offsets.items() if tp in found or offset >= first[tp]}
 
 
 async def _some(consumer: AIOKafkaConsumer) -> dict[TopicPartition, list[Record]]:

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import orjson
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -13,7 +14,7 @@ from consumer.forwarder import Forwarder
 from consumer.gate import Gate, Throttle
 from consumer.outcomes import Sent
 from consumer.telemetry import Metrics
-from relay.kafka import KafkaError, TopicPartition
+from relay.kafka import KafkaError, OffsetAndMetadata, OffsetMetadataTooLargeError, TopicPartition
 from tests.consumer.messages import KNOWN, event, message
 from tests.consumer.world import until
 
@@ -25,13 +26,18 @@ class Paper:
 
     def __init__(self, count, committed=0):
         self.log = [message(event(number), offset=number) for number in range(count)]
-        self.group = committed
+        self.told = None if committed is None else OffsetAndMetadata(committed, "")
         self.at = 0
         self.paused = True
         self.spoilt = False
         self.refuses = False
         self.refused = 0
+        self.most_metadata = 4096
         self.commits = []
+
+    @property
+    def group(self):
+        return None if self.told is None else self.told.offset
 
     def seek(self, _partition, offset):
         self.at = offset
@@ -52,11 +58,13 @@ class Paper:
         if self.refuses:
             self.refused += 1
             raise KafkaError("the group has moved on")
-        self.group = offsets[A]
-        self.commits.append(offsets[A])
+        if len(offsets[A].metadata) > self.most_metadata:
+            raise OffsetMetadataTooLargeError
+        self.told = offsets[A]
+        self.commits.append(self.group)
 
-    async def committed(self, _partition):
-        return self.group
+    async def committed(self, partitions):
+        return dict.fromkeys(partitions, self.told)
 
     async def first_offsets(self, partitions):
         return dict.fromkeys(partitions, 0)
@@ -77,8 +85,11 @@ class Paper:
 class Sink:
     def __init__(self):
         self.bodies = []
+        self.accepted = []
         self.open = asyncio.Event()
         self.open.set()
+        self.hangs = set()
+        """Bodies with one of these rows are never answered."""
 
     def body(self, encoded):
         return list(encoded)
@@ -86,6 +97,10 @@ class Sink:
     async def send(self, body):
         self.bodies.append(len(body))
         await self.open.wait()
+        rows = [orjson.loads(row)["EventId"] for row in body]
+        if self.hangs & set(rows):
+            await asyncio.Event().wait()
+        self.accepted += rows
         return Sent()
 
     @property
@@ -138,6 +153,37 @@ async def test_what_was_accepted_is_not_sent_again_though_its_commit_was_refused
     assert sink.rows == 30
 
 
+@pytest.mark.parametrize(("longest", "again"), [(4096, 0), (100, 60)])
+async def test_another_consumer_sends_nothing_that_was_accepted_behind_a_body_that_waits(
+    longest, again, monkeypatch
+):
+    """While the destination throttles, bodies overtake each other; what is accepted is told with the group's offset, as far as
+    Kafka takes the text.
+    """
+    monkeypatch.setattr("consumer.forwarder.ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr("consumer.assignment.AGAIN_SECONDS", 0.01)
+    kafka, sink = Paper(120), Sink()
+    kafka.most_metadata = longest
+    sink.hangs = {0, 30, 50, 51, 90}
+    one = forwarder(kafka, sink)
+    await assigned(one, kafka)
+    for number in range(12):
+        await one.records(kafka.poll(10))
+        await until(lambda bodies=number + 1: len(sink.bodies) == bodies)
+    await until(lambda: len(sink.accepted) == 80)
+    await one.revoked({A})
+    assert kafka.group == 0
+
+    sink.hangs = set()
+    another = forwarder(kafka, sink)
+    await assigned(another, kafka)
+    await another.records(kafka.poll(120))
+    await until(lambda: kafka.group == 120)
+    await another.closed()
+    assert set(sink.accepted) == set(range(120))
+    assert len(sink.accepted) - 120 == again
+
+
 async def test_an_operator_who_sets_the_group_back_is_obeyed():
     kafka, sink = Paper(30), Sink()
     one = forwarder(kafka, sink)
@@ -145,7 +191,7 @@ async def test_an_operator_who_sets_the_group_back_is_obeyed():
     await one.records(kafka.poll(30))
     await until(lambda: kafka.group == 30)
     await one.revoked({A})
-    kafka.group = 10
+    kafka.told = OffsetAndMetadata(10, "")
 
     await assigned(one, kafka)
     assert kafka.at == 10

@@ -4,32 +4,17 @@ from datetime import UTC, datetime
 import pytest
 from prometheus_client import CollectorRegistry
 
-from consumer.beginning import PATIENCE_SECONDS, REPEAT_MS, Beginner, Beginning, Facts, Mirror, beginning
-from consumer.offsets import Mark
+from consumer.beginning import PATIENCE_SECONDS, REPEAT_MS, Beginner, Mirror
+from consumer.progress import Mark, Progress, Stretch
 from consumer.telemetry import Metrics
-from relay.kafka import KafkaError, TopicPartition
+from relay.kafka import KafkaError, OffsetAndMetadata, TopicPartition
 from tests.consumer.messages import stood
 
 A, B = TopicPartition("events", 0), TopicPartition("events", 1)
 
 
-@pytest.mark.parametrize(
-    ("facts", "offset", "lost"),
-    [
-        (Facts(committed=50, mirrored=40, first=10, start=0), 50, 0),
-        (Facts(committed=10, mirrored=None, first=10, start=99), 10, 0),
-        (Facts(committed=5, mirrored=40, first=10, start=0), 10, 5),
-        (Facts(committed=50, mirrored=40, first=10, start=0, delivered=70), 70, 0),
-        (Facts(committed=50, mirrored=40, first=90, start=0, delivered=70), 90, 20),
-        (Facts(committed=None, mirrored=40, first=10, start=99), 40, 0),
-        (Facts(committed=None, mirrored=4, first=10, start=99), 10, 6),
-        (Facts(committed=None, mirrored=None, first=10, start=99), 99, 0),
-        (Facts(committed=None, mirrored=None, first=10, start=0), 10, 0),
-    ],
-)
-def test_reading_goes_on_where_the_group_was_as_far_as_anybody_knows(facts, offset, lost):
-    found = beginning(facts)
-    assert (found.offset, found.lost) == (offset, lost)
+(FIFTH, LAST) = stood([49, 79])
+WHERE = Progress(7, 50, Mark.of(FIFTH))
 
 
 class Group:
@@ -42,8 +27,16 @@ class Group:
         self._at = at
         self.asked = []
 
-    async def committed(self, partition):
-        return self._committed.get(partition)
+    async def committed(self, partitions):
+        return {each: self._told(self._committed.get(each)) for each in partitions}
+
+    @staticmethod
+    def _told(found):
+        match found:
+            case Progress():
+                return found.committable()
+            case int():
+                return OffsetAndMetadata(found, "")
 
     async def first_offsets(self, partitions):
         return dict.fromkeys(partitions, self._first)
@@ -63,7 +56,7 @@ def beginner(start="earliest", mirror=None, clock=lambda: 0.0, log=None):
         return mirror
 
     async def records_at(offsets):
-        return {each: log[offset] for each, offset in offsets.items() if offset in (log or {})}
+        return {each: (log or {}).get(offset) for each, offset in offsets.items()}
 
     metrics = Metrics(CollectorRegistry()).of("sentinel", "live")
     return Beginner(start, told, records_at, metrics, clock)
@@ -93,58 +86,89 @@ async def test_the_status_topic_is_asked_only_about_what_kafka_does_not_know():
     assert {each: found[each].offset for each in found} == {A: 7, B: 30}
 
 
+@pytest.mark.parametrize(("told", "offset", "lost"), [(40, 40, 0), (4, 10, 6), (None, 10, 0)])
+async def test_a_forgotten_group_goes_on_where_it_was_last_told_to_be(told, offset, lost):
+    mirror = Mirror({} if told is None else {A: told}, 1)
+    found = (await beginner(mirror=mirror).find(Group({}, first=10), [A]))[A]
+    assert (found.offset, found.lost) == (offset, lost)
+
+
+@pytest.mark.parametrize(
+    ("committed", "first", "expected"),
+    [
+        (Progress(7, 50, None, (Stretch(60, Mark.of(LAST)),)), 90, (90, (50, 90), 20)),
+        (Progress(7, 50, None, (Stretch(60, Mark.of(LAST)),)), 70, (80, (50, 70), 10)),
+        (5, 10, (10, (5, 10), 5)),
+        (10, 10, (10, None, 0)),
+    ],
+)
+async def test_what_kafka_deleted_before_it_was_settled_is_lost(committed, first, expected):
+    """And what lies in a stretch that was settled is not."""
+    found = (await beginner(log={79: LAST}).find(Group({A: committed}, first=first), [A]))[A]
+    assert (found.offset, found.missed, found.lost) == expected
+
+
 async def test_an_end_that_lies_behind_is_waited_for_before_it_is_believed():
     """A broker that comes up may tell too low an end; one that has lost the end of its log never tells another."""
     now = 0.0
     one = beginner(mirror=Mirror({A: 90}, 5_000_000), clock=lambda: now)
-    group = Group({A: 90}, end=80)
+    group = Group({A: 90, B: 95}, end=80)
 
-    assert (await one.find(group, [A]))[A] == Beginning(90, "the group's committed offset")
+    with pytest.raises(KafkaError, match=r"partition 0, ends at offset 80, before 90"):
+        await one.find(group, [A, B])
     now = PATIENCE_SECONDS + 1
-    found = (await one.find(group, [A]))[A]
-    assert (found.offset, group.asked) == (60, [5_000_000 - REPEAT_MS])
+    found = await one.find(group, [A, B])
+    assert (found[A].offset, found[B].offset) == (60, 60)
+    assert group.asked == [5_000_000 - REPEAT_MS] * 2
 
 
 async def test_an_end_that_comes_back_is_forgotten():
     now = 0.0
     one = beginner(clock=lambda: now)
     group = Group({A: 90}, end=80)
-    await one.find(group, [A])
+    with pytest.raises(KafkaError):
+        await one.find(group, [A])
     group.end = 95
-    await one.find(group, [A])
-    group.end, now = 80, PATIENCE_SECONDS + 1
     assert (await one.find(group, [A]))[A].offset == 90
+    group.end, now = 80, PATIENCE_SECONDS + 1
+    with pytest.raises(KafkaError):
+        await one.find(group, [A])
 
 
-(LAST,) = stood([79])
-
-
-def left_behind(log, clock=lambda: 0.0):
-    """The beginner of a process that has committed 50 and delivered up to LAST."""
-    one = beginner(log=log, clock=clock)
-    one.memory.began(A, 50, committed=50)
-    one.memory.settled(A, Mark.of(LAST))
+def left_behind(log):
+    """The beginner of a process that has delivered up to LAST, where the group's offset is WHERE."""
+    one = beginner(log=log, mirror=Mirror({}, 0))
+    one.memory[A] = replace(WHERE, offset=80, last=Mark.of(LAST))
     return one
 
 
 async def test_what_was_delivered_and_not_committed_is_not_delivered_again():
-    found = (await left_behind({79: LAST}).find(Group({A: 50}), [A]))[A]
+    found = (await left_behind({79: LAST}).find(Group({A: WHERE}), [A]))[A]
     assert (found.offset, found.lost) == (80, 0)
 
 
-@pytest.mark.parametrize("change", [{"value": b"another"}, {"key": b"another"}, {"timestamp": 7}, None])
-async def test_where_the_log_is_another_nothing_is_skipped(change):
+@pytest.mark.parametrize("change", [{"value": b"another"}, {"key": b"another"}, None])
+async def test_where_the_log_is_another_behind_the_groups_offset_that_offset_counts(change):
     """Kafka has lost the end of the log, and other events stand where those stood that were delivered."""
-    log = {} if change is None else {79: replace(LAST, **change)}
-    found = (await left_behind(log).find(Group({A: 50}), [A]))[A]
-    assert found == Beginning(50, "the group's committed offset")
+    log = {49: FIFTH} | ({} if change is None else {79: replace(LAST, **change)})
+    found = (await left_behind(log).find(Group({A: WHERE}), [A]))[A]
+    assert (found.progress, found.why) == (WHERE, "the group's committed offset")
 
 
-async def test_an_end_before_what_was_delivered_is_waited_for_before_it_is_believed():
-    now = 0.0
-    group = Group({A: 50}, end=70)
-    one = left_behind({79: LAST}, clock=lambda: now)
-    with pytest.raises(KafkaError, match="ends before what was delivered"):
-        await one.find(group, [A])
-    now = PATIENCE_SECONDS + 1
-    assert (await one.find(group, [A]))[A] == Beginning(50, "the group's committed offset")
+async def test_where_the_log_is_another_before_the_groups_offset_it_is_read_again():
+    """It has grown past the offset by now, which says nothing of what stands there."""
+    group = Group({A: WHERE})
+    found = (await left_behind({49: replace(FIFTH, value=b"another")}).find(group, [A]))[A]
+    assert found.offset == 60
+    assert found.progress.line != WHERE.line
+
+
+async def test_what_is_not_kept_any_more_speaks_against_nothing():
+    found = (await beginner().find(Group({A: WHERE}, first=50), [A]))[A]
+    assert (found.progress, found.lost) == (WHERE, 0)
+
+
+@pytest.mark.parametrize("offset", [30, 50, 70])
+async def test_an_offset_that_an_operator_has_set_is_obeyed(offset):
+    found = (await left_behind({79: LAST}).find(Group({A: offset}), [A]))[A]
+    assert (found.offset, found.progress.beyond) == (offset, ())

@@ -9,6 +9,7 @@ from consumer.delivery import Deliveries, Outlet
 from consumer.gate import Gate, Throttle
 from consumer.offsets import Offsets
 from consumer.outcomes import Paused, Reject, Retry, Sent, Split
+from consumer.progress import Progress
 from consumer.telemetry import Metrics
 from relay.kafka import TopicPartition
 from relay.kafka.producing import WritingError
@@ -62,6 +63,7 @@ class Flow:
         metrics = Metrics(CollectorRegistry()).of("sentinel", "live")
         self.outlet = Outlet(destination, Gate(Throttle(), chance=lambda: 0.0), self.letters, metrics)
         self.offsets = Offsets()
+        self.offsets.begin(EVENTS, Progress.at(0))
         self.deliveries = self.another()
         self._next = 0
 
@@ -75,11 +77,11 @@ class Flow:
     def rows(self, count):
         first, self._next = self._next, self._next + count
         records = [message(event(number), offset=number) for number in range(first, self._next)]
-        span = self.offsets.hand_out(EVENTS, [record.offset for record in records])
+        ((span, _),) = self.offsets.hand_out(EVENTS, records)
         return Rows([b"%d" % record.offset for record in records], records, (span,))
 
     def committable(self):
-        return self.offsets.committable({EVENTS: self._next})[EVENTS]
+        return self.offsets.progress({EVENTS: self._next})[EVENTS].offset
 
 
 @asynccontextmanager

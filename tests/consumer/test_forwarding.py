@@ -5,9 +5,11 @@ from datetime import timedelta
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from confluent_kafka.admin import AdminClient
 
-from consumer import assignment
+from consumer import assignment, gate
 from consumer.forwarder import Forwarder
+from consumer.outcomes import Retry
 from embedded import EmbeddedKafka
 from relay.codec import Encoder, SchemaId
 from relay.kafka import KafkaError, TopicPartition
@@ -141,14 +143,28 @@ async def test_offsets_are_committed_as_soon_as_rows_are_accepted(kafka, prefix,
 async def test_partitions_move_without_a_repeat(kafka, prefix, monkeypatch):
     """Consumers come and go while events flow; what is under way when partitions are taken away is waited for."""
     async with world(kafka, prefix, monkeypatch) as there, there.consuming():
-        for first in range(0, 1200, 300):
-            await there.publish(some_events(300, first=first))
-            async with there.consuming() as second:
-                await until(second.ready)
-                await there.publish(some_events(100, first=10_000 + first))
-        await there.arrive()
-        assert uids(there.azure) == sorted(map(uid, there.published))
+        await _come_and_go(there)
         assert there.azure.duplicates() == {}
+
+
+async def test_partitions_move_without_a_repeat_while_the_destination_throttles(kafka, prefix, monkeypatch):
+    """Some bodies are refused again and again while those behind them are accepted; these are never sent again."""
+    monkeypatch.setattr("consumer.destinations.sentinel.LARGEST_BODY", 3000)
+    monkeypatch.setitem(gate._WAITS, Retry, (0.02, 0.1))
+    async with world(kafka, prefix, monkeypatch) as there, there.consuming():
+        there.azure.fault(azure_faults.throttled(), rate=0.6)
+        await _come_and_go(there)
+        assert there.azure.duplicates() == {}
+
+
+async def _come_and_go(there):
+    for first in range(0, 1200, 300):
+        await there.publish(some_events(300, first=first))
+        async with there.consuming() as second:
+            await until(second.ready)
+            await there.publish(some_events(100, first=10_000 + first))
+    await there.arrive(seconds=60)
+    assert set(uids(there.azure)) == set(map(uid, there.published))
 
 
 async def test_a_consumer_without_partitions_waits_for_its_turn(kafka, prefix, monkeypatch):
@@ -377,6 +393,28 @@ async def test_a_group_that_kafka_has_forgotten_resumes_from_the_status_topic(ka
         async with there.consuming():
             await there.arrive(20)
         assert uids(there.azure) == sorted(map(uid, there.published[40:]))
+
+
+async def test_a_group_whose_offsets_kafka_has_forgotten_goes_on_from_where_it_was_last_told_to_be(
+    kafka, prefix, monkeypatch
+):
+    """Nothing is skipped, and no more comes again than was accepted since."""
+    monkeypatch.setattr("consumer.report.MIRROR_SECONDS", 0.1)
+    async with world(kafka, prefix, monkeypatch) as there:
+        await there.publish(some_events(60))
+        async with there.consuming():
+            await there.arrive()
+            ends = sum((await committed(there))[1].values())
+            await until_told(there, lambda each: sum(told.offset for told in each.offsets) == ends)
+        admin = AdminClient({"bootstrap.servers": there.connection.bootstrap})
+        for deleted in admin.delete_consumer_groups([f"{prefix}.sentinel"], request_timeout=10).values():
+            await asyncio.wrap_future(deleted)
+        found, _ = await committed(there)
+        assert set(found.values()) == {None}
+        await there.publish(some_events(60, first=100))
+        async with there.consuming():
+            await there.arrive()
+        assert uids(there.azure) == sorted(map(uid, there.published))
 
 
 async def tell(there, status):

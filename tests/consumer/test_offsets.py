@@ -1,8 +1,9 @@
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from consumer.offsets import Mark, Offsets, Span, cut
+from consumer.offsets import Offsets, Span, cut
+from consumer.progress import Mark, Progress, Stretch
 from relay.kafka import TopicPartition
 from tests.consumer.messages import stood
 
@@ -10,15 +11,30 @@ PARTITIONS = [TopicPartition("events", number) for number in range(3)]
 A = PARTITIONS[0]
 
 
+def stretch(first, last):
+    return Stretch(first, Mark.of(*stood([last])))
+
+
 class EveryRecordIsFollowed(RuleBasedStateMachine):
-    """Against a model that keeps each record by itself."""
+    """Against a model that keeps each record by itself; in some stretches records were settled before."""
 
     def __init__(self):
         super().__init__()
         self.offsets = Offsets()
         self.positions = dict.fromkeys(PARTITIONS, 0)
         self.records = {partition: {} for partition in PARTITIONS}  # offset: settled
+        self.before = {partition: set() for partition in PARTITIONS}
         self.out = []  # spans not yet settled, with their offsets
+
+    @initialize(data=st.data())
+    def begin(self, data):
+        for partition in PARTITIONS:
+            bounds = sorted(data.draw(st.sets(st.integers(1, 25), max_size=4)))
+            beyond = [
+                stretch(first, last - 1) for first, last in zip(bounds[::2], bounds[1::2], strict=False)
+            ]
+            self.before[partition] = {at for each in beyond for at in range(each.first, each.stop)}
+            self.offsets.begin(partition, Progress(7, 0, None, tuple(beyond)))
 
     @rule(partition=st.sampled_from(PARTITIONS), holes=st.lists(st.integers(0, 3), max_size=6))
     def hand_out(self, partition, holes):
@@ -26,11 +42,14 @@ class EveryRecordIsFollowed(RuleBasedStateMachine):
         for hole in holes:
             offsets.append(self.positions[partition] + hole)
             self.positions[partition] = offsets[-1] + 1
-        self.records[partition] |= dict.fromkeys(offsets, False)
-        span = self.offsets.hand_out(partition, offsets)
-        assert len(span) == len(offsets)
-        if offsets:
-            self.out.append((span, offsets))
+        known = self.before[partition]
+        self.records[partition] |= {offset: offset in known for offset in offsets}
+        handed = self.offsets.hand_out(partition, stood(offsets))
+        given = [record.offset for span, records in handed for record in records]
+        assert given == [offset for offset in offsets if offset not in known]
+        for span, records in handed:
+            assert len(span) == len(records)
+            self.out.append((span, [record.offset for record in records]))
 
     @rule(partition=st.sampled_from(PARTITIONS), markers=st.integers(1, 4))
     def read_markers(self, partition, markers):
@@ -51,28 +70,37 @@ class EveryRecordIsFollowed(RuleBasedStateMachine):
                 self.out.append((rest, offsets[first:last]))
 
     @invariant()
-    def only_what_is_settled_may_be_committed(self):
-        expected = {
-            partition: min(
-                (offset for offset, settled in self.records[partition].items() if not settled),
-                default=position,
-            )
-            for partition, position in self.positions.items()
-        }
-        assert self.offsets.committable(self.positions) == expected
+    def what_is_settled_is_told_and_nothing_else(self):
+        for partition, progress in self.offsets.progress(self.positions).items():
+            records, position = self.records[partition], self.positions[partition]
+            unsettled = [offset for offset, settled in records.items() if not settled]
+            assert not [offset for offset in unsettled if is_settled(progress, offset)]
+            settled = [offset for offset, settled in records.items() if settled]
+            settled += [offset for offset in self.before[partition] if offset >= position]
+            assert all(is_settled(progress, offset) for offset in settled)
+            if not unsettled:
+                assert progress.offset >= position
+            assert not is_settled(progress, max(settled, default=-1) + 100)
 
     @invariant()
-    def the_last_record_settled_without_a_gap_is_known(self):
-        marks = self.offsets.marks()
-        for partition, offset in self.offsets.committable(self.positions).items():
-            before = [each for each in self.records[partition] if each < offset]
-            assert marks.get(partition) == (Mark.of(*stood([max(before)])) if before else None)
+    def the_last_settled_records_are_known(self):
+        for partition, progress in self.offsets.progress(self.positions).items():
+            for mark in (progress.last, *(each.last for each in progress.beyond)):
+                if mark is not None:
+                    assert mark == Mark.of(*stood([mark.offset]))
+                    seen = self.records[partition].get(mark.offset, mark.offset in self.before[partition])
+                    assert seen
 
     @invariant()
     def what_is_unsettled_is_counted(self):
         settled = [each for records in self.records.values() for each in records.values()]
         assert self.offsets.unsettled() == settled.count(False)
+        assert self.offsets.settled() == settled.count(True)
         assert self.offsets.outstanding() >= self.offsets.unsettled()
+
+
+def is_settled(progress, offset):
+    return offset < progress.offset or any(each.first <= offset < each.stop for each in progress.beyond)
 
 
 EveryRecordIsFollowed.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
@@ -86,17 +114,35 @@ def test_spans_are_cut_by_place():
     assert cut(spans, 2, 2) == ()
 
 
+def begun(offset=0, *beyond):
+    offsets = Offsets()
+    offsets.begin(A, Progress(7, offset, None, beyond))
+    return offsets
+
+
 def test_a_partition_without_records_is_committed_where_it_stands():
     """A group that starts at the end of a silent partition must leave a committed offset behind."""
-    assert Offsets().committable({A: 42}) == {A: 42}
+    assert begun(42).progress({A: 42}) == {A: Progress(7, 42)}
+
+
+def test_what_was_settled_before_is_not_forgotten_while_it_is_not_yet_read():
+    """A crash right after the beginning must not cost what the owner before had settled."""
+    offsets = begun(10, stretch(15, 17))
+    assert offsets.progress({A: 10}) == {A: Progress(7, 10, None, (stretch(15, 17),))}
+    ((span, records),) = offsets.hand_out(A, stood(range(10, 17)))
+    assert len(records) == 5
+    assert offsets.progress({A: 17}) == {A: Progress(7, 10, None, (stretch(15, 17),))}
+    offsets.settle([span], records)
+    assert offsets.progress({A: 17}) == {A: Progress(7, 18, Mark.of(*stood([17])))}
 
 
 def test_settled_records_are_forgotten():
     """Memory holds what is outstanding, however much has passed."""
-    offsets = Offsets()
+    offsets = begun(0, *(stretch(at, at) for at in range(50, 100, 2)))
     for first in range(0, 10_000, 100):
-        handed = range(first, first + 100)
-        offsets.settle([offsets.hand_out(A, handed)], stood(handed))
+        for span, records in offsets.hand_out(A, stood(range(first, first + 100))):
+            offsets.settle([span], records)
     assert offsets.outstanding() == 0
     assert not offsets._partitions[A].offsets
     assert not offsets._partitions[A].settled
+    assert not offsets._partitions[A].begun.beyond

@@ -5,7 +5,7 @@ import pytest
 from aiokafka.errors import CommitFailedError
 from aiokafka.protocol.commit import OffsetFetchResponse_v3
 
-from relay.kafka import TopicPartition
+from relay.kafka import OffsetAndMetadata, TopicPartition
 from relay.kafka.group import FROZEN_SECONDS, Member, Trust
 from relay.kafka.producing import Writer
 from relay.kafka.topics import Topics, create
@@ -163,10 +163,10 @@ async def test_an_answer_without_offsets_is_not_taken_for_none_committed(there, 
     notes = Notes()
     async with membership(there, notes, prefix):
         await put(there, prefix, b"one")
-        await notes.positions.commit({tp: 1})
+        await notes.positions.commit({tp: OffsetAndMetadata(1, "ours")})
     notes = Notes()
     async with membership(there, notes, prefix, Loading):
-        assert await notes.positions.committed(tp) == 1
+        assert await notes.positions.committed([tp]) == {tp: OffsetAndMetadata(1, "ours")}
 
 
 async def test_who_is_no_member_any_more_commits_nothing(there, prefix):
@@ -174,13 +174,13 @@ async def test_who_is_no_member_any_more_commits_nothing(there, prefix):
     tp = TopicPartition(Topics(prefix).organizations, 0)
     notes = Notes()
     async with membership(there, notes, prefix):
-        await notes.positions.commit({tp: 7})
+        await notes.positions.commit({tp: OffsetAndMetadata(7, "ours")})
         coordinator = notes.consumer._coordinator
         await coordinator._maybe_leave_group()
         coordinator.reset_generation()
         with pytest.raises(CommitFailedError):
-            await notes.positions.commit({tp: 1})
-        assert await notes.positions.committed(tp) == 7
+            await notes.positions.commit({tp: OffsetAndMetadata(1, "ours")})
+        assert await notes.positions.committed([tp]) == {tp: OffsetAndMetadata(7, "ours")}
 
 
 async def test_membership_ends_when_its_task_is_cancelled(there, prefix):

@@ -1,11 +1,12 @@
 import time
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from relay.kafka import TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.producing import Outgoing, Writer
-from relay.kafka.reading import ReadingError, group_less, read_table, read_to_end, settled_spans
+from relay.kafka.reading import ReadingError, group_less, read_table, read_to_end, records_at, settled_spans
 from relay.kafka.topics import Topics, create
 from relay.kafka.transactions import Publisher
 from relay.settings import Kafka
@@ -50,6 +51,25 @@ async def test_a_record_that_does_not_supersede_counts_for_nothing(there, prefix
     table = await read_table(there, topic, supersedes=lambda new, old: new.value > old.value)
 
     assert {key: record.value for key, record in table.items()} == {b"a": b"2", b"b": b"1"}
+
+
+async def test_single_records_are_read_by_their_offsets(there, prefix):
+    """An offset may hold the end of a transaction instead, or lie before what is kept, or behind the end."""
+    topic = Topics(prefix).events
+    publisher = await Publisher.open(there, f"{prefix}.0")
+    for value in (b"one", b"two"):
+        await publisher.publish([Outgoing(topic, number, b"acme", value) for number in (0, 1, 2)])
+    await publisher.discard()
+    kept, marker, gone = (TopicPartition(topic, number) for number in (0, 1, 2))
+    admin = AIOKafkaAdminClient(bootstrap_servers=there.bootstrap)
+    await admin.start()
+    await admin.delete_records({gone: RecordsToDelete(before_offset=2)})
+    await admin.close()
+
+    found = await records_at(there, {kept: 2, marker: 1, gone: 0})
+    assert {each: record and record.value for each, record in found.items()} == {kept: b"two", marker: None}
+    with pytest.raises(ReadingError, match="partition 0, ends at offset 4, before 9"):
+        await records_at(there, {kept: 9})
 
 
 async def test_what_is_not_committed_is_beyond_the_end(there, prefix):

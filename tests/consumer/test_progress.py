@@ -1,0 +1,86 @@
+"""How far a group has got, as a text that Kafka keeps with its offset."""
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumer.progress import MOST_STRETCHES, Mark, Progress, Stretch
+
+CHECKSUMS = st.integers(0, 2**32 - 1)
+
+
+@st.composite
+def progresses(draw, line=None, most=6):
+    offset = draw(st.integers(0, 60))
+    back = draw(st.none() | st.integers(1, 5))
+    last = Mark(offset - back, draw(CHECKSUMS)) if back and back <= offset else None
+    at, beyond = offset, []
+    for gap, length in draw(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), max_size=most)):
+        beyond.append(Stretch(at + gap, Mark(at + gap + length - 1, draw(CHECKSUMS))))
+        at += gap + length
+    drawn = draw(st.integers(0, 2**48 - 1)) if line is None else line
+    return Progress(drawn, offset, last, tuple(beyond))
+
+
+def settled(progress, before=200):
+    inside = {at for each in progress.beyond for at in range(each.first, each.stop)}
+    return set(range(min(progress.offset, before))) | inside
+
+
+def is_in_order(progress):
+    bounds = [progress.offset] + [bound for each in progress.beyond for bound in (each.first, each.stop)]
+    return all(one < other for one, other in pairwise(bounds))
+
+
+@given(progresses())
+def test_what_is_committed_is_read_back(progress):
+    assert Progress.committed(*progress.committable()) == progress
+
+
+@given(st.text() | st.sampled_from(["", "null", "[]", "{}", "7", '{"relay":1}']), st.integers(0, 2**62))
+def test_a_text_that_is_not_ours_begins_a_line_at_the_offset(text, offset):
+    one, other = (Progress.committed(offset, text) for _ in range(2))
+    assert (one.offset, one.last, one.beyond) == (offset, None, ())
+    assert one.line != other.line
+
+
+@given(progresses(), st.integers(1, 1000))
+def test_an_offset_that_was_moved_with_our_text_begins_a_line(progress, by):
+    """As a tool does that translates offsets to the topics of another cluster."""
+    moved = Progress.committed(progress.offset + by, progress.committable().metadata)
+    assert (moved.offset, moved.last, moved.beyond) == (progress.offset + by, None, ())
+    assert moved.line != progress.line
+
+
+@given(progresses(line=1), progresses(line=1))
+def test_joined_is_what_either_knows(one, other):
+    joined = one.joined(other)
+    assert settled(joined) == settled(one) | settled(other)
+    assert is_in_order(joined)
+    assert joined.joined(one) == joined.joined(joined) == joined
+
+
+@given(progresses(), st.integers(0, 120))
+def test_what_kafka_deleted_is_lost_unless_it_was_settled(progress, first):
+    kept, lost = progress.without(first)
+    assert lost == len(set(range(first)) - settled(progress))
+    assert settled(kept) == settled(progress) | set(range(first))
+    assert is_in_order(kept)
+
+
+@given(progresses(), st.integers(0, 8))
+def test_with_fewer_stretches_less_is_known_and_nothing_else(progress, count):
+    less = progress.first_only(count)
+    assert settled(less) <= settled(progress)
+    assert less.beyond == progress.beyond[:count]
+
+
+def test_as_many_stretches_fit_with_an_offset_as_are_committed():
+    """Kafka refuses more than 4096 characters; numbers as large as they become in years, with 20,000 records between."""
+    at, beyond = 10**15, []
+    for _ in range(MOST_STRETCHES):
+        beyond.append(Stretch(at + 20_000, Mark(at + 40_000, 2**32 - 1)))
+        at += 40_001
+    text = Progress(2**48 - 1, 10**15, Mark(10**15 - 1, 2**32 - 1), tuple(beyond)).committable().metadata
+    assert len(text) < 4096

@@ -1,0 +1,203 @@
+"""What consumers know of one another's work, through every history of commits, crashes, lost ends and set offsets."""
+
+import itertools
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from prometheus_client import CollectorRegistry
+
+from consumer.beginning import PATIENCE_SECONDS, Beginner, Mirror
+from consumer.offsets import Offsets, cut
+from consumer.progress import MOST_STRETCHES
+from consumer.telemetry import Metrics
+from relay.kafka import KafkaError, OffsetAndMetadata, TopicPartition
+from tests.consumer.messages import Message
+
+A = TopicPartition("events", 0)
+
+
+class Process:
+    """One that may have the partition of a log."""
+
+    def __init__(self, there):
+        async def no_mirror():
+            return Mirror({}, 0)
+
+        metrics = Metrics(CollectorRegistry()).of("sentinel", "live")
+        self.beginner = Beginner("earliest", no_mirror, there.records_at, metrics, lambda: there.now)
+        self.offsets = None
+        self.out = []
+        self.knows = set()
+        """Offsets of what is settled as far as this process can know."""
+
+
+class NothingIsSkipped(RuleBasedStateMachine):
+    """One partition, two processes that have it in turn, and a group's offset; also what Positions tells of them.
+
+    Nothing that was never accepted is ever skipped, nor what an operator wants again; and nothing is sent again that the owner
+    has settled, or that was committed as settled, in stretches or not.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.log = []  # who stands at each offset
+        self.first = 0
+        self.happened = 0
+        self.now = 0.0
+        self.group = OffsetAndMetadata(0, "")
+        self.told = set()  # offsets that were committed as settled
+        self.accepted = set()
+        self.wanted = set()  # offsets that an operator wants again
+        self.processes = [Process(self), Process(self)]
+        self.owner = None
+        self.position = 0
+        self.settled = set()  # offsets, as far as the owner can know
+
+    async def committed(self, partitions):
+        return dict.fromkeys(partitions, self.group)
+
+    async def first_offsets(self, partitions):
+        return dict.fromkeys(partitions, self.first)
+
+    async def end_offsets(self, partitions):
+        return dict.fromkeys(partitions, len(self.log))
+
+    async def offsets_for_time(self, partitions, _at_ms):
+        return dict.fromkeys(partitions, self.first)
+
+    async def records_at(self, offsets):
+        return {each: self.record(at) for each, at in offsets.items() if at >= self.first}
+
+    def record(self, offset):
+        return Message(b"%d" % self.log[offset], b"key", 1, offset=offset)
+
+    def happen(self, count):
+        self.log += range(self.happened, self.happened + count)
+        self.happened += count
+
+    @precondition(lambda self: self.owner is None)
+    @rule(number=st.integers(0, 1))
+    def assign(self, number):
+        owner = self.processes[number]
+        try:
+            begun = done(owner.beginner.find(self, [A]))[A].progress
+        except KafkaError:  # the log has lost its end, and may be given it back
+            self.now += PATIENCE_SECONDS + 1
+            begun = done(owner.beginner.find(self, [A]))[A].progress
+        skipped = [at for at in range(self.first, len(self.log)) if is_settled(begun, at)]
+        assert all(self.log[at] in self.accepted for at in skipped)
+        assert not self.wanted & set(skipped)
+        assert {at for at in owner.knows | self.told if at >= self.first} <= set(skipped)
+        self.owner, self.position, self.settled = owner, begun.offset, set(skipped) | set(range(self.first))
+        owner.offsets, owner.out = Offsets(), []
+        owner.offsets.begin(A, begun)
+        self._commit(arrives=True)
+
+    @precondition(lambda self: self.owner is not None)
+    @rule(count=st.integers(1, 9))
+    def read(self, count):
+        self.happen(max(0, self.position + count - len(self.log)))
+        offsets = range(self.position, self.position + count)
+        for span, records in self.owner.offsets.hand_out(A, [self.record(at) for at in offsets]):
+            for number, record in enumerate(records):
+                assert record.offset not in self.owner.knows | self.told
+                self.owner.out.append((cut([span], number, number + 1), record.offset))
+        self.position = offsets[-1] + 1
+
+    @precondition(lambda self: self.owner is not None and self.owner.out)
+    @rule(
+        chances=st.lists(st.booleans(), min_size=1, max_size=9), commits=st.sampled_from([None, True, False])
+    )
+    def accept(self, chances, commits):
+        out, self.owner.out = self.owner.out, []
+        for (spans, offset), accepted in zip(out, itertools.cycle(chances), strict=False):
+            if accepted:
+                self.owner.offsets.settle(spans, [self.record(offset)])
+                self.accepted.add(self.log[offset])
+                self.wanted.discard(offset)
+                self.settled.add(offset)
+            else:
+                self.owner.out.append((spans, offset))
+        if commits is not None:
+            self._commit(arrives=commits)
+
+    @precondition(lambda self: self.owner is not None)
+    @rule(arrives=st.booleans(), most=st.sampled_from([0, 1, MOST_STRETCHES]))
+    def commit(self, arrives, most):
+        self._commit(arrives=arrives, most=most)
+
+    def _commit(self, *, arrives, most=MOST_STRETCHES):
+        self.owner.beginner.memory |= self.owner.offsets.progress()
+        self.owner.knows = set(self.settled)
+        progress = self.owner.offsets.progress({A: self.position})[A].first_only(most)
+        if arrives:
+            self.group = progress.committable()
+            whole = most == MOST_STRETCHES
+            self.told = {at for at in self.settled if whole or is_settled(progress, at)}
+
+    @precondition(lambda self: self.owner is not None)
+    @rule(arrives=st.booleans())
+    def revoke(self, arrives):
+        self._commit(arrives=arrives)
+        self.owner = None
+
+    @precondition(lambda self: self.owner is not None)
+    @rule()
+    def crash(self):
+        self.processes[self.processes.index(self.owner)] = Process(self)
+        self.owner = None
+
+    @precondition(lambda self: self.owner is None)
+    @rule(data=st.data())
+    def an_operator_sets_the_offset(self, data):
+        """Back, or to where it stands, since forward means to skip."""
+        self.group = OffsetAndMetadata(data.draw(st.integers(0, self.group.offset)), "")
+        self.accepted |= set(self.log[: self.group.offset])  # whatever stands there by now
+        self.wanted = set(range(self.group.offset, len(self.log)))
+        self._forget()
+
+    @precondition(lambda self: self.owner is None and self.first < len(self.log))
+    @rule(data=st.data())
+    def retention(self, data):
+        self.first = data.draw(st.integers(self.first, len(self.log) - 1))
+
+    @precondition(lambda self: self.owner is None and self.first < len(self.log) and self._is_marked())
+    @rule(data=st.data())
+    def lose_the_end(self, data):
+        """Others may come to stand there before anybody looks."""
+        kept = data.draw(st.integers(self.first, len(self.log) - 1))
+        grown = data.draw(st.integers(0, len(self.log) - kept + 5))
+        del self.log[kept:]
+        self.happen(grown)
+        self.wanted = {at for at in self.wanted if at < kept}
+        self._forget()
+
+    def _is_marked(self):
+        """Whether the record before the group's offset can be known again; behind an offset that an operator set none is."""
+        return (
+            self.group.metadata != ""
+            and self.group.offset - 1 in self.told
+            and self.group.offset > self.first
+        )
+
+    def _forget(self):
+        self.told = set()
+        for process in self.processes:
+            process.knows = set()
+
+
+def is_settled(progress, offset):
+    return offset < progress.offset or any(each.first <= offset < each.stop for each in progress.beyond)
+
+
+def done(coroutine):
+    """What a coroutine returns that waits for nothing."""
+    with pytest.raises(StopIteration) as returned:
+        coroutine.send(None)
+    return returned.value.value
+
+
+NothingIsSkipped.TestCase.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+test_nothing_is_skipped = NothingIsSkipped.TestCase
