@@ -108,6 +108,7 @@ class _Reading:
     def add(self, items: Sequence[Event | Unreadable], size: int, limit: int) -> None:
         self._pages += 1
         self._bytes += size
+        rows = len({_key(item) for item in items})  # what a page shows twice may count once in its offsets
         moved_up = self._overlapping and _key(items[0]) not in self._seen
         fresh = self._keep(items)
         self._barren = 0 if fresh else self._barren + 1
@@ -116,7 +117,7 @@ class _Reading:
             self.offset, self._overlapping = 0, False
         else:
             self._overlapping = len(items) >= limit > 1
-            self.offset += len(items) - self._overlapping
+            self.offset += max(1, rows - self._overlapping)
 
     def too_much(self) -> bool:
         """Whether halves of the window are to be read instead."""

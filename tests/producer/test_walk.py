@@ -105,6 +105,23 @@ def test_a_row_that_vanishes_in_front_is_noticed_on_full_pages(rows, limit, chan
     assert set(log.rows) <= set(found)
 
 
+@given(LOGS, st.integers(3, 7), st.integers(3, 9), st.booleans(), st.randoms(use_true_random=False))
+@settings(max_examples=200, deadline=None)
+def test_a_row_that_a_page_shows_twice_hides_no_other(rows, page, limit, grows, chance):
+    """Whether the page grows by the second showing or another row is left for the next page."""
+
+    class Stammering(Log):
+        def answer(self, ask):
+            shown = super().answer(ask)
+            if shown and chance.random() < 0.4:
+                at = chance.randrange(len(shown))
+                shown.insert(at, shown[at])
+            return shown if grows else shown[: min(ask.limit, self.page)]
+
+    found = ids(drain(Walk([Range(0, 61)], limit=limit), Stammering(rows, page=page)))
+    assert sorted(found) == [row["id"] for row in rows]
+
+
 def test_a_quiet_window_costs_one_request_and_a_small_one_two():
     """An empty page ends a window; a short one is followed by one more question."""
     for rows, cost in (([], 1), ([event(1, 1)], 2)):
