@@ -12,6 +12,8 @@ from embedded.locks import Lock
 
 _ENDS_WHEN_ASKED_SECONDS = 15
 _ENDS_BY_FORCE_SECONDS = 5
+LEAST_FREE_BYTES = 16_000_000
+"""A Kafka that cannot unpack its codecs refuses every write until it is started anew, whatever room is made meanwhile."""
 
 
 class DataDirectory:
@@ -31,7 +33,7 @@ class DataDirectory:
     async def claim(self) -> None:
         """Take both locks; a Kafka that an earlier program left running is ended.
 
-        Raises EmbeddedKafkaError if another program uses the directory, OSError if it cannot be written.
+        Raises EmbeddedKafkaError if another program uses the directory or its disk is full, OSError if it cannot be written.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         if not self._owner.take():
@@ -44,6 +46,15 @@ class DataDirectory:
         for leftover in (self.temporary, self.formatting):
             shutil.rmtree(leftover, ignore_errors=True)
         self.temporary.mkdir(exist_ok=True)
+        self._require_room()
+
+    def _require_room(self) -> None:
+        free = shutil.disk_usage(self.path).free
+        if free < LEAST_FREE_BYTES:
+            raise EmbeddedKafkaError(
+                f"The disk of the data directory {self.path} is full ({free / 1e6:.1f} MB free, and Kafka starts with"
+                f" {LEAST_FREE_BYTES / 1e6:.0f}): make room, or set embedded.data_dir to a directory on another disk."
+            )
 
     async def _end_earlier_kafka(self) -> None:
         for ask, patience_seconds in (

@@ -15,6 +15,8 @@ FULL = "the disk is full: make room"
 _CAUSES = {
     "Address already in use": "its port is taken by another program: set embedded.port to another one",
     "No space left on device": FULL,
+    "Disk quota exceeded": "the disk quota of this user is used up: make room, or have it raised",
+    "File too large": "a file may not grow as large as Kafka needs it: raise the limit (ulimit -f)",
     "Permission denied": "files in the data directory are not ours: check their owner",
     "Read-only file system": "the data directory is read-only: set embedded.data_dir to another directory",
     "OutOfMemoryError": "its heap is too small for the data",

@@ -4,6 +4,7 @@ import sys
 import pytest
 
 from embedded import EmbeddedKafkaError
+from embedded import directory as directories
 from embedded.directory import DataDirectory
 
 # Holds the lock it inherits as Kafka would, and ends when asked to.
@@ -35,6 +36,13 @@ async def test_a_directory_in_use_is_refused_with_what_to_set(directory):
     other = DataDirectory(directory.path)
     with pytest.raises(EmbeddedKafkaError, match=r"in use by another process \(\d+\).*embedded.data_dir"):
         await other.claim()
+
+
+async def test_a_full_disk_is_refused_before_kafka_starts_on_it(directory, monkeypatch):
+    """A start without room, after which Kafka would refuse every write for ever, is refused with what to do."""
+    monkeypatch.setattr(directories, "LEAST_FREE_BYTES", 1 << 62)
+    with pytest.raises(EmbeddedKafkaError, match=r"data is full .* make room.* embedded.data_dir"):
+        await directory.claim()
 
 
 async def test_a_directory_is_formatted_whole_or_not_at_all(directory):

@@ -34,6 +34,8 @@ def test_a_log_within_its_bound_is_left_alone(tmp_path):
     [
         ("java.io.IOException: No space left on device", 1, False, "the disk is full"),
         ("", 1, True, "the disk is full"),
+        ("java.io.IOException: Disk quota exceeded", 1, False, "the disk quota"),
+        ("java.io.IOException: File too large", 1, False, "ulimit -f"),
         ("java.net.BindException: Address already in use", 1, False, "its port is taken"),
         ("anything", -9, False, "it was killed"),
         ("", 1, False, "its log has the reason"),
