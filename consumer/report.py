@@ -25,6 +25,9 @@ RENEW_SECONDS = 15.0
 VALID_MS = 60_000
 HALF_OF_RETENTION_SECONDS = 15 * 86_400.0
 ALARM_SECONDS = 3600.0
+_SILENT = (
+    "Kafka does not confirm that this is a member of its group; see whether Kafka runs and can be reached"
+)
 
 
 def status_key(destination: str) -> str:
@@ -97,16 +100,22 @@ class Report:
             if self._state is not None or state == "active":
                 self._metrics.state_changed(self._destination, state, reason)
             self._state = state
-        self._health.ready(
-            f"destination {self._destination}",
-            ok=state in {"active", "waiting"},
-            why=(reason or state).rstrip("."),
-        )
+        self._tell_health(state, reason)
         self._measure()
         if self._owner():
             await self._write(state, reason)
         else:
             self._status = None
+
+    def _tell_health(self, state: str, reason: str | None) -> None:
+        """Not ready either where Kafka is silent, of which a destination that waits for others knows nothing."""
+        works = state in {"active", "waiting"}
+        silent = works and not all(flow.member.trusted for flow in self._flows)
+        self._health.ready(
+            f"destination {self._destination}",
+            ok=works and not silent,
+            why=_SILENT if silent else (reason or state).rstrip("."),
+        )
 
     def _state_now(self) -> tuple[str, str | None]:
         for flow in self._flows:

@@ -522,12 +522,14 @@ async def test_a_slow_destination_bounds_what_is_read(kafka, prefix, monkeypatch
 
 
 async def test_a_kafka_that_is_killed_and_comes_back_costs_nothing(tmp_path, prefix, monkeypatch):
+    """Meanwhile the health page says that nothing is heard of it."""
     async with EmbeddedKafka(tmp_path) as kafka, world(kafka, prefix, monkeypatch) as there:
         async with there.consuming() as consumer:
             await there.publish(some_events(200))
             await there.arrive(100)
             kafka.kill()
             await kafka.died()
+            await until(lambda: any("Kafka" in fault for fault in consumer.health.faults()))
             await kafka.start()
             await there.close()
             await there.publish(some_events(200, first=1000))
