@@ -10,6 +10,7 @@ import structlog
 
 from cli.context import connection
 from relay.errors import RelayError, SettingsError
+from relay.health import Health
 from relay.kafka.connection import Connection
 from relay.kafka.topics import create
 from relay.keyring import load_keyring, make_key_file
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from embedded import EmbeddedKafka
 
 RESTARTS = 6
+_NAME = "embedded Kafka"
 
 log = structlog.get_logger(__name__)
 
@@ -83,8 +85,8 @@ class _Progress:
             log.info("Fetching Kafka.", megabytes=round(done / 1e6), of=round(total / 1e6))
 
 
-def keep_alive(kafka: "EmbeddedKafka") -> Service:
-    """Start embedded Kafka again whenever it dies; what it had acknowledged is still there."""
+def keep_alive(kafka: "EmbeddedKafka", health: Health) -> Service:
+    """Start embedded Kafka again whenever it dies; what it had acknowledged is still there. Until then nobody is ready."""
 
     async def service(stop: asyncio.Event) -> None:
         stopping = asyncio.create_task(stop.wait())
@@ -96,7 +98,9 @@ def keep_alive(kafka: "EmbeddedKafka") -> Service:
                     died.cancel()
                     return
                 log.error("Embedded Kafka has died and is started again.", reason=str(died.result()))
+                health.ready(_NAME, ok=False, why="it has died and is started again; the log says why")
                 await _start_again(kafka, stop)
+                health.ready(_NAME, ok=True)
         finally:
             stopping.cancel()
 

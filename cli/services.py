@@ -110,7 +110,7 @@ async def _up(settings: Settings) -> None:
             else:
                 log.warning("No destination is set: events are kept in Kafka alone, for 30 days.")
             if kafka is not None:
-                services["embedded Kafka"] = own_kafka.keep_alive(kafka)
+                services["embedded Kafka"] = own_kafka.keep_alive(kafka, process.health)
             await lifecycle.run(services, stop)
 
 

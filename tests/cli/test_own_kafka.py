@@ -7,6 +7,7 @@ import pytest
 
 from cli import own_kafka
 from embedded import EmbeddedKafka, ports
+from relay.health import Health
 from relay.kafka.connection import Connection
 from relay.kafka.topics import check
 from relay.settings import Embedded, Kafka, Settings
@@ -42,6 +43,24 @@ async def test_a_kafka_that_is_killed_while_it_starts_is_started_again(kafka, co
 
     assert kafka.pid not in killed
     assert {report.state for report in await check(connection)} == {"as it should be"}
+
+
+async def test_nobody_is_ready_while_kafka_is_dead(kafka):
+    """From its death until it is up again the health page says so."""
+    health, stop = Health(), asyncio.Event()
+
+    async def faulty(expected):
+        async with asyncio.timeout(60):
+            while any("embedded Kafka" in fault for fault in health.faults()) is not expected:
+                await asyncio.sleep(0.01)
+
+    await kafka.start()
+    alive = asyncio.create_task(own_kafka.keep_alive(kafka, health)(stop))
+    kafka.kill()
+    await faulty(True)
+    await faulty(False)
+    stop.set()
+    await alive
 
 
 async def test_a_kafka_that_cannot_start_is_not_started_again_and_again(kafka, connection):
