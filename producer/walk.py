@@ -49,7 +49,8 @@ class Walk:
 
     The end of a window is an empty page, whatever Jira's `total` or a short page suggest. Rows that move while it is
     read are tolerated: one met twice counts once; after a full page the next request begins with the last row seen,
-    and where that is gone, rows have moved up unseen and the window is read again. A window with 10,000 rows or more
+    and where that is gone, rows have moved up unseen, or the page is empty for another reason than that it is the end, and the
+    window is read again. A window with 10,000 rows or more
     is read in halves, the older first.
     """
 
@@ -76,6 +77,8 @@ class Walk:
         reading = self._todo[-1]
         if items:
             reading.add(items, size, self._limit)
+        elif reading.contradicted():
+            return None
         if not items or reading.hopeless(self._limit):
             self._todo.pop()
             return reading.piece(self._horizon, proven=not items)
@@ -112,12 +115,20 @@ class _Reading:
         moved_up = self._overlapping and _key(items[0]) not in self._seen
         fresh = self._keep(items)
         self._barren = 0 if fresh else self._barren + 1
-        if moved_up and self._restarts < MOST_RESTARTS:
-            self._restarts += 1
-            self.offset, self._overlapping = 0, False
-        else:
+        if not (moved_up and self._again()):
             self._overlapping = len(items) >= limit > 1
             self.offset += max(1, rows - self._overlapping)
+
+    def contradicted(self) -> bool:
+        """Whether an empty page cannot be the end, since it had to begin with the last row seen; it is read again then."""
+        return self._overlapping and self._again()
+
+    def _again(self) -> bool:
+        if self._restarts == MOST_RESTARTS:
+            return False
+        self._restarts += 1
+        self.offset, self._overlapping = 0, False
+        return True
 
     def too_much(self) -> bool:
         """Whether halves of the window are to be read instead."""

@@ -122,6 +122,24 @@ def test_a_row_that_a_page_shows_twice_hides_no_other(rows, page, limit, grows, 
     assert sorted(found) == [row["id"] for row in rows]
 
 
+@given(LOGS, st.integers(2, 9), st.randoms(use_true_random=False))
+@settings(deadline=None)
+def test_an_empty_page_in_place_of_rows_is_not_the_end(rows, limit, chance):
+    """After a full page the last row has to come again: an answer without it, as to a key that is not known for a moment, ends no window."""
+
+    class Forgetful(Log):
+        left = walks.MOST_RESTARTS
+
+        def answer(self, ask):
+            if ask.offset and self.left and len(super().answer(ask)) == ask.limit and chance.random() < 0.3:
+                self.left -= 1
+                return []
+            return super().answer(ask)
+
+    found = ids(drain(Walk([Range(0, 61)], limit=limit), Forgetful(rows)))
+    assert sorted(found) == [row["id"] for row in rows]
+
+
 def test_a_quiet_window_costs_one_request_and_a_small_one_two():
     """An empty page ends a window; a short one is followed by one more question."""
     for rows, cost in (([], 1), ([event(1, 1)], 2)):
