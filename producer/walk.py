@@ -103,6 +103,8 @@ class _Reading:
         """Where `from` equals `to`, Jira shows nothing; the millisecond before is asked for too."""
         self.offset = 0
         self._overlapping = False
+        self._fullest = 0
+        """Rows of the fullest page: a Jira may give fewer than it is asked for."""
         self._seen: set[int | bytes] = set()
         self._events: list[Event] = []
         self._unreadable: list[Unreadable] = []
@@ -116,7 +118,8 @@ class _Reading:
         fresh = self._keep(items)
         self._barren = 0 if fresh else self._barren + 1
         if not (moved_up and self._again()):
-            self._overlapping = len(items) >= limit > 1
+            self._overlapping = len(items) >= min(limit, self._fullest or limit) > 1
+            self._fullest = max(self._fullest, len(items))
             self.offset += max(1, rows - self._overlapping)
 
     def contradicted(self) -> bool:
