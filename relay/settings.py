@@ -208,7 +208,7 @@ class Producer(Group):
         default=900,
         ge=1,
         le=86_400,
-        description="How far each round reads back, to find records that became visible late.",
+        description="How far each round reads back, to find records that became visible late; for an organization with more records in it than one page holds as far as fits, but a minute at least. What came later is found when the day or the week is read again.",
         examples=[1800],
     )
     reread_day_every_seconds: Seconds = Field(
