@@ -446,11 +446,15 @@ async def test_a_running_consumer_that_retention_overtakes_names_what_it_missed(
     monkeypatch.setattr("consumer.assignment.IN_FLIGHT_BYTES", 1)
     monkeypatch.setattr("consumer.assignment.GATHERED_BYTES", 1)
     monkeypatch.setattr("consumer.assignment.ROOM_SECONDS", 0.1)
-    held, pause = asyncio.Event(), Positions.pause
+    held, pause, resume = asyncio.Event(), Positions.pause, Positions.resume
 
     def held_back(positions, partitions):
         held.set()
         pause(positions, partitions)
+
+    def let_go(positions, partitions):
+        held.clear()
+        resume(positions, partitions)
 
     async with world(kafka, prefix, monkeypatch) as there, there.consuming() as consumer:
         await until(consumer.ready)
@@ -458,9 +462,12 @@ async def test_a_running_consumer_that_retention_overtakes_names_what_it_missed(
         await there.publish(some_events(1, organizations=1))
         await until(lambda: there.azure.calls)
         monkeypatch.setattr(Positions, "pause", held_back)
-        for number in range(1, 5):
+        monkeypatch.setattr(Positions, "resume", let_go)
+        for number in range(1, 50):  # until it is held back, and not for a moment only
             await there.publish(some_events(1, organizations=1, first=number))
-        await until(held.is_set)
+            await asyncio.sleep(0.5)
+            if held.is_set():
+                break
         await there.publish(some_events(40, organizations=1, first=100))
         records = await there.records(there.topics.events)
         kept = records[-10]
