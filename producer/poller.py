@@ -67,6 +67,7 @@ class Poller:
         self._probed: int | None = None
         self._met: int | None = None
         self._began = asyncio.Event()
+        self._gap_looked_for = False
 
     async def run(self) -> None:
         try:
@@ -138,6 +139,7 @@ class Poller:
             self._report.complete_up_to(walked.end)
         elif wanted.width and window.probe_due(self._probed, self._now_ms()):
             await self._prove_empty(Range(wanted.start, walked.end))
+        self._gap_looked_for = False  # the next outage begins here
         self._report.active(self._site.clock.ahead if self._site.clock.skewed else 0)
 
     async def _begun(self) -> Checkpoint:
@@ -153,7 +155,7 @@ class Poller:
                 checkpoint=instants.to_text(checkpoint.window_end),
             )
             checkpoint = await self._desk.write(self._name, self._set_back)
-        elif not self._began.is_set():
+        elif not self._gap_looked_for:
             await self._name_gap(checkpoint, self._until())
         if checkpoint.cloud_id is None and self._site.cloud_id is not None:
             checkpoint = await self._desk.write(self._name, self._bound)
@@ -180,6 +182,7 @@ class Poller:
         if until - checkpoint.window_end < instants.DAY:
             return
         oldest = await self._site.oldest()
+        self._gap_looked_for = True
         if oldest is not None and (lost := window.gap(checkpoint, oldest, until)) is not None:
             self._metrics.gap(self._name, instants.to_text(lost.start), instants.to_text(lost.end))
 

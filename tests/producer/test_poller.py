@@ -9,8 +9,8 @@ from prometheus_client import CollectorRegistry
 from producer import poller as pollers
 from producer import site as sites
 from producer import window
-from producer.checkpoint import begin
-from producer.instants import DAY
+from producer.checkpoint import Position, begin
+from producer.instants import DAY, to_text
 from producer.poller import Poller
 from producer.report import Report, status_key
 from producer.service import now_ms
@@ -293,6 +293,32 @@ async def test_a_quiet_organization_moves_on(acme, asked, monkeypatch):
         await following.until(lambda: following.desk.checkpoint("acme").window_end > empty + 500)
 
     assert len(following.published()) == 1
+
+
+@pytest.mark.parametrize("kept_days", [1, 5], ids=["a gap", "no gap"])
+async def test_what_jira_no_longer_keeps_after_an_outage_is_named_once(acme, asked, monkeypatch, kept_days):
+    """A relay that was away for four days, or one that ran with a refused key: from when to when, however often the round after
+    it fails.
+    """
+    now, log = now_ms(), []
+    monkeypatch.setattr(Metrics, "gap", lambda _self, *named: log.append(named))
+    oldest = acme.happen(created=now - kept_days * DAY)
+    known = replace(begin("acme", now - 4 * DAY, now=now), last_event=Position(0, 1))
+    following = Following(acme, asked)
+    await following.desk.write("acme", lambda _: known)
+    acme.script.add(faults.answer(403), times=2, only=lambda request: "from" in request.query)
+    async with following.running():
+        await following.until(lambda: following.status.last_poll)
+        asked.keys.keys["acme"] = "wrong"
+        await following.until(lambda: following.status.state == "failing")
+        await following.desk.write("acme", lambda _: known)
+        asked.keys.keys["acme"] = acme.token
+        polled = following.status.last_poll
+        await following.until(lambda: following.status.last_poll > polled)
+        await asyncio.sleep(0.5)
+
+    gap = ("acme", to_text(known.window_end), oldest["created"].replace("+0000", "Z"))
+    assert log == ([gap] * 2 if kept_days == 1 else [])
 
 
 async def test_an_organization_without_a_cloud_id_is_bound_when_it_tells(acme, asked):
