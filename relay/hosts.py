@@ -66,7 +66,8 @@ def read_origin(text: str) -> Origin:
     """
     origin, rest = split_url(text)
     if rest not in {"", "/"}:
-        raise HostError(f"{_shown(text)} has more than scheme and host: give {origin.url} alone.")
+        more = {"?": "a query", "#": "a fragment"}.get(rest.lstrip("/")[:1], "a path")
+        raise HostError(f"The URL has {more} behind its host: give {origin.url} alone.")
     if not origin.private:
         raise HostError(f"{_shown(text)} is plain http: use https (http is for this machine alone).")
     return origin

@@ -154,7 +154,7 @@ async def test_a_wrong_key_and_a_wrong_host_are_named(relay, acme):
     [
         (("--url", "acme.atlassian.net"), "must begin with https://"),
         (("--url", "http://acme.atlassian.net"), "plain http"),
-        (("--url", "https://acme.atlassian.net/jira"), "more than scheme and host"),
+        (("--url", "https://acme.atlassian.net/jira"), "a path behind its host"),
         (("--url", "https://jira.example.com"), "producer.allowed_hosts"),
         (("--url", "https://relay:hunter2-secret@acme.atlassian.net"), "leave them out"),
         (("--url", "https://\udcff.atlassian.net"), "URL"),
