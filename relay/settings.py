@@ -70,7 +70,9 @@ class Kafka(Group):
         default=3, ge=1, le=100, description="Copies of each partition, when topics are made.", examples=[1]
     )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
-        default="PLAINTEXT", description="How the brokers are spoken to.", examples=["SASL_SSL"]
+        default="PLAINTEXT",
+        description="How the brokers are spoken to; passwords and tokens go over TLS only, or to this machine.",
+        examples=["SASL_SSL"],
     )
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = Field(
         default=None,
@@ -84,7 +86,7 @@ class Kafka(Group):
     )
     sasl_password: SecretStr | None = Field(
         default=None,
-        description="Password at the brokers; for Event Hubs the connection string.",
+        description="Password at the brokers; for Event Hubs the connection string. Read at the start: a changed one is for a restart.",
         examples=["…"],
     )
     oauth_token_url: SecretUrl | None = Field(
@@ -139,6 +141,7 @@ class Kafka(Group):
     @model_validator(mode="after")
     def _security_agrees(self) -> Self:
         values.check_kafka_security(
+            brokers=self.bootstrap,
             protocol=self.security_protocol,
             mechanism=self.sasl_mechanism,
             login=(self.sasl_username, self.sasl_password),

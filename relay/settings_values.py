@@ -21,6 +21,9 @@ _CLOUD_SUFFIXES = {  # reference: Microsoft's Logstash plugin 2.5.1, which refus
     ".ingest.monitor.azure.cn": "china",
 }
 
+SENT_IN_CLEAR = {"PLAIN": "password", "OAUTHBEARER": "token"}
+"""What a login hands over as it is; SCRAM proves only that it is known."""
+
 
 def number(value: Any) -> Any:
     if value is True or value is False:
@@ -151,6 +154,7 @@ def _moment(value: Any) -> datetime | None:
 
 def check_kafka_security(
     *,
+    brokers: str | None,
     protocol: str,
     mechanism: str | None,
     login: tuple[str | None, SecretStr | None],
@@ -171,6 +175,11 @@ def check_kafka_security(
         raise ValueError(
             f"kafka.sasl_mechanism {mechanism} needs kafka.sasl_username and kafka.sasl_password"
         )
+    if sasl and not tls and mechanism in SENT_IN_CLEAR and not _on_this_machine(brokers or ""):
+        raise ValueError(
+            f"kafka.sasl_mechanism {mechanism} would send its {SENT_IN_CLEAR[mechanism]} in clear: set"
+            " kafka.security_protocol to SASL_SSL, or use SCRAM (in clear to this machine alone)"
+        )
     useless = [name for name, path in files.items() if path is not None and not tls]
     if useless:
         raise ValueError(
@@ -178,6 +187,11 @@ def check_kafka_security(
         )
     if (files["certificate_file"] is None) != (files["key_file"] is None):
         raise ValueError("kafka.certificate_file and kafka.key_file belong together: set both")
+
+
+def _on_this_machine(brokers: str) -> bool:
+    hosts = [_split_host(broker)[0] for broker in filter(None, brokers.split(","))]
+    return all(Origin("tcp", host, None).loopback for host in hosts)
 
 
 def check_oauth(

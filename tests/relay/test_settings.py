@@ -14,6 +14,12 @@ from relay.settings_sources import fields_of, general, has_file, is_secret, vari
 
 CANARY = "canary-5f1c9e-secret"
 RULE = "dcr-" + "0a" * 16
+IN_CLEAR = {
+    "RELAY_KAFKA__SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+    "RELAY_KAFKA__SASL_MECHANISM": "PLAIN",
+    "RELAY_KAFKA__SASL_USERNAME": "relay",
+    "RELAY_KAFKA__SASL_PASSWORD": CANARY,
+}
 OAUTH = {"RELAY_KAFKA__SECURITY_PROTOCOL": "SASL_SSL", "RELAY_KAFKA__SASL_MECHANISM": "OAUTHBEARER"}
 SENTINEL = {
     "RELAY_DESTINATIONS__SENTINEL__ENDPOINT": "https://relay-a1b2.westeurope-1.ingest.monitor.azure.com",
@@ -219,6 +225,19 @@ def test_every_fault_is_told():
 
 
 @pytest.mark.parametrize(
+    "environ",
+    [
+        {"RELAY_KAFKA__BOOTSTRAP": "127.0.0.1:9092,localhost:9093,[::1]:9094"},
+        {"RELAY_KAFKA__BOOTSTRAP": "kafka:9092", "RELAY_KAFKA__SASL_MECHANISM": "SCRAM-SHA-512"},
+        {"RELAY_KAFKA__BOOTSTRAP": "kafka:9092", "RELAY_KAFKA__SECURITY_PROTOCOL": "SASL_SSL"},
+    ],
+)
+def test_a_login_may_be_in_clear_where_nobody_can_read_it(environ):
+    """To this machine; or where it gives nothing away."""
+    assert complaint(IN_CLEAR | environ) == ""
+
+
+@pytest.mark.parametrize(
     ("environ", "expected"),
     [
         ({"RELAY_DESTINATIONS__SENTINEL__RULE_ID": RULE}, "destinations.sentinel.endpoint is needed"),
@@ -241,6 +260,16 @@ def test_every_fault_is_told():
             "two ways to a token",
         ),
         ({"RELAY_KAFKA__OAUTH_CLIENT_SECRET": CANARY}, "kafka.sasl_mechanism is not OAUTHBEARER"),
+        (IN_CLEAR | {"RELAY_KAFKA__BOOTSTRAP": "127.0.0.1:9092,kafka:9092"}, "send its password in clear"),
+        (
+            OAUTH
+            | {
+                "RELAY_KAFKA__SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+                "RELAY_KAFKA__OAUTH_CREDENTIAL": "default",
+                "RELAY_KAFKA__BOOTSTRAP": "10.0.0.7:9092",
+            },
+            "send its token in clear",
+        ),
         (SENTINEL | {"RELAY_DESTINATIONS__SENTINEL__CLOUD": "usgov"}, "is of the cloud public"),
         ({"RELAY_SECRETS__KEYS": '["x"]', "RELAY_SECRETS__KEY_FILE": "ca.pem"}, "are both set"),
         (
