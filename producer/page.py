@@ -44,7 +44,10 @@ class _Refused(Exception):
 
 
 def parse_page(body: bytes) -> Page | NotAPage:
-    """Read a page without loss: a record that cannot be held exactly is Unreadable, alone, with its own text."""
+    """Read a page without loss: a record that cannot be held exactly is Unreadable, alone, with its own text.
+
+    Fractions are 64-bit floating point, as for nearly all who read JSON (RFC 8259, 6): digits beyond its precision are rounded.
+    """
     try:
         envelope = _quick(body) or _exact(body)
     except (ValueError, RecursionError, _Refused) as error:

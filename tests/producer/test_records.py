@@ -262,6 +262,14 @@ def test_a_page_gives_back_every_record(records):
     assert page.total == 7
 
 
+@pytest.mark.parametrize("big", [1, 2**70], ids=["quickly", "exactly"])
+def test_a_fraction_is_what_64_bits_hold_of_it(big):
+    """However a page is read, digits beyond that are rounded, and never make a record unreadable."""
+    page = parse_page(b'{"records":[{"id":1,"x":0.10000000000000000000001},{"id":2,"y":%d}]}' % big)
+
+    assert page.records[0] == {"id": 1, "x": 0.1}
+
+
 def test_the_two_parsers_agree():
     """One hostile record in a page changes nothing in the reading of its neighbours."""
     alone = parse_page(json.dumps({"records": [SAMPLE]}).encode())
