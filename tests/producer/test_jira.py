@@ -395,6 +395,14 @@ async def test_a_site_that_does_not_serve_is_told_why(client, site, fault, path,
     assert (found.failure.kind, found.gateway) == (kind, False)
 
 
+@pytest.mark.parametrize("fault", [jira_faults.html(), faults.answer(404)], ids=lambda one: one.name)
+async def test_a_site_that_does_not_tell_who_it_is_serves_all_the_same(client, site, fault):
+    """As producers see it: not all that speak Jira's API know that question."""
+    site.fault(fault, times=1, path="tenant")
+    found = await diagnosis(client, site)
+    assert (found.failure, found.cloud_id) == (None, None)
+
+
 async def test_a_site_that_is_gone(client, site):
     """A host that does not answer is told before any key is sent."""
     await site.shut()
