@@ -152,8 +152,8 @@ def overlap_after(created: Iterable[int], end: int, rules: Rules) -> int:
 
 
 def probe_due(probed: int | None, now: int) -> bool:
-    """Whether an empty round is to be proven by a probe, without which the checkpoint does not move."""
-    return probed is None or now - probed >= PROBE_EVERY
+    """Whether an empty round is to be proven by a probe, without which the checkpoint does not move; also after a clock went back."""
+    return probed is None or not 0 <= now - probed < PROBE_EVERY
 
 
 def contradicts(empty: Range, newest_created: int) -> bool:

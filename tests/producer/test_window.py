@@ -191,6 +191,12 @@ def test_an_empty_answer_is_believed_only_with_a_probe():
     assert not window.contradicts(Range(NOW, NOW + 5), NOW - 1)
 
 
+def test_a_clock_that_goes_back_makes_a_probe_due():
+    """Else a quiet organization would stand still for as long as the clock had been ahead."""
+    assert window.probe_due(NOW + 1, NOW)
+    assert not window.probe_due(NOW, NOW)
+
+
 def test_a_gap_is_named_after_an_outage():
     """If the oldest record Jira keeps is newer than the checkpoint, something may be lost, and from when to when."""
     point = later(START, last_event=Position(5, 5))
