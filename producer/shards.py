@@ -53,13 +53,7 @@ class Shards:
             if (followed := self._followed.get(tp)) is not None:
                 for record in records:
                     followed.take(record)
-        try:
-            await self._look_for_ends()
-        except (
-            KafkaError,
-            TimeoutError,
-        ) as error:  # a rebalance came between, or Kafka is away: looked for again
-            log.debug("Organizations are not yet known.", reason=str(error) or type(error).__name__)
+        await self._look_for_ends()
         for tp, followed in self._followed.items():
             if followed.complete and followed.changed and tp.partition in self._shards:
                 followed.changed = False
@@ -67,17 +61,22 @@ class Shards:
 
     async def _look_for_ends(self) -> None:
         """Find out which partitions have been read to where they ended when we got them."""
-        positions = self._positions
-        waiting = {tp: followed for tp, followed in self._followed.items() if not followed.complete}
-        if positions is None or not waiting:
-            return
-        if unknown := [tp for tp, followed in waiting.items() if followed.end is None]:
-            for tp, end in (await positions.end_offsets(unknown)).items():
-                waiting[tp].end = end
-        for tp, followed in waiting.items():
+        if (positions := self._positions) is not None:
+            waiting = [(tp, followed) for tp, followed in self._followed.items() if not followed.complete]
+            await asyncio.gather(*(self._look_for_end(positions, *one) for one in waiting))
+
+    async def _look_for_end(self, positions: Positions, tp: TopicPartition, followed: "Followed") -> None:
+        """Each by itself, since one without a leader would keep the others waiting."""
+        try:
+            if followed.end is None:
+                followed.end = (await positions.end_offsets([tp]))[tp]
             position = await positions.position(tp)
-            if self._followed.get(tp) is followed and followed.end is not None:
-                followed.complete = position >= followed.end
+        except (KafkaError, TimeoutError) as error:  # a rebalance came between, or Kafka is away
+            reason = str(error) or type(error).__name__
+            log.debug("Organizations are not yet known; looking again.", shard=tp.partition, reason=reason)
+            return
+        if self._followed.get(tp) is followed:
+            followed.complete = position >= followed.end
 
     async def closed(self) -> None:
         self._positions, self._followed = None, {}

@@ -38,12 +38,13 @@ class PaperShard:
 
 
 class PaperPositions:
-    """`ends` and `positions` by partition number; `trouble`, once, instead of an answer."""
+    """`ends` and `positions` by partition number; `trouble`, once, instead of an answer; of the `leaderless` there is none."""
 
     def __init__(self):
         self.ends = {}
         self.positions = {}
         self.trouble = None
+        self.leaderless = set()
 
     def seek(self, tp, offset):
         self.positions[tp.partition] = offset
@@ -52,6 +53,8 @@ class PaperPositions:
         trouble, self.trouble = self.trouble, None
         if trouble is not None:
             raise trouble
+        if self.leaderless & {tp.partition for tp in partitions}:
+            raise TimeoutError
         return {tp: self.ends.get(tp.partition, 0) for tp in partitions}
 
     async def position(self, tp):
@@ -167,6 +170,21 @@ async def test_a_rebalance_that_comes_between_ends_no_membership(trouble):
     await house.read()
 
     assert house.opened[0].followed == [{"acme"}]
+
+
+async def test_a_partition_without_a_leader_keeps_no_other_waiting():
+    """Its end is not to be had; the organizations of the others are followed meanwhile, and its own as soon as it is."""
+    house = House()
+    house.positions.leaderless.add(1)
+    house.assign(0, 1)
+    (zero,), (one,) = names_in(0, 1), names_in(1, 1)
+    await house.read(record(zero, 0))
+    shards = {shard.number: shard for shard in house.opened}
+    assert (shards[0].followed, shards[1].followed) == ([{zero}], [])
+    house.positions.leaderless.clear()
+    await house.read(record(one, 0))
+
+    assert shards[1].followed == [{one}]
 
 
 async def test_a_lost_shard_is_closed_and_a_new_one_opened():
