@@ -80,11 +80,11 @@ class Writer:
                     topic, value, key, partition=partition, headers=list(headers), timestamp_ms=timestamp_ms
                 )
                 return int(sent.offset)
-        except (KafkaError, TimeoutError, OSError) as error:
-            await self._discard(producer)
-            raise WritingError(
-                f"Kafka did not confirm a write to {topic}: {error or type(error).__name__}."
-            ) from error
+        except (RelayError, KafkaError, TimeoutError, OSError) as error:
+            if producer is not None:
+                await self._discard(producer)
+            reason = str(error).removesuffix(".") or type(error).__name__
+            raise WritingError(f"Kafka did not confirm a write to {topic}: {reason}.") from error
         except asyncio.CancelledError:
             if producer is not None:
                 await asyncio.shield(self._discard(producer))

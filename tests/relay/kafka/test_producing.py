@@ -2,13 +2,17 @@ import asyncio
 import os
 
 import pytest
+import structlog
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from relay.kafka.producing import Outgoing
+from relay.kafka.connection import Connection
+from relay.kafka.producing import Outgoing, Writer, WritingError
 from relay.kafka.reading import read_table
 from relay.kafka.topics import DAY_MS, FOR_EVER_MS, LARGEST_EVENT_BYTES, Limits, Topics, create, limits_of
 from relay.kafka.transactions import Publisher, PublishError
+from relay.settings import Kafka
+from relay.status import Board, opened
 from tests.relay.kafka.test_topics import connection
 
 
@@ -114,3 +118,19 @@ async def test_the_smallest_limits_of_the_topics_count(there, prefix):
     await told(there, Limits(LARGEST_EVENT_BYTES, FOR_EVER_MS))
     await alter(there, topics.events, max_message_bytes=large, retention_bytes="1000")
     await told(there, Limits(LARGEST_EVENT_BYTES, 0))
+
+
+async def test_a_certificate_that_cannot_be_used_just_now_is_a_failed_write(tmp_path):
+    """As while it is being replaced: what waits to be told goes on waiting, and nothing ends for it."""
+    authority = tmp_path / "ca.pem"
+    authority.touch()
+    settings = Kafka(bootstrap="127.0.0.1:1", security_protocol="SSL", ca_file=authority)
+    async with Writer(Connection(settings)) as writer:
+        board = Board(writer, "status")
+        board.post("producer/acme", opened("active", 1))
+        with structlog.testing.capture_logs() as logs:
+            await board.flush()
+        with pytest.raises(WritingError, match=r"certificate file .*kafka\.ca_file"):
+            await writer.send("status", b"k", b"v")
+
+    assert [entry["event"] for entry in logs] == ["Status could not be written; trying again."]
