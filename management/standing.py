@@ -29,7 +29,7 @@ def plainly(connection: Connection) -> Iterator[None]:
         yield
     except (KafkaError, TimeoutError, OSError) as error:
         raise RelayError(
-            f"Kafka at {connection.bootstrap} did not do what it was asked: {error or type(error).__name__}."
+            f"Kafka at {connection.bootstrap} did not do what it was asked: {str(error) or type(error).__name__}."
             " Try again; if this lasts, look at its log."
         ) from error
 

@@ -20,7 +20,7 @@ class SchemaTopic:
             table = await read_table(self._connection, self._name)
         except (KafkaError, TimeoutError, OSError) as error:
             raise RelayError(
-                f"The topic {self._name} cannot be read: {error or type(error).__name__}."
+                f"The topic {self._name} cannot be read: {str(error) or type(error).__name__}."
             ) from error
         record = table.get(_key(fingerprint))
         return record.value if record else None

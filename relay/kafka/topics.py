@@ -258,7 +258,7 @@ async def _admin(connection: Connection) -> AsyncIterator[AIOKafkaAdminClient]:
             yield admin
     except (KafkaError, TimeoutError) as error:
         raise RelayError(
-            f"Kafka at {connection.bootstrap} did not tell about its topics: {error or type(error).__name__}. It may be"
+            f"Kafka at {connection.bootstrap} did not tell about its topics: {str(error) or type(error).__name__}. It may be"
             " starting; try again, and if this lasts, look at its log."
         ) from error
     finally:
