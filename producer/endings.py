@@ -17,6 +17,7 @@ from relay.kafka.connection import Connection
 from relay.kafka.reading import Span, group_less, spans
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import TRANSACTION_SECONDS, Publisher, PublishError
+from relay.lifecycle import asked_to_end
 
 LOOK_SECONDS = 2.0
 STANDSTILL_SECONDS = TRANSACTION_SECONDS + 1.0
@@ -48,8 +49,14 @@ async def watch(connection: Connection, topics: Topics, shards: Shards) -> None:
     while connection.profile.transactions:
         try:
             await _watch(connection, topics, shards)
+        except asyncio.CancelledError:
+            if asked_to_end():
+                raise
+            log.debug("Ends cannot be looked at.", reason="it was cancelled from inside")
         except (RelayError, KafkaError, TimeoutError, OSError) as error:
             log.debug("Ends cannot be looked at.", reason=str(error) or type(error).__name__)
+        except Exception:
+            log.exception("The look at ends was broken off by a defect; looking again.")
         await asyncio.sleep(LOOK_SECONDS)
     await asyncio.Event().wait()
 

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from producer import endings
 from producer.endings import STANDSTILL_SECONDS, Standstill, watch
+from relay.errors import RelayError
 from relay.kafka import TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.producing import Outgoing
@@ -99,6 +100,28 @@ async def test_what_has_no_end_gets_one(kafka, prefix, monkeypatch):
             await publisher.discard()
 
     assert set(shards.which) == {1}
+
+
+async def test_the_watch_outlives_whatever_looking_raises(monkeypatch):
+    """Kafka away, a defect of its client, a cancellation from inside it: none of them ends the service, and it looks again."""
+    monkeypatch.setattr(endings, "LOOK_SECONDS", 0.0)
+    troubles = [TimeoutError(), KeyError("a connection"), asyncio.CancelledError(), RelayError("away")]
+    looked_again = asyncio.Event()
+
+    async def look(*_):
+        if troubles:
+            raise troubles.pop()
+        looked_again.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(endings, "_watch", look)
+    task = asyncio.create_task(watch(Connection(Kafka(bootstrap="127.0.0.1:1")), Topics("t"), PaperShards(0)))
+    await asyncio.wait({task, asyncio.create_task(looked_again.wait())}, return_when="FIRST_COMPLETED")
+
+    assert not task.done()
+    task.cancel()
+    await asyncio.wait({task})
+    assert task.cancelled()
 
 
 async def test_without_transactions_there_is_nothing_to_watch(monkeypatch):
