@@ -71,10 +71,14 @@ async def _watch(connection: Connection, topics: Topics, shards: Shards) -> None
             ]
             if not partitions:
                 continue
+            partitions.append(TopicPartition(topics.changes, 0))
             for topic, number in sorted(standstill.look(await spans(reader, partitions), loop.time())):
-                log.warning("A transaction has no end; it is ended now.", topic=topic, shard=number)
+                log.warning("A transaction has no end; it is ended now.", topic=topic, partition=number)
                 if topic == topics.organizations:
                     await _end_edit(connection, topics, number)
+                elif topic == topics.changes:
+                    for owned in shards.numbers:  # whichever it was that edited
+                        await _end_edit(connection, topics, owned)
                 else:
                     shards.reopen(number)
 

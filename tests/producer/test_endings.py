@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from producer import endings
 from producer.endings import STANDSTILL_SECONDS, Standstill, watch
 from relay.errors import RelayError
-from relay.kafka import TopicPartition
+from relay.kafka import TopicPartition, transactions
 from relay.kafka.connection import Connection
 from relay.kafka.producing import Outgoing
 from relay.kafka.reading import Span, group_less, spans
@@ -69,9 +69,12 @@ class PaperShards:
 
 
 async def test_what_has_no_end_gets_one(kafka, prefix, monkeypatch):
-    """A shard of ours with a transaction that does not end is opened anew; an edit of its organizations is ended here."""
+    """A shard of ours with a transaction that does not end is opened anew; an edit is ended here, be it the history of changes alone
+    that lacks its end.
+    """
     monkeypatch.setattr(endings, "LOOK_SECONDS", 0.1)
     monkeypatch.setattr(endings, "STANDSTILL_SECONDS", 0.5)
+    monkeypatch.setattr(transactions, "TRANSACTION_TIMEOUT_MS", 600_000)  # Kafka itself ends none of them
     there = Connection(Kafka(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, shards=3))
     await create(there)
     topics, shards = Topics(prefix), PaperShards(0, 1)
@@ -80,17 +83,20 @@ async def test_what_has_no_end_gets_one(kafka, prefix, monkeypatch):
         ("mine", topics.progress, 1),
         ("theirs", topics.progress, 2),
         (f"{topics.organizations}.0", topics.organizations, 0),
+        (f"{topics.organizations}.1", topics.changes, 0),
     ]:
         publisher = await Publisher.open(there, name)
         await publisher._producer.begin_transaction()
         await publisher._send([Outgoing(topic, number, b"acme", b"1")])
         hanging.append(publisher)
     task = asyncio.create_task(watch(there, topics, shards))
-    edited = TopicPartition(topics.organizations, 0)
+    edited = [TopicPartition(topics.organizations, 0), TopicPartition(topics.changes, 0)]
     try:
         await asyncio.wait_for(shards.reopened.wait(), 20)
         async with group_less(there) as reader:
-            while (span := (await spans(reader, [edited]))[edited]).committed_end < span.high_watermark:
+            while any(
+                span.committed_end < span.high_watermark for span in (await spans(reader, edited)).values()
+            ):
                 await asyncio.sleep(0.1)
                 assert not task.done()
     finally:
