@@ -115,6 +115,19 @@ async def test_a_walk_that_was_overtaken_repeats_nothing(desk):
     assert publisher.ids() == []
 
 
+async def test_an_event_that_the_schema_does_not_hold_stops_nobody(desk):
+    """Whatever may have let it through: it is a dead letter, once, and what stands beside it is published."""
+    desk, publisher = desk
+    for _ in range(2):
+        found = finding(1, 2, 3)
+        found.events[1]["id"] = 2**63
+        await desk.publish("acme", found, same, persist=False)
+    (letter,) = publisher.topics[TOPICS.dead_letters]
+
+    assert publisher.ids() == [1, 3]
+    assert b'"id":9223372036854775808' in letter.value
+
+
 async def test_history_never_stands_before_live(desk):
     """However many wait with history, a live finding waits for the one transaction under way and one more at most."""
     desk, publisher = desk

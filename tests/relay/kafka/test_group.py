@@ -2,7 +2,7 @@ import asyncio
 import contextlib
 
 import pytest
-from aiokafka.errors import CommitFailedError
+from aiokafka.errors import CommitFailedError, GroupAuthorizationFailedError, NotCoordinatorError
 from aiokafka.protocol.commit import OffsetFetchResponse_v3
 
 from relay.kafka import OffsetAndMetadata, TopicPartition
@@ -118,6 +118,22 @@ async def test_a_consumer_that_dies_inside_is_replaced(there, prefix, part):
         await until(lambda: notes.closings == 1 and len(notes.assignments) >= 2)
         await put(there, prefix, b"after")
         await until(lambda: b"after" in notes.values)
+
+
+@pytest.mark.parametrize(
+    ("error", "ends"), [(NotCoordinatorError(), False), (GroupAuthorizationFailedError(), True)], ids=str
+)
+async def test_what_may_pass_by_itself_ends_no_membership(there, prefix, error, ends):
+    """Reading goes on where it was; after anything else positions are believed no more, and another membership begins."""
+    notes = Notes()
+    async with membership(there, notes, prefix) as member:
+        await until(lambda: member.trusted)
+        first = notes.positions
+        notes.consumer._coordinator._pending_exception = error
+        await until(lambda: first._consumer._coordinator._pending_exception is None)
+        await put(there, prefix, b"after")
+        await until(lambda: b"after" in notes.values)
+        assert (notes.closings == 1, first.spoilt) == (ends, ends)
 
 
 async def test_a_dead_heartbeat_is_noticed(there, prefix):
