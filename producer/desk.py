@@ -50,11 +50,11 @@ class Desk:
         encoder: Encoder,
         topics: Topics,
         partition: int,
-        largest: int,
+        largest: Callable[[], int],
         metrics: Metrics,
         now_ms: Callable[[], int],
     ) -> None:
-        """`largest`: bytes of the largest message that every topic takes."""
+        """`largest`: bytes of the largest message that every topic takes, as it is now."""
         self.broken = asyncio.Event()
         self.fenced = False
         self._publisher = publisher
@@ -133,7 +133,7 @@ class Desk:
             progress.ledger,
             self._encoder,
             self._next_collected(),
-            self._largest,
+            self._largest(),
         )
         checkpoint = advance(progress.checkpoint) if finding.empty else progress.checkpoint
         if persist or not draft.empty:
@@ -214,7 +214,7 @@ class Desk:
                 partition=self._partition,
                 organization=organization,
                 at_ms=draft.collected,
-                largest=self._largest,
+                largest=self._largest(),
             )
         ]
 
@@ -224,10 +224,11 @@ class Desk:
             key: None if record is None else self._ledgers.encode(record)
             for key, record in progress.ledger.to_records(delta).items()
         }
+        largest = self._largest()
         for key, value in days.items():
-            if value is not None and len(value) > self._largest:
+            if value is not None and len(value) > largest:
                 raise TooLargeError(
-                    f"The ledger of {key} has {len(value)} bytes, and Kafka takes {self._largest}: raise max.message.bytes of"
+                    f"The ledger of {key} has {len(value)} bytes, and Kafka takes {largest}: raise max.message.bytes of"
                     f" {self._topics.progress}. Nothing more of that day is published until then."
                 )
         return days

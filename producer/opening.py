@@ -10,6 +10,7 @@ from producer import checkpoint as checkpoints
 from producer.amending import Amendment, Progresses, put_in, shaken, take_out
 from producer.desk import Desk
 from producer.ledger import Delta, Ledger, day_from_record, split_key
+from producer.limits import KnownLimits
 from producer.memory import Memory, Progress
 from producer.standing import Decoder, read_settled, read_tail, read_whole
 from producer.telemetry import Metrics
@@ -18,7 +19,7 @@ from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.producing import Outgoing
-from relay.kafka.topics import Limits, Topics
+from relay.kafka.topics import Topics
 from relay.kafka.transactions import Publisher
 from relay.schema_store import SchemaStore
 
@@ -33,7 +34,7 @@ class Opener:
     connection: Connection
     topics: Topics
     store: SchemaStore
-    limits: Limits
+    limits: KnownLimits
     metrics: Metrics
     now_ms: Callable[[], int]
 
@@ -59,7 +60,14 @@ class Opener:
             if amendment.day is not None:
                 self.metrics.ledger_amended(amendment.organization, amendment.day, amendment.lost)
         return Desk(
-            publisher, memory, encoder, self.topics, partition, self.limits.largest, self.metrics, self.now_ms
+            publisher,
+            memory,
+            encoder,
+            self.topics,
+            partition,
+            lambda: self.limits.now.largest,
+            self.metrics,
+            self.now_ms,
         )
 
     async def _compare(
@@ -79,7 +87,7 @@ class Opener:
         amendments = put_in(progresses, *tails)
         if names := shaken(progresses, *tails):
             self.metrics.tail_lost(partition, sorted(names))
-            kept_since = max(self.now_ms(), progresses.last) - self.limits.kept_ms
+            kept_since = max(self.now_ms(), progresses.last) - self.limits.now.kept_ms
             amendments += take_out(
                 progresses,
                 names,

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from producer import endings
 from producer.desk import Desk
 from producer.jira import open_clients
+from producer.limits import KnownLimits
 from producer.opening import Opener
 from producer.poller import Poller
 from producer.report import Report, status_key
@@ -62,7 +63,8 @@ async def produce(
     ):
         await store.event_encoder()
         metrics = Metrics(registry)
-        opener = Opener(connection, topics, store, await limits_of(connection), metrics, now_ms)
+        limits = KnownLimits(connection, await limits_of(connection))
+        opener = Opener(connection, topics, store, limits, metrics, now_ms)
         board = Board(writer, topics.status, lambda: member.trusted)
         hosts = Hosts(settings.producer.gateway_url, settings.producer.allowed_hosts)
         sites = Sites(clients, credentials, hosts, now_ms)
@@ -78,6 +80,7 @@ async def produce(
         tasks = {
             asyncio.create_task(member.run(), name="membership of the producers' group"),
             asyncio.create_task(endings.watch(connection, topics, shards), name="watch of the ends"),
+            asyncio.create_task(limits.watch(), name="watch of the limits"),
             asyncio.create_task(board.run(), name="status board"),
             asyncio.create_task(_beat(board, shards, member, health), name="beat"),
             asyncio.create_task(_sweep(board, connection, topics), name="sweep of the status board"),

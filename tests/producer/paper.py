@@ -59,7 +59,7 @@ class PaperPublisher:
 def paper_desk(now_ms, publisher=None, largest=4_000_000, metrics=None):
     publisher = publisher or PaperPublisher()
     metrics = metrics or Metrics(CollectorRegistry())
-    return Desk(publisher, Memory(), ENCODER, TOPICS, 0, largest, metrics, now_ms), publisher
+    return Desk(publisher, Memory(), ENCODER, TOPICS, 0, lambda: largest, metrics, now_ms), publisher
 
 
 def failed(*, fenced=False):

@@ -7,6 +7,7 @@ from producer.checkpoint import Position, begin
 from producer.desk import DeskClosedError
 from producer.drafts import Finding
 from producer.instants import day_start
+from producer.limits import KnownLimits
 from producer.opening import Opener
 from producer.ranges import Range
 from producer.records import Unreadable, read
@@ -29,7 +30,8 @@ async def opener(kafka, prefix, tmp_path):
     connection = Connection(settings)
     await create(connection)
     async with open_store(SchemaRegistry(cache_directory=tmp_path), connection) as store:
-        yield Opener(connection, Topics(prefix), store, Limits(), Metrics(CollectorRegistry()), lambda: NOW)
+        limits = KnownLimits(connection, Limits())
+        yield Opener(connection, Topics(prefix), store, limits, Metrics(CollectorRegistry()), lambda: NOW)
 
 
 def records(*ids):

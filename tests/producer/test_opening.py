@@ -14,6 +14,7 @@ from producer.checkpoint import Position, begin
 from producer.desk import DeskClosedError
 from producer.drafts import Finding
 from producer.instants import DAY, day_of, day_start, to_text
+from producer.limits import KnownLimits
 from producer.opening import Opener
 from producer.ranges import Range
 from producer.records import read
@@ -40,7 +41,8 @@ async def opener(kafka, prefix, tmp_path):
     connection = Connection(settings)
     await create(connection)
     async with open_store(SchemaRegistry(cache_directory=tmp_path), connection) as store:
-        yield Opener(connection, Topics(prefix), store, Limits(), Metrics(CollectorRegistry()), lambda: NOW)
+        limits = KnownLimits(connection, Limits())
+        yield Opener(connection, Topics(prefix), store, limits, Metrics(CollectorRegistry()), lambda: NOW)
 
 
 def records(name, *numbers, created=NOW - 1_000):
@@ -176,7 +178,7 @@ async def test_a_loss_is_found_though_retention_had_emptied_the_log(opener):
         ]
     )
     await desk.discard()
-    successor = await replace(opener, limits=Limits(kept_ms=30 * DAY)).open(0)
+    successor = await replace(opener, limits=KnownLimits(opener.connection, Limits(kept_ms=30 * DAY))).open(0)
     found = await successor.publish("acme", finding(records("acme", 1, 2)), same, persist=False)
     await successor.discard()
 

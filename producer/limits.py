@@ -1,0 +1,36 @@
+import asyncio
+
+import structlog
+
+from relay.errors import RelayError
+from relay.kafka import KafkaError
+from relay.kafka.connection import Connection
+from relay.kafka.topics import Limits, limits_of
+
+LOOK_SECONDS = 60.0
+
+log = structlog.get_logger(__name__)
+
+
+class KnownLimits:
+    """The limits of our topics, as they were a minute ago: what an operator changes there needs no restart."""
+
+    def __init__(self, connection: Connection, limits: Limits) -> None:
+        self._connection = connection
+        self.now = limits
+
+    async def watch(self) -> None:
+        """Look at them again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                self._take(await limits_of(self._connection))
+            except (RelayError, KafkaError, TimeoutError, OSError) as error:
+                log.debug(
+                    "The limits of the topics cannot be looked at.", reason=str(error) or type(error).__name__
+                )
+
+    def _take(self, limits: Limits) -> None:
+        if limits != self.now:
+            log.info("The limits of the topics have changed.", largest=limits.largest, kept_ms=limits.kept_ms)
+        self.now = limits
