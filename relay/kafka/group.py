@@ -14,8 +14,8 @@ from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.guards import (
-    calm_metadata,
     discard_consumer,
+    guard_client,
     guard_commits,
     guard_offset_fetch,
     member_id,
@@ -177,7 +177,7 @@ class Member:
             partition_assignment_strategy=(RangePartitionAssignor,),
             **self._options,
         )
-        calm_metadata(consumer._client)  # noqa: SLF001
+        guard_client(consumer._client)  # noqa: SLF001
         return consumer
 
     async def _poll_and_watch(

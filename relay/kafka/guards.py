@@ -2,10 +2,12 @@
 
 import asyncio
 import time
+import traceback
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaError, NotCoordinatorForGroupError, UnknownMemberIdError, for_code
 
 from relay.kafka import TopicPartition
@@ -19,6 +21,12 @@ class OffsetsUnknownError(KafkaError):  # type: ignore[misc]
     retriable = True
 
 
+def guard_client(client: Any) -> None:
+    """What every client needs."""
+    calm_metadata(client)
+    close_what_bootstrap_leaves(client)
+
+
 def calm_metadata(client: Any) -> None:
     """A client that saw a partition without leader asks for metadata in a tight loop; make it pause."""
     update = client._metadata_update  # noqa: SLF001
@@ -30,6 +38,22 @@ def calm_metadata(client: Any) -> None:
         return updated
 
     client._metadata_update = calm  # noqa: SLF001
+
+
+def close_what_bootstrap_leaves(client: Any) -> None:
+    """A client whose start is cancelled or takes too long forgets the connection on which it waits for its first answer."""
+    bootstrap = client.bootstrap
+
+    async def guarded() -> None:
+        try:
+            await bootstrap()
+        except asyncio.CancelledError as error:
+            for frame, _ in traceback.walk_tb(error.__traceback__):  # nothing else knows of it
+                if isinstance(left := frame.f_locals.get("bootstrap_conn"), AIOKafkaConnection):
+                    left.close()
+            raise
+
+    client.bootstrap = guarded
 
 
 def guard_offset_fetch(coordinator: Any) -> None:

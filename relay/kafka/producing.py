@@ -8,7 +8,7 @@ from aiokafka.errors import KafkaError
 
 from relay.errors import RelayError
 from relay.kafka.connection import Connection
-from relay.kafka.guards import calm_metadata, discard_producer
+from relay.kafka.guards import discard_producer, guard_client
 
 OPEN_SECONDS = 10.0
 
@@ -94,7 +94,7 @@ class Writer:
         async with self._lock:
             if self._producer is None:
                 producer = AIOKafkaProducer(**producer_options(self._connection))
-                calm_metadata(producer.client)
+                guard_client(producer.client)
                 try:
                     async with asyncio.timeout(OPEN_SECONDS):
                         await producer.start()

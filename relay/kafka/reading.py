@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError
 from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
-from relay.kafka.guards import calm_metadata, discard_consumer, high_watermarks
+from relay.kafka.guards import discard_consumer, guard_client, high_watermarks
 
 OPEN_SECONDS = 10.0
 ANSWER_SECONDS = 10.0
@@ -42,7 +42,7 @@ async def group_less(connection: Connection, **options: Any) -> AsyncIterator[AI
         request_timeout_ms=5_000,
         **options,
     )
-    calm_metadata(consumer._client)  # noqa: SLF001
+    guard_client(consumer._client)  # noqa: SLF001
     try:
         async with asyncio.timeout(OPEN_SECONDS):
             await consumer.start()

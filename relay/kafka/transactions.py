@@ -8,7 +8,7 @@ from aiokafka.errors import IllegalOperation, KafkaError, ProducerFenced
 from relay.errors import RelayError
 from relay.kafka import TopicPartition
 from relay.kafka.connection import Connection
-from relay.kafka.guards import calm_metadata, discard_producer, retrieve
+from relay.kafka.guards import discard_producer, guard_client, retrieve
 from relay.kafka.producing import OPEN_SECONDS, Outgoing, producer_options
 from relay.kafka.reading import group_less, settled_spans
 from relay.lifecycle import asked_to_end
@@ -60,7 +60,7 @@ class Publisher:
                 "transaction_timeout_ms": TRANSACTION_TIMEOUT_MS,
             }
         producer = AIOKafkaProducer(**options)
-        calm_metadata(producer.client)
+        guard_client(producer.client)
         try:
             async with asyncio.timeout(OPEN_SECONDS):
                 await producer.start()

@@ -5,14 +5,18 @@ import pytest
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.conn import AIOKafkaConnection
+from aiokafka.protocol.metadata import MetadataRequest
 
 from relay.kafka.connection import Connection
+from relay.kafka.group import Member
 from relay.kafka.producing import Outgoing, Writer, WritingError
 from relay.kafka.reading import read_table
 from relay.kafka.topics import DAY_MS, FOR_EVER_MS, LARGEST_EVENT_BYTES, Limits, Topics, create, limits_of
 from relay.kafka.transactions import Publisher, PublishError
 from relay.settings import Kafka
 from relay.status import Board, opened
+from tests.relay.kafka.test_group import Notes
 from tests.relay.kafka.test_topics import connection
 
 
@@ -42,6 +46,37 @@ async def test_a_publisher_cancelled_while_it_opens_leaves_nothing(there, prefix
 
     assert opening.cancelled()
     assert of_aiokafka() <= before
+
+
+@pytest.mark.parametrize("kind", ["writer", "publisher", "reader", "member"])
+async def test_a_start_that_is_cut_off_leaves_no_connection(there, prefix, monkeypatch, kind):
+    """Whoever is cancelled, or waits too long, while Kafka is asked for the first time."""
+    topics, opened_ones, send = Topics(prefix), [], AIOKafkaConnection.send
+
+    def cut_off(self, request, **options):
+        opened_ones.append(self)
+        if isinstance(request, MetadataRequest):
+            asyncio.current_task().cancel()
+        return send(self, request, **options)
+
+    async def start():
+        if kind == "writer":
+            async with Writer(there) as writer:
+                await writer.send(topics.status, b"k", b"v")
+        elif kind == "publisher":
+            await Publisher.open(there, f"{prefix}.0")
+        elif kind == "reader":
+            await read_table(there, topics.status)
+        else:
+            await Member(there, prefix, topics.organizations, Notes()).run()
+
+    monkeypatch.setattr(AIOKafkaConnection, "send", cut_off)
+    task = asyncio.create_task(start())
+    await asyncio.wait({task}, timeout=20)
+
+    assert task.cancelled()
+    assert opened_ones
+    assert not [one for one in opened_ones if one.connected()]
 
 
 async def test_a_cancellation_from_inside_is_a_failure(there, prefix):
