@@ -137,7 +137,9 @@ class Poller:
         if walked.rows:
             self._overlap = window.overlap_after(walked.created, walked.end, self._rules)
             self._report.complete_up_to(walked.end)
-        elif wanted.width and window.probe_due(self._probed, self._now_ms()):
+        elif not wanted.width:  # a clock is wrong, and without an answer nobody would say so
+            await self._site.meet()
+        elif window.probe_due(self._probed, self._now_ms()):
             await self._prove_empty(Range(wanted.start, walked.end))
         self._gap_looked_for = False  # the next outage begins here
         self._report.active(self._site.clock.ahead if self._site.clock.skewed else 0)

@@ -157,6 +157,25 @@ async def test_a_clock_that_leaps_ahead_and_back_skips_nothing(acme, asked, monk
     assert following.published() == ids(happened)
 
 
+async def test_a_clock_before_all_that_may_be_asked_for_is_told(acme, asked, monkeypatch):
+    """As of a machine that was restored from an old snapshot: there is no window, but Jira is asked, and a key that it refuses is
+    not called active.
+    """
+    known = begin("acme", now_ms(), now=now_ms(), cloud_id=acme.cloud_id)
+    monkeypatch.setattr(f"{__name__}.now_ms", lambda: int(time.time() * 1000) - 2 * DAY)
+    asked.sites._now_ms = now_ms
+    following = Following(acme, asked)
+    following.rules = replace(RULES, day_every=DAY)
+    await following.desk.write("acme", lambda _: known)
+    async with following.running():
+        await following.until(lambda: following.status.last_poll)
+        reason = following.status.reason
+        asked.keys.keys["acme"] = "wrong"
+        await following.until(lambda: following.status.state == "failing")
+
+    assert "2880 min behind Jira's" in reason
+
+
 async def test_a_defect_in_one_of_the_three_ends_none_of_the_others(acme, asked, monkeypatch):
     """It is told on the board, with a name, and live polling goes on."""
 
