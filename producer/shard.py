@@ -108,7 +108,6 @@ class Shard:
             log.error(
                 "A shard did not end when it was taken away; Kafka keeps it from writing.", shard=self.number
             )
-        self.hush()
 
     async def _run(self) -> None:
         attempt = 0

@@ -91,9 +91,15 @@ class Shards:
 
     def _let_go(self, shard: Shard) -> None:
         shard.hush()
-        task = asyncio.create_task(shard.close(), name=f"close shard {shard.number}")
+        task = asyncio.create_task(self._close(shard), name=f"close shard {shard.number}")
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+
+    async def _close(self, shard: Shard) -> None:
+        """What was told while it ended is taken back, unless its organizations are polled here again already."""
+        await shard.close()
+        if shard.number not in self._shards:
+            shard.hush()
 
     def reopen(self, number: int) -> None:
         """What this shard knows is not to be trusted any more."""

@@ -1,3 +1,4 @@
+import asyncio
 from types import SimpleNamespace
 
 import pytest
@@ -20,6 +21,8 @@ class PaperShard:
         self.followed = []
         self.closed = False
         self.reopened = self.keeps = self.hushes = 0
+        self.may_close = asyncio.Event()
+        self.may_close.set()
 
     def hush(self):
         self.hushes += 1
@@ -34,6 +37,7 @@ class PaperShard:
         self.reopened += 1
 
     async def close(self):
+        await self.may_close.wait()
         self.closed = True
 
 
@@ -202,6 +206,27 @@ async def test_a_lost_shard_is_closed_and_a_new_one_opened():
     ]
     assert house.shards.numbers == []
     assert not house.shards.ready
+
+
+async def test_what_is_told_of_a_shard_that_is_ours_again_is_not_taken_back():
+    """It may be lost and given back while it still closes: its end is no news of the organizations then."""
+    house = House()
+    house.assign(0, 1)
+    for shard in house.opened:
+        shard.may_close.clear()
+    house.assign()
+    house.assign(0)
+    for shard in house.opened:
+        shard.may_close.set()
+    await asyncio.sleep(0.01)
+
+    assert [
+        (one.number, one.closed, one.hushes) for one in sorted(house.opened, key=lambda one: one.number)
+    ] == [
+        (0, True, 1),
+        (0, False, 0),
+        (1, True, 2),
+    ]
 
 
 async def test_without_fencing_every_rebalance_ends_all():
