@@ -42,7 +42,7 @@ Ids = dict[str, dict[str, BitMap64]]
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """Of some organizations all that stands on one topic, and the last event of each.
+    """Of some organizations all that stands on one topic, and the last event of each. It begins at offset `start`.
 
     `since`: what was collected from then on (ms) must stand there; what is older, retention may have deleted.
     """
@@ -50,6 +50,7 @@ class Whole:
     ids: Ids = field(default_factory=dict)
     last: Mapping[str, Standing] = field(default_factory=dict)
     since: float = 0
+    start: int = 0
 
     def position(self, name: str) -> Position | None:
         return Position(self.last[name].offset, self.last[name].id) if name in self.last else None
@@ -110,7 +111,7 @@ def take_out(progresses: Progresses, names: Iterable[str], live: Whole, history:
     """
     amendments = []
     for name in sorted(names):
-        progresses.checkpoints[name] = _open_history(progresses.checkpoints[name], history.last.get(name))
+        progresses.checkpoints[name] = _open_history(progresses.checkpoints[name], history)
         days = progresses.days[name]
         for day, there in history.ids.get(name, {}).items():
             days[day] = replace(days.get(day, Day()), ids=days.get(day, Day()).ids | there)
@@ -182,10 +183,14 @@ def _since(day: str, live_since: int, live: Tail | Whole, history: Tail | Whole)
     return max(of_live, history.since if start < live_since else -math.inf)
 
 
-def _open_history(checkpoint: Checkpoint, last: Standing | None) -> Checkpoint:
+def _is_lost(named: Position | None, whole: Whole, last: Position | None) -> bool:
+    """Whether the event that progress names is not there; what retention has deleted was there."""
+    return named is not None and named.offset >= whole.start and (last is None or last.id != named.id)
+
+
+def _open_history(checkpoint: Checkpoint, history: Whole) -> Checkpoint:
     """Where the last event of history is lost, all of it is open again: which days went with it, their ledgers no longer say."""
-    named = checkpoint.last_backfill
-    lost = named is not None and (last is None or last.id != named.id)
+    lost = _is_lost(checkpoint.last_backfill, history, history.position(checkpoint.organization))
     return replace(checkpoint, backfilled=()) if lost else checkpoint
 
 

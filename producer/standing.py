@@ -80,7 +80,7 @@ async def read_whole(
     for event in await decoder.of(found.unknown):
         found.add(event)
     oldest = kept_since if math.isinf(found.oldest) else found.oldest
-    return Whole(found.ids, found.last, 0 if span.first == 0 else oldest)
+    return Whole(found.ids, found.last, 0 if span.first == 0 else oldest, span.first)
 
 
 @dataclass(slots=True)

@@ -136,6 +136,15 @@ def test_lost_history_is_open_again_and_what_stands_of_it_known():
     assert checkpoint.window_end == NOW
 
 
+def test_history_that_retention_has_deleted_is_not_opened_again():
+    """A live loss long after the last event of history says nothing of that: it was there, and readers have had it."""
+    covered = (Range(NOW - 5 * DAY, NOW - 2 * DAY),)
+    found = progresses(1, 2, last_event=Position(30, 2), last_backfill=Position(8, 5), backfilled=covered)
+    take_out(found, {"acme"}, whole(standing(1, 10)), Whole(since=NOW - DAY, start=9))
+
+    assert found.checkpoints["acme"].backfilled == covered
+
+
 def test_events_after_the_last_progress_become_known():
     """Where progress was lost, or comes after the events, they are not published again; older ones are believed to be known."""
     found = progresses(1)
