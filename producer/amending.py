@@ -111,9 +111,10 @@ def take_out(progresses: Progresses, names: Iterable[str], live: Whole, history:
     """
     amendments = []
     for name in sorted(names):
-        progresses.checkpoints[name] = _open_history(progresses.checkpoints[name], history)
+        checkpoint = _open_history(progresses.checkpoints[name], history)
+        progresses.checkpoints[name] = _take_up_again(checkpoint, live)
         days = progresses.days[name]
-        for day, there in history.ids.get(name, {}).items():
+        for day, there in (*live.ids.get(name, {}).items(), *history.ids.get(name, {}).items()):
             days[day] = replace(days.get(day, Day()), ids=days.get(day, Day()).ids | there)
         for day in sorted(days):
             lost = _lost(progresses, name, day, live, history)
@@ -194,6 +195,22 @@ def _open_history(checkpoint: Checkpoint, history: Whole) -> Checkpoint:
     return replace(checkpoint, backfilled=()) if lost else checkpoint
 
 
+def _take_up_again(checkpoint: Checkpoint, live: Whole) -> Checkpoint:
+    """Where the last live event is lost, the ledgers from where the topic tells all that was published, and a re-read of that time.
+
+    What went with it may have been of days whose ledgers were let go since. The last pair before the loss says up to when all the
+    rest stands.
+    """
+    start = max(math.ceil(live.since), checkpoint.live_since)
+    last = live.position(checkpoint.organization)
+    if start >= checkpoint.ledgers_from or not _is_lost(checkpoint.last_event, live, last):
+        return checkpoint
+    end = 0 if last is None else last.offset + 1
+    stands = max((pair.window_end for pair in checkpoint.pairs if pair.offset <= end), default=start)
+    back = _set_back(checkpoint, max(start, stands))
+    return replace(back, ledgers_from=start, week_mark=min(back.week_mark, start))
+
+
 def _back_to(checkpoint: Checkpoint, day: str) -> Checkpoint:
     """The cursors at the start of a day, and its history open, so that it is read again.
 
@@ -203,12 +220,18 @@ def _back_to(checkpoint: Checkpoint, day: str) -> Checkpoint:
     read_again = (Range(start, start + DAY),)
     kept = start + DAY > checkpoint.ledgers_from
     bound = max(start, checkpoint.ledgers_from) if kept else checkpoint.window_end
+    return replace(
+        _set_back(checkpoint, bound),
+        backfilled=tuple(rest for one in checkpoint.backfilled for rest in missing(read_again, one)),
+    )
+
+
+def _set_back(checkpoint: Checkpoint, bound: int) -> Checkpoint:
     window_end = min(checkpoint.window_end, bound)
     return replace(
         checkpoint,
         window_end=window_end,
         day_mark=min(checkpoint.day_mark, bound),
         week_mark=min(checkpoint.week_mark, bound),
-        backfilled=tuple(rest for one in checkpoint.backfilled for rest in missing(read_again, one)),
         pairs=tuple(pair for pair in checkpoint.pairs if pair.window_end <= window_end),
     )

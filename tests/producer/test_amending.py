@@ -136,6 +136,29 @@ def test_lost_history_is_open_again_and_what_stands_of_it_known():
     assert checkpoint.window_end == NOW
 
 
+def test_what_was_lost_of_days_let_go_is_read_again():
+    """No ledger names it: all that the topic tells of becomes known, and is read again from there, once; up to the last pair before
+    the loss all the rest stands.
+    """
+    old, late = NOW - 12 * DAY, NOW - 11 * DAY
+    found = progresses(
+        7,
+        last_event=Position(31, 7),
+        live_since=NOW - 20 * DAY,
+        day_mark=NOW,
+        week_mark=NOW,
+        pairs=(Pair(NOW - DAY, 11), Pair(NOW, 32)),
+    )
+    take_out(found, {"acme"}, whole(standing(1, 10, created=old), since=NOW - 15 * DAY), whole())
+    checkpoint = found.checkpoints["acme"]
+
+    assert found.days["acme"][day_of(old)].ids == BitMap64([1])
+    assert checkpoint.ledgers_from == NOW - 15 * DAY
+    assert checkpoint.week_mark <= late
+    assert checkpoint.window_end == NOW - DAY
+    assert checkpoint.pairs == (Pair(NOW - DAY, 11),)
+
+
 def test_history_that_retention_has_deleted_is_not_opened_again():
     """A live loss long after the last event of history says nothing of that: it was there, and readers have had it."""
     covered = (Range(NOW - 5 * DAY, NOW - 2 * DAY),)
