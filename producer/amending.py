@@ -9,7 +9,7 @@ from pyroaring import BitMap64
 
 from producer.checkpoint import Checkpoint, Position
 from producer.instants import DAY, day_of, day_start
-from producer.ledger import Day
+from producer.ledger import Day, is_kept
 from producer.ranges import Range, missing
 
 
@@ -26,7 +26,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """The end of one topic, read from `start` on. Of its events at least those that progress names, and all that are no older.
+    """The end of one topic, read from `start` on: at least all that is no older than the last progress, and its last transaction.
 
     `since`: what was collected from then on (ms) must stand there; what is older, retention may have deleted.
     """
@@ -141,17 +141,17 @@ def _lost(progresses: Progresses, name: str, day: str, live: Whole, history: Who
 
 
 def put_in(progresses: Progresses, live: Tail, history: Tail) -> list[Amendment]:
-    """Put into the ledgers the events that are no older than the last progress and in none: theirs was lost, or Kafka knows no
-    transactions.
+    """Put into the ledgers the events that are in none: theirs was lost, or Kafka knows no transactions, or it had lost the mark that
+    theirs was aborted, so that they stand again. Not those of days that are let go, unless no older than the last progress.
     """
     changed = set()
     for event in (*live.events, *history.events):
-        if event.timestamp < progresses.last:
-            continue
         day = day_of(event.created)
         days = progresses.days[event.organization]
         known = days.get(day, Day())
-        if event.id not in known.ids:
+        checkpoint = progresses.checkpoints.get(event.organization)
+        due = event.timestamp >= progresses.last or checkpoint is None or is_kept(day, checkpoint)
+        if due and event.id not in known.ids:
             days[day] = replace(known, ids=known.ids | BitMap64([event.id]))
             changed.add((event.organization, day))
     for name in {name for name, _ in changed} & progresses.checkpoints.keys():

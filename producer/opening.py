@@ -77,12 +77,9 @@ class Opener:
         live, history = (
             TopicPartition(name, partition) for name in (self.topics.events, self.topics.backfill)
         )
-        checkpoints = progresses.checkpoints.values()
-        live_named = {one.last_event.offset for one in checkpoints if one.last_event}
-        history_named = {one.last_backfill.offset for one in checkpoints if one.last_backfill}
         tails = (
-            await read_tail(self.connection, decoder, live, progresses.last, live_named),
-            await read_tail(self.connection, decoder, history, progresses.last, history_named),
+            await read_tail(self.connection, decoder, live, progresses.last),
+            await read_tail(self.connection, decoder, history, progresses.last),
         )
         amendments = put_in(progresses, *tails)
         if names := shaken(progresses, *tails):

@@ -35,25 +35,16 @@ async def read_settled(
     return span
 
 
-async def read_tail(
-    connection: Connection, decoder: "Decoder", tp: TopicPartition, since: int, named: Collection[int]
-) -> Tail:
-    """The last events of a topic: those at `named` offsets, and those with a Kafka timestamp of `since` or later."""
+async def read_tail(connection: Connection, decoder: "Decoder", tp: TopicPartition, since: int) -> Tail:
+    """The last events of a topic: those with a Kafka timestamp of `since` or later, and some before."""
     records: list[Record] = []
-    oldest = math.inf
-
-    def keep(record: Record) -> None:
-        nonlocal oldest
-        oldest = min(oldest, record.timestamp)
-        if record.timestamp >= since or record.offset in named:
-            records.append(record)
-
     async with group_less(connection) as reader:
         span = await settled_span(reader, tp)
         later = (await Positions(reader).offsets_for_time([tp], since))[tp]
         end = span.committed_end
         start = max(span.first, min(end if later is None else later, end - TAIL_OFFSETS))
-        await read_to_end(reader, {tp: start}, {tp: end}, keep)
+        await read_to_end(reader, {tp: start}, {tp: end}, records.append)
+    oldest = min((record.timestamp for record in records), default=math.inf)
     return Tail(start, tuple(await decoder.of(records)), oldest if span.first else 0)
 
 

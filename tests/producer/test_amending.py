@@ -169,11 +169,11 @@ def test_history_that_retention_has_deleted_is_not_opened_again():
 
 
 def test_events_after_the_last_progress_become_known():
-    """Where progress was lost, or comes after the events, they are not published again; older ones are believed to be known."""
-    found = progresses(1)
+    """Where progress was lost, or comes after the events, they are not published again; of days let go, older ones are believed."""
+    found = progresses(1, live_since=NOW - 20 * DAY)
     later = standing(2, 11, timestamp=NOW + 1)
     history = standing(3, 0, created=NOW - 100 * DAY, timestamp=NOW + 2)
-    older = standing(9, 10, timestamp=NOW - 1)
+    older = standing(9, 10, created=NOW - 10 * DAY, timestamp=NOW - 1)
     amendments = put_in(found, Tail(0, (older, later)), Tail(0, (history,)))
 
     assert found.days["acme"][TODAY].ids == BitMap64([1, 2])
@@ -182,6 +182,15 @@ def test_events_after_the_last_progress_become_known():
         ("acme", TODAY),
         ("acme", day_of(history.created)),
     }
+
+
+def test_an_event_that_stands_again_becomes_known():
+    """However old: Kafka had lost the mark that its transaction was aborted, and progress was written since."""
+    found = progresses(1, last_event=Position(5, 1))
+    put_in(found, Tail(0, (standing(1, 5), standing(3, 9, timestamp=NOW - 60_000))), EMPTY)
+
+    assert found.days["acme"][TODAY].ids == BitMap64([1, 3])
+    assert found.checkpoints["acme"].last_event == Position(9, 3)
 
 
 def test_half_of_the_last_progress_is_completed():
