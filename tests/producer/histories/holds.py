@@ -1,0 +1,137 @@
+"""What must hold in every history."""
+
+from functools import lru_cache
+
+from producer import checkpoint as checkpoints
+from producer.instants import parse
+from producer.ledger import day_from_record, is_kept, split_key
+from relay.codec import Internal
+from tests.producer.paper import TOPICS
+
+MOST_DAYS = 11
+"""Of ledgers: the week that is read again, the day until that is due, and the days that are begun."""
+
+
+def check(world):
+    """At every moment: no event stands twice. While nothing is lost or under way: no cursor is ahead, and memory is progress."""
+    defects = [one for one in world.told if "defect" in one["event"] or "did not end" in one["event"]]
+    assert not defects, defects
+    stands = published(world)
+    for (name, number), entries in stands.items():
+        assert len(entries) == 1, f"{name} {number} stands twice: {entries}"
+        entry, event = entries[0]
+        assert event["created"] == world.jiras[name].happened[number].created
+        assert entry.timestamp == event["collected"]
+        assert (event["mode"] == "backfill") == (entry.topic == TOPICS.backfill)
+    if world.unmended or any(one.stable < one.end for one in world.log.partitions.values()):
+        return
+    found, days = progress(world)
+    for checkpoint in found.values():
+        _nothing_ahead(world, checkpoint, stands)
+    _memory_is_progress(world.owner.desk, found, days)
+
+
+def check_calm(world):
+    """Once there was time for everything: all that is promised stands there, and of ledgers no more is kept than is needed."""
+    check(world)
+    assert not world.unmended
+    stands = set(published(world))
+    found, days = progress(world)
+    for name, organization in world.organizations.items():
+        if not organization.paused:
+            missing = _wanted(world, organization, found[name]) - stands
+            assert not missing, ([(key, world.jiras[name].happened[key[1]]) for key in missing], found[name])
+            assert all(is_kept(day, found[name]) for day in days.get(name, ()))
+            assert len(days.get(name, ())) <= MOST_DAYS
+    for name, number in stands:
+        if name in found:  # else all that was known of it is lost
+            since = found[name].live_since
+            assert world.jiras[name].happened[number].created >= min(
+                since, world.wanted_from.get(name, since)
+            )
+
+
+def published(world):
+    """All that readers have been able to see and Kafka did not lose, by organization and id."""
+    found = {}
+    for topic in (TOPICS.events, TOPICS.backfill):
+        for entry in world.log.committed(topic, deleted=True):
+            event = _event(entry.value)
+            found.setdefault((event["organization"], event["id"]), []).append((entry, event))
+    return found
+
+
+def progress(world):
+    """Checkpoints by organization, and ledgers by organization and day, as Kafka has them."""
+    found, days = {}, {}
+    for key, value in world.log.table().items():
+        name, day = split_key(key.decode())
+        if value is not None and day is None:
+            found[name] = _checkpoint(value)
+        elif value is not None:
+            days.setdefault(name, {})[day] = _day(value)
+    return found, days
+
+
+def _nothing_ahead(world, checkpoint, stands):
+    """What could be seen when it was created stands there if it is older than a cursor; pairs tell before which offset."""
+    name = checkpoint.organization
+    unproven = _unproven(world)
+    for number, record in world.jiras[name].happened.items():
+        if record.visible > record.created or record.created < checkpoint.live_since:
+            continue
+        if (name, record.created) in unproven:
+            continue
+        offsets = [entry.offset for entry, _ in stands.get((name, number), ())]
+        assert offsets or record.created >= checkpoint.window_end, (number, record, checkpoint)
+        for pair in checkpoint.pairs:
+            if record.created < pair.window_end:
+                assert offsets, (number, record, pair)
+                assert offsets[0] < pair.offset, (number, record, pair)
+
+
+def _memory_is_progress(desk, found, days):
+    if desk is None or desk.broken.is_set() or desk._lock.locked():
+        return
+    memory = desk._memory.organizations
+    assert {name: one.checkpoint for name, one in memory.items() if one.checkpoint} == found
+    assert {name: dict(one.ledger.days) for name, one in memory.items() if one.ledger.days} == days
+
+
+def _wanted(world, organization, checkpoint):
+    """What is promised: live records; history as well, where it was wanted all the time or could be seen from the beginning."""
+    name, live_since = organization.name, checkpoint.live_since
+    since = min(live_since, organization.backfill_from or live_since)
+    unproven = _unproven(world)
+    return {
+        (name, number)
+        for number, record in world.jiras[name].happened.items()
+        if record.promised
+        and record.created >= since
+        and (name, record.created) not in unproven
+        and (
+            record.created >= live_since
+            or record.visible <= world.first_added[name]
+            or name not in world.unsteady
+        )
+    }
+
+
+def _unproven(world):
+    """Moments of which was told that Jira may hold more of them than it shows."""
+    return {(one["organization"], parse(one["instant"]).ms) for one in world.told if "instant" in one}
+
+
+@lru_cache(10_000)
+def _event(value):
+    return Internal("audit_event").decode(value)
+
+
+@lru_cache(10_000)
+def _checkpoint(value):
+    return checkpoints.from_record(Internal("checkpoint").decode(value))
+
+
+@lru_cache(10_000)
+def _day(value):
+    return day_from_record(Internal("day_ledger").decode(value))

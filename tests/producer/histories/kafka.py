@@ -1,0 +1,163 @@
+"""aiokafka's clients to the log of a history."""
+
+import asyncio
+from contextlib import suppress
+from types import SimpleNamespace
+
+from aiokafka.errors import KafkaConnectionError, KafkaError, ProducerFenced
+
+from tests.producer.paper import TOPICS
+
+OUTCOMES = {
+    "start": ("ok", "refused", "forgotten events", "forgotten progress", "forgotten"),
+    "read": ("ok", "refused"),
+    "append": ("ok", "refused", "unanswered"),
+    "commit": (
+        "ok",
+        "refused",
+        "unanswered",
+        "silence",
+        "forgotten events",
+        "forgotten progress",
+        "forgotten",
+    ),
+}
+"""What may come of each step. The end of a transaction is `forgotten` when it is acknowledged, but its markers are never written."""
+
+_FORGOTTEN = {
+    "forgotten events": {TOPICS.events, TOPICS.backfill},
+    "forgotten progress": {TOPICS.progress},
+    "forgotten": {TOPICS.events, TOPICS.backfill, TOPICS.progress, TOPICS.dead_letters},
+}
+
+
+class Producer:
+    """In the place of AIOKafkaProducer."""
+
+    def __init__(self, process, **_options):
+        self._process = process
+        self._log = process.world.log
+        self._epoch = -1
+        self._batch = []
+        self._added = set()
+        self._sender = None
+        self._transaction_waiter = asyncio.get_running_loop().create_future()
+        self._txn_manager = self
+        self.client = None
+
+    async def start(self):
+        outcome = await self._process.step("start")
+        if outcome == "refused":
+            raise KafkaConnectionError
+        self._epoch = self._log.fence(_FORGOTTEN.get(outcome, ()))
+
+    async def begin_transaction(self):
+        self._added = set()
+
+    def maybe_add_partition_to_txn(self, tp):
+        self._added.add(tp.topic)
+
+    async def send(self, topic, value, key, partition, timestamp_ms, headers):
+        assert partition == 0
+        acknowledgement = asyncio.get_running_loop().create_future()
+        self._batch.append((acknowledgement, (topic, key, value, timestamp_ms, headers)))
+        if len(self._batch) == 1:
+            self._sender = asyncio.create_task(self._send_batch())
+        return acknowledgement
+
+    async def _send_batch(self):
+        outcome = await self._process.step("append")
+        batch, self._batch = self._batch, []
+        for acknowledgement, record in batch:
+            try:
+                if outcome == "refused":
+                    raise KafkaError("refused")
+                offset = self._log.append(self._epoch, *record)
+                if outcome == "unanswered":
+                    raise KafkaError("no answer")
+            except KafkaError as error:
+                if not acknowledgement.done():
+                    acknowledgement.set_exception(error)
+            else:
+                if not acknowledgement.done():
+                    acknowledgement.set_result(SimpleNamespace(offset=offset))
+
+    async def commit_transaction(self):
+        try:
+            outcome = await self._process.step("commit")
+        except asyncio.CancelledError:
+            if self._process.last_words_arrive:
+                with suppress(ProducerFenced):
+                    self._log.commit(self._epoch, self._added)
+            raise
+        if outcome == "refused":
+            raise KafkaError("refused")
+        self._log.commit(self._epoch, self._added, _FORGOTTEN.get(outcome, ()))
+        if outcome == "unanswered":
+            raise KafkaError("no answer")
+        if outcome == "silence":
+            await asyncio.Event().wait()
+
+    async def discard(self):
+        if self._sender is not None:
+            self._sender.cancel()
+        for acknowledgement, _ in self._batch:
+            if not acknowledgement.done():
+                acknowledgement.set_exception(KafkaError("the producer was given up"))
+
+
+class Consumer:
+    """In the place of AIOKafkaConsumer, without a group, read_committed."""
+
+    def __init__(self, process, **_options):
+        self._process = process
+        self._log = process.world.log
+        self._positions = {}
+        self._client = None
+        self._fetcher = SimpleNamespace(_fetch_task=SimpleNamespace(done=lambda: False))
+
+    async def start(self):
+        if await self._process.step("read") == "refused":
+            raise KafkaConnectionError
+
+    def assign(self, partitions):
+        self._positions = dict.fromkeys(partitions, 0)
+
+    def seek(self, tp, offset):
+        self._positions[tp] = offset
+
+    async def position(self, tp):
+        return self._positions[tp]
+
+    async def getmany(self, timeout_ms):  # noqa: ARG002
+        found = {}
+        for tp, position in self._positions.items():
+            stable = self._log.partitions[tp.topic].stable
+            found[tp] = [e for e in self._log.committed(tp.topic) if position <= e.offset < stable]
+            self._positions[tp] = max(position, stable)
+        return found
+
+    async def beginning_offsets(self, partitions):
+        return {tp: self._log.partitions[tp.topic].first for tp in partitions}
+
+    async def end_offsets(self, partitions):
+        return {tp: self._log.partitions[tp.topic].stable for tp in partitions}
+
+    async def offsets_for_times(self, times):
+        def first(tp, at):
+            entries = self._log.partitions[tp.topic].entries
+            return next((SimpleNamespace(offset=e.offset) for e in entries if e.timestamp >= at), None)
+
+        return {tp: first(tp, at) for tp, at in times.items()}
+
+
+async def high_watermarks(consumer, partitions):
+    return {tp: consumer._log.partitions[tp.topic].end for tp in partitions}
+
+
+async def discard_producer(producer, _seconds):
+    await producer.discard()
+
+
+async def discard_consumer(_consumer, _seconds):
+    return
