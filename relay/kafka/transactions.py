@@ -150,15 +150,23 @@ class Publisher:
         """
         if not self._transactional:
             return []
-        dangling = await _dangling(self._connection, partitions)
+        dangling = await self._dangling(partitions)
         if dangling:
             await self._commit_empty(dangling)
-            if still := await _dangling(self._connection, dangling):
+            if still := await self._dangling(dangling):
                 raise PublishError(
                     f"Transactions without end stand on {still}, and Kafka does not end them: they are not of this shard's"
                     " producer. See who left them with kafka-transactions.sh find-hanging, and abort them with it."
                 )
         return dangling
+
+    async def _dangling(self, partitions: Sequence[TopicPartition]) -> list[TopicPartition]:
+        """Also remember where they end: whoever writes below that later takes the place of something lost."""
+        async with group_less(self._connection) as reader:
+            extents = await settled_spans(reader, partitions)
+        for tp, extent in extents.items():
+            self._newest[tp.topic, tp.partition] = extent.high_watermark - 1
+        return [tp for tp, extent in extents.items() if extent.committed_end < extent.high_watermark]
 
     async def _commit_empty(self, partitions: Sequence[TopicPartition]) -> None:
         manager: Any = self._producer._txn_manager  # noqa: SLF001
@@ -174,12 +182,6 @@ class Publisher:
     async def discard(self) -> None:
         """Let go of the producer within two seconds, whatever state it is in."""
         await discard_producer(self._producer, 1)
-
-
-async def _dangling(connection: Connection, partitions: Sequence[TopicPartition]) -> list[TopicPartition]:
-    async with group_less(connection) as reader:
-        extents = await settled_spans(reader, partitions)
-    return [tp for tp, extent in extents.items() if extent.committed_end < extent.high_watermark]
 
 
 def _arguments(record: Outgoing) -> dict[str, Any]:
