@@ -34,6 +34,7 @@ delays = st.sampled_from(
 )
 skews = st.sampled_from([0, 0, 0, 1_500, 40 * SECOND, 2 * HOUR, 15 * DAY, -40 * SECOND, -2 * HOUR, -15 * DAY])
 backfills = st.sampled_from([None, 0.3, 1, 3, 20])
+EVENTS = (TOPICS.events, TOPICS.backfill)
 OUTCOMES = {**kafka.OUTCOMES, "jira": jira.OUTCOMES}
 
 
@@ -212,6 +213,12 @@ def an_hour_and_a_day(world):
     world.run(100)
 
 
+def lose(world, topics):
+    """Kafka loses the last transaction there, and somebody else takes over."""
+    world.lose(dict.fromkeys(topics, 4))
+    world.kill()
+
+
 def strikes(kind):
     """All that may happen at a step where this is waited for."""
 
@@ -225,6 +232,8 @@ def strikes(kind):
     yield "hand over", lambda world, _: world.hand_over()
     yield "modify", lambda world, _: world.add("acme", backfill_days=3)
     yield "delete", lambda world, _: (world.delete("acme"), world.jump(9), world.add("acme", backfill_days=1))
+    for topics in (EVENTS, (TOPICS.progress,), (*EVENTS, TOPICS.progress)):
+        yield f"lose the end of {topics}", lambda world, _, lost=topics: lose(world, lost)
     yield "stand still", lambda world, _: world.jump(3_600)
 
 

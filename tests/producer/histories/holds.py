@@ -25,10 +25,15 @@ def check(world):
         assert (event["mode"] == "backfill") == (entry.topic == TOPICS.backfill)
     if world.unmended or any(one.stable < one.end for one in world.log.partitions.values()):
         return
-    found, days = progress(world)
-    for checkpoint in found.values():
+    check_cursors(world)
+    _memory_is_progress(world.owner.desk, *progress(world))
+
+
+def check_cursors(world):
+    """Also as soon as a shard is open, whatever Kafka had lost before."""
+    stands = published(world)
+    for checkpoint in progress(world)[0].values():
         _nothing_ahead(world, checkpoint, stands)
-    _memory_is_progress(world.owner.desk, found, days)
 
 
 def check_calm(world):

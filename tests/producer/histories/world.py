@@ -11,6 +11,7 @@ from producer.instants import DAY, day_start
 from producer.walk import Walk
 from relay.organizations import Organization
 from tests.producer.histories import jira, kafka
+from tests.producer.histories.holds import check_cursors
 from tests.producer.histories.jira import Jira
 from tests.producer.histories.log import Log
 from tests.producer.histories.process import Process
@@ -138,8 +139,10 @@ class World:
         self.loop.settle()
 
     def opened(self, process):
+        """What fails here is a defect that the shard tells of."""
         if process is self.owner:
             self.unmended = False
+            check_cursors(self)
 
     def lose(self, counts):
         """Kafka dies, and comes back without the ends of some topics; what was on its way to it fails."""
