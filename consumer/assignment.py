@@ -119,6 +119,27 @@ class Assignment:
                 self._job.outlet.loss = f"{_loss(partition, *lost)} They had been collected before {until}."
         self._wake()
 
+    async def overtaken(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """The log holds nothing at these positions, where reading stands: Kafka has deleted it, so go on with the first event
+        kept. Raises KafkaError where the log ends before them: then everything has to be looked up anew.
+        """
+        first = await self._positions.first_offsets(offsets)
+        for partition, offset in offsets.items():
+            if partition not in self._ready or offset != await self._positions.position(partition):
+                continue  # it has been moved since
+            if offset > first[partition]:
+                raise KafkaError(
+                    f"{partition.topic}, partition {partition.partition}, ends before offset {offset}, where reading stands"
+                )
+            self._positions.seek(partition, first[partition])
+            if lost := self._offsets.skip(partition, offset, first[partition]):
+                self._job.outlet.metrics.lost_offsets(partition, offset, first[partition], lost)
+                self._lost(partition, offset, first[partition])
+
+    def _lost(self, partition: TopicPartition, start: int, stop: int) -> None:
+        self._losses[partition] = (start, stop)
+        self._job.outlet.loss = _loss(partition, start, stop)
+
     async def room(self) -> None:
         """Wait a little for room; where there is none, let Kafka hold further records back while polling goes on."""
         if self._ending is not None:
@@ -200,8 +221,7 @@ class Assignment:
             self._offsets.begin(partition, each.progress)
             self._positions.seek(partition, each.offset)
             if each.missed:
-                self._losses[partition] = each.missed
-                self._job.outlet.loss = _loss(partition, *each.missed)
+                self._lost(partition, *each.missed)
         self._ready.update(found)
         self._positions.resume(self._partitions)
 

@@ -68,6 +68,10 @@ class Forwarder:
             assignment.check()
             await assignment.room()
 
+    async def out_of_range(self, offsets: Mapping[TopicPartition, int]) -> None:
+        if self._assignment is not None:
+            await self._assignment.overtaken(offsets)
+
     async def closed(self) -> None:
         await self._close(ANSWER_SECONDS)
 

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from consumer.progress import Mark, Progress, Stretch
 from relay.kafka import Record, TopicPartition
@@ -114,6 +114,11 @@ class Offsets:
             base, state.last = found
         del state.offsets[: base - state.base]
         state.base = base
+
+    def skip(self, partition: TopicPartition, start: int, stop: int) -> int:
+        """What stood from offset `start`, where reading stands, to before `stop` is gone. Returns how much of it was not settled."""
+        _, lost = replace(self._partitions[partition].begun, offset=start).without(stop)
+        return lost
 
     def outstanding(self) -> int:
         """How many records stand between what is settled without a gap and what was handed out."""

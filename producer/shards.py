@@ -48,6 +48,11 @@ class Shards:
         if not self._fenced:
             await self._let_all_go()
 
+    async def out_of_range(self, offsets: Mapping[TopicPartition, int]) -> None:
+        raise KafkaError(
+            f"aiokafka gives up {sorted(offsets)}, though it is told to begin at the first record"
+        )
+
     async def records(self, batches: Mapping[TopicPartition, Sequence[Record]]) -> None:
         for tp, records in batches.items():
             if (followed := self._followed.get(tp)) is not None:

@@ -50,6 +50,9 @@ class Handler(Protocol):
     async def records(self, batches: Mapping[TopicPartition, Sequence[Record]]) -> None:
         """Records in order per partition, possibly none; called at least every 0.3 s outside of rebalances."""
 
+    async def out_of_range(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """The log holds nothing at these positions: seek to where it does."""
+
     async def closed(self) -> None:
         """The membership has ended: nothing is ours any more."""
 
@@ -208,8 +211,9 @@ class Member:
         while True:
             try:
                 batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=self._max_records)
-            except OffsetOutOfRangeError:  # told before anything is taken
-                raise
+            except OffsetOutOfRangeError as error:  # told before anything is taken
+                await self._handler.out_of_range(error.args[0])
+                continue
             except Exception as error:
                 if not (isinstance(error, KafkaError) and error.retriable):
                     positions.spoilt = True

@@ -38,6 +38,9 @@ class Notes:
         self.values += [record.value for records in batches.values() for record in records]
         self._stumble("records")
 
+    async def out_of_range(self, offsets):
+        raise AssertionError(offsets)
+
     async def closed(self):
         self.closings += 1
 
