@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
 from producer.instants import DAY
+from producer.limits import KnownLimits
 from producer.opening import Opener
 from producer.poller import Poller
 from producer.report import Report, status_key
@@ -53,7 +54,9 @@ class Process:
         self._board = Board(None, "status")
         credentials = SimpleNamespace(resolve=lambda _organization: SecretStr("key"))
         self._sites = Sites([self], credentials, Hosts("https://gateway.example", []), self.now_ms)
-        self._opener = Opener(_Connection(self), TOPICS, _Store(), Limits(kept_ms=KEPT), METRICS, self.now_ms)
+        connection = _Connection(self)
+        limits = KnownLimits(connection, Limits(kept_ms=KEPT))
+        self._opener = Opener(connection, TOPICS, _Store(), limits, METRICS, self.now_ms)
         self.desk = None
         self.shard = Shard(0, self, self._open, self)
 

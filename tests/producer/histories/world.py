@@ -32,10 +32,10 @@ _SMALL = {
 _SIMULATED = {
     "producer.site.jira": jira,
     "relay.kafka.transactions.AIOKafkaProducer": kafka.Producer,
-    "relay.kafka.transactions.calm_metadata": lambda _client: None,
+    "relay.kafka.transactions.guard_client": lambda _client: None,
     "relay.kafka.transactions.discard_producer": kafka.discard_producer,
     "relay.kafka.reading.AIOKafkaConsumer": kafka.Consumer,
-    "relay.kafka.reading.calm_metadata": lambda _client: None,
+    "relay.kafka.reading.guard_client": lambda _client: None,
     "relay.kafka.reading.high_watermarks": kafka.high_watermarks,
     "relay.kafka.reading.discard_consumer": kafka.discard_consumer,
 }
