@@ -38,6 +38,7 @@ bench: setup ## what an event costs beside a careful record-by-record consumer; 
 	$(BIN)/python benchmarks/columns.py
 	$(BIN)/python benchmarks/bounds.py
 	$(BIN)/python benchmarks/organizations.py
+	$(BIN)/python benchmarks/backfill.py
 
 image: ## the image jira-audit-relay (docker)
 	docker build --file deploy/Dockerfile --tag jira-audit-relay \

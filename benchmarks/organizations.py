@@ -68,7 +68,7 @@ class Jira(asyncio.Protocol):
         return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-async def put(connection: Connection, count: int, port: int) -> None:
+async def put(connection: Connection, count: int, port: int, backfill_from: int | None = None) -> None:
     """So many organizations on their topic, as `organizations add` would put them there."""
     topic, codec = Topics(connection.kafka.topic_prefix).organizations, OrganizationCodec()
     now_ms = time.time_ns() // 1_000_000
@@ -80,6 +80,7 @@ async def put(connection: Connection, count: int, port: int) -> None:
             one = Organization(
                 *(name, f"http://{name}", "audit@example.com", now_ms, now_ms, 1),
                 credential_reference="env:RELAY_KEY_BENCHMARK",
+                backfill_from=backfill_from,
             )
             value = codec.encode(one)
             records.append(Outgoing(topic, partition_of(name, SHARDS), name.encode(), value))

@@ -1,0 +1,231 @@
+"""How fast history gets from Jira into Kafka, beside a bare loop that only encodes and sends.
+
+    .venv/bin/python benchmarks/backfill.py [--organizations 4] [--days 8] [--runs 3]
+
+On an embedded Kafka, against a bare server that plays a Jira of 8,000 records a day on each of some addresses of 127.0.0.0/8
+(Linux). `jira-relay produce` reads all of it back in one process; then another process encodes the same events with fastavro
+and sends them with aiokafka, in transactions of one day, and does nothing else: no HTTP, no JSON, no check for repeats. The first
+seconds of both, in which they start, do not count.
+"""
+
+import argparse
+import asyncio
+import io
+import json
+import re
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import parse_qs, urlsplit
+from uuid import NAMESPACE_URL, uuid5
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import fastavro
+from aiokafka import AIOKafkaProducer
+from bounds import service
+from organizations import processor_seconds, put
+
+import schemas
+from embedded import EmbeddedKafka
+from producer import instants
+from producer.records import read
+from relay.kafka import TopicPartition
+from relay.kafka.connection import Connection
+from relay.kafka.reading import group_less
+from relay.kafka.topics import Topics, create
+from relay.settings import Settings
+
+SHARDS = 16
+A_DAY_MS = 86_400_000
+DAILY = 8_000
+GAP_MS = A_DAY_MS // DAILY
+
+
+def record(at: int) -> dict[str, Any]:
+    """The one of this millisecond; some 700 bytes, as Jira's audit log mostly holds."""
+    number = at // GAP_MS
+    user = f"ug:0613fc34-{number * 2654435761 % 2**64:016x}"
+    return {
+        "id": number,
+        "summary": "User added to group",
+        "remoteAddress": f"10.0.{number % 250}.7",
+        "authorKey": user,
+        "authorAccountId": f"557058:{user}",
+        "created": f"{instants.to_text(at)[:-1]}+0000",
+        "category": "group management",
+        "eventSource": "",
+        "objectItem": {
+            "name": "site-admins",
+            "typeName": "GROUP",
+            "parentId": "1",
+            "parentName": "Identity Platform",
+        },
+        "changedValues": [{"fieldName": "Email", "changedTo": f"{user[3:20]}@example.com"}],
+        "associatedItems": [
+            {"id": user, "name": user, "typeName": "USER", "parentId": "1", "parentName": "Identity Platform"}
+        ],
+    }
+
+
+class Jira(asyncio.Protocol):
+    """One connection to any of the sites, which all hold the same; newest first, as Jira answers."""
+
+    begin = 0
+    end = 0
+    pages: dict[bytes, bytes] = {}  # noqa: RUF012
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._buffer = b""
+
+    def data_received(self, data: bytes) -> None:
+        *requests, self._buffer = (self._buffer + data).split(b"\r\n\r\n")
+        for request in requests:
+            self._transport.write(self._answer(request))
+
+    def _answer(self, request: bytes) -> bytes:
+        target = request.split(b" ", 2)[1]
+        if target.startswith(b"/_edge/tenant_info"):
+            host = re.search(rb"(?i)\r\nhost: (\S+)", request)
+            body = json.dumps(
+                {"cloudId": str(uuid5(NAMESPACE_URL, (host[1] if host else b"").decode()))}
+            ).encode()
+        else:
+            if target not in self.pages:
+                self.pages[target] = self._page(target.decode())
+            body = self.pages[target]
+        head = f"HTTP/1.1 200 OK\r\nDate: {formatdate(usegmt=True)}\r\nContent-Type: application/json\r\n"
+        return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+    def _page(self, target: str) -> bytes:
+        asked = {name: values[0] for name, values in parse_qs(urlsplit(target).query).items()}
+        first, last = self.begin, self.end - 1
+        if "from" in asked:
+            first, last = max(first, _ms(asked["from"])), min(last, _ms(asked["to"]))
+        offset, limit = int(asked["offset"]), int(asked["limit"])
+        newest = last // GAP_MS - offset
+        oldest = max(-(-first // GAP_MS), newest - limit + 1)
+        total = max(0, last // GAP_MS + 1 - -(-first // GAP_MS))
+        records = [record(number * GAP_MS) for number in range(newest, oldest - 1, -1)]
+        return json.dumps({"offset": offset, "limit": limit, "total": total, "records": records}).encode()
+
+
+def _ms(text: str) -> int:
+    found = instants.parse(text)
+    if found is None:
+        raise ValueError(text)
+    return found.ms
+
+
+async def held(connection: Connection) -> int:
+    """How far the ends of the partitions of history are, transactions' ends among them."""
+    topic = Topics(connection.kafka.topic_prefix).backfill
+    partitions = [TopicPartition(topic, number) for number in range(SHARDS)]
+    async with group_less(connection) as consumer:
+        return sum((await consumer.end_offsets(partitions)).values())
+
+
+async def produced(connection: Connection, expected: int) -> tuple[float, float]:
+    """Events per second and per CPU second of one producer, from a tenth of the events to all of them."""
+    variables = {"RELAY_KEY_BENCHMARK": "a key", "RELAY_PRODUCER__INTERVAL_SECONDS": "60"}
+    async with service("produce", connection.bootstrap, variables) as pid:
+        before = None
+        while (count := await held(connection)) < expected:
+            now = (count, time.monotonic(), processor_seconds(pid))
+            if before is None and count >= expected / 10:
+                before = now
+            await asyncio.sleep(0.2)
+        first, began, spent = before or (0, 0.0, 0.0)
+        return (
+            (count - first) / (time.monotonic() - began),
+            (count - first) / (processor_seconds(pid) - spent),
+        )
+
+
+async def bare(bootstrap: str, organizations: int, days: int) -> None:
+    """Encode and send, and print events per second and per CPU second."""
+    topic = Topics(Settings().kafka.topic_prefix).backfill
+    schema = fastavro.parse_schema(schemas.load("audit_event"))
+    events = [
+        cast("dict[str, Any]", read(record(number * GAP_MS), "org.atlassian.net"))
+        | {"collected": 1, "mode": "backfill"}
+        for number in range(DAILY)
+    ]
+    producer = AIOKafkaProducer(
+        bootstrap_servers=bootstrap, transactional_id="bare", compression_type="lz4", linger_ms=5
+    )
+    await producer.start()
+    began, spent = time.monotonic(), time.process_time()
+    for number in range(organizations * days):
+        async with producer.transaction():
+            for event in events:
+                out = io.BytesIO()
+                fastavro.schemaless_writer(out, schema, event)
+                await producer.send(topic, out.getvalue(), b"org.atlassian.net", partition=number % SHARDS)
+    count = organizations * days * DAILY
+    print(count / (time.monotonic() - began), count / (time.process_time() - spent))
+    await producer.stop()
+
+
+async def compared(connection: Connection, organizations: int, days: int) -> tuple[float, float]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, __file__, "--bare", connection.bootstrap),
+        *("--organizations", str(organizations), "--days", str(days)),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    output, _ = await process.communicate()
+    wall, cpu = map(float, output.split())
+    return wall, cpu
+
+
+async def run(organizations: int, days: int) -> dict[str, float]:
+    server = await asyncio.get_running_loop().create_server(Jira, "0.0.0.0", 0, backlog=4096)
+    port = server.sockets[0].getsockname()[1]
+    today = time.time_ns() // 1_000_000 // A_DAY_MS * A_DAY_MS
+    Jira.begin, Jira.end = today - days * A_DAY_MS, today
+    with tempfile.TemporaryDirectory() as directory:
+        async with EmbeddedKafka(Path(directory), heap="1g", flush_each_write=False) as kafka:
+            settings = {"bootstrap": kafka.bootstrap, "replication_factor": 1, "shards": SHARDS}
+            connection = Connection(Settings(kafka=settings).kafka)
+            await create(connection)
+            await put(connection, organizations, port, backfill_from=Jira.begin)
+            ours = await produced(connection, organizations * days * DAILY)
+            theirs = await compared(connection, organizations, days)
+    server.close()
+    return {
+        "a second": ours[0],
+        "a CPU second": ours[1],
+        "bare a second": theirs[0],
+        "bare a CPU second": theirs[1],
+    }
+
+
+def tell(results: list[dict[str, float]]) -> Iterator[str]:
+    for name in results[0]:
+        values = [each[name] for each in results]
+        yield f"{name}: {min(values):,.0f}, {statistics.median(values):,.0f}, {max(values):,.0f} events"
+    ratios = [each["bare a CPU second"] / each["a CPU second"] for each in results]
+    yield f"CPU of ours over bare: {min(ratios):.2f}, {statistics.median(ratios):.2f}, {max(ratios):.2f}"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--organizations", type=int, default=4)
+    parser.add_argument("--days", type=int, default=8)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--bare", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.bare:
+        asyncio.run(bare(given.bare, given.organizations, given.days))
+    else:
+        found = []
+        for _ in range(given.runs):
+            found.append(asyncio.run(run(given.organizations, given.days)))
+            print(found[-1], flush=True)
+        print(*tell(found), sep="\n")
