@@ -32,7 +32,8 @@ def check(world):
 def check_cursors(world):
     """Also as soon as a shard is open, whatever Kafka had lost before."""
     stands = published(world)
-    for checkpoint in progress(world)[0].values():
+    for name, checkpoint in progress(world)[0].items():
+        world.live_from[name] = min(checkpoint.live_since, world.live_from.get(name, checkpoint.live_since))
         _nothing_ahead(world, checkpoint, stands)
 
 
@@ -50,10 +51,8 @@ def check_calm(world):
             assert len(days.get(name, ())) <= MOST_DAYS
     for name, number in stands:
         if name in found:  # else all that was known of it is lost
-            since = found[name].live_since
-            assert world.jiras[name].happened[number].created >= min(
-                since, world.wanted_from.get(name, since)
-            )
+            since = min(world.live_from[name], world.wanted_from.get(name, world.live_from[name]))
+            assert world.jiras[name].happened[number].created >= since
 
 
 def published(world):
@@ -96,7 +95,7 @@ def _nothing_ahead(world, checkpoint, stands):
 
 
 def _memory_is_progress(desk, found, days):
-    if desk is None or desk.broken.is_set() or desk._lock.locked():
+    if desk is None or desk.broken.is_set() or desk._lock.locked() or desk._publisher._producer.fenced:
         return
     memory = desk._memory.organizations
     assert {name: one.checkpoint for name, one in memory.items() if one.checkpoint} == found

@@ -45,6 +45,11 @@ class Producer:
         self._txn_manager = self
         self.client = None
 
+    @property
+    def fenced(self):
+        """Whether somebody has started since, be it a former owner whose request was late."""
+        return self._epoch != self._log.epoch
+
     async def start(self):
         outcome = await self._process.step("start")
         if outcome == "refused":

@@ -47,15 +47,15 @@ class Log:
 
     def __init__(self, now_ms):
         self._now_ms = now_ms
-        self._epoch = 0
+        self.epoch = 0
         self._touched = set()
         self.partitions = defaultdict(Partition)
 
     def fence(self, forgotten=()):
         """A new owner: what the former one has open is aborted."""
         self._end("aborted", forgotten)
-        self._epoch += 1
-        return self._epoch
+        self.epoch += 1
+        return self.epoch
 
     def append(self, epoch, topic, key, value, timestamp, headers):
         self._check(epoch)
@@ -101,7 +101,7 @@ class Log:
         return {entry.key: entry.value for entry in self.committed(TOPICS.progress)}
 
     def _check(self, epoch):
-        if epoch != self._epoch:
+        if epoch != self.epoch:
             raise ProducerFenced
 
     def _end(self, state, forgotten=()):

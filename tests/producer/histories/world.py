@@ -56,6 +56,8 @@ class World:
         self.organizations = {}
         self.wanted_from = {}
         """The longest history that was ever wanted, by organization."""
+        self.live_from = {}
+        """From when on records were ever taken for live; where all progress is lost, that may change."""
         self.first_added = {}
         self.unsteady = set()
         """Those of which history was wanted at one time and not at another."""
