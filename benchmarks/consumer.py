@@ -1,0 +1,164 @@
+"""What an event costs the whole consumer, from a real Kafka to a destination, beside a careful record-by-record one.
+
+    .venv/bin/python benchmarks/consumer.py [--events 400000] [--runs 3]
+
+On an embedded Kafka and against a bare server (Linux). `jira-relay consume` carries the backlog, then another process does, with
+aiokafka, fastavro, orjson, isal's gzip and httpx, with two bodies under way, committing what was accepted in order; both from
+the same topic, alternating in one run. CPU seconds are of the process, from a tenth of the events on, so that its start does not count.
+"""
+
+import argparse
+import asyncio
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import fastavro
+import httpx
+import orjson
+from aiokafka import AIOKafkaConsumer
+from bounds import SHARDS, Sink, load, of_consumer, service, watched
+from columns import SCHEMA, _Bytes, _row
+from isal import igzip
+from organizations import processor_seconds
+
+from consumer.destinations import sentinel
+from embedded import EmbeddedKafka
+from relay.codec import prepared
+from relay.kafka.connection import Connection
+from relay.kafka.topics import Topics, create
+from relay.settings import Settings
+
+FRAME_BYTES = 10
+"""Of a single-object message: two of the marker, eight of the fingerprint."""
+UNDER_WAY = 2
+MOST_SECONDS = 300.0
+
+
+async def by_record(bootstrap: str, topic: str, port: int) -> None:
+    """Carry the topic until killed."""
+    schema, read, dumps = prepared(SCHEMA), fastavro.schemaless_reader, orjson.dumps
+    consumer = AIOKafkaConsumer(
+        topic,
+        bootstrap_servers=bootstrap,
+        group_id=f"by-record-{os.getpid()}",
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+    )
+    await consumer.start()
+    client = httpx.AsyncClient(headers={"Content-Type": "application/json", "Content-Encoding": "gzip"})
+    posts: list[tuple[asyncio.Task[httpx.Response], dict[object, int]]] = []
+    rows: list[bytes] = []
+    raw, positions = 2, {}
+
+    async def flush() -> None:
+        nonlocal rows, raw, positions
+        body = await asyncio.to_thread(igzip.compress, b"[" + b",".join(rows) + b"]", 1)
+        posts.append((asyncio.create_task(client.post(f"http://127.0.0.1:{port}/", content=body)), positions))
+        rows, raw, positions = [], 2, {}
+        if len(posts) >= UNDER_WAY:
+            post, accepted = posts.pop(0)
+            (await post).raise_for_status()
+            await consumer.commit(accepted)
+
+    while True:
+        for partition, messages in (await consumer.getmany(timeout_ms=200, max_records=500)).items():
+            for message in messages:
+                row = dumps(_row(read(_Bytes(message.value[FRAME_BYTES:]), schema)))
+                if raw + len(row) + 1 > sentinel.LARGEST_BODY:
+                    await flush()
+                rows.append(row)
+                raw += len(row) + 1
+                positions[partition] = message.offset + 1
+
+
+@asynccontextmanager
+async def other(bootstrap: str, topic: str, port: int) -> AsyncIterator[int]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, __file__, "--bootstrap", bootstrap, "--topic", topic, "--port", str(port))
+    )
+    try:
+        yield process.pid
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def measured(pid: int, sink: Sink, count: int) -> float:
+    """Events per CPU second."""
+    await watched(pid, lambda past: len(sink.seen) > count / 10 or past > MOST_SECONDS)
+    first, spent = len(sink.seen), processor_seconds(pid)
+    # the last body of by_record waits for more
+    await watched(pid, lambda past: len(sink.seen) > count * 0.98 or past > MOST_SECONDS)
+    if len(sink.seen) < count * 0.98:
+        raise TimeoutError(f"{len(sink.seen)} of {count} events arrived")
+    return (len(sink.seen) - first) / (processor_seconds(pid) - spent)
+
+
+async def main(count: int, runs: int) -> None:
+    ours, theirs = [], []
+    identity = Sink()
+    with tempfile.TemporaryDirectory() as directory:
+        async with (
+            EmbeddedKafka(Path(directory), heap="768m", flush_each_write=False) as kafka,
+            identity.listening() as identity_port,
+        ):
+            for run in range(runs):
+                prefix = f"run-{run}"
+                settings = {
+                    "bootstrap": kafka.bootstrap,
+                    "replication_factor": 1,
+                    "shards": SHARDS,
+                    "topic_prefix": prefix,
+                }
+                connection = Connection(Settings(kafka=settings).kafka)
+                await create(connection)
+                loaded = await load(connection, count)
+                for name, figures in (("ours", ours), ("by record", theirs)):
+                    sink = Sink()
+                    sink.answering.set()
+                    async with sink.listening() as port:
+                        variables = of_consumer(port, identity_port) | {"RELAY_KAFKA__TOPIC_PREFIX": prefix}
+                        process = (
+                            service("consume", kafka.bootstrap, variables)
+                            if name == "ours"
+                            else other(kafka.bootstrap, Topics(prefix).events, port)
+                        )
+                        async with process as pid:
+                            began = time.monotonic()
+                            figures.append(await measured(pid, sink, loaded))
+                            print(
+                                f"{name}: {figures[-1]:,.0f} events per CPU second, {time.monotonic() - began:.0f} s"
+                            )
+    tell("ours", ours)
+    tell("by record", theirs)
+    ratios = [one / other for one, other in zip(ours, theirs, strict=True)]
+    print(f"ratio: {min(ratios):.2f}, {statistics.median(ratios):.2f}, {max(ratios):.2f}")
+
+
+def tell(name: str, figures: Sequence[float]) -> None:
+    print(
+        f"{name}: {min(figures):,.0f}, {statistics.median(figures):,.0f}, {max(figures):,.0f} events per CPU second"
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--events", type=int, default=400_000)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--bootstrap", help=argparse.SUPPRESS)
+    parser.add_argument("--topic", help=argparse.SUPPRESS)
+    parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.bootstrap:
+        asyncio.run(by_record(given.bootstrap, given.topic, given.port))
+    else:
+        asyncio.run(main(given.events, given.runs))
