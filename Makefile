@@ -36,6 +36,7 @@ format: setup ## rewrite in the house format
 
 bench: setup ## what an event costs beside a careful record-by-record consumer; memory and files over a long round
 	$(BIN)/python benchmarks/columns.py
+	$(BIN)/python benchmarks/consumer.py
 	$(BIN)/python benchmarks/bounds.py
 	$(BIN)/python benchmarks/organizations.py
 	$(BIN)/python benchmarks/backfill.py

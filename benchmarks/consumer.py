@@ -3,29 +3,30 @@
     .venv/bin/python benchmarks/consumer.py [--events 400000] [--runs 3]
 
 On an embedded Kafka and against a bare server (Linux). `jira-relay consume` carries the backlog, then another process does, with
-aiokafka, fastavro, orjson, isal's gzip and httpx, with two bodies under way, committing what was accepted in order; both from
-the same topic, alternating in one run. CPU seconds are of the process, from a tenth of the events on, so that its start does not count.
+confluent-kafka, fastavro, orjson, isal's gzip and a connection for each of two bodies under way, committing what was accepted in
+order; both from the same topic, alternating in one run. CPU seconds are of the process, from a tenth of the events on, so that its start does not count.
 """
 
 import argparse
 import asyncio
-import os
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import fastavro
-import httpx
 import orjson
-from aiokafka import AIOKafkaConsumer
 from bounds import SHARDS, Sink, load, of_consumer, service, watched
 from columns import SCHEMA, _Bytes, _row
+from confluent_kafka import Consumer, TopicPartition
 from isal import igzip
 from organizations import processor_seconds
 
@@ -40,44 +41,53 @@ FRAME_BYTES = 10
 """Of a single-object message: two of the marker, eight of the fingerprint."""
 UNDER_WAY = 2
 MOST_SECONDS = 300.0
+NO_CONTENT = 204
+
+_kept = threading.local()
+"""A connection for each thread."""
 
 
-async def by_record(bootstrap: str, topic: str, port: int) -> None:
+def by_record(bootstrap: str, topic: str, port: int) -> None:
     """Carry the topic until killed."""
     schema, read, dumps = prepared(SCHEMA), fastavro.schemaless_reader, orjson.dumps
-    consumer = AIOKafkaConsumer(
-        topic,
-        bootstrap_servers=bootstrap,
-        group_id=f"by-record-{os.getpid()}",
-        auto_offset_reset="earliest",
-        enable_auto_commit=False,
-        isolation_level="read_committed",
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "by-record",
+            "auto.offset.reset": "earliest",
+            "enable.auto.commit": False,
+        }
     )
-    await consumer.start()
-    client = httpx.AsyncClient(headers={"Content-Type": "application/json", "Content-Encoding": "gzip"})
-    posts: list[tuple[asyncio.Task[httpx.Response], dict[object, int]]] = []
+    consumer.subscribe([topic])
+    posts: list[tuple[Future[None], dict[int, int]]] = []
     rows: list[bytes] = []
     raw, positions = 2, {}
-
-    async def flush() -> None:
-        nonlocal rows, raw, positions
-        body = await asyncio.to_thread(igzip.compress, b"[" + b",".join(rows) + b"]", 1)
-        posts.append((asyncio.create_task(client.post(f"http://127.0.0.1:{port}/", content=body)), positions))
-        rows, raw, positions = [], 2, {}
-        if len(posts) >= UNDER_WAY:
-            post, accepted = posts.pop(0)
-            (await post).raise_for_status()
-            await consumer.commit(accepted)
-
-    while True:
-        for partition, messages in (await consumer.getmany(timeout_ms=200, max_records=500)).items():
-            for message in messages:
-                row = dumps(_row(read(_Bytes(message.value[FRAME_BYTES:]), schema)))
+    with ThreadPoolExecutor(UNDER_WAY) as pool:
+        while True:
+            for message in consumer.consume(500, timeout=0.2):
+                row = dumps(_row(read(_Bytes(message.value()[FRAME_BYTES:]), schema)))
                 if raw + len(row) + 1 > sentinel.LARGEST_BODY:
-                    await flush()
+                    posts.append((pool.submit(_post, port, rows), positions))
+                    rows, raw, positions = [], 2, {}
+                    if len(posts) > UNDER_WAY:
+                        post, accepted = posts.pop(0)
+                        post.result()
+                        offsets = [TopicPartition(topic, *each) for each in accepted.items()]
+                        consumer.commit(offsets=offsets, asynchronous=True)
                 rows.append(row)
                 raw += len(row) + 1
-                positions[partition] = message.offset + 1
+                positions[message.partition()] = message.offset() + 1
+
+
+def _post(port: int, rows: Sequence[bytes]) -> None:
+    if not hasattr(_kept, "connection"):
+        _kept.connection = HTTPConnection("127.0.0.1", port, timeout=30)
+    body = igzip.compress(b"[" + b",".join(rows) + b"]", 1)
+    _kept.connection.request("POST", "/", body, {"Content-Encoding": "gzip"})
+    answer = _kept.connection.getresponse()
+    answer.read()
+    if answer.status != NO_CONTENT:
+        raise RuntimeError(answer.status)
 
 
 @asynccontextmanager
@@ -159,6 +169,6 @@ if __name__ == "__main__":
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.bootstrap:
-        asyncio.run(by_record(given.bootstrap, given.topic, given.port))
+        by_record(given.bootstrap, given.topic, given.port)
     else:
         asyncio.run(main(given.events, given.runs))
