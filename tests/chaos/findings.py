@@ -77,8 +77,17 @@ def _age(event: Mapping[str, Any]) -> tuple[int, int]:
     return event["created"], event["id"]
 
 
-def repeats(arrived: Iterable[Arrived], unrest: Iterable[tuple[float, float]]) -> tuple[int, list[str]]:
-    """How many rows came again, and which of those, in words, for no reason.
+@dataclass(frozen=True, slots=True)
+class Repeats:
+    """How many rows came again, how many of these since nobody had got the answer, and which, in words, for no reason."""
+
+    rows: int
+    unanswered: int
+    inexplicable: list[str]
+
+
+def repeats(arrived: Iterable[Arrived], unrest: Iterable[tuple[float, float]]) -> Repeats:
+    """What came again.
 
     Reasons are an answer that never came, and a disturbance between Kafka and the sink after which what had just been
     accepted, and was not committed yet, had to be sent again.
@@ -87,13 +96,14 @@ def repeats(arrived: Iterable[Arrived], unrest: Iterable[tuple[float, float]]) -
     for row in arrived:
         rows[row.uid].append(row)
     spans = list(unrest)
-    count, inexplicable = 0, []
+    count, unanswered, inexplicable = 0, 0, []
     for uid, same in rows.items():
         for first, again in pairwise(same):
             count += 1
+            unanswered += first.doubtful
             if not first.doubtful and not _explained(first.at, again.at, spans):
                 inexplicable.append(f"{uid} came again after {again.at - first.at:.1f} s")
-    return count, inexplicable
+    return Repeats(count, unanswered, inexplicable)
 
 
 def _explained(first: float, again: float, unrest: Iterable[tuple[float, float]]) -> bool:

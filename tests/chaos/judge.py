@@ -59,7 +59,7 @@ class Round:
 async def verdict(round_: Round) -> Report:
     world = round_.course.world
     found = await evidence.gather(world.jira.truth(), world.connection, world.azure)
-    again, inexplicable = findings.repeats(_arrived(world.azure), _unrest(round_.course))
+    again = findings.repeats(_arrived(world.azure), _unrest(round_.course))
     states = {name: shown(each) for name, each in (await organizations(world.connection)).items()}
     faults = [
         *_judged(found, round_),
@@ -67,16 +67,15 @@ async def verdict(round_: Round) -> Report:
             "out of order",
             findings.disorder(found.landed, round_.traffic.visible, round_.organizations.wrong_clocks),
         ),
-        *_some("came again at the sink for no reason", inexplicable),
+        *_some("came again at the sink for no reason", again.inexplicable),
         *findings.broken_history(await _changes(world.connection), states),
         *round_.operators.wrong,
         *round_.course.unclean,
         *_deaths(world.slots),
         *_leaks(world.directory),
     ]
-    return Report(
-        [*_facts(found, round_), f"{again} rows came again at the sink.", *_tales(world.directory)], faults
-    )
+    told = f"{again.rows} rows came again at the sink, {again.unanswered} of them after an answer that nobody got."
+    return Report([*_facts(found, round_), told, *_tales(world.directory)], faults)
 
 
 def _unrest(course: Course) -> list[tuple[float, float]]:

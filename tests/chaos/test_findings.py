@@ -3,7 +3,7 @@
 import json
 
 from cli.sandbox.verdict import Landed
-from tests.chaos.findings import Arrived, broken_history, disorder, repeats
+from tests.chaos.findings import Arrived, Repeats, broken_history, disorder, repeats
 
 
 def landed(*rows, mode="live", organization="acme"):
@@ -62,7 +62,7 @@ def test_a_repeat_is_explained_by_a_lost_answer_or_by_a_death_around_it():
     lost_answer = [Arrived("a/1", 10.0, doubtful=True), Arrived("a/1", 11.0, doubtful=False)]
     death = [Arrived("a/2", 100.0, doubtful=False), Arrived("a/2", 108.0, doubtful=False)]
 
-    assert repeats(lost_answer + death, [(101.0, 101.0)]) == (2, [])
+    assert repeats(lost_answer + death, [(101.0, 101.0)]) == Repeats(2, 1, [])
 
 
 def test_a_repeat_without_a_reason_is_found():
@@ -70,9 +70,9 @@ def test_a_repeat_without_a_reason_is_found():
     long_ago = [Arrived("a/1", 100.0, doubtful=False), Arrived("a/1", 101.0, doubtful=False)]
     too_soon = [Arrived("a/2", 300.0, doubtful=False), Arrived("a/2", 301.0, doubtful=False)]
 
-    count, inexplicable = repeats(long_ago + too_soon, [(10.0, 12.0), (302.0, 305.0)])
+    found = repeats(long_ago + too_soon, [(10.0, 12.0), (302.0, 305.0)])
 
-    assert (count, len(inexplicable)) == (2, 2)
+    assert (found.rows, found.unanswered, len(found.inexplicable)) == (2, 0, 2)
 
 
 def change(name, before, after):
