@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from consumer.beginning import PATIENCE_SECONDS, Beginner, Mirror
 from consumer.offsets import Offsets, cut
-from consumer.progress import MOST_STRETCHES
+from consumer.progress import MOST_STRETCHES, Progress
 from consumer.telemetry import Metrics
 from relay.kafka import KafkaError, OffsetAndMetadata, TopicPartition
 from tests.consumer.messages import Message
@@ -176,11 +176,8 @@ class NothingIsSkipped(RuleBasedStateMachine):
 
     def _is_marked(self):
         """Whether the record before the group's offset can be known again; behind an offset that an operator set none is."""
-        return (
-            self.group.metadata != ""
-            and self.group.offset - 1 in self.told
-            and self.group.offset > self.first
-        )
+        last = Progress.committed(*self.group).last
+        return last is not None and last.offset == self.group.offset - 1 >= self.first
 
     def _forget(self):
         self.told = set()
