@@ -117,7 +117,7 @@ class Offsets:
 
     def skip(self, partition: TopicPartition, start: int, stop: int) -> int:
         """What stood from offset `start`, where reading stands, to before `stop` is gone. Returns how much of it was not settled."""
-        _, lost = replace(self._partitions[partition].begun, offset=start).without(stop)
+        _, lost = replace(self._partitions[partition].begun, offset=start).grown(()).without(stop)
         return lost
 
     def outstanding(self) -> int:

@@ -136,6 +136,14 @@ def test_what_was_settled_before_is_not_forgotten_while_it_is_not_yet_read():
     assert offsets.progress({A: 17}) == {A: Progress(7, 18, Mark.of(*stood([17])))}
 
 
+def test_what_is_gone_from_the_middle_of_a_settled_stretch_is_counted_once():
+    """Reading had come to 15 when Kafka deleted everything before 30: 15 to 19 were settled before, and 20 to 29 by nobody."""
+    offsets = begun(10, stretch(11, 19))
+    offsets.hand_out(A, stood(range(10, 15)))
+    assert offsets.skip(A, 15, 30) == 10
+    assert offsets.skip(A, 15, 18) == 0
+
+
 def test_settled_records_are_forgotten():
     """Memory holds what is outstanding, however much has passed."""
     offsets = begun(0, *(stretch(at, at) for at in range(50, 100, 2)))
