@@ -16,7 +16,7 @@ Start = Literal["earliest", "latest"] | datetime
 FORGOTTEN = "the status topic, since Kafka has forgotten the group's offset"
 PATIENCE_SECONDS = 30.0
 REPEAT_MS = 600_000
-"""Where the end of a log was lost: from how long before the offsets were last told events are read again."""
+"""Where the end of a log was lost: from how long before the last settled record events are read again, for clocks that differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +107,7 @@ class Beginner:
             if each in starts:
                 found[each] = Beginning(Progress.at(max(starts[each], first[each])), "the first start")
             elif (progress := held[each]) is None:
-                found[each] = await self._after_a_lost_end(
-                    positions, each, claims[each][-1].offset, end[each]
-                )
+                found[each] = await self._after_a_lost_end(positions, each, claims[each][-1], end[each])
             else:
                 found[each] = beginning(progress, first[each], _why(progress, group.get(each)))
         for each, begun in found.items():
@@ -181,12 +179,16 @@ class Beginner:
                 return {partition: _or(at.get(partition), end[partition]) for partition in fresh}
 
     async def _after_a_lost_end(
-        self, positions: Positions, partition: TopicPartition, reached: int, end: int
+        self, positions: Positions, partition: TopicPartition, group: Progress, end: int
     ) -> Beginning:
-        at = (await self._mirror()).at - REPEAT_MS
-        found = await positions.offsets_for_time([partition], max(at, 0))
+        """What stands there now was written after the end was lost, and so after the last settled record. When the offsets were
+        told says less: that goes on while nobody notices the loss, as long as the destination takes nothing.
+        """
+        told = (await self._mirror()).at
+        at = min(told, group.last.at) if group.last else told  # Kafka takes any number for a time
+        found = await positions.offsets_for_time([partition], max(at - REPEAT_MS, 0))
         begun = _or(found.get(partition), end)
-        self._metrics.end_is_lost(partition, reached, end, begun)
+        self._metrics.end_is_lost(partition, group.offset, end, begun)
         return Beginning(Progress.at(begun), "an end of the log that Kafka has lost")
 
 

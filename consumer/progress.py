@@ -18,14 +18,17 @@ _FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One record, known again by its place and a checksum of what it holds."""
+    """One record, known again by its place, a checksum of what it holds, and its time."""
 
     offset: int
     checksum: int
+    at: int
+    """Its timestamp."""
 
     @classmethod
     def of(cls, record: Record) -> Self:
-        return cls(record.offset, crc32(record.value or b"", crc32(record.key or b"")))
+        checksum = crc32(record.value or b"", crc32(record.key or b""))
+        return cls(record.offset, checksum, record.timestamp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +111,9 @@ class Progress:
         at = self.offset
         beyond: list[int] = []
         for each in self.beyond:
-            beyond += [each.first - at, each.stop - each.first, each.last.checksum]
+            beyond += [each.first - at, each.stop - each.first, each.last.checksum, each.last.at]
             at = each.stop
-        last = [self.offset - self.last.offset, self.last.checksum] if self.last else []
+        last = [self.offset - self.last.offset, self.last.checksum, self.last.at] if self.last else []
         told = {"relay": _FORMAT, "at": self.offset, "line": self.line, "last": last, "beyond": beyond}
         return OffsetAndMetadata(self.offset, orjson.dumps(told).decode())
 
@@ -126,13 +129,32 @@ class Progress:
 
     @classmethod
     def _read(cls, offset: int, told: Any) -> Self:
-        if told["relay"] != _FORMAT or told["at"] != offset:
+        line, last, beyond = told["line"], told["last"], told["beyond"]
+        if (
+            told["relay"] != _FORMAT
+            or told["at"] != offset
+            or not all(map(_is_number, (line, *last, *beyond)))
+        ):
             raise ValueError(told)
-        last = Mark(offset - told["last"][0], told["last"][1]) if told["last"] else None
         at = offset
-        beyond: list[Stretch] = []
-        numbers = iter(told["beyond"])
-        for gap, length, checksum in zip(numbers, numbers, numbers, strict=True):
-            first, at = at + gap, at + gap + length
-            beyond.append(Stretch(first, Mark(at - 1, checksum)))
-        return cls(told["line"], offset, last, tuple(beyond))
+        stretches: list[Stretch] = []
+        numbers = iter(beyond)
+        for gap, length, checksum, time in zip(numbers, numbers, numbers, numbers, strict=True):
+            first, at = at + _at_least_one(gap), at + gap + _at_least_one(length)
+            stretches.append(Stretch(first, Mark(at - 1, checksum, time)))
+        return cls(line, offset, _last(offset, *last) if last else None, tuple(stretches))
+
+
+def _last(offset: int, back: int, checksum: int, time: int) -> Mark:
+    return Mark(offset - _at_least_one(back), checksum, time)
+
+
+def _at_least_one(number: int) -> int:
+    if number < 1:
+        raise ValueError(number)
+    return number
+
+
+def _is_number(value: Any) -> bool:
+    """Of those that orjson writes as it has read them: larger ones come as fractions."""
+    return type(value) is int

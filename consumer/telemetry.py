@@ -212,7 +212,7 @@ class FlowMetrics:
     def end_is_lost(self, partition: TopicPartition, committed: int, end: int, begun: int) -> None:
         log.error(
             "Kafka has lost the end of a partition: what the group had got to is gone, or other records stand there. Events are"
-            " read again from shortly before the group's offsets were last told.",
+            " read again from shortly before the last one that was settled.",
             **self._names,
             topic=partition.topic,
             partition=partition.partition,

@@ -163,6 +163,15 @@ async def test_where_the_log_is_another_before_the_groups_offset_it_is_read_agai
     assert found.progress.line != WHERE.line
 
 
+@pytest.mark.parametrize(("told", "since"), [(9_000_000, 3_000_000), (2_000_000, 2_000_000)])
+async def test_where_a_lost_end_is_noticed_late_it_is_read_from_the_last_settled_record(told, since):
+    """While the destination takes nothing, offsets are told for hours after Kafka has lost what stood behind them."""
+    settled = Mark.of(replace(FIFTH, timestamp=3_000_000))
+    group = Group({A: replace(WHERE, last=settled)})
+    await beginner(mirror=Mirror({}, told), log={49: FIFTH}).find(group, [A])
+    assert group.asked == [since - REPEAT_MS]
+
+
 async def test_what_is_not_kept_any_more_speaks_against_nothing():
     found = (await beginner().find(Group({A: WHERE}, first=50), [A]))[A]
     assert (found.progress, found.lost) == (WHERE, 0)

@@ -1,23 +1,26 @@
 """How far a group has got, as a text that Kafka keeps with its offset."""
 
+import json
 from itertools import pairwise
 
+import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
 from consumer.progress import MOST_STRETCHES, Mark, Progress, Stretch
 
 CHECKSUMS = st.integers(0, 2**32 - 1)
+TIMES = st.integers(-1, 2**45)
 
 
 @st.composite
 def progresses(draw, line=None, most=6):
     offset = draw(st.integers(0, 60))
     back = draw(st.none() | st.integers(1, 5))
-    last = Mark(offset - back, draw(CHECKSUMS)) if back and back <= offset else None
+    last = Mark(offset - back, draw(CHECKSUMS), draw(TIMES)) if back and back <= offset else None
     at, beyond = offset, []
     for gap, length in draw(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), max_size=most)):
-        beyond.append(Stretch(at + gap, Mark(at + gap + length - 1, draw(CHECKSUMS))))
+        beyond.append(Stretch(at + gap, Mark(at + gap + length - 1, draw(CHECKSUMS), draw(TIMES))))
         at += gap + length
     drawn = draw(st.integers(0, 2**48 - 1)) if line is None else line
     return Progress(drawn, offset, last, tuple(beyond))
@@ -43,6 +46,37 @@ def test_a_text_that_is_not_ours_begins_a_line_at_the_offset(text, offset):
     one, other = (Progress.committed(offset, text) for _ in range(2))
     assert (one.offset, one.last, one.beyond) == (offset, None, ())
     assert one.line != other.line
+
+
+ODD = (
+    st.none()
+    | st.booleans()
+    | st.floats(allow_nan=False)
+    | st.text(max_size=3)
+    | st.lists(st.integers(), max_size=5)
+)
+NUMBERS = st.integers(-3, 70) | st.sampled_from([2**63, 2**64 - 1, 2**64, -(2**63), 10**30])
+
+
+@given(progresses(), st.data())
+def test_a_spoilt_text_of_ours_stands_for_nothing_disorderly(progress, data):
+    """Whatever was put into it: what comes of it is in order, can be told apart, and committed again."""
+    told = orjson.loads(progress.committable().metadata)
+    place = data.draw(st.sampled_from(["line", "last", "beyond"]))
+    value = data.draw(ODD | NUMBERS)
+    numbers = told[place]
+    if place == "line" or not numbers or data.draw(st.booleans()):
+        told[place] = value
+    else:
+        numbers[data.draw(st.integers(0, len(numbers) - 1))] = value
+
+    read = Progress.committed(progress.offset, json.dumps(told))
+
+    assert read.offset == progress.offset
+    assert is_in_order(read)
+    assert read.last is None or read.last.offset < read.offset
+    assert Progress.committed(*read.committable()) == read
+    assert len({read, read.bare(), progress}) <= 3
 
 
 @given(progresses(), st.integers(1, 1000))
@@ -80,7 +114,8 @@ def test_as_many_stretches_fit_with_an_offset_as_are_committed():
     """Kafka refuses more than 4096 characters; numbers as large as they become in years, with 20,000 records between."""
     at, beyond = 10**15, []
     for _ in range(MOST_STRETCHES):
-        beyond.append(Stretch(at + 20_000, Mark(at + 40_000, 2**32 - 1)))
+        beyond.append(Stretch(at + 20_000, Mark(at + 40_000, 2**32 - 1, 10**13 - 1)))
         at += 40_001
-    text = Progress(2**48 - 1, 10**15, Mark(10**15 - 1, 2**32 - 1), tuple(beyond)).committable().metadata
+    last = Mark(10**15 - 1, 2**32 - 1, 10**13 - 1)
+    text = Progress(2**48 - 1, 10**15, last, tuple(beyond)).committable().metadata
     assert len(text) < 4096
