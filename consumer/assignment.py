@@ -3,25 +3,21 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import polars as pl
-
-from consumer import columns
 from consumer.batch import Batch, Rows
 from consumer.beginning import Beginner
 from consumer.delivery import Deliveries, Outlet
+from consumer.encoding import Shape, encode
 from consumer.gathering import LOAD_BYTES, Gathered, Load, rows_of
 from consumer.offsets import Offsets
 from consumer.progress import MOST_STRETCHES, Progress
 from consumer.resolving import Schemas
-from relay.codec import Ref
 from relay.errors import RelayError
 from relay.kafka import KafkaError, OffsetMetadataTooLargeError, Record, TopicPartition
 from relay.kafka.positions import Positions
-from schemas import Schema
 
 GATHERED_BYTES = 2 * LOAD_BYTES
 IN_FLIGHT_BYTES = 16_000_000
@@ -40,7 +36,7 @@ class Job:
 
     beginner: Beginner
     schemas: Schemas
-    rows: Callable[[pl.DataFrame], list[bytes]]
+    rows: Shape
     outlet: Outlet
     largest_body: int
     linger_seconds: float
@@ -272,20 +268,15 @@ class Assignment:
 
     async def _decode(self, load: Load) -> None:
         known = await self._job.schemas.known(load.records)
-        decoded, encoded = await asyncio.to_thread(self._read, load.records, known)
-        if decoded.one_by_one:
-            self._job.outlet.metrics.read_singly(decoded.one_by_one)
-        if decoded.rejected:
+        encoded = await asyncio.to_thread(encode, load.records, known, self._job.rows)
+        if encoded.one_by_one:
+            self._job.outlet.metrics.read_singly(encoded.one_by_one)
+        if encoded.rejected:
             await self._deliveries.room(IN_FLIGHT_BYTES)
-            bad = rows_of(load, [each.index for each in decoded.rejected], [b""] * len(decoded.rejected))
-            self._deliveries.bury(bad, [each.reason for each in decoded.rejected])
-        await self._fill(rows_of(load, decoded.indices, encoded), load.since)
-
-    def _read(
-        self, records: Sequence[Record], known: Mapping[Ref, Schema]
-    ) -> tuple[columns.Decoded, list[bytes]]:
-        decoded = columns.decode(records, known)
-        return decoded, self._job.rows(decoded.frame)
+            indices = [each.index for each in encoded.rejected]
+            bad = rows_of(load, indices, [b""] * len(indices))
+            self._deliveries.bury(bad, [each.reason for each in encoded.rejected])
+        await self._fill(rows_of(load, encoded.indices, encoded.rows), load.since)
 
     async def _fill(self, rows: Rows, since: float) -> None:
         while len(rows):
