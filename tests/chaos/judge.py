@@ -30,6 +30,7 @@ TALES = (
     "Nobody knows how a transaction ended",
     "Transactions that Kafka had left without an end were ended.",
     "Kafka has lost the end of a log",
+    "Kafka has lost the end of a partition",
     "Task was destroyed but it is pending",
     "Traceback",
 )
