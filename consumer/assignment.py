@@ -177,8 +177,7 @@ class Assignment:
         """Commit what is settled, as far as that is news. Returns whether Kafka has it all now."""
         self._job.beginner.memory |= self._offsets.progress()
         try:
-            sure = set() if self._positions.spoilt else self._ready
-            positions = {each: await self._positions.position(each) for each in sorted(sure)}
+            positions = {each: await self._position(each) for each in sorted(self._ready)}
             progress = self._offsets.progress(positions)
             whole = all(len(each.beyond) <= self._most_stretches for each in progress.values())
             kept = self._offsets.settled() if whole else self._offsets.settled_without_gap()
@@ -189,6 +188,10 @@ class Assignment:
         self._kept = kept
         self._wake()
         return True
+
+    async def _position(self, partition: TopicPartition) -> int:
+        """Where reading stands for sure; 0 where records alone tell."""
+        return 0 if self._positions.spoilt else await self._positions.position(partition)
 
     def _settle(self, rows: Rows) -> None:
         self._offsets.settle(rows.spans, rows.records)

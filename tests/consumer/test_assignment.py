@@ -216,6 +216,19 @@ async def test_a_first_beginning_is_committed_before_anything_is_read():
     await one.closed()
 
 
+async def test_what_is_settled_is_committed_also_where_reading_has_failed_in_the_middle():
+    """By then the position may have passed records that nobody was given; what was accepted before is no less accepted."""
+    kafka, sink = Paper(30), Sink()
+    one = forwarder(kafka, sink)
+    await assigned(one, kafka)
+    kafka.refuses = True
+    await one.records(kafka.poll(20))
+    await until(lambda: len(sink.accepted) == 20)
+    kafka.refuses, kafka.spoilt, kafka.at = False, True, 30
+    await one.closed()
+    assert kafka.group == 20
+
+
 async def test_so_much_may_be_settled_and_not_committed_and_no_more(monkeypatch):
     """A Kafka that takes no commits, but gives records, is no reason to send what a kill would repeat."""
     monkeypatch.setattr("consumer.assignment.MOST_UNCOMMITTED", 10)
