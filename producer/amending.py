@@ -124,7 +124,9 @@ def take_out(progresses: Progresses, names: Iterable[str], live: Whole, history:
             amendments.append(Amendment(name, day, len(lost)))
         amendments.append(Amendment(name, None))
         progresses.checkpoints[name] = replace(
-            progresses.checkpoints[name], last_event=live.position(name), last_backfill=history.position(name)
+            progresses.checkpoints[name],
+            last_event=_named_from_now_on(checkpoint.last_event, name, live),
+            last_backfill=_named_from_now_on(checkpoint.last_backfill, name, history),
         )
     return amendments
 
@@ -187,6 +189,12 @@ def _since(day: str, live_since: int, live: Tail | Whole, history: Tail | Whole)
 def _is_lost(named: Position | None, whole: Whole, last: Position | None) -> bool:
     """Whether the event that progress names is not there; what retention has deleted was there."""
     return named is not None and named.offset >= whole.start and (last is None or last.id != named.id)
+
+
+def _named_from_now_on(named: Position | None, name: str, whole: Whole) -> Position | None:
+    """The last event that stands; where retention has deleted all, still the one that was named."""
+    last = whole.position(name)
+    return named if last is None and not _is_lost(named, whole, last) else last
 
 
 def _open_history(checkpoint: Checkpoint, history: Whole) -> Checkpoint:

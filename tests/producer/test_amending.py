@@ -168,6 +168,15 @@ def test_history_that_retention_has_deleted_is_not_opened_again():
     assert found.checkpoints["acme"].backfilled == covered
 
 
+def test_an_event_that_retention_has_deleted_is_still_named():
+    """Else the next pair would tell readers that all before offset 0 is complete."""
+    found = progresses(2, last_event=Position(8, 2), last_backfill=Position(30, 5))
+    take_out(found, {"acme"}, Whole(since=NOW - DAY, start=9), whole())
+
+    assert found.checkpoints["acme"].last_event == Position(8, 2)
+    assert found.checkpoints["acme"].last_backfill is None
+
+
 def test_events_after_the_last_progress_become_known():
     """Where progress was lost, or comes after the events, they are not published again; of days let go, older ones are believed."""
     found = progresses(1, live_since=NOW - 20 * DAY)
