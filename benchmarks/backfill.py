@@ -12,24 +12,21 @@ import argparse
 import asyncio
 import io
 import json
-import re
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from email.utils import formatdate
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
-from uuid import NAMESPACE_URL, uuid5
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import fastavro
 from aiokafka import AIOKafkaProducer
 from bounds import service
-from organizations import processor_seconds, put
+from organizations import Jira, processor_seconds, put
 
 import schemas
 from embedded import EmbeddedKafka
@@ -73,37 +70,19 @@ def record(at: int) -> dict[str, Any]:
     }
 
 
-class Jira(asyncio.Protocol):
+class Historic(Jira):
     """One connection to any of the sites, which all hold the same; newest first, as Jira answers."""
 
     begin = 0
     end = 0
     pages: dict[bytes, bytes] = {}  # noqa: RUF012
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-        self._buffer = b""
+    def page(self, site: bytes, target: bytes) -> bytes:  # noqa: ARG002
+        if target not in self.pages:
+            self.pages[target] = self._made(target.decode())
+        return self.pages[target]
 
-    def data_received(self, data: bytes) -> None:
-        *requests, self._buffer = (self._buffer + data).split(b"\r\n\r\n")
-        for request in requests:
-            self._transport.write(self._answer(request))
-
-    def _answer(self, request: bytes) -> bytes:
-        target = request.split(b" ", 2)[1]
-        if target.startswith(b"/_edge/tenant_info"):
-            host = re.search(rb"(?i)\r\nhost: (\S+)", request)
-            body = json.dumps(
-                {"cloudId": str(uuid5(NAMESPACE_URL, (host[1] if host else b"").decode()))}
-            ).encode()
-        else:
-            if target not in self.pages:
-                self.pages[target] = self._page(target.decode())
-            body = self.pages[target]
-        head = f"HTTP/1.1 200 OK\r\nDate: {formatdate(usegmt=True)}\r\nContent-Type: application/json\r\n"
-        return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
-
-    def _page(self, target: str) -> bytes:
+    def _made(self, target: str) -> bytes:
         asked = {name: values[0] for name, values in parse_qs(urlsplit(target).query).items()}
         first, last = self.begin, self.end - 1
         if "from" in asked:
@@ -185,16 +164,16 @@ async def compared(connection: Connection, organizations: int, days: int) -> tup
 
 
 async def run(organizations: int, days: int) -> dict[str, float]:
-    server = await asyncio.get_running_loop().create_server(Jira, "0.0.0.0", 0, backlog=4096)
+    server = await asyncio.get_running_loop().create_server(Historic, "0.0.0.0", 0, backlog=4096)
     port = server.sockets[0].getsockname()[1]
     today = time.time_ns() // 1_000_000 // A_DAY_MS * A_DAY_MS
-    Jira.begin, Jira.end = today - days * A_DAY_MS, today
+    Historic.begin, Historic.end = today - days * A_DAY_MS, today
     with tempfile.TemporaryDirectory() as directory:
         async with EmbeddedKafka(Path(directory), heap="1g", flush_each_write=False) as kafka:
             settings = {"bootstrap": kafka.bootstrap, "replication_factor": 1, "shards": SHARDS}
             connection = Connection(Settings(kafka=settings).kafka)
             await create(connection)
-            await put(connection, organizations, port, backfill_from=Jira.begin)
+            await put(connection, organizations, port, backfill_from=Historic.begin)
             ours = await produced(connection, organizations * days * DAILY)
             theirs = await compared(connection, organizations, days)
     server.close()

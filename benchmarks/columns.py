@@ -98,7 +98,7 @@ def by_record(batch: Sequence[Message]) -> int:
     schema, read, dumps = prepared(SCHEMA), fastavro.schemaless_reader, orjson.dumps
     size, rows, raw = 0, [], 2
     for message in batch:
-        row = dumps(_row(read(_Bytes(message.value[5:]), schema)))
+        row = dumps(row_of(read(Body(message.value[5:]), schema)))
         if raw + len(row) + 1 > sentinel.LARGEST_BODY:
             size += len(igzip.compress(b"[" + b",".join(rows) + b"]", 1))
             rows, raw = [], 2
@@ -107,7 +107,7 @@ def by_record(batch: Sequence[Message]) -> int:
     return size + len(igzip.compress(b"[" + b",".join(rows) + b"]", 1))
 
 
-def _row(event: dict[str, Any]) -> dict[str, Any]:
+def row_of(event: dict[str, Any]) -> dict[str, Any]:
     item = event["objectItem"] or {}
     row = {
         "EventId": event["id"],
@@ -146,7 +146,7 @@ def _iso(ms: int) -> str:
     return (EPOCH + timedelta(milliseconds=ms)).strftime("%Y-%m-%dT%H:%M:%S.") + f"{ms % 1000:03d}Z"
 
 
-class _Bytes:
+class Body:
     """The least that fastavro's reader asks of a file."""
 
     __slots__ = ("_at", "_bytes")

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import fastavro
 import orjson
 from bounds import SHARDS, Sink, load, of_consumer, service, watched
-from columns import SCHEMA, _Bytes, _row
+from columns import SCHEMA, Body, row_of
 from confluent_kafka import Consumer, TopicPartition
 from isal import igzip
 from organizations import processor_seconds
@@ -65,7 +65,7 @@ def by_record(bootstrap: str, topic: str, port: int) -> None:
     with ThreadPoolExecutor(UNDER_WAY) as pool:
         while True:
             for message in consumer.consume(500, timeout=0.2):
-                row = dumps(_row(read(_Bytes(message.value()[FRAME_BYTES:]), schema)))
+                row = dumps(row_of(read(Body(message.value()[FRAME_BYTES:]), schema)))
                 if raw + len(row) + 1 > sentinel.LARGEST_BODY:
                     posts.append((pool.submit(_post, port, rows), positions))
                     rows, raw, positions = [], 2, {}

@@ -56,16 +56,20 @@ class Jira(asyncio.Protocol):
         host = re.search(rb"(?i)\r\nhost: (\S+)", request)
         site = host[1] if host else b""
         target = request.split(b" ", 2)[1]
-        page: dict[str, object] = {"offset": 0, "limit": 1000, "total": 1, "records": []}
         if target.startswith(b"/_edge/tenant_info"):
-            page = {"cloudId": str(uuid5(NAMESPACE_URL, site.decode()))}
-        elif b"from=" in target:
+            body = json.dumps({"cloudId": str(uuid5(NAMESPACE_URL, site.decode()))}).encode()
+        else:
+            body = self.page(site, target)
+        head = f"HTTP/1.1 200 OK\r\nDate: {formatdate(usegmt=True)}\r\nContent-Type: application/json\r\n"
+        return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+    def page(self, site: bytes, target: bytes) -> bytes:
+        page: dict[str, object] = {"offset": 0, "limit": 1000, "total": 1, "records": []}
+        if b"from=" in target:
             self.rounds[site].append(time.monotonic())
         else:
             page["records"] = [RECORD]
-        body = json.dumps(page).encode()
-        head = f"HTTP/1.1 200 OK\r\nDate: {formatdate(usegmt=True)}\r\nContent-Type: application/json\r\n"
-        return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+        return json.dumps(page).encode()
 
 
 async def put(connection: Connection, count: int, port: int, backfill_from: int | None = None) -> None:
