@@ -120,26 +120,16 @@ class Offsets:
         _, lost = replace(self._partitions[partition].begun, offset=start).grown(()).without(stop)
         return lost
 
-    def outstanding(self) -> int:
-        """How many records stand between what is settled without a gap and what was handed out."""
-        return sum(len(state.offsets) for state in self._partitions.values())
-
-    def unsettled(self) -> int:
-        """How many records are neither delivered nor dead letters."""
-        return self.outstanding() - self._ahead()
-
     def settled(self) -> int:
         """How many records were settled so far."""
-        return self.settled_without_gap() + self._ahead()
+        ahead = (
+            end - first for state in self._partitions.values() for first, (end, _) in state.settled.items()
+        )
+        return self.settled_without_gap() + sum(ahead)
 
     def settled_without_gap(self) -> int:
         """How many of them have nothing unsettled before them."""
         return sum(state.base for state in self._partitions.values())
-
-    def _ahead(self) -> int:
-        return sum(
-            stop - first for state in self._partitions.values() for first, (stop, _) in state.settled.items()
-        )
 
     def progress(
         self, positions: Mapping[TopicPartition, int] | None = None

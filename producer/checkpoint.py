@@ -1,6 +1,5 @@
 """How far an organization has been read: the Checkpoint of schemas/checkpoint.avsc as a value."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -119,12 +118,6 @@ def thin(pairs: tuple[Pair, ...]) -> tuple[Pair, ...]:
         worst = min(range(1, len(pairs) - 1), key=blur)
         pairs = pairs[:worst] + pairs[worst + 1 :]
     return pairs
-
-
-def complete_up_to(pairs: Sequence[Pair], offset: int) -> int | None:
-    """Up to when a group whose next offset is `offset` has everything; None: not known."""
-    passed = [pair.window_end for pair in pairs if pair.offset <= offset]
-    return max(passed, default=None)
 
 
 def _position(record: dict[str, Any] | None) -> Position | None:

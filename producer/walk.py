@@ -49,9 +49,8 @@ class Walk:
 
     The end of a window is an empty page, whatever Jira's `total` or a short page suggest. Rows that move while it is
     read are tolerated: one met twice counts once; after a full page the next request begins with the last row seen,
-    and where that is gone, rows have moved up unseen, or the page is empty for another reason than that it is the end, and the
-    window is read again. A window with 10,000 rows or more
-    is read in halves, the older first.
+    and where that is gone, rows have moved up unseen, or the page is empty for another reason than that it is the end, and
+    the window is read again. A window with 10,000 rows or more is read in halves, the older first.
     """
 
     def __init__(self, windows: Iterable[Range], *, limit: int = PAGE) -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 import schemas
 from producer import checkpoint as checkpoints
-from producer.checkpoint import PAIRS, Checkpoint, Pair, Position, begin, complete_up_to, with_pair
+from producer.checkpoint import PAIRS, Checkpoint, Pair, Position, begin, with_pair
 from producer.ranges import Range
 
 FULL = Checkpoint(
@@ -32,6 +32,11 @@ def test_a_checkpoint_fits_its_schema_and_comes_back():
         assert fastavro.validate(record, schemas.load("checkpoint"), strict=True)
         assert set(record) == {field["name"] for field in schemas.load("checkpoint")["fields"]}
         assert checkpoints.from_record(record) == one
+
+
+def complete_up_to(pairs, offset):
+    """What the pairs tell a reader whose next offset this is."""
+    return max((pair.window_end for pair in pairs if pair.offset <= offset), default=None)
 
 
 STEPS = st.lists(st.tuples(st.integers(0, 100), st.integers(0, 3)), max_size=120)
