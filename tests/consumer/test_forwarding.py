@@ -1,11 +1,6 @@
 """Whole ways from a topic of a real Kafka to the rows of simulated Azure."""
 
 import asyncio
-from datetime import timedelta
-
-import pytest
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
-from confluent_kafka.admin import AdminClient
 
 from consumer import assignment, gate
 from consumer.forwarder import Forwarder
@@ -14,28 +9,24 @@ from embedded import EmbeddedKafka
 from relay.codec import Encoder, SchemaId
 from relay.kafka import KafkaError, TopicPartition
 from relay.kafka.positions import Positions
-from relay.kafka.producing import Writer
-from relay.kafka.reading import group_less, spans
-from relay.status import Board, GroupOffset, Status, opened, read_board
 from sandbox import azure_faults, faults
 from tests.consumer.messages import AUDIT_EVENT, event
-from tests.consumer.test_sentinel import EPOCH, expected
-from tests.consumer.world import HISTORY, LIVE, SHARDS, some_events, uid, uids, until, world
+from tests.consumer.test_sentinel import expected
+from tests.consumer.world import (
+    HISTORY,
+    SHARDS,
+    committed,
+    some_events,
+    uid,
+    uids,
+    until,
+    until_told,
+    world,
+)
 
 ITEM = {"id": "7", "name": "Zoë", "typeName": "USER", "parentId": None, "parentName": None}
 CHANGE = {"fieldName": "Email", "changedFrom": None, "changedTo": "z@example.com"}
 FULL = {"objectItem": ITEM, "changedValues": [CHANGE], "associatedItems": [ITEM, ITEM], "unmodeled": "{}"}
-
-
-async def committed(there, topic=None, group="sentinel"):
-    """What the group has committed, and the ends of the topic."""
-    topic = topic or there.topics.events
-    partitions = [TopicPartition(topic, number) for number in range(SHARDS)]
-    name = f"{there.topics.prefix}.{group}"
-    async with group_less(there.connection, group_id=name) as consumer:
-        found = {each: await consumer.committed(each) for each in partitions}
-        extents = await spans(consumer, partitions)
-    return found, {each: extents[each].committed_end for each in partitions}
 
 
 async def test_every_event_arrives_once_in_its_table_field_by_field(kafka, prefix, monkeypatch):
@@ -326,43 +317,6 @@ async def test_a_stop_waits_for_what_is_under_way_and_no_longer(kafka, prefix, m
         assert found == ends
 
 
-@pytest.mark.parametrize("start", ["earliest", "latest"])
-async def test_the_first_start_is_where_the_setting_says(start, kafka, prefix, monkeypatch):
-    async with world(kafka, prefix, monkeypatch) as there:
-        before, after = some_events(30), some_events(30, first=100)
-        await there.publish(before)
-        async with there.consuming(start=start) as consumer:
-            await until(consumer.ready)
-            await consumer.stop()
-        await there.publish(after)
-        async with there.consuming(start=start):
-            await there.arrive(60 if start == "earliest" else 30)
-            board = await until_told(there, lambda status: status.start)
-
-        assert uids(there.azure) == sorted(map(uid, before + after if start == "earliest" else after))
-        assert board.start == start
-
-
-async def until_told(there, condition):
-    """The destination's status, once it says so."""
-    async with asyncio.timeout(20):
-        while True:
-            status = (await read_board(there.connection, there.topics.status)).get("destination/sentinel")
-            if status is not None and condition(status):
-                return status
-            await asyncio.sleep(0.2)
-
-
-async def test_the_first_start_may_be_a_time(kafka, prefix, monkeypatch):
-    async with world(kafka, prefix, monkeypatch) as there:
-        await there.publish(some_events(30))
-        collected = there.published[20]["collected"]
-        start = (EPOCH + timedelta(milliseconds=collected)).isoformat()
-        async with there.consuming(start=start):
-            await there.arrive(10)
-        assert uids(there.azure) == sorted(map(uid, there.published[20:]))
-
-
 async def test_the_status_tells_state_lag_counts_and_offsets(kafka, prefix, monkeypatch):
     async with world(kafka, prefix, monkeypatch) as there:
         await there.publish(some_events(100))
@@ -375,132 +329,6 @@ async def test_the_status_tells_state_lag_counts_and_offsets(kafka, prefix, monk
                 for topic in (there.topics.events, there.topics.backfill)
                 for number in range(SHARDS)
             }
-
-
-async def test_a_group_that_kafka_has_forgotten_resumes_from_the_status_topic(kafka, prefix, monkeypatch):
-    """Its name is new to Kafka; the status topic remembers where it was."""
-    async with world(kafka, prefix, monkeypatch) as there:
-        await there.publish(some_events(60, organizations=1))
-        (partition,) = {each.partition for each in await there.records(there.topics.events)}
-        offset = (await there.records(there.topics.events))[40].offset
-        told = opened("active", 1)
-        told = Status(
-            **{name: getattr(told, name) for name in ("state", "since", "at", "valid_until", "epoch")},
-            start="earliest",
-            offsets=(GroupOffset(there.topics.events, partition, offset),),
-        )
-        await tell(there, told)
-        async with there.consuming():
-            await there.arrive(20)
-        assert uids(there.azure) == sorted(map(uid, there.published[40:]))
-
-
-async def test_a_group_whose_offsets_kafka_has_forgotten_goes_on_from_where_it_was_last_told_to_be(
-    kafka, prefix, monkeypatch
-):
-    """Nothing is skipped, and no more comes again than was accepted since."""
-    monkeypatch.setattr("consumer.report.MIRROR_SECONDS", 0.1)
-    async with world(kafka, prefix, monkeypatch) as there:
-        await there.publish(some_events(60))
-        async with there.consuming():
-            await there.arrive()
-            ends = sum((await committed(there))[1].values())
-            await until_told(there, lambda each: sum(told.offset for told in each.offsets) == ends)
-        admin = AdminClient({"bootstrap.servers": there.connection.bootstrap})
-        for deleted in admin.delete_consumer_groups([f"{prefix}.sentinel"], request_timeout=10).values():
-            await asyncio.wrap_future(deleted)
-        found, _ = await committed(there)
-        assert set(found.values()) == {None}
-        await there.publish(some_events(60, first=100))
-        async with there.consuming():
-            await there.arrive()
-        assert uids(there.azure) == sorted(map(uid, there.published))
-
-
-async def tell(there, status):
-    async with Writer(there.connection) as writer:
-        board = Board(writer, there.topics.status)
-        board.post("destination/sentinel", status)
-        await board.flush()
-
-
-async def test_events_that_kafka_deleted_are_named_and_the_rest_goes_on(kafka, prefix, monkeypatch):
-    async with world(kafka, prefix, monkeypatch) as there:
-        await there.publish(some_events(10, organizations=1))
-        async with there.consuming():
-            await there.arrive()
-        await there.publish(some_events(50, organizations=1, first=100))
-        records = await there.records(there.topics.events)
-        await delete_before(there, records[40])
-        async with there.consuming() as consumer:
-            await there.arrive(30)
-            assert (
-                consumer.metric("jira_relay_offsets_lost_total") == records[40].offset - records[9].offset - 2
-            )
-
-        assert uids(there.azure) == sorted(uid(each) for each in there.published[:10] + there.published[40:])
-
-
-async def test_a_running_consumer_that_retention_overtakes_names_what_it_missed(kafka, prefix, monkeypatch):
-    """It holds back while the destination is slow; what it had read before is delivered, what is kept as well, each once, and
-    no partition moves for it.
-    """
-    monkeypatch.setattr("consumer.assignment.IN_FLIGHT_BYTES", 1)
-    monkeypatch.setattr("consumer.assignment.GATHERED_BYTES", 1)
-    monkeypatch.setattr("consumer.assignment.ROOM_SECONDS", 0.1)
-    held, pause, resume = asyncio.Event(), Positions.pause, Positions.resume
-
-    def held_back(positions, partitions):
-        held.set()
-        pause(positions, partitions)
-
-    def let_go(positions, partitions):
-        held.clear()
-        resume(positions, partitions)
-
-    async with world(kafka, prefix, monkeypatch) as there, there.consuming() as consumer:
-        await until(consumer.ready)
-        hanging = there.azure.fault(faults.hang(3), rate=1)
-        await there.publish(some_events(1, organizations=1))
-        await until(lambda: there.azure.calls)
-        monkeypatch.setattr(Positions, "pause", held_back)
-        monkeypatch.setattr(Positions, "resume", let_go)
-        monkeypatch.setattr(Forwarder, "assigned", None)
-        for number in range(1, 50):  # until it is held back, and not for a moment only
-            await there.publish(some_events(1, organizations=1, first=number))
-            await asyncio.sleep(0.5)
-            if held.is_set():
-                break
-        await there.publish(some_events(40, organizations=1, first=100))
-        records = await there.records(there.topics.events)
-        kept = records[-10]
-        await delete_before(there, kept)
-        hanging.cancel()
-        there.azure.clear_faults()
-        last = uid(there.published[-1])
-        await there.azure.until(lambda: last in there.azure.table(LIVE).uids, 60)
-        told = await until_told(there, lambda status: "collected before" in (status.reason or ""))
-
-        assert there.azure.duplicates() == {}
-        missing = set(map(uid, there.published)) - set(uids(there.azure))
-        offsets = {uid(each): record.offset for each, record in zip(there.published, records, strict=True)}
-        first = min(offsets[each] for each in missing)
-        assert missing == {each for each, offset in offsets.items() if first <= offset < kept.offset}
-        lost = consumer.metric("jira_relay_offsets_lost_total")
-        assert lost - (kept.offset - first) in {0, 1}  # the end of a transaction takes an offset too
-        assert f"to {kept.offset - 1} of {there.topics.events}" in told.reason
-        until_then = EPOCH + timedelta(milliseconds=kept.timestamp)
-        assert until_then.isoformat(timespec="milliseconds") in told.reason
-
-
-async def delete_before(there, record):
-    admin = AIOKafkaAdminClient(bootstrap_servers=there.connection.bootstrap)
-    await admin.start()
-    try:
-        partition = TopicPartition(record.topic, record.partition)
-        await admin.delete_records({partition: RecordsToDelete(before_offset=record.offset)})
-    finally:
-        await admin.close()
 
 
 async def test_events_wait_for_a_schema_that_cannot_be_looked_up(kafka, prefix, monkeypatch):

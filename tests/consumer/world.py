@@ -14,10 +14,11 @@ from relay.health import Health
 from relay.kafka import TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.producing import Outgoing
-from relay.kafka.reading import group_less, partitions_of, read_to_end, settled_spans
+from relay.kafka.reading import group_less, partitions_of, read_to_end, settled_spans, spans
 from relay.kafka.topics import Topics, create, partition_of
 from relay.kafka.transactions import Publisher
 from relay.settings import Settings
+from relay.status import read_board
 from sandbox.azure import HISTORY, LIVE, AzureWorld
 from tests.consumer.messages import AUDIT_EVENT, event
 
@@ -159,6 +160,7 @@ from consumer.service import consume
 from relay.health import Health
 from relay.kafka.connection import Connection
 from relay.settings import Settings
+from relay.status import read_board
 settings = Settings.model_validate_json(sys.argv[1])
 connection = Connection(settings.kafka)
 asyncio.run(consume(settings, connection, ["sentinel"], asyncio.Event(), CollectorRegistry(), Health()))
@@ -186,6 +188,27 @@ async def world(kafka, prefix, monkeypatch, shards=SHARDS, session=6, **options)
             yield there
         finally:
             await there.close()
+
+
+async def committed(there, topic=None, group="sentinel"):
+    """What the group has committed, and the ends of the topic."""
+    topic = topic or there.topics.events
+    partitions = [TopicPartition(topic, number) for number in range(SHARDS)]
+    name = f"{there.topics.prefix}.{group}"
+    async with group_less(there.connection, group_id=name) as consumer:
+        found = {each: await consumer.committed(each) for each in partitions}
+        extents = await spans(consumer, partitions)
+    return found, {each: extents[each].committed_end for each in partitions}
+
+
+async def until_told(there, condition):
+    """The destination's status, once it says so."""
+    async with asyncio.timeout(20):
+        while True:
+            status = (await read_board(there.connection, there.topics.status)).get("destination/sentinel")
+            if status is not None and condition(status):
+                return status
+            await asyncio.sleep(0.2)
 
 
 def outgoing(event, topic, partitions):
