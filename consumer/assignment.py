@@ -16,7 +16,13 @@ from consumer.offsets import Offsets
 from consumer.progress import MOST_STRETCHES, Progress
 from consumer.resolving import Schemas
 from relay.errors import RelayError
-from relay.kafka import KafkaError, OffsetMetadataTooLargeError, Record, TopicPartition
+from relay.kafka import (
+    KafkaError,
+    OffsetAndMetadata,
+    OffsetMetadataTooLargeError,
+    Record,
+    TopicPartition,
+)
 from relay.kafka.positions import Positions
 
 GATHERED_BYTES = 2 * LOAD_BYTES
@@ -59,6 +65,8 @@ class Assignment:
         self._kept = 0
         """How many of the settled records are committed as such."""
         self._most_stretches = MOST_STRETCHES
+        self._texts = True
+        """Whether Kafka takes a text with an offset."""
         self._gathered = Gathered()
         self._batch = Batch(job.largest_body, job.linger_seconds)
         self._deliveries = Deliveries(job.outlet, self._settle, positions.confirmed)
@@ -230,11 +238,18 @@ class Assignment:
             news = {each: made for each, made in short.items() if self._committed.get(each) != made}
             if not news:
                 return
+            offsets = {
+                each: made.committable() if self._texts else OffsetAndMetadata(made.offset, "")
+                for each, made in news.items()
+            }
             try:
-                await self._positions.commit({each: made.committable() for each, made in news.items()})
+                await self._positions.commit(offsets)
             except OffsetMetadataTooLargeError:
-                if self._most_stretches == 0:
+                if not self._texts:
                     raise
+                if self._most_stretches == 0:
+                    self._job.outlet.metrics.commits_without_text()
+                    self._texts = False
                 self._most_stretches //= 4
             else:
                 self._committed |= news

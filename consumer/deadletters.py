@@ -4,7 +4,9 @@ import time
 from collections.abc import Callable
 
 from relay.kafka import Record
-from relay.kafka.producing import Writer
+from relay.kafka.producing import TooLargeToWriteError, Writer
+
+SMALLEST_PART_BYTES = 1_000
 
 
 class DeadLetters:
@@ -21,11 +23,14 @@ class DeadLetters:
         self._topic = topic
         self._destination = destination
         self._now_ms = now_ms
+        self._largest: int | None = None
+        """Of a value that Kafka may take, in bytes, as far as it has refused larger ones."""
 
     async def put(self, record: Record, reason: str, status: int | None = None) -> None:
         """Return when all in-sync replicas have it: key and value untouched, and its own headers before ours.
 
-        Raises WritingError when that is not certain; the record may then stand there twice.
+        A value that is too large for the topic stands there in numbered parts, as those of the producer do. Raises WritingError
+        when that is not certain; the record may then stand there twice.
         """
         facts = {
             "reason": reason,
@@ -38,4 +43,22 @@ class DeadLetters:
             "at": str(self._now_ms()),
         }
         headers = [*record.headers, *((f"relay.{name}", text.encode()) for name, text in facts.items())]
-        await self._writer.send(self._topic, record.key, record.value, headers=headers)
+        while True:
+            parts = _parts(record.value, self._largest)
+            try:
+                for number, part in enumerate(parts, 1):
+                    place = [("relay.part", f"{number}/{len(parts)}".encode())] if len(parts) > 1 else []
+                    await self._writer.send(self._topic, record.key, part, headers=[*headers, *place])
+            except TooLargeToWriteError:
+                refused = len(parts[0] or b"")
+                if refused <= SMALLEST_PART_BYTES:
+                    raise
+                self._largest = refused // 2
+            else:
+                return
+
+
+def _parts(value: bytes | None, largest: int | None) -> list[bytes | None]:
+    if value is None or largest is None or len(value) <= largest:
+        return [value]
+    return [value[start : start + largest] for start in range(0, len(value), largest)]

@@ -224,6 +224,13 @@ class FlowMetrics:
     def commit_failed(self, reason: str) -> None:
         log.warning("Offsets could not be committed yet.", **self._names, reason=reason)
 
+    def commits_without_text(self) -> None:
+        log.warning(
+            "Kafka takes no text with an offset (its offset.metadata.max.bytes is below 100), so that what lies settled behind it"
+            " is not known to who comes next: after a rebalance accepted events may be sent again. Set it to 4096, its default.",
+            **self._names,
+        )
+
     def half_of_retention(self, days: float) -> None:
         log.error(
             "The oldest event not yet accepted is about to be deleted by Kafka: half of its time on the topic is over.",

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from relay.errors import RelayError
 from relay.kafka.connection import Connection
@@ -15,6 +15,10 @@ OPEN_SECONDS = 10.0
 
 class WritingError(RelayError):
     """Kafka did not confirm a write: it may or may not stand on the topic."""
+
+
+class TooLargeToWriteError(WritingError):
+    """Neither the topic nor the brokers take a record of this size: it does not stand there, and never will."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,8 @@ class Writer:
             if producer is not None:
                 await self._discard(producer)
             reason = str(error).removesuffix(".") or type(error).__name__
-            raise WritingError(f"Kafka did not confirm a write to {topic}: {reason}.") from error
+            kind = TooLargeToWriteError if isinstance(error, MessageSizeTooLargeError) else WritingError
+            raise kind(f"Kafka did not confirm a write to {topic}: {reason}.") from error
         except asyncio.CancelledError:
             if producer is not None:
                 await asyncio.shield(self._discard(producer))

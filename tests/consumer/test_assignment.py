@@ -153,7 +153,7 @@ async def test_what_was_accepted_is_not_sent_again_though_its_commit_was_refused
     assert sink.rows == 30
 
 
-@pytest.mark.parametrize(("longest", "again"), [(4096, 0), (100, 60)])
+@pytest.mark.parametrize(("longest", "again"), [(4096, 0), (100, 60), (10, 80)])
 async def test_another_consumer_sends_nothing_that_was_accepted_behind_a_body_that_waits(
     longest, again, monkeypatch
 ):

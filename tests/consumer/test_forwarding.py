@@ -1,6 +1,7 @@
 """Whole ways from a topic of a real Kafka to the rows of simulated Azure."""
 
 import asyncio
+import os
 
 from consumer import assignment, gate
 from consumer.forwarder import Forwarder
@@ -23,6 +24,7 @@ from tests.consumer.world import (
     until_told,
     world,
 )
+from tests.support.topics import alter
 
 ITEM = {"id": "7", "name": "Zoë", "typeName": "USER", "parentId": None, "parentName": None}
 CHANGE = {"fieldName": "Email", "changedFrom": None, "changedTo": "z@example.com"}
@@ -198,6 +200,26 @@ async def test_garbage_becomes_dead_letters_and_holds_up_nobody(kafka, prefix, m
 
 def letters(consumer, why="unreadable"):
     return consumer.metric("jira_relay_events_dead_lettered_total", why=why)
+
+
+async def test_a_record_too_large_for_the_dead_letter_topic_stands_there_in_parts(kafka, prefix, monkeypatch):
+    """An operator gave that topic a smaller limit than the events have."""
+    value, small = os.urandom(90_000), os.urandom(3_000)
+    async with world(kafka, prefix, monkeypatch) as there:
+        await alter(there.connection, there.topics.dead_letters, max_message_bytes="20000")
+        async with there.consuming() as consumer:
+            await there.put(small, timestamp=1000)
+            await there.put(value, timestamp=1000)
+            await there.publish(some_events(50))
+            await there.arrive()
+            await until(lambda: letters(consumer) == 2)
+            found = await there.dead_letters()
+            await consumer.stop()
+            positions, ends = await committed(there)
+    assert positions == ends
+    parts = {headers["relay.part"]: part for part, headers in found if "relay.part" in headers}
+    assert b"".join(parts[f"{number}/{len(parts)}"] for number in range(1, len(parts) + 1)) == value
+    assert small in [part for part, headers in found if "relay.part" not in headers]
 
 
 async def test_a_flood_of_garbage_drowns_nobody(kafka, prefix, monkeypatch):

@@ -3,8 +3,6 @@ import os
 
 import pytest
 import structlog
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.protocol.metadata import MetadataRequest
 
@@ -18,6 +16,7 @@ from relay.settings import Kafka
 from relay.status import Board, opened
 from tests.relay.kafka.test_group import Notes
 from tests.relay.kafka.test_topics import connection
+from tests.support.topics import alter
 
 
 @pytest.fixture
@@ -120,17 +119,6 @@ async def test_an_unknown_offset_fails_the_transaction(there, prefix):
     with pytest.raises(PublishError, match="already there"):
         await publisher.publish([event(prefix)])
     await publisher.discard()
-
-
-async def alter(there, topic, **configs):
-    """Replaces all settings of the topic's own."""
-    names = {name.replace("_", "."): value for name, value in configs.items()}
-    admin = AIOKafkaAdminClient(**there.options())
-    await admin.start()
-    try:
-        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, names)])
-    finally:
-        await admin.close()
 
 
 async def told(there, expected):
