@@ -124,21 +124,39 @@ class Assignment:
         self._wake()
 
     async def overtaken(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """The log holds nothing at these positions, where reading stands: Kafka has deleted it, so go on with the first event
-        kept. Raises KafkaError where the log ends before them: then everything has to be looked up anew.
+        """The log holds nothing at these positions, where reading stands, or has had another leader since what stands before them.
+
+        What Kafka has deleted is passed over, up to the first event kept. Raises KafkaError where the log does not hold any more
+        what was read last: then everything has to be looked up anew.
         """
         first = await self._positions.first_offsets(offsets)
         for partition, offset in offsets.items():
             if partition not in self._ready or offset != await self._positions.position(partition):
                 continue  # it has been moved since
-            if offset > first[partition]:
-                raise KafkaError(
-                    f"{partition.topic}, partition {partition.partition}, ends before offset {offset}, where reading stands"
-                )
-            self._positions.seek(partition, first[partition])
-            if lost := self._offsets.skip(partition, offset, first[partition]):
-                self._job.outlet.metrics.lost_offsets(partition, offset, first[partition], lost)
-                self._lost(partition, offset, first[partition])
+            if self._ending is not None:
+                return
+            if offset < first[partition]:
+                self._positions.seek(partition, first[partition])
+                self._pass_over(partition, offset, first[partition])
+            else:
+                await self._go_on(partition, first)
+
+    def _pass_over(self, partition: TopicPartition, start: int, stop: int) -> None:
+        if lost := self._offsets.skip(partition, start, stop):
+            self._job.outlet.metrics.lost_offsets(partition, start, stop, lost)
+            self._lost(partition, start, stop)
+
+    async def _go_on(self, partition: TopicPartition, first: Mapping[TopicPartition, int]) -> None:
+        """Right behind the last record that was read, if it stands: what was read behind it, as ends of transactions, may be lost."""
+        read = self._offsets.read(partition)
+        if partition not in await self._job.beginner.same({partition: read}, first):
+            raise KafkaError(
+                f"{partition.topic}, partition {partition.partition}, does not hold any more what was read from it up to offset"
+                f" {read.offset if read else 0}"
+            )
+        position = await self._positions.position(partition)
+        if self._ending is None:
+            self._positions.seek(partition, max(first[partition], read.offset + 1) if read else position)
 
     def _lost(self, partition: TopicPartition, start: int, stop: int) -> None:
         self._losses[partition] = (start, stop)
@@ -226,7 +244,8 @@ class Assignment:
                 await asyncio.sleep(AGAIN_SECONDS)
         for partition, each in found.items():
             self._offsets.begin(partition, each.progress)
-            self._positions.seek(partition, each.offset)
+            # from the last settled record on, so that another leader since then is noticed
+            self._positions.seek(partition, each.last_read)
             if each.missed:
                 self._lost(partition, *each.missed)
         self._ready.update(found)

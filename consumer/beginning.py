@@ -40,6 +40,11 @@ class Beginning:
     def offset(self) -> int:
         return self.progress.offset
 
+    @property
+    def last_read(self) -> int:
+        """The offset of the last record before it, as far as one is known."""
+        return self.progress.last.offset if self.progress.last else self.offset
+
 
 def beginning(progress: Progress, first: int, why: str) -> Beginning:
     """At what is not yet settled, or at the first offset kept."""
@@ -129,7 +134,7 @@ class Beginner:
         }
         held: dict[TopicPartition, Progress | None] = dict.fromkeys(claims)
         while left := {each: made for each, made in left.items() if made}:
-            same = await self._same({each: made[0].mark for each, made in left.items()}, first)
+            same = await self.same({each: made[0].mark for each, made in left.items()}, first)
             held |= {each: left[each][0] for each in same}
             left = {each: made[1:] for each, made in left.items() if each not in same}
         return held
@@ -154,10 +159,10 @@ class Beginner:
                     f" which the group has got; if Kafka is not just coming up, it has lost events"
                 )
 
-    async def _same(
+    async def same(
         self, marks: Mapping[TopicPartition, Mark | None], first: Mapping[TopicPartition, int]
     ) -> set[TopicPartition]:
-        """Where nothing speaks against the log being the one in which these records were settled."""
+        """Where nothing speaks against the log being the one in which these records were read."""
         kept = {each: mark for each, mark in marks.items() if mark is not None and mark.offset >= first[each]}
         there = await self._records_at({each: mark.offset for each, mark in kept.items()}) if kept else {}
         return marks.keys() - {each for each, record in there.items() if not _is(record, kept[each])}

@@ -46,6 +46,8 @@ class _Partition:
     """Settled beyond `base`: first number to the one after the last, and the last record."""
     last: Mark | None = None
     """The record before `base`."""
+    read: Mark | None = None
+    """The last record that was handed out, or settled before."""
 
     def front(self) -> int:
         """The offset before which everything is settled, as far as records tell."""
@@ -77,13 +79,18 @@ class Offsets:
 
     def begin(self, partition: TopicPartition, progress: Progress) -> None:
         """Reading begins at `progress.offset`; to be called once, before any record of the partition is handed out."""
-        self._partitions[partition] = _Partition(progress, last=progress.last)
+        self._partitions[partition] = _Partition(progress, last=progress.last, read=progress.last)
 
     def hand_out(
         self, partition: TopicPartition, records: Sequence[Record]
     ) -> list[tuple[Span, Sequence[Record]]]:
         """Take note of records that were read, in the order of their offsets. Returns those that are not settled already."""
         state = self._partitions[partition]
+        if records and records[0].offset < state.begun.offset:
+            records = [record for record in records if record.offset >= state.begun.offset]
+        if not records:
+            return []
+        state.read = Mark.of(records[-1])
         first = state.base + len(state.offsets)
         offsets = [record.offset for record in records]
         state.offsets.extend(offsets)
@@ -95,7 +102,7 @@ class Offsets:
             at = stop
         if at < len(records):
             open_.append((Span(partition, first + at, first + len(records)), records[at:]))
-        if state.begun.beyond and records:
+        if state.begun.beyond:
             state.begun = state.begun.after(offsets[-1])
         return open_
 
@@ -115,9 +122,14 @@ class Offsets:
         del state.offsets[: base - state.base]
         state.base = base
 
+    def read(self, partition: TopicPartition) -> Mark | None:
+        """The last record before where reading stands, if one is known."""
+        return self._partitions[partition].read
+
     def skip(self, partition: TopicPartition, start: int, stop: int) -> int:
         """What stood from offset `start`, where reading stands, to before `stop` is gone. Returns how much of it was not settled."""
-        _, lost = replace(self._partitions[partition].begun, offset=start).grown(()).without(stop)
+        begun = self._partitions[partition].begun
+        _, lost = replace(begun, offset=max(start, begun.offset)).grown(()).without(stop)
         return lost
 
     def settled(self) -> int:

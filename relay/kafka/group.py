@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
+from relay.kafka.epochs import LeaderEpochs
 from relay.kafka.guards import (
     discard_consumer,
     guard_client,
@@ -51,7 +52,7 @@ class Handler(Protocol):
         """Records in order per partition, possibly none; called at least every 0.3 s outside of rebalances."""
 
     async def out_of_range(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """The log holds nothing at these positions: seek to where it does."""
+        """The log holds nothing at these positions, or has another leader than what was read before them: seek to where to go on."""
 
     async def closed(self) -> None:
         """The membership has ended: nothing is ours any more."""
@@ -150,7 +151,9 @@ class Member:
             guard_commits(consumer._coordinator)  # noqa: SLF001
             watch_heartbeats(consumer._coordinator, self._confirm)  # noqa: SLF001
             broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            positions = Positions(consumer, self.confirmed)
+            epochs = LeaderEpochs()
+            epochs.guard(consumer._client)  # noqa: SLF001
+            positions = Positions(consumer, self.confirmed, epochs)
             consumer.subscribe(
                 [self._topic], listener=_Listener(self, consumer, positions, self._handler, broken)
             )

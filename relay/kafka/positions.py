@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from aiokafka import AIOKafkaConsumer
 
 from relay.kafka import OffsetAndMetadata, TopicPartition
+from relay.kafka.epochs import LeaderEpochs
 
 ANSWER_SECONDS = 10.0
 
@@ -12,9 +13,13 @@ class Positions:
     """Where one membership stands on its partitions. Every call that asks Kafka raises TimeoutError after 10 s."""
 
     def __init__(
-        self, consumer: AIOKafkaConsumer, confirmed: Callable[[], Awaitable[None]] | None = None
+        self,
+        consumer: AIOKafkaConsumer,
+        confirmed: Callable[[], Awaitable[None]] | None = None,
+        epochs: LeaderEpochs | None = None,
     ) -> None:
         self._consumer = consumer
+        self._epochs = epochs
         self._confirmed = confirmed
         self.spoilt = False
         """Reading has failed in the middle: positions may have passed records that nobody was given."""
@@ -26,6 +31,8 @@ class Positions:
 
     def seek(self, tp: TopicPartition, offset: int) -> None:
         self._consumer.seek(tp, offset)
+        if self._epochs is not None:
+            self._epochs.forget(tp)
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
         """Stop fetching; what was prefetched is dropped and fetched again on resume."""

@@ -146,8 +146,9 @@ async def test_what_was_accepted_is_not_sent_again_though_its_commit_was_refused
 
     kafka.refuses = False
     await assigned(one, kafka)
-    assert kafka.at == kafka.group == 20
-    await one.records(kafka.poll(10))
+    assert kafka.group == 20
+    assert kafka.at == 19  # the last record is read again, for the epoch of its leader
+    await one.records(kafka.poll(11))
     await until(lambda: kafka.group == 30)
     await one.closed()
     assert sink.rows == 30

@@ -2,10 +2,16 @@
 
 import asyncio
 
+import pytest
+from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.errors import CorruptRecordException
+from aiokafka.protocol.fetch import FetchRequest
 
-from tests.consumer.world import some_events, uid, uids, until, world
+from embedded import EmbeddedKafka
+from relay.kafka.topics import partition_of
+from tests.chaos.tail import cut
+from tests.consumer.world import SHARDS, some_events, uid, uids, until, world
 
 
 async def test_a_read_that_fails_in_the_middle_passes_over_nothing(kafka, prefix, monkeypatch):
@@ -31,3 +37,46 @@ async def test_a_read_that_fails_in_the_middle_passes_over_nothing(kafka, prefix
             await until(lambda: broken)
             await there.arrive()
         assert uids(there.azure) == sorted(map(uid, there.published))
+
+
+@pytest.mark.parametrize("idle", [False, True])
+async def test_a_log_that_loses_its_end_and_outgrows_a_reader_is_read_again(
+    idle, tmp_path, prefix, monkeypatch
+):
+    """It reads nothing meanwhile, so that Kafka has again what it asks for: other events than those that it expects there.
+
+    `idle`: it has read nothing yet since its partitions were assigned to it.
+    """
+    fetches = asyncio.Event()
+    fetches.set()
+    send = AIOKafkaClient.send
+
+    async def held(client, node_id, request, **options):
+        if isinstance(request, FetchRequest):
+            await fetches.wait()
+        return await send(client, node_id, request, **options)
+
+    monkeypatch.setattr(AIOKafkaClient, "send", held)
+    async with (
+        EmbeddedKafka(tmp_path, flush_each_write=False) as kafka,
+        world(kafka, prefix, monkeypatch) as there,
+    ):
+        events, shard = there.topics.events, partition_of("org0.atlassian.net", SHARDS)
+        async with there.consuming():
+            await there.publish(some_events(30, organizations=1), size=3)
+            await there.arrive()
+        async with there.consuming() as consumer:
+            await until(consumer.ready)
+            if not idle:
+                await there.publish(some_events(30, organizations=1, first=100), size=3)
+                await there.arrive()
+            fetches.clear()
+            await there.close()
+            kafka.kill()
+            await kafka.died()
+            assert cut(kafka.directory / "log" / f"{events}-{shard}", 8) == 8
+            await kafka.start()
+            await there.publish(some_events(60, organizations=1, first=1000), size=3)
+            fetches.set()
+            await there.arrive(seconds=60)
+        assert set(uids(there.azure)) == set(map(uid, there.published))

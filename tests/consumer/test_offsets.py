@@ -152,3 +152,16 @@ def test_settled_records_are_forgotten():
     assert not offsets._partitions[A].offsets
     assert not offsets._partitions[A].settled
     assert not offsets._partitions[A].begun.beyond
+
+
+def test_what_was_settled_before_the_beginning_may_be_read_again_and_is_not_handed_out():
+    offsets = Offsets()
+    settled = Mark.of(*stood([6]))
+    offsets.begin(A, Progress(7, 9, settled))
+    assert offsets.read(A) == settled
+    assert offsets.hand_out(A, stood([6])) == []
+    assert offsets.read(A) == settled
+    ((span, records),) = offsets.hand_out(A, stood([8, 9, 10]))
+    assert [record.offset for record in records] == [9, 10]
+    assert len(span) == 2
+    assert offsets.read(A) == Mark.of(*stood([10]))
