@@ -204,18 +204,21 @@ def _open_history(checkpoint: Checkpoint, history: Whole) -> Checkpoint:
 
 
 def _take_up_again(checkpoint: Checkpoint, live: Whole) -> Checkpoint:
-    """Where the last live event is lost, the ledgers from where the topic tells all that was published, and a re-read of that time.
+    """Where the last live event is lost, the cursors at where the rest stands, as the last pair before the loss says.
 
-    What went with it may have been of days whose ledgers were let go since. The last pair before the loss says up to when all the
-    rest stands.
+    What went with it may have been of days whose ledgers were let go since: those from where the topic tells all that was
+    published are kept again, and that time is read again. Or of days whose ledgers were mended already, by a transaction whose
+    end, with the cursors, was lost in turn.
     """
-    start = max(math.ceil(live.since), checkpoint.live_since)
     last = live.position(checkpoint.organization)
-    if start >= checkpoint.ledgers_from or not _is_lost(checkpoint.last_event, live, last):
+    if not _is_lost(checkpoint.last_event, live, last):
         return checkpoint
+    start = max(math.ceil(live.since), checkpoint.live_since)
     end = 0 if last is None else last.offset + 1
     stands = max((pair.window_end for pair in checkpoint.pairs if pair.offset <= end), default=start)
     back = _set_back(checkpoint, max(start, stands))
+    if start >= checkpoint.ledgers_from:
+        return back
     return replace(back, ledgers_from=start, week_mark=min(back.week_mark, start))
 
 

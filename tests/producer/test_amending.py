@@ -68,8 +68,8 @@ def test_history_is_looked_at_on_its_own_topic():
     assert shaken(found, Tail(0, (standing(7, 4),)), Tail(0)) == {"acme"}
 
 
-def test_what_is_lost_is_unknown_again_and_read_from_its_day():
-    """The ledger keeps what stands, the cursors go back to the day, and nobody is told to be complete beyond it."""
+def test_what_is_lost_is_unknown_again_and_read_again():
+    """The ledger keeps what stands, the cursors go back to where all stands, and nobody is told to be complete beyond that."""
     found = progresses(
         1, 2, 3, last_event=Position(30, 3), pairs=(Pair(NOW - DAY, 5), Pair(NOW - 1_000, 20), Pair(NOW, 31))
     )
@@ -77,7 +77,7 @@ def test_what_is_lost_is_unknown_again_and_read_from_its_day():
     checkpoint = found.checkpoints["acme"]
 
     assert found.days["acme"][TODAY].ids == BitMap64([1])
-    assert checkpoint.window_end == day_start(TODAY)
+    assert checkpoint.window_end == NOW - DAY
     assert checkpoint.last_event == Position(10, 1)
     assert checkpoint.pairs == (Pair(NOW - DAY, 5),)
     assert [(one.day, one.lost) for one in amendments] == [(TODAY, 2), (None, 0)]
@@ -90,7 +90,7 @@ def test_a_log_that_is_lost_altogether_is_read_again():
     take_out(found, {"acme"}, whole(), whole())
 
     assert found.days["acme"][TODAY].ids == found.days["acme"][YESTERDAY].ids == BitMap64()
-    assert found.checkpoints["acme"].window_end == day_start(YESTERDAY)
+    assert found.checkpoints["acme"].window_end == found.checkpoints["acme"].live_since
     assert found.checkpoints["acme"].last_event is None
 
 
@@ -157,6 +157,18 @@ def test_what_was_lost_of_days_let_go_is_read_again():
     assert checkpoint.week_mark <= late
     assert checkpoint.window_end == NOW - DAY
     assert checkpoint.pairs == (Pair(NOW - DAY, 11),)
+
+
+def test_what_half_of_a_mend_took_out_is_read_again():
+    """The ledgers say no more what was lost: they were mended already, but the checkpoint of that transaction was lost in turn."""
+    early, late = Pair(NOW - DAY, 11), Pair(NOW, 12)
+    found = progresses(1, last_event=Position(11, 2), pairs=(early, late))
+    take_out(found, {"acme"}, whole(standing(1, 10)), whole())
+
+    checkpoint = found.checkpoints["acme"]
+    assert checkpoint.window_end == NOW - DAY
+    assert checkpoint.pairs == (early,)
+    assert checkpoint.last_event == Position(10, 1)
 
 
 def test_history_that_retention_has_deleted_is_not_opened_again():
