@@ -34,6 +34,8 @@ QUIET_SECONDS = 2.0
 MOST_UNCOMMITTED = 20_000
 """Of records that are settled; what a kill may send again, beside what is in flight."""
 AGAIN_SECONDS = 1.0
+HELD_SECONDS = 60.0
+"""How long a partition is left alone that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ class Assignment:
         self._changed = asyncio.Event()
         self._settled = asyncio.Event()
         self._paused = False
+        self._held: dict[TopicPartition, float] = {}
+        """Partitions that cannot be read, and when to try again (monotonic)."""
         self._tasks: list[asyncio.Task[None]] = []
         self._ending: asyncio.Task[None] | None = None
 
@@ -110,9 +114,11 @@ class Assignment:
 
     def take(self, batches: Mapping[TopicPartition, Sequence[Record]]) -> None:
         """Records as Kafka handed them over. To be called before anything else is awaited: their positions count already."""
+        self._let_go()
         for partition, records in batches.items():
             if not records:
                 continue
+            self._job.outlet.damage.pop(partition, None)
             if partition not in self._ready:
                 raise KafkaError(f"records of {partition} came before its beginning was known")
             for span, unsettled in self._offsets.hand_out(partition, records):
@@ -124,10 +130,11 @@ class Assignment:
         self._wake()
 
     async def overtaken(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """The log holds nothing at these positions, where reading stands, or has had another leader since what stands before them.
+        """The log holds nothing at these positions, where reading stands, or a damaged batch, or it has had another leader since what
+        stands before them.
 
-        What Kafka has deleted is passed over, up to the first event kept. Raises KafkaError where the log does not hold any more
-        what was read last: then everything has to be looked up anew.
+        What Kafka has deleted is passed over, up to the first event kept; a damaged batch is not. Raises KafkaError where the log
+        does not hold any more what was read last: then everything has to be looked up anew.
         """
         first = await self._positions.first_offsets(offsets)
         for partition, offset in offsets.items():
@@ -135,11 +142,28 @@ class Assignment:
                 continue  # it has been moved since
             if self._ending is not None:
                 return
-            if offset < first[partition]:
+            damaged = self._positions.damaged(partition)
+            if damaged is not None and offset <= damaged.last:
+                self._hold(partition, offset, damaged.last)
+            elif offset < first[partition]:
                 self._positions.seek(partition, first[partition])
                 self._pass_over(partition, offset, first[partition])
             else:
                 await self._go_on(partition, first)
+
+    def _hold(self, partition: TopicPartition, start: int, last: int) -> None:
+        """Read nothing of it for a while; another replica may have what is damaged here."""
+        self._positions.pause([partition])
+        self._held[partition] = time.monotonic() + HELD_SECONDS
+        self._job.outlet.metrics.batch_is_damaged(partition, start, last)
+        self._job.outlet.damage[partition] = _damage(partition, start, last)
+
+    def _let_go(self) -> None:
+        now = time.monotonic()
+        for partition in [each for each, until in self._held.items() if until <= now]:
+            del self._held[partition]
+            if not self._paused:
+                self._positions.resume([partition])
 
     def _pass_over(self, partition: TopicPartition, start: int, stop: int) -> None:
         if lost := self._offsets.skip(partition, start, stop):
@@ -193,6 +217,8 @@ class Assignment:
         if finish_seconds > 0:
             await self._deliveries.finished(finish_seconds)
         await self._deliveries.close(answer_seconds)
+        for partition in self._partitions:
+            self._job.outlet.damage.pop(partition, None)
         await self.commit()
 
     def committed(self) -> Mapping[TopicPartition, int]:
@@ -329,7 +355,7 @@ class Assignment:
 
     def _resume(self) -> None:
         if self._paused and self._gathered.bytes < LOAD_BYTES:
-            self._positions.resume(self._ready)
+            self._positions.resume(self._ready - self._held.keys())
             self._paused = False
 
     def _wake(self) -> None:
@@ -341,6 +367,14 @@ def _loss(partition: TopicPartition, first: int, stop: int) -> str:
     return (
         f"Kafka had deleted events before they were accepted: offsets {first} to {stop - 1} of"
         f" {partition.topic}, partition {partition.partition}. What came after them is delivered."
+    )
+
+
+def _damage(partition: TopicPartition, start: int, last: int) -> str:
+    return (
+        f"A batch of {partition.topic}, partition {partition.partition}, is damaged on Kafka's disk (its checksum is wrong): nothing"
+        f" from offset {start} on is delivered; other partitions are. Let a replica lead that has it whole. Where none has, stop"
+        f" the consumers and set the group's offset there to {last + 1}: that gives up the events before."
     )
 
 

@@ -13,6 +13,7 @@ from consumer.gathering import RECORD_BYTES
 from consumer.outcomes import Outcome, Paused, Reject, Retry, Sent, Split
 from consumer.sift import Refusal, Sift, Witness
 from consumer.telemetry import FlowMetrics
+from relay.kafka import TopicPartition
 from relay.kafka.producing import WritingError
 from relay.retry import backoff_seconds
 
@@ -47,6 +48,8 @@ class Outlet:
         """Dead letters so far."""
         self.loss: str | None = None
         """What Kafka had deleted, the last time that it had deleted anything before it was accepted."""
+        self.damage: dict[TopicPartition, str] = {}
+        """What cannot be read."""
         self._accepted = asyncio.Event()
         self._doubts: dict[int, str] = {}
 

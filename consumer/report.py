@@ -128,7 +128,9 @@ class Report:
                 return "waiting", flow.outlet.trouble.reason
         if not all(flow.forwarder.ready for flow in self._flows):
             return "starting", "joining the group"
-        return "active", next((flow.outlet.loss for flow in self._flows if flow.outlet.loss), None)
+        damage = [text for flow in self._flows for text in flow.outlet.damage.values()]
+        losses = [flow.outlet.loss for flow in self._flows if flow.outlet.loss]
+        return "active", next(iter(damage + losses), None)
 
     def _measure(self) -> None:
         for flow in self._flows:

@@ -224,6 +224,17 @@ class FlowMetrics:
     def commit_failed(self, reason: str) -> None:
         log.warning("Offsets could not be committed yet.", **self._names, reason=reason)
 
+    def batch_is_damaged(self, partition: TopicPartition, start: int, last: int) -> None:
+        log.error(
+            "A batch is damaged on Kafka's disk: its partition is not read beyond it. Let a replica lead that has it whole, or set the"
+            " group's offset behind it, which gives its events up.",
+            **self._names,
+            topic=partition.topic,
+            partition=partition.partition,
+            first=start,
+            last=last,
+        )
+
     def commits_without_text(self) -> None:
         log.warning(
             "Kafka takes no text with an offset (its offset.metadata.max.bytes is below 100), so that what lies settled behind it"

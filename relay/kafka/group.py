@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
-from relay.kafka.epochs import LeaderEpochs
+from relay.kafka.fetches import Fetches
 from relay.kafka.guards import (
     discard_consumer,
     guard_client,
@@ -52,7 +52,9 @@ class Handler(Protocol):
         """Records in order per partition, possibly none; called at least every 0.3 s outside of rebalances."""
 
     async def out_of_range(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """The log holds nothing at these positions, or has another leader than what was read before them: seek to where to go on."""
+        """The log holds nothing at these positions, or a damaged batch, or one of another leader than what was read before: seek to
+        where to go on, or pause.
+        """
 
     async def closed(self) -> None:
         """The membership has ended: nothing is ours any more."""
@@ -151,9 +153,9 @@ class Member:
             guard_commits(consumer._coordinator)  # noqa: SLF001
             watch_heartbeats(consumer._coordinator, self._confirm)  # noqa: SLF001
             broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            epochs = LeaderEpochs()
-            epochs.guard(consumer._client)  # noqa: SLF001
-            positions = Positions(consumer, self.confirmed, epochs)
+            fetches = Fetches()
+            fetches.guard(consumer._client)  # noqa: SLF001
+            positions = Positions(consumer, self.confirmed, fetches)
             consumer.subscribe(
                 [self._topic], listener=_Listener(self, consumer, positions, self._handler, broken)
             )
@@ -180,6 +182,7 @@ class Member:
             rebalance_timeout_ms=int(self._rebalance_seconds * 1000),
             request_timeout_ms=int(self._rebalance_seconds * 1000) + 5_000,
             max_poll_interval_ms=300_000,
+            check_crcs=False,  # Fetches does
             partition_assignment_strategy=(RangePartitionAssignor,),
             **self._options,
         )

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from aiokafka import AIOKafkaConsumer
 
 from relay.kafka import OffsetAndMetadata, TopicPartition
-from relay.kafka.epochs import LeaderEpochs
+from relay.kafka.fetches import Batch, Fetches
 
 ANSWER_SECONDS = 10.0
 
@@ -16,10 +16,10 @@ class Positions:
         self,
         consumer: AIOKafkaConsumer,
         confirmed: Callable[[], Awaitable[None]] | None = None,
-        epochs: LeaderEpochs | None = None,
+        fetches: Fetches | None = None,
     ) -> None:
         self._consumer = consumer
-        self._epochs = epochs
+        self._fetches = fetches or Fetches()
         self._confirmed = confirmed
         self.spoilt = False
         """Reading has failed in the middle: positions may have passed records that nobody was given."""
@@ -31,8 +31,11 @@ class Positions:
 
     def seek(self, tp: TopicPartition, offset: int) -> None:
         self._consumer.seek(tp, offset)
-        if self._epochs is not None:
-            self._epochs.forget(tp)
+        self._fetches.forget(tp)
+
+    def damaged(self, tp: TopicPartition) -> Batch | None:
+        """The batch whose checksum is wrong, where the last fetch failed for it."""
+        return self._fetches.damaged(tp)
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
         """Stop fetching; what was prefetched is dropped and fetched again on resume."""

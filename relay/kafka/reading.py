@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import CorruptRecordException, KafkaError
 
 from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition
@@ -96,8 +96,9 @@ async def read_to_end(
     ends: dict[TopicPartition, int],
     on_record: Callable[[Record], None],
     idle_seconds: float = 20.0,
+    at_once: int | None = None,
 ) -> None:
-    """Hand over every committed record from `starts` to before `ends`.
+    """Hand over every committed record from `starts` to before `ends`, so many at once.
 
     Raises ReadingError when nothing moves for `idle_seconds`.
     """
@@ -111,7 +112,7 @@ async def read_to_end(
     moved_at = loop.time()
     positions = dict(starts)
     while remaining:
-        for records in (await _some(consumer)).values():
+        for records in (await _some(consumer, at_once)).values():
             for record in records:
                 if record.offset < ends[TopicPartition(record.topic, record.partition)]:
                     on_record(record)
@@ -128,11 +129,12 @@ async def read_to_end(
 async def records_at(
     connection: Connection, offsets: Mapping[TopicPartition, int]
 ) -> dict[TopicPartition, Record | None]:
-    """The committed records at these offsets, None where none stands; what is not kept any more is left out.
+    """The committed records at these offsets, None where none stands; what is not kept any more, or damaged on disk, is left out.
 
     Raises ReadingError where a partition ends before the offset.
     """
     found: dict[TopicPartition, Record | None] = {}
+    damaged = set()
 
     def keep(record: Record) -> None:
         found[TopicPartition(record.topic, record.partition)] = record
@@ -144,17 +146,25 @@ async def records_at(
                 raise ReadingError(
                     f"{tp.topic}, partition {tp.partition}, ends at offset {extents[tp].committed_end}, before {offset}."
                 )
-        await read_to_end(consumer, dict(offsets), {tp: offset + 1 for tp, offset in offsets.items()}, keep)
+        for tp, offset in offsets.items():
+            try:
+                await read_to_end(consumer, {tp: offset}, {tp: offset + 1}, keep, at_once=1)
+            except CorruptRecordException:
+                damaged.add(tp)
         async with asyncio.timeout(ANSWER_SECONDS):
             first = await consumer.beginning_offsets(list(offsets))
-    return {tp: found.get(tp) for tp, offset in offsets.items() if tp in found or offset >= first[tp]}
+    return {
+        tp: found.get(tp)
+        for tp, offset in offsets.items()
+        if tp in found or (offset >= first[tp] and tp not in damaged)
+    }
 
 
-async def _some(consumer: AIOKafkaConsumer) -> dict[TopicPartition, list[Record]]:
+async def _some(consumer: AIOKafkaConsumer, at_once: int | None) -> dict[TopicPartition, list[Record]]:
     fetcher: Any = consumer._fetcher  # noqa: SLF001
     if fetcher._fetch_task.done():  # noqa: SLF001
         raise ReadingError("The reader died inside.")
-    records: dict[TopicPartition, list[Record]] = await consumer.getmany(timeout_ms=200)
+    records: dict[TopicPartition, list[Record]] = await consumer.getmany(timeout_ms=200, max_records=at_once)
     return records
 
 

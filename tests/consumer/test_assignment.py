@@ -51,6 +51,9 @@ class Paper:
     async def confirmed(self):
         pass
 
+    def damaged(self, _partition):
+        return None
+
     async def position(self, _partition):
         return self.at
 

@@ -9,9 +9,12 @@ from aiokafka.errors import CorruptRecordException
 from aiokafka.protocol.fetch import FetchRequest
 
 from embedded import EmbeddedKafka
+from relay.kafka import TopicPartition
+from relay.kafka.fetches import batches_of
+from relay.kafka.reading import records_at
 from relay.kafka.topics import partition_of
 from tests.chaos.tail import cut
-from tests.consumer.world import SHARDS, some_events, uid, uids, until, world
+from tests.consumer.world import SHARDS, some_events, uid, uids, until, until_told, world
 
 
 async def test_a_read_that_fails_in_the_middle_passes_over_nothing(kafka, prefix, monkeypatch):
@@ -80,3 +83,45 @@ async def test_a_log_that_loses_its_end_and_outgrows_a_reader_is_read_again(
             fetches.set()
             await there.arrive(seconds=60)
         assert set(uids(there.azure)) == set(map(uid, there.published))
+
+
+async def test_a_batch_that_is_damaged_on_disk_holds_up_its_partition_alone(tmp_path, prefix, monkeypatch):
+    """What stands before it and in other partitions arrives, the status says what to do, and the rest comes once it is whole."""
+    monkeypatch.setattr("consumer.assignment.HELD_SECONDS", 1)
+    async with EmbeddedKafka(tmp_path) as kafka, world(kafka, prefix, monkeypatch) as there:
+        organization = "org0.atlassian.net"
+        partition = TopicPartition(there.topics.events, partition_of(organization, SHARDS))
+        await there.publish(some_events(90), size=3)
+        records = [
+            each for each in await there.records(partition.topic) if each.partition == partition.partition
+        ]
+        bad = records[len(records) // 2].offset
+        log = kafka.directory / "log" / f"{partition.topic}-{partition.partition}" / f"{0:020}.log"
+        flip_a_bit(log, bad)
+        before = [each for each in await records_at_each(there, partition, records) if each < bad]
+        elsewhere = len(there.published) - len(records)
+        async with there.consuming(start="earliest"):
+            await there.arrive(elsewhere + len(before))
+            told = await until_told(there, lambda status: "damaged" in (status.reason or ""))
+            assert f"{partition.topic}, partition {partition.partition}, is damaged" in told.reason
+            await asyncio.sleep(2)
+            assert len(uids(there.azure)) == elsewhere + len(before)
+            flip_a_bit(log, bad)
+            await there.arrive()
+            await until_told(there, lambda status: status.reason is None)
+        assert uids(there.azure) == sorted(map(uid, there.published))
+
+
+def flip_a_bit(log, offset):
+    """Of the batch in which this offset lies."""
+    data = log.read_bytes()
+    (batch,) = (each for each in batches_of(data) if each.first <= offset <= each.last)
+    with log.open("r+b") as file:
+        file.seek(batch.start + 70)
+        file.write(bytes([data[batch.start + 70] ^ 1]))
+
+
+async def records_at_each(there, partition, records):
+    """The offsets whose records can be read, one by one."""
+    found = [await records_at(there.connection, {partition: each.offset}) for each in records]
+    return [each.offset for each, one in zip(records, found, strict=True) if one]

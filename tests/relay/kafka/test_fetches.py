@@ -1,0 +1,107 @@
+from types import SimpleNamespace
+
+import pytest
+from aiokafka.errors import OffsetOutOfRangeError
+from aiokafka.protocol.fetch import FetchRequest
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+
+from relay.kafka import TopicPartition
+from relay.kafka.fetches import Fetches, batches_of
+
+A = TopicPartition("events", 0)
+
+
+def batch(first, count=1, epoch=3):
+    """As a broker stores it."""
+    builder = DefaultRecordBatchBuilder(
+        magic=2,
+        compression_type=0,
+        is_transactional=0,
+        producer_id=-1,
+        producer_epoch=-1,
+        base_sequence=-1,
+        batch_size=10_000,
+    )
+    for number in range(count):
+        builder.append(number, timestamp=1, key=None, value=b"value", headers=[])
+    built = bytearray(builder.build())
+    built[:8] = first.to_bytes(8, "big")
+    built[12:16] = epoch.to_bytes(4, "big")
+    return bytes(built)
+
+
+def rotten(batch):
+    return batch[:-3] + bytes([batch[-3] ^ 1]) + batch[-2:]
+
+
+class Broker:
+    """A client and the broker behind it, which answers with what it is given."""
+
+    def __init__(self):
+        self.fetched = b""
+        self.fetches = Fetches()
+        self.fetches.guard(self)
+
+    async def send(self, _node, _request):
+        return SimpleNamespace(topics=[("events", [(0, 0, 99, 99, [], self.fetched)])])
+
+    async def fetch(self, offset, *batches):
+        self.fetched = b"".join(batches)
+        request = FetchRequest(1, 1, 1, 1, [("events", [(0, offset, 1_000)])])
+        ((_, ((partition, error, *_, fetched),)),) = (await self.send(1, request)).topics
+        assert partition == 0
+        return error or fetched
+
+
+def test_batches_are_told_apart():
+    fetched = batch(5, 3) + rotten(batch(8, 2, epoch=4)) + batch(10)[:-1]
+    found = [(one.first, one.last, one.epoch, one.start, one.intact) for one in batches_of(fetched)]
+    assert found == [(5, 7, 3, 0, True), (8, 9, 4, len(batch(5, 3)), False)]
+    old = bytearray(batch(5))
+    old[16] = 1
+    assert list(batches_of(bytes(old))) == list(batches_of(b"")) == []
+    shrunk = bytearray(batch(5))
+    shrunk[8:12] = bytes(4)
+    assert list(batches_of(bytes(shrunk))) == []
+
+
+async def test_what_is_whole_goes_through():
+    broker = Broker()
+    there = batch(0, 3), batch(3), batch(4)[:20]
+    assert await broker.fetch(0, *there) == b"".join(there)
+    assert broker.fetches.damaged(A) is None
+
+
+async def test_a_damaged_batch_is_read_up_to_and_then_told():
+    broker = Broker()
+    assert await broker.fetch(0, batch(0), rotten(batch(1, 2)), batch(3)) == batch(0)
+    assert broker.fetches.damaged(A) is None
+    assert await broker.fetch(1, rotten(batch(1, 2)), batch(3)) == OffsetOutOfRangeError.errno
+    told = broker.fetches.damaged(A)
+    assert (told.first, told.last) == (1, 2)
+    assert broker.fetches.damaged(A) is None
+    assert await broker.fetch(1, batch(1, 2), batch(3)) == batch(1, 2) + batch(3)
+
+
+@pytest.mark.parametrize("between", [0, 1])
+async def test_a_batch_of_another_leader_fails_until_what_was_before_is_known_to_stand(between):
+    broker = Broker()
+    await broker.fetch(0, batch(0))
+    await broker.fetch(1, *[batch(1)] * between)
+    offset = 1 + between
+    for _ in range(2):
+        assert await broker.fetch(offset, batch(offset, epoch=5)) == OffsetOutOfRangeError.errno
+    assert broker.fetches.damaged(A) is None
+    broker.fetches.forget(A)
+    assert await broker.fetch(offset, batch(offset, epoch=5)) == batch(offset, epoch=5)
+
+
+async def test_an_error_of_the_broker_is_left_alone():
+    broker = Broker()
+
+    async def failing(_node, _request):
+        return SimpleNamespace(topics=[("events", [(0, 6, 0, 0, [], None)])])
+
+    broker.send = failing
+    broker.fetches.guard(broker)
+    assert await broker.fetch(0) == 6
