@@ -250,6 +250,25 @@ async def test_so_much_may_be_settled_and_not_committed_and_no_more(monkeypatch)
     await one.closed()
 
 
+async def test_nothing_is_read_while_a_stop_waits_for_an_answer():
+    """The membership goes on meanwhile: there may be hours to read, which nobody would send."""
+    kafka, sink = Paper(1000), Sink()
+    one = forwarder(kafka, sink)
+    await assigned(one, kafka)
+    sink.open.clear()
+    await one.records(kafka.poll(20))
+    await until(lambda: sink.rows == 20)
+    stopping = asyncio.create_task(one.stop(10))
+    await until(lambda: kafka.paused)
+    for _ in range(5):
+        await one.records(kafka.poll(20))
+    assert kafka.at == 20
+    sink.open.set()
+    await stopping
+    assert kafka.group == 20
+    assert sink.rows == 20
+
+
 async def test_an_assignment_that_could_not_begin_can_be_ended():
     """A rebalance right behind another takes the partitions away before they are looked at; the next one is served."""
     gone, kafka, sink = Paper(10), Paper(10), Sink()
