@@ -39,14 +39,16 @@ class Schemas:
 
     async def _resolved(self, ref: Ref, records: Sequence[Record]) -> Schema | None:
         attempt = 0
-        while isinstance(answer := await self._store.resolve(ref), Unavailable):
-            if not any(_may_be_an_event(record, ref) for record in records):
-                return None
-            self.trouble = answer.reason
-            self._metrics.schema_waits(answer.reason)
-            await asyncio.sleep(backoff_seconds(attempt, random.random(), cap=15.0))
-            attempt += 1
-        self.trouble = None
+        try:
+            while isinstance(answer := await self._store.resolve(ref), Unavailable):
+                if not any(_may_be_an_event(record, ref) for record in records):
+                    return None
+                self.trouble = answer.reason
+                self._metrics.schema_waits(answer.reason)
+                await asyncio.sleep(backoff_seconds(attempt, random.random(), cap=15.0))
+                attempt += 1
+        finally:  # also where the partitions are taken away meanwhile: then they wait somewhere else
+            self.trouble = None
         return None if isinstance(answer, Missing) else answer
 
 

@@ -50,6 +50,16 @@ async def test_an_event_waits_for_its_schema(monkeypatch):
     assert there.trouble is None
 
 
+async def test_what_waits_for_its_schema_somewhere_else_is_no_trouble_of_ours():
+    """The partition is taken away meanwhile, and nothing comes on those that are left, for hours."""
+    there = schemas(Store())
+    waiting = asyncio.create_task(there.known([of(9)]))
+    await until(lambda: there.trouble is not None)
+    waiting.cancel()
+    await asyncio.wait({waiting})
+    assert there.trouble is None
+
+
 @pytest.mark.parametrize(
     "garbage",
     [
