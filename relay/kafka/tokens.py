@@ -152,7 +152,7 @@ async def _of_azure(kafka: Kafka, scope: str, cloud: str) -> Token:
             f"Azure gives no token for {scope} to the credential {kafka.oauth_credential}:"
             f" {one_line(str(error) or type(error).__name__)} Check kafka.oauth_credential and the AZURE_… variables it reads."
         ) from error
-    return Token(given.token, given.expires_on - time.time())
+    return Token(given.token, _sensible(given.expires_on - time.time()))
 
 
 async def _of_client(kafka: Kafka) -> Token:
@@ -192,7 +192,7 @@ def read_answer(kafka: Kafka, status: int, content: bytes) -> Token:
     said = _object(content)
     token, seconds = said.get("access_token"), said.get("expires_in", SHORT_SECONDS)
     if status == httpx.codes.OK and isinstance(token, str) and _TOKEN.fullmatch(token):
-        return Token(token, _number(seconds))
+        return Token(token, _sensible(seconds))
     error = one_line(str(said.get("error") or ""), 80)
     words = _without_secret(kafka, one_line(f"{status} {error} {said.get('error_description') or ''}"))
     url = kafka.oauth_token_url
@@ -221,7 +221,7 @@ def _object(content: bytes) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def _number(told: Any) -> float:
+def _sensible(told: Any) -> float:
     try:
         seconds = float(told)
     except (TypeError, ValueError):

@@ -1,6 +1,8 @@
 import asyncio
 import contextlib
 import json
+import time
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -164,6 +166,20 @@ async def test_a_token_of_azure_is_for_the_namespace(monkeypatch):
         token = await open_tokens(azure()).token()
 
         assert world.identity._tokens[token].audience == f"https://{NAMESPACE}"
+
+
+async def test_a_clock_that_is_days_ahead_costs_no_token(monkeypatch):
+    """To it each token of Azure has ended long ago; a new one for each connection would be as old."""
+    ahead = SimpleNamespace(time=lambda: time.time() + 2 * 86_400)
+    async with AzureWorld() as world:
+        for name, value in world.environment("managed-identity").items():
+            monkeypatch.setenv(name, value)
+        found = open_tokens(azure())
+        monkeypatch.setattr(tokens, "time", ahead)
+        first = await found.token()
+
+        assert await found.token() == first
+        assert list(world.identity._tokens) == [first]
 
 
 async def test_why_azure_gives_no_token(monkeypatch):
