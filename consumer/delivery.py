@@ -21,6 +21,9 @@ LETTERS_AT_A_TIME = 100
 
 T = TypeVar("T")
 
+Letter = tuple[Rows, str]
+"""One record, and why it becomes a dead letter."""
+
 
 class Sender(Protocol):
     """One stream of a destination."""
@@ -50,15 +53,17 @@ class Outlet:
         """What Kafka had deleted, the last time that it had deleted anything before it was accepted."""
         self.damage: dict[TopicPartition, str] = {}
         """What cannot be read."""
+        self.doubts: dict[int, str] = {}
+        """Of each body that was refused, while nothing else is accepted: what that may mean."""
+        self.unwritten: dict[int, str] = {}
+        """Of each that has records for the dead-letter topic, while Kafka does not confirm them: why."""
         self._accepted = asyncio.Event()
-        self._doubts: dict[int, str] = {}
 
     @property
     def trouble(self) -> Retry | Paused | None:
         """Why events are not accepted; None while they are."""
-        if self._doubts:
-            return Paused(next(iter(self._doubts.values())))
-        return self.gate.trouble
+        reason = next(iter((*self.doubts.values(), *self.unwritten.values())), None)
+        return self.gate.trouble if reason is None else Paused(reason)
 
     async def post(self, rows: Rows, body: bytes, *, news: bool) -> Outcome:
         """One request. `news`: its answer is told even if the gate is in trouble already."""
@@ -75,22 +80,18 @@ class Outlet:
         self.witness.answered(moment, accepted=isinstance(outcome, Sent))
         if isinstance(outcome, Sent):
             self.accepted += len(rows)
+            self.doubts.clear()
             self._accepted.set()
             self._accepted = asyncio.Event()
         return outcome
 
-    async def accepts_within(self, seconds: float, doubt: str | None) -> bool:
-        """Whether the stream has accepted anything in this time; meanwhile `doubt` is its trouble."""
-        key = id(asyncio.current_task())
-        if doubt is not None:
-            self._doubts[key] = doubt
+    async def accepts_within(self, seconds: float) -> bool:
+        """Whether the stream has accepted anything in this time."""
         try:
             async with asyncio.timeout(seconds):
                 await self._accepted.wait()
         except TimeoutError:
             return False
-        finally:
-            self._doubts.pop(key, None)
         return True
 
 
@@ -208,18 +209,26 @@ class Deliveries:
     async def _sift(self, rows: Rows, refusal: Refusal) -> None:
         self._outlet.metrics.halved(refusal.reason, len(rows))
         sift = Sift(rows, refusal, self._outlet.witness)
+        try:
+            await self._sift_all(sift)
+        finally:
+            self._outlet.doubts.pop(id(sift), None)
+
+    async def _sift_all(self, sift: Sift) -> None:
         attempt = 0
-        while not sift.done:
+        while True:
             async with self._outlet.sifting:
                 while (piece := sift.next()) is not None:
                     await self._sift_one(sift, piece)
             if sift.done:
                 return
+            if sift.in_doubt:
+                self._outlet.doubts[id(sift)] = _doubt(sift.refusal)
             wait = backoff_seconds(
                 attempt, random.random(), first=PAUSED_FIRST_SECONDS, cap=PAUSED_CAP_SECONDS
             )
             attempt += 1
-            if not await self._outlet.accepts_within(wait, _doubt(sift)):
+            if not await self._outlet.accepts_within(wait):
                 for guilty in sift.again():
                     await self._condemn(guilty, sift.refusal)
 
@@ -236,18 +245,28 @@ class Deliveries:
     async def _bury(self, rows: Rows, why: str, reasons: Sequence[str], status: int | None) -> None:
         """So many at a time, each until it is written."""
         left = [(rows[number : number + 1], reason) for number, reason in enumerate(reasons)]
-        attempt = 0
+        try:
+            await self._put_all(left, why, status)
+        finally:
+            self._outlet.unwritten.pop(id(left), None)
+
+    async def _put_all(self, letters: list[Letter], why: str, status: int | None) -> None:
+        left, attempt = letters, 0
         while left:
             some, left = left[:LETTERS_AT_A_TIME], left[LETTERS_AT_A_TIME:]
             failed = await self._put(some, why, status)
-            left = failed + left
+            left = [letter for letter, _ in failed] + left
             if failed:
+                self._outlet.unwritten[id(letters)] = _unwritten(failed[0][1])
+                self._outlet.metrics.dead_letters_wait(len(failed), str(failed[0][1]))
                 await asyncio.sleep(backoff_seconds(attempt, random.random(), cap=10.0))
+            else:
+                self._outlet.unwritten.pop(id(letters), None)
             attempt = attempt + 1 if failed else 0
 
     async def _put(
-        self, letters: Sequence[tuple[Rows, str]], why: str, status: int | None
-    ) -> list[tuple[Rows, str]]:
+        self, letters: Sequence[Letter], why: str, status: int | None
+    ) -> list[tuple[Letter, WritingError]]:
         """Returns those that Kafka did not confirm."""
         self._go_on()
         await self._ours()
@@ -256,7 +275,7 @@ class Deliveries:
         failed = []
         for letter, result in zip(letters, results, strict=True):
             if isinstance(result, WritingError):
-                failed.append(letter)
+                failed.append((letter, result))
             elif result is not None:
                 raise result
             else:
@@ -264,8 +283,6 @@ class Deliveries:
                 self._outlet.buried += 1
                 self._outlet.metrics.dead_lettered(rows.records[0], why, reason)
                 self._settle(rows)
-        if failed:
-            self._outlet.metrics.dead_letters_wait(len(failed))
         return failed
 
     def _go_on(self) -> None:
@@ -283,11 +300,16 @@ class Deliveries:
             self._acting.discard(task)
 
 
-def _doubt(sift: Sift) -> str | None:
-    if not sift.in_doubt:
-        return None
+def _doubt(refusal: Refusal) -> str:
     return (
-        f"What was sent is refused ({sift.refusal.reason}), and nothing else has been accepted since: if everything is refused,"
+        f"What was sent is refused ({refusal.reason}), and nothing else has been accepted since: if everything is refused,"
         " the rule's stream, transform or table does not fit these rows: deploy deploy/azure again. Nothing is dropped;"
         " it is tried again with what comes."
+    )
+
+
+def _unwritten(error: WritingError) -> str:
+    return (
+        f"Records that cannot be delivered wait for the dead-letter topic ({str(error).removesuffix('.')}): see whether it is"
+        " there, and whether we may write to it. Nothing is dropped."
     )

@@ -171,8 +171,10 @@ class FlowMetrics:
             offset=record.offset,
         )
 
-    def dead_letters_wait(self, count: int) -> None:
-        log.warning("Kafka did not confirm dead letters; trying again.", **self._names, records=count)
+    def dead_letters_wait(self, count: int, reason: str) -> None:
+        log.warning(
+            "Kafka did not confirm dead letters; trying again.", **self._names, records=count, reason=reason
+        )
 
     def read_singly(self, records: int) -> None:
         self._metrics.one_by_one.labels(*self._labels).inc(records)

@@ -4,6 +4,7 @@ from contextlib import asynccontextmanager
 import pytest
 from prometheus_client import CollectorRegistry
 
+from consumer import delivery
 from consumer.batch import Rows
 from consumer.delivery import Deliveries, Outlet
 from consumer.gate import Gate, Throttle
@@ -137,6 +138,54 @@ async def test_a_dead_letter_counts_only_when_it_is_written():
         assert await there.deliveries.finished(10)
         assert there.committable() == 3
         assert there.letters.put_records == [(1, "400", 400)]
+
+
+async def test_while_dead_letters_cannot_be_written_the_destination_says_so(monkeypatch):
+    """A dead-letter topic to which we may not write holds its records up for as long as nobody knows of it."""
+    monkeypatch.setattr(delivery, "backoff_seconds", lambda *_args, **_rest: 0.01)
+    async with flow(Destination(), Letters(failures=10**9)) as there:
+        there.deliveries.bury(there.rows(1), ["not Avro"])
+        await until(lambda: there.outlet.trouble is not None)
+        there.deliveries.start(there.rows(1))
+        await until(lambda: there.outlet.accepted)
+        assert isinstance(there.outlet.trouble, Paused)
+        assert "Kafka is away" in there.outlet.trouble.reason
+        there.letters.failures = 0
+        assert await there.deliveries.finished(5)
+        assert there.outlet.trouble is None
+
+
+async def test_dead_letters_that_somebody_else_has_to_write_now_are_no_trouble_of_ours():
+    async with flow(Destination(), Letters(failures=10**9)) as there:
+        there.deliveries.bury(there.rows(1), ["not Avro"])
+        await until(lambda: there.outlet.trouble is not None)
+        await there.deliveries.close(5)
+        assert there.outlet.trouble is None
+
+
+@pytest.mark.parametrize("end", ["accepted", "closed"])
+async def test_a_stream_that_refuses_everything_is_in_trouble_until_it_accepts(end, monkeypatch):
+    """Also while it is tried again, or the status would tell every half minute that all is well."""
+    monkeypatch.setattr(delivery, "backoff_seconds", lambda *_args, **_rest: 0.01)
+    refuses = True
+    destination = Destination(lambda _rows: Reject("no column fits", 400) if refuses else Sent())
+    async with flow(destination) as there:
+        there.deliveries.start(there.rows(50))
+        await until(lambda: there.outlet.trouble is not None)
+        for _ in range(100):
+            destination.held.clear()
+            asked = len(destination.requests)
+            await until(lambda asked=asked: len(destination.requests) > asked)
+            assert isinstance(there.outlet.trouble, Paused)
+            assert "no column fits" in there.outlet.trouble.reason
+            destination.held.set()
+        refuses = False
+        if end == "accepted":
+            assert await there.deliveries.finished(5)
+            assert there.committable() == 50
+        else:
+            await there.deliveries.close(0)
+        assert there.outlet.trouble is None
 
 
 async def test_unreadable_records_become_dead_letters_of_their_own():
