@@ -215,9 +215,8 @@ class Assignment:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if finish_seconds > 0:
-            self._positions.pause(
-                self._partitions
-            )  # the membership goes on, and would read all that there is
+            # the membership goes on, and would read all that there is
+            self._positions.pause(self._partitions)
             await self._deliveries.finished(finish_seconds)
         await self._deliveries.close(answer_seconds)
         for partition in self._partitions:

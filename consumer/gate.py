@@ -97,11 +97,14 @@ class Gate:
         self._clock = clock
         self._chance = chance
         self._changed = asyncio.Event()
+        self._entered = 0
+        """How many wait for a turn or have one."""
 
     @property
     def trouble(self) -> Retry | Paused | None:
-        """Why requests wait; None while they need not."""
-        return self._trouble.reason
+        """Why requests wait; None while they need not, or where there is none to try it with: it may long be over."""
+        untried = self._entered == 0 and self._clock() > self._trouble.until
+        return None if untried else self._trouble.reason
 
     @property
     def wait_seconds(self) -> float:
@@ -110,6 +113,14 @@ class Gate:
 
     async def enter(self) -> Turn:
         """Wait for a turn, however long. Whoever has one gives it back with `leave`."""
+        self._entered += 1
+        try:
+            return await self._turn()
+        except BaseException:
+            self._entered -= 1
+            raise
+
+    async def _turn(self) -> Turn:
         while True:
             if (throttled := self._throttle.until - self._clock()) > 0:
                 await asyncio.sleep(throttled)
@@ -125,6 +136,7 @@ class Gate:
                 continue
 
     def leave(self, turn: Turn, outcome: Outcome | None) -> None:
+        self._entered -= 1
         self._trouble.over(turn, outcome, self._clock(), self._chance())
         if isinstance(outcome, Retry) and outcome.status == TOO_MANY_REQUESTS:
             self._throttle.until = max(self._throttle.until, self._trouble.until)

@@ -110,6 +110,23 @@ async def test_those_who_wait_go_on_when_the_probe_succeeds():
     assert gate.trouble is None
 
 
+async def test_trouble_counts_while_somebody_waits_and_not_for_ever():
+    """The partitions whose events waited may be another's now, who sees when it is over."""
+    now = 0.0
+    gate = Gate(Throttle(), clock=lambda: now, chance=lambda: 0.0)
+    gate.leave(await gate.enter(), Paused("no role", 403))
+    waiting = asyncio.create_task(gate.enter())
+    await asyncio.sleep(0)
+    now = 60.0
+    assert gate.trouble is not None
+
+    waiting.cancel()
+    await asyncio.wait({waiting})
+    assert gate.trouble is None
+    assert (await gate.enter()).probe
+    assert gate.trouble is not None
+
+
 async def test_the_wait_ends_by_itself():
     gate = Gate(Throttle(), chance=lambda: 0.0)
     gate.leave(await gate.enter(), Retry("busy", after=0.05))
