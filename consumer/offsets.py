@@ -43,7 +43,9 @@ class _Partition:
     """Of the records handed out and not yet settled without a gap before them; the first has number `base`."""
     base: int = 0
     settled: dict[int, tuple[int, Mark]] = field(default_factory=dict)
-    """Settled beyond `base`: first number to the one after the last, and the last record."""
+    """Settled beyond `base`, in runs that are apart: first number to the one after the last, and the last record."""
+    ends: dict[int, int] = field(default_factory=dict)
+    """Of these runs: the number after the last to the first."""
     last: Mark | None = None
     """The record before `base`."""
     read: Mark | None = None
@@ -57,15 +59,7 @@ class _Partition:
 
     def ahead(self) -> list[Stretch]:
         """What was settled here beyond `base`."""
-        runs: list[Stretch] = []
-        end = None
-        for first, (stop, last) in sorted(self.settled.items()):
-            if first == end:
-                runs[-1] = Stretch(runs[-1].first, last)
-            else:
-                runs.append(Stretch(self.offsets[first - self.base], last))
-            end = stop
-        return runs
+        return [Stretch(self.offsets[first - self.base], last) for first, (_, last) in self.settled.items()]
 
 
 class Offsets:
@@ -115,12 +109,14 @@ class Offsets:
                 self._settle(self._partitions[span.partition], span, Mark.of(records[at - 1]))
 
     def _settle(self, state: _Partition, span: Span, last: Mark) -> None:
-        state.settled[span.first] = (span.stop, last)
-        base = state.base
-        while (found := state.settled.pop(base, None)) is not None:
-            base, state.last = found
-        del state.offsets[: base - state.base]
-        state.base = base
+        first = state.ends.pop(span.first, span.first)
+        stop, last = state.settled.pop(span.stop, (span.stop, last))
+        if first > state.base:
+            state.settled[first], state.ends[stop] = (stop, last), first
+            return
+        state.ends.pop(stop, None)
+        del state.offsets[: stop - state.base]
+        state.base, state.last = stop, last
 
     def read(self, partition: TopicPartition) -> Mark | None:
         """The last record before where reading stands, if one is known."""

@@ -165,3 +165,17 @@ def test_what_was_settled_before_the_beginning_may_be_read_again_and_is_not_hand
     assert [record.offset for record in records] == [9, 10]
     assert len(span) == 2
     assert offsets.read(A) == Mark.of(*stood([10]))
+
+
+def test_what_overtakes_a_record_that_waits_is_one_stretch_however_many_bodies_it_came_in():
+    """One may wait for days; what is told of the others meanwhile, five times a second, must not take longer and longer."""
+    offsets = begun()
+    ((waits, records),) = offsets.hand_out(A, stood([0]))
+    handed = [each for at in range(1, 1001) for each in offsets.hand_out(A, stood([at]))]
+    for span, settled in handed[::2] + handed[1::2]:
+        offsets.settle([span], settled)
+    assert len(offsets._partitions[A].settled) == len(offsets._partitions[A].ends) == 1
+    assert offsets.progress({A: 1001}) == {A: Progress(7, 0, None, (stretch(1, 1000),))}
+    offsets.settle([waits], records)
+    assert offsets.progress({A: 1001}) == {A: Progress(7, 1001, Mark.of(*stood([1000])))}
+    assert not offsets._partitions[A].ends
