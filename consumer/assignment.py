@@ -250,6 +250,7 @@ class Assignment:
     def _settle(self, rows: Rows) -> None:
         self._offsets.settle(rows.spans, rows.records)
         self._settled.set()
+        self._wake()
 
     async def _commit_what_settles(self) -> None:
         while True:
@@ -309,7 +310,7 @@ class Assignment:
                 await self._decode(self._gathered.take())
                 self._wake()
                 self._resume()
-            if self._batch.until_next(time.monotonic()) == 0:
+            if self._until_taken(time.monotonic()) == 0:
                 await self._send(self._batch.take())
 
     async def _due(self) -> None:
@@ -326,10 +327,17 @@ class Assignment:
                 continue
 
     def _until_due(self, now: float) -> float | None:
-        waits = [self._batch.until_next(now)]
+        waits = [self._until_taken(now)]
         if self._gathered.since is not None:
             waits.append(max(0.0, self._gathered.since + self._job.linger_seconds - now))
         return min((wait for wait in waits if wait is not None), default=None)
+
+    def _until_taken(self, now: float) -> float | None:
+        """While others wait for the destination the batch grows as large as it may: an outage of hours would become thousands of
+        requests of a row each.
+        """
+        others_wait = self._job.outlet.gate.trouble is not None and self._deliveries.bytes > 0
+        return None if others_wait else self._batch.until_next(now)
 
     async def _decode(self, load: Load) -> None:
         known = await self._job.schemas.known(load.records)

@@ -12,7 +12,7 @@ from consumer.delivery import Outlet
 from consumer.destinations import sentinel
 from consumer.forwarder import Forwarder
 from consumer.gate import Gate, Throttle
-from consumer.outcomes import Sent
+from consumer.outcomes import Retry, Sent
 from consumer.telemetry import Metrics
 from relay.kafka import KafkaError, OffsetAndMetadata, OffsetMetadataTooLargeError, TopicPartition
 from tests.consumer.messages import KNOWN, event, message
@@ -248,6 +248,30 @@ async def test_so_much_may_be_settled_and_not_committed_and_no_more(monkeypatch)
     kafka.refuses = False
     await until(lambda: sink.rows == 40 and kafka.group == 40)
     await one.closed()
+
+
+async def test_what_comes_while_the_destination_is_away_is_sent_together():
+    """An event a second for some hours, each a request of its own, would be more than Azure takes in a minute."""
+
+    class Away(Sink):
+        away = True
+
+        async def send(self, body):
+            return Retry("away", 503) if self.away else await super().send(body)
+
+    kafka, sink = Paper(60), Away()
+    one = forwarder(kafka, sink)
+    await assigned(one, kafka)
+    for _ in range(59):
+        await one.records(kafka.poll(1))
+        await asyncio.sleep(0.02)
+    sink.away = False
+    await until(lambda: kafka.group == 59)
+    assert len(sink.bodies) <= 3
+    await one.records(kafka.poll(1))
+    await until(lambda: kafka.group == 60)
+    await one.closed()
+    assert sorted(sink.accepted) == list(range(60))
 
 
 async def test_nothing_is_read_while_a_stop_waits_for_an_answer():
