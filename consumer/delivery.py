@@ -217,9 +217,16 @@ class Deliveries:
     async def _sift_all(self, sift: Sift) -> None:
         attempt = 0
         while True:
+            guilty = []
             async with self._outlet.sifting:
                 while (piece := sift.next()) is not None:
-                    await self._sift_one(sift, piece)
+                    outcome = await self._request(piece)
+                    if isinstance(outcome, Sent):
+                        sift.accepted()
+                    elif sift.refused(piece, outcome):
+                        guilty.append((piece, outcome))
+            for each, why in guilty:  # others may sift meanwhile: to write it may take long
+                await self._condemn(each, why)
             if sift.done:
                 return
             if sift.in_doubt:
@@ -229,15 +236,8 @@ class Deliveries:
             )
             attempt += 1
             if not await self._outlet.accepts_within(wait):
-                for guilty in sift.again():
-                    await self._condemn(guilty, sift.refusal)
-
-    async def _sift_one(self, sift: Sift, piece: Rows) -> None:
-        outcome = await self._request(piece)
-        if isinstance(outcome, Sent):
-            sift.accepted()
-        elif sift.refused(piece, outcome):
-            await self._condemn(piece, outcome)
+                for each in sift.again():
+                    await self._condemn(each, sift.refusal)
 
     async def _condemn(self, rows: Rows, refusal: Refusal) -> None:
         await self._bury(rows, "refused", [refusal.reason], refusal.status)

@@ -155,6 +155,19 @@ async def test_while_dead_letters_cannot_be_written_the_destination_says_so(monk
         assert there.outlet.trouble is None
 
 
+async def test_a_dead_letter_that_cannot_be_written_holds_no_other_body_up():
+    destination = Destination(lambda rows: Reject("400", 400) if {b"1", b"5"} & set(rows) else Sent())
+    async with flow(destination, Letters(failures=10**9)) as there:
+        there.deliveries.start(there.rows(3))
+        await until(lambda: there.outlet.unwritten)
+        there.deliveries.start(there.rows(4))
+        await until(lambda: len(destination.accepted) == 5)
+        there.letters.failures = 0
+        assert await there.deliveries.finished(10)
+        assert sorted(there.letters.put_records) == [(1, "400", 400), (5, "400", 400)]
+        assert there.committable() == 7
+
+
 async def test_dead_letters_that_somebody_else_has_to_write_now_are_no_trouble_of_ours():
     async with flow(Destination(), Letters(failures=10**9)) as there:
         there.deliveries.bury(there.rows(1), ["not Avro"])
