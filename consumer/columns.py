@@ -112,7 +112,9 @@ def _group(
 ) -> tuple[_Group, Schema]:
     ref, start = split(head)
     if ref not in known:
-        raise NotAnEvent(f"its {ref} is known neither to the registry nor to the schemas topic")
+        raise NotAnEvent(
+            f"its {ref} is known neither to the registry nor to the schemas topic, or it does not begin with its key, as an event does"
+        )
     chosen = records if len(indices) == len(records) else [records[index] for index in indices]
     group = _Group(
         indices,

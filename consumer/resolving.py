@@ -29,20 +29,18 @@ class Schemas:
         """Why events wait for their schema; None while they do not."""
 
     async def known(self, records: Sequence[Record]) -> dict[Ref, Schema]:
-        """Every schema that these records need and that exists. What is then missing is nobody's, now and for ever."""
+        """Every schema that events among these records need and that exists. What is then missing is nobody's, now and for ever."""
         found = {}
-        for ref in columns.references(records):
-            schema = await self._resolved(ref, records)
+        for ref in _of_events(records):
+            schema = await self._resolved(ref)
             if schema is not None:
                 found[ref] = schema
         return found
 
-    async def _resolved(self, ref: Ref, records: Sequence[Record]) -> Schema | None:
+    async def _resolved(self, ref: Ref) -> Schema | None:
         attempt = 0
         try:
             while isinstance(answer := await self._store.resolve(ref), Unavailable):
-                if not any(_may_be_an_event(record, ref) for record in records):
-                    return None
                 self.trouble = answer.reason
                 self._metrics.schema_waits(answer.reason)
                 await asyncio.sleep(backoff_seconds(attempt, random.random(), cap=15.0))
@@ -52,11 +50,25 @@ class Schemas:
         return None if isinstance(answer, Missing) else answer
 
 
-def _may_be_an_event(record: Record, ref: Ref) -> bool:
-    """An event's first field is its organization, which is its key: other bytes are garbage, and nobody waits for them."""
-    value, key = record.value, record.key
+def _of_events(records: Sequence[Record]) -> set[Ref]:
+    """The references of whatever may be an event.
+
+    An event's first field is its organization, which is its key. Other bytes are garbage, and nobody asks for their schema: a
+    flood of them may refer to thousands, and each question takes its time.
+    """
+    named, found = columns.references(records), set[Ref]()
+    for record in records:
+        if len(found) == len(named):
+            break
+        if (ref := _of_an_event(record)) is not None:
+            found.add(ref)
+    return found
+
+
+def _of_an_event(record: Record) -> Ref | None:
+    value, key = record.value or b"", record.key
     try:
-        its_ref, start = split(value or b"")
+        ref, start = split(value)
     except NotAvro:
-        return False
-    return its_ref == ref and key is not None and (value or b"")[start:].startswith(varint(len(key)) + key)
+        return None
+    return ref if key is not None and value[start:].startswith(varint(len(key)) + key) else None

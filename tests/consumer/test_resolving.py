@@ -1,4 +1,5 @@
 import asyncio
+import time
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -58,6 +59,16 @@ async def test_what_waits_for_its_schema_somewhere_else_is_no_trouble_of_ours():
     waiting.cancel()
     await asyncio.wait({waiting})
     assert there.trouble is None
+
+
+async def test_a_flood_of_garbage_asks_for_no_schema():
+    """Each refers to another one; to ask for thousands takes hours, and to look through all for each stops the whole process."""
+    store = Store(id7=AUDIT_EVENT)
+    flood = [of(number, b"x") for number in range(1000, 6000)]
+    begun = time.process_time()
+    assert await schemas(store).known([*flood, of(7)]) == KNOWN
+    assert time.process_time() - begun < 5
+    assert store.asked == 1
 
 
 @pytest.mark.parametrize(
