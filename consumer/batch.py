@@ -1,6 +1,6 @@
 """Rows on their way into request bodies."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from consumer.offsets import Span, cut
@@ -21,6 +21,16 @@ class Rows:
     def __getitem__(self, part: slice) -> "Rows":
         start, stop, _ = part.indices(len(self))
         return Rows(self.encoded[start:stop], self.records[start:stop], cut(self.spans, start, stop))
+
+    def singly(self) -> Iterator["Rows"]:
+        """Each by itself."""
+        places = (
+            Span(span.partition, number, number + 1)
+            for span in self.spans
+            for number in range(span.first, span.stop)
+        )
+        for encoded, record, place in zip(self.encoded, self.records, places, strict=True):
+            yield Rows([encoded], [record], (place,))
 
     def __add__(self, other: "Rows") -> "Rows":
         if not len(self):

@@ -244,7 +244,7 @@ class Deliveries:
 
     async def _bury(self, rows: Rows, why: str, reasons: Sequence[str], status: int | None) -> None:
         """So many at a time, each until it is written."""
-        left = [(rows[number : number + 1], reason) for number, reason in enumerate(reasons)]
+        left = list(zip(rows.singly(), reasons, strict=True))
         try:
             await self._put_all(left, why, status)
         finally:

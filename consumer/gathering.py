@@ -1,7 +1,7 @@
 """Records between Kafka and their decoding."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from consumer.batch import Rows
 from consumer.offsets import Span, cut
@@ -65,18 +65,11 @@ def rows_of(load: Load, indices: Sequence[int], encoded: Sequence[bytes]) -> Row
     """The rows of a load, where row n was made of record `indices[n]`."""
     if len(encoded) == len(load.records):
         return Rows(encoded, load.records, load.spans)
+    places = [(span.partition, number) for span in load.spans for number in range(span.first, span.stop)]
     spans: list[Span] = []
-    for start, stop in _runs(indices):
-        spans += cut(load.spans, start, stop)
-    return Rows(encoded, [load.records[index] for index in indices], tuple(spans))
-
-
-def _runs(indices: Sequence[int]) -> list[tuple[int, int]]:
-    """Stretches of consecutive numbers, from the first to the one after the last."""
-    runs: list[tuple[int, int]] = []
-    for index in indices:
-        if runs and runs[-1][1] == index:
-            runs[-1] = (runs[-1][0], index + 1)
+    for partition, number in (places[index] for index in indices):
+        if spans and (spans[-1].partition, spans[-1].stop) == (partition, number):
+            spans[-1] = replace(spans[-1], stop=number + 1)
         else:
-            runs.append((index, index + 1))
-    return runs
+            spans.append(Span(partition, number, number + 1))
+    return Rows(encoded, [load.records[index] for index in indices], tuple(spans))
