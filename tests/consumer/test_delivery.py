@@ -201,6 +201,37 @@ async def test_a_stream_that_refuses_everything_is_in_trouble_until_it_accepts(e
         assert there.outlet.trouble is None
 
 
+async def test_however_many_bodies_are_refused_they_try_again_no_more_often(monkeypatch):
+    """An event a second, for hours in which nothing is accepted: to try again is one body's turn, and then another's."""
+    monkeypatch.setattr(delivery, "backoff_seconds", lambda *_args, **_rest: 0.05)
+    refuses = True
+    destination = Destination(lambda _rows: Reject("400", 400) if refuses else Sent())
+    async with flow(destination) as there:
+        for _ in range(50):
+            there.deliveries.start(there.rows(1))
+        await until(lambda: len(there.outlet.doubts) == 50)
+        asked = len(destination.requests)
+        await asyncio.sleep(2)
+        assert 5 < len(destination.requests) - asked < 200
+        refuses = False
+        assert await there.deliveries.finished(1)
+
+
+async def test_as_soon_as_something_is_accepted_all_that_was_refused_is_tried_again(monkeypatch):
+    """Whoever is to blame for a refusal keeps no other waiting."""
+    monkeypatch.setattr(delivery, "backoff_seconds", lambda *_args, **_rest: 30.0)
+    bad = {b"0", b"1"}
+    destination = Destination(lambda rows: Reject("400", 400) if bad & set(rows) else Sent())
+    async with flow(destination) as there:
+        there.deliveries.start(there.rows(1))
+        await until(lambda: len(there.outlet.doubts) == 1)
+        there.deliveries.start(there.rows(1))
+        await until(lambda: len(there.outlet.doubts) == 2)
+        bad.remove(b"1")
+        there.deliveries.start(there.rows(1))
+        await until(lambda: len(destination.accepted) == 2, seconds=5)
+
+
 async def test_unreadable_records_become_dead_letters_of_their_own():
     async with flow(Destination()) as there:
         there.deliveries.bury(there.rows(2), ["not Avro", "too short"])
