@@ -173,7 +173,7 @@ class Shard:
                 await _end([pollers.pop(name)[1] for name in gone])
         for name in self._deleted - wanted.keys():
             self._work.deleted(name)
-        self._deleted.clear()
+        self._deleted &= wanted.keys()  # what was deleted while we waited has its turn next
         for name, organization in wanted.items():
             if name not in pollers:
                 task = asyncio.create_task(self._guarded(organization, desk), name=f"poll {name}")

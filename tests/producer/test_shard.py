@@ -283,6 +283,22 @@ async def test_what_was_deleted_while_the_shard_was_opening_is_told_too():
         assert found.work.told == [("deleted", "acme", False)]
 
 
+async def test_what_is_deleted_while_another_is_waited_for_is_told_too():
+    """A modified one waits for the transaction under way; what is deleted meanwhile does not stay on the board."""
+    async with room() as found:
+        found.follow(organization("acme"), organization("globex"))
+        await until(lambda: len(found.work.polled) == 2)
+        async with found.desks[0].lock:
+            found.follow(organization("acme", interval_seconds=5), organization("globex"))
+            await asyncio.sleep(0.1)
+            found.follow(organization("acme", interval_seconds=5))
+            await asyncio.sleep(0.1)
+        await until(lambda: "globex" not in found.work.polled)
+        await until(lambda: found.work.told)
+
+        assert found.work.told == [("deleted", "globex", False)]
+
+
 async def test_a_closed_shard_leaves_nothing_running():
     """Its pollers have ended, its desk is discarded, and nothing is told afterwards."""
     async with room() as found:
