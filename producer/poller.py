@@ -95,7 +95,6 @@ class Poller:
             started = loop.time()
             try:
                 await work()
-                self._site.relax()
             except RefusedError as refused:
                 await self._rest(refused)
                 continue
@@ -273,14 +272,11 @@ class Poller:
         """Ask for it some times: a walk of many pages that began anew after each failure would never end where one in ten fails."""
         for _ in range(TRIES_OF_A_PAGE - 1):
             try:
-                page = await self._site.page(ask, patient=patient)
+                return await self._site.page(ask, patient=patient)
             except RefusedError as refused:
                 if refused.failure.action not in PASSING:
                     raise
                 await self._rest(refused)
-            else:
-                self._site.relax()
-                return page
         return await self._site.page(ask, patient=patient)
 
     async def _publish(self, piece: Piece, advance: Advance, *, persist: bool, history: bool) -> None:

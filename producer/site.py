@@ -216,10 +216,6 @@ class Site:
         events = [read(record, self.organization.name) for record in last.records]
         return next((event["created"] for event in events if not isinstance(event, Unreadable)), None)
 
-    def relax(self) -> None:
-        """Jira answered as it should: the next failure is the first again."""
-        self._failures = 0
-
     async def _ask(self, call: Callable[[Access], Awaitable[T | Failure]], *, patient: bool = False) -> T:
         """Wait for the turn, find the key as it is now, ask once."""
 
@@ -232,6 +228,7 @@ class Site:
             self.clock = self.clock.observe(sent, self._now_ms(), getattr(found, "date_ms", None))
             if isinstance(found, Failure):
                 raise self.refusal(found)
+            self._failures = 0
             return found
 
         return await self._in_turn(ask, patient=patient)

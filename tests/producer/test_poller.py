@@ -176,6 +176,20 @@ async def test_a_clock_before_all_that_may_be_asked_for_is_told(acme, asked, mon
     assert "2880 min behind Jira's" in reason
 
 
+async def test_a_refused_key_is_tried_less_and_less_often(acme, asked):
+    """Also while re-reads and history look at the clock and find nothing to ask: that is no answer of Jira's."""
+    following = Following(acme, asked)
+    following.rules = replace(RULES, day_every=DAY)
+    async with following.running():
+        await following.until(lambda: following.status.last_poll)
+        asked.keys.keys["acme"] = "wrong"
+        await following.until(lambda: following.status.state == "failing")
+        before = len(acme.requests())
+        await asyncio.sleep(4)
+
+    assert len(acme.requests()) - before <= 4
+
+
 async def test_a_defect_in_one_of_the_three_ends_none_of_the_others(acme, asked, monkeypatch):
     """It is told on the board, with a name, and live polling goes on."""
 
