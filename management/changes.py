@@ -11,6 +11,7 @@ from management.inputs import InputError, Key, Reference, Wish, checked_name
 from management.organizations import edit, shown
 from management.standing import existing, organizations, standing
 from management.words import instant
+from producer.window import Clock
 from relay.errors import RelayError, SecretError
 from relay.hosts import HostError, Hosts, organization_name
 from relay.kafka.connection import Connection
@@ -46,7 +47,10 @@ async def add(means: Means, wish: Wish, name: str | None = None, *, test: bool =
     blank = Organization(name, wish.url, wish.user, added=now, modified=now, revision=0)
     _refuse_url(blank, others)
     draft, unbound = _with_key(wished(blank, wish), wish.key, _keyring(means, wish.key))
-    draft, remarks = await _tried(means, draft, others, wish) if test else (draft, _NOT_TESTED)
+    draft, remarks, clock = (
+        await _tried(means, draft, others, wish) if test else (draft, _NOT_TESTED, Clock())
+    )
+    draft = _by_clock(clock, draft)
 
     def added(before: Organization | None) -> Organization:
         if before is not None:
@@ -81,7 +85,9 @@ async def modify(means: Means, name: str, wish: Wish, *, test: bool = True) -> D
         after, unbound = _with_key(after, key, _keyring(means, key))
     remarks: tuple[str, ...] = ()
     if key is not None or after.gateway != before.gateway:
-        after, remarks = await _tried(means, after, others, wish) if test else (after, _NOT_TESTED)
+        after, remarks, _ = (
+            await _tried(means, after, others, wish) if test else (after, _NOT_TESTED, Clock())
+        )
     if after == before:
         return Done(name, "unchanged")
     await edit(
@@ -202,11 +208,18 @@ def _keyring(means: Means, key: Key) -> Keyring | None:
 
 async def _tried(
     means: Means, draft: Organization, others: Mapping[str, Organization], wish: Wish
-) -> tuple[Organization, tuple[str, ...]]:
-    """The organization as its connection turned out to be."""
+) -> tuple[Organization, tuple[str, ...], Clock]:
+    """The organization as its connection turned out to be, and its site's clock."""
     key = wish.key if isinstance(wish.key, SecretStr) else None
     trial = await try_connection(means, draft, others, key)
-    return replace(draft, cloud_id=trial.cloud_id or draft.cloud_id, gateway=trial.gateway), (trial.message,)
+    tried = replace(draft, cloud_id=trial.cloud_id or draft.cloud_id, gateway=trial.gateway)
+    return tried, (trial.message,), trial.clock
+
+
+def _by_clock(clock: Clock, draft: Organization) -> Organization:
+    """What happens from `added` on is live, and before it history: that is for Jira's clock to say, as it stamps the records."""
+    back = None if draft.backfill_from is None else draft.backfill_from - clock.ahead
+    return replace(draft, added=draft.added - clock.ahead, backfill_from=back)
 
 
 def _check_host(hosts: Hosts, url: str) -> None:

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from producer import jira
 from producer.diagnosis import Diagnosis, diagnose
 from producer.failures import Failure, Kind
+from producer.window import Clock
 from relay.errors import RelayError, SecretError
 from relay.hosts import Hosts
 from relay.kafka.connection import Connection
@@ -44,6 +45,7 @@ class Trial:
     message: str
     cloud_id: str | None
     gateway: bool
+    clock: Clock
     tested: bool = True
     """False: the key is not to be had here, so that only the site was looked for."""
 
@@ -71,12 +73,14 @@ async def try_connection(
             raise
         return await _without_key(means, organization, others, error)
     scoped = key is None and organization.gateway
+    sent = means.now_ms()
     found = await _diagnosed(means, organization, secret.get_secret_value(), scoped=scoped)
     _refuse_other_site(organization, found.cloud_id)
     _refuse_known_site(organization, found.cloud_id, others)
     if found.failure is not None:
         raise ConnectionFailedError(_for_once(found.message))
-    return Trial(found.message, found.cloud_id, found.gateway)
+    clock = Clock().observe(sent, means.now_ms(), found.date_ms)
+    return Trial(found.message, found.cloud_id, found.gateway, clock)
 
 
 async def verify(means: Means, organization: Organization, others: Mapping[str, Organization]) -> str:
@@ -107,6 +111,7 @@ async def _without_key(
     means: Means, organization: Organization, others: Mapping[str, Organization], why: SecretError
 ) -> Trial:
     means.hosts.check(organization.url)
+    sent = means.now_ms()
     site = await jira.tenant_info(means.client, organization.name, organization.url)
     if isinstance(site, Failure) and site.kind in _NOT_THERE:
         raise ConnectionFailedError(_for_once(site.message))
@@ -114,7 +119,8 @@ async def _without_key(
     _refuse_other_site(organization, cloud_id)
     _refuse_known_site(organization, cloud_id, others)
     message = f"Not tested with the key, which is not to be had here: {why}"
-    return Trial(message, cloud_id, organization.gateway, tested=False)
+    clock = Clock().observe(sent, means.now_ms(), site.date_ms)
+    return Trial(message, cloud_id, organization.gateway, clock, tested=False)
 
 
 def _refuse_other_site(organization: Organization, cloud_id: str | None) -> None:

@@ -27,13 +27,14 @@ _NO_WAY = {
 class Diagnosis:
     """`failure` None: the audit log can be read, through the gateway if `gateway` says so.
 
-    `cloud_id` None: it could not be learned. `message` is for an operator.
+    `cloud_id` None: it could not be learned. `message` is for an operator. `date_ms`: the site's clock when it was first asked.
     """
 
     failure: Failure | None
     message: str
     cloud_id: str | None = None
     gateway: bool = False
+    date_ms: int | None = None
 
 
 async def diagnose(
@@ -55,20 +56,20 @@ async def diagnose(
     site = await jira.tenant_info(client, organization, url)
     if isinstance(site, Failure) and site.kind in _NO_WAY:
         return Diagnosis(site, site.message)
-    cloud_id = site.cloud_id if isinstance(site, jira.Site) else None
+    cloud_id = _cloud_id(site)
     if scoped and cloud_id is not None:
         door = open_access(organization, url, user, key, hosts, gateway=True, cloud_id=cloud_id)
-        return _concluded(await _try(client, door), door, cloud_id)
+        return _concluded(await _try(client, door), door, site)
     at_site = await _try(client, access)
     if isinstance(site, Failure) and at_site is not None and at_site.kind in _NO_JIRA:
         return Diagnosis(site, site.message)
     if at_site is None or at_site.kind not in _REFUSED or cloud_id is None:
-        return _concluded(at_site, access, cloud_id)
+        return _concluded(at_site, access, site)
     door = open_access(organization, url, user, key, hosts, gateway=True, cloud_id=cloud_id)
     at_gateway = await _try(client, door)
     if at_gateway is None or at_gateway.kind in _KNOWN:
-        return _concluded(at_gateway, door, cloud_id)
-    return _concluded(at_site, access, cloud_id)
+        return _concluded(at_gateway, door, site)
+    return _concluded(at_site, access, site)
 
 
 async def _try(client: httpx.AsyncClient, access: Access) -> Failure | None:
@@ -80,7 +81,11 @@ async def _try(client: httpx.AsyncClient, access: Access) -> Failure | None:
     return page if isinstance(page, Failure) else None
 
 
-def _concluded(found: Failure | None, access: Access, cloud_id: str | None) -> Diagnosis:
+def _cloud_id(site: jira.Site | Failure) -> str | None:
+    return site.cloud_id if isinstance(site, jira.Site) else None
+
+
+def _concluded(found: Failure | None, access: Access, site: jira.Site | Failure) -> Diagnosis:
     way = "through Atlassian's gateway: the key has scopes" if access.asked.gateway else "at the site itself"
     message = found.message if found else f"{access.asked.organization}: the audit log can be read, {way}."
-    return Diagnosis(found, message, cloud_id, access.asked.gateway)
+    return Diagnosis(found, message, _cloud_id(site), access.asked.gateway, site.date_ms)

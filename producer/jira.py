@@ -40,9 +40,10 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The site behind a URL, by Atlassian's own id."""
+    """The site behind a URL, by Atlassian's own id. `date_ms` is its clock, by its header, in whole seconds."""
 
     cloud_id: str
+    date_ms: int | None = None
 
 
 def open_client(connections: int = 100, trust: ssl.SSLContext | None = None) -> httpx.AsyncClient:
@@ -111,7 +112,7 @@ async def tenant_info(client: httpx.AsyncClient, organization: str, url: str) ->
     cloud_id = _member(answer.body, "cloudId")
     if cloud_id is None or not is_cloud_id(cloud_id):
         return failure(Kind.NOT_JIRA, asked, status=answer.status)
-    return Site(cloud_id)
+    return Site(cloud_id, answer.date_ms)
 
 
 async def _fetch(client: httpx.AsyncClient, access: Access, query: dict[str, str]) -> Page | Failure:

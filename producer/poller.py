@@ -165,10 +165,9 @@ class Poller:
 
     def _first(self, checkpoint: Checkpoint | None) -> Checkpoint:
         """What happens from the moment somebody added the organization is live, however late we come; and by Jira's clock, not
-        by one of ours that is ahead: to that, what happens next would be history.
+        by one of ours: to one that is ahead, what happens next would be history, and history is live to one that is behind.
         """
-        added = self._site.clock.correct(self._organization.added)
-        since = min(self._until(), added, self._until() if self._met is None else self._met)
+        since = min(self._organization.added, self._until() if self._met is None else self._met)
         return checkpoint or checkpoints.begin(
             self._name, since, now=self._now_ms(), cloud_id=self._site.cloud_id
         )

@@ -88,6 +88,22 @@ async def test_an_organization_is_added_shown_and_deleted(relay, acme, connectio
     assert acme.token not in str(changes)
 
 
+@pytest.mark.parametrize("hours", [-5, 5])
+@pytest.mark.parametrize("key", ["given", "not to be had here"])
+async def test_an_organization_is_added_by_jiras_clock(relay, acme, hours, key):
+    """An operator's clock that is hours wrong makes no history live, and leaves nothing between history and live."""
+    acme.manners.clock_skew_seconds = hours * 3_600
+    if key == "given":
+        await relay.add(acme, "--backfill-days", "3")
+    else:
+        reference = ("--api-key-ref", "file:elsewhere", "--name", "acme", "--backfill-days", "3")
+        await relay("organizations", "add", "--url", acme.url, "--user", acme.user, *reference)
+    shown = (await relay("organizations", "show", "acme", "--json")).document
+
+    assert abs(ms(shown["added"]) - hours * 3_600_000 - now_ms()) < 20_000
+    assert ms(shown["added"]) - ms(shown["backfill_from"]) == 3 * DAY_MS
+
+
 async def test_the_name_is_the_host_unless_one_is_given(relay, acme):
     """Without --name an organization is called by the host and port of its URL."""
     await relay(

@@ -98,7 +98,7 @@ async def test_a_probe_asks_without_dates(client, site):
 async def test_myself_and_the_site(client, site):
     """Who we are, and which site it is, which may be asked without a key."""
     assert (await jira.myself(client, at_site(site))).account_id
-    assert await jira.tenant_info(client, "acme", site.url) == jira.Site(site.cloud_id)
+    assert await jira.tenant_info(client, "acme", site.url) == jira.Site(site.cloud_id, NOW)
     assert (await jira.myself(client, at_gateway(site))).kind is Kind.SCOPE_MISSING
     assert site.requests("tenant_info")[0].user is None
 

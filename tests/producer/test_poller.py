@@ -114,9 +114,10 @@ async def test_what_happens_after_adding_is_live_however_late_we_come(acme, aske
 
 
 async def test_a_clock_ahead_of_jiras_skips_nothing(acme, asked):
-    """Ten minutes ahead at the first contact: what happens next is live, not history, and the skew has a name."""
+    """Ten minutes ahead at the first contact: what happens next is live, what was before is history, and the skew has a name."""
     acme.manners.clock_skew_seconds = -600
-    following = Following(acme, asked)
+    acme.happen(created=now_ms() - 900_000)
+    following = Following(acme, asked, added=now_ms() - 600_000)
     happened = [acme.happen()]
     async with following.running():
         await following.until(lambda: following.status.last_poll)
@@ -132,13 +133,15 @@ async def test_a_clock_ahead_of_jiras_skips_nothing(acme, asked):
 
 
 async def test_a_clock_behind_jiras_is_told(acme, asked):
-    """It makes events late, and loses none; the state says why."""
+    """It makes events late, and loses none; the state says why, and history is not taken for live."""
     acme.manners.clock_skew_seconds = 600
-    following = Following(acme, asked)
+    added = now_ms() + 600_000
+    following = Following(acme, asked, added=added)
     async with following.running():
         await following.until(lambda: following.status.last_poll)
 
     assert "10 min behind Jira's" in following.status.reason
+    assert following.desk.checkpoint("acme").live_since > added - 2_000
 
 
 async def test_a_clock_that_leaps_ahead_and_back_skips_nothing(acme, asked, monkeypatch):

@@ -33,6 +33,9 @@ def check_cursors(world):
     """Also as soon as a shard is open, whatever Kafka had lost before."""
     stands = published(world)
     for name, checkpoint in progress(world)[0].items():
+        assert checkpoint.live_since > world.first_added[name] - 1_000, (
+            checkpoint
+        )  # Jira's clock tells whole seconds
         world.live_from[name] = min(checkpoint.live_since, world.live_from.get(name, checkpoint.live_since))
         _nothing_ahead(world, checkpoint, stands)
 
