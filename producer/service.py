@@ -28,8 +28,9 @@ from relay.kafka.connection import Connection
 from relay.kafka.group import Member
 from relay.kafka.producing import Writer
 from relay.kafka.topics import Topics, limits_of, shards_of
+from relay.lifecycle import unless
 from relay.organizations import Organization
-from relay.schema_store import open_store
+from relay.schema_store import SchemaStore, open_store
 from relay.secrets import Credentials
 from relay.settings import Producer, Settings
 from relay.status import Board, Past, opened, sweep
@@ -55,15 +56,16 @@ async def produce(
     """
     health.ready("producer", ok=False, why="joining the group")
     topics = Topics(connection.kafka.topic_prefix)
-    count = await shards_of(connection)
     async with (
         open_store(settings.schema_registry, connection) as store,
         Writer(connection) as writer,
         open_clients(LINES) as clients,
     ):
-        await store.event_encoder()
+        found = await unless(stop, _looked_around(connection, store))
+        if found is None:
+            return
+        count, limits = found
         metrics = Metrics(registry)
-        limits = KnownLimits(connection, await limits_of(connection))
         opener = Opener(connection, topics, store, limits, metrics, now_ms)
         board = Board(writer, topics.status, lambda: member.trusted)
         hosts = Hosts(settings.producer.gateway_url, settings.producer.allowed_hosts)
@@ -91,6 +93,13 @@ async def produce(
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_WORDS_SECONDS):
                 await last_words.flush()
+
+
+async def _looked_around(connection: Connection, store: SchemaStore) -> tuple[int, KnownLimits]:
+    """How many shards there are, and what their topics take; none of it can be had while Kafka hangs."""
+    count = await shards_of(connection)
+    await store.event_encoder()
+    return count, KnownLimits(connection, await limits_of(connection))
 
 
 async def _until(stop: asyncio.Event, tasks: set[asyncio.Task[None]]) -> None:

@@ -10,6 +10,7 @@ from management.organizations import edit
 from producer.service import produce
 from relay.errors import RelayError
 from relay.health import Health
+from relay.kafka.connection import Connection
 from relay.kafka.topics import create
 from relay.secrets import Credentials
 from relay.status import read_board
@@ -30,6 +31,22 @@ async def test_without_topics_it_says_how_to_make_them(relay):
         await produce(
             relay.settings, relay.connection, credentials, asyncio.Event(), CollectorRegistry(), Health()
         )
+
+
+async def test_a_stop_while_kafka_hangs_is_heard_at_once(relay):
+    """Also before anything has begun: nobody waits until Kafka is given up, and nothing has failed."""
+    silent = await asyncio.start_server(lambda _reader, _writer: asyncio.sleep(60), "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    hanging = Connection(relay.settings.kafka.model_copy(update={"bootstrap": f"127.0.0.1:{port}"}))
+    credentials, stop = Credentials(relay.keyring, None, {}), asyncio.Event()
+    async with silent:
+        task = asyncio.create_task(
+            produce(relay.settings, hanging, credentials, stop, CollectorRegistry(), Health())
+        )
+        await asyncio.sleep(1)
+        assert not task.done()
+        stop.set()
+        await asyncio.wait_for(task, 2)
 
 
 async def test_it_tells_whether_it_is_ready_and_leaves_nothing_of_itself(relay):
