@@ -82,7 +82,9 @@ class Walk:
             self._todo.pop()
             return reading.piece(self._horizon, proven=not items)
         if reading.too_much():
-            self._todo[-1:] = [_Reading(half) for half in halves(reading.window)[::-1]]
+            self._todo[-1:] = [
+                _Reading(half, known=reading.shown(half)) for half in halves(reading.window)[::-1]
+            ]
         return None
 
     def smaller(self) -> bool:
@@ -94,10 +96,11 @@ class Walk:
 
 
 class _Reading:
-    """One window and what has been seen of it."""
+    """One window and what has been seen of it. `known`: it has rows, which were shown when it was part of another."""
 
-    def __init__(self, window: Range) -> None:
+    def __init__(self, window: Range, *, known: bool = False) -> None:
         self.window = window
+        self._known = known
         self.asked = window if window.width > 1 else Range(window.start - 1, window.end)
         """Where `from` equals `to`, Jira shows nothing; the millisecond before is asked for too."""
         self.offset = 0
@@ -122,8 +125,14 @@ class _Reading:
             self.offset += max(1, rows - self._overlapping)
 
     def contradicted(self) -> bool:
-        """Whether an empty page cannot be the end, since it had to begin with the last row seen; it is read again then."""
-        return self._overlapping and self._again()
+        """Whether an empty page cannot be the end, since it had to begin with the last row seen, or to show at least what was seen
+        before; it is read again then.
+        """
+        return (self._overlapping or (self._known and not self._seen)) and self._again()
+
+    def shown(self, part: Range) -> bool:
+        """Whether rows of this part of the window have been seen."""
+        return any(event["created"] in part for event in self._events)
 
     def _again(self) -> bool:
         if self._restarts == MOST_RESTARTS:

@@ -183,6 +183,21 @@ def test_ten_thousand_rows_are_read_in_halves_the_older_first():
     assert windows[-1].end == 10_000
 
 
+@given(st.lists(st.integers(0, 60), unique=True, max_size=walks.MOST_RESTARTS))
+def test_a_half_in_which_rows_were_seen_is_not_empty(at):
+    """History is read once: an answer without rows that the whole window had shown would leave them out for good."""
+
+    class Forgetful(Log):
+        def answer(self, ask):
+            shown = super().answer(ask)
+            return [] if ask.offset == 0 and ask.from_ms > 0 and self.asked in at else shown
+
+    rows = [event(number, number) for number in range(60)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(walks, "MOST_RECORDS", 20)
+        assert ids(drain(Walk([Range(0, 60)], limit=9), Forgetful(rows))) == list(range(60))
+
+
 def test_one_millisecond_with_too_many_rows_is_published_and_reported():
     """What cannot be halved is given as far as it was shown, as unproven, and so is the next, asked for with it."""
     rows = [event(5, number) for number in range(12_000)] + [event(6, 20_000), event(4, 20_001)]
