@@ -3,7 +3,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import IllegalOperation, KafkaError, ProducerFenced
+from aiokafka.errors import IllegalOperation, InvalidTimestampError, KafkaError, ProducerFenced
 
 from relay.errors import RelayError
 from relay.kafka import TopicPartition
@@ -89,6 +89,11 @@ class Publisher:
         except IllegalOperation as error:  # the producer left the transaction between two sends, on its own
             raise PublishError(
                 "Kafka ended a transaction before we did.", fenced=self._is_fenced()
+            ) from error
+        except InvalidTimestampError as error:
+            raise PublishError(
+                "Kafka refused a transaction because of its time: the clock of this machine is ahead of Kafka's by more than"
+                " message.timestamp.after.max.ms (an hour unless set); set the clocks right."
             ) from error
         except (KafkaError, AssertionError, OSError) as error:
             raise PublishError(f"Kafka refused a transaction: {_words(error)}.") from error

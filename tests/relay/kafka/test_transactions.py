@@ -1,4 +1,5 @@
 import asyncio
+import time
 
 import pytest
 from aiokafka.errors import ProducerFenced
@@ -84,6 +85,16 @@ async def test_partitions_left_without_an_end_can_be_ended(there, prefix):
 
     assert open_span.committed_end < open_span.high_watermark
     assert ended_span.committed_end == ended_span.high_watermark
+
+
+async def test_a_clock_that_is_hours_ahead_is_told_as_the_reason(there, prefix):
+    """Kafka takes nothing from so far in the future; whoever reads why knows what to set right."""
+    publisher = await Publisher.open(there, f"{prefix}.0")
+    ahead = time.time_ns() // 1_000_000 + 2 * 3_600_000
+
+    with pytest.raises(PublishError, match="the clock of this machine is ahead of Kafka's"):
+        await publisher.publish([Outgoing(Topics(prefix).events, 0, b"acme", b"1", ahead)])
+    await publisher.discard()
 
 
 async def test_a_cancelled_publication_ends_at_once(there, prefix):
