@@ -139,7 +139,8 @@ class Site:
         """Learn once which site stands behind the URL, and refuse another than the one this organization is bound to.
 
         A site that does not tell is believed, since not all that speak Jira's API do; one that does not answer is asked
-        again some times before. Through the gateway the id is part of the address, and needs no asking.
+        again some times before. Through the gateway the id is part of the address: where it is known it needs no asking, and
+        else there is no way around it.
         """
         await self._until_open()
         self._refuse_another({self.organization.cloud_id, bound_to})
@@ -160,7 +161,8 @@ class Site:
             found = await jira.tenant_info(self._client, organization.name, organization.url)
             if isinstance(found, jira.Site):
                 return found
-            if found.action in {Action.RETRY, Action.WAIT} and self._unanswered < MOST_UNANSWERED:
+            passing = found.action in {Action.RETRY, Action.WAIT} and self._unanswered < MOST_UNANSWERED
+            if passing or organization.gateway:
                 self._unanswered += 1
                 raise self.refusal(found)
             return None

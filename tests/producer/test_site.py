@@ -226,6 +226,21 @@ async def test_through_the_gateway_nobody_asks_who_it_is(jira, asked):
 
 
 @pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize("fault", [jira_faults.unavailable(), faults.answer(404)], ids=lambda one: one.name)
+async def test_the_way_through_the_gateway_is_asked_for_until_it_is_known(jira, asked, fault):
+    """However long the site does not tell: an organization that was added untested goes on by itself when it does."""
+    acme = await jira.add_site("acme")
+    acme.fault(fault, times=sites.MOST_UNANSWERED + 1, path=TENANT)
+    asked.keys.keys["acme"] = acme.scoped_token
+    site = asked.of(acme, gateway=True)
+    for _ in range(sites.MOST_UNANSWERED + 1):
+        assert await kinds(site.introduce(None)) != [None]
+    await site.introduce(None)
+
+    assert (await site.page(ask())).records == ()
+
+
+@pytest.mark.usefixtures("hasty")
 async def test_a_site_that_does_not_answer_is_not_believed_at_once(jira, asked):
     """A moment's trouble at the first contact must not leave the organization unbound."""
     acme = await jira.add_site("acme")
