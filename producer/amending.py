@@ -144,7 +144,8 @@ def _lost(progresses: Progresses, name: str, day: str, live: Whole, history: Who
 
 def put_in(progresses: Progresses, live: Tail, history: Tail) -> list[Amendment]:
     """Put into the ledgers the events that are in none: theirs was lost, or Kafka knows no transactions, or it had lost the mark that
-    theirs was aborted, so that they stand again. Not those of days that are let go, unless no older than the last progress.
+    theirs was aborted, so that they stand again. Not those of days that are let go, unless no older than the last progress. And name
+    the last event of each organization, which its checkpoint does not where Kafka kept the ledger of a transaction alone.
     """
     changed = set()
     for event in (*live.events, *history.events):
@@ -156,20 +157,32 @@ def put_in(progresses: Progresses, live: Tail, history: Tail) -> list[Amendment]
         if due and event.id not in known.ids:
             days[day] = replace(known, ids=known.ids | BitMap64([event.id]))
             changed.add((event.organization, day))
-    for name in {name for name, _ in changed} & progresses.checkpoints.keys():
+    put = [Amendment(organization, day) for organization, day in sorted(changed)]
+    return put + _name_last(progresses, live, history)
+
+
+def _name_last(progresses: Progresses, live: Tail, history: Tail) -> list[Amendment]:
+    """So that the loss of the last event would be noticed, and the next pair tells readers to pass it."""
+    last_live, last_history = (
+        {event.organization: Position(event.offset, event.id) for event in tail.events}
+        for tail in (live, history)
+    )
+    amendments = []
+    for name in sorted((last_live.keys() | last_history.keys()) & progresses.checkpoints.keys()):
         checkpoint = progresses.checkpoints[name]
-        progresses.checkpoints[name] = replace(
+        named = replace(
             checkpoint,
-            last_event=_last(name, checkpoint.last_event, live),
-            last_backfill=_last(name, checkpoint.last_backfill, history),
+            last_event=_later(checkpoint.last_event, last_live.get(name)),
+            last_backfill=_later(checkpoint.last_backfill, last_history.get(name)),
         )
-    return [Amendment(organization, day) for organization, day in sorted(changed)]
+        if named != checkpoint:
+            progresses.checkpoints[name] = named
+            amendments.append(Amendment(name, None))
+    return amendments
 
 
-def _last(name: str, named: Position | None, tail: Tail) -> Position | None:
-    """The event whose loss would be noticed from now on."""
-    newer = [Position(event.offset, event.id) for event in tail.events if event.organization == name]
-    return max(filter(None, [named, *newer]), key=lambda position: position.offset, default=None)
+def _later(named: Position | None, last: Position | None) -> Position | None:
+    return max(filter(None, [named, last]), key=lambda position: position.offset, default=None)
 
 
 def _stands(name: str, named: Position | None, start: int, events: Mapping[int, Standing]) -> bool:

@@ -202,6 +202,7 @@ def test_events_after_the_last_progress_become_known():
     assert {(one.organization, one.day) for one in amendments} == {
         ("acme", TODAY),
         ("acme", day_of(history.created)),
+        ("acme", None),
     }
 
 
@@ -236,6 +237,18 @@ def test_a_ledger_without_its_checkpoint_names_what_is_lost():
     found.added["acme", TODAY] = (NOW, BitMap64([2]))
     take_out(found, {"acme"}, whole(*stands), whole())
     assert found.days["acme"][TODAY].ids == BitMap64([1])
+
+
+def test_an_event_that_only_its_ledger_tells_of_is_named():
+    """Kafka kept the ledger of the last transaction, not its checkpoint: else the next pair would tell readers that all before an
+    older event is complete, and nobody would notice were the event lost.
+    """
+    found = progresses(1, 2, last_event=Position(3, 1))
+    amendments = put_in(found, Tail(0, (standing(1, 3), standing(2, 5))), EMPTY)
+
+    assert found.checkpoints["acme"].last_event == Position(5, 2)
+    assert [(one.organization, one.day) for one in amendments] == [("acme", None)]
+    assert put_in(found, Tail(0, (standing(1, 3), standing(2, 5))), EMPTY) == []
 
 
 def test_events_that_became_known_are_named():
