@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from pyroaring import BitMap64
 
-from producer.checkpoint import Checkpoint, Position
+from producer.checkpoint import Checkpoint, Position, set_back
 from producer.instants import DAY, day_of, day_start
 from producer.ledger import Day, is_kept
 from producer.ranges import Range, missing
@@ -229,7 +229,7 @@ def _take_up_again(checkpoint: Checkpoint, live: Whole) -> Checkpoint:
     start = max(math.ceil(live.since), checkpoint.live_since)
     end = 0 if last is None else last.offset + 1
     stands = max((pair.window_end for pair in checkpoint.pairs if pair.offset <= end), default=start)
-    back = _set_back(checkpoint, max(start, stands))
+    back = set_back(checkpoint, max(start, stands))
     if start >= checkpoint.ledgers_from:
         return back
     return replace(back, ledgers_from=start, week_mark=min(back.week_mark, start))
@@ -245,17 +245,6 @@ def _back_to(checkpoint: Checkpoint, day: str) -> Checkpoint:
     kept = start + DAY > checkpoint.ledgers_from
     bound = max(start, checkpoint.ledgers_from) if kept else checkpoint.window_end
     return replace(
-        _set_back(checkpoint, bound),
+        set_back(checkpoint, bound),
         backfilled=tuple(rest for one in checkpoint.backfilled for rest in missing(read_again, one)),
-    )
-
-
-def _set_back(checkpoint: Checkpoint, bound: int) -> Checkpoint:
-    window_end = min(checkpoint.window_end, bound)
-    return replace(
-        checkpoint,
-        window_end=window_end,
-        day_mark=min(checkpoint.day_mark, bound),
-        week_mark=min(checkpoint.week_mark, bound),
-        pairs=tuple(pair for pair in checkpoint.pairs if pair.window_end <= window_end),
     )

@@ -95,6 +95,18 @@ def from_record(record: dict[str, Any]) -> Checkpoint:
     )
 
 
+def set_back(checkpoint: Checkpoint, bound: int) -> Checkpoint:
+    """No cursor is after `bound`, and nobody is told to be complete beyond it."""
+    window_end = min(checkpoint.window_end, bound)
+    return replace(
+        checkpoint,
+        window_end=window_end,
+        day_mark=min(checkpoint.day_mark, bound),
+        week_mark=min(checkpoint.week_mark, bound),
+        pairs=tuple(pair for pair in checkpoint.pairs if pair.window_end <= window_end),
+    )
+
+
 def with_pair(checkpoint: Checkpoint, offset: int) -> Checkpoint:
     """Remember that everything up to the window end was published before `offset` (of the first event not covered)."""
     kept = tuple(

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from producer import checkpoint as checkpoints
 from producer import instants
 from producer.checkpoint import Checkpoint
 from producer.instants import DAY
@@ -54,13 +55,7 @@ def set_back(checkpoint: Checkpoint, until: int) -> Checkpoint:
 
     Never below where ledgers are kept, since what was published there is not known any more.
     """
-    bound = max(until, checkpoint.ledgers_from)
-    return replace(
-        checkpoint,
-        window_end=min(checkpoint.window_end, bound),
-        day_mark=min(checkpoint.day_mark, bound),
-        week_mark=min(checkpoint.week_mark, bound),
-    )
+    return checkpoints.set_back(checkpoint, max(until, checkpoint.ledgers_from))
 
 
 def floor(checkpoint: Checkpoint, backfill_from: int | None) -> int:

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from producer import checkpoint as checkpoints
 from producer import ledger as ledgers
 from producer import window
-from producer.checkpoint import Position, begin
+from producer.checkpoint import Pair, Position, begin
 from producer.instants import DAY, day_of, day_start
 from producer.ledger import Ledger
 from producer.ranges import Range, missing
@@ -86,10 +86,16 @@ def test_a_walk_that_covered_nothing_moves_nothing_back():
 
 
 def test_a_cursor_from_the_future_is_set_back():
-    """After a clock that had been wrong, polling goes on from now, but never below what the ledgers know."""
-    point = later(START, window_end=NOW + DAY, day_mark=NOW + 2 * DAY, ledgers_from=NOW - 8 * DAY)
+    """After a clock that had been wrong, polling goes on from now, but never below what the ledgers know; readers are complete up to
+    no moment that is still to come.
+    """
+    pairs = (Pair(NOW - 1, 3), Pair(NOW + DAY, 4))
+    point = later(
+        START, window_end=NOW + DAY, day_mark=NOW + 2 * DAY, ledgers_from=NOW - 8 * DAY, pairs=pairs
+    )
     back = window.set_back(point, NOW)
     assert (back.window_end, back.day_mark, back.week_mark) == (NOW, NOW, NOW)
+    assert back.pairs == pairs[:1]
     assert window.set_back(point, NOW - 300 * DAY).window_end == NOW - 8 * DAY
     assert window.set_back(START, NOW + 5) == START
 
