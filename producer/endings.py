@@ -14,7 +14,7 @@ from producer.shards import Shards
 from relay.errors import RelayError
 from relay.kafka import KafkaError, TopicPartition
 from relay.kafka.connection import Connection
-from relay.kafka.reading import Span, group_less, spans
+from relay.kafka.reading import Span, group_less, led, spans
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import TRANSACTION_SECONDS, Publisher, PublishError
 from relay.lifecycle import asked_to_end
@@ -72,7 +72,8 @@ async def _watch(connection: Connection, topics: Topics, shards: Shards) -> None
             if not partitions:
                 continue
             partitions.append(TopicPartition(topics.changes, 0))
-            for topic, number in sorted(standstill.look(await spans(reader, partitions), loop.time())):
+            extents = await spans(reader, await led(reader, partitions))
+            for topic, number in sorted(standstill.look(extents, loop.time())):
                 log.warning("A transaction has no end; it is ended now.", topic=topic, partition=number)
                 if topic == topics.organizations:
                     await _end_edit(connection, topics, number)

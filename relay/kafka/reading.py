@@ -183,6 +183,14 @@ async def partitions_of(consumer: AIOKafkaConsumer, topic: str) -> list[int]:
     return sorted(found)
 
 
+async def led(consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]) -> list[TopicPartition]:
+    """Those that have a leader: who asks for others with them is told of none."""
+    for topic in {tp.topic for tp in partitions}:
+        await partitions_of(consumer, topic)
+    cluster = consumer._client.cluster  # noqa: SLF001
+    return [tp for tp in partitions if cluster.leader_for_partition(tp) != -1]
+
+
 def _always(_record: Record, _before: Record) -> bool:
     return True
 

@@ -1,5 +1,6 @@
 import asyncio
 
+from aiokafka.cluster import ClusterMetadata
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -70,7 +71,7 @@ class PaperShards:
 
 async def test_what_has_no_end_gets_one(kafka, prefix, monkeypatch):
     """A shard of ours with a transaction that does not end is opened anew; an edit is ended here, be it the history of changes alone
-    that lacks its end.
+    that lacks its end. A partition without a leader holds up none of it.
     """
     monkeypatch.setattr(endings, "LOOK_SECONDS", 0.1)
     monkeypatch.setattr(endings, "STANDSTILL_SECONDS", 0.5)
@@ -78,6 +79,12 @@ async def test_what_has_no_end_gets_one(kafka, prefix, monkeypatch):
     there = Connection(Kafka(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, shards=3))
     await create(there)
     topics, shards = Topics(prefix), PaperShards(0, 1)
+    without_leader, leader_of = TopicPartition(topics.events, 0), ClusterMetadata.leader_for_partition
+    monkeypatch.setattr(
+        ClusterMetadata,
+        "leader_for_partition",
+        lambda cluster, tp: -1 if tp == without_leader else leader_of(cluster, tp),
+    )
     hanging = []
     for name, topic, number in [
         ("mine", topics.progress, 1),
