@@ -134,7 +134,7 @@ class Consumer:
     async def position(self, tp):
         return self._positions[tp]
 
-    async def getmany(self, timeout_ms):  # noqa: ARG002
+    async def getmany(self, timeout_ms, max_records=None):  # noqa: ARG002
         found = {}
         for tp, position in self._positions.items():
             stable = self._log.partitions[tp.topic].stable
