@@ -154,7 +154,10 @@ class Member:
             watch_heartbeats(consumer._coordinator, self._confirm)  # noqa: SLF001
             broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             fetches = Fetches()
-            fetches.guard(consumer._client)  # noqa: SLF001
+            if (
+                self._offset_reset == "none"
+            ):  # else aiokafka tells nobody, and reads from the start again and again
+                fetches.guard(consumer._client)  # noqa: SLF001
             positions = Positions(consumer, self.confirmed, fetches)
             consumer.subscribe(
                 [self._topic], listener=_Listener(self, consumer, positions, self._handler, broken)
@@ -182,7 +185,7 @@ class Member:
             rebalance_timeout_ms=int(self._rebalance_seconds * 1000),
             request_timeout_ms=int(self._rebalance_seconds * 1000) + 5_000,
             max_poll_interval_ms=300_000,
-            check_crcs=False,  # Fetches does
+            check_crcs=self._offset_reset != "none",  # else Fetches does
             partition_assignment_strategy=(RangePartitionAssignor,),
             **self._options,
         )

@@ -1,11 +1,13 @@
 import asyncio
 import contextlib
+from dataclasses import replace
 
 import pytest
 from aiokafka.errors import CommitFailedError, GroupAuthorizationFailedError, NotCoordinatorError
 from aiokafka.protocol.commit import OffsetFetchResponse_v3
 
-from relay.kafka import OffsetAndMetadata, TopicPartition
+from relay.kafka import OffsetAndMetadata, TopicPartition, fetches
+from relay.kafka.fetches import batches_of
 from relay.kafka.group import FROZEN_SECONDS, Member, Trust
 from relay.kafka.producing import Writer
 from relay.kafka.topics import Topics, create
@@ -137,6 +139,26 @@ async def test_what_may_pass_by_itself_ends_no_membership(there, prefix, error, 
         await put(there, prefix, b"after")
         await until(lambda: b"after" in notes.values)
         assert (notes.closings == 1, first.spoilt) == (ends, ends)
+
+
+@pytest.mark.parametrize("fault", ["another leader", "damage"])
+async def test_whoever_reads_from_the_start_is_not_sent_back_there_again_and_again(
+    there, prefix, fault, monkeypatch
+):
+    """He would take what is older for news: an organization as it was before it was changed, or deleted."""
+
+    def looked_at(fetched):
+        for batch in batches_of(fetched):
+            changed = {"epoch": batch.first} if fault == "another leader" else {"intact": batch.first == 0}
+            yield replace(batch, **changed)
+
+    monkeypatch.setattr(fetches, "batches_of", looked_at)
+    notes = Notes()
+    async with membership(there, notes, prefix):
+        for value in (b"before", b"after"):
+            await put(there, prefix, value)
+            await until(lambda value=value: value in notes.values)
+    assert notes.values == [b"before", b"after"]
 
 
 async def test_a_dead_heartbeat_is_noticed(there, prefix):
