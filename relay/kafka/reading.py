@@ -22,6 +22,10 @@ class ReadingError(RelayError):
     """A topic could not be read to its end; trying again may help."""
 
 
+class DamagedError(ReadingError):
+    """A batch cannot be read, and trying again does not help while Kafka has no other copy."""
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """What a partition holds: first offset kept, end for read_committed readers, end of the log."""
@@ -149,7 +153,7 @@ async def records_at(
         for tp, offset in offsets.items():
             try:
                 await read_to_end(consumer, {tp: offset}, {tp: offset + 1}, keep, at_once=1)
-            except CorruptRecordException:
+            except DamagedError:
                 damaged.add(tp)
         async with asyncio.timeout(ANSWER_SECONDS):
             first = await consumer.beginning_offsets(list(offsets))
@@ -164,7 +168,14 @@ async def _some(consumer: AIOKafkaConsumer, at_once: int | None) -> dict[TopicPa
     fetcher: Any = consumer._fetcher  # noqa: SLF001
     if fetcher._fetch_task.done():  # noqa: SLF001
         raise ReadingError("The reader died inside.")
-    records: dict[TopicPartition, list[Record]] = await consumer.getmany(timeout_ms=200, max_records=at_once)
+    try:
+        records: dict[TopicPartition, list[Record]] = await consumer.getmany(
+            timeout_ms=200, max_records=at_once
+        )
+    except CorruptRecordException as error:  # it names the partition
+        raise DamagedError(
+            f"A batch is damaged on Kafka's disk, its checksum is wrong ({error}): let a replica lead that has it whole."
+        ) from error
     return records
 
 

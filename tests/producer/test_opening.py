@@ -29,6 +29,7 @@ from relay.kafka.topics import Limits, Topics, create
 from relay.kafka.transactions import Publisher, PublishError
 from relay.schema_store import open_store
 from relay.settings import Kafka, SchemaRegistry
+from tests.consumer.test_losses import flip_a_bit
 
 NOW = 1_790_000_000_000
 ORGANIZATIONS = ("acme", "globex")
@@ -96,6 +97,25 @@ async def lose(opener, topic):
             await asyncio.sleep(0.1)
     finally:
         await admin.close()
+
+
+async def test_a_batch_that_is_damaged_on_disk_is_named(opener, kafka):
+    """The shard waits, since what stands in it may have been published; it opens when the batch is whole again."""
+    desk = await opened(opener)
+    await desk.publish("acme", finding(records("acme", 1, 2)), same, persist=False)
+    await desk.discard()
+    log = kafka.directory / "log" / f"{opener.topics.progress}-0" / f"{0:020}.log"
+    flip_a_bit(log, 0)
+    with pytest.raises(
+        RelayError, match=rf"damaged on Kafka's disk.*{opener.topics.progress}.*a replica lead"
+    ):
+        await opener.open(0)
+    flip_a_bit(log, 0)
+    desk = await opener.open(0)
+    await desk.publish("acme", finding(records("acme", 1, 2)), same, persist=False)
+    await desk.discard()
+
+    assert await ids(opener, opener.topics.events) == [("acme", 1), ("acme", 2)]
 
 
 async def test_a_log_that_is_lost_is_published_again_from_jira(opener):
