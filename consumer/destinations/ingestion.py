@@ -83,10 +83,10 @@ class Ingestion:
             await self._client.upload(rule_id, stream, io.BytesIO(body), enforce_https=https)
         except NoTokenError as error:
             return error.outcome
-        except HttpResponseError as error:
-            return meaning(_answer(error), Target(self._name, rule_id, stream), _now_ms())
         except (AzureError, OSError, ValueError) as error:
-            return Retry(f"The connection to Azure failed: {words(error)}")
+            if isinstance(error, HttpResponseError) and error.response is not None:
+                return meaning(_answer(error), Target(self._name, rule_id, stream), _now_ms())
+            return Retry(f"The connection to Azure failed: {words(error)}")  # also in the midst of the answer
         return Sent()
 
     def _refused_token(self) -> Paused:

@@ -121,6 +121,14 @@ async def test_an_answer_is_told_as_what_to_do(fault, kind, status, monkeypatch)
         assert await send(2) == Sent()
 
 
+@pytest.mark.parametrize("fault", [faults.truncated(), faults.reset_in_body()])
+async def test_an_answer_that_comes_only_in_part_is_no_answer(fault, monkeypatch):
+    async with world(monkeypatch, rule_id="dcr-" + "1" * 32) as (azure, send):
+        azure.fault(fault)
+        assert isinstance(await send(1), Retry)
+        assert isinstance(await send(1), Paused)
+
+
 @pytest.mark.parametrize("status", [200, 202, 204])
 async def test_an_empty_answer_of_success_is_success(status, monkeypatch):
     async with world(monkeypatch) as (azure, send):
