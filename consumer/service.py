@@ -64,17 +64,18 @@ async def consume(
         board = Board(writer, topics.status)
         wiring = Wiring(settings, connection, topics, store, writer, Metrics(registry))
         past = Past(connection, topics.status)
-        tasks = {
-            asyncio.create_task(board.run(), name="status board"),
-            asyncio.create_task(_beat(board, names), name="beat of the consumer"),
-        }
         flows: list[Flow] = []
+        reports: list[Report] = []
         for name in names:
             both = await wiring.flows(name, stack)
             start = wiring.start_text(name)
-            report = Report(name, both, shards, start, board, past, wiring.metrics, health)
             flows += both
-            tasks.add(asyncio.create_task(report.run(), name=f"report of {name}"))
+            reports.append(Report(name, both, shards, start, board, past, wiring.metrics, health))
+        tasks = {
+            asyncio.create_task(board.run(), name="status board"),
+            asyncio.create_task(_beat(board, names), name="beat of the consumer"),
+            *(asyncio.create_task(report.run(), name="report of a destination") for report in reports),
+        }
         members = {
             asyncio.create_task(flow.member.run(), name=f"membership for {flow.topic}") for flow in flows
         }

@@ -2,12 +2,16 @@
 
 import asyncio
 import os
+from types import SimpleNamespace
+
+import pytest
 
 from consumer import assignment, gate
 from consumer.forwarder import Forwarder
 from consumer.outcomes import Retry
 from embedded import EmbeddedKafka
 from relay.codec import Encoder, SchemaId
+from relay.errors import RelayError
 from relay.kafka import KafkaError, TopicPartition
 from relay.kafka.positions import Positions
 from sandbox import azure_faults, faults
@@ -16,6 +20,7 @@ from tests.consumer.test_sentinel import expected
 from tests.consumer.world import (
     HISTORY,
     SHARDS,
+    Running,
     committed,
     some_events,
     uid,
@@ -220,6 +225,17 @@ async def test_a_record_too_large_for_the_dead_letter_topic_stands_there_in_part
     parts = {headers["relay.part"]: part for part, headers in found if "relay.part" in headers}
     assert b"".join(parts[f"{number}/{len(parts)}"] for number in range(1, len(parts) + 1)) == value
     assert small in [part for part, headers in found if "relay.part" not in headers]
+
+
+async def test_a_destination_that_cannot_be_one_leaves_nothing_running(kafka, prefix, monkeypatch):
+    """Other services of the process may take half a minute to stop; meanwhile a consumer that is none told that it is active."""
+    async with world(kafka, prefix, monkeypatch) as there:
+        there.azure = SimpleNamespace(endpoint="https://example.com", rule_id=there.azure.rule_id)
+        running = Running(there.settings(), there.connection)
+        with pytest.raises(RelayError, match="no host of Azure Monitor"):
+            await running.task
+        names = {task.get_name() for task in asyncio.all_tasks()}
+        assert not names & {"status board", "beat of the consumer"}
 
 
 async def test_a_flood_of_garbage_drowns_nobody(kafka, prefix, monkeypatch):
