@@ -155,7 +155,8 @@ class Report:
             status = replace(status, lag=self._lag())
         if self._due("mirror", MIRROR_SECONDS) or fresh:
             status = replace(status, offsets=self._mirrored(status.offsets))
-        waiting = now + int(self._flows[0].outlet.gate.wait_seconds * 1000) if state == "waiting" else None
+        wait = max(flow.outlet.gate.wait_seconds for flow in self._flows)
+        waiting = now + int(wait * 1000) if state == "waiting" else None
         status = replace(status, waiting_until=waiting, start=status.start or self._start).valid_for(VALID_MS)
         if self._is_news(status) or self._due("renewal", RENEW_SECONDS):
             self._board.post(status_key(self._destination), status)
