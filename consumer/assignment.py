@@ -61,6 +61,8 @@ class Assignment:
         self._positions = positions
         self._partitions = sorted(partitions)
         self._ready: set[TopicPartition] = set()
+        self._waits: dict[TopicPartition, str] = {}
+        """Why others are not ready."""
         self._losses: dict[TopicPartition, tuple[int, int]] = {}
         self._offsets = Offsets()
         self._committed: dict[TopicPartition, Progress] = {}
@@ -88,6 +90,11 @@ class Assignment:
     def ready(self) -> bool:
         return len(self._ready) == len(self._partitions)
 
+    @property
+    def waits(self) -> str | None:
+        """Why it is not ready, where that takes long."""
+        return next(iter(self._waits.values()), None)
+
     def oldest_ms(self) -> int | None:
         """Timestamp of the oldest event read and not yet settled."""
         known = (self._gathered.oldest_ms, self._batch.oldest_ms, self._deliveries.oldest_ms())
@@ -114,7 +121,8 @@ class Assignment:
 
     def take(self, batches: Mapping[TopicPartition, Sequence[Record]]) -> None:
         """Records as Kafka handed them over. To be called before anything else is awaited: their positions count already."""
-        self._let_go()
+        if self._ending is None:
+            self._let_go()
         for partition, records in batches.items():
             if not records:
                 continue
@@ -262,23 +270,37 @@ class Assignment:
             await asyncio.sleep(COMMIT_SECONDS if done else AGAIN_SECONDS)
 
     async def _place(self) -> None:
-        while True:
+        while left := [each for each in self._partitions if each not in self._ready]:
             try:
-                found = await self._job.beginner.find(self._positions, self._partitions)
-                # before anything is read: found again after a crash, the end of a log, for one, would be another
-                await self._commit({each: begun.progress for each, begun in found.items()})
-                break
-            except (KafkaError, TimeoutError, RelayError) as error:
-                self._job.outlet.metrics.beginning_waits(str(error) or type(error).__name__)
+                await self._place_all(left)
+            except (KafkaError, TimeoutError, RelayError):
+                # one that has no leader, or has lost its end, is no reason for the others to wait
+                await asyncio.gather(*map(self._place_one, left))
                 await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _place_one(self, partition: TopicPartition) -> None:
+        try:
+            await self._place_all([partition])
+        except (KafkaError, TimeoutError, RelayError) as error:
+            reason = str(error) or type(error).__name__
+            self._job.outlet.metrics.beginning_waits(partition, reason)
+            self._waits[partition] = (
+                f"Where to begin with {partition.topic}, partition {partition.partition}, cannot be looked up: {reason}"
+            )
+
+    async def _place_all(self, partitions: Sequence[TopicPartition]) -> None:
+        found = await self._job.beginner.find(self._positions, partitions)
+        # before anything is read: found again after a crash, the end of a log, for one, would be another
+        await self._commit({each: begun.progress for each, begun in found.items()})
         for partition, each in found.items():
+            self._waits.pop(partition, None)
             self._offsets.begin(partition, each.progress)
             # from the last settled record on, so that another leader since then is noticed
             self._positions.seek(partition, each.last_read)
             if each.missed:
                 self._lost(partition, *each.missed)
         self._ready.update(found)
-        self._positions.resume(self._partitions)
+        self._positions.resume(found)
 
     async def _commit(self, progress: Mapping[TopicPartition, Progress]) -> None:
         while True:

@@ -84,7 +84,8 @@ class Beginner:
         self._records_at = records_at
         self._metrics = metrics
         self._clock = clock
-        self._behind: dict[TopicPartition, float] = {}
+        self._behind: dict[TopicPartition, tuple[float, float]] = {}
+        """Partitions that end before what was settled: since when, and when that was seen last."""
         self.memory: dict[TopicPartition, Progress] = {}
 
     async def find(
@@ -151,9 +152,12 @@ class Beginner:
         A broker that has just come up may tell too low an end, and a transaction whose markers were lost holds it back.
         """
         now = self._clock()
-        self._behind = {each: self._behind.get(each, now) for each in reach if reach[each] > end[each]}
-        for each, since in self._behind.items():
-            if now - since <= PATIENCE_SECONDS:
+        for each in reach:
+            since, seen = self._behind.pop(each, (now, now))
+            if reach[each] > end[each]:
+                self._behind[each] = (since if now - seen <= 2 * PATIENCE_SECONDS else now, now)
+        for each in reach:
+            if each in self._behind and now - self._behind[each][0] <= PATIENCE_SECONDS:
                 raise KafkaError(
                     f"{each.topic}, partition {each.partition}, ends at offset {end[each]}, before {reach[each]}, up to"
                     f" which the group has got; if Kafka is not just coming up, it has lost events"

@@ -32,6 +32,11 @@ class Forwarder:
         """Whether it is a member of the group and knows where each of its partitions begins."""
         return self._assignment is not None and self._assignment.ready
 
+    @property
+    def waits(self) -> str:
+        """What it waits for while it is not ready."""
+        return (self._assignment and self._assignment.waits) or "joining the group"
+
     def oldest_seconds(self) -> float:
         """Age of the oldest event that was read and is not yet accepted; 0 when there is none."""
         oldest = self._assignment.oldest_ms() if self._assignment else None

@@ -126,8 +126,9 @@ class Report:
         for flow in self._flows:
             if isinstance(flow.outlet.trouble, Retry):
                 return "waiting", flow.outlet.trouble.reason
-        if not all(flow.forwarder.ready for flow in self._flows):
-            return "starting", "joining the group"
+        for flow in self._flows:
+            if not flow.forwarder.ready:
+                return "starting", flow.forwarder.waits
         damage = [text for flow in self._flows for text in flow.outlet.damage.values()]
         losses = [flow.outlet.loss for flow in self._flows if flow.outlet.loss]
         return "active", next(iter(damage + losses), None)

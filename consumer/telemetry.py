@@ -183,8 +183,13 @@ class FlowMetrics:
     def schema_waits(self, reason: str) -> None:
         log.warning("Events wait for their schema.", **self._names, reason=reason)
 
-    def beginning_waits(self, reason: str) -> None:
-        log.warning("Where to begin could not be looked up yet.", **self._names, reason=reason)
+    def beginning_waits(self, partition: TopicPartition, reason: str) -> None:
+        log.warning(
+            "Where to begin could not be looked up yet.",
+            **self._names,
+            partition=partition.partition,
+            reason=reason,
+        )
 
     def began(self, partition: TopicPartition, offset: int, why: str) -> None:
         tell = log.debug if why == COMMITTED else log.info

@@ -22,6 +22,7 @@ from relay.kafka.guards import (
     member_id,
     symptom,
     watch_heartbeats,
+    watch_syncs,
 )
 from relay.kafka.positions import Positions
 from relay.lifecycle import asked_to_end
@@ -91,6 +92,8 @@ class Member:
         self._options = dict(consumer_options or {})
         self._trust = Trust(self._session_seconds)
         self._beat = asyncio.Event()
+        self._synced_at = -math.inf
+        """When the partitions that we have, or are about to get, were asked for."""
         self.joins = 0
         """Goes up whenever a membership begins that is no continuation: in between, others may have had what is ours."""
 
@@ -116,6 +119,9 @@ class Member:
     def _confirm(self, asked_at: float) -> None:
         self._trust.confirm(asked_at)
         self._beat.set()
+
+    def _note_sync(self, asked_at: float) -> None:
+        self._synced_at = asked_at
 
     async def run(self) -> None:
         """Be a member until cancelled."""
@@ -152,6 +158,7 @@ class Member:
             guard_offset_fetch(consumer._coordinator)  # noqa: SLF001
             guard_commits(consumer._coordinator)  # noqa: SLF001
             watch_heartbeats(consumer._coordinator, self._confirm)  # noqa: SLF001
+            watch_syncs(consumer._coordinator, self._note_sync)  # noqa: SLF001
             broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             fetches = Fetches()
             if (
@@ -331,7 +338,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
             self._handler.assigned(self._positions, set(assigned))
         except Exception as error:  # noqa: BLE001
             self._break(error)
-        self._member._confirm(time.monotonic())  # noqa: SLF001
+        self._member._confirm(self._member._synced_at)  # noqa: SLF001
 
     def _break(self, error: Exception) -> None:
         if not self._broken.done():

@@ -116,6 +116,18 @@ def watch_heartbeats(coordinator: Any, on_confirmed: Callable[[float], None]) ->
     coordinator._do_heartbeat = watched  # noqa: SLF001
 
 
+def watch_syncs(coordinator: Any, on_asked: Callable[[float], None]) -> None:
+    """Whenever we ask the group for our partitions, call `on_asked` with when that is (monotonic)."""
+    send = coordinator._send_req  # noqa: SLF001
+
+    async def watched(request: Any) -> Any:
+        if type(request).__name__ == "SyncGroupRequest":
+            on_asked(time.monotonic())
+        return await send(request)
+
+    coordinator._send_req = watched  # noqa: SLF001
+
+
 def symptom(consumer: AIOKafkaConsumer, confirmed_at: float, patience_seconds: float) -> str | None:
     """What shows that a group consumer has died inside, or None. It never says so itself."""
     fetcher: Any = consumer._fetcher  # noqa: SLF001

@@ -18,7 +18,7 @@ from relay.kafka import KafkaError, OffsetAndMetadata, OffsetMetadataTooLargeErr
 from tests.consumer.messages import KNOWN, event, message
 from tests.consumer.world import until
 
-A = TopicPartition("events", 0)
+A, B = TopicPartition("events", 0), TopicPartition("events", 1)
 
 
 class Paper:
@@ -61,8 +61,10 @@ class Paper:
         if self.refuses:
             self.refused += 1
             raise KafkaError("the group has moved on")
-        if len(offsets[A].metadata) > self.most_metadata:
+        if any(len(each.metadata) > self.most_metadata for each in offsets.values()):
             raise OffsetMetadataTooLargeError
+        if A not in offsets:
+            return
         self.told = offsets[A]
         self.commits.append(self.group)
 
@@ -291,6 +293,31 @@ async def test_nothing_is_read_while_a_stop_waits_for_an_answer():
     await stopping
     assert kafka.group == 20
     assert sink.rows == 20
+
+
+async def test_a_partition_that_cannot_begin_holds_up_no_other(monkeypatch):
+    """One has no leader: whoever asks for it with others is told of none."""
+    monkeypatch.setattr("consumer.assignment.AGAIN_SECONDS", 0.02)
+    leaderless = {B}
+
+    class Led(Paper):
+        async def first_offsets(self, partitions):
+            if leaderless & set(partitions):
+                raise TimeoutError("no leader")
+            return await super().first_offsets(partitions)
+
+    kafka, sink = Led(20), Sink()
+    one = forwarder(kafka, sink)
+    one.assigned(kafka, {A, B})
+    await until(lambda: not kafka.paused)
+    await one.records(kafka.poll(20))
+    await until(lambda: kafka.group == 20)
+    assert not one.ready
+    assert "partition 1, cannot be looked up: no leader" in one.waits
+    leaderless.clear()
+    await until(lambda: one.ready)
+    assert one.waits == "joining the group"
+    await one.closed()
 
 
 async def test_an_assignment_that_could_not_begin_can_be_ended():

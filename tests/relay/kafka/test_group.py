@@ -161,6 +161,32 @@ async def test_whoever_reads_from_the_start_is_not_sent_back_there_again_and_aga
     assert notes.values == [b"before", b"after"]
 
 
+async def test_partitions_that_come_with_a_freeze_are_not_trusted_until_the_group_says_so_again(
+    there, prefix
+):
+    """They were asked for before it: meanwhile they may have gone to others."""
+    trusted = []
+
+    class Frozen(Notes):
+        """As its ticks notice it, right before they take note of the assignment."""
+
+        def assigned(self, positions, partitions):
+            super().assigned(positions, partitions)
+            self.member.suspect()
+            asyncio.get_running_loop().call_soon(lambda: trusted.append(self.member.trusted))
+
+    class Known(Member):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            args[3].member = self
+
+    async with membership(there, Frozen(), prefix, kind=Known) as member:
+        await until(lambda: trusted)
+        assert trusted == [False]
+        async with asyncio.timeout(5):
+            await member.confirmed()
+
+
 async def test_a_dead_heartbeat_is_noticed(there, prefix):
     """A member that still reads, but does not beat any more, joins anew before it is replaced without knowing."""
     notes = Notes()
