@@ -28,6 +28,7 @@ from relay.kafka.group import Member
 from relay.kafka.producing import Writer
 from relay.kafka.reading import records_at
 from relay.kafka.topics import Topics, shards_of
+from relay.lifecycle import unless
 from relay.schema_store import SchemaStore, open_store
 from relay.settings import Settings
 from relay.status import Board, Past, opened
@@ -57,7 +58,9 @@ async def consume(
     for name in names:
         health.ready(f"destination {name}", ok=False, why="joining the group")
     topics = Topics(connection.kafka.topic_prefix)
-    shards = await shards_of(connection)
+    shards = await unless(stop, shards_of(connection))
+    if shards is None:
+        return
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(settings.schema_registry, connection))
         writer = await stack.enter_async_context(Writer(connection))

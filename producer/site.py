@@ -132,6 +132,8 @@ class Site:
         self._now_ms = now_ms
         self._failures = 0
         self._hold: Hold | None = None
+        self._asked_with: bytes | None = None
+        """The print of the key of the last request: by its answer there may be another."""
         self._unanswered = 0
         self._introduced = False
 
@@ -266,7 +268,7 @@ class Site:
         if action is Action.WAIT:
             self._gate.rest_until = max(self._gate.rest_until, until)
         else:
-            self._hold = Hold(until, action is Action.FIX, self._key_print())
+            self._hold = Hold(until, action is Action.FIX, self._asked_with)
         return RefusedError(found, seconds)
 
     def _opens_at(self) -> float:
@@ -283,7 +285,9 @@ class Site:
 
     def _access(self) -> Access:
         organization = self.organization
+        self._asked_with = None
         key = self._credentials.resolve(asdict(organization)).get_secret_value()
+        self._asked_with = _print_of(key)
         return open_access(
             organization.name,
             organization.url,
@@ -295,12 +299,17 @@ class Site:
         )
 
     def _key_print(self) -> bytes | None:
-        """What tells one key from another, without being one; None: there is none to be had."""
+        """Of the key as it is now; None: there is none to be had."""
         try:
             key = self._credentials.resolve(asdict(self.organization)).get_secret_value()
         except SecretError:
             return None
-        return hashlib.sha256(key.encode()).digest()
+        return _print_of(key)
+
+
+def _print_of(key: str) -> bytes:
+    """What tells one key from another, without being one."""
+    return hashlib.sha256(key.encode()).digest()
 
 
 def _contradiction(organization: Organization) -> Failure:

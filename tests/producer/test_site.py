@@ -103,6 +103,23 @@ async def test_a_new_key_ends_the_wait(jira, asked, monkeypatch, first):
     assert (await asyncio.wait_for(waiting, 5)).records == ()
 
 
+@pytest.mark.usefixtures("hasty")
+async def test_a_key_that_comes_while_another_is_being_refused_ends_the_wait(jira, asked, monkeypatch):
+    """The refusal is of the one that was sent."""
+    monkeypatch.setattr(sites, "REFUSED_LOGIN_SECONDS", 60.0)
+    acme = await jira.add_site("acme")
+    asked.organization(acme)
+    asked.keys.keys["acme"] = "wrong"
+    site = asked.of(acme)
+    acme.fault(faults.delayed(0.5), times=1)
+    refused = asyncio.create_task(kinds(site.page(ask())))
+    await asyncio.sleep(0.25)
+    asked.keys.keys["acme"] = acme.token
+    assert await refused != [None]
+
+    assert (await asyncio.wait_for(site.page(ask()), 5)).records == ()
+
+
 @pytest.mark.parametrize(
     "url", ["https://evil.example", "http://acme.atlassian.net", "https://169.254.169.254", "garbage"]
 )
