@@ -2,12 +2,19 @@ import asyncio
 import gc
 import uuid
 
+import hypothesis
 import pytest
 
 from embedded import EmbeddedKafka
 from tests.support.issuer import Issuer
 from tests.support.registry import running_registry
 from tests.support.secure_kafka import SecureKafka
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile(
+    "relay", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("relay")
 
 
 @pytest.fixture(scope="session")

@@ -62,7 +62,7 @@ SAMPLE = {
 
 
 @given(RECORDS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_record_becomes_the_event_that_is_expected(record):
     """Two readings of one contract, by people who did not look at each other's, agree."""
     event = records.read(record, "acme")
@@ -70,7 +70,7 @@ def test_any_record_becomes_the_event_that_is_expected(record):
 
 
 @given(RECORDS, st.sampled_from(["summary", "created", "objectItem", "changedValues", "unmodeled", "id"]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_an_event_that_was_changed_is_found_out(record, field):
     """Whatever field it is: any other value differs."""
     event = records.read(record, "acme")

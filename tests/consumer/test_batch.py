@@ -77,7 +77,7 @@ class BodiesAreExactlyBounded(RuleBasedStateMachine):
         assert self.batch.until_next(self.now) == due
 
 
-BodiesAreExactlyBounded.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+BodiesAreExactlyBounded.TestCase.settings = settings(max_examples=40, stateful_step_count=30)
 test_bodies_are_exactly_bounded = BodiesAreExactlyBounded.TestCase
 
 

@@ -41,7 +41,7 @@ def one_by_one(messages):
 
 
 @given(some_events)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_both_ways_give_what_was_written(written):
     messages = [message(each) for each in written]
 
@@ -60,7 +60,7 @@ def changed(body, at, cut, put):
 
 
 @given(some_events, st.data(), st.integers(0, 5000), st.integers(0, 40), st.binary(max_size=40))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_a_changed_body_is_judged_alone_and_touches_no_neighbour(written, data, at, cut, put):
     """Whatever happens to one body, its row or its refusal is what reading it alone gives, and all others are whole.
 

@@ -102,7 +102,7 @@ def is_settled(progress, offset):
     return offset < progress.offset or any(each.first <= offset < each.stop for each in progress.beyond)
 
 
-EveryRecordIsFollowed.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+EveryRecordIsFollowed.TestCase.settings = settings(max_examples=40, stateful_step_count=30)
 test_every_record_is_followed = EveryRecordIsFollowed.TestCase
 
 

@@ -75,7 +75,7 @@ LONELY = {"id": None, "name": None, "typeName": None, "parentId": None, "parentN
 @example([event(1, summary=HOSTILE, objectItem={**LONELY, "name": HOSTILE})])
 @example([event(2**62 + 1, objectItem=LONELY, associatedItems=[LONELY, LONELY], changedValues=[])])
 @example([event(1, created=FIRST_MS, description=""), event(2, created=LAST_MS)])
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_row_says_what_the_event_says_under_microsofts_names(events):
     plain = [{**each, "created": each["created"] % LAST_MS} for each in events]
     plain = [{**each, "collected": each["collected"] % LAST_MS} for each in plain]
@@ -87,7 +87,7 @@ def test_a_row_says_what_the_event_says_under_microsofts_names(events):
 @given(some_events)
 @example([event(1, created=2**63 - 1, unmodeled='{"a": 1}'), event(2, created=-(2**63))])
 @example([event(1, created=LAST_MS + 1), event(2, created=FIRST_MS - 1, unmodeled="no JSON")])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_time_that_no_datetime_holds_is_kept_as_jira_sent_it(events):
     for row, each in zip(rows(events), events, strict=True):
         for column, name in (("EventCreationTime", "created"), ("CollectedTime", "collected")):
@@ -172,7 +172,7 @@ def test_a_row_larger_than_a_body_is_cut_until_it_fits():
 
 
 @given(st.lists(st.integers(2, 400_000), max_size=6))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_body_is_the_array_of_its_rows(sizes):
     encoded = [b'"' + b"x" * (size - 2) + b'"' for size in sizes]
     assert json.loads(gzip.decompress(sentinel.body(encoded))) == ["x" * (size - 2) for size in sizes]

@@ -51,7 +51,7 @@ chances = st.randoms(use_true_random=False).map(lambda each: each.random)
 
 
 @given(st.integers(1, 60), st.data(), chances)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_the_bad_rows_alone_are_blamed_and_the_good_ones_sent_once(count, data, chance):
     """As long as the stream takes other things, each of which may speak against one row."""
     body = numbered(count)
@@ -70,7 +70,7 @@ def test_the_bad_rows_alone_are_blamed_and_the_good_ones_sent_once(count, data, 
 
 
 @given(st.integers(1, 300), st.integers(1, 5), chances)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_stream_that_refuses_everything_costs_no_row_and_few_requests(count, rounds, chance):
     body = numbered(count)
     stream = Stream(set(), chance)
@@ -91,7 +91,7 @@ def test_a_stream_that_refuses_everything_costs_no_row_and_few_requests(count, r
 
 
 @given(st.integers(2, 40), st.lists(st.booleans(), max_size=80), st.data(), chances)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_a_rule_must_break_twice_in_the_very_moment_to_cost_a_row(count, breaks, data, chance):
     """It breaks and heals between any two requests, other records come in between, and one row is bad all the while."""
     body = numbered(count)

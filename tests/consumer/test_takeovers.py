@@ -196,5 +196,5 @@ def done(coroutine):
     return returned.value.value
 
 
-NothingIsSkipped.TestCase.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+NothingIsSkipped.TestCase.settings = settings(max_examples=300, stateful_step_count=40)
 test_nothing_is_skipped = NothingIsSkipped.TestCase

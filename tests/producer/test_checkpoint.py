@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import fastavro
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import schemas
@@ -43,7 +43,6 @@ STEPS = st.lists(st.tuples(st.integers(0, 100), st.integers(0, 3)), max_size=120
 
 
 @given(STEPS)
-@settings(deadline=None)
 def test_pairs_never_promise_too_much(steps):
     """Thinned or not: up to what the pairs tell a reader, everything was published before its offset."""
     point, offset, truth = begin("acme", 1, now=0), 0, []

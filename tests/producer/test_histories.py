@@ -189,7 +189,6 @@ def test_every_history_ends_with_each_record_once():
             max_examples=EXAMPLES,
             derandomize=EXAMPLES < MANY,
             stateful_step_count=40,
-            deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
             print_blob=True,
         ),

@@ -123,5 +123,5 @@ class Books(RuleBasedStateMachine):
         assert all(self.ledger.knows(number) == (number in self.offered) for number in range(61))
 
 
-Books.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+Books.TestCase.settings = settings(max_examples=60, stateful_step_count=25)
 TestBooks = Books.TestCase

@@ -1,6 +1,6 @@
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from producer.ranges import Range, add, halves, missing
@@ -20,7 +20,6 @@ def collected(ranges):
 
 
 @given(st.lists(RANGE, max_size=8))
-@settings(deadline=None)
 def test_adding_covers_exactly_what_was_added(ranges):
     """A collection is ascending and nowhere touching, and holds the instants of all that was added."""
     collection = collected(ranges)
@@ -30,7 +29,6 @@ def test_adding_covers_exactly_what_was_added(ranges):
 
 
 @given(st.lists(RANGE, max_size=8), RANGE)
-@settings(deadline=None)
 def test_missing_is_the_rest(ranges, within):
     """What is missing, and what is there, together make the whole and share nothing."""
     collection = collected(ranges)
@@ -41,7 +39,6 @@ def test_missing_is_the_rest(ranges, within):
 
 
 @given(RANGE.filter(lambda one: one.width > 1))
-@settings(deadline=None)
 def test_halves_cut_without_a_hole(whole):
     """The halves lose nothing, repeat nothing, and are never empty."""
     older, newer = halves(whole)

@@ -111,7 +111,7 @@ def rebuilt(event):
 
 
 @given(RECORDS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_event_and_unmodeled_give_back_the_whole_record(record):
     """Whatever Jira sends can be rebuilt from the event, and the event always fits the schema."""
     event = read(record, "acme")
@@ -252,7 +252,6 @@ def test_digits_as_id_are_an_id():
 
 
 @given(st.lists(RECORDS, max_size=4))
-@settings(deadline=None)
 def test_a_page_gives_back_every_record(records):
     """A page is read without loss, whichever parser it takes."""
     text = json.dumps({"offset": 0, "limit": 1000, "total": 7, "records": records})
@@ -358,7 +357,6 @@ def test_what_is_not_a_page_says_why(body, word):
 
 
 @given(RECORDS, st.data())
-@settings(deadline=None)
 def test_a_page_that_was_cut_off_is_never_a_page(record, data):
     """No prefix of a page is a page."""
     body = json.dumps({"records": [record, record]}).encode()

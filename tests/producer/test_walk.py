@@ -55,7 +55,6 @@ LOGS = st.lists(st.integers(0, 60), max_size=80).map(
 
 
 @given(LOGS, st.integers(1, 7), st.integers(1, 9), st.integers(0, 60), st.integers(0, 61))
-@settings(deadline=None)
 def test_every_row_of_the_window_comes_once_oldest_first(rows, page, limit, start, end):
     """Whatever the sizes of pages, short ones in the middle included, the window's rows are all found."""
     found = drain(
@@ -70,7 +69,7 @@ def test_every_row_of_the_window_comes_once_oldest_first(rows, page, limit, star
 
 
 @given(LOGS, st.integers(4, 9), st.randoms(use_true_random=False))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_rows_that_come_late_or_age_out_hide_no_other(rows, limit, chance):
     """Rows appearing anywhere and rows vanishing at the old end, between any two pages, cost none that stays."""
     log = Log(rows)
@@ -91,7 +90,6 @@ def test_rows_that_come_late_or_age_out_hide_no_other(rows, limit, chance):
 
 
 @given(LOGS, st.integers(2, 9), st.randoms(use_true_random=False))
-@settings(deadline=None)
 def test_a_row_that_vanishes_in_front_is_noticed_on_full_pages(rows, limit, chance):
     """Where a row of an earlier page is deleted, the rows that move up over the border are read all the same."""
     log = Log(rows)
@@ -106,7 +104,7 @@ def test_a_row_that_vanishes_in_front_is_noticed_on_full_pages(rows, limit, chan
 
 
 @given(LOGS, st.integers(3, 7), st.integers(3, 9), st.booleans(), st.randoms(use_true_random=False))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_row_that_a_page_shows_twice_hides_no_other(rows, page, limit, grows, chance):
     """Whether the page grows by the second showing or another row is left for the next page."""
 

@@ -170,7 +170,6 @@ def test_backfill_goes_back_by_days_and_fills_only_what_is_missing():
 
 
 @given(st.lists(st.tuples(st.integers(-5000, 0), st.integers(-5000, 0)), max_size=5), st.integers(-5000, 0))
-@settings(deadline=None)
 def test_backfill_covers_its_range_exactly(covered, start):
     """Whatever was covered before, the windows are disjoint and leave nothing out."""
     point = later(START, live_since=0)
@@ -436,5 +435,5 @@ class Life(RuleBasedStateMachine):
         return committed
 
 
-Life.TestCase.settings = settings(max_examples=100, stateful_step_count=20, deadline=None)
+Life.TestCase.settings = settings(max_examples=100, stateful_step_count=20)
 TestLife = Life.TestCase

@@ -147,7 +147,7 @@ PIECES = st.sampled_from([
 
 @given(st.lists(PIECES, max_size=9).map("".join) | st.text(max_size=40).map("https://{}".format))
 @example("https://acme.atlassian.net:443@evil.example")
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 def test_no_hostile_url_passes(url):
     """Whatever passes is sent by httpx to a host that may have it, over https or to this machine alone."""
     if not may_receive(url):
@@ -169,7 +169,7 @@ def test_no_hostile_url_passes(url):
 
 
 @given(st.lists(PIECES, max_size=9).map("".join) | st.text(max_size=40).map("https://{}".format))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_normal_form_is_stable(url):
     """The normal form of an origin is its own normal form, and httpx reads it in the same way."""
     try:

@@ -4,7 +4,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
@@ -43,7 +43,6 @@ OWNERS = st.builds(Owner, st.text(max_size=8), st.text(max_size=8), st.text(max_
 
 
 @given(OWNERS, OWNERS, st.text(max_size=300))
-@settings(deadline=None)
 def test_ciphertext_opens_for_its_owner_alone(owner, other, text):
     """What was sealed opens for the same name, URL and user, and for no others, however they are cut."""
     ring = Keyring([OLD])
@@ -56,7 +55,6 @@ def test_ciphertext_opens_for_its_owner_alone(owner, other, text):
 
 
 @given(st.text(max_size=20), st.integers(0, 10), st.integers(0, 10))
-@settings(deadline=None)
 def test_border_between_name_url_and_user_counts(text, first, second):
     """The same characters, cut elsewhere into name, URL and user, are another owner."""
     first, second = sorted((min(first, len(text)), min(second, len(text))))
@@ -70,7 +68,6 @@ def test_border_between_name_url_and_user_counts(text, first, second):
 
 
 @given(st.data())
-@settings(deadline=None)
 def test_any_change_of_a_ciphertext_is_found(data):
     """A ciphertext with a byte changed, or cut, or of any bytes, does not open and does not crash."""
     sealed = Keyring([OLD]).seal(SecretStr(CANARY), ACME)
@@ -184,7 +181,6 @@ def test_sealed_key_that_cannot_be_opened_is_told():
 
 
 @given(OWNERS, OWNERS, st.sampled_from(["env:RELAY_KEY_ACME", "file:acme"]))
-@settings(deadline=None)
 def test_reference_is_followed_for_its_owner_alone(owner, other, reference):
     """Where there are keys, a reference is followed for the name, URL and user it was sealed for, and for no others."""
     ring = Keyring([OLD])
@@ -324,7 +320,6 @@ def test_directory_that_is_not_set_is_told():
 
 
 @given(st.text(max_size=30) | st.text("abc./\\-_~", max_size=12))
-@settings(deadline=None)
 def test_no_file_reference_leaves_the_directory(tmp_path_factory, name):
     """Whatever a reference says: a key from inside the directory, or a SecretError."""
     root = tmp_path_factory.getbasetemp() / "confined"

@@ -442,7 +442,7 @@ def test_page_names_every_setting():
 
 
 @given(strategies.sampled_from(sorted(fields_of(Settings))), strategies.text(min_size=1, max_size=60))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_text_gives_settings_or_a_sentence(name, text):
     """Whatever a variable holds: the settings, or a SettingsError; a secret's text is never in it."""
     key = variable(name).replace("<NAME>", "SENTINEL")

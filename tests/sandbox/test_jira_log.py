@@ -23,7 +23,7 @@ def ids(log, **selection):
     return [one.id for one in log.select(Selection(**selection))]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.dictionaries(st.integers(-50, 2**40), st.integers(0, 30), max_size=150),
     st.none() | st.integers(0, 30),

@@ -59,7 +59,7 @@ def test_every_release_reads_every_other(subject):
 
 @pytest.mark.parametrize("subject", schemas.SUBJECTS)
 @given(data=st.data())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_every_release_reads_any_record_of_every_other(subject, data):
     writer, reader = data.draw(st.tuples(*2 * [st.sampled_from(versions(subject))]))
     record = data.draw(records(writer))
@@ -146,7 +146,7 @@ def avro(schema, value):
 
 
 @given(st.lists(records(AUDIT_EVENT), min_size=1, max_size=5))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_polars_reads_what_the_codec_writes_as_one_block(events):
     frame = pl.read_avro(io.BytesIO(block(events)))
     assert frame.columns == [field["name"] for field in AUDIT_EVENT["fields"]]
