@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 from types import SimpleNamespace
 
 import pytest
@@ -358,14 +359,14 @@ async def test_a_stop_waits_for_what_is_under_way_and_no_longer(kafka, prefix, m
 
 async def test_a_stop_while_kafka_hangs_is_heard_at_once(kafka, prefix, monkeypatch):
     """Also before anything has begun: nobody waits until Kafka is given up, and nothing has failed."""
-    silent = await asyncio.start_server(lambda _reader, _writer: asyncio.sleep(60), "127.0.0.1", 0)
-    port = silent.sockets[0].getsockname()[1]
-    async with world(kafka, prefix, monkeypatch) as there, silent:
-        hanging = Connection(there.connection.kafka.model_copy(update={"bootstrap": f"127.0.0.1:{port}"}))
-        running = Running(there.settings(), hanging)
-        await asyncio.sleep(1)
-        assert not running.task.done()
-        assert await running.stop() < 2
+    async with world(kafka, prefix, monkeypatch) as there:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            bootstrap = f"127.0.0.1:{silent.getsockname()[1]}"
+            hanging = Connection(there.connection.kafka.model_copy(update={"bootstrap": bootstrap}))
+            running = Running(there.settings(), hanging)
+            await asyncio.sleep(1)
+            assert not running.task.done()
+            assert await running.stop() < 2
 
 
 async def test_the_status_tells_state_lag_counts_and_offsets(kafka, prefix, monkeypatch):

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -35,11 +36,10 @@ async def test_without_topics_it_says_how_to_make_them(relay):
 
 async def test_a_stop_while_kafka_hangs_is_heard_at_once(relay):
     """Also before anything has begun: nobody waits until Kafka is given up, and nothing has failed."""
-    silent = await asyncio.start_server(lambda _reader, _writer: asyncio.sleep(60), "127.0.0.1", 0)
-    port = silent.sockets[0].getsockname()[1]
-    hanging = Connection(relay.settings.kafka.model_copy(update={"bootstrap": f"127.0.0.1:{port}"}))
     credentials, stop = Credentials(relay.keyring, None, {}), asyncio.Event()
-    async with silent:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        bootstrap = f"127.0.0.1:{silent.getsockname()[1]}"
+        hanging = Connection(relay.settings.kafka.model_copy(update={"bootstrap": bootstrap}))
         task = asyncio.create_task(
             produce(relay.settings, hanging, credentials, stop, CollectorRegistry(), Health())
         )
