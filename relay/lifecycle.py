@@ -111,9 +111,7 @@ async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
         await asyncio.wait({task, asked}, return_when=asyncio.FIRST_COMPLETED)
         return task.result() if task.done() else None
     finally:
-        task.cancel()
-        asked.cancel()
-        await asyncio.wait({task, asked})
+        await _cancel_all((task, asked))
 
 
 def asked_to_end() -> bool:
@@ -144,17 +142,21 @@ async def _watched(name: str, service: Service, stop: asyncio.Event, failures: l
 
 
 async def _cancel(tasks: Collection[asyncio.Task[None]], give_up: Callable[[], None]) -> None:
-    for _ in range(_CANCELS):  # aiokafka may swallow the first
+    await _cancel_all(tasks)
+    if not all(task.done() for task in tasks):
+        timer = threading.Timer(_CANCEL_SECONDS, give_up)
+        timer.daemon = True
+        timer.start()
+
+
+async def _cancel_all(tasks: Collection["asyncio.Future[Any]"]) -> None:
+    for _ in range(_CANCELS):  # aiokafka may swallow the first, and so may asyncio.wait_for
         pending = [task for task in tasks if not task.done()]
         if not pending:
             return
         for task in pending:
             task.cancel()
         await asyncio.wait(pending, timeout=_CANCEL_SECONDS)
-    if not all(task.done() for task in tasks):
-        timer = threading.Timer(_CANCEL_SECONDS, give_up)
-        timer.daemon = True
-        timer.start()
 
 
 def _on_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

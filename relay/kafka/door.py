@@ -56,7 +56,8 @@ async def opened(door: Door, *, tls: bool | None = None) -> AsyncIterator[AIOKaf
         yield connection
     finally:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(connection.close(), 1)
+            async with asyncio.timeout(1):
+                await connection.close()
 
 
 async def takes_connections(broker: Broker) -> bool:

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -146,6 +147,25 @@ async def test_process_is_given_up_when_a_task_cannot_be_cancelled(monkeypatch):
         assert await asyncio.to_thread(given_up.wait, 10)
     finally:
         end.set()
+
+
+async def test_work_that_swallows_a_cancellation_is_ended_all_the_same(monkeypatch):
+    """As some calls of asyncio and aiokafka do, where they are done at that very moment."""
+    monkeypatch.setattr(lifecycle, "_CANCEL_SECONDS", 0.05)
+    stop, ended = asyncio.Event(), []
+
+    async def work():
+        try:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(60)
+            await asyncio.sleep(60)
+        finally:
+            ended.append("work")
+
+    asyncio.get_running_loop().call_later(0.05, stop.set)
+    async with asyncio.timeout(5):
+        assert await lifecycle.unless(stop, work()) is None
+    assert ended == ["work"]
 
 
 async def test_cancelling_the_whole_ends_all_services():
