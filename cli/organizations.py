@@ -70,7 +70,8 @@ Test = Annotated[
     bool,
     typer.Option(
         "--test/--no-test",
-        help="Try the connection first. Without: for a machine that cannot reach Jira, or a Jira that is down.",
+        help="Try the connection first. Without: for a machine that cannot reach Jira, or a Jira that is down; what is live then"
+        " begins by the clock of this machine, not by Jira's: see that it is right.",
     ),
 ]
 Gateway = Annotated[
