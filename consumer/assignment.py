@@ -9,20 +9,14 @@ from datetime import UTC, datetime
 
 from consumer.batch import Batch, Rows
 from consumer.beginning import Beginner
+from consumer.commits import Commits
 from consumer.delivery import Deliveries, Outlet
 from consumer.encoding import Shape, encode
 from consumer.gathering import LOAD_BYTES, Gathered, Load, rows_of
 from consumer.offsets import Offsets
-from consumer.progress import MOST_STRETCHES, Progress
 from consumer.resolving import Schemas
 from relay.errors import RelayError
-from relay.kafka import (
-    KafkaError,
-    OffsetAndMetadata,
-    OffsetMetadataTooLargeError,
-    Record,
-    TopicPartition,
-)
+from relay.kafka import KafkaError, Record, TopicPartition
 from relay.kafka.positions import Positions
 
 GATHERED_BYTES = 2 * LOAD_BYTES
@@ -65,12 +59,9 @@ class Assignment:
         """Why others are not ready."""
         self._losses: dict[TopicPartition, tuple[int, int]] = {}
         self._offsets = Offsets()
-        self._committed: dict[TopicPartition, Progress] = {}
+        self._commits = Commits(positions, job.outlet.metrics)
         self._kept = 0
         """How many of the settled records are committed as such."""
-        self._most_stretches = MOST_STRETCHES
-        self._texts = True
-        """Whether Kafka takes a text with an offset."""
         self._gathered = Gathered()
         self._batch = Batch(job.largest_body, job.linger_seconds)
         self._deliveries = Deliveries(job.outlet, self._settle, positions.confirmed)
@@ -137,7 +128,7 @@ class Assignment:
                 self._job.outlet.loss = f"{_loss(partition, *lost)} They had been collected before {until}."
         self._wake()
 
-    async def overtaken(self, offsets: Mapping[TopicPartition, int]) -> None:
+    async def out_of_range(self, offsets: Mapping[TopicPartition, int]) -> None:
         """The log holds nothing at these positions, where reading stands, or a damaged batch, or it has had another leader since what
         stands before them.
 
@@ -233,7 +224,7 @@ class Assignment:
 
     def committed(self) -> Mapping[TopicPartition, int]:
         """What was committed of its partitions."""
-        return {partition: progress.offset for partition, progress in self._committed.items()}
+        return self._commits.offsets
 
     async def commit(self) -> bool:
         """Commit what is settled, as far as that is news. Returns whether Kafka has it all now."""
@@ -241,9 +232,9 @@ class Assignment:
         try:
             positions = {each: await self._position(each) for each in sorted(self._ready)}
             progress = self._offsets.progress(positions)
-            whole = all(len(each.beyond) <= self._most_stretches for each in progress.values())
-            kept = self._offsets.settled() if whole else self._offsets.settled_without_gap()
-            await self._commit(progress)
+            fits = self._commits.fits(progress)
+            kept = self._offsets.settled() if fits else self._offsets.settled_without_gap()
+            await self._commits.commit(progress)
         except (KafkaError, TimeoutError) as error:
             self._job.outlet.metrics.commit_failed(str(error) or type(error).__name__)
             return False
@@ -291,7 +282,7 @@ class Assignment:
     async def _place_all(self, partitions: Sequence[TopicPartition]) -> None:
         found = await self._job.beginner.find(self._positions, partitions)
         # before anything is read: found again after a crash, the end of a log, for one, would be another
-        await self._commit({each: begun.progress for each, begun in found.items()})
+        await self._commits.commit({each: begun.progress for each, begun in found.items()})
         for partition, each in found.items():
             self._waits.pop(partition, None)
             self._offsets.begin(partition, each.progress)
@@ -301,29 +292,6 @@ class Assignment:
                 self._lost(partition, *each.missed)
         self._ready.update(found)
         self._positions.resume(found)
-
-    async def _commit(self, progress: Mapping[TopicPartition, Progress]) -> None:
-        while True:
-            short = {each: made.first_only(self._most_stretches) for each, made in progress.items()}
-            news = {each: made for each, made in short.items() if self._committed.get(each) != made}
-            if not news:
-                return
-            offsets = {
-                each: made.committable() if self._texts else OffsetAndMetadata(made.offset, "")
-                for each, made in news.items()
-            }
-            try:
-                await self._positions.commit(offsets)
-            except OffsetMetadataTooLargeError:
-                if not self._texts:
-                    raise
-                if self._most_stretches == 0:
-                    self._job.outlet.metrics.commits_without_text()
-                    self._texts = False
-                self._most_stretches //= 4
-            else:
-                self._committed |= news
-                return
 
     async def _prepare(self) -> None:
         while True:

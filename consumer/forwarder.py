@@ -75,7 +75,7 @@ class Forwarder:
 
     async def out_of_range(self, offsets: Mapping[TopicPartition, int]) -> None:
         if self._assignment is not None:
-            await self._assignment.overtaken(offsets)
+            await self._assignment.out_of_range(offsets)
 
     async def closed(self) -> None:
         await self._close(ANSWER_SECONDS)
