@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from struct import Struct
 from typing import Any
 
@@ -79,14 +80,13 @@ class Fetches:
     def _intact(self, tp: TopicPartition, offset: int, fetched: bytes) -> int | None:
         """How much of it may be read; None where that is nothing."""
         batches = list(batches_of(fetched))
-        damaged = next((batch for batch in batches if not batch.intact), None)
-        good = batches if damaged is None else batches[: batches.index(damaged)]
-        if damaged is not None and not good:
-            self._damaged[tp] = damaged
+        good = list(takewhile(lambda batch: batch.intact, batches))
+        if batches and not good:
+            self._damaged[tp] = batches[0]
             return None
         if not self._epochs.goes_on(tp, offset, [(batch.first, batch.epoch) for batch in good]):
             return None
-        return len(fetched) if damaged is None else damaged.start
+        return len(fetched) if len(good) == len(batches) else batches[len(good)].start
 
 
 def batches_of(fetched: bytes) -> Iterator[Batch]:

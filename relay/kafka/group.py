@@ -87,6 +87,8 @@ class Member:
         self._handler = handler
         self._max_records = max_records
         self._offset_reset = offset_reset
+        self._looks_at_fetches = offset_reset == "none"
+        """With a reset, aiokafka tells nobody that a fetch failed, and would read from the start again and again."""
         self._session_seconds = connection.kafka.group_session_timeout_seconds
         self._rebalance_seconds = max(6.0, rebalance_seconds or self._session_seconds)
         self._options = dict(consumer_options or {})
@@ -161,9 +163,7 @@ class Member:
             watch_syncs(consumer._coordinator, self._note_sync)  # noqa: SLF001
             broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             fetches = Fetches()
-            if (
-                self._offset_reset == "none"
-            ):  # else aiokafka tells nobody, and reads from the start again and again
+            if self._looks_at_fetches:
                 fetches.guard(consumer._client)  # noqa: SLF001
             positions = Positions(consumer, self.confirmed, fetches)
             consumer.subscribe(
@@ -192,7 +192,7 @@ class Member:
             rebalance_timeout_ms=int(self._rebalance_seconds * 1000),
             request_timeout_ms=int(self._rebalance_seconds * 1000) + 5_000,
             max_poll_interval_ms=300_000,
-            check_crcs=self._offset_reset != "none",  # else Fetches does
+            check_crcs=not self._looks_at_fetches,
             partition_assignment_strategy=(RangePartitionAssignor,),
             **self._options,
         )
