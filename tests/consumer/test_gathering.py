@@ -1,5 +1,3 @@
-import time
-
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,11 +35,9 @@ def test_rows_know_their_records_whichever_are_left_out(lengths, data):
     assert list(rows.singly()) == [rows[number : number + 1] for number in range(len(rows))]
 
 
-def test_a_load_of_which_every_second_record_is_left_out_takes_no_time():
-    """Somebody writes something else to the topic, as much as there are events: nothing else runs until both are apart."""
-    for length in (1, 10_000):
-        load = loaded([length] * (10_000 // length))
-        begun = time.process_time()
-        rows = rows_of(load, range(0, 10_000, 2), [b""] * 5_000)
-        assert len(list(rows.singly())) == 5_000
-        assert time.process_time() - begun < 2
+def test_a_load_of_which_every_second_record_is_left_out_is_told_apart_in_one_pass():
+    """Somebody writes something else to the topic, as much as there are events. To look through all for each would take hours."""
+    for length in (1, 200_000):
+        load = loaded([length] * (200_000 // length))
+        rows = rows_of(load, range(0, 200_000, 2), [b""] * 100_000)
+        assert len(list(rows.singly())) == 100_000

@@ -10,6 +10,7 @@ from aiokafka.protocol.fetch import FetchRequest
 
 from embedded import EmbeddedKafka
 from relay.kafka import TopicPartition
+from relay.kafka.epochs import LeaderEpochs
 from relay.kafka.fetches import batches_of
 from relay.kafka.reading import records_at
 from relay.kafka.topics import partition_of
@@ -59,7 +60,15 @@ async def test_a_log_that_loses_its_end_and_outgrows_a_reader_is_read_again(
             await fetches.wait()
         return await send(client, node_id, request, **options)
 
+    known, goes_on = asyncio.Event(), LeaderEpochs.goes_on
+
+    def noted(epochs, tp, offset, batches):
+        if batches:
+            known.set()
+        return goes_on(epochs, tp, offset, batches)
+
     monkeypatch.setattr(AIOKafkaClient, "send", held)
+    monkeypatch.setattr(LeaderEpochs, "goes_on", noted)
     async with (
         EmbeddedKafka(tmp_path, flush_each_write=False) as kafka,
         world(kafka, prefix, monkeypatch) as there,
@@ -68,8 +77,9 @@ async def test_a_log_that_loses_its_end_and_outgrows_a_reader_is_read_again(
         async with there.consuming():
             await there.publish(some_events(30, organizations=1), size=3)
             await there.arrive()
-        async with there.consuming() as consumer:
-            await until(consumer.ready)
+        known.clear()
+        async with there.consuming():
+            await until(known.is_set)
             if not idle:
                 await there.publish(some_events(30, organizations=1, first=100), size=3)
                 await there.arrive()

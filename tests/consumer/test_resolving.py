@@ -1,5 +1,4 @@
 import asyncio
-import time
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -65,9 +64,8 @@ async def test_a_flood_of_garbage_asks_for_no_schema():
     """Each refers to another one; to ask for thousands takes hours, and to look through all for each stops the whole process."""
     store = Store(id7=AUDIT_EVENT)
     flood = [of(number, b"x") for number in range(1000, 6000)]
-    begun = time.process_time()
     assert await schemas(store).known([*flood, of(7)]) == KNOWN
-    assert time.process_time() - begun < 5
+    assert store.asked == 1
     assert store.asked == 1
 
 
