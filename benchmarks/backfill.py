@@ -30,13 +30,14 @@ from organizations import Jira, processor_seconds, put
 
 import schemas
 from embedded import EmbeddedKafka
-from producer import instants
+from management.settings import Settings
 from producer.records import read
+from relay import timestamps
 from relay.kafka import TopicPartition
 from relay.kafka.connection import Connection
-from relay.kafka.reading import group_less
-from relay.kafka.topics import Topics, create
-from relay.settings import Settings
+from relay.kafka.log_reader import group_less
+from relay.kafka.topic_admin import create
+from relay.kafka.topics import Topics
 
 SHARDS = 16
 A_DAY_MS = 86_400_000
@@ -54,7 +55,7 @@ def record(at: int) -> dict[str, Any]:
         "remoteAddress": f"10.0.{number % 250}.7",
         "authorKey": user,
         "authorAccountId": f"557058:{user}",
-        "created": f"{instants.to_text(at)[:-1]}+0000",
+        "created": f"{timestamps.to_text(at)[:-1]}+0000",
         "category": "group management",
         "eventSource": "",
         "objectItem": {
@@ -96,7 +97,7 @@ class Historic(Jira):
 
 
 def _ms(text: str) -> int:
-    found = instants.parse(text)
+    found = timestamps.parse(text)
     if found is None:
         raise ValueError(text)
     return found.ms

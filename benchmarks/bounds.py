@@ -28,12 +28,13 @@ from columns import SCHEMA, event
 from isal import igzip
 
 from embedded import EmbeddedKafka
-from relay.codec import Encoder, fingerprint
+from management.settings import Settings
+from relay.avro.codec import Encoder, fingerprint
 from relay.kafka.connection import Connection
-from relay.kafka.producing import Outgoing
-from relay.kafka.topics import Topics, create
+from relay.kafka.producer import Outgoing
+from relay.kafka.topic_admin import create
+from relay.kafka.topics import Topics
 from relay.kafka.transactions import Publisher
-from relay.settings import Settings
 
 SHARDS = 6
 AT_A_TIME = 1_000

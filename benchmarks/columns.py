@@ -28,7 +28,7 @@ import schemas
 from consumer import columns
 from consumer.batch import Batch, Rows
 from consumer.destinations import sentinel
-from relay.codec import Encoder, SchemaId, prepared
+from relay.avro.codec import Encoder, SchemaId, prepared
 
 SCHEMA = schemas.load("audit_event")
 REF = SchemaId(7)

@@ -32,10 +32,11 @@ from organizations import processor_seconds
 
 from consumer.destinations import sentinel
 from embedded import EmbeddedKafka
-from relay.codec import prepared
+from management.settings import Settings
+from relay.avro.codec import prepared
 from relay.kafka.connection import Connection
-from relay.kafka.topics import Topics, create
-from relay.settings import Settings
+from relay.kafka.topic_admin import create
+from relay.kafka.topics import Topics
 
 FRAME_BYTES = 10
 """Of a single-object message: two of the marker, eight of the fingerprint."""

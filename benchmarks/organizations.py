@@ -27,12 +27,13 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from bounds import service, tell, watched
 
 from embedded import EmbeddedKafka
+from management.settings import Settings
 from relay.kafka.connection import Connection
-from relay.kafka.producing import Outgoing
-from relay.kafka.topics import Topics, create, partition_of
+from relay.kafka.producer import Outgoing
+from relay.kafka.topic_admin import create
+from relay.kafka.topics import Topics, partition_of
 from relay.kafka.transactions import Publisher
 from relay.organizations import Organization, OrganizationCodec
-from relay.settings import Settings
 
 SHARDS = 16
 RECORD = {"id": 1, "created": "2026-01-01T00:00:00.000+0000", "summary": "User created", "category": "users"}

@@ -6,8 +6,8 @@ from cli.context import Context
 from cli.means import opened_means
 from cli.output import Json, plain, print_json
 from management.checks import Finding, check_all, check_secrets
+from relay.config.secrets import Secrets
 from relay.errors import SettingsError
-from relay.settings import Secrets
 
 
 def check_command(context: typer.Context, as_json: Json = False) -> None:

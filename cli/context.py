@@ -11,13 +11,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from management.settings import Settings, load
+from relay.config.secrets import Secrets
+from relay.credentials.keyring import load_keyring, make_key_file
+from relay.credentials.redaction import Redactor, basic, secrets_in
+from relay.credentials.resolver import Credentials
 from relay.errors import SettingsError
 from relay.kafka.connection import Connection, KafkaUnreachableError
-from relay.keyring import load_keyring, make_key_file
-from relay.logging import set_up
-from relay.redaction import Redactor, basic, secrets_in
-from relay.secrets import Credentials
-from relay.settings import Secrets, Settings, load
+from relay.telemetry.logs import set_up
 
 SECRETS_OF_AZURE = (
     "AZURE_CLIENT_SECRET",

@@ -4,8 +4,8 @@ from contextlib import asynccontextmanager
 from cli.context import Context, now_ms, who
 from management.connection import Means
 from producer.jira import open_client
-from relay.hosts import Hosts
-from relay.settings import Secrets
+from relay.config.secrets import Secrets
+from relay.credentials.url_policy import Hosts
 
 
 @asynccontextmanager

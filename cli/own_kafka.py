@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import structlog
 
 from cli.context import connection
+from management.settings import Settings
+from relay.credentials.keyring import load_keyring, make_key_file
 from relay.errors import RelayError, SettingsError
-from relay.health import Health
 from relay.kafka.connection import Connection
-from relay.kafka.topics import create
-from relay.keyring import load_keyring, make_key_file
+from relay.kafka.topic_admin import create
 from relay.lifecycle import Service, unless
-from relay.settings import Settings
+from relay.telemetry.health import Health
 
 if TYPE_CHECKING:
     from embedded import EmbeddedKafka

@@ -2,11 +2,11 @@ import typer
 
 from cli.context import Context
 from cli.output import Json, plain, print_json
-from relay import registration
+from management.settings import Settings
 from relay.kafka.topics import Topics
-from relay.registration import SubjectReport
-from relay.registry import open_registry
-from relay.settings import Settings
+from relay.schema_registry import register as registration
+from relay.schema_registry.client import open_registry
+from relay.schema_registry.register import SubjectReport
 
 NO_REGISTRY = (
     "No schema registry is set (schema_registry.url): events are written in Avro single-object encoding, and nothing"

@@ -15,17 +15,19 @@ from prometheus_client import CollectorRegistry
 from cli import own_kafka
 from cli.context import Context, redactor_for, run
 from consumer.service import consume
+from management.settings import Settings
 from producer.service import produce
-from relay import health, lifecycle, logging
+from relay import lifecycle
+from relay.credentials.keyring import load_keyring
+from relay.credentials.redaction import Redactor
+from relay.credentials.resolver import Credentials
 from relay.errors import SettingsError
-from relay.health import Health
 from relay.kafka.connection import Connection
-from relay.kafka.watch import watch
-from relay.keyring import load_keyring
+from relay.kafka.diagnostics.monitor import watch
 from relay.lifecycle import Service, supervised, unless
-from relay.redaction import Redactor
-from relay.secrets import Credentials
-from relay.settings import Settings
+from relay.telemetry import logs
+from relay.telemetry import server as health
+from relay.telemetry.health import Health
 
 Services = Callable[["Process"], Mapping[str, Service]]
 
@@ -116,7 +118,7 @@ async def _up(settings: Settings) -> None:
 
 def _log(settings: Settings) -> Redactor:
     redactor = redactor_for(settings)
-    logging.set_up(settings.telemetry.log_format, settings.telemetry.log_level, redactor)
+    logs.set_up(settings.telemetry.log_format, settings.telemetry.log_level, redactor)
     return redactor
 
 
@@ -147,15 +149,31 @@ def _producer(process: Process) -> dict[str, Service]:
 
     async def service(stop: asyncio.Event) -> None:
         await produce(
-            process.settings, process.connection, credentials, stop, process.registry, process.health
+            process.settings.producer,
+            process.settings.schema_registry,
+            process.connection,
+            credentials,
+            stop,
+            process.registry,
+            process.health,
         )
 
     return {"producer": service}
 
 
 def _consumer(process: Process, names: Sequence[str]) -> dict[str, Service]:
+    destinations = {name: process.settings.destinations[name] for name in names}
+
     async def service(stop: asyncio.Event) -> None:
-        await consume(process.settings, process.connection, names, stop, process.registry, process.health)
+        await consume(
+            process.settings.consumer,
+            destinations,
+            process.settings.schema_registry,
+            process.connection,
+            stop,
+            process.registry,
+            process.health,
+        )
 
     return {"consumer": service}
 

@@ -2,7 +2,7 @@ import typer
 
 from cli.context import Context
 from cli.output import Json, plain, print_json
-from relay.kafka.topics import TopicReport, check, create
+from relay.kafka.topic_admin import TopicReport, check, create
 
 app = typer.Typer(help="The topics of the relay.", no_args_is_help=True)
 

@@ -15,7 +15,7 @@ from polars.exceptions import PanicException, PolarsError
 
 from consumer.container import GUARD, Unsupported, container
 from consumer.shapes import EVENT, NotAnEvent, conformed, shape_of
-from relay.codec import BadBody, NotAvro, Ref, decode_body, split
+from relay.avro.codec import BadBody, NotAvro, Ref, decode_body, split
 from relay.kafka import Record
 from schemas import Schema
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from relay.kafka import Record
-from relay.kafka.producing import TooLargeToWriteError, Writer
+from relay.kafka.producer import TooLargeToWriteError, Writer
 
 SMALLEST_PART_BYTES = 1_000
 

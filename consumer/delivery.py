@@ -14,7 +14,7 @@ from consumer.outcomes import Outcome, Paused, Reject, Retry, Sent, Split
 from consumer.sift import Refusal, Sift, Witness
 from consumer.telemetry import FlowMetrics
 from relay.kafka import TopicPartition
-from relay.kafka.producing import WritingError
+from relay.kafka.producer import WritingError
 from relay.retry import backoff_seconds
 
 LETTERS_AT_A_TIME = 100

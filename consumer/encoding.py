@@ -8,7 +8,7 @@ from polars.exceptions import PanicException
 
 from consumer.columns import Rejected, decode
 from consumer.shapes import EVENT
-from relay.codec import Ref
+from relay.avro.codec import Ref
 from relay.errors import one_line
 from relay.kafka import Record
 from schemas import Schema

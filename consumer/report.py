@@ -11,11 +11,13 @@ from consumer.forwarder import Forwarder
 from consumer.outcomes import Paused, Retry
 from consumer.resolving import Schemas
 from consumer.telemetry import FlowMetrics, Metrics
-from relay.health import Health
 from relay.kafka import KafkaError, TopicPartition
 from relay.kafka.connection import Connection
-from relay.kafka.group import Member
-from relay.status import Board, GroupOffset, Past, Status, opened, read_board
+from relay.kafka.consumer_group import Member
+from relay.status.model import GroupOffset, Status, opened
+from relay.status.reader import Past, read_board
+from relay.status.writer import Board
+from relay.telemetry.health import Health
 
 BEAT_SECONDS = 1.0
 STANDING_SECONDS = 2.0

@@ -8,10 +8,10 @@ from typing import Protocol
 from consumer import columns
 from consumer.container import varint
 from consumer.telemetry import FlowMetrics
-from relay.codec import NotAvro, Ref, split
+from relay.avro.codec import NotAvro, Ref, split
 from relay.kafka import Record
 from relay.retry import backoff_seconds
-from relay.schema_store import Missing, Unavailable
+from relay.schema_registry.store import Missing, Unavailable
 from schemas import Schema
 
 

@@ -4,34 +4,39 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 
 from prometheus_client import CollectorRegistry
 
 from consumer.assignment import Job
 from consumer.beginning import Beginner, Mirror, Start
+from consumer.config import Consumer
 from consumer.deadletters import DeadLetters
 from consumer.delivery import Outlet
 from consumer.destinations import sentinel
 from consumer.destinations.ingestion import Ingestion
+from consumer.destinations.sentinel_config import Destination
 from consumer.forwarder import CALL_SECONDS, REBALANCE_SECONDS, Forwarder
 from consumer.gate import Gate, Throttle
 from consumer.outcomes import Outcome
 from consumer.report import Flow, Report, mirror
 from consumer.resolving import Schemas
 from consumer.telemetry import Metrics
-from relay.health import Health
+from relay.config.schema_registry import SchemaRegistry
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
-from relay.kafka.group import Member
-from relay.kafka.producing import Writer
-from relay.kafka.reading import records_at
-from relay.kafka.topics import Topics, shards_of
+from relay.kafka.consumer_group import Member
+from relay.kafka.log_reader import records_at
+from relay.kafka.producer import Writer
+from relay.kafka.topic_admin import shards_of
+from relay.kafka.topics import Topics
 from relay.lifecycle import unless
-from relay.schema_store import SchemaStore, open_store
-from relay.settings import Settings
-from relay.status import Board, Past, opened
+from relay.schema_registry.store import SchemaStore, open_store
+from relay.status.model import opened
+from relay.status.reader import Past
+from relay.status.writer import Board
+from relay.telemetry.health import Health
 
 STOP_SECONDS = 15.0
 SERVICE_VALID_MS = 60_000
@@ -43,9 +48,10 @@ MOST_RECORDS = 256
 
 
 async def consume(
-    settings: Settings,
+    config: Consumer,
+    destinations: Mapping[str, Destination],
+    schema_registry: SchemaRegistry,
     connection: Connection,
-    names: Sequence[str],
     stop: asyncio.Event,
     registry: CollectorRegistry,
     health: Health,
@@ -55,28 +61,28 @@ async def consume(
     Then nothing more is read, what is being delivered is finished within STOP_SECONDS, and offsets are committed. Raises
     RelayError where Kafka cannot be reached at the start or has not our topics, and where a destination cannot be one.
     """
-    for name in names:
+    for name in destinations:
         health.ready(f"destination {name}", ok=False, why="joining the group")
     topics = Topics(connection.kafka.topic_prefix)
     shards = await unless(stop, shards_of(connection))
     if shards is None:
         return
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_store(settings.schema_registry, connection))
+        store = await stack.enter_async_context(open_store(schema_registry, connection))
         writer = await stack.enter_async_context(Writer(connection))
         board = Board(writer, topics.status)
-        wiring = Wiring(settings, connection, topics, store, writer, Metrics(registry))
+        wiring = Wiring(config, destinations, connection, topics, store, writer, Metrics(registry))
         past = Past(connection, topics.status)
         flows: list[Flow] = []
         reports: list[Report] = []
-        for name in names:
+        for name in destinations:
             both = await wiring.flows(name, stack)
             start = wiring.start_text(name)
             flows += both
             reports.append(Report(name, both, shards, start, board, past, wiring.metrics, health))
         tasks = {
             asyncio.create_task(board.run(), name="status board"),
-            asyncio.create_task(_beat(board, names), name="beat of the consumer"),
+            asyncio.create_task(_beat(board, destinations), name="beat of the consumer"),
             *(asyncio.create_task(report.run(), name="report of a destination") for report in reports),
         }
         members = {
@@ -97,14 +103,16 @@ class Wiring:
 
     def __init__(
         self,
-        settings: Settings,
+        config: Consumer,
+        destinations: Mapping[str, Destination],
         connection: Connection,
         topics: Topics,
         store: SchemaStore,
         writer: Writer,
         metrics: Metrics,
     ) -> None:
-        self._settings = settings
+        self._config = config
+        self._destinations = destinations
         self._connection = connection
         self._topics = topics
         self._store = store
@@ -117,11 +125,11 @@ class Wiring:
         return start if isinstance(start, str) else start.isoformat()
 
     def _start(self, name: str) -> Start:
-        return self._settings.destinations[name].start or self._settings.consumer.start
+        return self._destinations[name].start or self._config.start
 
     async def flows(self, name: str, stack: AsyncExitStack) -> list[Flow]:
         """Live and history: apart, but for the waits that their rule asks for."""
-        target = self._settings.destinations[name]
+        target = self._destinations[name]
         ingestion = await stack.enter_async_context(Ingestion(name, target, CALL_SECONDS))
         throttle = Throttle()
         prefix = self._topics.prefix
@@ -137,7 +145,7 @@ class Wiring:
         outlet = Outlet(Stream(ingestion, stream), gate, letters, metrics)
         schemas = Schemas(self._store, metrics)
         beginner = Beginner(self._start(name), self._mirror(name, topic), self._records_at, metrics)
-        linger = self._settings.consumer.linger_seconds
+        linger = self._config.linger_seconds
         job = Job(beginner, schemas, sentinel.rows, outlet, sentinel.LARGEST_BODY, linger)
         forwarder = Forwarder(job)
         member = Member(
@@ -191,7 +199,7 @@ async def _end(tasks: set[asyncio.Task[None]]) -> None:
     await asyncio.wait(tasks, timeout=10)
 
 
-async def _beat(board: Board, names: Sequence[str]) -> None:
+async def _beat(board: Board, names: Iterable[str]) -> None:
     """That this process lives, and what it serves."""
     status = opened("active", _now_ms(), reason=f"destinations {', '.join(names)}")
     while True:

@@ -25,8 +25,8 @@ from management.inputs import (
     checked_user,
 )
 from management.standing import organizations
+from relay.credentials.url_policy import organization_name
 from relay.errors import RelayError
-from relay.hosts import organization_name
 
 ReadKey = Callable[[str], SecretStr]
 """Reads the file of a key; raises InputError."""

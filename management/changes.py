@@ -12,10 +12,10 @@ from management.organizations import edit, shown
 from management.standing import existing, organizations, standing
 from management.words import instant
 from producer.window import Clock
+from relay.credentials.keyring import Keyring, Owner, load_keyring, require_keyring
+from relay.credentials.url_policy import HostError, Hosts, organization_name
 from relay.errors import RelayError, SecretError
-from relay.hosts import HostError, Hosts, organization_name
 from relay.kafka.connection import Connection
-from relay.keyring import Keyring, Owner, load_keyring, require_keyring
 from relay.organizations import DAY_MS, Organization
 
 _WORDS = {"active": "resumed", "paused": "paused"}

@@ -6,19 +6,21 @@ from dataclasses import dataclass
 
 from consumer.destinations import sentinel
 from consumer.destinations.ingestion import Ingestion
+from consumer.destinations.sentinel_config import Destination
 from consumer.outcomes import Sent
 from management import sealing
 from management.connection import Means, verify
+from management.settings import Settings
 from management.standing import plainly, standing
-from relay import registration
+from relay.config.secrets import Secrets
+from relay.credentials.keyring import load_keyring
 from relay.errors import RelayError
-from relay.kafka import topics
+from relay.kafka import topic_admin
 from relay.kafka.connection import Connection
 from relay.kafka.topics import Topics
-from relay.keyring import load_keyring
 from relay.organizations import Organization
-from relay.registry import open_registry
-from relay.settings import Destination, Secrets, Settings
+from relay.schema_registry import register
+from relay.schema_registry.client import open_registry
 
 CALL_SECONDS = 30.0
 TOPICS_SECONDS = 30.0
@@ -116,7 +118,7 @@ async def _kafka(connection: Connection) -> str:
 async def _topics(connection: Connection) -> str:
     with plainly(connection):
         async with asyncio.timeout(TOPICS_SECONDS):
-            reports = await topics.check(connection)
+            reports = await topic_admin.check(connection)
     problems = [f"{report.name}: {problem}" for report in reports for problem in report.problems]
     if problems:
         raise RelayError(" ".join(problems))
@@ -127,7 +129,7 @@ async def _registry(settings: Settings) -> str:
     if settings.schema_registry.url is None:
         return "none is set: events are written in Avro single-object encoding"
     async with open_registry(settings.schema_registry) as registry:
-        reports = await registration.check(registry, Topics(settings.kafka.topic_prefix))
+        reports = await register.check(registry, Topics(settings.kafka.topic_prefix))
     problems = [f"{report.subject}: {problem}" for report in reports for problem in report.problems]
     if problems:
         raise RelayError(" ".join(problems))

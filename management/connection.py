@@ -12,12 +12,12 @@ from producer import jira
 from producer.diagnosis import Diagnosis, diagnose
 from producer.failures import Failure, Kind
 from producer.window import Clock
+from relay.config.secrets import Secrets
+from relay.credentials.resolver import Credentials
+from relay.credentials.url_policy import Hosts
 from relay.errors import RelayError, SecretError
-from relay.hosts import Hosts
 from relay.kafka.connection import Connection
 from relay.organizations import Organization
-from relay.secrets import Credentials
-from relay.settings import Secrets
 
 TEST_SECONDS = 60.0
 

@@ -10,7 +10,7 @@ from management.standing import plainly
 from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
-from relay.kafka.reading import Span, group_less, partitions_of, read_to_end, settled_spans
+from relay.kafka.log_reader import Span, group_less, partitions_of, read_to_end, settled_spans
 from relay.kafka.topics import Topics, partition_of
 
 LARGEST_CONTENT = 256 * 1024 * 1024

@@ -8,9 +8,9 @@ from datetime import UTC, date, datetime
 
 from pydantic import SecretStr
 
+from relay.credentials.resolver import is_reference
+from relay.credentials.url_policy import HostError, read_origin
 from relay.errors import RelayError
-from relay.hosts import HostError, read_origin
-from relay.secrets import is_reference
 
 LONGEST_NAME = 249
 LONGEST_INTERVAL_SECONDS = 86_400

@@ -8,15 +8,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from management.standing import decoded, plainly
-from relay.codec import Internal
+from relay.avro.codec import Internal
+from relay.credentials.keyring import sealed_with
 from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
-from relay.kafka.producing import Outgoing
-from relay.kafka.reading import read_table
-from relay.kafka.topics import Topics, partition_of, shards_of
+from relay.kafka.log_reader import read_table
+from relay.kafka.producer import Outgoing
+from relay.kafka.topic_admin import shards_of
+from relay.kafka.topics import Topics, partition_of
 from relay.kafka.transactions import Publisher, PublishError
-from relay.keyring import sealed_with
 from relay.organizations import Organization, OrganizationCodec
 
 EDIT_SECONDS = 40.0

@@ -8,11 +8,12 @@ from management.organizations import shown
 from management.standing import plainly
 from management.words import exact, instant
 from producer.report import status_key
+from relay.credentials.keyring import sealed_with
 from relay.kafka.connection import Connection
 from relay.kafka.topics import Topics
-from relay.keyring import sealed_with
 from relay.organizations import DAY_MS, Organization
-from relay.status import Status, read_board
+from relay.status.model import Status
+from relay.status.reader import read_board
 
 WARN_DAYS = (1, 7, 30)
 

@@ -8,8 +8,8 @@ from management.changes import Done
 from management.connection import Means
 from management.organizations import edit
 from management.standing import existing, standing
+from relay.credentials.keyring import Keyring, Owner, require_keyring, sealed_with
 from relay.errors import RelayError
-from relay.keyring import Keyring, Owner, require_keyring, sealed_with
 from relay.organizations import Organization
 
 SHOWN = 5

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import structlog
 
-from relay.codec import BadBody, NotAvro, UnknownSchema
+from relay.avro.codec import BadBody, NotAvro, UnknownSchema
 from relay.errors import RelayError
 from relay.kafka import KafkaError, Record
 from relay.kafka.connection import Connection
-from relay.kafka.reading import read_tables
+from relay.kafka.log_reader import read_tables
 from relay.kafka.topics import Topics, partition_of
 from relay.organizations import Organization, OrganizationCodec
 

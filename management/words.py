@@ -1,6 +1,6 @@
 """How things are told to an operator."""
 
-from producer.instants import is_instant, to_text
+from relay.timestamps import is_instant, to_text
 
 
 def instant(ms: int | None) -> str:

@@ -2,9 +2,9 @@ import re
 from dataclasses import dataclass, field
 
 from producer.failures import Asked
+from relay.credentials.redaction import basic, forms
+from relay.credentials.url_policy import Hosts, split_url
 from relay.errors import RelayError
-from relay.hosts import Hosts, split_url
-from relay.redaction import basic, forms
 
 _CLOUD_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from pyroaring import BitMap64
 
 from producer.checkpoint import Checkpoint, Position, set_back
-from producer.instants import DAY, day_of, day_start
 from producer.ledger import Day, is_kept
 from producer.ranges import Range, missing
+from relay.timestamps import DAY, day_of, day_start
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from producer.letters import letters
 from producer.memory import Memory, Progress
 from producer.ranges import Range
 from producer.telemetry import Metrics
-from relay.codec import Encoder, Internal
+from relay.avro.codec import Encoder, Internal
 from relay.errors import RelayError
-from relay.kafka.producing import Outgoing
+from relay.kafka.producer import Outgoing
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import Publisher, PublishError
 

@@ -8,7 +8,7 @@ from producer import jira
 from producer.access import Access, open_access
 from producer.failures import Failure, Kind
 from producer.page import Page
-from relay.hosts import Hosts
+from relay.credentials.url_policy import Hosts
 
 _REFUSED = {Kind.KEY_REFUSED, Kind.ANONYMOUS}
 _KNOWN = {Kind.SCOPE_MISSING, Kind.NOT_ADMINISTRATOR, Kind.FREE_PLAN, Kind.RATE_LIMITED}

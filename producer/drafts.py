@@ -8,7 +8,7 @@ from producer.checkpoint import Checkpoint, Position, with_pair
 from producer.ledger import Ledger
 from producer.ranges import Range
 from producer.records import Event, Unreadable, restore, to_json
-from relay.codec import Encoder, Unencodable
+from relay.avro.codec import Encoder, Unencodable
 
 MOST_EVENTS = 1_000
 MOST_LETTERS = 100

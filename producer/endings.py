@@ -14,7 +14,7 @@ from producer.shards import Shards
 from relay.errors import RelayError
 from relay.kafka import KafkaError, TopicPartition
 from relay.kafka.connection import Connection
-from relay.kafka.reading import Span, group_less, led, spans
+from relay.kafka.log_reader import Span, group_less, led, spans
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import TRANSACTION_SECONDS, Publisher, PublishError
 from relay.lifecycle import asked_to_end

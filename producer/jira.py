@@ -14,12 +14,12 @@ from importlib.metadata import version
 import httpx
 import orjson
 
-from producer import instants
 from producer.access import Access, is_cloud_id
 from producer.answers import Answer, judge
 from producer.failures import Asked, Failure, Kind, failure
 from producer.page import NotAPage, Page, parse_page
-from relay.hosts import split_url
+from relay import timestamps
+from relay.credentials.url_policy import split_url
 
 TOTAL_SECONDS = 60.0
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
@@ -83,7 +83,7 @@ async def fetch_page(
     client: httpx.AsyncClient, access: Access, from_ms: int, until_ms: int, offset: int, limit: int
 ) -> Page | Failure:
     """Records created from `from_ms` to `until_ms`, both inclusive, newest first."""
-    query = {"from": instants.to_text(from_ms), "to": instants.to_text(until_ms)}
+    query = {"from": timestamps.to_text(from_ms), "to": timestamps.to_text(until_ms)}
     return await _fetch(client, access, query | {"offset": str(offset), "limit": str(limit)})
 
 

@@ -9,9 +9,9 @@ from typing import Any
 from pyroaring import BitMap64
 
 from producer.checkpoint import Checkpoint
-from producer.instants import DAY, day_of, day_start
 from producer.ranges import Range, missing
 from producer.records import Event, Unreadable
+from relay.timestamps import DAY, day_of, day_start
 
 _DAY = re.compile(r"(.*) (\d{4}-\d\d-\d\d)", re.ASCII | re.DOTALL)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from isal import igzip
 
 from producer.records import Unreadable
-from relay.kafka.producing import Outgoing
+from relay.kafka.producer import Outgoing
 
 PLAIN_BYTES = 500_000
 LARGEST_PART_BYTES = 900_000

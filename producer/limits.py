@@ -5,7 +5,7 @@ import structlog
 from relay.errors import RelayError
 from relay.kafka import KafkaError
 from relay.kafka.connection import Connection
-from relay.kafka.topics import Limits, limits_of
+from relay.kafka.topic_admin import Limits, limits_of
 
 LOOK_SECONDS = 60.0
 

@@ -14,14 +14,14 @@ from producer.limits import KnownLimits
 from producer.memory import Memory, Progress
 from producer.standing import Decoder, read_settled, read_tail, read_whole
 from producer.telemetry import Metrics
-from relay.codec import BadBody, Encoder, Internal, NotAvro, UnknownSchema
+from relay.avro.codec import BadBody, Encoder, Internal, NotAvro, UnknownSchema
 from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
-from relay.kafka.producing import Outgoing
+from relay.kafka.producer import Outgoing
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import Publisher
-from relay.schema_store import SchemaStore
+from relay.schema_registry.store import SchemaStore
 
 ORGANIZATIONS = 10
 """As many are amended in one transaction, each as a whole."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from producer import checkpoint as checkpoints
-from producer import instants, window
+from producer import window
 from producer.checkpoint import Checkpoint
 from producer.desk import Desk, DeskClosedError
 from producer.drafts import Advance, Finding
@@ -19,6 +19,7 @@ from producer.site import RefusedError, Site
 from producer.telemetry import Metrics
 from producer.walk import PAGE, Ask, Piece, Walk
 from producer.window import Rules
+from relay import timestamps
 from relay.errors import RelayError
 from relay.lifecycle import asked_to_end
 from relay.organizations import Organization
@@ -153,7 +154,7 @@ class Poller:
             log.warning(
                 "The checkpoint lies in the future, a clock was wrong; it is set back.",
                 organization=self._name,
-                checkpoint=instants.to_text(checkpoint.window_end),
+                checkpoint=timestamps.to_text(checkpoint.window_end),
             )
             checkpoint = await self._desk.write(self._name, self._set_back)
         elif not self._gap_looked_for:
@@ -179,12 +180,12 @@ class Poller:
         return replace(self._first(checkpoint), cloud_id=self._site.cloud_id)
 
     async def _name_gap(self, checkpoint: Checkpoint, until: int) -> None:
-        if until - checkpoint.window_end < instants.DAY:
+        if until - checkpoint.window_end < timestamps.DAY:
             return
         oldest = await self._site.oldest()
         self._gap_looked_for = True
         if oldest is not None and (lost := window.gap(checkpoint, oldest, until)) is not None:
-            self._metrics.gap(self._name, instants.to_text(lost.start), instants.to_text(lost.end))
+            self._metrics.gap(self._name, timestamps.to_text(lost.start), timestamps.to_text(lost.end))
 
     def _until(self) -> int:
         return self._site.clock.correct(self._now_ms()) - self._rules.settle
@@ -280,7 +281,7 @@ class Poller:
 
     async def _publish(self, piece: Piece, advance: Advance, *, persist: bool, history: bool) -> None:
         if not piece.proven:
-            self._metrics.unproven(self._name, instants.to_text(piece.window.start), piece.rows)
+            self._metrics.unproven(self._name, timestamps.to_text(piece.window.start), piece.rows)
         finding = Finding(
             list(piece.events),
             list(piece.unreadable),

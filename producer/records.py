@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from producer import instants
+from relay import timestamps
 
 Event = dict[str, Any]
 
@@ -78,7 +78,7 @@ def restore(event: Event) -> dict[str, Any]:
     rest = json.loads(event["unmodeled"] or "{}")
     record: dict[str, Any] = _present(
         id=event["id"],
-        created=f"{instants.to_text(event['created'])[:-1]}+0000",
+        created=f"{timestamps.to_text(event['created'])[:-1]}+0000",
         **{name: event[name] for name in TEXTS},
         objectItem=_merged(event["objectItem"], rest.pop("objectItem", None)),
         changedValues=_merged(event["changedValues"], rest.pop("changedValues", None)),
@@ -105,11 +105,11 @@ def _identity(value: object) -> int | None:
     return number if 0 <= number <= LONGEST else None
 
 
-def _created(value: object) -> instants.Instant | None:
+def _created(value: object) -> timestamps.Instant | None:
     if isinstance(value, str):
-        return instants.parse(value)
-    if type(value) is int and value >= _EPOCH_MS_FROM and instants.is_instant(value):
-        return instants.Instant(value, exact=False)
+        return timestamps.parse(value)
+    if type(value) is int and value >= _EPOCH_MS_FROM and timestamps.is_instant(value):
+        return timestamps.Instant(value, exact=False)
     return None
 
 

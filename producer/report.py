@@ -5,7 +5,8 @@ from dataclasses import replace
 from producer.desk import Published
 from producer.telemetry import Metrics
 from relay.organizations import Organization
-from relay.status import Board, Status, opened
+from relay.status.model import Status, opened
+from relay.status.writer import Board
 
 VALID_MS = 300_000
 RENEW_SECONDS = 60.0

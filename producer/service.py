@@ -9,6 +9,7 @@ import time
 from prometheus_client import CollectorRegistry
 
 from producer import endings
+from producer.config import Producer
 from producer.desk import Desk
 from producer.jira import open_clients
 from producer.limits import KnownLimits
@@ -20,20 +21,23 @@ from producer.shards import Shards
 from producer.site import LINES, Sites
 from producer.telemetry import Metrics
 from producer.window import Rules
+from relay.config.schema_registry import SchemaRegistry
+from relay.credentials.resolver import Credentials
+from relay.credentials.url_policy import Hosts
 from relay.errors import RelayError
-from relay.health import Health
-from relay.hosts import Hosts
 from relay.kafka import KafkaError
 from relay.kafka.connection import Connection
-from relay.kafka.group import Member
-from relay.kafka.producing import Writer
-from relay.kafka.topics import Topics, limits_of, shards_of
+from relay.kafka.consumer_group import Member
+from relay.kafka.producer import Writer
+from relay.kafka.topic_admin import limits_of, shards_of
+from relay.kafka.topics import Topics
 from relay.lifecycle import unless
 from relay.organizations import Organization
-from relay.schema_store import SchemaStore, open_store
-from relay.secrets import Credentials
-from relay.settings import Producer, Settings
-from relay.status import Board, Past, opened, sweep
+from relay.schema_registry.store import SchemaStore, open_store
+from relay.status.model import opened
+from relay.status.reader import Past
+from relay.status.writer import Board, sweep
+from relay.telemetry.health import Health
 
 SERVICE_VALID_MS = 60_000
 BEAT_SECONDS = 1.0
@@ -43,7 +47,8 @@ LAST_WORDS_SECONDS = 3.0
 
 
 async def produce(
-    settings: Settings,
+    config: Producer,
+    schema_registry: SchemaRegistry,
     connection: Connection,
     credentials: Credentials,
     stop: asyncio.Event,
@@ -57,7 +62,7 @@ async def produce(
     health.ready("producer", ok=False, why="joining the group")
     topics = Topics(connection.kafka.topic_prefix)
     async with (
-        open_store(settings.schema_registry, connection) as store,
+        open_store(schema_registry, connection) as store,
         Writer(connection) as writer,
         open_clients(LINES) as clients,
     ):
@@ -68,9 +73,9 @@ async def produce(
         metrics = Metrics(registry)
         opener = Opener(connection, topics, store, limits, metrics, now_ms)
         board = Board(writer, topics.status, lambda: member.trusted)
-        hosts = Hosts(settings.producer.gateway_url, settings.producer.allowed_hosts)
+        hosts = Hosts(config.gateway_url, config.allowed_hosts)
         sites = Sites(clients, credentials, hosts, now_ms)
-        work = Followers(settings.producer, sites, board, Past(connection, topics.status), metrics)
+        work = Followers(config, sites, board, Past(connection, topics.status), metrics)
         shards = Shards(
             count,
             lambda number: Shard(number, member, opener.open, work),

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 import structlog
 
 from producer.shard import Shard
-from relay.codec import BadBody, NotAvro, UnknownSchema
+from relay.avro.codec import BadBody, NotAvro, UnknownSchema
 from relay.kafka import KafkaError, Record, TopicPartition
 from relay.kafka.positions import Positions
 from relay.kafka.topics import partition_of

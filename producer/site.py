@@ -20,11 +20,11 @@ from producer.ranges import Range
 from producer.records import Unreadable, read
 from producer.walk import Ask
 from producer.window import Clock, contradicts
+from relay.credentials.resolver import Credentials
+from relay.credentials.url_policy import HostError, Hosts, split_url
 from relay.errors import RelayError, SecretError
-from relay.hosts import HostError, Hosts, split_url
 from relay.organizations import Organization
 from relay.retry import backoff_seconds
-from relay.secrets import Credentials
 
 LOOK_FOR_NEW_KEY_SECONDS = 2.0
 FIRST_SECONDS = {Action.RETRY: 2.0, Action.WAIT: 5.0, Action.FIX: 15.0}

@@ -8,15 +8,15 @@ import structlog
 from pyroaring import BitMap64
 
 from producer.amending import Ids, Standing, Tail, Whole
-from producer.instants import day_of
-from relay.codec import BadBody, Encoder, Fingerprint, NotAvro, Ref, SchemaId, decode_body, split
+from relay.avro.codec import BadBody, Encoder, Fingerprint, NotAvro, Ref, SchemaId, decode_body, split
 from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
+from relay.kafka.log_reader import Span, group_less, read_to_end, settled_span
 from relay.kafka.positions import Positions
-from relay.kafka.reading import Span, group_less, read_to_end, settled_span
-from relay.registry import Missing, Unavailable
-from relay.schema_store import SchemaStore
+from relay.schema_registry.client import Missing, Unavailable
+from relay.schema_registry.store import SchemaStore
+from relay.timestamps import day_of
 from schemas import Schema, released
 
 TAIL_OFFSETS = 2_000

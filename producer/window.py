@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from producer import checkpoint as checkpoints
-from producer import instants
 from producer.checkpoint import Checkpoint
-from producer.instants import DAY
 from producer.ranges import Range, add, missing
 from producer.walk import PAGE
+from relay import timestamps
+from relay.timestamps import DAY
 
 Mode = Literal["live", "late", "backfill"]
 
@@ -88,7 +88,7 @@ def backfill(checkpoint: Checkpoint, backfill_from: int | None, days: int = 1) -
     if not gaps:
         return None
     newest = gaps[-1]
-    first = instants.day_start(instants.day_of(newest.end - 1)) - (days - 1) * DAY
+    first = timestamps.day_start(timestamps.day_of(newest.end - 1)) - (days - 1) * DAY
     return Range(max(newest.start, first), newest.end)
 
 
@@ -170,5 +170,5 @@ def _forgetting(checkpoint: Checkpoint, rules: Rules) -> Checkpoint:
     lowest = min(
         checkpoint.window_end - rules.overlap, checkpoint.day_mark - DAY, checkpoint.week_mark - rules.late
     )
-    day = instants.day_start(instants.day_of(lowest))
+    day = timestamps.day_start(timestamps.day_of(lowest))
     return replace(checkpoint, ledgers_from=max(checkpoint.ledgers_from, day))

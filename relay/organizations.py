@@ -1,7 +1,7 @@
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from relay.codec import Internal
+from relay.avro.codec import Internal
 
 DAY_MS = 86_400_000
 

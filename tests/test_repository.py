@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from relay import settings
+from management import settings
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
@@ -96,7 +96,7 @@ def test_only_entry_points_read_the_environment(texts):
         if name.endswith(".py") and name.split("/")[0] in rooms and any(reads_environment(ast.parse(text)))
     }
 
-    assert found == {"relay/settings.py"}
+    assert found == {"management/settings.py"}
 
 
 def test_no_file_knows_the_machine_it_was_written_on(texts):

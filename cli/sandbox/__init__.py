@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from cli.context import Context
+from management.settings import load
 from relay.errors import SettingsError
-from relay.settings import load
 
 
 def sandbox_command(

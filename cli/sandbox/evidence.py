@@ -7,10 +7,10 @@ from pathlib import Path
 
 from cli.sandbox.expected import Json
 from cli.sandbox.verdict import Evidence, Landed, Stored
-from relay.codec import BadBody, Internal, NotAvro, UnknownSchema
+from relay.avro.codec import BadBody, Internal, NotAvro, UnknownSchema
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
-from relay.kafka.reading import group_less, partitions_of, read_to_end, settled_spans
+from relay.kafka.log_reader import group_less, partitions_of, read_to_end, settled_spans
 from relay.kafka.topics import Topics
 from sandbox.azure import HISTORY, LIVE, AzureWorld
 

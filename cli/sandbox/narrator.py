@@ -1,7 +1,7 @@
 from collections.abc import Iterator, Mapping
 
 from cli.sandbox.view import printable
-from relay.status import Status
+from relay.status.model import Status
 
 _TOLD_OF = ("producer/", "destination/")
 _USUAL = {"active", "running", "starting"}

@@ -5,12 +5,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from relay.codec import BadBody, Internal, NotAvro, UnknownSchema
+from relay.avro.codec import BadBody, Internal, NotAvro, UnknownSchema
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
-from relay.kafka.reading import group_less, partitions_of
+from relay.kafka.log_reader import group_less, partitions_of
 from relay.kafka.topics import Topics
-from relay.status import Status, from_record
+from relay.status.model import Status, from_record
 from sandbox.azure import HISTORY, LIVE, AzureWorld
 
 POLL_MS = 250

@@ -17,14 +17,15 @@ from cli.sandbox.children import Child
 from cli.sandbox.expected import created_ms
 from cli.sandbox.surroundings import Addresses, environment, settings_text
 from embedded import EmbeddedKafka, ports
+from management import settings
 from management.organizations import Edit, edit
-from relay import logging, settings
+from relay.credentials.keyring import Keyring, Owner, make_key_file, require_keyring
+from relay.credentials.redaction import Redactor
 from relay.errors import SettingsError
-from relay.kafka import topics
+from relay.kafka import topic_admin
 from relay.kafka.connection import Connection
-from relay.keyring import Keyring, Owner, make_key_file, require_keyring
 from relay.organizations import Organization
-from relay.redaction import Redactor
+from relay.telemetry import logs
 from sandbox.azure import AzureWorld
 from sandbox.jira import JiraWorld
 from sandbox.jira_files import RecordsFileError
@@ -103,7 +104,7 @@ async def opened(
             stack.push_async_callback(child.kill)
         await stack.enter_async_context(kafka)
         keyring, connection = _configure(directory, config, kafka, jira, azure)
-        await topics.create(connection)
+        await topic_admin.create(connection)
         producer.release()
         consumer.release()
         await _add_organizations(connection, keyring, jira.sites)
@@ -112,7 +113,7 @@ async def opened(
 
 def log_to(path: Path) -> None:
     """What this process logs is for those who look into the directory, not for the screen."""
-    logging.set_up("json", "info", Redactor(), path.open("a"))
+    logs.set_up("json", "info", Redactor(), path.open("a"))
 
 
 def _child(name: str, directory: Path, config: Path, azure: AzureWorld) -> Child:

@@ -11,11 +11,11 @@ from azure.core.pipeline import policies
 from azure.monitor.ingestion.aio import LogsIngestionClient
 
 from consumer.destinations.answers import EXPIRED, Answer, Target, meaning, words
+from consumer.destinations.sentinel_config import Destination
 from consumer.destinations.tokens import NoTokenError, Tokens
 from consumer.outcomes import Outcome, Paused, Retry, Sent
+from relay.credentials.url_policy import read_origin
 from relay.errors import RelayError
-from relay.hosts import read_origin
-from relay.settings import Destination
 
 CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
 

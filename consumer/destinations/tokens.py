@@ -8,9 +8,9 @@ from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError, ServiceRequestError, ServiceResponseError
 
 from consumer.destinations.answers import passes, words
+from consumer.destinations.sentinel_config import Destination
 from consumer.outcomes import Paused, Retry
-from relay.azure import open_credential
-from relay.settings import Destination
+from relay.credentials.azure import open_credential
 
 
 class NoTokenError(Exception):

@@ -1,6 +1,6 @@
 """Everything that touches Kafka: the only importer of aiokafka.
 
-What aiokafka 0.14 does silently wrong or without end is mended here, once: see guards.py.
+What aiokafka 0.14 does silently wrong or without end is mended here, once: see aiokafka_patches/.
 """
 
 from collections.abc import Sequence

@@ -2,11 +2,11 @@ import ssl
 from dataclasses import dataclass, field
 from typing import Any
 
+from relay.config.kafka import Kafka
 from relay.errors import RelayError
-from relay.kafka.diagnosis import refusal
+from relay.kafka.diagnostics.login import refusal
+from relay.kafka.oauth import Tokens, open_tokens
 from relay.kafka.profile import Profile, profile_named
-from relay.kafka.tokens import Tokens, open_tokens
-from relay.settings import Kafka
 
 
 class KafkaUnreachableError(RelayError):

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from aiokafka import AIOKafkaConsumer
 
 from relay.kafka import OffsetAndMetadata, TopicPartition
-from relay.kafka.fetches import Batch, Fetches
+from relay.kafka.aiokafka_patches.fetch_validation import Batch, Fetches
 
 ANSWER_SECONDS = 10.0
 

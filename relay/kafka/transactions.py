@@ -7,10 +7,11 @@ from aiokafka.errors import IllegalOperation, InvalidTimestampError, KafkaError,
 
 from relay.errors import RelayError
 from relay.kafka import TopicPartition
+from relay.kafka.aiokafka_patches.client import guard_client, retrieve
+from relay.kafka.aiokafka_patches.producer import discard_producer
 from relay.kafka.connection import Connection
-from relay.kafka.guards import discard_producer, guard_client, retrieve
-from relay.kafka.producing import OPEN_SECONDS, Outgoing, producer_options
-from relay.kafka.reading import group_less, settled_spans
+from relay.kafka.log_reader import group_less, settled_spans
+from relay.kafka.producer import OPEN_SECONDS, Outgoing, producer_options
 from relay.lifecycle import asked_to_end
 
 TRANSACTION_SECONDS = 8.0

@@ -9,10 +9,10 @@ from cli.sandbox import evidence
 from cli.sandbox.verdict import Evidence, Judged, judge
 from management.organizations import shown
 from management.standing import organizations
-from relay.codec import Internal
+from relay.avro.codec import Internal
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
-from relay.kafka.reading import group_less, read_to_end, settled_spans
+from relay.kafka.log_reader import group_less, read_to_end, settled_spans
 from relay.kafka.topics import Topics
 from sandbox.azure import HISTORY, LIVE, AzureWorld
 from tests.chaos import findings

@@ -9,8 +9,8 @@ from pydantic import SecretStr
 
 from management.organizations import Edit, StaleEditError, edit
 from management.standing import organizations
+from relay.credentials.keyring import Owner
 from relay.errors import RelayError
-from relay.keyring import Owner
 from relay.organizations import Organization
 from sandbox.jira_site import Site
 from tests.chaos.world import World, now_ms

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cli.sandbox.watch import Sight, Watch
-from relay import logging
+from relay.credentials.redaction import Redactor
 from relay.errors import RelayError
-from relay.redaction import Redactor
+from relay.telemetry import logs
 from tests.chaos.course import Course
 from tests.chaos.deeds import Deeds
 from tests.chaos.judge import Report, Round, verdict
@@ -47,7 +47,7 @@ class Wishes:
 async def run(wishes: Wishes) -> bool:
     """Whether every promise was kept. The directory with all logs is kept where one was not."""
     directory = Path(tempfile.mkdtemp(prefix=f"jira-relay-chaos-{wishes.seed}-"))
-    logging.set_up("json", "info", Redactor(), (directory / "chaos.log").open("a"))
+    logs.set_up("json", "info", Redactor(), (directory / "chaos.log").open("a"))
     diary = Diary(directory / "diary.txt")
     diary.say(f"Seed {wishes.seed}: {wishes.producers} producers, {wishes.consumers} consumers, {directory}")
     passed = False

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from cli.sandbox.surroundings import Addresses, environment, settings_text
 from embedded import EmbeddedKafka, ports
-from relay import settings
-from relay.kafka import topics
+from management import settings
+from relay.credentials.keyring import Keyring, load_keyring
+from relay.kafka import topic_admin
 from relay.kafka.connection import Connection
-from relay.keyring import Keyring, load_keyring
 from sandbox.azure import AzureWorld
 from sandbox.jira import JiraWorld
 from tests.chaos.proxy import Proxy
@@ -61,7 +61,7 @@ async def opened(directory: Path, seed: int, producers: int, consumers: int) -> 
         loaded = settings.load(config, SETTINGS)
         connection, keyring = Connection(loaded.kafka), load_keyring(loaded.secrets)
         assert keyring is not None
-        await topics.create(connection)
+        await topic_admin.create(connection)
         slots = []
         for name, (outside, inside) in wires.items():
             proxy = await stack.enter_async_context(Proxy(outside, inside))

@@ -2,9 +2,9 @@ import asyncio
 
 import pytest
 
+from relay.config.kafka import Kafka
 from relay.kafka.connection import Connection
-from relay.kafka.topics import create
-from relay.settings import Kafka
+from relay.kafka.topic_admin import create
 from sandbox.jira import JiraWorld
 from tests.support.command_line import logging_restored, run
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.kafka.topics import create
+from relay.kafka.topic_admin import create
 from sandbox import azure_faults, jira_faults
 from sandbox.azure import AzureWorld
 from tests.cli.conftest import connection_of

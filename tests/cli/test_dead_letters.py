@@ -10,8 +10,8 @@ from consumer.deadletters import DeadLetters
 from producer.letters import letters
 from producer.records import Unreadable
 from relay.kafka import TopicPartition
-from relay.kafka.producing import Writer
-from relay.kafka.reading import group_less, read_to_end
+from relay.kafka.log_reader import group_less, read_to_end
+from relay.kafka.producer import Writer
 from relay.kafka.topics import Topics, partition_of
 
 AT = 1_790_000_000_000

@@ -9,9 +9,9 @@ import sys
 import httpx
 import pytest
 
+from relay.config.kafka import Kafka
 from relay.kafka.connection import Connection
-from relay.kafka.topics import create
-from relay.settings import Kafka
+from relay.kafka.topic_admin import create
 
 WRONG = "wrong-horse-battery"
 SAID = "does not accept the user relay with this password"

@@ -5,12 +5,12 @@ from datetime import datetime
 
 import pytest
 
-from relay.codec import Internal
+from relay.avro.codec import Internal
 from relay.kafka import TopicPartition
-from relay.kafka.producing import Writer
-from relay.kafka.reading import group_less, read_to_end, settled_spans
+from relay.kafka.log_reader import group_less, read_to_end, settled_spans
+from relay.kafka.producer import Writer
 from relay.kafka.topics import Topics
-from relay.status import opened, to_record
+from relay.status.model import opened, to_record
 from sandbox import faults, jira_faults
 from sandbox.faults import Fault
 

@@ -7,10 +7,12 @@ import pytest
 
 from cli import own_kafka
 from embedded import EmbeddedKafka, ports
-from relay.health import Health
+from management.settings import Settings
+from relay.config.embedded import Embedded
+from relay.config.kafka import Kafka
 from relay.kafka.connection import Connection
-from relay.kafka.topics import check
-from relay.settings import Embedded, Kafka, Settings
+from relay.kafka.topic_admin import check
+from relay.telemetry.health import Health
 
 
 @pytest.fixture

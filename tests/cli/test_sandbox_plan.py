@@ -5,8 +5,8 @@ import pytest
 
 from cli.sandbox.faults import plan
 from cli.sandbox.surroundings import Addresses, environment, settings_text
-from relay.keyring import make_key_file
-from relay.settings import load
+from management.settings import load
+from relay.credentials.keyring import make_key_file
 
 
 @pytest.mark.parametrize("duration", [1, 10, 20, 60, 3600])

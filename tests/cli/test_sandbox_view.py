@@ -8,7 +8,7 @@ from cli.sandbox import view
 from cli.sandbox.narrator import Narrator
 from cli.sandbox.screen import PLAIN_EVERY_SECONDS, Screen
 from cli.sandbox.watch import Sight
-from relay.status import opened
+from relay.status.model import opened
 
 NOW = 1_795_500_000_000
 SIGHT = Sight(

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from management.organizations import edit
-from relay.keyring import Keyring
+from relay.credentials.keyring import Keyring
 from tests.cli.conftest import SECRETS_KEY
 from tests.cli.test_organizations import history
 

@@ -11,7 +11,7 @@ import fastavro
 from hypothesis import strategies as st
 
 import schemas
-from relay.codec import Encoder, Fingerprint, SchemaId, frame
+from relay.avro.codec import Encoder, Fingerprint, SchemaId, frame
 from tests.schemas.generated import records
 
 AUDIT_EVENT = schemas.load("audit_event")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from consumer import columns
 from consumer.columns import decode, references
 from consumer.shapes import EVENT, shape_of
-from relay.codec import Encoder, SchemaId
+from relay.avro.codec import Encoder, SchemaId
 from tests.consumer.messages import (
     AUDIT_EVENT,
     KNOWN,

@@ -13,7 +13,7 @@ from consumer.outcomes import Paused, Reject, Retry, Sent, Split
 from consumer.progress import Progress
 from consumer.telemetry import Metrics
 from relay.kafka import TopicPartition
-from relay.kafka.producing import WritingError
+from relay.kafka.producer import WritingError
 from tests.consumer.messages import event, message
 from tests.consumer.world import until
 

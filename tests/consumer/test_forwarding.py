@@ -11,7 +11,7 @@ from consumer import assignment, gate
 from consumer.forwarder import Forwarder
 from consumer.outcomes import Retry
 from embedded import EmbeddedKafka
-from relay.codec import Encoder, SchemaId
+from relay.avro.codec import Encoder, SchemaId
 from relay.errors import RelayError
 from relay.kafka import KafkaError, TopicPartition
 from relay.kafka.connection import Connection

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from consumer.destinations import sentinel
 from consumer.destinations.answers import Answer, Target, meaning
 from consumer.destinations.ingestion import Ingestion, check_endpoint
+from consumer.destinations.sentinel_config import Destination
 from consumer.destinations.tokens import Tokens
 from consumer.outcomes import Paused, Reject, Retry, Sent, Split
 from relay.errors import RelayError
-from relay.settings import Destination
 from sandbox import azure_faults, faults
 from sandbox.azure import AzureWorld
 

@@ -10,9 +10,9 @@ from aiokafka.protocol.fetch import FetchRequest
 
 from embedded import EmbeddedKafka
 from relay.kafka import TopicPartition
-from relay.kafka.epochs import LeaderEpochs
-from relay.kafka.fetches import batches_of
-from relay.kafka.reading import records_at
+from relay.kafka.aiokafka_patches.fetch_validation import batches_of
+from relay.kafka.aiokafka_patches.leader_epochs import LeaderEpochs
+from relay.kafka.log_reader import records_at
 from relay.kafka.topics import partition_of
 from tests.chaos.tail import cut
 from tests.consumer.world import SHARDS, some_events, uid, uids, until, until_told, world

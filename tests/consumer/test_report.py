@@ -9,9 +9,9 @@ from consumer.gate import Gate, Throttle
 from consumer.outcomes import Retry
 from consumer.report import Flow, Report, status_key
 from consumer.telemetry import Metrics
-from relay.health import Health
 from relay.kafka import TopicPartition
-from relay.status import Board
+from relay.status.writer import Board
+from relay.telemetry.health import Health
 
 METRICS = Metrics(CollectorRegistry())
 

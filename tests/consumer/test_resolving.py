@@ -6,8 +6,8 @@ from prometheus_client import CollectorRegistry
 from consumer import resolving
 from consumer.resolving import Schemas
 from consumer.telemetry import Metrics
-from relay.codec import Encoder, SchemaId
-from relay.registry import Missing, Unavailable
+from relay.avro.codec import Encoder, SchemaId
+from relay.schema_registry.client import Missing, Unavailable
 from tests.consumer.messages import AUDIT_EVENT, KNOWN, Message, event, message
 from tests.consumer.world import until
 

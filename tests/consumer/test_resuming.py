@@ -10,20 +10,12 @@ from confluent_kafka.admin import AdminClient
 from consumer.forwarder import Forwarder
 from relay.kafka import TopicPartition
 from relay.kafka.positions import Positions
-from relay.kafka.producing import Writer
-from relay.status import Board, GroupOffset, Status, opened
+from relay.kafka.producer import Writer
+from relay.status.model import GroupOffset, Status, opened
+from relay.status.writer import Board
 from sandbox import faults
 from tests.consumer.test_sentinel import EPOCH
-from tests.consumer.world import (
-    LIVE,
-    committed,
-    some_events,
-    uid,
-    uids,
-    until,
-    until_told,
-    world,
-)
+from tests.consumer.world import LIVE, committed, some_events, uid, uids, until, until_told, world
 
 
 @pytest.mark.parametrize("start", ["earliest", "latest"])

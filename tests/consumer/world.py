@@ -9,16 +9,17 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from consumer.service import consume
-from relay.codec import Encoder, fingerprint
-from relay.health import Health
+from management.settings import Settings
+from relay.avro.codec import Encoder, fingerprint
 from relay.kafka import TopicPartition
 from relay.kafka.connection import Connection
-from relay.kafka.producing import Outgoing
-from relay.kafka.reading import group_less, partitions_of, read_to_end, settled_spans, spans
-from relay.kafka.topics import Topics, create, partition_of
+from relay.kafka.log_reader import group_less, partitions_of, read_to_end, settled_spans, spans
+from relay.kafka.producer import Outgoing
+from relay.kafka.topic_admin import create
+from relay.kafka.topics import Topics, partition_of
 from relay.kafka.transactions import Publisher
-from relay.settings import Settings
-from relay.status import read_board
+from relay.status.reader import read_board
+from relay.telemetry.health import Health
 from sandbox.azure import HISTORY, LIVE, AzureWorld
 from tests.consumer.messages import AUDIT_EVENT, event
 
@@ -134,7 +135,15 @@ class Running:
         self.health = Health("destination sentinel")
         self._stop = asyncio.Event()
         self.task = asyncio.create_task(
-            consume(settings, connection, ["sentinel"], self._stop, self.registry, self.health)
+            consume(
+                settings.consumer,
+                settings.destinations,
+                settings.schema_registry,
+                connection,
+                self._stop,
+                self.registry,
+                self.health,
+            )
         )
 
     def ready(self):
@@ -157,13 +166,13 @@ _PROCESS = """
 import asyncio, sys
 from prometheus_client import CollectorRegistry
 from consumer.service import consume
-from relay.health import Health
+from relay.telemetry.health import Health
 from relay.kafka.connection import Connection
-from relay.settings import Settings
-from relay.status import read_board
+from management.settings import Settings
+from relay.status.reader import read_board
 settings = Settings.model_validate_json(sys.argv[1])
 connection = Connection(settings.kafka)
-asyncio.run(consume(settings, connection, ["sentinel"], asyncio.Event(), CollectorRegistry(), Health()))
+asyncio.run(consume(settings.consumer, settings.destinations, settings.schema_registry, connection, asyncio.Event(), CollectorRegistry(), Health()))
 """
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from relay import settings
+from management import settings
 
 FILE = Path(__file__).parents[2] / "docker-compose.yml"
 COMPOSE = YAML(typ="safe").load(FILE)

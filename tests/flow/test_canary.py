@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from cli.sandbox.surroundings import environment
 from embedded import EmbeddedKafka, ports
+from relay.config.kafka import Kafka
 from relay.kafka.connection import Connection
-from relay.settings import Kafka
 from sandbox import faults
 from sandbox.azure import AzureWorld
 from sandbox.jira import JiraWorld

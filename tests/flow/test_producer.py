@@ -10,18 +10,22 @@ from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
 from management.organizations import edit
+from management.settings import Settings
+from producer.config import Producer
 from producer.service import produce
-from relay.codec import Internal
-from relay.health import Health
+from relay.avro.codec import Internal
+from relay.config.kafka import Kafka
+from relay.config.schema_registry import SchemaRegistry
+from relay.credentials.keyring import Keyring, Owner
+from relay.credentials.resolver import Credentials
 from relay.kafka import TopicPartition
 from relay.kafka.connection import Connection
-from relay.kafka.reading import group_less, read_to_end, settled_spans
-from relay.kafka.topics import Topics, create
-from relay.keyring import Keyring, Owner
+from relay.kafka.log_reader import group_less, read_to_end, settled_spans
+from relay.kafka.topic_admin import create
+from relay.kafka.topics import Topics
 from relay.organizations import Organization
-from relay.secrets import Credentials
-from relay.settings import Kafka, Producer, SchemaRegistry, Settings
-from relay.status import read_board
+from relay.status.reader import read_board
+from relay.telemetry.health import Health
 from sandbox import jira_faults
 from sandbox.jira import JiraWorld
 
@@ -69,7 +73,15 @@ class Relay:
         stop = asyncio.Event()
         credentials = Credentials(self.keyring, None, {})
         task = asyncio.create_task(
-            produce(self.settings, self.connection, credentials, stop, CollectorRegistry(), Health())
+            produce(
+                self.settings.producer,
+                self.settings.schema_registry,
+                self.connection,
+                credentials,
+                stop,
+                CollectorRegistry(),
+                Health(),
+            )
         )
         try:
             yield task

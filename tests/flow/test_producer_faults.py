@@ -15,8 +15,8 @@ import pytest
 
 from embedded import EmbeddedKafka, ports
 from embedded.properties import HOST
-from relay.kafka.topics import create
-from relay.status import read_board
+from relay.kafka.topic_admin import create
+from relay.status.reader import read_board
 from sandbox.jira import JiraWorld
 from tests.chaos.proxy import END_TXN, Mode, Proxy
 from tests.flow.test_producer import Relay, happened, until

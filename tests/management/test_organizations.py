@@ -8,14 +8,15 @@ import pytest
 from management.changes import delete
 from management.organizations import StaleEditError, edit
 from management.standing import Standing, existing, organizations, standing
+from relay.config.kafka import Kafka
 from relay.errors import RelayError
 from relay.kafka import TopicPartition
 from relay.kafka.connection import Connection
-from relay.kafka.producing import Writer
-from relay.kafka.reading import group_less, read_to_end, settled_spans
-from relay.kafka.topics import Topics, create, partition_of, shards_of
+from relay.kafka.log_reader import group_less, read_to_end, settled_spans
+from relay.kafka.producer import Writer
+from relay.kafka.topic_admin import create, shards_of
+from relay.kafka.topics import Topics, partition_of
 from relay.organizations import Organization, OrganizationCodec
-from relay.settings import Kafka
 
 NOW = 1_790_000_000_000
 

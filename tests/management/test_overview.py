@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from management.overview import View
 from management.words import exact, instant
 from relay.organizations import Organization
-from relay.status import Status
+from relay.status.model import Status
 
 NOW = 1_790_000_000_000
 DAY_MS = 86_400_000

@@ -8,8 +8,8 @@ from pydantic import SecretStr
 from producer.jira import open_clients
 from producer.service import now_ms
 from producer.site import Sites
+from relay.credentials.url_policy import Hosts
 from relay.errors import SecretError
-from relay.hosts import Hosts
 from relay.organizations import Organization
 
 

@@ -9,7 +9,7 @@ import schemas
 from producer.desk import Desk
 from producer.memory import Memory
 from producer.telemetry import Metrics
-from relay.codec import Encoder, Internal, fingerprint
+from relay.avro.codec import Encoder, Internal, fingerprint
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import PublishError
 

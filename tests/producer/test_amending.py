@@ -6,9 +6,9 @@ from pyroaring import BitMap64
 
 from producer.amending import Progresses, Standing, Tail, Whole, put_in, shaken, take_out
 from producer.checkpoint import Pair, Position, begin
-from producer.instants import DAY, day_of, day_start
 from producer.ledger import Day
 from producer.ranges import Range
+from relay.timestamps import DAY, day_of, day_start
 
 NOW = day_start("2026-11-23") + 10 * 3_600_000
 TODAY, YESTERDAY = "2026-11-23", "2026-11-22"

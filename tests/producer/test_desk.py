@@ -6,20 +6,22 @@ from prometheus_client import CollectorRegistry
 from producer.checkpoint import Position, begin
 from producer.desk import DeskClosedError
 from producer.drafts import Finding
-from producer.instants import day_start
 from producer.limits import KnownLimits
 from producer.opening import Opener
 from producer.ranges import Range
 from producer.records import Unreadable, read
 from producer.telemetry import Metrics
-from relay.codec import Internal, split
+from relay.avro.codec import Internal, split
+from relay.config.kafka import Kafka
+from relay.config.schema_registry import SchemaRegistry
 from relay.kafka import TopicPartition
 from relay.kafka.connection import Connection
-from relay.kafka.producing import Outgoing
-from relay.kafka.reading import group_less, read_to_end, settled_spans
-from relay.kafka.topics import Limits, Topics, create
-from relay.schema_store import open_store
-from relay.settings import Kafka, SchemaRegistry
+from relay.kafka.log_reader import group_less, read_to_end, settled_spans
+from relay.kafka.producer import Outgoing
+from relay.kafka.topic_admin import Limits, create
+from relay.kafka.topics import Topics
+from relay.schema_registry.store import open_store
+from relay.timestamps import day_start
 
 NOW = 1_790_000_000_000
 

@@ -6,14 +6,15 @@ from hypothesis import strategies as st
 
 from producer import endings
 from producer.endings import STANDSTILL_SECONDS, Standstill, watch
+from relay.config.kafka import Kafka
 from relay.errors import RelayError
 from relay.kafka import TopicPartition, transactions
 from relay.kafka.connection import Connection
-from relay.kafka.producing import Outgoing
-from relay.kafka.reading import Span, group_less, spans
-from relay.kafka.topics import Topics, create
+from relay.kafka.log_reader import Span, group_less, spans
+from relay.kafka.producer import Outgoing
+from relay.kafka.topic_admin import create
+from relay.kafka.topics import Topics
 from relay.kafka.transactions import TRANSACTION_SECONDS, Publisher
-from relay.settings import Kafka
 
 TP = TopicPartition("events", 0)
 

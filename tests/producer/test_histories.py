@@ -15,7 +15,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from producer.instants import DAY
+from relay.timestamps import DAY
 from tests.producer.histories import jira, kafka
 from tests.producer.histories.holds import check, check_calm
 from tests.producer.histories.process import KEPT

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from producer import instants, jira
+from producer import jira
 from producer.access import open_access
 from producer.diagnosis import diagnose
 from producer.failures import Action, Failure, Kind
@@ -18,8 +18,9 @@ from producer.page import Page
 from producer.ranges import Range
 from producer.records import read, restore
 from producer.walk import Walk
+from relay import timestamps
+from relay.credentials.url_policy import Hosts
 from relay.errors import RelayError
-from relay.hosts import Hosts
 from sandbox import faults, jira_faults
 from sandbox.azure_certificate import write_certificate
 from sandbox.jira import JiraWorld
@@ -82,7 +83,7 @@ async def test_a_page_is_what_was_asked_for(client, site):
         assert found.size > 100
         second = await page(client, access, offset=1, limit=1)
         assert [record["id"] for record in second.records] == [inside[1]]
-    assert site.requests()[0].query["from"] == instants.to_text(NOW - 10_000)
+    assert site.requests()[0].query["from"] == timestamps.to_text(NOW - 10_000)
     assert site.requests()[0].query["from"].endswith("Z")
 
 

@@ -9,10 +9,10 @@ from pyroaring import BitMap64
 
 import schemas
 from producer.checkpoint import begin
-from producer.instants import DAY, day_start
 from producer.ledger import Day, Ledger, day_from_record, fingerprint, is_kept, key, split_key
 from producer.ranges import Range
 from producer.records import Unreadable
+from relay.timestamps import DAY, day_start
 
 MONDAY = day_start("2026-11-23")
 BAD = Unreadable("no id", b'{"summary":"x"}')

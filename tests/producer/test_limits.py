@@ -10,9 +10,10 @@ from producer.opening import Opener
 from producer.ranges import Range
 from producer.records import read
 from producer.telemetry import Metrics
-from relay.kafka.topics import Topics, create, limits_of
-from relay.schema_store import open_store
-from relay.settings import SchemaRegistry
+from relay.config.schema_registry import SchemaRegistry
+from relay.kafka.topic_admin import create, limits_of
+from relay.kafka.topics import Topics
+from relay.schema_registry.store import open_store
 from tests.relay.kafka.test_producing import alter
 from tests.relay.kafka.test_topics import connection
 

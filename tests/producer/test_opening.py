@@ -13,22 +13,24 @@ from producer import opening, standing
 from producer.checkpoint import Position, begin
 from producer.desk import DeskClosedError
 from producer.drafts import Finding
-from producer.instants import DAY, day_of, day_start, to_text
 from producer.limits import KnownLimits
 from producer.opening import Opener
 from producer.ranges import Range
 from producer.records import read
 from producer.telemetry import Metrics
-from relay.codec import Encoder, Fingerprint, Internal, SchemaId, fingerprint, frame
+from relay.avro.codec import Encoder, Fingerprint, Internal, SchemaId, fingerprint, frame
+from relay.config.kafka import Kafka
+from relay.config.schema_registry import SchemaRegistry
 from relay.errors import RelayError
 from relay.kafka import KafkaError, TopicPartition
 from relay.kafka.connection import Connection
-from relay.kafka.producing import Outgoing
-from relay.kafka.reading import ReadingError, group_less, read_to_end, settled_spans
-from relay.kafka.topics import Limits, Topics, create
+from relay.kafka.log_reader import ReadingError, group_less, read_to_end, settled_spans
+from relay.kafka.producer import Outgoing
+from relay.kafka.topic_admin import Limits, create
+from relay.kafka.topics import Topics
 from relay.kafka.transactions import Publisher, PublishError
-from relay.schema_store import open_store
-from relay.settings import Kafka, SchemaRegistry
+from relay.schema_registry.store import open_store
+from relay.timestamps import DAY, day_of, day_start, to_text
 from tests.consumer.test_losses import flip_a_bit
 
 NOW = 1_790_000_000_000

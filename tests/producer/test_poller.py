@@ -10,13 +10,13 @@ from producer import poller as pollers
 from producer import site as sites
 from producer import window
 from producer.checkpoint import Position, begin
-from producer.instants import DAY, to_text
 from producer.poller import Poller
 from producer.report import Report, status_key
 from producer.service import now_ms
 from producer.telemetry import Metrics
 from producer.window import Rules
-from relay.status import Board
+from relay.status.writer import Board
+from relay.timestamps import DAY, to_text
 from sandbox import faults, jira_faults
 from sandbox.jira import JiraWorld
 from tests.producer.asking import asking

@@ -8,9 +8,9 @@ import pytest
 from producer.checkpoint import begin
 from producer.desk import DeskClosedError, TooLargeError
 from producer.drafts import MOST_BYTES, MOST_EVENTS, MOST_LETTERS, Finding
-from producer.instants import day_start
 from producer.ranges import Range
 from producer.records import Unreadable, read
+from relay.timestamps import day_start
 from tests.producer.paper import TOPICS, failed, paper_desk
 
 NOW = 1_790_000_000_000

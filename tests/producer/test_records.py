@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import schemas
-from producer import instants
 from producer.page import Page, parse_page
 from producer.records import CHANGE, ITEM, TEXTS, Unreadable, read, restore
+from relay import timestamps
 
 SAMPLE = {
     "id": 1203,
@@ -52,7 +52,7 @@ RECORDS = st.fixed_dictionaries(
     {
         "id": st.integers(0, 2**63 - 1) | st.integers(0, 2**63 - 1).map(str),
         "created": st.integers(-62_135_596_800_000, 253_402_300_799_999).flatmap(
-            lambda ms: st.sampled_from([instants.to_text(ms), instants.to_text(ms)[:-1] + "123+0000"])
+            lambda ms: st.sampled_from([timestamps.to_text(ms), timestamps.to_text(ms)[:-1] + "123+0000"])
         ),
     },
     optional={
@@ -107,7 +107,7 @@ def rebuilt(event):
         for name in names
         if event[name] is not None and not (isinstance(event[name], str) and name in rest)
     }
-    return {"id": event["id"], "created": instants.to_text(event["created"])} | rest | record
+    return {"id": event["id"], "created": timestamps.to_text(event["created"])} | rest | record
 
 
 @given(RECORDS)

@@ -7,7 +7,8 @@ from prometheus_client import CollectorRegistry
 from producer.report import Report, status_key
 from producer.telemetry import Metrics
 from relay.organizations import Organization
-from relay.status import Board, opened
+from relay.status.model import opened
+from relay.status.writer import Board
 
 NOW = 1_790_000_000_000
 

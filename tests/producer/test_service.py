@@ -9,12 +9,12 @@ from prometheus_client import CollectorRegistry
 
 from management.organizations import edit
 from producer.service import produce
+from relay.credentials.resolver import Credentials
 from relay.errors import RelayError
-from relay.health import Health
 from relay.kafka.connection import Connection
-from relay.kafka.topics import create
-from relay.secrets import Credentials
-from relay.status import read_board
+from relay.kafka.topic_admin import create
+from relay.status.reader import read_board
+from relay.telemetry.health import Health
 from sandbox.jira import JiraWorld
 from tests.flow.test_producer import Relay, now_ms, until
 
@@ -30,7 +30,13 @@ async def test_without_topics_it_says_how_to_make_them(relay):
 
     with pytest.raises(RelayError, match="jira-relay topics create"):
         await produce(
-            relay.settings, relay.connection, credentials, asyncio.Event(), CollectorRegistry(), Health()
+            relay.settings.producer,
+            relay.settings.schema_registry,
+            relay.connection,
+            credentials,
+            asyncio.Event(),
+            CollectorRegistry(),
+            Health(),
         )
 
 
@@ -41,7 +47,15 @@ async def test_a_stop_while_kafka_hangs_is_heard_at_once(relay):
         bootstrap = f"127.0.0.1:{silent.getsockname()[1]}"
         hanging = Connection(relay.settings.kafka.model_copy(update={"bootstrap": bootstrap}))
         task = asyncio.create_task(
-            produce(relay.settings, hanging, credentials, stop, CollectorRegistry(), Health())
+            produce(
+                relay.settings.producer,
+                relay.settings.schema_registry,
+                hanging,
+                credentials,
+                stop,
+                CollectorRegistry(),
+                Health(),
+            )
         )
         await asyncio.sleep(1)
         assert not task.done()
@@ -58,7 +72,13 @@ async def test_it_tells_whether_it_is_ready_and_leaves_nothing_of_itself(relay):
         await relay.add(await jira.add_site("acme"))
         await relay.add(await jira.add_site("globex"))
         running = produce(
-            relay.settings, relay.connection, credentials, stop, registry := CollectorRegistry(), health
+            relay.settings.producer,
+            relay.settings.schema_registry,
+            relay.connection,
+            credentials,
+            stop,
+            registry := CollectorRegistry(),
+            health,
         )
         task = asyncio.create_task(running)
         await asyncio.sleep(0)

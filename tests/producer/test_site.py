@@ -11,7 +11,7 @@ from producer.ranges import Range
 from producer.service import now_ms
 from producer.site import RefusedError, Sites
 from producer.walk import Ask
-from relay.hosts import Hosts
+from relay.credentials.url_policy import Hosts
 from relay.organizations import Organization
 from sandbox import faults, jira_faults
 from sandbox.jira import JiraWorld

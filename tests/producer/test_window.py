@@ -11,11 +11,11 @@ from producer import checkpoint as checkpoints
 from producer import ledger as ledgers
 from producer import window
 from producer.checkpoint import Pair, Position, begin
-from producer.instants import DAY, day_of, day_start
 from producer.ledger import Ledger
 from producer.ranges import Range, missing
 from producer.walk import Walk
 from producer.window import Clock, Rules
+from relay.timestamps import DAY, day_of, day_start
 
 NOW = day_start("2026-11-23") + 9 * 3_600_000
 MINUTE = 60_000

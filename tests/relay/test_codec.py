@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import schemas
-from relay.codec import (
+from relay.avro.codec import (
     BadBody,
     Encoder,
     Fingerprint,

@@ -5,7 +5,8 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter
 
 from relay.errors import RelayError
-from relay.health import Health, serve
+from relay.telemetry.health import Health
+from relay.telemetry.server import serve
 
 NOON_MS = 1_795_435_200_000
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from relay.hosts import HostError, Hosts, organization_name, read_origin
+from relay.credentials.url_policy import HostError, Hosts, organization_name, read_origin
 
 HOSTS = Hosts("https://api.atlassian.com", ["jira.example.com", "other.example.com:8443"])
 

@@ -8,8 +8,8 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.logging import Storm, set_up
-from relay.redaction import Redactor
+from relay.credentials.redaction import Redactor
+from relay.telemetry.logs import Storm, set_up
 
 CANARY = "ATATT3xFfGF0canary=5F1C9E00"
 

@@ -3,9 +3,9 @@ import pytest
 
 import schemas
 from relay.kafka.topics import Topics
-from relay.registration import check, register
-from relay.registry import Registry
-from relay.schema_store import value_subject
+from relay.schema_registry.client import Registry
+from relay.schema_registry.register import check, register
+from relay.schema_registry.store import value_subject
 from tests.relay.line import Line, audit_event_of
 
 AUDIT_EVENT = schemas.load("audit_event")

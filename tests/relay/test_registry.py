@@ -17,17 +17,10 @@ from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 
 import schemas
-from relay.codec import SchemaId
+from relay.avro.codec import SchemaId
+from relay.config.schema_registry import SchemaRegistry
 from relay.errors import RelayError
-from relay.registry import (
-    Missing,
-    Refused,
-    Registered,
-    Registry,
-    Unavailable,
-    open_registry,
-)
-from relay.settings import SchemaRegistry
+from relay.schema_registry.client import Missing, Refused, Registered, Registry, Unavailable, open_registry
 
 AUDIT_EVENT = schemas.load("audit_event")
 URL = "http://registry.invalid/apis/ccompat/v7"

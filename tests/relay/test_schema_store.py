@@ -7,13 +7,13 @@ import pytest
 from structlog.testing import capture_logs
 
 import schemas
-from relay.codec import Fingerprint, SchemaId, decode_body, fingerprint, split
+from relay.avro.codec import Fingerprint, SchemaId, decode_body, fingerprint, split
 from relay.errors import RelayError
 from relay.kafka.topics import Topics
-from relay.registration import register
-from relay.registry import Registry
-from relay.schema_cache import SchemaCache
-from relay.schema_store import (
+from relay.schema_registry.client import Registry
+from relay.schema_registry.disk_cache import SchemaCache
+from relay.schema_registry.register import register
+from relay.schema_registry.store import (
     FAILURE_SECONDS,
     Missing,
     SchemaStore,

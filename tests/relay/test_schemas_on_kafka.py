@@ -8,17 +8,18 @@ from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 import schemas
-from relay.codec import SchemaId, fingerprint, split
+from relay.avro.codec import SchemaId, fingerprint, split
+from relay.config.kafka import Kafka
+from relay.config.schema_registry import SchemaRegistry
 from relay.errors import RelayError
 from relay.kafka import topics as kafka_topics
 from relay.kafka.connection import Connection
-from relay.kafka.producing import Writer
+from relay.kafka.producer import Writer
 from relay.kafka.topics import Topics
-from relay.registration import register
-from relay.registry import open_registry
-from relay.schema_store import open_store
-from relay.schema_topic import SchemaTopic
-from relay.settings import Kafka, SchemaRegistry
+from relay.schema_registry.client import open_registry
+from relay.schema_registry.register import register
+from relay.schema_registry.store import open_store
+from relay.schema_registry.topic import SchemaTopic
 
 FOREIGN = {"type": "record", "name": "Foreign", "fields": [{"name": "a", "type": "long"}]}
 EVENT = {

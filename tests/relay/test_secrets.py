@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from relay.config.secrets import Secrets
+from relay.credentials.keyring import Keyring, Owner, load_keyring, make_key_file, require_keyring
+from relay.credentials.resolver import Credentials
 from relay.errors import SecretError, SettingsError
-from relay.keyring import Keyring, Owner, load_keyring, make_key_file, require_keyring
-from relay.secrets import Credentials
-from relay.settings import Secrets
 
 CANARY = "ATATT3xFfGF0canary=5F1C9E00"
 OLD, NEW = bytes(range(32)), bytes(range(32, 64))

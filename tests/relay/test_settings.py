@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings, strategies
 
+from management.settings import Settings, load
+from management.settings_page import page
+from relay.config.sources import fields_of, general, has_file, is_secret, variable
+from relay.credentials.redaction import secrets_in
 from relay.errors import SettingsError
-from relay.redaction import secrets_in
-from relay.settings import Settings, load
-from relay.settings_page import page
-from relay.settings_sources import fields_of, general, has_file, is_secret, variable
 
 CANARY = "canary-5f1c9e-secret"
 RULE = "dcr-" + "0a" * 16
@@ -427,7 +427,7 @@ def test_every_setting_is_reachable_by_its_variable(name):
 
 
 def test_page_is_complete():
-    """docs/settings.md is what the code says: `python -m relay.settings_page > docs/settings.md`."""
+    """docs/settings.md is what the code says: `python -m management.settings_page > docs/settings.md`."""
     assert (Path(__file__).parents[2] / "docs" / "settings.md").read_text("utf-8") == page()
 
 

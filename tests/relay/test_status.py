@@ -3,12 +3,15 @@ from dataclasses import replace
 
 import pytest
 
+from relay.config.kafka import Kafka
 from relay.kafka.connection import Connection
-from relay.kafka.producing import Writer, WritingError
-from relay.kafka.reading import read_table
-from relay.kafka.topics import Topics, create
-from relay.settings import Kafka
-from relay.status import DAY_MS, Board, Past, opened, read_board, sweep
+from relay.kafka.log_reader import read_table
+from relay.kafka.producer import Writer, WritingError
+from relay.kafka.topic_admin import create
+from relay.kafka.topics import Topics
+from relay.status.model import opened
+from relay.status.reader import Past, read_board
+from relay.status.writer import DAY_MS, Board, sweep
 
 NOW = 1_790_000_000_000
 

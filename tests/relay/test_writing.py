@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import schemas
-from relay.codec import Encoder, SchemaId
-from relay.writing import Unencodable, writer_of
+from relay.avro.codec import Encoder, SchemaId
+from relay.avro.writer import Unencodable, writer_of
 from tests.schemas.generated import records
 
 EVERYTHING = {

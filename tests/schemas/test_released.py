@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 import schemas
-from relay.codec import Encoder, fingerprint
+from relay.avro.codec import Encoder, fingerprint
 from tests.schemas.compatibility import unreadable
 from tests.schemas.generated import records
 

@@ -5,7 +5,7 @@ import json
 from urllib.parse import quote
 
 from relay.kafka import TopicPartition
-from relay.kafka.reading import group_less, partitions_of, read_to_end, settled_spans
+from relay.kafka.log_reader import group_less, partitions_of, read_to_end, settled_spans
 from relay.kafka.topics import Topics
 
 PIECE = 12

@@ -6,15 +6,15 @@ import sys
 
 from prometheus_client import CollectorRegistry
 
+from management.settings import Settings
 from producer.service import produce
-from relay import logging
-from relay.health import Health
+from relay.credentials.keyring import Keyring
+from relay.credentials.redaction import Redactor
+from relay.credentials.resolver import Credentials
 from relay.kafka.connection import Connection
-from relay.keyring import Keyring
 from relay.lifecycle import run, supervised
-from relay.redaction import Redactor
-from relay.secrets import Credentials
-from relay.settings import Settings
+from relay.telemetry import logs
+from relay.telemetry.health import Health
 
 
 async def main(settings, key):
@@ -23,12 +23,20 @@ async def main(settings, key):
     with supervised() as stop:
 
         async def service(stop):
-            await produce(settings, connection, credentials, stop, CollectorRegistry(), health)
+            await produce(
+                settings.producer,
+                settings.schema_registry,
+                connection,
+                credentials,
+                stop,
+                CollectorRegistry(),
+                health,
+            )
 
         await run({"producer": service}, stop)
 
 
 if __name__ == "__main__":
-    logging.set_up("json", "info", Redactor())
+    logs.set_up("json", "info", Redactor())
     given = json.load(sys.stdin)
     asyncio.run(main(Settings.model_validate(given["settings"]), bytes.fromhex(given["key"])))

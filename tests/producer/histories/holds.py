@@ -3,9 +3,9 @@
 from functools import lru_cache
 
 from producer import checkpoint as checkpoints
-from producer.instants import parse
 from producer.ledger import day_from_record, is_kept, split_key
-from relay.codec import Internal
+from relay.avro.codec import Internal
+from relay.timestamps import parse
 from tests.producer.paper import TOPICS
 
 MOST_DAYS = 11

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
-from producer.instants import DAY
 from producer.limits import KnownLimits
 from producer.opening import Opener
 from producer.poller import Poller
@@ -14,10 +13,11 @@ from producer.report import Report, status_key
 from producer.shard import Shard
 from producer.site import Sites
 from producer.telemetry import Metrics
-from relay.hosts import Hosts
+from relay.credentials.url_policy import Hosts
 from relay.kafka.profile import KAFKA
-from relay.kafka.topics import Limits
-from relay.status import Board
+from relay.kafka.topic_admin import Limits
+from relay.status.writer import Board
+from relay.timestamps import DAY
 from tests.producer.histories.jira import RULES
 from tests.producer.paper import ENCODER, TOPICS
 

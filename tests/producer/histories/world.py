@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 from structlog.testing import capture_logs
 
-from producer.instants import DAY, day_start
 from producer.walk import Walk
 from relay.organizations import Organization
+from relay.timestamps import DAY, day_start
 from tests.producer.histories import jira, kafka
 from tests.producer.histories.holds import check_cursors
 from tests.producer.histories.jira import Jira

@@ -9,9 +9,10 @@ import pytest
 
 from relay.errors import RelayError
 from relay.kafka import TopicPartition
-from relay.kafka.producing import Writer, WritingError
-from relay.kafka.reading import ReadingError, group_less, read_table, read_to_end, spans
-from relay.kafka.topics import Topics, create, shards_of
+from relay.kafka.log_reader import ReadingError, group_less, read_table, read_to_end, spans
+from relay.kafka.producer import Writer, WritingError
+from relay.kafka.topic_admin import create, shards_of
+from relay.kafka.topics import Topics
 from relay.kafka.transactions import Publisher, PublishError
 from tests.relay.kafka.test_group import SESSION, Notes, membership, put, until
 from tests.relay.kafka.test_producing import event, of_aiokafka

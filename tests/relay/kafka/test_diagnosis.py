@@ -11,10 +11,10 @@ from aiohttp import web
 from aiokafka.conn import AIOKafkaConnection, ScramAuthenticator
 from cryptography.hazmat.primitives import serialization
 
+from relay.config.kafka import Kafka
 from relay.errors import RelayError
-from relay.kafka import door
 from relay.kafka.connection import Connection, KafkaUnreachableError
-from relay.settings import Kafka
+from relay.kafka.diagnostics import probe
 from sandbox.faults import answer
 from tests.support.secure_kafka import NOBODY
 
@@ -170,7 +170,7 @@ async def test_one_broker_that_lets_us_in_is_enough(secure_kafka):
 
 async def test_silence(monkeypatch):
     """No connection, and a connection on which nothing is said, are told apart."""
-    monkeypatch.setattr(door, "STEP_SECONDS", 0.5)
+    monkeypatch.setattr(probe, "STEP_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0), backlog=1) as quiet:
         address = f"127.0.0.1:{quiet.getsockname()[1]}"
 

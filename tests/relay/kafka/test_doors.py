@@ -5,12 +5,13 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from relay.config.kafka import Kafka
 from relay.errors import RelayError
 from relay.kafka.connection import Connection
-from relay.kafka.producing import Outgoing
-from relay.kafka.topics import Topics, check, create
+from relay.kafka.producer import Outgoing
+from relay.kafka.topic_admin import check, create
+from relay.kafka.topics import Topics
 from relay.kafka.transactions import Publisher, PublishError
-from relay.settings import Kafka
 from sandbox.faults import answer
 from tests.relay.kafka.test_group import SESSION, Notes, membership, until
 from tests.relay.kafka.test_producing import of_aiokafka

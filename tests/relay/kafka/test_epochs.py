@@ -1,5 +1,5 @@
 from relay.kafka import TopicPartition
-from relay.kafka.epochs import LeaderEpochs
+from relay.kafka.aiokafka_patches.leader_epochs import LeaderEpochs
 
 A, B = TopicPartition("events", 0), TopicPartition("events", 1)
 

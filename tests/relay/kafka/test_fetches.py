@@ -6,7 +6,7 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from relay.kafka import TopicPartition
-from relay.kafka.fetches import Fetches, batches_of
+from relay.kafka.aiokafka_patches.fetch_validation import Fetches, batches_of
 
 A = TopicPartition("events", 0)
 

@@ -6,11 +6,14 @@ import pytest
 from aiokafka.errors import CommitFailedError, GroupAuthorizationFailedError, NotCoordinatorError
 from aiokafka.protocol.commit import OffsetFetchResponse_v3
 
-from relay.kafka import OffsetAndMetadata, TopicPartition, fetches
-from relay.kafka.fetches import batches_of
-from relay.kafka.group import FROZEN_SECONDS, Member, Trust
-from relay.kafka.producing import Writer
-from relay.kafka.topics import Topics, create
+from relay.kafka import OffsetAndMetadata, TopicPartition
+from relay.kafka.aiokafka_patches import fetch_validation
+from relay.kafka.aiokafka_patches.fetch_validation import batches_of
+from relay.kafka.consumer_group import Member
+from relay.kafka.membership import FROZEN_SECONDS, Trust
+from relay.kafka.producer import Writer
+from relay.kafka.topic_admin import create
+from relay.kafka.topics import Topics
 from tests.relay.kafka.test_topics import connection
 
 SESSION = 6
@@ -152,7 +155,7 @@ async def test_whoever_reads_from_the_start_is_not_sent_back_there_again_and_aga
             changed = {"epoch": batch.first} if fault == "another leader" else {"intact": batch.first == 0}
             yield replace(batch, **changed)
 
-    monkeypatch.setattr(fetches, "batches_of", looked_at)
+    monkeypatch.setattr(fetch_validation, "batches_of", looked_at)
     notes = Notes()
     async with membership(there, notes, prefix):
         for value in (b"before", b"after"):

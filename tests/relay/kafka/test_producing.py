@@ -6,14 +6,16 @@ import structlog
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.protocol.metadata import MetadataRequest
 
+from relay.config.kafka import Kafka
 from relay.kafka.connection import Connection
-from relay.kafka.group import Member
-from relay.kafka.producing import Outgoing, Writer, WritingError
-from relay.kafka.reading import read_table
-from relay.kafka.topics import DAY_MS, FOR_EVER_MS, LARGEST_EVENT_BYTES, Limits, Topics, create, limits_of
+from relay.kafka.consumer_group import Member
+from relay.kafka.log_reader import read_table
+from relay.kafka.producer import Outgoing, Writer, WritingError
+from relay.kafka.topic_admin import FOR_EVER_MS, Limits, create, limits_of
+from relay.kafka.topics import DAY_MS, LARGEST_EVENT_BYTES, Topics
 from relay.kafka.transactions import Publisher, PublishError
-from relay.settings import Kafka
-from relay.status import Board, opened
+from relay.status.model import opened
+from relay.status.writer import Board
 from tests.relay.kafka.test_group import Notes
 from tests.relay.kafka.test_topics import connection
 from tests.support.topics import alter

@@ -3,13 +3,21 @@ import time
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
+from relay.config.kafka import Kafka
 from relay.kafka import TopicPartition
 from relay.kafka.connection import Connection
-from relay.kafka.producing import Outgoing, Writer
-from relay.kafka.reading import ReadingError, group_less, read_table, read_to_end, records_at, settled_spans
-from relay.kafka.topics import Topics, create
+from relay.kafka.log_reader import (
+    ReadingError,
+    group_less,
+    read_table,
+    read_to_end,
+    records_at,
+    settled_spans,
+)
+from relay.kafka.producer import Outgoing, Writer
+from relay.kafka.topic_admin import create
+from relay.kafka.topics import Topics
 from relay.kafka.transactions import Publisher
-from relay.settings import Kafka
 from tests.relay.kafka.test_topics import connection
 
 SHARDS = 16

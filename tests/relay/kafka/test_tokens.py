@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.config.kafka import Kafka
 from relay.errors import SettingsError
-from relay.kafka import tokens
+from relay.kafka import oauth
 from relay.kafka.connection import Connection
-from relay.kafka.tokens import NoTokenError, Token, Tokens, azure_scope, open_tokens, read_answer
-from relay.settings import Kafka
+from relay.kafka.oauth import NoTokenError, Token, Tokens, azure_scope, open_tokens, read_answer
 from sandbox.azure import AzureWorld
 from sandbox.faults import answer, hang, reset
 
@@ -118,7 +118,7 @@ REFUSALS = {
 @pytest.mark.parametrize("kind", REFUSALS)
 async def test_why_there_is_no_token(issuer, kind, monkeypatch):
     """Each way of not giving a token has a sentence that names the cause, and never our secret."""
-    monkeypatch.setattr(tokens, "ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr(oauth, "ANSWER_SECONDS", 1.0)
     fault, expected = REFUSALS[kind]
     if fault is not None:
         issuer.faults.add(fault)
@@ -175,7 +175,7 @@ async def test_a_clock_that_is_days_ahead_costs_no_token(monkeypatch):
         for name, value in world.environment("managed-identity").items():
             monkeypatch.setenv(name, value)
         found = open_tokens(azure())
-        monkeypatch.setattr(tokens, "time", ahead)
+        monkeypatch.setattr(oauth, "time", ahead)
         first = await found.token()
 
         assert await found.token() == first

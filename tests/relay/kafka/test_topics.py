@@ -1,6 +1,7 @@
+from relay.config.kafka import Kafka
 from relay.kafka.connection import Connection
-from relay.kafka.topics import Topics, check, create, partition_of, shards_of
-from relay.settings import Kafka
+from relay.kafka.topic_admin import check, create, shards_of
+from relay.kafka.topics import Topics, partition_of
 
 
 def connection(kafka, prefix, **settings):

@@ -5,9 +5,10 @@ import pytest
 from aiokafka.errors import ProducerFenced
 
 from relay.kafka import TopicPartition
-from relay.kafka.producing import Outgoing, Writer
-from relay.kafka.reading import group_less, read_table, spans
-from relay.kafka.topics import Topics, create
+from relay.kafka.log_reader import group_less, read_table, spans
+from relay.kafka.producer import Outgoing, Writer
+from relay.kafka.topic_admin import create
+from relay.kafka.topics import Topics
 from relay.kafka.transactions import Publisher, PublishError
 from tests.relay.kafka.test_topics import connection
 

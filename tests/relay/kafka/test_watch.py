@@ -4,11 +4,11 @@ import contextlib
 import pytest
 from structlog.testing import capture_logs
 
+from relay.config.kafka import Kafka
 from relay.errors import RelayError
-from relay.kafka import watch as watching
 from relay.kafka.connection import Connection
-from relay.kafka.watch import watch
-from relay.settings import Kafka
+from relay.kafka.diagnostics import monitor as watching
+from relay.kafka.diagnostics.monitor import watch
 from tests.relay.kafka.test_group import until
 
 

@@ -1,0 +1,83 @@
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from consumer.config import Start
+from relay.config.base import AzureCredential, Group, Site
+
+_RULE_ID = re.compile(r"dcr-[0-9a-f]{32}")
+
+
+_STREAM = re.compile(r"Custom-[A-Za-z0-9_-]{1,100}")
+
+
+_CLOUD_SUFFIXES = {  # reference: Microsoft's Logstash plugin 2.5.1, which refuses others
+    ".ingest.monitor.azure.com": "public",
+    ".ingest.monitor.azure.us": "usgov",
+    ".ingest.monitor.azure.cn": "china",
+}
+
+
+def _rule_id(text: str) -> str:
+    if not _RULE_ID.fullmatch(text.lower()):
+        raise ValueError(
+            "must be the rule's immutable id, dcr- and 32 hexadecimal digits (JSON view of the data collection rule: immutableId)"
+        )
+    return text.lower()
+
+
+def _stream(name: str) -> str:
+    if not _STREAM.fullmatch(name):
+        raise ValueError("must begin with Custom- and go on with letters, digits, hyphens or underscores")
+    return name
+
+
+def _check_cloud(endpoint: str, cloud: str) -> None:
+    for suffix, owner in _CLOUD_SUFFIXES.items():
+        if endpoint.endswith(suffix) and owner != cloud:
+            raise ValueError(f"The endpoint {endpoint} is of the cloud {owner}, but cloud is {cloud}")
+
+
+class Destination(Group):
+    """A destination, under a name of your choice: small letters, digits and underscores."""
+
+    kind: Literal["sentinel"] = Field(
+        description="What it is. Not set: what its name says.", examples=["sentinel"]
+    )
+    endpoint: Site = Field(
+        description="Where logs are sent: the rule's own logs ingestion endpoint, or that of a data collection endpoint.",
+        examples=["https://relay-a1b2.westeurope-1.ingest.monitor.azure.com"],
+    )
+    rule_id: Annotated[str, AfterValidator(_rule_id)] = Field(
+        description="Immutable id of the data collection rule.",
+        examples=["dcr-0123456789abcdef0123456789abcdef"],
+    )
+    stream: Annotated[str, AfterValidator(_stream)] = Field(
+        default="Custom-JiraAuditRelay",
+        description="The rule's stream for new events.",
+        examples=["Custom-JiraAuditRelay"],
+    )
+    history_stream: Annotated[str, AfterValidator(_stream)] = Field(
+        default="Custom-JiraAuditRelayHistory",
+        description="The rule's stream for backfill and replays, kept apart so that they raise no alarms.",
+        examples=["Custom-JiraAuditRelay"],
+    )
+    cloud: Literal["public", "usgov", "china"] = Field(
+        default="public", description="The Azure cloud it stands in.", examples=["usgov"]
+    )
+    credential: AzureCredential = Field(
+        default="default",
+        description="Which of azure-identity's credentials is used; its own variables (AZURE_…, IDENTITY_…) apply.",
+        examples=["managed-identity"],
+    )
+    start: Start | None = Field(
+        default=None,
+        description="Where it begins at its first start. Not set: as `consumer.start` says.",
+        examples=["latest"],
+    )
+
+    @model_validator(mode="after")
+    def _cloud_agrees(self) -> Self:
+        _check_cloud(self.endpoint, self.cloud)
+        return self

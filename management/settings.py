@@ -1,0 +1,80 @@
+"""Every setting, with the sentence that docs/settings.md shows for it.
+
+A value comes from the environment (`RELAY_<GROUP>__<NAME>`), else from a TOML file, else from here.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+
+from consumer.config import Consumer
+from consumer.destinations.sentinel_config import Destination
+from producer.config import Producer
+from relay.config import sources
+from relay.config import validators as values
+from relay.config.base import Group, Listen, Url
+from relay.config.embedded import Embedded
+from relay.config.kafka import Kafka
+from relay.config.schema_registry import SchemaRegistry
+from relay.config.secrets import Secrets
+from relay.config.telemetry import Telemetry
+
+_KINDS = get_args(Destination.model_fields["kind"].annotation)
+
+
+class Console(Group):
+    """The management page."""
+
+    listen: Listen = Field(
+        default="127.0.0.1:8080", description="Address and port of the page.", examples=["0.0.0.0:8080"]
+    )
+    token: SecretStr | None = Field(
+        default=None, description="What a visitor must show to be let in.", examples=["…"]
+    )
+    public_url: Url | None = Field(
+        default=None,
+        description="The page's address as its visitors know it.",
+        examples=["https://relay.example.com"],
+    )
+
+
+class Settings(Group):
+    kafka: Kafka = Kafka()
+    schema_registry: SchemaRegistry = SchemaRegistry()
+    producer: Producer = Producer()
+    consumer: Consumer = Consumer()
+    destinations: dict[Annotated[str, AfterValidator(values.destination_name)], Destination] = Field(
+        default_factory=dict
+    )
+    console: Console = Console()
+    secrets: Secrets = Secrets()
+    telemetry: Telemetry = Telemetry()
+    embedded: Embedded = Embedded()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _kind_is_the_name(cls, given: Any) -> Any:
+        destinations = given.get("destinations") if isinstance(given, dict) else None
+        if not isinstance(destinations, dict):
+            return given
+        named = {
+            name: {"kind": name} | fields if name in _KINDS and isinstance(fields, dict) else fields
+            for name, fields in destinations.items()
+        }
+        return given | {"destinations": named}
+
+
+def load(config: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings of this process: of the environment, else of the file, else the defaults.
+
+    The file is `config`, or relay.toml in the working directory if there is one. Raises SettingsError, with a sentence for
+    each fault; no sentence holds a secret.
+    """
+    given = sources.read(Settings, config, os.environ if environ is None else environ)
+    try:
+        return Settings.model_validate(given.nested())
+    except ValidationError as error:
+        raise given.explain(error) from None

@@ -1,0 +1,88 @@
+"""docs/settings.md: `python -m management.settings_page > docs/settings.md`."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from annotated_types import Ge, Le
+from pydantic.fields import FieldInfo
+
+from management.settings import Settings
+from relay.config.sources import fields_of, has_file, variable
+
+_HEAD = """# Settings
+
+<!-- Written by `python -m management.settings_page`; a test compares it with the code. -->
+
+Each setting is taken from the environment, else from the settings file, else it has its default.
+
+- The file is TOML: the one named by `--config FILE`, else `relay.toml` in the working directory, if there is one. Groups are
+  tables: `[kafka]`, `[destinations.sentinel]`.
+- The variable of `kafka.bootstrap` is `RELAY_KAFKA__BOOTSTRAP`: two underscores between group and name. Lists are JSON. An
+  empty variable counts as not set.
+- Passwords and tokens can also be read from a file, at start, without its last line break: `sasl_password_file` or
+  `RELAY_KAFKA__SASL_PASSWORD_FILE` names the file.
+- A destination stands under a name of your choice: `[destinations.sentinel]`, `RELAY_DESTINATIONS__SENTINEL__RULE_ID`.
+- What is not known is refused, with the nearest known name. Variables that begin with `RELAY_KEY_` are no settings: API keys of
+  organizations that are given as a reference (`env:RELAY_KEY_ACME`) are read from there.
+- Durations are in seconds, fractions allowed.
+"""
+
+
+def page() -> str:
+    return _HEAD + "".join(_sections())
+
+
+def _sections() -> Iterator[str]:
+    fields = fields_of(Settings)
+    for group, about in _groups().items():
+        own = {name: field for name, field in fields.items() if name[0] == group}
+        title = group if group != "destinations" else "destinations.&lt;name&gt;"
+        yield f"\n## {title}\n\n{about}\n\n| setting | variable | default | what it does | example |\n|---|---|---|---|---|\n"
+        yield from (_row(name, field) for name, field in own.items())
+
+
+def _groups() -> dict[str, str]:
+    models = {
+        group: get_args(field.annotation)[1] if group == "destinations" else field.annotation
+        for group, field in Settings.model_fields.items()
+    }
+    return {group: str(model.__doc__) for group, model in models.items()}
+
+
+def _row(name: tuple[str, ...], field: FieldInfo) -> str:
+    also = f" Or `{name[-1]}_file`." if has_file(field) else ""
+    sentence = f"{field.description}{_allowed(field)}{also}"
+    return f"| `{name[-1]}` | `{variable(name)}` | {_default(field)} | {sentence} | {_code((field.examples or [''])[0])} |\n"
+
+
+def _allowed(field: FieldInfo) -> str:
+    choices = [
+        choice for kind in (field.annotation, *get_args(field.annotation)) for choice in _choices(kind)
+    ]
+    if len(choices) > 1 and not any(choice in (field.description or "") for choice in choices):
+        return f" One of {', '.join(map(_code, choices))}."
+    limits = {type(limit): limit for limit in field.metadata}
+    if Ge in limits:
+        return f" From {limits[Ge].ge} to {limits[Le].le}."
+    return ""
+
+
+def _choices(kind: Any) -> list[str]:
+    return list(get_args(kind)) if get_origin(kind) is Literal else []
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "needed" if field.description and "Not set:" not in field.description else "not set"
+    return "not set" if field.default is None else _code(field.default)
+
+
+def _code(value: Any) -> str:
+    return f"`{json.dumps(value, ensure_ascii=False) if not isinstance(value, str | Path) else value}`"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

@@ -1,0 +1,227 @@
+"""Avro on the topics: a reference to the writer's schema, then the bare body.
+
+Event topics carry `00` and a schema id (Confluent's framing) where a registry is set; otherwise, and on internal topics
+always, Avro single-object encoding: `C3 01` and the fingerprint of the schema. Timestamps are int milliseconds both ways.
+"""
+
+import io
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Any
+
+from fastavro import schemaless_reader
+from fastavro.read import SchemaResolutionError
+from fastavro.schema import SchemaParseException, to_parsing_canonical_form
+from fastavro.schema import fingerprint as fastavro_fingerprint
+
+import schemas
+from relay.avro.parsed_schema import prepared
+from relay.avro.writer import Unencodable, writer_of
+from schemas import Schema
+
+__all__ = [
+    "BadBody",
+    "Encoder",
+    "Fingerprint",
+    "Internal",
+    "NotAvro",
+    "Ref",
+    "SchemaId",
+    "Unencodable",
+    "UnknownSchema",
+    "decode_body",
+    "fingerprint",
+    "frame",
+    "read_schema",
+    "split",
+]
+
+_SINGLE_OBJECT = b"\xc3\x01"
+_FINGERPRINT_HEADER = 2 + 8
+_ID_HEADER = 1 + 4
+
+# What fastavro lets through when bytes are not what the schema says, or a text is no schema.
+_MISFITS = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    RecursionError,
+    SchemaParseException,
+    SchemaResolutionError,
+    TypeError,
+    ValueError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaId:
+    """A schema registry's id of a schema."""
+
+    value: int
+
+    def __str__(self) -> str:
+        return f"schema id {self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """CRC-64-AVRO of a schema's canonical form: 8 bytes in the order of the wire."""
+
+    value: bytes
+
+    def __str__(self) -> str:
+        return f"schema fingerprint {self.value.hex()}"
+
+
+Ref = SchemaId | Fingerprint
+
+
+class NotAvro(Exception):
+    """The message carries no reference to a schema that we know how to read; says why."""
+
+
+class BadBody(Exception):
+    """The body is not a record of its writer's schema; says why."""
+
+
+class UnknownSchema(Exception):
+    """An internal topic holds a record of a schema that this version of the relay does not know."""
+
+    def __init__(self, ref: Ref) -> None:
+        super().__init__(
+            f"Written with {ref}, which no released version has: a newer relay wrote it, upgrade this one."
+        )
+        self.ref = ref
+
+
+def split(message: bytes) -> tuple[Ref, int]:
+    """The reference to the writer's schema and the offset of the body; raises NotAvro."""
+    if message[:1] == b"\x00":
+        return _schema_id(message[:_ID_HEADER]), _ID_HEADER
+    if message[:2] == _SINGLE_OBJECT:
+        return _fingerprint(message[:_FINGERPRINT_HEADER]), _FINGERPRINT_HEADER
+    raise NotAvro(f"begins with {message[:2].hex() or 'nothing'}, neither 00 nor c301")
+
+
+@lru_cache(maxsize=256)
+def _schema_id(header: bytes) -> SchemaId:
+    if len(header) < _ID_HEADER:
+        raise NotAvro(f"ends after {len(header)} bytes, within its schema id")
+    (value,) = struct.unpack(">i", header[1:])
+    if value < 0:  # registries give out Java ints from 0 or 1 upward
+        raise NotAvro(f"its schema id is {value}, which no registry gives out")
+    return SchemaId(value)
+
+
+@lru_cache(maxsize=256)
+def _fingerprint(header: bytes) -> Fingerprint:
+    if len(header) < _FINGERPRINT_HEADER:
+        raise NotAvro(f"ends after {len(header)} bytes, within its schema fingerprint")
+    return Fingerprint(header[2:])
+
+
+def frame(ref: Ref) -> bytes:
+    """What stands before a body."""
+    match ref:
+        case SchemaId(value):
+            return struct.pack(">bi", 0, value)
+        case Fingerprint(value):
+            return _SINGLE_OBJECT + value
+
+
+def fingerprint(schema: Schema) -> Fingerprint:
+    """Takes a millisecond: once a schema, not once a message. Docs, defaults and logical types do not count."""
+    return Fingerprint(bytes.fromhex(fastavro_fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO")))
+
+
+def read_schema(text: str | bytes) -> Schema | None:
+    """The schema of a record; None: the text is none that records could be read with."""
+    try:
+        schema = json.loads(text)
+        if not isinstance(schema, dict) or schema.get("type") != "record":
+            return None
+        prepared(schema)
+    except _MISFITS:
+        return None
+    return schema
+
+
+class Encoder:
+    """Writes records of one schema: the frame, then the body."""
+
+    def __init__(self, schema: Schema, ref: Ref) -> None:
+        self.schema = schema
+        self.ref = ref
+        self._write = writer_of(prepared(schema))
+        self._frame = frame(ref)
+
+    def encode(self, record: dict[str, Any]) -> bytes:
+        """Fields left out take their defaults; a field the schema does not have is refused. Raises Unencodable."""
+        out = bytearray(self._frame)
+        self._write(record, out)
+        return bytes(out)
+
+
+def decode_body(schema: Schema, body: bytes) -> dict[str, Any]:
+    """The record as its writer's schema has it; raises BadBody, also where bytes are left over.
+
+    The schema is prepared at its first use and must not be changed afterwards.
+    """
+    return _read(prepared(schema), None, body)
+
+
+def _read(writer: dict[str, Any], reader: dict[str, Any] | None, body: bytes) -> dict[str, Any]:
+    source = io.BytesIO(body)
+    try:
+        record = schemaless_reader(source, writer, reader)
+    except _MISFITS as error:
+        raise BadBody(f"not a {_title(writer)}: {type(error).__name__} at byte {source.tell()}") from error
+    if left := len(body) - source.tell():
+        raise BadBody(f"not a {_title(writer)}: {left} bytes are left over")
+    if not isinstance(record, dict):
+        raise BadBody("not a record")
+    return record
+
+
+def _title(schema: dict[str, Any]) -> str:
+    return str(schema["name"]).rpartition(".")[2]
+
+
+class Internal:
+    """Records of one subject on the internal topics; every released version of its schema can be read."""
+
+    def __init__(self, subject: str) -> None:
+        self._forms = _forms(subject)
+
+    def encode(self, record: dict[str, Any]) -> bytes:
+        """Raises Unencodable."""
+        return self._forms.encoder.encode(record)
+
+    def decode(self, message: bytes) -> dict[str, Any]:
+        """In the shape of the current schema, whichever version wrote it. Raises NotAvro, UnknownSchema, BadBody."""
+        ref, offset = split(message)
+        writer = self._forms.writers.get(ref)
+        if writer is None:
+            raise UnknownSchema(ref)
+        reader = None if ref == self._forms.encoder.ref else self._forms.reader
+        return _read(writer, reader, message[offset:])
+
+
+@dataclass(frozen=True, slots=True)
+class _Forms:
+    encoder: Encoder
+    reader: dict[str, Any]
+    writers: Mapping[Ref, dict[str, Any]]
+
+
+@cache
+def _forms(subject: str) -> _Forms:
+    current = schemas.load(subject)
+    versions = [*schemas.released(subject), current]
+    writers: dict[Ref, dict[str, Any]] = {fingerprint(schema): prepared(schema) for schema in versions}
+    return _Forms(Encoder(current, fingerprint(current)), prepared(current), writers)

@@ -1,0 +1,41 @@
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from relay.config import validators as values
+from relay.config.base import File, Folder, Group, Url
+
+
+class SchemaRegistry(Group):
+    """The schema registry of the event topics (Confluent's API). Without one: Avro single-object encoding."""
+
+    url: Url | None = Field(
+        default=None,
+        description="Where the registry answers.",
+        examples=["https://registry:8081/apis/ccompat/v7"],
+    )
+    username: str | None = Field(
+        default=None, description="User name at the registry.", examples=["jira-relay"]
+    )
+    password: SecretStr | None = Field(default=None, description="Password at the registry.", examples=["…"])
+    ca_file: File | None = Field(
+        default=None,
+        description="Certificates (PEM) that the registry's own is checked against. Not set: the system's.",
+        examples=["/etc/relay/ca.pem"],
+    )
+    auto_register: bool = Field(
+        default=False,
+        description="Whether a producer registers a missing schema itself; else that is done once by `jira-relay schemas register`.",
+        examples=[True],
+    )
+    cache_directory: Folder = Field(
+        default=Path("~/.cache/jira-audit-relay/schemas"),
+        description="Where the registry's answers are kept, so that work goes on while it is away.",
+        examples=["/var/cache/jira-relay"],
+    )
+
+    @model_validator(mode="after")
+    def _password_is_safe(self) -> Self:
+        values.check_registry(self.url, self.username, self.password)
+        return self

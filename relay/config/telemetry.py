@@ -1,0 +1,23 @@
+from typing import Literal
+
+from pydantic import Field
+
+from relay.config.base import Group, Listen
+
+
+class Telemetry(Group):
+    """Logs, metrics and health."""
+
+    listen: Listen = Field(
+        default="127.0.0.1:9464",
+        description="Address and port of `/healthz`, `/readyz` and `/metrics`.",
+        examples=["0.0.0.0:9464"],
+    )
+    log_format: Literal["json", "text", "auto"] = Field(
+        default="auto",
+        description="How log lines look; `auto` is text on a terminal and JSON elsewhere.",
+        examples=["json"],
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least severe lines that are written.", examples=["warning"]
+    )

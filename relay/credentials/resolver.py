@@ -1,0 +1,139 @@
+"""Where the API key of an organization is found: encrypted beside it, or where a reference points."""
+
+import os
+import re
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from relay.credentials.keyring import Keyring, Owner, again
+from relay.credentials.redaction import basic
+from relay.errors import SecretError
+
+_LARGEST_BYTES = 16_384
+_VARIABLE = re.compile(r"RELAY_KEY_[A-Z0-9_]+")
+_NAME = re.compile(r"(?!(.*/)?\.{1,2}(/|$))[A-Za-z0-9._-]{1,255}(/[A-Za-z0-9._-]{1,255}){0,7}")
+
+
+def is_reference(text: str) -> bool:
+    """Whether it has the form of a reference to an API key; what it points at is another question."""
+    kind, _, target = text.partition(":")
+    form = {"env": _VARIABLE, "file": _NAME}.get(kind)
+    return form is not None and form.fullmatch(target) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Finds the API key of an organization, anew at each call: a file or variable that changed counts at once."""
+
+    keyring: Keyring | None
+    directory: Path | None
+    environ: Mapping[str, str] = field(repr=False)
+    tell: Callable[[str], None] = lambda _: None
+    """Is told every key that was found, so that it can be kept out of the logs."""
+
+    def resolve(self, organization: Mapping[str, Any]) -> SecretStr:
+        """The key of an organization as it stands on its topic. Raises SecretError."""
+        owner = Owner.of(organization)
+        reference, sealed = organization["credential_reference"], organization["credential_ciphertext"]
+        if reference is not None:
+            self.confirm(organization)
+            key = self._read(reference, owner.name)
+        elif sealed is None:
+            raise SecretError(f"{owner.name} has no API key: {again(owner)}")
+        elif self.keyring is None:
+            raise SecretError(
+                f"The API key of {owner.name} is encrypted, and this process has no key to open it: set secrets.key_file"
+                " (RELAY_SECRETS__KEY_FILE) as on the machine where it was added."
+            )
+        else:
+            key = self.keyring.open(sealed, owner)
+        self._tell_all(key.get_secret_value(), owner.user)
+        return key
+
+    def confirm(self, organization: Mapping[str, Any]) -> None:
+        """Return only if its reference, where it has one, has the form of one and was given for this organization, URL and user.
+
+        The latter can be told only where there are keys. Raises SecretError.
+        """
+        reference, owner = organization["credential_reference"], Owner.of(organization)
+        if reference is None:
+            return
+        if not is_reference(reference):
+            raise SecretError(
+                f"The reference to the API key of {owner.name} must be env:RELAY_KEY_… (capital letters, digits, underscores) or"
+                " file:NAME, with a name that does not leave secrets.directory."
+            )
+        if self.keyring is not None:
+            self.keyring.confirm_reference(reference, organization["credential_ciphertext"], owner)
+
+    def _read(self, reference: str, name: str) -> SecretStr:
+        kind, _, target = reference.partition(":")
+        if kind == "env":
+            return _clean(self.environ.get(target, ""), f"The variable {target}, the API key of {name},")
+        return _clean(
+            self._read_file(target, name), f"The file {target} in secrets.directory, the API key of {name},"
+        )
+
+    def _read_file(self, target: str, name: str) -> str:
+        if self.directory is None:
+            raise SecretError(
+                f"The API key of {name} is to be read from the file {target}, but secrets.directory"
+                " (RELAY_SECRETS__DIRECTORY) is not set in this process."
+            )
+        try:
+            return _read_confined(self.directory, target)
+        except RuntimeError:  # Path.resolve, before Python 3.13
+            raise SecretError(
+                f"The file {target} in {self.directory}, the API key of {name}, is a link in a circle."
+            ) from None
+        except OSError as error:
+            raise SecretError(
+                f"The file {target} in {self.directory}, the API key of {name}, cannot be read: {error.strerror}."
+            ) from error
+        except ValueError as error:
+            raise SecretError(
+                f"The file {target} in {self.directory}, the API key of {name}, {error}."
+            ) from None
+
+    def _tell_all(self, key: str, user: str) -> None:
+        self.tell(key)
+        self.tell(basic(user, key))
+
+
+def _read_confined(directory: Path, target: str) -> str:
+    """The text of a file that stands, links resolved, inside the directory.
+
+    Raises OSError, or ValueError with the end of a sentence.
+    """
+    root = directory.resolve(strict=True)
+    path = (root / target).resolve(strict=True)
+    if not path.is_relative_to(root):
+        raise ValueError("is a link that leads out of it: put the file itself there")
+    # neither a link put there meanwhile is followed, nor a pipe waited for
+    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            raise ValueError("is not a file")
+        content = os.read(file, _LARGEST_BYTES + 1)
+    finally:
+        os.close(file)
+    if len(content) > _LARGEST_BYTES:
+        raise ValueError(f"is larger than {_LARGEST_BYTES} bytes, which no API key is")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError("is not text") from None
+
+
+def _clean(text: str, what: str) -> SecretStr:
+    key = text.strip()
+    if not key:
+        raise SecretError(f"{what} is empty or not set in this process: put the key there.")
+    if not key.isprintable():
+        raise SecretError(f"{what} must hold the key alone, on one line.")
+    return SecretStr(key)

@@ -1,0 +1,41 @@
+import asyncio
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer
+
+from relay.kafka import TopicPartition
+from relay.kafka.aiokafka_patches.client import _bounded, retrieve
+
+
+async def high_watermarks(
+    consumer: AIOKafkaConsumer, partitions: list[TopicPartition]
+) -> dict[TopicPartition, int]:
+    """Ends of partitions as a read_uncommitted reader sees them, from a read_committed consumer that reads nothing."""
+    fetcher: Any = consumer._fetcher  # noqa: SLF001
+    level = fetcher._isolation_level  # noqa: SLF001
+    fetcher._isolation_level = 0  # noqa: SLF001
+    try:
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
+    finally:
+        fetcher._isolation_level = level  # noqa: SLF001
+    return ends
+
+
+async def discard_consumer(consumer: AIOKafkaConsumer, seconds: float) -> None:
+    """Stop a consumer within `seconds`, whatever state it is in.
+
+    With Kafka dead, stop() raises CancelledError or never ends, and leaves the sockets open.
+    """
+    await _bounded(asyncio.ensure_future(consumer.stop()), seconds)
+    for part in (consumer._fetcher, consumer._coordinator):  # noqa: SLF001
+        for name in (
+            "_fetch_task",
+            "_coordination_task",
+            "_heartbeat_task",
+            "_commit_refresh_task",
+            "_reset_committed_task",
+        ):
+            if isinstance(task := getattr(part, name, None), asyncio.Task):
+                task.cancel()
+                task.add_done_callback(retrieve)
+    await _bounded(asyncio.ensure_future(consumer._client.close()), 1)  # noqa: SLF001

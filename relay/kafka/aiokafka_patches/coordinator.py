@@ -1,0 +1,106 @@
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError, NotCoordinatorForGroupError, UnknownMemberIdError, for_code
+
+
+class OffsetsUnknownError(KafkaError):  # type: ignore[misc]
+    """The coordinator did not say which offsets are committed; asking again helps."""
+
+    retriable = True
+
+
+def guard_offset_fetch(coordinator: Any) -> None:
+    """An OffsetFetch that failed as a whole is taken for "nothing committed"; make it an error that is retried."""
+    send = coordinator._send_req  # noqa: SLF001
+
+    async def guarded(request: Any) -> Any:
+        response = await send(request)
+        if type(request).__name__ == "OffsetFetchRequest":
+            try:
+                _check_offset_fetch(response, _partitions_asked(request))
+            except NotCoordinatorForGroupError:
+                coordinator.coordinator_dead()
+                raise
+        return response
+
+    coordinator._send_req = guarded  # noqa: SLF001
+
+
+def _partitions_asked(request: Any) -> set[tuple[str, int]]:
+    topics: Iterable[tuple[str, Iterable[int]]] = request._partitions or ()  # noqa: SLF001
+    return {(topic, partition) for topic, partitions in topics for partition in partitions}
+
+
+def _check_offset_fetch(response: Any, asked: set[tuple[str, int]]) -> None:
+    code = getattr(response, "error_code", 0)
+    if code:
+        error = for_code(code)
+        raise error() if error.retriable else OffsetsUnknownError(f"OffsetFetch failed: {error.__name__}")
+    answered = {(topic, entry[0]) for topic, entries in response.topics for entry in entries}
+    if missing := asked - answered:
+        raise OffsetsUnknownError(f"OffsetFetch left out {sorted(missing)}")
+
+
+def guard_commits(coordinator: Any) -> None:
+    """Who is no member any more commits as if it had never wanted to be one. A group without members takes that, and would be
+    set back behind what another member has committed since; make it an error.
+    """
+    commit = coordinator._do_commit_offsets  # noqa: SLF001
+
+    async def guarded(*args: Any) -> None:
+        if coordinator.generation < 0:
+            raise UnknownMemberIdError
+        await commit(*args)
+
+    coordinator._do_commit_offsets = guarded  # noqa: SLF001
+
+
+def watch_heartbeats(coordinator: Any, on_confirmed: Callable[[float], None]) -> None:
+    """Whenever the coordinator has confirmed that we are a member, call `on_confirmed` with when it was asked (monotonic)."""
+    beat = coordinator._do_heartbeat  # noqa: SLF001
+
+    async def watched() -> bool:
+        asked_at = time.monotonic()
+        confirmed: bool = await beat()
+        if confirmed:
+            on_confirmed(asked_at)
+        return confirmed
+
+    coordinator._do_heartbeat = watched  # noqa: SLF001
+
+
+def watch_syncs(coordinator: Any, on_asked: Callable[[float], None]) -> None:
+    """Whenever we ask the group for our partitions, call `on_asked` with when that is (monotonic)."""
+    send = coordinator._send_req  # noqa: SLF001
+
+    async def watched(request: Any) -> Any:
+        if type(request).__name__ == "SyncGroupRequest":
+            on_asked(time.monotonic())
+        return await send(request)
+
+    coordinator._send_req = watched  # noqa: SLF001
+
+
+def symptom(consumer: AIOKafkaConsumer, confirmed_at: float, patience_seconds: float) -> str | None:
+    """What shows that a group consumer has died inside, or None. It never says so itself."""
+    fetcher: Any = consumer._fetcher  # noqa: SLF001
+    coordinator: Any = consumer._coordinator  # noqa: SLF001
+    rejoining = coordinator._rejoin_needed_fut.done()  # noqa: SLF001
+    heartbeat = coordinator._heartbeat_task  # noqa: SLF001
+    if fetcher._fetch_task.done():  # noqa: SLF001
+        return "its fetcher has ended"
+    if coordinator._coordination_task.done():  # noqa: SLF001
+        return "its group coordination has ended"
+    if consumer.assignment() and (heartbeat is None or heartbeat.done()) and not rejoining:
+        return "its heartbeat has ended"
+    if time.monotonic() - confirmed_at > patience_seconds:
+        return f"the group has not confirmed its membership for {patience_seconds:.0f} s"
+    return None
+
+
+def member_id(consumer: AIOKafkaConsumer) -> str:
+    """The id the group knows us by; empty when it no longer does."""
+    return str(consumer._coordinator.member_id)  # noqa: SLF001

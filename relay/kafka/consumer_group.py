@@ -1,0 +1,300 @@
+import asyncio
+import math
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import structlog
+from aiokafka import AIOKafkaConsumer
+from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+
+from relay.errors import RelayError
+from relay.kafka import Record, TopicPartition
+from relay.kafka.aiokafka_patches.client import guard_client
+from relay.kafka.aiokafka_patches.consumer import discard_consumer
+from relay.kafka.aiokafka_patches.coordinator import (
+    guard_commits,
+    guard_offset_fetch,
+    member_id,
+    symptom,
+    watch_heartbeats,
+    watch_syncs,
+)
+from relay.kafka.aiokafka_patches.fetch_validation import Fetches
+from relay.kafka.connection import Connection
+from relay.kafka.membership import Trust
+from relay.kafka.positions import Positions
+from relay.lifecycle import asked_to_end
+
+START_SECONDS = 10.0
+POLL_MS = 300
+TICK_SECONDS = 0.1
+PATIENCE_SECONDS = 30.0
+BAD_LOOKS = 3
+
+log = structlog.get_logger(__name__)
+
+
+class Handler(Protocol):
+    """What a member does with its partitions. Exceptions end the membership, which is then built anew."""
+
+    def assigned(self, positions: Positions, partitions: set[TopicPartition]) -> None:
+        """After a rebalance, before any record is handed out: seek (and pause) every partition here, wait for nothing.
+
+        Paused flags and seeks of before are forgotten.
+        """
+
+    async def revoked(self, partitions: set[TopicPartition]) -> None:
+        """Before a rebalance: all partitions, kept ones too. Must end well within the rebalance time-out."""
+
+    async def records(self, batches: Mapping[TopicPartition, Sequence[Record]]) -> None:
+        """Records in order per partition, possibly none; called at least every 0.3 s outside of rebalances."""
+
+    async def out_of_range(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """The log holds nothing at these positions, or a damaged batch, or one of another leader than what was read before: seek to
+        where to go on, or pause.
+        """
+
+    async def closed(self) -> None:
+        """The membership has ended: nothing is ours any more."""
+
+
+class Member:
+    """Membership in a consumer group that survives whatever aiokafka or Kafka does, until `run` is cancelled.
+
+    A member that dies inside without a word is found by a watchdog and replaced. `suspect()` and `confirmed()` serve
+    those who must not act on a membership that may be lost: after a fence or a freeze, wait for the next heartbeat
+    that the group has confirmed.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        group: str,
+        topic: str,
+        handler: Handler,
+        *,
+        max_records: int | None = None,
+        offset_reset: str = "none",
+        rebalance_seconds: float | None = None,
+        consumer_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._connection = connection
+        self._group = group
+        self._topic = topic
+        self._handler = handler
+        self._max_records = max_records
+        self._offset_reset = offset_reset
+        self._looks_at_fetches = offset_reset == "none"
+        """With a reset, aiokafka tells nobody that a fetch failed, and would read from the start again and again."""
+        self._session_seconds = connection.kafka.group_session_timeout_seconds
+        self._rebalance_seconds = max(6.0, rebalance_seconds or self._session_seconds)
+        self._options = dict(consumer_options or {})
+        self._trust = Trust(self._session_seconds)
+        self._beat = asyncio.Event()
+        self._synced_at = -math.inf
+        """When the partitions that we have, or are about to get, were asked for."""
+        self.joins = 0
+        """Goes up whenever a membership begins that is no continuation: in between, others may have had what is ours."""
+
+    def suspect(self) -> None:
+        """The membership may be lost without our knowing."""
+        self._trust.suspect()
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the group has confirmed the membership after the last suspicion, and so lately that it cannot be lost."""
+        return self._trust.holds
+
+    async def confirmed(self) -> None:
+        """Wait until the membership is trusted."""
+        while not self.trusted:
+            self._beat.clear()
+            await self._beat.wait()
+
+    def _lost(self) -> None:
+        self.joins += 1
+        self.suspect()
+
+    def _confirm(self, asked_at: float) -> None:
+        self._trust.confirm(asked_at)
+        self._beat.set()
+
+    def _note_sync(self, asked_at: float) -> None:
+        self._synced_at = asked_at
+
+    async def run(self) -> None:
+        """Be a member until cancelled."""
+        pause = 0.2
+        while True:
+            started = time.monotonic()
+            try:
+                await self._be_member()
+            except asyncio.CancelledError:
+                if asked_to_end():
+                    raise
+                log.warning(
+                    "Membership in the group was cancelled from inside; joining again.", group=self._group
+                )
+            except (RelayError, KafkaError, TimeoutError, OSError) as error:
+                log.warning(
+                    "Membership in the group ended; joining again.",
+                    group=self._group,
+                    reason=str(error) or type(error).__name__,
+                )
+            except Exception:
+                log.exception("Membership in the group ended by a defect; joining again.", group=self._group)
+            if time.monotonic() - started > PATIENCE_SECONDS:
+                pause = 0.2
+            await asyncio.sleep(pause)
+            pause = min(3.0, pause * 2)
+
+    async def _be_member(self) -> None:
+        consumer = self._consumer()
+        self._lost()
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await consumer.start()
+            guard_offset_fetch(consumer._coordinator)  # noqa: SLF001
+            guard_commits(consumer._coordinator)  # noqa: SLF001
+            watch_heartbeats(consumer._coordinator, self._confirm)  # noqa: SLF001
+            watch_syncs(consumer._coordinator, self._note_sync)  # noqa: SLF001
+            broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            fetches = Fetches()
+            if self._looks_at_fetches:
+                fetches.guard(consumer._client)  # noqa: SLF001
+            positions = Positions(consumer, self.confirmed, fetches)
+            consumer.subscribe(
+                [self._topic], listener=_Listener(self, consumer, positions, self._handler, broken)
+            )
+            await self._poll_and_watch(consumer, positions, broken)
+        finally:
+            await asyncio.shield(self._end(consumer))
+
+    async def _end(self, consumer: AIOKafkaConsumer) -> None:
+        try:
+            await self._handler.closed()
+        finally:
+            await discard_consumer(consumer, 3)
+
+    def _consumer(self) -> AIOKafkaConsumer:
+        session = self._session_seconds
+        consumer = AIOKafkaConsumer(
+            **self._connection.options(),
+            group_id=self._group,
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            auto_offset_reset=self._offset_reset,
+            session_timeout_ms=int(session * 1000),
+            heartbeat_interval_ms=min(1_000, int(session * 1000 / 3)),
+            rebalance_timeout_ms=int(self._rebalance_seconds * 1000),
+            request_timeout_ms=int(self._rebalance_seconds * 1000) + 5_000,
+            max_poll_interval_ms=300_000,
+            check_crcs=not self._looks_at_fetches,
+            partition_assignment_strategy=(RangePartitionAssignor,),
+            **self._options,
+        )
+        guard_client(consumer._client)  # noqa: SLF001
+        return consumer
+
+    async def _poll_and_watch(
+        self, consumer: AIOKafkaConsumer, positions: Positions, broken: asyncio.Future[None]
+    ) -> None:
+        tasks: set[asyncio.Future[None]] = {
+            broken,
+            asyncio.create_task(self._poll(consumer, positions), name=f"poll {self._group}"),
+            asyncio.create_task(self._watch(consumer), name=f"watch {self._group}"),
+            asyncio.create_task(self._notice_freezes(), name=f"freezes {self._group}"),
+        }
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                if task.cancelled():
+                    raise KafkaError("a task of the consumer was cancelled from inside")
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            ended, _ = await asyncio.wait(tasks, timeout=2)
+            for task in ended:
+                if not task.cancelled():
+                    task.exception()  # one reason is told; the others are no news
+
+    async def _poll(self, consumer: AIOKafkaConsumer, positions: Positions) -> None:
+        """Never cancelled while the member lives: a cancelled getmany switches the poll-interval guard off for good."""
+        while True:
+            try:
+                batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=self._max_records)
+            except OffsetOutOfRangeError as error:  # told before anything is taken
+                await self._handler.out_of_range(error.args[0])
+                continue
+            except Exception as error:
+                if not (isinstance(error, KafkaError) and error.retriable):
+                    positions.spoilt = True
+                    raise
+                log.warning(
+                    "Reading from Kafka failed; trying again.",
+                    group=self._group,
+                    reason=str(error) or type(error).__name__,
+                )
+                await asyncio.sleep(0.3)
+                continue
+            await self._handler.records(batches)
+
+    async def _watch(self, consumer: AIOKafkaConsumer) -> None:
+        bad, started = 0, time.monotonic()
+        while bad < BAD_LOOKS:
+            await asyncio.sleep(1)
+            found = symptom(
+                consumer,
+                max(started, self._trust.confirmed_at),
+                PATIENCE_SECONDS + self._session_seconds,
+            )
+            bad = bad + 1 if found else 0
+        raise KafkaError(f"the consumer has died inside: {found}")
+
+    async def _notice_freezes(self) -> None:
+        while True:
+            self._trust.tick()
+            await asyncio.sleep(TICK_SECONDS)
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    """aiokafka logs and forgets what a listener raises; here it ends the membership."""
+
+    def __init__(
+        self,
+        member: Member,
+        consumer: AIOKafkaConsumer,
+        positions: Positions,
+        handler: Handler,
+        broken: asyncio.Future[None],
+    ) -> None:
+        self._member = member
+        self._consumer = consumer
+        self._positions = positions
+        self._handler = handler
+        self._broken = broken
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        if not member_id(self._consumer):
+            self._member._lost()  # noqa: SLF001
+        try:
+            await self._handler.revoked(set(revoked))
+        except Exception as error:  # noqa: BLE001
+            self._break(error)
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        if self._broken.done():  # a rebalance that ends after the membership did
+            return
+        try:
+            self._handler.assigned(self._positions, set(assigned))
+        except Exception as error:  # noqa: BLE001
+            self._break(error)
+        self._member._confirm(self._member._synced_at)  # noqa: SLF001
+
+    def _break(self, error: Exception) -> None:
+        if not self._broken.done():
+            self._broken.set_exception(error)

@@ -1,0 +1,102 @@
+"""One way into Kafka: a broker's address, and connections to it."""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka.conn import AIOKafkaConnection, create_conn
+from aiokafka.errors import IllegalSaslStateError, KafkaError
+from aiokafka.protocol.admin import SaslHandShakeRequest
+from cryptography import x509
+
+from relay.config.kafka import Kafka
+
+STEP_SECONDS = 5.0
+NOT_DONE = (OSError, KafkaError, TimeoutError)
+"""What aiokafka raises where a connection or a request on it fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A broker, and how we try to get in; `security` is what aiokafka's connections need to know."""
+
+    broker: Broker
+    kafka: Kafka
+    security: Mapping[str, Any]
+
+    @property
+    def tls(self) -> bool:
+        return self.kafka.security_protocol.endswith("SSL")
+
+    @property
+    def sasl(self) -> bool:
+        return self.kafka.security_protocol.startswith("SASL")
+
+
+@asynccontextmanager
+async def opened(door: Door, *, tls: bool | None = None) -> AsyncIterator[AIOKafkaConnection]:
+    """A connection to something that has answered as Kafka does; nobody has logged in yet."""
+    protocol = "SSL" if (door.tls if tls is None else tls) else "PLAINTEXT"
+    options = {**door.security, "security_protocol": protocol, "request_timeout_ms": int(STEP_SECONDS * 1000)}
+    connection = await create_conn(door.broker.host, door.broker.port, **options)
+    try:
+        yield connection
+    finally:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                await connection.close()
+
+
+async def takes_connections(broker: Broker) -> bool:
+    try:
+        async with asyncio.timeout(STEP_SECONDS):
+            _, writer = await asyncio.open_connection(broker.host, broker.port)
+    except (OSError, TimeoutError):
+        return False
+    writer.transport.abort()
+    return True
+
+
+async def answers_in_clear(door: Door) -> bool:
+    try:
+        async with opened(door, tls=False):
+            return True
+    except NOT_DONE:
+        return False
+
+
+async def certificate_of(broker: Broker) -> x509.Certificate | None:
+    """What it shows, trusted or not; None where it does not speak TLS. Nothing is sent to it."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        async with asyncio.timeout(STEP_SECONDS):
+            _, writer = await asyncio.open_connection(broker.host, broker.port, ssl=context)
+    except (OSError, TimeoutError):
+        return None
+    shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    writer.transport.abort()
+    return x509.load_der_x509_certificate(shown)
+
+
+async def mechanisms_of(door: Door) -> list[str]:
+    """The ways of logging in that it offers; none where it asks for no login."""
+    try:
+        async with opened(door) as connection:
+            offer = await connection.send(SaslHandShakeRequest("PLAIN"))
+    except NOT_DONE:
+        return []
+    return [] if offer.error_code == IllegalSaslStateError.errno else list(offer.enabled_mechanisms)

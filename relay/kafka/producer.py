@@ -1,0 +1,118 @@
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+
+from relay.errors import RelayError
+from relay.kafka.aiokafka_patches.client import guard_client
+from relay.kafka.aiokafka_patches.producer import discard_producer
+from relay.kafka.connection import Connection
+
+OPEN_SECONDS = 10.0
+
+
+class WritingError(RelayError):
+    """Kafka did not confirm a write: it may or may not stand on the topic."""
+
+
+class TooLargeToWriteError(WritingError):
+    """Neither the topic nor the brokers take a record of this size: it does not stand there, and never will."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A record to be written; `value` None deletes the key of a compacted topic."""
+
+    topic: str
+    partition: int
+    key: bytes
+    value: bytes | None
+    timestamp: int | None = None
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
+def producer_options(connection: Connection) -> dict[str, Any]:
+    """What every producer of ours has in common."""
+    profile = connection.profile
+    return {
+        **connection.options(),
+        "acks": "all",
+        "enable_idempotence": profile.idempotence,
+        "compression_type": profile.compression,
+        "max_request_size": profile.largest_request,
+        "max_batch_size": min(1_000_000, profile.largest_request // 4),  # a request holds one of each topic
+        "request_timeout_ms": 5_000,
+    }
+
+
+class Writer:
+    """Writes single records, each confirmed by all in-sync replicas; at least once.
+
+    A producer that failed once is thrown away, since aiokafka's never recovers, and made anew at the next write.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._producer: AIOKafkaProducer | None = None
+        self._lock = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._discard()
+
+    async def send(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        *,
+        partition: int | None = None,
+        headers: Sequence[tuple[str, bytes]] = (),
+        timestamp_ms: int | None = None,
+        seconds: float = 20.0,
+    ) -> int:
+        """Write one record and return its offset; raises WritingError when Kafka has not confirmed it in time."""
+        producer = None
+        try:
+            async with asyncio.timeout(seconds):
+                producer = await self._ready()
+                sent = await producer.send_and_wait(
+                    topic, value, key, partition=partition, headers=list(headers), timestamp_ms=timestamp_ms
+                )
+                return int(sent.offset)
+        except (RelayError, KafkaError, TimeoutError, OSError) as error:
+            if producer is not None:
+                await self._discard(producer)
+            reason = str(error).removesuffix(".") or type(error).__name__
+            kind = TooLargeToWriteError if isinstance(error, MessageSizeTooLargeError) else WritingError
+            raise kind(f"Kafka did not confirm a write to {topic}: {reason}.") from error
+        except asyncio.CancelledError:
+            if producer is not None:
+                await asyncio.shield(self._discard(producer))
+            raise
+
+    async def _ready(self) -> AIOKafkaProducer:
+        async with self._lock:
+            if self._producer is None:
+                producer = AIOKafkaProducer(**producer_options(self._connection))
+                guard_client(producer.client)
+                try:
+                    async with asyncio.timeout(OPEN_SECONDS):
+                        await producer.start()
+                except BaseException:
+                    await discard_producer(producer, 1)
+                    raise
+                self._producer = producer
+            return self._producer
+
+    async def _discard(self, failed: AIOKafkaProducer | None = None) -> None:
+        producer = self._producer
+        if producer is None or (failed is not None and failed is not producer):
+            return
+        self._producer = None
+        await discard_producer(producer, 3 if failed is None else 1)

@@ -1,0 +1,198 @@
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from relay.errors import RelayError
+from relay.kafka.connection import Connection
+from relay.kafka.topics import LARGEST_EVENT_BYTES, Topics, TopicSpec, specifications
+
+ROOM_BYTES = 20_000
+ADMIN_SECONDS = 60.0
+FOR_EVER_MS = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class TopicReport:
+    """What was found of one topic. `problems` say what to fix; empty: as it should be."""
+
+    name: str
+    state: str
+    problems: tuple[str, ...] = ()
+
+
+async def create(connection: Connection) -> list[TopicReport]:
+    """Make the topics that are missing and report on all of them; existing ones are never altered."""
+    kafka = connection.kafka
+    specs = specifications(Topics(kafka.topic_prefix), kafka.shards)
+    replicas = kafka.replication_factor
+    common = {"min.insync.replicas": str(max(1, replicas - 1))}
+    async with _admin(connection) as admin:
+        existing = await _partition_counts(admin, [spec.name for spec in specs])
+        missing = [spec for spec in specs if spec.name not in existing]
+        new = [
+            NewTopic(s.name, s.partitions, replicas, topic_configs={**s.configs, **common}) for s in missing
+        ]
+        made = _made((await admin.create_topics(new, timeout_ms=20_000)).topic_errors) if new else set()
+        await _until_known(admin, [spec.name for spec in specs])
+    return [
+        TopicReport(report.name, "created" if report.name in made else report.state, report.problems)
+        for report in await check(connection)
+    ]
+
+
+def _made(errors: list[tuple[str, int, str | None]]) -> set[str]:
+    """Names of the topics that were made by this call; somebody else may have been faster."""
+    for topic, code, message in errors:
+        error = for_code(code)
+        if code and error is not TopicAlreadyExistsError:
+            raise RelayError(f"Kafka did not create the topic {topic}: {message or error.__name__}.")
+    return {topic for topic, code, _ in errors if not code}
+
+
+async def _until_known(admin: AIOKafkaAdminClient, names: list[str]) -> None:
+    """A topic is known a moment after it was made."""
+    for _ in range(100):
+        if len(await _partition_counts(admin, names)) == len(names):
+            return
+        await asyncio.sleep(0.1)
+    raise RelayError(
+        "Kafka has made the topics, but does not show them after ten seconds; run `jira-relay topics check`."
+    )
+
+
+async def check(connection: Connection) -> list[TopicReport]:
+    """Compare the topics with what they should be; nothing is changed."""
+    kafka = connection.kafka
+    topics = Topics(kafka.topic_prefix)
+    specs = specifications(topics, kafka.shards)
+    async with _admin(connection) as admin:
+        counts = await _partition_counts(admin, [spec.name for spec in specs])
+        configs = await _configs(admin, list(counts)) if connection.profile.admin else {}
+    shards = counts.get(topics.organizations)
+    return [_report(spec, topics, shards, counts, configs) for spec in specs]
+
+
+def _report(
+    spec: TopicSpec,
+    topics: Topics,
+    shards: int | None,
+    counts: Mapping[str, int],
+    configs: Mapping[str, Mapping[str, str]],
+) -> TopicReport:
+    if spec.name not in counts:
+        return TopicReport(spec.name, "missing", ("It does not exist: run `jira-relay topics create`.",))
+    problems = []
+    count = counts[spec.name]
+    if spec.name in topics.sharded and shards is not None and count != shards:
+        problems.append(
+            f"It has {count} partitions where {topics.organizations} has {shards}: they must be equal."
+        )
+    actual = configs.get(spec.name, {})
+    for name, wanted in spec.configs.items():
+        found = actual.get(name)
+        if found is not None and _differs(name, wanted, found):
+            problems.append(f"{name} is {found}, should be {wanted}.")
+    return TopicReport(spec.name, "different" if problems else "as it should be", tuple(problems))
+
+
+def _differs(name: str, wanted: str, found: str) -> bool:
+    if name in {"retention.ms", "max.message.bytes"}:
+        return int(found) != -1 and int(found) < int(wanted)
+    if name in {"segment.ms", "segment.bytes", "min.cleanable.dirty.ratio"}:
+        return False
+    return wanted != found
+
+
+async def shards_of(connection: Connection) -> int:
+    """How many shards there are: the partition count of the organizations topic is the truth.
+
+    Raises RelayError when a sharded topic is missing or has another count.
+    """
+    topics = Topics(connection.kafka.topic_prefix)
+    async with _admin(connection) as admin:
+        counts = await _partition_counts(admin, list(topics.sharded))
+    if missing := [name for name in topics.sharded if name not in counts]:
+        raise RelayError(f"Kafka has no topic {missing[0]}: run `jira-relay topics create`.")
+    if len(set(counts.values())) > 1:
+        raise RelayError(
+            f"The topics differ in their partitions, which must be equal: {counts}. Run `jira-relay topics check`."
+        )
+    return counts[topics.organizations]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What all sharded topics have in common, as far as Kafka tells."""
+
+    largest: int = LARGEST_EVENT_BYTES
+    """Bytes of a message that every one of them takes; some room is left for what goes with it."""
+    kept_ms: int = 0
+    """For so long the topics of events keep what was written; 0: nobody knows."""
+
+
+async def limits_of(connection: Connection) -> Limits:
+    """The limits of the topics as they are, whoever made them."""
+    topics, profile = Topics(connection.kafka.topic_prefix), connection.profile
+    configs: dict[str, dict[str, str]] = {}
+    if profile.admin:
+        async with _admin(connection) as admin:
+            configs = await _configs(admin, list(topics.sharded))
+    told = [int(found["max.message.bytes"]) for found in configs.values() if "max.message.bytes" in found]
+    return Limits(
+        min([LARGEST_EVENT_BYTES, *(limit - ROOM_BYTES for limit in (profile.largest_request, *told))]),
+        min(_kept_ms(configs.get(name, {})) for name in (topics.events, topics.backfill)),
+    )
+
+
+def _kept_ms(config: Mapping[str, str]) -> int:
+    if config.get("retention.bytes") != "-1":
+        return 0
+    retention = int(config.get("retention.ms", 0))
+    return FOR_EVER_MS if retention == -1 else retention
+
+
+@asynccontextmanager
+async def _admin(connection: Connection) -> AsyncIterator[AIOKafkaAdminClient]:
+    """What Kafka's client raises meanwhile comes out as a RelayError."""
+    await connection.verify()
+    admin = AIOKafkaAdminClient(**connection.options(), request_timeout_ms=20_000)
+    try:
+        async with asyncio.timeout(ADMIN_SECONDS):
+            await admin.start()
+            yield admin
+    except (KafkaError, TimeoutError) as error:
+        raise RelayError(
+            f"Kafka at {connection.bootstrap} did not tell about its topics: {str(error) or type(error).__name__}. It may be"
+            " starting; try again, and if this lasts, look at its log."
+        ) from error
+    finally:
+        await admin.close()
+
+
+async def _partition_counts(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, int]:
+    present = set(await admin.list_topics()) & set(names)
+    if not present:
+        return {}
+    described = await admin.describe_topics(sorted(present))
+    return {topic["topic"]: len(topic["partitions"]) for topic in described}
+
+
+async def _configs(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, dict[str, str]]:
+    if not names:
+        return {}
+    try:
+        answers = await admin.describe_configs(
+            [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+        )
+    except KafkaError:
+        return {}
+    found: dict[str, dict[str, str]] = {}
+    for answer in answers:
+        for _code, _message, _type, name, entries in answer.resources:
+            found[name] = {entry[0]: entry[1] for entry in entries}
+    return found

@@ -1,0 +1,35 @@
+from aiokafka.errors import KafkaError
+
+from relay.avro.codec import Fingerprint
+from relay.errors import RelayError
+from relay.kafka.connection import Connection
+from relay.kafka.log_reader import read_table
+from relay.kafka.producer import Writer
+
+
+class SchemaTopic:
+    """The topic `….schemas`: fingerprint, as 16 hex digits, to the text of the schema."""
+
+    def __init__(self, connection: Connection, name: str) -> None:
+        self._connection = connection
+        self._name = name
+
+    async def get(self, fingerprint: Fingerprint) -> bytes | None:
+        """Read anew each time: whoever saw a message may rely on its schema. Raises RelayError when Kafka cannot tell."""
+        try:
+            table = await read_table(self._connection, self._name)
+        except (KafkaError, TimeoutError, OSError) as error:
+            raise RelayError(
+                f"The topic {self._name} cannot be read: {str(error) or type(error).__name__}."
+            ) from error
+        record = table.get(_key(fingerprint))
+        return record.value if record else None
+
+    async def put(self, fingerprint: Fingerprint, text: str) -> None:
+        """Returns once every reader can see it; raises RelayError."""
+        async with Writer(self._connection) as writer:
+            await writer.send(self._name, _key(fingerprint), text.encode())
+
+
+def _key(fingerprint: Fingerprint) -> bytes:
+    return fingerprint.value.hex().encode()

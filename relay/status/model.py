@@ -1,0 +1,92 @@
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+TRANSITIONS_KEPT = 20
+HOURS_KEPT = 48
+HOUR_MS = 3_600_000
+EPOCH, VALID_UNTIL = "relay.epoch", "relay.valid-until"
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    at: int
+    state: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class HourCount:
+    hour: int
+    events: int
+    late: int
+    dead_letters: int
+
+
+@dataclass(frozen=True, slots=True)
+class GroupOffset:
+    topic: str
+    partition: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How one organization, destination or service is doing; fields as in schemas/status.avsc, instants in ms UTC."""
+
+    state: str
+    since: int
+    at: int
+    valid_until: int
+    epoch: int
+    reason: str | None = None
+    transitions: tuple[Transition, ...] = ()
+    counts: tuple[HourCount, ...] = ()
+    last_poll: int | None = None
+    last_event: int | None = None
+    complete_up_to: int | None = None
+    waiting_until: int | None = None
+    backfilled_to: int | None = None
+    lag: int | None = None
+    start: str | None = None
+    offsets: tuple[GroupOffset, ...] = field(default=())
+
+    def moved(self, state: str, reason: str | None, at: int) -> "Status":
+        """The same, now in `state`; a change is remembered, a new wording of the reason alone is not a change."""
+        if state == self.state:
+            return replace(self, reason=reason, at=at)
+        transitions = (*self.transitions, Transition(at, state, reason))[-TRANSITIONS_KEPT:]
+        return replace(self, state=state, reason=reason, since=at, at=at, transitions=transitions)
+
+    def valid_for(self, ms: int) -> "Status":
+        """The same, to be believed for so long from when it was written."""
+        return replace(self, valid_until=self.at + ms)
+
+    def counted(self, at: int, events: int = 0, late: int = 0, dead_letters: int = 0) -> "Status":
+        """The same, with what just happened added to its hour."""
+        hour = at - at % HOUR_MS
+        kept = [
+            count for count in self.counts if count.hour > hour - HOURS_KEPT * HOUR_MS and count.hour != hour
+        ]
+        now = next((count for count in self.counts if count.hour == hour), HourCount(hour, 0, 0, 0))
+        now = HourCount(hour, now.events + events, now.late + late, now.dead_letters + dead_letters)
+        return replace(self, counts=tuple(sorted([*kept, now], key=lambda count: count.hour)))
+
+
+def opened(state: str, at: int, previous: Status | None = None, reason: str | None = None) -> Status:
+    """A status for a new owner, with the memory of the owner before and a higher epoch."""
+    if previous is None:
+        return Status(state=state, reason=reason, since=at, at=at, valid_until=at, epoch=at)
+    return replace(previous, epoch=max(at, previous.epoch + 1)).moved(state, reason, at)
+
+
+def to_record(status: Status) -> dict[str, Any]:
+    return asdict(status)
+
+
+def from_record(record: Mapping[str, Any]) -> Status:
+    values = {f.name: record[f.name] for f in fields(Status) if f.name in record}
+    values["transitions"] = tuple(Transition(**entry) for entry in values["transitions"])
+    values["counts"] = tuple(HourCount(**entry) for entry in values["counts"])
+    values["offsets"] = tuple(GroupOffset(**entry) for entry in values["offsets"])
+    return Status(**values)

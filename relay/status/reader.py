@@ -1,0 +1,69 @@
+import asyncio
+import math
+import time
+
+import structlog
+
+from relay.avro.codec import BadBody, Internal, NotAvro, UnknownSchema
+from relay.errors import RelayError
+from relay.kafka import KafkaError, Record
+from relay.kafka.connection import Connection
+from relay.kafka.log_reader import read_table
+from relay.status.model import EPOCH, VALID_UNTIL, Status, from_record
+
+PAST_SECONDS = 10.0
+
+log = structlog.get_logger(__name__)
+
+
+class Past:
+    """What former owners told, read again when it is older than ten seconds."""
+
+    def __init__(self, connection: Connection, topic: str) -> None:
+        self._connection = connection
+        self._topic = topic
+        self._lock = asyncio.Lock()
+        self._read_at = -math.inf
+        self._board: dict[str, Status] = {}
+
+    async def of(self, key: str) -> Status | None:
+        """The last record of a key; None, too, where Kafka does not tell within ten seconds: it is a comfort, no need."""
+        async with self._lock:
+            if time.monotonic() - self._read_at >= PAST_SECONDS:
+                try:
+                    async with asyncio.timeout(PAST_SECONDS):
+                        self._board = await read_board(self._connection, self._topic)
+                except (RelayError, KafkaError, TimeoutError, OSError) as error:
+                    reason = str(error) or type(error).__name__
+                    log.warning("What was told before cannot be read.", reason=reason)
+                self._read_at = time.monotonic()
+            return self._board.get(key)
+
+
+async def read_board(connection: Connection, topic: str) -> dict[str, Status]:
+    """Every status record as it stands now; one that cannot be read is left out, with a warning.
+
+    What a former owner tells while its successor's word is valid counts for nothing.
+    """
+    codec = Internal("status")
+    board: dict[str, Status] = {}
+    for number, (key, record) in enumerate(
+        (await read_table(connection, topic, supersedes=_supersedes)).items()
+    ):
+        if number % 500 == 499:
+            await asyncio.sleep(0)  # ten thousand take a second
+        try:
+            board[key.decode()] = from_record(codec.decode(record.value or b""))
+        except (NotAvro, BadBody, UnknownSchema, UnicodeDecodeError) as error:
+            log.warning("A status record cannot be read.", key=repr(key), reason=str(error))
+    return board
+
+
+def _supersedes(record: Record, before: Record) -> bool:
+    """Whether a later record counts: not one of an older owner, as long as the newer one's is valid."""
+    return _header(record, EPOCH) >= _header(before, EPOCH) or record.timestamp > _header(before, VALID_UNTIL)
+
+
+def _header(record: Record, name: str) -> int:
+    value = dict(record.headers).get(name, b"")
+    return int(value) if value.isdigit() else 0

@@ -1,0 +1,41 @@
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    ok: bool
+    why: str
+    since_ms: int
+
+
+class Health:
+    """Named conditions, all of which must hold for the process to be ready; those named at the start do not hold yet."""
+
+    def __init__(
+        self, *names: str, clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+    ) -> None:
+        self._clock_ms = clock_ms
+        self._conditions = {
+            name: Condition(ok=False, why="still starting", since_ms=clock_ms()) for name in names
+        }
+
+    def ready(self, name: str, ok: bool, why: str = "") -> None:
+        """Report a condition; `why` says what is wrong and what to do, without a full stop."""
+        before = self._conditions.get(name)
+        since_ms = before.since_ms if before is not None and before.ok == ok else self._clock_ms()
+        self._conditions[name] = Condition(ok, why, since_ms)
+
+    def faults(self) -> list[str]:
+        """A sentence for each condition that does not hold."""
+        return [
+            f"{name}: {condition.why} (since {_iso(condition.since_ms)})."
+            for name, condition in self._conditions.items()
+            if not condition.ok
+        ]
+
+
+def _iso(instant_ms: int) -> str:
+    return datetime.fromtimestamp(instant_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

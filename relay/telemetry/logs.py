@@ -1,0 +1,150 @@
+"""Log lines: structlog's and the libraries' alike, through one handler, to standard error."""
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Literal, TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from relay.credentials.redaction import Redactor
+
+# httpx tells every URL at INFO, azure and msal every step of a login; aiokafka's INFO is for its own developers.
+_QUIET = ("aiohttp.access", "aiokafka", "azure", "httpcore", "httpx", "msal", "urllib3")
+# After a kill of Kafka, aiokafka's loggers write 60 to 270 lines a second, and asyncio's about futures it left behind.
+_STORMY = ("aiokafka", "asyncio")
+_MOST_SITES = 1000
+
+
+def set_up(
+    log_format: Literal["json", "text", "auto"],
+    log_level: Literal["debug", "info", "warning", "error"],
+    redactor: Redactor,
+    stream: TextIO | None = None,
+) -> None:
+    """Send everything that is logged in this process to `stream` (standard error), and nothing anywhere else.
+
+    To be called once, by the entry point. No line shows local variables, and none a secret that the redactor knows.
+    """
+    stream = sys.stderr if stream is None else stream
+    text = log_format == "text" or (log_format == "auto" and stream.isatty())
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_Formatter(_as_text(stream) if text else _as_json(), redactor))
+    handler.addFilter(_StormFilter())
+    logging.root.handlers[:] = [handler]
+    logging.root.setLevel(log_level.upper())
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.root.level))
+    logging.captureWarnings(capture=True)
+    sys.excepthook = _on_defect
+    structlog.configure(
+        processors=[*_shared(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.root.level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+
+
+def _on_defect(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """What ends the process is told as anything else is: Python itself would write the error's text as it is."""
+    logging.root.critical("This is a defect of jira-relay; please report it.", exc_info=(kind, error, trace))
+
+
+def _shared() -> list[Processor]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        structlog.processors.StackInfoRenderer(),
+    ]
+
+
+def _as_json() -> list[Processor]:
+    return [
+        structlog.processors.format_exc_info,  # Python's own traceback: no locals
+        _in_order,
+        structlog.processors.JSONRenderer(serializer=json.dumps, default=repr),
+    ]
+
+
+def _as_text(stream: TextIO) -> list[Processor]:
+    render = structlog.dev.ConsoleRenderer(
+        colors=stream.isatty(), timestamp_key="time", exception_formatter=structlog.dev.plain_traceback
+    )
+    return [_on_one_line, render]
+
+
+def _in_order(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    head = {"time": event.pop("time"), "level": event.pop("level"), "message": event.pop("event")}
+    return head | dict(event)
+
+
+def _on_one_line(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """No value from outside starts a line of its own, or commands the terminal."""
+    return {key: _printable(value) if isinstance(value, str) else value for key, value in event.items()}
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
+
+
+class _Formatter(logging.Formatter):
+    def __init__(self, processors: list[Processor], redactor: Redactor) -> None:
+        super().__init__()
+        self._redactor = redactor
+        self._inner = structlog.stdlib.ProcessorFormatter(
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *processors],
+            foreign_pre_chain=[*_shared(), structlog.stdlib.add_logger_name],
+        )
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._redactor(self._inner.format(record))
+
+
+class _StormFilter(logging.Filter):
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._storm, self._clock = Storm(), clock
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.partition(".")[0] not in _STORMY:
+            return True
+        error = record.exc_info[0] if record.exc_info else None
+        held_back = self._storm.admit((record.pathname, record.lineno, error), self._clock())
+        if held_back:
+            record.msg, record.args = f"{record.getMessage()} (and {held_back} like it were held back)", None
+        return held_back is not None
+
+
+@dataclass(slots=True)
+class _Window:
+    began: float
+    admitted: int = 0
+    held_back: int = 0
+
+
+class Storm:
+    """Lets `burst` lines of each kind through in a time, and counts the rest."""
+
+    def __init__(self, burst: int = 5, per_seconds: float = 60.0) -> None:
+        self._burst, self._per_seconds = burst, per_seconds
+        self._windows: dict[Any, _Window] = {}
+
+    def admit(self, kind: Any, now: float) -> int | None:
+        """None: hold the line back. Else it may pass, and so many like it were held back since the last that passed."""
+        window = self._windows.get(kind)
+        if window is None or now - window.began >= self._per_seconds:
+            if len(self._windows) >= _MOST_SITES:
+                self._windows.clear()
+            self._windows[kind] = _Window(now, admitted=1)
+            return window.held_back if window else 0
+        if window.admitted < self._burst:
+            window.admitted += 1
+            return 0
+        window.held_back += 1
+        return None

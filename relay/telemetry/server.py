@@ -1,0 +1,61 @@
+"""What a process tells about itself over HTTP: whether it lives, whether it can do its work, and its metrics."""
+
+import asyncio
+import errno
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+
+from relay.config.validators import split_address
+from relay.errors import RelayError
+from relay.telemetry.health import Health
+
+_WHY = {
+    errno.EADDRINUSE: "another process has it",
+    errno.EADDRNOTAVAIL: "this machine has no such address",
+    errno.EACCES: "only root may use such a port",
+}
+
+
+@asynccontextmanager
+async def serve(listen: str, health: Health, registry: CollectorRegistry) -> AsyncIterator[str]:
+    """Serve /healthz, /readyz and /metrics on `listen` (host:port, port 0 for any); yields the URL. Raises RelayError."""
+    runner = web.AppRunner(_application(health, registry), access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    try:
+        host, port = split_address(listen)
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise RelayError(
+                f"telemetry.listen (RELAY_TELEMETRY__LISTEN) cannot be {listen}: {_WHY.get(error.errno or 0, error.strerror)};"
+                " set another address or port."
+            ) from error
+        yield f"http://{'[' + host + ']' if ':' in host else host}:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+def _application(health: Health, registry: CollectorRegistry) -> web.Application:
+    async def healthz(_request: web.Request) -> web.Response:
+        return web.Response(text="alive\n")
+
+    async def readyz(_request: web.Request) -> web.Response:
+        faults = health.faults()
+        return web.Response(
+            text="".join(f"{fault}\n" for fault in faults) or "ready\n", status=503 if faults else 200
+        )
+
+    async def metrics(request: web.Request) -> web.Response:
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        body = await asyncio.to_thread(encode, registry)  # long for ten thousand organizations
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+    application = web.Application()
+    application.add_routes(
+        [web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)]
+    )
+    return application
