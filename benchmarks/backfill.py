@@ -31,7 +31,7 @@ from organizations import Jira, processor_seconds, put
 import schemas
 from embedded import EmbeddedKafka
 from management.settings import Settings
-from producer.records import read
+from producer.sources.jira_cloud.mapping import read
 from relay import timestamps
 from relay.kafka import TopicPartition
 from relay.kafka.connection import Connection

@@ -3,7 +3,7 @@ from contextlib import asynccontextmanager
 
 from cli.context import Context, now_ms, who
 from management.connection import Means
-from producer.jira import open_client
+from producer.sources.jira_cloud.client import open_client
 from relay.config.secrets import Secrets
 from relay.credentials.url_policy import Hosts
 

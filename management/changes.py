@@ -11,7 +11,7 @@ from management.inputs import InputError, Key, Reference, Wish, checked_name
 from management.organizations import edit, shown
 from management.standing import existing, organizations, standing
 from management.words import instant
-from producer.window import Clock
+from producer.sources.clock_skew import Clock
 from relay.credentials.keyring import Keyring, Owner, load_keyring, require_keyring
 from relay.credentials.url_policy import HostError, Hosts, organization_name
 from relay.errors import RelayError, SecretError

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 import httpx
 from pydantic import SecretStr
 
-from producer import jira
-from producer.diagnosis import Diagnosis, diagnose
-from producer.failures import Failure, Kind
-from producer.window import Clock
+from producer.sources.clock_skew import Clock
+from producer.sources.errors import Failure, Kind
+from producer.sources.jira_cloud import client as jira
+from producer.sources.jira_cloud.connection_check import Diagnosis, diagnose
 from relay.config.secrets import Secrets
 from relay.credentials.resolver import Credentials
 from relay.credentials.url_policy import Hosts

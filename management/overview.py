@@ -7,7 +7,7 @@ from typing import Any
 from management.organizations import shown
 from management.standing import plainly
 from management.words import exact, instant
-from producer.report import status_key
+from producer.status_reporter import status_key
 from relay.credentials.keyring import sealed_with
 from relay.kafka.connection import Connection
 from relay.kafka.topics import Topics

@@ -8,19 +8,20 @@ import time
 
 from prometheus_client import CollectorRegistry
 
-from producer import endings
 from producer.config import Producer
-from producer.desk import Desk
-from producer.jira import open_clients
-from producer.limits import KnownLimits
-from producer.opening import Opener
-from producer.poller import Poller
-from producer.report import Report, status_key
-from producer.shard import Shard
-from producer.shards import Shards
-from producer.site import LINES, Sites
-from producer.telemetry import Metrics
-from producer.window import Rules
+from producer.metrics import Metrics
+from producer.polling.poller import Poller
+from producer.polling.window import Rules
+from producer.publishing.publisher import Desk
+from producer.publishing.topic_limits import KnownLimits
+from producer.recovery.loader import Opener
+from producer.sharding import hanging_transactions
+from producer.sharding.assignment import Shards
+from producer.sharding.shard import Shard
+from producer.sources.jira_cloud.client import open_clients
+from producer.sources.jira_cloud.source import Sites
+from producer.sources.throttle import LINES
+from producer.status_reporter import Report, status_key
 from relay.config.schema_registry import SchemaRegistry
 from relay.credentials.resolver import Credentials
 from relay.credentials.url_policy import Hosts
@@ -86,7 +87,9 @@ async def produce(
         )
         tasks = {
             asyncio.create_task(member.run(), name="membership of the producers' group"),
-            asyncio.create_task(endings.watch(connection, topics, shards), name="watch of the ends"),
+            asyncio.create_task(
+                hanging_transactions.watch(connection, topics, shards), name="watch of the ends"
+            ),
             asyncio.create_task(limits.watch(), name="watch of the limits"),
             asyncio.create_task(board.run(), name="status board"),
             asyncio.create_task(_beat(board, shards, member, health), name="beat"),

@@ -7,8 +7,8 @@ import random
 import pytest
 
 from consumer.deadletters import DeadLetters
-from producer.letters import letters
-from producer.records import Unreadable
+from producer.events import Unreadable
+from producer.publishing.dead_letters import letters
 from relay.kafka import TopicPartition
 from relay.kafka.log_reader import group_less, read_to_end
 from relay.kafka.producer import Writer

@@ -20,8 +20,8 @@ SAID = "does not accept the user relay with this password"
 PROGRAM = """
 import sys
 from cli.main import main
-from relay.kafka import watch
-watch.LOOK_SECONDS = 0.2
+from relay.kafka.diagnostics import monitor
+monitor.LOOK_SECONDS = 0.2
 main(sys.argv[1:])
 """
 

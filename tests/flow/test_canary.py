@@ -34,7 +34,7 @@ SECRETS_KEY = base64.b64encode(bytes(range(100, 132))).decode()
 # `jira-relay`, but its next request with a key ends in a defect of which the key is the text once a file `break` is there.
 PROGRAM = """
 import pathlib, sys
-from producer import jira
+from producer.sources.jira_cloud import client as jira
 from cli.main import main
 
 read, broken = jira._read, pathlib.Path("break")

@@ -6,9 +6,9 @@ from collections import defaultdict
 from prometheus_client import CollectorRegistry
 
 import schemas
-from producer.desk import Desk
-from producer.memory import Memory
-from producer.telemetry import Metrics
+from producer.metrics import Metrics
+from producer.publishing.publisher import Desk
+from producer.state.shard_state import Memory
 from relay.avro.codec import Encoder, Internal, fingerprint
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import PublishError

@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyroaring import BitMap64
 
-from producer.amending import Progresses, Standing, Tail, Whole, put_in, shaken, take_out
-from producer.checkpoint import Pair, Position, begin
-from producer.ledger import Day
-from producer.ranges import Range
+from producer.recovery.reconcile import Progresses, Standing, Tail, Whole, put_in, shaken, take_out
+from producer.state.checkpoint import Pair, Position, begin
+from producer.state.intervals import Range
+from producer.state.ledger import Day
 from relay.timestamps import DAY, day_of, day_start
 
 NOW = day_start("2026-11-23") + 10 * 3_600_000

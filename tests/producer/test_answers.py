@@ -1,8 +1,8 @@
 import httpx
 import pytest
 
-from producer.answers import Answer, judge
-from producer.failures import Action, Asked, Kind
+from producer.sources.errors import Action, Asked, Kind
+from producer.sources.jira_cloud.response import Answer, judge
 
 NOW = 1_790_000_000_000
 SITE = Asked("acme", "acme.atlassian.net")

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import schemas
-from producer import checkpoint as checkpoints
-from producer.checkpoint import PAIRS, Checkpoint, Pair, Position, begin, with_pair
-from producer.ranges import Range
+from producer.state import checkpoint as checkpoints
+from producer.state.checkpoint import PAIRS, Checkpoint, Pair, Position, begin, with_pair
+from producer.state.intervals import Range
 
 FULL = Checkpoint(
     organization="acme",

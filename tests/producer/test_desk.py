@@ -3,14 +3,15 @@ from dataclasses import replace
 import pytest
 from prometheus_client import CollectorRegistry
 
-from producer.checkpoint import Position, begin
-from producer.desk import DeskClosedError
-from producer.drafts import Finding
-from producer.limits import KnownLimits
-from producer.opening import Opener
-from producer.ranges import Range
-from producer.records import Unreadable, read
-from producer.telemetry import Metrics
+from producer.events import Unreadable
+from producer.metrics import Metrics
+from producer.publishing.publisher import DeskClosedError
+from producer.publishing.topic_limits import KnownLimits
+from producer.publishing.transaction import Finding
+from producer.recovery.loader import Opener
+from producer.sources.jira_cloud.mapping import read
+from producer.state.checkpoint import Position, begin
+from producer.state.intervals import Range
 from relay.avro.codec import Internal, split
 from relay.config.kafka import Kafka
 from relay.config.schema_registry import SchemaRegistry

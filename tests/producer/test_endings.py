@@ -4,8 +4,8 @@ from aiokafka.cluster import ClusterMetadata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer import endings
-from producer.endings import STANDSTILL_SECONDS, Standstill, watch
+from producer.sharding import hanging_transactions
+from producer.sharding.hanging_transactions import STANDSTILL_SECONDS, Standstill, watch
 from relay.config.kafka import Kafka
 from relay.errors import RelayError
 from relay.kafka import TopicPartition, transactions
@@ -74,8 +74,8 @@ async def test_what_has_no_end_gets_one(kafka, prefix, monkeypatch):
     """A shard of ours with a transaction that does not end is opened anew; an edit is ended here, be it the history of changes alone
     that lacks its end. A partition without a leader holds up none of it.
     """
-    monkeypatch.setattr(endings, "LOOK_SECONDS", 0.1)
-    monkeypatch.setattr(endings, "STANDSTILL_SECONDS", 0.5)
+    monkeypatch.setattr(hanging_transactions, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(hanging_transactions, "STANDSTILL_SECONDS", 0.5)
     monkeypatch.setattr(transactions, "TRANSACTION_TIMEOUT_MS", 600_000)  # Kafka itself ends none of them
     there = Connection(Kafka(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, shards=3))
     await create(there)
@@ -118,7 +118,7 @@ async def test_what_has_no_end_gets_one(kafka, prefix, monkeypatch):
 
 async def test_the_watch_outlives_whatever_looking_raises(monkeypatch):
     """Kafka away, a defect of its client, a cancellation from inside it: none of them ends the service, and it looks again."""
-    monkeypatch.setattr(endings, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(hanging_transactions, "LOOK_SECONDS", 0.0)
     troubles = [TimeoutError(), KeyError("a connection"), asyncio.CancelledError(), RelayError("away")]
     looked_again = asyncio.Event()
 
@@ -128,7 +128,7 @@ async def test_the_watch_outlives_whatever_looking_raises(monkeypatch):
         looked_again.set()
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(endings, "_watch", look)
+    monkeypatch.setattr(hanging_transactions, "_watch", look)
     task = asyncio.create_task(watch(Connection(Kafka(bootstrap="127.0.0.1:1")), Topics("t"), PaperShards(0)))
     await asyncio.wait({task, asyncio.create_task(looked_again.wait())}, return_when="FIRST_COMPLETED")
 
@@ -140,7 +140,7 @@ async def test_the_watch_outlives_whatever_looking_raises(monkeypatch):
 
 async def test_without_transactions_there_is_nothing_to_watch(monkeypatch):
     """Event Hubs has none: it is not even asked."""
-    monkeypatch.setattr(endings, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(hanging_transactions, "LOOK_SECONDS", 0.0)
     nowhere = Connection(Kafka(bootstrap="127.0.0.1:1", profile="event-hubs"))
     task = asyncio.create_task(watch(nowhere, Topics("t"), PaperShards(0)))
     await asyncio.sleep(0.1)

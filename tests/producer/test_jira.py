@@ -10,14 +10,14 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from producer import jira
-from producer.access import open_access
-from producer.diagnosis import diagnose
-from producer.failures import Action, Failure, Kind
-from producer.page import Page
-from producer.ranges import Range
-from producer.records import read, restore
-from producer.walk import Walk
+from producer.sources.errors import Action, Failure, Kind
+from producer.sources.jira_cloud import client as jira
+from producer.sources.jira_cloud.auth import open_access
+from producer.sources.jira_cloud.connection_check import diagnose
+from producer.sources.jira_cloud.mapping import read, restore
+from producer.sources.jira_cloud.page import Page
+from producer.sources.jira_cloud.pager import Walk
+from producer.state.intervals import Range
 from relay import timestamps
 from relay.credentials.url_policy import Hosts
 from relay.errors import RelayError

@@ -8,10 +8,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from pyroaring import BitMap64
 
 import schemas
-from producer.checkpoint import begin
-from producer.ledger import Day, Ledger, day_from_record, fingerprint, is_kept, key, split_key
-from producer.ranges import Range
-from producer.records import Unreadable
+from producer.events import Unreadable
+from producer.state.checkpoint import begin
+from producer.state.intervals import Range
+from producer.state.ledger import Day, Ledger, day_from_record, fingerprint, is_kept, key, split_key
 from relay.timestamps import DAY, day_start
 
 MONDAY = day_start("2026-11-23")

@@ -3,8 +3,8 @@ import gzip
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.letters import letters
-from producer.records import Unreadable
+from producer.events import Unreadable
+from producer.publishing.dead_letters import letters
 
 
 def written(raw, largest=4_000_000):

@@ -2,14 +2,14 @@ import asyncio
 
 from prometheus_client import CollectorRegistry
 
-from producer import limits
-from producer.checkpoint import begin
-from producer.drafts import Finding
-from producer.limits import KnownLimits
-from producer.opening import Opener
-from producer.ranges import Range
-from producer.records import read
-from producer.telemetry import Metrics
+from producer.metrics import Metrics
+from producer.publishing import topic_limits
+from producer.publishing.topic_limits import KnownLimits
+from producer.publishing.transaction import Finding
+from producer.recovery.loader import Opener
+from producer.sources.jira_cloud.mapping import read
+from producer.state.checkpoint import begin
+from producer.state.intervals import Range
 from relay.config.schema_registry import SchemaRegistry
 from relay.kafka.topic_admin import create, limits_of
 from relay.kafka.topics import Topics
@@ -24,7 +24,7 @@ async def test_what_an_operator_changes_about_the_topics_needs_no_restart(
     kafka, prefix, tmp_path, monkeypatch
 ):
     """A topic that takes less than before: what it refuses becomes a dead letter, and no transaction fails for it, again and again."""
-    monkeypatch.setattr(limits, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(topic_limits, "LOOK_SECONDS", 0.2)
     there, topics = connection(kafka, prefix, shards=1), Topics(prefix)
     await create(there)
     known = KnownLimits(there, await limits_of(there))

@@ -9,15 +9,15 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from prometheus_client import CollectorRegistry
 
 import schemas
-from producer import opening, standing
-from producer.checkpoint import Position, begin
-from producer.desk import DeskClosedError
-from producer.drafts import Finding
-from producer.limits import KnownLimits
-from producer.opening import Opener
-from producer.ranges import Range
-from producer.records import read
-from producer.telemetry import Metrics
+from producer.metrics import Metrics
+from producer.publishing.publisher import DeskClosedError
+from producer.publishing.topic_limits import KnownLimits
+from producer.publishing.transaction import Finding
+from producer.recovery import loader, log_reader
+from producer.recovery.loader import Opener
+from producer.sources.jira_cloud.mapping import read
+from producer.state.checkpoint import Position, begin
+from producer.state.intervals import Range
 from relay.avro.codec import Encoder, Fingerprint, Internal, SchemaId, fingerprint, frame
 from relay.config.kafka import Kafka
 from relay.config.schema_registry import SchemaRegistry
@@ -233,7 +233,7 @@ def of_progress(opener, key, subject, record, at=NOW + 60):
 
 async def test_mending_that_is_broken_off_is_begun_anew(opener, monkeypatch):
     """More organizations than one transaction takes, and a death after the first: the others' events are known all the same."""
-    monkeypatch.setattr(opening, "ORGANIZATIONS", 1)
+    monkeypatch.setattr(loader, "ORGANIZATIONS", 1)
     desk = await opened(opener)
     encoder = await opener.store.event_encoder()
     events = [(name, encoder.encode({**records(name, 2)[0], **LATER})) for name in ORGANIZATIONS]
@@ -379,7 +379,7 @@ async def test_events_are_known_though_their_schema_is_not_to_be_had_any_more(op
 
 async def test_events_of_a_newer_version_are_known(opener, monkeypatch):
     """After an upgrade that was taken back its schema is looked up, also for what lies before the end of the log."""
-    monkeypatch.setattr(standing, "TAIL_OFFSETS", 1)
+    monkeypatch.setattr(log_reader, "TAIL_OFFSETS", 1)
     desk = await opened(opener)
     ours = desk._encoder
     desk._encoder = await of_a_newer_version(opener)

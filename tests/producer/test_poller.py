@@ -6,15 +6,15 @@ from dataclasses import replace
 import pytest
 from prometheus_client import CollectorRegistry
 
-from producer import poller as pollers
-from producer import site as sites
-from producer import window
-from producer.checkpoint import Position, begin
-from producer.poller import Poller
-from producer.report import Report, status_key
+from producer.metrics import Metrics
+from producer.polling import poller as pollers
+from producer.polling import window
+from producer.polling.poller import Poller
+from producer.polling.window import Rules
 from producer.service import now_ms
-from producer.telemetry import Metrics
-from producer.window import Rules
+from producer.sources.jira_cloud import source as sites
+from producer.state.checkpoint import Position, begin
+from producer.status_reporter import Report, status_key
 from relay.status.writer import Board
 from relay.timestamps import DAY, to_text
 from sandbox import faults, jira_faults
@@ -387,7 +387,7 @@ async def test_a_walk_of_many_pages_goes_on_where_it_failed(acme, asked):
 
 async def test_an_answer_that_is_too_large_even_alone_is_no_tight_loop(acme, asked, monkeypatch):
     """One record above all bounds is a failure that waits like others."""
-    monkeypatch.setattr("producer.jira.MOST_BYTES", 1_000)
+    monkeypatch.setattr("producer.sources.jira_cloud.client.MOST_BYTES", 1_000)
     acme.happen(fields={"summary": "x" * 2_000})
     following = Following(acme, asked, added=now_ms() - 60_000)
     async with following.running():

@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from producer.checkpoint import begin
-from producer.desk import DeskClosedError, TooLargeError
-from producer.drafts import MOST_BYTES, MOST_EVENTS, MOST_LETTERS, Finding
-from producer.ranges import Range
-from producer.records import Unreadable, read
+from producer.events import Unreadable
+from producer.publishing.publisher import DeskClosedError, TooLargeError
+from producer.publishing.transaction import MOST_BYTES, MOST_EVENTS, MOST_LETTERS, Finding
+from producer.sources.jira_cloud.mapping import read
+from producer.state.checkpoint import begin
+from producer.state.intervals import Range
 from relay.timestamps import day_start
 from tests.producer.paper import TOPICS, failed, paper_desk
 

@@ -3,7 +3,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.ranges import Range, add, halves, missing
+from producer.state.intervals import Range, add, halves, missing
 
 RANGE = st.tuples(st.integers(0, 40), st.integers(0, 40)).map(lambda pair: Range(*pair))
 

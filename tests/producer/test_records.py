@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import schemas
-from producer.page import Page, parse_page
-from producer.records import CHANGE, ITEM, TEXTS, Unreadable, read, restore
+from producer.events import Unreadable
+from producer.sources.jira_cloud.mapping import CHANGE, ITEM, TEXTS, read, restore
+from producer.sources.jira_cloud.page import Page, parse_page
 from relay import timestamps
 
 SAMPLE = {

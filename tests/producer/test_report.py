@@ -4,8 +4,8 @@ import pytest
 import structlog
 from prometheus_client import CollectorRegistry
 
-from producer.report import Report, status_key
-from producer.telemetry import Metrics
+from producer.metrics import Metrics
+from producer.status_reporter import Report, status_key
 from relay.organizations import Organization
 from relay.status.model import opened
 from relay.status.writer import Board

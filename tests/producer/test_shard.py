@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 import pytest
 import structlog
 
-from producer.desk import DeskClosedError
-from producer.shard import Shard
+from producer.publishing.publisher import DeskClosedError
+from producer.sharding.shard import Shard
 from relay.errors import RelayError
 from relay.organizations import Organization
 
@@ -315,7 +315,7 @@ async def test_a_closed_shard_leaves_nothing_running():
 
 async def test_closing_ends_within_its_bound_whatever_hangs(monkeypatch):
     """A transaction that does not end, or a poller that swallows its cancellation, is not waited for without end."""
-    monkeypatch.setattr("producer.shard.CLOSE_SECONDS", 0.2)
+    monkeypatch.setattr("producer.sharding.shard.CLOSE_SECONDS", 0.2)
 
     async def stubborn(_organization, _desk):
         for _ in range(2):

@@ -5,7 +5,7 @@ import pytest
 import structlog
 from aiokafka.errors import IllegalStateError
 
-from producer.shards import Shards
+from producer.sharding.assignment import Shards
 from relay.kafka import TopicPartition
 from relay.kafka.topics import partition_of
 from relay.organizations import Organization, OrganizationCodec

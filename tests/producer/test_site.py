@@ -5,12 +5,12 @@ import time
 import httpx
 import pytest
 
-from producer import site as sites
-from producer.failures import Kind
-from producer.ranges import Range
 from producer.service import now_ms
-from producer.site import RefusedError, Sites
-from producer.walk import Ask
+from producer.sources.errors import Kind
+from producer.sources.jira_cloud import source as sites
+from producer.sources.jira_cloud.pager import Ask
+from producer.sources.jira_cloud.source import RefusedError, Sites
+from producer.state.intervals import Range
 from relay.credentials.url_policy import Hosts
 from relay.organizations import Organization
 from sandbox import faults, jira_faults

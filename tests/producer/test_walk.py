@@ -6,10 +6,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from producer import walk as walks
-from producer.ranges import Range
-from producer.records import Unreadable
-from producer.walk import Ask, Walk
+from producer.events import Unreadable
+from producer.sources.jira_cloud import pager as walks
+from producer.sources.jira_cloud.pager import Ask, Walk
+from producer.state.intervals import Range
 
 
 def event(created, number):

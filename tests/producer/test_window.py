@@ -7,14 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from producer import checkpoint as checkpoints
-from producer import ledger as ledgers
-from producer import window
-from producer.checkpoint import Pair, Position, begin
-from producer.ledger import Ledger
-from producer.ranges import Range, missing
-from producer.walk import Walk
-from producer.window import Clock, Rules
+from producer.polling import window
+from producer.polling.window import Rules
+from producer.sources.clock_skew import Clock
+from producer.sources.jira_cloud.pager import Walk
+from producer.sources.jira_cloud.source import contradicts
+from producer.state import checkpoint as checkpoints
+from producer.state import ledger as ledgers
+from producer.state import mode
+from producer.state.checkpoint import Pair, Position, begin
+from producer.state.intervals import Range, missing
+from producer.state.ledger import Ledger
 from relay.timestamps import DAY, day_of, day_start
 
 NOW = day_start("2026-11-23") + 9 * 3_600_000
@@ -114,7 +117,7 @@ def test_modes():
     """History is what was before the first contact; late is what was found where all had been read."""
     point = later(START, window_end=NOW + 60 * MINUTE)
     modes = [
-        window.mode_of(created, point, 15 * MINUTE, backfill_from)
+        mode.mode_of(created, point, 15 * MINUTE, backfill_from)
         for backfill_from in (None, NOW - DAY)
         for created in (NOW - DAY - 1, NOW - DAY, NOW - 1, NOW, NOW + 45 * MINUTE - 1, NOW + 45 * MINUTE)
     ]
@@ -144,7 +147,7 @@ def test_what_no_walk_asks_for_any_more_is_not_published():
 
     def modes(checkpoint):
         instants = (gone - 5 * DAY, gone - 4 * DAY, gone - 2 * DAY - 1, gone - 2 * DAY, gone - 1, gone)
-        return [window.mode_of(created, checkpoint, MINUTE, gone - 10 * DAY) for created in instants]
+        return [mode.mode_of(created, checkpoint, MINUTE, gone - 10 * DAY) for created in instants]
 
     assert modes(point) == ["backfill", "backfill", "backfill", None, None, "late"]
     assert modes(covered) == [None, "backfill", None, None, None, "late"]
@@ -191,9 +194,9 @@ def test_an_empty_answer_is_believed_only_with_a_probe():
         False,
         True,
     ]
-    assert window.contradicts(Range(NOW, NOW + 5), NOW + 4)
-    assert not window.contradicts(Range(NOW, NOW + 5), NOW + 5)
-    assert not window.contradicts(Range(NOW, NOW + 5), NOW - 1)
+    assert contradicts(Range(NOW, NOW + 5), NOW + 4)
+    assert not contradicts(Range(NOW, NOW + 5), NOW + 5)
+    assert not contradicts(Range(NOW, NOW + 5), NOW - 1)
 
 
 def test_a_clock_that_goes_back_makes_a_probe_due():
@@ -394,11 +397,10 @@ class Life(RuleBasedStateMachine):
                 yield piece
 
     def publish(self, piece, moved):
-        mode = window.mode_of
         wanted = [
             event
             for event in piece.events
-            if mode(event["created"], self.checkpoint, self.rules.overlap, self.backfill_from)
+            if mode.mode_of(event["created"], self.checkpoint, self.rules.overlap, self.backfill_from)
         ]
         new = [event for event in wanted if not self.ledger.knows(event["id"])]
         for first in range(0, len(new), 3):

@@ -193,8 +193,8 @@ PROGRAM = """
 import asyncio, sys
 from relay.lifecycle import run, supervised
 from relay.errors import RelayError
-from relay.logging import set_up
-from relay.redaction import Redactor
+from relay.telemetry.logs import set_up
+from relay.credentials.redaction import Redactor
 
 set_up("json", "info", Redactor())
 

@@ -247,7 +247,7 @@ async def test_a_registry_that_is_not_there_is_unavailable():
 
 
 async def test_an_answer_that_trickles_without_end_is_given_up(monkeypatch):
-    monkeypatch.setattr("relay.registry.TOTAL_SECONDS", 0.3)
+    monkeypatch.setattr("relay.schema_registry.client.TOTAL_SECONDS", 0.3)
     held = asyncio.Event()
 
     async def trickle(reader, writer):

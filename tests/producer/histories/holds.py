@@ -2,8 +2,8 @@
 
 from functools import lru_cache
 
-from producer import checkpoint as checkpoints
-from producer.ledger import day_from_record, is_kept, split_key
+from producer.state import checkpoint as checkpoints
+from producer.state.ledger import day_from_record, is_kept, split_key
 from relay.avro.codec import Internal
 from relay.timestamps import parse
 from tests.producer.paper import TOPICS

@@ -4,11 +4,11 @@ import json
 from dataclasses import dataclass
 from zlib import crc32
 
-from producer.failures import Asked, Failure, Kind, failure
-from producer.jira import Account
-from producer.jira import Site as SiteBehind
-from producer.page import Page
-from producer.window import Rules
+from producer.polling.window import Rules
+from producer.sources.errors import Asked, Failure, Kind, failure
+from producer.sources.jira_cloud.client import Account
+from producer.sources.jira_cloud.client import Site as SiteBehind
+from producer.sources.jira_cloud.page import Page
 from sandbox.jira_log import AuditLog, Entry, Selection
 from sandbox.jira_query import format_instant
 

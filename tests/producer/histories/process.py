@@ -6,13 +6,13 @@ from types import SimpleNamespace
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
-from producer.limits import KnownLimits
-from producer.opening import Opener
-from producer.poller import Poller
-from producer.report import Report, status_key
-from producer.shard import Shard
-from producer.site import Sites
-from producer.telemetry import Metrics
+from producer.metrics import Metrics
+from producer.polling.poller import Poller
+from producer.publishing.topic_limits import KnownLimits
+from producer.recovery.loader import Opener
+from producer.sharding.shard import Shard
+from producer.sources.jira_cloud.source import Sites
+from producer.status_reporter import Report, status_key
 from relay.credentials.url_policy import Hosts
 from relay.kafka.profile import KAFKA
 from relay.kafka.topic_admin import Limits

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from structlog.testing import capture_logs
 
-from producer.walk import Walk
+from producer.sources.jira_cloud.pager import Walk
 from relay.organizations import Organization
 from relay.timestamps import DAY, day_start
 from tests.producer.histories import jira, kafka
@@ -22,22 +22,22 @@ PAGE = 4
 INTERVAL = 300
 
 _SMALL = {
-    "producer.poller.PAGE": PAGE,
-    "producer.window.PAGE": PAGE,
-    "producer.poller.Walk": partial(Walk, limit=PAGE),
-    "producer.walk.MOST_RECORDS": 10,
-    "producer.drafts.MOST_EVENTS": 3,
-    "producer.standing.TAIL_OFFSETS": 12,
+    "producer.polling.poller.PAGE": PAGE,
+    "producer.polling.window.PAGE": PAGE,
+    "producer.polling.poller.Walk": partial(Walk, limit=PAGE),
+    "producer.sources.jira_cloud.pager.MOST_RECORDS": 10,
+    "producer.publishing.transaction.MOST_EVENTS": 3,
+    "producer.recovery.log_reader.TAIL_OFFSETS": 12,
 }
 _SIMULATED = {
-    "producer.site.jira": jira,
+    "producer.sources.jira_cloud.source.jira": jira,
     "relay.kafka.transactions.AIOKafkaProducer": kafka.Producer,
     "relay.kafka.transactions.guard_client": lambda _client: None,
     "relay.kafka.transactions.discard_producer": kafka.discard_producer,
-    "relay.kafka.reading.AIOKafkaConsumer": kafka.Consumer,
-    "relay.kafka.reading.guard_client": lambda _client: None,
-    "relay.kafka.reading.high_watermarks": kafka.high_watermarks,
-    "relay.kafka.reading.discard_consumer": kafka.discard_consumer,
+    "relay.kafka.log_reader.AIOKafkaConsumer": kafka.Consumer,
+    "relay.kafka.log_reader.guard_client": lambda _client: None,
+    "relay.kafka.log_reader.high_watermarks": kafka.high_watermarks,
+    "relay.kafka.log_reader.discard_consumer": kafka.discard_consumer,
 }
 
 
@@ -49,7 +49,7 @@ class World:
         patch = self._stack.enter_context(pytest.MonkeyPatch.context())
         for name, value in {**_SMALL, **_SIMULATED}.items():
             patch.setattr(name, value)
-        patch.setattr("producer.site.time", SimpleNamespace(monotonic=self.loop.time))
+        patch.setattr("producer.sources.jira_cloud.source.time", SimpleNamespace(monotonic=self.loop.time))
         self.steps = Steps()
         self.log = Log(self.now_ms)
         self.jiras = {}

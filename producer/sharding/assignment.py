@@ -3,12 +3,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
-from producer.shard import Shard
-from relay.avro.codec import BadBody, NotAvro, UnknownSchema
+from producer.sharding.organization_table import Followed
+from producer.sharding.shard import Shard
 from relay.kafka import KafkaError, Record, TopicPartition
 from relay.kafka.positions import Positions
-from relay.kafka.topics import partition_of
-from relay.organizations import Organization, OrganizationCodec
 
 log = structlog.get_logger(__name__)
 
@@ -119,47 +117,3 @@ class Shards:
     @property
     def numbers(self) -> list[int]:
         return sorted(self._shards)
-
-
-class Followed:
-    """Organizations of one partition, as read so far; complete once `end` is reached."""
-
-    def __init__(self, shards: int) -> None:
-        self.organizations: dict[str, Organization] = {}
-        self.end: int | None = None
-        self.complete = False
-        self.changed = True
-        self._shards = shards
-        self._codec = OrganizationCodec()
-
-    def take(self, record: Record) -> None:
-        """A record that cannot be used is refused loudly and changes nothing."""
-        name = (record.key or b"").decode("utf-8", "replace")
-        if not name or partition_of(name, self._shards) != record.partition:
-            if record.value is None:
-                return
-            log.error(
-                "An organization stands in a partition that is not its own and is not followed there; see `jira-relay check`.",
-                organization=name,
-                partition=record.partition,
-                offset=record.offset,
-            )
-            return
-        if record.value is None:
-            self.changed = self.organizations.pop(name, None) is not None or self.changed
-            return
-        try:
-            organization = self._codec.decode(record.value)
-            if organization.name != name:
-                raise BadBody(f"it is one of the organization {organization.name}")
-        except (NotAvro, UnknownSchema, BadBody) as error:
-            log.error(
-                "An organization cannot be read and is followed as it was before; delete it and add it again, its progress is kept.",
-                organization=name,
-                reason=str(error),
-                partition=record.partition,
-                offset=record.offset,
-            )
-            return
-        self.organizations[name] = organization
-        self.changed = True

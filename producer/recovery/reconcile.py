@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 
 from pyroaring import BitMap64
 
-from producer.checkpoint import Checkpoint, Position, set_back
-from producer.ledger import Day, is_kept
-from producer.ranges import Range, missing
+from producer.state.checkpoint import Checkpoint, Position, set_back
+from producer.state.intervals import Range, missing
+from producer.state.ledger import Day, is_kept
 from relay.timestamps import DAY, day_of, day_start
 
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 
 from pyroaring import BitMap64
 
-from producer import checkpoint as checkpoints
-from producer.amending import Amendment, Progresses, put_in, shaken, take_out
-from producer.desk import Desk
-from producer.ledger import Delta, Ledger, day_from_record, split_key
-from producer.limits import KnownLimits
-from producer.memory import Memory, Progress
-from producer.standing import Decoder, read_settled, read_tail, read_whole
-from producer.telemetry import Metrics
+from producer.metrics import Metrics
+from producer.publishing.publisher import Desk
+from producer.publishing.topic_limits import KnownLimits
+from producer.recovery.log_reader import Decoder, read_settled, read_tail, read_whole
+from producer.recovery.reconcile import Amendment, Progresses, put_in, shaken, take_out
+from producer.state import checkpoint as checkpoints
+from producer.state.ledger import Delta, Ledger, day_from_record, split_key
+from producer.state.shard_state import Memory, Progress
 from relay.avro.codec import BadBody, Encoder, Internal, NotAvro, UnknownSchema
 from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from producer.ranges import Range, halves
-from producer.records import Event, Unreadable
+from producer.events import Event, Unreadable
+from producer.sources.window_result import Piece
+from producer.state.intervals import Range, halves
 
 PAGE = 1000  # jira-api: the largest page Jira gives
 MOST_RECORDS = 10_000  # Jira 6 cut every query there; whether Cloud does is not known
@@ -24,24 +25,6 @@ class Ask:
     until_ms: int
     offset: int
     limit: int
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A window that has been read to its end.
-
-    `events` are those created in the window, oldest first, each id once. `covered` ends before the window does where
-    Jira's clock had not come that far. `rows` counts what Jira sent, `outside` those not asked for. Not `proven`:
-    Jira may hold more of this millisecond than it shows.
-    """
-
-    window: Range
-    covered: Range
-    events: tuple[Event, ...]
-    unreadable: tuple[Unreadable, ...]
-    rows: int
-    outside: int
-    proven: bool
 
 
 class Walk:

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from producer.records import Unreadable
+from producer.events import Unreadable
 
 DEEPEST = 252  # of a record; deeper than 254 orjson refuses, and both ways must agree
 LONGEST_INTEGER = 1000  # digits

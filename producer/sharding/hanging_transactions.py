@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import structlog
 
-from producer.shards import Shards
+from producer.sharding.assignment import Shards
 from relay.errors import RelayError
 from relay.kafka import KafkaError, TopicPartition
 from relay.kafka.connection import Connection

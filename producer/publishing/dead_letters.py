@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from isal import igzip
 
-from producer.records import Unreadable
+from producer.events import Unreadable
 from relay.kafka.producer import Outgoing
 
 PLAIN_BYTES = 500_000

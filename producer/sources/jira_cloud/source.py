@@ -6,20 +6,22 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import TypeVar
 from zlib import crc32
 
 import httpx
 
-from producer import jira
-from producer.access import Access, open_access
-from producer.failures import Action, Asked, Failure, Kind, failure
-from producer.page import Page
-from producer.ranges import Range
-from producer.records import Unreadable, read
-from producer.walk import Ask
-from producer.window import Clock, contradicts
+from producer.events import Unreadable
+from producer.sources.clock_skew import Clock
+from producer.sources.errors import Action, Asked, Failure, Kind, failure
+from producer.sources.jira_cloud import client as jira
+from producer.sources.jira_cloud.auth import Access, open_access
+from producer.sources.jira_cloud.mapping import read
+from producer.sources.jira_cloud.page import Page
+from producer.sources.jira_cloud.pager import Ask
+from producer.sources.throttle import Gate, Hold, Lines
+from producer.state.intervals import Range
 from relay.credentials.resolver import Credentials
 from relay.credentials.url_policy import HostError, Hosts, split_url
 from relay.errors import RelayError, SecretError
@@ -32,8 +34,6 @@ CAP_SECONDS = {Action.RETRY: 60.0, Action.WAIT: 300.0, Action.FIX: 300.0}
 REFUSED_LOGINS = {Kind.KEY_REFUSED, Kind.ANONYMOUS, Kind.CAPTCHA, Kind.KEY_TYPE}
 REFUSED_LOGIN_SECONDS = 60.0
 MOST_UNANSWERED = 3
-LINES = 300
-PATIENT_LINES = 60
 
 
 T = TypeVar("T")
@@ -46,34 +46,6 @@ class RefusedError(Exception):
         super().__init__(found.message)
         self.failure = found
         self.retry_seconds = retry_seconds
-
-
-@dataclass(slots=True)
-class Gate:
-    """What all who ask one site share: one request at a time, and the rest it has asked for (monotonic seconds)."""
-
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    rest_until: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """Until when (monotonic seconds) nothing is asked, unless it `ends_with_key`: with another key than this one."""
-
-    until: float
-    ends_with_key: bool
-    key: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class Lines:
-    """How many requests may be under way at a time, to all sites together; of those that can wait, fewer.
-
-    Whoever waits for a line waits here and not in the pool of connections, where waiting is taken for a fault of the site.
-    """
-
-    all: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LINES))
-    patient: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PATIENT_LINES))
 
 
 class Sites:
@@ -318,3 +290,8 @@ def _contradiction(organization: Organization) -> Failure:
         f"{organization.name}: Jira showed no records for a time in which it has some; it is asked again."
         " If this lasts, check whether a proxy changes the requests.",
     )
+
+
+def contradicts(empty: Range, newest_created: int) -> bool:
+    """Whether Jira, asked without dates, has a record in a window for which it had just shown none."""
+    return newest_created in empty

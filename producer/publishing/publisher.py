@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
-from producer.checkpoint import Checkpoint
-from producer.drafts import Advance, Draft, Finding, positioned, take
-from producer.ledger import Delta
-from producer.letters import letters
-from producer.memory import Memory, Progress
-from producer.ranges import Range
-from producer.telemetry import Metrics
+from producer.metrics import Metrics
+from producer.publishing.dead_letters import letters
+from producer.publishing.transaction import Advance, Draft, Finding, positioned, take
+from producer.state.checkpoint import Checkpoint
+from producer.state.intervals import Range
+from producer.state.ledger import Delta
+from producer.state.shard_state import Memory, Progress
 from relay.avro.codec import Encoder, Internal
 from relay.errors import RelayError
 from relay.kafka.producer import Outgoing

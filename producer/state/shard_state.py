@@ -1,7 +1,7 @@
 from dataclasses import dataclass, field
 
-from producer.checkpoint import Checkpoint
-from producer.ledger import Ledger
+from producer.state.checkpoint import Checkpoint
+from producer.state.ledger import Ledger
 
 
 @dataclass(slots=True)

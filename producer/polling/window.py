@@ -2,20 +2,16 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Literal
 
-from producer import checkpoint as checkpoints
-from producer.checkpoint import Checkpoint
-from producer.ranges import Range, add, missing
-from producer.walk import PAGE
+from producer.sources.jira_cloud.pager import PAGE
+from producer.state import checkpoint as checkpoints
+from producer.state.checkpoint import Checkpoint
+from producer.state.intervals import Range, add, missing
 from relay import timestamps
 from relay.timestamps import DAY
 
-Mode = Literal["live", "late", "backfill"]
-
 LEAST_OVERLAP = 60_000
 PROBE_EVERY = 300_000
-SKEW_NAMED_FROM = 30_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,27 +23,6 @@ class Rules:
     week_every: int = DAY
     late: int = 7 * DAY
     """How long after its creation a record may become visible and is still found."""
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """How far our clock is ahead of Jira's, at least (negative: behind)."""
-
-    ahead: int = 0
-
-    def observe(self, sent: int, received: int, date_ms: int | None) -> "Clock":
-        """Learn from an answer's Date, which is in whole seconds, and our times around it."""
-        if date_ms is None:
-            return self
-        return Clock(max(0, sent - date_ms - 1000) - max(0, date_ms - received))
-
-    @property
-    def skewed(self) -> bool:
-        return abs(self.ahead) > SKEW_NAMED_FROM
-
-    def correct(self, now: int) -> int:
-        """Our time, never ahead of Jira's: asking up to a later moment would step over what happens until then."""
-        return now - max(0, self.ahead)
 
 
 def set_back(checkpoint: Checkpoint, until: int) -> Checkpoint:
@@ -118,25 +93,6 @@ def cover(checkpoint: Checkpoint, read: Range) -> Checkpoint:
     return replace(checkpoint, backfilled=add(checkpoint.backfilled, read))
 
 
-def mode_of(created: int, checkpoint: Checkpoint, overlap: int, backfill_from: int | None) -> Mode | None:
-    """How a record is to be published; None: not at all, it is history that nobody asked for, or nothing is known of its time."""
-    if is_over(created, checkpoint):
-        return None
-    if created < checkpoint.live_since:
-        return None if backfill_from is None or created < backfill_from else "backfill"
-    return "late" if created < checkpoint.window_end - overlap else "live"
-
-
-def is_over(ms: int, checkpoint: Checkpoint) -> bool:
-    """Whether no walk asks for this instant any more, so that its ledger is not kept.
-
-    A walk that began before others moved the cursors, as after a long outage, may still bring what it holds.
-    """
-    if ms >= checkpoint.ledgers_from:
-        return False
-    return ms >= checkpoint.live_since or any(ms in one for one in checkpoint.backfilled)
-
-
 def overlap_after(created: Iterable[int], end: int, rules: Rules) -> int:
     """The overlap for the next round: as much as fits one page, by what the last one read up to `end`."""
     room = PAGE * 9 // 10
@@ -149,11 +105,6 @@ def overlap_after(created: Iterable[int], end: int, rules: Rules) -> int:
 def probe_due(probed: int | None, now: int) -> bool:
     """Whether an empty round is to be proven by a probe, without which the checkpoint does not move; also after a clock went back."""
     return probed is None or not 0 <= now - probed < PROBE_EVERY
-
-
-def contradicts(empty: Range, newest_created: int) -> bool:
-    """Whether Jira, asked without dates, has a record in a window for which it had just shown none."""
-    return newest_created in empty
 
 
 def gap(checkpoint: Checkpoint, oldest_created: int, until: int) -> Range | None:

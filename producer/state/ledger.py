@@ -8,9 +8,9 @@ from typing import Any
 
 from pyroaring import BitMap64
 
-from producer.checkpoint import Checkpoint
-from producer.ranges import Range, missing
-from producer.records import Event, Unreadable
+from producer.events import Event, Unreadable
+from producer.state.checkpoint import Checkpoint
+from producer.state.intervals import Range, missing
 from relay.timestamps import DAY, day_of, day_start
 
 _DAY = re.compile(r"(.*) (\d{4}-\d\d-\d\d)", re.ASCII | re.DOTALL)

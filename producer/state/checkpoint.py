@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from producer.ranges import Range
+from producer.state.intervals import Range
 
 PAIRS = 32
 

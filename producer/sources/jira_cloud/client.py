@@ -14,10 +14,10 @@ from importlib.metadata import version
 import httpx
 import orjson
 
-from producer.access import Access, is_cloud_id
-from producer.answers import Answer, judge
-from producer.failures import Asked, Failure, Kind, failure
-from producer.page import NotAPage, Page, parse_page
+from producer.sources.errors import Asked, Failure, Kind, failure
+from producer.sources.jira_cloud.auth import Access, is_cloud_id
+from producer.sources.jira_cloud.page import NotAPage, Page, parse_page
+from producer.sources.jira_cloud.response import Answer, judge
 from relay import timestamps
 from relay.credentials.url_policy import split_url
 

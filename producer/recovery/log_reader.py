@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import structlog
 from pyroaring import BitMap64
 
-from producer.amending import Ids, Standing, Tail, Whole
+from producer.recovery.reconcile import Ids, Standing, Tail, Whole
 from relay.avro.codec import BadBody, Encoder, Fingerprint, NotAvro, Ref, SchemaId, decode_body, split
 from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition

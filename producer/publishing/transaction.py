@@ -3,11 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from producer import window
-from producer.checkpoint import Checkpoint, Position, with_pair
-from producer.ledger import Ledger
-from producer.ranges import Range
-from producer.records import Event, Unreadable, restore, to_json
+from producer.events import Event, Unreadable, to_json
+from producer.sources.jira_cloud.mapping import restore
+from producer.state.checkpoint import Checkpoint, Position, with_pair
+from producer.state.intervals import Range
+from producer.state.ledger import Ledger
+from producer.state.mode import is_over, mode_of
 from relay.avro.codec import Encoder, Unencodable
 
 MOST_EVENTS = 1_000
@@ -72,7 +73,7 @@ def take(
         passed += 1
     del finding.events[:passed]
     unreadable = () if finding.events else _take_letters(finding, size)
-    if window.is_over(finding.read.end - 1, checkpoint):
+    if is_over(finding.read.end - 1, checkpoint):
         unreadable = ()
     return Draft(collected, list(events.values()), values, ledger.new_dead_letters(unreadable))
 
@@ -92,7 +93,7 @@ def _take_letters(finding: Finding, size: int) -> Sequence[Unreadable]:
 def _wanted(
     event: Event, finding: Finding, checkpoint: Checkpoint, ledger: Ledger, collected: int
 ) -> Event | None:
-    mode = window.mode_of(event["created"], checkpoint, finding.overlap, finding.backfill_from)
+    mode = mode_of(event["created"], checkpoint, finding.overlap, finding.backfill_from)
     if mode is None or ledger.knows(event["id"]):
         return None
     return {**event, "collected": collected, "mode": mode}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from producer.failures import Asked, Failure, Kind, failure
+from producer.sources.errors import Asked, Failure, Kind, failure
 from relay.retry import retry_after_seconds
 
 LONGEST_WAIT_SECONDS = 86_400

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from producer.desk import Desk, DeskClosedError
+from producer.publishing.publisher import Desk, DeskClosedError
 from relay.errors import RelayError
 from relay.kafka import KafkaError
 from relay.lifecycle import asked_to_end

@@ -5,20 +5,21 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from producer import checkpoint as checkpoints
-from producer import window
-from producer.checkpoint import Checkpoint
-from producer.desk import Desk, DeskClosedError
-from producer.drafts import Advance, Finding
-from producer.failures import Action, Kind
-from producer.page import Page
-from producer.ranges import Range
-from producer.records import read
-from producer.report import Report
-from producer.site import RefusedError, Site
-from producer.telemetry import Metrics
-from producer.walk import PAGE, Ask, Piece, Walk
-from producer.window import Rules
+from producer.metrics import Metrics
+from producer.polling import window
+from producer.polling.window import Rules
+from producer.publishing.publisher import Desk, DeskClosedError
+from producer.publishing.transaction import Advance, Finding
+from producer.sources.errors import Action, Kind
+from producer.sources.jira_cloud.mapping import read
+from producer.sources.jira_cloud.page import Page
+from producer.sources.jira_cloud.pager import PAGE, Ask, Walk
+from producer.sources.jira_cloud.source import RefusedError, Site
+from producer.sources.window_result import Piece
+from producer.state import checkpoint as checkpoints
+from producer.state.checkpoint import Checkpoint
+from producer.state.intervals import Range
+from producer.status_reporter import Report
 from relay import timestamps
 from relay.errors import RelayError
 from relay.lifecycle import asked_to_end

@@ -2,8 +2,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
-from producer.desk import Published
-from producer.telemetry import Metrics
+from producer.metrics import Metrics
+from producer.publishing.publisher import Published
 from relay.organizations import Organization
 from relay.status.model import Status, opened
 from relay.status.writer import Board

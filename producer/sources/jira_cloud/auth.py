@@ -1,7 +1,7 @@
 import re
 from dataclasses import dataclass, field
 
-from producer.failures import Asked
+from producer.sources.errors import Asked
 from relay.credentials.redaction import basic, forms
 from relay.credentials.url_policy import Hosts, split_url
 from relay.errors import RelayError

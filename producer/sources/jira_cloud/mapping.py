@@ -7,30 +7,18 @@ nothing of it is. A null is taken for an absent value, as Jira means it.
 """
 
 import json
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
+from producer.events import LONE_SURROGATE, Event, Unreadable, to_json
 from relay import timestamps
-
-Event = dict[str, Any]
 
 TEXTS = ("summary", "category", "description", "eventSource", "remoteAddress", "authorKey", "authorAccountId")
 ITEM = ("id", "name", "typeName", "parentId", "parentName")
 CHANGE = ("fieldName", "changedFrom", "changedTo")
 LONGEST = 2**63 - 1
 
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _EPOCH_MS_FROM = 100_000_000_000  # a smaller number is more likely seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """A record that cannot become an event; `raw` is its JSON."""
-
-    reason: str
-    raw: bytes
 
 
 def read(record: object, organization: str) -> Event | Unreadable:
@@ -87,14 +75,6 @@ def restore(event: Event) -> dict[str, Any]:
     return {**record, **rest}
 
 
-def to_json(value: object) -> str:
-    """JSON without loss: ASCII only where a lone surrogate makes other text impossible."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    if _LONE_SURROGATE.search(text):
-        return json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
-    return text
-
-
 def _identity(value: object) -> int | None:
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 19:
         number = int(value)
@@ -121,8 +101,8 @@ def _texts(source: dict[str, Any], names: Iterable[str]) -> tuple[dict[str, str 
             rest[name] = value
         elif isinstance(value, str):
             fields[name] = value
-            if not value.isascii() and _LONE_SURROGATE.search(value):
-                fields[name], rest[name] = _LONE_SURROGATE.sub("\ufffd", value), value
+            if not value.isascii() and LONE_SURROGATE.search(value):
+                fields[name], rest[name] = LONE_SURROGATE.sub("\ufffd", value), value
         elif value is not None:
             rest[name] = value
     return fields, rest

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import httpx
 
-from producer import jira
-from producer.access import Access, open_access
-from producer.failures import Failure, Kind
-from producer.page import Page
+from producer.sources.errors import Failure, Kind
+from producer.sources.jira_cloud import client as jira
+from producer.sources.jira_cloud.auth import Access, open_access
+from producer.sources.jira_cloud.page import Page
 from relay.credentials.url_policy import Hosts
 
 _REFUSED = {Kind.KEY_REFUSED, Kind.ANONYMOUS}
