@@ -25,9 +25,9 @@ import orjson
 from isal import igzip
 
 import schemas
-from consumer import columns
-from consumer.batch import Batch, Rows
-from consumer.destinations import sentinel
+from consumer.decoding import columns
+from consumer.delivery.batch import Batch, Rows
+from consumer.destinations.sentinel import rows as sentinel
 from relay.avro.codec import Encoder, SchemaId, prepared
 
 SCHEMA = schemas.load("audit_event")

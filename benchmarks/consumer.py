@@ -30,7 +30,7 @@ from confluent_kafka import Consumer, TopicPartition
 from isal import igzip
 from organizations import processor_seconds
 
-from consumer.destinations import sentinel
+from consumer.destinations.sentinel import rows as sentinel
 from embedded import EmbeddedKafka
 from management.settings import Settings
 from relay.avro.codec import prepared

@@ -9,20 +9,20 @@ from contextlib import AsyncExitStack
 
 from prometheus_client import CollectorRegistry
 
-from consumer.assignment import Job
-from consumer.beginning import Beginner, Mirror, Start
+from consumer.assignment.assignment import Job
+from consumer.assignment.handler import CALL_SECONDS, REBALANCE_SECONDS, Forwarder
+from consumer.assignment.start_offsets import Beginner, Mirror, Start
 from consumer.config import Consumer
-from consumer.deadletters import DeadLetters
-from consumer.delivery import Outlet
-from consumer.destinations import sentinel
-from consumer.destinations.ingestion import Ingestion
-from consumer.destinations.sentinel_config import Destination
-from consumer.forwarder import CALL_SECONDS, REBALANCE_SECONDS, Forwarder
-from consumer.gate import Gate, Throttle
-from consumer.outcomes import Outcome
-from consumer.report import Flow, Report, mirror
-from consumer.resolving import Schemas
-from consumer.telemetry import Metrics
+from consumer.decoding.schema_lookup import Schemas
+from consumer.delivery.circuit_breaker import Gate, Throttle
+from consumer.delivery.dead_letters import DeadLetters
+from consumer.delivery.sender import Outlet
+from consumer.destinations.outcome import Outcome
+from consumer.destinations.sentinel import rows
+from consumer.destinations.sentinel.client import Ingestion
+from consumer.destinations.sentinel.config import Destination
+from consumer.metrics import Metrics
+from consumer.status_reporter import Flow, Report, mirror
 from relay.config.schema_registry import SchemaRegistry
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
@@ -146,7 +146,7 @@ class Wiring:
         schemas = Schemas(self._store, metrics)
         beginner = Beginner(self._start(name), self._mirror(name, topic), self._records_at, metrics)
         linger = self._config.linger_seconds
-        job = Job(beginner, schemas, sentinel.rows, outlet, sentinel.LARGEST_BODY, linger)
+        job = Job(beginner, schemas, rows.rows, outlet, rows.LARGEST_BODY, linger)
         forwarder = Forwarder(job)
         member = Member(
             self._connection,
@@ -176,7 +176,7 @@ class Stream:
         self._name = name
 
     def body(self, encoded: Sequence[bytes]) -> bytes:
-        return sentinel.body(encoded)
+        return rows.body(encoded)
 
     async def send(self, body: bytes) -> Outcome:
         return await self._ingestion.send(self._name, body)

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from consumer.destinations import sentinel
-from consumer.destinations.ingestion import Ingestion
-from consumer.destinations.sentinel_config import Destination
-from consumer.outcomes import Sent
+from consumer.destinations.outcome import Sent
+from consumer.destinations.sentinel import rows
+from consumer.destinations.sentinel.client import Ingestion
+from consumer.destinations.sentinel.config import Destination
 from management import sealing
 from management.connection import Means, verify
 from management.settings import Settings
@@ -156,7 +156,7 @@ def _of_organization(means: Means, found: Mapping[str, Organization], name: str)
 
 def _of_destination(name: str, target: Destination) -> Check:
     async def check() -> str:
-        empty = sentinel.body([])
+        empty = rows.body([])
         async with Ingestion(name, target, CALL_SECONDS) as ingestion:
             for stream in dict.fromkeys((target.stream, target.history_stream)):
                 outcome = await ingestion.send(stream, empty)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_args
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 
 from consumer.config import Consumer
-from consumer.destinations.sentinel_config import Destination
+from consumer.destinations.sentinel.config import Destination
 from producer.config import Producer
 from relay.config import sources
 from relay.config import validators as values

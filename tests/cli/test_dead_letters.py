@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from consumer.deadletters import DeadLetters
+from consumer.delivery.dead_letters import DeadLetters
 from producer.events import Unreadable
 from producer.publishing.dead_letters import letters
 from relay.kafka import TopicPartition

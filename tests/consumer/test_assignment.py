@@ -6,14 +6,14 @@ import orjson
 import pytest
 from prometheus_client import CollectorRegistry
 
-from consumer.assignment import Job
-from consumer.beginning import Beginner, Mirror
-from consumer.delivery import Outlet
-from consumer.destinations import sentinel
-from consumer.forwarder import Forwarder
-from consumer.gate import Gate, Throttle
-from consumer.outcomes import Retry, Sent
-from consumer.telemetry import Metrics
+from consumer.assignment.assignment import Job
+from consumer.assignment.handler import Forwarder
+from consumer.assignment.start_offsets import Beginner, Mirror
+from consumer.delivery.circuit_breaker import Gate, Throttle
+from consumer.delivery.sender import Outlet
+from consumer.destinations.outcome import Retry, Sent
+from consumer.destinations.sentinel import rows as sentinel
+from consumer.metrics import Metrics
 from relay.kafka import KafkaError, OffsetAndMetadata, OffsetMetadataTooLargeError, TopicPartition
 from tests.consumer.messages import KNOWN, event, message
 from tests.consumer.world import until
@@ -166,8 +166,8 @@ async def test_another_consumer_sends_nothing_that_was_accepted_behind_a_body_th
     """While the destination throttles, bodies overtake each other; what is accepted is told with the group's offset, as far as
     Kafka takes the text.
     """
-    monkeypatch.setattr("consumer.forwarder.ANSWER_SECONDS", 0.05)
-    monkeypatch.setattr("consumer.assignment.AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr("consumer.assignment.handler.ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr("consumer.assignment.assignment.AGAIN_SECONDS", 0.01)
     kafka, sink = Paper(120), Sink()
     kafka.most_metadata = longest
     sink.hangs = {0, 30, 50, 51, 90}
@@ -237,8 +237,8 @@ async def test_what_is_settled_is_committed_also_where_reading_has_failed_in_the
 
 async def test_so_much_may_be_settled_and_not_committed_and_no_more(monkeypatch):
     """A Kafka that takes no commits, but gives records, is no reason to send what a kill would repeat."""
-    monkeypatch.setattr("consumer.assignment.MOST_UNCOMMITTED", 10)
-    monkeypatch.setattr("consumer.assignment.AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr("consumer.assignment.assignment.MOST_UNCOMMITTED", 10)
+    monkeypatch.setattr("consumer.assignment.assignment.AGAIN_SECONDS", 0.05)
     kafka, sink = Paper(40), Sink()
     one = forwarder(kafka, sink)
     await assigned(one, kafka)
@@ -297,7 +297,7 @@ async def test_nothing_is_read_while_a_stop_waits_for_an_answer():
 
 async def test_a_partition_that_cannot_begin_holds_up_no_other(monkeypatch):
     """One has no leader: whoever asks for it with others is told of none."""
-    monkeypatch.setattr("consumer.assignment.AGAIN_SECONDS", 0.02)
+    monkeypatch.setattr("consumer.assignment.assignment.AGAIN_SECONDS", 0.02)
     leaderless = {B}
 
     class Led(Paper):

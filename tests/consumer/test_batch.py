@@ -5,8 +5,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from consumer.batch import Batch, Rows, array_bytes
-from consumer.offsets import Span
+from consumer.delivery.batch import Batch, Rows, array_bytes
+from consumer.offsets.tracker import Span
 from relay.kafka import TopicPartition
 from tests.consumer.messages import event, message
 

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 import pytest
 from prometheus_client import CollectorRegistry
 
-from consumer.beginning import PATIENCE_SECONDS, REPEAT_MS, Beginner, Mirror
-from consumer.progress import Mark, Progress, Stretch
-from consumer.telemetry import Metrics
+from consumer.assignment.start_offsets import PATIENCE_SECONDS, REPEAT_MS, Beginner, Mirror
+from consumer.metrics import Metrics
+from consumer.offsets.delivered import Mark, Progress, Stretch
 from relay.kafka import KafkaError, OffsetAndMetadata, TopicPartition
 from tests.consumer.messages import stood
 

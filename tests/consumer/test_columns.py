@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumer import columns
-from consumer.columns import decode, references
-from consumer.shapes import EVENT, shape_of
+from consumer.decoding import columns
+from consumer.decoding.columns import decode, references
+from consumer.decoding.event_schema import EVENT, shape_of
 from relay.avro.codec import Encoder, SchemaId
 from tests.consumer.messages import (
     AUDIT_EVENT,

@@ -4,14 +4,14 @@ from contextlib import asynccontextmanager
 import pytest
 from prometheus_client import CollectorRegistry
 
-from consumer import delivery
-from consumer.batch import Rows
-from consumer.delivery import Deliveries, Outlet
-from consumer.gate import Gate, Throttle
-from consumer.offsets import Offsets
-from consumer.outcomes import Paused, Reject, Retry, Sent, Split
-from consumer.progress import Progress
-from consumer.telemetry import Metrics
+from consumer.delivery import sender
+from consumer.delivery.batch import Rows
+from consumer.delivery.circuit_breaker import Gate, Throttle
+from consumer.delivery.sender import Deliveries, Outlet
+from consumer.destinations.outcome import Paused, Reject, Retry, Sent, Split
+from consumer.metrics import Metrics
+from consumer.offsets.delivered import Progress
+from consumer.offsets.tracker import Offsets
 from relay.kafka import TopicPartition
 from relay.kafka.producer import WritingError
 from tests.consumer.messages import event, message
@@ -142,7 +142,7 @@ async def test_a_dead_letter_counts_only_when_it_is_written():
 
 async def test_while_dead_letters_cannot_be_written_the_destination_says_so(monkeypatch):
     """A dead-letter topic to which we may not write holds its records up for as long as nobody knows of it."""
-    monkeypatch.setattr(delivery, "backoff_seconds", lambda *_args, **_rest: 0.01)
+    monkeypatch.setattr(sender, "backoff_seconds", lambda *_args, **_rest: 0.01)
     async with flow(Destination(), Letters(failures=10**9)) as there:
         there.deliveries.bury(there.rows(1), ["not Avro"])
         await until(lambda: there.outlet.trouble is not None)
@@ -179,7 +179,7 @@ async def test_dead_letters_that_somebody_else_has_to_write_now_are_no_trouble_o
 @pytest.mark.parametrize("end", ["accepted", "closed"])
 async def test_a_stream_that_refuses_everything_is_in_trouble_until_it_accepts(end, monkeypatch):
     """Also while it is tried again, or the status would tell every half minute that all is well."""
-    monkeypatch.setattr(delivery, "backoff_seconds", lambda *_args, **_rest: 0.01)
+    monkeypatch.setattr(sender, "backoff_seconds", lambda *_args, **_rest: 0.01)
     refuses = True
     destination = Destination(lambda _rows: Reject("no column fits", 400) if refuses else Sent())
     async with flow(destination) as there:
@@ -203,7 +203,7 @@ async def test_a_stream_that_refuses_everything_is_in_trouble_until_it_accepts(e
 
 async def test_however_many_bodies_are_refused_they_try_again_no_more_often(monkeypatch):
     """An event a second, for hours in which nothing is accepted: to try again is one body's turn, and then another's."""
-    monkeypatch.setattr(delivery, "backoff_seconds", lambda *_args, **_rest: 0.05)
+    monkeypatch.setattr(sender, "backoff_seconds", lambda *_args, **_rest: 0.05)
     refuses = True
     destination = Destination(lambda _rows: Reject("400", 400) if refuses else Sent())
     async with flow(destination) as there:
@@ -219,7 +219,7 @@ async def test_however_many_bodies_are_refused_they_try_again_no_more_often(monk
 
 async def test_once_something_is_accepted_no_body_waits_for_the_turn_of_another(monkeypatch):
     """Of those before it each may be refused for ever."""
-    monkeypatch.setattr(delivery, "backoff_seconds", lambda *_args, **_rest: 0.5)
+    monkeypatch.setattr(sender, "backoff_seconds", lambda *_args, **_rest: 0.5)
     bad = {b"%d" % number for number in range(9)}
     destination = Destination(lambda rows: Reject("400", 400) if bad & set(rows) else Sent())
     async with flow(destination) as there:

@@ -1,8 +1,8 @@
 import pytest
 from polars.exceptions import PanicException
 
-from consumer.destinations import sentinel
-from consumer.encoding import encode
+from consumer.decoding.isolate import encode
+from consumer.destinations.sentinel import rows
 from tests.consumer.messages import KNOWN, event, message
 
 RECORDS = [message(event(number), offset=number) for number in range(70)]
@@ -32,7 +32,7 @@ def test_an_event_that_no_row_can_be_made_of_is_rejected_alone(error):
 
 def test_an_event_that_orjson_cannot_write_again_is_rejected_alone():
     deep = message(event(1, created=2**60, unmodeled="[" * 400 + "]" * 400))
-    encoded = encode([RECORDS[0], deep, RECORDS[2]], KNOWN, sentinel.rows)
+    encoded = encode([RECORDS[0], deep, RECORDS[2]], KNOWN, rows.rows)
     assert (len(encoded.rows), encoded.indices) == (2, [0, 2])
     assert [each.index for each in encoded.rejected] == [1]
 

@@ -7,9 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from consumer import assignment, gate
-from consumer.forwarder import Forwarder
-from consumer.outcomes import Retry
+from consumer.assignment import assignment
+from consumer.assignment.handler import Forwarder
+from consumer.delivery import circuit_breaker
+from consumer.destinations.outcome import Retry
 from embedded import EmbeddedKafka
 from relay.avro.codec import Encoder, SchemaId
 from relay.errors import RelayError
@@ -149,8 +150,8 @@ async def test_partitions_move_without_a_repeat(kafka, prefix, monkeypatch):
 
 async def test_partitions_move_without_a_repeat_while_the_destination_throttles(kafka, prefix, monkeypatch):
     """Some bodies are refused again and again while those behind them are accepted; these are never sent again."""
-    monkeypatch.setattr("consumer.destinations.sentinel.LARGEST_BODY", 3000)
-    monkeypatch.setitem(gate._WAITS, Retry, (0.02, 0.1))
+    monkeypatch.setattr("consumer.destinations.sentinel.rows.LARGEST_BODY", 3000)
+    monkeypatch.setitem(circuit_breaker._WAITS, Retry, (0.02, 0.1))
     async with world(kafka, prefix, monkeypatch) as there, there.consuming():
         there.azure.fault(azure_faults.throttled(), rate=0.6)
         await _come_and_go(there)

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.gate import Gate, Throttle, Trouble, Turn
-from consumer.outcomes import Paused, Reject, Retry, Sent, Split
+from consumer.delivery.circuit_breaker import Gate, Throttle, Trouble, Turn
+from consumer.destinations.outcome import Paused, Reject, Retry, Sent, Split
 
 BUSY = Retry("busy", 429)
 

@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.gathering import Load, rows_of
-from consumer.offsets import Span
+from consumer.assignment.record_buffer import Load, rows_of
+from consumer.offsets.tracker import Span
 from relay.kafka import TopicPartition
 from tests.consumer.messages import stood
 

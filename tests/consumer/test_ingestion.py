@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.destinations import sentinel
-from consumer.destinations.answers import Answer, Target, meaning
-from consumer.destinations.ingestion import Ingestion, check_endpoint
-from consumer.destinations.sentinel_config import Destination
-from consumer.destinations.tokens import Tokens
-from consumer.outcomes import Paused, Reject, Retry, Sent, Split
+from consumer.destinations.outcome import Paused, Reject, Retry, Sent, Split
+from consumer.destinations.sentinel import rows
+from consumer.destinations.sentinel.client import Ingestion, check_endpoint
+from consumer.destinations.sentinel.config import Destination
+from consumer.destinations.sentinel.credentials import Tokens
+from consumer.destinations.sentinel.response import Answer, Target, meaning
 from relay.errors import RelayError
 from sandbox import azure_faults, faults
 from sandbox.azure import AzureWorld
@@ -50,7 +50,7 @@ async def world(monkeypatch, *, credential="managed-identity", call_seconds=10.0
         async with Ingestion("sentinel", target, call_seconds) as ingestion:
             yield (
                 azure,
-                lambda *numbers: ingestion.send(azure.stream, sentinel.body([row(n) for n in numbers])),
+                lambda *numbers: ingestion.send(azure.stream, rows.body([row(n) for n in numbers])),
             )
 
 
@@ -59,7 +59,7 @@ async def test_rows_arrive_with_each_kind_of_credential(credential, monkeypatch)
     async with AzureWorld() as azure:
         sign_in(azure, "managed-identity" if credential == "default" else credential, monkeypatch)
         async with Ingestion("sentinel", destination(azure, credential=credential), 10.0) as ingestion:
-            outcome = await ingestion.send(azure.stream, sentinel.body([row(1), row(2)]))
+            outcome = await ingestion.send(azure.stream, rows.body([row(1), row(2)]))
 
         assert outcome == Sent()
         assert [each["EventUid"] for each in azure.rows()] == ["acme/1", "acme/2"]
@@ -70,7 +70,7 @@ async def test_rows_arrive_over_tls(monkeypatch):
         sign_in(azure, "client-secret", monkeypatch)
         target = destination(azure, credential="client-secret", endpoint=azure.secure_endpoint)
         async with Ingestion("sentinel", target, 10.0) as ingestion:
-            assert await ingestion.send(azure.stream, sentinel.body([row(1)])) == Sent()
+            assert await ingestion.send(azure.stream, rows.body([row(1)])) == Sent()
 
 
 async def test_nothing_in_clear_goes_through_a_proxy(monkeypatch):
@@ -86,7 +86,7 @@ async def test_nothing_in_clear_goes_through_a_proxy(monkeypatch):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
         sign_in(azure, "managed-identity", monkeypatch)
         async with Ingestion("sentinel", destination(azure), 10.0) as ingestion:
-            assert await ingestion.send(azure.stream, sentinel.body([row(1)])) == Sent()
+            assert await ingestion.send(azure.stream, rows.body([row(1)])) == Sent()
     assert seen == []
 
 
@@ -212,7 +212,7 @@ async def test_a_credential_that_lacks_its_variables_pauses(monkeypatch):
             monkeypatch.delenv(name, raising=False)
         for kind in ("client-secret", "workload-identity"):
             async with Ingestion("sentinel", destination(azure, credential=kind), 10.0) as ingestion:
-                outcome = await ingestion.send(azure.stream, sentinel.body([row(1)]))
+                outcome = await ingestion.send(azure.stream, rows.body([row(1)]))
             assert isinstance(outcome, Paused)
             assert "destinations.sentinel.credential" in outcome.reason
 

@@ -2,8 +2,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from consumer.offsets import Offsets, Span, cut
-from consumer.progress import Mark, Progress, Stretch
+from consumer.offsets.delivered import Mark, Progress, Stretch
+from consumer.offsets.tracker import Offsets, Span, cut
 from relay.kafka import TopicPartition
 from tests.consumer.messages import stood
 

@@ -7,7 +7,7 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.progress import MOST_STRETCHES, Mark, Progress, Stretch
+from consumer.offsets.delivered import MOST_STRETCHES, Mark, Progress, Stretch
 
 CHECKSUMS = st.integers(0, 2**32 - 1)
 TIMES = st.integers(-1, 2**45)

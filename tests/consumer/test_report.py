@@ -4,11 +4,11 @@ from types import SimpleNamespace
 import pytest
 from prometheus_client import CollectorRegistry
 
-from consumer.delivery import Outlet
-from consumer.gate import Gate, Throttle
-from consumer.outcomes import Retry
-from consumer.report import Flow, Report, status_key
-from consumer.telemetry import Metrics
+from consumer.delivery.circuit_breaker import Gate, Throttle
+from consumer.delivery.sender import Outlet
+from consumer.destinations.outcome import Retry
+from consumer.metrics import Metrics
+from consumer.status_reporter import Flow, Report, status_key
 from relay.kafka import TopicPartition
 from relay.status.writer import Board
 from relay.telemetry.health import Health

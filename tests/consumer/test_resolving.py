@@ -3,9 +3,9 @@ import asyncio
 import pytest
 from prometheus_client import CollectorRegistry
 
-from consumer import resolving
-from consumer.resolving import Schemas
-from consumer.telemetry import Metrics
+from consumer.decoding import schema_lookup
+from consumer.decoding.schema_lookup import Schemas
+from consumer.metrics import Metrics
 from relay.avro.codec import Encoder, SchemaId
 from relay.schema_registry.client import Missing, Unavailable
 from tests.consumer.messages import AUDIT_EVENT, KNOWN, Message, event, message
@@ -37,7 +37,7 @@ async def test_what_is_missing_for_ever_is_left_out():
 
 
 async def test_an_event_waits_for_its_schema(monkeypatch):
-    monkeypatch.setattr(resolving, "backoff_seconds", lambda *_args, **_rest: 0.01)
+    monkeypatch.setattr(schema_lookup, "backoff_seconds", lambda *_args, **_rest: 0.01)
     store = Store(id7=AUDIT_EVENT)
     there = schemas(store)
     waiting = asyncio.create_task(there.known([of(7), of(9)]))

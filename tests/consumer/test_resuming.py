@@ -7,7 +7,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from confluent_kafka.admin import AdminClient
 
-from consumer.forwarder import Forwarder
+from consumer.assignment.handler import Forwarder
 from relay.kafka import TopicPartition
 from relay.kafka.positions import Positions
 from relay.kafka.producer import Writer
@@ -67,7 +67,7 @@ async def test_a_group_whose_offsets_kafka_has_forgotten_goes_on_from_where_it_w
     kafka, prefix, monkeypatch
 ):
     """Nothing is skipped, and no more comes again than was accepted since."""
-    monkeypatch.setattr("consumer.report.MIRROR_SECONDS", 0.1)
+    monkeypatch.setattr("consumer.status_reporter.MIRROR_SECONDS", 0.1)
     async with world(kafka, prefix, monkeypatch) as there:
         await there.publish(some_events(60))
         async with there.consuming():
@@ -113,9 +113,9 @@ async def test_a_running_consumer_that_retention_overtakes_names_what_it_missed(
     """It holds back while the destination is slow; what it had read before is delivered, what is kept as well, each once, and
     no partition moves for it.
     """
-    monkeypatch.setattr("consumer.assignment.IN_FLIGHT_BYTES", 1)
-    monkeypatch.setattr("consumer.assignment.GATHERED_BYTES", 1)
-    monkeypatch.setattr("consumer.assignment.ROOM_SECONDS", 0.1)
+    monkeypatch.setattr("consumer.assignment.assignment.IN_FLIGHT_BYTES", 1)
+    monkeypatch.setattr("consumer.assignment.assignment.GATHERED_BYTES", 1)
+    monkeypatch.setattr("consumer.assignment.assignment.ROOM_SECONDS", 0.1)
     held, pause, resume = asyncio.Event(), Positions.pause, Positions.resume
 
     def held_back(positions, partitions):

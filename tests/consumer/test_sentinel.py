@@ -6,9 +6,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from consumer.columns import decode
-from consumer.destinations import sentinel
-from consumer.destinations.sentinel import COLUMNS, LARGEST_BODY, LARGEST_VALUE
+from consumer.decoding.columns import decode
+from consumer.destinations.sentinel import rows as sentinel
+from consumer.destinations.sentinel.rows import COLUMNS, LARGEST_BODY, LARGEST_VALUE
 from tests.consumer.messages import KNOWN, event, message, some_events
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

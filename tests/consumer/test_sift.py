@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumer.outcomes import Reject
-from consumer.sift import Sift, Witness
+from consumer.delivery.bisection import Sift, Witness
+from consumer.destinations.outcome import Reject
 from tests.consumer.test_batch import rows
 
 REFUSAL = Reject("400", 400)

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from prometheus_client import CollectorRegistry
 
-from consumer.beginning import PATIENCE_SECONDS, Beginner, Mirror
-from consumer.offsets import Offsets, cut
-from consumer.progress import MOST_STRETCHES, Progress
-from consumer.telemetry import Metrics
+from consumer.assignment.start_offsets import PATIENCE_SECONDS, Beginner, Mirror
+from consumer.metrics import Metrics
+from consumer.offsets.delivered import MOST_STRETCHES, Progress
+from consumer.offsets.tracker import Offsets, cut
 from relay.kafka import KafkaError, OffsetAndMetadata, TopicPartition
 from tests.consumer.messages import Message
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from consumer.destinations.sentinel import COLUMNS as ROW
+from consumer.destinations.sentinel.rows import COLUMNS as ROW
 from sandbox.azure_arm import Deployment, template
 from sandbox.azure_rule import SYSTEM_COLUMNS, rule
 

@@ -2,20 +2,20 @@
 
 from prometheus_client import CollectorRegistry
 
-import consumer.telemetry
+import consumer.metrics
 import producer.metrics
 
 HEAD = """# Metrics
 
 `/metrics` of each process, on `telemetry.listen`, shows what its services count. Times are seconds, instants seconds since 1970. Written from the
-catalogues `producer/metrics.py` and `consumer/telemetry.py` by `python -m tests.docs.metrics`, and held equal to them by a test.
+catalogues `producer/metrics.py` and `consumer/metrics.py` by `python -m tests.docs.metrics`, and held equal to them by a test.
 """
 
 
 def page():
     """The whole page."""
     parts = [HEAD]
-    for title, service in (("Producer", producer.metrics), ("Consumer", consumer.telemetry)):
+    for title, service in (("Producer", producer.metrics), ("Consumer", consumer.metrics)):
         registry = CollectorRegistry()
         service.Metrics(registry)
         parts.append(f"\n## {title}\n\n| metric | kind | labels | meaning |\n| --- | --- | --- | --- |\n")

@@ -3,7 +3,7 @@
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from consumer.outcomes import Outcome, Paused, Reject, Retry, Sent, Split
+from consumer.destinations.outcome import Outcome, Paused, Reject, Retry, Sent, Split
 from relay.kafka import Record, TopicPartition
 
 log = structlog.get_logger("consumer")

@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from consumer.progress import Mark, Progress, Stretch
+from consumer.offsets.delivered import Mark, Progress, Stretch
 from relay.kafka import Record, TopicPartition
 
 

@@ -5,8 +5,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from consumer.batch import Rows
-from consumer.outcomes import Reject, Split
+from consumer.delivery.batch import Rows
+from consumer.destinations.outcome import Reject, Split
 
 Refusal = Reject | Split
 STRIKES = 2

@@ -5,9 +5,9 @@ import random
 from collections.abc import Sequence
 from typing import Protocol
 
-from consumer import columns
-from consumer.container import varint
-from consumer.telemetry import FlowMetrics
+from consumer.decoding import columns
+from consumer.decoding.avro_container import varint
+from consumer.metrics import FlowMetrics
 from relay.avro.codec import NotAvro, Ref, split
 from relay.kafka import Record
 from relay.retry import backoff_seconds

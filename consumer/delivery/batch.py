@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from consumer.offsets import Span, cut
+from consumer.offsets.tracker import Span, cut
 from relay.kafka import Record
 
 
@@ -103,3 +103,7 @@ class Batch:
         """What it holds; it is empty afterwards."""
         rows, self._rows, self._bytes, self._since = self._rows, Rows(), 2, None
         return rows
+
+
+RECORD_BYTES = 400
+"""What a record takes in memory beside its value."""

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from consumer.progress import MOST_STRETCHES, Progress
-from consumer.telemetry import FlowMetrics
+from consumer.metrics import FlowMetrics
+from consumer.offsets.delivered import MOST_STRETCHES, Progress
 from relay.kafka import OffsetAndMetadata, OffsetMetadataTooLargeError, TopicPartition
 from relay.kafka.positions import Positions
 

@@ -13,8 +13,8 @@ from typing import Any
 import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
-from consumer.container import GUARD, Unsupported, container
-from consumer.shapes import EVENT, NotAnEvent, conformed, shape_of
+from consumer.decoding.avro_container import GUARD, Unsupported, container
+from consumer.decoding.event_schema import EVENT, NotAnEvent, conformed, shape_of
 from relay.avro.codec import BadBody, NotAvro, Ref, decode_body, split
 from relay.kafka import Record
 from schemas import Schema

@@ -6,13 +6,12 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Protocol, TypeVar
 
-from consumer.batch import Rows, array_bytes
-from consumer.deadletters import DeadLetters
-from consumer.gate import PAUSED_CAP_SECONDS, PAUSED_FIRST_SECONDS, Gate
-from consumer.gathering import RECORD_BYTES
-from consumer.outcomes import Outcome, Paused, Reject, Retry, Sent, Split
-from consumer.sift import Refusal, Sift, Witness
-from consumer.telemetry import FlowMetrics
+from consumer.delivery.batch import RECORD_BYTES, Rows, array_bytes
+from consumer.delivery.bisection import Refusal, Sift, Witness
+from consumer.delivery.circuit_breaker import PAUSED_CAP_SECONDS, PAUSED_FIRST_SECONDS, Gate
+from consumer.delivery.dead_letters import DeadLetters
+from consumer.destinations.outcome import Outcome, Paused, Reject, Retry, Sent, Split
+from consumer.metrics import FlowMetrics
 from relay.kafka import TopicPartition
 from relay.kafka.producer import WritingError
 from relay.retry import backoff_seconds

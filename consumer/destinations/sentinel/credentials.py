@@ -7,9 +7,9 @@ from azure.core.credentials import AccessToken
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError, ServiceRequestError, ServiceResponseError
 
-from consumer.destinations.answers import passes, words
-from consumer.destinations.sentinel_config import Destination
-from consumer.outcomes import Paused, Retry
+from consumer.destinations.outcome import Paused, Retry
+from consumer.destinations.sentinel.config import Destination
+from consumer.destinations.sentinel.response import passes, words
 from relay.credentials.azure import open_credential
 
 

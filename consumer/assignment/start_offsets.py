@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from consumer.progress import Mark, Progress
-from consumer.telemetry import COMMITTED, FlowMetrics
+from consumer.metrics import COMMITTED, FlowMetrics
+from consumer.offsets.delivered import Mark, Progress
 from relay.kafka import KafkaError, Record, TopicPartition
 from relay.kafka.positions import Positions
 

@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from consumer.batch import Rows
-from consumer.offsets import Span, cut
+from consumer.delivery.batch import RECORD_BYTES, Rows
+from consumer.offsets.tracker import Span, cut
 from relay.kafka import Record
 
-RECORD_BYTES = 400
-"""What a record takes in memory beside its value."""
 LOAD_BYTES = 4_000_000
 """Of records that are decoded together: enough for thousands, little enough for memory."""
 PART_BYTES = 1_000_000

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from consumer.outcomes import Outcome, Paused, Retry
+from consumer.destinations.outcome import Outcome, Paused, Retry
 from relay.retry import backoff_seconds
 
 RETRY_FIRST_SECONDS, RETRY_CAP_SECONDS = 0.5, 30.0

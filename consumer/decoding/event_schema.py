@@ -6,7 +6,7 @@ import polars as pl
 from polars.datatypes import DataTypeClass
 
 import schemas
-from consumer.container import Unsupported, spelled_out
+from consumer.decoding.avro_container import Unsupported, spelled_out
 from schemas import Schema
 
 

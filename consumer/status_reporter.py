@@ -5,12 +5,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from consumer.beginning import Mirror
-from consumer.delivery import Outlet
-from consumer.forwarder import Forwarder
-from consumer.outcomes import Paused, Retry
-from consumer.resolving import Schemas
-from consumer.telemetry import FlowMetrics, Metrics
+from consumer.assignment.handler import Forwarder
+from consumer.assignment.start_offsets import Mirror
+from consumer.decoding.schema_lookup import Schemas
+from consumer.delivery.sender import Outlet
+from consumer.destinations.outcome import Paused, Retry
+from consumer.metrics import FlowMetrics, Metrics
 from relay.kafka import KafkaError, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.consumer_group import Member

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import polars as pl
 from polars.exceptions import PanicException
 
-from consumer.columns import Rejected, decode
-from consumer.shapes import EVENT
+from consumer.decoding.columns import Rejected, decode
+from consumer.decoding.event_schema import EVENT
 from relay.avro.codec import Ref
 from relay.errors import one_line
 from relay.kafka import Record

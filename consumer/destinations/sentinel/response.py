@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from consumer.outcomes import Outcome, Paused, Reject, Retry, Sent, Split
+from consumer.destinations.outcome import Outcome, Paused, Reject, Retry, Sent, Split
 from relay.errors import one_line
 from relay.retry import retry_after_seconds
 

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from consumer.batch import Batch, Rows
-from consumer.beginning import Beginner
-from consumer.commits import Commits
-from consumer.delivery import Deliveries, Outlet
-from consumer.encoding import Shape, encode
-from consumer.gathering import LOAD_BYTES, Gathered, Load, rows_of
-from consumer.offsets import Offsets
-from consumer.resolving import Schemas
+from consumer.assignment.record_buffer import LOAD_BYTES, Gathered, Load, rows_of
+from consumer.assignment.start_offsets import Beginner
+from consumer.decoding.isolate import Shape, encode
+from consumer.decoding.schema_lookup import Schemas
+from consumer.delivery.batch import Batch, Rows
+from consumer.delivery.sender import Deliveries, Outlet
+from consumer.offsets.committer import Commits
+from consumer.offsets.tracker import Offsets
 from relay.errors import RelayError
 from relay.kafka import KafkaError, Record, TopicPartition
 from relay.kafka.positions import Positions

@@ -10,10 +10,10 @@ from azure.core.exceptions import AzureError, HttpResponseError
 from azure.core.pipeline import policies
 from azure.monitor.ingestion.aio import LogsIngestionClient
 
-from consumer.destinations.answers import EXPIRED, Answer, Target, meaning, words
-from consumer.destinations.sentinel_config import Destination
-from consumer.destinations.tokens import NoTokenError, Tokens
-from consumer.outcomes import Outcome, Paused, Retry, Sent
+from consumer.destinations.outcome import Outcome, Paused, Retry, Sent
+from consumer.destinations.sentinel.config import Destination
+from consumer.destinations.sentinel.credentials import NoTokenError, Tokens
+from consumer.destinations.sentinel.response import EXPIRED, Answer, Target, meaning, words
 from relay.credentials.url_policy import read_origin
 from relay.errors import RelayError
 

@@ -8,7 +8,7 @@ import orjson
 import polars as pl
 from isal import igzip
 
-from consumer.destinations.cutting import cut_row
+from consumer.destinations.truncation import cut_row
 
 COLUMNS: Mapping[str, str] = {
     "EventId": "long",

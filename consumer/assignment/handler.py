@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 
-from consumer.assignment import Assignment, Job
+from consumer.assignment.assignment import Assignment, Job
 from relay.kafka import Record, TopicPartition
 from relay.kafka.positions import Positions
 
