@@ -16,8 +16,8 @@ from cli.sandbox.screen import Screen
 from cli.sandbox.watch import Sight, Watch
 from cli.sandbox.world import World, now_ms
 from relay.errors import RelayError
-from sandbox.azure import HISTORY, LIVE
-from sandbox.jira_site import Site
+from simulators.azure.world import HISTORY, LIVE
+from simulators.jira_cloud.site import Site
 
 RATE = 4.0
 """Records a second, over all sites."""

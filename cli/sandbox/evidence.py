@@ -12,7 +12,7 @@ from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import group_less, partitions_of, read_to_end, settled_spans
 from relay.kafka.topics import Topics
-from sandbox.azure import HISTORY, LIVE, AzureWorld
+from simulators.azure.world import HISTORY, LIVE, AzureWorld
 
 
 async def gather(

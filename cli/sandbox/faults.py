@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cli.sandbox.children import Child
-from sandbox import azure_faults, jira_faults
-from sandbox.azure import AzureWorld
-from sandbox.faults import Planned as Line
-from sandbox.jira_site import Site
+from simulators.azure import faults as azure_faults
+from simulators.azure.world import AzureWorld
+from simulators.faults import Planned as Line
+from simulators.jira_cloud import faults as jira_faults
+from simulators.jira_cloud.site import Site
 
 Kind = Literal["429 of a Jira", "403 of the sink", "producer killed"]
 

@@ -11,7 +11,7 @@ from relay.kafka.connection import Connection
 from relay.kafka.log_reader import group_less, partitions_of
 from relay.kafka.topics import Topics
 from relay.status.model import Status, from_record
-from sandbox.azure import HISTORY, LIVE, AzureWorld
+from simulators.azure.world import HISTORY, LIVE, AzureWorld
 
 POLL_MS = 250
 OF_A_PRODUCER = "producer/"

@@ -26,10 +26,10 @@ from relay.kafka import topic_admin
 from relay.kafka.connection import Connection
 from relay.organizations import Organization
 from relay.telemetry import logs
-from sandbox.azure import AzureWorld
-from sandbox.jira import JiraWorld
-from sandbox.jira_files import RecordsFileError
-from sandbox.jira_site import Site
+from simulators.azure.world import AzureWorld
+from simulators.jira_cloud.files import RecordsFileError
+from simulators.jira_cloud.site import Site
+from simulators.jira_cloud.world import JiraWorld
 
 NAMES = ("acme", "globex", "initech")
 """Each in a shard of its own."""

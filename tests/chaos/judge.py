@@ -14,7 +14,7 @@ from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import group_less, read_to_end, settled_spans
 from relay.kafka.topics import Topics
-from sandbox.azure import HISTORY, LIVE, AzureWorld
+from simulators.azure.world import HISTORY, LIVE, AzureWorld
 from tests.chaos import findings
 from tests.chaos.course import Course
 from tests.chaos.findings import Arrived

@@ -12,7 +12,7 @@ from management.standing import organizations
 from relay.credentials.keyring import Owner
 from relay.errors import RelayError
 from relay.organizations import Organization
-from sandbox.jira_site import Site
+from simulators.jira_cloud.site import Site
 from tests.chaos.world import World, now_ms
 
 TRY_SECONDS = 240.0

@@ -1,7 +1,9 @@
 from collections.abc import Awaitable, Callable
 
-from sandbox import azure_faults, faults, jira_faults
-from sandbox.jira_site import Site
+from simulators import faults
+from simulators.azure import faults as azure_faults
+from simulators.jira_cloud import faults as jira_faults
+from simulators.jira_cloud.site import Site
 from tests.chaos.course import Course
 from tests.chaos.operators import Operators
 from tests.chaos.plan import Event

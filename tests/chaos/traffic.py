@@ -3,7 +3,7 @@ import random
 from collections.abc import Callable
 
 from cli.sandbox.expected import created_ms
-from sandbox.jira_site import Site
+from simulators.jira_cloud.site import Site
 
 
 class Traffic:

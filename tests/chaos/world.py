@@ -15,8 +15,8 @@ from management import settings
 from relay.credentials.keyring import Keyring, load_keyring
 from relay.kafka import topic_admin
 from relay.kafka.connection import Connection
-from sandbox.azure import AzureWorld
-from sandbox.jira import JiraWorld
+from simulators.azure.world import AzureWorld
+from simulators.jira_cloud.world import JiraWorld
 from tests.chaos.proxy import Proxy
 from tests.chaos.slot import Slot
 

@@ -5,7 +5,7 @@ import pytest
 from relay.config.kafka import Kafka
 from relay.kafka.connection import Connection
 from relay.kafka.topic_admin import create
-from sandbox.jira import JiraWorld
+from simulators.jira_cloud.world import JiraWorld
 from tests.support.command_line import logging_restored, run
 
 SECRETS_KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="

@@ -3,8 +3,9 @@
 import pytest
 
 from relay.kafka.topic_admin import create
-from sandbox import azure_faults, jira_faults
-from sandbox.azure import AzureWorld
+from simulators.azure import faults as azure_faults
+from simulators.azure.world import AzureWorld
+from simulators.jira_cloud import faults as jira_faults
 from tests.cli.conftest import connection_of
 
 

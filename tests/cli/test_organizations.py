@@ -11,8 +11,9 @@ from relay.kafka.log_reader import group_less, read_to_end, settled_spans
 from relay.kafka.producer import Writer
 from relay.kafka.topics import Topics
 from relay.status.model import opened, to_record
-from sandbox import faults, jira_faults
-from sandbox.faults import Fault
+from simulators import faults
+from simulators.faults import Fault
+from simulators.jira_cloud import faults as jira_faults
 
 DAY_MS = 86_400_000
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from cli.sandbox import expected
 from producer.sources.jira_cloud import mapping
-from sandbox.jira_hostile import hostile, misfit
-from sandbox.jira_records import Records
+from simulators.jira_cloud.hostile import hostile, misfit
+from simulators.jira_cloud.records import Records
 
 TEXT = st.text(alphabet=st.characters(codec=None, exclude_categories=()), max_size=6)
 JSON = st.recursive(

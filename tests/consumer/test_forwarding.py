@@ -17,7 +17,8 @@ from relay.errors import RelayError
 from relay.kafka import KafkaError, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.positions import Positions
-from sandbox import azure_faults, faults
+from simulators import faults
+from simulators.azure import faults as azure_faults
 from tests.consumer.messages import AUDIT_EVENT, event
 from tests.consumer.test_sentinel import expected
 from tests.consumer.world import (

@@ -18,8 +18,9 @@ from consumer.destinations.sentinel.config import Destination
 from consumer.destinations.sentinel.credentials import Tokens
 from consumer.destinations.sentinel.response import Answer, Target, meaning
 from relay.errors import RelayError
-from sandbox import azure_faults, faults
-from sandbox.azure import AzureWorld
+from simulators import faults
+from simulators.azure import faults as azure_faults
+from simulators.azure.world import AzureWorld
 
 TARGET = Target("sentinel", "dcr-" + 32 * "0", "Custom-JiraAuditRelay")
 NOW_MS = 1_763_800_000_000

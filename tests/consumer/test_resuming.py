@@ -13,7 +13,7 @@ from relay.kafka.positions import Positions
 from relay.kafka.producer import Writer
 from relay.status.model import GroupOffset, Status, opened
 from relay.status.writer import Board
-from sandbox import faults
+from simulators import faults
 from tests.consumer.test_sentinel import EPOCH
 from tests.consumer.world import LIVE, committed, some_events, uid, uids, until, until_told, world
 

@@ -20,7 +20,7 @@ from relay.kafka.topics import Topics, partition_of
 from relay.kafka.transactions import Publisher
 from relay.status.reader import read_board
 from relay.telemetry.health import Health
-from sandbox.azure import HISTORY, LIVE, AzureWorld
+from simulators.azure.world import HISTORY, LIVE, AzureWorld
 from tests.consumer.messages import AUDIT_EVENT, event
 
 SHARDS = 3

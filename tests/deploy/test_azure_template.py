@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from consumer.destinations.sentinel.rows import COLUMNS as ROW
-from sandbox.azure_arm import Deployment, template
-from sandbox.azure_rule import SYSTEM_COLUMNS, rule
+from simulators.azure.arm import Deployment, template
+from simulators.azure.rule import SYSTEM_COLUMNS, rule
 
 FOLDER = Path(__file__).parents[2] / "deploy/azure"
 LIVE, HISTORY = "Jira_Audit_v2_CL", "Jira_Audit_History_CL"

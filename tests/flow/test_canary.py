@@ -19,9 +19,9 @@ from cli.sandbox.surroundings import environment
 from embedded import EmbeddedKafka, ports
 from relay.config.kafka import Kafka
 from relay.kafka.connection import Connection
-from sandbox import faults
-from sandbox.azure import AzureWorld
-from sandbox.jira import JiraWorld
+from simulators import faults
+from simulators.azure.world import AzureWorld
+from simulators.jira_cloud.world import JiraWorld
 from tests.support.canary import content, leaks
 from tests.support.command_line import logging_restored, run
 

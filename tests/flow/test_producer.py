@@ -26,8 +26,8 @@ from relay.kafka.topics import Topics
 from relay.organizations import Organization
 from relay.status.reader import read_board
 from relay.telemetry.health import Health
-from sandbox import jira_faults
-from sandbox.jira import JiraWorld
+from simulators.jira_cloud import faults as jira_faults
+from simulators.jira_cloud.world import JiraWorld
 
 
 def now_ms():

@@ -17,7 +17,7 @@ from embedded import EmbeddedKafka, ports
 from embedded.properties import HOST
 from relay.kafka.topic_admin import create
 from relay.status.reader import read_board
-from sandbox.jira import JiraWorld
+from simulators.jira_cloud.world import JiraWorld
 from tests.chaos.proxy import END_TXN, Mode, Proxy
 from tests.flow.test_producer import Relay, happened, until
 from tests.support import producer

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.jira_hostile import hostile, misfit
-from sandbox.jira_records import Records
+from simulators.jira_cloud.hostile import hostile, misfit
+from simulators.jira_cloud.records import Records
 
 FOREIGN = {
     "RELAY_KAFKA__BOOTSTRAP": "kafka.invalid:9092",

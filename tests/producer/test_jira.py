@@ -21,10 +21,11 @@ from producer.state.intervals import Range
 from relay import timestamps
 from relay.credentials.url_policy import Hosts
 from relay.errors import RelayError
-from sandbox import faults, jira_faults
-from sandbox.azure_certificate import write_certificate
-from sandbox.jira import JiraWorld
-from sandbox.jira_hostile import hostile, misfit
+from simulators import faults
+from simulators.azure.certificate import write_certificate
+from simulators.jira_cloud import faults as jira_faults
+from simulators.jira_cloud.hostile import hostile, misfit
+from simulators.jira_cloud.world import JiraWorld
 from tests.producer.test_records import without_nulls
 
 NOW = 1_790_000_000_000

@@ -17,8 +17,9 @@ from producer.state.checkpoint import Position, begin
 from producer.status_reporter import Report, status_key
 from relay.status.writer import Board
 from relay.timestamps import DAY, to_text
-from sandbox import faults, jira_faults
-from sandbox.jira import JiraWorld
+from simulators import faults
+from simulators.jira_cloud import faults as jira_faults
+from simulators.jira_cloud.world import JiraWorld
 from tests.producer.asking import asking
 from tests.producer.paper import TOPICS, paper_desk
 

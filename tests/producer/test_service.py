@@ -15,7 +15,7 @@ from relay.kafka.connection import Connection
 from relay.kafka.topic_admin import create
 from relay.status.reader import read_board
 from relay.telemetry.health import Health
-from sandbox.jira import JiraWorld
+from simulators.jira_cloud.world import JiraWorld
 from tests.flow.test_producer import Relay, now_ms, until
 
 

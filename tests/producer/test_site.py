@@ -13,8 +13,9 @@ from producer.sources.jira_cloud.source import RefusedError, Sites
 from producer.state.intervals import Range
 from relay.credentials.url_policy import Hosts
 from relay.organizations import Organization
-from sandbox import faults, jira_faults
-from sandbox.jira import JiraWorld
+from simulators import faults
+from simulators.jira_cloud import faults as jira_faults
+from simulators.jira_cloud.world import JiraWorld
 from tests.producer.asking import Keys, asking
 
 TENANT = "_edge/tenant_info"

@@ -2,8 +2,8 @@ from contextlib import asynccontextmanager
 
 import httpx
 
-from sandbox.jira import JiraWorld
-from sandbox.jira_query import format_instant
+from simulators.jira_cloud.query import format_instant
+from simulators.jira_cloud.world import JiraWorld
 
 RECORDS = "/rest/api/3/auditing/record"
 NOW = 1_795_000_000_000

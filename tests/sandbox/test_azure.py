@@ -12,9 +12,10 @@ from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, 
 from azure.identity.aio import DefaultAzureCredential
 from azure.monitor.ingestion.aio import LogsIngestionClient
 
-from sandbox import azure_faults, faults
-from sandbox.azure import HISTORY, LIVE, AzureWorld
-from sandbox.azure_rule import Losses
+from simulators import faults
+from simulators.azure import faults as azure_faults
+from simulators.azure.rule import Losses
+from simulators.azure.world import HISTORY, LIVE, AzureWorld
 
 MIB = 1024 * 1024
 

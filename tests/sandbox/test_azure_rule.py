@@ -1,8 +1,8 @@
 import pytest
 
-from sandbox.azure_arm import Deployment, DeploymentError, template
-from sandbox.azure_kusto import KqlError, fit, transform
-from sandbox.azure_rule import Losses, rule
+from simulators.azure.arm import Deployment, DeploymentError, template
+from simulators.azure.kusto import KqlError, fit, transform
+from simulators.azure.rule import Losses, rule
 
 STREAM = "Custom-JiraAuditRelay"
 LIVE = "Jira_Audit_v2_CL"

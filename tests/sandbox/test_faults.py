@@ -6,7 +6,7 @@ import httpx
 import pytest
 from aiohttp import web
 
-from sandbox import faults
+from simulators import faults
 
 BODY = b'{"answer": "' + b"x" * 10_000 + b'"}'
 

@@ -1,7 +1,7 @@
 import httpx
 import pytest
 
-from sandbox.jira import JiraWorld
+from simulators.jira_cloud.world import JiraWorld
 from tests.sandbox.jira_client import RECORDS, client_of, ids, one_site
 
 AUTHENTICATE = "Client must be authenticated to access this resource."

@@ -5,8 +5,9 @@ from email.utils import parsedate_to_datetime
 import httpx
 import pytest
 
-from sandbox import faults, jira_faults
-from sandbox.jira_bucket import Bucket
+from simulators import faults
+from simulators.jira_cloud import faults as jira_faults
+from simulators.jira_cloud.token_bucket import Bucket
 from tests.sandbox.jira_client import NOW, RECORDS, Clock, client_of, ids, one_site
 
 FAULTS = [

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from sandbox.jira_files import RecordsFileError, read_records
+from simulators.jira_cloud.files import RecordsFileError, read_records
 from tests.sandbox.jira_client import one_site, page, walk
 
 GOOD = {"id": 7, "created": "2026-01-18T08:43:02.838+0000"}

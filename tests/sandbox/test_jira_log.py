@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox.jira_log import AuditLog, Entry, Selection
+from simulators.jira_cloud.log import AuditLog, Entry, Selection
 
 
 def entry(record_id, created=0, **fields):

@@ -3,9 +3,9 @@ import json
 import re
 from contextlib import suppress
 
-from sandbox.jira import JiraWorld
-from sandbox.jira_hostile import STRINGS, hostile, misfit
-from sandbox.jira_records import FIELDS, SUMMARIES, Records
+from simulators.jira_cloud.hostile import STRINGS, hostile, misfit
+from simulators.jira_cloud.records import FIELDS, SUMMARIES, Records
+from simulators.jira_cloud.world import JiraWorld
 from tests.sandbox.jira_client import NOW, RECORDS, Clock, client_of, one_site, page
 
 LITERALS = {

@@ -9,7 +9,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from sandbox.faults import Script
+from simulators.faults import Script
 
 AUDIENCE, NAME, KEY_ID = "kafka", "simulated-issuer", "key-1"
 

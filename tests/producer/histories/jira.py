@@ -9,8 +9,8 @@ from producer.sources.errors import Asked, Failure, Kind, failure
 from producer.sources.jira_cloud.client import Account
 from producer.sources.jira_cloud.client import Site as SiteBehind
 from producer.sources.jira_cloud.page import Page
-from sandbox.jira_log import AuditLog, Entry, Selection
-from sandbox.jira_query import format_instant
+from simulators.jira_cloud.log import AuditLog, Entry, Selection
+from simulators.jira_cloud.query import format_instant
 
 RULES = Rules()
 OUTCOMES = ("ok", "unavailable", "wait", "broken", "too large")

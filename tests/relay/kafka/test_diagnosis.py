@@ -15,7 +15,7 @@ from relay.config.kafka import Kafka
 from relay.errors import RelayError
 from relay.kafka.connection import Connection, KafkaUnreachableError
 from relay.kafka.diagnostics import probe
-from sandbox.faults import answer
+from simulators.faults import answer
 from tests.support.secure_kafka import NOBODY
 
 WRONG = "wrong-horse-battery"

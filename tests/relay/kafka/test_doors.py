@@ -12,7 +12,7 @@ from relay.kafka.producer import Outgoing
 from relay.kafka.topic_admin import check, create
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import Publisher, PublishError
-from sandbox.faults import answer
+from simulators.faults import answer
 from tests.relay.kafka.test_group import SESSION, Notes, membership, until
 from tests.relay.kafka.test_producing import of_aiokafka
 

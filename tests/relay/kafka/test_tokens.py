@@ -13,8 +13,8 @@ from relay.errors import SettingsError
 from relay.kafka import oauth
 from relay.kafka.connection import Connection
 from relay.kafka.oauth import NoTokenError, Token, Tokens, azure_scope, open_tokens, read_answer
-from sandbox.azure import AzureWorld
-from sandbox.faults import answer, hang, reset
+from simulators.azure.world import AzureWorld
+from simulators.faults import answer, hang, reset
 
 SECRET = "s3cret-of-ours"
 NOT_HERE = "http://127.0.0.1:1/token"

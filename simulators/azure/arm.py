@@ -35,7 +35,7 @@ class Resource:
 def template() -> dict[str, Any]:
     """The relay's own template: beside this file in a wheel, in `deploy/` in the repository."""
     shipped = Path(__file__).with_name("azuredeploy.json")
-    path = shipped if shipped.exists() else Path(__file__).parents[1] / "deploy/azure/azuredeploy.json"
+    path = shipped if shipped.exists() else Path(__file__).parents[2] / "deploy/azure/azuredeploy.json"
     loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return loaded
 

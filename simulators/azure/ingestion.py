@@ -13,10 +13,10 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox import azure_faults
-from sandbox.azure_identity import Identity
-from sandbox.azure_rule import Rule
-from sandbox.faults import Script
+from simulators.azure import faults as azure_faults
+from simulators.azure.identity import Identity
+from simulators.azure.rule import Rule
+from simulators.faults import Script
 
 CALL_BYTES = 1_048_576
 """The gateway checks Content-Length against it (azure-sdk-for-python#42648)."""

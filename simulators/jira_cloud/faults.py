@@ -8,10 +8,11 @@ from email.utils import format_datetime
 
 from aiohttp import web
 
-from sandbox import faults, jira_answers
-from sandbox.faults import Fault, Honest
-from sandbox.jira_answers import Answer, error_collection
-from sandbox.jira_seen import EXCHANGE
+from simulators import faults
+from simulators.faults import Fault, Honest
+from simulators.jira_cloud import responses
+from simulators.jira_cloud.requests import EXCHANGE
+from simulators.jira_cloud.responses import Answer, error_collection
 
 
 def rate_limited(
@@ -45,42 +46,42 @@ def server_error(status: int = 500) -> Fault:
 
 def html() -> Fault:
     """200 and a log-in page."""
-    return jira_answers.HTML.fault("HTML")
+    return responses.HTML.fault("HTML")
 
 
 def wrong_credentials(*, as_json: bool = False) -> Fault:
-    answer = jira_answers.WRONG_CREDENTIALS_JSON if as_json else jira_answers.WRONG_CREDENTIALS
+    answer = responses.WRONG_CREDENTIALS_JSON if as_json else responses.WRONG_CREDENTIALS
     return answer.fault("401")
 
 
 def gateway_wrong_credentials() -> Fault:
-    return jira_answers.GATEWAY_WRONG_CREDENTIALS.fault("401 of the gateway")
+    return responses.GATEWAY_WRONG_CREDENTIALS.fault("401 of the gateway")
 
 
 def scope_mismatch() -> Fault:
-    return jira_answers.GATEWAY_SCOPE.fault("401 scope")
+    return responses.GATEWAY_SCOPE.fault("401 scope")
 
 
 def not_administrator() -> Fault:
-    return jira_answers.NOT_ADMINISTRATOR.fault("403 not an administrator")
+    return responses.NOT_ADMINISTRATOR.fault("403 not an administrator")
 
 
 def free_plan() -> Fault:
-    return jira_answers.FREE_PLAN.fault("403 Free plan")
+    return responses.FREE_PLAN.fault("403 Free plan")
 
 
 def captcha(status: int = 403) -> Fault:
     """Which status goes with it is not written anywhere: the header tells."""
-    return replace(jira_answers.CAPTCHA, status=status).fault("CAPTCHA")
+    return replace(responses.CAPTCHA, status=status).fault("CAPTCHA")
 
 
 def connect_token() -> Fault:
-    return jira_answers.CONNECT_TOKEN.fault("403 Connect token")
+    return responses.CONNECT_TOKEN.fault("403 Connect token")
 
 
 def anonymous() -> Fault:
     """200 without records: the credentials were not taken, and only a header says so."""
-    return jira_answers.ANONYMOUS.fault("anonymous 200")
+    return responses.ANONYMOUS.fault("anonymous 200")
 
 
 def redirect(location: str, status: int = 302) -> Fault:

@@ -1,6 +1,6 @@
 """Records that break careless readers."""
 
-from sandbox.jira_records import Record, Records
+from simulators.jira_cloud.records import Record, Records
 
 STRINGS = (
     "  leading, double  and trailing  ",

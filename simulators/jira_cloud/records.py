@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.jira_cast import Cast, Item, Person
+from simulators.jira_cloud.actors import Cast, Item, Person
 
 Record = dict[str, Any]
 FIELDS = [

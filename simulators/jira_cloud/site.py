@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from sandbox.faults import Fault, Planned, Script
-from sandbox.jira_access import AUDIT_SCOPES, Access, Grant
-from sandbox.jira_bucket import Bucket
-from sandbox.jira_files import RecordsFileError, read_records
-from sandbox.jira_listener import Listener
-from sandbox.jira_log import AuditLog, Entry
-from sandbox.jira_manners import Manners
-from sandbox.jira_query import format_instant
-from sandbox.jira_records import FIELDS, Records
-from sandbox.jira_seen import Seen, too_early
+from simulators.faults import Fault, Planned, Script
+from simulators.jira_cloud.access import AUDIT_SCOPES, Access, Grant
+from simulators.jira_cloud.files import RecordsFileError, read_records
+from simulators.jira_cloud.log import AuditLog, Entry
+from simulators.jira_cloud.query import format_instant
+from simulators.jira_cloud.quirks import Manners
+from simulators.jira_cloud.records import FIELDS, Records
+from simulators.jira_cloud.requests import Seen, too_early
+from simulators.jira_cloud.token_bucket import Bucket
+from simulators.server import Listener
 
 AUDIT_PATH = "auditing/record"
 ABSENT: Final = object()

@@ -8,10 +8,10 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from sandbox import jira_answers
-from sandbox.jira_http import serve
-from sandbox.jira_listener import Listener
-from sandbox.jira_site import Site
+from simulators.jira_cloud import responses
+from simulators.jira_cloud.http import serve
+from simulators.jira_cloud.site import Site
+from simulators.server import Listener
 
 _GATEWAY = re.compile(r"/ex/jira/([^/]+)(/.*)")
 
@@ -80,4 +80,4 @@ class JiraWorld:
             for site in self.sites.values():
                 if site.cloud_id == match[1]:
                     return await serve(site, request, match[2], gateway=True)
-        return jira_answers.GATEWAY_NO_SITE.response()
+        return responses.GATEWAY_NO_SITE.response()

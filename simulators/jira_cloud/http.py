@@ -9,14 +9,14 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox import jira_answers
-from sandbox.jira_access import AUDIT_SCOPES, MYSELF_SCOPES, Grant
-from sandbox.jira_answers import Answer, error_collection
-from sandbox.jira_log import Entry
-from sandbox.jira_manners import Manners
-from sandbox.jira_query import Query, QueryError, parse
-from sandbox.jira_seen import EXCHANGE, Exchange, Seen
-from sandbox.jira_site import Site
+from simulators.jira_cloud import responses
+from simulators.jira_cloud.access import AUDIT_SCOPES, MYSELF_SCOPES, Grant
+from simulators.jira_cloud.log import Entry
+from simulators.jira_cloud.query import Query, QueryError, parse
+from simulators.jira_cloud.quirks import Manners
+from simulators.jira_cloud.requests import EXCHANGE, Exchange, Seen
+from simulators.jira_cloud.responses import Answer, error_collection
+from simulators.jira_cloud.site import Site
 
 _REST = re.compile(r"/rest/api/(?:2|3|latest)/(auditing/record|myself|serverInfo)/?")
 
@@ -52,7 +52,7 @@ def _answer(site: Site, request: web.Request, path: str, *, gateway: bool) -> we
         return web.json_response({"cloudId": site.cloud_id})
     match = _REST.fullmatch(path)
     if match is None:
-        return jira_answers.NOT_FOUND.response()
+        return responses.NOT_FOUND.response()
     if request.method not in ("GET", "HEAD"):
         return error_collection(405, "Method Not Allowed", {"Allow": "GET"}).response()
     if match[1] == "serverInfo":
@@ -71,16 +71,16 @@ def _grant(site: Site, request: web.Request, *, gateway: bool, audit: bool) -> G
     if gateway:
         return site.access.at_gateway(authorization, AUDIT_SCOPES if audit else MYSELF_SCOPES)
     grant = site.access.at_site(authorization)
-    if grant is jira_answers.WRONG_CREDENTIALS and audit and site.manners.anonymous_when_refused:
-        return jira_answers.ANONYMOUS
+    if grant is responses.WRONG_CREDENTIALS and audit and site.manners.anonymous_when_refused:
+        return responses.ANONYMOUS
     return grant
 
 
 def _audit(site: Site, request: web.Request, grant: Grant, *, gateway: bool) -> web.Response:
     if site.manners.free_plan:
-        return jira_answers.FREE_PLAN.response()
+        return responses.FREE_PLAN.response()
     if not grant.administrator:
-        return jira_answers.NOT_ADMINISTRATOR.response()
+        return responses.NOT_ADMINISTRATOR.response()
     manners = site.manners
     try:
         query = parse(

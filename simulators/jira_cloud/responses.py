@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from sandbox import faults
+from simulators import faults
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@ import base64
 import binascii
 from dataclasses import dataclass
 
-from sandbox import jira_answers
-from sandbox.jira_answers import Answer
+from simulators.jira_cloud import responses
+from simulators.jira_cloud.responses import Answer
 
 AUDIT_SCOPES = (
     frozenset({"manage:jira-configuration"}),
@@ -45,17 +45,17 @@ class Access:
 
     def at_site(self, authorization: str | None) -> Grant | Answer:
         if authorization is None:
-            return jira_answers.NO_CREDENTIALS
+            return responses.NO_CREDENTIALS
         scheme, _, value = authorization.partition(" ")
         if scheme.lower() == "bearer":
-            return jira_answers.CONNECT_TOKEN
+            return responses.CONNECT_TOKEN
         user, token = _basic(value) if scheme.lower() == "basic" else ("", "")
         if self.captcha_after is not None and self._failures.get(user, 0) >= self.captcha_after:
-            return jira_answers.CAPTCHA
+            return responses.CAPTCHA
         grant = self._grants.get(token)
         if grant is None or grant.user != user or grant.scopes is not None:
             self._failures[user] = self._failures.get(user, 0) + 1
-            return jira_answers.WRONG_CREDENTIALS
+            return responses.WRONG_CREDENTIALS
         self._failures.pop(user, None)
         return grant
 
@@ -64,9 +64,9 @@ class Access:
         user, token = (None, value) if scheme.lower() == "bearer" else _basic(value)
         grant = self._grants.get(token)
         if grant is None or grant.scopes is None or user not in (None, grant.user):
-            return jira_answers.GATEWAY_WRONG_CREDENTIALS
+            return responses.GATEWAY_WRONG_CREDENTIALS
         if not any(scopes <= grant.scopes for scopes in needed):
-            return jira_answers.GATEWAY_SCOPE
+            return responses.GATEWAY_SCOPE
         return grant
 
 

@@ -2,8 +2,8 @@ import json
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sandbox.jira_log import Entry
-from sandbox.jira_query import QueryError, parse_instant
+from simulators.jira_cloud.log import Entry
+from simulators.jira_cloud.query import QueryError, parse_instant
 
 
 class RecordsFileError(Exception):

@@ -13,12 +13,12 @@ from typing import Any, Literal, Self
 
 from aiohttp import web
 
-from sandbox import azure_arm
-from sandbox.azure_certificate import write_certificate
-from sandbox.azure_identity import Identity
-from sandbox.azure_ingestion import Call, Ingestion, Poison
-from sandbox.azure_rule import Losses, Table, rule
-from sandbox.faults import Fault, Planned
+from simulators.azure import arm
+from simulators.azure.certificate import write_certificate
+from simulators.azure.identity import Identity
+from simulators.azure.ingestion import Call, Ingestion, Poison
+from simulators.azure.rule import Losses, Table, rule
+from simulators.faults import Fault, Planned
 
 LIVE = "Jira_Audit_v2_CL"
 HISTORY = "Jira_Audit_History_CL"
@@ -177,11 +177,11 @@ class AzureWorld:
     def _wake(self) -> None:
         self._changed.set()
 
-    def _deployment(self, state: Mapping[str, Any] | None = None) -> azure_arm.Deployment:
-        text = azure_arm.template()
+    def _deployment(self, state: Mapping[str, Any] | None = None) -> arm.Deployment:
+        text = arm.template()
         name = self._parameters.get("ruleName", text["parameters"]["ruleName"]["defaultValue"])
-        identifier = azure_arm.resource_id("Microsoft.Insights/dataCollectionRules", name)
-        return azure_arm.Deployment(text, self._parameters, {identifier: state or {}})
+        identifier = arm.resource_id("Microsoft.Insights/dataCollectionRules", name)
+        return arm.Deployment(text, self._parameters, {identifier: state or {}})
 
     async def _start(self) -> None:
         self._directory = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="azure-")))

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.azure_arm import Deployment, DeploymentError, Resource
-from sandbox.azure_kusto import KqlError, Transform, fit, transform
+from simulators.azure.arm import Deployment, DeploymentError, Resource
+from simulators.azure.kusto import KqlError, Transform, fit, transform
 
 FIELD_BYTES = 64 * 1024
 """Longer values are cut (Azure Monitor service limits, Logs Ingestion API)."""

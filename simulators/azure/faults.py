@@ -4,7 +4,7 @@ import json
 from datetime import datetime
 from email.utils import format_datetime
 
-from sandbox.faults import Fault, answer
+from simulators.faults import Fault, answer
 
 
 def throttled(retry_after: float | datetime | str | None = None) -> Fault:

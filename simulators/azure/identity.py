@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from sandbox.faults import Script
+from simulators.faults import Script
 
 AUDIENCE = "https://monitor.azure.com"
 """The public cloud's scope, without `/.default`."""
