@@ -127,7 +127,7 @@ async def service(command: str, bootstrap: str, variables: Mapping[str, str]) ->
     """`jira-relay COMMAND` in a process of its own; yields its id."""
     common = {"RELAY_KAFKA__BOOTSTRAP": bootstrap, "RELAY_TELEMETRY__LISTEN": "127.0.0.1:0"}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "cli.main", command),
+        *(sys.executable, "-m", "cli", command),
         env={**os.environ, **common, **variables},
         cwd=Path(__file__).parent.parent,
         stdout=asyncio.subprocess.DEVNULL,

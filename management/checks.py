@@ -8,10 +8,10 @@ from consumer.destinations.outcome import Sent
 from consumer.destinations.sentinel import rows
 from consumer.destinations.sentinel.client import Ingestion
 from consumer.destinations.sentinel.config import Destination
-from management import sealing
-from management.connection import Means, verify
+from management.connection_test import Means, verify
+from management.organizations import key_rotation
+from management.organizations.store import plainly, standing
 from management.settings import Settings
-from management.standing import plainly, standing
 from relay.config.secrets import Secrets
 from relay.credentials.keyring import load_keyring
 from relay.errors import RelayError
@@ -138,7 +138,7 @@ async def _registry(settings: Settings) -> str:
 
 def _of_seals(found: Mapping[str, Organization], keys: Sequence[str]) -> Check:
     async def check() -> str:
-        return sealing.in_words(found, keys)
+        return key_rotation.in_words(found, keys)
 
     return check
 

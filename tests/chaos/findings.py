@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from cli.sandbox.verdict import Landed
+from sandbox.verdict import Landed
 
 COMMIT_SECONDS = 3.0
 """What was accepted this long before a consumer died may not have been committed: it commits each 0.2 s, on a busy machine."""

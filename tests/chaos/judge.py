@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cli.sandbox import evidence
-from cli.sandbox.verdict import Evidence, Judged, judge
-from management.organizations import shown
-from management.standing import organizations
+from management.organizations.store import organizations
+from management.organizations.view import shown
 from relay.avro.codec import Internal
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import group_less, read_to_end, settled_spans
 from relay.kafka.topics import Topics
+from sandbox import evidence
+from sandbox.verdict import Evidence, Judged, judge
 from simulators.azure.world import HISTORY, LIVE, AzureWorld
 from tests.chaos import findings
 from tests.chaos.course import Course

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from management.organizations import Edit, StaleEditError, edit
-from management.standing import organizations
+from management.organizations.editor import Edit, StaleEditError, edit
+from management.organizations.store import organizations
 from relay.credentials.keyring import Owner
 from relay.errors import RelayError
 from relay.organizations import Organization

@@ -12,10 +12,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.sandbox.watch import Sight, Watch
 from relay.credentials.redaction import Redactor
 from relay.errors import RelayError
 from relay.telemetry import logs
+from sandbox.observer import Sight, Watch
 from tests.chaos.course import Course
 from tests.chaos.deeds import Deeds
 from tests.chaos.judge import Report, Round, verdict

@@ -79,7 +79,7 @@ class Slot:
         with self.log.open("ab") as output:
             self._log_begins = output.tell()
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "cli.sandbox.child", *self._arguments),
+                *(sys.executable, "-m", "cli.service_process", *self._arguments),
                 stdin=PIPE,
                 stdout=DEVNULL,
                 stderr=output,

@@ -2,7 +2,7 @@
 
 import json
 
-from cli.sandbox.verdict import Landed
+from sandbox.verdict import Landed
 from tests.chaos.findings import Arrived, Repeats, broken_history, disorder, repeats
 
 

@@ -2,7 +2,7 @@ import asyncio
 import random
 from collections.abc import Callable
 
-from cli.sandbox.expected import created_ms
+from sandbox.expected import created_ms
 from simulators.jira_cloud.site import Site
 
 

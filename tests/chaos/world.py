@@ -9,12 +9,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.sandbox.surroundings import Addresses, environment, settings_text
 from embedded import EmbeddedKafka, ports
 from management import settings
 from relay.credentials.keyring import Keyring, load_keyring
 from relay.kafka import topic_admin
 from relay.kafka.connection import Connection
+from sandbox.child_environment import Addresses, environment, settings_text
 from simulators.azure.world import AzureWorld
 from simulators.jira_cloud.world import JiraWorld
 from tests.chaos.proxy import Proxy

@@ -19,7 +19,7 @@ SAID = "does not accept the user relay with this password"
 # The watch is to look often.
 PROGRAM = """
 import sys
-from cli.main import main
+from cli.app import main
 from relay.kafka.diagnostics import monitor
 monitor.LOOK_SECONDS = 0.2
 main(sys.argv[1:])

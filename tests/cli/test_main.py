@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.main import COMMANDS
+from cli.app import COMMANDS
 
-PROGRAM = (sys.executable, "-m", "cli.main")
+PROGRAM = (sys.executable, "-m", "cli")
 ROOT = Path(__file__).parents[2]
 
 
@@ -216,7 +216,7 @@ async def test_ctrl_c_ends_without_a_traceback():
 async def test_ctrl_c_while_the_program_is_loaded_ends_it_without_a_traceback():
     """From its first moment: what takes a second or two to import is not told to whoever changed his mind."""
     loading = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-X", "importtime", "-m", "cli.start", "check"),
+        *(sys.executable, "-X", "importtime", "-m", "cli", "check"),
         cwd=ROOT,
         env={**os.environ, "RELAY_KAFKA__BOOTSTRAP": "127.0.0.1:1"},
         stderr=asyncio.subprocess.PIPE,

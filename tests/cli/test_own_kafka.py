@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 
-from cli import own_kafka
+from cli import embedded_kafka
 from embedded import EmbeddedKafka, ports
 from management.settings import Settings
 from relay.config.embedded import Embedded
@@ -41,7 +41,7 @@ async def test_a_kafka_that_is_killed_while_it_starts_is_started_again(kafka, co
 
     async with asyncio.TaskGroup() as group:
         group.create_task(kill_two())
-        group.create_task(own_kafka._begin(kafka, connection))
+        group.create_task(embedded_kafka._begin(kafka, connection))
 
     assert kafka.pid not in killed
     assert {report.state for report in await check(connection)} == {"as it should be"}
@@ -57,7 +57,7 @@ async def test_nobody_is_ready_while_kafka_is_dead(kafka):
                 await asyncio.sleep(0.01)
 
     await kafka.start()
-    alive = asyncio.create_task(own_kafka.keep_alive(kafka, health)(stop))
+    alive = asyncio.create_task(embedded_kafka.keep_alive(kafka, health)(stop))
     kafka.kill()
     await faulty(True)
     await faulty(False)
@@ -69,8 +69,8 @@ async def test_a_kafka_that_cannot_start_is_not_started_again_and_again(kafka, c
     """A port that is taken is told at once."""
     host, _, port = connection.bootstrap.rpartition(":")
     async with await asyncio.start_server(lambda *_: None, host, int(port)):
-        with pytest.raises(own_kafka.RelayError, match="is taken"):
-            await own_kafka._begin(kafka, connection)
+        with pytest.raises(embedded_kafka.RelayError, match="is taken"):
+            await embedded_kafka._begin(kafka, connection)
 
 
 async def test_a_stop_is_heard_while_kafka_is_fetched(tmp_path, monkeypatch):
@@ -93,5 +93,5 @@ async def test_a_stop_is_heard_while_kafka_is_fetched(tmp_path, monkeypatch):
 
         async with asyncio.timeout(60), asyncio.TaskGroup() as group:
             group.create_task(stop_then())
-            async with own_kafka.running(Settings(embedded=embedded), stop) as kafka:
+            async with embedded_kafka.running(Settings(embedded=embedded), stop) as kafka:
                 assert kafka is None

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.sandbox.children import Child, last_complaint
 from relay.errors import RelayError
+from sandbox.processes import Child, last_complaint
 
 UNREACHABLE = ["--config", "relay.toml", "topics", "check"]
 SETTINGS = '[kafka]\nbootstrap = "127.0.0.1:9"\n'
@@ -16,7 +16,7 @@ SETTINGS = '[kafka]\nbootstrap = "127.0.0.1:9"\n'
 PARENT = """
 import asyncio, os, sys
 from pathlib import Path
-from cli.sandbox.children import Child
+from sandbox.processes import Child
 
 async def main():
     child = Child("child", ["--help"], os.environ, Path(sys.argv[1]))

@@ -7,7 +7,7 @@ WITHOUT = """
 import sys
 sys.modules[{room!r}] = None
 sys.argv = ["jira-relay", "sandbox"]
-from cli.main import main
+from cli.app import main
 main()
 """
 

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
-from cli.sandbox.course import DEAD_LETTER_SECONDS, QUIET_SECONDS, Quiet
-from cli.sandbox.watch import Sight
+from sandbox.observer import Sight
+from sandbox.scenario import DEAD_LETTER_SECONDS, QUIET_SECONDS, Quiet
 
 ARRIVED = Sight("acme", "active", None, None, None, happened=5, in_kafka=5, accepted=5, dead_letters=0)
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cli.sandbox import expected
 from producer.sources.jira_cloud import mapping
+from sandbox import expected
 from simulators.jira_cloud.hostile import hostile, misfit
 from simulators.jira_cloud.records import Records
 

@@ -3,10 +3,10 @@ import tomllib
 
 import pytest
 
-from cli.sandbox.faults import plan
-from cli.sandbox.surroundings import Addresses, environment, settings_text
 from management.settings import load
 from relay.credentials.keyring import make_key_file
+from sandbox.child_environment import Addresses, environment, settings_text
+from sandbox.faults import plan
 
 
 @pytest.mark.parametrize("duration", [1, 10, 20, 60, 3600])

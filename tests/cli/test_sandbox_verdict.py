@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from cli.sandbox import expected
-from cli.sandbox.verdict import Evidence, Landed, Stored, judge
-from cli.sandbox.words import in_words
+from sandbox import expected
+from sandbox.report import in_words
+from sandbox.verdict import Evidence, Landed, Stored, judge
 
 NOW = expected.created_ms({"created": "2026-11-23T10:00:00.000+0000"})
 COLLECTED = NOW - 500

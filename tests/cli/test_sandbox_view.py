@@ -4,11 +4,11 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from cli.sandbox import view
-from cli.sandbox.narrator import Narrator
-from cli.sandbox.screen import PLAIN_EVERY_SECONDS, Screen
-from cli.sandbox.watch import Sight
 from relay.status.model import opened
+from sandbox import view
+from sandbox.narrator import Narrator
+from sandbox.observer import Sight
+from sandbox.screen import PLAIN_EVERY_SECONDS, Screen
 
 NOW = 1_795_500_000_000
 SIGHT = Sight(

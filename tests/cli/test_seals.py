@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from management.organizations import edit
+from management.organizations.editor import edit
 from relay.credentials.keyring import Keyring
 from tests.cli.conftest import SECRETS_KEY
 from tests.cli.test_organizations import history

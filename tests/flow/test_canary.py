@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.sandbox.surroundings import environment
 from embedded import EmbeddedKafka, ports
 from relay.config.kafka import Kafka
 from relay.kafka.connection import Connection
+from sandbox.child_environment import environment
 from simulators import faults
 from simulators.azure.world import AzureWorld
 from simulators.jira_cloud.world import JiraWorld
@@ -35,7 +35,7 @@ SECRETS_KEY = base64.b64encode(bytes(range(100, 132))).decode()
 PROGRAM = """
 import pathlib, sys
 from producer.sources.jira_cloud import client as jira
-from cli.main import main
+from cli.app import main
 
 read, broken = jira._read, pathlib.Path("break")
 

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
-from management.organizations import edit
+from management.organizations.editor import edit
 from management.settings import Settings
 from producer.config import Producer
 from producer.service import produce

@@ -69,7 +69,7 @@ class Running:
 @asynccontextmanager
 async def sandbox(*arguments):
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "cli.main", "sandbox", *map(str, arguments)),
+        *(sys.executable, "-m", "cli", "sandbox", *map(str, arguments)),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, **FOREIGN},

@@ -35,7 +35,7 @@ class Up:
 
     async def command(self, *arguments, **streams):
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cli.main", *arguments), cwd=ROOT, env=self.environment, **streams
+            *(sys.executable, "-m", "cli", *arguments), cwd=ROOT, env=self.environment, **streams
         )
 
     async def start(self):

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from management.changes import delete
-from management.organizations import StaleEditError, edit
-from management.standing import Standing, existing, organizations, standing
+from management.organizations.commands import delete
+from management.organizations.editor import StaleEditError, edit
+from management.organizations.store import Standing, existing, organizations, standing
 from relay.config.kafka import Kafka
 from relay.errors import RelayError
 from relay.kafka import TopicPartition

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from management.overview import View
-from management.words import exact, instant
+from management.formatting import exact, instant
+from management.organizations.view import View
 from relay.organizations import Organization
 from relay.status.model import Status
 

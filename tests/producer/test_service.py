@@ -7,7 +7,7 @@ import socket
 import pytest
 from prometheus_client import CollectorRegistry
 
-from management.organizations import edit
+from management.organizations.editor import edit
 from producer.service import produce
 from relay.credentials.resolver import Credentials
 from relay.errors import RelayError

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from cli.main import main
+from cli.app import main
 
 
 @dataclass(frozen=True)

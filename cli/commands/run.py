@@ -1,0 +1,185 @@
+"""The services: `produce`, `consume`, and `up`, which runs everything on this machine."""
+
+import asyncio
+import gc
+import os
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated
+
+import structlog
+import typer
+from prometheus_client import CollectorRegistry
+
+from cli import embedded_kafka
+from cli.context import Context, redactor_for, run
+from consumer.service import consume
+from management.settings import Settings
+from producer.service import produce
+from relay import lifecycle
+from relay.credentials.keyring import load_keyring
+from relay.credentials.redaction import Redactor
+from relay.credentials.resolver import Credentials
+from relay.errors import SettingsError
+from relay.kafka.connection import Connection
+from relay.kafka.diagnostics.monitor import watch
+from relay.lifecycle import Service, supervised, unless
+from relay.telemetry import logs
+from relay.telemetry import server as health
+from relay.telemetry.health import Health
+
+Services = Callable[["Process"], Mapping[str, Service]]
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What the services of one process share."""
+
+    settings: Settings
+    connection: Connection
+    registry: CollectorRegistry
+    health: Health
+    redactor: Redactor
+
+
+def produce_command(context: typer.Context) -> None:
+    """Poll Jira and publish to Kafka, until stopped."""
+    state: Context = context.obj
+    run(_alone(state.settings, state.outside_connection(), _producer))
+
+
+def consume_command(
+    context: typer.Context,
+    destination: Annotated[
+        list[str] | None, typer.Option(help="A destination of the settings; may be repeated. Default: all.")
+    ] = None,
+) -> None:
+    """Carry events from Kafka to the destinations, until stopped."""
+    state: Context = context.obj
+    names = _destinations(state.settings, destination)
+
+    def services(process: Process) -> dict[str, Service]:
+        return _consumer(process, names)
+
+    run(_alone(state.settings, state.outside_connection(), services))
+
+
+def up_command(context: typer.Context) -> None:
+    """Run everything on this machine in one process: Kafka (embedded unless kafka.bootstrap is set), producer, consumers."""
+    state: Context = context.obj
+    run(_up(state.settings))
+
+
+def _destinations(settings: Settings, wanted: list[str] | None) -> list[str]:
+    if not settings.destinations:
+        raise SettingsError(
+            "No destination is set: give destinations.sentinel.endpoint and destinations.sentinel.rule_id"
+            " (RELAY_DESTINATIONS__SENTINEL__ENDPOINT, RELAY_DESTINATIONS__SENTINEL__RULE_ID)."
+        )
+    for name in wanted or []:
+        if name not in settings.destinations:
+            raise SettingsError(
+                f"There is no destination {name}; set are: {', '.join(sorted(settings.destinations))}."
+            )
+    return wanted or sorted(settings.destinations)
+
+
+async def _alone(settings: Settings, connection: Connection, services: Services) -> None:
+    with supervised() as stop:
+        async with _process(settings, connection) as process:
+            await lifecycle.run({**services(process), **_watch(process)}, stop)
+
+
+async def _up(settings: Settings) -> None:
+    with supervised() as stop:
+        async with AsyncExitStack() as stack:
+            redactor = _log(settings)
+            kafka = None
+            if settings.kafka.bootstrap is None:
+                kafka = await stack.enter_async_context(embedded_kafka.running(settings, stop))
+                if kafka is None:
+                    return
+                settings = embedded_kafka.settings_with(kafka, settings)
+            process = await stack.enter_async_context(
+                _process(settings, Connection(settings.kafka), redactor)
+            )
+            services = _producer(process)
+            if settings.destinations:
+                services |= _consumer(process, sorted(settings.destinations))
+            else:
+                log.warning("No destination is set: events are kept in Kafka alone, for 30 days.")
+            if kafka is not None:
+                services["embedded Kafka"] = embedded_kafka.keep_alive(kafka, process.health)
+            await lifecycle.run(services, stop)
+
+
+def _log(settings: Settings) -> Redactor:
+    redactor = redactor_for(settings)
+    logs.set_up(settings.telemetry.log_format, settings.telemetry.log_level, redactor)
+    return redactor
+
+
+@asynccontextmanager
+async def _process(
+    settings: Settings, connection: Connection, redactor: Redactor | None = None
+) -> AsyncIterator[Process]:
+    redactor = redactor or _log(settings)
+    state = Health()
+    registry = CollectorRegistry()
+    _look_for_cycles_seldom()
+    async with health.serve(settings.telemetry.listen, state, registry) as url:
+        log.info("Telemetry is served.", url=url)
+        yield Process(settings, connection, registry, state, redactor)
+
+
+def _look_for_cycles_seldom() -> None:
+    """Thousands of records a second are made and dropped, none of them in a cycle: with Python's own thresholds a tenth of a
+    consumer's time goes into looking at them.
+    """
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
+
+
+def _producer(process: Process) -> dict[str, Service]:
+    keyring = load_keyring(process.settings.secrets)
+    credentials = Credentials(keyring, process.settings.secrets.directory, os.environ, process.redactor.add)
+
+    async def service(stop: asyncio.Event) -> None:
+        await produce(
+            process.settings.producer,
+            process.settings.schema_registry,
+            process.connection,
+            credentials,
+            stop,
+            process.registry,
+            process.health,
+        )
+
+    return {"producer": service}
+
+
+def _consumer(process: Process, names: Sequence[str]) -> dict[str, Service]:
+    destinations = {name: process.settings.destinations[name] for name in names}
+
+    async def service(stop: asyncio.Event) -> None:
+        await consume(
+            process.settings.consumer,
+            destinations,
+            process.settings.schema_registry,
+            process.connection,
+            stop,
+            process.registry,
+            process.health,
+        )
+
+    return {"consumer": service}
+
+
+def _watch(process: Process) -> dict[str, Service]:
+    async def service(stop: asyncio.Event) -> None:
+        await unless(stop, watch(process.connection))
+
+    return {"watch of Kafka": service}

@@ -1,0 +1,197 @@
+"""What could not be taken and was set aside: by a producer, of what Jira sent; by a consumer, of what a destination refused."""
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from management.organizations.store import plainly
+from management.organizations.validation import InputError, checked_name
+from relay.errors import RelayError
+from relay.kafka import Record, TopicPartition
+from relay.kafka.connection import Connection
+from relay.kafka.log_reader import Span, group_less, partitions_of, read_to_end, settled_spans
+from relay.kafka.topics import Topics, partition_of
+
+LARGEST_CONTENT = 256 * 1024 * 1024
+
+_CHUNK = 200
+_SLACK = 500
+"""Records of others that may stand between the parts of one letter: consumers write into the same partition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A dead letter without its content. `facts` are its headers without their `relay.`, such as reason and service."""
+
+    partition: int
+    offset: int
+    at: int
+    organization: str | None
+    facts: Mapping[str, str]
+    size: int
+
+    @property
+    def address(self) -> str:
+        return f"{self.partition}/{self.offset}"
+
+    @property
+    def part(self) -> tuple[int, int]:
+        """Its number and their count, where a producer's letter has several parts."""
+        number, _, count = self.facts.get("part", "").partition("/")
+        if number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count):
+            return int(number), int(count)
+        return 1, 1
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """`content`: the original bytes, put together. `remark`: why they are not, where they could not be."""
+
+    letter: Letter
+    content: bytes
+    remark: str | None = None
+
+
+async def newest(connection: Connection, limit: int, organization: str | None = None) -> list[Letter]:
+    """The newest dead letters, newest first; of several parts, the first stands for all. Raises RelayError."""
+    topic = Topics(connection.kafka.topic_prefix).dead_letters
+    wanted = None if organization is None else checked_name(organization)
+    with plainly(connection):
+        await connection.verify()
+        async with group_less(connection) as consumer:
+            numbers = await partitions_of(consumer, topic)
+            if wanted is not None:
+                numbers = [partition_of(wanted, len(numbers))]
+            search = _Search(limit, wanted)
+            spans = await settled_spans(consumer, [TopicPartition(topic, number) for number in numbers])
+            await search.run(consumer, spans)
+    letters = [letter for found in search.found.values() for letter in found]
+    return sorted(letters, key=lambda letter: (letter.at, letter.offset), reverse=True)[:limit]
+
+
+class _Search:
+    """Goes back from the end of each partition until it has enough of it."""
+
+    def __init__(self, limit: int, organization: str | None) -> None:
+        self.found: dict[TopicPartition, list[Letter]] = {}
+        self._limit = limit
+        self._organization = organization
+
+    async def run(self, consumer: Any, spans: Mapping[TopicPartition, Span]) -> None:
+        ends = {tp: span.committed_end for tp, span in spans.items()}
+        self.found = {tp: [] for tp in spans}
+        step = max(_CHUNK, 2 * self._limit)
+        while pending := {tp for tp, end in ends.items() if self._goes_on(tp, end, spans[tp])}:
+            starts = {tp: max(spans[tp].first, ends[tp] - step) for tp in pending}
+            await read_to_end(consumer, starts, {tp: ends[tp] for tp in pending}, self._keep)
+            ends |= starts
+            step *= 2
+
+    def _goes_on(self, tp: TopicPartition, end: int, span: Span) -> bool:
+        return end > span.first and len(self.found[tp]) < self._limit
+
+    def _keep(self, record: Record) -> None:
+        letter = _letter(record)
+        if letter.part[0] == 1 and self._organization in {None, letter.organization}:
+            self.found[TopicPartition(record.topic, record.partition)].append(letter)
+
+
+def parsed_address(address: str) -> tuple[int, int]:
+    """PARTITION/OFFSET. Raises InputError."""
+    partition, _, offset = address.partition("/")
+    if not (partition.isdecimal() and offset.isdecimal() and len(address) <= 30):
+        raise InputError(
+            "A dead letter is named by PARTITION/OFFSET, such as 3/17: see `jira-relay dead-letters list`."
+        )
+    return int(partition), int(offset)
+
+
+async def open_letter(connection: Connection, partition: int, offset: int) -> Opened:
+    """One dead letter whole, whichever of its parts stands there. Raises RelayError."""
+    topic = Topics(connection.kafka.topic_prefix).dead_letters
+    with plainly(connection):
+        await connection.verify()
+        async with group_less(connection) as consumer:
+            if partition not in await partitions_of(consumer, topic):
+                raise _nothing_there(partition, offset)
+            tp = TopicPartition(topic, partition)
+            span = (await settled_spans(consumer, [tp]))[tp]
+            found = await _records(consumer, tp, span, offset, offset + 1)
+            if not found:
+                raise _nothing_there(partition, offset)
+            number, count = _letter(found[0]).part
+            if count > 1:
+                first = offset - (number - 1) - _SLACK
+                last = offset + (count - number) + _SLACK
+                found = _parts(await _records(consumer, tp, span, first, last + 1), offset)
+    return _opened(found, count)
+
+
+async def _records(consumer: Any, tp: TopicPartition, span: Span, first: int, end: int) -> list[Record]:
+    start, end = max(first, span.first), min(end, span.committed_end)
+    records: list[Record] = []
+    if start < end:
+        await read_to_end(consumer, {tp: start}, {tp: end}, records.append)
+    return records
+
+
+def _parts(records: Sequence[Record], offset: int) -> list[Record]:
+    """The parts of the letter that has one at `offset`, in their order; each is the nearest one of its number."""
+    one = next(record for record in records if record.offset == offset)
+    number, count = _letter(one).part
+    alike = [record for record in records if _kin(record) == _kin(one)]
+    parts = {number: one}
+    for wanted in range(number - 1, 0, -1):
+        before = [
+            each for each in alike if each.offset < parts[wanted + 1].offset and _number(each) == wanted
+        ]
+        if not before:
+            break
+        parts[wanted] = before[-1]
+    for wanted in range(number + 1, count + 1):
+        after = [each for each in alike if each.offset > parts[wanted - 1].offset and _number(each) == wanted]
+        if not after:
+            break
+        parts[wanted] = after[0]
+    return [parts[each] for each in sorted(parts)]
+
+
+def _number(record: Record) -> int:
+    return _letter(record).part[0]
+
+
+def _kin(record: Record) -> tuple[Any, ...]:
+    """Equal for all parts of one letter."""
+    letter = _letter(record)
+    return letter.organization, letter.part[1], letter.facts.get("at"), letter.facts.get("reason")
+
+
+def _opened(records: Sequence[Record], count: int) -> Opened:
+    letter = _letter(records[0])
+    content = b"".join(record.value or b"" for record in records)
+    if len(records) < count:
+        return Opened(letter, content, f"Only {len(records)} of its {count} parts are there.")
+    if letter.facts.get("encoding") != "gzip":
+        return Opened(letter, content)
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        unpacked = unpacker.decompress(content, LARGEST_CONTENT)
+    except zlib.error as error:
+        return Opened(letter, content, f"It says that it is compressed, but cannot be unpacked: {error}.")
+    return Opened(letter, unpacked, None if unpacker.eof else "This is not all: the rest cannot be unpacked.")
+
+
+def _letter(record: Record) -> Letter:
+    facts = {
+        name.removeprefix("relay."): value.decode("utf-8", "replace")
+        for name, value in record.headers
+        if name.startswith("relay.")
+    }
+    organization = None if record.key is None else record.key.decode("utf-8", "replace")
+    size = len(record.value or b"")
+    return Letter(record.partition, record.offset, record.timestamp, organization, facts, size)
+
+
+def _nothing_there(partition: int, offset: int) -> RelayError:
+    return RelayError(f"There is no dead letter {partition}/{offset}: see `jira-relay dead-letters list`.")

@@ -1,0 +1,114 @@
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Mapping
+from pathlib import Path
+
+from relay.errors import RelayError
+
+STOP_SECONDS = 12.0
+_TAIL_BYTES = 20_000
+
+
+class Child:
+    """One service of the relay as a process of its own, in its own process group; its log goes to `log`.
+
+    It ends with this process, kill -9 included. Start it early: it waits, ready, until it is released.
+    """
+
+    def __init__(self, name: str, arguments: list[str], environ: Mapping[str, str], log: Path) -> None:
+        self.name = name
+        self.log = log
+        self._arguments = arguments
+        self._environ = dict(environ)
+        self._process: Process | None = None
+        self._wanted = asyncio.Event()
+
+    @property
+    def pid(self) -> int:
+        return self._started().pid
+
+    async def start(self) -> None:
+        with self.log.open("ab") as output:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "cli.service_process", *self._arguments),
+                stdin=PIPE,
+                stdout=DEVNULL,
+                stderr=output,
+                env=self._environ,
+                start_new_session=True,
+            )
+        self._wanted.set()
+
+    def release(self) -> None:
+        if pipe := self._started().stdin:
+            pipe.write(b"\n")
+
+    async def watch(self) -> None:
+        """Runs until cancelled; raises RelayError with its last words when it ends and nobody wanted it to."""
+        while True:
+            await self._wanted.wait()
+            code = await self._started().wait()
+            if self._wanted.is_set():
+                raise RelayError(f"The {self.name} has ended: {_why(code, self.log)}")
+
+    async def kill(self) -> None:
+        """End it as kill -9 does."""
+        self._wanted.clear()
+        self._signal(signal.SIGKILL)
+        await self._started().wait()
+
+    async def stop(self) -> str | None:
+        """End it cleanly; what was wrong with that, in words, if anything was."""
+        if self._process is None:
+            return None
+        self._wanted.clear()
+        self._signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                code = await self._process.wait()
+        except TimeoutError:
+            await self.kill()
+            return f"The {self.name} did not stop within {STOP_SECONDS:g} s and was killed."
+        return None if code == 0 else f"The {self.name} did not stop well: {_why(code, self.log)}"
+
+    def _signal(self, number: signal.Signals) -> None:
+        process = self._started()
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+
+    def _started(self) -> Process:
+        if self._process is None:
+            raise RuntimeError(f"The {self.name} was not started.")
+        return self._process
+
+
+def _why(code: int, log: Path) -> str:
+    if code < 0:
+        return f"it was killed by {signal.Signals(-code).name}."
+    return f"exit code {code}; {last_complaint(log)}"
+
+
+def last_complaint(log: Path) -> str:
+    """The last that a log says of a fault, as the end of a sentence."""
+    with log.open("rb") as content:
+        content.seek(max(0, log.stat().st_size - _TAIL_BYTES))
+        lines = content.read().decode(errors="replace").splitlines()
+    complaints = (_complaint(line) for line in reversed(lines))
+    return next((f"it said: {words}" for words in complaints if words), "it did not complain.")
+
+
+def _complaint(line: str) -> str | None:
+    """Message and reason of a line of our own log, if it is an error; any other line as it is."""
+    try:
+        entry = json.loads(line)
+        if entry["level"] in {"error", "critical"}:
+            return " ".join(str(entry[name]) for name in ("message", "reason") if name in entry)
+        return None
+    except (ValueError, TypeError, LookupError):
+        return line.strip()

@@ -1,0 +1,95 @@
+"""What a sandbox tells, on a terminal and without one."""
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self, TextIO
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from sandbox import view
+from sandbox.observer import Sight
+
+PLAIN_EVERY_SECONDS = 3.0
+PLAIN_WIDTH = 120
+
+
+class Screen:
+    """Lines come one below the other; on a terminal a table stays beneath them."""
+
+    def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.time) -> None:
+        stream = stream or sys.stdout
+        self.terminal = stream.isatty()
+        self._console = Console(
+            file=stream,
+            highlight=False,
+            markup=False,
+            emoji=False,
+            width=None if self.terminal else PLAIN_WIDTH,
+        )
+        self._clock = clock
+        self._live: Live | None = None
+        self._told: dict[str, tuple[str, int, int, int]] = {}
+        self._told_at = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def say(self, text: str) -> None:
+        """What happens now."""
+        stamp = view.clock(self._now_ms(), self._now_ms())
+        if self.terminal:
+            self._console.print(view.beside(stamp, text))
+        else:
+            self._console.print(f"{stamp}  {text}", soft_wrap=True)
+
+    def tell(self, text: str) -> None:
+        self._console.print(Text(text), soft_wrap=True)
+
+    def show(self, picture: RenderableType) -> None:
+        self._console.print(picture)
+
+    def update(self, sights: Sequence[Sight]) -> None:
+        """How things stand: redraws the table; without a terminal, a line now and then for each that has changed."""
+        if self.terminal:
+            self._draw(sights)
+        elif self._clock() - self._told_at >= PLAIN_EVERY_SECONDS:
+            self._told_at = self._clock()
+            self._list(sights)
+
+    def last(self, sights: Sequence[Sight]) -> None:
+        """How things stand at the end; the table stays where it is from now on."""
+        if self.terminal:
+            self._draw(sights)
+        else:
+            self._list(sights)
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _draw(self, sights: Sequence[Sight]) -> None:
+        table = view.table(sights, self._now_ms())
+        if self._live is None:
+            self._live = Live(table, console=self._console, auto_refresh=False)
+            self._live.start(refresh=True)
+        else:
+            self._live.update(table, refresh=True)
+
+    def _list(self, sights: Sequence[Sight]) -> None:
+        for sight in sights:
+            news = (sight.state, sight.in_kafka, sight.accepted, sight.lag)
+            if self._told.get(sight.organization) != news:
+                self._told[sight.organization] = news
+                self.say(view.line(sight, self._now_ms()))
+
+    def _now_ms(self) -> int:
+        return int(self._clock() * 1000)

@@ -1,0 +1,164 @@
+"""A world of its own: Kafka, simulated Jira and Azure, and the relay's services between them."""
+
+import asyncio
+import os
+import random
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from embedded import EmbeddedKafka, ports
+from management import settings
+from management.organizations.editor import Edit, edit
+from relay.credentials.keyring import Keyring, Owner, make_key_file, require_keyring
+from relay.credentials.redaction import Redactor
+from relay.errors import SettingsError
+from relay.kafka import topic_admin
+from relay.kafka.connection import Connection
+from relay.organizations import Organization
+from relay.telemetry import logs
+from sandbox.child_environment import Addresses, environment, settings_text
+from sandbox.expected import created_ms
+from sandbox.processes import Child
+from simulators.azure.world import AzureWorld
+from simulators.jira_cloud.files import RecordsFileError
+from simulators.jira_cloud.site import Site
+from simulators.jira_cloud.world import JiraWorld
+
+NAMES = ("acme", "globex", "initech")
+"""Each in a shard of its own."""
+PAST_RECORDS, PAST_MS = 12, 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    directory: Path
+    config: Path
+    kafka: EmbeddedKafka
+    jira: JiraWorld
+    azure: AzureWorld
+    producer: Child
+    consumer: Child
+    connection: Connection
+
+
+@asynccontextmanager
+async def kept_directory(*, keep: bool) -> AsyncIterator[Path]:
+    """A fresh directory, for nobody else to read; deleted at the end unless it is to be kept."""
+    directory = Path(tempfile.mkdtemp(prefix="jira-relay-sandbox-"))
+    try:
+        yield directory
+    finally:
+        if not keep:
+            await asyncio.to_thread(_remove, directory)
+
+
+def _remove(directory: Path) -> None:
+    """Again where a Kafka that was killed a moment ago has written meanwhile."""
+    for _ in range(5):
+        shutil.rmtree(directory, ignore_errors=True)
+        if not directory.exists():
+            return
+        time.sleep(0.2)
+
+
+@asynccontextmanager
+async def simulated_jira(records: Path | None) -> AsyncIterator[JiraWorld]:
+    """Three sites with an hour behind them, or one that serves a file. Raises SettingsError for a file that cannot be served."""
+    async with JiraWorld(seed=random.getrandbits(32)) as jira:
+        if records is None:
+            now = now_ms()
+            for name in NAMES:
+                (await jira.add_site(name)).fill(PAST_RECORDS, now - PAST_MS, now)
+        else:
+            site = await jira.add_site(NAMES[0])
+            try:
+                count = site.load(records)
+            except RecordsFileError as error:
+                raise SettingsError(f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
+            if not count:
+                raise SettingsError(f"The records file {records} holds no audit record.")
+        yield jira
+
+
+@asynccontextmanager
+async def opened(
+    directory: Path, jira: JiraWorld, repository: str | None, progress: Callable[[int, int], None]
+) -> AsyncIterator[World]:
+    """Everything started and running. At the end whatever still runs is ended, the services without mercy."""
+    config = directory / "relay.toml"
+    kafka = EmbeddedKafka(
+        directory / "kafka", maven_repository=repository, flush_each_write=False, progress=progress
+    )
+    async with AsyncExitStack() as stack:
+        azure = await stack.enter_async_context(AzureWorld(seed=random.getrandbits(32)))
+        producer, consumer = (_child(name, directory, config, azure) for name in ("producer", "consumer"))
+        for child in (producer, consumer):  # they load their programs while Kafka starts
+            await child.start()
+            stack.push_async_callback(child.kill)
+        await stack.enter_async_context(kafka)
+        keyring, connection = _configure(directory, config, kafka, jira, azure)
+        await topic_admin.create(connection)
+        producer.release()
+        consumer.release()
+        await _add_organizations(connection, keyring, jira.sites)
+        yield World(directory, config, kafka, jira, azure, producer, consumer, connection)
+
+
+def log_to(path: Path) -> None:
+    """What this process logs is for those who look into the directory, not for the screen."""
+    logs.set_up("json", "info", Redactor(), path.open("a"))
+
+
+def _child(name: str, directory: Path, config: Path, azure: AzureWorld) -> Child:
+    verb = {"producer": "produce", "consumer": "consume"}[name]
+    environ = environment(os.environ, azure.environment(), ports.draw())
+    return Child(name, ["--config", str(config), verb], environ, directory / f"{name}.log")
+
+
+def _configure(
+    directory: Path, config: Path, kafka: EmbeddedKafka, jira: JiraWorld, azure: AzureWorld
+) -> tuple[Keyring, Connection]:
+    make_key_file(directory)
+    at = Addresses(kafka.bootstrap, jira.gateway_url, azure.endpoint, azure.rule_id)
+    config.write_text(settings_text(directory, at), "utf-8")
+    loaded = settings.load(config, {})
+    return require_keyring(loaded.secrets), Connection(loaded.kafka)
+
+
+async def _add_organizations(connection: Connection, keyring: Keyring, sites: Mapping[str, Site]) -> None:
+    """All at once: those of one shard would fence each other."""
+    edits = (
+        edit(connection, name, _adding(name, site, keyring), what="added", who="sandbox", now_ms=now_ms())
+        for name, site in sites.items()
+    )
+    await asyncio.gather(*edits)
+
+
+def _adding(name: str, site: Site, keyring: Keyring) -> Edit:
+    return lambda _before: _organization(name, site, keyring)
+
+
+def _organization(name: str, site: Site, keyring: Keyring) -> Organization:
+    """What has happened until the relay first looks comes by backfill."""
+    owner, now = Owner(name, site.url, site.user), now_ms()
+    return Organization(
+        name=name,
+        url=site.url,
+        user=site.user,
+        added=now,
+        modified=now,
+        revision=0,
+        credential_ciphertext=keyring.seal(SecretStr(site.token), owner),
+        backfill_from=min([now, *(created_ms(record) for record in site.truth())]),
+    )
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
