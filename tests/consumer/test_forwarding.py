@@ -19,9 +19,9 @@ from relay.kafka.connection import Connection
 from relay.kafka.positions import Positions
 from simulators import faults
 from simulators.azure import faults as azure_faults
-from tests.consumer.messages import AUDIT_EVENT, event
-from tests.consumer.test_sentinel import expected
-from tests.consumer.world import (
+from tests.support.expected_rows import expected
+from tests.support.messages import AUDIT_EVENT, event
+from tests.support.pipeline_world import (
     HISTORY,
     SHARDS,
     Running,

@@ -10,12 +10,12 @@ from aiokafka.protocol.fetch import FetchRequest
 
 from embedded import EmbeddedKafka
 from relay.kafka import TopicPartition
-from relay.kafka.aiokafka_patches.fetch_validation import batches_of
 from relay.kafka.aiokafka_patches.leader_epochs import LeaderEpochs
 from relay.kafka.log_reader import records_at
 from relay.kafka.topics import partition_of
 from tests.chaos.tail import cut
-from tests.consumer.world import SHARDS, some_events, uid, uids, until, until_told, world
+from tests.support.kafka_log import flip_a_bit
+from tests.support.pipeline_world import SHARDS, some_events, uid, uids, until, until_told, world
 
 
 async def test_a_read_that_fails_in_the_middle_passes_over_nothing(kafka, prefix, monkeypatch):
@@ -120,15 +120,6 @@ async def test_a_batch_that_is_damaged_on_disk_holds_up_its_partition_alone(tmp_
             await there.arrive()
             await until_told(there, lambda status: status.reason is None)
         assert uids(there.azure) == sorted(map(uid, there.published))
-
-
-def flip_a_bit(log, offset):
-    """Of the batch in which this offset lies."""
-    data = log.read_bytes()
-    (batch,) = (each for each in batches_of(data) if each.first <= offset <= each.last)
-    with log.open("r+b") as file:
-        file.seek(batch.start + 70)
-        file.write(bytes([data[batch.start + 70] ^ 1]))
 
 
 async def records_at_each(there, partition, records):

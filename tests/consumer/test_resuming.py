@@ -14,8 +14,8 @@ from relay.kafka.producer import Writer
 from relay.status.model import GroupOffset, Status, opened
 from relay.status.writer import Board
 from simulators import faults
-from tests.consumer.test_sentinel import EPOCH
-from tests.consumer.world import LIVE, committed, some_events, uid, uids, until, until_told, world
+from tests.support.expected_rows import EPOCH
+from tests.support.pipeline_world import LIVE, committed, some_events, uid, uids, until, until_told, world
 
 
 @pytest.mark.parametrize("start", ["earliest", "latest"])

@@ -13,7 +13,7 @@ from consumer.metrics import Metrics
 from consumer.offsets.delivered import MOST_STRETCHES, Progress
 from consumer.offsets.tracker import Offsets, cut
 from relay.kafka import KafkaError, OffsetAndMetadata, TopicPartition
-from tests.consumer.messages import Message
+from tests.support.messages import Message
 
 A = TopicPartition("events", 0)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from embedded import EmbeddedKafkaError, cache, ports, repository
-from tests.embedded.mirror import artifact, running_mirror
+from tests.support.maven_mirror import artifact, running_mirror
 
 JAR = b"PK" + bytes(range(256)) * 400
 

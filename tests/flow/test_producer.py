@@ -1,111 +1,15 @@
 """From simulated Jira to the topics of a real Kafka."""
 
 import asyncio
-import contextlib
-import time
 from collections import Counter
 
 import pytest
-from prometheus_client import CollectorRegistry
-from pydantic import SecretStr
 
-from management.organizations.editor import edit
-from management.settings import Settings
-from producer.config import Producer
-from producer.service import produce
-from relay.avro.codec import Internal
-from relay.config.kafka import Kafka
-from relay.config.schema_registry import SchemaRegistry
-from relay.credentials.keyring import Keyring, Owner
-from relay.credentials.resolver import Credentials
-from relay.kafka import TopicPartition
-from relay.kafka.connection import Connection
-from relay.kafka.log_reader import group_less, read_to_end, settled_spans
 from relay.kafka.topic_admin import create
-from relay.kafka.topics import Topics
-from relay.organizations import Organization
 from relay.status.reader import read_board
-from relay.telemetry.health import Health
 from simulators.jira_cloud import faults as jira_faults
 from simulators.jira_cloud.world import JiraWorld
-
-
-def now_ms():
-    return time.time_ns() // 1_000_000
-
-
-class Relay:
-    """A producer on its own topics, and what stands on them."""
-
-    def __init__(self, kafka, prefix, tmp_path, **producer):
-        self.settings = Settings(
-            kafka=Kafka(
-                bootstrap=kafka.bootstrap,
-                topic_prefix=prefix,
-                replication_factor=1,
-                shards=2,
-                group_session_timeout_seconds=6,
-            ),
-            schema_registry=SchemaRegistry(cache_directory=tmp_path),
-            producer=Producer(**({"interval_seconds": 1, "settle_seconds": 0.2} | producer)),
-        )
-        self.connection = Connection(self.settings.kafka)
-        self.topics = Topics(prefix)
-        self.keyring = Keyring([b"k" * 32])
-
-    async def add(self, site, **fields):
-        owner = Owner(site.name, site.url, site.user)
-        now = now_ms()
-        organization = Organization(
-            name=site.name,
-            url=site.url,
-            user=site.user,
-            added=now,
-            modified=now,
-            revision=0,
-            credential_ciphertext=self.keyring.seal(SecretStr(site.token), owner),
-            **fields,
-        )
-        await edit(self.connection, site.name, lambda _: organization, what="added", who="test", now_ms=now)
-
-    @contextlib.asynccontextmanager
-    async def running(self):
-        stop = asyncio.Event()
-        credentials = Credentials(self.keyring, None, {})
-        task = asyncio.create_task(
-            produce(
-                self.settings.producer,
-                self.settings.schema_registry,
-                self.connection,
-                credentials,
-                stop,
-                CollectorRegistry(),
-                Health(),
-            )
-        )
-        try:
-            yield task
-        finally:
-            stop.set()
-            await asyncio.wait_for(task, 20)
-
-    async def events(self, topic=None):
-        codec = Internal("audit_event")
-        found = []
-        tps = [TopicPartition(topic or self.topics.events, number) for number in range(2)]
-        async with group_less(self.connection) as reader:
-            spans = await settled_spans(reader, tps)
-            await read_to_end(
-                reader, dict.fromkeys(tps, 0), {tp: spans[tp].committed_end for tp in tps}, found.append
-            )
-        return [codec.decode(record.value) for record in found]
-
-    async def counts(self, topic=None):
-        return Counter((event["organization"], event["id"]) for event in await self.events(topic))
-
-
-def happened(jira):
-    return Counter((name, record["id"]) for name, records in jira.truth().items() for record in records)
+from tests.support.producer_world import Relay, happened, now_ms
 
 
 async def until(condition, seconds=30):

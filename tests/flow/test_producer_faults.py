@@ -19,8 +19,9 @@ from relay.kafka.topic_admin import create
 from relay.status.reader import read_board
 from simulators.jira_cloud.world import JiraWorld
 from tests.chaos.proxy import END_TXN, Mode, Proxy
-from tests.flow.test_producer import Relay, happened, until
-from tests.support import producer
+from tests.flow.test_producer import until
+from tests.support import producer_process
+from tests.support.producer_world import Relay, happened
 
 SITES = ("acme", "globex", "initech", "umbrella")
 SESSION = 6
@@ -55,7 +56,7 @@ class World:
         }
         with (self.directory / f"producer-{len(self.processes)}.log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", producer.__name__),
+                *(sys.executable, "-m", producer_process.__name__),
                 stdin=asyncio.subprocess.PIPE,
                 stderr=log,
                 start_new_session=True,

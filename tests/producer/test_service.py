@@ -16,7 +16,8 @@ from relay.kafka.topic_admin import create
 from relay.status.reader import read_board
 from relay.telemetry.health import Health
 from simulators.jira_cloud.world import JiraWorld
-from tests.flow.test_producer import Relay, now_ms, until
+from tests.flow.test_producer import until
+from tests.support.producer_world import Relay, now_ms
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from polars.testing import assert_frame_equal
 
 import schemas
 from relay.avro.codec import Encoder, fingerprint
-from tests.schemas.compatibility import unreadable
-from tests.schemas.generated import records
+from tests.support.compatibility import unreadable
+from tests.support.generated import records
 
 AUDIT_EVENT = schemas.load("audit_event")
 

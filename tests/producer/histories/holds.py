@@ -6,7 +6,7 @@ from producer.state import checkpoint as checkpoints
 from producer.state.ledger import day_from_record, is_kept, split_key
 from relay.avro.codec import Internal
 from relay.timestamps import parse
-from tests.producer.paper import TOPICS
+from tests.support.publisher import TOPICS
 
 MOST_DAYS = 11
 """Of ledgers: the week that is read again, the day until that is due, and the days that are begun."""

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from aiokafka.errors import KafkaConnectionError, KafkaError, ProducerFenced
 
-from tests.producer.paper import TOPICS
+from tests.support.publisher import TOPICS
 
 OUTCOMES = {
     "start": ("ok", "refused", "forgotten events", "forgotten progress", "forgotten"),

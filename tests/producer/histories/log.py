@@ -6,7 +6,7 @@ from itertools import takewhile
 
 from aiokafka.errors import ProducerFenced
 
-from tests.producer.paper import TOPICS
+from tests.support.publisher import TOPICS
 
 
 @dataclass(eq=False, slots=True)

@@ -19,7 +19,7 @@ from relay.kafka.topic_admin import Limits
 from relay.status.writer import Board
 from relay.timestamps import DAY
 from tests.producer.histories.jira import RULES
-from tests.producer.paper import ENCODER, TOPICS
+from tests.support.publisher import ENCODER, TOPICS
 
 KEPT = 12 * DAY
 METRICS = Metrics(CollectorRegistry())

@@ -14,9 +14,9 @@ from relay.kafka.producer import Writer, WritingError
 from relay.kafka.topic_admin import create, shards_of
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import Publisher, PublishError
-from tests.relay.kafka.test_group import SESSION, Notes, membership, put, until
-from tests.relay.kafka.test_producing import event, of_aiokafka
-from tests.relay.kafka.test_topics import connection
+from tests.support.group_member import SESSION, Notes, membership, put
+from tests.support.kafka import connection, event, of_aiokafka
+from tests.support.waiting import until
 
 
 async def failing(awaitable, error):

@@ -10,7 +10,7 @@ from relay.kafka.producer import Outgoing, Writer
 from relay.kafka.topic_admin import create
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import Publisher, PublishError
-from tests.relay.kafka.test_topics import connection
+from tests.support.kafka import connection
 
 
 @pytest.fixture

@@ -1,0 +1,290 @@
+import copy
+from dataclasses import replace
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from consumer.decoding import columns
+from consumer.decoding.columns import decode, references
+from consumer.decoding.event_schema import EVENT, shape_of
+from relay.avro.codec import Encoder, SchemaId
+from tests.support.messages import (
+    AUDIT_EVENT,
+    KNOWN,
+    REF,
+    AnyEncoder,
+    Message,
+    event,
+    message,
+    single_object,
+    some_events,
+)
+
+TIMES = ("created", "collected")
+
+
+def as_events(frame):
+    """Rows as `decode_body` would give them."""
+    return frame.with_columns(pl.col(TIMES).cast(pl.Int64)).to_dicts()
+
+
+def whole(events):
+    """Events with every field, absent ones None."""
+    return [{name: each.get(name) for name in EVENT} for each in events]
+
+
+def one_by_one(messages):
+    group, schema = columns._group(messages, range(len(messages)), messages[0].value[:5], KNOWN)
+    return columns._one_by_one(group, schema, shape_of(schema))
+
+
+@given(some_events)
+@settings(max_examples=60)
+def test_both_ways_give_what_was_written(written):
+    messages = [message(each) for each in written]
+
+    decoded = decode(messages, KNOWN)
+    slow, rejected = one_by_one(messages)
+
+    assert as_events(decoded.frame) == written
+    assert (decoded.one_by_one, decoded.rejected, rejected) == (0, [], [])
+    assert decoded.frame.equals(slow)
+    assert decoded.frame.schema == slow.schema == EVENT
+
+
+def changed(body, at, cut, put):
+    at = at % (len(body) + 1)
+    return body[:at] + put + body[at + cut :]
+
+
+@given(some_events, st.data(), st.integers(0, 5000), st.integers(0, 40), st.binary(max_size=40))
+@settings(max_examples=120)
+def test_a_changed_body_is_judged_alone_and_touches_no_neighbour(written, data, at, cut, put):
+    """Whatever happens to one body, its row or its refusal is what reading it alone gives, and all others are whole.
+
+    One thing apart: polars takes a branch that a union does not have for the one that is not null; alone, it is refused.
+    """
+    messages = [message(each) for each in written]
+    spoilt = data.draw(st.integers(0, len(messages) - 1))
+    value = messages[spoilt].value
+    messages[spoilt].value = value[:5] + changed(value[5:], at, cut, put)
+
+    decoded = decode(messages, KNOWN)
+    alone, refused = one_by_one([messages[spoilt]])
+
+    others = [each for index, each in enumerate(written) if index != spoilt]
+    kept = dict(zip(decoded.indices, as_events(decoded.frame), strict=True))
+    assert [row for index, row in kept.items() if index != spoilt] == others
+    if not (refused and "IndexError" in refused[0].reason):
+        assert ([kept[spoilt]] if spoilt in kept else []) == as_events(alone)
+        assert [each.index for each in decoded.rejected] == [spoilt] * len(refused)
+
+
+def test_a_body_that_swallows_its_neighbour_is_found():
+    """Where a body's last string reaches exactly to the end of the next body, no byte is left over anywhere."""
+    messages = [message(event(number, unmodeled="x")) for number in range(40)]
+    second = messages[21].value[5:]
+    longer = bytearray(messages[20].value)
+    longer[-2] = (1 + len(second)) * 2 & 0x7F | 0x80
+    messages[20].value = bytes(longer[:-1]) + bytes([(1 + len(second)) * 2 >> 7]) + b"x"
+
+    decoded = decode(messages, KNOWN)
+
+    assert [each.index for each in decoded.rejected] == [20]
+    assert decoded.indices == [index for index in range(40) if index != 20]
+
+
+def test_an_event_within_an_event_is_never_taken_for_one():
+    """A truncated body followed by one that carries a whole event of the same key and time in its text."""
+    inner = event(5, created=60, collected=50)
+    hidden = message(inner).value[5:].decode()
+    outer = message(event(6, collected=50, summary=hidden))
+    torn = message(event(4, unmodeled="y" * 30))
+    torn.value = torn.value[:-30]
+
+    decoded = decode([torn, outer, message(event(7))], KNOWN)
+
+    assert decoded.frame["id"].to_list() == [6, 7]
+    assert [each.index for each in decoded.rejected] == [0]
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (None, "begins with nothing"),
+        (b"", "begins with nothing"),
+        (b'{"id": 1}', "begins with 7b22"),
+        (b"\x00\x00", "ends after 2 bytes"),
+        (b"\xc3\x01abc", "ends after 5 bytes"),
+        (b"\x00\x00\x00\x00\x09" + bytes(50), "schema id 9 is known neither"),
+        (b"\x00\x00\x00\x00\x07", "not a"),
+        (b"\x00\x00\x00\x00\x07" + b"\xff" * 60, "not a"),
+    ],
+)
+def test_garbage_is_refused_with_its_reason_and_nothing_else_is(value, reason):
+    messages = [message(event(1)), Message(value, b"acme.atlassian.net", 5), message(event(2))]
+
+    decoded = decode(messages, KNOWN)
+
+    (refused,) = decoded.rejected
+    assert refused.index == 1
+    assert reason in refused.reason
+    assert as_events(decoded.frame) == whole([event(1), event(2)])
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"key": b"other.atlassian.net"}, "organization is not its key"),
+        ({"key": None}, "organization is not its key"),
+        ({"timestamp": 12}, "time of collection is not its timestamp"),
+    ],
+)
+def test_an_event_that_is_not_its_records_is_refused(fields, reason):
+    messages = [message(event(1)), replace(message(event(2)), **fields)]
+
+    decoded = decode(messages, KNOWN)
+
+    (refused,) = decoded.rejected
+    assert (refused.index, reason in refused.reason) == (1, True)
+    assert decoded.indices == [0]
+
+
+@pytest.mark.parametrize("read", [decode, lambda messages, _known: one_by_one(messages)])
+def test_a_topic_whose_times_are_kafkas_own_costs_no_event(read):
+    """message.timestamp.type LogAppendTime is a fault of the setup, and no reason to refuse everything."""
+    messages = [message(event(1)), replace(message(event(2)), timestamp=12, timestamp_type=1)]
+    decoded = read(messages, KNOWN)
+    frame = decoded[0] if isinstance(decoded, tuple) else decoded.frame
+    assert frame["id"].to_list() == [1, 2]
+
+
+def without(schema, *names):
+    """An older version of the schema."""
+    older = copy.deepcopy(schema)
+    older["fields"] = [field for field in older["fields"] if field["name"] not in names]
+    return older
+
+
+def newer():
+    """A version to come: a field more, a member more in each item, a symbol more."""
+    schema = copy.deepcopy(AUDIT_EVENT)
+    fields = {field["name"]: field for field in schema["fields"]}
+    fields["mode"]["type"]["symbols"].append("replayed")
+    for holder in (fields["objectItem"]["type"][1], fields["changedValues"]["type"][1]["items"]):
+        holder["fields"].insert(1, {"name": "extra", "type": ["null", "long"], "default": None})
+    schema["fields"].insert(3, {"name": "severity", "type": ["null", "string"], "default": None})
+    return schema
+
+
+ITEM = {"id": "1", "name": "a", "typeName": "USER", "parentId": None, "parentName": None}
+CHANGE = {"fieldName": "f", "changedFrom": None, "changedTo": "x"}
+FULL = event(3, objectItem=ITEM, changedValues=[CHANGE], associatedItems=[ITEM, ITEM])
+
+
+def test_writers_of_different_schemas_share_a_batch():
+    old = without(AUDIT_EVENT, "unmodeled", "changedValues", "mode")
+    old["fields"][1]["type"] = "int"
+    of_old, old_ref = single_object(old)
+    of_new = Encoder(newer(), SchemaId(8))
+    known = {**KNOWN, old_ref: old, SchemaId(8): newer()}
+    first, third = event(1, unmodeled="{}"), event(9)
+    second = {name: value for name, value in event(2).items() if name != "mode"}
+    messages = [message(first), message(second, of_old), message(FULL, of_new), message(third)]
+
+    decoded = decode(messages, known)
+
+    assert references(messages) == set(known)
+    assert as_events(decoded.frame) == whole([first, {**second, "mode": "live"}, FULL, third])
+    assert (list(decoded.indices), decoded.rejected, decoded.one_by_one) == ([0, 1, 2, 3], [], 0)
+
+
+@pytest.mark.parametrize("schema", [newer(), without(AUDIT_EVENT, "summary", "associatedItems")])
+def test_both_ways_read_other_versions_alike(schema):
+    names = {field["name"] for field in schema["fields"]}
+    encoder = Encoder(schema, REF)
+    events = [FULL, event(4, objectItem=None), event(5, changedValues=[]), event(6, objectItem=ITEM)]
+    written = [{name: each[name] for name in each if name in names} for each in events]
+    messages = [message(each, encoder) for each in written]
+
+    group, _ = columns._group(messages, range(4), messages[0].value[:5], {REF: schema})
+    slow, rejected = columns._one_by_one(group, schema, shape_of(schema))
+
+    assert not rejected
+    assert columns._all_at_once(group, schema).equals(slow)
+    assert as_events(slow) == whole(written)
+
+
+def alien(**kinds):
+    return {"type": "record", "name": "Alien", "fields": [{"name": n, "type": t} for n, t in kinds.items()]}
+
+
+TRAVELLER = {"organization": "string", "id": "long", "created": "long", "collected": "long"}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "string"},
+        alien(organization="string", id="long", created="long"),
+        alien(**{**TRAVELLER, "id": "string"}),
+        alien(**{**TRAVELLER, "created": {"type": "long", "logicalType": "timestamp-micros"}}),
+        alien(**TRAVELLER, summary=["null", "long"]),
+        alien(**TRAVELLER, summary=["null", "long", "string"]),
+        alien(**TRAVELLER, objectItem=["null", "Alien"]),
+        alien(**TRAVELLER, objectItem={"type": "map", "values": "string"}),
+    ],
+)
+def test_a_schema_of_something_else_is_refused(schema):
+    messages = [message(event(1)), replace(message(event(2)), value=b"\x00\x00\x00\x00\x08" + bytes(20))]
+
+    decoded = decode(messages, {**KNOWN, SchemaId(8): schema})
+
+    assert [each.index for each in decoded.rejected] == [1]
+    assert "schema" in decoded.rejected[0].reason
+    assert list(decoded.indices) == [0]
+
+
+NODE = {"type": "record", "name": "Node", "fields": [{"name": "next", "type": ["null", "Node"]}]}
+FLOAT = {"type": "fixed", "name": "Four", "size": 4}
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ({"type": "map", "values": "string"}, {"a": "b"}),
+        (NODE, {"next": {"next": None}}),
+        (["null", "long", "string"], "c"),
+        (FLOAT, b"abcd"),
+    ],
+)
+def test_a_field_that_is_not_ours_never_keeps_an_event_from_being_read(kind, value):
+    """What the columnar reader cannot hold costs speed alone."""
+    schema = copy.deepcopy(AUDIT_EVENT)
+    schema["fields"].append({"name": "novelty", "type": kind})
+    written = [event(1, novelty=value), event(2, novelty=value)]
+    messages = [message(each, AnyEncoder(schema, REF)) for each in written]
+
+    decoded = decode(messages, {REF: schema})
+
+    assert as_events(decoded.frame) == whole(written)
+
+
+@pytest.mark.parametrize("bad", [0, 1, 499, 500, 998, 999])
+def test_a_bad_record_slows_few_others(bad):
+    messages = [message(event(number)) for number in range(1000)]
+    messages[bad].value = messages[bad].value[:-1]
+
+    decoded = decode(messages, KNOWN)
+
+    assert [each.index for each in decoded.rejected] == [bad]
+    assert decoded.frame.height == 999
+    assert decoded.one_by_one <= columns._FEW
+
+
+def test_nothing_gives_nothing():
+    decoded = decode([], KNOWN)
+    assert (decoded.frame.height, decoded.frame.schema, decoded.rejected) == (0, EVENT, [])
+    assert references([]) == set()

@@ -1,0 +1,133 @@
+import gzip
+import json
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from consumer.decoding.columns import decode
+from consumer.destinations.sentinel import rows as sentinel
+from consumer.destinations.sentinel.rows import COLUMNS, LARGEST_BODY, LARGEST_VALUE
+from tests.support.expected_rows import STRINGS, expected, iso, present
+from tests.support.messages import KNOWN, event, message, some_events
+
+FIRST_MS, LAST_MS = -62_135_596_800_000, 253_402_300_799_999
+
+
+def rows(events):
+    return [json.loads(row) for row in sentinel.rows(decode([message(e) for e in events], KNOWN).frame)]
+
+
+HOSTILE = '"summary":null,"x":null}\\",\\"name\\":null,\u0000\u2028\x7f'
+LONELY = {"id": None, "name": None, "typeName": None, "parentId": None, "parentName": None}
+
+
+@given(some_events)
+@example([event(1, summary=HOSTILE, objectItem={**LONELY, "name": HOSTILE})])
+@example([event(2**62 + 1, objectItem=LONELY, associatedItems=[LONELY, LONELY], changedValues=[])])
+@example([event(1, created=FIRST_MS, description=""), event(2, created=LAST_MS)])
+@settings(max_examples=50)
+def test_a_row_says_what_the_event_says_under_microsofts_names(events):
+    plain = [{**each, "created": each["created"] % LAST_MS} for each in events]
+    plain = [{**each, "collected": each["collected"] % LAST_MS} for each in plain]
+
+    assert rows(plain) == [expected(each) for each in plain]
+    assert all(row.keys() <= COLUMNS.keys() for row in rows(plain))
+
+
+@given(some_events)
+@example([event(1, created=2**63 - 1, unmodeled='{"a": 1}'), event(2, created=-(2**63))])
+@example([event(1, created=LAST_MS + 1), event(2, created=FIRST_MS - 1, unmodeled="no JSON")])
+@settings(max_examples=40)
+def test_a_time_that_no_datetime_holds_is_kept_as_jira_sent_it(events):
+    for row, each in zip(rows(events), events, strict=True):
+        for column, name in (("EventCreationTime", "created"), ("CollectedTime", "collected")):
+            fits = FIRST_MS <= each[name] <= LAST_MS
+            assert row.get(column) == (iso(each[name]) if fits else None)
+            assert fits or json.loads(row["Unmodeled"])[name] == each[name]
+
+
+def test_what_was_unmodeled_stays_beside_a_time_that_no_datetime_holds():
+    (row, other) = rows(
+        [event(1, created=2**60, unmodeled='{"a": [1]}'), event(2, created=2**60, unmodeled="x")]
+    )
+    assert json.loads(row["Unmodeled"]) == {"a": [1], "created": 2**60}
+    assert json.loads(other["Unmodeled"]) == {"unmodeled": "x", "created": 2**60}
+
+
+def items(count, length):
+    return [{**LONELY, "name": f"{number} " + "é" * length} for number in range(count)]
+
+
+def changes(count, length):
+    return [
+        {"fieldName": f"field {number}", "changedFrom": None, "changedTo": "x" * length}
+        for number in range(count)
+    ]
+
+
+@pytest.mark.parametrize("size", [LARGEST_VALUE - 1, LARGEST_VALUE])
+def test_a_value_of_64_kilobytes_passes_whole(size):
+    whole = event(1, description="é" + "x" * (size - 2))
+    assert rows([whole]) == [expected(whole)]
+
+
+@pytest.mark.parametrize(
+    "text", ["x" * 65_537, "é" * 40_000, "\u0000" * 70_000, '"' * 300_000, "🎈" * 250_000]
+)
+def test_a_longer_text_is_cut_with_a_mark_that_names_its_column(text):
+    long = event(1, description=text, objectItem={**LONELY, "name": text})
+    row = rows([event(0), long, event(2)])[1]
+
+    for column in ("EventDescription", "ObjectItemName"):
+        value = row[column]
+        begun, _, mark = value.rpartition("…")
+        assert len(value.encode()) <= LARGEST_VALUE
+        assert text.startswith(begun)
+        assert len(begun.encode()) > LARGEST_VALUE - 200
+        assert mark == f" [{column} was cut by jira-relay: {len(text.encode())} bytes]"
+    assert "objectItem was cut by jira-relay" in row["objectItem"]["name"]
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "value"),
+    [
+        ("associatedItems", "AssociatedItems", items(3000, 10)),
+        ("associatedItems", "AssociatedItems", items(3, 100_000)),
+        ("associatedItems", "AssociatedItems", items(900, 900)),
+        ("changedValues", "ChangedValues", changes(5000, 1)),
+        ("changedValues", "ChangedValues", changes(2, 70_000)),
+    ],
+)
+def test_a_long_list_keeps_its_order_its_shape_and_a_mark(name, column, value):
+    row = rows([event(1, **{name: value})])[0]
+    kept = row[column]
+
+    text = json.dumps(kept, ensure_ascii=False)
+    assert len(text.encode()) <= LARGEST_VALUE
+    assert f"{column} was cut by jira-relay" in text
+    first = present(value[0])
+    assert kept[0].keys() == first.keys()
+    assert all(isinstance(each, dict) for each in kept)
+
+
+def test_a_row_larger_than_a_body_is_cut_until_it_fits():
+    """Every value within its bound, and yet all of them together too much."""
+    texts = {field: "\u0001" * 64_000 for field in STRINGS.values() if field not in ("organization", "mode")}
+    (row,) = sentinel.rows(decode([message(event(1, **texts))], KNOWN).frame)
+
+    assert len(row) + 2 <= LARGEST_BODY
+    cut = json.loads(row)
+    assert all(f"[{column} was cut" in cut[column] for column, field in STRINGS.items() if field in texts)
+    assert cut["EventId"] == 1
+
+
+@given(st.lists(st.integers(2, 400_000), max_size=6))
+@settings(max_examples=20)
+def test_a_body_is_the_array_of_its_rows(sizes):
+    encoded = [b'"' + b"x" * (size - 2) + b'"' for size in sizes]
+    assert json.loads(gzip.decompress(sentinel.body(encoded))) == ["x" * (size - 2) for size in sizes]
+
+
+def test_no_events_are_no_rows():
+    assert sentinel.rows(decode([], KNOWN).frame) == []

@@ -1,0 +1,181 @@
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from consumer.offsets.delivered import Mark, Progress, Stretch
+from consumer.offsets.tracker import Offsets, Span, cut
+from relay.kafka import TopicPartition
+from tests.support.messages import stood
+
+PARTITIONS = [TopicPartition("events", number) for number in range(3)]
+A = PARTITIONS[0]
+
+
+def stretch(first, last):
+    return Stretch(first, Mark.of(*stood([last])))
+
+
+class EveryRecordIsFollowed(RuleBasedStateMachine):
+    """Against a model that keeps each record by itself; in some stretches records were settled before."""
+
+    def __init__(self):
+        super().__init__()
+        self.offsets = Offsets()
+        self.positions = dict.fromkeys(PARTITIONS, 0)
+        self.records = {partition: {} for partition in PARTITIONS}  # offset: settled
+        self.before = {partition: set() for partition in PARTITIONS}
+        self.out = []  # spans not yet settled, with their offsets
+
+    @initialize(data=st.data())
+    def begin(self, data):
+        for partition in PARTITIONS:
+            bounds = sorted(data.draw(st.sets(st.integers(1, 25), max_size=4)))
+            beyond = [
+                stretch(first, last - 1) for first, last in zip(bounds[::2], bounds[1::2], strict=False)
+            ]
+            self.before[partition] = {at for each in beyond for at in range(each.first, each.stop)}
+            self.offsets.begin(partition, Progress(7, 0, None, tuple(beyond)))
+
+    @rule(partition=st.sampled_from(PARTITIONS), holes=st.lists(st.integers(0, 3), max_size=6))
+    def hand_out(self, partition, holes):
+        offsets = []
+        for hole in holes:
+            offsets.append(self.positions[partition] + hole)
+            self.positions[partition] = offsets[-1] + 1
+        known = self.before[partition]
+        self.records[partition] |= {offset: offset in known for offset in offsets}
+        handed = self.offsets.hand_out(partition, stood(offsets))
+        given = [record.offset for span, records in handed for record in records]
+        assert given == [offset for offset in offsets if offset not in known]
+        for span, records in handed:
+            assert len(span) == len(records)
+            self.out.append((span, [record.offset for record in records]))
+
+    @rule(partition=st.sampled_from(PARTITIONS), markers=st.integers(1, 4))
+    def read_markers(self, partition, markers):
+        self.positions[partition] += markers
+
+    @precondition(lambda self: self.out)
+    @rule(data=st.data())
+    def settle(self, data):
+        span, offsets = self.out.pop(data.draw(st.integers(0, len(self.out) - 1)))
+        start = data.draw(st.integers(0, len(offsets) - 1))
+        stop = data.draw(st.integers(start + 1, len(offsets)))
+        self.offsets.settle(cut([span], start, stop), stood(offsets[start:stop]))
+        for offset in offsets[start:stop]:
+            self.records[span.partition][offset] = True
+        for first, last in ((0, start), (stop, len(offsets))):
+            if first < last:
+                (rest,) = cut([span], first, last)
+                self.out.append((rest, offsets[first:last]))
+
+    @invariant()
+    def what_is_settled_is_told_and_nothing_else(self):
+        for partition, progress in self.offsets.progress(self.positions).items():
+            records, position = self.records[partition], self.positions[partition]
+            unsettled = [offset for offset, settled in records.items() if not settled]
+            assert not [offset for offset in unsettled if is_settled(progress, offset)]
+            settled = [offset for offset, settled in records.items() if settled]
+            settled += [offset for offset in self.before[partition] if offset >= position]
+            assert all(is_settled(progress, offset) for offset in settled)
+            if not unsettled:
+                assert progress.offset >= position
+            assert not is_settled(progress, max(settled, default=-1) + 100)
+
+    @invariant()
+    def the_last_settled_records_are_known(self):
+        for partition, progress in self.offsets.progress(self.positions).items():
+            for mark in (progress.last, *(each.last for each in progress.beyond)):
+                if mark is not None:
+                    assert mark == Mark.of(*stood([mark.offset]))
+                    seen = self.records[partition].get(mark.offset, mark.offset in self.before[partition])
+                    assert seen
+
+    @invariant()
+    def what_is_settled_is_counted(self):
+        settled = [each for records in self.records.values() for each in records.values()]
+        assert self.offsets.settled() == settled.count(True)
+        assert self.offsets.settled_without_gap() <= self.offsets.settled()
+
+
+def is_settled(progress, offset):
+    return offset < progress.offset or any(each.first <= offset < each.stop for each in progress.beyond)
+
+
+EveryRecordIsFollowed.TestCase.settings = settings(max_examples=40, stateful_step_count=30)
+test_every_record_is_followed = EveryRecordIsFollowed.TestCase
+
+
+def test_spans_are_cut_by_place():
+    spans = (Span(A, 10, 12), Span(PARTITIONS[1], 5, 8))
+    assert cut(spans, 1, 4) == (Span(A, 11, 12), Span(PARTITIONS[1], 5, 7))
+    assert cut(spans, 0, 5) == spans
+    assert cut(spans, 2, 2) == ()
+
+
+def begun(offset=0, *beyond):
+    offsets = Offsets()
+    offsets.begin(A, Progress(7, offset, None, beyond))
+    return offsets
+
+
+def test_a_partition_without_records_is_committed_where_it_stands():
+    """A group that starts at the end of a silent partition must leave a committed offset behind."""
+    assert begun(42).progress({A: 42}) == {A: Progress(7, 42)}
+
+
+def test_what_was_settled_before_is_not_forgotten_while_it_is_not_yet_read():
+    """A crash right after the beginning must not cost what the owner before had settled."""
+    offsets = begun(10, stretch(15, 17))
+    assert offsets.progress({A: 10}) == {A: Progress(7, 10, None, (stretch(15, 17),))}
+    ((span, records),) = offsets.hand_out(A, stood(range(10, 17)))
+    assert len(records) == 5
+    assert offsets.progress({A: 17}) == {A: Progress(7, 10, None, (stretch(15, 17),))}
+    offsets.settle([span], records)
+    assert offsets.progress({A: 17}) == {A: Progress(7, 18, Mark.of(*stood([17])))}
+
+
+def test_what_is_gone_from_the_middle_of_a_settled_stretch_is_counted_once():
+    """Reading had come to 15 when Kafka deleted everything before 30: 15 to 19 were settled before, and 20 to 29 by nobody."""
+    offsets = begun(10, stretch(11, 19))
+    offsets.hand_out(A, stood(range(10, 15)))
+    assert offsets.skip(A, 15, 30) == 10
+    assert offsets.skip(A, 15, 18) == 0
+
+
+def test_settled_records_are_forgotten():
+    """Memory holds what is outstanding, however much has passed."""
+    offsets = begun(0, *(stretch(at, at) for at in range(50, 100, 2)))
+    for first in range(0, 10_000, 100):
+        for span, records in offsets.hand_out(A, stood(range(first, first + 100))):
+            offsets.settle([span], records)
+    assert not offsets._partitions[A].offsets
+    assert not offsets._partitions[A].settled
+    assert not offsets._partitions[A].begun.beyond
+
+
+def test_what_was_settled_before_the_beginning_may_be_read_again_and_is_not_handed_out():
+    offsets = Offsets()
+    settled = Mark.of(*stood([6]))
+    offsets.begin(A, Progress(7, 9, settled))
+    assert offsets.read(A) == settled
+    assert offsets.hand_out(A, stood([6])) == []
+    assert offsets.read(A) == settled
+    ((span, records),) = offsets.hand_out(A, stood([8, 9, 10]))
+    assert [record.offset for record in records] == [9, 10]
+    assert len(span) == 2
+    assert offsets.read(A) == Mark.of(*stood([10]))
+
+
+def test_what_overtakes_a_record_that_waits_is_one_stretch_however_many_bodies_it_came_in():
+    """One may wait for days; what is told of the others meanwhile, five times a second, must not take longer and longer."""
+    offsets = begun()
+    ((waits, records),) = offsets.hand_out(A, stood([0]))
+    handed = [each for at in range(1, 1001) for each in offsets.hand_out(A, stood([at]))]
+    for span, settled in handed[::2] + handed[1::2]:
+        offsets.settle([span], settled)
+    assert len(offsets._partitions[A].settled) == len(offsets._partitions[A].ends) == 1
+    assert offsets.progress({A: 1001}) == {A: Progress(7, 0, None, (stretch(1, 1000),))}
+    offsets.settle([waits], records)
+    assert offsets.progress({A: 1001}) == {A: Progress(7, 1001, Mark.of(*stood([1000])))}
+    assert not offsets._partitions[A].ends

@@ -1,0 +1,299 @@
+"""Every history of one shard's producers: the real ones, with Jira, Kafka and time in the hands of Hypothesis."""
+
+import os
+from functools import partial
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from relay.timestamps import DAY
+from tests.producer.histories import jira, kafka
+from tests.producer.histories.holds import check, check_calm
+from tests.producer.histories.process import KEPT
+from tests.producer.histories.world import World
+from tests.support.publisher import TOPICS
+
+EXAMPLES = int(os.environ.get("RELAY_HISTORIES", "60"))
+"""How many histories; from `MANY` on they are drawn anew each time, and all that can strike does at each step, not a share."""
+MANY = 1_000
+SHARE = 11
+
+SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
+names = st.sampled_from(["acme", "acme", "acme", "globex"])
+delays = st.sampled_from(
+    [0, 0, 0, 1, 3 * SECOND, 10 * MINUTE, 20 * MINUTE, 5 * HOUR, 2 * DAY, 7 * DAY - HOUR, 7 * DAY, 8 * DAY]
+)
+skews = st.sampled_from([0, 0, 0, 1_500, 40 * SECOND, 2 * HOUR, 15 * DAY, -40 * SECOND, -2 * HOUR, -15 * DAY])
+backfills = st.sampled_from([None, 0.3, 1, 3, 20])
+EVENTS = (TOPICS.events, TOPICS.backfill)
+OUTCOMES = {**kafka.OUTCOMES, "jira": jira.OUTCOMES}
+
+
+class Histories(RuleBasedStateMachine):
+    """Nothing is ever in Kafka twice, no cursor is ever ahead of it, and in the end nothing is missing."""
+
+    def __init__(self):
+        super().__init__()
+        self.world = World()
+
+    @initialize(
+        backfill=backfills,
+        other=st.booleans(),
+        history=st.integers(0, 12),
+        skew=skews,
+        order=st.sampled_from(["newest first", "newest first", "another", "shuffled"]),
+    )
+    def begin(self, backfill, other, history, skew, order):
+        self.world.add("acme", backfill_days=backfill)
+        self.world.jiras["acme"].order = order
+        if other:
+            self.world.add("globex")
+        for number in range(history):
+            created = self.world.now_ms() - (number + 1) ** 3 * HOUR // 4
+            self.world.jiras["acme"].happen(created, created + number % 3 * DAY)
+        self.world.take_over(skew)
+
+    # Jira
+
+    @rule(
+        name=names,
+        count=st.integers(1, 7),
+        delay=delays,
+        apart=st.sampled_from([0, 0, 1, 7, 30_000]),
+        old=st.booleans(),
+    )
+    def happen(self, name, count, delay, apart, old):
+        """Records of now, some to be seen later; ids need not follow time."""
+        if name in self.world.jiras:
+            for number in range(count):
+                now = self.world.now_ms()
+                created = now - number * apart
+                self.world.jiras[name].happen(created, max(now, created + delay), old_id=old)
+
+    @rule(name=names, count=st.integers(1, 6), ago=delays)
+    def come_to_light(self, name, count, ago):
+        """Records that can be seen from now on, and should have been before."""
+        if name in self.world.jiras:
+            for number in range(count):
+                now = self.world.now_ms()
+                self.world.jiras[name].happen(now - ago + number % 2, now + number % 2)
+
+    @rule(name=names, most=st.sampled_from([1, 3, 1_000]))
+    def pages(self, name, most):
+        if name in self.world.jiras:
+            self.world.jiras[name].most = most
+
+    # steps
+
+    @precondition(lambda self: self.world.steps.waiting)
+    @rule(picks=st.lists(st.integers(0, 5), min_size=1, max_size=12))
+    def go_on(self, picks):
+        """Some of those who wait get their answers, in any order."""
+        for pick in picks:
+            if waiting := self.world.steps.waiting:
+                self.world.steps.let(waiting[pick % len(waiting)])
+                self.world.loop.settle()
+
+    @precondition(lambda self: self.world.steps.waiting)
+    @rule(pick=st.integers(0, 5), fault=st.integers(0, 20))
+    def strike(self, pick, fault):
+        """Whoever waits gets another answer than wanted."""
+        step = self.world.steps.waiting[pick % len(self.world.steps.waiting)]
+        bad = OUTCOMES[step.kind][1:]
+        self.world.steps.let(step, bad[fault % len(bad)])
+        self.world.loop.settle()
+
+    @rule(seconds=st.sampled_from([0, 0, 5, 61, 301, 4_000]))
+    def run(self, seconds):
+        self.world.run(seconds)
+
+    @rule(seconds=st.sampled_from([0.5, 9, 70, 1_000, 4 * 3_600, 86_400, 3 * 86_400, 11 * 86_400]))
+    def jump(self, seconds):
+        self.world.jump(seconds)
+
+    # processes
+
+    @rule(arrives=st.booleans(), skew=skews, dumb=st.sampled_from([False, False, False, True]))
+    def kill(self, arrives, skew, dumb):
+        """Another process begins, for which Jira may be dumb: it knows no key of ours."""
+        self.world.kill(last_words_arrive=arrives, skew_ms=skew)
+        if dumb != self.world.dumb:
+            self.world.fall_dumb(dumb=dumb)
+
+    @precondition(lambda self: len(self.world.replaced) < 3)
+    @rule(skew=skews)
+    def take_over(self, skew):
+        self.world.take_over(skew)
+
+    @precondition(lambda self: len(self.world.replaced) < 3)
+    @rule()
+    def hand_over(self):
+        self.world.hand_over()
+
+    @rule(skew=skews, arrives=st.booleans())
+    def a_clock_jumps(self, skew, arrives):
+        """`arrives`: what becomes of a commit that is cancelled from now on."""
+        self.world.owner.skew_ms = skew
+        self.world.owner.last_words_arrive = arrives
+
+    # operators
+
+    @rule(name=names, backfill=backfills, paused=st.sampled_from([False, False, True]))
+    def change(self, name, backfill, paused):
+        """Added, or added again, or modified."""
+        self.world.add(name, backfill_days=backfill, state="paused" if paused else "active")
+
+    @rule(name=names)
+    def delete(self, name):
+        self.world.delete(name)
+
+    # Kafka
+
+    @rule(live=st.integers(0, 8), history=st.integers(0, 8), progress=st.integers(0, 8))
+    def lose_the_ends(self, live, history, progress):
+        self.world.lose({TOPICS.events: live, TOPICS.backfill: history, TOPICS.progress: progress})
+
+    @rule(topic=st.sampled_from([TOPICS.events, TOPICS.backfill]))
+    def expire(self, topic):
+        self.world.log.expire(topic, self.world.now_ms() - KEPT)
+
+    @invariant()
+    def holds(self):
+        if self.world.owner is not None:
+            check(self.world)
+
+    def teardown(self):
+        try:
+            if self.world.owner is not None:
+                self.world.calm()
+                check_calm(self.world)
+        finally:
+            self.world.end()
+
+
+@pytest.mark.timeout(0)
+def test_every_history_ends_with_each_record_once():
+    """Whatever strikes at whatever step, nothing is twice, no cursor is ahead, and nothing that is promised is missing."""
+    run_state_machine_as_test(
+        Histories,
+        settings=settings(
+            max_examples=EXAMPLES,
+            derandomize=EXAMPLES < MANY,
+            stateful_step_count=40,
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+            print_blob=True,
+        ),
+    )
+
+
+def an_hour_and_a_day(world):
+    """History, live and late records, many pages and transactions, a re-read of the day and one of the week."""
+    world.add("acme", backfill_days=1)
+    acme = world.jiras["acme"]
+    for ago in (30 * HOUR, 20 * HOUR, 3 * HOUR, 3 * HOUR, HOUR):
+        acme.happen(world.now_ms() - ago, world.now_ms() - ago)
+    world.take_over()
+    world.run(20)
+    for delay in (0, 0, 0, 5 * MINUTE, 2 * HOUR):
+        acme.happen(world.now_ms(), world.now_ms() + delay)
+    world.run(400)
+    world.jump(3_600)
+    world.run(40)
+    acme.happen(world.now_ms() - DAY // 2, world.now_ms())
+    world.jump(86_400)
+    world.run(100)
+
+
+def lose(world, topics):
+    """Kafka loses the last transaction there, and somebody else takes over."""
+    world.lose(dict.fromkeys(topics, 4))
+    world.kill()
+
+
+def strikes(kind):
+    """All that may happen at a step where this is waited for."""
+
+    def answer(outcome):
+        return outcome, lambda world, step: world.steps.let(step, outcome)
+
+    yield from map(answer, OUTCOMES[kind][1:])
+    yield "kill", lambda world, _: world.kill()
+    yield "kill, last words arrive", lambda world, _: world.kill(last_words_arrive=True)
+    yield "take over", lambda world, _: world.take_over()
+    yield "hand over", lambda world, _: world.hand_over()
+    yield "modify", lambda world, _: world.add("acme", backfill_days=3)
+    yield "delete", lambda world, _: (world.delete("acme"), world.jump(9), world.add("acme", backfill_days=1))
+    for topics in (EVENTS, (TOPICS.progress,), (*EVENTS, TOPICS.progress)):
+        yield f"lose the end of {topics}", lambda world, _, lost=topics: lose(world, lost)
+    yield "stand still", lambda world, _: world.jump(3_600)
+
+
+def struck(wanted=None, strike=None):
+    """The kinds of the steps that the course took, if at one of them something strikes."""
+    world, kinds = World(), []
+
+    def halt(number, kind):
+        kinds.append(kind)
+        return number == wanted
+
+    try:
+        world.steps.halt_when = halt
+        world.strike = strike and partial(strike, world)
+        an_hour_and_a_day(world)
+        check(world)
+        world.calm()
+        check_calm(world)
+    finally:
+        world.end()
+    return kinds
+
+
+@pytest.mark.timeout(900)
+def test_between_any_two_steps_anything_may_strike():
+    """A course of an hour and a day is repeated for each of its steps, and each time something strikes there."""
+    for number, kind in enumerate(struck()):
+        for turn, (name, strike) in enumerate(strikes(kind)):
+            if EXAMPLES < MANY and (number + turn) % SHARE:
+                continue
+            try:
+                struck(number, strike)
+            except AssertionError as error:
+                raise AssertionError(f"{name} at step {number} ({kind})") from error
+
+
+def test_what_was_aborted_and_stands_again_is_known():
+    """Kafka loses the mark of an aborted transaction after other progress was written: its event stands now, and is not repeated."""
+    world = World()
+    events = world.log.partitions[TOPICS.events].entries
+    try:
+        world.add("acme")
+        world.take_over()
+        world.run(20)
+        world.jiras["acme"].happen(world.now_ms(), world.now_ms())
+        world.steps.halt_when = lambda _, kind: kind == "commit" and events
+
+        def refuse(step):
+            world.steps.let(step, "refused")
+            world.delete("acme")
+            world.add("globex")
+
+        world.strike = refuse
+        world.run(400)
+        assert [entry.state for entry in events] == ["aborted", "marker"]
+        world.lose({TOPICS.events: 1})
+        world.add("acme")
+        world.kill()
+        world.calm()
+        check_calm(world)
+    finally:
+        world.end()
+    assert [entry.state for entry in events] == ["committed", "marker"]

@@ -1,0 +1,359 @@
+import json
+from typing import Any
+
+import fastavro
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import schemas
+from producer.events import Unreadable
+from producer.sources.jira_cloud.mapping import CHANGE, ITEM, TEXTS, read, restore
+from producer.sources.jira_cloud.page import Page, parse_page
+from relay import timestamps
+from tests.support.jira_records import without_nulls
+
+SAMPLE = {
+    "id": 1203,
+    "summary": "Workflow updated",
+    "remoteAddress": "203.0.113.7",
+    "authorKey": "ug:0613",
+    "authorAccountId": "5e72",
+    "created": "2022-01-24T08:48:05.645+0000",
+    "category": "workflows",
+    "eventSource": "",
+    "description": "why",
+    "objectItem": {
+        "id": "Flow A",
+        "name": "Flow A",
+        "typeName": "WORKFLOW",
+        "parentId": "1",
+        "parentName": "p",
+    },
+    "changedValues": [{"fieldName": "Key", "changedTo": ""}, {"fieldName": "Name", "changedFrom": "null"}],
+    "associatedItems": [{"name": "b"}, {"name": "a"}],
+}
+
+MAYBE_SURROGATE = st.text(alphabet=st.characters(codec=None, exclude_categories=()), max_size=8)
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**80), 2**80)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | MAYBE_SURROGATE,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(MAYBE_SURROGATE, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def members(names: tuple[str, ...]) -> Any:
+    return st.dictionaries(st.sampled_from([*names, "mode", "unmodeled"]), MAYBE_SURROGATE | JSON, max_size=6)
+
+
+RECORDS = st.fixed_dictionaries(
+    {
+        "id": st.integers(0, 2**63 - 1) | st.integers(0, 2**63 - 1).map(str),
+        "created": st.integers(-62_135_596_800_000, 253_402_300_799_999).flatmap(
+            lambda ms: st.sampled_from([timestamps.to_text(ms), timestamps.to_text(ms)[:-1] + "123+0000"])
+        ),
+    },
+    optional={
+        **dict.fromkeys(TEXTS, MAYBE_SURROGATE | JSON),
+        "objectItem": members(ITEM) | JSON,
+        "changedValues": st.lists(members(CHANGE) | JSON, max_size=3) | JSON,
+        "associatedItems": st.lists(members(ITEM) | JSON, max_size=3) | JSON,
+        "organization": JSON,
+        "collected": JSON,
+        "\ud800": JSON,
+    },
+)
+
+
+def rebuilt(event):
+    """The inverse of read, from what the schema and `unmodeled` say: what is left over wins, objects are merged."""
+
+    def merge(held, rest):
+        if isinstance(held, list):
+            return (
+                [merge(one, left) for one, left in zip(held, rest, strict=True)]
+                if rest
+                else [merge(one, {}) for one in held]
+            )
+        if isinstance(held, dict) and isinstance(rest, dict):
+            return {name: one for name, one in held.items() if one is not None} | rest
+        return rest
+
+    rest = json.loads(event["unmodeled"] or "{}")
+    names = {*TEXTS, "objectItem", "changedValues", "associatedItems"}
+    record = {
+        name: merge(event[name], rest.get(name, {})) if isinstance(event[name], dict | list) else event[name]
+        for name in names
+        if event[name] is not None and not (isinstance(event[name], str) and name in rest)
+    }
+    return {"id": event["id"], "created": timestamps.to_text(event["created"])} | rest | record
+
+
+@given(RECORDS)
+@settings(max_examples=200)
+def test_event_and_unmodeled_give_back_the_whole_record(record):
+    """Whatever Jira sends can be rebuilt from the event, and the event always fits the schema."""
+    event = read(record, "acme")
+    expected = without_nulls(record)
+    as_sent = event["unmodeled"] and "created" in json.loads(event["unmodeled"])
+    assert rebuilt(event) == expected
+    assert restore(event) == expected | (
+        {} if as_sent else {"created": expected["created"].replace("Z", "+0000")}
+    )
+    schema = schemas.load("audit_event")
+    assert fastavro.validate(event | {"collected": 0, "mode": "live"}, schema, strict=True)
+
+
+def test_the_names_are_the_schemas():
+    """Every field of the schema is filled by reading, but for the two that publishing adds."""
+    fields = {field["name"]: field["type"] for field in schemas.load("audit_event")["fields"]}
+    assert {"collected", "mode", *read(SAMPLE, "acme")} == set(fields)
+    assert tuple(field["name"] for field in fields["objectItem"][1]["fields"]) == ITEM
+    assert tuple(field["name"] for field in fields["changedValues"][1]["items"]["fields"]) == CHANGE
+
+
+def test_an_ordinary_record_leaves_nothing_over():
+    """A record of the kind Jira's specification describes is all in the fields, in Jira's order."""
+    assert read(SAMPLE, "acme") == {
+        **{name: SAMPLE[name] for name in TEXTS},
+        "organization": "acme",
+        "id": 1203,
+        "created": 1643014085645,
+        "objectItem": SAMPLE["objectItem"],
+        "changedValues": [
+            {"fieldName": "Key", "changedFrom": None, "changedTo": ""},
+            {"fieldName": "Name", "changedFrom": "null", "changedTo": None},
+        ],
+        "associatedItems": [dict.fromkeys(ITEM) | {"name": "b"}, dict.fromkeys(ITEM) | {"name": "a"}],
+        "unmodeled": None,
+    }
+
+
+def test_what_is_left_over_has_the_shape_of_the_record():
+    """A list with something left over has an entry for each element, {} where there is nothing."""
+    record = SAMPLE | {
+        "summary": 7,
+        "new": {"a": [2**70]},
+        "objectItem": SAMPLE["objectItem"] | {"avatar": "x"},
+        "associatedItems": [{"name": "b"}, {"name": "a", "typeName": ["USER"]}, None],
+    }
+    assert json.loads(read(record, "acme")["unmodeled"]) == {
+        "summary": 7,
+        "new": {"a": [2**70]},
+        "objectItem": {"avatar": "x"},
+        "associatedItems": [{}, {"typeName": ["USER"]}, None],
+    }
+
+
+def test_a_lone_surrogate_is_replaced_in_the_field_and_kept_as_ascii():
+    """Text that is no Unicode becomes readable, its original is JSON that any reader takes."""
+    event = read(SAMPLE | {"summary": "a\ud800é"}, "acme")
+    assert event["summary"] == "a\ufffdé"
+    assert event["unmodeled"] == '{"summary":"a\\ud800\\u00e9"}'
+
+
+@pytest.mark.parametrize(
+    ("text", "ms", "exact"),
+    [
+        ("2022-01-24T08:48:05.645+0000", 1643014085645, True),
+        ("2022-01-24T08:48:05.645Z", 1643014085645, True),
+        ("2022-01-24T08:48:05.645+00:00", 1643014085645, True),
+        ("2022-01-24T08:48:05.645000-0000", 1643014085645, True),
+        ("2022-01-24T08:48:05Z", 1643014085000, True),
+        ("2022-01-24T08:48Z", 1643014080000, True),
+        ("2022-01-24T10:48:05.645+02:00", 1643014085645, False),
+        ("2022-01-24T03:18:05.645-0530", 1643014085645, False),
+        ("2022-01-24T10:48:05.645+02", 1643014085645, False),
+        ("2022-01-24T08:48:05.645999Z", 1643014085645, False),
+        ("2022-01-24T08:48:05.645000001Z", 1643014085645, False),
+        ("2022-01-24T08:48:05.645", 1643014085645, False),
+        ("1969-12-31T23:59:59.9999Z", -1, False),
+        ("0001-01-01T00:00:00.000+0000", -62_135_596_800_000, True),
+        ("9999-12-31T23:59:59.999+0000", 253_402_300_799_999, True),
+    ],
+)
+def test_created_in_every_form(text, ms, exact):
+    """Any form of instant is read in UTC; its text is kept where it says more than the milliseconds."""
+    event = read({"id": 1, "created": text}, "acme")
+    assert event["created"] == ms
+    assert event["unmodeled"] == (None if exact else json.dumps({"created": text}, separators=(",", ":")))
+
+
+def test_created_as_epoch_milliseconds():
+    """An integer is taken for epoch milliseconds unless it is more likely seconds."""
+    assert read({"id": 1, "created": 1643014085645}, "acme")["created"] == 1643014085645
+    assert isinstance(read({"id": 1, "created": 1643014085}, "acme"), Unreadable)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        None,
+        [],
+        "text",
+        {"created": "2022-01-24T08:48:05.645+0000"},
+        {"id": 1},
+        *(
+            {"id": bad, "created": SAMPLE["created"]}
+            for bad in (True, -1, 2**63, 1.0, "", "-1", "1e3", "٣", " 1", None)
+        ),
+        *(
+            {"id": 1, "created": bad}
+            for bad in (
+                "",
+                "yesterday",
+                "0000-01-01T00:00:00Z",
+                "9999-12-31T23:59:59-0100",
+                "0001-01-01T00:00:00+0100",
+                "2022-02-30T00:00:00Z",
+                "10000-01-01T00:00:00Z",
+                True,
+                1.5,
+                2**70,
+                None,
+            )
+        ),
+    ],
+)
+def test_a_record_without_readable_id_or_created_is_kept_as_json(record):
+    """What cannot become an event keeps its JSON and says why."""
+    unreadable = read(record, "acme")
+    assert isinstance(unreadable, Unreadable)
+    assert json.loads(unreadable.raw) == record
+    assert "id" in unreadable.reason or "created" in unreadable.reason or "object" in unreadable.reason
+
+
+def test_digits_as_id_are_an_id():
+    """An id in quotes is one, and the quotes are remembered."""
+    event = read({"id": "9223372036854775807", "created": SAMPLE["created"]}, "acme")
+    assert event["id"] == 2**63 - 1
+    assert json.loads(event["unmodeled"]) == {"id": "9223372036854775807"}
+
+
+@given(st.lists(RECORDS, max_size=4))
+def test_a_page_gives_back_every_record(records):
+    """A page is read without loss, whichever parser it takes."""
+    text = json.dumps({"offset": 0, "limit": 1000, "total": 7, "records": records})
+    page = parse_page(text.encode())
+    assert isinstance(page, Page)
+    assert list(page.records) == records
+    assert page.total == 7
+
+
+@pytest.mark.parametrize("big", [1, 2**70], ids=["quickly", "exactly"])
+def test_a_fraction_is_what_64_bits_hold_of_it(big):
+    """However a page is read, digits beyond that are rounded, and never make a record unreadable."""
+    page = parse_page(b'{"records":[{"id":1,"x":0.10000000000000000000001},{"id":2,"y":%d}]}' % big)
+
+    assert page.records[0] == {"id": 1, "x": 0.1}
+
+
+def test_the_two_parsers_agree():
+    """One hostile record in a page changes nothing in the reading of its neighbours."""
+    alone = parse_page(json.dumps({"records": [SAMPLE]}).encode())
+    beside = parse_page(json.dumps({"records": [SAMPLE, {"id": 2**70}, "\ud800"]}).encode())
+    assert beside.records == (*alone.records, {"id": 2**70}, "\ud800")
+
+
+def test_integers_stay_integers_of_any_size():
+    """What would not fit 64 bits is not rounded to a fraction."""
+    (record,) = parse_page(
+        b'{"records":[{"id":1,"created":"2022-01-24T08:48Z","n":12345678901234567890123}]}'
+    ).records
+    assert repr(record["n"]) == "12345678901234567890123"
+    assert read(record, "acme")["unmodeled"] == '{"n":12345678901234567890123}'
+
+
+def test_only_the_records_of_the_envelope_are_its_records():
+    """A member of the same name further in, and a byte order mark, mislead nobody."""
+    body = '\ufeff{"x":{"records":[1,2]},"y":["records"],"z":"records","records":[{"records":[3]},12345678901234567890]}'
+    assert parse_page(body.encode()).records == ({"records": [3]}, 12345678901234567890)
+
+
+def nested(levels):
+    return '{"a":' * levels + "1" + "}" * levels
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"id":1,"id":2,"created":"2022-01-24T08:48:05.645Z"}',
+        '{"id":1,"created":"2022-01-24T08:48:05.645Z","x":{"b":1,"b":1}}',
+        '{"id":1,"id":2,"summary":"\\u003a\\u003A"}',
+        '{"id" :1,"id":2}',
+        '{"id":1,"x":1e400}',
+        f'{{"id":{"9" * 5000}}}',
+        nested(253),
+        nested(5000),
+    ],
+)
+def test_a_record_that_python_cannot_hold_is_unreadable_alone(text):
+    """Repeated names, numbers beyond measure and bottomless nesting cost one record, whose own text is kept."""
+    page = parse_page(f'{{"total":3, "records" : [ {json.dumps(SAMPLE)} , {text}\n, {{"id":3}} ] }}'.encode())
+    first, bad, last = page.records
+    assert (first, last, page.total) == (SAMPLE, {"id": 3}, 3)
+    assert isinstance(bad, Unreadable)
+    assert bad.raw == text.encode()
+    assert read(bad, "acme") is bad
+
+
+def test_depth_is_judged_alike_by_both_parsers():
+    """The deepest record that one parser takes is the deepest that the other takes."""
+    for extra in ("", ',{"id":18446744073709551616}'):
+        good, bad = (parse_page(f'{{"records":[{nested(levels)}{extra}]}}'.encode()) for levels in (252, 253))
+        assert isinstance(good.records[0], dict)
+        assert isinstance(bad.records[0], Unreadable)
+
+
+@pytest.mark.parametrize(
+    ("body", "word"),
+    [
+        (b"", "empty"),
+        (b"  ", "empty"),
+        (b"<!DOCTYPE html><html>", "HTML"),
+        (b'{"records":[{"id":1},', "cut off"),
+        (b'{"records":[{"id":1}', "cut off"),
+        (b'{"records":[{"id":1}]', "cut off"),
+        (b'{"records":[{"id":1},]}', "broken"),
+        (b'{"records":[{"id":1} {"id":2}]}', "broken"),
+        (b'{"records":[{"id":NaN}]}', "broken"),
+        (b'{"records":[{"id":1}]} x', "broken"),
+        (b'{"records":["\xff"]}', "UTF-8"),
+        (b'{"records":[],"records":[]}', "twice"),
+        (b'{"errorMessages":["no"],"errors":{}}', "not a page"),
+        (b'{"records":{"id":1}}', "not a page"),
+        (b'{"records":null}', "not a page"),
+        (b'{"x":{"records":[1]}}', "not a page"),
+        (b"[]", "not a page"),
+        (b"null", "not a page"),
+        (b'"records"', "not a page"),
+        (b"[" * 100_000, "broken"),
+    ],
+)
+def test_what_is_not_a_page_says_why(body, word):
+    """An answer that is no whole page of records is never taken for one."""
+    assert word in parse_page(body).reason
+
+
+@given(RECORDS, st.data())
+def test_a_page_that_was_cut_off_is_never_a_page(record, data):
+    """No prefix of a page is a page."""
+    body = json.dumps({"records": [record, record]}).encode()
+    cut = data.draw(st.integers(0, len(body) - 1))
+    assert not isinstance(parse_page(body[:cut]), Page)
+
+
+@pytest.mark.parametrize("end", [b"", b"\\"])
+def test_a_long_value_that_was_cut_off_takes_no_hours(end):
+    """A megabyte of escaped quotes without its end is read once, and not again from each of them."""
+    assert "cut off" in parse_page(b'{"records":[{"id":1,"summary":"' + b'\\"' * 500_000 + end).reason
+
+
+def test_an_empty_page():
+    """A page without records is a page."""
+    for body in (b'{"records":[]}', b'{"records":[ ],"n":123456789012345678901}'):
+        assert parse_page(body).records == ()

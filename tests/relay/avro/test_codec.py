@@ -1,0 +1,256 @@
+import copy
+import struct
+
+import avro.schema
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import schemas
+from relay.avro.codec import (
+    BadBody,
+    Encoder,
+    Fingerprint,
+    Internal,
+    NotAvro,
+    SchemaId,
+    Unencodable,
+    UnknownSchema,
+    decode_body,
+    fingerprint,
+    split,
+)
+from tests.support.generated import records
+
+AUDIT_EVENT = schemas.load("audit_event")
+PRINT = fingerprint(AUDIT_EVENT)
+ENCODER = Encoder(AUDIT_EVENT, SchemaId(7))
+SMALLEST = {"organization": "acme.atlassian.net", "id": 1, "created": 2, "collected": 3}
+
+
+def event(**fields):
+    return {**SMALLEST, **fields}
+
+
+def test_an_id_travels_as_confluent_frames_it():
+    message = Encoder(AUDIT_EVENT, SchemaId(0x01020304)).encode(SMALLEST)
+    assert message[:5] == b"\x00\x01\x02\x03\x04"
+    assert split(message) == (SchemaId(0x01020304), 5)
+
+
+def test_a_fingerprint_travels_as_a_single_object():
+    message = Encoder(AUDIT_EVENT, PRINT).encode(SMALLEST)
+    assert message[:2] == b"\xc3\x01"
+    assert split(message) == (PRINT, 10)
+
+
+def test_the_fingerprint_is_in_the_order_of_the_specification():
+    """The Avro specification's example: the fingerprint of "null" is 63dd24e7cc258f8a, little-endian on the wire."""
+    assert fingerprint("null") == Fingerprint(bytes.fromhex("8a8f25cce724dd63"))
+
+
+def bare(node):
+    """Apache's Python library forgets to write {"type": "long"} as "long", which the specification asks for."""
+    if isinstance(node, list):
+        return [bare(each) for each in node]
+    if isinstance(node, dict):
+        return node["type"] if "logicalType" in node else {key: bare(value) for key, value in node.items()}
+    return node
+
+
+@pytest.mark.parametrize("subject", schemas.SUBJECTS)
+def test_the_fingerprint_is_what_apache_avro_computes(subject):
+    theirs = avro.schema.make_avsc_object(bare(schemas.load(subject))).fingerprint("CRC-64-AVRO")
+    assert fingerprint(schemas.load(subject)).value == theirs
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"",
+        b"\x00",
+        b"\x00\x00\x00\x00",
+        b"\xc3",
+        b"\xc3\x01",
+        b"\xc3\x01" + 7 * b"x",
+        b"\xc3\x02" + 8 * b"x",
+        b"{}",
+    ],
+)
+def test_a_message_without_a_whole_reference_is_not_avro(message):
+    with pytest.raises(NotAvro):
+        split(message)
+
+
+def test_a_negative_schema_id_is_not_avro():
+    with pytest.raises(NotAvro, match="-2"):
+        split(struct.pack(">bi", 0, -2) + b"body")
+
+
+@given(st.binary(max_size=30))
+def test_any_bytes_either_have_a_reference_or_are_not_avro(message):
+    try:
+        ref, offset = split(message)
+    except NotAvro:
+        return
+    assert Encoder(AUDIT_EVENT, ref).encode(SMALLEST)[:offset] == message[:offset]
+
+
+@pytest.mark.parametrize("subject", schemas.SUBJECTS)
+@given(data=st.data())
+@settings(max_examples=30)
+def test_what_is_encoded_comes_back_equal(subject, data):
+    schema = schemas.load(subject)
+    record = data.draw(records(schema))
+    message = Encoder(schema, PRINT).encode(record)
+    assert decode_body(schema, message[split(message)[1] :]) == record
+
+
+def test_times_stay_ints_even_outside_the_years_of_a_datetime():
+    far = event(created=2**62, collected=-(2**62))
+    decoded = decode_body(AUDIT_EVENT, ENCODER.encode(far)[5:])
+    assert (decoded["created"], decoded["collected"]) == (2**62, -(2**62))
+
+
+def test_decoding_leaves_the_schema_as_it_was():
+    schema = copy.deepcopy(AUDIT_EVENT)
+    decode_body(schema, ENCODER.encode(SMALLEST)[5:])
+    assert schema == AUDIT_EVENT
+
+
+def test_fields_left_out_take_their_defaults():
+    decoded = decode_body(AUDIT_EVENT, ENCODER.encode(SMALLEST)[5:])
+    assert decoded["mode"] == "live"
+    assert decoded["associatedItems"] is None
+
+
+@given(records(AUDIT_EVENT))
+@settings(max_examples=20)
+def test_a_body_cut_anywhere_is_refused(record):
+    body = ENCODER.encode(record)[5:]
+    for end in range(len(body)):
+        with pytest.raises(BadBody):
+            decode_body(AUDIT_EVENT, body[:end])
+
+
+@given(records(AUDIT_EVENT), st.binary(min_size=1, max_size=5))
+@settings(max_examples=30)
+def test_bytes_left_over_are_refused(record, more):
+    with pytest.raises(BadBody, match="left over"):
+        decode_body(AUDIT_EVENT, ENCODER.encode(record)[5:] + more)
+
+
+@pytest.mark.parametrize("subject", schemas.SUBJECTS)
+@given(body=st.binary(max_size=200))
+@settings(max_examples=100)
+def test_garbage_is_a_record_or_refused_and_nothing_else(subject, body):
+    try:
+        decoded = decode_body(schemas.load(subject), body)
+    except BadBody:
+        return
+    assert isinstance(decoded, dict)
+
+
+@given(records(AUDIT_EVENT), st.data())
+@settings(max_examples=100)
+def test_a_corrupted_body_is_a_record_or_refused_and_nothing_else(record, data):
+    body = bytearray(ENCODER.encode(record)[5:])
+    for _ in range(data.draw(st.integers(1, 3))):
+        body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        decoded = decode_body(AUDIT_EVENT, bytes(body))
+    except BadBody:
+        return
+    assert isinstance(decoded, dict)
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (event(id="7"), "AuditEvent.id"),
+        (event(id=1.5), "AuditEvent.id"),
+        (event(id=True), "AuditEvent.id"),
+        (event(id=2**63), "AuditEvent.id"),
+        (event(created=None), "AuditEvent.created"),
+        (event(organization=b"x"), "AuditEvent.organization"),
+        (event(mode="sometimes"), "AuditEvent.mode"),
+        (event(summary=5), "AuditEvent.summary"),
+        (event(summary="\ud800"), "AuditEvent.summary"),
+        (event(objectItem={"id": 1}), "AuditEvent.objectItem"),
+        (event(objectItem={"nme": "x"}), "AuditEvent.objectItem"),
+        (event(associatedItems=[{"id": "1"}, {"id": 1}]), "AuditEvent.associatedItems"),
+        (event(sumary="x"), "no field sumary"),
+        ({"organization": "a", "id": 1, "created": 2}, "needs collected"),
+    ],
+)
+def test_a_record_that_does_not_fit_names_the_field(record, reason):
+    with pytest.raises(Unencodable, match=reason):
+        ENCODER.encode(record)
+
+
+def test_an_unencodable_value_is_not_repeated_in_the_error():
+    with pytest.raises(Unencodable) as caught:
+        ENCODER.encode(event(mode="hunter2"))
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize("subject", schemas.SUBJECTS)
+@given(data=st.data())
+@settings(max_examples=20)
+def test_internal_records_come_back_equal(subject, data):
+    internal = Internal(subject)
+    record = data.draw(records(schemas.load(subject)))
+    assert internal.decode(internal.encode(record)) == record
+
+
+OLDER = {"type": "record", "name": "Thing", "fields": [{"name": "id", "type": "long"}]}
+NEWER = {
+    **OLDER,
+    "fields": [
+        {"name": "why", "type": ["null", "string"], "default": None},
+        {"name": "id", "type": "long"},
+        {"name": "since", "type": {"type": "long", "logicalType": "timestamp-millis"}, "default": 7},
+        {"name": "parts", "type": {"type": "array", "items": "string"}, "default": []},
+        {"name": "raw", "type": "bytes", "default": "\u00ff"},
+    ],
+}
+
+
+def test_a_record_of_an_older_release_is_filled_with_defaults(monkeypatch):
+    monkeypatch.setattr(schemas, "load", lambda _: NEWER)
+    monkeypatch.setattr(schemas, "released", lambda _: [OLDER, NEWER])
+    message = Encoder(OLDER, fingerprint(OLDER)).encode({"id": 1})
+    assert Internal("thing").decode(message) == {
+        "why": None,
+        "id": 1,
+        "since": 7,
+        "parts": [],
+        "raw": b"\xff",
+    }
+
+
+def test_bytes_left_out_take_their_default_as_bytes():
+    message = Encoder(NEWER, fingerprint(NEWER)).encode({"id": 1})
+    assert decode_body(NEWER, message[10:])["raw"] == b"\xff"
+
+
+def test_a_schema_no_release_has_is_named():
+    with pytest.raises(UnknownSchema, match=fingerprint(OLDER).value.hex()) as caught:
+        Internal("checkpoint").decode(Encoder(OLDER, fingerprint(OLDER)).encode({"id": 1}))
+    assert caught.value.ref == fingerprint(OLDER)
+
+
+def test_an_internal_record_never_carries_a_registry_id():
+    with pytest.raises(UnknownSchema, match="schema id 7"):
+        Internal("checkpoint").decode(b"\x00\x00\x00\x00\x07")
+
+
+@given(st.binary(max_size=40), st.booleans())
+def test_garbage_on_an_internal_topic_never_crashes(garbage, framed):
+    internal = Internal("status")
+    head = b"\xc3\x01" + fingerprint(schemas.load("status")).value if framed else b""
+    try:
+        internal.decode(head + garbage)
+    except (NotAvro, UnknownSchema, BadBody):
+        return

@@ -1,0 +1,81 @@
+import asyncio
+import contextlib
+
+import pytest
+from structlog.testing import capture_logs
+
+from relay.config.kafka import Kafka
+from relay.errors import RelayError
+from relay.kafka.connection import Connection
+from relay.kafka.diagnostics import monitor as watching
+from relay.kafka.diagnostics.monitor import watch
+from tests.support.waiting import until
+
+
+@pytest.fixture
+async def watched(secure_kafka, prefix, monkeypatch):
+    """A user of its own, and what the watch of its connection says."""
+    monkeypatch.setattr(watching, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(watching, "TOLD_AGAIN_EACH", 10)
+    await secure_kafka.set_password(prefix, "the-first-password")
+    login = {"sasl_username": prefix, "sasl_password": "the-first-password"}
+    there = Connection(Kafka(**{**secure_kafka.scram(), **login}))
+    with capture_logs() as lines:
+        task = asyncio.create_task(watch(there))
+        yield lines
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_a_password_that_becomes_wrong_is_told_and_so_is_its_end(secure_kafka, watched, prefix):
+    """The cause is told, again after a while as long as it lasts, and so is that it is over; all with its beginning."""
+    await secure_kafka.set_password(prefix, "the-second-password")
+    await until(lambda: len(watched) >= 2)
+    await secure_kafka.set_password(prefix, "the-first-password")
+    await until(lambda: watched[-1]["event"] == "Kafka lets us in again.")
+
+    first, second, last = watched[0], watched[1], watched[-1]
+    assert first["log_level"] == "error"
+    assert f"does not accept the user {prefix} with this password" in first["reason"]
+    assert first["since"] == second["since"] == last["since"]
+    assert "first-password" not in str(watched)
+
+
+class Looks:
+    """A connection whose looks are written down: a reason, or None where we are let in."""
+
+    def __init__(self, *reasons):
+        self._reasons = iter(reasons)
+        self.over = asyncio.Event()
+
+    async def verify(self):
+        try:
+            reason = next(self._reasons)
+        except StopIteration:
+            self.over.set()
+            await asyncio.Event().wait()
+        if reason:
+            raise RelayError(reason)
+
+
+async def told(monkeypatch, *reasons):
+    monkeypatch.setattr(watching, "LOOK_SECONDS", 0)
+    looks = Looks(*reasons)
+    with capture_logs() as lines:
+        task = asyncio.create_task(watch(looks))
+        async with asyncio.timeout(10):
+            await looks.over.wait()
+        task.cancel()
+        await asyncio.wait({task})
+    return [line.get("reason", "in") for line in lines]
+
+
+async def test_a_single_look_that_fails_is_not_told(monkeypatch):
+    """A restart between two looks is no news, and neither is what did not begin."""
+    assert await told(monkeypatch, None, "away", None, None, "away", None) == []
+
+
+async def test_a_cause_is_told_once_and_another_one_at_once(monkeypatch):
+    """What lasts is told once, a change of the cause when it is seen, and the end."""
+    assert await told(monkeypatch, "a", "a", "a", "b", "b", None, None) == ["a", "b", "in"]

@@ -1,0 +1,160 @@
+import asyncio
+import json
+import re
+from contextlib import suppress
+
+from simulators.jira_cloud.hostile import STRINGS, hostile, misfit
+from simulators.jira_cloud.records import FIELDS, SUMMARIES, Records
+from simulators.jira_cloud.world import JiraWorld
+from tests.support.jira_client import NOW, RECORDS, Clock, client_of, one_site, page
+
+LITERALS = {
+    "Global permission added",
+    "User added to group",
+    "User created",
+    "Permission scheme updated",
+    "User's password changed",
+    "Project roles changed",
+    "User removed from group",
+    "User removed from project",
+    "Workflow scheme copied",
+    "Status updated",
+    "Status created",
+    "Project version released",
+    "Project version created",
+    "Project updated",
+    "User updated",
+    "Workflow scheme updated",
+    "Workflow updated",
+    "Workflow scheme added to project",
+}
+"""What Microsoft's rules and hunting queries compare EventMessage with."""
+CATEGORIES = {"user management", "projects", "group management", "workflows", "permissions", "status"}
+"""What Microsoft's workbook compares EventCategoryType with."""
+STRING, INTEGER = str, int
+ITEM = {"id": STRING, "name": STRING, "typeName": STRING, "parentId": STRING, "parentName": STRING}
+CHANGE = {"fieldName": STRING, "changedFrom": STRING, "changedTo": STRING}
+RECORD = {
+    "id": INTEGER,
+    "summary": STRING,
+    "remoteAddress": STRING,
+    "authorKey": STRING,
+    "authorAccountId": STRING,  # missing from the specification's schema, present in its example
+    "created": STRING,
+    "category": STRING,
+    "eventSource": STRING,
+    "description": STRING,
+    "objectItem": ITEM,
+    "changedValues": [CHANGE],
+    "associatedItems": [ITEM],
+}
+PAGE = {"offset": INTEGER, "limit": INTEGER, "total": INTEGER, "records": [RECORD]}
+"""AuditRecords of the OpenAPI specification: additionalProperties is false, no property is required."""
+
+
+def assert_shape(value, shape, path="$"):
+    if isinstance(shape, dict):
+        assert isinstance(value, dict), path
+        assert set(value) <= set(shape), f"{path}: {set(value) - set(shape)}"
+        for name, inner in value.items():
+            assert_shape(inner, shape[name], f"{path}.{name}")
+    elif isinstance(shape, list):
+        assert isinstance(value, list), path
+        for number, inner in enumerate(value):
+            assert_shape(inner, shape[0], f"{path}[{number}]")
+    else:
+        assert type(value) is shape, f"{path}: {value!r}"
+
+
+async def test_pages_have_the_shape_of_the_specification():
+    """No unknown name, no other type, no null; names in Jira's order; created as Jira writes it."""
+    async with one_site() as (site, client):
+        for _ in range(300):
+            site.happen()
+        site.create_project(created=NOW - 10_000)
+        served = await page(client)
+        assert_shape(served, PAGE)
+        assert list(served) == ["offset", "limit", "total", "records"]
+        for record in served["records"]:
+            assert list(record) == [name for name in FIELDS if name in record]
+            assert {"id", "summary", "created", "category", "eventSource", "objectItem"} <= set(record)
+            assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+0000", record["created"])
+
+
+async def test_errors_have_the_shape_of_the_specification():
+    """A 400 and a 403 are ErrorCollections."""
+    async with one_site() as (site, client):
+        site.manners.free_plan = True
+        refused = await client.get(RECORDS)
+        site.manners.free_plan = False
+        invalid = await client.get(RECORDS, params={"from": "x"})
+        for answer, status in ((refused, 403), (invalid, 400)):
+            assert answer.status_code == status
+            assert_shape(answer.json(), {"errorMessages": [STRING], "errors": {}, "status": INTEGER})
+
+
+def test_everything_that_microsofts_content_looks_for_occurs():
+    """All 18 summaries come within one round of the kinds, with the items, addresses and names the rules read."""
+    source = Records("any")
+    first = [source.make() for _ in SUMMARIES]
+    assert {record["summary"] for record in first} == set(SUMMARIES) >= LITERALS
+    many = first + [source.make() for _ in range(2000)]
+    assert {record["category"] for record in many} >= CATEGORIES
+    assert {record["objectItem"]["name"] for record in many} >= {"site-admins", "Blocked"}
+    assert {record["objectItem"]["typeName"] for record in many} >= {"USER", "STATUS", "PROJECT", "WORKFLOW"}
+    for record in many:
+        if record["summary"] in ("User added to group", "User removed from group", "User's password changed"):
+            assert record["associatedItems"][0]["typeName"] == "USER"
+        if record["summary"] == "User's password changed":
+            assert record["remoteAddress"]
+    absent = [name for name in FIELDS if any(name not in record for record in many)]
+    assert {"remoteAddress", "authorKey", "description", "changedValues", "associatedItems"} <= set(absent)
+    assert any("id" not in record["objectItem"] for record in many)
+    values = [change for record in many for change in record.get("changedValues", ())]
+    assert any("changedFrom" not in value for value in values)
+    assert {"", "null"} <= {value.get("changedTo") for value in values}
+
+
+async def test_the_same_seed_makes_the_same_world():
+    """Names, tokens, ids and records follow from the seed, and differ from site to site."""
+
+    async def world(seed):
+        async with JiraWorld(seed, clock=Clock()) as jira:
+            sites = [await jira.add_site(name) for name in ("acme", "globex")]
+            for site in sites:
+                site.fill(30, 0, NOW)
+                site.create_project()
+            return jira.truth(), [(site.cloud_id, site.token, site.scoped_token) for site in sites]
+
+    first, again, other = await world(1), await world(1), await world(2)
+    assert first == again
+    assert first != other
+    (acme, globex), secrets = first[0].values(), first[1]
+    assert acme != globex
+    assert len({value for site in secrets for value in site}) == 6
+
+
+async def test_hostile_records_are_legal_json_and_arrive_as_they_are():
+    """Odd strings, a long value, nulls, unknown and misfitting fields go over the wire unharmed."""
+    async with one_site(first_id=2**31 + 5) as (site, client):
+        sent = [site.happen(hostile(site.source)), site.happen(misfit(site.source))]
+        served = (await page(client))["records"]
+        assert served == sent[::-1] == site.truth()[::-1]
+        assert served[0]["id"] > 2**31
+        assert len(json.dumps(served)) > 100_000
+        assert [change["fieldName"] for change in served[1]["changedValues"][: len(STRINGS)]] == list(STRINGS)
+
+
+async def test_a_live_world_goes_on_by_itself():
+    """Records of all sites happen, some visible late, some in bursts."""
+    async with JiraWorld(seed=1) as jira:
+        sites = [await jira.add_site(name) for name in ("acme", "globex")]
+        living = asyncio.create_task(jira.live(2000, late=0.2, late_seconds=60, project=0.05))
+        async with asyncio.timeout(20), client_of(sites[0]) as client:
+            while min(len(site.log) for site in sites) < 100 or not all(site.hidden for site in sites):
+                await page(client, limit=1)
+        assert not living.done()
+        living.cancel()
+        with suppress(asyncio.CancelledError):
+            await living
+        assert "Project created" in {record["summary"] for record in sites[0].truth() + sites[1].truth()}

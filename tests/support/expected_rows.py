@@ -1,0 +1,52 @@
+from datetime import UTC, datetime, timedelta
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def iso(ms):
+    return (EPOCH + timedelta(milliseconds=ms)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def present(values):
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def expected(event):
+    """The row as the table of columns says, written plainly."""
+    times = {"EventCreationTime": event["created"], "CollectedTime": event["collected"]}
+    item = event.get("objectItem")
+    lists = {"ChangedValues": event.get("changedValues"), "AssociatedItems": event.get("associatedItems")}
+    return present(
+        {
+            "EventId": event["id"],
+            "EventUid": f"{event['organization']}/{event['id']}",
+            **{column: event.get(field) for column, field in STRINGS.items()},
+            **{column: iso(ms) for column, ms in times.items()},
+            **{column: (item or {}).get(member) for column, member in ITEM.items()},
+            "objectItem": None if item is None else present(item),
+            **{name: None if each is None else [present(x) for x in each] for name, each in lists.items()},
+            "EventVendor": "Atlassian",
+            "EventProduct": "Jira Audit",
+        }
+    )
+
+
+STRINGS = {
+    "EventMessage": "summary",
+    "EventDescription": "description",
+    "EventCategoryType": "category",
+    "EventSource": "eventSource",
+    "SrcIpAddr": "remoteAddress",
+    "UserName": "authorKey",
+    "UserSid": "authorAccountId",
+    "Organization": "organization",
+    "EventMode": "mode",
+    "Unmodeled": "unmodeled",
+}
+ITEM = {
+    "ObjectItemId": "id",
+    "ObjectItemName": "name",
+    "ObjectItemTypeName": "typeName",
+    "ObjectItemParentId": "parentId",
+    "ObjectItemParentName": "parentName",
+}

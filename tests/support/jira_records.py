@@ -1,0 +1,20 @@
+from producer.sources.jira_cloud.mapping import CHANGE, ITEM, TEXTS
+
+
+def without_nulls(record):
+    """A record as Jira means it: a null member that the schema names is an absent one."""
+
+    def item(value, names):
+        if not isinstance(value, dict):
+            return value
+        return {name: one for name, one in value.items() if name not in names or one is not None}
+
+    lists = {"changedValues": CHANGE, "associatedItems": ITEM}
+    known = {*TEXTS, "objectItem", *lists}
+    kept = {name: value for name, value in record.items() if name not in known or value is not None}
+    kept |= {name: item(kept[name], ITEM) for name in ("objectItem",) if name in kept}
+    return kept | {
+        name: [item(one, names) for one in kept[name]]
+        for name, names in lists.items()
+        if isinstance(kept.get(name), list)
+    }

@@ -1,0 +1,80 @@
+"""Records as they stand on the event topics."""
+
+import copy
+import io
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import fastavro
+from hypothesis import strategies as st
+
+import schemas
+from relay.avro.codec import Encoder, Fingerprint, SchemaId, frame
+from tests.support.generated import records
+
+AUDIT_EVENT = schemas.load("audit_event")
+REF = SchemaId(7)
+KNOWN = {REF: AUDIT_EVENT}
+
+AN_HOUR_AGO = int(time.time() * 1000) - 3_600_000
+
+events = records(AUDIT_EVENT)
+some_events = st.lists(events, min_size=1, max_size=6)
+
+
+@dataclass
+class Message:
+    """Has what a record of Kafka has."""
+
+    value: bytes | None
+    key: bytes | None
+    timestamp: int
+    topic: str = "events"
+    partition: int = 0
+    offset: int = 0
+    headers: Sequence[tuple[str, bytes]] = ()
+    timestamp_type: int = 0
+
+
+def event(number=1, **fields):
+    """A small event of the last hour: Kafka would soon delete one that is older than its topic keeps."""
+    at = AN_HOUR_AGO + number
+    base = {"organization": "acme.atlassian.net", "id": number, "created": at, "collected": at + 1000}
+    return {**base, "mode": "live", "summary": "User created", **fields}
+
+
+@lru_cache
+def _encoder(ref):
+    return Encoder(AUDIT_EVENT, ref)
+
+
+def message(event, encoder=None, **fields):
+    value = (encoder or _encoder(REF)).encode(event)
+    return Message(value, event["organization"].encode(), event["collected"], **fields)
+
+
+def stood(offsets):
+    """Records of no schema at these offsets."""
+    return [Message(b"%d" % offset, b"key", 1000 + offset, offset=offset) for offset in offsets]
+
+
+class AnyEncoder:
+    """Writes what a schema of somebody else's may hold too."""
+
+    def __init__(self, schema, ref):
+        self._schema = fastavro.parse_schema(copy.deepcopy(schema))
+        self._frame = frame(ref)
+
+    def encode(self, record):
+        out = io.BytesIO(self._frame)
+        out.seek(0, io.SEEK_END)
+        fastavro.schemaless_writer(out, self._schema, record)
+        return out.getvalue()
+
+
+def single_object(schema):
+    """A message of this schema in the other framing, and its reference."""
+    ref = Fingerprint(bytes(8))
+    return Encoder(schema, ref), ref

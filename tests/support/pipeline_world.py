@@ -1,0 +1,253 @@
+"""A consumer between a real Kafka and simulated Azure."""
+
+import asyncio
+import sys
+import time
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from consumer.service import consume
+from management.settings import Settings
+from relay.avro.codec import Encoder, fingerprint
+from relay.kafka import TopicPartition
+from relay.kafka.connection import Connection
+from relay.kafka.log_reader import group_less, partitions_of, read_to_end, settled_spans, spans
+from relay.kafka.producer import Outgoing
+from relay.kafka.topic_admin import create
+from relay.kafka.topics import Topics, partition_of
+from relay.kafka.transactions import Publisher
+from relay.status.reader import read_board
+from relay.telemetry.health import Health
+from simulators.azure.world import HISTORY, LIVE, AzureWorld
+from tests.support.messages import AUDIT_EVENT, event
+
+SHARDS = 3
+FRAMED = Encoder(AUDIT_EVENT, fingerprint(AUDIT_EVENT))
+
+
+class World:
+    """Topics of their own, a producer of events, and as many consumers as are begun."""
+
+    def __init__(self, azure, connection):
+        self.azure = azure
+        self.connection = connection
+        self.topics = Topics(connection.kafka.topic_prefix)
+        self.published = []
+        self._publisher = None
+
+    async def publish(self, events, topic=None, size=100, partitions=SHARDS):
+        """In transactions of `size`, so that offsets have holes."""
+        if self._publisher is None:
+            self._publisher = await Publisher.open(self.connection, f"{self.topics.prefix}.test")
+        for start in range(0, len(events), size):
+            await self._publisher.publish(
+                [
+                    outgoing(each, topic or self.topics.events, partitions)
+                    for each in events[start : start + size]
+                ]
+            )
+        if topic is None:
+            self.published += events
+
+    async def put(self, value, key=b"acme.atlassian.net", topic=None, timestamp=None):
+        """Bytes of any kind; returns where they stand."""
+        if self._publisher is None:
+            self._publisher = await Publisher.open(self.connection, f"{self.topics.prefix}.test")
+        topic = topic or self.topics.events
+        partition = partition_of(key.decode(), SHARDS)
+        (offset,) = await self._publisher.publish([Outgoing(topic, partition, key, value, timestamp)])
+        return partition, offset
+
+    async def flood(self, count):
+        """Garbage on partition 0."""
+        publisher = await Publisher.open(self.connection, f"{self.topics.prefix}.flood")
+        await publisher.publish(
+            [Outgoing(self.topics.events, 0, b"x", b"garbage %d" % n) for n in range(count)]
+        )
+        await publisher.discard()
+
+    async def close(self):
+        publisher, self._publisher = self._publisher, None
+        if publisher is not None:
+            await publisher.discard()
+
+    def settings(self, **consumer):
+        return Settings(
+            kafka=self.connection.kafka,
+            consumer={"linger_seconds": 0.1, **consumer},
+            destinations={
+                "sentinel": {
+                    "endpoint": self.azure.endpoint,
+                    "rule_id": self.azure.rule_id,
+                    "credential": "managed-identity",
+                }
+            },
+        )
+
+    @asynccontextmanager
+    async def consuming(self, **consumer):
+        """One consumer, stopped as SIGTERM would; yields it."""
+        running = Running(self.settings(**consumer), self.connection)
+        try:
+            yield running
+        finally:
+            await running.stop()
+
+    async def process(self):
+        """A consumer in a process of its own; it stops when it is killed."""
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "-c", _PROCESS, self.settings().model_dump_json(), cwd=Path.cwd()
+        )
+
+    async def arrive(self, count=None, table=LIVE, seconds=30.0):
+        """Wait until so many different events have arrived; default: all."""
+        count = len(self.published) if count is None else count
+        stored = self.azure.table(table).uids
+        await self.azure.until(lambda: len(stored) >= count, seconds)
+
+    async def records(self, topic):
+        """Everything on a topic."""
+        found = []
+        async with group_less(self.connection) as consumer:
+            partitions = [TopicPartition(topic, each) for each in await partitions_of(consumer, topic)]
+            extents = await settled_spans(consumer, partitions)
+            await read_to_end(
+                consumer,
+                {each: extents[each].first for each in partitions},
+                {each: extents[each].committed_end for each in partitions},
+                found.append,
+            )
+        return found
+
+    async def dead_letters(self):
+        """Value and our headers of each."""
+        return [
+            (each.value, {name: text.decode() for name, text in each.headers if name.startswith("relay.")})
+            for each in await self.records(self.topics.dead_letters)
+        ]
+
+
+class Running:
+    def __init__(self, settings, connection):
+        self.registry = CollectorRegistry()
+        self.health = Health("destination sentinel")
+        self._stop = asyncio.Event()
+        self.task = asyncio.create_task(
+            consume(
+                settings.consumer,
+                settings.destinations,
+                settings.schema_registry,
+                connection,
+                self._stop,
+                self.registry,
+                self.health,
+            )
+        )
+
+    def ready(self):
+        """Whether the health page says so."""
+        return not self.health.faults()
+
+    async def stop(self):
+        """Returns how long it took; raises what it raised."""
+        begun = time.monotonic()
+        self._stop.set()
+        await self.task
+        return time.monotonic() - begun
+
+    def metric(self, name, flow="live", **labels):
+        found = self.registry.get_sample_value(name, {"destination": "sentinel", "flow": flow, **labels})
+        return found or 0
+
+
+_PROCESS = """
+import asyncio, sys
+from prometheus_client import CollectorRegistry
+from consumer.service import consume
+from relay.telemetry.health import Health
+from relay.kafka.connection import Connection
+from management.settings import Settings
+from relay.status.reader import read_board
+settings = Settings.model_validate_json(sys.argv[1])
+connection = Connection(settings.kafka)
+asyncio.run(consume(settings.consumer, settings.destinations, settings.schema_registry, connection, asyncio.Event(), CollectorRegistry(), Health()))
+"""
+
+
+@asynccontextmanager
+async def world(kafka, prefix, monkeypatch, shards=SHARDS, session=6, **options):
+    settings = Settings(
+        kafka={
+            "bootstrap": kafka.bootstrap,
+            "topic_prefix": prefix,
+            "replication_factor": 1,
+            "shards": shards,
+            "group_session_timeout_seconds": session,
+        }
+    )
+    async with AzureWorld(**options) as azure:
+        for name, value in azure.environment().items():
+            monkeypatch.setenv(name, value)
+        connection = Connection(settings.kafka)
+        await create(connection)
+        there = World(azure, connection)
+        try:
+            yield there
+        finally:
+            await there.close()
+
+
+async def committed(there, topic=None, group="sentinel"):
+    """What the group has committed, and the ends of the topic."""
+    topic = topic or there.topics.events
+    partitions = [TopicPartition(topic, number) for number in range(SHARDS)]
+    name = f"{there.topics.prefix}.{group}"
+    async with group_less(there.connection, group_id=name) as consumer:
+        found = {each: await consumer.committed(each) for each in partitions}
+        extents = await spans(consumer, partitions)
+    return found, {each: extents[each].committed_end for each in partitions}
+
+
+async def until_told(there, condition):
+    """The destination's status, once it says so."""
+    async with asyncio.timeout(20):
+        while True:
+            status = (await read_board(there.connection, there.topics.status)).get("destination/sentinel")
+            if status is not None and condition(status):
+                return status
+            await asyncio.sleep(0.2)
+
+
+def outgoing(event, topic, partitions):
+    key = event["organization"]
+    return Outgoing(
+        topic, partition_of(key, partitions), key.encode(), FRAMED.encode(event), event["collected"]
+    )
+
+
+def some_events(count, organizations=5, first=0, **fields):
+    """Of several organizations, in order of their times."""
+    return [
+        event(number, organization=f"org{number % organizations}.atlassian.net", **fields)
+        for number in range(first, first + count)
+    ]
+
+
+def uid(event):
+    return f"{event['organization']}/{event['id']}"
+
+
+def uids(azure, table=LIVE):
+    return sorted(row["EventUid"] for row in azure.rows(table))
+
+
+async def until(condition, seconds=20.0):
+    """Wait for a condition of which nobody tells."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+__all__ = ["HISTORY", "LIVE", "SHARDS", "World", "some_events", "uid", "uids", "until", "world"]

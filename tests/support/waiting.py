@@ -1,0 +1,10 @@
+import asyncio
+
+
+async def until(condition, seconds=20):
+    """Look until the condition holds."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    while not condition():
+        assert loop.time() < end
+        await asyncio.sleep(0.05)
