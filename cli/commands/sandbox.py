@@ -37,7 +37,7 @@ def sandbox_command(
     try:
         from sandbox.run import Wishes, run  # noqa: PLC0415 - see above
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in {"sandbox", "embedded"}:
+        if (error.name or "").partition(".")[0] not in {"sandbox", "simulators", "embedded"}:
             raise
         raise SettingsError(
             "This installation has no sandbox: install jira-audit-relay[embedded] with pip, or run `make sandbox` in its repository."

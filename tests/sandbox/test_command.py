@@ -12,7 +12,7 @@ main()
 """
 
 
-@pytest.mark.parametrize("room", ["sandbox", "embedded"])
+@pytest.mark.parametrize("room", ["sandbox", "simulators", "embedded"])
 def test_an_installation_without_simulators_says_what_to_install(room):
     """As in an image: one sentence, and nothing is started."""
     done = subprocess.run(

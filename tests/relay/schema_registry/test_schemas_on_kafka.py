@@ -12,7 +12,7 @@ from relay.avro.codec import SchemaId, fingerprint, split
 from relay.config.kafka import Kafka
 from relay.config.schema_registry import SchemaRegistry
 from relay.errors import RelayError
-from relay.kafka import topics as kafka_topics
+from relay.kafka import topic_admin
 from relay.kafka.connection import Connection
 from relay.kafka.producer import Writer
 from relay.kafka.topics import Topics
@@ -42,7 +42,7 @@ async def connection(kafka, prefix):
     connection = Connection(
         Kafka(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, shards=1)
     )
-    await kafka_topics.create(connection)
+    await topic_admin.create(connection)
     return connection
 
 

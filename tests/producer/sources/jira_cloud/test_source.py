@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from producer.service import now_ms
+from producer.sources import throttle
 from producer.sources.errors import Kind
 from producer.sources.jira_cloud import source as sites
 from producer.sources.jira_cloud.pager import Ask
@@ -176,8 +177,8 @@ async def test_one_site_that_hangs_holds_up_no_other(jira, asked):
 
 async def test_those_who_can_wait_leave_lines_to_the_others(jira, asked, monkeypatch):
     """However many read history, the lines of live polling are not theirs."""
-    monkeypatch.setattr(sites, "LINES", 3)
-    monkeypatch.setattr(sites, "PATIENT_LINES", 2)
+    monkeypatch.setattr(throttle, "LINES", 3)
+    monkeypatch.setattr(throttle, "PATIENT_LINES", 2)
     asked.sites._lines = sites.Lines()
     slow = [await jira.add_site(f"slow{number}") for number in range(6)]
     for one in slow:
@@ -195,7 +196,7 @@ async def test_those_who_can_wait_leave_lines_to_the_others(jira, asked, monkeyp
 @pytest.mark.parametrize("trouble", ["refused", "resting"])
 async def test_sites_that_are_left_alone_take_no_line_from_others(jira, asked, monkeypatch, trouble):
     """However many keys are refused, and however long sites want rest: who reads history elsewhere goes on."""
-    monkeypatch.setattr(sites, "PATIENT_LINES", 1)
+    monkeypatch.setattr(throttle, "PATIENT_LINES", 1)
     asked.sites._lines = sites.Lines()
     acme, globex = await jira.add_site("acme"), await jira.add_site("globex")
     if trouble == "refused":
