@@ -4,7 +4,6 @@ import getpass
 import logging
 import os
 import socket
-import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from functools import cached_property
@@ -117,10 +116,6 @@ def connection(settings: Settings) -> Connection:
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
     return asyncio.run(work)
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def who() -> str:

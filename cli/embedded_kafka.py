@@ -10,11 +10,12 @@ import structlog
 
 from cli.context import connection
 from management.settings import Settings
+from relay.aio import unless
 from relay.credentials.keyring import load_keyring, make_key_file
 from relay.errors import RelayError, SettingsError
 from relay.kafka.connection import Connection
 from relay.kafka.topic_admin import create
-from relay.lifecycle import Service, unless
+from relay.lifecycle import Service
 from relay.telemetry.health import Health
 
 if TYPE_CHECKING:

@@ -1,11 +1,12 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from cli.context import Context, now_ms, who
+from cli.context import Context, who
 from management.connection_test import Means
 from producer.sources.jira_cloud.client import open_client
 from relay.config.secrets import Secrets
 from relay.credentials.url_policy import Hosts
+from relay.timestamps import now_ms
 
 
 @asynccontextmanager

@@ -1,9 +1,6 @@
 """The consumer: everything of it wired together."""
 
 import asyncio
-import os
-import socket
-import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 
@@ -23,6 +20,7 @@ from consumer.destinations.sentinel.client import Ingestion
 from consumer.destinations.sentinel.config import Destination
 from consumer.metrics import Metrics
 from consumer.status_reporter import Flow, Report, mirror
+from relay.aio import cancel_all, supervise, unless
 from relay.config.schema_registry import SchemaRegistry
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
@@ -31,12 +29,12 @@ from relay.kafka.log_reader import records_at
 from relay.kafka.producer import Writer
 from relay.kafka.topic_admin import shards_of
 from relay.kafka.topics import Topics
-from relay.lifecycle import unless
 from relay.schema_registry.store import SchemaStore, open_store
-from relay.status.model import opened
+from relay.status.model import opened, service_key
 from relay.status.reader import Past
 from relay.status.writer import Board
 from relay.telemetry.health import Health
+from relay.timestamps import now_ms
 
 STOP_SECONDS = 15.0
 SERVICE_VALID_MS = 60_000
@@ -89,12 +87,12 @@ async def consume(
             asyncio.create_task(flow.member.run(), name=f"membership for {flow.topic}") for flow in flows
         }
         try:
-            await _until(stop, tasks | members)
+            await supervise(stop, tasks | members)
         finally:
             await asyncio.gather(*(flow.forwarder.stop(STOP_SECONDS) for flow in flows))
-            await _end(members)
-            await _end(tasks)
-        board.withdraw(_service_key())
+            await cancel_all(members, attempts=1, seconds=10)
+            await cancel_all(tasks, attempts=1, seconds=10)
+        board.withdraw(service_key("consume"))
         await board.flush()
 
 
@@ -182,35 +180,10 @@ class Stream:
         return await self._ingestion.send(self._name, body)
 
 
-async def _until(stop: asyncio.Event, tasks: set[asyncio.Task[None]]) -> None:
-    """Wait for `stop`, or raise what ended a task."""
-    stopping = asyncio.create_task(stop.wait(), name="wait for the stop")
-    try:
-        done, _ = await asyncio.wait({stopping, *tasks}, return_when=asyncio.FIRST_COMPLETED)
-        for task in done - {stopping}:
-            task.result()
-    finally:
-        stopping.cancel()
-
-
-async def _end(tasks: set[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(tasks, timeout=10)
-
-
 async def _beat(board: Board, names: Iterable[str]) -> None:
     """That this process lives, and what it serves."""
-    status = opened("active", _now_ms(), reason=f"destinations {', '.join(names)}")
+    status = opened("active", now_ms(), reason=f"destinations {', '.join(names)}")
     while True:
-        status = status.moved("active", status.reason, _now_ms()).valid_for(SERVICE_VALID_MS)
-        board.post(_service_key(), status)
+        status = status.moved("active", status.reason, now_ms()).valid_for(SERVICE_VALID_MS)
+        board.post(service_key("consume"), status)
         await asyncio.sleep(SERVICE_BEAT_SECONDS)
-
-
-def _service_key() -> str:
-    return f"consume/{socket.gethostname()}-{os.getpid()}"
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -18,6 +18,7 @@ from relay.status.model import GroupOffset, Status, opened
 from relay.status.reader import Past, read_board
 from relay.status.writer import Board
 from relay.telemetry.health import Health
+from relay.timestamps import now_ms
 
 BEAT_SECONDS = 1.0
 STANDING_SECONDS = 2.0
@@ -148,7 +149,7 @@ class Report:
         return live.member.trusted and TopicPartition(live.topic, 0) in live.forwarder.partitions
 
     async def _write(self, state: str, reason: str | None) -> None:
-        now = time.time_ns() // 1_000_000
+        now = now_ms()
         fresh = self._status is None
         if self._status is None:
             self._status = opened(state, now, await self._past.of(status_key(self._destination)))

@@ -2,9 +2,6 @@
 
 import asyncio
 import contextlib
-import os
-import socket
-import time
 
 from prometheus_client import CollectorRegistry
 
@@ -22,29 +19,30 @@ from producer.sources.jira_cloud.client import open_clients
 from producer.sources.jira_cloud.source import Sites
 from producer.sources.throttle import LINES
 from producer.status_reporter import Report, status_key
+from relay.aio import cancel_all, supervise, unless
 from relay.config.schema_registry import SchemaRegistry
 from relay.credentials.resolver import Credentials
 from relay.credentials.url_policy import Hosts
-from relay.errors import RelayError
-from relay.kafka import KafkaError
+from relay.kafka import KAFKA_FAILURES
 from relay.kafka.connection import Connection
 from relay.kafka.consumer_group import Member
 from relay.kafka.producer import Writer
 from relay.kafka.topic_admin import limits_of, shards_of
 from relay.kafka.topics import Topics
-from relay.lifecycle import unless
 from relay.organizations import Organization
 from relay.schema_registry.store import SchemaStore, open_store
-from relay.status.model import opened
+from relay.status.model import opened, service_key
 from relay.status.reader import Past
 from relay.status.writer import Board, sweep
 from relay.telemetry.health import Health
+from relay.timestamps import now_ms
 
 SERVICE_VALID_MS = 60_000
 BEAT_SECONDS = 1.0
 STATUS_BEATS = 15
 SWEEP_SECONDS = 3_600.0
 LAST_WORDS_SECONDS = 3.0
+STOP_SECONDS = 15.0
 
 
 async def produce(
@@ -95,9 +93,12 @@ async def produce(
             asyncio.create_task(_beat(board, shards, member, health), name="beat"),
             asyncio.create_task(_sweep(board, connection, topics), name="sweep of the status board"),
         }
-        await _until(stop, tasks)
+        try:
+            await supervise(stop, tasks)
+        finally:
+            await cancel_all(tasks, attempts=1, seconds=STOP_SECONDS)
         last_words = Board(writer, topics.status)
-        last_words.withdraw(_service_key())
+        last_words.withdraw(service_key("produce"))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_WORDS_SECONDS):
                 await last_words.flush()
@@ -108,19 +109,6 @@ async def _looked_around(connection: Connection, store: SchemaStore) -> tuple[in
     count = await shards_of(connection)
     await store.event_encoder()
     return count, KnownLimits(connection, await limits_of(connection))
-
-
-async def _until(stop: asyncio.Event, tasks: set[asyncio.Task[None]]) -> None:
-    """Wait for `stop`, or raise what ended a task; either way all tasks have ended then."""
-    stopping = asyncio.create_task(stop.wait())
-    try:
-        done, _ = await asyncio.wait({stopping, *tasks}, return_when=asyncio.FIRST_COMPLETED)
-        for task in done - {stopping}:
-            task.result()
-    finally:
-        for task in (stopping, *tasks):
-            task.cancel()
-        await asyncio.wait({stopping, *tasks}, timeout=15)
 
 
 class Followers:
@@ -177,7 +165,7 @@ async def _beat(board: Board, shards: Shards, member: Member, health: Health) ->
         state = "active" if ready else "opening shards"
         if state != status.state or beats % STATUS_BEATS == 0:
             status = status.moved(state, f"shards {shards.numbers}", now_ms()).valid_for(SERVICE_VALID_MS)
-            board.post(_service_key(), status)
+            board.post(service_key("produce"), status)
         beats += 1
         await asyncio.sleep(BEAT_SECONDS)
 
@@ -185,13 +173,5 @@ async def _beat(board: Board, shards: Shards, member: Member, health: Health) ->
 async def _sweep(board: Board, connection: Connection, topics: Topics) -> None:
     while True:
         await asyncio.sleep(SWEEP_SECONDS)
-        with contextlib.suppress(RelayError, KafkaError, TimeoutError, OSError):
+        with contextlib.suppress(*KAFKA_FAILURES):
             await sweep(board, connection, topics.status, now_ms())
-
-
-def _service_key() -> str:
-    return f"produce/{socket.gethostname()}-{os.getpid()}"
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000

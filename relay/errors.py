@@ -26,3 +26,8 @@ def one_line(text: str, longest: int = 400) -> str:
     """Foreign text as it may stand in a sentence: on one line, of bounded length."""
     line = " ".join(text.split())
     return line if len(line) <= longest else f"{line[:longest]}…"
+
+
+def describe(error: BaseException) -> str:
+    """Return the message of an error; where it has none, its class name, so that no reason is empty."""
+    return str(error) or type(error).__name__

@@ -9,11 +9,12 @@ import resource
 import signal
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from typing import Any, TypeVar
 
 import structlog
 
+from relay.aio import CANCEL_SECONDS, asked_to_end, cancel_all
 from relay.errors import RelayError
 
 Service = Callable[[asyncio.Event], Awaitable[None]]
@@ -22,7 +23,6 @@ Service = Callable[[asyncio.Event], Awaitable[None]]
 T = TypeVar("T")
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
-_CANCELS, _CANCEL_SECONDS = 3, 2.0
 _PR_SET_DUMPABLE = 4
 _log = structlog.get_logger()
 
@@ -77,6 +77,7 @@ async def run(
     stop: asyncio.Event,
     *,
     stopping_seconds: float = 30.0,
+    cancel_seconds: float = CANCEL_SECONDS,
     give_up: Callable[[], None] = lambda: os._exit(1),
 ) -> None:
     """Run services by name until `stop` is set or one of them ends, and then end them all.
@@ -95,31 +96,13 @@ async def run(
         await asyncio.wait(tasks, timeout=stopping_seconds)
         late = sorted(task.get_name() for task in tasks if not task.done())
     finally:
-        await _cancel(tasks, give_up)
+        await _cancel(tasks, cancel_seconds, give_up)
     if failures:
         raise failures[0]
     if late:
         raise RelayError(
             f"Did not stop within {stopping_seconds:g} s and had to be cut off: {', '.join(late)}."
         )
-
-
-async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
-    """What the work returns; None: `stop` was set before that, and the work was cancelled."""
-    task, asked = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
-    try:
-        await asyncio.wait({task, asked}, return_when=asyncio.FIRST_COMPLETED)
-        return task.result() if task.done() else None
-    finally:
-        await _cancel_all((task, asked))
-
-
-def asked_to_end() -> bool:
-    """Whether the running task was cancelled by somebody. If not, a CancelledError comes from inside a library, as aiokafka's
-    do when Kafka dies under them, and is an error like others.
-    """
-    task = asyncio.current_task()
-    return task is None or task.cancelling() > 0
 
 
 async def _watched(name: str, service: Service, stop: asyncio.Event, failures: list[BaseException]) -> None:
@@ -141,22 +124,13 @@ async def _watched(name: str, service: Service, stop: asyncio.Event, failures: l
         stop.set()
 
 
-async def _cancel(tasks: Collection[asyncio.Task[None]], give_up: Callable[[], None]) -> None:
-    await _cancel_all(tasks)
-    if not all(task.done() for task in tasks):
-        timer = threading.Timer(_CANCEL_SECONDS, give_up)
+async def _cancel(
+    tasks: Collection[asyncio.Task[None]], cancel_seconds: float, give_up: Callable[[], None]
+) -> None:
+    if await cancel_all(tasks, seconds=cancel_seconds):
+        timer = threading.Timer(cancel_seconds, give_up)
         timer.daemon = True
         timer.start()
-
-
-async def _cancel_all(tasks: Collection["asyncio.Future[Any]"]) -> None:
-    for _ in range(_CANCELS):  # aiokafka may swallow the first, and so may asyncio.wait_for
-        pending = [task for task in tasks if not task.done()]
-        if not pending:
-            return
-        for task in pending:
-            task.cancel()
-        await asyncio.wait(pending, timeout=_CANCEL_SECONDS)
 
 
 def _on_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

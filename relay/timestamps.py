@@ -1,6 +1,7 @@
 """Instants as text: what Jira writes, and what is asked of it."""
 
 import re
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -20,6 +21,11 @@ class Instant:
 
     ms: int
     exact: bool
+
+
+def now_ms() -> int:
+    """Return the current time of this machine, in ms since 1970."""
+    return time.time_ns() // 1_000_000
 
 
 def parse(text: str) -> Instant | None:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from relay import lifecycle
+from relay.aio import unless
 from relay.errors import RelayError
-from relay.lifecycle import Service, supervised, unless
+from relay.lifecycle import Service, supervised
 from sandbox import evidence, report
 from sandbox.scenario import Course
 from sandbox.screen import Screen

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from relay.errors import RelayError
+from relay.timestamps import now_ms
 from sandbox import view
 from sandbox.expected import created_ms
 from sandbox.faults import Faults, plan
@@ -15,7 +16,7 @@ from sandbox.narrator import Narrator
 from sandbox.observer import Sight, Watch
 from sandbox.processes import last_complaint
 from sandbox.screen import Screen
-from sandbox.world import World, now_ms
+from sandbox.world import World
 from simulators.azure.world import HISTORY, LIVE
 from simulators.jira_cloud.site import Site
 

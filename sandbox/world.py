@@ -23,6 +23,7 @@ from relay.kafka import topic_admin
 from relay.kafka.connection import Connection
 from relay.organizations import Organization
 from relay.telemetry import logs
+from relay.timestamps import now_ms
 from sandbox.child_environment import Addresses, environment, settings_text
 from sandbox.expected import created_ms
 from sandbox.processes import Child
@@ -158,7 +159,3 @@ def _organization(name: str, site: Site, keyring: Keyring) -> Organization:
         credential_ciphertext=keyring.seal(SecretStr(site.token), owner),
         backfill_from=min([now, *(created_ms(record) for record in site.truth())]),
     )
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000

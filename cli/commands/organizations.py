@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.context import Context, now_ms, who
+from cli.context import Context, who
 from cli.input import STANDARD_INPUT, given_key, read_key, read_text
 from cli.operator_context import opened_means
 from cli.organization_view import facts, row
@@ -29,6 +29,7 @@ from management.organizations.validation import (
 )
 from management.organizations.view import View, statuses, views
 from relay.kafka.connection import Connection
+from relay.timestamps import now_ms
 
 app = typer.Typer(help="The Jira organizations that are followed.", no_args_is_help=True)
 

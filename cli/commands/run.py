@@ -18,13 +18,14 @@ from consumer.service import consume
 from management.settings import Settings
 from producer.service import produce
 from relay import lifecycle
+from relay.aio import unless
 from relay.credentials.keyring import load_keyring
 from relay.credentials.redaction import Redactor
 from relay.credentials.resolver import Credentials
 from relay.errors import SettingsError
 from relay.kafka.connection import Connection
 from relay.kafka.diagnostics.monitor import watch
-from relay.lifecycle import Service, supervised, unless
+from relay.lifecycle import Service, supervised
 from relay.telemetry import logs
 from relay.telemetry import server as health
 from relay.telemetry.health import Health

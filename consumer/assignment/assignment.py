@@ -15,7 +15,8 @@ from consumer.delivery.batch import Batch, Rows
 from consumer.delivery.sender import Deliveries, Outlet
 from consumer.offsets.committer import Commits
 from consumer.offsets.tracker import Offsets
-from relay.errors import RelayError
+from relay.aio import Signal
+from relay.errors import RelayError, describe
 from relay.kafka import KafkaError, Record, TopicPartition
 from relay.kafka.positions import Positions
 
@@ -65,7 +66,7 @@ class Assignment:
         self._gathered = Gathered()
         self._batch = Batch(job.largest_body, job.linger_seconds)
         self._deliveries = Deliveries(job.outlet, self._settle, positions.confirmed)
-        self._changed = asyncio.Event()
+        self._changed = Signal()
         self._settled = asyncio.Event()
         self._paused = False
         self._held: dict[TopicPartition, float] = {}
@@ -236,7 +237,7 @@ class Assignment:
             kept = self._offsets.settled() if fits else self._offsets.settled_without_gap()
             await self._commits.commit(progress)
         except (KafkaError, TimeoutError) as error:
-            self._job.outlet.metrics.commit_failed(str(error) or type(error).__name__)
+            self._job.outlet.metrics.commit_failed(describe(error))
             return False
         self._kept = kept
         self._wake()
@@ -273,7 +274,7 @@ class Assignment:
         try:
             await self._place_all([partition])
         except (KafkaError, TimeoutError, RelayError) as error:
-            reason = str(error) or type(error).__name__
+            reason = describe(error)
             self._job.outlet.metrics.beginning_waits(partition, reason)
             self._waits[partition] = (
                 f"Where to begin with {partition.topic}, partition {partition.partition}, cannot be looked up: {reason}"
@@ -309,10 +310,9 @@ class Assignment:
             wait = self._until_due(time.monotonic())
             if wait == 0:
                 return
-            changed = self._changed
             try:
                 async with asyncio.timeout(wait):
-                    await changed.wait()
+                    await self._changed.wait()
             except TimeoutError:
                 continue
 
@@ -359,8 +359,7 @@ class Assignment:
             self._paused = False
 
     def _wake(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
+        self._changed.notify()
 
 
 def _loss(partition: TopicPartition, first: int, stop: int) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from consumer.destinations.outcome import Outcome, Paused, Retry
+from relay.aio import Signal
 from relay.retry import backoff_seconds
 
 RETRY_FIRST_SECONDS, RETRY_CAP_SECONDS = 0.5, 30.0
@@ -96,7 +97,7 @@ class Gate:
         self._trouble = Trouble()
         self._clock = clock
         self._chance = chance
-        self._changed = asyncio.Event()
+        self._changed = Signal()
         self._entered = 0
         """How many wait for a turn or have one."""
 
@@ -128,10 +129,9 @@ class Gate:
             turn = self._trouble.turn(self._clock())
             if isinstance(turn, Turn):
                 return turn
-            changed = self._changed
             try:
                 async with asyncio.timeout(turn):
-                    await changed.wait()
+                    await self._changed.wait()
             except TimeoutError:
                 continue
 
@@ -140,5 +140,4 @@ class Gate:
         self._trouble.over(turn, outcome, self._clock(), self._chance())
         if isinstance(outcome, Retry) and outcome.status == TOO_MANY_REQUESTS:
             self._throttle.until = max(self._throttle.until, self._trouble.until)
-        self._changed.set()
-        self._changed = asyncio.Event()
+        self._changed.notify()

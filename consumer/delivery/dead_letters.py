@@ -1,10 +1,10 @@
 """Records that a destination will never take, kept as they are."""
 
-import time
 from collections.abc import Callable
 
 from relay.kafka import Record
 from relay.kafka.producer import TooLargeToWriteError, Writer
+from relay.timestamps import now_ms
 
 SMALLEST_PART_BYTES = 1_000
 
@@ -17,7 +17,7 @@ class DeadLetters:
         writer: Writer,
         topic: str,
         destination: str,
-        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        now_ms: Callable[[], int] = now_ms,
     ) -> None:
         self._writer = writer
         self._topic = topic

@@ -12,6 +12,7 @@ from consumer.delivery.circuit_breaker import PAUSED_CAP_SECONDS, PAUSED_FIRST_S
 from consumer.delivery.dead_letters import DeadLetters
 from consumer.destinations.outcome import Outcome, Paused, Reject, Retry, Sent, Split
 from consumer.metrics import FlowMetrics
+from relay.aio import Signal
 from relay.kafka import TopicPartition
 from relay.kafka.producer import WritingError
 from relay.retry import backoff_seconds
@@ -57,7 +58,7 @@ class Outlet:
         """Of each body that was refused, while nothing else is accepted: what that may mean."""
         self.unwritten: dict[int, str] = {}
         """Of each that has records for the dead-letter topic, while Kafka does not confirm them: why."""
-        self._accepted = asyncio.Event()
+        self._accepted = Signal()
 
     @property
     def trouble(self) -> Retry | Paused | None:
@@ -81,8 +82,7 @@ class Outlet:
         if isinstance(outcome, Sent):
             self.accepted += len(rows)
             self.doubts.clear()
-            self._accepted.set()
-            self._accepted = asyncio.Event()
+            self._accepted.notify()
         return outcome
 
     async def accepts_within(self, seconds: float) -> bool:
@@ -112,7 +112,7 @@ class Deliveries:
         self._tasks: dict[asyncio.Task[None], tuple[Rows, int]] = {}
         self._acting: set[asyncio.Task[Any]] = set()
         self._closing = False
-        self._changed = asyncio.Event()
+        self._changed = Signal()
         self.bytes = 0
         """Of the rows being delivered, and of the records they were made of."""
         self.failure: BaseException | None = None
@@ -168,8 +168,7 @@ class Deliveries:
         self.bytes -= size
         if not task.cancelled():
             self.failure = task.exception() or self.failure
-        self._changed.set()
-        self._changed = asyncio.Event()
+        self._changed.notify()
 
     async def _deliver(self, rows: Rows) -> None:
         outcome = await self._request(rows)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import structlog
 
 from relay.avro.codec import BadBody, NotAvro, UnknownSchema
-from relay.errors import RelayError
+from relay.errors import RelayError, describe
 from relay.kafka import KafkaError, Record
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import read_tables
@@ -29,7 +29,7 @@ def plainly(connection: Connection) -> Iterator[None]:
         yield
     except (KafkaError, TimeoutError, OSError) as error:
         raise RelayError(
-            f"Kafka at {connection.bootstrap} did not do what it was asked: {str(error) or type(error).__name__}."
+            f"Kafka at {connection.bootstrap} did not do what it was asked: {describe(error)}."
             " Try again; if this lasts, look at its log."
         ) from error
 

@@ -21,8 +21,8 @@ from producer.state.checkpoint import Checkpoint
 from producer.state.intervals import Range
 from producer.status_reporter import Report
 from relay import timestamps
+from relay.aio import asked_to_end
 from relay.errors import RelayError
-from relay.lifecycle import asked_to_end
 from relay.organizations import Organization
 
 REREAD_LOOK_SECONDS = 30.0

@@ -2,8 +2,8 @@ import asyncio
 
 import structlog
 
-from relay.errors import RelayError
-from relay.kafka import KafkaError
+from relay.errors import describe
+from relay.kafka import KAFKA_FAILURES
 from relay.kafka.connection import Connection
 from relay.kafka.topic_admin import Limits, limits_of
 
@@ -25,10 +25,8 @@ class KnownLimits:
             await asyncio.sleep(LOOK_SECONDS)
             try:
                 self._take(await limits_of(self._connection))
-            except (RelayError, KafkaError, TimeoutError, OSError) as error:
-                log.debug(
-                    "The limits of the topics cannot be looked at.", reason=str(error) or type(error).__name__
-                )
+            except KAFKA_FAILURES as error:
+                log.debug("The limits of the topics cannot be looked at.", reason=describe(error))
 
     def _take(self, limits: Limits) -> None:
         if limits != self.now:

@@ -5,6 +5,7 @@ import structlog
 
 from producer.sharding.organization_table import Followed
 from producer.sharding.shard import Shard
+from relay.errors import describe
 from relay.kafka import KafkaError, Record, TopicPartition
 from relay.kafka.positions import Positions
 
@@ -75,7 +76,7 @@ class Shards:
                 followed.end = (await positions.end_offsets([tp]))[tp]
             position = await positions.position(tp)
         except (KafkaError, TimeoutError) as error:  # a rebalance came between, or Kafka is away
-            reason = str(error) or type(error).__name__
+            reason = describe(error)
             log.debug("Organizations are not yet known; looking again.", shard=tp.partition, reason=reason)
             return
         if self._followed.get(tp) is followed:

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 import structlog
 
 from producer.sharding.assignment import Shards
-from relay.errors import RelayError
-from relay.kafka import KafkaError, TopicPartition
+from relay.aio import asked_to_end
+from relay.errors import describe
+from relay.kafka import KAFKA_FAILURES, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import Span, group_less, led, spans
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import TRANSACTION_SECONDS, Publisher, PublishError
-from relay.lifecycle import asked_to_end
 
 LOOK_SECONDS = 2.0
 STANDSTILL_SECONDS = TRANSACTION_SECONDS + 1.0
@@ -53,8 +53,8 @@ async def watch(connection: Connection, topics: Topics, shards: Shards) -> None:
             if asked_to_end():
                 raise
             log.debug("Ends cannot be looked at.", reason="it was cancelled from inside")
-        except (RelayError, KafkaError, TimeoutError, OSError) as error:
-            log.debug("Ends cannot be looked at.", reason=str(error) or type(error).__name__)
+        except KAFKA_FAILURES as error:
+            log.debug("Ends cannot be looked at.", reason=describe(error))
         except Exception:
             log.exception("The look at ends was broken off by a defect; looking again.")
         await asyncio.sleep(LOOK_SECONDS)

@@ -7,9 +7,9 @@ from typing import Any, Protocol
 import structlog
 
 from producer.publishing.publisher import Desk, DeskClosedError
-from relay.errors import RelayError
-from relay.kafka import KafkaError
-from relay.lifecycle import asked_to_end
+from relay.aio import asked_to_end, cancel_all
+from relay.errors import describe
+from relay.kafka import KAFKA_FAILURES
 from relay.organizations import Organization
 from relay.retry import backoff_seconds
 
@@ -121,8 +121,8 @@ class Shard:
                 if asked_to_end():
                     raise
                 log.warning("A shard was cancelled from inside; trying again.", shard=self.number)
-            except (RelayError, KafkaError, TimeoutError, OSError) as error:
-                reason = str(error) or type(error).__name__
+            except KAFKA_FAILURES as error:
+                reason = describe(error)
                 log.warning("A shard could not be opened; trying again.", shard=self.number, reason=reason)
             except Exception:
                 log.exception("A shard ended by a defect; trying again.", shard=self.number)
@@ -194,14 +194,7 @@ class Shard:
 
 
 async def _end(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Cancel until they have ended; who swallows a cancellation is cancelled again."""
-    pending = set(tasks)
-    for _ in range(3):
-        for task in pending:
-            task.cancel()
-        if pending:
-            _, pending = await asyncio.wait(pending, timeout=2)
-    if pending:
+    if alive := await cancel_all(tasks):
         log.error(
-            "Tasks did not end when they were cancelled.", tasks=sorted(task.get_name() for task in pending)
+            "Tasks did not end when they were cancelled.", tasks=sorted(task.get_name() for task in alive)
         )

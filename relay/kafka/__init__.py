@@ -9,7 +9,20 @@ from typing import Protocol
 from aiokafka.errors import KafkaError, OffsetMetadataTooLargeError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
-__all__ = ["KafkaError", "OffsetAndMetadata", "OffsetMetadataTooLargeError", "Record", "TopicPartition"]
+from relay.errors import RelayError
+
+__all__ = [
+    "KAFKA_FAILURES",
+    "KafkaError",
+    "OffsetAndMetadata",
+    "OffsetMetadataTooLargeError",
+    "Record",
+    "TopicPartition",
+]
+
+
+KAFKA_FAILURES: tuple[type[Exception], ...] = (RelayError, KafkaError, TimeoutError, OSError)
+"""What a call of this room raises where Kafka or the way to it fails; trying again may help."""
 
 
 class Record(Protocol):

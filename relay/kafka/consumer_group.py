@@ -10,8 +10,9 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
-from relay.errors import RelayError
-from relay.kafka import Record, TopicPartition
+from relay.aio import asked_to_end
+from relay.errors import describe
+from relay.kafka import KAFKA_FAILURES, Record, TopicPartition
 from relay.kafka.aiokafka_patches.client import guard_client
 from relay.kafka.aiokafka_patches.consumer import discard_consumer
 from relay.kafka.aiokafka_patches.coordinator import (
@@ -26,7 +27,6 @@ from relay.kafka.aiokafka_patches.fetch_validation import Fetches
 from relay.kafka.connection import Connection
 from relay.kafka.membership import Trust
 from relay.kafka.positions import Positions
-from relay.lifecycle import asked_to_end
 
 START_SECONDS = 10.0
 POLL_MS = 300
@@ -138,11 +138,11 @@ class Member:
                 log.warning(
                     "Membership in the group was cancelled from inside; joining again.", group=self._group
                 )
-            except (RelayError, KafkaError, TimeoutError, OSError) as error:
+            except KAFKA_FAILURES as error:
                 log.warning(
                     "Membership in the group ended; joining again.",
                     group=self._group,
-                    reason=str(error) or type(error).__name__,
+                    reason=describe(error),
                 )
             except Exception:
                 log.exception("Membership in the group ended by a defect; joining again.", group=self._group)
@@ -237,7 +237,7 @@ class Member:
                 log.warning(
                     "Reading from Kafka failed; trying again.",
                     group=self._group,
-                    reason=str(error) or type(error).__name__,
+                    reason=describe(error),
                 )
                 await asyncio.sleep(0.3)
                 continue

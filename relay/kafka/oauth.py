@@ -20,7 +20,7 @@ from aiokafka.errors import KafkaError
 
 from relay.config.kafka import Kafka
 from relay.credentials.redaction import Redactor, basic
-from relay.errors import SettingsError, one_line
+from relay.errors import SettingsError, describe, one_line
 from relay.retry import backoff_seconds
 
 ANSWER_SECONDS = 10.0
@@ -150,7 +150,7 @@ async def _of_azure(kafka: Kafka, scope: str, cloud: str) -> Token:
     except (AzureError, ValueError, OSError) as error:
         raise NoTokenError(
             f"Azure gives no token for {scope} to the credential {kafka.oauth_credential}:"
-            f" {one_line(str(error) or type(error).__name__)} Check kafka.oauth_credential and the AZURE_… variables it reads."
+            f" {one_line(describe(error))} Check kafka.oauth_credential and the AZURE_… variables it reads."
         ) from error
     return Token(given.token, _sensible(given.expires_on - time.time()))
 

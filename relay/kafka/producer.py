@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import MessageSizeTooLargeError
 
 from relay.errors import RelayError
+from relay.kafka import KAFKA_FAILURES
 from relay.kafka.aiokafka_patches.client import guard_client
 from relay.kafka.aiokafka_patches.producer import discard_producer
 from relay.kafka.connection import Connection
@@ -85,7 +86,7 @@ class Writer:
                     topic, value, key, partition=partition, headers=list(headers), timestamp_ms=timestamp_ms
                 )
                 return int(sent.offset)
-        except (RelayError, KafkaError, TimeoutError, OSError) as error:
+        except KAFKA_FAILURES as error:
             if producer is not None:
                 await self._discard(producer)
             reason = str(error).removesuffix(".") or type(error).__name__

@@ -7,7 +7,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from relay.errors import RelayError
+from relay.errors import RelayError, describe
 from relay.kafka.connection import Connection
 from relay.kafka.topics import LARGEST_EVENT_BYTES, Topics, TopicSpec, specifications
 
@@ -167,7 +167,7 @@ async def _admin(connection: Connection) -> AsyncIterator[AIOKafkaAdminClient]:
             yield admin
     except (KafkaError, TimeoutError) as error:
         raise RelayError(
-            f"Kafka at {connection.bootstrap} did not tell about its topics: {str(error) or type(error).__name__}. It may be"
+            f"Kafka at {connection.bootstrap} did not tell about its topics: {describe(error)}. It may be"
             " starting; try again, and if this lasts, look at its log."
         ) from error
     finally:

@@ -5,14 +5,14 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import IllegalOperation, InvalidTimestampError, KafkaError, ProducerFenced
 
-from relay.errors import RelayError
+from relay.aio import asked_to_end
+from relay.errors import RelayError, describe
 from relay.kafka import TopicPartition
 from relay.kafka.aiokafka_patches.client import guard_client, retrieve
 from relay.kafka.aiokafka_patches.producer import discard_producer
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import group_less, settled_spans
 from relay.kafka.producer import OPEN_SECONDS, Outgoing, producer_options
-from relay.lifecycle import asked_to_end
 
 TRANSACTION_SECONDS = 8.0
 TRANSACTION_TIMEOUT_MS = 15_000
@@ -68,7 +68,7 @@ class Publisher:
         except BaseException as error:
             await asyncio.shield(discard_producer(producer, 0.5))
             if isinstance(error, (KafkaError, TimeoutError, OSError)) or not _asked(error):
-                raise PublishError(f"Kafka did not let a producer start: {_words(error)}.") from error
+                raise PublishError(f"Kafka did not let a producer start: {describe(error)}.") from error
             raise
         return cls(connection, producer)
 
@@ -97,7 +97,7 @@ class Publisher:
                 " message.timestamp.after.max.ms (an hour unless set); set the clocks right."
             ) from error
         except (KafkaError, AssertionError, OSError) as error:
-            raise PublishError(f"Kafka refused a transaction: {_words(error)}.") from error
+            raise PublishError(f"Kafka refused a transaction: {describe(error)}.") from error
         except asyncio.CancelledError as error:
             if _asked(error):
                 raise
@@ -183,7 +183,7 @@ class Publisher:
                     manager.maybe_add_partition_to_txn(tp)
                 await self._producer.commit_transaction()
         except (KafkaError, IllegalOperation, TimeoutError, AssertionError, OSError) as error:
-            raise PublishError(f"A transaction without end could not be ended: {_words(error)}.") from error
+            raise PublishError(f"A transaction without end could not be ended: {describe(error)}.") from error
 
     async def discard(self) -> None:
         """Let go of the producer within two seconds, whatever state it is in."""
@@ -204,7 +204,3 @@ def _arguments(record: Outgoing) -> dict[str, Any]:
 def _asked(error: BaseException) -> bool:
     """Whether this is no cancellation that came from inside aiokafka."""
     return not isinstance(error, asyncio.CancelledError) or asked_to_end()
-
-
-def _words(error: BaseException) -> str:
-    return str(error) or type(error).__name__

@@ -1,7 +1,7 @@
 from aiokafka.errors import KafkaError
 
 from relay.avro.codec import Fingerprint
-from relay.errors import RelayError
+from relay.errors import RelayError, describe
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import read_table
 from relay.kafka.producer import Writer
@@ -19,9 +19,7 @@ class SchemaTopic:
         try:
             table = await read_table(self._connection, self._name)
         except (KafkaError, TimeoutError, OSError) as error:
-            raise RelayError(
-                f"The topic {self._name} cannot be read: {str(error) or type(error).__name__}."
-            ) from error
+            raise RelayError(f"The topic {self._name} cannot be read: {describe(error)}.") from error
         record = table.get(_key(fingerprint))
         return record.value if record else None
 

@@ -1,3 +1,5 @@
+import os
+import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
@@ -90,3 +92,8 @@ def from_record(record: Mapping[str, Any]) -> Status:
     values["counts"] = tuple(HourCount(**entry) for entry in values["counts"])
     values["offsets"] = tuple(GroupOffset(**entry) for entry in values["offsets"])
     return Status(**values)
+
+
+def service_key(service: str) -> str:
+    """Return the key of this process's record on the status topic: `produce/HOST-PID`."""
+    return f"{service}/{socket.gethostname()}-{os.getpid()}"

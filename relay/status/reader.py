@@ -5,8 +5,8 @@ import time
 import structlog
 
 from relay.avro.codec import BadBody, Internal, NotAvro, UnknownSchema
-from relay.errors import RelayError
-from relay.kafka import KafkaError, Record
+from relay.errors import describe
+from relay.kafka import KAFKA_FAILURES, Record
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import read_table
 from relay.status.model import EPOCH, VALID_UNTIL, Status, from_record
@@ -33,8 +33,8 @@ class Past:
                 try:
                     async with asyncio.timeout(PAST_SECONDS):
                         self._board = await read_board(self._connection, self._topic)
-                except (RelayError, KafkaError, TimeoutError, OSError) as error:
-                    reason = str(error) or type(error).__name__
+                except KAFKA_FAILURES as error:
+                    reason = describe(error)
                     log.warning("What was told before cannot be read.", reason=reason)
                 self._read_at = time.monotonic()
             return self._board.get(key)

@@ -1,7 +1,8 @@
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from relay.timestamps import now_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,9 +15,7 @@ class Condition:
 class Health:
     """Named conditions, all of which must hold for the process to be ready; those named at the start do not hold yet."""
 
-    def __init__(
-        self, *names: str, clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
-    ) -> None:
+    def __init__(self, *names: str, clock_ms: Callable[[], int] = now_ms) -> None:
         self._clock_ms = clock_ms
         self._conditions = {
             name: Condition(ok=False, why="still starting", since_ms=clock_ms()) for name in names

@@ -12,6 +12,7 @@ from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import group_less, read_to_end, settled_spans
 from relay.kafka.topics import Topics
+from relay.timestamps import now_ms
 from sandbox import evidence
 from sandbox.verdict import Evidence, Judged, judge
 from simulators.azure.world import HISTORY, LIVE, AzureWorld
@@ -22,7 +23,6 @@ from tests.chaos.operators import Operators
 from tests.chaos.peers import Organizations
 from tests.chaos.slot import Slot
 from tests.chaos.traffic import Traffic
-from tests.chaos.world import now_ms
 
 SHOWN = 10
 TALES = (

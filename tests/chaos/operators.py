@@ -12,8 +12,9 @@ from management.organizations.store import organizations
 from relay.credentials.keyring import Owner
 from relay.errors import RelayError
 from relay.organizations import Organization
+from relay.timestamps import now_ms
 from simulators.jira_cloud.site import Site
-from tests.chaos.world import World, now_ms
+from tests.chaos.world import World
 
 TRY_SECONDS = 240.0
 HISTORY_MS = 7_200_000

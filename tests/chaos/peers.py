@@ -1,5 +1,6 @@
 from collections.abc import Awaitable, Callable
 
+from relay.timestamps import now_ms
 from simulators import faults
 from simulators.azure import faults as azure_faults
 from simulators.jira_cloud import faults as jira_faults
@@ -8,7 +9,6 @@ from tests.chaos.course import Course
 from tests.chaos.operators import Operators
 from tests.chaos.plan import Event
 from tests.chaos.traffic import Traffic
-from tests.chaos.world import now_ms
 
 MOST_SITES = 16
 PAST_RECORDS, PAST_MS = 40, 3_600_000

@@ -15,6 +15,7 @@ from pathlib import Path
 from relay.credentials.redaction import Redactor
 from relay.errors import RelayError
 from relay.telemetry import logs
+from relay.timestamps import now_ms
 from sandbox.observer import Sight, Watch
 from tests.chaos.course import Course
 from tests.chaos.deeds import Deeds
@@ -23,7 +24,7 @@ from tests.chaos.operators import Operators
 from tests.chaos.peers import Organizations
 from tests.chaos.plan import plan
 from tests.chaos.traffic import Traffic
-from tests.chaos.world import World, now_ms, opened
+from tests.chaos.world import World, opened
 
 SITES = 8
 RATE = 6.0

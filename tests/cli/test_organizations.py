@@ -1,6 +1,5 @@
 """`jira-relay organizations`, against a real Kafka and simulated Jira."""
 
-import time
 from datetime import datetime
 
 import pytest
@@ -11,15 +10,12 @@ from relay.kafka.log_reader import group_less, read_to_end, settled_spans
 from relay.kafka.producer import Writer
 from relay.kafka.topics import Topics
 from relay.status.model import opened, to_record
+from relay.timestamps import now_ms
 from simulators import faults
 from simulators.faults import Fault
 from simulators.jira_cloud import faults as jira_faults
 
 DAY_MS = 86_400_000
-
-
-def now_ms():
-    return time.time_ns() // 1_000_000
 
 
 def ms(text):

@@ -7,9 +7,10 @@ import pytest
 
 from relay.kafka.topic_admin import create
 from relay.status.reader import read_board
+from relay.timestamps import now_ms
 from simulators.jira_cloud import faults as jira_faults
 from simulators.jira_cloud.world import JiraWorld
-from tests.support.producer_world import Relay, happened, now_ms
+from tests.support.producer_world import Relay, happened
 
 
 async def until(condition, seconds=30):

@@ -15,9 +15,10 @@ from relay.kafka.connection import Connection
 from relay.kafka.topic_admin import create
 from relay.status.reader import read_board
 from relay.telemetry.health import Health
+from relay.timestamps import now_ms
 from simulators.jira_cloud.world import JiraWorld
 from tests.flow.test_producer import until
-from tests.support.producer_world import Relay, now_ms
+from tests.support.producer_world import Relay
 
 
 @pytest.fixture

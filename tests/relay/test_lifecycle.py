@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from relay import lifecycle
+from relay.aio import unless
 from relay.errors import RelayError
 from relay.lifecycle import run, supervised
 
@@ -128,9 +128,8 @@ async def test_stopping_has_a_bound():
     assert "other" not in str(caught.value)
 
 
-async def test_process_is_given_up_when_a_task_cannot_be_cancelled(monkeypatch):
+async def test_process_is_given_up_when_a_task_cannot_be_cancelled():
     """A service that survives every cancellation does not keep the process."""
-    monkeypatch.setattr(lifecycle, "_CANCEL_SECONDS", 0.02)
     stop, end, given_up = asyncio.Event(), asyncio.Event(), threading.Event()
     stop.set()
 
@@ -143,15 +142,16 @@ async def test_process_is_given_up_when_a_task_cannot_be_cancelled(monkeypatch):
 
     try:
         with pytest.raises(RelayError, match="immortal"):
-            await run({"immortal": immortal}, stop, stopping_seconds=0.02, give_up=given_up.set)
+            await run(
+                {"immortal": immortal}, stop, stopping_seconds=0.02, cancel_seconds=0.02, give_up=given_up.set
+            )
         assert await asyncio.to_thread(given_up.wait, 10)
     finally:
         end.set()
 
 
-async def test_work_that_swallows_a_cancellation_is_ended_all_the_same(monkeypatch):
+async def test_work_that_swallows_a_cancellation_is_ended_all_the_same():
     """As some calls of asyncio and aiokafka do, where they are done at that very moment."""
-    monkeypatch.setattr(lifecycle, "_CANCEL_SECONDS", 0.05)
     stop, ended = asyncio.Event(), []
 
     async def work():
@@ -164,7 +164,7 @@ async def test_work_that_swallows_a_cancellation_is_ended_all_the_same(monkeypat
 
     asyncio.get_running_loop().call_later(0.05, stop.set)
     async with asyncio.timeout(5):
-        assert await lifecycle.unless(stop, work()) is None
+        assert await unless(stop, work(), cancel_seconds=0.05) is None
     assert ended == ["work"]
 
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 from pydantic import SecretStr
 
-from producer.service import now_ms
 from producer.sources.jira_cloud.client import open_clients
 from producer.sources.jira_cloud.source import Sites
 from relay.credentials.url_policy import Hosts
 from relay.errors import SecretError
 from relay.organizations import Organization
+from relay.timestamps import now_ms
 
 
 class Keys:

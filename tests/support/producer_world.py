@@ -1,6 +1,5 @@
 import asyncio
 import contextlib
-import time
 from collections import Counter
 
 from prometheus_client import CollectorRegistry
@@ -21,10 +20,7 @@ from relay.kafka.log_reader import group_less, read_to_end, settled_spans
 from relay.kafka.topics import Topics
 from relay.organizations import Organization
 from relay.telemetry.health import Health
-
-
-def now_ms():
-    return time.time_ns() // 1_000_000
+from relay.timestamps import now_ms
 
 
 class Relay:

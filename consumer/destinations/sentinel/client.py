@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-import time
 from typing import Any, Self, cast
 
 from azure.core.credentials_async import AsyncTokenCredential
@@ -16,6 +15,7 @@ from consumer.destinations.sentinel.credentials import NoTokenError, Tokens
 from consumer.destinations.sentinel.response import EXPIRED, Answer, Target, meaning, words
 from relay.credentials.url_policy import read_origin
 from relay.errors import RelayError
+from relay.timestamps import now_ms
 
 CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
 
@@ -85,7 +85,7 @@ class Ingestion:
             return error.outcome
         except (AzureError, OSError, ValueError) as error:
             if isinstance(error, HttpResponseError) and error.response is not None:
-                return meaning(_answer(error), Target(self._name, rule_id, stream), _now_ms())
+                return meaning(_answer(error), Target(self._name, rule_id, stream), now_ms())
             return Retry(f"The connection to Azure failed: {words(error)}")  # also in the midst of the answer
         return Sent()
 
@@ -124,7 +124,3 @@ def _answer(error: HttpResponseError) -> Answer:
     except (AzureError, ValueError, OSError):  # it came only in part
         content = b""
     return Answer(response.status_code, response.headers, content)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

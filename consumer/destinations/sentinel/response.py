@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import orjson
 
 from consumer.destinations.outcome import Outcome, Paused, Reject, Retry, Sent, Split
-from relay.errors import one_line
+from relay.errors import describe, one_line
 from relay.retry import retry_after_seconds
 
 LONGEST_RETRY_AFTER_SECONDS = 900.0
@@ -99,4 +99,4 @@ def _said(answer: Answer) -> str:
 
 
 def words(error: Exception) -> str:
-    return one_line(str(error) or type(error).__name__)
+    return one_line(describe(error))

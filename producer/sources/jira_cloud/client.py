@@ -4,7 +4,6 @@ import asyncio
 import http.cookiejar
 import socket
 import ssl
-import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from producer.sources.jira_cloud.page import NotAPage, Page, parse_page
 from producer.sources.jira_cloud.response import Answer, judge
 from relay import timestamps
 from relay.credentials.url_policy import split_url
+from relay.timestamps import now_ms
 
 TOTAL_SECONDS = 60.0
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
@@ -142,7 +142,7 @@ async def _get(
     if answer is None:
         return failure(Kind.TOO_LARGE, asked, words=f"more than {MOST_BYTES} bytes")
     scrub = str if access is None else access.scrub
-    return judge(answer, asked, time.time_ns() // 1_000_000, scrub) or answer
+    return judge(answer, asked, now_ms(), scrub) or answer
 
 
 async def _read(

@@ -11,12 +11,11 @@ from producer.polling import poller as pollers
 from producer.polling import window
 from producer.polling.poller import Poller
 from producer.polling.window import Rules
-from producer.service import now_ms
 from producer.sources.jira_cloud import source as sites
 from producer.state.checkpoint import Position, begin
 from producer.status_reporter import Report, status_key
 from relay.status.writer import Board
-from relay.timestamps import DAY, to_text
+from relay.timestamps import DAY, now_ms, to_text
 from simulators import faults
 from simulators.jira_cloud import faults as jira_faults
 from simulators.jira_cloud.world import JiraWorld

@@ -12,6 +12,7 @@ from relay.kafka.topics import Topics
 from relay.status.model import opened
 from relay.status.reader import Past, read_board
 from relay.status.writer import DAY_MS, Board, sweep
+from relay.timestamps import now_ms
 
 NOW = 1_790_000_000_000
 
@@ -21,10 +22,6 @@ async def there(kafka, prefix):
     found = Connection(Kafka(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, shards=1))
     await create(found)
     return found
-
-
-def now_ms():
-    return time.time_ns() // 1_000_000
 
 
 class Pen:

@@ -5,7 +5,6 @@ import time
 import httpx
 import pytest
 
-from producer.service import now_ms
 from producer.sources import throttle
 from producer.sources.errors import Kind
 from producer.sources.jira_cloud import source as sites
@@ -14,6 +13,7 @@ from producer.sources.jira_cloud.source import RefusedError, Sites
 from producer.state.intervals import Range
 from relay.credentials.url_policy import Hosts
 from relay.organizations import Organization
+from relay.timestamps import now_ms
 from simulators import faults
 from simulators.jira_cloud import faults as jira_faults
 from simulators.jira_cloud.world import JiraWorld

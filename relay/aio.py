@@ -1,0 +1,79 @@
+"""Waiting for one another within a process: every wait ends, no wake-up is lost, no task outlives its owner unnoticed."""
+
+import asyncio
+from collections.abc import Collection, Coroutine, Iterable
+from typing import Any, TypeVar
+
+CANCEL_ATTEMPTS, CANCEL_SECONDS = 3, 2.0
+
+T = TypeVar("T")
+
+
+class Signal:
+    """Wakes everybody who waits now; keeps nothing for those who come later."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def notify(self) -> None:
+        """Wake all current waiters."""
+        self._event.set()
+        self._event = asyncio.Event()
+
+    async def wait(self) -> None:
+        """Wait for the next `notify`.
+
+        Check the condition and call this without an await between them: then no wake-up is lost.
+        """
+        await self._event.wait()
+
+
+async def supervise(stop: asyncio.Event, tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Return when `stop` is set, or raise what ended a task. Cancels none of the caller's tasks."""
+    stopping = asyncio.create_task(stop.wait(), name="wait for the stop")
+    try:
+        done, _ = await asyncio.wait({stopping, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        for task in done - {stopping}:
+            task.result()
+    finally:
+        stopping.cancel()
+
+
+async def unless(
+    stop: asyncio.Event, work: Coroutine[Any, Any, T], *, cancel_seconds: float = CANCEL_SECONDS
+) -> T | None:
+    """Return what `work` returns. None: `stop` was set before that, and the work was cancelled."""
+    task, asked = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({task, asked}, return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
+    finally:
+        await cancel_all((task, asked), seconds=cancel_seconds)
+
+
+async def cancel_all(
+    tasks: Iterable[asyncio.Task[Any]],
+    *,
+    attempts: int = CANCEL_ATTEMPTS,
+    seconds: float = CANCEL_SECONDS,
+) -> set[asyncio.Task[Any]]:
+    """Cancel tasks and wait until they have ended; return those that have not, after `attempts` times `seconds`.
+
+    aiokafka may swallow the first cancellation, and so may asyncio.wait_for: hence more than one attempt.
+    """
+    pending = {task for task in tasks if not task.done()}
+    for _ in range(attempts):
+        if not pending:
+            break
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=seconds)
+    return pending
+
+
+def asked_to_end() -> bool:
+    """Whether somebody cancelled the running task. If not, a CancelledError comes from inside a library, as aiokafka's
+    do when Kafka dies under them, and is an error like others.
+    """
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
