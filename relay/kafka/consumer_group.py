@@ -1,7 +1,7 @@
 import asyncio
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import structlog
@@ -13,15 +13,11 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from relay.aio import asked_to_end
 from relay.errors import describe
 from relay.kafka import KAFKA_FAILURES, Record, TopicPartition
-from relay.kafka.aiokafka_patches.client import guard_client
-from relay.kafka.aiokafka_patches.consumer import discard_consumer
+from relay.kafka.aiokafka_patches.consumer import discard_consumer, guard_consumer
 from relay.kafka.aiokafka_patches.coordinator import (
-    guard_commits,
-    guard_offset_fetch,
     member_id,
+    patch_coordinator,
     symptom,
-    watch_heartbeats,
-    watch_syncs,
 )
 from relay.kafka.aiokafka_patches.fetch_validation import Fetches
 from relay.kafka.connection import Connection
@@ -157,17 +153,22 @@ class Member:
         try:
             async with asyncio.timeout(START_SECONDS):
                 await consumer.start()
-            guard_offset_fetch(consumer._coordinator)  # noqa: SLF001
-            guard_commits(consumer._coordinator)  # noqa: SLF001
-            watch_heartbeats(consumer._coordinator, self._confirm)  # noqa: SLF001
-            watch_syncs(consumer._coordinator, self._note_sync)  # noqa: SLF001
+            patch_coordinator(consumer, self._confirm, self._note_sync)
             broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             fetches = Fetches()
             if self._looks_at_fetches:
-                fetches.guard(consumer._client)  # noqa: SLF001
+                fetches.guard(consumer)
             positions = Positions(consumer, self.confirmed, fetches)
             consumer.subscribe(
-                [self._topic], listener=_Listener(self, consumer, positions, self._handler, broken)
+                [self._topic],
+                listener=_Listener(
+                    consumer,
+                    positions,
+                    self._handler,
+                    broken,
+                    self._lost,
+                    lambda: self._confirm(self._synced_at),
+                ),
             )
             await self._poll_and_watch(consumer, positions, broken)
         finally:
@@ -196,7 +197,7 @@ class Member:
             partition_assignment_strategy=(RangePartitionAssignor,),
             **self._options,
         )
-        guard_client(consumer._client)  # noqa: SLF001
+        guard_consumer(consumer)
         return consumer
 
     async def _poll_and_watch(
@@ -266,13 +267,15 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def __init__(
         self,
-        member: Member,
         consumer: AIOKafkaConsumer,
         positions: Positions,
         handler: Handler,
         broken: asyncio.Future[None],
+        on_lost: Callable[[], None],
+        on_assigned: Callable[[], None],
     ) -> None:
-        self._member = member
+        self._on_lost = on_lost
+        self._on_assigned = on_assigned
         self._consumer = consumer
         self._positions = positions
         self._handler = handler
@@ -280,7 +283,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         if not member_id(self._consumer):
-            self._member._lost()  # noqa: SLF001
+            self._on_lost()
         try:
             await self._handler.revoked(set(revoked))
         except Exception as error:  # noqa: BLE001
@@ -293,7 +296,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
             self._handler.assigned(self._positions, set(assigned))
         except Exception as error:  # noqa: BLE001
             self._break(error)
-        self._member._confirm(self._member._synced_at)  # noqa: SLF001
+        self._on_assigned()
 
     def _break(self, error: Exception) -> None:
         if not self._broken.done():

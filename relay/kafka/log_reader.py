@@ -9,8 +9,14 @@ from aiokafka.errors import CorruptRecordException, KafkaError
 
 from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition
-from relay.kafka.aiokafka_patches.client import guard_client
-from relay.kafka.aiokafka_patches.consumer import discard_consumer, high_watermarks
+from relay.kafka.aiokafka_patches.consumer import (
+    discard_consumer,
+    guard_consumer,
+    has_leader,
+    high_watermarks,
+    is_dead,
+    partition_numbers,
+)
 from relay.kafka.connection import Connection
 
 OPEN_SECONDS = 10.0
@@ -47,7 +53,7 @@ async def group_less(connection: Connection, **options: Any) -> AsyncIterator[AI
         request_timeout_ms=5_000,
         **options,
     )
-    guard_client(consumer._client)  # noqa: SLF001
+    guard_consumer(consumer)
     try:
         async with asyncio.timeout(OPEN_SECONDS):
             await consumer.start()
@@ -166,8 +172,7 @@ async def records_at(
 
 
 async def _some(consumer: AIOKafkaConsumer, at_once: int | None) -> dict[TopicPartition, list[Record]]:
-    fetcher: Any = consumer._fetcher  # noqa: SLF001
-    if fetcher._fetch_task.done():  # noqa: SLF001
+    if is_dead(consumer):
         raise ReadingError("The reader died inside.")
     try:
         records: dict[TopicPartition, list[Record]] = await consumer.getmany(
@@ -189,7 +194,7 @@ async def partitions_of(consumer: AIOKafkaConsumer, topic: str) -> list[int]:
     """Numbers of a topic's partitions; raises RelayError when there is no such topic."""
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
-            found = await consumer._client._wait_on_metadata(topic)  # noqa: SLF001
+            found = await partition_numbers(consumer, topic)
     except KafkaError as error:
         raise RelayError(f"Kafka has no topic {topic}: run `jira-relay topics create`.") from error
     return sorted(found)
@@ -199,8 +204,7 @@ async def led(consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]) 
     """Those that have a leader: who asks for others with them is told of none."""
     for topic in {tp.topic for tp in partitions}:
         await partitions_of(consumer, topic)
-    cluster = consumer._client.cluster  # noqa: SLF001
-    return [tp for tp in partitions if cluster.leader_for_partition(tp) != -1]
+    return [tp for tp in partitions if has_leader(consumer, tp)]
 
 
 def _always(_record: Record, _before: Record) -> bool:

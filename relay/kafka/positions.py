@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from aiokafka import AIOKafkaConsumer
 
 from relay.kafka import OffsetAndMetadata, TopicPartition
+from relay.kafka.aiokafka_patches.coordinator import committed_offsets
 from relay.kafka.aiokafka_patches.fetch_validation import Batch, Fetches
 
 ANSWER_SECONDS = 10.0
@@ -44,9 +45,6 @@ class Positions:
     def resume(self, partitions: Iterable[TopicPartition]) -> None:
         self._consumer.resume(*partitions)
 
-    def assignment(self) -> set[TopicPartition]:
-        return set(self._consumer.assignment())
-
     async def position(self, tp: TopicPartition) -> int:
         """Offset of the next record to be handed out; control records in between count."""
         async with asyncio.timeout(ANSWER_SECONDS):
@@ -66,7 +64,7 @@ class Positions:
         """The group's committed offsets, None where Kafka has none."""
         asked = list(partitions)
         async with asyncio.timeout(ANSWER_SECONDS):
-            told = await self._consumer._coordinator.fetch_committed_offsets(asked)  # noqa: SLF001
+            told = await committed_offsets(self._consumer, asked)
         return {each: told.get(each) for each in asked}
 
     async def first_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:

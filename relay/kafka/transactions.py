@@ -9,7 +9,7 @@ from relay.aio import asked_to_end
 from relay.errors import RelayError, describe
 from relay.kafka import TopicPartition
 from relay.kafka.aiokafka_patches.client import guard_client, retrieve
-from relay.kafka.aiokafka_patches.producer import discard_producer
+from relay.kafka.aiokafka_patches.producer import add_to_transaction, discard_producer, is_fenced
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import group_less, settled_spans
 from relay.kafka.producer import OPEN_SECONDS, Outgoing, producer_options
@@ -89,7 +89,7 @@ class Publisher:
             raise PublishError("Another owner has taken over the shard.", fenced=True) from error
         except IllegalOperation as error:  # the producer left the transaction between two sends, on its own
             raise PublishError(
-                "Kafka ended a transaction before we did.", fenced=self._is_fenced()
+                "Kafka ended a transaction before we did.", fenced=is_fenced(self._producer)
             ) from error
         except InvalidTimestampError as error:
             raise PublishError(
@@ -107,11 +107,6 @@ class Publisher:
             if not task.done():
                 task.cancel()
                 await asyncio.wait({task}, timeout=1)
-
-    def _is_fenced(self) -> bool:
-        manager: Any = self._producer._txn_manager  # noqa: SLF001
-        waiter = manager._transaction_waiter  # noqa: SLF001
-        return waiter.done() and not waiter.cancelled() and isinstance(waiter.exception(), ProducerFenced)
 
     async def _publish(self, first: Sequence[Outgoing], then: Then) -> list[int]:
         if not self._transactional:
@@ -175,12 +170,10 @@ class Publisher:
         return [tp for tp, extent in extents.items() if extent.committed_end < extent.high_watermark]
 
     async def _commit_empty(self, partitions: Sequence[TopicPartition]) -> None:
-        manager: Any = self._producer._txn_manager  # noqa: SLF001
         try:
             async with asyncio.timeout(TRANSACTION_SECONDS):
                 await self._producer.begin_transaction()
-                for tp in partitions:
-                    manager.maybe_add_partition_to_txn(tp)
+                add_to_transaction(self._producer, partitions)
                 await self._producer.commit_transaction()
         except (KafkaError, IllegalOperation, TimeoutError, AssertionError, OSError) as error:
             raise PublishError(f"A transaction without end could not be ended: {describe(error)}.") from error

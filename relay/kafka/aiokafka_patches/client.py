@@ -10,7 +10,7 @@ METADATA_PAUSE_SECONDS = 0.25
 
 
 def guard_client(client: Any) -> None:
-    """What every client needs."""
+    """Apply what every client needs."""
     calm_metadata(client)
     close_what_bootstrap_leaves(client)
 

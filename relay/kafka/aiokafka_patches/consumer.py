@@ -4,7 +4,12 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer
 
 from relay.kafka import TopicPartition
-from relay.kafka.aiokafka_patches.client import _bounded, retrieve
+from relay.kafka.aiokafka_patches.client import _bounded, guard_client, retrieve
+
+
+def guard_consumer(consumer: AIOKafkaConsumer) -> None:
+    """Apply what the client of every consumer needs."""
+    guard_client(consumer._client)  # noqa: SLF001
 
 
 async def high_watermarks(
@@ -39,3 +44,19 @@ async def discard_consumer(consumer: AIOKafkaConsumer, seconds: float) -> None:
                 task.cancel()
                 task.add_done_callback(retrieve)
     await _bounded(asyncio.ensure_future(consumer._client.close()), 1)  # noqa: SLF001
+
+
+def is_dead(consumer: AIOKafkaConsumer) -> bool:
+    """Whether the consumer's fetcher has ended; it never says so itself."""
+    return bool(consumer._fetcher._fetch_task.done())  # noqa: SLF001
+
+
+async def partition_numbers(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
+    """The numbers of a topic's partitions. Raises KafkaError when there is no such topic."""
+    numbers: set[int] = await consumer._client._wait_on_metadata(topic)  # noqa: SLF001
+    return numbers
+
+
+def has_leader(consumer: AIOKafkaConsumer, tp: TopicPartition) -> bool:
+    """Whether the partition has a leader, as far as this client's metadata knows."""
+    return bool(consumer._client.cluster.leader_for_partition(tp) != -1)  # noqa: SLF001

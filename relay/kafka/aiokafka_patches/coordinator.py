@@ -5,6 +5,8 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError, NotCoordinatorForGroupError, UnknownMemberIdError, for_code
 
+from relay.kafka import OffsetAndMetadata, TopicPartition
+
 
 class OffsetsUnknownError(KafkaError):  # type: ignore[misc]
     """The coordinator did not say which offsets are committed; asking again helps."""
@@ -104,3 +106,27 @@ def symptom(consumer: AIOKafkaConsumer, confirmed_at: float, patience_seconds: f
 def member_id(consumer: AIOKafkaConsumer) -> str:
     """The id the group knows us by; empty when it no longer does."""
     return str(consumer._coordinator.member_id)  # noqa: SLF001
+
+
+async def committed_offsets(
+    consumer: AIOKafkaConsumer, partitions: list[TopicPartition]
+) -> dict[TopicPartition, OffsetAndMetadata]:
+    """The group's committed offsets with their metadata; partitions without one are left out."""
+    committed: dict[TopicPartition, OffsetAndMetadata] = await consumer._coordinator.fetch_committed_offsets(  # noqa: SLF001
+        partitions
+    )
+    return committed
+
+
+def patch_coordinator(
+    consumer: AIOKafkaConsumer, on_heartbeat: Callable[[float], None], on_sync: Callable[[float], None]
+) -> None:
+    """Apply every patch of the group coordinator. Both callbacks get the monotonic time of the request.
+
+    `on_heartbeat`: the group has confirmed the membership. `on_sync`: the group is being asked for our partitions.
+    """
+    coordinator = consumer._coordinator  # noqa: SLF001
+    guard_offset_fetch(coordinator)
+    guard_commits(coordinator)
+    watch_heartbeats(coordinator, on_heartbeat)
+    watch_syncs(coordinator, on_sync)

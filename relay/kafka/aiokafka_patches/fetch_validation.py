@@ -6,6 +6,7 @@ from itertools import takewhile
 from struct import Struct
 from typing import Any
 
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import OffsetOutOfRangeError
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.record.util import calc_crc32c
@@ -50,8 +51,9 @@ class Fetches:
         """The damaged batch for which the last fetch failed; told once."""
         return self._damaged.pop(tp, None)
 
-    def guard(self, client: Any) -> None:
-        """Look at all that this client fetches. It need not check checksums itself any more."""
+    def guard(self, consumer: AIOKafkaConsumer) -> None:
+        """Look at all that this consumer fetches. It need not check checksums itself any more."""
+        client = consumer._client  # noqa: SLF001
         send = client.send
 
         async def guarded(node_id: Any, request: Any, **options: Any) -> Any:

@@ -1,8 +1,10 @@
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, ProducerFenced
 
+from relay.kafka import TopicPartition
 from relay.kafka.aiokafka_patches.client import _bounded
 
 
@@ -35,3 +37,15 @@ def _retrieve_failures(producer: Any) -> None:
     for waiter in waiters:
         if waiter is not None and waiter.done() and not waiter.cancelled():
             waiter.exception()
+
+
+def is_fenced(producer: Any) -> bool:
+    """Whether a transactional producer has learned that another one took over its transactional id."""
+    waiter = producer._txn_manager._transaction_waiter  # noqa: SLF001
+    return bool(waiter.done() and not waiter.cancelled() and isinstance(waiter.exception(), ProducerFenced))
+
+
+def add_to_transaction(producer: Any, partitions: Iterable[TopicPartition]) -> None:
+    """Make partitions part of the open transaction without writing to them: its end then puts a marker there."""
+    for tp in partitions:
+        producer._txn_manager.maybe_add_partition_to_txn(tp)  # noqa: SLF001

@@ -35,7 +35,7 @@ _SIMULATED = {
     "relay.kafka.transactions.guard_client": lambda _client: None,
     "relay.kafka.transactions.discard_producer": kafka.discard_producer,
     "relay.kafka.log_reader.AIOKafkaConsumer": kafka.Consumer,
-    "relay.kafka.log_reader.guard_client": lambda _client: None,
+    "relay.kafka.log_reader.guard_consumer": lambda _consumer: None,
     "relay.kafka.log_reader.high_watermarks": kafka.high_watermarks,
     "relay.kafka.log_reader.discard_consumer": kafka.discard_consumer,
 }

@@ -40,7 +40,7 @@ class Broker:
     def __init__(self):
         self.fetched = b""
         self.fetches = Fetches()
-        self.fetches.guard(self)
+        self.fetches.guard(SimpleNamespace(_client=self))
 
     async def send(self, _node, _request):
         return SimpleNamespace(topics=[("events", [(0, 0, 99, 99, [], self.fetched)])])
@@ -103,5 +103,5 @@ async def test_an_error_of_the_broker_is_left_alone():
         return SimpleNamespace(topics=[("events", [(0, 6, 0, 0, [], None)])])
 
     broker.send = failing
-    broker.fetches.guard(broker)
+    broker.fetches.guard(SimpleNamespace(_client=broker))
     assert await broker.fetch(0) == 6

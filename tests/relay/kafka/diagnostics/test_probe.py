@@ -40,7 +40,7 @@ async def test_a_transaction_and_a_group_go_through_each_door(secure_kafka, issu
     async with membership(there, notes, prefix):
         await publisher.publish([organization(prefix, b"1"), organization(prefix, b"2")])
         await until(lambda: notes.values == [b"1", b"2"])
-        await notes.positions.commit(dict.fromkeys(notes.positions.assignment(), 2))
+        await notes.positions.commit(dict.fromkeys(notes.consumer.assignment(), 2))
     await publisher.discard()
 
     assert of_aiokafka() <= before
