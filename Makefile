@@ -24,11 +24,13 @@ chaos: setup ## trouble of every kind, then a count of what arrived (SEED= MINUT
 	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) \
 		$(if $(PRODUCERS),--producers $(PRODUCERS)) $(if $(CONSUMERS),--consumers $(CONSUMERS))
 
-check: setup ## format, lint, types, import rules
+check: setup ## format, lint, types, import rules, spelling, words
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/codespell
+	$(BIN)/python -m tests.docs.words
 
 format: setup ## rewrite in the house format
 	$(BIN)/ruff format .
