@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup sandbox test check format bench chaos image lock
+.PHONY: help setup sandbox test cover check format bench chaos image lock
 help: ## what each verb does
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -20,15 +20,21 @@ sandbox: setup ## the whole relay on this machine against simulated Jira and Azu
 test: setup ## every test, on a real embedded Kafka
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 
+cover: setup ## every test with branch coverage: a floor for the whole, pure parts whole
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --cov --cov-report=json:coverage.json --cov-report=term:skip-covered
+	$(BIN)/python -m tests.cover coverage.json
+
 chaos: setup ## trouble of every kind, then a count of what arrived (SEED= MINUTES= PRODUCERS= CONSUMERS=)
 	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) \
 		$(if $(PRODUCERS),--producers $(PRODUCERS)) $(if $(CONSUMERS),--consumers $(CONSUMERS))
 
-check: setup ## format, lint, types, import rules
+check: setup ## format, lint, types, import rules, spelling, words
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/codespell
+	$(BIN)/python -m tests.docs.words
 
 format: setup ## rewrite in the house format
 	$(BIN)/ruff format .

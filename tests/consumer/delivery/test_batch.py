@@ -91,3 +91,13 @@ def test_the_first_event_after_an_idle_spell_waits_its_full_time():
     assert batch.until_next(1000) is None
     batch.try_add(rows([b"1"]), 1000)
     assert batch.until_next(1001) == LINGER - 1
+
+
+def test_a_batch_knows_how_many_rows_wait_and_how_old_the_first_is():
+    """Both are of the rows since the last body was taken; an empty batch has no oldest."""
+    batch = Batch(LIMIT, LINGER)
+    waiting = rows([b"1", b"2"])
+    batch.try_add(waiting, 0)
+    assert (len(batch), batch.oldest_ms) == (2, waiting.records[0].timestamp)
+    batch.take()
+    assert (len(batch), batch.oldest_ms) == (0, None)

@@ -4,6 +4,7 @@ import json
 from itertools import pairwise
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -119,3 +120,13 @@ def test_as_many_stretches_fit_with_an_offset_as_are_committed():
     last = Mark(10**15 - 1, 2**32 - 1, 10**13 - 1)
     text = Progress(2**48 - 1, 10**15, last, tuple(beyond)).committable().metadata
     assert len(text) < 4096
+
+
+@pytest.mark.parametrize("beyond", [[0, 1, 5, 5], [1, 0, 5, 5], [1, 1, 5]])
+def test_a_text_with_a_stretch_that_cannot_be_begins_a_line(beyond):
+    """A stretch without a gap before it, without records, or cut short makes the whole text unusable."""
+    told = json.loads(Progress(7, 10, None).committable().metadata)
+    text = json.dumps(told | {"beyond": beyond})
+    read = Progress.committed(10, text)
+    assert (read.offset, read.last, read.beyond) == (10, None, ())
+    assert read.line != 7

@@ -179,3 +179,11 @@ def test_what_overtakes_a_record_that_waits_is_one_stretch_however_many_bodies_i
     offsets.settle([waits], records)
     assert offsets.progress({A: 1001}) == {A: Progress(7, 1001, Mark.of(*stood([1000])))}
     assert not offsets._partitions[A].ends
+
+
+def test_a_span_without_records_is_passed_over():
+    """It takes no record from the span after it."""
+    offsets = begun()
+    ((span, records),) = offsets.hand_out(A, stood([0, 1]))
+    offsets.settle([Span(A, span.first, span.first), span], records)
+    assert offsets.progress({A: 2}) == {A: Progress(7, 2, Mark.of(*stood([1])))}

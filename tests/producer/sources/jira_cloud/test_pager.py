@@ -141,6 +141,22 @@ def test_an_empty_page_in_place_of_rows_is_not_the_end(page, at, times):
     assert ids(drain(Walk([Range(0, 61)], limit=9), Forgetful(rows, page=page))) == list(range(61))
 
 
+def test_a_jira_that_never_shows_the_rest_is_asked_a_bounded_number_of_times():
+    """Where every page after the first stays empty while records go on happening, the window ends after the last restart."""
+
+    class Withholding(Log):
+        def answer(self, ask):
+            if ask.offset:
+                return []
+            self.rows[len(self.rows)] = event(5, len(self.rows))
+            return super().answer(ask)
+
+    log = Withholding([event(5, number) for number in range(20)], page=9)
+    (piece,) = drain(Walk([Range(0, 20)], limit=9), log)
+    assert log.asked == 1 + walks.MOST_RESTARTS  # from the start of the window
+    assert piece.rows == 9 + walks.MOST_RESTARTS
+
+
 def test_a_quiet_window_costs_one_request_and_a_small_one_two():
     """An empty page ends a window; a short one is followed by one more question."""
     for rows, cost in (([], 1), ([event(1, 1)], 2)):

@@ -1,0 +1,288 @@
+"""The runbook, from the states and errors of the code: `python -m tests.docs.runbook > docs/operations/runbook.md`."""
+
+import ast
+import inspect
+from types import ModuleType
+
+import producer.polling.poller
+import relay.kafka.diagnostics.messages
+from consumer.assignment import assignment
+from consumer.delivery import sender
+from consumer.destinations.sentinel import client, credentials, response
+from producer.sources.errors import _CATALOGUE, Action, Kind
+
+HEAD = """# Runbook
+
+<!-- Written by `python -m tests.docs.runbook` from the states and errors of the code; a test holds it equal. -->
+
+Each section lists the states or errors of one part: the meaning, the text that the relay shows, and the first command.
+In a text, a word in capitals and a … are filled in by the relay.
+
+Begin with these two commands:
+
+    jira-relay check                   every connection, with the fix for each that fails
+    jira-relay organizations list      the state of every organization, with its reason
+
+The reason is also in the log, in the [metrics](../metrics.md) and, for a process, at `/readyz`.
+"""
+CHECK, SHOW, TEST = (
+    "`jira-relay check`",
+    "`jira-relay organizations show NAME`",
+    "`jira-relay organizations test NAME`",
+)
+LETTERS, LOG = "`jira-relay dead-letters list`", "the log of the process"
+
+Lines = dict[str, tuple[str, str]]
+"""Meaning and first command."""
+
+ORGANIZATION_STATES: Lines = {
+    "active": ("Jira answers. A reason names a clock that is wrong.", "none"),
+    "waiting": ("Jira asked the relay to come back later; polling resumes by itself.", SHOW),
+    "failing": ("Jira gives no records; the reason names the error below. No record is lost.", TEST),
+    "paused": ("An operator paused it. Its place is kept.", "`jira-relay organizations resume NAME`"),
+    "no owner": (
+        "No producer polls it: none runs, or none is ready.",
+        "`curl http://127.0.0.1:9464/readyz` on each producer",
+    ),
+}
+PRODUCER_STATES: Lines = {
+    "starting": ("The process joins the consumer group.", LOG),
+    "opening shards": ("The process loads the state of its shards, or cannot.", LOG),
+    "active": ("All shards of the process are open.", "none"),
+}
+DESTINATION_STATES: Lines = {
+    "active": ("The destination accepts events. A reason names a loss or a damaged batch.", "none"),
+    "waiting": ("The destination throttles or is away; sending resumes by itself.", CHECK),
+    "paused": ("An operator must fix something; the reason says what. No event is lost.", CHECK),
+    "starting": (
+        "The process joins the consumer group, or looks up where to begin; the reason says which.",
+        LOG,
+    ),
+}
+CONSUMER_STATES: Lines = {"active": ("The process runs; its reason names its destinations.", "none")}
+SOURCE_ERRORS: Lines = {
+    "rate-limited": ("Jira's rate limit is reached.", SHOW),
+    "unavailable": ("Jira has a fault.", SHOW),
+    "unreachable": ("The connection to Jira fails.", "`curl --head https://HOST`"),
+    "broken-answer": ("Something else answers in Jira's place.", "`curl --head https://HOST`"),
+    "too-large": ("A page is larger than the relay accepts, or an event larger than Kafka accepts.", SHOW),
+    "host-unknown": ("DNS has no such host.", "`getent hosts HOST`"),
+    "tls": ("The certificate of the host is not trusted.", "`openssl s_client -connect HOST:443`"),
+    "redirected": ("The site moved, or a proxy redirects.", "`curl --head https://HOST`"),
+    "not-jira": ("The URL is wrong, or the site is gone.", "`curl --head https://HOST`"),
+    "key-refused": ("The API key or its user is wrong.", TEST),
+    "scope-missing": ("The API key has too few scopes.", TEST),
+    "key-type": ("The credential is not an API token.", TEST),
+    "anonymous": ("Jira ignored the API key.", TEST),
+    "captcha": ("Too many logins of this user failed.", TEST),
+    "not-administrator": ("The user lacks a right.", TEST),
+    "free-plan": ("The plan of the site has no audit log.", TEST),
+    "forbidden": ("A rule between relay and Jira forbids access.", TEST),
+    "bad-request": ("Jira's API changed.", "`jira-relay --version`"),
+    "unexpected": ("Jira answered with an unknown status.", TEST),
+    "no-key": ("The reference or the encryption of the API key does not work.", CHECK),
+    "other-site": ("The URL now belongs to another site.", SHOW),
+    "defect": ("The relay has a bug; this organization is tried again, the others go on.", LOG),
+}
+ANSWERS: Lines = {
+    "Expired": ("The token grew old; the request is made again with a new one.", "none"),
+    "Sent": ("The rows were accepted.", "none"),
+    "Retry": ("The trouble will pass; the same rows are sent again.", CHECK),
+    "Split": ("The body is too large; fewer rows are sent.", "none"),
+    "Reject": ("A row or the configuration is wrong; the relay finds out which.", LETTERS),
+    "Paused": ("An operator must fix something.", CHECK),
+}
+DESTINATION_TROUBLES: Lines = {
+    "_doubt": ("Every row is refused, so the configuration is suspected.", CHECK),
+    "_unwritten": ("The dead-letter topic accepts nothing.", "`jira-relay topics check`"),
+    "_loss": ("Kafka's retention deleted events before they were delivered.", "`jira-relay topics check`"),
+    "_damage": ("A batch is damaged on a broker's disk.", "`kafka-topics.sh --describe --topic TOPIC`"),
+}
+KAFKA_ERRORS: Lines = {
+    "closed": ("The name of the broker has no address.", "`getent hosts HOST`"),
+    "_unreached": ("The broker does not run, or the network is down.", CHECK),
+    "_silent": ("The broker hangs, or a firewall drops packets.", CHECK),
+    "_misunderstood": ("The port speaks another protocol.", "`openssl s_client -connect HOST:PORT`"),
+    "_untrusted": ("The certificate of the broker is not accepted.", "`openssl s_client -connect HOST:PORT`"),
+    "_alerted": ("The broker does not accept the TLS of the relay.", CHECK),
+    "no_login": ("The listener has no login.", CHECK),
+    "other_mechanisms": ("The listener has another login.", CHECK),
+    "login_refused": ("User, password or token is wrong.", CHECK),
+    "strange_login": ("The broker does not prove that it knows the password.", CHECK),
+    "cut_off": ("The listener requires a login, or the broker has a fault.", CHECK),
+    "wrong_address": ("The broker advertises an address that does not work here.", CHECK),
+    "too_different": (
+        "The broker is too old.",
+        "`kafka-broker-api-versions.sh --bootstrap-server HOST:PORT`",
+    ),
+    "too_slow": ("The broker is overloaded.", CHECK),
+}
+WAITS = {
+    Action.WAIT: "after the delay that Jira asked for",
+    Action.RETRY: "by itself, with growing waits",
+    Action.FIX: "seldom, and at once after a change",
+    Action.SMALLER: "at once, with fewer records",
+}
+
+
+def page() -> str:
+    return "".join([
+        HEAD,
+        _states("Organizations", ORGANIZATION_STATES, "`jira-relay organizations list` shows these states."),
+        _states("Producer processes", PRODUCER_STATES, "The record `produce/…` of the status topic shows these states."),
+        _source_errors(),
+        _states("Destinations", DESTINATION_STATES, "The record `destination/NAME` of the status topic shows these states."),
+        _states("Consumer processes", CONSUMER_STATES, "The record `consume/…` of the status topic shows these states."),
+        _answers(),
+        _texts("Destinations: troubles", destination_troubles(), DESTINATION_TROUBLES, "The status of the destination shows these reasons."),
+        _texts("Kafka", kafka_errors(), KAFKA_ERRORS, "`jira-relay check`, the start of a service and its log show these texts after the address of the broker."),
+    ])  # fmt: skip
+
+
+def states_of(module: ModuleType) -> set[str]:
+    """States that a module reports: literals that are named `state`, begin a status, or begin a returned pair."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(inspect.getsource(module))):
+        match node:
+            case ast.Assign(targets=[ast.Name(id="state")], value=value):
+                found |= _literals(value)
+            case ast.Call(
+                func=ast.Name(id="opened") | ast.Attribute(attr="moved"),
+                args=[ast.Constant(value=str(state)), *_],
+            ):
+                found.add(state)
+            case ast.Return(value=ast.Tuple(elts=[ast.Constant(value=str(state)), _])):
+                found.add(state)
+    return found
+
+
+def source_errors() -> set[str]:
+    """Every kind, also those that the poller names itself."""
+    tree = ast.parse(inspect.getsource(producer.polling.poller))
+    named = [node for node in ast.walk(tree) if isinstance(node, ast.Assign) and "kind" in _targets(node)]
+    return {str(kind) for kind in Kind} | {_first(node.value) for node in named} - {""}
+
+
+def answers_by_status() -> dict[tuple[str, str], list[int]]:
+    """Outcome and reason of each status of the Logs Ingestion API."""
+    found: dict[tuple[str, str], list[int]] = {}
+    target = response.Target("NAME", "RULE", "STREAM")
+    for status in range(200, 600):
+        outcome = response.meaning(response.Answer(status, {}, b""), target, 0)
+        reason = getattr(outcome, "reason", "").replace(str(status), "STATUS")
+        name = "Expired" if outcome is response.EXPIRED else type(outcome).__name__
+        found.setdefault((name, reason), []).append(status)
+    return found
+
+
+def destination_troubles() -> list[tuple[str, str]]:
+    functions = (sender._doubt, sender._unwritten, assignment._loss, assignment._damage)
+    return [(function.__name__, _returned(function)) for function in functions]
+
+
+def kafka_errors() -> list[tuple[str, str]]:
+    """Function and text of each refusal."""
+    return _calls(relay.kafka.diagnostics.messages, {"Refusal"})
+
+
+def _calls(module: ModuleType, names: set[str]) -> list[tuple[str, str]]:
+    tree = ast.parse(inspect.getsource(module))
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return [
+        (function.name, _text(node.args[0]))
+        for function in functions
+        for node in ast.walk(function)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names
+    ]
+
+
+def _returned(function: object) -> str:
+    tree = ast.parse(inspect.getsource(function))
+    return next(_text(node.value) for node in ast.walk(tree) if isinstance(node, ast.Return))
+
+
+def _text(node: ast.expr | None) -> str:
+    match node:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.JoinedStr(values=values):
+            return "".join(_text(value) for value in values).replace("……", "…")
+    return "…"  # filled in at run time
+
+
+def _literals(node: ast.expr) -> set[str]:
+    match node:
+        case ast.Constant(value=str(text)):
+            return {text}
+        case ast.IfExp(body=body, orelse=other):
+            return _literals(body) | _literals(other)
+    return set()
+
+
+def _targets(node: ast.Assign) -> set[str]:
+    return {name.id for target in node.targets for name in ast.walk(target) if isinstance(name, ast.Name)}
+
+
+def _first(node: ast.expr) -> str:
+    return "".join(sorted(_literals(node.elts[0] if isinstance(node, ast.Tuple) else node)))
+
+
+def _states(title: str, lines: Lines, where: str) -> str:
+    rows = [[f"`{state}`", *line] for state, line in lines.items()]
+    return _table(title, where, ["state", "meaning", "first command"], rows)
+
+
+def _source_errors() -> str:
+    rows = []
+    for kind, (meaning, command) in SOURCE_ERRORS.items():
+        if kind in set(Kind):
+            action, text = _CATALOGUE[Kind(kind)]
+            shown = text.format(host="HOST", status="STATUS", words=" (…)", door="")
+        else:
+            action, shown = Action.RETRY, "A defect of the relay (…); its log has the details."
+        rows.append([f"`{kind}`", meaning, shown, WAITS[action], command])
+    where = "The reason of a failing or waiting organization shows these texts; `jira_relay_jira_failures_total` counts them by kind."
+    return _table(
+        "Organizations: errors", where, ["kind", "meaning", "text", "tried again", "first command"], rows
+    )
+
+
+def _answers() -> str:
+    rows = [
+        [_ranges(statuses), outcome, ANSWERS[outcome][0], reason, ANSWERS[outcome][1]]
+        for (outcome, reason), statuses in answers_by_status().items()
+    ]
+    for module in (client, credentials):
+        for outcome in ("Retry", "Paused"):
+            rows += [
+                ["none", outcome, ANSWERS[outcome][0], text, ANSWERS[outcome][1]]
+                for _, text in _calls(module, {outcome})
+            ]
+    where = "These are the answers of Sentinel's Logs Ingestion API and of its logins. A status of none means that no answer came."
+    return _table(
+        "Destinations: answers", where, ["status", "outcome", "meaning", "text", "first command"], rows
+    )
+
+
+def _texts(title: str, found: list[tuple[str, str]], lines: Lines, where: str) -> str:
+    rows = [[lines[name][0], text, lines[name][1]] for name, text in found]
+    return _table(title, where, ["meaning", "text", "first command"], rows)
+
+
+def _table(title: str, where: str, head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *([cell.replace("|", r"\|") for cell in row] for row in rows)]
+    return f"\n## {title}\n\n{where}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _ranges(statuses: list[int]) -> str:
+    parts: list[list[int]] = []
+    for status in statuses:
+        if parts and parts[-1][-1] == status - 1:
+            parts[-1] = [parts[-1][0], status]
+        else:
+            parts.append([status])
+    return ", ".join(str(part[0]) if len(part) == 1 else f"{part[0]} to {part[1]}" for part in parts)
+
+
+if __name__ == "__main__":
+    print(page(), end="")  # noqa: T201

@@ -1,0 +1,59 @@
+from pathlib import Path
+
+import pytest
+
+import consumer.service
+import consumer.status_reporter
+import producer.service
+import producer.status_reporter
+from management.organizations.view import View
+from relay.organizations import Organization
+from tests.docs import runbook
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_runbook_is_written_from_the_code():
+    """docs/operations/runbook.md is what `python -m tests.docs.runbook` writes."""
+    assert (ROOT / "docs/operations/runbook.md").read_text("utf-8") == runbook.page()
+
+
+@pytest.mark.parametrize(
+    ("module", "lines"),
+    [
+        (producer.status_reporter, runbook.ORGANIZATION_STATES),
+        (producer.service, runbook.PRODUCER_STATES),
+        (consumer.status_reporter, runbook.DESTINATION_STATES),
+        (consumer.service, runbook.CONSUMER_STATES),
+    ],
+    ids=["organization", "producer", "destination", "consumer"],
+)
+def test_every_state_has_a_line(module, lines):
+    """Each state that the code reports is in the runbook, and no other."""
+    assert runbook.states_of(module) == lines.keys() - {"no owner"}
+
+
+def test_an_organization_that_nobody_polls_has_a_line():
+    """`no owner`, which no producer can report itself, is what the list of organizations shows."""
+    acme = Organization(
+        "acme", "https://acme.atlassian.net", "audit@acme.example", added=0, modified=0, revision=1
+    )
+
+    state = View(acme, None, 0).state
+
+    assert state.split(":")[0] in runbook.ORGANIZATION_STATES
+
+
+def test_every_error_of_a_source_has_a_line():
+    """Each error kind has a meaning and a first command."""
+    assert runbook.source_errors() == runbook.SOURCE_ERRORS.keys()
+
+
+def test_every_outcome_of_a_destination_has_a_line():
+    """Each outcome that a status can have is explained."""
+    assert {outcome for outcome, _ in runbook.answers_by_status()} == runbook.ANSWERS.keys()
+
+
+def test_every_error_of_kafka_has_a_line():
+    """Each cause of a failed connection to Kafka has a meaning and a first command."""
+    assert {name for name, _ in runbook.kafka_errors()} == runbook.KAFKA_ERRORS.keys()
