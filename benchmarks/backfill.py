@@ -35,8 +35,8 @@ from producer.sources.jira_cloud.mapping import read
 from relay import timestamps
 from relay.kafka import TopicPartition
 from relay.kafka.connection import Connection
-from relay.kafka.log_reader import group_less
-from relay.kafka.topic_admin import create
+from relay.kafka.log_reader import standalone_consumer
+from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
 
 SHARDS = 16
@@ -107,7 +107,7 @@ async def held(connection: Connection) -> int:
     """How far the ends of the partitions of history are, transactions' ends among them."""
     topic = Topics(connection.kafka.topic_prefix).backfill
     partitions = [TopicPartition(topic, number) for number in range(SHARDS)]
-    async with group_less(connection) as consumer:
+    async with standalone_consumer(connection) as consumer:
         return sum((await consumer.end_offsets(partitions)).values())
 
 
@@ -173,7 +173,7 @@ async def run(organizations: int, days: int) -> dict[str, float]:
         async with EmbeddedKafka(Path(directory), heap="1g", flush_each_write=False) as kafka:
             settings = {"bootstrap": kafka.bootstrap, "replication_factor": 1, "shards": SHARDS}
             connection = Connection(Settings(kafka=settings).kafka)
-            await create(connection)
+            await create_missing_topics(connection)
             await put(connection, organizations, port, backfill_from=Historic.begin)
             ours = await produced(connection, organizations * days * DAILY)
             theirs = await compared(connection, organizations, days)

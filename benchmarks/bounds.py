@@ -31,8 +31,8 @@ from embedded import EmbeddedKafka
 from management.settings import Settings
 from relay.avro.codec import Encoder, fingerprint
 from relay.kafka.connection import Connection
-from relay.kafka.producer import Outgoing
-from relay.kafka.topic_admin import create
+from relay.kafka.producer import ProducerRecord
+from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import Publisher
 
@@ -114,7 +114,7 @@ async def load(connection: Connection, count: int) -> int:
             events = [{**each, **own, "id": next(numbers)} for each in some]
             key = own["organization"].encode()
             await publisher.publish(
-                [Outgoing(topic, shard, key, encoder.encode(each), now) for each in events]
+                [ProducerRecord(topic, shard, key, encoder.encode(each), now) for each in events]
             )
             loaded += len(events)
     for publisher in publishers:
@@ -180,7 +180,7 @@ async def main(count: int, seconds: float) -> None:
         ):
             settings = {"bootstrap": kafka.bootstrap, "replication_factor": 1, "shards": SHARDS}
             connection = Connection(Settings(kafka=settings).kafka)
-            await create(connection)
+            await create_missing_topics(connection)
             loaded = await load(connection, count)
             print(f"{loaded} events wait. Least, median, most of every sample, from each third of a time.")
             async with sink.listening() as port:

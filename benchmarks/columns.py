@@ -28,7 +28,7 @@ import schemas
 from consumer.decoding import columns
 from consumer.delivery.batch import Batch, Rows
 from consumer.destinations.sentinel import rows as sentinel
-from relay.avro.codec import Encoder, SchemaId, prepared
+from relay.avro.codec import Encoder, SchemaId, parsed_schema
 
 SCHEMA = schemas.load("audit_event")
 REF = SchemaId(7)
@@ -95,7 +95,7 @@ def by_columns(batch: Sequence[Message]) -> int:
 
 
 def by_record(batch: Sequence[Message]) -> int:
-    schema, read, dumps = prepared(SCHEMA), fastavro.schemaless_reader, orjson.dumps
+    schema, read, dumps = parsed_schema(SCHEMA), fastavro.schemaless_reader, orjson.dumps
     size, rows, raw = 0, [], 2
     for message in batch:
         row = dumps(row_of(read(Body(message.value[5:]), schema)))

@@ -33,9 +33,9 @@ from organizations import processor_seconds
 from consumer.destinations.sentinel import rows as sentinel
 from embedded import EmbeddedKafka
 from management.settings import Settings
-from relay.avro.codec import prepared
+from relay.avro.codec import parsed_schema
 from relay.kafka.connection import Connection
-from relay.kafka.topic_admin import create
+from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
 
 FRAME_BYTES = 10
@@ -50,7 +50,7 @@ _kept = threading.local()
 
 def by_record(bootstrap: str, topic: str, port: int) -> None:
     """Carry the topic until killed."""
-    schema, read, dumps = prepared(SCHEMA), fastavro.schemaless_reader, orjson.dumps
+    schema, read, dumps = parsed_schema(SCHEMA), fastavro.schemaless_reader, orjson.dumps
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,
@@ -131,7 +131,7 @@ async def main(count: int, runs: int) -> None:
                     "topic_prefix": prefix,
                 }
                 connection = Connection(Settings(kafka=settings).kafka)
-                await create(connection)
+                await create_missing_topics(connection)
                 loaded = await load(connection, count)
                 for name, figures in (("ours", ours), ("by record", theirs)):
                     sink = Sink()

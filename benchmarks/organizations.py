@@ -29,8 +29,8 @@ from bounds import service, tell, watched
 from embedded import EmbeddedKafka
 from management.settings import Settings
 from relay.kafka.connection import Connection
-from relay.kafka.producer import Outgoing
-from relay.kafka.topic_admin import create
+from relay.kafka.producer import ProducerRecord
+from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics, partition_of
 from relay.kafka.transactions import Publisher
 from relay.organizations import Organization, OrganizationCodec
@@ -88,7 +88,7 @@ async def put(connection: Connection, count: int, port: int, backfill_from: int 
                 backfill_from=backfill_from,
             )
             value = codec.encode(one)
-            records.append(Outgoing(topic, partition_of(name, SHARDS), name.encode(), value))
+            records.append(ProducerRecord(topic, partition_of(name, SHARDS), name.encode(), value))
         await publisher.publish(records)
     await publisher.discard()
 
@@ -119,7 +119,7 @@ async def main(count: int, interval: int, seconds: float) -> None:
         async with EmbeddedKafka(Path(directory), heap="512m", flush_each_write=False) as kafka:
             settings = {"bootstrap": kafka.bootstrap, "replication_factor": 1, "shards": SHARDS}
             connection = Connection(Settings(kafka=settings).kafka)
-            await create(connection)
+            await create_missing_topics(connection)
             await put(connection, count, port)
             variables = {"RELAY_KEY_BENCHMARK": "a key", "RELAY_PRODUCER__INTERVAL_SECONDS": str(interval)}
             async with service("produce", kafka.bootstrap, variables) as pid:

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from management.settings import Settings, load
-from relay.config.secrets import Secrets
+from relay.config.secrets import SecretsConfig
 from relay.credentials.keyring import load_keyring, make_key_file
-from relay.credentials.redaction import Redactor, basic, secrets_in
-from relay.credentials.resolver import Credentials
+from relay.credentials.redaction import Redactor, basic_auth, secrets_in
+from relay.credentials.resolver import CredentialResolver
 from relay.errors import SettingsError
 from relay.kafka.connection import Connection, KafkaUnreachableError
-from relay.telemetry.logs import set_up
+from relay.telemetry.logs import configure_logging
 
 SECRETS_OF_AZURE = (
     "AZURE_CLIENT_SECRET",
@@ -55,7 +55,7 @@ class Context:
             )
         return Connection(self.settings.kafka)
 
-    def secrets(self) -> Secrets:
+    def secrets(self) -> SecretsConfig:
         """What keys are encrypted with; with embedded Kafka and no setting, the key file of `jira-relay up`."""
         settings = self.settings
         if settings.kafka.bootstrap is not None or load_keyring(settings.secrets) is not None:
@@ -68,8 +68,8 @@ class Context:
             )
         return settings.secrets.model_copy(update={"key_file": make_key_file(directory)})
 
-    def credentials(self, secrets: Secrets) -> Credentials:
-        return Credentials(load_keyring(secrets), secrets.directory, os.environ, self.redactor.add)
+    def credentials(self, secrets: SecretsConfig) -> CredentialResolver:
+        return CredentialResolver(load_keyring(secrets), secrets.directory, os.environ, self.redactor.add)
 
     def key_ids(self) -> list[str]:
         """What the keys are called that encrypt; none where they cannot be used, of which `check` tells."""
@@ -82,7 +82,7 @@ class Context:
     def ask(self, work: Coroutine[Any, Any, Any]) -> Any:
         """The result of a short command's work; libraries may not speak meanwhile, what is wrong is raised."""
         with contextlib.closing(work):
-            set_up("text", "warning", self.redactor)
+            configure_logging("text", "warning", self.redactor)
             for name in FOREIGN_LOGS:
                 logging.getLogger(name).setLevel(logging.CRITICAL)
             try:
@@ -102,7 +102,7 @@ def redactor_for(settings: Settings) -> Redactor:
         redactor.add(secret)
     registry = settings.schema_registry
     if registry.password is not None:
-        redactor.add(basic(registry.username or "", registry.password.get_secret_value()))
+        redactor.add(basic_auth(registry.username or "", registry.password.get_secret_value()))
     return redactor
 
 

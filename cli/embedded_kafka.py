@@ -10,11 +10,11 @@ import structlog
 
 from cli.context import connection
 from management.settings import Settings
-from relay.aio import unless
+from relay.aio import run_unless_stopped
 from relay.credentials.keyring import load_keyring, make_key_file
 from relay.errors import RelayError, SettingsError
 from relay.kafka.connection import Connection
-from relay.kafka.topic_admin import create
+from relay.kafka.topic_admin import create_missing_topics
 from relay.lifecycle import Service
 from relay.telemetry.health import Health
 
@@ -32,7 +32,7 @@ async def running(settings: Settings, stop: asyncio.Event) -> AsyncIterator["Emb
     """It, with all topics; None: `stop` was set before that. Raises RelayError where it cannot be."""
     kafka = _built(settings)
     try:
-        ready = await unless(stop, _begin(kafka, connection(settings)))
+        ready = await run_unless_stopped(stop, _begin(kafka, connection(settings)))
         yield kafka if ready else None
     finally:
         await kafka.stop()
@@ -69,7 +69,7 @@ async def _begin(kafka: "EmbeddedKafka", reached: Connection) -> bool:
 async def _with_topics(kafka: "EmbeddedKafka", reached: Connection) -> bool:
     await kafka.start()
     log.info("Embedded Kafka is ready.", bootstrap=kafka.bootstrap, data=str(kafka.directory))
-    await create(reached)
+    await create_missing_topics(reached)
     return True
 
 
@@ -93,15 +93,15 @@ def keep_alive(kafka: "EmbeddedKafka", health: Health) -> Service:
         stopping = asyncio.create_task(stop.wait())
         try:
             while not stop.is_set():
-                died = asyncio.create_task(kafka.died())
+                died = asyncio.create_task(kafka.wait_for_exit())
                 await asyncio.wait({died, stopping}, return_when=asyncio.FIRST_COMPLETED)
                 if stop.is_set():
                     died.cancel()
                     return
                 log.error("Embedded Kafka has died and is started again.", reason=str(died.result()))
-                health.ready(_NAME, ok=False, why="it has died and is started again; the log says why")
+                health.report(_NAME, ok=False, reason="it has died and is started again; the log says why")
                 await _start_again(kafka, stop)
-                health.ready(_NAME, ok=True)
+                health.report(_NAME, ok=True)
         finally:
             stopping.cancel()
 

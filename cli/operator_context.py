@@ -4,16 +4,16 @@ from contextlib import asynccontextmanager
 from cli.context import Context, who
 from management.connection_test import Means
 from producer.sources.jira_cloud.client import open_client
-from relay.config.secrets import Secrets
-from relay.credentials.url_policy import Hosts
+from relay.config.secrets import SecretsConfig
+from relay.credentials.url_policy import AllowedHosts
 from relay.timestamps import now_ms
 
 
 @asynccontextmanager
-async def opened_means(state: Context, secrets: Secrets | None = None) -> AsyncIterator[Means]:
+async def opened_means(state: Context, secrets: SecretsConfig | None = None) -> AsyncIterator[Means]:
     """With the secrets of the settings, unless others are given."""
     producer = state.settings.producer
-    hosts = Hosts(producer.gateway_url, producer.allowed_hosts)
+    hosts = AllowedHosts(producer.gateway_url, producer.allowed_hosts)
     secrets = state.secrets() if secrets is None else secrets
     credentials = state.credentials(secrets)
     async with open_client() as client:

@@ -4,15 +4,15 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from relay.config import validators as values
-from relay.config.base import Group, Seconds
+from relay.config.base import ConfigModel, Seconds
 
-Start = Annotated[Literal["earliest", "latest"] | datetime, BeforeValidator(values.start)]
+StartPosition = Annotated[Literal["earliest", "latest"] | datetime, BeforeValidator(values.parse_start)]
 
 
-class Consumer(Group):
+class ConsumerConfig(ConfigModel):
     """What holds for every destination."""
 
-    start: Start = Field(
+    start: StartPosition = Field(
         default="earliest",
         description="Where a destination begins at its first start: `earliest`, `latest`, or a time.",
         examples=["2026-11-01T00:00:00Z"],

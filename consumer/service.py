@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from consumer.assignment.assignment import Job
 from consumer.assignment.handler import CALL_SECONDS, REBALANCE_SECONDS, Forwarder
 from consumer.assignment.start_offsets import Beginner, Mirror, Start
-from consumer.config import Consumer
+from consumer.config import ConsumerConfig
 from consumer.decoding.schema_lookup import Schemas
 from consumer.delivery.circuit_breaker import Gate, Throttle
 from consumer.delivery.dead_letters import DeadLetters
@@ -17,22 +17,22 @@ from consumer.delivery.sender import Outlet
 from consumer.destinations.outcome import Outcome
 from consumer.destinations.sentinel import rows
 from consumer.destinations.sentinel.client import Ingestion
-from consumer.destinations.sentinel.config import Destination
+from consumer.destinations.sentinel.config import SentinelConfig
 from consumer.metrics import Metrics
 from consumer.status_reporter import Flow, Report, mirror
-from relay.aio import cancel_all, supervise, unless
-from relay.config.schema_registry import SchemaRegistry
+from relay.aio import cancel_all, run_unless_stopped, supervise
+from relay.config.schema_registry import SchemaRegistryConfig
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.consumer_group import Member
 from relay.kafka.log_reader import records_at
-from relay.kafka.producer import Writer
-from relay.kafka.topic_admin import shards_of
+from relay.kafka.producer import RecordWriter
+from relay.kafka.topic_admin import read_shard_count
 from relay.kafka.topics import Topics
-from relay.schema_registry.store import SchemaStore, open_store
-from relay.status.model import opened, service_key
-from relay.status.reader import Past
-from relay.status.writer import Board
+from relay.schema_registry.store import SchemaStore, open_schema_store
+from relay.status.model import service_key, take_over
+from relay.status.reader import StatusHistory
+from relay.status.writer import StatusWriter
 from relay.telemetry.health import Health
 from relay.timestamps import now_ms
 
@@ -46,9 +46,9 @@ MOST_RECORDS = 256
 
 
 async def consume(
-    config: Consumer,
-    destinations: Mapping[str, Destination],
-    schema_registry: SchemaRegistry,
+    config: ConsumerConfig,
+    destinations: Mapping[str, SentinelConfig],
+    schema_registry: SchemaRegistryConfig,
     connection: Connection,
     stop: asyncio.Event,
     registry: CollectorRegistry,
@@ -60,27 +60,29 @@ async def consume(
     RelayError where Kafka cannot be reached at the start or has not our topics, and where a destination cannot be one.
     """
     for name in destinations:
-        health.ready(f"destination {name}", ok=False, why="joining the group")
+        health.report(f"destination {name}", ok=False, reason="joining the group")
     topics = Topics(connection.kafka.topic_prefix)
-    shards = await unless(stop, shards_of(connection))
+    shards = await run_unless_stopped(stop, read_shard_count(connection))
     if shards is None:
         return
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_store(schema_registry, connection))
-        writer = await stack.enter_async_context(Writer(connection))
-        board = Board(writer, topics.status)
+        store = await stack.enter_async_context(open_schema_store(schema_registry, connection))
+        writer = await stack.enter_async_context(RecordWriter(connection))
+        status_writer = StatusWriter(writer, topics.status)
         wiring = Wiring(config, destinations, connection, topics, store, writer, Metrics(registry))
-        past = Past(connection, topics.status)
+        status_history = StatusHistory(connection, topics.status)
         flows: list[Flow] = []
         reports: list[Report] = []
         for name in destinations:
             both = await wiring.flows(name, stack)
             start = wiring.start_text(name)
             flows += both
-            reports.append(Report(name, both, shards, start, board, past, wiring.metrics, health))
+            reports.append(
+                Report(name, both, shards, start, status_writer, status_history, wiring.metrics, health)
+            )
         tasks = {
-            asyncio.create_task(board.run(), name="status board"),
-            asyncio.create_task(_beat(board, destinations), name="beat of the consumer"),
+            asyncio.create_task(status_writer.run(), name="status board"),
+            asyncio.create_task(_beat(status_writer, destinations), name="beat of the consumer"),
             *(asyncio.create_task(report.run(), name="report of a destination") for report in reports),
         }
         members = {
@@ -92,8 +94,8 @@ async def consume(
             await asyncio.gather(*(flow.forwarder.stop(STOP_SECONDS) for flow in flows))
             await cancel_all(members, attempts=1, seconds=10)
             await cancel_all(tasks, attempts=1, seconds=10)
-        board.withdraw(service_key("consume"))
-        await board.flush()
+        status_writer.tombstone(service_key("consume"))
+        await status_writer.flush()
 
 
 class Wiring:
@@ -101,12 +103,12 @@ class Wiring:
 
     def __init__(
         self,
-        config: Consumer,
-        destinations: Mapping[str, Destination],
+        config: ConsumerConfig,
+        destinations: Mapping[str, SentinelConfig],
         connection: Connection,
         topics: Topics,
         store: SchemaStore,
-        writer: Writer,
+        writer: RecordWriter,
         metrics: Metrics,
     ) -> None:
         self._config = config
@@ -180,10 +182,10 @@ class Stream:
         return await self._ingestion.send(self._name, body)
 
 
-async def _beat(board: Board, names: Iterable[str]) -> None:
+async def _beat(status_writer: StatusWriter, names: Iterable[str]) -> None:
     """That this process lives, and what it serves."""
-    status = opened("active", now_ms(), reason=f"destinations {', '.join(names)}")
+    status = take_over("active", now_ms(), reason=f"destinations {', '.join(names)}")
     while True:
-        status = status.moved("active", status.reason, now_ms()).valid_for(SERVICE_VALID_MS)
-        board.post(service_key("consume"), status)
+        status = status.transition("active", status.reason, now_ms()).valid_for(SERVICE_VALID_MS)
+        status_writer.put(service_key("consume"), status)
         await asyncio.sleep(SERVICE_BEAT_SECONDS)

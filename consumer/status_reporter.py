@@ -14,9 +14,9 @@ from consumer.metrics import FlowMetrics, Metrics
 from relay.kafka import KafkaError, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.consumer_group import Member
-from relay.status.model import GroupOffset, Status, opened
-from relay.status.reader import Past, read_board
-from relay.status.writer import Board
+from relay.status.model import GroupOffset, Status, take_over
+from relay.status.reader import StatusHistory, read_statuses
+from relay.status.writer import StatusWriter
 from relay.telemetry.health import Health
 from relay.timestamps import now_ms
 
@@ -40,7 +40,7 @@ def status_key(destination: str) -> str:
 
 async def mirror(connection: Connection, topic: str, destination: str, of: str) -> Mirror:
     """The offsets of topic `of` as they were last told. Raises RelayError or KafkaError where the status topic cannot be read."""
-    status = (await read_board(connection, topic)).get(status_key(destination))
+    status = (await read_statuses(connection, topic)).get(status_key(destination))
     if status is None:
         return Mirror({}, 0)
     told = {TopicPartition(each.topic, each.partition): each.offset for each in status.offsets}
@@ -72,8 +72,8 @@ class Report:
         flows: Sequence[Flow],
         shards: int,
         start: str,
-        board: Board,
-        past: Past,
+        status_writer: StatusWriter,
+        status_history: StatusHistory,
         metrics: Metrics,
         health: Health,
     ) -> None:
@@ -81,8 +81,8 @@ class Report:
         self._flows = flows
         self._shards = shards
         self._start = start
-        self._board = board
-        self._past = past
+        self._status_writer = status_writer
+        self._status_history = status_history
         self._metrics = metrics
         self._health = health
         self._status: Status | None = None
@@ -113,11 +113,11 @@ class Report:
     def _tell_health(self, state: str, reason: str | None) -> None:
         """Not ready either where Kafka is silent, of which a destination that waits for others knows nothing."""
         works = state in {"active", "waiting"}
-        silent = works and not all(flow.member.trusted for flow in self._flows)
-        self._health.ready(
+        silent = works and not all(flow.member.valid for flow in self._flows)
+        self._health.report(
             f"destination {self._destination}",
             ok=works and not silent,
-            why=_SILENT if silent else (reason or state).rstrip("."),
+            reason=_SILENT if silent else (reason or state).rstrip("."),
         )
 
     def _state_now(self) -> tuple[str, str | None]:
@@ -146,14 +146,16 @@ class Report:
 
     def _owner(self) -> bool:
         live = self._flows[0]
-        return live.member.trusted and TopicPartition(live.topic, 0) in live.forwarder.partitions
+        return live.member.valid and TopicPartition(live.topic, 0) in live.forwarder.partitions
 
     async def _write(self, state: str, reason: str | None) -> None:
         now = now_ms()
         fresh = self._status is None
         if self._status is None:
-            self._status = opened(state, now, await self._past.of(status_key(self._destination)))
-        status = self._counted(self._status.moved(state, reason, now), now)
+            self._status = take_over(
+                state, now, await self._status_history.latest(status_key(self._destination))
+            )
+        status = self._counted(self._status.transition(state, reason, now), now)
         if self._due("standing", STANDING_SECONDS):
             await self._look()
             status = replace(status, lag=self._lag())
@@ -163,7 +165,7 @@ class Report:
         waiting = now + int(wait * 1000) if state == "waiting" else None
         status = replace(status, waiting_until=waiting, start=status.start or self._start).valid_for(VALID_MS)
         if self._is_news(status) or self._due("renewal", RENEW_SECONDS):
-            self._board.post(status_key(self._destination), status)
+            self._status_writer.put(status_key(self._destination), status)
         self._status = status
 
     def _is_news(self, status: Status) -> bool:
@@ -179,7 +181,7 @@ class Report:
             self._told[flow.topic] = (flow.outlet.accepted, flow.outlet.buried)
             events, letters = flow.outlet.accepted - accepted, flow.outlet.buried - buried
             if events or letters:
-                status = status.counted(now, events=events, dead_letters=letters)
+                status = status.with_counts(now, events=events, dead_letters=letters)
         return status
 
     async def _look(self) -> None:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from embedded.artifacts import Artifact
 from embedded.java import Java
-from embedded.locks import Lock
+from embedded.locks import FileLock
 
 _BUILD_SECONDS = 300
 
 
-def name(program: Path, jars: Iterable[Artifact]) -> str:
+def archive_name(program: Path, jars: Iterable[Artifact]) -> str:
     """Another Java or other jars want another archive."""
     release = program.parents[1] / "release"
     key = hashlib.sha256(release.read_bytes() + "".join(jar.sha512 for jar in jars).encode())
@@ -23,7 +23,7 @@ def name(program: Path, jars: Iterable[Artifact]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Archive:
+class ClassArchive:
     """`class_list` is where a Kafka that runs without archive notes what should be in it."""
 
     path: Path
@@ -42,10 +42,10 @@ class Archive:
         """
         if self.path.exists():
             return
-        lock = Lock(self.path.with_suffix(".lock"))
+        lock = FileLock(self.path.with_suffix(".lock"))
         partial = self.path.with_suffix(f".{os.getpid()}.partial")
         try:
-            if lock.take() and not self.path.exists():
+            if lock.acquire() and not self.path.exists():
                 self._remove_abandoned()
                 await self._dump(java, partial, lock.descriptor)
                 partial.replace(self.path)

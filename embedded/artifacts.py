@@ -14,35 +14,37 @@ class Artifact:
 
     @property
     def file_name(self) -> str:
-        _, name, packaging, classifier, version = parts(self.coordinate)
+        _, name, packaging, classifier, version = split_coordinate(self.coordinate)
         return "-".join(filter(None, (name, version, classifier))) + f".{packaging}"
 
     @property
     def path(self) -> str:
         """Where it stands in a Maven repository."""
-        group, name, _, _, version = parts(self.coordinate)
+        group, name, _, _, version = split_coordinate(self.coordinate)
         return f"{group.replace('.', '/')}/{name}/{version}/{self.file_name}"
 
 
-def parts(coordinate: str) -> tuple[str, str, str, str, str]:
+def split_coordinate(coordinate: str) -> tuple[str, str, str, str, str]:
     """Return group, name, packaging, classifier (or "") and version."""
     group, name, packaging, *classifier, version = coordinate.split(":")
     return group, name, packaging, classifier[0] if classifier else "", version
 
 
-def parse(text: str) -> tuple[Artifact, ...]:
+def parse_lock_file(text: str) -> tuple[Artifact, ...]:
     lines = (line.split() for line in text.splitlines() if line and not line.startswith("#"))
     return tuple(Artifact(coordinate, int(size), sha512) for coordinate, size, sha512 in lines)
 
 
-def dump(artifacts: tuple[Artifact, ...]) -> str:
+def format_lock_file(artifacts: tuple[Artifact, ...]) -> str:
     return "".join(f"{a.coordinate} {a.size} {a.sha512}\n" for a in artifacts)
 
 
-def kafka() -> tuple[Artifact, ...]:
+def kafka_artifacts() -> tuple[Artifact, ...]:
     """Return the jars of the embedded Kafka, in the order of its class path."""
-    return parse((files("embedded") / "jars.lock").read_text())
+    return parse_lock_file((files("embedded") / "jars.lock").read_text())
 
 
 def kafka_version() -> str:
-    return next(parts(a.coordinate)[4] for a in kafka() if ":kafka_2.13:" in a.coordinate)
+    return next(
+        split_coordinate(a.coordinate)[4] for a in kafka_artifacts() if ":kafka_2.13:" in a.coordinate
+    )

@@ -33,19 +33,19 @@ async def fetch(
     Any number of processes may do this at once. `progress` is told the bytes fetched so far and the bytes to fetch in all; never, if
     nothing is missing. Raises EmbeddedKafkaError.
     """
-    missing = await asyncio.to_thread(_missing, artifacts, folder)
-    if missing:
-        await download.into(folder, missing, repository, progress or _unseen)
+    absent = await asyncio.to_thread(_find_missing, artifacts, folder)
+    if absent:
+        await download.download_all(folder, absent, repository, progress or _ignore_progress)
     return [folder / artifact.file_name for artifact in artifacts]
 
 
-def _missing(artifacts: Sequence[Artifact], folder: Path) -> list[Artifact]:
+def _find_missing(artifacts: Sequence[Artifact], folder: Path) -> list[Artifact]:
     with ThreadPoolExecutor(_PARALLEL) as pool:
         intact = pool.map(lambda artifact: _is_intact(artifact, folder / artifact.file_name), artifacts)
         return [artifact for artifact, good in zip(artifacts, intact, strict=True) if not good]
 
 
-def _unseen(done: int, total: int) -> None:
+def _ignore_progress(done: int, total: int) -> None:
     """Nobody wants to know."""
 
 

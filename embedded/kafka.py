@@ -9,18 +9,17 @@ from types import MappingProxyType, TracebackType
 from typing import Self
 
 from embedded import artifacts, cache, java, log, ports
-from embedded.archive import Archive
-from embedded.archive import name as archive_name
+from embedded.archive import ClassArchive, archive_name
 from embedded.directory import DataDirectory
 from embedded.errors import EmbeddedKafkaError
-from embedded.properties import HOST, UNFLUSHED, server_properties
+from embedded.properties import HOST, NO_FLUSH, server_properties
 from embedded.ready import is_ready
 
 _READY_SECONDS = 300
-_ENDS_WHEN_ASKED_SECONDS = 20
+_TERMINATE_SECONDS = 20
 _LOG_CHECK_SECONDS = 60
-_END_SECONDS = 2
-_NOTHING: Mapping[str, str] = MappingProxyType({})
+_EXIT_NOTICE_SECONDS = 2
+_NO_PROPERTIES: Mapping[str, str] = MappingProxyType({})
 
 
 class EmbeddedKafka:
@@ -38,7 +37,7 @@ class EmbeddedKafka:
         maven_repository: str | None = None,
         heap: str = "256m",
         flush_each_write: bool = True,
-        extra_properties: Mapping[str, str] = _NOTHING,
+        extra_properties: Mapping[str, str] = _NO_PROPERTIES,
         cache_dir: Path | None = None,
         progress: cache.Progress | None = None,
     ) -> None:
@@ -50,7 +49,7 @@ class EmbeddedKafka:
         self._controller_port = 0
         self._repository = maven_repository
         self._heap = heap
-        self._extra = {**({} if flush_each_write else UNFLUSHED), **extra_properties}
+        self._extra = {**({} if flush_each_write else NO_FLUSH), **extra_properties}
         self._cache = cache_dir or cache.default_folder(os.environ, Path.home())
         self._progress = progress
         self._output = self._directory.path / "kafka.log"
@@ -90,10 +89,12 @@ class EmbeddedKafka:
         """
         await self.stop()
         self._killed = False
-        program = java.find()
-        jars = artifacts.kafka()
+        program = java.find_java()
+        jars = artifacts.kafka_artifacts()
         paths = await cache.fetch(jars, self._cache, self._repository, self._progress)
-        archive = Archive(self._cache / archive_name(program, jars), self._directory.temporary / "classes")
+        archive = ClassArchive(
+            self._cache / archive_name(program, jars), self._directory.temporary / "classes"
+        )
         try:
             await self._start(java.Java(program, tuple(paths)), archive)
         except OSError as error:
@@ -110,8 +111,8 @@ class EmbeddedKafka:
         """Let Kafka end cleanly, within 20 s; after that it is killed, which loses nothing either."""
         self._stopping = True
         try:
-            await self._end_archiving()
-            await self._end_kafka()
+            await self._stop_archiver()
+            await self._stop_kafka()
         finally:
             self.kill()
             self._directory.release()
@@ -121,7 +122,7 @@ class EmbeddedKafka:
         if self._process and self._process.returncode is None:
             self._process.kill()
 
-    async def died(self) -> EmbeddedKafkaError | None:
+    async def wait_for_exit(self) -> EmbeddedKafkaError | None:
         """Wait for the end of Kafka; return why, or None if it was asked to by `stop`."""
         if self._watcher is None:
             raise RuntimeError("Kafka was not started.")
@@ -130,31 +131,31 @@ class EmbeddedKafka:
     async def was_killed(self) -> bool:
         """Whether somebody else has killed it, so that nothing is wrong with it; a death comes to light soon after its connections."""
         if self._watcher is not None:
-            await asyncio.wait([self._watcher], timeout=_END_SECONDS)
+            await asyncio.wait([self._watcher], timeout=_EXIT_NOTICE_SECONDS)
         return self._killed
 
-    async def _start(self, runtime: java.Java, archive: Archive) -> None:
+    async def _start(self, runtime: java.Java, archive: ClassArchive) -> None:
         await self._directory.claim()
         self._choose_ports()
         log.rotate(self._output)
         version = artifacts.kafka_version()
         if not self._directory.is_formatted(version):
             await self._format(runtime, archive)
-            self._directory.formatted(version)
+            self._directory.commit_format(version)
         self._process = await self._run(runtime, self._directory.log, archive.flag, "kafka.Kafka")
-        self._directory.kafka.release()
+        self._directory.kafka_lock.release()
         self._stopping = False
         self._watcher = asyncio.create_task(self._watch(self._process))
-        await self._until_ready(self._watcher)
+        await self._wait_until_ready(self._watcher)
         self._archiver = asyncio.create_task(archive.build(runtime))
 
     def _choose_ports(self) -> None:
         if self._port:
             ports.require_free(self._port)
-        self._port = self._port or ports.draw()
-        self._controller_port = ports.draw()
+        self._port = self._port or ports.pick_free_port()
+        self._controller_port = ports.pick_free_port()
 
-    async def _format(self, runtime: java.Java, archive: Archive) -> None:
+    async def _format(self, runtime: java.Java, archive: ClassArchive) -> None:
         sharing = (archive.flag,) if archive.path.exists() else ()
         tool = ("kafka.tools.StorageTool", "format", "--standalone", "-t", _cluster_id(), "-c")
         process = await self._run(runtime, self._directory.formatting, *sharing, *tool)
@@ -178,11 +179,11 @@ class EmbeddedKafka:
             *(f"-Xmx{self._heap}", f"-Djava.io.tmpdir={self._directory.temporary}"),
             *(*command, properties.name),
             directory=self._directory.path,
-            lock=self._directory.kafka.descriptor,
+            lock=self._directory.kafka_lock.descriptor,
             output=self._output,
         )
 
-    async def _until_ready(self, watcher: asyncio.Task[EmbeddedKafkaError | None]) -> None:
+    async def _wait_until_ready(self, watcher: asyncio.Task[EmbeddedKafkaError | None]) -> None:
         try:
             async with asyncio.timeout(_READY_SECONDS):
                 while not await self._answers():
@@ -209,22 +210,22 @@ class EmbeddedKafka:
                 async with asyncio.timeout(_LOG_CHECK_SECONDS):
                     await process.wait()
             with contextlib.suppress(OSError):
-                log.bound(self._output)
+                log.limit_size(self._output)
         if self._stopping:
             return None
         self._killed = process.returncode == -signal.SIGKILL
         return EmbeddedKafkaError(f"Embedded Kafka has ended: {self._explain(process.returncode)}")
 
-    async def _end_archiving(self) -> None:
+    async def _stop_archiver(self) -> None:
         if self._archiver:
             self._archiver.cancel()
             await asyncio.wait([self._archiver])
 
-    async def _end_kafka(self) -> None:
+    async def _stop_kafka(self) -> None:
         if self._process is None or self._watcher is None:
             return
         with contextlib.suppress(TimeoutError, ProcessLookupError):
-            async with asyncio.timeout(_ENDS_WHEN_ASKED_SECONDS):
+            async with asyncio.timeout(_TERMINATE_SECONDS):
                 if self._process.returncode is None:
                     self._process.terminate()
                 await asyncio.shield(self._watcher)

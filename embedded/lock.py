@@ -13,7 +13,7 @@ from pathlib import Path
 
 from jgo.maven import MavenContext
 
-from embedded.artifacts import Artifact, dump, parts
+from embedded.artifacts import Artifact, format_lock_file, split_coordinate
 
 KAFKA = "org.apache.kafka:kafka_2.13:jar:4.3.1"
 LOGGER = "org.slf4j:slf4j-simple:jar:1.7.36"
@@ -21,15 +21,15 @@ LOGGER = "org.slf4j:slf4j-simple:jar:1.7.36"
 
 def resolve(coordinate: str, context: MavenContext) -> list[str]:
     """Return the coordinates of everything that has to be on the class path to run `coordinate`."""
-    group, name, _, _, version = parts(coordinate)
+    group, name, _, _, version = split_coordinate(coordinate)
     dependency = context.create_dependency(f"{group}:{name}:{version}")
     roots, others = context.resolver.resolve([dependency])
     found = [f"{d.groupId}:{d.artifactId}:jar:{d.version}" for d in others if d.scope != "test"]
     return [f"{d.groupId}:{d.artifactId}:jar:{d.version}" for d in roots] + sorted(found)
 
 
-def measure(coordinate: str, context: MavenContext) -> Artifact:
-    group, name, packaging, classifier, version = parts(coordinate)
+def lock_artifact(coordinate: str, context: MavenContext) -> Artifact:
+    group, name, packaging, classifier, version = split_coordinate(coordinate)
     file = context.project(group, name).at_version(version).artifact(classifier, packaging).resolve()
     with file.open("rb") as content:
         digest = hashlib.file_digest(content, "sha512").hexdigest()
@@ -43,7 +43,9 @@ def main() -> None:
             target, coordinates = Path(sys.argv[1]), sys.argv[2:]
         else:
             target, coordinates = Path(__file__).with_name("jars.lock"), [*resolve(KAFKA, context), LOGGER]
-        target.write_text(dump(tuple(measure(coordinate, context) for coordinate in coordinates)))
+        target.write_text(
+            format_lock_file(tuple(lock_artifact(coordinate, context) for coordinate in coordinates))
+        )
 
 
 if __name__ == "__main__":

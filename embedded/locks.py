@@ -5,14 +5,14 @@ import time
 from pathlib import Path
 
 
-class Lock:
+class FileLock:
     """A lock on an open file, which processes inherit with it; its content names the holder."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self.descriptor = -1
 
-    def take(self) -> bool:
+    def acquire(self) -> bool:
         if self.descriptor >= 0:
             return True
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -25,9 +25,9 @@ class Lock:
         self.write("")
         return True
 
-    async def taken_within(self, seconds: float) -> bool:
+    async def acquire_within(self, seconds: float) -> bool:
         end = time.monotonic() + seconds
-        while not self.take() and time.monotonic() < end:  # noqa: ASYNC110 - nothing tells when a lock is free
+        while not self.acquire() and time.monotonic() < end:  # noqa: ASYNC110 - nothing tells when a lock is free
             await asyncio.sleep(0.05)
         return self.descriptor >= 0
 

@@ -4,17 +4,17 @@ import shutil
 import signal
 from pathlib import Path
 
-LARGEST_BYTES = 10_000_000
+MAX_BYTES = 10_000_000
 _READ_BYTES = 64_000
 _SHOWN_LINES = 8
 _SHOWN_CHARACTERS = 300
 _FULL_BYTES = 1_000_000
 
-FULL = "the disk is full: make room"
+DISK_FULL = "the disk is full: make room"
 
 _CAUSES = {
     "Address already in use": "its port is taken by another program: set embedded.port to another one",
-    "No space left on device": FULL,
+    "No space left on device": DISK_FULL,
     "Disk quota exceeded": "the disk quota of this user is used up: make room, or have it raised",
     "File too large": "a file may not grow as large as Kafka needs it: raise the limit (ulimit -f)",
     "Permission denied": "files in the data directory are not ours: check their owner",
@@ -31,9 +31,9 @@ def rotate(path: Path) -> None:
         path.replace(path.with_name(f"{path.name}.1"))
 
 
-def bound(path: Path, largest_bytes: int = LARGEST_BYTES) -> None:
+def limit_size(path: Path, max_bytes: int = MAX_BYTES) -> None:
     """Empty a log that has grown too large while it is written to (by appending), keeping a copy as NAME.1."""
-    if path.stat().st_size > largest_bytes:
+    if path.stat().st_size > max_bytes:
         shutil.copyfile(path, path.with_name(f"{path.name}.1"))
         with path.open("r+b") as log:
             log.truncate(0)
@@ -63,4 +63,4 @@ def cause(text: str, code: int | None, *, full: bool) -> str:
     if code == -signal.SIGKILL:
         return "it was killed (kill -9, or the system was short of memory)"
     known = next((why for sign, why in _CAUSES.items() if sign in text), "its log has the reason")
-    return FULL if full else known
+    return DISK_FULL if full else known

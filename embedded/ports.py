@@ -7,12 +7,12 @@ from embedded.properties import HOST
 
 # Below the ports that systems draw for outgoing connections: a client that tries again and again to reach a stopped Kafka on
 # one of those ends up connected to itself.
-_DRAWN = range(15_000, 30_000)
+_PORT_RANGE = range(15_000, 30_000)
 
 
-def draw() -> int:
+def pick_free_port() -> int:
     """Return a port that is free now."""
-    return next(port for port in random.sample(_DRAWN, 1000) if is_free(port))
+    return next(port for port in random.sample(_PORT_RANGE, 1000) if is_free(port))
 
 
 def is_free(port: int) -> bool:

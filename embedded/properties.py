@@ -13,16 +13,16 @@ def server_properties(port: int, controller_port: int, log_directory: str, extra
         "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}",
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "log.dirs": log_directory,
-        **_ALONE,
+        **_SINGLE_NODE,
         **_DURABLE,
-        **_SMALL,
-        **_QUICK,
+        **_LOW_MEMORY,
+        **_FAST_START,
         **extra,
     }
     return "".join(f"{name}={value}\n" for name, value in properties.items())
 
 
-_ALONE = {
+_SINGLE_NODE = {
     "default.replication.factor": "1",
     "min.insync.replicas": "1",
     "offsets.topic.replication.factor": "1",
@@ -36,9 +36,9 @@ _ALONE = {
 # There is no other replica to recover from: what is acknowledged is on the disk.
 _DURABLE = {"log.flush.interval.messages": "1"}
 
-UNFLUSHED: Mapping[str, str] = {"log.flush.interval.messages": str(2**63 - 1)}
+NO_FLUSH: Mapping[str, str] = {"log.flush.interval.messages": str(2**63 - 1)}
 
-_SMALL = {
+_LOW_MEMORY = {
     "offsets.topic.num.partitions": "4",
     "transaction.state.log.num.partitions": "4",
     "share.coordinator.state.topic.num.partitions": "4",
@@ -49,7 +49,7 @@ _SMALL = {
 }
 
 # A restart after kill -9 waits for the dead broker's session to end.
-_QUICK = {
+_FAST_START = {
     "group.initial.rebalance.delay.ms": "0",
     "broker.session.timeout.ms": "2000",
     "broker.heartbeat.interval.ms": "500",

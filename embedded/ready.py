@@ -17,13 +17,13 @@ async def is_ready(host: str, port: int) -> bool:
     try:
         writer.write(struct.pack(">i", len(_REQUEST)) + _REQUEST)
         size = struct.unpack(">i", await reader.readexactly(4))[0]
-        return read_answer(await reader.readexactly(size), port)
+        return parse_metadata_response(await reader.readexactly(size), port)
     finally:
         writer.close()
 
 
-def read_answer(answer: bytes, port: int) -> bool:
-    fields = _Fields(answer)
+def parse_metadata_response(answer: bytes, port: int) -> bool:
+    fields = _FieldReader(answer)
     fields.number("i")
     ports = [_broker_port(fields) for _ in range(fields.number("i"))]
     fields.number("i")
@@ -31,22 +31,22 @@ def read_answer(answer: bytes, port: int) -> bool:
     return port in ports and -1 not in leaders
 
 
-def _broker_port(fields: "_Fields") -> int:
+def _broker_port(fields: "_FieldReader") -> int:
     fields.number("i")
-    fields.text()
+    fields.skip_text()
     port = fields.number("i")
-    fields.text()
+    fields.skip_text()
     return port
 
 
-def _leaders(fields: "_Fields") -> list[int]:
+def _leaders(fields: "_FieldReader") -> list[int]:
     fields.number("h")
-    fields.text()
+    fields.skip_text()
     fields.number("b")
     return [_leader(fields) for _ in range(fields.number("i"))]
 
 
-def _leader(fields: "_Fields") -> int:
+def _leader(fields: "_FieldReader") -> int:
     fields.number("h")
     fields.number("i")
     leader = fields.number("i")
@@ -56,7 +56,7 @@ def _leader(fields: "_Fields") -> int:
     return leader
 
 
-class _Fields:
+class _FieldReader:
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._at = 0
@@ -67,7 +67,7 @@ class _Fields:
         self._at += struct.calcsize(f">{kind}")
         return value
 
-    def text(self) -> None:
+    def skip_text(self) -> None:
         """Skip a string, which may be null (length -1)."""
         length = self.number("h")
         self._at += max(0, length)

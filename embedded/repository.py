@@ -10,19 +10,19 @@ import httpx
 from embedded.artifacts import Artifact
 from embedded.errors import EmbeddedKafkaError
 
-_PAUSES_SECONDS = (1, 3)
-_SILENCE_SECONDS = 10
+_RETRY_DELAYS_SECONDS = (1, 3)
+_TIMEOUT_SECONDS = 10
 _CHUNK_BYTES = 65_536
 
 
-def client() -> httpx.AsyncClient:
+def open_client() -> httpx.AsyncClient:
     """Proxies and authorities are taken from the environment: HTTPS_PROXY, SSL_CERT_FILE."""
     return httpx.AsyncClient(
-        timeout=_SILENCE_SECONDS, follow_redirects=True, headers={"Accept-Encoding": "identity"}
+        timeout=_TIMEOUT_SECONDS, follow_redirects=True, headers={"Accept-Encoding": "identity"}
     )
 
 
-class Repository:
+class MavenRepository:
     def __init__(self, address: str | None, http: httpx.AsyncClient) -> None:
         """Without address it is Maven's own. Raises EmbeddedKafkaError if the address is none."""
         try:
@@ -41,11 +41,11 @@ class Repository:
 
         Raises EmbeddedKafkaError for the network's faults, OSError for the disk's.
         """
-        for pause in (*_PAUSES_SECONDS, None):
+        for pause in (*_RETRY_DELAYS_SECONDS, None):
             try:
                 return await self._download_once(artifact, file, count)
             except httpx.HTTPError as error:
-                if pause is None or not _may_heal(error):
+                if pause is None or not _is_retriable(error):
                     raise EmbeddedKafkaError(
                         f"{self._base}/{artifact.path} cannot be fetched: {_reason(error)}. Embedded Kafka needs its files once: "
                         "allow this host (through a proxy: HTTPS_PROXY), set embedded.maven_repository to a mirror, "
@@ -80,7 +80,7 @@ def _default_address() -> str:
     return str(MAVEN_CENTRAL_URL)
 
 
-def _may_heal(error: httpx.HTTPError) -> bool:
+def _is_retriable(error: httpx.HTTPError) -> bool:
     match error:
         case httpx.HTTPStatusError(response=response):
             return response.status_code == httpx.codes.TOO_MANY_REQUESTS or response.is_server_error
@@ -95,7 +95,7 @@ def _reason(error: httpx.HTTPError) -> str:
         case httpx.HTTPStatusError(response=response):
             return f"the host answers {response.status_code} {response.reason_phrase}"
         case httpx.TimeoutException():
-            return f"no answer within {_SILENCE_SECONDS} s"
+            return f"no answer within {_TIMEOUT_SECONDS} s"
         case httpx.ProxyError():
             return "the proxy refuses"
         case httpx.UnsupportedProtocol():

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from consumer.destinations.outcome import Sent
 from consumer.destinations.sentinel import rows
 from consumer.destinations.sentinel.client import Ingestion
-from consumer.destinations.sentinel.config import Destination
+from consumer.destinations.sentinel.config import SentinelConfig
 from management.connection_test import Means, verify
 from management.organizations import key_rotation
 from management.organizations.store import plainly, standing
 from management.settings import Settings
-from relay.config.secrets import Secrets
+from relay.config.secrets import SecretsConfig
 from relay.credentials.keyring import load_keyring
 from relay.errors import RelayError
 from relay.kafka import topic_admin
@@ -20,7 +20,7 @@ from relay.kafka.connection import Connection
 from relay.kafka.topics import Topics
 from relay.organizations import Organization
 from relay.schema_registry import register
-from relay.schema_registry.client import open_registry
+from relay.schema_registry.client import open_schema_registry
 
 CALL_SECONDS = 30.0
 TOPICS_SECONDS = 30.0
@@ -40,7 +40,7 @@ Check = Callable[[], Awaitable[str]]
 """What is well; raises RelayError with what to fix."""
 
 
-def check_secrets(secrets: Secrets) -> Finding:
+def check_secrets(secrets: SecretsConfig) -> Finding:
     """Raises SettingsError for keys that cannot be used."""
     if load_keyring(secrets) is not None:
         return Finding("secrets", ok=True, message="API keys can be encrypted")
@@ -118,7 +118,7 @@ async def _kafka(connection: Connection) -> str:
 async def _topics(connection: Connection) -> str:
     with plainly(connection):
         async with asyncio.timeout(TOPICS_SECONDS):
-            reports = await topic_admin.check(connection)
+            reports = await topic_admin.compare_topics(connection)
     problems = [f"{report.name}: {problem}" for report in reports for problem in report.problems]
     if problems:
         raise RelayError(" ".join(problems))
@@ -128,8 +128,8 @@ async def _topics(connection: Connection) -> str:
 async def _registry(settings: Settings) -> str:
     if settings.schema_registry.url is None:
         return "none is set: events are written in Avro single-object encoding"
-    async with open_registry(settings.schema_registry) as registry:
-        reports = await register.check(registry, Topics(settings.kafka.topic_prefix))
+    async with open_schema_registry(settings.schema_registry) as registry:
+        reports = await register.check_schemas(registry, Topics(settings.kafka.topic_prefix))
     problems = [f"{report.subject}: {problem}" for report in reports for problem in report.problems]
     if problems:
         raise RelayError(" ".join(problems))
@@ -154,7 +154,7 @@ def _of_organization(means: Means, found: Mapping[str, Organization], name: str)
     return check
 
 
-def _of_destination(name: str, target: Destination) -> Check:
+def _of_destination(name: str, target: SentinelConfig) -> Check:
     async def check() -> str:
         empty = rows.body([])
         async with Ingestion(name, target, CALL_SECONDS) as ingestion:

@@ -12,9 +12,9 @@ from producer.sources.clock_skew import Clock
 from producer.sources.errors import Failure, Kind
 from producer.sources.jira_cloud import client as jira
 from producer.sources.jira_cloud.connection_check import Diagnosis, diagnose
-from relay.config.secrets import Secrets
-from relay.credentials.resolver import Credentials
-from relay.credentials.url_policy import Hosts
+from relay.config.secrets import SecretsConfig
+from relay.credentials.resolver import CredentialResolver
+from relay.credentials.url_policy import AllowedHosts
 from relay.errors import RelayError, SecretError
 from relay.kafka.connection import Connection
 from relay.organizations import Organization
@@ -31,9 +31,9 @@ class Means:
 
     connection: Connection
     client: httpx.AsyncClient
-    hosts: Hosts
-    secrets: Secrets
-    credentials: Credentials
+    hosts: AllowedHosts
+    secrets: SecretsConfig
+    credentials: CredentialResolver
     who: str
     now_ms: Callable[[], int]
 
@@ -65,7 +65,7 @@ async def try_connection(
     A reference that points at nothing on this machine is no failure: then only the site is looked for. Raises
     ConnectionFailedError and RelayError.
     """
-    means.credentials.confirm(asdict(organization))
+    means.credentials.verify_reference(asdict(organization))
     try:
         secret = key or means.credentials.resolve(asdict(organization))
     except SecretError as error:

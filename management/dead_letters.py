@@ -10,7 +10,7 @@ from management.organizations.validation import InputError, checked_name
 from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
-from relay.kafka.log_reader import Span, group_less, partitions_of, read_to_end, settled_spans
+from relay.kafka.log_reader import LogBounds, partitions_of, read_to_end, stable_bounds, standalone_consumer
 from relay.kafka.topics import Topics, partition_of
 
 LARGEST_CONTENT = 256 * 1024 * 1024
@@ -59,13 +59,13 @@ async def newest(connection: Connection, limit: int, organization: str | None = 
     wanted = None if organization is None else checked_name(organization)
     with plainly(connection):
         await connection.verify()
-        async with group_less(connection) as consumer:
+        async with standalone_consumer(connection) as consumer:
             numbers = await partitions_of(consumer, topic)
             if wanted is not None:
                 numbers = [partition_of(wanted, len(numbers))]
             search = _Search(limit, wanted)
-            spans = await settled_spans(consumer, [TopicPartition(topic, number) for number in numbers])
-            await search.run(consumer, spans)
+            bounds = await stable_bounds(consumer, [TopicPartition(topic, number) for number in numbers])
+            await search.run(consumer, bounds)
     letters = [letter for found in search.found.values() for letter in found]
     return sorted(letters, key=lambda letter: (letter.at, letter.offset), reverse=True)[:limit]
 
@@ -78,18 +78,18 @@ class _Search:
         self._limit = limit
         self._organization = organization
 
-    async def run(self, consumer: Any, spans: Mapping[TopicPartition, Span]) -> None:
-        ends = {tp: span.committed_end for tp, span in spans.items()}
-        self.found = {tp: [] for tp in spans}
+    async def run(self, consumer: Any, bounds: Mapping[TopicPartition, LogBounds]) -> None:
+        ends = {tp: span.last_stable_offset for tp, span in bounds.items()}
+        self.found = {tp: [] for tp in bounds}
         step = max(_CHUNK, 2 * self._limit)
-        while pending := {tp for tp, end in ends.items() if self._goes_on(tp, end, spans[tp])}:
-            starts = {tp: max(spans[tp].first, ends[tp] - step) for tp in pending}
+        while pending := {tp for tp, end in ends.items() if self._goes_on(tp, end, bounds[tp])}:
+            starts = {tp: max(bounds[tp].log_start_offset, ends[tp] - step) for tp in pending}
             await read_to_end(consumer, starts, {tp: ends[tp] for tp in pending}, self._keep)
             ends |= starts
             step *= 2
 
-    def _goes_on(self, tp: TopicPartition, end: int, span: Span) -> bool:
-        return end > span.first and len(self.found[tp]) < self._limit
+    def _goes_on(self, tp: TopicPartition, end: int, bounds: LogBounds) -> bool:
+        return end > bounds.log_start_offset and len(self.found[tp]) < self._limit
 
     def _keep(self, record: Record) -> None:
         letter = _letter(record)
@@ -112,24 +112,26 @@ async def open_letter(connection: Connection, partition: int, offset: int) -> Op
     topic = Topics(connection.kafka.topic_prefix).dead_letters
     with plainly(connection):
         await connection.verify()
-        async with group_less(connection) as consumer:
+        async with standalone_consumer(connection) as consumer:
             if partition not in await partitions_of(consumer, topic):
                 raise _nothing_there(partition, offset)
             tp = TopicPartition(topic, partition)
-            span = (await settled_spans(consumer, [tp]))[tp]
-            found = await _records(consumer, tp, span, offset, offset + 1)
+            bounds = (await stable_bounds(consumer, [tp]))[tp]
+            found = await _records(consumer, tp, bounds, offset, offset + 1)
             if not found:
                 raise _nothing_there(partition, offset)
             number, count = _letter(found[0]).part
             if count > 1:
                 first = offset - (number - 1) - _SLACK
                 last = offset + (count - number) + _SLACK
-                found = _parts(await _records(consumer, tp, span, first, last + 1), offset)
+                found = _parts(await _records(consumer, tp, bounds, first, last + 1), offset)
     return _opened(found, count)
 
 
-async def _records(consumer: Any, tp: TopicPartition, span: Span, first: int, end: int) -> list[Record]:
-    start, end = max(first, span.first), min(end, span.committed_end)
+async def _records(
+    consumer: Any, tp: TopicPartition, bounds: LogBounds, first: int, end: int
+) -> list[Record]:
+    start, end = max(first, bounds.log_start_offset), min(end, bounds.last_stable_offset)
     records: list[Record] = []
     if start < end:
         await read_to_end(consumer, {tp: start}, {tp: end}, records.append)

@@ -10,25 +10,25 @@ from typing import Annotated, Any, get_args
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 
-from consumer.config import Consumer
-from consumer.destinations.sentinel.config import Destination
-from producer.config import Producer
+from consumer.config import ConsumerConfig
+from consumer.destinations.sentinel.config import SentinelConfig
+from producer.config import ProducerConfig
 from relay.config import sources
 from relay.config import validators as values
-from relay.config.base import Group, Listen, Url
-from relay.config.embedded import Embedded
-from relay.config.kafka import Kafka
-from relay.config.schema_registry import SchemaRegistry
-from relay.config.secrets import Secrets
-from relay.config.telemetry import Telemetry
+from relay.config.base import ConfigModel, ListenAddress, Url
+from relay.config.embedded import EmbeddedConfig
+from relay.config.kafka import KafkaConfig
+from relay.config.schema_registry import SchemaRegistryConfig
+from relay.config.secrets import SecretsConfig
+from relay.config.telemetry import TelemetryConfig
 
-_KINDS = get_args(Destination.model_fields["kind"].annotation)
+_DESTINATION_KINDS = get_args(SentinelConfig.model_fields["kind"].annotation)
 
 
-class Console(Group):
+class ConsoleConfig(ConfigModel):
     """The management page."""
 
-    listen: Listen = Field(
+    listen: ListenAddress = Field(
         default="127.0.0.1:8080", description="Address and port of the page.", examples=["0.0.0.0:8080"]
     )
     token: SecretStr | None = Field(
@@ -41,27 +41,29 @@ class Console(Group):
     )
 
 
-class Settings(Group):
-    kafka: Kafka = Kafka()
-    schema_registry: SchemaRegistry = SchemaRegistry()
-    producer: Producer = Producer()
-    consumer: Consumer = Consumer()
-    destinations: dict[Annotated[str, AfterValidator(values.destination_name)], Destination] = Field(
-        default_factory=dict
+class Settings(ConfigModel):
+    kafka: KafkaConfig = KafkaConfig()
+    schema_registry: SchemaRegistryConfig = SchemaRegistryConfig()
+    producer: ProducerConfig = ProducerConfig()
+    consumer: ConsumerConfig = ConsumerConfig()
+    destinations: dict[Annotated[str, AfterValidator(values.require_destination_name)], SentinelConfig] = (
+        Field(default_factory=dict)
     )
-    console: Console = Console()
-    secrets: Secrets = Secrets()
-    telemetry: Telemetry = Telemetry()
-    embedded: Embedded = Embedded()
+    console: ConsoleConfig = ConsoleConfig()
+    secrets: SecretsConfig = SecretsConfig()
+    telemetry: TelemetryConfig = TelemetryConfig()
+    embedded: EmbeddedConfig = EmbeddedConfig()
 
     @model_validator(mode="before")
     @classmethod
-    def _kind_is_the_name(cls, given: Any) -> Any:
+    def _default_kind_to_name(cls, given: Any) -> Any:
         destinations = given.get("destinations") if isinstance(given, dict) else None
         if not isinstance(destinations, dict):
             return given
         named = {
-            name: {"kind": name} | fields if name in _KINDS and isinstance(fields, dict) else fields
+            name: {"kind": name} | fields
+            if name in _DESTINATION_KINDS and isinstance(fields, dict)
+            else fields
             for name, fields in destinations.items()
         }
         return given | {"destinations": named}
@@ -73,8 +75,8 @@ def load(config: Path | None = None, environ: Mapping[str, str] | None = None) -
     The file is `config`, or relay.toml in the working directory if there is one. Raises SettingsError, with a sentence for
     each fault; no sentence holds a secret.
     """
-    given = sources.read(Settings, config, os.environ if environ is None else environ)
+    given = sources.read_settings(Settings, config, os.environ if environ is None else environ)
     try:
-        return Settings.model_validate(given.nested())
+        return Settings.model_validate(given.to_tree())
     except ValidationError as error:
         raise given.explain(error) from None

@@ -10,7 +10,7 @@ from annotated_types import Ge, Le
 from pydantic.fields import FieldInfo
 
 from management.settings import Settings
-from relay.config.sources import fields_of, has_file, variable
+from relay.config.sources import accepts_file, setting_fields, variable
 
 _HEAD = """# Settings
 
@@ -31,17 +31,17 @@ Each setting is taken from the environment, else from the settings file, else it
 """
 
 
-def page() -> str:
-    return _HEAD + "".join(_sections())
+def render_page() -> str:
+    return _HEAD + "".join(_render_sections())
 
 
-def _sections() -> Iterator[str]:
-    fields = fields_of(Settings)
+def _render_sections() -> Iterator[str]:
+    fields = setting_fields(Settings)
     for group, about in _groups().items():
         own = {name: field for name, field in fields.items() if name[0] == group}
         title = group if group != "destinations" else "destinations.&lt;name&gt;"
         yield f"\n## {title}\n\n{about}\n\n| setting | variable | default | what it does | example |\n|---|---|---|---|---|\n"
-        yield from (_row(name, field) for name, field in own.items())
+        yield from (_render_row(name, field) for name, field in own.items())
 
 
 def _groups() -> dict[str, str]:
@@ -52,18 +52,18 @@ def _groups() -> dict[str, str]:
     return {group: str(model.__doc__) for group, model in models.items()}
 
 
-def _row(name: tuple[str, ...], field: FieldInfo) -> str:
-    also = f" Or `{name[-1]}_file`." if has_file(field) else ""
-    sentence = f"{field.description}{_allowed(field)}{also}"
-    return f"| `{name[-1]}` | `{variable(name)}` | {_default(field)} | {sentence} | {_code((field.examples or [''])[0])} |\n"
+def _render_row(name: tuple[str, ...], field: FieldInfo) -> str:
+    also = f" Or `{name[-1]}_file`." if accepts_file(field) else ""
+    sentence = f"{field.description}{_allowed_values(field)}{also}"
+    return f"| `{name[-1]}` | `{variable(name)}` | {_default(field)} | {sentence} | {_as_code((field.examples or [''])[0])} |\n"
 
 
-def _allowed(field: FieldInfo) -> str:
+def _allowed_values(field: FieldInfo) -> str:
     choices = [
         choice for kind in (field.annotation, *get_args(field.annotation)) for choice in _choices(kind)
     ]
     if len(choices) > 1 and not any(choice in (field.description or "") for choice in choices):
-        return f" One of {', '.join(map(_code, choices))}."
+        return f" One of {', '.join(map(_as_code, choices))}."
     limits = {type(limit): limit for limit in field.metadata}
     if Ge in limits:
         return f" From {limits[Ge].ge} to {limits[Le].le}."
@@ -77,12 +77,12 @@ def _choices(kind: Any) -> list[str]:
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "needed" if field.description and "Not set:" not in field.description else "not set"
-    return "not set" if field.default is None else _code(field.default)
+    return "not set" if field.default is None else _as_code(field.default)
 
 
-def _code(value: Any) -> str:
+def _as_code(value: Any) -> str:
     return f"`{json.dumps(value, ensure_ascii=False) if not isinstance(value, str | Path) else value}`"
 
 
 if __name__ == "__main__":
-    sys.stdout.write(page())
+    sys.stdout.write(render_page())

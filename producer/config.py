@@ -3,10 +3,10 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from relay.config import validators as values
-from relay.config.base import Count, Group, Seconds, Site
+from relay.config.base import ConfigModel, Count, OriginUrl, Seconds
 
 
-class Producer(Group):
+class ProducerConfig(ConfigModel):
     """Polling Jira."""
 
     interval_seconds: Seconds = Field(
@@ -51,12 +51,12 @@ class Producer(Group):
         description="How many days late a record may become visible and still be found.",
         examples=[14],
     )
-    gateway_url: Site = Field(
+    gateway_url: OriginUrl = Field(
         default="https://api.atlassian.com",
         description="Atlassian's gateway, which scoped tokens and service accounts go through.",
         examples=["https://api.atlassian.com"],
     )
-    allowed_hosts: tuple[Annotated[str, AfterValidator(values.allowed_host)], ...] = Field(
+    allowed_hosts: tuple[Annotated[str, AfterValidator(values.require_host)], ...] = Field(
         default=(),
         description="Hosts (or host:port) that keys may be sent to, beside `*.atlassian.net`, the gateway and this machine.",
         examples=[["jira.example.com"]],

@@ -5,7 +5,7 @@ import contextlib
 
 from prometheus_client import CollectorRegistry
 
-from producer.config import Producer
+from producer.config import ProducerConfig
 from producer.metrics import Metrics
 from producer.polling.poller import Poller
 from producer.polling.window import Rules
@@ -19,21 +19,21 @@ from producer.sources.jira_cloud.client import open_clients
 from producer.sources.jira_cloud.source import Sites
 from producer.sources.throttle import LINES
 from producer.status_reporter import Report, status_key
-from relay.aio import cancel_all, supervise, unless
-from relay.config.schema_registry import SchemaRegistry
-from relay.credentials.resolver import Credentials
-from relay.credentials.url_policy import Hosts
+from relay.aio import cancel_all, run_unless_stopped, supervise
+from relay.config.schema_registry import SchemaRegistryConfig
+from relay.credentials.resolver import CredentialResolver
+from relay.credentials.url_policy import AllowedHosts
 from relay.kafka import KAFKA_FAILURES
 from relay.kafka.connection import Connection
 from relay.kafka.consumer_group import Member
-from relay.kafka.producer import Writer
-from relay.kafka.topic_admin import limits_of, shards_of
+from relay.kafka.producer import RecordWriter
+from relay.kafka.topic_admin import read_limits, read_shard_count
 from relay.kafka.topics import Topics
 from relay.organizations import Organization
-from relay.schema_registry.store import SchemaStore, open_store
-from relay.status.model import opened, service_key
-from relay.status.reader import Past
-from relay.status.writer import Board, sweep
+from relay.schema_registry.store import SchemaStore, open_schema_store
+from relay.status.model import service_key, take_over
+from relay.status.reader import StatusHistory
+from relay.status.writer import StatusWriter, remove_stale
 from relay.telemetry.health import Health
 from relay.timestamps import now_ms
 
@@ -46,10 +46,10 @@ STOP_SECONDS = 15.0
 
 
 async def produce(
-    config: Producer,
-    schema_registry: SchemaRegistry,
+    config: ProducerConfig,
+    schema_registry: SchemaRegistryConfig,
     connection: Connection,
-    credentials: Credentials,
+    credentials: CredentialResolver,
     stop: asyncio.Event,
     registry: CollectorRegistry,
     health: Health,
@@ -58,23 +58,23 @@ async def produce(
 
     Raises RelayError where Kafka cannot be reached at the start or has not our topics.
     """
-    health.ready("producer", ok=False, why="joining the group")
+    health.report("producer", ok=False, reason="joining the group")
     topics = Topics(connection.kafka.topic_prefix)
     async with (
-        open_store(schema_registry, connection) as store,
-        Writer(connection) as writer,
+        open_schema_store(schema_registry, connection) as store,
+        RecordWriter(connection) as writer,
         open_clients(LINES) as clients,
     ):
-        found = await unless(stop, _looked_around(connection, store))
+        found = await run_unless_stopped(stop, _looked_around(connection, store))
         if found is None:
             return
         count, limits = found
         metrics = Metrics(registry)
         opener = Opener(connection, topics, store, limits, metrics, now_ms)
-        board = Board(writer, topics.status, lambda: member.trusted)
-        hosts = Hosts(config.gateway_url, config.allowed_hosts)
+        status_writer = StatusWriter(writer, topics.status, lambda: member.valid)
+        hosts = AllowedHosts(config.gateway_url, config.allowed_hosts)
         sites = Sites(clients, credentials, hosts, now_ms)
-        work = Followers(config, sites, board, Past(connection, topics.status), metrics)
+        work = Followers(config, sites, status_writer, StatusHistory(connection, topics.status), metrics)
         shards = Shards(
             count,
             lambda number: Shard(number, member, opener.open, work),
@@ -89,16 +89,16 @@ async def produce(
                 hanging_transactions.watch(connection, topics, shards), name="watch of the ends"
             ),
             asyncio.create_task(limits.watch(), name="watch of the limits"),
-            asyncio.create_task(board.run(), name="status board"),
-            asyncio.create_task(_beat(board, shards, member, health), name="beat"),
-            asyncio.create_task(_sweep(board, connection, topics), name="sweep of the status board"),
+            asyncio.create_task(status_writer.run(), name="status board"),
+            asyncio.create_task(_beat(status_writer, shards, member, health), name="beat"),
+            asyncio.create_task(_sweep(status_writer, connection, topics), name="sweep of the status board"),
         }
         try:
             await supervise(stop, tasks)
         finally:
             await cancel_all(tasks, attempts=1, seconds=STOP_SECONDS)
-        last_words = Board(writer, topics.status)
-        last_words.withdraw(service_key("produce"))
+        last_words = StatusWriter(writer, topics.status)
+        last_words.tombstone(service_key("produce"))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_WORDS_SECONDS):
                 await last_words.flush()
@@ -106,15 +106,22 @@ async def produce(
 
 async def _looked_around(connection: Connection, store: SchemaStore) -> tuple[int, KnownLimits]:
     """How many shards there are, and what their topics take; none of it can be had while Kafka hangs."""
-    count = await shards_of(connection)
+    count = await read_shard_count(connection)
     await store.event_encoder()
-    return count, KnownLimits(connection, await limits_of(connection))
+    return count, KnownLimits(connection, await read_limits(connection))
 
 
 class Followers:
     """What is done for each organization that is ours (producer.shard.Work)."""
 
-    def __init__(self, settings: Producer, sites: Sites, board: Board, past: Past, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        settings: ProducerConfig,
+        sites: Sites,
+        status_writer: StatusWriter,
+        status_history: StatusHistory,
+        metrics: Metrics,
+    ) -> None:
         self._settings = settings
         self._rules = Rules(
             settle=int(settings.settle_seconds * 1000),
@@ -124,16 +131,16 @@ class Followers:
             late=settings.late_days * 86_400_000,
         )
         self._sites = sites
-        self._board = board
-        self._past = past
+        self._status_writer = status_writer
+        self._status_history = status_history
         self._metrics = metrics
 
     async def poll(self, organization: Organization, desk: Desk) -> None:
         """Follow it until cancelled or the desk breaks; paused, only tell so."""
         interval = organization.interval_seconds or self._settings.interval_seconds
         key = status_key(organization.name)
-        previous = self._board.told(key) or await self._past.of(key)
-        report = Report(organization, self._board, self._metrics, now_ms, interval, previous)
+        previous = self._status_writer.last_put(key) or await self._status_history.latest(key)
+        report = Report(organization, self._status_writer, self._metrics, now_ms, interval, previous)
         if organization.paused:
             await report.renew_for_ever()
         site = self._sites.of(organization)
@@ -141,12 +148,12 @@ class Followers:
 
     def deleted(self, organization: str) -> None:
         """Nothing is told of it any more; its progress stays in Kafka."""
-        self._board.withdraw(status_key(organization))
+        self._status_writer.tombstone(status_key(organization))
         self._let_go(organization)
 
     def released(self, organization: str) -> None:
         """It is for its new owner to tell of it."""
-        self._board.forget(status_key(organization))
+        self._status_writer.forget(status_key(organization))
         self._let_go(organization)
 
     def _let_go(self, organization: str) -> None:
@@ -154,24 +161,26 @@ class Followers:
         self._metrics.forget(organization)
 
 
-async def _beat(board: Board, shards: Shards, member: Member, health: Health) -> None:
+async def _beat(status_writer: StatusWriter, shards: Shards, member: Member, health: Health) -> None:
     """Tell whether this process can do its work: at once to the health page, at times on the status board."""
-    status = opened("starting", now_ms())
+    status = take_over("starting", now_ms())
     beats = 0
     while True:
-        ready = shards.ready and member.trusted
+        ready = shards.ready and member.valid
         why = "not every shard is open" if shards.ready or shards.numbers else "it is no member of the group"
-        health.ready("producer", ok=ready, why=f"{why}; the log says why")
+        health.report("producer", ok=ready, reason=f"{why}; the log says why")
         state = "active" if ready else "opening shards"
         if state != status.state or beats % STATUS_BEATS == 0:
-            status = status.moved(state, f"shards {shards.numbers}", now_ms()).valid_for(SERVICE_VALID_MS)
-            board.post(service_key("produce"), status)
+            status = status.transition(state, f"shards {shards.numbers}", now_ms()).valid_for(
+                SERVICE_VALID_MS
+            )
+            status_writer.put(service_key("produce"), status)
         beats += 1
         await asyncio.sleep(BEAT_SECONDS)
 
 
-async def _sweep(board: Board, connection: Connection, topics: Topics) -> None:
+async def _sweep(status_writer: StatusWriter, connection: Connection, topics: Topics) -> None:
     while True:
         await asyncio.sleep(SWEEP_SECONDS)
         with contextlib.suppress(*KAFKA_FAILURES):
-            await sweep(board, connection, topics.status, now_ms())
+            await remove_stale(status_writer, connection, topics.status, now_ms())

@@ -5,8 +5,8 @@ from dataclasses import replace
 from producer.metrics import Metrics
 from producer.publishing.publisher import Published
 from relay.organizations import Organization
-from relay.status.model import Status, opened
-from relay.status.writer import Board
+from relay.status.model import Status, take_over
+from relay.status.writer import StatusWriter
 
 VALID_MS = 300_000
 RENEW_SECONDS = 60.0
@@ -26,7 +26,7 @@ class Report:
     def __init__(
         self,
         organization: Organization,
-        board: Board,
+        status_writer: StatusWriter,
         metrics: Metrics,
         now_ms: Callable[[], int],
         interval_seconds: float,
@@ -34,13 +34,15 @@ class Report:
     ) -> None:
         self._name = organization.name
         self._expires = organization.credential_expires
-        self._board = board
+        self._status_writer = status_writer
         self._metrics = metrics
         self._now_ms = now_ms
         self._valid_ms = max(VALID_MS, int(3 * interval_seconds * 1000))
         going_on = previous is not None and previous.state != "paused" and not organization.paused
         state = previous.state if previous and going_on else "paused" if organization.paused else "active"
-        self._status = opened(state, now_ms(), previous, previous.reason if previous and going_on else None)
+        self._status = take_over(
+            state, now_ms(), previous, previous.reason if previous and going_on else None
+        )
         self._post(self._status)
 
     @property
@@ -59,14 +61,14 @@ class Report:
         reason = _skew(clock_ahead_ms) if clock_ahead_ms else None
         if reason is not None and reason != self._status.reason:
             self._metrics.clock_skewed(self._name, reason)
-        self._post(replace(self._status.moved("active", reason, now), last_poll=now, waiting_until=None))
+        self._post(replace(self._status.transition("active", reason, now), last_poll=now, waiting_until=None))
         self._metrics.round_ended(self._name, now)
 
     def failing(self, kind: str, reason: str, retry_seconds: float, *, waiting: bool) -> None:
         """Jira did not give records; `waiting`: because it asked us to come back later."""
         now = self._now_ms()
         state = "waiting" if waiting else "failing"
-        moved = self._status.moved(state, reason, now)
+        moved = self._status.transition(state, reason, now)
         self._post(replace(moved, waiting_until=now + int(retry_seconds * 1000)))
         self._metrics.failed(self._name, kind, reason, retry_seconds)
 
@@ -74,7 +76,7 @@ class Report:
         if not published.modes and not published.dead_letters:
             return
         late = published.modes["late"]
-        counted = self._status.counted(
+        counted = self._status.with_counts(
             self._now_ms(), sum(published.modes.values()), late, published.dead_letters
         )
         newest = max(filter(None, (self._status.last_event, published.newest)), default=None)
@@ -91,7 +93,7 @@ class Report:
 
     def _post(self, status: Status) -> None:
         self._status = status.valid_for(self._valid_ms)
-        self._board.post(status_key(self._name), self._status)
+        self._status_writer.put(status_key(self._name), self._status)
         self._metrics.state(self._name, failing=status.state == "failing", expires=self._expires)
 
 

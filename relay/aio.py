@@ -39,16 +39,16 @@ async def supervise(stop: asyncio.Event, tasks: Collection[asyncio.Task[Any]]) -
         stopping.cancel()
 
 
-async def unless(
+async def run_unless_stopped(
     stop: asyncio.Event, work: Coroutine[Any, Any, T], *, cancel_seconds: float = CANCEL_SECONDS
 ) -> T | None:
     """Return what `work` returns. None: `stop` was set before that, and the work was cancelled."""
-    task, asked = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    task, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
     try:
-        await asyncio.wait({task, asked}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
         return task.result() if task.done() else None
     finally:
-        await cancel_all((task, asked), seconds=cancel_seconds)
+        await cancel_all((task, stopping), seconds=cancel_seconds)
 
 
 async def cancel_all(
@@ -71,7 +71,7 @@ async def cancel_all(
     return pending
 
 
-def asked_to_end() -> bool:
+def cancellation_requested() -> bool:
     """Whether somebody cancelled the running task. If not, a CancelledError comes from inside a library, as aiokafka's
     do when Kafka dies under them, and is an error like others.
     """

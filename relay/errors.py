@@ -22,10 +22,10 @@ class SettingsError(RelayError):
     """The settings cannot be used as they are; with several faults, one sentence a line."""
 
 
-def one_line(text: str, longest: int = 400) -> str:
+def one_line(text: str, max_chars: int = 400) -> str:
     """Foreign text as it may stand in a sentence: on one line, of bounded length."""
     line = " ".join(text.split())
-    return line if len(line) <= longest else f"{line[:longest]}…"
+    return line if len(line) <= max_chars else f"{line[:max_chars]}…"
 
 
 def describe(error: BaseException) -> str:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from relay.aio import CANCEL_SECONDS, asked_to_end, cancel_all
+from relay.aio import CANCEL_SECONDS, cancel_all, cancellation_requested
 from relay.errors import RelayError
 
 Service = Callable[[asyncio.Event], Awaitable[None]]
@@ -39,7 +39,7 @@ def keep_memory_private() -> None:
 
 
 @contextlib.contextmanager
-def supervised() -> Iterator[asyncio.Event]:
+def stop_on_signals() -> Iterator[asyncio.Event]:
     """The event that asks this process to stop, set by SIGTERM or SIGINT, and an ear for errors that nobody awaits.
 
     A second signal cancels the task that entered here, which leaves with a RelayError.
@@ -72,46 +72,48 @@ def supervised() -> Iterator[asyncio.Event]:
             loop.remove_signal_handler(number)
 
 
-async def run(
+async def run_services(
     services: Mapping[str, Service],
     stop: asyncio.Event,
     *,
     stopping_seconds: float = 30.0,
     cancel_seconds: float = CANCEL_SECONDS,
-    give_up: Callable[[], None] = lambda: os._exit(1),
+    abort: Callable[[], None] = lambda: os._exit(1),
 ) -> None:
     """Run services by name until `stop` is set or one of them ends, and then end them all.
 
     Returns when all were asked to stop and did. Else raises what the first to fail raised, or a RelayError naming those that
-    ended unasked, or did not stop within `stopping_seconds` and were cancelled. If not even that ends one, `give_up` is
+    ended unasked, or did not stop within `stopping_seconds` and were cancelled. If not even that ends one, `abort` is
     called some seconds later, from a thread, whatever the loop is waiting for.
     """
     failures: list[BaseException] = []
     tasks = [
-        asyncio.create_task(_watched(name, service, stop, failures), name=name)
+        asyncio.create_task(_run_service(name, service, stop, failures), name=name)
         for name, service in services.items()
     ]
     try:
         await stop.wait()
         await asyncio.wait(tasks, timeout=stopping_seconds)
-        late = sorted(task.get_name() for task in tasks if not task.done())
+        unfinished = sorted(task.get_name() for task in tasks if not task.done())
     finally:
-        await _cancel(tasks, cancel_seconds, give_up)
+        await _cancel_or_abort(tasks, cancel_seconds, abort)
     if failures:
         raise failures[0]
-    if late:
+    if unfinished:
         raise RelayError(
-            f"Did not stop within {stopping_seconds:g} s and had to be cut off: {', '.join(late)}."
+            f"Did not stop within {stopping_seconds:g} s and had to be cut off: {', '.join(unfinished)}."
         )
 
 
-async def _watched(name: str, service: Service, stop: asyncio.Event, failures: list[BaseException]) -> None:
+async def _run_service(
+    name: str, service: Service, stop: asyncio.Event, failures: list[BaseException]
+) -> None:
     try:
         await service(stop)
         if not stop.is_set():
             raise RelayError(f"The {name} ended, though nobody had asked it to.")
     except asyncio.CancelledError:
-        if asked_to_end():
+        if cancellation_requested():
             raise
         failures.append(RelayError(f"The {name} was cancelled from within."))  # aiokafka's stop() does that
     except RelayError as error:
@@ -124,11 +126,11 @@ async def _watched(name: str, service: Service, stop: asyncio.Event, failures: l
         stop.set()
 
 
-async def _cancel(
-    tasks: Collection[asyncio.Task[None]], cancel_seconds: float, give_up: Callable[[], None]
+async def _cancel_or_abort(
+    tasks: Collection[asyncio.Task[None]], cancel_seconds: float, abort: Callable[[], None]
 ) -> None:
     if await cancel_all(tasks, seconds=cancel_seconds):
-        timer = threading.Timer(cancel_seconds, give_up)
+        timer = threading.Timer(cancel_seconds, abort)
         timer.daemon = True
         timer.start()
 

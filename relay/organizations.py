@@ -1,7 +1,7 @@
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from relay.avro.codec import Internal
+from relay.avro.codec import InternalCodec
 
 DAY_MS = 86_400_000
 
@@ -34,7 +34,7 @@ class OrganizationCodec:
     """Organizations as they stand on the organizations topic."""
 
     def __init__(self) -> None:
-        self._codec = Internal("organization")
+        self._codec = InternalCodec("organization")
 
     def encode(self, organization: Organization) -> bytes:
         return self._codec.encode(asdict(organization))

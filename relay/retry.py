@@ -20,27 +20,27 @@ def backoff_seconds(
     return max(own, minimum + min(first, cap) * random) if minimum > 0 else own
 
 
-def retry_after_seconds(value: str | None, now_ms: int, *, largest: float) -> float | None:
+def retry_after_seconds(value: str | None, now_ms: int, *, maximum: float) -> float | None:
     """What a Retry-After header asks for: seconds, an HTTP date, or an ISO time (as in Jira's X-RateLimit-Reset).
 
-    None if it says nothing that can be understood; never negative, and never more than `largest`.
+    None if it says nothing that can be understood; never negative, and never more than `maximum`.
     """
     text = (value or "").strip()
     if _SECONDS.fullmatch(text):
-        return _between(float(text), largest)
-    moment = _moment(text)
-    return None if moment is None else _between(moment.timestamp() - now_ms / 1000, largest)
+        return _clamp(float(text), maximum)
+    time = _parse_time(text)
+    return None if time is None else _clamp(time.timestamp() - now_ms / 1000, maximum)
 
 
-def _between(seconds: float, largest: float) -> float:
-    return min(max(seconds, 0.0), largest)
+def _clamp(seconds: float, maximum: float) -> float:
+    return min(max(seconds, 0.0), maximum)
 
 
-def _moment(text: str) -> datetime | None:
+def _parse_time(text: str) -> datetime | None:
     for parse in (parsedate_to_datetime, datetime.fromisoformat):
         try:
-            moment = parse(text)
+            time = parse(text)
         except (ValueError, TypeError, IndexError, OverflowError):
             continue
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return time if time.tzinfo else time.replace(tzinfo=UTC)
     return None

@@ -5,10 +5,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from relay.avro.codec import BadBody, Internal, NotAvro, UnknownSchema
+from relay.avro.codec import BadBody, InternalCodec, NotAvro, UnknownSchema
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
-from relay.kafka.log_reader import group_less, partitions_of, read_to_end, settled_spans
+from relay.kafka.log_reader import partitions_of, read_to_end, stable_bounds, standalone_consumer
 from relay.kafka.topics import Topics
 from sandbox.expected import Json
 from sandbox.verdict import Evidence, Landed, Stored
@@ -27,7 +27,7 @@ async def gather(
     """
     topics = Topics(connection.kafka.topic_prefix)
     remarks = Counter(known)
-    codec = Internal("audit_event")
+    codec = InternalCodec("audit_event")
     landed = []
     for record in await _all(connection, (topics.events, topics.backfill, topics.dead_letters)):
         if record.topic == topics.dead_letters:
@@ -83,10 +83,10 @@ def _dead_letter(record: Record) -> str:
 async def _all(connection: Connection, topics: Iterable[str]) -> list[Record]:
     """Every committed record of these topics."""
     found: list[Record] = []
-    async with group_less(connection) as consumer:
+    async with standalone_consumer(connection) as consumer:
         places = [TopicPartition(topic, n) for topic in topics for n in await partitions_of(consumer, topic)]
-        extents = await settled_spans(consumer, places)
-        starts = {place: extent.first for place, extent in extents.items()}
-        ends = {place: extent.committed_end for place, extent in extents.items()}
+        extents = await stable_bounds(consumer, places)
+        starts = {place: extent.log_start_offset for place, extent in extents.items()}
+        ends = {place: extent.last_stable_offset for place, extent in extents.items()}
         await read_to_end(consumer, starts, ends, found.append)
     return found

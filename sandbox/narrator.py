@@ -13,8 +13,8 @@ class Narrator:
     def __init__(self) -> None:
         self._states: dict[str, str] = {}
 
-    def changes(self, board: Mapping[str, Status]) -> Iterator[str]:
-        for key, status in board.items():
+    def changes(self, statuses: Mapping[str, Status]) -> Iterator[str]:
+        for key, status in statuses.items():
             before, self._states[key] = self._states.get(key, "active"), status.state
             if not key.startswith(_TOLD_OF) or status.state == before or {status.state, before} <= _USUAL:
                 continue

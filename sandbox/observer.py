@@ -5,10 +5,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from relay.avro.codec import BadBody, Internal, NotAvro, UnknownSchema
+from relay.avro.codec import BadBody, InternalCodec, NotAvro, UnknownSchema
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
-from relay.kafka.log_reader import group_less, partitions_of
+from relay.kafka.log_reader import partitions_of, standalone_consumer
 from relay.kafka.topics import Topics
 from relay.status.model import Status, from_record
 from simulators.azure.world import HISTORY, LIVE, AzureWorld
@@ -56,7 +56,7 @@ class Watch:
         self._topics = Topics(connection.kafka.topic_prefix)
         self._happened = happened
         self._azure = azure
-        self._codec = Internal("status")
+        self._codec = InternalCodec("status")
         self.statuses: dict[str, Status] = {}
         self._in_kafka: Counter[str] = Counter()
         self._dead_letters: Counter[str] = Counter()
@@ -68,7 +68,7 @@ class Watch:
         """Follow the topics until cancelled. Raises RelayError when Kafka is gone."""
         ours = self._topics
         topics = (ours.events, ours.backfill, ours.dead_letters, ours.status)
-        async with group_less(self._connection, fetch_max_wait_ms=POLL_MS) as consumer:
+        async with standalone_consumer(self._connection, fetch_max_wait_ms=POLL_MS) as consumer:
             places = [
                 TopicPartition(topic, number)
                 for topic in topics

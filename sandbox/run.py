@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from relay import lifecycle
-from relay.aio import unless
+from relay.aio import run_unless_stopped
 from relay.errors import RelayError
-from relay.lifecycle import Service, supervised
+from relay.lifecycle import Service, stop_on_signals
 from sandbox import evidence, report
 from sandbox.scenario import Course
 from sandbox.screen import Screen
@@ -33,13 +33,13 @@ async def run(wishes: Wishes) -> bool:
     """Whether everything that happened has arrived. Raises RelayError where that cannot be told."""
     async with kept_directory(keep=wishes.keep) as directory:
         log_to(directory / "sandbox.log")
-        with supervised() as stop, Screen() as screen:
+        with stop_on_signals() as stop, Screen() as screen:
             async with simulated_jira(wishes.records) as jira, AsyncExitStack() as stack:
                 screen.say(
                     f"Starting Kafka, a simulated Azure and {len(jira.sites)} simulated Jira in {directory}"
                 )
                 building = opened(directory, jira, wishes.repository, Download(screen.say))
-                world = await unless(stop, stack.enter_async_context(building))
+                world = await run_unless_stopped(stop, stack.enter_async_context(building))
                 if world is None:
                     raise RelayError("Stopped before everything was running.")
                 course = Course(world, wishes.records, wishes.duration, screen)
@@ -85,7 +85,7 @@ async def _live(world: World, course: Course, stop: asyncio.Event) -> None:
         over.set()
 
     async def kafka_dies() -> None:
-        if why := await world.kafka.died():
+        if why := await world.kafka.wait_for_exit():
             raise why
 
     services: dict[str, Service] = {
@@ -95,12 +95,12 @@ async def _live(world: World, course: Course, stop: asyncio.Event) -> None:
         "watch on Kafka": _until_over(course.watch.run),
         "sandbox": _until_over(to_the_end),
     }
-    await lifecycle.run(services, over, stopping_seconds=5)
+    await lifecycle.run_services(services, over, stopping_seconds=5)
 
 
 def _until_over(work: Callable[[], Coroutine[Any, Any, None]]) -> Service:
     async def service(over: asyncio.Event) -> None:
-        await unless(over, work())
+        await run_unless_stopped(over, work())
 
     return service
 

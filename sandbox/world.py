@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from embedded import EmbeddedKafka, ports
 from management import settings
 from management.organizations.editor import Edit, edit
-from relay.credentials.keyring import Keyring, Owner, make_key_file, require_keyring
+from relay.credentials.keyring import CredentialOwner, Keyring, make_key_file, require_keyring
 from relay.credentials.redaction import Redactor
 from relay.errors import SettingsError
 from relay.kafka import topic_admin
@@ -105,7 +105,7 @@ async def opened(
             stack.push_async_callback(child.kill)
         await stack.enter_async_context(kafka)
         keyring, connection = _configure(directory, config, kafka, jira, azure)
-        await topic_admin.create(connection)
+        await topic_admin.create_missing_topics(connection)
         producer.release()
         consumer.release()
         await _add_organizations(connection, keyring, jira.sites)
@@ -114,12 +114,12 @@ async def opened(
 
 def log_to(path: Path) -> None:
     """What this process logs is for those who look into the directory, not for the screen."""
-    logs.set_up("json", "info", Redactor(), path.open("a"))
+    logs.configure_logging("json", "info", Redactor(), path.open("a"))
 
 
 def _child(name: str, directory: Path, config: Path, azure: AzureWorld) -> Child:
     verb = {"producer": "produce", "consumer": "consume"}[name]
-    environ = environment(os.environ, azure.environment(), ports.draw())
+    environ = environment(os.environ, azure.environment(), ports.pick_free_port())
     return Child(name, ["--config", str(config), verb], environ, directory / f"{name}.log")
 
 
@@ -148,7 +148,7 @@ def _adding(name: str, site: Site, keyring: Keyring) -> Edit:
 
 def _organization(name: str, site: Site, keyring: Keyring) -> Organization:
     """What has happened until the relay first looks comes by backfill."""
-    owner, now = Owner(name, site.url, site.user), now_ms()
+    owner, now = CredentialOwner(name, site.url, site.user), now_ms()
     return Organization(
         name=name,
         url=site.url,

@@ -6,7 +6,7 @@ from cli.context import Context
 from cli.operator_context import opened_means
 from cli.output import Json, plain, print_json
 from management.checks import Finding, check_all, check_secrets
-from relay.config.secrets import Secrets
+from relay.config.secrets import SecretsConfig
 from relay.errors import SettingsError
 
 
@@ -35,13 +35,13 @@ async def _tried(state: Context, *, quiet: bool) -> list[Finding]:
     return findings
 
 
-def _secrets(state: Context) -> tuple[Secrets, Finding]:
+def _secrets(state: Context) -> tuple[SecretsConfig, Finding]:
     """What keys are encrypted with, as far as it can be used."""
     try:
         secrets = state.secrets()
         return secrets, check_secrets(secrets)
     except SettingsError as error:
-        usable = Secrets(directory=state.settings.secrets.directory)
+        usable = SecretsConfig(directory=state.settings.secrets.directory)
         return usable, Finding("secrets", ok=False, message=str(error))
 
 

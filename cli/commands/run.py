@@ -18,14 +18,14 @@ from consumer.service import consume
 from management.settings import Settings
 from producer.service import produce
 from relay import lifecycle
-from relay.aio import unless
+from relay.aio import run_unless_stopped
 from relay.credentials.keyring import load_keyring
 from relay.credentials.redaction import Redactor
-from relay.credentials.resolver import Credentials
+from relay.credentials.resolver import CredentialResolver
 from relay.errors import SettingsError
 from relay.kafka.connection import Connection
-from relay.kafka.diagnostics.monitor import watch
-from relay.lifecycle import Service, supervised
+from relay.kafka.diagnostics.monitor import monitor
+from relay.lifecycle import Service, stop_on_signals
 from relay.telemetry import logs
 from relay.telemetry import server as health
 from relay.telemetry.health import Health
@@ -89,13 +89,13 @@ def _destinations(settings: Settings, wanted: list[str] | None) -> list[str]:
 
 
 async def _alone(settings: Settings, connection: Connection, services: Services) -> None:
-    with supervised() as stop:
+    with stop_on_signals() as stop:
         async with _process(settings, connection) as process:
-            await lifecycle.run({**services(process), **_watch(process)}, stop)
+            await lifecycle.run_services({**services(process), **_watch(process)}, stop)
 
 
 async def _up(settings: Settings) -> None:
-    with supervised() as stop:
+    with stop_on_signals() as stop:
         async with AsyncExitStack() as stack:
             redactor = _log(settings)
             kafka = None
@@ -114,12 +114,12 @@ async def _up(settings: Settings) -> None:
                 log.warning("No destination is set: events are kept in Kafka alone, for 30 days.")
             if kafka is not None:
                 services["embedded Kafka"] = embedded_kafka.keep_alive(kafka, process.health)
-            await lifecycle.run(services, stop)
+            await lifecycle.run_services(services, stop)
 
 
 def _log(settings: Settings) -> Redactor:
     redactor = redactor_for(settings)
-    logs.set_up(settings.telemetry.log_format, settings.telemetry.log_level, redactor)
+    logs.configure_logging(settings.telemetry.log_format, settings.telemetry.log_level, redactor)
     return redactor
 
 
@@ -146,7 +146,9 @@ def _look_for_cycles_seldom() -> None:
 
 def _producer(process: Process) -> dict[str, Service]:
     keyring = load_keyring(process.settings.secrets)
-    credentials = Credentials(keyring, process.settings.secrets.directory, os.environ, process.redactor.add)
+    credentials = CredentialResolver(
+        keyring, process.settings.secrets.directory, os.environ, process.redactor.add
+    )
 
     async def service(stop: asyncio.Event) -> None:
         await produce(
@@ -181,6 +183,6 @@ def _consumer(process: Process, names: Sequence[str]) -> dict[str, Service]:
 
 def _watch(process: Process) -> dict[str, Service]:
     async def service(stop: asyncio.Event) -> None:
-        await unless(stop, watch(process.connection))
+        await run_unless_stopped(stop, monitor(process.connection))
 
     return {"watch of Kafka": service}

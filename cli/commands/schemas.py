@@ -5,7 +5,7 @@ from cli.output import Json, plain, print_json
 from management.settings import Settings
 from relay.kafka.topics import Topics
 from relay.schema_registry import register as registration
-from relay.schema_registry.client import open_registry
+from relay.schema_registry.client import open_schema_registry
 from relay.schema_registry.register import SubjectReport
 
 NO_REGISTRY = (
@@ -33,15 +33,15 @@ def check(context: typer.Context, as_json: Json = False) -> None:
 async def _register(settings: Settings) -> list[SubjectReport]:
     if settings.schema_registry.url is None:
         return []
-    async with open_registry(settings.schema_registry) as registry:
-        return await registration.register(registry, Topics(settings.kafka.topic_prefix))
+    async with open_schema_registry(settings.schema_registry) as registry:
+        return await registration.register_schemas(registry, Topics(settings.kafka.topic_prefix))
 
 
 async def _check(settings: Settings) -> list[SubjectReport]:
     if settings.schema_registry.url is None:
         return []
-    async with open_registry(settings.schema_registry) as registry:
-        return await registration.check(registry, Topics(settings.kafka.topic_prefix))
+    async with open_schema_registry(settings.schema_registry) as registry:
+        return await registration.check_schemas(registry, Topics(settings.kafka.topic_prefix))
 
 
 def _show(reports: list[SubjectReport], *, as_json: bool) -> None:

@@ -2,7 +2,7 @@ import typer
 
 from cli.context import Context
 from cli.output import Json, plain, print_json
-from relay.kafka.topic_admin import TopicReport, check, create
+from relay.kafka.topic_admin import TopicReport, compare_topics, create_missing_topics
 
 app = typer.Typer(help="The topics of the relay.", no_args_is_help=True)
 
@@ -11,14 +11,14 @@ app = typer.Typer(help="The topics of the relay.", no_args_is_help=True)
 def create_topics(context: typer.Context, as_json: Json = False) -> None:
     """Make the topics that are missing, and report every difference of the others; those are never altered."""
     state: Context = context.obj
-    _show(state.ask(create(state.connection())), as_json=as_json)
+    _show(state.ask(create_missing_topics(state.connection())), as_json=as_json)
 
 
 @app.command("check")
 def check_topics(context: typer.Context, as_json: Json = False) -> None:
     """Compare the topics with what they should be; nothing is changed."""
     state: Context = context.obj
-    _show(state.ask(check(state.connection())), as_json=as_json)
+    _show(state.ask(compare_topics(state.connection())), as_json=as_json)
 
 
 def _show(reports: list[TopicReport], *, as_json: bool) -> None:

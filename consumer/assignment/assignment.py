@@ -65,7 +65,7 @@ class Assignment:
         """How many of the settled records are committed as such."""
         self._gathered = Gathered()
         self._batch = Batch(job.largest_body, job.linger_seconds)
-        self._deliveries = Deliveries(job.outlet, self._settle, positions.confirmed)
+        self._deliveries = Deliveries(job.outlet, self._settle, positions.renewed)
         self._changed = Signal()
         self._settled = asyncio.Event()
         self._paused = False
@@ -142,9 +142,9 @@ class Assignment:
                 continue  # it has been moved since
             if self._ending is not None:
                 return
-            damaged = self._positions.damaged(partition)
-            if damaged is not None and offset <= damaged.last:
-                self._hold(partition, offset, damaged.last)
+            damaged = self._positions.corrupt_batch(partition)
+            if damaged is not None and offset <= damaged.last_offset:
+                self._hold(partition, offset, damaged.last_offset)
             elif offset < first[partition]:
                 self._positions.seek(partition, first[partition])
                 self._pass_over(partition, offset, first[partition])
@@ -245,7 +245,7 @@ class Assignment:
 
     async def _position(self, partition: TopicPartition) -> int:
         """Where reading stands for sure; 0 where records alone tell."""
-        return 0 if self._positions.spoilt else await self._positions.position(partition)
+        return 0 if self._positions.unreliable else await self._positions.position(partition)
 
     def _settle(self, rows: Rows) -> None:
         self._offsets.settle(rows.spans, rows.records)

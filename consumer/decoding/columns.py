@@ -15,7 +15,7 @@ from polars.exceptions import PanicException, PolarsError
 
 from consumer.decoding.avro_container import GUARD, Unsupported, container
 from consumer.decoding.event_schema import EVENT, NotAnEvent, conformed, shape_of
-from relay.avro.codec import BadBody, NotAvro, Ref, decode_body, split
+from relay.avro.codec import BadBody, NotAvro, SchemaRef, decode_body, split_frame
 from relay.kafka import Record
 from schemas import Schema
 
@@ -60,18 +60,18 @@ class _Group:
         return _Group(self.indices[part], self.bodies[part], self.keys[part], self.timestamps[part])
 
 
-def references(records: Sequence[Record]) -> set[Ref]:
+def references(records: Sequence[Record]) -> set[SchemaRef]:
     """The writers' schemas that `decode` needs for these records."""
     found = set()
     for head in _by_head([record.value for record in records]):
         try:
-            found.add(split(head)[0])
+            found.add(split_frame(head)[0])
         except NotAvro:
             continue
     return found
 
 
-def decode(records: Sequence[Record], known: Mapping[Ref, Schema]) -> Decoded:
+def decode(records: Sequence[Record], known: Mapping[SchemaRef, Schema]) -> Decoded:
     """Read every record whose schema is `known`; one of another schema is rejected like any that cannot be read."""
     frames, indices, rejected, slow = [], [], [], 0
     for head, found in _by_head([record.value for record in records]).items():
@@ -108,9 +108,9 @@ def _by_head(values: Sequence[bytes | None]) -> dict[bytes, Sequence[int]]:
 
 
 def _group(
-    records: Sequence[Record], indices: Sequence[int], head: bytes, known: Mapping[Ref, Schema]
+    records: Sequence[Record], indices: Sequence[int], head: bytes, known: Mapping[SchemaRef, Schema]
 ) -> tuple[_Group, Schema]:
-    ref, start = split(head)
+    ref, start = split_frame(head)
     if ref not in known:
         raise NotAnEvent(
             f"its {ref} is known neither to the registry nor to the schemas topic, or it does not begin with its key, as an event does"

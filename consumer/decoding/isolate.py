@@ -8,7 +8,7 @@ from polars.exceptions import PanicException
 
 from consumer.decoding.columns import Rejected, decode
 from consumer.decoding.event_schema import EVENT
-from relay.avro.codec import Ref
+from relay.avro.codec import SchemaRef
 from relay.errors import one_line
 from relay.kafka import Record
 from schemas import Schema
@@ -29,7 +29,7 @@ class Encoded:
     """How many records were read the slow way."""
 
 
-def encode(records: Sequence[Record], known: Mapping[Ref, Schema], shape: Shape) -> Encoded:
+def encode(records: Sequence[Record], known: Mapping[SchemaRef, Schema], shape: Shape) -> Encoded:
     """A row of every record of which one can be made.
 
     What decoding or `shape` fails on in a way that nobody has thought of is halved until it stands alone, and rejected where
@@ -48,13 +48,13 @@ def encode(records: Sequence[Record], known: Mapping[Ref, Schema], shape: Shape)
     )
 
 
-def _at_once(records: Sequence[Record], known: Mapping[Ref, Schema], shape: Shape) -> Encoded:
+def _at_once(records: Sequence[Record], known: Mapping[SchemaRef, Schema], shape: Shape) -> Encoded:
     decoded = decode(records, known)
     return Encoded(shape(decoded.frame), decoded.indices, decoded.rejected, decoded.one_by_one)
 
 
 def _alone(
-    records: Sequence[Record], known: Mapping[Ref, Schema], shape: Shape, before: BaseException
+    records: Sequence[Record], known: Mapping[SchemaRef, Schema], shape: Shape, before: BaseException
 ) -> Encoded:
     try:
         shape(_PLAIN)

@@ -8,7 +8,7 @@ from typing import Protocol
 from consumer.decoding import columns
 from consumer.decoding.avro_container import varint
 from consumer.metrics import FlowMetrics
-from relay.avro.codec import NotAvro, Ref, split
+from relay.avro.codec import NotAvro, SchemaRef, split_frame
 from relay.kafka import Record
 from relay.retry import backoff_seconds
 from relay.schema_registry.store import Missing, Unavailable
@@ -16,7 +16,7 @@ from schemas import Schema
 
 
 class Store(Protocol):
-    async def resolve(self, ref: Ref) -> Schema | Missing | Unavailable: ...
+    async def resolve(self, ref: SchemaRef) -> Schema | Missing | Unavailable: ...
 
 
 class Schemas:
@@ -28,7 +28,7 @@ class Schemas:
         self.trouble: str | None = None
         """Why events wait for their schema; None while they do not."""
 
-    async def known(self, records: Sequence[Record]) -> dict[Ref, Schema]:
+    async def known(self, records: Sequence[Record]) -> dict[SchemaRef, Schema]:
         """Every schema that events among these records need and that exists. What is then missing is nobody's, now and for ever."""
         found = {}
         for ref in _of_events(records):
@@ -37,7 +37,7 @@ class Schemas:
                 found[ref] = schema
         return found
 
-    async def _resolved(self, ref: Ref) -> Schema | None:
+    async def _resolved(self, ref: SchemaRef) -> Schema | None:
         attempt = 0
         try:
             while isinstance(answer := await self._store.resolve(ref), Unavailable):
@@ -50,13 +50,13 @@ class Schemas:
         return None if isinstance(answer, Missing) else answer
 
 
-def _of_events(records: Sequence[Record]) -> set[Ref]:
+def _of_events(records: Sequence[Record]) -> set[SchemaRef]:
     """The references of whatever may be an event.
 
     An event's first field is its organization, which is its key. Other bytes are garbage, and nobody asks for their schema: a
     flood of them may refer to thousands, and each question takes its time.
     """
-    named, found = columns.references(records), set[Ref]()
+    named, found = columns.references(records), set[SchemaRef]()
     for record in records:
         if len(found) == len(named):
             break
@@ -65,10 +65,10 @@ def _of_events(records: Sequence[Record]) -> set[Ref]:
     return found
 
 
-def _of_an_event(record: Record) -> Ref | None:
+def _of_an_event(record: Record) -> SchemaRef | None:
     value, key = record.value or b"", record.key
     try:
-        ref, start = split(value)
+        ref, start = split_frame(value)
     except NotAvro:
         return None
     return ref if key is not None and value[start:].startswith(varint(len(key)) + key) else None

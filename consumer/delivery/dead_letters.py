@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from relay.kafka import Record
-from relay.kafka.producer import TooLargeToWriteError, Writer
+from relay.kafka.producer import RecordTooLargeError, RecordWriter
 from relay.timestamps import now_ms
 
 SMALLEST_PART_BYTES = 1_000
@@ -14,7 +14,7 @@ class DeadLetters:
 
     def __init__(
         self,
-        writer: Writer,
+        writer: RecordWriter,
         topic: str,
         destination: str,
         now_ms: Callable[[], int] = now_ms,
@@ -29,7 +29,7 @@ class DeadLetters:
     async def put(self, record: Record, reason: str, status: int | None = None) -> None:
         """Return when all in-sync replicas have it: key and value untouched, and its own headers before ours.
 
-        A value that is too large for the topic stands there in numbered parts, as those of the producer do. Raises WritingError
+        A value that is too large for the topic stands there in numbered parts, as those of the producer do. Raises TopicWriteError
         when that is not certain; the record may then stand there twice.
         """
         facts = {
@@ -49,7 +49,7 @@ class DeadLetters:
                 for number, part in enumerate(parts, 1):
                     place = [("relay.part", f"{number}/{len(parts)}".encode())] if len(parts) > 1 else []
                     await self._writer.send(self._topic, record.key, part, headers=[*headers, *place])
-            except TooLargeToWriteError:
+            except RecordTooLargeError:
                 refused = len(parts[0] or b"")
                 if refused <= SMALLEST_PART_BYTES:
                     raise

@@ -14,7 +14,7 @@ from consumer.destinations.outcome import Outcome, Paused, Reject, Retry, Sent, 
 from consumer.metrics import FlowMetrics
 from relay.aio import Signal
 from relay.kafka import TopicPartition
-from relay.kafka.producer import WritingError
+from relay.kafka.producer import TopicWriteError
 from relay.retry import backoff_seconds
 
 LETTERS_AT_A_TIME = 100
@@ -273,7 +273,7 @@ class Deliveries:
 
     async def _put(
         self, letters: Sequence[Letter], why: str, status: int | None
-    ) -> list[tuple[Letter, WritingError]]:
+    ) -> list[tuple[Letter, TopicWriteError]]:
         """Returns those that Kafka did not confirm."""
         self._go_on()
         await self._ours()
@@ -281,7 +281,7 @@ class Deliveries:
         results = await self._act(asyncio.gather(*puts, return_exceptions=True))
         failed = []
         for letter, result in zip(letters, results, strict=True):
-            if isinstance(result, WritingError):
+            if isinstance(result, TopicWriteError):
                 failed.append((letter, result))
             elif result is not None:
                 raise result
@@ -315,7 +315,7 @@ def _doubt(refusal: Refusal) -> str:
     )
 
 
-def _unwritten(error: WritingError) -> str:
+def _unwritten(error: TopicWriteError) -> str:
     return (
         f"Records that cannot be delivered wait for the dead-letter topic ({str(error).removesuffix('.')}): see whether it is"
         " there, and whether we may write to it. Nothing is dropped."

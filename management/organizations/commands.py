@@ -13,8 +13,8 @@ from management.organizations.store import existing, organizations, standing
 from management.organizations.validation import InputError, Key, Reference, Wish, checked_name
 from management.organizations.view import shown
 from producer.sources.clock_skew import Clock
-from relay.credentials.keyring import Keyring, Owner, load_keyring, require_keyring
-from relay.credentials.url_policy import HostError, Hosts, organization_name
+from relay.credentials.keyring import CredentialOwner, Keyring, load_keyring, require_keyring
+from relay.credentials.url_policy import AllowedHosts, UrlError, organization_name
 from relay.errors import RelayError, SecretError
 from relay.kafka.connection import Connection
 from relay.organizations import DAY_MS, Organization
@@ -170,7 +170,7 @@ def _with_key(
     organization: Organization, key: Key, keyring: Keyring | None
 ) -> tuple[Organization, tuple[str, ...]]:
     """And what is to be said of it."""
-    owner = Owner.of(asdict(organization))
+    owner = CredentialOwner.of(asdict(organization))
     if isinstance(key, Reference):
         sealed = None if keyring is None else keyring.seal_reference(key.text, owner)
         bound = replace(organization, credential_reference=key.text, credential_ciphertext=sealed)
@@ -187,7 +187,7 @@ def _key_that_moves(means: Means, before: Organization) -> Key:
         raise InputError(
             f"The API key of {before.name} was given for its URL and user: give it again with the new ones (--api-key-file FILE)."
         )
-    means.credentials.confirm(asdict(before))
+    means.credentials.verify_reference(asdict(before))
     return Reference(before.credential_reference)
 
 
@@ -196,7 +196,7 @@ def _same_reference(means: Means, organization: Organization, key: Key) -> bool:
     if not isinstance(key, Reference) or organization.credential_reference != key.text:
         return False
     try:
-        means.credentials.confirm(asdict(organization))
+        means.credentials.verify_reference(asdict(organization))
     except SecretError:
         return False
     return True
@@ -223,10 +223,10 @@ def _by_clock(clock: Clock, draft: Organization) -> Organization:
     return replace(draft, added=draft.added - clock.ahead, backfill_from=back)
 
 
-def _check_host(hosts: Hosts, url: str) -> None:
+def _check_host(hosts: AllowedHosts, url: str) -> None:
     try:
         hosts.check(url)
-    except HostError as error:
+    except UrlError as error:
         raise InputError(str(error)) from error
 
 

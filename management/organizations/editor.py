@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 
 from management.organizations.store import decoded, plainly
 from management.organizations.view import shown
-from relay.avro.codec import Internal
+from relay.avro.codec import InternalCodec
 from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import read_table
-from relay.kafka.producer import Outgoing
-from relay.kafka.topic_admin import shards_of
+from relay.kafka.producer import ProducerRecord
+from relay.kafka.topic_admin import read_shard_count
 from relay.kafka.topics import Topics, partition_of
 from relay.kafka.transactions import Publisher, PublishError
 from relay.organizations import Organization, OrganizationCodec
@@ -51,7 +51,7 @@ async def edit(
     editing = _Editing(connection, name, change, what, who, now_ms, revision, blind, strays)
     with plainly(connection):
         async with asyncio.timeout(EDIT_SECONDS):
-            partition = partition_of(name, await shards_of(connection))
+            partition = partition_of(name, await read_shard_count(connection))
             for attempt in range(ATTEMPTS):
                 try:
                     return await editing.once(partition)
@@ -80,7 +80,7 @@ class _Editing:
         topics = Topics(self.connection.kafka.topic_prefix)
         publisher = await Publisher.open(self.connection, f"{topics.organizations}.{partition}")
         try:
-            await publisher.end_dangling([TopicPartition(topics.organizations, partition)])
+            await publisher.end_hanging([TopicPartition(topics.organizations, partition)])
             table = await read_table(self.connection, topics.organizations, [partition])
             before = self._decoded(table.get(self.name.encode()))
             _refuse_stale(self.name, before, self.revision)
@@ -100,9 +100,9 @@ class _Editing:
 
     def _records(
         self, topics: Topics, partition: int, before: Organization | None, after: Organization | None
-    ) -> list[Outgoing]:
+    ) -> list[ProducerRecord]:
         value = None if after is None else OrganizationCodec().encode(after)
-        history = Internal("change").encode(
+        history = InternalCodec("change").encode(
             {
                 "organization": self.name,
                 "at": self.now_ms,
@@ -114,10 +114,10 @@ class _Editing:
         )
         key = self.name.encode()
         return [
-            Outgoing(topics.organizations, partition, key, value),
-            Outgoing(topics.changes, 0, key, history),
+            ProducerRecord(topics.organizations, partition, key, value),
+            ProducerRecord(topics.changes, 0, key, history),
             *(
-                Outgoing(topics.organizations, stray.partition, stray.key or b"", None)
+                ProducerRecord(topics.organizations, stray.partition, stray.key or b"", None)
                 for stray in self.strays
             ),
         ]

@@ -8,7 +8,7 @@ from management.organizations.apply_file import Failed
 from management.organizations.commands import Done
 from management.organizations.editor import edit
 from management.organizations.store import existing, standing
-from relay.credentials.keyring import Keyring, Owner, require_keyring, sealed_with
+from relay.credentials.keyring import CredentialOwner, Keyring, require_keyring, sealing_key_id
 from relay.errors import RelayError
 from relay.organizations import Organization
 
@@ -18,7 +18,7 @@ SHOWN = 5
 def in_words(found: Mapping[str, Organization], keys: Sequence[str]) -> str:
     """Which of these keys (at least one) are needed still. Raises RelayError where one is needed that is not among them."""
     sealed = {name: found[name].credential_ciphertext for name in sorted(found)}
-    used = {name: sealed_with(what) for name, what in sealed.items() if what is not None}
+    used = {name: sealing_key_id(what) for name, what in sealed.items() if what is not None}
     if bare := [name for name in sealed if name not in used]:
         raise RelayError(
             f"{_names(bare)}: not sealed, hence refused where keys are set: give the key or the reference again"
@@ -51,7 +51,7 @@ async def reseal(means: Means) -> AsyncIterator[Done | Failed]:
 async def _reseal(means: Means, keyring: Keyring, organization: Organization) -> Done:
     name = organization.name
     sealed = organization.credential_ciphertext
-    if sealed is not None and sealed_with(sealed) == keyring.ids[0]:
+    if sealed is not None and sealing_key_id(sealed) == keyring.ids[0]:
         return Done(name, "unchanged")
     await edit(
         means.connection,
@@ -66,9 +66,9 @@ async def _reseal(means: Means, keyring: Keyring, organization: Organization) ->
 
 def _resealed(organization: Organization, keyring: Keyring) -> Organization:
     """Only what opens is sealed: what somebody else has put there gets no better by this."""
-    owner, sealed = Owner.of(asdict(organization)), organization.credential_ciphertext
+    owner, sealed = CredentialOwner.of(asdict(organization)), organization.credential_ciphertext
     if (reference := organization.credential_reference) is not None:
-        keyring.confirm_reference(reference, sealed, owner)
+        keyring.verify_reference(reference, sealed, owner)
         anew = keyring.seal_reference(reference, owner)
     else:
         anew = keyring.seal(keyring.open(sealed or b"", owner), owner)

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from pydantic import SecretStr
 
 from relay.credentials.resolver import is_reference
-from relay.credentials.url_policy import HostError, read_origin
+from relay.credentials.url_policy import UrlError, parse_origin
 from relay.errors import RelayError
 
 LONGEST_NAME = 249
@@ -61,8 +61,8 @@ def checked_name(name: str) -> str:
 
 def checked_url(text: str) -> str:
     try:
-        return read_origin(text.strip()).url
-    except HostError as error:
+        return parse_origin(text.strip()).url
+    except UrlError as error:
         raise InputError(f"The URL cannot be used. {error}") from error
 
 

@@ -7,12 +7,12 @@ from typing import Any
 from management.formatting import exact, instant
 from management.organizations.store import plainly
 from producer.status_reporter import status_key
-from relay.credentials.keyring import sealed_with
+from relay.credentials.keyring import sealing_key_id
 from relay.kafka.connection import Connection
 from relay.kafka.topics import Topics
 from relay.organizations import DAY_MS, Organization
 from relay.status.model import Status
-from relay.status.reader import read_board
+from relay.status.reader import read_statuses
 
 WARN_DAYS = (1, 7, 30)
 
@@ -54,7 +54,7 @@ class View:
     def first_key(self) -> bool | None:
         """Whether it is sealed with the first key; None: nothing is sealed, or there are no keys here."""
         sealed = self.organization.credential_ciphertext
-        return None if sealed is None or not self.keys else sealed_with(sealed) == self.keys[0]
+        return None if sealed is None or not self.keys else sealing_key_id(sealed) == self.keys[0]
 
     @property
     def expiry(self) -> str:
@@ -88,13 +88,13 @@ class View:
 async def statuses(connection: Connection) -> dict[str, Status]:
     """The status board. Raises RelayError."""
     with plainly(connection):
-        return await read_board(connection, Topics(connection.kafka.topic_prefix).status)
+        return await read_statuses(connection, Topics(connection.kafka.topic_prefix).status)
 
 
 def views(
-    found: Mapping[str, Organization], board: Mapping[str, Status], now_ms: int, keys: Sequence[str] = ()
+    found: Mapping[str, Organization], statuses: Mapping[str, Status], now_ms: int, keys: Sequence[str] = ()
 ) -> list[View]:
-    return [View(found[name], board.get(status_key(name)), now_ms, keys) for name in sorted(found)]
+    return [View(found[name], statuses.get(status_key(name)), now_ms, keys) for name in sorted(found)]
 
 
 def _told(name: str, status: Status) -> str:
@@ -138,7 +138,7 @@ def shown(organization: Organization) -> dict[str, Any]:
         "credential": credential,
         "sealed_with": None
         if organization.credential_ciphertext is None
-        else sealed_with(organization.credential_ciphertext),
+        else sealing_key_id(organization.credential_ciphertext),
         "gateway": organization.gateway,
         "cloud_id": organization.cloud_id,
         "interval_seconds": organization.interval_seconds,

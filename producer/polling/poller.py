@@ -21,7 +21,7 @@ from producer.state.checkpoint import Checkpoint
 from producer.state.intervals import Range
 from producer.status_reporter import Report
 from relay import timestamps
-from relay.aio import asked_to_end
+from relay.aio import cancellation_requested
 from relay.errors import RelayError
 from relay.organizations import Organization
 
@@ -103,7 +103,7 @@ class Poller:
             except DeskClosedError:
                 raise
             except (Exception, asyncio.CancelledError) as error:
-                if isinstance(error, asyncio.CancelledError) and asked_to_end():
+                if isinstance(error, asyncio.CancelledError) and cancellation_requested():
                     raise
                 await self._sit_out(error)
                 continue

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from isal import igzip
 
 from producer.events import Unreadable
-from relay.kafka.producer import Outgoing
+from relay.kafka.producer import ProducerRecord
 
 PLAIN_BYTES = 500_000
 LARGEST_PART_BYTES = 900_000
@@ -13,7 +13,7 @@ LARGEST_PART_BYTES = 900_000
 
 def letters(
     unreadable: Unreadable, *, topic: str, partition: int, organization: str, at_ms: int, largest: int
-) -> Sequence[Outgoing]:
+) -> Sequence[ProducerRecord]:
     """One message, or numbered parts of one, compressed where it is large; together they hold the raw JSON untouched.
 
     No part is larger than `largest` bytes.
@@ -29,7 +29,7 @@ def letters(
         *([("relay.encoding", b"gzip")] if compressed else []),
     ]
     return [
-        Outgoing(
+        ProducerRecord(
             topic,
             partition,
             organization.encode(),

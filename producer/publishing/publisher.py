@@ -12,9 +12,9 @@ from producer.state.checkpoint import Checkpoint
 from producer.state.intervals import Range
 from producer.state.ledger import Delta
 from producer.state.shard_state import Memory, Progress
-from relay.avro.codec import Encoder, Internal
+from relay.avro.codec import Encoder, InternalCodec
 from relay.errors import RelayError
-from relay.kafka.producer import Outgoing
+from relay.kafka.producer import ProducerRecord
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import Publisher, PublishError
 
@@ -68,8 +68,8 @@ class Desk:
         self._lock = asyncio.Lock()
         self._history_lock = asyncio.Lock()
         self._closed = False
-        self._checkpoints = Internal("checkpoint")
-        self._ledgers = Internal("day_ledger")
+        self._checkpoints = InternalCodec("checkpoint")
+        self._ledgers = InternalCodec("day_ledger")
 
     def checkpoint(self, organization: str) -> Checkpoint | None:
         """How far the organization has been read, as committed; None: never."""
@@ -161,12 +161,12 @@ class Desk:
         days = self._days(progress, delta)
         committed = checkpoint
 
-        def then(offsets: list[int]) -> list[Outgoing]:
+        def then(offsets: list[int]) -> list[ProducerRecord]:
             nonlocal committed
             committed = positioned(checkpoint, draft, offsets, paired=paired)
             value = self._checkpoints.encode(committed.to_record())
             return [
-                Outgoing(self._topics.progress, self._partition, key.encode(), record, draft.collected)
+                ProducerRecord(self._topics.progress, self._partition, key.encode(), record, draft.collected)
                 for key, record in {**days, checkpoint.organization: value}.items()
             ]
 
@@ -195,16 +195,16 @@ class Desk:
                 self.broken.set()
                 self._metrics.desk_broken(self._partition, reason)
 
-    def _events(self, draft: Draft) -> list[Outgoing]:
+    def _events(self, draft: Draft) -> list[ProducerRecord]:
         topic = {"live": self._topics.events, "late": self._topics.events, "backfill": self._topics.backfill}
         return [
-            Outgoing(
+            ProducerRecord(
                 topic[event["mode"]], self._partition, event["organization"].encode(), value, draft.collected
             )
             for event, value in zip(draft.events, draft.values, strict=True)
         ]
 
-    def _letters(self, organization: str, draft: Draft) -> list[Outgoing]:
+    def _letters(self, organization: str, draft: Draft) -> list[ProducerRecord]:
         return [
             letter
             for unreadable in draft.unreadable

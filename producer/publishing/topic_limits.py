@@ -5,7 +5,7 @@ import structlog
 from relay.errors import describe
 from relay.kafka import KAFKA_FAILURES
 from relay.kafka.connection import Connection
-from relay.kafka.topic_admin import Limits, limits_of
+from relay.kafka.topic_admin import TopicLimits, read_limits
 
 LOOK_SECONDS = 60.0
 
@@ -15,7 +15,7 @@ log = structlog.get_logger(__name__)
 class KnownLimits:
     """The limits of our topics, as they were a minute ago: what an operator changes there needs no restart."""
 
-    def __init__(self, connection: Connection, limits: Limits) -> None:
+    def __init__(self, connection: Connection, limits: TopicLimits) -> None:
         self._connection = connection
         self.now = limits
 
@@ -24,11 +24,15 @@ class KnownLimits:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             try:
-                self._take(await limits_of(self._connection))
+                self._take(await read_limits(self._connection))
             except KAFKA_FAILURES as error:
                 log.debug("The limits of the topics cannot be looked at.", reason=describe(error))
 
-    def _take(self, limits: Limits) -> None:
+    def _take(self, limits: TopicLimits) -> None:
         if limits != self.now:
-            log.info("The limits of the topics have changed.", largest=limits.largest, kept_ms=limits.kept_ms)
+            log.info(
+                "The limits of the topics have changed.",
+                largest=limits.max_event_bytes,
+                retention_ms=limits.retention_ms,
+            )
         self.now = limits

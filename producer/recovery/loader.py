@@ -14,11 +14,11 @@ from producer.recovery.reconcile import Amendment, Progresses, put_in, shaken, t
 from producer.state import checkpoint as checkpoints
 from producer.state.ledger import Delta, Ledger, day_from_record, split_key
 from producer.state.shard_state import Memory, Progress
-from relay.avro.codec import BadBody, Encoder, Internal, NotAvro, UnknownSchema
+from relay.avro.codec import BadBody, Encoder, InternalCodec, NotAvro, UnknownSchema
 from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
-from relay.kafka.producer import Outgoing
+from relay.kafka.producer import ProducerRecord
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import Publisher
 from relay.schema_registry.store import SchemaStore
@@ -50,7 +50,7 @@ class Opener:
 
     async def _open(self, partition: int, publisher: Publisher, encoder: Encoder) -> Desk:
         names = (self.topics.events, self.topics.backfill, self.topics.progress, self.topics.dead_letters)
-        ended = await publisher.end_dangling([TopicPartition(name, partition) for name in names])
+        ended = await publisher.end_hanging([TopicPartition(name, partition) for name in names])
         progresses = await self._progresses(partition)
         collected, amendments = await self._compare(partition, progresses, Decoder(self.store, encoder))
         memory = _memory(progresses, collected)
@@ -65,7 +65,7 @@ class Opener:
             encoder,
             self.topics,
             partition,
-            lambda: self.limits.now.largest,
+            lambda: self.limits.now.max_event_bytes,
             self.metrics,
             self.now_ms,
         )
@@ -84,7 +84,7 @@ class Opener:
         amendments = put_in(progresses, *tails)
         if names := shaken(progresses, *tails):
             self.metrics.tail_lost(partition, sorted(names))
-            kept_since = max(self.now_ms(), progresses.last) - self.limits.now.kept_ms
+            kept_since = max(self.now_ms(), progresses.last) - self.limits.now.retention_ms
             amendments += take_out(
                 progresses,
                 names,
@@ -131,8 +131,8 @@ class Opener:
 
     def _amended(
         self, partition: int, memory: Memory, amendments: Iterable[Amendment], at: int
-    ) -> list[Outgoing]:
-        ledgers, codec = Internal("day_ledger"), Internal("checkpoint")
+    ) -> list[ProducerRecord]:
+        ledgers, codec = InternalCodec("day_ledger"), InternalCodec("checkpoint")
         days: dict[str, bytes] = {}
         points: dict[str, bytes] = {}
         for amendment in amendments:
@@ -145,7 +145,7 @@ class Opener:
                 progress.checkpoint = replace(progress.checkpoint, written=at)
                 points[amendment.organization] = codec.encode(progress.checkpoint.to_record())
         return [
-            Outgoing(self.topics.progress, partition, key.encode(), value, at)
+            ProducerRecord(self.topics.progress, partition, key.encode(), value, at)
             for key, value in {**days, **points}.items()
         ]
 
@@ -165,9 +165,9 @@ def _take(progresses: Progresses, key: str, record: Record, value: bytes) -> Non
     name, day = split_key(key)
     try:
         if day is None:
-            progresses.checkpoints[name] = checkpoints.from_record(Internal("checkpoint").decode(value))
+            progresses.checkpoints[name] = checkpoints.from_record(InternalCodec("checkpoint").decode(value))
         else:
-            entry = Internal("day_ledger").decode(value)
+            entry = InternalCodec("day_ledger").decode(value)
             progresses.days[name][day] = day_from_record(entry)
             added = BitMap64.deserialize(entry["added"]) if entry["added"] else BitMap64()
             progresses.added[name, day] = (record.timestamp, added)

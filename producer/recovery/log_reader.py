@@ -8,11 +8,20 @@ import structlog
 from pyroaring import BitMap64
 
 from producer.recovery.reconcile import Ids, Standing, Tail, Whole
-from relay.avro.codec import BadBody, Encoder, Fingerprint, NotAvro, Ref, SchemaId, decode_body, split
+from relay.avro.codec import (
+    BadBody,
+    Encoder,
+    Fingerprint,
+    NotAvro,
+    SchemaId,
+    SchemaRef,
+    decode_body,
+    split_frame,
+)
 from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
-from relay.kafka.log_reader import Span, group_less, read_to_end, settled_span
+from relay.kafka.log_reader import LogBounds, read_to_end, require_stable_bounds, standalone_consumer
 from relay.kafka.positions import Positions
 from relay.schema_registry.client import Missing, Unavailable
 from relay.schema_registry.store import SchemaStore
@@ -27,25 +36,25 @@ log = structlog.get_logger(__name__)
 
 async def read_settled(
     connection: Connection, tp: TopicPartition, on_record: Callable[[Record], None]
-) -> Span:
-    """Hand over all that is committed. Raises ReadingError, also where a transaction has no end."""
-    async with group_less(connection) as reader:
-        span = await settled_span(reader, tp)
-        await read_to_end(reader, {tp: span.first}, {tp: span.committed_end}, on_record)
+) -> LogBounds:
+    """Hand over all that is committed. Raises TopicReadError, also where a transaction has no end."""
+    async with standalone_consumer(connection) as reader:
+        span = await require_stable_bounds(reader, tp)
+        await read_to_end(reader, {tp: span.log_start_offset}, {tp: span.last_stable_offset}, on_record)
     return span
 
 
 async def read_tail(connection: Connection, decoder: "Decoder", tp: TopicPartition, since: int) -> Tail:
     """The last events of a topic: those with a Kafka timestamp of `since` or later, and some before."""
     records: list[Record] = []
-    async with group_less(connection) as reader:
-        span = await settled_span(reader, tp)
+    async with standalone_consumer(connection) as reader:
+        span = await require_stable_bounds(reader, tp)
         later = (await Positions(reader).offsets_for_time([tp], since))[tp]
-        end = span.committed_end
-        start = max(span.first, min(end if later is None else later, end - TAIL_OFFSETS))
+        end = span.last_stable_offset
+        start = max(span.log_start_offset, min(end if later is None else later, end - TAIL_OFFSETS))
         await read_to_end(reader, {tp: start}, {tp: end}, records.append)
     oldest = min((record.timestamp for record in records), default=math.inf)
-    return Tail(start, tuple(await decoder.of(records)), oldest if span.first else 0)
+    return Tail(start, tuple(await decoder.of(records)), oldest if span.log_start_offset else 0)
 
 
 async def read_whole(
@@ -71,7 +80,7 @@ async def read_whole(
     for event in await decoder.of(found.unknown):
         found.add(event)
     oldest = kept_since if math.isinf(found.oldest) else found.oldest
-    return Whole(found.ids, found.last, 0 if span.first == 0 else oldest, span.first)
+    return Whole(found.ids, found.last, 0 if span.log_start_offset == 0 else oldest, span.log_start_offset)
 
 
 @dataclass(slots=True)
@@ -106,13 +115,13 @@ class Decoder:
         self._store = store
         self._ours = ours
         self._versions = (ours.schema, *reversed(released("audit_event")))
-        self._schemas: dict[Ref, Schema | Missing] = {}
+        self._schemas: dict[SchemaRef, Schema | Missing] = {}
 
     def known(self, record: Record) -> Standing | None:
         """None where it takes more than what is at hand."""
         value = record.value or b""
         try:
-            ref, start = split(value)
+            ref, start = split_frame(value)
         except NotAvro:
             return None
         told = self._schemas.get(ref)
@@ -142,7 +151,7 @@ class Decoder:
     async def _learn(self, record: Record) -> None:
         """A version newer than this one may have written it."""
         try:
-            ref, _ = split(record.value or b"")
+            ref, _ = split_frame(record.value or b"")
         except NotAvro:
             return
         without_registry = isinstance(self._ours.ref, Fingerprint)

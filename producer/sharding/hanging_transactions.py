@@ -11,11 +11,11 @@ from collections.abc import Mapping
 import structlog
 
 from producer.sharding.assignment import Shards
-from relay.aio import asked_to_end
+from relay.aio import cancellation_requested
 from relay.errors import describe
 from relay.kafka import KAFKA_FAILURES, TopicPartition
 from relay.kafka.connection import Connection
-from relay.kafka.log_reader import Span, group_less, led, spans
+from relay.kafka.log_reader import LogBounds, log_bounds, standalone_consumer, with_leader
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import TRANSACTION_SECONDS, Publisher, PublishError
 
@@ -31,10 +31,12 @@ class Standstill:
     def __init__(self) -> None:
         self._since: dict[TopicPartition, tuple[int, float]] = {}
 
-    def look(self, extents: Mapping[TopicPartition, Span], now: float) -> set[TopicPartition]:
+    def look(self, extents: Mapping[TopicPartition, LogBounds], now: float) -> set[TopicPartition]:
         """Those that stand still at `now` (monotonic seconds)."""
         below = {
-            tp: span.committed_end for tp, span in extents.items() if span.committed_end < span.high_watermark
+            tp: span.last_stable_offset
+            for tp, span in extents.items()
+            if span.last_stable_offset < span.high_watermark
         }
         before = self._since
         self._since = {
@@ -50,7 +52,7 @@ async def watch(connection: Connection, topics: Topics, shards: Shards) -> None:
         try:
             await _watch(connection, topics, shards)
         except asyncio.CancelledError:
-            if asked_to_end():
+            if cancellation_requested():
                 raise
             log.debug("Ends cannot be looked at.", reason="it was cancelled from inside")
         except KAFKA_FAILURES as error:
@@ -63,7 +65,7 @@ async def watch(connection: Connection, topics: Topics, shards: Shards) -> None:
 
 async def _watch(connection: Connection, topics: Topics, shards: Shards) -> None:
     standstill, loop = Standstill(), asyncio.get_running_loop()
-    async with group_less(connection) as reader:
+    async with standalone_consumer(connection) as reader:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             partitions = [
@@ -72,7 +74,7 @@ async def _watch(connection: Connection, topics: Topics, shards: Shards) -> None
             if not partitions:
                 continue
             partitions.append(TopicPartition(topics.changes, 0))
-            extents = await spans(reader, await led(reader, partitions))
+            extents = await log_bounds(reader, await with_leader(reader, partitions))
             for topic, number in sorted(standstill.look(extents, loop.time())):
                 log.warning("A transaction has no end; it is ended now.", topic=topic, partition=number)
                 if topic == topics.organizations:
@@ -88,8 +90,8 @@ async def _end_edit(connection: Connection, topics: Topics, number: int) -> None
     """End an edit of organizations; an editor that works on the same partition right now is fenced, and tries again."""
     publisher = await Publisher.open(connection, f"{topics.organizations}.{number}")
     try:
-        await publisher.end_dangling([TopicPartition(topics.organizations, number)])
-        await publisher.end_dangling([TopicPartition(topics.changes, 0)])
+        await publisher.end_hanging([TopicPartition(topics.organizations, number)])
+        await publisher.end_hanging([TopicPartition(topics.changes, 0)])
     except PublishError as error:
         log.warning("An edit could not be ended; trying again.", reason=str(error), shard=number)
     finally:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import structlog
 
 from producer.publishing.publisher import Desk, DeskClosedError
-from relay.aio import asked_to_end, cancel_all
+from relay.aio import cancel_all, cancellation_requested
 from relay.errors import describe
 from relay.kafka import KAFKA_FAILURES
 from relay.organizations import Organization
@@ -27,11 +27,11 @@ class Membership(Protocol):
     """What a shard has to know of the group it belongs to."""
 
     @property
-    def joins(self) -> int: ...
+    def generation(self) -> int: ...
 
-    def suspect(self) -> None: ...
+    def invalidate(self) -> None: ...
 
-    async def confirmed(self) -> None: ...
+    async def renewed(self) -> None: ...
 
 
 class Work(Protocol):
@@ -66,7 +66,7 @@ class Shard:
         self._changed = asyncio.Event()
         self._desk: Desk | None = None
         self._closing = False
-        self._joins = 0
+        self._generation = 0
         self._task = asyncio.create_task(self._run(), name=f"shard {number}")
 
     @property
@@ -86,7 +86,7 @@ class Shard:
 
     def kept(self) -> None:
         """It is ours after a rebalance, too. Where the membership was lost before, somebody else may have had it meanwhile."""
-        if self._joins != self._membership.joins:
+        if self._generation != self._membership.generation:
             self.hush()
             self.reopen()
 
@@ -114,11 +114,11 @@ class Shard:
         while not self._closing:
             began = asyncio.get_running_loop().time()
             try:
-                await self._membership.confirmed()
-                self._joins = self._membership.joins
+                await self._membership.renewed()
+                self._generation = self._membership.generation
                 await self._serve_and_discard(await self._open_desk(self.number))
             except asyncio.CancelledError:
-                if asked_to_end():
+                if cancellation_requested():
                     raise
                 log.warning("A shard was cancelled from inside; trying again.", shard=self.number)
             except KAFKA_FAILURES as error:
@@ -140,7 +140,7 @@ class Shard:
             self._desk = None
             await asyncio.shield(desk.discard())
         if desk.fenced:
-            self._membership.suspect()
+            self._membership.invalidate()
 
     async def _serve(self, desk: Desk) -> None:
         """Run one poller an organization until the desk is broken."""

@@ -18,25 +18,25 @@ from fastavro.schema import SchemaParseException, to_parsing_canonical_form
 from fastavro.schema import fingerprint as fastavro_fingerprint
 
 import schemas
-from relay.avro.parsed_schema import prepared
-from relay.avro.writer import Unencodable, writer_of
+from relay.avro.parsed_schema import parsed_schema
+from relay.avro.writer import Unencodable, compile_writer
 from schemas import Schema
 
 __all__ = [
     "BadBody",
     "Encoder",
     "Fingerprint",
-    "Internal",
+    "InternalCodec",
     "NotAvro",
-    "Ref",
     "SchemaId",
+    "SchemaRef",
     "Unencodable",
     "UnknownSchema",
     "decode_body",
     "fingerprint",
     "frame",
     "read_schema",
-    "split",
+    "split_frame",
 ]
 
 _SINGLE_OBJECT = b"\xc3\x01"
@@ -44,7 +44,7 @@ _FINGERPRINT_HEADER = 2 + 8
 _ID_HEADER = 1 + 4
 
 # What fastavro lets through when bytes are not what the schema says, or a text is no schema.
-_MISFITS = (
+_FASTAVRO_ERRORS = (
     ArithmeticError,
     AttributeError,
     EOFError,
@@ -78,7 +78,7 @@ class Fingerprint:
         return f"schema fingerprint {self.value.hex()}"
 
 
-Ref = SchemaId | Fingerprint
+SchemaRef = SchemaId | Fingerprint
 
 
 class NotAvro(Exception):
@@ -92,24 +92,24 @@ class BadBody(Exception):
 class UnknownSchema(Exception):
     """An internal topic holds a record of a schema that this version of the relay does not know."""
 
-    def __init__(self, ref: Ref) -> None:
+    def __init__(self, ref: SchemaRef) -> None:
         super().__init__(
             f"Written with {ref}, which no released version has: a newer relay wrote it, upgrade this one."
         )
         self.ref = ref
 
 
-def split(message: bytes) -> tuple[Ref, int]:
+def split_frame(message: bytes) -> tuple[SchemaRef, int]:
     """The reference to the writer's schema and the offset of the body; raises NotAvro."""
     if message[:1] == b"\x00":
-        return _schema_id(message[:_ID_HEADER]), _ID_HEADER
+        return _parse_schema_id(message[:_ID_HEADER]), _ID_HEADER
     if message[:2] == _SINGLE_OBJECT:
-        return _fingerprint(message[:_FINGERPRINT_HEADER]), _FINGERPRINT_HEADER
+        return _parse_fingerprint(message[:_FINGERPRINT_HEADER]), _FINGERPRINT_HEADER
     raise NotAvro(f"begins with {message[:2].hex() or 'nothing'}, neither 00 nor c301")
 
 
 @lru_cache(maxsize=256)
-def _schema_id(header: bytes) -> SchemaId:
+def _parse_schema_id(header: bytes) -> SchemaId:
     if len(header) < _ID_HEADER:
         raise NotAvro(f"ends after {len(header)} bytes, within its schema id")
     (value,) = struct.unpack(">i", header[1:])
@@ -119,13 +119,13 @@ def _schema_id(header: bytes) -> SchemaId:
 
 
 @lru_cache(maxsize=256)
-def _fingerprint(header: bytes) -> Fingerprint:
+def _parse_fingerprint(header: bytes) -> Fingerprint:
     if len(header) < _FINGERPRINT_HEADER:
         raise NotAvro(f"ends after {len(header)} bytes, within its schema fingerprint")
     return Fingerprint(header[2:])
 
 
-def frame(ref: Ref) -> bytes:
+def frame(ref: SchemaRef) -> bytes:
     """What stands before a body."""
     match ref:
         case SchemaId(value):
@@ -145,8 +145,8 @@ def read_schema(text: str | bytes) -> Schema | None:
         schema = json.loads(text)
         if not isinstance(schema, dict) or schema.get("type") != "record":
             return None
-        prepared(schema)
-    except _MISFITS:
+        parsed_schema(schema)
+    except _FASTAVRO_ERRORS:
         return None
     return schema
 
@@ -154,10 +154,10 @@ def read_schema(text: str | bytes) -> Schema | None:
 class Encoder:
     """Writes records of one schema: the frame, then the body."""
 
-    def __init__(self, schema: Schema, ref: Ref) -> None:
+    def __init__(self, schema: Schema, ref: SchemaRef) -> None:
         self.schema = schema
         self.ref = ref
-        self._write = writer_of(prepared(schema))
+        self._write = compile_writer(parsed_schema(schema))
         self._frame = frame(ref)
 
     def encode(self, record: dict[str, Any]) -> bytes:
@@ -172,56 +172,60 @@ def decode_body(schema: Schema, body: bytes) -> dict[str, Any]:
 
     The schema is prepared at its first use and must not be changed afterwards.
     """
-    return _read(prepared(schema), None, body)
+    return _decode(parsed_schema(schema), None, body)
 
 
-def _read(writer: dict[str, Any], reader: dict[str, Any] | None, body: bytes) -> dict[str, Any]:
+def _decode(writer: dict[str, Any], reader: dict[str, Any] | None, body: bytes) -> dict[str, Any]:
     source = io.BytesIO(body)
     try:
         record = schemaless_reader(source, writer, reader)
-    except _MISFITS as error:
-        raise BadBody(f"not a {_title(writer)}: {type(error).__name__} at byte {source.tell()}") from error
+    except _FASTAVRO_ERRORS as error:
+        raise BadBody(
+            f"not a {_schema_name(writer)}: {type(error).__name__} at byte {source.tell()}"
+        ) from error
     if left := len(body) - source.tell():
-        raise BadBody(f"not a {_title(writer)}: {left} bytes are left over")
+        raise BadBody(f"not a {_schema_name(writer)}: {left} bytes are left over")
     if not isinstance(record, dict):
         raise BadBody("not a record")
     return record
 
 
-def _title(schema: dict[str, Any]) -> str:
+def _schema_name(schema: dict[str, Any]) -> str:
     return str(schema["name"]).rpartition(".")[2]
 
 
-class Internal:
+class InternalCodec:
     """Records of one subject on the internal topics; every released version of its schema can be read."""
 
     def __init__(self, subject: str) -> None:
-        self._forms = _forms(subject)
+        self._schemas = _subject_schemas(subject)
 
     def encode(self, record: dict[str, Any]) -> bytes:
         """Raises Unencodable."""
-        return self._forms.encoder.encode(record)
+        return self._schemas.encoder.encode(record)
 
     def decode(self, message: bytes) -> dict[str, Any]:
         """In the shape of the current schema, whichever version wrote it. Raises NotAvro, UnknownSchema, BadBody."""
-        ref, offset = split(message)
-        writer = self._forms.writers.get(ref)
+        ref, offset = split_frame(message)
+        writer = self._schemas.writers.get(ref)
         if writer is None:
             raise UnknownSchema(ref)
-        reader = None if ref == self._forms.encoder.ref else self._forms.reader
-        return _read(writer, reader, message[offset:])
+        reader = None if ref == self._schemas.encoder.ref else self._schemas.reader
+        return _decode(writer, reader, message[offset:])
 
 
 @dataclass(frozen=True, slots=True)
-class _Forms:
+class _SubjectSchemas:
     encoder: Encoder
     reader: dict[str, Any]
-    writers: Mapping[Ref, dict[str, Any]]
+    writers: Mapping[SchemaRef, dict[str, Any]]
 
 
 @cache
-def _forms(subject: str) -> _Forms:
+def _subject_schemas(subject: str) -> _SubjectSchemas:
     current = schemas.load(subject)
     versions = [*schemas.released(subject), current]
-    writers: dict[Ref, dict[str, Any]] = {fingerprint(schema): prepared(schema) for schema in versions}
-    return _Forms(Encoder(current, fingerprint(current)), prepared(current), writers)
+    writers: dict[SchemaRef, dict[str, Any]] = {
+        fingerprint(schema): parsed_schema(schema) for schema in versions
+    }
+    return _SubjectSchemas(Encoder(current, fingerprint(current)), parsed_schema(current), writers)

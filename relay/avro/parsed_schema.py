@@ -4,24 +4,24 @@ from fastavro import parse_schema
 
 from schemas import Schema
 
-_kept: dict[int, tuple[Schema, dict[str, Any]]] = {}
-_KEPT_AT_MOST = 256
+_cache: dict[int, tuple[Schema, dict[str, Any]]] = {}
+_CACHE_SIZE = 256
 
 
-def prepared(schema: Schema) -> dict[str, Any]:
+def parsed_schema(schema: Schema) -> dict[str, Any]:
     """The schema parsed, for our own use: without logical types, the bytes are the same and times stay ints.
 
     Readers with logical types build datetimes, twice as slow, and fail outside the years 1 to 9999.
     """
-    known = _kept.get(id(schema))
-    if known is None:
-        if len(_kept) >= _KEPT_AT_MOST:
-            _kept.clear()
+    cached = _cache.get(id(schema))
+    if cached is None:
+        if len(_cache) >= _CACHE_SIZE:
+            _cache.clear()
         # the schema itself is kept as well, so that its id cannot pass to another object
         parsed = cast("dict[str, Any]", parse_schema(_without_logical_types(schema)))
-        _mend_defaults(parsed)
-        known = _kept[id(schema)] = (schema, parsed)
-    return known[1]
+        _decode_bytes_defaults(parsed)
+        cached = _cache[id(schema)] = (schema, parsed)
+    return cached[1]
 
 
 def _without_logical_types(node: Any) -> Any:
@@ -36,13 +36,13 @@ def _without_logical_types(node: Any) -> Any:
     return node
 
 
-def _mend_defaults(node: Any) -> None:
+def _decode_bytes_defaults(node: Any) -> None:
     """Bytes stand as text in a schema, and fastavro would hand out that text for a field that is missing."""
     if isinstance(node, dict):
         if node.get("type") == "bytes" and isinstance(node.get("default"), str):
             node["default"] = node["default"].encode("latin-1")
         for inner in node.values():
-            _mend_defaults(inner)
+            _decode_bytes_defaults(inner)
     elif isinstance(node, list):
         for inner in node:
-            _mend_defaults(inner)
+            _decode_bytes_defaults(inner)

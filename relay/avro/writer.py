@@ -6,7 +6,7 @@ Knows what our own schemas use: records, arrays, enums, unions of null and one m
 from collections.abc import Callable
 from typing import Any
 
-Write = Callable[[Any, bytearray], None]
+ValueWriter = Callable[[Any, bytearray], None]
 
 _ABSENT = object()
 
@@ -15,18 +15,18 @@ class Unencodable(Exception):
     """The record does not fit the schema; says which field, never its value."""
 
 
-def writer_of(schema: dict[str, Any]) -> Write:
+def compile_writer(schema: dict[str, Any]) -> ValueWriter:
     """A function that appends a record to bytes; fields left out take their defaults, unknown ones are refused.
 
     It raises Unencodable. The schema is as fastavro parses it: every name of a type in full.
     """
-    return _writer(schema, schema["name"].rpartition(".")[2], {})
+    return _compile(schema, schema["name"].rpartition(".")[2], {})
 
 
-def _writer(node: Any, path: str, named: dict[str, Any]) -> Write:
+def _compile(node: Any, path: str, named: dict[str, Any]) -> ValueWriter:
     match node:
         case ["null", other]:
-            return _nullable(_writer(other, path, named))
+            return _nullable(_compile(other, path, named))
         case {"type": "record", "name": name, "fields": fields}:
             named[name] = node
             return _record(fields, path, named)
@@ -34,30 +34,30 @@ def _writer(node: Any, path: str, named: dict[str, Any]) -> Write:
             named[name] = node
             return _enum(symbols, path)
         case {"type": "array", "items": items}:
-            return _array(_writer(items, path, named), path)
+            return _array(_compile(items, path, named), path)
         case {"type": inner}:
-            return _writer(inner, path, named)
+            return _compile(inner, path, named)
         case str() if node in named:
-            return _writer(named[node], path, named)
+            return _compile(named[node], path, named)
         case str() if node in _PRIMITIVES:
             return _PRIMITIVES[node](path)
     raise NotImplementedError(f"{path} is of a type that is never written: {node}")
 
 
-def _record(fields: list[dict[str, Any]], path: str, named: dict[str, Any]) -> Write:
-    plan = []
+def _record(fields: list[dict[str, Any]], path: str, named: dict[str, Any]) -> ValueWriter:
+    compiled_fields = []
     for field in fields:
-        write = _writer(field["type"], f"{path}.{field['name']}", named)
+        write = _compile(field["type"], f"{path}.{field['name']}", named)
         default = bytearray()
         if "default" in field:
             write(field["default"], default)
-        plan.append((field["name"], write, bytes(default)))
+        compiled_fields.append((field["name"], write, bytes(default)))
 
     def write_record(value: Any, out: bytearray) -> None:
         if not isinstance(value, dict):
-            raise _misfit(path, value)
+            raise _mismatch(path, value)
         known = 0
-        for name, write, default in plan:
+        for name, write, default in compiled_fields:
             field = value.get(name, _ABSENT)
             if field is not _ABSENT:
                 known += 1
@@ -67,16 +67,16 @@ def _record(fields: list[dict[str, Any]], path: str, named: dict[str, Any]) -> W
             else:
                 raise Unencodable(f"{path} needs {name}, which is missing")
         if known != len(value):
-            unknown = value.keys() - {name for name, _, _ in plan}
+            unknown = value.keys() - {name for name, _, _ in compiled_fields}
             raise Unencodable(f"{path} has no field {', '.join(sorted(map(str, unknown)))}")
 
     return write_record
 
 
-def _array(write_item: Write, path: str) -> Write:
+def _array(write_item: ValueWriter, path: str) -> ValueWriter:
     def write_array(value: Any, out: bytearray) -> None:
         if not isinstance(value, list | tuple):
-            raise _misfit(path, value)
+            raise _mismatch(path, value)
         if value:
             _append_long(len(value), out)
             for item in value:
@@ -86,7 +86,7 @@ def _array(write_item: Write, path: str) -> Write:
     return write_array
 
 
-def _nullable(write_other: Write) -> Write:
+def _nullable(write_other: ValueWriter) -> ValueWriter:
     def write_nullable(value: Any, out: bytearray) -> None:
         if value is None:
             out.append(0)
@@ -97,7 +97,7 @@ def _nullable(write_other: Write) -> Write:
     return write_nullable
 
 
-def _enum(symbols: list[str], path: str) -> Write:
+def _enum(symbols: list[str], path: str) -> ValueWriter:
     encoded: dict[Any, bytearray] = {}
     for number, symbol in enumerate(symbols):
         encoded[symbol] = bytearray()
@@ -107,17 +107,17 @@ def _enum(symbols: list[str], path: str) -> Write:
         try:
             out += encoded[value]
         except (KeyError, TypeError):
-            raise _misfit(path, value) from None
+            raise _mismatch(path, value) from None
 
     return write_enum
 
 
-def _string(path: str) -> Write:
+def _string(path: str) -> ValueWriter:
     def write_string(value: Any, out: bytearray) -> None:
         try:
             encoded = value.encode()
         except AttributeError:
-            raise _misfit(path, value) from None
+            raise _mismatch(path, value) from None
         except UnicodeEncodeError:
             raise Unencodable(f"{path} cannot hold half a character (a lone surrogate)") from None
         length = len(encoded)
@@ -130,24 +130,24 @@ def _string(path: str) -> Write:
     return write_string
 
 
-def _bytes(path: str) -> Write:
+def _bytes(path: str) -> ValueWriter:
     def write_bytes(value: Any, out: bytearray) -> None:
         if not isinstance(value, bytes):
-            raise _misfit(path, value)
+            raise _mismatch(path, value)
         _append_long(len(value), out)
         out += value
 
     return write_bytes
 
 
-def _integer(bits: int) -> Callable[[str], Write]:
+def _integer(bits: int) -> Callable[[str], ValueWriter]:
     limit = 1 << (bits - 1)
 
-    def integer(path: str) -> Write:
+    def integer(path: str) -> ValueWriter:
         def write_integer(value: Any, out: bytearray) -> None:
             # a bool is an int to Python, but not to Avro
             if type(value) is not int or not -limit <= value < limit:
-                raise _misfit(path, value)
+                raise _mismatch(path, value)
             _append_long(value, out)
 
         return write_integer
@@ -155,24 +155,24 @@ def _integer(bits: int) -> Callable[[str], Write]:
     return integer
 
 
-def _boolean(path: str) -> Write:
+def _boolean(path: str) -> ValueWriter:
     def write_boolean(value: Any, out: bytearray) -> None:
         if not isinstance(value, bool):
-            raise _misfit(path, value)
+            raise _mismatch(path, value)
         out.append(value)
 
     return write_boolean
 
 
-def _null(path: str) -> Write:
+def _null(path: str) -> ValueWriter:
     def write_null(value: Any, _: bytearray) -> None:
         if value is not None:
-            raise _misfit(path, value)
+            raise _mismatch(path, value)
 
     return write_null
 
 
-_PRIMITIVES: dict[str, Callable[[str], Write]] = {
+_PRIMITIVES: dict[str, Callable[[str], ValueWriter]] = {
     "string": _string,
     "bytes": _bytes,
     "int": _integer(32),
@@ -193,6 +193,6 @@ def _append_long(value: int, out: bytearray) -> None:
     out.append(zigzag)
 
 
-def _misfit(path: str, value: Any) -> Unencodable:
+def _mismatch(path: str, value: Any) -> Unencodable:
     held = "null" if value is None else f"this value, of Python's type {type(value).__name__}"
     return Unencodable(f"{path} cannot hold {held}")

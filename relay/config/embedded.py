@@ -2,13 +2,13 @@ from pathlib import Path
 
 from pydantic import Field
 
-from relay.config.base import Count, Folder, Group, Url
+from relay.config.base import ConfigModel, Count, DirectoryPath, Url
 
 
-class Embedded(Group):
+class EmbeddedConfig(ConfigModel):
     """The Kafka of those who have none."""
 
-    data_dir: Folder = Field(
+    data_dir: DirectoryPath = Field(
         default=Path("~/.local/share/jira-audit-relay"),
         description="Where its data lives; it needs to survive a restart.",
         examples=["/var/lib/jira-relay"],

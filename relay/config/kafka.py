@@ -3,13 +3,13 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from relay.config import validators as values
-from relay.config.base import AzureCredential, Count, File, Group, Seconds, SecretUrl
+from relay.config.base import AzureCredential, ConfigModel, Count, ExistingFile, Seconds, SecretUrl
 
 
-class Kafka(Group):
+class KafkaConfig(ConfigModel):
     """The Kafka cluster between producers and consumers."""
 
-    bootstrap: Annotated[str, AfterValidator(values.bootstrap)] | None = Field(
+    bootstrap: Annotated[str, AfterValidator(values.normalize_bootstrap)] | None = Field(
         default=None,
         description="Brokers to begin with. Not set: `jira-relay up` runs an embedded Kafka, the other commands refuse.",
         examples=["kafka-1:9092,kafka-2:9092"],
@@ -19,7 +19,7 @@ class Kafka(Group):
         description="What the cluster can do: `kafka` has transactions, `event-hubs` has none (delivery into it is at least once).",
         examples=["event-hubs"],
     )
-    topic_prefix: Annotated[str, AfterValidator(values.topic_prefix)] = Field(
+    topic_prefix: Annotated[str, AfterValidator(values.require_topic_prefix)] = Field(
         default="jira-audit",
         description="First part of the name of every topic, consumer group and transactional id.",
         examples=["security.jira-audit"],
@@ -70,7 +70,7 @@ class Kafka(Group):
         description="What tokens are asked for. Not set: nothing in particular; with `oauth_credential` the namespace in `bootstrap`.",
         examples=["kafka"],
     )
-    oauth_ca_file: File | None = Field(
+    oauth_ca_file: ExistingFile | None = Field(
         default=None,
         description="Certificates (PEM) that the one of `oauth_token_url` is checked against. Not set: the system's.",
         examples=["/etc/relay/ca.pem"],
@@ -80,17 +80,17 @@ class Kafka(Group):
         description="With `OAUTHBEARER`, in place of `oauth_token_url`: which of azure-identity's credentials gives tokens (Event Hubs); its own variables (AZURE_…, IDENTITY_…) apply.",
         examples=["managed-identity"],
     )
-    ca_file: File | None = Field(
+    ca_file: ExistingFile | None = Field(
         default=None,
         description="Certificates (PEM) that the brokers' own is checked against. Not set: the system's.",
         examples=["/etc/relay/ca.pem"],
     )
-    certificate_file: File | None = Field(
+    certificate_file: ExistingFile | None = Field(
         default=None,
         description="Our certificate (PEM), where the brokers ask for one.",
         examples=["/etc/relay/client.pem"],
     )
-    key_file: File | None = Field(
+    key_file: ExistingFile | None = Field(
         default=None,
         description="The private key (PEM) of our certificate.",
         examples=["/etc/relay/client.key"],
@@ -104,7 +104,7 @@ class Kafka(Group):
     )
 
     @model_validator(mode="after")
-    def _security_agrees(self) -> Self:
+    def _check_security(self) -> Self:
         values.check_kafka_security(
             brokers=self.bootstrap,
             protocol=self.security_protocol,

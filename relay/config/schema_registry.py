@@ -4,10 +4,10 @@ from typing import Self
 from pydantic import Field, SecretStr, model_validator
 
 from relay.config import validators as values
-from relay.config.base import File, Folder, Group, Url
+from relay.config.base import ConfigModel, DirectoryPath, ExistingFile, Url
 
 
-class SchemaRegistry(Group):
+class SchemaRegistryConfig(ConfigModel):
     """The schema registry of the event topics (Confluent's API). Without one: Avro single-object encoding."""
 
     url: Url | None = Field(
@@ -19,7 +19,7 @@ class SchemaRegistry(Group):
         default=None, description="User name at the registry.", examples=["jira-relay"]
     )
     password: SecretStr | None = Field(default=None, description="Password at the registry.", examples=["…"])
-    ca_file: File | None = Field(
+    ca_file: ExistingFile | None = Field(
         default=None,
         description="Certificates (PEM) that the registry's own is checked against. Not set: the system's.",
         examples=["/etc/relay/ca.pem"],
@@ -29,13 +29,13 @@ class SchemaRegistry(Group):
         description="Whether a producer registers a missing schema itself; else that is done once by `jira-relay schemas register`.",
         examples=[True],
     )
-    cache_directory: Folder = Field(
+    cache_directory: DirectoryPath = Field(
         default=Path("~/.cache/jira-audit-relay/schemas"),
         description="Where the registry's answers are kept, so that work goes on while it is away.",
         examples=["/var/cache/jira-relay"],
     )
 
     @model_validator(mode="after")
-    def _password_is_safe(self) -> Self:
+    def _check_password(self) -> Self:
         values.check_registry(self.url, self.username, self.password)
         return self

@@ -2,10 +2,10 @@ from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from relay.config.base import File, Folder, Group
+from relay.config.base import ConfigModel, DirectoryPath, ExistingFile
 
 
-class Secrets(Group):
+class SecretsConfig(ConfigModel):
     """What protects the organizations' keys."""
 
     keys: tuple[SecretStr, ...] = Field(
@@ -13,19 +13,19 @@ class Secrets(Group):
         description="Keys that encrypt the organizations' API keys, each base64 of 32 random bytes (`openssl rand -base64 32`). The first encrypts, all decrypt: how to rotate them is in [operations](operations/keys.md).",
         examples=[["…"]],
     )
-    key_file: File | None = Field(
+    key_file: ExistingFile | None = Field(
         default=None,
         description="A file with such keys instead, one a line. With embedded Kafka and neither of the two, one is made in `embedded.data_dir`.",
         examples=["/run/secrets/relay-keys"],
     )
-    directory: Folder | None = Field(
+    directory: DirectoryPath | None = Field(
         default=None,
         description="The directory that references of the form `file:NAME` are read from.",
         examples=["/run/secrets/jira"],
     )
 
     @model_validator(mode="after")
-    def _one_place(self) -> Self:
+    def _check_single_source(self) -> Self:
         if self.keys and self.key_file:
             raise ValueError("secrets.keys and secrets.key_file are both set: keep one of them")
         return self

@@ -14,31 +14,33 @@ from pydantic.fields import FieldInfo
 
 from relay.errors import SettingsError
 
-Name = tuple[str, ...]
+SettingName = tuple[str, ...]
 """("kafka", "bootstrap"), ("destinations", "sentinel", "rule_id")."""
 
 _PREFIX = "RELAY_"
-_ANY = "<name>"
-_KEY_REFERENCE = "RELAY_KEY_"  # where references to API keys point, see secrets.py
+_ANY_NAME = "<name>"
+_API_KEY_PREFIX = "RELAY_KEY_"  # where references to API keys point, see secrets.py
 # Kubernetes sets these in every pod for each service it knows, also for one that is called relay or relay-something.
-_KUBERNETES = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_[A-Z]+)?)")
+_KUBERNETES_VARIABLE = re.compile(
+    r".*_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_[A-Z]+)?)"
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
+class SettingValue:
     value: Any
-    place: str
+    source: str
     """A variable or a file."""
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class SettingValues:
     """All that was written, by name."""
 
-    fields: Mapping[Name, FieldInfo]
-    values: Mapping[Name, Value]
+    fields: Mapping[SettingName, FieldInfo]
+    values: Mapping[SettingName, SettingValue]
 
-    def nested(self) -> dict[str, Any]:
+    def to_tree(self) -> dict[str, Any]:
         tree: dict[str, Any] = {}
         for name, given in self.values.items():
             branch = tree
@@ -50,9 +52,9 @@ class Given:
     def explain(self, error: ValidationError) -> SettingsError:
         """A sentence for each fault; of secrets, and of what could be one, no value."""
         faults = error.errors(include_url=False, include_context=False)
-        return SettingsError("\n".join(dict.fromkeys(self._sentence(dict(fault)) for fault in faults)))
+        return SettingsError("\n".join(dict.fromkeys(self._describe_fault(dict(fault)) for fault in faults)))
 
-    def _sentence(self, fault: dict[str, Any]) -> str:
+    def _describe_fault(self, fault: dict[str, Any]) -> str:
         name = tuple(str(part) for part in fault["loc"] if isinstance(part, str) and part != "[key]")
         message = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
         message = message.replace("a valid tuple", "a list")
@@ -61,30 +63,30 @@ class Given:
             return f"{dotted(name)} is needed and not set (in the environment: {variable(name)})."
         if setting is None:
             return f"{message}." if fault["type"] == "value_error" else f"{dotted(name)}: {message}."
-        return f"{dotted(setting)}{self._shown(setting, fault['input'])} ({self.values[setting].place}): {message}."
+        return f"{dotted(setting)}{self._shown_value(setting, fault['input'])} ({self.values[setting].source}): {message}."
 
-    def _shown(self, name: Name, value: Any) -> str:
-        field = self.fields[general(name)]
-        return f" = {value!r}" if not is_secret(field) and _is_harmless(name, value) else ""
-
-
-def read(model: type[BaseModel], config: Path | None, environ: Mapping[str, str]) -> Given:
-    fields = fields_of(model)
-    written = dict(_of_file(fields, config))
-    stronger = _of_environment(fields, environ)
-    for rival in (rival for name in stronger for rival in _rivals(fields, name)):
-        written.pop(rival, None)
-    return Given(fields, dict(_with_secret_files(fields, written | stronger)))
+    def _shown_value(self, name: SettingName, value: Any) -> str:
+        field = self.fields[generalize(name)]
+        return f" = {value!r}" if not is_secret(field) and _is_safe_to_show(name, value) else ""
 
 
-def fields_of(model: type[BaseModel]) -> dict[Name, FieldInfo]:
+def read_settings(model: type[BaseModel], config: Path | None, environ: Mapping[str, str]) -> SettingValues:
+    fields = setting_fields(model)
+    from_file = dict(_read_file(fields, config))
+    from_environment = _read_environment(fields, environ)
+    for rival in (rival for name in from_environment for rival in _alternatives(fields, name)):
+        from_file.pop(rival, None)
+    return SettingValues(fields, dict(_resolve_secret_files(fields, from_file | from_environment)))
+
+
+def setting_fields(model: type[BaseModel]) -> dict[SettingName, FieldInfo]:
     """Every setting; those of destinations under ("destinations", "<name>", …)."""
-    found: dict[Name, FieldInfo] = {}
+    found: dict[SettingName, FieldInfo] = {}
     for group, field in model.model_fields.items():
         inner: Any = field.annotation
-        name: Name = (group,)
+        name: SettingName = (group,)
         if group == "destinations":
-            name, inner = (group, _ANY), get_args(inner)[1]
+            name, inner = (group, _ANY_NAME), get_args(inner)[1]
         found |= {(*name, setting): info for setting, info in inner.model_fields.items()}
     return found
 
@@ -97,31 +99,34 @@ def is_list(field: FieldInfo) -> bool:
     return str(field.annotation).startswith("tuple[")
 
 
-def has_file(field: FieldInfo) -> bool:
+def accepts_file(field: FieldInfo) -> bool:
     """Whether it may be given as `<name>_file` too."""
     return is_secret(field) and not is_list(field)
 
 
-def dotted(name: Name) -> str:
+def dotted(name: SettingName) -> str:
     return ".".join(name)
 
 
-def variable(name: Name) -> str:
+def variable(name: SettingName) -> str:
     return _PREFIX + "__".join(name).upper()
 
 
-def general(name: Name) -> Name:
-    return (name[0], _ANY, *name[2:]) if name[0] == "destinations" else name
+def generalize(name: SettingName) -> SettingName:
+    return (name[0], _ANY_NAME, *name[2:]) if name[0] == "destinations" else name
 
 
-def _known(fields: Mapping[Name, FieldInfo]) -> set[Name]:
-    return {*fields, *((*name[:-1], f"{name[-1]}_file") for name, field in fields.items() if has_file(field))}
+def _known_names(fields: Mapping[SettingName, FieldInfo]) -> set[SettingName]:
+    return {
+        *fields,
+        *((*name[:-1], f"{name[-1]}_file") for name, field in fields.items() if accepts_file(field)),
+    }
 
 
-def _rivals(fields: Mapping[Name, FieldInfo], name: Name) -> Iterator[Name]:
+def _alternatives(fields: Mapping[SettingName, FieldInfo], name: SettingName) -> Iterator[SettingName]:
     """The other forms of the same setting, which a stronger source replaces."""
     pairs = [
-        (known, (*known[:-1], f"{known[-1]}_file")) for known, field in fields.items() if has_file(field)
+        (known, (*known[:-1], f"{known[-1]}_file")) for known, field in fields.items() if accepts_file(field)
     ]
     pairs.append((("secrets", "keys"), ("secrets", "key_file")))
     for plain, file in pairs:
@@ -129,34 +134,38 @@ def _rivals(fields: Mapping[Name, FieldInfo], name: Name) -> Iterator[Name]:
             yield from (plain, file)
 
 
-def _of_environment(fields: Mapping[Name, FieldInfo], environ: Mapping[str, str]) -> dict[Name, Value]:
-    known, found = _known(fields), {}
+def _read_environment(
+    fields: Mapping[SettingName, FieldInfo], environ: Mapping[str, str]
+) -> dict[SettingName, SettingValue]:
+    known, found = _known_names(fields), {}
     for key, text in sorted(environ.items()):
         if (
             not key.startswith(_PREFIX)
-            or key.startswith(_KEY_REFERENCE)
-            or _is_of_kubernetes(key, text)
+            or key.startswith(_API_KEY_PREFIX)
+            or _is_set_by_kubernetes(key, text)
             or not text
         ):
             continue
         name = tuple(key.removeprefix(_PREFIX).lower().split("__"))
-        if general(name) not in known or key != key.upper():
+        if generalize(name) not in known or key != key.upper():
             raise SettingsError(
-                _unknown(f"{key} in the environment", key.upper(), map(variable, _spelled(known, name)))
+                _unknown_setting(
+                    f"{key} in the environment", key.upper(), map(variable, _candidate_names(known, name))
+                )
             )
-        found[name] = Value(_of_json(fields, name, key, text), key)
+        found[name] = SettingValue(_parse_list(fields, name, key, text), key)
     return found
 
 
-def _is_of_kubernetes(key: str, text: str) -> bool:
+def _is_set_by_kubernetes(key: str, text: str) -> bool:
     return "__" not in key and (
-        _KUBERNETES.fullmatch(key) is not None
+        _KUBERNETES_VARIABLE.fullmatch(key) is not None
         or (key.endswith("_PORT") and text.startswith(("tcp://", "udp://", "sctp://")))
     )
 
 
-def _of_json(fields: Mapping[Name, FieldInfo], name: Name, key: str, text: str) -> Any:
-    field = fields.get(general(name))
+def _parse_list(fields: Mapping[SettingName, FieldInfo], name: SettingName, key: str, text: str) -> Any:
+    field = fields.get(generalize(name))
     if field is None or not is_list(field):
         return text
     try:
@@ -170,19 +179,21 @@ def _of_json(fields: Mapping[Name, FieldInfo], name: Name, key: str, text: str) 
     return value
 
 
-def _of_file(fields: Mapping[Name, FieldInfo], config: Path | None) -> Iterator[tuple[Name, Value]]:
+def _read_file(
+    fields: Mapping[SettingName, FieldInfo], config: Path | None
+) -> Iterator[tuple[SettingName, SettingValue]]:
     path = config or Path("relay.toml")
     if config is None and not path.exists():
         return
-    known = _known(fields)
-    for name, value in _leaves(fields, _parse(path), path):
-        if general(name) not in known:
-            candidates = map(dotted, _spelled(known, name))
-            raise SettingsError(_unknown(f"{dotted(name)} in {path}", dotted(name), candidates))
-        yield name, Value(value, str(path))
+    known = _known_names(fields)
+    for name, value in _flatten(fields, _parse_toml(path), path):
+        if generalize(name) not in known:
+            candidates = map(dotted, _candidate_names(known, name))
+            raise SettingsError(_unknown_setting(f"{dotted(name)} in {path}", dotted(name), candidates))
+        yield name, SettingValue(value, str(path))
 
 
-def _parse(path: Path) -> dict[str, Any]:
+def _parse_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
@@ -193,19 +204,21 @@ def _parse(path: Path) -> dict[str, Any]:
         raise SettingsError(f"The settings file {path} is not valid TOML: {error}.") from error
 
 
-def _leaves(fields: Mapping[Name, FieldInfo], tree: dict[str, Any], path: Path) -> Iterator[tuple[Name, Any]]:
+def _flatten(
+    fields: Mapping[SettingName, FieldInfo], tree: dict[str, Any], path: Path
+) -> Iterator[tuple[SettingName, Any]]:
     groups = {name[0] for name in fields}
     for group, content in tree.items():
         if group not in groups:
-            raise SettingsError(_unknown(f"{group} in {path}", group, iter(groups)))
-        for name, value in _table((group,), content, path):
+            raise SettingsError(_unknown_setting(f"{group} in {path}", group, iter(groups)))
+        for name, value in _table_entries((group,), content, path):
             if group == "destinations":
-                yield from _table(name, value, path)
+                yield from _table_entries(name, value, path)
             else:
                 yield name, value
 
 
-def _table(name: Name, content: Any, path: Path) -> Iterator[tuple[Name, Any]]:
+def _table_entries(name: SettingName, content: Any, path: Path) -> Iterator[tuple[SettingName, Any]]:
     if not isinstance(content, dict):
         raise SettingsError(
             f"{dotted(name)} in {path} must be a table: write [{dotted(name)}] and its settings below."
@@ -213,49 +226,49 @@ def _table(name: Name, content: Any, path: Path) -> Iterator[tuple[Name, Any]]:
     yield from (((*name, key), value) for key, value in content.items())
 
 
-def _with_secret_files(
-    fields: Mapping[Name, FieldInfo], written: Mapping[Name, Value]
-) -> Iterator[tuple[Name, Value]]:
+def _resolve_secret_files(
+    fields: Mapping[SettingName, FieldInfo], written: Mapping[SettingName, SettingValue]
+) -> Iterator[tuple[SettingName, SettingValue]]:
     for name, given in written.items():
         plain = (*name[:-1], name[-1].removesuffix("_file"))
-        if general(name) in fields:
+        if generalize(name) in fields:
             yield name, given
         elif plain in written:
             raise SettingsError(
-                f"{dotted(plain)} and {dotted(name)} are both set ({given.place}): keep one of them."
+                f"{dotted(plain)} and {dotted(name)} are both set ({given.source}): keep one of them."
             )
         else:
-            yield plain, Value(_content(name, given), given.place)
+            yield plain, SettingValue(_read_secret_file(name, given), given.source)
 
 
-def _content(name: Name, given: Value) -> str:
+def _read_secret_file(name: SettingName, given: SettingValue) -> str:
     path = str(given.value)
     try:
         text = Path(path).expanduser().read_text("utf-8")
     except (OSError, ValueError, RuntimeError) as error:
-        shown = f" {path}" if _is_harmless(name, path) else ""
+        shown = f" {path}" if _is_safe_to_show(name, path) else ""
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise SettingsError(
-            f"{dotted(name)} ({given.place}): the file{shown} cannot be read: {reason}."
+            f"{dotted(name)} ({given.source}): the file{shown} cannot be read: {reason}."
         ) from None
     content = text.removesuffix("\n").removesuffix("\r")
     if not content:
-        raise SettingsError(f"{dotted(name)} ({given.place}): the file {path} is empty.")
+        raise SettingsError(f"{dotted(name)} ({given.source}): the file {path} is empty.")
     return content
 
 
-def _spelled(known: set[Name], name: Name) -> Iterator[Name]:
+def _candidate_names(known: set[SettingName], name: SettingName) -> Iterator[SettingName]:
     own = name[1] if name[0] == "destinations" and len(name) > 2 else "NAME"
-    return (tuple(own if part == _ANY else part for part in candidate) for candidate in known)
+    return (tuple(own if part == _ANY_NAME else part for part in candidate) for candidate in known)
 
 
-def _unknown(what: str, name: str, candidates: Iterator[str]) -> str:
+def _unknown_setting(what: str, name: str, candidates: Iterator[str]) -> str:
     nearest = difflib.get_close_matches(name, sorted(candidates), n=1)
     hint = f"did you mean {nearest[0]}?" if nearest else "docs/settings.md lists them all."
     return f"{what} is no setting: {hint}"
 
 
-def _is_harmless(name: Name, value: Any) -> bool:
+def _is_safe_to_show(name: SettingName, value: Any) -> bool:
     """Whether a wrong value may be shown: not what could be a secret that was written in the wrong place."""
     if not isinstance(value, str):
         return isinstance(value, int | float)

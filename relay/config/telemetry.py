@@ -2,13 +2,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from relay.config.base import Group, Listen
+from relay.config.base import ConfigModel, ListenAddress
 
 
-class Telemetry(Group):
+class TelemetryConfig(ConfigModel):
     """Logs, metrics and health."""
 
-    listen: Listen = Field(
+    listen: ListenAddress = Field(
         default="127.0.0.1:9464",
         description="Address and port of `/healthz`, `/readyz` and `/metrics`.",
         examples=["0.0.0.0:9464"],

@@ -8,31 +8,31 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from relay.credentials.url_policy import HostError, Origin, read_origin, split_host, split_url
+from relay.credentials.url_policy import Origin, UrlError, parse_origin, split_host, split_url
 
 # Kafka's topic names have at most 249 characters of these (org.apache.kafka.common.internals.Topic); ours add up to 14.
 _TOPIC_PREFIX = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,200}")
 _DESTINATION = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
-SENT_IN_CLEAR = {"PLAIN": "password", "OAUTHBEARER": "token"}
+CLEARTEXT_CREDENTIALS = {"PLAIN": "password", "OAUTHBEARER": "token"}
 """What a login hands over as it is; SCRAM proves only that it is known."""
 
 
-def number(value: Any) -> Any:
+def require_number(value: Any) -> Any:
     if value is True or value is False:
         raise ValueError("must be a number")
     return value
 
 
-def expanded(path: Path) -> Path:
+def expand_path(path: Path) -> Path:
     try:
         return path.expanduser()
     except RuntimeError:  # a user without a home directory, in a container
         return path
 
 
-def existing(path: Path) -> Path:
-    path = expanded(path)
+def require_file(path: Path) -> Path:
+    path = expand_path(path)
     try:
         if path.is_file():
             return path
@@ -41,7 +41,7 @@ def existing(path: Path) -> Path:
     raise ValueError("must be the path of a file; there is none")
 
 
-def split_address(address: str) -> tuple[str, int]:
+def parse_address(address: str) -> tuple[str, int]:
     """Host and port of `host:port` or `[::1]:port`; port 0 lets the system choose."""
     host, _, port = address.rpartition(":")
     if not port.isascii() or not port.isdigit() or int(port) > 65_535 or not host.strip("[]"):
@@ -49,12 +49,12 @@ def split_address(address: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
-def listen(address: str) -> str:
-    split_address(address)
+def require_address(address: str) -> str:
+    parse_address(address)
     return address
 
 
-def bootstrap(text: str) -> str:
+def normalize_bootstrap(text: str) -> str:
     brokers = [broker.strip() for broker in text.split(",")]
     for broker in brokers:
         host, port = _split_host(broker)
@@ -63,40 +63,40 @@ def bootstrap(text: str) -> str:
     return ",".join(brokers)
 
 
-def topic_prefix(prefix: str) -> str:
+def require_topic_prefix(prefix: str) -> str:
     if not _TOPIC_PREFIX.fullmatch(prefix):
         raise ValueError("must be at most 200 letters, digits, dots, hyphens or underscores")
     return prefix
 
 
-def site(text: str) -> str:
+def normalize_origin(text: str) -> str:
     try:
-        return read_origin(text).url
-    except HostError as error:
-        raise ValueError(_fragment(error)) from error
+        return parse_origin(text).url
+    except UrlError as error:
+        raise ValueError(_without_period(error)) from error
 
 
-def url(text: str) -> str:
+def normalize_url(text: str) -> str:
     origin, rest = _split_url(text)
     if "?" in rest or "#" in rest:
         raise ValueError("must end before any ? or #")
     return origin.url + rest.rstrip("/")
 
 
-def secret_url(text: str) -> str:
+def require_secure_url(text: str) -> str:
     """Where a secret is sent to."""
-    plain = url(text)
-    if not _split_url(plain)[0].private:
+    plain = normalize_url(text)
+    if not _split_url(plain)[0].confidential:
         raise ValueError("must be https (http is for this machine alone): a secret is sent there")
     return plain
 
 
-def allowed_host(text: str) -> str:
+def require_host(text: str) -> str:
     _split_host(text)
     return text
 
 
-def destination_name(name: str) -> str:
+def require_destination_name(name: str) -> str:
     if not _DESTINATION.fullmatch(name):
         raise ValueError(
             f"A destination cannot be called {name[:80]!r}: its name has small letters, digits and underscores, and begins with a letter"
@@ -108,17 +108,17 @@ def destination_name(name: str) -> str:
     return name
 
 
-def start(value: Any) -> Any:
+def parse_start(value: Any) -> Any:
     """A time in a file may be TOML's own; one without a zone could mean two different moments."""
     if value in {"earliest", "latest"}:
         return value
-    moment = _moment(value)
+    moment = _parse_time(value)
     if moment is None or moment.tzinfo is None:
         raise ValueError("must be earliest, latest, or a time with its zone, such as 2026-11-01T00:00:00Z")
     return moment
 
 
-def _moment(value: Any) -> datetime | None:
+def _parse_time(value: Any) -> datetime | None:
     try:
         return (
             datetime.fromisoformat(value)
@@ -154,21 +154,21 @@ def check_kafka_security(
         raise ValueError(
             f"kafka.sasl_mechanism {mechanism} needs kafka.sasl_username and kafka.sasl_password"
         )
-    if sasl and not tls and mechanism in SENT_IN_CLEAR and not _on_this_machine(brokers or ""):
+    if sasl and not tls and mechanism in CLEARTEXT_CREDENTIALS and not _all_loopback(brokers or ""):
         raise ValueError(
-            f"kafka.sasl_mechanism {mechanism} would send its {SENT_IN_CLEAR[mechanism]} in clear: set"
+            f"kafka.sasl_mechanism {mechanism} would send its {CLEARTEXT_CREDENTIALS[mechanism]} in clear: set"
             " kafka.security_protocol to SASL_SSL, or use SCRAM (in clear to this machine alone)"
         )
-    useless = [name for name, path in files.items() if path is not None and not tls]
-    if useless:
+    unused = [name for name, path in files.items() if path is not None and not tls]
+    if unused:
         raise ValueError(
-            f"kafka.{useless[0]} is set, but kafka.security_protocol is {protocol}: set it to SSL or SASL_SSL"
+            f"kafka.{unused[0]} is set, but kafka.security_protocol is {protocol}: set it to SSL or SASL_SSL"
         )
     if (files["certificate_file"] is None) != (files["key_file"] is None):
         raise ValueError("kafka.certificate_file and kafka.key_file belong together: set both")
 
 
-def _on_this_machine(brokers: str) -> bool:
+def _all_loopback(brokers: str) -> bool:
     hosts = [_split_host(broker)[0] for broker in filter(None, brokers.split(","))]
     return all(Origin("tcp", host, None).loopback for host in hosts)
 
@@ -183,11 +183,11 @@ def check_oauth(
     names = ("oauth_token_url", "oauth_client_id", "oauth_client_secret")
     given = dict(zip(names, client, strict=True))
     if mechanism != "OAUTHBEARER":
-        useless = [
+        unused = [
             name for name, value in {**given, "oauth_credential": credential, **others}.items() if value
         ]
-        if useless:
-            raise ValueError(f"kafka.{useless[0]} is set, but kafka.sasl_mechanism is not OAUTHBEARER")
+        if unused:
+            raise ValueError(f"kafka.{unused[0]} is set, but kafka.sasl_mechanism is not OAUTHBEARER")
     elif credential is None and not all(client):
         raise ValueError(
             "kafka.sasl_mechanism OAUTHBEARER needs kafka.oauth_token_url, kafka.oauth_client_id and"
@@ -202,23 +202,23 @@ def check_registry(address: str | None, username: str | None, password: SecretSt
         raise ValueError("schema_registry.username and schema_registry.password belong together: set both")
     if address is None and password is not None:
         raise ValueError("schema_registry.password is set, but schema_registry.url is not")
-    if address is not None and password is not None and not _split_url(address)[0].private:
+    if address is not None and password is not None and not _split_url(address)[0].confidential:
         raise ValueError("schema_registry.password would be sent in clear: schema_registry.url must be https")
 
 
 def _split_host(text: str) -> tuple[str, int | None]:
     try:
         return split_host(text)
-    except HostError as error:
+    except UrlError as error:
         raise ValueError("must be a host or host:port") from error
 
 
 def _split_url(text: str) -> tuple[Origin, str]:
     try:
         return split_url(text)
-    except HostError as error:
-        raise ValueError(_fragment(error)) from error
+    except UrlError as error:
+        raise ValueError(_without_period(error)) from error
 
 
-def _fragment(error: HostError) -> str:
+def _without_period(error: UrlError) -> str:
     return str(error).removesuffix(".").removesuffix(" ")

@@ -16,7 +16,7 @@ from azure.identity.aio import (
 logging.getLogger("azure.identity").setLevel(logging.ERROR)
 
 _AUTHORITIES = {"usgov": AzureAuthorityHosts.AZURE_GOVERNMENT, "china": AzureAuthorityHosts.AZURE_CHINA}
-_ALL_BUT_MANAGED_IDENTITY = dict.fromkeys(
+_ONLY_MANAGED_IDENTITY = dict.fromkeys(
     (
         "exclude_environment_credential",
         "exclude_workload_identity_credential",
@@ -36,7 +36,7 @@ def open_credential(kind: str, cloud: str) -> AsyncTokenCredential:
     match kind:
         case "managed-identity":
             # alone, ManagedIdentityCredential would not read AZURE_CLIENT_ID; in clear to this machine, by no proxy
-            return DefaultAzureCredential(**_ALL_BUT_MANAGED_IDENTITY, **authority, use_env_settings=False)
+            return DefaultAzureCredential(**_ONLY_MANAGED_IDENTITY, **authority, use_env_settings=False)
         case "workload-identity":
             return WorkloadIdentityCredential(**authority)
         case "client-secret":

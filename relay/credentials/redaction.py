@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, SecretStr
 
-_TAIL = 6
-_SHORTEST = 8  # what is shorter is a word that a log line may well hold
+_TAIL_LENGTH = 6
+_MIN_LENGTH = 8  # what is shorter is a word that a log line may well hold
 _MARK = "[secret]"
 
 
@@ -23,27 +23,27 @@ class Redactor:
         self._by_tail: dict[str, tuple[str, ...]] = {}
 
     def add(self, secret: str) -> None:
-        for form in forms(secret):
-            known = self._by_tail.get(form[-_TAIL:], ())
-            if len(form) >= _SHORTEST and form not in known:
-                self._by_tail[form[-_TAIL:]] = (*known, form)
+        for form in encoded_forms(secret):
+            known = self._by_tail.get(form[-_TAIL_LENGTH:], ())
+            if len(form) >= _MIN_LENGTH and form not in known:
+                self._by_tail[form[-_TAIL_LENGTH:]] = (*known, form)
 
     def __call__(self, text: str) -> str:
         if not self._by_tail:
             return text
         parts: list[str] = []
         end = 0
-        for start, stop in self._spans(text):
+        for start, stop in self._find_secrets(text):
             parts += [text[end:start], _MARK]
             end = stop
         return "".join([*parts, text[end:]])
 
-    def _spans(self, text: str) -> list[tuple[int, int]]:
+    def _find_secrets(self, text: str) -> list[tuple[int, int]]:
         """Where secrets stand, in order, those that touch or overlap as one."""
         found = sorted(
             (stop - len(form), stop)
-            for stop in range(_TAIL, len(text) + 1)
-            for form in self._by_tail.get(text[stop - _TAIL : stop], ())
+            for stop in range(_TAIL_LENGTH, len(text) + 1)
+            for form in self._by_tail.get(text[stop - _TAIL_LENGTH : stop], ())
             if text.endswith(form, 0, stop)
         )
         merged: list[tuple[int, int]] = []
@@ -54,7 +54,7 @@ class Redactor:
         return merged
 
 
-def forms(secret: str) -> set[str]:
+def encoded_forms(secret: str) -> set[str]:
     """A secret as it is, and as JSON, repr and URLs write it."""
     return {
         secret,
@@ -65,7 +65,7 @@ def forms(secret: str) -> set[str]:
     }
 
 
-def basic(user: str, secret: str) -> str:
+def basic_auth(user: str, secret: str) -> str:
     """Both, as Basic authentication sends them."""
     return base64.b64encode(f"{user}:{secret}".encode()).decode()
 

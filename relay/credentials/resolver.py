@@ -10,41 +10,41 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from relay.credentials.keyring import Keyring, Owner, again
-from relay.credentials.redaction import basic
+from relay.credentials.keyring import CredentialOwner, Keyring, how_to_set_again
+from relay.credentials.redaction import basic_auth
 from relay.errors import SecretError
 
-_LARGEST_BYTES = 16_384
+_MAX_BYTES = 16_384
 _VARIABLE = re.compile(r"RELAY_KEY_[A-Z0-9_]+")
-_NAME = re.compile(r"(?!(.*/)?\.{1,2}(/|$))[A-Za-z0-9._-]{1,255}(/[A-Za-z0-9._-]{1,255}){0,7}")
+_FILE_NAME = re.compile(r"(?!(.*/)?\.{1,2}(/|$))[A-Za-z0-9._-]{1,255}(/[A-Za-z0-9._-]{1,255}){0,7}")
 
 
 def is_reference(text: str) -> bool:
     """Whether it has the form of a reference to an API key; what it points at is another question."""
     kind, _, target = text.partition(":")
-    form = {"env": _VARIABLE, "file": _NAME}.get(kind)
+    form = {"env": _VARIABLE, "file": _FILE_NAME}.get(kind)
     return form is not None and form.fullmatch(target) is not None
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
+class CredentialResolver:
     """Finds the API key of an organization, anew at each call: a file or variable that changed counts at once."""
 
     keyring: Keyring | None
     directory: Path | None
     environ: Mapping[str, str] = field(repr=False)
-    tell: Callable[[str], None] = lambda _: None
+    on_secret: Callable[[str], None] = lambda _: None
     """Is told every key that was found, so that it can be kept out of the logs."""
 
     def resolve(self, organization: Mapping[str, Any]) -> SecretStr:
         """The key of an organization as it stands on its topic. Raises SecretError."""
-        owner = Owner.of(organization)
+        owner = CredentialOwner.of(organization)
         reference, sealed = organization["credential_reference"], organization["credential_ciphertext"]
         if reference is not None:
-            self.confirm(organization)
-            key = self._read(reference, owner.name)
+            self.verify_reference(organization)
+            key = self._read_reference(reference, owner.name)
         elif sealed is None:
-            raise SecretError(f"{owner.name} has no API key: {again(owner)}")
+            raise SecretError(f"{owner.name} has no API key: {how_to_set_again(owner)}")
         elif self.keyring is None:
             raise SecretError(
                 f"The API key of {owner.name} is encrypted, and this process has no key to open it: set secrets.key_file"
@@ -52,15 +52,15 @@ class Credentials:
             )
         else:
             key = self.keyring.open(sealed, owner)
-        self._tell_all(key.get_secret_value(), owner.user)
+        self._report_secret(key.get_secret_value(), owner.user)
         return key
 
-    def confirm(self, organization: Mapping[str, Any]) -> None:
+    def verify_reference(self, organization: Mapping[str, Any]) -> None:
         """Return only if its reference, where it has one, has the form of one and was given for this organization, URL and user.
 
         The latter can be told only where there are keys. Raises SecretError.
         """
-        reference, owner = organization["credential_reference"], Owner.of(organization)
+        reference, owner = organization["credential_reference"], CredentialOwner.of(organization)
         if reference is None:
             return
         if not is_reference(reference):
@@ -69,13 +69,13 @@ class Credentials:
                 " file:NAME, with a name that does not leave secrets.directory."
             )
         if self.keyring is not None:
-            self.keyring.confirm_reference(reference, organization["credential_ciphertext"], owner)
+            self.keyring.verify_reference(reference, organization["credential_ciphertext"], owner)
 
-    def _read(self, reference: str, name: str) -> SecretStr:
+    def _read_reference(self, reference: str, name: str) -> SecretStr:
         kind, _, target = reference.partition(":")
         if kind == "env":
-            return _clean(self.environ.get(target, ""), f"The variable {target}, the API key of {name},")
-        return _clean(
+            return _parse_key(self.environ.get(target, ""), f"The variable {target}, the API key of {name},")
+        return _parse_key(
             self._read_file(target, name), f"The file {target} in secrets.directory, the API key of {name},"
         )
 
@@ -100,9 +100,9 @@ class Credentials:
                 f"The file {target} in {self.directory}, the API key of {name}, {error}."
             ) from None
 
-    def _tell_all(self, key: str, user: str) -> None:
-        self.tell(key)
-        self.tell(basic(user, key))
+    def _report_secret(self, key: str, user: str) -> None:
+        self.on_secret(key)
+        self.on_secret(basic_auth(user, key))
 
 
 def _read_confined(directory: Path, target: str) -> str:
@@ -119,18 +119,18 @@ def _read_confined(directory: Path, target: str) -> str:
     try:
         if not stat.S_ISREG(os.fstat(file).st_mode):
             raise ValueError("is not a file")
-        content = os.read(file, _LARGEST_BYTES + 1)
+        content = os.read(file, _MAX_BYTES + 1)
     finally:
         os.close(file)
-    if len(content) > _LARGEST_BYTES:
-        raise ValueError(f"is larger than {_LARGEST_BYTES} bytes, which no API key is")
+    if len(content) > _MAX_BYTES:
+        raise ValueError(f"is larger than {_MAX_BYTES} bytes, which no API key is")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ValueError("is not text") from None
 
 
-def _clean(text: str, what: str) -> SecretStr:
+def _parse_key(text: str, what: str) -> SecretStr:
     key = text.strip()
     if not key:
         raise SecretError(f"{what} is empty or not set in this process: put the key there.")

@@ -17,10 +17,10 @@ _PLAIN = re.compile(r"[!-\[\]-~]*")  # visible ASCII without the backslash, whic
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _NUMERIC = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _PORT = re.compile(r"[0-9]{1,5}")
-_OWN_PORT = {"https": 443, "http": 80}
+_DEFAULT_PORT = {"https": 443, "http": 80}
 
 
-class HostError(RelayError):
+class UrlError(RelayError):
     """A URL that cannot be used, or a host that a credential must not be sent to."""
 
 
@@ -54,47 +54,47 @@ class Origin:
             return False
 
     @property
-    def private(self) -> bool:
+    def confidential(self) -> bool:
         """Whether nobody on the way can read what is sent."""
         return self.scheme == "https" or self.loopback
 
 
-def read_origin(text: str) -> Origin:
+def parse_origin(text: str) -> Origin:
     """The origin of a URL that is nothing but one: https (http on this machine only), no user, path or query.
 
-    Raises HostError, whose sentence never shows a password.
+    Raises UrlError, whose sentence never shows a password.
     """
     origin, rest = split_url(text)
     if rest not in {"", "/"}:
-        more = {"?": "a query", "#": "a fragment"}.get(rest.lstrip("/")[:1], "a path")
-        raise HostError(f"The URL has {more} behind its host: give {origin.url} alone.")
-    if not origin.private:
-        raise HostError(f"{_shown(text)} is plain http: use https (http is for this machine alone).")
+        extra = {"?": "a query", "#": "a fragment"}.get(rest.lstrip("/")[:1], "a path")
+        raise UrlError(f"The URL has {extra} behind its host: give {origin.url} alone.")
+    if not origin.confidential:
+        raise UrlError(f"{_redacted(text)} is plain http: use https (http is for this machine alone).")
     return origin
 
 
 def split_url(text: str) -> tuple[Origin, str]:
-    """The origin of any http or https URL, and what follows it. Raises HostError."""
+    """The origin of any http or https URL, and what follows it. Raises UrlError."""
     match = _URL.fullmatch(text)
     if match is None:
-        raise HostError(f"{_shown(text)} is not a URL: it must begin with https:// .")
+        raise UrlError(f"{_redacted(text)} is not a URL: it must begin with https:// .")
     scheme, authority, rest = match.groups()
     if "@" in authority:
-        raise HostError("The URL holds a user or a password before its host: leave them out.")
+        raise UrlError("The URL holds a user or a password before its host: leave them out.")
     if not _PLAIN.fullmatch(rest):
-        raise HostError(f"{_shown(text)} holds a space, a control character or a backslash.")
+        raise UrlError(f"{_redacted(text)} holds a space, a control character or a backslash.")
     host, port = _split_authority(authority, text)
-    own = _OWN_PORT[scheme.lower()]
-    return Origin(scheme.lower(), host, None if port == own else port), rest
+    default_port = _DEFAULT_PORT[scheme.lower()]
+    return Origin(scheme.lower(), host, None if port == default_port else port), rest
 
 
 def organization_name(url: str) -> str:
     """What an organization is called unless it was given a name: the host of its URL, with the port where given."""
-    return read_origin(url).authority
+    return parse_origin(url).authority
 
 
 @dataclass(frozen=True, slots=True)
-class Hosts:
+class AllowedHosts:
     """The hosts a producer may send credentials to."""
 
     gateway_url: str
@@ -102,37 +102,40 @@ class Hosts:
     """Each a host (any port), or host:port."""
 
     def check(self, url: str) -> None:
-        """Return only if a credential may be sent with a request for this URL; else raise HostError."""
+        """Return only if a credential may be sent with a request for this URL; else raise UrlError."""
         if not url.isascii():  # what idna makes of the rest may depend on who asks
-            raise HostError(f"{_shown(url)} is not in normal form.")
+            raise UrlError(f"{_redacted(url)} is not in normal form.")
         origin, _ = split_url(url)
-        if not origin.private:
-            raise HostError(f"{origin.url} is plain http: credentials are sent over https only.")
-        if not self._knows(origin):
-            raise HostError(
+        if not origin.confidential:
+            raise UrlError(f"{origin.url} is plain http: credentials are sent over https only.")
+        if not self._is_allowed(origin):
+            raise UrlError(
                 f"{origin.authority} is no host that credentials may be sent to: it is neither *.atlassian.net nor "
                 "the gateway; if it is a Jira of yours, add it to producer.allowed_hosts."
             )
 
-    def _knows(self, origin: Origin) -> bool:
+    def _is_allowed(self, origin: Origin) -> bool:
         return (
             origin.loopback
             or _is_cloud_site(origin.host)
-            or origin == read_origin(self.gateway_url)
-            or any(origin.host == host and port in {None, _port_of(origin)} for host, port in self._allowed())
+            or origin == parse_origin(self.gateway_url)
+            or any(
+                origin.host == host and port in {None, _port_of(origin)}
+                for host, port in self._parsed_hosts()
+            )
         )
 
-    def _allowed(self) -> list[tuple[str, int | None]]:
+    def _parsed_hosts(self) -> list[tuple[str, int | None]]:
         return [split_host(entry) for entry in self.allowed_hosts]
 
 
 def split_host(text: str) -> tuple[str, int | None]:
-    """Host in normal form and port of `host` or `host:port`. Raises HostError."""
+    """Host in normal form and port of `host` or `host:port`. Raises UrlError."""
     return _split_authority(text, text)
 
 
 def _port_of(origin: Origin) -> int:
-    return origin.port or _OWN_PORT[origin.scheme]
+    return origin.port or _DEFAULT_PORT[origin.scheme]
 
 
 def _is_cloud_site(host: str) -> bool:
@@ -143,55 +146,57 @@ def _is_cloud_site(host: str) -> bool:
 def _split_authority(authority: str, text: str) -> tuple[str, int | None]:
     bracketed = re.fullmatch(r"\[([0-9A-Fa-f:.]*)\](?::(.*))?", authority)
     if bracketed:
-        host, port = _ipv6(bracketed[1], text), bracketed[2]
+        host, port = _normalize_ipv6(bracketed[1], text), bracketed[2]
     else:
         name, colon, rest = authority.partition(":")
-        host, port = _host(name, text), rest if colon else None
+        host, port = _normalize_host(name, text), rest if colon else None
     if port is None:
         return host, None
     if not _PORT.fullmatch(port) or not 0 < int(port) < 65_536:
-        raise HostError(f"{_shown(text)} has no usable port: it must be a number from 1 to 65535.")
+        raise UrlError(f"{_redacted(text)} has no usable port: it must be a number from 1 to 65535.")
     return host, int(port)
 
 
-def _host(name: str, text: str) -> str:
-    host = _ascii(name, text).removesuffix(".")
+def _normalize_host(name: str, text: str) -> str:
+    host = _to_ascii(name, text).removesuffix(".")
     labels = host.split(".")
     if len(host) > 253 or not all(map(_LABEL.fullmatch, labels)):
-        raise HostError(f"{_shown(text)} has no valid host name.")
+        raise UrlError(f"{_redacted(text)} has no valid host name.")
     if _NUMERIC.fullmatch(labels[-1]):
-        return _ipv4(host, text)
+        return _normalize_ipv4(host, text)
     return host
 
 
-def _ascii(name: str, text: str) -> str:
+def _to_ascii(name: str, text: str) -> str:
     try:
         host = name.lower() if name.isascii() else idna.encode(name, uts46=True).decode()
         if "xn--" in host:
             idna.decode(host)
     except idna.IDNAError as error:
-        raise HostError(f"{_shown(text)} has no valid host name.") from error
+        raise UrlError(f"{_redacted(text)} has no valid host name.") from error
     return host
 
 
-def _ipv4(host: str, text: str) -> str:
+def _normalize_ipv4(host: str, text: str) -> str:
     try:
         return str(ipaddress.IPv4Address(host))
     except ValueError as error:
-        raise HostError(f"{_shown(text)} is an address in an unusual form: write it as 127.0.0.1.") from error
+        raise UrlError(
+            f"{_redacted(text)} is an address in an unusual form: write it as 127.0.0.1."
+        ) from error
 
 
-def _ipv6(host: str, text: str) -> str:
+def _normalize_ipv6(host: str, text: str) -> str:
     try:
         address = ipaddress.IPv6Address(host)
     except ValueError as error:
-        raise HostError(f"{_shown(text)} has no valid address between its brackets.") from error
+        raise UrlError(f"{_redacted(text)} has no valid address between its brackets.") from error
     if address.ipv4_mapped:
-        raise HostError(f"{_shown(text)} hides an IPv4 address in an IPv6 one: write it plainly.")
+        raise UrlError(f"{_redacted(text)} hides an IPv4 address in an IPv6 one: write it plainly.")
     return str(address)
 
 
-def _shown(text: str) -> str:
+def _redacted(text: str) -> str:
     """A URL as it may be shown: without what could be a password or a token in its query."""
     if "@" in text:
         return "The URL"

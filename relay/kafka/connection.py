@@ -2,10 +2,10 @@ import ssl
 from dataclasses import dataclass, field
 from typing import Any
 
-from relay.config.kafka import Kafka
+from relay.config.kafka import KafkaConfig
 from relay.errors import RelayError
-from relay.kafka.diagnostics.login import refusal
-from relay.kafka.oauth import Tokens, open_tokens
+from relay.kafka.diagnostics.login import connection_problem
+from relay.kafka.oauth import OAuthTokenProvider, create_token_provider
 from relay.kafka.profile import Profile, profile_named
 
 
@@ -17,12 +17,12 @@ class KafkaUnreachableError(RelayError):
 class Connection:
     """How to reach one Kafka cluster; every client of ours is built from it."""
 
-    kafka: Kafka
+    kafka: KafkaConfig
     client_id: str = "jira-audit-relay"
-    _tokens: Tokens | None = field(init=False, repr=False, compare=False)
+    _token_provider: OAuthTokenProvider | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_tokens", open_tokens(self.kafka))
+        object.__setattr__(self, "_token_provider", create_token_provider(self.kafka))
 
     @property
     def bootstrap(self) -> str:
@@ -58,7 +58,7 @@ class Connection:
             options["sasl_plain_username"] = self.kafka.sasl_username
             password = self.kafka.sasl_password
             options["sasl_plain_password"] = password.get_secret_value() if password else None
-            options["sasl_oauth_token_provider"] = self._tokens
+            options["sasl_oauth_token_provider"] = self._token_provider
         return options
 
     def _ssl_context(self) -> ssl.SSLContext:
@@ -78,6 +78,8 @@ class Connection:
 
         Raises KafkaUnreachableError that names the cause, without a secret.
         """
-        cause = await refusal(self.kafka, self.bootstrap, self._security() | {"client_id": self.client_id})
-        if cause is not None:
-            raise KafkaUnreachableError(cause)
+        problem = await connection_problem(
+            self.kafka, self.bootstrap, self._security() | {"client_id": self.client_id}
+        )
+        if problem is not None:
+            raise KafkaUnreachableError(problem)

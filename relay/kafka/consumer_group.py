@@ -10,25 +10,25 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
-from relay.aio import asked_to_end
+from relay.aio import cancellation_requested
 from relay.errors import describe
 from relay.kafka import KAFKA_FAILURES, Record, TopicPartition
 from relay.kafka.aiokafka_patches.consumer import discard_consumer, guard_consumer
 from relay.kafka.aiokafka_patches.coordinator import (
+    liveness_problem,
     member_id,
     patch_coordinator,
-    symptom,
 )
-from relay.kafka.aiokafka_patches.fetch_validation import Fetches
+from relay.kafka.aiokafka_patches.fetch_validation import FetchValidator
 from relay.kafka.connection import Connection
-from relay.kafka.membership import Trust
+from relay.kafka.membership import MembershipLease
 from relay.kafka.positions import Positions
 
 START_SECONDS = 10.0
 POLL_MS = 300
 TICK_SECONDS = 0.1
 PATIENCE_SECONDS = 30.0
-BAD_LOOKS = 3
+MAX_FAILED_CHECKS = 3
 
 log = structlog.get_logger(__name__)
 
@@ -60,7 +60,7 @@ class Handler(Protocol):
 class Member:
     """Membership in a consumer group that survives whatever aiokafka or Kafka does, until `run` is cancelled.
 
-    A member that dies inside without a word is found by a watchdog and replaced. `suspect()` and `confirmed()` serve
+    A member that dies inside without a word is found by a watchdog and replaced. `invalidate()` and `renewed()` serve
     those who must not act on a membership that may be lost: after a fence or a freeze, wait for the next heartbeat
     that the group has confirmed.
     """
@@ -83,43 +83,43 @@ class Member:
         self._handler = handler
         self._max_records = max_records
         self._offset_reset = offset_reset
-        self._looks_at_fetches = offset_reset == "none"
+        self._validates_fetches = offset_reset == "none"
         """With a reset, aiokafka tells nobody that a fetch failed, and would read from the start again and again."""
         self._session_seconds = connection.kafka.group_session_timeout_seconds
         self._rebalance_seconds = max(6.0, rebalance_seconds or self._session_seconds)
         self._options = dict(consumer_options or {})
-        self._trust = Trust(self._session_seconds)
-        self._beat = asyncio.Event()
+        self._lease = MembershipLease(self._session_seconds)
+        self._renewal = asyncio.Event()
         self._synced_at = -math.inf
         """When the partitions that we have, or are about to get, were asked for."""
-        self.joins = 0
+        self.generation = 0
         """Goes up whenever a membership begins that is no continuation: in between, others may have had what is ours."""
 
-    def suspect(self) -> None:
+    def invalidate(self) -> None:
         """The membership may be lost without our knowing."""
-        self._trust.suspect()
+        self._lease.invalidate()
 
     @property
-    def trusted(self) -> bool:
+    def valid(self) -> bool:
         """Whether the group has confirmed the membership after the last suspicion, and so lately that it cannot be lost."""
-        return self._trust.holds
+        return self._lease.valid
 
-    async def confirmed(self) -> None:
+    async def renewed(self) -> None:
         """Wait until the membership is trusted."""
-        while not self.trusted:
-            self._beat.clear()
-            await self._beat.wait()
+        while not self.valid:
+            self._renewal.clear()
+            await self._renewal.wait()
 
-    def _lost(self) -> None:
-        self.joins += 1
-        self.suspect()
+    def _start_generation(self) -> None:
+        self.generation += 1
+        self.invalidate()
 
-    def _confirm(self, asked_at: float) -> None:
-        self._trust.confirm(asked_at)
-        self._beat.set()
+    def _renew(self, requested_at: float) -> None:
+        self._lease.renew(requested_at)
+        self._renewal.set()
 
-    def _note_sync(self, asked_at: float) -> None:
-        self._synced_at = asked_at
+    def _record_sync(self, requested_at: float) -> None:
+        self._synced_at = requested_at
 
     async def run(self) -> None:
         """Be a member until cancelled."""
@@ -127,9 +127,9 @@ class Member:
         while True:
             started = time.monotonic()
             try:
-                await self._be_member()
+                await self._join_and_poll()
             except asyncio.CancelledError:
-                if asked_to_end():
+                if cancellation_requested():
                     raise
                 log.warning(
                     "Membership in the group was cancelled from inside; joining again.", group=self._group
@@ -147,34 +147,34 @@ class Member:
             await asyncio.sleep(pause)
             pause = min(3.0, pause * 2)
 
-    async def _be_member(self) -> None:
+    async def _join_and_poll(self) -> None:
         consumer = self._consumer()
-        self._lost()
+        self._start_generation()
         try:
             async with asyncio.timeout(START_SECONDS):
                 await consumer.start()
-            patch_coordinator(consumer, self._confirm, self._note_sync)
-            broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            fetches = Fetches()
-            if self._looks_at_fetches:
-                fetches.guard(consumer)
-            positions = Positions(consumer, self.confirmed, fetches)
+            patch_coordinator(consumer, self._renew, self._record_sync)
+            failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            validator = FetchValidator()
+            if self._validates_fetches:
+                validator.attach(consumer)
+            positions = Positions(consumer, self.renewed, validator)
             consumer.subscribe(
                 [self._topic],
                 listener=_Listener(
                     consumer,
                     positions,
                     self._handler,
-                    broken,
-                    self._lost,
-                    lambda: self._confirm(self._synced_at),
+                    failed,
+                    self._start_generation,
+                    lambda: self._renew(self._synced_at),
                 ),
             )
-            await self._poll_and_watch(consumer, positions, broken)
+            await self._run_tasks(consumer, positions, failed)
         finally:
-            await asyncio.shield(self._end(consumer))
+            await asyncio.shield(self._close(consumer))
 
-    async def _end(self, consumer: AIOKafkaConsumer) -> None:
+    async def _close(self, consumer: AIOKafkaConsumer) -> None:
         try:
             await self._handler.closed()
         finally:
@@ -193,21 +193,21 @@ class Member:
             rebalance_timeout_ms=int(self._rebalance_seconds * 1000),
             request_timeout_ms=int(self._rebalance_seconds * 1000) + 5_000,
             max_poll_interval_ms=300_000,
-            check_crcs=not self._looks_at_fetches,
+            check_crcs=not self._validates_fetches,
             partition_assignment_strategy=(RangePartitionAssignor,),
             **self._options,
         )
         guard_consumer(consumer)
         return consumer
 
-    async def _poll_and_watch(
-        self, consumer: AIOKafkaConsumer, positions: Positions, broken: asyncio.Future[None]
+    async def _run_tasks(
+        self, consumer: AIOKafkaConsumer, positions: Positions, failed: asyncio.Future[None]
     ) -> None:
         tasks: set[asyncio.Future[None]] = {
-            broken,
+            failed,
             asyncio.create_task(self._poll(consumer, positions), name=f"poll {self._group}"),
-            asyncio.create_task(self._watch(consumer), name=f"watch {self._group}"),
-            asyncio.create_task(self._notice_freezes(), name=f"freezes {self._group}"),
+            asyncio.create_task(self._run_watchdog(consumer), name=f"watch {self._group}"),
+            asyncio.create_task(self._detect_freezes(), name=f"freezes {self._group}"),
         }
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -233,7 +233,7 @@ class Member:
                 continue
             except Exception as error:
                 if not (isinstance(error, KafkaError) and error.retriable):
-                    positions.spoilt = True
+                    positions.unreliable = True
                     raise
                 log.warning(
                     "Reading from Kafka failed; trying again.",
@@ -244,21 +244,21 @@ class Member:
                 continue
             await self._handler.records(batches)
 
-    async def _watch(self, consumer: AIOKafkaConsumer) -> None:
-        bad, started = 0, time.monotonic()
-        while bad < BAD_LOOKS:
+    async def _run_watchdog(self, consumer: AIOKafkaConsumer) -> None:
+        failed_checks, started = 0, time.monotonic()
+        while failed_checks < MAX_FAILED_CHECKS:
             await asyncio.sleep(1)
-            found = symptom(
+            found = liveness_problem(
                 consumer,
-                max(started, self._trust.confirmed_at),
+                max(started, self._lease.renewed_at),
                 PATIENCE_SECONDS + self._session_seconds,
             )
-            bad = bad + 1 if found else 0
+            failed_checks = failed_checks + 1 if found else 0
         raise KafkaError(f"the consumer has died inside: {found}")
 
-    async def _notice_freezes(self) -> None:
+    async def _detect_freezes(self) -> None:
         while True:
-            self._trust.tick()
+            self._lease.tick()
             await asyncio.sleep(TICK_SECONDS)
 
 
@@ -270,7 +270,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
         consumer: AIOKafkaConsumer,
         positions: Positions,
         handler: Handler,
-        broken: asyncio.Future[None],
+        failed: asyncio.Future[None],
         on_lost: Callable[[], None],
         on_assigned: Callable[[], None],
     ) -> None:
@@ -279,7 +279,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
         self._consumer = consumer
         self._positions = positions
         self._handler = handler
-        self._broken = broken
+        self._failed = failed
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         if not member_id(self._consumer):
@@ -287,17 +287,17 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             await self._handler.revoked(set(revoked))
         except Exception as error:  # noqa: BLE001
-            self._break(error)
+            self._fail(error)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        if self._broken.done():  # a rebalance that ends after the membership did
+        if self._failed.done():  # a rebalance that ends after the membership did
             return
         try:
             self._handler.assigned(self._positions, set(assigned))
         except Exception as error:  # noqa: BLE001
-            self._break(error)
+            self._fail(error)
         self._on_assigned()
 
-    def _break(self, error: Exception) -> None:
-        if not self._broken.done():
-            self._broken.set_exception(error)
+    def _fail(self, error: Exception) -> None:
+        if not self._failed.done():
+            self._failed.set_exception(error)

@@ -21,29 +21,29 @@ from relay.kafka.connection import Connection
 
 OPEN_SECONDS = 10.0
 ANSWER_SECONDS = 10.0
-SETTLE_LOOKS = 6
-SETTLE_PAUSE_SECONDS = 0.1
+STABLE_ATTEMPTS = 6
+STABLE_PAUSE_SECONDS = 0.1
 
 
-class ReadingError(RelayError):
+class TopicReadError(RelayError):
     """A topic could not be read to its end; trying again may help."""
 
 
-class DamagedError(ReadingError):
+class CorruptBatchError(TopicReadError):
     """A batch cannot be read, and trying again does not help while Kafka has no other copy."""
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class LogBounds:
     """What a partition holds: first offset kept, end for read_committed readers, end of the log."""
 
-    first: int
-    committed_end: int
+    log_start_offset: int
+    last_stable_offset: int
     high_watermark: int
 
 
 @asynccontextmanager
-async def group_less(connection: Connection, **options: Any) -> AsyncIterator[AIOKafkaConsumer]:
+async def standalone_consumer(connection: Connection, **options: Any) -> AsyncIterator[AIOKafkaConsumer]:
     """A read_committed consumer without a group, assigned nothing yet."""
     consumer = AIOKafkaConsumer(
         **connection.options(),
@@ -59,14 +59,14 @@ async def group_less(connection: Connection, **options: Any) -> AsyncIterator[AI
             await consumer.start()
         yield consumer
     except TimeoutError as error:
-        raise ReadingError("Kafka did not answer a reader in time.") from error
+        raise TopicReadError("Kafka did not answer a reader in time.") from error
     finally:
         await discard_consumer(consumer, 2)
 
 
-async def spans(
+async def log_bounds(
     consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]
-) -> dict[TopicPartition, Span]:
+) -> dict[TopicPartition, LogBounds]:
     """The extent of partitions; the consumer must not be reading."""
     listed = list(partitions)
     async with asyncio.timeout(ANSWER_SECONDS):
@@ -75,30 +75,30 @@ async def spans(
         committed = await consumer.end_offsets(
             listed
         )  # after: below `high` then means a transaction without end
-    return {tp: Span(first[tp], committed[tp], high[tp]) for tp in listed}
+    return {tp: LogBounds(first[tp], committed[tp], high[tp]) for tp in listed}
 
 
-async def settled_spans(
+async def stable_bounds(
     consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]
-) -> dict[TopicPartition, Span]:
+) -> dict[TopicPartition, LogBounds]:
     """Extents once transactions under way have ended, or after half a second.
 
     A commit is acknowledged before its markers are written: a reader right behind it would miss what it committed.
     """
-    for _ in range(SETTLE_LOOKS):
-        extents = await spans(consumer, partitions)
-        if all(extent.committed_end >= extent.high_watermark for extent in extents.values()):
+    for _ in range(STABLE_ATTEMPTS):
+        bounds = await log_bounds(consumer, partitions)
+        if all(extent.last_stable_offset >= extent.high_watermark for extent in bounds.values()):
             break
-        await asyncio.sleep(SETTLE_PAUSE_SECONDS)
-    return extents
+        await asyncio.sleep(STABLE_PAUSE_SECONDS)
+    return bounds
 
 
-async def settled_span(consumer: AIOKafkaConsumer, tp: TopicPartition) -> Span:
-    """The extent of one partition; raises ReadingError where a transaction has not ended."""
-    span = (await settled_spans(consumer, [tp]))[tp]
-    if span.committed_end < span.high_watermark:
-        raise ReadingError(f"A transaction on {tp.topic}, partition {tp.partition}, has not ended.")
-    return span
+async def require_stable_bounds(consumer: AIOKafkaConsumer, tp: TopicPartition) -> LogBounds:
+    """The extent of one partition; raises TopicReadError where a transaction has not ended."""
+    bounds = (await stable_bounds(consumer, [tp]))[tp]
+    if bounds.last_stable_offset < bounds.high_watermark:
+        raise TopicReadError(f"A transaction on {tp.topic}, partition {tp.partition}, has not ended.")
+    return bounds
 
 
 async def read_to_end(
@@ -107,11 +107,11 @@ async def read_to_end(
     ends: dict[TopicPartition, int],
     on_record: Callable[[Record], None],
     idle_seconds: float = 20.0,
-    at_once: int | None = None,
+    max_records: int | None = None,
 ) -> None:
     """Hand over every committed record from `starts` to before `ends`, so many at once.
 
-    Raises ReadingError when nothing moves for `idle_seconds`.
+    Raises TopicReadError when nothing moves for `idle_seconds`.
     """
     consumer.assign(list(starts))
     for tp, offset in starts.items():
@@ -123,7 +123,7 @@ async def read_to_end(
     moved_at = loop.time()
     positions = dict(starts)
     while remaining:
-        for records in (await _some(consumer, at_once)).values():
+        for records in (await _poll(consumer, max_records)).values():
             for record in records:
                 if record.offset < ends[TopicPartition(record.topic, record.partition)]:
                     on_record(record)
@@ -134,7 +134,7 @@ async def read_to_end(
             if position >= ends[tp]:
                 remaining.discard(tp)
         if loop.time() - moved_at > idle_seconds:
-            raise ReadingError(f"Reading {sorted(remaining)} stood still for {idle_seconds:.0f} s.")
+            raise TopicReadError(f"Reading {sorted(remaining)} stood still for {idle_seconds:.0f} s.")
 
 
 async def records_at(
@@ -142,44 +142,44 @@ async def records_at(
 ) -> dict[TopicPartition, Record | None]:
     """The committed records at these offsets, None where none stands; what is not kept any more, or damaged on disk, is left out.
 
-    Raises ReadingError where a partition ends before the offset.
+    Raises TopicReadError where a partition ends before the offset.
     """
     found: dict[TopicPartition, Record | None] = {}
-    damaged = set()
+    corrupt = set()
 
     def keep(record: Record) -> None:
         found[TopicPartition(record.topic, record.partition)] = record
 
-    async with group_less(connection) as consumer:
-        extents = await spans(consumer, list(offsets))
+    async with standalone_consumer(connection) as consumer:
+        bounds = await log_bounds(consumer, list(offsets))
         for tp, offset in offsets.items():
-            if offset >= extents[tp].committed_end:
-                raise ReadingError(
-                    f"{tp.topic}, partition {tp.partition}, ends at offset {extents[tp].committed_end}, before {offset}."
+            if offset >= bounds[tp].last_stable_offset:
+                raise TopicReadError(
+                    f"{tp.topic}, partition {tp.partition}, ends at offset {bounds[tp].last_stable_offset}, before {offset}."
                 )
         for tp, offset in offsets.items():
             try:
-                await read_to_end(consumer, {tp: offset}, {tp: offset + 1}, keep, at_once=1)
-            except DamagedError:
-                damaged.add(tp)
+                await read_to_end(consumer, {tp: offset}, {tp: offset + 1}, keep, max_records=1)
+            except CorruptBatchError:
+                corrupt.add(tp)
         async with asyncio.timeout(ANSWER_SECONDS):
             first = await consumer.beginning_offsets(list(offsets))
     return {
         tp: found.get(tp)
         for tp, offset in offsets.items()
-        if tp in found or (offset >= first[tp] and tp not in damaged)
+        if tp in found or (offset >= first[tp] and tp not in corrupt)
     }
 
 
-async def _some(consumer: AIOKafkaConsumer, at_once: int | None) -> dict[TopicPartition, list[Record]]:
+async def _poll(consumer: AIOKafkaConsumer, max_records: int | None) -> dict[TopicPartition, list[Record]]:
     if is_dead(consumer):
-        raise ReadingError("The reader died inside.")
+        raise TopicReadError("The reader died inside.")
     try:
         records: dict[TopicPartition, list[Record]] = await consumer.getmany(
-            timeout_ms=200, max_records=at_once
+            timeout_ms=200, max_records=max_records
         )
     except CorruptRecordException as error:  # it names the partition
-        raise DamagedError(
+        raise CorruptBatchError(
             f"A batch is damaged on Kafka's disk, its checksum is wrong ({error}): let a replica lead that has it whole."
         ) from error
     return records
@@ -200,14 +200,16 @@ async def partitions_of(consumer: AIOKafkaConsumer, topic: str) -> list[int]:
     return sorted(found)
 
 
-async def led(consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]) -> list[TopicPartition]:
+async def with_leader(
+    consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]
+) -> list[TopicPartition]:
     """Those that have a leader: who asks for others with them is told of none."""
     for topic in {tp.topic for tp in partitions}:
         await partitions_of(consumer, topic)
     return [tp for tp in partitions if has_leader(consumer, tp)]
 
 
-def _always(_record: Record, _before: Record) -> bool:
+def _always_supersedes(_record: Record, _before: Record) -> bool:
     return True
 
 
@@ -215,7 +217,7 @@ async def read_table(
     connection: Connection,
     topic: str,
     partitions: Iterable[int] | None = None,
-    supersedes: Callable[[Record, Record], bool] = _always,
+    supersedes: Callable[[Record, Record], bool] = _always_supersedes,
 ) -> dict[bytes, Record]:
     """The latest record of each key of a compacted topic, as it stands now; deleted keys are left out.
 
@@ -229,10 +231,10 @@ async def read_tables(
     connection: Connection,
     topic: str,
     partitions: Iterable[int] | None = None,
-    supersedes: Callable[[Record, Record], bool] = _always,
+    supersedes: Callable[[Record, Record], bool] = _always_supersedes,
 ) -> dict[int, dict[bytes, Record]]:
     """The same for each partition by itself: what stands in one says nothing of another."""
-    async with group_less(connection) as consumer:
+    async with standalone_consumer(connection) as consumer:
         numbers = list(partitions) if partitions is not None else await partitions_of(consumer, topic)
         tables: dict[int, dict[bytes, Record]] = {number: {} for number in numbers}
 
@@ -246,11 +248,11 @@ async def read_tables(
                 table[record.key] = record
 
         tps = [TopicPartition(topic, number) for number in numbers]
-        extents = await settled_spans(consumer, tps)
+        bounds = await stable_bounds(consumer, tps)
         await read_to_end(
             consumer,
-            {tp: extents[tp].first for tp in tps},
-            {tp: extents[tp].committed_end for tp in tps},
+            {tp: bounds[tp].log_start_offset for tp in tps},
+            {tp: bounds[tp].last_stable_offset for tp in tps},
             keep,
         )
     return tables

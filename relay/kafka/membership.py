@@ -5,7 +5,7 @@ from collections.abc import Callable
 FROZEN_SECONDS = 2.0
 
 
-class Trust:
+class MembershipLease:
     """Whether we can still be a member of the group, as far as this process can know.
 
     Whoever was frozen cannot tell from what it reads next: answers of before the freeze may still lie in its sockets. So a
@@ -17,34 +17,34 @@ class Trust:
         self,
         session_seconds: float,
         clock: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        self.confirmed_at = -math.inf
+        self.renewed_at = -math.inf
         self._session_seconds = session_seconds
         self._clock = clock
-        self._wall = wall
-        self._suspect_at = -math.inf
+        self._wall_clock = wall_clock
+        self._invalidated_at = -math.inf
         self._tick = (-math.inf, -math.inf)
 
     def tick(self) -> None:
         """To be called again and again, more often than twice a second: we are awake."""
         if not self._awake():
-            self.suspect()
-        self._tick = (self._clock(), self._wall())
+            self.invalidate()
+        self._tick = (self._clock(), self._wall_clock())
 
-    def suspect(self) -> None:
-        self._suspect_at = self._clock()
+    def invalidate(self) -> None:
+        self._invalidated_at = self._clock()
 
-    def confirm(self, asked_at: float) -> None:
-        """The group has answered a question of `asked_at` as it answers a member."""
+    def renew(self, requested_at: float) -> None:
+        """The group has answered a question of `requested_at` as it answers a member."""
         if self._awake():
-            self.confirmed_at = max(self.confirmed_at, asked_at)
+            self.renewed_at = max(self.renewed_at, requested_at)
 
     @property
-    def holds(self) -> bool:
-        fresh = self._clock() - self.confirmed_at < self._session_seconds
-        return fresh and self.confirmed_at > self._suspect_at and self._awake()
+    def valid(self) -> bool:
+        fresh = self._clock() - self.renewed_at < self._session_seconds
+        return fresh and self.renewed_at > self._invalidated_at and self._awake()
 
     def _awake(self) -> bool:
         ticked, wall = self._tick
-        return self._clock() - ticked <= FROZEN_SECONDS and self._wall() - wall <= FROZEN_SECONDS
+        return self._clock() - ticked <= FROZEN_SECONDS and self._wall_clock() - wall <= FROZEN_SECONDS

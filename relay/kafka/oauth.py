@@ -18,27 +18,27 @@ from aiokafka.abc import AbstractTokenProvider
 from aiokafka.conn import OAuthAuthenticator
 from aiokafka.errors import KafkaError
 
-from relay.config.kafka import Kafka
-from relay.credentials.redaction import Redactor, basic
+from relay.config.kafka import KafkaConfig
+from relay.credentials.redaction import Redactor, basic_auth
 from relay.errors import SettingsError, describe, one_line
 from relay.retry import backoff_seconds
 
 ANSWER_SECONDS = 10.0
-USED_SHARE = 0.8
+REFRESH_FRACTION = 0.8
 """Of a token's life it is given out anew: what Kafka's own clients do (sasl.login.refresh.window.factor)."""
-SHORT_SECONDS = 60.0
+DEFAULT_LIFETIME_SECONDS = 60.0
 """Taken for the life of a token that nothing sensible is said about."""
-LONGEST_SECONDS = 86_400.0
-REFUSED_SECONDS = 10.0
-_TOKEN = re.compile(r"[!-~]+")
-_EVENT_HUBS = {
+MAX_LIFETIME_SECONDS = 86_400.0
+REJECTED_REFRESH_SECONDS = 10.0
+_TOKEN_PATTERN = re.compile(r"[!-~]+")
+_EVENT_HUBS_CLOUDS = {
     ".servicebus.windows.net": "public",
     ".servicebus.usgovcloudapi.net": "usgov",
     ".servicebus.chinacloudapi.cn": "china",
 }
 
 
-class NoTokenError(KafkaError):  # type: ignore[misc]
+class OAuthTokenError(KafkaError):  # type: ignore[misc]
     """There is no token just now; to aiokafka a connection that failed, which it tries again."""
 
     def __init__(self, sentence: str) -> None:
@@ -47,59 +47,61 @@ class NoTokenError(KafkaError):  # type: ignore[misc]
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class OAuthToken:
     text: str = field(repr=False)
-    seconds: float
+    lifetime_seconds: float
     """How long it lives from now on."""
 
 
-Fetch = Callable[[], Awaitable[Token]]
-"""Asks once for a token; raises NoTokenError."""
+FetchToken = Callable[[], Awaitable[OAuthToken]]
+"""Asks once for a token; raises OAuthTokenError."""
 
 
-class Tokens(AbstractTokenProvider):  # type: ignore[misc]
+class OAuthTokenProvider(AbstractTokenProvider):  # type: ignore[misc]
     """What aiokafka asks for a token at each connection.
 
     One serves all connections until most of its life is over, so that none begins with a token that is about to end. Whoever
     gives tokens out is asked by one at a time, and after a refusal not again before a growing wait is over.
     """
 
-    def __init__(self, fetch: Fetch, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, fetch: FetchToken, clock: Callable[[], float] = time.monotonic) -> None:
         self._fetch = fetch
         self._clock = clock
         self._lock = asyncio.Lock()
-        self._token: Token | None = None
-        self._ends_at = -math.inf
-        self._asked_at = -math.inf
-        self._ask_at = -math.inf
-        self._failure: NoTokenError | None = None
+        self._token: OAuthToken | None = None
+        self._expires_at = -math.inf
+        self._requested_at = -math.inf
+        self._refresh_at = -math.inf
+        self._failure: OAuthTokenError | None = None
         self._failures = 0
 
     async def token(self) -> str:
-        """Raises NoTokenError."""
+        """Raises OAuthTokenError."""
         async with self._lock:
-            if self._clock() >= self._ask_at:
-                await self._ask()
-            if self._token is None or self._clock() >= self._ends_at:
-                raise self._failure or NoTokenError("The token for Kafka has ended before it could be used.")
+            if self._clock() >= self._refresh_at:
+                await self._refresh()
+            if self._token is None or self._clock() >= self._expires_at:
+                raise self._failure or OAuthTokenError(
+                    "The token for Kafka has ended before it could be used."
+                )
             return self._token.text
 
-    def refused(self) -> None:
+    def reject(self) -> None:
         """Kafka does not accept the token: another is asked for, though not at once."""
-        self._ask_at = min(self._ask_at, self._asked_at + REFUSED_SECONDS)
+        self._refresh_at = min(self._refresh_at, self._requested_at + REJECTED_REFRESH_SECONDS)
 
-    async def _ask(self) -> None:
-        self._asked_at = self._clock()
+    async def _refresh(self) -> None:
+        self._requested_at = self._clock()
         try:
             self._token = await self._fetch()
-        except NoTokenError as error:
+        except OAuthTokenError as error:
             self._failure = error
-            self._ask_at = self._clock() + backoff_seconds(self._failures, random.random())
+            self._refresh_at = self._clock() + backoff_seconds(self._failures, random.random())
             self._failures += 1
             return
         self._failure, self._failures = None, 0
-        self._ask_at = self._asked_at + USED_SHARE * self._token.seconds
-        self._ends_at = self._asked_at + self._token.seconds
+        self._refresh_at = self._requested_at + REFRESH_FRACTION * self._token.lifetime_seconds
+        self._expires_at = self._requested_at + self._token.lifetime_seconds
 
 
 class _Authenticator(OAuthAuthenticator):  # type: ignore[misc]
@@ -110,27 +112,27 @@ class _Authenticator(OAuthAuthenticator):  # type: ignore[misc]
 
     async def step(self, payload: bytes | None) -> tuple[bytes, bool] | None:
         if payload:
-            self._sasl_oauth_token_provider.refused()
+            self._sasl_oauth_token_provider.reject()
             return b"\x01", True
         step: tuple[bytes, bool] | None = await super().step(payload)
         return step
 
 
-def open_tokens(kafka: Kafka) -> Tokens | None:
+def create_token_provider(kafka: KafkaConfig) -> OAuthTokenProvider | None:
     """Where tokens come from by these settings; None where none are needed. Raises SettingsError."""
     if kafka.sasl_mechanism != "OAUTHBEARER":
         return None
     conn.OAuthAuthenticator = _Authenticator
     if kafka.oauth_credential is None:
-        return Tokens(lambda: _of_client(kafka))
+        return OAuthTokenProvider(lambda: _fetch_from_oauth_server(kafka))
     scope, cloud = azure_scope(kafka)
-    return Tokens(lambda: _of_azure(kafka, scope, cloud))
+    return OAuthTokenProvider(lambda: _fetch_from_azure(kafka, scope, cloud))
 
 
-def azure_scope(kafka: Kafka) -> tuple[str, str]:
+def azure_scope(kafka: KafkaConfig) -> tuple[str, str]:
     """The scope of the namespace in kafka.bootstrap, and the cloud it stands in."""
     host = (kafka.bootstrap or "").partition(",")[0].rpartition(":")[0]
-    cloud = next((cloud for suffix, cloud in _EVENT_HUBS.items() if host.endswith(suffix)), None)
+    cloud = next((cloud for suffix, cloud in _EVENT_HUBS_CLOUDS.items() if host.endswith(suffix)), None)
     if kafka.oauth_scope is None and cloud is None:
         raise SettingsError(
             f"kafka.oauth_scope is needed: kafka.bootstrap ({host or 'not set'}) is no Event Hubs namespace, whose scope is known."
@@ -138,7 +140,7 @@ def azure_scope(kafka: Kafka) -> tuple[str, str]:
     return kafka.oauth_scope or f"https://{host}/.default", cloud or "public"
 
 
-async def _of_azure(kafka: Kafka, scope: str, cloud: str) -> Token:
+async def _fetch_from_azure(kafka: KafkaConfig, scope: str, cloud: str) -> OAuthToken:
     from azure.core.exceptions import AzureError  # noqa: PLC0415 - slow to load, and few need it
 
     from relay.credentials.azure import open_credential  # noqa: PLC0415
@@ -148,72 +150,72 @@ async def _of_azure(kafka: Kafka, scope: str, cloud: str) -> Token:
             async with open_credential(str(kafka.oauth_credential), cloud) as credential:
                 given = await credential.get_token(scope)
     except (AzureError, ValueError, OSError) as error:
-        raise NoTokenError(
+        raise OAuthTokenError(
             f"Azure gives no token for {scope} to the credential {kafka.oauth_credential}:"
             f" {one_line(describe(error))} Check kafka.oauth_credential and the AZURE_… variables it reads."
         ) from error
-    return Token(given.token, _sensible(given.expires_on - time.time()))
+    return OAuthToken(given.token, _clamp_lifetime(given.expires_on - time.time()))
 
 
-async def _of_client(kafka: Kafka) -> Token:
+async def _fetch_from_oauth_server(kafka: KafkaConfig) -> OAuthToken:
     url = str(kafka.oauth_token_url)
     form = {"grant_type": "client_credentials"} | ({"scope": kafka.oauth_scope} if kafka.oauth_scope else {})
     client = httpx.AsyncClient(
-        verify=_trust(kafka),
+        verify=_ssl_context(kafka),
         follow_redirects=False,  # our secret stays with the host it was given for
         mounts={f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")},
     )
     try:
         async with asyncio.timeout(ANSWER_SECONDS), client:
-            answer = await client.post(url, data=form, headers={"Authorization": _basic(kafka)})
+            answer = await client.post(url, data=form, headers={"Authorization": _basic_header(kafka)})
     except (httpx.HTTPError, TimeoutError) as error:
-        raise NoTokenError(
+        raise OAuthTokenError(
             f"No token for Kafka: {url} cannot be reached ({one_line(str(error)) or 'no answer in time'}). Check"
             " kafka.oauth_token_url, kafka.oauth_ca_file, and the way there."
         ) from error
-    return read_answer(kafka, answer.status_code, answer.content)
+    return parse_token_response(kafka, answer.status_code, answer.content)
 
 
-def _trust(kafka: Kafka) -> ssl.SSLContext:
+def _ssl_context(kafka: KafkaConfig) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=kafka.oauth_ca_file)
     except OSError as error:
-        raise NoTokenError(f"No token for Kafka: kafka.oauth_ca_file cannot be used: {error}.") from error
+        raise OAuthTokenError(f"No token for Kafka: kafka.oauth_ca_file cannot be used: {error}.") from error
 
 
-def _basic(kafka: Kafka) -> str:
+def _basic_header(kafka: KafkaConfig) -> str:
     """The way that RFC 6749 (2.3.1) has every server know, and Kafka's own clients go."""
     secret = kafka.oauth_client_secret.get_secret_value() if kafka.oauth_client_secret else ""
-    return f"Basic {basic(quote_plus(kafka.oauth_client_id or ''), quote_plus(secret))}"
+    return f"Basic {basic_auth(quote_plus(kafka.oauth_client_id or ''), quote_plus(secret))}"
 
 
-def read_answer(kafka: Kafka, status: int, content: bytes) -> Token:
-    """The token in an answer (RFC 6749, 5.1 and 5.2). Raises NoTokenError that says what to put right."""
-    said = _object(content)
-    token, seconds = said.get("access_token"), said.get("expires_in", SHORT_SECONDS)
-    if status == httpx.codes.OK and isinstance(token, str) and _TOKEN.fullmatch(token):
-        return Token(token, _sensible(seconds))
-    error = one_line(str(said.get("error") or ""), 80)
-    words = _without_secret(kafka, one_line(f"{status} {error} {said.get('error_description') or ''}"))
+def parse_token_response(kafka: KafkaConfig, status: int, content: bytes) -> OAuthToken:
+    """The token in an answer (RFC 6749, 5.1 and 5.2). Raises OAuthTokenError that says what to put right."""
+    body = _json_object(content)
+    token, seconds = body.get("access_token"), body.get("expires_in", DEFAULT_LIFETIME_SECONDS)
+    if status == httpx.codes.OK and isinstance(token, str) and _TOKEN_PATTERN.fullmatch(token):
+        return OAuthToken(token, _clamp_lifetime(seconds))
+    error = one_line(str(body.get("error") or ""), 80)
+    details = _redact(kafka, one_line(f"{status} {error} {body.get('error_description') or ''}"))
     url = kafka.oauth_token_url
     if status in {400, 401, 403} and error == "invalid_scope":
-        raise NoTokenError(f"{url} gives no token for kafka.oauth_scope ({words}): check the scope.")
+        raise OAuthTokenError(f"{url} gives no token for kafka.oauth_scope ({details}): check the scope.")
     if status in {400, 401, 403}:
-        raise NoTokenError(
-            f"{url} gives no token to the client {kafka.oauth_client_id} ({words}): check kafka.oauth_client_id and"
+        raise OAuthTokenError(
+            f"{url} gives no token to the client {kafka.oauth_client_id} ({details}): check kafka.oauth_client_id and"
             " kafka.oauth_client_secret."
         )
     if status in {408, 429} or status >= 500:
-        raise NoTokenError(f"{url} gives no token for now ({words}); it is asked again.")
+        raise OAuthTokenError(f"{url} gives no token for now ({details}); it is asked again.")
     if 300 <= status < 400:
-        raise NoTokenError(
+        raise OAuthTokenError(
             f"{url} redirects to another address ({status}), where our secret is not sent: set kafka.oauth_token_url to that"
             " one, if it is right."
         )
-    raise NoTokenError(f"{url} answers without a token ({words}): check kafka.oauth_token_url.")
+    raise OAuthTokenError(f"{url} answers without a token ({details}): check kafka.oauth_token_url.")
 
 
-def _object(content: bytes) -> dict[str, Any]:
+def _json_object(content: bytes) -> dict[str, Any]:
     try:
         body = orjson.loads(content)
     except ValueError:
@@ -221,15 +223,15 @@ def _object(content: bytes) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def _sensible(told: Any) -> float:
+def _clamp_lifetime(told: Any) -> float:
     try:
         seconds = float(told)
     except (TypeError, ValueError):
-        return SHORT_SECONDS
-    return seconds if 0 < seconds <= LONGEST_SECONDS else SHORT_SECONDS
+        return DEFAULT_LIFETIME_SECONDS
+    return seconds if 0 < seconds <= MAX_LIFETIME_SECONDS else DEFAULT_LIFETIME_SECONDS
 
 
-def _without_secret(kafka: Kafka, text: str) -> str:
+def _redact(kafka: KafkaConfig, text: str) -> str:
     redactor = Redactor()
     if kafka.oauth_client_secret is not None:
         redactor.add(kafka.oauth_client_secret.get_secret_value())

@@ -5,7 +5,7 @@ from aiokafka import AIOKafkaConsumer
 
 from relay.kafka import OffsetAndMetadata, TopicPartition
 from relay.kafka.aiokafka_patches.coordinator import committed_offsets
-from relay.kafka.aiokafka_patches.fetch_validation import Batch, Fetches
+from relay.kafka.aiokafka_patches.fetch_validation import FetchValidator, RecordBatch
 
 ANSWER_SECONDS = 10.0
 
@@ -16,27 +16,27 @@ class Positions:
     def __init__(
         self,
         consumer: AIOKafkaConsumer,
-        confirmed: Callable[[], Awaitable[None]] | None = None,
-        fetches: Fetches | None = None,
+        renewed: Callable[[], Awaitable[None]] | None = None,
+        fetch_validator: FetchValidator | None = None,
     ) -> None:
         self._consumer = consumer
-        self._fetches = fetches or Fetches()
-        self._confirmed = confirmed
-        self.spoilt = False
+        self._fetch_validator = fetch_validator or FetchValidator()
+        self._renewed = renewed
+        self.unreliable = False
         """Reading has failed in the middle: positions may have passed records that nobody was given."""
 
-    async def confirmed(self) -> None:
+    async def renewed(self) -> None:
         """Wait, however long, until the group has lately confirmed the membership: until then its partitions may be others'."""
-        if self._confirmed is not None:
-            await self._confirmed()
+        if self._renewed is not None:
+            await self._renewed()
 
     def seek(self, tp: TopicPartition, offset: int) -> None:
         self._consumer.seek(tp, offset)
-        self._fetches.forget(tp)
+        self._fetch_validator.forget(tp)
 
-    def damaged(self, tp: TopicPartition) -> Batch | None:
+    def corrupt_batch(self, tp: TopicPartition) -> RecordBatch | None:
         """The batch whose checksum is wrong, where the last fetch failed for it."""
-        return self._fetches.damaged(tp)
+        return self._fetch_validator.corrupt_batch(tp)
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
         """Stop fetching; what was prefetched is dropped and fetched again on resume."""
@@ -64,8 +64,8 @@ class Positions:
         """The group's committed offsets, None where Kafka has none."""
         asked = list(partitions)
         async with asyncio.timeout(ANSWER_SECONDS):
-            told = await committed_offsets(self._consumer, asked)
-        return {each: told.get(each) for each in asked}
+            found = await committed_offsets(self._consumer, asked)
+        return {each: found.get(each) for each in asked}
 
     async def first_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         async with asyncio.timeout(ANSWER_SECONDS):

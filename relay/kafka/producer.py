@@ -8,23 +8,23 @@ from aiokafka.errors import MessageSizeTooLargeError
 
 from relay.errors import RelayError
 from relay.kafka import KAFKA_FAILURES
-from relay.kafka.aiokafka_patches.client import guard_client
+from relay.kafka.aiokafka_patches.client import patch_client
 from relay.kafka.aiokafka_patches.producer import discard_producer
 from relay.kafka.connection import Connection
 
 OPEN_SECONDS = 10.0
 
 
-class WritingError(RelayError):
+class TopicWriteError(RelayError):
     """Kafka did not confirm a write: it may or may not stand on the topic."""
 
 
-class TooLargeToWriteError(WritingError):
+class RecordTooLargeError(TopicWriteError):
     """Neither the topic nor the brokers take a record of this size: it does not stand there, and never will."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outgoing:
+class ProducerRecord:
     """A record to be written; `value` None deletes the key of a compacted topic."""
 
     topic: str
@@ -43,13 +43,13 @@ def producer_options(connection: Connection) -> dict[str, Any]:
         "acks": "all",
         "enable_idempotence": profile.idempotence,
         "compression_type": profile.compression,
-        "max_request_size": profile.largest_request,
-        "max_batch_size": min(1_000_000, profile.largest_request // 4),  # a request holds one of each topic
+        "max_request_size": profile.max_request_bytes,
+        "max_batch_size": min(1_000_000, profile.max_request_bytes // 4),  # a request holds one of each topic
         "request_timeout_ms": 5_000,
     }
 
 
-class Writer:
+class RecordWriter:
     """Writes single records, each confirmed by all in-sync replicas; at least once.
 
     A producer that failed once is thrown away, since aiokafka's never recovers, and made anew at the next write.
@@ -77,11 +77,11 @@ class Writer:
         timestamp_ms: int | None = None,
         seconds: float = 20.0,
     ) -> int:
-        """Write one record and return its offset; raises WritingError when Kafka has not confirmed it in time."""
+        """Write one record and return its offset; raises TopicWriteError when Kafka has not confirmed it in time."""
         producer = None
         try:
             async with asyncio.timeout(seconds):
-                producer = await self._ready()
+                producer = await self._ensure_started()
                 sent = await producer.send_and_wait(
                     topic, value, key, partition=partition, headers=list(headers), timestamp_ms=timestamp_ms
                 )
@@ -90,18 +90,18 @@ class Writer:
             if producer is not None:
                 await self._discard(producer)
             reason = str(error).removesuffix(".") or type(error).__name__
-            kind = TooLargeToWriteError if isinstance(error, MessageSizeTooLargeError) else WritingError
+            kind = RecordTooLargeError if isinstance(error, MessageSizeTooLargeError) else TopicWriteError
             raise kind(f"Kafka did not confirm a write to {topic}: {reason}.") from error
         except asyncio.CancelledError:
             if producer is not None:
                 await asyncio.shield(self._discard(producer))
             raise
 
-    async def _ready(self) -> AIOKafkaProducer:
+    async def _ensure_started(self) -> AIOKafkaProducer:
         async with self._lock:
             if self._producer is None:
                 producer = AIOKafkaProducer(**producer_options(self._connection))
-                guard_client(producer.client)
+                patch_client(producer.client)
                 try:
                     async with asyncio.timeout(OPEN_SECONDS):
                         await producer.start()

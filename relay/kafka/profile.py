@@ -5,24 +5,24 @@ from dataclasses import dataclass
 class Profile:
     """What a flavour of Kafka lets us use.
 
-    `largest_request` is in bytes; `compression` is a codec's name or None.
+    `max_request_bytes` is in bytes; `compression` is a codec's name or None.
     """
 
     transactions: bool
     idempotence: bool
     compression: str | None
     admin: bool
-    largest_request: int
+    max_request_bytes: int
 
 
 KAFKA = Profile(
-    transactions=True, idempotence=True, compression="zstd", admin=True, largest_request=6_000_000
+    transactions=True, idempotence=True, compression="zstd", admin=True, max_request_bytes=6_000_000
 )
 
 # Event Hubs: no transactions outside a preview, gzip in some tiers only, topics are made through Azure, and the
 # connection is closed above 1,046,528 bytes (azure-event-hubs-apache-kafka-overview, apache-kafka-configurations).
 EVENT_HUBS = Profile(
-    transactions=False, idempotence=False, compression=None, admin=False, largest_request=1_000_000
+    transactions=False, idempotence=False, compression=None, admin=False, max_request_bytes=1_000_000
 )
 
 

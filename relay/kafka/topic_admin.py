@@ -9,11 +9,11 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from relay.errors import RelayError, describe
 from relay.kafka.connection import Connection
-from relay.kafka.topics import LARGEST_EVENT_BYTES, Topics, TopicSpec, specifications
+from relay.kafka.topics import MAX_EVENT_BYTES, Topics, TopicSpec, topic_specs
 
-ROOM_BYTES = 20_000
+RECORD_OVERHEAD_BYTES = 20_000
 ADMIN_SECONDS = 60.0
-FOR_EVER_MS = 2**62
+UNLIMITED_RETENTION_MS = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +25,10 @@ class TopicReport:
     problems: tuple[str, ...] = ()
 
 
-async def create(connection: Connection) -> list[TopicReport]:
+async def create_missing_topics(connection: Connection) -> list[TopicReport]:
     """Make the topics that are missing and report on all of them; existing ones are never altered."""
     kafka = connection.kafka
-    specs = specifications(Topics(kafka.topic_prefix), kafka.shards)
+    specs = topic_specs(Topics(kafka.topic_prefix), kafka.shards)
     replicas = kafka.replication_factor
     common = {"min.insync.replicas": str(max(1, replicas - 1))}
     async with _admin(connection) as admin:
@@ -37,15 +37,17 @@ async def create(connection: Connection) -> list[TopicReport]:
         new = [
             NewTopic(s.name, s.partitions, replicas, topic_configs={**s.configs, **common}) for s in missing
         ]
-        made = _made((await admin.create_topics(new, timeout_ms=20_000)).topic_errors) if new else set()
-        await _until_known(admin, [spec.name for spec in specs])
+        created = (
+            _created_names((await admin.create_topics(new, timeout_ms=20_000)).topic_errors) if new else set()
+        )
+        await _wait_until_visible(admin, [spec.name for spec in specs])
     return [
-        TopicReport(report.name, "created" if report.name in made else report.state, report.problems)
-        for report in await check(connection)
+        TopicReport(report.name, "created" if report.name in created else report.state, report.problems)
+        for report in await compare_topics(connection)
     ]
 
 
-def _made(errors: list[tuple[str, int, str | None]]) -> set[str]:
+def _created_names(errors: list[tuple[str, int, str | None]]) -> set[str]:
     """Names of the topics that were made by this call; somebody else may have been faster."""
     for topic, code, message in errors:
         error = for_code(code)
@@ -54,7 +56,7 @@ def _made(errors: list[tuple[str, int, str | None]]) -> set[str]:
     return {topic for topic, code, _ in errors if not code}
 
 
-async def _until_known(admin: AIOKafkaAdminClient, names: list[str]) -> None:
+async def _wait_until_visible(admin: AIOKafkaAdminClient, names: list[str]) -> None:
     """A topic is known a moment after it was made."""
     for _ in range(100):
         if len(await _partition_counts(admin, names)) == len(names):
@@ -65,11 +67,11 @@ async def _until_known(admin: AIOKafkaAdminClient, names: list[str]) -> None:
     )
 
 
-async def check(connection: Connection) -> list[TopicReport]:
+async def compare_topics(connection: Connection) -> list[TopicReport]:
     """Compare the topics with what they should be; nothing is changed."""
     kafka = connection.kafka
     topics = Topics(kafka.topic_prefix)
-    specs = specifications(topics, kafka.shards)
+    specs = topic_specs(topics, kafka.shards)
     async with _admin(connection) as admin:
         counts = await _partition_counts(admin, [spec.name for spec in specs])
         configs = await _configs(admin, list(counts)) if connection.profile.admin else {}
@@ -108,7 +110,7 @@ def _differs(name: str, wanted: str, found: str) -> bool:
     return wanted != found
 
 
-async def shards_of(connection: Connection) -> int:
+async def read_shard_count(connection: Connection) -> int:
     """How many shards there are: the partition count of the organizations topic is the truth.
 
     Raises RelayError when a sharded topic is missing or has another count.
@@ -126,16 +128,16 @@ async def shards_of(connection: Connection) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class TopicLimits:
     """What all sharded topics have in common, as far as Kafka tells."""
 
-    largest: int = LARGEST_EVENT_BYTES
+    max_event_bytes: int = MAX_EVENT_BYTES
     """Bytes of a message that every one of them takes; some room is left for what goes with it."""
-    kept_ms: int = 0
+    retention_ms: int = 0
     """For so long the topics of events keep what was written; 0: nobody knows."""
 
 
-async def limits_of(connection: Connection) -> Limits:
+async def read_limits(connection: Connection) -> TopicLimits:
     """The limits of the topics as they are, whoever made them."""
     topics, profile = Topics(connection.kafka.topic_prefix), connection.profile
     configs: dict[str, dict[str, str]] = {}
@@ -143,17 +145,22 @@ async def limits_of(connection: Connection) -> Limits:
         async with _admin(connection) as admin:
             configs = await _configs(admin, list(topics.sharded))
     told = [int(found["max.message.bytes"]) for found in configs.values() if "max.message.bytes" in found]
-    return Limits(
-        min([LARGEST_EVENT_BYTES, *(limit - ROOM_BYTES for limit in (profile.largest_request, *told))]),
-        min(_kept_ms(configs.get(name, {})) for name in (topics.events, topics.backfill)),
+    return TopicLimits(
+        min(
+            [
+                MAX_EVENT_BYTES,
+                *(limit - RECORD_OVERHEAD_BYTES for limit in (profile.max_request_bytes, *told)),
+            ]
+        ),
+        min(_retention_ms(configs.get(name, {})) for name in (topics.events, topics.backfill)),
     )
 
 
-def _kept_ms(config: Mapping[str, str]) -> int:
+def _retention_ms(config: Mapping[str, str]) -> int:
     if config.get("retention.bytes") != "-1":
         return 0
     retention = int(config.get("retention.ms", 0))
-    return FOR_EVER_MS if retention == -1 else retention
+    return UNLIMITED_RETENTION_MS if retention == -1 else retention
 
 
 @asynccontextmanager

@@ -4,15 +4,15 @@ from dataclasses import dataclass
 from aiokafka.partitioner import murmur2
 
 DAY_MS = 86_400_000
-LARGEST_EVENT_BYTES = 4_000_000
-LARGEST_MESSAGE_BYTES = 5_000_000
+MAX_EVENT_BYTES = 4_000_000
+MAX_MESSAGE_BYTES = 5_000_000
 
 _COMPACTED = {
     "cleanup.policy": "compact",
     "segment.ms": "3600000",
     "segment.bytes": "16777216",
     "min.cleanable.dirty.ratio": "0.1",
-    "max.message.bytes": str(LARGEST_MESSAGE_BYTES),
+    "max.message.bytes": str(MAX_MESSAGE_BYTES),
 }
 
 
@@ -73,24 +73,24 @@ def partition_of(key: str | bytes, partitions: int) -> int:
     return int((murmur2(key.encode() if isinstance(key, str) else key) & 0x7FFFFFFF) % partitions)
 
 
-def specifications(topics: Topics, shards: int) -> list[TopicSpec]:
+def topic_specs(topics: Topics, shards: int) -> list[TopicSpec]:
     """Every topic of ours, as it should be."""
     return [
         TopicSpec(topics.organizations, shards, _COMPACTED),
         TopicSpec(topics.progress, shards, _COMPACTED),
-        TopicSpec(topics.events, shards, _kept(30)),
-        TopicSpec(topics.backfill, shards, _kept(30)),
-        TopicSpec(topics.dead_letters, shards, _kept(90)),
+        TopicSpec(topics.events, shards, _retained(30)),
+        TopicSpec(topics.backfill, shards, _retained(30)),
+        TopicSpec(topics.dead_letters, shards, _retained(90)),
         TopicSpec(topics.status, 1, _COMPACTED),
-        TopicSpec(topics.changes, 1, _kept(400)),
+        TopicSpec(topics.changes, 1, _retained(400)),
         TopicSpec(topics.schemas, 1, _COMPACTED),
     ]
 
 
-def _kept(days: int) -> dict[str, str]:
+def _retained(days: int) -> dict[str, str]:
     return {
         "cleanup.policy": "delete",
         "retention.ms": str(days * DAY_MS),
         "message.timestamp.type": "CreateTime",
-        "max.message.bytes": str(LARGEST_MESSAGE_BYTES),
+        "max.message.bytes": str(MAX_MESSAGE_BYTES),
     }

@@ -5,23 +5,23 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import IllegalOperation, InvalidTimestampError, KafkaError, ProducerFenced
 
-from relay.aio import asked_to_end
+from relay.aio import cancellation_requested
 from relay.errors import RelayError, describe
 from relay.kafka import TopicPartition
-from relay.kafka.aiokafka_patches.client import guard_client, retrieve
+from relay.kafka.aiokafka_patches.client import consume_exception, patch_client
 from relay.kafka.aiokafka_patches.producer import add_to_transaction, discard_producer, is_fenced
 from relay.kafka.connection import Connection
-from relay.kafka.log_reader import group_less, settled_spans
-from relay.kafka.producer import OPEN_SECONDS, Outgoing, producer_options
+from relay.kafka.log_reader import stable_bounds, standalone_consumer
+from relay.kafka.producer import OPEN_SECONDS, ProducerRecord, producer_options
 
 TRANSACTION_SECONDS = 8.0
 TRANSACTION_TIMEOUT_MS = 15_000
 
 
-Then = Callable[[list[int]], Sequence[Outgoing]]
+AfterOffsets = Callable[[list[int]], Sequence[ProducerRecord]]
 
 
-def _nothing(_offsets: list[int]) -> Sequence[Outgoing]:
+def _no_records(_offsets: list[int]) -> Sequence[ProducerRecord]:
     return ()
 
 
@@ -46,7 +46,7 @@ class Publisher:
         self._connection = connection
         self._producer = producer
         self._transactional = connection.profile.transactions
-        self._newest: dict[tuple[str, int], int] = {}
+        self._last_offsets: dict[tuple[str, int], int] = {}
 
     @classmethod
     async def open(cls, connection: Connection, transactional_id: str) -> "Publisher":
@@ -61,23 +61,25 @@ class Publisher:
                 "transaction_timeout_ms": TRANSACTION_TIMEOUT_MS,
             }
         producer = AIOKafkaProducer(**options)
-        guard_client(producer.client)
+        patch_client(producer.client)
         try:
             async with asyncio.timeout(OPEN_SECONDS):
                 await producer.start()
         except BaseException as error:
             await asyncio.shield(discard_producer(producer, 0.5))
-            if isinstance(error, (KafkaError, TimeoutError, OSError)) or not _asked(error):
+            if isinstance(error, (KafkaError, TimeoutError, OSError)) or not _not_cancelled_inside(error):
                 raise PublishError(f"Kafka did not let a producer start: {describe(error)}.") from error
             raise
         return cls(connection, producer)
 
-    async def publish(self, first: Sequence[Outgoing], then: Then = _nothing) -> list[int]:
-        """Commit `first` together with what `then` makes of its offsets, sent once `first` stands; return those offsets.
+    async def publish(
+        self, records: Sequence[ProducerRecord], after_offsets: AfterOffsets = _no_records
+    ) -> list[int]:
+        """Commit `records` together with what `after_offsets` makes of its offsets, sent once `records` stands; return those offsets.
 
         Raises PublishError. A cancellation leaves nothing running.
         """
-        task = asyncio.create_task(self._publish(first, then))
+        task = asyncio.create_task(self._publish(records, after_offsets))
         try:
             async with asyncio.timeout(TRANSACTION_SECONDS):
                 return await asyncio.shield(task)
@@ -99,50 +101,50 @@ class Publisher:
         except (KafkaError, AssertionError, OSError) as error:
             raise PublishError(f"Kafka refused a transaction: {describe(error)}.") from error
         except asyncio.CancelledError as error:
-            if _asked(error):
+            if _not_cancelled_inside(error):
                 raise
             raise PublishError("Kafka's client gave a transaction up.") from error
         finally:
-            task.add_done_callback(retrieve)
+            task.add_done_callback(consume_exception)
             if not task.done():
                 task.cancel()
                 await asyncio.wait({task}, timeout=1)
 
-    async def _publish(self, first: Sequence[Outgoing], then: Then) -> list[int]:
+    async def _publish(self, records: Sequence[ProducerRecord], after_offsets: AfterOffsets) -> list[int]:
         if not self._transactional:
-            offsets = await self._send(first)
-            await self._send(then(offsets))
+            offsets = await self._send(records)
+            await self._send(after_offsets(offsets))
             return offsets
         await self._producer.begin_transaction()
-        offsets = await self._send(first)
-        await self._send(then(offsets))
+        offsets = await self._send(records)
+        await self._send(after_offsets(offsets))
         await self._producer.commit_transaction()
         return offsets
 
-    async def _send(self, records: Sequence[Outgoing]) -> list[int]:
-        acknowledgements = [await self._hand_over(record) for record in records]
+    async def _send(self, records: Sequence[ProducerRecord]) -> list[int]:
+        acknowledgements = [await self._enqueue(record) for record in records]
         if acknowledgements:
             await asyncio.wait(acknowledgements)
         offsets = [int(acknowledgement.result().offset) for acknowledgement in acknowledgements]
         if -1 in offsets:
             raise KafkaError("a batch was taken for one already there, its offset is unknown")
         for record, offset in zip(records, offsets, strict=True):
-            self._behind_the_last(record, offset)
+            self._check_offset_advances(record, offset)
         return offsets
 
-    def _behind_the_last(self, record: Outgoing, offset: int) -> None:
+    def _check_offset_advances(self, record: ProducerRecord, offset: int) -> None:
         """What stands at an offset that was given away before has taken the place of something lost."""
         place = (record.topic, record.partition)
-        if offset <= self._newest.get(place, -1):
+        if offset <= self._last_offsets.get(place, -1):
             raise KafkaError(f"it has lost the end of {record.topic}, partition {record.partition}")
-        self._newest[place] = offset
+        self._last_offsets[place] = offset
 
-    async def _hand_over(self, record: Outgoing) -> "asyncio.Future[Any]":
+    async def _enqueue(self, record: ProducerRecord) -> "asyncio.Future[Any]":
         acknowledgement: asyncio.Future[Any] = await self._producer.send(**_arguments(record))
-        acknowledgement.add_done_callback(retrieve)  # of a batch whose transaction was given up
+        acknowledgement.add_done_callback(consume_exception)  # of a batch whose transaction was given up
         return acknowledgement
 
-    async def end_dangling(self, partitions: Sequence[TopicPartition]) -> list[TopicPartition]:
+    async def end_hanging(self, partitions: Sequence[TopicPartition]) -> list[TopicPartition]:
         """End transactions that Kafka acknowledged but left without markers, and return where they were.
 
         Kafka killed between the end of a transaction and its markers forgets to write them; committed events then
@@ -151,25 +153,25 @@ class Publisher:
         """
         if not self._transactional:
             return []
-        dangling = await self._dangling(partitions)
-        if dangling:
-            await self._commit_empty(dangling)
-            if still := await self._dangling(dangling):
+        hanging = await self._find_hanging(partitions)
+        if hanging:
+            await self._commit_empty_transaction(hanging)
+            if still := await self._find_hanging(hanging):
                 raise PublishError(
                     f"Transactions without end stand on {still}, and Kafka does not end them: they are not of this shard's"
                     " producer. See who left them with kafka-transactions.sh find-hanging, and abort them with it."
                 )
-        return dangling
+        return hanging
 
-    async def _dangling(self, partitions: Sequence[TopicPartition]) -> list[TopicPartition]:
+    async def _find_hanging(self, partitions: Sequence[TopicPartition]) -> list[TopicPartition]:
         """Also remember where they end: whoever writes below that later takes the place of something lost."""
-        async with group_less(self._connection) as reader:
-            extents = await settled_spans(reader, partitions)
+        async with standalone_consumer(self._connection) as reader:
+            extents = await stable_bounds(reader, partitions)
         for tp, extent in extents.items():
-            self._newest[tp.topic, tp.partition] = extent.high_watermark - 1
-        return [tp for tp, extent in extents.items() if extent.committed_end < extent.high_watermark]
+            self._last_offsets[tp.topic, tp.partition] = extent.high_watermark - 1
+        return [tp for tp, extent in extents.items() if extent.last_stable_offset < extent.high_watermark]
 
-    async def _commit_empty(self, partitions: Sequence[TopicPartition]) -> None:
+    async def _commit_empty_transaction(self, partitions: Sequence[TopicPartition]) -> None:
         try:
             async with asyncio.timeout(TRANSACTION_SECONDS):
                 await self._producer.begin_transaction()
@@ -183,7 +185,7 @@ class Publisher:
         await discard_producer(self._producer, 1)
 
 
-def _arguments(record: Outgoing) -> dict[str, Any]:
+def _arguments(record: ProducerRecord) -> dict[str, Any]:
     return {
         "topic": record.topic,
         "partition": record.partition,
@@ -194,6 +196,6 @@ def _arguments(record: Outgoing) -> dict[str, Any]:
     }
 
 
-def _asked(error: BaseException) -> bool:
+def _not_cancelled_inside(error: BaseException) -> bool:
     """Whether this is no cancellation that came from inside aiokafka."""
-    return not isinstance(error, asyncio.CancelledError) or asked_to_end()
+    return not isinstance(error, asyncio.CancelledError) or cancellation_requested()

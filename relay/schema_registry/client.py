@@ -15,8 +15,8 @@ from urllib.parse import quote
 import httpx
 
 from relay.avro.codec import SchemaId, read_schema
-from relay.config.schema_registry import SchemaRegistry
-from relay.credentials.redaction import Redactor, basic
+from relay.config.schema_registry import SchemaRegistryConfig
+from relay.credentials.redaction import Redactor, basic_auth
 from relay.errors import RelayError, one_line
 from schemas import Schema
 
@@ -42,17 +42,17 @@ class Unavailable:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class SchemaRejected:
     """A schema is invalid, or incompatible with an earlier version."""
 
     reason: str
 
 
-Failure = Missing | Unavailable | Refused
+RegistryFailure = Missing | Unavailable | SchemaRejected
 
 
 @dataclass(frozen=True, slots=True)
-class Registered:
+class RegisteredSchema:
     """A version of a subject."""
 
     id: SchemaId
@@ -60,106 +60,108 @@ class Registered:
     schema: Schema
 
 
-class Registry:
+class SchemaRegistryClient:
     """Every call ends within TOTAL_SECONDS; nothing is kept and nothing tried twice."""
 
-    def __init__(self, client: httpx.AsyncClient, scrub: Callable[[str], str] = str) -> None:
-        """`scrub` takes our password out of what the registry says, should it repeat it."""
+    def __init__(self, client: httpx.AsyncClient, redact: Callable[[str], str] = str) -> None:
+        """`redact` takes our password out of what the registry says, should it repeat it."""
         self._client = client
-        self._scrub = scrub
+        self._redact = redact
 
     @property
     def url(self) -> str:
         return str(self._client.base_url).rstrip("/")
 
-    async def by_id(self, ref: SchemaId) -> Schema | Failure:
+    async def by_id(self, ref: SchemaId) -> Schema | RegistryFailure:
         """Missing also where the id is known, but not to be that of an Avro record."""
-        answer = await self._ask("GET", f"schemas/ids/{ref.value}")
+        answer = await self._call("GET", f"schemas/ids/{ref.value}")
         if not isinstance(answer, dict):
             return answer
         schema = read_schema(str(answer.get("schema")))
         return schema or Missing(f"{ref} of the schema registry is not that of an Avro record")
 
-    async def lookup(self, subject: str, schema: Schema) -> SchemaId | Failure:
+    async def lookup(self, subject: str, schema: Schema) -> SchemaId | RegistryFailure:
         """The id under which this very schema is registered in a subject."""
-        return self._id(await self._ask("POST", f"subjects/{_quoted(subject)}", _text(schema)))
+        return self._id(await self._call("POST", f"subjects/{_quoted(subject)}", _schema_body(schema)))
 
-    async def register(self, subject: str, schema: Schema) -> SchemaId | Failure:
+    async def register(self, subject: str, schema: Schema) -> SchemaId | RegistryFailure:
         """Add a version to a subject; a schema that is there already keeps its id."""
-        return self._id(await self._ask("POST", f"subjects/{_quoted(subject)}/versions", _text(schema)))
+        return self._id(
+            await self._call("POST", f"subjects/{_quoted(subject)}/versions", _schema_body(schema))
+        )
 
-    async def latest(self, subject: str) -> Registered | Failure:
-        answer = await self._ask("GET", f"subjects/{_quoted(subject)}/versions/latest")
+    async def latest(self, subject: str) -> RegisteredSchema | RegistryFailure:
+        answer = await self._call("GET", f"subjects/{_quoted(subject)}/versions/latest")
         if not isinstance(answer, dict):
             return answer
         match answer, read_schema(str(answer.get("schema"))):
             case {"id": int(value), "version": int(version)}, dict(schema):
-                return Registered(SchemaId(value), version, schema)
-        return _strange(self.url)
+                return RegisteredSchema(SchemaId(value), version, schema)
+        return _unexpected_answer(self.url)
 
-    async def compatible(self, subject: str, schema: Schema) -> Failure | None:
+    async def check_compatibility(self, subject: str, schema: Schema) -> RegistryFailure | None:
         """None: a subject could take this schema as its next version. Missing: there is no such subject."""
         path = f"compatibility/subjects/{_quoted(subject)}/versions?verbose=true"
-        answer = await self._ask("POST", path, _text(schema))
+        answer = await self._call("POST", path, _schema_body(schema))
         if not isinstance(answer, dict):
             return answer
         if answer.get("is_compatible") is True:
             return None
         messages = "; ".join(map(str, answer.get("messages") or ["the registry does not say why"]))
-        return Refused(one_line(messages))
+        return SchemaRejected(one_line(messages))
 
-    async def compatibility(self, subject: str) -> str | Failure:
+    async def compatibility_level(self, subject: str) -> str | RegistryFailure:
         """What a subject demands of new versions, or the registry of all subjects; such as FULL_TRANSITIVE."""
-        answer = await self._ask("GET", f"config/{_quoted(subject)}?defaultToGlobal=true")
+        answer = await self._call("GET", f"config/{_quoted(subject)}?defaultToGlobal=true")
         return str(answer.get("compatibilityLevel")) if isinstance(answer, dict) else answer
 
-    async def demand_full_transitive(self, subject: str) -> Failure | None:
+    async def set_full_transitive(self, subject: str) -> RegistryFailure | None:
         """From now on every version of a subject must read every other."""
         body = {"compatibility": FULL_TRANSITIVE}
-        answer = await self._ask("PUT", f"config/{_quoted(subject)}", body)
+        answer = await self._call("PUT", f"config/{_quoted(subject)}", body)
         return None if isinstance(answer, dict) else answer
 
-    async def _ask(
+    async def _call(
         self, method: str, path: str, body: dict[str, str] | None = None
-    ) -> dict[str, Any] | Failure:
+    ) -> dict[str, Any] | RegistryFailure:
         try:
             async with asyncio.timeout(TOTAL_SECONDS):
                 response = await self._client.request(method, path, json=body)
         except (httpx.HTTPError, OSError, TimeoutError) as error:
-            told = one_line(str(error)) or type(error).__name__
-            return Unavailable(f"The schema registry at {self.url} does not answer: {told}.")
-        return _understand(self.url, response.status_code, response.content, self._scrub)
+            reason = one_line(str(error)) or type(error).__name__
+            return Unavailable(f"The schema registry at {self.url} does not answer: {reason}.")
+        return _interpret(self.url, response.status_code, response.content, self._redact)
 
-    def _id(self, answer: dict[str, Any] | Failure) -> SchemaId | Failure:
+    def _id(self, answer: dict[str, Any] | RegistryFailure) -> SchemaId | RegistryFailure:
         match answer:
             case {"id": int(value)}:
                 return SchemaId(value)
             case dict():
-                return _strange(self.url)
+                return _unexpected_answer(self.url)
         return answer
 
 
 @asynccontextmanager
-async def open_registry(settings: SchemaRegistry) -> AsyncIterator[Registry]:
+async def open_schema_registry(settings: SchemaRegistryConfig) -> AsyncIterator[SchemaRegistryClient]:
     """The registry at `settings.url`, which must be set. Nothing is asked yet."""
     auth, redactor = None, Redactor()
     if settings.username is not None:
         password = settings.password.get_secret_value() if settings.password else ""
         auth = httpx.BasicAuth(settings.username, password)
         redactor.add(password)
-        redactor.add(basic(settings.username, password))
+        redactor.add(basic_auth(settings.username, password))
     async with httpx.AsyncClient(
         base_url=str(settings.url),
         auth=auth,
-        verify=_trust(settings),
+        verify=_ssl_context(settings),
         headers={"Accept": f"{_CONTENT_TYPE}, application/json", "Content-Type": _CONTENT_TYPE},
         timeout=_STEP_SECONDS,
         trust_env=False,  # a .netrc would send other credentials
     ) as client:
-        yield Registry(client, redactor)
+        yield SchemaRegistryClient(client, redactor)
 
 
-def _trust(settings: SchemaRegistry) -> ssl.SSLContext:
+def _ssl_context(settings: SchemaRegistryConfig) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=settings.ca_file)
     except OSError as error:
@@ -169,12 +171,12 @@ def _trust(settings: SchemaRegistry) -> ssl.SSLContext:
         ) from error
 
 
-def _understand(
-    url: str, status: int, content: bytes, scrub: Callable[[str], str]
-) -> dict[str, Any] | Failure:
+def _interpret(
+    url: str, status: int, content: bytes, redact: Callable[[str], str]
+) -> dict[str, Any] | RegistryFailure:
     """What an answer means. Missing takes Confluent's own code: a proxy's or a wrong path's 404 proves nothing."""
-    body = _object(content)
-    said = one_line(scrub(str(body.get("message", ""))))
+    body = _json_object(content)
+    message = one_line(redact(str(body.get("message", ""))))
     match status:
         case 200 if body:
             return body
@@ -188,25 +190,25 @@ def _understand(
                 f"The schema registry at {url} knows our user but does not let it do this (403): give it the right."
             )
         case 404 if body.get("error_code") in _NOT_FOUND:
-            return Missing(said or "not found")
+            return Missing(message or "not found")
         case 409 | 422:
-            return Refused(said or f"status {status} without a word")
+            return SchemaRejected(message or f"status {status} without a word")
         case 408 | 429 | 500 | 502 | 503 | 504:
-            return Unavailable(f"The schema registry at {url} fails for now ({status}). {said}".rstrip())
-    return _strange(url, status)
+            return Unavailable(f"The schema registry at {url} fails for now ({status}). {message}".rstrip())
+    return _unexpected_answer(url, status)
 
 
 # Confluent's API: 40401 subject, 40402 version, 40403 schema, 40408 compatibility of a subject not found
 _NOT_FOUND = (40401, 40402, 40403, 40408)
 
 
-def _strange(url: str, status: int = 200) -> Unavailable:
+def _unexpected_answer(url: str, status: int = 200) -> Unavailable:
     return Unavailable(
         f"{url} answers ({status}), but not as a schema registry does: check the path in schema_registry.url."
     )
 
 
-def _object(content: bytes) -> dict[str, Any]:
+def _json_object(content: bytes) -> dict[str, Any]:
     try:
         body = json.loads(content)
     except (ValueError, RecursionError):
@@ -214,7 +216,7 @@ def _object(content: bytes) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def _text(schema: Schema) -> dict[str, str]:
+def _schema_body(schema: Schema) -> dict[str, str]:
     return {"schema": json.dumps(schema)}
 
 

@@ -39,7 +39,7 @@ class SchemaCache:
         path = self._directory / name
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
-            _write(path, f"{_checksum(text)}\n{text}".encode())
+            _write_atomically(path, f"{_checksum(text)}\n{text}".encode())
         except OSError as error:
             log.warning(
                 "A schema cannot be kept; nothing will be known of it while the registry is away."
@@ -49,7 +49,7 @@ class SchemaCache:
             )
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write_atomically(path: Path, content: bytes) -> None:
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:

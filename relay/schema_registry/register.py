@@ -1,4 +1,4 @@
-"""What `jira-relay schemas register` and `jira-relay schemas check` do, for the subjects of both event topics."""
+"""What `jira-relay schemas register_schemas` and `jira-relay schemas check_schemas` do, for the subjects of both event topics."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,11 +8,18 @@ from fastavro import parse_schema
 import schemas
 from relay.avro.codec import SchemaId
 from relay.kafka.topics import Topics
-from relay.schema_registry.client import FULL_TRANSITIVE, Failure, Missing, Refused, Registered, Registry
+from relay.schema_registry.client import (
+    FULL_TRANSITIVE,
+    Missing,
+    RegisteredSchema,
+    RegistryFailure,
+    SchemaRegistryClient,
+    SchemaRejected,
+)
 from relay.schema_registry.store import value_subject
 from schemas import Schema
 
-_TO_DO = "run `jira-relay schemas register`"
+_REMEDY = "run `jira-relay schemas register`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,73 +36,73 @@ def subjects(topics: Topics) -> tuple[str, str]:
     return value_subject(topics.events), value_subject(topics.backfill)
 
 
-async def register(registry: Registry, topics: Topics) -> list[SubjectReport]:
+async def register_schemas(client: SchemaRegistryClient, topics: Topics) -> list[SubjectReport]:
     """Demand FULL_TRANSITIVE of each subject, then add our schema; nothing changes where both were done before."""
     schema = schemas.load("audit_event")
-    return [await _register(registry, subject, schema) for subject in subjects(topics)]
+    return [await _register_subject(client, subject, schema) for subject in subjects(topics)]
 
 
-async def _register(registry: Registry, subject: str, schema: Schema) -> SubjectReport:
-    demanded = await registry.demand_full_transitive(subject)
-    problems = () if demanded is None else (f"Its compatibility could not be set: {demanded.reason}",)
-    answer = await registry.register(subject, schema)
+async def _register_subject(client: SchemaRegistryClient, subject: str, schema: Schema) -> SubjectReport:
+    failure = await client.set_full_transitive(subject)
+    problems = () if failure is None else (f"Its compatibility could not be set: {failure.reason}",)
+    answer = await client.register(subject, schema)
     if isinstance(answer, SchemaId):
         return SubjectReport(subject, "registered", answer.value, problems)
-    return SubjectReport(subject, "not registered", None, (*problems, _why_not(answer)))
+    return SubjectReport(subject, "not registered", None, (*problems, _failure_reason(answer)))
 
 
-def _why_not(failure: Failure) -> str:
-    if isinstance(failure, Refused):
+def _failure_reason(failure: RegistryFailure) -> str:
+    if isinstance(failure, SchemaRejected):
         return f"The registry refuses our schema: {failure.reason}"
     return failure.reason
 
 
-async def check(registry: Registry, topics: Topics) -> list[SubjectReport]:
+async def check_schemas(client: SchemaRegistryClient, topics: Topics) -> list[SubjectReport]:
     """Compare what is registered with what we write; nothing is changed."""
     schema = schemas.load("audit_event")
-    return [await _check(registry, subject, schema) for subject in subjects(topics)]
+    return [await _check_subject(client, subject, schema) for subject in subjects(topics)]
 
 
-async def _check(registry: Registry, subject: str, schema: Schema) -> SubjectReport:
-    match await registry.latest(subject):
-        case Registered() as latest:
-            state, problems = await _compare(registry, subject, schema, latest)
-            problems = (*problems, *await _compatibility(registry, subject))
+async def _check_subject(client: SchemaRegistryClient, subject: str, schema: Schema) -> SubjectReport:
+    match await client.latest(subject):
+        case RegisteredSchema() as latest:
+            state, problems = await _compare(client, subject, schema, latest)
+            problems = (*problems, *await _check_level(client, subject))
             return SubjectReport(subject, state, latest.id.value, problems)
         case Missing():
-            return SubjectReport(subject, "missing", None, (f"It is not registered: {_TO_DO}.",))
+            return SubjectReport(subject, "missing", None, (f"It is not registered: {_REMEDY}.",))
         case failure:
             return SubjectReport(subject, "unknown", None, (failure.reason,))
 
 
 async def _compare(
-    registry: Registry, subject: str, schema: Schema, latest: Registered
+    client: SchemaRegistryClient, subject: str, schema: Schema, latest: RegisteredSchema
 ) -> tuple[str, tuple[str, ...]]:
-    if _meaning(latest.schema) == _meaning(schema):
+    if _normalized(latest.schema) == _normalized(schema):
         return "as it should be", ()
-    if isinstance(await registry.lookup(subject, schema), SchemaId):
+    if isinstance(await client.lookup(subject, schema), SchemaId):
         return "newer than ours", ()
-    match await registry.compatible(subject, schema):
+    match await client.check_compatibility(subject, schema):
         case None:
-            return "different", (f"Another version is registered, ours is compatible with it: {_TO_DO}.",)
-        case Refused(reason):
+            return "different", (f"Another version is registered, ours is compatible with it: {_REMEDY}.",)
+        case SchemaRejected(reason):
             return "incompatible", (f"What is registered and what we write do not go together: {reason}",)
         case failure:
             return "different", (failure.reason,)
 
 
-async def _compatibility(registry: Registry, subject: str) -> tuple[str, ...]:
-    match await registry.compatibility(subject):
+async def _check_level(client: SchemaRegistryClient, subject: str) -> tuple[str, ...]:
+    match await client.compatibility_level(subject):
         case str(level):
-            wrong = f"Its compatibility is {level}, should be {FULL_TRANSITIVE}: {_TO_DO}."
-            return () if level == FULL_TRANSITIVE else (wrong,)
+            problem = f"Its compatibility is {level}, should be {FULL_TRANSITIVE}: {_REMEDY}."
+            return () if level == FULL_TRANSITIVE else (problem,)
         case Missing():
-            return (f"Its compatibility is not set, should be {FULL_TRANSITIVE}: {_TO_DO}.",)
+            return (f"Its compatibility is not set, should be {FULL_TRANSITIVE}: {_REMEDY}.",)
         case failure:
             return (failure.reason,)
 
 
-def _meaning(schema: Schema) -> Any:
+def _normalized(schema: Schema) -> Any:
     """A schema without what registries may write in another way, or leave out: white space, short names, docs."""
     return _without_docs(parse_schema(schema))
 

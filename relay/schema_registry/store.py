@@ -9,19 +9,33 @@ from typing import Protocol
 import structlog
 
 import schemas
-from relay.avro.codec import Encoder, Fingerprint, Ref, SchemaId, fingerprint, read_schema
-from relay.config.schema_registry import SchemaRegistry
+from relay.avro.codec import Encoder, Fingerprint, SchemaId, SchemaRef, fingerprint, read_schema
+from relay.config.schema_registry import SchemaRegistryConfig
 from relay.errors import RelayError
 from relay.kafka.connection import Connection
 from relay.kafka.topics import Topics
-from relay.schema_registry.client import Failure, Missing, Refused, Registry, Unavailable, open_registry
+from relay.schema_registry.client import (
+    Missing,
+    RegistryFailure,
+    SchemaRegistryClient,
+    SchemaRejected,
+    Unavailable,
+    open_schema_registry,
+)
 from relay.schema_registry.disk_cache import SchemaCache
 from relay.schema_registry.topic import SchemaTopic
 from schemas import Schema
 
-__all__ = ["Missing", "SchemaStore", "SchemaUnavailableError", "Unavailable", "open_store", "value_subject"]
+__all__ = [
+    "Missing",
+    "SchemaStore",
+    "SchemaUnavailableError",
+    "Unavailable",
+    "open_schema_store",
+    "value_subject",
+]
 
-FAILURE_SECONDS = 5.0
+FAILURE_CACHE_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +44,7 @@ class SchemaUnavailableError(RelayError):
     """The schema registry does not tell, and nothing is known from before; trying again later may help."""
 
 
-class Texts(Protocol):
+class SchemaTextStore(Protocol):
     """Where schemas stand that no registry has: the topic `….schemas`. Both raise RelayError."""
 
     async def get(self, fingerprint: Fingerprint) -> bytes | None: ...
@@ -45,97 +59,97 @@ def value_subject(topic: str) -> str:
 class SchemaStore:
     """Which schema a message was written with, and with which one ours are.
 
-    What is found is kept for ever, in memory and on disk; what is not, for FAILURE_SECONDS. However many ask, a question
+    What is found is kept for ever, in memory and on disk; what is not, for FAILURE_CACHE_SECONDS. However many ask, a question
     is put once. The disk answers only when the registry does not: a registry that was set up anew may give an id out again.
     """
 
     def __init__(
         self,
         topics: Topics,
-        texts: Texts,
-        registry: Registry | None,
+        text_store: SchemaTextStore,
+        registry: SchemaRegistryClient | None,
         cache: SchemaCache,
         *,
         auto_register: bool = False,
-        ask_again_seconds: float = 1.0,
+        retry_seconds: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._topics = topics
-        self._texts = texts
+        self._text_store = text_store
         self._registry = registry
         self._cache = cache
         self._auto_register = auto_register
-        self._ask_again_seconds = ask_again_seconds
+        self._retry_seconds = retry_seconds
         self._clock = clock
-        self._known = _shipped()
-        self._failed: dict[Ref, tuple[float, Missing | Unavailable]] = {}
+        self._known = _released_schemas()
+        self._failed: dict[SchemaRef, tuple[float, Missing | Unavailable]] = {}
         self._encoder: Encoder | None = None
         self._by_id_lock = asyncio.Lock()
         self._by_fingerprint_lock = asyncio.Lock()
         self._encoder_lock = asyncio.Lock()
 
-    async def resolve(self, ref: Ref) -> Schema | Missing | Unavailable:
+    async def resolve(self, ref: SchemaRef) -> Schema | Missing | Unavailable:
         """Missing: nobody will ever have it. Unavailable: ask again, after fixing what it says."""
-        known = self._answered(ref)
+        known = self._cached_answer(ref)
         if known is not None:
             return known
         async with self._by_id_lock if isinstance(ref, SchemaId) else self._by_fingerprint_lock:
-            known = self._answered(ref)
-            return known if known is not None else await self._find(ref)
+            known = self._cached_answer(ref)
+            return known if known is not None else await self._look_up(ref)
 
-    def _answered(self, ref: Ref) -> Schema | Missing | Unavailable | None:
+    def _cached_answer(self, ref: SchemaRef) -> Schema | Missing | Unavailable | None:
         schema = self._known.get(ref)
         if schema is not None:
             return schema
         until, failure = self._failed.get(ref, (0.0, None))
         return failure if self._clock() < until else None
 
-    async def _find(self, ref: Ref) -> Schema | Missing | Unavailable:
-        found = await (self._by_id(ref) if isinstance(ref, SchemaId) else self._by_fingerprint(ref))
+    async def _look_up(self, ref: SchemaRef) -> Schema | Missing | Unavailable:
+        found = await (self._look_up_id(ref) if isinstance(ref, SchemaId) else self._look_up_fingerprint(ref))
         now = self._clock()
         if isinstance(found, Missing | Unavailable):
             self._failed = {ref: entry for ref, entry in self._failed.items() if now < entry[0]}
-            self._failed[ref] = (now + FAILURE_SECONDS, found)
+            self._failed[ref] = (now + FAILURE_CACHE_SECONDS, found)
         else:
             self._known[ref] = found
         return found
 
-    async def _by_id(self, ref: SchemaId) -> Schema | Missing | Unavailable:
+    async def _look_up_id(self, ref: SchemaId) -> Schema | Missing | Unavailable:
         if self._registry is None:
             return Unavailable(
                 f"Messages carry {ref} of a schema registry, and none is set: set schema_registry.url."
             )
-        name = self._kept_name("id", str(ref.value))
-        answer = await self._ask(self._registry, ref)
+        name = self._cache_name("id", str(ref.value))
+        answer = await self._fetch(self._registry, ref)
         if isinstance(answer, dict):
             self._cache.put(name, json.dumps(answer))
             return answer
-        kept = self._kept(name)
-        if kept is not None:
+        cached = self._read_cached(name)
+        if cached is not None:
             log.warning("Using a schema as it was kept on disk.", schema_id=ref.value, reason=answer.reason)
-            return kept
-        return Unavailable(answer.reason) if isinstance(answer, Refused) else answer
+            return cached
+        return Unavailable(answer.reason) if isinstance(answer, SchemaRejected) else answer
 
-    async def _ask(self, registry: Registry, ref: SchemaId) -> Schema | Failure:
+    async def _fetch(self, registry: SchemaRegistryClient, ref: SchemaId) -> Schema | RegistryFailure:
         answer = await registry.by_id(ref)
         if isinstance(answer, Missing):
             # a follower in a cluster of registries may not have heard of a new id yet
-            await asyncio.sleep(self._ask_again_seconds)
+            await asyncio.sleep(self._retry_seconds)
             answer = await registry.by_id(ref)
         return answer
 
-    async def _by_fingerprint(self, ref: Fingerprint) -> Schema | Missing | Unavailable:
+    async def _look_up_fingerprint(self, ref: Fingerprint) -> Schema | Missing | Unavailable:
         name = f"fingerprint-{ref.value.hex()}"
-        kept = self._cache.get(name)
-        if kept is not None and (schema := _of(ref, kept)) is not None:
+        cached = self._cache.get(name)
+        if cached is not None and (schema := _matching_schema(ref, cached)) is not None:
             return schema
         try:
-            text = await self._texts.get(ref)
+            text = await self._text_store.get(ref)
         except RelayError as error:
             return Unavailable(str(error))
         if text is None:
             return Missing(f"{self._topics.schemas} has no schema with the fingerprint {ref.value.hex()}")
-        schema = _of(ref, text)
+        schema = _matching_schema(ref, text)
         if schema is None:
             return Missing(
                 f"{self._topics.schemas} has something else under {ref.value.hex()} than its schema"
@@ -152,24 +166,24 @@ class SchemaStore:
             if self._encoder is None:
                 schema = schemas.load("audit_event")
                 ref = await (
-                    self._published(schema)
+                    self._publish_schema(schema)
                     if self._registry is None
-                    else self._registered(self._registry, schema)
+                    else self._find_registered_id(self._registry, schema)
                 )
                 self._known[ref] = schema
                 self._encoder = Encoder(schema, ref)
             return self._encoder
 
-    async def _published(self, schema: Schema) -> Fingerprint:
+    async def _publish_schema(self, schema: Schema) -> Fingerprint:
         ref = fingerprint(schema)
-        standing = await self._texts.get(ref)
-        if standing is None or _of(ref, standing) is None:
-            await self._texts.put(ref, json.dumps(schema))
+        published = await self._text_store.get(ref)
+        if published is None or _matching_schema(ref, published) is None:
+            await self._text_store.put(ref, json.dumps(schema))
         return ref
 
-    async def _registered(self, registry: Registry, schema: Schema) -> SchemaId:
+    async def _find_registered_id(self, registry: SchemaRegistryClient, schema: Schema) -> SchemaId:
         subject = value_subject(self._topics.events)
-        name = self._kept_name("subject", subject, json.dumps(schema, sort_keys=True))
+        name = self._cache_name("subject", subject, json.dumps(schema, sort_keys=True))
         answer = await registry.lookup(subject, schema)
         if isinstance(answer, Missing) and self._auto_register:
             answer = await self._register(registry, schema)
@@ -178,18 +192,18 @@ class SchemaStore:
                 self._cache.put(name, str(answer.value))
                 return answer
             case Unavailable(reason):
-                return self._registered_before(name, reason)
+                return self._cached_id(name, reason)
             case Missing():
                 raise RelayError(
                     f"The schema of events is not registered as {subject} at {registry.url}:"
                     " run `jira-relay schemas register`, or set schema_registry.auto_register."
                 )
-            case Refused(reason):
+            case SchemaRejected(reason):
                 raise RelayError(
                     f"The schema registry at {registry.url} refuses the schema of events: {reason}"
                 )
 
-    async def _register(self, registry: Registry, schema: Schema) -> SchemaId | Failure:
+    async def _register(self, registry: SchemaRegistryClient, schema: Schema) -> SchemaId | RegistryFailure:
         answer = await registry.register(value_subject(self._topics.backfill), schema)
         return (
             await registry.register(value_subject(self._topics.events), schema)
@@ -197,33 +211,33 @@ class SchemaStore:
             else answer
         )
 
-    def _registered_before(self, name: str, reason: str) -> SchemaId:
-        kept = self._cache.get(name)
-        if kept is None or not kept.isdecimal():
+    def _cached_id(self, name: str, reason: str) -> SchemaId:
+        cached = self._cache.get(name)
+        if cached is None or not cached.isdecimal():
             raise SchemaUnavailableError(
                 f"{reason} Under which id events are written is not known from before."
             )
         log.warning(
-            "Using the id of the schema of events as it was kept on disk.", schema_id=kept, reason=reason
+            "Using the id of the schema of events as it was kept on disk.", schema_id=cached, reason=reason
         )
-        return SchemaId(int(kept))
+        return SchemaId(int(cached))
 
-    def _kept(self, name: str) -> Schema | None:
+    def _read_cached(self, name: str) -> Schema | None:
         text = self._cache.get(name)
         return None if text is None else read_schema(text)
 
-    def _kept_name(self, kind: str, *what: str) -> str:
+    def _cache_name(self, kind: str, *what: str) -> str:
         url = self._registry.url if self._registry else ""
         return f"{kind}-{hashlib.sha256(json.dumps([url, *what]).encode()).hexdigest()[:32]}"
 
 
-def _of(ref: Fingerprint, text: str | bytes) -> Schema | None:
+def _matching_schema(ref: Fingerprint, text: str | bytes) -> Schema | None:
     """The schema in a text; None: it is not the one with this fingerprint."""
     schema = read_schema(text)
     return schema if schema is not None and fingerprint(schema) == ref else None
 
 
-def _shipped() -> dict[Ref, Schema]:
+def _released_schemas() -> dict[SchemaRef, Schema]:
     versions = [
         schema
         for subject in schemas.SUBJECTS
@@ -233,11 +247,13 @@ def _shipped() -> dict[Ref, Schema]:
 
 
 @asynccontextmanager
-async def open_store(settings: SchemaRegistry, connection: Connection) -> AsyncIterator[SchemaStore]:
+async def open_schema_store(
+    settings: SchemaRegistryConfig, connection: Connection
+) -> AsyncIterator[SchemaStore]:
     """The store of a service; nothing is asked yet."""
     topics = Topics(connection.kafka.topic_prefix)
     async with AsyncExitStack() as stack:
-        registry = await stack.enter_async_context(open_registry(settings)) if settings.url else None
+        registry = await stack.enter_async_context(open_schema_registry(settings)) if settings.url else None
         yield SchemaStore(
             topics,
             SchemaTopic(connection, topics.schemas),

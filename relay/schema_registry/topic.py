@@ -3,7 +3,7 @@ from relay.errors import RelayError, describe
 from relay.kafka import KafkaError
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import read_table
-from relay.kafka.producer import Writer
+from relay.kafka.producer import RecordWriter
 
 
 class SchemaTopic:
@@ -24,7 +24,7 @@ class SchemaTopic:
 
     async def put(self, fingerprint: Fingerprint, text: str) -> None:
         """Returns once every reader can see it; raises RelayError."""
-        async with Writer(self._connection) as writer:
+        async with RecordWriter(self._connection) as writer:
             await writer.send(self._name, _key(fingerprint), text.encode())
 
 

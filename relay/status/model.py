@@ -53,7 +53,7 @@ class Status:
     start: str | None = None
     offsets: tuple[GroupOffset, ...] = field(default=())
 
-    def moved(self, state: str, reason: str | None, at: int) -> "Status":
+    def transition(self, state: str, reason: str | None, at: int) -> "Status":
         """The same, now in `state`; a change is remembered, a new wording of the reason alone is not a change."""
         if state == self.state:
             return replace(self, reason=reason, at=at)
@@ -64,7 +64,7 @@ class Status:
         """The same, to be believed for so long from when it was written."""
         return replace(self, valid_until=self.at + ms)
 
-    def counted(self, at: int, events: int = 0, late: int = 0, dead_letters: int = 0) -> "Status":
+    def with_counts(self, at: int, events: int = 0, late: int = 0, dead_letters: int = 0) -> "Status":
         """The same, with what just happened added to its hour."""
         hour = at - at % HOUR_MS
         kept = [
@@ -75,11 +75,11 @@ class Status:
         return replace(self, counts=tuple(sorted([*kept, now], key=lambda count: count.hour)))
 
 
-def opened(state: str, at: int, previous: Status | None = None, reason: str | None = None) -> Status:
+def take_over(state: str, at: int, previous: Status | None = None, reason: str | None = None) -> Status:
     """A status for a new owner, with the memory of the owner before and a higher epoch."""
     if previous is None:
         return Status(state=state, reason=reason, since=at, at=at, valid_until=at, epoch=at)
-    return replace(previous, epoch=max(at, previous.epoch + 1)).moved(state, reason, at)
+    return replace(previous, epoch=max(at, previous.epoch + 1)).transition(state, reason, at)
 
 
 def to_record(status: Status) -> dict[str, Any]:

@@ -4,19 +4,19 @@ import time
 
 import structlog
 
-from relay.avro.codec import BadBody, Internal, NotAvro, UnknownSchema
+from relay.avro.codec import BadBody, InternalCodec, NotAvro, UnknownSchema
 from relay.errors import describe
 from relay.kafka import KAFKA_FAILURES, Record
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import read_table
 from relay.status.model import EPOCH, VALID_UNTIL, Status, from_record
 
-PAST_SECONDS = 10.0
+HISTORY_SECONDS = 10.0
 
 log = structlog.get_logger(__name__)
 
 
-class Past:
+class StatusHistory:
     """What former owners told, read again when it is older than ten seconds."""
 
     def __init__(self, connection: Connection, topic: str) -> None:
@@ -24,44 +24,46 @@ class Past:
         self._topic = topic
         self._lock = asyncio.Lock()
         self._read_at = -math.inf
-        self._board: dict[str, Status] = {}
+        self._statuses: dict[str, Status] = {}
 
-    async def of(self, key: str) -> Status | None:
+    async def latest(self, key: str) -> Status | None:
         """The last record of a key; None, too, where Kafka does not tell within ten seconds: it is a comfort, no need."""
         async with self._lock:
-            if time.monotonic() - self._read_at >= PAST_SECONDS:
+            if time.monotonic() - self._read_at >= HISTORY_SECONDS:
                 try:
-                    async with asyncio.timeout(PAST_SECONDS):
-                        self._board = await read_board(self._connection, self._topic)
+                    async with asyncio.timeout(HISTORY_SECONDS):
+                        self._statuses = await read_statuses(self._connection, self._topic)
                 except KAFKA_FAILURES as error:
                     reason = describe(error)
                     log.warning("What was told before cannot be read.", reason=reason)
                 self._read_at = time.monotonic()
-            return self._board.get(key)
+            return self._statuses.get(key)
 
 
-async def read_board(connection: Connection, topic: str) -> dict[str, Status]:
+async def read_statuses(connection: Connection, topic: str) -> dict[str, Status]:
     """Every status record as it stands now; one that cannot be read is left out, with a warning.
 
     What a former owner tells while its successor's word is valid counts for nothing.
     """
-    codec = Internal("status")
-    board: dict[str, Status] = {}
+    codec = InternalCodec("status")
+    statuses: dict[str, Status] = {}
     for number, (key, record) in enumerate(
         (await read_table(connection, topic, supersedes=_supersedes)).items()
     ):
         if number % 500 == 499:
             await asyncio.sleep(0)  # ten thousand take a second
         try:
-            board[key.decode()] = from_record(codec.decode(record.value or b""))
+            statuses[key.decode()] = from_record(codec.decode(record.value or b""))
         except (NotAvro, BadBody, UnknownSchema, UnicodeDecodeError) as error:
             log.warning("A status record cannot be read.", key=repr(key), reason=str(error))
-    return board
+    return statuses
 
 
-def _supersedes(record: Record, before: Record) -> bool:
+def _supersedes(record: Record, previous: Record) -> bool:
     """Whether a later record counts: not one of an older owner, as long as the newer one's is valid."""
-    return _header(record, EPOCH) >= _header(before, EPOCH) or record.timestamp > _header(before, VALID_UNTIL)
+    return _header(record, EPOCH) >= _header(previous, EPOCH) or record.timestamp > _header(
+        previous, VALID_UNTIL
+    )
 
 
 def _header(record: Record, name: str) -> int:

@@ -7,21 +7,21 @@ from collections.abc import Callable
 
 import structlog
 
-from relay.avro.codec import Internal, Unencodable
+from relay.avro.codec import InternalCodec, Unencodable
 from relay.kafka.connection import Connection
-from relay.kafka.producer import Writer, WritingError
+from relay.kafka.producer import RecordWriter, TopicWriteError
 from relay.status.model import EPOCH, VALID_UNTIL, Status, to_record
-from relay.status.reader import read_board
+from relay.status.reader import read_statuses
 
 DAY_MS = 86_400_000
 FLUSH_SECONDS = 0.5
-TOLD_SECONDS = 60.0
+WARNING_INTERVAL_SECONDS = 60.0
 """While Kafka is away, that is told at most so often."""
 
 log = structlog.get_logger(__name__)
 
 
-class Board:
+class StatusWriter:
     """Writes status records: the only writer of the status topic.
 
     Of each key only the latest waits to be written, so a Kafka that is away costs no memory. `may_write` holds
@@ -29,31 +29,33 @@ class Board:
     carries its epoch, by which readers know it.
     """
 
-    def __init__(self, writer: Writer, topic: str, may_write: Callable[[], bool] = lambda: True) -> None:
+    def __init__(
+        self, writer: RecordWriter, topic: str, may_write: Callable[[], bool] = lambda: True
+    ) -> None:
         self._writer = writer
         self._topic = topic
         self._may_write = may_write
-        self._codec = Internal("status")
-        self._told: dict[str, Status] = {}
-        self._waiting: dict[str, Status | None] = {}
+        self._codec = InternalCodec("status")
+        self._last_put: dict[str, Status] = {}
+        self._pending: dict[str, Status | None] = {}
         self._warned_at = -math.inf
 
-    def post(self, key: str, status: Status) -> None:
-        self._told[key] = self._waiting[key] = status
+    def put(self, key: str, status: Status) -> None:
+        self._last_put[key] = self._pending[key] = status
 
-    def told(self, key: str) -> Status | None:
+    def last_put(self, key: str) -> Status | None:
         """What this process posted last, written or not; None: nothing, or it was taken off or forgotten."""
-        return self._told.get(key)
+        return self._last_put.get(key)
 
-    def withdraw(self, key: str) -> None:
+    def tombstone(self, key: str) -> None:
         """Take a record off the board."""
-        self._told.pop(key, None)
-        self._waiting[key] = None
+        self._last_put.pop(key, None)
+        self._pending[key] = None
 
     def forget(self, key: str) -> None:
         """Leave a record as it stands: somebody else's now."""
-        self._told.pop(key, None)
-        self._waiting.pop(key, None)
+        self._last_put.pop(key, None)
+        self._pending.pop(key, None)
 
     async def run(self) -> None:
         """Write what was posted, until cancelled."""
@@ -63,20 +65,20 @@ class Board:
 
     async def flush(self) -> None:
         """Write what waits. What could not be written goes on waiting."""
-        if not self._waiting or not self._may_write():
+        if not self._pending or not self._may_write():
             return
         try:
             async with asyncio.TaskGroup() as group:
-                for key, status in self._waiting.items():
+                for key, status in self._pending.items():
                     group.create_task(self._write(key, status))
-        except* WritingError as errors:
+        except* TopicWriteError as errors:
             self._warn(str(errors.exceptions[0]))
         else:
             self._warned_at = -math.inf
 
     def _warn(self, reason: str) -> None:
         now = time.monotonic()
-        if now - self._warned_at >= TOLD_SECONDS:
+        if now - self._warned_at >= WARNING_INTERVAL_SECONDS:
             self._warned_at = now
             log.warning("Status could not be written; trying again.", reason=reason)
 
@@ -88,16 +90,16 @@ class Board:
         else:
             headers = () if status is None else _owner_headers(status)
             await self._writer.send(self._topic, key.encode(), value, headers=headers)
-        if key in self._waiting and self._waiting[key] is status:
-            del self._waiting[key]
+        if key in self._pending and self._pending[key] is status:
+            del self._pending[key]
 
 
-async def sweep(board: Board, connection: Connection, topic: str, now_ms: int) -> None:
+async def remove_stale(status_writer: StatusWriter, connection: Connection, topic: str, now_ms: int) -> None:
     """Take off the board what processes that died left of themselves, a day after it was last valid."""
-    for key, status in (await read_board(connection, topic)).items():
-        of_a_process = key.split("/")[0] not in {"producer", "destination"}
-        if of_a_process and status.valid_until + DAY_MS < now_ms:
-            board.withdraw(key)
+    for key, status in (await read_statuses(connection, topic)).items():
+        is_process = key.split("/")[0] not in {"producer", "destination"}
+        if is_process and status.valid_until + DAY_MS < now_ms:
+            status_writer.tombstone(key)
 
 
 def _owner_headers(status: Status) -> list[tuple[str, bytes]]:

@@ -8,7 +8,7 @@ from relay.timestamps import now_ms
 @dataclass(frozen=True, slots=True)
 class Condition:
     ok: bool
-    why: str
+    reason: str
     since_ms: int
 
 
@@ -18,19 +18,19 @@ class Health:
     def __init__(self, *names: str, clock_ms: Callable[[], int] = now_ms) -> None:
         self._clock_ms = clock_ms
         self._conditions = {
-            name: Condition(ok=False, why="still starting", since_ms=clock_ms()) for name in names
+            name: Condition(ok=False, reason="still starting", since_ms=clock_ms()) for name in names
         }
 
-    def ready(self, name: str, ok: bool, why: str = "") -> None:
-        """Report a condition; `why` says what is wrong and what to do, without a full stop."""
-        before = self._conditions.get(name)
-        since_ms = before.since_ms if before is not None and before.ok == ok else self._clock_ms()
-        self._conditions[name] = Condition(ok, why, since_ms)
+    def report(self, name: str, ok: bool, reason: str = "") -> None:
+        """Report a condition; `reason` says what is wrong and what to do, without a full stop."""
+        previous = self._conditions.get(name)
+        since_ms = previous.since_ms if previous is not None and previous.ok == ok else self._clock_ms()
+        self._conditions[name] = Condition(ok, reason, since_ms)
 
-    def faults(self) -> list[str]:
+    def problems(self) -> list[str]:
         """A sentence for each condition that does not hold."""
         return [
-            f"{name}: {condition.why} (since {_iso(condition.since_ms)})."
+            f"{name}: {condition.reason} (since {_iso(condition.since_ms)})."
             for name, condition in self._conditions.items()
             if not condition.ok
         ]

@@ -15,13 +15,13 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from relay.credentials.redaction import Redactor
 
 # httpx tells every URL at INFO, azure and msal every step of a login; aiokafka's INFO is for its own developers.
-_QUIET = ("aiohttp.access", "aiokafka", "azure", "httpcore", "httpx", "msal", "urllib3")
+_QUIETED_LOGGERS = ("aiohttp.access", "aiokafka", "azure", "httpcore", "httpx", "msal", "urllib3")
 # After a kill of Kafka, aiokafka's loggers write 60 to 270 lines a second, and asyncio's about futures it left behind.
-_STORMY = ("aiokafka", "asyncio")
-_MOST_SITES = 1000
+_RATE_LIMITED_LOGGERS = ("aiokafka", "asyncio")
+_MAX_KINDS = 1000
 
 
-def set_up(
+def configure_logging(
     log_format: Literal["json", "text", "auto"],
     log_level: Literal["debug", "info", "warning", "error"],
     redactor: Redactor,
@@ -34,28 +34,28 @@ def set_up(
     stream = sys.stderr if stream is None else stream
     text = log_format == "text" or (log_format == "auto" and stream.isatty())
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(_Formatter(_as_text(stream) if text else _as_json(), redactor))
-    handler.addFilter(_StormFilter())
+    handler.setFormatter(_Formatter(_text_processors(stream) if text else _json_processors(), redactor))
+    handler.addFilter(_RateLimitFilter())
     logging.root.handlers[:] = [handler]
     logging.root.setLevel(log_level.upper())
-    for name in _QUIET:
+    for name in _QUIETED_LOGGERS:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.root.level))
     logging.captureWarnings(capture=True)
-    sys.excepthook = _on_defect
+    sys.excepthook = _log_uncaught
     structlog.configure(
-        processors=[*_shared(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*_common_processors(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(logging.root.level),
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
 
 
-def _on_defect(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """What ends the process is told as anything else is: Python itself would write the error's text as it is."""
     logging.root.critical("This is a defect of jira-relay; please report it.", exc_info=(kind, error, trace))
 
 
-def _shared() -> list[Processor]:
+def _common_processors() -> list[Processor]:
     return [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -64,32 +64,32 @@ def _shared() -> list[Processor]:
     ]
 
 
-def _as_json() -> list[Processor]:
+def _json_processors() -> list[Processor]:
     return [
         structlog.processors.format_exc_info,  # Python's own traceback: no locals
-        _in_order,
+        _order_fields,
         structlog.processors.JSONRenderer(serializer=json.dumps, default=repr),
     ]
 
 
-def _as_text(stream: TextIO) -> list[Processor]:
+def _text_processors(stream: TextIO) -> list[Processor]:
     render = structlog.dev.ConsoleRenderer(
         colors=stream.isatty(), timestamp_key="time", exception_formatter=structlog.dev.plain_traceback
     )
-    return [_on_one_line, render]
+    return [_escape_unprintable, render]
 
 
-def _in_order(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+def _order_fields(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     head = {"time": event.pop("time"), "level": event.pop("level"), "message": event.pop("event")}
     return head | dict(event)
 
 
-def _on_one_line(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+def _escape_unprintable(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """No value from outside starts a line of its own, or commands the terminal."""
-    return {key: _printable(value) if isinstance(value, str) else value for key, value in event.items()}
+    return {key: _escaped(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
-def _printable(text: str) -> str:
+def _escaped(text: str) -> str:
     return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
 
 
@@ -99,36 +99,36 @@ class _Formatter(logging.Formatter):
         self._redactor = redactor
         self._inner = structlog.stdlib.ProcessorFormatter(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *processors],
-            foreign_pre_chain=[*_shared(), structlog.stdlib.add_logger_name],
+            foreign_pre_chain=[*_common_processors(), structlog.stdlib.add_logger_name],
         )
 
     def format(self, record: logging.LogRecord) -> str:
         return self._redactor(self._inner.format(record))
 
 
-class _StormFilter(logging.Filter):
+class _RateLimitFilter(logging.Filter):
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
-        self._storm, self._clock = Storm(), clock
+        self._limiter, self._clock = LogRateLimiter(), clock
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.name.partition(".")[0] not in _STORMY:
+        if record.name.partition(".")[0] not in _RATE_LIMITED_LOGGERS:
             return True
         error = record.exc_info[0] if record.exc_info else None
-        held_back = self._storm.admit((record.pathname, record.lineno, error), self._clock())
-        if held_back:
-            record.msg, record.args = f"{record.getMessage()} (and {held_back} like it were held back)", None
-        return held_back is not None
+        suppressed = self._limiter.admit((record.pathname, record.lineno, error), self._clock())
+        if suppressed:
+            record.msg, record.args = f"{record.getMessage()} (and {suppressed} like it were held back)", None
+        return suppressed is not None
 
 
 @dataclass(slots=True)
 class _Window:
-    began: float
+    started_at: float
     admitted: int = 0
-    held_back: int = 0
+    suppressed: int = 0
 
 
-class Storm:
+class LogRateLimiter:
     """Lets `burst` lines of each kind through in a time, and counts the rest."""
 
     def __init__(self, burst: int = 5, per_seconds: float = 60.0) -> None:
@@ -138,13 +138,13 @@ class Storm:
     def admit(self, kind: Any, now: float) -> int | None:
         """None: hold the line back. Else it may pass, and so many like it were held back since the last that passed."""
         window = self._windows.get(kind)
-        if window is None or now - window.began >= self._per_seconds:
-            if len(self._windows) >= _MOST_SITES:
+        if window is None or now - window.started_at >= self._per_seconds:
+            if len(self._windows) >= _MAX_KINDS:
                 self._windows.clear()
             self._windows[kind] = _Window(now, admitted=1)
-            return window.held_back if window else 0
+            return window.suppressed if window else 0
         if window.admitted < self._burst:
             window.admitted += 1
             return 0
-        window.held_back += 1
+        window.suppressed += 1
         return None

@@ -9,11 +9,11 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from relay.config.validators import split_address
+from relay.config.validators import parse_address
 from relay.errors import RelayError
 from relay.telemetry.health import Health
 
-_WHY = {
+_LISTEN_ERRORS = {
     errno.EADDRINUSE: "another process has it",
     errno.EADDRNOTAVAIL: "this machine has no such address",
     errno.EACCES: "only root may use such a port",
@@ -26,12 +26,12 @@ async def serve(listen: str, health: Health, registry: CollectorRegistry) -> Asy
     runner = web.AppRunner(_application(health, registry), access_log=None, shutdown_timeout=1)
     await runner.setup()
     try:
-        host, port = split_address(listen)
+        host, port = parse_address(listen)
         try:
             await web.TCPSite(runner, host, port).start()
         except OSError as error:
             raise RelayError(
-                f"telemetry.listen (RELAY_TELEMETRY__LISTEN) cannot be {listen}: {_WHY.get(error.errno or 0, error.strerror)};"
+                f"telemetry.listen (RELAY_TELEMETRY__LISTEN) cannot be {listen}: {_LISTEN_ERRORS.get(error.errno or 0, error.strerror)};"
                 " set another address or port."
             ) from error
         yield f"http://{'[' + host + ']' if ':' in host else host}:{runner.addresses[0][1]}"
@@ -44,7 +44,7 @@ def _application(health: Health, registry: CollectorRegistry) -> web.Application
         return web.Response(text="alive\n")
 
     async def readyz(_request: web.Request) -> web.Response:
-        faults = health.faults()
+        faults = health.problems()
         return web.Response(
             text="".join(f"{fault}\n" for fault in faults) or "ready\n", status=503 if faults else 200
         )

@@ -40,7 +40,7 @@ class Broker:
             when = await self._aim_at_kafka()
         kafka.kill()
         if event.kind == "lost tail":
-            await kafka.died()
+            await kafka.wait_for_exit()
             when = self._cut_a_tail(event)
         self._course.say(f"Kafka killed{when}, away for {event.seconds:.1f} s.")
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from management.organizations.store import organizations
 from management.organizations.view import shown
-from relay.avro.codec import Internal
+from relay.avro.codec import InternalCodec
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
-from relay.kafka.log_reader import group_less, read_to_end, settled_spans
+from relay.kafka.log_reader import read_to_end, stable_bounds, standalone_consumer
 from relay.kafka.topics import Topics
 from relay.timestamps import now_ms
 from sandbox import evidence
@@ -166,8 +166,10 @@ def _arrived(azure: AzureWorld) -> list[Arrived]:
 async def _changes(connection: Connection) -> list[dict[str, Any]]:
     place = TopicPartition(Topics(connection.kafka.topic_prefix).changes, 0)
     records: list[Record] = []
-    async with group_less(connection) as reader:
-        span = (await settled_spans(reader, [place]))[place]
-        await read_to_end(reader, {place: span.first}, {place: span.committed_end}, records.append)
-    codec = Internal("change")
+    async with standalone_consumer(connection) as reader:
+        span = (await stable_bounds(reader, [place]))[place]
+        await read_to_end(
+            reader, {place: span.log_start_offset}, {place: span.last_stable_offset}, records.append
+        )
+    codec = InternalCodec("change")
     return [codec.decode(record.value or b"") for record in records]

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from management.organizations.editor import Edit, StaleEditError, edit
 from management.organizations.store import organizations
-from relay.credentials.keyring import Owner
+from relay.credentials.keyring import CredentialOwner
 from relay.errors import RelayError
 from relay.organizations import Organization
 from relay.timestamps import now_ms
@@ -141,8 +141,8 @@ class Operators:
         draft.replace(path)
 
 
-def _owner(organization: Organization) -> Owner:
-    return Owner(organization.name, organization.url, organization.user)
+def _owner(organization: Organization) -> CredentialOwner:
+    return CredentialOwner(organization.name, organization.url, organization.user)
 
 
 def _number(site: Site) -> int:

@@ -48,7 +48,7 @@ class Wishes:
 async def run(wishes: Wishes) -> bool:
     """Whether every promise was kept. The directory with all logs is kept where one was not."""
     directory = Path(tempfile.mkdtemp(prefix=f"jira-relay-chaos-{wishes.seed}-"))
-    logs.set_up("json", "info", Redactor(), (directory / "chaos.log").open("a"))
+    logs.configure_logging("json", "info", Redactor(), (directory / "chaos.log").open("a"))
     diary = Diary(directory / "diary.txt")
     diary.say(f"Seed {wishes.seed}: {wishes.producers} producers, {wishes.consumers} consumers, {directory}")
     passed = False

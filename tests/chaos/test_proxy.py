@@ -35,7 +35,7 @@ class Broker:
 async def wired():
     broker = Broker()
     server = await asyncio.start_server(broker.serve, "127.0.0.1", 0)
-    async with server, Proxy(ports.draw(), server.sockets[0].getsockname()[1]) as proxy:
+    async with server, Proxy(ports.pick_free_port(), server.sockets[0].getsockname()[1]) as proxy:
         reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
         try:
             yield broker, proxy, reader, writer

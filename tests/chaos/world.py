@@ -51,7 +51,7 @@ async def opened(directory: Path, seed: int, producers: int, consumers: int) -> 
     """Everything running, no organization yet. Whatever still runs at the end is ended without mercy."""
     names = [f"producer {number}" for number in range(1, producers + 1)]
     names += [f"consumer {number}" for number in range(1, consumers + 1)]
-    wires = {name: (ports.draw(), ports.draw()) for name in names}
+    wires = {name: (ports.pick_free_port(), ports.pick_free_port()) for name in names}
     kafka = _kafka(directory / "kafka", list(wires.values()))
     async with AsyncExitStack() as stack:
         jira = await stack.enter_async_context(JiraWorld(seed=seed))
@@ -61,7 +61,7 @@ async def opened(directory: Path, seed: int, producers: int, consumers: int) -> 
         loaded = settings.load(config, SETTINGS)
         connection, keyring = Connection(loaded.kafka), load_keyring(loaded.secrets)
         assert keyring is not None
-        await topic_admin.create(connection)
+        await topic_admin.create_missing_topics(connection)
         slots = []
         for name, (outside, inside) in wires.items():
             proxy = await stack.enter_async_context(Proxy(outside, inside))
@@ -74,7 +74,7 @@ async def opened(directory: Path, seed: int, producers: int, consumers: int) -> 
 
 def _kafka(directory: Path, wires: list[tuple[int, int]]) -> EmbeddedKafka:
     """With a listener of its own for every wire, so that one can be cut and the others stay."""
-    port, controller = ports.draw(), ports.draw()
+    port, controller = ports.pick_free_port(), ports.pick_free_port()
     named = {f"WIRE{number}": wire for number, wire in enumerate(wires)}
     host = "127.0.0.1"
     own, control = f"PLAINTEXT://{host}:{port}", f"CONTROLLER://{host}:{controller}"
@@ -112,7 +112,7 @@ def _configure(
 def _slot(name: str, directory: Path, config: Path, keys: Path, azure: AzureWorld, proxy: Proxy) -> Slot:
     verb = "consume" if name.startswith("consumer") else "produce"
     environ = {
-        **environment(os.environ, azure.environment(), ports.draw()),
+        **environment(os.environ, azure.environment(), ports.pick_free_port()),
         **SETTINGS,
         "RELAY_KAFKA__BOOTSTRAP": f"127.0.0.1:{proxy.port}",
         "RELAY_SECRETS__DIRECTORY": str(keys),

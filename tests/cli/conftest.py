@@ -2,9 +2,9 @@ import asyncio
 
 import pytest
 
-from relay.config.kafka import Kafka
+from relay.config.kafka import KafkaConfig
 from relay.kafka.connection import Connection
-from relay.kafka.topic_admin import create
+from relay.kafka.topic_admin import create_missing_topics
 from simulators.jira_cloud.world import JiraWorld
 from tests.support.command_line import logging_restored, run
 
@@ -84,7 +84,7 @@ async def relay(kafka, prefix, environment, world, tmp_path):
         RELAY_PRODUCER__GATEWAY_URL=world.gateway_url,
         RELAY_SECRETS__KEY_FILE=secrets,
     )
-    await create(connection_of(kafka, prefix))
+    await create_missing_topics(connection_of(kafka, prefix))
     with logging_restored():
         yield Relay(environment)
 
@@ -95,4 +95,6 @@ def connection(kafka, prefix):
 
 
 def connection_of(kafka, prefix):
-    return Connection(Kafka(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, shards=2))
+    return Connection(
+        KafkaConfig(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, shards=2)
+    )

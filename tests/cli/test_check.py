@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.kafka.topic_admin import create
+from relay.kafka.topic_admin import create_missing_topics
 from simulators.azure import faults as azure_faults
 from simulators.azure.world import AzureWorld
 from simulators.jira_cloud import faults as jira_faults
@@ -105,7 +105,7 @@ async def test_a_registry_is_checked(relay, registry, kafka, prefix):
     """A registry without our schemas is told with the command that registers them; then all is well."""
     relay.environment(RELAY_SCHEMA_REGISTRY__URL=registry)
     assert "jira-relay schemas register" in (await findings(relay, code=1))["schema registry"]["message"]
-    await create(connection_of(kafka, prefix))
+    await create_missing_topics(connection_of(kafka, prefix))
 
     registered = await relay("schemas", "register")
     assert [line.partition(" (id")[0] for line in registered.out.splitlines()] == [

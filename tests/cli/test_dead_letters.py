@@ -10,8 +10,8 @@ from consumer.delivery.dead_letters import DeadLetters
 from producer.events import Unreadable
 from producer.publishing.dead_letters import letters
 from relay.kafka import TopicPartition
-from relay.kafka.log_reader import group_less, read_to_end
-from relay.kafka.producer import Writer
+from relay.kafka.log_reader import read_to_end, standalone_consumer
+from relay.kafka.producer import RecordWriter
 from relay.kafka.topics import Topics, partition_of
 
 AT = 1_790_000_000_000
@@ -33,7 +33,7 @@ async def from_a_producer(connection, raw, organization="acme", at_ms=AT, reason
         at_ms=at_ms,
         largest=PART_BYTES,
     )
-    async with Writer(connection) as writer:
+    async with RecordWriter(connection) as writer:
         offsets = [
             await writer.send(
                 part.topic,
@@ -51,10 +51,10 @@ async def from_a_producer(connection, raw, organization="acme", at_ms=AT, reason
 async def from_a_consumer(connection, value, key=b"acme"):
     """Refused by a destination: the record stands on the events topic first."""
     topic, found = Topics(connection.kafka.topic_prefix).events, []
-    async with Writer(connection) as writer:
+    async with RecordWriter(connection) as writer:
         offset = await writer.send(topic, key, value, partition=0)
         tp = TopicPartition(topic, 0)
-        async with group_less(connection) as reader:
+        async with standalone_consumer(connection) as reader:
             await read_to_end(reader, {tp: offset}, {tp: offset + 1}, found.append)
         await DeadLetters(writer, topic_of(connection), "sentinel", lambda: AT).put(found[0], "too odd", 400)
 
@@ -109,7 +109,7 @@ async def test_parts_are_put_together_whichever_is_asked_for(relay, connection):
 
 async def test_a_damaged_letter_is_shown_as_far_as_it_goes(relay, connection):
     """Parts that are missing and bytes that cannot be unpacked are said, and what is there is shown."""
-    async with Writer(connection) as writer:
+    async with RecordWriter(connection) as writer:
 
         async def put(value, **headers):
             named = [(f"relay.{name}", text.encode()) for name, text in headers.items()]
@@ -134,7 +134,7 @@ async def test_the_newest_of_an_organization_are_found_behind_others(relay, conn
     for number in range(3):
         await from_a_producer(connection, b"old", at_ms=AT + number)
     other = next(name for name in map(str, range(100)) if partition_of(name, 2) == partition_of("acme", 2))
-    async with Writer(connection) as writer:
+    async with RecordWriter(connection) as writer:
         for _ in range(450):
             await writer.send(
                 topic_of(connection),

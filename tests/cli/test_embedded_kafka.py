@@ -8,16 +8,18 @@ import pytest
 from cli import embedded_kafka
 from embedded import EmbeddedKafka, ports
 from management.settings import Settings
-from relay.config.embedded import Embedded
-from relay.config.kafka import Kafka
+from relay.config.embedded import EmbeddedConfig
+from relay.config.kafka import KafkaConfig
 from relay.kafka.connection import Connection
-from relay.kafka.topic_admin import check
+from relay.kafka.topic_admin import compare_topics
 from relay.telemetry.health import Health
 
 
 @pytest.fixture
 def connection():
-    return Connection(Kafka(bootstrap=f"127.0.0.1:{ports.draw()}", replication_factor=1, shards=1))
+    return Connection(
+        KafkaConfig(bootstrap=f"127.0.0.1:{ports.pick_free_port()}", replication_factor=1, shards=1)
+    )
 
 
 @pytest.fixture
@@ -44,7 +46,7 @@ async def test_a_kafka_that_is_killed_while_it_starts_is_started_again(kafka, co
         group.create_task(embedded_kafka._begin(kafka, connection))
 
     assert kafka.pid not in killed
-    assert {report.state for report in await check(connection)} == {"as it should be"}
+    assert {report.state for report in await compare_topics(connection)} == {"as it should be"}
 
 
 async def test_nobody_is_ready_while_kafka_is_dead(kafka):
@@ -53,7 +55,7 @@ async def test_nobody_is_ready_while_kafka_is_dead(kafka):
 
     async def faulty(expected):
         async with asyncio.timeout(60):
-            while any("embedded Kafka" in fault for fault in health.faults()) is not expected:
+            while any("embedded Kafka" in fault for fault in health.problems()) is not expected:
                 await asyncio.sleep(0.01)
 
     await kafka.start()
@@ -85,7 +87,9 @@ async def test_a_stop_is_heard_while_kafka_is_fetched(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as mirror:
         url = f"http://127.0.0.1:{mirror.sockets[0].getsockname()[1]}"
-        embedded = Embedded(data_dir=tmp_path / "data", port=ports.draw(), maven_repository=url)
+        embedded = EmbeddedConfig(
+            data_dir=tmp_path / "data", port=ports.pick_free_port(), maven_repository=url
+        )
 
         async def stop_then():
             await asyncio.wait_for(asked.wait(), 20)

@@ -9,9 +9,9 @@ import sys
 import httpx
 import pytest
 
-from relay.config.kafka import Kafka
+from relay.config.kafka import KafkaConfig
 from relay.kafka.connection import Connection
-from relay.kafka.topic_admin import create
+from relay.kafka.topic_admin import create_missing_topics
 
 WRONG = "wrong-horse-battery"
 SAID = "does not accept the user relay with this password"
@@ -33,7 +33,7 @@ def door(relay, secure_kafka, prefix):
     def put(**changes):
         given = {**secure_kafka.scram(), "topic_prefix": prefix, **changes}
         relay.environment(**{f"RELAY_KAFKA__{name.upper()}": value for name, value in given.items()})
-        return Kafka(**given)
+        return KafkaConfig(**given)
 
     return put
 
@@ -86,7 +86,7 @@ async def test_a_password_that_becomes_wrong_is_told_by_a_running_service(relay,
     """A producer says why it is not let in any more, and when it is again; it goes on meanwhile, and ends when asked to."""
     await secure_kafka.set_password(prefix, "the-first-password")
     settings = door(sasl_username=prefix, sasl_password="the-first-password", shards=1)
-    await create(Connection(settings))
+    await create_missing_topics(Connection(settings))
     relay.environment(RELAY_TELEMETRY__LISTEN="127.0.0.1:0")
     process, said = await _started("produce"), []
     try:

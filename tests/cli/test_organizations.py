@@ -4,12 +4,12 @@ from datetime import datetime
 
 import pytest
 
-from relay.avro.codec import Internal
+from relay.avro.codec import InternalCodec
 from relay.kafka import TopicPartition
-from relay.kafka.log_reader import group_less, read_to_end, settled_spans
-from relay.kafka.producer import Writer
+from relay.kafka.log_reader import read_to_end, stable_bounds, standalone_consumer
+from relay.kafka.producer import RecordWriter
 from relay.kafka.topics import Topics
-from relay.status.model import opened, to_record
+from relay.status.model import take_over, to_record
 from relay.timestamps import now_ms
 from simulators import faults
 from simulators.faults import Fault
@@ -26,24 +26,24 @@ async def history(connection):
     """What stands on the changes topic."""
     tp = TopicPartition(Topics(connection.kafka.topic_prefix).changes, 0)
     changes = []
-    async with group_less(connection) as reader:
-        span = (await settled_spans(reader, [tp]))[tp]
+    async with standalone_consumer(connection) as reader:
+        span = (await stable_bounds(reader, [tp]))[tp]
         await read_to_end(
             reader,
-            {tp: span.first},
-            {tp: span.committed_end},
-            lambda record: changes.append(Internal("change").decode(record.value)),
+            {tp: span.log_start_offset},
+            {tp: span.last_stable_offset},
+            lambda record: changes.append(InternalCodec("change").decode(record.value)),
         )
     return changes
 
 
 async def tell(connection, name, **fields):
     """As a producer would tell of an organization."""
-    status = opened(fields.pop("state", "active"), now_ms(), reason=fields.pop("reason", None))
+    status = take_over(fields.pop("state", "active"), now_ms(), reason=fields.pop("reason", None))
     record = to_record(status.valid_for(fields.pop("valid_ms", 60_000))) | fields
-    async with Writer(connection) as writer:
+    async with RecordWriter(connection) as writer:
         topic = Topics(connection.kafka.topic_prefix).status
-        await writer.send(topic, f"producer/{name}".encode(), Internal("status").encode(record))
+        await writer.send(topic, f"producer/{name}".encode(), InternalCodec("status").encode(record))
 
 
 async def test_every_change_can_be_told_as_a_document(relay, acme):
@@ -350,7 +350,7 @@ async def test_without_a_key_to_encrypt_with_only_references_are_taken(relay, ac
 async def test_a_status_that_cannot_be_read_costs_only_itself(relay, acme, connection):
     """Garbage on the status topic is a warning on standard error; the document stays one document."""
     await relay.add(acme)
-    async with Writer(connection) as writer:
+    async with RecordWriter(connection) as writer:
         await writer.send(Topics(connection.kafka.topic_prefix).status, b"producer/acme", b"\x00garbage")
 
     ran = await relay("organizations", "list", "--json")

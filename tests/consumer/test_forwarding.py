@@ -308,7 +308,7 @@ async def test_a_broken_rule_dead_letters_nothing(kafka, prefix, monkeypatch):
         broken = there.azure.fault(azure_faults.broken_rule(), rate=1)
         await there.publish(some_events(300))
         async with there.consuming() as consumer:
-            await until(lambda: any("deploy/azure" in each for each in consumer.health.faults()))
+            await until(lambda: any("deploy/azure" in each for each in consumer.health.problems()))
             await there.publish(some_events(50, first=1000))
             await until(lambda: broken.played > 20)
             broken.cancel()
@@ -325,7 +325,7 @@ async def test_a_missing_role_pauses_says_what_to_do_and_heals_by_itself(kafka, 
         there.azure.identity.publishers.clear()
         await there.publish(some_events(100))
         async with there.consuming() as consumer:
-            await until(lambda: any("Monitoring Metrics" in each for each in consumer.health.faults()))
+            await until(lambda: any("Monitoring Metrics" in each for each in consumer.health.problems()))
             await until(lambda: consumer.metric("jira_relay_destination_paused") == 1)
             there.azure.identity.publishers |= publishers
             await there.arrive()
@@ -392,7 +392,7 @@ async def test_events_wait_for_a_schema_that_cannot_be_looked_up(kafka, prefix, 
         each = event(1)
         await there.put(of_registry.encode(each), timestamp=each["collected"])
         async with there.consuming() as consumer:
-            await until(lambda: any("schema_registry.url" in fault for fault in consumer.health.faults()))
+            await until(lambda: any("schema_registry.url" in fault for fault in consumer.health.problems()))
         assert await there.dead_letters() == []
         assert there.azure.accepted() == 0
 
@@ -421,8 +421,8 @@ async def test_a_kafka_that_is_killed_and_comes_back_costs_nothing(tmp_path, pre
             await there.publish(some_events(200))
             await there.arrive(100)
             kafka.kill()
-            await kafka.died()
-            await until(lambda: any("Kafka" in fault for fault in consumer.health.faults()))
+            await kafka.wait_for_exit()
+            await until(lambda: any("Kafka" in fault for fault in consumer.health.problems()))
             await kafka.start()
             await there.close()
             await there.publish(some_events(200, first=1000))

@@ -60,7 +60,7 @@ async def test_a_log_that_loses_its_end_and_outgrows_a_reader_is_read_again(
             await fetches.wait()
         return await send(client, node_id, request, **options)
 
-    known, goes_on = asyncio.Event(), LeaderEpochs.goes_on
+    known, goes_on = asyncio.Event(), LeaderEpochs.accept
 
     def noted(epochs, tp, offset, batches):
         if batches:
@@ -68,7 +68,7 @@ async def test_a_log_that_loses_its_end_and_outgrows_a_reader_is_read_again(
         return goes_on(epochs, tp, offset, batches)
 
     monkeypatch.setattr(AIOKafkaClient, "send", held)
-    monkeypatch.setattr(LeaderEpochs, "goes_on", noted)
+    monkeypatch.setattr(LeaderEpochs, "accept", noted)
     async with (
         EmbeddedKafka(tmp_path, flush_each_write=False) as kafka,
         world(kafka, prefix, monkeypatch) as there,
@@ -86,7 +86,7 @@ async def test_a_log_that_loses_its_end_and_outgrows_a_reader_is_read_again(
             fetches.clear()
             await there.close()
             kafka.kill()
-            await kafka.died()
+            await kafka.wait_for_exit()
             assert cut(kafka.directory / "log" / f"{events}-{shard}", 8) == 8
             await kafka.start()
             await there.publish(some_events(60, organizations=1, first=1000), size=3)

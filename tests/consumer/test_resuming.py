@@ -10,9 +10,9 @@ from confluent_kafka.admin import AdminClient
 from consumer.assignment.handler import Forwarder
 from relay.kafka import TopicPartition
 from relay.kafka.positions import Positions
-from relay.kafka.producer import Writer
-from relay.status.model import GroupOffset, Status, opened
-from relay.status.writer import Board
+from relay.kafka.producer import RecordWriter
+from relay.status.model import GroupOffset, Status, take_over
+from relay.status.writer import StatusWriter
 from simulators import faults
 from tests.support.expected_rows import EPOCH
 from tests.support.pipeline_world import LIVE, committed, some_events, uid, uids, until, until_told, world
@@ -51,7 +51,7 @@ async def test_a_group_that_kafka_has_forgotten_resumes_from_the_status_topic(ka
         await there.publish(some_events(60, organizations=1))
         (partition,) = {each.partition for each in await there.records(there.topics.events)}
         offset = (await there.records(there.topics.events))[40].offset
-        told = opened("active", 1)
+        told = take_over("active", 1)
         told = Status(
             **{name: getattr(told, name) for name in ("state", "since", "at", "valid_until", "epoch")},
             start="earliest",
@@ -86,9 +86,9 @@ async def test_a_group_whose_offsets_kafka_has_forgotten_goes_on_from_where_it_w
 
 
 async def tell(there, status):
-    async with Writer(there.connection) as writer:
-        board = Board(writer, there.topics.status)
-        board.post("destination/sentinel", status)
+    async with RecordWriter(there.connection) as writer:
+        board = StatusWriter(writer, there.topics.status)
+        board.put("destination/sentinel", status)
         await board.flush()
 
 

@@ -99,23 +99,26 @@ DESTINATION_TROUBLES: Lines = {
     "_damage": ("A batch is damaged on a broker's disk.", "`kafka-topics.sh --describe --topic TOPIC`"),
 }
 KAFKA_ERRORS: Lines = {
-    "closed": ("The name of the broker has no address.", "`getent hosts HOST`"),
-    "_unreached": ("The broker does not run, or the network is down.", CHECK),
-    "_silent": ("The broker hangs, or a firewall drops packets.", CHECK),
-    "_misunderstood": ("The port speaks another protocol.", "`openssl s_client -connect HOST:PORT`"),
-    "_untrusted": ("The certificate of the broker is not accepted.", "`openssl s_client -connect HOST:PORT`"),
-    "_alerted": ("The broker does not accept the TLS of the relay.", CHECK),
-    "no_login": ("The listener has no login.", CHECK),
-    "other_mechanisms": ("The listener has another login.", CHECK),
-    "login_refused": ("User, password or token is wrong.", CHECK),
-    "strange_login": ("The broker does not prove that it knows the password.", CHECK),
-    "cut_off": ("The listener requires a login, or the broker has a fault.", CHECK),
-    "wrong_address": ("The broker advertises an address that does not work here.", CHECK),
-    "too_different": (
+    "diagnose_closed": ("The name of the broker has no address.", "`getent hosts HOST`"),
+    "_unreachable": ("The broker does not run, or the network is down.", CHECK),
+    "_no_answer": ("The broker hangs, or a firewall drops packets.", CHECK),
+    "_protocol_mismatch": ("The port speaks another protocol.", "`openssl s_client -connect HOST:PORT`"),
+    "_untrusted_certificate": (
+        "The certificate of the broker is not accepted.",
+        "`openssl s_client -connect HOST:PORT`",
+    ),
+    "_tls_alert": ("The broker does not accept the TLS of the relay.", CHECK),
+    "login_not_expected": ("The listener has no login.", CHECK),
+    "mechanism_not_offered": ("The listener has another login.", CHECK),
+    "login_rejected": ("User, password or token is wrong.", CHECK),
+    "unexpected_login_answer": ("The broker does not prove that it knows the password.", CHECK),
+    "closed_after_connect": ("The listener requires a login, or the broker has a fault.", CHECK),
+    "wrong_advertised_listener": ("The broker advertises an address that does not work here.", CHECK),
+    "unsupported_version": (
         "The broker is too old.",
         "`kafka-broker-api-versions.sh --bootstrap-server HOST:PORT`",
     ),
-    "too_slow": ("The broker is overloaded.", CHECK),
+    "timed_out": ("The broker is overloaded.", CHECK),
 }
 WAITS = {
     Action.WAIT: "after the delay that Jira asked for",
@@ -147,7 +150,7 @@ def states_of(module: ModuleType) -> set[str]:
             case ast.Assign(targets=[ast.Name(id="state")], value=value):
                 found |= _literals(value)
             case ast.Call(
-                func=ast.Name(id="opened") | ast.Attribute(attr="moved"),
+                func=ast.Name(id="take_over") | ast.Attribute(attr="transition"),
                 args=[ast.Constant(value=str(state)), *_],
             ):
                 found.add(state)
@@ -182,7 +185,7 @@ def destination_troubles() -> list[tuple[str, str]]:
 
 def kafka_errors() -> list[tuple[str, str]]:
     """Function and text of each refusal."""
-    return _calls(relay.kafka.diagnostics.messages, {"Refusal"})
+    return _calls(relay.kafka.diagnostics.messages, {"ConnectionProblem"})
 
 
 def _calls(module: ModuleType, names: set[str]) -> list[tuple[str, str]]:

@@ -4,19 +4,19 @@ from pathlib import Path
 import pytest
 
 from embedded import EmbeddedKafkaError, cache, ports, repository
-from tests.support.maven_mirror import artifact, running_mirror
+from tests.support.maven_mirror import make_artifact, running_repository
 
 JAR = b"PK" + bytes(range(256)) * 400
 
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch):
-    monkeypatch.setattr(repository, "_PAUSES_SECONDS", (0, 0))
+    monkeypatch.setattr(repository, "_RETRY_DELAYS_SECONDS", (0, 0))
 
 
 @pytest.fixture
 async def mirror():
-    async with running_mirror() as running:
+    async with running_repository() as running:
         yield running
 
 
@@ -35,9 +35,9 @@ async def test_what_is_missing_comes_from_the_mirror_that_is_set(mirror, tmp_pat
 async def test_what_is_there_is_not_fetched_again(mirror, tmp_path):
     jar = mirror.put("one", JAR)
     await cache.fetch([jar], tmp_path, mirror.url)
-    mirror.asked.clear()
+    mirror.requests.clear()
     await cache.fetch([jar], tmp_path, mirror.url)
-    assert mirror.asked == []
+    assert mirror.requests == []
 
 
 async def test_a_file_that_was_damaged_in_the_cache_is_fetched_again(mirror, tmp_path):
@@ -58,14 +58,14 @@ async def test_another_content_than_the_lock_files_is_refused_and_not_kept(mirro
 
 async def test_a_download_that_breaks_off_is_tried_again(mirror, tmp_path):
     jar = mirror.put("one", JAR)
-    mirror.broken = [jar.path]
+    mirror.cut_off_once = [jar.path]
     (path,) = await cache.fetch([jar], tmp_path, mirror.url)
     assert path.read_bytes() == JAR
 
 
 async def test_a_download_that_always_breaks_off_leaves_nothing_and_the_next_one_heals(mirror, tmp_path):
     good, bad = mirror.put("good", JAR), mirror.put("bad", JAR + JAR)
-    mirror.broken = [bad.path] * 3
+    mirror.cut_off_once = [bad.path] * 3
     with pytest.raises(EmbeddedKafkaError, match="the transfer broke off"):
         await cache.fetch([good, bad], tmp_path, mirror.url)
     assert set(names(tmp_path)) <= {"good-1.0.jar"}
@@ -76,7 +76,7 @@ async def test_a_download_that_always_breaks_off_leaves_nothing_and_the_next_one
 async def test_a_cancelled_download_leaves_nothing_broken(mirror, tmp_path):
     jars = [mirror.put(f"jar{number}", JAR * 50) for number in range(20)]
     download = asyncio.create_task(cache.fetch(jars, tmp_path, mirror.url))
-    await mirror.somebody_asked()
+    await mirror.wait_for_request()
     download.cancel()
     with pytest.raises(asyncio.CancelledError):
         await download
@@ -92,7 +92,7 @@ async def test_several_may_fetch_into_one_folder_at_once(mirror, tmp_path):
 
 async def test_progress_ends_at_the_bytes_that_were_to_be_fetched(mirror, tmp_path):
     jars = [mirror.put("one", JAR), mirror.put("two", JAR)]
-    mirror.broken = [jars[0].path]
+    mirror.cut_off_once = [jars[0].path]
     seen = []
     await cache.fetch(jars, tmp_path, mirror.url, lambda done, total: seen.append((done, total)))
     assert seen[-1] == (2 * len(JAR), 2 * len(JAR))
@@ -100,9 +100,9 @@ async def test_progress_ends_at_the_bytes_that_were_to_be_fetched(mirror, tmp_pa
 
 
 async def test_a_repository_out_of_reach_is_named_with_what_to_set_and_without_its_password(tmp_path):
-    url = f"http://reader:geheim@127.0.0.1:{ports.draw()}/maven/"
+    url = f"http://reader:geheim@127.0.0.1:{ports.pick_free_port()}/maven/"
     with pytest.raises(EmbeddedKafkaError) as raised:
-        await cache.fetch([artifact("one", JAR)], tmp_path, url)
+        await cache.fetch([make_artifact("one", JAR)], tmp_path, url)
     sentence = str(raised.value)
     assert sentence.startswith(
         f"{url.replace('reader:geheim@', '')}org/example/one/1.0/one-1.0.jar cannot be fetched"
@@ -113,13 +113,13 @@ async def test_a_repository_out_of_reach_is_named_with_what_to_set_and_without_i
 
 async def test_a_repository_that_lacks_the_file_is_named(mirror, tmp_path):
     with pytest.raises(EmbeddedKafkaError, match="the host answers 404 Not Found"):
-        await cache.fetch([artifact("one", JAR)], tmp_path, mirror.url)
+        await cache.fetch([make_artifact("one", JAR)], tmp_path, mirror.url)
 
 
 @pytest.mark.parametrize("url", ["maven.example", "ftp://maven.example", "http://", "http://[::"])
 async def test_what_is_no_address_of_a_repository_is_said_in_one_sentence(tmp_path, url):
     with pytest.raises(EmbeddedKafkaError, match="is no address of http or https"):
-        await cache.fetch([artifact("one", JAR)], tmp_path, url)
+        await cache.fetch([make_artifact("one", JAR)], tmp_path, url)
 
 
 async def test_a_cache_folder_that_cannot_be_written_is_named_with_what_to_set(mirror, tmp_path):

@@ -21,8 +21,8 @@ async def directory(tmp_path):
 async def test_a_kafka_left_behind_is_ended(directory):
     await directory.claim()
     left = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", HOLDER, str(directory.kafka.descriptor)),
-        pass_fds=(directory.kafka.descriptor,),
+        *(sys.executable, "-c", HOLDER, str(directory.kafka_lock.descriptor)),
+        pass_fds=(directory.kafka_lock.descriptor,),
         stdout=asyncio.subprocess.PIPE,
     )
     await left.stdout.readline()
@@ -40,7 +40,7 @@ async def test_a_directory_in_use_is_refused_with_what_to_set(directory):
 
 async def test_a_full_disk_is_refused_before_kafka_starts_on_it(directory, monkeypatch):
     """A start without room, after which Kafka would refuse every write for ever, is refused with what to do."""
-    monkeypatch.setattr(directories, "LEAST_FREE_BYTES", 1 << 62)
+    monkeypatch.setattr(directories, "MIN_FREE_BYTES", 1 << 62)
     with pytest.raises(EmbeddedKafkaError, match=r"data is full .* make room.* embedded.data_dir"):
         await directory.claim()
 
@@ -51,7 +51,7 @@ async def test_a_directory_is_formatted_whole_or_not_at_all(directory):
     directory.formatting.mkdir()
     assert not directory.is_formatted("4.3.1")
     (directory.formatting / "meta.properties").write_text("")
-    directory.formatted("4.3.1")
+    directory.commit_format("4.3.1")
     assert directory.is_formatted("4.3.1")
     assert directory.is_formatted("4.10.0")
 
@@ -60,7 +60,7 @@ async def test_data_of_a_newer_kafka_are_refused(directory):
     await directory.claim()
     directory.formatting.mkdir()
     (directory.formatting / "meta.properties").write_text("")
-    directory.formatted("4.10.0")
+    directory.commit_format("4.10.0")
     with pytest.raises(
         EmbeddedKafkaError, match=r"made by Kafka 4\.10\.0, newer than this program's 4\.3\.1"
     ):

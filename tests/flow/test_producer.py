@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 
-from relay.kafka.topic_admin import create
-from relay.status.reader import read_board
+from relay.kafka.topic_admin import create_missing_topics
+from relay.status.reader import read_statuses
 from relay.timestamps import now_ms
 from simulators.jira_cloud import faults as jira_faults
 from simulators.jira_cloud.world import JiraWorld
@@ -23,7 +23,7 @@ async def until(condition, seconds=30):
 @pytest.fixture
 async def relay(kafka, prefix, tmp_path):
     found = Relay(kafka, prefix, tmp_path)
-    await create(found.connection)
+    await create_missing_topics(found.connection)
     return found
 
 
@@ -45,7 +45,7 @@ async def test_every_record_arrives_exactly_once(relay):
 
 
 async def _begun(relay, sites):
-    board = await read_board(relay.connection, relay.topics.status)
+    board = await read_statuses(relay.connection, relay.topics.status)
     return all(
         f"producer/{site.name}" in board and board[f"producer/{site.name}"].last_poll for site in sites
     )
@@ -118,5 +118,5 @@ async def test_refusals_are_waited_out(relay, fault):
 
 
 async def _active_again(relay):
-    status = (await read_board(relay.connection, relay.topics.status))["producer/acme"]
+    status = (await read_statuses(relay.connection, relay.topics.status))["producer/acme"]
     return [transition.state for transition in status.transitions][-1:] == ["active"]

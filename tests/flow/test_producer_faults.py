@@ -15,8 +15,8 @@ import pytest
 
 from embedded import EmbeddedKafka, ports
 from embedded.properties import HOST
-from relay.kafka.topic_admin import create
-from relay.status.reader import read_board
+from relay.kafka.topic_admin import create_missing_topics
+from relay.status.reader import read_statuses
 from simulators.jira_cloud.world import JiraWorld
 from tests.chaos.proxy import END_TXN, Mode, Proxy
 from tests.flow.test_producer import until
@@ -41,7 +41,7 @@ class World:
 
     async def kill_kafka(self, pause=0.0):
         self.kafka.kill()
-        await self.kafka.died()
+        await self.kafka.wait_for_exit()
         await asyncio.sleep(pause)
         await self.kafka.start()
 
@@ -121,7 +121,7 @@ class World:
 
 def own_kafka(directory, outside, inside):
     """With a second listener, whose clients come through the wire at `outside`."""
-    port, controller = ports.draw(), ports.draw()
+    port, controller = ports.pick_free_port(), ports.pick_free_port()
     listeners = f"PLAINTEXT://{HOST}:{port},WIRE://{HOST}:"
     return EmbeddedKafka(
         directory,
@@ -139,12 +139,12 @@ def own_kafka(directory, outside, inside):
 
 @pytest.fixture
 async def world(tmp_path, prefix):
-    outside, inside = ports.draw(), ports.draw()
+    outside, inside = ports.pick_free_port(), ports.pick_free_port()
     kafka = own_kafka(tmp_path / "kafka", outside, inside)
     async with kafka, JiraWorld(seed=5) as jira, Proxy(outside, inside) as proxy:
         wire = SimpleNamespace(bootstrap=f"{HOST}:{outside}")
         relay = Relay(wire, prefix, tmp_path / "schemas", interval_seconds=1, settle_seconds=0.3)
-        await create(relay.connection)
+        await create_missing_topics(relay.connection)
         found = World(kafka, proxy, jira, relay, tmp_path)
         try:
             yield found
@@ -171,7 +171,7 @@ async def test_whatever_befalls_kafka_costs_time_alone(world):
         for site in world.jira.sites.values():
             site.happen_many(3)
         await world.at_the_end_of_a_transaction(world.kafka.kill)
-        await world.kafka.died()
+        await world.kafka.wait_for_exit()
         await world.kafka.start()
         assert await world.verdict() > 100
 
@@ -197,5 +197,5 @@ async def test_producers_share_the_work_and_replace_one_another(world):
 
 
 async def begun(world):
-    board = await read_board(world.relay.connection, world.relay.topics.status)
+    board = await read_statuses(world.relay.connection, world.relay.topics.status)
     return all(f"producer/{name}" in board and board[f"producer/{name}"].last_poll for name in SITES)

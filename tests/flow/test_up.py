@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from embedded import ports
-from embedded.locks import Lock
+from embedded.locks import FileLock
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,12 +22,12 @@ class Up:
 
     def __init__(self, directory):
         self.directory = directory
-        self.url = f"http://127.0.0.1:{ports.draw()}"
+        self.url = f"http://127.0.0.1:{ports.pick_free_port()}"
         self.environment = {
             name: value for name, value in os.environ.items() if not name.startswith("RELAY_")
         } | {
             "RELAY_EMBEDDED__DATA_DIR": str(directory / "data"),
-            "RELAY_EMBEDDED__PORT": str(ports.draw()),
+            "RELAY_EMBEDDED__PORT": str(ports.pick_free_port()),
             "RELAY_TELEMETRY__LISTEN": self.url.removeprefix("http://"),
             "RELAY_KAFKA__SHARDS": "2",
         }
@@ -101,7 +101,7 @@ async def test_up_outlives_its_kafka_and_is_found_again_after_kill_9(up):
     up.process.terminate()
 
     assert await asyncio.wait_for(up.process.wait(), 60) == 0
-    lock = Lock(up.directory / "data/kafka/kafka.lock")
-    assert await lock.taken_within(5)
+    lock = FileLock(up.directory / "data/kafka/kafka.lock")
+    assert await lock.acquire_within(5)
     lock.release()
     assert "Traceback" not in up.log

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings, strategies
 
 from management.settings import Settings, load
-from management.settings_page import page
-from relay.config.sources import fields_of, general, has_file, is_secret, variable
+from management.settings_page import render_page
+from relay.config.sources import accepts_file, generalize, is_secret, setting_fields, variable
 from relay.credentials.redaction import secrets_in
 from relay.errors import SettingsError
 
@@ -32,13 +32,13 @@ def _elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def refusal(config=None, environ=None):
+def load_error(config=None, environ=None):
     with pytest.raises(SettingsError) as caught:
         load(config, environ or {})
     return str(caught.value)
 
 
-def complaint(environ):
+def single_error(environ):
     """What is said about these variables; empty if they are taken."""
     try:
         load(environ=environ)
@@ -47,7 +47,7 @@ def complaint(environ):
     return ""
 
 
-def written(text):
+def write_config(text):
     path = Path("settings.toml")
     path.write_text(text, "utf-8")
     return path
@@ -55,7 +55,7 @@ def written(text):
 
 def test_every_secret_among_settings_is_known_to_the_redactor():
     """Whatever setting is a secret, of a list or not, is among those that are kept out of the logs."""
-    secrets = [name for name, field in fields_of(Settings).items() if is_secret(field)]
+    secrets = [name for name, field in setting_fields(Settings).items() if is_secret(field)]
     environ = {
         variable(name): json.dumps([f"{CANARY}-{name}"] * 2)
         if name == ("secrets", "keys")
@@ -91,7 +91,7 @@ def test_everything_has_a_default():
 
 def test_environment_wins_over_the_file():
     """The environment wins over the file, and what it does not name stays as the file says."""
-    config = written('[kafka]\nbootstrap = "a:1"\nshards = 3\n')
+    config = write_config('[kafka]\nbootstrap = "a:1"\nshards = 3\n')
 
     kafka = load(config, {"RELAY_KAFKA__BOOTSTRAP": "b:2"}).kafka
 
@@ -118,7 +118,7 @@ def test_destination_is_named_by_the_environment():
 
 def test_destination_may_be_written_in_two_places():
     """What the file says about a destination and what the environment says about it are one."""
-    config = written(
+    config = write_config(
         f'[destinations.eu]\nkind = "sentinel"\nendpoint = "https://x.example"\nrule_id = "{RULE}"\n'
     )
 
@@ -138,7 +138,7 @@ def test_destination_may_be_written_in_two_places():
 )
 def test_unknown_variable_is_refused_with_the_nearest(key, nearest):
     """An unknown variable is refused by name, with the nearest known one, and without its value."""
-    message = refusal(environ={key: CANARY})
+    message = load_error(environ={key: CANARY})
 
     assert key in message
     assert f"did you mean {nearest}?" in message
@@ -155,7 +155,7 @@ def test_unknown_variable_is_refused_with_the_nearest(key, nearest):
 )
 def test_unknown_name_in_the_file_is_refused_with_the_nearest(text, nearest):
     """An unknown name in the file is refused with the file and the nearest known name."""
-    message = refusal(written(text))
+    message = load_error(write_config(text))
 
     assert "settings.toml" in message
     assert f"did you mean {nearest}?" in message
@@ -209,7 +209,7 @@ def test_wrong_value_is_told_in_one_line(name, value, allowed):
     """A wrong value is refused in one line with the setting, the variable and what is allowed."""
     key = f"RELAY_{name}"
 
-    message = refusal(environ=SENTINEL | {key: value})
+    message = load_error(environ=SENTINEL | {key: value})
 
     assert "\n" not in message
     assert message.startswith(name.lower().replace("__", "."))
@@ -219,7 +219,7 @@ def test_wrong_value_is_told_in_one_line(name, value, allowed):
 
 def test_every_fault_is_told():
     """Two faults give two sentences, so that nobody starts twice to learn of both."""
-    message = refusal(environ={"RELAY_KAFKA__SHARDS": "x", "RELAY_EMBEDDED__PORT": "y"})
+    message = load_error(environ={"RELAY_KAFKA__SHARDS": "x", "RELAY_EMBEDDED__PORT": "y"})
 
     assert len(message.splitlines()) == 2
 
@@ -234,7 +234,7 @@ def test_every_fault_is_told():
 )
 def test_a_login_may_be_in_clear_where_nobody_can_read_it(environ):
     """To this machine; or where it gives nothing away."""
-    assert complaint(IN_CLEAR | environ) == ""
+    assert single_error(IN_CLEAR | environ) == ""
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ def test_settings_that_do_not_fit_together_are_refused(environ, expected):
     """What is missing or contradicts is refused in a sentence, without a secret."""
     Path("ca.pem").touch()
 
-    message = refusal(environ=environ)
+    message = load_error(environ=environ)
 
     assert expected in message
     assert CANARY not in message
@@ -300,7 +300,7 @@ def test_destination_cannot_take_the_producers_group():
     """A destination called producer would join the producers' consumer group, and is refused."""
     environ = {key.replace("SENTINEL", "PRODUCER"): value for key, value in SENTINEL.items()}
 
-    assert "group has that name" in refusal(
+    assert "group has that name" in load_error(
         environ=environ | {"RELAY_DESTINATIONS__PRODUCER__KIND": "sentinel"}
     )
 
@@ -319,7 +319,7 @@ def test_destination_cannot_take_the_producers_group():
 )
 def test_wrong_file_is_told(text, expected):
     """A file that is no TOML, or has a value of a wrong type, is refused with its name."""
-    message = refusal(written(text))
+    message = load_error(write_config(text))
 
     assert expected in message
     assert "settings.toml" in message
@@ -329,16 +329,16 @@ def test_unreadable_file_is_told():
     """A file that is missing, a directory, or not text gives a sentence."""
     Path("binary.toml").write_bytes(b"\xff\xfe")
 
-    assert "cannot be read: No such file" in refusal(Path("nowhere.toml"))
-    assert "cannot be read: Is a directory" in refusal(Path())
-    assert "not UTF-8" in refusal(Path("binary.toml"))
+    assert "cannot be read: No such file" in load_error(Path("nowhere.toml"))
+    assert "cannot be read: Is a directory" in load_error(Path())
+    assert "not UTF-8" in load_error(Path("binary.toml"))
 
 
 def test_times_are_understood():
     """A start may be a TOML time, or an ISO time in the environment."""
     moment = datetime(2026, 11, 1, tzinfo=UTC)
 
-    assert load(written("[consumer]\nstart = 2026-11-01T00:00:00Z"), {}).consumer.start == moment
+    assert load(write_config("[consumer]\nstart = 2026-11-01T00:00:00Z"), {}).consumer.start == moment
     assert load(environ={"RELAY_CONSUMER__START": "2026-11-01T00:00:00Z"}).consumer.start == moment
 
 
@@ -354,7 +354,7 @@ def test_secret_may_stand_in_a_file():
 def test_secret_of_the_environment_replaces_the_files():
     """A secret in the environment replaces a secret's file that the settings file names, and the other way round."""
     Path("token").write_text("of the file")
-    by_file, plain = written('[console]\ntoken_file = "nowhere"\n'), Path("plain.toml")
+    by_file, plain = write_config('[console]\ntoken_file = "nowhere"\n'), Path("plain.toml")
     plain.write_text('[console]\ntoken = "plain"\n')
 
     assert load(by_file, {"RELAY_CONSOLE__TOKEN": "own"}).console.token.get_secret_value() == "own"
@@ -367,12 +367,12 @@ def test_secret_of_the_environment_replaces_the_files():
 def test_secret_in_place_of_its_file_is_not_told(value):
     """Whoever gives a secret where its file belongs does not see it in the message."""
     for key in ("RELAY_CONSOLE__TOKEN_FILE", "RELAY_SECRETS__KEY_FILE", "RELAY_KAFKA__CA_FILE"):
-        assert value not in refusal(environ={key: value})
+        assert value not in load_error(environ={key: value})
 
 
 def test_secret_of_a_wrong_type_is_not_told():
     """A secret that TOML reads as a number is refused without showing it."""
-    message = refusal(written("[console]\ntoken = 31415926"))
+    message = load_error(write_config("[console]\ntoken = 31415926"))
 
     assert "console.token (settings.toml): must be a valid string" in message
     assert "31415926" not in message
@@ -385,7 +385,7 @@ def test_no_sentence_holds_a_password_of_a_url():
         "RELAY_PRODUCER__GATEWAY_URL",
         "RELAY_EMBEDDED__MAVEN_REPOSITORY",
     ):
-        assert CANARY not in refusal(environ={key: f"https://user:{CANARY}@host.example"})
+        assert CANARY not in load_error(environ={key: f"https://user:{CANARY}@host.example"})
 
 
 def test_settings_show_no_secret():
@@ -395,7 +395,7 @@ def test_settings_show_no_secret():
     assert CANARY not in repr(found) + str(found) + found.model_dump_json()
 
 
-SECRETS = [name for name, field in fields_of(Settings).items() if is_secret(field)]
+SECRETS = [name for name, field in setting_fields(Settings).items() if is_secret(field)]
 
 
 def test_secrets_are_known_as_such():
@@ -409,18 +409,18 @@ def test_secrets_are_known_as_such():
     }
 
 
-@pytest.mark.parametrize("name", [name for name, field in fields_of(Settings).items()], ids=".".join)
+@pytest.mark.parametrize("name", [name for name, field in setting_fields(Settings).items()], ids=".".join)
 def test_every_setting_is_reachable_by_its_variable(name):
     """Each setting is settable by the variable that the page shows, with the example that it shows."""
-    field = fields_of(Settings)[name]
+    field = setting_fields(Settings)[name]
     example = field.examples[0]
     if name[-1].endswith("_file"):
         example = "example"
         Path("example").touch()
-    key = variable(general(name)).replace("<NAME>", "SENTINEL")
+    key = variable(generalize(name)).replace("<NAME>", "SENTINEL")
     text = example if isinstance(example, str) else json.dumps(example)
 
-    said = complaint(SENTINEL | {key: text})  # some need others beside them
+    said = single_error(SENTINEL | {key: text})  # some need others beside them
 
     assert f"({key})" not in said
     assert "is no setting" not in said
@@ -428,29 +428,29 @@ def test_every_setting_is_reachable_by_its_variable(name):
 
 def test_page_is_complete():
     """docs/settings.md is what the code says: `python -m management.settings_page > docs/settings.md`."""
-    assert (Path(__file__).parents[2] / "docs" / "settings.md").read_text("utf-8") == page()
+    assert (Path(__file__).parents[2] / "docs" / "settings.md").read_text("utf-8") == render_page()
 
 
 def test_page_names_every_setting():
     """Each setting has a row with a sentence, and each secret its file."""
-    rows = page()
-    for name, field in fields_of(Settings).items():
+    rows = render_page()
+    for name, field in setting_fields(Settings).items():
         assert f"`{variable(name)}`" in rows
         assert field.description.endswith(".")
         assert field.examples
-        assert not has_file(field) or f"`{name[-1]}_file`" in rows
+        assert not accepts_file(field) or f"`{name[-1]}_file`" in rows
 
 
-@given(strategies.sampled_from(sorted(fields_of(Settings))), strategies.text(min_size=1, max_size=60))
+@given(strategies.sampled_from(sorted(setting_fields(Settings))), strategies.text(min_size=1, max_size=60))
 @settings(max_examples=300)
 def test_any_text_gives_settings_or_a_sentence(name, text):
     """Whatever a variable holds: the settings, or a SettingsError; a secret's text is never in it."""
     key = variable(name).replace("<NAME>", "SENTINEL")
     canary = base64.b32encode(text.encode("utf-8", "replace")).decode().rstrip("=") + "canary"
-    field = fields_of(Settings)[name]
+    field = setting_fields(Settings)[name]
     value = canary if is_secret(field) else text
 
-    said = complaint(SENTINEL | {key: value})
+    said = single_error(SENTINEL | {key: value})
 
     assert "nothing at all" not in said
     assert not is_secret(field) or value not in said

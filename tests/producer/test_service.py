@@ -9,11 +9,11 @@ from prometheus_client import CollectorRegistry
 
 from management.organizations.editor import edit
 from producer.service import produce
-from relay.credentials.resolver import Credentials
+from relay.credentials.resolver import CredentialResolver
 from relay.errors import RelayError
 from relay.kafka.connection import Connection
-from relay.kafka.topic_admin import create
-from relay.status.reader import read_board
+from relay.kafka.topic_admin import create_missing_topics
+from relay.status.reader import read_statuses
 from relay.telemetry.health import Health
 from relay.timestamps import now_ms
 from simulators.jira_cloud.world import JiraWorld
@@ -28,7 +28,7 @@ async def relay(kafka, prefix, tmp_path):
 
 async def test_without_topics_it_says_how_to_make_them(relay):
     """It ends with a sentence, before it has joined anything."""
-    credentials = Credentials(relay.keyring, None, {})
+    credentials = CredentialResolver(relay.keyring, None, {})
 
     with pytest.raises(RelayError, match="jira-relay topics create"):
         await produce(
@@ -44,7 +44,7 @@ async def test_without_topics_it_says_how_to_make_them(relay):
 
 async def test_a_stop_while_kafka_hangs_is_heard_at_once(relay):
     """Also before anything has begun: nobody waits until Kafka is given up, and nothing has failed."""
-    credentials, stop = Credentials(relay.keyring, None, {}), asyncio.Event()
+    credentials, stop = CredentialResolver(relay.keyring, None, {}), asyncio.Event()
     with socket.create_server(("127.0.0.1", 0)) as silent:
         bootstrap = f"127.0.0.1:{silent.getsockname()[1]}"
         hanging = Connection(relay.settings.kafka.model_copy(update={"bootstrap": bootstrap}))
@@ -67,9 +67,9 @@ async def test_a_stop_while_kafka_hangs_is_heard_at_once(relay):
 
 async def test_it_tells_whether_it_is_ready_and_leaves_nothing_of_itself(relay):
     """Not ready before the group has given it its shards; at its end its record is off the board, and so is what was deleted."""
-    await create(relay.connection)
+    await create_missing_topics(relay.connection)
     stop, health = asyncio.Event(), Health()
-    credentials = Credentials(relay.keyring, None, {})
+    credentials = CredentialResolver(relay.keyring, None, {})
     async with JiraWorld(seed=6) as jira:
         await relay.add(await jira.add_site("acme"))
         await relay.add(await jira.add_site("globex"))
@@ -84,10 +84,10 @@ async def test_it_tells_whether_it_is_ready_and_leaves_nothing_of_itself(relay):
         )
         task = asyncio.create_task(running)
         await asyncio.sleep(0)
-        assert "joining the group" in health.faults()[0]
+        assert "joining the group" in health.problems()[0]
 
         async def ready():
-            return not health.faults()
+            return not health.problems()
 
         async def told():
             return {"producer/acme", "producer/globex"} <= board_of(await board(relay))
@@ -114,7 +114,7 @@ async def test_it_tells_whether_it_is_ready_and_leaves_nothing_of_itself(relay):
 
 
 async def board(relay):
-    return await read_board(relay.connection, relay.topics.status)
+    return await read_statuses(relay.connection, relay.topics.status)
 
 
 def board_of(found):

@@ -7,15 +7,15 @@ from prometheus_client import CollectorRegistry
 from producer.metrics import Metrics
 from producer.status_reporter import Report, status_key
 from relay.organizations import Organization
-from relay.status.model import opened
-from relay.status.writer import Board
+from relay.status.model import take_over
+from relay.status.writer import StatusWriter
 
 NOW = 1_790_000_000_000
 
 
 @pytest.fixture
 def board():
-    return Board(None, "status")
+    return StatusWriter(None, "status")
 
 
 def report(board, previous=None, **fields):
@@ -24,7 +24,7 @@ def report(board, previous=None, **fields):
 
 
 def failing():
-    return opened("failing", NOW - 60_000, reason="The key was refused.")
+    return take_over("failing", NOW - 60_000, reason="The key was refused.")
 
 
 def test_a_failure_outlives_its_owner(board):
@@ -32,7 +32,7 @@ def test_a_failure_outlives_its_owner(board):
     told = report(board, failing()).status
 
     assert (told.state, told.reason, told.since) == ("failing", "The key was refused.", NOW - 60_000)
-    assert board.told(status_key("acme")) == told
+    assert board.last_put(status_key("acme")) == told
 
 
 def test_what_is_resumed_is_not_paused_any_more(board):

@@ -8,9 +8,9 @@ import threading
 
 import pytest
 
-from relay.aio import unless
+from relay.aio import run_unless_stopped
 from relay.errors import RelayError
-from relay.lifecycle import run, supervised
+from relay.lifecycle import run_services, stop_on_signals
 
 
 async def obedient(stop):
@@ -45,7 +45,7 @@ async def test_services_run_until_asked_to_stop():
         await asyncio.sleep(0)
         ended.append(1)
 
-    running = asyncio.create_task(run({"one": service, "two": service}, stop))
+    running = asyncio.create_task(run_services({"one": service, "two": service}, stop))
     await asyncio.sleep(0)
     assert not running.done()
     stop.set()
@@ -67,7 +67,7 @@ async def test_death_of_one_stops_the_others_and_is_raised(error):
         ended.append("other")
 
     with pytest.raises(type(error)) as caught:
-        await run({"dying": dying, "other": other}, asyncio.Event())
+        await run_services({"dying": dying, "other": other}, asyncio.Event())
 
     assert caught.value is error
     assert ended == ["other"]
@@ -83,7 +83,7 @@ async def test_death_that_is_no_exception_is_raised_too():
         raise Panic
 
     with pytest.raises(Panic):
-        await run({"dying": dying, "other": obedient}, asyncio.Event())
+        await run_services({"dying": dying, "other": obedient}, asyncio.Event())
 
 
 async def test_service_that_ends_unasked_is_told():
@@ -96,9 +96,9 @@ async def test_service_that_ends_unasked_is_told():
         raise asyncio.CancelledError
 
     with pytest.raises(RelayError, match="The consumer ended"):
-        await run({"consumer": leaving, "other": obedient}, asyncio.Event())
+        await run_services({"consumer": leaving, "other": obedient}, asyncio.Event())
     with pytest.raises(RelayError, match="The consumer was cancelled from within"):
-        await run({"consumer": cancelled, "other": obedient}, asyncio.Event())
+        await run_services({"consumer": cancelled, "other": obedient}, asyncio.Event())
 
 
 async def test_failure_while_stopping_is_raised():
@@ -111,7 +111,7 @@ async def test_failure_while_stopping_is_raised():
         raise RelayError("The last commit failed.")
 
     with pytest.raises(RelayError, match="last commit"):
-        await run({"clumsy": clumsy, "other": obedient}, stop)
+        await run_services({"clumsy": clumsy, "other": obedient}, stop)
 
 
 async def test_stopping_has_a_bound():
@@ -123,7 +123,7 @@ async def test_stopping_has_a_bound():
         await asyncio.Event().wait()
 
     with pytest.raises(RelayError, match=r"within 0\.05 s .*: deaf\.") as caught:
-        await run({"deaf": deaf, "other": obedient}, stop, stopping_seconds=0.05)
+        await run_services({"deaf": deaf, "other": obedient}, stop, stopping_seconds=0.05)
 
     assert "other" not in str(caught.value)
 
@@ -142,8 +142,8 @@ async def test_process_is_given_up_when_a_task_cannot_be_cancelled():
 
     try:
         with pytest.raises(RelayError, match="immortal"):
-            await run(
-                {"immortal": immortal}, stop, stopping_seconds=0.02, cancel_seconds=0.02, give_up=given_up.set
+            await run_services(
+                {"immortal": immortal}, stop, stopping_seconds=0.02, cancel_seconds=0.02, abort=given_up.set
             )
         assert await asyncio.to_thread(given_up.wait, 10)
     finally:
@@ -164,7 +164,7 @@ async def test_work_that_swallows_a_cancellation_is_ended_all_the_same():
 
     asyncio.get_running_loop().call_later(0.05, stop.set)
     async with asyncio.timeout(5):
-        assert await unless(stop, work(), cancel_seconds=0.05) is None
+        assert await run_unless_stopped(stop, work(), cancel_seconds=0.05) is None
     assert ended == ["work"]
 
 
@@ -179,7 +179,7 @@ async def test_cancelling_the_whole_ends_all_services():
         finally:
             ended.append(1)
 
-    running = asyncio.create_task(run({"one": service, "two": service}, asyncio.Event()))
+    running = asyncio.create_task(run_services({"one": service, "two": service}, asyncio.Event()))
     for _ in range(2):
         await begun.acquire()
     running.cancel()
@@ -223,7 +223,7 @@ except RelayError as error:
 """
 
 
-async def started(kind):
+async def start_process(kind):
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", PROGRAM, kind, stdout=pipe, stderr=pipe, start_new_session=True
@@ -235,7 +235,7 @@ async def started(kind):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_signal_stops_cleanly(number):
     """SIGTERM and SIGINT let the services put their things away, and the process ends well."""
-    process = await started("polite")
+    process = await start_process("polite")
     process.send_signal(number)
     out, err = await asyncio.wait_for(process.communicate(), 20)
 
@@ -245,7 +245,7 @@ async def test_signal_stops_cleanly(number):
 
 async def test_second_signal_stops_at_once():
     """A second signal ends a slow stop: clean-up runs, and the process says so."""
-    process = await started("slow")
+    process = await start_process("slow")
     process.send_signal(signal.SIGTERM)
     assert await process.stdout.readline() == b"stopping\n"
     process.send_signal(signal.SIGINT)
@@ -260,7 +260,7 @@ async def test_second_signal_cancels_no_more_than_what_is_supervised():
     """After a second signal, whoever called goes on as if never cancelled."""
 
     async def interrupted():
-        with supervised():
+        with stop_on_signals():
             os.kill(os.getpid(), signal.SIGTERM)
             os.kill(os.getpid(), signal.SIGINT)
             await asyncio.wait_for(asyncio.Event().wait(), 10)
@@ -277,7 +277,7 @@ async def test_forgotten_error_of_kafka_is_no_alarm(caplog):
     """What nobody awaits any more is logged: aiokafka's as a warning, anything else as an error with its traceback."""
     loop = asyncio.get_running_loop()
     kafkas = type("KafkaError", (Exception,), {"__module__": "aiokafka.errors"})
-    with supervised():
+    with stop_on_signals():
         for error in (kafkas("gone"), ValueError("a defect")):
             loop.call_exception_handler(
                 {"message": "Future exception was never retrieved", "exception": error}
@@ -295,7 +295,7 @@ async def test_loop_is_left_as_it_was():
     loop = asyncio.get_running_loop()
     before = (loop.get_exception_handler(), signal.getsignal(signal.SIGTERM))
 
-    with supervised() as stop:
+    with stop_on_signals() as stop:
         os.kill(os.getpid(), signal.SIGTERM)
         await asyncio.wait_for(stop.wait(), 10)
 

@@ -48,7 +48,7 @@ def test_minimum_is_honoured(attempt, random, minimum):
 )
 def test_retry_after_is_read(value, seconds):
     """Seconds and both kinds of dates are understood, and bounded below by 0 and above by the caller."""
-    found = retry_after_seconds(value, NOW_MS, largest=900)
+    found = retry_after_seconds(value, NOW_MS, maximum=900)
 
     assert found is not None
     assert 0 <= found <= 900
@@ -60,7 +60,7 @@ def test_retry_after_is_read(value, seconds):
 )
 def test_rubbish_asks_for_nothing(value):
     """A header that cannot be understood is as good as none."""
-    assert retry_after_seconds(value, NOW_MS, largest=900) is None
+    assert retry_after_seconds(value, NOW_MS, maximum=900) is None
 
 
 @given(st.integers(-10_000, 10_000))
@@ -68,7 +68,7 @@ def test_date_is_counted_from_now(seconds):
     """A date asks for the time until then, and a past one for none."""
     date = formatdate(NOW_MS // 1000 + seconds, usegmt=True)
 
-    assert retry_after_seconds(date, NOW_MS, largest=900) == min(max(seconds, 0), 900)
+    assert retry_after_seconds(date, NOW_MS, maximum=900) == min(max(seconds, 0), 900)
 
 
 @given(
@@ -77,6 +77,6 @@ def test_date_is_counted_from_now(seconds):
 )
 def test_any_header_gives_a_bounded_wait_or_none(value):
     """No header, however strange, raises, or makes us wait longer than we are ready to."""
-    found = retry_after_seconds(value, NOW_MS, largest=900)
+    found = retry_after_seconds(value, NOW_MS, maximum=900)
 
     assert found is None or 0 <= found <= 900

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from relay.status.model import opened
+from relay.status.model import take_over
 from sandbox import view
 from sandbox.narrator import Narrator
 from sandbox.observer import Sight
@@ -80,14 +80,14 @@ def test_a_record_cannot_command_the_terminal():
 def test_what_the_status_board_says_is_told_once():
     """A change of state with its reason; being active from the start is no news."""
     narrator, at = Narrator(), NOW
-    board = {"producer/acme": opened("active", at), "consumer/host-1": opened("running", at)}
-    assert list(narrator.changes(board)) == []
-    board["producer/acme"] = opened("failing", at, reason="acme: 403\x1b[2J")
-    assert list(narrator.changes(board)) == ["        acme is failing: 403\\u001b[2J"]
-    assert list(narrator.changes(board)) == []
-    board["producer/acme"] = opened("active", at)
-    board["destination/sentinel"] = opened("paused", at)
-    assert list(narrator.changes(board)) == ["        acme is active", "        sentinel is paused"]
+    statuses = {"producer/acme": take_over("active", at), "consumer/host-1": take_over("running", at)}
+    assert list(narrator.changes(statuses)) == []
+    statuses["producer/acme"] = take_over("failing", at, reason="acme: 403\x1b[2J")
+    assert list(narrator.changes(statuses)) == ["        acme is failing: 403\\u001b[2J"]
+    assert list(narrator.changes(statuses)) == []
+    statuses["producer/acme"] = take_over("active", at)
+    statuses["destination/sentinel"] = take_over("paused", at)
+    assert list(narrator.changes(statuses)) == ["        acme is active", "        sentinel is paused"]
 
 
 def test_without_a_terminal_only_changes_are_told_and_not_too_often():

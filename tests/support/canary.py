@@ -5,7 +5,7 @@ import json
 from urllib.parse import quote
 
 from relay.kafka import TopicPartition
-from relay.kafka.log_reader import group_less, partitions_of, read_to_end, settled_spans
+from relay.kafka.log_reader import partitions_of, read_to_end, stable_bounds, standalone_consumer
 from relay.kafka.topics import Topics
 
 PIECE = 12
@@ -38,13 +38,13 @@ async def content(connection):
     """Every key, value and header on our topics, as readers get them: on Kafka's disk they are compressed."""
     topics = Topics(connection.kafka.topic_prefix)
     records = []
-    async with group_less(connection) as reader:
+    async with standalone_consumer(connection) as reader:
         for topic in (*topics.sharded, topics.status, topics.changes, topics.schemas):
             places = [TopicPartition(topic, number) for number in await partitions_of(reader, topic)]
-            spans = await settled_spans(reader, places)
-            starts = {place: spans[place].first for place in places}
+            spans = await stable_bounds(reader, places)
+            starts = {place: spans[place].log_start_offset for place in places}
             await read_to_end(
-                reader, starts, {place: spans[place].committed_end for place in places}, records.append
+                reader, starts, {place: spans[place].last_stable_offset for place in places}, records.append
             )
     assert records
     return b"\n".join(part for record in records for part in _parts(record))

@@ -2,14 +2,14 @@ import asyncio
 import contextlib
 
 from relay.kafka.consumer_group import Member
-from relay.kafka.producer import Writer
+from relay.kafka.producer import RecordWriter
 from relay.kafka.topics import Topics
-from tests.support.waiting import until
+from tests.support.waiting import wait_until
 
 SESSION = 6
 
 
-class Notes:
+class RecordingHandler:
     """A handler that reads every partition from its start and remembers all it was told."""
 
     def __init__(self):
@@ -17,21 +17,21 @@ class Notes:
         self.values = []
         self.closings = 0
         self.positions = None
-        self.trip = None
+        self.fail_next = None
 
     def assigned(self, positions, partitions):
         self.positions = positions
         for tp in partitions:
             positions.seek(tp, 0)
         self.assignments.append(partitions)
-        self._stumble("assigned")
+        self._fail_if_due("assigned")
 
     async def revoked(self, _partitions):
-        self._stumble("revoked")
+        self._fail_if_due("revoked")
 
     async def records(self, batches):
         self.values += [record.value for records in batches.values() for record in records]
-        self._stumble("records")
+        self._fail_if_due("records")
 
     async def out_of_range(self, offsets):
         raise AssertionError(offsets)
@@ -39,9 +39,9 @@ class Notes:
     async def closed(self):
         self.closings += 1
 
-    def _stumble(self, where):
-        if self.trip is not None and self.trip[0] == where:
-            _, error, self.trip = *self.trip, None
+    def _fail_if_due(self, callback):
+        if self.fail_next is not None and self.fail_next[0] == callback:
+            _, error, self.fail_next = *self.fail_next, None
             raise error
 
     @property
@@ -50,12 +50,12 @@ class Notes:
 
 
 @contextlib.asynccontextmanager
-async def membership(there, notes, group, kind=Member):
+async def running_member(there, handler, group, kind=Member):
     topic = Topics(there.kafka.topic_prefix).organizations
-    member = kind(there, group, topic, notes, offset_reset="earliest")
+    member = kind(there, group, topic, handler, offset_reset="earliest")
     task = asyncio.create_task(member.run())
     try:
-        await until(lambda: notes.assignments)
+        await wait_until(lambda: handler.assignments)
         yield member
         assert not task.done()
     finally:
@@ -63,6 +63,6 @@ async def membership(there, notes, group, kind=Member):
         await asyncio.wait({task}, timeout=15)
 
 
-async def put(there, prefix, value):
-    async with Writer(there) as writer:
+async def write_organization(there, prefix, value):
+    async with RecordWriter(there) as writer:
         await writer.send(Topics(prefix).organizations, b"acme", value, partition=0)

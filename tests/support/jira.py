@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from producer.sources.jira_cloud.client import open_clients
 from producer.sources.jira_cloud.source import Sites
-from relay.credentials.url_policy import Hosts
+from relay.credentials.url_policy import AllowedHosts
 from relay.errors import SecretError
 from relay.organizations import Organization
 from relay.timestamps import now_ms
@@ -29,7 +29,7 @@ class Keys:
 class Asking:
     def __init__(self, clients, gateway_url):
         self.keys = Keys()
-        self.sites = Sites(clients, self.keys, Hosts(gateway_url, []), now_ms)
+        self.sites = Sites(clients, self.keys, AllowedHosts(gateway_url, []), now_ms)
 
     def organization(self, site, **fields):
         self.keys.keys.setdefault(site.name, site.token)

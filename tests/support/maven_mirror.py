@@ -10,41 +10,41 @@ from aiohttp.test_utils import TestServer
 from embedded.artifacts import Artifact
 
 
-def artifact(name, content):
+def make_artifact(name, content):
     coordinate = f"org.example:{name}:jar:1.0"
     return Artifact(coordinate, len(content), hashlib.sha512(content).hexdigest())
 
 
-class Mirror:
-    """`files` by path; a path in `broken` is cut off in its middle, once for each time it is named."""
+class FakeMavenRepository:
+    """`files` by path; a path in `cut_off_once` is cut off in its middle, once for each time it is named."""
 
     def __init__(self):
         self.files = {}
-        self.broken = []
-        self.asked = []
+        self.cut_off_once = []
+        self.requests = []
         self.url = ""
         self._first = asyncio.Event()
 
-    async def somebody_asked(self):
+    async def wait_for_request(self):
         async with asyncio.timeout(10):
             await self._first.wait()
 
     def put(self, name, content):
-        made = artifact(name, content)
+        made = make_artifact(name, content)
         self.files[made.path] = content
         return made
 
     async def answer(self, request):
         path = request.match_info["path"]
-        self.asked.append(path)
+        self.requests.append(path)
         self._first.set()
         if path not in self.files:
             raise web.HTTPNotFound
         content = self.files[path]
         response = web.StreamResponse(headers={"Content-Length": str(len(content))})
         await response.prepare(request)
-        if path in self.broken:
-            self.broken.remove(path)
+        if path in self.cut_off_once:
+            self.cut_off_once.remove(path)
             await response.write(content[: len(content) // 2])
             request.transport.close()
         else:
@@ -53,8 +53,8 @@ class Mirror:
 
 
 @asynccontextmanager
-async def running_mirror():
-    mirror = Mirror()
+async def running_repository():
+    mirror = FakeMavenRepository()
     application = web.Application()
     application.router.add_get("/maven/{path:.*}", mirror.answer)
     async with TestServer(application) as server:

@@ -13,12 +13,12 @@ from management.settings import Settings
 from relay.avro.codec import Encoder, fingerprint
 from relay.kafka import TopicPartition
 from relay.kafka.connection import Connection
-from relay.kafka.log_reader import group_less, partitions_of, read_to_end, settled_spans, spans
-from relay.kafka.producer import Outgoing
-from relay.kafka.topic_admin import create
+from relay.kafka.log_reader import log_bounds, partitions_of, read_to_end, stable_bounds, standalone_consumer
+from relay.kafka.producer import ProducerRecord
+from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics, partition_of
 from relay.kafka.transactions import Publisher
-from relay.status.reader import read_board
+from relay.status.reader import read_statuses
 from relay.telemetry.health import Health
 from simulators.azure.world import HISTORY, LIVE, AzureWorld
 from tests.support.messages import AUDIT_EVENT, event
@@ -57,14 +57,14 @@ class World:
             self._publisher = await Publisher.open(self.connection, f"{self.topics.prefix}.test")
         topic = topic or self.topics.events
         partition = partition_of(key.decode(), SHARDS)
-        (offset,) = await self._publisher.publish([Outgoing(topic, partition, key, value, timestamp)])
+        (offset,) = await self._publisher.publish([ProducerRecord(topic, partition, key, value, timestamp)])
         return partition, offset
 
     async def flood(self, count):
         """Garbage on partition 0."""
         publisher = await Publisher.open(self.connection, f"{self.topics.prefix}.flood")
         await publisher.publish(
-            [Outgoing(self.topics.events, 0, b"x", b"garbage %d" % n) for n in range(count)]
+            [ProducerRecord(self.topics.events, 0, b"x", b"garbage %d" % n) for n in range(count)]
         )
         await publisher.discard()
 
@@ -110,13 +110,13 @@ class World:
     async def records(self, topic):
         """Everything on a topic."""
         found = []
-        async with group_less(self.connection) as consumer:
+        async with standalone_consumer(self.connection) as consumer:
             partitions = [TopicPartition(topic, each) for each in await partitions_of(consumer, topic)]
-            extents = await settled_spans(consumer, partitions)
+            extents = await stable_bounds(consumer, partitions)
             await read_to_end(
                 consumer,
-                {each: extents[each].first for each in partitions},
-                {each: extents[each].committed_end for each in partitions},
+                {each: extents[each].log_start_offset for each in partitions},
+                {each: extents[each].last_stable_offset for each in partitions},
                 found.append,
             )
         return found
@@ -148,7 +148,7 @@ class Running:
 
     def ready(self):
         """Whether the health page says so."""
-        return not self.health.faults()
+        return not self.health.problems()
 
     async def stop(self):
         """Returns how long it took; raises what it raised."""
@@ -191,7 +191,7 @@ async def world(kafka, prefix, monkeypatch, shards=SHARDS, session=6, **options)
         for name, value in azure.environment().items():
             monkeypatch.setenv(name, value)
         connection = Connection(settings.kafka)
-        await create(connection)
+        await create_missing_topics(connection)
         there = World(azure, connection)
         try:
             yield there
@@ -204,17 +204,17 @@ async def committed(there, topic=None, group="sentinel"):
     topic = topic or there.topics.events
     partitions = [TopicPartition(topic, number) for number in range(SHARDS)]
     name = f"{there.topics.prefix}.{group}"
-    async with group_less(there.connection, group_id=name) as consumer:
+    async with standalone_consumer(there.connection, group_id=name) as consumer:
         found = {each: await consumer.committed(each) for each in partitions}
-        extents = await spans(consumer, partitions)
-    return found, {each: extents[each].committed_end for each in partitions}
+        extents = await log_bounds(consumer, partitions)
+    return found, {each: extents[each].last_stable_offset for each in partitions}
 
 
 async def until_told(there, condition):
     """The destination's status, once it says so."""
     async with asyncio.timeout(20):
         while True:
-            status = (await read_board(there.connection, there.topics.status)).get("destination/sentinel")
+            status = (await read_statuses(there.connection, there.topics.status)).get("destination/sentinel")
             if status is not None and condition(status):
                 return status
             await asyncio.sleep(0.2)
@@ -222,7 +222,7 @@ async def until_told(there, condition):
 
 def outgoing(event, topic, partitions):
     key = event["organization"]
-    return Outgoing(
+    return ProducerRecord(
         topic, partition_of(key, partitions), key.encode(), FRAMED.encode(event), event["collected"]
     )
 

@@ -10,17 +10,17 @@ from management.settings import Settings
 from producer.service import produce
 from relay.credentials.keyring import Keyring
 from relay.credentials.redaction import Redactor
-from relay.credentials.resolver import Credentials
+from relay.credentials.resolver import CredentialResolver
 from relay.kafka.connection import Connection
-from relay.lifecycle import run, supervised
+from relay.lifecycle import run_services, stop_on_signals
 from relay.telemetry import logs
 from relay.telemetry.health import Health
 
 
 async def main(settings, key):
     connection, health = Connection(settings.kafka), Health()
-    credentials = Credentials(Keyring([key]), None, {})
-    with supervised() as stop:
+    credentials = CredentialResolver(Keyring([key]), None, {})
+    with stop_on_signals() as stop:
 
         async def service(stop):
             await produce(
@@ -33,10 +33,10 @@ async def main(settings, key):
                 health,
             )
 
-        await run({"producer": service}, stop)
+        await run_services({"producer": service}, stop)
 
 
 if __name__ == "__main__":
-    logs.set_up("json", "info", Redactor())
+    logs.configure_logging("json", "info", Redactor())
     given = json.load(sys.stdin)
     asyncio.run(main(Settings.model_validate(given["settings"]), bytes.fromhex(given["key"])))

@@ -7,16 +7,16 @@ from pydantic import SecretStr
 
 from management.organizations.editor import edit
 from management.settings import Settings
-from producer.config import Producer
+from producer.config import ProducerConfig
 from producer.service import produce
-from relay.avro.codec import Internal
-from relay.config.kafka import Kafka
-from relay.config.schema_registry import SchemaRegistry
-from relay.credentials.keyring import Keyring, Owner
-from relay.credentials.resolver import Credentials
+from relay.avro.codec import InternalCodec
+from relay.config.kafka import KafkaConfig
+from relay.config.schema_registry import SchemaRegistryConfig
+from relay.credentials.keyring import CredentialOwner, Keyring
+from relay.credentials.resolver import CredentialResolver
 from relay.kafka import TopicPartition
 from relay.kafka.connection import Connection
-from relay.kafka.log_reader import group_less, read_to_end, settled_spans
+from relay.kafka.log_reader import read_to_end, stable_bounds, standalone_consumer
 from relay.kafka.topics import Topics
 from relay.organizations import Organization
 from relay.telemetry.health import Health
@@ -28,22 +28,22 @@ class Relay:
 
     def __init__(self, kafka, prefix, tmp_path, **producer):
         self.settings = Settings(
-            kafka=Kafka(
+            kafka=KafkaConfig(
                 bootstrap=kafka.bootstrap,
                 topic_prefix=prefix,
                 replication_factor=1,
                 shards=2,
                 group_session_timeout_seconds=6,
             ),
-            schema_registry=SchemaRegistry(cache_directory=tmp_path),
-            producer=Producer(**({"interval_seconds": 1, "settle_seconds": 0.2} | producer)),
+            schema_registry=SchemaRegistryConfig(cache_directory=tmp_path),
+            producer=ProducerConfig(**({"interval_seconds": 1, "settle_seconds": 0.2} | producer)),
         )
         self.connection = Connection(self.settings.kafka)
         self.topics = Topics(prefix)
         self.keyring = Keyring([b"k" * 32])
 
     async def add(self, site, **fields):
-        owner = Owner(site.name, site.url, site.user)
+        owner = CredentialOwner(site.name, site.url, site.user)
         now = now_ms()
         organization = Organization(
             name=site.name,
@@ -60,7 +60,7 @@ class Relay:
     @contextlib.asynccontextmanager
     async def running(self):
         stop = asyncio.Event()
-        credentials = Credentials(self.keyring, None, {})
+        credentials = CredentialResolver(self.keyring, None, {})
         task = asyncio.create_task(
             produce(
                 self.settings.producer,
@@ -79,13 +79,13 @@ class Relay:
             await asyncio.wait_for(task, 20)
 
     async def events(self, topic=None):
-        codec = Internal("audit_event")
+        codec = InternalCodec("audit_event")
         found = []
         tps = [TopicPartition(topic or self.topics.events, number) for number in range(2)]
-        async with group_less(self.connection) as reader:
-            spans = await settled_spans(reader, tps)
+        async with standalone_consumer(self.connection) as reader:
+            spans = await stable_bounds(reader, tps)
             await read_to_end(
-                reader, dict.fromkeys(tps, 0), {tp: spans[tp].committed_end for tp in tps}, found.append
+                reader, dict.fromkeys(tps, 0), {tp: spans[tp].last_stable_offset for tp in tps}, found.append
             )
         return [codec.decode(record.value) for record in found]
 

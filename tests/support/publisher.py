@@ -9,7 +9,7 @@ import schemas
 from producer.metrics import Metrics
 from producer.publishing.publisher import Desk
 from producer.state.shard_state import Memory
-from relay.avro.codec import Encoder, Internal, fingerprint
+from relay.avro.codec import Encoder, InternalCodec, fingerprint
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import PublishError
 
@@ -28,16 +28,16 @@ class PaperPublisher:
         self.pause = 0.0
         self.discarded = False
 
-    async def publish(self, first, then=lambda _offsets: ()):
+    async def publish(self, records, after_offsets=lambda _offsets: ()):
         assert not self.busy
         self.busy = True
         try:
             await asyncio.sleep(self.pause)
             offsets = []
-            for record in first:
+            for record in records:
                 offsets.append(len(self.topics[record.topic]))
                 self.topics[record.topic].append(record)
-            for record in then(offsets):
+            for record in after_offsets(offsets):
                 self.topics[record.topic].append(record)
             if self.doubt is not None:
                 raise self.doubt
@@ -49,7 +49,7 @@ class PaperPublisher:
         self.discarded = True
 
     def events(self, topic=TOPICS.events):
-        codec = Internal("audit_event")
+        codec = InternalCodec("audit_event")
         return [codec.decode(record.value) for record in self.topics[topic]]
 
     def ids(self, topic=TOPICS.events):

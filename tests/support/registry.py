@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 
 from embedded import artifacts, cache, java, ports
-from embedded.locks import Lock
+from embedded.locks import FileLock
 
 _LOCK_FILE = Path(__file__).with_name("registry.lock")
 _READY_SECONDS = 60
@@ -23,12 +23,12 @@ _READY_SECONDS = 60
 async def running_registry(directory):
     """Yield the address of its Confluent API; it starts empty, keeps all in memory and ends with the block."""
     home = await _installed()
-    port = ports.draw()
-    held = Lock(directory / "lock")
-    assert held.take()
-    process = await java.Java(java.find(), ()).start(
+    port = ports.pick_free_port()
+    held = FileLock(directory / "lock")
+    assert held.acquire()
+    process = await java.Java(java.find_java(), ()).start(
         *("-Xmx384m", "-Dapicurio.storage.kind=sql", "-Dquarkus.http.host=127.0.0.1"),
-        *(f"-Dquarkus.http.port={port}", f"-Dquarkus.management.port={ports.draw()}"),
+        *(f"-Dquarkus.http.port={port}", f"-Dquarkus.management.port={ports.pick_free_port()}"),
         *("-jar", str(home / "quarkus-run.jar")),
         directory=directory,
         lock=held.descriptor,
@@ -61,7 +61,7 @@ async def _answers(client, url):
 
 async def _installed():
     folder = cache.default_folder(os.environ, Path.home())
-    (packed,) = await cache.fetch(artifacts.parse(_LOCK_FILE.read_text()), folder)
+    (packed,) = await cache.fetch(artifacts.parse_lock_file(_LOCK_FILE.read_text()), folder)
     home = folder / packed.name.removesuffix("-all.tar.gz")
     if not home.exists():
         await asyncio.to_thread(_unpack, packed, home)

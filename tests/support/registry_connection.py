@@ -5,25 +5,25 @@ import httpx
 import schemas
 
 
-class Line(httpx.AsyncBaseTransport):
+class CuttableTransport(httpx.AsyncBaseTransport):
     """The way to the real registry, which can be cut; notes what passes."""
 
     def __init__(self):
         self.cut = False
-        self.asked = []
+        self.requests = []
         self._inner = httpx.AsyncHTTPTransport()
 
     async def handle_async_request(self, request):
         if self.cut:
             raise httpx.ConnectError("the line is cut", request=request)
-        self.asked.append(f"{request.method} {request.url.path}")
+        self.requests.append(f"{request.method} {request.url.path}")
         return await self._inner.handle_async_request(request)
 
     async def aclose(self):
         await self._inner.aclose()
 
 
-def audit_event_of(prefix):
+def distinct_audit_event(prefix):
     """A schema that no other test has registered."""
     schema = copy.deepcopy(schemas.released("audit_event")[-1])
     schema["fields"].append({"name": prefix.replace("-", "_"), "type": ["null", "string"], "default": None})

@@ -32,7 +32,7 @@ _OAUTH = "org.apache.kafka.common.security.oauthbearer.OAuthBearer"
 
 
 class SecureKafka(EmbeddedKafka):
-    """Listeners by name, each on a port of its own, which `door` tells.
+    """Listeners by name, each on a port of its own, which `listener_address` tells.
 
     plaintext · scram (SASL_SSL) · clear (SASL_PLAINTEXT, SCRAM) · mutual (SSL, asks for our certificate) · expired, elsewhere
     (SSL, with a certificate that has ended, or is for other hosts) · oauth (SASL_SSL, OAUTHBEARER) · short (the same, but
@@ -48,7 +48,9 @@ class SecureKafka(EmbeddedKafka):
         self.ours = self.authority.pair("ours", ())
         self._keys_file = pki / "keys.json"
         self.signing_key = SigningKey(self._keys_file)
-        self._ports = {name.lower(): ports.draw() for name in ("PLAINTEXT", "CONTROLLER", *_PROTOCOLS)}
+        self._ports = {
+            name.lower(): ports.pick_free_port() for name in ("PLAINTEXT", "CONTROLLER", *_PROTOCOLS)
+        }
         super().__init__(
             directory / "data",
             self._ports["plaintext"],
@@ -57,7 +59,7 @@ class SecureKafka(EmbeddedKafka):
             extra_properties=self._listeners() | self._certificates() | self._logins(),
         )
 
-    def door(self, name):
+    def listener_address(self, name):
         return f"{HOST}:{self._ports[name]}"
 
     def scram(self, **changes):
@@ -69,15 +71,20 @@ class SecureKafka(EmbeddedKafka):
         ours = {"certificate_file": str(self.ours.certificate), "key_file": str(self.ours.key)}
         return self._tls("mutual", "SSL", **ours, **changes)
 
-    def oauth(self, issuer, door="oauth", **changes):
+    def oauth(self, issuer, listener="oauth", **changes):
         client = {"oauth_client_id": issuer.client_id, "oauth_client_secret": issuer.client_secret}
         return self._tls(
-            door, "SASL_SSL", sasl_mechanism="OAUTHBEARER", oauth_token_url=issuer.url, **client, **changes
+            listener,
+            "SASL_SSL",
+            sasl_mechanism="OAUTHBEARER",
+            oauth_token_url=issuer.url,
+            **client,
+            **changes,
         )
 
-    def _tls(self, door, protocol, **more):
+    def _tls(self, listener, protocol, **more):
         trusted = {"security_protocol": protocol, "ca_file": str(self.authority.file)}
-        return {"bootstrap": self.door(door), "replication_factor": 1, **trusted, **more}
+        return {"bootstrap": self.listener_address(listener), "replication_factor": 1, **trusted, **more}
 
     async def set_password(self, user, password):
         """Make the user, or change the password."""
@@ -98,7 +105,7 @@ class SecureKafka(EmbeddedKafka):
         return {
             "listeners": _listed(addresses),
             "advertised.listeners": _listed(advertised),
-            "controller.quorum.bootstrap.servers": self.door("controller"),
+            "controller.quorum.bootstrap.servers": self.listener_address("controller"),
             "listener.security.protocol.map": ",".join(f"{a}:{b}" for a, b in protocols.items()),
             "num.network.threads": "1",
         }

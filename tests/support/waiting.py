@@ -1,7 +1,7 @@
 import asyncio
 
 
-async def until(condition, seconds=20):
+async def wait_until(condition, seconds=20):
     """Look until the condition holds."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds

@@ -10,10 +10,10 @@ from azure.core.pipeline import policies
 from azure.monitor.ingestion.aio import LogsIngestionClient
 
 from consumer.destinations.outcome import Outcome, Paused, Retry, Sent
-from consumer.destinations.sentinel.config import Destination
+from consumer.destinations.sentinel.config import SentinelConfig
 from consumer.destinations.sentinel.credentials import NoTokenError, Tokens
 from consumer.destinations.sentinel.response import EXPIRED, Answer, Target, meaning, words
-from relay.credentials.url_policy import read_origin
+from relay.credentials.url_policy import parse_origin
 from relay.errors import RelayError
 from relay.timestamps import now_ms
 
@@ -26,9 +26,9 @@ _CLOUDS = {  # endpoint suffix and token scope (Microsoft's Logstash plugin 2.5.
 }
 
 
-def check_endpoint(name: str, destination: Destination) -> None:
+def check_endpoint(name: str, destination: SentinelConfig) -> None:
     """Tokens and events go to Azure Monitor's own hosts alone, and to this machine. Raises RelayError."""
-    origin = read_origin(destination.endpoint)
+    origin = parse_origin(destination.endpoint)
     suffix, _ = _CLOUDS[destination.cloud]
     azure = origin.scheme == "https" and origin.port is None and origin.host.endswith(suffix)
     if not (azure or origin.loopback):
@@ -45,7 +45,7 @@ class Ingestion:
     `call_seconds`; `send` raises nothing but cancellation.
     """
 
-    def __init__(self, name: str, destination: Destination, call_seconds: float) -> None:
+    def __init__(self, name: str, destination: SentinelConfig, call_seconds: float) -> None:
         check_endpoint(name, destination)
         self._name = name
         self._destination = destination
@@ -97,7 +97,7 @@ class Ingestion:
         )
 
 
-def _client(destination: Destination, tokens: Tokens) -> LogsIngestionClient:
+def _client(destination: SentinelConfig, tokens: Tokens) -> LogsIngestionClient:
     """No redirects, no retries, no logging of requests: the token goes to the endpoint, once, and nowhere else."""
     _, scope = _CLOUDS[destination.cloud]
     credential = cast("AsyncTokenCredential", tokens)

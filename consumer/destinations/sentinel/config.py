@@ -3,8 +3,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from consumer.config import Start
-from relay.config.base import AzureCredential, Group, Site
+from consumer.config import StartPosition
+from relay.config.base import AzureCredential, ConfigModel, OriginUrl
 
 _RULE_ID = re.compile(r"dcr-[0-9a-f]{32}")
 
@@ -39,13 +39,13 @@ def _check_cloud(endpoint: str, cloud: str) -> None:
             raise ValueError(f"The endpoint {endpoint} is of the cloud {owner}, but cloud is {cloud}")
 
 
-class Destination(Group):
+class SentinelConfig(ConfigModel):
     """A destination, under a name of your choice: small letters, digits and underscores."""
 
     kind: Literal["sentinel"] = Field(
         description="What it is. Not set: what its name says.", examples=["sentinel"]
     )
-    endpoint: Site = Field(
+    endpoint: OriginUrl = Field(
         description="Where logs are sent: the rule's own logs ingestion endpoint, or that of a data collection endpoint.",
         examples=["https://relay-a1b2.westeurope-1.ingest.monitor.azure.com"],
     )
@@ -71,13 +71,13 @@ class Destination(Group):
         description="Which of azure-identity's credentials is used; its own variables (AZURE_…, IDENTITY_…) apply.",
         examples=["managed-identity"],
     )
-    start: Start | None = Field(
+    start: StartPosition | None = Field(
         default=None,
         description="Where it begins at its first start. Not set: as `consumer.start` says.",
         examples=["latest"],
     )
 
     @model_validator(mode="after")
-    def _cloud_agrees(self) -> Self:
+    def _check_cloud(self) -> Self:
         _check_cloud(self.endpoint, self.cloud)
         return self

@@ -8,7 +8,7 @@ from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError, ServiceRequestError, ServiceResponseError
 
 from consumer.destinations.outcome import Paused, Retry
-from consumer.destinations.sentinel.config import Destination
+from consumer.destinations.sentinel.config import SentinelConfig
 from consumer.destinations.sentinel.response import passes, words
 from relay.credentials.azure import open_credential
 
@@ -24,7 +24,7 @@ class NoTokenError(Exception):
 class Tokens:
     """A credential that says in our words why there is no token, and can be made to forget the one it has."""
 
-    def __init__(self, name: str, destination: Destination) -> None:
+    def __init__(self, name: str, destination: SentinelConfig) -> None:
         self._name = name
         self._destination = destination
         self._inner: AsyncTokenCredential | None = None

@@ -81,7 +81,7 @@ def _retry_after(headers: Mapping[str, str], now_ms: int) -> float | None:
             return min(max(float(headers[name]) / 1000, 0.0), LONGEST_RETRY_AFTER_SECONDS)
         except (KeyError, ValueError):
             continue
-    return retry_after_seconds(headers.get("Retry-After"), now_ms, largest=LONGEST_RETRY_AFTER_SECONDS)
+    return retry_after_seconds(headers.get("Retry-After"), now_ms, maximum=LONGEST_RETRY_AFTER_SECONDS)
 
 
 def _said(answer: Answer) -> str:

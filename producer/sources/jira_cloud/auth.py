@@ -2,8 +2,8 @@ import re
 from dataclasses import dataclass, field
 
 from producer.sources.errors import Asked
-from relay.credentials.redaction import basic, forms
-from relay.credentials.url_policy import Hosts, split_url
+from relay.credentials.redaction import basic_auth, encoded_forms
+from relay.credentials.url_policy import AllowedHosts, split_url
 from relay.errors import RelayError
 
 _CLOUD_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
@@ -20,7 +20,9 @@ class Access:
 
     def scrub(self, text: str) -> str:
         """The text without the key, should an answer have given it back. To be called before the text is cut."""
-        for form in sorted(forms(self.authorization.split()[-1]) | forms(self._key), key=len, reverse=True):
+        for form in sorted(
+            encoded_forms(self.authorization.split()[-1]) | encoded_forms(self._key), key=len, reverse=True
+        ):
             text = text.replace(form, "…")
         return text
 
@@ -30,14 +32,14 @@ def open_access(
     url: str,
     user: str,
     key: str,
-    hosts: Hosts,
+    hosts: AllowedHosts,
     *,
     gateway: bool = False,
     cloud_id: str | None = None,
 ) -> Access:
     """Access at the site itself, or through the gateway, which knows the site by its cloud id.
 
-    Raises RelayError (HostError for a host that credentials must not be sent to).
+    Raises RelayError (UrlError for a host that credentials must not be sent to).
     """
     if not user or ":" in user or not user.isprintable():
         raise RelayError(
@@ -48,7 +50,9 @@ def open_access(
     base_url = _gateway(organization, hosts.gateway_url, cloud_id) if gateway else url.rstrip("/")
     hosts.check(base_url)
     origin, _ = split_url(base_url)
-    return Access(base_url, Asked(organization, origin.authority, gateway), f"Basic {basic(user, key)}", key)
+    return Access(
+        base_url, Asked(organization, origin.authority, gateway), f"Basic {basic_auth(user, key)}", key
+    )
 
 
 def is_cloud_id(text: str) -> bool:

@@ -8,7 +8,7 @@ from producer.sources.errors import Failure, Kind
 from producer.sources.jira_cloud import client as jira
 from producer.sources.jira_cloud.auth import Access, open_access
 from producer.sources.jira_cloud.page import Page
-from relay.credentials.url_policy import Hosts
+from relay.credentials.url_policy import AllowedHosts
 
 _REFUSED = {Kind.KEY_REFUSED, Kind.ANONYMOUS}
 _KNOWN = {Kind.SCOPE_MISSING, Kind.NOT_ADMINISTRATOR, Kind.FREE_PLAN, Kind.RATE_LIMITED}
@@ -43,7 +43,7 @@ async def diagnose(
     url: str,
     user: str,
     key: str,
-    hosts: Hosts,
+    hosts: AllowedHosts,
     *,
     scoped: bool = False,
 ) -> Diagnosis:

@@ -57,7 +57,7 @@ def judge(answer: Answer, asked: Asked, now_ms: int, scrub: Scrub = str) -> Fail
     kind = _kind(answer)
     if kind is None:
         return None
-    found = failure(kind, asked, status=answer.status, words=_words(kind, answer, scrub))
+    found = failure(kind, asked, status=answer.status, words=_describe(kind, answer, scrub))
     wait = _wait(answer, now_ms) if kind in {Kind.RATE_LIMITED, Kind.UNAVAILABLE} else None
     return replace(found, retry_after_seconds=wait, date_ms=answer.date_ms)
 
@@ -96,14 +96,14 @@ def _by_hundred(status: int) -> Kind:
 def _wait(answer: Answer, now_ms: int) -> float | None:
     """What Jira asks for: Retry-After, else the moment a quota is filled again. Beta- headers are only news."""
     now = now_ms if answer.date_ms is None else answer.date_ms
-    told = retry_after_seconds(answer.headers.get("Retry-After"), now, largest=LONGEST_WAIT_SECONDS)
+    told = retry_after_seconds(answer.headers.get("Retry-After"), now, maximum=LONGEST_WAIT_SECONDS)
     if told is not None or not _QUOTA.search(answer.headers.get("RateLimit-Reason", "")):
         return told
-    reset = retry_after_seconds(answer.headers.get("X-RateLimit-Reset"), now, largest=LONGEST_WAIT_SECONDS)
+    reset = retry_after_seconds(answer.headers.get("X-RateLimit-Reset"), now, maximum=LONGEST_WAIT_SECONDS)
     return (HOUR - now % HOUR) / 1000 if reset is None else reset
 
 
-def _words(kind: Kind, answer: Answer, scrub: Scrub) -> str:
+def _describe(kind: Kind, answer: Answer, scrub: Scrub) -> str:
     """What the answer itself says, made harmless: no secret, printable, short, and of a redirect the host alone."""
     if kind is Kind.RATE_LIMITED:
         return _printable(scrub(answer.headers.get("RateLimit-Reason", "")))

@@ -22,8 +22,8 @@ from producer.sources.jira_cloud.page import Page
 from producer.sources.jira_cloud.pager import Ask
 from producer.sources.throttle import Gate, Hold, Lines
 from producer.state.intervals import Range
-from relay.credentials.resolver import Credentials
-from relay.credentials.url_policy import HostError, Hosts, split_url
+from relay.credentials.resolver import CredentialResolver
+from relay.credentials.url_policy import AllowedHosts, UrlError, split_url
 from relay.errors import RelayError, SecretError
 from relay.organizations import Organization
 from relay.retry import backoff_seconds
@@ -54,8 +54,8 @@ class Sites:
     def __init__(
         self,
         clients: Sequence[httpx.AsyncClient],
-        credentials: Credentials,
-        hosts: Hosts,
+        credentials: CredentialResolver,
+        hosts: AllowedHosts,
         now_ms: Callable[[], int],
     ) -> None:
         self._clients = clients
@@ -89,8 +89,8 @@ class Site:
         gate: Gate,
         lines: Lines,
         client: httpx.AsyncClient,
-        credentials: Credentials,
-        hosts: Hosts,
+        credentials: CredentialResolver,
+        hosts: AllowedHosts,
         now_ms: Callable[[], int],
     ) -> None:
         self.clock = Clock()
@@ -130,7 +130,7 @@ class Site:
         async def ask() -> jira.Site | None:
             try:
                 self._hosts.check(organization.url)
-            except HostError as error:
+            except UrlError as error:
                 raise self.refusal(Failure(Kind.NO_KEY, f"{organization.name}: {error}")) from error
             found = await jira.tenant_info(self._client, organization.name, organization.url)
             if isinstance(found, jira.Site):

@@ -9,13 +9,13 @@ from aiokafka.conn import AIOKafkaConnection
 METADATA_PAUSE_SECONDS = 0.25
 
 
-def guard_client(client: Any) -> None:
+def patch_client(client: Any) -> None:
     """Apply what every client needs."""
-    calm_metadata(client)
-    close_what_bootstrap_leaves(client)
+    throttle_metadata_updates(client)
+    close_abandoned_bootstrap(client)
 
 
-def calm_metadata(client: Any) -> None:
+def throttle_metadata_updates(client: Any) -> None:
     """A client that saw a partition without leader asks for metadata in a tight loop; make it pause."""
     update = client._metadata_update  # noqa: SLF001
 
@@ -28,7 +28,7 @@ def calm_metadata(client: Any) -> None:
     client._metadata_update = calm  # noqa: SLF001
 
 
-def close_what_bootstrap_leaves(client: Any) -> None:
+def close_abandoned_bootstrap(client: Any) -> None:
     """A client whose start is cancelled or takes too long forgets the connection on which it waits for its first answer."""
     bootstrap = client.bootstrap
 
@@ -44,17 +44,17 @@ def close_what_bootstrap_leaves(client: Any) -> None:
     client.bootstrap = guarded
 
 
-def retrieve(ended: "asyncio.Future[Any]") -> None:
+def consume_exception(ended: "asyncio.Future[Any]") -> None:
     """As a callback: the error of what was given up is no news."""
     if not ended.cancelled():
         ended.exception()
 
 
-async def _bounded(task: "asyncio.Future[Any]", seconds: float) -> bool:
+async def wait_bounded(task: "asyncio.Future[Any]", seconds: float) -> bool:
     """Wait for a clean-up; its own failure or cancellation is not ours."""
     done, _ = await asyncio.wait({task}, timeout=seconds)
     if not done:
         task.cancel()
         await asyncio.wait({task}, timeout=0.5)
-    task.add_done_callback(retrieve)
+    task.add_done_callback(consume_exception)
     return bool(done)

@@ -4,12 +4,12 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer
 
 from relay.kafka import TopicPartition
-from relay.kafka.aiokafka_patches.client import _bounded, guard_client, retrieve
+from relay.kafka.aiokafka_patches.client import consume_exception, patch_client, wait_bounded
 
 
 def guard_consumer(consumer: AIOKafkaConsumer) -> None:
     """Apply what the client of every consumer needs."""
-    guard_client(consumer._client)  # noqa: SLF001
+    patch_client(consumer._client)  # noqa: SLF001
 
 
 async def high_watermarks(
@@ -31,7 +31,7 @@ async def discard_consumer(consumer: AIOKafkaConsumer, seconds: float) -> None:
 
     With Kafka dead, stop() raises CancelledError or never ends, and leaves the sockets open.
     """
-    await _bounded(asyncio.ensure_future(consumer.stop()), seconds)
+    await wait_bounded(asyncio.ensure_future(consumer.stop()), seconds)
     for part in (consumer._fetcher, consumer._coordinator):  # noqa: SLF001
         for name in (
             "_fetch_task",
@@ -42,8 +42,8 @@ async def discard_consumer(consumer: AIOKafkaConsumer, seconds: float) -> None:
         ):
             if isinstance(task := getattr(part, name, None), asyncio.Task):
                 task.cancel()
-                task.add_done_callback(retrieve)
-    await _bounded(asyncio.ensure_future(consumer._client.close()), 1)  # noqa: SLF001
+                task.add_done_callback(consume_exception)
+    await wait_bounded(asyncio.ensure_future(consumer._client.close()), 1)  # noqa: SLF001
 
 
 def is_dead(consumer: AIOKafkaConsumer) -> bool:

@@ -14,7 +14,7 @@ class OffsetsUnknownError(KafkaError):  # type: ignore[misc]
     retriable = True
 
 
-def guard_offset_fetch(coordinator: Any) -> None:
+def patch_offset_fetch(coordinator: Any) -> None:
     """An OffsetFetch that failed as a whole is taken for "nothing committed"; make it an error that is retried."""
     send = coordinator._send_req  # noqa: SLF001
 
@@ -22,7 +22,7 @@ def guard_offset_fetch(coordinator: Any) -> None:
         response = await send(request)
         if type(request).__name__ == "OffsetFetchRequest":
             try:
-                _check_offset_fetch(response, _partitions_asked(request))
+                _check_offset_fetch(response, _requested_partitions(request))
             except NotCoordinatorForGroupError:
                 coordinator.coordinator_dead()
                 raise
@@ -31,22 +31,22 @@ def guard_offset_fetch(coordinator: Any) -> None:
     coordinator._send_req = guarded  # noqa: SLF001
 
 
-def _partitions_asked(request: Any) -> set[tuple[str, int]]:
+def _requested_partitions(request: Any) -> set[tuple[str, int]]:
     topics: Iterable[tuple[str, Iterable[int]]] = request._partitions or ()  # noqa: SLF001
     return {(topic, partition) for topic, partitions in topics for partition in partitions}
 
 
-def _check_offset_fetch(response: Any, asked: set[tuple[str, int]]) -> None:
+def _check_offset_fetch(response: Any, requested: set[tuple[str, int]]) -> None:
     code = getattr(response, "error_code", 0)
     if code:
         error = for_code(code)
         raise error() if error.retriable else OffsetsUnknownError(f"OffsetFetch failed: {error.__name__}")
     answered = {(topic, entry[0]) for topic, entries in response.topics for entry in entries}
-    if missing := asked - answered:
+    if missing := requested - answered:
         raise OffsetsUnknownError(f"OffsetFetch left out {sorted(missing)}")
 
 
-def guard_commits(coordinator: Any) -> None:
+def patch_commits(coordinator: Any) -> None:
     """Who is no member any more commits as if it had never wanted to be one. A group without members takes that, and would be
     set back behind what another member has committed since; make it an error.
     """
@@ -60,33 +60,33 @@ def guard_commits(coordinator: Any) -> None:
     coordinator._do_commit_offsets = guarded  # noqa: SLF001
 
 
-def watch_heartbeats(coordinator: Any, on_confirmed: Callable[[float], None]) -> None:
-    """Whenever the coordinator has confirmed that we are a member, call `on_confirmed` with when it was asked (monotonic)."""
+def observe_heartbeats(coordinator: Any, on_heartbeat: Callable[[float], None]) -> None:
+    """Whenever the coordinator has confirmed that we are a member, call `on_heartbeat` with when it was asked (monotonic)."""
     beat = coordinator._do_heartbeat  # noqa: SLF001
 
     async def watched() -> bool:
         asked_at = time.monotonic()
         confirmed: bool = await beat()
         if confirmed:
-            on_confirmed(asked_at)
+            on_heartbeat(asked_at)
         return confirmed
 
     coordinator._do_heartbeat = watched  # noqa: SLF001
 
 
-def watch_syncs(coordinator: Any, on_asked: Callable[[float], None]) -> None:
-    """Whenever we ask the group for our partitions, call `on_asked` with when that is (monotonic)."""
+def observe_syncs(coordinator: Any, on_sync: Callable[[float], None]) -> None:
+    """Whenever we ask the group for our partitions, call `on_sync` with when that is (monotonic)."""
     send = coordinator._send_req  # noqa: SLF001
 
     async def watched(request: Any) -> Any:
         if type(request).__name__ == "SyncGroupRequest":
-            on_asked(time.monotonic())
+            on_sync(time.monotonic())
         return await send(request)
 
     coordinator._send_req = watched  # noqa: SLF001
 
 
-def symptom(consumer: AIOKafkaConsumer, confirmed_at: float, patience_seconds: float) -> str | None:
+def liveness_problem(consumer: AIOKafkaConsumer, renewed_at: float, patience_seconds: float) -> str | None:
     """What shows that a group consumer has died inside, or None. It never says so itself."""
     fetcher: Any = consumer._fetcher  # noqa: SLF001
     coordinator: Any = consumer._coordinator  # noqa: SLF001
@@ -98,7 +98,7 @@ def symptom(consumer: AIOKafkaConsumer, confirmed_at: float, patience_seconds: f
         return "its group coordination has ended"
     if consumer.assignment() and (heartbeat is None or heartbeat.done()) and not rejoining:
         return "its heartbeat has ended"
-    if time.monotonic() - confirmed_at > patience_seconds:
+    if time.monotonic() - renewed_at > patience_seconds:
         return f"the group has not confirmed its membership for {patience_seconds:.0f} s"
     return None
 
@@ -126,7 +126,7 @@ def patch_coordinator(
     `on_heartbeat`: the group has confirmed the membership. `on_sync`: the group is being asked for our partitions.
     """
     coordinator = consumer._coordinator  # noqa: SLF001
-    guard_offset_fetch(coordinator)
-    guard_commits(coordinator)
-    watch_heartbeats(coordinator, on_heartbeat)
-    watch_syncs(coordinator, on_sync)
+    patch_offset_fetch(coordinator)
+    patch_commits(coordinator)
+    observe_heartbeats(coordinator, on_heartbeat)
+    observe_syncs(coordinator, on_sync)

@@ -16,15 +16,15 @@ from relay.kafka.aiokafka_patches.leader_epochs import LeaderEpochs
 
 _HEAD = Struct(">qiibIhi")
 """Of a batch: first offset, length of what follows that, leader's epoch, version, checksum, attributes, last offset from the first."""
-_LENGTH_ENDS, _CHECKSUM_ENDS = 12, 21
+_LENGTH_END, _CHECKSUM_END = 12, 21
 _VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    first: int
+class RecordBatch:
+    base_offset: int
     """Its first offset."""
-    last: int
+    last_offset: int
     epoch: int
     """Of the leader that wrote it."""
     start: int
@@ -32,7 +32,7 @@ class Batch:
     intact: bool
 
 
-class Fetches:
+class FetchValidator:
     """Makes the fetch of a partition fail with OffsetOutOfRangeError where it does not begin with what should stand there: with a
     batch of another leader than what was read before, or with one whose checksum is wrong.
 
@@ -41,30 +41,30 @@ class Fetches:
 
     def __init__(self) -> None:
         self._epochs = LeaderEpochs()
-        self._damaged: dict[TopicPartition, Batch] = {}
+        self._corrupt: dict[TopicPartition, RecordBatch] = {}
 
     def forget(self, tp: TopicPartition) -> None:
         """Reading goes on elsewhere, or what was read before is known to stand."""
         self._epochs.forget(tp)
 
-    def damaged(self, tp: TopicPartition) -> Batch | None:
+    def corrupt_batch(self, tp: TopicPartition) -> RecordBatch | None:
         """The damaged batch for which the last fetch failed; told once."""
-        return self._damaged.pop(tp, None)
+        return self._corrupt.pop(tp, None)
 
-    def guard(self, consumer: AIOKafkaConsumer) -> None:
+    def attach(self, consumer: AIOKafkaConsumer) -> None:
         """Look at all that this consumer fetches. It need not check checksums itself any more."""
         client = consumer._client  # noqa: SLF001
         send = client.send
 
-        async def guarded(node_id: Any, request: Any, **options: Any) -> Any:
+        async def validated(node_id: Any, request: Any, **options: Any) -> Any:
             response = await send(node_id, request, **options)
             if isinstance(request, FetchRequest):
-                self._look(request, response)
+                self._validate(request, response)
             return response
 
-        client.send = guarded
+        client.send = validated
 
-    def _look(self, request: FetchRequest, response: Any) -> None:
+    def _validate(self, request: FetchRequest, response: Any) -> None:
         offsets = {
             (topic, asked[0]): asked[1] for topic, partitions in request.topics for asked in partitions
         }
@@ -73,31 +73,33 @@ class Fetches:
                 if error or not fetched:
                     continue
                 tp = TopicPartition(topic, partition)
-                intact = self._intact(tp, offsets[topic, partition], fetched)
-                if intact is None:
+                valid_bytes = self._valid_bytes(tp, offsets[topic, partition], fetched)
+                if valid_bytes is None:
                     partitions[at] = (partition, OffsetOutOfRangeError.errno, *facts, b"")
-                elif intact < len(fetched):
-                    partitions[at] = (partition, error, *facts, fetched[:intact])
+                elif valid_bytes < len(fetched):
+                    partitions[at] = (partition, error, *facts, fetched[:valid_bytes])
 
-    def _intact(self, tp: TopicPartition, offset: int, fetched: bytes) -> int | None:
+    def _valid_bytes(self, tp: TopicPartition, offset: int, fetched: bytes) -> int | None:
         """How much of it may be read; None where that is nothing."""
-        batches = list(batches_of(fetched))
-        good = list(takewhile(lambda batch: batch.intact, batches))
-        if batches and not good:
-            self._damaged[tp] = batches[0]
+        batches = list(parse_batches(fetched))
+        valid = list(takewhile(lambda batch: batch.intact, batches))
+        if batches and not valid:
+            self._corrupt[tp] = batches[0]
             return None
-        if not self._epochs.goes_on(tp, offset, [(batch.first, batch.epoch) for batch in good]):
+        if not self._epochs.accept(tp, offset, [(batch.base_offset, batch.epoch) for batch in valid]):
             return None
-        return len(fetched) if len(good) == len(batches) else batches[len(good)].start
+        return len(fetched) if len(valid) == len(batches) else batches[len(valid)].start
 
 
-def batches_of(fetched: bytes) -> Iterator[Batch]:
+def parse_batches(fetched: bytes) -> Iterator[RecordBatch]:
     """The whole batches, as far as they are of the format of today (magic 2)."""
     at, view = 0, memoryview(fetched)
     while at + _HEAD.size <= len(fetched):
         first, length, epoch, version, checksum, _, last = _HEAD.unpack_from(fetched, at)
-        end = at + _LENGTH_ENDS + length
-        if version != _VERSION or end <= at + _CHECKSUM_ENDS or end > len(fetched):
+        end = at + _LENGTH_END + length
+        if version != _VERSION or end <= at + _CHECKSUM_END or end > len(fetched):
             return
-        yield Batch(first, first + last, epoch, at, calc_crc32c(view[at + _CHECKSUM_ENDS : end]) == checksum)
+        yield RecordBatch(
+            first, first + last, epoch, at, calc_crc32c(view[at + _CHECKSUM_END : end]) == checksum
+        )
         at = end

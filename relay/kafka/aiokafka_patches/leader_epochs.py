@@ -14,14 +14,14 @@ class LeaderEpochs:
     """
 
     def __init__(self) -> None:
-        self._begun: dict[TopicPartition, list[tuple[int, int]]] = defaultdict(list)
+        self._epoch_starts: dict[TopicPartition, list[tuple[int, int]]] = defaultdict(list)
         """From which offset on there is which epoch."""
 
     def forget(self, tp: TopicPartition) -> None:
         """Reading goes on elsewhere, or what was read before is known to stand."""
-        self._begun.pop(tp, None)
+        self._epoch_starts.pop(tp, None)
 
-    def goes_on(self, tp: TopicPartition, offset: int, batches: Sequence[tuple[int, int]]) -> bool:
+    def accept(self, tp: TopicPartition, offset: int, batches: Sequence[tuple[int, int]]) -> bool:
         """Whether what was fetched from `offset` is of the leader that wrote what was fetched before it; then it is taken note of.
 
         `batches`: the first offset and the epoch of each.
@@ -29,15 +29,15 @@ class LeaderEpochs:
         before = self._epoch(tp, offset - 1)
         if batches and before is not None and batches[0][1] not in (before, self._epoch(tp, batches[0][0])):
             return False
-        begun = self._begun[tp]
+        starts = self._epoch_starts[tp]
         for first, epoch in batches:
             if self._epoch(tp, first) != epoch:
-                while begun and begun[-1][0] >= first:  # it was fetched before and never given out
-                    begun.pop()
-                begun.append((first, epoch))
-        while len(begun) > 1 and begun[1][0] < offset:
-            del begun[0]
+                while starts and starts[-1][0] >= first:  # it was fetched before and never given out
+                    starts.pop()
+                starts.append((first, epoch))
+        while len(starts) > 1 and starts[1][0] < offset:
+            del starts[0]
         return True
 
     def _epoch(self, tp: TopicPartition, offset: int) -> int | None:
-        return next((epoch for first, epoch in reversed(self._begun[tp]) if first <= offset), None)
+        return next((epoch for first, epoch in reversed(self._epoch_starts[tp]) if first <= offset), None)

@@ -5,30 +5,30 @@ from typing import Any
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from relay.kafka import TopicPartition
-from relay.kafka.aiokafka_patches.client import _bounded
+from relay.kafka.aiokafka_patches.client import wait_bounded
 
 
 async def discard_producer(producer: Any, seconds: float) -> None:
     """Stop a producer within `seconds` and a few more, giving up whatever it still wanted to send; who waits for it is told."""
-    if not await _bounded(asyncio.ensure_future(producer.stop()), seconds):
+    if not await wait_bounded(asyncio.ensure_future(producer.stop()), seconds):
         sender = producer._sender.sender_task  # noqa: SLF001
         for _ in range(20):
             if sender is None or sender.done():
                 break
             sender.cancel()
             await asyncio.wait({sender}, timeout=0.1)
-        _fail_all(producer._message_accumulator)  # noqa: SLF001
-    await _bounded(asyncio.ensure_future(producer.client.close()), 1)
-    _retrieve_failures(producer)
+        _fail_pending_batches(producer._message_accumulator)  # noqa: SLF001
+    await wait_bounded(asyncio.ensure_future(producer.client.close()), 1)
+    _consume_exceptions(producer)
 
 
-def _fail_all(accumulator: Any) -> None:
+def _fail_pending_batches(accumulator: Any) -> None:
     """Tell whoever waits for a batch. One that was put back for another try is no longer where its callback looks for it."""
     accumulator._pending_batches.update(batch for queue in accumulator._batches.values() for batch in queue)  # noqa: SLF001
     accumulator.fail_all(KafkaError("the producer was given up"))
 
 
-def _retrieve_failures(producer: Any) -> None:
+def _consume_exceptions(producer: Any) -> None:
     """Whoever discards a producer knows that it failed: its futures need not say so at their end."""
     accumulator = producer._message_accumulator  # noqa: SLF001
     batches = [batch for queue in accumulator._batches.values() for batch in queue]  # noqa: SLF001

@@ -9,102 +9,102 @@ from aiokafka.errors import IllegalSaslStateError, IncompatibleBrokerVersion, Ka
 from aiokafka.protocol.admin import SaslAuthenticateRequest, SaslHandShakeRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
-from relay.config.kafka import Kafka
+from relay.config.kafka import KafkaConfig
 from relay.kafka.diagnostics import messages
-from relay.kafka.diagnostics.messages import Refusal
-from relay.kafka.diagnostics.probe import NOT_DONE, Broker, Door, opened
-from relay.kafka.oauth import NoTokenError
+from relay.kafka.diagnostics.messages import ConnectionProblem
+from relay.kafka.diagnostics.probe import CONNECTION_ERRORS, BrokerAddress, BrokerProbe, connect
+from relay.kafka.oauth import OAuthTokenError
 
 BROKER_SECONDS = 30.0
 
 
-async def refusal(kafka: Kafka, bootstrap: str, security: Mapping[str, Any]) -> str | None:
+async def connection_problem(kafka: KafkaConfig, bootstrap: str, security: Mapping[str, Any]) -> str | None:
     """Why no broker lets us in, in a sentence for each reason; None where one does.
 
     `security`: what aiokafka's connections need to know. No sentence holds a secret.
     """
     causes: dict[str, list[str]] = {}
     for host, port, _ in collect_hosts(bootstrap, randomize=False):
-        door = Door(Broker(host, port), kafka, security)
+        probe = BrokerProbe(BrokerAddress(host, port), kafka, security)
         try:
-            await _pass_and_go_on(door)
-        except Refusal as refused:
-            causes.setdefault(str(refused), []).append(str(door.broker))
+            await _probe_advertised(probe)
+        except ConnectionProblem as refused:
+            causes.setdefault(str(refused), []).append(str(probe.broker))
         else:
             return None
     return " ".join(f"Kafka at {', '.join(brokers)} {cause}" for cause, brokers in causes.items())
 
 
-async def _pass_and_go_on(door: Door) -> None:
+async def _probe_advertised(probe: BrokerProbe) -> None:
     """Clients begin at one address, and go on at those that brokers give for themselves."""
-    named = await _pass(door)
-    if door.broker in named:
+    advertised = await _probe(probe)
+    if probe.broker in advertised:
         return
-    causes: list[Refusal] = []
-    for broker in named:
+    causes: list[ConnectionProblem] = []
+    for broker in advertised:
         try:
-            await _pass(Door(broker, door.kafka, door.security))
-        except Refusal as refused:
-            causes.append(messages.wrong_address(broker, refused))
+            await _probe(BrokerProbe(broker, probe.kafka, probe.security))
+        except ConnectionProblem as refused:
+            causes.append(messages.wrong_advertised_listener(broker, refused))
         else:
             return
     if causes:
         raise causes[0]
 
 
-async def _pass(door: Door) -> list[Broker]:
+async def _probe(probe: BrokerProbe) -> list[BrokerAddress]:
     """The brokers that this one knows."""
     try:
         async with asyncio.timeout(BROKER_SECONDS):
-            return await _pass_in_time(door)
+            return await _probe_steps(probe)
     except TimeoutError:
-        raise messages.too_slow(BROKER_SECONDS) from None
+        raise messages.timed_out(BROKER_SECONDS) from None
 
 
-async def _pass_in_time(door: Door) -> list[Broker]:
+async def _probe_steps(probe: BrokerProbe) -> list[BrokerAddress]:
     try:
-        async with opened(door) as connection:
-            if door.sasl:
-                await _log_in(door, connection)
-            return await _brokers(door, connection)
+        async with connect(probe) as connection:
+            if probe.sasl:
+                await _log_in(probe, connection)
+            return await _fetch_brokers(probe, connection)
     except (NotImplementedError, IncompatibleBrokerVersion):
-        raise messages.too_different() from None
-    except NOT_DONE as error:
-        raise await messages.closed(door, error) from None
+        raise messages.unsupported_version() from None
+    except CONNECTION_ERRORS as error:
+        raise await messages.diagnose_closed(probe, error) from None
 
 
-async def _brokers(door: Door, connection: AIOKafkaConnection) -> list[Broker]:
+async def _fetch_brokers(probe: BrokerProbe, connection: AIOKafkaConnection) -> list[BrokerAddress]:
     try:
         answer = await connection.send(MetadataRequest([]))
     except KafkaConnectionError:
-        raise await messages.cut_off(door) from None
-    return [Broker(host, port) for _, host, port, *_ in answer.brokers]
+        raise await messages.closed_after_connect(probe) from None
+    return [BrokerAddress(host, port) for _, host, port, *_ in answer.brokers]
 
 
-async def _log_in(door: Door, connection: AIOKafkaConnection) -> None:
+async def _log_in(probe: BrokerProbe, connection: AIOKafkaConnection) -> None:
     """As aiokafka does it, which does not tell what the broker has said."""
-    mechanism = door.kafka.sasl_mechanism
+    mechanism = probe.kafka.sasl_mechanism
     offer = await connection.send(SaslHandShakeRequest(mechanism))
     if offer.error_code == IllegalSaslStateError.errno:
-        raise messages.no_login(door)
+        raise messages.login_not_expected(probe)
     if mechanism not in offer.enabled_mechanisms:
-        raise messages.other_mechanisms(door, offer.enabled_mechanisms)
+        raise messages.mechanism_not_offered(probe, offer.enabled_mechanisms)
     try:
-        await _authenticate(door, connection)
-    except NoTokenError as error:
-        raise Refusal(f"cannot be logged in to: {error.sentence}") from None
+        await _authenticate(probe, connection)
+    except OAuthTokenError as error:
+        raise ConnectionProblem(f"cannot be logged in to: {error.sentence}") from None
     except (ValueError, AssertionError, LookupError):
-        raise messages.strange_login(door) from None
+        raise messages.unexpected_login_answer(probe) from None
 
 
-async def _authenticate(door: Door, connection: AIOKafkaConnection) -> None:
+async def _authenticate(probe: BrokerProbe, connection: AIOKafkaConnection) -> None:
     authenticator = {
         "PLAIN": connection.authenticator_plain,
         "OAUTHBEARER": connection.authenticator_oauth,
-    }.get(str(door.kafka.sasl_mechanism), connection.authenticator_scram)()
-    said: bytes | None = None
-    while (step := await authenticator.step(said)) is not None:
+    }.get(str(probe.kafka.sasl_mechanism), connection.authenticator_scram)()
+    challenge: bytes | None = None
+    while (step := await authenticator.step(challenge)) is not None:
         answer = await connection.send(SaslAuthenticateRequest(step[0]))
         if answer.error_code:
-            raise messages.login_refused(door, answer.error_message)
-        said = answer.sasl_auth_bytes
+            raise messages.login_rejected(probe, answer.error_message)
+        challenge = answer.sasl_auth_bytes

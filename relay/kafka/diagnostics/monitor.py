@@ -9,33 +9,35 @@ import structlog
 from relay.errors import RelayError
 from relay.kafka.connection import Connection
 
-LOOK_SECONDS = 20.0
-TOLD_AT_LOOK = 2
+CHECK_INTERVAL_SECONDS = 20.0
+REPORT_AFTER_FAILURES = 2
 """Before that it may be a restart."""
-TOLD_AGAIN_EACH = 30
+REPEAT_EVERY_FAILURES = 30
 
 log = structlog.get_logger(__name__)
 
 
-async def watch(connection: Connection) -> Never:
+async def monitor(connection: Connection) -> Never:
     """Look until cancelled. Connections that stand may work for days after a password was changed; this tells at once."""
-    looks, since, told = 0, "", ""
+    failures, since, reported = 0, "", ""
     while True:
-        await asyncio.sleep(LOOK_SECONDS)
-        reason = await _refusal(connection)
+        await asyncio.sleep(CHECK_INTERVAL_SECONDS)
+        reason = await _connection_problem(connection)
         if reason is None:
-            if told:
+            if reported:
                 log.info("Kafka lets us in again.", since=since)
-            looks, told = 0, ""
+            failures, reported = 0, ""
             continue
-        looks += 1
-        since = since if looks > 1 else datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        if looks >= TOLD_AT_LOOK and (reason != told or looks % TOLD_AGAIN_EACH == 0):
+        failures += 1
+        since = since if failures > 1 else datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        if failures >= REPORT_AFTER_FAILURES and (
+            reason != reported or failures % REPEAT_EVERY_FAILURES == 0
+        ):
             log.error("Kafka does not let us in; it is tried again and again.", reason=reason, since=since)
-            told = reason
+            reported = reason
 
 
-async def _refusal(connection: Connection) -> str | None:
+async def _connection_problem(connection: Connection) -> str | None:
     try:
         await connection.verify()
     except RelayError as error:

@@ -13,15 +13,15 @@ from aiokafka.errors import IllegalSaslStateError, KafkaError
 from aiokafka.protocol.admin import SaslHandShakeRequest
 from cryptography import x509
 
-from relay.config.kafka import Kafka
+from relay.config.kafka import KafkaConfig
 
 STEP_SECONDS = 5.0
-NOT_DONE = (OSError, KafkaError, TimeoutError)
+CONNECTION_ERRORS = (OSError, KafkaError, TimeoutError)
 """What aiokafka raises where a connection or a request on it fails."""
 
 
 @dataclass(frozen=True, slots=True)
-class Broker:
+class BrokerAddress:
     host: str
     port: int
 
@@ -30,11 +30,11 @@ class Broker:
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class BrokerProbe:
     """A broker, and how we try to get in; `security` is what aiokafka's connections need to know."""
 
-    broker: Broker
-    kafka: Kafka
+    broker: BrokerAddress
+    kafka: KafkaConfig
     security: Mapping[str, Any]
 
     @property
@@ -47,11 +47,15 @@ class Door:
 
 
 @asynccontextmanager
-async def opened(door: Door, *, tls: bool | None = None) -> AsyncIterator[AIOKafkaConnection]:
+async def connect(probe: BrokerProbe, *, tls: bool | None = None) -> AsyncIterator[AIOKafkaConnection]:
     """A connection to something that has answered as Kafka does; nobody has logged in yet."""
-    protocol = "SSL" if (door.tls if tls is None else tls) else "PLAINTEXT"
-    options = {**door.security, "security_protocol": protocol, "request_timeout_ms": int(STEP_SECONDS * 1000)}
-    connection = await create_conn(door.broker.host, door.broker.port, **options)
+    protocol = "SSL" if (probe.tls if tls is None else tls) else "PLAINTEXT"
+    options = {
+        **probe.security,
+        "security_protocol": protocol,
+        "request_timeout_ms": int(STEP_SECONDS * 1000),
+    }
+    connection = await create_conn(probe.broker.host, probe.broker.port, **options)
     try:
         yield connection
     finally:
@@ -60,7 +64,7 @@ async def opened(door: Door, *, tls: bool | None = None) -> AsyncIterator[AIOKaf
                 await connection.close()
 
 
-async def takes_connections(broker: Broker) -> bool:
+async def accepts_connections(broker: BrokerAddress) -> bool:
     try:
         async with asyncio.timeout(STEP_SECONDS):
             _, writer = await asyncio.open_connection(broker.host, broker.port)
@@ -70,15 +74,15 @@ async def takes_connections(broker: Broker) -> bool:
     return True
 
 
-async def answers_in_clear(door: Door) -> bool:
+async def speaks_plaintext(probe: BrokerProbe) -> bool:
     try:
-        async with opened(door, tls=False):
+        async with connect(probe, tls=False):
             return True
-    except NOT_DONE:
+    except CONNECTION_ERRORS:
         return False
 
 
-async def certificate_of(broker: Broker) -> x509.Certificate | None:
+async def fetch_certificate(broker: BrokerAddress) -> x509.Certificate | None:
     """What it shows, trusted or not; None where it does not speak TLS. Nothing is sent to it."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -87,16 +91,16 @@ async def certificate_of(broker: Broker) -> x509.Certificate | None:
             _, writer = await asyncio.open_connection(broker.host, broker.port, ssl=context)
     except (OSError, TimeoutError):
         return None
-    shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    certificate = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
     writer.transport.abort()
-    return x509.load_der_x509_certificate(shown)
+    return x509.load_der_x509_certificate(certificate)
 
 
-async def mechanisms_of(door: Door) -> list[str]:
+async def fetch_mechanisms(probe: BrokerProbe) -> list[str]:
     """The ways of logging in that it offers; none where it asks for no login."""
     try:
-        async with opened(door) as connection:
+        async with connect(probe) as connection:
             offer = await connection.send(SaslHandShakeRequest("PLAIN"))
-    except NOT_DONE:
+    except CONNECTION_ERRORS:
         return []
     return [] if offer.error_code == IllegalSaslStateError.errno else list(offer.enabled_mechanisms)

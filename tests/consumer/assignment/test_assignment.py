@@ -29,7 +29,7 @@ class Paper:
         self.told = None if committed is None else OffsetAndMetadata(committed, "")
         self.at = 0
         self.paused = True
-        self.spoilt = False
+        self.unreliable = False
         self.refuses = False
         self.refused = 0
         self.most_metadata = 4096
@@ -48,10 +48,10 @@ class Paper:
     def resume(self, _partitions):
         self.paused = False
 
-    async def confirmed(self):
+    async def renewed(self):
         pass
 
-    def damaged(self, _partition):
+    def corrupt_batch(self, _partition):
         return None
 
     async def position(self, _partition):
@@ -230,7 +230,7 @@ async def test_what_is_settled_is_committed_also_where_reading_has_failed_in_the
     kafka.refuses = True
     await one.records(kafka.poll(20))
     await until(lambda: len(sink.accepted) == 20)
-    kafka.refuses, kafka.spoilt, kafka.at = False, True, 30
+    kafka.refuses, kafka.unreliable, kafka.at = False, True, 30
     await one.closed()
     assert kafka.group == 20
 

@@ -13,7 +13,7 @@ from consumer.metrics import Metrics
 from consumer.offsets.delivered import Progress
 from consumer.offsets.tracker import Offsets
 from relay.kafka import TopicPartition
-from relay.kafka.producer import WritingError
+from relay.kafka.producer import TopicWriteError
 from tests.support.messages import event, message
 from tests.support.pipeline_world import until
 
@@ -51,7 +51,7 @@ class Letters:
     async def put(self, record, reason, status=None):
         if self.failures:
             self.failures -= 1
-            raise WritingError("Kafka is away")
+            raise TopicWriteError("Kafka is away")
         self.put_records.append((record.offset, reason, status))
 
 

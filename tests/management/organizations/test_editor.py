@@ -8,13 +8,13 @@ import pytest
 from management.organizations.commands import delete
 from management.organizations.editor import StaleEditError, edit
 from management.organizations.store import Standing, existing, organizations, standing
-from relay.config.kafka import Kafka
+from relay.config.kafka import KafkaConfig
 from relay.errors import RelayError
 from relay.kafka import TopicPartition
 from relay.kafka.connection import Connection
-from relay.kafka.log_reader import group_less, read_to_end, settled_spans
-from relay.kafka.producer import Writer
-from relay.kafka.topic_admin import create, shards_of
+from relay.kafka.log_reader import read_to_end, stable_bounds, standalone_consumer
+from relay.kafka.producer import RecordWriter
+from relay.kafka.topic_admin import create_missing_topics, read_shard_count
 from relay.kafka.topics import Topics, partition_of
 from relay.organizations import Organization, OrganizationCodec
 
@@ -23,9 +23,9 @@ NOW = 1_790_000_000_000
 
 @pytest.fixture
 async def connection(kafka, prefix):
-    settings = Kafka(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, shards=4)
+    settings = KafkaConfig(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, shards=4)
     connection = Connection(settings)
-    await create(connection)
+    await create_missing_topics(connection)
     return connection
 
 
@@ -36,8 +36,8 @@ async def put(connection, name, **options):
 
 async def length_of_history(connection):
     tp, records = TopicPartition(Topics(connection.kafka.topic_prefix).changes, 0), []
-    async with group_less(connection) as reader:
-        end = (await settled_spans(reader, [tp]))[tp].committed_end
+    async with standalone_consumer(connection) as reader:
+        end = (await stable_bounds(reader, [tp]))[tp].last_stable_offset
         await read_to_end(reader, {tp: 0}, {tp: end}, records.append)
     return len(records)
 
@@ -78,7 +78,7 @@ async def test_what_a_change_raises_leaves_everything_as_it_was(connection):
 
 async def test_what_cannot_be_read_holds_up_no_other(connection):
     """Garbage on the topic is named and left alone; others are listed and changed beside it; it can be deleted."""
-    async with Writer(connection) as writer:
+    async with RecordWriter(connection) as writer:
         topic = Topics(connection.kafka.topic_prefix).organizations
         for key in (b"odd", b"\xff"):
             await writer.send(topic, key, b"\x00garbage")
@@ -101,8 +101,8 @@ async def test_what_stands_in_a_partition_of_others_hides_nothing(connection):
     """Garbage or a deletion under a name of ours, in a partition where that name has no place, is told of and counts for nothing."""
     topic = Topics(connection.kafka.topic_prefix).organizations
     followed = await put(connection, "acme")
-    async with Writer(connection) as writer:
-        shards = await shards_of(connection)
+    async with RecordWriter(connection) as writer:
+        shards = await read_shard_count(connection)
         away = [number for number in range(shards) if number != partition_of("acme", shards)]
         for number in away[:-1]:
             await writer.send(topic, b"acme", b"garbage", partition=number)
@@ -123,7 +123,7 @@ async def test_what_stands_in_a_partition_of_others_hides_nothing(connection):
 async def test_an_organization_under_the_name_of_another_is_none(connection):
     """A value whose name is not its key is not believed."""
     copied = OrganizationCodec().encode(await put(connection, "acme"))
-    async with Writer(connection) as writer:
+    async with RecordWriter(connection) as writer:
         await writer.send(Topics(connection.kafka.topic_prefix).organizations, b"other", copied)
 
     assert "holds 'acme'" in (await standing(connection)).unreadable["other"]
@@ -131,7 +131,7 @@ async def test_an_organization_under_the_name_of_another_is_none(connection):
 
 async def test_a_kafka_that_is_away_is_said_in_one_sentence():
     """No Kafka is a RelayError, soon."""
-    away = Connection(Kafka(bootstrap="127.0.0.1:1", replication_factor=1))
+    away = Connection(KafkaConfig(bootstrap="127.0.0.1:1", replication_factor=1))
     async with asyncio.timeout(15):
         for attempt in (organizations(away), put(away, "acme")):
             with pytest.raises(RelayError, match=r"127\.0\.0\.1:1"):

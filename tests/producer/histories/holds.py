@@ -4,7 +4,7 @@ from functools import lru_cache
 
 from producer.state import checkpoint as checkpoints
 from producer.state.ledger import day_from_record, is_kept, split_key
-from relay.avro.codec import Internal
+from relay.avro.codec import InternalCodec
 from relay.timestamps import parse
 from tests.support.publisher import TOPICS
 
@@ -131,14 +131,14 @@ def _unproven(world):
 
 @lru_cache(10_000)
 def _event(value):
-    return Internal("audit_event").decode(value)
+    return InternalCodec("audit_event").decode(value)
 
 
 @lru_cache(10_000)
 def _checkpoint(value):
-    return checkpoints.from_record(Internal("checkpoint").decode(value))
+    return checkpoints.from_record(InternalCodec("checkpoint").decode(value))
 
 
 @lru_cache(10_000)
 def _day(value):
-    return day_from_record(Internal("day_ledger").decode(value))
+    return day_from_record(InternalCodec("day_ledger").decode(value))

@@ -13,10 +13,10 @@ from producer.recovery.loader import Opener
 from producer.sharding.shard import Shard
 from producer.sources.jira_cloud.source import Sites
 from producer.status_reporter import Report, status_key
-from relay.credentials.url_policy import Hosts
+from relay.credentials.url_policy import AllowedHosts
 from relay.kafka.profile import KAFKA
-from relay.kafka.topic_admin import Limits
-from relay.status.writer import Board
+from relay.kafka.topic_admin import TopicLimits
+from relay.status.writer import StatusWriter
 from relay.timestamps import DAY
 from tests.producer.histories.jira import RULES
 from tests.support.publisher import ENCODER, TOPICS
@@ -43,7 +43,7 @@ class _Connection:
 class Process:
     """Also what its shard has to know of the group, and what the shard's pollers are."""
 
-    joins = 1
+    generation = 1
 
     def __init__(self, world, skew_ms=0):
         self.world = world
@@ -51,11 +51,11 @@ class Process:
         self.alive = True
         self.last_words_arrive = False
         """Whether a commit that is cancelled while it waits for its answer is carried out."""
-        self._board = Board(None, "status")
+        self._status_writer = StatusWriter(None, "status")
         credentials = SimpleNamespace(resolve=lambda _organization: SecretStr("key"))
-        self._sites = Sites([self], credentials, Hosts("https://gateway.example", []), self.now_ms)
+        self._sites = Sites([self], credentials, AllowedHosts("https://gateway.example", []), self.now_ms)
         connection = _Connection(self)
-        limits = KnownLimits(connection, Limits(kept_ms=KEPT))
+        limits = KnownLimits(connection, TopicLimits(retention_ms=KEPT))
         self._opener = Opener(connection, TOPICS, _Store(), limits, METRICS, self.now_ms)
         self.desk = None
         self.shard = Shard(0, self, self._open, self)
@@ -74,18 +74,18 @@ class Process:
         self.desk = desk
         return desk
 
-    def suspect(self):
-        """Fenced: whether the group still counts on us is asked in `confirmed`."""
+    def invalidate(self):
+        """Fenced: whether the group still counts on us is asked in `renewed`."""
 
-    async def confirmed(self):
+    async def renewed(self):
         if self.world.owner is not self:
             await asyncio.Event().wait()
 
     async def poll(self, organization, desk):
         site = self._sites.of(organization)
         interval = organization.interval_seconds
-        told = self._board.told(status_key(organization.name))
-        report = Report(organization, self._board, METRICS, self.now_ms, interval, told)
+        told = self._status_writer.last_put(status_key(organization.name))
+        report = Report(organization, self._status_writer, METRICS, self.now_ms, interval, told)
         if organization.paused:
             await report.renew_for_ever()
         await Poller(organization, desk, site, report, METRICS, RULES, interval, self.now_ms).run()
@@ -94,7 +94,7 @@ class Process:
         self.released(organization)
 
     def released(self, organization):
-        self._board.forget(status_key(organization))
+        self._status_writer.forget(status_key(organization))
         self._sites.forget(organization)
 
     def kill(self, *, last_words_arrive):

@@ -32,7 +32,7 @@ _SMALL = {
 _SIMULATED = {
     "producer.sources.jira_cloud.source.jira": jira,
     "relay.kafka.transactions.AIOKafkaProducer": kafka.Producer,
-    "relay.kafka.transactions.guard_client": lambda _client: None,
+    "relay.kafka.transactions.patch_client": lambda _client: None,
     "relay.kafka.transactions.discard_producer": kafka.discard_producer,
     "relay.kafka.log_reader.AIOKafkaConsumer": kafka.Consumer,
     "relay.kafka.log_reader.guard_consumer": lambda _consumer: None,

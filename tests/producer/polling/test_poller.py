@@ -14,7 +14,7 @@ from producer.polling.window import Rules
 from producer.sources.jira_cloud import source as sites
 from producer.state.checkpoint import Position, begin
 from producer.status_reporter import Report, status_key
-from relay.status.writer import Board
+from relay.status.writer import StatusWriter
 from relay.timestamps import DAY, now_ms, to_text
 from simulators import faults
 from simulators.jira_cloud import faults as jira_faults
@@ -33,13 +33,13 @@ class Following:
         self.organization = asked.organization(site, **fields)
         self.asked = asked
         self.metrics = Metrics(CollectorRegistry())
-        self.board = Board(None, "status")
+        self.board = StatusWriter(None, "status")
         self.desk, self.publisher = paper_desk(now_ms, metrics=self.metrics)
         self.rules = RULES
 
     @property
     def status(self):
-        return self.board.told(status_key(self.organization.name))
+        return self.board.last_put(status_key(self.organization.name))
 
     @asynccontextmanager
     async def running(self, interval=0.2):

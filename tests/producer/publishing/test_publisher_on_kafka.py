@@ -12,16 +12,16 @@ from producer.recovery.loader import Opener
 from producer.sources.jira_cloud.mapping import read
 from producer.state.checkpoint import Position, begin
 from producer.state.intervals import Range
-from relay.avro.codec import Internal, split
-from relay.config.kafka import Kafka
-from relay.config.schema_registry import SchemaRegistry
+from relay.avro.codec import InternalCodec, split_frame
+from relay.config.kafka import KafkaConfig
+from relay.config.schema_registry import SchemaRegistryConfig
 from relay.kafka import TopicPartition
 from relay.kafka.connection import Connection
-from relay.kafka.log_reader import group_less, read_to_end, settled_spans
-from relay.kafka.producer import Outgoing
-from relay.kafka.topic_admin import Limits, create
+from relay.kafka.log_reader import read_to_end, stable_bounds, standalone_consumer
+from relay.kafka.producer import ProducerRecord
+from relay.kafka.topic_admin import TopicLimits, create_missing_topics
 from relay.kafka.topics import Topics
-from relay.schema_registry.store import open_store
+from relay.schema_registry.store import open_schema_store
 from relay.timestamps import day_start
 
 NOW = 1_790_000_000_000
@@ -29,11 +29,11 @@ NOW = 1_790_000_000_000
 
 @pytest.fixture
 async def opener(kafka, prefix, tmp_path):
-    settings = Kafka(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, shards=1)
+    settings = KafkaConfig(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, shards=1)
     connection = Connection(settings)
-    await create(connection)
-    async with open_store(SchemaRegistry(cache_directory=tmp_path), connection) as store:
-        limits = KnownLimits(connection, Limits())
+    await create_missing_topics(connection)
+    async with open_schema_store(SchemaRegistryConfig(cache_directory=tmp_path), connection) as store:
+        limits = KnownLimits(connection, TopicLimits())
         yield Opener(connection, Topics(prefix), store, limits, Metrics(CollectorRegistry()), lambda: NOW)
 
 
@@ -52,14 +52,14 @@ async def stands(opener, topic):
     """Values of all committed records of a topic, in order."""
     found = []
     tp = TopicPartition(topic, 0)
-    async with group_less(opener.connection) as reader:
-        span = (await settled_spans(reader, [tp]))[tp]
-        await read_to_end(reader, {tp: 0}, {tp: span.committed_end}, found.append)
+    async with standalone_consumer(opener.connection) as reader:
+        span = (await stable_bounds(reader, [tp]))[tp]
+        await read_to_end(reader, {tp: 0}, {tp: span.last_stable_offset}, found.append)
     return found
 
 
 async def ids_on(opener, topic):
-    codec = Internal("audit_event")
+    codec = InternalCodec("audit_event")
     return [codec.decode(record.value)["id"] for record in await stands(opener, topic)]
 
 
@@ -165,7 +165,9 @@ async def test_progress_without_its_events_is_taken_back(opener):
 
 
 def of_progress(opener, key, subject, value):
-    return Outgoing(opener.topics.progress, 0, key.encode(), Internal(subject).encode(value), NOW + 5)
+    return ProducerRecord(
+        opener.topics.progress, 0, key.encode(), InternalCodec(subject).encode(value), NOW + 5
+    )
 
 
 async def test_events_without_their_progress_are_known_to_the_next_owner(opener):
@@ -175,7 +177,7 @@ async def test_events_without_their_progress_are_known_to_the_next_owner(opener)
     encoder = await opener.store.event_encoder()
     (event,) = records(2)
     value = encoder.encode({**event, "collected": NOW + 5, "mode": "live"})
-    await desk._publisher.publish([Outgoing(opener.topics.events, 0, b"acme", value, NOW + 5)])
+    await desk._publisher.publish([ProducerRecord(opener.topics.events, 0, b"acme", value, NOW + 5)])
     successor = await begun(opener)
     published = await successor.publish("acme", finding(records(1, 2, 3)), same, persist=False)
     await desk.discard()
@@ -183,4 +185,4 @@ async def test_events_without_their_progress_are_known_to_the_next_owner(opener)
 
     assert published.modes == {"live": 1}
     assert await ids_on(opener, opener.topics.events) == [1, 2, 3]
-    assert split(value)[1] == 10
+    assert split_frame(value)[1] == 10

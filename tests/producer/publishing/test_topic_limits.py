@@ -10,10 +10,10 @@ from producer.recovery.loader import Opener
 from producer.sources.jira_cloud.mapping import read
 from producer.state.checkpoint import begin
 from producer.state.intervals import Range
-from relay.config.schema_registry import SchemaRegistry
-from relay.kafka.topic_admin import create, limits_of
+from relay.config.schema_registry import SchemaRegistryConfig
+from relay.kafka.topic_admin import create_missing_topics, read_limits
 from relay.kafka.topics import Topics
-from relay.schema_registry.store import open_store
+from relay.schema_registry.store import open_schema_store
 from tests.relay.kafka.test_producer import alter
 from tests.support.kafka import connection
 
@@ -26,15 +26,15 @@ async def test_what_an_operator_changes_about_the_topics_needs_no_restart(
     """A topic that takes less than before: what it refuses becomes a dead letter, and no transaction fails for it, again and again."""
     monkeypatch.setattr(topic_limits, "LOOK_SECONDS", 0.2)
     there, topics = connection(kafka, prefix, shards=1), Topics(prefix)
-    await create(there)
-    known = KnownLimits(there, await limits_of(there))
+    await create_missing_topics(there)
+    known = KnownLimits(there, await read_limits(there))
     watching = asyncio.create_task(known.watch())
-    async with open_store(SchemaRegistry(cache_directory=tmp_path), there) as store:
+    async with open_schema_store(SchemaRegistryConfig(cache_directory=tmp_path), there) as store:
         desk = await Opener(there, topics, store, known, Metrics(CollectorRegistry()), lambda: NOW).open(0)
         await desk.write("acme", lambda _: begin("acme", NOW - 5_000, now=NOW))
         await alter(there, topics.events, max_message_bytes="100000")
         async with asyncio.timeout(20):
-            while known.now.largest > 100_000:
+            while known.now.max_event_bytes > 100_000:
                 await asyncio.sleep(0.05)
         large = {"id": 1, "created": "2026-09-21T14:13:20.000+0000", "summary": "x" * 200_000}
         finding = Finding([read(large, "acme")], [], Range(NOW - 10_000, NOW + 1), 900_000, None)

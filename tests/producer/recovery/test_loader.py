@@ -18,18 +18,18 @@ from producer.recovery.loader import Opener
 from producer.sources.jira_cloud.mapping import read
 from producer.state.checkpoint import Position, begin
 from producer.state.intervals import Range
-from relay.avro.codec import Encoder, Fingerprint, Internal, SchemaId, fingerprint, frame
-from relay.config.kafka import Kafka
-from relay.config.schema_registry import SchemaRegistry
+from relay.avro.codec import Encoder, Fingerprint, InternalCodec, SchemaId, fingerprint, frame
+from relay.config.kafka import KafkaConfig
+from relay.config.schema_registry import SchemaRegistryConfig
 from relay.errors import RelayError
 from relay.kafka import KafkaError, TopicPartition
 from relay.kafka.connection import Connection
-from relay.kafka.log_reader import ReadingError, group_less, read_to_end, settled_spans
-from relay.kafka.producer import Outgoing
-from relay.kafka.topic_admin import Limits, create
+from relay.kafka.log_reader import TopicReadError, read_to_end, stable_bounds, standalone_consumer
+from relay.kafka.producer import ProducerRecord
+from relay.kafka.topic_admin import TopicLimits, create_missing_topics
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import Publisher, PublishError
-from relay.schema_registry.store import open_store
+from relay.schema_registry.store import open_schema_store
 from relay.timestamps import DAY, day_of, day_start, to_text
 from tests.support.kafka_log import flip_a_bit
 
@@ -40,11 +40,11 @@ LATER = {"collected": NOW + 5, "mode": "live"}
 
 @pytest.fixture
 async def opener(kafka, prefix, tmp_path):
-    settings = Kafka(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, shards=1)
+    settings = KafkaConfig(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, shards=1)
     connection = Connection(settings)
-    await create(connection)
-    async with open_store(SchemaRegistry(cache_directory=tmp_path), connection) as store:
-        limits = KnownLimits(connection, Limits())
+    await create_missing_topics(connection)
+    async with open_schema_store(SchemaRegistryConfig(cache_directory=tmp_path), connection) as store:
+        limits = KnownLimits(connection, TopicLimits())
         yield Opener(connection, Topics(prefix), store, limits, Metrics(CollectorRegistry()), lambda: NOW)
 
 
@@ -72,10 +72,10 @@ async def opened(opener):
 
 async def ids(opener, topic):
     found, tp = [], TopicPartition(topic, 0)
-    async with group_less(opener.connection) as reader:
-        span = (await settled_spans(reader, [tp]))[tp]
-        await read_to_end(reader, {tp: span.first}, {tp: span.committed_end}, found.append)
-    codec = Internal("audit_event")
+    async with standalone_consumer(opener.connection) as reader:
+        span = (await stable_bounds(reader, [tp]))[tp]
+        await read_to_end(reader, {tp: span.log_start_offset}, {tp: span.last_stable_offset}, found.append)
+    codec = InternalCodec("audit_event")
     return [(record.key.decode(), codec.decode(record.value)["id"]) for record in found]
 
 
@@ -206,7 +206,9 @@ async def test_a_loss_is_found_though_retention_had_emptied_the_log(opener):
         ]
     )
     await desk.discard()
-    successor = await replace(opener, limits=KnownLimits(opener.connection, Limits(kept_ms=30 * DAY))).open(0)
+    successor = await replace(
+        opener, limits=KnownLimits(opener.connection, TopicLimits(retention_ms=30 * DAY))
+    ).open(0)
     found = await successor.publish("acme", finding(records("acme", 1, 2)), same, persist=False)
     await successor.discard()
 
@@ -217,8 +219,8 @@ async def test_a_loss_is_found_though_retention_had_emptied_the_log(opener):
 async def delete_all(opener, topic):
     """As retention does when everything is too old."""
     tp = TopicPartition(topic, 0)
-    async with group_less(opener.connection) as reader:
-        end = (await settled_spans(reader, [tp]))[tp].committed_end
+    async with standalone_consumer(opener.connection) as reader:
+        end = (await stable_bounds(reader, [tp]))[tp].last_stable_offset
     admin = AIOKafkaAdminClient(**opener.connection.options())
     await admin.start()
     try:
@@ -228,7 +230,7 @@ async def delete_all(opener, topic):
 
 
 def of_progress(opener, key, subject, record, at=NOW + 60):
-    return Outgoing(opener.topics.progress, 0, key.encode(), Internal(subject).encode(record), at)
+    return ProducerRecord(opener.topics.progress, 0, key.encode(), InternalCodec(subject).encode(record), at)
 
 
 async def test_mending_that_is_broken_off_is_begun_anew(opener, monkeypatch):
@@ -238,7 +240,7 @@ async def test_mending_that_is_broken_off_is_begun_anew(opener, monkeypatch):
     encoder = await opener.store.event_encoder()
     events = [(name, encoder.encode({**records(name, 2)[0], **LATER})) for name in ORGANIZATIONS]
     await desk._publisher.publish(
-        [Outgoing(opener.topics.events, 0, name.encode(), value, NOW + 5) for name, value in events]
+        [ProducerRecord(opener.topics.events, 0, name.encode(), value, NOW + 5) for name, value in events]
     )
     await desk.discard()
     publish, published = Publisher.publish, []
@@ -289,10 +291,10 @@ async def test_an_open_transaction_of_a_stranger_keeps_the_shard_shut(opener):
     """What cannot be ended cannot be read past: opening fails, and says who can do something about it."""
     stranger = await Publisher.open(opener.connection, f"{opener.topics.prefix}.stranger")
     await stranger._producer.begin_transaction()
-    await stranger._send([Outgoing(opener.topics.progress, 0, b"x", b"y")])
+    await stranger._send([ProducerRecord(opener.topics.progress, 0, b"x", b"y")])
     with pytest.raises(RelayError, match=r"not of this shard's producer.*kafka-transactions\.sh"):
         await opener.open(0)
-    with pytest.raises(ReadingError, match="has not ended"):
+    with pytest.raises(TopicReadError, match="has not ended"):
         await opener._progresses(0)
     await stranger.discard()
     again = await Publisher.open(opener.connection, f"{opener.topics.prefix}.stranger")
@@ -327,7 +329,7 @@ async def test_without_transactions_events_are_known_though_their_progress_is_mi
 async def test_progress_that_cannot_be_read_is_named(opener):
     """Which key, where, and why."""
     publisher = await Publisher.open(opener.connection, f"{opener.topics.prefix}.0")
-    await publisher.publish([Outgoing(opener.topics.progress, 0, b"acme", b"garbage")])
+    await publisher.publish([ProducerRecord(opener.topics.progress, 0, b"acme", b"garbage")])
     await publisher.discard()
 
     with pytest.raises(
@@ -344,11 +346,11 @@ async def test_garbage_on_the_event_topics_is_passed_over(opener):
     foreign = encoder.encode({**records("acme", 5)[0], "collected": NOW + 9, "mode": "live"})
     await desk._publisher.publish(
         [
-            Outgoing(opener.topics.events, 0, b"acme", b"garbage", NOW + 9),
-            Outgoing(opener.topics.events, 0, b"acme", frame(SchemaId(7)) + b"of a registry", NOW + 9),
-            Outgoing(opener.topics.events, 0, b"acme", frame(Fingerprint(b"a newer?")) + b"x", NOW + 9),
-            Outgoing(opener.topics.events, 0, b"not acme", foreign, NOW + 9),
-            Outgoing(opener.topics.events, 0, None, b"", NOW + 9),
+            ProducerRecord(opener.topics.events, 0, b"acme", b"garbage", NOW + 9),
+            ProducerRecord(opener.topics.events, 0, b"acme", frame(SchemaId(7)) + b"of a registry", NOW + 9),
+            ProducerRecord(opener.topics.events, 0, b"acme", frame(Fingerprint(b"a newer?")) + b"x", NOW + 9),
+            ProducerRecord(opener.topics.events, 0, b"not acme", foreign, NOW + 9),
+            ProducerRecord(opener.topics.events, 0, None, b"", NOW + 9),
         ]
     )
     await desk.discard()
@@ -402,5 +404,5 @@ async def of_a_newer_version(opener):
     ours = schemas.load("audit_event")
     more = {"name": "more", "type": ["null", "string"], "default": None}
     newer = {**ours, "fields": [*ours["fields"], more]}
-    await opener.store._texts.put(fingerprint(newer), json.dumps(newer))
+    await opener.store._text_store.put(fingerprint(newer), json.dumps(newer))
     return Encoder(newer, fingerprint(newer))

@@ -6,13 +6,13 @@ from hypothesis import strategies as st
 
 from producer.sharding import hanging_transactions
 from producer.sharding.hanging_transactions import STANDSTILL_SECONDS, Standstill, watch
-from relay.config.kafka import Kafka
+from relay.config.kafka import KafkaConfig
 from relay.errors import RelayError
 from relay.kafka import TopicPartition, transactions
 from relay.kafka.connection import Connection
-from relay.kafka.log_reader import Span, group_less, spans
-from relay.kafka.producer import Outgoing
-from relay.kafka.topic_admin import create
+from relay.kafka.log_reader import LogBounds, log_bounds, standalone_consumer
+from relay.kafka.producer import ProducerRecord
+from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import TRANSACTION_SECONDS, Publisher
 
@@ -23,7 +23,7 @@ def looks(*extents, step=2.0):
     """What a watch finds that looks every `step` seconds at (committed end, end of the log)."""
     standstill = Standstill()
     return [
-        standstill.look({TP: Span(0, committed, high)}, number * step)
+        standstill.look({TP: LogBounds(0, committed, high)}, number * step)
         for number, (committed, high) in enumerate(extents)
     ]
 
@@ -77,8 +77,10 @@ async def test_what_has_no_end_gets_one(kafka, prefix, monkeypatch):
     monkeypatch.setattr(hanging_transactions, "LOOK_SECONDS", 0.1)
     monkeypatch.setattr(hanging_transactions, "STANDSTILL_SECONDS", 0.5)
     monkeypatch.setattr(transactions, "TRANSACTION_TIMEOUT_MS", 600_000)  # Kafka itself ends none of them
-    there = Connection(Kafka(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, shards=3))
-    await create(there)
+    there = Connection(
+        KafkaConfig(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, shards=3)
+    )
+    await create_missing_topics(there)
     topics, shards = Topics(prefix), PaperShards(0, 1)
     without_leader, leader_of = TopicPartition(topics.events, 0), ClusterMetadata.leader_for_partition
     monkeypatch.setattr(
@@ -95,15 +97,16 @@ async def test_what_has_no_end_gets_one(kafka, prefix, monkeypatch):
     ]:
         publisher = await Publisher.open(there, name)
         await publisher._producer.begin_transaction()
-        await publisher._send([Outgoing(topic, number, b"acme", b"1")])
+        await publisher._send([ProducerRecord(topic, number, b"acme", b"1")])
         hanging.append(publisher)
     task = asyncio.create_task(watch(there, topics, shards))
     edited = [TopicPartition(topics.organizations, 0), TopicPartition(topics.changes, 0)]
     try:
         await asyncio.wait_for(shards.reopened.wait(), 20)
-        async with group_less(there) as reader:
+        async with standalone_consumer(there) as reader:
             while any(
-                span.committed_end < span.high_watermark for span in (await spans(reader, edited)).values()
+                span.last_stable_offset < span.high_watermark
+                for span in (await log_bounds(reader, edited)).values()
             ):
                 await asyncio.sleep(0.1)
                 assert not task.done()
@@ -129,7 +132,9 @@ async def test_the_watch_outlives_whatever_looking_raises(monkeypatch):
         await asyncio.Event().wait()
 
     monkeypatch.setattr(hanging_transactions, "_watch", look)
-    task = asyncio.create_task(watch(Connection(Kafka(bootstrap="127.0.0.1:1")), Topics("t"), PaperShards(0)))
+    task = asyncio.create_task(
+        watch(Connection(KafkaConfig(bootstrap="127.0.0.1:1")), Topics("t"), PaperShards(0))
+    )
     await asyncio.wait({task, asyncio.create_task(looked_again.wait())}, return_when="FIRST_COMPLETED")
 
     assert not task.done()
@@ -141,7 +146,7 @@ async def test_the_watch_outlives_whatever_looking_raises(monkeypatch):
 async def test_without_transactions_there_is_nothing_to_watch(monkeypatch):
     """Event Hubs has none: it is not even asked."""
     monkeypatch.setattr(hanging_transactions, "LOOK_SECONDS", 0.0)
-    nowhere = Connection(Kafka(bootstrap="127.0.0.1:1", profile="event-hubs"))
+    nowhere = Connection(KafkaConfig(bootstrap="127.0.0.1:1", profile="event-hubs"))
     task = asyncio.create_task(watch(nowhere, Topics("t"), PaperShards(0)))
     await asyncio.sleep(0.1)
 

@@ -39,18 +39,18 @@ class PaperDesk:
         self.discarded = True
 
 
-class Group:
+class FakeMembership:
     def __init__(self):
         self.suspicions = 0
-        self.joins = 1
+        self.generation = 1
         self.sure = asyncio.Event()
         self.sure.set()
 
-    def suspect(self):
+    def invalidate(self):
         self.suspicions += 1
         self.sure.clear()
 
-    async def confirmed(self):
+    async def renewed(self):
         await self.sure.wait()
 
 
@@ -87,7 +87,7 @@ class Room:
     def __init__(self, do=None):
         self.desks = []
         self.troubles = []
-        self.group, self.work = Group(), Labour(do)
+        self.group, self.work = FakeMembership(), Labour(do)
         self.shard = Shard(0, self.group, self.open, self.work)
 
     async def open(self, _number):
@@ -217,7 +217,7 @@ async def test_a_shard_that_is_kept_goes_on_unless_the_membership_was_lost():
         await asyncio.sleep(0.1)
         assert len(found.desks) == 1
         assert found.work.told == []
-        found.group.joins += 1
+        found.group.generation += 1
         found.shard.kept()
         assert found.work.told == [("released", "acme", True)]
         await until(lambda: len(found.desks) == 2 and found.shard.ready)

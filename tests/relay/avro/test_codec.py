@@ -11,14 +11,14 @@ from relay.avro.codec import (
     BadBody,
     Encoder,
     Fingerprint,
-    Internal,
+    InternalCodec,
     NotAvro,
     SchemaId,
     Unencodable,
     UnknownSchema,
     decode_body,
     fingerprint,
-    split,
+    split_frame,
 )
 from tests.support.generated import records
 
@@ -35,13 +35,13 @@ def event(**fields):
 def test_an_id_travels_as_confluent_frames_it():
     message = Encoder(AUDIT_EVENT, SchemaId(0x01020304)).encode(SMALLEST)
     assert message[:5] == b"\x00\x01\x02\x03\x04"
-    assert split(message) == (SchemaId(0x01020304), 5)
+    assert split_frame(message) == (SchemaId(0x01020304), 5)
 
 
 def test_a_fingerprint_travels_as_a_single_object():
     message = Encoder(AUDIT_EVENT, PRINT).encode(SMALLEST)
     assert message[:2] == b"\xc3\x01"
-    assert split(message) == (PRINT, 10)
+    assert split_frame(message) == (PRINT, 10)
 
 
 def test_the_fingerprint_is_in_the_order_of_the_specification():
@@ -49,18 +49,24 @@ def test_the_fingerprint_is_in_the_order_of_the_specification():
     assert fingerprint("null") == Fingerprint(bytes.fromhex("8a8f25cce724dd63"))
 
 
-def bare(node):
+def without_logical_types(node):
     """Apache's Python library forgets to write {"type": "long"} as "long", which the specification asks for."""
     if isinstance(node, list):
-        return [bare(each) for each in node]
+        return [without_logical_types(each) for each in node]
     if isinstance(node, dict):
-        return node["type"] if "logicalType" in node else {key: bare(value) for key, value in node.items()}
+        return (
+            node["type"]
+            if "logicalType" in node
+            else {key: without_logical_types(value) for key, value in node.items()}
+        )
     return node
 
 
 @pytest.mark.parametrize("subject", schemas.SUBJECTS)
 def test_the_fingerprint_is_what_apache_avro_computes(subject):
-    theirs = avro.schema.make_avsc_object(bare(schemas.load(subject))).fingerprint("CRC-64-AVRO")
+    theirs = avro.schema.make_avsc_object(without_logical_types(schemas.load(subject))).fingerprint(
+        "CRC-64-AVRO"
+    )
     assert fingerprint(schemas.load(subject)).value == theirs
 
 
@@ -79,18 +85,18 @@ def test_the_fingerprint_is_what_apache_avro_computes(subject):
 )
 def test_a_message_without_a_whole_reference_is_not_avro(message):
     with pytest.raises(NotAvro):
-        split(message)
+        split_frame(message)
 
 
 def test_a_negative_schema_id_is_not_avro():
     with pytest.raises(NotAvro, match="-2"):
-        split(struct.pack(">bi", 0, -2) + b"body")
+        split_frame(struct.pack(">bi", 0, -2) + b"body")
 
 
 @given(st.binary(max_size=30))
 def test_any_bytes_either_have_a_reference_or_are_not_avro(message):
     try:
-        ref, offset = split(message)
+        ref, offset = split_frame(message)
     except NotAvro:
         return
     assert Encoder(AUDIT_EVENT, ref).encode(SMALLEST)[:offset] == message[:offset]
@@ -103,7 +109,7 @@ def test_what_is_encoded_comes_back_equal(subject, data):
     schema = schemas.load(subject)
     record = data.draw(records(schema))
     message = Encoder(schema, PRINT).encode(record)
-    assert decode_body(schema, message[split(message)[1] :]) == record
+    assert decode_body(schema, message[split_frame(message)[1] :]) == record
 
 
 def test_times_stay_ints_even_outside_the_years_of_a_datetime():
@@ -199,7 +205,7 @@ def test_an_unencodable_value_is_not_repeated_in_the_error():
 @given(data=st.data())
 @settings(max_examples=20)
 def test_internal_records_come_back_equal(subject, data):
-    internal = Internal(subject)
+    internal = InternalCodec(subject)
     record = data.draw(records(schemas.load(subject)))
     assert internal.decode(internal.encode(record)) == record
 
@@ -221,7 +227,7 @@ def test_a_record_of_an_older_release_is_filled_with_defaults(monkeypatch):
     monkeypatch.setattr(schemas, "load", lambda _: NEWER)
     monkeypatch.setattr(schemas, "released", lambda _: [OLDER, NEWER])
     message = Encoder(OLDER, fingerprint(OLDER)).encode({"id": 1})
-    assert Internal("thing").decode(message) == {
+    assert InternalCodec("thing").decode(message) == {
         "why": None,
         "id": 1,
         "since": 7,
@@ -237,18 +243,18 @@ def test_bytes_left_out_take_their_default_as_bytes():
 
 def test_a_schema_no_release_has_is_named():
     with pytest.raises(UnknownSchema, match=fingerprint(OLDER).value.hex()) as caught:
-        Internal("checkpoint").decode(Encoder(OLDER, fingerprint(OLDER)).encode({"id": 1}))
+        InternalCodec("checkpoint").decode(Encoder(OLDER, fingerprint(OLDER)).encode({"id": 1}))
     assert caught.value.ref == fingerprint(OLDER)
 
 
 def test_an_internal_record_never_carries_a_registry_id():
     with pytest.raises(UnknownSchema, match="schema id 7"):
-        Internal("checkpoint").decode(b"\x00\x00\x00\x00\x07")
+        InternalCodec("checkpoint").decode(b"\x00\x00\x00\x00\x07")
 
 
 @given(st.binary(max_size=40), st.booleans())
 def test_garbage_on_an_internal_topic_never_crashes(garbage, framed):
-    internal = Internal("status")
+    internal = InternalCodec("status")
     head = b"\xc3\x01" + fingerprint(schemas.load("status")).value if framed else b""
     try:
         internal.decode(head + garbage)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import schemas
 from relay.avro.codec import Encoder, SchemaId
-from relay.avro.writer import Unencodable, writer_of
+from relay.avro.writer import Unencodable, compile_writer
 from tests.support.generated import records
 
 EVERYTHING = {
@@ -136,7 +136,7 @@ def test_what_does_not_fit_is_refused_by_its_path(field, value, words):
 
 def test_a_type_that_is_never_written_is_refused_at_once():
     with pytest.raises(NotImplementedError, match=r"A\.b"):
-        writer_of(
+        compile_writer(
             {
                 "type": "record",
                 "name": "A",

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from relay.config.secrets import Secrets
-from relay.credentials.keyring import Keyring, Owner, load_keyring, make_key_file, require_keyring
-from relay.credentials.resolver import Credentials
+from relay.config.secrets import SecretsConfig
+from relay.credentials.keyring import CredentialOwner, Keyring, load_keyring, make_key_file, require_keyring
+from relay.credentials.resolver import CredentialResolver
 from relay.errors import SecretError, SettingsError
 
 CANARY = "ATATT3xFfGF0canary=5F1C9E00"
 OLD, NEW = bytes(range(32)), bytes(range(32, 64))
-ACME = Owner("acme", "https://acme.atlassian.net", "ada@acme.example")
+ACME = CredentialOwner("acme", "https://acme.atlassian.net", "ada@acme.example")
 
 
 def organization(reference=None, sealed=None, owner=ACME):
@@ -28,7 +28,7 @@ def organization(reference=None, sealed=None, owner=ACME):
     }
 
 
-def refusal(credentials, record):
+def resolve_error(credentials, record):
     with pytest.raises(SecretError) as caught:
         credentials.resolve(record)
     assert CANARY not in str(caught.value)
@@ -39,7 +39,7 @@ def base64_of(key):
     return base64.b64encode(key).decode()
 
 
-OWNERS = st.builds(Owner, st.text(max_size=8), st.text(max_size=8), st.text(max_size=8))
+OWNERS = st.builds(CredentialOwner, st.text(max_size=8), st.text(max_size=8), st.text(max_size=8))
 
 
 @given(OWNERS, OWNERS, st.text(max_size=300))
@@ -58,10 +58,10 @@ def test_ciphertext_opens_for_its_owner_alone(owner, other, text):
 def test_border_between_name_url_and_user_counts(text, first, second):
     """The same characters, cut elsewhere into name, URL and user, are another owner."""
     first, second = sorted((min(first, len(text)), min(second, len(text))))
-    owner = Owner(text[:first], text[first:second], text[second:])
+    owner = CredentialOwner(text[:first], text[first:second], text[second:])
     sealed = Keyring([OLD]).seal(SecretStr(CANARY), owner)
 
-    other = Owner(owner.name + owner.url, "", owner.user)
+    other = CredentialOwner(owner.name + owner.url, "", owner.user)
     if other != owner:
         with pytest.raises(SecretError):
             Keyring([OLD]).open(sealed, other)
@@ -104,8 +104,8 @@ def test_keyring_is_read_from_settings_or_a_file(tmp_path):
     file.write_text(f"{base64_of(NEW)}\n\n{base64_of(OLD)}\n")
     sealed = Keyring([OLD]).seal(SecretStr(CANARY), ACME)
 
-    by_list = load_keyring(Secrets(keys=(SecretStr(base64_of(NEW)), SecretStr(base64_of(OLD)))))
-    by_file = load_keyring(Secrets(key_file=file))
+    by_list = load_keyring(SecretsConfig(keys=(SecretStr(base64_of(NEW)), SecretStr(base64_of(OLD)))))
+    by_file = load_keyring(SecretsConfig(key_file=file))
 
     for ring in (by_list, by_file):
         assert ring.open(sealed, ACME).get_secret_value() == CANARY
@@ -119,10 +119,10 @@ def test_wrong_keys_are_refused_without_showing_them(tmp_path):
     binary.write_bytes(b"\xff" * 32)
     short = base64_of(bytes(31))
     wrong = [
-        Secrets(keys=(SecretStr(base64_of(OLD)), SecretStr(short))),
-        Secrets(keys=(SecretStr("canary"),)),
-        Secrets(key_file=empty),
-        Secrets(key_file=binary),
+        SecretsConfig(keys=(SecretStr(base64_of(OLD)), SecretStr(short))),
+        SecretsConfig(keys=(SecretStr("canary"),)),
+        SecretsConfig(key_file=empty),
+        SecretsConfig(key_file=binary),
     ]
     for given_keys in wrong:
         with pytest.raises(SettingsError, match="openssl rand -base64 32") as caught:
@@ -133,9 +133,9 @@ def test_wrong_keys_are_refused_without_showing_them(tmp_path):
 
 def test_missing_keys_are_an_error_that_says_how_to_make_one():
     """Where a key is needed and none is set, the sentence has the command."""
-    assert load_keyring(Secrets()) is None
+    assert load_keyring(SecretsConfig()) is None
     with pytest.raises(SettingsError, match="openssl rand -base64 32 >"):
-        require_keyring(Secrets())
+        require_keyring(SecretsConfig())
 
 
 def test_key_file_is_made_once_for_its_owner_alone(tmp_path):
@@ -146,7 +146,7 @@ def test_key_file_is_made_once_for_its_owner_alone(tmp_path):
     assert make_key_file(tmp_path) == path
     assert path.read_bytes() == content
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert load_keyring(Secrets(key_file=path)) is not None
+    assert load_keyring(SecretsConfig(key_file=path)) is not None
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -160,7 +160,7 @@ def test_sealed_key_is_resolved_and_told():
     """A sealed key is found, and told (also as Basic authentication sends it) so that logs can leave it out."""
     told = []
     ring = Keyring([OLD])
-    credentials = Credentials(ring, None, {}, told.append)
+    credentials = CredentialResolver(ring, None, {}, told.append)
 
     key = credentials.resolve(organization(sealed=ring.seal(SecretStr(CANARY), ACME)))
 
@@ -171,12 +171,12 @@ def test_sealed_key_is_resolved_and_told():
 def test_sealed_key_that_cannot_be_opened_is_told():
     """No key, no keyring, and a ciphertext copied from another organization are three sentences."""
     ring = Keyring([OLD])
-    copied = organization(sealed=ring.seal(SecretStr(CANARY), Owner("other", ACME.url, ACME.user)))
+    copied = organization(sealed=ring.seal(SecretStr(CANARY), CredentialOwner("other", ACME.url, ACME.user)))
 
-    assert "has no API key" in refusal(Credentials(ring, None, {}), organization())
-    assert "secrets.key_file" in refusal(Credentials(None, None, {}), copied)
-    assert f"not given for {ACME.url} and the user {ACME.user}" in refusal(
-        Credentials(ring, None, {}), copied
+    assert "has no API key" in resolve_error(CredentialResolver(ring, None, {}), organization())
+    assert "secrets.key_file" in resolve_error(CredentialResolver(None, None, {}), copied)
+    assert f"not given for {ACME.url} and the user {ACME.user}" in resolve_error(
+        CredentialResolver(ring, None, {}), copied
     )
 
 
@@ -184,42 +184,46 @@ def test_sealed_key_that_cannot_be_opened_is_told():
 def test_reference_is_followed_for_its_owner_alone(owner, other, reference):
     """Where there are keys, a reference is followed for the name, URL and user it was sealed for, and for no others."""
     ring = Keyring([OLD])
-    credentials = Credentials(ring, None, {"RELAY_KEY_ACME": CANARY})
+    credentials = CredentialResolver(ring, None, {"RELAY_KEY_ACME": CANARY})
     sealed = ring.seal_reference("env:RELAY_KEY_ACME", owner)
 
     if (owner, reference) == (other, "env:RELAY_KEY_ACME"):
         assert credentials.resolve(organization(reference, sealed, other)).get_secret_value() == CANARY
     else:
-        assert f"gave {reference} to " in refusal(credentials, organization(reference, sealed, other))
+        assert f"gave {reference} to " in resolve_error(credentials, organization(reference, sealed, other))
 
 
 def test_reference_that_nobody_sealed_is_followed_only_without_keys():
     """Whoever can write the topic and has no key of the relay cannot have a secret sent to a place of their choice."""
-    record = organization("env:RELAY_KEY_ACME", owner=Owner("acme", "https://evil.atlassian.net", "eve"))
+    record = organization(
+        "env:RELAY_KEY_ACME", owner=CredentialOwner("acme", "https://evil.atlassian.net", "eve")
+    )
     environ = {"RELAY_KEY_ACME": CANARY}
 
-    told = refusal(Credentials(Keyring([OLD]), None, environ), record)
+    told = resolve_error(CredentialResolver(Keyring([OLD]), None, environ), record)
     assert "https://evil.atlassian.net and the user eve, so no key is sent there" in told
     assert "--api-key-ref env:RELAY_KEY_ACME" in told
-    assert Credentials(None, None, environ).resolve(record).get_secret_value() == CANARY
+    assert CredentialResolver(None, None, environ).resolve(record).get_secret_value() == CANARY
 
 
 def test_a_sealed_key_is_no_sealed_reference():
     """What was sealed as one does not open as the other, though everything else is the same."""
     ring = Keyring([OLD])
-    credentials = Credentials(ring, None, {"RELAY_KEY_ACME": CANARY})
+    credentials = CredentialResolver(ring, None, {"RELAY_KEY_ACME": CANARY})
     as_key = ring.seal(SecretStr("env:RELAY_KEY_ACME"), ACME)
     as_reference = ring.seal_reference("env:RELAY_KEY_ACME", ACME)
 
-    assert "gave env:RELAY_KEY_ACME to" in refusal(credentials, organization("env:RELAY_KEY_ACME", as_key))
-    assert "was not given for" in refusal(credentials, organization(sealed=as_reference))
+    assert "gave env:RELAY_KEY_ACME to" in resolve_error(
+        credentials, organization("env:RELAY_KEY_ACME", as_key)
+    )
+    assert "was not given for" in resolve_error(credentials, organization(sealed=as_reference))
 
 
 def test_reference_sealed_with_a_key_that_is_gone_says_how_to_give_it_again():
     """A reference whose key was taken out too early names that key, and the option for references."""
     sealed = Keyring([OLD]).seal_reference("file:acme", ACME)
 
-    told = refusal(Credentials(Keyring([NEW]), None, {}), organization("file:acme", sealed))
+    told = resolve_error(CredentialResolver(Keyring([NEW]), None, {}), organization("file:acme", sealed))
     assert "not in secrets.keys" in told
     assert "--api-key-ref file:acme" in told
 
@@ -227,14 +231,14 @@ def test_reference_sealed_with_a_key_that_is_gone_says_how_to_give_it_again():
 def test_variable_is_read_at_each_call():
     """A reference to a variable is read anew each time, and stripped."""
     environ = {"RELAY_KEY_ACME": f" {CANARY}\n"}
-    credentials = Credentials(None, None, environ)
+    credentials = CredentialResolver(None, None, environ)
     record = organization("env:RELAY_KEY_ACME")
 
     assert credentials.resolve(record).get_secret_value() == CANARY
     environ["RELAY_KEY_ACME"] = "rotated"
     assert credentials.resolve(record).get_secret_value() == "rotated"
     del environ["RELAY_KEY_ACME"]
-    assert "RELAY_KEY_ACME" in refusal(credentials, record)
+    assert "RELAY_KEY_ACME" in resolve_error(credentials, record)
 
 
 def test_file_is_read_at_each_call(tmp_path):
@@ -242,7 +246,7 @@ def test_file_is_read_at_each_call(tmp_path):
     (tmp_path / "..data").mkdir()
     (tmp_path / "..data" / "acme").write_bytes(b"\xef\xbb\xbf" + CANARY.encode() + b"\r\n")
     (tmp_path / "acme").symlink_to(Path("..data") / "acme")
-    credentials = Credentials(None, tmp_path, {})
+    credentials = CredentialResolver(None, tmp_path, {})
     record = organization("file:acme")
 
     assert credentials.resolve(record).get_secret_value() == CANARY
@@ -279,7 +283,9 @@ def test_reference_that_leads_elsewhere_is_refused(tmp_path, reference):
     (directory / "inside").write_text(CANARY)
     environ = {"PATH": CANARY, "RELAY_SECRETS__KEYS": CANARY, "RELAY_KEY_": CANARY, "RELAY_KEY_acme": CANARY}
 
-    assert "must be env:RELAY_KEY_" in refusal(Credentials(None, directory, environ), organization(reference))
+    assert "must be env:RELAY_KEY_" in resolve_error(
+        CredentialResolver(None, directory, environ), organization(reference)
+    )
 
 
 def test_file_that_is_no_key_is_refused(tmp_path):
@@ -308,15 +314,15 @@ def test_file_that_is_no_key_is_refused(tmp_path):
     }
 
     for name, why in expected.items():
-        assert why in refusal(Credentials(None, directory, {}), organization(f"file:{name}"))
+        assert why in resolve_error(CredentialResolver(None, directory, {}), organization(f"file:{name}"))
 
 
 def test_directory_that_is_not_set_is_told():
     """A reference to a file without a directory, or with one that is gone, gives a sentence."""
     record = organization("file:acme")
 
-    assert "RELAY_SECRETS__DIRECTORY" in refusal(Credentials(None, None, {}), record)
-    assert "No such file" in refusal(Credentials(None, Path("/nowhere"), {}), record)
+    assert "RELAY_SECRETS__DIRECTORY" in resolve_error(CredentialResolver(None, None, {}), record)
+    assert "No such file" in resolve_error(CredentialResolver(None, Path("/nowhere"), {}), record)
 
 
 @given(st.text(max_size=30) | st.text("abc./\\-_~", max_size=12))
@@ -328,7 +334,7 @@ def test_no_file_reference_leaves_the_directory(tmp_path_factory, name):
     (root / "a" / "c").write_text("inside")
 
     try:
-        key = Credentials(None, root / "a", {}).resolve(organization(f"file:{name}"))
+        key = CredentialResolver(None, root / "a", {}).resolve(organization(f"file:{name}"))
     except SecretError:
         return
     assert key.get_secret_value() == "inside"

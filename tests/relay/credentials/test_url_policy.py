@@ -5,15 +5,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from relay.credentials.url_policy import HostError, Hosts, organization_name, read_origin
+from relay.credentials.url_policy import AllowedHosts, UrlError, organization_name, parse_origin
 
-HOSTS = Hosts("https://api.atlassian.com", ["jira.example.com", "other.example.com:8443"])
+HOSTS = AllowedHosts("https://api.atlassian.com", ["jira.example.com", "other.example.com:8443"])
 
 
-def may_receive(url, hosts=HOSTS):
+def is_allowed(url, hosts=HOSTS):
     try:
         hosts.check(url)
-    except HostError:
+    except UrlError:
         return False
     return True
 
@@ -69,8 +69,8 @@ def test_organization_is_named_by_its_host(url, name):
 )
 def test_unusable_url_is_refused_with_a_sentence(url, why):
     """A URL that is no plain origin is refused, and the sentence shows no password."""
-    with pytest.raises(HostError) as caught:
-        read_origin(url)
+    with pytest.raises(UrlError) as caught:
+        parse_origin(url)
 
     assert why in str(caught.value)
     assert "canary" not in str(caught.value)
@@ -90,7 +90,7 @@ def test_unusable_url_is_refused_with_a_sentence(url, why):
 )
 def test_credentials_may_go_to_known_hosts(url):
     """Sites, the gateway, this machine and allowed hosts may have a credential."""
-    assert may_receive(url)
+    assert is_allowed(url)
 
 
 HOSTILE = [
@@ -133,7 +133,7 @@ HOSTILE = [
 @pytest.mark.parametrize("url", HOSTILE)
 def test_credentials_go_nowhere_else(url):
     """No lookalike, no plain http, and nothing that two parsers could read in two ways."""
-    assert not may_receive(url)
+    assert not is_allowed(url)
 
 
 # fmt: off
@@ -150,7 +150,7 @@ PIECES = st.sampled_from([
 @settings(max_examples=1500)
 def test_no_hostile_url_passes(url):
     """Whatever passes is sent by httpx to a host that may have it, over https or to this machine alone."""
-    if not may_receive(url):
+    if not is_allowed(url):
         return
 
     target = httpx.Request("GET", url).url
@@ -173,10 +173,10 @@ def test_no_hostile_url_passes(url):
 def test_normal_form_is_stable(url):
     """The normal form of an origin is its own normal form, and httpx reads it in the same way."""
     try:
-        origin = read_origin(url)
-    except HostError:
+        origin = parse_origin(url)
+    except UrlError:
         return
 
-    assert read_origin(origin.url) == origin
+    assert parse_origin(origin.url) == origin
     assert httpx.URL(origin.url).raw_host.decode() == origin.host
     assert httpx.URL(origin.url).port == origin.port

@@ -11,34 +11,36 @@ from embedded.properties import HOST
 from embedded.ready import is_ready
 
 
-class OwnKafka:
-    """A broker that may be killed or stopped; it is back after each `away`."""
+class InterruptibleKafka:
+    """A broker that may be killed or stopped; it is back after each `interrupted`."""
 
     def __init__(self, kafka):
         self.kafka = kafka
 
     @contextlib.asynccontextmanager
-    async def away(self, blow):
+    async def interrupted(self, signal_number):
         """Kafka killed (SIGKILL), or frozen so that it is a black hole (SIGSTOP)."""
-        os.kill(self.kafka.pid, blow)
+        os.kill(self.kafka.pid, signal_number)
         try:
-            await (self._frozen() if blow == signal.SIGSTOP else self.kafka.died())
+            await (
+                self._wait_until_frozen() if signal_number == signal.SIGSTOP else self.kafka.wait_for_exit()
+            )
             yield
         finally:
-            if blow == signal.SIGSTOP:
+            if signal_number == signal.SIGSTOP:
                 os.kill(self.kafka.pid, signal.SIGCONT)
-                await self._ready()
+                await self._wait_until_ready()
             else:
                 await self.kafka.start()
 
-    async def _frozen(self):
+    async def _wait_until_frozen(self):
         """A thread that is not yet stopped may still answer."""
         for _ in range(500):
-            if all(state == "T" for state in _states(self.kafka.pid)):
+            if all(state == "T" for state in _thread_states(self.kafka.pid)):
                 return
             await asyncio.sleep(0.01)
 
-    async def _ready(self):
+    async def _wait_until_ready(self):
         """It was fenced by its controller meanwhile, and is let in again a moment later."""
         for _ in range(300):
             if await is_ready(HOST, int(self.kafka.bootstrap.partition(":")[2])):
@@ -46,7 +48,7 @@ class OwnKafka:
             await asyncio.sleep(0.1)
 
 
-def _states(pid):
+def _thread_states(pid):
     """Of the threads of a process, as Linux tells; elsewhere nothing is told."""
     threads = Path(f"/proc/{pid}/task").glob("*/stat")
     return [thread.read_text().rpartition(")")[2].split()[0] for thread in threads]
@@ -55,4 +57,4 @@ def _states(pid):
 @pytest.fixture(scope="session")
 async def own_kafka(tmp_path_factory):
     async with EmbeddedKafka(tmp_path_factory.mktemp("own"), heap="384m", flush_each_write=False) as broker:
-        yield OwnKafka(broker)
+        yield InterruptibleKafka(broker)

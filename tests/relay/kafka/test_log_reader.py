@@ -3,19 +3,19 @@ import time
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
-from relay.config.kafka import Kafka
+from relay.config.kafka import KafkaConfig
 from relay.kafka import TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import (
-    ReadingError,
-    group_less,
+    TopicReadError,
     read_table,
     read_to_end,
     records_at,
-    settled_spans,
+    stable_bounds,
+    standalone_consumer,
 )
-from relay.kafka.producer import Outgoing, Writer
-from relay.kafka.topic_admin import create
+from relay.kafka.producer import ProducerRecord, RecordWriter
+from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import Publisher
 from tests.support.kafka import connection
@@ -26,7 +26,7 @@ SHARDS = 16
 @pytest.fixture
 async def there(kafka, prefix):
     found = connection(kafka, prefix, shards=SHARDS)
-    await create(found)
+    await create_missing_topics(found)
     return found
 
 
@@ -37,7 +37,7 @@ def everywhere(topic):
 async def test_a_table_is_read_over_all_partitions(there, prefix):
     """The latest value of every key, whichever partition it stands in, without the deleted ones."""
     topic = Topics(prefix).progress
-    async with Writer(there) as writer:
+    async with RecordWriter(there) as writer:
         for number in range(SHARDS):
             await writer.send(topic, b"%d" % number, b"old", partition=number)
             await writer.send(topic, b"%d" % number, b"new" if number else None, partition=number)
@@ -52,7 +52,7 @@ async def test_a_table_is_read_over_all_partitions(there, prefix):
 async def test_a_record_that_does_not_supersede_counts_for_nothing(there, prefix):
     """Whoever reads a table may say which of two records of a key counts; after a deletion the next one does."""
     topic = Topics(prefix).status
-    async with Writer(there) as writer:
+    async with RecordWriter(there) as writer:
         for key, value in [(b"a", b"2"), (b"a", b"1"), (b"b", b"2"), (b"b", None), (b"b", b"1")]:
             await writer.send(topic, key, value)
 
@@ -66,7 +66,7 @@ async def test_single_records_are_read_by_their_offsets(there, prefix):
     topic = Topics(prefix).events
     publisher = await Publisher.open(there, f"{prefix}.0")
     for value in (b"one", b"two"):
-        await publisher.publish([Outgoing(topic, number, b"acme", value) for number in (0, 1, 2)])
+        await publisher.publish([ProducerRecord(topic, number, b"acme", value) for number in (0, 1, 2)])
     await publisher.discard()
     kept, marker, gone = (TopicPartition(topic, number) for number in (0, 1, 2))
     admin = AIOKafkaAdminClient(bootstrap_servers=there.bootstrap)
@@ -76,7 +76,7 @@ async def test_single_records_are_read_by_their_offsets(there, prefix):
 
     found = await records_at(there, {kept: 2, marker: 1, gone: 0})
     assert {each: record and record.value for each, record in found.items()} == {kept: b"two", marker: None}
-    with pytest.raises(ReadingError, match="partition 0, ends at offset 4, before 9"):
+    with pytest.raises(TopicReadError, match="partition 0, ends at offset 4, before 9"):
         await records_at(there, {kept: 9})
 
 
@@ -84,14 +84,14 @@ async def test_what_is_not_committed_is_beyond_the_end(there, prefix):
     """Of sixteen partitions the one with an open transaction ends before it, for read_committed readers."""
     topic = Topics(prefix).events
     publisher = await Publisher.open(there, f"{prefix}.0")
-    await publisher.publish([Outgoing(topic, 3, b"acme", b"committed")])
+    await publisher.publish([ProducerRecord(topic, 3, b"acme", b"committed")])
     await publisher._producer.begin_transaction()
-    await publisher._send([Outgoing(topic, 3, b"acme", b"open")])
-    async with group_less(there) as reader:
-        extents = await settled_spans(reader, everywhere(topic))
+    await publisher._send([ProducerRecord(topic, 3, b"acme", b"open")])
+    async with standalone_consumer(there) as reader:
+        extents = await stable_bounds(reader, everywhere(topic))
     await publisher.discard()
 
-    below = {tp.partition for tp, span in extents.items() if span.committed_end < span.high_watermark}
+    below = {tp.partition for tp, span in extents.items() if span.last_stable_offset < span.high_watermark}
 
     assert below == {3}
 
@@ -101,31 +101,31 @@ async def test_reading_passes_over_markers_and_holes(there, prefix):
     topic = Topics(prefix).events
     tp, found = TopicPartition(topic, 0), []
     dead = await Publisher.open(there, f"{prefix}.0")
-    await dead.publish([Outgoing(topic, 0, b"acme", b"1")])
+    await dead.publish([ProducerRecord(topic, 0, b"acme", b"1")])
     await dead._producer.begin_transaction()
-    await dead._send([Outgoing(topic, 0, b"acme", b"aborted")])
+    await dead._send([ProducerRecord(topic, 0, b"acme", b"aborted")])
     await dead.discard()
     await (await Publisher.open(there, f"{prefix}.0")).discard()
-    async with group_less(there) as reader:
-        span = (await settled_spans(reader, [tp]))[tp]
-        await read_to_end(reader, {tp: 0}, {tp: span.committed_end}, found.append)
+    async with standalone_consumer(there) as reader:
+        span = (await stable_bounds(reader, [tp]))[tp]
+        await read_to_end(reader, {tp: 0}, {tp: span.last_stable_offset}, found.append)
 
     assert [record.value for record in found] == [b"1"]
-    assert span.committed_end == 4
+    assert span.last_stable_offset == 4
 
 
 async def test_a_reader_that_died_inside_says_so(there, prefix):
     """A fetcher that has ended is noticed, not waited for."""
     tp = TopicPartition(Topics(prefix).events, 0)
-    async with group_less(there) as reader:
+    async with standalone_consumer(there) as reader:
         reader._fetcher._fetch_task.cancel()
-        with pytest.raises(ReadingError, match="died inside"):
+        with pytest.raises(TopicReadError, match="died inside"):
             await read_to_end(reader, {tp: 0}, {tp: 1}, print)
 
 
 async def test_a_kafka_that_is_not_there_is_an_error_and_no_wait():
     """Where nobody listens, a reader fails at once and leaves nothing open."""
-    nowhere = Connection(Kafka(bootstrap="127.0.0.1:1"))
+    nowhere = Connection(KafkaConfig(bootstrap="127.0.0.1:1"))
     began = time.monotonic()
     with pytest.raises(Exception, match=r"Unable to bootstrap|did not answer"):
         await read_table(nowhere, "x")

@@ -8,11 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.config.kafka import Kafka
+from relay.config.kafka import KafkaConfig
 from relay.errors import SettingsError
 from relay.kafka import oauth
 from relay.kafka.connection import Connection
-from relay.kafka.oauth import NoTokenError, Token, Tokens, azure_scope, open_tokens, read_answer
+from relay.kafka.oauth import (
+    OAuthToken,
+    OAuthTokenError,
+    OAuthTokenProvider,
+    azure_scope,
+    create_token_provider,
+    parse_token_response,
+)
 from simulators.azure.world import AzureWorld
 from simulators.faults import answer, hang, reset
 
@@ -21,79 +28,79 @@ NOT_HERE = "http://127.0.0.1:1/token"
 NAMESPACE = "ns.servicebus.windows.net"
 
 
-class Desk:
+class TokenServer:
     """Gives out tokens that are numbered, or refuses; the clock is its own."""
 
     def __init__(self, seconds=100):
-        self.now, self.asked, self.seconds, self.refuses = 0.0, 0, seconds, False
-        self.tokens = Tokens(self.fetch, lambda: self.now)
+        self.now, self.requests, self.seconds, self.failing = 0.0, 0, seconds, False
+        self.provider = OAuthTokenProvider(self.fetch, lambda: self.now)
 
     async def fetch(self):
-        self.asked += 1
+        self.requests += 1
         await asyncio.sleep(0)
-        if self.refuses:
-            raise NoTokenError("no")
-        return Token(f"token {self.asked}", self.seconds)
+        if self.failing:
+            raise OAuthTokenError("no")
+        return OAuthToken(f"token {self.requests}", self.seconds)
 
     async def at(self, now):
         self.now = now
-        return await self.tokens.token()
+        return await self.provider.token()
 
 
 async def test_a_token_serves_until_most_of_its_life_is_over():
     """One token for all who ask at once, and for all later ones until a fifth of its life is left."""
-    desk = Desk()
+    server = TokenServer()
 
-    assert await asyncio.gather(*(desk.tokens.token() for _ in range(20))) == ["token 1"] * 20
-    assert await desk.at(79) == "token 1"
-    assert await desk.at(80) == "token 2"
+    assert await asyncio.gather(*(server.provider.token() for _ in range(20))) == ["token 1"] * 20
+    assert await server.at(79) == "token 1"
+    assert await server.at(80) == "token 2"
 
 
 async def test_a_token_serves_to_its_end_where_there_is_no_other():
     """Between its renewal and its end a token is used on; after that the reason why there is none is raised."""
-    desk = Desk()
-    await desk.at(0)
-    desk.refuses = True
+    server = TokenServer()
+    await server.at(0)
+    server.failing = True
 
-    assert await desk.at(80) == "token 1"
-    assert await desk.at(99) == "token 1"
-    with pytest.raises(NoTokenError, match="no"):
-        await desk.at(100)
-    desk.refuses = False
-    assert await desk.at(300) == f"token {desk.asked}"
+    assert await server.at(80) == "token 1"
+    assert await server.at(99) == "token 1"
+    with pytest.raises(OAuthTokenError, match="no"):
+        await server.at(100)
+    server.failing = False
+    assert await server.at(300) == f"token {server.requests}"
 
 
 async def test_whoever_refuses_is_not_asked_at_each_connection():
     """However often a connection is tried, a refusal is followed by a growing wait."""
-    desk = Desk()
-    desk.refuses = True
+    server = TokenServer()
+    server.failing = True
     for tenths in range(6_000):
-        with pytest.raises(NoTokenError):
-            await desk.at(tenths / 10)
+        with pytest.raises(OAuthTokenError):
+            await server.at(tenths / 10)
 
-    assert 10 <= desk.asked <= 25
+    assert 10 <= server.requests <= 25
 
 
 async def test_a_token_that_kafka_refuses_is_replaced_though_not_at_once():
     """It is used again for ten seconds, so that a circle of refusals does not reach whoever gives tokens out."""
-    desk = Desk(3600)
-    await desk.at(0)
+    server = TokenServer(3600)
+    await server.at(0)
     for second in range(40):
-        await desk.at(second)
-        desk.tokens.refused()
+        await server.at(second)
+        server.provider.reject()
 
-    assert desk.asked == 4
+    assert server.requests == 4
 
 
-def client(url, name="us", secret=SECRET, **more):
+def oauth_config(url, name="us", secret=SECRET, **more):
     login = {"oauth_client_id": name, "oauth_client_secret": secret, "oauth_token_url": url}
-    return Kafka(security_protocol="SASL_SSL", sasl_mechanism="OAUTHBEARER", **login, **more)
+    return KafkaConfig(security_protocol="SASL_SSL", sasl_mechanism="OAUTHBEARER", **login, **more)
 
 
 async def test_what_is_asked(issuer):
     """Our id and secret go as HTTP Basic, with what they hold of special signs; the scope goes in the form."""
     us = (issuer.client_id, issuer.client_secret)
-    found = await open_tokens(client(issuer.url, *us, oauth_scope="kafka")).token()
+    found = await create_token_provider(oauth_config(issuer.url, *us, oauth_scope="kafka")).token()
 
     assert found == issuer.given[0]
     assert issuer.asked == [(us, {"grant_type": "client_credentials", "scope": "kafka"})]
@@ -122,8 +129,8 @@ async def test_why_there_is_no_token(issuer, kind, monkeypatch):
     fault, expected = REFUSALS[kind]
     if fault is not None:
         issuer.faults.add(fault)
-    with pytest.raises(NoTokenError, match=expected) as caught:
-        await open_tokens(client(issuer.url)).token()
+    with pytest.raises(OAuthTokenError, match=expected) as caught:
+        await create_token_provider(oauth_config(issuer.url)).token()
 
     assert SECRET not in caught.value.sentence
     assert len(issuer.asked) == 1
@@ -131,8 +138,8 @@ async def test_why_there_is_no_token(issuer, kind, monkeypatch):
 
 async def test_nobody_there_to_give_tokens():
     """An address where nobody listens is named."""
-    with pytest.raises(NoTokenError, match=f"{NOT_HERE} cannot be reached"):
-        await open_tokens(client(NOT_HERE)).token()
+    with pytest.raises(OAuthTokenError, match=f"{NOT_HERE} cannot be reached"):
+        await create_token_provider(oauth_config(NOT_HERE)).token()
 
 
 @given(st.one_of(st.none(), st.booleans(), st.text(), st.floats(), st.integers(), st.lists(st.integers())))
@@ -140,22 +147,24 @@ def test_a_life_that_makes_no_sense_is_short(told):
     """Whatever is said of a token's life, it is more than nothing and no more than a day."""
     body = json.dumps({"access_token": "t", "expires_in": told}).encode()
     try:
-        token = read_answer(client(NOT_HERE), 200, body)
-    except NoTokenError:  # NaN and the like are no JSON
+        token = parse_token_response(oauth_config(NOT_HERE), 200, body)
+    except OAuthTokenError:  # NaN and the like are no JSON
         return
-    assert 0 < token.seconds <= 86_400
+    assert 0 < token.lifetime_seconds <= 86_400
 
 
 @given(st.binary(), st.integers(100, 599))
 def test_no_answer_is_a_defect(content, status):
     """Any bytes under any status are a token or a reason why there is none."""
-    with contextlib.suppress(NoTokenError):
-        read_answer(client(NOT_HERE), status, content)
+    with contextlib.suppress(OAuthTokenError):
+        parse_token_response(oauth_config(NOT_HERE), status, content)
 
 
-def azure(bootstrap=f"{NAMESPACE}:9093", **more):
+def azure_config(bootstrap=f"{NAMESPACE}:9093", **more):
     login = {"sasl_mechanism": "OAUTHBEARER", "oauth_credential": "managed-identity"}
-    return Kafka(bootstrap=bootstrap, profile="event-hubs", security_protocol="SASL_SSL", **login, **more)
+    return KafkaConfig(
+        bootstrap=bootstrap, profile="event-hubs", security_protocol="SASL_SSL", **login, **more
+    )
 
 
 async def test_a_token_of_azure_is_for_the_namespace(monkeypatch):
@@ -163,7 +172,7 @@ async def test_a_token_of_azure_is_for_the_namespace(monkeypatch):
     async with AzureWorld() as world:
         for name, value in world.environment("managed-identity").items():
             monkeypatch.setenv(name, value)
-        token = await open_tokens(azure()).token()
+        token = await create_token_provider(azure_config()).token()
 
         assert world.identity._tokens[token].audience == f"https://{NAMESPACE}"
 
@@ -174,7 +183,7 @@ async def test_a_clock_that_is_days_ahead_costs_no_token(monkeypatch):
     async with AzureWorld() as world:
         for name, value in world.environment("managed-identity").items():
             monkeypatch.setenv(name, value)
-        found = open_tokens(azure())
+        found = create_token_provider(azure_config())
         monkeypatch.setattr(oauth, "time", ahead)
         first = await found.token()
 
@@ -186,9 +195,9 @@ async def test_why_azure_gives_no_token(monkeypatch):
     """What azure-identity says stands in one line, with the settings to look at."""
     for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"):
         monkeypatch.delenv(name, raising=False)
-    settings = azure().model_copy(update={"oauth_credential": "client-secret"})
-    with pytest.raises(NoTokenError) as caught:
-        await open_tokens(settings).token()
+    settings = azure_config().model_copy(update={"oauth_credential": "client-secret"})
+    with pytest.raises(OAuthTokenError) as caught:
+        await create_token_provider(settings).token()
 
     assert (
         f"no token for https://{NAMESPACE}/.default to the credential client-secret" in caught.value.sentence
@@ -200,7 +209,10 @@ def test_the_scope_of_each_cloud():
     """The cloud follows from the namespace's name; a scope of one's own wins; without either, it is asked for."""
     china = "ns.servicebus.chinacloudapi.cn"
 
-    assert azure_scope(azure(f"{china}:9093")) == (f"https://{china}/.default", "china")
-    assert azure_scope(azure("kafka:9093", oauth_scope="api://x/.default")) == ("api://x/.default", "public")
+    assert azure_scope(azure_config(f"{china}:9093")) == (f"https://{china}/.default", "china")
+    assert azure_scope(azure_config("kafka:9093", oauth_scope="api://x/.default")) == (
+        "api://x/.default",
+        "public",
+    )
     with pytest.raises(SettingsError, match=r"kafka\.oauth_scope is needed"):
-        Connection(azure("kafka:9093"))
+        Connection(azure_config("kafka:9093"))

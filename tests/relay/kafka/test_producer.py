@@ -6,38 +6,38 @@ import structlog
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.protocol.metadata import MetadataRequest
 
-from relay.config.kafka import Kafka
+from relay.config.kafka import KafkaConfig
 from relay.kafka.connection import Connection
 from relay.kafka.consumer_group import Member
 from relay.kafka.log_reader import read_table
-from relay.kafka.producer import Outgoing, Writer, WritingError
-from relay.kafka.topic_admin import FOR_EVER_MS, Limits, create, limits_of
-from relay.kafka.topics import DAY_MS, LARGEST_EVENT_BYTES, Topics
+from relay.kafka.producer import ProducerRecord, RecordWriter, TopicWriteError
+from relay.kafka.topic_admin import UNLIMITED_RETENTION_MS, TopicLimits, create_missing_topics, read_limits
+from relay.kafka.topics import DAY_MS, MAX_EVENT_BYTES, Topics
 from relay.kafka.transactions import Publisher, PublishError
-from relay.status.model import opened
-from relay.status.writer import Board
-from tests.support.group_member import Notes
-from tests.support.kafka import connection, event, of_aiokafka
+from relay.status.model import take_over
+from relay.status.writer import StatusWriter
+from tests.support.group_member import RecordingHandler
+from tests.support.kafka import aiokafka_tasks, connection, event
 from tests.support.topics import alter
 
 
 @pytest.fixture
 async def there(kafka, prefix):
     found = connection(kafka, prefix, shards=1)
-    await create(found)
+    await create_missing_topics(found)
     return found
 
 
 async def test_a_publisher_cancelled_while_it_opens_leaves_nothing(there, prefix):
     """A start that nobody waits for any more is ended with it."""
-    before = of_aiokafka()
+    before = aiokafka_tasks()
     opening = asyncio.create_task(Publisher.open(there, f"{prefix}.0"))
     await asyncio.sleep(0)
     opening.cancel()
     await asyncio.wait({opening}, timeout=4)
 
     assert opening.cancelled()
-    assert of_aiokafka() <= before
+    assert aiokafka_tasks() <= before
 
 
 @pytest.mark.parametrize("kind", ["writer", "publisher", "reader", "member"])
@@ -53,14 +53,14 @@ async def test_a_start_that_is_cut_off_leaves_no_connection(there, prefix, monke
 
     async def start():
         if kind == "writer":
-            async with Writer(there) as writer:
+            async with RecordWriter(there) as writer:
                 await writer.send(topics.status, b"k", b"v")
         elif kind == "publisher":
             await Publisher.open(there, f"{prefix}.0")
         elif kind == "reader":
             await read_table(there, topics.status)
         else:
-            await Member(there, prefix, topics.organizations, Notes()).run()
+            await Member(there, prefix, topics.organizations, RecordingHandler()).run()
 
     monkeypatch.setattr(AIOKafkaConnection, "send", cut_off)
     task = asyncio.create_task(start())
@@ -89,7 +89,7 @@ async def test_a_batch_that_failed_fails_the_transaction(there, prefix):
     publisher = await Publisher.open(there, f"{prefix}.0")
     with pytest.raises(PublishError, match="MessageSizeTooLarge"):
         await publisher.publish(
-            [event(prefix), Outgoing(Topics(prefix).events, 0, b"big", os.urandom(5_500_000))]
+            [event(prefix), ProducerRecord(Topics(prefix).events, 0, b"big", os.urandom(5_500_000))]
         )
     await publisher.discard()
     await (await Publisher.open(there, f"{prefix}.0")).discard()
@@ -114,10 +114,10 @@ async def test_an_unknown_offset_fails_the_transaction(there, prefix):
     await publisher.discard()
 
 
-async def told(there, expected):
+async def wait_for_limits(there, expected):
     """A broker knows a changed setting a moment after it was changed."""
     for _ in range(50):
-        if (found := await limits_of(there)) == expected:
+        if (found := await read_limits(there)) == expected:
             return
         await asyncio.sleep(0.1)
     assert found == expected
@@ -125,28 +125,28 @@ async def told(there, expected):
 
 async def test_the_smallest_limits_of_the_topics_count(there, prefix):
     """Also where somebody made one with limits of its own: events are kept small enough, and nothing is taken for kept that may not be."""
-    topics, large = Topics(prefix), str(LARGEST_EVENT_BYTES * 2)
-    await told(there, Limits(LARGEST_EVENT_BYTES, 30 * DAY_MS))
+    topics, large = Topics(prefix), str(MAX_EVENT_BYTES * 2)
+    await wait_for_limits(there, TopicLimits(MAX_EVENT_BYTES, 30 * DAY_MS))
     await alter(there, topics.backfill, max_message_bytes="300000", retention_ms=str(3 * DAY_MS))
-    await told(there, Limits(280_000, 3 * DAY_MS))
+    await wait_for_limits(there, TopicLimits(280_000, 3 * DAY_MS))
     for topic in (topics.events, topics.backfill):
         await alter(there, topic, max_message_bytes=large, retention_ms="-1")
-    await told(there, Limits(LARGEST_EVENT_BYTES, FOR_EVER_MS))
+    await wait_for_limits(there, TopicLimits(MAX_EVENT_BYTES, UNLIMITED_RETENTION_MS))
     await alter(there, topics.events, max_message_bytes=large, retention_bytes="1000")
-    await told(there, Limits(LARGEST_EVENT_BYTES, 0))
+    await wait_for_limits(there, TopicLimits(MAX_EVENT_BYTES, 0))
 
 
 async def test_a_certificate_that_cannot_be_used_just_now_is_a_failed_write(tmp_path):
     """As while it is being replaced: what waits to be told goes on waiting, and nothing ends for it."""
     authority = tmp_path / "ca.pem"
     authority.touch()
-    settings = Kafka(bootstrap="127.0.0.1:1", security_protocol="SSL", ca_file=authority)
-    async with Writer(Connection(settings)) as writer:
-        board = Board(writer, "status")
-        board.post("producer/acme", opened("active", 1))
+    settings = KafkaConfig(bootstrap="127.0.0.1:1", security_protocol="SSL", ca_file=authority)
+    async with RecordWriter(Connection(settings)) as writer:
+        status_writer = StatusWriter(writer, "status")
+        status_writer.put("producer/acme", take_over("active", 1))
         with structlog.testing.capture_logs() as logs:
-            await board.flush()
-        with pytest.raises(WritingError, match=r"certificate file .*kafka\.ca_file"):
+            await status_writer.flush()
+        with pytest.raises(TopicWriteError, match=r"certificate file .*kafka\.ca_file"):
             await writer.send("status", b"k", b"v")
 
     assert [entry["event"] for entry in logs] == ["Status could not be written; trying again."]

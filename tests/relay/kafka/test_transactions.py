@@ -5,9 +5,9 @@ import pytest
 from aiokafka.errors import ProducerFenced
 
 from relay.kafka import TopicPartition
-from relay.kafka.log_reader import group_less, read_table, spans
-from relay.kafka.producer import Outgoing, Writer
-from relay.kafka.topic_admin import create
+from relay.kafka.log_reader import log_bounds, read_table, standalone_consumer
+from relay.kafka.producer import ProducerRecord, RecordWriter
+from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import Publisher, PublishError
 from tests.support.kafka import connection
@@ -16,12 +16,12 @@ from tests.support.kafka import connection
 @pytest.fixture
 async def there(kafka, prefix):
     found = connection(kafka, prefix, shards=2)
-    await create(found)
+    await create_missing_topics(found)
     return found
 
 
-def outgoing(topic, key, value, partition=0):
-    return Outgoing(topic, partition, key, value)
+def producer_record(topic, key, value, partition=0):
+    return ProducerRecord(topic, partition, key, value)
 
 
 async def test_events_and_progress_are_committed_together(there, prefix):
@@ -29,8 +29,8 @@ async def test_events_and_progress_are_committed_together(there, prefix):
     topics = Topics(prefix)
     publisher = await Publisher.open(there, f"{prefix}.0")
     offsets = await publisher.publish(
-        [outgoing(topics.events, b"acme", b"1"), outgoing(topics.events, b"acme", b"2")],
-        lambda offsets: [outgoing(topics.progress, b"acme", str(offsets).encode())],
+        [producer_record(topics.events, b"acme", b"1"), producer_record(topics.events, b"acme", b"2")],
+        lambda offsets: [producer_record(topics.progress, b"acme", str(offsets).encode())],
     )
     await publisher.discard()
 
@@ -46,8 +46,8 @@ async def test_a_successor_fences_its_predecessor(there, prefix):
     new = await Publisher.open(there, f"{prefix}.0")
 
     with pytest.raises(PublishError) as caught:
-        await old.publish([outgoing(topics.events, b"acme", b"old")])
-    await new.publish([outgoing(topics.events, b"acme", b"new")])
+        await old.publish([producer_record(topics.events, b"acme", b"old")])
+    await new.publish([producer_record(topics.events, b"acme", b"new")])
     await old.discard()
     await new.discard()
 
@@ -60,11 +60,11 @@ async def test_an_open_transaction_of_a_dead_owner_is_aborted(there, prefix):
     topics = Topics(prefix)
     dead = await Publisher.open(there, f"{prefix}.0")
     await dead._producer.begin_transaction()
-    await dead._send([outgoing(topics.events, b"acme", b"half")])
+    await dead._send([producer_record(topics.events, b"acme", b"half")])
     await dead.discard()
     successor = await Publisher.open(there, f"{prefix}.0")
 
-    assert await successor.end_dangling([TopicPartition(topics.events, 0)]) == []
+    assert await successor.end_hanging([TopicPartition(topics.events, 0)]) == []
     assert await read_table(there, topics.events) == {}
     await successor.discard()
 
@@ -74,18 +74,18 @@ async def test_partitions_left_without_an_end_can_be_ended(there, prefix):
     topics = Topics(prefix)
     publisher = await Publisher.open(there, f"{prefix}.0")
     await publisher._producer.begin_transaction()
-    await publisher._send([outgoing(topics.events, b"acme", b"1")])
+    await publisher._send([producer_record(topics.events, b"acme", b"1")])
     tp = TopicPartition(topics.events, 0)
-    async with group_less(there) as reader:
-        open_span = (await spans(reader, [tp]))[tp]
+    async with standalone_consumer(there) as reader:
+        open_span = (await log_bounds(reader, [tp]))[tp]
     await publisher._producer.commit_transaction()
-    await publisher._commit_empty([tp])
-    async with group_less(there) as reader:
-        ended_span = (await spans(reader, [tp]))[tp]
+    await publisher._commit_empty_transaction([tp])
+    async with standalone_consumer(there) as reader:
+        ended_span = (await log_bounds(reader, [tp]))[tp]
     await publisher.discard()
 
-    assert open_span.committed_end < open_span.high_watermark
-    assert ended_span.committed_end == ended_span.high_watermark
+    assert open_span.last_stable_offset < open_span.high_watermark
+    assert ended_span.last_stable_offset == ended_span.high_watermark
 
 
 async def test_a_clock_that_is_hours_ahead_is_told_as_the_reason(there, prefix):
@@ -94,14 +94,14 @@ async def test_a_clock_that_is_hours_ahead_is_told_as_the_reason(there, prefix):
     ahead = time.time_ns() // 1_000_000 + 2 * 3_600_000
 
     with pytest.raises(PublishError, match="the clock of this machine is ahead of Kafka's"):
-        await publisher.publish([Outgoing(Topics(prefix).events, 0, b"acme", b"1", ahead)])
+        await publisher.publish([ProducerRecord(Topics(prefix).events, 0, b"acme", b"1", ahead)])
     await publisher.discard()
 
 
 async def test_a_cancelled_publication_ends_at_once(there, prefix):
     """Cancellation between begin and commit returns within two seconds and leaves nothing running."""
     publisher = await Publisher.open(there, f"{prefix}.0")
-    task = asyncio.create_task(publisher.publish([outgoing(Topics(prefix).events, b"acme", b"1")]))
+    task = asyncio.create_task(publisher.publish([producer_record(Topics(prefix).events, b"acme", b"1")]))
     await asyncio.sleep(0)
     task.cancel()
     async with asyncio.timeout(3):
@@ -113,7 +113,7 @@ async def test_a_cancelled_publication_ends_at_once(there, prefix):
 async def test_a_writer_reports_the_offset_and_deletes_keys(there, prefix):
     """A value of None takes a key off a table."""
     topics = Topics(prefix)
-    async with Writer(there) as writer:
+    async with RecordWriter(there) as writer:
         assert await writer.send(topics.status, b"a", b"1") == 0
         assert await writer.send(topics.status, b"b", b"2") == 1
         await writer.send(topics.status, b"a", None)
@@ -126,14 +126,15 @@ async def test_a_transaction_that_its_own_producer_left_is_a_failed_publication(
     topics = Topics(prefix)
     old = await Publisher.open(there, f"{prefix}.0")
     new = await Publisher.open(there, f"{prefix}.0")
-    await new.publish([outgoing(topics.events, b"acme", b"new")])
+    await new.publish([producer_record(topics.events, b"acme", b"new")])
 
     with pytest.raises(PublishError) as caught:
         await old.publish(
-            [outgoing(topics.events, b"acme", b"1")], lambda _: [outgoing(topics.progress, b"acme", b"2")]
+            [producer_record(topics.events, b"acme", b"1")],
+            lambda _: [producer_record(topics.progress, b"acme", b"2")],
         )
     with pytest.raises(PublishError):
-        await old.publish([outgoing(topics.events, b"acme", b"3")])
+        await old.publish([producer_record(topics.events, b"acme", b"3")])
     await old.discard()
     await new.discard()
 
@@ -151,7 +152,7 @@ async def test_a_producer_that_left_its_transaction_by_itself_says_whether_it_wa
 
     publisher._producer.begin_transaction = begun_and_fenced
     with pytest.raises(PublishError) as caught:
-        await publisher.publish([outgoing(Topics(prefix).events, b"acme", b"1")])
+        await publisher.publish([producer_record(Topics(prefix).events, b"acme", b"1")])
     await publisher.discard()
 
     assert caught.value.fenced

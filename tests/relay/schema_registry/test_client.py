@@ -18,21 +18,28 @@ from pydantic import SecretStr
 
 import schemas
 from relay.avro.codec import SchemaId
-from relay.config.schema_registry import SchemaRegistry
+from relay.config.schema_registry import SchemaRegistryConfig
 from relay.errors import RelayError
-from relay.schema_registry.client import Missing, Refused, Registered, Registry, Unavailable, open_registry
+from relay.schema_registry.client import (
+    Missing,
+    RegisteredSchema,
+    SchemaRegistryClient,
+    SchemaRejected,
+    Unavailable,
+    open_schema_registry,
+)
 
 AUDIT_EVENT = schemas.load("audit_event")
 URL = "http://registry.invalid/apis/ccompat/v7"
 
 
-def grown():
+def extended_schema():
     schema = copy.deepcopy(AUDIT_EVENT)
     schema["fields"].append({"name": "more", "type": ["null", "string"], "default": None, "doc": "More."})
     return schema
 
 
-def broken():
+def incompatible_schema():
     schema = copy.deepcopy(AUDIT_EVENT)
     schema["fields"][1]["type"] = "string"
     return schema
@@ -40,7 +47,7 @@ def broken():
 
 @pytest.fixture
 async def real(registry):
-    async with open_registry(SchemaRegistry(url=registry)) as client:
+    async with open_schema_registry(SchemaRegistryConfig(url=registry)) as client:
         yield client
 
 
@@ -58,40 +65,40 @@ async def test_a_schema_comes_back_by_its_id_as_it_was(real, prefix):
 async def test_a_schema_is_looked_up_only_where_it_is_registered(real, prefix):
     ref = await real.register(f"{prefix}-value", AUDIT_EVENT)
     assert await real.lookup(f"{prefix}-value", AUDIT_EVENT) == ref
-    assert isinstance(await real.lookup(f"{prefix}-value", grown()), Missing)
+    assert isinstance(await real.lookup(f"{prefix}-value", extended_schema()), Missing)
     assert isinstance(await real.lookup(f"{prefix}-other-value", AUDIT_EVENT), Missing)
 
 
 async def test_the_latest_version_is_the_last_registered(real, prefix):
     await real.register(f"{prefix}-value", AUDIT_EVENT)
-    ref = await real.register(f"{prefix}-value", grown())
-    assert await real.latest(f"{prefix}-value") == Registered(ref, 2, grown())
+    ref = await real.register(f"{prefix}-value", extended_schema())
+    assert await real.latest(f"{prefix}-value") == RegisteredSchema(ref, 2, extended_schema())
 
 
 async def test_an_incompatible_version_is_refused_with_what_does_not_fit(real, prefix):
     subject = f"{prefix}-value"
     await real.register(subject, AUDIT_EVENT)
-    assert await real.demand_full_transitive(subject) is None
-    answer = await real.register(subject, broken())
-    assert isinstance(answer, Refused)
+    assert await real.set_full_transitive(subject) is None
+    answer = await real.register(subject, incompatible_schema())
+    assert isinstance(answer, SchemaRejected)
     assert "/fields/1/type" in answer.reason
-    assert isinstance(await real.compatible(subject, broken()), Refused)
-    assert await real.compatible(subject, grown()) is None
+    assert isinstance(await real.check_compatibility(subject, incompatible_schema()), SchemaRejected)
+    assert await real.check_compatibility(subject, extended_schema()) is None
 
 
 async def test_full_transitive_can_be_demanded_before_the_first_version(real, prefix):
-    assert await real.demand_full_transitive(f"{prefix}-value") is None
-    assert await real.compatibility(f"{prefix}-value") == "FULL_TRANSITIVE"
+    assert await real.set_full_transitive(f"{prefix}-value") is None
+    assert await real.compatibility_level(f"{prefix}-value") == "FULL_TRANSITIVE"
 
 
 async def test_what_no_registry_takes_is_refused(real, prefix):
-    assert isinstance(await real.register(f"{prefix}-value", {"type": "nonsense"}), Refused)
+    assert isinstance(await real.register(f"{prefix}-value", {"type": "nonsense"}), SchemaRejected)
 
 
 async def test_what_a_registry_does_not_have_is_missing(real, prefix):
     assert isinstance(await real.by_id(SchemaId(2**31 - 1)), Missing)
     assert isinstance(await real.latest(f"{prefix}-value"), Missing)
-    assert isinstance(await real.compatible(f"{prefix}-value", AUDIT_EVENT), Missing)
+    assert isinstance(await real.check_compatibility(f"{prefix}-value", AUDIT_EVENT), Missing)
 
 
 async def test_a_subject_may_hold_any_character(real, prefix):
@@ -102,19 +109,19 @@ async def test_a_subject_may_hold_any_character(real, prefix):
 
 async def test_a_wrong_path_at_a_real_registry_proves_nothing_missing(registry):
     url = registry.removesuffix("/ccompat/v7")
-    async with open_registry(SchemaRegistry(url=url)) as client:
+    async with open_schema_registry(SchemaRegistryConfig(url=url)) as client:
         answer = await client.by_id(SchemaId(1))
     assert isinstance(answer, Unavailable)
     assert "schema_registry.url" in answer.reason
 
 
-def answering(status, content, **more):
+def client_answering(status, content, **more):
     """A registry that answers everything in one way."""
 
     def answer(_request):
         return httpx.Response(status, content=content, **more)
 
-    return Registry(httpx.AsyncClient(base_url=URL, transport=httpx.MockTransport(answer)))
+    return SchemaRegistryClient(httpx.AsyncClient(base_url=URL, transport=httpx.MockTransport(answer)))
 
 
 @pytest.mark.parametrize(
@@ -129,15 +136,15 @@ def answering(status, content, **more):
         (200, b"<html>Log in</html>", Unavailable, "schema_registry.url"),
         (200, b"[1, 2]", Unavailable, "schema_registry.url"),
         (200, b"[" * 100_000, Unavailable, "schema_registry.url"),
-        (409, b"{}", Refused, "409"),
-        (422, b'{"error_code": 42201, "message": "Invalid schema"}', Refused, "Invalid schema"),
+        (409, b"{}", SchemaRejected, "409"),
+        (422, b'{"error_code": 42201, "message": "Invalid schema"}', SchemaRejected, "Invalid schema"),
         (429, b"", Unavailable, "429"),
         (500, b'{"error_code": 50001, "message": "Error in the backend data store"}', Unavailable, "backend"),
         (503, b"", Unavailable, "503"),
     ],
 )
 async def test_every_answer_has_a_meaning_and_says_what_to_do(status, content, kind, words):
-    answer = await answering(status, content).by_id(SchemaId(7))
+    answer = await client_answering(status, content).by_id(SchemaId(7))
     assert isinstance(answer, kind)
     assert words in answer.reason
 
@@ -152,7 +159,7 @@ async def test_every_answer_has_a_meaning_and_says_what_to_do(status, content, k
     ],
 )
 async def test_an_id_of_something_else_than_an_avro_record_is_missing(schema):
-    answer = await answering(200, json.dumps({"schema": schema, "schemaType": "JSON"}).encode()).by_id(
+    answer = await client_answering(200, json.dumps({"schema": schema, "schemaType": "JSON"}).encode()).by_id(
         SchemaId(7)
     )
     assert answer == Missing("schema id 7 of the schema registry is not that of an Avro record")
@@ -160,7 +167,7 @@ async def test_an_id_of_something_else_than_an_avro_record_is_missing(schema):
 
 @pytest.mark.parametrize("content", [b'{"id": "7"}', b'{"ids": [7]}'])
 async def test_an_answer_without_an_id_is_not_taken_for_one(content):
-    registry = answering(200, content)
+    registry = client_answering(200, content)
     assert isinstance(await registry.lookup("a-value", AUDIT_EVENT), Unavailable)
     assert isinstance(await registry.register("a-value", AUDIT_EVENT), Unavailable)
     assert isinstance(await registry.latest("a-value"), Unavailable)
@@ -168,14 +175,14 @@ async def test_an_answer_without_an_id_is_not_taken_for_one(content):
 
 async def test_long_words_of_a_registry_are_cut():
     message = json.dumps({"message": "x" * 10_000}).encode()
-    answer = await answering(409, message).register("a-value", AUDIT_EVENT)
+    answer = await client_answering(409, message).register("a-value", AUDIT_EVENT)
     assert len(answer.reason) < 600
 
 
 async def test_why_a_schema_is_incompatible_is_told():
     content = b'{"is_compatible": false, "messages": ["READER_FIELD_MISSING_DEFAULT_VALUE"]}'
-    answer = await answering(200, content).compatible("a-value", AUDIT_EVENT)
-    assert answer == Refused("READER_FIELD_MISSING_DEFAULT_VALUE")
+    answer = await client_answering(200, content).check_compatibility("a-value", AUDIT_EVENT)
+    assert answer == SchemaRejected("READER_FIELD_MISSING_DEFAULT_VALUE")
 
 
 async def listening(reply, tls=None):
@@ -194,8 +201,8 @@ async def test_the_password_goes_to_the_registry_and_nowhere_into_errors():
         writer.close()
 
     server, url = await listening(refuse)
-    settings = SchemaRegistry(url=url, username="relay", password=SecretStr("hunter2"))
-    async with server, open_registry(settings) as registry:
+    settings = SchemaRegistryConfig(url=url, username="relay", password=SecretStr("hunter2"))
+    async with server, open_schema_registry(settings) as registry:
         answer = await registry.by_id(SchemaId(7))
     assert b"Basic " + base64.b64encode(b"relay:hunter2") in seen[0]
     assert "hunter2" not in repr(answer)
@@ -214,8 +221,8 @@ async def test_a_password_that_the_registry_repeats_is_not_told():
         writer.close()
 
     server, url = await listening(repeat)
-    settings = SchemaRegistry(url=url, username="relay", password=SecretStr(password))
-    async with server, open_registry(settings) as registry:
+    settings = SchemaRegistryConfig(url=url, username="relay", password=SecretStr(password))
+    async with server, open_schema_registry(settings) as registry:
         answer = await registry.by_id(SchemaId(7))
     assert "......" in answer.reason
     assert "hunt" not in answer.reason
@@ -231,7 +238,7 @@ async def test_a_redirect_is_not_followed():
         writer.close()
 
     server, url = await listening(redirect)
-    async with server, open_registry(SchemaRegistry(url=url)) as registry:
+    async with server, open_schema_registry(SchemaRegistryConfig(url=url)) as registry:
         assert isinstance(await registry.by_id(SchemaId(7)), Unavailable)
     assert len(asked) == 1
 
@@ -240,7 +247,7 @@ async def test_a_registry_that_is_not_there_is_unavailable():
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
-        async with open_registry(SchemaRegistry(url=url)) as registry:
+        async with open_schema_registry(SchemaRegistryConfig(url=url)) as registry:
             answer = await registry.by_id(SchemaId(7))
     assert isinstance(answer, Unavailable)
     assert f"{url} does not answer" in answer.reason
@@ -257,13 +264,13 @@ async def test_an_answer_that_trickles_without_end_is_given_up(monkeypatch):
         writer.close()
 
     server, url = await listening(trickle)
-    async with server, open_registry(SchemaRegistry(url=url)) as registry:
+    async with server, open_schema_registry(SchemaRegistryConfig(url=url)) as registry:
         answer = await registry.by_id(SchemaId(7))
         held.set()
     assert answer == Unavailable(f"The schema registry at {url} does not answer: TimeoutError.")
 
 
-def certified(tmp_path):
+def issue_certificate(tmp_path):
     """A server's side of TLS for 127.0.0.1, and the file of the certificate that vouches for it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "registry")])
@@ -292,12 +299,12 @@ async def test_only_a_certificate_that_the_ca_file_vouches_for_is_trusted(tmp_pa
         await writer.drain()
         writer.close()
 
-    tls, ca_file = certified(tmp_path)
+    tls, ca_file = issue_certificate(tmp_path)
     server, url = await listening(miss, tls)
     async with server:
-        async with open_registry(SchemaRegistry(url=url, ca_file=ca_file)) as registry:
+        async with open_schema_registry(SchemaRegistryConfig(url=url, ca_file=ca_file)) as registry:
             assert isinstance(await registry.by_id(SchemaId(7)), Missing)
-        async with open_registry(SchemaRegistry(url=url)) as registry:
+        async with open_schema_registry(SchemaRegistryConfig(url=url)) as registry:
             answer = await registry.by_id(SchemaId(7))
     assert isinstance(answer, Unavailable)
     assert "certificate verify failed" in answer.reason
@@ -307,5 +314,5 @@ async def test_certificates_that_cannot_be_read_name_the_setting(tmp_path):
     file = tmp_path / "ca.pem"
     file.write_text("no certificate")
     with pytest.raises(RelayError, match=r"schema_registry\.ca_file"):
-        async with open_registry(SchemaRegistry(url="https://registry.invalid", ca_file=file)):
+        async with open_schema_registry(SchemaRegistryConfig(url="https://registry.invalid", ca_file=file)):
             pass

@@ -8,17 +8,17 @@ from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 import schemas
-from relay.avro.codec import SchemaId, fingerprint, split
-from relay.config.kafka import Kafka
-from relay.config.schema_registry import SchemaRegistry
+from relay.avro.codec import SchemaId, fingerprint, split_frame
+from relay.config.kafka import KafkaConfig
+from relay.config.schema_registry import SchemaRegistryConfig
 from relay.errors import RelayError
 from relay.kafka import topic_admin
 from relay.kafka.connection import Connection
-from relay.kafka.producer import Writer
+from relay.kafka.producer import RecordWriter
 from relay.kafka.topics import Topics
-from relay.schema_registry.client import open_registry
-from relay.schema_registry.register import register
-from relay.schema_registry.store import open_store
+from relay.schema_registry.client import open_schema_registry
+from relay.schema_registry.register import register_schemas
+from relay.schema_registry.store import open_schema_store
 from relay.schema_registry.topic import SchemaTopic
 
 FOREIGN = {"type": "record", "name": "Foreign", "fields": [{"name": "a", "type": "long"}]}
@@ -40,9 +40,9 @@ EVENT = {
 @pytest.fixture
 async def connection(kafka, prefix):
     connection = Connection(
-        Kafka(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, shards=1)
+        KafkaConfig(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, shards=1)
     )
-    await topic_admin.create(connection)
+    await topic_admin.create_missing_topics(connection)
     return connection
 
 
@@ -72,13 +72,13 @@ async def test_a_schema_put_on_the_topic_is_there_for_every_reader(connection, p
 
 
 async def test_a_topic_that_does_not_exist_names_the_command(kafka, prefix):
-    connection = Connection(Kafka(bootstrap=kafka.bootstrap))
+    connection = Connection(KafkaConfig(bootstrap=kafka.bootstrap))
     with pytest.raises(RelayError, match="jira-relay topics create"):
         await SchemaTopic(connection, f"{prefix}.schemas").get(fingerprint(FOREIGN))
 
 
 async def test_a_kafka_that_is_not_there_is_an_operators_error(prefix):
-    topic = SchemaTopic(Connection(Kafka(bootstrap="127.0.0.1:1")), f"{prefix}.schemas")
+    topic = SchemaTopic(Connection(KafkaConfig(bootstrap="127.0.0.1:1")), f"{prefix}.schemas")
     with pytest.raises(RelayError, match=r"\.schemas"):
         await topic.get(fingerprint(FOREIGN))
     with pytest.raises(RelayError, match=r"\.schemas"):
@@ -87,22 +87,26 @@ async def test_a_kafka_that_is_not_there_is_an_operators_error(prefix):
 
 async def test_without_a_registry_one_service_reads_what_another_wrote(connection, tmp_path, monkeypatch):
     """The reader is of another release, and does not know the writer's schema beforehand."""
-    async with open_store(SchemaRegistry(cache_directory=tmp_path / "writer"), connection) as writer:
+    async with open_schema_store(
+        SchemaRegistryConfig(cache_directory=tmp_path / "writer"), connection
+    ) as writer:
         monkeypatch.setattr(schemas, "load", lambda _: FOREIGN)
         encoder = await writer.event_encoder()
         monkeypatch.undo()
-    async with open_store(SchemaRegistry(cache_directory=tmp_path / "reader"), connection) as reader:
-        assert await reader.resolve(split(encoder.encode({"a": 1}))[0]) == FOREIGN
+    async with open_schema_store(
+        SchemaRegistryConfig(cache_directory=tmp_path / "reader"), connection
+    ) as reader:
+        assert await reader.resolve(split_frame(encoder.encode({"a": 1}))[0]) == FOREIGN
 
 
 async def test_an_ordinary_confluent_consumer_reads_the_events_topic(
     kafka, registry, connection, prefix, tmp_path
 ):
     topics = Topics(prefix)
-    settings = SchemaRegistry(url=registry, cache_directory=tmp_path)
-    async with open_registry(settings) as client:
-        await register(client, topics)
-    async with open_store(settings, connection) as store, Writer(connection) as writer:
+    settings = SchemaRegistryConfig(url=registry, cache_directory=tmp_path)
+    async with open_schema_registry(settings) as client:
+        await register_schemas(client, topics)
+    async with open_schema_store(settings, connection) as store, RecordWriter(connection) as writer:
         encoder = await store.event_encoder()
         assert isinstance(encoder.ref, SchemaId)
         await writer.send(topics.events, b"acme.atlassian.net", encoder.encode(EVENT))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.credentials.redaction import Redactor
-from relay.telemetry.logs import Storm, set_up
+from relay.telemetry.logs import LogRateLimiter, configure_logging
 
 CANARY = "ATATT3xFfGF0canary=5F1C9E00"
 
@@ -43,7 +43,7 @@ def _restored():
 
 def set_up_json(redactor=None, level="info"):
     stream = io.StringIO()
-    set_up("json", level, redactor or Redactor(), stream)
+    configure_logging("json", level, redactor or Redactor(), stream)
     return stream
 
 
@@ -112,7 +112,7 @@ def test_level_is_obeyed():
 def test_traceback_shows_no_locals(log_format):
     """A traceback names the error and its place, and never a local variable's value."""
     stream = io.StringIO()
-    set_up(log_format, "info", Redactor(), stream)
+    configure_logging(log_format, "info", Redactor(), stream)
 
     def fail():
         hidden = CANARY[::-1]
@@ -134,7 +134,7 @@ def test_known_secret_is_taken_out(log_format, secret):
     """A known secret is in no line: not as a value, in a message, an object's repr, an error, or a library's line."""
     redactor, stream = Redactor(), io.StringIO()
     redactor.add(secret)
-    set_up(log_format, "info", redactor, stream)
+    configure_logging(log_format, "info", redactor, stream)
     log = structlog.get_logger()
 
     message = f"Message: {secret}."
@@ -170,7 +170,7 @@ def test_text_is_for_terminals():
     """With `auto`, a terminal gets text and everything else JSON."""
     terminal, file = Terminal(), io.StringIO()
     for stream in (terminal, file):
-        set_up("auto", "info", Redactor(), stream)
+        configure_logging("auto", "info", Redactor(), stream)
         structlog.get_logger().info("Published.", events=3)
 
     assert "Published." in terminal.getvalue()
@@ -182,7 +182,7 @@ def test_values_cannot_forge_lines():
     """A value from outside neither starts a line of its own nor reaches the terminal as a command."""
     for log_format in ("text", "json"):
         stream = io.StringIO()
-        set_up(log_format, "info", Redactor(), stream)
+        configure_logging(log_format, "info", Redactor(), stream)
 
         structlog.get_logger().info(
             "Refused.", reason="x\n2026 [info] All is well \x1b[2J", name="acme\u202e"
@@ -221,7 +221,7 @@ def test_storm_of_aiokafka_is_counted_instead_of_written():
 
 def test_storm_tells_how_much_it_held_back():
     """After its time a kind of line passes again and says how many were held back; another kind is not concerned."""
-    storm = Storm(burst=2, per_seconds=10)
+    storm = LogRateLimiter(burst=2, per_seconds=10)
 
     assert [storm.admit("a", now) for now in range(5)] == [0, 0, None, None, None]
     assert storm.admit("b", 5) == 0
@@ -230,7 +230,7 @@ def test_storm_tells_how_much_it_held_back():
 
 def test_storm_of_many_kinds_is_bounded():
     """Ever new kinds of lines do not fill the memory."""
-    storm = Storm()
+    storm = LogRateLimiter()
     for kind in range(5000):
         storm.admit(kind, 0)
 

@@ -19,26 +19,26 @@ async def get(url):
 def test_health_begins_with_what_is_not_known_yet():
     """A condition named at the start does not hold until it is reported."""
     health = Health("kafka", clock_ms=lambda: NOON_MS)
-    assert health.faults() == ["kafka: still starting (since 2026-11-23T12:00:00Z)."]
+    assert health.problems() == ["kafka: still starting (since 2026-11-23T12:00:00Z)."]
 
-    health.ready("kafka", ok=True)
+    health.report("kafka", ok=True)
 
-    assert health.faults() == []
+    assert health.problems() == []
 
 
 def test_fault_tells_since_when():
     """A fault keeps the time it began, through new reasons, until it is over."""
     now = [NOON_MS]
     health = Health(clock_ms=lambda: now[0])
-    health.ready("sentinel", ok=False, why="403: give the role")
+    health.report("sentinel", ok=False, reason="403: give the role")
     now[0] += 60_000
 
-    health.ready("sentinel", ok=False, why="404: set the rule's id")
+    health.report("sentinel", ok=False, reason="404: set the rule's id")
 
-    assert health.faults() == ["sentinel: 404: set the rule's id (since 2026-11-23T12:00:00Z)."]
-    health.ready("sentinel", ok=True)
-    health.ready("sentinel", ok=False, why="403")
-    assert health.faults() == ["sentinel: 403 (since 2026-11-23T12:01:00Z)."]
+    assert health.problems() == ["sentinel: 404: set the rule's id (since 2026-11-23T12:00:00Z)."]
+    health.report("sentinel", ok=True)
+    health.report("sentinel", ok=False, reason="403")
+    assert health.problems() == ["sentinel: 403 (since 2026-11-23T12:01:00Z)."]
 
 
 async def test_endpoint_tells_life_readiness_and_metrics():
@@ -48,7 +48,7 @@ async def test_endpoint_tells_life_readiness_and_metrics():
     async with serve("127.0.0.1:0", health, registry) as url:
         assert (await get(f"{url}/healthz")).status_code == 200
         starting = await get(f"{url}/readyz")
-        health.ready("kafka", ok=True)
+        health.report("kafka", ok=True)
         ready = await get(f"{url}/readyz")
         metrics = await get(f"{url}/metrics")
 

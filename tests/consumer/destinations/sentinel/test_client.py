@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from consumer.destinations.outcome import Paused, Reject, Retry, Sent, Split
 from consumer.destinations.sentinel import rows
 from consumer.destinations.sentinel.client import Ingestion, check_endpoint
-from consumer.destinations.sentinel.config import Destination
+from consumer.destinations.sentinel.config import SentinelConfig
 from consumer.destinations.sentinel.credentials import Tokens
 from consumer.destinations.sentinel.response import Answer, Target, meaning
 from relay.errors import RelayError
@@ -40,7 +40,7 @@ def sign_in(azure, credential, monkeypatch):
 
 def destination(azure, **fields):
     given = {"endpoint": azure.endpoint, "rule_id": azure.rule_id, "credential": "managed-identity", **fields}
-    return Destination(kind="sentinel", **given)
+    return SentinelConfig(kind="sentinel", **given)
 
 
 @asynccontextmanager
@@ -251,7 +251,7 @@ async def test_no_token_and_no_secret_is_ever_logged(monkeypatch, caplog):
     ],
 )
 def test_a_token_goes_to_azure_monitor_and_to_this_machine_alone(fields, allowed):
-    target = Destination(kind="sentinel", rule_id="dcr-" + 32 * "0", **fields)
+    target = SentinelConfig(kind="sentinel", rule_id="dcr-" + 32 * "0", **fields)
     if allowed:
         check_endpoint("sentinel", target)
     else:

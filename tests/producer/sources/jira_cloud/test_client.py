@@ -19,7 +19,7 @@ from producer.sources.jira_cloud.page import Page
 from producer.sources.jira_cloud.pager import Walk
 from producer.state.intervals import Range
 from relay import timestamps
-from relay.credentials.url_policy import Hosts
+from relay.credentials.url_policy import AllowedHosts
 from relay.errors import RelayError
 from simulators import faults
 from simulators.azure.certificate import write_certificate
@@ -49,7 +49,7 @@ async def client():
 
 
 def hosts(site):
-    return Hosts(site.gateway_root)
+    return AllowedHosts(site.gateway_root)
 
 
 def at_site(site, key=None, user=None):
@@ -279,7 +279,7 @@ async def test_nothing_in_clear_goes_through_a_proxy(url, monkeypatch):
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
         async with jira.open_client() as client:
-            access = open_access("acme", url, "u", "k", Hosts("https://api.atlassian.com"))
+            access = open_access("acme", url, "u", "k", AllowedHosts("https://api.atlassian.com"))
             assert isinstance(await jira.myself(client, access), Failure)
     assert seen == []
 
@@ -321,12 +321,12 @@ async def test_a_key_that_comes_back_in_an_answer_is_not_shown(client, site):
 def test_access_exists_only_where_a_credential_may_go(url, user, key, word):
     """A host that is none of Jira's, plain http, and what makes no credential are refused before any request."""
     with pytest.raises(RelayError, match=word):
-        open_access("acme", url, user, key, Hosts("https://api.atlassian.com"))
+        open_access("acme", url, user, key, AllowedHosts("https://api.atlassian.com"))
 
 
 def test_the_gateway_needs_a_cloud_id():
     """What stands in for a cloud id cannot bend the URL."""
-    known = Hosts("https://api.atlassian.com")
+    known = AllowedHosts("https://api.atlassian.com")
     for cloud_id in (None, "", "../x", "a/b", "a?b"):
         with pytest.raises(RelayError, match="cloud id"):
             open_access(

@@ -11,7 +11,7 @@ from producer.sources.jira_cloud import source as sites
 from producer.sources.jira_cloud.pager import Ask
 from producer.sources.jira_cloud.source import RefusedError, Sites
 from producer.state.intervals import Range
-from relay.credentials.url_policy import Hosts
+from relay.credentials.url_policy import AllowedHosts
 from relay.organizations import Organization
 from relay.timestamps import now_ms
 from simulators import faults
@@ -131,7 +131,7 @@ async def test_a_host_that_is_not_ours_is_asked_nothing(url):
     now = now_ms()
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(asked.append)) as client:
-        known = Sites([client], Keys(), Hosts("https://api.atlassian.com"), now_ms)
+        known = Sites([client], Keys(), AllowedHosts("https://api.atlassian.com"), now_ms)
         site = known.of(Organization("acme", url, "relay", now, now, 1))
         assert await kinds(site.introduce(None)) == [Kind.NO_KEY]
     assert asked == []

@@ -6,7 +6,7 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from relay.kafka import TopicPartition
-from relay.kafka.aiokafka_patches.fetch_validation import Fetches, batches_of
+from relay.kafka.aiokafka_patches.fetch_validation import FetchValidator, parse_batches
 
 A = TopicPartition("events", 0)
 
@@ -30,17 +30,17 @@ def batch(first, count=1, epoch=3):
     return bytes(built)
 
 
-def rotten(batch):
+def corrupted(batch):
     return batch[:-3] + bytes([batch[-3] ^ 1]) + batch[-2:]
 
 
-class Broker:
+class FakeBroker:
     """A client and the broker behind it, which answers with what it is given."""
 
     def __init__(self):
         self.fetched = b""
-        self.fetches = Fetches()
-        self.fetches.guard(SimpleNamespace(_client=self))
+        self.validator = FetchValidator()
+        self.validator.attach(SimpleNamespace(_client=self))
 
     async def send(self, _node, _request):
         return SimpleNamespace(topics=[("events", [(0, 0, 99, 99, [], self.fetched)])])
@@ -54,54 +54,56 @@ class Broker:
 
 
 def test_batches_are_told_apart():
-    fetched = batch(5, 3) + rotten(batch(8, 2, epoch=4)) + batch(10)[:-1]
-    found = [(one.first, one.last, one.epoch, one.start, one.intact) for one in batches_of(fetched)]
+    fetched = batch(5, 3) + corrupted(batch(8, 2, epoch=4)) + batch(10)[:-1]
+    found = [
+        (one.base_offset, one.last_offset, one.epoch, one.start, one.intact) for one in parse_batches(fetched)
+    ]
     assert found == [(5, 7, 3, 0, True), (8, 9, 4, len(batch(5, 3)), False)]
     old = bytearray(batch(5))
     old[16] = 1
-    assert list(batches_of(bytes(old))) == list(batches_of(b"")) == []
+    assert list(parse_batches(bytes(old))) == list(parse_batches(b"")) == []
     shrunk = bytearray(batch(5))
     shrunk[8:12] = bytes(4)
-    assert list(batches_of(bytes(shrunk))) == []
+    assert list(parse_batches(bytes(shrunk))) == []
 
 
 async def test_what_is_whole_goes_through():
-    broker = Broker()
+    broker = FakeBroker()
     there = batch(0, 3), batch(3), batch(4)[:20]
     assert await broker.fetch(0, *there) == b"".join(there)
-    assert broker.fetches.damaged(A) is None
+    assert broker.validator.corrupt_batch(A) is None
 
 
 async def test_a_damaged_batch_is_read_up_to_and_then_told():
-    broker = Broker()
-    assert await broker.fetch(0, batch(0), rotten(batch(1, 2)), batch(3)) == batch(0)
-    assert broker.fetches.damaged(A) is None
-    assert await broker.fetch(1, rotten(batch(1, 2)), batch(3)) == OffsetOutOfRangeError.errno
-    told = broker.fetches.damaged(A)
-    assert (told.first, told.last) == (1, 2)
-    assert broker.fetches.damaged(A) is None
+    broker = FakeBroker()
+    assert await broker.fetch(0, batch(0), corrupted(batch(1, 2)), batch(3)) == batch(0)
+    assert broker.validator.corrupt_batch(A) is None
+    assert await broker.fetch(1, corrupted(batch(1, 2)), batch(3)) == OffsetOutOfRangeError.errno
+    told = broker.validator.corrupt_batch(A)
+    assert (told.base_offset, told.last_offset) == (1, 2)
+    assert broker.validator.corrupt_batch(A) is None
     assert await broker.fetch(1, batch(1, 2), batch(3)) == batch(1, 2) + batch(3)
 
 
 @pytest.mark.parametrize("between", [0, 1])
 async def test_a_batch_of_another_leader_fails_until_what_was_before_is_known_to_stand(between):
-    broker = Broker()
+    broker = FakeBroker()
     await broker.fetch(0, batch(0))
     await broker.fetch(1, *[batch(1)] * between)
     offset = 1 + between
     for _ in range(2):
         assert await broker.fetch(offset, batch(offset, epoch=5)) == OffsetOutOfRangeError.errno
-    assert broker.fetches.damaged(A) is None
-    broker.fetches.forget(A)
+    assert broker.validator.corrupt_batch(A) is None
+    broker.validator.forget(A)
     assert await broker.fetch(offset, batch(offset, epoch=5)) == batch(offset, epoch=5)
 
 
 async def test_an_error_of_the_broker_is_left_alone():
-    broker = Broker()
+    broker = FakeBroker()
 
     async def failing(_node, _request):
         return SimpleNamespace(topics=[("events", [(0, 6, 0, 0, [], None)])])
 
     broker.send = failing
-    broker.fetches.guard(SimpleNamespace(_client=broker))
+    broker.validator.attach(SimpleNamespace(_client=broker))
     assert await broker.fetch(0) == 6

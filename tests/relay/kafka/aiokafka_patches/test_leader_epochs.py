@@ -6,51 +6,51 @@ A, B = TopicPartition("events", 0), TopicPartition("events", 1)
 
 def test_one_leader_goes_on():
     epochs = LeaderEpochs()
-    assert epochs.goes_on(A, 0, [(0, 3), (2, 3)])
-    assert epochs.goes_on(A, 4, [(4, 3)])
-    assert epochs.goes_on(A, 5, [])
-    assert epochs.goes_on(A, 5, [(5, 3)])
+    assert epochs.accept(A, 0, [(0, 3), (2, 3)])
+    assert epochs.accept(A, 4, [(4, 3)])
+    assert epochs.accept(A, 5, [])
+    assert epochs.accept(A, 5, [(5, 3)])
 
 
 def test_a_new_leader_is_noticed_between_two_fetches():
     epochs = LeaderEpochs()
-    assert epochs.goes_on(A, 0, [(0, 3), (2, 3)])
-    assert not epochs.goes_on(A, 4, [(4, 5)])
-    assert not epochs.goes_on(A, 4, [(4, 5)])
+    assert epochs.accept(A, 0, [(0, 3), (2, 3)])
+    assert not epochs.accept(A, 4, [(4, 5)])
+    assert not epochs.accept(A, 4, [(4, 5)])
     epochs.forget(A)
-    assert epochs.goes_on(A, 4, [(4, 5)])
-    assert epochs.goes_on(A, 5, [(5, 5)])
+    assert epochs.accept(A, 4, [(4, 5)])
+    assert epochs.accept(A, 5, [(5, 5)])
 
 
 def test_a_new_leader_within_a_fetch_is_part_of_one_log():
     epochs = LeaderEpochs()
-    assert epochs.goes_on(A, 0, [(0, 3), (2, 5)])
-    assert epochs.goes_on(A, 3, [(3, 5)])
+    assert epochs.accept(A, 0, [(0, 3), (2, 5)])
+    assert epochs.accept(A, 3, [(3, 5)])
 
 
 def test_what_was_fetched_and_not_given_out_may_be_fetched_again():
     epochs = LeaderEpochs()
-    assert epochs.goes_on(A, 0, [(0, 3), (2, 3), (4, 5), (6, 7)])
-    assert epochs.goes_on(A, 3, [(2, 3), (4, 5)])
-    assert epochs.goes_on(A, 5, [(4, 5)])
-    assert epochs.goes_on(A, 6, [(6, 7)])
+    assert epochs.accept(A, 0, [(0, 3), (2, 3), (4, 5), (6, 7)])
+    assert epochs.accept(A, 3, [(2, 3), (4, 5)])
+    assert epochs.accept(A, 5, [(4, 5)])
+    assert epochs.accept(A, 6, [(6, 7)])
 
 
 def test_what_was_not_given_out_may_have_been_lost():
     epochs = LeaderEpochs()
-    assert epochs.goes_on(A, 0, [(0, 3), (4, 5), (6, 5)])
-    assert epochs.goes_on(A, 3, [(2, 3), (4, 9)])
-    assert epochs.goes_on(A, 5, [(4, 9)])
+    assert epochs.accept(A, 0, [(0, 3), (4, 5), (6, 5)])
+    assert epochs.accept(A, 3, [(2, 3), (4, 9)])
+    assert epochs.accept(A, 5, [(4, 9)])
 
 
 def test_a_batch_of_before_that_another_leader_wrote_is_noticed():
     epochs = LeaderEpochs()
-    assert epochs.goes_on(A, 0, [(0, 3), (2, 3)])
-    assert not epochs.goes_on(A, 3, [(2, 4)])
+    assert epochs.accept(A, 0, [(0, 3), (2, 3)])
+    assert not epochs.accept(A, 3, [(2, 4)])
 
 
 def test_partitions_are_apart():
     epochs = LeaderEpochs()
-    assert epochs.goes_on(A, 0, [(0, 3)])
-    assert epochs.goes_on(B, 0, [(0, 4)])
-    assert not epochs.goes_on(B, 1, [(1, 3)])
+    assert epochs.accept(A, 0, [(0, 3)])
+    assert epochs.accept(B, 0, [(0, 4)])
+    assert not epochs.accept(B, 1, [(1, 3)])

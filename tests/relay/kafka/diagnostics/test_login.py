@@ -11,7 +11,7 @@ from aiohttp import web
 from aiokafka.conn import AIOKafkaConnection, ScramAuthenticator
 from cryptography.hazmat.primitives import serialization
 
-from relay.config.kafka import Kafka
+from relay.config.kafka import KafkaConfig
 from relay.errors import RelayError
 from relay.kafka.connection import Connection, KafkaUnreachableError
 from relay.kafka.diagnostics import probe
@@ -21,9 +21,9 @@ from tests.support.secure_kafka import NOBODY
 WRONG = "wrong-horse-battery"
 
 
-async def told(given):
+async def connection_error(given):
     with pytest.raises(KafkaUnreachableError) as caught:
-        await Connection(Kafka(**given)).verify()
+        await Connection(KafkaConfig(**given)).verify()
     return str(caught.value)
 
 
@@ -41,7 +41,7 @@ LOGINS = {
 async def test_a_login_that_is_refused(secure_kafka, cause):
     """The user, or the mechanisms that would do, are named."""
     changes, expected = LOGINS[cause]
-    sentence = await told({**secure_kafka.scram(), **changes})
+    sentence = await connection_error({**secure_kafka.scram(), **changes})
 
     assert sentence.startswith(f"Kafka at {secure_kafka.door('scram')} {expected}")
     assert secure_kafka.password not in sentence
@@ -52,16 +52,18 @@ async def test_no_login_where_one_is_asked_for(secure_kafka):
     """Without a login Kafka cuts us off; what it would take is asked for, and told."""
     tls = {"security_protocol": "SSL", "ca_file": secure_kafka.authority.file}
 
-    sentence = await told({"bootstrap": secure_kafka.door("scram"), **tls})
+    sentence = await connection_error({"bootstrap": secure_kafka.listener_address("scram"), **tls})
     assert "asks for a login: set kafka.security_protocol to SASL_SSL" in sentence
     assert "one of SCRAM-SHA-512" in sentence
-    assert "to SASL_PLAINTEXT" in await told({"bootstrap": secure_kafka.door("clear")})
+    assert "to SASL_PLAINTEXT" in await connection_error(
+        {"bootstrap": secure_kafka.listener_address("clear")}
+    )
 
 
 async def test_a_login_where_none_is_asked_for(secure_kafka):
     """A listener without login is told from a wrong password."""
     clear = {"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "PLAIN", "sasl_username": "relay"}
-    sentence = await told({"bootstrap": secure_kafka.bootstrap, **clear, "sasl_password": WRONG})
+    sentence = await connection_error({"bootstrap": secure_kafka.bootstrap, **clear, "sasl_password": WRONG})
 
     assert "asks for no login: set kafka.security_protocol to PLAINTEXT" in sentence
     assert WRONG not in sentence
@@ -69,10 +71,10 @@ async def test_a_login_where_none_is_asked_for(secure_kafka):
 
 async def test_tls_and_plain_text_mistaken_for_one_another(secure_kafka):
     """TLS spoken to a plain listener and the other way round are named, with what to set."""
-    tls, clear = secure_kafka.scram(), {"bootstrap": secure_kafka.door("mutual")}
+    tls, clear = secure_kafka.scram(), {"bootstrap": secure_kafka.listener_address("mutual")}
 
-    assert "speaks TLS, not plain text: set kafka.security_protocol to SSL" in await told(clear)
-    sentence = await told({**tls, "bootstrap": secure_kafka.door("clear")})
+    assert "speaks TLS, not plain text: set kafka.security_protocol to SSL" in await connection_error(clear)
+    sentence = await connection_error({**tls, "bootstrap": secure_kafka.listener_address("clear")})
     assert "speaks plain text, not TLS" in sentence
     assert "SASL_PLAINTEXT" in sentence
 
@@ -81,7 +83,7 @@ async def test_tls_and_plain_text_mistaken_for_one_another(secure_kafka):
 async def test_a_certificate_of_an_authority_that_we_do_not_know(secure_kafka, trusted):
     """Its issuer is named, and what it was checked against."""
     known = secure_kafka.stranger.file if trusted else None
-    sentence = await told({**secure_kafka.scram(), "ca_file": known})
+    sentence = await connection_error({**secure_kafka.scram(), "ca_file": known})
 
     assert f"no authority known to {f'kafka.ca_file ({known})' if known else 'this machine'}" in sentence
     assert "signed by CN=authority" in sentence
@@ -89,7 +91,9 @@ async def test_a_certificate_of_an_authority_that_we_do_not_know(secure_kafka, t
 
 async def test_a_certificate_that_has_ended(secure_kafka):
     """The time of the certificate is told."""
-    sentence = await told({**secure_kafka.mutual(), "bootstrap": secure_kafka.door("expired")})
+    sentence = await connection_error(
+        {**secure_kafka.mutual(), "bootstrap": secure_kafka.listener_address("expired")}
+    )
 
     yesterday = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
     assert "shows a certificate that does not hold now (certificate has expired" in sentence
@@ -98,7 +102,9 @@ async def test_a_certificate_that_has_ended(secure_kafka):
 
 async def test_a_certificate_for_other_hosts(secure_kafka):
     """The hosts in the certificate are named beside ours."""
-    sentence = await told({**secure_kafka.mutual(), "bootstrap": secure_kafka.door("elsewhere")})
+    sentence = await connection_error(
+        {**secure_kafka.mutual(), "bootstrap": secure_kafka.listener_address("elsewhere")}
+    )
 
     assert "shows a certificate for kafka-1.example.com, 10.0.0.1, not for 127.0.0.1" in sentence
 
@@ -109,10 +115,10 @@ async def test_our_certificate_missing_or_refused(secure_kafka):
     theirs = secure_kafka.stranger.pair("theirs", ())
     old = secure_kafka.authority.pair("old", (), ends=-dt.timedelta(days=1))
 
-    assert "asks for a certificate of ours" in await told(bare)
+    assert "asks for a certificate of ours" in await connection_error(bare)
     for pair in (theirs, old):
         refused = {"certificate_file": pair.certificate, "key_file": pair.key}
-        assert "does not accept our certificate (certificate unknown; its time is" in await told(
+        assert "does not accept our certificate (certificate unknown; its time is" in await connection_error(
             bare | refused
         )
 
@@ -130,13 +136,13 @@ async def test_a_key_that_cannot_be_used(secure_kafka, tmp_path):
 
     for file in (encrypted, others):
         with pytest.raises(RelayError, match=r"certificate file for Kafka cannot be used.*kafka\.key_file"):
-            await Connection(Kafka(**{**given, "key_file": file})).verify()
+            await Connection(KafkaConfig(**{**given, "key_file": file})).verify()
 
 
 async def test_a_token_that_kafka_refuses(secure_kafka, issuer):
     """aiokafka takes a refused token for an accepted one; here it is refused, and no token stands in the sentence."""
     issuer.audience = "somebody else"
-    sentence = await told(secure_kafka.oauth(issuer))
+    sentence = await connection_error(secure_kafka.oauth(issuer))
 
     assert f"does not accept the token of {issuer.url}" in sentence
     assert "invalid_token" in sentence
@@ -146,26 +152,29 @@ async def test_a_token_that_kafka_refuses(secure_kafka, issuer):
 async def test_no_token(secure_kafka, issuer):
     """Where no token is to be had, the reason is that of whoever gives them."""
     given = secure_kafka.oauth(issuer)
-    sentence = await told({**given, "oauth_client_secret": WRONG})
+    sentence = await connection_error({**given, "oauth_client_secret": WRONG})
 
     assert "gives no token to the client jira-relay (401 invalid_client Bad client credentials)" in sentence
     assert WRONG not in sentence
     issuer.faults.add(answer(503))
-    assert "gives no token for now" in await told(given)
+    assert "gives no token for now" in await connection_error(given)
 
 
 async def test_a_name_that_means_nothing_and_a_port_where_nobody_listens():
     """An unknown host and a refused connection are told apart; brokers with the same trouble share a sentence."""
     both = {"bootstrap": f"no-such-host.invalid:9092,localhost:1,{NOBODY}"}
 
-    unknown, refused = (await told(both)).split(". Kafka at ")[0], (await told(both)).split(" Kafka at ")[1]
+    unknown, refused = (
+        (await connection_error(both)).split(". Kafka at ")[0],
+        (await connection_error(both)).split(" Kafka at ")[1],
+    )
     assert "no-such-host.invalid:9092 is not to be found" in unknown
     assert refused.startswith(f"localhost:1, {NOBODY} refuses the connection")
 
 
 async def test_one_broker_that_lets_us_in_is_enough(secure_kafka):
     """A bootstrap broker that is away is no refusal while another one answers."""
-    await Connection(Kafka(bootstrap=f"{NOBODY},{secure_kafka.bootstrap}")).verify()
+    await Connection(KafkaConfig(bootstrap=f"{NOBODY},{secure_kafka.bootstrap}")).verify()
 
 
 async def test_silence(monkeypatch):
@@ -174,13 +183,13 @@ async def test_silence(monkeypatch):
     with socket.create_server(("127.0.0.1", 0), backlog=1) as quiet:
         address = f"127.0.0.1:{quiet.getsockname()[1]}"
 
-        assert "takes the connection, but says nothing" in await told({"bootstrap": address})
-        with _filled(quiet):
-            assert "does not answer within" in await told({"bootstrap": address})
+        assert "takes the connection, but says nothing" in await connection_error({"bootstrap": address})
+        with full_backlog(quiet):
+            assert "does not answer within" in await connection_error({"bootstrap": address})
 
 
 @contextlib.contextmanager
-def _filled(server):
+def full_backlog(server):
     """Nobody accepts, and no more may wait."""
     waiting = [socket.socket() for _ in range(8)]
     try:
@@ -199,7 +208,10 @@ async def test_what_is_no_kafka():
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     address = {"bootstrap": f"127.0.0.1:{runner.addresses[0][1]}"}
-    sentences = [await told(address), await told(address | {"security_protocol": "SSL"})]
+    sentences = [
+        await connection_error(address),
+        await connection_error(address | {"security_protocol": "SSL"}),
+    ]
     await runner.cleanup()
 
     assert "closes the connection without an answer" in sentences[0]
@@ -218,7 +230,7 @@ async def test_a_connection_that_is_reset(protocol):
 
     async with await asyncio.start_server(reset, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        sentence = await told({"bootstrap": f"127.0.0.1:{port}", "security_protocol": protocol})
+        sentence = await connection_error({"bootstrap": f"127.0.0.1:{port}", "security_protocol": protocol})
 
     assert "closes the connection without an answer" in sentence
 
@@ -233,7 +245,7 @@ async def test_a_kafka_that_does_not_know_the_password(secure_kafka, monkeypatch
 
     monkeypatch.setattr(ScramAuthenticator, "process_server_first_message", expect_another)
 
-    assert "it may not be the Kafka it should be" in await told(secure_kafka.scram())
+    assert "it may not be the Kafka it should be" in await connection_error(secure_kafka.scram())
 
 
 @pytest.mark.parametrize("versions", [{}, {3: (90, 99)}])
@@ -247,12 +259,12 @@ async def test_a_kafka_of_another_age(secure_kafka, monkeypatch, versions):
 
     monkeypatch.setattr(AIOKafkaConnection, "_do_version_lookup", lookup)
 
-    assert "knows none of our versions" in await told({"bootstrap": secure_kafka.bootstrap})
+    assert "knows none of our versions" in await connection_error({"bootstrap": secure_kafka.bootstrap})
 
 
 async def test_an_address_that_kafka_gives_to_clients_and_nobody_can_use(secure_kafka):
     """A broker that answers, but sends its clients elsewhere, is the one whose setting is named."""
-    sentence = await told({"bootstrap": secure_kafka.door("lost")})
+    sentence = await connection_error({"bootstrap": secure_kafka.listener_address("lost")})
 
     assert sentence.startswith(
         f"Kafka at {secure_kafka.door('lost')} lets us in, but has clients go on at {NOBODY}"

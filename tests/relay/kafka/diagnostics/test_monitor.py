@@ -4,24 +4,24 @@ import contextlib
 import pytest
 from structlog.testing import capture_logs
 
-from relay.config.kafka import Kafka
+from relay.config.kafka import KafkaConfig
 from relay.errors import RelayError
 from relay.kafka.connection import Connection
 from relay.kafka.diagnostics import monitor as watching
-from relay.kafka.diagnostics.monitor import watch
-from tests.support.waiting import until
+from relay.kafka.diagnostics.monitor import monitor
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
 async def watched(secure_kafka, prefix, monkeypatch):
     """A user of its own, and what the watch of its connection says."""
-    monkeypatch.setattr(watching, "LOOK_SECONDS", 0.1)
-    monkeypatch.setattr(watching, "TOLD_AGAIN_EACH", 10)
+    monkeypatch.setattr(watching, "CHECK_INTERVAL_SECONDS", 0.1)
+    monkeypatch.setattr(watching, "REPEAT_EVERY_FAILURES", 10)
     await secure_kafka.set_password(prefix, "the-first-password")
     login = {"sasl_username": prefix, "sasl_password": "the-first-password"}
-    there = Connection(Kafka(**{**secure_kafka.scram(), **login}))
+    there = Connection(KafkaConfig(**{**secure_kafka.scram(), **login}))
     with capture_logs() as lines:
-        task = asyncio.create_task(watch(there))
+        task = asyncio.create_task(monitor(there))
         yield lines
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -31,9 +31,9 @@ async def watched(secure_kafka, prefix, monkeypatch):
 async def test_a_password_that_becomes_wrong_is_told_and_so_is_its_end(secure_kafka, watched, prefix):
     """The cause is told, again after a while as long as it lasts, and so is that it is over; all with its beginning."""
     await secure_kafka.set_password(prefix, "the-second-password")
-    await until(lambda: len(watched) >= 2)
+    await wait_until(lambda: len(watched) >= 2)
     await secure_kafka.set_password(prefix, "the-first-password")
-    await until(lambda: watched[-1]["event"] == "Kafka lets us in again.")
+    await wait_until(lambda: watched[-1]["event"] == "Kafka lets us in again.")
 
     first, second, last = watched[0], watched[1], watched[-1]
     assert first["log_level"] == "error"
@@ -42,7 +42,7 @@ async def test_a_password_that_becomes_wrong_is_told_and_so_is_its_end(secure_ka
     assert "first-password" not in str(watched)
 
 
-class Looks:
+class ScriptedConnection:
     """A connection whose looks are written down: a reason, or None where we are let in."""
 
     def __init__(self, *reasons):
@@ -59,13 +59,13 @@ class Looks:
             raise RelayError(reason)
 
 
-async def told(monkeypatch, *reasons):
-    monkeypatch.setattr(watching, "LOOK_SECONDS", 0)
-    looks = Looks(*reasons)
+async def reported_reasons(monkeypatch, *reasons):
+    monkeypatch.setattr(watching, "CHECK_INTERVAL_SECONDS", 0)
+    connection = ScriptedConnection(*reasons)
     with capture_logs() as lines:
-        task = asyncio.create_task(watch(looks))
+        task = asyncio.create_task(monitor(connection))
         async with asyncio.timeout(10):
-            await looks.over.wait()
+            await connection.over.wait()
         task.cancel()
         await asyncio.wait({task})
     return [line.get("reason", "in") for line in lines]
@@ -73,9 +73,9 @@ async def told(monkeypatch, *reasons):
 
 async def test_a_single_look_that_fails_is_not_told(monkeypatch):
     """A restart between two looks is no news, and neither is what did not begin."""
-    assert await told(monkeypatch, None, "away", None, None, "away", None) == []
+    assert await reported_reasons(monkeypatch, None, "away", None, None, "away", None) == []
 
 
 async def test_a_cause_is_told_once_and_another_one_at_once(monkeypatch):
     """What lasts is told once, a change of the cause when it is seen, and the end."""
-    assert await told(monkeypatch, "a", "a", "a", "b", "b", None, None) == ["a", "b", "in"]
+    assert await reported_reasons(monkeypatch, "a", "a", "a", "b", "b", None, None) == ["a", "b", "in"]
