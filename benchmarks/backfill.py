@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/backfill.py [--organizations 4] [--days 8] [--runs 3]
 
 On an embedded Kafka, against a bare server that plays a Jira of 8,000 records a day on each of some addresses of 127.0.0.0/8
-(Linux). `jira-relay produce` reads all of it back in one process; then another process encodes the same events with fastavro
+(Linux). `jira-relay run_producer` reads all of it back in one process; then another process encodes the same events with fastavro
 and sends them with aiokafka, in transactions of one day, and does nothing else: no HTTP, no JSON, no check for repeats. The first
 seconds of both, in which they start, do not count.
 """
@@ -31,7 +31,7 @@ from organizations import Jira, processor_seconds, put
 import schemas
 from embedded import EmbeddedKafka
 from management.settings import Settings
-from producer.sources.jira_cloud.mapping import read
+from producer.sources.jira_cloud.mapping import to_event
 from relay import timestamps
 from relay.kafka import TopicPartition
 from relay.kafka.connection import Connection
@@ -55,7 +55,7 @@ def record(at: int) -> dict[str, Any]:
         "remoteAddress": f"10.0.{number % 250}.7",
         "authorKey": user,
         "authorAccountId": f"557058:{user}",
-        "created": f"{timestamps.to_text(at)[:-1]}+0000",
+        "created": f"{timestamps.to_iso(at)[:-1]}+0000",
         "category": "group management",
         "eventSource": "",
         "objectItem": {
@@ -97,7 +97,7 @@ class Historic(Jira):
 
 
 def _ms(text: str) -> int:
-    found = timestamps.parse(text)
+    found = timestamps.parse_iso(text)
     if found is None:
         raise ValueError(text)
     return found.ms
@@ -133,7 +133,7 @@ async def bare(bootstrap: str, organizations: int, days: int) -> None:
     topic = Topics(Settings().kafka.topic_prefix).backfill
     schema = fastavro.parse_schema(schemas.load("audit_event"))
     events = [
-        cast("dict[str, Any]", read(record(number * GAP_MS), "org.atlassian.net"))
+        cast("dict[str, Any]", to_event(record(number * GAP_MS), "org.atlassian.net"))
         | {"collected": 1, "mode": "backfill"}
         for number in range(DAILY)
     ]

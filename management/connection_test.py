@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 import httpx
 from pydantic import SecretStr
 
-from producer.sources.clock_skew import Clock
-from producer.sources.errors import Failure, Kind
+from producer.sources.clock_skew import ClockSkew
+from producer.sources.errors import ErrorKind, SourceFailure
 from producer.sources.jira_cloud import client as jira
-from producer.sources.jira_cloud.connection_check import Diagnosis, diagnose
+from producer.sources.jira_cloud.connection_check import ConnectionCheckResult, check_connection
 from relay.config.secrets import SecretsConfig
 from relay.credentials.resolver import CredentialResolver
 from relay.credentials.url_policy import AllowedHosts
@@ -21,7 +21,7 @@ from relay.organizations import Organization
 
 TEST_SECONDS = 60.0
 
-_NOT_THERE = {Kind.HOST_UNKNOWN, Kind.UNREACHABLE, Kind.TLS, Kind.REDIRECTED}
+_NOT_THERE = {ErrorKind.HOST_UNKNOWN, ErrorKind.UNREACHABLE, ErrorKind.TLS, ErrorKind.REDIRECTED}
 _PROMISE = re.compile(r"; (it is asked again|fewer records are asked for)( when that is over)?(?=\.)")
 
 
@@ -45,7 +45,7 @@ class Trial:
     message: str
     cloud_id: str | None
     gateway: bool
-    clock: Clock
+    clock: ClockSkew
     tested: bool = True
     """False: the key is not to be had here, so that only the site was looked for."""
 
@@ -79,7 +79,7 @@ async def try_connection(
     _refuse_known_site(organization, found.cloud_id, others)
     if found.failure is not None:
         raise ConnectionFailedError(_for_once(found.message))
-    clock = Clock().observe(sent, means.now_ms(), found.date_ms)
+    clock = ClockSkew().observe(sent, means.now_ms(), found.date_ms)
     return Trial(found.message, found.cloud_id, found.gateway, clock)
 
 
@@ -96,11 +96,13 @@ async def verify(means: Means, organization: Organization, others: Mapping[str, 
     return trial.message
 
 
-async def _diagnosed(means: Means, organization: Organization, key: str, *, scoped: bool) -> Diagnosis:
+async def _diagnosed(
+    means: Means, organization: Organization, key: str, *, scoped: bool
+) -> ConnectionCheckResult:
     name, url, user = organization.name, organization.url, organization.user
     try:
         async with asyncio.timeout(TEST_SECONDS):
-            return await diagnose(means.client, name, url, user, key, means.hosts, scoped=scoped)
+            return await check_connection(means.client, name, url, user, key, means.hosts, scoped=scoped)
     except TimeoutError:
         raise ConnectionFailedError(
             f"{name}: {url} has not answered within {TEST_SECONDS:.0f} s; check network and proxy."
@@ -113,13 +115,13 @@ async def _without_key(
     means.hosts.check(organization.url)
     sent = means.now_ms()
     site = await jira.tenant_info(means.client, organization.name, organization.url)
-    if isinstance(site, Failure) and site.kind in _NOT_THERE:
+    if isinstance(site, SourceFailure) and site.kind in _NOT_THERE:
         raise ConnectionFailedError(_for_once(site.message))
-    cloud_id = site.cloud_id if isinstance(site, jira.Site) else organization.cloud_id
+    cloud_id = site.cloud_id if isinstance(site, jira.TenantInfo) else organization.cloud_id
     _refuse_other_site(organization, cloud_id)
     _refuse_known_site(organization, cloud_id, others)
     message = f"Not tested with the key, which is not to be had here: {why}"
-    clock = Clock().observe(sent, means.now_ms(), site.date_ms)
+    clock = ClockSkew().observe(sent, means.now_ms(), site.date_ms)
     return Trial(message, cloud_id, organization.gateway, clock, tested=False)
 
 

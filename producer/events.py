@@ -9,7 +9,7 @@ LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
+class UnreadableRecord:
     """A record that cannot become an event; `raw` is its JSON."""
 
     reason: str

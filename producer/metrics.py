@@ -8,7 +8,7 @@ log = structlog.get_logger("producer")
 LATE_BUCKETS = (60, 300, 900, 3_600, 14_400, 43_200, 86_400, 172_800, 345_600, 604_800)
 
 
-class Metrics:
+class ProducerMetrics:
     """One method an event; label `organization` is bounded by the organizations that are followed."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -116,21 +116,21 @@ class Metrics:
             reason=reason,
         )
 
-    def failed(self, organization: str, kind: str, reason: str, retry_seconds: float) -> None:
+    def round_failed(self, organization: str, kind: str, reason: str, retry_seconds: float) -> None:
         self._rounds.labels(organization, "failed").inc()
         self._failures.labels(organization, kind).inc()
         self._waited.labels(organization).inc(retry_seconds)
         log.warning(reason, organization=organization, kind=kind, retry_in_seconds=round(retry_seconds, 1))
 
-    def state(self, organization: str, *, failing: bool, expires: int | None) -> None:
+    def organization_state(self, organization: str, *, failing: bool, expires: int | None) -> None:
         self._state.labels(organization).set(failing)
         if expires is not None:
             self._expiry.labels(organization).set(expires / 1000)
 
-    def clock_skewed(self, organization: str, reason: str) -> None:
+    def clock_skew(self, organization: str, reason: str) -> None:
         log.warning(reason, organization=organization)
 
-    def unproven(self, organization: str, instant: str, records: int) -> None:
+    def window_unproven(self, organization: str, instant: str, records: int) -> None:
         log.error(
             "More records in one millisecond than can be listed in one walk; some of them may be missing.",
             organization=organization,
@@ -138,7 +138,7 @@ class Metrics:
             records=records,
         )
 
-    def gap(self, organization: str, since: str, until: str) -> None:
+    def gap_found(self, organization: str, since: str, until: str) -> None:
         log.error(
             "Jira no longer keeps records of a time that was not read: they are lost.",
             organization=organization,
@@ -150,14 +150,14 @@ class Metrics:
         self._transactions.labels(outcome).inc()
         self._transaction.observe(seconds)
 
-    def desk_broken(self, shard: int, reason: str) -> None:
+    def publisher_failed(self, shard: int, reason: str) -> None:
         log.warning(
             "Nobody knows how a transaction ended; what is known is read from Kafka again.",
             shard=shard,
             reason=reason,
         )
 
-    def shard_opened(self, shard: int, organizations: int, ended: int) -> None:
+    def shard_loaded(self, shard: int, organizations: int, ended: int) -> None:
         self._openings.inc()
         log.info("A shard was opened.", shard=shard, organizations=organizations)
         if ended:
@@ -173,7 +173,7 @@ class Metrics:
             organizations=organizations[:100],
         )
 
-    def ledger_amended(self, organization: str, day: str, lost: int) -> None:
+    def ledger_repaired(self, organization: str, day: str, lost: int) -> None:
         if lost:
             log.error(
                 "Events that Kafka had confirmed are not there any more; they are read from Jira again.",
@@ -184,7 +184,7 @@ class Metrics:
         else:
             log.warning("A ledger agrees with its topic again.", organization=organization, day=day)
 
-    def forget(self, organization: str) -> None:
+    def remove_organization(self, organization: str) -> None:
         """An organization that is no longer ours leaves no gauge behind."""
         for gauge in (self._last_poll, self._last_event, self._complete, self._state, self._expiry):
             gauge.remove_by_labels({"organization": organization})

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-DAY = 86_400_000
+DAY_MS = 86_400_000
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST = -62_135_596_800_000
@@ -28,7 +28,7 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def parse(text: str) -> Instant | None:
+def parse_iso(text: str) -> Instant | None:
     """Read ISO 8601 in the forms Jira uses: `+0000`, `Z`, `+02:00`, fractions of any length (cut to ms), no seconds.
 
     Without a zone it is UTC, and not exact. None: no instant of the years 1 to 9999.
@@ -52,7 +52,7 @@ def is_instant(ms: int) -> bool:
     return _EARLIEST <= ms <= _LATEST
 
 
-def to_text(ms: int) -> str:
+def to_iso(ms: int) -> str:
     """`2026-11-23T09:30:00.000Z`; the zone is always said, since without one Jira's gateway answers 200 and nothing."""
     return f"{(_EPOCH + timedelta(milliseconds=ms)).isoformat(timespec='milliseconds')[:-6]}Z"
 

@@ -1,4 +1,4 @@
-"""The services: `produce`, `consume`, and `up`, which runs everything on this machine."""
+"""The services: `run_producer`, `consume`, and `up`, which runs everything on this machine."""
 
 import asyncio
 import gc
@@ -16,7 +16,7 @@ from cli import embedded_kafka
 from cli.context import Context, redactor_for, run
 from consumer.service import consume
 from management.settings import Settings
-from producer.service import produce
+from producer.service import run_producer
 from relay import lifecycle
 from relay.aio import run_unless_stopped
 from relay.credentials.keyring import load_keyring
@@ -151,7 +151,7 @@ def _producer(process: Process) -> dict[str, Service]:
     )
 
     async def service(stop: asyncio.Event) -> None:
-        await produce(
+        await run_producer(
             process.settings.producer,
             process.settings.schema_registry,
             process.connection,

@@ -12,7 +12,7 @@ from management.organizations.editor import edit
 from management.organizations.store import existing, organizations, standing
 from management.organizations.validation import InputError, Key, Reference, Wish, checked_name
 from management.organizations.view import shown
-from producer.sources.clock_skew import Clock
+from producer.sources.clock_skew import ClockSkew
 from relay.credentials.keyring import CredentialOwner, Keyring, load_keyring, require_keyring
 from relay.credentials.url_policy import AllowedHosts, UrlError, organization_name
 from relay.errors import RelayError, SecretError
@@ -49,7 +49,7 @@ async def add(means: Means, wish: Wish, name: str | None = None, *, test: bool =
     _refuse_url(blank, others)
     draft, unbound = _with_key(wished(blank, wish), wish.key, _keyring(means, wish.key))
     draft, remarks, clock = (
-        await _tried(means, draft, others, wish) if test else (draft, _NOT_TESTED, Clock())
+        await _tried(means, draft, others, wish) if test else (draft, _NOT_TESTED, ClockSkew())
     )
     draft = _by_clock(clock, draft)
 
@@ -87,7 +87,7 @@ async def modify(means: Means, name: str, wish: Wish, *, test: bool = True) -> D
     remarks: tuple[str, ...] = ()
     if key is not None or after.gateway != before.gateway:
         after, remarks, _ = (
-            await _tried(means, after, others, wish) if test else (after, _NOT_TESTED, Clock())
+            await _tried(means, after, others, wish) if test else (after, _NOT_TESTED, ClockSkew())
         )
     if after == before:
         return Done(name, "unchanged")
@@ -209,7 +209,7 @@ def _keyring(means: Means, key: Key) -> Keyring | None:
 
 async def _tried(
     means: Means, draft: Organization, others: Mapping[str, Organization], wish: Wish
-) -> tuple[Organization, tuple[str, ...], Clock]:
+) -> tuple[Organization, tuple[str, ...], ClockSkew]:
     """The organization as its connection turned out to be, and its site's clock."""
     key = wish.key if isinstance(wish.key, SecretStr) else None
     trial = await try_connection(means, draft, others, key)
@@ -217,7 +217,7 @@ async def _tried(
     return tried, (trial.message,), trial.clock
 
 
-def _by_clock(clock: Clock, draft: Organization) -> Organization:
+def _by_clock(clock: ClockSkew, draft: Organization) -> Organization:
     """What happens from `added` on is live, and before it history: that is for Jira's clock to say, as it stamps the records."""
     back = None if draft.backfill_from is None else draft.backfill_from - clock.ahead
     return replace(draft, added=draft.added - clock.ahead, backfill_from=back)

@@ -4,24 +4,30 @@ from collections.abc import Sequence
 
 from isal import igzip
 
-from producer.events import Unreadable
+from producer.events import UnreadableRecord
 from relay.kafka.producer import ProducerRecord
 
 PLAIN_BYTES = 500_000
 LARGEST_PART_BYTES = 900_000
 
 
-def letters(
-    unreadable: Unreadable, *, topic: str, partition: int, organization: str, at_ms: int, largest: int
+def dead_letter_records(
+    unreadable: UnreadableRecord,
+    *,
+    topic: str,
+    partition: int,
+    organization: str,
+    at_ms: int,
+    max_event_bytes: int,
 ) -> Sequence[ProducerRecord]:
     """One message, or numbered parts of one, compressed where it is large; together they hold the raw JSON untouched.
 
-    No part is larger than `largest` bytes.
+    No part is larger than `max_event_bytes` bytes.
     """
-    step = min(LARGEST_PART_BYTES, largest)
-    compressed = len(unreadable.raw) > min(PLAIN_BYTES, step)
+    part_bytes = min(LARGEST_PART_BYTES, max_event_bytes)
+    compressed = len(unreadable.raw) > min(PLAIN_BYTES, part_bytes)
     content = igzip.compress(unreadable.raw, mtime=0) if compressed else unreadable.raw
-    parts = [content[start : start + step] for start in range(0, len(content), step)] or [b""]
+    parts = [content[start : start + part_bytes] for start in range(0, len(content), part_bytes)] or [b""]
     common = [
         ("relay.reason", unreadable.reason.encode()),
         ("relay.service", b"producer"),

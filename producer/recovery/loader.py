@@ -6,14 +6,20 @@ from dataclasses import dataclass, replace
 
 from pyroaring import BitMap64
 
-from producer.metrics import Metrics
-from producer.publishing.publisher import Desk
-from producer.publishing.topic_limits import KnownLimits
-from producer.recovery.log_reader import Decoder, read_settled, read_tail, read_whole
-from producer.recovery.reconcile import Amendment, Progresses, put_in, shaken, take_out
+from producer.metrics import ProducerMetrics
+from producer.publishing.publisher import ShardPublisher
+from producer.publishing.topic_limits import TopicLimitsWatcher
+from producer.recovery.log_reader import EventDecoder, read_committed, read_log_tail, scan_log
+from producer.recovery.reconcile import (
+    LedgerRepair,
+    StoredProgress,
+    add_missing_ids,
+    find_lost_tails,
+    remove_lost_ids,
+)
 from producer.state import checkpoint as checkpoints
-from producer.state.ledger import Delta, Ledger, day_from_record, split_key
-from producer.state.shard_state import Memory, Progress
+from producer.state.ledger import Ledger, LedgerDelta, day_ledger_from_record, split_progress_key
+from producer.state.shard_state import OrganizationState, ShardState
 from relay.avro.codec import BadBody, Encoder, InternalCodec, NotAvro, UnknownSchema
 from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition
@@ -23,78 +29,80 @@ from relay.kafka.topics import Topics
 from relay.kafka.transactions import Publisher
 from relay.schema_registry.store import SchemaStore
 
-ORGANIZATIONS = 10
+ORGANIZATIONS_PER_TRANSACTION = 10
 """As many are amended in one transaction, each as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
-class Opener:
+class ShardLoader:
     """Opens the desks of shards."""
 
     connection: Connection
     topics: Topics
     store: SchemaStore
-    limits: KnownLimits
-    metrics: Metrics
+    limits: TopicLimitsWatcher
+    metrics: ProducerMetrics
     now_ms: Callable[[], int]
 
-    async def open(self, partition: int) -> Desk:
+    async def load(self, partition: int) -> ShardPublisher:
         """Take a shard over. Raises RelayError, KafkaError or TimeoutError; nothing is left open then."""
         encoder = await self.store.event_encoder()
-        publisher = await Publisher.open(self.connection, f"{self.topics.prefix}.{partition}")
+        transactions = await Publisher.open(self.connection, f"{self.topics.prefix}.{partition}")
         try:
-            return await self._open(partition, publisher, encoder)
+            return await self._load(partition, transactions, encoder)
         except BaseException:
-            await asyncio.shield(publisher.discard())
+            await asyncio.shield(transactions.discard())
             raise
 
-    async def _open(self, partition: int, publisher: Publisher, encoder: Encoder) -> Desk:
+    async def _load(self, partition: int, transactions: Publisher, encoder: Encoder) -> ShardPublisher:
         names = (self.topics.events, self.topics.backfill, self.topics.progress, self.topics.dead_letters)
-        ended = await publisher.end_hanging([TopicPartition(name, partition) for name in names])
-        progresses = await self._progresses(partition)
-        collected, amendments = await self._compare(partition, progresses, Decoder(self.store, encoder))
-        memory = _memory(progresses, collected)
-        await self._mend(publisher, partition, memory, amendments, progresses.last)
-        self.metrics.shard_opened(partition, len(memory.organizations), len(ended))
-        for amendment in amendments:
-            if amendment.day is not None:
-                self.metrics.ledger_amended(amendment.organization, amendment.day, amendment.lost)
-        return Desk(
-            publisher,
-            memory,
+        ended_transactions = await transactions.end_hanging(
+            [TopicPartition(name, partition) for name in names]
+        )
+        stored = await self._read_stored_progress(partition)
+        collected, repairs = await self._reconcile(partition, stored, EventDecoder(self.store, encoder))
+        state = _shard_state(stored, collected)
+        await self._write_repairs(transactions, partition, state, repairs, stored.last_timestamp)
+        self.metrics.shard_loaded(partition, len(state.organizations), len(ended_transactions))
+        for repair in repairs:
+            if repair.day is not None:
+                self.metrics.ledger_repaired(repair.organization, repair.day, repair.lost)
+        return ShardPublisher(
+            transactions,
+            state,
             encoder,
             self.topics,
             partition,
-            lambda: self.limits.now.max_event_bytes,
+            lambda: self.limits.current.max_event_bytes,
             self.metrics,
             self.now_ms,
         )
 
-    async def _compare(
-        self, partition: int, progresses: Progresses, decoder: Decoder
-    ) -> tuple[int, list[Amendment]]:
+    async def _reconcile(
+        self, partition: int, stored: StoredProgress, decoder: EventDecoder
+    ) -> tuple[int, list[LedgerRepair]]:
         """Make progress agree with the events that stand; the newest Kafka timestamp of all, and what was changed."""
-        live, history = (
+        live, backfill = (
             TopicPartition(name, partition) for name in (self.topics.events, self.topics.backfill)
         )
         tails = (
-            await read_tail(self.connection, decoder, live, progresses.last),
-            await read_tail(self.connection, decoder, history, progresses.last),
+            await read_log_tail(self.connection, decoder, live, stored.last_timestamp),
+            await read_log_tail(self.connection, decoder, backfill, stored.last_timestamp),
         )
-        amendments = put_in(progresses, *tails)
-        if names := shaken(progresses, *tails):
+        repairs = add_missing_ids(stored, *tails)
+        if names := find_lost_tails(stored, *tails):
             self.metrics.tail_lost(partition, sorted(names))
-            kept_since = max(self.now_ms(), progresses.last) - self.limits.now.retention_ms
-            amendments += take_out(
-                progresses,
+            kept_since = max(self.now_ms(), stored.last_timestamp) - self.limits.current.retention_ms
+            repairs += remove_lost_ids(
+                stored,
                 names,
-                await read_whole(self.connection, decoder, live, names, kept_since),
-                await read_whole(self.connection, decoder, history, names, kept_since),
+                await scan_log(self.connection, decoder, live, names, kept_since),
+                await scan_log(self.connection, decoder, backfill, names, kept_since),
             )
         newest = (event.timestamp for tail in tails for event in tail.events)
-        return max([progresses.last, *newest]), amendments
+        return max([stored.last_timestamp, *newest]), repairs
 
-    async def _progresses(self, partition: int) -> Progresses:
+    async def _read_stored_progress(self, partition: int) -> StoredProgress:
         latest: dict[str, Record] = {}
         last = 0
 
@@ -103,74 +111,79 @@ class Opener:
             latest[(record.key or b"").decode("utf-8", "replace")] = record
             last = max(last, record.timestamp)
 
-        await read_settled(self.connection, TopicPartition(self.topics.progress, partition), keep)
-        progresses = Progresses(last=last)
+        await read_committed(self.connection, TopicPartition(self.topics.progress, partition), keep)
+        stored = StoredProgress(last_timestamp=last)
         for key, record in latest.items():
             if record.value is not None:
-                _take(progresses, key, record, record.value)
-        return progresses
+                _store_record(stored, key, record, record.value)
+        return stored
 
-    async def _mend(
+    async def _write_repairs(
         self,
-        publisher: Publisher,
+        transactions: Publisher,
         partition: int,
-        memory: Memory,
-        amendments: Sequence[Amendment],
-        before: int,
+        state: ShardState,
+        repairs: Sequence[LedgerRepair],
+        last_timestamp: int,
     ) -> None:
-        """Write what was amended. Only the last transaction is newer than all progress `before`: whoever opens after a death
+        """Write what was amended. Only the last transaction is newer than all progress `last_timestamp`: whoever opens after a death
         in between compares as we did.
         """
-        names = sorted({amendment.organization for amendment in amendments})
-        for start in range(0, len(names), ORGANIZATIONS):
-            part, rest = names[start : start + ORGANIZATIONS], names[start + ORGANIZATIONS :]
+        names = sorted({repair.organization for repair in repairs})
+        for start in range(0, len(names), ORGANIZATIONS_PER_TRANSACTION):
+            batch, rest = (
+                names[start : start + ORGANIZATIONS_PER_TRANSACTION],
+                names[start + ORGANIZATIONS_PER_TRANSACTION :],
+            )
             if not rest:
-                memory.last_collected = before = max(self.now_ms(), memory.last_collected + 1)
-            some = [amendment for amendment in amendments if amendment.organization in part]
-            await publisher.publish(self._amended(partition, memory, some, before))
+                state.last_collected = last_timestamp = max(self.now_ms(), state.last_collected + 1)
+            batch_repairs = [repair for repair in repairs if repair.organization in batch]
+            await transactions.publish(self._repair_records(partition, state, batch_repairs, last_timestamp))
 
-    def _amended(
-        self, partition: int, memory: Memory, amendments: Iterable[Amendment], at: int
+    def _repair_records(
+        self, partition: int, state: ShardState, repairs: Iterable[LedgerRepair], at: int
     ) -> list[ProducerRecord]:
-        ledgers, codec = InternalCodec("day_ledger"), InternalCodec("checkpoint")
+        ledger_codec, checkpoint_codec = InternalCodec("day_ledger"), InternalCodec("checkpoint")
         days: dict[str, bytes] = {}
-        points: dict[str, bytes] = {}
-        for amendment in amendments:
-            progress = memory.organizations[amendment.organization]
-            if amendment.day is not None:
-                day = Delta({amendment.day: progress.ledger.days[amendment.day]}, 0)
-                records = progress.ledger.to_records(day)
-                days |= {key: ledgers.encode(record) for key, record in records.items() if record}
-            if progress.checkpoint is not None:
-                progress.checkpoint = replace(progress.checkpoint, written=at)
-                points[amendment.organization] = codec.encode(progress.checkpoint.to_record())
+        checkpoints_by_key: dict[str, bytes] = {}
+        for repair in repairs:
+            organization_state = state.organizations[repair.organization]
+            if repair.day is not None:
+                day = LedgerDelta({repair.day: organization_state.ledger.days[repair.day]}, 0)
+                records = organization_state.ledger.to_records(day)
+                days |= {key: ledger_codec.encode(record) for key, record in records.items() if record}
+            if organization_state.checkpoint is not None:
+                organization_state.checkpoint = replace(organization_state.checkpoint, written=at)
+                checkpoints_by_key[repair.organization] = checkpoint_codec.encode(
+                    organization_state.checkpoint.to_record()
+                )
         return [
             ProducerRecord(self.topics.progress, partition, key.encode(), value, at)
-            for key, value in {**days, **points}.items()
+            for key, value in {**days, **checkpoints_by_key}.items()
         ]
 
 
-def _memory(progresses: Progresses, collected: int) -> Memory:
-    names = progresses.days.keys() | progresses.checkpoints.keys()
-    return Memory(
+def _shard_state(stored: StoredProgress, collected: int) -> ShardState:
+    names = stored.days.keys() | stored.checkpoints.keys()
+    return ShardState(
         {
-            name: Progress(Ledger(name, progresses.days.get(name)), progresses.checkpoints.get(name))
+            name: OrganizationState(Ledger(name, stored.days.get(name)), stored.checkpoints.get(name))
             for name in names
         },
         collected,
     )
 
 
-def _take(progresses: Progresses, key: str, record: Record, value: bytes) -> None:
-    name, day = split_key(key)
+def _store_record(stored: StoredProgress, key: str, record: Record, value: bytes) -> None:
+    name, day = split_progress_key(key)
     try:
         if day is None:
-            progresses.checkpoints[name] = checkpoints.from_record(InternalCodec("checkpoint").decode(value))
+            stored.checkpoints[name] = checkpoints.from_record(InternalCodec("checkpoint").decode(value))
         else:
             entry = InternalCodec("day_ledger").decode(value)
-            progresses.days[name][day] = day_from_record(entry)
+            stored.days[name][day] = day_ledger_from_record(entry)
             added = BitMap64.deserialize(entry["added"]) if entry["added"] else BitMap64()
-            progresses.added[name, day] = (record.timestamp, added)
+            stored.added[name, day] = (record.timestamp, added)
     except (NotAvro, UnknownSchema, BadBody) as error:
         raise RelayError(
             f"The progress of {key} cannot be read ({record.topic}, partition {record.partition}, offset {record.offset}): {error}."

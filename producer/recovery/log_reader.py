@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import structlog
 from pyroaring import BitMap64
 
-from producer.recovery.reconcile import Ids, Standing, Tail, Whole
+from producer.recovery.reconcile import IdsByDay, LoggedEvent, LogScan, LogTail
 from relay.avro.codec import (
     BadBody,
     Encoder,
@@ -34,7 +34,7 @@ TAIL_OFFSETS = 2_000
 log = structlog.get_logger(__name__)
 
 
-async def read_settled(
+async def read_committed(
     connection: Connection, tp: TopicPartition, on_record: Callable[[Record], None]
 ) -> LogBounds:
     """Hand over all that is committed. Raises TopicReadError, also where a transaction has no end."""
@@ -44,7 +44,9 @@ async def read_settled(
     return span
 
 
-async def read_tail(connection: Connection, decoder: "Decoder", tp: TopicPartition, since: int) -> Tail:
+async def read_log_tail(
+    connection: Connection, decoder: "EventDecoder", tp: TopicPartition, since: int
+) -> LogTail:
     """The last events of a topic: those with a Kafka timestamp of `since` or later, and some before."""
     records: list[Record] = []
     async with standalone_consumer(connection) as reader:
@@ -54,49 +56,49 @@ async def read_tail(connection: Connection, decoder: "Decoder", tp: TopicPartiti
         start = max(span.log_start_offset, min(end if later is None else later, end - TAIL_OFFSETS))
         await read_to_end(reader, {tp: start}, {tp: end}, records.append)
     oldest = min((record.timestamp for record in records), default=math.inf)
-    return Tail(start, tuple(await decoder.of(records)), oldest if span.log_start_offset else 0)
+    return LogTail(start, tuple(await decoder.decode_all(records)), oldest if span.log_start_offset else 0)
 
 
-async def read_whole(
+async def scan_log(
     connection: Connection,
-    decoder: "Decoder",
+    decoder: "EventDecoder",
     tp: TopicPartition,
     organizations: Collection[str],
     kept_since: int,
-) -> Whole:
+) -> LogScan:
     """All events of these organizations on a topic; it is read from its start.
 
     `kept_since`: from when on retention has deleted nothing (ms); where something stands, that says more.
     """
     keys = {name.encode() for name in organizations}
-    found = _Found()
+    scan = _ScanState()
 
-    def take(record: Record) -> None:
-        found.oldest = min(found.oldest, record.timestamp)
+    def on_record(record: Record) -> None:
+        scan.oldest = min(scan.oldest, record.timestamp)
         if record.key in keys:
-            found.take(record, decoder.known(record))
+            scan.add_record(record, decoder.try_decode(record))
 
-    span = await read_settled(connection, tp, take)
-    for event in await decoder.of(found.unknown):
-        found.add(event)
-    oldest = kept_since if math.isinf(found.oldest) else found.oldest
-    return Whole(found.ids, found.last, 0 if span.log_start_offset == 0 else oldest, span.log_start_offset)
+    span = await read_committed(connection, tp, on_record)
+    for event in await decoder.decode_all(scan.unknown):
+        scan.add(event)
+    oldest = kept_since if math.isinf(scan.oldest) else scan.oldest
+    return LogScan(scan.ids, scan.last, 0 if span.log_start_offset == 0 else oldest, span.log_start_offset)
 
 
 @dataclass(slots=True)
-class _Found:
-    ids: Ids = field(default_factory=dict)
-    last: dict[str, Standing] = field(default_factory=dict)
+class _ScanState:
+    ids: IdsByDay = field(default_factory=dict)
+    last: dict[str, LoggedEvent] = field(default_factory=dict)
     unknown: list[Record] = field(default_factory=list)
     oldest: float = math.inf
 
-    def take(self, record: Record, event: Standing | None) -> None:
+    def add_record(self, record: Record, event: LoggedEvent | None) -> None:
         if event is None:
             self.unknown.append(record)
         else:
             self.add(event)
 
-    def add(self, event: Standing) -> None:
+    def add(self, event: LoggedEvent) -> None:
         days = self.ids.setdefault(event.organization, {})
         days.setdefault(day_of(event.created), BitMap64()).add(event.id)
         before = self.last.get(event.organization)
@@ -104,39 +106,43 @@ class _Found:
             self.last[event.organization] = event
 
 
-class Decoder:
+class EventDecoder:
     """Reads of events what a ledger needs; what is no event of ours is told and passed over.
 
     Our own versions are tried whatever a message says of its schema: what a registry does not know any more would be taken for
     lost, and published again.
     """
 
-    def __init__(self, store: SchemaStore, ours: Encoder) -> None:
+    def __init__(self, store: SchemaStore, encoder: Encoder) -> None:
         self._store = store
-        self._ours = ours
-        self._versions = (ours.schema, *reversed(released("audit_event")))
+        self._encoder = encoder
+        self._versions = (encoder.schema, *reversed(released("audit_event")))
         self._schemas: dict[SchemaRef, Schema | Missing] = {}
 
-    def known(self, record: Record) -> Standing | None:
+    def try_decode(self, record: Record) -> LoggedEvent | None:
         """None where it takes more than what is at hand."""
         value = record.value or b""
         try:
             ref, start = split_frame(value)
         except NotAvro:
             return None
-        told = self._schemas.get(ref)
-        schemas = self._versions if told is None or isinstance(told, Missing) else (told, *self._versions)
-        found = (_standing(record, schema, value[start:]) for schema in schemas)
+        resolved = self._schemas.get(ref)
+        schemas = (
+            self._versions
+            if resolved is None or isinstance(resolved, Missing)
+            else (resolved, *self._versions)
+        )
+        found = (_logged_event(record, schema, value[start:]) for schema in schemas)
         return next((event for event in found if event is not None), None)
 
-    async def of(self, records: Iterable[Record]) -> list[Standing]:
+    async def decode_all(self, records: Iterable[Record]) -> list[LoggedEvent]:
         """Raises RelayError where a schema cannot be had right now."""
         events = []
         for record in records:
-            event = self.known(record)
+            event = self.try_decode(record)
             if event is None:
-                await self._learn(record)
-                event = self.known(record)
+                await self._resolve_schema(record)
+                event = self.try_decode(record)
             if event is not None:
                 events.append(event)
             else:
@@ -148,27 +154,27 @@ class Decoder:
                 )
         return events
 
-    async def _learn(self, record: Record) -> None:
+    async def _resolve_schema(self, record: Record) -> None:
         """A version newer than this one may have written it."""
         try:
             ref, _ = split_frame(record.value or b"")
         except NotAvro:
             return
-        without_registry = isinstance(self._ours.ref, Fingerprint)
+        without_registry = isinstance(self._encoder.ref, Fingerprint)
         if ref in self._schemas or (isinstance(ref, SchemaId) and without_registry):
             return
-        found = await self._store.resolve(ref)
-        if isinstance(found, Unavailable):
-            raise RelayError(f"The schema of the last events cannot be had: {found.reason}")
-        self._schemas[ref] = found
+        schema = await self._store.resolve(ref)
+        if isinstance(schema, Unavailable):
+            raise RelayError(f"The schema of the last events cannot be had: {schema.reason}")
+        self._schemas[ref] = schema
 
 
-def _standing(record: Record, schema: Schema, body: bytes) -> Standing | None:
+def _logged_event(record: Record, schema: Schema, body: bytes) -> LoggedEvent | None:
     try:
         event = decode_body(schema, body)
         if record.key != str(event["organization"]).encode():
             return None
-        return Standing(
+        return LoggedEvent(
             event["organization"], int(event["id"]), int(event["created"]), record.offset, record.timestamp
         )
     except (BadBody, KeyError, ValueError, TypeError):

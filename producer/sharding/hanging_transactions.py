@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import structlog
 
-from producer.sharding.assignment import Shards
+from producer.sharding.assignment import ShardAssignment
 from relay.aio import cancellation_requested
 from relay.errors import describe
 from relay.kafka import KAFKA_FAILURES, TopicPartition
@@ -19,23 +19,23 @@ from relay.kafka.log_reader import LogBounds, log_bounds, standalone_consumer, w
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import TRANSACTION_SECONDS, Publisher, PublishError
 
-LOOK_SECONDS = 2.0
-STANDSTILL_SECONDS = TRANSACTION_SECONDS + 1.0
+CHECK_SECONDS = 2.0
+STALLED_SECONDS = TRANSACTION_SECONDS + 1.0
 
 log = structlog.get_logger(__name__)
 
 
-class Standstill:
+class StalledLsoDetector:
     """Finds partitions whose committed end has stood still below their end for longer than any transaction lasts."""
 
     def __init__(self) -> None:
         self._since: dict[TopicPartition, tuple[int, float]] = {}
 
-    def look(self, extents: Mapping[TopicPartition, LogBounds], now: float) -> set[TopicPartition]:
+    def check(self, bounds: Mapping[TopicPartition, LogBounds], now: float) -> set[TopicPartition]:
         """Those that stand still at `now` (monotonic seconds)."""
         below = {
             tp: span.last_stable_offset
-            for tp, span in extents.items()
+            for tp, span in bounds.items()
             if span.last_stable_offset < span.high_watermark
         }
         before = self._since
@@ -43,14 +43,16 @@ class Standstill:
             tp: before[tp] if tp in before and before[tp][0] == end else (end, now)
             for tp, end in below.items()
         }
-        return {tp for tp, (_, since) in self._since.items() if now - since >= STANDSTILL_SECONDS}
+        return {tp for tp, (_, since) in self._since.items() if now - since >= STALLED_SECONDS}
 
 
-async def watch(connection: Connection, topics: Topics, shards: Shards) -> None:
+async def watch_hanging_transactions(
+    connection: Connection, topics: Topics, assignment: ShardAssignment
+) -> None:
     """Open shards anew whose transactions have no end, until cancelled: opening ends them."""
     while connection.profile.transactions:
         try:
-            await _watch(connection, topics, shards)
+            await _check_forever(connection, topics, assignment)
         except asyncio.CancelledError:
             if cancellation_requested():
                 raise
@@ -59,40 +61,40 @@ async def watch(connection: Connection, topics: Topics, shards: Shards) -> None:
             log.debug("Ends cannot be looked at.", reason=describe(error))
         except Exception:
             log.exception("The look at ends was broken off by a defect; looking again.")
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(CHECK_SECONDS)
     await asyncio.Event().wait()
 
 
-async def _watch(connection: Connection, topics: Topics, shards: Shards) -> None:
-    standstill, loop = Standstill(), asyncio.get_running_loop()
+async def _check_forever(connection: Connection, topics: Topics, assignment: ShardAssignment) -> None:
+    detector, loop = StalledLsoDetector(), asyncio.get_running_loop()
     async with standalone_consumer(connection) as reader:
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(CHECK_SECONDS)
             partitions = [
-                TopicPartition(topic, number) for topic in topics.sharded for number in shards.numbers
+                TopicPartition(topic, number) for topic in topics.sharded for number in assignment.numbers
             ]
             if not partitions:
                 continue
             partitions.append(TopicPartition(topics.changes, 0))
-            extents = await log_bounds(reader, await with_leader(reader, partitions))
-            for topic, number in sorted(standstill.look(extents, loop.time())):
+            bounds = await log_bounds(reader, await with_leader(reader, partitions))
+            for topic, number in sorted(detector.check(bounds, loop.time())):
                 log.warning("A transaction has no end; it is ended now.", topic=topic, partition=number)
                 if topic == topics.organizations:
-                    await _end_edit(connection, topics, number)
+                    await _end_hanging_edit(connection, topics, number)
                 elif topic == topics.changes:
-                    for owned in shards.numbers:  # whichever it was that edited
-                        await _end_edit(connection, topics, owned)
+                    for owned in assignment.numbers:  # whichever it was that edited
+                        await _end_hanging_edit(connection, topics, owned)
                 else:
-                    shards.reopen(number)
+                    assignment.reload(number)
 
 
-async def _end_edit(connection: Connection, topics: Topics, number: int) -> None:
+async def _end_hanging_edit(connection: Connection, topics: Topics, number: int) -> None:
     """End an edit of organizations; an editor that works on the same partition right now is fenced, and tries again."""
-    publisher = await Publisher.open(connection, f"{topics.organizations}.{number}")
+    transactions = await Publisher.open(connection, f"{topics.organizations}.{number}")
     try:
-        await publisher.end_hanging([TopicPartition(topics.organizations, number)])
-        await publisher.end_hanging([TopicPartition(topics.changes, 0)])
+        await transactions.end_hanging([TopicPartition(topics.organizations, number)])
+        await transactions.end_hanging([TopicPartition(topics.changes, 0)])
     except PublishError as error:
         log.warning("An edit could not be ended; trying again.", reason=str(error), shard=number)
     finally:
-        await publisher.discard()
+        await transactions.discard()

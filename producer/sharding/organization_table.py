@@ -8,21 +8,21 @@ from relay.organizations import Organization, OrganizationCodec
 log = structlog.get_logger(__name__)
 
 
-class Followed:
-    """Organizations of one partition, as read so far; complete once `end` is reached."""
+class OrganizationTable:
+    """Organizations of one partition, as read so far; complete once `end_offset` is reached."""
 
-    def __init__(self, shards: int) -> None:
+    def __init__(self, shard_count: int) -> None:
         self.organizations: dict[str, Organization] = {}
-        self.end: int | None = None
+        self.end_offset: int | None = None
         self.complete = False
         self.changed = True
-        self._shards = shards
+        self._shard_count = shard_count
         self._codec = OrganizationCodec()
 
-    def take(self, record: Record) -> None:
+    def apply(self, record: Record) -> None:
         """A record that cannot be used is refused loudly and changes nothing."""
         name = (record.key or b"").decode("utf-8", "replace")
-        if not name or partition_of(name, self._shards) != record.partition:
+        if not name or partition_of(name, self._shard_count) != record.partition:
             if record.value is None:
                 return
             log.error(

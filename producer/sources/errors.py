@@ -4,18 +4,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Action(StrEnum):
+class RetryAction(StrEnum):
     WAIT = "wait"
     """Leave the whole site alone for at least `retry_after_seconds`, then try again."""
     RETRY = "retry"
     """It may pass by itself: try again, waiting longer each time."""
     FIX = "fix"
     """Somebody has to put something right: try again seldom, and at once when settings or key change."""
-    SMALLER = "smaller"
+    REDUCE_PAGE = "smaller"
     """Ask for fewer records."""
 
 
-class Kind(StrEnum):
+class ErrorKind(StrEnum):
     RATE_LIMITED = "rate-limited"
     UNAVAILABLE = "unavailable"
     UNREACHABLE = "unreachable"
@@ -40,23 +40,23 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class SourceFailure:
     """Why there are no records. `message` is for an operator: what happened, to which organization, what to do."""
 
-    kind: Kind
+    kind: ErrorKind
     message: str
     retry_after_seconds: float | None = None
     date_ms: int | None = None
 
     @property
-    def action(self) -> Action:
+    def action(self) -> RetryAction:
         if self.retry_after_seconds is not None:
-            return Action.WAIT
+            return RetryAction.WAIT
         return _CATALOGUE[self.kind][0]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RequestTarget:
     """Who was asked, for whom. `host` is as shown to an operator."""
 
     organization: str
@@ -65,110 +65,117 @@ class Asked:
 
 
 _CATALOGUE = {
-    Kind.RATE_LIMITED: (
-        Action.WAIT,
+    ErrorKind.RATE_LIMITED: (
+        RetryAction.WAIT,
         "{host} asks to be left alone for a while (429{words}); it is asked again when that is over.",
     ),
-    Kind.UNAVAILABLE: (
-        Action.RETRY,
+    ErrorKind.UNAVAILABLE: (
+        RetryAction.RETRY,
         "{host} is unavailable ({status}{words}); it is asked again. If this lasts, see https://status.atlassian.com.",
     ),
-    Kind.UNREACHABLE: (
-        Action.RETRY,
+    ErrorKind.UNREACHABLE: (
+        RetryAction.RETRY,
         "{host} cannot be reached or does not answer{words}; it is asked again. If this lasts, check network and proxy.",
     ),
-    Kind.BROKEN_ANSWER: (
-        Action.RETRY,
+    ErrorKind.BROKEN_ANSWER: (
+        RetryAction.RETRY,
         (
             "{host} answered with something that is no page of audit records{words}; it is asked again. "
             "If this lasts, check whether a proxy or a login page answers in Jira's place."
         ),
     ),
-    Kind.TOO_LARGE: (Action.SMALLER, "An answer of {host} is too large{words}; fewer records are asked for."),
-    Kind.HOST_UNKNOWN: (
-        Action.RETRY,
+    ErrorKind.TOO_LARGE: (
+        RetryAction.REDUCE_PAGE,
+        "An answer of {host} is too large{words}; fewer records are asked for.",
+    ),
+    ErrorKind.HOST_UNKNOWN: (
+        RetryAction.RETRY,
         "The host {host} is unknown to DNS; check the URL, or the DNS of this machine.",
     ),
-    Kind.TLS: (
-        Action.FIX,
+    ErrorKind.TLS: (
+        RetryAction.FIX,
         "{host} has no certificate that is trusted here{words}; a proxy that opens TLS needs its CA in SSL_CERT_FILE.",
     ),
-    Kind.REDIRECTED: (
-        Action.FIX,
+    ErrorKind.REDIRECTED: (
+        RetryAction.FIX,
         "{host} sends us elsewhere ({status}{words}), where the key was not sent; if the site has moved, change the URL.",
     ),
-    Kind.NOT_JIRA: (
-        Action.FIX,
+    ErrorKind.NOT_JIRA: (
+        RetryAction.FIX,
         "No Jira answers at {host} ({status}); check the URL, and whether the site still exists and has Jira.",
     ),
-    Kind.KEY_REFUSED: (
-        Action.FIX,
+    ErrorKind.KEY_REFUSED: (
+        RetryAction.FIX,
         "{host} refuses user and API key ({status}); check both: the key may be mistyped, revoked or expired{door}.",
     ),
-    Kind.SCOPE_MISSING: (
-        Action.FIX,
+    ErrorKind.SCOPE_MISSING: (
+        RetryAction.FIX,
         (
             "The key lacks a scope (401{words}); make one with read:audit-log:jira and read:user:jira "
             "(or manage:jira-configuration)."
         ),
     ),
-    Kind.KEY_TYPE: (
-        Action.FIX,
+    ErrorKind.KEY_TYPE: (
+        RetryAction.FIX,
         "{host} takes the credential for another type (403{words}); give the e-mail address of the user and an API token.",
     ),
-    Kind.ANONYMOUS: (
-        Action.FIX,
+    ErrorKind.ANONYMOUS: (
+        RetryAction.FIX,
         (
             "{host} answered, but did not accept user and API key (X-Seraph-LoginReason on a {status}); "
             "check both: the key may be revoked or expired{door}."
         ),
     ),
-    Kind.CAPTCHA: (
-        Action.FIX,
+    ErrorKind.CAPTCHA: (
+        RetryAction.FIX,
         (
             "{host} wants a CAPTCHA after too many failed logins of this user; "
             "log in once with a browser as this user, then check the API key."
         ),
     ),
-    Kind.NOT_ADMINISTRATOR: (
-        Action.FIX,
+    ErrorKind.NOT_ADMINISTRATOR: (
+        RetryAction.FIX,
         "The user may not read the audit log of {host} (403{words}); grant the global permission Administer Jira.",
     ),
-    Kind.FREE_PLAN: (
-        Action.FIX,
+    ErrorKind.FREE_PLAN: (
+        RetryAction.FIX,
         "{host} has no audit log: all its Jira products are on Free plans (403); a paid plan or a trial is needed.",
     ),
-    Kind.FORBIDDEN: (
-        Action.FIX,
+    ErrorKind.FORBIDDEN: (
+        RetryAction.FIX,
         "Access to {host} is forbidden ({status}{words}); check IP allow lists, proxies, and the user's rights.",
     ),
-    Kind.BAD_REQUEST: (
-        Action.FIX,
+    ErrorKind.BAD_REQUEST: (
+        RetryAction.FIX,
         "{host} does not understand our request ({status}{words}); its API may have changed: look for a newer relay.",
     ),
-    Kind.NO_KEY: (Action.FIX, "The API key for {host} cannot be had{words}."),
-    Kind.OTHER_SITE: (
-        Action.FIX,
+    ErrorKind.NO_KEY: (RetryAction.FIX, "The API key for {host} cannot be had{words}."),
+    ErrorKind.OTHER_SITE: (
+        RetryAction.FIX,
         (
             "Behind {host} stands another Jira site than before, and nothing is read from it; "
             "if that is meant, delete the organization and add it under another name."
         ),
     ),
-    Kind.UNEXPECTED: (
-        Action.RETRY,
+    ErrorKind.UNEXPECTED: (
+        RetryAction.RETRY,
         "{host} answered with a status that is not expected ({status}{words}); it is asked again.",
     ),
 }
 
 
-def failure(kind: Kind, asked: Asked, *, status: int = 0, words: str = "") -> Failure:
-    """The failure of this kind, in words. `words` are quoted; they must hold no secret."""
-    said = f": {words}" if words else ""
-    text = _CATALOGUE[kind][1].format(host=asked.host, status=status, words=said, door=_door(asked))
-    return Failure(kind, f"{asked.organization}: {text}")
+def make_failure(
+    kind: ErrorKind, target: RequestTarget, *, status: int = 0, quote: str = ""
+) -> SourceFailure:
+    """The failure of this kind, in words. `quote` are quoted; they must hold no secret."""
+    quoted = f": {quote}" if quote else ""
+    text = _CATALOGUE[kind][1].format(
+        host=target.host, status=status, words=quoted, door=_gateway_hint(target)
+    )
+    return SourceFailure(kind, f"{target.organization}: {text}")
 
 
-def _door(asked: Asked) -> str:
-    if asked.gateway:
+def _gateway_hint(target: RequestTarget) -> str:
+    if target.gateway:
         return ", or one without scopes, which works at the site itself only"
     return ", or one with scopes, which works through Atlassian's gateway only"

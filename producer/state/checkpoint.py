@@ -3,13 +3,13 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from producer.state.intervals import Range
+from producer.state.intervals import TimeRange
 
-PAIRS = 32
+MOST_PAIRS = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class CompletenessPair:
     """A reader that has passed `offset` on the events topic has everything created up to `window_end`."""
 
     window_end: int
@@ -17,7 +17,7 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
+class EventPosition:
     """Where an event stands, and its id."""
 
     offset: int
@@ -40,10 +40,10 @@ class Checkpoint:
     ledgers_from: int
     """Below this no ledger is kept for certain, so nothing is asked for, history not yet covered apart."""
     written: int
-    backfilled: tuple[Range, ...] = ()
-    pairs: tuple[Pair, ...] = ()
-    last_event: Position | None = None
-    last_backfill: Position | None = None
+    backfilled: tuple[TimeRange, ...] = ()
+    pairs: tuple[CompletenessPair, ...] = ()
+    last_event: EventPosition | None = None
+    last_backfill: EventPosition | None = None
     cloud_id: str | None = None
 
     def to_record(self) -> dict[str, Any]:
@@ -57,14 +57,14 @@ class Checkpoint:
             "ledgers_from": self.ledgers_from,
             "backfilled": [{"start": one.start, "end": one.end} for one in self.backfilled],
             "pairs": [{"window_end": one.window_end, "offset": one.offset} for one in self.pairs],
-            "last_event": _position_record(self.last_event),
-            "last_backfill": _position_record(self.last_backfill),
+            "last_event": _position_to_record(self.last_event),
+            "last_backfill": _position_to_record(self.last_backfill),
             "cloud_id": self.cloud_id,
             "written": self.written,
         }
 
 
-def begin(organization: str, until: int, *, now: int, cloud_id: str | None = None) -> Checkpoint:
+def new_checkpoint(organization: str, until: int, *, now: int, cloud_id: str | None = None) -> Checkpoint:
     """The checkpoint of an organization at first contact: it is live from `until` on."""
     return Checkpoint(
         organization=organization,
@@ -87,15 +87,15 @@ def from_record(record: dict[str, Any]) -> Checkpoint:
         },
         ledgers_from=record["ledgers_from"],
         written=record["written"],
-        backfilled=tuple(Range(**one) for one in record["backfilled"]),
-        pairs=tuple(Pair(**one) for one in record["pairs"]),
-        last_event=_position(record["last_event"]),
-        last_backfill=_position(record["last_backfill"]),
+        backfilled=tuple(TimeRange(**one) for one in record["backfilled"]),
+        pairs=tuple(CompletenessPair(**one) for one in record["pairs"]),
+        last_event=_position_from_record(record["last_event"]),
+        last_backfill=_position_from_record(record["last_backfill"]),
         cloud_id=record["cloud_id"],
     )
 
 
-def set_back(checkpoint: Checkpoint, bound: int) -> Checkpoint:
+def rewind(checkpoint: Checkpoint, bound: int) -> Checkpoint:
     """No cursor is after `bound`, and nobody is told to be complete beyond it."""
     window_end = min(checkpoint.window_end, bound)
     return replace(
@@ -107,34 +107,36 @@ def set_back(checkpoint: Checkpoint, bound: int) -> Checkpoint:
     )
 
 
-def with_pair(checkpoint: Checkpoint, offset: int) -> Checkpoint:
+def with_completeness_pair(checkpoint: Checkpoint, offset: int) -> Checkpoint:
     """Remember that everything up to the window end was published before `offset` (of the first event not covered)."""
     kept = tuple(
         one for one in checkpoint.pairs if one.window_end <= checkpoint.window_end and one.offset <= offset
     )
     if not kept or kept[-1].window_end < checkpoint.window_end:
         earlier = tuple(one for one in kept if one.offset < offset)
-        kept = thin((*earlier, Pair(checkpoint.window_end, offset)))
+        kept = thin_pairs((*earlier, CompletenessPair(checkpoint.window_end, offset)))
     return replace(checkpoint, pairs=kept)
 
 
-def thin(pairs: tuple[Pair, ...]) -> tuple[Pair, ...]:
+def thin_pairs(pairs: tuple[CompletenessPair, ...]) -> tuple[CompletenessPair, ...]:
     """At most 32, the oldest and the newest among them, denser the newer."""
-    while len(pairs) > PAIRS:
+    while len(pairs) > MOST_PAIRS:
         newest = pairs[-1].window_end
 
-        def blur(index: int, pairs: tuple[Pair, ...] = pairs, newest: int = newest) -> float:
+        def relative_gap(
+            index: int, pairs: tuple[CompletenessPair, ...] = pairs, newest: int = newest
+        ) -> float:
             gap = pairs[index + 1].window_end - pairs[index - 1].window_end
             return gap / (newest - pairs[index - 1].window_end)
 
-        worst = min(range(1, len(pairs) - 1), key=blur)
+        worst = min(range(1, len(pairs) - 1), key=relative_gap)
         pairs = pairs[:worst] + pairs[worst + 1 :]
     return pairs
 
 
-def _position(record: dict[str, Any] | None) -> Position | None:
-    return None if record is None else Position(record["offset"], record["id"])
+def _position_from_record(record: dict[str, Any] | None) -> EventPosition | None:
+    return None if record is None else EventPosition(record["offset"], record["id"])
 
 
-def _position_record(position: Position | None) -> dict[str, int] | None:
+def _position_to_record(position: EventPosition | None) -> dict[str, int] | None:
     return None if position is None else {"offset": position.offset, "id": position.id}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Range:
+class TimeRange:
     """From `start`, inside, to `end`, outside; empty where `start` is not before `end`."""
 
     start: int
@@ -19,27 +19,27 @@ class Range:
         return max(0, self.end - self.start)
 
 
-def add(ranges: Sequence[Range], new: Range) -> tuple[Range, ...]:
+def add_range(ranges: Sequence[TimeRange], new: TimeRange) -> tuple[TimeRange, ...]:
     """The ranges and one more, joined where they touch."""
     if not new.width:
         return tuple(ranges)
     before = [one for one in ranges if one.end < new.start]
     after = [one for one in ranges if one.start > new.end]
     joined = [new, *ranges[len(before) : len(ranges) - len(after)]]
-    return (*before, Range(min(one.start for one in joined), max(one.end for one in joined)), *after)
+    return (*before, TimeRange(min(one.start for one in joined), max(one.end for one in joined)), *after)
 
 
-def missing(ranges: Sequence[Range], within: Range) -> tuple[Range, ...]:
+def missing_ranges(ranges: Sequence[TimeRange], within: TimeRange) -> tuple[TimeRange, ...]:
     """What of `within` the ranges leave out."""
     edges = [within.start, *(edge for one in ranges for edge in (one.start, one.end)), within.end]
-    gaps = (Range(max(start, within.start), min(end, within.end)) for start, end in _pairs(edges))
+    gaps = (TimeRange(max(start, within.start), min(end, within.end)) for start, end in _pairs(edges))
     return tuple(gap for gap in gaps if gap.width)
 
 
-def halves(whole: Range) -> tuple[Range, Range]:
+def split_in_half(whole: TimeRange) -> tuple[TimeRange, TimeRange]:
     """The older half and the newer."""
     middle = (whole.start + whole.end) // 2
-    return Range(whole.start, middle), Range(middle, whole.end)
+    return TimeRange(whole.start, middle), TimeRange(middle, whole.end)
 
 
 def _pairs(edges: Sequence[int]) -> Iterator[tuple[int, int]]:

@@ -8,16 +8,16 @@ from typing import Any
 
 from pyroaring import BitMap64
 
-from producer.events import Event, Unreadable
+from producer.events import Event, UnreadableRecord
 from producer.state.checkpoint import Checkpoint
-from producer.state.intervals import Range, missing
-from relay.timestamps import DAY, day_of, day_start
+from producer.state.intervals import TimeRange, missing_ranges
+from relay.timestamps import DAY_MS, day_of, day_start
 
-_DAY = re.compile(r"(.*) (\d{4}-\d\d-\d\d)", re.ASCII | re.DOTALL)
+_DAY_KEY = re.compile(r"(.*) (\d{4}-\d\d-\d\d)", re.ASCII | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Day:
+class DayLedger:
     """Of the records created on one day in UTC: ids of the published, hashes of the dead letters."""
 
     ids: BitMap64 = field(default_factory=BitMap64)
@@ -25,41 +25,45 @@ class Day:
 
 
 @dataclass(frozen=True, slots=True)
-class Delta:
+class LedgerDelta:
     """What a transaction changes; the ledger has it only after `Ledger.commit`. A None is a day to forget."""
 
-    days: Mapping[str, Day | None]
-    base: int
+    days: Mapping[str, DayLedger | None]
+    base_version: int
 
 
 class Ledger:
     """The days kept of one organization.
 
-    `plan` and `forget` say what to write and change nothing here; `commit` does, once the transaction has.
+    `plan` and `expire_days` say what to write and change nothing here; `commit` does, once the transaction has.
     """
 
-    def __init__(self, organization: str, days: Mapping[str, Day] | None = None) -> None:
+    def __init__(self, organization: str, days: Mapping[str, DayLedger] | None = None) -> None:
         self.organization = organization
         self._days = dict(days or {})
         self._version = 0
 
     @property
-    def days(self) -> Mapping[str, Day]:
+    def days(self) -> Mapping[str, DayLedger]:
         return self._days
 
-    def knows(self, event_id: int) -> bool:
+    def contains(self, event_id: int) -> bool:
         """Whether any kept day holds the id, whatever day the record is said to be of now."""
         return any(event_id in day.ids for day in self._days.values())
 
-    def new_dead_letters(self, unreadable: Iterable[Unreadable]) -> list[Unreadable]:
+    def new_dead_letters(self, unreadable: Iterable[UnreadableRecord]) -> list[UnreadableRecord]:
         """Those that no kept day holds, each once."""
-        by_hash = {fingerprint(one): one for one in unreadable}
+        by_hash = {record_hash(one): one for one in unreadable}
         known = frozenset[bytes]().union(*(day.dead_letters for day in self._days.values()))
         return [one for key, one in by_hash.items() if key not in known]
 
     def plan(
-        self, events: Iterable[Event], unreadable: Iterable[Unreadable] = (), *, read: Range | None = None
-    ) -> Delta:
+        self,
+        events: Iterable[Event],
+        unreadable: Iterable[UnreadableRecord] = (),
+        *,
+        read: TimeRange | None = None,
+    ) -> LedgerDelta:
         """The days as they are once these have been published.
 
         An unreadable record stands in the last day of the window it was `read` in, which is not before its own.
@@ -67,29 +71,31 @@ class Ledger:
         ids: dict[str, list[int]] = {}
         for event in events:
             ids.setdefault(day_of(event["created"]), []).append(event["id"])
-        dead_letters = frozenset(map(fingerprint, unreadable))
+        dead_letters = frozenset(map(record_hash, unreadable))
         if dead_letters and read is None:
             raise ValueError("dead letters need the window they were read in")
         last = day_of(read.end - 1) if dead_letters and read else None
-        return Delta(
+        return LedgerDelta(
             {
-                name: Day(
-                    self._ids(name) | BitMap64(ids.get(name, [])),
-                    self._dead_letters(name) | (dead_letters if name == last else frozenset()),
+                name: DayLedger(
+                    self._ids_of(name) | BitMap64(ids.get(name, [])),
+                    self._dead_letters_of(name) | (dead_letters if name == last else frozenset()),
                 )
                 for name in sorted(ids.keys() | ({last} if last else set()))
             },
             self._version,
         )
 
-    def forget(self, delta: Delta, checkpoint: Checkpoint) -> Delta:
+    def expire_days(self, delta: LedgerDelta, checkpoint: Checkpoint) -> LedgerDelta:
         """The delta, and the days that no walk asks for any more once this checkpoint is committed."""
-        gone = {name: None for name in self._days.keys() - delta.days.keys() if not is_kept(name, checkpoint)}
-        return Delta({**delta.days, **gone}, delta.base)
+        gone = {
+            name: None for name in self._days.keys() - delta.days.keys() if not is_day_kept(name, checkpoint)
+        }
+        return LedgerDelta({**delta.days, **gone}, delta.base_version)
 
-    def commit(self, delta: Delta) -> None:
+    def commit(self, delta: LedgerDelta) -> None:
         """Take over a delta that stands in Kafka."""
-        if delta.base != self._version:
+        if delta.base_version != self._version:
             raise ValueError("the ledger has changed since this was planned")
         self._version += 1
         for name, day in delta.days.items():
@@ -98,51 +104,56 @@ class Ledger:
             else:
                 self._days[name] = day
 
-    def to_records(self, delta: Delta) -> dict[str, dict[str, Any] | None]:
+    def to_records(self, delta: LedgerDelta) -> dict[str, dict[str, Any] | None]:
         """Keys and DayLedger records to write; None is a tombstone."""
-        return {key(self.organization, name): self._record(name, day) for name, day in delta.days.items()}
+        return {
+            progress_key(self.organization, name): self._day_record(name, day)
+            for name, day in delta.days.items()
+        }
 
-    def _record(self, name: str, day: Day | None) -> dict[str, Any] | None:
+    def _day_record(self, name: str, day: DayLedger | None) -> dict[str, Any] | None:
         if day is None:
             return None
         return {
             "organization": self.organization,
             "day": name,
-            "added": (day.ids - self._ids(name)).serialize(),
+            "added": (day.ids - self._ids_of(name)).serialize(),
             "ids": day.ids.serialize(),
             "dead_letters": sorted(day.dead_letters),
         }
 
-    def _ids(self, name: str) -> BitMap64:
+    def _ids_of(self, name: str) -> BitMap64:
         return self._days[name].ids if name in self._days else BitMap64()
 
-    def _dead_letters(self, name: str) -> frozenset[bytes]:
+    def _dead_letters_of(self, name: str) -> frozenset[bytes]:
         return self._days[name].dead_letters if name in self._days else frozenset()
 
 
-def is_kept(name: str, checkpoint: Checkpoint) -> bool:
+def is_day_kept(name: str, checkpoint: Checkpoint) -> bool:
     """Whether a walk may still ask for this day: a re-read, or backfill that has not covered it."""
     start = day_start(name)
-    if start + DAY > checkpoint.ledgers_from:
+    if start + DAY_MS > checkpoint.ledgers_from:
         return True
-    return bool(missing(checkpoint.backfilled, Range(start, min(start + DAY, checkpoint.live_since))))
+    return bool(
+        missing_ranges(checkpoint.backfilled, TimeRange(start, min(start + DAY_MS, checkpoint.live_since)))
+    )
 
 
-def fingerprint(record: Unreadable) -> bytes:
+def record_hash(record: UnreadableRecord) -> bytes:
     return sha256(record.raw).digest()[:16]
 
 
-def day_from_record(record: Mapping[str, Any]) -> Day:
+def day_ledger_from_record(record: Mapping[str, Any]) -> DayLedger:
     """Day of a DayLedger record."""
-    return Day(BitMap64.deserialize(record["ids"]), frozenset(record["dead_letters"]))
+    return DayLedger(BitMap64.deserialize(record["ids"]), frozenset(record["dead_letters"]))
 
 
-def key(organization: str, day: str | None = None) -> str:
+def progress_key(organization: str, day: str | None = None) -> str:
     """Key on the progress topic: of a day's ledger, or of the checkpoint."""
     return organization if day is None else f"{organization} {day}"
 
 
-def split_key(text: str) -> tuple[str, str | None]:
+def split_progress_key(text: str) -> tuple[str, str | None]:
     """The inverse of `key`."""
-    match = _DAY.fullmatch(text)
+    match = _DAY_KEY.fullmatch(text)
     return (match[1], match[2]) if match else (text, None)

@@ -7,14 +7,14 @@ Mode = Literal["live", "late", "backfill"]
 
 def mode_of(created: int, checkpoint: Checkpoint, overlap: int, backfill_from: int | None) -> Mode | None:
     """How a record is to be published; None: not at all, it is history that nobody asked for, or nothing is known of its time."""
-    if is_over(created, checkpoint):
+    if is_no_longer_read(created, checkpoint):
         return None
     if created < checkpoint.live_since:
         return None if backfill_from is None or created < backfill_from else "backfill"
     return "late" if created < checkpoint.window_end - overlap else "live"
 
 
-def is_over(ms: int, checkpoint: Checkpoint) -> bool:
+def is_no_longer_read(ms: int, checkpoint: Checkpoint) -> bool:
     """Whether no walk asks for this instant any more, so that its ledger is not kept.
 
     A walk that began before others moved the cursors, as after a long outage, may still bring what it holds.

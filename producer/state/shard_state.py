@@ -5,7 +5,7 @@ from producer.state.ledger import Ledger
 
 
 @dataclass(slots=True)
-class Progress:
+class OrganizationState:
     """What Kafka says of one organization: how far it has been read, and what was published."""
 
     ledger: Ledger
@@ -13,14 +13,14 @@ class Progress:
 
 
 @dataclass(slots=True)
-class Memory:
+class ShardState:
     """Everything a shard knows; it is what stands committed on the progress topic, never more.
 
     `last_collected` is the newest Kafka timestamp written to the shard, in ms.
     """
 
-    organizations: dict[str, Progress] = field(default_factory=dict)
+    organizations: dict[str, OrganizationState] = field(default_factory=dict)
     last_collected: int = 0
 
-    def progress(self, organization: str) -> Progress:
-        return self.organizations.setdefault(organization, Progress(Ledger(organization)))
+    def organization(self, organization: str) -> OrganizationState:
+        return self.organizations.setdefault(organization, OrganizationState(Ledger(organization)))

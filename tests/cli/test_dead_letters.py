@@ -7,8 +7,8 @@ import random
 import pytest
 
 from consumer.delivery.dead_letters import DeadLetters
-from producer.events import Unreadable
-from producer.publishing.dead_letters import letters
+from producer.events import UnreadableRecord
+from producer.publishing.dead_letters import dead_letter_records
 from relay.kafka import TopicPartition
 from relay.kafka.log_reader import read_to_end, standalone_consumer
 from relay.kafka.producer import RecordWriter
@@ -25,13 +25,13 @@ def topic_of(connection):
 
 async def from_a_producer(connection, raw, organization="acme", at_ms=AT, reason="no readable id"):
     partition = partition_of(organization, 2)
-    parts = letters(
-        Unreadable(reason, raw),
+    parts = dead_letter_records(
+        UnreadableRecord(reason, raw),
         topic=topic_of(connection),
         partition=partition,
         organization=organization,
         at_ms=at_ms,
-        largest=PART_BYTES,
+        max_event_bytes=PART_BYTES,
     )
     async with RecordWriter(connection) as writer:
         offsets = [

@@ -9,7 +9,7 @@ import relay.kafka.diagnostics.messages
 from consumer.assignment import assignment
 from consumer.delivery import sender
 from consumer.destinations.sentinel import client, credentials, response
-from producer.sources.errors import _CATALOGUE, Action, Kind
+from producer.sources.errors import _CATALOGUE, ErrorKind, RetryAction
 
 HEAD = """# Runbook
 
@@ -121,10 +121,10 @@ KAFKA_ERRORS: Lines = {
     "timed_out": ("The broker is overloaded.", CHECK),
 }
 WAITS = {
-    Action.WAIT: "after the delay that Jira asked for",
-    Action.RETRY: "by itself, with growing waits",
-    Action.FIX: "seldom, and at once after a change",
-    Action.SMALLER: "at once, with fewer records",
+    RetryAction.WAIT: "after the delay that Jira asked for",
+    RetryAction.RETRY: "by itself, with growing waits",
+    RetryAction.FIX: "seldom, and at once after a change",
+    RetryAction.REDUCE_PAGE: "at once, with fewer records",
 }
 
 
@@ -163,7 +163,7 @@ def source_errors() -> set[str]:
     """Every kind, also those that the poller names itself."""
     tree = ast.parse(inspect.getsource(producer.polling.poller))
     named = [node for node in ast.walk(tree) if isinstance(node, ast.Assign) and "kind" in _targets(node)]
-    return {str(kind) for kind in Kind} | {_first(node.value) for node in named} - {""}
+    return {str(kind) for kind in ErrorKind} | {_first(node.value) for node in named} - {""}
 
 
 def answers_by_status() -> dict[tuple[str, str], list[int]]:
@@ -238,11 +238,11 @@ def _states(title: str, lines: Lines, where: str) -> str:
 def _source_errors() -> str:
     rows = []
     for kind, (meaning, command) in SOURCE_ERRORS.items():
-        if kind in set(Kind):
-            action, text = _CATALOGUE[Kind(kind)]
+        if kind in set(ErrorKind):
+            action, text = _CATALOGUE[ErrorKind(kind)]
             shown = text.format(host="HOST", status="STATUS", words=" (…)", door="")
         else:
-            action, shown = Action.RETRY, "A defect of the relay (…); its log has the details."
+            action, shown = RetryAction.RETRY, "A defect of the relay (…); its log has the details."
         rows.append([f"`{kind}`", meaning, shown, WAITS[action], command])
     where = "The reason of a failing or waiting organization shows these texts; `jira_relay_jira_failures_total` counts them by kind."
     return _table(

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from management.organizations.editor import edit
-from producer.service import produce
+from producer.service import run_producer
 from relay.credentials.resolver import CredentialResolver
 from relay.errors import RelayError
 from relay.kafka.connection import Connection
@@ -31,7 +31,7 @@ async def test_without_topics_it_says_how_to_make_them(relay):
     credentials = CredentialResolver(relay.keyring, None, {})
 
     with pytest.raises(RelayError, match="jira-relay topics create"):
-        await produce(
+        await run_producer(
             relay.settings.producer,
             relay.settings.schema_registry,
             relay.connection,
@@ -49,7 +49,7 @@ async def test_a_stop_while_kafka_hangs_is_heard_at_once(relay):
         bootstrap = f"127.0.0.1:{silent.getsockname()[1]}"
         hanging = Connection(relay.settings.kafka.model_copy(update={"bootstrap": bootstrap}))
         task = asyncio.create_task(
-            produce(
+            run_producer(
                 relay.settings.producer,
                 relay.settings.schema_registry,
                 hanging,
@@ -73,7 +73,7 @@ async def test_it_tells_whether_it_is_ready_and_leaves_nothing_of_itself(relay):
     async with JiraWorld(seed=6) as jira:
         await relay.add(await jira.add_site("acme"))
         await relay.add(await jira.add_site("globex"))
-        running = produce(
+        running = run_producer(
             relay.settings.producer,
             relay.settings.schema_registry,
             relay.connection,
@@ -90,7 +90,7 @@ async def test_it_tells_whether_it_is_ready_and_leaves_nothing_of_itself(relay):
             return not health.problems()
 
         async def told():
-            return {"producer/acme", "producer/globex"} <= board_of(await board(relay))
+            return {"producer/acme", "producer/globex"} <= live_keys(await board(relay))
 
         async def gone():
             return "producer/acme" not in await board(relay)
@@ -117,5 +117,5 @@ async def board(relay):
     return await read_statuses(relay.connection, relay.topics.status)
 
 
-def board_of(found):
+def live_keys(found):
     return {key for key, status in found.items() if status.last_poll or not key.startswith("producer/")}

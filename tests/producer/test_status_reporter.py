@@ -4,8 +4,8 @@ import pytest
 import structlog
 from prometheus_client import CollectorRegistry
 
-from producer.metrics import Metrics
-from producer.status_reporter import Report, status_key
+from producer.metrics import ProducerMetrics
+from producer.status_reporter import StatusReporter, status_key
 from relay.organizations import Organization
 from relay.status.model import take_over
 from relay.status.writer import StatusWriter
@@ -14,47 +14,49 @@ NOW = 1_790_000_000_000
 
 
 @pytest.fixture
-def board():
+def status_writer():
     return StatusWriter(None, "status")
 
 
-def report(board, previous=None, **fields):
+def open_reporter(status_writer, previous=None, **fields):
     organization = Organization("acme", "https://acme.example", "u", 0, 0, 1, **fields)
-    return Report(organization, board, Metrics(CollectorRegistry()), lambda: NOW, 60, previous)
+    return StatusReporter(
+        organization, status_writer, ProducerMetrics(CollectorRegistry()), lambda: NOW, 60, previous
+    )
 
 
 def failing():
     return take_over("failing", NOW - 60_000, reason="The key was refused.")
 
 
-def test_a_failure_outlives_its_owner(board):
+def test_a_failure_outlives_its_owner(status_writer):
     """A new owner does not claim that all is well before Jira has answered; the reason stands until then."""
-    told = report(board, failing()).status
+    told = open_reporter(status_writer, failing()).status
 
     assert (told.state, told.reason, told.since) == ("failing", "The key was refused.", NOW - 60_000)
-    assert board.last_put(status_key("acme")) == told
+    assert status_writer.last_put(status_key("acme")) == told
 
 
-def test_what_is_resumed_is_not_paused_any_more(board):
+def test_what_is_resumed_is_not_paused_any_more(status_writer):
     """Pausing and resuming show at once, whatever was told before."""
-    paused = report(board, failing(), state="paused").status
-    resumed = report(board, paused).status
+    paused = open_reporter(status_writer, failing(), state="paused").status
+    resumed = open_reporter(status_writer, paused).status
 
     assert (paused.state, paused.reason) == ("paused", None)
     assert resumed.state == "active"
     assert [one.state for one in resumed.transitions] == ["paused", "active"]
 
 
-def test_each_owner_has_a_higher_epoch(board):
+def test_each_owner_has_a_higher_epoch(status_writer):
     """Also where the clock of the former one was ahead."""
     ahead = replace(failing(), epoch=NOW + 60_000)
 
-    assert report(board, ahead).status.epoch == NOW + 60_001
+    assert open_reporter(status_writer, ahead).status.epoch == NOW + 60_001
 
 
-def test_a_skewed_clock_has_a_name(board):
+def test_a_skewed_clock_has_a_name(status_writer):
     """It is told with the state, and logged once, until it is set right."""
-    told = report(board)
+    told = open_reporter(status_writer)
     with structlog.testing.capture_logs() as logs:
         for ahead in (125_000, 121_000, -3_600_000, 0):
             told.active(ahead)
@@ -68,9 +70,9 @@ def test_a_skewed_clock_has_a_name(board):
     assert (told.status.state, told.status.reason) == ("active", None)
 
 
-def test_waiting_is_no_failure(board):
+def test_waiting_is_no_failure(status_writer):
     """A site that asks for rest is waited for, and it is said until when."""
-    told = report(board)
+    told = open_reporter(status_writer)
     told.failing("rate-limited", "Jira asks to be left alone.", 30, waiting=True)
     assert (told.status.state, told.status.waiting_until) == ("waiting", NOW + 30_000)
     told.active()

@@ -65,7 +65,7 @@ SAMPLE = {
 @settings(max_examples=300)
 def test_any_record_becomes_the_event_that_is_expected(record):
     """Two readings of one contract, by people who did not look at each other's, agree."""
-    event = mapping.read(record, "acme")
+    event = mapping.to_event(record, "acme")
     assert expected.event_differences(expected.event(record, "acme"), event) == []
 
 
@@ -73,7 +73,7 @@ def test_any_record_becomes_the_event_that_is_expected(record):
 @settings(max_examples=200)
 def test_an_event_that_was_changed_is_found_out(record, field):
     """Whatever field it is: any other value differs."""
-    event = mapping.read(record, "acme")
+    event = mapping.to_event(record, "acme")
     event[field] = json.dumps({"other": "than before"}) if field == "unmodeled" else [["other"]]
     assert expected.event_differences(expected.event(record, "acme"), event) == [field]
 

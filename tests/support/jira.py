@@ -6,14 +6,14 @@ from dataclasses import replace
 from pydantic import SecretStr
 
 from producer.sources.jira_cloud.client import open_clients
-from producer.sources.jira_cloud.source import Sites
+from producer.sources.jira_cloud.source import JiraCloudSources
 from relay.credentials.url_policy import AllowedHosts
 from relay.errors import SecretError
 from relay.organizations import Organization
 from relay.timestamps import now_ms
 
 
-class Keys:
+class StubCredentials:
     """In the place of Credentials: the key of each organization, as it is now; None: there is none."""
 
     def __init__(self):
@@ -26,21 +26,21 @@ class Keys:
         return SecretStr(key)
 
 
-class Asking:
+class JiraFixture:
     def __init__(self, clients, gateway_url):
-        self.keys = Keys()
-        self.sites = Sites(clients, self.keys, AllowedHosts(gateway_url, []), now_ms)
+        self.credentials = StubCredentials()
+        self.sources = JiraCloudSources(clients, self.credentials, AllowedHosts(gateway_url, []), now_ms)
 
     def organization(self, site, **fields):
-        self.keys.keys.setdefault(site.name, site.token)
+        self.credentials.keys.setdefault(site.name, site.token)
         now = now_ms()
         return replace(Organization(site.name, site.url, site.user, now, now, 1), **fields)
 
-    def of(self, site, **fields):
-        return self.sites.of(self.organization(site, added=0, modified=0, **fields))
+    def source_for(self, site, **fields):
+        return self.sources.source_for(self.organization(site, added=0, modified=0, **fields))
 
 
 @asynccontextmanager
-async def asking(jira):
+async def jira_clients(jira):
     async with open_clients(100) as clients:
-        yield Asking(clients, jira.gateway_url)
+        yield JiraFixture(clients, jira.gateway_url)

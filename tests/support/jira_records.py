@@ -1,4 +1,4 @@
-from producer.sources.jira_cloud.mapping import CHANGE, ITEM, TEXTS
+from producer.sources.jira_cloud.mapping import CHANGE_FIELDS, ITEM_FIELDS, TEXT_FIELDS
 
 
 def without_nulls(record):
@@ -9,10 +9,10 @@ def without_nulls(record):
             return value
         return {name: one for name, one in value.items() if name not in names or one is not None}
 
-    lists = {"changedValues": CHANGE, "associatedItems": ITEM}
-    known = {*TEXTS, "objectItem", *lists}
+    lists = {"changedValues": CHANGE_FIELDS, "associatedItems": ITEM_FIELDS}
+    known = {*TEXT_FIELDS, "objectItem", *lists}
     kept = {name: value for name, value in record.items() if name not in known or value is not None}
-    kept |= {name: item(kept[name], ITEM) for name in ("objectItem",) if name in kept}
+    kept |= {name: item(kept[name], ITEM_FIELDS) for name in ("objectItem",) if name in kept}
     return kept | {
         name: [item(one, names) for one in kept[name]]
         for name, names in lists.items()

@@ -7,7 +7,7 @@ import sys
 from prometheus_client import CollectorRegistry
 
 from management.settings import Settings
-from producer.service import produce
+from producer.service import run_producer
 from relay.credentials.keyring import Keyring
 from relay.credentials.redaction import Redactor
 from relay.credentials.resolver import CredentialResolver
@@ -23,7 +23,7 @@ async def main(settings, key):
     with stop_on_signals() as stop:
 
         async def service(stop):
-            await produce(
+            await run_producer(
                 settings.producer,
                 settings.schema_registry,
                 connection,

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from management.organizations.editor import edit
 from management.settings import Settings
 from producer.config import ProducerConfig
-from producer.service import produce
+from producer.service import run_producer
 from relay.avro.codec import InternalCodec
 from relay.config.kafka import KafkaConfig
 from relay.config.schema_registry import SchemaRegistryConfig
@@ -62,7 +62,7 @@ class Relay:
         stop = asyncio.Event()
         credentials = CredentialResolver(self.keyring, None, {})
         task = asyncio.create_task(
-            produce(
+            run_producer(
                 self.settings.producer,
                 self.settings.schema_registry,
                 self.connection,

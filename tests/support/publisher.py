@@ -6,9 +6,9 @@ from collections import defaultdict
 from prometheus_client import CollectorRegistry
 
 import schemas
-from producer.metrics import Metrics
-from producer.publishing.publisher import Desk
-from producer.state.shard_state import Memory
+from producer.metrics import ProducerMetrics
+from producer.publishing.publisher import ShardPublisher
+from producer.state.shard_state import ShardState
 from relay.avro.codec import Encoder, InternalCodec, fingerprint
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import PublishError
@@ -18,12 +18,12 @@ SCHEMA = schemas.load("audit_event")
 ENCODER = Encoder(SCHEMA, fingerprint(SCHEMA))
 
 
-class PaperPublisher:
-    """Commits to `topics`. `doubt`, once set: what the next transaction raises, after it was committed all the same."""
+class InMemoryTransactions:
+    """Commits to `topics`. `error_after_commit`, once set: what the next transaction raises, after it was committed all the same."""
 
     def __init__(self):
         self.topics = defaultdict(list)
-        self.doubt = None
+        self.error_after_commit = None
         self.busy = False
         self.pause = 0.0
         self.discarded = False
@@ -39,8 +39,8 @@ class PaperPublisher:
                 self.topics[record.topic].append(record)
             for record in after_offsets(offsets):
                 self.topics[record.topic].append(record)
-            if self.doubt is not None:
-                raise self.doubt
+            if self.error_after_commit is not None:
+                raise self.error_after_commit
             return offsets
         finally:
             self.busy = False
@@ -56,11 +56,13 @@ class PaperPublisher:
         return [event["id"] for event in self.events(topic)]
 
 
-def paper_desk(now_ms, publisher=None, largest=4_000_000, metrics=None):
-    publisher = publisher or PaperPublisher()
-    metrics = metrics or Metrics(CollectorRegistry())
-    return Desk(publisher, Memory(), ENCODER, TOPICS, 0, lambda: largest, metrics, now_ms), publisher
+def in_memory_publisher(now_ms, transactions=None, max_event_bytes=4_000_000, metrics=None):
+    transactions = transactions or InMemoryTransactions()
+    metrics = metrics or ProducerMetrics(CollectorRegistry())
+    return ShardPublisher(
+        transactions, ShardState(), ENCODER, TOPICS, 0, lambda: max_event_bytes, metrics, now_ms
+    ), transactions
 
 
-def failed(*, fenced=False):
+def publish_error(*, fenced=False):
     return PublishError("Kafka did not answer.", fenced=fenced)

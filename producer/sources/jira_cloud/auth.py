@@ -1,7 +1,7 @@
 import re
 from dataclasses import dataclass, field
 
-from producer.sources.errors import Asked
+from producer.sources.errors import RequestTarget
 from relay.credentials.redaction import basic_auth, encoded_forms
 from relay.credentials.url_policy import AllowedHosts, split_url
 from relay.errors import RelayError
@@ -10,15 +10,15 @@ _CLOUD_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class Endpoint:
     """Where an organization's Jira is asked, and as whom. It exists only for a host that credentials may go to."""
 
     base_url: str
-    asked: Asked
+    target: RequestTarget
     authorization: str = field(repr=False)
     _key: str = field(repr=False)
 
-    def scrub(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """The text without the key, should an answer have given it back. To be called before the text is cut."""
         for form in sorted(
             encoded_forms(self.authorization.split()[-1]) | encoded_forms(self._key), key=len, reverse=True
@@ -27,7 +27,7 @@ class Access:
         return text
 
 
-def open_access(
+def open_endpoint(
     organization: str,
     url: str,
     user: str,
@@ -36,7 +36,7 @@ def open_access(
     *,
     gateway: bool = False,
     cloud_id: str | None = None,
-) -> Access:
+) -> Endpoint:
     """Access at the site itself, or through the gateway, which knows the site by its cloud id.
 
     Raises RelayError (UrlError for a host that credentials must not be sent to).
@@ -47,11 +47,14 @@ def open_access(
         )
     if not key:
         raise RelayError(f"{organization}: the API key is empty; give the one made at id.atlassian.com.")
-    base_url = _gateway(organization, hosts.gateway_url, cloud_id) if gateway else url.rstrip("/")
+    base_url = _gateway_url(organization, hosts.gateway_url, cloud_id) if gateway else url.rstrip("/")
     hosts.check(base_url)
     origin, _ = split_url(base_url)
-    return Access(
-        base_url, Asked(organization, origin.authority, gateway), f"Basic {basic_auth(user, key)}", key
+    return Endpoint(
+        base_url,
+        RequestTarget(organization, origin.authority, gateway),
+        f"Basic {basic_auth(user, key)}",
+        key,
     )
 
 
@@ -60,9 +63,9 @@ def is_cloud_id(text: str) -> bool:
     return _CLOUD_ID.fullmatch(text) is not None
 
 
-def _gateway(organization: str, gateway_url: str, cloud_id: str | None) -> str:
+def _gateway_url(organization: str, gateway_root: str, cloud_id: str | None) -> str:
     if cloud_id is None or not is_cloud_id(cloud_id):
         raise RelayError(
             f"{organization}: the site's cloud id is not known, so the gateway cannot be used; test the connection again."
         )
-    return f"{gateway_url.rstrip('/')}/ex/jira/{cloud_id}"
+    return f"{gateway_root.rstrip('/')}/ex/jira/{cloud_id}"

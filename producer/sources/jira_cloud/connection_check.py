@@ -4,40 +4,45 @@ from dataclasses import dataclass
 
 import httpx
 
-from producer.sources.errors import Failure, Kind
+from producer.sources.errors import ErrorKind, SourceFailure
 from producer.sources.jira_cloud import client as jira
-from producer.sources.jira_cloud.auth import Access, open_access
+from producer.sources.jira_cloud.auth import Endpoint, open_endpoint
 from producer.sources.jira_cloud.page import Page
 from relay.credentials.url_policy import AllowedHosts
 
-_REFUSED = {Kind.KEY_REFUSED, Kind.ANONYMOUS}
-_KNOWN = {Kind.SCOPE_MISSING, Kind.NOT_ADMINISTRATOR, Kind.FREE_PLAN, Kind.RATE_LIMITED}
-_NO_JIRA = {Kind.NOT_JIRA, Kind.BROKEN_ANSWER, Kind.REDIRECTED}
-_NO_WAY = {
-    Kind.HOST_UNKNOWN,
-    Kind.UNREACHABLE,
-    Kind.TLS,
-    Kind.REDIRECTED,
-    Kind.RATE_LIMITED,
-    Kind.UNAVAILABLE,
+_KEY_REJECTED = {ErrorKind.KEY_REFUSED, ErrorKind.ANONYMOUS}
+_KEY_ACCEPTED = {
+    ErrorKind.SCOPE_MISSING,
+    ErrorKind.NOT_ADMINISTRATOR,
+    ErrorKind.FREE_PLAN,
+    ErrorKind.RATE_LIMITED,
+}
+_NOT_JIRA = {ErrorKind.NOT_JIRA, ErrorKind.BROKEN_ANSWER, ErrorKind.REDIRECTED}
+_UNREACHABLE = {
+    ErrorKind.HOST_UNKNOWN,
+    ErrorKind.UNREACHABLE,
+    ErrorKind.TLS,
+    ErrorKind.REDIRECTED,
+    ErrorKind.RATE_LIMITED,
+    ErrorKind.UNAVAILABLE,
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Diagnosis:
+class ConnectionCheckResult:
     """`failure` None: the audit log can be read, through the gateway if `gateway` says so.
 
     `cloud_id` None: it could not be learned. `message` is for an operator. `date_ms`: the site's clock when it was first asked.
     """
 
-    failure: Failure | None
+    failure: SourceFailure | None
     message: str
     cloud_id: str | None = None
     gateway: bool = False
     date_ms: int | None = None
 
 
-async def diagnose(
+async def check_connection(
     client: httpx.AsyncClient,
     organization: str,
     url: str,
@@ -46,46 +51,56 @@ async def diagnose(
     hosts: AllowedHosts,
     *,
     scoped: bool = False,
-) -> Diagnosis:
+) -> ConnectionCheckResult:
     """Try the site, and where it refuses the key, the gateway: a key with scopes works there only.
 
     `scoped`: the key is known to have scopes; then the gateway alone is tried, as each try at the site would be a failed
     login. One wrong key costs one failed login. Raises RelayError where user, key or host cannot be used at all.
     """
-    access = open_access(organization, url, user, key, hosts)
-    site = await jira.tenant_info(client, organization, url)
-    if isinstance(site, Failure) and site.kind in _NO_WAY:
-        return Diagnosis(site, site.message)
-    cloud_id = _cloud_id(site)
+    site_endpoint = open_endpoint(organization, url, user, key, hosts)
+    tenant = await jira.tenant_info(client, organization, url)
+    if isinstance(tenant, SourceFailure) and tenant.kind in _UNREACHABLE:
+        return ConnectionCheckResult(tenant, tenant.message)
+    cloud_id = _cloud_id(tenant)
     if scoped and cloud_id is not None:
-        door = open_access(organization, url, user, key, hosts, gateway=True, cloud_id=cloud_id)
-        return _concluded(await _try(client, door), door, site)
-    at_site = await _try(client, access)
-    if isinstance(site, Failure) and at_site is not None and at_site.kind in _NO_JIRA:
-        return Diagnosis(site, site.message)
-    if at_site is None or at_site.kind not in _REFUSED or cloud_id is None:
-        return _concluded(at_site, access, site)
-    door = open_access(organization, url, user, key, hosts, gateway=True, cloud_id=cloud_id)
-    at_gateway = await _try(client, door)
-    if at_gateway is None or at_gateway.kind in _KNOWN:
-        return _concluded(at_gateway, door, site)
-    return _concluded(at_site, access, site)
+        gateway_endpoint = open_endpoint(organization, url, user, key, hosts, gateway=True, cloud_id=cloud_id)
+        return _result(await _check_endpoint(client, gateway_endpoint), gateway_endpoint, tenant)
+    site_failure = await _check_endpoint(client, site_endpoint)
+    if isinstance(tenant, SourceFailure) and site_failure is not None and site_failure.kind in _NOT_JIRA:
+        return ConnectionCheckResult(tenant, tenant.message)
+    if site_failure is None or site_failure.kind not in _KEY_REJECTED or cloud_id is None:
+        return _result(site_failure, site_endpoint, tenant)
+    gateway_endpoint = open_endpoint(organization, url, user, key, hosts, gateway=True, cloud_id=cloud_id)
+    gateway_failure = await _check_endpoint(client, gateway_endpoint)
+    if gateway_failure is None or gateway_failure.kind in _KEY_ACCEPTED:
+        return _result(gateway_failure, gateway_endpoint, tenant)
+    return _result(site_failure, site_endpoint, tenant)
 
 
-async def _try(client: httpx.AsyncClient, access: Access) -> Failure | None:
+async def _check_endpoint(client: httpx.AsyncClient, endpoint: Endpoint) -> SourceFailure | None:
     """Whether the audit log can be read. An empty one proves nothing, so Jira is asked who we are."""
-    page = await jira.probe(client, access)
+    page = await jira.probe(client, endpoint)
     if isinstance(page, Page) and not page.records:
-        account = await jira.myself(client, access)
-        return account if isinstance(account, Failure) and account.kind is not Kind.SCOPE_MISSING else None
-    return page if isinstance(page, Failure) else None
+        account = await jira.myself(client, endpoint)
+        return (
+            account
+            if isinstance(account, SourceFailure) and account.kind is not ErrorKind.SCOPE_MISSING
+            else None
+        )
+    return page if isinstance(page, SourceFailure) else None
 
 
-def _cloud_id(site: jira.Site | Failure) -> str | None:
-    return site.cloud_id if isinstance(site, jira.Site) else None
+def _cloud_id(tenant: jira.TenantInfo | SourceFailure) -> str | None:
+    return tenant.cloud_id if isinstance(tenant, jira.TenantInfo) else None
 
 
-def _concluded(found: Failure | None, access: Access, site: jira.Site | Failure) -> Diagnosis:
-    way = "through Atlassian's gateway: the key has scopes" if access.asked.gateway else "at the site itself"
-    message = found.message if found else f"{access.asked.organization}: the audit log can be read, {way}."
-    return Diagnosis(found, message, _cloud_id(site), access.asked.gateway, site.date_ms)
+def _result(
+    failure: SourceFailure | None, endpoint: Endpoint, tenant: jira.TenantInfo | SourceFailure
+) -> ConnectionCheckResult:
+    route = (
+        "through Atlassian's gateway: the key has scopes" if endpoint.target.gateway else "at the site itself"
+    )
+    message = (
+        failure.message if failure else f"{endpoint.target.organization}: the audit log can be read, {route}."
+    )
+    return ConnectionCheckResult(failure, message, _cloud_id(tenant), endpoint.target.gateway, tenant.date_ms)

@@ -10,90 +10,100 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from producer.events import LONE_SURROGATE, Event, Unreadable, to_json
+from producer.events import LONE_SURROGATE, Event, UnreadableRecord, to_json
 from relay import timestamps
 
-TEXTS = ("summary", "category", "description", "eventSource", "remoteAddress", "authorKey", "authorAccountId")
-ITEM = ("id", "name", "typeName", "parentId", "parentName")
-CHANGE = ("fieldName", "changedFrom", "changedTo")
-LONGEST = 2**63 - 1
+TEXT_FIELDS = (
+    "summary",
+    "category",
+    "description",
+    "eventSource",
+    "remoteAddress",
+    "authorKey",
+    "authorAccountId",
+)
+ITEM_FIELDS = ("id", "name", "typeName", "parentId", "parentName")
+CHANGE_FIELDS = ("fieldName", "changedFrom", "changedTo")
+LARGEST_ID = 2**63 - 1
 
 _EPOCH_MS_FROM = 100_000_000_000  # a smaller number is more likely seconds
 
 
-def read(record: object, organization: str) -> Event | Unreadable:
+def to_event(record: object, organization: str) -> Event | UnreadableRecord:
     """Turn a record, as parsed from JSON, into an event; what parsing found unreadable stays so.
 
     Readable means an id within 0 to 2^63-1 (an integer, or its digits as text) and a `created` within the years
     1 to 9999 (text, or an integer of epoch milliseconds from 10^11 on, which is 1973).
     """
-    if isinstance(record, Unreadable):
+    if isinstance(record, UnreadableRecord):
         return record
     if not isinstance(record, dict):
-        return Unreadable("the record is not a JSON object", to_json(record).encode())
-    others = dict(record)
-    sent_id, sent_created = others.pop("id", None), others.pop("created", None)
-    identity, created = _identity(sent_id), _created(sent_created)
-    if identity is None:
-        return Unreadable("the record has no readable id", to_json(record).encode())
+        return UnreadableRecord("the record is not a JSON object", to_json(record).encode())
+    remaining = dict(record)
+    raw_id, raw_created = remaining.pop("id", None), remaining.pop("created", None)
+    event_id, created = _parse_id(raw_id), _parse_created(raw_created)
+    if event_id is None:
+        return UnreadableRecord("the record has no readable id", to_json(record).encode())
     if created is None:
-        return Unreadable("the record has no readable created", to_json(record).encode())
-    item, item_rest = _object(others.pop("objectItem", None), ITEM)
-    changes, changes_rest = _objects(others.pop("changedValues", None), CHANGE)
-    items, items_rest = _objects(others.pop("associatedItems", None), ITEM)
-    texts, rest = _texts(others, TEXTS)
-    rest |= _present(
-        id=None if sent_id is identity else sent_id,
-        created=None if created.exact else sent_created,
-        objectItem=item_rest,
+        return UnreadableRecord("the record has no readable created", to_json(record).encode())
+    object_item, object_item_rest = _split_object(remaining.pop("objectItem", None), ITEM_FIELDS)
+    changes, changes_rest = _split_objects(remaining.pop("changedValues", None), CHANGE_FIELDS)
+    items, items_rest = _split_objects(remaining.pop("associatedItems", None), ITEM_FIELDS)
+    texts, rest = _split_texts(remaining, TEXT_FIELDS)
+    rest |= _without_nulls(
+        id=None if raw_id is event_id else raw_id,
+        created=None if created.exact else raw_created,
+        objectItem=object_item_rest,
         changedValues=changes_rest,
         associatedItems=items_rest,
     )
     return {
         "organization": organization,
-        "id": identity,
+        "id": event_id,
         "created": created.ms,
         **texts,
-        "objectItem": item,
+        "objectItem": object_item,
         "changedValues": changes,
         "associatedItems": items,
         "unmodeled": to_json(rest) if rest else None,
     }
 
 
-def restore(event: Event) -> dict[str, Any]:
+def restore_record(event: Event) -> dict[str, Any]:
     """Give back the record that was read; nulls are gone, and UTC is written as Jira does."""
     rest = json.loads(event["unmodeled"] or "{}")
-    record: dict[str, Any] = _present(
+    record: dict[str, Any] = _without_nulls(
         id=event["id"],
-        created=f"{timestamps.to_text(event['created'])[:-1]}+0000",
-        **{name: event[name] for name in TEXTS},
-        objectItem=_merged(event["objectItem"], rest.pop("objectItem", None)),
-        changedValues=_merged(event["changedValues"], rest.pop("changedValues", None)),
-        associatedItems=_merged(event["associatedItems"], rest.pop("associatedItems", None)),
+        created=f"{timestamps.to_iso(event['created'])[:-1]}+0000",
+        **{name: event[name] for name in TEXT_FIELDS},
+        objectItem=_merge(event["objectItem"], rest.pop("objectItem", None)),
+        changedValues=_merge(event["changedValues"], rest.pop("changedValues", None)),
+        associatedItems=_merge(event["associatedItems"], rest.pop("associatedItems", None)),
     )
     return {**record, **rest}
 
 
-def _identity(value: object) -> int | None:
+def _parse_id(value: object) -> int | None:
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 19:
         number = int(value)
     elif type(value) is int:
         number = value
     else:
         return None
-    return number if 0 <= number <= LONGEST else None
+    return number if 0 <= number <= LARGEST_ID else None
 
 
-def _created(value: object) -> timestamps.Instant | None:
+def _parse_created(value: object) -> timestamps.Instant | None:
     if isinstance(value, str):
-        return timestamps.parse(value)
+        return timestamps.parse_iso(value)
     if type(value) is int and value >= _EPOCH_MS_FROM and timestamps.is_instant(value):
         return timestamps.Instant(value, exact=False)
     return None
 
 
-def _texts(source: dict[str, Any], names: Iterable[str]) -> tuple[dict[str, str | None], dict[str, Any]]:
+def _split_texts(
+    source: dict[str, Any], names: Iterable[str]
+) -> tuple[dict[str, str | None], dict[str, Any]]:
     fields: dict[str, str | None] = dict.fromkeys(names)
     rest = {}
     for name, value in source.items():
@@ -108,34 +118,34 @@ def _texts(source: dict[str, Any], names: Iterable[str]) -> tuple[dict[str, str 
     return fields, rest
 
 
-def _object(value: object, names: Iterable[str]) -> tuple[dict[str, str | None] | None, object]:
+def _split_object(value: object, names: Iterable[str]) -> tuple[dict[str, str | None] | None, object]:
     if not isinstance(value, dict):
         return None, value
-    fields, rest = _texts(value, names)
+    fields, rest = _split_texts(value, names)
     return fields, rest or None
 
 
-def _objects(value: object, names: Iterable[str]) -> tuple[list[dict[str, str | None]] | None, object]:
+def _split_objects(value: object, names: Iterable[str]) -> tuple[list[dict[str, str | None]] | None, object]:
     if not isinstance(value, list):
         return None, value
-    read_ones = [
-        _texts(one, names) if isinstance(one, dict) else (dict.fromkeys(names), one) for one in value
+    split_items = [
+        _split_texts(one, names) if isinstance(one, dict) else (dict.fromkeys(names), one) for one in value
     ]
-    rests = [rest for _, rest in read_ones]
-    return [fields for fields, _ in read_ones], None if all(rest == {} for rest in rests) else rests
+    rests = [rest for _, rest in split_items]
+    return [fields for fields, _ in split_items], None if all(rest == {} for rest in rests) else rests
 
 
-def _present(**members: Any) -> dict[str, Any]:
+def _without_nulls(**members: Any) -> dict[str, Any]:
     return {name: value for name, value in members.items() if value is not None}
 
 
-def _merged(held: Any, rest: Any) -> Any:
+def _merge(held: Any, rest: Any) -> Any:
     if isinstance(held, dict) and (rest is None or isinstance(rest, dict)):
-        return _present(**held) | (rest or {})
+        return _without_nulls(**held) | (rest or {})
     if isinstance(held, list):
         rests = rest or [{}] * len(held)
         return [
-            _merged(one, left) if isinstance(left, dict) else left
+            _merge(one, left) if isinstance(left, dict) else left
             for one, left in zip(held, rests, strict=True)
         ]
     return rest

@@ -10,9 +10,9 @@ from typing import Any
 
 import orjson
 
-from producer.events import Unreadable
+from producer.events import UnreadableRecord
 
-DEEPEST = 252  # of a record; deeper than 254 orjson refuses, and both ways must agree
+MOST_NESTING = 252  # of a record; deeper than 254 orjson refuses, and both ways must agree
 LONGEST_INTEGER = 1000  # digits
 
 _TOKEN = re.compile(r'"records"\s*:\s*\[|"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{},]', re.DOTALL)
@@ -39,7 +39,7 @@ class NotAPage:
     reason: str
 
 
-class _Refused(Exception):
+class _NotExactError(Exception):
     """It is JSON, but what Python would make of it is something else."""
 
 
@@ -49,16 +49,16 @@ def parse_page(body: bytes) -> Page | NotAPage:
     Fractions are 64-bit floating point, as for nearly all who read JSON (RFC 8259, 6): digits beyond its precision are rounded.
     """
     try:
-        envelope = _quick(body) or _exact(body)
-    except (ValueError, RecursionError, _Refused) as error:
-        return NotAPage(_why_not(body, error))
+        envelope = _parse_fast(body) or _parse_exact(body)
+    except (ValueError, RecursionError, _NotExactError) as error:
+        return NotAPage(_not_a_page_reason(body, error))
     if not isinstance(envelope, dict) or not isinstance(envelope.get("records"), list):
         return NotAPage("it is JSON, but not a page of audit records")
     total = envelope.get("total")
     return Page(tuple(envelope["records"]), total if type(total) is int else None, len(body))
 
 
-def _quick(body: bytes) -> Any:
+def _parse_fast(body: bytes) -> Any:
     """Parse with orjson, or None where that might not be exact.
 
     It turns integers beyond 64 bits into floats and drops repeated names, both silently: a name less is a colon less,
@@ -73,19 +73,19 @@ def _quick(body: bytes) -> Any:
         return None
 
 
-def _exact(body: bytes) -> Any:
+def _parse_exact(body: bytes) -> Any:
     text = body.decode("utf-8-sig")
-    bounds = list(_bounds(text))
+    bounds = list(_record_bounds(text))
     if not bounds:
         return _loads(text)
     envelope = _loads(text[: bounds[0] + 1] + text[bounds[-1] :])
-    pieces = [text[start + 1 : end] for start, end in pairwise(bounds)]
-    if len(pieces) > 1 or pieces[0].strip():
-        envelope["records"] = [_record(piece) for piece in pieces]
+    record_texts = [text[start + 1 : end] for start, end in pairwise(bounds)]
+    if len(record_texts) > 1 or record_texts[0].strip():
+        envelope["records"] = [_parse_record(result) for result in record_texts]
     return envelope
 
 
-def _bounds(text: str) -> Iterator[int]:
+def _record_bounds(text: str) -> Iterator[int]:
     """Where the list of records opens, has its commas, and closes."""
     depth, inside = 0, False
     for token in _TOKEN.finditer(text):
@@ -104,13 +104,13 @@ def _bounds(text: str) -> Iterator[int]:
                 return
 
 
-def _record(text: str) -> object:
+def _parse_record(text: str) -> object:
     try:
-        if _depth(text) > DEEPEST:
-            raise _Refused(f"the record is nested deeper than {DEEPEST} levels")
+        if _depth(text) > MOST_NESTING:
+            raise _NotExactError(f"the record is nested deeper than {MOST_NESTING} levels")
         return _loads(text)
-    except _Refused as error:
-        return Unreadable(str(error), text.strip().encode())
+    except _NotExactError as error:
+        return UnreadableRecord(str(error), text.strip().encode())
 
 
 def _depth(text: str) -> int:
@@ -124,39 +124,43 @@ def _depth(text: str) -> int:
 
 def _loads(text: str) -> Any:
     return json.loads(
-        text, object_pairs_hook=_distinct, parse_int=_integer, parse_float=_fraction, parse_constant=_constant
+        text,
+        object_pairs_hook=_unique_members,
+        parse_int=_integer,
+        parse_float=_fraction,
+        parse_constant=_reject_constant,
     )
 
 
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
-        raise _Refused("the record holds a name twice in one object")
+        raise _NotExactError("the record holds a name twice in one object")
     return members
 
 
 def _integer(text: str) -> int:
     if len(text) > LONGEST_INTEGER:
-        raise _Refused(f"the record holds an integer of more than {LONGEST_INTEGER} digits")
+        raise _NotExactError(f"the record holds an integer of more than {LONGEST_INTEGER} digits")
     return int(text)
 
 
 def _fraction(text: str) -> float:
     number = float(text)
     if isinf(number):
-        raise _Refused("the record holds a number beyond 64-bit floating point")
+        raise _NotExactError("the record holds a number beyond 64-bit floating point")
     return number
 
 
-def _constant(text: str) -> float:
+def _reject_constant(text: str) -> float:
     raise ValueError(f"{text} is not JSON")
 
 
-def _why_not(body: bytes, error: Exception) -> str:
+def _not_a_page_reason(body: bytes, error: Exception) -> str:
     if not body.strip():
         return "it is empty"
     if body.lstrip()[:1] == b"<":
         return "it is HTML, as a proxy or a login page sends it"
-    if isinstance(error, _Refused):
+    if isinstance(error, _NotExactError):
         return str(error).replace("the record", "it")
     return "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else "its JSON is broken or cut off"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from producer.sources.errors import Asked, Failure, Kind, failure
+from producer.sources.errors import ErrorKind, RequestTarget, SourceFailure, make_failure
 from relay.retry import retry_after_seconds
 
 LONGEST_WAIT_SECONDS = 86_400
@@ -18,28 +18,28 @@ LONGEST_QUOTE = 200
 MOST_QUOTED_BYTES = 100_000
 HOUR = 3_600_000
 
-_QUOTA = re.compile(r"quota|cost", re.IGNORECASE)
-_ADDRESS = re.compile(r"\bIP\b")
-_BY_STATUS = {
-    400: Kind.BAD_REQUEST,
-    404: Kind.NOT_JIRA,
-    407: Kind.FORBIDDEN,
-    408: Kind.UNAVAILABLE,
-    410: Kind.NOT_JIRA,
-    413: Kind.BAD_REQUEST,
-    414: Kind.BAD_REQUEST,
-    425: Kind.UNAVAILABLE,
-    429: Kind.RATE_LIMITED,
-    451: Kind.FORBIDDEN,
+_QUOTA_REASON = re.compile(r"quota|cost", re.IGNORECASE)
+_IP_ADDRESS_WORD = re.compile(r"\bIP\b")
+_KIND_BY_STATUS = {
+    400: ErrorKind.BAD_REQUEST,
+    404: ErrorKind.NOT_JIRA,
+    407: ErrorKind.FORBIDDEN,
+    408: ErrorKind.UNAVAILABLE,
+    410: ErrorKind.NOT_JIRA,
+    413: ErrorKind.BAD_REQUEST,
+    414: ErrorKind.BAD_REQUEST,
+    425: ErrorKind.UNAVAILABLE,
+    429: ErrorKind.RATE_LIMITED,
+    451: ErrorKind.FORBIDDEN,
 }
 
 
-Scrub = Callable[[str], str]
+Redact = Callable[[str], str]
 """Takes secrets out of a text."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class JiraResponse:
     """What came back over HTTP; `headers` is without regard to case. `date_ms` is the Date header."""
 
     status: int
@@ -48,66 +48,76 @@ class Answer:
     date_ms: int | None = None
 
 
-def judge(answer: Answer, asked: Asked, now_ms: int, scrub: Scrub = str) -> Failure | None:
+def classify(
+    response: JiraResponse, target: RequestTarget, now_ms: int, redact: Redact = str
+) -> SourceFailure | None:
     """What is wrong with an answer, by status, header and text; None: its body may be read.
 
-    `now_ms` serves where a wait is given as a date and Jira's own clock is not known. Nothing is quoted but what `scrub` has
+    `now_ms` serves where a wait is given as a date and Jira's own clock is not known. Nothing is quoted but what `redact` has
     left of it.
     """
-    kind = _kind(answer)
+    kind = _error_kind(response)
     if kind is None:
         return None
-    found = failure(kind, asked, status=answer.status, words=_describe(kind, answer, scrub))
-    wait = _wait(answer, now_ms) if kind in {Kind.RATE_LIMITED, Kind.UNAVAILABLE} else None
-    return replace(found, retry_after_seconds=wait, date_ms=answer.date_ms)
+    found = make_failure(kind, target, status=response.status, quote=_describe(kind, response, redact))
+    wait = (
+        _requested_wait(response, now_ms) if kind in {ErrorKind.RATE_LIMITED, ErrorKind.UNAVAILABLE} else None
+    )
+    return replace(found, retry_after_seconds=wait, date_ms=response.date_ms)
 
 
-def _kind(answer: Answer) -> Kind | None:
-    reason = answer.headers.get("X-Seraph-LoginReason", "").upper()
-    text = answer.body[:10_000].decode("utf-8", "replace")
-    status = answer.status
-    if "AUTHENTICATION_DENIED" in reason or (status in {401, 403} and "AUTHENTICATION_DENIED" in text):
-        return Kind.CAPTCHA
+def _error_kind(response: JiraResponse) -> ErrorKind | None:
+    login_reason = response.headers.get("X-Seraph-LoginReason", "").upper()
+    text = response.body[:10_000].decode("utf-8", "replace")
+    status = response.status
+    if "AUTHENTICATION_DENIED" in login_reason or (status in {401, 403} and "AUTHENTICATION_DENIED" in text):
+        return ErrorKind.CAPTCHA
     if status == 401:
-        return Kind.SCOPE_MISSING if "scope does not match" in text else Kind.KEY_REFUSED
-    if "FAILED" in reason and status < 400:
-        return Kind.ANONYMOUS
+        return ErrorKind.SCOPE_MISSING if "scope does not match" in text else ErrorKind.KEY_REFUSED
+    if "FAILED" in login_reason and status < 400:
+        return ErrorKind.ANONYMOUS
     if status == 403:
-        return _forbidden(reason, text)
-    return None if status == 200 else _BY_STATUS.get(status) or _by_hundred(status)
+        return _kind_of_403(login_reason, text)
+    return None if status == 200 else _KIND_BY_STATUS.get(status) or _kind_of_status_class(status)
 
 
-def _forbidden(reason: str, text: str) -> Kind:
+def _kind_of_403(login_reason: str, text: str) -> ErrorKind:
     if "free plan" in text.lower():
-        return Kind.FREE_PLAN
+        return ErrorKind.FREE_PLAN
     if "Session Auth Token" in text:
-        return Kind.KEY_TYPE
-    if "FAILED" in reason:
-        return Kind.KEY_REFUSED
-    return Kind.NOT_ADMINISTRATOR if _error_messages(text) and not _ADDRESS.search(text) else Kind.FORBIDDEN
+        return ErrorKind.KEY_TYPE
+    if "FAILED" in login_reason:
+        return ErrorKind.KEY_REFUSED
+    return (
+        ErrorKind.NOT_ADMINISTRATOR
+        if _error_messages(text) and not _IP_ADDRESS_WORD.search(text)
+        else ErrorKind.FORBIDDEN
+    )
 
 
-def _by_hundred(status: int) -> Kind:
+def _kind_of_status_class(status: int) -> ErrorKind:
     if 300 <= status < 400:
-        return Kind.REDIRECTED
-    return Kind.UNAVAILABLE if status >= 500 else Kind.UNEXPECTED
+        return ErrorKind.REDIRECTED
+    return ErrorKind.UNAVAILABLE if status >= 500 else ErrorKind.UNEXPECTED
 
 
-def _wait(answer: Answer, now_ms: int) -> float | None:
+def _requested_wait(response: JiraResponse, now_ms: int) -> float | None:
     """What Jira asks for: Retry-After, else the moment a quota is filled again. Beta- headers are only news."""
-    now = now_ms if answer.date_ms is None else answer.date_ms
-    told = retry_after_seconds(answer.headers.get("Retry-After"), now, maximum=LONGEST_WAIT_SECONDS)
-    if told is not None or not _QUOTA.search(answer.headers.get("RateLimit-Reason", "")):
-        return told
-    reset = retry_after_seconds(answer.headers.get("X-RateLimit-Reset"), now, maximum=LONGEST_WAIT_SECONDS)
-    return (HOUR - now % HOUR) / 1000 if reset is None else reset
+    now = now_ms if response.date_ms is None else response.date_ms
+    seconds = retry_after_seconds(response.headers.get("Retry-After"), now, maximum=LONGEST_WAIT_SECONDS)
+    if seconds is not None or not _QUOTA_REASON.search(response.headers.get("RateLimit-Reason", "")):
+        return seconds
+    reset_seconds = retry_after_seconds(
+        response.headers.get("X-RateLimit-Reset"), now, maximum=LONGEST_WAIT_SECONDS
+    )
+    return (HOUR - now % HOUR) / 1000 if reset_seconds is None else reset_seconds
 
 
-def _describe(kind: Kind, answer: Answer, scrub: Scrub) -> str:
+def _describe(kind: ErrorKind, answer: JiraResponse, scrub: Redact) -> str:
     """What the answer itself says, made harmless: no secret, printable, short, and of a redirect the host alone."""
-    if kind is Kind.RATE_LIMITED:
+    if kind is ErrorKind.RATE_LIMITED:
         return _printable(scrub(answer.headers.get("RateLimit-Reason", "")))
-    if kind is Kind.REDIRECTED:
+    if kind is ErrorKind.REDIRECTED:
         return _printable(f"to {_host(scrub(answer.headers.get('Location', '')))}")
     text = answer.body[:MOST_QUOTED_BYTES].decode("utf-8", "replace")
     if said := _error_messages(text):

@@ -17,7 +17,7 @@ A, B = TopicPartition("events", 0), TopicPartition("events", 1)
 WHERE = Progress(7, 50, Mark.of(FIFTH))
 
 
-class Group:
+class FakeMembership:
     """What Kafka knows of a group (relay.kafka.positions.Positions)."""
 
     def __init__(self, committed, first=0, end=100, at=60):
@@ -67,29 +67,29 @@ MOMENT = datetime(2026, 11, 1, tzinfo=UTC)
 
 @pytest.mark.parametrize(("start", "offset"), [("earliest", 0), ("latest", 100), (MOMENT, 60)])
 async def test_the_first_start_is_an_explicit_choice(start, offset):
-    group = Group({})
+    group = FakeMembership({})
     found = await beginner(start, Mirror({}, 0)).find(group, [A])
     assert found[A].offset == offset
     assert group.asked == ([MOMENT.timestamp() * 1000] if start is MOMENT else [])
 
 
 async def test_a_time_after_the_last_event_is_the_end():
-    found = await beginner(MOMENT, Mirror({}, 0)).find(Group({}, at=None), [A])
+    found = await beginner(MOMENT, Mirror({}, 0)).find(FakeMembership({}, at=None), [A])
     assert found[A].offset == 100
 
 
 async def test_the_status_topic_is_asked_only_about_what_kafka_does_not_know():
-    found = await beginner().find(Group({A: 7, B: 8}), [A, B])
+    found = await beginner().find(FakeMembership({A: 7, B: 8}), [A, B])
     assert {each: found[each].offset for each in found} == {A: 7, B: 8}
 
-    found = await beginner("latest", Mirror({B: 30}, 1)).find(Group({A: 7}), [A, B])
+    found = await beginner("latest", Mirror({B: 30}, 1)).find(FakeMembership({A: 7}), [A, B])
     assert {each: found[each].offset for each in found} == {A: 7, B: 30}
 
 
 @pytest.mark.parametrize(("told", "offset", "lost"), [(40, 40, 0), (4, 10, 6), (None, 10, 0)])
 async def test_a_forgotten_group_goes_on_where_it_was_last_told_to_be(told, offset, lost):
     mirror = Mirror({} if told is None else {A: told}, 1)
-    found = (await beginner(mirror=mirror).find(Group({}, first=10), [A]))[A]
+    found = (await beginner(mirror=mirror).find(FakeMembership({}, first=10), [A]))[A]
     assert (found.offset, found.lost) == (offset, lost)
 
 
@@ -104,7 +104,7 @@ async def test_a_forgotten_group_goes_on_where_it_was_last_told_to_be(told, offs
 )
 async def test_what_kafka_deleted_before_it_was_settled_is_lost(committed, first, expected):
     """And what lies in a stretch that was settled is not."""
-    found = (await beginner(log={79: LAST}).find(Group({A: committed}, first=first), [A]))[A]
+    found = (await beginner(log={79: LAST}).find(FakeMembership({A: committed}, first=first), [A]))[A]
     assert (found.offset, found.missed, found.lost) == expected
 
 
@@ -112,7 +112,7 @@ async def test_an_end_that_lies_behind_is_waited_for_before_it_is_believed():
     """A broker that comes up may tell too low an end; one that has lost the end of its log never tells another."""
     now = 0.0
     one = beginner(mirror=Mirror({A: 90}, 5_000_000), clock=lambda: now)
-    group = Group({A: 90, B: 95}, end=80)
+    group = FakeMembership({A: 90, B: 95}, end=80)
 
     with pytest.raises(KafkaError, match=r"partition 0, ends at offset 80, before 90"):
         await one.find(group, [A, B])
@@ -125,7 +125,7 @@ async def test_an_end_that_lies_behind_is_waited_for_before_it_is_believed():
 async def test_an_end_that_comes_back_is_forgotten():
     now = 0.0
     one = beginner(clock=lambda: now)
-    group = Group({A: 90}, end=80)
+    group = FakeMembership({A: 90}, end=80)
     with pytest.raises(KafkaError):
         await one.find(group, [A])
     group.end = 95
@@ -143,7 +143,7 @@ def left_behind(log):
 
 
 async def test_what_was_delivered_and_not_committed_is_not_delivered_again():
-    found = (await left_behind({79: LAST}).find(Group({A: WHERE}), [A]))[A]
+    found = (await left_behind({79: LAST}).find(FakeMembership({A: WHERE}), [A]))[A]
     assert (found.offset, found.lost) == (80, 0)
 
 
@@ -151,13 +151,13 @@ async def test_what_was_delivered_and_not_committed_is_not_delivered_again():
 async def test_where_the_log_is_another_behind_the_groups_offset_that_offset_counts(change):
     """Kafka has lost the end of the log, and other events stand where those stood that were delivered."""
     log = {49: FIFTH} | ({} if change is None else {79: replace(LAST, **change)})
-    found = (await left_behind(log).find(Group({A: WHERE}), [A]))[A]
+    found = (await left_behind(log).find(FakeMembership({A: WHERE}), [A]))[A]
     assert (found.progress, found.why) == (WHERE, "the group's committed offset")
 
 
 async def test_where_the_log_is_another_before_the_groups_offset_it_is_read_again():
     """It has grown past the offset by now, which says nothing of what stands there."""
-    group = Group({A: WHERE})
+    group = FakeMembership({A: WHERE})
     found = (await left_behind({49: replace(FIFTH, value=b"another")}).find(group, [A]))[A]
     assert found.offset == 60
     assert found.progress.line != WHERE.line
@@ -167,17 +167,17 @@ async def test_where_the_log_is_another_before_the_groups_offset_it_is_read_agai
 async def test_where_a_lost_end_is_noticed_late_it_is_read_from_the_last_settled_record(told, since):
     """While the destination takes nothing, offsets are told for hours after Kafka has lost what stood behind them."""
     settled = Mark.of(replace(FIFTH, timestamp=3_000_000))
-    group = Group({A: replace(WHERE, last=settled)})
+    group = FakeMembership({A: replace(WHERE, last=settled)})
     await beginner(mirror=Mirror({}, told), log={49: FIFTH}).find(group, [A])
     assert group.asked == [since - REPEAT_MS]
 
 
 async def test_what_is_not_kept_any_more_speaks_against_nothing():
-    found = (await beginner().find(Group({A: WHERE}, first=50), [A]))[A]
+    found = (await beginner().find(FakeMembership({A: WHERE}, first=50), [A]))[A]
     assert (found.progress, found.lost) == (WHERE, 0)
 
 
 @pytest.mark.parametrize("offset", [30, 50, 70])
 async def test_an_offset_that_an_operator_has_set_is_obeyed(offset):
-    found = (await left_behind({79: LAST}).find(Group({A: offset}), [A]))[A]
+    found = (await left_behind({79: LAST}).find(FakeMembership({A: offset}), [A]))[A]
     assert (found.offset, found.progress.beyond) == (offset, ())

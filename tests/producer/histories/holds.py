@@ -3,58 +3,58 @@
 from functools import lru_cache
 
 from producer.state import checkpoint as checkpoints
-from producer.state.ledger import day_from_record, is_kept, split_key
+from producer.state.ledger import day_ledger_from_record, is_day_kept, split_progress_key
 from relay.avro.codec import InternalCodec
-from relay.timestamps import parse
+from relay.timestamps import parse_iso
 from tests.support.publisher import TOPICS
 
 MOST_DAYS = 11
 """Of ledgers: the week that is read again, the day until that is due, and the days that are begun."""
 
 
-def check(world):
+def check_invariants(world):
     """At every moment: no event stands twice. While nothing is lost or under way: no cursor is ahead, and memory is progress."""
     defects = [one for one in world.told if "defect" in one["event"] or "did not end" in one["event"]]
     assert not defects, defects
-    stands = published(world)
-    for (name, number), entries in stands.items():
+    on_log = published(world)
+    for (name, number), entries in on_log.items():
         assert len(entries) == 1, f"{name} {number} stands twice: {entries}"
         entry, event = entries[0]
         assert event["created"] == world.jiras[name].happened[number].created
         assert entry.timestamp == event["collected"]
         assert (event["mode"] == "backfill") == (entry.topic == TOPICS.backfill)
-    if world.unmended or any(one.stable < one.end for one in world.log.partitions.values()):
+    if world.unrepaired or any(one.stable < one.end for one in world.log.partitions.values()):
         return
     check_cursors(world)
-    _memory_is_progress(world.owner.desk, *progress(world))
+    _check_state_matches_progress(world.owner.desk, *progress(world))
 
 
 def check_cursors(world):
     """Also as soon as a shard is open, whatever Kafka had lost before."""
-    stands = published(world)
+    on_log = published(world)
     for name, checkpoint in progress(world)[0].items():
         assert checkpoint.live_since > world.first_added[name] - 1_000, (
             checkpoint
         )  # Jira's clock tells whole seconds
         world.live_from[name] = min(checkpoint.live_since, world.live_from.get(name, checkpoint.live_since))
-        _nothing_ahead(world, checkpoint, stands)
+        _check_nothing_ahead(world, checkpoint, on_log)
 
 
-def check_calm(world):
+def check_final_state(world):
     """Once there was time for everything: all that is promised stands there, and of ledgers no more is kept than is needed."""
-    check(world)
-    assert not world.unmended
-    stands = set(published(world))
+    check_invariants(world)
+    assert not world.unrepaired
+    on_log = set(published(world))
     found, days = progress(world)
     for name, organization in world.organizations.items():
         if not organization.paused:
-            missing = _wanted(world, organization, found[name]) - stands
+            missing = _wanted(world, organization, found[name]) - on_log
             assert not missing, ([(key, world.jiras[name].happened[key[1]]) for key in missing], found[name])
-            assert all(is_kept(day, found[name]) for day in days.get(name, ()))
+            assert all(is_day_kept(day, found[name]) for day in days.get(name, ()))
             assert len(days.get(name, ())) <= MOST_DAYS
-    for name, number in stands:
+    for name, number in on_log:
         if name in found:  # else all that was known of it is lost
-            since = min(world.live_from[name], world.wanted_from.get(name, world.live_from[name]))
+            since = min(world.live_from[name], world.longest_backfill_from.get(name, world.live_from[name]))
             assert world.jiras[name].happened[number].created >= since
 
 
@@ -72,7 +72,7 @@ def progress(world):
     """Checkpoints by organization, and ledgers by organization and day, as Kafka has them."""
     found, days = {}, {}
     for key, value in world.log.table().items():
-        name, day = split_key(key.decode())
+        name, day = split_progress_key(key.decode())
         if value is not None and day is None:
             found[name] = _checkpoint(value)
         elif value is not None:
@@ -80,7 +80,7 @@ def progress(world):
     return found, days
 
 
-def _nothing_ahead(world, checkpoint, stands):
+def _check_nothing_ahead(world, checkpoint, on_log):
     """What could be seen when it was created stands there if it is older than a cursor; pairs tell before which offset."""
     name = checkpoint.organization
     unproven = _unproven(world)
@@ -89,7 +89,7 @@ def _nothing_ahead(world, checkpoint, stands):
             continue
         if (name, record.created) in unproven:
             continue
-        offsets = [entry.offset for entry, _ in stands.get((name, number), ())]
+        offsets = [entry.offset for entry, _ in on_log.get((name, number), ())]
         assert offsets or record.created >= checkpoint.window_end, (number, record, checkpoint)
         for pair in checkpoint.pairs:
             if record.created < pair.window_end:
@@ -97,12 +97,17 @@ def _nothing_ahead(world, checkpoint, stands):
                 assert offsets[0] < pair.offset, (number, record, pair)
 
 
-def _memory_is_progress(desk, found, days):
-    if desk is None or desk.broken.is_set() or desk._lock.locked() or desk._publisher._producer.fenced:
+def _check_state_matches_progress(publisher, found, days):
+    if (
+        publisher is None
+        or publisher.broken.is_set()
+        or publisher._lock.locked()
+        or publisher._publisher._producer.fenced
+    ):
         return
-    memory = desk._memory.organizations
-    assert {name: one.checkpoint for name, one in memory.items() if one.checkpoint} == found
-    assert {name: dict(one.ledger.days) for name, one in memory.items() if one.ledger.days} == days
+    states = publisher._memory.organizations
+    assert {name: one.checkpoint for name, one in states.items() if one.checkpoint} == found
+    assert {name: dict(one.ledger.days) for name, one in states.items() if one.ledger.days} == days
 
 
 def _wanted(world, organization, checkpoint):
@@ -119,14 +124,14 @@ def _wanted(world, organization, checkpoint):
         and (
             record.created >= live_since
             or record.visible <= world.first_added[name]
-            or name not in world.unsteady
+            or name not in world.backfill_changed
         )
     }
 
 
 def _unproven(world):
     """Moments of which was told that Jira may hold more of them than it shows."""
-    return {(one["organization"], parse(one["instant"]).ms) for one in world.told if "instant" in one}
+    return {(one["organization"], parse_iso(one["instant"]).ms) for one in world.told if "instant" in one}
 
 
 @lru_cache(10_000)
@@ -141,4 +146,4 @@ def _checkpoint(value):
 
 @lru_cache(10_000)
 def _day(value):
-    return day_from_record(InternalCodec("day_ledger").decode(value))
+    return day_ledger_from_record(InternalCodec("day_ledger").decode(value))

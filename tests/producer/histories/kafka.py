@@ -24,14 +24,14 @@ OUTCOMES = {
 }
 """What may come of each step. The end of a transaction is `forgotten` when it is acknowledged, but its markers are never written."""
 
-_FORGOTTEN = {
+_FORGOTTEN_TOPICS = {
     "forgotten events": {TOPICS.events, TOPICS.backfill},
     "forgotten progress": {TOPICS.progress},
     "forgotten": {TOPICS.events, TOPICS.backfill, TOPICS.progress, TOPICS.dead_letters},
 }
 
 
-class Producer:
+class FakeProducer:
     """In the place of AIOKafkaProducer."""
 
     def __init__(self, process, **_options):
@@ -54,7 +54,7 @@ class Producer:
         outcome = await self._process.step("start")
         if outcome == "refused":
             raise KafkaConnectionError
-        self._epoch = self._log.fence(_FORGOTTEN.get(outcome, ()))
+        self._epoch = self._log.fence(_FORGOTTEN_TOPICS.get(outcome, ()))
 
     async def begin_transaction(self):
         self._added = set()
@@ -91,13 +91,13 @@ class Producer:
         try:
             outcome = await self._process.step("commit")
         except asyncio.CancelledError:
-            if self._process.last_words_arrive:
+            if self._process.cancelled_commit_succeeds:
                 with suppress(ProducerFenced):
                     self._log.commit(self._epoch, self._added)
             raise
         if outcome == "refused":
             raise KafkaError("refused")
-        self._log.commit(self._epoch, self._added, _FORGOTTEN.get(outcome, ()))
+        self._log.commit(self._epoch, self._added, _FORGOTTEN_TOPICS.get(outcome, ()))
         if outcome == "unanswered":
             raise KafkaError("no answer")
         if outcome == "silence":
@@ -111,7 +111,7 @@ class Producer:
                 acknowledgement.set_exception(KafkaError("the producer was given up"))
 
 
-class Consumer:
+class FakeConsumer:
     """In the place of AIOKafkaConsumer, without a group, read_committed."""
 
     def __init__(self, process, **_options):

@@ -10,7 +10,7 @@ from tests.support.publisher import TOPICS
 
 
 @dataclass(eq=False, slots=True)
-class Entry:
+class PartitionEntry:
     """A record, or the end of a transaction. `state`: open, committed, aborted, or marker; `stored`: when, by Kafka's clock."""
 
     topic: str
@@ -25,7 +25,7 @@ class Entry:
     timestamp_type = 0
 
 
-class Partition:
+class LogPartition:
     def __init__(self):
         self.entries = []
         self.first = 0
@@ -42,14 +42,14 @@ class Partition:
         return next((entry.offset for entry in self.entries if entry.state == "open"), self.end)
 
 
-class Log:
+class ShardLog:
     """The topics of one shard, and the state of its one transactional producer."""
 
     def __init__(self, now_ms):
         self._now_ms = now_ms
         self.epoch = 0
         self._touched = set()
-        self.partitions = defaultdict(Partition)
+        self.partitions = defaultdict(LogPartition)
 
     def fence(self, forgotten=()):
         """A new owner: what the former one has open is aborted."""
@@ -114,6 +114,8 @@ class Log:
 
     def _append(self, topic, key, value, timestamp, headers, state):
         partition = self.partitions[topic]
-        entry = Entry(topic, partition.end, key, value, timestamp, tuple(headers), state, self._now_ms())
+        entry = PartitionEntry(
+            topic, partition.end, key, value, timestamp, tuple(headers), state, self._now_ms()
+        )
         partition.entries.append(entry)
         return entry

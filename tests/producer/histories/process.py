@@ -6,23 +6,23 @@ from types import SimpleNamespace
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
-from producer.metrics import Metrics
+from producer.metrics import ProducerMetrics
 from producer.polling.poller import Poller
-from producer.publishing.topic_limits import KnownLimits
-from producer.recovery.loader import Opener
+from producer.publishing.topic_limits import TopicLimitsWatcher
+from producer.recovery.loader import ShardLoader
 from producer.sharding.shard import Shard
-from producer.sources.jira_cloud.source import Sites
-from producer.status_reporter import Report, status_key
+from producer.sources.jira_cloud.source import JiraCloudSources
+from producer.status_reporter import StatusReporter, status_key
 from relay.credentials.url_policy import AllowedHosts
 from relay.kafka.profile import KAFKA
 from relay.kafka.topic_admin import TopicLimits
 from relay.status.writer import StatusWriter
-from relay.timestamps import DAY
-from tests.producer.histories.jira import RULES
+from relay.timestamps import DAY_MS
+from tests.producer.histories.jira import CONFIG
 from tests.support.publisher import ENCODER, TOPICS
 
-KEPT = 12 * DAY
-METRICS = Metrics(CollectorRegistry())
+RETENTION_MS = 12 * DAY_MS
+METRICS = ProducerMetrics(CollectorRegistry())
 
 
 class _Store:
@@ -40,7 +40,7 @@ class _Connection:
         return {"process": self._process}
 
 
-class Process:
+class ProducerProcess:
     """Also what its shard has to know of the group, and what the shard's pollers are."""
 
     generation = 1
@@ -49,16 +49,18 @@ class Process:
         self.world = world
         self.skew_ms = skew_ms
         self.alive = True
-        self.last_words_arrive = False
+        self.cancelled_commit_succeeds = False
         """Whether a commit that is cancelled while it waits for its answer is carried out."""
         self._status_writer = StatusWriter(None, "status")
         credentials = SimpleNamespace(resolve=lambda _organization: SecretStr("key"))
-        self._sites = Sites([self], credentials, AllowedHosts("https://gateway.example", []), self.now_ms)
+        self._sources = JiraCloudSources(
+            [self], credentials, AllowedHosts("https://gateway.example", []), self.now_ms
+        )
         connection = _Connection(self)
-        limits = KnownLimits(connection, TopicLimits(retention_ms=KEPT))
-        self._opener = Opener(connection, TOPICS, _Store(), limits, METRICS, self.now_ms)
-        self.desk = None
-        self.shard = Shard(0, self, self._open, self)
+        limits = TopicLimitsWatcher(connection, TopicLimits(retention_ms=RETENTION_MS))
+        self._loader = ShardLoader(connection, TOPICS, _Store(), limits, METRICS, self.now_ms)
+        self.publisher = None
+        self.shard = Shard(0, self, self._load, self)
 
     def now_ms(self):
         return self.world.now_ms() + self.skew_ms
@@ -66,13 +68,13 @@ class Process:
     async def step(self, kind):
         if not self.alive:
             await asyncio.Event().wait()
-        return await self.world.steps.reach(self, kind)
+        return await self.world.steps.wait_for_outcome(self, kind)
 
-    async def _open(self, number):
-        desk = await self._opener.open(number)
+    async def _load(self, number):
+        publisher = await self._loader.load(number)
         self.world.opened(self)
-        self.desk = desk
-        return desk
+        self.publisher = publisher
+        return publisher
 
     def invalidate(self):
         """Fenced: whether the group still counts on us is asked in `renewed`."""
@@ -81,26 +83,26 @@ class Process:
         if self.world.owner is not self:
             await asyncio.Event().wait()
 
-    async def poll(self, organization, desk):
-        site = self._sites.of(organization)
+    async def poll(self, organization, publisher):
+        source = self._sources.source_for(organization)
         interval = organization.interval_seconds
-        told = self._status_writer.last_put(status_key(organization.name))
-        report = Report(organization, self._status_writer, METRICS, self.now_ms, interval, told)
+        previous = self._status_writer.last_put(status_key(organization.name))
+        reporter = StatusReporter(organization, self._status_writer, METRICS, self.now_ms, interval, previous)
         if organization.paused:
-            await report.renew_for_ever()
-        await Poller(organization, desk, site, report, METRICS, RULES, interval, self.now_ms).run()
+            await reporter.heartbeat()
+        await Poller(organization, publisher, source, reporter, METRICS, CONFIG, interval, self.now_ms).run()
 
     def deleted(self, organization):
         self.released(organization)
 
     def released(self, organization):
         self._status_writer.forget(status_key(organization))
-        self._sites.forget(organization)
+        self._sources.remove(organization)
 
-    def kill(self, *, last_words_arrive):
+    def kill(self, *, cancelled_commit_succeeds):
         """Nothing that it does from now on has any effect, but that of the end of a transaction that was on its way."""
         self.alive = False
-        self.last_words_arrive = last_words_arrive
+        self.cancelled_commit_succeeds = cancelled_commit_succeeds
         task = self.shard._task
         task.cancel()
         self.world.until(task.done)

@@ -3,10 +3,10 @@
 import asyncio
 from dataclasses import dataclass
 
-MOST_TURNS = 20_000
+MOST_ITERATIONS = 20_000
 
 
-class Loop(asyncio.SelectorEventLoop):
+class SimulatedTimeLoop(asyncio.SelectorEventLoop):
     """An event loop whose time stands still until `clock` (seconds) is moved."""
 
     clock = 0.0
@@ -16,7 +16,7 @@ class Loop(asyncio.SelectorEventLoop):
 
     def settle(self):
         """Run until everybody waits for a step or for time."""
-        for _ in range(MOST_TURNS):
+        for _ in range(MOST_ITERATIONS):
             if not self._ready and (self.next_timer() is None or self.next_timer() > self.clock):
                 return
             self.call_soon(self.stop)
@@ -29,15 +29,15 @@ class Loop(asyncio.SelectorEventLoop):
 
 
 @dataclass(eq=False, slots=True)
-class Step:
+class ExternalStep:
     """Where a process waits for the world outside; `kind` says what for."""
 
     process: object
     kind: str
-    answer: asyncio.Future
+    outcome: asyncio.Future
 
 
-class Steps:
+class ExternalSteps:
     """All that processes wait for, oldest first. `free`: nobody waits, everything goes well."""
 
     def __init__(self):
@@ -48,21 +48,21 @@ class Steps:
         """Whether nobody goes on at this step, which is then found in `halted`."""
         self.halted = None
 
-    async def reach(self, process, kind):
+    async def wait_for_outcome(self, process, kind):
         """Wait until this step is let go; what comes of it."""
         number, self.counted = self.counted, self.counted + 1
-        step = Step(process, kind, asyncio.get_running_loop().create_future())
+        step = ExternalStep(process, kind, asyncio.get_running_loop().create_future())
         self.waiting.append(step)
         if self.halt_when(number, kind):
             self.halt_when = lambda _number, _kind: False
             self.halted, self.free = step, False
         elif self.free:
-            step.answer.set_result("ok")
+            step.outcome.set_result("ok")
         try:
-            return await step.answer
+            return await step.outcome
         finally:
             self.waiting.remove(step)
 
-    def let(self, step, outcome="ok"):
+    def complete(self, step, outcome="ok"):
         if not step.answer.done():
             step.answer.set_result(outcome)

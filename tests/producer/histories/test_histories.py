@@ -15,11 +15,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from relay.timestamps import DAY
+from relay.timestamps import DAY_MS
 from tests.producer.histories import jira, kafka
-from tests.producer.histories.holds import check, check_calm
-from tests.producer.histories.process import KEPT
-from tests.producer.histories.world import World
+from tests.producer.histories.holds import check_final_state, check_invariants
+from tests.producer.histories.process import RETENTION_MS
+from tests.producer.histories.world import ShardWorld
 from tests.support.publisher import TOPICS
 
 EXAMPLES = int(os.environ.get("RELAY_HISTORIES", "60"))
@@ -30,20 +30,35 @@ SHARE = 11
 SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
 names = st.sampled_from(["acme", "acme", "acme", "globex"])
 delays = st.sampled_from(
-    [0, 0, 0, 1, 3 * SECOND, 10 * MINUTE, 20 * MINUTE, 5 * HOUR, 2 * DAY, 7 * DAY - HOUR, 7 * DAY, 8 * DAY]
+    [
+        0,
+        0,
+        0,
+        1,
+        3 * SECOND,
+        10 * MINUTE,
+        20 * MINUTE,
+        5 * HOUR,
+        2 * DAY_MS,
+        7 * DAY_MS - HOUR,
+        7 * DAY_MS,
+        8 * DAY_MS,
+    ]
 )
-skews = st.sampled_from([0, 0, 0, 1_500, 40 * SECOND, 2 * HOUR, 15 * DAY, -40 * SECOND, -2 * HOUR, -15 * DAY])
+skews = st.sampled_from(
+    [0, 0, 0, 1_500, 40 * SECOND, 2 * HOUR, 15 * DAY_MS, -40 * SECOND, -2 * HOUR, -15 * DAY_MS]
+)
 backfills = st.sampled_from([None, 0.3, 1, 3, 20])
 EVENTS = (TOPICS.events, TOPICS.backfill)
 OUTCOMES = {**kafka.OUTCOMES, "jira": jira.OUTCOMES}
 
 
-class Histories(RuleBasedStateMachine):
+class ShardMachine(RuleBasedStateMachine):
     """Nothing is ever in Kafka twice, no cursor is ever ahead of it, and in the end nothing is missing."""
 
     def __init__(self):
         super().__init__()
-        self.world = World()
+        self.world = ShardWorld()
 
     @initialize(
         backfill=backfills,
@@ -59,7 +74,7 @@ class Histories(RuleBasedStateMachine):
             self.world.add("globex")
         for number in range(history):
             created = self.world.now_ms() - (number + 1) ** 3 * HOUR // 4
-            self.world.jiras["acme"].happen(created, created + number % 3 * DAY)
+            self.world.jiras["acme"].happen(created, created + number % 3 * DAY_MS)
         self.world.take_over(skew)
 
     # Jira
@@ -90,7 +105,7 @@ class Histories(RuleBasedStateMachine):
     @rule(name=names, most=st.sampled_from([1, 3, 1_000]))
     def pages(self, name, most):
         if name in self.world.jiras:
-            self.world.jiras[name].most = most
+            self.world.jiras[name].max_page_size = most
 
     # steps
 
@@ -100,7 +115,7 @@ class Histories(RuleBasedStateMachine):
         """Some of those who wait get their answers, in any order."""
         for pick in picks:
             if waiting := self.world.steps.waiting:
-                self.world.steps.let(waiting[pick % len(waiting)])
+                self.world.steps.complete(waiting[pick % len(waiting)])
                 self.world.loop.settle()
 
     @precondition(lambda self: self.world.steps.waiting)
@@ -109,7 +124,7 @@ class Histories(RuleBasedStateMachine):
         """Whoever waits gets another answer than wanted."""
         step = self.world.steps.waiting[pick % len(self.world.steps.waiting)]
         bad = OUTCOMES[step.kind][1:]
-        self.world.steps.let(step, bad[fault % len(bad)])
+        self.world.steps.complete(step, bad[fault % len(bad)])
         self.world.loop.settle()
 
     @rule(seconds=st.sampled_from([0, 0, 5, 61, 301, 4_000]))
@@ -125,16 +140,16 @@ class Histories(RuleBasedStateMachine):
     @rule(arrives=st.booleans(), skew=skews, dumb=st.sampled_from([False, False, False, True]))
     def kill(self, arrives, skew, dumb):
         """Another process begins, for which Jira may be dumb: it knows no key of ours."""
-        self.world.kill(last_words_arrive=arrives, skew_ms=skew)
-        if dumb != self.world.dumb:
-            self.world.fall_dumb(dumb=dumb)
+        self.world.kill(cancelled_commit_succeeds=arrives, skew_ms=skew)
+        if dumb != self.world.jira_rejects_key:
+            self.world.set_jira_rejects_key(rejects_key=dumb)
 
-    @precondition(lambda self: len(self.world.replaced) < 3)
+    @precondition(lambda self: len(self.world.replaced_processes) < 3)
     @rule(skew=skews)
     def take_over(self, skew):
         self.world.take_over(skew)
 
-    @precondition(lambda self: len(self.world.replaced) < 3)
+    @precondition(lambda self: len(self.world.replaced_processes) < 3)
     @rule()
     def hand_over(self):
         self.world.hand_over()
@@ -143,7 +158,7 @@ class Histories(RuleBasedStateMachine):
     def a_clock_jumps(self, skew, arrives):
         """`arrives`: what becomes of a commit that is cancelled from now on."""
         self.world.owner.skew_ms = skew
-        self.world.owner.last_words_arrive = arrives
+        self.world.owner.cancelled_commit_succeeds = arrives
 
     # operators
 
@@ -160,22 +175,22 @@ class Histories(RuleBasedStateMachine):
 
     @rule(live=st.integers(0, 8), history=st.integers(0, 8), progress=st.integers(0, 8))
     def lose_the_ends(self, live, history, progress):
-        self.world.lose({TOPICS.events: live, TOPICS.backfill: history, TOPICS.progress: progress})
+        self.world.lose_log_ends({TOPICS.events: live, TOPICS.backfill: history, TOPICS.progress: progress})
 
     @rule(topic=st.sampled_from([TOPICS.events, TOPICS.backfill]))
     def expire(self, topic):
-        self.world.log.expire(topic, self.world.now_ms() - KEPT)
+        self.world.log.expire(topic, self.world.now_ms() - RETENTION_MS)
 
     @invariant()
     def holds(self):
         if self.world.owner is not None:
-            check(self.world)
+            check_invariants(self.world)
 
     def teardown(self):
         try:
             if self.world.owner is not None:
-                self.world.calm()
-                check_calm(self.world)
+                self.world.recover_and_read_all()
+                check_final_state(self.world)
         finally:
             self.world.end()
 
@@ -184,7 +199,7 @@ class Histories(RuleBasedStateMachine):
 def test_every_history_ends_with_each_record_once():
     """Whatever strikes at whatever step, nothing is twice, no cursor is ahead, and nothing that is promised is missing."""
     run_state_machine_as_test(
-        Histories,
+        ShardMachine,
         settings=settings(
             max_examples=EXAMPLES,
             derandomize=EXAMPLES < MANY,
@@ -195,7 +210,7 @@ def test_every_history_ends_with_each_record_once():
     )
 
 
-def an_hour_and_a_day(world):
+def poll_an_hour_and_a_day(world):
     """History, live and late records, many pages and transactions, a re-read of the day and one of the week."""
     world.add("acme", backfill_days=1)
     acme = world.jiras["acme"]
@@ -208,38 +223,38 @@ def an_hour_and_a_day(world):
     world.run(400)
     world.jump(3_600)
     world.run(40)
-    acme.happen(world.now_ms() - DAY // 2, world.now_ms())
+    acme.happen(world.now_ms() - DAY_MS // 2, world.now_ms())
     world.jump(86_400)
     world.run(100)
 
 
-def lose(world, topics):
+def lose_and_take_over(world, topics):
     """Kafka loses the last transaction there, and somebody else takes over."""
     world.lose(dict.fromkeys(topics, 4))
     world.kill()
 
 
-def strikes(kind):
+def faults_at(kind):
     """All that may happen at a step where this is waited for."""
 
     def answer(outcome):
-        return outcome, lambda world, step: world.steps.let(step, outcome)
+        return outcome, lambda world, step: world.steps.complete(step, outcome)
 
     yield from map(answer, OUTCOMES[kind][1:])
     yield "kill", lambda world, _: world.kill()
-    yield "kill, last words arrive", lambda world, _: world.kill(last_words_arrive=True)
+    yield "kill, last words arrive", lambda world, _: world.kill(cancelled_commit_succeeds=True)
     yield "take over", lambda world, _: world.take_over()
     yield "hand over", lambda world, _: world.hand_over()
     yield "modify", lambda world, _: world.add("acme", backfill_days=3)
     yield "delete", lambda world, _: (world.delete("acme"), world.jump(9), world.add("acme", backfill_days=1))
     for topics in (EVENTS, (TOPICS.progress,), (*EVENTS, TOPICS.progress)):
-        yield f"lose the end of {topics}", lambda world, _, lost=topics: lose(world, lost)
+        yield f"lose the end of {topics}", lambda world, _, lost=topics: lose_and_take_over(world, lost)
     yield "stand still", lambda world, _: world.jump(3_600)
 
 
-def struck(wanted=None, strike=None):
+def run_with_fault(wanted=None, strike=None):
     """The kinds of the steps that the course took, if at one of them something strikes."""
-    world, kinds = World(), []
+    world, kinds = ShardWorld(), []
 
     def halt(number, kind):
         kinds.append(kind)
@@ -247,11 +262,11 @@ def struck(wanted=None, strike=None):
 
     try:
         world.steps.halt_when = halt
-        world.strike = strike and partial(strike, world)
-        an_hour_and_a_day(world)
-        check(world)
-        world.calm()
-        check_calm(world)
+        world.fault = strike and partial(strike, world)
+        poll_an_hour_and_a_day(world)
+        check_invariants(world)
+        world.recover_and_read_all()
+        check_final_state(world)
     finally:
         world.end()
     return kinds
@@ -260,19 +275,19 @@ def struck(wanted=None, strike=None):
 @pytest.mark.timeout(900)
 def test_between_any_two_steps_anything_may_strike():
     """A course of an hour and a day is repeated for each of its steps, and each time something strikes there."""
-    for number, kind in enumerate(struck()):
-        for turn, (name, strike) in enumerate(strikes(kind)):
+    for number, kind in enumerate(run_with_fault()):
+        for turn, (name, strike) in enumerate(faults_at(kind)):
             if EXAMPLES < MANY and (number + turn) % SHARE:
                 continue
             try:
-                struck(number, strike)
+                run_with_fault(number, strike)
             except AssertionError as error:
                 raise AssertionError(f"{name} at step {number} ({kind})") from error
 
 
 def test_what_was_aborted_and_stands_again_is_known():
     """Kafka loses the mark of an aborted transaction after other progress was written: its event stands now, and is not repeated."""
-    world = World()
+    world = ShardWorld()
     events = world.log.partitions[TOPICS.events].entries
     try:
         world.add("acme")
@@ -282,18 +297,18 @@ def test_what_was_aborted_and_stands_again_is_known():
         world.steps.halt_when = lambda _, kind: kind == "commit" and events
 
         def refuse(step):
-            world.steps.let(step, "refused")
+            world.steps.complete(step, "refused")
             world.delete("acme")
             world.add("globex")
 
-        world.strike = refuse
+        world.fault = refuse
         world.run(400)
         assert [entry.state for entry in events] == ["aborted", "marker"]
-        world.lose({TOPICS.events: 1})
+        world.lose_log_ends({TOPICS.events: 1})
         world.add("acme")
         world.kill()
-        world.calm()
-        check_calm(world)
+        world.recover_and_read_all()
+        check_final_state(world)
     finally:
         world.end()
     assert [entry.state for entry in events] == ["committed", "marker"]

@@ -8,32 +8,32 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from producer.polling import window
-from producer.polling.window import Rules
-from producer.sources.clock_skew import Clock
-from producer.sources.jira_cloud.pager import Walk
+from producer.polling.window import PollingConfig
+from producer.sources.clock_skew import ClockSkew
+from producer.sources.jira_cloud.pager import Pager
 from producer.sources.jira_cloud.source import contradicts
 from producer.state import checkpoint as checkpoints
 from producer.state import ledger as ledgers
 from producer.state import mode
-from producer.state.checkpoint import Pair, Position, begin
-from producer.state.intervals import Range, missing
+from producer.state.checkpoint import CompletenessPair, EventPosition, new_checkpoint
+from producer.state.intervals import TimeRange, missing_ranges
 from producer.state.ledger import Ledger
-from relay.timestamps import DAY, day_of, day_start
+from relay.timestamps import DAY_MS, day_of, day_start
 
 NOW = day_start("2026-11-23") + 9 * 3_600_000
 MINUTE = 60_000
-RULES = Rules()
-START = begin("acme", NOW, now=NOW)
+CONFIG = PollingConfig()
+START = new_checkpoint("acme", NOW, now=NOW)
 
 
-def later(point, **changes):
+def advance_checkpoint(point, **changes):
     return replace(point, **changes)
 
 
 def test_a_live_window_overlaps_what_was_read():
     """A round asks from the checkpoint less the overlap up to now less the time to settle."""
-    point = later(START, window_end=NOW + 60 * MINUTE)
-    assert window.live(point, NOW + 61 * MINUTE, RULES.overlap, None) == Range(
+    point = advance_checkpoint(START, window_end=NOW + 60 * MINUTE)
+    assert window.live(point, NOW + 61 * MINUTE, CONFIG.overlap, None) == TimeRange(
         NOW + 45 * MINUTE, NOW + 61 * MINUTE
     )
 
@@ -41,50 +41,56 @@ def test_a_live_window_overlaps_what_was_read():
 def test_nothing_is_asked_below_what_anybody_wants():
     """Without backfill, no window reaches below the first contact; with it, none below its start."""
     for backfill_from, lowest in ((None, NOW), (NOW - 5 * MINUTE, NOW - 5 * MINUTE), (NOW + 1, NOW)):
-        assert window.live(START, NOW + MINUTE, RULES.overlap, backfill_from).start == lowest
-        assert window.deep(START, NOW + DAY, RULES, backfill_from).start == lowest
+        assert window.live(START, NOW + MINUTE, CONFIG.overlap, backfill_from).start == lowest
+        assert window.reread(START, NOW + DAY_MS, CONFIG, backfill_from).start == lowest
 
 
 @pytest.mark.parametrize(
     ("after", "start"),
-    [(59 * MINUTE, None), (60 * MINUTE, -DAY), (DAY - 1, -DAY), (DAY, -7 * DAY), (10 * DAY, -7 * DAY)],
+    [
+        (59 * MINUTE, None),
+        (60 * MINUTE, -DAY_MS),
+        (DAY_MS - 1, -DAY_MS),
+        (DAY_MS, -7 * DAY_MS),
+        (10 * DAY_MS, -7 * DAY_MS),
+    ],
 )
 def test_re_reads_are_due_by_their_marks(after, start):
     """The day is read again every hour, the week every day, from the mark's own depth, after any outage whole."""
-    expected = None if start is None else Range(NOW + start, NOW + after)
-    assert window.deep(START, NOW + after, RULES, NOW - 30 * DAY) == expected
+    expected = None if start is None else TimeRange(NOW + start, NOW + after)
+    assert window.reread(START, NOW + after, CONFIG, NOW - 30 * DAY_MS) == expected
 
 
 def test_whatever_was_read_moves_every_cursor_it_satisfies():
     """A deep re-read does for the shallower ones; a live round moves no mark; a hole moves nothing."""
-    point = later(START, window_end=NOW + DAY, day_mark=NOW + DAY, week_mark=NOW)
-    end = NOW + DAY + MINUTE
-    far = NOW - 30 * DAY
+    point = advance_checkpoint(START, window_end=NOW + DAY_MS, day_mark=NOW + DAY_MS, week_mark=NOW)
+    end = NOW + DAY_MS + MINUTE
+    far = NOW - 30 * DAY_MS
 
     def cursors(start):
-        moved = window.advance(point, Range(start, end), RULES, far)
+        moved = window.advance(point, TimeRange(start, end), CONFIG, far)
         return [cursor == end for cursor in (moved.window_end, moved.day_mark, moved.week_mark)]
 
-    assert cursors(NOW + DAY + 1) == [False, False, False]
-    assert cursors(NOW + DAY) == [True, False, False]
+    assert cursors(NOW + DAY_MS + 1) == [False, False, False]
+    assert cursors(NOW + DAY_MS) == [True, False, False]
     assert cursors(NOW) == [True, True, False]
-    assert cursors(NOW - 7 * DAY) == [True, True, True]
+    assert cursors(NOW - 7 * DAY_MS) == [True, True, True]
 
 
 def test_a_re_read_in_pieces_moves_its_mark_with_each():
     """A re-read that is broken off goes on from the last piece that went beyond its mark."""
     point = START
-    week = window.deep(point, NOW + 10 * DAY, RULES, 0)
+    week = window.reread(point, NOW + 10 * DAY_MS, CONFIG, 0)
     for days in range(1, 11):
-        point = window.advance(point, Range(week.start, week.start + days * DAY), RULES, 0)
-    assert point.week_mark == point.day_mark == point.window_end == NOW + 3 * DAY
-    assert window.deep(point, NOW + 10 * DAY, RULES, 0).start == NOW - 4 * DAY
+        point = window.advance(point, TimeRange(week.start, week.start + days * DAY_MS), CONFIG, 0)
+    assert point.week_mark == point.day_mark == point.window_end == NOW + 3 * DAY_MS
+    assert window.reread(point, NOW + 10 * DAY_MS, CONFIG, 0).start == NOW - 4 * DAY_MS
 
 
 def test_a_walk_that_covered_nothing_moves_nothing_back():
     """Where Jira's clock had not reached the window, the cursors stay."""
-    assert window.advance(START, Range(NOW - MINUTE, NOW - MINUTE), RULES, None) == later(
-        START, ledgers_from=window.advance(START, Range(NOW, NOW), RULES, None).ledgers_from
+    assert window.advance(START, TimeRange(NOW - MINUTE, NOW - MINUTE), CONFIG, None) == advance_checkpoint(
+        START, ledgers_from=window.advance(START, TimeRange(NOW, NOW), CONFIG, None).ledgers_from
     )
 
 
@@ -92,34 +98,41 @@ def test_a_cursor_from_the_future_is_set_back():
     """After a clock that had been wrong, polling goes on from now, but never below what the ledgers know; readers are complete up to
     no moment that is still to come.
     """
-    pairs = (Pair(NOW - 1, 3), Pair(NOW + DAY, 4))
-    point = later(
-        START, window_end=NOW + DAY, day_mark=NOW + 2 * DAY, ledgers_from=NOW - 8 * DAY, pairs=pairs
+    pairs = (CompletenessPair(NOW - 1, 3), CompletenessPair(NOW + DAY_MS, 4))
+    point = advance_checkpoint(
+        START, window_end=NOW + DAY_MS, day_mark=NOW + 2 * DAY_MS, ledgers_from=NOW - 8 * DAY_MS, pairs=pairs
     )
-    back = window.set_back(point, NOW)
+    back = window.rewind(point, NOW)
     assert (back.window_end, back.day_mark, back.week_mark) == (NOW, NOW, NOW)
     assert back.pairs == pairs[:1]
-    assert window.set_back(point, NOW - 300 * DAY).window_end == NOW - 8 * DAY
-    assert window.set_back(START, NOW + 5) == START
+    assert window.rewind(point, NOW - 300 * DAY_MS).window_end == NOW - 8 * DAY_MS
+    assert window.rewind(START, NOW + 5) == START
 
 
 def test_the_overlap_is_what_fits_one_page():
     """A busy organization is re-read less far, never less than a minute."""
-    assert window.overlap_after(range(NOW - 100, NOW), NOW, RULES) == RULES.overlap
+    assert window.next_overlap(range(NOW - 100, NOW), NOW, CONFIG) == CONFIG.overlap
     every_second = range(NOW - 1_200_000, NOW + 5_000, 1_000)
-    assert window.overlap_after(every_second, NOW, RULES) == 900_000
-    assert window.overlap_after(range(NOW - 1_200_000, NOW, 100), NOW, RULES) == 90_000
-    assert window.overlap_after(range(NOW - 5_000, NOW), NOW, RULES) == 60_000
-    assert window.overlap_after(range(NOW - 5_000, NOW), NOW, Rules(overlap=30_000)) == 30_000
+    assert window.next_overlap(every_second, NOW, CONFIG) == 900_000
+    assert window.next_overlap(range(NOW - 1_200_000, NOW, 100), NOW, CONFIG) == 90_000
+    assert window.next_overlap(range(NOW - 5_000, NOW), NOW, CONFIG) == 60_000
+    assert window.next_overlap(range(NOW - 5_000, NOW), NOW, PollingConfig(overlap=30_000)) == 30_000
 
 
 def test_modes():
     """History is what was before the first contact; late is what was found where all had been read."""
-    point = later(START, window_end=NOW + 60 * MINUTE)
+    point = advance_checkpoint(START, window_end=NOW + 60 * MINUTE)
     modes = [
         mode.mode_of(created, point, 15 * MINUTE, backfill_from)
-        for backfill_from in (None, NOW - DAY)
-        for created in (NOW - DAY - 1, NOW - DAY, NOW - 1, NOW, NOW + 45 * MINUTE - 1, NOW + 45 * MINUTE)
+        for backfill_from in (None, NOW - DAY_MS)
+        for created in (
+            NOW - DAY_MS - 1,
+            NOW - DAY_MS,
+            NOW - 1,
+            NOW,
+            NOW + 45 * MINUTE - 1,
+            NOW + 45 * MINUTE,
+        )
     ]
     assert modes == [
         None,
@@ -140,14 +153,25 @@ def test_modes():
 def test_what_no_walk_asks_for_any_more_is_not_published():
     """After an outage one walk may still hold what another has read and let go: nothing is known of it, not even that it is known."""
     gone = day_start("2026-11-20")
-    point = later(START, live_since=gone - 2 * DAY, window_end=NOW, ledgers_from=gone)
-    covered = later(
-        point, backfilled=(Range(gone - 9 * DAY, gone - 4 * DAY), Range(gone - 3 * DAY, gone - 2 * DAY))
+    point = advance_checkpoint(START, live_since=gone - 2 * DAY_MS, window_end=NOW, ledgers_from=gone)
+    covered = advance_checkpoint(
+        point,
+        backfilled=(
+            TimeRange(gone - 9 * DAY_MS, gone - 4 * DAY_MS),
+            TimeRange(gone - 3 * DAY_MS, gone - 2 * DAY_MS),
+        ),
     )
 
     def modes(checkpoint):
-        instants = (gone - 5 * DAY, gone - 4 * DAY, gone - 2 * DAY - 1, gone - 2 * DAY, gone - 1, gone)
-        return [mode.mode_of(created, checkpoint, MINUTE, gone - 10 * DAY) for created in instants]
+        instants = (
+            gone - 5 * DAY_MS,
+            gone - 4 * DAY_MS,
+            gone - 2 * DAY_MS - 1,
+            gone - 2 * DAY_MS,
+            gone - 1,
+            gone,
+        )
+        return [mode.mode_of(created, checkpoint, MINUTE, gone - 10 * DAY_MS) for created in instants]
 
     assert modes(point) == ["backfill", "backfill", "backfill", None, None, "late"]
     assert modes(covered) == [None, "backfill", None, None, None, "late"]
@@ -156,35 +180,35 @@ def test_what_no_walk_asks_for_any_more_is_not_published():
 def test_backfill_goes_back_by_days_and_fills_only_what_is_missing():
     """History is read newest first, a UTC day at a time, and what was covered is not asked for again."""
     point, asked = START, []
-    while (todo := window.backfill(point, NOW - 2 * DAY)) is not None:
+    while (todo := window.backfill(point, NOW - 2 * DAY_MS)) is not None:
         asked.append(todo)
-        point = window.cover(point, todo)
+        point = window.mark_backfilled(point, todo)
     midnight = day_start("2026-11-23")
     assert asked == [
-        Range(midnight, NOW),
-        Range(midnight - DAY, midnight),
-        Range(NOW - 2 * DAY, midnight - DAY),
+        TimeRange(midnight, NOW),
+        TimeRange(midnight - DAY_MS, midnight),
+        TimeRange(NOW - 2 * DAY_MS, midnight - DAY_MS),
     ]
-    assert window.backfill(START, NOW - 9 * DAY, 4) == Range(midnight - 3 * DAY, NOW)
-    assert window.backfill(START, NOW - 2 * DAY, 4) == Range(NOW - 2 * DAY, NOW)
-    assert window.backfill(point, NOW - 3 * DAY) == Range(midnight - 2 * DAY, NOW - 2 * DAY)
+    assert window.backfill(START, NOW - 9 * DAY_MS, 4) == TimeRange(midnight - 3 * DAY_MS, NOW)
+    assert window.backfill(START, NOW - 2 * DAY_MS, 4) == TimeRange(NOW - 2 * DAY_MS, NOW)
+    assert window.backfill(point, NOW - 3 * DAY_MS) == TimeRange(midnight - 2 * DAY_MS, NOW - 2 * DAY_MS)
     assert window.backfill(point, None) is None
-    assert window.backfill(point, NOW + DAY) is None
+    assert window.backfill(point, NOW + DAY_MS) is None
 
 
 @given(st.lists(st.tuples(st.integers(-5000, 0), st.integers(-5000, 0)), max_size=5), st.integers(-5000, 0))
 def test_backfill_covers_its_range_exactly(covered, start):
     """Whatever was covered before, the windows are disjoint and leave nothing out."""
-    point = later(START, live_since=0)
+    point = advance_checkpoint(START, live_since=0)
     for one, other in covered:
-        point = window.cover(point, Range(one * 60 * MINUTE, other * 60 * MINUTE))
-    left = missing(point.backfilled, Range(start * 60 * MINUTE, 0))
+        point = window.mark_backfilled(point, TimeRange(one * 60 * MINUTE, other * 60 * MINUTE))
+    left = missing_ranges(point.backfilled, TimeRange(start * 60 * MINUTE, 0))
     while (todo := window.backfill(point, start * 60 * MINUTE)) is not None:
-        assert 0 < todo.width <= DAY
-        assert missing(point.backfilled, todo) == (todo,)
-        point = window.cover(point, todo)
-    assert not missing(point.backfilled, Range(start * 60 * MINUTE, 0))
-    assert all(not missing(point.backfilled, one) for one in left)
+        assert 0 < todo.width <= DAY_MS
+        assert missing_ranges(point.backfilled, todo) == (todo,)
+        point = window.mark_backfilled(point, todo)
+    assert not missing_ranges(point.backfilled, TimeRange(start * 60 * MINUTE, 0))
+    assert all(not missing_ranges(point.backfilled, one) for one in left)
 
 
 def test_an_empty_answer_is_believed_only_with_a_probe():
@@ -194,9 +218,9 @@ def test_an_empty_answer_is_believed_only_with_a_probe():
         False,
         True,
     ]
-    assert contradicts(Range(NOW, NOW + 5), NOW + 4)
-    assert not contradicts(Range(NOW, NOW + 5), NOW + 5)
-    assert not contradicts(Range(NOW, NOW + 5), NOW - 1)
+    assert contradicts(TimeRange(NOW, NOW + 5), NOW + 4)
+    assert not contradicts(TimeRange(NOW, NOW + 5), NOW + 5)
+    assert not contradicts(TimeRange(NOW, NOW + 5), NOW - 1)
 
 
 def test_a_clock_that_goes_back_makes_a_probe_due():
@@ -207,11 +231,11 @@ def test_a_clock_that_goes_back_makes_a_probe_due():
 
 def test_a_gap_is_named_after_an_outage():
     """If the oldest record Jira keeps is newer than the checkpoint, something may be lost, and from when to when."""
-    point = later(START, last_event=Position(5, 5))
-    assert window.gap(point, NOW + 3 * DAY, NOW + 90 * DAY) == Range(NOW, NOW + 3 * DAY)
-    assert window.gap(point, NOW - 1, NOW + 90 * DAY) is None
-    assert window.gap(point, NOW + 1, NOW + MINUTE) is None
-    assert window.gap(START, NOW + 3 * DAY, NOW + 90 * DAY) is None
+    point = advance_checkpoint(START, last_event=EventPosition(5, 5))
+    assert window.find_gap(point, NOW + 3 * DAY_MS, NOW + 90 * DAY_MS) == TimeRange(NOW, NOW + 3 * DAY_MS)
+    assert window.find_gap(point, NOW - 1, NOW + 90 * DAY_MS) is None
+    assert window.find_gap(point, NOW + 1, NOW + MINUTE) is None
+    assert window.find_gap(START, NOW + 3 * DAY_MS, NOW + 90 * DAY_MS) is None
 
 
 @pytest.mark.parametrize(
@@ -227,7 +251,7 @@ def test_a_gap_is_named_after_an_outage():
 )
 def test_the_clock_is_corrected_down_only(error, travel, ahead):
     """Our clock is compared with Jira's whole seconds without blaming it for a slow answer."""
-    clock = Clock().observe(NOW + error, NOW + error + travel, NOW)
+    clock = ClockSkew().observe(NOW + error, NOW + error + travel, NOW)
     assert clock.ahead == ahead
     assert clock.skewed == (abs(ahead) > 30_000)
     assert clock.correct(NOW) == NOW - max(0, ahead)
@@ -238,7 +262,7 @@ class Killed(Exception):
     pass
 
 
-class Life(RuleBasedStateMachine):
+class PollingMachine(RuleBasedStateMachine):
     """One organization, its Jira, and a producer that is killed at any transaction, committed or not.
 
     Kafka is a log and a table that only commits change; all the producer keeps in memory is lost with it.
@@ -252,19 +276,19 @@ class Life(RuleBasedStateMachine):
         self.progress = {}
         self.checkpoint = None
         self.ledger = Ledger("acme")
-        self.rules = RULES
+        self.rules = CONFIG
         self.backfill_from = None
         self.deepest_asked = None
         self.kills = []
         self.clock_error = 0
 
-    @rule(ago=st.integers(0, 40 * DAY), hidden=st.integers(0, 3 * DAY))
+    @rule(ago=st.integers(0, 40 * DAY_MS), hidden=st.integers(0, 3 * DAY_MS))
     def happened(self, ago, hidden):
         """A record, at any time before, that becomes visible up to three days after it was created."""
         created = self.now - min(ago, hidden) if self.checkpoint else self.now - ago
         self.jira.append((len(self.jira), created, created + hidden))
 
-    @rule(count=st.integers(2, 30), hidden=st.integers(0, 3 * DAY))
+    @rule(count=st.integers(2, 30), hidden=st.integers(0, 3 * DAY_MS))
     def burst(self, count, hidden):
         """Many in the same millisecond."""
         self.jira += [(len(self.jira) + n, self.now - 1, self.now - 1 + hidden) for n in range(count)]
@@ -274,27 +298,29 @@ class Life(RuleBasedStateMachine):
         """Polling as it should be, with something happening all the time."""
         for number in range(rounds):
             self.now += every
-            self.jira.append((len(self.jira), self.now, self.now + number * 7 % 25 * 10_000_000 % (3 * DAY)))
+            self.jira.append(
+                (len(self.jira), self.now, self.now + number * 7 % 25 * 10_000_000 % (3 * DAY_MS))
+            )
             for work in (self.live, self.deep, self.backfill):
                 self.survive(work)
 
-    @rule(time=st.sampled_from([1, 30_000, 20 * MINUTE, DAY, 12 * DAY]))
+    @rule(time=st.sampled_from([1, 30_000, 20 * MINUTE, DAY_MS, 12 * DAY_MS]))
     def time_passes(self, time):
         self.now += time
 
     @rule(days=st.sampled_from([3, 7, 30]))
     def operator_changes_late_days(self, days):
-        self.rules = Rules(late=days * DAY)
+        self.rules = PollingConfig(allowed_lateness=days * DAY_MS)
 
     @rule(days=st.sampled_from([None, 1, 10, 40]))
     def operator_changes_backfill(self, days):
-        self.backfill_from = None if days is None else NOW - days * DAY + 12_345
+        self.backfill_from = None if days is None else NOW - days * DAY_MS + 12_345
 
     @rule(after=st.integers(0, 5), committed=st.booleans())
     def a_kill_is_coming(self, after, committed):
         self.kills.append((after, committed))
 
-    @rule(error=st.sampled_from([0, 2 * 3_600_000, -40 * DAY, 40 * DAY]))
+    @rule(error=st.sampled_from([0, 2 * 3_600_000, -40 * DAY_MS, 40 * DAY_MS]))
     def our_clock_goes_wrong(self, error):
         self.clock_error = error
 
@@ -319,7 +345,7 @@ class Life(RuleBasedStateMachine):
         self.kills.clear()
         self.clock_error = 0
         for _ in range(3):
-            self.now += 4 * DAY
+            self.now += 4 * DAY_MS
             self.live()
             self.deep()
         while window.backfill(self.checkpoint, self.backfill_from):
@@ -337,10 +363,10 @@ class Life(RuleBasedStateMachine):
 
     def few_ledgers_are_left(self):
         """What no walk asks for any more is forgotten, in memory and in Kafka."""
-        days = {ledgers.split_key(name)[1] for name in self.progress} - {None}
+        days = {ledgers.split_progress_key(name)[1] for name in self.progress} - {None}
         assert days == set(self.ledger.days)
-        reach = self.now - self.rules.late - 6 * DAY
-        history = range(NOW - 41 * DAY, NOW + DAY)
+        reach = self.now - self.rules.allowed_lateness - 6 * DAY_MS
+        history = range(NOW - 41 * DAY_MS, NOW + DAY_MS)
         first = day_of(self.checkpoint.live_since)  # backfill covers a part of this day only
         assert all(day_start(day) >= reach or day_start(day) in history or day == first for day in days)
 
@@ -351,67 +377,73 @@ class Life(RuleBasedStateMachine):
             record = self.progress.get("acme")
             self.checkpoint = record and checkpoints.from_record(record)
             days = {
-                ledgers.split_key(name)[1]: record for name, record in self.progress.items() if name != "acme"
+                ledgers.split_progress_key(name)[1]: record
+                for name, record in self.progress.items()
+                if name != "acme"
             }
-            self.ledger = Ledger("acme", {name: ledgers.day_from_record(one) for name, one in days.items()})
+            self.ledger = Ledger(
+                "acme", {name: ledgers.day_ledger_from_record(one) for name, one in days.items()}
+            )
 
     def until(self):
         wrong = self.now + self.clock_error
-        clock = Clock().observe(wrong, wrong, self.now // 1000 * 1000)
+        clock = ClockSkew().observe(wrong, wrong, self.now // 1000 * 1000)
         return clock.correct(wrong) - self.rules.settle
 
     def live(self):
         if self.checkpoint is None:
-            self.transaction([], begin("acme", self.until(), now=self.now), None)
-        self.checkpoint = window.set_back(self.checkpoint, self.until())
+            self.transaction([], new_checkpoint("acme", self.until(), now=self.now), None)
+        self.checkpoint = window.rewind(self.checkpoint, self.until())
         self.read(window.live(self.checkpoint, self.until(), self.rules.overlap, self.backfill_from))
 
     def deep(self):
         if self.checkpoint and (
-            todo := window.deep(self.checkpoint, self.until(), self.rules, self.backfill_from)
+            todo := window.reread(self.checkpoint, self.until(), self.rules, self.backfill_from)
         ):
             self.read(todo)
 
     def backfill(self):
         if self.checkpoint and (todo := window.backfill(self.checkpoint, self.backfill_from)):
-            (piece,) = list(self.walked(todo))
-            self.publish(piece, lambda point: window.cover(point, todo))
+            (result,) = list(self.walked(todo))
+            self.publish(result, lambda point: window.mark_backfilled(point, todo))
 
     def read(self, whole):
-        for piece in self.walked(whole):
-            read = Range(whole.start, piece.covered.end)
+        for result in self.walked(whole):
+            read = TimeRange(whole.start, result.covered.end)
             self.publish(
-                piece, lambda point, read=read: window.advance(point, read, self.rules, self.backfill_from)
+                result, lambda point, read=read: window.advance(point, read, self.rules, self.backfill_from)
             )
 
     def walked(self, whole):
-        walk = Walk([whole], limit=20)
-        while (ask := walk.ask) is not None:
+        pager = Pager([whole], limit=20)
+        while (request := pager.next_request) is not None:
             rows = [
                 {"id": number, "created": created}
                 for number, created, visible in sorted(self.jira, reverse=True)
-                if visible <= self.now and ask.from_ms <= created <= ask.until_ms
+                if visible <= self.now and request.from_ms <= created <= request.until_ms
             ]
-            piece = walk.add(rows[ask.offset : ask.offset + ask.limit], 1, self.now // 1000 * 1000)
-            if piece:
-                yield piece
+            result = pager.add(
+                rows[request.offset : request.offset + request.limit], 1, self.now // 1000 * 1000
+            )
+            if result:
+                yield result
 
-    def publish(self, piece, moved):
+    def publish(self, result, moved):
         wanted = [
             event
-            for event in piece.events
+            for event in result.events
             if mode.mode_of(event["created"], self.checkpoint, self.rules.overlap, self.backfill_from)
         ]
-        new = [event for event in wanted if not self.ledger.knows(event["id"])]
+        new = [event for event in wanted if not self.ledger.contains(event["id"])]
         for first in range(0, len(new), 3):
             if first + 3 < len(new):
-                self.transaction(new[first : first + 3], None, piece)
-        self.transaction(new[-(len(new) % 3 or 3) :] if new else [], moved(self.checkpoint), piece)
+                self.transaction(new[first : first + 3], None, result)
+        self.transaction(new[-(len(new) % 3 or 3) :] if new else [], moved(self.checkpoint), result)
 
-    def transaction(self, events, checkpoint, piece):
-        delta = self.ledger.plan(events, read=piece and piece.window)
+    def transaction(self, events, checkpoint, result):
+        delta = self.ledger.plan(events, read=result and result.window)
         if checkpoint:
-            delta = self.ledger.forget(delta, checkpoint)
+            delta = self.ledger.expire_days(delta, checkpoint)
         killed = self.kill()
         if killed is not False:
             self.log += [event["id"] for event in events]
@@ -437,5 +469,5 @@ class Life(RuleBasedStateMachine):
         return committed
 
 
-Life.TestCase.settings = settings(max_examples=100, stateful_step_count=20)
-TestLife = Life.TestCase
+PollingMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=20)
+TestLife = PollingMachine.TestCase

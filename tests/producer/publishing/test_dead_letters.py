@@ -3,34 +3,34 @@ import gzip
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.events import Unreadable
-from producer.publishing.dead_letters import letters
+from producer.events import UnreadableRecord
+from producer.publishing.dead_letters import dead_letter_records
 
 
-def written(raw, largest=4_000_000):
-    return letters(
-        Unreadable("it has no id", raw),
+def dead_letter_parts(raw, max_event_bytes=4_000_000):
+    return dead_letter_records(
+        UnreadableRecord("it has no id", raw),
         topic="letters",
         partition=3,
         organization="acme",
         at_ms=1_790_000_000_000,
-        largest=largest,
+        max_event_bytes=max_event_bytes,
     )
 
 
-def joined(parts):
+def raw_of(parts):
     content = b"".join(part.value for part in parts)
     encoding = dict(parts[0].headers).get("relay.encoding")
     return gzip.decompress(content) if encoding == b"gzip" else content
 
 
 @given(st.binary(max_size=3_000), st.integers(1, 2_000))
-def test_the_parts_hold_the_raw_record_untouched(raw, largest):
+def test_the_parts_hold_the_raw_record_untouched(raw, max_event_bytes):
     """Whatever its size and the limit of the topic: no part is larger, and together they are the record."""
-    parts = written(raw, largest)
+    parts = dead_letter_parts(raw, max_event_bytes)
 
-    assert joined(parts) == raw
-    assert all(len(part.value) <= largest for part in parts)
+    assert raw_of(parts) == raw
+    assert all(len(part.value) <= max_event_bytes for part in parts)
     assert [dict(part.headers)["relay.part"] for part in parts] == [
         f"{number}/{len(parts)}".encode() for number in range(1, len(parts) + 1)
     ]
@@ -38,7 +38,7 @@ def test_the_parts_hold_the_raw_record_untouched(raw, largest):
 
 def test_a_small_record_is_one_plain_letter():
     """It says why, who and when, under the key and in the partition of its organization."""
-    (letter,) = written(b'{"summary": "x"}')
+    (letter,) = dead_letter_parts(b'{"summary": "x"}')
 
     assert letter.value == b'{"summary": "x"}'
     assert (letter.key, letter.partition, letter.timestamp) == (b"acme", 3, 1_790_000_000_000)
@@ -52,7 +52,7 @@ def test_a_small_record_is_one_plain_letter():
 
 def test_a_large_record_is_compressed():
     """Ten million equal letters fit one part."""
-    (letter,) = written(b"a" * 10_000_000)
+    (letter,) = dead_letter_parts(b"a" * 10_000_000)
 
     assert len(letter.value) < 100_000
-    assert joined([letter]) == b"a" * 10_000_000
+    assert raw_of([letter]) == b"a" * 10_000_000

@@ -5,230 +5,239 @@ from dataclasses import replace
 
 import pytest
 
-from producer.events import Unreadable
-from producer.publishing.publisher import DeskClosedError, TooLargeError
-from producer.publishing.transaction import MOST_BYTES, MOST_EVENTS, MOST_LETTERS, Finding
-from producer.sources.jira_cloud.mapping import read
-from producer.state.checkpoint import begin
-from producer.state.intervals import Range
+from producer.events import UnreadableRecord
+from producer.publishing.publisher import LedgerTooLargeError, ShardClosedError
+from producer.publishing.transaction import MOST_BYTES, MOST_DEAD_LETTERS, MOST_EVENTS, PendingRecords
+from producer.sources.jira_cloud.mapping import to_event
+from producer.state.checkpoint import new_checkpoint
+from producer.state.intervals import TimeRange
 from relay.timestamps import day_start
-from tests.support.publisher import TOPICS, failed, paper_desk
+from tests.support.publisher import TOPICS, in_memory_publisher, publish_error
 
 NOW = 1_790_000_000_000
-WINDOW = Range(NOW - 10_000, NOW + 1)
+WINDOW = TimeRange(NOW - 10_000, NOW + 1)
 
 
 def event(number, **fields):
-    return read({"id": number, "created": "2026-09-21T14:13:20.000+0000", **fields}, "acme")
+    return to_event({"id": number, "created": "2026-09-21T14:13:20.000+0000", **fields}, "acme")
 
 
-def finding(*numbers, unreadable=()):
-    return Finding([event(number) for number in numbers], list(unreadable), WINDOW, 900_000, None)
+def pending_records(*numbers, unreadable=()):
+    return PendingRecords([event(number) for number in numbers], list(unreadable), WINDOW, 900_000, None)
 
 
-def same(checkpoint):
+def unchanged(checkpoint):
     return checkpoint
 
 
 @pytest.fixture
-async def desk():
-    found, publisher = paper_desk(lambda: NOW)
-    await found.write("acme", lambda _: begin("acme", NOW - 5_000, now=NOW))
-    return found, publisher
+async def publisher():
+    found, transactions = in_memory_publisher(lambda: NOW)
+    await found.write_checkpoint("acme", lambda _: new_checkpoint("acme", NOW - 5_000, now=NOW))
+    return found, transactions
 
 
 @pytest.mark.parametrize("fenced", [True, False])
-async def test_after_a_failure_nothing_more_is_published(desk, fenced):
+async def test_after_a_failure_nothing_more_is_published(publisher, fenced):
     """The desk is broken, its memory as it was, and whoever comes is sent away."""
-    desk, publisher = desk
-    publisher.doubt = failed(fenced=fenced)
-    with pytest.raises(DeskClosedError):
-        await desk.publish("acme", finding(1), same, persist=False)
-    publisher.doubt = None
-    with pytest.raises(DeskClosedError):
-        await desk.publish("acme", finding(2), same, persist=False)
+    publisher, transactions = publisher
+    transactions.error_after_commit = publish_error(fenced=fenced)
+    with pytest.raises(ShardClosedError):
+        await publisher.publish("acme", pending_records(1), unchanged, persist=False)
+    transactions.error_after_commit = None
+    with pytest.raises(ShardClosedError):
+        await publisher.publish("acme", pending_records(2), unchanged, persist=False)
 
-    assert desk.broken.is_set()
-    assert desk.fenced is fenced
-    assert not desk._memory.progress("acme").ledger.knows(1)
-    assert publisher.ids() == [1]
+    assert publisher.failed.is_set()
+    assert publisher.fenced is fenced
+    assert not publisher._state.organization("acme").ledger.contains(1)
+    assert transactions.ids() == [1]
 
 
-async def test_a_cancellation_between_begin_and_commit_breaks_the_desk(desk):
+async def test_a_cancellation_between_begin_and_commit_breaks_the_desk(publisher):
     """Nobody knows what became of the transaction, so nobody goes on from the memory of before."""
-    desk, publisher = desk
-    publisher.pause = 10
-    task = asyncio.create_task(desk.publish("acme", finding(1), same, persist=False))
+    publisher, transactions = publisher
+    transactions.pause = 10
+    task = asyncio.create_task(publisher.publish("acme", pending_records(1), unchanged, persist=False))
     await asyncio.sleep(0.01)
     task.cancel()
     await asyncio.wait({task})
 
     assert task.cancelled()
-    assert desk.broken.is_set()
+    assert publisher.failed.is_set()
 
 
-async def test_a_cancellation_while_waiting_for_the_turn_breaks_nothing(desk):
+async def test_a_cancellation_while_waiting_for_the_turn_breaks_nothing(publisher):
     """Only a transaction that was begun is in doubt."""
-    desk, publisher = desk
-    publisher.pause = 0.05
-    first = asyncio.create_task(desk.publish("acme", finding(1), same, persist=False))
-    second = asyncio.create_task(desk.publish("acme", finding(2), same, persist=False))
+    publisher, transactions = publisher
+    transactions.pause = 0.05
+    first = asyncio.create_task(publisher.publish("acme", pending_records(1), unchanged, persist=False))
+    second = asyncio.create_task(publisher.publish("acme", pending_records(2), unchanged, persist=False))
     await asyncio.sleep(0.01)
     second.cancel()
     await first
-    await desk.publish("acme", finding(3), same, persist=False)
+    await publisher.publish("acme", pending_records(3), unchanged, persist=False)
 
-    assert publisher.ids() == [1, 3]
+    assert transactions.ids() == [1, 3]
 
 
-async def test_a_defect_within_a_transaction_breaks_the_desk(desk, monkeypatch):
+async def test_a_defect_within_a_transaction_breaks_the_desk(publisher, monkeypatch):
     """Whatever comes between begin and commit, memory is not believed afterwards."""
-    desk, _ = desk
-    monkeypatch.setattr(desk._checkpoints, "encode", lambda _record: 1 / 0)
+    publisher, _ = publisher
+    monkeypatch.setattr(publisher._checkpoint_codec, "encode", lambda _record: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        await desk.publish("acme", finding(1), same, persist=False)
+        await publisher.publish("acme", pending_records(1), unchanged, persist=False)
 
-    assert desk.broken.is_set()
+    assert publisher.failed.is_set()
 
 
 async def test_a_ledger_that_kafka_does_not_take_concerns_its_organization_alone():
     """It is refused before anything is begun, in words, and the others go on."""
-    desk, publisher = paper_desk(lambda: NOW, largest=1_000)
+    publisher, transactions = in_memory_publisher(lambda: NOW, max_event_bytes=1_000)
     for name in ("acme", "globex"):
-        await desk.write(name, lambda _, name=name: begin(name, NOW - 5_000, now=NOW))
-    scattered = Finding([event(number << 33) for number in range(200)], [], WINDOW, 900_000, None)
-    with pytest.raises(TooLargeError, match=r"ledger of acme 2026-09-21 has \d+ bytes, .* max.message.bytes"):
-        await desk.publish("acme", scattered, same, persist=False)
-    other = Finding([{**event(1), "organization": "globex"}], [], WINDOW, 900_000, None)
-    await desk.publish("globex", other, same, persist=False)
+        await publisher.write_checkpoint(
+            name, lambda _, name=name: new_checkpoint(name, NOW - 5_000, now=NOW)
+        )
+    scattered = PendingRecords([event(number << 33) for number in range(200)], [], WINDOW, 900_000, None)
+    with pytest.raises(
+        LedgerTooLargeError, match=r"ledger of acme 2026-09-21 has \d+ bytes, .* max.message.bytes"
+    ):
+        await publisher.publish("acme", scattered, unchanged, persist=False)
+    other = PendingRecords([{**event(1), "organization": "globex"}], [], WINDOW, 900_000, None)
+    await publisher.publish("globex", other, unchanged, persist=False)
 
-    assert [one["organization"] for one in publisher.events()] == ["globex"]
+    assert [one["organization"] for one in transactions.events()] == ["globex"]
 
 
-async def test_a_walk_that_was_overtaken_repeats_nothing(desk):
+async def test_a_walk_that_was_overtaken_repeats_nothing(publisher):
     """What it still holds of days that others have read and let go is passed over: events, and letters by the window they were read in."""
-    desk, publisher = desk
-    overtaken = finding(1, unreadable=[Unreadable("no id", b"{}")])
-    await desk.write("acme", lambda found: replace(found, ledgers_from=day_start("2026-09-22")))
-    published = await desk.publish("acme", overtaken, same, persist=False)
+    publisher, transactions = publisher
+    overtaken = pending_records(1, unreadable=[UnreadableRecord("no id", b"{}")])
+    await publisher.write_checkpoint(
+        "acme", lambda found: replace(found, ledgers_from=day_start("2026-09-22"))
+    )
+    published = await publisher.publish("acme", overtaken, unchanged, persist=False)
 
-    assert (published.modes, published.dead_letters) == ({}, 0)
-    assert publisher.ids() == []
+    assert (published.events_by_mode, published.dead_letters) == ({}, 0)
+    assert transactions.ids() == []
 
 
-async def test_an_event_that_the_schema_does_not_hold_stops_nobody(desk):
+async def test_an_event_that_the_schema_does_not_hold_stops_nobody(publisher):
     """Whatever may have let it through: it is a dead letter, once, and what stands beside it is published."""
-    desk, publisher = desk
+    publisher, transactions = publisher
     for _ in range(2):
-        found = finding(1, 2, 3)
+        found = pending_records(1, 2, 3)
         found.events[1]["id"] = 2**63
-        await desk.publish("acme", found, same, persist=False)
-    (letter,) = publisher.topics[TOPICS.dead_letters]
+        await publisher.publish("acme", found, unchanged, persist=False)
+    (letter,) = transactions.topics[TOPICS.dead_letters]
 
-    assert publisher.ids() == [1, 3]
+    assert transactions.ids() == [1, 3]
     assert b'"id":9223372036854775808' in letter.value
 
 
-async def test_history_never_stands_before_live(desk):
+async def test_history_never_stands_before_live(publisher):
     """However many wait with history, a live finding waits for the one transaction under way and one more at most."""
-    desk, publisher = desk
-    publisher.pause = 0.005
+    publisher, transactions = publisher
+    transactions.pause = 0.005
     history = [
-        asyncio.create_task(desk.publish("acme", finding(number), same, persist=False, history=True))
+        asyncio.create_task(
+            publisher.publish("acme", pending_records(number), unchanged, persist=False, low_priority=True)
+        )
         for number in range(100, 120)
     ]
     await asyncio.sleep(0.001)
-    await desk.publish("acme", finding(1), same, persist=False)
+    await publisher.publish("acme", pending_records(1), unchanged, persist=False)
     await asyncio.gather(*history)
 
-    assert publisher.ids().index(1) <= 2
-    assert len(publisher.ids()) == 21
+    assert transactions.ids().index(1) <= 2
+    assert len(transactions.ids()) == 21
 
 
-async def test_a_quiet_desk_has_no_transaction_under_way(desk):
+async def test_a_quiet_desk_has_no_transaction_under_way(publisher):
     """Whoever holds the quiet may cancel those who publish, and the desk stays whole."""
-    desk, publisher = desk
-    publisher.pause = 0.02
+    publisher, transactions = publisher
+    transactions.pause = 0.02
     tasks = [
-        asyncio.create_task(desk.publish("acme", finding(number), same, persist=False)) for number in range(5)
+        asyncio.create_task(publisher.publish("acme", pending_records(number), unchanged, persist=False))
+        for number in range(5)
     ]
     await asyncio.sleep(0.01)
-    async with desk.quiet():
-        assert not publisher.busy
+    async with publisher.between_transactions():
+        assert not transactions.busy
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-    await desk.publish("acme", finding(9), same, persist=False)
+    await publisher.publish("acme", pending_records(9), unchanged, persist=False)
 
-    assert publisher.ids()[-1] == 9
-    assert not desk.broken.is_set()
+    assert transactions.ids()[-1] == 9
+    assert not publisher.failed.is_set()
 
 
-async def test_closing_waits_for_the_transaction_under_way(desk):
+async def test_closing_waits_for_the_transaction_under_way(publisher):
     """What was begun ends; what comes after is refused, and the desk is not taken for broken."""
-    desk, publisher = desk
-    publisher.pause = 0.05
-    under_way = asyncio.create_task(desk.publish("acme", finding(1), same, persist=False))
+    publisher, transactions = publisher
+    transactions.pause = 0.05
+    under_way = asyncio.create_task(publisher.publish("acme", pending_records(1), unchanged, persist=False))
     await asyncio.sleep(0.01)
-    await desk.close()
-    with pytest.raises(DeskClosedError):
-        await desk.publish("acme", finding(2), same, persist=False)
+    await publisher.close()
+    with pytest.raises(ShardClosedError):
+        await publisher.publish("acme", pending_records(2), unchanged, persist=False)
 
     assert under_way.done()
-    assert publisher.ids() == [1]
-    assert not desk.broken.is_set()
+    assert transactions.ids() == [1]
+    assert not publisher.failed.is_set()
 
 
-async def test_a_checkpoint_is_changed_as_it_is_in_its_turn(desk):
+async def test_a_checkpoint_is_changed_as_it_is_in_its_turn(publisher):
     """Who sets a checkpoint back undoes nothing of what was committed while it waited for its turn."""
-    desk, publisher = desk
-    publisher.pause = 0.02
+    publisher, transactions = publisher
+    transactions.pause = 0.02
 
     def covered(checkpoint):
-        return replace(checkpoint, backfilled=(Range(0, 1),))
+        return replace(checkpoint, backfilled=(TimeRange(0, 1),))
 
-    covering = asyncio.create_task(desk.publish("acme", finding(1), covered, persist=True))
+    covering = asyncio.create_task(publisher.publish("acme", pending_records(1), covered, persist=True))
     await asyncio.sleep(0.01)
-    await desk.write("acme", lambda checkpoint: replace(checkpoint, window_end=NOW - 60_000))
+    await publisher.write_checkpoint("acme", lambda checkpoint: replace(checkpoint, window_end=NOW - 60_000))
     await covering
 
-    assert desk.checkpoint("acme").backfilled == (Range(0, 1),)
-    assert desk.checkpoint("acme").window_end == NOW - 60_000
+    assert publisher.checkpoint("acme").backfilled == (TimeRange(0, 1),)
+    assert publisher.checkpoint("acme").window_end == NOW - 60_000
 
 
-async def test_dead_letters_come_in_bounded_transactions(desk):
+async def test_dead_letters_come_in_bounded_transactions(publisher):
     """A thousand unreadable records do not make one transaction; each becomes a letter once, and the last moves the cursor."""
-    desk, publisher = desk
+    publisher, transactions = publisher
     unreadable = [
-        Unreadable("no id", b'{"n": %d, "x": "%s"}' % (number, b"x" * 9_000)) for number in range(1_000)
+        UnreadableRecord("no id", b'{"n": %d, "x": "%s"}' % (number, b"x" * 9_000)) for number in range(1_000)
     ]
     sizes = []
-    publish = publisher.publish
+    publish = transactions.publish
 
     async def counted(first, then):
         sizes.append((len(first), sum(len(record.value) for record in first)))
         return await publish(first, then)
 
-    publisher.publish = counted
+    transactions.publish = counted
     moved = lambda checkpoint: replace(checkpoint, window_end=NOW)  # noqa: E731
     for _ in range(2):
-        await desk.publish("acme", finding(1, 2, unreadable=unreadable), moved, persist=False)
+        await publisher.publish("acme", pending_records(1, 2, unreadable=unreadable), moved, persist=False)
 
-    assert max(count for count, _ in sizes) <= MOST_EVENTS + MOST_LETTERS
+    assert max(count for count, _ in sizes) <= MOST_EVENTS + MOST_DEAD_LETTERS
     assert max(size for _, size in sizes) <= MOST_BYTES + 10_000
-    assert len(publisher.topics[TOPICS.dead_letters]) == 1_000
-    assert desk.checkpoint("acme").window_end == NOW
+    assert len(transactions.topics[TOPICS.dead_letters]) == 1_000
+    assert publisher.checkpoint("acme").window_end == NOW
 
 
 async def test_time_on_the_topics_only_moves_forward():
     """A clock that is set back makes no event older than the one before."""
     now = [NOW]
-    desk, publisher = paper_desk(lambda: now[0])
-    await desk.write("acme", lambda _: begin("acme", NOW - 5_000, now=NOW))
+    publisher, transactions = in_memory_publisher(lambda: now[0])
+    await publisher.write_checkpoint("acme", lambda _: new_checkpoint("acme", NOW - 5_000, now=NOW))
     for number, time in enumerate([NOW, NOW - 3_600_000, NOW - 3_600_000, NOW + 5]):
         now[0] = time
-        await desk.publish("acme", finding(number), same, persist=False)
+        await publisher.publish("acme", pending_records(number), unchanged, persist=False)
 
-    stamps = [record.timestamp for record in publisher.topics[TOPICS.events]]
+    stamps = [record.timestamp for record in transactions.topics[TOPICS.events]]
     assert stamps == sorted(set(stamps))
-    assert [one["collected"] for one in publisher.events()] == stamps
+    assert [one["collected"] for one in transactions.events()] == stamps

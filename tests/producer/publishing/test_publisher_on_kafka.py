@@ -3,15 +3,15 @@ from dataclasses import replace
 import pytest
 from prometheus_client import CollectorRegistry
 
-from producer.events import Unreadable
-from producer.metrics import Metrics
-from producer.publishing.publisher import DeskClosedError
-from producer.publishing.topic_limits import KnownLimits
-from producer.publishing.transaction import Finding
-from producer.recovery.loader import Opener
-from producer.sources.jira_cloud.mapping import read
-from producer.state.checkpoint import Position, begin
-from producer.state.intervals import Range
+from producer.events import UnreadableRecord
+from producer.metrics import ProducerMetrics
+from producer.publishing.publisher import ShardClosedError
+from producer.publishing.topic_limits import TopicLimitsWatcher
+from producer.publishing.transaction import PendingRecords
+from producer.recovery.loader import ShardLoader
+from producer.sources.jira_cloud.mapping import to_event
+from producer.state.checkpoint import EventPosition, new_checkpoint
+from producer.state.intervals import TimeRange
 from relay.avro.codec import InternalCodec, split_frame
 from relay.config.kafka import KafkaConfig
 from relay.config.schema_registry import SchemaRegistryConfig
@@ -28,161 +28,169 @@ NOW = 1_790_000_000_000
 
 
 @pytest.fixture
-async def opener(kafka, prefix, tmp_path):
+async def shard_loader(kafka, prefix, tmp_path):
     settings = KafkaConfig(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, shards=1)
     connection = Connection(settings)
     await create_missing_topics(connection)
     async with open_schema_store(SchemaRegistryConfig(cache_directory=tmp_path), connection) as store:
-        limits = KnownLimits(connection, TopicLimits())
-        yield Opener(connection, Topics(prefix), store, limits, Metrics(CollectorRegistry()), lambda: NOW)
+        limits = TopicLimitsWatcher(connection, TopicLimits())
+        yield ShardLoader(
+            connection, Topics(prefix), store, limits, ProducerMetrics(CollectorRegistry()), lambda: NOW
+        )
 
 
 def records(*ids):
     return [
-        read({"id": number, "created": "2026-09-21T14:13:20.000+0000", "summary": f"s{number}"}, "acme")
+        to_event({"id": number, "created": "2026-09-21T14:13:20.000+0000", "summary": f"s{number}"}, "acme")
         for number in ids
     ]
 
 
-def finding(events, unreadable=()):
-    return Finding(list(events), list(unreadable), Range(NOW - 10_000, NOW + 1), 900_000, None)
+def pending_records(events, unreadable=()):
+    return PendingRecords(list(events), list(unreadable), TimeRange(NOW - 10_000, NOW + 1), 900_000, None)
 
 
-async def stands(opener, topic):
+async def committed_records(shard_loader, topic):
     """Values of all committed records of a topic, in order."""
     found = []
     tp = TopicPartition(topic, 0)
-    async with standalone_consumer(opener.connection) as reader:
+    async with standalone_consumer(shard_loader.connection) as reader:
         span = (await stable_bounds(reader, [tp]))[tp]
         await read_to_end(reader, {tp: 0}, {tp: span.last_stable_offset}, found.append)
     return found
 
 
-async def ids_on(opener, topic):
+async def ids_on(shard_loader, topic):
     codec = InternalCodec("audit_event")
-    return [codec.decode(record.value)["id"] for record in await stands(opener, topic)]
+    return [codec.decode(record.value)["id"] for record in await committed_records(shard_loader, topic)]
 
 
-async def begun(opener):
-    desk = await opener.open(0)
-    if desk.checkpoint("acme") is None:
-        await desk.write("acme", lambda _: begin("acme", NOW - 5_000, now=NOW))
-    return desk
+async def load_with_checkpoint(shard_loader):
+    publisher = await shard_loader.load(0)
+    if publisher.checkpoint("acme") is None:
+        await publisher.write_checkpoint("acme", lambda _: new_checkpoint("acme", NOW - 5_000, now=NOW))
+    return publisher
 
 
-def same(checkpoint):
+def unchanged(checkpoint):
     return checkpoint
 
 
-async def test_what_is_known_is_not_published_again_by_the_next_owner(opener):
+async def test_what_is_known_is_not_published_again_by_the_next_owner(shard_loader):
     """Ids that a former owner committed are known to its successor, whatever walk finds them again."""
-    first = await begun(opener)
-    one = await first.publish("acme", finding(records(1, 2, 2)), same, persist=False)
-    second = await begun(opener)
-    two = await second.publish("acme", finding(records(1, 2, 3)), same, persist=False)
+    first = await load_with_checkpoint(shard_loader)
+    one = await first.publish("acme", pending_records(records(1, 2, 2)), unchanged, persist=False)
+    second = await load_with_checkpoint(shard_loader)
+    two = await second.publish("acme", pending_records(records(1, 2, 3)), unchanged, persist=False)
     await first.discard()
     await second.discard()
 
-    assert one.modes == {"live": 2}
-    assert two.modes == {"live": 1}
-    assert await ids_on(opener, opener.topics.events) == [1, 2, 3]
+    assert one.events_by_mode == {"live": 2}
+    assert two.events_by_mode == {"live": 1}
+    assert await ids_on(shard_loader, shard_loader.topics.events) == [1, 2, 3]
 
 
-async def test_a_fenced_owner_publishes_nothing_more(opener):
+async def test_a_fenced_owner_publishes_nothing_more(shard_loader):
     """An owner that was replaced is told at its next transaction, and is broken for good."""
-    old = await begun(opener)
-    new = await begun(opener)
-    with pytest.raises(DeskClosedError):
-        await old.publish("acme", finding(records(1)), same, persist=False)
+    old = await load_with_checkpoint(shard_loader)
+    new = await load_with_checkpoint(shard_loader)
+    with pytest.raises(ShardClosedError):
+        await old.publish("acme", pending_records(records(1)), unchanged, persist=False)
     await old.discard()
     await new.discard()
 
     assert old.fenced
-    assert await ids_on(opener, opener.topics.events) == []
+    assert await ids_on(shard_loader, shard_loader.topics.events) == []
 
 
-async def test_large_findings_are_published_in_several_transactions_in_order(opener):
+async def test_large_findings_are_published_in_several_transactions_in_order(shard_loader):
     """No transaction holds more than 1,000 events, and all events come once, oldest first."""
-    desk = await begun(opener)
-    published = await desk.publish("acme", finding(records(*range(2_500))), same, persist=False)
-    await desk.discard()
-    events = await stands(opener, opener.topics.events)
+    publisher = await load_with_checkpoint(shard_loader)
+    published = await publisher.publish(
+        "acme", pending_records(records(*range(2_500))), unchanged, persist=False
+    )
+    await publisher.discard()
+    events = await committed_records(shard_loader, shard_loader.topics.events)
 
-    assert published.modes == {"live": 2_500}
-    assert await ids_on(opener, opener.topics.events) == list(range(2_500))
+    assert published.events_by_mode == {"live": 2_500}
+    assert await ids_on(shard_loader, shard_loader.topics.events) == list(range(2_500))
     assert [
         len([e for e in events if e.timestamp == at]) for at in sorted({e.timestamp for e in events})
     ] == [1000, 1000, 500]
 
 
-async def test_an_unreadable_record_becomes_one_dead_letter(opener):
+async def test_an_unreadable_record_becomes_one_dead_letter(shard_loader):
     """Its raw JSON stands on the dead-letter topic with the reason, once, however often it is read."""
-    desk = await begun(opener)
-    broken = Unreadable("the record has no readable id", b'{"summary": "x"}')
+    publisher = await load_with_checkpoint(shard_loader)
+    broken = UnreadableRecord("the record has no readable id", b'{"summary": "x"}')
     for _ in range(2):
-        await desk.publish("acme", finding([], [broken]), same, persist=False)
-    await desk.discard()
-    (letter,) = await stands(opener, opener.topics.dead_letters)
+        await publisher.publish("acme", pending_records([], [broken]), unchanged, persist=False)
+    await publisher.discard()
+    (letter,) = await committed_records(shard_loader, shard_loader.topics.dead_letters)
 
     assert letter.value == b'{"summary": "x"}'
     assert dict(letter.headers)["relay.reason"] == b"the record has no readable id"
 
 
-async def test_an_event_too_large_for_kafka_becomes_a_dead_letter_in_parts(opener):
+async def test_an_event_too_large_for_kafka_becomes_a_dead_letter_in_parts(shard_loader):
     """A record above 4 MB is kept whole among the dead letters and holds up nothing."""
-    desk = await begun(opener)
+    publisher = await load_with_checkpoint(shard_loader)
     (huge,) = records(7)
     huge["description"] = "".join(chr(33 + number * 7919 % 90) for number in range(5_000_000))
-    published = await desk.publish("acme", finding([*records(1), huge]), same, persist=False)
-    await desk.discard()
+    published = await publisher.publish(
+        "acme", pending_records([*records(1), huge]), unchanged, persist=False
+    )
+    await publisher.discard()
 
-    assert (published.modes, published.dead_letters) == ({"live": 1}, 1)
-    assert len(await stands(opener, opener.topics.dead_letters)) >= 1
+    assert (published.events_by_mode, published.dead_letters) == ({"live": 1}, 1)
+    assert len(await committed_records(shard_loader, shard_loader.topics.dead_letters)) >= 1
 
 
-async def test_progress_without_its_events_is_taken_back(opener):
+async def test_progress_without_its_events_is_taken_back(shard_loader):
     """Where Kafka lost the events of the last transaction, their ids are unknown again and the cursor goes back."""
-    desk = await begun(opener)
-    await desk.publish("acme", finding(records(1)), same, persist=False)
-    progress = desk._memory.progress("acme")
-    lost = replace(progress.checkpoint, last_event=Position(7, 2))
+    publisher = await load_with_checkpoint(shard_loader)
+    await publisher.publish("acme", pending_records(records(1)), unchanged, persist=False)
+    progress = publisher._state.organization("acme")
+    lost = replace(progress.checkpoint, last_event=EventPosition(7, 2))
     entries = progress.ledger.to_records(progress.ledger.plan(records(2)))
-    await desk._publisher.publish(
+    await publisher._transactions.publish(
         [
-            *(of_progress(opener, key, "day_ledger", value) for key, value in entries.items()),
-            of_progress(opener, "acme", "checkpoint", lost.to_record()),
+            *(progress_record(shard_loader, key, "day_ledger", value) for key, value in entries.items()),
+            progress_record(shard_loader, "acme", "checkpoint", lost.to_record()),
         ]
     )
-    successor = await begun(opener)
+    successor = await load_with_checkpoint(shard_loader)
     cursor = successor.checkpoint("acme").window_end
-    published = await successor.publish("acme", finding(records(1, 2)), same, persist=False)
-    await desk.discard()
+    published = await successor.publish("acme", pending_records(records(1, 2)), unchanged, persist=False)
+    await publisher.discard()
     await successor.discard()
 
-    assert published.modes == {"live": 1}
-    assert await ids_on(opener, opener.topics.events) == [1, 2]
+    assert published.events_by_mode == {"live": 1}
+    assert await ids_on(shard_loader, shard_loader.topics.events) == [1, 2]
     assert cursor == day_start("2026-09-21")
 
 
-def of_progress(opener, key, subject, value):
+def progress_record(shard_loader, key, subject, value):
     return ProducerRecord(
-        opener.topics.progress, 0, key.encode(), InternalCodec(subject).encode(value), NOW + 5
+        shard_loader.topics.progress, 0, key.encode(), InternalCodec(subject).encode(value), NOW + 5
     )
 
 
-async def test_events_without_their_progress_are_known_to_the_next_owner(opener):
+async def test_events_without_their_progress_are_known_to_the_next_owner(shard_loader):
     """Where Kafka lost the progress of the last transaction, its events are not published again."""
-    desk = await begun(opener)
-    await desk.publish("acme", finding(records(1)), same, persist=False)
-    encoder = await opener.store.event_encoder()
+    publisher = await load_with_checkpoint(shard_loader)
+    await publisher.publish("acme", pending_records(records(1)), unchanged, persist=False)
+    encoder = await shard_loader.store.event_encoder()
     (event,) = records(2)
     value = encoder.encode({**event, "collected": NOW + 5, "mode": "live"})
-    await desk._publisher.publish([ProducerRecord(opener.topics.events, 0, b"acme", value, NOW + 5)])
-    successor = await begun(opener)
-    published = await successor.publish("acme", finding(records(1, 2, 3)), same, persist=False)
-    await desk.discard()
+    await publisher._transactions.publish(
+        [ProducerRecord(shard_loader.topics.events, 0, b"acme", value, NOW + 5)]
+    )
+    successor = await load_with_checkpoint(shard_loader)
+    published = await successor.publish("acme", pending_records(records(1, 2, 3)), unchanged, persist=False)
+    await publisher.discard()
     await successor.discard()
 
-    assert published.modes == {"live": 1}
-    assert await ids_on(opener, opener.topics.events) == [1, 2, 3]
+    assert published.events_by_mode == {"live": 1}
+    assert await ids_on(shard_loader, shard_loader.topics.events) == [1, 2, 3]
     assert split_frame(value)[1] == 10

@@ -2,14 +2,14 @@ import asyncio
 
 from prometheus_client import CollectorRegistry
 
-from producer.metrics import Metrics
+from producer.metrics import ProducerMetrics
 from producer.publishing import topic_limits
-from producer.publishing.topic_limits import KnownLimits
-from producer.publishing.transaction import Finding
-from producer.recovery.loader import Opener
-from producer.sources.jira_cloud.mapping import read
-from producer.state.checkpoint import begin
-from producer.state.intervals import Range
+from producer.publishing.topic_limits import TopicLimitsWatcher
+from producer.publishing.transaction import PendingRecords
+from producer.recovery.loader import ShardLoader
+from producer.sources.jira_cloud.mapping import to_event
+from producer.state.checkpoint import new_checkpoint
+from producer.state.intervals import TimeRange
 from relay.config.schema_registry import SchemaRegistryConfig
 from relay.kafka.topic_admin import create_missing_topics, read_limits
 from relay.kafka.topics import Topics
@@ -24,24 +24,28 @@ async def test_what_an_operator_changes_about_the_topics_needs_no_restart(
     kafka, prefix, tmp_path, monkeypatch
 ):
     """A topic that takes less than before: what it refuses becomes a dead letter, and no transaction fails for it, again and again."""
-    monkeypatch.setattr(topic_limits, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(topic_limits, "CHECK_SECONDS", 0.2)
     there, topics = connection(kafka, prefix, shards=1), Topics(prefix)
     await create_missing_topics(there)
-    known = KnownLimits(there, await read_limits(there))
+    known = TopicLimitsWatcher(there, await read_limits(there))
     watching = asyncio.create_task(known.watch())
     async with open_schema_store(SchemaRegistryConfig(cache_directory=tmp_path), there) as store:
-        desk = await Opener(there, topics, store, known, Metrics(CollectorRegistry()), lambda: NOW).open(0)
-        await desk.write("acme", lambda _: begin("acme", NOW - 5_000, now=NOW))
+        publisher = await ShardLoader(
+            there, topics, store, known, ProducerMetrics(CollectorRegistry()), lambda: NOW
+        ).load(0)
+        await publisher.write_checkpoint("acme", lambda _: new_checkpoint("acme", NOW - 5_000, now=NOW))
         await alter(there, topics.events, max_message_bytes="100000")
         async with asyncio.timeout(20):
-            while known.now.max_event_bytes > 100_000:
+            while known.current.max_event_bytes > 100_000:
                 await asyncio.sleep(0.05)
         large = {"id": 1, "created": "2026-09-21T14:13:20.000+0000", "summary": "x" * 200_000}
-        finding = Finding([read(large, "acme")], [], Range(NOW - 10_000, NOW + 1), 900_000, None)
-        published = await desk.publish("acme", finding, lambda checkpoint: checkpoint, persist=False)
-        await desk.discard()
+        pending = PendingRecords(
+            [to_event(large, "acme")], [], TimeRange(NOW - 10_000, NOW + 1), 900_000, None
+        )
+        published = await publisher.publish("acme", pending, lambda checkpoint: checkpoint, persist=False)
+        await publisher.discard()
 
-    assert (published.modes, published.dead_letters) == ({}, 1)
+    assert (published.events_by_mode, published.dead_letters) == ({}, 1)
     assert not watching.done()
     watching.cancel()
     await asyncio.wait({watching})

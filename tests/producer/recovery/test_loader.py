@@ -9,15 +9,15 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from prometheus_client import CollectorRegistry
 
 import schemas
-from producer.metrics import Metrics
-from producer.publishing.publisher import DeskClosedError
-from producer.publishing.topic_limits import KnownLimits
-from producer.publishing.transaction import Finding
+from producer.metrics import ProducerMetrics
+from producer.publishing.publisher import ShardClosedError
+from producer.publishing.topic_limits import TopicLimitsWatcher
+from producer.publishing.transaction import PendingRecords
 from producer.recovery import loader, log_reader
-from producer.recovery.loader import Opener
-from producer.sources.jira_cloud.mapping import read
-from producer.state.checkpoint import Position, begin
-from producer.state.intervals import Range
+from producer.recovery.loader import ShardLoader
+from producer.sources.jira_cloud.mapping import to_event
+from producer.state.checkpoint import EventPosition, new_checkpoint
+from producer.state.intervals import TimeRange
 from relay.avro.codec import Encoder, Fingerprint, InternalCodec, SchemaId, fingerprint, frame
 from relay.config.kafka import KafkaConfig
 from relay.config.schema_registry import SchemaRegistryConfig
@@ -30,7 +30,7 @@ from relay.kafka.topic_admin import TopicLimits, create_missing_topics
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import Publisher, PublishError
 from relay.schema_registry.store import open_schema_store
-from relay.timestamps import DAY, day_of, day_start, to_text
+from relay.timestamps import DAY_MS, day_of, day_start, to_iso
 from tests.support.kafka_log import flip_a_bit
 
 NOW = 1_790_000_000_000
@@ -39,49 +39,54 @@ LATER = {"collected": NOW + 5, "mode": "live"}
 
 
 @pytest.fixture
-async def opener(kafka, prefix, tmp_path):
+async def shard_loader(kafka, prefix, tmp_path):
     settings = KafkaConfig(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, shards=1)
     connection = Connection(settings)
     await create_missing_topics(connection)
     async with open_schema_store(SchemaRegistryConfig(cache_directory=tmp_path), connection) as store:
-        limits = KnownLimits(connection, TopicLimits())
-        yield Opener(connection, Topics(prefix), store, limits, Metrics(CollectorRegistry()), lambda: NOW)
+        limits = TopicLimitsWatcher(connection, TopicLimits())
+        yield ShardLoader(
+            connection, Topics(prefix), store, limits, ProducerMetrics(CollectorRegistry()), lambda: NOW
+        )
 
 
 def records(name, *numbers, created=NOW - 1_000):
     return [
-        read({"id": number, "created": to_text(created - number), "summary": "s"}, name) for number in numbers
+        to_event({"id": number, "created": to_iso(created - number), "summary": "s"}, name)
+        for number in numbers
     ]
 
 
-def finding(events, backfill_from=None):
-    return Finding(list(events), [], Range(NOW - 10_000, NOW + 1), 900_000, backfill_from)
+def pending_records(events, backfill_from=None):
+    return PendingRecords(list(events), [], TimeRange(NOW - 10_000, NOW + 1), 900_000, backfill_from)
 
 
-def same(checkpoint):
+def unchanged(checkpoint):
     return checkpoint
 
 
-async def opened(opener):
-    desk = await opener.open(0)
+async def load_with_checkpoints(shard_loader):
+    publisher = await shard_loader.load(0)
     for name in ORGANIZATIONS:
-        if desk.checkpoint(name) is None:
-            await desk.write(name, lambda _, name=name: begin(name, NOW - 5_000, now=NOW))
-    return desk
+        if publisher.checkpoint(name) is None:
+            await publisher.write_checkpoint(
+                name, lambda _, name=name: new_checkpoint(name, NOW - 5_000, now=NOW)
+            )
+    return publisher
 
 
-async def ids(opener, topic):
+async def ids(shard_loader, topic):
     found, tp = [], TopicPartition(topic, 0)
-    async with standalone_consumer(opener.connection) as reader:
+    async with standalone_consumer(shard_loader.connection) as reader:
         span = (await stable_bounds(reader, [tp]))[tp]
         await read_to_end(reader, {tp: span.log_start_offset}, {tp: span.last_stable_offset}, found.append)
     codec = InternalCodec("audit_event")
     return [(record.key.decode(), codec.decode(record.value)["id"]) for record in found]
 
 
-async def lose(opener, topic):
+async def recreate_topic(shard_loader, topic):
     """A topic that is lost altogether and made anew, as by hand after a disk has failed."""
-    admin = AIOKafkaAdminClient(**opener.connection.options())
+    admin = AIOKafkaAdminClient(**shard_loader.connection.options())
     await admin.start()
     try:
         await admin.delete_topics([topic])
@@ -101,127 +106,132 @@ async def lose(opener, topic):
         await admin.close()
 
 
-async def test_a_batch_that_is_damaged_on_disk_is_named(opener, kafka):
+async def test_a_batch_that_is_damaged_on_disk_is_named(shard_loader, kafka):
     """The shard waits, since what stands in it may have been published; it opens when the batch is whole again."""
-    desk = await opened(opener)
-    await desk.publish("acme", finding(records("acme", 1, 2)), same, persist=False)
-    await desk.discard()
-    log = kafka.directory / "log" / f"{opener.topics.progress}-0" / f"{0:020}.log"
+    publisher = await load_with_checkpoints(shard_loader)
+    await publisher.publish("acme", pending_records(records("acme", 1, 2)), unchanged, persist=False)
+    await publisher.discard()
+    log = kafka.directory / "log" / f"{shard_loader.topics.progress}-0" / f"{0:020}.log"
     flip_a_bit(log, 0)
     with pytest.raises(
-        RelayError, match=rf"damaged on Kafka's disk.*{opener.topics.progress}.*a replica lead"
+        RelayError, match=rf"damaged on Kafka's disk.*{shard_loader.topics.progress}.*a replica lead"
     ):
-        await opener.open(0)
+        await shard_loader.load(0)
     flip_a_bit(log, 0)
-    desk = await opener.open(0)
-    await desk.publish("acme", finding(records("acme", 1, 2)), same, persist=False)
-    await desk.discard()
+    publisher = await shard_loader.load(0)
+    await publisher.publish("acme", pending_records(records("acme", 1, 2)), unchanged, persist=False)
+    await publisher.discard()
 
-    assert await ids(opener, opener.topics.events) == [("acme", 1), ("acme", 2)]
+    assert await ids(shard_loader, shard_loader.topics.events) == [("acme", 1), ("acme", 2)]
 
 
-async def test_a_log_that_is_lost_is_published_again_from_jira(opener):
+async def test_a_log_that_is_lost_is_published_again_from_jira(shard_loader):
     """Every organization whose last event is gone forgets what is not there, goes back to its day, and repeats nothing else."""
-    desk = await opened(opener)
+    publisher = await load_with_checkpoints(shard_loader)
     for name in ORGANIZATIONS:
-        await desk.publish(name, finding(records(name, 1, 2, 3)), same, persist=False)
-    await desk.discard()
-    await lose(opener, opener.topics.events)
-    successor = await opened(opener)
+        await publisher.publish(name, pending_records(records(name, 1, 2, 3)), unchanged, persist=False)
+    await publisher.discard()
+    await recreate_topic(shard_loader, shard_loader.topics.events)
+    successor = await load_with_checkpoints(shard_loader)
     cursors = {name: successor.checkpoint(name).window_end for name in ORGANIZATIONS}
     for name in ORGANIZATIONS:
-        await successor.publish(name, finding(records(name, 1, 2, 3, 4)), same, persist=False)
+        await successor.publish(name, pending_records(records(name, 1, 2, 3, 4)), unchanged, persist=False)
     await successor.discard()
-    third = await opened(opener)
+    third = await load_with_checkpoints(shard_loader)
     for name in ORGANIZATIONS:
-        await third.publish(name, finding(records(name, 1, 2, 3, 4)), same, persist=False)
+        await third.publish(name, pending_records(records(name, 1, 2, 3, 4)), unchanged, persist=False)
     await third.discard()
 
     assert set(cursors.values()) == {day_start(day_of(NOW - 2_000))}
-    assert sorted(await ids(opener, opener.topics.events)) == sorted(
+    assert sorted(await ids(shard_loader, shard_loader.topics.events)) == sorted(
         (name, number) for name in ORGANIZATIONS for number in (1, 2, 3, 4)
     )
 
 
 @pytest.mark.parametrize("wrote", [True, False])
-async def test_a_log_that_is_lost_under_its_owner_is_noticed_before_it_is_written_again(wrote, opener):
+async def test_a_log_that_is_lost_under_its_owner_is_noticed_before_it_is_written_again(wrote, shard_loader):
     """What takes the place of lost events would hide the loss: nothing is committed there, and the shard opens anew. An owner
     that has not written yet knows where the log ended when it took the shard over.
     """
-    owner = await opened(opener)
-    await owner.publish("acme", finding(records("acme", 1, 2)), same, persist=False)
+    owner = await load_with_checkpoints(shard_loader)
+    await owner.publish("acme", pending_records(records("acme", 1, 2)), unchanged, persist=False)
     if not wrote:
         await owner.discard()
-        owner = await opened(opener)
-    await lose(opener, opener.topics.events)
-    with pytest.raises(DeskClosedError, match=r"has lost the end of .*\.events, partition 0"):
-        await owner.publish("acme", finding(records("acme", 3)), same, persist=False)
+        owner = await load_with_checkpoints(shard_loader)
+    await recreate_topic(shard_loader, shard_loader.topics.events)
+    with pytest.raises(ShardClosedError, match=r"has lost the end of .*\.events, partition 0"):
+        await owner.publish("acme", pending_records(records("acme", 3)), unchanged, persist=False)
     await owner.discard()
-    successor = await opened(opener)
-    await successor.publish("acme", finding(records("acme", 1, 2, 3)), same, persist=False)
+    successor = await load_with_checkpoints(shard_loader)
+    await successor.publish("acme", pending_records(records("acme", 1, 2, 3)), unchanged, persist=False)
     await successor.discard()
 
-    assert sorted(await ids(opener, opener.topics.events)) == [("acme", number) for number in (1, 2, 3)]
+    assert sorted(await ids(shard_loader, shard_loader.topics.events)) == [
+        ("acme", number) for number in (1, 2, 3)
+    ]
 
 
-async def test_only_what_was_lost_is_read_again(opener):
+async def test_only_what_was_lost_is_read_again(shard_loader):
     """Of two organizations one has lost its last event: the other's memory and cursors stay as they are."""
-    desk = await opened(opener)
-    await desk.publish("acme", finding(records("acme", 1)), same, persist=False)
-    await desk.publish("globex", finding(records("globex", 1, 2)), same, persist=False)
-    checkpoint = desk.checkpoint("globex")
+    publisher = await load_with_checkpoints(shard_loader)
+    await publisher.publish("acme", pending_records(records("acme", 1)), unchanged, persist=False)
+    await publisher.publish("globex", pending_records(records("globex", 1, 2)), unchanged, persist=False)
+    checkpoint = publisher.checkpoint("globex")
     stolen = replace(
         checkpoint, last_event=replace(checkpoint.last_event, offset=checkpoint.last_event.offset + 50)
     )
-    await desk.discard()
-    publisher = await Publisher.open(opener.connection, f"{opener.topics.prefix}.0")
-    await publisher.publish([of_progress(opener, "globex", "checkpoint", stolen.to_record())])
     await publisher.discard()
-    successor = await opened(opener)
+    transactions = await Publisher.open(shard_loader.connection, f"{shard_loader.topics.prefix}.0")
+    await transactions.publish([progress_record(shard_loader, "globex", "checkpoint", stolen.to_record())])
+    await transactions.discard()
+    successor = await load_with_checkpoints(shard_loader)
     found = {
-        name: await successor.publish(name, finding(records(name, 1, 2)), same, persist=False)
+        name: await successor.publish(name, pending_records(records(name, 1, 2)), unchanged, persist=False)
         for name in ORGANIZATIONS
     }
     await successor.discard()
 
-    assert found["acme"].modes == {"live": 1}
-    assert found["globex"].modes == {}
+    assert found["acme"].events_by_mode == {"live": 1}
+    assert found["globex"].events_by_mode == {}
     assert successor.checkpoint("globex").last_event == checkpoint.last_event
 
 
-async def test_a_loss_is_found_though_retention_had_emptied_the_log(opener):
+async def test_a_loss_is_found_though_retention_had_emptied_the_log(shard_loader):
     """Where nothing stands, what retention cannot have deleted yet is lost, and what is older is not."""
-    then = NOW - 40 * DAY
-    desk = await replace(opener, now_ms=lambda: then).open(0)
-    await desk.write("acme", lambda _: begin("acme", then - 5_000, now=then))
-    await desk.publish("acme", finding(records("acme", 1, created=then)), same, persist=False)
-    await delete_all(opener, opener.topics.events)
-    checkpoint = replace(desk.checkpoint("acme"), last_event=Position(50, 2))
-    days = desk._memory.progress("acme").ledger
+    then = NOW - 40 * DAY_MS
+    publisher = await replace(shard_loader, now_ms=lambda: then).load(0)
+    await publisher.write_checkpoint("acme", lambda _: new_checkpoint("acme", then - 5_000, now=then))
+    await publisher.publish(
+        "acme", pending_records(records("acme", 1, created=then)), unchanged, persist=False
+    )
+    await delete_all(shard_loader, shard_loader.topics.events)
+    checkpoint = replace(publisher.checkpoint("acme"), last_event=EventPosition(50, 2))
+    days = publisher._state.organization("acme").ledger
     plan = days.to_records(days.plan(records("acme", 2)))
-    await desk._publisher.publish(
+    await publisher._transactions.publish(
         [
-            *(of_progress(opener, key, "day_ledger", record) for key, record in plan.items()),
-            of_progress(opener, "acme", "checkpoint", checkpoint.to_record()),
+            *(progress_record(shard_loader, key, "day_ledger", record) for key, record in plan.items()),
+            progress_record(shard_loader, "acme", "checkpoint", checkpoint.to_record()),
         ]
     )
-    await desk.discard()
+    await publisher.discard()
     successor = await replace(
-        opener, limits=KnownLimits(opener.connection, TopicLimits(retention_ms=30 * DAY))
-    ).open(0)
-    found = await successor.publish("acme", finding(records("acme", 1, 2)), same, persist=False)
+        shard_loader,
+        limits=TopicLimitsWatcher(shard_loader.connection, TopicLimits(retention_ms=30 * DAY_MS)),
+    ).load(0)
+    found = await successor.publish("acme", pending_records(records("acme", 1, 2)), unchanged, persist=False)
     await successor.discard()
 
-    assert found.modes == {"live": 1}
-    assert await ids(opener, opener.topics.events) == [("acme", 2)]
+    assert found.events_by_mode == {"live": 1}
+    assert await ids(shard_loader, shard_loader.topics.events) == [("acme", 2)]
 
 
-async def delete_all(opener, topic):
+async def delete_all(shard_loader, topic):
     """As retention does when everything is too old."""
     tp = TopicPartition(topic, 0)
-    async with standalone_consumer(opener.connection) as reader:
+    async with standalone_consumer(shard_loader.connection) as reader:
         end = (await stable_bounds(reader, [tp]))[tp].last_stable_offset
-    admin = AIOKafkaAdminClient(**opener.connection.options())
+    admin = AIOKafkaAdminClient(**shard_loader.connection.options())
     await admin.start()
     try:
         await admin.delete_records({tp: RecordsToDelete(before_offset=end)})
@@ -229,20 +239,25 @@ async def delete_all(opener, topic):
         await admin.close()
 
 
-def of_progress(opener, key, subject, record, at=NOW + 60):
-    return ProducerRecord(opener.topics.progress, 0, key.encode(), InternalCodec(subject).encode(record), at)
-
-
-async def test_mending_that_is_broken_off_is_begun_anew(opener, monkeypatch):
-    """More organizations than one transaction takes, and a death after the first: the others' events are known all the same."""
-    monkeypatch.setattr(loader, "ORGANIZATIONS", 1)
-    desk = await opened(opener)
-    encoder = await opener.store.event_encoder()
-    events = [(name, encoder.encode({**records(name, 2)[0], **LATER})) for name in ORGANIZATIONS]
-    await desk._publisher.publish(
-        [ProducerRecord(opener.topics.events, 0, name.encode(), value, NOW + 5) for name, value in events]
+def progress_record(shard_loader, key, subject, record, at=NOW + 60):
+    return ProducerRecord(
+        shard_loader.topics.progress, 0, key.encode(), InternalCodec(subject).encode(record), at
     )
-    await desk.discard()
+
+
+async def test_mending_that_is_broken_off_is_begun_anew(shard_loader, monkeypatch):
+    """More organizations than one transaction takes, and a death after the first: the others' events are known all the same."""
+    monkeypatch.setattr(loader, "ORGANIZATIONS_PER_TRANSACTION", 1)
+    publisher = await load_with_checkpoints(shard_loader)
+    encoder = await shard_loader.store.event_encoder()
+    events = [(name, encoder.encode({**records(name, 2)[0], **LATER})) for name in ORGANIZATIONS]
+    await publisher._transactions.publish(
+        [
+            ProducerRecord(shard_loader.topics.events, 0, name.encode(), value, NOW + 5)
+            for name, value in events
+        ]
+    )
+    await publisher.discard()
     publish, published = Publisher.publish, []
 
     async def dying(self, first):
@@ -253,10 +268,12 @@ async def test_mending_that_is_broken_off_is_begun_anew(opener, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(Publisher, "publish", dying)
         with pytest.raises(PublishError):
-            await opener.open(0)
-    successor = await opened(opener)
+            await shard_loader.load(0)
+    successor = await load_with_checkpoints(shard_loader)
     found = [
-        (await successor.publish(name, finding(records(name, 2)), same, persist=False)).modes
+        (
+            await successor.publish(name, pending_records(records(name, 2)), unchanged, persist=False)
+        ).events_by_mode
         for name in ORGANIZATIONS
     ]
     await successor.discard()
@@ -265,144 +282,152 @@ async def test_mending_that_is_broken_off_is_begun_anew(opener, monkeypatch):
     assert found == [{}, {}]
 
 
-async def test_lost_history_is_read_again(opener):
+async def test_lost_history_is_read_again(shard_loader):
     """Days that backfill has covered are open again where their events are gone."""
-    desk = await opened(opener)
-    old = records("acme", 1, 2, created=NOW - 5 * DAY)
-    covered = Range(NOW - 10 * DAY, NOW - 5_000)
-    await desk.publish(
+    publisher = await load_with_checkpoints(shard_loader)
+    old = records("acme", 1, 2, created=NOW - 5 * DAY_MS)
+    covered = TimeRange(NOW - 10 * DAY_MS, NOW - 5_000)
+    await publisher.publish(
         "acme",
-        finding(old, backfill_from=NOW - 10 * DAY),
+        pending_records(old, backfill_from=NOW - 10 * DAY_MS),
         lambda checkpoint: replace(checkpoint, backfilled=(covered,)),
         persist=True,
     )
-    await desk.discard()
-    await lose(opener, opener.topics.backfill)
-    successor = await opened(opener)
+    await publisher.discard()
+    await recreate_topic(shard_loader, shard_loader.topics.backfill)
+    successor = await load_with_checkpoints(shard_loader)
     reopened = successor.checkpoint("acme").backfilled
-    found = await successor.publish("acme", finding(old, NOW - 10 * DAY), same, persist=False)
+    found = await successor.publish("acme", pending_records(old, NOW - 10 * DAY_MS), unchanged, persist=False)
     await successor.discard()
 
     assert reopened == ()
-    assert found.modes == {"backfill": 2}
+    assert found.events_by_mode == {"backfill": 2}
 
 
-async def test_an_open_transaction_of_a_stranger_keeps_the_shard_shut(opener):
+async def test_an_open_transaction_of_a_stranger_keeps_the_shard_shut(shard_loader):
     """What cannot be ended cannot be read past: opening fails, and says who can do something about it."""
-    stranger = await Publisher.open(opener.connection, f"{opener.topics.prefix}.stranger")
+    stranger = await Publisher.open(shard_loader.connection, f"{shard_loader.topics.prefix}.stranger")
     await stranger._producer.begin_transaction()
-    await stranger._send([ProducerRecord(opener.topics.progress, 0, b"x", b"y")])
+    await stranger._send([ProducerRecord(shard_loader.topics.progress, 0, b"x", b"y")])
     with pytest.raises(RelayError, match=r"not of this shard's producer.*kafka-transactions\.sh"):
-        await opener.open(0)
+        await shard_loader.load(0)
     with pytest.raises(TopicReadError, match="has not ended"):
-        await opener._progresses(0)
+        await shard_loader._read_stored_progress(0)
     await stranger.discard()
-    again = await Publisher.open(opener.connection, f"{opener.topics.prefix}.stranger")
+    again = await Publisher.open(shard_loader.connection, f"{shard_loader.topics.prefix}.stranger")
     await again.discard()
-    await (await opened(opener)).discard()
+    await (await load_with_checkpoints(shard_loader)).discard()
 
 
-async def test_without_transactions_events_are_known_though_their_progress_is_missing(opener):
+async def test_without_transactions_events_are_known_though_their_progress_is_missing(shard_loader):
     """As on Event Hubs: events come first, so a crash in between repeats none that stands and skips none that does not."""
-    settings = opener.connection.kafka.model_copy(update={"profile": "event-hubs"})
-    bare = replace(opener, connection=Connection(settings))
-    desk = await opened(bare)
-    await desk.publish("acme", finding(records("acme", 1)), same, persist=False)
-    send = desk._publisher._send
+    settings = shard_loader.connection.kafka.model_copy(update={"profile": "event-hubs"})
+    bare = replace(shard_loader, connection=Connection(settings))
+    publisher = await load_with_checkpoints(bare)
+    await publisher.publish("acme", pending_records(records("acme", 1)), unchanged, persist=False)
+    send = publisher._transactions._send
 
     async def crashing(first):
-        if any(record.topic == opener.topics.progress for record in first):
+        if any(record.topic == shard_loader.topics.progress for record in first):
             raise KafkaError("the connection was cut")
         return await send(first)
 
-    desk._publisher._send = crashing
-    with pytest.raises(DeskClosedError):
-        await desk.publish("acme", finding(records("acme", 2)), same, persist=False)
-    await desk.discard()
-    successor = await opened(bare)
-    await successor.publish("acme", finding(records("acme", 1, 2, 3)), same, persist=False)
+    publisher._transactions._send = crashing
+    with pytest.raises(ShardClosedError):
+        await publisher.publish("acme", pending_records(records("acme", 2)), unchanged, persist=False)
+    await publisher.discard()
+    successor = await load_with_checkpoints(bare)
+    await successor.publish("acme", pending_records(records("acme", 1, 2, 3)), unchanged, persist=False)
     await successor.discard()
 
-    assert await ids(opener, opener.topics.events) == [("acme", number) for number in (1, 2, 3)]
+    assert await ids(shard_loader, shard_loader.topics.events) == [("acme", number) for number in (1, 2, 3)]
 
 
-async def test_progress_that_cannot_be_read_is_named(opener):
+async def test_progress_that_cannot_be_read_is_named(shard_loader):
     """Which key, where, and why."""
-    publisher = await Publisher.open(opener.connection, f"{opener.topics.prefix}.0")
-    await publisher.publish([ProducerRecord(opener.topics.progress, 0, b"acme", b"garbage")])
-    await publisher.discard()
+    transactions = await Publisher.open(shard_loader.connection, f"{shard_loader.topics.prefix}.0")
+    await transactions.publish([ProducerRecord(shard_loader.topics.progress, 0, b"acme", b"garbage")])
+    await transactions.discard()
 
     with pytest.raises(
         RelayError, match=r"The progress of acme cannot be read \(.*progress, partition 0, offset 0\)"
     ):
-        await opener.open(0)
+        await shard_loader.load(0)
 
 
-async def test_garbage_on_the_event_topics_is_passed_over(opener):
+async def test_garbage_on_the_event_topics_is_passed_over(shard_loader):
     """A message of somebody else, right behind our own, is told and does not keep the shard shut."""
-    desk = await opened(opener)
-    await desk.publish("acme", finding(records("acme", 1)), same, persist=False)
-    encoder = await opener.store.event_encoder()
+    publisher = await load_with_checkpoints(shard_loader)
+    await publisher.publish("acme", pending_records(records("acme", 1)), unchanged, persist=False)
+    encoder = await shard_loader.store.event_encoder()
     foreign = encoder.encode({**records("acme", 5)[0], "collected": NOW + 9, "mode": "live"})
-    await desk._publisher.publish(
+    await publisher._transactions.publish(
         [
-            ProducerRecord(opener.topics.events, 0, b"acme", b"garbage", NOW + 9),
-            ProducerRecord(opener.topics.events, 0, b"acme", frame(SchemaId(7)) + b"of a registry", NOW + 9),
-            ProducerRecord(opener.topics.events, 0, b"acme", frame(Fingerprint(b"a newer?")) + b"x", NOW + 9),
-            ProducerRecord(opener.topics.events, 0, b"not acme", foreign, NOW + 9),
-            ProducerRecord(opener.topics.events, 0, None, b"", NOW + 9),
+            ProducerRecord(shard_loader.topics.events, 0, b"acme", b"garbage", NOW + 9),
+            ProducerRecord(
+                shard_loader.topics.events, 0, b"acme", frame(SchemaId(7)) + b"of a registry", NOW + 9
+            ),
+            ProducerRecord(
+                shard_loader.topics.events, 0, b"acme", frame(Fingerprint(b"a newer?")) + b"x", NOW + 9
+            ),
+            ProducerRecord(shard_loader.topics.events, 0, b"not acme", foreign, NOW + 9),
+            ProducerRecord(shard_loader.topics.events, 0, None, b"", NOW + 9),
         ]
     )
-    await desk.discard()
-    successor = await opened(opener)
-    found = await successor.publish("acme", finding(records("acme", 1, 5)), same, persist=False)
+    await publisher.discard()
+    successor = await load_with_checkpoints(shard_loader)
+    found = await successor.publish("acme", pending_records(records("acme", 1, 5)), unchanged, persist=False)
     await successor.discard()
 
-    assert found.modes == {"live": 1}
+    assert found.events_by_mode == {"live": 1}
 
 
 @pytest.mark.parametrize("ref", [SchemaId(5), Fingerprint(b"once had")], ids=str)
-async def test_events_are_known_though_their_schema_is_not_to_be_had_any_more(opener, ref):
+async def test_events_are_known_though_their_schema_is_not_to_be_had_any_more(shard_loader, ref):
     """A registry that was set up anew or is no longer set, a topic of schemas that was lost: nothing is taken for lost, since what
     stands was written by a version of ours.
     """
-    desk = await opened(opener)
-    desk._encoder = Encoder(desk._encoder.schema, ref)
-    await desk.publish("acme", finding(records("acme", 1, 2)), same, persist=False)
-    before = desk.checkpoint("acme")
-    await desk.discard()
-    successor = await opened(opener)
-    found = await successor.publish("acme", finding(records("acme", 1, 2)), same, persist=False)
+    publisher = await load_with_checkpoints(shard_loader)
+    publisher._encoder = Encoder(publisher._encoder.schema, ref)
+    await publisher.publish("acme", pending_records(records("acme", 1, 2)), unchanged, persist=False)
+    before = publisher.checkpoint("acme")
+    await publisher.discard()
+    successor = await load_with_checkpoints(shard_loader)
+    found = await successor.publish("acme", pending_records(records("acme", 1, 2)), unchanged, persist=False)
     await successor.discard()
 
-    assert found.modes == {}
+    assert found.events_by_mode == {}
     assert successor.checkpoint("acme") == before
 
 
-async def test_events_of_a_newer_version_are_known(opener, monkeypatch):
+async def test_events_of_a_newer_version_are_known(shard_loader, monkeypatch):
     """After an upgrade that was taken back its schema is looked up, also for what lies before the end of the log."""
     monkeypatch.setattr(log_reader, "TAIL_OFFSETS", 1)
-    desk = await opened(opener)
-    ours = desk._encoder
-    desk._encoder = await of_a_newer_version(opener)
-    await desk.publish("acme", finding(records("acme", 1, 2)), same, persist=False)
-    desk._encoder = ours
-    await desk.publish("acme", finding(records("acme", 3)), same, persist=False)
-    checkpoint = desk.checkpoint("acme")
-    stolen = replace(checkpoint, last_event=Position(checkpoint.last_event.offset + 50, 4))
-    await desk._publisher.publish([of_progress(opener, "acme", "checkpoint", stolen.to_record())])
-    await desk.discard()
-    successor = await opened(opener)
-    found = await successor.publish("acme", finding(records("acme", 1, 2, 3)), same, persist=False)
+    publisher = await load_with_checkpoints(shard_loader)
+    ours = publisher._encoder
+    publisher._encoder = await newer_encoder(shard_loader)
+    await publisher.publish("acme", pending_records(records("acme", 1, 2)), unchanged, persist=False)
+    publisher._encoder = ours
+    await publisher.publish("acme", pending_records(records("acme", 3)), unchanged, persist=False)
+    checkpoint = publisher.checkpoint("acme")
+    stolen = replace(checkpoint, last_event=EventPosition(checkpoint.last_event.offset + 50, 4))
+    await publisher._transactions.publish(
+        [progress_record(shard_loader, "acme", "checkpoint", stolen.to_record())]
+    )
+    await publisher.discard()
+    successor = await load_with_checkpoints(shard_loader)
+    found = await successor.publish(
+        "acme", pending_records(records("acme", 1, 2, 3)), unchanged, persist=False
+    )
     await successor.discard()
 
-    assert found.modes == {}
+    assert found.events_by_mode == {}
     assert successor.checkpoint("acme").last_event == checkpoint.last_event
 
 
-async def of_a_newer_version(opener):
+async def newer_encoder(shard_loader):
     ours = schemas.load("audit_event")
     more = {"name": "more", "type": ["null", "string"], "default": None}
     newer = {**ours, "fields": [*ours["fields"], more]}
-    await opener.store._text_store.put(fingerprint(newer), json.dumps(newer))
+    await shard_loader.store._text_store.put(fingerprint(newer), json.dumps(newer))
     return Encoder(newer, fingerprint(newer))

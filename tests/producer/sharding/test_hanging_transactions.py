@@ -5,7 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producer.sharding import hanging_transactions
-from producer.sharding.hanging_transactions import STANDSTILL_SECONDS, Standstill, watch
+from producer.sharding.hanging_transactions import (
+    STALLED_SECONDS,
+    StalledLsoDetector,
+    watch_hanging_transactions,
+)
 from relay.config.kafka import KafkaConfig
 from relay.errors import RelayError
 from relay.kafka import TopicPartition, transactions
@@ -19,69 +23,69 @@ from relay.kafka.transactions import TRANSACTION_SECONDS, Publisher
 TP = TopicPartition("events", 0)
 
 
-def looks(*extents, step=2.0):
+def stalled_by_check(*extents, step=2.0):
     """What a watch finds that looks every `step` seconds at (committed end, end of the log)."""
-    standstill = Standstill()
+    standstill = StalledLsoDetector()
     return [
-        standstill.look({TP: LogBounds(0, committed, high)}, number * step)
+        standstill.check({TP: LogBounds(0, committed, high)}, number * step)
         for number, (committed, high) in enumerate(extents)
     ]
 
 
 def test_an_end_that_stands_still_is_found():
     """Longer than any transaction of ours lasts, and not before."""
-    found = looks(*[(5, 8)] * 7)
+    found = stalled_by_check(*[(5, 8)] * 7)
 
     assert found == [set()] * 5 + [{TP}] * 2
-    assert STANDSTILL_SECONDS > TRANSACTION_SECONDS
+    assert STALLED_SECONDS > TRANSACTION_SECONDS
 
 
 def test_ends_that_move_are_no_matter():
     """A busy partition is below its end most of the time; one that agrees has no transaction left."""
-    assert not any(looks(*[(number, number + 3) for number in range(20)]))
-    assert not any(looks(*[(8, 8)] * 20))
+    assert not any(stalled_by_check(*[(number, number + 3) for number in range(20)]))
+    assert not any(stalled_by_check(*[(8, 8)] * 20))
 
 
 def test_a_transaction_that_ends_is_forgotten():
     """The next one has its own time."""
-    assert not any(looks(*([(5, 8)] * 4 + [(9, 9)] + [(9, 12)] * 4 + [(13, 13)])))
+    assert not any(stalled_by_check(*([(5, 8)] * 4 + [(9, 9)] + [(9, 12)] * 4 + [(13, 13)])))
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=30), st.floats(0.1, 5))
 def test_only_what_has_stood_still_for_so_long_is_found(extents, step):
     """Whatever the ends do."""
     extents = [(committed, max(committed, high)) for committed, high in extents]
-    for number, found in enumerate(looks(*extents, step=step)):
-        since = [index for index in range(number + 1) if (number - index) * step >= STANDSTILL_SECONDS]
+    for number, found in enumerate(stalled_by_check(*extents, step=step)):
+        since = [index for index in range(number + 1) if (number - index) * step >= STALLED_SECONDS]
         stood = bool(since) and all(
             one[0] == extents[number][0] and one[0] < one[1] for one in extents[since[-1] : number + 1]
         )
         assert (TP in found) == stood
 
 
-class PaperShards:
+class FakeAssignment:
     def __init__(self, *numbers):
         self.numbers = list(numbers)
-        self.reopened = asyncio.Event()
-        self.which = []
+        self.reload_requested = asyncio.Event()
+        self.reloaded = []
 
-    def reopen(self, number):
-        self.which.append(number)
-        self.reopened.set()
+    def reload(self, number):
+        self.reloaded.append(number)
+        self.reload_requested.set()
 
 
 async def test_what_has_no_end_gets_one(kafka, prefix, monkeypatch):
     """A shard of ours with a transaction that does not end is opened anew; an edit is ended here, be it the history of changes alone
     that lacks its end. A partition without a leader holds up none of it.
     """
-    monkeypatch.setattr(hanging_transactions, "LOOK_SECONDS", 0.1)
-    monkeypatch.setattr(hanging_transactions, "STANDSTILL_SECONDS", 0.5)
+    monkeypatch.setattr(hanging_transactions, "CHECK_SECONDS", 0.1)
+    monkeypatch.setattr(hanging_transactions, "STALLED_SECONDS", 0.5)
     monkeypatch.setattr(transactions, "TRANSACTION_TIMEOUT_MS", 600_000)  # Kafka itself ends none of them
     there = Connection(
         KafkaConfig(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, shards=3)
     )
     await create_missing_topics(there)
-    topics, shards = Topics(prefix), PaperShards(0, 1)
+    topics, shards = Topics(prefix), FakeAssignment(0, 1)
     without_leader, leader_of = TopicPartition(topics.events, 0), ClusterMetadata.leader_for_partition
     monkeypatch.setattr(
         ClusterMetadata,
@@ -99,10 +103,10 @@ async def test_what_has_no_end_gets_one(kafka, prefix, monkeypatch):
         await publisher._producer.begin_transaction()
         await publisher._send([ProducerRecord(topic, number, b"acme", b"1")])
         hanging.append(publisher)
-    task = asyncio.create_task(watch(there, topics, shards))
+    task = asyncio.create_task(watch_hanging_transactions(there, topics, shards))
     edited = [TopicPartition(topics.organizations, 0), TopicPartition(topics.changes, 0)]
     try:
-        await asyncio.wait_for(shards.reopened.wait(), 20)
+        await asyncio.wait_for(shards.reload_requested.wait(), 20)
         async with standalone_consumer(there) as reader:
             while any(
                 span.last_stable_offset < span.high_watermark
@@ -116,12 +120,12 @@ async def test_what_has_no_end_gets_one(kafka, prefix, monkeypatch):
         for publisher in hanging:
             await publisher.discard()
 
-    assert set(shards.which) == {1}
+    assert set(shards.reloaded) == {1}
 
 
 async def test_the_watch_outlives_whatever_looking_raises(monkeypatch):
     """Kafka away, a defect of its client, a cancellation from inside it: none of them ends the service, and it looks again."""
-    monkeypatch.setattr(hanging_transactions, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(hanging_transactions, "CHECK_SECONDS", 0.0)
     troubles = [TimeoutError(), KeyError("a connection"), asyncio.CancelledError(), RelayError("away")]
     looked_again = asyncio.Event()
 
@@ -131,9 +135,11 @@ async def test_the_watch_outlives_whatever_looking_raises(monkeypatch):
         looked_again.set()
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(hanging_transactions, "_watch", look)
+    monkeypatch.setattr(hanging_transactions, "_check_forever", look)
     task = asyncio.create_task(
-        watch(Connection(KafkaConfig(bootstrap="127.0.0.1:1")), Topics("t"), PaperShards(0))
+        watch_hanging_transactions(
+            Connection(KafkaConfig(bootstrap="127.0.0.1:1")), Topics("t"), FakeAssignment(0)
+        )
     )
     await asyncio.wait({task, asyncio.create_task(looked_again.wait())}, return_when="FIRST_COMPLETED")
 
@@ -145,9 +151,9 @@ async def test_the_watch_outlives_whatever_looking_raises(monkeypatch):
 
 async def test_without_transactions_there_is_nothing_to_watch(monkeypatch):
     """Event Hubs has none: it is not even asked."""
-    monkeypatch.setattr(hanging_transactions, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(hanging_transactions, "CHECK_SECONDS", 0.0)
     nowhere = Connection(KafkaConfig(bootstrap="127.0.0.1:1", profile="event-hubs"))
-    task = asyncio.create_task(watch(nowhere, Topics("t"), PaperShards(0)))
+    task = asyncio.create_task(watch_hanging_transactions(nowhere, Topics("t"), FakeAssignment(0)))
     await asyncio.sleep(0.1)
 
     assert not task.done()

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 import structlog
 
-from producer.publishing.publisher import DeskClosedError
+from producer.publishing.publisher import ShardClosedError
 from producer.sharding.shard import Shard
 from relay.errors import RelayError
 from relay.organizations import Organization
@@ -16,16 +16,16 @@ def organization(name, **fields):
     return Organization(name, f"https://{name}.example", "u", 0, 0, 1, **fields)
 
 
-class PaperDesk:
+class FakeShardPublisher:
     def __init__(self):
-        self.broken = asyncio.Event()
+        self.failed = asyncio.Event()
         self.fenced = False
         self.closed = False
         self.discarded = False
         self.lock = asyncio.Lock()
 
     @asynccontextmanager
-    async def quiet(self):
+    async def between_transactions(self):
         async with self.lock:
             yield
 
@@ -35,7 +35,7 @@ class PaperDesk:
             pass
 
     async def discard(self):
-        self.broken.set()
+        self.failed.set()
         self.discarded = True
 
 
@@ -54,55 +54,55 @@ class FakeMembership:
         await self.sure.wait()
 
 
-class Labour:
-    """Work that notes what it is told; `do` may say what polling does."""
+class RecordingOrganizationHandler:
+    """Work that notes what it is told; `poll_action` may say what polling does."""
 
-    def __init__(self, do=None):
+    def __init__(self, poll_action=None):
         self.polls = Counter()
         self.polled = {}
-        self.told = []
-        self.do = do or self.rest
+        self.calls = []
+        self.poll_action = poll_action or self.wait_forever
 
-    async def poll(self, organization, desk):
+    async def poll(self, organization, publisher):
         self.polls[organization.name] += 1
         self.polled[organization.name] = organization
         try:
-            await self.do(organization, desk)
+            await self.poll_action(organization, publisher)
         finally:
             self.polled.pop(organization.name)
 
-    async def rest(self, _organization, _desk):
+    async def wait_forever(self, _organization, _desk):
         await asyncio.Event().wait()
 
     def deleted(self, name):
-        self.told.append(("deleted", name, name in self.polled))
+        self.calls.append(("deleted", name, name in self.polled))
 
     def released(self, name):
-        self.told.append(("released", name, name in self.polled))
+        self.calls.append(("released", name, name in self.polled))
 
 
-class Room:
+class ShardHarness:
     """A shard, and all that it is given."""
 
-    def __init__(self, do=None):
-        self.desks = []
-        self.troubles = []
-        self.group, self.work = FakeMembership(), Labour(do)
-        self.shard = Shard(0, self.group, self.open, self.work)
+    def __init__(self, poll_action=None):
+        self.publishers = []
+        self.load_errors = []
+        self.membership, self.handler = FakeMembership(), RecordingOrganizationHandler(poll_action)
+        self.shard = Shard(0, self.membership, self.load, self.handler)
 
-    async def open(self, _number):
-        if self.troubles:
-            raise self.troubles.pop(0)
-        self.desks.append(PaperDesk())
-        return self.desks[-1]
+    async def load(self, _number):
+        if self.load_errors:
+            raise self.load_errors.pop(0)
+        self.publishers.append(FakeShardPublisher())
+        return self.publishers[-1]
 
-    def follow(self, *organizations):
-        self.shard.follow({one.name: one for one in organizations})
+    def set_organizations(self, *organizations):
+        self.shard.set_organizations({one.name: one for one in organizations})
 
 
 @asynccontextmanager
-async def room(do=None):
-    found = Room(do)
+async def open_shard_harness(poll_action=None):
+    found = ShardHarness(poll_action)
     try:
         yield found
     finally:
@@ -128,38 +128,38 @@ async def until(condition):
     ],
     ids=type,
 )
-async def test_a_shard_outlives_whatever_opening_it_raises(trouble):
+async def test_a_shard_outlives_whatever_opening_it_raises(error):
     """Errors of Kafka, defects, and cancellations from inside a library: it is tried again."""
-    async with room() as found:
-        found.troubles = [trouble, trouble]
-        found.follow(organization("acme"))
-        await until(lambda: found.work.polls["acme"] == 1)
+    async with open_shard_harness() as found:
+        found.load_errors = [error, error]
+        found.set_organizations(organization("acme"))
+        await until(lambda: found.handler.polls["acme"] == 1)
 
 
 async def test_a_broken_desk_is_replaced_and_all_are_polled_again():
     """Pollers end, the desk is discarded, another is opened, and every organization goes on with that."""
-    async with room() as found:
-        found.follow(organization("acme"), organization("globex"))
-        await until(lambda: len(found.work.polled) == 2)
-        found.desks[0].broken.set()
-        await until(lambda: found.work.polls == {"acme": 2, "globex": 2})
+    async with open_shard_harness() as found:
+        found.set_organizations(organization("acme"), organization("globex"))
+        await until(lambda: len(found.handler.polled) == 2)
+        found.publishers[0].broken.set()
+        await until(lambda: found.handler.polls == {"acme": 2, "globex": 2})
 
-        assert found.desks[0].discarded
-        assert len(found.desks) == 2
+        assert found.publishers[0].discarded
+        assert len(found.publishers) == 2
 
 
 async def test_a_desk_that_breaks_each_time_is_not_opened_in_a_tight_loop():
     """What goes wrong at once after each opening, as a topic that may not be written, is tried with growing pauses."""
 
-    async def broken(_organization, desk):
-        desk.broken.set()
-        raise DeskClosedError("Kafka refused a transaction.")
+    async def broken(_organization, publisher):
+        publisher.broken.set()
+        raise ShardClosedError("Kafka refused a transaction.")
 
-    async with room(broken) as found:
-        found.follow(organization("acme"))
+    async with open_shard_harness(broken) as found:
+        found.set_organizations(organization("acme"))
         await asyncio.sleep(1.5)
 
-    assert 2 <= len(found.desks) <= 6
+    assert 2 <= len(found.publishers) <= 6
 
 
 async def test_polling_that_ends_at_once_is_not_begun_in_a_tight_loop():
@@ -170,11 +170,11 @@ async def test_polling_that_ends_at_once_is_not_begun_in_a_tight_loop():
             raise ValueError("a defect")
 
     with structlog.testing.capture_logs() as logs:
-        async with room(ends) as found:
-            found.follow(organization("acme"), organization("globex"))
+        async with open_shard_harness(ends) as found:
+            found.set_organizations(organization("acme"), organization("globex"))
             await asyncio.sleep(0.3)
 
-    assert found.work.polls == {"acme": 1, "globex": 1}
+    assert found.handler.polls == {"acme": 1, "globex": 1}
     assert [entry["organization"] for entry in logs if entry["log_level"] == "error"] == ["acme", "globex"]
 
 
@@ -186,131 +186,131 @@ async def test_a_defect_in_one_leaves_the_others_alone():
             raise ValueError("a defect")
         await asyncio.Event().wait()
 
-    async with room(one_fails) as found:
-        found.follow(organization("acme"), organization("globex"))
-        await until(lambda: found.work.polls["acme"] == 1)
+    async with open_shard_harness(one_fails) as found:
+        found.set_organizations(organization("acme"), organization("globex"))
+        await until(lambda: found.handler.polls["acme"] == 1)
         await asyncio.sleep(0.1)
 
-        assert set(found.work.polled) == {"globex"}
-        assert not found.desks[0].broken.is_set()
+        assert set(found.handler.polled) == {"globex"}
+        assert not found.publishers[0].broken.is_set()
 
 
 async def test_a_fenced_shard_waits_for_the_group_before_it_fences_back():
     """Two owners do not fence one another in turns: the loser asks first whether it is still one."""
-    async with room() as found:
+    async with open_shard_harness() as found:
         await until(lambda: found.shard.ready)
-        found.desks[0].fenced = True
-        found.desks[0].broken.set()
-        await until(lambda: found.group.suspicions == 1)
+        found.publishers[0].fenced = True
+        found.publishers[0].broken.set()
+        await until(lambda: found.membership.suspicions == 1)
         await asyncio.sleep(0.5)
-        assert len(found.desks) == 1
-        found.group.sure.set()
-        await until(lambda: len(found.desks) == 2)
+        assert len(found.publishers) == 1
+        found.membership.sure.set()
+        await until(lambda: len(found.publishers) == 2)
 
 
 async def test_a_shard_that_is_kept_goes_on_unless_the_membership_was_lost():
     """Who was out of the group meanwhile reads again what another owner may have done; a plain rebalance disturbs nobody."""
-    async with room() as found:
-        found.follow(organization("acme"))
-        await until(lambda: found.work.polled)
-        found.shard.kept()
+    async with open_shard_harness() as found:
+        found.set_organizations(organization("acme"))
+        await until(lambda: found.handler.polled)
+        found.shard.retained()
         await asyncio.sleep(0.1)
-        assert len(found.desks) == 1
-        assert found.work.told == []
-        found.group.generation += 1
-        found.shard.kept()
-        assert found.work.told == [("released", "acme", True)]
-        await until(lambda: len(found.desks) == 2 and found.shard.ready)
-        found.shard.kept()
+        assert len(found.publishers) == 1
+        assert found.handler.calls == []
+        found.membership.generation += 1
+        found.shard.retained()
+        assert found.handler.calls == [("released", "acme", True)]
+        await until(lambda: len(found.publishers) == 2 and found.shard.ready)
+        found.shard.retained()
         await asyncio.sleep(0.1)
 
-        assert len(found.desks) == 2
+        assert len(found.publishers) == 2
 
 
 async def test_a_shard_that_is_taken_away_does_not_open_again():
     """A transaction that fails while its shard is being closed is no reason to fence the new owner."""
-    async with room() as found:
+    async with open_shard_harness() as found:
         await until(lambda: found.shard.ready)
-        desk = found.desks[0]
-        async with desk.lock:
+        publisher = found.publishers[0]
+        async with publisher.lock:
             closing = asyncio.create_task(found.shard.close())
             await asyncio.sleep(0.05)
-            desk.broken.set()
+            publisher.broken.set()
             await asyncio.sleep(1)
         await closing
 
-    assert len(found.desks) == 1
+    assert len(found.publishers) == 1
 
 
 async def test_only_what_was_modified_is_polled_anew_and_between_transactions():
     """The others are not disturbed, and nobody is cancelled while a transaction is under way."""
-    async with room() as found:
-        found.follow(organization("acme"), organization("globex"))
-        await until(lambda: len(found.work.polled) == 2)
-        async with found.desks[0].lock:
-            found.follow(organization("acme", interval_seconds=5), organization("globex"))
+    async with open_shard_harness() as found:
+        found.set_organizations(organization("acme"), organization("globex"))
+        await until(lambda: len(found.handler.polled) == 2)
+        async with found.publishers[0].lock:
+            found.set_organizations(organization("acme", interval_seconds=5), organization("globex"))
             await asyncio.sleep(0.1)
-            assert found.work.polled["acme"].interval_seconds is None
-        await until(lambda: found.work.polls["acme"] == 2)
+            assert found.handler.polled["acme"].interval_seconds is None
+        await until(lambda: found.handler.polls["acme"] == 2)
 
-        assert found.work.polled["acme"].interval_seconds == 5
-        assert found.work.polls["globex"] == 1
+        assert found.handler.polled["acme"].interval_seconds == 5
+        assert found.handler.polls["globex"] == 1
 
 
 async def test_what_was_deleted_is_told_after_its_end():
     """Nothing is told of an organization after it was taken off the board."""
-    async with room() as found:
-        found.follow(organization("acme"), organization("globex"))
-        await until(lambda: len(found.work.polled) == 2)
-        found.follow(organization("globex"))
-        await until(lambda: found.work.told)
+    async with open_shard_harness() as found:
+        found.set_organizations(organization("acme"), organization("globex"))
+        await until(lambda: len(found.handler.polled) == 2)
+        found.set_organizations(organization("globex"))
+        await until(lambda: found.handler.calls)
 
-        assert found.work.told == [("deleted", "acme", False)]
+        assert found.handler.calls == [("deleted", "acme", False)]
 
 
 async def test_what_was_deleted_while_the_shard_was_opening_is_told_too():
     """No record of it stays on the board because nobody was polling it just then."""
-    async with room() as found:
-        found.follow(organization("acme"))
-        await until(lambda: found.work.polled)
-        found.group.sure.clear()
-        found.desks[0].broken.set()
-        await until(lambda: not found.work.polled)
-        found.follow()
-        found.group.sure.set()
-        await until(lambda: found.work.told)
+    async with open_shard_harness() as found:
+        found.set_organizations(organization("acme"))
+        await until(lambda: found.handler.polled)
+        found.membership.sure.clear()
+        found.publishers[0].broken.set()
+        await until(lambda: not found.handler.polled)
+        found.set_organizations()
+        found.membership.sure.set()
+        await until(lambda: found.handler.calls)
 
-        assert found.work.told == [("deleted", "acme", False)]
+        assert found.handler.calls == [("deleted", "acme", False)]
 
 
 async def test_what_is_deleted_while_another_is_waited_for_is_told_too():
     """A modified one waits for the transaction under way; what is deleted meanwhile does not stay on the board."""
-    async with room() as found:
-        found.follow(organization("acme"), organization("globex"))
-        await until(lambda: len(found.work.polled) == 2)
-        async with found.desks[0].lock:
-            found.follow(organization("acme", interval_seconds=5), organization("globex"))
+    async with open_shard_harness() as found:
+        found.set_organizations(organization("acme"), organization("globex"))
+        await until(lambda: len(found.handler.polled) == 2)
+        async with found.publishers[0].lock:
+            found.set_organizations(organization("acme", interval_seconds=5), organization("globex"))
             await asyncio.sleep(0.1)
-            found.follow(organization("acme", interval_seconds=5))
+            found.set_organizations(organization("acme", interval_seconds=5))
             await asyncio.sleep(0.1)
-        await until(lambda: "globex" not in found.work.polled)
-        await until(lambda: found.work.told)
+        await until(lambda: "globex" not in found.handler.polled)
+        await until(lambda: found.handler.calls)
 
-        assert found.work.told == [("deleted", "globex", False)]
+        assert found.handler.calls == [("deleted", "globex", False)]
 
 
 async def test_a_closed_shard_leaves_nothing_running():
     """Its pollers have ended, its desk is discarded, and nothing is told afterwards."""
-    async with room() as found:
-        found.follow(organization("acme"))
-        await until(lambda: found.work.polled)
+    async with open_shard_harness() as found:
+        found.set_organizations(organization("acme"))
+        await until(lambda: found.handler.polled)
         await found.shard.close()
 
-        assert found.work.polled == {}
-        assert found.desks[0].discarded
+        assert found.handler.polled == {}
+        assert found.publishers[0].discarded
         assert not found.shard.ready
-        found.shard.hush()
-        assert found.work.told == [("released", "acme", False)]
+        found.shard.discard_pending_status()
+        assert found.handler.calls == [("released", "acme", False)]
 
 
 async def test_closing_ends_within_its_bound_whatever_hangs(monkeypatch):
@@ -324,12 +324,12 @@ async def test_closing_ends_within_its_bound_whatever_hangs(monkeypatch):
             except asyncio.CancelledError:
                 continue
 
-    async with room(stubborn) as found:
-        found.follow(organization("acme"))
-        await until(lambda: found.work.polled)
-        async with found.desks[0].lock:
+    async with open_shard_harness(stubborn) as found:
+        found.set_organizations(organization("acme"))
+        await until(lambda: found.handler.polled)
+        async with found.publishers[0].lock:
             began = time.monotonic()
             await found.shard.close()
 
     assert time.monotonic() - began < 7
-    assert found.work.polled == {}
+    assert found.handler.polled == {}

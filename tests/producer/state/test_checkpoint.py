@@ -6,8 +6,15 @@ from hypothesis import strategies as st
 
 import schemas
 from producer.state import checkpoint as checkpoints
-from producer.state.checkpoint import PAIRS, Checkpoint, Pair, Position, begin, with_pair
-from producer.state.intervals import Range
+from producer.state.checkpoint import (
+    MOST_PAIRS,
+    Checkpoint,
+    CompletenessPair,
+    EventPosition,
+    new_checkpoint,
+    with_completeness_pair,
+)
+from producer.state.intervals import TimeRange
 
 FULL = Checkpoint(
     organization="acme",
@@ -17,17 +24,17 @@ FULL = Checkpoint(
     week_mark=7,
     ledgers_from=0,
     written=11,
-    backfilled=(Range(1, 2), Range(3, 5)),
-    pairs=(Pair(9, 100), Pair(10, 101)),
-    last_event=Position(100, 7),
-    last_backfill=Position(0, 2),
+    backfilled=(TimeRange(1, 2), TimeRange(3, 5)),
+    pairs=(CompletenessPair(9, 100), CompletenessPair(10, 101)),
+    last_event=EventPosition(100, 7),
+    last_backfill=EventPosition(0, 2),
     cloud_id="c",
 )
 
 
 def test_a_checkpoint_fits_its_schema_and_comes_back():
     """Every field of the schema is written, none else, and read again."""
-    for one in (FULL, begin("acme", 5, now=6)):
+    for one in (FULL, new_checkpoint("acme", 5, now=6)):
         record = one.to_record()
         assert fastavro.validate(record, schemas.load("checkpoint"), strict=True)
         assert set(record) == {field["name"] for field in schemas.load("checkpoint")["fields"]}
@@ -45,27 +52,27 @@ STEPS = st.lists(st.tuples(st.integers(0, 100), st.integers(0, 3)), max_size=120
 @given(STEPS)
 def test_pairs_never_promise_too_much(steps):
     """Thinned or not: up to what the pairs tell a reader, everything was published before its offset."""
-    point, offset, truth = begin("acme", 1, now=0), 0, []
+    point, offset, truth = new_checkpoint("acme", 1, now=0), 0, []
     for later, more in steps:
         offset += more
-        point = with_pair(replace(point, window_end=point.window_end + later), offset)
-        truth.append(Pair(point.window_end, offset))
-    assert len(point.pairs) <= PAIRS
+        point = with_completeness_pair(replace(point, window_end=point.window_end + later), offset)
+        truth.append(CompletenessPair(point.window_end, offset))
+    assert len(point.pairs) <= MOST_PAIRS
     assert list(point.pairs) == sorted(point.pairs, key=lambda pair: (pair.window_end, pair.offset))
     for reader in range(offset + 1):
         best = max((pair.window_end for pair in truth if pair.offset <= reader), default=0)
         told = complete_up_to(point.pairs, reader) or 0
         assert told <= best
-        assert len(steps) > PAIRS or told == best
+        assert len(steps) > MOST_PAIRS or told == best
     if truth:
         assert complete_up_to(point.pairs, offset) == truth[-1].window_end
 
 
 def test_pairs_reach_far_back_and_are_dense_at_the_end():
     """After ten thousand rounds the last ones are all there, and an hour-old and a day-old reader still learn something."""
-    point = begin("acme", 0, now=0)
+    point = new_checkpoint("acme", 0, now=0)
     for minute in range(1, 10_000):
-        point = with_pair(replace(point, window_end=minute), minute)
+        point = with_completeness_pair(replace(point, window_end=minute), minute)
     ends = [pair.window_end for pair in point.pairs]
     assert ends[0] == 1
     assert ends[-4:] == [9996, 9997, 9998, 9999]
@@ -75,5 +82,5 @@ def test_pairs_reach_far_back_and_are_dense_at_the_end():
 
 def test_a_window_end_that_was_set_back_drops_what_it_promised():
     """After a set-back, no pair promises more than the checkpoint does."""
-    point = with_pair(begin("acme", 100, now=0), 5)
-    assert with_pair(replace(point, window_end=50), 6).pairs == (Pair(50, 6),)
+    point = with_completeness_pair(new_checkpoint("acme", 100, now=0), 5)
+    assert with_completeness_pair(replace(point, window_end=50), 6).pairs == (CompletenessPair(50, 6),)

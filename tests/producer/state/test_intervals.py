@@ -3,9 +3,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.state.intervals import Range, add, halves, missing
+from producer.state.intervals import TimeRange, add_range, missing_ranges, split_in_half
 
-RANGE = st.tuples(st.integers(0, 40), st.integers(0, 40)).map(lambda pair: Range(*pair))
+RANGE = st.tuples(st.integers(0, 40), st.integers(0, 40)).map(lambda pair: TimeRange(*pair))
 
 
 def inside(ranges):
@@ -15,7 +15,7 @@ def inside(ranges):
 def collected(ranges):
     collection = ()
     for one in ranges:
-        collection = add(collection, one)
+        collection = add_range(collection, one)
     return collection
 
 
@@ -32,7 +32,7 @@ def test_adding_covers_exactly_what_was_added(ranges):
 def test_missing_is_the_rest(ranges, within):
     """What is missing, and what is there, together make the whole and share nothing."""
     collection = collected(ranges)
-    gaps = missing(collection, within)
+    gaps = missing_ranges(collection, within)
     assert inside(gaps) == inside([within]) - inside(collection)
     assert all(older.end < newer.start for older, newer in pairwise(gaps))
     assert collected([*collection, *gaps, within]) == collected([*collection, within])
@@ -41,7 +41,7 @@ def test_missing_is_the_rest(ranges, within):
 @given(RANGE.filter(lambda one: one.width > 1))
 def test_halves_cut_without_a_hole(whole):
     """The halves lose nothing, repeat nothing, and are never empty."""
-    older, newer = halves(whole)
+    older, newer = split_in_half(whole)
     assert (older.start, older.end, newer.end) == (whole.start, newer.start, whole.end)
     assert older.width
     assert newer.width

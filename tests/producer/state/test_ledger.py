@@ -8,14 +8,22 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from pyroaring import BitMap64
 
 import schemas
-from producer.events import Unreadable
-from producer.state.checkpoint import begin
-from producer.state.intervals import Range
-from producer.state.ledger import Day, Ledger, day_from_record, fingerprint, is_kept, key, split_key
-from relay.timestamps import DAY, day_start
+from producer.events import UnreadableRecord
+from producer.state.checkpoint import new_checkpoint
+from producer.state.intervals import TimeRange
+from producer.state.ledger import (
+    DayLedger,
+    Ledger,
+    day_ledger_from_record,
+    is_day_kept,
+    progress_key,
+    record_hash,
+    split_progress_key,
+)
+from relay.timestamps import DAY_MS, day_start
 
 MONDAY = day_start("2026-11-23")
-BAD = Unreadable("no id", b'{"summary":"x"}')
+BAD = UnreadableRecord("no id", b'{"summary":"x"}')
 
 
 def event(number, created=MONDAY):
@@ -24,16 +32,18 @@ def event(number, created=MONDAY):
 
 def test_a_plan_changes_nothing_until_it_is_committed():
     """Between plan and commit the ledger is what Kafka is known to hold."""
-    ledger = Ledger("acme", {"2026-11-23": Day(BitMap64([1]))})
-    delta = ledger.plan([event(2), event(3, MONDAY + DAY)], [BAD], read=Range(MONDAY, MONDAY + 2 * DAY))
+    ledger = Ledger("acme", {"2026-11-23": DayLedger(BitMap64([1]))})
+    delta = ledger.plan(
+        [event(2), event(3, MONDAY + DAY_MS)], [BAD], read=TimeRange(MONDAY, MONDAY + 2 * DAY_MS)
+    )
     assert {name: set(day.ids) for name, day in delta.days.items()} == {
         "2026-11-23": {1, 2},
         "2026-11-24": {3},
     }
-    assert not ledger.knows(2)
+    assert not ledger.contains(2)
     assert ledger.new_dead_letters([BAD]) == [BAD]
     ledger.commit(delta)
-    assert [ledger.knows(number) for number in (1, 2, 3, 4)] == [True, True, True, False]
+    assert [ledger.contains(number) for number in (1, 2, 3, 4)] == [True, True, True, False]
     assert ledger.new_dead_letters([BAD, BAD]) == []
 
 
@@ -49,44 +59,46 @@ def test_a_plan_made_before_another_commit_is_refused():
 def test_a_dead_letter_stands_in_the_last_day_of_its_window():
     """It has no readable day of its own, and must be known as long as its window may be asked for."""
     ledger = Ledger("acme")
-    delta = ledger.plan([], [BAD], read=Range(MONDAY - DAY, MONDAY))
-    assert delta.days == {"2026-11-22": Day(BitMap64(), frozenset({fingerprint(BAD)}))}
+    delta = ledger.plan([], [BAD], read=TimeRange(MONDAY - DAY_MS, MONDAY))
+    assert delta.days == {"2026-11-22": DayLedger(BitMap64(), frozenset({record_hash(BAD)}))}
     with pytest.raises(ValueError, match="window"):
         ledger.plan([], [BAD])
 
 
 def test_days_that_no_walk_asks_for_are_forgotten():
     """Below the lowest re-read only history that is not covered yet keeps its ledger."""
-    point = replace(begin("acme", MONDAY + DAY // 2, now=0), ledgers_from=MONDAY + 9 * DAY)
+    point = replace(new_checkpoint("acme", MONDAY + DAY_MS // 2, now=0), ledgers_from=MONDAY + 9 * DAY_MS)
     kept = [
         name
         for name in ("2026-11-20", "2026-11-23", "2026-11-24", "2026-12-01", "2026-12-02")
-        if is_kept(name, point)
+        if is_day_kept(name, point)
     ]
     assert kept == ["2026-11-20", "2026-11-23", "2026-12-02"]
 
 
 def test_records_come_back_and_fit_the_schema():
     """What is written to the progress topic is read again as it was; a forgotten day is a tombstone."""
-    ledger = Ledger("acme", {"2020-01-01": Day(BitMap64([5]))})
-    delta = ledger.plan([event(1), event(2**63 - 1)], [BAD], read=Range(MONDAY, MONDAY + DAY))
-    covered = replace(begin("acme", MONDAY, now=0), ledgers_from=MONDAY, backfilled=(Range(0, MONDAY),))
-    records = ledger.to_records(ledger.forget(delta, covered))
+    ledger = Ledger("acme", {"2020-01-01": DayLedger(BitMap64([5]))})
+    delta = ledger.plan([event(1), event(2**63 - 1)], [BAD], read=TimeRange(MONDAY, MONDAY + DAY_MS))
+    covered = replace(
+        new_checkpoint("acme", MONDAY, now=0), ledgers_from=MONDAY, backfilled=(TimeRange(0, MONDAY),)
+    )
+    records = ledger.to_records(ledger.expire_days(delta, covered))
     assert records["acme 2020-01-01"] is None
     record = records["acme 2026-11-23"]
     assert fastavro.validate(record, schemas.load("day_ledger"), strict=True)
     assert (record["organization"], record["day"]) == ("acme", "2026-11-23")
-    assert day_from_record(record) == delta.days["2026-11-23"]
+    assert day_ledger_from_record(record) == delta.days["2026-11-23"]
 
 
 @pytest.mark.parametrize("name", ["acme.atlassian.net", "127.0.0.1:8080", "a b", "2026-11-23", "ä\n"])
 def test_keys_come_back(name):
     """The key of a ledger is told from that of a checkpoint."""
-    assert split_key(key(name)) == (name, None)
-    assert split_key(key(name, "2026-11-23")) == (name, "2026-11-23")
+    assert split_progress_key(progress_key(name)) == (name, None)
+    assert split_progress_key(progress_key(name, "2026-11-23")) == (name, "2026-11-23")
 
 
-class Books(RuleBasedStateMachine):
+class LedgerMachine(RuleBasedStateMachine):
     """A ledger against Kafka, with a crash possible at every point between plan and commit."""
 
     def __init__(self):
@@ -102,8 +114,8 @@ class Books(RuleBasedStateMachine):
         after=st.sampled_from(["nothing", "commit", "lost", "lost after commit"]),
     )
     def publish(self, ids, days, after):
-        unknown = sorted({number for number in ids if not self.ledger.knows(number)})
-        new = [event(number, MONDAY + (number + days) % 5 * DAY) for number in unknown]
+        unknown = sorted({number for number in ids if not self.ledger.contains(number)})
+        new = [event(number, MONDAY + (number + days) % 5 * DAY_MS) for number in unknown]
         delta = self.ledger.plan(new)
         if after == "nothing":
             return
@@ -114,14 +126,17 @@ class Books(RuleBasedStateMachine):
         if after == "commit":
             self.ledger.commit(delta)
         else:
-            days_read = {split_key(name)[1]: day_from_record(record) for name, record in self.kafka.items()}
+            days_read = {
+                split_progress_key(name)[1]: day_ledger_from_record(record)
+                for name, record in self.kafka.items()
+            }
             self.ledger = Ledger("acme", days_read)
 
     @invariant()
     def every_id_once(self):
         assert sorted(self.published) == sorted(self.offered)
-        assert all(self.ledger.knows(number) == (number in self.offered) for number in range(61))
+        assert all(self.ledger.contains(number) == (number in self.offered) for number in range(61))
 
 
-Books.TestCase.settings = settings(max_examples=60, stateful_step_count=25)
-TestBooks = Books.TestCase
+LedgerMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=25)
+TestBooks = LedgerMachine.TestCase

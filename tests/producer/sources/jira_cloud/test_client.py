@@ -10,14 +10,14 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from producer.sources.errors import Action, Failure, Kind
+from producer.sources.errors import ErrorKind, RetryAction, SourceFailure
 from producer.sources.jira_cloud import client as jira
-from producer.sources.jira_cloud.auth import open_access
-from producer.sources.jira_cloud.connection_check import diagnose
-from producer.sources.jira_cloud.mapping import read, restore
+from producer.sources.jira_cloud.auth import open_endpoint
+from producer.sources.jira_cloud.connection_check import check_connection
+from producer.sources.jira_cloud.mapping import restore_record, to_event
 from producer.sources.jira_cloud.page import Page
-from producer.sources.jira_cloud.pager import Walk
-from producer.state.intervals import Range
+from producer.sources.jira_cloud.pager import Pager
+from producer.state.intervals import TimeRange
 from relay import timestamps
 from relay.credentials.url_policy import AllowedHosts
 from relay.errors import RelayError
@@ -53,11 +53,11 @@ def hosts(site):
 
 
 def at_site(site, key=None, user=None):
-    return open_access("acme", site.url, user or site.user, key or site.token, hosts(site))
+    return open_endpoint("acme", site.url, user or site.user, key or site.token, hosts(site))
 
 
 def at_gateway(site, key=None):
-    return open_access(
+    return open_endpoint(
         "acme",
         site.url,
         site.user,
@@ -68,8 +68,8 @@ def at_gateway(site, key=None):
     )
 
 
-async def page(client, access, from_ms=NOW - 10_000, until_ms=NOW, offset=0, limit=1000):
-    return await jira.fetch_page(client, access, from_ms, until_ms, offset, limit)
+async def page(client, endpoint, from_ms=NOW - 10_000, until_ms=NOW, offset=0, limit=1000):
+    return await jira.fetch_page(client, endpoint, from_ms, until_ms, offset, limit)
 
 
 async def test_a_page_is_what_was_asked_for(client, site):
@@ -77,14 +77,14 @@ async def test_a_page_is_what_was_asked_for(client, site):
     inside = [site.happen(created=NOW - ago)["id"] for ago in (10_000, 5_000, 0)]
     for ago in (10_001, -1):
         site.happen(created=NOW - ago, visible_after=0)
-    for access in (at_site(site), at_gateway(site)):
-        found = await page(client, access)
+    for endpoint in (at_site(site), at_gateway(site)):
+        found = await page(client, endpoint)
         assert [record["id"] for record in found.records] == inside[::-1]
         assert found.date_ms == NOW // 1000 * 1000
         assert found.size > 100
-        second = await page(client, access, offset=1, limit=1)
+        second = await page(client, endpoint, offset=1, limit=1)
         assert [record["id"] for record in second.records] == [inside[1]]
-    assert site.requests()[0].query["from"] == timestamps.to_text(NOW - 10_000)
+    assert site.requests()[0].query["from"] == timestamps.to_iso(NOW - 10_000)
     assert site.requests()[0].query["from"].endswith("Z")
 
 
@@ -100,38 +100,38 @@ async def test_a_probe_asks_without_dates(client, site):
 async def test_myself_and_the_site(client, site):
     """Who we are, and which site it is, which may be asked without a key."""
     assert (await jira.myself(client, at_site(site))).account_id
-    assert await jira.tenant_info(client, "acme", site.url) == jira.Site(site.cloud_id, NOW)
-    assert (await jira.myself(client, at_gateway(site))).kind is Kind.SCOPE_MISSING
+    assert await jira.tenant_info(client, "acme", site.url) == jira.TenantInfo(site.cloud_id, NOW)
+    assert (await jira.myself(client, at_gateway(site))).kind is ErrorKind.SCOPE_MISSING
     assert site.requests("tenant_info")[0].user is None
 
 
 @pytest.mark.parametrize(
     ("fault", "kind", "action"),
     [
-        (jira_faults.rate_limited(7), Kind.RATE_LIMITED, Action.WAIT),
-        (jira_faults.rate_limited(7, as_date=True), Kind.RATE_LIMITED, Action.WAIT),
-        (jira_faults.rate_limited(None), Kind.RATE_LIMITED, Action.WAIT),
-        (jira_faults.unavailable(), Kind.UNAVAILABLE, Action.RETRY),
-        (jira_faults.unavailable(3), Kind.UNAVAILABLE, Action.WAIT),
-        (jira_faults.server_error(502), Kind.UNAVAILABLE, Action.RETRY),
-        (faults.reset(), Kind.UNREACHABLE, Action.RETRY),
-        (faults.reset_in_body(), Kind.UNREACHABLE, Action.RETRY),
-        (faults.truncated(), Kind.UNREACHABLE, Action.RETRY),
-        (faults.cut(), Kind.BROKEN_ANSWER, Action.RETRY),
-        (faults.redressed(headers={"Content-Encoding": "gzip"}), Kind.BROKEN_ANSWER, Action.RETRY),
-        (jira_faults.html(), Kind.BROKEN_ANSWER, Action.RETRY),
-        (jira_faults.wrong_credentials(), Kind.KEY_REFUSED, Action.FIX),
-        (jira_faults.wrong_credentials(as_json=True), Kind.KEY_REFUSED, Action.FIX),
-        (jira_faults.gateway_wrong_credentials(), Kind.KEY_REFUSED, Action.FIX),
-        (jira_faults.scope_mismatch(), Kind.SCOPE_MISSING, Action.FIX),
-        (jira_faults.not_administrator(), Kind.NOT_ADMINISTRATOR, Action.FIX),
-        (jira_faults.free_plan(), Kind.FREE_PLAN, Action.FIX),
-        (jira_faults.captcha(), Kind.CAPTCHA, Action.FIX),
-        (jira_faults.captcha(401), Kind.CAPTCHA, Action.FIX),
-        (jira_faults.connect_token(), Kind.KEY_TYPE, Action.FIX),
-        (jira_faults.anonymous(), Kind.ANONYMOUS, Action.FIX),
-        (faults.answer(404, "nothing here"), Kind.NOT_JIRA, Action.FIX),
-        (faults.answer(200, ""), Kind.BROKEN_ANSWER, Action.RETRY),
+        (jira_faults.rate_limited(7), ErrorKind.RATE_LIMITED, RetryAction.WAIT),
+        (jira_faults.rate_limited(7, as_date=True), ErrorKind.RATE_LIMITED, RetryAction.WAIT),
+        (jira_faults.rate_limited(None), ErrorKind.RATE_LIMITED, RetryAction.WAIT),
+        (jira_faults.unavailable(), ErrorKind.UNAVAILABLE, RetryAction.RETRY),
+        (jira_faults.unavailable(3), ErrorKind.UNAVAILABLE, RetryAction.WAIT),
+        (jira_faults.server_error(502), ErrorKind.UNAVAILABLE, RetryAction.RETRY),
+        (faults.reset(), ErrorKind.UNREACHABLE, RetryAction.RETRY),
+        (faults.reset_in_body(), ErrorKind.UNREACHABLE, RetryAction.RETRY),
+        (faults.truncated(), ErrorKind.UNREACHABLE, RetryAction.RETRY),
+        (faults.cut(), ErrorKind.BROKEN_ANSWER, RetryAction.RETRY),
+        (faults.redressed(headers={"Content-Encoding": "gzip"}), ErrorKind.BROKEN_ANSWER, RetryAction.RETRY),
+        (jira_faults.html(), ErrorKind.BROKEN_ANSWER, RetryAction.RETRY),
+        (jira_faults.wrong_credentials(), ErrorKind.KEY_REFUSED, RetryAction.FIX),
+        (jira_faults.wrong_credentials(as_json=True), ErrorKind.KEY_REFUSED, RetryAction.FIX),
+        (jira_faults.gateway_wrong_credentials(), ErrorKind.KEY_REFUSED, RetryAction.FIX),
+        (jira_faults.scope_mismatch(), ErrorKind.SCOPE_MISSING, RetryAction.FIX),
+        (jira_faults.not_administrator(), ErrorKind.NOT_ADMINISTRATOR, RetryAction.FIX),
+        (jira_faults.free_plan(), ErrorKind.FREE_PLAN, RetryAction.FIX),
+        (jira_faults.captcha(), ErrorKind.CAPTCHA, RetryAction.FIX),
+        (jira_faults.captcha(401), ErrorKind.CAPTCHA, RetryAction.FIX),
+        (jira_faults.connect_token(), ErrorKind.KEY_TYPE, RetryAction.FIX),
+        (jira_faults.anonymous(), ErrorKind.ANONYMOUS, RetryAction.FIX),
+        (faults.answer(404, "nothing here"), ErrorKind.NOT_JIRA, RetryAction.FIX),
+        (faults.answer(200, ""), ErrorKind.BROKEN_ANSWER, RetryAction.RETRY),
     ],
     ids=lambda value: getattr(value, "name", None),
 )
@@ -183,7 +183,7 @@ async def test_a_redirect_is_never_followed_with_the_key(client, world, site, lo
     for status in (301, 302, 303, 307, 308):
         site.fault(jira_faults.redirect(location, status))
         found = await page(client, at_site(site))
-        assert (found.kind, f"to {told}), where" in found.message) == (Kind.REDIRECTED, True)
+        assert (found.kind, f"to {told}), where" in found.message) == (ErrorKind.REDIRECTED, True)
         assert site.token not in found.message
     assert not other.seen
     assert len(site.seen) == 5
@@ -191,12 +191,12 @@ async def test_a_redirect_is_never_followed_with_the_key(client, world, site, lo
 
 async def test_a_call_has_an_end(client, site, monkeypatch):
     """A peer that never answers, or drips, costs no more than the bound."""
-    monkeypatch.setattr(jira, "TOTAL_SECONDS", 0.3)
+    monkeypatch.setattr(jira, "REQUEST_SECONDS", 0.3)
     site.happen(created=NOW - 1)
     for fault in (faults.hang(5), faults.slow_body(5)):
         site.fault(fault)
         async with asyncio.timeout(3):
-            assert (await page(client, at_site(site))).kind is Kind.UNREACHABLE
+            assert (await page(client, at_site(site))).kind is ErrorKind.UNREACHABLE
 
 
 async def test_a_call_can_be_cancelled(client, site):
@@ -212,7 +212,7 @@ async def test_an_answer_beyond_measure_is_not_taken_in(client, site, monkeypatc
     monkeypatch.setattr(jira, "MOST_BYTES", 100_000)
     body = gzip.compress(b'{"records":[' + b" " * 10_000_000 + b"]}")
     site.fault(faults.answer(200, body, headers={"Content-Encoding": "gzip"}))
-    assert (await page(client, at_site(site))).action is Action.SMALLER
+    assert (await page(client, at_site(site))).action is RetryAction.REDUCE_PAGE
 
 
 async def test_no_session_is_kept(client, site):
@@ -228,7 +228,7 @@ async def test_hosts_that_are_not_there(client):
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
         found = await jira.tenant_info(client, "acme", url)
-    assert found.kind is Kind.UNREACHABLE
+    assert found.kind is ErrorKind.UNREACHABLE
 
     def unknown(_request):
         raise httpx.ConnectError("All connection attempts failed") from socket.gaierror(
@@ -237,7 +237,7 @@ async def test_hosts_that_are_not_there(client):
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(unknown)) as lost:
         found = await jira.tenant_info(lost, "acme", "https://acme.atlassian.net")
-    assert (found.kind, "acme.atlassian.net" in found.message) == (Kind.HOST_UNKNOWN, True)
+    assert (found.kind, "acme.atlassian.net" in found.message) == (ErrorKind.HOST_UNKNOWN, True)
 
 
 async def test_a_certificate_that_nobody_vouches_for(client, tmp_path):
@@ -249,8 +249,8 @@ async def test_a_certificate_that_nobody_vouches_for(client, tmp_path):
         writer.close()
 
     for settings, kind, word in (
-        ({"ssl": context}, Kind.TLS, "SSL_CERT_FILE"),
-        ({}, Kind.UNREACHABLE, "network"),
+        ({"ssl": context}, ErrorKind.TLS, "SSL_CERT_FILE"),
+        ({}, ErrorKind.UNREACHABLE, "network"),
     ):
         async with await asyncio.start_server(close, "127.0.0.1", 0, **settings) as server:
             port = server.sockets[0].getsockname()[1]
@@ -279,8 +279,8 @@ async def test_nothing_in_clear_goes_through_a_proxy(url, monkeypatch):
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
         async with jira.open_client() as client:
-            access = open_access("acme", url, "u", "k", AllowedHosts("https://api.atlassian.com"))
-            assert isinstance(await jira.myself(client, access), Failure)
+            endpoint = open_endpoint("acme", url, "u", "k", AllowedHosts("https://api.atlassian.com"))
+            assert isinstance(await jira.myself(client, endpoint), SourceFailure)
     assert seen == []
 
 
@@ -299,13 +299,13 @@ async def test_a_key_that_comes_back_is_not_shown_in_part(client, site, place, f
 
 async def test_a_key_that_comes_back_in_an_answer_is_not_shown(client, site):
     """Not even a peer that repeats what it was sent brings a key into a message."""
-    access = at_site(site)
-    basic = access.authorization.split()[1]
+    endpoint = at_site(site)
+    basic = endpoint.authorization.split()[1]
     site.fault(faults.answer(403, f'{{"errorMessages":["no {site.token} and {basic}"]}}'))
-    found = await page(client, access)
+    found = await page(client, endpoint)
     assert "no … and …" in found.message
-    assert site.token not in repr(access)
-    assert basic not in repr(access)
+    assert site.token not in repr(endpoint)
+    assert basic not in repr(endpoint)
 
 
 @pytest.mark.parametrize(
@@ -321,7 +321,7 @@ async def test_a_key_that_comes_back_in_an_answer_is_not_shown(client, site):
 def test_access_exists_only_where_a_credential_may_go(url, user, key, word):
     """A host that is none of Jira's, plain http, and what makes no credential are refused before any request."""
     with pytest.raises(RelayError, match=word):
-        open_access("acme", url, user, key, AllowedHosts("https://api.atlassian.com"))
+        open_endpoint("acme", url, user, key, AllowedHosts("https://api.atlassian.com"))
 
 
 def test_the_gateway_needs_a_cloud_id():
@@ -329,48 +329,50 @@ def test_the_gateway_needs_a_cloud_id():
     known = AllowedHosts("https://api.atlassian.com")
     for cloud_id in (None, "", "../x", "a/b", "a?b"):
         with pytest.raises(RelayError, match="cloud id"):
-            open_access(
+            open_endpoint(
                 "acme", "https://acme.atlassian.net", "u", "k", known, gateway=True, cloud_id=cloud_id
             )
-    access = open_access("acme", "https://acme.atlassian.net", "u", "k", known, gateway=True, cloud_id="1-2")
-    assert access.base_url == "https://api.atlassian.com/ex/jira/1-2"
+    endpoint = open_endpoint(
+        "acme", "https://acme.atlassian.net", "u", "k", known, gateway=True, cloud_id="1-2"
+    )
+    assert endpoint.base_url == "https://api.atlassian.com/ex/jira/1-2"
 
 
-async def diagnosis(client, site, key=None, url=None):
-    return await diagnose(client, "acme", url or site.url, site.user, key or site.token, hosts(site))
+async def checked_connection(client, site, key=None, url=None):
+    return await check_connection(client, "acme", url or site.url, site.user, key or site.token, hosts(site))
 
 
 async def test_a_connection_that_works_is_told_by_its_door(client, site):
     """An unscoped key works at the site, a scoped one at the gateway, and the site's id is learned either way."""
     site.happen()
     for key, gateway in ((site.token, False), (site.scoped_token, True)):
-        found = await diagnosis(client, site, key)
+        found = await checked_connection(client, site, key)
         assert (found.failure, found.gateway, found.cloud_id) == (None, gateway, site.cloud_id)
         assert ("gateway" in found.message) == gateway
 
 
 async def test_an_empty_log_is_believed_by_who_we_are(client, site):
     """A site without records is fine if Jira knows us."""
-    assert (await diagnosis(client, site)).failure is None
+    assert (await checked_connection(client, site)).failure is None
     assert len(site.requests("myself")) == 1
-    assert (await diagnosis(client, site, site.scoped_token)).failure is None
+    assert (await checked_connection(client, site, site.scoped_token)).failure is None
 
 
 @pytest.mark.parametrize(
     ("make", "kind"),
     [
-        (lambda site: site.token + "x", Kind.KEY_REFUSED),
-        (lambda site: site.add_token(administrator=False), Kind.NOT_ADMINISTRATOR),
-        (lambda site: site.add_token(scopes=["read:jira-work"]), Kind.SCOPE_MISSING),
+        (lambda site: site.token + "x", ErrorKind.KEY_REFUSED),
+        (lambda site: site.add_token(administrator=False), ErrorKind.NOT_ADMINISTRATOR),
+        (lambda site: site.add_token(scopes=["read:jira-work"]), ErrorKind.SCOPE_MISSING),
         (
             lambda site: site.add_token(scopes=["manage:jira-configuration"], administrator=False),
-            Kind.NOT_ADMINISTRATOR,
+            ErrorKind.NOT_ADMINISTRATOR,
         ),
     ],
 )
 async def test_a_key_that_does_not_serve_is_told_why(client, site, make, kind):
     """Wrong, without rights, without scopes: each is told from the others, with one failed login at most."""
-    found = await diagnosis(client, site, make(site))
+    found = await checked_connection(client, site, make(site))
     assert found.failure.kind is kind
     assert found.message == found.failure.message
     assert len([one for one in site.requests() if not one.gateway]) == 1
@@ -379,21 +381,21 @@ async def test_a_key_that_does_not_serve_is_told_why(client, site, make, kind):
 @pytest.mark.parametrize(
     ("fault", "path", "kind"),
     [
-        (jira_faults.free_plan(), "record", Kind.FREE_PLAN),
-        (jira_faults.captcha(), "record", Kind.CAPTCHA),
-        (jira_faults.rate_limited(9), "record", Kind.RATE_LIMITED),
-        (jira_faults.rate_limited(9), "tenant", Kind.RATE_LIMITED),
-        (jira_faults.redirect("https://new.atlassian.net/"), "tenant", Kind.REDIRECTED),
-        (faults.answer(404, "<html>"), "", Kind.NOT_JIRA),
-        (jira_faults.html(), "", Kind.NOT_JIRA),
-        (jira_faults.html(), "record", Kind.BROKEN_ANSWER),
-        (jira_faults.anonymous(), "record", Kind.ANONYMOUS),
+        (jira_faults.free_plan(), "record", ErrorKind.FREE_PLAN),
+        (jira_faults.captcha(), "record", ErrorKind.CAPTCHA),
+        (jira_faults.rate_limited(9), "record", ErrorKind.RATE_LIMITED),
+        (jira_faults.rate_limited(9), "tenant", ErrorKind.RATE_LIMITED),
+        (jira_faults.redirect("https://new.atlassian.net/"), "tenant", ErrorKind.REDIRECTED),
+        (faults.answer(404, "<html>"), "", ErrorKind.NOT_JIRA),
+        (jira_faults.html(), "", ErrorKind.NOT_JIRA),
+        (jira_faults.html(), "record", ErrorKind.BROKEN_ANSWER),
+        (jira_faults.anonymous(), "record", ErrorKind.ANONYMOUS),
     ],
 )
 async def test_a_site_that_does_not_serve_is_told_why(client, site, fault, path, kind):
     """What stands between us and the audit log is named once, by its cause."""
     site.fault(fault, times=3, path=path)
-    found = await diagnosis(client, site)
+    found = await checked_connection(client, site)
     assert (found.failure.kind, found.gateway) == (kind, False)
 
 
@@ -401,25 +403,27 @@ async def test_a_site_that_does_not_serve_is_told_why(client, site, fault, path,
 async def test_a_site_that_does_not_tell_who_it_is_serves_all_the_same(client, site, fault):
     """As producers see it: not all that speak Jira's API know that question."""
     site.fault(fault, times=1, path="tenant")
-    found = await diagnosis(client, site)
+    found = await checked_connection(client, site)
     assert (found.failure, found.cloud_id) == (None, None)
 
 
 async def test_a_site_that_is_gone(client, site):
     """A host that does not answer is told before any key is sent."""
     await site.shut()
-    assert (await diagnosis(client, site)).failure.kind is Kind.UNREACHABLE
+    assert (await checked_connection(client, site)).failure.kind is ErrorKind.UNREACHABLE
 
 
-async def drained(client, access, windows, limit=1000):
+async def read_windows(client, endpoint, windows, limit=1000):
     """Everything that a walk over the windows finds: records restored from events, and what was unreadable."""
-    walk, found, unreadable = Walk(windows, limit=limit), [], []
-    while (ask := walk.ask) is not None:
-        answer = await page(client, access, ask.from_ms, ask.until_ms, ask.offset, ask.limit)
-        items = [read(record, "acme") for record in answer.records]
-        if (piece := walk.add(items, answer.size, answer.date_ms)) is not None:
-            found += piece.events
-            unreadable += piece.unreadable
+    pager, found, unreadable = Pager(windows, limit=limit), [], []
+    while (request := pager.next_request) is not None:
+        answer = await page(
+            client, endpoint, request.from_ms, request.until_ms, request.offset, request.limit
+        )
+        items = [to_event(record, "acme") for record in answer.records]
+        if (result := pager.add(items, answer.size, answer.date_ms)) is not None:
+            found += result.events
+            unreadable += result.unreadable
     return found, unreadable
 
 
@@ -434,13 +438,16 @@ async def test_a_hostile_log_is_read_whole(client, site):
     site.happen(created=NOW - 50, fields={"id": 2**63 - 1, "created": "2026-09-21T16:13:19.950123+02:00"})
     early = site.happen(created=NOW - 9_000, visible_after=None)["id"]
     site.after_pages(3, lambda: site.reveal(early))
-    events, unreadable = await drained(
-        client, at_site(site), [Range(NOW - 10_000, NOW - 5_000), Range(NOW - 5_000, NOW + 1)], limit=9
+    events, unreadable = await read_windows(
+        client,
+        at_site(site),
+        [TimeRange(NOW - 10_000, NOW - 5_000), TimeRange(NOW - 5_000, NOW + 1)],
+        limit=9,
     )
     assert not unreadable
     truth = {record["id"]: record for record in site.truth()}
     truth.pop(early, None)
-    found = {event["id"]: restore(event) for event in events}
+    found = {event["id"]: restore_record(event) for event in events}
     found.pop(early, None)
     assert set(found) == set(truth)
     assert {number: without_nulls(record) for number, record in truth.items()} == found

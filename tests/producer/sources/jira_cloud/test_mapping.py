@@ -7,8 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import schemas
-from producer.events import Unreadable
-from producer.sources.jira_cloud.mapping import CHANGE, ITEM, TEXTS, read, restore
+from producer.events import UnreadableRecord
+from producer.sources.jira_cloud.mapping import (
+    CHANGE_FIELDS,
+    ITEM_FIELDS,
+    TEXT_FIELDS,
+    restore_record,
+    to_event,
+)
 from producer.sources.jira_cloud.page import Page, parse_page
 from relay import timestamps
 from tests.support.jira_records import without_nulls
@@ -54,14 +60,14 @@ RECORDS = st.fixed_dictionaries(
     {
         "id": st.integers(0, 2**63 - 1) | st.integers(0, 2**63 - 1).map(str),
         "created": st.integers(-62_135_596_800_000, 253_402_300_799_999).flatmap(
-            lambda ms: st.sampled_from([timestamps.to_text(ms), timestamps.to_text(ms)[:-1] + "123+0000"])
+            lambda ms: st.sampled_from([timestamps.to_iso(ms), timestamps.to_iso(ms)[:-1] + "123+0000"])
         ),
     },
     optional={
-        **dict.fromkeys(TEXTS, MAYBE_SURROGATE | JSON),
-        "objectItem": members(ITEM) | JSON,
-        "changedValues": st.lists(members(CHANGE) | JSON, max_size=3) | JSON,
-        "associatedItems": st.lists(members(ITEM) | JSON, max_size=3) | JSON,
+        **dict.fromkeys(TEXT_FIELDS, MAYBE_SURROGATE | JSON),
+        "objectItem": members(ITEM_FIELDS) | JSON,
+        "changedValues": st.lists(members(CHANGE_FIELDS) | JSON, max_size=3) | JSON,
+        "associatedItems": st.lists(members(ITEM_FIELDS) | JSON, max_size=3) | JSON,
         "organization": JSON,
         "collected": JSON,
         "\ud800": JSON,
@@ -84,24 +90,24 @@ def rebuilt(event):
         return rest
 
     rest = json.loads(event["unmodeled"] or "{}")
-    names = {*TEXTS, "objectItem", "changedValues", "associatedItems"}
+    names = {*TEXT_FIELDS, "objectItem", "changedValues", "associatedItems"}
     record = {
         name: merge(event[name], rest.get(name, {})) if isinstance(event[name], dict | list) else event[name]
         for name in names
         if event[name] is not None and not (isinstance(event[name], str) and name in rest)
     }
-    return {"id": event["id"], "created": timestamps.to_text(event["created"])} | rest | record
+    return {"id": event["id"], "created": timestamps.to_iso(event["created"])} | rest | record
 
 
 @given(RECORDS)
 @settings(max_examples=200)
 def test_event_and_unmodeled_give_back_the_whole_record(record):
     """Whatever Jira sends can be rebuilt from the event, and the event always fits the schema."""
-    event = read(record, "acme")
+    event = to_event(record, "acme")
     expected = without_nulls(record)
     as_sent = event["unmodeled"] and "created" in json.loads(event["unmodeled"])
     assert rebuilt(event) == expected
-    assert restore(event) == expected | (
+    assert restore_record(event) == expected | (
         {} if as_sent else {"created": expected["created"].replace("Z", "+0000")}
     )
     schema = schemas.load("audit_event")
@@ -111,15 +117,15 @@ def test_event_and_unmodeled_give_back_the_whole_record(record):
 def test_the_names_are_the_schemas():
     """Every field of the schema is filled by reading, but for the two that publishing adds."""
     fields = {field["name"]: field["type"] for field in schemas.load("audit_event")["fields"]}
-    assert {"collected", "mode", *read(SAMPLE, "acme")} == set(fields)
-    assert tuple(field["name"] for field in fields["objectItem"][1]["fields"]) == ITEM
-    assert tuple(field["name"] for field in fields["changedValues"][1]["items"]["fields"]) == CHANGE
+    assert {"collected", "mode", *to_event(SAMPLE, "acme")} == set(fields)
+    assert tuple(field["name"] for field in fields["objectItem"][1]["fields"]) == ITEM_FIELDS
+    assert tuple(field["name"] for field in fields["changedValues"][1]["items"]["fields"]) == CHANGE_FIELDS
 
 
 def test_an_ordinary_record_leaves_nothing_over():
     """A record of the kind Jira's specification describes is all in the fields, in Jira's order."""
-    assert read(SAMPLE, "acme") == {
-        **{name: SAMPLE[name] for name in TEXTS},
+    assert to_event(SAMPLE, "acme") == {
+        **{name: SAMPLE[name] for name in TEXT_FIELDS},
         "organization": "acme",
         "id": 1203,
         "created": 1643014085645,
@@ -128,7 +134,10 @@ def test_an_ordinary_record_leaves_nothing_over():
             {"fieldName": "Key", "changedFrom": None, "changedTo": ""},
             {"fieldName": "Name", "changedFrom": "null", "changedTo": None},
         ],
-        "associatedItems": [dict.fromkeys(ITEM) | {"name": "b"}, dict.fromkeys(ITEM) | {"name": "a"}],
+        "associatedItems": [
+            dict.fromkeys(ITEM_FIELDS) | {"name": "b"},
+            dict.fromkeys(ITEM_FIELDS) | {"name": "a"},
+        ],
         "unmodeled": None,
     }
 
@@ -141,7 +150,7 @@ def test_what_is_left_over_has_the_shape_of_the_record():
         "objectItem": SAMPLE["objectItem"] | {"avatar": "x"},
         "associatedItems": [{"name": "b"}, {"name": "a", "typeName": ["USER"]}, None],
     }
-    assert json.loads(read(record, "acme")["unmodeled"]) == {
+    assert json.loads(to_event(record, "acme")["unmodeled"]) == {
         "summary": 7,
         "new": {"a": [2**70]},
         "objectItem": {"avatar": "x"},
@@ -151,7 +160,7 @@ def test_what_is_left_over_has_the_shape_of_the_record():
 
 def test_a_lone_surrogate_is_replaced_in_the_field_and_kept_as_ascii():
     """Text that is no Unicode becomes readable, its original is JSON that any reader takes."""
-    event = read(SAMPLE | {"summary": "a\ud800é"}, "acme")
+    event = to_event(SAMPLE | {"summary": "a\ud800é"}, "acme")
     assert event["summary"] == "a\ufffdé"
     assert event["unmodeled"] == '{"summary":"a\\ud800\\u00e9"}'
 
@@ -178,15 +187,15 @@ def test_a_lone_surrogate_is_replaced_in_the_field_and_kept_as_ascii():
 )
 def test_created_in_every_form(text, ms, exact):
     """Any form of instant is read in UTC; its text is kept where it says more than the milliseconds."""
-    event = read({"id": 1, "created": text}, "acme")
+    event = to_event({"id": 1, "created": text}, "acme")
     assert event["created"] == ms
     assert event["unmodeled"] == (None if exact else json.dumps({"created": text}, separators=(",", ":")))
 
 
 def test_created_as_epoch_milliseconds():
     """An integer is taken for epoch milliseconds unless it is more likely seconds."""
-    assert read({"id": 1, "created": 1643014085645}, "acme")["created"] == 1643014085645
-    assert isinstance(read({"id": 1, "created": 1643014085}, "acme"), Unreadable)
+    assert to_event({"id": 1, "created": 1643014085645}, "acme")["created"] == 1643014085645
+    assert isinstance(to_event({"id": 1, "created": 1643014085}, "acme"), UnreadableRecord)
 
 
 @pytest.mark.parametrize(
@@ -221,15 +230,15 @@ def test_created_as_epoch_milliseconds():
 )
 def test_a_record_without_readable_id_or_created_is_kept_as_json(record):
     """What cannot become an event keeps its JSON and says why."""
-    unreadable = read(record, "acme")
-    assert isinstance(unreadable, Unreadable)
+    unreadable = to_event(record, "acme")
+    assert isinstance(unreadable, UnreadableRecord)
     assert json.loads(unreadable.raw) == record
     assert "id" in unreadable.reason or "created" in unreadable.reason or "object" in unreadable.reason
 
 
 def test_digits_as_id_are_an_id():
     """An id in quotes is one, and the quotes are remembered."""
-    event = read({"id": "9223372036854775807", "created": SAMPLE["created"]}, "acme")
+    event = to_event({"id": "9223372036854775807", "created": SAMPLE["created"]}, "acme")
     assert event["id"] == 2**63 - 1
     assert json.loads(event["unmodeled"]) == {"id": "9223372036854775807"}
 
@@ -265,7 +274,7 @@ def test_integers_stay_integers_of_any_size():
         b'{"records":[{"id":1,"created":"2022-01-24T08:48Z","n":12345678901234567890123}]}'
     ).records
     assert repr(record["n"]) == "12345678901234567890123"
-    assert read(record, "acme")["unmodeled"] == '{"n":12345678901234567890123}'
+    assert to_event(record, "acme")["unmodeled"] == '{"n":12345678901234567890123}'
 
 
 def test_only_the_records_of_the_envelope_are_its_records():
@@ -296,9 +305,9 @@ def test_a_record_that_python_cannot_hold_is_unreadable_alone(text):
     page = parse_page(f'{{"total":3, "records" : [ {json.dumps(SAMPLE)} , {text}\n, {{"id":3}} ] }}'.encode())
     first, bad, last = page.records
     assert (first, last, page.total) == (SAMPLE, {"id": 3}, 3)
-    assert isinstance(bad, Unreadable)
+    assert isinstance(bad, UnreadableRecord)
     assert bad.raw == text.encode()
-    assert read(bad, "acme") is bad
+    assert to_event(bad, "acme") is bad
 
 
 def test_depth_is_judged_alike_by_both_parsers():
@@ -306,7 +315,7 @@ def test_depth_is_judged_alike_by_both_parsers():
     for extra in ("", ',{"id":18446744073709551616}'):
         good, bad = (parse_page(f'{{"records":[{nested(levels)}{extra}]}}'.encode()) for levels in (252, 253))
         assert isinstance(good.records[0], dict)
-        assert isinstance(bad.records[0], Unreadable)
+        assert isinstance(bad.records[0], UnreadableRecord)
 
 
 @pytest.mark.parametrize(

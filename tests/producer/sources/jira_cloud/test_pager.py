@@ -6,47 +6,47 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from producer.events import Unreadable
+from producer.events import UnreadableRecord
 from producer.sources.jira_cloud import pager as walks
-from producer.sources.jira_cloud.pager import Ask, Walk
-from producer.state.intervals import Range
+from producer.sources.jira_cloud.pager import Pager, PageRequest
+from producer.state.intervals import TimeRange
 
 
 def event(created, number):
     return {"id": number, "created": created}
 
 
-class Log:
-    """Rows by id, descending; `cap` rows are all that one query shows, `page` all that one page does."""
+class FakeAuditLog:
+    """Rows by id, descending; `most_rows` rows are all that one query shows, `page` all that one page does."""
 
     def __init__(self, rows, *, page=1000, cap=10**9):
         self.rows = {row["id"]: row for row in rows}
         self.page = page
-        self.cap = cap
+        self.most_rows = cap
         self.asked = 0
 
-    def answer(self, ask):
+    def answer(self, request):
         self.asked += 1
         chosen = [
             row
             for _, row in sorted(self.rows.items(), reverse=True)
-            if ask.from_ms <= row["created"] <= ask.until_ms and ask.from_ms < ask.until_ms
+            if request.from_ms <= row["created"] <= request.until_ms and request.from_ms < request.until_ms
         ]
-        return chosen[: self.cap][ask.offset : ask.offset + min(ask.limit, self.page)]
+        return chosen[: self.most_rows][request.offset : request.offset + min(request.limit, self.page)]
 
 
-def drain(walk, log, between=lambda: None):
+def read_all(pager, log, between=lambda: None):
     found = []
-    while (ask := walk.ask) is not None:
+    while (request := pager.ask) is not None:
         assert log.asked < 20_000
-        if (piece := walk.add(log.answer(ask), 100)) is not None:
-            found.append(piece)
+        if (result := pager.add(log.answer(request), 100)) is not None:
+            found.append(result)
         between()
     return found
 
 
 def ids(found):
-    return [one["id"] for piece in found for one in piece.events]
+    return [one["id"] for result in found for one in result.events]
 
 
 LOGS = st.lists(st.integers(0, 60), max_size=80).map(
@@ -57,22 +57,22 @@ LOGS = st.lists(st.integers(0, 60), max_size=80).map(
 @given(LOGS, st.integers(1, 7), st.integers(1, 9), st.integers(0, 60), st.integers(0, 61))
 def test_every_row_of_the_window_comes_once_oldest_first(rows, page, limit, start, end):
     """Whatever the sizes of pages, short ones in the middle included, the window's rows are all found."""
-    found = drain(
-        Walk([Range(start, (start + end) // 2), Range((start + end) // 2, end)], limit=limit),
-        Log(rows, page=page),
+    found = read_all(
+        Pager([TimeRange(start, (start + end) // 2), TimeRange((start + end) // 2, end)], limit=limit),
+        FakeAuditLog(rows, page=page),
     )
     expected = sorted(
         (row for row in rows if start <= row["created"] < end), key=lambda row: (row["created"], row["id"])
     )
     assert ids(found) == [row["id"] for row in expected]
-    assert all(piece.proven and piece.outside == 0 for piece in found)
+    assert all(result.proven and result.outside_window == 0 for result in found)
 
 
 @given(LOGS, st.integers(4, 9), st.randoms(use_true_random=False))
 @settings(max_examples=200)
 def test_rows_that_come_late_or_age_out_hide_no_other(rows, limit, chance):
     """Rows appearing anywhere and rows vanishing at the old end, between any two pages, cost none that stays."""
-    log = Log(rows)
+    log = FakeAuditLog(rows)
     staying = set(log.rows)
 
     def move():
@@ -82,9 +82,9 @@ def test_rows_that_come_late_or_age_out_hide_no_other(rows, limit, chance):
         if log.rows and chance.random() < 0.3:
             staying.discard(log.rows.pop(min(log.rows))["id"])
 
-    pieces_found = drain(Walk([Range(0, 61)], limit=limit), log, move)
-    assume(all(piece.proven for piece in pieces_found))
-    found = ids(pieces_found)
+    results = read_all(Pager([TimeRange(0, 61)], limit=limit), log, move)
+    assume(all(result.proven for result in results))
+    found = ids(results)
     assert staying <= set(found)
     assert len(found) == len(set(found))
 
@@ -92,14 +92,14 @@ def test_rows_that_come_late_or_age_out_hide_no_other(rows, limit, chance):
 @given(LOGS, st.integers(2, 9), st.randoms(use_true_random=False))
 def test_a_row_that_vanishes_in_front_is_noticed_on_full_pages(rows, limit, chance):
     """Where a row of an earlier page is deleted, the rows that move up over the border are read all the same."""
-    log = Log(rows)
+    log = FakeAuditLog(rows)
     gone = set()
 
     def move():
         if len(log.rows) > 3 and len(gone) < walks.MOST_RESTARTS and chance.random() < 0.3:
             gone.add(log.rows.pop(sorted(log.rows)[-chance.randrange(1, 4)])["id"])
 
-    found = ids(drain(Walk([Range(0, 61)], limit=limit), log, move))
+    found = ids(read_all(Pager([TimeRange(0, 61)], limit=limit), log, move))
     assert set(log.rows) <= set(found)
 
 
@@ -108,15 +108,15 @@ def test_a_row_that_vanishes_in_front_is_noticed_on_full_pages(rows, limit, chan
 def test_a_row_that_a_page_shows_twice_hides_no_other(rows, page, limit, grows, chance):
     """Whether the page grows by the second showing or another row is left for the next page."""
 
-    class Stammering(Log):
-        def answer(self, ask):
-            shown = super().answer(ask)
+    class Stammering(FakeAuditLog):
+        def answer(self, request):
+            shown = super().answer(request)
             if shown and chance.random() < 0.4:
                 at = chance.randrange(len(shown))
                 shown.insert(at, shown[at])
-            return shown if grows else shown[: min(ask.limit, self.page)]
+            return shown if grows else shown[: min(request.limit, self.page)]
 
-    found = ids(drain(Walk([Range(0, 61)], limit=limit), Stammering(rows, page=page)))
+    found = ids(read_all(Pager([TimeRange(0, 61)], limit=limit), Stammering(rows, page=page)))
     assert sorted(found) == [row["id"] for row in rows]
 
 
@@ -127,32 +127,32 @@ def test_an_empty_page_in_place_of_rows_is_not_the_end(page, at, times):
     is asked for, the first page shows how much that is.
     """
 
-    class Forgetful(Log):
+    class Forgetful(FakeAuditLog):
         left = times
 
-        def answer(self, ask):
-            shown = super().answer(ask)
-            if self.left and len(shown) == page and ask.offset > max(at, 7):
+        def answer(self, request):
+            shown = super().answer(request)
+            if self.left and len(shown) == page and request.offset > max(at, 7):
                 self.left -= 1
                 return []
             return shown
 
     rows = [event(number, number) for number in range(61)]
-    assert ids(drain(Walk([Range(0, 61)], limit=9), Forgetful(rows, page=page))) == list(range(61))
+    assert ids(read_all(Pager([TimeRange(0, 61)], limit=9), Forgetful(rows, page=page))) == list(range(61))
 
 
 def test_a_jira_that_never_shows_the_rest_is_asked_a_bounded_number_of_times():
     """Where every page after the first stays empty while records go on happening, the window ends after the last restart."""
 
-    class Withholding(Log):
-        def answer(self, ask):
-            if ask.offset:
+    class Withholding(FakeAuditLog):
+        def answer(self, request):
+            if request.offset:
                 return []
             self.rows[len(self.rows)] = event(5, len(self.rows))
-            return super().answer(ask)
+            return super().answer(request)
 
     log = Withholding([event(5, number) for number in range(20)], page=9)
-    (piece,) = drain(Walk([Range(0, 20)], limit=9), log)
+    (piece,) = read_all(Pager([TimeRange(0, 20)], limit=9), log)
     assert log.asked == 1 + walks.MOST_RESTARTS  # from the start of the window
     assert piece.rows == 9 + walks.MOST_RESTARTS
 
@@ -160,39 +160,39 @@ def test_a_jira_that_never_shows_the_rest_is_asked_a_bounded_number_of_times():
 def test_a_quiet_window_costs_one_request_and_a_small_one_two():
     """An empty page ends a window; a short one is followed by one more question."""
     for rows, cost in (([], 1), ([event(1, 1)], 2)):
-        log = Log(rows)
-        (piece,) = drain(Walk([Range(0, 10)]), log)
-        assert (log.asked, piece.rows) == (cost, len(rows))
+        log = FakeAuditLog(rows)
+        (result,) = read_all(Pager([TimeRange(0, 10)]), log)
+        assert (log.asked, result.rows) == (cost, len(rows))
 
 
 def test_instants_are_asked_inclusive_and_pages_overlap_by_one_row():
     """The end is asked as the last millisecond inside; after a full page the last row is asked for again."""
-    walk = Walk([Range(100, 200)], limit=2)
-    assert walk.ask == Ask(100, 199, 0, 2)
-    walk.add([event(150, 9), event(140, 8)], 10)
-    assert walk.ask == Ask(100, 199, 1, 2)
-    walk.add([event(140, 8)], 10)
-    assert walk.ask == Ask(100, 199, 2, 2)
-    assert ids([walk.add([], 10)]) == [8, 9]
-    assert walk.ask is None
+    pager = Pager([TimeRange(100, 200)], limit=2)
+    assert pager.next_request == PageRequest(100, 199, 0, 2)
+    pager.add([event(150, 9), event(140, 8)], 10)
+    assert pager.next_request == PageRequest(100, 199, 1, 2)
+    pager.add([event(140, 8)], 10)
+    assert pager.next_request == PageRequest(100, 199, 2, 2)
+    assert ids([pager.add([], 10)]) == [8, 9]
+    assert pager.next_request is None
 
 
 def test_no_window_is_asked_with_equal_bounds():
     """Jira's word is that `from` must be before `to`: one millisecond is asked for with the one before it."""
-    log = Log([event(4, 1), event(5, 2), event(6, 3)])
-    walk = Walk([Range(5, 6)])
-    assert walk.ask == Ask(4, 5, 0, 1000)
-    (piece,) = drain(walk, log)
-    assert (ids([piece]), piece.outside) == ([2], 0)
+    log = FakeAuditLog([event(4, 1), event(5, 2), event(6, 3)])
+    pager = Pager([TimeRange(5, 6)])
+    assert pager.next_request == PageRequest(4, 5, 0, 1000)
+    (result,) = read_all(pager, log)
+    assert (ids([result]), result.outside_window) == ([2], 0)
 
 
 def test_ten_thousand_rows_are_read_in_halves_the_older_first():
     """A query that may be cut is never believed: its window is halved until each part is surely whole."""
     rows = [event(number // 3, number) for number in range(25_000)]
-    found = drain(Walk([Range(0, 10_000)]), Log(rows, cap=10_000))
+    found = read_all(Pager([TimeRange(0, 10_000)]), FakeAuditLog(rows, cap=10_000))
     assert ids(found) == list(range(25_000))
-    assert all(piece.proven for piece in found)
-    windows = [piece.window for piece in found]
+    assert all(result.proven for result in found)
+    windows = [result.window for result in found]
     assert [window.start for window in windows] == [0, *(window.end for window in windows[:-1])]
     assert windows[-1].end == 10_000
 
@@ -201,22 +201,22 @@ def test_ten_thousand_rows_are_read_in_halves_the_older_first():
 def test_a_half_in_which_rows_were_seen_is_not_empty(at):
     """History is read once: an answer without rows that the whole window had shown would leave them out for good."""
 
-    class Forgetful(Log):
-        def answer(self, ask):
-            shown = super().answer(ask)
-            return [] if ask.offset == 0 and ask.from_ms > 0 and self.asked in at else shown
+    class Forgetful(FakeAuditLog):
+        def answer(self, request):
+            shown = super().answer(request)
+            return [] if request.offset == 0 and request.from_ms > 0 and self.asked in at else shown
 
     rows = [event(number, number) for number in range(60)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(walks, "MOST_RECORDS", 20)
-        assert ids(drain(Walk([Range(0, 60)], limit=9), Forgetful(rows))) == list(range(60))
+        assert ids(read_all(Pager([TimeRange(0, 60)], limit=9), Forgetful(rows))) == list(range(60))
 
 
 def test_one_millisecond_with_too_many_rows_is_published_and_reported():
     """What cannot be halved is given as far as it was shown, as unproven, and so is the next, asked for with it."""
     rows = [event(5, number) for number in range(12_000)] + [event(6, 20_000), event(4, 20_001)]
-    found = drain(Walk([Range(0, 10)]), Log(rows, cap=10_000))
-    assert {piece.window for piece in found if not piece.proven} == {Range(5, 6), Range(6, 7)}
+    found = read_all(Pager([TimeRange(0, 10)]), FakeAuditLog(rows, cap=10_000))
+    assert {result.window for result in found if not result.proven} == {TimeRange(5, 6), TimeRange(6, 7)}
     assert len(ids(found)) == 10_001
     assert {20_000, 20_001} <= set(ids(found))
 
@@ -224,15 +224,15 @@ def test_one_millisecond_with_too_many_rows_is_published_and_reported():
 def test_a_server_that_ignores_the_offset_does_not_hold_the_walk_for_ever():
     """The same page again and again ends in smaller windows, or in a piece that says it is unproven."""
 
-    class Deaf(Log):
-        def answer(self, ask):
-            return super().answer(Ask(ask.from_ms, ask.until_ms, 0, ask.limit))
+    class Deaf(FakeAuditLog):
+        def answer(self, request):
+            return super().answer(PageRequest(request.from_ms, request.until_ms, 0, request.limit))
 
     for count in (5, 50):
         log = Deaf([event(number, number) for number in range(count)])
-        found = drain(Walk([Range(0, 64)], limit=10), log)
+        found = read_all(Pager([TimeRange(0, 64)], limit=10), log)
         assert ids(found) == list(range(count))
-        assert not any(piece.proven for piece in found if piece.rows)
+        assert not any(result.proven for result in found if result.rows)
 
 
 @pytest.mark.parametrize("bound", ["MOST_PAGES", "MOST_BYTES"])
@@ -240,7 +240,7 @@ def test_pages_and_bytes_are_bounded(monkeypatch, bound):
     """A window of too many pages or bytes is halved like one of too many rows."""
     monkeypatch.setattr(walks, bound, 3 if bound == "MOST_PAGES" else 300)
     rows = [event(number % 60, number) for number in range(60)]
-    found = drain(Walk([Range(0, 60)], limit=10), Log(rows))
+    found = read_all(Pager([TimeRange(0, 60)], limit=10), FakeAuditLog(rows))
     assert sorted(ids(found)) == list(range(60))
     assert len(found) > 1
 
@@ -249,43 +249,45 @@ def test_pages_and_bytes_are_bounded(monkeypatch, bound):
 def test_one_millisecond_has_bounds_too(monkeypatch, bound):
     """A millisecond without end is left, as unproven."""
     monkeypatch.setattr(walks, bound, 5 if bound == "MOST_PAGES_OF_ONE_MS" else 500)
-    (piece,) = drain(Walk([Range(0, 1)], limit=10), Log([event(0, number) for number in range(90)]))
-    assert not piece.proven
-    assert 40 <= len(piece.events) < 60
+    (result,) = read_all(
+        Pager([TimeRange(0, 1)], limit=10), FakeAuditLog([event(0, number) for number in range(90)])
+    )
+    assert not result.proven
+    assert 40 <= len(result.events) < 60
 
 
 def test_rows_outside_the_window_are_left_and_counted():
     """What Jira sends beyond what was asked for waits for its own window, but not in silence."""
-    walk = Walk([Range(10, 20)])
-    walk.add([event(25, 3), event(20, 2), event(10, 1), event(9, 0)], 10)
-    piece = walk.add([], 10)
-    assert (ids([piece]), piece.rows, piece.outside) == ([1], 4, 3)
+    pager = Pager([TimeRange(10, 20)])
+    pager.add([event(25, 3), event(20, 2), event(10, 1), event(9, 0)], 10)
+    result = pager.add([], 10)
+    assert (ids([result]), result.record_count, result.outside_window) == ([1], 4, 3)
 
 
 def test_unreadable_records_are_kept_once():
     """A record that is no event is handed on beside the events, once though two pages had it."""
-    bad = Unreadable("no id", b"{}")
-    walk = Walk([Range(10, 20)])
-    walk.add([event(15, 3), bad], 10)
-    walk.add([Unreadable("no id", b"{}")], 10)
-    piece = walk.add([], 10)
-    assert (piece.unreadable, ids([piece]), piece.outside) == ((bad,), [3], 0)
+    bad = UnreadableRecord("no id", b"{}")
+    pager = Pager([TimeRange(10, 20)])
+    pager.add([event(15, 3), bad], 10)
+    pager.add([UnreadableRecord("no id", b"{}")], 10)
+    result = pager.add([], 10)
+    assert (result.unreadable, ids([result]), result.outside_window) == ((bad,), [3], 0)
 
 
 def test_a_window_is_covered_no_further_than_jiras_clock():
     """A window that ends in Jira's future is covered up to Jira's present only, as of the first answer."""
-    walk = Walk([Range(0, 1000), Range(1000, 2000), Range(2000, 3000)])
-    assert walk.add([], 10, date_ms=1500).covered == Range(0, 1000)
-    assert walk.add([], 10, date_ms=2500).covered == Range(1000, 1500)
-    assert not walk.add([], 10, date_ms=2500).covered.width
+    pager = Pager([TimeRange(0, 1000), TimeRange(1000, 2000), TimeRange(2000, 3000)])
+    assert pager.add([], 10, date_ms=1500).covered == TimeRange(0, 1000)
+    assert pager.add([], 10, date_ms=2500).covered == TimeRange(1000, 1500)
+    assert not pager.add([], 10, date_ms=2500).covered.width
 
 
 def test_a_page_too_large_is_asked_for_in_smaller_ones():
     """The limit is halved until it is one."""
-    walk = Walk([Range(0, 10)], limit=4)
-    assert walk.smaller()
-    assert walk.ask.limit == 2
-    assert walk.smaller()
-    assert not walk.smaller()
-    log = Log([event(random.Random(n).randrange(10), n) for n in range(20)])
-    assert sorted(ids(drain(walk, log))) == list(range(20))
+    pager = Pager([TimeRange(0, 10)], limit=4)
+    assert pager.shrink_page()
+    assert pager.next_request.limit == 2
+    assert pager.shrink_page()
+    assert not pager.shrink_page()
+    log = FakeAuditLog([event(random.Random(n).randrange(10), n) for n in range(20)])
+    assert sorted(ids(read_all(pager, log))) == list(range(20))

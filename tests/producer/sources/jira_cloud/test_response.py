@@ -1,19 +1,19 @@
 import httpx
 import pytest
 
-from producer.sources.errors import Action, Asked, Kind
-from producer.sources.jira_cloud.response import Answer, judge
+from producer.sources.errors import ErrorKind, RequestTarget, RetryAction
+from producer.sources.jira_cloud.response import JiraResponse, classify
 
 NOW = 1_790_000_000_000
-SITE = Asked("acme", "acme.atlassian.net")
-GATEWAY = Asked("acme", "api.atlassian.com", gateway=True)
+SITE = RequestTarget("acme", "acme.atlassian.net")
+GATEWAY = RequestTarget("acme", "api.atlassian.com", gateway=True)
 FAILED = {"x-seraph-loginreason": "AUTHENTICATED_FAILED"}
 DENIED = {"x-seraph-loginreason": "AUTHENTICATION_DENIED"}
 AUTHENTICATE = "Client must be authenticated to access this resource."
 
 
-def judged(status, body="", headers=None, asked=SITE, date_ms=None):
-    return judge(Answer(status, httpx.Headers(headers or {}), body.encode(), date_ms), asked, NOW)
+def classified(status, body="", headers=None, target=SITE, date_ms=None):
+    return classify(JiraResponse(status, httpx.Headers(headers or {}), body.encode(), date_ms), target, NOW)
 
 
 def errors(message):
@@ -23,56 +23,62 @@ def errors(message):
 @pytest.mark.parametrize(
     ("status", "body", "headers", "kind", "action"),
     [
-        (429, "", {}, Kind.RATE_LIMITED, Action.WAIT),
-        (500, "", {}, Kind.UNAVAILABLE, Action.RETRY),
-        (503, "<html>", {}, Kind.UNAVAILABLE, Action.RETRY),
-        (503, "", {"Retry-After": "5"}, Kind.UNAVAILABLE, Action.WAIT),
-        (401, AUTHENTICATE, {}, Kind.KEY_REFUSED, Action.FIX),
-        (401, AUTHENTICATE, FAILED, Kind.KEY_REFUSED, Action.FIX),
-        (401, errors(AUTHENTICATE), FAILED, Kind.KEY_REFUSED, Action.FIX),
-        (401, '{"code":401,"message":"Unauthorized"}', {}, Kind.KEY_REFUSED, Action.FIX),
+        (429, "", {}, ErrorKind.RATE_LIMITED, RetryAction.WAIT),
+        (500, "", {}, ErrorKind.UNAVAILABLE, RetryAction.RETRY),
+        (503, "<html>", {}, ErrorKind.UNAVAILABLE, RetryAction.RETRY),
+        (503, "", {"Retry-After": "5"}, ErrorKind.UNAVAILABLE, RetryAction.WAIT),
+        (401, AUTHENTICATE, {}, ErrorKind.KEY_REFUSED, RetryAction.FIX),
+        (401, AUTHENTICATE, FAILED, ErrorKind.KEY_REFUSED, RetryAction.FIX),
+        (401, errors(AUTHENTICATE), FAILED, ErrorKind.KEY_REFUSED, RetryAction.FIX),
+        (401, '{"code":401,"message":"Unauthorized"}', {}, ErrorKind.KEY_REFUSED, RetryAction.FIX),
         (
             401,
             '{"code":401,"message":"Unauthorized; scope does not match"}',
             {},
-            Kind.SCOPE_MISSING,
-            Action.FIX,
+            ErrorKind.SCOPE_MISSING,
+            RetryAction.FIX,
         ),
-        (403, '{"error":"Failed to parse Connect Session Auth Token"}', {}, Kind.KEY_TYPE, Action.FIX),
+        (
+            403,
+            '{"error":"Failed to parse Connect Session Auth Token"}',
+            {},
+            ErrorKind.KEY_TYPE,
+            RetryAction.FIX,
+        ),
         (
             403,
             errors("Basic Authentication Failure - Reason : AUTHENTICATION_DENIED"),
             {},
-            Kind.CAPTCHA,
-            Action.FIX,
+            ErrorKind.CAPTCHA,
+            RetryAction.FIX,
         ),
-        *((status, "", DENIED, Kind.CAPTCHA, Action.FIX) for status in (200, 401, 403)),
-        (200, '{"records":[]}', FAILED, Kind.ANONYMOUS, Action.FIX),
-        (403, errors("You do not have permission"), {}, Kind.NOT_ADMINISTRATOR, Action.FIX),
+        *((status, "", DENIED, ErrorKind.CAPTCHA, RetryAction.FIX) for status in (200, 401, 403)),
+        (200, '{"records":[]}', FAILED, ErrorKind.ANONYMOUS, RetryAction.FIX),
+        (403, errors("You do not have permission"), {}, ErrorKind.NOT_ADMINISTRATOR, RetryAction.FIX),
         (
             403,
             errors(
                 "Audit logs aren't available for this site as all of its Jira Cloud products are on Free plans."
             ),
             {},
-            Kind.FREE_PLAN,
-            Action.FIX,
+            ErrorKind.FREE_PLAN,
+            RetryAction.FIX,
         ),
-        (403, errors("Your IP is not on the list"), {}, Kind.FORBIDDEN, Action.FIX),
-        (403, "<html>blocked", {}, Kind.FORBIDDEN, Action.FIX),
-        (404, errors("Not Found"), {}, Kind.NOT_JIRA, Action.FIX),
-        (400, errors("Invalid date"), {}, Kind.BAD_REQUEST, Action.FIX),
-        (302, "", {"Location": "https://id.atlassian.com/login"}, Kind.REDIRECTED, Action.FIX),
-        (204, "", {}, Kind.UNEXPECTED, Action.RETRY),
-        (418, "", {}, Kind.UNEXPECTED, Action.RETRY),
+        (403, errors("Your IP is not on the list"), {}, ErrorKind.FORBIDDEN, RetryAction.FIX),
+        (403, "<html>blocked", {}, ErrorKind.FORBIDDEN, RetryAction.FIX),
+        (404, errors("Not Found"), {}, ErrorKind.NOT_JIRA, RetryAction.FIX),
+        (400, errors("Invalid date"), {}, ErrorKind.BAD_REQUEST, RetryAction.FIX),
+        (302, "", {"Location": "https://id.atlassian.com/login"}, ErrorKind.REDIRECTED, RetryAction.FIX),
+        (204, "", {}, ErrorKind.UNEXPECTED, RetryAction.RETRY),
+        (418, "", {}, ErrorKind.UNEXPECTED, RetryAction.RETRY),
     ],
 )
 def test_every_refusal_is_known_by_its_own_cause(status, body, headers, kind, action):
     """Status, header and text together tell the cause; the cause tells what to do."""
-    found = judged(status, body, headers)
+    found = classified(status, body, headers)
     assert (found.kind, found.action) == (kind, action)
     assert found.message.startswith("acme: ")
-    assert "acme.atlassian.net" in found.message or kind is Kind.SCOPE_MISSING
+    assert "acme.atlassian.net" in found.message or kind is ErrorKind.SCOPE_MISSING
     assert "{" not in found.message
 
 
@@ -83,7 +89,7 @@ def test_an_answer_that_may_be_read():
         {"Beta-Retry-After": "3600", "X-RateLimit-NearLimit": "true"},
         {"X-Seraph-LoginReason": "OK"},
     ):
-        assert judged(200, "{}", headers) is None
+        assert classified(200, "{}", headers) is None
 
 
 @pytest.mark.parametrize(
@@ -114,36 +120,36 @@ def test_an_answer_that_may_be_read():
 )
 def test_the_wait_is_what_jira_asks_for(headers, seconds):
     """Seconds, a date, or for a quota the moment it is filled again, at the latest the next hour; never a Beta header."""
-    assert judged(429, "", headers).retry_after_seconds == seconds
+    assert classified(429, "", headers).retry_after_seconds == seconds
 
 
 def test_a_date_is_counted_by_jiras_clock():
     """A clock of ours that is wrong neither shortens a wait nor makes it endless."""
-    found = judged(503, "", {"Retry-After": "Mon, 21 Sep 2026 14:13:50 GMT"}, date_ms=NOW + 20_000)
+    found = classified(503, "", {"Retry-After": "Mon, 21 Sep 2026 14:13:50 GMT"}, date_ms=NOW + 20_000)
     assert (found.retry_after_seconds, found.date_ms) == (10, NOW + 20_000)
 
 
 def test_a_redirect_names_the_host_and_nothing_else():
     """Where we were sent may hold a token: only its host is told."""
-    found = judged(302, "", {"Location": "https://login.example/x?token=s3cret#y"})
+    found = classified(302, "", {"Location": "https://login.example/x?token=s3cret#y"})
     assert "login.example" in found.message
     assert "s3cret" not in found.message
-    assert judged(302, "", {"Location": "https://[bad"}).kind is Kind.REDIRECTED
-    assert judged(302, "", {"Location": "/login?s3cret"}).message.find("s3cret") < 0
+    assert classified(302, "", {"Location": "https://[bad"}).kind is ErrorKind.REDIRECTED
+    assert classified(302, "", {"Location": "/login?s3cret"}).message.find("s3cret") < 0
 
 
 def test_jiras_own_words_are_told_made_harmless():
     """An operator reads what Jira said: short, on one line, nothing a terminal would act on."""
-    said = judged(400, '{"errorMessages":["Invalid\\u001b[31m date\\n' + "x" * 500 + '"]}').message
+    said = classified(400, '{"errorMessages":["Invalid\\u001b[31m date\\n' + "x" * 500 + '"]}').message
     assert "Invalid [31m date xxx" in said
     assert said.isprintable()
     assert len(said) < 500
-    assert judged(400, "[" * 9_000).kind is Kind.BAD_REQUEST
-    assert "<b>" not in judged(403, "<b>", {"Content-Type": "text/html"}).message
-    assert "no way" in judged(403, "no way", {"Content-Type": "text/plain"}).message
+    assert classified(400, "[" * 9_000).kind is ErrorKind.BAD_REQUEST
+    assert "<b>" not in classified(403, "<b>", {"Content-Type": "text/html"}).message
+    assert "no way" in classified(403, "no way", {"Content-Type": "text/plain"}).message
 
 
 def test_a_refused_key_names_the_other_door():
     """At the site: the key may have scopes; at the gateway: it may have none."""
-    assert "gateway" in judged(401).message
-    assert "at the site itself" in judged(401, asked=GATEWAY).message
+    assert "gateway" in classified(401).message
+    assert "at the site itself" in classified(401, target=GATEWAY).message
