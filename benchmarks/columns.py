@@ -26,7 +26,7 @@ from isal import igzip
 
 import schemas
 from consumer.decoding import columns
-from consumer.delivery.batch import Batch, Rows
+from consumer.delivery.batch import RequestBatch, Rows
 from consumer.destinations.sentinel import rows as sentinel
 from relay.avro.codec import Encoder, SchemaId, parsed_schema
 
@@ -86,11 +86,11 @@ def messages(count: int) -> list[Message]:
 
 def by_columns(batch: Sequence[Message]) -> int:
     decoded = columns.decode(batch, {REF: SCHEMA})
-    rows = Rows(sentinel.rows(decoded.frame), batch)
-    size, body = 0, Batch(sentinel.LARGEST_BODY, 1.0)
+    rows = Rows(sentinel.encode_rows(decoded.frame), batch)
+    size, body = 0, RequestBatch(sentinel.MAX_BODY_BYTES, 1.0)
     while rows:
         rows = rows[body.try_add(rows, 0.0) :]
-        size += len(sentinel.body(body.take().encoded))
+        size += len(sentinel.encode_body(body.take().encoded))
     return size
 
 
@@ -99,7 +99,7 @@ def by_record(batch: Sequence[Message]) -> int:
     size, rows, raw = 0, [], 2
     for message in batch:
         row = dumps(row_of(read(Body(message.value[5:]), schema)))
-        if raw + len(row) + 1 > sentinel.LARGEST_BODY:
+        if raw + len(row) + 1 > sentinel.MAX_BODY_BYTES:
             size += len(igzip.compress(b"[" + b",".join(rows) + b"]", 1))
             rows, raw = [], 2
         rows.append(row)

@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/consumer.py [--events 400000] [--runs 3]
 
-On an embedded Kafka and against a bare server (Linux). `jira-relay consume` carries the backlog, then another process does, with
+On an embedded Kafka and against a bare server (Linux). `jira-relay run_consumer` carries the backlog, then another process does, with
 confluent-kafka, fastavro, orjson, isal's gzip and a connection for each of two bodies under way, committing what was accepted in
 order; both from the same topic, alternating in one run. CPU seconds are of the process, from a tenth of the events on, so that its start does not count.
 """
@@ -67,7 +67,7 @@ def by_record(bootstrap: str, topic: str, port: int) -> None:
         while True:
             for message in consumer.consume(500, timeout=0.2):
                 row = dumps(row_of(read(Body(message.value()[FRAME_BYTES:]), schema)))
-                if raw + len(row) + 1 > sentinel.LARGEST_BODY:
+                if raw + len(row) + 1 > sentinel.MAX_BODY_BYTES:
                     posts.append((pool.submit(_post, port, rows), positions))
                     rows, raw, positions = [], 2, {}
                     if len(posts) > UNDER_WAY:

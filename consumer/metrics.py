@@ -8,12 +8,12 @@ from relay.kafka import Record, TopicPartition
 
 log = structlog.get_logger("consumer")
 
-COMMITTED = "the group's committed offset"
-SECONDS_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25)
-ROWS_BUCKETS = (1, 10, 100, 300, 1000, 3000)
+FROM_COMMITTED_OFFSET = "the group's committed offset"
+REQUEST_SECONDS_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25)
+REQUEST_ROWS_BUCKETS = (1, 10, 100, 300, 1000, 3000)
 
 
-class Metrics:
+class ConsumerMetrics:
     """The catalogue. `flow` is live or history."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -46,14 +46,14 @@ class Metrics:
             "jira_relay_destination_request_seconds",
             "From the beginning of a request to its answer.",
             flow,
-            buckets=SECONDS_BUCKETS,
+            buckets=REQUEST_SECONDS_BUCKETS,
             registry=registry,
         )
         self.rows = Histogram(
             "jira_relay_destination_request_events",
             "Events in an accepted request.",
             flow,
-            buckets=ROWS_BUCKETS,
+            buckets=REQUEST_ROWS_BUCKETS,
             registry=registry,
         )
         self.retries = Counter(
@@ -106,39 +106,41 @@ class Metrics:
         )
 
     def state_changed(self, destination: str, state: str, reason: str | None) -> None:
-        tell = log.info if state == "active" else log.warning
-        tell(
+        write_line = log.info if state == "active" else log.warning
+        write_line(
             f"The destination is {state}.",
             destination=destination,
             **({} if reason is None else {"reason": reason}),
         )
 
-    def of(self, destination: str, flow: str) -> "FlowMetrics":
-        return FlowMetrics(self, destination, flow)
+    def for_pipeline(self, destination: str, flow: str) -> "PipelineMetrics":
+        return PipelineMetrics(self, destination, flow)
 
 
-class FlowMetrics:
+class PipelineMetrics:
     """What happens to one flow of one destination: one call an event."""
 
-    def __init__(self, metrics: Metrics, destination: str, flow: str) -> None:
+    def __init__(self, metrics: ConsumerMetrics, destination: str, flow: str) -> None:
         self._metrics = metrics
         self._labels = (destination, flow)
         self._names = {"destination": destination, "flow": flow}
 
-    def answered(self, news: bool, outcome: Outcome, rows: int, raw: int, wire: int, seconds: float) -> None:
-        """A request has ended. Not `news`: one of many under way that met the same trouble."""
+    def request_ended(
+        self, warn: bool, outcome: Outcome, rows: int, raw: int, wire: int, seconds: float
+    ) -> None:
+        """A request has ended. Not `warn`: one of many under way that met the same trouble."""
         self._metrics.request.labels(*self._labels).observe(seconds)
         match outcome:
             case Sent():
                 self._accepted(rows, raw, wire)
             case Retry(reason, status, _):
-                self._not_accepted("retry", reason, status, rows, news)
+                self._not_accepted("retry", reason, status, rows, warn)
             case Paused(reason, status):
-                self._not_accepted("paused", reason, status, rows, news)
+                self._not_accepted("paused", reason, status, rows, warn)
             case Split(reason, status):
-                self._not_accepted("split", reason, status, rows, news=False)
+                self._not_accepted("split", reason, status, rows, warn=False)
             case Reject(reason, status):
-                self._not_accepted("refused", reason, status, rows, news=False)
+                self._not_accepted("refused", reason, status, rows, warn=False)
 
     def _accepted(self, rows: int, raw: int, wire: int) -> None:
         self._metrics.requests.labels(*self._labels, "2xx").inc()
@@ -148,14 +150,14 @@ class FlowMetrics:
         self._metrics.rows.labels(*self._labels).observe(rows)
         log.debug("Events were accepted.", **self._names, events=rows, raw_bytes=raw, wire_bytes=wire)
 
-    def _not_accepted(self, why: str, reason: str, status: int | None, rows: int, news: bool) -> None:
-        kind = f"{status // 100}xx" if status else "none"
-        self._metrics.requests.labels(*self._labels, kind).inc()
+    def _not_accepted(self, why: str, reason: str, status: int | None, rows: int, warn: bool) -> None:
+        status_class = f"{status // 100}xx" if status else "none"
+        self._metrics.requests.labels(*self._labels, status_class).inc()
         self._metrics.retries.labels(*self._labels, why).inc()
-        tell = log.warning if news else log.debug
-        tell(reason, **self._names, why=why, status=status, events=rows)
+        write_line = log.warning if warn else log.debug
+        write_line(reason, **self._names, why=why, status=status, events=rows)
 
-    def halved(self, reason: str, rows: int) -> None:
+    def body_bisected(self, reason: str, rows: int) -> None:
         """The first refusal of a body; those of its parts go without a line."""
         log.warning("A body was refused and is sent in parts.", **self._names, reason=reason, events=rows)
 
@@ -171,19 +173,19 @@ class FlowMetrics:
             offset=record.offset,
         )
 
-    def dead_letters_wait(self, count: int, reason: str) -> None:
+    def dead_letter_write_failed(self, count: int, reason: str) -> None:
         log.warning(
             "Kafka did not confirm dead letters; trying again.", **self._names, records=count, reason=reason
         )
 
-    def read_singly(self, records: int) -> None:
+    def decoded_singly(self, records: int) -> None:
         self._metrics.one_by_one.labels(*self._labels).inc(records)
         log.warning("Records had to be read one by one: some are damaged.", **self._names, records=records)
 
-    def schema_waits(self, reason: str) -> None:
+    def schema_unavailable(self, reason: str) -> None:
         log.warning("Events wait for their schema.", **self._names, reason=reason)
 
-    def beginning_waits(self, partition: TopicPartition, reason: str) -> None:
+    def start_lookup_failed(self, partition: TopicPartition, reason: str) -> None:
         log.warning(
             "Where to begin could not be looked up yet.",
             **self._names,
@@ -191,11 +193,13 @@ class FlowMetrics:
             reason=reason,
         )
 
-    def began(self, partition: TopicPartition, offset: int, why: str) -> None:
-        tell = log.debug if why == COMMITTED else log.info
-        tell("Reading begins.", **self._names, partition=partition.partition, offset=offset, because_of=why)
+    def reading_started(self, partition: TopicPartition, offset: int, reason: str) -> None:
+        write_line = log.debug if reason == FROM_COMMITTED_OFFSET else log.info
+        write_line(
+            "Reading begins.", **self._names, partition=partition.partition, offset=offset, because_of=reason
+        )
 
-    def lost_offsets(self, partition: TopicPartition, first: int, stop: int, lost: int) -> None:
+    def offsets_lost(self, partition: TopicPartition, first: int, stop: int, lost: int) -> None:
         """Of the offsets from `first` to before `stop` so many."""
         self._metrics.lost.labels(*self._labels).inc(lost)
         log.error(
@@ -207,7 +211,7 @@ class FlowMetrics:
             last_offset=stop - 1,
         )
 
-    def loss_ends(self, partition: TopicPartition, until: str) -> None:
+    def loss_dated(self, partition: TopicPartition, until: str) -> None:
         log.error(
             "The lost events had been collected before this time.",
             **self._names,
@@ -216,7 +220,7 @@ class FlowMetrics:
             until=until,
         )
 
-    def end_is_lost(self, partition: TopicPartition, committed: int, end: int, begun: int) -> None:
+    def log_end_lost(self, partition: TopicPartition, committed: int, end: int, start: int) -> None:
         log.error(
             "Kafka has lost the end of a partition: what the group had got to is gone, or other records stand there. Events are"
             " read again from shortly before the last one that was settled.",
@@ -225,13 +229,13 @@ class FlowMetrics:
             partition=partition.partition,
             committed=committed,
             end=end,
-            offset=begun,
+            offset=start,
         )
 
     def commit_failed(self, reason: str) -> None:
         log.warning("Offsets could not be committed yet.", **self._names, reason=reason)
 
-    def batch_is_damaged(self, partition: TopicPartition, start: int, last: int) -> None:
+    def batch_corrupt(self, partition: TopicPartition, start: int, last: int) -> None:
         log.error(
             "A batch is damaged on Kafka's disk: its partition is not read beyond it. Let a replica lead that has it whole, or set the"
             " group's offset behind it, which gives its events up.",
@@ -242,26 +246,26 @@ class FlowMetrics:
             last=last,
         )
 
-    def commits_without_text(self) -> None:
+    def offset_metadata_refused(self) -> None:
         log.warning(
             "Kafka takes no text with an offset (its offset.metadata.max.bytes is below 100), so that what lies settled behind it"
             " is not known to who comes next: after a rebalance accepted events may be sent again. Set it to 4096, its default.",
             **self._names,
         )
 
-    def half_of_retention(self, days: float) -> None:
+    def half_of_retention_passed(self, days: float) -> None:
         log.error(
             "The oldest event not yet accepted is about to be deleted by Kafka: half of its time on the topic is over.",
             **self._names,
             days=round(days, 1),
         )
 
-    def state(self, *, paused: bool, oldest_seconds: float) -> None:
+    def set_state(self, *, paused: bool, oldest_seconds: float) -> None:
         self._metrics.paused.labels(*self._labels).set(paused)
         self._metrics.oldest.labels(*self._labels).set(oldest_seconds)
 
-    def accepted_after(self, seconds: float) -> None:
+    def set_lag_seconds(self, seconds: float) -> None:
         self._metrics.lag_seconds.labels(*self._labels).set(seconds)
 
-    def group_lag(self, events: int) -> None:
+    def set_group_lag(self, events: int) -> None:
         self._metrics.lag.labels(*self._labels).set(events)

@@ -6,20 +6,20 @@ from contextlib import AsyncExitStack
 
 from prometheus_client import CollectorRegistry
 
-from consumer.assignment.assignment import Job
-from consumer.assignment.handler import CALL_SECONDS, REBALANCE_SECONDS, Forwarder
-from consumer.assignment.start_offsets import Beginner, Mirror, Start
+from consumer.assignment.assignment import Pipeline
+from consumer.assignment.handler import REBALANCE_TIMEOUT_SECONDS, REQUEST_TIMEOUT_SECONDS, AssignmentHandler
+from consumer.assignment.start_offsets import OffsetBackup, Start, StartOffsetResolver
 from consumer.config import ConsumerConfig
-from consumer.decoding.schema_lookup import Schemas
-from consumer.delivery.circuit_breaker import Gate, Throttle
-from consumer.delivery.dead_letters import DeadLetters
-from consumer.delivery.sender import Outlet
+from consumer.decoding.schema_lookup import SchemaLookup
+from consumer.delivery.circuit_breaker import CircuitBreaker, RateLimit
+from consumer.delivery.dead_letters import DeadLetterWriter
+from consumer.delivery.sender import StreamState
 from consumer.destinations.outcome import Outcome
 from consumer.destinations.sentinel import rows
-from consumer.destinations.sentinel.client import Ingestion
+from consumer.destinations.sentinel.client import IngestionClient
 from consumer.destinations.sentinel.config import SentinelConfig
-from consumer.metrics import Metrics
-from consumer.status_reporter import Flow, Report, mirror
+from consumer.metrics import ConsumerMetrics
+from consumer.status_reporter import RunningPipeline, StatusReporter, read_offset_backup
 from relay.aio import cancel_all, run_unless_stopped, supervise
 from relay.config.schema_registry import SchemaRegistryConfig
 from relay.kafka import Record, TopicPartition
@@ -38,14 +38,14 @@ from relay.timestamps import now_ms
 
 STOP_SECONDS = 15.0
 SERVICE_VALID_MS = 60_000
-SERVICE_BEAT_SECONDS = 15.0
+HEARTBEAT_SECONDS = 15.0
 
 # What is fetched is compressed, and may become a thousand times as much; so little of it is unpacked at a time.
-FETCH = {"max_partition_fetch_bytes": 262_144, "fetch_max_bytes": 8_388_608}
-MOST_RECORDS = 256
+FETCH_OPTIONS = {"max_partition_fetch_bytes": 262_144, "fetch_max_bytes": 8_388_608}
+MAX_POLL_RECORDS = 256
 
 
-async def consume(
+async def run_consumer(
     config: ConsumerConfig,
     destinations: Mapping[str, SentinelConfig],
     schema_registry: SchemaRegistryConfig,
@@ -69,36 +69,47 @@ async def consume(
         store = await stack.enter_async_context(open_schema_store(schema_registry, connection))
         writer = await stack.enter_async_context(RecordWriter(connection))
         status_writer = StatusWriter(writer, topics.status)
-        wiring = Wiring(config, destinations, connection, topics, store, writer, Metrics(registry))
+        factory = PipelineFactory(
+            config, destinations, connection, topics, store, writer, ConsumerMetrics(registry)
+        )
         status_history = StatusHistory(connection, topics.status)
-        flows: list[Flow] = []
-        reports: list[Report] = []
+        pipelines: list[RunningPipeline] = []
+        reporters: list[StatusReporter] = []
         for name in destinations:
-            both = await wiring.flows(name, stack)
-            start = wiring.start_text(name)
-            flows += both
-            reports.append(
-                Report(name, both, shards, start, status_writer, status_history, wiring.metrics, health)
+            destination_pipelines = await factory.build(name, stack)
+            start = factory.start_text(name)
+            pipelines += destination_pipelines
+            reporters.append(
+                StatusReporter(
+                    name,
+                    destination_pipelines,
+                    shards,
+                    start,
+                    status_writer,
+                    status_history,
+                    factory.metrics,
+                    health,
+                )
             )
         tasks = {
             asyncio.create_task(status_writer.run(), name="status board"),
-            asyncio.create_task(_beat(status_writer, destinations), name="beat of the consumer"),
-            *(asyncio.create_task(report.run(), name="report of a destination") for report in reports),
+            asyncio.create_task(_heartbeat(status_writer, destinations), name="beat of the consumer"),
+            *(asyncio.create_task(report.run(), name="report of a destination") for report in reporters),
         }
         members = {
-            asyncio.create_task(flow.member.run(), name=f"membership for {flow.topic}") for flow in flows
+            asyncio.create_task(flow.member.run(), name=f"membership for {flow.topic}") for flow in pipelines
         }
         try:
             await supervise(stop, tasks | members)
         finally:
-            await asyncio.gather(*(flow.forwarder.stop(STOP_SECONDS) for flow in flows))
+            await asyncio.gather(*(flow.handler.stop(STOP_SECONDS) for flow in pipelines))
             await cancel_all(members, attempts=1, seconds=10)
             await cancel_all(tasks, attempts=1, seconds=10)
         status_writer.tombstone(service_key("consume"))
         await status_writer.flush()
 
 
-class Wiring:
+class PipelineFactory:
     """Puts together what one destination needs."""
 
     def __init__(
@@ -109,7 +120,7 @@ class Wiring:
         topics: Topics,
         store: SchemaStore,
         writer: RecordWriter,
-        metrics: Metrics,
+        metrics: ConsumerMetrics,
     ) -> None:
         self._config = config
         self._destinations = destinations
@@ -127,65 +138,78 @@ class Wiring:
     def _start(self, name: str) -> Start:
         return self._destinations[name].start or self._config.start
 
-    async def flows(self, name: str, stack: AsyncExitStack) -> list[Flow]:
+    async def build(self, name: str, stack: AsyncExitStack) -> list[RunningPipeline]:
         """Live and history: apart, but for the waits that their rule asks for."""
         target = self._destinations[name]
-        ingestion = await stack.enter_async_context(Ingestion(name, target, CALL_SECONDS))
-        throttle = Throttle()
+        client = await stack.enter_async_context(IngestionClient(name, target, REQUEST_TIMEOUT_SECONDS))
+        rate_limit = RateLimit()
         prefix = self._topics.prefix
         live = (self._topics.events, f"{prefix}.{name}", target.stream, "live")
         history = (self._topics.backfill, f"{prefix}.{name}.history", target.history_stream, "history")
-        return [self._flow(name, ingestion, Gate(throttle), *each) for each in (live, history)]
+        return [
+            self._build_pipeline(name, client, CircuitBreaker(rate_limit), *each) for each in (live, history)
+        ]
 
-    def _flow(
-        self, name: str, ingestion: Ingestion, gate: Gate, topic: str, group: str, stream: str, kind: str
-    ) -> Flow:
-        metrics = self.metrics.of(name, kind)
-        letters = DeadLetters(self._writer, self._topics.dead_letters, name)
-        outlet = Outlet(Stream(ingestion, stream), gate, letters, metrics)
-        schemas = Schemas(self._store, metrics)
-        beginner = Beginner(self._start(name), self._mirror(name, topic), self._records_at, metrics)
+    def _build_pipeline(
+        self,
+        name: str,
+        client: IngestionClient,
+        breaker: CircuitBreaker,
+        topic: str,
+        group: str,
+        stream: str,
+        flow: str,
+    ) -> RunningPipeline:
+        metrics = self.metrics.for_pipeline(name, flow)
+        dead_letters = DeadLetterWriter(self._writer, self._topics.dead_letters, name)
+        stream_state = StreamState(SentinelDestination(client, stream), breaker, dead_letters, metrics)
+        schemas = SchemaLookup(self._store, metrics)
+        start_offsets = StartOffsetResolver(
+            self._start(name), self._backup_reader(name, topic), self._records_at, metrics
+        )
         linger = self._config.linger_seconds
-        job = Job(beginner, schemas, rows.rows, outlet, rows.LARGEST_BODY, linger)
-        forwarder = Forwarder(job)
+        pipeline = Pipeline(
+            start_offsets, schemas, rows.encode_rows, stream_state, rows.MAX_BODY_BYTES, linger
+        )
+        handler = AssignmentHandler(pipeline)
         member = Member(
             self._connection,
             group,
             topic,
-            forwarder,
-            max_records=MOST_RECORDS,
-            rebalance_seconds=REBALANCE_SECONDS,
-            consumer_options=FETCH,
+            handler,
+            max_records=MAX_POLL_RECORDS,
+            rebalance_seconds=REBALANCE_TIMEOUT_SECONDS,
+            consumer_options=FETCH_OPTIONS,
         )
-        return Flow(topic, member, forwarder, outlet, schemas, metrics)
+        return RunningPipeline(topic, member, handler, stream_state, schemas, metrics)
 
     async def _records_at(
         self, offsets: Mapping[TopicPartition, int]
     ) -> Mapping[TopicPartition, Record | None]:
         return await records_at(self._connection, offsets)
 
-    def _mirror(self, name: str, topic: str) -> Callable[[], Awaitable[Mirror]]:
-        return lambda: mirror(self._connection, self._topics.status, name, topic)
+    def _backup_reader(self, name: str, topic: str) -> Callable[[], Awaitable[OffsetBackup]]:
+        return lambda: read_offset_backup(self._connection, self._topics.status, name, topic)
 
 
-class Stream:
+class SentinelDestination:
     """One stream of a rule (consumer.delivery.Sender)."""
 
-    def __init__(self, ingestion: Ingestion, name: str) -> None:
-        self._ingestion = ingestion
-        self._name = name
+    def __init__(self, client: IngestionClient, stream: str) -> None:
+        self._client = client
+        self._stream = stream
 
     def body(self, encoded: Sequence[bytes]) -> bytes:
-        return rows.body(encoded)
+        return rows.encode_body(encoded)
 
     async def send(self, body: bytes) -> Outcome:
-        return await self._ingestion.send(self._name, body)
+        return await self._client.send(self._stream, body)
 
 
-async def _beat(status_writer: StatusWriter, names: Iterable[str]) -> None:
+async def _heartbeat(status_writer: StatusWriter, names: Iterable[str]) -> None:
     """That this process lives, and what it serves."""
     status = take_over("active", now_ms(), reason=f"destinations {', '.join(names)}")
     while True:
         status = status.transition("active", status.reason, now_ms()).valid_for(SERVICE_VALID_MS)
         status_writer.put(service_key("consume"), status)
-        await asyncio.sleep(SERVICE_BEAT_SECONDS)
+        await asyncio.sleep(HEARTBEAT_SECONDS)

@@ -5,12 +5,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from consumer.assignment.handler import Forwarder
-from consumer.assignment.start_offsets import Mirror
-from consumer.decoding.schema_lookup import Schemas
-from consumer.delivery.sender import Outlet
+from consumer.assignment.handler import AssignmentHandler
+from consumer.assignment.start_offsets import OffsetBackup
+from consumer.decoding.schema_lookup import SchemaLookup
+from consumer.delivery.sender import StreamState
 from consumer.destinations.outcome import Paused, Retry
-from consumer.metrics import FlowMetrics, Metrics
+from consumer.metrics import ConsumerMetrics, PipelineMetrics
 from relay.kafka import KafkaError, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.consumer_group import Member
@@ -20,15 +20,15 @@ from relay.status.writer import StatusWriter
 from relay.telemetry.health import Health
 from relay.timestamps import now_ms
 
-BEAT_SECONDS = 1.0
-STANDING_SECONDS = 2.0
-LOOK_SECONDS = 2.0
-MIRROR_SECONDS = 60.0
-RENEW_SECONDS = 15.0
+PUBLISH_INTERVAL_SECONDS = 1.0
+OFFSETS_INTERVAL_SECONDS = 2.0
+OFFSETS_TIMEOUT_SECONDS = 2.0
+BACKUP_INTERVAL_SECONDS = 60.0
+RENEWAL_INTERVAL_SECONDS = 15.0
 VALID_MS = 60_000
 HALF_OF_RETENTION_SECONDS = 15 * 86_400.0
-ALARM_SECONDS = 3600.0
-_SILENT = (
+ALARM_INTERVAL_SECONDS = 3600.0
+_MEMBERSHIP_UNCONFIRMED = (
     "Kafka does not confirm that this is a member of its group; see whether Kafka runs and can be reached"
 )
 
@@ -38,28 +38,32 @@ def status_key(destination: str) -> str:
     return f"destination/{destination}"
 
 
-async def mirror(connection: Connection, topic: str, destination: str, of: str) -> Mirror:
-    """The offsets of topic `of` as they were last told. Raises RelayError or KafkaError where the status topic cannot be read."""
+async def read_offset_backup(
+    connection: Connection, topic: str, destination: str, source_topic: str
+) -> OffsetBackup:
+    """The offsets of topic `source_topic` as they were last told. Raises RelayError or KafkaError where the status topic cannot be read."""
     status = (await read_statuses(connection, topic)).get(status_key(destination))
     if status is None:
-        return Mirror({}, 0)
-    told = {TopicPartition(each.topic, each.partition): each.offset for each in status.offsets}
-    return Mirror({each: offset for each, offset in told.items() if each.topic == of}, status.at)
+        return OffsetBackup({}, 0)
+    offsets = {TopicPartition(each.topic, each.partition): each.offset for each in status.offsets}
+    return OffsetBackup(
+        {each: offset for each, offset in offsets.items() if each.topic == source_topic}, status.at
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class Flow:
+class RunningPipeline:
     """One flow of a destination, live or history."""
 
     topic: str
     member: Member
-    forwarder: Forwarder
-    outlet: Outlet
-    schemas: Schemas
-    metrics: FlowMetrics
+    handler: AssignmentHandler
+    stream: StreamState
+    schemas: SchemaLookup
+    metrics: PipelineMetrics
 
 
-class Report:
+class StatusReporter:
     """Tells how one destination is doing, once a second.
 
     Every process tells its own metrics and health. The status record is written by the one that has partition 0 of the live
@@ -69,16 +73,16 @@ class Report:
     def __init__(
         self,
         destination: str,
-        flows: Sequence[Flow],
+        pipelines: Sequence[RunningPipeline],
         shards: int,
         start: str,
         status_writer: StatusWriter,
         status_history: StatusHistory,
-        metrics: Metrics,
+        metrics: ConsumerMetrics,
         health: Health,
     ) -> None:
         self._destination = destination
-        self._flows = flows
+        self._pipelines = pipelines
         self._shards = shards
         self._start = start
         self._status_writer = status_writer
@@ -87,66 +91,66 @@ class Report:
         self._health = health
         self._status: Status | None = None
         self._state: str | None = None
-        self._told = {flow.topic: (0, 0) for flow in flows}
-        self._standing: dict[str, Mapping[TopicPartition, tuple[int | None, int]]] = {}
-        self._last = dict.fromkeys(("standing", "mirror", "renewal", "alarm"), -1e9)
+        self._reported_counts = {flow.topic: (0, 0) for flow in pipelines}
+        self._offsets_and_ends: dict[str, Mapping[TopicPartition, tuple[int | None, int]]] = {}
+        self._last_done = dict.fromkeys(("standing", "mirror", "renewal", "alarm"), -1e9)
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            await self.tell()
-            await asyncio.sleep(BEAT_SECONDS)
+            await self.publish()
+            await asyncio.sleep(PUBLISH_INTERVAL_SECONDS)
 
-    async def tell(self) -> None:
-        state, reason = self._state_now()
+    async def publish(self) -> None:
+        state, reason = self._current_state()
         if state != self._state:
             if self._state is not None or state == "active":
                 self._metrics.state_changed(self._destination, state, reason)
             self._state = state
-        self._tell_health(state, reason)
-        self._measure()
-        if self._owner():
+        self._publish_health(state, reason)
+        self._update_gauges()
+        if self._owns_status():
             await self._write(state, reason)
         else:
             self._status = None
 
-    def _tell_health(self, state: str, reason: str | None) -> None:
+    def _publish_health(self, state: str, reason: str | None) -> None:
         """Not ready either where Kafka is silent, of which a destination that waits for others knows nothing."""
-        works = state in {"active", "waiting"}
-        silent = works and not all(flow.member.valid for flow in self._flows)
+        operating = state in {"active", "waiting"}
+        unconfirmed = operating and not all(flow.member.valid for flow in self._pipelines)
         self._health.report(
             f"destination {self._destination}",
-            ok=works and not silent,
-            reason=_SILENT if silent else (reason or state).rstrip("."),
+            ok=operating and not unconfirmed,
+            reason=_MEMBERSHIP_UNCONFIRMED if unconfirmed else (reason or state).rstrip("."),
         )
 
-    def _state_now(self) -> tuple[str, str | None]:
-        for flow in self._flows:
-            if isinstance(flow.outlet.trouble, Paused):
-                return "paused", flow.outlet.trouble.reason
-            if flow.schemas.trouble is not None:
-                return "paused", flow.schemas.trouble
-        for flow in self._flows:
-            if isinstance(flow.outlet.trouble, Retry):
-                return "waiting", flow.outlet.trouble.reason
-        for flow in self._flows:
-            if not flow.forwarder.ready:
-                return "starting", flow.forwarder.waits
-        damage = [text for flow in self._flows for text in flow.outlet.damage.values()]
-        losses = [flow.outlet.loss for flow in self._flows if flow.outlet.loss]
-        return "active", next(iter(damage + losses), None)
+    def _current_state(self) -> tuple[str, str | None]:
+        for flow in self._pipelines:
+            if isinstance(flow.stream.problem, Paused):
+                return "paused", flow.stream.problem.reason
+            if flow.schemas.problem is not None:
+                return "paused", flow.schemas.problem
+        for flow in self._pipelines:
+            if isinstance(flow.stream.problem, Retry):
+                return "waiting", flow.stream.problem.reason
+        for flow in self._pipelines:
+            if not flow.handler.ready:
+                return "starting", flow.handler.waiting_reason
+        corrupt = [text for flow in self._pipelines for text in flow.stream.corrupt_batches.values()]
+        losses = [flow.stream.data_loss for flow in self._pipelines if flow.stream.data_loss]
+        return "active", next(iter(corrupt + losses), None)
 
-    def _measure(self) -> None:
-        for flow in self._flows:
-            trouble, oldest = flow.outlet.trouble, flow.forwarder.oldest_seconds()
-            paused = isinstance(trouble, Paused) or flow.schemas.trouble is not None
-            flow.metrics.state(paused=paused, oldest_seconds=oldest)
-            if oldest > HALF_OF_RETENTION_SECONDS and self._due("alarm", ALARM_SECONDS):
-                flow.metrics.half_of_retention(oldest / 86_400)
+    def _update_gauges(self) -> None:
+        for flow in self._pipelines:
+            problem, oldest = flow.stream.problem, flow.handler.oldest_seconds()
+            paused = isinstance(problem, Paused) or flow.schemas.problem is not None
+            flow.metrics.set_state(paused=paused, oldest_seconds=oldest)
+            if oldest > HALF_OF_RETENTION_SECONDS and self._due("alarm", ALARM_INTERVAL_SECONDS):
+                flow.metrics.half_of_retention_passed(oldest / 86_400)
 
-    def _owner(self) -> bool:
-        live = self._flows[0]
-        return live.member.valid and TopicPartition(live.topic, 0) in live.forwarder.partitions
+    def _owns_status(self) -> bool:
+        live = self._pipelines[0]
+        return live.member.valid and TopicPartition(live.topic, 0) in live.handler.partitions
 
     async def _write(self, state: str, reason: str | None) -> None:
         now = now_ms()
@@ -155,55 +159,55 @@ class Report:
             self._status = take_over(
                 state, now, await self._status_history.latest(status_key(self._destination))
             )
-        status = self._counted(self._status.transition(state, reason, now), now)
-        if self._due("standing", STANDING_SECONDS):
-            await self._look()
+        status = self._with_counts(self._status.transition(state, reason, now), now)
+        if self._due("standing", OFFSETS_INTERVAL_SECONDS):
+            await self._read_offsets()
             status = replace(status, lag=self._lag())
-        if self._due("mirror", MIRROR_SECONDS) or fresh:
-            status = replace(status, offsets=self._mirrored(status.offsets))
-        wait = max(flow.outlet.gate.wait_seconds for flow in self._flows)
+        if self._due("mirror", BACKUP_INTERVAL_SECONDS) or fresh:
+            status = replace(status, offsets=self._backed_up_offsets(status.offsets))
+        wait = max(flow.stream.breaker.wait_seconds for flow in self._pipelines)
         waiting = now + int(wait * 1000) if state == "waiting" else None
         status = replace(status, waiting_until=waiting, start=status.start or self._start).valid_for(VALID_MS)
-        if self._is_news(status) or self._due("renewal", RENEW_SECONDS):
+        if self._is_changed(status) or self._due("renewal", RENEWAL_INTERVAL_SECONDS):
             self._status_writer.put(status_key(self._destination), status)
         self._status = status
 
-    def _is_news(self, status: Status) -> bool:
-        before = self._status
-        if before is None:
+    def _is_changed(self, status: Status) -> bool:
+        previous = self._status
+        if previous is None:
             return True
-        facts = ("state", "reason", "counts", "lag", "offsets")
-        return any(getattr(before, fact) != getattr(status, fact) for fact in facts)
+        compared = ("state", "reason", "counts", "lag", "offsets")
+        return any(getattr(previous, fact) != getattr(status, fact) for fact in compared)
 
-    def _counted(self, status: Status, now: int) -> Status:
-        for flow in self._flows:
-            accepted, buried = self._told[flow.topic]
-            self._told[flow.topic] = (flow.outlet.accepted, flow.outlet.buried)
-            events, letters = flow.outlet.accepted - accepted, flow.outlet.buried - buried
-            if events or letters:
-                status = status.with_counts(now, events=events, dead_letters=letters)
+    def _with_counts(self, status: Status, now: int) -> Status:
+        for flow in self._pipelines:
+            accepted, dead_lettered = self._reported_counts[flow.topic]
+            self._reported_counts[flow.topic] = (flow.stream.accepted, flow.stream.dead_lettered)
+            events, dead_letters = flow.stream.accepted - accepted, flow.stream.dead_lettered - dead_lettered
+            if events or dead_letters:
+                status = status.with_counts(now, events=events, dead_letters=dead_letters)
         return status
 
-    async def _look(self) -> None:
+    async def _read_offsets(self) -> None:
         """Committed offsets and ends of all partitions of both flows, as far as Kafka tells."""
-        for flow in self._flows:
+        for flow in self._pipelines:
             partitions = [TopicPartition(flow.topic, number) for number in range(self._shards)]
             try:
-                async with asyncio.timeout(LOOK_SECONDS):
-                    standing = await flow.forwarder.standing(partitions)
+                async with asyncio.timeout(OFFSETS_TIMEOUT_SECONDS):
+                    offsets_and_ends = await flow.handler.offsets_and_ends(partitions)
             except (KafkaError, TimeoutError):
                 continue
-            self._standing[flow.topic] = standing
-            flow.metrics.group_lag(_lag(standing))
+            self._offsets_and_ends[flow.topic] = offsets_and_ends
+            flow.metrics.set_group_lag(_lag(offsets_and_ends))
 
     def _lag(self) -> int | None:
-        if len(self._standing) < len(self._flows):
+        if len(self._offsets_and_ends) < len(self._pipelines):
             return None
-        return sum(_lag(standing) for standing in self._standing.values())
+        return sum(_lag(standing) for standing in self._offsets_and_ends.values())
 
-    def _mirrored(self, before: Sequence[GroupOffset]) -> tuple[GroupOffset, ...]:
-        known = {(each.topic, each.partition): each for each in before}
-        for standing in self._standing.values():
+    def _backed_up_offsets(self, previous: Sequence[GroupOffset]) -> tuple[GroupOffset, ...]:
+        known = {(each.topic, each.partition): each for each in previous}
+        for standing in self._offsets_and_ends.values():
             for (topic, partition), (committed, _) in standing.items():
                 if committed is not None:
                     known[topic, partition] = GroupOffset(topic, partition, committed)
@@ -211,11 +215,13 @@ class Report:
 
     def _due(self, what: str, seconds: float) -> bool:
         now = time.monotonic()
-        if now - self._last[what] < seconds:
+        if now - self._last_done[what] < seconds:
             return False
-        self._last[what] = now
+        self._last_done[what] = now
         return True
 
 
-def _lag(standing: Mapping[TopicPartition, tuple[int | None, int]]) -> int:
-    return sum(max(0, end - committed) for committed, end in standing.values() if committed is not None)
+def _lag(offsets_and_ends: Mapping[TopicPartition, tuple[int | None, int]]) -> int:
+    return sum(
+        max(0, end - committed) for committed, end in offsets_and_ends.values() if committed is not None
+    )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from consumer.destinations.outcome import Sent
 from consumer.destinations.sentinel import rows
-from consumer.destinations.sentinel.client import Ingestion
+from consumer.destinations.sentinel.client import IngestionClient
 from consumer.destinations.sentinel.config import SentinelConfig
 from management.connection_test import Means, verify
 from management.organizations import key_rotation
@@ -156,8 +156,8 @@ def _of_organization(means: Means, found: Mapping[str, Organization], name: str)
 
 def _of_destination(name: str, target: SentinelConfig) -> Check:
     async def check() -> str:
-        empty = rows.body([])
-        async with Ingestion(name, target, CALL_SECONDS) as ingestion:
+        empty = rows.encode_body([])
+        async with IngestionClient(name, target, CALL_SECONDS) as ingestion:
             for stream in dict.fromkeys((target.stream, target.history_stream)):
                 outcome = await ingestion.send(stream, empty)
                 if not isinstance(outcome, Sent):

@@ -1,4 +1,4 @@
-"""The services: `run_producer`, `consume`, and `up`, which runs everything on this machine."""
+"""The services: `run_producer`, `run_consumer`, and `up`, which runs everything on this machine."""
 
 import asyncio
 import gc
@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from cli import embedded_kafka
 from cli.context import Context, redactor_for, run
-from consumer.service import consume
+from consumer.service import run_consumer
 from management.settings import Settings
 from producer.service import run_producer
 from relay import lifecycle
@@ -168,7 +168,7 @@ def _consumer(process: Process, names: Sequence[str]) -> dict[str, Service]:
     destinations = {name: process.settings.destinations[name] for name in names}
 
     async def service(stop: asyncio.Event) -> None:
-        await consume(
+        await run_consumer(
             process.settings.consumer,
             destinations,
             process.settings.schema_registry,

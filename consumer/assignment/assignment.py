@@ -7,69 +7,69 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from consumer.assignment.record_buffer import LOAD_BYTES, Gathered, Load, rows_of
-from consumer.assignment.start_offsets import Beginner
-from consumer.decoding.isolate import Shape, encode
-from consumer.decoding.schema_lookup import Schemas
-from consumer.delivery.batch import Batch, Rows
-from consumer.delivery.sender import Deliveries, Outlet
-from consumer.offsets.committer import Commits
-from consumer.offsets.tracker import Offsets
+from consumer.assignment.record_buffer import DECODE_BATCH_BYTES, DecodeBatch, RecordBuffer, build_rows
+from consumer.assignment.start_offsets import StartOffsetResolver
+from consumer.decoding.isolate import RowEncoder, encode
+from consumer.decoding.schema_lookup import SchemaLookup
+from consumer.delivery.batch import RequestBatch, Rows
+from consumer.delivery.sender import Sender, StreamState
+from consumer.offsets.committer import OffsetCommitter
+from consumer.offsets.tracker import OffsetTracker
 from relay.aio import Signal
 from relay.errors import RelayError, describe
 from relay.kafka import KafkaError, Record, TopicPartition
 from relay.kafka.positions import Positions
 
-GATHERED_BYTES = 2 * LOAD_BYTES
+RECORD_BUFFER_BYTES = 2 * DECODE_BATCH_BYTES
 IN_FLIGHT_BYTES = 16_000_000
-ROOM_SECONDS = 2.0
-COMMIT_SECONDS = 0.2
-"""At most so often offsets are committed while rows are accepted, and every QUIET_SECONDS otherwise."""
-QUIET_SECONDS = 2.0
-MOST_UNCOMMITTED = 20_000
+CAPACITY_WAIT_SECONDS = 2.0
+COMMIT_INTERVAL_SECONDS = 0.2
+"""At most so often offsets are committed while rows are accepted, and every IDLE_COMMIT_INTERVAL_SECONDS otherwise."""
+IDLE_COMMIT_INTERVAL_SECONDS = 2.0
+MAX_UNCOMMITTED = 20_000
 """Of records that are settled; what a kill may send again, beside what is in flight."""
-AGAIN_SECONDS = 1.0
-HELD_SECONDS = 60.0
+RETRY_SECONDS = 1.0
+CORRUPT_PAUSE_SECONDS = 60.0
 """How long a partition is left alone that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class Pipeline:
     """What is done with the events of one topic, whoever's partitions they are."""
 
-    beginner: Beginner
-    schemas: Schemas
-    rows: Shape
-    outlet: Outlet
-    largest_body: int
+    start_offsets: StartOffsetResolver
+    schemas: SchemaLookup
+    encode_rows: RowEncoder
+    stream: StreamState
+    max_body_bytes: int
     linger_seconds: float
 
 
 class Assignment:
-    """Begun with `begin`, fed with `take`, ended with `close`; after that nothing of it is sent or committed.
+    """Begun with `start`, fed with `accept_records`, ended with `close`; after that nothing of it is sent or committed.
 
     What is taken while it ends is neither sent nor committed.
     """
 
-    def __init__(self, job: Job, positions: Positions, partitions: set[TopicPartition]) -> None:
-        self._job = job
+    def __init__(self, pipeline: Pipeline, positions: Positions, partitions: set[TopicPartition]) -> None:
+        self._pipeline = pipeline
         self._positions = positions
         self._partitions = sorted(partitions)
         self._ready: set[TopicPartition] = set()
-        self._waits: dict[TopicPartition, str] = {}
+        self._waiting_reasons: dict[TopicPartition, str] = {}
         """Why others are not ready."""
-        self._losses: dict[TopicPartition, tuple[int, int]] = {}
-        self._offsets = Offsets()
-        self._commits = Commits(positions, job.outlet.metrics)
-        self._kept = 0
+        self._undated_losses: dict[TopicPartition, tuple[int, int]] = {}
+        self._tracker = OffsetTracker()
+        self._committer = OffsetCommitter(positions, pipeline.stream.metrics)
+        self._committed_count = 0
         """How many of the settled records are committed as such."""
-        self._gathered = Gathered()
-        self._batch = Batch(job.largest_body, job.linger_seconds)
-        self._deliveries = Deliveries(job.outlet, self._settle, positions.renewed)
+        self._buffer = RecordBuffer()
+        self._batch = RequestBatch(pipeline.max_body_bytes, pipeline.linger_seconds)
+        self._sender = Sender(pipeline.stream, self._on_delivered, positions.renewed)
         self._changed = Signal()
-        self._settled = asyncio.Event()
-        self._paused = False
-        self._held: dict[TopicPartition, float] = {}
+        self._delivered = asyncio.Event()
+        self._reading_paused = False
+        self._paused_until: dict[TopicPartition, float] = {}
         """Partitions that cannot be read, and when to try again (monotonic)."""
         self._tasks: list[asyncio.Task[None]] = []
         self._ending: asyncio.Task[None] | None = None
@@ -83,50 +83,52 @@ class Assignment:
         return len(self._ready) == len(self._partitions)
 
     @property
-    def waits(self) -> str | None:
+    def waiting_reason(self) -> str | None:
         """Why it is not ready, where that takes long."""
-        return next(iter(self._waits.values()), None)
+        return next(iter(self._waiting_reasons.values()), None)
 
     def oldest_ms(self) -> int | None:
         """Timestamp of the oldest event read and not yet settled."""
-        known = (self._gathered.oldest_ms, self._batch.oldest_ms, self._deliveries.oldest_ms())
+        known = (self._buffer.oldest_ms, self._batch.oldest_ms, self._sender.oldest_ms())
         return min((each for each in known if each is not None), default=None)
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Hold all partitions where they are and look up in the background where each begins."""
         for partition in self._partitions:
             self._positions.seek(partition, 0)  # so that aiokafka does not look for a position of its own
         self._positions.pause(self._partitions)
         self._tasks = [
-            asyncio.create_task(self._place(), name="beginning of partitions"),
-            asyncio.create_task(self._prepare(), name="preparing of events"),
-            asyncio.create_task(self._commit_what_settles(), name="committing of offsets"),
+            asyncio.create_task(self._start_partitions(), name="beginning of partitions"),
+            asyncio.create_task(self._pump(), name="preparing of events"),
+            asyncio.create_task(self._commit_loop(), name="committing of offsets"),
         ]
 
-    def check(self) -> None:
+    def raise_task_errors(self) -> None:
         """Raise what has ended one of its tasks."""
         for task in self._tasks:
             if task.done() and not task.cancelled():
                 task.result()
-        if self._deliveries.failure is not None:
-            raise self._deliveries.failure
+        if self._sender.defect is not None:
+            raise self._sender.defect
 
-    def take(self, batches: Mapping[TopicPartition, Sequence[Record]]) -> None:
+    def accept_records(self, batches: Mapping[TopicPartition, Sequence[Record]]) -> None:
         """Records as Kafka handed them over. To be called before anything else is awaited: their positions count already."""
         if self._ending is None:
-            self._let_go()
+            self._resume_due()
         for partition, records in batches.items():
             if not records:
                 continue
-            self._job.outlet.damage.pop(partition, None)
+            self._pipeline.stream.corrupt_batches.pop(partition, None)
             if partition not in self._ready:
                 raise KafkaError(f"records of {partition} came before its beginning was known")
-            for span, unsettled in self._offsets.hand_out(partition, records):
-                self._gathered.add(unsettled, span, time.monotonic())
-            if (lost := self._losses.pop(partition, None)) is not None:
-                until = _iso(records[0].timestamp)
-                self._job.outlet.metrics.loss_ends(partition, until)
-                self._job.outlet.loss = f"{_loss(partition, *lost)} They had been collected before {until}."
+            for sequence, undelivered in self._tracker.track(partition, records):
+                self._buffer.add(undelivered, sequence, time.monotonic())
+            if (lost := self._undated_losses.pop(partition, None)) is not None:
+                collected_before = _iso(records[0].timestamp)
+                self._pipeline.stream.metrics.loss_dated(partition, collected_before)
+                self._pipeline.stream.data_loss = (
+                    f"{_loss_text(partition, *lost)} They had been collected before {collected_before}."
+                )
         self._wake()
 
     async def out_of_range(self, offsets: Mapping[TopicPartition, int]) -> None:
@@ -136,110 +138,116 @@ class Assignment:
         What Kafka has deleted is passed over, up to the first event kept; a damaged batch is not. Raises KafkaError where the log
         does not hold any more what was read last: then everything has to be looked up anew.
         """
-        first = await self._positions.first_offsets(offsets)
+        log_starts = await self._positions.first_offsets(offsets)
         for partition, offset in offsets.items():
             if partition not in self._ready or offset != await self._positions.position(partition):
                 continue  # it has been moved since
             if self._ending is not None:
                 return
-            damaged = self._positions.corrupt_batch(partition)
-            if damaged is not None and offset <= damaged.last_offset:
-                self._hold(partition, offset, damaged.last_offset)
-            elif offset < first[partition]:
-                self._positions.seek(partition, first[partition])
-                self._pass_over(partition, offset, first[partition])
+            corrupt_batch = self._positions.corrupt_batch(partition)
+            if corrupt_batch is not None and offset <= corrupt_batch.last_offset:
+                self._pause_partition(partition, offset, corrupt_batch.last_offset)
+            elif offset < log_starts[partition]:
+                self._positions.seek(partition, log_starts[partition])
+                self._skip_deleted(partition, offset, log_starts[partition])
             else:
-                await self._go_on(partition, first)
+                await self._seek_after_last_read(partition, log_starts)
 
-    def _hold(self, partition: TopicPartition, start: int, last: int) -> None:
+    def _pause_partition(self, partition: TopicPartition, start: int, last: int) -> None:
         """Read nothing of it for a while; another replica may have what is damaged here."""
         self._positions.pause([partition])
-        self._held[partition] = time.monotonic() + HELD_SECONDS
-        self._job.outlet.metrics.batch_is_damaged(partition, start, last)
-        self._job.outlet.damage[partition] = _damage(partition, start, last)
+        self._paused_until[partition] = time.monotonic() + CORRUPT_PAUSE_SECONDS
+        self._pipeline.stream.metrics.batch_corrupt(partition, start, last)
+        self._pipeline.stream.corrupt_batches[partition] = _corrupt_batch_text(partition, start, last)
 
-    def _let_go(self) -> None:
+    def _resume_due(self) -> None:
         now = time.monotonic()
-        for partition in [each for each, until in self._held.items() if until <= now]:
-            del self._held[partition]
-            if not self._paused:
+        for partition in [each for each, until in self._paused_until.items() if until <= now]:
+            del self._paused_until[partition]
+            if not self._reading_paused:
                 self._positions.resume([partition])
 
-    def _pass_over(self, partition: TopicPartition, start: int, stop: int) -> None:
-        if lost := self._offsets.skip(partition, start, stop):
-            self._job.outlet.metrics.lost_offsets(partition, start, stop, lost)
-            self._lost(partition, start, stop)
+    def _skip_deleted(self, partition: TopicPartition, start: int, stop: int) -> None:
+        if lost := self._tracker.skip(partition, start, stop):
+            self._pipeline.stream.metrics.offsets_lost(partition, start, stop, lost)
+            self._record_loss(partition, start, stop)
 
-    async def _go_on(self, partition: TopicPartition, first: Mapping[TopicPartition, int]) -> None:
+    async def _seek_after_last_read(
+        self, partition: TopicPartition, log_starts: Mapping[TopicPartition, int]
+    ) -> None:
         """Right behind the last record that was read, if it stands: what was read behind it, as ends of transactions, may be lost."""
-        read = self._offsets.read(partition)
-        if partition not in await self._job.beginner.same({partition: read}, first):
+        last_read = self._tracker.last_read(partition)
+        if partition not in await self._pipeline.start_offsets.matching_partitions(
+            {partition: last_read}, log_starts
+        ):
             raise KafkaError(
                 f"{partition.topic}, partition {partition.partition}, does not hold any more what was read from it up to offset"
-                f" {read.offset if read else 0}"
+                f" {last_read.offset if last_read else 0}"
             )
         position = await self._positions.position(partition)
         if self._ending is None:
-            self._positions.seek(partition, max(first[partition], read.offset + 1) if read else position)
+            self._positions.seek(
+                partition, max(log_starts[partition], last_read.offset + 1) if last_read else position
+            )
 
-    def _lost(self, partition: TopicPartition, start: int, stop: int) -> None:
-        self._losses[partition] = (start, stop)
-        self._job.outlet.loss = _loss(partition, start, stop)
+    def _record_loss(self, partition: TopicPartition, start: int, stop: int) -> None:
+        self._undated_losses[partition] = (start, stop)
+        self._pipeline.stream.data_loss = _loss_text(partition, start, stop)
 
-    async def room(self) -> None:
+    async def wait_for_capacity(self) -> None:
         """Wait a little for room; where there is none, let Kafka hold further records back while polling goes on."""
         if self._ending is not None:
             return
         try:
-            async with asyncio.timeout(ROOM_SECONDS):
-                while self._gathered.bytes >= GATHERED_BYTES:
+            async with asyncio.timeout(CAPACITY_WAIT_SECONDS):
+                while self._buffer.bytes >= RECORD_BUFFER_BYTES:
                     await self._changed.wait()
         except TimeoutError:
-            if not self._paused:
+            if not self._reading_paused:
                 self._positions.pause(self._ready)
-                self._paused = True
+                self._reading_paused = True
 
     async def close(self, *, finish_seconds: float, answer_seconds: float) -> None:
         """End it: go on with what is being delivered for `finish_seconds`, then start no request any more and give those under
         way `answer_seconds`, and commit. What was only read is left to whoever comes next. To call it again shortens the first.
         """
         if finish_seconds <= 0:
-            self._deliveries.start_no_more()
+            self._sender.stop_accepting()
         if self._ending is None:
-            ending = self._end(finish_seconds, answer_seconds)
+            ending = self._close(finish_seconds, answer_seconds)
             self._ending = asyncio.create_task(ending, name="end of an assignment")
         await asyncio.shield(self._ending)
 
-    async def _end(self, finish_seconds: float, answer_seconds: float) -> None:
+    async def _close(self, finish_seconds: float, answer_seconds: float) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if finish_seconds > 0:
             # the membership goes on, and would read all that there is
             self._positions.pause(self._partitions)
-            await self._deliveries.finished(finish_seconds)
-        await self._deliveries.close(answer_seconds)
+            await self._sender.wait_until_finished(finish_seconds)
+        await self._sender.close(answer_seconds)
         for partition in self._partitions:
-            self._job.outlet.damage.pop(partition, None)
+            self._pipeline.stream.corrupt_batches.pop(partition, None)
         await self.commit()
 
-    def committed(self) -> Mapping[TopicPartition, int]:
+    def committed_offsets(self) -> Mapping[TopicPartition, int]:
         """What was committed of its partitions."""
-        return self._commits.offsets
+        return self._committer.committed_offsets
 
     async def commit(self) -> bool:
         """Commit what is settled, as far as that is news. Returns whether Kafka has it all now."""
-        self._job.beginner.memory |= self._offsets.progress()
+        self._pipeline.start_offsets.known_progress |= self._tracker.progress()
         try:
             positions = {each: await self._position(each) for each in sorted(self._ready)}
-            progress = self._offsets.progress(positions)
-            fits = self._commits.fits(progress)
-            kept = self._offsets.settled() if fits else self._offsets.settled_without_gap()
-            await self._commits.commit(progress)
+            progress = self._tracker.progress(positions)
+            fits = self._committer.fits_metadata(progress)
+            committed_count = self._tracker.delivered_count() if fits else self._tracker.contiguous_count()
+            await self._committer.commit(progress)
         except (KafkaError, TimeoutError) as error:
-            self._job.outlet.metrics.commit_failed(describe(error))
+            self._pipeline.stream.metrics.commit_failed(describe(error))
             return False
-        self._kept = kept
+        self._committed_count = committed_count
         self._wake()
         return True
 
@@ -247,67 +255,67 @@ class Assignment:
         """Where reading stands for sure; 0 where records alone tell."""
         return 0 if self._positions.unreliable else await self._positions.position(partition)
 
-    def _settle(self, rows: Rows) -> None:
-        self._offsets.settle(rows.spans, rows.records)
-        self._settled.set()
+    def _on_delivered(self, rows: Rows) -> None:
+        self._tracker.mark_delivered(rows.sequences, rows.records)
+        self._delivered.set()
         self._wake()
 
-    async def _commit_what_settles(self) -> None:
+    async def _commit_loop(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(QUIET_SECONDS):
-                    await self._settled.wait()
-            self._settled.clear()
-            done = await self.commit()
-            await asyncio.sleep(COMMIT_SECONDS if done else AGAIN_SECONDS)
+                async with asyncio.timeout(IDLE_COMMIT_INTERVAL_SECONDS):
+                    await self._delivered.wait()
+            self._delivered.clear()
+            committed = await self.commit()
+            await asyncio.sleep(COMMIT_INTERVAL_SECONDS if committed else RETRY_SECONDS)
 
-    async def _place(self) -> None:
-        while left := [each for each in self._partitions if each not in self._ready]:
+    async def _start_partitions(self) -> None:
+        while waiting := [each for each in self._partitions if each not in self._ready]:
             try:
-                await self._place_all(left)
+                await self._start_together(waiting)
             except (KafkaError, TimeoutError, RelayError):
                 # one that has no leader, or has lost its end, is no reason for the others to wait
-                await asyncio.gather(*map(self._place_one, left))
-                await asyncio.sleep(AGAIN_SECONDS)
+                await asyncio.gather(*map(self._start_partition, waiting))
+                await asyncio.sleep(RETRY_SECONDS)
 
-    async def _place_one(self, partition: TopicPartition) -> None:
+    async def _start_partition(self, partition: TopicPartition) -> None:
         try:
-            await self._place_all([partition])
+            await self._start_together([partition])
         except (KafkaError, TimeoutError, RelayError) as error:
             reason = describe(error)
-            self._job.outlet.metrics.beginning_waits(partition, reason)
-            self._waits[partition] = (
+            self._pipeline.stream.metrics.start_lookup_failed(partition, reason)
+            self._waiting_reasons[partition] = (
                 f"Where to begin with {partition.topic}, partition {partition.partition}, cannot be looked up: {reason}"
             )
 
-    async def _place_all(self, partitions: Sequence[TopicPartition]) -> None:
-        found = await self._job.beginner.find(self._positions, partitions)
+    async def _start_together(self, partitions: Sequence[TopicPartition]) -> None:
+        starts = await self._pipeline.start_offsets.resolve(self._positions, partitions)
         # before anything is read: found again after a crash, the end of a log, for one, would be another
-        await self._commits.commit({each: begun.progress for each, begun in found.items()})
-        for partition, each in found.items():
-            self._waits.pop(partition, None)
-            self._offsets.begin(partition, each.progress)
+        await self._committer.commit({each: start.progress for each, start in starts.items()})
+        for partition, each in starts.items():
+            self._waiting_reasons.pop(partition, None)
+            self._tracker.start(partition, each.progress)
             # from the last settled record on, so that another leader since then is noticed
-            self._positions.seek(partition, each.last_read)
-            if each.missed:
-                self._lost(partition, *each.missed)
-        self._ready.update(found)
-        self._positions.resume(found)
+            self._positions.seek(partition, each.last_read_offset)
+            if each.deleted_range:
+                self._record_loss(partition, *each.deleted_range)
+        self._ready.update(starts)
+        self._positions.resume(starts)
 
-    async def _prepare(self) -> None:
+    async def _pump(self) -> None:
         while True:
-            await self._due()
-            if self._gathered.since is not None:
-                await self._decode(self._gathered.take())
+            await self._wait_until_due()
+            if self._buffer.first_read_at is not None:
+                await self._decode(self._buffer.take())
                 self._wake()
-                self._resume()
-            if self._until_taken(time.monotonic()) == 0:
+                self._resume_reading()
+            if self._seconds_until_send(time.monotonic()) == 0:
                 await self._send(self._batch.take())
 
-    async def _due(self) -> None:
+    async def _wait_until_due(self) -> None:
         """Wait until there are many records, or the first event has waited long enough."""
-        while self._gathered.bytes < LOAD_BYTES:
-            wait = self._until_due(time.monotonic())
+        while self._buffer.bytes < DECODE_BATCH_BYTES:
+            wait = self._seconds_until_due(time.monotonic())
             if wait == 0:
                 return
             try:
@@ -316,60 +324,60 @@ class Assignment:
             except TimeoutError:
                 continue
 
-    def _until_due(self, now: float) -> float | None:
-        waits = [self._until_taken(now)]
-        if self._gathered.since is not None:
-            waits.append(max(0.0, self._gathered.since + self._job.linger_seconds - now))
+    def _seconds_until_due(self, now: float) -> float | None:
+        waits = [self._seconds_until_send(now)]
+        if self._buffer.first_read_at is not None:
+            waits.append(max(0.0, self._buffer.first_read_at + self._pipeline.linger_seconds - now))
         return min((wait for wait in waits if wait is not None), default=None)
 
-    def _until_taken(self, now: float) -> float | None:
+    def _seconds_until_send(self, now: float) -> float | None:
         """While others wait for the destination the batch grows as large as it may: an outage of hours would become thousands of
         requests of a row each.
         """
-        others_wait = self._job.outlet.gate.trouble is not None and self._deliveries.bytes > 0
-        return None if others_wait else self._batch.until_next(now)
+        destination_busy = self._pipeline.stream.breaker.problem is not None and self._sender.bytes > 0
+        return None if destination_busy else self._batch.until_next(now)
 
-    async def _decode(self, load: Load) -> None:
-        known = await self._job.schemas.known(load.records)
-        encoded = await asyncio.to_thread(encode, load.records, known, self._job.rows)
-        if encoded.one_by_one:
-            self._job.outlet.metrics.read_singly(encoded.one_by_one)
-        if encoded.rejected:
-            await self._deliveries.room(IN_FLIGHT_BYTES)
-            indices = [each.index for each in encoded.rejected]
-            bad = rows_of(load, indices, [b""] * len(indices))
-            self._deliveries.bury(bad, [each.reason for each in encoded.rejected])
-        await self._fill(rows_of(load, encoded.indices, encoded.rows), load.since)
+    async def _decode(self, batch: DecodeBatch) -> None:
+        writer_schemas = await self._pipeline.schemas.schemas_for(batch.records)
+        encoded = await asyncio.to_thread(encode, batch.records, writer_schemas, self._pipeline.encode_rows)
+        if encoded.decoded_singly:
+            self._pipeline.stream.metrics.decoded_singly(encoded.decoded_singly)
+        if encoded.undecodable:
+            await self._sender.wait_for_capacity(IN_FLIGHT_BYTES)
+            indices = [each.index for each in encoded.undecodable]
+            undecodable = build_rows(batch, indices, [b""] * len(indices))
+            self._sender.dead_letter(undecodable, [each.reason for each in encoded.undecodable])
+        await self._batch_rows(build_rows(batch, encoded.indices, encoded.rows), batch.first_read_at)
 
-    async def _fill(self, rows: Rows, since: float) -> None:
+    async def _batch_rows(self, rows: Rows, first_read_at: float) -> None:
         while len(rows):
-            rows = rows[self._batch.try_add(rows, since) :]
+            rows = rows[self._batch.try_add(rows, first_read_at) :]
             if len(rows):
                 await self._send(self._batch.take())
 
     async def _send(self, rows: Rows) -> None:
-        await self._deliveries.room(IN_FLIGHT_BYTES)
-        while self._offsets.settled() - self._kept >= MOST_UNCOMMITTED:
+        await self._sender.wait_for_capacity(IN_FLIGHT_BYTES)
+        while self._tracker.delivered_count() - self._committed_count >= MAX_UNCOMMITTED:
             await self._changed.wait()
-        self._deliveries.start(rows)
+        self._sender.start(rows)
 
-    def _resume(self) -> None:
-        if self._paused and self._gathered.bytes < LOAD_BYTES:
-            self._positions.resume(self._ready - self._held.keys())
-            self._paused = False
+    def _resume_reading(self) -> None:
+        if self._reading_paused and self._buffer.bytes < DECODE_BATCH_BYTES:
+            self._positions.resume(self._ready - self._paused_until.keys())
+            self._reading_paused = False
 
     def _wake(self) -> None:
         self._changed.notify()
 
 
-def _loss(partition: TopicPartition, first: int, stop: int) -> str:
+def _loss_text(partition: TopicPartition, first: int, stop: int) -> str:
     return (
         f"Kafka had deleted events before they were accepted: offsets {first} to {stop - 1} of"
         f" {partition.topic}, partition {partition.partition}. What came after them is delivered."
     )
 
 
-def _damage(partition: TopicPartition, start: int, last: int) -> str:
+def _corrupt_batch_text(partition: TopicPartition, start: int, last: int) -> str:
     return (
         f"A batch of {partition.topic}, partition {partition.partition}, is damaged on Kafka's disk (its checksum is wrong): nothing"
         f" from offset {start} on is delivered; other partitions are. Let a replica lead that has it whole. Where none has, stop"

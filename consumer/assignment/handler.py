@@ -3,21 +3,21 @@
 import time
 from collections.abc import Mapping, Sequence
 
-from consumer.assignment.assignment import Assignment, Job
+from consumer.assignment.assignment import Assignment, Pipeline
 from relay.kafka import Record, TopicPartition
 from relay.kafka.positions import Positions
 
-REBALANCE_SECONDS = 45.0
-CALL_SECONDS = 25.0
+REBALANCE_TIMEOUT_SECONDS = 45.0
+REQUEST_TIMEOUT_SECONDS = 25.0
 """Longest request; shorter than a rebalance, so that its answer still counts when partitions are taken away."""
 ANSWER_SECONDS = 30.0
 
 
-class Forwarder:
+class AssignmentHandler:
     """What a member of the group does with its partitions (relay.kafka.group.Handler)."""
 
-    def __init__(self, job: Job) -> None:
-        self._job = job
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
         self._assignment: Assignment | None = None
         self._positions: Positions | None = None
         self._stopping = False
@@ -33,25 +33,25 @@ class Forwarder:
         return self._assignment is not None and self._assignment.ready
 
     @property
-    def waits(self) -> str:
+    def waiting_reason(self) -> str:
         """What it waits for while it is not ready."""
-        return (self._assignment and self._assignment.waits) or "joining the group"
+        return (self._assignment and self._assignment.waiting_reason) or "joining the group"
 
     def oldest_seconds(self) -> float:
         """Age of the oldest event that was read and is not yet accepted; 0 when there is none."""
         oldest = self._assignment.oldest_ms() if self._assignment else None
         return 0.0 if oldest is None else max(0.0, time.time() - oldest / 1000)
 
-    async def standing(
+    async def offsets_and_ends(
         self, partitions: Sequence[TopicPartition]
     ) -> dict[TopicPartition, tuple[int | None, int]]:
         """Committed offset and end of any of the group's partitions. Raises KafkaError or TimeoutError."""
         assignment, positions = self._assignment, self._positions
         if assignment is None or positions is None:
             raise TimeoutError("not a member of the group at the moment")
-        told = await positions.committed(partitions)
-        committed = {each: found.offset if found else None for each, found in told.items()}
-        committed.update(assignment.committed())
+        found_offsets = await positions.committed(partitions)
+        committed = {each: found.offset if found else None for each, found in found_offsets.items()}
+        committed.update(assignment.committed_offsets())
         ends = await positions.end_offsets(partitions)
         return {each: (committed[each], ends[each]) for each in partitions}
 
@@ -60,8 +60,8 @@ class Forwarder:
             raise RuntimeError("partitions were assigned before the former ones were revoked")
         if not self._stopping:
             self._positions = positions
-            self._assignment = Assignment(self._job, positions, partitions)
-            self._assignment.begin()
+            self._assignment = Assignment(self._pipeline, positions, partitions)
+            self._assignment.start()
 
     async def revoked(self, partitions: set[TopicPartition]) -> None:  # noqa: ARG002
         await self._close(ANSWER_SECONDS)
@@ -69,9 +69,9 @@ class Forwarder:
     async def records(self, batches: Mapping[TopicPartition, Sequence[Record]]) -> None:
         assignment = self._assignment
         if assignment is not None:
-            assignment.take(batches)
-            assignment.check()
-            await assignment.room()
+            assignment.accept_records(batches)
+            assignment.raise_task_errors()
+            await assignment.wait_for_capacity()
 
     async def out_of_range(self, offsets: Mapping[TopicPartition, int]) -> None:
         if self._assignment is not None:

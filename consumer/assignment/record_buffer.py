@@ -3,71 +3,73 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from consumer.delivery.batch import RECORD_BYTES, Rows
-from consumer.offsets.tracker import Span, cut
+from consumer.delivery.batch import RECORD_OVERHEAD_BYTES, Rows
+from consumer.offsets.tracker import SequenceRange, slice_sequences
 from relay.kafka import Record
 
-LOAD_BYTES = 4_000_000
+DECODE_BATCH_BYTES = 4_000_000
 """Of records that are decoded together: enough for thousands, little enough for memory."""
-PART_BYTES = 1_000_000
+BUFFER_CHUNK_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class DecodeBatch:
     """Records that are decoded together, with their spans in the same order."""
 
     records: Sequence[Record]
-    spans: tuple[Span, ...]
-    since: float
+    sequences: tuple[SequenceRange, ...]
+    first_read_at: float
     """When the first of them was read."""
 
 
-class Gathered:
+class RecordBuffer:
     """Records that were read and not yet decoded."""
 
     def __init__(self) -> None:
-        self._parts: list[tuple[Sequence[Record], Span, float, int]] = []
+        self._chunks: list[tuple[Sequence[Record], SequenceRange, float, int]] = []
         self.bytes = 0
 
     @property
-    def since(self) -> float | None:
-        return self._parts[0][2] if self._parts else None
+    def first_read_at(self) -> float | None:
+        return self._chunks[0][2] if self._chunks else None
 
     @property
     def oldest_ms(self) -> int | None:
-        return min((part[0][0].timestamp for part in self._parts), default=None)
+        return min((part[0][0].timestamp for part in self._chunks), default=None)
 
-    def add(self, records: Sequence[Record], span: Span, since: float) -> None:
+    def add(self, records: Sequence[Record], sequence: SequenceRange, first_read_at: float) -> None:
         start = size = 0
         for stop, record in enumerate(records, 1):
-            size += len(record.value or b"") + RECORD_BYTES
-            if size >= PART_BYTES or stop == len(records):
-                (part,) = cut([span], start, stop)
-                self._parts.append((records[start:stop], part, since, size))
+            size += len(record.value or b"") + RECORD_OVERHEAD_BYTES
+            if size >= BUFFER_CHUNK_BYTES or stop == len(records):
+                (chunk_sequence,) = slice_sequences([sequence], start, stop)
+                self._chunks.append((records[start:stop], chunk_sequence, first_read_at, size))
                 self.bytes += size
                 start, size = stop, 0
 
-    def take(self) -> Load:
-        """About LOAD_BYTES of the first."""
+    def take(self) -> DecodeBatch:
+        """About DECODE_BATCH_BYTES of the first."""
         count = size = 0
-        while count < len(self._parts) and size < LOAD_BYTES:
-            size += self._parts[count][3]
+        while count < len(self._chunks) and size < DECODE_BATCH_BYTES:
+            size += self._chunks[count][3]
             count += 1
-        taken, self._parts = self._parts[:count], self._parts[count:]
+        chunks, self._chunks = self._chunks[:count], self._chunks[count:]
         self.bytes -= size
-        records = [record for part in taken for record in part[0]]
-        return Load(records, tuple(part[1] for part in taken), taken[0][2])
+        records = [record for part in chunks for record in part[0]]
+        return DecodeBatch(records, tuple(part[1] for part in chunks), chunks[0][2])
 
 
-def rows_of(load: Load, indices: Sequence[int], encoded: Sequence[bytes]) -> Rows:
+def build_rows(batch: DecodeBatch, indices: Sequence[int], encoded: Sequence[bytes]) -> Rows:
     """The rows of a load, where row n was made of record `indices[n]`."""
-    if len(encoded) == len(load.records):
-        return Rows(encoded, load.records, load.spans)
-    places = [(span.partition, number) for span in load.spans for number in range(span.first, span.stop)]
-    spans: list[Span] = []
-    for partition, number in (places[index] for index in indices):
-        if spans and (spans[-1].partition, spans[-1].stop) == (partition, number):
-            spans[-1] = replace(spans[-1], stop=number + 1)
+    if len(encoded) == len(batch.records):
+        return Rows(encoded, batch.records, batch.sequences)
+    positions = [
+        (span.partition, number) for span in batch.sequences for number in range(span.first, span.stop)
+    ]
+    sequences: list[SequenceRange] = []
+    for partition, number in (positions[index] for index in indices):
+        if sequences and (sequences[-1].partition, sequences[-1].stop) == (partition, number):
+            sequences[-1] = replace(sequences[-1], stop=number + 1)
         else:
-            spans.append(Span(partition, number, number + 1))
-    return Rows(encoded, [load.records[index] for index in indices], tuple(spans))
+            sequences.append(SequenceRange(partition, number, number + 1))
+    return Rows(encoded, [batch.records[index] for index in indices], tuple(sequences))

@@ -6,34 +6,34 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from consumer.metrics import COMMITTED, FlowMetrics
-from consumer.offsets.delivered import Mark, Progress
+from consumer.metrics import FROM_COMMITTED_OFFSET, PipelineMetrics
+from consumer.offsets.delivered import DeliveryProgress, RecordFingerprint
 from relay.kafka import KafkaError, Record, TopicPartition
 from relay.kafka.positions import Positions
 
 Start = Literal["earliest", "latest"] | datetime
 
-FORGOTTEN = "the status topic, since Kafka has forgotten the group's offset"
-PATIENCE_SECONDS = 30.0
-REPEAT_MS = 600_000
+FROM_STATUS_TOPIC = "the status topic, since Kafka has forgotten the group's offset"
+LOG_END_WAIT_SECONDS = 30.0
+REREAD_MARGIN_MS = 600_000
 """Where the end of a log was lost: from how long before the last settled record events are read again, for clocks that differ."""
 
 
 @dataclass(frozen=True, slots=True)
-class Mirror:
+class OffsetBackup:
     """Offsets of a group as they were last told on the status topic, and when."""
 
     offsets: Mapping[TopicPartition, int]
-    at: int
+    written_at: int
 
 
 @dataclass(frozen=True, slots=True)
-class Beginning:
-    progress: Progress
-    why: str
-    missed: tuple[int, int] | None = None
+class StartOffset:
+    progress: DeliveryProgress
+    reason: str
+    deleted_range: tuple[int, int] | None = None
     """From which offset to before which one Kafka had deleted what was not settled."""
-    lost: int = 0
+    lost_count: int = 0
     """How many offsets of these were not settled."""
 
     @property
@@ -41,20 +41,20 @@ class Beginning:
         return self.progress.offset
 
     @property
-    def last_read(self) -> int:
+    def last_read_offset(self) -> int:
         """The offset of the last record before it, as far as one is known."""
         return self.progress.last.offset if self.progress.last else self.offset
 
 
-def beginning(progress: Progress, first: int, why: str) -> Beginning:
+def start_within_log(progress: DeliveryProgress, log_start: int, reason: str) -> StartOffset:
     """At what is not yet settled, or at the first offset kept."""
-    kept, lost = progress.without(first)
-    if not lost:
-        return Beginning(kept, why)
-    return Beginning(kept, "the first event kept", (progress.offset, first), lost)
+    kept, lost_count = progress.without_deleted(log_start)
+    if not lost_count:
+        return StartOffset(kept, reason)
+    return StartOffset(kept, "the first event kept", (progress.offset, log_start), lost_count)
 
 
-class Beginner:
+class StartOffsetResolver:
     """Finds the beginnings of one group; remembers what it has to be patient about, and what this process has settled.
 
     The memory survives assignments and memberships, since what a destination has accepted stays accepted: a commit may fail
@@ -72,152 +72,190 @@ class Beginner:
     def __init__(
         self,
         start: Start,
-        mirror: Callable[[], Awaitable[Mirror]],
+        read_backup: Callable[[], Awaitable[OffsetBackup]],
         records_at: Callable[
             [Mapping[TopicPartition, int]], Awaitable[Mapping[TopicPartition, Record | None]]
         ],
-        metrics: FlowMetrics,
+        metrics: PipelineMetrics,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._start = start
-        self._mirror = mirror
+        self._read_backup = read_backup
         self._records_at = records_at
         self._metrics = metrics
         self._clock = clock
-        self._behind: dict[TopicPartition, tuple[float, float]] = {}
+        self._short_logs: dict[TopicPartition, tuple[float, float]] = {}
         """Partitions that end before what was settled: since when, and when that was seen last."""
-        self.memory: dict[TopicPartition, Progress] = {}
+        self.known_progress: dict[TopicPartition, DeliveryProgress] = {}
 
-    async def find(
+    async def resolve(
         self, positions: Positions, partitions: Sequence[TopicPartition]
-    ) -> dict[TopicPartition, Beginning]:
+    ) -> dict[TopicPartition, StartOffset]:
         """May take long and raise KafkaError, TimeoutError or RelayError; then ask again."""
-        told = await positions.committed(partitions)
-        first = await positions.first_offsets(partitions)
-        end = await positions.end_offsets(partitions)
-        group = {each: Progress.committed(*found) for each, found in told.items() if found is not None}
-        claims = {each: self._claims(each, progress) for each, progress in group.items()}
-        mirror = await self._mirror() if len(group) < len(partitions) else Mirror({}, 0)
-        claims |= {
-            each: [Progress.at(mirror.offsets[each])]
+        committed = await positions.committed(partitions)
+        log_starts = await positions.first_offsets(partitions)
+        log_ends = await positions.end_offsets(partitions)
+        group_progress = {
+            each: DeliveryProgress.from_offset_and_metadata(*resolved)
+            for each, resolved in committed.items()
+            if resolved is not None
+        }
+        candidates = {each: self._candidates(each, progress) for each, progress in group_progress.items()}
+        backup = await self._read_backup() if len(group_progress) < len(partitions) else OffsetBackup({}, 0)
+        candidates |= {
+            each: [DeliveryProgress.starting_at(backup.offsets[each])]
             for each in partitions
-            if each not in group and each in mirror.offsets
+            if each not in group_progress and each in backup.offsets
         }
-        self._be_patient({each: max(map(_reach, made)) for each, made in claims.items()}, end)
-        held = await self._held(claims, first, end)
-        starts = await self._starts(
-            positions, [each for each in partitions if each not in claims], first, end
+        self._wait_for_log_end(
+            {each: max(map(_delivered_end, made)) for each, made in candidates.items()}, log_ends
         )
-        found = {}
+        valid = await self._first_valid(candidates, log_starts, log_ends)
+        first_starts = await self._first_start_offsets(
+            positions, [each for each in partitions if each not in candidates], log_starts, log_ends
+        )
+        resolved = {}
         for each in partitions:
-            if each in starts:
-                found[each] = Beginning(Progress.at(max(starts[each], first[each])), "the first start")
-            elif (progress := held[each]) is None:
-                found[each] = await self._after_a_lost_end(positions, each, claims[each][-1], end[each])
+            if each in first_starts:
+                resolved[each] = StartOffset(
+                    DeliveryProgress.starting_at(max(first_starts[each], log_starts[each])), "the first start"
+                )
+            elif (progress := valid[each]) is None:
+                resolved[each] = await self._start_after_lost_end(
+                    positions, each, candidates[each][-1], log_ends[each]
+                )
             else:
-                found[each] = beginning(progress, first[each], _why(progress, group.get(each)))
-        for each, begun in found.items():
-            if begun.missed:
-                self._metrics.lost_offsets(each, *begun.missed, begun.lost)
-            self.memory[each] = begun.progress
-            self._metrics.began(each, begun.offset, begun.why)
-        return found
+                resolved[each] = start_within_log(
+                    progress, log_starts[each], _start_reason(progress, group_progress.get(each))
+                )
+        for each, start in resolved.items():
+            if start.deleted_range:
+                self._metrics.offsets_lost(each, *start.deleted_range, start.lost)
+            self.known_progress[each] = start.progress
+            self._metrics.reading_started(each, start.offset, start.why)
+        return resolved
 
-    async def _held(
+    async def _first_valid(
         self,
-        claims: Mapping[TopicPartition, Sequence[Progress]],
-        first: Mapping[TopicPartition, int],
-        end: Mapping[TopicPartition, int],
-    ) -> dict[TopicPartition, Progress | None]:
+        candidates: Mapping[TopicPartition, Sequence[DeliveryProgress]],
+        log_starts: Mapping[TopicPartition, int],
+        log_ends: Mapping[TopicPartition, int],
+    ) -> dict[TopicPartition, DeliveryProgress | None]:
         """The first claim that the log bears out; None where it bears out none, and is another log."""
-        left = {
-            each: [claim for claim in made if _reach(claim) <= end[each]] for each, made in claims.items()
+        remaining = {
+            each: [claim for claim in made if _delivered_end(claim) <= log_ends[each]]
+            for each, made in candidates.items()
         }
-        held: dict[TopicPartition, Progress | None] = dict.fromkeys(claims)
-        while left := {each: made for each, made in left.items() if made}:
-            same = await self.same({each: made[0].mark for each, made in left.items()}, first)
-            held |= {each: left[each][0] for each in same}
-            left = {each: made[1:] for each, made in left.items() if each not in same}
-        return held
+        valid: dict[TopicPartition, DeliveryProgress | None] = dict.fromkeys(candidates)
+        while remaining := {each: made for each, made in remaining.items() if made}:
+            matching = await self.matching_partitions(
+                {each: made[0].last_fingerprint for each, made in remaining.items()}, log_starts
+            )
+            valid |= {each: remaining[each][0] for each in matching}
+            remaining = {each: made[1:] for each, made in remaining.items() if each not in matching}
+        return valid
 
-    def _claims(self, partition: TopicPartition, group: Progress) -> list[Progress]:
+    def _candidates(
+        self, partition: TopicPartition, group_progress: DeliveryProgress
+    ) -> list[DeliveryProgress]:
         """What the group's offset and this process know, then less and less of it."""
-        known = self.memory.get(partition)
-        joined = group.joined(known) if known and known.line == group.line else group
-        return list(dict.fromkeys((joined, group, group.bare())))
+        known = self.known_progress.get(partition)
+        merged = (
+            group_progress.merged(known)
+            if known and known.lineage == group_progress.lineage
+            else group_progress
+        )
+        return list(dict.fromkeys((merged, group_progress, group_progress.without_ranges())))
 
-    def _be_patient(self, reach: Mapping[TopicPartition, int], end: Mapping[TopicPartition, int]) -> None:
+    def _wait_for_log_end(
+        self, delivered_ends: Mapping[TopicPartition, int], log_ends: Mapping[TopicPartition, int]
+    ) -> None:
         """Where the log ends before what was settled: wait whether it comes back, for so long as it may.
 
         A broker that has just come up may tell too low an end, and a transaction whose markers were lost holds it back.
         """
         now = self._clock()
-        for each in reach:
-            since, seen = self._behind.pop(each, (now, now))
-            if reach[each] > end[each]:
-                self._behind[each] = (since if now - seen <= 2 * PATIENCE_SECONDS else now, now)
-        for each in reach:
-            if each in self._behind and now - self._behind[each][0] <= PATIENCE_SECONDS:
+        for each in delivered_ends:
+            since, last_seen = self._short_logs.pop(each, (now, now))
+            if delivered_ends[each] > log_ends[each]:
+                self._short_logs[each] = (since if now - last_seen <= 2 * LOG_END_WAIT_SECONDS else now, now)
+        for each in delivered_ends:
+            if each in self._short_logs and now - self._short_logs[each][0] <= LOG_END_WAIT_SECONDS:
                 raise KafkaError(
-                    f"{each.topic}, partition {each.partition}, ends at offset {end[each]}, before {reach[each]}, up to"
+                    f"{each.topic}, partition {each.partition}, ends at offset {log_ends[each]}, before {delivered_ends[each]}, up to"
                     f" which the group has got; if Kafka is not just coming up, it has lost events"
                 )
 
-    async def same(
-        self, marks: Mapping[TopicPartition, Mark | None], first: Mapping[TopicPartition, int]
+    async def matching_partitions(
+        self,
+        fingerprints: Mapping[TopicPartition, RecordFingerprint | None],
+        log_starts: Mapping[TopicPartition, int],
     ) -> set[TopicPartition]:
         """Where nothing speaks against the log being the one in which these records were read."""
-        kept = {each: mark for each, mark in marks.items() if mark is not None and mark.offset >= first[each]}
-        there = await self._records_at({each: mark.offset for each, mark in kept.items()}) if kept else {}
-        return marks.keys() - {each for each, record in there.items() if not _is(record, kept[each])}
+        kept = {
+            each: mark
+            for each, mark in fingerprints.items()
+            if mark is not None and mark.offset >= log_starts[each]
+        }
+        records = await self._records_at({each: mark.offset for each, mark in kept.items()}) if kept else {}
+        return fingerprints.keys() - {
+            each for each, record in records.items() if not _matches(record, kept[each])
+        }
 
-    async def _starts(
+    async def _first_start_offsets(
         self,
         positions: Positions,
-        fresh: Sequence[TopicPartition],
-        first: Mapping[TopicPartition, int],
-        end: Mapping[TopicPartition, int],
+        partitions: Sequence[TopicPartition],
+        log_starts: Mapping[TopicPartition, int],
+        log_ends: Mapping[TopicPartition, int],
     ) -> dict[TopicPartition, int]:
         match self._start:
             case "earliest":
-                return {partition: first[partition] for partition in fresh}
+                return {partition: log_starts[partition] for partition in partitions}
             case "latest":
-                return {partition: end[partition] for partition in fresh}
+                return {partition: log_ends[partition] for partition in partitions}
             case moment:
-                at = await positions.offsets_for_time(fresh, int(moment.timestamp() * 1000))
-                return {partition: _or(at.get(partition), end[partition]) for partition in fresh}
+                offsets = await positions.offsets_for_time(partitions, int(moment.timestamp() * 1000))
+                return {
+                    partition: _or_default(offsets.get(partition), log_ends[partition])
+                    for partition in partitions
+                }
 
-    async def _after_a_lost_end(
-        self, positions: Positions, partition: TopicPartition, group: Progress, end: int
-    ) -> Beginning:
+    async def _start_after_lost_end(
+        self, positions: Positions, partition: TopicPartition, group_progress: DeliveryProgress, log_end: int
+    ) -> StartOffset:
         """What stands there now was written after the end was lost, and so after the last settled record. When the offsets were
         told says less: that goes on while nobody notices the loss, as long as the destination takes nothing.
         """
-        told = (await self._mirror()).at
-        at = min(told, group.last.at) if group.last else told  # Kafka takes any number for a time
-        found = await positions.offsets_for_time([partition], max(at - REPEAT_MS, 0))
-        begun = _or(found.get(partition), end)
-        self._metrics.end_is_lost(partition, group.offset, end, begun)
-        return Beginning(Progress.at(begun), "an end of the log that Kafka has lost")
+        backup_written_at = (await self._read_backup()).written_at
+        reread_from = (
+            min(backup_written_at, group_progress.last.timestamp)
+            if group_progress.last
+            else backup_written_at
+        )  # Kafka takes any number for a time
+        found = await positions.offsets_for_time([partition], max(reread_from - REREAD_MARGIN_MS, 0))
+        start = _or_default(found.get(partition), log_end)
+        self._metrics.log_end_lost(partition, group_progress.offset, log_end, start)
+        return StartOffset(DeliveryProgress.starting_at(start), "an end of the log that Kafka has lost")
 
 
-def _reach(progress: Progress) -> int:
-    return progress.beyond[-1].stop if progress.beyond else progress.offset
+def _delivered_end(progress: DeliveryProgress) -> int:
+    return progress.delivered_ahead[-1].stop if progress.delivered_ahead else progress.offset
 
 
-def _is(record: Record | None, mark: Mark) -> bool:
-    return record is not None and Mark.of(record) == mark
+def _matches(record: Record | None, fingerprint: RecordFingerprint) -> bool:
+    return record is not None and RecordFingerprint.of(record) == fingerprint
 
 
-def _why(begun: Progress, group: Progress | None) -> str:
-    if group is None:
-        return FORGOTTEN
+def _start_reason(progress: DeliveryProgress, group_progress: DeliveryProgress | None) -> str:
+    if group_progress is None:
+        return FROM_STATUS_TOPIC
     return (
-        COMMITTED
-        if begun in (group, group.bare())
+        FROM_COMMITTED_OFFSET
+        if progress in (group_progress, group_progress.without_ranges())
         else "what this process has delivered since the last commit"
     )
 
 
-def _or(offset: int | None, other: int) -> int:
-    return other if offset is None else offset
+def _or_default(offset: int | None, default: int) -> int:
+    return default if offset is None else offset

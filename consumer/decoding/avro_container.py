@@ -10,26 +10,28 @@ from schemas import Schema
 GUARD = "relay_guard"
 """A field of ours, after the writer's own, that stands behind every body."""
 
-_SYNC = b"jira-audit-relay"
+_SYNC_MARKER = b"jira-audit-relay"
 
 
-class Unsupported(Exception):
+class UnsupportedSchema(Exception):
     """The writer's schema cannot be put into a container; says why."""
 
 
-def container(schema: Schema, bodies: Sequence[bytes], guard: int) -> bytes:
+def build_container(schema: Schema, bodies: Sequence[bytes], guard: int) -> bytes:
     """A file holding `bodies`, each followed by `guard`.
 
     Bodies in a block carry no lengths. Only where every row read back shows the guard, and there are as many rows as
     bodies, was each row read from its own body, no byte more or less: the guard is drawn at random for each call and
     cannot stand within a body.
     """
-    mark = varint(guard)
-    block = mark.join(bodies) + mark
-    return b"".join((_header(schema), varint(len(bodies)), varint(len(block)), block, _SYNC))
+    guard_bytes = encode_varint(guard)
+    block = guard_bytes.join(bodies) + guard_bytes
+    return b"".join(
+        (_header(schema), encode_varint(len(bodies)), encode_varint(len(block)), block, _SYNC_MARKER)
+    )
 
 
-def varint(number: int) -> bytes:
+def encode_varint(number: int) -> bytes:
     """Avro's int and long: zigzag, seven bits a byte, the lowest first."""
     number = (number << 1) ^ (number >> 63)
     out = bytearray()
@@ -41,80 +43,88 @@ def varint(number: int) -> bytes:
 
 
 def _header(schema: Schema) -> bytes:
-    text = orjson.dumps(_guarded(schema))
-    codec = _sized(b"avro.codec") + _sized(b"null")
-    return b"Obj\x01" + varint(2) + codec + _sized(b"avro.schema") + _sized(text) + varint(0) + _SYNC
+    text = orjson.dumps(_with_guard_field(schema))
+    codec = _length_prefixed(b"avro.codec") + _length_prefixed(b"null")
+    return (
+        b"Obj\x01"
+        + encode_varint(2)
+        + codec
+        + _length_prefixed(b"avro.schema")
+        + _length_prefixed(text)
+        + encode_varint(0)
+        + _SYNC_MARKER
+    )
 
 
-def _sized(text: bytes) -> bytes:
-    return varint(len(text)) + text
+def _length_prefixed(text: bytes) -> bytes:
+    return encode_varint(len(text)) + text
 
 
-def _guarded(schema: Schema) -> Schema:
-    plain = spelled_out(schema)
-    if not isinstance(plain, dict) or plain["type"] != "record":
-        raise Unsupported("not a record")
-    return {**plain, "fields": [*plain["fields"], {"name": GUARD, "type": "long"}]}
+def _with_guard_field(schema: Schema) -> Schema:
+    inlined = inline_named_types(schema)
+    if not isinstance(inlined, dict) or inlined["type"] != "record":
+        raise UnsupportedSchema("not a record")
+    return {**inlined, "fields": [*inlined["fields"], {"name": GUARD, "type": "long"}]}
 
 
-def spelled_out(schema: Any) -> Any:
+def inline_named_types(schema: Any) -> Any:
     """The schema with named types written out wherever they are used, except within themselves; without docs and defaults.
 
     Raises Unsupported where it is no schema.
     """
-    return _spell(schema, "", {}, ())
+    return _inline(schema, "", {}, ())
 
 
-def _spell(node: Any, namespace: str, known: dict[str, Any], within: tuple[str, ...]) -> Any:
+def _inline(node: Any, namespace: str, named_types: dict[str, Any], enclosing: tuple[str, ...]) -> Any:
     match node:
         case str():
-            return _named(node, namespace, known, within)
+            return _inline_name(node, namespace, named_types, enclosing)
         case list():
-            return [_spell(branch, namespace, known, within) for branch in node]
+            return [_inline(branch, namespace, named_types, enclosing) for branch in node]
         case {"type": "array", "items": items}:
-            return {"type": "array", "items": _spell(items, namespace, known, within)}
+            return {"type": "array", "items": _inline(items, namespace, named_types, enclosing)}
         case {"type": "record", "name": str(), "fields": list()}:
-            return _record(node, namespace, known, within)
+            return _inline_record(node, namespace, named_types, enclosing)
         case {"type": "enum" | "fixed", "name": str()}:
             kept = {key: node[key] for key in ("type", "name", "symbols", "size") if key in node}
-            known[_full_name(node, namespace)] = (node, namespace)
+            named_types[_full_name(node, namespace)] = (node, namespace)
             return kept
         case {"type": "map", "values": values}:
-            return {"type": "map", "values": _spell(values, namespace, known, within)}
+            return {"type": "map", "values": _inline(values, namespace, named_types, enclosing)}
         case {"type": str(), "logicalType": str()}:
             return {"type": node["type"], "logicalType": node["logicalType"]}
         case {"type": inner}:
-            return _spell(inner, namespace, known, within)
+            return _inline(inner, namespace, named_types, enclosing)
         case _:
-            raise Unsupported("not a type")
+            raise UnsupportedSchema("not a type")
 
 
 _PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
 
 
-def _named(name: str, namespace: str, known: dict[str, Any], within: tuple[str, ...]) -> Any:
+def _inline_name(name: str, namespace: str, named_types: dict[str, Any], enclosing: tuple[str, ...]) -> Any:
     if name in _PRIMITIVES:
         return name
-    full = name if "." in name or f"{namespace}.{name}" not in known else f"{namespace}.{name}"
-    if full not in known:
-        raise Unsupported(f"{name} is not defined")
-    if full in within:
+    full_name = name if "." in name or f"{namespace}.{name}" not in named_types else f"{namespace}.{name}"
+    if full_name not in named_types:
+        raise UnsupportedSchema(f"{name} is not defined")
+    if full_name in enclosing:
         return name
-    definition, its_namespace = known[full]
-    return _spell(definition, its_namespace, known, within)
+    definition, definition_namespace = named_types[full_name]
+    return _inline(definition, definition_namespace, named_types, enclosing)
 
 
-def _record(
-    node: Mapping[str, Any], namespace: str, known: dict[str, Any], within: tuple[str, ...]
+def _inline_record(
+    node: Mapping[str, Any], namespace: str, named_types: dict[str, Any], enclosing: tuple[str, ...]
 ) -> dict[str, Any]:
-    full = _full_name(node, namespace)
-    known[full] = (node, namespace)
-    inner = full.rpartition(".")[0]
+    full_name = _full_name(node, namespace)
+    named_types[full_name] = (node, namespace)
+    inner = full_name.rpartition(".")[0]
     fields = [
-        {"name": field["name"], "type": _spell(field["type"], inner, known, (*within, full))}
+        {"name": field["name"], "type": _inline(field["type"], inner, named_types, (*enclosing, full_name))}
         for field in node["fields"]
     ]
-    return {"type": "record", "name": full.rpartition(".")[2], "fields": fields}
+    return {"type": "record", "name": full_name.rpartition(".")[2], "fields": fields}
 
 
 def _full_name(node: Mapping[str, Any], namespace: str) -> str:

@@ -13,21 +13,21 @@ from typing import Any
 import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
-from consumer.decoding.avro_container import GUARD, Unsupported, container
-from consumer.decoding.event_schema import EVENT, NotAnEvent, conformed, shape_of
+from consumer.decoding.avro_container import GUARD, UnsupportedSchema, build_container
+from consumer.decoding.event_schema import EVENT_COLUMNS, NotAnEventSchema, to_event_columns, writer_columns
 from relay.avro.codec import BadBody, NotAvro, SchemaRef, decode_body, split_frame
 from relay.kafka import Record
 from schemas import Schema
 
 LOG_APPEND_TIME = 1
-_SHORTEST_HEAD = 5
-_PARTS = 8
-_FEW = 32
+_MIN_PREFIX_BYTES = 5
+_SUBGROUPS = 8
+_MAX_SINGLY = 32
 """So few records are read one by one as soon as one of them is bad."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
+class UndecodableRecord:
     """A record that is not an audit event of ours."""
 
     index: int
@@ -36,18 +36,18 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
+class DecodedBatch:
     frame: pl.DataFrame
     """One row an event, in the records' order, with the columns of schemas/audit_event.avsc (see EVENT)."""
     indices: Sequence[int]
     """Which record each row is."""
-    rejected: Sequence[Rejected]
-    one_by_one: int
+    undecodable: Sequence[UndecodableRecord]
+    decoded_singly: int
     """How many records were read the slow way."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Group:
+class _SchemaGroup:
     """Records of one writer's schema."""
 
     indices: Sequence[int]
@@ -56,109 +56,118 @@ class _Group:
     timestamps: Sequence[int | None]
     """None where Kafka put its own time there, on a topic that is set up wrong: that must not cost events."""
 
-    def __getitem__(self, part: slice) -> "_Group":
-        return _Group(self.indices[part], self.bodies[part], self.keys[part], self.timestamps[part])
+    def __getitem__(self, part: slice) -> "_SchemaGroup":
+        return _SchemaGroup(self.indices[part], self.bodies[part], self.keys[part], self.timestamps[part])
 
 
-def references(records: Sequence[Record]) -> set[SchemaRef]:
+def schema_references(records: Sequence[Record]) -> set[SchemaRef]:
     """The writers' schemas that `decode` needs for these records."""
     found = set()
-    for head in _by_head([record.value for record in records]):
+    for prefix in _indices_by_prefix([record.value for record in records]):
         try:
-            found.add(split_frame(head)[0])
+            found.add(split_frame(prefix)[0])
         except NotAvro:
             continue
     return found
 
 
-def decode(records: Sequence[Record], known: Mapping[SchemaRef, Schema]) -> Decoded:
-    """Read every record whose schema is `known`; one of another schema is rejected like any that cannot be read."""
-    frames, indices, rejected, slow = [], [], [], 0
-    for head, found in _by_head([record.value for record in records]).items():
+def decode(records: Sequence[Record], writer_schemas: Mapping[SchemaRef, Schema]) -> DecodedBatch:
+    """Read every record whose schema is `writer_schemas`; one of another schema is rejected like any that cannot be read."""
+    frames, indices, undecodable, singly = [], [], [], 0
+    for prefix, found in _indices_by_prefix([record.value for record in records]).items():
         try:
-            group, schema = _group(records, found, head, known)
-            some, bad, one_by_one = _read(group, schema, shape_of(schema))
-        except (NotAvro, NotAnEvent) as error:
-            rejected += [Rejected(index, str(error)) for index in found]
+            group, schema = _schema_group(records, found, prefix, writer_schemas)
+            group_frames, group_undecodable, group_singly = _decode_group(
+                group, schema, writer_columns(schema)
+            )
+        except (NotAvro, NotAnEventSchema) as error:
+            undecodable += [UndecodableRecord(index, str(error)) for index in found]
             continue
-        spoilt = {each.index for each in bad}
-        frames += some
-        indices.append([index for index in found if index not in spoilt] if spoilt else found)
-        rejected += bad
-        slow += one_by_one
-    frame, order = _in_order(frames, indices)
-    return Decoded(frame, order, sorted(rejected, key=lambda each: each.index), slow)
+        undecodable_indices = {each.index for each in group_undecodable}
+        frames += group_frames
+        indices.append(
+            [index for index in found if index not in undecodable_indices] if undecodable_indices else found
+        )
+        undecodable += group_undecodable
+        singly += group_singly
+    frame, order = _in_record_order(frames, indices)
+    return DecodedBatch(frame, order, sorted(undecodable, key=lambda each: each.index), singly)
 
 
-def _head(value: bytes | None) -> bytes:
+def _frame_prefix(value: bytes | None) -> bytes:
     """All of the reference to the schema, and nothing of the body where there is one."""
     if value is None:
         return b""
     return value[:10] if value[:1] == b"\xc3" else value[:5]
 
 
-def _by_head(values: Sequence[bytes | None]) -> dict[bytes, Sequence[int]]:
-    head = _head(values[0]) if values else b""
-    if len(head) >= _SHORTEST_HEAD and all(value and value.startswith(head) for value in values):
-        return {head: range(len(values))}
+def _indices_by_prefix(values: Sequence[bytes | None]) -> dict[bytes, Sequence[int]]:
+    prefix = _frame_prefix(values[0]) if values else b""
+    if len(prefix) >= _MIN_PREFIX_BYTES and all(value and value.startswith(prefix) for value in values):
+        return {prefix: range(len(values))}
     lists: dict[bytes, list[int]] = {}
     for index, value in enumerate(values):
-        lists.setdefault(_head(value), []).append(index)
+        lists.setdefault(_frame_prefix(value), []).append(index)
     return {**lists}
 
 
-def _group(
-    records: Sequence[Record], indices: Sequence[int], head: bytes, known: Mapping[SchemaRef, Schema]
-) -> tuple[_Group, Schema]:
-    ref, start = split_frame(head)
-    if ref not in known:
-        raise NotAnEvent(
+def _schema_group(
+    records: Sequence[Record],
+    indices: Sequence[int],
+    prefix: bytes,
+    writer_schemas: Mapping[SchemaRef, Schema],
+) -> tuple[_SchemaGroup, Schema]:
+    ref, start = split_frame(prefix)
+    if ref not in writer_schemas:
+        raise NotAnEventSchema(
             f"its {ref} is known neither to the registry nor to the schemas topic, or it does not begin with its key, as an event does"
         )
     chosen = records if len(indices) == len(records) else [records[index] for index in indices]
-    group = _Group(
+    group = _SchemaGroup(
         indices,
         [(record.value or b"")[start:] for record in chosen],
         [record.key for record in chosen],
         [None if record.timestamp_type == LOG_APPEND_TIME else record.timestamp for record in chosen],
     )
-    return group, known[ref]
+    return group, writer_schemas[ref]
 
 
-def _read(
-    group: _Group, schema: Schema, shape: Mapping[str, pl.DataType]
-) -> tuple[list[pl.DataFrame], list[Rejected], int]:
+def _decode_group(
+    group: _SchemaGroup, schema: Schema, column_types: Mapping[str, pl.DataType]
+) -> tuple[list[pl.DataFrame], list[UndecodableRecord], int]:
     """All at once where that works; else in parts, so that a bad record slows only some others."""
-    frame = _all_at_once(group, schema)
+    frame = _decode_together(group, schema)
     if frame is not None:
         return [frame], [], 0
     size = len(group.indices)
-    if size <= _FEW:
-        frame, rejected = _one_by_one(group, schema, shape)
-        return [frame], rejected, size
-    frames, rejected, slow = [], [], 0
-    step = -(-size // _PARTS)
+    if size <= _MAX_SINGLY:
+        frame, undecodable = _decode_singly(group, schema, column_types)
+        return [frame], undecodable, size
+    frames, undecodable, singly = [], [], 0
+    step = -(-size // _SUBGROUPS)
     for start in range(0, size, step):
-        some, bad, one_by_one = _read(group[start : start + step], schema, shape)
-        frames += some
-        rejected += bad
-        slow += one_by_one
-    return frames, rejected, slow
+        part_frames, part_undecodable, part_singly = _decode_group(
+            group[start : start + step], schema, column_types
+        )
+        frames += part_frames
+        undecodable += part_undecodable
+        singly += part_singly
+    return frames, undecodable, singly
 
 
-def _all_at_once(group: _Group, schema: Schema) -> pl.DataFrame | None:
+def _decode_together(group: _SchemaGroup, schema: Schema) -> pl.DataFrame | None:
     guard = random.getrandbits(61) | 1 << 61  # always nine bytes
     try:
-        read = pl.read_avro(io.BytesIO(container(schema, group.bodies, guard)))
-    except (PolarsError, PanicException, OSError, Unsupported):
+        read = pl.read_avro(io.BytesIO(build_container(schema, group.bodies, guard)))
+    except (PolarsError, PanicException, OSError, UnsupportedSchema):
         return None
     if read.height != len(group.bodies) or not (read[GUARD] == guard).all():
         return None
-    frame = conformed(read)
-    return frame if _agrees(frame, group) else None
+    frame = to_event_columns(read)
+    return frame if _matches_records(frame, group) else None
 
 
-def _agrees(frame: pl.DataFrame, group: _Group) -> bool:
+def _matches_records(frame: pl.DataFrame, group: _SchemaGroup) -> bool:
     """Whether every row belongs to its record: a producer's events have the key and the timestamp of their record."""
     organizations = frame["organization"].cast(pl.Binary)
     collected = frame["collected"].cast(pl.Int64)
@@ -167,34 +176,36 @@ def _agrees(frame: pl.DataFrame, group: _Group) -> bool:
     return organizations.eq_missing(keys).all() and collected.eq(timestamps).fill_null(value=True).all()
 
 
-def _one_by_one(
-    group: _Group, schema: Schema, shape: Mapping[str, pl.DataType]
-) -> tuple[pl.DataFrame, list[Rejected]]:
-    rows, rejected = [], []
+def _decode_singly(
+    group: _SchemaGroup, schema: Schema, column_types: Mapping[str, pl.DataType]
+) -> tuple[pl.DataFrame, list[UndecodableRecord]]:
+    rows, undecodable = [], []
     for index, body, key, timestamp in zip(
         group.indices, group.bodies, group.keys, group.timestamps, strict=True
     ):
         try:
             event = decode_body(schema, body)
-            _check(event, key, timestamp)
-            rows.append([event[name] for name in shape])
+            _check_event(event, key, timestamp)
+            rows.append([event[name] for name in column_types])
         except BadBody as error:
-            rejected.append(Rejected(index, str(error)))
-    return conformed(pl.DataFrame(rows, schema=dict(shape), orient="row", strict=True)), rejected
+            undecodable.append(UndecodableRecord(index, str(error)))
+    return to_event_columns(
+        pl.DataFrame(rows, schema=dict(column_types), orient="row", strict=True)
+    ), undecodable
 
 
-def _check(event: Mapping[str, Any], key: bytes | None, timestamp: int | None) -> None:
+def _check_event(event: Mapping[str, Any], key: bytes | None, timestamp: int | None) -> None:
     if event["organization"].encode() != key:
         raise BadBody("its organization is not its key")
     if timestamp not in {None, event["collected"]}:
         raise BadBody("its time of collection is not its timestamp")
 
 
-def _in_order(
+def _in_record_order(
     frames: Sequence[pl.DataFrame], indices: Sequence[Sequence[int]]
 ) -> tuple[pl.DataFrame, Sequence[int]]:
     if not frames:
-        return EVENT.to_frame(), []
+        return EVENT_COLUMNS.to_frame(), []
     if len(frames) == 1:
         return frames[0], indices[0]
     order = pl.Series([index for group in indices for index in group], dtype=pl.Int64)

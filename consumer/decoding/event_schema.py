@@ -6,31 +6,31 @@ import polars as pl
 from polars.datatypes import DataTypeClass
 
 import schemas
-from consumer.decoding.avro_container import Unsupported, spelled_out
+from consumer.decoding.avro_container import UnsupportedSchema, inline_named_types
 from schemas import Schema
 
 
-class NotAnEvent(Exception):
+class NotAnEventSchema(Exception):
     """The writer's schema lacks what makes an audit event; says what."""
 
 
-def shape_of(schema: Schema) -> dict[str, pl.DataType]:
+def writer_columns(schema: Schema) -> dict[str, pl.DataType]:
     """The fields that we read of the writer's, with the types in which `decode_body` gives them.
 
-    Raises NotAnEvent where a field is missing that has no default, or is of another type than ours.
+    Raises NotAnEventSchema where a field is missing that has no default, or is of another type than ours.
     """
     try:
-        spelled = spelled_out(schema)
-        theirs = {field["name"]: field["type"] for field in spelled["fields"]}
-        shape = {name: _dtype(theirs[name]) for name in EVENT if name in theirs}
-    except (Unsupported, LookupError, TypeError) as error:
-        raise NotAnEvent("its schema is not an audit event's") from error
-    for name, dtype in EVENT.items():
-        if name not in shape and name in _REQUIRED:
-            raise NotAnEvent(f"its schema has no {name}")
-        if name in shape:
-            _as(pl.col(name), shape[name], dtype, name)
-    return shape
+        inlined = inline_named_types(schema)
+        writer_types = {field["name"]: field["type"] for field in inlined["fields"]}
+        column_types = {name: _dtype(writer_types[name]) for name in EVENT_COLUMNS if name in writer_types}
+    except (UnsupportedSchema, LookupError, TypeError) as error:
+        raise NotAnEventSchema("its schema is not an audit event's") from error
+    for name, dtype in EVENT_COLUMNS.items():
+        if name not in column_types and name in _REQUIRED:
+            raise NotAnEventSchema(f"its schema has no {name}")
+        if name in column_types:
+            _convert(pl.col(name), column_types[name], dtype, name)
+    return column_types
 
 
 def _dtype(avro: Any) -> pl.DataType:
@@ -48,21 +48,21 @@ def _dtype(avro: Any) -> pl.DataType:
         case {"type": "record", "fields": fields}:
             return pl.Struct({field["name"]: _dtype(field["type"]) for field in fields})
         case _:
-            raise Unsupported("a type that no audit event has")
+            raise UnsupportedSchema("a type that no audit event has")
 
 
-def conformed(frame: pl.DataFrame) -> pl.DataFrame:
+def to_event_columns(frame: pl.DataFrame) -> pl.DataFrame:
     """The same rows with exactly the columns of EVENT: fields of older writers null or their default, of newer ones left out."""
-    have = frame.schema
+    columns = frame.schema
     return frame.select(
-        _as(pl.col(name), have[name], dtype, name).alias(name)
-        if name in have
+        _convert(pl.col(name), columns[name], dtype, name).alias(name)
+        if name in columns
         else pl.lit(_DEFAULTS.get(name), dtype).alias(name)
-        for name, dtype in EVENT.items()
+        for name, dtype in EVENT_COLUMNS.items()
     )
 
 
-def _as(
+def _convert(
     value: pl.Expr, have: pl.DataType | DataTypeClass, want: pl.DataType | DataTypeClass, name: str
 ) -> pl.Expr:
     if have == want:
@@ -73,17 +73,17 @@ def _as(
         case pl.Int64(), pl.Datetime():
             return value.cast(want)
         case pl.List(), pl.List():
-            return value.list.eval(_as(pl.element(), have.inner, want.inner, name))
+            return value.list.eval(_convert(pl.element(), have.inner, want.inner, name))
         case pl.Struct(), pl.Struct():
-            return _struct_as(value, have, want, name)
+            return _convert_struct(value, have, want, name)
         case _:
-            raise NotAnEvent(f"its schema has another type for {name}")
+            raise NotAnEventSchema(f"its schema has another type for {name}")
 
 
-def _struct_as(value: pl.Expr, have: pl.Struct, want: pl.Struct, name: str) -> pl.Expr:
+def _convert_struct(value: pl.Expr, have: pl.Struct, want: pl.Struct, name: str) -> pl.Expr:
     members = pl.Schema(have.to_schema())
     built = pl.struct(
-        _as(value.struct.field(member), members[member], dtype, name).alias(member)
+        _convert(value.struct.field(member), members[member], dtype, name).alias(member)
         if member in members
         else pl.lit(None, dtype).alias(member)
         for member, dtype in pl.Schema(want.to_schema()).items()
@@ -97,14 +97,14 @@ def _event_schema(schema: Schema) -> pl.Schema:
         for field in schema["fields"]
         if isinstance(field["type"], dict) and "logicalType" in field["type"]
     }
-    columns = {field["name"]: _dtype(field["type"]) for field in spelled_out(schema)["fields"]}
+    columns = {field["name"]: _dtype(field["type"]) for field in inline_named_types(schema)["fields"]}
     return pl.Schema(
         {name: pl.Datetime("ms", "UTC") if name in times else dtype for name, dtype in columns.items()}
     )
 
 
-_OURS = schemas.load("audit_event")
-_REQUIRED = {field["name"] for field in _OURS["fields"] if "default" not in field}
-_DEFAULTS = {field["name"]: field.get("default") for field in _OURS["fields"]}
-EVENT = _event_schema(_OURS)
+_AUDIT_EVENT = schemas.load("audit_event")
+_REQUIRED = {field["name"] for field in _AUDIT_EVENT["fields"] if "default" not in field}
+_DEFAULTS = {field["name"]: field.get("default") for field in _AUDIT_EVENT["fields"]}
+EVENT_COLUMNS = _event_schema(_AUDIT_EVENT)
 """The columns of an event, as schemas/audit_event.avsc has them; times as Datetime UTC, the mode as a string."""

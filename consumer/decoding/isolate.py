@@ -6,80 +6,91 @@ from dataclasses import dataclass, replace
 import polars as pl
 from polars.exceptions import PanicException
 
-from consumer.decoding.columns import Rejected, decode
-from consumer.decoding.event_schema import EVENT
+from consumer.decoding.columns import UndecodableRecord, decode
+from consumer.decoding.event_schema import EVENT_COLUMNS
 from relay.avro.codec import SchemaRef
 from relay.errors import one_line
 from relay.kafka import Record
 from schemas import Schema
 
-Shape = Callable[[pl.DataFrame], list[bytes]]
+RowEncoder = Callable[[pl.DataFrame], list[bytes]]
 
 _DEFECTS = (Exception, PanicException)
 """A panic of polars is no Exception: unnoticed it ends the process."""
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
+class EncodedBatch:
     rows: Sequence[bytes]
     indices: Sequence[int]
     """Which record each row was made of."""
-    rejected: Sequence[Rejected]
-    one_by_one: int
+    undecodable: Sequence[UndecodableRecord]
+    decoded_singly: int
     """How many records were read the slow way."""
 
 
-def encode(records: Sequence[Record], known: Mapping[SchemaRef, Schema], shape: Shape) -> Encoded:
+def encode(
+    records: Sequence[Record], writer_schemas: Mapping[SchemaRef, Schema], encode_rows: RowEncoder
+) -> EncodedBatch:
     """A row of every record of which one can be made.
 
-    What decoding or `shape` fails on in a way that nobody has thought of is halved until it stands alone, and rejected where
+    What decoding or `encode_rows` fails on in a way that nobody has thought of is halved until it stands alone, and rejected where
     it fails twice while a plain event becomes a row in between; else RuntimeError is raised, since then it is no record's.
     """
     try:
-        return _at_once(records, known, shape)
+        return _encode_together(records, writer_schemas, encode_rows)
     except MemoryError:
         raise
     except _DEFECTS as error:
         if len(records) == 1:
-            return _alone(records, known, shape, error)
+            return _isolated(records, writer_schemas, encode_rows, error)
     middle = len(records) // 2
-    return _joined(
-        encode(records[:middle], known, shape), encode(records[middle:], known, shape), shift=middle
+    return _concatenate(
+        encode(records[:middle], writer_schemas, encode_rows),
+        encode(records[middle:], writer_schemas, encode_rows),
+        shift=middle,
     )
 
 
-def _at_once(records: Sequence[Record], known: Mapping[SchemaRef, Schema], shape: Shape) -> Encoded:
-    decoded = decode(records, known)
-    return Encoded(shape(decoded.frame), decoded.indices, decoded.rejected, decoded.one_by_one)
+def _encode_together(
+    records: Sequence[Record], writer_schemas: Mapping[SchemaRef, Schema], encode_rows: RowEncoder
+) -> EncodedBatch:
+    decoded = decode(records, writer_schemas)
+    return EncodedBatch(
+        encode_rows(decoded.frame), decoded.indices, decoded.undecodable, decoded.decoded_singly
+    )
 
 
-def _alone(
-    records: Sequence[Record], known: Mapping[SchemaRef, Schema], shape: Shape, before: BaseException
-) -> Encoded:
+def _isolated(
+    records: Sequence[Record],
+    writer_schemas: Mapping[SchemaRef, Schema],
+    encode_rows: RowEncoder,
+    first_error: BaseException,
+) -> EncodedBatch:
     try:
-        shape(_PLAIN)
+        encode_rows(_PLAIN_EVENT)
     except _DEFECTS as error:
-        raise RuntimeError(f"no event becomes a row: {type(error).__name__}: {error}") from before
+        raise RuntimeError(f"no event becomes a row: {type(error).__name__}: {error}") from first_error
     try:
-        return _at_once(records, known, shape)
+        return _encode_together(records, writer_schemas, encode_rows)
     except MemoryError:
         raise
     except _DEFECTS as error:
         reason = f"no row can be made of it ({type(error).__name__}: {one_line(str(error))})"
-        return Encoded([], [], [Rejected(0, reason)], 1)
+        return EncodedBatch([], [], [UndecodableRecord(0, reason)], 1)
 
 
-def _joined(one: Encoded, other: Encoded, *, shift: int) -> Encoded:
-    moved = [replace(each, index=each.index + shift) for each in other.rejected]
-    return Encoded(
-        [*one.rows, *other.rows],
-        [*one.indices, *(index + shift for index in other.indices)],
-        [*one.rejected, *moved],
-        one.one_by_one + other.one_by_one,
+def _concatenate(first: EncodedBatch, second: EncodedBatch, *, shift: int) -> EncodedBatch:
+    moved = [replace(each, index=each.index + shift) for each in second.undecodable]
+    return EncodedBatch(
+        [*first.rows, *second.rows],
+        [*first.indices, *(index + shift for index in second.indices)],
+        [*first.undecodable, *moved],
+        first.decoded_singly + second.decoded_singly,
     )
 
 
-_PLAIN = pl.DataFrame(
+_PLAIN_EVENT = pl.DataFrame(
     [{"organization": "example.atlassian.net", "id": 1, "summary": "User created", "mode": "live"}],
-    schema=EVENT,
+    schema=EVENT_COLUMNS,
 )

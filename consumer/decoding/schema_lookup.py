@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from consumer.decoding import columns
-from consumer.decoding.avro_container import varint
-from consumer.metrics import FlowMetrics
+from consumer.decoding.avro_container import encode_varint
+from consumer.metrics import PipelineMetrics
 from relay.avro.codec import NotAvro, SchemaRef, split_frame
 from relay.kafka import Record
 from relay.retry import backoff_seconds
@@ -15,60 +15,60 @@ from relay.schema_registry.store import Missing, Unavailable
 from schemas import Schema
 
 
-class Store(Protocol):
+class SchemaResolver(Protocol):
     async def resolve(self, ref: SchemaRef) -> Schema | Missing | Unavailable: ...
 
 
-class Schemas:
+class SchemaLookup:
     """Looks up schemas for one flow, and waits for those that cannot be looked up now."""
 
-    def __init__(self, store: Store, metrics: FlowMetrics) -> None:
+    def __init__(self, store: SchemaResolver, metrics: PipelineMetrics) -> None:
         self._store = store
         self._metrics = metrics
-        self.trouble: str | None = None
+        self.problem: str | None = None
         """Why events wait for their schema; None while they do not."""
 
-    async def known(self, records: Sequence[Record]) -> dict[SchemaRef, Schema]:
+    async def schemas_for(self, records: Sequence[Record]) -> dict[SchemaRef, Schema]:
         """Every schema that events among these records need and that exists. What is then missing is nobody's, now and for ever."""
         found = {}
-        for ref in _of_events(records):
-            schema = await self._resolved(ref)
+        for ref in _event_references(records):
+            schema = await self._resolve(ref)
             if schema is not None:
                 found[ref] = schema
         return found
 
-    async def _resolved(self, ref: SchemaRef) -> Schema | None:
+    async def _resolve(self, ref: SchemaRef) -> Schema | None:
         attempt = 0
         try:
             while isinstance(answer := await self._store.resolve(ref), Unavailable):
-                self.trouble = answer.reason
-                self._metrics.schema_waits(answer.reason)
+                self.problem = answer.reason
+                self._metrics.schema_unavailable(answer.reason)
                 await asyncio.sleep(backoff_seconds(attempt, random.random(), cap=15.0))
                 attempt += 1
         finally:  # also where the partitions are taken away meanwhile: then they wait somewhere else
-            self.trouble = None
+            self.problem = None
         return None if isinstance(answer, Missing) else answer
 
 
-def _of_events(records: Sequence[Record]) -> set[SchemaRef]:
+def _event_references(records: Sequence[Record]) -> set[SchemaRef]:
     """The references of whatever may be an event.
 
     An event's first field is its organization, which is its key. Other bytes are garbage, and nobody asks for their schema: a
     flood of them may refer to thousands, and each question takes its time.
     """
-    named, found = columns.references(records), set[SchemaRef]()
+    referenced, found = columns.schema_references(records), set[SchemaRef]()
     for record in records:
-        if len(found) == len(named):
+        if len(found) == len(referenced):
             break
-        if (ref := _of_an_event(record)) is not None:
+        if (ref := _event_reference(record)) is not None:
             found.add(ref)
     return found
 
 
-def _of_an_event(record: Record) -> SchemaRef | None:
+def _event_reference(record: Record) -> SchemaRef | None:
     value, key = record.value or b"", record.key
     try:
         ref, start = split_frame(value)
     except NotAvro:
         return None
-    return ref if key is not None and value[start:].startswith(varint(len(key)) + key) else None
+    return ref if key is not None and value[start:].startswith(encode_varint(len(key)) + key) else None

@@ -16,14 +16,14 @@ PAUSED_FIRST_SECONDS, PAUSED_CAP_SECONDS = 5.0, 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """The right to make one request; `number` is of the trouble before it."""
+class Permit:
+    """The right to make one request; `generation` is of the trouble before it."""
 
-    number: int
+    generation: int
     probe: bool
 
 
-class Trouble:
+class BreakerState:
     """Pure: times are seconds of one clock, chance is from 0 to 1.
 
     While there is none, everybody may send. After a Retry or a Paused nobody may until the wait is over; then one probes
@@ -31,113 +31,113 @@ class Trouble:
     """
 
     def __init__(self) -> None:
-        self.reason: Retry | Paused | None = None
-        self.until = 0.0
-        self._number = 0
+        self.problem: Retry | Paused | None = None
+        self.open_until = 0.0
+        self._generation = 0
         self._attempt = 0
         self._probing = False
 
-    def turn(self, now: float) -> Turn | float | None:
+    def try_acquire(self, now: float) -> Permit | float | None:
         """A turn, or how many seconds to wait before asking again; None: until something changes."""
-        if self.reason is None:
-            return Turn(self._number, probe=False)
+        if self.problem is None:
+            return Permit(self._generation, probe=False)
         if self._probing:
             return None
-        if now < self.until:
-            return self.until - now
+        if now < self.open_until:
+            return self.open_until - now
         self._probing = True
-        return Turn(self._number, probe=True)
+        return Permit(self._generation, probe=True)
 
-    def over(self, turn: Turn, outcome: Outcome | None, now: float, chance: float) -> None:
+    def release(self, permit: Permit, outcome: Outcome | None, now: float, chance: float) -> None:
         """What came of a turn; None: the request was not made, or nobody waited for its answer."""
-        if turn.probe:
+        if permit.probe:
             self._probing = False
         if isinstance(outcome, Retry | Paused):
-            self._worse(turn, outcome, now, chance)
-        elif outcome is not None and turn.number == self._number:
-            self.reason, self._attempt = None, 0
+            self._record_failure(permit, outcome, now, chance)
+        elif outcome is not None and permit.generation == self._generation:
+            self.problem, self._attempt = None, 0
 
-    def _worse(self, turn: Turn, outcome: Retry | Paused, now: float, chance: float) -> None:
-        asked = (outcome.after or 0.0) if isinstance(outcome, Retry) else 0.0
-        if turn.number != self._number:  # of the same trouble as the one that came before it
-            self.until = max(self.until, now + asked)
+    def _record_failure(self, permit: Permit, outcome: Retry | Paused, now: float, chance: float) -> None:
+        requested_wait = (outcome.after or 0.0) if isinstance(outcome, Retry) else 0.0
+        if permit.generation != self._generation:  # of the same trouble as the one that came before it
+            self.open_until = max(self.open_until, now + requested_wait)
             return
-        if type(outcome) is not type(self.reason):
+        if type(outcome) is not type(self.problem):
             self._attempt = 0
-        first, cap = _WAITS[type(outcome)]
-        wait = backoff_seconds(self._attempt, chance, first=first, cap=cap, minimum=asked)
-        self.reason, self.until = outcome, now + wait
+        first, cap = _BACKOFF[type(outcome)]
+        wait = backoff_seconds(self._attempt, chance, first=first, cap=cap, minimum=requested_wait)
+        self.problem, self.open_until = outcome, now + wait
         self._attempt += 1
-        self._number += 1
+        self._generation += 1
 
 
-_WAITS: dict[type[Outcome], tuple[float, float]] = {
+_BACKOFF: dict[type[Outcome], tuple[float, float]] = {
     Retry: (RETRY_FIRST_SECONDS, RETRY_CAP_SECONDS),
     Paused: (PAUSED_FIRST_SECONDS, PAUSED_CAP_SECONDS),
 }
 
 
-class Throttle:
+class RateLimit:
     """Until when the rule itself wants no request, whichever stream it is for. One stream's other troubles are its own."""
 
     def __init__(self) -> None:
-        self.until = 0.0
+        self.blocked_until = 0.0
 
 
-class Gate:
-    """Lets requests through as `Trouble` and the rule's `Throttle` say."""
+class CircuitBreaker:
+    """Lets requests through as `BreakerState` and the rule's `RateLimit` say."""
 
     def __init__(
         self,
-        throttle: Throttle,
+        rate_limit: RateLimit,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self._throttle = throttle
-        self._trouble = Trouble()
+        self._rate_limit = rate_limit
+        self._state = BreakerState()
         self._clock = clock
         self._chance = chance
         self._changed = Signal()
-        self._entered = 0
+        self._permit_users = 0
         """How many wait for a turn or have one."""
 
     @property
-    def trouble(self) -> Retry | Paused | None:
+    def problem(self) -> Retry | Paused | None:
         """Why requests wait; None while they need not, or where there is none to try it with: it may long be over."""
-        untried = self._entered == 0 and self._clock() > self._trouble.until
-        return None if untried else self._trouble.reason
+        untried = self._permit_users == 0 and self._clock() > self._state.open_until
+        return None if untried else self._state.problem
 
     @property
     def wait_seconds(self) -> float:
         """How long until the next request at the earliest."""
-        return max(0.0, self._trouble.until - self._clock()) if self.trouble else 0.0
+        return max(0.0, self._state.open_until - self._clock()) if self.problem else 0.0
 
-    async def enter(self) -> Turn:
-        """Wait for a turn, however long. Whoever has one gives it back with `leave`."""
-        self._entered += 1
+    async def acquire(self) -> Permit:
+        """Wait for a turn, however long. Whoever has one gives it back with `release`."""
+        self._permit_users += 1
         try:
-            return await self._turn()
+            return await self._acquire()
         except BaseException:
-            self._entered -= 1
+            self._permit_users -= 1
             raise
 
-    async def _turn(self) -> Turn:
+    async def _acquire(self) -> Permit:
         while True:
-            if (throttled := self._throttle.until - self._clock()) > 0:
-                await asyncio.sleep(throttled)
+            if (rate_limited := self._rate_limit.blocked_until - self._clock()) > 0:
+                await asyncio.sleep(rate_limited)
                 continue
-            turn = self._trouble.turn(self._clock())
-            if isinstance(turn, Turn):
-                return turn
+            permit = self._state.try_acquire(self._clock())
+            if isinstance(permit, Permit):
+                return permit
             try:
-                async with asyncio.timeout(turn):
+                async with asyncio.timeout(permit):
                     await self._changed.wait()
             except TimeoutError:
                 continue
 
-    def leave(self, turn: Turn, outcome: Outcome | None) -> None:
-        self._entered -= 1
-        self._trouble.over(turn, outcome, self._clock(), self._chance())
+    def release(self, permit: Permit, outcome: Outcome | None) -> None:
+        self._permit_users -= 1
+        self._state.release(permit, outcome, self._clock(), self._chance())
         if isinstance(outcome, Retry) and outcome.status == TOO_MANY_REQUESTS:
-            self._throttle.until = max(self._throttle.until, self._trouble.until)
+            self._rate_limit.blocked_until = max(self._rate_limit.blocked_until, self._state.open_until)
         self._changed.notify()

@@ -6,10 +6,10 @@ from relay.kafka import Record
 from relay.kafka.producer import RecordTooLargeError, RecordWriter
 from relay.timestamps import now_ms
 
-SMALLEST_PART_BYTES = 1_000
+MIN_PART_BYTES = 1_000
 
 
-class DeadLetters:
+class DeadLetterWriter:
     """Writes to the dead-letter topic on behalf of one destination."""
 
     def __init__(
@@ -23,7 +23,7 @@ class DeadLetters:
         self._topic = topic
         self._destination = destination
         self._now_ms = now_ms
-        self._largest: int | None = None
+        self._max_value_bytes: int | None = None
         """Of a value that Kafka may take, in bytes, as far as it has refused larger ones."""
 
     async def put(self, record: Record, reason: str, status: int | None = None) -> None:
@@ -32,7 +32,7 @@ class DeadLetters:
         A value that is too large for the topic stands there in numbered parts, as those of the producer do. Raises TopicWriteError
         when that is not certain; the record may then stand there twice.
         """
-        facts = {
+        fields = {
             "reason": reason,
             "service": "consumer",
             "destination": self._destination,
@@ -42,23 +42,25 @@ class DeadLetters:
             "status": "" if status is None else str(status),
             "at": str(self._now_ms()),
         }
-        headers = [*record.headers, *((f"relay.{name}", text.encode()) for name, text in facts.items())]
+        headers = [*record.headers, *((f"relay.{name}", text.encode()) for name, text in fields.items())]
         while True:
-            parts = _parts(record.value, self._largest)
+            parts = _split_value(record.value, self._max_value_bytes)
             try:
                 for number, part in enumerate(parts, 1):
-                    place = [("relay.part", f"{number}/{len(parts)}".encode())] if len(parts) > 1 else []
-                    await self._writer.send(self._topic, record.key, part, headers=[*headers, *place])
+                    part_header = (
+                        [("relay.part", f"{number}/{len(parts)}".encode())] if len(parts) > 1 else []
+                    )
+                    await self._writer.send(self._topic, record.key, part, headers=[*headers, *part_header])
             except RecordTooLargeError:
-                refused = len(parts[0] or b"")
-                if refused <= SMALLEST_PART_BYTES:
+                refused_bytes = len(parts[0] or b"")
+                if refused_bytes <= MIN_PART_BYTES:
                     raise
-                self._largest = refused // 2
+                self._max_value_bytes = refused_bytes // 2
             else:
                 return
 
 
-def _parts(value: bytes | None, largest: int | None) -> list[bytes | None]:
-    if value is None or largest is None or len(value) <= largest:
+def _split_value(value: bytes | None, max_bytes: int | None) -> list[bytes | None]:
+    if value is None or max_bytes is None or len(value) <= max_bytes:
         return [value]
-    return [value[start : start + largest] for start in range(0, len(value), largest)]
+    return [value[start : start + max_bytes] for start in range(0, len(value), max_bytes)]

@@ -2,51 +2,57 @@
 
 from collections.abc import Mapping
 
-from consumer.metrics import FlowMetrics
-from consumer.offsets.delivered import MOST_STRETCHES, Progress
+from consumer.metrics import PipelineMetrics
+from consumer.offsets.delivered import MAX_DELIVERED_RANGES, DeliveryProgress
 from relay.kafka import OffsetAndMetadata, OffsetMetadataTooLargeError, TopicPartition
 from relay.kafka.positions import Positions
 
 
-class Commits:
+class OffsetCommitter:
     """Begins with as many stretches as fit by default; where Kafka takes less, with fewer, and at last without any text."""
 
-    def __init__(self, positions: Positions, metrics: FlowMetrics) -> None:
+    def __init__(self, positions: Positions, metrics: PipelineMetrics) -> None:
         self._positions = positions
         self._metrics = metrics
-        self._committed: dict[TopicPartition, Progress] = {}
-        self._most_stretches = MOST_STRETCHES
-        self._texts = True
+        self._committed: dict[TopicPartition, DeliveryProgress] = {}
+        self._max_ranges = MAX_DELIVERED_RANGES
+        self._metadata_accepted = True
         """Whether Kafka takes a text with an offset."""
 
     @property
-    def offsets(self) -> Mapping[TopicPartition, int]:
+    def committed_offsets(self) -> Mapping[TopicPartition, int]:
         """What was committed."""
         return {partition: progress.offset for partition, progress in self._committed.items()}
 
-    def fits(self, progress: Mapping[TopicPartition, Progress]) -> bool:
+    def fits_metadata(self, progress: Mapping[TopicPartition, DeliveryProgress]) -> bool:
         """Whether all of it goes with the offsets, as far as is known."""
-        return all(len(each.beyond) <= self._most_stretches for each in progress.values())
+        return all(len(each.delivered_ahead) <= self._max_ranges for each in progress.values())
 
-    async def commit(self, progress: Mapping[TopicPartition, Progress]) -> None:
+    async def commit(self, progress: Mapping[TopicPartition, DeliveryProgress]) -> None:
         """Commit it, as far as it is news. Raises KafkaError, where it may not be ours any more, and TimeoutError."""
         while True:
-            short = {each: made.first_only(self._most_stretches) for each, made in progress.items()}
-            news = {each: made for each, made in short.items() if self._committed.get(each) != made}
-            if not news:
+            limited = {each: made.with_first_ranges(self._max_ranges) for each, made in progress.items()}
+            changed = {each: made for each, made in limited.items() if self._committed.get(each) != made}
+            if not changed:
                 return
             try:
-                await self._positions.commit({each: self._committable(made) for each, made in news.items()})
+                await self._positions.commit(
+                    {each: self._with_metadata(made) for each, made in changed.items()}
+                )
             except OffsetMetadataTooLargeError:
-                if not self._texts:
+                if not self._metadata_accepted:
                     raise
-                if self._most_stretches == 0:
-                    self._metrics.commits_without_text()
-                    self._texts = False
-                self._most_stretches //= 4
+                if self._max_ranges == 0:
+                    self._metrics.offset_metadata_refused()
+                    self._metadata_accepted = False
+                self._max_ranges //= 4
             else:
-                self._committed |= news
+                self._committed |= changed
                 return
 
-    def _committable(self, progress: Progress) -> OffsetAndMetadata:
-        return progress.committable() if self._texts else OffsetAndMetadata(progress.offset, "")
+    def _with_metadata(self, progress: DeliveryProgress) -> OffsetAndMetadata:
+        return (
+            progress.to_offset_and_metadata()
+            if self._metadata_accepted
+            else OffsetAndMetadata(progress.offset, "")
+        )

@@ -10,19 +10,19 @@ import orjson
 
 from relay.kafka import OffsetAndMetadata, Record
 
-MOST_STRETCHES = 100
+MAX_DELIVERED_RANGES = 100
 """So many fit into what Kafka takes with an offset (offset.metadata.max.bytes, 4096 unless a broker is told otherwise)."""
 
-_FORMAT = 1
+_FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class RecordFingerprint:
     """One record, known again by its place, a checksum of what it holds, and its time."""
 
     offset: int
     checksum: int
-    at: int
+    timestamp: int
     """Its timestamp."""
 
     @classmethod
@@ -32,11 +32,11 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class DeliveredRange:
     """Everything from offset `first` to its last record is settled."""
 
     first: int
-    last: Mark
+    last: RecordFingerprint
 
     @property
     def stop(self) -> int:
@@ -44,117 +44,134 @@ class Stretch:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class DeliveryProgress:
     """Everything before `offset` is settled (accepted, a dead letter, or from before the group's beginning), and what lies in
-    the stretches `beyond` it, which are in order and apart.
+    the stretches `delivered_ahead` it, which are in order and apart.
 
-    `last` is a settled record before `offset`, if one is known. `line` is drawn anew wherever an operator has set the offset:
+    `last` is a settled record before `offset`, if one is known. `lineage` is drawn anew wherever an operator has set the offset:
     what was known before says nothing of what is to be done after.
     """
 
-    line: int
+    lineage: int
     offset: int
-    last: Mark | None = None
-    beyond: tuple[Stretch, ...] = ()
+    last: RecordFingerprint | None = None
+    delivered_ahead: tuple[DeliveredRange, ...] = ()
 
     @classmethod
-    def at(cls, offset: int) -> Self:
+    def starting_at(cls, offset: int) -> Self:
         """Of a new line."""
         return cls(secrets.randbits(48), offset)
 
     @property
-    def mark(self) -> Mark | None:
+    def last_fingerprint(self) -> RecordFingerprint | None:
         """The last record that is known to be settled."""
-        return self.beyond[-1].last if self.beyond else self.last
+        return self.delivered_ahead[-1].last if self.delivered_ahead else self.last
 
-    def bare(self) -> "Progress":
-        return replace(self, beyond=())
+    def without_ranges(self) -> "DeliveryProgress":
+        return replace(self, delivered_ahead=())
 
-    def joined(self, other: "Progress") -> "Progress":
+    def merged(self, other: "DeliveryProgress") -> "DeliveryProgress":
         """What either knows, of one line."""
-        front = max(self, other, key=lambda each: each.offset)
+        further = max(self, other, key=lambda each: each.offset)
         last = max(self, other, key=lambda each: each.last.offset if each.last else -1).last
-        return replace(front, last=last).grown(self.beyond + other.beyond)
+        return replace(further, last=last).with_ranges(self.delivered_ahead + other.delivered_ahead)
 
-    def grown(self, stretches: Iterable[Stretch]) -> "Progress":
+    def with_ranges(self, ranges: Iterable[DeliveredRange]) -> "DeliveryProgress":
         """With these as well, in any order; they may overlap."""
         offset, last = self.offset, self.last
-        beyond: list[Stretch] = []
-        for each in sorted((*self.beyond, *stretches), key=lambda stretch: stretch.first):
+        merged_ranges: list[DeliveredRange] = []
+        for each in sorted((*self.delivered_ahead, *ranges), key=lambda stretch: stretch.first):
             if each.first <= offset:
                 if each.stop > offset:
                     offset, last = each.stop, each.last
-            elif beyond and each.first <= beyond[-1].stop:
-                if each.stop > beyond[-1].stop:
-                    beyond[-1] = replace(beyond[-1], last=each.last)
+            elif merged_ranges and each.first <= merged_ranges[-1].stop:
+                if each.stop > merged_ranges[-1].stop:
+                    merged_ranges[-1] = replace(merged_ranges[-1], last=each.last)
             else:
-                beyond.append(each)
-        return Progress(self.line, offset, last, tuple(beyond))
+                merged_ranges.append(each)
+        return DeliveryProgress(self.lineage, offset, last, tuple(merged_ranges))
 
-    def first_only(self, count: int) -> "Progress":
+    def with_first_ranges(self, count: int) -> "DeliveryProgress":
         """With so many stretches at most."""
-        return self if len(self.beyond) <= count else replace(self, beyond=self.beyond[:count])
+        return (
+            self
+            if len(self.delivered_ahead) <= count
+            else replace(self, delivered_ahead=self.delivered_ahead[:count])
+        )
 
-    def after(self, offset: int) -> "Progress":
+    def with_ranges_after(self, offset: int) -> "DeliveryProgress":
         """With those stretches that go on behind this offset."""
-        return replace(self, beyond=tuple(each for each in self.beyond if each.last.offset > offset))
+        return replace(
+            self, delivered_ahead=tuple(each for each in self.delivered_ahead if each.last.offset > offset)
+        )
 
-    def without(self, before: int) -> tuple["Progress", int]:
+    def without_deleted(self, log_start: int) -> tuple["DeliveryProgress", int]:
         """Where everything before this offset is gone, and how many of the offsets that are gone were not settled."""
-        if before <= self.offset:
+        if log_start <= self.offset:
             return self, 0
-        settled = sum(max(0, min(each.stop, before) - each.first) for each in self.beyond)
-        return replace(self, offset=before).grown(()), before - self.offset - settled
+        delivered = sum(max(0, min(each.stop, log_start) - each.first) for each in self.delivered_ahead)
+        return replace(self, offset=log_start).with_ranges(()), log_start - self.offset - delivered
 
-    def committable(self) -> OffsetAndMetadata:
+    def to_offset_and_metadata(self) -> OffsetAndMetadata:
         """As it is committed to Kafka."""
-        at = self.offset
-        beyond: list[int] = []
-        for each in self.beyond:
-            beyond += [each.first - at, each.stop - each.first, each.last.checksum, each.last.at]
-            at = each.stop
-        last = [self.offset - self.last.offset, self.last.checksum, self.last.at] if self.last else []
-        told = {"relay": _FORMAT, "at": self.offset, "line": self.line, "last": last, "beyond": beyond}
-        return OffsetAndMetadata(self.offset, orjson.dumps(told).decode())
+        previous_stop = self.offset
+        encoded_ranges: list[int] = []
+        for each in self.delivered_ahead:
+            encoded_ranges += [
+                each.first - previous_stop,
+                each.stop - each.first,
+                each.last.checksum,
+                each.last.timestamp,
+            ]
+            previous_stop = each.stop
+        last = [self.offset - self.last.offset, self.last.checksum, self.last.timestamp] if self.last else []
+        payload = {
+            "relay": _FORMAT_VERSION,
+            "at": self.offset,
+            "line": self.lineage,
+            "last": last,
+            "beyond": encoded_ranges,
+        }
+        return OffsetAndMetadata(self.offset, orjson.dumps(payload).decode())
 
     @classmethod
-    def committed(cls, offset: int, metadata: str) -> Self:
+    def from_offset_and_metadata(cls, offset: int, metadata: str) -> Self:
         """What a group's offset says. One that is not ours, or was moved with what we had committed, was set by an operator
         and begins a line.
         """
         try:
-            return cls._read(offset, orjson.loads(metadata))
+            return cls._parse(offset, orjson.loads(metadata))
         except (ValueError, TypeError, LookupError):
-            return cls.at(offset)
+            return cls.starting_at(offset)
 
     @classmethod
-    def _read(cls, offset: int, told: Any) -> Self:
-        line, last, beyond = told["line"], told["last"], told["beyond"]
+    def _parse(cls, offset: int, payload: Any) -> Self:
+        lineage, last, encoded_ranges = payload["line"], payload["last"], payload["beyond"]
         if (
-            told["relay"] != _FORMAT
-            or told["at"] != offset
-            or not all(map(_is_number, (line, *last, *beyond)))
+            payload["relay"] != _FORMAT_VERSION
+            or payload["at"] != offset
+            or not all(map(_is_integer, (lineage, *last, *encoded_ranges)))
         ):
-            raise ValueError(told)
-        at = offset
-        stretches: list[Stretch] = []
-        numbers = iter(beyond)
-        for gap, length, checksum, time in zip(numbers, numbers, numbers, numbers, strict=True):
-            first, at = at + _at_least_one(gap), at + gap + _at_least_one(length)
-            stretches.append(Stretch(first, Mark(at - 1, checksum, time)))
-        return cls(line, offset, _last(offset, *last) if last else None, tuple(stretches))
+            raise ValueError(payload)
+        previous_stop = offset
+        ranges: list[DeliveredRange] = []
+        numbers = iter(encoded_ranges)
+        for gap, length, checksum, timestamp in zip(numbers, numbers, numbers, numbers, strict=True):
+            first, previous_stop = previous_stop + _positive(gap), previous_stop + gap + _positive(length)
+            ranges.append(DeliveredRange(first, RecordFingerprint(previous_stop - 1, checksum, timestamp)))
+        return cls(lineage, offset, _fingerprint_before(offset, *last) if last else None, tuple(ranges))
 
 
-def _last(offset: int, back: int, checksum: int, time: int) -> Mark:
-    return Mark(offset - _at_least_one(back), checksum, time)
+def _fingerprint_before(offset: int, distance: int, checksum: int, timestamp: int) -> RecordFingerprint:
+    return RecordFingerprint(offset - _positive(distance), checksum, timestamp)
 
 
-def _at_least_one(number: int) -> int:
+def _positive(number: int) -> int:
     if number < 1:
         raise ValueError(number)
     return number
 
 
-def _is_number(value: Any) -> bool:
+def _is_integer(value: Any) -> bool:
     """Of those that orjson writes as it has read them: larger ones come as fractions."""
     return type(value) is int

@@ -4,12 +4,12 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from consumer.offsets.delivered import Mark, Progress, Stretch
+from consumer.offsets.delivered import DeliveredRange, DeliveryProgress, RecordFingerprint
 from relay.kafka import Record, TopicPartition
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class SequenceRange:
     """Records of one partition that were handed out one after the other: numbers `first` to before `stop`.
 
     Numbers count what was handed out and have no holes; offsets have, where transactions ended or records were compacted.
@@ -23,146 +23,172 @@ class Span:
         return self.stop - self.first
 
 
-def cut(spans: Iterable[Span], start: int, stop: int) -> tuple[Span, ...]:
-    """The spans of the records from place `start` to before `stop`, where `spans` cover all places in order."""
-    kept = []
-    at = 0
-    for span in spans:
-        first, last = max(start - at, 0), min(stop - at, len(span))
+def slice_sequences(sequences: Iterable[SequenceRange], start: int, stop: int) -> tuple[SequenceRange, ...]:
+    """The spans of the records from place `start` to before `stop`, where `sequences` cover all places in order."""
+    sliced = []
+    position = 0
+    for sequence in sequences:
+        first, last = max(start - position, 0), min(stop - position, len(sequence))
         if first < last:
-            kept.append(Span(span.partition, span.first + first, span.first + last))
-        at += len(span)
-    return tuple(kept)
+            sliced.append(SequenceRange(sequence.partition, sequence.first + first, sequence.first + last))
+        position += len(sequence)
+    return tuple(sliced)
 
 
 @dataclass(slots=True)
-class _Partition:
-    begun: Progress
+class _PartitionState:
+    start: DeliveryProgress
     """Its stretches only so far as they are not yet read."""
-    offsets: list[int] = field(default_factory=list)
-    """Of the records handed out and not yet settled without a gap before them; the first has number `base`."""
-    base: int = 0
-    settled: dict[int, tuple[int, Mark]] = field(default_factory=dict)
-    """Settled beyond `base`, in runs that are apart: first number to the one after the last, and the last record."""
-    ends: dict[int, int] = field(default_factory=dict)
+    pending_offsets: list[int] = field(default_factory=list)
+    """Of the records handed out and not yet settled without a gap before them; the first has number `first_pending`."""
+    first_pending: int = 0
+    delivered_runs: dict[int, tuple[int, RecordFingerprint]] = field(default_factory=dict)
+    """Settled beyond `first_pending`, in runs that are apart: first number to the one after the last, and the last record."""
+    run_starts: dict[int, int] = field(default_factory=dict)
     """Of these runs: the number after the last to the first."""
-    last: Mark | None = None
-    """The record before `base`."""
-    read: Mark | None = None
+    last_delivered: RecordFingerprint | None = None
+    """The record before `first_pending`."""
+    last_read: RecordFingerprint | None = None
     """The last record that was handed out, or settled before."""
 
-    def front(self) -> int:
+    def committable(self) -> int:
         """The offset before which everything is settled, as far as records tell."""
-        if self.offsets:
-            return self.offsets[0]
-        return max(self.begun.offset, self.last.offset + 1 if self.last else 0)
+        if self.pending_offsets:
+            return self.pending_offsets[0]
+        return max(self.start.offset, self.last_delivered.offset + 1 if self.last_delivered else 0)
 
-    def ahead(self) -> list[Stretch]:
-        """What was settled here beyond `base`."""
-        return [Stretch(self.offsets[first - self.base], last) for first, (_, last) in self.settled.items()]
+    def delivered_ahead(self) -> list[DeliveredRange]:
+        """What was settled here beyond `first_pending`."""
+        return [
+            DeliveredRange(self.pending_offsets[first - self.first_pending], last)
+            for first, (_, last) in self.delivered_runs.items()
+        ]
 
 
-class Offsets:
+class OffsetTracker:
     """Follows every record from the moment it is handed out until it is settled: delivered, or a dead letter.
 
     Belongs to one assignment of partitions: after a rebalance begin with a new one.
     """
 
     def __init__(self) -> None:
-        self._partitions: dict[TopicPartition, _Partition] = {}
+        self._partitions: dict[TopicPartition, _PartitionState] = {}
 
-    def begin(self, partition: TopicPartition, progress: Progress) -> None:
+    def start(self, partition: TopicPartition, progress: DeliveryProgress) -> None:
         """Reading begins at `progress.offset`; to be called once, before any record of the partition is handed out."""
-        self._partitions[partition] = _Partition(progress, last=progress.last, read=progress.last)
+        self._partitions[partition] = _PartitionState(
+            progress, last_delivered=progress.last, last_read=progress.last
+        )
 
-    def hand_out(
+    def track(
         self, partition: TopicPartition, records: Sequence[Record]
-    ) -> list[tuple[Span, Sequence[Record]]]:
+    ) -> list[tuple[SequenceRange, Sequence[Record]]]:
         """Take note of records that were read, in the order of their offsets. Returns those that are not settled already."""
         state = self._partitions[partition]
-        if records and records[0].offset < state.begun.offset:
-            records = [record for record in records if record.offset >= state.begun.offset]
+        if records and records[0].offset < state.start.offset:
+            records = [record for record in records if record.offset >= state.start.offset]
         if not records:
             return []
-        state.read = Mark.of(records[-1])
-        first = state.base + len(state.offsets)
+        state.last_read = RecordFingerprint.of(records[-1])
+        first = state.first_pending + len(state.pending_offsets)
         offsets = [record.offset for record in records]
-        state.offsets.extend(offsets)
-        open_, at = [], 0
-        for start, stop in _within(offsets, state.begun.beyond):
-            if at < start:
-                open_.append((Span(partition, first + at, first + start), records[at:start]))
-            self._settle(state, Span(partition, first + start, first + stop), Mark.of(records[stop - 1]))
-            at = stop
-        if at < len(records):
-            open_.append((Span(partition, first + at, first + len(records)), records[at:]))
-        if state.begun.beyond:
-            state.begun = state.begun.after(offsets[-1])
-        return open_
+        state.pending_offsets.extend(offsets)
+        undelivered, position = [], 0
+        for start, stop in _indices_in_ranges(offsets, state.start.delivered_ahead):
+            if position < start:
+                undelivered.append(
+                    (SequenceRange(partition, first + position, first + start), records[position:start])
+                )
+            self._mark_delivered(
+                state,
+                SequenceRange(partition, first + start, first + stop),
+                RecordFingerprint.of(records[stop - 1]),
+            )
+            position = stop
+        if position < len(records):
+            undelivered.append(
+                (SequenceRange(partition, first + position, first + len(records)), records[position:])
+            )
+        if state.start.delivered_ahead:
+            state.start = state.start.with_ranges_after(offsets[-1])
+        return undelivered
 
-    def settle(self, spans: Iterable[Span], records: Sequence[Record]) -> None:
+    def mark_delivered(self, sequences: Iterable[SequenceRange], records: Sequence[Record]) -> None:
         """These records, of these spans, are delivered or dead letters; each record is settled once."""
-        at = 0
-        for span in spans:
-            if len(span):
-                at += len(span)
-                self._settle(self._partitions[span.partition], span, Mark.of(records[at - 1]))
+        position = 0
+        for sequence in sequences:
+            if len(sequence):
+                position += len(sequence)
+                self._mark_delivered(
+                    self._partitions[sequence.partition],
+                    sequence,
+                    RecordFingerprint.of(records[position - 1]),
+                )
 
-    def _settle(self, state: _Partition, span: Span, last: Mark) -> None:
-        first = state.ends.pop(span.first, span.first)
-        stop, last = state.settled.pop(span.stop, (span.stop, last))
-        if first > state.base:
-            state.settled[first], state.ends[stop] = (stop, last), first
+    def _mark_delivered(
+        self, state: _PartitionState, sequence: SequenceRange, last: RecordFingerprint
+    ) -> None:
+        first = state.run_starts.pop(sequence.first, sequence.first)
+        stop, last = state.delivered_runs.pop(sequence.stop, (sequence.stop, last))
+        if first > state.first_pending:
+            state.delivered_runs[first], state.run_starts[stop] = (stop, last), first
             return
-        state.ends.pop(stop, None)
-        del state.offsets[: stop - state.base]
-        state.base, state.last = stop, last
+        state.run_starts.pop(stop, None)
+        del state.pending_offsets[: stop - state.first_pending]
+        state.first_pending, state.last_delivered = stop, last
 
-    def read(self, partition: TopicPartition) -> Mark | None:
+    def last_read(self, partition: TopicPartition) -> RecordFingerprint | None:
         """The last record before where reading stands, if one is known."""
-        return self._partitions[partition].read
+        return self._partitions[partition].last_read
 
     def skip(self, partition: TopicPartition, start: int, stop: int) -> int:
         """What stood from offset `start`, where reading stands, to before `stop` is gone. Returns how much of it was not settled."""
-        begun = self._partitions[partition].begun
-        _, lost = replace(begun, offset=max(start, begun.offset)).grown(()).without(stop)
-        return lost
-
-    def settled(self) -> int:
-        """How many records were settled so far."""
-        ahead = (
-            end - first for state in self._partitions.values() for first, (end, _) in state.settled.items()
+        start_progress = self._partitions[partition].start
+        _, undelivered = (
+            replace(start_progress, offset=max(start, start_progress.offset))
+            .with_ranges(())
+            .without_deleted(stop)
         )
-        return self.settled_without_gap() + sum(ahead)
+        return undelivered
 
-    def settled_without_gap(self) -> int:
+    def delivered_count(self) -> int:
+        """How many records were settled so far."""
+        ahead_counts = (
+            end - first
+            for state in self._partitions.values()
+            for first, (end, _) in state.delivered_runs.items()
+        )
+        return self.contiguous_count() + sum(ahead_counts)
+
+    def contiguous_count(self) -> int:
         """How many of them have nothing unsettled before them."""
-        return sum(state.base for state in self._partitions.values())
+        return sum(state.first_pending for state in self._partitions.values())
 
     def progress(
         self, positions: Mapping[TopicPartition, int] | None = None
-    ) -> dict[TopicPartition, Progress]:
+    ) -> dict[TopicPartition, DeliveryProgress]:
         """How far each partition has got; where `positions` are given, of these partitions.
 
         They are where reading stands, looked up before this call: with nothing outstanding they count, since the end of a
         transaction takes an offset too.
         """
-        asked = self._partitions if positions is None else positions
+        partitions = self._partitions if positions is None else positions
         return {
-            each: self._progress(self._partitions[each], (positions or {}).get(each, 0)) for each in asked
+            each: self._progress(self._partitions[each], (positions or {}).get(each, 0))
+            for each in partitions
         }
 
-    def _progress(self, state: _Partition, position: int) -> Progress:
-        front = state.front()
-        offset = front if state.offsets else max(front, position)
-        progress = Progress(state.begun.line, offset, state.last)
-        return progress.grown((*state.begun.beyond, *state.ahead()))
+    def _progress(self, state: _PartitionState, position: int) -> DeliveryProgress:
+        committable = state.committable()
+        offset = committable if state.pending_offsets else max(committable, position)
+        progress = DeliveryProgress(state.start.lineage, offset, state.last_delivered)
+        return progress.with_ranges((*state.start.delivered_ahead, *state.delivered_ahead()))
 
 
-def _within(offsets: Sequence[int], stretches: Iterable[Stretch]) -> Iterator[tuple[int, int]]:
+def _indices_in_ranges(offsets: Sequence[int], ranges: Iterable[DeliveredRange]) -> Iterator[tuple[int, int]]:
     """From which place to before which one the offsets lie in one of the stretches."""
-    for stretch in stretches:
-        start = bisect_left(offsets, stretch.first)
-        stop = bisect_left(offsets, stretch.stop)
+    for delivered_range in ranges:
+        start = bisect_left(offsets, delivered_range.first)
+        stop = bisect_left(offsets, delivered_range.stop)
         if start < stop:
             yield start, stop

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from consumer.delivery.dead_letters import DeadLetters
+from consumer.delivery.dead_letters import DeadLetterWriter
 from producer.events import UnreadableRecord
 from producer.publishing.dead_letters import dead_letter_records
 from relay.kafka import TopicPartition
@@ -56,7 +56,9 @@ async def from_a_consumer(connection, value, key=b"acme"):
         tp = TopicPartition(topic, 0)
         async with standalone_consumer(connection) as reader:
             await read_to_end(reader, {tp: offset}, {tp: offset + 1}, found.append)
-        await DeadLetters(writer, topic_of(connection), "sentinel", lambda: AT).put(found[0], "too odd", 400)
+        await DeadLetterWriter(writer, topic_of(connection), "sentinel", lambda: AT).put(
+            found[0], "too odd", 400
+        )
 
 
 async def test_without_letters_that_is_said(relay):

@@ -15,7 +15,15 @@ from relay.kafka.log_reader import records_at
 from relay.kafka.topics import partition_of
 from tests.chaos.tail import cut
 from tests.support.kafka_log import flip_a_bit
-from tests.support.pipeline_world import SHARDS, some_events, uid, uids, until, until_told, world
+from tests.support.pipeline_world import (
+    SHARDS,
+    pipeline_world,
+    some_events,
+    uid,
+    uids,
+    wait_for_status,
+    wait_until,
+)
 
 
 async def test_a_read_that_fails_in_the_middle_passes_over_nothing(kafka, prefix, monkeypatch):
@@ -35,11 +43,11 @@ async def test_a_read_that_fails_in_the_middle_passes_over_nothing(kafka, prefix
             yield record
 
     monkeypatch.setattr(PartitionRecords, "_unpack_records", damaged)
-    async with world(kafka, prefix, monkeypatch) as there:
+    async with pipeline_world(kafka, prefix, monkeypatch) as there:
         await there.publish(some_events(90))
         async with there.consuming():
-            await until(lambda: broken)
-            await there.arrive()
+            await wait_until(lambda: broken)
+            await there.wait_for_events()
         assert uids(there.azure) == sorted(map(uid, there.published))
 
 
@@ -71,18 +79,18 @@ async def test_a_log_that_loses_its_end_and_outgrows_a_reader_is_read_again(
     monkeypatch.setattr(LeaderEpochs, "accept", noted)
     async with (
         EmbeddedKafka(tmp_path, flush_each_write=False) as kafka,
-        world(kafka, prefix, monkeypatch) as there,
+        pipeline_world(kafka, prefix, monkeypatch) as there,
     ):
         events, shard = there.topics.events, partition_of("org0.atlassian.net", SHARDS)
         async with there.consuming():
             await there.publish(some_events(30, organizations=1), size=3)
-            await there.arrive()
+            await there.wait_for_events()
         known.clear()
         async with there.consuming():
-            await until(known.is_set)
+            await wait_until(known.is_set)
             if not idle:
                 await there.publish(some_events(30, organizations=1, first=100), size=3)
-                await there.arrive()
+                await there.wait_for_events()
             fetches.clear()
             await there.close()
             kafka.kill()
@@ -91,14 +99,14 @@ async def test_a_log_that_loses_its_end_and_outgrows_a_reader_is_read_again(
             await kafka.start()
             await there.publish(some_events(60, organizations=1, first=1000), size=3)
             fetches.set()
-            await there.arrive(seconds=60)
+            await there.wait_for_events(seconds=60)
         assert set(uids(there.azure)) == set(map(uid, there.published))
 
 
 async def test_a_batch_that_is_damaged_on_disk_holds_up_its_partition_alone(tmp_path, prefix, monkeypatch):
     """What stands before it and in other partitions arrives, the status says what to do, and the rest comes once it is whole."""
-    monkeypatch.setattr("consumer.assignment.assignment.HELD_SECONDS", 1)
-    async with EmbeddedKafka(tmp_path) as kafka, world(kafka, prefix, monkeypatch) as there:
+    monkeypatch.setattr("consumer.assignment.assignment.CORRUPT_PAUSE_SECONDS", 1)
+    async with EmbeddedKafka(tmp_path) as kafka, pipeline_world(kafka, prefix, monkeypatch) as there:
         organization = "org0.atlassian.net"
         partition = TopicPartition(there.topics.events, partition_of(organization, SHARDS))
         await there.publish(some_events(90), size=3)
@@ -111,14 +119,14 @@ async def test_a_batch_that_is_damaged_on_disk_holds_up_its_partition_alone(tmp_
         before = [each for each in await records_at_each(there, partition, records) if each < bad]
         elsewhere = len(there.published) - len(records)
         async with there.consuming(start="earliest"):
-            await there.arrive(elsewhere + len(before))
-            told = await until_told(there, lambda status: "damaged" in (status.reason or ""))
+            await there.wait_for_events(elsewhere + len(before))
+            told = await wait_for_status(there, lambda status: "damaged" in (status.reason or ""))
             assert f"{partition.topic}, partition {partition.partition}, is damaged" in told.reason
             await asyncio.sleep(2)
             assert len(uids(there.azure)) == elsewhere + len(before)
             flip_a_bit(log, bad)
-            await there.arrive()
-            await until_told(there, lambda status: status.reason is None)
+            await there.wait_for_events()
+            await wait_for_status(there, lambda status: status.reason is None)
         assert uids(there.azure) == sorted(map(uid, there.published))
 
 

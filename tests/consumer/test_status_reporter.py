@@ -4,19 +4,19 @@ from types import SimpleNamespace
 import pytest
 from prometheus_client import CollectorRegistry
 
-from consumer.delivery.circuit_breaker import Gate, Throttle
-from consumer.delivery.sender import Outlet
+from consumer.delivery.circuit_breaker import CircuitBreaker, RateLimit
+from consumer.delivery.sender import StreamState
 from consumer.destinations.outcome import Retry
-from consumer.metrics import Metrics
-from consumer.status_reporter import Flow, Report, status_key
+from consumer.metrics import ConsumerMetrics
+from consumer.status_reporter import RunningPipeline, StatusReporter, status_key
 from relay.kafka import TopicPartition
 from relay.status.writer import StatusWriter
 from relay.telemetry.health import Health
 
-METRICS = Metrics(CollectorRegistry())
+METRICS = ConsumerMetrics(CollectorRegistry())
 
 
-class Forwarder:
+class FakeHandler:
     ready = True
 
     def __init__(self, topic):
@@ -25,7 +25,7 @@ class Forwarder:
     def oldest_seconds(self):
         return 0.0
 
-    async def standing(self, partitions):
+    async def offsets_and_ends(self, partitions):
         return dict.fromkeys(partitions, (0, 0))
 
 
@@ -34,21 +34,21 @@ class NoStatusHistory:
         return None
 
 
-def flow(kind):
-    metrics = METRICS.of("sentinel", kind)
-    outlet = Outlet(None, Gate(Throttle()), None, metrics)
+def running_pipeline(kind):
+    metrics = METRICS.for_pipeline("sentinel", kind)
+    stream = StreamState(None, CircuitBreaker(RateLimit()), None, metrics)
     member, schemas = SimpleNamespace(valid=True), SimpleNamespace(trouble=None)
-    return Flow(kind, member, Forwarder(kind), outlet, schemas, metrics)
+    return RunningPipeline(kind, member, FakeHandler(kind), stream, schemas, metrics)
 
 
 @pytest.mark.parametrize("throttled", [0, 1], ids=["live", "history"])
 async def test_until_when_it_waits_is_told_whichever_flow_it_is(throttled):
-    flows = [flow("live"), flow("history")]
+    flows = [running_pipeline("live"), running_pipeline("history")]
     board = StatusWriter(None, "status")
-    report = Report("sentinel", flows, 1, "earliest", board, NoStatusHistory(), METRICS, Health())
-    gate = flows[throttled].outlet.gate
-    gate.leave(await gate.enter(), Retry("busy", 429, after=600))
-    await report.tell()
+    report = StatusReporter("sentinel", flows, 1, "earliest", board, NoStatusHistory(), METRICS, Health())
+    gate = flows[throttled].stream.breaker
+    gate.release(await gate.acquire(), Retry("busy", 429, after=600))
+    await report.publish()
     told = board.last_put(status_key("sentinel"))
     assert told.state == "waiting"
     assert told.waiting_until > (time.time() + 590) * 1000

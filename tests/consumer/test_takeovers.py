@@ -8,28 +8,30 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from prometheus_client import CollectorRegistry
 
-from consumer.assignment.start_offsets import PATIENCE_SECONDS, Beginner, Mirror
-from consumer.metrics import Metrics
-from consumer.offsets.delivered import MOST_STRETCHES, Progress
-from consumer.offsets.tracker import Offsets, cut
+from consumer.assignment.start_offsets import LOG_END_WAIT_SECONDS, OffsetBackup, StartOffsetResolver
+from consumer.metrics import ConsumerMetrics
+from consumer.offsets.delivered import MAX_DELIVERED_RANGES, DeliveryProgress
+from consumer.offsets.tracker import OffsetTracker, slice_sequences
 from relay.kafka import KafkaError, OffsetAndMetadata, TopicPartition
 from tests.support.messages import Message
 
 A = TopicPartition("events", 0)
 
 
-class Process:
+class FakeProcess:
     """One that may have the partition of a log."""
 
     def __init__(self, there):
-        async def no_mirror():
-            return Mirror({}, 0)
+        async def no_backup():
+            return OffsetBackup({}, 0)
 
-        metrics = Metrics(CollectorRegistry()).of("sentinel", "live")
-        self.beginner = Beginner("earliest", no_mirror, there.records_at, metrics, lambda: there.now)
-        self.offsets = None
-        self.out = []
-        self.knows = set()
+        metrics = ConsumerMetrics(CollectorRegistry()).for_pipeline("sentinel", "live")
+        self.resolver = StartOffsetResolver(
+            "earliest", no_backup, there.records_at, metrics, lambda: there.now
+        )
+        self.tracker = None
+        self.outstanding = []
+        self.known_delivered = set()
         """Offsets of what is settled as far as this process can know."""
 
 
@@ -44,16 +46,16 @@ class NothingIsSkipped(RuleBasedStateMachine):
         super().__init__()
         self.log = []  # who stands at each offset
         self.first = 0
-        self.happened = 0
+        self.appended = 0
         self.now = 0.0
         self.group = OffsetAndMetadata(0, "")
-        self.told = set()  # offsets that were committed as settled
+        self.committed_delivered = set()  # offsets that were committed as settled
         self.accepted = set()
         self.wanted = set()  # offsets that an operator wants again
-        self.processes = [Process(self), Process(self)]
+        self.processes = [FakeProcess(self), FakeProcess(self)]
         self.owner = None
         self.position = 0
-        self.settled = set()  # offsets, as far as the owner can know
+        self.delivered = set()  # offsets, as far as the owner can know
 
     async def committed(self, partitions):
         return dict.fromkeys(partitions, self.group)
@@ -73,37 +75,39 @@ class NothingIsSkipped(RuleBasedStateMachine):
     def record(self, offset):
         return Message(b"%d" % self.log[offset], b"key", 1, offset=offset)
 
-    def happen(self, count):
-        self.log += range(self.happened, self.happened + count)
-        self.happened += count
+    def append(self, count):
+        self.log += range(self.appended, self.appended + count)
+        self.appended += count
 
     @precondition(lambda self: self.owner is None)
     @rule(number=st.integers(0, 1))
     def assign(self, number):
         owner = self.processes[number]
         try:
-            begun = done(owner.beginner.find(self, [A]))[A].progress
+            begun = run_sync(owner.resolver.find(self, [A]))[A].progress
         except KafkaError:  # the log has lost its end, and may be given it back
-            self.now += PATIENCE_SECONDS + 1
-            begun = done(owner.beginner.find(self, [A]))[A].progress
-        skipped = [at for at in range(self.first, len(self.log)) if is_settled(begun, at)]
+            self.now += LOG_END_WAIT_SECONDS + 1
+            begun = run_sync(owner.resolver.find(self, [A]))[A].progress
+        skipped = [at for at in range(self.first, len(self.log)) if is_delivered(begun, at)]
         assert all(self.log[at] in self.accepted for at in skipped)
         assert not self.wanted & set(skipped)
-        assert {at for at in owner.knows | self.told if at >= self.first} <= set(skipped)
-        self.owner, self.position, self.settled = owner, begun.offset, set(skipped) | set(range(self.first))
-        owner.offsets, owner.out = Offsets(), []
-        owner.offsets.begin(A, begun)
+        assert {at for at in owner.known_delivered | self.committed_delivered if at >= self.first} <= set(
+            skipped
+        )
+        self.owner, self.position, self.delivered = owner, begun.offset, set(skipped) | set(range(self.first))
+        owner.offsets, owner.out = OffsetTracker(), []
+        owner.offsets.start(A, begun)
         self._commit(arrives=True)
 
     @precondition(lambda self: self.owner is not None)
     @rule(count=st.integers(1, 9))
     def read(self, count):
-        self.happen(max(0, self.position + count - len(self.log)))
+        self.append(max(0, self.position + count - len(self.log)))
         offsets = range(self.position, self.position + count)
         for span, records in self.owner.offsets.hand_out(A, [self.record(at) for at in offsets]):
             for number, record in enumerate(records):
-                assert record.offset not in self.owner.knows | self.told
-                self.owner.out.append((cut([span], number, number + 1), record.offset))
+                assert record.offset not in self.owner.known_delivered | self.committed_delivered
+                self.owner.out.append((slice_sequences([span], number, number + 1), record.offset))
         self.position = offsets[-1] + 1
 
     @precondition(lambda self: self.owner is not None and self.owner.out)
@@ -117,25 +121,25 @@ class NothingIsSkipped(RuleBasedStateMachine):
                 self.owner.offsets.settle(spans, [self.record(offset)])
                 self.accepted.add(self.log[offset])
                 self.wanted.discard(offset)
-                self.settled.add(offset)
+                self.delivered.add(offset)
             else:
                 self.owner.out.append((spans, offset))
         if commits is not None:
             self._commit(arrives=commits)
 
     @precondition(lambda self: self.owner is not None)
-    @rule(arrives=st.booleans(), most=st.sampled_from([0, 1, MOST_STRETCHES]))
+    @rule(arrives=st.booleans(), most=st.sampled_from([0, 1, MAX_DELIVERED_RANGES]))
     def commit(self, arrives, most):
         self._commit(arrives=arrives, most=most)
 
-    def _commit(self, *, arrives, most=MOST_STRETCHES):
-        self.owner.beginner.memory |= self.owner.offsets.progress()
-        self.owner.knows = set(self.settled)
-        progress = self.owner.offsets.progress({A: self.position})[A].first_only(most)
+    def _commit(self, *, arrives, most=MAX_DELIVERED_RANGES):
+        self.owner.resolver.memory |= self.owner.offsets.progress()
+        self.owner.known_delivered = set(self.delivered)
+        progress = self.owner.offsets.progress({A: self.position})[A].with_first_ranges(most)
         if arrives:
             self.group = progress.committable()
-            whole = most == MOST_STRETCHES
-            self.told = {at for at in self.settled if whole or is_settled(progress, at)}
+            whole = most == MAX_DELIVERED_RANGES
+            self.committed_delivered = {at for at in self.delivered if whole or is_delivered(progress, at)}
 
     @precondition(lambda self: self.owner is not None)
     @rule(arrives=st.booleans())
@@ -146,7 +150,7 @@ class NothingIsSkipped(RuleBasedStateMachine):
     @precondition(lambda self: self.owner is not None)
     @rule()
     def crash(self):
-        self.processes[self.processes.index(self.owner)] = Process(self)
+        self.processes[self.processes.index(self.owner)] = FakeProcess(self)
         self.owner = None
 
     @precondition(lambda self: self.owner is None)
@@ -170,26 +174,28 @@ class NothingIsSkipped(RuleBasedStateMachine):
         kept = data.draw(st.integers(self.first, len(self.log) - 1))
         grown = data.draw(st.integers(0, len(self.log) - kept + 5))
         del self.log[kept:]
-        self.happen(grown)
+        self.append(grown)
         self.wanted = {at for at in self.wanted if at < kept}
         self._forget()
 
     def _is_marked(self):
         """Whether the record before the group's offset can be known again; behind an offset that an operator set none is."""
-        last = Progress.committed(*self.group).last
+        last = DeliveryProgress.from_offset_and_metadata(*self.group).last
         return last is not None and last.offset == self.group.offset - 1 >= self.first
 
     def _forget(self):
-        self.told = set()
+        self.committed_delivered = set()
         for process in self.processes:
-            process.knows = set()
+            process.known_delivered = set()
 
 
-def is_settled(progress, offset):
-    return offset < progress.offset or any(each.first <= offset < each.stop for each in progress.beyond)
+def is_delivered(progress, offset):
+    return offset < progress.offset or any(
+        each.first <= offset < each.stop for each in progress.delivered_ahead
+    )
 
 
-def done(coroutine):
+def run_sync(coroutine):
     """What a coroutine returns that waits for nothing."""
     with pytest.raises(StopIteration) as returned:
         coroutine.send(None)

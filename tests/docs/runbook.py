@@ -169,17 +169,22 @@ def source_errors() -> set[str]:
 def answers_by_status() -> dict[tuple[str, str], list[int]]:
     """Outcome and reason of each status of the Logs Ingestion API."""
     found: dict[tuple[str, str], list[int]] = {}
-    target = response.Target("NAME", "RULE", "STREAM")
+    target = response.IngestionTarget("NAME", "RULE", "STREAM")
     for status in range(200, 600):
-        outcome = response.meaning(response.Answer(status, {}, b""), target, 0)
+        outcome = response.classify(response.IngestionResponse(status, {}, b""), target, 0)
         reason = getattr(outcome, "reason", "").replace(str(status), "STATUS")
-        name = "Expired" if outcome is response.EXPIRED else type(outcome).__name__
+        name = "Expired" if outcome is response.TOKEN_REFUSED else type(outcome).__name__
         found.setdefault((name, reason), []).append(status)
     return found
 
 
 def destination_troubles() -> list[tuple[str, str]]:
-    functions = (sender._doubt, sender._unwritten, assignment._loss, assignment._damage)
+    functions = (
+        sender._config_fault_text,
+        sender._dead_letter_failure_text,
+        assignment._loss_text,
+        assignment._corrupt_batch_text,
+    )
     return [(function.__name__, _returned(function)) for function in functions]
 
 

@@ -1,5 +1,5 @@
 from consumer.delivery.batch import Rows
-from consumer.offsets.tracker import Span
+from consumer.offsets.tracker import SequenceRange
 from relay.kafka import TopicPartition
 from tests.support.messages import event, message
 
@@ -8,4 +8,4 @@ EVENTS = TopicPartition("events", 0)
 
 def rows(encoded, first=0):
     records = [message(event(first + number)) for number in range(len(encoded))]
-    return Rows(encoded, records, (Span(EVENTS, first, first + len(encoded)),))
+    return Rows(encoded, records, (SequenceRange(EVENTS, first, first + len(encoded)),))

@@ -16,12 +16,12 @@ from tests.support.generated import records
 
 AUDIT_EVENT = schemas.load("audit_event")
 REF = SchemaId(7)
-KNOWN = {REF: AUDIT_EVENT}
+WRITER_SCHEMAS = {REF: AUDIT_EVENT}
 
 AN_HOUR_AGO = int(time.time() * 1000) - 3_600_000
 
-events = records(AUDIT_EVENT)
-some_events = st.lists(events, min_size=1, max_size=6)
+event_records = records(AUDIT_EVENT)
+event_lists = st.lists(event_records, min_size=1, max_size=6)
 
 
 @dataclass
@@ -55,12 +55,12 @@ def message(event, encoder=None, **fields):
     return Message(value, event["organization"].encode(), event["collected"], **fields)
 
 
-def stood(offsets):
+def records_at(offsets):
     """Records of no schema at these offsets."""
     return [Message(b"%d" % offset, b"key", 1000 + offset, offset=offset) for offset in offsets]
 
 
-class AnyEncoder:
+class ForeignSchemaEncoder:
     """Writes what a schema of somebody else's may hold too."""
 
     def __init__(self, schema, ref):

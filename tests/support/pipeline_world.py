@@ -8,7 +8,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from consumer.service import consume
+from consumer.service import run_consumer
 from management.settings import Settings
 from relay.avro.codec import Encoder, fingerprint
 from relay.kafka import TopicPartition
@@ -24,10 +24,10 @@ from simulators.azure.world import HISTORY, LIVE, AzureWorld
 from tests.support.messages import AUDIT_EVENT, event
 
 SHARDS = 3
-FRAMED = Encoder(AUDIT_EVENT, fingerprint(AUDIT_EVENT))
+FRAMED_ENCODER = Encoder(AUDIT_EVENT, fingerprint(AUDIT_EVENT))
 
 
-class World:
+class PipelineWorld:
     """Topics of their own, a producer of events, and as many consumers as are begun."""
 
     def __init__(self, azure, connection):
@@ -44,14 +44,14 @@ class World:
         for start in range(0, len(events), size):
             await self._publisher.publish(
                 [
-                    outgoing(each, topic or self.topics.events, partitions)
+                    to_record(each, topic or self.topics.events, partitions)
                     for each in events[start : start + size]
                 ]
             )
         if topic is None:
             self.published += events
 
-    async def put(self, value, key=b"acme.atlassian.net", topic=None, timestamp=None):
+    async def publish_bytes(self, value, key=b"acme.atlassian.net", topic=None, timestamp=None):
         """Bytes of any kind; returns where they stand."""
         if self._publisher is None:
             self._publisher = await Publisher.open(self.connection, f"{self.topics.prefix}.test")
@@ -60,7 +60,7 @@ class World:
         (offset,) = await self._publisher.publish([ProducerRecord(topic, partition, key, value, timestamp)])
         return partition, offset
 
-    async def flood(self, count):
+    async def publish_garbage(self, count):
         """Garbage on partition 0."""
         publisher = await Publisher.open(self.connection, f"{self.topics.prefix}.flood")
         await publisher.publish(
@@ -89,19 +89,19 @@ class World:
     @asynccontextmanager
     async def consuming(self, **consumer):
         """One consumer, stopped as SIGTERM would; yields it."""
-        running = Running(self.settings(**consumer), self.connection)
+        running = RunningConsumer(self.settings(**consumer), self.connection)
         try:
             yield running
         finally:
             await running.stop()
 
-    async def process(self):
+    async def start_process(self):
         """A consumer in a process of its own; it stops when it is killed."""
         return await asyncio.create_subprocess_exec(
-            sys.executable, "-c", _PROCESS, self.settings().model_dump_json(), cwd=Path.cwd()
+            sys.executable, "-c", _CONSUMER_PROGRAM, self.settings().model_dump_json(), cwd=Path.cwd()
         )
 
-    async def arrive(self, count=None, table=LIVE, seconds=30.0):
+    async def wait_for_events(self, count=None, table=LIVE, seconds=30.0):
         """Wait until so many different events have arrived; default: all."""
         count = len(self.published) if count is None else count
         stored = self.azure.table(table).uids
@@ -129,13 +129,13 @@ class World:
         ]
 
 
-class Running:
+class RunningConsumer:
     def __init__(self, settings, connection):
         self.registry = CollectorRegistry()
         self.health = Health("destination sentinel")
         self._stop = asyncio.Event()
         self.task = asyncio.create_task(
-            consume(
+            run_consumer(
                 settings.consumer,
                 settings.destinations,
                 settings.schema_registry,
@@ -162,7 +162,7 @@ class Running:
         return found or 0
 
 
-_PROCESS = """
+_CONSUMER_PROGRAM = """
 import asyncio, sys
 from prometheus_client import CollectorRegistry
 from consumer.service import consume
@@ -177,7 +177,7 @@ asyncio.run(consume(settings.consumer, settings.destinations, settings.schema_re
 
 
 @asynccontextmanager
-async def world(kafka, prefix, monkeypatch, shards=SHARDS, session=6, **options):
+async def pipeline_world(kafka, prefix, monkeypatch, shards=SHARDS, session=6, **options):
     settings = Settings(
         kafka={
             "bootstrap": kafka.bootstrap,
@@ -192,14 +192,14 @@ async def world(kafka, prefix, monkeypatch, shards=SHARDS, session=6, **options)
             monkeypatch.setenv(name, value)
         connection = Connection(settings.kafka)
         await create_missing_topics(connection)
-        there = World(azure, connection)
+        pipeline = PipelineWorld(azure, connection)
         try:
-            yield there
+            yield pipeline
         finally:
-            await there.close()
+            await pipeline.close()
 
 
-async def committed(there, topic=None, group="sentinel"):
+async def committed_and_ends(there, topic=None, group="sentinel"):
     """What the group has committed, and the ends of the topic."""
     topic = topic or there.topics.events
     partitions = [TopicPartition(topic, number) for number in range(SHARDS)]
@@ -210,7 +210,7 @@ async def committed(there, topic=None, group="sentinel"):
     return found, {each: extents[each].last_stable_offset for each in partitions}
 
 
-async def until_told(there, condition):
+async def wait_for_status(there, condition):
     """The destination's status, once it says so."""
     async with asyncio.timeout(20):
         while True:
@@ -220,10 +220,10 @@ async def until_told(there, condition):
             await asyncio.sleep(0.2)
 
 
-def outgoing(event, topic, partitions):
+def to_record(event, topic, partitions):
     key = event["organization"]
     return ProducerRecord(
-        topic, partition_of(key, partitions), key.encode(), FRAMED.encode(event), event["collected"]
+        topic, partition_of(key, partitions), key.encode(), FRAMED_ENCODER.encode(event), event["collected"]
     )
 
 
@@ -243,11 +243,21 @@ def uids(azure, table=LIVE):
     return sorted(row["EventUid"] for row in azure.rows(table))
 
 
-async def until(condition, seconds=20.0):
+async def wait_until(condition, seconds=20.0):
     """Wait for a condition of which nobody tells."""
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.02)
 
 
-__all__ = ["HISTORY", "LIVE", "SHARDS", "World", "some_events", "uid", "uids", "until", "world"]
+__all__ = [
+    "HISTORY",
+    "LIVE",
+    "SHARDS",
+    "PipelineWorld",
+    "pipeline_world",
+    "some_events",
+    "uid",
+    "uids",
+    "wait_until",
+]

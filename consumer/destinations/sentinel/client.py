@@ -11,8 +11,14 @@ from azure.monitor.ingestion.aio import LogsIngestionClient
 
 from consumer.destinations.outcome import Outcome, Paused, Retry, Sent
 from consumer.destinations.sentinel.config import SentinelConfig
-from consumer.destinations.sentinel.credentials import NoTokenError, Tokens
-from consumer.destinations.sentinel.response import EXPIRED, Answer, Target, meaning, words
+from consumer.destinations.sentinel.credentials import RenewableCredential, TokenUnavailableError
+from consumer.destinations.sentinel.response import (
+    TOKEN_REFUSED,
+    IngestionResponse,
+    IngestionTarget,
+    classify,
+    describe_error,
+)
 from relay.credentials.url_policy import parse_origin
 from relay.errors import RelayError
 from relay.timestamps import now_ms
@@ -38,58 +44,60 @@ def check_endpoint(name: str, destination: SentinelConfig) -> None:
         )
 
 
-class Ingestion:
+class IngestionClient:
     """Sends bodies to the streams of one data collection rule. Any number of calls at a time.
 
     One call, one request: nothing here waits or tries again, apart from one new token after a 401. Every call ends within
     `call_seconds`; `send` raises nothing but cancellation.
     """
 
-    def __init__(self, name: str, destination: SentinelConfig, call_seconds: float) -> None:
+    def __init__(self, name: str, destination: SentinelConfig, timeout_seconds: float) -> None:
         check_endpoint(name, destination)
         self._name = name
         self._destination = destination
-        self._call_seconds = call_seconds
-        self._tokens = Tokens(name, destination)
-        self._client = _client(destination, self._tokens)
+        self._timeout_seconds = timeout_seconds
+        self._credential = RenewableCredential(name, destination)
+        self._client = _client(destination, self._credential)
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._client.close()
-        await self._tokens.close()
+        await self._credential.close()
 
     async def send(self, stream: str, body: bytes) -> Outcome:
         """One request with this gzip-compressed JSON array. A Retry may follow on a request that was obeyed."""
         try:
-            async with asyncio.timeout(self._call_seconds):
-                return await self._send_with_a_good_token(stream, body)
+            async with asyncio.timeout(self._timeout_seconds):
+                return await self._send_with_valid_token(stream, body)
         except TimeoutError:
-            return Retry(f"Azure did not answer within {self._call_seconds:g} s.")
+            return Retry(f"Azure did not answer within {self._timeout_seconds:g} s.")
 
-    async def _send_with_a_good_token(self, stream: str, body: bytes) -> Outcome:
-        generation = self._tokens.generation
+    async def _send_with_valid_token(self, stream: str, body: bytes) -> Outcome:
+        generation = self._credential.generation
         outcome = await self._request(stream, body)
-        if outcome is EXPIRED:
-            await self._tokens.renew(generation)
+        if outcome is TOKEN_REFUSED:
+            await self._credential.renew(generation)
             outcome = await self._request(stream, body)
-        return self._refused_token() if outcome is EXPIRED else outcome
+        return self._token_refused() if outcome is TOKEN_REFUSED else outcome
 
     async def _request(self, stream: str, body: bytes) -> Outcome:
         rule_id = self._destination.rule_id
         https = self._destination.endpoint.startswith("https:")
         try:
             await self._client.upload(rule_id, stream, io.BytesIO(body), enforce_https=https)
-        except NoTokenError as error:
+        except TokenUnavailableError as error:
             return error.outcome
         except (AzureError, OSError, ValueError) as error:
             if isinstance(error, HttpResponseError) and error.response is not None:
-                return meaning(_answer(error), Target(self._name, rule_id, stream), now_ms())
-            return Retry(f"The connection to Azure failed: {words(error)}")  # also in the midst of the answer
+                return classify(_response(error), IngestionTarget(self._name, rule_id, stream), now_ms())
+            return Retry(
+                f"The connection to Azure failed: {describe_error(error)}"
+            )  # also in the midst of the answer
         return Sent()
 
-    def _refused_token(self) -> Paused:
+    def _token_refused(self) -> Paused:
         return Paused(
             f"Azure refuses our token, a new one too (401): check destinations.{self._name}.credential, its tenant, and that"
             f" destinations.{self._name}.cloud is the cloud of the endpoint.",
@@ -97,10 +105,10 @@ class Ingestion:
         )
 
 
-def _client(destination: SentinelConfig, tokens: Tokens) -> LogsIngestionClient:
+def _client(destination: SentinelConfig, renewable: RenewableCredential) -> LogsIngestionClient:
     """No redirects, no retries, no logging of requests: the token goes to the endpoint, once, and nowhere else."""
     _, scope = _CLOUDS[destination.cloud]
-    credential = cast("AsyncTokenCredential", tokens)
+    credential = cast("AsyncTokenCredential", renewable)
     chain = [
         policies.RequestIdPolicy(),
         policies.HeadersPolicy(),
@@ -117,10 +125,10 @@ def _client(destination: SentinelConfig, tokens: Tokens) -> LogsIngestionClient:
     )
 
 
-def _answer(error: HttpResponseError) -> Answer:
+def _response(error: HttpResponseError) -> IngestionResponse:
     response = cast("Any", error.response)
     try:
         content = response.content
     except (AzureError, ValueError, OSError):  # it came only in part
         content = b""
-    return Answer(response.status_code, response.headers, content)
+    return IngestionResponse(response.status_code, response.headers, content)

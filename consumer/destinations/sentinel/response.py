@@ -9,13 +9,13 @@ from consumer.destinations.outcome import Outcome, Paused, Reject, Retry, Sent, 
 from relay.errors import describe, one_line
 from relay.retry import retry_after_seconds
 
-LONGEST_RETRY_AFTER_SECONDS = 900.0
+MAX_RETRY_AFTER_SECONDS = 900.0
 
 _TRANSIENT = frozenset({408, 425, 429})
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class IngestionResponse:
     """What came instead of a 204."""
 
     status: int
@@ -24,7 +24,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class IngestionTarget:
     """What was asked for, to be named to the operator."""
 
     destination: str
@@ -32,45 +32,45 @@ class Target:
     stream: str
 
 
-EXPIRED = Paused("the token is refused", 401)
+TOKEN_REFUSED = Paused("the token is refused", 401)
 """The token may only have grown old: to be compared by identity."""
 
 
-def meaning(answer: Answer, target: Target, now_ms: int) -> Outcome:
+def classify(response: IngestionResponse, target: IngestionTarget, now_ms: int) -> Outcome:
     """The outcome that an answer stands for (reference: Logs Ingestion API, troubleshooting)."""
-    status, said = answer.status, _said(answer)
+    status, description = response.status, _describe(response)
     match status:
-        case 200 | 202 | 204 if not answer.content.strip():
+        case 200 | 202 | 204 if not response.content.strip():
             return Sent()
         case 400 | 422:
-            return Reject(said, status)
+            return Reject(description, status)
         case 401:
-            return EXPIRED
+            return TOKEN_REFUSED
         case 403:
             return Paused(
-                f"We may not send to the rule {target.rule_id} ({said}): give our identity the role Monitoring Metrics Publisher"
+                f"We may not send to the rule {target.rule_id} ({description}): give our identity the role Monitoring Metrics Publisher"
                 " on the data collection rule. It takes effect within 30 minutes.",
                 status,
             )
         case 404:
             return Paused(
-                f"The endpoint knows no rule {target.rule_id} with the stream {target.stream} ({said}): check"
+                f"The endpoint knows no rule {target.rule_id} with the stream {target.stream} ({description}): check"
                 f" destinations.{target.destination}.endpoint, .rule_id, .stream and .history_stream.",
                 status,
             )
         case 413:
-            return Split(said, status)
-        case _ if passes(status) or status < 300:
-            return Retry(said, status, _retry_after(answer.headers, now_ms))
+            return Split(description, status)
+        case _ if is_transient(status) or status < 300:
+            return Retry(description, status, _retry_after(response.headers, now_ms))
         case _:
             return Paused(
-                f"What answers at destinations.{target.destination}.endpoint does not take logs ({said}): check the endpoint, and"
+                f"What answers at destinations.{target.destination}.endpoint does not take logs ({description}): check the endpoint, and"
                 " any proxy on the way.",
                 status,
             )
 
 
-def passes(status: int | None) -> bool:
+def is_transient(status: int | None) -> bool:
     """Whether it says that the same request may succeed later."""
     return status is not None and (status in _TRANSIENT or status >= 500)
 
@@ -78,25 +78,30 @@ def passes(status: int | None) -> bool:
 def _retry_after(headers: Mapping[str, str], now_ms: int) -> float | None:
     for name in ("retry-after-ms", "x-ms-retry-after-ms"):
         try:
-            return min(max(float(headers[name]) / 1000, 0.0), LONGEST_RETRY_AFTER_SECONDS)
+            return min(max(float(headers[name]) / 1000, 0.0), MAX_RETRY_AFTER_SECONDS)
         except (KeyError, ValueError):
             continue
-    return retry_after_seconds(headers.get("Retry-After"), now_ms, maximum=LONGEST_RETRY_AFTER_SECONDS)
+    return retry_after_seconds(headers.get("Retry-After"), now_ms, maximum=MAX_RETRY_AFTER_SECONDS)
 
 
-def _said(answer: Answer) -> str:
+def _describe(response: IngestionResponse) -> str:
     """Status, code, message and request id, as far as they are there, on one line."""
-    code, message = answer.headers.get("x-ms-error-code"), ""
+    code, message = response.headers.get("x-ms-error-code"), ""
     try:
-        error = orjson.loads(answer.content)["error"]
+        error = orjson.loads(response.content)["error"]
         code, message = error.get("code", code), str(error.get("message", ""))
     except (ValueError, LookupError, TypeError, AttributeError):
-        if answer.content.lstrip()[:1] == b"<":
+        if response.content.lstrip()[:1] == b"<":
             message = "a page of HTML"
-    request = answer.headers.get("x-ms-request-id")
-    parts = [str(answer.status), str(code or ""), one_line(message), f"request {request}" if request else ""]
+    request = response.headers.get("x-ms-request-id")
+    parts = [
+        str(response.status),
+        str(code or ""),
+        one_line(message),
+        f"request {request}" if request else "",
+    ]
     return " ".join(part for part in parts if part)
 
 
-def words(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     return one_line(describe(error))

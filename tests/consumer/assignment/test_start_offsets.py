@@ -4,17 +4,22 @@ from datetime import UTC, datetime
 import pytest
 from prometheus_client import CollectorRegistry
 
-from consumer.assignment.start_offsets import PATIENCE_SECONDS, REPEAT_MS, Beginner, Mirror
-from consumer.metrics import Metrics
-from consumer.offsets.delivered import Mark, Progress, Stretch
+from consumer.assignment.start_offsets import (
+    LOG_END_WAIT_SECONDS,
+    REREAD_MARGIN_MS,
+    OffsetBackup,
+    StartOffsetResolver,
+)
+from consumer.metrics import ConsumerMetrics
+from consumer.offsets.delivered import DeliveredRange, DeliveryProgress, RecordFingerprint
 from relay.kafka import KafkaError, OffsetAndMetadata, TopicPartition
-from tests.support.messages import stood
+from tests.support.messages import records_at
 
 A, B = TopicPartition("events", 0), TopicPartition("events", 1)
 
 
-(FIFTH, LAST) = stood([49, 79])
-WHERE = Progress(7, 50, Mark.of(FIFTH))
+(FIFTIETH, LAST) = records_at([49, 79])
+GROUP_PROGRESS = DeliveryProgress(7, 50, RecordFingerprint.of(FIFTIETH))
 
 
 class FakeMembership:
@@ -33,8 +38,8 @@ class FakeMembership:
     @staticmethod
     def _told(found):
         match found:
-            case Progress():
-                return found.committable()
+            case DeliveryProgress():
+                return found.to_offset_and_metadata()
             case int():
                 return OffsetAndMetadata(found, "")
 
@@ -49,17 +54,17 @@ class FakeMembership:
         return dict.fromkeys(partitions, self._at)
 
 
-def beginner(start="earliest", mirror=None, clock=lambda: 0.0, log=None):
-    async def told():
-        if mirror is None:
+def resolver(start="earliest", backup=None, clock=lambda: 0.0, log=None):
+    async def read_backup():
+        if backup is None:
             raise AssertionError("nobody should have asked")
-        return mirror
+        return backup
 
     async def records_at(offsets):
         return {each: (log or {}).get(offset) for each, offset in offsets.items()}
 
-    metrics = Metrics(CollectorRegistry()).of("sentinel", "live")
-    return Beginner(start, told, records_at, metrics, clock)
+    metrics = ConsumerMetrics(CollectorRegistry()).for_pipeline("sentinel", "live")
+    return StartOffsetResolver(start, read_backup, records_at, metrics, clock)
 
 
 MOMENT = datetime(2026, 11, 1, tzinfo=UTC)
@@ -68,116 +73,124 @@ MOMENT = datetime(2026, 11, 1, tzinfo=UTC)
 @pytest.mark.parametrize(("start", "offset"), [("earliest", 0), ("latest", 100), (MOMENT, 60)])
 async def test_the_first_start_is_an_explicit_choice(start, offset):
     group = FakeMembership({})
-    found = await beginner(start, Mirror({}, 0)).find(group, [A])
+    found = await resolver(start, OffsetBackup({}, 0)).resolve(group, [A])
     assert found[A].offset == offset
     assert group.asked == ([MOMENT.timestamp() * 1000] if start is MOMENT else [])
 
 
 async def test_a_time_after_the_last_event_is_the_end():
-    found = await beginner(MOMENT, Mirror({}, 0)).find(FakeMembership({}, at=None), [A])
+    found = await resolver(MOMENT, OffsetBackup({}, 0)).resolve(FakeMembership({}, at=None), [A])
     assert found[A].offset == 100
 
 
 async def test_the_status_topic_is_asked_only_about_what_kafka_does_not_know():
-    found = await beginner().find(FakeMembership({A: 7, B: 8}), [A, B])
+    found = await resolver().resolve(FakeMembership({A: 7, B: 8}), [A, B])
     assert {each: found[each].offset for each in found} == {A: 7, B: 8}
 
-    found = await beginner("latest", Mirror({B: 30}, 1)).find(FakeMembership({A: 7}), [A, B])
+    found = await resolver("latest", OffsetBackup({B: 30}, 1)).resolve(FakeMembership({A: 7}), [A, B])
     assert {each: found[each].offset for each in found} == {A: 7, B: 30}
 
 
 @pytest.mark.parametrize(("told", "offset", "lost"), [(40, 40, 0), (4, 10, 6), (None, 10, 0)])
 async def test_a_forgotten_group_goes_on_where_it_was_last_told_to_be(told, offset, lost):
-    mirror = Mirror({} if told is None else {A: told}, 1)
-    found = (await beginner(mirror=mirror).find(FakeMembership({}, first=10), [A]))[A]
-    assert (found.offset, found.lost) == (offset, lost)
+    mirror = OffsetBackup({} if told is None else {A: told}, 1)
+    found = (await resolver(backup=mirror).resolve(FakeMembership({}, first=10), [A]))[A]
+    assert (found.offset, found.lost_count) == (offset, lost)
 
 
 @pytest.mark.parametrize(
     ("committed", "first", "expected"),
     [
-        (Progress(7, 50, None, (Stretch(60, Mark.of(LAST)),)), 90, (90, (50, 90), 20)),
-        (Progress(7, 50, None, (Stretch(60, Mark.of(LAST)),)), 70, (80, (50, 70), 10)),
+        (
+            DeliveryProgress(7, 50, None, (DeliveredRange(60, RecordFingerprint.of(LAST)),)),
+            90,
+            (90, (50, 90), 20),
+        ),
+        (
+            DeliveryProgress(7, 50, None, (DeliveredRange(60, RecordFingerprint.of(LAST)),)),
+            70,
+            (80, (50, 70), 10),
+        ),
         (5, 10, (10, (5, 10), 5)),
         (10, 10, (10, None, 0)),
     ],
 )
 async def test_what_kafka_deleted_before_it_was_settled_is_lost(committed, first, expected):
     """And what lies in a stretch that was settled is not."""
-    found = (await beginner(log={79: LAST}).find(FakeMembership({A: committed}, first=first), [A]))[A]
-    assert (found.offset, found.missed, found.lost) == expected
+    found = (await resolver(log={79: LAST}).resolve(FakeMembership({A: committed}, first=first), [A]))[A]
+    assert (found.offset, found.deleted_range, found.lost_count) == expected
 
 
 async def test_an_end_that_lies_behind_is_waited_for_before_it_is_believed():
     """A broker that comes up may tell too low an end; one that has lost the end of its log never tells another."""
     now = 0.0
-    one = beginner(mirror=Mirror({A: 90}, 5_000_000), clock=lambda: now)
+    one = resolver(backup=OffsetBackup({A: 90}, 5_000_000), clock=lambda: now)
     group = FakeMembership({A: 90, B: 95}, end=80)
 
     with pytest.raises(KafkaError, match=r"partition 0, ends at offset 80, before 90"):
-        await one.find(group, [A, B])
-    now = PATIENCE_SECONDS + 1
-    found = await one.find(group, [A, B])
+        await one.resolve(group, [A, B])
+    now = LOG_END_WAIT_SECONDS + 1
+    found = await one.resolve(group, [A, B])
     assert (found[A].offset, found[B].offset) == (60, 60)
-    assert group.asked == [5_000_000 - REPEAT_MS] * 2
+    assert group.asked == [5_000_000 - REREAD_MARGIN_MS] * 2
 
 
 async def test_an_end_that_comes_back_is_forgotten():
     now = 0.0
-    one = beginner(clock=lambda: now)
+    one = resolver(clock=lambda: now)
     group = FakeMembership({A: 90}, end=80)
     with pytest.raises(KafkaError):
-        await one.find(group, [A])
+        await one.resolve(group, [A])
     group.end = 95
-    assert (await one.find(group, [A]))[A].offset == 90
-    group.end, now = 80, PATIENCE_SECONDS + 1
+    assert (await one.resolve(group, [A]))[A].offset == 90
+    group.end, now = 80, LOG_END_WAIT_SECONDS + 1
     with pytest.raises(KafkaError):
-        await one.find(group, [A])
+        await one.resolve(group, [A])
 
 
-def left_behind(log):
+def resolver_ahead_of_group(log):
     """The beginner of a process that has delivered up to LAST, where the group's offset is WHERE."""
-    one = beginner(log=log, mirror=Mirror({}, 0))
-    one.memory[A] = replace(WHERE, offset=80, last=Mark.of(LAST))
+    one = resolver(log=log, backup=OffsetBackup({}, 0))
+    one.known_progress[A] = replace(GROUP_PROGRESS, offset=80, last=RecordFingerprint.of(LAST))
     return one
 
 
 async def test_what_was_delivered_and_not_committed_is_not_delivered_again():
-    found = (await left_behind({79: LAST}).find(FakeMembership({A: WHERE}), [A]))[A]
-    assert (found.offset, found.lost) == (80, 0)
+    found = (await resolver_ahead_of_group({79: LAST}).resolve(FakeMembership({A: GROUP_PROGRESS}), [A]))[A]
+    assert (found.offset, found.lost_count) == (80, 0)
 
 
 @pytest.mark.parametrize("change", [{"value": b"another"}, {"key": b"another"}, None])
 async def test_where_the_log_is_another_behind_the_groups_offset_that_offset_counts(change):
     """Kafka has lost the end of the log, and other events stand where those stood that were delivered."""
-    log = {49: FIFTH} | ({} if change is None else {79: replace(LAST, **change)})
-    found = (await left_behind(log).find(FakeMembership({A: WHERE}), [A]))[A]
-    assert (found.progress, found.why) == (WHERE, "the group's committed offset")
+    log = {49: FIFTIETH} | ({} if change is None else {79: replace(LAST, **change)})
+    found = (await resolver_ahead_of_group(log).resolve(FakeMembership({A: GROUP_PROGRESS}), [A]))[A]
+    assert (found.progress, found.reason) == (GROUP_PROGRESS, "the group's committed offset")
 
 
 async def test_where_the_log_is_another_before_the_groups_offset_it_is_read_again():
     """It has grown past the offset by now, which says nothing of what stands there."""
-    group = FakeMembership({A: WHERE})
-    found = (await left_behind({49: replace(FIFTH, value=b"another")}).find(group, [A]))[A]
+    group = FakeMembership({A: GROUP_PROGRESS})
+    found = (await resolver_ahead_of_group({49: replace(FIFTIETH, value=b"another")}).resolve(group, [A]))[A]
     assert found.offset == 60
-    assert found.progress.line != WHERE.line
+    assert found.progress.lineage != GROUP_PROGRESS.lineage
 
 
 @pytest.mark.parametrize(("told", "since"), [(9_000_000, 3_000_000), (2_000_000, 2_000_000)])
 async def test_where_a_lost_end_is_noticed_late_it_is_read_from_the_last_settled_record(told, since):
     """While the destination takes nothing, offsets are told for hours after Kafka has lost what stood behind them."""
-    settled = Mark.of(replace(FIFTH, timestamp=3_000_000))
-    group = FakeMembership({A: replace(WHERE, last=settled)})
-    await beginner(mirror=Mirror({}, told), log={49: FIFTH}).find(group, [A])
-    assert group.asked == [since - REPEAT_MS]
+    settled = RecordFingerprint.of(replace(FIFTIETH, timestamp=3_000_000))
+    group = FakeMembership({A: replace(GROUP_PROGRESS, last=settled)})
+    await resolver(backup=OffsetBackup({}, told), log={49: FIFTIETH}).resolve(group, [A])
+    assert group.asked == [since - REREAD_MARGIN_MS]
 
 
 async def test_what_is_not_kept_any_more_speaks_against_nothing():
-    found = (await beginner().find(FakeMembership({A: WHERE}, first=50), [A]))[A]
-    assert (found.progress, found.lost) == (WHERE, 0)
+    found = (await resolver().resolve(FakeMembership({A: GROUP_PROGRESS}, first=50), [A]))[A]
+    assert (found.progress, found.lost_count) == (GROUP_PROGRESS, 0)
 
 
 @pytest.mark.parametrize("offset", [30, 50, 70])
 async def test_an_offset_that_an_operator_has_set_is_obeyed(offset):
-    found = (await left_behind({79: LAST}).find(FakeMembership({A: offset}), [A]))[A]
-    assert (found.offset, found.progress.beyond) == (offset, ())
+    found = (await resolver_ahead_of_group({79: LAST}).resolve(FakeMembership({A: offset}), [A]))[A]
+    assert (found.offset, found.progress.delivered_ahead) == (offset, ())

@@ -7,19 +7,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumer.decoding import columns
-from consumer.decoding.columns import decode, references
-from consumer.decoding.event_schema import EVENT, shape_of
+from consumer.decoding.columns import decode, schema_references
+from consumer.decoding.event_schema import EVENT_COLUMNS, writer_columns
 from relay.avro.codec import Encoder, SchemaId
 from tests.support.messages import (
     AUDIT_EVENT,
-    KNOWN,
     REF,
-    AnyEncoder,
+    WRITER_SCHEMAS,
+    ForeignSchemaEncoder,
     Message,
     event,
+    event_lists,
     message,
     single_object,
-    some_events,
 )
 
 TIMES = ("created", "collected")
@@ -32,26 +32,28 @@ def as_events(frame):
 
 def whole(events):
     """Events with every field, absent ones None."""
-    return [{name: each.get(name) for name in EVENT} for each in events]
+    return [{name: each.get(name) for name in EVENT_COLUMNS} for each in events]
 
 
-def one_by_one(messages):
-    group, schema = columns._group(messages, range(len(messages)), messages[0].value[:5], KNOWN)
-    return columns._one_by_one(group, schema, shape_of(schema))
+def decode_singly(messages):
+    group, schema = columns._schema_group(
+        messages, range(len(messages)), messages[0].value[:5], WRITER_SCHEMAS
+    )
+    return columns._decode_singly(group, schema, writer_columns(schema))
 
 
-@given(some_events)
+@given(event_lists)
 @settings(max_examples=60)
 def test_both_ways_give_what_was_written(written):
     messages = [message(each) for each in written]
 
-    decoded = decode(messages, KNOWN)
-    slow, rejected = one_by_one(messages)
+    decoded = decode(messages, WRITER_SCHEMAS)
+    slow, rejected = decode_singly(messages)
 
     assert as_events(decoded.frame) == written
-    assert (decoded.one_by_one, decoded.rejected, rejected) == (0, [], [])
+    assert (decoded.decoded_singly, decoded.undecodable, rejected) == (0, [], [])
     assert decoded.frame.equals(slow)
-    assert decoded.frame.schema == slow.schema == EVENT
+    assert decoded.frame.schema == slow.schema == EVENT_COLUMNS
 
 
 def changed(body, at, cut, put):
@@ -59,7 +61,7 @@ def changed(body, at, cut, put):
     return body[:at] + put + body[at + cut :]
 
 
-@given(some_events, st.data(), st.integers(0, 5000), st.integers(0, 40), st.binary(max_size=40))
+@given(event_lists, st.data(), st.integers(0, 5000), st.integers(0, 40), st.binary(max_size=40))
 @settings(max_examples=120)
 def test_a_changed_body_is_judged_alone_and_touches_no_neighbour(written, data, at, cut, put):
     """Whatever happens to one body, its row or its refusal is what reading it alone gives, and all others are whole.
@@ -71,15 +73,15 @@ def test_a_changed_body_is_judged_alone_and_touches_no_neighbour(written, data, 
     value = messages[spoilt].value
     messages[spoilt].value = value[:5] + changed(value[5:], at, cut, put)
 
-    decoded = decode(messages, KNOWN)
-    alone, refused = one_by_one([messages[spoilt]])
+    decoded = decode(messages, WRITER_SCHEMAS)
+    alone, refused = decode_singly([messages[spoilt]])
 
     others = [each for index, each in enumerate(written) if index != spoilt]
     kept = dict(zip(decoded.indices, as_events(decoded.frame), strict=True))
     assert [row for index, row in kept.items() if index != spoilt] == others
     if not (refused and "IndexError" in refused[0].reason):
         assert ([kept[spoilt]] if spoilt in kept else []) == as_events(alone)
-        assert [each.index for each in decoded.rejected] == [spoilt] * len(refused)
+        assert [each.index for each in decoded.undecodable] == [spoilt] * len(refused)
 
 
 def test_a_body_that_swallows_its_neighbour_is_found():
@@ -90,9 +92,9 @@ def test_a_body_that_swallows_its_neighbour_is_found():
     longer[-2] = (1 + len(second)) * 2 & 0x7F | 0x80
     messages[20].value = bytes(longer[:-1]) + bytes([(1 + len(second)) * 2 >> 7]) + b"x"
 
-    decoded = decode(messages, KNOWN)
+    decoded = decode(messages, WRITER_SCHEMAS)
 
-    assert [each.index for each in decoded.rejected] == [20]
+    assert [each.index for each in decoded.undecodable] == [20]
     assert decoded.indices == [index for index in range(40) if index != 20]
 
 
@@ -104,10 +106,10 @@ def test_an_event_within_an_event_is_never_taken_for_one():
     torn = message(event(4, unmodeled="y" * 30))
     torn.value = torn.value[:-30]
 
-    decoded = decode([torn, outer, message(event(7))], KNOWN)
+    decoded = decode([torn, outer, message(event(7))], WRITER_SCHEMAS)
 
     assert decoded.frame["id"].to_list() == [6, 7]
-    assert [each.index for each in decoded.rejected] == [0]
+    assert [each.index for each in decoded.undecodable] == [0]
 
 
 @pytest.mark.parametrize(
@@ -126,9 +128,9 @@ def test_an_event_within_an_event_is_never_taken_for_one():
 def test_garbage_is_refused_with_its_reason_and_nothing_else_is(value, reason):
     messages = [message(event(1)), Message(value, b"acme.atlassian.net", 5), message(event(2))]
 
-    decoded = decode(messages, KNOWN)
+    decoded = decode(messages, WRITER_SCHEMAS)
 
-    (refused,) = decoded.rejected
+    (refused,) = decoded.undecodable
     assert refused.index == 1
     assert reason in refused.reason
     assert as_events(decoded.frame) == whole([event(1), event(2)])
@@ -145,18 +147,18 @@ def test_garbage_is_refused_with_its_reason_and_nothing_else_is(value, reason):
 def test_an_event_that_is_not_its_records_is_refused(fields, reason):
     messages = [message(event(1)), replace(message(event(2)), **fields)]
 
-    decoded = decode(messages, KNOWN)
+    decoded = decode(messages, WRITER_SCHEMAS)
 
-    (refused,) = decoded.rejected
+    (refused,) = decoded.undecodable
     assert (refused.index, reason in refused.reason) == (1, True)
     assert decoded.indices == [0]
 
 
-@pytest.mark.parametrize("read", [decode, lambda messages, _known: one_by_one(messages)])
+@pytest.mark.parametrize("read", [decode, lambda messages, _known: decode_singly(messages)])
 def test_a_topic_whose_times_are_kafkas_own_costs_no_event(read):
     """message.timestamp.type LogAppendTime is a fault of the setup, and no reason to refuse everything."""
     messages = [message(event(1)), replace(message(event(2)), timestamp=12, timestamp_type=1)]
-    decoded = read(messages, KNOWN)
+    decoded = read(messages, WRITER_SCHEMAS)
     frame = decoded[0] if isinstance(decoded, tuple) else decoded.frame
     assert frame["id"].to_list() == [1, 2]
 
@@ -189,16 +191,16 @@ def test_writers_of_different_schemas_share_a_batch():
     old["fields"][1]["type"] = "int"
     of_old, old_ref = single_object(old)
     of_new = Encoder(newer(), SchemaId(8))
-    known = {**KNOWN, old_ref: old, SchemaId(8): newer()}
+    known = {**WRITER_SCHEMAS, old_ref: old, SchemaId(8): newer()}
     first, third = event(1, unmodeled="{}"), event(9)
     second = {name: value for name, value in event(2).items() if name != "mode"}
     messages = [message(first), message(second, of_old), message(FULL, of_new), message(third)]
 
     decoded = decode(messages, known)
 
-    assert references(messages) == set(known)
+    assert schema_references(messages) == set(known)
     assert as_events(decoded.frame) == whole([first, {**second, "mode": "live"}, FULL, third])
-    assert (list(decoded.indices), decoded.rejected, decoded.one_by_one) == ([0, 1, 2, 3], [], 0)
+    assert (list(decoded.indices), decoded.undecodable, decoded.decoded_singly) == ([0, 1, 2, 3], [], 0)
 
 
 @pytest.mark.parametrize("schema", [newer(), without(AUDIT_EVENT, "summary", "associatedItems")])
@@ -209,46 +211,46 @@ def test_both_ways_read_other_versions_alike(schema):
     written = [{name: each[name] for name in each if name in names} for each in events]
     messages = [message(each, encoder) for each in written]
 
-    group, _ = columns._group(messages, range(4), messages[0].value[:5], {REF: schema})
-    slow, rejected = columns._one_by_one(group, schema, shape_of(schema))
+    group, _ = columns._schema_group(messages, range(4), messages[0].value[:5], {REF: schema})
+    slow, rejected = columns._decode_singly(group, schema, writer_columns(schema))
 
     assert not rejected
-    assert columns._all_at_once(group, schema).equals(slow)
+    assert columns._decode_together(group, schema).equals(slow)
     assert as_events(slow) == whole(written)
 
 
-def alien(**kinds):
+def foreign_schema(**kinds):
     return {"type": "record", "name": "Alien", "fields": [{"name": n, "type": t} for n, t in kinds.items()]}
 
 
-TRAVELLER = {"organization": "string", "id": "long", "created": "long", "collected": "long"}
+MINIMAL_FIELDS = {"organization": "string", "id": "long", "created": "long", "collected": "long"}
 
 
 @pytest.mark.parametrize(
     "schema",
     [
         {"type": "string"},
-        alien(organization="string", id="long", created="long"),
-        alien(**{**TRAVELLER, "id": "string"}),
-        alien(**{**TRAVELLER, "created": {"type": "long", "logicalType": "timestamp-micros"}}),
-        alien(**TRAVELLER, summary=["null", "long"]),
-        alien(**TRAVELLER, summary=["null", "long", "string"]),
-        alien(**TRAVELLER, objectItem=["null", "Alien"]),
-        alien(**TRAVELLER, objectItem={"type": "map", "values": "string"}),
+        foreign_schema(organization="string", id="long", created="long"),
+        foreign_schema(**{**MINIMAL_FIELDS, "id": "string"}),
+        foreign_schema(**{**MINIMAL_FIELDS, "created": {"type": "long", "logicalType": "timestamp-micros"}}),
+        foreign_schema(**MINIMAL_FIELDS, summary=["null", "long"]),
+        foreign_schema(**MINIMAL_FIELDS, summary=["null", "long", "string"]),
+        foreign_schema(**MINIMAL_FIELDS, objectItem=["null", "Alien"]),
+        foreign_schema(**MINIMAL_FIELDS, objectItem={"type": "map", "values": "string"}),
     ],
 )
 def test_a_schema_of_something_else_is_refused(schema):
     messages = [message(event(1)), replace(message(event(2)), value=b"\x00\x00\x00\x00\x08" + bytes(20))]
 
-    decoded = decode(messages, {**KNOWN, SchemaId(8): schema})
+    decoded = decode(messages, {**WRITER_SCHEMAS, SchemaId(8): schema})
 
-    assert [each.index for each in decoded.rejected] == [1]
-    assert "schema" in decoded.rejected[0].reason
+    assert [each.index for each in decoded.undecodable] == [1]
+    assert "schema" in decoded.undecodable[0].reason
     assert list(decoded.indices) == [0]
 
 
 NODE = {"type": "record", "name": "Node", "fields": [{"name": "next", "type": ["null", "Node"]}]}
-FLOAT = {"type": "fixed", "name": "Four", "size": 4}
+FIXED = {"type": "fixed", "name": "Four", "size": 4}
 
 
 @pytest.mark.parametrize(
@@ -257,7 +259,7 @@ FLOAT = {"type": "fixed", "name": "Four", "size": 4}
         ({"type": "map", "values": "string"}, {"a": "b"}),
         (NODE, {"next": {"next": None}}),
         (["null", "long", "string"], "c"),
-        (FLOAT, b"abcd"),
+        (FIXED, b"abcd"),
     ],
 )
 def test_a_field_that_is_not_ours_never_keeps_an_event_from_being_read(kind, value):
@@ -265,7 +267,7 @@ def test_a_field_that_is_not_ours_never_keeps_an_event_from_being_read(kind, val
     schema = copy.deepcopy(AUDIT_EVENT)
     schema["fields"].append({"name": "novelty", "type": kind})
     written = [event(1, novelty=value), event(2, novelty=value)]
-    messages = [message(each, AnyEncoder(schema, REF)) for each in written]
+    messages = [message(each, ForeignSchemaEncoder(schema, REF)) for each in written]
 
     decoded = decode(messages, {REF: schema})
 
@@ -277,14 +279,14 @@ def test_a_bad_record_slows_few_others(bad):
     messages = [message(event(number)) for number in range(1000)]
     messages[bad].value = messages[bad].value[:-1]
 
-    decoded = decode(messages, KNOWN)
+    decoded = decode(messages, WRITER_SCHEMAS)
 
-    assert [each.index for each in decoded.rejected] == [bad]
+    assert [each.index for each in decoded.undecodable] == [bad]
     assert decoded.frame.height == 999
-    assert decoded.one_by_one <= columns._FEW
+    assert decoded.decoded_singly <= columns._MAX_SINGLY
 
 
 def test_nothing_gives_nothing():
-    decoded = decode([], KNOWN)
-    assert (decoded.frame.height, decoded.frame.schema, decoded.rejected) == (0, EVENT, [])
-    assert references([]) == set()
+    decoded = decode([], WRITER_SCHEMAS)
+    assert (decoded.frame.height, decoded.frame.schema, decoded.undecodable) == (0, EVENT_COLUMNS, [])
+    assert schema_references([]) == set()

@@ -4,15 +4,15 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from consumer.decoding import schema_lookup
-from consumer.decoding.schema_lookup import Schemas
-from consumer.metrics import Metrics
+from consumer.decoding.schema_lookup import SchemaLookup
+from consumer.metrics import ConsumerMetrics
 from relay.avro.codec import Encoder, SchemaId
 from relay.schema_registry.client import Missing, Unavailable
-from tests.support.messages import AUDIT_EVENT, KNOWN, Message, event, message
-from tests.support.pipeline_world import until
+from tests.support.messages import AUDIT_EVENT, WRITER_SCHEMAS, Message, event, message
+from tests.support.pipeline_world import wait_until
 
 
-class Store:
+class FakeSchemaStore:
     def __init__(self, **answers):
         self.answers = answers
         self.asked = 0
@@ -22,49 +22,51 @@ class Store:
         return self.answers.get(f"id{ref.value}", Unavailable("the registry is away"))
 
 
-def schemas(store):
-    return Schemas(store, Metrics(CollectorRegistry()).of("sentinel", "live"))
+def lookup(store):
+    return SchemaLookup(store, ConsumerMetrics(CollectorRegistry()).for_pipeline("sentinel", "live"))
 
 
-def of(number, key=b"acme.atlassian.net"):
+def record_of(number, key=b"acme.atlassian.net"):
     each = message(event(number), Encoder(AUDIT_EVENT, SchemaId(number)))
     return Message(each.value, key, each.timestamp)
 
 
 async def test_what_is_missing_for_ever_is_left_out():
-    found = await schemas(Store(id7=AUDIT_EVENT, id8=Missing("no such id"))).known([of(7), of(8), of(7)])
-    assert found == KNOWN
+    found = await lookup(FakeSchemaStore(id7=AUDIT_EVENT, id8=Missing("no such id"))).schemas_for(
+        [record_of(7), record_of(8), record_of(7)]
+    )
+    assert found == WRITER_SCHEMAS
 
 
 async def test_an_event_waits_for_its_schema(monkeypatch):
     monkeypatch.setattr(schema_lookup, "backoff_seconds", lambda *_args, **_rest: 0.01)
-    store = Store(id7=AUDIT_EVENT)
-    there = schemas(store)
-    waiting = asyncio.create_task(there.known([of(7), of(9)]))
-    await until(lambda: there.trouble == "the registry is away")
+    store = FakeSchemaStore(id7=AUDIT_EVENT)
+    there = lookup(store)
+    waiting = asyncio.create_task(there.schemas_for([record_of(7), record_of(9)]))
+    await wait_until(lambda: there.problem == "the registry is away")
     assert not waiting.done()
 
     store.answers["id9"] = AUDIT_EVENT
     async with asyncio.timeout(5):
         assert set(await waiting) == {SchemaId(7), SchemaId(9)}
-    assert there.trouble is None
+    assert there.problem is None
 
 
 async def test_what_waits_for_its_schema_somewhere_else_is_no_trouble_of_ours():
     """The partition is taken away meanwhile, and nothing comes on those that are left, for hours."""
-    there = schemas(Store())
-    waiting = asyncio.create_task(there.known([of(9)]))
-    await until(lambda: there.trouble is not None)
+    there = lookup(FakeSchemaStore())
+    waiting = asyncio.create_task(there.schemas_for([record_of(9)]))
+    await wait_until(lambda: there.problem is not None)
     waiting.cancel()
     await asyncio.wait({waiting})
-    assert there.trouble is None
+    assert there.problem is None
 
 
 async def test_a_flood_of_garbage_asks_for_no_schema():
     """Each refers to another one; to ask for thousands takes hours, and to look through all for each stops the whole process."""
-    store = Store(id7=AUDIT_EVENT)
-    flood = [of(number, b"x") for number in range(1000, 6000)]
-    assert await schemas(store).known([*flood, of(7)]) == KNOWN
+    store = FakeSchemaStore(id7=AUDIT_EVENT)
+    flood = [record_of(number, b"x") for number in range(1000, 6000)]
+    assert await lookup(store).schemas_for([*flood, record_of(7)]) == WRITER_SCHEMAS
     assert store.asked == 1
     assert store.asked == 1
 
@@ -74,9 +76,11 @@ async def test_a_flood_of_garbage_asks_for_no_schema():
     [
         Message(b"\x00\x00\x00\x00\x09garbage", b"acme", 1),
         Message(b"\x00\x00\x00\x00\x09", None, 1),
-        of(9, b"x"),
+        record_of(9, b"x"),
     ],
 )
 async def test_garbage_is_not_waited_for(garbage):
     """An event begins with its organization, which is its key: nobody waits for the schema of other bytes."""
-    assert await schemas(Store(id7=AUDIT_EVENT)).known([of(7), garbage]) == KNOWN
+    assert (
+        await lookup(FakeSchemaStore(id7=AUDIT_EVENT)).schemas_for([record_of(7), garbage]) == WRITER_SCHEMAS
+    )

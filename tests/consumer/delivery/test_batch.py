@@ -5,7 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from consumer.delivery.batch import Batch, array_bytes
+from consumer.delivery.batch import RequestBatch, json_array_bytes
 from tests.support.batches import rows
 
 LIMIT = 60
@@ -19,7 +19,7 @@ def body(taken):
 class BodiesAreExactlyBounded(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
-        self.batch = Batch(LIMIT, LINGER)
+        self.batch = RequestBatch(LIMIT, LINGER)
         self.now = 100.0
         self.added = []
         self.taken = []
@@ -48,10 +48,10 @@ class BodiesAreExactlyBounded(RuleBasedStateMachine):
     @rule()
     def take(self):
         taken = self.batch.take()
-        assert len(body(taken)) == array_bytes(taken) <= LIMIT
-        assert len(taken.records) == len(taken) == sum(map(len, taken.spans))
+        assert len(body(taken)) == json_array_bytes(taken) <= LIMIT
+        assert len(taken.records) == len(taken) == sum(map(len, taken.sequences))
         if taken:
-            assert taken.spans[0].first == len(self.taken)
+            assert taken.sequences[0].first == len(self.taken)
         self.taken += taken.encoded
         self.oldest = None
 
@@ -74,18 +74,18 @@ test_bodies_are_exactly_bounded = BodiesAreExactlyBounded.TestCase
 
 
 def test_a_body_may_be_full_to_the_last_byte():
-    batch = Batch(9, LINGER)
+    batch = RequestBatch(9, LINGER)
     assert batch.try_add(rows([b"{}", b"{}", b"1"]), 0) == 3
     assert len(body(batch.take())) == 9 == len(json.dumps([{}, {}, 1], separators=(",", ":")))
 
 
 def test_a_row_that_fits_nowhere_is_a_defect_and_says_so():
     with pytest.raises(ValueError, match="fits into no body"):
-        Batch(10, LINGER).try_add(rows([b"1" * 9]), 0)
+        RequestBatch(10, LINGER).try_add(rows([b"1" * 9]), 0)
 
 
 def test_the_first_event_after_an_idle_spell_waits_its_full_time():
-    batch = Batch(LIMIT, LINGER)
+    batch = RequestBatch(LIMIT, LINGER)
     batch.try_add(rows([b"1"]), 10)
     batch.take()
     assert batch.until_next(1000) is None
@@ -95,7 +95,7 @@ def test_the_first_event_after_an_idle_spell_waits_its_full_time():
 
 def test_a_batch_knows_how_many_rows_wait_and_how_old_the_first_is():
     """Both are of the rows since the last body was taken; an empty batch has no oldest."""
-    batch = Batch(LIMIT, LINGER)
+    batch = RequestBatch(LIMIT, LINGER)
     waiting = rows([b"1", b"2"])
     batch.try_add(waiting, 0)
     assert (len(batch), batch.oldest_ms) == (2, waiting.records[0].timestamp)

@@ -8,45 +8,57 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.offsets.delivered import MOST_STRETCHES, Mark, Progress, Stretch
+from consumer.offsets.delivered import (
+    MAX_DELIVERED_RANGES,
+    DeliveredRange,
+    DeliveryProgress,
+    RecordFingerprint,
+)
 
 CHECKSUMS = st.integers(0, 2**32 - 1)
 TIMES = st.integers(-1, 2**45)
 
 
 @st.composite
-def progresses(draw, line=None, most=6):
+def progresses(draw, lineage=None, most=6):
     offset = draw(st.integers(0, 60))
     back = draw(st.none() | st.integers(1, 5))
-    last = Mark(offset - back, draw(CHECKSUMS), draw(TIMES)) if back and back <= offset else None
-    at, beyond = offset, []
+    last = RecordFingerprint(offset - back, draw(CHECKSUMS), draw(TIMES)) if back and back <= offset else None
+    previous_stop, ranges = offset, []
     for gap, length in draw(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), max_size=most)):
-        beyond.append(Stretch(at + gap, Mark(at + gap + length - 1, draw(CHECKSUMS), draw(TIMES))))
-        at += gap + length
-    drawn = draw(st.integers(0, 2**48 - 1)) if line is None else line
-    return Progress(drawn, offset, last, tuple(beyond))
+        ranges.append(
+            DeliveredRange(
+                previous_stop + gap,
+                RecordFingerprint(previous_stop + gap + length - 1, draw(CHECKSUMS), draw(TIMES)),
+            )
+        )
+        previous_stop += gap + length
+    drawn = draw(st.integers(0, 2**48 - 1)) if lineage is None else lineage
+    return DeliveryProgress(drawn, offset, last, tuple(ranges))
 
 
-def settled(progress, before=200):
-    inside = {at for each in progress.beyond for at in range(each.first, each.stop)}
+def delivered_offsets(progress, before=200):
+    inside = {at for each in progress.delivered_ahead for at in range(each.first, each.stop)}
     return set(range(min(progress.offset, before))) | inside
 
 
 def is_in_order(progress):
-    bounds = [progress.offset] + [bound for each in progress.beyond for bound in (each.first, each.stop)]
+    bounds = [progress.offset] + [
+        bound for each in progress.delivered_ahead for bound in (each.first, each.stop)
+    ]
     return all(one < other for one, other in pairwise(bounds))
 
 
 @given(progresses())
 def test_what_is_committed_is_read_back(progress):
-    assert Progress.committed(*progress.committable()) == progress
+    assert DeliveryProgress.from_offset_and_metadata(*progress.committable()) == progress
 
 
 @given(st.text() | st.sampled_from(["", "null", "[]", "{}", "7", '{"relay":1}']), st.integers(0, 2**62))
 def test_a_text_that_is_not_ours_begins_a_line_at_the_offset(text, offset):
-    one, other = (Progress.committed(offset, text) for _ in range(2))
-    assert (one.offset, one.last, one.beyond) == (offset, None, ())
-    assert one.line != other.line
+    one, other = (DeliveryProgress.from_offset_and_metadata(offset, text) for _ in range(2))
+    assert (one.offset, one.last, one.delivered_ahead) == (offset, None, ())
+    assert one.lineage != other.lineage
 
 
 ODD = (
@@ -71,62 +83,62 @@ def test_a_spoilt_text_of_ours_stands_for_nothing_disorderly(progress, data):
     else:
         numbers[data.draw(st.integers(0, len(numbers) - 1))] = value
 
-    read = Progress.committed(progress.offset, json.dumps(told))
+    read = DeliveryProgress.from_offset_and_metadata(progress.offset, json.dumps(told))
 
     assert read.offset == progress.offset
     assert is_in_order(read)
     assert read.last is None or read.last.offset < read.offset
-    assert Progress.committed(*read.committable()) == read
-    assert hash(read) == hash(Progress.committed(*read.committable()))
+    assert DeliveryProgress.from_offset_and_metadata(*read.to_offset_and_metadata()) == read
+    assert hash(read) == hash(DeliveryProgress.from_offset_and_metadata(*read.to_offset_and_metadata()))
 
 
 @given(progresses(), st.integers(1, 1000))
 def test_an_offset_that_was_moved_with_our_text_begins_a_line(progress, by):
     """As a tool does that translates offsets to the topics of another cluster."""
-    moved = Progress.committed(progress.offset + by, progress.committable().metadata)
-    assert (moved.offset, moved.last, moved.beyond) == (progress.offset + by, None, ())
-    assert moved.line != progress.line
+    moved = DeliveryProgress.from_offset_and_metadata(progress.offset + by, progress.committable().metadata)
+    assert (moved.offset, moved.last, moved.delivered_ahead) == (progress.offset + by, None, ())
+    assert moved.lineage != progress.line
 
 
-@given(progresses(line=1), progresses(line=1))
+@given(progresses(lineage=1), progresses(lineage=1))
 def test_joined_is_what_either_knows(one, other):
-    joined = one.joined(other)
-    assert settled(joined) == settled(one) | settled(other)
+    joined = one.merged(other)
+    assert delivered_offsets(joined) == delivered_offsets(one) | delivered_offsets(other)
     assert is_in_order(joined)
-    assert joined.joined(one) == joined.joined(joined) == joined
+    assert joined.merged(one) == joined.merged(joined) == joined
 
 
 @given(progresses(), st.integers(0, 120))
 def test_what_kafka_deleted_is_lost_unless_it_was_settled(progress, first):
     kept, lost = progress.without(first)
-    assert lost == len(set(range(first)) - settled(progress))
-    assert settled(kept) == settled(progress) | set(range(first))
+    assert lost == len(set(range(first)) - delivered_offsets(progress))
+    assert delivered_offsets(kept) == delivered_offsets(progress) | set(range(first))
     assert is_in_order(kept)
 
 
 @given(progresses(), st.integers(0, 8))
 def test_with_fewer_stretches_less_is_known_and_nothing_else(progress, count):
-    less = progress.first_only(count)
-    assert settled(less) <= settled(progress)
-    assert less.beyond == progress.beyond[:count]
+    less = progress.with_first_ranges(count)
+    assert delivered_offsets(less) <= delivered_offsets(progress)
+    assert less.delivered_ahead == progress.delivered_ahead[:count]
 
 
 def test_as_many_stretches_fit_with_an_offset_as_are_committed():
     """Kafka refuses more than 4096 characters; numbers as large as they become in years, with 20,000 records between."""
     at, beyond = 10**15, []
-    for _ in range(MOST_STRETCHES):
-        beyond.append(Stretch(at + 20_000, Mark(at + 40_000, 2**32 - 1, 10**13 - 1)))
+    for _ in range(MAX_DELIVERED_RANGES):
+        beyond.append(DeliveredRange(at + 20_000, RecordFingerprint(at + 40_000, 2**32 - 1, 10**13 - 1)))
         at += 40_001
-    last = Mark(10**15 - 1, 2**32 - 1, 10**13 - 1)
-    text = Progress(2**48 - 1, 10**15, last, tuple(beyond)).committable().metadata
+    last = RecordFingerprint(10**15 - 1, 2**32 - 1, 10**13 - 1)
+    text = DeliveryProgress(2**48 - 1, 10**15, last, tuple(beyond)).to_offset_and_metadata().metadata
     assert len(text) < 4096
 
 
 @pytest.mark.parametrize("beyond", [[0, 1, 5, 5], [1, 0, 5, 5], [1, 1, 5]])
 def test_a_text_with_a_stretch_that_cannot_be_begins_a_line(beyond):
     """A stretch without a gap before it, without records, or cut short makes the whole text unusable."""
-    told = json.loads(Progress(7, 10, None).committable().metadata)
+    told = json.loads(DeliveryProgress(7, 10, None).to_offset_and_metadata().metadata)
     text = json.dumps(told | {"beyond": beyond})
-    read = Progress.committed(10, text)
-    assert (read.offset, read.last, read.beyond) == (10, None, ())
-    assert read.line != 7
+    read = DeliveryProgress.from_offset_and_metadata(10, text)
+    assert (read.offset, read.last, read.delivered_ahead) == (10, None, ())
+    assert read.lineage != 7

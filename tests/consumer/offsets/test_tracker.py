@@ -2,39 +2,40 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from consumer.offsets.delivered import Mark, Progress, Stretch
-from consumer.offsets.tracker import Offsets, Span, cut
+from consumer.offsets.delivered import DeliveredRange, DeliveryProgress, RecordFingerprint
+from consumer.offsets.tracker import OffsetTracker, SequenceRange, slice_sequences
 from relay.kafka import TopicPartition
-from tests.support.messages import stood
+from tests.support.messages import records_at
 
 PARTITIONS = [TopicPartition("events", number) for number in range(3)]
 A = PARTITIONS[0]
 
 
-def stretch(first, last):
-    return Stretch(first, Mark.of(*stood([last])))
+def delivered_range(first, last):
+    return DeliveredRange(first, RecordFingerprint.of(*records_at([last])))
 
 
-class EveryRecordIsFollowed(RuleBasedStateMachine):
+class EveryRecordIsTracked(RuleBasedStateMachine):
     """Against a model that keeps each record by itself; in some stretches records were settled before."""
 
     def __init__(self):
         super().__init__()
-        self.offsets = Offsets()
+        self.tracker = OffsetTracker()
         self.positions = dict.fromkeys(PARTITIONS, 0)
         self.records = {partition: {} for partition in PARTITIONS}  # offset: settled
         self.before = {partition: set() for partition in PARTITIONS}
-        self.out = []  # spans not yet settled, with their offsets
+        self.outstanding = []  # spans not yet settled, with their offsets
 
     @initialize(data=st.data())
     def begin(self, data):
         for partition in PARTITIONS:
             bounds = sorted(data.draw(st.sets(st.integers(1, 25), max_size=4)))
             beyond = [
-                stretch(first, last - 1) for first, last in zip(bounds[::2], bounds[1::2], strict=False)
+                delivered_range(first, last - 1)
+                for first, last in zip(bounds[::2], bounds[1::2], strict=False)
             ]
             self.before[partition] = {at for each in beyond for at in range(each.first, each.stop)}
-            self.offsets.begin(partition, Progress(7, 0, None, tuple(beyond)))
+            self.tracker.start(partition, DeliveryProgress(7, 0, None, tuple(beyond)))
 
     @rule(partition=st.sampled_from(PARTITIONS), holes=st.lists(st.integers(0, 3), max_size=6))
     def hand_out(self, partition, holes):
@@ -44,146 +45,150 @@ class EveryRecordIsFollowed(RuleBasedStateMachine):
             self.positions[partition] = offsets[-1] + 1
         known = self.before[partition]
         self.records[partition] |= {offset: offset in known for offset in offsets}
-        handed = self.offsets.hand_out(partition, stood(offsets))
+        handed = self.tracker.track(partition, records_at(offsets))
         given = [record.offset for span, records in handed for record in records]
         assert given == [offset for offset in offsets if offset not in known]
         for span, records in handed:
             assert len(span) == len(records)
-            self.out.append((span, [record.offset for record in records]))
+            self.outstanding.append((span, [record.offset for record in records]))
 
     @rule(partition=st.sampled_from(PARTITIONS), markers=st.integers(1, 4))
     def read_markers(self, partition, markers):
         self.positions[partition] += markers
 
-    @precondition(lambda self: self.out)
+    @precondition(lambda self: self.outstanding)
     @rule(data=st.data())
     def settle(self, data):
-        span, offsets = self.out.pop(data.draw(st.integers(0, len(self.out) - 1)))
+        span, offsets = self.outstanding.pop(data.draw(st.integers(0, len(self.outstanding) - 1)))
         start = data.draw(st.integers(0, len(offsets) - 1))
         stop = data.draw(st.integers(start + 1, len(offsets)))
-        self.offsets.settle(cut([span], start, stop), stood(offsets[start:stop]))
+        self.tracker.mark_delivered(slice_sequences([span], start, stop), records_at(offsets[start:stop]))
         for offset in offsets[start:stop]:
             self.records[span.partition][offset] = True
         for first, last in ((0, start), (stop, len(offsets))):
             if first < last:
-                (rest,) = cut([span], first, last)
-                self.out.append((rest, offsets[first:last]))
+                (rest,) = slice_sequences([span], first, last)
+                self.outstanding.append((rest, offsets[first:last]))
 
     @invariant()
     def what_is_settled_is_told_and_nothing_else(self):
-        for partition, progress in self.offsets.progress(self.positions).items():
+        for partition, progress in self.tracker.progress(self.positions).items():
             records, position = self.records[partition], self.positions[partition]
             unsettled = [offset for offset, settled in records.items() if not settled]
-            assert not [offset for offset in unsettled if is_settled(progress, offset)]
+            assert not [offset for offset in unsettled if is_delivered(progress, offset)]
             settled = [offset for offset, settled in records.items() if settled]
             settled += [offset for offset in self.before[partition] if offset >= position]
-            assert all(is_settled(progress, offset) for offset in settled)
+            assert all(is_delivered(progress, offset) for offset in settled)
             if not unsettled:
                 assert progress.offset >= position
-            assert not is_settled(progress, max(settled, default=-1) + 100)
+            assert not is_delivered(progress, max(settled, default=-1) + 100)
 
     @invariant()
     def the_last_settled_records_are_known(self):
-        for partition, progress in self.offsets.progress(self.positions).items():
-            for mark in (progress.last, *(each.last for each in progress.beyond)):
+        for partition, progress in self.tracker.progress(self.positions).items():
+            for mark in (progress.last, *(each.last for each in progress.delivered_ahead)):
                 if mark is not None:
-                    assert mark == Mark.of(*stood([mark.offset]))
+                    assert mark == RecordFingerprint.of(*records_at([mark.offset]))
                     seen = self.records[partition].get(mark.offset, mark.offset in self.before[partition])
                     assert seen
 
     @invariant()
     def what_is_settled_is_counted(self):
         settled = [each for records in self.records.values() for each in records.values()]
-        assert self.offsets.settled() == settled.count(True)
-        assert self.offsets.settled_without_gap() <= self.offsets.settled()
+        assert self.tracker.delivered_count() == settled.count(True)
+        assert self.tracker.contiguous_count() <= self.tracker.delivered_count()
 
 
-def is_settled(progress, offset):
-    return offset < progress.offset or any(each.first <= offset < each.stop for each in progress.beyond)
+def is_delivered(progress, offset):
+    return offset < progress.offset or any(
+        each.first <= offset < each.stop for each in progress.delivered_ahead
+    )
 
 
-EveryRecordIsFollowed.TestCase.settings = settings(max_examples=40, stateful_step_count=30)
-test_every_record_is_followed = EveryRecordIsFollowed.TestCase
+EveryRecordIsTracked.TestCase.settings = settings(max_examples=40, stateful_step_count=30)
+test_every_record_is_followed = EveryRecordIsTracked.TestCase
 
 
 def test_spans_are_cut_by_place():
-    spans = (Span(A, 10, 12), Span(PARTITIONS[1], 5, 8))
-    assert cut(spans, 1, 4) == (Span(A, 11, 12), Span(PARTITIONS[1], 5, 7))
-    assert cut(spans, 0, 5) == spans
-    assert cut(spans, 2, 2) == ()
+    spans = (SequenceRange(A, 10, 12), SequenceRange(PARTITIONS[1], 5, 8))
+    assert slice_sequences(spans, 1, 4) == (SequenceRange(A, 11, 12), SequenceRange(PARTITIONS[1], 5, 7))
+    assert slice_sequences(spans, 0, 5) == spans
+    assert slice_sequences(spans, 2, 2) == ()
 
 
-def begun(offset=0, *beyond):
-    offsets = Offsets()
-    offsets.begin(A, Progress(7, offset, None, beyond))
+def tracker_at(offset=0, *beyond):
+    offsets = OffsetTracker()
+    offsets.start(A, DeliveryProgress(7, offset, None, beyond))
     return offsets
 
 
 def test_a_partition_without_records_is_committed_where_it_stands():
     """A group that starts at the end of a silent partition must leave a committed offset behind."""
-    assert begun(42).progress({A: 42}) == {A: Progress(7, 42)}
+    assert tracker_at(42).progress({A: 42}) == {A: DeliveryProgress(7, 42)}
 
 
 def test_what_was_settled_before_is_not_forgotten_while_it_is_not_yet_read():
     """A crash right after the beginning must not cost what the owner before had settled."""
-    offsets = begun(10, stretch(15, 17))
-    assert offsets.progress({A: 10}) == {A: Progress(7, 10, None, (stretch(15, 17),))}
-    ((span, records),) = offsets.hand_out(A, stood(range(10, 17)))
+    offsets = tracker_at(10, delivered_range(15, 17))
+    assert offsets.progress({A: 10}) == {A: DeliveryProgress(7, 10, None, (delivered_range(15, 17),))}
+    ((span, records),) = offsets.track(A, records_at(range(10, 17)))
     assert len(records) == 5
-    assert offsets.progress({A: 17}) == {A: Progress(7, 10, None, (stretch(15, 17),))}
-    offsets.settle([span], records)
-    assert offsets.progress({A: 17}) == {A: Progress(7, 18, Mark.of(*stood([17])))}
+    assert offsets.progress({A: 17}) == {A: DeliveryProgress(7, 10, None, (delivered_range(15, 17),))}
+    offsets.mark_delivered([span], records)
+    assert offsets.progress({A: 17}) == {A: DeliveryProgress(7, 18, RecordFingerprint.of(*records_at([17])))}
 
 
 def test_what_is_gone_from_the_middle_of_a_settled_stretch_is_counted_once():
     """Reading had come to 15 when Kafka deleted everything before 30: 15 to 19 were settled before, and 20 to 29 by nobody."""
-    offsets = begun(10, stretch(11, 19))
-    offsets.hand_out(A, stood(range(10, 15)))
+    offsets = tracker_at(10, delivered_range(11, 19))
+    offsets.track(A, records_at(range(10, 15)))
     assert offsets.skip(A, 15, 30) == 10
     assert offsets.skip(A, 15, 18) == 0
 
 
 def test_settled_records_are_forgotten():
     """Memory holds what is outstanding, however much has passed."""
-    offsets = begun(0, *(stretch(at, at) for at in range(50, 100, 2)))
+    offsets = tracker_at(0, *(delivered_range(at, at) for at in range(50, 100, 2)))
     for first in range(0, 10_000, 100):
-        for span, records in offsets.hand_out(A, stood(range(first, first + 100))):
-            offsets.settle([span], records)
-    assert not offsets._partitions[A].offsets
-    assert not offsets._partitions[A].settled
-    assert not offsets._partitions[A].begun.beyond
+        for span, records in offsets.track(A, records_at(range(first, first + 100))):
+            offsets.mark_delivered([span], records)
+    assert not offsets._partitions[A].pending_offsets
+    assert not offsets._partitions[A].delivered_runs
+    assert not offsets._partitions[A].start.delivered_ahead
 
 
 def test_what_was_settled_before_the_beginning_may_be_read_again_and_is_not_handed_out():
-    offsets = Offsets()
-    settled = Mark.of(*stood([6]))
-    offsets.begin(A, Progress(7, 9, settled))
-    assert offsets.read(A) == settled
-    assert offsets.hand_out(A, stood([6])) == []
-    assert offsets.read(A) == settled
-    ((span, records),) = offsets.hand_out(A, stood([8, 9, 10]))
+    offsets = OffsetTracker()
+    settled = RecordFingerprint.of(*records_at([6]))
+    offsets.start(A, DeliveryProgress(7, 9, settled))
+    assert offsets.last_read(A) == settled
+    assert offsets.track(A, records_at([6])) == []
+    assert offsets.last_read(A) == settled
+    ((span, records),) = offsets.track(A, records_at([8, 9, 10]))
     assert [record.offset for record in records] == [9, 10]
     assert len(span) == 2
-    assert offsets.read(A) == Mark.of(*stood([10]))
+    assert offsets.last_read(A) == RecordFingerprint.of(*records_at([10]))
 
 
 def test_what_overtakes_a_record_that_waits_is_one_stretch_however_many_bodies_it_came_in():
     """One may wait for days; what is told of the others meanwhile, five times a second, must not take longer and longer."""
-    offsets = begun()
-    ((waits, records),) = offsets.hand_out(A, stood([0]))
-    handed = [each for at in range(1, 1001) for each in offsets.hand_out(A, stood([at]))]
+    offsets = tracker_at()
+    ((waits, records),) = offsets.track(A, records_at([0]))
+    handed = [each for at in range(1, 1001) for each in offsets.track(A, records_at([at]))]
     for span, settled in handed[::2] + handed[1::2]:
-        offsets.settle([span], settled)
-    assert len(offsets._partitions[A].settled) == len(offsets._partitions[A].ends) == 1
-    assert offsets.progress({A: 1001}) == {A: Progress(7, 0, None, (stretch(1, 1000),))}
-    offsets.settle([waits], records)
-    assert offsets.progress({A: 1001}) == {A: Progress(7, 1001, Mark.of(*stood([1000])))}
-    assert not offsets._partitions[A].ends
+        offsets.mark_delivered([span], settled)
+    assert len(offsets._partitions[A].delivered_runs) == len(offsets._partitions[A].run_starts) == 1
+    assert offsets.progress({A: 1001}) == {A: DeliveryProgress(7, 0, None, (delivered_range(1, 1000),))}
+    offsets.mark_delivered([waits], records)
+    assert offsets.progress({A: 1001}) == {
+        A: DeliveryProgress(7, 1001, RecordFingerprint.of(*records_at([1000])))
+    }
+    assert not offsets._partitions[A].run_starts
 
 
 def test_a_span_without_records_is_passed_over():
     """It takes no record from the span after it."""
-    offsets = begun()
-    ((span, records),) = offsets.hand_out(A, stood([0, 1]))
-    offsets.settle([Span(A, span.first, span.first), span], records)
-    assert offsets.progress({A: 2}) == {A: Progress(7, 2, Mark.of(*stood([1])))}
+    offsets = tracker_at()
+    ((span, records),) = offsets.track(A, records_at([0, 1]))
+    offsets.mark_delivered([SequenceRange(A, span.first, span.first), span], records)
+    assert offsets.progress({A: 2}) == {A: DeliveryProgress(7, 2, RecordFingerprint.of(*records_at([1])))}

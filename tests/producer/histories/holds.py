@@ -14,7 +14,9 @@ MOST_DAYS = 11
 
 def check_invariants(world):
     """At every moment: no event stands twice. While nothing is lost or under way: no cursor is ahead, and memory is progress."""
-    defects = [one for one in world.told if "defect" in one["event"] or "did not end" in one["event"]]
+    defects = [
+        one for one in world.committed_delivered if "defect" in one["event"] or "did not end" in one["event"]
+    ]
     assert not defects, defects
     on_log = published(world)
     for (name, number), entries in on_log.items():
@@ -131,7 +133,11 @@ def _wanted(world, organization, checkpoint):
 
 def _unproven(world):
     """Moments of which was told that Jira may hold more of them than it shows."""
-    return {(one["organization"], parse_iso(one["instant"]).ms) for one in world.told if "instant" in one}
+    return {
+        (one["organization"], parse_iso(one["instant"]).ms)
+        for one in world.committed_delivered
+        if "instant" in one
+    }
 
 
 @lru_cache(10_000)

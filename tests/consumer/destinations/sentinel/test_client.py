@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 
 from consumer.destinations.outcome import Paused, Reject, Retry, Sent, Split
 from consumer.destinations.sentinel import rows
-from consumer.destinations.sentinel.client import Ingestion, check_endpoint
+from consumer.destinations.sentinel.client import IngestionClient, check_endpoint
 from consumer.destinations.sentinel.config import SentinelConfig
-from consumer.destinations.sentinel.credentials import Tokens
-from consumer.destinations.sentinel.response import Answer, Target, meaning
+from consumer.destinations.sentinel.credentials import RenewableCredential
+from consumer.destinations.sentinel.response import IngestionResponse, IngestionTarget, classify
 from relay.errors import RelayError
 from simulators import faults
 from simulators.azure import faults as azure_faults
 from simulators.azure.world import AzureWorld
 
-TARGET = Target("sentinel", "dcr-" + 32 * "0", "Custom-JiraAuditRelay")
+TARGET = IngestionTarget("sentinel", "dcr-" + 32 * "0", "Custom-JiraAuditRelay")
 NOW_MS = 1_763_800_000_000
 
 
@@ -30,7 +30,7 @@ def row(number):
     return json.dumps({"EventId": number, "EventUid": f"acme/{number}"}).encode()
 
 
-def sign_in(azure, credential, monkeypatch):
+def set_credentials(azure, credential, monkeypatch):
     for name, value in azure.environment(credential).items():
         monkeypatch.setenv(name, value)
     # aiohttp reads SSL_CERT_FILE once, when it is imported
@@ -44,23 +44,23 @@ def destination(azure, **fields):
 
 
 @asynccontextmanager
-async def world(monkeypatch, *, credential="managed-identity", call_seconds=10.0, **fields):
+async def ingestion_world(monkeypatch, *, credential="managed-identity", call_seconds=10.0, **fields):
     async with AzureWorld() as azure:
-        sign_in(azure, credential, monkeypatch)
+        set_credentials(azure, credential, monkeypatch)
         target = destination(azure, credential=credential, **fields)
-        async with Ingestion("sentinel", target, call_seconds) as ingestion:
+        async with IngestionClient("sentinel", target, call_seconds) as ingestion:
             yield (
                 azure,
-                lambda *numbers: ingestion.send(azure.stream, rows.body([row(n) for n in numbers])),
+                lambda *numbers: ingestion.send(azure.stream, rows.encode_body([row(n) for n in numbers])),
             )
 
 
 @pytest.mark.parametrize("credential", ["managed-identity", "client-secret", "workload-identity", "default"])
 async def test_rows_arrive_with_each_kind_of_credential(credential, monkeypatch):
     async with AzureWorld() as azure:
-        sign_in(azure, "managed-identity" if credential == "default" else credential, monkeypatch)
-        async with Ingestion("sentinel", destination(azure, credential=credential), 10.0) as ingestion:
-            outcome = await ingestion.send(azure.stream, rows.body([row(1), row(2)]))
+        set_credentials(azure, "managed-identity" if credential == "default" else credential, monkeypatch)
+        async with IngestionClient("sentinel", destination(azure, credential=credential), 10.0) as ingestion:
+            outcome = await ingestion.send(azure.stream, rows.encode_body([row(1), row(2)]))
 
         assert outcome == Sent()
         assert [each["EventUid"] for each in azure.rows()] == ["acme/1", "acme/2"]
@@ -68,10 +68,10 @@ async def test_rows_arrive_with_each_kind_of_credential(credential, monkeypatch)
 
 async def test_rows_arrive_over_tls(monkeypatch):
     async with AzureWorld() as azure:
-        sign_in(azure, "client-secret", monkeypatch)
+        set_credentials(azure, "client-secret", monkeypatch)
         target = destination(azure, credential="client-secret", endpoint=azure.secure_endpoint)
-        async with Ingestion("sentinel", target, 10.0) as ingestion:
-            assert await ingestion.send(azure.stream, rows.body([row(1)])) == Sent()
+        async with IngestionClient("sentinel", target, 10.0) as ingestion:
+            assert await ingestion.send(azure.stream, rows.encode_body([row(1)])) == Sent()
 
 
 async def test_nothing_in_clear_goes_through_a_proxy(monkeypatch):
@@ -85,9 +85,9 @@ async def test_nothing_in_clear_goes_through_a_proxy(monkeypatch):
     async with await asyncio.start_server(listen, "127.0.0.1", 0) as proxy, AzureWorld() as azure:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
-        sign_in(azure, "managed-identity", monkeypatch)
-        async with Ingestion("sentinel", destination(azure), 10.0) as ingestion:
-            assert await ingestion.send(azure.stream, rows.body([row(1)])) == Sent()
+        set_credentials(azure, "managed-identity", monkeypatch)
+        async with IngestionClient("sentinel", destination(azure), 10.0) as ingestion:
+            assert await ingestion.send(azure.stream, rows.encode_body([row(1)])) == Sent()
     assert seen == []
 
 
@@ -113,7 +113,7 @@ async def test_nothing_in_clear_goes_through_a_proxy(monkeypatch):
     ],
 )
 async def test_an_answer_is_told_as_what_to_do(fault, kind, status, monkeypatch):
-    async with world(monkeypatch) as (azure, send):
+    async with ingestion_world(monkeypatch) as (azure, send):
         azure.fault(fault)
         outcome = await send(1)
 
@@ -124,7 +124,7 @@ async def test_an_answer_is_told_as_what_to_do(fault, kind, status, monkeypatch)
 
 @pytest.mark.parametrize("fault", [faults.truncated(), faults.reset_in_body()])
 async def test_an_answer_that_comes_only_in_part_is_no_answer(fault, monkeypatch):
-    async with world(monkeypatch, rule_id="dcr-" + "1" * 32) as (azure, send):
+    async with ingestion_world(monkeypatch, rule_id="dcr-" + "1" * 32) as (azure, send):
         azure.fault(fault)
         assert isinstance(await send(1), Retry)
         assert isinstance(await send(1), Paused)
@@ -132,13 +132,13 @@ async def test_an_answer_that_comes_only_in_part_is_no_answer(fault, monkeypatch
 
 @pytest.mark.parametrize("status", [200, 202, 204])
 async def test_an_empty_answer_of_success_is_success(status, monkeypatch):
-    async with world(monkeypatch) as (azure, send):
+    async with ingestion_world(monkeypatch) as (azure, send):
         azure.fault(faults.answer(status))
         assert await send(1) == Sent()
 
 
 async def test_an_expired_token_is_replaced_without_a_word(monkeypatch):
-    async with world(monkeypatch) as (azure, send):
+    async with ingestion_world(monkeypatch) as (azure, send):
         await send(1)
         azure.identity.revoke()
         outcomes = await asyncio.gather(*(send(number) for number in range(2, 8)))
@@ -149,8 +149,8 @@ async def test_an_expired_token_is_replaced_without_a_word(monkeypatch):
 
 
 async def test_a_late_refusal_of_the_old_token_leaves_the_new_one_alone(monkeypatch):
-    async with world(monkeypatch) as (azure, _):
-        tokens = Tokens("sentinel", destination(azure))
+    async with ingestion_world(monkeypatch) as (azure, _):
+        tokens = RenewableCredential("sentinel", destination(azure))
         await tokens.get_token("https://monitor.azure.com/.default")
         await tokens.renew(0)
         await tokens.get_token("https://monitor.azure.com/.default")
@@ -161,7 +161,7 @@ async def test_a_late_refusal_of_the_old_token_leaves_the_new_one_alone(monkeypa
 
 
 async def test_a_new_token_that_is_refused_too_is_a_fault_of_the_setup(monkeypatch):
-    async with world(monkeypatch) as (azure, send):
+    async with ingestion_world(monkeypatch) as (azure, send):
         azure.fault(azure_faults.unauthorized(), times=2)
         outcome = await send(1)
 
@@ -171,7 +171,7 @@ async def test_a_new_token_that_is_refused_too_is_a_fault_of_the_setup(monkeypat
 
 
 async def test_no_role_on_the_rule_says_which_role_to_give(monkeypatch):
-    async with world(monkeypatch) as (azure, send):
+    async with ingestion_world(monkeypatch) as (azure, send):
         azure.identity.publishers.clear()
         outcome = await send(1)
         assert isinstance(outcome, Paused)
@@ -180,7 +180,7 @@ async def test_no_role_on_the_rule_says_which_role_to_give(monkeypatch):
 
 
 async def test_a_wrong_rule_says_what_to_check(monkeypatch):
-    async with world(monkeypatch, rule_id="dcr-" + "1" * 32) as (_, send):
+    async with ingestion_world(monkeypatch, rule_id="dcr-" + "1" * 32) as (_, send):
         outcome = await send(1)
         assert isinstance(outcome, Paused)
         assert "destinations.sentinel.endpoint, .rule_id, .stream" in outcome.reason
@@ -188,7 +188,7 @@ async def test_a_wrong_rule_says_what_to_check(monkeypatch):
 
 async def test_a_wrong_secret_pauses_and_the_right_one_goes_on(monkeypatch):
     """Variables and files of a credential that failed are read again."""
-    async with world(monkeypatch, credential="client-secret") as (azure, send):
+    async with ingestion_world(monkeypatch, credential="client-secret") as (azure, send):
         monkeypatch.setenv("AZURE_CLIENT_SECRET", "a-wrong-secret")
         refused = await send(1)
         monkeypatch.setenv("AZURE_CLIENT_SECRET", azure.identity.client_secret)
@@ -200,7 +200,7 @@ async def test_a_wrong_secret_pauses_and_the_right_one_goes_on(monkeypatch):
 
 
 async def test_an_authority_in_trouble_is_waited_for(monkeypatch):
-    async with world(monkeypatch, call_seconds=1.0) as (azure, send):
+    async with ingestion_world(monkeypatch, call_seconds=1.0) as (azure, send):
         trouble = azure.fault(azure_faults.no_token(503), on="token", rate=1)
         assert isinstance(await send(1), Retry)
         trouble.cancel()
@@ -208,18 +208,18 @@ async def test_an_authority_in_trouble_is_waited_for(monkeypatch):
 
 
 async def test_a_credential_that_lacks_its_variables_pauses(monkeypatch):
-    async with world(monkeypatch) as (azure, _):
+    async with ingestion_world(monkeypatch) as (azure, _):
         for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"):
             monkeypatch.delenv(name, raising=False)
         for kind in ("client-secret", "workload-identity"):
-            async with Ingestion("sentinel", destination(azure, credential=kind), 10.0) as ingestion:
-                outcome = await ingestion.send(azure.stream, rows.body([row(1)]))
+            async with IngestionClient("sentinel", destination(azure, credential=kind), 10.0) as ingestion:
+                outcome = await ingestion.send(azure.stream, rows.encode_body([row(1)]))
             assert isinstance(outcome, Paused)
             assert "destinations.sentinel.credential" in outcome.reason
 
 
 async def test_an_answer_that_never_comes_ends_within_the_time_given(monkeypatch):
-    async with world(monkeypatch, call_seconds=0.3) as (azure, send):
+    async with ingestion_world(monkeypatch, call_seconds=0.3) as (azure, send):
         azure.fault(faults.hang(2))
         begun = time.monotonic()
         outcome = await send(1)
@@ -229,7 +229,7 @@ async def test_an_answer_that_never_comes_ends_within_the_time_given(monkeypatch
 
 async def test_no_token_and_no_secret_is_ever_logged(monkeypatch, caplog):
     with caplog.at_level(logging.DEBUG):
-        async with world(monkeypatch, credential="client-secret") as (azure, send):
+        async with ingestion_world(monkeypatch, credential="client-secret") as (azure, send):
             azure.fault(azure_faults.unauthorized())
             azure.fault(azure_faults.unavailable(503))
             outcomes = [await send(number) for number in range(3)]
@@ -259,31 +259,31 @@ def test_a_token_goes_to_azure_monitor_and_to_this_machine_alone(fields, allowed
             check_endpoint("sentinel", target)
 
 
-def after(**headers):
-    answer = Answer(429, {name.replace("_", "-"): value for name, value in headers.items()}, b"")
-    return meaning(answer, TARGET, NOW_MS).after
+def retry_after(**headers):
+    answer = IngestionResponse(429, {name.replace("_", "-"): value for name, value in headers.items()}, b"")
+    return classify(answer, TARGET, NOW_MS).after
 
 
 def test_retry_after_is_read_in_each_of_its_forms():
     moment = datetime.fromtimestamp(NOW_MS / 1000, UTC) + timedelta(seconds=30)
-    assert after(Retry_After="7") == 7
-    assert after(Retry_After=format_datetime(moment, usegmt=True)) == 30
-    assert after(retry_after_ms="1500") == 1.5
-    assert after(Retry_After="99999999") == 900
-    assert after(Retry_After="-5") == 0
-    assert after(Retry_After="soon") is None
-    assert after() is None
+    assert retry_after(Retry_After="7") == 7
+    assert retry_after(Retry_After=format_datetime(moment, usegmt=True)) == 30
+    assert retry_after(retry_after_ms="1500") == 1.5
+    assert retry_after(Retry_After="99999999") == 900
+    assert retry_after(Retry_After="-5") == 0
+    assert retry_after(Retry_After="soon") is None
+    assert retry_after() is None
 
 
 @given(st.integers(100, 599), st.binary(max_size=60), st.text(max_size=30))
 def test_every_answer_means_something(status, content, retry_after):
     """No answer, however odd, is an exception; none but an empty success counts as sent."""
-    outcome = meaning(Answer(status, {"Retry-After": retry_after}, content), TARGET, NOW_MS)
+    outcome = classify(IngestionResponse(status, {"Retry-After": retry_after}, content), TARGET, NOW_MS)
     assert isinstance(outcome, Sent | Retry | Split | Reject | Paused)
     assert not isinstance(outcome, Sent) or (status in (200, 202, 204) and not content.strip())
 
 
 def test_a_refusal_tells_azures_own_words_and_the_id_for_a_support_ticket():
     said = {"error": {"code": "InvalidData", "message": "Bad\nrow\t7"}}
-    answer = Answer(400, {"x-ms-request-id": "r-1"}, json.dumps(said).encode())
-    assert meaning(answer, TARGET, NOW_MS) == Reject("400 InvalidData Bad row 7 request r-1", 400)
+    answer = IngestionResponse(400, {"x-ms-request-id": "r-1"}, json.dumps(said).encode())
+    assert classify(answer, TARGET, NOW_MS) == Reject("400 InvalidData Bad row 7 request r-1", 400)

@@ -7,22 +7,25 @@ from hypothesis import strategies as st
 
 from consumer.decoding.columns import decode
 from consumer.destinations.sentinel import rows as sentinel
-from consumer.destinations.sentinel.rows import COLUMNS, LARGEST_BODY, LARGEST_VALUE
+from consumer.destinations.sentinel.rows import COLUMNS, MAX_BODY_BYTES, MAX_VALUE_BYTES
 from tests.support.expected_rows import STRINGS, expected, iso, present
-from tests.support.messages import KNOWN, event, message, some_events
+from tests.support.messages import WRITER_SCHEMAS, event, event_lists, message
 
 FIRST_MS, LAST_MS = -62_135_596_800_000, 253_402_300_799_999
 
 
 def rows(events):
-    return [json.loads(row) for row in sentinel.rows(decode([message(e) for e in events], KNOWN).frame)]
+    return [
+        json.loads(row)
+        for row in sentinel.encode_rows(decode([message(e) for e in events], WRITER_SCHEMAS).frame)
+    ]
 
 
 HOSTILE = '"summary":null,"x":null}\\",\\"name\\":null,\u0000\u2028\x7f'
 LONELY = {"id": None, "name": None, "typeName": None, "parentId": None, "parentName": None}
 
 
-@given(some_events)
+@given(event_lists)
 @example([event(1, summary=HOSTILE, objectItem={**LONELY, "name": HOSTILE})])
 @example([event(2**62 + 1, objectItem=LONELY, associatedItems=[LONELY, LONELY], changedValues=[])])
 @example([event(1, created=FIRST_MS, description=""), event(2, created=LAST_MS)])
@@ -35,7 +38,7 @@ def test_a_row_says_what_the_event_says_under_microsofts_names(events):
     assert all(row.keys() <= COLUMNS.keys() for row in rows(plain))
 
 
-@given(some_events)
+@given(event_lists)
 @example([event(1, created=2**63 - 1, unmodeled='{"a": 1}'), event(2, created=-(2**63))])
 @example([event(1, created=LAST_MS + 1), event(2, created=FIRST_MS - 1, unmodeled="no JSON")])
 @settings(max_examples=40)
@@ -66,7 +69,7 @@ def changes(count, length):
     ]
 
 
-@pytest.mark.parametrize("size", [LARGEST_VALUE - 1, LARGEST_VALUE])
+@pytest.mark.parametrize("size", [MAX_VALUE_BYTES - 1, MAX_VALUE_BYTES])
 def test_a_value_of_64_kilobytes_passes_whole(size):
     whole = event(1, description="é" + "x" * (size - 2))
     assert rows([whole]) == [expected(whole)]
@@ -82,9 +85,9 @@ def test_a_longer_text_is_cut_with_a_mark_that_names_its_column(text):
     for column in ("EventDescription", "ObjectItemName"):
         value = row[column]
         begun, _, mark = value.rpartition("…")
-        assert len(value.encode()) <= LARGEST_VALUE
+        assert len(value.encode()) <= MAX_VALUE_BYTES
         assert text.startswith(begun)
-        assert len(begun.encode()) > LARGEST_VALUE - 200
+        assert len(begun.encode()) > MAX_VALUE_BYTES - 200
         assert mark == f" [{column} was cut by jira-relay: {len(text.encode())} bytes]"
     assert "objectItem was cut by jira-relay" in row["objectItem"]["name"]
 
@@ -104,7 +107,7 @@ def test_a_long_list_keeps_its_order_its_shape_and_a_mark(name, column, value):
     kept = row[column]
 
     text = json.dumps(kept, ensure_ascii=False)
-    assert len(text.encode()) <= LARGEST_VALUE
+    assert len(text.encode()) <= MAX_VALUE_BYTES
     assert f"{column} was cut by jira-relay" in text
     first = present(value[0])
     assert kept[0].keys() == first.keys()
@@ -114,9 +117,9 @@ def test_a_long_list_keeps_its_order_its_shape_and_a_mark(name, column, value):
 def test_a_row_larger_than_a_body_is_cut_until_it_fits():
     """Every value within its bound, and yet all of them together too much."""
     texts = {field: "\u0001" * 64_000 for field in STRINGS.values() if field not in ("organization", "mode")}
-    (row,) = sentinel.rows(decode([message(event(1, **texts))], KNOWN).frame)
+    (row,) = sentinel.encode_rows(decode([message(event(1, **texts))], WRITER_SCHEMAS).frame)
 
-    assert len(row) + 2 <= LARGEST_BODY
+    assert len(row) + 2 <= MAX_BODY_BYTES
     cut = json.loads(row)
     assert all(f"[{column} was cut" in cut[column] for column, field in STRINGS.items() if field in texts)
     assert cut["EventId"] == 1
@@ -126,8 +129,8 @@ def test_a_row_larger_than_a_body_is_cut_until_it_fits():
 @settings(max_examples=20)
 def test_a_body_is_the_array_of_its_rows(sizes):
     encoded = [b'"' + b"x" * (size - 2) + b'"' for size in sizes]
-    assert json.loads(gzip.decompress(sentinel.body(encoded))) == ["x" * (size - 2) for size in sizes]
+    assert json.loads(gzip.decompress(sentinel.encode_body(encoded))) == ["x" * (size - 2) for size in sizes]
 
 
 def test_no_events_are_no_rows():
-    assert sentinel.rows(decode([], KNOWN).frame) == []
+    assert sentinel.encode_rows(decode([], WRITER_SCHEMAS).frame) == []
