@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import fastavro
 from aiokafka import AIOKafkaProducer
 from bounds import service
-from organizations import Jira, processor_seconds, put
+from organizations import JiraStub, cpu_seconds, put_organizations
 
 import schemas
 from embedded import EmbeddedKafka
@@ -40,9 +40,9 @@ from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
 
 SHARDS = 16
-A_DAY_MS = 86_400_000
-DAILY = 8_000
-GAP_MS = A_DAY_MS // DAILY
+DAY_MS = 86_400_000
+RECORDS_PER_DAY = 8_000
+GAP_MS = DAY_MS // RECORDS_PER_DAY
 
 
 def record(at: int) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def record(at: int) -> dict[str, Any]:
     }
 
 
-class Historic(Jira):
+class HistoricalJiraStub(JiraStub):
     """One connection to any of the sites, which all hold the same; newest first, as Jira answers."""
 
     begin = 0
@@ -80,15 +80,15 @@ class Historic(Jira):
 
     def page(self, site: bytes, target: bytes) -> bytes:  # noqa: ARG002
         if target not in self.pages:
-            self.pages[target] = self._made(target.decode())
+            self.pages[target] = self._render(target.decode())
         return self.pages[target]
 
-    def _made(self, target: str) -> bytes:
-        asked = {name: values[0] for name, values in parse_qs(urlsplit(target).query).items()}
+    def _render(self, target: str) -> bytes:
+        parameters = {name: values[0] for name, values in parse_qs(urlsplit(target).query).items()}
         first, last = self.begin, self.end - 1
-        if "from" in asked:
-            first, last = max(first, _ms(asked["from"])), min(last, _ms(asked["to"]))
-        offset, limit = int(asked["offset"]), int(asked["limit"])
+        if "from" in parameters:
+            first, last = max(first, _parse_ms(parameters["from"])), min(last, _parse_ms(parameters["to"]))
+        offset, limit = int(parameters["offset"]), int(parameters["limit"])
         newest = last // GAP_MS - offset
         oldest = max(-(-first // GAP_MS), newest - limit + 1)
         total = max(0, last // GAP_MS + 1 - -(-first // GAP_MS))
@@ -96,14 +96,14 @@ class Historic(Jira):
         return json.dumps({"offset": offset, "limit": limit, "total": total, "records": records}).encode()
 
 
-def _ms(text: str) -> int:
+def _parse_ms(text: str) -> int:
     found = timestamps.parse_iso(text)
     if found is None:
         raise ValueError(text)
     return found.ms
 
 
-async def held(connection: Connection) -> int:
+async def read_end_offsets(connection: Connection) -> int:
     """How far the ends of the partitions of history are, transactions' ends among them."""
     topic = Topics(connection.kafka.topic_prefix).backfill
     partitions = [TopicPartition(topic, number) for number in range(SHARDS)]
@@ -111,31 +111,31 @@ async def held(connection: Connection) -> int:
         return sum((await consumer.end_offsets(partitions)).values())
 
 
-async def produced(connection: Connection, expected: int) -> tuple[float, float]:
+async def measure_producer(connection: Connection, expected: int) -> tuple[float, float]:
     """Events per second and per CPU second of one producer, from a tenth of the events to all of them."""
     variables = {"RELAY_KEY_BENCHMARK": "a key", "RELAY_PRODUCER__INTERVAL_SECONDS": "60"}
     async with service("produce", connection.bootstrap, variables) as pid:
         before = None
-        while (count := await held(connection)) < expected:
-            now = (count, time.monotonic(), processor_seconds(pid))
+        while (count := await read_end_offsets(connection)) < expected:
+            now = (count, time.monotonic(), cpu_seconds(pid))
             if before is None and count >= expected / 10:
                 before = now
             await asyncio.sleep(0.2)
         first, began, spent = before or (0, 0.0, 0.0)
         return (
             (count - first) / (time.monotonic() - began),
-            (count - first) / (processor_seconds(pid) - spent),
+            (count - first) / (cpu_seconds(pid) - spent),
         )
 
 
-async def bare(bootstrap: str, organizations: int, days: int) -> None:
+async def run_bare_loop(bootstrap: str, organizations: int, days: int) -> None:
     """Encode and send, and print events per second and per CPU second."""
     topic = Topics(Settings().kafka.topic_prefix).backfill
     schema = fastavro.parse_schema(schemas.load("audit_event"))
     events = [
         cast("dict[str, Any]", to_event(record(number * GAP_MS), "org.atlassian.net"))
         | {"collected": 1, "mode": "backfill"}
-        for number in range(DAILY)
+        for number in range(RECORDS_PER_DAY)
     ]
     producer = AIOKafkaProducer(
         bootstrap_servers=bootstrap, transactional_id="bare", compression_type="lz4", linger_ms=5
@@ -148,12 +148,12 @@ async def bare(bootstrap: str, organizations: int, days: int) -> None:
                 out = io.BytesIO()
                 fastavro.schemaless_writer(out, schema, event)
                 await producer.send(topic, out.getvalue(), b"org.atlassian.net", partition=number % SHARDS)
-    count = organizations * days * DAILY
+    count = organizations * days * RECORDS_PER_DAY
     print(count / (time.monotonic() - began), count / (time.process_time() - spent))
     await producer.stop()
 
 
-async def compared(connection: Connection, organizations: int, days: int) -> tuple[float, float]:
+async def measure_bare_loop(connection: Connection, organizations: int, days: int) -> tuple[float, float]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, __file__, "--bare", connection.bootstrap),
         *("--organizations", str(organizations), "--days", str(days)),
@@ -165,18 +165,18 @@ async def compared(connection: Connection, organizations: int, days: int) -> tup
 
 
 async def run(organizations: int, days: int) -> dict[str, float]:
-    server = await asyncio.get_running_loop().create_server(Historic, "0.0.0.0", 0, backlog=4096)
+    server = await asyncio.get_running_loop().create_server(HistoricalJiraStub, "0.0.0.0", 0, backlog=4096)
     port = server.sockets[0].getsockname()[1]
-    today = time.time_ns() // 1_000_000 // A_DAY_MS * A_DAY_MS
-    Historic.begin, Historic.end = today - days * A_DAY_MS, today
+    today = time.time_ns() // 1_000_000 // DAY_MS * DAY_MS
+    HistoricalJiraStub.begin, HistoricalJiraStub.end = today - days * DAY_MS, today
     with tempfile.TemporaryDirectory() as directory:
         async with EmbeddedKafka(Path(directory), heap="1g", flush_each_write=False) as kafka:
             settings = {"bootstrap": kafka.bootstrap, "replication_factor": 1, "shards": SHARDS}
             connection = Connection(Settings(kafka=settings).kafka)
             await create_missing_topics(connection)
-            await put(connection, organizations, port, backfill_from=Historic.begin)
-            ours = await produced(connection, organizations * days * DAILY)
-            theirs = await compared(connection, organizations, days)
+            await put_organizations(connection, organizations, port, backfill_from=HistoricalJiraStub.begin)
+            ours = await measure_producer(connection, organizations * days * RECORDS_PER_DAY)
+            theirs = await measure_bare_loop(connection, organizations, days)
     server.close()
     return {
         "a second": ours[0],
@@ -186,7 +186,7 @@ async def run(organizations: int, days: int) -> dict[str, float]:
     }
 
 
-def tell(results: list[dict[str, float]]) -> Iterator[str]:
+def summarize(results: list[dict[str, float]]) -> Iterator[str]:
     for name in results[0]:
         values = [each[name] for each in results]
         yield f"{name}: {min(values):,.0f}, {statistics.median(values):,.0f}, {max(values):,.0f} events"
@@ -202,10 +202,10 @@ if __name__ == "__main__":
     parser.add_argument("--bare", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.bare:
-        asyncio.run(bare(given.bare, given.organizations, given.days))
+        asyncio.run(run_bare_loop(given.bare, given.organizations, given.days))
     else:
         found = []
         for _ in range(given.runs):
             found.append(asyncio.run(run(given.organizations, given.days)))
             print(found[-1], flush=True)
-        print(*tell(found), sep="\n")
+        print(*summarize(found), sep="\n")

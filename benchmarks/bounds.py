@@ -37,7 +37,7 @@ from relay.kafka.topics import Topics
 from relay.kafka.transactions import Publisher
 
 SHARDS = 6
-AT_A_TIME = 1_000
+EVENTS_PER_TRANSACTION = 1_000
 SAMPLE_SECONDS = 0.5
 UID = re.compile(rb'"EventUid":"([^"]+)"')
 
@@ -50,18 +50,18 @@ class Sample:
     threads: int
 
 
-def sample(pid: int) -> Sample:
+def take_sample(pid: int) -> Sample:
     status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     files = len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208
     return Sample(int(status["VmRSS"].split()[0]) / 1024, files, int(status["Threads"]))
 
 
-class Sink:
+class IngestionStub:
     """An ingestion endpoint and the identity endpoint beside it, as bare as they can be."""
 
     def __init__(self) -> None:
-        self.rows = 0
-        self.seen: set[bytes] = set()
+        self.row_count = 0
+        self.accepted_uids: set[bytes] = set()
         self.answering = asyncio.Event()
 
     @asynccontextmanager
@@ -86,8 +86,8 @@ class Sink:
     async def _accept(self, body: bytes) -> bytes:
         await self.answering.wait()
         found = UID.findall(igzip.decompress(body))
-        self.rows += len(found)
-        self.seen.update(found)
+        self.row_count += len(found)
+        self.accepted_uids.update(found)
         return b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -101,11 +101,11 @@ def _token() -> bytes:
 _TOKEN = _token()
 
 
-async def load(connection: Connection, count: int) -> int:
+async def publish_events(connection: Connection, count: int) -> int:
     """So many events or a few more, evenly on all partitions."""
-    topic, chance, numbers = Topics(connection.kafka.topic_prefix).events, random.Random(1), itertools.count()
+    topic, rng, numbers = Topics(connection.kafka.topic_prefix).events, random.Random(1), itertools.count()
     encoder, now = Encoder(SCHEMA, fingerprint(SCHEMA)), time.time_ns() // 1_000_000
-    some = [event(number, chance) for number in range(AT_A_TIME)]
+    some = [event(number, rng) for number in range(EVENTS_PER_TRANSACTION)]
     publishers = [await Publisher.open(connection, f"load.{shard}") for shard in range(SHARDS)]
     loaded = 0
     while loaded < count:
@@ -140,7 +140,7 @@ async def service(command: str, bootstrap: str, variables: Mapping[str, str]) ->
         await process.wait()
 
 
-def of_consumer(port: int, identity: int) -> dict[str, str]:
+def consumer_environment(port: int, identity: int) -> dict[str, str]:
     return {
         "IDENTITY_ENDPOINT": f"http://127.0.0.1:{identity}/token",
         "IDENTITY_HEADER": "header",
@@ -151,20 +151,20 @@ def of_consumer(port: int, identity: int) -> dict[str, str]:
     }
 
 
-async def watched(pid: int, over: Callable[[float], bool]) -> list[Sample]:
+async def sample_until(pid: int, over: Callable[[float], bool]) -> list[Sample]:
     samples, began = [], time.monotonic()
     while not over(time.monotonic() - began):
-        samples.append(sample(pid))
+        samples.append(take_sample(pid))
         await asyncio.sleep(SAMPLE_SECONDS)
     return samples
 
 
-def tell(phase: str, samples: Sequence[Sample]) -> None:
+def print_samples(phase: str, samples: Sequence[Sample]) -> None:
     """The first and the last third: what grows, shows."""
     third = max(1, len(samples) // 3)
-    for part, some in (("first third", samples[:third]), ("last third", samples[-third:])):
-        memory = [each.memory for each in some]
-        files, threads = [each.files for each in some], [each.threads for each in some]
+    for part, selected in (("first third", samples[:third]), ("last third", samples[-third:])):
+        memory = [each.memory for each in selected]
+        files, threads = [each.files for each in selected], [each.threads for each in selected]
         print(
             f"{phase:22} {part:12} memory {min(memory):4.0f} {statistics.median(memory):4.0f} {max(memory):4.0f} MB,"
             f" files {min(files)} to {max(files)}, threads {min(threads)} to {max(threads)}"
@@ -172,7 +172,7 @@ def tell(phase: str, samples: Sequence[Sample]) -> None:
 
 
 async def main(count: int, seconds: float) -> None:
-    sink, identity = Sink(), Sink()
+    sink, identity = IngestionStub(), IngestionStub()
     with tempfile.TemporaryDirectory() as directory:
         async with (
             EmbeddedKafka(Path(directory), heap="768m", flush_each_write=False) as kafka,
@@ -181,22 +181,26 @@ async def main(count: int, seconds: float) -> None:
             settings = {"bootstrap": kafka.bootstrap, "replication_factor": 1, "shards": SHARDS}
             connection = Connection(Settings(kafka=settings).kafka)
             await create_missing_topics(connection)
-            loaded = await load(connection, count)
+            loaded = await publish_events(connection, count)
             print(f"{loaded} events wait. Least, median, most of every sample, from each third of a time.")
             async with sink.listening() as port:
                 pass
-            async with service("consume", kafka.bootstrap, of_consumer(port, identity_port)) as pid:
+            async with service("consume", kafka.bootstrap, consumer_environment(port, identity_port)) as pid:
                 await asyncio.sleep(10)  # its start
-                tell("refuses connections", await watched(pid, lambda past: past > seconds / 2))
+                print_samples("refuses connections", await sample_until(pid, lambda past: past > seconds / 2))
                 async with sink.listening(port):
-                    tell("never answers", await watched(pid, lambda past: past > seconds / 2))
+                    print_samples("never answers", await sample_until(pid, lambda past: past > seconds / 2))
                     sink.answering.set()
                     began = time.monotonic()
-                    tell("works", await watched(pid, lambda past: len(sink.seen) >= loaded or past > 600))
-                    print(
-                        f"{len(sink.seen)} of {loaded} arrived in {time.monotonic() - began:.0f} s,", end=" "
+                    print_samples(
+                        "works",
+                        await sample_until(pid, lambda past: len(sink.accepted_uids) >= loaded or past > 600),
                     )
-                    print(f"{sink.rows - len(sink.seen)} of them twice.")
+                    print(
+                        f"{len(sink.accepted_uids)} of {loaded} arrived in {time.monotonic() - began:.0f} s,",
+                        end=" ",
+                    )
+                    print(f"{sink.row_count - len(sink.accepted_uids)} of them twice.")
 
 
 if __name__ == "__main__":

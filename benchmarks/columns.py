@@ -47,11 +47,11 @@ class Message:
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
-def event(number: int, chance: random.Random) -> dict[str, Any]:
+def event(number: int, rng: random.Random) -> dict[str, Any]:
     """Like what Jira's audit log mostly holds: some 400 bytes."""
     at = 1_763_800_000_000 + number * 37
-    user = f"ug:0613fc34-{chance.getrandbits(64):016x}"
-    item = {"id": user, "name": chance.choice(["Zoë Müller", "alice", "Łukasz"]), "typeName": "USER"}
+    user = f"ug:0613fc34-{rng.getrandbits(64):016x}"
+    item = {"id": user, "name": rng.choice(["Zoë Müller", "alice", "Łukasz"]), "typeName": "USER"}
     group = {"id": None, "name": "site-admins", "typeName": "GROUP"}
     place = {"parentId": "1", "parentName": "com.atlassian.crowd.directory.IdentityPlatformRemoteDirectory"}
     changes = [{"fieldName": "Email", "changedFrom": None, "changedTo": f"{user[3:20]}@example.com"}]
@@ -61,13 +61,13 @@ def event(number: int, chance: random.Random) -> dict[str, Any]:
         "created": at,
         "collected": at + 2_000,
         "mode": "live",
-        "summary": chance.choice(["User added to group", "User created", "Workflow updated"]),
+        "summary": rng.choice(["User added to group", "User created", "Workflow updated"]),
         "category": "user management",
         "description": None,
         "eventSource": "",
         "remoteAddress": None if number % 3 else f"10.0.{number % 250}.7",
         "authorKey": None if number % 11 == 0 else user,
-        "authorAccountId": None if number % 11 == 0 else f"5b10a2844c{chance.getrandbits(56):014x}",
+        "authorAccountId": None if number % 11 == 0 else f"5b10a2844c{rng.getrandbits(56):014x}",
         "objectItem": {**(group if number % 2 else item), **place},
         "changedValues": changes if number % 2 else None,
         "associatedItems": [{**item, **place}],
@@ -76,15 +76,15 @@ def event(number: int, chance: random.Random) -> dict[str, Any]:
 
 
 def messages(count: int) -> list[Message]:
-    chance, encoder = random.Random(1), Encoder(SCHEMA, REF)
-    events = [event(number, chance) for number in range(count)]
+    rng, encoder = random.Random(1), Encoder(SCHEMA, REF)
+    events = [event(number, rng) for number in range(count)]
     return [
         Message(encoder.encode(each), each["organization"].encode(), each["collected"], number)
         for number, each in enumerate(events)
     ]
 
 
-def by_columns(batch: Sequence[Message]) -> int:
+def process_by_columns(batch: Sequence[Message]) -> int:
     decoded = columns.decode(batch, {REF: SCHEMA})
     rows = Rows(sentinel.encode_rows(decoded.frame), batch)
     size, body = 0, RequestBatch(sentinel.MAX_BODY_BYTES, 1.0)
@@ -94,11 +94,11 @@ def by_columns(batch: Sequence[Message]) -> int:
     return size
 
 
-def by_record(batch: Sequence[Message]) -> int:
+def process_by_record(batch: Sequence[Message]) -> int:
     schema, read, dumps = parsed_schema(SCHEMA), fastavro.schemaless_reader, orjson.dumps
     size, rows, raw = 0, [], 2
     for message in batch:
-        row = dumps(row_of(read(Body(message.value[5:]), schema)))
+        row = dumps(build_row(read(ByteReader(message.value[5:]), schema)))
         if raw + len(row) + 1 > sentinel.MAX_BODY_BYTES:
             size += len(igzip.compress(b"[" + b",".join(rows) + b"]", 1))
             rows, raw = [], 2
@@ -107,7 +107,7 @@ def by_record(batch: Sequence[Message]) -> int:
     return size + len(igzip.compress(b"[" + b",".join(rows) + b"]", 1))
 
 
-def row_of(event: dict[str, Any]) -> dict[str, Any]:
+def build_row(event: dict[str, Any]) -> dict[str, Any]:
     item = event["objectItem"] or {}
     row = {
         "EventId": event["id"],
@@ -126,19 +126,19 @@ def row_of(event: dict[str, Any]) -> dict[str, Any]:
         "ObjectItemTypeName": item.get("typeName"),
         "ObjectItemParentId": item.get("parentId"),
         "ObjectItemParentName": item.get("parentName"),
-        "objectItem": _present(item) if event["objectItem"] else None,
-        "ChangedValues": [_present(each) for each in event["changedValues"] or ()] or None,
-        "AssociatedItems": [_present(each) for each in event["associatedItems"] or ()] or None,
+        "objectItem": _without_nulls(item) if event["objectItem"] else None,
+        "ChangedValues": [_without_nulls(each) for each in event["changedValues"] or ()] or None,
+        "AssociatedItems": [_without_nulls(each) for each in event["associatedItems"] or ()] or None,
         "Organization": event["organization"],
         "EventMode": event["mode"],
         "Unmodeled": event["unmodeled"],
         "EventVendor": "Atlassian",
         "EventProduct": "Jira Audit",
     }
-    return _present(row)
+    return _without_nulls(row)
 
 
-def _present(values: dict[str, Any]) -> dict[str, Any]:
+def _without_nulls(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -146,7 +146,7 @@ def _iso(ms: int) -> str:
     return (EPOCH + timedelta(milliseconds=ms)).strftime("%Y-%m-%dT%H:%M:%S.") + f"{ms % 1000:03d}Z"
 
 
-class Body:
+class ByteReader:
     """The least that fastavro's reader asks of a file."""
 
     __slots__ = ("_at", "_bytes")
@@ -160,7 +160,7 @@ class Body:
         return self._bytes[self._at - size : self._at]
 
 
-def cost(work: Callable[[Sequence[Message]], int], batches: Sequence[Sequence[Message]]) -> float:
+def cpu_per_event(work: Callable[[Sequence[Message]], int], batches: Sequence[Sequence[Message]]) -> float:
     """µs of CPU an event."""
     begun = time.process_time()
     for batch in batches:
@@ -179,8 +179,11 @@ def main() -> None:
     )
     for size in BATCHES:
         batches = [all_messages[start : start + size] for start in range(0, len(all_messages), size)]
-        cost(by_columns, batches[:2]), cost(by_record, batches[:1])
-        pairs = [(cost(by_columns, batches), cost(by_record, batches)) for _ in range(runs)]
+        cpu_per_event(process_by_columns, batches[:2]), cpu_per_event(process_by_record, batches[:1])
+        pairs = [
+            (cpu_per_event(process_by_columns, batches), cpu_per_event(process_by_record, batches))
+            for _ in range(runs)
+        ]
         ratios = [record / column for column, record in pairs]
         for name, values in (
             ("columns", [column for column, _ in pairs]),

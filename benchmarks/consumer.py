@@ -24,11 +24,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import fastavro
 import orjson
-from bounds import SHARDS, Sink, load, of_consumer, service, watched
-from columns import SCHEMA, Body, row_of
+from bounds import SHARDS, IngestionStub, consumer_environment, publish_events, sample_until, service
+from columns import SCHEMA, ByteReader, build_row
 from confluent_kafka import Consumer, TopicPartition
 from isal import igzip
-from organizations import processor_seconds
+from organizations import cpu_seconds
 
 from consumer.destinations.sentinel import rows as sentinel
 from embedded import EmbeddedKafka
@@ -40,15 +40,15 @@ from relay.kafka.topics import Topics
 
 FRAME_BYTES = 10
 """Of a single-object message: two of the marker, eight of the fingerprint."""
-UNDER_WAY = 2
-MOST_SECONDS = 300.0
+MAX_IN_FLIGHT = 2
+TIMEOUT_SECONDS = 300.0
 NO_CONTENT = 204
 
-_kept = threading.local()
+_thread_local = threading.local()
 """A connection for each thread."""
 
 
-def by_record(bootstrap: str, topic: str, port: int) -> None:
+def run_record_by_record(bootstrap: str, topic: str, port: int) -> None:
     """Carry the topic until killed."""
     schema, read, dumps = parsed_schema(SCHEMA), fastavro.schemaless_reader, orjson.dumps
     consumer = Consumer(
@@ -63,14 +63,14 @@ def by_record(bootstrap: str, topic: str, port: int) -> None:
     posts: list[tuple[Future[None], dict[int, int]]] = []
     rows: list[bytes] = []
     raw, positions = 2, {}
-    with ThreadPoolExecutor(UNDER_WAY) as pool:
+    with ThreadPoolExecutor(MAX_IN_FLIGHT) as pool:
         while True:
             for message in consumer.consume(500, timeout=0.2):
-                row = dumps(row_of(read(Body(message.value()[FRAME_BYTES:]), schema)))
+                row = dumps(build_row(read(ByteReader(message.value()[FRAME_BYTES:]), schema)))
                 if raw + len(row) + 1 > sentinel.MAX_BODY_BYTES:
                     posts.append((pool.submit(_post, port, rows), positions))
                     rows, raw, positions = [], 2, {}
-                    if len(posts) > UNDER_WAY:
+                    if len(posts) > MAX_IN_FLIGHT:
                         post, accepted = posts.pop(0)
                         post.result()
                         offsets = [TopicPartition(topic, *each) for each in accepted.items()]
@@ -81,18 +81,18 @@ def by_record(bootstrap: str, topic: str, port: int) -> None:
 
 
 def _post(port: int, rows: Sequence[bytes]) -> None:
-    if not hasattr(_kept, "connection"):
-        _kept.connection = HTTPConnection("127.0.0.1", port, timeout=30)
+    if not hasattr(_thread_local, "connection"):
+        _thread_local.connection = HTTPConnection("127.0.0.1", port, timeout=30)
     body = igzip.compress(b"[" + b",".join(rows) + b"]", 1)
-    _kept.connection.request("POST", "/", body, {"Content-Encoding": "gzip"})
-    answer = _kept.connection.getresponse()
-    answer.read()
-    if answer.status != NO_CONTENT:
-        raise RuntimeError(answer.status)
+    _thread_local.connection.request("POST", "/", body, {"Content-Encoding": "gzip"})
+    response = _thread_local.connection.getresponse()
+    response.read()
+    if response.status != NO_CONTENT:
+        raise RuntimeError(response.status)
 
 
 @asynccontextmanager
-async def other(bootstrap: str, topic: str, port: int) -> AsyncIterator[int]:
+async def record_by_record_process(bootstrap: str, topic: str, port: int) -> AsyncIterator[int]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, __file__, "--bootstrap", bootstrap, "--topic", topic, "--port", str(port))
     )
@@ -103,20 +103,20 @@ async def other(bootstrap: str, topic: str, port: int) -> AsyncIterator[int]:
         await process.wait()
 
 
-async def measured(pid: int, sink: Sink, count: int) -> float:
+async def measure(pid: int, sink: IngestionStub, count: int) -> float:
     """Events per CPU second."""
-    await watched(pid, lambda past: len(sink.seen) > count / 10 or past > MOST_SECONDS)
-    first, spent = len(sink.seen), processor_seconds(pid)
-    # the last body of by_record waits for more
-    await watched(pid, lambda past: len(sink.seen) > count * 0.98 or past > MOST_SECONDS)
-    if len(sink.seen) < count * 0.98:
-        raise TimeoutError(f"{len(sink.seen)} of {count} events arrived")
-    return (len(sink.seen) - first) / (processor_seconds(pid) - spent)
+    await sample_until(pid, lambda past: len(sink.accepted_uids) > count / 10 or past > TIMEOUT_SECONDS)
+    first, spent = len(sink.accepted_uids), cpu_seconds(pid)
+    # the last body of run_record_by_record waits for more
+    await sample_until(pid, lambda past: len(sink.accepted_uids) > count * 0.98 or past > TIMEOUT_SECONDS)
+    if len(sink.accepted_uids) < count * 0.98:
+        raise TimeoutError(f"{len(sink.accepted_uids)} of {count} events arrived")
+    return (len(sink.accepted_uids) - first) / (cpu_seconds(pid) - spent)
 
 
 async def main(count: int, runs: int) -> None:
     ours, theirs = [], []
-    identity = Sink()
+    identity = IngestionStub()
     with tempfile.TemporaryDirectory() as directory:
         async with (
             EmbeddedKafka(Path(directory), heap="768m", flush_each_write=False) as kafka,
@@ -132,30 +132,32 @@ async def main(count: int, runs: int) -> None:
                 }
                 connection = Connection(Settings(kafka=settings).kafka)
                 await create_missing_topics(connection)
-                loaded = await load(connection, count)
+                loaded = await publish_events(connection, count)
                 for name, figures in (("ours", ours), ("by record", theirs)):
-                    sink = Sink()
+                    sink = IngestionStub()
                     sink.answering.set()
                     async with sink.listening() as port:
-                        variables = of_consumer(port, identity_port) | {"RELAY_KAFKA__TOPIC_PREFIX": prefix}
+                        variables = consumer_environment(port, identity_port) | {
+                            "RELAY_KAFKA__TOPIC_PREFIX": prefix
+                        }
                         process = (
                             service("consume", kafka.bootstrap, variables)
                             if name == "ours"
-                            else other(kafka.bootstrap, Topics(prefix).events, port)
+                            else record_by_record_process(kafka.bootstrap, Topics(prefix).events, port)
                         )
                         async with process as pid:
                             began = time.monotonic()
-                            figures.append(await measured(pid, sink, loaded))
+                            figures.append(await measure(pid, sink, loaded))
                             print(
                                 f"{name}: {figures[-1]:,.0f} events per CPU second, {time.monotonic() - began:.0f} s"
                             )
-    tell("ours", ours)
-    tell("by record", theirs)
+    print_figures("ours", ours)
+    print_figures("by record", theirs)
     ratios = [one / other for one, other in zip(ours, theirs, strict=True)]
     print(f"ratio: {min(ratios):.2f}, {statistics.median(ratios):.2f}, {max(ratios):.2f}")
 
 
-def tell(name: str, figures: Sequence[float]) -> None:
+def print_figures(name: str, figures: Sequence[float]) -> None:
     print(
         f"{name}: {min(figures):,.0f}, {statistics.median(figures):,.0f}, {max(figures):,.0f} events per CPU second"
     )
@@ -170,6 +172,6 @@ if __name__ == "__main__":
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.bootstrap:
-        by_record(given.bootstrap, given.topic, given.port)
+        run_record_by_record(given.bootstrap, given.topic, given.port)
     else:
         asyncio.run(main(given.events, given.runs))

@@ -24,7 +24,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bounds import service, tell, watched
+from bounds import print_samples, sample_until, service
 
 from embedded import EmbeddedKafka
 from management.settings import Settings
@@ -39,7 +39,7 @@ SHARDS = 16
 RECORD = {"id": 1, "created": "2026-01-01T00:00:00.000+0000", "summary": "User created", "category": "users"}
 
 
-class Jira(asyncio.Protocol):
+class JiraStub(asyncio.Protocol):
     """One connection to any of the sites; `rounds` holds the times at which each was asked for a window."""
 
     rounds: dict[bytes, list[float]] = defaultdict(list)  # noqa: RUF012
@@ -73,7 +73,9 @@ class Jira(asyncio.Protocol):
         return json.dumps(page).encode()
 
 
-async def put(connection: Connection, count: int, port: int, backfill_from: int | None = None) -> None:
+async def put_organizations(
+    connection: Connection, count: int, port: int, backfill_from: int | None = None
+) -> None:
     """So many organizations on their topic, as `organizations add` would put them there."""
     topic, codec = Topics(connection.kafka.topic_prefix).organizations, OrganizationCodec()
     now_ms = time.time_ns() // 1_000_000
@@ -93,44 +95,44 @@ async def put(connection: Connection, count: int, port: int, backfill_from: int 
     await publisher.discard()
 
 
-def processor_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def tell_lateness(interval: int, since: float) -> None:
+def print_lateness(interval: int, since: float) -> None:
     late = [
         max(0.0, after - before - interval)
-        for times in Jira.rounds.values()
+        for times in JiraStub.rounds.values()
         for before, after in itertools.pairwise(times)
         if before > since
     ]
     hundredths = statistics.quantiles(late, n=100)
     print(
-        f"{len(late)} rounds of {len(Jira.rounds)} organizations: late by {hundredths[49]:.2f} s (half of them less),"
+        f"{len(late)} rounds of {len(JiraStub.rounds)} organizations: late by {hundredths[49]:.2f} s (half of them less),"
         f" {hundredths[98]:.2f} s (all but one in a hundred), {max(late):.2f} s (the latest)."
     )
 
 
 async def main(count: int, interval: int, seconds: float) -> None:
-    server = await asyncio.get_running_loop().create_server(Jira, "0.0.0.0", 0, backlog=4096)
+    server = await asyncio.get_running_loop().create_server(JiraStub, "0.0.0.0", 0, backlog=4096)
     port = server.sockets[0].getsockname()[1]
     with tempfile.TemporaryDirectory() as directory:
         async with EmbeddedKafka(Path(directory), heap="512m", flush_each_write=False) as kafka:
             settings = {"bootstrap": kafka.bootstrap, "replication_factor": 1, "shards": SHARDS}
             connection = Connection(Settings(kafka=settings).kafka)
             await create_missing_topics(connection)
-            await put(connection, count, port)
+            await put_organizations(connection, count, port)
             variables = {"RELAY_KEY_BENCHMARK": "a key", "RELAY_PRODUCER__INTERVAL_SECONDS": str(interval)}
             async with service("produce", kafka.bootstrap, variables) as pid:
                 began = time.monotonic()
-                await watched(pid, lambda past: past > seconds / 3)
-                spent = processor_seconds(pid)
-                samples = await watched(pid, lambda past: past > seconds * 2 / 3)
-                spent = processor_seconds(pid) - spent
-                tell(f"{count} organizations", samples)
+                await sample_until(pid, lambda past: past > seconds / 3)
+                spent = cpu_seconds(pid)
+                samples = await sample_until(pid, lambda past: past > seconds * 2 / 3)
+                spent = cpu_seconds(pid) - spent
+                print_samples(f"{count} organizations", samples)
                 print(f"{100 * spent / (seconds * 2 / 3):.0f} % of a core.")
-                tell_lateness(interval, began + seconds / 3)
+                print_lateness(interval, began + seconds / 3)
     server.close()
 
 

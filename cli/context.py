@@ -19,18 +19,18 @@ from relay.errors import SettingsError
 from relay.kafka.connection import Connection, KafkaUnreachableError
 from relay.telemetry.logs import configure_logging
 
-SECRETS_OF_AZURE = (
+AZURE_SECRET_VARIABLES = (
     "AZURE_CLIENT_SECRET",
     "AZURE_CLIENT_CERTIFICATE_PASSWORD",
     "AZURE_PASSWORD",
     "IDENTITY_HEADER",
     "MSI_SECRET",
 )
-FOREIGN_LOGS = ("aiokafka", "asyncio")
+LIBRARY_LOGGERS = ("aiokafka", "asyncio")
 
 
 @dataclass
-class Context:
+class CommandContext:
     """What every command begins with: the settings, read when first needed."""
 
     config: Path | None
@@ -41,13 +41,13 @@ class Context:
 
     @cached_property
     def redactor(self) -> Redactor:
-        return redactor_for(self.settings)
+        return build_redactor(self.settings)
 
     def connection(self) -> Connection:
         """The Kafka of the settings; without one, the embedded Kafka of a running `jira-relay up`."""
-        return connection(self.settings)
+        return connection_from(self.settings)
 
-    def outside_connection(self) -> Connection:
+    def external_connection(self) -> Connection:
         """The Kafka of the settings, for commands that make no sense without one."""
         if self.settings.kafka.bootstrap is None:
             raise SettingsError(
@@ -79,11 +79,11 @@ class Context:
             return []
         return [] if keyring is None else keyring.ids
 
-    def ask(self, work: Coroutine[Any, Any, Any]) -> Any:
+    def run_quietly(self, work: Coroutine[Any, Any, Any]) -> Any:
         """The result of a short command's work; libraries may not speak meanwhile, what is wrong is raised."""
         with contextlib.closing(work):
             configure_logging("text", "warning", self.redactor)
-            for name in FOREIGN_LOGS:
+            for name in LIBRARY_LOGGERS:
                 logging.getLogger(name).setLevel(logging.CRITICAL)
             try:
                 return asyncio.run(work)
@@ -95,10 +95,10 @@ class Context:
                 ) from error
 
 
-def redactor_for(settings: Settings) -> Redactor:
+def build_redactor(settings: Settings) -> Redactor:
     """Knows every secret that this process was given, before it reads any key of an organization."""
     redactor = Redactor()
-    for secret in (*secrets_in(settings), *(os.environ.get(name, "") for name in SECRETS_OF_AZURE)):
+    for secret in (*secrets_in(settings), *(os.environ.get(name, "") for name in AZURE_SECRET_VARIABLES)):
         redactor.add(secret)
     registry = settings.schema_registry
     if registry.password is not None:
@@ -106,7 +106,7 @@ def redactor_for(settings: Settings) -> Redactor:
     return redactor
 
 
-def connection(settings: Settings) -> Connection:
+def connection_from(settings: Settings) -> Connection:
     """The Kafka of the settings, or the embedded one where none is set."""
     if settings.kafka.bootstrap is not None:
         return Connection(settings.kafka)
@@ -118,7 +118,7 @@ def run(work: Coroutine[Any, Any, Any]) -> Any:
     return asyncio.run(work)
 
 
-def who() -> str:
+def current_operator() -> str:
     """The operator, as far as this machine knows."""
     try:
         user = getpass.getuser()

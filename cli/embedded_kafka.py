@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from cli.context import connection
+from cli.context import connection_from
 from management.settings import Settings
 from relay.aio import run_unless_stopped
 from relay.credentials.keyring import load_keyring, make_key_file
@@ -21,24 +21,24 @@ from relay.telemetry.health import Health
 if TYPE_CHECKING:
     from embedded import EmbeddedKafka
 
-RESTARTS = 6
+MAX_STARTS = 6
 _NAME = "embedded Kafka"
 
 log = structlog.get_logger(__name__)
 
 
 @asynccontextmanager
-async def running(settings: Settings, stop: asyncio.Event) -> AsyncIterator["EmbeddedKafka | None"]:
+async def running_kafka(settings: Settings, stop: asyncio.Event) -> AsyncIterator["EmbeddedKafka | None"]:
     """It, with all topics; None: `stop` was set before that. Raises RelayError where it cannot be."""
-    kafka = _built(settings)
+    kafka = _build_kafka(settings)
     try:
-        ready = await run_unless_stopped(stop, _begin(kafka, connection(settings)))
+        ready = await run_unless_stopped(stop, _start_with_retries(kafka, connection_from(settings)))
         yield kafka if ready else None
     finally:
         await kafka.stop()
 
 
-def _built(settings: Settings) -> "EmbeddedKafka":
+def _build_kafka(settings: Settings) -> "EmbeddedKafka":
     try:
         from embedded import EmbeddedKafka  # noqa: PLC0415 - an image for outside clusters has no such room
     except ImportError as error:
@@ -50,39 +50,39 @@ def _built(settings: Settings) -> "EmbeddedKafka":
         settings.embedded.data_dir / "kafka",
         settings.embedded.port,
         maven_repository=settings.embedded.maven_repository,
-        progress=_Progress(),
+        progress=_DownloadProgress(),
     )
 
 
-async def _begin(kafka: "EmbeddedKafka", reached: Connection) -> bool:
+async def _start_with_retries(kafka: "EmbeddedKafka", kafka_connection: Connection) -> bool:
     """Start it, and again where it was killed meanwhile; what else is wrong is for the operator."""
-    for _ in range(RESTARTS - 1):
+    for _ in range(MAX_STARTS - 1):
         try:
-            return await _with_topics(kafka, reached)
+            return await _start_with_topics(kafka, kafka_connection)
         except RelayError as error:
             if not await kafka.was_killed():
                 raise
             log.error("Embedded Kafka was killed while it started, and is started again.", reason=str(error))
-    return await _with_topics(kafka, reached)
+    return await _start_with_topics(kafka, kafka_connection)
 
 
-async def _with_topics(kafka: "EmbeddedKafka", reached: Connection) -> bool:
+async def _start_with_topics(kafka: "EmbeddedKafka", kafka_connection: Connection) -> bool:
     await kafka.start()
     log.info("Embedded Kafka is ready.", bootstrap=kafka.bootstrap, data=str(kafka.directory))
-    await create_missing_topics(reached)
+    await create_missing_topics(kafka_connection)
     return True
 
 
-class _Progress:
+class _DownloadProgress:
     """Tells of the one download in steps of a tenth."""
 
     def __init__(self) -> None:
-        self._told = -1
+        self._last_tenth = -1
 
     def __call__(self, done: int, total: int) -> None:
         tenth = 10 * done // max(1, total)
-        if tenth > self._told:
-            self._told = tenth
+        if tenth > self._last_tenth:
+            self._last_tenth = tenth
             log.info("Fetching Kafka.", megabytes=round(done / 1e6), of=round(total / 1e6))
 
 
@@ -100,7 +100,7 @@ def keep_alive(kafka: "EmbeddedKafka", health: Health) -> Service:
                     return
                 log.error("Embedded Kafka has died and is started again.", reason=str(died.result()))
                 health.report(_NAME, ok=False, reason="it has died and is started again; the log says why")
-                await _start_again(kafka, stop)
+                await _restart(kafka, stop)
                 health.report(_NAME, ok=True)
         finally:
             stopping.cancel()
@@ -108,13 +108,13 @@ def keep_alive(kafka: "EmbeddedKafka", health: Health) -> Service:
     return service
 
 
-async def _start_again(kafka: "EmbeddedKafka", stop: asyncio.Event) -> None:
-    for attempt in range(RESTARTS):
+async def _restart(kafka: "EmbeddedKafka", stop: asyncio.Event) -> None:
+    for attempt in range(MAX_STARTS):
         try:
             await kafka.start()
         except RelayError as error:
             log.error("Embedded Kafka could not be started.", reason=str(error))
-            if attempt == RESTARTS - 1:
+            if attempt == MAX_STARTS - 1:
                 raise
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(2.0**attempt):
@@ -128,8 +128,8 @@ async def _start_again(kafka: "EmbeddedKafka", stop: asyncio.Event) -> None:
 
 def settings_with(kafka: "EmbeddedKafka", settings: Settings) -> Settings:
     """The settings as the embedded Kafka asks for them, with a key file of its own where none is set."""
-    reached = settings.kafka.model_copy(update={"bootstrap": kafka.bootstrap, "replication_factor": 1})
+    kafka_settings = settings.kafka.model_copy(update={"bootstrap": kafka.bootstrap, "replication_factor": 1})
     secrets = settings.secrets
     if load_keyring(secrets) is None:
         secrets = secrets.model_copy(update={"key_file": make_key_file(settings.embedded.data_dir)})
-    return settings.model_copy(update={"kafka": reached, "secrets": secrets})
+    return settings.model_copy(update={"kafka": kafka_settings, "secrets": secrets})

@@ -7,60 +7,60 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from management.organizations.validation import (
-    MOST_KEY_BYTES,
+    MAX_KEY_BYTES,
+    ApiKey,
     InputError,
-    Key,
-    checked_key,
-    checked_reference,
+    validate_key,
+    validate_reference,
 )
 
-LARGEST_BYTES = 16 * 1024 * 1024
+MAX_BYTES = 16 * 1024 * 1024
 STANDARD_INPUT = "-"
 
 
 def read_text(file: str) -> str:
     """The text of a file; - is standard input. Raises InputError."""
     try:
-        content = _content(file)
+        content = _read_bytes(file)
     except (OSError, ValueError, RuntimeError) as error:
         reason = error.strerror if isinstance(error, OSError) else None
         raise InputError(f"{file} cannot be read: {reason or 'no such file'}.") from None
-    if len(content) > LARGEST_BYTES:
-        raise InputError(f"{file} is larger than {LARGEST_BYTES} bytes.")
+    if len(content) > MAX_BYTES:
+        raise InputError(f"{file} is larger than {MAX_BYTES} bytes.")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InputError(f"{file} is not UTF-8 text.") from None
 
 
-def read_standard_input(most: int) -> bytes:
+def read_stdin(max_bytes: int) -> bytes:
     """At most so many bytes; none where it is closed."""
-    return b"" if sys.stdin is None else sys.stdin.buffer.read(most)
+    return b"" if sys.stdin is None else sys.stdin.buffer.read(max_bytes)
 
 
-def _content(file: str) -> bytes:
+def _read_bytes(file: str) -> bytes:
     if file == STANDARD_INPUT:
-        return read_standard_input(LARGEST_BYTES + 1)
+        return read_stdin(MAX_BYTES + 1)
     with Path(file).expanduser().open("rb") as opened:
-        return opened.read(LARGEST_BYTES + 1)
+        return opened.read(MAX_BYTES + 1)
 
 
-def given_key(file: str | None, reference: str | None) -> Key | None:
+def key_from_options(file: str | None, reference: str | None) -> ApiKey | None:
     """None: neither was given. Raises InputError."""
     if file is not None and reference is not None:
         raise InputError("--api-key-file and --api-key-ref are both given: keep one of them.")
     if reference is not None:
-        return checked_reference(reference)
+        return validate_reference(reference)
     return None if file is None else read_key(file)
 
 
-def read_key(file: str, base: Path = Path()) -> SecretStr:
-    """The key in a file, found from `base`. The name is not repeated in errors: it may be the key itself, put in the wrong place."""
+def read_key(file: str, directory: Path = Path()) -> SecretStr:
+    """The key in a file, found from `directory`. The name is not repeated in errors: it may be the key itself, put in the wrong place."""
     if file == STANDARD_INPUT:
-        return checked_key(_standard_input())
+        return validate_key(_read_key_from_stdin())
     try:
-        with (base / Path(file).expanduser()).open("rb") as opened:
-            return checked_key(opened.read(MOST_KEY_BYTES + 1))
+        with (directory / Path(file).expanduser()).open("rb") as opened:
+            return validate_key(opened.read(MAX_KEY_BYTES + 1))
     except (OSError, ValueError, RuntimeError) as error:
         reason = error.strerror if isinstance(error, OSError) else None
         raise InputError(
@@ -69,7 +69,7 @@ def read_key(file: str, base: Path = Path()) -> SecretStr:
         ) from None
 
 
-def _standard_input() -> bytes:
+def _read_key_from_stdin() -> bytes:
     if sys.stdin is not None and sys.stdin.isatty():
         return getpass.getpass("API key: ").encode()
-    return read_standard_input(MOST_KEY_BYTES + 1)
+    return read_stdin(MAX_KEY_BYTES + 1)

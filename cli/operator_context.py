@@ -1,8 +1,8 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from cli.context import Context, who
-from management.connection_test import Means
+from cli.context import CommandContext, current_operator
+from management.connection_test import OperatorContext
 from producer.sources.jira_cloud.client import open_client
 from relay.config.secrets import SecretsConfig
 from relay.credentials.url_policy import AllowedHosts
@@ -10,11 +10,15 @@ from relay.timestamps import now_ms
 
 
 @asynccontextmanager
-async def opened_means(state: Context, secrets: SecretsConfig | None = None) -> AsyncIterator[Means]:
+async def open_operator_context(
+    state: CommandContext, secrets: SecretsConfig | None = None
+) -> AsyncIterator[OperatorContext]:
     """With the secrets of the settings, unless others are given."""
     producer = state.settings.producer
     hosts = AllowedHosts(producer.gateway_url, producer.allowed_hosts)
     secrets = state.secrets() if secrets is None else secrets
     credentials = state.credentials(secrets)
     async with open_client() as client:
-        yield Means(state.connection(), client, hosts, secrets, credentials, who(), now_ms)
+        yield OperatorContext(
+            state.connection(), client, hosts, secrets, credentials, current_operator(), now_ms
+        )

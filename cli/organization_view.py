@@ -2,48 +2,48 @@
 
 from typing import Any
 
-from management.formatting import instant
-from management.organizations.view import View
+from management.formatting import iso_seconds
+from management.organizations.view import OrganizationView
 
 
-def row(view: View) -> tuple[str, ...]:
+def organization_row(view: OrganizationView) -> tuple[str, ...]:
     organization, status = view.organization, view.status
     last_event = None if status is None else status.last_event
     complete_up_to = None if status is None else status.complete_up_to
     return (
         organization.name,
         organization.url,
-        instant(last_event) if last_event is not None else "",
-        instant(complete_up_to) if complete_up_to is not None else "",
+        iso_seconds(last_event) if last_event is not None else "",
+        iso_seconds(complete_up_to) if complete_up_to is not None else "",
         view.expiry,
         view.state,
     )
 
 
-def facts(view: View) -> list[tuple[str, str]]:
+def organization_facts(view: OrganizationView) -> list[tuple[str, str]]:
     document = view.document()
     status = document.pop("status") or {}
     document["interval_seconds"] = document["interval_seconds"] or "as set for the producer"
     document["state"], document["credential_expires"] = view.state, view.expiry or None
-    told = {name: value for name, value in document.items() if name not in _UNTOLD}
-    told |= {
+    shown = {name: value for name, value in document.items() if name not in _HIDDEN_FIELDS}
+    shown |= {
         name: status.get(name) for name in ("last_poll", "last_event", "complete_up_to", "backfilled_to")
     }
-    lines = [(_label(name), _text(value)) for name, value in told.items()]
+    lines = [(_field_label(name), _format_value(value)) for name, value in shown.items()]
     for entry in status.get("transitions", []):
         reason = f": {entry['reason']}" if entry["reason"] else ""
         lines.append((f"{entry['at']}", f"{entry['state']}{reason}"))
     return lines
 
 
-_UNTOLD = {"state_in_words", "credential_expires_within_days"}
+_HIDDEN_FIELDS = {"state_in_words", "credential_expires_within_days"}
 
 
-def _label(name: str) -> str:
+def _field_label(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _text(value: Any) -> str:
+def _format_value(value: Any) -> str:
     match value:
         case None:
             return "none"

@@ -12,20 +12,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-JSON = "--json"
-Json = Annotated[bool, typer.Option(JSON, help="One JSON document.")]
+JSON_FLAG = "--json"
+JsonOption = Annotated[bool, typer.Option(JSON_FLAG, help="One JSON document.")]
 
 _CONTROLS = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
-def plain(text: str) -> str:
+def escape_controls(text: str) -> str:
     return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
 
 
-def explain(sentences: str) -> None:
+def print_error(message: str) -> None:
     """On standard error."""
-    for sentence in sentences.splitlines():
-        print(plain(sentence), file=sys.stderr)
+    for sentence in message.splitlines():
+        print(escape_controls(sentence), file=sys.stderr)
 
 
 def print_json(document: Any) -> None:
@@ -35,7 +35,7 @@ def print_json(document: Any) -> None:
 
 def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A drawn table on a terminal, columns elsewhere; the last column may be long."""
-    cells = [[plain(cell) for cell in row] for row in rows]
+    cells = [[escape_controls(cell) for cell in row] for row in rows]
     if sys.stdout is not None and sys.stdout.isatty():
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for title in titles:
@@ -44,11 +44,11 @@ def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
             table.add_row(*map(Text, row))
         Console().print(table)
         return
-    for line in columns([[title.upper() for title in titles], *cells]):
+    for line in align_columns([[title.upper() for title in titles], *cells]):
         print(line)
 
 
-def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+def align_columns(rows: Sequence[Sequence[str]]) -> list[str]:
     """Each row as a line; an empty cell is a hyphen, so that a column has something in each line."""
     filled = [[cell or "-" for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*filled, strict=True)]
@@ -58,4 +58,4 @@ def columns(rows: Sequence[Sequence[str]]) -> list[str]:
 def print_facts(facts: Sequence[tuple[str, str]]) -> None:
     width = max((len(name) for name, _ in facts), default=0)
     for name, value in facts:
-        print(f"{name.ljust(width)}  {plain(value)}".rstrip())
+        print(f"{name.ljust(width)}  {escape_controls(value)}".rstrip())

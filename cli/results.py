@@ -4,37 +4,37 @@ from collections.abc import AsyncIterator
 from dataclasses import asdict
 from typing import Any
 
-from cli.output import explain, plain, print_json
-from management.organizations.apply_file import Failed
-from management.organizations.commands import Done
+from cli.output import escape_controls, print_error, print_json
+from management.organizations.apply_file import ChangeFailure
+from management.organizations.commands import ChangeResult
 
 
-def tell(done: Done, *, as_json: bool) -> None:
+def print_result(result: ChangeResult, *, as_json: bool) -> None:
     if as_json:
-        print_json(_document(done))
+        print_json(_result_document(result))
         return
-    print(f"{plain(done.name)}: {done.what}.")
-    for remark in done.remarks:
-        print(f"  {plain(remark)}")
+    print(f"{escape_controls(result.name)}: {result.what}.")
+    for remark in result.remarks:
+        print(f"  {escape_controls(remark)}")
 
 
-async def tell_each(outcomes: AsyncIterator[Done | Failed], *, as_json: bool) -> bool:
+async def print_results(results: AsyncIterator[ChangeResult | ChangeFailure], *, as_json: bool) -> bool:
     """Whether all was done."""
-    told = []
-    async for outcome in outcomes:
-        told.append(outcome)
+    printed = []
+    async for result in results:
+        printed.append(result)
         if as_json:
             continue
-        if isinstance(outcome, Failed):
-            explain(f"{outcome.name}: not done. {outcome.reason}")
+        if isinstance(result, ChangeFailure):
+            print_error(f"{result.name}: not done. {result.reason}")
         else:
-            tell(outcome, as_json=False)
+            print_result(result, as_json=False)
     if as_json:
-        print_json([_document(outcome) for outcome in told])
-    return not any(isinstance(outcome, Failed) for outcome in told)
+        print_json([_result_document(result) for result in printed])
+    return not any(isinstance(result, ChangeFailure) for result in printed)
 
 
-def _document(outcome: Done | Failed) -> dict[str, Any]:
-    if isinstance(outcome, Failed):
-        return {"name": outcome.name, "error": outcome.reason}
-    return asdict(outcome)
+def _result_document(result: ChangeResult | ChangeFailure) -> dict[str, Any]:
+    if isinstance(result, ChangeFailure):
+        return {"name": result.name, "error": result.reason}
+    return asdict(result)

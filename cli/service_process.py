@@ -20,11 +20,11 @@ def main() -> None:
 
     if not os.read(0, 1):
         return
-    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
     relay()
 
 
-def _end_with_the_parent() -> None:
+def _exit_with_parent() -> None:
     os.read(0, 1)
     os._exit(1)
 

@@ -8,9 +8,9 @@ from consumer.destinations.outcome import Sent
 from consumer.destinations.sentinel import rows
 from consumer.destinations.sentinel.client import IngestionClient
 from consumer.destinations.sentinel.config import SentinelConfig
-from management.connection_test import Means, verify
+from management.connection_test import OperatorContext, verify_connection
 from management.organizations import key_rotation
-from management.organizations.store import plainly, standing
+from management.organizations.store import kafka_errors_as_relay_errors, read_store
 from management.settings import Settings
 from relay.config.secrets import SecretsConfig
 from relay.credentials.keyring import load_keyring
@@ -24,11 +24,11 @@ from relay.schema_registry.client import open_schema_registry
 
 CALL_SECONDS = 30.0
 TOPICS_SECONDS = 30.0
-AT_A_TIME = 8
+MAX_CONCURRENT_CHECKS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """One connection. `message` says what is well, or what to fix."""
 
     subject: str
@@ -40,53 +40,58 @@ Check = Callable[[], Awaitable[str]]
 """What is well; raises RelayError with what to fix."""
 
 
-def check_secrets(secrets: SecretsConfig) -> Finding:
+def check_secrets(secrets: SecretsConfig) -> CheckResult:
     """Raises SettingsError for keys that cannot be used."""
     if load_keyring(secrets) is not None:
-        return Finding("secrets", ok=True, message="API keys can be encrypted")
+        return CheckResult("secrets", ok=True, message="API keys can be encrypted")
     message = "secrets.key_file is not set: organizations can have references to API keys only"
-    return Finding("secrets", ok=True, message=message)
+    return CheckResult("secrets", ok=True, message=message)
 
 
-async def check_all(settings: Settings, means: Means) -> AsyncIterator[Finding]:
+async def check_all(settings: Settings, context: OperatorContext) -> AsyncIterator[CheckResult]:
     """Everything there is, a finding each; nothing is changed, and what is sent to destinations holds no row."""
-    connection = means.connection
-    kafka = await _finding("Kafka", lambda: _kafka(connection))
+    connection = context.connection
+    kafka = await _run_check("Kafka", lambda: _check_kafka(connection))
     yield kafka
-    yield await _finding("topics", lambda: _topics(connection)) if kafka.ok else _unknown("topics")
-    yield await _finding("schema registry", lambda: _registry(settings))
+    yield (
+        await _run_check("topics", lambda: _check_topics(connection))
+        if kafka.ok
+        else _not_checkable("topics")
+    )
+    yield await _run_check("schema registry", lambda: _check_registry(settings))
     checks = {
-        f"destination {name}": _of_destination(name, target) for name, target in settings.destinations.items()
+        f"destination {name}": _destination_check(name, target)
+        for name, target in settings.destinations.items()
     }
     if not checks:
-        yield Finding(
+        yield CheckResult(
             "destinations", ok=True, message="none is set: events are kept in Kafka alone, for 30 days"
         )
     try:
         if kafka.ok:
-            found = await standing(connection)
-            if (keyring := load_keyring(means.secrets)) is not None:
-                yield await _finding("seals", _of_seals(found.organizations, keyring.ids))
-            checks = _of_organizations(means, found.organizations) | checks
-            for name, complaint in found.complaints:
-                yield Finding(f"organization {name}", ok=False, message=complaint)
+            stored = await read_store(connection)
+            if (keyring := load_keyring(context.secrets)) is not None:
+                yield await _run_check("seals", _seals_check(stored.organizations, keyring.ids))
+            checks = _organization_checks(context, stored.organizations) | checks
+            for name, problem in stored.problems:
+                yield CheckResult(f"organization {name}", ok=False, message=problem)
         else:
-            yield _unknown("organizations")
+            yield _not_checkable("organizations")
     except RelayError as error:
-        yield Finding("organizations", ok=False, message=str(error))
-    async for finding in _side_by_side(checks):
-        yield finding
+        yield CheckResult("organizations", ok=False, message=str(error))
+    async for result in _run_concurrently(checks):
+        yield result
 
 
-async def _side_by_side(checks: Mapping[str, Check]) -> AsyncIterator[Finding]:
+async def _run_concurrently(checks: Mapping[str, Check]) -> AsyncIterator[CheckResult]:
     """In their order, a few at a time."""
-    turn = asyncio.Semaphore(AT_A_TIME)
+    slots = asyncio.Semaphore(MAX_CONCURRENT_CHECKS)
 
-    async def in_turn(subject: str, check: Check) -> Finding:
-        async with turn:
-            return await _finding(subject, check)
+    async def run_in_slot(subject: str, check: Check) -> CheckResult:
+        async with slots:
+            return await _run_check(subject, check)
 
-    tasks = [asyncio.create_task(in_turn(subject, check)) for subject, check in checks.items()]
+    tasks = [asyncio.create_task(run_in_slot(subject, check)) for subject, check in checks.items()]
     try:
         for task in tasks:
             yield await task
@@ -96,27 +101,27 @@ async def _side_by_side(checks: Mapping[str, Check]) -> AsyncIterator[Finding]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _finding(subject: str, check: Check) -> Finding:
+async def _run_check(subject: str, check: Check) -> CheckResult:
     try:
         ok, message = True, await check()
     except RelayError as error:
         ok, message = False, str(error)
     _, _, name = subject.partition(" ")
-    return Finding(subject, ok, message.removeprefix(f"{name}: "))
+    return CheckResult(subject, ok, message.removeprefix(f"{name}: "))
 
 
-def _unknown(subject: str) -> Finding:
-    return Finding(subject, ok=False, message="cannot be looked at without Kafka")
+def _not_checkable(subject: str) -> CheckResult:
+    return CheckResult(subject, ok=False, message="cannot be looked at without Kafka")
 
 
-async def _kafka(connection: Connection) -> str:
-    with plainly(connection):
+async def _check_kafka(connection: Connection) -> str:
+    with kafka_errors_as_relay_errors(connection):
         await connection.verify()
     return f"answers at {connection.bootstrap}"
 
 
-async def _topics(connection: Connection) -> str:
-    with plainly(connection):
+async def _check_topics(connection: Connection) -> str:
+    with kafka_errors_as_relay_errors(connection):
         async with asyncio.timeout(TOPICS_SECONDS):
             reports = await topic_admin.compare_topics(connection)
     problems = [f"{report.name}: {problem}" for report in reports for problem in report.problems]
@@ -125,7 +130,7 @@ async def _topics(connection: Connection) -> str:
     return f"all {len(reports)} are there, as they should be"
 
 
-async def _registry(settings: Settings) -> str:
+async def _check_registry(settings: Settings) -> str:
     if settings.schema_registry.url is None:
         return "none is set: events are written in Avro single-object encoding"
     async with open_schema_registry(settings.schema_registry) as registry:
@@ -136,25 +141,29 @@ async def _registry(settings: Settings) -> str:
     return f"answers at {settings.schema_registry.url}; both schemas are registered"
 
 
-def _of_seals(found: Mapping[str, Organization], keys: Sequence[str]) -> Check:
+def _seals_check(found: Mapping[str, Organization], keys: Sequence[str]) -> Check:
     async def check() -> str:
-        return key_rotation.in_words(found, keys)
+        return key_rotation.describe_key_usage(found, keys)
 
     return check
 
 
-def _of_organizations(means: Means, found: Mapping[str, Organization]) -> dict[str, Check]:
-    return {f"organization {name}": _of_organization(means, found, name) for name in sorted(found)}
+def _organization_checks(context: OperatorContext, found: Mapping[str, Organization]) -> dict[str, Check]:
+    return {f"organization {name}": _organization_check(context, found, name) for name in sorted(found)}
 
 
-def _of_organization(means: Means, found: Mapping[str, Organization], name: str) -> Check:
+def _organization_check(context: OperatorContext, found: Mapping[str, Organization], name: str) -> Check:
     async def check() -> str:
-        return "paused, hence not tried" if found[name].paused else await verify(means, found[name], found)
+        return (
+            "paused, hence not tried"
+            if found[name].paused
+            else await verify_connection(context, found[name], found)
+        )
 
     return check
 
 
-def _of_destination(name: str, target: SentinelConfig) -> Check:
+def _destination_check(name: str, target: SentinelConfig) -> Check:
     async def check() -> str:
         empty = rows.encode_body([])
         async with IngestionClient(name, target, CALL_SECONDS) as ingestion:

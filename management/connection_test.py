@@ -21,12 +21,12 @@ from relay.organizations import Organization
 
 TEST_SECONDS = 60.0
 
-_NOT_THERE = {ErrorKind.HOST_UNKNOWN, ErrorKind.UNREACHABLE, ErrorKind.TLS, ErrorKind.REDIRECTED}
-_PROMISE = re.compile(r"; (it is asked again|fewer records are asked for)( when that is over)?(?=\.)")
+_UNREACHABLE_KINDS = {ErrorKind.HOST_UNKNOWN, ErrorKind.UNREACHABLE, ErrorKind.TLS, ErrorKind.REDIRECTED}
+_RETRY_PROMISE = re.compile(r"; (it is asked again|fewer records are asked for)( when that is over)?(?=\.)")
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class OperatorContext:
     """With what organizations are changed and tried, and on whose account."""
 
     connection: Connection
@@ -39,13 +39,13 @@ class Means:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class ConnectionTestResult:
     """What was learned of a connection that works, or could not be tried from here."""
 
     message: str
     cloud_id: str | None
     gateway: bool
-    clock: ClockSkew
+    skew: ClockSkew
     tested: bool = True
     """False: the key is not to be had here, so that only the site was looked for."""
 
@@ -55,74 +55,79 @@ class ConnectionFailedError(RelayError):
 
 
 async def try_connection(
-    means: Means,
+    context: OperatorContext,
     organization: Organization,
     others: Mapping[str, Organization],
     key: SecretStr | None = None,
-) -> Trial:
+) -> ConnectionTestResult:
     """Test with `key`, or the organization's own; refuse a site that is followed already, or that is another than before.
 
     A reference that points at nothing on this machine is no failure: then only the site is looked for. Raises
     ConnectionFailedError and RelayError.
     """
-    means.credentials.verify_reference(asdict(organization))
+    context.credentials.verify_reference(asdict(organization))
     try:
-        secret = key or means.credentials.resolve(asdict(organization))
+        secret = key or context.credentials.resolve(asdict(organization))
     except SecretError as error:
         if organization.credential_reference is None:
             raise
-        return await _without_key(means, organization, others, error)
+        return await _test_without_key(context, organization, others, error)
     scoped = key is None and organization.gateway
-    sent = means.now_ms()
-    found = await _diagnosed(means, organization, secret.get_secret_value(), scoped=scoped)
-    _refuse_other_site(organization, found.cloud_id)
-    _refuse_known_site(organization, found.cloud_id, others)
-    if found.failure is not None:
-        raise ConnectionFailedError(_for_once(found.message))
-    clock = ClockSkew().observe(sent, means.now_ms(), found.date_ms)
-    return Trial(found.message, found.cloud_id, found.gateway, clock)
+    sent = context.now_ms()
+    diagnosis = await _diagnose(context, organization, secret.get_secret_value(), scoped=scoped)
+    _refuse_other_site(organization, diagnosis.cloud_id)
+    _refuse_known_site(organization, diagnosis.cloud_id, others)
+    if diagnosis.failure is not None:
+        raise ConnectionFailedError(_without_retry_promise(diagnosis.message))
+    skew = ClockSkew().observe(sent, context.now_ms(), diagnosis.date_ms)
+    return ConnectionTestResult(diagnosis.message, diagnosis.cloud_id, diagnosis.gateway, skew)
 
 
-async def verify(means: Means, organization: Organization, others: Mapping[str, Organization]) -> str:
+async def verify_connection(
+    context: OperatorContext, organization: Organization, others: Mapping[str, Organization]
+) -> str:
     """How an organization's connection works, as producers use it. Raises RelayError where it does not, or who knows."""
-    trial = await try_connection(means, organization, others)
-    if not trial.tested:
-        raise RelayError(f"{organization.name}: {trial.message}")
-    if trial.gateway and not organization.gateway:
+    result = await try_connection(context, organization, others)
+    if not result.tested:
+        raise RelayError(f"{organization.name}: {result.message}")
+    if result.gateway and not organization.gateway:
         raise RelayError(
-            f"{trial.message} But producers still go to the site: run `jira-relay organizations modify {organization.name}"
+            f"{result.message} But producers still go to the site: run `jira-relay organizations modify {organization.name}"
             " --gateway`."
         )
-    return trial.message
+    return result.message
 
 
-async def _diagnosed(
-    means: Means, organization: Organization, key: str, *, scoped: bool
+async def _diagnose(
+    context: OperatorContext, organization: Organization, key: str, *, scoped: bool
 ) -> ConnectionCheckResult:
     name, url, user = organization.name, organization.url, organization.user
     try:
         async with asyncio.timeout(TEST_SECONDS):
-            return await check_connection(means.client, name, url, user, key, means.hosts, scoped=scoped)
+            return await check_connection(context.client, name, url, user, key, context.hosts, scoped=scoped)
     except TimeoutError:
         raise ConnectionFailedError(
             f"{name}: {url} has not answered within {TEST_SECONDS:.0f} s; check network and proxy."
         ) from None
 
 
-async def _without_key(
-    means: Means, organization: Organization, others: Mapping[str, Organization], why: SecretError
-) -> Trial:
-    means.hosts.check(organization.url)
-    sent = means.now_ms()
-    site = await jira.tenant_info(means.client, organization.name, organization.url)
-    if isinstance(site, SourceFailure) and site.kind in _NOT_THERE:
-        raise ConnectionFailedError(_for_once(site.message))
-    cloud_id = site.cloud_id if isinstance(site, jira.TenantInfo) else organization.cloud_id
+async def _test_without_key(
+    context: OperatorContext,
+    organization: Organization,
+    others: Mapping[str, Organization],
+    error: SecretError,
+) -> ConnectionTestResult:
+    context.hosts.check(organization.url)
+    sent = context.now_ms()
+    tenant = await jira.tenant_info(context.client, organization.name, organization.url)
+    if isinstance(tenant, SourceFailure) and tenant.kind in _UNREACHABLE_KINDS:
+        raise ConnectionFailedError(_without_retry_promise(tenant.message))
+    cloud_id = tenant.cloud_id if isinstance(tenant, jira.TenantInfo) else organization.cloud_id
     _refuse_other_site(organization, cloud_id)
     _refuse_known_site(organization, cloud_id, others)
-    message = f"Not tested with the key, which is not to be had here: {why}"
-    clock = ClockSkew().observe(sent, means.now_ms(), site.date_ms)
-    return Trial(message, cloud_id, organization.gateway, clock, tested=False)
+    message = f"Not tested with the key, which is not to be had here: {error}"
+    skew = ClockSkew().observe(sent, context.now_ms(), tenant.date_ms)
+    return ConnectionTestResult(message, cloud_id, organization.gateway, skew, tested=False)
 
 
 def _refuse_other_site(organization: Organization, cloud_id: str | None) -> None:
@@ -143,6 +148,6 @@ def _refuse_known_site(
             )
 
 
-def _for_once(message: str) -> str:
+def _without_retry_promise(message: str) -> str:
     """The message without what only a producer does: nobody asks again here."""
-    return _PROMISE.sub("", message)
+    return _RETRY_PROMISE.sub("", message)

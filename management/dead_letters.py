@@ -5,30 +5,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from management.organizations.store import plainly
-from management.organizations.validation import InputError, checked_name
+from management.organizations.store import kafka_errors_as_relay_errors
+from management.organizations.validation import InputError, validate_name
 from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import LogBounds, partitions_of, read_to_end, stable_bounds, standalone_consumer
 from relay.kafka.topics import Topics, partition_of
 
-LARGEST_CONTENT = 256 * 1024 * 1024
+MAX_CONTENT_BYTES = 256 * 1024 * 1024
 
-_CHUNK = 200
-_SLACK = 500
+_MIN_STEP = 200
+_MAX_INTERLEAVED = 500
 """Records of others that may stand between the parts of one letter: consumers write into the same partition."""
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
-    """A dead letter without its content. `facts` are its headers without their `relay.`, such as reason and service."""
+class DeadLetter:
+    """A dead letter without its content. `headers` are its headers without their `relay.`, such as reason and service."""
 
     partition: int
     offset: int
     at: int
     organization: str | None
-    facts: Mapping[str, str]
+    headers: Mapping[str, str]
     size: int
 
     @property
@@ -38,66 +38,68 @@ class Letter:
     @property
     def part(self) -> tuple[int, int]:
         """Its number and their count, where a producer's letter has several parts."""
-        number, _, count = self.facts.get("part", "").partition("/")
+        number, _, count = self.headers.get("part", "").partition("/")
         if number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count):
             return int(number), int(count)
         return 1, 1
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class DeadLetterContent:
     """`content`: the original bytes, put together. `remark`: why they are not, where they could not be."""
 
-    letter: Letter
+    dead_letter: DeadLetter
     content: bytes
     remark: str | None = None
 
 
-async def newest(connection: Connection, limit: int, organization: str | None = None) -> list[Letter]:
+async def read_newest(
+    connection: Connection, limit: int, organization: str | None = None
+) -> list[DeadLetter]:
     """The newest dead letters, newest first; of several parts, the first stands for all. Raises RelayError."""
     topic = Topics(connection.kafka.topic_prefix).dead_letters
-    wanted = None if organization is None else checked_name(organization)
-    with plainly(connection):
+    wanted = None if organization is None else validate_name(organization)
+    with kafka_errors_as_relay_errors(connection):
         await connection.verify()
         async with standalone_consumer(connection) as consumer:
             numbers = await partitions_of(consumer, topic)
             if wanted is not None:
                 numbers = [partition_of(wanted, len(numbers))]
-            search = _Search(limit, wanted)
+            search = _BackwardSearch(limit, wanted)
             bounds = await stable_bounds(consumer, [TopicPartition(topic, number) for number in numbers])
             await search.run(consumer, bounds)
-    letters = [letter for found in search.found.values() for letter in found]
-    return sorted(letters, key=lambda letter: (letter.at, letter.offset), reverse=True)[:limit]
+    dead_letters = [letter for found in search.found.values() for letter in found]
+    return sorted(dead_letters, key=lambda letter: (letter.at, letter.offset), reverse=True)[:limit]
 
 
-class _Search:
+class _BackwardSearch:
     """Goes back from the end of each partition until it has enough of it."""
 
     def __init__(self, limit: int, organization: str | None) -> None:
-        self.found: dict[TopicPartition, list[Letter]] = {}
+        self.found: dict[TopicPartition, list[DeadLetter]] = {}
         self._limit = limit
         self._organization = organization
 
     async def run(self, consumer: Any, bounds: Mapping[TopicPartition, LogBounds]) -> None:
         ends = {tp: span.last_stable_offset for tp, span in bounds.items()}
         self.found = {tp: [] for tp in bounds}
-        step = max(_CHUNK, 2 * self._limit)
-        while pending := {tp for tp, end in ends.items() if self._goes_on(tp, end, bounds[tp])}:
+        step = max(_MIN_STEP, 2 * self._limit)
+        while pending := {tp for tp, end in ends.items() if self._needs_more(tp, end, bounds[tp])}:
             starts = {tp: max(bounds[tp].log_start_offset, ends[tp] - step) for tp in pending}
-            await read_to_end(consumer, starts, {tp: ends[tp] for tp in pending}, self._keep)
+            await read_to_end(consumer, starts, {tp: ends[tp] for tp in pending}, self._collect)
             ends |= starts
             step *= 2
 
-    def _goes_on(self, tp: TopicPartition, end: int, bounds: LogBounds) -> bool:
+    def _needs_more(self, tp: TopicPartition, end: int, bounds: LogBounds) -> bool:
         return end > bounds.log_start_offset and len(self.found[tp]) < self._limit
 
-    def _keep(self, record: Record) -> None:
-        letter = _letter(record)
-        if letter.part[0] == 1 and self._organization in {None, letter.organization}:
-            self.found[TopicPartition(record.topic, record.partition)].append(letter)
+    def _collect(self, record: Record) -> None:
+        dead_letter = _parse_record(record)
+        if dead_letter.part[0] == 1 and self._organization in {None, dead_letter.organization}:
+            self.found[TopicPartition(record.topic, record.partition)].append(dead_letter)
 
 
-def parsed_address(address: str) -> tuple[int, int]:
+def parse_address(address: str) -> tuple[int, int]:
     """PARTITION/OFFSET. Raises InputError."""
     partition, _, offset = address.partition("/")
     if not (partition.isdecimal() and offset.isdecimal() and len(address) <= 30):
@@ -107,28 +109,28 @@ def parsed_address(address: str) -> tuple[int, int]:
     return int(partition), int(offset)
 
 
-async def open_letter(connection: Connection, partition: int, offset: int) -> Opened:
+async def read_dead_letter(connection: Connection, partition: int, offset: int) -> DeadLetterContent:
     """One dead letter whole, whichever of its parts stands there. Raises RelayError."""
     topic = Topics(connection.kafka.topic_prefix).dead_letters
-    with plainly(connection):
+    with kafka_errors_as_relay_errors(connection):
         await connection.verify()
         async with standalone_consumer(connection) as consumer:
             if partition not in await partitions_of(consumer, topic):
-                raise _nothing_there(partition, offset)
+                raise _not_found_error(partition, offset)
             tp = TopicPartition(topic, partition)
             bounds = (await stable_bounds(consumer, [tp]))[tp]
-            found = await _records(consumer, tp, bounds, offset, offset + 1)
+            found = await _read_records(consumer, tp, bounds, offset, offset + 1)
             if not found:
-                raise _nothing_there(partition, offset)
-            number, count = _letter(found[0]).part
+                raise _not_found_error(partition, offset)
+            number, count = _parse_record(found[0]).part
             if count > 1:
-                first = offset - (number - 1) - _SLACK
-                last = offset + (count - number) + _SLACK
-                found = _parts(await _records(consumer, tp, bounds, first, last + 1), offset)
-    return _opened(found, count)
+                first = offset - (number - 1) - _MAX_INTERLEAVED
+                last = offset + (count - number) + _MAX_INTERLEAVED
+                found = _collect_parts(await _read_records(consumer, tp, bounds, first, last + 1), offset)
+    return _assemble(found, count)
 
 
-async def _records(
+async def _read_records(
     consumer: Any, tp: TopicPartition, bounds: LogBounds, first: int, end: int
 ) -> list[Record]:
     start, end = max(first, bounds.log_start_offset), min(end, bounds.last_stable_offset)
@@ -138,62 +140,79 @@ async def _records(
     return records
 
 
-def _parts(records: Sequence[Record], offset: int) -> list[Record]:
+def _collect_parts(records: Sequence[Record], offset: int) -> list[Record]:
     """The parts of the letter that has one at `offset`, in their order; each is the nearest one of its number."""
-    one = next(record for record in records if record.offset == offset)
-    number, count = _letter(one).part
-    alike = [record for record in records if _kin(record) == _kin(one)]
-    parts = {number: one}
+    anchor = next(record for record in records if record.offset == offset)
+    number, count = _parse_record(anchor).part
+    siblings = [record for record in records if _parts_key(record) == _parts_key(anchor)]
+    parts = {number: anchor}
     for wanted in range(number - 1, 0, -1):
         before = [
-            each for each in alike if each.offset < parts[wanted + 1].offset and _number(each) == wanted
+            each
+            for each in siblings
+            if each.offset < parts[wanted + 1].offset and _part_number(each) == wanted
         ]
         if not before:
             break
         parts[wanted] = before[-1]
     for wanted in range(number + 1, count + 1):
-        after = [each for each in alike if each.offset > parts[wanted - 1].offset and _number(each) == wanted]
+        after = [
+            each
+            for each in siblings
+            if each.offset > parts[wanted - 1].offset and _part_number(each) == wanted
+        ]
         if not after:
             break
         parts[wanted] = after[0]
     return [parts[each] for each in sorted(parts)]
 
 
-def _number(record: Record) -> int:
-    return _letter(record).part[0]
+def _part_number(record: Record) -> int:
+    return _parse_record(record).part[0]
 
 
-def _kin(record: Record) -> tuple[Any, ...]:
+def _parts_key(record: Record) -> tuple[Any, ...]:
     """Equal for all parts of one letter."""
-    letter = _letter(record)
-    return letter.organization, letter.part[1], letter.facts.get("at"), letter.facts.get("reason")
+    dead_letter = _parse_record(record)
+    return (
+        dead_letter.organization,
+        dead_letter.part[1],
+        dead_letter.headers.get("at"),
+        dead_letter.headers.get("reason"),
+    )
 
 
-def _opened(records: Sequence[Record], count: int) -> Opened:
-    letter = _letter(records[0])
+def _assemble(records: Sequence[Record], count: int) -> DeadLetterContent:
+    dead_letter = _parse_record(records[0])
     content = b"".join(record.value or b"" for record in records)
     if len(records) < count:
-        return Opened(letter, content, f"Only {len(records)} of its {count} parts are there.")
-    if letter.facts.get("encoding") != "gzip":
-        return Opened(letter, content)
-    unpacker = zlib.decompressobj(wbits=31)
+        return DeadLetterContent(dead_letter, content, f"Only {len(records)} of its {count} parts are there.")
+    if dead_letter.headers.get("encoding") != "gzip":
+        return DeadLetterContent(dead_letter, content)
+    decompressor = zlib.decompressobj(wbits=31)
     try:
-        unpacked = unpacker.decompress(content, LARGEST_CONTENT)
+        decompressed = decompressor.decompress(content, MAX_CONTENT_BYTES)
     except zlib.error as error:
-        return Opened(letter, content, f"It says that it is compressed, but cannot be unpacked: {error}.")
-    return Opened(letter, unpacked, None if unpacker.eof else "This is not all: the rest cannot be unpacked.")
+        return DeadLetterContent(
+            dead_letter, content, f"It says that it is compressed, but cannot be unpacked: {error}."
+        )
+    return DeadLetterContent(
+        dead_letter,
+        decompressed,
+        None if decompressor.eof else "This is not all: the rest cannot be unpacked.",
+    )
 
 
-def _letter(record: Record) -> Letter:
-    facts = {
+def _parse_record(record: Record) -> DeadLetter:
+    headers = {
         name.removeprefix("relay."): value.decode("utf-8", "replace")
         for name, value in record.headers
         if name.startswith("relay.")
     }
     organization = None if record.key is None else record.key.decode("utf-8", "replace")
     size = len(record.value or b"")
-    return Letter(record.partition, record.offset, record.timestamp, organization, facts, size)
+    return DeadLetter(record.partition, record.offset, record.timestamp, organization, headers, size)
 
 
-def _nothing_there(partition: int, offset: int) -> RelayError:
+def _not_found_error(partition: int, offset: int) -> RelayError:
     return RelayError(f"There is no dead letter {partition}/{offset}: see `jira-relay dead-letters list`.")

@@ -8,7 +8,7 @@ from pathlib import Path
 SHARDS = 4
 INTERVAL_SECONDS = 2
 
-_FOREIGN = ("RELAY_", "AZURE_", "IDENTITY_", "IMDS_", "MSI_")
+_FOREIGN_PREFIXES = ("RELAY_", "AZURE_", "IDENTITY_", "IMDS_", "MSI_")
 _PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy"})
 
 
@@ -22,21 +22,21 @@ class Addresses:
     rule_id: str
 
 
-def settings_text(directory: Path, at: Addresses) -> str:
+def render_settings(directory: Path, addresses: Addresses) -> str:
     groups: dict[str, dict[str, str | int | float]] = {
         # The least that Kafka allows: the work of a killed producer is taken over when its session has ended.
         "kafka": {
-            "bootstrap": at.bootstrap,
+            "bootstrap": addresses.bootstrap,
             "replication_factor": 1,
             "shards": SHARDS,
             "group_session_timeout_seconds": 6,
         },
         "schema_registry": {"cache_directory": str(directory / "schemas")},
-        "producer": {"interval_seconds": INTERVAL_SECONDS, "gateway_url": at.gateway_url},
+        "producer": {"interval_seconds": INTERVAL_SECONDS, "gateway_url": addresses.gateway_url},
         "consumer": {"linger_seconds": 0.5},
         "destinations.sentinel": {
-            "endpoint": at.endpoint,
-            "rule_id": at.rule_id,
+            "endpoint": addresses.endpoint,
+            "rule_id": addresses.rule_id,
             "credential": "managed-identity",
         },
         "secrets": {"key_file": str(directory / "secrets.key")},
@@ -55,11 +55,13 @@ def _lines(groups: Mapping[str, Mapping[str, str | int | float]]) -> Iterable[st
     yield ""
 
 
-def environment(environ: Mapping[str, str], azure: Mapping[str, str], telemetry_port: int) -> dict[str, str]:
+def service_environment(
+    environ: Mapping[str, str], azure: Mapping[str, str], telemetry_port: int
+) -> dict[str, str]:
     """For a service that is to reach nothing but the sandbox; `azure` says where its identity is found."""
-    kept = {
+    inherited = {
         name: value
         for name, value in environ.items()
-        if not name.upper().startswith(_FOREIGN) and name.lower() not in _PROXIES
+        if not name.upper().startswith(_FOREIGN_PREFIXES) and name.lower() not in _PROXIES
     }
-    return {**kept, **azure, "RELAY_TELEMETRY__LISTEN": f"127.0.0.1:{telemetry_port}"}
+    return {**inherited, **azure, "RELAY_TELEMETRY__LISTEN": f"127.0.0.1:{telemetry_port}"}

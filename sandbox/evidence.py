@@ -10,45 +10,47 @@ from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import partitions_of, read_to_end, stable_bounds, standalone_consumer
 from relay.kafka.topics import Topics
-from sandbox.expected import Json
-from sandbox.verdict import Evidence, Landed, Stored
+from sandbox.expected import JsonObject
+from sandbox.verdict import DeliveredRow, Evidence, PublishedEvent
 from simulators.azure.world import HISTORY, LIVE, AzureWorld
 
 
-async def gather(
-    truth: Mapping[str, Sequence[Json]],
+async def collect_evidence(
+    truth: Mapping[str, Sequence[JsonObject]],
     connection: Connection,
     azure: AzureWorld,
-    known: Iterable[str] = (),
+    known_remarks: Iterable[str] = (),
 ) -> Evidence:
-    """Everything read anew, from its beginning; `known` remarks come first.
+    """Everything read anew, from its beginning; `known_remarks` remarks come first.
 
     Raises RelayError where Kafka does not let itself be read.
     """
     topics = Topics(connection.kafka.topic_prefix)
-    remarks = Counter(known)
+    remarks = Counter(known_remarks)
     codec = InternalCodec("audit_event")
-    landed = []
-    for record in await _all(connection, (topics.events, topics.backfill, topics.dead_letters)):
+    events = []
+    for record in await _read_all(connection, (topics.events, topics.backfill, topics.dead_letters)):
         if record.topic == topics.dead_letters:
-            remarks[_dead_letter(record)] += 1
+            remarks[_describe_dead_letter(record)] += 1
             continue
         try:
             event = codec.decode(record.value or b"")
-            landed.append(Landed((record.key or b"").decode(), event, record.topic == topics.backfill))
+            events.append(
+                PublishedEvent((record.key or b"").decode(), event, record.topic == topics.backfill)
+            )
         except (NotAvro, UnknownSchema, BadBody, UnicodeDecodeError) as error:
             remarks[f"On {record.topic} stands what is no event of ours: {error}."] += 1
-    remarks.update(_losses(azure))
-    told = (f"{text} ({count} times)" if count > 1 else text for text, count in remarks.items())
-    return Evidence(truth, landed, stored(azure), tuple(told))
+    remarks.update(_describe_losses(azure))
+    texts = (f"{text} ({count} times)" if count > 1 else text for text, count in remarks.items())
+    return Evidence(truth, events, delivered_rows(azure), tuple(texts))
 
 
-def stored(azure: AzureWorld) -> list[Stored]:
-    doubtful = {call.request_id for call in azure.calls if call.stored and call.status != 204}
+def delivered_rows(azure: AzureWorld) -> list[DeliveredRow]:
+    unacknowledged = {call.request_id for call in azure.calls if call.stored and call.status != 204}
     return [
-        Stored(arrival.row, table == HISTORY, arrival.request_id in doubtful)
+        DeliveredRow(arrival.row, table == HISTORY, arrival.request_id in unacknowledged)
         for table in (LIVE, HISTORY)
-        for arrival in azure.table(table).arrivals
+        for arrival in azure.table(table).stored_rows
     ]
 
 
@@ -59,7 +61,7 @@ def write_rows(azure: AzureWorld, directory: Path) -> None:
         (directory / f"{table}.jsonl").write_text("".join(lines), "utf-8")
 
 
-def _losses(azure: AzureWorld) -> Iterable[str]:
+def _describe_losses(azure: AzureWorld) -> Iterable[str]:
     losses = azure.losses
     for how, columns in (
         ("has no such column", losses.dropped),
@@ -70,7 +72,7 @@ def _losses(azure: AzureWorld) -> Iterable[str]:
             yield f"The sink lost {count} values of {column} without a word: {how}."
 
 
-def _dead_letter(record: Record) -> str:
+def _describe_dead_letter(record: Record) -> str:
     organization = (record.key or b"").decode(errors="replace")
     reason = dict(record.headers).get("relay.reason", b"no reason").decode(errors="replace")
     try:
@@ -80,13 +82,15 @@ def _dead_letter(record: Record) -> str:
     return f"Among the dead letters of {organization} stands {which}: {reason}."
 
 
-async def _all(connection: Connection, topics: Iterable[str]) -> list[Record]:
+async def _read_all(connection: Connection, topics: Iterable[str]) -> list[Record]:
     """Every committed record of these topics."""
     found: list[Record] = []
     async with standalone_consumer(connection) as consumer:
-        places = [TopicPartition(topic, n) for topic in topics for n in await partitions_of(consumer, topic)]
-        extents = await stable_bounds(consumer, places)
-        starts = {place: extent.log_start_offset for place, extent in extents.items()}
-        ends = {place: extent.last_stable_offset for place, extent in extents.items()}
+        partitions = [
+            TopicPartition(topic, n) for topic in topics for n in await partitions_of(consumer, topic)
+        ]
+        bounds = await stable_bounds(consumer, partitions)
+        starts = {place: extent.log_start_offset for place, extent in bounds.items()}
+        ends = {place: extent.last_stable_offset for place, extent in bounds.items()}
         await read_to_end(consumer, starts, ends, found.append)
     return found

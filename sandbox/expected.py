@@ -10,17 +10,17 @@ TEXTS = ("summary", "category", "description", "eventSource", "remoteAddress", "
 ITEM = ("id", "name", "typeName", "parentId", "parentName")
 CHANGE = ("fieldName", "changedFrom", "changedTo")
 
-LONGEST_VALUE = 64 * 1024
-LARGEST_ROW = 999_998
+MAX_VALUE_BYTES = 64 * 1024
+MAX_ROW_BYTES = 999_998
 """Two bytes below the largest request body, which is an array."""
-CUT = "was cut by jira-relay"
+TRUNCATION_MARK = "was cut by jira-relay"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _IN_UTC_TO_THE_MILLISECOND = re.compile(r"[^.]*(\.\d{1,3}0*)?(Z|[+-]00:?00)", re.ASCII)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
-Json = dict[str, Any]
+JsonObject = dict[str, Any]
 
 
 def created_ms(record: Mapping[str, Any]) -> int:
@@ -28,13 +28,13 @@ def created_ms(record: Mapping[str, Any]) -> int:
     return (datetime.fromisoformat(record["created"]) - _EPOCH) // _MILLISECOND
 
 
-def event(record: Mapping[str, Any], organization: str) -> Json:
+def expected_event(record: Mapping[str, Any], organization: str) -> JsonObject:
     """The record's AuditEvent without `collected` and `mode`; `unmodeled` as an object, empty if there is none."""
     rest = {name: value for name, value in record.items() if name not in {"id", "created", *TEXTS}}
-    texts, odd_texts = _texts(record, TEXTS)
-    item, odd_item = _item(rest.pop("objectItem", None), ITEM)
-    changes, odd_changes = _list(rest.pop("changedValues", None), CHANGE)
-    items, odd_items = _list(rest.pop("associatedItems", None), ITEM)
+    texts, odd_texts = _split_texts(record, TEXTS)
+    item, odd_item = _split_item(rest.pop("objectItem", None), ITEM)
+    changes, odd_changes = _split_list(rest.pop("changedValues", None), CHANGE)
+    items, odd_items = _split_list(rest.pop("associatedItems", None), ITEM)
     odd = {"objectItem": odd_item, "changedValues": odd_changes, "associatedItems": odd_items}
     if not _IN_UTC_TO_THE_MILLISECOND.fullmatch(record["created"]):
         odd["created"] = record["created"]
@@ -50,16 +50,16 @@ def event(record: Mapping[str, Any], organization: str) -> Json:
     }
 
 
-def row(expected: Mapping[str, Any], collected: int, mode: str) -> Json:
-    """The row of an event as `event` gives it; `Unmodeled` stays an object."""
+def expected_row(expected: Mapping[str, Any], collected: int, mode: str) -> JsonObject:
+    """The row of an event as `expected_event` gives it; `Unmodeled` stays an object."""
     item = expected["objectItem"] or {}
     return {
         "EventId": expected["id"],
         "EventUid": f"{expected['organization']}/{expected['id']}",
         "EventMessage": expected["summary"],
         "EventDescription": expected["description"],
-        "EventCreationTime": instant(expected["created"]),
-        "CollectedTime": instant(collected),
+        "EventCreationTime": iso_milliseconds(expected["created"]),
+        "CollectedTime": iso_milliseconds(collected),
         "EventCategoryType": expected["category"],
         "EventSource": expected["eventSource"],
         "SrcIpAddr": expected["remoteAddress"],
@@ -81,32 +81,32 @@ def row(expected: Mapping[str, Any], collected: int, mode: str) -> Json:
     }
 
 
-def instant(ms: int) -> str:
+def iso_milliseconds(ms: int) -> str:
     at = (_EPOCH + ms * _MILLISECOND).replace(tzinfo=None)
     return f"{at.isoformat(timespec='milliseconds')}Z"
 
 
 def event_differences(expected: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
     """Names of the fields that are not as they should be."""
-    read = {**found, "unmodeled": _object(found["unmodeled"])}
-    return [name for name, value in expected.items() if not _same(value, read[name])]
+    read = {**found, "unmodeled": _parse_object(found["unmodeled"])}
+    return [name for name, value in expected.items() if not _equal_as_json(value, read[name])]
 
 
 def row_differences(expected: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     """Names of the columns that are not as they should be, and of those rightly cut because they are too long."""
-    whole = sum(map(_size, expected.values()))
+    row_bytes = sum(map(_byte_length, expected.values()))
     differing: list[str] = []
-    cut: list[str] = []
+    truncated: list[str] = []
     for name, value in expected.items():
         stored = found.get(name)
-        if _same(value, _object(stored) if name == "Unmodeled" else stored):
+        if _equal_as_json(value, _parse_object(stored) if name == "Unmodeled" else stored):
             continue
-        too_long = whole > LARGEST_ROW or _size(value) > LONGEST_VALUE
-        (cut if too_long and _is_cut_of(value, stored) else differing).append(name)
-    return differing, cut
+        too_long = row_bytes > MAX_ROW_BYTES or _byte_length(value) > MAX_VALUE_BYTES
+        (truncated if too_long and _is_truncation_of(value, stored) else differing).append(name)
+    return differing, truncated
 
 
-def _texts(source: Mapping[str, Any], names: Iterable[str]) -> tuple[dict[str, str | None], Json]:
+def _split_texts(source: Mapping[str, Any], names: Iterable[str]) -> tuple[dict[str, str | None], JsonObject]:
     """What the schema holds of these members, and what it does not."""
     texts: dict[str, str | None] = {}
     odd = {}
@@ -118,18 +118,18 @@ def _texts(source: Mapping[str, Any], names: Iterable[str]) -> tuple[dict[str, s
     return texts, odd
 
 
-def _item(value: Any, names: Iterable[str]) -> tuple[dict[str, str | None] | None, Any]:
+def _split_item(value: Any, names: Iterable[str]) -> tuple[dict[str, str | None] | None, Any]:
     if not isinstance(value, dict):
         return None, value
-    texts, odd = _texts(value, names)
+    texts, odd = _split_texts(value, names)
     unknown = {name: member for name, member in value.items() if name not in texts}
     return texts, {**unknown, **odd} or None
 
 
-def _list(value: Any, names: Iterable[str]) -> tuple[list[dict[str, str | None]] | None, Any]:
+def _split_list(value: Any, names: Iterable[str]) -> tuple[list[dict[str, str | None]] | None, Any]:
     if not isinstance(value, list):
         return None, value
-    pairs = [_item(element, names) for element in value]
+    pairs = [_split_item(element, names) for element in value]
     items = [item if item is not None else dict.fromkeys(names) for item, _ in pairs]
     odd = [
         {} if rest is None and isinstance(element, dict) else rest
@@ -138,7 +138,7 @@ def _list(value: Any, names: Iterable[str]) -> tuple[list[dict[str, str | None]]
     return items, odd if any(rest != {} for rest in odd) else None
 
 
-def _object(text: str | None) -> Any:
+def _parse_object(text: str | None) -> Any:
     """A JSON object out of its text; the text itself where it is none, as where it was cut."""
     if text is None:
         return {}
@@ -148,7 +148,7 @@ def _object(text: str | None) -> Any:
         return text
 
 
-def _same(value: Any, other: Any) -> bool:
+def _equal_as_json(value: Any, other: Any) -> bool:
     """Whether both are the same in JSON; a member that is null is one that is absent."""
     if value is None or isinstance(value, str):
         return bool(value == other)
@@ -167,14 +167,14 @@ def _without_nulls(value: Any) -> Any:
     return value
 
 
-def _size(value: Any) -> int:
+def _byte_length(value: Any) -> int:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return len(text.encode(errors="surrogatepass"))
 
 
-def _is_cut_of(value: Any, stored: Any) -> bool:
+def _is_truncation_of(value: Any, stored: Any) -> bool:
     """Whether it bears our mark and, being a text, begins as the whole did."""
     text = stored if isinstance(stored, str) else json.dumps(stored, ensure_ascii=False)
-    if CUT not in text:
+    if TRUNCATION_MARK not in text:
         return False
     return not isinstance(value, str) or value.startswith(text[: text.rindex("… [")])

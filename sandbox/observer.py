@@ -14,11 +14,11 @@ from relay.status.model import Status, from_record
 from simulators.azure.world import HISTORY, LIVE, AzureWorld
 
 POLL_MS = 250
-OF_A_PRODUCER = "producer/"
+PRODUCER_KEY_PREFIX = "producer/"
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class OrganizationSnapshot:
     """One organization at one moment; instants in ms UTC."""
 
     organization: str
@@ -26,7 +26,7 @@ class Sight:
     reason: str | None
     last_event: int | None
     complete_up_to: int | None
-    happened: int
+    in_jira: int
     in_kafka: int
     accepted: int
     dead_letters: int
@@ -34,67 +34,67 @@ class Sight:
     @property
     def lag(self) -> int:
         """Records that happened and are not at the sink yet, nor among the dead letters."""
-        return max(0, self.happened - self.accepted - self.dead_letters)
+        return max(0, self.in_jira - self.accepted - self.dead_letters)
 
     @property
     def settled(self) -> bool:
         """Nothing is waited for, as far as counts can tell: a dead letter may also be of what never happened."""
-        return self.lag == 0 and self.in_kafka + self.dead_letters >= self.happened
+        return self.lag == 0 and self.in_kafka + self.dead_letters >= self.in_jira
 
     @property
     def arrived(self) -> bool:
-        return self.in_kafka >= self.happened and self.accepted >= self.happened
+        return self.in_kafka >= self.in_jira and self.accepted >= self.in_jira
 
 
-class Watch:
+class Observer:
     """Counts what comes. `happened` tells for each organization how many records should have come by now."""
 
     def __init__(
-        self, connection: Connection, happened: Mapping[str, Callable[[], int]], azure: AzureWorld
+        self, connection: Connection, record_counts: Mapping[str, Callable[[], int]], azure: AzureWorld
     ) -> None:
         self._connection = connection
         self._topics = Topics(connection.kafka.topic_prefix)
-        self._happened = happened
+        self._record_counts = record_counts
         self._azure = azure
         self._codec = InternalCodec("status")
         self.statuses: dict[str, Status] = {}
         self._in_kafka: Counter[str] = Counter()
         self._dead_letters: Counter[str] = Counter()
         self._accepted: Counter[str] = Counter()
-        self._seen: dict[str, int] = {LIVE: 0, HISTORY: 0}
+        self._rows_counted: dict[str, int] = {LIVE: 0, HISTORY: 0}
         self._uids: set[str] = set()
 
     async def run(self) -> None:
         """Follow the topics until cancelled. Raises RelayError when Kafka is gone."""
-        ours = self._topics
-        topics = (ours.events, ours.backfill, ours.dead_letters, ours.status)
+        names = self._topics
+        topics = (names.events, names.backfill, names.dead_letters, names.status)
         async with standalone_consumer(self._connection, fetch_max_wait_ms=POLL_MS) as consumer:
-            places = [
+            partitions = [
                 TopicPartition(topic, number)
                 for topic in topics
                 for number in await partitions_of(consumer, topic)
             ]
-            consumer.assign(places)
-            for place in places:
-                consumer.seek(place, 0)
+            consumer.assign(partitions)
+            for partition in partitions:
+                consumer.seek(partition, 0)
             while True:
                 for records in (await consumer.getmany(timeout_ms=POLL_MS)).values():
                     for record in records:
-                        self._note(record)
+                        self._count_record(record)
 
-    def sights(self) -> list[Sight]:
+    def take_snapshots(self) -> list[OrganizationSnapshot]:
         self._count_accepted()
-        return [self._sight(name) for name in sorted(self._happened)]
+        return [self._take_snapshot(name) for name in sorted(self._record_counts)]
 
-    def _sight(self, name: str) -> Sight:
-        status = self.statuses.get(f"{OF_A_PRODUCER}{name}")
-        return Sight(
+    def _take_snapshot(self, name: str) -> OrganizationSnapshot:
+        status = self.statuses.get(f"{PRODUCER_KEY_PREFIX}{name}")
+        return OrganizationSnapshot(
             organization=name,
             state=status.state if status else "starting",
             reason=status.reason if status else None,
             last_event=status.last_event if status else None,
             complete_up_to=status.complete_up_to if status else None,
-            happened=self._happened[name](),
+            in_jira=self._record_counts[name](),
             in_kafka=self._in_kafka[name],
             accepted=self._accepted[name],
             dead_letters=self._dead_letters[name],
@@ -102,25 +102,25 @@ class Watch:
 
     def _count_accepted(self) -> None:
         """Rows by organization, those that came twice counted once."""
-        for table, seen in self._seen.items():
+        for table, seen in self._rows_counted.items():
             rows = self._azure.rows(table)
             for row in rows[seen:]:
                 if row["EventUid"] not in self._uids:
                     self._uids.add(row["EventUid"])
                     self._accepted[row["Organization"]] += 1
-            self._seen[table] = len(rows)
+            self._rows_counted[table] = len(rows)
 
-    def _note(self, record: Record) -> None:
+    def _count_record(self, record: Record) -> None:
         key = (record.key or b"").decode(errors="replace")
         if record.topic == self._topics.status:
-            self._note_status(key, record.value)
+            self._store_status(key, record.value)
         elif record.topic == self._topics.dead_letters:
             part = dict(record.headers).get("relay.part", b"1/1")
             self._dead_letters[key] += part.startswith(b"1/")
         else:
             self._in_kafka[key] += 1
 
-    def _note_status(self, key: str, value: bytes | None) -> None:
+    def _store_status(self, key: str, value: bytes | None) -> None:
         if value is None:
             self.statuses.pop(key, None)
             return

@@ -14,7 +14,7 @@ STOP_SECONDS = 12.0
 _TAIL_BYTES = 20_000
 
 
-class Child:
+class ServiceProcess:
     """One service of the relay as a process of its own, in its own process group; its log goes to `log`.
 
     It ends with this process, kill -9 included. Start it early: it waits, ready, until it is released.
@@ -26,11 +26,11 @@ class Child:
         self._arguments = arguments
         self._environ = dict(environ)
         self._process: Process | None = None
-        self._wanted = asyncio.Event()
+        self._expected_running = asyncio.Event()
 
     @property
     def pid(self) -> int:
-        return self._started().pid
+        return self._require_started().pid
 
     async def start(self) -> None:
         with self.log.open("ab") as output:
@@ -42,31 +42,31 @@ class Child:
                 env=self._environ,
                 start_new_session=True,
             )
-        self._wanted.set()
+        self._expected_running.set()
 
     def release(self) -> None:
-        if pipe := self._started().stdin:
+        if pipe := self._require_started().stdin:
             pipe.write(b"\n")
 
     async def watch(self) -> None:
         """Runs until cancelled; raises RelayError with its last words when it ends and nobody wanted it to."""
         while True:
-            await self._wanted.wait()
-            code = await self._started().wait()
-            if self._wanted.is_set():
-                raise RelayError(f"The {self.name} has ended: {_why(code, self.log)}")
+            await self._expected_running.wait()
+            code = await self._require_started().wait()
+            if self._expected_running.is_set():
+                raise RelayError(f"The {self.name} has ended: {_exit_reason(code, self.log)}")
 
     async def kill(self) -> None:
         """End it as kill -9 does."""
-        self._wanted.clear()
+        self._expected_running.clear()
         self._signal(signal.SIGKILL)
-        await self._started().wait()
+        await self._require_started().wait()
 
     async def stop(self) -> str | None:
         """End it cleanly; what was wrong with that, in words, if anything was."""
         if self._process is None:
             return None
-        self._wanted.clear()
+        self._expected_running.clear()
         self._signal(signal.SIGTERM)
         try:
             async with asyncio.timeout(STOP_SECONDS):
@@ -74,36 +74,36 @@ class Child:
         except TimeoutError:
             await self.kill()
             return f"The {self.name} did not stop within {STOP_SECONDS:g} s and was killed."
-        return None if code == 0 else f"The {self.name} did not stop well: {_why(code, self.log)}"
+        return None if code == 0 else f"The {self.name} did not stop well: {_exit_reason(code, self.log)}"
 
     def _signal(self, number: signal.Signals) -> None:
-        process = self._started()
+        process = self._require_started()
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, number)
 
-    def _started(self) -> Process:
+    def _require_started(self) -> Process:
         if self._process is None:
             raise RuntimeError(f"The {self.name} was not started.")
         return self._process
 
 
-def _why(code: int, log: Path) -> str:
+def _exit_reason(code: int, log: Path) -> str:
     if code < 0:
         return f"it was killed by {signal.Signals(-code).name}."
-    return f"exit code {code}; {last_complaint(log)}"
+    return f"exit code {code}; {last_error(log)}"
 
 
-def last_complaint(log: Path) -> str:
+def last_error(log: Path) -> str:
     """The last that a log says of a fault, as the end of a sentence."""
     with log.open("rb") as content:
         content.seek(max(0, log.stat().st_size - _TAIL_BYTES))
         lines = content.read().decode(errors="replace").splitlines()
-    complaints = (_complaint(line) for line in reversed(lines))
-    return next((f"it said: {words}" for words in complaints if words), "it did not complain.")
+    errors = (_error_text(line) for line in reversed(lines))
+    return next((f"it said: {words}" for words in errors if words), "it did not complain.")
 
 
-def _complaint(line: str) -> str | None:
+def _error_text(line: str) -> str | None:
     """Message and reason of a line of our own log, if it is an error; any other line as it is."""
     try:
         entry = json.loads(line)

@@ -11,152 +11,161 @@ from relay.errors import RelayError
 from relay.timestamps import now_ms
 from sandbox import view
 from sandbox.expected import created_ms
-from sandbox.faults import Faults, plan
-from sandbox.narrator import Narrator
-from sandbox.observer import Sight, Watch
-from sandbox.processes import last_complaint
+from sandbox.faults import FaultPlayer, plan_faults
+from sandbox.narrator import StatusNarrator
+from sandbox.observer import Observer, OrganizationSnapshot
+from sandbox.processes import last_error
 from sandbox.screen import Screen
-from sandbox.world import World
+from sandbox.world import SandboxWorld
 from simulators.azure.world import HISTORY, LIVE
-from simulators.jira_cloud.site import Site
+from simulators.jira_cloud.site import SimulatedSite
 
-RATE = 4.0
+RECORDS_PER_SECOND = 4.0
 """Records a second, over all sites."""
-LATE, LATE_SECONDS, PROJECTS = 0.05, 8.0, 0.02
-LOOK_SECONDS = 0.5
-FIRST_ROW_SECONDS = 60.0
-SETTLE_SECONDS = 30.0
+LATE_SHARE, LATE_SECONDS, PROJECT_SHARE = 0.05, 8.0, 0.02
+OBSERVE_SECONDS = 0.5
+FIRST_ROW_TIMEOUT_SECONDS = 60.0
+SETTLE_TIMEOUT_SECONDS = 30.0
 QUIET_SECONDS = 3.0
 """Longer than a round: what would come twice, would have come by then."""
 DEAD_LETTER_SECONDS = 10.0
 
-Enough = Callable[[Sequence[Sight]], bool]
+StopCondition = Callable[[Sequence[OrganizationSnapshot]], bool]
 
 
-class Course:
+class Scenario:
     """What happens in a world, from its first record until everything has settled, and what is told of it."""
 
-    def __init__(self, world: World, records: Path | None, duration: float | None, screen: Screen) -> None:
+    def __init__(
+        self, world: SandboxWorld, records: Path | None, duration: float | None, screen: Screen
+    ) -> None:
         self._world = world
         self._records = records
         self._duration = duration
         self._screen = screen
-        self._narrator = Narrator()
-        self._happened = {name: _happened(site, records) for name, site in world.jira.sites.items()}
-        self._faults = Faults(world.jira.sites, world.azure, world.producer, screen.say)
+        self._status_narrator = StatusNarrator()
+        self._record_counts = {
+            name: _record_counter(site, records) for name, site in world.jira.sites.items()
+        }
+        self._faults = FaultPlayer(world.jira.sites, world.azure, world.producer, screen.announce)
         self._first_row = asyncio.Event()
-        self._quiet = Quiet(time.monotonic)
+        self._is_settled = SettledDetector(time.monotonic)
         self.as_of_ms = 0
         """What had happened by then was found to have arrived, or was waited for in vain."""
-        self.watch = Watch(world.connection, self._happened, world.azure)
+        self.observer = Observer(world.connection, self._record_counts, world.azure)
 
-    def introduce(self, program: str) -> None:
-        world, tell = self._world, self._screen.tell
-        self._screen.say(f"Everything runs. Kafka: {world.kafka.bootstrap}")
+    def print_introduction(self, program: str) -> None:
+        world, tell = self._world, self._screen.print_line
+        self._screen.announce(f"Everything runs. Kafka: {world.kafka.bootstrap}")
         tell(f"For a second terminal:\n    {program} --config {world.config} organizations list")
         if self._records is not None:
-            for sentence in self._served():
+            for sentence in self._describe_records_file():
                 tell(sentence)
 
-    def _served(self) -> Sequence[str]:
+    def _describe_records_file(self) -> Sequence[str]:
         (site,) = self._world.jira.sites.values()
-        ahead = len(site.log) - self._happened[site.name]()
+        future_count = len(site.log) - self._record_counts[site.name]()
         served = f"{site.name} serves the {len(site.log):,} records of {self._records}."
-        if not ahead:
+        if not future_count:
             return [served]
         future = (
-            f"In the future: {ahead:,} of them. The relay asks Jira for what has happened until now, so they come when their"
+            f"In the future: {future_count:,} of them. The relay asks Jira for what has happened until now, so they come when their"
             " time has come; the verdict does not wait for them."
         )
         return [served, future]
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`, the end of the duration, or the arrival of all that a file holds; then until all has settled."""
-        async with _beside(self._play_faults()) as faults:
-            async with _beside(self._traffic()) as traffic:
-                await self._look(self._enough(stop, (traffic, faults)))
+        async with _running_meanwhile(self._play_faults()) as faults:
+            async with _running_meanwhile(self._generate_traffic()) as traffic:
+                await self._observe(self._stop_condition(stop, (traffic, faults)))
             self._faults.end()
             for site in self._world.jira.sites.values():
                 site.reveal()
             await self._settle()
-        self._screen.last(self.watch.sights())
+        self._screen.finish(self.observer.take_snapshots())
 
-    def _enough(self, stop: asyncio.Event, tasks: "Sequence[asyncio.Task[None]]") -> Enough:
+    def _stop_condition(self, stop: asyncio.Event, tasks: "Sequence[asyncio.Task[None]]") -> StopCondition:
         loop = asyncio.get_running_loop()
-        began = loop.time()
+        started = loop.time()
 
-        def enough(sights: Sequence[Sight]) -> bool:
+        def should_stop(snapshots: Sequence[OrganizationSnapshot]) -> bool:
             for task in tasks:
                 if task.done():
                     task.result()
-            if self._records is not None and self._duration is None and self._quiet(sights):
+            if self._records is not None and self._duration is None and self._is_settled(snapshots):
                 return True
-            passed = loop.time() - began
-            if self._records is None and passed > FIRST_ROW_SECONDS and not self._first_row.is_set():
-                raise self._nothing_came()
+            passed = loop.time() - started
+            if self._records is None and passed > FIRST_ROW_TIMEOUT_SECONDS and not self._first_row.is_set():
+                raise self._no_row_error()
             return stop.is_set() or (self._duration is not None and passed >= self._duration)
 
-        return enough
+        return should_stop
 
-    async def _traffic(self) -> None:
+    async def _generate_traffic(self) -> None:
         """A file of records comes without any, and without faults."""
         if self._records is None:
-            await self._world.jira.live(RATE, late=LATE, late_seconds=LATE_SECONDS, project=PROJECTS)
+            await self._world.jira.generate_traffic(
+                RECORDS_PER_SECOND,
+                late_share=LATE_SHARE,
+                late_seconds=LATE_SECONDS,
+                project_share=PROJECT_SHARE,
+            )
 
     async def _play_faults(self) -> None:
         loop = asyncio.get_running_loop()
-        began = loop.time()
+        started = loop.time()
         if self._records is None:
             await self._first_row.wait()
-            left = None if self._duration is None else self._duration - (loop.time() - began)
-            await self._faults.play(plan(left))
+            seconds_left = None if self._duration is None else self._duration - (loop.time() - started)
+            await self._faults.play(plan_faults(seconds_left))
 
-    def _nothing_came(self) -> RelayError:
+    def _no_row_error(self) -> RelayError:
         services = (self._world.producer, self._world.consumer)
-        said = "; ".join(f"the {child.name}: {last_complaint(child.log)}" for child in services)
-        return RelayError(f"Nothing has reached the sink within {FIRST_ROW_SECONDS:.0f} s; {said}")
+        said = "; ".join(f"the {child.name}: {last_error(child.log)}" for child in services)
+        return RelayError(f"Nothing has reached the sink within {FIRST_ROW_TIMEOUT_SECONDS:.0f} s; {said}")
 
     async def _settle(self) -> None:
         loop = asyncio.get_running_loop()
-        began = loop.time()
+        started = loop.time()
 
-        def enough(sights: Sequence[Sight]) -> bool:
-            settled = self._quiet(sights) and not self._faults.healing
-            return settled or loop.time() - began > SETTLE_SECONDS
+        def should_stop(snapshots: Sequence[OrganizationSnapshot]) -> bool:
+            settled = self._is_settled(snapshots) and not self._faults.unhealed
+            return settled or loop.time() - started > SETTLE_TIMEOUT_SECONDS
 
-        if not enough(self._sights()):
-            self._screen.say("Nothing happens any more: what is under way may settle.")
-        await self._look(enough)
+        if not should_stop(self._take_snapshots()):
+            self._screen.announce("Nothing happens any more: what is under way may settle.")
+        await self._observe(should_stop)
 
-    async def _look(self, enough: Enough) -> None:
+    async def _observe(self, should_stop: StopCondition) -> None:
         """Tells how things stand until it is enough."""
-        while not enough(sights := self._sights()):
+        while not should_stop(snapshots := self._take_snapshots()):
             if not self._first_row.is_set():
-                self._look_for_first_row()
-            for sentence in self._narrator.changes(self.watch.statuses):
-                self._screen.say(sentence)
-            self._screen.update(sights)
-            await asyncio.sleep(LOOK_SECONDS)
+                self._show_first_row()
+            for sentence in self._status_narrator.describe_changes(self.observer.statuses):
+                self._screen.announce(sentence)
+            self._screen.update(snapshots)
+            await asyncio.sleep(OBSERVE_SECONDS)
 
-    def _sights(self) -> list[Sight]:
+    def _take_snapshots(self) -> list[OrganizationSnapshot]:
         self.as_of_ms = now_ms()
-        return self.watch.sights()
+        return self.observer.take_snapshots()
 
-    def _look_for_first_row(self) -> None:
+    def _show_first_row(self) -> None:
         """The fullest of the first rows is shown beside its record."""
         azure = self._world.azure
         table = LIVE if azure.accepted(LIVE) else HISTORY
         if not (rows := azure.rows(table)[:50]):
             return
         row = max(rows, key=lambda row: sum(value is not None for value in row.values()))
-        truth = self._world.jira.sites[row["Organization"]].truth()
+        truth = self._world.jira.sites[row["Organization"]].all_records()
         record = next((one for one in truth if one["id"] == row["EventId"]), {})
-        self._screen.show(view.side_by_side(record, row, table))
+        self._screen.print_renderable(view.render_side_by_side(record, row, table))
         self._first_row.set()
 
 
 @asynccontextmanager
-async def _beside(work: Coroutine[Any, Any, None]) -> "AsyncIterator[asyncio.Task[None]]":
+async def _running_meanwhile(work: Coroutine[Any, Any, None]) -> "AsyncIterator[asyncio.Task[None]]":
     """Does the work as long as the block lasts, at most."""
     task = asyncio.create_task(work)
     try:
@@ -166,26 +175,26 @@ async def _beside(work: Coroutine[Any, Any, None]) -> "AsyncIterator[asyncio.Tas
         await asyncio.wait({task})
 
 
-class Quiet:
+class SettledDetector:
     """Whether everything has arrived, and nothing has changed for a while; for longer where dead letters stand for records."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._since = clock()
-        self._seen: Sequence[Sight] = ()
+        self._unchanged_since = clock()
+        self._last_counts: Sequence[OrganizationSnapshot] = ()
 
-    def __call__(self, sights: Sequence[Sight]) -> bool:
-        counts = [replace(sight, state="", reason=None, complete_up_to=None) for sight in sights]
-        if counts != self._seen or not all(sight.settled for sight in sights):
-            self._since, self._seen = self._clock(), counts
+    def __call__(self, snapshots: Sequence[OrganizationSnapshot]) -> bool:
+        counts = [replace(sight, state="", reason=None, complete_up_to=None) for sight in snapshots]
+        if counts != self._last_counts or not all(sight.settled for sight in snapshots):
+            self._unchanged_since, self._last_counts = self._clock(), counts
             return False
-        arrived = all(sight.arrived for sight in sights)
-        return self._clock() - self._since >= (QUIET_SECONDS if arrived else DEAD_LETTER_SECONDS)
+        arrived = all(sight.arrived for sight in snapshots)
+        return self._clock() - self._unchanged_since >= (QUIET_SECONDS if arrived else DEAD_LETTER_SECONDS)
 
 
-def _happened(site: Site, records: Path | None) -> Callable[[], int]:
+def _record_counter(site: SimulatedSite, records: Path | None) -> Callable[[], int]:
     """How many records have happened by now; those of a file may lie in the future."""
     if records is None:
         return lambda: len(site.log)
-    created = sorted(map(created_ms, site.truth()))
+    created = sorted(map(created_ms, site.all_records()))
     return lambda: bisect.bisect_right(created, now_ms())

@@ -11,9 +11,9 @@ from rich.live import Live
 from rich.text import Text
 
 from sandbox import view
-from sandbox.observer import Sight
+from sandbox.observer import OrganizationSnapshot
 
-PLAIN_EVERY_SECONDS = 3.0
+PLAIN_INTERVAL_SECONDS = 3.0
 PLAIN_WIDTH = 120
 
 
@@ -32,8 +32,8 @@ class Screen:
         )
         self._clock = clock
         self._live: Live | None = None
-        self._told: dict[str, tuple[str, int, int, int]] = {}
-        self._told_at = 0.0
+        self._listed: dict[str, tuple[str, int, int, int]] = {}
+        self._listed_at = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -44,52 +44,52 @@ class Screen:
         if self._live is not None:
             self._live.stop()
 
-    def say(self, text: str) -> None:
+    def announce(self, text: str) -> None:
         """What happens now."""
-        stamp = view.clock(self._now_ms(), self._now_ms())
+        stamp = view.format_clock(self._now_ms(), self._now_ms())
         if self.terminal:
-            self._console.print(view.beside(stamp, text))
+            self._console.print(view.render_beside(stamp, text))
         else:
             self._console.print(f"{stamp}  {text}", soft_wrap=True)
 
-    def tell(self, text: str) -> None:
+    def print_line(self, text: str) -> None:
         self._console.print(Text(text), soft_wrap=True)
 
-    def show(self, picture: RenderableType) -> None:
-        self._console.print(picture)
+    def print_renderable(self, renderable: RenderableType) -> None:
+        self._console.print(renderable)
 
-    def update(self, sights: Sequence[Sight]) -> None:
+    def update(self, snapshots: Sequence[OrganizationSnapshot]) -> None:
         """How things stand: redraws the table; without a terminal, a line now and then for each that has changed."""
         if self.terminal:
-            self._draw(sights)
-        elif self._clock() - self._told_at >= PLAIN_EVERY_SECONDS:
-            self._told_at = self._clock()
-            self._list(sights)
+            self._draw(snapshots)
+        elif self._clock() - self._listed_at >= PLAIN_INTERVAL_SECONDS:
+            self._listed_at = self._clock()
+            self._list(snapshots)
 
-    def last(self, sights: Sequence[Sight]) -> None:
+    def finish(self, snapshots: Sequence[OrganizationSnapshot]) -> None:
         """How things stand at the end; the table stays where it is from now on."""
         if self.terminal:
-            self._draw(sights)
+            self._draw(snapshots)
         else:
-            self._list(sights)
+            self._list(snapshots)
         if self._live is not None:
             self._live.stop()
             self._live = None
 
-    def _draw(self, sights: Sequence[Sight]) -> None:
-        table = view.table(sights, self._now_ms())
+    def _draw(self, snapshots: Sequence[OrganizationSnapshot]) -> None:
+        table = view.render_table(snapshots, self._now_ms())
         if self._live is None:
             self._live = Live(table, console=self._console, auto_refresh=False)
             self._live.start(refresh=True)
         else:
             self._live.update(table, refresh=True)
 
-    def _list(self, sights: Sequence[Sight]) -> None:
-        for sight in sights:
-            news = (sight.state, sight.in_kafka, sight.accepted, sight.lag)
-            if self._told.get(sight.organization) != news:
-                self._told[sight.organization] = news
-                self.say(view.line(sight, self._now_ms()))
+    def _list(self, snapshots: Sequence[OrganizationSnapshot]) -> None:
+        for snapshot in snapshots:
+            summary = (snapshot.state, snapshot.in_kafka, snapshot.accepted, snapshot.lag)
+            if self._listed.get(snapshot.organization) != summary:
+                self._listed[snapshot.organization] = summary
+                self.announce(view.render_line(snapshot, self._now_ms()))
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)

@@ -6,25 +6,25 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox import expected
-from sandbox.expected import Json
+from sandbox.expected import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
-class Landed:
+class PublishedEvent:
     """An event as it was found on a topic, under the key `organization`; `history`: on the backfill topic."""
 
     organization: str
-    event: Json
+    event: JsonObject
     history: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    """A row as it was found at the sink; `doubtful`: whoever sent it got no answer and had to send it again."""
+class DeliveredRow:
+    """A row as it was found at the sink; `unacknowledged`: whoever sent it got no answer and had to send it again."""
 
     row: Mapping[str, Any]
     history: bool
-    doubtful: bool
+    unacknowledged: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +33,14 @@ class Evidence:
     is no record that happened, so no verdict depends on it.
     """
 
-    truth: Mapping[str, Sequence[Json]]
-    landed: Sequence[Landed]
-    stored: Sequence[Stored]
+    truth: Mapping[str, Sequence[JsonObject]]
+    events: Sequence[PublishedEvent]
+    rows: Sequence[DeliveredRow]
     remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Wrong:
+class FieldMismatch:
     """A record that arrived with other values than it had."""
 
     id: int
@@ -49,12 +49,12 @@ class Wrong:
 
 
 @dataclass(slots=True)
-class Judged:
+class OrganizationVerdict:
     """One organization; ids of records, ascending."""
 
     organization: str
-    happened: int = 0
-    ahead: list[int] = field(default_factory=list)
+    in_jira: int = 0
+    not_yet_due: list[int] = field(default_factory=list)
     """Need not have arrived yet, and have not."""
     missing_in_kafka: list[int] = field(default_factory=list)
     repeated_in_kafka: list[int] = field(default_factory=list)
@@ -62,21 +62,21 @@ class Judged:
     repeated_at_sink: list[int] = field(default_factory=list)
     """Without a doubtful answer that would explain it."""
     explained_repeats: int = 0
-    wrong: list[Wrong] = field(default_factory=list)
-    strangers: list[int] = field(default_factory=list)
+    mismatches: list[FieldMismatch] = field(default_factory=list)
+    unexpected: list[int] = field(default_factory=list)
     """Arrived, but never happened."""
-    cut: int = 0
+    truncated: int = 0
     """Values that were rightly cut."""
 
     @property
     def passed(self) -> bool:
         faults = (self.missing_in_kafka, self.repeated_in_kafka, self.missing_at_sink, self.repeated_at_sink)
-        return not any(faults) and not self.wrong and not self.strangers
+        return not any(faults) and not self.mismatches and not self.unexpected
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    organizations: tuple[Judged, ...]
+    organizations: tuple[OrganizationVerdict, ...]
     remarks: tuple[str, ...] = ()
 
     @property
@@ -86,70 +86,85 @@ class Verdict:
 
 def judge(evidence: Evidence, as_of_ms: int) -> Verdict:
     """What was created after `as_of_ms` need not have arrived."""
-    landed = _by_record((one.organization, one.event["id"], one) for one in evidence.landed)
-    stored = _by_record((one.row["Organization"], one.row["EventId"], one) for one in evidence.stored)
-    names = sorted(evidence.truth.keys() | landed.keys() | stored.keys(), key=str)
+    events_by_record = _group_by_record((one.organization, one.event["id"], one) for one in evidence.events)
+    rows_by_record = _group_by_record(
+        (one.row["Organization"], one.row["EventId"], one) for one in evidence.rows
+    )
+    names = sorted(evidence.truth.keys() | events_by_record.keys() | rows_by_record.keys(), key=str)
     return Verdict(
         tuple(
-            _judge(name, evidence.truth.get(name, ()), landed[name], stored[name], as_of_ms) for name in names
+            _judge_organization(
+                name, evidence.truth.get(name, ()), events_by_record[name], rows_by_record[name], as_of_ms
+            )
+            for name in names
         ),
         evidence.remarks,
     )
 
 
-def _by_record(found: Iterable[tuple[str, int, Any]]) -> dict[str, dict[int, list[Any]]]:
-    sorted_in: dict[str, dict[int, list[Any]]] = defaultdict(lambda: defaultdict(list))
+def _group_by_record(found: Iterable[tuple[str, int, Any]]) -> dict[str, dict[int, list[Any]]]:
+    grouped: dict[str, dict[int, list[Any]]] = defaultdict(lambda: defaultdict(list))
     for organization, record_id, one in found:
-        sorted_in[organization][record_id].append(one)
-    return sorted_in
+        grouped[organization][record_id].append(one)
+    return grouped
 
 
-def _judge(
+def _judge_organization(
     organization: str,
-    truth: Sequence[Json],
-    landed: dict[int, list[Landed]],
-    stored: dict[int, list[Stored]],
+    truth: Sequence[JsonObject],
+    events_by_id: dict[int, list[PublishedEvent]],
+    rows_by_id: dict[int, list[DeliveredRow]],
     as_of_ms: int,
-) -> Judged:
-    judged = Judged(organization, happened=len(truth))
+) -> OrganizationVerdict:
+    verdict = OrganizationVerdict(organization, in_jira=len(truth))
     for record in truth:
-        events, rows = landed.pop(record["id"], []), stored.pop(record["id"], [])
+        events, rows = events_by_id.pop(record["id"], []), rows_by_id.pop(record["id"], [])
         if not rows and expected.created_ms(record) > as_of_ms:
-            judged.ahead.append(record["id"])
+            verdict.not_yet_due.append(record["id"])
         else:
-            _count(judged, record["id"], events, rows)
-        _compare(judged, expected.event(record, organization), events, rows)
-    judged.strangers = sorted(landed.keys() | stored.keys())
-    return judged
+            _count_copies(verdict, record["id"], events, rows)
+        _compare_fields(verdict, expected.expected_event(record, organization), events, rows)
+    verdict.unexpected = sorted(events_by_id.keys() | rows_by_id.keys())
+    return verdict
 
 
-def _count(judged: Judged, record_id: int, events: Sequence[Landed], rows: Sequence[Stored]) -> None:
+def _count_copies(
+    verdict: OrganizationVerdict,
+    record_id: int,
+    events: Sequence[PublishedEvent],
+    rows: Sequence[DeliveredRow],
+) -> None:
     if not events:
-        judged.missing_in_kafka.append(record_id)
+        verdict.missing_in_kafka.append(record_id)
     if len(events) > 1:
-        judged.repeated_in_kafka.append(record_id)
+        verdict.repeated_in_kafka.append(record_id)
     if not rows:
-        judged.missing_at_sink.append(record_id)
+        verdict.missing_at_sink.append(record_id)
     repeats = max(len(rows) - 1, 0)
-    if repeats > sum(row.doubtful for row in rows):
-        judged.repeated_at_sink.append(record_id)
+    if repeats > sum(row.unacknowledged for row in rows):
+        verdict.repeated_at_sink.append(record_id)
     else:
-        judged.explained_repeats += repeats
+        verdict.explained_repeats += repeats
 
 
-def _compare(judged: Judged, wanted: Json, events: Sequence[Landed], rows: Sequence[Stored]) -> None:
+def _compare_fields(
+    verdict: OrganizationVerdict,
+    expected_event: JsonObject,
+    events: Sequence[PublishedEvent],
+    rows: Sequence[DeliveredRow],
+) -> None:
     for one in events:
-        differing = expected.event_differences(wanted, one.event)
+        differing = expected.event_differences(expected_event, one.event)
         if one.history != (one.event["mode"] == "backfill"):
             differing.append("mode")
         if differing:
-            judged.wrong.append(Wrong(wanted["id"], "Kafka", tuple(differing)))
-    for stored in rows if events else ():
+            verdict.mismatches.append(FieldMismatch(expected_event["id"], "Kafka", tuple(differing)))
+    for delivered in rows if events else ():
         event = events[0].event
-        row = expected.row(wanted, event["collected"], event["mode"])
-        differing, cut = expected.row_differences(row, stored.row)
-        if stored.history != (event["mode"] == "backfill"):
+        row = expected.expected_row(expected_event, event["collected"], event["mode"])
+        differing, truncated = expected.row_differences(row, delivered.row)
+        if delivered.history != (event["mode"] == "backfill"):
             differing.append("the table")
-        judged.cut += len(cut)
+        verdict.truncated += len(truncated)
         if differing:
-            judged.wrong.append(Wrong(wanted["id"], "the sink", tuple(differing)))
+            verdict.mismatches.append(FieldMismatch(expected_event["id"], "the sink", tuple(differing)))

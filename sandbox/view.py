@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from sandbox.observer import Sight
+from sandbox.observer import OrganizationSnapshot
 
 _COLUMNS = ("organization", "state", "last event", "complete up to", "in Kafka", "accepted", "lag")
 _COLUMNS_OF = {
@@ -36,33 +36,33 @@ _COLUMNS_OF = {
 }
 """Members of a record, and what they are at the sink."""
 _COLOURS = {"active": "green", "failing": "red", "waiting": "yellow"}
-_LONGEST_SHOWN = 200
+_MAX_VALUE_LENGTH = 200
 
 
-def table(sights: Sequence[Sight], now_ms: int) -> Table:
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+def render_table(snapshots: Sequence[OrganizationSnapshot], now_ms: int) -> Table:
+    rendered = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for number, name in enumerate(_COLUMNS):
-        made.add_column(name, justify="right" if number > 3 else "left", no_wrap=True)
-    for sight in sights:
-        cells = _cells(sight, now_ms)
-        made.add_row(cells[0], Text(cells[1], _COLOURS.get(sight.state, "")), *cells[2:])
-    return made
+        rendered.add_column(name, justify="right" if number > 3 else "left", no_wrap=True)
+    for snapshot in snapshots:
+        cells = _cells(snapshot, now_ms)
+        rendered.add_row(cells[0], Text(cells[1], _COLOURS.get(snapshot.state, "")), *cells[2:])
+    return rendered
 
 
-def line(sight: Sight, now_ms: int) -> str:
+def render_line(snapshot: OrganizationSnapshot, now_ms: int) -> str:
     """The same for one organization without a terminal."""
-    name, state, *values = _cells(sight, now_ms)
+    name, state, *values = _cells(snapshot, now_ms)
     named = (f"{label} {value}" for label, value in zip(_COLUMNS[2:], values, strict=True))
     return f"{name} {state}: {', '.join(named)}"
 
 
-def _cells(sight: Sight, now_ms: int) -> list[str]:
-    counts = (sight.in_kafka, sight.accepted, sight.lag)
-    times = (clock(sight.last_event, now_ms), clock(sight.complete_up_to, now_ms))
-    return [sight.organization, sight.state, *times, *(f"{count:,}" for count in counts)]
+def _cells(snapshot: OrganizationSnapshot, now_ms: int) -> list[str]:
+    counts = (snapshot.in_kafka, snapshot.accepted, snapshot.lag)
+    times = (format_clock(snapshot.last_event, now_ms), format_clock(snapshot.complete_up_to, now_ms))
+    return [snapshot.organization, snapshot.state, *times, *(f"{count:,}" for count in counts)]
 
 
-def clock(ms: int | None, now_ms: int) -> str:
+def format_clock(ms: int | None, now_ms: int) -> str:
     """A moment as it is told by this machine's clock; of other days the date alone."""
     if ms is None:
         return "-"
@@ -73,28 +73,33 @@ def clock(ms: int | None, now_ms: int) -> str:
     return f"{at:%H:%M:%S}" if at.date() == now.date() else at.date().isoformat()
 
 
-def beside(stamp: str, text: str) -> Table:
+def render_beside(stamp: str, text: str) -> Table:
     """A sentence that wraps beside its time, not below it."""
-    made = Table.grid(padding=(0, 2))
-    made.add_column(style="dim", no_wrap=True)
-    made.add_column()
-    made.add_row(stamp, Text(text))
-    return made
+    rendered = Table.grid(padding=(0, 2))
+    rendered.add_column(style="dim", no_wrap=True)
+    rendered.add_column()
+    rendered.add_row(stamp, Text(text))
+    return rendered
 
 
-def side_by_side(record: Mapping[str, Any], row: Mapping[str, Any], table_name: str) -> Table:
+def render_side_by_side(record: Mapping[str, Any], row: Mapping[str, Any], table_name: str) -> Table:
     """A Jira record and what became of it, member by member."""
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
-    made.add_column(f"A record of {printable(str(row['Organization']))}", ratio=2, no_wrap=True)
-    made.add_column(f"its row in {table_name}", ratio=3, no_wrap=True)
-    for member, column in _pairs(record, {name: value for name, value in row.items() if value is not None}):
-        made.add_row(
-            _member(member, record[member]) if member else "", _member(column, row[column]) if column else ""
+    rendered = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
+    rendered.add_column(f"A record of {escape_controls(str(row['Organization']))}", ratio=2, no_wrap=True)
+    rendered.add_column(f"its row in {table_name}", ratio=3, no_wrap=True)
+    for member, column in _pair_members(
+        record, {name: value for name, value in row.items() if value is not None}
+    ):
+        rendered.add_row(
+            _render_member(member, record[member]) if member else "",
+            _render_member(column, row[column]) if column else "",
         )
-    return made
+    return rendered
 
 
-def _pairs(record: Mapping[str, Any], row: Mapping[str, Any]) -> Iterator[tuple[str | None, str | None]]:
+def _pair_members(
+    record: Mapping[str, Any], row: Mapping[str, Any]
+) -> Iterator[tuple[str | None, str | None]]:
     """Members of the record and columns of the row, what belongs together side by side."""
     rest = dict.fromkeys(row)
     for member in dict.fromkeys([*_COLUMNS_OF, *record]):
@@ -106,13 +111,13 @@ def _pairs(record: Mapping[str, Any], row: Mapping[str, Any]) -> Iterator[tuple[
         yield None, column
 
 
-def _member(name: str, value: Any) -> Text:
+def _render_member(name: str, value: Any) -> Text:
     text = Text(overflow="ellipsis", no_wrap=True)
-    text.append(f"{printable(name)}: ", "dim")
-    text.append(printable(json.dumps(value, ensure_ascii=False))[:_LONGEST_SHOWN])
+    text.append(f"{escape_controls(name)}: ", "dim")
+    text.append(escape_controls(json.dumps(value, ensure_ascii=False))[:_MAX_VALUE_LENGTH])
     return text
 
 
-def printable(text: str) -> str:
+def escape_controls(text: str) -> str:
     """Nothing in it commands a terminal or cannot be written."""
     return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)

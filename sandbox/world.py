@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from embedded import EmbeddedKafka, ports
 from management import settings
-from management.organizations.editor import Edit, edit
+from management.organizations.editor import OrganizationEdit, edit_organization
 from relay.credentials.keyring import CredentialOwner, Keyring, make_key_file, require_keyring
 from relay.credentials.redaction import Redactor
 from relay.errors import SettingsError
@@ -24,43 +24,43 @@ from relay.kafka.connection import Connection
 from relay.organizations import Organization
 from relay.telemetry import logs
 from relay.timestamps import now_ms
-from sandbox.child_environment import Addresses, environment, settings_text
+from sandbox.child_environment import Addresses, render_settings, service_environment
 from sandbox.expected import created_ms
-from sandbox.processes import Child
+from sandbox.processes import ServiceProcess
 from simulators.azure.world import AzureWorld
 from simulators.jira_cloud.files import RecordsFileError
-from simulators.jira_cloud.site import Site
+from simulators.jira_cloud.site import SimulatedSite
 from simulators.jira_cloud.world import JiraWorld
 
-NAMES = ("acme", "globex", "initech")
+SITE_NAMES = ("acme", "globex", "initech")
 """Each in a shard of its own."""
 PAST_RECORDS, PAST_MS = 12, 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class SandboxWorld:
     directory: Path
     config: Path
     kafka: EmbeddedKafka
     jira: JiraWorld
     azure: AzureWorld
-    producer: Child
-    consumer: Child
+    producer: ServiceProcess
+    consumer: ServiceProcess
     connection: Connection
 
 
 @asynccontextmanager
-async def kept_directory(*, keep: bool) -> AsyncIterator[Path]:
+async def sandbox_directory(*, keep: bool) -> AsyncIterator[Path]:
     """A fresh directory, for nobody else to read; deleted at the end unless it is to be kept."""
     directory = Path(tempfile.mkdtemp(prefix="jira-relay-sandbox-"))
     try:
         yield directory
     finally:
         if not keep:
-            await asyncio.to_thread(_remove, directory)
+            await asyncio.to_thread(_remove_directory, directory)
 
 
-def _remove(directory: Path) -> None:
+def _remove_directory(directory: Path) -> None:
     """Again where a Kafka that was killed a moment ago has written meanwhile."""
     for _ in range(5):
         shutil.rmtree(directory, ignore_errors=True)
@@ -75,12 +75,12 @@ async def simulated_jira(records: Path | None) -> AsyncIterator[JiraWorld]:
     async with JiraWorld(seed=random.getrandbits(32)) as jira:
         if records is None:
             now = now_ms()
-            for name in NAMES:
-                (await jira.add_site(name)).fill(PAST_RECORDS, now - PAST_MS, now)
+            for name in SITE_NAMES:
+                (await jira.add_site(name)).add_history(PAST_RECORDS, now - PAST_MS, now)
         else:
-            site = await jira.add_site(NAMES[0])
+            site = await jira.add_site(SITE_NAMES[0])
             try:
-                count = site.load(records)
+                count = site.load_records(records)
             except RecordsFileError as error:
                 raise SettingsError(f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
             if not count:
@@ -89,64 +89,75 @@ async def simulated_jira(records: Path | None) -> AsyncIterator[JiraWorld]:
 
 
 @asynccontextmanager
-async def opened(
-    directory: Path, jira: JiraWorld, repository: str | None, progress: Callable[[int, int], None]
-) -> AsyncIterator[World]:
+async def running_world(
+    directory: Path, jira: JiraWorld, maven_repository: str | None, progress: Callable[[int, int], None]
+) -> AsyncIterator[SandboxWorld]:
     """Everything started and running. At the end whatever still runs is ended, the services without mercy."""
     config = directory / "relay.toml"
     kafka = EmbeddedKafka(
-        directory / "kafka", maven_repository=repository, flush_each_write=False, progress=progress
+        directory / "kafka", maven_repository=maven_repository, flush_each_write=False, progress=progress
     )
     async with AsyncExitStack() as stack:
         azure = await stack.enter_async_context(AzureWorld(seed=random.getrandbits(32)))
-        producer, consumer = (_child(name, directory, config, azure) for name in ("producer", "consumer"))
-        for child in (producer, consumer):  # they load their programs while Kafka starts
-            await child.start()
-            stack.push_async_callback(child.kill)
+        producer, consumer = (
+            _service_process(name, directory, config, azure) for name in ("producer", "consumer")
+        )
+        for process in (producer, consumer):  # they load their programs while Kafka starts
+            await process.start()
+            stack.push_async_callback(process.kill)
         await stack.enter_async_context(kafka)
         keyring, connection = _configure(directory, config, kafka, jira, azure)
         await topic_admin.create_missing_topics(connection)
         producer.release()
         consumer.release()
         await _add_organizations(connection, keyring, jira.sites)
-        yield World(directory, config, kafka, jira, azure, producer, consumer, connection)
+        yield SandboxWorld(directory, config, kafka, jira, azure, producer, consumer, connection)
 
 
-def log_to(path: Path) -> None:
+def log_to_file(path: Path) -> None:
     """What this process logs is for those who look into the directory, not for the screen."""
     logs.configure_logging("json", "info", Redactor(), path.open("a"))
 
 
-def _child(name: str, directory: Path, config: Path, azure: AzureWorld) -> Child:
+def _service_process(name: str, directory: Path, config: Path, azure: AzureWorld) -> ServiceProcess:
     verb = {"producer": "produce", "consumer": "consume"}[name]
-    environ = environment(os.environ, azure.environment(), ports.pick_free_port())
-    return Child(name, ["--config", str(config), verb], environ, directory / f"{name}.log")
+    environ = service_environment(os.environ, azure.environment(), ports.pick_free_port())
+    return ServiceProcess(name, ["--config", str(config), verb], environ, directory / f"{name}.log")
 
 
 def _configure(
     directory: Path, config: Path, kafka: EmbeddedKafka, jira: JiraWorld, azure: AzureWorld
 ) -> tuple[Keyring, Connection]:
     make_key_file(directory)
-    at = Addresses(kafka.bootstrap, jira.gateway_url, azure.endpoint, azure.rule_id)
-    config.write_text(settings_text(directory, at), "utf-8")
+    addresses = Addresses(kafka.bootstrap, jira.gateway_url, azure.endpoint, azure.rule_id)
+    config.write_text(render_settings(directory, addresses), "utf-8")
     loaded = settings.load(config, {})
     return require_keyring(loaded.secrets), Connection(loaded.kafka)
 
 
-async def _add_organizations(connection: Connection, keyring: Keyring, sites: Mapping[str, Site]) -> None:
+async def _add_organizations(
+    connection: Connection, keyring: Keyring, sites: Mapping[str, SimulatedSite]
+) -> None:
     """All at once: those of one shard would fence each other."""
     edits = (
-        edit(connection, name, _adding(name, site, keyring), what="added", who="sandbox", now_ms=now_ms())
+        edit_organization(
+            connection,
+            name,
+            _organization_edit(name, site, keyring),
+            what="added",
+            who="sandbox",
+            now_ms=now_ms(),
+        )
         for name, site in sites.items()
     )
     await asyncio.gather(*edits)
 
 
-def _adding(name: str, site: Site, keyring: Keyring) -> Edit:
+def _organization_edit(name: str, site: SimulatedSite, keyring: Keyring) -> OrganizationEdit:
     return lambda _before: _organization(name, site, keyring)
 
 
-def _organization(name: str, site: Site, keyring: Keyring) -> Organization:
+def _organization(name: str, site: SimulatedSite, keyring: Keyring) -> Organization:
     """What has happened until the relay first looks comes by backfill."""
     owner, now = CredentialOwner(name, site.url, site.user), now_ms()
     return Organization(
@@ -157,5 +168,5 @@ def _organization(name: str, site: Site, keyring: Keyring) -> Organization:
         modified=now,
         revision=0,
         credential_ciphertext=keyring.seal(SecretStr(site.token), owner),
-        backfill_from=min([now, *(created_ms(record) for record in site.truth())]),
+        backfill_from=min([now, *(created_ms(record) for record in site.all_records())]),
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-Honest = Callable[[], Awaitable[web.Response]]
+ServeNormally = Callable[[], Awaitable[web.Response]]
 """Serves the request as the peer would without a fault; its effect takes place when it is called."""
 
 _LINGER_0 = struct.pack("ii", 1, 0)  # makes closing a socket send RST instead of FIN
@@ -22,10 +22,10 @@ class Fault:
     """`play(request, honest)` answers in place of the peer; it need not call `honest`."""
 
     name: str
-    play: Callable[[web.Request, Honest], Awaitable[web.StreamResponse]]
+    play: Callable[[web.Request, ServeNormally], Awaitable[web.StreamResponse]]
 
 
-def answer(
+def respond_with(
     status: int,
     body: str | bytes = b"",
     *,
@@ -36,30 +36,30 @@ def answer(
     """This answer instead of the honest one; the request has no effect."""
     raw = body.encode() if isinstance(body, str) else body
 
-    async def play(_request: web.Request, _honest: Honest) -> web.StreamResponse:
+    async def play(_request: web.Request, _honest: ServeNormally) -> web.StreamResponse:
         return web.Response(status=status, body=raw, headers=headers, content_type=content_type)
 
     return Fault(name or str(status), play)
 
 
-def hang(seconds: float = 3600.0, *, effective: bool = False) -> Fault:
-    """No answer; the connection is reset after `seconds`. If `effective`, the request has its effect first."""
+def hang(seconds: float = 3600.0, *, after_processing: bool = False) -> Fault:
+    """No answer; the connection is reset after `seconds`. If `after_processing`, the request has its effect first."""
 
-    async def play(request: web.Request, honest: Honest) -> web.StreamResponse:
-        if effective:
-            await honest()
+    async def play(request: web.Request, serve_normally: ServeNormally) -> web.StreamResponse:
+        if after_processing:
+            await serve_normally()
         await asyncio.sleep(seconds)
-        return _reset(request, web.Response())
+        return _reset_connection(request, web.Response())
 
     return Fault("hang", play)
 
 
-def delayed(seconds: float) -> Fault:
+def delayed_response(seconds: float) -> Fault:
     """The honest answer, but only after `seconds`."""
 
-    async def play(_request: web.Request, honest: Honest) -> web.StreamResponse:
+    async def play(_request: web.Request, serve_normally: ServeNormally) -> web.StreamResponse:
         await asyncio.sleep(seconds)
-        return await honest()
+        return await serve_normally()
 
     return Fault("delayed", play)
 
@@ -67,8 +67,8 @@ def delayed(seconds: float) -> Fault:
 def slow_body(seconds: float, *, pieces: int = 10) -> Fault:
     """The honest answer, its body spread over `seconds`."""
 
-    async def play(request: web.Request, honest: Honest) -> web.StreamResponse:
-        response, body = await _head(request, honest)
+    async def play(request: web.Request, serve_normally: ServeNormally) -> web.StreamResponse:
+        response, body = await _send_head(request, serve_normally)
         step = max(1, -(-len(body) // pieces))
         for start in range(0, len(body), step):
             await response.write(body[start : start + step])
@@ -78,13 +78,13 @@ def slow_body(seconds: float, *, pieces: int = 10) -> Fault:
     return Fault("slow body", play)
 
 
-def reset(*, effective: bool = False) -> Fault:
-    """The connection is reset before any answer. If `effective`, the request has its effect first."""
+def reset(*, after_processing: bool = False) -> Fault:
+    """The connection is reset before any answer. If `after_processing`, the request has its effect first."""
 
-    async def play(request: web.Request, honest: Honest) -> web.StreamResponse:
-        if effective:
-            await honest()
-        return _reset(request, web.Response())
+    async def play(request: web.Request, serve_normally: ServeNormally) -> web.StreamResponse:
+        if after_processing:
+            await serve_normally()
+        return _reset_connection(request, web.Response())
 
     return Fault("reset", play)
 
@@ -92,19 +92,19 @@ def reset(*, effective: bool = False) -> Fault:
 def reset_in_body() -> Fault:
     """Status, headers and half of the honest body, then a reset."""
 
-    async def play(request: web.Request, honest: Honest) -> web.StreamResponse:
-        response, body = await _head(request, honest)
+    async def play(request: web.Request, serve_normally: ServeNormally) -> web.StreamResponse:
+        response, body = await _send_head(request, serve_normally)
         await response.write(body[: len(body) // 2])
-        return _reset(request, response)
+        return _reset_connection(request, response)
 
     return Fault("reset in the body", play)
 
 
-def truncated() -> Fault:
+def truncated_body() -> Fault:
     """Content-Length of the honest body, half of it, then an orderly close."""
 
-    async def play(request: web.Request, honest: Honest) -> web.StreamResponse:
-        response, body = await _head(request, honest)
+    async def play(request: web.Request, serve_normally: ServeNormally) -> web.StreamResponse:
+        response, body = await _send_head(request, serve_normally)
         await response.write(body[: len(body) // 2])
         if request.transport is not None:
             request.transport.close()
@@ -113,29 +113,29 @@ def truncated() -> Fault:
     return Fault("truncated", play)
 
 
-def cut() -> Fault:
+def cut_body() -> Fault:
     """Half of the honest body, as if that were the whole: valid HTTP, broken JSON."""
-    return altered(lambda body: body[: len(body) // 2], name="cut")
+    return altered_body(lambda body: body[: len(body) // 2], name="cut")
 
 
-def altered(change: Callable[[bytes], bytes], *, name: str = "altered") -> Fault:
+def altered_body(transform: Callable[[bytes], bytes], *, name: str = "altered") -> Fault:
     """The honest answer with another body."""
 
-    async def play(_request: web.Request, honest: Honest) -> web.StreamResponse:
-        response = await honest()
-        response.body = change(_body(response))
+    async def play(_request: web.Request, serve_normally: ServeNormally) -> web.StreamResponse:
+        response = await serve_normally()
+        response.body = transform(_body_of(response))
         return response
 
     return Fault(name, play)
 
 
-def redressed(
+def altered_head(
     *, status: int | None = None, headers: Mapping[str, str] | None = None, content_type: str | None = None
 ) -> Fault:
     """The honest body under another status, more headers or another content type."""
 
-    async def play(_request: web.Request, honest: Honest) -> web.StreamResponse:
-        response = await honest()
+    async def play(_request: web.Request, serve_normally: ServeNormally) -> web.StreamResponse:
+        response = await serve_normally()
         response.set_status(status or response.status)
         response.headers.update(headers or {})
         if content_type is not None:
@@ -145,19 +145,19 @@ def redressed(
     return Fault("redressed", play)
 
 
-def gzipped() -> Fault:
+def gzipped_body() -> Fault:
     """The honest body with `Content-Encoding: gzip`, whether it was asked for or not."""
 
-    async def play(_request: web.Request, honest: Honest) -> web.StreamResponse:
-        response = await honest()
-        response.body = gzip.compress(_body(response))
+    async def play(_request: web.Request, serve_normally: ServeNormally) -> web.StreamResponse:
+        response = await serve_normally()
+        response.body = gzip.compress(_body_of(response))
         response.headers["Content-Encoding"] = "gzip"
         return response
 
     return Fault("gzipped", play)
 
 
-class Planned:
+class ScheduledFault:
     """One line of a script. `played` counts how often it came; `cancel()` ends it."""
 
     def __init__(self, fault: Fault, times: int | None, until: float | None, rate: float, skip: int) -> None:
@@ -171,7 +171,7 @@ class Planned:
     def cancel(self) -> None:
         self._times = 0
 
-    def over(self, now: float) -> bool:
+    def is_over(self, now: float) -> bool:
         spent = self._times is not None and self.played >= self._times
         return spent or (self._until is not None and now >= self._until)
 
@@ -185,11 +185,11 @@ class Planned:
         return True
 
 
-class Script:
+class FaultScript:
     """Faults to come, asked once for each request; the first line that fits is played."""
 
     def __init__(self, seed: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
-        self._lines: list[tuple[Planned, Callable[[web.Request], bool] | None]] = []
+        self._faults: list[tuple[ScheduledFault, Callable[[web.Request], bool] | None]] = []
         self._random = random.Random(seed)
         self._clock = clock
 
@@ -202,7 +202,7 @@ class Script:
         rate: float | None = None,
         skip: int = 0,
         only: Callable[[web.Request], bool] | None = None,
-    ) -> Planned:
+    ) -> ScheduledFault:
         """Once, unless `times`, `seconds` (from now on) or `rate` (0 to 1, drawn from the seed) say otherwise.
 
         `skip` lets that many fitting requests pass first; `only` says which requests fit.
@@ -210,39 +210,39 @@ class Script:
         if times is None and seconds is None and rate is None:
             times = 1
         until = None if seconds is None else self._clock() + seconds
-        planned = Planned(fault, times, until, 1.0 if rate is None else rate, skip)
-        self._lines.append((planned, only))
-        return planned
+        scripted = ScheduledFault(fault, times, until, 1.0 if rate is None else rate, skip)
+        self._faults.append((scripted, only))
+        return scripted
 
     def clear(self) -> None:
-        self._lines.clear()
+        self._faults.clear()
 
-    def next(self, request: web.Request) -> Fault | None:
+    def next_fault(self, request: web.Request) -> Fault | None:
         now = self._clock()
-        self._lines = [line for line in self._lines if not line[0].over(now)]
-        for planned, only in self._lines:
-            if (only is None or only(request)) and planned.hits(self._random.random()):
-                return planned.fault
+        self._faults = [line for line in self._faults if not line[0].is_over(now)]
+        for scripted, only in self._faults:
+            if (only is None or only(request)) and scripted.hits(self._random.random()):
+                return scripted.fault
         return None
 
 
-def _body(response: web.Response) -> bytes:
+def _body_of(response: web.Response) -> bytes:
     if isinstance(response.body, (bytes, bytearray)):
         return bytes(response.body)
     return b""
 
 
-async def _head(request: web.Request, honest: Honest) -> tuple[web.StreamResponse, bytes]:
+async def _send_head(request: web.Request, serve_normally: ServeNormally) -> tuple[web.StreamResponse, bytes]:
     """Sends status and headers of the honest answer, its full Content-Length included."""
-    whole = await honest()
-    body = _body(whole)
-    response = web.StreamResponse(status=whole.status, headers=whole.headers)
+    response_in_full = await serve_normally()
+    body = _body_of(response_in_full)
+    response = web.StreamResponse(status=response_in_full.status, headers=response_in_full.headers)
     response.content_length = len(body)
     await response.prepare(request)
     return response, body
 
 
-def _reset(request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
+def _reset_connection(request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
     transport = request.transport
     if transport is not None:
         connection = transport.get_extra_info("socket")

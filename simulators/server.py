@@ -3,7 +3,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 
-class Listener:
+class LoopbackServer:
     """A server on a free port of 127.0.0.1, which it keeps when it is stopped and started again."""
 
     def __init__(self, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> None:

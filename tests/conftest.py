@@ -6,7 +6,7 @@ import hypothesis
 import pytest
 
 from embedded import EmbeddedKafka
-from tests.support.issuer import Issuer
+from tests.support.issuer import AuthorizationServer
 from tests.support.registry import running_registry
 from tests.support.secure_kafka import SecureKafka
 
@@ -43,7 +43,7 @@ async def secure_kafka(tmp_path_factory):
 @pytest.fixture
 async def issuer(secure_kafka):
     """A simulated authorization server whose tokens that broker accepts."""
-    async with Issuer(secure_kafka.signing_key) as found:
+    async with AuthorizationServer(secure_kafka.signing_key) as found:
         yield found
 
 

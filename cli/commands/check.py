@@ -2,48 +2,51 @@ from dataclasses import asdict
 
 import typer
 
-from cli.context import Context
-from cli.operator_context import opened_means
-from cli.output import Json, plain, print_json
-from management.checks import Finding, check_all, check_secrets
+from cli.context import CommandContext
+from cli.operator_context import open_operator_context
+from cli.output import JsonOption, escape_controls, print_json
+from management.checks import CheckResult, check_all, check_secrets
 from relay.config.secrets import SecretsConfig
 from relay.errors import SettingsError
 
 
-def check_command(context: typer.Context, as_json: Json = False) -> None:
+def check_command(context: typer.Context, as_json: JsonOption = False) -> None:
     """Try every connection: Kafka, topics, schema registry, organizations, destinations; a line each, with what to fix."""
-    state: Context = context.obj
-    findings: list[Finding] = state.ask(_tried(state, quiet=as_json))
+    state: CommandContext = context.obj
+    results: list[CheckResult] = state.run_quietly(_run_checks(state, quiet=as_json))
     if as_json:
-        print_json([asdict(finding) for finding in findings])
-    if not all(finding.ok for finding in findings):
+        print_json([asdict(finding) for finding in results])
+    if not all(finding.ok for finding in results):
         raise typer.Exit(1)
 
 
-async def _tried(state: Context, *, quiet: bool) -> list[Finding]:
+async def _run_checks(state: CommandContext, *, quiet: bool) -> list[CheckResult]:
     """Each is told as soon as it is found."""
     settings = state.settings
-    secrets, finding = _secrets(state)
-    findings = [Finding("settings", ok=True, message="can be used"), finding]
-    for finding in [] if quiet else findings:
-        _tell(finding)
-    async with opened_means(state, secrets) as means:
-        async for finding in check_all(settings, means):
-            findings.append(finding)
+    secrets, result = _usable_secrets(state)
+    results = [CheckResult("settings", ok=True, message="can be used"), result]
+    for result in [] if quiet else results:
+        _print_result(result)
+    async with open_operator_context(state, secrets) as operator:
+        async for result in check_all(settings, operator):
+            results.append(result)
             if not quiet:
-                _tell(finding)
-    return findings
+                _print_result(result)
+    return results
 
 
-def _secrets(state: Context) -> tuple[SecretsConfig, Finding]:
+def _usable_secrets(state: CommandContext) -> tuple[SecretsConfig, CheckResult]:
     """What keys are encrypted with, as far as it can be used."""
     try:
         secrets = state.secrets()
         return secrets, check_secrets(secrets)
     except SettingsError as error:
         usable = SecretsConfig(directory=state.settings.secrets.directory)
-        return usable, Finding("secrets", ok=False, message=str(error))
+        return usable, CheckResult("secrets", ok=False, message=str(error))
 
 
-def _tell(finding: Finding) -> None:
-    print(f"{'ok    ' if finding.ok else 'FAILED'}  {finding.subject}: {plain(finding.message)}", flush=True)
+def _print_result(result: CheckResult) -> None:
+    print(
+        f"{'ok    ' if result.ok else 'FAILED'}  {result.subject}: {escape_controls(result.message)}",
+        flush=True,
+    )

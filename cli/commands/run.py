@@ -13,7 +13,7 @@ import typer
 from prometheus_client import CollectorRegistry
 
 from cli import embedded_kafka
-from cli.context import Context, redactor_for, run
+from cli.context import CommandContext, build_redactor, run
 from consumer.service import run_consumer
 from management.settings import Settings
 from producer.service import run_producer
@@ -30,13 +30,13 @@ from relay.telemetry import logs
 from relay.telemetry import server as health
 from relay.telemetry.health import Health
 
-Services = Callable[["Process"], Mapping[str, Service]]
+ServiceFactory = Callable[["ProcessContext"], Mapping[str, Service]]
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
+class ProcessContext:
     """What the services of one process share."""
 
     settings: Settings
@@ -48,8 +48,8 @@ class Process:
 
 def produce_command(context: typer.Context) -> None:
     """Poll Jira and publish to Kafka, until stopped."""
-    state: Context = context.obj
-    run(_alone(state.settings, state.outside_connection(), _producer))
+    state: CommandContext = context.obj
+    run(_run_alone(state.settings, state.external_connection(), _producer_service))
 
 
 def consume_command(
@@ -59,57 +59,57 @@ def consume_command(
     ] = None,
 ) -> None:
     """Carry events from Kafka to the destinations, until stopped."""
-    state: Context = context.obj
-    names = _destinations(state.settings, destination)
+    state: CommandContext = context.obj
+    names = _selected_destinations(state.settings, destination)
 
-    def services(process: Process) -> dict[str, Service]:
-        return _consumer(process, names)
+    def services(process: ProcessContext) -> dict[str, Service]:
+        return _consumer_service(process, names)
 
-    run(_alone(state.settings, state.outside_connection(), services))
+    run(_run_alone(state.settings, state.external_connection(), services))
 
 
 def up_command(context: typer.Context) -> None:
     """Run everything on this machine in one process: Kafka (embedded unless kafka.bootstrap is set), producer, consumers."""
-    state: Context = context.obj
-    run(_up(state.settings))
+    state: CommandContext = context.obj
+    run(_run_up(state.settings))
 
 
-def _destinations(settings: Settings, wanted: list[str] | None) -> list[str]:
+def _selected_destinations(settings: Settings, requested: list[str] | None) -> list[str]:
     if not settings.destinations:
         raise SettingsError(
             "No destination is set: give destinations.sentinel.endpoint and destinations.sentinel.rule_id"
             " (RELAY_DESTINATIONS__SENTINEL__ENDPOINT, RELAY_DESTINATIONS__SENTINEL__RULE_ID)."
         )
-    for name in wanted or []:
+    for name in requested or []:
         if name not in settings.destinations:
             raise SettingsError(
                 f"There is no destination {name}; set are: {', '.join(sorted(settings.destinations))}."
             )
-    return wanted or sorted(settings.destinations)
+    return requested or sorted(settings.destinations)
 
 
-async def _alone(settings: Settings, connection: Connection, services: Services) -> None:
+async def _run_alone(settings: Settings, connection: Connection, services: ServiceFactory) -> None:
     with stop_on_signals() as stop:
-        async with _process(settings, connection) as process:
-            await lifecycle.run_services({**services(process), **_watch(process)}, stop)
+        async with _open_process(settings, connection) as process:
+            await lifecycle.run_services({**services(process), **_kafka_watch_service(process)}, stop)
 
 
-async def _up(settings: Settings) -> None:
+async def _run_up(settings: Settings) -> None:
     with stop_on_signals() as stop:
         async with AsyncExitStack() as stack:
-            redactor = _log(settings)
+            redactor = _set_up_logging(settings)
             kafka = None
             if settings.kafka.bootstrap is None:
-                kafka = await stack.enter_async_context(embedded_kafka.running(settings, stop))
+                kafka = await stack.enter_async_context(embedded_kafka.running_kafka(settings, stop))
                 if kafka is None:
                     return
                 settings = embedded_kafka.settings_with(kafka, settings)
             process = await stack.enter_async_context(
-                _process(settings, Connection(settings.kafka), redactor)
+                _open_process(settings, Connection(settings.kafka), redactor)
             )
-            services = _producer(process)
+            services = _producer_service(process)
             if settings.destinations:
-                services |= _consumer(process, sorted(settings.destinations))
+                services |= _consumer_service(process, sorted(settings.destinations))
             else:
                 log.warning("No destination is set: events are kept in Kafka alone, for 30 days.")
             if kafka is not None:
@@ -117,26 +117,26 @@ async def _up(settings: Settings) -> None:
             await lifecycle.run_services(services, stop)
 
 
-def _log(settings: Settings) -> Redactor:
-    redactor = redactor_for(settings)
+def _set_up_logging(settings: Settings) -> Redactor:
+    redactor = build_redactor(settings)
     logs.configure_logging(settings.telemetry.log_format, settings.telemetry.log_level, redactor)
     return redactor
 
 
 @asynccontextmanager
-async def _process(
+async def _open_process(
     settings: Settings, connection: Connection, redactor: Redactor | None = None
-) -> AsyncIterator[Process]:
-    redactor = redactor or _log(settings)
+) -> AsyncIterator[ProcessContext]:
+    redactor = redactor or _set_up_logging(settings)
     state = Health()
     registry = CollectorRegistry()
-    _look_for_cycles_seldom()
+    _relax_garbage_collection()
     async with health.serve(settings.telemetry.listen, state, registry) as url:
         log.info("Telemetry is served.", url=url)
-        yield Process(settings, connection, registry, state, redactor)
+        yield ProcessContext(settings, connection, registry, state, redactor)
 
 
-def _look_for_cycles_seldom() -> None:
+def _relax_garbage_collection() -> None:
     """Thousands of records a second are made and dropped, none of them in a cycle: with Python's own thresholds a tenth of a
     consumer's time goes into looking at them.
     """
@@ -144,7 +144,7 @@ def _look_for_cycles_seldom() -> None:
     gc.set_threshold(100_000, 50, 100)
 
 
-def _producer(process: Process) -> dict[str, Service]:
+def _producer_service(process: ProcessContext) -> dict[str, Service]:
     keyring = load_keyring(process.settings.secrets)
     credentials = CredentialResolver(
         keyring, process.settings.secrets.directory, os.environ, process.redactor.add
@@ -164,7 +164,7 @@ def _producer(process: Process) -> dict[str, Service]:
     return {"producer": service}
 
 
-def _consumer(process: Process, names: Sequence[str]) -> dict[str, Service]:
+def _consumer_service(process: ProcessContext, names: Sequence[str]) -> dict[str, Service]:
     destinations = {name: process.settings.destinations[name] for name in names}
 
     async def service(stop: asyncio.Event) -> None:
@@ -181,7 +181,7 @@ def _consumer(process: Process, names: Sequence[str]) -> dict[str, Service]:
     return {"consumer": service}
 
 
-def _watch(process: Process) -> dict[str, Service]:
+def _kafka_watch_service(process: ProcessContext) -> dict[str, Service]:
     async def service(stop: asyncio.Event) -> None:
         await run_unless_stopped(stop, monitor(process.connection))
 

@@ -1,4 +1,4 @@
-"""`jira-relay sandbox`. Nothing heavy is imported until it is run: an image has neither simulators nor a Kafka."""
+"""`jira-relay running_sandbox`. Nothing heavy is imported until it is run: an image has neither simulators nor a Kafka."""
 
 import asyncio
 import os
@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from cli.context import Context
+from cli.context import CommandContext
 from management.settings import load
 from relay.errors import SettingsError
 
@@ -35,20 +35,20 @@ def sandbox_command(
     It takes nothing from other settings but where Kafka is fetched from (embedded.maven_repository).
     """
     try:
-        from sandbox.run import Wishes, run  # noqa: PLC0415 - see above
+        from sandbox.run import SandboxOptions, run  # noqa: PLC0415 - see above
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in {"sandbox", "simulators", "embedded"}:
             raise
         raise SettingsError(
             "This installation has no sandbox: install jira-audit-relay[embedded] with pip, or run `make sandbox` in its repository."
         ) from error
-    state: Context = context.obj
-    wishes = Wishes(records, duration, keep, _repository(state), _program())
-    if not asyncio.run(run(wishes)):
+    state: CommandContext = context.obj
+    options = SandboxOptions(records, duration, keep, _maven_repository(state), _program_call())
+    if not asyncio.run(run(options)):
         raise typer.Exit(1)
 
 
-def _repository(state: Context) -> str | None:
+def _maven_repository(state: CommandContext) -> str | None:
     environ = {
         name: value for name, value in os.environ.items() if name.upper().startswith("RELAY_EMBEDDED__")
     }
@@ -58,7 +58,7 @@ def _repository(state: Context) -> str | None:
         return None
 
 
-def _program() -> str:
+def _program_call() -> str:
     """How this very program is called."""
     path = Path(sys.argv[0]).absolute()
     if path.name == "jira-relay":

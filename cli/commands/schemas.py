@@ -1,7 +1,7 @@
 import typer
 
-from cli.context import Context
-from cli.output import Json, plain, print_json
+from cli.context import CommandContext
+from cli.output import JsonOption, escape_controls, print_json
 from management.settings import Settings
 from relay.kafka.topics import Topics
 from relay.schema_registry import register as registration
@@ -17,17 +17,17 @@ app = typer.Typer(help="The schemas of the event topics.", no_args_is_help=True)
 
 
 @app.command()
-def register(context: typer.Context, as_json: Json = False) -> None:
+def register(context: typer.Context, as_json: JsonOption = False) -> None:
     """Register the schema of events for both event topics; nothing changes where that was done before."""
-    state: Context = context.obj
-    _show(state.ask(_register(state.settings)), as_json=as_json)
+    state: CommandContext = context.obj
+    _print_reports(state.run_quietly(_register(state.settings)), as_json=as_json)
 
 
 @app.command()
-def check(context: typer.Context, as_json: Json = False) -> None:
+def check(context: typer.Context, as_json: JsonOption = False) -> None:
     """Compare what is registered with what is written; nothing is changed."""
-    state: Context = context.obj
-    _show(state.ask(_check(state.settings)), as_json=as_json)
+    state: CommandContext = context.obj
+    _print_reports(state.run_quietly(_check(state.settings)), as_json=as_json)
 
 
 async def _register(settings: Settings) -> list[SubjectReport]:
@@ -44,7 +44,7 @@ async def _check(settings: Settings) -> list[SubjectReport]:
         return await registration.check_schemas(registry, Topics(settings.kafka.topic_prefix))
 
 
-def _show(reports: list[SubjectReport], *, as_json: bool) -> None:
+def _print_reports(reports: list[SubjectReport], *, as_json: bool) -> None:
     """No reports: there is no registry."""
     if as_json:
         print_json(
@@ -54,12 +54,12 @@ def _show(reports: list[SubjectReport], *, as_json: bool) -> None:
         print(NO_REGISTRY)
     else:
         for report in reports:
-            print(_line(report))
+            print(_report_line(report))
             for problem in report.problems:
-                print(f"  {plain(problem)}")
+                print(f"  {escape_controls(problem)}")
     if any(report.problems for report in reports):
         raise typer.Exit(1)
 
 
-def _line(report: SubjectReport) -> str:
+def _report_line(report: SubjectReport) -> str:
     return f"{report.subject}: {report.state}" + (f" (id {report.id})" if report.id is not None else "")

@@ -1,32 +1,32 @@
 import typer
 
-from cli.context import Context
-from cli.output import Json, plain, print_json
+from cli.context import CommandContext
+from cli.output import JsonOption, escape_controls, print_json
 from relay.kafka.topic_admin import TopicReport, compare_topics, create_missing_topics
 
 app = typer.Typer(help="The topics of the relay.", no_args_is_help=True)
 
 
 @app.command("create")
-def create_topics(context: typer.Context, as_json: Json = False) -> None:
+def create_topics(context: typer.Context, as_json: JsonOption = False) -> None:
     """Make the topics that are missing, and report every difference of the others; those are never altered."""
-    state: Context = context.obj
-    _show(state.ask(create_missing_topics(state.connection())), as_json=as_json)
+    state: CommandContext = context.obj
+    _print_reports(state.run_quietly(create_missing_topics(state.connection())), as_json=as_json)
 
 
 @app.command("check")
-def check_topics(context: typer.Context, as_json: Json = False) -> None:
+def check_topics(context: typer.Context, as_json: JsonOption = False) -> None:
     """Compare the topics with what they should be; nothing is changed."""
-    state: Context = context.obj
-    _show(state.ask(compare_topics(state.connection())), as_json=as_json)
+    state: CommandContext = context.obj
+    _print_reports(state.run_quietly(compare_topics(state.connection())), as_json=as_json)
 
 
-def _show(reports: list[TopicReport], *, as_json: bool) -> None:
+def _print_reports(reports: list[TopicReport], *, as_json: bool) -> None:
     if as_json:
         print_json([{"topic": r.name, "state": r.state, "problems": list(r.problems)} for r in reports])
     for report in [] if as_json else reports:
         print(f"{report.name}: {report.state}")
         for problem in report.problems:
-            print(f"  {plain(problem)}")
+            print(f"  {escape_controls(problem)}")
     if any(report.problems for report in reports):
         raise typer.Exit(1)

@@ -130,9 +130,9 @@ class StartOffsetResolver:
                 )
         for each, start in resolved.items():
             if start.deleted_range:
-                self._metrics.offsets_lost(each, *start.deleted_range, start.lost)
+                self._metrics.offsets_lost(each, *start.deleted_range, start.lost_count)
             self.known_progress[each] = start.progress
-            self._metrics.reading_started(each, start.offset, start.why)
+            self._metrics.reading_started(each, start.offset, start.reason)
         return resolved
 
     async def _first_valid(

@@ -6,12 +6,18 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from management.connection_test import Means, try_connection, verify
-from management.formatting import instant
-from management.organizations.editor import edit
-from management.organizations.store import existing, organizations, standing
-from management.organizations.validation import InputError, Key, Reference, Wish, checked_name
-from management.organizations.view import shown
+from management.connection_test import OperatorContext, try_connection, verify_connection
+from management.formatting import iso_seconds
+from management.organizations.editor import edit_organization
+from management.organizations.store import read_organizations, read_store, require_existing
+from management.organizations.validation import (
+    ApiKey,
+    ApiKeyReference,
+    InputError,
+    OrganizationChange,
+    validate_name,
+)
+from management.organizations.view import public_view
 from producer.sources.clock_skew import ClockSkew
 from relay.credentials.keyring import CredentialOwner, Keyring, load_keyring, require_keyring
 from relay.credentials.url_policy import AllowedHosts, UrlError, organization_name
@@ -19,13 +25,13 @@ from relay.errors import RelayError, SecretError
 from relay.kafka.connection import Connection
 from relay.organizations import DAY_MS, Organization
 
-_WORDS = {"active": "resumed", "paused": "paused"}
-_INSTANTS = {"backfill_from", "credential_expires"}
-_OF_ITSELF = {"added", "modified", "revision"}
+_ACTION_BY_STATE = {"active": "resumed", "paused": "paused"}
+_TIMESTAMP_FIELDS = {"backfill_from", "credential_expires"}
+_MAINTAINED_FIELDS = {"added", "modified", "revision"}
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class ChangeResult:
     """`what`: added, modified, resumed, paused, deleted or unchanged; `remarks`: sentences for the operator."""
 
     name: str
@@ -33,204 +39,224 @@ class Done:
     remarks: tuple[str, ...] = ()
 
 
-async def add(means: Means, wish: Wish, name: str | None = None, *, test: bool = True) -> Done:
+async def add(
+    context: OperatorContext, change: OrganizationChange, name: str | None = None, *, test: bool = True
+) -> ChangeResult:
     """Follow one more organization. Raises RelayError; nothing has been added then."""
-    if wish.url is None or wish.user is None or wish.key is None:
+    if change.url is None or change.user is None or change.key is None:
         raise InputError(
             "A new organization needs its URL, a user name and an API key, or a reference to one."
         )
-    _check_host(means.hosts, wish.url)
-    name = checked_name(name or organization_name(wish.url))
-    others = await organizations(means.connection)
+    _require_allowed_host(context.hosts, change.url)
+    name = validate_name(name or organization_name(change.url))
+    others = await read_organizations(context.connection)
     if name in others:
-        raise _taken(name)
-    now = means.now_ms()
-    blank = Organization(name, wish.url, wish.user, added=now, modified=now, revision=0)
-    _refuse_url(blank, others)
-    draft, unbound = _with_key(wished(blank, wish), wish.key, _keyring(means, wish.key))
-    draft, remarks, clock = (
-        await _tried(means, draft, others, wish) if test else (draft, _NOT_TESTED, ClockSkew())
+        raise _name_taken_error(name)
+    now = context.now_ms()
+    initial = Organization(name, change.url, change.user, added=now, modified=now, revision=0)
+    _refuse_duplicate_url(initial, others)
+    candidate, binding_remarks = _with_key(
+        with_changes(initial, change), change.key, _keyring_for(context, change.key)
     )
-    draft = _by_clock(clock, draft)
+    candidate, remarks, skew = (
+        await _test_candidate(context, candidate, others, change)
+        if test
+        else (candidate, _NOT_TESTED_REMARKS, ClockSkew())
+    )
+    candidate = _in_jira_time(skew, candidate)
 
     def added(before: Organization | None) -> Organization:
         if before is not None:
-            raise _taken(name)
-        return draft
+            raise _name_taken_error(name)
+        return candidate
 
-    await edit(means.connection, name, added, what="added", who=means.who, now_ms=now)
-    return Done(name, "added", (*remarks, *unbound))
+    await edit_organization(context.connection, name, added, what="added", who=context.who, now_ms=now)
+    return ChangeResult(name, "added", (*remarks, *binding_remarks))
 
 
-_NOT_TESTED = ("The connection was not tested.",)
-_NOT_BOUND = (
+_NOT_TESTED_REMARKS = ("The connection was not tested.",)
+_NOT_BOUND_REMARKS = (
     "Its reference is not bound to this URL and user, as secrets.key_file is not set here: producers that have it refuse it.",
 )
 
 
-async def modify(means: Means, name: str, wish: Wish, *, test: bool = True) -> Done:
-    """Change what `wish` says of an organization, unless somebody else has changed it meanwhile.
+async def modify(
+    context: OperatorContext, name: str, change: OrganizationChange, *, test: bool = True
+) -> ChangeResult:
+    """Change what `change` says of an organization, unless somebody else has changed it meanwhile.
 
     Raises RelayError; nothing has been changed then.
     """
-    others = await organizations(means.connection)
-    before = existing(others.get(name), name)
-    after = wished(before, wish)
-    moved = (after.url, after.user) != (before.url, before.user)
-    if moved:
-        _check_host(means.hosts, after.url)
-        _refuse_url(after, others)
-    key = wish.key or (_key_that_moves(means, before) if moved else None)
-    unbound: tuple[str, ...] = ()
-    if key is not None and (moved or not _same_reference(means, before, key)):
-        after, unbound = _with_key(after, key, _keyring(means, key))
+    others = await read_organizations(context.connection)
+    before = require_existing(others.get(name), name)
+    after = with_changes(before, change)
+    identity_changed = (after.url, after.user) != (before.url, before.user)
+    if identity_changed:
+        _require_allowed_host(context.hosts, after.url)
+        _refuse_duplicate_url(after, others)
+    key = change.key or (_carry_reference(context, before) if identity_changed else None)
+    binding_remarks: tuple[str, ...] = ()
+    if key is not None and (identity_changed or not _has_reference(context, before, key)):
+        after, binding_remarks = _with_key(after, key, _keyring_for(context, key))
     remarks: tuple[str, ...] = ()
     if key is not None or after.gateway != before.gateway:
         after, remarks, _ = (
-            await _tried(means, after, others, wish) if test else (after, _NOT_TESTED, ClockSkew())
+            await _test_candidate(context, after, others, change)
+            if test
+            else (after, _NOT_TESTED_REMARKS, ClockSkew())
         )
     if after == before:
-        return Done(name, "unchanged")
-    await edit(
-        means.connection,
+        return ChangeResult(name, "unchanged")
+    await edit_organization(
+        context.connection,
         name,
         lambda _: after,
         what="modified",
-        who=means.who,
-        now_ms=means.now_ms(),
+        who=context.who,
+        now_ms=context.now_ms(),
         revision=before.revision,
     )
-    return Done(name, "modified", (*_differences(before, after), *remarks, *unbound))
+    return ChangeResult(name, "modified", (*_describe_differences(before, after), *remarks, *binding_remarks))
 
 
-async def set_state(connection: Connection, name: str, state: str, *, who: str, now_ms: int) -> Done:
+async def set_state(connection: Connection, name: str, state: str, *, who: str, now_ms: int) -> ChangeResult:
     """Pause ("paused") or resume ("active") an organization; its place is kept."""
-    before = existing((await organizations(connection)).get(name), name)
+    before = require_existing((await read_organizations(connection)).get(name), name)
     if before.state == state:
-        return Done(name, "unchanged", (f"It is {state} already.",))
+        return ChangeResult(name, "unchanged", (f"It is {state} already.",))
 
     def changed(current: Organization | None) -> Organization:
-        return replace(existing(current, name), state=state)
+        return replace(require_existing(current, name), state=state)
 
-    await edit(connection, name, changed, what=_WORDS[state], who=who, now_ms=now_ms)
-    return Done(name, _WORDS[state])
+    await edit_organization(connection, name, changed, what=_ACTION_BY_STATE[state], who=who, now_ms=now_ms)
+    return ChangeResult(name, _ACTION_BY_STATE[state])
 
 
-async def delete(connection: Connection, name: str, *, who: str, now_ms: int) -> Done:
+async def delete(connection: Connection, name: str, *, who: str, now_ms: int) -> ChangeResult:
     """Stop following an organization, readable or not; its events and its progress stay."""
-    found = await standing(connection)
-    strays = found.strays.get(name, ())
-    if name not in found.unreadable and not strays:
-        existing(found.organizations.get(name), name)
-    await edit(
-        connection, name, lambda _: None, what="deleted", who=who, now_ms=now_ms, blind=True, strays=strays
+    stored = await read_store(connection)
+    misplaced = stored.misplaced.get(name, ())
+    if name not in stored.unreadable and not misplaced:
+        require_existing(stored.organizations.get(name), name)
+    await edit_organization(
+        connection,
+        name,
+        lambda _: None,
+        what="deleted",
+        who=who,
+        now_ms=now_ms,
+        allow_unreadable=True,
+        misplaced=misplaced,
     )
     remark = "Its events and its progress are kept: added again under this name, it goes on where it stood."
-    return Done(name, "deleted", (remark,))
+    return ChangeResult(name, "deleted", (remark,))
 
 
-async def test(means: Means, name: str) -> str:
+async def test(context: OperatorContext, name: str) -> str:
     """How the connection of an organization works. Raises RelayError where it does not."""
-    others = await organizations(means.connection)
-    return await verify(means, existing(others.get(name), name), others)
+    others = await read_organizations(context.connection)
+    return await verify_connection(context, require_existing(others.get(name), name), others)
 
 
-def same_key(means: Means, organization: Organization, key: Key) -> bool:
+def has_key(context: OperatorContext, organization: Organization, key: ApiKey) -> bool:
     """Whether an organization has this very key, as far as it can be opened here."""
-    if isinstance(key, Reference):
-        return _same_reference(means, organization, key)
+    if isinstance(key, ApiKeyReference):
+        return _has_reference(context, organization, key)
     if organization.credential_ciphertext is None or organization.credential_reference is not None:
         return False
     try:
-        return means.credentials.resolve(asdict(organization)) == key
+        return context.credentials.resolve(asdict(organization)) == key
     except SecretError:
         return False
 
 
-def wished(organization: Organization, wish: Wish) -> Organization:
+def with_changes(organization: Organization, change: OrganizationChange) -> Organization:
     """The organization with all that was said, its key apart."""
-    said: dict[str, Any] = {
-        "url": wish.url,
-        "user": wish.user,
-        "state": wish.state,
-        "gateway": wish.gateway,
+    values: dict[str, Any] = {
+        "url": change.url,
+        "user": change.user,
+        "state": change.state,
+        "gateway": change.gateway,
     }
-    fields = {name: value for name, value in said.items() if value is not None}
-    if wish.interval_seconds is not None:
-        fields["interval_seconds"] = wish.interval_seconds or None
-    if wish.expires is not None:
-        fields["credential_expires"] = wish.expires or None
-    if wish.backfill_days is not None:
-        days = wish.backfill_days
+    fields = {name: value for name, value in values.items() if value is not None}
+    if change.interval_seconds is not None:
+        fields["interval_seconds"] = change.interval_seconds or None
+    if change.expires is not None:
+        fields["credential_expires"] = change.expires or None
+    if change.backfill_days is not None:
+        days = change.backfill_days
         fields["backfill_from"] = organization.added - days * DAY_MS if days else None
     return replace(organization, **fields)
 
 
 def _with_key(
-    organization: Organization, key: Key, keyring: Keyring | None
+    organization: Organization, key: ApiKey, keyring: Keyring | None
 ) -> tuple[Organization, tuple[str, ...]]:
     """And what is to be said of it."""
     owner = CredentialOwner.of(asdict(organization))
-    if isinstance(key, Reference):
+    if isinstance(key, ApiKeyReference):
         sealed = None if keyring is None else keyring.seal_reference(key.text, owner)
-        bound = replace(organization, credential_reference=key.text, credential_ciphertext=sealed)
-        return bound, _NOT_BOUND if keyring is None else ()
+        updated = replace(organization, credential_reference=key.text, credential_ciphertext=sealed)
+        return updated, _NOT_BOUND_REMARKS if keyring is None else ()
     if keyring is None:
         return organization, ()
     sealed = keyring.seal(key, owner)
     return replace(organization, credential_ciphertext=sealed, credential_reference=None), ()
 
 
-def _key_that_moves(means: Means, before: Organization) -> Key:
+def _carry_reference(context: OperatorContext, before: Organization) -> ApiKey:
     """A reference goes along with another URL or user when an operator says so; an encrypted key has to be given again."""
     if before.credential_reference is None:
         raise InputError(
             f"The API key of {before.name} was given for its URL and user: give it again with the new ones (--api-key-file FILE)."
         )
-    means.credentials.verify_reference(asdict(before))
-    return Reference(before.credential_reference)
+    context.credentials.verify_reference(asdict(before))
+    return ApiKeyReference(before.credential_reference)
 
 
-def _same_reference(means: Means, organization: Organization, key: Key) -> bool:
+def _has_reference(context: OperatorContext, organization: Organization, key: ApiKey) -> bool:
     """And given for this URL and user, as far as that can be told here."""
-    if not isinstance(key, Reference) or organization.credential_reference != key.text:
+    if not isinstance(key, ApiKeyReference) or organization.credential_reference != key.text:
         return False
     try:
-        means.credentials.verify_reference(asdict(organization))
+        context.credentials.verify_reference(asdict(organization))
     except SecretError:
         return False
     return True
 
 
-def _keyring(means: Means, key: Key) -> Keyring | None:
+def _keyring_for(context: OperatorContext, key: ApiKey) -> Keyring | None:
     """What a key is encrypted with; a reference can do without. Raises SettingsError."""
-    return require_keyring(means.secrets) if isinstance(key, SecretStr) else load_keyring(means.secrets)
+    return require_keyring(context.secrets) if isinstance(key, SecretStr) else load_keyring(context.secrets)
 
 
-async def _tried(
-    means: Means, draft: Organization, others: Mapping[str, Organization], wish: Wish
+async def _test_candidate(
+    context: OperatorContext,
+    candidate: Organization,
+    others: Mapping[str, Organization],
+    change: OrganizationChange,
 ) -> tuple[Organization, tuple[str, ...], ClockSkew]:
     """The organization as its connection turned out to be, and its site's clock."""
-    key = wish.key if isinstance(wish.key, SecretStr) else None
-    trial = await try_connection(means, draft, others, key)
-    tried = replace(draft, cloud_id=trial.cloud_id or draft.cloud_id, gateway=trial.gateway)
-    return tried, (trial.message,), trial.clock
+    key = change.key if isinstance(change.key, SecretStr) else None
+    result = await try_connection(context, candidate, others, key)
+    tested = replace(candidate, cloud_id=result.cloud_id or candidate.cloud_id, gateway=result.gateway)
+    return tested, (result.message,), result.skew
 
 
-def _by_clock(clock: ClockSkew, draft: Organization) -> Organization:
+def _in_jira_time(skew: ClockSkew, candidate: Organization) -> Organization:
     """What happens from `added` on is live, and before it history: that is for Jira's clock to say, as it stamps the records."""
-    back = None if draft.backfill_from is None else draft.backfill_from - clock.ahead
-    return replace(draft, added=draft.added - clock.ahead, backfill_from=back)
+    back = None if candidate.backfill_from is None else candidate.backfill_from - skew.ahead
+    return replace(candidate, added=candidate.added - skew.ahead, backfill_from=back)
 
 
-def _check_host(hosts: AllowedHosts, url: str) -> None:
+def _require_allowed_host(hosts: AllowedHosts, url: str) -> None:
     try:
         hosts.check(url)
     except UrlError as error:
         raise InputError(str(error)) from error
 
 
-def _refuse_url(organization: Organization, others: Mapping[str, Organization]) -> None:
+def _refuse_duplicate_url(organization: Organization, others: Mapping[str, Organization]) -> None:
     for other in others.values():
         if other.url == organization.url and other.name != organization.name:
             raise RelayError(
@@ -238,21 +264,21 @@ def _refuse_url(organization: Organization, others: Mapping[str, Organization]) 
             )
 
 
-def _taken(name: str) -> RelayError:
+def _name_taken_error(name: str) -> RelayError:
     return RelayError(
         f"There is an organization {name} already: change it with `jira-relay organizations modify {name}`,"
         " or give the new one another name (--name)."
     )
 
 
-def _differences(before: Organization, after: Organization) -> tuple[str, ...]:
-    old, new = shown(before), shown(after)
-    names = [name for name in new if name not in _OF_ITSELF and old[name] != new[name]]
-    said = [f"{name}: {_value(name, old[name])} → {_value(name, new[name])}" for name in names]
+def _describe_differences(before: Organization, after: Organization) -> tuple[str, ...]:
+    old, new = public_view(before), public_view(after)
+    names = [name for name in new if name not in _MAINTAINED_FIELDS and old[name] != new[name]]
+    lines = [f"{name}: {_format_value(name, old[name])} → {_format_value(name, new[name])}" for name in names]
     if "credential" not in names and before.credential_ciphertext != after.credential_ciphertext:
-        said.append(f"credential: {'bound anew' if after.credential_reference else 'a new one'}")
-    return tuple(said)
+        lines.append(f"credential: {'bound anew' if after.credential_reference else 'a new one'}")
+    return tuple(lines)
 
 
-def _value(name: str, value: Any) -> str:
-    return "none" if value is None else instant(value) if name in _INSTANTS else str(value)
+def _format_value(name: str, value: Any) -> str:
+    return "none" if value is None else iso_seconds(value) if name in _TIMESTAMP_FIELDS else str(value)

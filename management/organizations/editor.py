@@ -6,8 +6,8 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from management.organizations.store import decoded, plainly
-from management.organizations.view import shown
+from management.organizations.store import decode_organization, kafka_errors_as_relay_errors
+from management.organizations.view import public_view
 from relay.avro.codec import InternalCodec
 from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition
@@ -20,44 +20,46 @@ from relay.kafka.transactions import Publisher, PublishError
 from relay.organizations import Organization, OrganizationCodec
 
 EDIT_SECONDS = 40.0
-ATTEMPTS = 12
+MAX_ATTEMPTS = 12
 
-Edit = Callable[[Organization | None], Organization | None]
+OrganizationEdit = Callable[[Organization | None], Organization | None]
 
 
 class StaleEditError(RelayError):
     """The organization was changed by somebody else meanwhile; nothing was done."""
 
 
-async def edit(
+async def edit_organization(
     connection: Connection,
     name: str,
-    change: Edit,
+    change: OrganizationEdit,
     *,
     what: str,
     who: str,
     now_ms: int,
     revision: int | None = None,
-    blind: bool = False,
-    strays: Sequence[Record] = (),
+    allow_unreadable: bool = False,
+    misplaced: Sequence[Record] = (),
 ) -> Organization | None:
     """Change one organization and write down who did it, in one transaction that fences other editors.
 
     `change` gets the organization as it stands (None: there is none) and returns it as it should be (None: deleted);
     what it raises goes through, and nothing has been done. It is asked again when another editor came between. With
-    `revision`, an organization that has changed since is refused (StaleEditError); with `blind`, one that cannot be read
-    counts as none; `strays` are removed with it. Raises RelayError when Kafka cannot be reached; PublishError means that nobody knows whether it was done.
+    `revision`, an organization that has changed since is refused (StaleEditError); with `allow_unreadable`, one that cannot be read
+    counts as none; `misplaced` are removed with it. Raises RelayError when Kafka cannot be reached; PublishError means that nobody knows whether it was done.
     """
-    editing = _Editing(connection, name, change, what, who, now_ms, revision, blind, strays)
-    with plainly(connection):
+    fenced_edit = _FencedEdit(
+        connection, name, change, what, who, now_ms, revision, allow_unreadable, misplaced
+    )
+    with kafka_errors_as_relay_errors(connection):
         async with asyncio.timeout(EDIT_SECONDS):
             partition = partition_of(name, await read_shard_count(connection))
-            for attempt in range(ATTEMPTS):
+            for attempt in range(MAX_ATTEMPTS):
                 try:
-                    return await editing.once(partition)
+                    return await fenced_edit.attempt(partition)
                 except PublishError as error:
                     if not error.fenced:
-                        raise _doubt(name, error) from error
+                        raise _unknown_outcome_error(name, error) from error
                 await asyncio.sleep(random.uniform(0, 0.4) * (attempt + 1))
     raise StaleEditError(
         f"{name} was not changed: others are changing organizations all the time; try again."
@@ -65,36 +67,36 @@ async def edit(
 
 
 @dataclass(frozen=True, slots=True)
-class _Editing:
+class _FencedEdit:
     connection: Connection
     name: str
-    change: Edit
+    change: OrganizationEdit
     what: str
     who: str
     now_ms: int
     revision: int | None
-    blind: bool
-    strays: Sequence[Record]
+    allow_unreadable: bool
+    misplaced: Sequence[Record]
 
-    async def once(self, partition: int) -> Organization | None:
+    async def attempt(self, partition: int) -> Organization | None:
         topics = Topics(self.connection.kafka.topic_prefix)
         publisher = await Publisher.open(self.connection, f"{topics.organizations}.{partition}")
         try:
             await publisher.end_hanging([TopicPartition(topics.organizations, partition)])
             table = await read_table(self.connection, topics.organizations, [partition])
-            before = self._decoded(table.get(self.name.encode()))
+            before = self._decode(table.get(self.name.encode()))
             _refuse_stale(self.name, before, self.revision)
-            after = _revised(before, self.change(before), self.now_ms)
+            after = _with_revision(before, self.change(before), self.now_ms)
             await publisher.publish(self._records(topics, partition, before, after))
         finally:
             await publisher.discard()
         return after
 
-    def _decoded(self, record: Record | None) -> Organization | None:
+    def _decode(self, record: Record | None) -> Organization | None:
         try:
-            return None if record is None else decoded(record)
+            return None if record is None else decode_organization(record)
         except RelayError:
-            if self.blind:
+            if self.allow_unreadable:
                 return None
             raise
 
@@ -108,8 +110,8 @@ class _Editing:
                 "at": self.now_ms,
                 "who": self.who,
                 "what": self.what,
-                "before": None if before is None else json.dumps(shown(before)),
-                "after": None if after is None else json.dumps(shown(after)),
+                "before": None if before is None else json.dumps(public_view(before)),
+                "after": None if after is None else json.dumps(public_view(after)),
             }
         )
         key = self.name.encode()
@@ -118,12 +120,12 @@ class _Editing:
             ProducerRecord(topics.changes, 0, key, history),
             *(
                 ProducerRecord(topics.organizations, stray.partition, stray.key or b"", None)
-                for stray in self.strays
+                for stray in self.misplaced
             ),
         ]
 
 
-def _doubt(name: str, error: PublishError) -> PublishError:
+def _unknown_outcome_error(name: str, error: PublishError) -> PublishError:
     return PublishError(
         f"Nobody knows whether the change of {name} was done: {error}"
         f" Look at it (jira-relay organizations show {name}) before you repeat it."
@@ -137,7 +139,9 @@ def _refuse_stale(name: str, before: Organization | None, revision: int | None) 
         )
 
 
-def _revised(before: Organization | None, after: Organization | None, now_ms: int) -> Organization | None:
+def _with_revision(
+    before: Organization | None, after: Organization | None, now_ms: int
+) -> Organization | None:
     if after is None:
         return None
     return replace(after, revision=before.revision + 1 if before else 1, modified=now_ms)

@@ -23,7 +23,7 @@ class UnknownOrganizationError(RelayError):
 
 
 @contextmanager
-def plainly(connection: Connection) -> Iterator[None]:
+def kafka_errors_as_relay_errors(connection: Connection) -> Iterator[None]:
     """What Kafka's client raises, as a RelayError."""
     try:
         yield
@@ -35,54 +35,54 @@ def plainly(connection: Connection) -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class StoredOrganizations:
     """What stands on the topic of organizations, by name."""
 
     organizations: Mapping[str, Organization]
     unreadable: Mapping[str, str]
     """Why, for what is no organization of ours."""
-    strays: Mapping[str, Sequence[Record]]
+    misplaced: Mapping[str, Sequence[Record]]
     """What stands where nobody reads it: a key has its place, and those that are no names have none."""
 
     @property
-    def complaints(self) -> list[tuple[str, str]]:
+    def problems(self) -> list[tuple[str, str]]:
         """What an operator should know, by name."""
-        strays = (
-            (name, _astray(name, records, followed=name in self.organizations))
-            for name, records in self.strays.items()
+        misplaced = (
+            (name, _misplaced_message(name, records, known=name in self.organizations))
+            for name, records in self.misplaced.items()
         )
-        return sorted((*self.unreadable.items(), *strays))
+        return sorted((*self.unreadable.items(), *misplaced))
 
 
-async def standing(connection: Connection) -> Standing:
+async def read_store(connection: Connection) -> StoredOrganizations:
     """Raises RelayError where Kafka does not tell."""
     found: dict[str, Organization] = {}
     unreadable: dict[str, str] = {}
-    strays: dict[str, list[Record]] = {}
-    with plainly(connection):
+    misplaced: dict[str, list[Record]] = {}
+    with kafka_errors_as_relay_errors(connection):
         await connection.verify()
         tables = await read_tables(connection, Topics(connection.kafka.topic_prefix).organizations)
     for record in (record for table in tables.values() for record in table.values()):
-        name = _name(record)
-        if not _is_at_home(record, len(tables)):
-            strays.setdefault(name, []).append(record)
+        name = _record_name(record)
+        if not _is_in_place(record, len(tables)):
+            misplaced.setdefault(name, []).append(record)
             continue
         try:
-            found[name] = decoded(record)
+            found[name] = decode_organization(record)
         except RelayError as error:
             unreadable[name] = str(error)
-    return Standing(found, unreadable, strays)
+    return StoredOrganizations(found, unreadable, misplaced)
 
 
-async def organizations(connection: Connection) -> Mapping[str, Organization]:
+async def read_organizations(connection: Connection) -> Mapping[str, Organization]:
     """Every organization that is followed, by name; what cannot be read is left out, with a warning. Raises RelayError."""
-    found = await standing(connection)
-    for _, complaint in found.complaints:
-        log.warning(complaint)
-    return found.organizations
+    stored = await read_store(connection)
+    for _, problem in stored.problems:
+        log.warning(problem)
+    return stored.organizations
 
 
-def existing(organization: Organization | None, name: str) -> Organization:
+def require_existing(organization: Organization | None, name: str) -> Organization:
     if organization is None:
         raise UnknownOrganizationError(
             f"There is no organization {name}: see `jira-relay organizations list`."
@@ -90,39 +90,39 @@ def existing(organization: Organization | None, name: str) -> Organization:
     return organization
 
 
-def decoded(record: Record) -> Organization:
+def decode_organization(record: Record) -> Organization:
     key = record.key or b""
     try:
         organization = OrganizationCodec().decode(record.value or b"")
-        named = organization.name == key.decode()
+        name_matches = organization.name == key.decode()
     except (NotAvro, UnknownSchema, BadBody, UnicodeDecodeError) as error:
-        raise _unreadable(record, str(error)) from error
-    if not named:
-        raise _unreadable(record, f"it holds {organization.name!r}")
+        raise _unreadable_error(record, str(error)) from error
+    if not name_matches:
+        raise _unreadable_error(record, f"it holds {organization.name!r}")
     return organization
 
 
-def _name(record: Record) -> str:
+def _record_name(record: Record) -> str:
     return (record.key or b"").decode("utf-8", "backslashreplace")
 
 
-def _is_at_home(record: Record, partitions: int) -> bool:
+def _is_in_place(record: Record, partitions: int) -> bool:
     key = record.key or b""
-    is_a_name = key != b"" and _name(record).encode() == key
+    is_a_name = key != b"" and _record_name(record).encode() == key
     return is_a_name and partition_of(key, partitions) == record.partition
 
 
-def _unreadable(record: Record, why: str) -> RelayError:
-    name = _name(record)
+def _unreadable_error(record: Record, why: str) -> RelayError:
+    name = _record_name(record)
     return RelayError(
         f"The organization {name} cannot be read ({record.topic}, partition {record.partition}, offset {record.offset}: {why})."
         f" Delete it with `jira-relay organizations delete {shlex.quote(name)}`, and add it again."
     )
 
 
-def _astray(name: str, records: Sequence[Record], *, followed: bool) -> str:
+def _misplaced_message(name: str, records: Sequence[Record], *, known: bool) -> str:
     where = ", ".join(str(record.partition) for record in records)
-    astray = f"What stands under the name {name!r} in partition {where} of {records[0].topic} counts for nothing: its place is elsewhere."
-    if followed:
-        return f"{astray} The organization of that name is followed as before."
-    return f"{astray} Remove it with `jira-relay organizations delete {shlex.quote(name)}`; if it is one to be followed, add it again."
+    message = f"What stands under the name {name!r} in partition {where} of {records[0].topic} counts for nothing: its place is elsewhere."
+    if known:
+        return f"{message} The organization of that name is followed as before."
+    return f"{message} Remove it with `jira-relay organizations delete {shlex.quote(name)}`; if it is one to be followed, add it again."

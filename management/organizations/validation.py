@@ -12,10 +12,10 @@ from relay.credentials.resolver import is_reference
 from relay.credentials.url_policy import UrlError, parse_origin
 from relay.errors import RelayError
 
-LONGEST_NAME = 249
-LONGEST_INTERVAL_SECONDS = 86_400
-MOST_BACKFILL_DAYS = 180
-MOST_KEY_BYTES = 16_384
+MAX_NAME_LENGTH = 249
+MAX_INTERVAL_SECONDS = 86_400
+MAX_BACKFILL_DAYS = 180
+MAX_KEY_BYTES = 16_384
 NEVER = "never"
 
 
@@ -24,22 +24,22 @@ class InputError(RelayError):
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class ApiKeyReference:
     """Where a key is found: env:RELAY_KEY_… or file:NAME."""
 
     text: str
 
 
-Key = SecretStr | Reference
+ApiKey = SecretStr | ApiKeyReference
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class OrganizationChange:
     """What an operator wants of an organization. None: nothing was said, so that what stands is kept."""
 
     url: str | None = None
     user: str | None = None
-    key: Key | None = None
+    key: ApiKey | None = None
     gateway: bool | None = None
     """Counts only where the connection is not tested."""
     interval_seconds: int | None = None
@@ -51,40 +51,40 @@ class Wish:
     state: str | None = None
 
 
-def checked_name(name: str) -> str:
-    if not name or len(name) > LONGEST_NAME or not name.isprintable() or any(map(str.isspace, name)):
+def validate_name(name: str) -> str:
+    if not name or len(name) > MAX_NAME_LENGTH or not name.isprintable() or any(map(str.isspace, name)):
         raise InputError(
-            f"The name of an organization has 1 to {LONGEST_NAME} characters, none of them a space or a control character."
+            f"The name of an organization has 1 to {MAX_NAME_LENGTH} characters, none of them a space or a control character."
         )
     return name
 
 
-def checked_url(text: str) -> str:
+def validate_url(text: str) -> str:
     try:
         return parse_origin(text.strip()).url
     except UrlError as error:
         raise InputError(f"The URL cannot be used. {error}") from error
 
 
-def checked_user(user: str) -> str:
+def validate_user(user: str) -> str:
     if not user or ":" in user or not user.isprintable() or user != user.strip():
         raise InputError("The user name cannot be used: give the e-mail address of the account, alone.")
     return user
 
 
-def checked_reference(text: str) -> Reference:
+def validate_reference(text: str) -> ApiKeyReference:
     if not is_reference(text):
         raise InputError(
             "A reference to an API key must be env:RELAY_KEY_… (capital letters, digits, underscores) or file:NAME, with a"
             " name that does not leave secrets.directory."
         )
-    return Reference(text)
+    return ApiKeyReference(text)
 
 
-def checked_key(content: bytes) -> SecretStr:
+def validate_key(content: bytes) -> SecretStr:
     """The key in a file or on standard input."""
-    if len(content) > MOST_KEY_BYTES:
-        raise InputError(f"What was given as the API key is larger than {MOST_KEY_BYTES} bytes: no key is.")
+    if len(content) > MAX_KEY_BYTES:
+        raise InputError(f"What was given as the API key is larger than {MAX_KEY_BYTES} bytes: no key is.")
     try:
         key = content.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
@@ -96,21 +96,21 @@ def checked_key(content: bytes) -> SecretStr:
     return SecretStr(key)
 
 
-def checked_interval(seconds: int) -> int:
-    if not 0 <= seconds <= LONGEST_INTERVAL_SECONDS:
+def validate_interval(seconds: int) -> int:
+    if not 0 <= seconds <= MAX_INTERVAL_SECONDS:
         raise InputError(
-            f"The interval must be 1 to {LONGEST_INTERVAL_SECONDS} seconds, or 0 for that of the producer's settings."
+            f"The interval must be 1 to {MAX_INTERVAL_SECONDS} seconds, or 0 for that of the producer's settings."
         )
     return seconds
 
 
-def checked_backfill(days: int) -> int:
-    if not 0 <= days <= MOST_BACKFILL_DAYS:
-        raise InputError(f"History can be had for 0 to {MOST_BACKFILL_DAYS} days.")
+def validate_backfill(days: int) -> int:
+    if not 0 <= days <= MAX_BACKFILL_DAYS:
+        raise InputError(f"History can be had for 0 to {MAX_BACKFILL_DAYS} days.")
     return days
 
 
-def checked_expiry(text: str) -> int:
+def validate_expiry(text: str) -> int:
     """The first moment of a day; 0 for `never`."""
     if text == NEVER:
         return 0

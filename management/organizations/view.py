@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from management.formatting import exact, instant
-from management.organizations.store import plainly
+from management.formatting import iso_milliseconds, iso_seconds
+from management.organizations.store import kafka_errors_as_relay_errors
 from producer.status_reporter import status_key
 from relay.credentials.keyring import sealing_key_id
 from relay.kafka.connection import Connection
@@ -16,8 +16,8 @@ from relay.status.reader import read_statuses
 
 WARN_DAYS = (1, 7, 30)
 
-_SHOWN_INSTANTS = {"backfill_from", "credential_expires", "added", "modified"}
-_STATUS_INSTANTS = (
+_ORGANIZATION_TIMESTAMPS = {"backfill_from", "credential_expires", "added", "modified"}
+_STATUS_TIMESTAMPS = (
     "since",
     "at",
     "last_poll",
@@ -29,13 +29,13 @@ _STATUS_INSTANTS = (
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class OrganizationView:
     """An organization, and what its producer told of it last; None: nothing yet."""
 
     organization: Organization
     status: Status | None
     now_ms: int
-    keys: Sequence[str] = ()
+    key_ids: Sequence[str] = ()
     """What the keys of `secrets` are called here, the first in front."""
 
     @property
@@ -47,14 +47,14 @@ class View:
         if status is None:
             return "no owner: no producer has told of it yet"
         if self.now_ms > status.valid_until:
-            return f"no owner: nobody polls it since {instant(status.at)}"
-        return _told(organization.name, status)
+            return f"no owner: nobody polls it since {iso_seconds(status.at)}"
+        return _describe_status(organization.name, status)
 
     @property
-    def first_key(self) -> bool | None:
+    def sealed_with_first_key(self) -> bool | None:
         """Whether it is sealed with the first key; None: nothing is sealed, or there are no keys here."""
         sealed = self.organization.credential_ciphertext
-        return None if sealed is None or not self.keys else sealing_key_id(sealed) == self.keys[0]
+        return None if sealed is None or not self.key_ids else sealing_key_id(sealed) == self.key_ids[0]
 
     @property
     def expiry(self) -> str:
@@ -62,14 +62,18 @@ class View:
         expires = self.organization.credential_expires
         if expires is None:
             return ""
-        day, left = instant(expires)[:10], expires - self.now_ms
+        day, left = iso_seconds(expires)[:10], expires - self.now_ms
         if left <= 0:
             return f"{day}: EXPIRED"
         days = -(-left // DAY_MS)
-        return f"{day}: in {days} day{'s'[: days > 1]}{_mark(days)}" if self.warning else day
+        return (
+            f"{day}: in {days} day{'s'[: days > 1]}{_warning_marks(days)}"
+            if self.expires_within_days
+            else day
+        )
 
     @property
-    def warning(self) -> int | None:
+    def expires_within_days(self) -> int | None:
         """The smallest of 0, 1, 7 and 30 that the key has not more days left than."""
         expires = self.organization.credential_expires
         if expires is None:
@@ -78,55 +82,63 @@ class View:
 
     def document(self) -> dict[str, Any]:
         """For machines: instants in ISO 8601, and what the producer told under `status`."""
-        facts = shown(self.organization)
-        facts |= {name: exact(facts[name]) for name in _SHOWN_INSTANTS}
-        facts |= {"state_in_words": self.state, "credential_expires_within_days": self.warning}
-        facts |= {"sealed_with_first_key": self.first_key}
-        return facts | {"status": None if self.status is None else _document(self.status, self.now_ms)}
+        facts = public_view(self.organization)
+        facts |= {name: iso_milliseconds(facts[name]) for name in _ORGANIZATION_TIMESTAMPS}
+        facts |= {"state_in_words": self.state, "credential_expires_within_days": self.expires_within_days}
+        facts |= {"sealed_with_first_key": self.sealed_with_first_key}
+        return facts | {"status": None if self.status is None else _status_document(self.status, self.now_ms)}
 
 
-async def statuses(connection: Connection) -> dict[str, Status]:
+async def read_organization_statuses(connection: Connection) -> dict[str, Status]:
     """The status board. Raises RelayError."""
-    with plainly(connection):
+    with kafka_errors_as_relay_errors(connection):
         return await read_statuses(connection, Topics(connection.kafka.topic_prefix).status)
 
 
-def views(
-    found: Mapping[str, Organization], statuses: Mapping[str, Status], now_ms: int, keys: Sequence[str] = ()
-) -> list[View]:
-    return [View(found[name], statuses.get(status_key(name)), now_ms, keys) for name in sorted(found)]
+def build_views(
+    found: Mapping[str, Organization],
+    statuses: Mapping[str, Status],
+    now_ms: int,
+    key_ids: Sequence[str] = (),
+) -> list[OrganizationView]:
+    return [
+        OrganizationView(found[name], statuses.get(status_key(name)), now_ms, key_ids)
+        for name in sorted(found)
+    ]
 
 
-def _told(name: str, status: Status) -> str:
+def _describe_status(name: str, status: Status) -> str:
     reason = (status.reason or "").removeprefix(f"{name}: ")
     match status.state:
         case "active" if status.backfilled_to is not None:
-            return f"active; history has been read back to {instant(status.backfilled_to)}"
+            return f"active; history has been read back to {iso_seconds(status.backfilled_to)}"
         case "waiting":
-            return f"waiting until {instant(status.waiting_until)}: {reason}"
+            return f"waiting until {iso_seconds(status.waiting_until)}: {reason}"
         case "failing":
-            return f"failing since {instant(status.since)}: {reason}"
+            return f"failing since {iso_seconds(status.since)}: {reason}"
         case "paused":
             return "starting"
     return status.state
 
 
-def _mark(days: int) -> str:
+def _warning_marks(days: int) -> str:
     return "!" * sum(days <= limit for limit in WARN_DAYS)
 
 
-def _document(status: Status, now_ms: int) -> dict[str, Any]:
+def _status_document(status: Status, now_ms: int) -> dict[str, Any]:
     document = asdict(status)
-    document |= {name: exact(document[name]) for name in _STATUS_INSTANTS}
-    document |= {"valid_until": exact(status.valid_until), "valid": now_ms <= status.valid_until}
-    document["transitions"] = [entry | {"at": exact(entry["at"])} for entry in document["transitions"]]
-    document["counts"] = [entry | {"hour": exact(entry["hour"])} for entry in document["counts"]]
+    document |= {name: iso_milliseconds(document[name]) for name in _STATUS_TIMESTAMPS}
+    document |= {"valid_until": iso_milliseconds(status.valid_until), "valid": now_ms <= status.valid_until}
+    document["transitions"] = [
+        entry | {"at": iso_milliseconds(entry["at"])} for entry in document["transitions"]
+    ]
+    document["counts"] = [entry | {"hour": iso_milliseconds(entry["hour"])} for entry in document["counts"]]
     return {
         name: value for name, value in document.items() if name not in {"epoch", "lag", "start", "offsets"}
     }
 
 
-def shown(organization: Organization) -> dict[str, Any]:
+def public_view(organization: Organization) -> dict[str, Any]:
     """An organization as an operator may see it: without its secret."""
     credential = organization.credential_reference or (
         "encrypted" if organization.credential_ciphertext else "none"

@@ -32,7 +32,7 @@ class Resource:
     body: Mapping[str, Any]
 
 
-def template() -> dict[str, Any]:
+def load_template() -> dict[str, Any]:
     """The relay's own template: beside this file in a wheel, in `deploy/` in the repository."""
     shipped = Path(__file__).with_name("azuredeploy.json")
     path = shipped if shipped.exists() else Path(__file__).parents[2] / "deploy/azure/azuredeploy.json"
@@ -50,8 +50,8 @@ class Deployment:
         states: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self._text = text
-        self._given = parameters
-        self._states = states or {}
+        self._parameters = parameters
+        self._resource_states = states or {}
         self._check_parameters()
 
     def resources(self) -> list[Resource]:
@@ -59,27 +59,27 @@ class Deployment:
         return [
             self._resource(entry)
             for entry in self._text["resources"]
-            if self.value(entry.get("condition", True))
+            if self.evaluate(entry.get("condition", True))
         ]
 
     def outputs(self) -> dict[str, Any]:
-        return {name: self.value(output["value"]) for name, output in self._text["outputs"].items()}
+        return {name: self.evaluate(output["value"]) for name, output in self._text["outputs"].items()}
 
-    def value(self, node: Any) -> Any:
+    def evaluate(self, node: Any) -> Any:
         """A piece of the template with every expression in it evaluated."""
         if isinstance(node, dict):
-            return {name: self.value(member) for name, member in node.items()}
+            return {name: self.evaluate(member) for name, member in node.items()}
         if isinstance(node, list):
-            return [self.value(member) for member in node]
+            return [self.evaluate(member) for member in node]
         if isinstance(node, str) and node.startswith("[["):
             return node[1:]
         if isinstance(node, str) and node.startswith("[") and node.endswith("]"):
-            return _Parser(node[1:-1], self._functions()).whole()()
+            return _Parser(node[1:-1], self._functions()).parse()()
         return node
 
     def _check_parameters(self) -> None:
         declared = self._text["parameters"]
-        if unknown := set(self._given) - set(declared):
+        if unknown := set(self._parameters) - set(declared):
             raise DeploymentError(f"InvalidTemplate: no such parameters: {sorted(unknown)}")
         for name, declaration in declared.items():
             value = self._parameter(name)
@@ -90,29 +90,29 @@ class Deployment:
                 raise DeploymentError(f"InvalidTemplate: {name} is to be a {declaration['type']}")
 
     def _parameter(self, name: str) -> Any:
-        if name in self._given:
-            return self._given[name]
+        if name in self._parameters:
+            return self._parameters[name]
         try:
-            return self.value(self._text["parameters"][name]["defaultValue"])
+            return self.evaluate(self._text["parameters"][name]["defaultValue"])
         except KeyError:
             raise DeploymentError(f"InvalidTemplate: the parameter {name} has no value") from None
 
     def _resource(self, entry: Mapping[str, Any]) -> Resource:
-        name = self.value(entry["name"])
+        name = self.evaluate(entry["name"])
         return Resource(
             id=resource_id(entry["type"], *name.split("/")),
             type=entry["type"],
             name=name,
-            scope=self.value(entry.get("scope")),
-            depends_on=frozenset(self.value(entry.get("dependsOn", []))),
-            body=self.value(entry),
+            scope=self.evaluate(entry.get("scope")),
+            depends_on=frozenset(self.evaluate(entry.get("dependsOn", []))),
+            body=self.evaluate(entry),
         )
 
     def _functions(self) -> dict[str, Callable[..., Any]]:
         """All but `if`, which must not evaluate both of its branches."""
         return {
             "parameters": self._parameter,
-            "variables": lambda name: self.value(self._text["variables"][name]),
+            "variables": lambda name: self.evaluate(self._text["variables"][name]),
             "reference": self._reference,
             "concat": _concat,
             "empty": lambda value: not value,
@@ -126,7 +126,7 @@ class Deployment:
 
     def _reference(self, resource: str, _version: str) -> Mapping[str, Any]:
         try:
-            return self._states[resource]
+            return self._resource_states[resource]
         except KeyError:
             raise DeploymentError(f"ResourceNotFound: {resource}") from None
 
@@ -150,9 +150,9 @@ class _Parser:
 
     def __init__(self, text: str, functions: Mapping[str, Callable[..., Any]]) -> None:
         self._functions = functions
-        self._tokens = list(_tokens(text))
+        self._tokens = list(_tokenize(text))
 
-    def whole(self) -> Expression:
+    def parse(self) -> Expression:
         expression = self._expression()
         if self._tokens:
             raise DeploymentError(f"InvalidTemplate: unexpected {self._tokens[0][1]!r}")
@@ -163,7 +163,7 @@ class _Parser:
         if kind == "string":
             return lambda: text
         expression = self._call(text)
-        while self._next() in {".", "["}:
+        while self._peek() in {".", "["}:
             expression = self._access(expression)
         return expression
 
@@ -180,7 +180,7 @@ class _Parser:
     def _arguments(self) -> list[Expression]:
         self._expect("(")
         arguments: list[Expression] = []
-        while self._next() != ")":
+        while self._peek() != ")":
             if arguments:
                 self._expect(",")
             arguments.append(self._expression())
@@ -195,7 +195,7 @@ class _Parser:
         self._expect("]")
         return lambda: base()[index()]
 
-    def _next(self) -> str:
+    def _peek(self) -> str:
         return self._tokens[0][1] if self._tokens and self._tokens[0][0] == "sign" else ""
 
     def _take(self) -> tuple[str, str]:
@@ -208,7 +208,7 @@ class _Parser:
             raise DeploymentError(f"InvalidTemplate: {sign!r} expected")
 
 
-def _tokens(text: str) -> list[tuple[str, str]]:
+def _tokenize(text: str) -> list[tuple[str, str]]:
     tokens, at = [], 0
     while text[at:].strip():
         match = _TOKEN.match(text, at)

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from simulators.faults import Script
+from simulators.faults import FaultScript
 
 AUDIENCE = "https://monitor.azure.com"
 """The public cloud's scope, without `/.default`."""
@@ -16,41 +16,41 @@ _IDENTITY_VERSIONS = {"2019-08-01", "2018-02-01"}
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class AccessToken:
     client: str
     audience: str
     expires: float
 
 
-class Identity:
+class IdentityService:
     """Two identities, an application and a managed identity, and every token given to them."""
 
-    def __init__(self, now: Callable[[], float], chance: random.Random) -> None:
+    def __init__(self, now: Callable[[], float], rng: random.Random) -> None:
         self._now = now
-        self._random = chance
-        self.faults = Script()
-        self.asked = 0
+        self._random = rng
+        self.faults = FaultScript()
+        self.token_requests = 0
         """Requests for a token so far, refused ones included."""
         self.token_seconds = 3599.0
         """How long a token lives; azure-identity asks for a new one when less than 300 s are left."""
         self.tenant = self._guid()
-        self.client = self._guid()
+        self.application_client = self._guid()
         self.client_secret = f"secret-{self._hex(32)}"
         self.assertion = f"assertion-{self._hex(32)}"
         """The federated token of a workload identity; signs in the same application."""
-        self.managed = self._guid()
+        self.managed_identity_client = self._guid()
         """Client id of the managed identity."""
         self.header = f"header-{self._hex(32)}"
         """What App Service wants as X-IDENTITY-HEADER."""
-        self.publishers = {self.client, self.managed}
+        self.publishers = {self.application_client, self.managed_identity_client}
         """Client ids that hold Monitoring Metrics Publisher on the rule."""
-        self._tokens: dict[str, Token] = {}
+        self._tokens: dict[str, AccessToken] = {}
 
     def routes(self) -> list[web.RouteDef]:
         return [
-            web.post("/{tenant}/oauth2/v2.0/token", self._faulty(self._entra)),
-            web.get("/msi/token", self._faulty(self._app_service)),
-            web.get("/metadata/identity/oauth2/token", self._faulty(self._imds)),
+            web.post("/{tenant}/oauth2/v2.0/token", self._with_faults(self._entra_token)),
+            web.get("/msi/token", self._with_faults(self._app_service_token)),
+            web.get("/metadata/identity/oauth2/token", self._with_faults(self._imds_token)),
         ]
 
     def secrets(self) -> list[str]:
@@ -60,9 +60,9 @@ class Identity:
     def revoke(self) -> None:
         """Every token given out so far has expired."""
         for text, token in self._tokens.items():
-            self._tokens[text] = Token(token.client, token.audience, self._now())
+            self._tokens[text] = AccessToken(token.client, token.audience, self._now())
 
-    def holder(self, authorization: str | None) -> str:
+    def authenticate(self, authorization: str | None) -> str:
         """Client id of who sends this Authorization header; raises PermissionError with the reason."""
         scheme, _, text = (authorization or "").partition(" ")
         token = self._tokens.get(text)
@@ -76,27 +76,27 @@ class Identity:
             raise PermissionError(f"The token is for another audience: '{token.audience}'.")
         return token.client
 
-    def _faulty(
+    def _with_faults(
         self, handler: Callable[[web.Request], Awaitable[web.Response]]
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        async def serve(request: web.Request) -> web.StreamResponse:
-            self.asked += 1
-            fault = self.faults.next(request)
+        async def handle(request: web.Request) -> web.StreamResponse:
+            self.token_requests += 1
+            fault = self.faults.next_fault(request)
             return await (fault.play(request, lambda: handler(request)) if fault else handler(request))
 
-        return serve
+        return handle
 
-    async def _entra(self, request: web.Request) -> web.Response:
+    async def _entra_token(self, request: web.Request) -> web.Response:
         form = {name: str(value) for name, value in (await request.post()).items()}
         if request.match_info["tenant"] != self.tenant:
             return _entra_error(400, "invalid_request", 90002, "The tenant was not found.")
         if form.get("grant_type") != "client_credentials":
             return _entra_error(400, "unsupported_grant_type", 70003, "The grant type is not supported.")
-        if form.get("client_id") != self.client:
+        if form.get("client_id") != self.application_client:
             return _entra_error(
                 400, "unauthorized_client", 700016, "The application was not found in the directory."
             )
-        if not self._proven(form):
+        if not self._has_valid_proof(form):
             return _entra_error(401, "invalid_client", 7000215, "Invalid client secret provided.")
         resource, _, suffix = form.get("scope", "").rpartition("/")
         if suffix != ".default":
@@ -107,31 +107,31 @@ class Identity:
                 "token_type": "Bearer",
                 "expires_in": seconds,
                 "ext_expires_in": seconds,
-                "access_token": self._issue(self.client, resource),
+                "access_token": self._issue(self.application_client, resource),
             }
         )
 
-    def _proven(self, form: dict[str, str]) -> bool:
+    def _has_valid_proof(self, form: dict[str, str]) -> bool:
         if "client_assertion" in form:
             return form["client_assertion"] == self.assertion
         return form.get("client_secret") == self.client_secret
 
-    async def _app_service(self, request: web.Request) -> web.Response:
-        return self._managed_token(request, request.headers.get("X-IDENTITY-HEADER") == self.header)
+    async def _app_service_token(self, request: web.Request) -> web.Response:
+        return self._managed_identity_token(request, request.headers.get("X-IDENTITY-HEADER") == self.header)
 
-    async def _imds(self, request: web.Request) -> web.Response:
-        return self._managed_token(request, request.headers.get("Metadata", "").lower() == "true")
+    async def _imds_token(self, request: web.Request) -> web.Response:
+        return self._managed_identity_token(request, request.headers.get("Metadata", "").lower() == "true")
 
-    def _managed_token(self, request: web.Request, trusted: bool) -> web.Response:
+    def _managed_identity_token(self, request: web.Request, trusted: bool) -> web.Response:
         resource = request.query.get("resource", "")
         if not trusted or request.query.get("api-version") not in _IDENTITY_VERSIONS:
             return web.json_response({"error": "invalid_request"}, status=400)
-        known = request.query.get("client_id", self.managed) == self.managed
+        known = request.query.get("client_id", self.managed_identity_client) == self.managed_identity_client
         if not known or not urlsplit(resource).netloc:
             return web.json_response(
                 {"error": "invalid_request", "error_description": "Identity not found"}, status=400
             )
-        text = self._issue(self.managed, resource)
+        text = self._issue(self.managed_identity_client, resource)
         return web.json_response(
             {
                 "access_token": text,
@@ -139,13 +139,13 @@ class Identity:
                 "expires_on": str(int(self._tokens[text].expires)),
                 "resource": resource,
                 "token_type": "Bearer",
-                "client_id": self.managed,
+                "client_id": self.managed_identity_client,
             }
         )
 
     def _issue(self, client: str, resource: str) -> str:
         text = f"token-{self._hex(64)}"
-        self._tokens[text] = Token(client, resource.rstrip("/"), self._now() + self.token_seconds)
+        self._tokens[text] = AccessToken(client, resource.rstrip("/"), self._now() + self.token_seconds)
         return text
 
     def _hex(self, digits: int) -> str:

@@ -14,20 +14,20 @@ from typing import Any
 from aiohttp import web
 
 from simulators.azure import faults as azure_faults
-from simulators.azure.identity import Identity
-from simulators.azure.rule import Rule
-from simulators.faults import Script
+from simulators.azure.identity import IdentityService
+from simulators.azure.rule import DataCollectionRule
+from simulators.faults import FaultScript
 
-CALL_BYTES = 1_048_576
+MAX_CALL_BYTES = 1_048_576
 """The gateway checks Content-Length against it (azure-sdk-for-python#42648)."""
 
-UNPACKED_BYTES = 50 * 1024 * 1024
+MAX_DECOMPRESSED_BYTES = 50 * 1024 * 1024
 """Checked behind the gateway (otel-arrow#2535)."""
 
 VERSIONS = {"2023-01-01", "2021-11-01-preview"}
 
 
-class _RefusedError(Exception):
+class _RejectedError(Exception):
     def __init__(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(message)
         self.status = status
@@ -36,16 +36,16 @@ class _RefusedError(Exception):
 
 
 @dataclass(slots=True)
-class Call:
+class IngestionCall:
     """What is known of a request; it grows while the request is served."""
 
     at: float
     stream: str
     request_id: str
     client_request_id: str | None
-    wire: int
+    wire_bytes: int
     """Bytes of the body as sent; what Content-Length says where the body was not read."""
-    raw: int = 0
+    raw_bytes: int = 0
     """Bytes after decompression."""
     rows: int = 0
     """Rows in the body, stored or not."""
@@ -56,57 +56,62 @@ class Call:
     fault: str | None = None
 
 
-class Poison:
+class PoisonRow:
     """Calls that hold a matching row are refused with 400 until `cancel()`."""
 
     def __init__(self, matches: Callable[[Mapping[str, Any]], bool]) -> None:
         self.matches = matches
-        self.refused = 0
-        self._cured = False
+        self.refused_calls = 0
+        self._cancelled = False
 
     def cancel(self) -> None:
-        self._cured = True
+        self._cancelled = True
 
-    def spoils(self, rows: list[Mapping[str, Any]]) -> bool:
-        spoiled = not self._cured and any(self.matches(row) for row in rows)
-        self.refused += spoiled
-        return spoiled
+    def hits(self, rows: list[Mapping[str, Any]]) -> bool:
+        hit = not self._cancelled and any(self.matches(row) for row in rows)
+        self.refused_calls += hit
+        return hit
 
 
-class Ingestion:
+class IngestionEndpoint:
     """`changed` is called after each request; `strict` holds the 1 MB against the unpacked body too."""
 
     def __init__(
-        self, identity: Identity, rule: Rule, chance: random.Random, changed: Callable[[], None], strict: bool
+        self,
+        identity: IdentityService,
+        rule: DataCollectionRule,
+        rng: random.Random,
+        changed: Callable[[], None],
+        strict: bool,
     ) -> None:
-        self.rule_id = f"dcr-{chance.getrandbits(128):032x}"
-        self.faults = Script(chance.getrandbits(32))
-        self.poisons: list[Poison] = []
-        self.calls: deque[Call] = deque(maxlen=100_000)
+        self.rule_id = f"dcr-{rng.getrandbits(128):032x}"
+        self.faults = FaultScript(rng.getrandbits(32))
+        self.poisons: list[PoisonRow] = []
+        self.calls: deque[IngestionCall] = deque(maxlen=100_000)
         self._identity = identity
         self._rule = rule
         self._changed = changed
-        self._unpacked_limit = CALL_BYTES if strict else UNPACKED_BYTES
+        self._decompressed_limit = MAX_CALL_BYTES if strict else MAX_DECOMPRESSED_BYTES
 
     def routes(self) -> list[web.RouteDef]:
         return [web.post("/dataCollectionRules/{rule}/streams/{stream}", self._handle)]
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        call = Call(
+        call = IngestionCall(
             at=time.time(),
             stream=request.match_info["stream"],
             request_id=str(uuid.uuid4()),
             client_request_id=request.headers.get("x-ms-client-request-id"),
-            wire=request.content_length or 0,
+            wire_bytes=request.content_length or 0,
         )
         self.calls.append(call)
-        fault = self.faults.next(request)
+        fault = self.faults.next_fault(request)
         call.fault = fault.name if fault else None
         try:
             response = await (
-                fault.play(request, lambda: self._honest(request, call))
+                fault.play(request, lambda: self._serve_normally(request, call))
                 if fault
-                else self._honest(request, call)
+                else self._serve_normally(request, call)
             )
             if request.transport is not None and not request.transport.is_closing():
                 call.status = response.status
@@ -117,104 +122,106 @@ class Ingestion:
             self._changed()
         return response
 
-    async def _honest(self, request: web.Request, call: Call) -> web.Response:
+    async def _serve_normally(self, request: web.Request, call: IngestionCall) -> web.Response:
         try:
             await self._serve(request, call)
-        except _RefusedError as refused:
+        except _RejectedError as refused:
             headers = {"x-ms-error-code": refused.code, **refused.headers}
             error = {"error": {"code": refused.code, "message": str(refused)}}
             return web.json_response(error, status=refused.status, headers=headers)
         return web.Response(status=204)
 
-    async def _serve(self, request: web.Request, call: Call) -> None:
-        self._admit(request)
-        body = await _body(request)
-        call.wire = len(body)
-        raw = self._unpacked(body, request.headers.get("Content-Encoding", "identity"))
-        call.raw = len(raw)
-        rows = _rows(raw)
+    async def _serve(self, request: web.Request, call: IngestionCall) -> None:
+        self._check_request(request)
+        body = await _read_body(request)
+        call.wire_bytes = len(body)
+        raw = self._decompress(body, request.headers.get("Content-Encoding", "identity"))
+        call.raw_bytes = len(raw)
+        rows = _parse_rows(raw)
         call.rows = len(rows)
-        if [poison for poison in self.poisons if poison.spoils(rows)]:
-            raise _RefusedError(400, "InvalidData", "The data in the request could not be processed.")
+        if [poison for poison in self.poisons if poison.hits(rows)]:
+            raise _RejectedError(400, "InvalidData", "The data in the request could not be processed.")
         now = datetime.now(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
         self._rule.store(call.stream, rows, call.request_id, now)
         call.stored = True
 
-    def _admit(self, request: web.Request) -> None:
+    def _check_request(self, request: web.Request) -> None:
         rule_id, stream = request.match_info["rule"], request.match_info["stream"]
         try:
-            client = self._identity.holder(request.headers.get("Authorization"))
+            client = self._identity.authenticate(request.headers.get("Authorization"))
         except PermissionError as error:
             challenge = f'Bearer error="invalid_token", error_description="{error}"'
-            raise _RefusedError(401, "InvalidToken", str(error), {"WWW-Authenticate": challenge}) from error
+            raise _RejectedError(401, "InvalidToken", str(error), {"WWW-Authenticate": challenge}) from error
         if request.query.get("api-version") not in VERSIONS:
-            raise _RefusedError(400, "InvalidApiVersion", "The api-version is missing or not supported.")
+            raise _RejectedError(400, "InvalidApiVersion", "The api-version is missing or not supported.")
         if rule_id != self.rule_id:
             message = f"Data collection rule with immutable Id '{rule_id}' not found."
-            raise _RefusedError(404, "NotFound", message)
+            raise _RejectedError(404, "NotFound", message)
         if client not in self._identity.publishers:
-            raise _RefusedError(403, "OperationFailed", azure_faults.no_access(rule_id))
+            raise _RejectedError(403, "OperationFailed", azure_faults.no_access_message(rule_id))
         if stream not in self._rule.flows:
-            raise _RefusedError(
+            raise _RejectedError(
                 404, "InvalidStream", f"Stream '{stream}' is not one of the rule '{rule_id}'."
             )
         if request.content_type != "application/json":
-            raise _RefusedError(415, "UnsupportedMediaType", "The content type has to be application/json.")
+            raise _RejectedError(415, "UnsupportedMediaType", "The content type has to be application/json.")
 
-    def _unpacked(self, body: bytes, encoding: str) -> bytes:
+    def _decompress(self, body: bytes, encoding: str) -> bytes:
         if encoding == "gzip":
-            body = _gunzipped(body, self._unpacked_limit + 1)
+            body = _gunzip(body, self._decompressed_limit + 1)
         elif encoding != "identity":
-            raise _RefusedError(400, "InvalidContentEncoding", f"The encoding {encoding!r} is not supported.")
-        if len(body) > UNPACKED_BYTES:
-            raise _RefusedError(400, "PayloadSizeLimitExceeded", "The decompressed body is too large.")
-        if len(body) > self._unpacked_limit:
-            raise _too_long(len(body))
+            raise _RejectedError(
+                400, "InvalidContentEncoding", f"The encoding {encoding!r} is not supported."
+            )
+        if len(body) > MAX_DECOMPRESSED_BYTES:
+            raise _RejectedError(400, "PayloadSizeLimitExceeded", "The decompressed body is too large.")
+        if len(body) > self._decompressed_limit:
+            raise _content_too_large(len(body))
         return body
 
 
-async def _body(request: web.Request) -> bytes:
-    if (request.content_length or 0) > CALL_BYTES:
-        raise _too_long(request.content_length or 0)
+async def _read_body(request: web.Request) -> bytes:
+    if (request.content_length or 0) > MAX_CALL_BYTES:
+        raise _content_too_large(request.content_length or 0)
     body = bytearray()
     async for piece in request.content.iter_any():
         body += piece
-        if len(body) > CALL_BYTES:
-            raise _too_long(len(body))
+        if len(body) > MAX_CALL_BYTES:
+            raise _content_too_large(len(body))
     return bytes(body)
 
 
-def _gunzipped(body: bytes, limit: int) -> bytes:
+def _gunzip(body: bytes, limit: int) -> bytes:
     """Not more than `limit` bytes of it."""
-    unpacked, rest = b"", body
+    decompressed, rest = b"", body
     try:
-        while rest and len(unpacked) < limit:
+        while rest and len(decompressed) < limit:
             member = zlib.decompressobj(wbits=31)
-            unpacked += member.decompress(rest, limit - len(unpacked))
-            if not member.eof and len(unpacked) < limit:
+            decompressed += member.decompress(rest, limit - len(decompressed))
+            if not member.eof and len(decompressed) < limit:
                 raise zlib.error("the stream ends too early")
             rest = member.unused_data
     except zlib.error as error:
-        raise _RefusedError(400, "InvalidGzip", "The body is not valid gzip.") from error
-    return unpacked
+        raise _RejectedError(400, "InvalidGzip", "The body is not valid gzip.") from error
+    return decompressed
 
 
-def _rows(raw: bytes) -> list[Mapping[str, Any]]:
+def _parse_rows(raw: bytes) -> list[Mapping[str, Any]]:
     """An object instead of an array is taken and not stored (azure-sdk-for-python#32562)."""
     try:
-        document = json.loads(raw.decode(), parse_constant=_no_constant)
+        document = json.loads(raw.decode(), parse_constant=_reject_constant)
     except (ValueError, RecursionError) as error:
-        raise _RefusedError(400, "InvalidJson", "The body is not valid JSON.") from error
+        raise _RejectedError(400, "InvalidJson", "The body is not valid JSON.") from error
     if isinstance(document, dict):
         return []
     if not isinstance(document, list) or not all(isinstance(row, dict) for row in document):
-        raise _RefusedError(400, "InvalidJson", "The body is not an array of objects.")
+        raise _RejectedError(400, "InvalidJson", "The body is not an array of objects.")
     return document
 
 
-def _no_constant(name: str) -> None:
+def _reject_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _too_long(length: int) -> _RefusedError:
-    return _RefusedError(413, "ContentLengthLimitExceeded", azure_faults.over_limit(length))
+def _content_too_large(length: int) -> _RejectedError:
+    return _RejectedError(413, "ContentLengthLimitExceeded", azure_faults.over_limit_message(length))

@@ -18,16 +18,16 @@ _INSTANT = re.compile(
 )
 
 
-def fit(value: Any, kind: str) -> Any:
+def coerce(value: Any, kind: str) -> Any:
     """`value`, as JSON had it, as a column of type `kind` keeps it; None if it cannot be kept."""
-    return None if value is None else _FITTERS[kind](value)
+    return None if value is None else _COERCIONS[kind](value)
 
 
-def _text(value: Any) -> str:
+def _to_string(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _whole(value: Any, bound: int) -> int | None:
+def _to_integer(value: Any, bound: int) -> int | None:
     if isinstance(value, str) and _NUMBER.fullmatch(value):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
@@ -35,20 +35,20 @@ def _whole(value: Any, bound: int) -> int | None:
     return value if -bound <= value < bound else None
 
 
-def _real(value: Any) -> float | None:
+def _to_real(value: Any) -> float | None:
     try:
         return None if isinstance(value, (bool, list, dict)) else float(value)
     except (ValueError, OverflowError):
         return None
 
 
-def _boolean(value: Any) -> bool | None:
+def _to_boolean(value: Any) -> bool | None:
     if isinstance(value, str):
         return {"true": True, "false": False, "1": True, "0": False}.get(value.strip().lower())
     return bool(value) if isinstance(value, (bool, int)) else None
 
 
-def _instant(value: Any) -> str | None:
+def _to_datetime(value: Any) -> str | None:
     """ISO 8601 in UTC. An offset without a colon (`+0000`, as Jira writes it) is not known to be read, so it is not."""
     if not isinstance(value, str):
         return None
@@ -57,7 +57,7 @@ def _instant(value: Any) -> str | None:
         return None
     *numbers, fraction, zone = match.groups()
     try:
-        moment = datetime(*(int(number or 0) for number in numbers), tzinfo=_zone(zone)).astimezone(UTC)  # type: ignore[misc,arg-type]
+        moment = datetime(*(int(number or 0) for number in numbers), tzinfo=_parse_zone(zone)).astimezone(UTC)  # type: ignore[misc,arg-type]
     except (ValueError, OverflowError):
         return None
     digits = (fraction or "").ljust(3, "0")
@@ -66,20 +66,20 @@ def _instant(value: Any) -> str | None:
     )
 
 
-def _zone(text: str | None) -> timezone:
+def _parse_zone(text: str | None) -> timezone:
     if text in {None, "Z"}:
         return UTC
     sign = -1 if text.startswith("-") else 1
     return timezone(sign * timedelta(hours=int(text[1:3]), minutes=int(text[4:6])))
 
 
-_FITTERS: dict[str, Callable[[Any], Any]] = {
-    "string": _text,
-    "int": lambda value: _whole(value, _INT),
-    "long": lambda value: _whole(value, _LONG),
-    "real": _real,
-    "boolean": _boolean,
-    "datetime": _instant,
+_COERCIONS: dict[str, Callable[[Any], Any]] = {
+    "string": _to_string,
+    "int": lambda value: _to_integer(value, _INT),
+    "long": lambda value: _to_integer(value, _LONG),
+    "real": _to_real,
+    "boolean": _to_boolean,
+    "datetime": _to_datetime,
     "dynamic": lambda value: value,
 }
 
@@ -102,21 +102,21 @@ class Transform:
         row.update([(name, compute(row, now)) for name, compute in self._assignments])
 
 
-def transform(kql: str, columns: Mapping[str, str]) -> Transform:
+def parse_transform(kql: str, columns: Mapping[str, str]) -> Transform:
     """Reads `source | extend A = f(B), C = d.e`, with now, toint, tolong, tostring and todatetime."""
     head, *steps = [step.strip() for step in kql.split("|")]
     if head != "source" or len(steps) > 1:
         raise KqlError(f"only `source | extend …` is simulated, not {kql!r}")
     produced, assignments = dict(columns), []
-    for assignment in _assignments(steps):
+    for assignment in _split_assignments(steps):
         name, _, text = (part.strip() for part in assignment.partition("="))
-        kind, compute = _compute(text, columns)
+        kind, compute = _parse_expression(text, columns)
         produced[name] = kind
         assignments.append((name, compute))
     return Transform(produced, tuple(assignments))
 
 
-def _assignments(steps: list[str]) -> list[str]:
+def _split_assignments(steps: list[str]) -> list[str]:
     if not steps:
         return []
     operator, _, rest = steps[0].partition(" ")
@@ -125,14 +125,14 @@ def _assignments(steps: list[str]) -> list[str]:
     return rest.split(",")
 
 
-def _compute(text: str, columns: Mapping[str, str]) -> tuple[str, Compute]:
+def _parse_expression(text: str, columns: Mapping[str, str]) -> tuple[str, Compute]:
     if text == "now()":
         return "datetime", lambda _row, now: now
     if call := re.fullmatch(r"to(int|long|string|datetime)\((.+)\)", text):
-        kind, (_, inner) = call[1], _compute(call[2].strip(), columns)
+        kind, (_, inner) = call[1], _parse_expression(call[2].strip(), columns)
         return kind, lambda row, now: _cast(inner(row, now), kind)
     if path := re.fullmatch(r"(\w+)\.(\w+)", text):
-        return "dynamic", _member(_column(path[1], columns, "dynamic"), path[2])
+        return "dynamic", _member_of(_column(path[1], columns, "dynamic"), path[2])
     name = _column(text, columns)
     return columns[name], lambda row, _now: row.get(name)
 
@@ -140,10 +140,10 @@ def _compute(text: str, columns: Mapping[str, str]) -> tuple[str, Compute]:
 def _cast(value: Any, kind: str) -> Any:
     if kind == "string" and value is None:
         return ""
-    return fit(value, kind)
+    return coerce(value, kind)
 
 
-def _member(column: str, member: str) -> Compute:
+def _member_of(column: str, member: str) -> Compute:
     def compute(row: Row, _now: str) -> Any:
         value = row.get(column)
         return value.get(member) if isinstance(value, dict) else None

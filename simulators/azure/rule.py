@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from simulators.azure.arm import Deployment, DeploymentError, Resource
-from simulators.azure.kusto import KqlError, Transform, fit, transform
+from simulators.azure.kusto import KqlError, Transform, coerce, parse_transform
 
-FIELD_BYTES = 64 * 1024
+MAX_FIELD_BYTES = 64 * 1024
 """Longer values are cut (Azure Monitor service limits, Logs Ingestion API)."""
 
 SYSTEM_COLUMNS = frozenset({"_ResourceId", "id", "_SubscriptionId", "TenantId", "Type", "UniqueId", "Title"})
@@ -18,7 +18,7 @@ _RULE = "Microsoft.Insights/dataCollectionRules"
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class StoredRow:
     """A stored row. `number` counts all rows of the world in the order in which they came, from 0."""
 
     number: int
@@ -28,7 +28,7 @@ class Arrival:
 
 
 @dataclass(slots=True)
-class Losses:
+class SilentLosses:
     """What Azure loses behind a 204: how many values, by `table.column`."""
 
     dropped: Counter[str] = field(default_factory=Counter)
@@ -45,21 +45,21 @@ class Table:
     def __init__(self, name: str, columns: Mapping[str, str], keep: int | None) -> None:
         self.name = name
         self.columns = dict(columns)
-        self.arrivals: deque[Arrival] = deque(maxlen=keep)
+        self.stored_rows: deque[StoredRow] = deque(maxlen=keep)
         self.accepted = 0
-        self.uids: Counter[str] = Counter()
+        self.uid_counts: Counter[str] = Counter()
 
-    def add(self, arrival: Arrival) -> None:
-        self.arrivals.append(arrival)
+    def add(self, arrival: StoredRow) -> None:
+        self.stored_rows.append(arrival)
         self.accepted += 1
-        self.uids[str(arrival.row.get("EventUid"))] += 1
+        self.uid_counts[str(arrival.row.get("EventUid"))] += 1
 
     def duplicates(self) -> dict[str, int]:
-        return {uid: count for uid, count in self.uids.items() if count > 1}
+        return {uid: count for uid, count in self.uid_counts.items() if count > 1}
 
 
 @dataclass(frozen=True, slots=True)
-class Flow:
+class DataFlow:
     """One data flow of the rule: a stream, its transform, its table."""
 
     columns: Mapping[str, str]
@@ -67,13 +67,13 @@ class Flow:
     table: Table
 
 
-class Rule:
+class DataCollectionRule:
     """Takes what one call brought, for one stream, and stores it."""
 
-    def __init__(self, flows: Mapping[str, Flow]) -> None:
+    def __init__(self, flows: Mapping[str, DataFlow]) -> None:
         self.flows = flows
-        self.losses = Losses()
-        self._arrived = 0
+        self.losses = SilentLosses()
+        self._row_count = 0
 
     def tables(self) -> dict[str, Table]:
         return {flow.table.name: flow.table for flow in self.flows.values()}
@@ -81,45 +81,47 @@ class Rule:
     def store(self, stream: str, rows: Iterable[Mapping[str, Any]], request_id: str, now: str) -> None:
         flow = self.flows[stream]
         for raw in rows:
-            row = self._declared(flow, raw)
+            row = self._apply_stream_columns(flow, raw)
             flow.transform(row, now)
-            flow.table.add(Arrival(self._arrived, request_id, self._kept(flow.table, row)))
-            self._arrived += 1
+            flow.table.add(StoredRow(self._row_count, request_id, self._apply_table_columns(flow.table, row)))
+            self._row_count += 1
 
-    def _declared(self, flow: Flow, raw: Mapping[str, Any]) -> dict[str, Any]:
+    def _apply_stream_columns(self, flow: DataFlow, raw: Mapping[str, Any]) -> dict[str, Any]:
         row = {}
         for name, value in raw.items():
             if (kind := flow.columns.get(name)) is None:
                 self.losses.dropped[f"{flow.table.name}.{name}"] += 1
                 continue
-            row[name] = kept = fit(value, kind)
+            row[name] = kept = coerce(value, kind)
             if kept is None and value is not None:
                 self.losses.nulled[f"{flow.table.name}.{name}"] += 1
         return row
 
-    def _kept(self, table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
+    def _apply_table_columns(self, table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
         kept = dict.fromkeys(table.columns)
         for name, value in row.items():
             if name not in kept:
                 self.losses.dropped[f"{table.name}.{name}"] += 1
-            elif (text := _long_text(value)) is None:
+            elif (text := _overlong_text(value)) is None:
                 kept[name] = value
             else:
                 self.losses.truncated[f"{table.name}.{name}"] += 1
-                kept[name] = text.encode(errors="replace")[:FIELD_BYTES].decode(errors="ignore")
+                kept[name] = text.encode(errors="replace")[:MAX_FIELD_BYTES].decode(errors="ignore")
         return kept
 
 
-def _long_text(value: Any) -> str | None:
+def _overlong_text(value: Any) -> str | None:
     """The text of a value that is too long for a field."""
     if isinstance(value, (list, dict)):
         value = json.dumps(value, ensure_ascii=False)
-    if not isinstance(value, str) or len(value) * 4 <= FIELD_BYTES:
+    if not isinstance(value, str) or len(value) * 4 <= MAX_FIELD_BYTES:
         return None
-    return value if len(value.encode(errors="replace")) > FIELD_BYTES else None
+    return value if len(value.encode(errors="replace")) > MAX_FIELD_BYTES else None
 
 
-def rule(deployment: Deployment, existing: Mapping[str, Mapping[str, str]], keep: int | None = None) -> Rule:
+def deploy_rule(
+    deployment: Deployment, existing: Mapping[str, Mapping[str, str]], keep: int | None = None
+) -> DataCollectionRule:
     """Deploys tables and rule. `existing` are tables that were there before: name to columns and their types.
 
     Raises DeploymentError where Azure would refuse.
@@ -128,15 +130,17 @@ def rule(deployment: Deployment, existing: Mapping[str, Mapping[str, str]], keep
     created = {resource.id: resource for resource in resources if resource.type == _TABLE}
     (entry,) = [resource for resource in resources if resource.type == _RULE]
     tables = {name: Table(name, columns, keep) for name, columns in existing.items()}
-    tables |= {table.name: table for table in _created(created, entry, existing, keep)}
+    tables |= {table.name: table for table in _create_tables(created, entry, existing, keep)}
     properties = entry.body["properties"]
     declared = {
-        name: _columns(stream["columns"]) for name, stream in properties["streamDeclarations"].items()
+        name: _column_types(stream["columns"]) for name, stream in properties["streamDeclarations"].items()
     }
-    return Rule({flow["streams"][0]: _flow(flow, declared, tables) for flow in properties["dataFlows"]})
+    return DataCollectionRule(
+        {flow["streams"][0]: _create_flow(flow, declared, tables) for flow in properties["dataFlows"]}
+    )
 
 
-def _created(
+def _create_tables(
     created: Mapping[str, Resource],
     entry: Resource,
     existing: Mapping[str, Mapping[str, str]],
@@ -144,7 +148,7 @@ def _created(
 ) -> Iterable[Table]:
     for resource in created.values():
         schema = resource.body["properties"]["schema"]
-        columns = _columns(schema["columns"])
+        columns = _column_types(schema["columns"])
         if resource.id not in entry.depends_on:
             raise DeploymentError(f"InvalidOutputTable: the rule does not wait for {schema['name']}")
         for name, kind in existing.get(schema["name"], {}).items():
@@ -155,19 +159,19 @@ def _created(
         yield Table(schema["name"], columns, keep)
 
 
-def _flow(
+def _create_flow(
     flow: Mapping[str, Any], declared: Mapping[str, Mapping[str, str]], tables: Mapping[str, Table]
-) -> Flow:
+) -> DataFlow:
     (stream,) = flow["streams"]
     name = flow["outputStream"].removeprefix("Custom-")
     if name not in tables:
         raise DeploymentError(f"InvalidOutputTable: there is no table {name}")
     try:
-        compiled = transform(flow["transformKql"], declared[stream])
+        compiled = parse_transform(flow["transformKql"], declared[stream])
     except KqlError as error:
         raise DeploymentError(f"InvalidTransformQuery: {error}") from error
     _check_output(compiled.columns, tables[name].columns)
-    return Flow(declared[stream], compiled, tables[name])
+    return DataFlow(declared[stream], compiled, tables[name])
 
 
 def _check_output(produced: Mapping[str, str], wanted: Mapping[str, str]) -> None:
@@ -185,5 +189,5 @@ def _check_output(produced: Mapping[str, str], wanted: Mapping[str, str]) -> Non
         )
 
 
-def _columns(entries: Iterable[Mapping[str, str]]) -> dict[str, str]:
+def _column_types(entries: Iterable[Mapping[str, str]]) -> dict[str, str]:
     return {entry["name"]: entry["type"].lower() for entry in entries}

@@ -15,10 +15,10 @@ from aiohttp import web
 
 from simulators.azure import arm
 from simulators.azure.certificate import write_certificate
-from simulators.azure.identity import Identity
-from simulators.azure.ingestion import Call, Ingestion, Poison
-from simulators.azure.rule import Losses, Table, rule
-from simulators.faults import Fault, Planned
+from simulators.azure.identity import IdentityService
+from simulators.azure.ingestion import IngestionCall, IngestionEndpoint, PoisonRow
+from simulators.azure.rule import SilentLosses, Table, deploy_rule
+from simulators.faults import Fault, ScheduledFault
 
 LIVE = "Jira_Audit_v2_CL"
 HISTORY = "Jira_Audit_History_CL"
@@ -47,12 +47,12 @@ class AzureWorld:
         parameters: Mapping[str, Any] | None = None,
         existing: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
-        chance = random.Random(seed)
-        self.identity = Identity(time.time, chance)
-        self._parameters = {"workspaceName": "sentinel", "principalId": self.identity.managed}
+        rng = random.Random(seed)
+        self.identity = IdentityService(time.time, rng)
+        self._parameters = {"workspaceName": "sentinel", "principalId": self.identity.managed_identity_client}
         self._parameters |= parameters or {}
-        self._rule = rule(self._deployment(), existing or {}, keep_rows)
-        self._ingestion = Ingestion(self.identity, self._rule, chance, self._wake, strict)
+        self._rule = deploy_rule(self._deployment(), existing or {}, keep_rows)
+        self._ingestion = IngestionEndpoint(self.identity, self._rule, rng, self._notify, strict)
         self._changed = asyncio.Event()
         self._stack = AsyncExitStack()
         self._ports: dict[str, int] = {}
@@ -91,13 +91,13 @@ class AzureWorld:
         return self._ingestion.rule_id
 
     @property
-    def calls(self) -> list[Call]:
+    def calls(self) -> list[IngestionCall]:
         """The ingestion calls, oldest first; the last 100,000."""
         return list(self._ingestion.calls)
 
     @property
-    def losses(self) -> Losses:
-        """What was lost behind 204; equal to `Losses()` when nothing was."""
+    def losses(self) -> SilentLosses:
+        """What was lost behind 204; equal to `SilentLosses()` when nothing was."""
         return self._rule.losses
 
     def environment(self, credential: Credential = "managed-identity") -> dict[str, str]:
@@ -112,7 +112,7 @@ class AzureWorld:
         application = {
             "AZURE_AUTHORITY_HOST": self.secure_endpoint,
             "AZURE_TENANT_ID": self.identity.tenant,
-            "AZURE_CLIENT_ID": self.identity.client,
+            "AZURE_CLIENT_ID": self.identity.application_client,
             "SSL_CERT_FILE": str(self.ca_file),
         }
         if credential == "client-secret":
@@ -136,15 +136,15 @@ class AzureWorld:
         rate: float | None = None,
         skip: int = 0,
         only: Callable[[web.Request], bool] | None = None,
-    ) -> Planned:
-        """As `Script.add`: once, unless told otherwise; `rate=1` is until it is cancelled."""
+    ) -> ScheduledFault:
+        """As `FaultScript.add`: once, unless told otherwise; `rate=1` is until it is cancelled."""
         script = self._ingestion.faults if on == "ingestion" else self.identity.faults
         return script.add(fault, times=times, seconds=seconds, rate=rate, skip=skip, only=only)
 
-    def poison(self, matches: str | Callable[[Mapping[str, Any]], bool]) -> Poison:
+    def poison(self, matches: str | Callable[[Mapping[str, Any]], bool]) -> PoisonRow:
         """400 whenever such a row, or the row of this EventUid, is in the body."""
-        spoils = (lambda row: row.get("EventUid") == matches) if isinstance(matches, str) else matches
-        poison = Poison(spoils)
+        predicate = (lambda row: row.get("EventUid") == matches) if isinstance(matches, str) else matches
+        poison = PoisonRow(predicate)
         self._ingestion.poisons.append(poison)
         return poison
 
@@ -158,7 +158,7 @@ class AzureWorld:
 
     def rows(self, table: str = LIVE) -> list[Mapping[str, Any]]:
         """As stored, in the order in which they came."""
-        return [arrival.row for arrival in self.table(table).arrivals]
+        return [arrival.row for arrival in self.table(table).stored_rows]
 
     def accepted(self, table: str = LIVE) -> int:
         return self.table(table).accepted
@@ -167,18 +167,18 @@ class AzureWorld:
         """How often each EventUid came that came more than once."""
         return self.table(table).duplicates()
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    async def wait_until(self, condition: Callable[[], bool], seconds: float = 10.0) -> None:
         """Waits for a condition on what is here, looked at after each ingestion call; TimeoutError after `seconds`."""
         async with asyncio.timeout(seconds):
             while not condition():
                 self._changed.clear()
                 await self._changed.wait()
 
-    def _wake(self) -> None:
+    def _notify(self) -> None:
         self._changed.set()
 
     def _deployment(self, state: Mapping[str, Any] | None = None) -> arm.Deployment:
-        text = arm.template()
+        text = arm.load_template()
         name = self._parameters.get("ruleName", text["parameters"]["ruleName"]["defaultValue"])
         identifier = arm.resource_id("Microsoft.Insights/dataCollectionRules", name)
         return arm.Deployment(text, self._parameters, {identifier: state or {}})

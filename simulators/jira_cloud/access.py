@@ -3,7 +3,7 @@ import binascii
 from dataclasses import dataclass
 
 from simulators.jira_cloud import responses
-from simulators.jira_cloud.responses import Answer
+from simulators.jira_cloud.responses import CannedResponse
 
 AUDIT_SCOPES = (
     frozenset({"manage:jira-configuration"}),
@@ -25,13 +25,13 @@ class Grant:
     administrator: bool
 
 
-class Access:
+class AccessControl:
     """The tokens of one site, and what each door says to an Authorization header."""
 
     def __init__(self) -> None:
-        self.captcha_after: int | None = None
+        self.captcha_after_failures: int | None = None
         self._grants: dict[str, Grant] = {}
-        self._failures: dict[str, int] = {}
+        self._failed_logins: dict[str, int] = {}
 
     def grant(self, token: str, grant: Grant) -> None:
         self._grants[token] = grant
@@ -41,36 +41,41 @@ class Access:
 
     def clear_captcha(self) -> None:
         """As somebody does by logging in with a browser."""
-        self._failures.clear()
+        self._failed_logins.clear()
 
-    def at_site(self, authorization: str | None) -> Grant | Answer:
+    def authenticate_at_site(self, authorization: str | None) -> Grant | CannedResponse:
         if authorization is None:
             return responses.NO_CREDENTIALS
         scheme, _, value = authorization.partition(" ")
         if scheme.lower() == "bearer":
             return responses.CONNECT_TOKEN
-        user, token = _basic(value) if scheme.lower() == "basic" else ("", "")
-        if self.captcha_after is not None and self._failures.get(user, 0) >= self.captcha_after:
+        user, token = _decode_basic(value) if scheme.lower() == "basic" else ("", "")
+        if (
+            self.captcha_after_failures is not None
+            and self._failed_logins.get(user, 0) >= self.captcha_after_failures
+        ):
             return responses.CAPTCHA
         grant = self._grants.get(token)
         if grant is None or grant.user != user or grant.scopes is not None:
-            self._failures[user] = self._failures.get(user, 0) + 1
+            self._failed_logins[user] = self._failed_logins.get(user, 0) + 1
             return responses.WRONG_CREDENTIALS
-        self._failures.pop(user, None)
+        self._failed_logins.pop(user, None)
         return grant
 
-    def at_gateway(self, authorization: str | None, needed: tuple[frozenset[str], ...]) -> Grant | Answer:
+    def authenticate_at_gateway(
+        self, authorization: str | None, required_scopes: tuple[frozenset[str], ...]
+    ) -> Grant | CannedResponse:
         scheme, _, value = (authorization or "").partition(" ")
-        user, token = (None, value) if scheme.lower() == "bearer" else _basic(value)
+        user, token = (None, value) if scheme.lower() == "bearer" else _decode_basic(value)
         grant = self._grants.get(token)
         if grant is None or grant.scopes is None or user not in (None, grant.user):
             return responses.GATEWAY_WRONG_CREDENTIALS
-        if not any(scopes <= grant.scopes for scopes in needed):
+        if not any(scopes <= grant.scopes for scopes in required_scopes):
             return responses.GATEWAY_SCOPE
         return grant
 
 
-def _basic(value: str) -> tuple[str, str]:
+def _decode_basic(value: str) -> tuple[str, str]:
     try:
         user, _, token = base64.b64decode(value, validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):

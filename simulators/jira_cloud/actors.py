@@ -4,7 +4,7 @@ import random
 import uuid
 from dataclasses import dataclass
 
-Item = dict[str, str]
+ObjectItem = dict[str, str]
 
 DIRECTORY = {
     "parentId": "10000",
@@ -37,7 +37,7 @@ class Person:
     address: str
 
 
-class Cast:
+class Actors:
     def __init__(self, seed: str, people: int = 40) -> None:
         self.random = random.Random(f"cast {seed}")
         self.people = [self._person(number) for number in range(people)]
@@ -47,47 +47,47 @@ class Cast:
     def uuid(self) -> str:
         return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
 
-    def person(self) -> Item:
+    def person(self) -> ObjectItem:
         key = self.random.choice(self.people).key
         directory = self.random.choice((DIRECTORY, DIRECTORY, IDP_DIRECTORY))
         return {"id": key, "name": key, "typeName": "USER", **directory}
 
-    def group(self) -> Item:
+    def group(self) -> ObjectItem:
         return {"name": self.random.choice(_GROUPS), "typeName": "GROUP", **DIRECTORY}
 
-    def project(self) -> Item:
+    def project(self) -> ObjectItem:
         number, name = self.random.choice(self._projects)
         return {"id": str(number), "name": name, "typeName": "PROJECT"}
 
-    def new_project(self) -> Item:
+    def create_project(self) -> ObjectItem:
         number = self._projects[-1][0] + 1
         name = f"{self.random.choice(_PROJECTS)} {number - 9990}"
         self._projects = [*self._projects[-100:], (number, name)]
         return {"id": str(number), "name": name, "typeName": "PROJECT"}
 
-    def scheme(self, kind: str) -> Item:
+    def scheme(self, kind: str) -> ObjectItem:
         number = self.random.randrange(len(_SCHEMES))
         identity = "0" if number == 0 else str(10100 + number)
         return {"id": identity, "name": f"{_SCHEMES[number]} {kind} Scheme", "typeName": "SCHEME"}
 
-    def workflow(self) -> Item:
+    def workflow(self) -> ObjectItem:
         name = f"{self.random.choice(_SCHEMES)} workflow v{self.random.randint(1, 40)}"
         return {"id": name, "name": name, "typeName": "WORKFLOW"}
 
-    def status(self) -> Item:
+    def status(self) -> ObjectItem:
         number = self.random.randrange(len(_STATUSES))
         return {"id": str(3 + number), "name": _STATUSES[number], "typeName": "STATUS"}
 
-    def version(self) -> Item:
+    def version(self) -> ObjectItem:
         name = f"{self.random.randint(0, 9)}.{self.random.randint(0, 30)}"
         return {"id": str(self.random.randint(10000, 99999)), "name": name, "typeName": "VERSION"}
 
-    def role(self) -> Item:
+    def role(self) -> ObjectItem:
         number = self.random.randrange(3)
         name = ("Administrators", "Viewers", "Service Desk Team")[number]
         return {"id": str(10002 + number), "name": name, "typeName": "PROJECT_ROLE"}
 
-    def field(self) -> Item:
+    def field(self) -> ObjectItem:
         name = self.random.choice(("Risk score", "Kostenstelle", "Ziel-Termin", "Δ budget", "Approver  2"))
         return {
             "id": f"customfield_{self.random.randint(10030, 10999)}",

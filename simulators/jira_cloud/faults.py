@@ -1,4 +1,4 @@
-"""The faults of Jira Cloud by name; those of any HTTP server are in `sandbox.faults`."""
+"""The faults of Jira Cloud by name; those of any HTTP server are in `running_sandbox.faults`."""
 
 import json
 import math
@@ -9,10 +9,10 @@ from email.utils import format_datetime
 from aiohttp import web
 
 from simulators import faults
-from simulators.faults import Fault, Honest
+from simulators.faults import Fault, ServeNormally
 from simulators.jira_cloud import responses
 from simulators.jira_cloud.requests import EXCHANGE
-from simulators.jira_cloud.responses import Answer, error_collection
+from simulators.jira_cloud.responses import CannedResponse, error_collection
 
 
 def rate_limited(
@@ -30,62 +30,64 @@ def rate_limited(
             "X-RateLimit-Remaining": "0",
             "X-RateLimit-Reset": reset.astimezone(UTC).strftime("%Y-%m-%dT%H:%MZ"),
         }
-    answer = error_collection(429, "Rate limit exceeded.", headers)
-    return _later("429", answer, retry_after, as_date=as_date)
+    response = error_collection(429, "Rate limit exceeded.", headers)
+    return _with_retry_after("429", response, retry_after, as_date=as_date)
 
 
 def unavailable(retry_after: float | None = None, *, as_date: bool = False) -> Fault:
     """503, with HTML as an edge server sends it."""
     page = "<html><body><h1>503 Service Temporarily Unavailable</h1></body></html>"
-    return _later("503", Answer(503, page, content_type="text/html"), retry_after, as_date=as_date)
+    return _with_retry_after(
+        "503", CannedResponse(503, page, content_type="text/html"), retry_after, as_date=as_date
+    )
 
 
 def server_error(status: int = 500) -> Fault:
-    return error_collection(status, "Internal server error").fault(str(status))
+    return error_collection(status, "Internal server error").to_fault(str(status))
 
 
 def html() -> Fault:
     """200 and a log-in page."""
-    return responses.HTML.fault("HTML")
+    return responses.HTML.to_fault("HTML")
 
 
 def wrong_credentials(*, as_json: bool = False) -> Fault:
-    answer = responses.WRONG_CREDENTIALS_JSON if as_json else responses.WRONG_CREDENTIALS
-    return answer.fault("401")
+    response = responses.WRONG_CREDENTIALS_JSON if as_json else responses.WRONG_CREDENTIALS
+    return response.to_fault("401")
 
 
 def gateway_wrong_credentials() -> Fault:
-    return responses.GATEWAY_WRONG_CREDENTIALS.fault("401 of the gateway")
+    return responses.GATEWAY_WRONG_CREDENTIALS.to_fault("401 of the gateway")
 
 
 def scope_mismatch() -> Fault:
-    return responses.GATEWAY_SCOPE.fault("401 scope")
+    return responses.GATEWAY_SCOPE.to_fault("401 scope")
 
 
 def not_administrator() -> Fault:
-    return responses.NOT_ADMINISTRATOR.fault("403 not an administrator")
+    return responses.NOT_ADMINISTRATOR.to_fault("403 not an administrator")
 
 
 def free_plan() -> Fault:
-    return responses.FREE_PLAN.fault("403 Free plan")
+    return responses.FREE_PLAN.to_fault("403 Free plan")
 
 
 def captcha(status: int = 403) -> Fault:
     """Which status goes with it is not written anywhere: the header tells."""
-    return replace(responses.CAPTCHA, status=status).fault("CAPTCHA")
+    return replace(responses.CAPTCHA, status=status).to_fault("CAPTCHA")
 
 
 def connect_token() -> Fault:
-    return responses.CONNECT_TOKEN.fault("403 Connect token")
+    return responses.CONNECT_TOKEN.to_fault("403 Connect token")
 
 
 def anonymous() -> Fault:
     """200 without records: the credentials were not taken, and only a header says so."""
-    return responses.ANONYMOUS.fault("anonymous 200")
+    return responses.ANONYMOUS.to_fault("anonymous 200")
 
 
 def redirect(location: str, status: int = 302) -> Fault:
-    return faults.answer(status, headers={"Location": location}, content_type=None, name="redirect")
+    return faults.respond_with(status, headers={"Location": location}, content_type=None, name="redirect")
 
 
 def wrong_total(total: int | None) -> Fault:
@@ -96,12 +98,12 @@ def wrong_total(total: int | None) -> Fault:
         envelope.pop("total", None)
         return json.dumps(envelope if total is None else {**envelope, "total": total}).encode()
 
-    return faults.altered(change, name="wrong total")
+    return faults.altered_body(change, name="wrong total")
 
 
 def beta_rate_headers() -> Fault:
     """The honest answer with the warnings of limits that are not enforced yet: information, no error."""
-    return faults.redressed(
+    return faults.altered_head(
         headers={
             "Beta-Retry-After": "3600",
             "X-Beta-RateLimit-Reason": "jira-quota-tenant-based",
@@ -113,9 +115,11 @@ def beta_rate_headers() -> Fault:
     )
 
 
-def _later(name: str, answer: Answer, retry_after: float | None, *, as_date: bool) -> Fault:
-    async def play(request: web.Request, _honest: Honest) -> web.StreamResponse:
-        response = answer.response()
+def _with_retry_after(
+    name: str, canned: CannedResponse, retry_after: float | None, *, as_date: bool
+) -> Fault:
+    async def play(request: web.Request, _honest: ServeNormally) -> web.StreamResponse:
+        response = canned.to_response()
         if retry_after is not None:
             until = datetime.fromtimestamp(math.ceil(request[EXCHANGE].date / 1000 + retry_after), UTC)
             text = format_datetime(until, usegmt=True) if as_date else str(math.ceil(retry_after))

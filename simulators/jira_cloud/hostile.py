@@ -1,8 +1,8 @@
 """Records that break careless readers."""
 
-from simulators.jira_cloud.records import Record, Records
+from simulators.jira_cloud.records import Record, RecordGenerator
 
-STRINGS = (
+HOSTILE_STRINGS = (
     "  leading, double  and trailing  ",
     "line\nbreak\r\n\ttab",
     "quotes \" ' ` and \\ backslash \\u0041 \\n",
@@ -21,13 +21,13 @@ STRINGS = (
 )
 
 
-def hostile(source: Records, *, long: int = 100_000) -> Record:
+def make_hostile_record(source: RecordGenerator, *, long: int = 100_000) -> Record:
     """Legal JSON: odd strings, a value of `long` characters, nulls, empty objects, fields that nobody knows."""
-    record = source.make()
-    text = source.cast.random.choice(STRINGS)
+    record = source.generate()
+    text = source.actors.random.choice(HOSTILE_STRINGS)
     record["objectItem"] = {"id": text, "name": text, "typeName": "", "selfLink": {"href": text}}
     record["changedValues"] = [
-        *({"fieldName": odd, "changedFrom": odd, "changedTo": odd} for odd in STRINGS),
+        *({"fieldName": odd, "changedFrom": odd, "changedTo": odd} for odd in HOSTILE_STRINGS),
         {"fieldName": None, "changedFrom": None},
         {"fieldName": "Long", "changedTo": "äöü " * (long // 4), "unit": "characters"},
         {},
@@ -38,9 +38,9 @@ def hostile(source: Records, *, long: int = 100_000) -> Record:
     return record
 
 
-def misfit(source: Records) -> Record:
+def make_mistyped_record(source: RecordGenerator) -> Record:
     """What the specification forbids: values of another type than it says."""
-    record = source.make()
+    record = source.generate()
     record["category"] = ["permissions"]
     record["authorKey"] = 4711
     record["objectItem"] = "a string"

@@ -11,35 +11,35 @@ from aiohttp import web
 
 from simulators.jira_cloud import responses
 from simulators.jira_cloud.access import AUDIT_SCOPES, MYSELF_SCOPES, Grant
-from simulators.jira_cloud.log import Entry
-from simulators.jira_cloud.query import Query, QueryError, parse
-from simulators.jira_cloud.quirks import Manners
-from simulators.jira_cloud.requests import EXCHANGE, Exchange, Seen
-from simulators.jira_cloud.responses import Answer, error_collection
-from simulators.jira_cloud.site import Site
+from simulators.jira_cloud.log import AuditLogEntry
+from simulators.jira_cloud.query import Query, QueryError, parse_query
+from simulators.jira_cloud.quirks import Quirks
+from simulators.jira_cloud.requests import EXCHANGE, Exchange, LoggedRequest
+from simulators.jira_cloud.responses import CannedResponse, error_collection
+from simulators.jira_cloud.site import SimulatedSite
 
 _REST = re.compile(r"/rest/api/(?:2|3|latest)/(auditing/record|myself|serverInfo)/?")
 
 
-async def serve(site: Site, request: web.Request, path: str, *, gateway: bool) -> web.StreamResponse:
+async def serve(site: SimulatedSite, request: web.Request, path: str, *, gateway: bool) -> web.StreamResponse:
     """Answers one request to a site, `path` being what follows the site's or the gateway's base."""
     at = time.monotonic()
     date = site.now()
     request[EXCHANGE] = Exchange(date)
 
     async def honest() -> web.Response:
-        response = _answer(site, request, path, gateway=gateway)
+        response = _respond(site, request, path, gateway=gateway)
         response.headers.setdefault("Date", http_date(date))
         return response
 
-    fault = site.script.next(request)
+    fault = site.script.next_fault(request)
     response: web.StreamResponse | None = None
     try:
         response = await (fault.play(request, honest) if fault else honest())
     finally:
         name = fault.name if fault else None
-        site.seen.append(_seen(at, request, response, gateway=gateway, fault=name))
-    _finish(request, response, date)
+        site.request_log.append(_log_request(at, request, response, gateway=gateway, fault=name))
+    _add_common_headers(request, response, date)
     return response
 
 
@@ -47,83 +47,87 @@ def http_date(at: int) -> str:
     return format_datetime(datetime.fromtimestamp(at / 1000, UTC), usegmt=True)
 
 
-def _answer(site: Site, request: web.Request, path: str, *, gateway: bool) -> web.Response:
+def _respond(site: SimulatedSite, request: web.Request, path: str, *, gateway: bool) -> web.Response:
     if path == "/_edge/tenant_info" and not gateway:
         return web.json_response({"cloudId": site.cloud_id})
     match = _REST.fullmatch(path)
     if match is None:
-        return responses.NOT_FOUND.response()
+        return responses.NOT_FOUND.to_response()
     if request.method not in ("GET", "HEAD"):
-        return error_collection(405, "Method Not Allowed", {"Allow": "GET"}).response()
+        return error_collection(405, "Method Not Allowed", {"Allow": "GET"}).to_response()
     if match[1] == "serverInfo":
         return web.json_response(_server_info(site))
-    grant = _grant(site, request, gateway=gateway, audit=match[1] == "auditing/record")
-    if isinstance(grant, Answer):
-        return grant.response()
+    grant = _authenticate(site, request, gateway=gateway, audit=match[1] == "auditing/record")
+    if isinstance(grant, CannedResponse):
+        return grant.to_response()
     request[EXCHANGE].user = grant.user
     if match[1] == "myself":
         return web.json_response(_myself(site, grant))
-    return _audit(site, request, grant, gateway=gateway)
+    return _serve_audit_records(site, request, grant, gateway=gateway)
 
 
-def _grant(site: Site, request: web.Request, *, gateway: bool, audit: bool) -> Grant | Answer:
+def _authenticate(
+    site: SimulatedSite, request: web.Request, *, gateway: bool, audit: bool
+) -> Grant | CannedResponse:
     authorization = request.headers.get("Authorization")
     if gateway:
-        return site.access.at_gateway(authorization, AUDIT_SCOPES if audit else MYSELF_SCOPES)
-    grant = site.access.at_site(authorization)
-    if grant is responses.WRONG_CREDENTIALS and audit and site.manners.anonymous_when_refused:
+        return site.access.authenticate_at_gateway(authorization, AUDIT_SCOPES if audit else MYSELF_SCOPES)
+    grant = site.access.authenticate_at_site(authorization)
+    if grant is responses.WRONG_CREDENTIALS and audit and site.quirks.anonymous_when_refused:
         return responses.ANONYMOUS
     return grant
 
 
-def _audit(site: Site, request: web.Request, grant: Grant, *, gateway: bool) -> web.Response:
-    if site.manners.free_plan:
-        return responses.FREE_PLAN.response()
+def _serve_audit_records(
+    site: SimulatedSite, request: web.Request, grant: Grant, *, gateway: bool
+) -> web.Response:
+    if site.quirks.free_plan:
+        return responses.FREE_PLAN.to_response()
     if not grant.administrator:
-        return responses.NOT_ADMINISTRATOR.response()
-    manners = site.manners
+        return responses.NOT_ADMINISTRATOR.to_response()
+    quirks = site.quirks
     try:
-        query = parse(
+        query = parse_query(
             request.query,
-            zone=None if gateway else manners.zone,
-            equal_bounds_match=manners.equal_bounds_match,
+            zone=None if gateway else quirks.zone,
+            equal_bounds_match=quirks.equal_bounds_match,
         )
     except QueryError as error:
-        return error_collection(400, str(error)).response()
-    wait = site.bucket.wait(manners.requests_per_second)
+        return error_collection(400, str(error)).to_response()
+    wait = site.token_bucket.take(quirks.requests_per_second)
     if wait:
         headers = {"Retry-After": str(math.ceil(wait)), "RateLimit-Reason": "jira-burst-based"}
-        return error_collection(429, "Rate limit exceeded.", headers).response()
+        return error_collection(429, "Rate limit exceeded.", headers).to_response()
     site.advance()
-    body, count = _page(site, query)
+    body, count = _render_page(site, query)
     request[EXCHANGE].records = count
-    site.page_served()
+    site.count_page()
     return web.Response(body=body, content_type="application/json", charset="utf-8")
 
 
-def _page(site: Site, query: Query) -> tuple[bytes, int]:
-    manners = site.manners
+def _render_page(site: SimulatedSite, query: Query) -> tuple[bytes, int]:
+    quirks = site.quirks
     found = site.log.select(query.selection) if query.selection else ()
-    limit = min(query.limit, manners.max_limit)
-    size = limit if manners.page_cap is None else min(limit, manners.page_cap)
-    page = _rows(found, manners)[query.offset : query.offset + size]
+    limit = min(query.limit, quirks.max_limit)
+    size = limit if quirks.page_cap is None else min(limit, quirks.page_cap)
+    page = _with_repeats(found, quirks)[query.offset : query.offset + size]
     envelope = {
         "offset": query.offset,
-        "limit": limit if manners.echo_clamped_limit else query.limit,
-        "total": site.log.total if manners.claimed_total is None else manners.claimed_total,
+        "limit": limit if quirks.echo_clamped_limit else query.limit,
+        "total": site.log.total if quirks.reported_total is None else quirks.reported_total,
     }
     head = json.dumps(envelope, separators=(",", ":")).encode()[:-1]
     return head + b',"records":[' + b",".join(entry.raw for entry in page) + b"]}", len(page)
 
 
-def _rows(found: Sequence[Entry], manners: Manners) -> Sequence[Entry]:
-    every = manners.repeat_every
+def _with_repeats(found: Sequence[AuditLogEntry], quirks: Quirks) -> Sequence[AuditLogEntry]:
+    every = quirks.repeat_ids_divisible_by
     if every is None:
         return found
     return [row for entry in found for row in ([entry] * 2 if entry.id % every == 0 else [entry])]
 
 
-def _server_info(site: Site) -> dict[str, Any]:
+def _server_info(site: SimulatedSite) -> dict[str, Any]:
     return {
         "baseUrl": site.url,
         "version": "1001.0.0-SNAPSHOT",
@@ -134,7 +138,7 @@ def _server_info(site: Site) -> dict[str, Any]:
     }
 
 
-def _myself(site: Site, grant: Grant) -> dict[str, Any]:
+def _myself(site: SimulatedSite, grant: Grant) -> dict[str, Any]:
     return {
         "self": f"{site.url}/rest/api/3/user?accountId=712020:{site.cloud_id}",
         "accountId": f"712020:{site.cloud_id}",
@@ -147,44 +151,44 @@ def _myself(site: Site, grant: Grant) -> dict[str, Any]:
     }
 
 
-def _finish(request: web.Request, response: web.StreamResponse, date: int) -> None:
+def _add_common_headers(request: web.Request, response: web.StreamResponse, date: int) -> None:
     """What every answer of Jira carries, faults included, if it is not on its way already."""
     if response.prepared:
         return
     response.headers.setdefault("Date", http_date(date))
     response.headers.setdefault("Server", "AtlassianEdge")
-    if isinstance(response, web.Response) and _worth_packing(request, response):
+    if isinstance(response, web.Response) and _should_compress(request, response):
         response.enable_compression(web.ContentCoding.gzip)
 
 
-def _worth_packing(request: web.Request, response: web.Response) -> bool:
+def _should_compress(request: web.Request, response: web.Response) -> bool:
     accepted = "gzip" in request.headers.get("Accept-Encoding", "")
     large = isinstance(response.body, bytes) and len(response.body) > 1024
     return accepted and large and "Content-Encoding" not in response.headers
 
 
-def _seen(
+def _log_request(
     at: float, request: web.Request, response: web.StreamResponse | None, *, gateway: bool, fault: str | None
-) -> Seen:
+) -> LoggedRequest:
     exchange = request[EXCHANGE]
-    gone = request.transport is None or request.transport.is_closing()
-    told = response is not None and (response.prepared or not gone)
-    return Seen(
-        at=at,
-        ended=time.monotonic(),
+    disconnected = request.transport is None or request.transport.is_closing()
+    status_sent = response is not None and (response.prepared or not disconnected)
+    return LoggedRequest(
+        received_at=at,
+        ended_at=time.monotonic(),
         gateway=gateway,
         method=request.method,
         path=request.path,
         query=dict(request.query),
         user=exchange.user,
-        status=response.status if response is not None and told else None,
+        status=response.status if response is not None and status_sent else None,
         fault=fault,
         records=exchange.records,
-        retry_after=_retry_after(response, exchange.date) if response is not None else None,
+        retry_after=_retry_after_seconds(response, exchange.date) if response is not None else None,
     )
 
 
-def _retry_after(response: web.StreamResponse, date: int) -> float | None:
+def _retry_after_seconds(response: web.StreamResponse, date: int) -> float | None:
     text = response.headers.get("Retry-After")
     if text is None:
         return None

@@ -16,7 +16,7 @@ _created_of = attrgetter("created")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AuditLogEntry:
     """One record: where it stands in the log, and the very bytes Jira serves for it."""
 
     id: int
@@ -26,11 +26,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What a request asks for. Bounds are inclusive; `words` must each occur somewhere in a record."""
+    """What a request asks for. Bounds are inclusive; `filter_terms` must each occur somewhere in a record."""
 
     since: int | None = None
     until: int | None = None
-    words: tuple[str, ...] = ()
+    filter_terms: tuple[str, ...] = ()
 
 
 class AuditLog:
@@ -40,38 +40,38 @@ class AuditLog:
     """
 
     def __init__(self) -> None:
-        self._happened: dict[int, Entry] = {}
-        self._coming: list[tuple[int, int]] = []
-        self._held: set[int] = set()
-        self._by_id: list[Entry] = []
-        self._by_created: list[Entry] = []
+        self._records: dict[int, AuditLogEntry] = {}
+        self._scheduled: list[tuple[int, int]] = []
+        self._held_back: set[int] = set()
+        self._by_id: list[AuditLogEntry] = []
+        self._by_created: list[AuditLogEntry] = []
         self._version = 0
-        self._selected: tuple[int, Selection, Sequence[Entry]] | None = None
+        self._cached_selection: tuple[int, Selection, Sequence[AuditLogEntry]] | None = None
 
-    def add(self, entry: Entry, visible_at: int | None) -> None:
+    def add(self, entry: AuditLogEntry, visible_at: int | None) -> None:
         """`visible_at` None: hidden until revealed. An id can happen only once."""
-        if entry.id in self._happened:
+        if entry.id in self._records:
             raise ValueError(f"record {entry.id} has happened already")
-        self._happened[entry.id] = entry
+        self._records[entry.id] = entry
         if visible_at is None:
-            self._held.add(entry.id)
+            self._held_back.add(entry.id)
         else:
-            heapq.heappush(self._coming, (visible_at, entry.id))
+            heapq.heappush(self._scheduled, (visible_at, entry.id))
 
     def reveal(self, ids: Iterable[int] | None = None) -> None:
         """Shows what is still hidden now: these, or all."""
-        chosen = self.hidden if ids is None else set(ids) & self.hidden
-        self._held -= chosen
-        self._coming = [pair for pair in self._coming if pair[1] not in chosen]
-        heapq.heapify(self._coming)
-        self._show(chosen)
+        revealed = self.hidden if ids is None else set(ids) & self.hidden
+        self._held_back -= revealed
+        self._scheduled = [pair for pair in self._scheduled if pair[1] not in revealed]
+        heapq.heapify(self._scheduled)
+        self._make_visible(revealed)
 
     def advance(self, now: int, retained_since: int | None = None) -> None:
         """Shows what has become visible by `now`, and deletes what was created before `retained_since`."""
         due = []
-        while self._coming and self._coming[0][0] <= now:
-            due.append(heapq.heappop(self._coming)[1])
-        self._show(due)
+        while self._scheduled and self._scheduled[0][0] <= now:
+            due.append(heapq.heappop(self._scheduled)[1])
+        self._make_visible(due)
         if retained_since is not None:
             self.delete_oldest(bisect_left(self._by_created, retained_since, key=_created_of))
 
@@ -79,28 +79,28 @@ class AuditLog:
         """Deletes the visible records with the smallest `created`, as retention does."""
         if count <= 0:
             return
-        gone = {entry.id for entry in self._by_created[:count]}
+        deleted_ids = {entry.id for entry in self._by_created[:count]}
         del self._by_created[:count]
-        self._by_id = [entry for entry in self._by_id if entry.id not in gone]
+        self._by_id = [entry for entry in self._by_id if entry.id not in deleted_ids]
         self._version += 1
 
-    def select(self, selection: Selection) -> Sequence[Entry]:
+    def select(self, selection: Selection) -> Sequence[AuditLogEntry]:
         """What can be seen of the selection, newest (highest id) first."""
-        known = self._selected
-        if known is None or known[:2] != (self._version, selection):
-            known = (self._version, selection, self._select(selection))
-            self._selected = known
-        return known[2]
+        cached = self._cached_selection
+        if cached is None or cached[:2] != (self._version, selection):
+            cached = (self._version, selection, self._select(selection))
+            self._cached_selection = cached
+        return cached[2]
 
-    def truth(self) -> list[dict[str, Any]]:
+    def all_records(self) -> list[dict[str, Any]]:
         """Every record that happened, visible or not, deleted or not, by id."""
-        return [json.loads(entry.raw) for entry in sorted(self._happened.values(), key=_id_of)]
+        return [json.loads(entry.raw) for entry in sorted(self._records.values(), key=_id_of)]
 
     def __contains__(self, record_id: int) -> bool:
-        return record_id in self._happened
+        return record_id in self._records
 
     def __len__(self) -> int:
-        return len(self._happened)
+        return len(self._records)
 
     @property
     def total(self) -> int:
@@ -109,10 +109,10 @@ class AuditLog:
 
     @property
     def hidden(self) -> set[int]:
-        return self._held | {record_id for _, record_id in self._coming}
+        return self._held_back | {record_id for _, record_id in self._scheduled}
 
-    def _show(self, ids: Iterable[int]) -> None:
-        entries = [self._happened[record_id] for record_id in ids]
+    def _make_visible(self, ids: Iterable[int]) -> None:
+        entries = [self._records[record_id] for record_id in ids]
         if not entries:
             return
         self._version += 1
@@ -124,27 +124,27 @@ class AuditLog:
             insort(self._by_id, entry, key=_id_of)
             insort(self._by_created, entry, key=_created_of)
 
-    def _select(self, selection: Selection) -> Sequence[Entry]:
+    def _select(self, selection: Selection) -> Sequence[AuditLogEntry]:
         if selection.since is None and selection.until is None:
             chosen = self._by_id[::-1]
         else:
             chosen = self._between(selection.since, selection.until)
             chosen.sort(key=_id_of, reverse=True)
-        words = [word.casefold() for word in selection.words]
-        return [entry for entry in chosen if _matches(entry, words)] if words else chosen
+        terms = [word.casefold() for word in selection.filter_terms]
+        return [entry for entry in chosen if _matches(entry, terms)] if terms else chosen
 
-    def _between(self, since: int | None, until: int | None) -> list[Entry]:
+    def _between(self, since: int | None, until: int | None) -> list[AuditLogEntry]:
         start = 0 if since is None else bisect_left(self._by_created, since, key=_created_of)
         end = None if until is None else bisect_right(self._by_created, until, key=_created_of)
         return self._by_created[start:end]
 
 
-def _matches(entry: Entry, words: Iterable[str]) -> bool:
-    texts = [text.casefold() for text in _searched(json.loads(entry.raw))]
-    return all(any(word in text for text in texts) for word in words)
+def _matches(entry: AuditLogEntry, terms: Iterable[str]) -> bool:
+    texts = [text.casefold() for text in _filtered_texts(json.loads(entry.raw))]
+    return all(any(word in text for text in texts) for word in terms)
 
 
-def _searched(record: dict[str, Any]) -> Iterable[str]:
+def _filtered_texts(record: dict[str, Any]) -> Iterable[str]:
     """The fields that Jira's `filter` looks into."""
     places: list[tuple[Any, tuple[str, ...]]] = [
         (record, _FILTERED),

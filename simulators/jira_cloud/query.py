@@ -47,23 +47,23 @@ def format_instant(at: int) -> str:
     return (_EPOCH + at * _MILLISECOND).replace(tzinfo=None).isoformat(timespec="milliseconds") + "+0000"
 
 
-def parse(query: Mapping[str, str], *, zone: tzinfo | None, equal_bounds_match: bool) -> Query:
+def parse_query(query: Mapping[str, str], *, zone: tzinfo | None, equal_bounds_match: bool) -> Query:
     """Unknown names are ignored. `zone` is what a date without one means; None: it matches nothing."""
-    offset = max(0, _number(query, "offset", 0))
-    limit = max(0, _number(query, "limit", 1000))
+    offset = max(0, _parse_integer(query, "offset", 0))
+    limit = max(0, _parse_integer(query, "limit", 1000))
     bounds = [parse_instant(query[name], zone) if name in query else None for name in ("from", "to")]
     unzoned = any(name in query and bound is None for name, bound in zip(("from", "to"), bounds, strict=True))
     since, until = bounds
-    crossed = (
+    empty_range = (
         since is not None
         and until is not None
         and (since > until or (since == until and not equal_bounds_match))
     )
-    words = tuple(query.get("filter", "").split())
-    return Query(offset, limit, None if unzoned or crossed else Selection(since, until, words))
+    terms = tuple(query.get("filter", "").split())
+    return Query(offset, limit, None if unzoned or empty_range else Selection(since, until, terms))
 
 
-def _number(query: Mapping[str, str], name: str, default: int) -> int:
+def _parse_integer(query: Mapping[str, str], name: str, default: int) -> int:
     text = query.get(name, str(default))
     if not re.fullmatch(r"[+-]?\d{1,10}", text, re.ASCII) or not -(2**31) <= int(text) < 2**31:
         raise QueryError(f'Invalid value "{text}" of {name}')

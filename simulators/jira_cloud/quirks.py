@@ -3,7 +3,7 @@ from datetime import UTC, tzinfo
 
 
 @dataclass(slots=True)
-class Manners:
+class Quirks:
     """What a site does its own way, or may do and nobody knows."""
 
     free_plan: bool = False
@@ -17,8 +17,8 @@ class Manners:
     """The specification: "`from` must be before `to` or no audit records are returned"."""
     zone: tzinfo = UTC
     """What a date without a zone means on the site's own host."""
-    claimed_total: int | None = None
-    repeat_every: int | None = None
+    reported_total: int | None = None
+    repeat_ids_divisible_by: int | None = None
     """Every record whose id is a multiple stands in the log twice."""
     retention_seconds: float | None = None
     requests_per_second: float | None = None

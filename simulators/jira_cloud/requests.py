@@ -3,7 +3,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-_ON_ITS_WAY = 0.05
+_IN_FLIGHT_SECONDS = 0.05
 
 
 @dataclass(slots=True)
@@ -19,11 +19,11 @@ EXCHANGE = web.RequestKey("exchange", Exchange)
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class LoggedRequest:
     """One request: when (monotonic seconds), what, by whom (once authenticated), and what came of it."""
 
-    at: float
-    ended: float
+    received_at: float
+    ended_at: float
     gateway: bool
     method: str
     path: str
@@ -38,8 +38,12 @@ class Seen:
     """Seconds for which the answer asked to be left alone."""
 
 
-def too_early(seen: Iterable[Seen]) -> list[Seen]:
+def find_premature_requests(requests: Iterable[LoggedRequest]) -> list[LoggedRequest]:
     """Those that came although an earlier answer had asked for more time, unless they were on their way already."""
-    every = list(seen)
-    waits = [(one.ended + _ON_ITS_WAY, one.at + one.retry_after) for one in every if one.retry_after]
-    return [one for one in every if any(asked < one.at < free for asked, free in waits)]
+    every = list(requests)
+    waits = [
+        (one.ended_at + _IN_FLIGHT_SECONDS, one.received_at + one.retry_after)
+        for one in every
+        if one.retry_after
+    ]
+    return [one for one in every if any(asked < one.received_at < free for asked, free in waits)]

@@ -2,7 +2,7 @@ import time
 from collections.abc import Callable
 
 
-class Bucket:
+class TokenBucket:
     """Tokens of a rate limit: as many as a second brings, refilled evenly."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -10,7 +10,7 @@ class Bucket:
         self._spent = 0.0
         self._at = clock()
 
-    def wait(self, rate: float | None) -> float:
+    def take(self, rate: float | None) -> float:
         """Takes one token; where there is none, takes nothing and tells in how many seconds there is."""
         now = self._clock()
         if rate is None:

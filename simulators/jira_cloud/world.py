@@ -10,8 +10,8 @@ from aiohttp import web
 
 from simulators.jira_cloud import responses
 from simulators.jira_cloud.http import serve
-from simulators.jira_cloud.site import Site
-from simulators.server import Listener
+from simulators.jira_cloud.site import SimulatedSite
+from simulators.server import LoopbackServer
 
 _GATEWAY = re.compile(r"/ex/jira/([^/]+)(/.*)")
 
@@ -23,11 +23,11 @@ class JiraWorld:
     """
 
     def __init__(self, seed: int = 1, clock: Callable[[], int] | None = None) -> None:
-        self.sites: dict[str, Site] = {}
+        self.sites: dict[str, SimulatedSite] = {}
         self.gateway_url = ""
         self._seed = seed
         self._clock = clock or (lambda: time.time_ns() // 1_000_000)
-        self._gateway = Listener(self._at_gateway)
+        self._gateway = LoopbackServer(self._serve_gateway)
 
     async def __aenter__(self) -> Self:
         self.gateway_url = await self._gateway.start()
@@ -36,48 +36,55 @@ class JiraWorld:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await asyncio.gather(self._gateway.stop(), *(site.shut() for site in self.sites.values()))
+        await asyncio.gather(self._gateway.stop(), *(site.stop() for site in self.sites.values()))
 
-    async def add_site(self, name: str, *, first_id: int | None = None, cloud_id: str | None = None) -> Site:
+    async def add_site(
+        self, name: str, *, first_id: int | None = None, cloud_id: str | None = None
+    ) -> SimulatedSite:
         """`name` must be new. The site listens at once."""
         if name in self.sites:
             raise ValueError(f"there is a site {name} already")
-        site = Site(name, f"{self._seed} {name}", self._clock, first_id=first_id, cloud_id=cloud_id)
+        site = SimulatedSite(name, f"{self._seed} {name}", self._clock, first_id=first_id, cloud_id=cloud_id)
 
-        async def at_site(request: web.Request) -> web.StreamResponse:
+        async def serve_site(request: web.Request) -> web.StreamResponse:
             return await serve(site, request, request.path, gateway=False)
 
-        site.listener = Listener(at_site)
+        site.server = LoopbackServer(serve_site)
         site.gateway_root = self.gateway_url
         self.sites[name] = site
-        await site.open()
+        await site.start()
         return site
 
     def truth(self) -> dict[str, list[dict[str, Any]]]:
         """Every record that happened, by site."""
-        return {name: site.truth() for name, site in self.sites.items()}
+        return {name: site.all_records() for name, site in self.sites.items()}
 
-    async def live(
-        self, rate: float, *, late: float = 0.02, late_seconds: float = 10.0, project: float = 0.005
+    async def generate_traffic(
+        self,
+        rate: float,
+        *,
+        late_share: float = 0.02,
+        late_seconds: float = 10.0,
+        project_share: float = 0.005,
     ) -> None:
         """Makes about `rate` records a second happen, over all sites, until cancelled.
 
-        A share of `late` becomes visible up to `late_seconds` late; a share of `project` are whole projects.
+        A share of `late_share` becomes visible up to `late_seconds` late; a share of `project_share` are whole projects.
         """
-        chance = random.Random(f"live {self._seed}")
+        rng = random.Random(f"live {self._seed}")
         while True:
-            await asyncio.sleep(chance.expovariate(rate))
-            site = chance.choice(list(self.sites.values()))
-            draw = chance.random()
-            if draw < project:
+            await asyncio.sleep(rng.expovariate(rate))
+            site = rng.choice(list(self.sites.values()))
+            draw = rng.random()
+            if draw < project_share:
                 site.create_project()
             else:
-                site.happen(visible_after=chance.uniform(0, late_seconds) if draw > 1 - late else 0.0)
+                site.add_record(visible_after=rng.uniform(0, late_seconds) if draw > 1 - late_share else 0.0)
 
-    async def _at_gateway(self, request: web.Request) -> web.StreamResponse:
+    async def _serve_gateway(self, request: web.Request) -> web.StreamResponse:
         match = _GATEWAY.fullmatch(request.path)
         if match is not None:
             for site in self.sites.values():
                 if site.cloud_id == match[1]:
                     return await serve(site, request, match[2], gateway=True)
-        return responses.GATEWAY_NO_SITE.response()
+        return responses.GATEWAY_NO_SITE.to_response()

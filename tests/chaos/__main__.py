@@ -5,8 +5,8 @@ import asyncio
 import random
 import sys
 
-from tests.chaos.plan import ASKED_FOR, KINDS
-from tests.chaos.run import Wishes, run
+from tests.chaos.plan import KINDS, OPT_IN_KINDS
+from tests.chaos.run import RoundOptions, run
 
 
 def main() -> None:
@@ -20,14 +20,24 @@ def main() -> None:
     parser.add_argument("--gap", type=float, default=2.0, help="mean seconds between two events")
     parser.add_argument("--only", default="", help=f"kinds of events, by commas, of: {', '.join(KINDS)}")
     parser.add_argument("--keep", action="store_true", help="keep all logs even if all went well")
-    given = parser.parse_args()
-    kinds = {kind.strip() for kind in given.only.split(",") if kind.strip()} or KINDS.keys() - ASKED_FOR
+    arguments = parser.parse_args()
+    kinds = {
+        kind.strip() for kind in arguments.only.split(",") if kind.strip()
+    } or KINDS.keys() - OPT_IN_KINDS
     if unknown := kinds - KINDS.keys():
         parser.error(f"no such kind of event: {', '.join(sorted(unknown))}")
-    seed = random.SystemRandom().randrange(1_000_000) if given.seed is None else given.seed
-    wishes = Wishes(seed, given.minutes, given.producers, given.consumers, kinds, given.gap, given.keep)
+    seed = random.SystemRandom().randrange(1_000_000) if arguments.seed is None else arguments.seed
+    options = RoundOptions(
+        seed,
+        arguments.minutes,
+        arguments.producers,
+        arguments.consumers,
+        kinds,
+        arguments.gap,
+        arguments.keep,
+    )
     try:
-        sys.exit(0 if asyncio.run(run(wishes)) else 1)
+        sys.exit(0 if asyncio.run(run(options)) else 1)
     except KeyboardInterrupt:
         sys.exit(130)
 

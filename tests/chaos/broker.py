@@ -3,81 +3,85 @@ import asyncio
 from embedded.errors import EmbeddedKafkaError
 from relay.kafka.topics import Topics
 from tests.chaos import tail
-from tests.chaos.course import Course
-from tests.chaos.plan import Event
-from tests.chaos.processes import AIM_SECONDS
+from tests.chaos.course import RoundContext
+from tests.chaos.plan import PlannedDisturbance
+from tests.chaos.processes import AIM_TIMEOUT_SECONDS
 from tests.chaos.proxy import END_TXN, Stage
 
 
-class Broker:
+class KafkaFaults:
     """What is done to Kafka."""
 
-    def __init__(self, course: Course) -> None:
-        self._course = course
+    def __init__(self, context: RoundContext) -> None:
+        self._context = context
         self._busy = False
 
-    async def do(self, event: Event) -> bool:
+    async def execute(self, disturbance: PlannedDisturbance) -> bool:
         if self._busy:
             return False
         self._busy = True
         try:
-            async with self._course.disturbing(sink=True):
-                await self._end_kafka(event)
-                await self._course.hold(event.seconds)
+            async with self._context.recording_disturbance(sink=True):
+                await self._stop_kafka(disturbance)
+                await self._context.wait(disturbance.seconds)
                 await self._start_kafka()
-                self._course.say("Kafka is back.")
+                self._context.log("Kafka is back.")
         finally:
             self._busy = False
         return True
 
-    async def _end_kafka(self, event: Event) -> None:
-        kafka, when = self._course.world.kafka, ""
-        if event.kind == "kafka stop":
-            self._course.say(f"Kafka stopped with SIGTERM, away for {event.seconds:.1f} s.")
+    async def _stop_kafka(self, disturbance: PlannedDisturbance) -> None:
+        kafka, when = self._context.world.kafka, ""
+        if disturbance.kind == "kafka stop":
+            self._context.log(f"Kafka stopped with SIGTERM, away for {disturbance.seconds:.1f} s.")
             await kafka.stop()
             return
-        if event.kind == "aimed kafka kill":
-            when = await self._aim_at_kafka()
+        if disturbance.kind == "aimed kafka kill":
+            when = await self._kill_at_transaction_end()
         kafka.kill()
-        if event.kind == "lost tail":
+        if disturbance.kind == "lost tail":
             await kafka.wait_for_exit()
-            when = self._cut_a_tail(event)
-        self._course.say(f"Kafka killed{when}, away for {event.seconds:.1f} s.")
+            when = self._truncate_log(disturbance)
+        self._context.log(f"Kafka killed{when}, away for {disturbance.seconds:.1f} s.")
 
-    def _cut_a_tail(self, event: Event) -> str:
+    def _truncate_log(self, disturbance: PlannedDisturbance) -> str:
         """What was lost, in words."""
-        topics = Topics(self._course.world.connection.kafka.topic_prefix)
-        topic = self._course.chance.choice((topics.events, topics.events, topics.progress, topics.backfill))
-        shard = int(event.target * self._course.world.connection.kafka.shards)
-        batches = 1 + int(event.how * 6)
-        lost = tail.cut(self._course.world.directory / "kafka" / "log" / f"{topic}-{shard}", batches)
+        topics = Topics(self._context.world.connection.kafka.topic_prefix)
+        topic = self._context.rng.choice((topics.events, topics.events, topics.progress, topics.backfill))
+        shard = int(disturbance.target * self._context.world.connection.kafka.shards)
+        batches = 1 + int(disturbance.variant * 6)
+        lost = tail.truncate_log(
+            self._context.world.directory / "kafka" / "log" / f"{topic}-{shard}", batches
+        )
         return f", and the last {lost} batches of {topic}, partition {shard}, lost"
 
-    async def _aim_at_kafka(self) -> str:
-        producers = [slot for slot in self._course.world.slots if not slot.consumes]
-        stage: Stage = self._course.chance.choice(("after", "answered", "answered"))
-        pause = self._course.chance.choice((0.0, 0.001, 0.002, 0.004))
+    async def _kill_at_transaction_end(self) -> str:
+        producers = [slot for slot in self._context.world.slots if not slot.is_consumer]
+        stage: Stage = self._context.rng.choice(("after", "answered", "answered"))
+        pause = self._context.rng.choice((0.0, 0.001, 0.002, 0.004))
         waiting = {
             asyncio.ensure_future(
-                slot.proxy.trapped(END_TXN, self._course.world.kafka.kill, stage, pause, AIM_SECONDS)
+                slot.proxy.run_at_request(
+                    END_TXN, self._context.world.kafka.kill, stage, pause, AIM_TIMEOUT_SECONDS
+                )
             )
             for slot in producers
         }
-        done, late = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        for each in late:
+        done, pending = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for each in pending:
             each.cancel()
-        if late:
-            await asyncio.wait(late)
+        if pending:
+            await asyncio.wait(pending)
         hit = any(each.result() for each in done)
-        did = "answered" if stage == "answered" else "got"
-        return f" when it had {did} the end of a transaction" if hit else ""
+        reached = "answered" if stage == "answered" else "got"
+        return f" when it had {reached} the end of a transaction" if hit else ""
 
     async def _start_kafka(self) -> None:
         for _ in range(5):
             try:
-                await self._course.world.kafka.start()
+                await self._context.world.kafka.start()
             except EmbeddedKafkaError as error:
-                self._course.say(f"Kafka did not start: {error}")
+                self._context.log(f"Kafka did not start: {error}")
                 await asyncio.sleep(1)
             else:
                 return

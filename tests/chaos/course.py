@@ -5,33 +5,33 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from tests.chaos.world import World
+from tests.chaos.world import ChaosWorld
 
 
-class Course:
+class RoundContext:
     """What everything that is done in one round shares: the world, the dice, the diary, and the end of the trouble."""
 
-    def __init__(self, world: World, seed: int, say: Callable[[str], None]) -> None:
+    def __init__(self, world: ChaosWorld, seed: int, log: Callable[[str], None]) -> None:
         self.world = world
-        self.say = say
-        self.chance = random.Random(f"deeds {seed}")
-        self.over = asyncio.Event()
-        self.unrest: list[tuple[float, float]] = []
+        self.log = log
+        self.rng = random.Random(f"deeds {seed}")
+        self.finished = asyncio.Event()
+        self.disturbances: list[tuple[float, float]] = []
         """When (seconds since 1970) the way from Kafka to the sink was disturbed."""
-        self.unclean: list[str] = []
+        self.stop_problems: list[str] = []
         """Stops that did not go as they should."""
 
-    async def hold(self, seconds: float) -> None:
+    async def wait(self, seconds: float) -> None:
         """Let it last, but not longer than the trouble is to last."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self.over.wait()
+                await self.finished.wait()
 
     @asynccontextmanager
-    async def disturbing(self, *, sink: bool) -> AsyncIterator[None]:
-        began = time.time()
+    async def recording_disturbance(self, *, sink: bool) -> AsyncIterator[None]:
+        started = time.time()
         try:
             yield
         finally:
             if sink:
-                self.unrest.append((began, time.time()))
+                self.disturbances.append((started, time.time()))

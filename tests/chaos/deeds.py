@@ -3,44 +3,44 @@ from collections import Counter
 from collections.abc import Iterable
 
 from tests.chaos import plan
-from tests.chaos.broker import Broker
-from tests.chaos.course import Course
-from tests.chaos.peers import Organizations, Sink
-from tests.chaos.plan import Event
-from tests.chaos.processes import Processes
+from tests.chaos.broker import KafkaFaults
+from tests.chaos.course import RoundContext
+from tests.chaos.peers import AzureFaults, OrganizationFaults
+from tests.chaos.plan import PlannedDisturbance
+from tests.chaos.processes import ProcessFaults
 
 
-class Deeds:
+class DisturbanceExecutor:
     """Does what is planned until it is over; then everything heals."""
 
-    def __init__(self, course: Course, organizations: Organizations) -> None:
-        self.done: Counter[str] = Counter()
-        self._course = course
+    def __init__(self, context: RoundContext, organizations: OrganizationFaults) -> None:
+        self.executed: Counter[str] = Counter()
+        self._context = context
         self._organizations = organizations
-        self._processes = Processes(course)
-        self._broker = Broker(course)
-        self._sink = Sink(course)
+        self._processes = ProcessFaults(context)
+        self._broker = KafkaFaults(context)
+        self._sink = AzureFaults(context)
 
-    async def play(self, events: Iterable[Event], seconds: float) -> None:
+    async def run(self, events: Iterable[PlannedDisturbance], seconds: float) -> None:
         """Returns when `seconds` have passed and all is as it was, as far as we did it."""
         loop = asyncio.get_running_loop()
-        began = loop.time()
+        started = loop.time()
         async with asyncio.TaskGroup() as group:
-            for event in events:
-                await asyncio.sleep(max(0.0, began + event.at - loop.time()))
-                group.create_task(self._do(event))
-            await asyncio.sleep(max(0.0, began + seconds - loop.time()))
-            self._course.over.set()
-        self._course.world.azure.clear_faults()
-        self._organizations.free_of_faults()
+            for disturbance in events:
+                await asyncio.sleep(max(0.0, started + disturbance.at - loop.time()))
+                group.create_task(self._execute(disturbance))
+            await asyncio.sleep(max(0.0, started + seconds - loop.time()))
+            self._context.finished.set()
+        self._context.world.azure.clear_faults()
+        self._organizations.clear_faults()
 
-    async def _do(self, event: Event) -> None:
-        if event.kind in plan.PROCESS:
-            done = await self._processes.do(event)
-        elif event.kind in plan.KAFKA:
-            done = await self._broker.do(event)
-        elif event.kind in plan.SINK:
-            done = await self._sink.do(event)
+    async def _execute(self, disturbance: PlannedDisturbance) -> None:
+        if disturbance.kind in plan.PROCESS_KINDS:
+            done = await self._processes.execute(disturbance)
+        elif disturbance.kind in plan.KAFKA_KINDS:
+            done = await self._broker.execute(disturbance)
+        elif disturbance.kind in plan.SINK_KINDS:
+            done = await self._sink.execute(disturbance)
         else:
-            done = await self._organizations.do(event)
-        self.done[event.kind] += done
+            done = await self._organizations.execute(disturbance)
+        self.executed[disturbance.kind] += done

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from management.organizations.store import organizations
-from management.organizations.view import shown
+from management.organizations.store import read_organizations
+from management.organizations.view import public_view
 from relay.avro.codec import InternalCodec
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
@@ -14,18 +14,18 @@ from relay.kafka.log_reader import read_to_end, stable_bounds, standalone_consum
 from relay.kafka.topics import Topics
 from relay.timestamps import now_ms
 from sandbox import evidence
-from sandbox.verdict import Evidence, Judged, judge
+from sandbox.verdict import Evidence, OrganizationVerdict, judge
 from simulators.azure.world import HISTORY, LIVE, AzureWorld
 from tests.chaos import findings
-from tests.chaos.course import Course
-from tests.chaos.findings import Arrived
+from tests.chaos.course import RoundContext
+from tests.chaos.findings import RowArrival
 from tests.chaos.operators import Operators
-from tests.chaos.peers import Organizations
-from tests.chaos.slot import Slot
+from tests.chaos.peers import OrganizationFaults
+from tests.chaos.slot import ProcessSlot
 from tests.chaos.traffic import Traffic
 
-SHOWN = 10
-TALES = (
+MAX_LISTED = 10
+LOG_MARKERS = (
     "A shard was opened.",
     "Nobody knows how a transaction ended",
     "Transactions that Kafka had left without an end were ended.",
@@ -34,127 +34,137 @@ TALES = (
     "Task was destroyed but it is pending",
     "Traceback",
 )
-TOKEN = b"ATATT-simulated-"
+TOKEN_PREFIX = b"ATATT-simulated-"
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """`facts` are for reading; whatever stands in `faults` breaks a promise."""
+class RoundReport:
+    """`facts` are for reading; whatever stands in `violations` breaks a promise."""
 
     facts: list[str]
-    faults: list[str]
+    violations: list[str]
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
+class RoundOutcome:
     """What a round has left behind."""
 
-    course: Course
-    done: Mapping[str, int]
+    context: RoundContext
+    executed: Mapping[str, int]
     operators: Operators
-    organizations: Organizations
+    organizations: OrganizationFaults
     traffic: Traffic
-    consumed: bool
+    has_consumers: bool
 
 
-async def verdict(round_: Round) -> Report:
-    world = round_.course.world
-    found = await evidence.gather(world.jira.truth(), world.connection, world.azure)
-    again = findings.repeats(_arrived(world.azure), _unrest(round_.course))
-    states = {name: shown(each) for name, each in (await organizations(world.connection)).items()}
-    faults = [
-        *_judged(found, round_),
-        *_some(
+async def judge_round(outcome: RoundOutcome) -> RoundReport:
+    world = outcome.context.world
+    evidence_found = await evidence.collect_evidence(world.jira.truth(), world.connection, world.azure)
+    repeats = findings.find_repeats(_row_arrivals(world.azure), _disturbances(outcome.context))
+    states = {name: public_view(each) for name, each in (await read_organizations(world.connection)).items()}
+    violations = [
+        *_record_violations(evidence_found, outcome),
+        *_listed(
             "out of order",
-            findings.disorder(found.landed, round_.traffic.visible, round_.organizations.wrong_clocks),
+            findings.find_disorder(
+                evidence_found.events, outcome.traffic.visible_from, outcome.organizations.skewed_sites
+            ),
         ),
-        *_some("came again at the sink for no reason", again.inexplicable),
-        *findings.broken_history(await _changes(world.connection), states),
-        *round_.operators.wrong,
-        *round_.course.unclean,
-        *_deaths(world.slots),
-        *_leaks(world.directory),
+        *_listed("came again at the sink for no reason", repeats.unexplained),
+        *findings.find_broken_history(await _read_changes(world.connection), states),
+        *outcome.operators.violations,
+        *outcome.context.stop_problems,
+        *_unexcused_exits(world.slots),
+        *_find_leaked_keys(world.directory),
     ]
-    told = f"{again.rows} rows came again at the sink, {again.unanswered} of them after an answer that nobody got."
-    return Report([*_facts(found, round_), told, *_tales(world.directory)], faults)
+    repeats_text = f"{repeats.rows} rows came again at the sink, {repeats.unacknowledged} of them after an answer that nobody got."
+    return RoundReport(
+        [*_facts(evidence_found, outcome), repeats_text, *_count_log_markers(world.directory)], violations
+    )
 
 
-def _unrest(course: Course) -> list[tuple[float, float]]:
-    consumers = [slot for slot in course.world.slots if slot.consumes]
-    return [*course.unrest, *((death.at, death.at) for slot in consumers for death in slot.deaths)]
+def _disturbances(context: RoundContext) -> list[tuple[float, float]]:
+    consumers = [slot for slot in context.world.slots if slot.is_consumer]
+    return [*context.disturbances, *((death.at, death.at) for slot in consumers for death in slot.exits)]
 
 
-def _judged(found: Evidence, round_: Round) -> Iterable[str]:
-    judged = judge(found, now_ms())
-    yield from judged.remarks
-    for one in judged.organizations:
-        yield from _faults(one, consumed=round_.consumed, tail_lost=round_.done.get("lost tail", 0) > 0)
+def _record_violations(found: Evidence, outcome: RoundOutcome) -> Iterable[str]:
+    verdict = judge(found, now_ms())
+    yield from verdict.remarks
+    for one in verdict.organizations:
+        yield from _organization_violations(
+            one, has_consumers=outcome.has_consumers, log_truncated=outcome.executed.get("lost tail", 0) > 0
+        )
 
 
-def _facts(found: Evidence, round_: Round) -> Iterable[str]:
-    yield "Done: " + ", ".join(f"{count} {kind}" for kind, count in sorted(round_.done.items()) if count)
+def _facts(found: Evidence, outcome: RoundOutcome) -> Iterable[str]:
+    yield "Done: " + ", ".join(f"{count} {kind}" for kind, count in sorted(outcome.executed.items()) if count)
     happened = sum(map(len, found.truth.values()))
-    modes = [one.event["mode"] for one in found.landed]
+    modes = [one.event["mode"] for one in found.events]
     yield f"{happened} records happened in {len(found.truth)} organizations."
     yield f"{len(modes)} events stand in Kafka: " + ", ".join(
         f"{modes.count(mode)} {mode}" for mode in ("live", "late", "backfill")
     )
-    if round_.consumed:
-        yield f"{len(found.stored)} rows stand at the sink."
+    if outcome.has_consumers:
+        yield f"{len(found.rows)} rows stand at the sink."
 
 
-def _faults(one: Judged, *, consumed: bool, tail_lost: bool) -> Iterable[str]:
+def _organization_violations(
+    one: OrganizationVerdict, *, has_consumers: bool, log_truncated: bool
+) -> Iterable[str]:
     """An event that Kafka has lost is collected again: its row at the sink tells of the first time."""
-    wrong = [
-        each for each in one.wrong if not (tail_lost and set(each.names) <= {"CollectedTime", "EventMode"})
+    mismatches = [
+        each
+        for each in one.mismatches
+        if not (log_truncated and set(each.names) <= {"CollectedTime", "EventMode"})
     ]
-    at_sink = {"missing at the sink": one.missing_at_sink} if consumed else {}
+    at_sink = {"missing at the sink": one.missing_at_sink} if has_consumers else {}
     kinds = {
         "missing in Kafka": one.missing_in_kafka,
         "more than once in Kafka": one.repeated_in_kafka,
-        "arrived, but never happened": one.strangers,
-        "with other values than they had": wrong,
+        "arrived, but never happened": one.unexpected,
+        "with other values than they had": mismatches,
         **at_sink,
     }
     for what, which in kinds.items():
-        yield from _some(f"{one.organization}: {what}", which)
+        yield from _listed(f"{one.organization}: {what}", which)
 
 
-def _deaths(slots: Iterable[Slot]) -> Iterable[str]:
+def _unexcused_exits(slots: Iterable[ProcessSlot]) -> Iterable[str]:
     for slot in slots:
-        for death in slot.deaths:
+        for death in slot.exits:
             if not death.excused:
-                yield f"{slot.name} ended by itself ({death.code}): {death.words}"
+                yield f"{slot.name} ended by itself ({death.code}): {death.last_line}"
 
 
-def _tales(directory: Path) -> Iterable[str]:
+def _count_log_markers(directory: Path) -> Iterable[str]:
     """How often the relay itself told of what is rare and dangerous."""
     logs = "".join(path.read_text(errors="replace") for path in directory.glob("*.log"))
-    for message in TALES:
+    for message in LOG_MARKERS:
         yield f"{logs.count(message)} times: {message}"
 
 
-def _leaks(directory: Path) -> Iterable[str]:
+def _find_leaked_keys(directory: Path) -> Iterable[str]:
     """Every token of a simulated site begins alike, and so none may stand in any log, nor in what Kafka has on disk."""
     for path in (*directory.glob("*.log"), *directory.glob("kafka/**/*.log")):
-        if TOKEN in path.read_bytes():
+        if TOKEN_PREFIX in path.read_bytes():
             yield f"An API key stands in {path}"
 
 
-def _some(what: str, which: Sequence[Any]) -> Iterable[str]:
+def _listed(what: str, which: Sequence[Any]) -> Iterable[str]:
     if which:
-        listed = ", ".join(map(str, which[:SHOWN]))
-        yield f"{what}: {len(which)} ({listed}{', …' if len(which) > SHOWN else ''})"
+        listed = ", ".join(map(str, which[:MAX_LISTED]))
+        yield f"{what}: {len(which)} ({listed}{', …' if len(which) > MAX_LISTED else ''})"
 
 
-def _arrived(azure: AzureWorld) -> list[Arrived]:
+def _row_arrivals(azure: AzureWorld) -> list[RowArrival]:
     calls = {call.request_id: call for call in azure.calls}
     arrivals = sorted(
-        (arrival for table in (LIVE, HISTORY) for arrival in azure.table(table).arrivals),
+        (arrival for table in (LIVE, HISTORY) for arrival in azure.table(table).stored_rows),
         key=lambda arrival: arrival.number,
     )
     return [
-        Arrived(
+        RowArrival(
             str(arrival.row["EventUid"]),
             calls[arrival.request_id].at,
             calls[arrival.request_id].status != 204,
@@ -163,7 +173,7 @@ def _arrived(azure: AzureWorld) -> list[Arrived]:
     ]
 
 
-async def _changes(connection: Connection) -> list[dict[str, Any]]:
+async def _read_changes(connection: Connection) -> list[dict[str, Any]]:
     place = TopicPartition(Topics(connection.kafka.topic_prefix).changes, 0)
     records: list[Record] = []
     async with standalone_consumer(connection) as reader:

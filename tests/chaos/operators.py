@@ -7,16 +7,16 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from management.organizations.editor import Edit, StaleEditError, edit
-from management.organizations.store import organizations
+from management.organizations.editor import OrganizationEdit, StaleEditError, edit_organization
+from management.organizations.store import read_organizations
 from relay.credentials.keyring import CredentialOwner
 from relay.errors import RelayError
 from relay.organizations import Organization
 from relay.timestamps import now_ms
-from simulators.jira_cloud.site import Site
-from tests.chaos.world import World
+from simulators.jira_cloud.site import SimulatedSite
+from tests.chaos.world import ChaosWorld
 
-TRY_SECONDS = 240.0
+EDIT_TIMEOUT_SECONDS = 240.0
 HISTORY_MS = 7_200_000
 """Before the beginning of everything that happens."""
 
@@ -24,14 +24,14 @@ HISTORY_MS = 7_200_000
 class Operators:
     """Does things until they are done, however often Kafka says no."""
 
-    def __init__(self, world: World, chance: random.Random) -> None:
-        self.wrong: list[str] = []
+    def __init__(self, world: ChaosWorld, rng: random.Random) -> None:
+        self.violations: list[str] = []
         """What management must not do: let two edits of one revision pass, or fail without a sentence."""
         self._world = world
-        self._chance = chance
-        self._began = now_ms()
+        self._rng = rng
+        self._started = now_ms()
 
-    async def add(self, site: Site) -> None:
+    async def add(self, site: SimulatedSite) -> None:
         await self.change(site.name, lambda _before: self._organization(site), "added")
 
     async def pause(self, name: str) -> None:
@@ -48,36 +48,40 @@ class Operators:
     async def delete(self, name: str) -> None:
         await self.change(name, lambda _before: None, "deleted")
 
-    async def rotate(self, site: Site, blind_seconds: float) -> None:
+    async def rotate_key(self, site: SimulatedSite, delay_seconds: float) -> None:
         """The old key dies; the new one is given to the relay a while later."""
-        site.rotate()
-        await asyncio.sleep(blind_seconds)
-        if _referenced(site):
+        site.rotate_tokens()
+        await asyncio.sleep(delay_seconds)
+        if _uses_key_file(site):
             self._write_key(site)
         else:
-            await self.change(site.name, lambda before: before and self._resealed(before, site), "new key")
+            await self.change(
+                site.name, lambda before: before and self._with_sealed_key(before, site), "new key"
+            )
 
-    async def two_at_once(self, name: str) -> str:
+    async def edit_concurrently(self, name: str) -> str:
         """Both have seen the same revision: at most one of them may win. Returns what came of it, in words."""
         try:
-            before = (await organizations(self._world.connection)).get(name)
+            before = (await read_organizations(self._world.connection)).get(name)
         except RelayError as error:
             return f"could not look: {error}"
         if before is None:
             return "the organization is not there"
-        wishes = self._chance.sample(range(2, 50), 2)
-        results = await asyncio.gather(*(self._wish(name, before.revision, seconds) for seconds in wishes))
+        intervals = self._rng.sample(range(2, 50), 2)
+        results = await asyncio.gather(
+            *(self._attempt_edit(name, before.revision, seconds) for seconds in intervals)
+        )
         if results.count("done") > 1:
-            self.wrong.append(f"{name}: two edits of revision {before.revision} were both done")
+            self.violations.append(f"{name}: two edits of revision {before.revision} were both done")
         await self.modify(name, None)
         return " and ".join(results)
 
-    async def _wish(self, name: str, revision: int, seconds: int) -> str:
+    async def _attempt_edit(self, name: str, revision: int, seconds: int) -> str:
         def change(before: Organization | None) -> Organization | None:
             return before and replace(before, interval_seconds=seconds)
 
         try:
-            await edit(
+            await edit_organization(
                 self._world.connection,
                 name,
                 change,
@@ -91,27 +95,29 @@ class Operators:
         except RelayError:
             return "failed"
         except Exception as error:  # noqa: BLE001
-            self._note(name, error)
+            self._record_violation(name, error)
             return "failed"
         return "done"
 
-    async def change(self, name: str, change: Edit, what: str) -> None:
-        async with asyncio.timeout(TRY_SECONDS):
+    async def change(self, name: str, change: OrganizationEdit, what: str) -> None:
+        async with asyncio.timeout(EDIT_TIMEOUT_SECONDS):
             while True:
                 try:
-                    await edit(self._world.connection, name, change, what=what, who="chaos", now_ms=now_ms())
+                    await edit_organization(
+                        self._world.connection, name, change, what=what, who="chaos", now_ms=now_ms()
+                    )
                 except RelayError:
                     pass
                 except Exception as error:  # noqa: BLE001
-                    self._note(name, error)
+                    self._record_violation(name, error)
                 else:
                     return
-                await asyncio.sleep(self._chance.uniform(0.2, 1))
+                await asyncio.sleep(self._rng.uniform(0.2, 1))
 
-    def _note(self, name: str, error: Exception) -> None:
-        self.wrong.append(f"{name}: an edit ended with {type(error).__name__}: {error}")
+    def _record_violation(self, name: str, error: Exception) -> None:
+        self.violations.append(f"{name}: an edit ended with {type(error).__name__}: {error}")
 
-    def _organization(self, site: Site) -> Organization:
+    def _organization(self, site: SimulatedSite) -> Organization:
         organization = Organization(
             name=site.name,
             url=site.url,
@@ -119,40 +125,40 @@ class Operators:
             added=now_ms(),
             modified=now_ms(),
             revision=0,
-            gateway=_at_gateway(site),
-            backfill_from=self._began - HISTORY_MS,
+            gateway=_uses_gateway(site),
+            backfill_from=self._started - HISTORY_MS,
         )
-        if _referenced(site):
+        if _uses_key_file(site):
             self._write_key(site)
             reference = f"file:{site.name}"
             sealed = self._world.keyring.seal_reference(reference, _owner(organization))
             return replace(organization, credential_reference=reference, credential_ciphertext=sealed)
-        return self._resealed(organization, site)
+        return self._with_sealed_key(organization, site)
 
-    def _resealed(self, organization: Organization, site: Site) -> Organization:
+    def _with_sealed_key(self, organization: Organization, site: SimulatedSite) -> Organization:
         token = site.scoped_token if organization.gateway else site.token
         sealed = self._world.keyring.seal(SecretStr(token), _owner(organization))
         return replace(organization, credential_ciphertext=sealed)
 
-    def _write_key(self, site: Site) -> None:
-        path = Path(self._world.keys / site.name)
-        draft = path.with_suffix(".new")
-        draft.write_text(site.token)
-        draft.replace(path)
+    def _write_key(self, site: SimulatedSite) -> None:
+        path = Path(self._world.key_directory / site.name)
+        new_file = path.with_suffix(".new")
+        new_file.write_text(site.token)
+        new_file.replace(path)
 
 
 def _owner(organization: Organization) -> CredentialOwner:
     return CredentialOwner(organization.name, organization.url, organization.user)
 
 
-def _number(site: Site) -> int:
+def _site_number(site: SimulatedSite) -> int:
     return int(site.name.rpartition("-")[2])
 
 
-def _referenced(site: Site) -> bool:
+def _uses_key_file(site: SimulatedSite) -> bool:
     """Its key is in a file, not in Kafka."""
-    return _number(site) % 3 == 1
+    return _site_number(site) % 3 == 1
 
 
-def _at_gateway(site: Site) -> bool:
-    return _number(site) % 3 == 2
+def _uses_gateway(site: SimulatedSite) -> bool:
+    return _site_number(site) % 3 == 2

@@ -13,17 +13,17 @@ PRODUCE, OFFSET_COMMIT, JOIN_GROUP, END_TXN = 0, 8, 11, 26
 """Numbers of requests in Kafka's protocol."""
 
 _SIZE = struct.Struct(">i")
-_KEY = struct.Struct(">h")
+_API_KEY = struct.Struct(">h")
 _LINGER_0 = struct.pack("ii", 1, 0)
 
 
-class Mode(Enum):
+class ProxyMode(Enum):
     OPEN = "open"
     REFUSED = "refused"
     """Connections are reset, new ones at once."""
-    HOLE = "black hole"
+    BLACK_HOLE = "black hole"
     """Nothing passes, nothing is closed; what was sent arrives when the hole has closed, however late."""
-    MUTE = "answers lost"
+    DROP_RESPONSES = "answers lost"
     """Requests pass, answers do not, and never will."""
 
 
@@ -33,27 +33,27 @@ just answered it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Trap:
-    act: Callable[[], None]
+class RequestTrap:
+    action: Callable[[], None]
     stage: Stage
     pause_seconds: float
-    sprung: asyncio.Event
+    triggered: asyncio.Event
 
 
-class Proxy:
+class KafkaProxy:
     """One client's way to the broker at `target`; listens on `port`."""
 
-    def __init__(self, port: int, target: int) -> None:
+    def __init__(self, port: int, broker_port: int) -> None:
         self.port = port
         self.delay_seconds = 0.0
-        self._target = target
-        self._mode = Mode.OPEN
-        self._passable = asyncio.Event()
-        self._passable.set()
+        self._broker_port = broker_port
+        self._mode = ProxyMode.OPEN
+        self._open_event = asyncio.Event()
+        self._open_event.set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
-        self._traps: dict[int, Trap] = {}
+        self._traps: dict[int, RequestTrap] = {}
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
@@ -62,41 +62,46 @@ class Proxy:
     async def __aexit__(self, *_: object) -> None:
         if self._server is not None:
             self._server.close()
-        self.cut()
+        self.reset_connections()
         for task in list(self._tasks):
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=2)
 
     @property
-    def mode(self) -> Mode:
+    def mode(self) -> ProxyMode:
         return self._mode
 
-    def set(self, mode: Mode) -> None:
-        left, self._mode = self._mode, mode
-        if mode is Mode.HOLE:
-            self._passable.clear()
+    def set_mode(self, mode: ProxyMode) -> None:
+        previous, self._mode = self._mode, mode
+        if mode is ProxyMode.BLACK_HOLE:
+            self._open_event.clear()
         else:
-            self._passable.set()
-        if Mode.REFUSED is mode or Mode.MUTE is left:
-            self.cut()
+            self._open_event.set()
+        if ProxyMode.REFUSED is mode or ProxyMode.DROP_RESPONSES is previous:
+            self.reset_connections()
 
-    def cut(self) -> None:
+    def reset_connections(self) -> None:
         """Reset every connection there is."""
         for writer in list(self._writers):
             with contextlib.suppress(OSError):
                 writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0)
             writer.transport.abort()
 
-    async def trapped(
-        self, request: int, act: Callable[[], None], stage: Stage, pause_seconds: float, within: float
+    async def run_at_request(
+        self,
+        request: int,
+        action: Callable[[], None],
+        stage: Stage,
+        pause_seconds: float,
+        timeout_seconds: float,
     ) -> bool:
-        """`act` when the next request of this kind comes, a pause later if it is after; False: none came `within` seconds."""
-        trap = Trap(act, stage, pause_seconds, asyncio.Event())
+        """`action` when the next request of this kind comes, a pause later if it is after; False: none came `timeout_seconds` seconds."""
+        trap = RequestTrap(action, stage, pause_seconds, asyncio.Event())
         self._traps[request] = trap
         try:
-            async with asyncio.timeout(within):
-                await trap.sprung.wait()
+            async with asyncio.timeout(timeout_seconds):
+                await trap.triggered.wait()
         except TimeoutError:
             return False
         finally:
@@ -110,69 +115,69 @@ class Proxy:
             task.add_done_callback(self._tasks.discard)
         self._writers.add(writer)
         try:
-            if self._mode is Mode.REFUSED:
+            if self._mode is ProxyMode.REFUSED:
                 return
-            await self._passable.wait()
+            await self._open_event.wait()
             with contextlib.suppress(OSError, EOFError, asyncio.CancelledError):
-                await self._join(reader, writer)
+                await self._forward(reader, writer)
         finally:
             self._writers.discard(writer)
             writer.transport.abort()
 
-    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", self._target)
-        waiting: list[Trap] = []
-        ways = {
-            asyncio.create_task(self._requests(reader, back, waiting)),
-            asyncio.create_task(self._answers(there, writer, waiting)),
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        broker_reader, broker_writer = await asyncio.open_connection("127.0.0.1", self._broker_port)
+        waiting: list[RequestTrap] = []
+        directions = {
+            asyncio.create_task(self._forward_requests(reader, broker_writer, waiting)),
+            asyncio.create_task(self._forward_responses(broker_reader, writer, waiting)),
         }
         try:
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            back.transport.abort()
-            for way in ways:
-                way.cancel()
-            await asyncio.wait(ways)
+            broker_writer.transport.abort()
+            for direction in directions:
+                direction.cancel()
+            await asyncio.wait(directions)
 
-    async def _requests(
-        self, reader: asyncio.StreamReader, back: asyncio.StreamWriter, waiting: list[Trap]
+    async def _forward_requests(
+        self, reader: asyncio.StreamReader, broker_writer: asyncio.StreamWriter, waiting: list[RequestTrap]
     ) -> None:
         with contextlib.suppress(OSError, EOFError):
             while True:
                 head = await reader.readexactly(_SIZE.size)
                 body = await reader.readexactly(_SIZE.unpack(head)[0])
-                await self._linger()
-                trap = self._traps.pop(_KEY.unpack_from(body)[0], None)
+                await self._delay()
+                trap = self._traps.pop(_API_KEY.unpack_from(body)[0], None)
                 if trap is not None and trap.stage == "answered":
                     waiting.append(trap)
                 elif trap is not None and trap.stage != "after":
-                    await self._spring(trap)
-                    await self._passable.wait()
-                back.write(head + body)
-                await back.drain()
+                    await self._trigger(trap)
+                    await self._open_event.wait()
+                broker_writer.write(head + body)
+                await broker_writer.drain()
                 if trap is not None and trap.stage == "after":
                     await asyncio.sleep(trap.pause_seconds)
-                    await self._spring(trap)
+                    await self._trigger(trap)
 
-    async def _spring(self, trap: Trap) -> None:
-        trap.act()
-        trap.sprung.set()
+    async def _trigger(self, trap: RequestTrap) -> None:
+        trap.action()
+        trap.triggered.set()
         if trap.stage == "instead":
             raise ConnectionAbortedError
 
-    async def _answers(
-        self, there: asyncio.StreamReader, writer: asyncio.StreamWriter, waiting: list[Trap]
+    async def _forward_responses(
+        self, broker_reader: asyncio.StreamReader, writer: asyncio.StreamWriter, waiting: list[RequestTrap]
     ) -> None:
         with contextlib.suppress(OSError, EOFError):
-            while data := await there.read(65_536):
+            while data := await broker_reader.read(65_536):
                 if waiting:
-                    await self._spring(waiting.pop())
-                await self._linger()
-                if self._mode is not Mode.MUTE:
+                    await self._trigger(waiting.pop())
+                await self._delay()
+                if self._mode is not ProxyMode.DROP_RESPONSES:
                     writer.write(data)
                     await writer.drain()
 
-    async def _linger(self) -> None:
+    async def _delay(self) -> None:
         if self.delay_seconds:
             await asyncio.sleep(self.delay_seconds)
-        await self._passable.wait()
+        await self._open_event.wait()

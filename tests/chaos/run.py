@@ -16,26 +16,26 @@ from relay.credentials.redaction import Redactor
 from relay.errors import RelayError
 from relay.telemetry import logs
 from relay.timestamps import now_ms
-from sandbox.observer import Sight, Watch
-from tests.chaos.course import Course
-from tests.chaos.deeds import Deeds
-from tests.chaos.judge import Report, Round, verdict
+from sandbox.observer import Observer, OrganizationSnapshot
+from tests.chaos.course import RoundContext
+from tests.chaos.deeds import DisturbanceExecutor
+from tests.chaos.judge import RoundOutcome, RoundReport, judge_round
 from tests.chaos.operators import Operators
-from tests.chaos.peers import Organizations
-from tests.chaos.plan import plan
+from tests.chaos.peers import OrganizationFaults
+from tests.chaos.plan import plan_disturbances
 from tests.chaos.traffic import Traffic
-from tests.chaos.world import World, opened
+from tests.chaos.world import ChaosWorld, running_world
 
 SITES = 8
-RATE = 6.0
+RECORDS_PER_SECOND = 6.0
 """Happenings a second, over all organizations."""
-SETTLE_SECONDS = 120.0
+SETTLE_TIMEOUT_SECONDS = 120.0
 QUIET_SECONDS = 6.0
 """Longer than a round: what would be repeated, would be by then."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class RoundOptions:
     seed: int
     minutes: float
     producers: int
@@ -45,96 +45,104 @@ class Wishes:
     keep: bool
 
 
-async def run(wishes: Wishes) -> bool:
+async def run(options: RoundOptions) -> bool:
     """Whether every promise was kept. The directory with all logs is kept where one was not."""
-    directory = Path(tempfile.mkdtemp(prefix=f"jira-relay-chaos-{wishes.seed}-"))
+    directory = Path(tempfile.mkdtemp(prefix=f"jira-relay-chaos-{options.seed}-"))
     logs.configure_logging("json", "info", Redactor(), (directory / "chaos.log").open("a"))
-    diary = Diary(directory / "diary.txt")
-    diary.say(f"Seed {wishes.seed}: {wishes.producers} producers, {wishes.consumers} consumers, {directory}")
+    log = RoundLog(directory / "diary.txt")
+    log.write(
+        f"Seed {options.seed}: {options.producers} producers, {options.consumers} consumers, {directory}"
+    )
     passed = False
     try:
-        async with opened(directory, wishes.seed, wishes.producers, wishes.consumers) as world:
-            report = await _round(world, wishes, diary)
-        passed = not report.faults
-        _tell(report, diary)
+        async with running_world(directory, options.seed, options.producers, options.consumers) as world:
+            report = await _run_round(world, options, log)
+        passed = not report.violations
+        _write_report(report, log)
     finally:
-        diary.say(f"{'PASSED' if passed else 'FAILED'}, seed {wishes.seed}.")
-        if not passed or wishes.keep:
-            diary.say(f"Logs of all processes: {directory}")
+        log.write(f"{'PASSED' if passed else 'FAILED'}, seed {options.seed}.")
+        if not passed or options.keep:
+            log.write(f"Logs of all processes: {directory}")
         else:
             await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
     return passed
 
 
-class Diary:
+class RoundLog:
     """What was done and when, on the screen and in a file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._began = time.monotonic()
+        self._started = time.monotonic()
 
-    def say(self, text: str) -> None:
+    def write(self, text: str) -> None:
         clock = time.strftime("%H:%M:%S", time.gmtime())
-        line = f"{time.monotonic() - self._began:7.1f} {clock}Z  {text}"
+        line = f"{time.monotonic() - self._started:7.1f} {clock}Z  {text}"
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
         with self._path.open("a") as file:
             file.write(line + "\n")
 
 
-async def _round(world: World, wishes: Wishes, diary: Diary) -> Report:
-    course = Course(world, wishes.seed, diary.say)
-    traffic = Traffic(wishes.seed, now_ms)
-    operators = Operators(world, random.Random(f"operators {wishes.seed}"))
-    organizations = Organizations(course, operators, traffic)
-    deeds = Deeds(course, organizations)
-    seconds = wishes.minutes * 60
-    async with _beside(*(slot.supervise(diary.say) for slot in world.slots)):
+async def _run_round(world: ChaosWorld, options: RoundOptions, log: RoundLog) -> RoundReport:
+    context = RoundContext(world, options.seed, log.write)
+    traffic = Traffic(options.seed, now_ms)
+    operators = Operators(world, random.Random(f"operators {options.seed}"))
+    organizations = OrganizationFaults(context, operators, traffic)
+    executor = DisturbanceExecutor(context, organizations)
+    seconds = options.minutes * 60
+    async with _running_meanwhile(*(slot.supervise(log.write) for slot in world.slots)):
         for _ in range(SITES):
             await organizations.add_site()
-        diary.say("Everything runs.")
-        async with _beside(traffic.run(organizations.sites, RATE)):
-            await deeds.play(plan(wishes.seed, seconds, wishes.gap, wishes.kinds), seconds)
+        log.write("Everything runs.")
+        async with _running_meanwhile(traffic.run(organizations.sites, RECORDS_PER_SECOND)):
+            await executor.run(plan_disturbances(options.seed, seconds, options.gap, options.kinds), seconds)
         traffic.reveal(organizations.sites)
-        diary.say("No more traffic, no more trouble: everything may settle.")
-        await _settle(world, diary, consumed=wishes.consumers > 0)
-    course.unclean += [
+        log.write("No more traffic, no more trouble: everything may settle.")
+        await _settle(world, log, has_consumers=options.consumers > 0)
+    context.stop_problems += [
         words for words in await asyncio.gather(*(slot.stop() for slot in world.slots)) if words
     ]
-    diary.say("All processes have ended.")
-    return await verdict(
-        Round(course, deeds.done, operators, organizations, traffic, consumed=wishes.consumers > 0)
+    log.write("All processes have ended.")
+    return await judge_round(
+        RoundOutcome(
+            context, executor.executed, operators, organizations, traffic, has_consumers=options.consumers > 0
+        )
     )
 
 
-async def _settle(world: World, diary: Diary, *, consumed: bool) -> None:
+async def _settle(world: ChaosWorld, log: RoundLog, *, has_consumers: bool) -> None:
     """Until all has arrived and nothing more comes, or until the time is up."""
-    happened = {name: site.log.__len__ for name, site in world.jira.sites.items()}
-    watch = Watch(world.connection, happened, world.azure)
-    began = time.monotonic()
-    async with _beside(watch.run()):
-        while not all(_arrived(sight, consumed=consumed) for sight in watch.sights()):
+    record_counts = {name: site.log.__len__ for name, site in world.jira.sites.items()}
+    observer = Observer(world.connection, record_counts, world.azure)
+    started = time.monotonic()
+    async with _running_meanwhile(observer.run()):
+        while not all(
+            _has_arrived(snapshot, has_consumers=has_consumers) for snapshot in observer.take_snapshots()
+        ):
             await asyncio.sleep(0.5)
-            if time.monotonic() - began > SETTLE_SECONDS:
-                diary.say(f"Not settled within {SETTLE_SECONDS:.0f} s.")
+            if time.monotonic() - started > SETTLE_TIMEOUT_SECONDS:
+                log.write(f"Not settled within {SETTLE_TIMEOUT_SECONDS:.0f} s.")
                 break
         else:
-            diary.say(f"Settled after {time.monotonic() - began:.1f} s.")
+            log.write(f"Settled after {time.monotonic() - started:.1f} s.")
         await asyncio.sleep(QUIET_SECONDS)
-        for sight in watch.sights():
-            if sight.state != "active" or not _arrived(sight, consumed=consumed):
-                diary.say(
-                    f"{sight.organization} is {sight.state} ({sight.reason}): {sight.happened} happened,"
-                    f" {sight.in_kafka} in Kafka, {sight.accepted} accepted."
+        for snapshot in observer.take_snapshots():
+            if snapshot.state != "active" or not _has_arrived(snapshot, has_consumers=has_consumers):
+                log.write(
+                    f"{snapshot.organization} is {snapshot.state} ({snapshot.reason}): {snapshot.in_jira} happened,"
+                    f" {snapshot.in_kafka} in Kafka, {snapshot.accepted} accepted."
                 )
 
 
-def _arrived(sight: Sight, *, consumed: bool) -> bool:
-    return sight.in_kafka >= sight.happened and (not consumed or sight.accepted >= sight.happened)
+def _has_arrived(snapshot: OrganizationSnapshot, *, has_consumers: bool) -> bool:
+    return snapshot.in_kafka >= snapshot.in_jira and (
+        not has_consumers or snapshot.accepted >= snapshot.in_jira
+    )
 
 
 @asynccontextmanager
-async def _beside(*work: Awaitable[None]) -> AsyncIterator[None]:
+async def _running_meanwhile(*work: Awaitable[None]) -> AsyncIterator[None]:
     """Goes on meanwhile; what fails there fails here."""
     tasks = [asyncio.ensure_future(each) for each in work]
     try:
@@ -147,8 +155,8 @@ async def _beside(*work: Awaitable[None]) -> AsyncIterator[None]:
                 await task
 
 
-def _tell(report: Report, diary: Diary) -> None:
+def _write_report(report: RoundReport, log: RoundLog) -> None:
     for fact in report.facts:
-        diary.say(fact)
-    for fault in report.faults:
-        diary.say(f"FAULT: {fault}")
+        log.write(fact)
+    for fault in report.violations:
+        log.write(f"FAULT: {fault}")

@@ -2,14 +2,14 @@
 
 import json
 
-from sandbox.verdict import Landed
-from tests.chaos.findings import Arrived, Repeats, broken_history, disorder, repeats
+from sandbox.verdict import PublishedEvent
+from tests.chaos.findings import Repeats, RowArrival, find_broken_history, find_disorder, find_repeats
 
 
-def landed(*rows, mode="live", organization="acme"):
+def published(*rows, mode="live", organization="acme"):
     """Rows are (id, created, collected)."""
     return [
-        Landed(
+        PublishedEvent(
             organization,
             {"id": number, "created": created, "collected": collected, "mode": mode},
             mode == "backfill",
@@ -18,61 +18,70 @@ def landed(*rows, mode="live", organization="acme"):
     ]
 
 
-def seen(*numbers, at=0):
+def visible_from(*numbers, at=0):
     return {("acme", number): at for number in numbers}
 
 
 def test_events_by_created_and_id_are_in_order():
     """Also where one that could only be seen later follows behind."""
-    rows = landed((1, 10, 100), (2, 10, 100), (4, 30, 200), (3, 20, 300))
+    rows = published((1, 10, 100), (2, 10, 100), (4, 30, 200), (3, 20, 300))
 
-    assert disorder(rows, seen(1, 2, 4) | seen(3, at=250), set()) == []
+    assert find_disorder(rows, visible_from(1, 2, 4) | visible_from(3, at=250), set()) == []
 
 
 def test_a_younger_event_before_an_older_one_in_one_transaction_is_disorder():
-    assert len(disorder(landed((2, 20, 100), (1, 10, 100)), seen(1, 2), set())) == 1
+    assert len(find_disorder(published((2, 20, 100), (1, 10, 100)), visible_from(1, 2), set())) == 1
 
 
 def test_an_older_event_that_could_be_seen_earlier_must_not_come_later():
     """It was there to be read when the younger one was read."""
-    rows = landed((2, 20, 100), (1, 10, 200))
+    rows = published((2, 20, 100), (1, 10, 200))
 
-    assert len(disorder(rows, seen(1, at=5) | seen(2, at=6), set())) == 1
+    assert len(find_disorder(rows, visible_from(1, at=5) | visible_from(2, at=6), set())) == 1
 
 
 def test_where_jiras_clock_was_moved_only_transactions_are_in_order():
-    rows = landed((2, 20, 100), (1, 10, 200))
+    rows = published((2, 20, 100), (1, 10, 200))
 
-    assert disorder(rows, seen(1, at=5) | seen(2, at=6), {"acme"}) == []
+    assert find_disorder(rows, visible_from(1, at=5) | visible_from(2, at=6), {"acme"}) == []
 
 
 def test_late_events_and_history_stand_apart():
     """Late ones come when they are found, history by days."""
-    late = landed((2, 20, 100)) + landed((1, 10, 200), mode="late")
-    history = landed((2, 20, 100), (1, 10, 200), mode="backfill")
+    late = published((2, 20, 100)) + published((1, 10, 200), mode="late")
+    history = published((2, 20, 100), (1, 10, 200), mode="backfill")
 
-    assert disorder(late + history, seen(1, 2), set()) == []
+    assert find_disorder(late + history, visible_from(1, 2), set()) == []
 
 
 def test_collected_never_goes_back():
-    assert len(disorder(landed((1, 10, 200), (2, 20, 100)), seen(1, 2), set())) == 1
+    assert len(find_disorder(published((1, 10, 200), (2, 20, 100)), visible_from(1, 2), set())) == 1
 
 
 def test_a_repeat_is_explained_by_a_lost_answer_or_by_a_death_around_it():
-    lost_answer = [Arrived("a/1", 10.0, doubtful=True), Arrived("a/1", 11.0, doubtful=False)]
-    death = [Arrived("a/2", 100.0, doubtful=False), Arrived("a/2", 108.0, doubtful=False)]
+    lost_answer = [
+        RowArrival("a/1", 10.0, unacknowledged=True),
+        RowArrival("a/1", 11.0, unacknowledged=False),
+    ]
+    death = [RowArrival("a/2", 100.0, unacknowledged=False), RowArrival("a/2", 108.0, unacknowledged=False)]
 
-    assert repeats(lost_answer + death, [(101.0, 101.0)]) == Repeats(2, 1, [])
+    assert find_repeats(lost_answer + death, [(101.0, 101.0)]) == Repeats(2, 1, [])
 
 
 def test_a_repeat_without_a_reason_is_found():
     """Nothing had been wrong for a long time before, or not yet when it came again."""
-    long_ago = [Arrived("a/1", 100.0, doubtful=False), Arrived("a/1", 101.0, doubtful=False)]
-    too_soon = [Arrived("a/2", 300.0, doubtful=False), Arrived("a/2", 301.0, doubtful=False)]
+    long_ago = [
+        RowArrival("a/1", 100.0, unacknowledged=False),
+        RowArrival("a/1", 101.0, unacknowledged=False),
+    ]
+    too_soon = [
+        RowArrival("a/2", 300.0, unacknowledged=False),
+        RowArrival("a/2", 301.0, unacknowledged=False),
+    ]
 
-    found = repeats(long_ago + too_soon, [(10.0, 12.0), (302.0, 305.0)])
+    found = find_repeats(long_ago + too_soon, [(10.0, 12.0), (302.0, 305.0)])
 
-    assert (found.rows, found.unanswered, len(found.inexplicable)) == (2, 0, 2)
+    assert (found.rows, found.unacknowledged, len(found.unexplained)) == (2, 0, 2)
 
 
 def change(name, before, after):
@@ -83,7 +92,7 @@ def change(name, before, after):
 def test_a_history_of_changes_leads_from_state_to_state():
     changes = [change("acme", None, {"revision": 1}), change("acme", {"revision": 1}, {"revision": 2})]
 
-    assert broken_history(changes, {"acme": {"revision": 2}}) == []
+    assert find_broken_history(changes, {"acme": {"revision": 2}}) == []
 
 
 def test_an_edit_that_overwrote_another_is_found():
@@ -93,8 +102,8 @@ def test_an_edit_that_overwrote_another_is_found():
         change("acme", {"revision": 1}, {"revision": 2, "by": "another"}),
     ]
 
-    assert len(broken_history(changes, {"acme": {"revision": 2, "by": "another"}})) == 1
+    assert len(find_broken_history(changes, {"acme": {"revision": 2, "by": "another"}})) == 1
 
 
 def test_a_state_that_no_change_led_to_is_found():
-    assert len(broken_history([change("acme", None, {"revision": 1})], {})) == 1
+    assert len(find_broken_history([change("acme", None, {"revision": 1})], {})) == 1

@@ -1,17 +1,17 @@
-from tests.chaos.plan import KINDS, plan
+from tests.chaos.plan import KINDS, plan_disturbances
 
 
 def test_a_seed_plans_the_same_again():
-    assert plan(5, 120, 2, KINDS) == plan(5, 120, 2, KINDS)
+    assert plan_disturbances(5, 120, 2, KINDS) == plan_disturbances(5, 120, 2, KINDS)
 
 
 def test_another_seed_plans_something_else():
-    assert plan(5, 120, 2, KINDS) != plan(6, 120, 2, KINDS)
+    assert plan_disturbances(5, 120, 2, KINDS) != plan_disturbances(6, 120, 2, KINDS)
 
 
 def test_a_long_round_has_every_kind():
-    assert {event.kind for event in plan(7, 600, 2, KINDS)} == KINDS.keys()
+    assert {event.kind for event in plan_disturbances(7, 600, 2, KINDS)} == KINDS.keys()
 
 
 def test_only_what_is_asked_for_is_planned():
-    assert {event.kind for event in plan(8, 60, 1, {"kill", "stop"})} == {"kill", "stop"}
+    assert {event.kind for event in plan_disturbances(8, 60, 1, {"kill", "stop"})} == {"kill", "stop"}

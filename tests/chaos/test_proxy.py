@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from embedded import ports
-from tests.chaos.proxy import END_TXN, PRODUCE, Mode, Proxy
+from tests.chaos.proxy import END_TXN, PRODUCE, KafkaProxy, ProxyMode
 
 
 def request(key, text=b""):
@@ -15,27 +15,27 @@ def request(key, text=b""):
     return struct.pack(">i", len(body)) + body
 
 
-class Broker:
+class EchoBroker:
     """Answers each request with its own bytes, and keeps them."""
 
     def __init__(self):
-        self.got = []
+        self.received = []
 
     async def serve(self, reader, writer):
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 head = await reader.readexactly(4)
                 body = await reader.readexactly(struct.unpack(">i", head)[0])
-                self.got.append(head + body)
+                self.received.append(head + body)
                 writer.write(head + body)
         writer.close()
 
 
 @contextlib.asynccontextmanager
-async def wired():
-    broker = Broker()
+async def connected_proxy():
+    broker = EchoBroker()
     server = await asyncio.start_server(broker.serve, "127.0.0.1", 0)
-    async with server, Proxy(ports.pick_free_port(), server.sockets[0].getsockname()[1]) as proxy:
+    async with server, KafkaProxy(ports.pick_free_port(), server.sockets[0].getsockname()[1]) as proxy:
         reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
         try:
             yield broker, proxy, reader, writer
@@ -43,53 +43,53 @@ async def wired():
             writer.transport.abort()
 
 
-async def answer(reader, size, seconds=5):
+async def read_response(reader, size, seconds=5):
     async with asyncio.timeout(seconds):
         return await reader.readexactly(size)
 
 
-async def until(condition):
+async def wait_until(condition):
     async with asyncio.timeout(5):
         while not condition():
             await asyncio.sleep(0.01)
 
 
 async def test_requests_and_answers_pass():
-    async with wired() as (broker, _, reader, writer):
+    async with connected_proxy() as (broker, _, reader, writer):
         writer.write(request(PRODUCE, b"x" * 100_000))
-        assert await answer(reader, 100_012) == broker.got[0]
+        assert await read_response(reader, 100_012) == broker.received[0]
 
 
 async def test_a_cut_resets_the_connection():
-    async with wired() as (_, proxy, reader, writer):
+    async with connected_proxy() as (_, proxy, reader, writer):
         writer.write(request(PRODUCE))
-        await answer(reader, 12)
-        proxy.cut()
+        await read_response(reader, 12)
+        proxy.reset_connections()
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
-            await answer(reader, 1)
+            await read_response(reader, 1)
 
 
 async def test_what_goes_into_a_black_hole_arrives_when_it_closes():
-    async with wired() as (broker, proxy, reader, writer):
-        proxy.set(Mode.HOLE)
+    async with connected_proxy() as (broker, proxy, reader, writer):
+        proxy.set_mode(ProxyMode.BLACK_HOLE)
         writer.write(request(PRODUCE))
         with pytest.raises(TimeoutError):
-            await answer(reader, 12, 0.2)
-        assert broker.got == []
-        proxy.set(Mode.OPEN)
-        assert await answer(reader, 12) == broker.got[0]
+            await read_response(reader, 12, 0.2)
+        assert broker.received == []
+        proxy.set_mode(ProxyMode.OPEN)
+        assert await read_response(reader, 12) == broker.received[0]
 
 
 async def test_a_lost_answer_never_comes_though_the_request_did():
-    async with wired() as (broker, proxy, reader, writer):
-        proxy.set(Mode.MUTE)
+    async with connected_proxy() as (broker, proxy, reader, writer):
+        proxy.set_mode(ProxyMode.DROP_RESPONSES)
         writer.write(request(PRODUCE))
-        await until(lambda: broker.got)
+        await wait_until(lambda: broker.received)
         with pytest.raises(TimeoutError):
-            await answer(reader, 12, 0.2)
-        proxy.set(Mode.OPEN)
+            await read_response(reader, 12, 0.2)
+        proxy.set_mode(ProxyMode.OPEN)
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
-            await answer(reader, 1)
+            await read_response(reader, 1)
 
 
 @pytest.mark.parametrize(
@@ -97,20 +97,20 @@ async def test_a_lost_answer_never_comes_though_the_request_did():
 )
 async def test_a_trap_springs_at_its_request_alone(stage, arrives):
     """And the broker has the request, or never gets it."""
-    async with wired() as (broker, proxy, _, writer):
+    async with connected_proxy() as (broker, proxy, _, writer):
         sprung = []
-        trap = asyncio.create_task(proxy.trapped(END_TXN, lambda: sprung.append(1), stage, 0.0, 5))
+        trap = asyncio.create_task(proxy.run_at_request(END_TXN, lambda: sprung.append(1), stage, 0.0, 5))
         await asyncio.sleep(0)
         writer.write(request(PRODUCE))
-        await until(lambda: len(broker.got) == 1)
+        await wait_until(lambda: len(broker.received) == 1)
         assert not sprung
         writer.write(request(END_TXN))
         assert await trap
         if arrives:
-            await until(lambda: len(broker.got) == 2)
-        assert (len(sprung), len(broker.got)) == (1, 2 if arrives else 1)
+            await wait_until(lambda: len(broker.received) == 2)
+        assert (len(sprung), len(broker.received)) == (1, 2 if arrives else 1)
 
 
 async def test_a_trap_that_nothing_springs_says_so():
-    async with wired() as (_, proxy, _, _):
-        assert not await proxy.trapped(END_TXN, lambda: None, "after", 0.0, 0.05)
+    async with connected_proxy() as (_, proxy, _, _):
+        assert not await proxy.run_at_request(END_TXN, lambda: None, "after", 0.0, 0.05)

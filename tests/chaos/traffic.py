@@ -3,59 +3,67 @@ import random
 from collections.abc import Callable
 
 from sandbox.expected import created_ms
-from simulators.jira_cloud.site import Site
+from simulators.jira_cloud.site import SimulatedSite
 
 
 class Traffic:
     """Makes records happen at the sites, and knows from when on each could be seen."""
 
     def __init__(self, seed: int, now_ms: Callable[[], int]) -> None:
-        self.visible: dict[tuple[str, int], int] = {}
+        self.visible_from: dict[tuple[str, int], int] = {}
         """By site and id: the moment (ms) from which Jira showed it."""
-        self._chance = random.Random(f"traffic {seed}")
+        self._rng = random.Random(f"traffic {seed}")
         self._now_ms = now_ms
 
-    def past(self, site: Site, count: int, since: int, until: int) -> None:
-        for at in sorted(self._chance.randrange(since, until) for _ in range(count)):
-            self._note(site, site.happen(created=at)["id"], at, 0)
+    def add_history(self, site: SimulatedSite, count: int, since: int, until: int) -> None:
+        for at in sorted(self._rng.randrange(since, until) for _ in range(count)):
+            self._record_visibility(site, site.add_record(created=at)["id"], at, 0)
 
-    async def run(self, sites: list[Site], rate: float) -> None:
+    async def run(self, sites: list[SimulatedSite], rate: float) -> None:
         """About `rate` happenings a second over all sites, until cancelled; some are whole projects or bursts."""
         while True:
-            await asyncio.sleep(self._chance.expovariate(rate))
-            self._happen(self._chance.choice(sites))
+            await asyncio.sleep(self._rng.expovariate(rate))
+            self._add_records(self._rng.choice(sites))
 
-    def reveal(self, sites: list[Site]) -> None:
+    def reveal(self, sites: list[SimulatedSite]) -> None:
         """Everything that happened can be seen now."""
         now = self._now_ms()
         for site in sites:
-            for number in site.hidden:
-                self.visible[site.name, number] = min(now, self.visible.get((site.name, number), now))
+            for record_id in site.hidden:
+                self.visible_from[site.name, record_id] = min(
+                    now, self.visible_from.get((site.name, record_id), now)
+                )
             site.reveal()
 
-    def _happen(self, site: Site) -> None:
-        draw = self._chance.random()
+    def _add_records(self, site: SimulatedSite) -> None:
+        draw = self._rng.random()
         if draw < 0.01:
             at = site.now()
             for record in site.create_project(created=at):
-                self._note(site, record["id"], created_ms(record), 0)
+                self._record_visibility(site, record["id"], created_ms(record), 0)
         elif draw < 0.03:
             at = site.now()
-            for record in site.happen_many(self._chance.randint(2, 150), created=at):
-                self._note(site, record["id"], at, 0)
+            for record in site.add_records(self._rng.randint(2, 150), created=at):
+                self._record_visibility(site, record["id"], at, 0)
         else:
-            self._one(site, self._late(draw))
+            self._add_record(site, self._draw_delay(draw))
 
-    def _late(self, draw: float) -> float:
+    def _draw_delay(self, draw: float) -> float:
         """Seconds until it can be seen."""
         if draw < 0.1:
-            return self._chance.uniform(0, 10)
-        return self._chance.uniform(60, 100) if draw < 0.12 else 0.0
+            return self._rng.uniform(0, 10)
+        return self._rng.uniform(60, 100) if draw < 0.12 else 0.0
 
-    def _one(self, site: Site, late: float) -> None:
+    def _add_record(self, site: SimulatedSite, delay_seconds: float) -> None:
         at = site.now()
-        self._note(site, site.happen(created=at, visible_after=late)["id"], at, late)
+        self._record_visibility(
+            site, site.add_record(created=at, visible_after=delay_seconds)["id"], at, delay_seconds
+        )
 
-    def _note(self, site: Site, number: int, created: int, late: float) -> None:
+    def _record_visibility(
+        self, site: SimulatedSite, record_id: int, created: int, delay_seconds: float
+    ) -> None:
         skew = site.now() - self._now_ms()
-        self.visible[site.name, number] = max(self._now_ms() + round(late * 1000), created - skew)
+        self.visible_from[site.name, record_id] = max(
+            self._now_ms() + round(delay_seconds * 1000), created - skew
+        )

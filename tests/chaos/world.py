@@ -14,11 +14,11 @@ from management import settings
 from relay.credentials.keyring import Keyring, load_keyring
 from relay.kafka import topic_admin
 from relay.kafka.connection import Connection
-from sandbox.child_environment import Addresses, environment, settings_text
+from sandbox.child_environment import Addresses, render_settings, service_environment
 from simulators.azure.world import AzureWorld
 from simulators.jira_cloud.world import JiraWorld
-from tests.chaos.proxy import Proxy
-from tests.chaos.slot import Slot
+from tests.chaos.proxy import KafkaProxy
+from tests.chaos.slot import ProcessSlot
 
 SESSION_SECONDS = 6
 OVERLAP_SECONDS = 60
@@ -34,48 +34,50 @@ SETTINGS = {
 
 
 @dataclass
-class World:
+class ChaosWorld:
     directory: Path
     kafka: EmbeddedKafka
     jira: JiraWorld
     azure: AzureWorld
-    slots: list[Slot]
+    slots: list[ProcessSlot]
     connection: Connection
     keyring: Keyring
-    keys: Path
+    key_directory: Path
     """Where the files of referenced API keys are."""
 
 
 @asynccontextmanager
-async def opened(directory: Path, seed: int, producers: int, consumers: int) -> AsyncIterator[World]:
+async def running_world(
+    directory: Path, seed: int, producers: int, consumers: int
+) -> AsyncIterator[ChaosWorld]:
     """Everything running, no organization yet. Whatever still runs at the end is ended without mercy."""
     names = [f"producer {number}" for number in range(1, producers + 1)]
     names += [f"consumer {number}" for number in range(1, consumers + 1)]
-    wires = {name: (ports.pick_free_port(), ports.pick_free_port()) for name in names}
-    kafka = _kafka(directory / "kafka", list(wires.values()))
+    wire_ports = {name: (ports.pick_free_port(), ports.pick_free_port()) for name in names}
+    kafka = _build_kafka(directory / "kafka", list(wire_ports.values()))
     async with AsyncExitStack() as stack:
         jira = await stack.enter_async_context(JiraWorld(seed=seed))
         azure = await stack.enter_async_context(AzureWorld(seed=seed))
         await stack.enter_async_context(kafka)
-        config, keys = _configure(directory, kafka, jira, azure)
+        config, key_directory = _configure(directory, kafka, jira, azure)
         loaded = settings.load(config, SETTINGS)
         connection, keyring = Connection(loaded.kafka), load_keyring(loaded.secrets)
         assert keyring is not None
         await topic_admin.create_missing_topics(connection)
         slots = []
-        for name, (outside, inside) in wires.items():
-            proxy = await stack.enter_async_context(Proxy(outside, inside))
-            slots.append(_slot(name, directory, config, keys, azure, proxy))
+        for name, (outside, inside) in wire_ports.items():
+            proxy = await stack.enter_async_context(KafkaProxy(outside, inside))
+            slots.append(_build_slot(name, directory, config, key_directory, azure, proxy))
         for slot in slots:
             stack.push_async_callback(slot.kill)
             await slot.start()
-        yield World(directory, kafka, jira, azure, slots, connection, keyring, keys)
+        yield ChaosWorld(directory, kafka, jira, azure, slots, connection, keyring, key_directory)
 
 
-def _kafka(directory: Path, wires: list[tuple[int, int]]) -> EmbeddedKafka:
+def _build_kafka(directory: Path, wire_ports: list[tuple[int, int]]) -> EmbeddedKafka:
     """With a listener of its own for every wire, so that one can be cut and the others stay."""
     port, controller = ports.pick_free_port(), ports.pick_free_port()
-    named = {f"WIRE{number}": wire for number, wire in enumerate(wires)}
+    named = {f"WIRE{number}": wire for number, wire in enumerate(wire_ports)}
     host = "127.0.0.1"
     own, control = f"PLAINTEXT://{host}:{port}", f"CONTROLLER://{host}:{controller}"
     listening = [f"{name}://{host}:{inside}" for name, (_, inside) in named.items()]
@@ -100,25 +102,27 @@ def _kafka(directory: Path, wires: list[tuple[int, int]]) -> EmbeddedKafka:
 def _configure(
     directory: Path, kafka: EmbeddedKafka, jira: JiraWorld, azure: AzureWorld
 ) -> tuple[Path, Path]:
-    keys = directory / "keys"
-    keys.mkdir()
+    key_directory = directory / "keys"
+    key_directory.mkdir()
     (directory / "secrets.key").write_bytes(base64.b64encode(secrets.token_bytes(32)))
     config = directory / "relay.toml"
-    at = Addresses(kafka.bootstrap, jira.gateway_url, azure.endpoint, azure.rule_id)
-    config.write_text(settings_text(directory, at), "utf-8")
-    return config, keys
+    addresses = Addresses(kafka.bootstrap, jira.gateway_url, azure.endpoint, azure.rule_id)
+    config.write_text(render_settings(directory, addresses), "utf-8")
+    return config, key_directory
 
 
-def _slot(name: str, directory: Path, config: Path, keys: Path, azure: AzureWorld, proxy: Proxy) -> Slot:
+def _build_slot(
+    name: str, directory: Path, config: Path, key_directory: Path, azure: AzureWorld, proxy: KafkaProxy
+) -> ProcessSlot:
     verb = "consume" if name.startswith("consumer") else "produce"
     environ = {
-        **environment(os.environ, azure.environment(), ports.pick_free_port()),
+        **service_environment(os.environ, azure.environment(), ports.pick_free_port()),
         **SETTINGS,
         "RELAY_KAFKA__BOOTSTRAP": f"127.0.0.1:{proxy.port}",
-        "RELAY_SECRETS__DIRECTORY": str(keys),
+        "RELAY_SECRETS__DIRECTORY": str(key_directory),
     }
     log = directory / f"{name.replace(' ', '-')}.log"
-    return Slot(name, ["--config", str(config), verb], environ, log, proxy)
+    return ProcessSlot(name, ["--config", str(config), verb], environ, log, proxy)
 
 
 def now_ms() -> int:

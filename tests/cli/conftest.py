@@ -6,34 +6,34 @@ from relay.config.kafka import KafkaConfig
 from relay.kafka.connection import Connection
 from relay.kafka.topic_admin import create_missing_topics
 from simulators.jira_cloud.world import JiraWorld
-from tests.support.command_line import logging_restored, run
+from tests.support.command_line import logging_restored, run_command
 
 SECRETS_KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 
 
-class Relay:
+class CommandLine:
     """The command line, as an operator has it; keys that were given must appear in nothing it says."""
 
     def __init__(self, environment):
         self.environment = environment
-        self._given = []
+        self._given_keys = []
 
     async def __call__(self, *arguments, key=None, code=0):
-        given = b"" if key is None else key.encode()
+        stdin_bytes = b"" if key is None else key.encode()
         if key and key.strip():
-            self._given.append(key.strip())
-        ran = await asyncio.to_thread(run, [str(argument) for argument in arguments], given)
-        assert "Traceback" not in ran.said
-        assert not [key for key in self._given if key in ran.said]
-        assert ran.code == code, ran.said
-        return ran
+            self._given_keys.append(key.strip())
+        result = await asyncio.to_thread(run_command, [str(argument) for argument in arguments], stdin_bytes)
+        assert "Traceback" not in result.output
+        assert not [key for key in self._given_keys if key in result.output]
+        assert result.code == code, result.output
+        return result
 
     async def add(self, site, *more, key=None, code=0):
-        given = ("--url", site.url, "--user", site.user, "--api-key-file", "-", "--name", site.name)
-        return await self("organizations", "add", *given, *more, key=key or site.token, code=code)
+        arguments = ("--url", site.url, "--user", site.user, "--api-key-file", "-", "--name", site.name)
+        return await self("organizations", "add", *arguments, *more, key=key or site.token, code=code)
 
-    async def listed(self):
-        return {one["name"]: one for one in (await self("organizations", "list", "--json")).document}
+    async def list_organizations(self):
+        return {one["name"]: one for one in (await self("organizations", "list", "--json")).json}
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ async def nowhere(environment, tmp_path):
     secrets.write_text(SECRETS_KEY)
     environment(RELAY_KAFKA__BOOTSTRAP="127.0.0.1:1", RELAY_SECRETS__KEY_FILE=secrets)
     with logging_restored():
-        yield Relay(environment)
+        yield CommandLine(environment)
 
 
 @pytest.fixture
@@ -84,17 +84,17 @@ async def relay(kafka, prefix, environment, world, tmp_path):
         RELAY_PRODUCER__GATEWAY_URL=world.gateway_url,
         RELAY_SECRETS__KEY_FILE=secrets,
     )
-    await create_missing_topics(connection_of(kafka, prefix))
+    await create_missing_topics(open_connection(kafka, prefix))
     with logging_restored():
-        yield Relay(environment)
+        yield CommandLine(environment)
 
 
 @pytest.fixture
 def connection(kafka, prefix):
-    return connection_of(kafka, prefix)
+    return open_connection(kafka, prefix)
 
 
-def connection_of(kafka, prefix):
+def open_connection(kafka, prefix):
     return Connection(
         KafkaConfig(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, shards=2)
     )

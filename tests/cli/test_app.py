@@ -15,7 +15,7 @@ PROGRAM = (sys.executable, "-m", "cli")
 ROOT = Path(__file__).parents[2]
 
 
-async def started(*arguments, **environment):
+async def run_program(*arguments, **environment):
     return await asyncio.create_subprocess_exec(
         *PROGRAM,
         *arguments,
@@ -114,7 +114,7 @@ async def test_a_kafka_that_is_away_is_one_sentence(nowhere, arguments):
     """Whatever is asked, one line says that Kafka does not answer, and libraries add none of their own."""
     refused = await nowhere(*arguments, code=1)
     assert refused.err.startswith("Kafka at 127.0.0.1:1 refuses the connection")
-    assert len(refused.said.splitlines()) == 1
+    assert len(refused.wait_for_log.splitlines()) == 1
 
 
 async def test_without_a_kafka_up_is_named(nowhere, monkeypatch, unused_port):
@@ -171,7 +171,7 @@ async def test_a_reader_that_has_seen_enough_is_no_error(relay, world, unbuffere
     """`jira-relay organizations list --json | head -1` ends without a word, wherever it notices."""
     for number in range(3):
         await relay.add(await world.add_site(f"site{number}"), "--no-test")
-    process = await started("organizations", "list", "--json", PYTHONUNBUFFERED=unbuffered)
+    process = await run_program("organizations", "list", "--json", PYTHONUNBUFFERED=unbuffered)
     process.stdout._transport.close()
     assert await process.stderr.read() == b""
     assert await process.wait() == 1
@@ -206,7 +206,7 @@ async def test_ctrl_c_ends_without_a_traceback():
     silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
     port = silent.sockets[0].getsockname()[1]
     async with silent:
-        process = await started("organizations", "list", RELAY_KAFKA__BOOTSTRAP=f"127.0.0.1:{port}")
+        process = await run_program("organizations", "list", RELAY_KAFKA__BOOTSTRAP=f"127.0.0.1:{port}")
         await asyncio.wait_for(connected.wait(), 20)
         process.send_signal(signal.SIGINT)
         out, err = await process.communicate()

@@ -5,7 +5,7 @@ import json
 import pytest
 
 
-def entry(site, **members):
+def organization_entry(site, **members):
     return {
         "name": site.name,
         "url": site.url,
@@ -37,31 +37,36 @@ def written(tmp_path, acme, beta):
 
 async def test_again_nothing_changes(relay, acme, beta, written):
     """What is missing is added, what differs is changed and told, and the same file again changes nothing."""
-    file = written([entry(acme, backfill_days=3, key_expires="2999-12-31"), entry(beta, state="paused")])
+    file = written(
+        [
+            organization_entry(acme, backfill_days=3, key_expires="2999-12-31"),
+            organization_entry(beta, state="paused"),
+        ]
+    )
     first = await relay("organizations", "apply", file)
     assert [line for line in first.out.splitlines() if not line.startswith(" ")] == [
         "acme: added.",
         "beta: added.",
     ]
-    standing = await relay.listed()
+    standing = await relay.list_organizations()
     assert (standing["acme"]["state"], standing["beta"]["state"]) == ("active", "paused")
 
     assert (await relay("organizations", "apply", file)).out == "acme: unchanged.\nbeta: unchanged.\n"
-    assert await relay.listed() == standing
+    assert await relay.list_organizations() == standing
 
     await relay("organizations", "resume", "beta")
-    file = written([entry(acme, backfill_days=3, interval_seconds=9), entry(beta)])
+    file = written([organization_entry(acme, backfill_days=3, interval_seconds=9), organization_entry(beta)])
     changed = (await relay("organizations", "apply", file)).out
     assert "interval_seconds: none → 9" in changed
     assert "credential_expires: 2999-12-31T00:00:00Z → none" in changed
     assert "beta: unchanged." in changed
-    assert (await relay.listed())["beta"]["state"] == "active"
+    assert (await relay.list_organizations())["beta"]["state"] == "active"
 
 
 async def test_toml_is_understood_and_others_are_left_alone(relay, acme, beta, written):
     """TOML with its own dates works as JSON does; an organization that the file does not name stays as it is."""
     await relay.add(beta)
-    before = (await relay.listed())["beta"]
+    before = (await relay.list_organizations())["beta"]
     file = written(
         f'[[organizations]]\nurl = "{acme.url}"\nname = "acme"\nuser = "{acme.user}"\napi_key_file = "acme.key"\n'
         "key_expires = 2999-12-31\nbackfill_days = 1\n",
@@ -69,14 +74,14 @@ async def test_toml_is_understood_and_others_are_left_alone(relay, acme, beta, w
     )
     await relay("organizations", "apply", file)
 
-    standing = await relay.listed()
+    standing = await relay.list_organizations()
     assert standing["acme"]["credential_expires"] == "2999-12-31T00:00:00.000Z"
     assert standing["beta"] == before
 
 
 async def test_what_was_done_and_what_was_not_is_one_document(relay, acme, beta, written):
     """With `--json` there is a list of all that the file names, each done or with its error, and the exit code is 1."""
-    file = written([entry(acme), entry(beta, url="http://127.0.0.1:1")])
+    file = written([organization_entry(acme), organization_entry(beta, url="http://127.0.0.1:1")])
     done, failed = (await relay("organizations", "apply", file, "--json", code=1)).document
     assert (done["name"], done["what"]) == ("acme", "added")
     assert (failed["name"], "127.0.0.1:1" in failed["error"]) == ("beta", True)
@@ -84,9 +89,9 @@ async def test_what_was_done_and_what_was_not_is_one_document(relay, acme, beta,
 
 async def test_a_rotated_key_is_noticed(relay, acme, written):
     """A file that holds another key than before is a change; one that holds the same is none."""
-    file = written([entry(acme)])
+    file = written([organization_entry(acme)])
     await relay("organizations", "apply", file)
-    (file.parent / "acme.key").write_text(acme.rotate())
+    (file.parent / "acme.key").write_text(acme.rotate_tokens())
 
     assert "credential: a new one" in (await relay("organizations", "apply", file)).out
     await relay("organizations", "test", "acme")
@@ -94,13 +99,13 @@ async def test_a_rotated_key_is_noticed(relay, acme, written):
 
 async def test_one_that_fails_holds_up_no_other(relay, acme, beta, written):
     """An organization whose key is wrong is told on standard error, the others are done, and the exit code is 1."""
-    file = written([entry(acme), entry(beta)])
+    file = written([organization_entry(acme), organization_entry(beta)])
     (file.parent / "acme.key").write_text("ATATT-wrong")
     ran = await relay("organizations", "apply", file, code=1)
 
     assert ran.err.startswith("acme: not done.")
     assert "beta: added." in ran.out
-    assert list(await relay.listed()) == ["beta"]
+    assert list(await relay.list_organizations()) == ["beta"]
 
 
 @pytest.mark.parametrize(
@@ -143,17 +148,21 @@ async def test_a_file_that_cannot_be_is_refused_whole(nowhere, written, document
     refused = await nowhere("organizations", "apply", file, code=2)
 
     assert words in refused.err
-    assert "hunter2" not in refused.said
+    assert "hunter2" not in refused.wait_for_log
     assert len(refused.err.splitlines()) == 1
 
 
 async def test_every_fault_of_a_file_is_told(relay, written, acme):
     """Two faults are two sentences, each with the place of its organization; nothing else is done."""
-    wrong = [entry(acme), entry(acme, name="b", url="ftp://x"), entry(acme, name="c", backfill_days=999)]
+    wrong = [
+        organization_entry(acme),
+        organization_entry(acme, name="b", url="ftp://x"),
+        organization_entry(acme, name="c", backfill_days=999),
+    ]
     refused = await relay("organizations", "apply", written(wrong), code=2)
 
     assert [", organization 2: " in refused.err, ", organization 3: c: " in refused.err] == [True, True]
-    assert await relay.listed() == {}
+    assert await relay.list_organizations() == {}
 
 
 async def test_a_file_that_cannot_be_read_is_said(nowhere, tmp_path):

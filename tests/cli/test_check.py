@@ -6,7 +6,7 @@ from relay.kafka.topic_admin import create_missing_topics
 from simulators.azure import faults as azure_faults
 from simulators.azure.world import AzureWorld
 from simulators.jira_cloud import faults as jira_faults
-from tests.cli.conftest import connection_of
+from tests.cli.conftest import open_connection
 
 
 @pytest.fixture
@@ -21,13 +21,13 @@ async def azure(relay):
         yield azure
 
 
-def subjects(ran, word):
+def reported_subjects(ran, word):
     """Of the lines that begin so."""
     lines = [line for line in ran.out.splitlines() if line.startswith(word)]
     return [line.removeprefix(word).strip().partition(":")[0] for line in lines]
 
 
-async def findings(relay, code=0):
+async def check_results(relay, code=0):
     return {one["subject"]: one for one in (await relay("check", "--json", code=code)).document}
 
 
@@ -36,11 +36,11 @@ async def test_all_is_well(relay, acme, azure):
     await relay.add(acme)
     ran = await relay("check")
 
-    assert subjects(ran, "ok") == [
+    assert reported_subjects(ran, "ok") == [
         *("settings", "secrets", "Kafka", "topics", "schema registry"),
         *("seals", "organization acme", "destination sentinel"),
     ]
-    assert subjects(ran, "FAILED") == []
+    assert reported_subjects(ran, "FAILED") == []
     assert len(azure.calls) == 2
     assert azure.rows() == []
 
@@ -51,7 +51,7 @@ async def test_everything_is_tried_although_one_fails(relay, world, acme, azure)
     await relay.add(await world.add_site("beta"))
     acme.fault(jira_faults.free_plan(), rate=1)
     azure.fault(azure_faults.forbidden(), rate=1)
-    found = await findings(relay, code=1)
+    found = await check_results(relay, code=1)
 
     assert {subject for subject, one in found.items() if not one["ok"]} == {
         "organization acme",
@@ -67,7 +67,7 @@ async def test_a_paused_organization_is_left_alone(relay, acme):
     await relay("organizations", "pause", "acme")
     asked = len(acme.requests())
 
-    assert "paused" in (await findings(relay))["organization acme"]["message"]
+    assert "paused" in (await check_results(relay))["organization acme"]["message"]
     assert len(acme.requests()) == asked
 
 
@@ -75,7 +75,7 @@ async def test_a_paused_organization_is_left_alone(relay, acme):
 async def test_without_kafka_the_rest_is_tried(relay):
     """Kafka that is away is a line of its own, and what does not need it is tried all the same."""
     relay.environment(RELAY_KAFKA__BOOTSTRAP="127.0.0.1:1")
-    found = await findings(relay, code=1)
+    found = await check_results(relay, code=1)
 
     assert {subject for subject, one in found.items() if one["ok"]} == {
         *("settings", "secrets", "schema registry", "destination sentinel"),
@@ -85,7 +85,7 @@ async def test_without_kafka_the_rest_is_tried(relay):
 async def test_missing_topics_are_told(relay, prefix):
     """A Kafka without our topics is told with the command that makes them."""
     relay.environment(RELAY_KAFKA__TOPIC_PREFIX=f"{prefix}-other")
-    found = await findings(relay, code=1)
+    found = await check_results(relay, code=1)
 
     assert "jira-relay topics create" in found["topics"]["message"]
     assert "jira-relay topics create" in found["organizations"]["message"]
@@ -97,15 +97,15 @@ async def test_keys_that_cannot_be_used_are_told(relay, acme, tmp_path):
     (tmp_path / "secrets.key").write_text("not a key, but hunter2")
     ran = await relay("check", code=1)
 
-    assert subjects(ran, "FAILED") == ["secrets", "organization acme"]
-    assert "hunter2" not in ran.said
+    assert reported_subjects(ran, "FAILED") == ["secrets", "organization acme"]
+    assert "hunter2" not in ran.wait_for_log
 
 
 async def test_a_registry_is_checked(relay, registry, kafka, prefix):
     """A registry without our schemas is told with the command that registers them; then all is well."""
     relay.environment(RELAY_SCHEMA_REGISTRY__URL=registry)
-    assert "jira-relay schemas register" in (await findings(relay, code=1))["schema registry"]["message"]
-    await create_missing_topics(connection_of(kafka, prefix))
+    assert "jira-relay schemas register" in (await check_results(relay, code=1))["schema registry"]["message"]
+    await create_missing_topics(open_connection(kafka, prefix))
 
     registered = await relay("schemas", "register")
     assert [line.partition(" (id")[0] for line in registered.out.splitlines()] == [
@@ -114,4 +114,4 @@ async def test_a_registry_is_checked(relay, registry, kafka, prefix):
     ]
     checked = (await relay("schemas", "check", "--json")).document
     assert [one["state"] for one in checked] == ["as it should be"] * 2
-    assert (await findings(relay))["schema registry"]["ok"]
+    assert (await check_results(relay))["schema registry"]["ok"]

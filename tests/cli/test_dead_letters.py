@@ -19,15 +19,15 @@ PART_BYTES = 200_000
 RAW = b'{"id": "no number", "summary": "J\xc3\xb6rg \\ud83d"}'
 
 
-def topic_of(connection):
+def dead_letters_topic(connection):
     return Topics(connection.kafka.topic_prefix).dead_letters
 
 
-async def from_a_producer(connection, raw, organization="acme", at_ms=AT, reason="no readable id"):
+async def put_producer_dead_letter(connection, raw, organization="acme", at_ms=AT, reason="no readable id"):
     partition = partition_of(organization, 2)
     parts = dead_letter_records(
         UnreadableRecord(reason, raw),
-        topic=topic_of(connection),
+        topic=dead_letters_topic(connection),
         partition=partition,
         organization=organization,
         at_ms=at_ms,
@@ -48,7 +48,7 @@ async def from_a_producer(connection, raw, organization="acme", at_ms=AT, reason
     return [f"{partition}/{offset}" for offset in offsets]
 
 
-async def from_a_consumer(connection, value, key=b"acme"):
+async def put_consumer_dead_letter(connection, value, key=b"acme"):
     """Refused by a destination: the record stands on the events topic first."""
     topic, found = Topics(connection.kafka.topic_prefix).events, []
     async with RecordWriter(connection) as writer:
@@ -56,7 +56,7 @@ async def from_a_consumer(connection, value, key=b"acme"):
         tp = TopicPartition(topic, 0)
         async with standalone_consumer(connection) as reader:
             await read_to_end(reader, {tp: offset}, {tp: offset + 1}, found.append)
-        await DeadLetterWriter(writer, topic_of(connection), "sentinel", lambda: AT).put(
+        await DeadLetterWriter(writer, dead_letters_topic(connection), "sentinel", lambda: AT).put(
             found[0], "too odd", 400
         )
 
@@ -69,7 +69,7 @@ async def test_without_letters_that_is_said(relay):
 
 async def test_a_letter_is_listed_and_shown_as_it_came(relay, connection):
     """Reason, organization and the very text that Jira sent are shown."""
-    (address,) = await from_a_producer(connection, RAW)
+    (address,) = await put_producer_dead_letter(connection, RAW)
     line = (await relay("dead-letters", "list")).out.splitlines()[1]
     assert line.split() == [address, "2026-09-21T14:13:20Z", "acme", "producer", "no", "readable", "id"]
 
@@ -82,7 +82,7 @@ async def test_a_letter_is_listed_and_shown_as_it_came(relay, connection):
 async def test_bytes_that_are_no_text_are_shown_in_hexadecimal(relay, connection):
     """A consumer's letter, in Avro, is shown byte for byte with its place, its destination and the status."""
     value = bytes(range(256))
-    await from_a_consumer(connection, value)
+    await put_consumer_dead_letter(connection, value)
     (listed,) = (await relay("dead-letters", "list", "--json")).document
     address = f"{listed['partition']}/{listed['offset']}"
 
@@ -96,8 +96,8 @@ async def test_parts_are_put_together_whichever_is_asked_for(relay, connection):
     """A large record is several compressed messages: listed once, shown whole, never mixed with its neighbour's."""
     chance = random.Random(1)
     large = [json.dumps({"n": n, "x": chance.randbytes(PART_BYTES).hex()}).encode() for n in range(2)]
-    addresses = [await from_a_producer(connection, raw) for raw in large]
-    await from_a_producer(connection, RAW, at_ms=AT + 1)
+    addresses = [await put_producer_dead_letter(connection, raw) for raw in large]
+    await put_producer_dead_letter(connection, RAW, at_ms=AT + 1)
 
     assert all(len(parts) == 2 for parts in addresses)
     listed = (await relay("dead-letters", "list", "--json")).document
@@ -115,7 +115,9 @@ async def test_a_damaged_letter_is_shown_as_far_as_it_goes(relay, connection):
 
         async def put(value, **headers):
             named = [(f"relay.{name}", text.encode()) for name, text in headers.items()]
-            return await writer.send(topic_of(connection), b"acme", value, partition=1, headers=named)
+            return await writer.send(
+                dead_letters_topic(connection), b"acme", value, partition=1, headers=named
+            )
 
         lonely = await put(b"second half", part="2/2", reason="r", at="1")
         broken = await put(gzip.compress(b"x")[:-9], part="1/1", encoding="gzip")
@@ -134,12 +136,12 @@ async def test_a_damaged_letter_is_shown_as_far_as_it_goes(relay, connection):
 async def test_the_newest_of_an_organization_are_found_behind_others(relay, connection):
     """--limit takes the newest, --organization finds its own however many letters of others lie above them."""
     for number in range(3):
-        await from_a_producer(connection, b"old", at_ms=AT + number)
+        await put_producer_dead_letter(connection, b"old", at_ms=AT + number)
     other = next(name for name in map(str, range(100)) if partition_of(name, 2) == partition_of("acme", 2))
     async with RecordWriter(connection) as writer:
         for _ in range(450):
             await writer.send(
-                topic_of(connection),
+                dead_letters_topic(connection),
                 other.encode(),
                 b"{}",
                 partition=partition_of("acme", 2),

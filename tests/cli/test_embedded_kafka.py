@@ -43,7 +43,7 @@ async def test_a_kafka_that_is_killed_while_it_starts_is_started_again(kafka, co
 
     async with asyncio.TaskGroup() as group:
         group.create_task(kill_two())
-        group.create_task(embedded_kafka._begin(kafka, connection))
+        group.create_task(embedded_kafka._start_with_retries(kafka, connection))
 
     assert kafka.pid not in killed
     assert {report.state for report in await compare_topics(connection)} == {"as it should be"}
@@ -72,7 +72,7 @@ async def test_a_kafka_that_cannot_start_is_not_started_again_and_again(kafka, c
     host, _, port = connection.bootstrap.rpartition(":")
     async with await asyncio.start_server(lambda *_: None, host, int(port)):
         with pytest.raises(embedded_kafka.RelayError, match="is taken"):
-            await embedded_kafka._begin(kafka, connection)
+            await embedded_kafka._start_with_retries(kafka, connection)
 
 
 async def test_a_stop_is_heard_while_kafka_is_fetched(tmp_path, monkeypatch):
@@ -97,5 +97,5 @@ async def test_a_stop_is_heard_while_kafka_is_fetched(tmp_path, monkeypatch):
 
         async with asyncio.timeout(60), asyncio.TaskGroup() as group:
             group.create_task(stop_then())
-            async with embedded_kafka.running(Settings(embedded=embedded), stop) as kafka:
+            async with embedded_kafka.running_kafka(Settings(embedded=embedded), stop) as kafka:
                 assert kafka is None

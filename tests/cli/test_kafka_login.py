@@ -14,7 +14,7 @@ from relay.kafka.connection import Connection
 from relay.kafka.topic_admin import create_missing_topics
 
 WRONG = "wrong-horse-battery"
-SAID = "does not accept the user relay with this password"
+EXPECTED_MESSAGES = "does not accept the user relay with this password"
 
 # The watch is to look often.
 PROGRAM = """
@@ -31,7 +31,7 @@ def door(relay, secure_kafka, prefix):
     """The command line, logged in to Kafka over TLS with these settings; returns them."""
 
     def put(**changes):
-        given = {**secure_kafka.scram(), "topic_prefix": prefix, **changes}
+        given = {**secure_kafka.scram_settings(), "topic_prefix": prefix, **changes}
         relay.environment(**{f"RELAY_KAFKA__{name.upper()}": value for name, value in given.items()})
         return KafkaConfig(**given)
 
@@ -58,22 +58,22 @@ async def test_a_wrong_password_ends_a_command_with_a_sentence(relay, door, comm
         RELAY_TELEMETRY__LISTEN="127.0.0.1:0",
     )
     door(sasl_password=WRONG)
-    code, said = await _ended(command.split())
+    code, said = await _run_to_end(command.split())
 
     assert code == 1, said
-    assert SAID in said
+    assert EXPECTED_MESSAGES in said
     assert "Traceback" not in said
     assert WRONG not in said
 
 
-async def _ended(command):
-    process = await _started(*command)
+async def _run_to_end(command):
+    process = await _start(*command)
     async with asyncio.timeout(60):
         said, _ = await process.communicate()
     return process.returncode, said.decode()
 
 
-async def _started(*command):
+async def _start(*command):
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", PROGRAM, *command),
         stdout=asyncio.subprocess.PIPE,
@@ -88,15 +88,15 @@ async def test_a_password_that_becomes_wrong_is_told_by_a_running_service(relay,
     settings = door(sasl_username=prefix, sasl_password="the-first-password", shards=1)
     await create_missing_topics(Connection(settings))
     relay.environment(RELAY_TELEMETRY__LISTEN="127.0.0.1:0")
-    process, said = await _started("produce"), []
+    process, said = await _start("produce"), []
     try:
         async with asyncio.timeout(90):
-            await _until(process, said, "Telemetry is served.")
-            await _ready(json.loads(said[-1])["url"])
+            await _wait_for_text(process, said, "Telemetry is served.")
+            await _wait_until_ready(json.loads(said[-1])["url"])
             await secure_kafka.set_password(prefix, "the-second-password")
-            await _until(process, said, f"does not accept the user {prefix}")
+            await _wait_for_text(process, said, f"does not accept the user {prefix}")
             await secure_kafka.set_password(prefix, "the-first-password")
-            await _until(process, said, "Kafka lets us in again.")
+            await _wait_for_text(process, said, "Kafka lets us in again.")
             process.send_signal(signal.SIGTERM)
             rest, _ = await process.communicate()
     finally:
@@ -110,13 +110,13 @@ async def test_a_password_that_becomes_wrong_is_told_by_a_running_service(relay,
     assert "first-password" not in whole
 
 
-async def _ready(url):
+async def _wait_until_ready(url):
     async with httpx.AsyncClient() as client:
         while (await client.get(f"{url}/readyz")).status_code != httpx.codes.OK:
             await asyncio.sleep(0.1)
 
 
-async def _until(process, said, words):
+async def _wait_for_text(process, said, words):
     """Read what it says until these words are said."""
     while not said or words not in said[-1]:
         line = (await process.stdout.readline()).decode()

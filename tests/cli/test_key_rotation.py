@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from management.organizations.editor import edit
+from management.organizations.editor import edit_organization
 from relay.credentials.keyring import Keyring
 from tests.cli.conftest import SECRETS_KEY
-from tests.cli.test_organizations import history
+from tests.cli.test_organizations import read_history
 
 NEWER_KEY = base64.b64encode(bytes(range(32))).decode()
 OLDER_ID, NEWER_ID = Keyring([base64.b64decode(SECRETS_KEY), bytes(range(32))]).ids
@@ -26,14 +26,14 @@ def keys(tmp_path):
     return lambda *keys: (tmp_path / "secrets.key").write_text("\n".join(keys))
 
 
-async def tampered(connection, name, **fields):
+async def tamper(connection, name, **fields):
     """As somebody does who may write the topic and has none of our keys."""
 
     def change(before):
         return replace(before, **fields)
 
     now = time.time_ns() // 1_000_000
-    await edit(connection, name, change, what="modified", who="eve", now_ms=now)
+    await edit_organization(connection, name, change, what="modified", who="eve", now_ms=now)
 
 
 async def add_by_reference(relay, site, *more):
@@ -51,7 +51,7 @@ async def test_a_reference_paired_with_another_site_is_refused(relay, acme, beta
     stranger = {"url": beta.url, "user": "eve@evil.example"}
     if paired == "with the reference":
         stranger["credential_ciphertext"] = None
-    await tampered(connection, "acme", **stranger)
+    await tamper(connection, "acme", **stranger)
 
     refused = await relay("organizations", "test", "acme", code=1)
     assert f"for {beta.url} and the user eve@evil.example, so no key is sent there" in refused.err
@@ -59,7 +59,7 @@ async def test_a_reference_paired_with_another_site_is_refused(relay, acme, beta
     assert [one["ok"] for one in checked if one["subject"] == "organization acme"] == [False]
     moved = await relay("organizations", "modify", "acme", "--user", "other@evil.example", code=1)
     assert "no key is sent there" in moved.err
-    assert [one for one in beta.seen if "tenant_info" not in one.path] == []
+    assert [one for one in beta.request_log if "tenant_info" not in one.path] == []
 
 
 async def test_a_reference_moves_with_an_operator(relay, acme):
@@ -92,7 +92,7 @@ async def test_a_reference_given_without_keys_is_said_to_be_unbound_and_can_be_m
     assert "bound anew" in (await relay("organizations", "apply", "-", key=entry)).out
     assert "unchanged" in (await relay("organizations", "apply", "-", key=entry)).out
     await relay("organizations", "test", "acme")
-    await tampered(connection, "acme", credential_ciphertext=None)
+    await tamper(connection, "acme", credential_ciphertext=None)
     assert (
         "bound anew"
         in (await relay("organizations", "modify", "acme", "--api-key-ref", "env:RELAY_KEY_ACME")).out
@@ -104,22 +104,22 @@ async def test_keys_are_rotated_step_by_step(relay, acme, beta, keys, connection
     """A newer key is put in front, what is sealed with the older one is listed, sealed anew by one command, and the older one goes."""
     await relay.add(acme)
     await add_by_reference(relay, beta)
-    assert await seals(relay) == f"all are of the first key ({OLDER_ID})"
+    assert await check_seals(relay) == f"all are of the first key ({OLDER_ID})"
 
     keys(NEWER_KEY, SECRETS_KEY)
     assert (await relay("organizations", "list")).out.splitlines()[-1].startswith("Not sealed with the first")
     shown = (await relay("organizations", "show", "beta", "--json")).document
     assert (shown["sealed_with"], shown["sealed_with_first_key"]) == (OLDER_ID, False)
-    assert "acme, beta: sealed with an older key" in await seals(relay)
+    assert "acme, beta: sealed with an older key" in await check_seals(relay)
 
     assert (await relay("organizations", "reseal")).out == "acme: resealed.\nbeta: resealed.\n"
     assert (await relay("organizations", "reseal")).out == "acme: unchanged.\nbeta: unchanged.\n"
     assert (
-        await seals(relay)
+        await check_seals(relay)
         == f"all are of the first key ({NEWER_ID}), so that {OLDER_ID} can be taken out of the list"
     )
-    assert {one["sealed_with_first_key"] for one in (await relay.listed()).values()} == {True}
-    assert [change["what"] for change in await history(connection)] == ["added"] * 2 + ["resealed"] * 2
+    assert {one["sealed_with_first_key"] for one in (await relay.list_organizations()).values()} == {True}
+    assert [change["what"] for change in await read_history(connection)] == ["added"] * 2 + ["resealed"] * 2
 
     keys(NEWER_KEY)
     for name in ("acme", "beta"):
@@ -133,7 +133,7 @@ async def test_a_key_taken_out_too_early_is_told(relay, acme, beta, keys):
     keys(NEWER_KEY)
     await relay.add(beta)
 
-    assert "acme: sealed with none of the keys that are set here" in await seals(relay, code=1)
+    assert "acme: sealed with none of the keys that are set here" in await check_seals(relay, code=1)
     told = await relay("organizations", "reseal", code=1)
     assert f"acme: not done. The API key of acme was encrypted with the key {OLDER_ID}" in told.err
     assert told.out == "beta: unchanged.\n"
@@ -144,17 +144,17 @@ async def test_sealing_anew_blesses_nothing(relay, acme, beta, keys, connection)
     await relay.add(acme)
     await add_by_reference(relay, beta)
     for name in ("acme", "beta"):
-        await tampered(connection, name, user="eve@evil.example")
+        await tamper(connection, name, user="eve@evil.example")
     keys(NEWER_KEY, SECRETS_KEY)
 
     told = await relay("organizations", "reseal", code=1)
     assert (told.out, len(told.err.splitlines())) == ("", 2)
-    assert {one["sealed_with"] for one in (await relay.listed()).values()} == {OLDER_ID}
+    assert {one["sealed_with"] for one in (await relay.list_organizations()).values()} == {OLDER_ID}
     for name in ("acme", "beta"):
         assert "eve@evil.example" in (await relay("organizations", "test", name, code=1)).err
 
 
-async def seals(relay, code=0):
+async def check_seals(relay, code=0):
     """What `check` tells of them."""
     found = (await relay("check", "--json", code=code)).document
     return next(one["message"] for one in found if one["subject"] == "seals")

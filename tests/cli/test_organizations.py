@@ -18,11 +18,11 @@ from simulators.jira_cloud import faults as jira_faults
 DAY_MS = 86_400_000
 
 
-def ms(text):
+def parse_ms(text):
     return int(datetime.fromisoformat(text).timestamp() * 1000)
 
 
-async def history(connection):
+async def read_history(connection):
     """What stands on the changes topic."""
     tp = TopicPartition(Topics(connection.kafka.topic_prefix).changes, 0)
     changes = []
@@ -37,7 +37,7 @@ async def history(connection):
     return changes
 
 
-async def tell(connection, name, **fields):
+async def put_status(connection, name, **fields):
     """As a producer would tell of an organization."""
     status = take_over(fields.pop("state", "active"), now_ms(), reason=fields.pop("reason", None))
     record = to_record(status.valid_for(fields.pop("valid_ms", 60_000))) | fields
@@ -73,13 +73,13 @@ async def test_an_organization_is_added_shown_and_deleted(relay, acme, connectio
     assert "at the site itself" in added.out
     assert (shown["url"], shown["user"], shown["credential"]) == (acme.url, acme.user, "encrypted")
     assert (shown["cloud_id"], shown["gateway"], shown["interval_seconds"]) == (acme.cloud_id, False, 30)
-    assert before - 3 * DAY_MS <= ms(shown["backfill_from"]) <= now_ms() - 3 * DAY_MS
+    assert before - 3 * DAY_MS <= parse_ms(shown["backfill_from"]) <= now_ms() - 3 * DAY_MS
     assert shown["credential_expires"] == "2999-12-31T00:00:00.000Z"
 
     deleted = await relay("organizations", "delete", "acme")
     assert "progress are kept" in deleted.out
-    assert await relay.listed() == {}
-    changes = await history(connection)
+    assert await relay.list_organizations() == {}
+    changes = await read_history(connection)
     assert [change["what"] for change in changes] == ["added", "deleted"]
     assert changes[1]["before"] == changes[0]["after"]
     assert acme.token not in str(changes)
@@ -89,7 +89,7 @@ async def test_an_organization_is_added_shown_and_deleted(relay, acme, connectio
 @pytest.mark.parametrize("key", ["given", "not to be had here"])
 async def test_an_organization_is_added_by_jiras_clock(relay, acme, hours, key):
     """An operator's clock that is hours wrong makes no history live, and leaves nothing between history and live."""
-    acme.manners.clock_skew_seconds = hours * 3_600
+    acme.quirks.clock_skew_seconds = hours * 3_600
     if key == "given":
         await relay.add(acme, "--backfill-days", "3")
     else:
@@ -97,8 +97,8 @@ async def test_an_organization_is_added_by_jiras_clock(relay, acme, hours, key):
         await relay("organizations", "add", "--url", acme.url, "--user", acme.user, *reference)
     shown = (await relay("organizations", "show", "acme", "--json")).document
 
-    assert abs(ms(shown["added"]) - hours * 3_600_000 - now_ms()) < 20_000
-    assert ms(shown["added"]) - ms(shown["backfill_from"]) == 3 * DAY_MS
+    assert abs(parse_ms(shown["added"]) - hours * 3_600_000 - now_ms()) < 20_000
+    assert parse_ms(shown["added"]) - parse_ms(shown["backfill_from"]) == 3 * DAY_MS
 
 
 async def test_the_name_is_the_host_unless_one_is_given(relay, acme):
@@ -108,14 +108,14 @@ async def test_the_name_is_the_host_unless_one_is_given(relay, acme):
         key=acme.token + "\n",
     )
 
-    assert list(await relay.listed()) == [acme.url.removeprefix("http://")]
+    assert list(await relay.list_organizations()) == [acme.url.removeprefix("http://")]
 
 
 async def test_a_scoped_key_is_recognized_and_goes_through_the_gateway(relay, acme):
     """A scoped key at the site's host is no failure: it is added for the gateway, and tried only there from then on."""
     added = await relay.add(acme, key=acme.scoped_token)
     assert "gateway" in added.out
-    assert (await relay.listed())["acme"]["gateway"] is True
+    assert (await relay.list_organizations())["acme"]["gateway"] is True
 
     logins = len([request for request in acme.requests() if request.status == 401])
     await relay("organizations", "test", "acme")
@@ -143,7 +143,7 @@ async def test_what_is_wrong_is_named_and_nothing_is_added(relay, acme, fault, w
     assert words in refused.err
     assert "asked again" not in refused.err
     assert len(refused.err.splitlines()) == 1
-    assert await relay.listed() == {}
+    assert await relay.list_organizations() == {}
 
 
 async def test_a_wrong_key_and_a_wrong_host_are_named(relay, acme):
@@ -158,7 +158,7 @@ async def test_a_wrong_key_and_a_wrong_host_are_named(relay, acme):
     assert "unknown to DNS" in await at("https://no-such-site.invalid")
     acme.fault(jira_faults.html(), rate=1, path="")
     assert "No Jira answers" in await at(acme.url)
-    await acme.shut()
+    await acme.stop()
     assert "cannot be reached" in await at(acme.url)
 
 
@@ -193,7 +193,7 @@ async def test_wrong_input_ends_with_2_and_one_sentence(nowhere, options, words)
     )
 
     assert words in refused.err
-    assert "hunter2" not in refused.said
+    assert "hunter2" not in refused.wait_for_log
     assert len(refused.err.splitlines()) == 1
 
 
@@ -227,14 +227,14 @@ async def test_a_key_file_that_holds_no_key_is_refused(nowhere, tmp_path, conten
     )
 
     assert words in refused.err
-    assert "misplaced" not in refused.said
+    assert "misplaced" not in refused.wait_for_log
 
 
 async def test_the_key_cannot_be_an_argument_or_absent(nowhere):
     """There is no option for the key itself, and one of the two others is needed."""
     given = ("organizations", "add", "--url", "https://acme.atlassian.net", "--user", "relay@acme.example")
     refused = await nowhere(*given, "--api-key", "hunter2-secret", code=2)
-    assert "hunter2" not in refused.said
+    assert "hunter2" not in refused.wait_for_log
     assert "--api-key-file FILE" in (await nowhere(*given, code=2)).err
     assert "env:RELAY_KEY_" in (await nowhere(*given, "--api-key-ref", "hunter2-secret", code=2)).err
 
@@ -247,28 +247,28 @@ async def test_the_same_site_or_name_twice_is_refused(relay, world, acme):
     assert "followed already, as acme" in (await relay.add(alias, code=1)).err
     assert "followed already, as acme" in (await relay.add(acme, "--name", "other", code=1)).err
     assert "There is an organization acme already" in (await relay.add(acme, code=1)).err
-    assert list(await relay.listed()) == ["acme"]
+    assert list(await relay.list_organizations()) == ["acme"]
 
 
 async def test_modify_keeps_what_is_not_given(relay, acme):
     """Only what is said changes, and what changed is told; the same again changes nothing."""
     await relay.add(acme, "--backfill-days", "3", "--key-expires", "2999-12-31")
-    before = (await relay.listed())["acme"]
+    before = (await relay.list_organizations())["acme"]
     told = await relay("organizations", "modify", "acme", "--interval-seconds", "5")
-    after = (await relay.listed())["acme"]
+    after = (await relay.list_organizations())["acme"]
 
     assert "interval_seconds: none → 5" in told.out
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"interval_seconds", "modified", "revision"}
     again = await relay("organizations", "modify", "acme", "--interval-seconds", "5", "--backfill-days", "3")
     assert "unchanged" in again.out
-    assert (await relay.listed())["acme"]["revision"] == after["revision"]
+    assert (await relay.list_organizations())["acme"]["revision"] == after["revision"]
 
     await relay(
         *("organizations", "modify", "acme", "--interval-seconds", "0"),
         *("--key-expires", "never", "--backfill-days", "0"),
     )
-    cleared = (await relay.listed())["acme"]
+    cleared = (await relay.list_organizations())["acme"]
     assert [cleared[name] for name in ("interval_seconds", "credential_expires", "backfill_from")] == [
         None
     ] * 3
@@ -294,7 +294,7 @@ async def test_another_url_or_user_asks_for_the_key_again(relay, world, acme):
         *with_key, "--url", stranger.url, "--user", stranger.user, key=stranger.token, code=1
     )
     assert "another Jira site" in refused.err
-    assert (await relay.listed())["acme"]["url"] == moved.url
+    assert (await relay.list_organizations())["acme"]["url"] == moved.url
 
 
 async def test_a_key_that_does_not_work_changes_nothing(relay, acme):
@@ -313,7 +313,7 @@ async def test_pause_keeps_the_place_and_resume_goes_on(relay, acme):
     await relay.add(acme)
     for verb, state, what in (("pause", "paused", "paused"), ("resume", "active", "resumed")):
         assert what in (await relay("organizations", verb, "acme")).out
-        assert (await relay.listed())["acme"]["state"] == state
+        assert (await relay.list_organizations())["acme"]["state"] == state
         assert "unchanged" in (await relay("organizations", verb, "acme")).out
 
 
@@ -332,7 +332,7 @@ async def test_a_reference_is_used_where_it_can_be_resolved(relay, acme):
 
     elsewhere = await relay("organizations", "modify", "acme", "--api-key-ref", "env:RELAY_KEY_ELSEWHERE")
     assert "Not tested with the key" in elsewhere.out
-    shown = (await relay.listed())["acme"]
+    shown = (await relay.list_organizations())["acme"]
     assert (shown["credential"], shown["cloud_id"]) == ("env:RELAY_KEY_ELSEWHERE", acme.cloud_id)
     assert "RELAY_KEY_ELSEWHERE" in (await relay("organizations", "test", "acme", code=1)).err
 
@@ -369,7 +369,7 @@ async def test_a_change_of_somebody_else_meanwhile_is_not_overwritten(relay, acm
     acme.fault(Fault("somebody else", pause_first))
     modify = ("organizations", "modify", "acme", "--api-key-file", "-", "--interval-seconds", "7")
     assert "somebody else" in (await relay(*modify, key=acme.token, code=1)).err
-    standing = (await relay.listed())["acme"]
+    standing = (await relay.list_organizations())["acme"]
     assert (standing["state"], standing["interval_seconds"]) == ("paused", None)
 
 
@@ -378,23 +378,23 @@ async def test_list_tells_the_state_in_words(relay, acme, connection):
     await relay.add(acme)
 
     async def state():
-        return (await relay.listed())["acme"]["state_in_words"]
+        return (await relay.list_organizations())["acme"]["state_in_words"]
 
     assert await state() == "no owner: no producer has told of it yet"
-    await tell(connection, "acme", last_event=1_790_000_000_000, complete_up_to=1_790_000_060_000)
+    await put_status(connection, "acme", last_event=1_790_000_000_000, complete_up_to=1_790_000_060_000)
     assert await state() == "active"
     line = (await relay("organizations", "list")).out.splitlines()[1]
     assert line.split()[:4] == ["acme", acme.url, "2026-09-21T14:13:20Z", "2026-09-21T14:14:20Z"]
 
-    await tell(connection, "acme", state="failing", reason="acme: \x1b[2Jit refuses.\nBadly")
+    await put_status(connection, "acme", state="failing", reason="acme: \x1b[2Jit refuses.\nBadly")
     assert (await state()).startswith("failing since 2")
     assert "it refuses" in await state()
     plain = (await relay("organizations", "list")).out
     assert len(plain.splitlines()) == 2
     assert "\x1b" not in plain
-    await tell(connection, "acme", state="waiting", reason="429", waiting_until=1_790_000_000_000)
+    await put_status(connection, "acme", state="waiting", reason="429", waiting_until=1_790_000_000_000)
     assert await state() == "waiting until 2026-09-21T14:13:20Z: 429"
-    await tell(connection, "acme", valid_ms=-1)
+    await put_status(connection, "acme", valid_ms=-1)
     assert (await state()).startswith("no owner: nobody polls it since 2")
     await relay("organizations", "pause", "acme")
     assert await state() == "paused"

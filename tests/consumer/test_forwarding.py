@@ -33,7 +33,7 @@ from tests.support.pipeline_world import (
     wait_for_status,
     wait_until,
 )
-from tests.support.topics import alter
+from tests.support.topics import alter_topic
 
 ITEM = {"id": "7", "name": "Zoë", "typeName": "USER", "parentId": None, "parentName": None}
 CHANGE = {"fieldName": "Email", "changedFrom": None, "changedTo": "z@example.com"}
@@ -215,7 +215,7 @@ async def test_a_record_too_large_for_the_dead_letter_topic_stands_there_in_part
     """An operator gave that topic a smaller limit than the events have."""
     value, small = os.urandom(90_000), os.urandom(3_000)
     async with pipeline_world(kafka, prefix, monkeypatch) as there:
-        await alter(there.connection, there.topics.dead_letters, max_message_bytes="20000")
+        await alter_topic(there.connection, there.topics.dead_letters, max_message_bytes="20000")
         async with there.consuming() as consumer:
             await there.publish_bytes(small, timestamp=1000)
             await there.publish_bytes(value, timestamp=1000)
@@ -273,11 +273,11 @@ async def test_passing_faults_cost_time_alone(kafka, prefix, monkeypatch):
 
 async def test_a_request_whose_answer_was_lost_is_repeated_and_can_be_told(kafka, prefix, monkeypatch):
     async with pipeline_world(kafka, prefix, monkeypatch) as there:
-        there.azure.fault(faults.reset(effective=True))
+        there.azure.fault(faults.reset(after_processing=True))
         await there.publish(some_events(20, organizations=1))
         async with there.consuming():
             await there.wait_for_events()
-            await there.azure.until(lambda: there.azure.accepted() > 20)
+            await there.azure.wait_until(lambda: there.azure.accepted() > 20)
         assert set(uids(there.azure)) == set(map(uid, there.published))
         assert set(there.azure.duplicates()) <= set(map(uid, there.published))
 
@@ -349,7 +349,7 @@ async def test_history_never_delays_live(kafka, prefix, monkeypatch):
 
 async def test_a_stop_waits_for_what_is_under_way_and_no_longer(kafka, prefix, monkeypatch):
     async with pipeline_world(kafka, prefix, monkeypatch) as there:
-        there.azure.fault(faults.delayed(1.0))
+        there.azure.fault(faults.delayed_response(1.0))
         await there.publish(some_events(20, organizations=1))
         async with there.consuming() as consumer:
             await wait_until(lambda: there.azure.calls)

@@ -13,7 +13,7 @@ from relay.kafka import TopicPartition
 from relay.kafka.aiokafka_patches.leader_epochs import LeaderEpochs
 from relay.kafka.log_reader import records_at
 from relay.kafka.topics import partition_of
-from tests.chaos.tail import cut
+from tests.chaos.tail import truncate_log
 from tests.support.kafka_log import flip_a_bit
 from tests.support.pipeline_world import (
     SHARDS,
@@ -95,7 +95,7 @@ async def test_a_log_that_loses_its_end_and_outgrows_a_reader_is_read_again(
             await there.close()
             kafka.kill()
             await kafka.wait_for_exit()
-            assert cut(kafka.directory / "log" / f"{events}-{shard}", 8) == 8
+            assert truncate_log(kafka.directory / "log" / f"{events}-{shard}", 8) == 8
             await kafka.start()
             await there.publish(some_events(60, organizations=1, first=1000), size=3)
             fetches.set()

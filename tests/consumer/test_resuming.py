@@ -155,7 +155,7 @@ async def test_a_running_consumer_that_retention_overtakes_names_what_it_missed(
         hanging.cancel()
         there.azure.clear_faults()
         last = uid(there.published[-1])
-        await there.azure.until(lambda: last in there.azure.table(LIVE).uids, 60)
+        await there.azure.wait_until(lambda: last in there.azure.table(LIVE).uid_counts, 60)
         told = await wait_for_status(there, lambda status: "collected before" in (status.reason or ""))
 
         assert there.azure.duplicates() == {}

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from consumer.destinations.sentinel.rows import COLUMNS as ROW
-from simulators.azure.arm import Deployment, template
-from simulators.azure.rule import SYSTEM_COLUMNS, rule
+from simulators.azure.arm import Deployment, load_template
+from simulators.azure.rule import SYSTEM_COLUMNS, deploy_rule
 
 FOLDER = Path(__file__).parents[2] / "deploy/azure"
 LIVE, HISTORY = "Jira_Audit_v2_CL", "Jira_Audit_History_CL"
@@ -62,7 +62,7 @@ PARSER = [
 
 def deployment(**parameters):
     given = {"workspaceName": "sentinel", "principalId": "someone", **parameters}
-    return Deployment(template(), given)
+    return Deployment(load_template(), given)
 
 
 def resource(kind, **parameters):
@@ -71,12 +71,12 @@ def resource(kind, **parameters):
 
 
 def tables(**parameters):
-    return {name: table.columns for name, table in rule(deployment(**parameters), {}).tables().items()}
+    return {name: table.columns for name, table in deploy_rule(deployment(**parameters), {}).tables().items()}
 
 
 def test_the_simulator_reads_this_template():
     """What is simulated is what is deployed."""
-    assert template() == json.loads((FOLDER / "azuredeploy.json").read_text())
+    assert load_template() == json.loads((FOLDER / "azuredeploy.json").read_text())
 
 
 def test_the_streams_declare_the_row_contract():
@@ -110,14 +110,14 @@ def test_every_choice_of_types_deploys(event_id, object_item):
     choice = {"liveEventIdType": event_id, "liveObjectItemType": object_item}
     columns = tables(**choice)[LIVE]
     assert (columns["EventId"], columns["ObjectItemName"]) == (event_id, object_item)
-    found = rule(deployment(createLiveTable=False, **choice), {LIVE: columns})
+    found = deploy_rule(deployment(createLiveTable=False, **choice), {LIVE: columns})
     assert found.flows[STREAMS[0]].table.columns == columns
     assert found.tables()[HISTORY].columns == tables()[HISTORY]
 
 
 def test_columns_not_added_to_microsofts_table_are_lost():
     """What deploy/azure/README.md says will be lost is what is lost."""
-    found = rule(deployment(createLiveTable=False, liveEventIdType="int"), {LIVE: MICROSOFT})
+    found = deploy_rule(deployment(createLiveTable=False, liveEventIdType="int"), {LIVE: MICROSOFT})
     found.store(STREAMS[0], [dict.fromkeys(ROW)], "request", "now")
     lost = {name.removeprefix(f"{LIVE}.") for name in found.losses.dropped}
     assert lost == ROW.keys() - MICROSOFT.keys()
@@ -189,7 +189,7 @@ def test_the_outputs_are_settings_of_the_relay(private):
     given = {"workspaceName": "sentinel", "principalId": ""}
     given |= {"dataCollectionEndpointId": "/an/endpoint"} if private else {}
     endpoint = "https://private" if private else "https://rule"
-    assert Deployment(template(), given, states).outputs() == {
+    assert Deployment(load_template(), given, states).outputs() == {
         "endpoint": endpoint,
         "ruleId": "dcr-1",
         "settings": [
@@ -201,7 +201,7 @@ def test_the_outputs_are_settings_of_the_relay(private):
 
 def test_every_parameter_is_explained():
     """In the template, where the portal shows it, and in the README."""
-    for name, parameter in template()["parameters"].items():
+    for name, parameter in load_template()["parameters"].items():
         assert parameter["metadata"]["description"]
         assert f"| `{name}` |" in readme()
 

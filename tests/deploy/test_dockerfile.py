@@ -17,15 +17,17 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 NOT_IN_THE_IMAGE = {"sandbox", "simulators", "embedded"}
 
 
-def instructions(word):
+def find_instructions(word):
     """What follows an instruction, each time it occurs, continued lines joined."""
     text = re.sub(r"\\\n", " ", re.sub(r"^#.*\n", "", DOCKERFILE.read_text("utf-8"), flags=re.MULTILINE))
     return [" ".join(rest.split()) for rest in re.findall(rf"^{word} (.*)", text, re.MULTILINE)]
 
 
-def copied():
+def copied_paths():
     """What the image takes out of the repository."""
-    return [source for copy in instructions("COPY") if "--from" not in copy for source in copy.split()[:-1]]
+    return [
+        source for copy in find_instructions("COPY") if "--from" not in copy for source in copy.split()[:-1]
+    ]
 
 
 def test_hadolint_has_nothing_to_say():
@@ -39,7 +41,9 @@ def test_hadolint_has_nothing_to_say():
 
 def test_pip_takes_only_what_the_lock_knows():
     """Each call of pip either checks hashes or never leaves the machine."""
-    calls = [call for run in instructions("RUN") for call in run.split("&&") if re.match(r"\s*pip ", call)]
+    calls = [
+        call for run in find_instructions("RUN") for call in run.split("&&") if re.match(r"\s*pip ", call)
+    ]
 
     assert len(calls) == 3
     assert all("--require-hashes" in call or "--no-index" in call for call in calls)
@@ -49,7 +53,7 @@ def test_the_image_has_every_room_that_serves():
     """Every package of the distribution is copied, the sandbox, its simulators and the embedded Kafka apart, and the tests are not."""
     rooms = set(PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"])
 
-    directories = {name for name in copied() if (ROOT / name).is_dir()}
+    directories = {name for name in copied_paths() if (ROOT / name).is_dir()}
 
     assert directories == rooms - NOT_IN_THE_IMAGE
 
@@ -58,11 +62,11 @@ def test_the_build_sees_what_it_copies_and_nothing_else():
     """.dockerignore lets through exactly what the Dockerfile copies."""
     lines = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
 
-    assert {line.removeprefix("!") for line in lines if line.startswith("!")} == set(copied())
+    assert {line.removeprefix("!") for line in lines if line.startswith("!")} == set(copied_paths())
     assert lines.index("*") == 1
 
 
-def left_out():
+def excluded_paths():
     """What .dockerignore takes out of the folders it lets in."""
     lines = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
     return [line for line in lines if line and line[0] not in "!#*"]
@@ -71,14 +75,14 @@ def left_out():
 @pytest.fixture
 def unpacked(tmp_path):
     """The wheel that the image is made of."""
-    for name in copied():
+    for name in copied_paths():
         source, target = ROOT / name, tmp_path / "context" / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, target)
-    for name in left_out():
+    for name in excluded_paths():
         (tmp_path / "context" / name).unlink()
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path]
     subprocess.run(build, cwd=tmp_path / "context", capture_output=True, timeout=60, check=True)
@@ -113,11 +117,11 @@ def test_every_module_of_the_image_can_be_imported_there(unpacked):
 
 def test_the_image_runs_as_nobody_special():
     """The last stage has a numeric user of its own, so that an orchestrator can see that it is not root."""
-    assert instructions("USER") == ["10001:10001"]
+    assert find_instructions("USER") == ["10001:10001"]
 
 
 def test_the_image_ends_as_the_program_wants_to():
     """The engine's stop is the signal that the program listens to, and goes to the program itself."""
-    assert instructions("STOPSIGNAL") == ["SIGTERM"]
-    assert instructions("ENTRYPOINT") == ['["jira-relay"]']
+    assert find_instructions("STOPSIGNAL") == ["SIGTERM"]
+    assert find_instructions("ENTRYPOINT") == ['["jira-relay"]']
     assert "jira-relay" in PROJECT["project"]["scripts"]

@@ -12,7 +12,7 @@ catalogues `producer/metrics.py` and `consumer/metrics.py` by `python -m tests.d
 """
 
 
-def page():
+def render_page():
     """The whole page."""
     parts = [HEAD]
     for title, service in (("Producer", producer.metrics), ("Consumer", consumer.metrics)):
@@ -35,4 +35,4 @@ def _row(collector):
 
 
 if __name__ == "__main__":
-    print(page(), end="")  # noqa: T201
+    print(render_page(), end="")  # noqa: T201

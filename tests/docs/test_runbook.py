@@ -6,7 +6,7 @@ import consumer.service
 import consumer.status_reporter
 import producer.service
 import producer.status_reporter
-from management.organizations.view import View
+from management.organizations.view import OrganizationView
 from relay.organizations import Organization
 from tests.docs import runbook
 
@@ -39,7 +39,7 @@ def test_an_organization_that_nobody_polls_has_a_line():
         "acme", "https://acme.atlassian.net", "audit@acme.example", added=0, modified=0, revision=1
     )
 
-    state = View(acme, None, 0).state
+    state = OrganizationView(acme, None, 0).state
 
     assert state.split(":")[0] in runbook.ORGANIZATION_STATES
 

@@ -51,7 +51,7 @@ async def read(kafka, topic, count):
     return values
 
 
-async def ended(data_dir):
+async def wait_for_exit(data_dir):
     """Whether Kafka, which holds this lock for as long as it runs, has ended by itself."""
     lock = FileLock(data_dir / "kafka.lock")
     taken = await lock.acquire_within(30)
@@ -73,7 +73,7 @@ async def test_data_survive_kill_9_and_a_clean_stop_on_the_same_port(tmp_path):
         await kafka.start()
         assert kafka.bootstrap == bootstrap
         assert await read(kafka, "events", 2) == [b"before the kill", b"after it"]
-    assert await ended(tmp_path / "data")
+    assert await wait_for_exit(tmp_path / "data")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the next start ends it")
@@ -84,7 +84,7 @@ async def test_no_orphan_stays_after_kill_9_and_the_directory_is_free_at_once(tm
     async with asyncio.timeout(60):
         orphan = int(await parent.stdout.readline())
         assert await parent.wait() == -signal.SIGKILL
-    assert await ended(tmp_path)
+    assert await wait_for_exit(tmp_path)
     async with EmbeddedKafka(tmp_path) as kafka:
         assert kafka.pid != orphan
 

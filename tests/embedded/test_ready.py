@@ -5,23 +5,27 @@ import pytest
 from embedded.ready import parse_metadata_response
 
 
-def text(value):
+def encode_string(value):
     return struct.pack(">h", -1) if value is None else struct.pack(">h", len(value)) + value.encode()
 
 
-def numbers(*values):
+def encode_integers(*values):
     return struct.pack(f">i{len(values)}i", len(values), *values)
 
 
-def answer(ports, leaders):
+def metadata_response(ports, leaders):
     """A Metadata answer of version 1 with one topic, whose partitions have these leaders."""
     brokers = b"".join(
-        struct.pack(">i", 1) + text("127.0.0.1") + struct.pack(">i", port) + text(None) for port in ports
+        struct.pack(">i", 1) + encode_string("127.0.0.1") + struct.pack(">i", port) + encode_string(None)
+        for port in ports
     )
     partitions = b"".join(
-        struct.pack(">hii", 0, n, leader) + numbers(1) + numbers(1) for n, leader in enumerate(leaders)
+        struct.pack(">hii", 0, n, leader) + encode_integers(1) + encode_integers(1)
+        for n, leader in enumerate(leaders)
     )
-    topic = struct.pack(">h", 0) + text("events") + b"\0" + struct.pack(">i", len(leaders)) + partitions
+    topic = (
+        struct.pack(">h", 0) + encode_string("events") + b"\0" + struct.pack(">i", len(leaders)) + partitions
+    )
     return struct.pack(">ii", 7, len(ports)) + brokers + struct.pack(">ii", 1, 1) + topic
 
 
@@ -36,4 +40,4 @@ def answer(ports, leaders):
     ],
 )
 def test_ready_is_a_broker_of_our_port_with_a_leader_for_every_partition(ports, leaders, ready):
-    assert parse_metadata_response(answer(ports, leaders), 9092) is ready
+    assert parse_metadata_response(metadata_response(ports, leaders), 9092) is ready

@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from embedded import EmbeddedKafka, ports
 from relay.config.kafka import KafkaConfig
 from relay.kafka.connection import Connection
-from sandbox.child_environment import environment
+from sandbox.child_environment import service_environment
 from simulators import faults
 from simulators.azure.world import AzureWorld
 from simulators.jira_cloud.world import JiraWorld
-from tests.support.canary import content, leaks
-from tests.support.command_line import logging_restored, run
+from tests.support.canary import find_leaks, read_topics
+from tests.support.command_line import logging_restored, run_command
 
 KAFKA = "kafka-canary/5f1c9e00+a1b2c3d4e5f6"
 REGISTRY = "registry-canary&5f1c9e00=0123456789ab"
@@ -50,24 +50,24 @@ main(sys.argv[1:])
 """
 
 
-class Relay:
+class RecordedCommandLine:
     """The command line with these variables, and all that it has said."""
 
     def __init__(self, directory, environ):
         self.directory = directory
         self.environ = environ
-        self.said = ""
+        self.output = ""
 
-    async def __call__(self, *arguments, given="", code=0):
-        ran = await asyncio.to_thread(run, list(arguments), given.encode())
-        return self._heard(ran.out, ran.err, ran.code, code)
+    async def __call__(self, *arguments, stdin_text="", code=0):
+        ran = await asyncio.to_thread(run_command, list(arguments), stdin_text.encode())
+        return self._record(ran.out, ran.err, ran.code, code)
 
-    async def alone(self, *arguments, code=0, **environ):
+    async def run_process(self, *arguments, code=0, **environ):
         """In a process of its own, with other variables."""
         pipe = asyncio.subprocess.PIPE
         process = await self._start(arguments, stdout=pipe, stderr=pipe, env=self.environ | environ)
         out, err = await process.communicate()
-        return self._heard(out.decode(), err.decode(), process.returncode, code)
+        return self._record(out.decode(), err.decode(), process.returncode, code)
 
     @asynccontextmanager
     async def up(self):
@@ -88,15 +88,15 @@ class Relay:
             **options,
         )
 
-    def _heard(self, out, err, code, expected):
-        self.said += out + err
+    def _record(self, out, err, code, expected):
+        self.output += out + err
         assert code == expected, out + err
         return out + err
 
-    async def document(self, *arguments):
+    async def read_json(self, *arguments):
         return json.loads(await self(*arguments, "--json"))
 
-    def logged(self):
+    def read_log(self):
         return (self.directory / "up.log").read_text()
 
 
@@ -113,14 +113,14 @@ def relay_in(tmp_path, monkeypatch):
             monkeypatch.delenv(name)
         for name, value in environ.items():
             monkeypatch.setenv(name, value)
-        return Relay(directory, environ)
+        return RecordedCommandLine(directory, environ)
 
     with logging_restored():
         yield make
 
 
 @asynccontextmanager
-async def kafka_with_a_password(directory):
+async def kafka_with_password(directory):
     """A Kafka and the address of its listener at which one has to log in."""
     port, controller, guarded = (ports.pick_free_port() for _ in range(3))
     own = f"PLAINTEXT://127.0.0.1:{port}"
@@ -152,7 +152,7 @@ def kafka_settings(bootstrap):
     }
 
 
-def settings(directory, bootstrap, registry, jira, azure):
+def relay_environment(directory, bootstrap, registry, jira, azure):
     groups = {
         "kafka": kafka_settings(bootstrap),
         "schema_registry": {
@@ -178,13 +178,13 @@ def settings(directory, bootstrap, registry, jira, azure):
     }
 
 
-async def until(condition, seconds=60):
+async def wait_until(condition, seconds=60):
     async with asyncio.timeout(seconds):
         while not await condition():
             await asyncio.sleep(0.2)
 
 
-def repeated(site):
+def echo_of_secrets(site):
     """What an answer could say that repeats all it was sent, in every form."""
     sent = base64.b64encode(f"{site.user}:{site.token}".encode()).decode()
     return f"not {site.token} nor {quote(site.token)}, {json.dumps([site.token])} or Basic {sent} " * 3
@@ -196,30 +196,30 @@ async def test_no_secret_leaves(tmp_path, registry, relay_in):
     """Keys, passwords and tokens, right ones and wrong ones, stand in nothing that the relay says, writes, serves or leaves behind."""
     port = ports.pick_free_port()
     async with (
-        kafka_with_a_password(tmp_path / "kafka") as bootstrap,
+        kafka_with_password(tmp_path / "kafka") as bootstrap,
         JiraWorld(seed=1) as jira,
         AzureWorld(seed=1) as azure,
     ):
         acme, beta = [await jira.add_site(name) for name in ("acme", "beta")]
-        environ = environment(os.environ, azure.environment("client-secret"), port)
-        environ |= settings(tmp_path / "relay", bootstrap, registry, jira, azure)
+        environ = service_environment(os.environ, azure.environment("client-secret"), port)
+        environ |= relay_environment(tmp_path / "relay", bootstrap, registry, jira, azure)
         talkative = {"PYTHONFAULTHANDLER": "1", "PYTHONASYNCIODEBUG": "1"}
         relay = relay_in(environ | talkative | {"RELAY_KEY_BETA": beta.token})
         await set_up(relay, acme, beta)
         async with relay.up() as up:
-            served = await fair_weather(jira, azure, port)
-            served += await foul_weather(relay, acme, beta, port)
-            seen = look_at(up)
+            served = await run_without_faults(jira, azure, port)
+            served += await run_with_faults(relay, acme, beta, port)
+            seen = inspect_process(up)
             up.send_signal(signal.SIGABRT)
             assert await asyncio.wait_for(up.wait(), 60) == -signal.SIGABRT
-        assert "Fatal Python error: Aborted" in relay.logged()
+        assert "Fatal Python error: Aborted" in relay.read_log()
         connection = Connection(KafkaConfig(**kafka_settings(bootstrap)))
         places = {
-            "what was said": relay.said.encode(),
+            "what was said": relay.wait_for_log.encode(),
             "what was served": served,
             "the list of processes": seen,
-            "the topics": await content(connection),
-            **{str(path): path.read_bytes() for path in left_behind(tmp_path)},
+            "the topics": await read_topics(connection),
+            **{str(path): path.read_bytes() for path in remaining_files(tmp_path)},
         }
         secrets = {
             **{f"key of {site.name}": site.token for site in (acme, beta)},
@@ -230,8 +230,8 @@ async def test_no_secret_leaves(tmp_path, registry, relay_in):
             "wrong key": WRONG,
             "key of secrets": SECRETS_KEY,
         }
-    assert {place: found for place, data in places.items() if (found := leaks(secrets, data))} == {}
-    assert leaks(secrets, b"".join(secret.encode() for secret in secrets.values())) == list(secrets)
+    assert {place: found for place, data in places.items() if (found := find_leaks(secrets, data))} == {}
+    assert find_leaks(secrets, b"".join(secret.encode() for secret in secrets.values())) == list(secrets)
 
 
 async def set_up(relay, acme, beta):
@@ -239,7 +239,7 @@ async def set_up(relay, acme, beta):
     await relay("topics", "create")
     await relay("schemas", "register")
     given = ("organizations", "add", "--url", acme.url, "--user", acme.user, "--name", "acme")
-    acme.fault(faults.answer(401, repeated(acme), content_type="text/plain"))
+    acme.fault(faults.respond_with(401, echo_of_secrets(acme), content_type="text/plain"))
     await relay(*given, "--api-key-file", "-", given=WRONG, code=1)
     await relay(*given, "--api-key-file", "-", given=acme.token)
     by_reference = (
@@ -256,17 +256,17 @@ async def set_up(relay, acme, beta):
     await relay("organizations", "test", "acme")
     await relay("organizations", "modify", "acme", "--interval-seconds", "1", "--json")
     await relay("organizations", "reseal")
-    await relay.alone("check", "--json")
+    await relay.run_process("check", "--json")
     for name, subject, code in (
         ("RELAY_KAFKA__SASL_PASSWORD", "Kafka", 1),
         ("AZURE_CLIENT_SECRET", "sentinel", 1),
         ("RELAY_SECRETS__KEY_FILE", "secrets", 2),
         ("RELAY_KAFKA__BOOTSTRAP", "bootstrap", 2),
     ):
-        assert subject in await relay.alone("check", code=code, **{name: WRONG})
+        assert subject in await relay.run_process("check", code=code, **{name: WRONG})
 
 
-async def fair_weather(jira, azure, port):
+async def run_without_faults(jira, azure, port):
     """Events of both arrive; what is served meanwhile."""
 
     async def arrived():
@@ -274,42 +274,42 @@ async def fair_weather(jira, azure, port):
             site.happen()
         return {row["Organization"] for row in azure.rows()} == {"acme", "beta"}
 
-    await until(arrived)
-    return await fetched(port)
+    await wait_until(arrived)
+    return await fetch_pages(port)
 
 
-async def foul_weather(relay, acme, beta, port):
+async def run_with_faults(relay, acme, beta, port):
     """A record that cannot be read, a defect with a key in its text, and answers that repeat what they were sent."""
     acme.happen(fields={"created": "no time"})
 
-    async def dead():
-        return b'dead_lettered_total{organization="acme"} 1' in await fetched(port)
+    async def dead_lettered():
+        return b'dead_lettered_total{organization="acme"} 1' in await fetch_pages(port)
 
-    await until(dead)
-    acme.fault(faults.answer(403, repeated(acme), content_type="text/plain"), rate=1)
-    beta.fault(faults.answer(403, json.dumps({"errorMessages": [repeated(beta)]})), rate=1)
+    await wait_until(dead_lettered)
+    acme.fault(faults.respond_with(403, echo_of_secrets(acme), content_type="text/plain"), rate=1)
+    beta.fault(faults.respond_with(403, json.dumps({"errorMessages": [echo_of_secrets(beta)]})), rate=1)
 
-    async def told():
-        log = relay.logged()
+    async def logged():
+        log = relay.read_log()
         return "is forbidden (403: not" in log and "may not read the audit log" in log
 
-    await until(told)
+    await wait_until(logged)
     (relay.directory / "break").touch()
     await relay("organizations", "modify", "acme", "--interval-seconds", "2")  # else it rests for a while
 
     async def defect():
-        return "ValueError: deep inside" in relay.logged()
+        return "ValueError: deep inside" in relay.read_log()
 
-    await until(defect)
+    await wait_until(defect)
     assert all("failing" in one["state_in_words"] for one in await relay.document("organizations", "list"))
     assert await relay.document("dead-letters", "list")
     for name in ("acme", "beta"):
         await relay("organizations", "show", name)
         await relay("organizations", "test", name, code=1)
-    return await fetched(port)
+    return await fetch_pages(port)
 
 
-async def fetched(port):
+async def fetch_pages(port):
     async with httpx.AsyncClient(trust_env=False) as client:
         answers = [
             await client.get(f"http://127.0.0.1:{port}/{page}") for page in ("metrics", "healthz", "readyz")
@@ -317,7 +317,7 @@ async def fetched(port):
     return b"\n".join(answer.content for answer in answers)
 
 
-def look_at(process):
+def inspect_process(process):
     """What anybody can see of a process; it may leave no core file, and starts nobody who could be given its secrets."""
     about = Path(f"/proc/{process.pid}")
     limits = {line[:25].strip(): line[25:].split() for line in (about / "limits").read_text().splitlines()}
@@ -326,7 +326,7 @@ def look_at(process):
     return (about / "cmdline").read_bytes()
 
 
-def left_behind(directory):
+def remaining_files(directory):
     """Every file, but those that hold secrets because we have put them there."""
     given = {"secrets.key", "server.properties"}
     return [path for path in directory.rglob("*") if path.is_file() and path.name not in given]
@@ -342,9 +342,9 @@ def test_a_secret_is_found_in_every_form(secret, before, after):
         base64.b64encode(before + secret.encode() + after),
         base64.urlsafe_b64encode(before + secret.encode() + after),
     ]
-    assert [leaks({"it": secret}, before + form) for form in forms] == [["it"]] * len(forms)
+    assert [find_leaks({"it": secret}, before + form) for form in forms] == [["it"]] * len(forms)
 
 
 def test_other_text_is_no_secret():
     """What holds less than a piece of a secret is not taken for one."""
-    assert leaks({"it": "ATATT-" + "0123456789abcdef" * 2}, b"ATATT-0123, 56789ab, 89abcdef012") == []
+    assert find_leaks({"it": "ATATT-" + "0123456789abcdef" * 2}, b"ATATT-0123, 56789ab, 89abcdef012") == []

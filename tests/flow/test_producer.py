@@ -10,10 +10,10 @@ from relay.status.reader import read_statuses
 from relay.timestamps import now_ms
 from simulators.jira_cloud import faults as jira_faults
 from simulators.jira_cloud.world import JiraWorld
-from tests.support.producer_world import Relay, happened
+from tests.support.producer_world import ProducerWorld, count_records
 
 
-async def until(condition, seconds=30):
+async def wait_until(condition, seconds=30):
     """Look until the condition holds, or fail with what it last said."""
     async with asyncio.timeout(seconds):
         while not await condition():
@@ -22,7 +22,7 @@ async def until(condition, seconds=30):
 
 @pytest.fixture
 async def relay(kafka, prefix, tmp_path):
-    found = Relay(kafka, prefix, tmp_path)
+    found = ProducerWorld(kafka, prefix, tmp_path)
     await create_missing_topics(found.connection)
     return found
 
@@ -32,27 +32,27 @@ async def test_every_record_arrives_exactly_once(relay):
     async with JiraWorld(seed=1) as jira, relay.running():
         sites = [await jira.add_site(name) for name in ("acme", "globex", "initech")]
         for site in sites:
-            await relay.add(site)
-        await until(lambda: _begun(relay, sites))
+            await relay.add_organization(site)
+        await wait_until(lambda: _has_polled(relay, sites))
         for site in sites:
             site.create_project()
-            site.happen_many(40)
-            site.happen(visible_after=3)
-        await until(lambda: _arrived(relay, jira))
+            site.add_records(40)
+            site.add_record(visible_after=3)
+        await wait_until(lambda: _has_arrived(relay, jira))
         await asyncio.sleep(2.5)
 
-        assert await relay.counts() == happened(jira)
+        assert await relay.count_events() == count_records(jira)
 
 
-async def _begun(relay, sites):
+async def _has_polled(relay, sites):
     board = await read_statuses(relay.connection, relay.topics.status)
     return all(
         f"producer/{site.name}" in board and board[f"producer/{site.name}"].last_poll for site in sites
     )
 
 
-async def _arrived(relay, jira, topic=None):
-    return sum((await relay.counts(topic)).values()) >= sum(happened(jira).values())
+async def _has_arrived(relay, jira, topic=None):
+    return sum((await relay.count_events(topic)).values()) >= sum(count_records(jira).values())
 
 
 async def test_history_goes_to_its_own_topic(relay):
@@ -60,20 +60,20 @@ async def test_history_goes_to_its_own_topic(relay):
     async with JiraWorld(seed=2) as jira, relay.running():
         site = await jira.add_site("acme")
         now = now_ms()
-        site.fill(300, now - 5 * 86_400_000, now - 60_000)
-        site.happen(created=now - 40 * 86_400_000)
-        wanted = list(site.truth())[:300]
-        await relay.add(site, backfill_from=now - 10 * 86_400_000)
+        site.add_history(300, now - 5 * 86_400_000, now - 60_000)
+        site.add_record(created=now - 40 * 86_400_000)
+        wanted = list(site.all_records())[:300]
+        await relay.add_organization(site, backfill_from=now - 10 * 86_400_000)
 
         async def arrived():
-            return len(await relay.events(relay.topics.backfill)) >= 300
+            return len(await relay.read_events(relay.topics.backfill)) >= 300
 
-        await until(arrived)
-        found = await relay.events(relay.topics.backfill)
+        await wait_until(arrived)
+        found = await relay.read_events(relay.topics.backfill)
 
         assert Counter(event["id"] for event in found) == Counter(record["id"] for record in wanted)
         assert {event["mode"] for event in found} == {"backfill"}
-        assert await relay.events() == []
+        assert await relay.read_events() == []
 
 
 async def test_a_restart_goes_on_where_it_stopped(relay):
@@ -81,15 +81,15 @@ async def test_a_restart_goes_on_where_it_stopped(relay):
     async with JiraWorld(seed=3) as jira:
         site = await jira.add_site("acme")
         async with relay.running():
-            await relay.add(site)
-            await until(lambda: _begun(relay, [site]))
-            site.happen_many(20)
-            await until(lambda: _arrived(relay, jira))
-        site.happen_many(30)
+            await relay.add_organization(site)
+            await wait_until(lambda: _has_polled(relay, [site]))
+            site.add_records(20)
+            await wait_until(lambda: _has_arrived(relay, jira))
+        site.add_records(30)
         async with relay.running():
-            await until(lambda: _arrived(relay, jira))
+            await wait_until(lambda: _has_arrived(relay, jira))
 
-        assert await relay.counts() == happened(jira)
+        assert await relay.count_events() == count_records(jira)
 
 
 @pytest.mark.parametrize(
@@ -106,17 +106,17 @@ async def test_refusals_are_waited_out(relay, fault):
     """Jira's refusals are told on the status board and cost no record."""
     async with JiraWorld(seed=4) as jira, relay.running():
         site = await jira.add_site("acme")
-        await relay.add(site)
-        await until(lambda: _begun(relay, [site]))
-        site.happen_many(5)
+        await relay.add_organization(site)
+        await wait_until(lambda: _has_polled(relay, [site]))
+        site.add_records(5)
         site.fault(fault, times=1)
-        await until(lambda: _arrived(relay, jira), 45)
+        await wait_until(lambda: _has_arrived(relay, jira), 45)
 
-        assert await relay.counts() == happened(jira)
-        assert site.too_early() == []
-        await until(lambda: _active_again(relay))
+        assert await relay.count_events() == count_records(jira)
+        assert site.premature_requests() == []
+        await wait_until(lambda: _is_active_again(relay))
 
 
-async def _active_again(relay):
+async def _is_active_again(relay):
     status = (await read_statuses(relay.connection, relay.topics.status))["producer/acme"]
     return [transition.state for transition in status.transitions][-1:] == ["active"]

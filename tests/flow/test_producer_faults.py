@@ -18,16 +18,16 @@ from embedded.properties import HOST
 from relay.kafka.topic_admin import create_missing_topics
 from relay.status.reader import read_statuses
 from simulators.jira_cloud.world import JiraWorld
-from tests.chaos.proxy import END_TXN, Mode, Proxy
-from tests.flow.test_producer import until
+from tests.chaos.proxy import END_TXN, KafkaProxy, ProxyMode
+from tests.flow.test_producer import wait_until
 from tests.support import producer_process
-from tests.support.producer_world import Relay, happened
+from tests.support.producer_world import ProducerWorld, count_records
 
-SITES = ("acme", "globex", "initech", "umbrella")
-SESSION = 6
+SITE_NAMES = ("acme", "globex", "initech", "umbrella")
+SESSION_SECONDS = 6
 
 
-class World:
+class ProducerFaultsWorld:
     """A Kafka of its own with a wire that can be cut, simulated Jira, and producers in processes of their own."""
 
     def __init__(self, kafka, proxy, jira, relay, directory):
@@ -45,9 +45,9 @@ class World:
         await asyncio.sleep(pause)
         await self.kafka.start()
 
-    async def at_the_end_of_a_transaction(self, act, pause=0.0):
-        """`act` as soon as Kafka has the next request to end one."""
-        assert await self.proxy.trapped(END_TXN, act, "after", pause, within=15)
+    async def run_at_transaction_end(self, action, pause=0.0):
+        """`action` as soon as Kafka has the next request to end one."""
+        assert await self.proxy.run_at_request(END_TXN, action, "after", pause, timeout_seconds=15)
 
     async def start_producer(self):
         given = {
@@ -66,49 +66,49 @@ class World:
         self.processes.append(process)
         return process
 
-    async def end_producers(self):
+    async def kill_producers(self):
         for process in self.processes:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
 
-    async def traffic(self, rate, seed):
+    async def generate_traffic(self, rate, seed):
         """Records one by one and in bursts, until cancelled; now and then one that is seen late."""
-        chance = random.Random(seed)
+        rng = random.Random(seed)
         while True:
-            await asyncio.sleep(chance.expovariate(rate))
-            site = self.jira.sites[chance.choice(SITES)]
-            match chance.randrange(40):
+            await asyncio.sleep(rng.expovariate(rate))
+            site = self.jira.sites[rng.choice(SITE_NAMES)]
+            match rng.randrange(40):
                 case 0:
-                    site.happen_many(chance.randrange(2, 60))
+                    site.add_records(rng.randrange(2, 60))
                 case 1:
-                    late = site.happen(visible_after=chance.uniform(1, 5))
+                    late = site.happen(visible_after=rng.uniform(1, 5))
                     self.late.add((site.name, late["id"]))
                 case _:
                     site.happen()
 
     @contextlib.asynccontextmanager
-    async def load(self, rate=25, seed=0):
-        task = asyncio.create_task(self.traffic(rate, seed))
+    async def running_traffic(self, rate=25, seed=0):
+        task = asyncio.create_task(self.generate_traffic(rate, seed))
         try:
             yield
         finally:
             task.cancel()
             await asyncio.wait({task})
 
-    async def add_all(self, **fields):
-        for name in SITES:
+    async def add_sites(self, **fields):
+        for name in SITE_NAMES:
             await self.relay.add(await self.jira.add_site(name), **fields)
 
-    async def verdict(self, seconds=60):
+    async def check_events(self, seconds=60):
         """Wait until all has arrived; then nothing may be missing, repeated, or out of order."""
 
         async def arrived():
-            return (await self.relay.counts()).keys() >= happened(self.jira).keys()
+            return (await self.relay.counts()).keys() >= count_records(self.jira).keys()
 
-        await until(arrived, seconds)
+        await wait_until(arrived, seconds)
         await asyncio.sleep(2)
-        found, expected = await self.relay.counts(), happened(self.jira)
+        found, expected = await self.relay.counts(), count_records(self.jira)
         assert found - expected == {}, "repeated"
         assert expected - found == {}, "lost"
         for name, events in itertools.groupby(
@@ -119,7 +119,7 @@ class World:
         return len(found)
 
 
-def own_kafka(directory, outside, inside):
+def kafka_with_wire(directory, outside, inside):
     """With a second listener, whose clients come through the wire at `outside`."""
     port, controller = ports.pick_free_port(), ports.pick_free_port()
     listeners = f"PLAINTEXT://{HOST}:{port},WIRE://{HOST}:"
@@ -140,62 +140,62 @@ def own_kafka(directory, outside, inside):
 @pytest.fixture
 async def world(tmp_path, prefix):
     outside, inside = ports.pick_free_port(), ports.pick_free_port()
-    kafka = own_kafka(tmp_path / "kafka", outside, inside)
-    async with kafka, JiraWorld(seed=5) as jira, Proxy(outside, inside) as proxy:
+    kafka = kafka_with_wire(tmp_path / "kafka", outside, inside)
+    async with kafka, JiraWorld(seed=5) as jira, KafkaProxy(outside, inside) as proxy:
         wire = SimpleNamespace(bootstrap=f"{HOST}:{outside}")
-        relay = Relay(wire, prefix, tmp_path / "schemas", interval_seconds=1, settle_seconds=0.3)
+        relay = ProducerWorld(wire, prefix, tmp_path / "schemas", interval_seconds=1, settle_seconds=0.3)
         await create_missing_topics(relay.connection)
-        found = World(kafka, proxy, jira, relay, tmp_path)
+        found = ProducerFaultsWorld(kafka, proxy, jira, relay, tmp_path)
         try:
             yield found
         finally:
-            await found.end_producers()
+            await found.kill_producers()
 
 
 async def test_whatever_befalls_kafka_costs_time_alone(world):
     """Under load: killed at any moment, silent, and answers to the ends of transactions lost on the wire. Then quiet, and killed
     between acknowledging an end and writing it down: what was committed comes to light, though nothing else happens.
     """
-    await world.add_all()
+    await world.add_sites()
     async with world.relay.running():
-        async with world.load(rate=40, seed=1):
+        async with world.running_traffic(rate=40, seed=1):
             await asyncio.sleep(2)
             await world.kill_kafka()
-            await world.at_the_end_of_a_transaction(lambda: world.proxy.set(Mode.MUTE), pause=0.01)
+            await world.run_at_transaction_end(lambda: world.proxy.set(ProxyMode.DROP_RESPONSES), pause=0.01)
             await asyncio.sleep(1)
-            world.proxy.set(Mode.HOLE)
+            world.proxy.set(ProxyMode.BLACK_HOLE)
             await asyncio.sleep(2)
-            world.proxy.set(Mode.OPEN)
-            await world.at_the_end_of_a_transaction(world.proxy.cut, pause=0.01)
-        await world.verdict()
+            world.proxy.set(ProxyMode.OPEN)
+            await world.run_at_transaction_end(world.proxy.cut, pause=0.01)
+        await world.check_events()
         for site in world.jira.sites.values():
-            site.happen_many(3)
-        await world.at_the_end_of_a_transaction(world.kafka.kill)
+            site.add_records(3)
+        await world.run_at_transaction_end(world.kafka.kill)
         await world.kafka.wait_for_exit()
         await world.kafka.start()
-        assert await world.verdict() > 100
+        assert await world.check_events() > 100
 
 
 async def test_producers_share_the_work_and_replace_one_another(world):
     """One frozen for longer than its session, meanwhile one killed and one added; the frozen one wakes up and is ended."""
-    await world.add_all()
-    async with world.load(rate=25, seed=4):
+    await world.add_sites()
+    async with world.running_traffic(rate=25, seed=4):
         first, second = await world.start_producer(), await world.start_producer()
-        await until(lambda: begun(world), 30)
+        await wait_until(lambda: has_polled(world), 30)
         os.kill(first.pid, signal.SIGSTOP)
         await asyncio.sleep(1)
         second.kill()
         third = await world.start_producer()
-        await asyncio.sleep(SESSION)
+        await asyncio.sleep(SESSION_SECONDS)
         os.kill(first.pid, signal.SIGCONT)
         await asyncio.sleep(2)
         first.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(first.wait(), 20) == 0
-    await world.verdict()
+    await world.check_events()
     third.send_signal(signal.SIGTERM)
     assert await asyncio.wait_for(third.wait(), 20) == 0
 
 
-async def begun(world):
+async def has_polled(world):
     board = await read_statuses(world.relay.connection, world.relay.topics.status)
-    return all(f"producer/{name}" in board and board[f"producer/{name}"].last_poll for name in SITES)
+    return all(f"producer/{name}" in board and board[f"producer/{name}"].last_poll for name in SITE_NAMES)

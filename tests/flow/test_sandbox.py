@@ -1,4 +1,4 @@
-"""The whole relay as its first user meets it: `jira-relay sandbox`, a process with processes of its own."""
+"""The whole relay as its first user meets it: `jira-relay running_sandbox`, a process with processes of its own."""
 
 import asyncio
 import contextlib
@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from simulators.jira_cloud.hostile import hostile, misfit
-from simulators.jira_cloud.records import Records
+from simulators.jira_cloud.hostile import make_hostile_record, make_mistyped_record
+from simulators.jira_cloud.records import RecordGenerator
 
-FOREIGN = {
+FOREIGN_ENVIRONMENT = {
     "RELAY_KAFKA__BOOTSTRAP": "kafka.invalid:9092",
     "RELAY_PRODUCER__INTERVAL_SECONDS": "no number",
     "AZURE_CLIENT_ID": "somebody",
@@ -30,7 +30,7 @@ pytestmark = [
 ]
 
 
-class Running:
+class RunningSandbox:
     """A sandbox and what it has said so far."""
 
     def __init__(self, process):
@@ -43,7 +43,7 @@ class Running:
         async for line in self.process.stdout:
             self.lines.append(line.decode().rstrip("\n"))
 
-    async def said(self, pattern, seconds=60):
+    async def wait_for_line(self, pattern, seconds=60):
         """The first line that fits."""
         deadline = time.monotonic() + seconds
         while True:
@@ -54,7 +54,7 @@ class Running:
             assert not self._reader.done(), "\n".join([*self.lines, (await self.errors).decode()])
             await asyncio.sleep(0.05)
 
-    async def ended(self, seconds=60):
+    async def wait_for_exit(self, seconds=60):
         """Its exit code and what it said on standard error."""
         async with asyncio.timeout(seconds):
             code = await self.process.wait()
@@ -63,27 +63,27 @@ class Running:
 
     @property
     async def directory(self):
-        return Path((await self.said(r"in (/\S+)$"))[1])
+        return Path((await self.wait_for_line(r"in (/\S+)$"))[1])
 
 
 @asynccontextmanager
-async def sandbox(*arguments):
+async def running_sandbox(*arguments):
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "cli", "sandbox", *map(str, arguments)),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, **FOREIGN},
+        env={**os.environ, **FOREIGN_ENVIRONMENT},
     )
-    running = Running(process)
+    running = RunningSandbox(process)
     try:
         yield running
     finally:
         if process.returncode is None:
             process.kill()
-        await running.ended()
+        await running.wait_for_exit()
 
 
-def processes(directory):
+def find_processes(directory):
     """Ids of all that have to do with a directory."""
     found = []
     for entry in Path("/proc").iterdir():
@@ -104,20 +104,20 @@ def command_line(pid):
     return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
-async def nothing_left(directory, seconds=20):
+async def wait_until_nothing_runs(directory, seconds=20):
     deadline = time.monotonic() + seconds
-    while left := processes(directory):
+    while left := find_processes(directory):
         assert time.monotonic() < deadline, left
         await asyncio.sleep(0.05)
 
 
 async def test_a_sandbox_tells_of_its_faults_and_ends_with_a_verdict():
     """Rows within seconds, three faults that come and heal, all of it arrived; nothing is left behind."""
-    async with sandbox("--duration", 15) as running:
+    async with running_sandbox("--duration", 15) as running:
         directory = await running.directory
-        await running.said(r"its row in Jira_Audit_")
-        assert len(processes(directory)) >= 3
-        code, errors = await running.ended(120)
+        await running.wait_for_line(r"its row in Jira_Audit_")
+        assert len(find_processes(directory)) >= 3
+        code, errors = await running.wait_for_exit(120)
         text = "\n".join(running.lines)
     assert (code, errors) == (0, "")
     for words in ("429", "403", "SIGKILL"):
@@ -127,12 +127,16 @@ async def test_a_sandbox_tells_of_its_faults_and_ends_with_a_verdict():
     assert re.search(r"accepted [1-9]\d*, lag 0$", text, re.MULTILINE), text
     assert re.fullmatch(r"PASSED\. \d+ records happened: each is in Kafka once .*", running.lines[-1])
     assert not directory.exists()
-    assert processes(directory) == []
+    assert find_processes(directory) == []
 
 
-def hostile_records(count):
-    source = Records("hostile")
-    makers = (hostile, misfit, lambda source: {**source.make(), "neu": {"a": [1, 2.5, None, "\ud800"]}})
+def generate_hostile_records(count):
+    source = RecordGenerator("hostile")
+    makers = (
+        make_hostile_record,
+        make_mistyped_record,
+        lambda source: {**source.make(), "neu": {"a": [1, 2.5, None, "\ud800"]}},
+    )
     for number in range(count):
         record = {"id": (7919 * number) % 2**40 + 2**31, **makers[number % 3](source)}
         day, milliseconds = number % 28 + 1, number % 3
@@ -144,13 +148,13 @@ def hostile_records(count):
 
 async def test_a_file_of_hostile_records_comes_out_field_by_field(tmp_path):
     """It ends by itself; with --keep the rows can be looked at. Lines may stand in any order."""
-    records = [*hostile_records(60), {"id": 5, "created": "2126-01-01T00:00:00.000+0000"}]
+    records = [*generate_hostile_records(60), {"id": 5, "created": "2126-01-01T00:00:00.000+0000"}]
     file = tmp_path / "records.jsonl"
     file.write_text("\n".join(map(json.dumps, reversed(records))))
-    async with sandbox("--records", file, "--keep") as running:
+    async with running_sandbox("--records", file, "--keep") as running:
         directory = await running.directory
         try:
-            code, errors = await running.ended(120)
+            code, errors = await running.wait_for_exit(120)
             rows = list(map(json.loads, (directory / "Jira_Audit_History_CL.jsonl").read_text().splitlines()))
         finally:
             shutil.rmtree(directory)
@@ -166,48 +170,48 @@ async def test_a_file_of_hostile_records_comes_out_field_by_field(tmp_path):
 
 async def test_nothing_outlives_a_sandbox_that_is_killed():
     """Neither its Kafka nor its services."""
-    async with sandbox() as running:
+    async with running_sandbox() as running:
         directory = await running.directory
-        await running.said("Everything runs")
-        assert len(processes(directory)) >= 3
+        await running.wait_for_line("Everything runs")
+        assert len(find_processes(directory)) >= 3
         running.process.kill()
         await running.process.wait()
         try:
-            await nothing_left(directory)
+            await wait_until_nothing_runs(directory)
         finally:
             shutil.rmtree(directory, ignore_errors=True)
 
 
 async def test_the_death_of_a_service_ends_a_sandbox_with_one_sentence():
     """Nobody goes on watching a table that will never change again."""
-    async with sandbox() as running:
+    async with running_sandbox() as running:
         directory = await running.directory
-        await running.said(r"accepted [1-9]")
-        (consumer,) = (pid for pid in processes(directory) if b"\0consume\0" in command_line(pid))
+        await running.wait_for_line(r"accepted [1-9]")
+        (consumer,) = (pid for pid in find_processes(directory) if b"\0consume\0" in command_line(pid))
         os.kill(consumer, signal.SIGKILL)
-        code, errors = await running.ended(30)
+        code, errors = await running.wait_for_exit(30)
     assert code == 1
     assert errors.splitlines() == [
         "The consumer has ended: it was killed by SIGKILL.",
         "The sandbox is over; its data and logs are deleted; with --keep they are kept.",
     ]
     assert not directory.exists()
-    await nothing_left(directory)
+    await wait_until_nothing_runs(directory)
 
 
 async def test_the_second_signal_ends_a_sandbox_at_once():
     """The first one would have waited for everything to settle."""
-    async with sandbox() as running:
+    async with running_sandbox() as running:
         directory = await running.directory
-        await running.said("Everything runs")
+        await running.wait_for_line("Everything runs")
         running.process.send_signal(signal.SIGINT)
-        await running.said("what is under way may settle")
+        await running.wait_for_line("what is under way may settle")
         running.process.send_signal(signal.SIGINT)
-        code, errors = await running.ended(10)
+        code, errors = await running.wait_for_exit(10)
     assert code == 1
     assert errors.startswith("Stopped at once by a second signal")
     assert not directory.exists()
-    await nothing_left(directory)
+    await wait_until_nothing_runs(directory)
 
 
 async def test_a_file_that_cannot_be_served_is_refused_at_once(tmp_path):
@@ -224,22 +228,22 @@ async def test_a_file_that_cannot_be_served_is_refused_at_once(tmp_path):
         ),
         (tmp_path / "none", f"Cannot read the records file {tmp_path / 'none'}: No such file or directory."),
     ):
-        async with sandbox("--records", file) as running:
-            assert await running.ended(20) == (2, f"{sentence}\n")
+        async with running_sandbox("--records", file) as running:
+            assert await running.wait_for_exit(20) == (2, f"{sentence}\n")
             assert running.lines == []
 
 
 async def test_the_line_for_a_second_terminal_works():
     """As it is printed, by whatever name the program was called."""
-    async with sandbox() as running:
-        line = (await running.said(r"^ +(.* organizations list)$"))[1]
-        await running.said(r"accepted [1-9]")
+    async with running_sandbox() as running:
+        line = (await running.wait_for_line(r"^ +(.* organizations list)$"))[1]
+        await running.wait_for_line(r"accepted [1-9]")
         process = await asyncio.create_subprocess_exec(
             *shlex.split(line), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )
         out, errors = await process.communicate()
         running.process.send_signal(signal.SIGTERM)
-        assert (await running.ended(60))[0] == 0
+        assert (await running.wait_for_exit(60))[0] == 0
     assert (process.returncode, errors) == (0, b"")
     for name in (b"acme", b"globex", b"initech"):
         assert name in out

@@ -17,7 +17,7 @@ from embedded.locks import FileLock
 ROOT = Path(__file__).parents[2]
 
 
-class Up:
+class RunningUp:
     """The program, started as often as a test likes on one data directory."""
 
     def __init__(self, directory):
@@ -51,7 +51,7 @@ class Up:
         """The process id of its Kafka."""
         return int((self.directory / "data/kafka/kafka.lock").read_text())
 
-    async def ready(self):
+    async def wait_until_ready(self):
         end = time.monotonic() + 90
         async with httpx.AsyncClient() as client:
             while True:
@@ -64,13 +64,13 @@ class Up:
                     pass
                 await asyncio.sleep(0.1)
 
-    async def said(self, words):
+    async def wait_for_log(self, words):
         end = time.monotonic() + 60
         while words not in self.log:
             assert time.monotonic() < end, self.log
             await asyncio.sleep(0.1)
 
-    async def listed(self):
+    async def list_organizations(self):
         process = await self.command("organizations", "list", "--json", stdout=asyncio.subprocess.PIPE)
         out, _ = await process.communicate()
         assert process.returncode == 0
@@ -79,7 +79,7 @@ class Up:
 
 @pytest.fixture
 async def up(tmp_path):
-    up = Up(tmp_path)
+    up = RunningUp(tmp_path)
     yield up
     if up.process is not None and up.process.returncode is None:
         up.process.kill()
@@ -89,15 +89,15 @@ async def up(tmp_path):
 async def test_up_outlives_its_kafka_and_is_found_again_after_kill_9(up):
     """Kafka is brought back when it is killed, both start again after a kill of all, and a clean stop leaves nothing behind."""
     await up.start()
-    await up.ready()
+    await up.wait_until_ready()
     os.kill(up.kafka, signal.SIGKILL)
-    await up.said("Embedded Kafka is ready again.")
-    assert await up.listed() == []
+    await up.wait_for_log("Embedded Kafka is ready again.")
+    assert await up.list_organizations() == []
 
     up.process.kill()
     await up.process.wait()
     await up.start()
-    await up.ready()
+    await up.wait_until_ready()
     up.process.terminate()
 
     assert await asyncio.wait_for(up.process.wait(), 60) == 0

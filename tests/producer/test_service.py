@@ -7,7 +7,7 @@ import socket
 import pytest
 from prometheus_client import CollectorRegistry
 
-from management.organizations.editor import edit
+from management.organizations.editor import edit_organization
 from producer.service import run_producer
 from relay.credentials.resolver import CredentialResolver
 from relay.errors import RelayError
@@ -17,13 +17,13 @@ from relay.status.reader import read_statuses
 from relay.telemetry.health import Health
 from relay.timestamps import now_ms
 from simulators.jira_cloud.world import JiraWorld
-from tests.flow.test_producer import until
-from tests.support.producer_world import Relay
+from tests.flow.test_producer import wait_until
+from tests.support.producer_world import ProducerWorld
 
 
 @pytest.fixture
 async def relay(kafka, prefix, tmp_path):
-    return Relay(kafka, prefix, tmp_path)
+    return ProducerWorld(kafka, prefix, tmp_path)
 
 
 async def test_without_topics_it_says_how_to_make_them(relay):
@@ -71,8 +71,8 @@ async def test_it_tells_whether_it_is_ready_and_leaves_nothing_of_itself(relay):
     stop, health = asyncio.Event(), Health()
     credentials = CredentialResolver(relay.keyring, None, {})
     async with JiraWorld(seed=6) as jira:
-        await relay.add(await jira.add_site("acme"))
-        await relay.add(await jira.add_site("globex"))
+        await relay.add_organization(await jira.add_site("acme"))
+        await relay.add_organization(await jira.add_site("globex"))
         running = run_producer(
             relay.settings.producer,
             relay.settings.schema_registry,
@@ -95,11 +95,13 @@ async def test_it_tells_whether_it_is_ready_and_leaves_nothing_of_itself(relay):
         async def gone():
             return "producer/acme" not in await board(relay)
 
-        await until(ready)
-        await until(told)
+        await wait_until(ready)
+        await wait_until(told)
         during = await board(relay)
-        await edit(relay.connection, "acme", lambda _: None, what="deleted", who="test", now_ms=now_ms())
-        await until(gone)
+        await edit_organization(
+            relay.connection, "acme", lambda _: None, what="deleted", who="test", now_ms=now_ms()
+        )
+        await wait_until(gone)
         stop.set()
         await asyncio.wait_for(task, 20)
         after = await board(relay)

@@ -5,14 +5,14 @@ import pytest
 
 from management.settings import load
 from relay.credentials.keyring import make_key_file
-from sandbox.child_environment import Addresses, environment, settings_text
-from sandbox.faults import plan
+from sandbox.child_environment import Addresses, render_settings, service_environment
+from sandbox.faults import plan_faults
 
 
 @pytest.mark.parametrize("duration", [1, 10, 20, 60, 3600])
 def test_within_a_duration_each_fault_comes_once_and_can_heal(duration):
     """One after the other, each over well before the end."""
-    planned = list(plan(duration))
+    planned = list(plan_faults(duration))
     assert [fault.kind for fault in planned] == ["429 of a Jira", "403 of the sink", "producer killed"]
     for fault, following in itertools.pairwise([*planned, None]):
         end = following.at if following else duration
@@ -21,7 +21,7 @@ def test_within_a_duration_each_fault_comes_once_and_can_heal(duration):
 
 def test_without_end_faults_come_in_rounds():
     """The first round begins soon; the order stays."""
-    planned = list(itertools.islice(plan(None), 7))
+    planned = list(itertools.islice(plan_faults(None), 7))
     assert planned[0].at < 20
     assert planned[6].kind == planned[0].kind
     assert all(later.at - earlier.at >= 20 for earlier, later in itertools.pairwise(planned))
@@ -34,7 +34,7 @@ def test_the_settings_of_a_sandbox_are_settings(tmp_path):
     key_file = make_key_file(directory)
     at = Addresses("127.0.0.1:1234", "http://127.0.0.1:5", "http://127.0.0.1:6", "dcr-" + "0" * 32)
     file = directory / "relay.toml"
-    file.write_text(settings_text(directory, at), "utf-8")
+    file.write_text(render_settings(directory, at), "utf-8")
     loaded = load(file, {})
     assert loaded.kafka.bootstrap == "127.0.0.1:1234"
     assert loaded.secrets.key_file == key_file
@@ -54,7 +54,7 @@ def test_services_get_nothing_from_the_environment_of_whoever_starts_them():
         "HTTPS_PROXY": "http://proxy",
         "no_proxy": "*",
     }
-    assert environment(environ, {"IDENTITY_ENDPOINT": "http://127.0.0.1:1"}, 99) == {
+    assert service_environment(environ, {"IDENTITY_ENDPOINT": "http://127.0.0.1:1"}, 99) == {
         "PATH": "/bin",
         "no_proxy": "*",
         "IDENTITY_ENDPOINT": "http://127.0.0.1:1",

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from producer.sources.jira_cloud import mapping
 from sandbox import expected
-from simulators.jira_cloud.hostile import hostile, misfit
-from simulators.jira_cloud.records import Records
+from simulators.jira_cloud.hostile import make_hostile_record, make_mistyped_record
+from simulators.jira_cloud.records import RecordGenerator
 
 TEXT = st.text(alphabet=st.characters(codec=None, exclude_categories=()), max_size=6)
 JSON = st.recursive(
@@ -66,7 +66,7 @@ SAMPLE = {
 def test_any_record_becomes_the_event_that_is_expected(record):
     """Two readings of one contract, by people who did not look at each other's, agree."""
     event = mapping.to_event(record, "acme")
-    assert expected.event_differences(expected.event(record, "acme"), event) == []
+    assert expected.event_differences(expected.expected_event(record, "acme"), event) == []
 
 
 @given(RECORDS, st.sampled_from(["summary", "created", "objectItem", "changedValues", "unmodeled", "id"]))
@@ -75,12 +75,12 @@ def test_an_event_that_was_changed_is_found_out(record, field):
     """Whatever field it is: any other value differs."""
     event = mapping.to_event(record, "acme")
     event[field] = json.dumps({"other": "than before"}) if field == "unmodeled" else [["other"]]
-    assert expected.event_differences(expected.event(record, "acme"), event) == [field]
+    assert expected.event_differences(expected.expected_event(record, "acme"), event) == [field]
 
 
 def test_a_row_holds_the_record_under_the_names_of_microsoft():
     """Every column, written out whole."""
-    assert expected.row(expected.event(SAMPLE, "acme"), 1_768_725_783_001, "live") == {
+    assert expected.expected_row(expected.expected_event(SAMPLE, "acme"), 1_768_725_783_001, "live") == {
         "EventId": 2**40,
         "EventUid": f"acme/{2**40}",
         "EventMessage": "Überprüft  ",
@@ -117,53 +117,55 @@ def test_a_row_holds_the_record_under_the_names_of_microsoft():
     }
 
 
-def stored(row, **changes):
+def delivered(row, **changes):
     """As a table has it: nulls inside of values left out, `Unmodeled` as text."""
     kept = json.loads(json.dumps({**row, **changes}))
     kept["Unmodeled"] = json.dumps(kept["Unmodeled"]) if kept["Unmodeled"] else None
     return {**kept, "TimeGenerated": "2026-01-18T08:43:05.000Z"}
 
 
-@pytest.mark.parametrize("make", [hostile, misfit, lambda source: source.make()])
+@pytest.mark.parametrize("make", [make_hostile_record, make_mistyped_record, lambda source: source.make()])
 def test_every_column_of_a_row_is_compared(make):
     """A row as it should be differs nowhere; one with another value in any one column differs there."""
-    record = {"id": 9, "created": "2026-01-18T08:43:02.838+0000", **make(Records("seed"))}
-    row = expected.row(expected.event(record, "acme"), 0, "late")
-    assert expected.row_differences(row, stored(row)) == ([], [])
+    record = {"id": 9, "created": "2026-01-18T08:43:02.838+0000", **make(RecordGenerator("seed"))}
+    row = expected.expected_row(expected.expected_event(record, "acme"), 0, "late")
+    assert expected.row_differences(row, delivered(row)) == ([], [])
     for column in row:
-        spoiled = copy.deepcopy(stored(row))
+        spoiled = copy.deepcopy(delivered(row))
         spoiled[column] = None if spoiled[column] is not None and column != "Unmodeled" else '{"x": 1}'
         assert expected.row_differences(row, spoiled) == ([column], []), column
 
 
 def test_a_one_is_no_true_and_an_empty_text_is_not_absent():
     """What Python takes for equal, JSON does not."""
-    row = expected.row(expected.event({**SAMPLE, "summary": "", "flag": True}, "acme"), 0, "live")
+    row = expected.expected_row(
+        expected.expected_event({**SAMPLE, "summary": "", "flag": True}, "acme"), 0, "live"
+    )
     unmodeled = {**row["Unmodeled"], "flag": 1}
-    assert expected.row_differences(row, stored(row, Unmodeled=unmodeled)) == (["Unmodeled"], [])
-    assert expected.row_differences(row, stored(row, EventMessage=None)) == (["EventMessage"], [])
+    assert expected.row_differences(row, delivered(row, Unmodeled=unmodeled)) == (["Unmodeled"], [])
+    assert expected.row_differences(row, delivered(row, EventMessage=None)) == (["EventMessage"], [])
 
 
 def test_only_what_is_too_long_may_be_cut_and_only_with_a_mark():
     """64 KB a value; a text must begin as the whole did."""
     long, mark = "ä" * 40_000, "… [EventMessage was cut by jira-relay: 80000 bytes]"
-    row = expected.row(expected.event({**SAMPLE, "summary": long}, "acme"), 0, "live")
-    assert expected.row_differences(row, stored(row, EventMessage="ä" * 30_000 + mark)) == (
+    row = expected.expected_row(expected.expected_event({**SAMPLE, "summary": long}, "acme"), 0, "live")
+    assert expected.row_differences(row, delivered(row, EventMessage="ä" * 30_000 + mark)) == (
         [],
         ["EventMessage"],
     )
     for wrong in (long[:30_000], "ö" * 30_000 + mark, None):
-        assert expected.row_differences(row, stored(row, EventMessage=wrong)) == (["EventMessage"], [])
+        assert expected.row_differences(row, delivered(row, EventMessage=wrong)) == (["EventMessage"], [])
     short = {**row, "EventMessage": "ä" * 30_000}
-    assert expected.row_differences(short, stored(row, EventMessage=mark)) == (["EventMessage"], [])
+    assert expected.row_differences(short, delivered(row, EventMessage=mark)) == (["EventMessage"], [])
 
 
 def test_a_row_too_large_as_a_whole_may_be_cut_in_shorter_values():
     """One megabyte a request: then values below 64 KB are cut too."""
     changes = [{"fieldName": "x" * 30_000} for _ in range(40)]
     record = {**SAMPLE, "changedValues": changes, "description": "d" * 40_000}
-    row = expected.row(expected.event(record, "acme"), 0, "live")
+    row = expected.expected_row(expected.expected_event(record, "acme"), 0, "live")
     description = "d" * 1000 + "… [EventDescription was cut by jira-relay: 40000 bytes]"
     marked = [{"fieldName": "[ChangedValues was cut by jira-relay: 0 of 40 items]"}]
-    found = stored(row, EventDescription=description, ChangedValues=marked)
+    found = delivered(row, EventDescription=description, ChangedValues=marked)
     assert expected.row_differences(row, found) == ([], ["EventDescription", "ChangedValues"])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from relay.errors import RelayError
-from sandbox.processes import Child, last_complaint
+from sandbox.processes import ServiceProcess, last_error
 
 UNREACHABLE = ["--config", "relay.toml", "topics", "check"]
 SETTINGS = '[kafka]\nbootstrap = "127.0.0.1:9"\n'
@@ -36,7 +36,7 @@ def is_alive(pid):
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
 
 
-async def until(condition, seconds=20):
+async def wait_until(condition, seconds=20):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -48,7 +48,7 @@ async def child(tmp_path):
     """Not started yet."""
     (tmp_path / "relay.toml").write_text(SETTINGS)
     arguments = ["--config", str(tmp_path / "relay.toml"), *UNREACHABLE[2:]]
-    made = Child("helper", arguments, os.environ, tmp_path / "helper.log")
+    made = ServiceProcess("helper", arguments, os.environ, tmp_path / "helper.log")
     yield made
     await made.kill()
 
@@ -99,7 +99,7 @@ async def test_no_child_outlives_its_parent(tmp_path):
     assert is_alive(pid)
     parent.kill()
     await parent.wait()
-    await until(lambda: not is_alive(pid))
+    await wait_until(lambda: not is_alive(pid))
 
 
 @pytest.mark.parametrize(
@@ -118,4 +118,4 @@ async def test_no_child_outlives_its_parent(tmp_path):
 def test_the_last_fault_in_a_log_is_found(tmp_path, log, words):
     """The last error of our own lines, or the last line that is not ours."""
     (tmp_path / "log").write_text(log)
-    assert last_complaint(tmp_path / "log") == words
+    assert last_error(tmp_path / "log") == words

@@ -1,15 +1,17 @@
 from dataclasses import replace
 
-from sandbox.observer import Sight
-from sandbox.scenario import DEAD_LETTER_SECONDS, QUIET_SECONDS, Quiet
+from sandbox.observer import OrganizationSnapshot
+from sandbox.scenario import DEAD_LETTER_SECONDS, QUIET_SECONDS, SettledDetector
 
-ARRIVED = Sight("acme", "active", None, None, None, happened=5, in_kafka=5, accepted=5, dead_letters=0)
+ARRIVED = OrganizationSnapshot(
+    "acme", "active", None, None, None, in_jira=5, in_kafka=5, accepted=5, dead_letters=0
+)
 
 
 def test_quiet_is_when_all_has_arrived_and_nothing_changes_any_more():
     """Neither a record under way nor one that comes twice may be missed; a new state alone is no news."""
     now = [0.0]
-    quiet = Quiet(lambda: now[0])
+    quiet = SettledDetector(lambda: now[0])
     assert not quiet([replace(ARRIVED, accepted=4)])
     now[0] = QUIET_SECONDS
     assert not quiet([ARRIVED])
@@ -25,7 +27,7 @@ def test_quiet_is_when_all_has_arrived_and_nothing_changes_any_more():
 def test_dead_letters_are_not_waited_for_but_looked_at_longer():
     """They may be of something else than a record."""
     now = [0.0]
-    quiet = Quiet(lambda: now[0])
+    quiet = SettledDetector(lambda: now[0])
     sights = [replace(ARRIVED, in_kafka=5, accepted=4, dead_letters=1)]
     assert not quiet(sights)
     now[0] = QUIET_SECONDS

@@ -3,8 +3,8 @@ import json
 import pytest
 
 from sandbox import expected
-from sandbox.report import in_words
-from sandbox.verdict import Evidence, Landed, Stored, judge
+from sandbox.report import render_report
+from sandbox.verdict import DeliveredRow, Evidence, PublishedEvent, judge
 
 NOW = expected.created_ms({"created": "2026-11-23T10:00:00.000+0000"})
 COLLECTED = NOW - 500
@@ -15,23 +15,23 @@ def record(number, created="2026-11-23T09:00:00.000+0000", **fields):
 
 
 def event(record, organization="acme", mode="live"):
-    made = {**expected.event(record, organization), "collected": COLLECTED, "mode": mode}
+    made = {**expected.expected_event(record, organization), "collected": COLLECTED, "mode": mode}
     return {**made, "unmodeled": json.dumps(made["unmodeled"])}
 
 
-def landed(record, organization="acme", mode="live"):
-    return Landed(organization, event(record, organization, mode), mode == "backfill")
+def published(record, organization="acme", mode="live"):
+    return PublishedEvent(organization, event(record, organization, mode), mode == "backfill")
 
 
-def stored(record, organization="acme", mode="live", *, doubtful=False):
-    row = expected.row(expected.event(record, organization), COLLECTED, mode)
-    return Stored({**row, "Unmodeled": json.dumps(row["Unmodeled"])}, mode == "backfill", doubtful)
+def delivered(record, organization="acme", mode="live", *, doubtful=False):
+    row = expected.expected_row(expected.expected_event(record, organization), COLLECTED, mode)
+    return DeliveredRow({**row, "Unmodeled": json.dumps(row["Unmodeled"])}, mode == "backfill", doubtful)
 
 
 def evidence(truth, events=None, rows=None, remarks=()):
     """Everything as it should be, unless `events` or `rows` say otherwise."""
-    events = [landed(one) for one in truth] if events is None else events
-    rows = [stored(one) for one in truth] if rows is None else rows
+    events = [published(one) for one in truth] if events is None else events
+    rows = [delivered(one) for one in truth] if rows is None else rows
     return Evidence({"acme": truth}, events, rows, remarks)
 
 
@@ -44,13 +44,13 @@ def test_everything_once_and_as_it_was_passes():
     verdict = judge(
         Evidence(
             truth,
-            [*(landed(one) for one in THREE), landed(truth["globex"][0], "globex", "backfill")],
-            [*(stored(one) for one in THREE), stored(truth["globex"][0], "globex", "backfill")],
+            [*(published(one) for one in THREE), published(truth["globex"][0], "globex", "backfill")],
+            [*(delivered(one) for one in THREE), delivered(truth["globex"][0], "globex", "backfill")],
         ),
         NOW,
     )
     assert verdict.passed
-    assert in_words(verdict) == [
+    assert render_report(verdict) == [
         "acme: 3 records happened, 3 in Kafka, 3 at the sink.",
         "globex: 1 record happened, 1 in Kafka, 1 at the sink.",
         "PASSED. 4 records happened: each is in Kafka once and at the sink, every field as it was.",
@@ -60,31 +60,31 @@ def test_everything_once_and_as_it_was_passes():
 @pytest.mark.parametrize(
     ("found", "line", "end"),
     [
-        (evidence(THREE, [landed(THREE[0]), landed(THREE[2])]), "  missing in Kafka: 8589934592", "1 missing in Kafka."),
-        (evidence(THREE, [landed(one) for one in [*THREE, THREE[0]]]), "  more than once in Kafka: 1", "1 more than once in Kafka."),
-        (evidence(THREE, rows=[stored(THREE[0])]), "  missing at the sink: 8589934592, 1099511627776", "2 missing at the sink."),
+        (evidence(THREE, [published(THREE[0]), published(THREE[2])]), "  missing in Kafka: 8589934592", "1 missing in Kafka."),
+        (evidence(THREE, [published(one) for one in [*THREE, THREE[0]]]), "  more than once in Kafka: 1", "1 more than once in Kafka."),
+        (evidence(THREE, rows=[delivered(THREE[0])]), "  missing at the sink: 8589934592, 1099511627776", "2 missing at the sink."),
         (
-            evidence(THREE, rows=[stored(one) for one in [*THREE, THREE[0]]]),
+            evidence(THREE, rows=[delivered(one) for one in [*THREE, THREE[0]]]),
             "  repeated at the sink without a reason: 1",
             "1 repeated at the sink without a reason.",
         ),
         (
-            evidence(THREE, [landed(one) for one in [*THREE, record(7)]]),
+            evidence(THREE, [published(one) for one in [*THREE, record(7)]]),
             "  arrived, but never happened: 7",
             "1 that never happened.",
         ),
         (
-            evidence([record(1)], [landed(record(1, summary="Other"))]),
+            evidence([record(1)], [published(record(1, summary="Other"))]),
             "  other values in Kafka: record 1, summary",
             "1 with other values than they had.",
         ),
         (
-            evidence([record(1)], rows=[stored(record(1, riskScore=1))]),
+            evidence([record(1)], rows=[delivered(record(1, riskScore=1))]),
             "  other values in the sink: record 1, Unmodeled",
             "1 with other values than they had.",
         ),
         (
-            evidence([record(1)], [landed(record(1), mode="backfill")]),
+            evidence([record(1)], [published(record(1), mode="backfill")]),
             "  other values in the sink: record 1, EventMode, the table",
             "1 with other values than they had.",
         ),
@@ -94,7 +94,7 @@ def test_whatever_is_wrong_is_named_with_its_ids(found, line, end):
     """Missing, repeated, unknown, changed, in the wrong place: each fails the verdict alone."""
     verdict = judge(found, NOW)
     assert not verdict.passed
-    words = in_words(verdict)
+    words = render_report(verdict)
     assert line in words
     assert words[-1].startswith("FAILED. ")
     assert words[-1].endswith(f"; {end}")
@@ -104,32 +104,32 @@ def test_what_is_no_record_is_told_and_loses_nothing():
     """Garbage that somebody put on a topic is no reason to fail."""
     verdict = judge(evidence(THREE, remarks=("A garbage message.",)), NOW)
     assert verdict.passed
-    assert in_words(verdict)[1] == "A garbage message."
+    assert render_report(verdict)[1] == "A garbage message."
 
 
 def test_a_repeat_that_a_lost_answer_explains_is_told_and_passes():
     """At the sink the promise is at least once; one lost answer explains one repeat."""
-    rows = [stored(THREE[0], doubtful=True), *(stored(one) for one in THREE)]
+    rows = [delivered(THREE[0], doubtful=True), *(delivered(one) for one in THREE)]
     verdict = judge(evidence(THREE, rows=rows), NOW)
     assert verdict.passed
-    assert "because an answer was lost: 1; EventUid" in in_words(verdict)[0]
-    assert not judge(evidence(THREE, rows=[*rows, stored(THREE[0])]), NOW).passed
+    assert "because an answer was lost: 1; EventUid" in render_report(verdict)[0]
+    assert not judge(evidence(THREE, rows=[*rows, delivered(THREE[0])]), NOW).passed
 
 
 def test_what_lies_in_the_future_is_not_expected_yet():
     """It is told apart; one that came all the same has to be right."""
     later = record(9, "2126-01-01T00:00:00.000+0000")
-    verdict = judge(Evidence({"acme": [*THREE, later]}, evidence(THREE).landed, evidence(THREE).stored), NOW)
+    verdict = judge(Evidence({"acme": [*THREE, later]}, evidence(THREE).events, evidence(THREE).rows), NOW)
     assert verdict.passed
-    assert in_words(verdict)[-1].endswith(
+    assert render_report(verdict)[-1].endswith(
         " 1 more will come when their time has come: they lie in the future."
     )
-    assert judge(Evidence({"acme": [later]}, [landed(later)], []), NOW).passed
-    assert not judge(Evidence({"acme": [later]}, [landed({**later, "summary": "x"})], []), NOW).passed
+    assert judge(Evidence({"acme": [later]}, [published(later)], []), NOW).passed
+    assert not judge(Evidence({"acme": [later]}, [published({**later, "summary": "x"})], []), NOW).passed
 
 
 def test_long_lists_are_shortened():
     """Twenty ids tell enough."""
     many = [record(number) for number in range(100, 200)]
-    words = in_words(judge(evidence(many, []), NOW))
+    words = render_report(judge(evidence(many, []), NOW))
     assert words[1] == f"  missing in Kafka: {', '.join(map(str, range(100, 120)))} and 80 more"

@@ -6,25 +6,25 @@ from rich.console import Console
 
 from relay.status.model import take_over
 from sandbox import view
-from sandbox.narrator import Narrator
-from sandbox.observer import Sight
-from sandbox.screen import PLAIN_EVERY_SECONDS, Screen
+from sandbox.narrator import StatusNarrator
+from sandbox.observer import OrganizationSnapshot
+from sandbox.screen import PLAIN_INTERVAL_SECONDS, Screen
 
 NOW = 1_795_500_000_000
-SIGHT = Sight(
+SNAPSHOT = OrganizationSnapshot(
     organization="acme",
     state="active",
     reason=None,
     last_event=NOW - 1000,
     complete_up_to=NOW - 86_400_000 * 40,
-    happened=1234,
+    in_jira=1234,
     in_kafka=1230,
     accepted=1200,
     dead_letters=1,
 )
 
 
-def drawn(picture, width=80):
+def render(picture, width=80):
     console = Console(file=io.StringIO(), width=width, color_system=None)
     console.print(picture)
     return console.file.getvalue()
@@ -32,7 +32,9 @@ def drawn(picture, width=80):
 
 def test_a_table_of_organizations_fits_a_terminal():
     """Eighty columns, every column's name and value in full."""
-    text = drawn(view.table([SIGHT, replace(SIGHT, organization="globex", state="starting")], NOW))
+    text = render(
+        view.render_table([SNAPSHOT, replace(SNAPSHOT, organization="globex", state="starting")], NOW)
+    )
     assert max(map(len, text.splitlines())) <= 80
     words = text.split()
     for value in ("acme", "active", "1,230", "1,200", "33", "globex", "starting", "last", "event"):
@@ -41,8 +43,8 @@ def test_a_table_of_organizations_fits_a_terminal():
 
 def test_without_a_terminal_a_line_says_the_same():
     """One line an organization; what is not known is a dash, what was on another day a date."""
-    day = view.clock(NOW - 86_400_000 * 40, NOW)
-    assert view.line(replace(SIGHT, last_event=None), NOW) == (
+    day = view.format_clock(NOW - 86_400_000 * 40, NOW)
+    assert view.render_line(replace(SNAPSHOT, last_event=None), NOW) == (
         f"acme active: last event -, complete up to {day}, in Kafka 1,230, accepted 1,200, lag 33"
     )
     assert day.count("-") == 2
@@ -51,16 +53,16 @@ def test_without_a_terminal_a_line_says_the_same():
 @pytest.mark.parametrize("ms", [-62_135_596_800_000, 253_402_300_799_999, 10**17, 0])
 def test_any_moment_can_be_shown(ms):
     """A file may hold records of any year."""
-    assert view.clock(ms, NOW)
+    assert view.format_clock(ms, NOW)
 
 
 def test_a_sight_is_settled_when_nothing_is_under_way():
     """Dead letters will never arrive, so nobody waits for them."""
-    assert not SIGHT.settled
-    assert SIGHT.lag == 33
-    assert replace(SIGHT, in_kafka=1233, accepted=1233).settled
-    assert not replace(SIGHT, in_kafka=1233, accepted=1233, happened=1235).settled
-    assert not replace(SIGHT, in_kafka=1232, accepted=1234).settled
+    assert not SNAPSHOT.settled
+    assert SNAPSHOT.lag == 33
+    assert replace(SNAPSHOT, in_kafka=1233, accepted=1233).settled
+    assert not replace(SNAPSHOT, in_kafka=1233, accepted=1233, in_jira=1235).settled
+    assert not replace(SNAPSHOT, in_kafka=1232, accepted=1234).settled
 
 
 def test_a_record_cannot_command_the_terminal():
@@ -71,7 +73,9 @@ def test_a_record_cannot_command_the_terminal():
         "EventMessage": "\x1b[2Jgone\x9b31m\u202eback\ud800",
         "EventSource": None,
     }
-    text = drawn(view.side_by_side({"id": 1, "\x1b]0;title\x07": "\x7f[bold]"}, row, "Jira_Audit_v2_CL"), 160)
+    text = render(
+        view.render_side_by_side({"id": 1, "\x1b]0;title\x07": "\x7f[bold]"}, row, "Jira_Audit_v2_CL"), 160
+    )
     assert text.replace("\n", "").isprintable()
     assert "[bold]" in text
     assert "EventSource" not in text
@@ -79,26 +83,29 @@ def test_a_record_cannot_command_the_terminal():
 
 def test_what_the_status_board_says_is_told_once():
     """A change of state with its reason; being active from the start is no news."""
-    narrator, at = Narrator(), NOW
+    narrator, at = StatusNarrator(), NOW
     statuses = {"producer/acme": take_over("active", at), "consumer/host-1": take_over("running", at)}
-    assert list(narrator.changes(statuses)) == []
+    assert list(narrator.describe_changes(statuses)) == []
     statuses["producer/acme"] = take_over("failing", at, reason="acme: 403\x1b[2J")
-    assert list(narrator.changes(statuses)) == ["        acme is failing: 403\\u001b[2J"]
-    assert list(narrator.changes(statuses)) == []
+    assert list(narrator.describe_changes(statuses)) == ["        acme is failing: 403\\u001b[2J"]
+    assert list(narrator.describe_changes(statuses)) == []
     statuses["producer/acme"] = take_over("active", at)
     statuses["destination/sentinel"] = take_over("paused", at)
-    assert list(narrator.changes(statuses)) == ["        acme is active", "        sentinel is paused"]
+    assert list(narrator.describe_changes(statuses)) == [
+        "        acme is active",
+        "        sentinel is paused",
+    ]
 
 
 def test_without_a_terminal_only_changes_are_told_and_not_too_often():
     """A line each few seconds for what has changed; at the end the last state."""
     stream, now = io.StringIO(), [NOW / 1000]
     with Screen(stream, lambda: now[0]) as screen:
-        screen.update([SIGHT, replace(SIGHT, organization="globex")])
-        screen.update([replace(SIGHT, accepted=1201)])
-        now[0] += PLAIN_EVERY_SECONDS
-        screen.update([replace(SIGHT, accepted=1202), replace(SIGHT, organization="globex")])
-        screen.last([replace(SIGHT, accepted=1203)])
+        screen.update([SNAPSHOT, replace(SNAPSHOT, organization="globex")])
+        screen.update([replace(SNAPSHOT, accepted=1201)])
+        now[0] += PLAIN_INTERVAL_SECONDS
+        screen.update([replace(SNAPSHOT, accepted=1202), replace(SNAPSHOT, organization="globex")])
+        screen.finish([replace(SNAPSHOT, accepted=1203)])
     lines = stream.getvalue().splitlines()
     assert [line.split("accepted ")[1] for line in lines] == [
         "1,200, lag 33",

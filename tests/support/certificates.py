@@ -11,56 +11,58 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 DAY = dt.timedelta(days=1)
-HERE = ("127.0.0.1", "localhost")
+LOOPBACK_HOSTS = ("127.0.0.1", "localhost")
 
 
 @dataclass(frozen=True)
-class Pair:
+class CertificatePair:
     certificate: Path
     key: Path
 
     @property
-    def both(self):
+    def combined_file(self):
         """Key and certificate as Kafka wants them in one file."""
         path = self.certificate.with_suffix(".both.pem")
         path.write_bytes(self.key.read_bytes() + self.certificate.read_bytes())
         return path
 
 
-class Authority:
+class CertificateAuthority:
     """Signs what it is asked to; `file` is what to trust it by."""
 
     def __init__(self, directory, name):
         self._directory, self._key = directory, ec.generate_private_key(ec.SECP256R1())
-        self._name = _named(name)
+        self._name = _x509_name(name)
         self.file = directory / f"{name}.pem"
         constraints = x509.BasicConstraints(ca=True, path_length=0)
         self._certificate = (
-            _begun(self._name, self._name, self._key, dt.datetime.now(dt.UTC) + 30 * DAY)
+            _certificate_builder(self._name, self._name, self._key, dt.datetime.now(dt.UTC) + 30 * DAY)
             .add_extension(constraints, critical=True)
             .sign(self._key, hashes.SHA256())
         )
         self.file.write_bytes(_pem(self._certificate))
 
-    def pair(self, name, hosts=HERE, ends=30 * DAY):
+    def issue(self, name, hosts=LOOPBACK_HOSTS, expires_in=30 * DAY):
         """A certificate for these hosts that ends so long from now, and its key."""
         key = ec.generate_private_key(ec.SECP256R1())
         signed = (
-            _begun(_named(name), self._name, key, dt.datetime.now(dt.UTC) + ends)
-            .add_extension(x509.SubjectAlternativeName([_host(host) for host in hosts]), critical=False)
+            _certificate_builder(_x509_name(name), self._name, key, dt.datetime.now(dt.UTC) + expires_in)
+            .add_extension(
+                x509.SubjectAlternativeName([_general_name(host) for host in hosts]), critical=False
+            )
             .sign(self._key, hashes.SHA256())
         )
-        made = Pair(self._directory / f"{name}.pem", self._directory / f"{name}.key")
-        made.certificate.write_bytes(_pem(signed))
-        made.key.write_bytes(
+        issued = CertificatePair(self._directory / f"{name}.pem", self._directory / f"{name}.key")
+        issued.certificate.write_bytes(_pem(signed))
+        issued.key.write_bytes(
             key.private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             )
         )
-        return made
+        return issued
 
 
-def _begun(subject, issuer, key, ends):
+def _certificate_builder(subject, issuer, key, not_after):
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -68,15 +70,15 @@ def _begun(subject, issuer, key, ends):
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(dt.datetime.now(dt.UTC) - 60 * DAY)
-        .not_valid_after(ends)
+        .not_valid_after(not_after)
     )
 
 
-def _named(name):
+def _x509_name(name):
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
 
-def _host(host):
+def _general_name(host):
     try:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:

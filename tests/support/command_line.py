@@ -13,29 +13,29 @@ from cli.app import main
 
 
 @dataclass(frozen=True)
-class Ran:
+class CommandResult:
     code: int
     out: str
     err: str
 
     @property
-    def document(self):
+    def json(self):
         return json.loads(self.out)
 
     @property
-    def said(self):
+    def output(self):
         return self.out + self.err
 
 
-def run(arguments, given):
+def run_command(arguments, stdin_bytes):
     """The program, in this process, with streams of its own."""
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
-    stdin, sys.stdin = sys.stdin, io.TextIOWrapper(io.BytesIO(given), "utf-8")
+    stdin, sys.stdin = sys.stdin, io.TextIOWrapper(io.BytesIO(stdin_bytes), "utf-8")
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             main(arguments)
     except SystemExit as end:
-        return Ran(end.code, out.buffer.getvalue().decode(), err.buffer.getvalue().decode())
+        return CommandResult(end.code, out.buffer.getvalue().decode(), err.buffer.getvalue().decode())
     finally:
         sys.stdin = stdin
 

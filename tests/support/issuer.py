@@ -9,33 +9,33 @@ from aiohttp import web
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from simulators.faults import Script
+from simulators.faults import FaultScript
 
-AUDIENCE, NAME, KEY_ID = "kafka", "simulated-issuer", "key-1"
+AUDIENCE, ISSUER_NAME, KEY_ID = "kafka", "simulated-issuer", "key-1"
 
 
 class SigningKey:
     def __init__(self, keys_file):
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        keys_file.write_text(json.dumps({"keys": [_public(self._key)]}))
+        keys_file.write_text(json.dumps({"keys": [_public_jwk(self._key)]}))
 
     def sign(self, claims):
-        head = _part(json.dumps({"alg": "RS256", "typ": "JWT", "kid": KEY_ID}).encode())
-        signed = f"{head}.{_part(json.dumps(claims).encode())}"
-        return f"{signed}.{_part(self._key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
+        head = _base64url(json.dumps({"alg": "RS256", "typ": "JWT", "kid": KEY_ID}).encode())
+        signed = f"{head}.{_base64url(json.dumps(claims).encode())}"
+        return f"{signed}.{_base64url(self._key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
 
 
-class Issuer:
-    """`async with Issuer(key)`. Who asked with which form stands in `asked`, in order; `faults` is its script."""
+class AuthorizationServer:
+    """`async with AuthorizationServer(key)`. Who asked with which form stands in `requests`, in order; `faults` is its script."""
 
     client_id = "jira-relay"
     client_secret = "s3cret/with+signs=and%more"
 
     def __init__(self, key):
         self._key = key
-        self.faults = Script()
-        self.asked = []
-        self.given = []
+        self.faults = FaultScript()
+        self.requests = []
+        self.issued_tokens = []
         self.audience = AUDIENCE
         self.token_seconds = 300
 
@@ -53,52 +53,56 @@ class Issuer:
 
     async def _serve(self, request):
         form = dict(await request.post())
-        client = _client(request.headers.get("Authorization", ""))
-        self.asked.append((client, form))
-        fault = self.faults.next(request)
+        client = _parse_basic(request.headers.get("Authorization", ""))
+        self.requests.append((client, form))
+        fault = self.faults.next_fault(request)
         return await (
-            fault.play(request, lambda: self._honest(client, form)) if fault else self._honest(client, form)
+            fault.play(request, lambda: self._serve_normally(client, form))
+            if fault
+            else self._serve_normally(client, form)
         )
 
-    async def _honest(self, client, form):
+    async def _serve_normally(self, client, form):
         if form.get("grant_type") != "client_credentials":
             return web.json_response({"error": "unsupported_grant_type"}, status=400)
         if client != (self.client_id, self.client_secret):
             refusal = {"error": "invalid_client", "error_description": "Bad\nclient credentials"}
             return web.json_response(refusal, status=401)
-        token = self.token()
+        token = self.issue_token()
         return web.json_response(
             {"access_token": token, "token_type": "Bearer", "expires_in": self.token_seconds}
         )
 
-    def token(self):
+    def issue_token(self):
         now = int(time.time())
         times = {"iat": now - 1, "exp": now + self.token_seconds}
-        self.given.append(self._key.sign({"sub": "relay", "iss": NAME, "aud": self.audience, **times}))
-        return self.given[-1]
+        self.issued_tokens.append(
+            self._key.sign({"sub": "relay", "iss": ISSUER_NAME, "aud": self.audience, **times})
+        )
+        return self.issued_tokens[-1]
 
 
-def _client(header):
+def _parse_basic(header):
     """Id and secret, of HTTP Basic with both form-encoded (RFC 6749, 2.3.1)."""
     pair = base64.b64decode(header.removeprefix("Basic ")).decode()
     return tuple(unquote_plus(part) for part in pair.split(":"))
 
 
-def _public(key):
+def _public_jwk(key):
     numbers = key.public_key().public_numbers()
     return {
         "kty": "RSA",
         "use": "sig",
         "alg": "RS256",
         "kid": KEY_ID,
-        "n": _number(numbers.n),
-        "e": _number(numbers.e),
+        "n": _encode_integer(numbers.n),
+        "e": _encode_integer(numbers.e),
     }
 
 
-def _number(number):
-    return _part(number.to_bytes((number.bit_length() + 7) // 8))
+def _encode_integer(number):
+    return _base64url(number.to_bytes((number.bit_length() + 7) // 8))
 
 
-def _part(raw):
+def _base64url(raw):
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")

@@ -9,7 +9,7 @@ RECORDS = "/rest/api/3/auditing/record"
 NOW = 1_795_000_000_000
 
 
-class Clock:
+class ManualClock:
     """Milliseconds that pass when a test says so."""
 
     def __init__(self, now=NOW):
@@ -20,38 +20,38 @@ class Clock:
 
 
 @asynccontextmanager
-async def one_site(clock=None, **settings):
+async def running_site(clock=None, **settings):
     """A site, and a client with its user and token."""
     async with JiraWorld(seed=1, clock=clock) as jira:
         site = await jira.add_site("acme", **settings)
-        async with client_of(site) as client:
+        async with open_client(site) as client:
             yield site, client
 
 
-def client_of(site, token=None, user=None, base_url=None):
+def open_client(site, token=None, user=None, base_url=None):
     return httpx.AsyncClient(
         base_url=base_url or site.url, auth=(user or site.user, token or site.token), timeout=5
     )
 
 
-def z(at):
+def format_utc(at):
     """A date as the relay should send it."""
     return format_instant(at).replace("+0000", "Z")
 
 
-async def page(client, path=RECORDS, **query):
+async def get_page(client, path=RECORDS, **query):
     answer = await client.get(path, params={name.rstrip("_"): value for name, value in query.items()})
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
-async def ids(client, path=RECORDS, **query):
-    return [record["id"] for record in (await page(client, path, **query))["records"]]
+async def get_ids(client, path=RECORDS, **query):
+    return [record["id"] for record in (await get_page(client, path, **query))["records"]]
 
 
-async def walk(client, **query):
+async def read_all_ids(client, **query):
     """Pages as the reference tells to: on by the records received, until an empty page."""
     found = []
-    while records := (await page(client, offset=len(found), **query))["records"]:
+    while records := (await get_page(client, offset=len(found), **query))["records"]:
         found += [record["id"] for record in records]
     return found

@@ -5,7 +5,7 @@ from collections import Counter
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
-from management.organizations.editor import edit
+from management.organizations.editor import edit_organization
 from management.settings import Settings
 from producer.config import ProducerConfig
 from producer.service import run_producer
@@ -23,7 +23,7 @@ from relay.telemetry.health import Health
 from relay.timestamps import now_ms
 
 
-class Relay:
+class ProducerWorld:
     """A producer on its own topics, and what stands on them."""
 
     def __init__(self, kafka, prefix, tmp_path, **producer):
@@ -42,7 +42,7 @@ class Relay:
         self.topics = Topics(prefix)
         self.keyring = Keyring([b"k" * 32])
 
-    async def add(self, site, **fields):
+    async def add_organization(self, site, **fields):
         owner = CredentialOwner(site.name, site.url, site.user)
         now = now_ms()
         organization = Organization(
@@ -55,7 +55,9 @@ class Relay:
             credential_ciphertext=self.keyring.seal(SecretStr(site.token), owner),
             **fields,
         )
-        await edit(self.connection, site.name, lambda _: organization, what="added", who="test", now_ms=now)
+        await edit_organization(
+            self.connection, site.name, lambda _: organization, what="added", who="test", now_ms=now
+        )
 
     @contextlib.asynccontextmanager
     async def running(self):
@@ -78,7 +80,7 @@ class Relay:
             stop.set()
             await asyncio.wait_for(task, 20)
 
-    async def events(self, topic=None):
+    async def read_events(self, topic=None):
         codec = InternalCodec("audit_event")
         found = []
         tps = [TopicPartition(topic or self.topics.events, number) for number in range(2)]
@@ -89,9 +91,9 @@ class Relay:
             )
         return [codec.decode(record.value) for record in found]
 
-    async def counts(self, topic=None):
-        return Counter((event["organization"], event["id"]) for event in await self.events(topic))
+    async def count_events(self, topic=None):
+        return Counter((event["organization"], event["id"]) for event in await self.read_events(topic))
 
 
-def happened(jira):
+def count_records(jira):
     return Counter((name, record["id"]) for name, records in jira.truth().items() for record in records)

@@ -22,7 +22,7 @@ _READY_SECONDS = 60
 @contextlib.asynccontextmanager
 async def running_registry(directory):
     """Yield the address of its Confluent API; it starts empty, keeps all in memory and ends with the block."""
-    home = await _installed()
+    home = await _install()
     port = ports.pick_free_port()
     held = FileLock(directory / "lock")
     assert held.acquire()
@@ -36,7 +36,7 @@ async def running_registry(directory):
     )
     try:
         url = f"http://127.0.0.1:{port}/apis/ccompat/v7"
-        await _until_ready(url, process, directory / "registry.log")
+        await _wait_until_ready(url, process, directory / "registry.log")
         yield url
     finally:
         if process.returncode is None:
@@ -45,21 +45,21 @@ async def running_registry(directory):
         held.release()
 
 
-async def _until_ready(url, process, log):
+async def _wait_until_ready(url, process, log):
     async with asyncio.timeout(_READY_SECONDS), httpx.AsyncClient() as client:
-        while not await _answers(client, url):
+        while not await _is_answering(client, url):
             assert process.returncode is None, f"The registry ended: {log.read_text()[-2000:]}"
             await asyncio.sleep(0.1)
 
 
-async def _answers(client, url):
+async def _is_answering(client, url):
     try:
         return (await client.get(f"{url}/subjects")).status_code == httpx.codes.OK
     except httpx.TransportError:
         return False
 
 
-async def _installed():
+async def _install():
     folder = cache.default_folder(os.environ, Path.home())
     (packed,) = await cache.fetch(artifacts.parse_lock_file(_LOCK_FILE.read_text()), folder)
     home = folder / packed.name.removesuffix("-all.tar.gz")

@@ -11,11 +11,11 @@ from confluent_kafka.admin import (
 
 from embedded import EmbeddedKafka, ports
 from embedded.properties import HOST
-from tests.support.certificates import DAY, Authority
-from tests.support.issuer import AUDIENCE, NAME, SigningKey
+from tests.support.certificates import DAY, CertificateAuthority
+from tests.support.issuer import AUDIENCE, ISSUER_NAME, SigningKey
 
 SESSION_SECONDS = 3
-NOBODY = f"{HOST}:1"
+UNUSED_ADDRESS = f"{HOST}:1"
 
 _PROTOCOLS = {
     "SCRAM": "SASL_SSL",
@@ -44,8 +44,11 @@ class SecureKafka(EmbeddedKafka):
     def __init__(self, directory):
         pki = directory / "pki"
         pki.mkdir()
-        self.authority, self.stranger = Authority(pki, "authority"), Authority(pki, "stranger")
-        self.ours = self.authority.pair("ours", ())
+        self.authority, self.untrusted_authority = (
+            CertificateAuthority(pki, "authority"),
+            CertificateAuthority(pki, "stranger"),
+        )
+        self.client_certificate = self.authority.issue("ours", ())
         self._keys_file = pki / "keys.json"
         self.signing_key = SigningKey(self._keys_file)
         self._ports = {
@@ -62,18 +65,21 @@ class SecureKafka(EmbeddedKafka):
     def listener_address(self, name):
         return f"{HOST}:{self._ports[name]}"
 
-    def scram(self, **changes):
-        """Settings of group kafka for the door `scram`."""
+    def scram_settings(self, **changes):
+        """Settings of group kafka for the door `scram_settings`."""
         login = {"sasl_username": self.user, "sasl_password": self.password}
-        return self._tls("scram", "SASL_SSL", sasl_mechanism="SCRAM-SHA-512", **login, **changes)
+        return self._tls_settings("scram", "SASL_SSL", sasl_mechanism="SCRAM-SHA-512", **login, **changes)
 
-    def mutual(self, **changes):
-        ours = {"certificate_file": str(self.ours.certificate), "key_file": str(self.ours.key)}
-        return self._tls("mutual", "SSL", **ours, **changes)
+    def mutual_settings(self, **changes):
+        ours = {
+            "certificate_file": str(self.client_certificate.certificate),
+            "key_file": str(self.client_certificate.key),
+        }
+        return self._tls_settings("mutual", "SSL", **ours, **changes)
 
-    def oauth(self, issuer, listener="oauth", **changes):
+    def oauth_settings(self, issuer, listener="oauth", **changes):
         client = {"oauth_client_id": issuer.client_id, "oauth_client_secret": issuer.client_secret}
-        return self._tls(
+        return self._tls_settings(
             listener,
             "SASL_SSL",
             sasl_mechanism="OAUTHBEARER",
@@ -82,9 +88,9 @@ class SecureKafka(EmbeddedKafka):
             **changes,
         )
 
-    def _tls(self, listener, protocol, **more):
+    def _tls_settings(self, listener, protocol, **settings):
         trusted = {"security_protocol": protocol, "ca_file": str(self.authority.file)}
-        return {"bootstrap": self.listener_address(listener), "replication_factor": 1, **trusted, **more}
+        return {"bootstrap": self.listener_address(listener), "replication_factor": 1, **trusted, **settings}
 
     async def set_password(self, user, password):
         """Make the user, or change the password."""
@@ -99,21 +105,21 @@ class SecureKafka(EmbeddedKafka):
 
     def _listeners(self):
         addresses = {name.upper(): f"{HOST}:{port}" for name, port in self._ports.items()}
-        advertised = {**addresses, "LOST": NOBODY}
+        advertised = {**addresses, "LOST": UNUSED_ADDRESS}
         del advertised["CONTROLLER"]
         protocols = {"PLAINTEXT": "PLAINTEXT", "CONTROLLER": "PLAINTEXT", **_PROTOCOLS}
         return {
-            "listeners": _listed(addresses),
-            "advertised.listeners": _listed(advertised),
+            "listeners": _listener_list(addresses),
+            "advertised.listeners": _listener_list(advertised),
             "controller.quorum.bootstrap.servers": self.listener_address("controller"),
             "listener.security.protocol.map": ",".join(f"{a}:{b}" for a, b in protocols.items()),
             "num.network.threads": "1",
         }
 
     def _certificates(self):
-        good = self.authority.pair("broker")
-        expired = self.authority.pair("expired", ends=-DAY)
-        elsewhere = self.authority.pair("elsewhere", ["kafka-1.example.com", "10.0.0.1"])
+        good = self.authority.issue("broker")
+        expired = self.authority.issue("expired", expires_in=-DAY)
+        elsewhere = self.authority.issue("elsewhere", ["kafka-1.example.com", "10.0.0.1"])
         stores = {"EXPIRED": expired, "ELSEWHERE": elsewhere}
         properties = {
             "ssl.truststore.type": "PEM",
@@ -125,7 +131,7 @@ class SecureKafka(EmbeddedKafka):
                 properties[f"listener.name.{name.lower()}.ssl.keystore.type"] = "PEM"
                 properties[f"listener.name.{name.lower()}.ssl.keystore.location"] = stores.get(
                     name, good
-                ).both
+                ).combined_file
         return {name: str(value) for name, value in properties.items()}
 
     def _logins(self):
@@ -141,7 +147,7 @@ class SecureKafka(EmbeddedKafka):
                 f"{listener}.oauthbearer.sasl.server.callback.handler.class": f"{_OAUTH}ValidatorCallbackHandler",
                 f"{listener}.sasl.oauthbearer.jwks.endpoint.url": self._keys_file.as_uri(),
                 f"{listener}.sasl.oauthbearer.expected.audience": AUDIENCE,
-                f"{listener}.sasl.oauthbearer.expected.issuer": NAME,
+                f"{listener}.sasl.oauthbearer.expected.issuer": ISSUER_NAME,
             }
         return properties | {"listener.name.short.connections.max.reauth.ms": str(SESSION_SECONDS * 1000)}
 
@@ -153,5 +159,5 @@ class SecureKafka(EmbeddedKafka):
         return await super()._run(runtime, log_directory, allowed, *command)
 
 
-def _listed(addresses):
+def _listener_list(addresses):
     return ",".join(f"{name}://{address}" for name, address in addresses.items())

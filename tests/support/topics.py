@@ -2,7 +2,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 
-async def alter(connection, topic, **configs):
+async def alter_topic(connection, topic, **configs):
     """Replaces all settings of the topic's own."""
     names = {name.replace("_", "."): value for name, value in configs.items()}
     admin = AIOKafkaAdminClient(**connection.options())

@@ -38,7 +38,7 @@ def run_bisection(bisector, stream):
     while (part := bisector.next()) is not None:
         if stream.accepts(part):
             bisector.accepted()
-        elif bisector.refused(part, REJECTION):
+        elif bisector.refused_calls(part, REJECTION):
             confirmed_bad += part.encoded
     return confirmed_bad
 

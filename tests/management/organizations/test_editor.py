@@ -6,8 +6,13 @@ from dataclasses import replace
 import pytest
 
 from management.organizations.commands import delete
-from management.organizations.editor import StaleEditError, edit
-from management.organizations.store import Standing, existing, organizations, standing
+from management.organizations.editor import StaleEditError, edit_organization
+from management.organizations.store import (
+    StoredOrganizations,
+    read_organizations,
+    read_store,
+    require_existing,
+)
 from relay.config.kafka import KafkaConfig
 from relay.errors import RelayError
 from relay.kafka import TopicPartition
@@ -29,12 +34,14 @@ async def connection(kafka, prefix):
     return connection
 
 
-async def put(connection, name, **options):
+async def put_organization(connection, name, **options):
     new = Organization(name, f"https://{name}", "relay", added=NOW, modified=NOW, revision=0)
-    return await edit(connection, name, lambda _: new, what="added", who="test", now_ms=NOW, **options)
+    return await edit_organization(
+        connection, name, lambda _: new, what="added", who="test", now_ms=NOW, **options
+    )
 
 
-async def length_of_history(connection):
+async def count_changes(connection):
     tp, records = TopicPartition(Topics(connection.kafka.topic_prefix).changes, 0), []
     async with standalone_consumer(connection) as reader:
         end = (await stable_bounds(reader, [tp]))[tp].last_stable_offset
@@ -45,35 +52,35 @@ async def length_of_history(connection):
 async def test_editors_at_the_same_time_all_get_through(connection):
     """Editors of one shard fence one another; each tries again, and every change is there once, with its history."""
     names = [f"org{number}" for number in range(3)]
-    await asyncio.gather(*(put(connection, name) for name in names))
+    await asyncio.gather(*(put_organization(connection, name) for name in names))
 
-    assert sorted(await organizations(connection)) == names
-    assert await length_of_history(connection) == len(names)
+    assert sorted(await read_organizations(connection)) == names
+    assert await count_changes(connection) == len(names)
 
 
 async def test_a_stale_edit_is_refused(connection):
     """A change that is based on an older revision does nothing."""
-    first = await put(connection, "acme")
-    await put(connection, "acme", revision=first.revision)
+    first = await put_organization(connection, "acme")
+    await put_organization(connection, "acme", revision=first.revision)
 
     with pytest.raises(StaleEditError, match="somebody else"):
-        await put(connection, "acme", revision=first.revision)
-    assert (await organizations(connection))["acme"].revision == 2
+        await put_organization(connection, "acme", revision=first.revision)
+    assert (await read_organizations(connection))["acme"].revision == 2
 
 
 async def test_what_a_change_raises_leaves_everything_as_it_was(connection):
     """An edit that is refused from inside changes nothing and is not in the history."""
     with pytest.raises(RelayError, match="There is no organization"):
-        await edit(
+        await edit_organization(
             connection,
             "nobody",
-            lambda before: replace(existing(before, "nobody"), state="paused"),
+            lambda before: replace(require_existing(before, "nobody"), state="paused"),
             what="paused",
             who="test",
             now_ms=NOW,
         )
-    assert await organizations(connection) == {}
-    assert await length_of_history(connection) == 0
+    assert await read_organizations(connection) == {}
+    assert await count_changes(connection) == 0
 
 
 async def test_what_cannot_be_read_holds_up_no_other(connection):
@@ -82,25 +89,25 @@ async def test_what_cannot_be_read_holds_up_no_other(connection):
         topic = Topics(connection.kafka.topic_prefix).organizations
         for key in (b"odd", b"\xff"):
             await writer.send(topic, key, b"\x00garbage")
-    await put(connection, "acme")
-    found = await standing(connection)
+    await put_organization(connection, "acme")
+    found = await read_store(connection)
 
     assert sorted(found.organizations) == ["acme"]
     assert sorted(found.unreadable) == ["odd"]
-    assert sorted(found.strays) == ["\\xff"]
+    assert sorted(found.misplaced) == ["\\xff"]
     with pytest.raises(RelayError, match="organizations delete odd"):
-        await put(connection, "odd")
+        await put_organization(connection, "odd")
     for name in ("odd", "\\xff"):
         await delete(connection, name, who="test", now_ms=NOW)
-    await put(connection, "odd")
-    assert sorted(await organizations(connection)) == ["acme", "odd"]
-    assert (await standing(connection)).complaints == []
+    await put_organization(connection, "odd")
+    assert sorted(await read_organizations(connection)) == ["acme", "odd"]
+    assert (await read_store(connection)).problems == []
 
 
 async def test_what_stands_in_a_partition_of_others_hides_nothing(connection):
     """Garbage or a deletion under a name of ours, in a partition where that name has no place, is told of and counts for nothing."""
     topic = Topics(connection.kafka.topic_prefix).organizations
-    followed = await put(connection, "acme")
+    followed = await put_organization(connection, "acme")
     async with RecordWriter(connection) as writer:
         shards = await read_shard_count(connection)
         away = [number for number in range(shards) if number != partition_of("acme", shards)]
@@ -108,31 +115,31 @@ async def test_what_stands_in_a_partition_of_others_hides_nothing(connection):
             await writer.send(topic, b"acme", b"garbage", partition=number)
         await writer.send(topic, b"acme", None, partition=away[-1])
         await writer.send(topic, b"", b"garbage", partition=away[0])
-    found = await standing(connection)
+    found = await read_store(connection)
 
     assert found.organizations == {"acme": followed}
-    (nameless, complaint), (acme, told) = found.complaints
+    (nameless, complaint), (acme, told) = found.problems
     assert (nameless, acme) == ("", "acme")
     assert "delete ''" in complaint
     assert "followed as before" in told
     await delete(connection, "", who="test", now_ms=NOW)
     await delete(connection, "acme", who="test", now_ms=NOW)
-    assert await standing(connection) == Standing({}, {}, {})
+    assert await read_store(connection) == StoredOrganizations({}, {}, {})
 
 
 async def test_an_organization_under_the_name_of_another_is_none(connection):
     """A value whose name is not its key is not believed."""
-    copied = OrganizationCodec().encode(await put(connection, "acme"))
+    copied = OrganizationCodec().encode(await put_organization(connection, "acme"))
     async with RecordWriter(connection) as writer:
         await writer.send(Topics(connection.kafka.topic_prefix).organizations, b"other", copied)
 
-    assert "holds 'acme'" in (await standing(connection)).unreadable["other"]
+    assert "holds 'acme'" in (await read_store(connection)).unreadable["other"]
 
 
 async def test_a_kafka_that_is_away_is_said_in_one_sentence():
     """No Kafka is a RelayError, soon."""
     away = Connection(KafkaConfig(bootstrap="127.0.0.1:1", replication_factor=1))
     async with asyncio.timeout(15):
-        for attempt in (organizations(away), put(away, "acme")):
+        for attempt in (read_organizations(away), put_organization(away, "acme")):
             with pytest.raises(RelayError, match=r"127\.0\.0\.1:1"):
                 await attempt

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from management.formatting import exact, instant
-from management.organizations.view import View
+from management.formatting import iso_milliseconds, iso_seconds
+from management.organizations.view import OrganizationView
 from relay.organizations import Organization
 from relay.status.model import Status
 
@@ -36,8 +36,8 @@ def status(state="active", **fields):
 )
 def test_the_end_of_a_key_is_announced(left_ms, words, within):
     """30, 7 and 1 days before a key expires the list says so, louder each time."""
-    view = View(organization(credential_expires=NOW + left_ms), None, NOW)
-    assert (view.expiry, view.warning) == (words, within)
+    view = OrganizationView(organization(credential_expires=NOW + left_ms), None, NOW)
+    assert (view.expiry, view.expires_within_days) == (words, within)
 
 
 @pytest.mark.parametrize(
@@ -53,13 +53,13 @@ def test_the_end_of_a_key_is_announced(left_ms, words, within):
 )
 def test_states_are_told_in_words(told, words):
     """Each state has its own words; what a producer told before a resume is not believed."""
-    assert View(organization(), told, NOW).state == words
-    assert View(organization(state="paused"), told, NOW).state == "paused"
+    assert OrganizationView(organization(), told, NOW).state == words
+    assert OrganizationView(organization(state="paused"), told, NOW).state == "paused"
 
 
 def test_an_owner_that_fell_silent_is_none():
     """A record past its time says nothing but when it was written."""
-    view = View(organization(), status("failing", reason="no."), NOW + 2)
+    view = OrganizationView(organization(), status("failing", reason="no."), NOW + 2)
     assert view.state == "no owner: nobody polls it since 2026-09-21T14:13:20Z"
     assert view.document()["status"]["valid"] is False
 
@@ -68,6 +68,6 @@ def test_an_owner_that_fell_silent_is_none():
 @given(st.integers(-(2**63), 2**63 - 1))
 def test_any_instant_can_be_told(ms):
     """Jira's clock may be anything: no number of milliseconds is too much for a table or a document."""
-    view = View(organization(), status(last_event=ms), NOW)
-    assert view.document()["status"]["last_event"] == exact(ms)
-    assert instant(ms)
+    view = OrganizationView(organization(), status(last_event=ms), NOW)
+    assert view.document()["status"]["last_event"] == iso_milliseconds(ms)
+    assert iso_seconds(ms)

@@ -9,7 +9,7 @@ from producer.sources.errors import ErrorKind, RequestTarget, SourceFailure, mak
 from producer.sources.jira_cloud.client import Account
 from producer.sources.jira_cloud.client import TenantInfo as SiteBehind
 from producer.sources.jira_cloud.page import Page
-from simulators.jira_cloud.log import AuditLog, Entry, Selection
+from simulators.jira_cloud.log import AuditLog, AuditLogEntry, Selection
 from simulators.jira_cloud.query import format_instant
 
 CONFIG = PollingConfig()
@@ -49,7 +49,7 @@ class FakeJira:
         self._next_id += 1
         self.record_times[number] = RecordTimes(created, visible)
         raw = json.dumps({"id": number, "created": format_instant(created)}).encode()
-        self.log.add(Entry(number, created, raw), visible)
+        self.log.add(AuditLogEntry(number, created, raw), visible)
 
     def page(self, since, until, offset, limit):
         now = self.now_ms()

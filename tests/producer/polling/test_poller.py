@@ -106,11 +106,11 @@ async def jira_fixture(jira, monkeypatch):
 async def test_what_happens_after_adding_is_live_however_late_we_come(acme, jira_fixture):
     """Between the adding of an organization and the first contact nothing is skipped, and what was before is history."""
     added = now_ms() - 60_000
-    acme.happen(created=added - 1_000)
-    since = [acme.happen(created=added), acme.happen(created=added + 30_000)]
+    acme.add_record(created=added - 1_000)
+    since = [acme.add_record(created=added), acme.add_record(created=added + 30_000)]
     harness = PollerHarness(acme, jira_fixture, added=added)
     async with harness.running():
-        since.append(acme.happen())
+        since.append(acme.add_record())
         await harness.until(lambda: len(harness.published()) >= 3)
 
     assert harness.published() == ids(since)
@@ -119,14 +119,14 @@ async def test_what_happens_after_adding_is_live_however_late_we_come(acme, jira
 
 async def test_a_clock_ahead_of_jiras_skips_nothing(acme, jira_fixture):
     """Ten minutes ahead at the first contact: what happens next is live, what was before is history, and the skew has a name."""
-    acme.manners.clock_skew_seconds = -600
-    acme.happen(created=now_ms() - 900_000)
+    acme.quirks.clock_skew_seconds = -600
+    acme.add_record(created=now_ms() - 900_000)
     harness = PollerHarness(acme, jira_fixture, added=now_ms() - 600_000)
-    happened = [acme.happen()]
+    happened = [acme.add_record()]
     async with harness.running():
         await harness.until(lambda: harness.status.last_poll)
         for _ in range(5):
-            happened += acme.happen_many(2)
+            happened += acme.add_records(2)
             await asyncio.sleep(0.3)
         await harness.until(lambda: len(harness.published()) >= len(happened))
         reason = harness.status.reason
@@ -138,7 +138,7 @@ async def test_a_clock_ahead_of_jiras_skips_nothing(acme, jira_fixture):
 
 async def test_a_clock_behind_jiras_is_told(acme, jira_fixture):
     """It makes events late, and loses none; the state says why, and history is not taken for live."""
-    acme.manners.clock_skew_seconds = 600
+    acme.quirks.clock_skew_seconds = 600
     added = now_ms() + 600_000
     harness = PollerHarness(acme, jira_fixture, added=added)
     async with harness.running():
@@ -157,7 +157,7 @@ async def test_a_clock_that_leaps_ahead_and_back_skips_nothing(acme, jira_fixtur
     async with harness.running():
         for milliseconds in (0, 3_600_000, 7_200_000, 0, -3_600_000, 0):
             leap[0] = milliseconds
-            happened += acme.happen_many(2)
+            happened += acme.add_records(2)
             await asyncio.sleep(0.5)
         await harness.until(lambda: len(harness.published()) >= len(happened))
 
@@ -208,7 +208,7 @@ async def test_a_defect_in_one_of_the_three_ends_none_of_the_others(acme, jira_f
     states = set()
     async with harness.running():
         await harness.until(lambda: harness.status.last_poll)
-        happened = acme.happen_many(3)
+        happened = acme.add_records(3)
         await harness.until(lambda: states.add(harness.status.reason) or harness.published())
         await harness.until(lambda: states.add(harness.status.reason) or len(states) > 1)
 
@@ -230,7 +230,7 @@ async def test_a_cancellation_from_inside_ends_no_loop(acme, jira_fixture, monke
     harness = PollerHarness(acme, jira_fixture)
     async with harness.running():
         await harness.until(lambda: not once)
-        happened = [acme.happen()]
+        happened = [acme.add_record()]
         await harness.until(harness.published)
 
     assert harness.published() == ids(happened)
@@ -242,7 +242,7 @@ async def test_a_broken_desk_ends_all_of_it_at_once(acme, jira_fixture):
     async with harness.running() as task:
         await harness.until(lambda: harness.status.last_poll)
         harness.publisher.failed.set()
-        acme.happen()
+        acme.add_record()
         await asyncio.wait({task}, timeout=5)
 
     assert type(task.exception()).__name__ == "DeskClosedError"
@@ -269,7 +269,7 @@ async def test_an_empty_log_is_not_called_active_before_it_is_proven(acme, jira_
 
 def _dead_token(site):
     """Every window is empty, without a word; only the probe is told that nobody knows us."""
-    empty = faults.answer(200, '{"offset":0,"limit":1000,"total":0,"records":[]}')
+    empty = faults.respond_with(200, '{"offset":0,"limit":1000,"total":0,"records":[]}')
     return [
         site.script.add(empty, rate=1.0, only=lambda request: "from" in request.query),
         site.script.add(jira_faults.anonymous(), rate=1.0, only=lambda request: "offset" in request.query),
@@ -279,8 +279,8 @@ def _dead_token(site):
 async def test_history_is_covered_by_proven_answers_alone(acme, jira_fixture):
     """Empty days count as read only after Jira has shown that it answers; what comes to light later is published."""
     now = now_ms()
-    acme.fill(20, now - 5 * DAY_MS, now - 2 * DAY_MS)
-    wanted = ids(acme.truth())
+    acme.add_history(20, now - 5 * DAY_MS, now - 2 * DAY_MS)
+    wanted = ids(acme.all_records())
     harness = PollerHarness(acme, jira_fixture, backfill_from=now - 6 * DAY_MS)
     await harness.publisher.write_checkpoint("acme", lambda _: new_checkpoint("acme", now, now=now))
     hidden = _dead_token(acme)
@@ -299,23 +299,23 @@ async def test_history_is_covered_by_proven_answers_alone(acme, jira_fixture):
 async def test_deleting_and_adding_again_repeats_nothing(acme, jira_fixture):
     """Progress is kept: what was published is known, what happened meanwhile is found, a longer history adds the rest."""
     now = now_ms()
-    acme.fill(30, now - 6 * DAY_MS, now - DAY_MS)
+    acme.add_history(30, now - 6 * DAY_MS, now - DAY_MS)
     harness = PollerHarness(acme, jira_fixture, backfill_from=now - 3 * DAY_MS)
     async with harness.running():
         await harness.until(lambda: harness.status.last_poll)
-        acme.happen_many(3)
+        acme.add_records(3)
         await harness.until(lambda: len(harness.published()) == 3)
         await harness.until(
             lambda: harness.status.backfilled_to is None and harness.published(TOPICS.backfill)
         )
-    acme.happen_many(4)
+    acme.add_records(4)
     harness.organization = replace(harness.organization, backfill_from=now - 10 * DAY_MS, added=now_ms())
     async with harness.running():
         await harness.until(lambda: len(harness.published()) == 7)
         await harness.until(lambda: len(harness.published(TOPICS.backfill)) >= 30)
         await asyncio.sleep(0.5)
 
-    assert sorted(harness.published() + harness.published(TOPICS.backfill)) == ids(acme.truth())
+    assert sorted(harness.published() + harness.published(TOPICS.backfill)) == ids(acme.all_records())
 
 
 async def test_a_quiet_organization_moves_on(acme, jira_fixture, monkeypatch):
@@ -323,13 +323,13 @@ async def test_a_quiet_organization_moves_on(acme, jira_fixture, monkeypatch):
     monkeypatch.setattr(window, "PROBE_EVERY", 500)
     harness = PollerHarness(acme, jira_fixture)
     async with harness.running():
-        acme.happen()
+        acme.add_record()
         await harness.until(harness.published)
         known = harness.publisher.checkpoint("acme").window_end
         await harness.until(lambda: harness.publisher.checkpoint("acme").window_end > known + 500)
-        acme.expire(1)
+        acme.expire_oldest(1)
         empty = harness.publisher.checkpoint("acme").window_end
-        acme.happen(created=now_ms() - 30 * DAY_MS)
+        acme.add_record(created=now_ms() - 30 * DAY_MS)
         await harness.until(lambda: harness.publisher.checkpoint("acme").window_end > empty + 500)
 
     assert len(harness.published()) == 1
@@ -344,11 +344,11 @@ async def test_what_jira_no_longer_keeps_after_an_outage_is_named_once(
     """
     now, log = now_ms(), []
     monkeypatch.setattr(ProducerMetrics, "gap_found", lambda _self, *named: log.append(named))
-    oldest = acme.happen(created=now - kept_days * DAY_MS)
+    oldest = acme.add_record(created=now - kept_days * DAY_MS)
     known = replace(new_checkpoint("acme", now - 4 * DAY_MS, now=now), last_event=EventPosition(0, 1))
     harness = PollerHarness(acme, jira_fixture)
     await harness.publisher.write_checkpoint("acme", lambda _: known)
-    acme.script.add(faults.answer(403), times=2, only=lambda request: "from" in request.query)
+    acme.script.add(faults.respond_with(403), times=2, only=lambda request: "from" in request.query)
     async with harness.running():
         await harness.until(lambda: harness.status.last_poll)
         jira_fixture.credentials.keys["acme"] = "wrong"
@@ -375,8 +375,8 @@ async def test_an_organization_without_a_cloud_id_is_bound_when_it_tells(acme, j
 
 async def test_a_walk_of_many_pages_goes_on_where_it_failed(acme, jira_fixture):
     """Where every other answer is broken, a window of ten pages is read all the same."""
-    acme.manners.page_cap = 10
-    happened = acme.happen_many(100, created=now_ms() - 30_000)
+    acme.quirks.page_cap = 10
+    happened = acme.add_records(100, created=now_ms() - 30_000)
     asks = [0]
 
     def every_other(request):
@@ -394,7 +394,7 @@ async def test_a_walk_of_many_pages_goes_on_where_it_failed(acme, jira_fixture):
 async def test_an_answer_that_is_too_large_even_alone_is_no_tight_loop(acme, jira_fixture, monkeypatch):
     """One record above all bounds is a failure that waits like others."""
     monkeypatch.setattr("producer.sources.jira_cloud.client.MOST_BYTES", 1_000)
-    acme.happen(fields={"summary": "x" * 2_000})
+    acme.add_record(fields={"summary": "x" * 2_000})
     harness = PollerHarness(acme, jira_fixture, added=now_ms() - 60_000)
     async with harness.running():
         await harness.until(lambda: harness.status.state == "failing")

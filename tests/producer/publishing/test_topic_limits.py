@@ -14,7 +14,7 @@ from relay.config.schema_registry import SchemaRegistryConfig
 from relay.kafka.topic_admin import create_missing_topics, read_limits
 from relay.kafka.topics import Topics
 from relay.schema_registry.store import open_schema_store
-from tests.relay.kafka.test_producer import alter
+from tests.relay.kafka.test_producer import alter_topic
 from tests.support.kafka import connection
 
 NOW = 1_790_000_000_000
@@ -34,7 +34,7 @@ async def test_what_an_operator_changes_about_the_topics_needs_no_restart(
             there, topics, store, known, ProducerMetrics(CollectorRegistry()), lambda: NOW
         ).load(0)
         await publisher.write_checkpoint("acme", lambda _: new_checkpoint("acme", NOW - 5_000, now=NOW))
-        await alter(there, topics.events, max_message_bytes="100000")
+        await alter_topic(there, topics.events, max_message_bytes="100000")
         async with asyncio.timeout(20):
             while known.current.max_event_bytes > 100_000:
                 await asyncio.sleep(0.05)

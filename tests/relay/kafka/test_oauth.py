@@ -21,7 +21,7 @@ from relay.kafka.oauth import (
     parse_token_response,
 )
 from simulators.azure.world import AzureWorld
-from simulators.faults import answer, hang, reset
+from simulators.faults import hang, reset, respond_with
 
 SECRET = "s3cret-of-ours"
 NOT_HERE = "http://127.0.0.1:1/token"
@@ -102,8 +102,8 @@ async def test_what_is_asked(issuer):
     us = (issuer.client_id, issuer.client_secret)
     found = await create_token_provider(oauth_config(issuer.url, *us, oauth_scope="kafka")).token()
 
-    assert found == issuer.given[0]
-    assert issuer.asked == [(us, {"grant_type": "client_credentials", "scope": "kafka"})]
+    assert found == issuer.issued_tokens[0]
+    assert issuer.requests == [(us, {"grant_type": "client_credentials", "scope": "kafka"})]
 
 
 REFUSALS = {
@@ -111,12 +111,12 @@ REFUSALS = {
         None,
         r"gives no token to the client us \(401 invalid_client Bad client credentials\)",
     ),
-    "a scope": (answer(400, '{"error": "invalid_scope"}'), r"kafka\.oauth_scope .*invalid_scope"),
-    "for now": (answer(429), "gives no token for now"),
-    "a redirect": (answer(307, headers={"Location": NOT_HERE}), r"redirects .* our secret is not sent"),
-    "a page": (answer(200, "<html>", content_type="text/html"), "answers without a token"),
-    "no token in it": (answer(200, '{"expires_in": 3}'), "answers without a token"),
-    "an echo": (answer(400, json.dumps({"error_description": SECRET})), "check kafka.oauth_client_id"),
+    "a scope": (respond_with(400, '{"error": "invalid_scope"}'), r"kafka\.oauth_scope .*invalid_scope"),
+    "for now": (respond_with(429), "gives no token for now"),
+    "a redirect": (respond_with(307, headers={"Location": NOT_HERE}), r"redirects .* our secret is not sent"),
+    "a page": (respond_with(200, "<html>", content_type="text/html"), "answers without a token"),
+    "no token in it": (respond_with(200, '{"expires_in": 3}'), "answers without a token"),
+    "an echo": (respond_with(400, json.dumps({"error_description": SECRET})), "check kafka.oauth_client_id"),
     "a reset": (reset(), "cannot be reached"),
     "silence": (hang(3), "cannot be reached"),
 }
@@ -133,7 +133,7 @@ async def test_why_there_is_no_token(issuer, kind, monkeypatch):
         await create_token_provider(oauth_config(issuer.url)).token()
 
     assert SECRET not in caught.value.sentence
-    assert len(issuer.asked) == 1
+    assert len(issuer.requests) == 1
 
 
 async def test_nobody_there_to_give_tokens():

@@ -18,7 +18,7 @@ from relay.status.model import take_over
 from relay.status.writer import StatusWriter
 from tests.support.group_member import RecordingHandler
 from tests.support.kafka import aiokafka_tasks, connection, event
-from tests.support.topics import alter
+from tests.support.topics import alter_topic
 
 
 @pytest.fixture
@@ -127,12 +127,12 @@ async def test_the_smallest_limits_of_the_topics_count(there, prefix):
     """Also where somebody made one with limits of its own: events are kept small enough, and nothing is taken for kept that may not be."""
     topics, large = Topics(prefix), str(MAX_EVENT_BYTES * 2)
     await wait_for_limits(there, TopicLimits(MAX_EVENT_BYTES, 30 * DAY_MS))
-    await alter(there, topics.backfill, max_message_bytes="300000", retention_ms=str(3 * DAY_MS))
+    await alter_topic(there, topics.backfill, max_message_bytes="300000", retention_ms=str(3 * DAY_MS))
     await wait_for_limits(there, TopicLimits(280_000, 3 * DAY_MS))
     for topic in (topics.events, topics.backfill):
-        await alter(there, topic, max_message_bytes=large, retention_ms="-1")
+        await alter_topic(there, topic, max_message_bytes=large, retention_ms="-1")
     await wait_for_limits(there, TopicLimits(MAX_EVENT_BYTES, UNLIMITED_RETENTION_MS))
-    await alter(there, topics.events, max_message_bytes=large, retention_bytes="1000")
+    await alter_topic(there, topics.events, max_message_bytes=large, retention_bytes="1000")
     await wait_for_limits(there, TopicLimits(MAX_EVENT_BYTES, 0))
 
 

@@ -1,22 +1,22 @@
 import pytest
 
-from simulators.azure.arm import Deployment, DeploymentError, template
-from simulators.azure.kusto import KqlError, fit, transform
-from simulators.azure.rule import Losses, rule
+from simulators.azure.arm import Deployment, DeploymentError, load_template
+from simulators.azure.kusto import KqlError, coerce, parse_transform
+from simulators.azure.rule import SilentLosses, deploy_rule
 
 STREAM = "Custom-JiraAuditRelay"
 LIVE = "Jira_Audit_v2_CL"
 NOW = "2026-11-23T10:00:00.000Z"
 
 
-def deployed(existing=None, **parameters):
+def deploy(existing=None, **parameters):
     given = {"workspaceName": "w", "principalId": "p", **parameters}
-    return rule(Deployment(template(), given), existing or {})
+    return deploy_rule(Deployment(load_template(), given), existing or {})
 
 
-def stored(subject, **columns):
+def store_value(subject, **columns):
     subject.store(STREAM, [columns], "request", NOW)
-    return subject.tables()[LIVE].arrivals[-1].row
+    return subject.tables()[LIVE].stored_rows[-1].row
 
 
 @pytest.mark.parametrize(
@@ -55,14 +55,14 @@ def stored(subject, **columns):
 )
 def test_a_value_that_does_not_fit_its_column_is_null(kind, value, kept):
     """Kusto's rule: no error, just nothing."""
-    assert fit(value, kind) == kept
+    assert coerce(value, kind) == kept
 
 
 def test_a_transform_assigns_and_casts():
     """extend with now, casts and paths; its output types are known before any row comes."""
     columns = {"id": "long", "item": "dynamic", "text": "string"}
     kql = "source | extend At = now(), id = toint(tostring(id)), Name = item.name, When = todatetime(text)"
-    compiled = transform(kql, columns)
+    compiled = parse_transform(kql, columns)
     assert compiled.columns == columns | {
         "At": "datetime",
         "id": "int",
@@ -91,13 +91,13 @@ def test_a_transform_assigns_and_casts():
 def test_a_transform_it_does_not_know_is_refused(kql):
     """Better no simulation than a wrong one."""
     with pytest.raises(KqlError):
-        transform(kql, {"id": "long", "text": "string"})
+        parse_transform(kql, {"id": "long", "text": "string"})
 
 
 def test_what_is_lost_behind_a_204_is_counted():
     """Undeclared columns are dropped, values that do not fit are null, long ones are cut; each counted by column."""
-    subject = deployed()
-    row = stored(
+    subject = deploy()
+    row = store_value(
         subject,
         EventId="x",
         CollectedTime="2025-05-01T01:36:46.173+0000",
@@ -110,7 +110,7 @@ def test_what_is_lost_behind_a_204_is_counted():
     assert row["EventMessage"] == "é" * 32_768
     assert len(row["ChangedValues"]) == 65_536
     assert "Surprise" not in row
-    assert subject.losses == Losses(
+    assert subject.losses == SilentLosses(
         dropped={f"{LIVE}.Surprise": 1, f"{LIVE}.TimeGenerated": 1},
         nulled={f"{LIVE}.EventId": 1, f"{LIVE}.CollectedTime": 1},
         truncated={f"{LIVE}.EventMessage": 1, f"{LIVE}.ChangedValues": 1},
@@ -119,23 +119,23 @@ def test_what_is_lost_behind_a_204_is_counted():
 
 def test_a_value_of_64_kilobytes_is_kept():
     """The limit is on bytes, and inclusive."""
-    subject = deployed()
-    assert stored(subject, EventMessage="x" * 65_536)["EventMessage"] == "x" * 65_536
-    assert stored(subject, ChangedValues=["é" * 32_766])["ChangedValues"] == ["é" * 32_766]
-    assert subject.losses == Losses()
+    subject = deploy()
+    assert store_value(subject, EventMessage="x" * 65_536)["EventMessage"] == "x" * 65_536
+    assert store_value(subject, ChangedValues=["é" * 32_766])["ChangedValues"] == ["é" * 32_766]
+    assert subject.losses == SilentLosses()
 
 
 def test_an_older_table_with_int_keeps_small_ids_only():
     """Above 2^31 EventId is empty, EventUid is not."""
-    subject = deployed(liveEventIdType="int")
-    assert stored(subject, EventId=2**31 - 1)["EventId"] == 2**31 - 1
-    row = stored(subject, EventId=2**31, EventUid=f"acme/{2**31}")
+    subject = deploy(liveEventIdType="int")
+    assert store_value(subject, EventId=2**31 - 1)["EventId"] == 2**31 - 1
+    row = store_value(subject, EventId=2**31, EventUid=f"acme/{2**31}")
     assert (row["EventId"], row["EventUid"]) == (None, "acme/2147483648")
 
 
 def test_an_older_table_with_dynamic_columns_takes_them_from_the_object():
     """The first version of Microsoft's table had the ObjectItem columns as dynamic."""
-    row = stored(deployed(liveObjectItemType="dynamic"), objectItem={"id": "10", "name": "site-admins"})
+    row = store_value(deploy(liveObjectItemType="dynamic"), objectItem={"id": "10", "name": "site-admins"})
     assert (row["ObjectItemId"], row["ObjectItemName"], row["ObjectItemParentId"]) == (
         "10",
         "site-admins",
@@ -161,18 +161,18 @@ def test_an_older_table_with_dynamic_columns_takes_them_from_the_object():
 def test_a_deployment_that_azure_would_refuse_is_refused(problem, existing, parameters):
     """Among others: Azure compares the types that come out of a transform with the table's."""
     with pytest.raises(DeploymentError, match=problem):
-        deployed(existing, **parameters)
+        deploy(existing, **parameters)
 
 
 def test_the_rule_has_to_wait_for_its_tables():
     """Without dependsOn, Azure refuses the rule as often as not: InvalidOutputTable."""
-    text = template()
+    text = load_template()
     (entry,) = [
         resource for resource in text["resources"] if resource["type"].endswith("dataCollectionRules")
     ]
     entry["dependsOn"].pop()
     with pytest.raises(DeploymentError, match="InvalidOutputTable"):
-        rule(Deployment(text, {"workspaceName": "w", "principalId": ""}), {})
+        deploy_rule(Deployment(text, {"workspaceName": "w", "principalId": ""}), {})
 
 
 @pytest.mark.parametrize("text", ["[concat('a'", "[nothing()]x]", "[unknown('a')]", "[concat('a', )]", "[#]"])
@@ -180,4 +180,4 @@ def test_a_template_it_cannot_read_is_refused(text):
     """No expression is skipped or guessed."""
     given = {"workspaceName": "w", "principalId": ""}
     with pytest.raises(DeploymentError):
-        Deployment(template(), given).value(f"{text}]" if not text.endswith("]") else text)
+        Deployment(load_template(), given).evaluate(f"{text}]" if not text.endswith("]") else text)

@@ -7,8 +7,8 @@ import pytest
 
 from simulators import faults
 from simulators.jira_cloud import faults as jira_faults
-from simulators.jira_cloud.token_bucket import Bucket
-from tests.support.jira_client import NOW, RECORDS, Clock, client_of, ids, one_site
+from simulators.jira_cloud.token_bucket import TokenBucket
+from tests.support.jira_client import NOW, RECORDS, ManualClock, get_ids, open_client, running_site
 
 FAULTS = [
     (jira_faults.rate_limited(None), 429),
@@ -31,20 +31,20 @@ FAULTS = [
 @pytest.mark.parametrize(("fault", "status"), FAULTS, ids=lambda value: getattr(value, "name", None))
 async def test_every_fault_has_its_status_a_date_and_an_entry_in_the_history(fault, status):
     """Once, by the site's own clock, then the site is well again; the history names the fault."""
-    async with one_site(Clock()) as (site, client):
-        record = site.happen()["id"]
+    async with running_site(ManualClock()) as (site, client):
+        record = site.add_record()["id"]
         site.fault(fault)
         answer = await client.get(RECORDS)
         assert answer.status_code == status
         assert parsedate_to_datetime(answer.headers["date"]).timestamp() * 1000 == NOW
-        assert await ids(client) == [record]
-        assert [(one.status, one.fault) for one in site.seen] == [(status, fault.name), (200, None)]
+        assert await get_ids(client) == [record]
+        assert [(one.status, one.fault) for one in site.request_log] == [(status, fault.name), (200, None)]
 
 
 async def test_the_wait_is_given_in_seconds_or_as_a_date_by_the_sites_clock():
     """Both forms of Retry-After, on 429 and on 503, and the headers that go with a 429."""
-    async with one_site(Clock()) as (site, client):
-        site.manners.clock_skew_seconds = 3600
+    async with running_site(ManualClock()) as (site, client):
+        site.quirks.clock_skew_seconds = 3600
         site.fault(jira_faults.rate_limited(7, reset=datetime(2026, 3, 26, 16, 0, 59, tzinfo=UTC)))
         seconds = await client.get(RECORDS)
         assert seconds.headers["retry-after"] == "7"
@@ -54,14 +54,14 @@ async def test_the_wait_is_given_in_seconds_or_as_a_date_by_the_sites_clock():
         dated = await client.get(RECORDS)
         until = parsedate_to_datetime(dated.headers["retry-after"])
         assert until.timestamp() * 1000 == NOW + 3_600_000 + 7_000
-        assert [one.retry_after for one in site.seen] == [7, 7]
+        assert [one.retry_after for one in site.request_log] == [7, 7]
 
 
 async def test_a_skewed_clock_shows_in_date_and_created():
     """The site's own clock stamps its answers and what happens."""
-    async with one_site(Clock()) as (site, client):
-        site.manners.clock_skew_seconds = -90
-        site.happen()
+    async with running_site(ManualClock()) as (site, client):
+        site.quirks.clock_skew_seconds = -90
+        site.add_record()
         answer = await client.get(RECORDS)
         assert parsedate_to_datetime(answer.headers["date"]).timestamp() * 1000 == NOW - 90_000
         created = datetime.fromisoformat(answer.json()["records"][0]["created"])
@@ -70,37 +70,37 @@ async def test_a_skewed_clock_shows_in_date_and_created():
 
 async def test_total_can_lie():
     """Once by a fault, or as a manner."""
-    async with one_site() as (site, client):
-        site.happen()
+    async with running_site() as (site, client):
+        site.add_record()
         site.fault(jira_faults.wrong_total(0))
         site.fault(jira_faults.wrong_total(None))
         assert (await client.get(RECORDS)).json()["total"] == 0
         assert "total" not in (await client.get(RECORDS)).json()
-        site.manners.claimed_total = 99
+        site.quirks.reported_total = 99
         assert (await client.get(RECORDS)).json()["total"] == 99
 
 
 async def test_warnings_on_a_good_answer_leave_it_good():
     """Beta headers are information."""
-    async with one_site() as (site, client):
-        record = site.happen()["id"]
+    async with running_site() as (site, client):
+        record = site.add_record()["id"]
         site.fault(jira_faults.beta_rate_headers())
         answer = await client.get(RECORDS)
         assert answer.headers["beta-retry-after"] == "3600"
         assert answer.json()["records"][0]["id"] == record
-        assert site.seen[-1].retry_after is None
+        assert site.request_log[-1].retry_after is None
 
 
 async def test_broken_answers_are_in_the_history_by_what_was_sent():
     """No status where none was sent; records are counted where there was an honest answer."""
-    async with one_site() as (site, client):
-        site.happen()
-        for fault in (faults.reset(), faults.reset_in_body(), faults.truncated(), faults.hang()):
+    async with running_site() as (site, client):
+        site.add_record()
+        for fault in (faults.reset(), faults.reset_in_body(), faults.truncated_body(), faults.hang()):
             site.fault(fault)
             with pytest.raises(httpx.TransportError):
                 await client.get(RECORDS, timeout=0.2)
         deadline = time.monotonic() + 5
-        while len(site.seen) < 4 and time.monotonic() < deadline:
+        while len(site.request_log) < 4 and time.monotonic() < deadline:
             await client.get("/_edge/tenant_info")
         told = [(one.status, one.records) for one in site.requests()]
         assert told == [(None, None), (200, 1), (200, 1), (None, None)]
@@ -108,10 +108,10 @@ async def test_broken_answers_are_in_the_history_by_what_was_sent():
 
 async def test_faults_strike_the_path_they_are_meant_for_at_either_door():
     """Only audit records by default; another path by name; the gateway like the site."""
-    async with one_site() as (site, client):
+    async with running_site() as (site, client):
         site.fault(jira_faults.server_error())
         assert (await client.get("/_edge/tenant_info")).status_code == 200
-        async with client_of(site, token=site.scoped_token, base_url=site.gateway_url) as scoped:
+        async with open_client(site, token=site.scoped_token, base_url=site.gateway_url) as scoped:
             assert (await scoped.get(RECORDS)).status_code == 500
         site.fault(jira_faults.html(), path="tenant_info")
         assert (await client.get(RECORDS)).status_code == 200
@@ -120,9 +120,9 @@ async def test_faults_strike_the_path_they_are_meant_for_at_either_door():
 
 async def test_a_limit_of_requests_is_kept_when_set():
     """Beyond the bucket: 429 with its reason and a wait."""
-    async with one_site() as (site, client):
-        site.bucket = Bucket(lambda: 0.0)
-        site.manners.requests_per_second = 2
+    async with running_site() as (site, client):
+        site.token_bucket = TokenBucket(lambda: 0.0)
+        site.quirks.requests_per_second = 2
         answers = [await client.get(RECORDS) for _ in range(3)]
         assert [answer.status_code for answer in answers] == [200, 200, 429]
         assert answers[2].headers["ratelimit-reason"] == "jira-burst-based"
@@ -131,25 +131,25 @@ async def test_a_limit_of_requests_is_kept_when_set():
 
 async def test_an_impolite_client_is_noticed():
     """A request before the wait is over is held against the client, at whichever door."""
-    async with one_site() as (site, client):
+    async with running_site() as (site, client):
         site.fault(jira_faults.rate_limited(5))
         await client.get(RECORDS)
         answered = time.monotonic()
-        assert site.too_early() == []
-        while not site.too_early() and time.monotonic() < answered + 4:
-            async with client_of(site, token=site.scoped_token, base_url=site.gateway_url) as scoped:
+        assert site.premature_requests() == []
+        while not site.premature_requests() and time.monotonic() < answered + 4:
+            async with open_client(site, token=site.scoped_token, base_url=site.gateway_url) as scoped:
                 await scoped.get(RECORDS)
-        assert site.too_early()
-        assert all(one.gateway for one in site.too_early())
+        assert site.premature_requests()
+        assert all(one.gateway for one in site.premature_requests())
 
 
 async def test_a_site_can_be_shut_and_opened_again():
     """Its host refuses connections; afterwards it is the same site at the same port."""
-    async with one_site() as (site, client):
-        record = site.happen()["id"]
-        assert await ids(client) == [record]
-        await site.shut()
+    async with running_site() as (site, client):
+        record = site.add_record()["id"]
+        assert await get_ids(client) == [record]
+        await site.stop()
         with pytest.raises(httpx.TransportError):
             await client.get(RECORDS)
-        await site.open()
-        assert await ids(client) == [record]
+        await site.start()
+        assert await get_ids(client) == [record]

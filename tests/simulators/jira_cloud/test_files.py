@@ -3,12 +3,12 @@ import json
 import pytest
 
 from simulators.jira_cloud.files import RecordsFileError, read_records
-from tests.support.jira_client import one_site, page, walk
+from tests.support.jira_client import get_page, read_all_ids, running_site
 
 GOOD = {"id": 7, "created": "2026-01-18T08:43:02.838+0000"}
 
 
-def file_of(tmp_path, *lines):
+def write_lines(tmp_path, *lines):
     path = tmp_path / "records.jsonl"
     path.write_bytes(
         b"\n".join(line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines)
@@ -31,13 +31,15 @@ async def test_a_file_is_served_as_it_stands(tmp_path):
         b'{ "id":3 , "created" : "2026-02-01T00:00:00+01:00" }\r',
     ]
     lines += [records[0], {**records[2], "id": 4}]
-    async with one_site() as (site, client):
-        assert site.load(file_of(tmp_path, *lines)) == 4
-        served = (await page(client))["records"]
+    async with running_site() as (site, client):
+        assert site.load_records(write_lines(tmp_path, *lines)) == 4
+        served = (await get_page(client))["records"]
         assert served == [records[1], records[0], {**records[2], "id": 4}, json.loads(lines[4])]
-        assert {one["id"] for one in site.truth()} == {3, 4, 7, 2**33}
-        assert await walk(client, from_="2026-01-18T08:43:02.838Z", to="2026-02-01T00:00:00Z") == [7, 3]
-        assert site.happen()["id"] > 2**33
+        assert {one["id"] for one in site.all_records()} == {3, 4, 7, 2**33}
+        assert await read_all_ids(
+            client, from_="2026-01-18T08:43:02.838Z", current="2026-02-01T00:00:00Z"
+        ) == [7, 3]
+        assert site.add_record()["id"] > 2**33
 
 
 @pytest.mark.parametrize(
@@ -64,7 +66,7 @@ async def test_a_file_is_served_as_it_stands(tmp_path):
 )
 def test_a_bad_line_is_named(tmp_path, line, words):
     """One sentence: which file, which line, what is wrong."""
-    path = file_of(tmp_path, GOOD, line)
+    path = write_lines(tmp_path, GOOD, line)
     with pytest.raises(RecordsFileError) as error:
         read_records(path)
     assert str(error.value).startswith(f"{path}, {words}")
@@ -79,8 +81,8 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
 
 async def test_records_cannot_be_loaded_twice(tmp_path):
     """An id stands in a site once; a refused file changes nothing."""
-    async with one_site() as (site, _):
-        site.load(file_of(tmp_path, GOOD))
+    async with running_site() as (site, _):
+        site.load_records(write_lines(tmp_path, GOOD))
         with pytest.raises(RecordsFileError, match="record 7 stands in the site acme already"):
-            site.load(file_of(tmp_path, {**GOOD, "id": 6}, GOOD))
-        assert len(site.truth()) == 1
+            site.load_records(write_lines(tmp_path, {**GOOD, "id": 6}, GOOD))
+        assert len(site.all_records()) == 1

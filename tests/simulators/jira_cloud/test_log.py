@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulators.jira_cloud.log import AuditLog, Entry, Selection
+from simulators.jira_cloud.log import AuditLog, AuditLogEntry, Selection
 
 
-def entry(record_id, created=0, **fields):
-    return Entry(record_id, created, json.dumps({"id": record_id, **fields}).encode())
+def make_entry(record_id, created=0, **fields):
+    return AuditLogEntry(record_id, created, json.dumps({"id": record_id, **fields}).encode())
 
 
-def log_of(*entries):
+def make_log(*entries):
     log = AuditLog()
     for one in entries:
         log.add(one, visible_at=0)
@@ -19,7 +19,7 @@ def log_of(*entries):
     return log
 
 
-def ids(log, **selection):
+def select_ids(log, **selection):
     return [one.id for one in log.select(Selection(**selection))]
 
 
@@ -31,57 +31,57 @@ def ids(log, **selection):
 )
 def test_a_selection_is_what_a_plain_filter_and_sort_give(created, since, until):
     """Newest id first, both bounds inclusive, whatever the order of ids and times."""
-    log = log_of(*(entry(record_id, at) for record_id, at in created.items()))
+    log = make_log(*(make_entry(record_id, at) for record_id, at in created.items()))
     wanted = [
         record_id
         for record_id, at in created.items()
         if (since is None or at >= since) and (until is None or at <= until)
     ]
-    assert ids(log, since=since, until=until) == sorted(wanted, reverse=True)
+    assert select_ids(log, since=since, until=until) == sorted(wanted, reverse=True)
     assert log.total == len(created)
 
 
 def test_a_record_is_seen_from_its_moment_on():
     """Before `visible_at` a record has happened and cannot be seen; a held one waits to be revealed."""
-    log = log_of(entry(1))
-    log.add(entry(2), visible_at=50)
-    log.add(entry(3), visible_at=None)
-    log.add(entry(4), visible_at=None)
+    log = make_log(make_entry(1))
+    log.add(make_entry(2), visible_at=50)
+    log.add(make_entry(3), visible_at=None)
+    log.add(make_entry(4), visible_at=None)
     log.advance(49)
-    assert (ids(log), log.total, log.hidden) == ([1], 1, {2, 3, 4})
+    assert (select_ids(log), log.total, log.hidden) == ([1], 1, {2, 3, 4})
     log.advance(50)
-    assert ids(log) == [2, 1]
+    assert select_ids(log) == [2, 1]
     log.reveal([3])
-    assert (ids(log), log.hidden) == ([3, 2, 1], {4})
+    assert (select_ids(log), log.hidden) == ([3, 2, 1], {4})
     log.reveal()
-    assert (ids(log), log.hidden) == ([4, 3, 2, 1], set())
-    assert [record["id"] for record in log.truth()] == [1, 2, 3, 4]
+    assert (select_ids(log), log.hidden) == ([4, 3, 2, 1], set())
+    assert [record["id"] for record in log.all_records()] == [1, 2, 3, 4]
 
 
 def test_an_id_happens_once():
     """Jira's ids are unique within a site."""
     with pytest.raises(ValueError, match="record 7 has happened already"):
-        log_of(entry(7), entry(7, 5))
+        make_log(make_entry(7), make_entry(7, 5))
 
 
 def test_retention_deletes_the_oldest_but_not_the_truth():
     """What is deleted can no longer be asked for; it still happened."""
-    log = log_of(entry(1, 30), entry(2, 10), entry(3, 20), entry(4, 40))
+    log = make_log(make_entry(1, 30), make_entry(2, 10), make_entry(3, 20), make_entry(4, 40))
     log.delete_oldest(1)
-    assert ids(log) == [4, 3, 1]
+    assert select_ids(log) == [4, 3, 1]
     log.advance(100, retained_since=30)
-    assert (ids(log), log.total, len(log)) == ([4, 1], 2, 4)
+    assert (select_ids(log), log.total, len(log)) == ([4, 1], 2, 4)
 
 
 def test_filter_wants_every_word_somewhere():
     """The spec's own example: `man ed` finds "User added to group" of "group management"."""
-    log = log_of(
-        entry(1, summary="User added to group", category="group management"),
-        entry(2, summary="User created", category="user management"),
-        entry(3, summary="x", objectItem={"name": "Foreman ed"}),
-        entry(4, summary="x", changedValues=[{"fieldName": "man", "changedTo": "ed"}]),
-        entry(5, description="man ed", associatedItems=[{"name": "man ed"}]),
-        entry(6, summary=None, objectItem=3, changedValues=[None]),
+    log = make_log(
+        make_entry(1, summary="User added to group", category="group management"),
+        make_entry(2, summary="User created", category="user management"),
+        make_entry(3, summary="x", objectItem={"name": "Foreman ed"}),
+        make_entry(4, summary="x", changedValues=[{"fieldName": "man", "changedTo": "ed"}]),
+        make_entry(5, description="man ed", associatedItems=[{"name": "man ed"}]),
+        make_entry(6, summary=None, objectItem=3, changedValues=[None]),
     )
-    assert ids(log, words=("man", "ed")) == [3, 2, 1]
-    assert ids(log, words=("MAN", "Group")) == [1]
+    assert select_ids(log, words=("man", "ed")) == [3, 2, 1]
+    assert select_ids(log, words=("MAN", "Group")) == [1]

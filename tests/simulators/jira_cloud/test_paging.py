@@ -3,89 +3,102 @@ import json
 import httpx
 import pytest
 
-from tests.support.jira_client import NOW, RECORDS, Clock, client_of, ids, one_site, page, walk, z
+from tests.support.jira_client import (
+    NOW,
+    RECORDS,
+    ManualClock,
+    format_utc,
+    get_ids,
+    get_page,
+    open_client,
+    read_all_ids,
+    running_site,
+)
 
 
 async def test_newest_first_by_id_whatever_the_times_say():
     """The order is id descending; `created` has no say in it."""
-    async with one_site() as (site, client):
+    async with running_site() as (site, client):
         for record_id, created in ((5, 900), (9, 100), (2**40, 500), (7, 900)):
-            site.happen(record_id=record_id, created=NOW - created)
-        assert await ids(client) == [2**40, 9, 7, 5]
+            site.add_record(record_id=record_id, created=NOW - created)
+        assert await get_ids(client) == [2**40, 9, 7, 5]
 
 
 async def test_both_bounds_are_inclusive_to_the_millisecond():
     """A record created at `from` or at `to` is in; a millisecond beyond is out."""
-    async with one_site() as (site, client):
-        site.happen(record_id=1, created=NOW - 50)
-        site.happen(record_id=2, created=NOW)
-        assert await ids(client, from_=z(NOW - 50), to=z(NOW)) == [2, 1]
-        assert await ids(client, from_=z(NOW - 49), to=z(NOW)) == [2]
-        assert await ids(client, from_=z(NOW - 50), to=z(NOW - 1)) == [1]
-        assert await ids(client, from_=z(NOW)) == [2]
-        assert await ids(client, to=z(NOW - 50)) == [1]
+    async with running_site() as (site, client):
+        site.add_record(record_id=1, created=NOW - 50)
+        site.add_record(record_id=2, created=NOW)
+        assert await get_ids(client, from_=format_utc(NOW - 50), current=format_utc(NOW)) == [2, 1]
+        assert await get_ids(client, from_=format_utc(NOW - 49), current=format_utc(NOW)) == [2]
+        assert await get_ids(client, from_=format_utc(NOW - 50), current=format_utc(NOW - 1)) == [1]
+        assert await get_ids(client, from_=format_utc(NOW)) == [2]
+        assert await get_ids(client, current=format_utc(NOW - 50)) == [1]
 
 
 async def test_crossed_bounds_are_no_error_and_match_nothing():
     """`from` after `to` is an empty 200, and by the letter of the specification so is `from` equal to `to`."""
-    async with one_site() as (site, client):
-        site.happen(record_id=1, created=NOW)
-        assert await ids(client, from_=z(NOW + 1), to=z(NOW - 1)) == []
-        assert await ids(client, from_=z(NOW), to=z(NOW)) == []
-        site.manners.equal_bounds_match = True
-        assert await ids(client, from_=z(NOW), to=z(NOW)) == [1]
+    async with running_site() as (site, client):
+        site.add_record(record_id=1, created=NOW)
+        assert await get_ids(client, from_=format_utc(NOW + 1), current=format_utc(NOW - 1)) == []
+        assert await get_ids(client, from_=format_utc(NOW), current=format_utc(NOW)) == []
+        site.quirks.equal_bounds_match = True
+        assert await get_ids(client, from_=format_utc(NOW), current=format_utc(NOW)) == [1]
 
 
 async def test_total_is_all_that_is_kept_whatever_was_asked():
     """`total` ignores from, to, filter and offset."""
-    async with one_site() as (site, client):
-        site.happen_many(5, created=NOW)
-        for query in ({"from": z(NOW + 5)}, {"filter": "zzz"}, {"offset": 99}, {"limit": 1}, {}):
-            assert (await page(client, **query))["total"] == 5
+    async with running_site() as (site, client):
+        site.add_records(5, created=NOW)
+        for query in ({"from": format_utc(NOW + 5)}, {"filter": "zzz"}, {"offset": 99}, {"limit": 1}, {}):
+            assert (await get_page(client, **query))["total"] == 5
 
 
 async def test_beyond_the_end_is_an_empty_page():
     """An offset past the last record is 200 without records, never an error."""
-    async with one_site() as (site, client):
-        site.happen_many(3)
-        assert len(await ids(client, offset=2)) == 1
-        assert await page(client, offset=3) == {"offset": 3, "limit": 1000, "total": 3, "records": []}
-        assert await ids(client, offset=10_000) == []
+    async with running_site() as (site, client):
+        site.add_records(3)
+        assert len(await get_ids(client, offset=2)) == 1
+        assert await get_page(client, offset=3) == {"offset": 3, "limit": 1000, "total": 3, "records": []}
+        assert await get_ids(client, offset=10_000) == []
 
 
 async def test_a_page_holds_a_thousand_at_most():
     """A larger limit is clamped; the answer tells the limit used, or on other sites the one asked for."""
-    async with one_site() as (site, client):
-        site.happen_many(1005, created=NOW)
-        first = await page(client, limit=5000)
+    async with running_site() as (site, client):
+        site.add_records(1005, created=NOW)
+        first = await get_page(client, limit=5000)
         assert (first["limit"], len(first["records"])) == (1000, 1000)
-        assert len(await ids(client)) == 1000
-        site.manners.echo_clamped_limit = False
-        assert (await page(client, limit=5000))["limit"] == 5000
-        assert await page(client, limit=0) == {"offset": 0, "limit": 0, "total": 1005, "records": []}
-        assert len(await walk(client, limit=400, from_=z(NOW - 1), to=z(NOW))) == 1005
+        assert len(await get_ids(client)) == 1000
+        site.quirks.echo_clamped_limit = False
+        assert (await get_page(client, limit=5000))["limit"] == 5000
+        assert await get_page(client, limit=0) == {"offset": 0, "limit": 0, "total": 1005, "records": []}
+        assert (
+            len(await read_all_ids(client, limit=400, from_=format_utc(NOW - 1), current=format_utc(NOW)))
+            == 1005
+        )
 
 
 async def test_a_page_may_be_short_although_more_follow():
     """With a cap on pages only an empty page ends a walk."""
-    async with one_site() as (site, client):
-        site.happen_many(25)
-        site.manners.page_cap = 10
-        assert len(await ids(client, limit=1000)) == 10
-        assert len(await walk(client, limit=1000)) == 25
+    async with running_site() as (site, client):
+        site.add_records(25)
+        site.quirks.page_cap = 10
+        assert len(await get_ids(client, limit=1000)) == 10
+        assert len(await read_all_ids(client, limit=1000)) == 25
 
 
 async def test_the_names_of_other_apis_are_ignored():
     """startAt and maxResults are unknown here: the first page comes again and again."""
-    async with one_site() as (site, client):
-        site.happen_many(3)
-        assert await ids(client, startAt=2, maxResults=1) == await ids(client)
+    async with running_site() as (site, client):
+        site.add_records(3)
+        assert await get_ids(client, startAt=2, maxResults=1) == await get_ids(client)
 
 
 @pytest.mark.parametrize("query", ["limit=many", "offset=1.5", "offset=99999999999", "limit="])
 async def test_what_is_no_number_is_refused(query):
     """limit and offset are 32-bit integers."""
-    async with one_site() as (_, client):
+    async with running_site() as (_, client):
         assert (await client.get(f"{RECORDS}?{query}")).status_code == 400
 
 
@@ -101,20 +114,20 @@ async def test_what_is_no_number_is_refused(query):
 )
 async def test_dates_with_a_zone_are_understood_at_both_doors(text):
     """Properly encoded, every form with a zone names the same instant."""
-    async with one_site() as (site, client), gateway(site) as (other, path):
-        site.happen(record_id=1, created=1_795_027_200_000 - 43_200_000)
-        at = site.truth()[0]["created"]
+    async with running_site() as (site, client), gateway_client(site) as (other, path):
+        site.add_record(record_id=1, created=1_795_027_200_000 - 43_200_000)
+        at = site.all_records()[0]["created"]
         assert at == "2026-11-18T06:40:00.000+0000"
         for door, where in ((client, RECORDS), (other, path)):
-            assert await ids(door, where, from_=text) == [1]
+            assert await get_ids(door, where, from_=text) == [1]
 
 
-def gateway(site):
+def gateway_client(site):
     """A client at the gateway, and the path of the audit records there."""
 
     class Door:
         async def __aenter__(self):
-            self.client = client_of(site, token=site.scoped_token, base_url=site.gateway_root)
+            self.client = open_client(site, token=site.scoped_token, base_url=site.gateway_root)
             return self.client, f"/ex/jira/{site.cloud_id}{RECORDS}"
 
         async def __aexit__(self, *_):
@@ -125,14 +138,14 @@ def gateway(site):
 
 async def test_a_date_without_a_zone_is_silently_empty_at_the_gateway_alone():
     """The site's own host takes it; the gateway answers 200 without records."""
-    async with one_site() as (site, client), gateway(site) as (other, path):
-        site.happen(created=NOW)
-        bare = z(NOW - 60_000).removesuffix("Z")
-        assert len(await ids(client, from_=bare)) == 1
-        assert len(await ids(other, path)) == 1
-        empty = await page(other, path, from_=bare)
+    async with running_site() as (site, client), gateway_client(site) as (other, path):
+        site.add_record(created=NOW)
+        bare = format_utc(NOW - 60_000).removesuffix("Z")
+        assert len(await get_ids(client, from_=bare)) == 1
+        assert len(await get_ids(other, path)) == 1
+        empty = await get_page(other, path, from_=bare)
         assert (empty["total"], empty["records"]) == (1, [])
-        assert (await page(other, path, to=bare))["records"] == []
+        assert (await get_page(other, path, current=bare))["records"] == []
 
 
 @pytest.mark.parametrize(
@@ -147,7 +160,7 @@ async def test_a_date_without_a_zone_is_silently_empty_at_the_gateway_alone():
 )
 async def test_an_unreadable_date_is_a_400_that_names_it(sent, named):
     """An unencoded plus is a space, and so no date."""
-    async with one_site() as (_, client):
+    async with running_site() as (_, client):
         answer = await client.get(httpx.URL(f"{client.base_url}{RECORDS}?from={sent}"))
         assert answer.status_code == 400
         assert answer.json()["errorMessages"] == [f'Invalid date "{named}"']
@@ -155,96 +168,112 @@ async def test_an_unreadable_date_is_a_400_that_names_it(sent, named):
 
 async def test_filter_finds_all_words_anywhere():
     """The filter is passed to the log."""
-    async with one_site() as (site, client):
-        site.happen("User added to group", record_id=1)
-        site.happen("Project created", record_id=2)
-        assert await ids(client, filter="man ed") == [1]
+    async with running_site() as (site, client):
+        site.add_record("User added to group", record_id=1)
+        site.add_record("Project created", record_id=2)
+        assert await get_ids(client, filter="man ed") == [1]
 
 
 async def test_a_record_can_appear_between_two_pages():
     """What becomes visible during a walk pushes the rest down: the border record comes twice."""
-    async with one_site() as (site, client):
+    async with running_site() as (site, client):
         for number in range(10):
-            site.happen(record_id=number, created=NOW - number)
-        site.after_pages(1, lambda: site.happen(record_id=50, created=NOW - 5))
-        assert await walk(client, limit=4, to=z(NOW)) == [9, 8, 7, 6, 6, 5, 4, 3, 2, 1, 0]
+            site.add_record(record_id=number, created=NOW - number)
+        site.after_pages(1, lambda: site.add_record(record_id=50, created=NOW - 5))
+        assert await read_all_ids(client, limit=4, current=format_utc(NOW)) == [
+            9,
+            8,
+            7,
+            6,
+            6,
+            5,
+            4,
+            3,
+            2,
+            1,
+            0,
+        ]
 
 
 async def test_a_record_can_appear_late_and_deep():
     """A record with an old id and an old time is seen from its moment on."""
-    clock = Clock()
-    async with one_site(clock) as (site, client):
-        old = site.take_id()
-        site.happen()
-        site.happen(record_id=old, created=NOW - 3_600_000, visible_after=30)
-        held = site.happen(visible_after=None)["id"]
-        assert old not in await ids(client)
+    clock = ManualClock()
+    async with running_site(clock) as (site, client):
+        old = site.allocate_id()
+        site.add_record()
+        site.add_record(record_id=old, created=NOW - 3_600_000, visible_after=30)
+        held = site.add_record(visible_after=None)["id"]
+        assert old not in await get_ids(client)
         assert site.hidden == {old, held}
         clock.now += 30_000
-        assert (await ids(client))[-1] == old
+        assert (await get_ids(client))[-1] == old
         site.reveal(held)
-        assert (await ids(client))[0] == held
-        assert len(site.truth()) == 3
+        assert (await get_ids(client))[0] == held
+        assert len(site.all_records()) == 3
 
 
 async def test_retention_deletes_in_the_middle_of_a_walk():
     """The oldest vanish, and a walk by offset runs into the end early."""
-    clock = Clock()
-    async with one_site(clock) as (site, client):
+    clock = ManualClock()
+    async with running_site(clock) as (site, client):
         for number in range(10):
-            site.happen(record_id=number, created=NOW + number)
+            site.add_record(record_id=number, created=NOW + number)
         clock.now += 10
-        site.after_pages(1, lambda: site.expire(3))
-        assert await walk(client, limit=4) == [9, 8, 7, 6, 5, 4, 3]
-        assert (await page(client))["total"] == 7
-        site.manners.retention_seconds = 0.005
-        assert await ids(client) == [9, 8, 7, 6, 5]
-        assert len(site.truth()) == 10
+        site.after_pages(1, lambda: site.expire_oldest(3))
+        assert await read_all_ids(client, limit=4) == [9, 8, 7, 6, 5, 4, 3]
+        assert (await get_page(client))["total"] == 7
+        site.quirks.retention_seconds = 0.005
+        assert await get_ids(client) == [9, 8, 7, 6, 5]
+        assert len(site.all_records()) == 10
 
 
 async def test_a_record_can_stand_twice():
-    """With `repeat_every` a record is repeated within a page, and offsets count the copy."""
-    async with one_site() as (site, client):
+    """With `repeat_ids_divisible_by` a record is repeated within a page, and offsets count the copy."""
+    async with running_site() as (site, client):
         for number in range(1, 7):
-            site.happen(record_id=number)
-        site.manners.repeat_every = 3
-        assert await walk(client, limit=4) == [6, 6, 5, 4, 3, 3, 2, 1]
+            site.add_record(record_id=number)
+        site.quirks.repeat_ids_divisible_by = 3
+        assert await read_all_ids(client, limit=4) == [6, 6, 5, 4, 3, 3, 2, 1]
 
 
 async def test_a_project_is_thirty_records_in_six_seconds():
     """A burst, each record visible only from its own time on."""
-    clock = Clock()
-    async with one_site(clock) as (site, client):
+    clock = ManualClock()
+    async with running_site(clock) as (site, client):
         burst = site.create_project()
         assert 25 <= len(burst) <= 35
-        assert 0 < len(await ids(client)) < 10
+        assert 0 < len(await get_ids(client)) < 10
         clock.now += 6_000
-        assert sorted(await ids(client)) == [record["id"] for record in burst]
+        assert sorted(await get_ids(client)) == [record["id"] for record in burst]
 
 
 async def test_a_past_can_be_filled_in():
     """Ids follow time, and everything lies in the range."""
-    async with one_site() as (site, client):
-        site.fill(50, NOW - 1000, NOW)
-        assert len(await walk(client, from_=z(NOW - 1000), to=z(NOW - 1))) == 50
-        times = [record["created"] for record in site.truth()]
+    async with running_site() as (site, client):
+        site.add_history(50, NOW - 1000, NOW)
+        assert (
+            len(await read_all_ids(client, from_=format_utc(NOW - 1000), current=format_utc(NOW - 1))) == 50
+        )
+        times = [record["created"] for record in site.all_records()]
         assert times == sorted(times)
 
 
 async def test_anything_can_be_put_on_the_wire():
     """`fields` changes what is served, not where the record stands; truth is what is served, in full."""
-    async with one_site() as (site, client):
+    async with running_site() as (site, client):
         odd = {"id": "17", "created": 12, "future": [1, {"x": 2**60}], "summary": "half \ud800 pair"}
-        site.happen("User created", record_id=1, created=NOW, fields=odd)
-        (served,) = (await page(client, from_=z(NOW - 1), to=z(NOW + 1)))["records"]
-        assert served == site.truth()[0]
+        site.add_record("User created", record_id=1, created=NOW, fields=odd)
+        (served,) = (await get_page(client, from_=format_utc(NOW - 1), current=format_utc(NOW + 1)))[
+            "records"
+        ]
+        assert served == site.all_records()[0]
         assert {name: served[name] for name in odd} == odd
 
 
 async def test_the_bytes_are_the_same_zipped_or_not():
     """A large answer is compressed for those who accept it."""
-    async with one_site() as (site, client):
-        site.happen_many(50)
+    async with running_site() as (site, client):
+        site.add_records(50)
         plain = await client.get(RECORDS, headers={"Accept-Encoding": "identity"})
         packed = await client.get(RECORDS, headers={"Accept-Encoding": "gzip"})
         assert "content-encoding" not in plain.headers

@@ -3,10 +3,10 @@ import json
 import re
 from contextlib import suppress
 
-from simulators.jira_cloud.hostile import STRINGS, hostile, misfit
-from simulators.jira_cloud.records import FIELDS, SUMMARIES, Records
+from simulators.jira_cloud.hostile import HOSTILE_STRINGS, make_hostile_record, make_mistyped_record
+from simulators.jira_cloud.records import FIELDS, SUMMARIES, RecordGenerator
 from simulators.jira_cloud.world import JiraWorld
-from tests.support.jira_client import NOW, RECORDS, Clock, client_of, one_site, page
+from tests.support.jira_client import NOW, RECORDS, ManualClock, get_page, open_client, running_site
 
 LITERALS = {
     "Global permission added",
@@ -68,11 +68,11 @@ def assert_shape(value, shape, path="$"):
 
 async def test_pages_have_the_shape_of_the_specification():
     """No unknown name, no other type, no null; names in Jira's order; created as Jira writes it."""
-    async with one_site() as (site, client):
+    async with running_site() as (site, client):
         for _ in range(300):
-            site.happen()
+            site.add_record()
         site.create_project(created=NOW - 10_000)
-        served = await page(client)
+        served = await get_page(client)
         assert_shape(served, PAGE)
         assert list(served) == ["offset", "limit", "total", "records"]
         for record in served["records"]:
@@ -83,10 +83,10 @@ async def test_pages_have_the_shape_of_the_specification():
 
 async def test_errors_have_the_shape_of_the_specification():
     """A 400 and a 403 are ErrorCollections."""
-    async with one_site() as (site, client):
-        site.manners.free_plan = True
+    async with running_site() as (site, client):
+        site.quirks.free_plan = True
         refused = await client.get(RECORDS)
-        site.manners.free_plan = False
+        site.quirks.free_plan = False
         invalid = await client.get(RECORDS, params={"from": "x"})
         for answer, status in ((refused, 403), (invalid, 400)):
             assert answer.status_code == status
@@ -95,10 +95,10 @@ async def test_errors_have_the_shape_of_the_specification():
 
 def test_everything_that_microsofts_content_looks_for_occurs():
     """All 18 summaries come within one round of the kinds, with the items, addresses and names the rules read."""
-    source = Records("any")
-    first = [source.make() for _ in SUMMARIES]
+    source = RecordGenerator("any")
+    first = [source.generate() for _ in SUMMARIES]
     assert {record["summary"] for record in first} == set(SUMMARIES) >= LITERALS
-    many = first + [source.make() for _ in range(2000)]
+    many = first + [source.generate() for _ in range(2000)]
     assert {record["category"] for record in many} >= CATEGORIES
     assert {record["objectItem"]["name"] for record in many} >= {"site-admins", "Blocked"}
     assert {record["objectItem"]["typeName"] for record in many} >= {"USER", "STATUS", "PROJECT", "WORKFLOW"}
@@ -119,10 +119,10 @@ async def test_the_same_seed_makes_the_same_world():
     """Names, tokens, ids and records follow from the seed, and differ from site to site."""
 
     async def world(seed):
-        async with JiraWorld(seed, clock=Clock()) as jira:
+        async with JiraWorld(seed, clock=ManualClock()) as jira:
             sites = [await jira.add_site(name) for name in ("acme", "globex")]
             for site in sites:
-                site.fill(30, 0, NOW)
+                site.add_history(30, 0, NOW)
                 site.create_project()
             return jira.truth(), [(site.cloud_id, site.token, site.scoped_token) for site in sites]
 
@@ -136,25 +136,34 @@ async def test_the_same_seed_makes_the_same_world():
 
 async def test_hostile_records_are_legal_json_and_arrive_as_they_are():
     """Odd strings, a long value, nulls, unknown and misfitting fields go over the wire unharmed."""
-    async with one_site(first_id=2**31 + 5) as (site, client):
-        sent = [site.happen(hostile(site.source)), site.happen(misfit(site.source))]
-        served = (await page(client))["records"]
-        assert served == sent[::-1] == site.truth()[::-1]
+    async with running_site(first_id=2**31 + 5) as (site, client):
+        sent = [
+            site.add_record(make_hostile_record(site.record_generator)),
+            site.add_record(make_mistyped_record(site.record_generator)),
+        ]
+        served = (await get_page(client))["records"]
+        assert served == sent[::-1] == site.all_records()[::-1]
         assert served[0]["id"] > 2**31
         assert len(json.dumps(served)) > 100_000
-        assert [change["fieldName"] for change in served[1]["changedValues"][: len(STRINGS)]] == list(STRINGS)
+        assert [change["fieldName"] for change in served[1]["changedValues"][: len(HOSTILE_STRINGS)]] == list(
+            HOSTILE_STRINGS
+        )
 
 
 async def test_a_live_world_goes_on_by_itself():
     """Records of all sites happen, some visible late, some in bursts."""
     async with JiraWorld(seed=1) as jira:
         sites = [await jira.add_site(name) for name in ("acme", "globex")]
-        living = asyncio.create_task(jira.live(2000, late=0.2, late_seconds=60, project=0.05))
-        async with asyncio.timeout(20), client_of(sites[0]) as client:
+        living = asyncio.create_task(
+            jira.generate_traffic(2000, late_share=0.2, late_seconds=60, project_share=0.05)
+        )
+        async with asyncio.timeout(20), open_client(sites[0]) as client:
             while min(len(site.log) for site in sites) < 100 or not all(site.hidden for site in sites):
-                await page(client, limit=1)
+                await get_page(client, limit=1)
         assert not living.done()
         living.cancel()
         with suppress(asyncio.CancelledError):
             await living
-        assert "Project created" in {record["summary"] for record in sites[0].truth() + sites[1].truth()}
+        assert "Project created" in {
+            record["summary"] for record in sites[0].all_records() + sites[1].all_records()
+        }

@@ -100,13 +100,13 @@ async def test_nothing_in_clear_goes_through_a_proxy(monkeypatch):
         (azure_faults.unavailable(503), Retry, 503),
         (azure_faults.gateway_page(502), Retry, 502),
         (azure_faults.gateway_page(200), Retry, 200),
-        (azure_faults.refusal(408, "Timeout", ""), Retry, 408),
+        (azure_faults.ingestion_error(408, "Timeout", ""), Retry, 408),
         (faults.reset(), Retry, None),
-        (faults.reset(effective=True), Retry, None),
+        (faults.reset(after_processing=True), Retry, None),
         (azure_faults.forbidden(), Paused, 403),
-        (azure_faults.missing(), Paused, 404),
+        (azure_faults.rule_not_found(), Paused, 404),
         (azure_faults.gateway_page(407), Paused, 407),
-        (faults.answer(302, headers={"Location": "https://example.com/"}), Paused, 302),
+        (faults.respond_with(302, headers={"Location": "https://example.com/"}), Paused, 302),
         (azure_faults.broken_rule(), Reject, 400),
         (azure_faults.gateway_page(400), Reject, 400),
         (azure_faults.too_large(), Split, 413),
@@ -122,7 +122,7 @@ async def test_an_answer_is_told_as_what_to_do(fault, kind, status, monkeypatch)
         assert await send(2) == Sent()
 
 
-@pytest.mark.parametrize("fault", [faults.truncated(), faults.reset_in_body()])
+@pytest.mark.parametrize("fault", [faults.truncated_body(), faults.reset_in_body()])
 async def test_an_answer_that_comes_only_in_part_is_no_answer(fault, monkeypatch):
     async with ingestion_world(monkeypatch, rule_id="dcr-" + "1" * 32) as (azure, send):
         azure.fault(fault)
@@ -133,7 +133,7 @@ async def test_an_answer_that_comes_only_in_part_is_no_answer(fault, monkeypatch
 @pytest.mark.parametrize("status", [200, 202, 204])
 async def test_an_empty_answer_of_success_is_success(status, monkeypatch):
     async with ingestion_world(monkeypatch) as (azure, send):
-        azure.fault(faults.answer(status))
+        azure.fault(faults.respond_with(status))
         assert await send(1) == Sent()
 
 
@@ -145,7 +145,7 @@ async def test_an_expired_token_is_replaced_without_a_word(monkeypatch):
 
         assert outcomes == [Sent()] * 6
         assert azure.accepted() == 7
-        assert azure.identity.asked == 2
+        assert azure.identity.token_requests == 2
 
 
 async def test_a_late_refusal_of_the_old_token_leaves_the_new_one_alone(monkeypatch):
@@ -157,7 +157,7 @@ async def test_a_late_refusal_of_the_old_token_leaves_the_new_one_alone(monkeypa
         await tokens.renew(0)
         await tokens.get_token("https://monitor.azure.com/.default")
         await tokens.close()
-        assert azure.identity.asked == 2
+        assert azure.identity.token_requests == 2
 
 
 async def test_a_new_token_that_is_refused_too_is_a_fault_of_the_setup(monkeypatch):

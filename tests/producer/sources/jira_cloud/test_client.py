@@ -24,7 +24,7 @@ from relay.errors import RelayError
 from simulators import faults
 from simulators.azure.certificate import write_certificate
 from simulators.jira_cloud import faults as jira_faults
-from simulators.jira_cloud.hostile import hostile, misfit
+from simulators.jira_cloud.hostile import make_hostile_record, make_mistyped_record
 from simulators.jira_cloud.world import JiraWorld
 from tests.support.jira_records import without_nulls
 
@@ -74,9 +74,9 @@ async def page(client, endpoint, from_ms=NOW - 10_000, until_ms=NOW, offset=0, l
 
 async def test_a_page_is_what_was_asked_for(client, site):
     """Bounds are inclusive to the millisecond, at the site and at the gateway, and Jira's clock comes with it."""
-    inside = [site.happen(created=NOW - ago)["id"] for ago in (10_000, 5_000, 0)]
+    inside = [site.add_record(created=NOW - ago)["id"] for ago in (10_000, 5_000, 0)]
     for ago in (10_001, -1):
-        site.happen(created=NOW - ago, visible_after=0)
+        site.add_record(created=NOW - ago, visible_after=0)
     for endpoint in (at_site(site), at_gateway(site)):
         found = await page(client, endpoint)
         assert [record["id"] for record in found.records] == inside[::-1]
@@ -90,7 +90,7 @@ async def test_a_page_is_what_was_asked_for(client, site):
 
 async def test_a_probe_asks_without_dates(client, site):
     """The newest record, and by `total` the oldest."""
-    numbers = [site.happen(created=NOW - ago * 1000)["id"] for ago in (5000, 300, 2)]
+    numbers = [site.add_record(created=NOW - ago * 1000)["id"] for ago in (5000, 300, 2)]
     newest = await jira.probe(client, at_site(site))
     oldest = await jira.probe(client, at_site(site), newest.total - 1)
     assert [found.records[0]["id"] for found in (newest, oldest)] == [numbers[2], numbers[0]]
@@ -116,9 +116,13 @@ async def test_myself_and_the_site(client, site):
         (jira_faults.server_error(502), ErrorKind.UNAVAILABLE, RetryAction.RETRY),
         (faults.reset(), ErrorKind.UNREACHABLE, RetryAction.RETRY),
         (faults.reset_in_body(), ErrorKind.UNREACHABLE, RetryAction.RETRY),
-        (faults.truncated(), ErrorKind.UNREACHABLE, RetryAction.RETRY),
-        (faults.cut(), ErrorKind.BROKEN_ANSWER, RetryAction.RETRY),
-        (faults.redressed(headers={"Content-Encoding": "gzip"}), ErrorKind.BROKEN_ANSWER, RetryAction.RETRY),
+        (faults.truncated_body(), ErrorKind.UNREACHABLE, RetryAction.RETRY),
+        (faults.cut_body(), ErrorKind.BROKEN_ANSWER, RetryAction.RETRY),
+        (
+            faults.altered_head(headers={"Content-Encoding": "gzip"}),
+            ErrorKind.BROKEN_ANSWER,
+            RetryAction.RETRY,
+        ),
         (jira_faults.html(), ErrorKind.BROKEN_ANSWER, RetryAction.RETRY),
         (jira_faults.wrong_credentials(), ErrorKind.KEY_REFUSED, RetryAction.FIX),
         (jira_faults.wrong_credentials(as_json=True), ErrorKind.KEY_REFUSED, RetryAction.FIX),
@@ -130,14 +134,14 @@ async def test_myself_and_the_site(client, site):
         (jira_faults.captcha(401), ErrorKind.CAPTCHA, RetryAction.FIX),
         (jira_faults.connect_token(), ErrorKind.KEY_TYPE, RetryAction.FIX),
         (jira_faults.anonymous(), ErrorKind.ANONYMOUS, RetryAction.FIX),
-        (faults.answer(404, "nothing here"), ErrorKind.NOT_JIRA, RetryAction.FIX),
-        (faults.answer(200, ""), ErrorKind.BROKEN_ANSWER, RetryAction.RETRY),
+        (faults.respond_with(404, "nothing here"), ErrorKind.NOT_JIRA, RetryAction.FIX),
+        (faults.respond_with(200, ""), ErrorKind.BROKEN_ANSWER, RetryAction.RETRY),
     ],
     ids=lambda value: getattr(value, "name", None),
 )
 async def test_every_fault_is_a_value_that_names_it(client, site, fault, kind, action):
     """Whatever goes wrong with a call comes back as its cause; the next call is as if nothing had been."""
-    site.happen(created=NOW - 1)
+    site.add_record(created=NOW - 1)
     site.fault(fault)
     found = await page(client, at_site(site))
     assert (found.kind, found.action) == (kind, action)
@@ -155,11 +159,16 @@ async def test_a_wait_that_jira_asks_for_is_told(client, site):
 
 @pytest.mark.parametrize(
     "fault",
-    [jira_faults.beta_rate_headers(), faults.gzipped(), faults.slow_body(0.1), jira_faults.wrong_total(None)],
+    [
+        jira_faults.beta_rate_headers(),
+        faults.gzipped_body(),
+        faults.slow_body(0.1),
+        jira_faults.wrong_total(None),
+    ],
 )
 async def test_what_is_only_unusual_is_read(client, site, fault):
     """Warnings, compression, a slow body and a missing total are no failures."""
-    number = site.happen(created=NOW - 1)["id"]
+    number = site.add_record(created=NOW - 1)["id"]
     site.fault(fault)
     assert [record["id"] for record in (await page(client, at_site(site))).records] == [number]
 
@@ -185,14 +194,14 @@ async def test_a_redirect_is_never_followed_with_the_key(client, world, site, lo
         found = await page(client, at_site(site))
         assert (found.kind, f"to {told}), where" in found.message) == (ErrorKind.REDIRECTED, True)
         assert site.token not in found.message
-    assert not other.seen
-    assert len(site.seen) == 5
+    assert not other.request_log
+    assert len(site.request_log) == 5
 
 
 async def test_a_call_has_an_end(client, site, monkeypatch):
     """A peer that never answers, or drips, costs no more than the bound."""
     monkeypatch.setattr(jira, "REQUEST_SECONDS", 0.3)
-    site.happen(created=NOW - 1)
+    site.add_record(created=NOW - 1)
     for fault in (faults.hang(5), faults.slow_body(5)):
         site.fault(fault)
         async with asyncio.timeout(3):
@@ -211,13 +220,13 @@ async def test_an_answer_beyond_measure_is_not_taken_in(client, site, monkeypatc
     """The bound is on what comes out of the compression; fewer records are the way on."""
     monkeypatch.setattr(jira, "MOST_BYTES", 100_000)
     body = gzip.compress(b'{"records":[' + b" " * 10_000_000 + b"]}")
-    site.fault(faults.answer(200, body, headers={"Content-Encoding": "gzip"}))
+    site.fault(faults.respond_with(200, body, headers={"Content-Encoding": "gzip"}))
     assert (await page(client, at_site(site))).action is RetryAction.REDUCE_PAGE
 
 
 async def test_no_session_is_kept(client, site):
     """A cookie that one answer sets is not sent with the next request, which may be another organization's."""
-    site.fault(faults.redressed(headers={"Set-Cookie": "JSESSIONID=1; Path=/"}))
+    site.fault(faults.altered_head(headers={"Set-Cookie": "JSESSIONID=1; Path=/"}))
     await page(client, at_site(site))
     assert len(client.cookies.jar) == 0
 
@@ -291,7 +300,7 @@ async def test_nothing_in_clear_goes_through_a_proxy(url, monkeypatch):
 async def test_a_key_that_comes_back_is_not_shown_in_part(client, site, place, form):
     """Wherever an answer that is too long to quote is cut, what remains holds no piece of the key in any of its forms."""
     key = r'ATATT "quoted" \ and = more'
-    site.fault(faults.answer(403, "." * place + form(key) + "." * 100, content_type="text/plain"))
+    site.fault(faults.respond_with(403, "." * place + form(key) + "." * 100, content_type="text/plain"))
     message = (await page(client, at_site(site, key))).message
     assert "....." in message
     assert "ATA" not in message
@@ -301,7 +310,7 @@ async def test_a_key_that_comes_back_in_an_answer_is_not_shown(client, site):
     """Not even a peer that repeats what it was sent brings a key into a message."""
     endpoint = at_site(site)
     basic = endpoint.authorization.split()[1]
-    site.fault(faults.answer(403, f'{{"errorMessages":["no {site.token} and {basic}"]}}'))
+    site.fault(faults.respond_with(403, f'{{"errorMessages":["no {site.token} and {basic}"]}}'))
     found = await page(client, endpoint)
     assert "no … and …" in found.message
     assert site.token not in repr(endpoint)
@@ -344,7 +353,7 @@ async def checked_connection(client, site, key=None, url=None):
 
 async def test_a_connection_that_works_is_told_by_its_door(client, site):
     """An unscoped key works at the site, a scoped one at the gateway, and the site's id is learned either way."""
-    site.happen()
+    site.add_record()
     for key, gateway in ((site.token, False), (site.scoped_token, True)):
         found = await checked_connection(client, site, key)
         assert (found.failure, found.gateway, found.cloud_id) == (None, gateway, site.cloud_id)
@@ -386,7 +395,7 @@ async def test_a_key_that_does_not_serve_is_told_why(client, site, make, kind):
         (jira_faults.rate_limited(9), "record", ErrorKind.RATE_LIMITED),
         (jira_faults.rate_limited(9), "tenant", ErrorKind.RATE_LIMITED),
         (jira_faults.redirect("https://new.atlassian.net/"), "tenant", ErrorKind.REDIRECTED),
-        (faults.answer(404, "<html>"), "", ErrorKind.NOT_JIRA),
+        (faults.respond_with(404, "<html>"), "", ErrorKind.NOT_JIRA),
         (jira_faults.html(), "", ErrorKind.NOT_JIRA),
         (jira_faults.html(), "record", ErrorKind.BROKEN_ANSWER),
         (jira_faults.anonymous(), "record", ErrorKind.ANONYMOUS),
@@ -399,7 +408,7 @@ async def test_a_site_that_does_not_serve_is_told_why(client, site, fault, path,
     assert (found.failure.kind, found.gateway) == (kind, False)
 
 
-@pytest.mark.parametrize("fault", [jira_faults.html(), faults.answer(404)], ids=lambda one: one.name)
+@pytest.mark.parametrize("fault", [jira_faults.html(), faults.respond_with(404)], ids=lambda one: one.name)
 async def test_a_site_that_does_not_tell_who_it_is_serves_all_the_same(client, site, fault):
     """As producers see it: not all that speak Jira's API know that question."""
     site.fault(fault, times=1, path="tenant")
@@ -409,7 +418,7 @@ async def test_a_site_that_does_not_tell_who_it_is_serves_all_the_same(client, s
 
 async def test_a_site_that_is_gone(client, site):
     """A host that does not answer is told before any key is sent."""
-    await site.shut()
+    await site.stop()
     assert (await checked_connection(client, site)).failure.kind is ErrorKind.UNREACHABLE
 
 
@@ -429,14 +438,14 @@ async def read_windows(client, endpoint, windows, limit=1000):
 
 async def test_a_hostile_log_is_read_whole(client, site):
     """Short pages, repeated rows, a wrong total, ties, odd records, and rows that move: every record, whole, once."""
-    site.manners.page_cap, site.manners.repeat_every, site.manners.claimed_total = 7, 5, 3
-    site.happen_many(40, created=NOW - 7_000)
-    site.fill(60, NOW - 10_000, NOW - 5_000)
-    for make in (hostile, misfit):
+    site.quirks.page_cap, site.quirks.repeat_ids_divisible_by, site.quirks.reported_total = 7, 5, 3
+    site.add_records(40, created=NOW - 7_000)
+    site.add_history(60, NOW - 10_000, NOW - 5_000)
+    for make in (make_hostile_record, make_mistyped_record):
         for ago in range(20):
-            site.happen(make(site.source), created=NOW - 100 * ago)
-    site.happen(created=NOW - 50, fields={"id": 2**63 - 1, "created": "2026-09-21T16:13:19.950123+02:00"})
-    early = site.happen(created=NOW - 9_000, visible_after=None)["id"]
+            site.add_record(make(site.source), created=NOW - 100 * ago)
+    site.add_record(created=NOW - 50, fields={"id": 2**63 - 1, "created": "2026-09-21T16:13:19.950123+02:00"})
+    early = site.add_record(created=NOW - 9_000, visible_after=None)["id"]
     site.after_pages(3, lambda: site.reveal(early))
     events, unreadable = await read_windows(
         client,
@@ -445,7 +454,7 @@ async def test_a_hostile_log_is_read_whole(client, site):
         limit=9,
     )
     assert not unreadable
-    truth = {record["id"]: record for record in site.truth()}
+    truth = {record["id"]: record for record in site.all_records()}
     truth.pop(early, None)
     found = {event["id"]: restore_record(event) for event in events}
     found.pop(early, None)

@@ -113,7 +113,7 @@ async def test_a_key_that_comes_while_another_is_being_refused_ends_the_wait(jir
     jira_fixture.organization(acme)
     jira_fixture.credentials.keys["acme"] = "wrong"
     site = jira_fixture.source_for(acme)
-    acme.fault(faults.delayed(0.5), times=1)
+    acme.fault(faults.delayed_response(0.5), times=1)
     source_error = asyncio.create_task(error_kinds(site.page(page_request())))
     await asyncio.sleep(0.25)
     jira_fixture.credentials.keys["acme"] = acme.token
@@ -146,22 +146,22 @@ async def test_a_site_that_wants_rest_gets_it_from_all(jira, jira_fixture, as_da
     acme.fault(jira_faults.rate_limited(1, as_date=as_date), times=1)
     assert await error_kinds(jira_fixture.source_for(acme).page(page_request())) == [ErrorKind.RATE_LIMITED]
     anew = jira_fixture.source_for(acme, interval_seconds=5)
-    await asyncio.gather(anew.introduce(None), anew.page(page_request()), anew.page(page_request()))
+    await asyncio.gather(anew.print_introduction(None), anew.page(page_request()), anew.page(page_request()))
 
-    assert acme.too_early() == []
+    assert acme.premature_requests() == []
     assert len(acme.requests(TENANT)) == 1
 
 
 async def test_one_site_is_asked_one_thing_at_a_time(jira, jira_fixture):
     """Whoever asks, its requests do not overlap."""
     acme = await jira.add_site("acme")
-    acme.fault(faults.delayed(0.05), rate=1.0)
+    acme.fault(faults.delayed_response(0.05), rate=1.0)
     site = jira_fixture.source_for(acme)
     await asyncio.gather(*(site.page(page_request(), low_priority=bool(number % 2)) for number in range(6)))
     seen = sorted(acme.requests(), key=lambda one: one.at)
 
     assert len(seen) == 6
-    assert all(one.ended <= after.at for one, after in itertools.pairwise(seen))
+    assert all(one.wait_for_exit <= after.at for one, after in itertools.pairwise(seen))
 
 
 async def test_one_site_that_hangs_holds_up_no_other(jira, jira_fixture):
@@ -184,7 +184,7 @@ async def test_those_who_can_wait_leave_lines_to_the_others(jira, jira_fixture, 
     jira_fixture.sources._slots = sites.RequestSlots()
     slow = [await jira.add_site(f"slow{number}") for number in range(6)]
     for one in slow:
-        one.fault(faults.delayed(0.5), rate=1.0)
+        one.fault(faults.delayed_response(0.5), rate=1.0)
     history = [
         asyncio.create_task(jira_fixture.source_for(one).page(page_request(), low_priority=True))
         for one in slow
@@ -225,10 +225,13 @@ async def test_another_site_behind_the_same_url_is_refused(jira, jira_fixture):
     acme = await jira.add_site("acme")
     bound, added = jira_fixture.source_for(acme), jira_fixture.source_for(acme, cloud_id="another")
 
-    assert await error_kinds(bound.introduce("another"), added.introduce(None)) == [ErrorKind.OTHER_SITE] * 2
-    assert await error_kinds(jira_fixture.source_for(acme, interval_seconds=7).introduce(acme.cloud_id)) == [
-        None
-    ]
+    assert (
+        await error_kinds(bound.print_introduction("another"), added.print_introduction(None))
+        == [ErrorKind.OTHER_SITE] * 2
+    )
+    assert await error_kinds(
+        jira_fixture.source_for(acme, interval_seconds=7).print_introduction(acme.cloud_id)
+    ) == [None]
 
 
 @pytest.mark.usefixtures("hasty")
@@ -237,7 +240,7 @@ async def test_a_name_that_was_given_to_another_site_is_refused(jira, jira_fixtu
     acme = await jira.add_site("acme")
     added_again = jira_fixture.source_for(acme, cloud_id=acme.cloud_id)
 
-    assert await error_kinds(added_again.introduce("the first one's")) == [ErrorKind.OTHER_SITE]
+    assert await error_kinds(added_again.print_introduction("the first one's")) == [ErrorKind.OTHER_SITE]
 
 
 async def test_through_the_gateway_nobody_asks_who_it_is(jira, jira_fixture):
@@ -245,14 +248,16 @@ async def test_through_the_gateway_nobody_asks_who_it_is(jira, jira_fixture):
     acme = await jira.add_site("acme")
     jira_fixture.credentials.keys["acme"] = acme.scoped_token
     site = jira_fixture.source_for(acme, gateway=True, cloud_id=acme.cloud_id)
-    await acme.shut()
-    await site.introduce(acme.cloud_id)
+    await acme.stop()
+    await site.print_introduction(acme.cloud_id)
 
     assert (await site.page(page_request())).records == ()
 
 
 @pytest.mark.usefixtures("hasty")
-@pytest.mark.parametrize("fault", [jira_faults.unavailable(), faults.answer(404)], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "fault", [jira_faults.unavailable(), faults.respond_with(404)], ids=lambda one: one.name
+)
 async def test_the_way_through_the_gateway_is_asked_for_until_it_is_known(jira, jira_fixture, fault):
     """However long the site does not tell: an organization that was added untested goes on by itself when it does."""
     acme = await jira.add_site("acme")
@@ -260,8 +265,8 @@ async def test_the_way_through_the_gateway_is_asked_for_until_it_is_known(jira, 
     jira_fixture.credentials.keys["acme"] = acme.scoped_token
     site = jira_fixture.source_for(acme, gateway=True)
     for _ in range(sites.MOST_IDENTITY_FAILURES + 1):
-        assert await error_kinds(site.introduce(None)) != [None]
-    await site.introduce(None)
+        assert await error_kinds(site.print_introduction(None)) != [None]
+    await site.print_introduction(None)
 
     assert (await site.page(page_request())).records == ()
 
@@ -273,15 +278,17 @@ async def test_a_site_that_does_not_answer_is_not_believed_at_once(jira, jira_fi
     acme.fault(jira_faults.unavailable(), times=2, path=TENANT)
     site = jira_fixture.source_for(acme)
 
-    assert await error_kinds(site.introduce(None)) == [ErrorKind.UNAVAILABLE]
-    assert await error_kinds(site.introduce(None)) == [ErrorKind.UNAVAILABLE]
-    assert await error_kinds(site.introduce(None)) == [None]
+    assert await error_kinds(site.print_introduction(None)) == [ErrorKind.UNAVAILABLE]
+    assert await error_kinds(site.print_introduction(None)) == [ErrorKind.UNAVAILABLE]
+    assert await error_kinds(site.print_introduction(None)) == [None]
     assert site.cloud_id == acme.cloud_id
 
 
 @pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize(
-    "fault", [faults.answer(404), faults.answer(500), jira_faults.html()], ids=lambda one: one.name
+    "fault",
+    [faults.respond_with(404), faults.respond_with(500), jira_faults.html()],
+    ids=lambda one: one.name,
 )
 async def test_a_site_that_never_tells_who_it_is_is_polled_all_the_same(jira, jira_fixture, fault):
     """Not all that speak Jira's API know that question."""
@@ -289,8 +296,8 @@ async def test_a_site_that_never_tells_who_it_is_is_polled_all_the_same(jira, ji
     acme.fault(fault, rate=1.0, path=TENANT)
     site = jira_fixture.source_for(acme)
     for _ in range(sites.MOST_IDENTITY_FAILURES):
-        await error_kinds(site.introduce(None))
-    await site.introduce(None)
+        await error_kinds(site.print_introduction(None))
+    await site.print_introduction(None)
 
     assert site.cloud_id is None
     assert (await site.page(page_request())).records == ()
@@ -302,7 +309,7 @@ async def test_an_empty_answer_is_proven_or_refused(jira, jira_fixture):
     acme = await jira.add_site("acme")
     site = jira_fixture.source_for(acme)
     await site.verify_nonempty(TimeRange(0, 1_000))
-    record = acme.happen(created=1_700_000_000_000)
+    record = acme.add_record(created=1_700_000_000_000)
     await site.verify_nonempty(TimeRange(0, 1_000))
 
     assert record["id"]
@@ -314,7 +321,7 @@ async def test_an_empty_answer_is_proven_or_refused(jira, jira_fixture):
 async def test_the_clock_is_learned_from_every_answer(jira, jira_fixture):
     """Being ahead of Jira's by ten minutes is seen from one sign of life."""
     acme = await jira.add_site("acme")
-    acme.manners.clock_skew_seconds = -600
+    acme.quirks.clock_skew_seconds = -600
     site = jira_fixture.source_for(acme)
     await site.probe_clock()
 

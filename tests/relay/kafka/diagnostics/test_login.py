@@ -15,8 +15,8 @@ from relay.config.kafka import KafkaConfig
 from relay.errors import RelayError
 from relay.kafka.connection import Connection, KafkaUnreachableError
 from relay.kafka.diagnostics import probe
-from simulators.faults import answer
-from tests.support.secure_kafka import NOBODY
+from simulators.faults import respond_with
+from tests.support.secure_kafka import UNUSED_ADDRESS
 
 WRONG = "wrong-horse-battery"
 
@@ -41,7 +41,7 @@ LOGINS = {
 async def test_a_login_that_is_refused(secure_kafka, cause):
     """The user, or the mechanisms that would do, are named."""
     changes, expected = LOGINS[cause]
-    sentence = await connection_error({**secure_kafka.scram(), **changes})
+    sentence = await connection_error({**secure_kafka.scram_settings(), **changes})
 
     assert sentence.startswith(f"Kafka at {secure_kafka.door('scram')} {expected}")
     assert secure_kafka.password not in sentence
@@ -71,7 +71,7 @@ async def test_a_login_where_none_is_asked_for(secure_kafka):
 
 async def test_tls_and_plain_text_mistaken_for_one_another(secure_kafka):
     """TLS spoken to a plain listener and the other way round are named, with what to set."""
-    tls, clear = secure_kafka.scram(), {"bootstrap": secure_kafka.listener_address("mutual")}
+    tls, clear = secure_kafka.scram_settings(), {"bootstrap": secure_kafka.listener_address("mutual")}
 
     assert "speaks TLS, not plain text: set kafka.security_protocol to SSL" in await connection_error(clear)
     sentence = await connection_error({**tls, "bootstrap": secure_kafka.listener_address("clear")})
@@ -82,8 +82,8 @@ async def test_tls_and_plain_text_mistaken_for_one_another(secure_kafka):
 @pytest.mark.parametrize("trusted", ["stranger", None])
 async def test_a_certificate_of_an_authority_that_we_do_not_know(secure_kafka, trusted):
     """Its issuer is named, and what it was checked against."""
-    known = secure_kafka.stranger.file if trusted else None
-    sentence = await connection_error({**secure_kafka.scram(), "ca_file": known})
+    known = secure_kafka.untrusted_authority.file if trusted else None
+    sentence = await connection_error({**secure_kafka.scram_settings(), "ca_file": known})
 
     assert f"no authority known to {f'kafka.ca_file ({known})' if known else 'this machine'}" in sentence
     assert "signed by CN=authority" in sentence
@@ -92,7 +92,7 @@ async def test_a_certificate_of_an_authority_that_we_do_not_know(secure_kafka, t
 async def test_a_certificate_that_has_ended(secure_kafka):
     """The time of the certificate is told."""
     sentence = await connection_error(
-        {**secure_kafka.mutual(), "bootstrap": secure_kafka.listener_address("expired")}
+        {**secure_kafka.mutual_settings(), "bootstrap": secure_kafka.listener_address("expired")}
     )
 
     yesterday = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
@@ -103,7 +103,7 @@ async def test_a_certificate_that_has_ended(secure_kafka):
 async def test_a_certificate_for_other_hosts(secure_kafka):
     """The hosts in the certificate are named beside ours."""
     sentence = await connection_error(
-        {**secure_kafka.mutual(), "bootstrap": secure_kafka.listener_address("elsewhere")}
+        {**secure_kafka.mutual_settings(), "bootstrap": secure_kafka.listener_address("elsewhere")}
     )
 
     assert "shows a certificate for kafka-1.example.com, 10.0.0.1, not for 127.0.0.1" in sentence
@@ -111,9 +111,9 @@ async def test_a_certificate_for_other_hosts(secure_kafka):
 
 async def test_our_certificate_missing_or_refused(secure_kafka):
     """A missing certificate of ours is asked for; one of a stranger, and one that has ended, are refused with their time."""
-    bare = {**secure_kafka.mutual(), "certificate_file": None, "key_file": None}
-    theirs = secure_kafka.stranger.pair("theirs", ())
-    old = secure_kafka.authority.pair("old", (), ends=-dt.timedelta(days=1))
+    bare = {**secure_kafka.mutual_settings(), "certificate_file": None, "key_file": None}
+    theirs = secure_kafka.untrusted_authority.issue("theirs", ())
+    old = secure_kafka.authority.issue("old", (), expires_in=-dt.timedelta(days=1))
 
     assert "asks for a certificate of ours" in await connection_error(bare)
     for pair in (theirs, old):
@@ -125,14 +125,14 @@ async def test_our_certificate_missing_or_refused(secure_kafka):
 
 async def test_a_key_that_cannot_be_used(secure_kafka, tmp_path):
     """A key of another certificate, and one that is encrypted, are told at once."""
-    given = secure_kafka.mutual()
+    given = secure_kafka.mutual_settings()
     encrypted = tmp_path / "encrypted.key"
-    key = serialization.load_pem_private_key(secure_kafka.ours.key.read_bytes(), None)
+    key = serialization.load_pem_private_key(secure_kafka.client_certificate.key.read_bytes(), None)
     locked = serialization.BestAvailableEncryption(b"horse")
     encrypted.write_bytes(
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, locked)
     )
-    others = secure_kafka.authority.pair("others", ()).key
+    others = secure_kafka.authority.issue("others", ()).key
 
     for file in (encrypted, others):
         with pytest.raises(RelayError, match=r"certificate file for Kafka cannot be used.*kafka\.key_file"):
@@ -142,39 +142,39 @@ async def test_a_key_that_cannot_be_used(secure_kafka, tmp_path):
 async def test_a_token_that_kafka_refuses(secure_kafka, issuer):
     """aiokafka takes a refused token for an accepted one; here it is refused, and no token stands in the sentence."""
     issuer.audience = "somebody else"
-    sentence = await connection_error(secure_kafka.oauth(issuer))
+    sentence = await connection_error(secure_kafka.oauth_settings(issuer))
 
     assert f"does not accept the token of {issuer.url}" in sentence
     assert "invalid_token" in sentence
-    assert not [token for token in issuer.given if token in sentence]
+    assert not [token for token in issuer.issued_tokens if token in sentence]
 
 
 async def test_no_token(secure_kafka, issuer):
     """Where no token is to be had, the reason is that of whoever gives them."""
-    given = secure_kafka.oauth(issuer)
+    given = secure_kafka.oauth_settings(issuer)
     sentence = await connection_error({**given, "oauth_client_secret": WRONG})
 
     assert "gives no token to the client jira-relay (401 invalid_client Bad client credentials)" in sentence
     assert WRONG not in sentence
-    issuer.faults.add(answer(503))
+    issuer.faults.add(respond_with(503))
     assert "gives no token for now" in await connection_error(given)
 
 
 async def test_a_name_that_means_nothing_and_a_port_where_nobody_listens():
     """An unknown host and a refused connection are told apart; brokers with the same trouble share a sentence."""
-    both = {"bootstrap": f"no-such-host.invalid:9092,localhost:1,{NOBODY}"}
+    both = {"bootstrap": f"no-such-host.invalid:9092,localhost:1,{UNUSED_ADDRESS}"}
 
     unknown, refused = (
         (await connection_error(both)).split(". Kafka at ")[0],
         (await connection_error(both)).split(" Kafka at ")[1],
     )
     assert "no-such-host.invalid:9092 is not to be found" in unknown
-    assert refused.startswith(f"localhost:1, {NOBODY} refuses the connection")
+    assert refused.startswith(f"localhost:1, {UNUSED_ADDRESS} refuses the connection")
 
 
 async def test_one_broker_that_lets_us_in_is_enough(secure_kafka):
     """A bootstrap broker that is away is no refusal while another one answers."""
-    await Connection(KafkaConfig(bootstrap=f"{NOBODY},{secure_kafka.bootstrap}")).verify()
+    await Connection(KafkaConfig(bootstrap=f"{UNUSED_ADDRESS},{secure_kafka.bootstrap}")).verify()
 
 
 async def test_silence(monkeypatch):
@@ -245,7 +245,7 @@ async def test_a_kafka_that_does_not_know_the_password(secure_kafka, monkeypatch
 
     monkeypatch.setattr(ScramAuthenticator, "process_server_first_message", expect_another)
 
-    assert "it may not be the Kafka it should be" in await connection_error(secure_kafka.scram())
+    assert "it may not be the Kafka it should be" in await connection_error(secure_kafka.scram_settings())
 
 
 @pytest.mark.parametrize("versions", [{}, {3: (90, 99)}])
@@ -267,7 +267,7 @@ async def test_an_address_that_kafka_gives_to_clients_and_nobody_can_use(secure_
     sentence = await connection_error({"bootstrap": secure_kafka.listener_address("lost")})
 
     assert sentence.startswith(
-        f"Kafka at {secure_kafka.door('lost')} lets us in, but has clients go on at {NOBODY}"
+        f"Kafka at {secure_kafka.door('lost')} lets us in, but has clients go on at {UNUSED_ADDRESS}"
     )
     assert "advertised.listeners" in sentence
     assert "refuses the connection" in sentence

@@ -19,7 +19,7 @@ async def watched(secure_kafka, prefix, monkeypatch):
     monkeypatch.setattr(watching, "REPEAT_EVERY_FAILURES", 10)
     await secure_kafka.set_password(prefix, "the-first-password")
     login = {"sasl_username": prefix, "sasl_password": "the-first-password"}
-    there = Connection(KafkaConfig(**{**secure_kafka.scram(), **login}))
+    there = Connection(KafkaConfig(**{**secure_kafka.scram_settings(), **login}))
     with capture_logs() as lines:
         task = asyncio.create_task(monitor(there))
         yield lines

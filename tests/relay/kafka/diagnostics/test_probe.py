@@ -12,7 +12,7 @@ from relay.kafka.producer import ProducerRecord
 from relay.kafka.topic_admin import compare_topics, create_missing_topics
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import Publisher, PublishError
-from simulators.faults import answer
+from simulators.faults import respond_with
 from tests.support.group_member import SESSION, RecordingHandler, running_member
 from tests.support.kafka import aiokafka_tasks
 from tests.support.waiting import wait_until
@@ -34,8 +34,10 @@ def organization(prefix, value):
 @pytest.mark.parametrize("name", ["scram", "mutual", "oauth"])
 async def test_a_transaction_and_a_group_go_through_each_door(secure_kafka, issuer, prefix, name):
     """Topics are made, a transaction is committed, and a member of a group reads what it has written."""
-    given = {"scram": secure_kafka.scram, "mutual": secure_kafka.mutual}
-    there = await open_connection(given[name]() if name in given else secure_kafka.oauth(issuer), prefix)
+    given = {"scram": secure_kafka.scram_settings, "mutual": secure_kafka.mutual_settings}
+    there = await open_connection(
+        given[name]() if name in given else secure_kafka.oauth_settings(issuer), prefix
+    )
     assert not [report for report in await compare_topics(there) if report.problems]
     before, handler = aiokafka_tasks(), RecordingHandler()
     publisher = await Publisher.open(there, f"{prefix}.0")
@@ -46,12 +48,12 @@ async def test_a_transaction_and_a_group_go_through_each_door(secure_kafka, issu
     await publisher.discard()
 
     assert aiokafka_tasks() <= before
-    assert len(issuer.asked) == (name == "oauth")
+    assert len(issuer.requests) == (name == "oauth")
 
 
 async def test_all_goes_on_when_kafka_ends_a_login_that_has_become_old(secure_kafka, issuer, prefix, caplog):
     """aiokafka does not log in again in time, so Kafka cuts it off (KIP-368); nothing fails, is repeated, or rebalances."""
-    there = await open_connection(secure_kafka.oauth(issuer, "short"), prefix)
+    there = await open_connection(secure_kafka.oauth_settings(issuer, "short"), prefix)
     publisher, handler, written = await Publisher.open(there, f"{prefix}.0"), RecordingHandler(), 0
     async with running_member(there, handler, prefix):
         while min(count_closed(caplog, "sender"), count_closed(caplog, "group_coordinator")) < 2:
@@ -64,7 +66,7 @@ async def test_all_goes_on_when_kafka_ends_a_login_that_has_become_old(secure_ka
 
     assert handler.values == [b"%d" % number for number in range(1, written + 1)]
     assert len(handler.assignments) == 1
-    assert len(issuer.asked) == 1
+    assert len(issuer.requests) == 1
 
 
 def count_closed(caplog, part):
@@ -75,12 +77,12 @@ def count_closed(caplog, part):
 async def test_all_goes_on_after_no_token_was_to_be_had(secure_kafka, issuer, prefix):
     """Tokens end while nobody gives new ones, and Kafka cuts us off; when they are given again, all goes on by itself."""
     issuer.token_seconds = 4
-    there = await open_connection(secure_kafka.oauth(issuer, "short"), prefix)
+    there = await open_connection(secure_kafka.oauth_settings(issuer, "short"), prefix)
     handler = RecordingHandler()
     async with AsyncExitStack() as stack:
         member = await stack.enter_async_context(running_member(there, handler, prefix))
         await wait_until(lambda: member.valid)
-        issuer.faults.add(answer(503), rate=1)
+        issuer.faults.add(respond_with(503), rate=1)
         await wait_until(lambda: not member.valid, seconds=40)
         with pytest.raises(PublishError):
             await Publisher.open(there, f"{prefix}.0")
