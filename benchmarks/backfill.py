@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/backfill.py [--organizations 4] [--days 8] [--runs 3]
 
 On an embedded Kafka, against a bare server that plays a Jira of 8,000 records a day on each of some addresses of 127.0.0.0/8
-(Linux). `jira-relay run_producer` reads all of it back in one process; then another process encodes the same events with fastavro
+(Linux). `jira-relay produce` reads all of it back in one process; then another process encodes the same events with fastavro
 and sends them with aiokafka, in transactions of one day, and does nothing else: no HTTP, no JSON, no check for repeats. The first
 seconds of both, in which they start, do not count.
 """

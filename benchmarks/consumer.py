@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/consumer.py [--events 400000] [--runs 3]
 
-On an embedded Kafka and against a bare server (Linux). `jira-relay run_consumer` carries the backlog, then another process does, with
+On an embedded Kafka and against a bare server (Linux). `jira-relay consume` carries the backlog, then another process does, with
 confluent-kafka, fastavro, orjson, isal's gzip and a connection for each of two bodies under way, committing what was accepted in
 order; both from the same topic, alternating in one run. CPU seconds are of the process, from a tenth of the events on, so that its start does not count.
 """
@@ -107,7 +107,7 @@ async def measure(pid: int, sink: IngestionStub, count: int) -> float:
     """Events per CPU second."""
     await sample_until(pid, lambda past: len(sink.accepted_uids) > count / 10 or past > TIMEOUT_SECONDS)
     first, spent = len(sink.accepted_uids), cpu_seconds(pid)
-    # the last body of run_record_by_record waits for more
+    # the last body of the record-by-record program waits for more
     await sample_until(pid, lambda past: len(sink.accepted_uids) > count * 0.98 or past > TIMEOUT_SECONDS)
     if len(sink.accepted_uids) < count * 0.98:
         raise TimeoutError(f"{len(sink.accepted_uids)} of {count} events arrived")

@@ -40,7 +40,7 @@ async def running_kafka(settings: Settings, stop: asyncio.Event) -> AsyncIterato
 
 def _build_kafka(settings: Settings) -> "EmbeddedKafka":
     try:
-        from embedded import EmbeddedKafka  # noqa: PLC0415 - an image for outside clusters has no such room
+        from embedded import EmbeddedKafka  # noqa: PLC0415 - an image for outside clusters has no such package
     except ImportError as error:
         raise SettingsError(
             "No Kafka is set and this installation has none of its own: set kafka.bootstrap (RELAY_KAFKA__BOOTSTRAP), or"

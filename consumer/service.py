@@ -92,17 +92,21 @@ async def run_consumer(
                 )
             )
         tasks = {
-            asyncio.create_task(status_writer.run(), name="status board"),
-            asyncio.create_task(_heartbeat(status_writer, destinations), name="beat of the consumer"),
-            *(asyncio.create_task(report.run(), name="report of a destination") for report in reporters),
+            asyncio.create_task(status_writer.run(), name="status writer"),
+            asyncio.create_task(_heartbeat(status_writer, destinations), name="heartbeat of the consumer"),
+            *(
+                asyncio.create_task(reporter.run(), name="status reporter of a destination")
+                for reporter in reporters
+            ),
         }
         members = {
-            asyncio.create_task(flow.member.run(), name=f"membership for {flow.topic}") for flow in pipelines
+            asyncio.create_task(pipeline.member.run(), name=f"membership for {pipeline.topic}")
+            for pipeline in pipelines
         }
         try:
             await supervise(stop, tasks | members)
         finally:
-            await asyncio.gather(*(flow.handler.stop(STOP_SECONDS) for flow in pipelines))
+            await asyncio.gather(*(pipeline.handler.stop(STOP_SECONDS) for pipeline in pipelines))
             await cancel_all(members, attempts=1, seconds=10)
             await cancel_all(tasks, attempts=1, seconds=10)
         status_writer.tombstone(service_key("consume"))
@@ -193,7 +197,7 @@ class PipelineFactory:
 
 
 class SentinelDestination:
-    """One stream of a rule (consumer.delivery.Sender)."""
+    """One stream of a rule (consumer.delivery.sender.Destination)."""
 
     def __init__(self, client: IngestionClient, stream: str) -> None:
         self._client = client

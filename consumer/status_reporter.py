@@ -1,4 +1,4 @@
-"""What is told of a destination: on the status board, in the metrics and on the health page."""
+"""What is reported of a destination: on the status topic, in the metrics and on the health page."""
 
 import asyncio
 import time
@@ -41,7 +41,7 @@ def status_key(destination: str) -> str:
 async def read_offset_backup(
     connection: Connection, topic: str, destination: str, source_topic: str
 ) -> OffsetBackup:
-    """The offsets of topic `source_topic` as they were last told. Raises RelayError or KafkaError where the status topic cannot be read."""
+    """The offsets of topic `source_topic` as they were last written. Raises RelayError or KafkaError where the status topic cannot be read."""
     status = (await read_statuses(connection, topic)).get(status_key(destination))
     if status is None:
         return OffsetBackup({}, 0)
@@ -91,9 +91,9 @@ class StatusReporter:
         self._health = health
         self._status: Status | None = None
         self._state: str | None = None
-        self._reported_counts = {flow.topic: (0, 0) for flow in pipelines}
+        self._reported_counts = {pipeline.topic: (0, 0) for pipeline in pipelines}
         self._offsets_and_ends: dict[str, Mapping[TopicPartition, tuple[int | None, int]]] = {}
-        self._last_done = dict.fromkeys(("standing", "mirror", "renewal", "alarm"), -1e9)
+        self._last_done = dict.fromkeys(("offsets", "backup", "renewal", "alarm"), -1e9)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -117,7 +117,7 @@ class StatusReporter:
     def _publish_health(self, state: str, reason: str | None) -> None:
         """Not ready either where Kafka is silent, of which a destination that waits for others knows nothing."""
         operating = state in {"active", "waiting"}
-        unconfirmed = operating and not all(flow.member.valid for flow in self._pipelines)
+        unconfirmed = operating and not all(pipeline.member.valid for pipeline in self._pipelines)
         self._health.report(
             f"destination {self._destination}",
             ok=operating and not unconfirmed,
@@ -125,28 +125,28 @@ class StatusReporter:
         )
 
     def _current_state(self) -> tuple[str, str | None]:
-        for flow in self._pipelines:
-            if isinstance(flow.stream.problem, Paused):
-                return "paused", flow.stream.problem.reason
-            if flow.schemas.problem is not None:
-                return "paused", flow.schemas.problem
-        for flow in self._pipelines:
-            if isinstance(flow.stream.problem, Retry):
-                return "waiting", flow.stream.problem.reason
-        for flow in self._pipelines:
-            if not flow.handler.ready:
-                return "starting", flow.handler.waiting_reason
-        corrupt = [text for flow in self._pipelines for text in flow.stream.corrupt_batches.values()]
-        losses = [flow.stream.data_loss for flow in self._pipelines if flow.stream.data_loss]
+        for pipeline in self._pipelines:
+            if isinstance(pipeline.stream.problem, Paused):
+                return "paused", pipeline.stream.problem.reason
+            if pipeline.schemas.problem is not None:
+                return "paused", pipeline.schemas.problem
+        for pipeline in self._pipelines:
+            if isinstance(pipeline.stream.problem, Retry):
+                return "waiting", pipeline.stream.problem.reason
+        for pipeline in self._pipelines:
+            if not pipeline.handler.ready:
+                return "starting", pipeline.handler.waiting_reason
+        corrupt = [text for pipeline in self._pipelines for text in pipeline.stream.corrupt_batches.values()]
+        losses = [pipeline.stream.data_loss for pipeline in self._pipelines if pipeline.stream.data_loss]
         return "active", next(iter(corrupt + losses), None)
 
     def _update_gauges(self) -> None:
-        for flow in self._pipelines:
-            problem, oldest = flow.stream.problem, flow.handler.oldest_seconds()
-            paused = isinstance(problem, Paused) or flow.schemas.problem is not None
-            flow.metrics.set_state(paused=paused, oldest_seconds=oldest)
+        for pipeline in self._pipelines:
+            problem, oldest = pipeline.stream.problem, pipeline.handler.oldest_seconds()
+            paused = isinstance(problem, Paused) or pipeline.schemas.problem is not None
+            pipeline.metrics.set_state(paused=paused, oldest_seconds=oldest)
             if oldest > HALF_OF_RETENTION_SECONDS and self._due("alarm", ALARM_INTERVAL_SECONDS):
-                flow.metrics.half_of_retention_passed(oldest / 86_400)
+                pipeline.metrics.half_of_retention_passed(oldest / 86_400)
 
     def _owns_status(self) -> bool:
         live = self._pipelines[0]
@@ -160,12 +160,12 @@ class StatusReporter:
                 state, now, await self._status_history.latest(status_key(self._destination))
             )
         status = self._with_counts(self._status.transition(state, reason, now), now)
-        if self._due("standing", OFFSETS_INTERVAL_SECONDS):
+        if self._due("offsets", OFFSETS_INTERVAL_SECONDS):
             await self._read_offsets()
             status = replace(status, lag=self._lag())
-        if self._due("mirror", BACKUP_INTERVAL_SECONDS) or fresh:
+        if self._due("backup", BACKUP_INTERVAL_SECONDS) or fresh:
             status = replace(status, offsets=self._backed_up_offsets(status.offsets))
-        wait = max(flow.stream.breaker.wait_seconds for flow in self._pipelines)
+        wait = max(pipeline.stream.breaker.wait_seconds for pipeline in self._pipelines)
         waiting = now + int(wait * 1000) if state == "waiting" else None
         status = replace(status, waiting_until=waiting, start=status.start or self._start).valid_for(VALID_MS)
         if self._is_changed(status) or self._due("renewal", RENEWAL_INTERVAL_SECONDS):
@@ -180,35 +180,38 @@ class StatusReporter:
         return any(getattr(previous, fact) != getattr(status, fact) for fact in compared)
 
     def _with_counts(self, status: Status, now: int) -> Status:
-        for flow in self._pipelines:
-            accepted, dead_lettered = self._reported_counts[flow.topic]
-            self._reported_counts[flow.topic] = (flow.stream.accepted, flow.stream.dead_lettered)
-            events, dead_letters = flow.stream.accepted - accepted, flow.stream.dead_lettered - dead_lettered
+        for pipeline in self._pipelines:
+            accepted, dead_lettered = self._reported_counts[pipeline.topic]
+            self._reported_counts[pipeline.topic] = (pipeline.stream.accepted, pipeline.stream.dead_lettered)
+            events, dead_letters = (
+                pipeline.stream.accepted - accepted,
+                pipeline.stream.dead_lettered - dead_lettered,
+            )
             if events or dead_letters:
                 status = status.with_counts(now, events=events, dead_letters=dead_letters)
         return status
 
     async def _read_offsets(self) -> None:
         """Committed offsets and ends of all partitions of both flows, as far as Kafka tells."""
-        for flow in self._pipelines:
-            partitions = [TopicPartition(flow.topic, number) for number in range(self._shards)]
+        for pipeline in self._pipelines:
+            partitions = [TopicPartition(pipeline.topic, number) for number in range(self._shards)]
             try:
                 async with asyncio.timeout(OFFSETS_TIMEOUT_SECONDS):
-                    offsets_and_ends = await flow.handler.offsets_and_ends(partitions)
+                    offsets_and_ends = await pipeline.handler.offsets_and_ends(partitions)
             except (KafkaError, TimeoutError):
                 continue
-            self._offsets_and_ends[flow.topic] = offsets_and_ends
-            flow.metrics.set_group_lag(_lag(offsets_and_ends))
+            self._offsets_and_ends[pipeline.topic] = offsets_and_ends
+            pipeline.metrics.set_group_lag(_lag(offsets_and_ends))
 
     def _lag(self) -> int | None:
         if len(self._offsets_and_ends) < len(self._pipelines):
             return None
-        return sum(_lag(standing) for standing in self._offsets_and_ends.values())
+        return sum(_lag(each) for each in self._offsets_and_ends.values())
 
     def _backed_up_offsets(self, previous: Sequence[GroupOffset]) -> tuple[GroupOffset, ...]:
         known = {(each.topic, each.partition): each for each in previous}
-        for standing in self._offsets_and_ends.values():
-            for (topic, partition), (committed, _) in standing.items():
+        for offsets_and_ends in self._offsets_and_ends.values():
+            for (topic, partition), (committed, _) in offsets_and_ends.items():
                 if committed is not None:
                     known[topic, partition] = GroupOffset(topic, partition, committed)
         return tuple(known[place] for place in sorted(known))

@@ -49,7 +49,7 @@ def check_secrets(secrets: SecretsConfig) -> CheckResult:
 
 
 async def check_all(settings: Settings, context: OperatorContext) -> AsyncIterator[CheckResult]:
-    """Everything there is, a finding each; nothing is changed, and what is sent to destinations holds no row."""
+    """Everything there is, a result each; nothing is changed, and what is sent to destinations holds no row."""
     connection = context.connection
     kafka = await _run_check("Kafka", lambda: _check_kafka(connection))
     yield kafka

@@ -17,7 +17,7 @@ MAX_CONTENT_BYTES = 256 * 1024 * 1024
 
 _MIN_STEP = 200
 _MAX_INTERLEAVED = 500
-"""Records of others that may stand between the parts of one letter: consumers write into the same partition."""
+"""Records of others that may stand between the parts of one dead letter: consumers write into the same partition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class DeadLetter:
 
     @property
     def part(self) -> tuple[int, int]:
-        """Its number and their count, where a producer's letter has several parts."""
+        """Its number and their count, where a producer's dead letter has several parts."""
         number, _, count = self.headers.get("part", "").partition("/")
         if number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count):
             return int(number), int(count)
@@ -68,8 +68,8 @@ async def read_newest(
             search = _BackwardSearch(limit, wanted)
             bounds = await stable_bounds(consumer, [TopicPartition(topic, number) for number in numbers])
             await search.run(consumer, bounds)
-    dead_letters = [letter for found in search.found.values() for letter in found]
-    return sorted(dead_letters, key=lambda letter: (letter.at, letter.offset), reverse=True)[:limit]
+    dead_letters = [dead_letter for found in search.found.values() for dead_letter in found]
+    return sorted(dead_letters, key=lambda each: (each.at, each.offset), reverse=True)[:limit]
 
 
 class _BackwardSearch:
@@ -141,7 +141,7 @@ async def _read_records(
 
 
 def _collect_parts(records: Sequence[Record], offset: int) -> list[Record]:
-    """The parts of the letter that has one at `offset`, in their order; each is the nearest one of its number."""
+    """The parts of the dead letter that has one at `offset`, in their order; each is the nearest one of its number."""
     anchor = next(record for record in records if record.offset == offset)
     number, count = _parse_record(anchor).part
     siblings = [record for record in records if _parts_key(record) == _parts_key(anchor)]
@@ -172,7 +172,7 @@ def _part_number(record: Record) -> int:
 
 
 def _parts_key(record: Record) -> tuple[Any, ...]:
-    """Equal for all parts of one letter."""
+    """Equal for all parts of one dead letter."""
     dead_letter = _parse_record(record)
     return (
         dead_letter.organization,

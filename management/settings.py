@@ -1,6 +1,6 @@
 """Every setting, with the sentence that docs/settings.md shows for it.
 
-A value comes from the environment (`RELAY_<GROUP>__<ISSUER_NAME>`), else from a TOML file, else from here.
+A value comes from the environment (`RELAY_<GROUP>__<NAME>`), else from a TOML file, else from here.
 """
 
 import os

@@ -141,7 +141,7 @@ class PollerFactory:
         self._metrics = metrics
 
     async def poll(self, organization: Organization, publisher: ShardPublisher) -> None:
-        """Follow it until cancelled or the desk breaks; paused, only tell so."""
+        """Follow it until cancelled or the publisher fails; paused, only tell so."""
         interval = organization.interval_seconds or self._settings.interval_seconds
         key = status_key(organization.name)
         previous = self._status_writer.last_put(key) or await self._status_history.latest(key)
@@ -173,7 +173,7 @@ class PollerFactory:
 async def _heartbeat(
     status_writer: StatusWriter, assignment: ShardAssignment, member: Member, health: Health
 ) -> None:
-    """Tell whether this process can do its work: at once to the health page, at times on the status board."""
+    """Tell whether this process can do its work: at once to the health page, at times on the status topic."""
     status = take_over("starting", now_ms())
     heartbeats = 0
     while True:

@@ -18,7 +18,7 @@ def status_key(organization: str) -> str:
 
 
 class StatusReporter:
-    """What one organization's owner tells of it: on the status board and in the metrics, from the same call.
+    """What one organization's owner tells of it: on the status topic and in the metrics, from the same call.
 
     States: active; waiting (until when); failing (why); paused. Beside them, how far history has been read.
     """

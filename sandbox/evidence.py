@@ -21,7 +21,7 @@ async def collect_evidence(
     azure: AzureWorld,
     known_remarks: Iterable[str] = (),
 ) -> Evidence:
-    """Everything read anew, from its beginning; `known_remarks` remarks come first.
+    """Everything read anew, from its beginning; `known_remarks` come first.
 
     Raises RelayError where Kafka does not let itself be read.
     """

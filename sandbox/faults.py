@@ -10,7 +10,7 @@ from typing import Literal
 from sandbox.processes import ServiceProcess
 from simulators.azure import faults as azure_faults
 from simulators.azure.world import AzureWorld
-from simulators.faults import ScheduledFault as Line
+from simulators.faults import ScriptedFault
 from simulators.jira_cloud import faults as jira_faults
 from simulators.jira_cloud.site import SimulatedSite
 
@@ -27,7 +27,7 @@ _SCHEDULE: tuple[tuple[float, FaultKind], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class ScheduledFault:
     """A fault to come `at` seconds after the first rows, which lasts `seconds`."""
 
     at: float
@@ -35,13 +35,13 @@ class Planned:
     seconds: float
 
 
-def plan_faults(duration: float | None) -> Iterator[Planned]:
+def plan_faults(duration: float | None) -> Iterator[ScheduledFault]:
     """One of each within `duration`, early enough to heal in it; without end, in rounds, where there is none."""
     length = ROUND_SECONDS if duration is None else duration
     seconds = min(MAX_FAULT_SECONDS, 0.15 * length)
     for number in itertools.count() if duration is None else range(1):
         for share, kind in _SCHEDULE:
-            yield Planned((number + share) * length, kind, seconds)
+            yield ScheduledFault((number + share) * length, kind, seconds)
 
 
 class FaultPlayer:
@@ -62,7 +62,7 @@ class FaultPlayer:
         self._ended = False
         self.unhealed = 0
 
-    async def play(self, schedule: Iterator[Planned]) -> None:
+    async def play(self, schedule: Iterator[ScheduledFault]) -> None:
         loop = asyncio.get_running_loop()
         started = loop.time()
         async with asyncio.TaskGroup() as group:
@@ -72,7 +72,7 @@ class FaultPlayer:
                     return
                 group.create_task(self._play(fault))
 
-    async def _play(self, fault: Planned) -> None:
+    async def _play(self, fault: ScheduledFault) -> None:
         self.unhealed += 1
         match fault.kind:
             case "429 of a Jira":
@@ -144,7 +144,7 @@ class FaultPlayer:
         )
 
 
-async def _keep_active(scripted: Line, seconds: float) -> None:
+async def _keep_active(scripted: ScriptedFault, seconds: float) -> None:
     """Until somebody has met the fault, and `seconds` at least; then it is over."""
     await asyncio.sleep(seconds)
     await _wait_until(lambda: scripted.played > 0)

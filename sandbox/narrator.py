@@ -8,7 +8,7 @@ _NORMAL_STATES = {"active", "running", "starting"}
 
 
 class StatusNarrator:
-    """Turns what the status board shows into sentences, each change once."""
+    """Turns the states on the status topic into sentences, each change once."""
 
     def __init__(self) -> None:
         self._states: dict[str, str] = {}

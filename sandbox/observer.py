@@ -1,4 +1,4 @@
-"""What can be seen of a running relay from outside: its topics, its status board, the sink."""
+"""What can be seen of a running relay from outside: its topics, the states on one of them, the sink."""
 
 import contextlib
 from collections import Counter
@@ -47,7 +47,7 @@ class OrganizationSnapshot:
 
 
 class Observer:
-    """Counts what comes. `happened` tells for each organization how many records should have come by now."""
+    """Counts what comes. `record_counts` tells for each organization how many records should have come by now."""
 
     def __init__(
         self, connection: Connection, record_counts: Mapping[str, Callable[[], int]], azure: AzureWorld

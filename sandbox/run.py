@@ -32,7 +32,7 @@ class SandboxOptions:
 async def run(options: SandboxOptions) -> bool:
     """Whether everything that happened has arrived. Raises RelayError where that cannot be told."""
     async with sandbox_directory(keep=options.keep) as directory:
-        log_to_file(directory / "running_sandbox.log")
+        log_to_file(directory / "sandbox.log")
         with stop_on_signals() as stop, Screen() as screen:
             async with simulated_jira(options.records) as jira, AsyncExitStack() as stack:
                 screen.announce(

@@ -122,8 +122,8 @@ class Scenario:
 
     def _no_row_error(self) -> RelayError:
         services = (self._world.producer, self._world.consumer)
-        said = "; ".join(f"the {child.name}: {last_error(child.log)}" for child in services)
-        return RelayError(f"Nothing has reached the sink within {FIRST_ROW_TIMEOUT_SECONDS:.0f} s; {said}")
+        errors = "; ".join(f"the {each.name}: {last_error(each.log)}" for each in services)
+        return RelayError(f"Nothing has reached the sink within {FIRST_ROW_TIMEOUT_SECONDS:.0f} s; {errors}")
 
     async def _settle(self) -> None:
         loop = asyncio.get_running_loop()

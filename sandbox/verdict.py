@@ -60,7 +60,7 @@ class OrganizationVerdict:
     repeated_in_kafka: list[int] = field(default_factory=list)
     missing_at_sink: list[int] = field(default_factory=list)
     repeated_at_sink: list[int] = field(default_factory=list)
-    """Without a doubtful answer that would explain it."""
+    """Without an unacknowledged row that would explain it."""
     explained_repeats: int = 0
     mismatches: list[FieldMismatch] = field(default_factory=list)
     unexpected: list[int] = field(default_factory=list)

@@ -19,7 +19,7 @@ _LINGER_0 = struct.pack("ii", 1, 0)  # makes closing a socket send RST instead o
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`play(request, honest)` answers in place of the peer; it need not call `honest`."""
+    """`play(request, serve_normally)` answers in place of the peer; it need not call `serve_normally`."""
 
     name: str
     play: Callable[[web.Request, ServeNormally], Awaitable[web.StreamResponse]]
@@ -36,7 +36,7 @@ def respond_with(
     """This answer instead of the honest one; the request has no effect."""
     raw = body.encode() if isinstance(body, str) else body
 
-    async def play(_request: web.Request, _honest: ServeNormally) -> web.StreamResponse:
+    async def play(_request: web.Request, _serve_normally: ServeNormally) -> web.StreamResponse:
         return web.Response(status=status, body=raw, headers=headers, content_type=content_type)
 
     return Fault(name or str(status), play)
@@ -157,8 +157,8 @@ def gzipped_body() -> Fault:
     return Fault("gzipped", play)
 
 
-class ScheduledFault:
-    """One line of a script. `played` counts how often it came; `cancel()` ends it."""
+class ScriptedFault:
+    """One fault of a script. `played` counts how often it came; `cancel()` ends it."""
 
     def __init__(self, fault: Fault, times: int | None, until: float | None, rate: float, skip: int) -> None:
         self.fault = fault
@@ -186,10 +186,10 @@ class ScheduledFault:
 
 
 class FaultScript:
-    """Faults to come, asked once for each request; the first line that fits is played."""
+    """Faults to come, asked once for each request; the first one that fits is played."""
 
     def __init__(self, seed: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
-        self._faults: list[tuple[ScheduledFault, Callable[[web.Request], bool] | None]] = []
+        self._faults: list[tuple[ScriptedFault, Callable[[web.Request], bool] | None]] = []
         self._random = random.Random(seed)
         self._clock = clock
 
@@ -202,7 +202,7 @@ class FaultScript:
         rate: float | None = None,
         skip: int = 0,
         only: Callable[[web.Request], bool] | None = None,
-    ) -> ScheduledFault:
+    ) -> ScriptedFault:
         """Once, unless `times`, `seconds` (from now on) or `rate` (0 to 1, drawn from the seed) say otherwise.
 
         `skip` lets that many fitting requests pass first; `only` says which requests fit.
@@ -210,7 +210,7 @@ class FaultScript:
         if times is None and seconds is None and rate is None:
             times = 1
         until = None if seconds is None else self._clock() + seconds
-        scripted = ScheduledFault(fault, times, until, 1.0 if rate is None else rate, skip)
+        scripted = ScriptedFault(fault, times, until, 1.0 if rate is None else rate, skip)
         self._faults.append((scripted, only))
         return scripted
 
@@ -219,7 +219,7 @@ class FaultScript:
 
     def next_fault(self, request: web.Request) -> Fault | None:
         now = self._clock()
-        self._faults = [line for line in self._faults if not line[0].is_over(now)]
+        self._faults = [fault for fault in self._faults if not fault[0].is_over(now)]
         for scripted, only in self._faults:
             if (only is None or only(request)) and scripted.hits(self._random.random()):
                 return scripted.fault

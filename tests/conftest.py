@@ -6,7 +6,7 @@ import hypothesis
 import pytest
 
 from embedded import EmbeddedKafka
-from tests.support.issuer import AuthorizationServer
+from tests.support.authorization_server import AuthorizationServer
 from tests.support.registry import running_registry
 from tests.support.secure_kafka import SecureKafka
 
@@ -41,10 +41,10 @@ async def secure_kafka(tmp_path_factory):
 
 
 @pytest.fixture
-async def issuer(secure_kafka):
+async def authorization_server(secure_kafka):
     """A simulated authorization server whose tokens that broker accepts."""
-    async with AuthorizationServer(secure_kafka.signing_key) as found:
-        yield found
+    async with AuthorizationServer(secure_kafka.signing_key) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
@@ -61,14 +61,14 @@ def prefix():
 
 
 @pytest.fixture(autouse=True)
-async def _no_background_death():
+async def _no_background_failure():
     """A background task or future that failed without anybody looking fails the test."""
-    deaths = []
+    failures = []
     loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda _loop, context: deaths.append(context))
+    loop.set_exception_handler(lambda _loop, context: failures.append(context))
     yield
     await asyncio.sleep(0)
     gc.collect(1)
     loop.set_exception_handler(None)
-    for death in deaths:
-        raise AssertionError(f"In the background: {death['message']}") from death.get("exception")
+    for failure in failures:
+        raise AssertionError(f"In the background: {failure['message']}") from failure.get("exception")

@@ -1,4 +1,4 @@
-"""What `make mark_backfilled` asks of the pure parts: `python -m tests.cover coverage.json` names each that is not covered whole."""
+"""What `make cover` asks of the pure parts: `python -m tests.cover coverage.json` names each that is not covered whole."""
 
 import fnmatch
 import json

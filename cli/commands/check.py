@@ -15,8 +15,8 @@ def check_command(context: typer.Context, as_json: JsonOption = False) -> None:
     state: CommandContext = context.obj
     results: list[CheckResult] = state.run_quietly(_run_checks(state, quiet=as_json))
     if as_json:
-        print_json([asdict(finding) for finding in results])
-    if not all(finding.ok for finding in results):
+        print_json([asdict(result) for result in results])
+    if not all(result.ok for result in results):
         raise typer.Exit(1)
 
 

@@ -29,7 +29,7 @@ def list_dead_letters(
     state: CommandContext = context.obj
     dead_letters: list[DeadLetter] = state.run_quietly(read_newest(state.connection(), limit, organization))
     if as_json:
-        print_json([_document(letter) for letter in dead_letters])
+        print_json([_document(dead_letter) for dead_letter in dead_letters])
     elif not dead_letters:
         print("There are no dead letters.")
     else:

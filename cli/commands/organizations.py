@@ -174,7 +174,7 @@ def modify(
 
 
 @app.command("test")
-def test_connection(context: typer.Context, name: NameArgument, as_json: JsonOption = False) -> None:
+def try_connection(context: typer.Context, name: NameArgument, as_json: JsonOption = False) -> None:
     """Try the connection of an organization, as a producer would."""
     state: CommandContext = context.obj
     message: str = state.run_quietly(_with_operator(state, commands.test, name))

@@ -1,4 +1,4 @@
-"""The services: `run_producer`, `run_consumer`, and `up`, which runs everything on this machine."""
+"""The services: `produce`, `consume`, and `up`, which runs everything on this machine."""
 
 import asyncio
 import gc

@@ -1,4 +1,4 @@
-"""`jira-relay running_sandbox`. Nothing heavy is imported until it is run: an image has neither simulators nor a Kafka."""
+"""`jira-relay sandbox`. Nothing heavy is imported until it is run: an image has neither simulators nor a Kafka."""
 
 import asyncio
 import os

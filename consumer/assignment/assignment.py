@@ -27,7 +27,7 @@ COMMIT_INTERVAL_SECONDS = 0.2
 """At most so often offsets are committed while rows are accepted, and every IDLE_COMMIT_INTERVAL_SECONDS otherwise."""
 IDLE_COMMIT_INTERVAL_SECONDS = 2.0
 MAX_UNCOMMITTED = 20_000
-"""Of records that are settled; what a kill may send again, beside what is in flight."""
+"""Of records that are delivered; what a kill may send again, beside what is in flight."""
 RETRY_SECONDS = 1.0
 CORRUPT_PAUSE_SECONDS = 60.0
 """How long a partition is left alone that cannot be read."""
@@ -46,7 +46,7 @@ class Pipeline:
 
 
 class Assignment:
-    """Begun with `start`, fed with `accept_records`, ended with `close`; after that nothing of it is sent or committed.
+    """Started with `start`, fed with `accept_records`, ended with `close`; after that nothing of it is sent or committed.
 
     What is taken while it ends is neither sent nor committed.
     """
@@ -62,7 +62,7 @@ class Assignment:
         self._tracker = OffsetTracker()
         self._committer = OffsetCommitter(positions, pipeline.stream.metrics)
         self._committed_count = 0
-        """How many of the settled records are committed as such."""
+        """How many of the delivered records are committed as such."""
         self._buffer = RecordBuffer()
         self._batch = RequestBatch(pipeline.max_body_bytes, pipeline.linger_seconds)
         self._sender = Sender(pipeline.stream, self._on_delivered, positions.renewed)
@@ -88,7 +88,7 @@ class Assignment:
         return next(iter(self._waiting_reasons.values()), None)
 
     def oldest_ms(self) -> int | None:
-        """Timestamp of the oldest event read and not yet settled."""
+        """Timestamp of the oldest event read and not yet delivered."""
         known = (self._buffer.oldest_ms, self._batch.oldest_ms, self._sender.oldest_ms())
         return min((each for each in known if each is not None), default=None)
 
@@ -236,7 +236,7 @@ class Assignment:
         return self._committer.committed_offsets
 
     async def commit(self) -> bool:
-        """Commit what is settled, as far as that is news. Returns whether Kafka has it all now."""
+        """Commit what is delivered, as far as that is news. Returns whether Kafka has it all now."""
         self._pipeline.start_offsets.known_progress |= self._tracker.progress()
         try:
             positions = {each: await self._position(each) for each in sorted(self._ready)}
@@ -295,7 +295,7 @@ class Assignment:
         for partition, each in starts.items():
             self._waiting_reasons.pop(partition, None)
             self._tracker.start(partition, each.progress)
-            # from the last settled record on, so that another leader since then is noticed
+            # from the last delivered record on, so that another leader since then is noticed
             self._positions.seek(partition, each.last_read_offset)
             if each.deleted_range:
                 self._record_loss(partition, *each.deleted_range)

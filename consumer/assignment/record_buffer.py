@@ -14,7 +14,7 @@ BUFFER_CHUNK_BYTES = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class DecodeBatch:
-    """Records that are decoded together, with their spans in the same order."""
+    """Records that are decoded together, with their sequences in the same order."""
 
     records: Sequence[Record]
     sequences: tuple[SequenceRange, ...]
@@ -60,11 +60,13 @@ class RecordBuffer:
 
 
 def build_rows(batch: DecodeBatch, indices: Sequence[int], encoded: Sequence[bytes]) -> Rows:
-    """The rows of a load, where row n was made of record `indices[n]`."""
+    """The rows of a batch, where row n was made of record `indices[n]`."""
     if len(encoded) == len(batch.records):
         return Rows(encoded, batch.records, batch.sequences)
     positions = [
-        (span.partition, number) for span in batch.sequences for number in range(span.first, span.stop)
+        (sequence.partition, number)
+        for sequence in batch.sequences
+        for number in range(sequence.first, sequence.stop)
     ]
     sequences: list[SequenceRange] = []
     for partition, number in (positions[index] for index in indices):

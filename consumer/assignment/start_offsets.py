@@ -16,12 +16,12 @@ Start = Literal["earliest", "latest"] | datetime
 FROM_STATUS_TOPIC = "the status topic, since Kafka has forgotten the group's offset"
 LOG_END_WAIT_SECONDS = 30.0
 REREAD_MARGIN_MS = 600_000
-"""Where the end of a log was lost: from how long before the last settled record events are read again, for clocks that differ."""
+"""Where the end of a log was lost: from how long before the last delivered record events are read again, for clocks that differ."""
 
 
 @dataclass(frozen=True, slots=True)
 class OffsetBackup:
-    """Offsets of a group as they were last told on the status topic, and when."""
+    """Offsets of a group as they were last written to the status topic, and when."""
 
     offsets: Mapping[TopicPartition, int]
     written_at: int
@@ -32,9 +32,9 @@ class StartOffset:
     progress: DeliveryProgress
     reason: str
     deleted_range: tuple[int, int] | None = None
-    """From which offset to before which one Kafka had deleted what was not settled."""
+    """From which offset to before which one Kafka had deleted what was not delivered."""
     lost_count: int = 0
-    """How many offsets of these were not settled."""
+    """How many offsets of these were not delivered."""
 
     @property
     def offset(self) -> int:
@@ -47,7 +47,7 @@ class StartOffset:
 
 
 def start_within_log(progress: DeliveryProgress, log_start: int, reason: str) -> StartOffset:
-    """At what is not yet settled, or at the first offset kept."""
+    """At what is not yet delivered, or at the first offset kept."""
     kept, lost_count = progress.without_deleted(log_start)
     if not lost_count:
         return StartOffset(kept, reason)
@@ -55,17 +55,17 @@ def start_within_log(progress: DeliveryProgress, log_start: int, reason: str) ->
 
 
 class StartOffsetResolver:
-    """Finds the beginnings of one group; remembers what it has to be patient about, and what this process has settled.
+    """Finds the start offsets of one group; remembers what it has to be patient about, and what this process has delivered.
 
     The memory survives assignments and memberships, since what a destination has accepted stays accepted: a commit may fail
     after the answer of the destination, as Kafka is away, or the group has moved on. It counts while the group's offset is
-    of the same line, so that an operator who sets an offset is obeyed.
+    of the same lineage, so that an operator who sets an offset is obeyed.
 
     What would break offsets, remembered or committed, is one that has come to mean another record: a log that lost its end, or
     was made anew, and has grown past the offset again. So the last record goes with them, and is looked for in the log before
     they count.
 
-    `mirror` tells what the status topic says; it raises where that cannot be read, since nothing may be assumed then.
+    `read_backup` returns what the status topic says; it raises where that cannot be read, since nothing may be assumed then.
     `records_at` reads single records: None where none stands, left out where nothing is kept any more.
     """
 
@@ -85,7 +85,7 @@ class StartOffsetResolver:
         self._metrics = metrics
         self._clock = clock
         self._short_logs: dict[TopicPartition, tuple[float, float]] = {}
-        """Partitions that end before what was settled: since when, and when that was seen last."""
+        """Partitions that end before what was delivered: since when, and when that was seen last."""
         self.known_progress: dict[TopicPartition, DeliveryProgress] = {}
 
     async def resolve(
@@ -170,7 +170,7 @@ class StartOffsetResolver:
     def _wait_for_log_end(
         self, delivered_ends: Mapping[TopicPartition, int], log_ends: Mapping[TopicPartition, int]
     ) -> None:
-        """Where the log ends before what was settled: wait whether it comes back, for so long as it may.
+        """Where the log ends before what was delivered: wait whether it comes back, for so long as it may.
 
         A broker that has just come up may tell too low an end, and a transaction whose markers were lost holds it back.
         """
@@ -224,8 +224,8 @@ class StartOffsetResolver:
     async def _start_after_lost_end(
         self, positions: Positions, partition: TopicPartition, group_progress: DeliveryProgress, log_end: int
     ) -> StartOffset:
-        """What stands there now was written after the end was lost, and so after the last settled record. When the offsets were
-        told says less: that goes on while nobody notices the loss, as long as the destination takes nothing.
+        """What stands there now was written after the end was lost, and so after the last delivered record. When the offsets
+        were backed up says less: that goes on while nobody notices the loss, as long as the destination takes nothing.
         """
         backup_written_at = (await self._read_backup()).written_at
         reread_from = (

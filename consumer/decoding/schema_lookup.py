@@ -1,4 +1,4 @@
-"""The schemas that a load of records was written with."""
+"""The schemas that a batch of records was written with."""
 
 import asyncio
 import random

@@ -9,7 +9,7 @@ from relay.kafka import Record
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows of a destination, each a JSON object in UTF-8, with the records they were made of and their spans, in one order."""
+    """Rows of a destination, each a JSON object in UTF-8, with the records they were made of and their sequences, in one order."""
 
     encoded: Sequence[bytes] = ()
     records: Sequence[Record] = ()
@@ -27,9 +27,9 @@ class Rows:
     def single_rows(self) -> Iterator["Rows"]:
         """Each by itself."""
         sequences = (
-            SequenceRange(span.partition, number, number + 1)
-            for span in self.sequences
-            for number in range(span.first, span.stop)
+            SequenceRange(each.partition, number, number + 1)
+            for each in self.sequences
+            for number in range(each.first, each.stop)
         )
         for encoded, record, sequence in zip(self.encoded, self.records, sequences, strict=True):
             yield Rows([encoded], [record], (sequence,))
@@ -48,7 +48,7 @@ def json_array_bytes(rows: Rows) -> int:
 
 
 class RequestBatch:
-    """Gathers rows for one request body, a JSON array of at most `limit` bytes.
+    """Gathers rows for one request body, a JSON array of at most `max_bytes` bytes.
 
     It closes by size, or by age: `linger_seconds` after the first of its events was read. Times are seconds of one clock.
     """

@@ -30,13 +30,13 @@ class AcceptanceLog:
         return self._clock
 
     def record_answer(self, started: int, *, accepted: bool) -> None:
-        """A request with rows, begun at moment `started`, has ended."""
+        """A request with rows, started at moment `started`, has ended."""
         self.answers += 1
         if accepted:
             self._last_accepted = max(self._last_accepted, started)
 
     def accepted_since(self, moment: int) -> bool:
-        """Whether the stream has taken a request begun after this moment."""
+        """Whether the stream has taken a request started after this moment."""
         return self._last_accepted > moment
 
     def has_unused_acceptance(self, since: int) -> bool:
@@ -59,7 +59,7 @@ class _Candidate:
 class RejectBisector:
     """A refused body, halved until its bad rows stand alone.
 
-    A row is guilty when it was refused alone twice, each time after the stream had accepted another since the last; or once,
+    A row is confirmed bad when it was refused alone twice, each time after the stream had accepted another since the last; or once,
     and the stream has been asked nothing else since (`restart`). A stream that breaks in between would have to break twice, in
     the very moment, to have a good row blamed. As long as it accepts nothing the stream itself is suspected: after some
     refusals `next_rows` gives nothing more, until it accepts something or `restart` is called.
@@ -111,7 +111,7 @@ class RejectBisector:
         self._rejections = 0
 
     def record_rejected(self, rows: Rows, rejection: BodyRejection) -> bool:
-        """The rows that `next_rows` gave were refused. True: it is a single one, and guilty."""
+        """The rows that `next_rows` gave were refused. True: it is a single one, and confirmed bad."""
         self.last_rejection = rejection
         self._rejections += 1
         if len(rows) == 1 and self._acceptance_seen:
@@ -123,7 +123,7 @@ class RejectBisector:
         return False
 
     def restart(self) -> list[Rows]:
-        """Time has passed, and the stream has accepted nothing. Returns the guilty ones; all that is left is tried as one."""
+        """Time has passed, and the stream has accepted nothing. Returns the rows that are confirmed bad; all that is left is tried as one."""
         confirmed_bad = [
             each.rows
             for each in self._candidates

@@ -1,4 +1,4 @@
-"""Whether a request may be started now: what the senders to one stream share while it is in trouble."""
+"""Whether a request may be started now: what the senders to one stream share while it has a problem."""
 
 import asyncio
 import random
@@ -17,7 +17,7 @@ PAUSED_FIRST_SECONDS, PAUSED_CAP_SECONDS = 5.0, 30.0
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """The right to make one request; `generation` is of the trouble before it."""
+    """The right to make one request; `generation` is of the problem before it."""
 
     generation: int
     probe: bool
@@ -38,7 +38,7 @@ class BreakerState:
         self._probing = False
 
     def try_acquire(self, now: float) -> Permit | float | None:
-        """A turn, or how many seconds to wait before asking again; None: until something changes."""
+        """A permit, or how many seconds to wait before asking again; None: until something changes."""
         if self.problem is None:
             return Permit(self._generation, probe=False)
         if self._probing:
@@ -49,7 +49,7 @@ class BreakerState:
         return Permit(self._generation, probe=True)
 
     def release(self, permit: Permit, outcome: Outcome | None, now: float, chance: float) -> None:
-        """What came of a turn; None: the request was not made, or nobody waited for its answer."""
+        """What came of a permit; None: the request was not made, or nobody waited for its answer."""
         if permit.probe:
             self._probing = False
         if isinstance(outcome, Retry | Paused):
@@ -59,7 +59,7 @@ class BreakerState:
 
     def _record_failure(self, permit: Permit, outcome: Retry | Paused, now: float, chance: float) -> None:
         requested_wait = (outcome.after or 0.0) if isinstance(outcome, Retry) else 0.0
-        if permit.generation != self._generation:  # of the same trouble as the one that came before it
+        if permit.generation != self._generation:  # of the same problem as the one that came before it
             self.open_until = max(self.open_until, now + requested_wait)
             return
         if type(outcome) is not type(self.problem):
@@ -78,7 +78,7 @@ _BACKOFF: dict[type[Outcome], tuple[float, float]] = {
 
 
 class RateLimit:
-    """Until when the rule itself wants no request, whichever stream it is for. One stream's other troubles are its own."""
+    """Until when the rule itself wants no request, whichever stream it is for. One stream's other problems are its own."""
 
     def __init__(self) -> None:
         self.blocked_until = 0.0
@@ -99,7 +99,7 @@ class CircuitBreaker:
         self._chance = chance
         self._changed = Signal()
         self._permit_users = 0
-        """How many wait for a turn or have one."""
+        """How many wait for a permit or have one."""
 
     @property
     def problem(self) -> Retry | Paused | None:
@@ -113,7 +113,7 @@ class CircuitBreaker:
         return max(0.0, self._state.open_until - self._clock()) if self.problem else 0.0
 
     async def acquire(self) -> Permit:
-        """Wait for a turn, however long. Whoever has one gives it back with `release`."""
+        """Wait for a permit, however long. Whoever has one gives it back with `release`."""
         self._permit_users += 1
         try:
             return await self._acquire()

@@ -75,7 +75,7 @@ class StreamState:
         return self.breaker.problem if reason is None else Paused(reason)
 
     async def send(self, rows: Rows, body: bytes, *, warn: bool) -> Outcome:
-        """One request. `warn`: its answer is told even if the gate is in trouble already."""
+        """One request. `warn`: its answer is logged even if the breaker is open already."""
         started, moment = time.monotonic(), self.acceptance_log.tick()
         outcome = await self.destination.send(body)
         self.metrics.request_ended(
@@ -106,9 +106,9 @@ class StreamState:
 class Sender:
     """The deliveries of one assignment.
 
-    `settle` is called once for each row that is accepted or stands on the dead-letter topic, never after `close`. `ours` is
-    waited for before each request: whoever was frozen, or hears nothing of Kafka, may have been replaced by somebody who
-    sends the same.
+    `on_delivered` is called once for each row that is accepted or is on the dead-letter topic, never after `close`.
+    `membership_valid` is waited for before each request: whoever was frozen, or hears nothing of Kafka, may have been replaced
+    by somebody who sends the same.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class Sender:
         """A defect that ended a delivery."""
 
     def start(self, rows: Rows) -> None:
-        """Send these rows as one body, and go on until they are settled."""
+        """Send these rows as one body, and go on until they are delivered."""
         self._start_task(rows, self._deliver(rows), f"delivery of {len(rows)} events")
 
     def dead_letter(self, rows: Rows, reasons: Sequence[str]) -> None:
@@ -149,13 +149,13 @@ class Sender:
             await self._changed.wait()
 
     async def wait_until_finished(self, seconds: float) -> bool:
-        """Wait for the deliveries that are under way; whether all were settled in this time."""
+        """Wait for the deliveries that are under way; whether all were delivered in this time."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=seconds)
         return not self._tasks
 
     def stop_accepting(self) -> None:
-        """From now on no request is begun and no dead letter written."""
+        """From now on no request is started and no dead letter written."""
         self._closing = True
         for task in self._tasks.keys() - self._uninterruptible:
             task.cancel()
@@ -239,7 +239,7 @@ class Sender:
                         bisector.record_accepted()
                     elif bisector.record_rejected(part, outcome):
                         confirmed_bad.append((part, outcome))
-            for each, rejection in confirmed_bad:  # others may sift meanwhile: to write it may take long
+            for each, rejection in confirmed_bad:  # others may bisect meanwhile: to write it may take long
                 await self._reject_row(each, rejection)
             if bisector.done:
                 return

@@ -1,4 +1,4 @@
-"""What of one assignment is committed, with as much text as Kafka takes with an offset."""
+"""What of one assignment is committed, with as much metadata as Kafka takes with an offset."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from relay.kafka.positions import Positions
 
 
 class OffsetCommitter:
-    """Begins with as many stretches as fit by default; where Kafka takes less, with fewer, and at last without any text."""
+    """Starts with as many ranges as fit by default; where Kafka takes less, with fewer, and at last without any metadata."""
 
     def __init__(self, positions: Positions, metrics: PipelineMetrics) -> None:
         self._positions = positions
@@ -17,7 +17,7 @@ class OffsetCommitter:
         self._committed: dict[TopicPartition, DeliveryProgress] = {}
         self._max_ranges = MAX_DELIVERED_RANGES
         self._metadata_accepted = True
-        """Whether Kafka takes a text with an offset."""
+        """Whether Kafka takes metadata with an offset."""
 
     @property
     def committed_offsets(self) -> Mapping[TopicPartition, int]:
@@ -29,7 +29,7 @@ class OffsetCommitter:
         return all(len(each.delivered_ahead) <= self._max_ranges for each in progress.values())
 
     async def commit(self, progress: Mapping[TopicPartition, DeliveryProgress]) -> None:
-        """Commit it, as far as it is news. Raises KafkaError, where it may not be ours any more, and TimeoutError."""
+        """Commit it, as far as it has changed. Raises KafkaError, where it may not be ours any more, and TimeoutError."""
         while True:
             limited = {each: made.with_first_ranges(self._max_ranges) for each, made in progress.items()}
             changed = {each: made for each, made in limited.items() if self._committed.get(each) != made}

@@ -33,7 +33,7 @@ class RecordFingerprint:
 
 @dataclass(frozen=True, slots=True)
 class DeliveredRange:
-    """Everything from offset `first` to its last record is settled."""
+    """Everything from offset `first` to its last record is delivered."""
 
     first: int
     last: RecordFingerprint
@@ -45,10 +45,10 @@ class DeliveredRange:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryProgress:
-    """Everything before `offset` is settled (accepted, a dead letter, or from before the group's beginning), and what lies in
-    the stretches `delivered_ahead` it, which are in order and apart.
+    """Everything before `offset` is delivered (accepted, a dead letter, or from before the group's start), and what lies in
+    the ranges `delivered_ahead` of it, which are in order and apart.
 
-    `last` is a settled record before `offset`, if one is known. `lineage` is drawn anew wherever an operator has set the offset:
+    `last` is a delivered record before `offset`, if one is known. `lineage` is drawn anew wherever an operator has set the offset:
     what was known before says nothing of what is to be done after.
     """
 
@@ -59,19 +59,19 @@ class DeliveryProgress:
 
     @classmethod
     def starting_at(cls, offset: int) -> Self:
-        """Of a new line."""
+        """Of a new lineage."""
         return cls(secrets.randbits(48), offset)
 
     @property
     def last_fingerprint(self) -> RecordFingerprint | None:
-        """The last record that is known to be settled."""
+        """The last record that is known to be delivered."""
         return self.delivered_ahead[-1].last if self.delivered_ahead else self.last
 
     def without_ranges(self) -> "DeliveryProgress":
         return replace(self, delivered_ahead=())
 
     def merged(self, other: "DeliveryProgress") -> "DeliveryProgress":
-        """What either knows, of one line."""
+        """What either knows, of one lineage."""
         further = max(self, other, key=lambda each: each.offset)
         last = max(self, other, key=lambda each: each.last.offset if each.last else -1).last
         return replace(further, last=last).with_ranges(self.delivered_ahead + other.delivered_ahead)
@@ -80,7 +80,9 @@ class DeliveryProgress:
         """With these as well, in any order; they may overlap."""
         offset, last = self.offset, self.last
         merged_ranges: list[DeliveredRange] = []
-        for each in sorted((*self.delivered_ahead, *ranges), key=lambda stretch: stretch.first):
+        for each in sorted(
+            (*self.delivered_ahead, *ranges), key=lambda delivered_range: delivered_range.first
+        ):
             if each.first <= offset:
                 if each.stop > offset:
                     offset, last = each.stop, each.last
@@ -92,7 +94,7 @@ class DeliveryProgress:
         return DeliveryProgress(self.lineage, offset, last, tuple(merged_ranges))
 
     def with_first_ranges(self, count: int) -> "DeliveryProgress":
-        """With so many stretches at most."""
+        """With so many ranges at most."""
         return (
             self
             if len(self.delivered_ahead) <= count
@@ -100,13 +102,13 @@ class DeliveryProgress:
         )
 
     def with_ranges_after(self, offset: int) -> "DeliveryProgress":
-        """With those stretches that go on behind this offset."""
+        """With those ranges that go on behind this offset."""
         return replace(
             self, delivered_ahead=tuple(each for each in self.delivered_ahead if each.last.offset > offset)
         )
 
     def without_deleted(self, log_start: int) -> tuple["DeliveryProgress", int]:
-        """Where everything before this offset is gone, and how many of the offsets that are gone were not settled."""
+        """Where everything before this offset is gone, and how many of the offsets that are gone were not delivered."""
         if log_start <= self.offset:
             return self, 0
         delivered = sum(max(0, min(each.stop, log_start) - each.first) for each in self.delivered_ahead)
@@ -137,7 +139,7 @@ class DeliveryProgress:
     @classmethod
     def from_offset_and_metadata(cls, offset: int, metadata: str) -> Self:
         """What a group's offset says. One that is not ours, or was moved with what we had committed, was set by an operator
-        and begins a line.
+        and starts a lineage.
         """
         try:
             return cls._parse(offset, orjson.loads(metadata))

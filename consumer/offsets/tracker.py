@@ -1,4 +1,4 @@
-"""What of one assignment is settled."""
+"""What of one assignment is delivered."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ class SequenceRange:
 
 
 def slice_sequences(sequences: Iterable[SequenceRange], start: int, stop: int) -> tuple[SequenceRange, ...]:
-    """The spans of the records from place `start` to before `stop`, where `sequences` cover all places in order."""
+    """The sequences of the records from position `start` to before `stop`, where `sequences` cover all positions in order."""
     sliced = []
     position = 0
     for sequence in sequences:
@@ -38,27 +38,27 @@ def slice_sequences(sequences: Iterable[SequenceRange], start: int, stop: int) -
 @dataclass(slots=True)
 class _PartitionState:
     start: DeliveryProgress
-    """Its stretches only so far as they are not yet read."""
+    """Its ranges only so far as they are not yet read."""
     pending_offsets: list[int] = field(default_factory=list)
-    """Of the records handed out and not yet settled without a gap before them; the first has number `first_pending`."""
+    """Of the records handed out and not yet delivered without a gap before them; the first has number `first_pending`."""
     first_pending: int = 0
     delivered_runs: dict[int, tuple[int, RecordFingerprint]] = field(default_factory=dict)
-    """Settled beyond `first_pending`, in runs that are apart: first number to the one after the last, and the last record."""
+    """Delivered beyond `first_pending`, in runs that are apart: first number to the one after the last, and the last record."""
     run_starts: dict[int, int] = field(default_factory=dict)
     """Of these runs: the number after the last to the first."""
     last_delivered: RecordFingerprint | None = None
     """The record before `first_pending`."""
     last_read: RecordFingerprint | None = None
-    """The last record that was handed out, or settled before."""
+    """The last record that was handed out, or delivered before."""
 
     def committable(self) -> int:
-        """The offset before which everything is settled, as far as records tell."""
+        """The offset before which everything is delivered, as far as records tell."""
         if self.pending_offsets:
             return self.pending_offsets[0]
         return max(self.start.offset, self.last_delivered.offset + 1 if self.last_delivered else 0)
 
     def delivered_ahead(self) -> list[DeliveredRange]:
-        """What was settled here beyond `first_pending`."""
+        """What was delivered here beyond `first_pending`."""
         return [
             DeliveredRange(self.pending_offsets[first - self.first_pending], last)
             for first, (_, last) in self.delivered_runs.items()
@@ -66,7 +66,7 @@ class _PartitionState:
 
 
 class OffsetTracker:
-    """Follows every record from the moment it is handed out until it is settled: delivered, or a dead letter.
+    """Follows every record from the moment it is handed out until it is delivered: accepted, or a dead letter.
 
     Belongs to one assignment of partitions: after a rebalance begin with a new one.
     """
@@ -83,7 +83,7 @@ class OffsetTracker:
     def track(
         self, partition: TopicPartition, records: Sequence[Record]
     ) -> list[tuple[SequenceRange, Sequence[Record]]]:
-        """Take note of records that were read, in the order of their offsets. Returns those that are not settled already."""
+        """Take note of records that were read, in the order of their offsets. Returns those that are not delivered already."""
         state = self._partitions[partition]
         if records and records[0].offset < state.start.offset:
             records = [record for record in records if record.offset >= state.start.offset]
@@ -114,7 +114,7 @@ class OffsetTracker:
         return undelivered
 
     def mark_delivered(self, sequences: Iterable[SequenceRange], records: Sequence[Record]) -> None:
-        """These records, of these spans, are delivered or dead letters; each record is settled once."""
+        """These records, of these sequences, are accepted or dead letters; each record is delivered once."""
         position = 0
         for sequence in sequences:
             if len(sequence):
@@ -142,7 +142,7 @@ class OffsetTracker:
         return self._partitions[partition].last_read
 
     def skip(self, partition: TopicPartition, start: int, stop: int) -> int:
-        """What stood from offset `start`, where reading stands, to before `stop` is gone. Returns how much of it was not settled."""
+        """What stood from offset `start`, where reading stands, to before `stop` is gone. Returns how much of it was not delivered."""
         start_progress = self._partitions[partition].start
         _, undelivered = (
             replace(start_progress, offset=max(start, start_progress.offset))
@@ -152,7 +152,7 @@ class OffsetTracker:
         return undelivered
 
     def delivered_count(self) -> int:
-        """How many records were settled so far."""
+        """How many records were delivered so far."""
         ahead_counts = (
             end - first
             for state in self._partitions.values()
@@ -186,7 +186,7 @@ class OffsetTracker:
 
 
 def _indices_in_ranges(offsets: Sequence[int], ranges: Iterable[DeliveredRange]) -> Iterator[tuple[int, int]]:
-    """From which place to before which one the offsets lie in one of the stretches."""
+    """From which index to before which one the offsets lie in one of the ranges."""
     for delivered_range in ranges:
         start = bisect_left(offsets, delivered_range.first)
         stop = bisect_left(offsets, delivered_range.stop)

@@ -90,7 +90,7 @@ class OrganizationView:
 
 
 async def read_organization_statuses(connection: Connection) -> dict[str, Status]:
-    """The status board. Raises RelayError."""
+    """What the status topic says. Raises RelayError."""
     with kafka_errors_as_relay_errors(connection):
         return await read_statuses(connection, Topics(connection.kafka.topic_prefix).status)
 

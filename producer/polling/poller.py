@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 
 
 class Poller:
-    """Follows one organization: live rounds, re-reads, and history, each at its own pace, through one desk.
+    """Follows one organization: live rounds, re-reads, and history, each at its own pace, through one publisher.
 
     Whatever Jira answers is waited out or told, and so is a defect of ours, which ends none of the three; it ends by
     ShardClosedError or by cancellation.
@@ -91,7 +91,7 @@ class Poller:
     async def _repeat(
         self, polling_round: PollingRound, pause_seconds: float, *, jitter_start: bool = False
     ) -> None:
-        """Do it again and again; after a refusal the site's own gate is what waits."""
+        """Do it again and again; after a refusal the site's own throttle is what waits."""
         loop = asyncio.get_running_loop()
         if jitter_start and self._publisher.checkpoint(self._name) is not None:
             await asyncio.sleep(random.random() * min(pause_seconds, 5))
@@ -233,7 +233,7 @@ class Poller:
             days = 2 * days if record_count < PAGE_SIZE else 1
 
     async def _read_window(self, wanted: TimeRange, *, low_priority: bool = False) -> "WindowProgress":
-        """Read a window to its end, publishing each piece as it is read; a `low_priority` one lets others go first.
+        """Read a window to its end, publishing each result as it is read; a `low_priority` one lets others go first.
 
         The checkpoint moves with what is new, or where it has fallen behind; never while all answers were empty.
         """
@@ -260,7 +260,7 @@ class Poller:
         return advance
 
     async def _next_result(self, pager: Pager, *, low_priority: bool) -> WindowResult | None:
-        """Ask Jira until a piece of the walk is read; None: the walk has ended."""
+        """Ask Jira until the next result is complete; None: the pager has read all."""
         while (request := pager.next_request) is not None:
             try:
                 page = await self._fetch_page(request, low_priority=low_priority)
@@ -278,7 +278,7 @@ class Poller:
         return None
 
     async def _fetch_page(self, request: PageRequest, *, low_priority: bool) -> Page:
-        """Ask for it some times: a walk of many pages that began anew after each failure would never end where one in ten fails."""
+        """Ask for it some times: a window of many pages that began anew after each failure would never end where one in ten fails."""
         for _ in range(PAGE_ATTEMPTS - 1):
             try:
                 return await self._source.fetch_page(request, low_priority=low_priority)
@@ -310,7 +310,7 @@ class Poller:
 
 @dataclass(slots=True)
 class WindowProgress:
-    """What a walk has read so far: up to `end`, so many rows; when the events were created."""
+    """What has been read of a window so far: up to `end`, so many records; when the events were created."""
 
     end: int
     record_count: int = 0

@@ -74,7 +74,7 @@ def advance(
 ) -> Checkpoint:
     """The checkpoint after everything in `read`, without a hole, was read once `read.end` had passed.
 
-    Whichever walk read it, each cursor moves that needed no more than that.
+    Whichever round read it, each cursor moves that needed no more than that.
     """
     lowest = lower_bound(checkpoint, backfill_from)
 

@@ -35,7 +35,7 @@ class LedgerTooLargeError(RelayError):
 
 @dataclass(frozen=True, slots=True)
 class PublishResult:
-    """What of a finding was new: events by mode, created when, and dead letters."""
+    """What of the pending records was new: events by mode, created when, and dead letters."""
 
     events_by_mode: Counter[str]
     newest_created: int | None
@@ -43,9 +43,9 @@ class PublishResult:
 
 
 class ShardPublisher:
-    """Where everything of one shard is published: one transaction at a time, drafted from committed memory.
+    """Where everything of one shard is published: one transaction at a time, planned from committed state.
 
-    After any doubt about a transaction the desk is broken for good, and its memory with it: what was committed is then
+    After any doubt about a transaction the publisher has failed for good, and its state with it: what was committed is then
     read again for a new one.
     """
 
@@ -102,11 +102,11 @@ class ShardPublisher:
         persist: bool,
         low_priority: bool = False,
     ) -> PublishResult:
-        """Publish what is new of a finding; the last transaction also moves the checkpoint.
+        """Publish what is new of the pending records; the last transaction also moves the checkpoint.
 
         Where nothing is new, the checkpoint is moved only if `persist`. Of those who publish `low_priority` only one at a time
-        stands in the queue of the others. Raises ShardClosedError: how much of the finding stands in Kafka is then for the
-        next desk to find out; and LedgerTooLargeError, which concerns this organization alone.
+        stands in the queue of the others. Raises ShardClosedError: how much of them stands in Kafka is then for the
+        next publisher to find out; and LedgerTooLargeError, which concerns this organization alone.
         """
         events_by_mode: Counter[str] = Counter()
         newest_created, dead_letters = None, 0
@@ -173,7 +173,7 @@ class ShardPublisher:
         window_complete: bool,
         window: TimeRange | None = None,
     ) -> None:
-        """One transaction. Memory changes after it, and only if it is known to have been committed."""
+        """One transaction. State changes after it, and only if it is known to have been committed."""
         delta = organization_state.ledger.expire_days(
             organization_state.ledger.plan(plan.events, plan.unreadable, read=window), checkpoint
         )
@@ -198,7 +198,7 @@ class ShardPublisher:
 
     @contextmanager
     def _fail_unless_committed(self) -> Iterator[None]:
-        """Until this is left in good order nobody knows what stands in Kafka, and the desk is no good any more."""
+        """Until this is left in good order nobody knows what stands in Kafka, and the publisher is no good any more."""
         if self._closed or self.failed.is_set():
             raise ShardClosedError("The shard is being opened anew.")
         started, outcome, reason = time.monotonic(), "in doubt", "it was cancelled, or a defect came between"

@@ -18,7 +18,7 @@ MOST_BYTES = 4_000_000
 
 @dataclass(slots=True)
 class PendingRecords:
-    """What a walk has read and nobody has published yet, oldest first; drafts are taken from it until it is empty.
+    """What has been read of a window and nobody has published yet, oldest first; plans take from it until it is empty.
 
     `overlap` in ms; `backfill_from` None: no history is wanted.
     """
@@ -56,7 +56,7 @@ def plan_transaction(
     collected: int,
     max_event_bytes: int,
 ) -> TransactionPlan:
-    """Take as much from the finding as fits one transaction; what is known already or not wanted is passed over.
+    """Take as many of the pending records as fit one transaction; what is known already or not wanted is passed over.
 
     An event of more than `max_event_bytes` bytes becomes a dead letter. Dead letters come after the last events.
     """
@@ -123,7 +123,7 @@ def _raw_json(event: Event) -> bytes:
 def with_positions(
     checkpoint: Checkpoint, plan: TransactionPlan, offsets: Sequence[int], *, window_complete: bool
 ) -> Checkpoint:
-    """The checkpoint that is committed with the draft, whose events stand at `offsets`.
+    """The checkpoint that is committed with the plan, whose events stand at `offsets`.
 
     `window_complete`: with this transaction everything up to the window end is published.
     """

@@ -30,12 +30,12 @@ from relay.kafka.transactions import Publisher
 from relay.schema_registry.store import SchemaStore
 
 ORGANIZATIONS_PER_TRANSACTION = 10
-"""As many are amended in one transaction, each as a whole."""
+"""As many are repaired in one transaction, each as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShardLoader:
-    """Opens the desks of shards."""
+    """Takes shards over: a publisher each, loaded from what Kafka says."""
 
     connection: Connection
     topics: Topics
@@ -126,8 +126,8 @@ class ShardLoader:
         repairs: Sequence[LedgerRepair],
         last_timestamp: int,
     ) -> None:
-        """Write what was amended. Only the last transaction is newer than all progress `last_timestamp`: whoever opens after a death
-        in between compares as we did.
+        """Write the repairs. Only the last transaction is newer than all progress, whose newest record is of `last_timestamp`: whoever
+        loads after a death in between compares as we did.
         """
         names = sorted({repair.organization for repair in repairs})
         for start in range(0, len(names), ORGANIZATIONS_PER_TRANSACTION):

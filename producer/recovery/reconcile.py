@@ -228,7 +228,7 @@ def _rewind_to_survivors(checkpoint: Checkpoint, live: LogScan) -> Checkpoint:
     """Where the last live event is lost, the cursors at where the rest stands, as the last pair before the loss says.
 
     What went with it may have been of days whose ledgers were let go since: those from where the topic tells all that was
-    published are kept again, and that time is read again. Or of days whose ledgers were mended already, by a transaction whose
+    published are kept again, and that time is read again. Or of days whose ledgers were repaired already, by a transaction whose
     end, with the cursors, was lost in turn.
     """
     last = live.last_position(checkpoint.organization)

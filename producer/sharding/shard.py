@@ -38,7 +38,7 @@ class OrganizationHandler(Protocol):
     """What is done for each organization of a shard."""
 
     async def poll(self, organization: Organization, publisher: ShardPublisher) -> None:
-        """Follow it until cancelled or the desk is broken."""
+        """Follow it until cancelled or the publisher has failed."""
 
     def deleted(self, organization: str) -> None:
         """It is not to be followed any more."""
@@ -48,9 +48,9 @@ class OrganizationHandler(Protocol):
 
 
 class Shard:
-    """One partition of every sharded topic: its transactional producer, its memory and the pollers that use them.
+    """One partition of every sharded topic: its transactional producer, its state and the pollers that use them.
 
-    Whatever goes wrong between the begin and the end of a transaction discards producer and memory; both are opened
+    Whatever goes wrong between the begin and the end of a transaction discards producer and state; both are loaded
     anew, and polling goes on from what Kafka says. That repeats until `close`.
     """
 
@@ -147,7 +147,7 @@ class Shard:
             self._membership.invalidate()
 
     async def _run_pollers(self, publisher: ShardPublisher) -> None:
-        """Run one poller an organization until the desk is broken."""
+        """Run one poller an organization until the publisher has failed."""
         pollers: dict[str, tuple[Organization, asyncio.Task[None]]] = {}
         failed = asyncio.create_task(publisher.failed.wait(), name=f"broken {self.number}")
         changed = asyncio.create_task(self._changed.wait(), name=f"changed {self.number}")
@@ -173,9 +173,8 @@ class Shard:
             if wanted.get(name) != as_polled or task.done()
         ]
         if gone:
-            async with (
-                publisher.between_transactions()
-            ):  # one that is cancelled in its transaction would break the desk for all
+            # one that is cancelled in its transaction would fail the publisher for all
+            async with publisher.between_transactions():
                 await _cancel_all([pollers.pop(name)[1] for name in gone])
         for name in self._deleted - wanted.keys():
             self._handler.deleted(name)

@@ -67,26 +67,26 @@ class RequestTarget:
 _CATALOGUE = {
     ErrorKind.RATE_LIMITED: (
         RetryAction.WAIT,
-        "{host} asks to be left alone for a while (429{words}); it is asked again when that is over.",
+        "{host} asks to be left alone for a while (429{quote}); it is asked again when that is over.",
     ),
     ErrorKind.UNAVAILABLE: (
         RetryAction.RETRY,
-        "{host} is unavailable ({status}{words}); it is asked again. If this lasts, see https://status.atlassian.com.",
+        "{host} is unavailable ({status}{quote}); it is asked again. If this lasts, see https://status.atlassian.com.",
     ),
     ErrorKind.UNREACHABLE: (
         RetryAction.RETRY,
-        "{host} cannot be reached or does not answer{words}; it is asked again. If this lasts, check network and proxy.",
+        "{host} cannot be reached or does not answer{quote}; it is asked again. If this lasts, check network and proxy.",
     ),
     ErrorKind.BROKEN_ANSWER: (
         RetryAction.RETRY,
         (
-            "{host} answered with something that is no page of audit records{words}; it is asked again. "
+            "{host} answered with something that is no page of audit records{quote}; it is asked again. "
             "If this lasts, check whether a proxy or a login page answers in Jira's place."
         ),
     ),
     ErrorKind.TOO_LARGE: (
         RetryAction.REDUCE_PAGE,
-        "An answer of {host} is too large{words}; fewer records are asked for.",
+        "An answer of {host} is too large{quote}; fewer records are asked for.",
     ),
     ErrorKind.HOST_UNKNOWN: (
         RetryAction.RETRY,
@@ -94,11 +94,11 @@ _CATALOGUE = {
     ),
     ErrorKind.TLS: (
         RetryAction.FIX,
-        "{host} has no certificate that is trusted here{words}; a proxy that opens TLS needs its CA in SSL_CERT_FILE.",
+        "{host} has no certificate that is trusted here{quote}; a proxy that opens TLS needs its CA in SSL_CERT_FILE.",
     ),
     ErrorKind.REDIRECTED: (
         RetryAction.FIX,
-        "{host} sends us elsewhere ({status}{words}), where the key was not sent; if the site has moved, change the URL.",
+        "{host} sends us elsewhere ({status}{quote}), where the key was not sent; if the site has moved, change the URL.",
     ),
     ErrorKind.NOT_JIRA: (
         RetryAction.FIX,
@@ -106,24 +106,24 @@ _CATALOGUE = {
     ),
     ErrorKind.KEY_REFUSED: (
         RetryAction.FIX,
-        "{host} refuses user and API key ({status}); check both: the key may be mistyped, revoked or expired{door}.",
+        "{host} refuses user and API key ({status}); check both: the key may be mistyped, revoked or expired{key_hint}.",
     ),
     ErrorKind.SCOPE_MISSING: (
         RetryAction.FIX,
         (
-            "The key lacks a scope (401{words}); make one with read:audit-log:jira and read:user:jira "
+            "The key lacks a scope (401{quote}); make one with read:audit-log:jira and read:user:jira "
             "(or manage:jira-configuration)."
         ),
     ),
     ErrorKind.KEY_TYPE: (
         RetryAction.FIX,
-        "{host} takes the credential for another type (403{words}); give the e-mail address of the user and an API token.",
+        "{host} takes the credential for another type (403{quote}); give the e-mail address of the user and an API token.",
     ),
     ErrorKind.ANONYMOUS: (
         RetryAction.FIX,
         (
             "{host} answered, but did not accept user and API key (X-Seraph-LoginReason on a {status}); "
-            "check both: the key may be revoked or expired{door}."
+            "check both: the key may be revoked or expired{key_hint}."
         ),
     ),
     ErrorKind.CAPTCHA: (
@@ -135,7 +135,7 @@ _CATALOGUE = {
     ),
     ErrorKind.NOT_ADMINISTRATOR: (
         RetryAction.FIX,
-        "The user may not read the audit log of {host} (403{words}); grant the global permission Administer Jira.",
+        "The user may not read the audit log of {host} (403{quote}); grant the global permission Administer Jira.",
     ),
     ErrorKind.FREE_PLAN: (
         RetryAction.FIX,
@@ -143,13 +143,13 @@ _CATALOGUE = {
     ),
     ErrorKind.FORBIDDEN: (
         RetryAction.FIX,
-        "Access to {host} is forbidden ({status}{words}); check IP allow lists, proxies, and the user's rights.",
+        "Access to {host} is forbidden ({status}{quote}); check IP allow lists, proxies, and the user's rights.",
     ),
     ErrorKind.BAD_REQUEST: (
         RetryAction.FIX,
-        "{host} does not understand our request ({status}{words}); its API may have changed: look for a newer relay.",
+        "{host} does not understand our request ({status}{quote}); its API may have changed: look for a newer relay.",
     ),
-    ErrorKind.NO_KEY: (RetryAction.FIX, "The API key for {host} cannot be had{words}."),
+    ErrorKind.NO_KEY: (RetryAction.FIX, "The API key for {host} cannot be had{quote}."),
     ErrorKind.OTHER_SITE: (
         RetryAction.FIX,
         (
@@ -159,7 +159,7 @@ _CATALOGUE = {
     ),
     ErrorKind.UNEXPECTED: (
         RetryAction.RETRY,
-        "{host} answered with a status that is not expected ({status}{words}); it is asked again.",
+        "{host} answered with a status that is not expected ({status}{quote}); it is asked again.",
     ),
 }
 
@@ -167,10 +167,10 @@ _CATALOGUE = {
 def make_failure(
     kind: ErrorKind, target: RequestTarget, *, status: int = 0, quote: str = ""
 ) -> SourceFailure:
-    """The failure of this kind, in words. `quote` are quoted; they must hold no secret."""
+    """The failure of this kind, in words. `quote` is repeated in it; it must hold no secret."""
     quoted = f": {quote}" if quote else ""
     text = _CATALOGUE[kind][1].format(
-        host=target.host, status=status, words=quoted, door=_gateway_hint(target)
+        host=target.host, status=status, quote=quoted, key_hint=_gateway_hint(target)
     )
     return SourceFailure(kind, f"{target.organization}: {text}")
 

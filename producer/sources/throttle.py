@@ -26,7 +26,7 @@ class Backoff:
 class RequestSlots:
     """How many requests may be under way at a time, to all sites together; of those that can wait, fewer.
 
-    Whoever waits for a line waits here and not in the pool of connections, where waiting is taken for a fault of the site.
+    Whoever waits for a slot waits here and not in the pool of connections, where waiting is taken for a fault of the site.
     """
 
     all: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(REQUEST_SLOTS))

@@ -29,7 +29,7 @@ class Checkpoint:
     """Instants in ms UTC.
 
     `window_end`, `day_mark` and `week_mark` are the cursors: everything created before one of them has been read, as
-    it was visible when the cursor's walk was done.
+    it was visible when the cursor's window was read.
     """
 
     organization: str

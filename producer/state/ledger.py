@@ -87,7 +87,7 @@ class Ledger:
         )
 
     def expire_days(self, delta: LedgerDelta, checkpoint: Checkpoint) -> LedgerDelta:
-        """The delta, and the days that no walk asks for any more once this checkpoint is committed."""
+        """The delta, and the days that no window reaches any more once this checkpoint is committed."""
         gone = {
             name: None for name in self._days.keys() - delta.days.keys() if not is_day_kept(name, checkpoint)
         }
@@ -130,7 +130,7 @@ class Ledger:
 
 
 def is_day_kept(name: str, checkpoint: Checkpoint) -> bool:
-    """Whether a walk may still ask for this day: a re-read, or backfill that has not covered it."""
+    """Whether a window may still reach this day: a re-read, or backfill that has not covered it."""
     start = day_start(name)
     if start + DAY_MS > checkpoint.ledgers_from:
         return True

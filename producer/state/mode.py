@@ -15,9 +15,9 @@ def mode_of(created: int, checkpoint: Checkpoint, overlap: int, backfill_from: i
 
 
 def is_no_longer_read(ms: int, checkpoint: Checkpoint) -> bool:
-    """Whether no walk asks for this instant any more, so that its ledger is not kept.
+    """Whether no window reaches this instant any more, so that its ledger is not kept.
 
-    A walk that began before others moved the cursors, as after a long outage, may still bring what it holds.
+    A round that began before others moved the cursors, as after a long outage, may still bring what it holds.
     """
     if ms >= checkpoint.ledgers_from:
         return False

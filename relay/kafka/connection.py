@@ -10,7 +10,7 @@ from relay.kafka.profile import Profile, profile_named
 
 
 class KafkaUnreachableError(RelayError):
-    """Kafka does not answer, or refuses us at the door."""
+    """Kafka does not answer, or refuses the connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Connection:
         return context
 
     async def verify(self) -> None:
-        """Go through the door as every client does: reach a broker, log in, ask it for the cluster.
+        """Connect as every client does: reach a broker, log in, ask it for the cluster.
 
         Raises KafkaUnreachableError that names the cause, without a secret.
         """

@@ -148,7 +148,7 @@ class Member:
             pause = min(3.0, pause * 2)
 
     async def _join_and_poll(self) -> None:
-        consumer = self._consumer()
+        consumer = self._create_consumer()
         self._start_generation()
         try:
             async with asyncio.timeout(START_SECONDS):
@@ -180,7 +180,7 @@ class Member:
         finally:
             await discard_consumer(consumer, 3)
 
-    def _consumer(self) -> AIOKafkaConsumer:
+    def _create_consumer(self) -> AIOKafkaConsumer:
         session = self._session_seconds
         consumer = AIOKafkaConsumer(
             **self._connection.options(),

@@ -1,4 +1,4 @@
-"""What `jira-relay schemas register_schemas` and `jira-relay schemas check_schemas` do, for the subjects of both event topics."""
+"""What `jira-relay schemas register` and `jira-relay schemas check` do, for the subjects of both event topics."""
 
 from dataclasses import dataclass
 from typing import Any

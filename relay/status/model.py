@@ -95,5 +95,5 @@ def from_record(record: Mapping[str, Any]) -> Status:
 
 
 def service_key(service: str) -> str:
-    """Return the key of this process's record on the status topic: `run_producer/HOST-PID`."""
+    """Return the key of this process's record on the status topic: `produce/HOST-PID`."""
     return f"{service}/{socket.gethostname()}-{os.getpid()}"

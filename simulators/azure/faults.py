@@ -1,4 +1,4 @@
-"""Azure's own ways of saying no, for `AzureWorld.fault`; resets, hangs and slow answers are in `running_sandbox.faults`."""
+"""Azure's own ways of saying no, for `AzureWorld.fault`; resets, hangs and slow answers are in `simulators.faults`."""
 
 import json
 from datetime import datetime

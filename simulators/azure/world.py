@@ -18,7 +18,7 @@ from simulators.azure.certificate import write_certificate
 from simulators.azure.identity import IdentityService
 from simulators.azure.ingestion import IngestionCall, IngestionEndpoint, PoisonRow
 from simulators.azure.rule import SilentLosses, Table, deploy_rule
-from simulators.faults import Fault, ScheduledFault
+from simulators.faults import Fault, ScriptedFault
 
 LIVE = "Jira_Audit_v2_CL"
 HISTORY = "Jira_Audit_History_CL"
@@ -136,7 +136,7 @@ class AzureWorld:
         rate: float | None = None,
         skip: int = 0,
         only: Callable[[web.Request], bool] | None = None,
-    ) -> ScheduledFault:
+    ) -> ScriptedFault:
         """As `FaultScript.add`: once, unless told otherwise; `rate=1` is until it is cancelled."""
         script = self._ingestion.faults if on == "ingestion" else self.identity.faults
         return script.add(fault, times=times, seconds=seconds, rate=rate, skip=skip, only=only)

@@ -26,7 +26,7 @@ class Grant:
 
 
 class AccessControl:
-    """The tokens of one site, and what each door says to an Authorization header."""
+    """The tokens of one site, and what each endpoint answers to an Authorization header."""
 
     def __init__(self) -> None:
         self.captcha_after_failures: int | None = None

@@ -1,4 +1,4 @@
-"""The faults of Jira Cloud by name; those of any HTTP server are in `running_sandbox.faults`."""
+"""The faults of Jira Cloud by name; those of any HTTP server are in `simulators.faults`."""
 
 import json
 import math
@@ -118,7 +118,7 @@ def beta_rate_headers() -> Fault:
 def _with_retry_after(
     name: str, canned: CannedResponse, retry_after: float | None, *, as_date: bool
 ) -> Fault:
-    async def play(request: web.Request, _honest: ServeNormally) -> web.StreamResponse:
+    async def play(request: web.Request, _serve_normally: ServeNormally) -> web.StreamResponse:
         response = canned.to_response()
         if retry_after is not None:
             until = datetime.fromtimestamp(math.ceil(request[EXCHANGE].date / 1000 + retry_after), UTC)

@@ -27,7 +27,7 @@ async def serve(site: SimulatedSite, request: web.Request, path: str, *, gateway
     date = site.now()
     request[EXCHANGE] = Exchange(date)
 
-    async def honest() -> web.Response:
+    async def serve_normally() -> web.Response:
         response = _respond(site, request, path, gateway=gateway)
         response.headers.setdefault("Date", http_date(date))
         return response
@@ -35,7 +35,7 @@ async def serve(site: SimulatedSite, request: web.Request, path: str, *, gateway
     fault = site.script.next_fault(request)
     response: web.StreamResponse | None = None
     try:
-        response = await (fault.play(request, honest) if fault else honest())
+        response = await (fault.play(request, serve_normally) if fault else serve_normally())
     finally:
         name = fault.name if fault else None
         site.request_log.append(_log_request(at, request, response, gateway=gateway, fault=name))

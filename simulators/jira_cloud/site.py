@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from simulators.faults import Fault, FaultScript, ScheduledFault
+from simulators.faults import Fault, FaultScript, ScriptedFault
 from simulators.jira_cloud.access import AUDIT_SCOPES, AccessControl, Grant
 from simulators.jira_cloud.files import RecordsFileError, read_records
 from simulators.jira_cloud.log import AuditLog, AuditLogEntry
@@ -19,7 +19,7 @@ from simulators.server import LoopbackServer
 
 AUDIT_PATH = "auditing/record"
 ABSENT: Final = object()
-"""As a value in `fields` of `happen`: the field is left out."""
+"""As a value in `fields` of `add_record`: the field is left out."""
 
 
 class SimulatedSite:
@@ -131,7 +131,7 @@ class SimulatedSite:
         self.log.delete_oldest(count)
 
     def after_pages(self, count: int, action: Callable[[], object]) -> None:
-        """Does `action` once `count` more pages of audit records were served: between two pages of a walk."""
+        """Does `action` once `count` more pages of audit records were served: while pages are read."""
         self._page_actions.append((count, action))
 
     def all_records(self) -> list[dict[str, Any]]:
@@ -178,7 +178,7 @@ class SimulatedSite:
         rate: float | None = None,
         skip: int = 0,
         path: str = AUDIT_PATH,
-    ) -> ScheduledFault:
+    ) -> ScriptedFault:
         """As `FaultScript.add`, for requests whose path contains `path`, at the site and at the gateway."""
         return self.script.add(
             fault,

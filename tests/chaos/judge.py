@@ -16,12 +16,12 @@ from relay.timestamps import now_ms
 from sandbox import evidence
 from sandbox.verdict import Evidence, OrganizationVerdict, judge
 from simulators.azure.world import HISTORY, LIVE, AzureWorld
-from tests.chaos import findings
-from tests.chaos.course import RoundContext
-from tests.chaos.findings import RowArrival
+from tests.chaos import invariants
+from tests.chaos.context import RoundContext
+from tests.chaos.invariants import RowArrival
 from tests.chaos.operators import Operators
-from tests.chaos.peers import OrganizationFaults
-from tests.chaos.slot import ProcessSlot
+from tests.chaos.peer_faults import OrganizationFaults
+from tests.chaos.process_slot import ProcessSlot
 from tests.chaos.traffic import Traffic
 
 MAX_LISTED = 10
@@ -59,19 +59,19 @@ class RoundOutcome:
 
 async def judge_round(outcome: RoundOutcome) -> RoundReport:
     world = outcome.context.world
-    evidence_found = await evidence.collect_evidence(world.jira.truth(), world.connection, world.azure)
-    repeats = findings.find_repeats(_row_arrivals(world.azure), _disturbances(outcome.context))
+    found = await evidence.collect_evidence(world.jira.truth(), world.connection, world.azure)
+    repeats = invariants.find_repeats(_row_arrivals(world.azure), _disturbances(outcome.context))
     states = {name: public_view(each) for name, each in (await read_organizations(world.connection)).items()}
     violations = [
-        *_record_violations(evidence_found, outcome),
+        *_record_violations(found, outcome),
         *_listed(
             "out of order",
-            findings.find_disorder(
-                evidence_found.events, outcome.traffic.visible_from, outcome.organizations.skewed_sites
+            invariants.find_disorder(
+                found.events, outcome.traffic.visible_from, outcome.organizations.skewed_sites
             ),
         ),
         *_listed("came again at the sink for no reason", repeats.unexplained),
-        *findings.find_broken_history(await _read_changes(world.connection), states),
+        *invariants.find_broken_history(await _read_changes(world.connection), states),
         *outcome.operators.violations,
         *outcome.context.stop_problems,
         *_unexcused_exits(world.slots),
@@ -79,13 +79,13 @@ async def judge_round(outcome: RoundOutcome) -> RoundReport:
     ]
     repeats_text = f"{repeats.rows} rows came again at the sink, {repeats.unacknowledged} of them after an answer that nobody got."
     return RoundReport(
-        [*_facts(evidence_found, outcome), repeats_text, *_count_log_markers(world.directory)], violations
+        [*_facts(found, outcome), repeats_text, *_count_log_markers(world.directory)], violations
     )
 
 
 def _disturbances(context: RoundContext) -> list[tuple[float, float]]:
     consumers = [slot for slot in context.world.slots if slot.is_consumer]
-    return [*context.disturbances, *((death.at, death.at) for slot in consumers for death in slot.exits)]
+    return [*context.disturbances, *((exit_.at, exit_.at) for slot in consumers for exit_ in slot.exits)]
 
 
 def _record_violations(found: Evidence, outcome: RoundOutcome) -> Iterable[str]:
@@ -99,9 +99,9 @@ def _record_violations(found: Evidence, outcome: RoundOutcome) -> Iterable[str]:
 
 def _facts(found: Evidence, outcome: RoundOutcome) -> Iterable[str]:
     yield "Done: " + ", ".join(f"{count} {kind}" for kind, count in sorted(outcome.executed.items()) if count)
-    happened = sum(map(len, found.truth.values()))
+    in_jira = sum(map(len, found.truth.values()))
     modes = [one.event["mode"] for one in found.events]
-    yield f"{happened} records happened in {len(found.truth)} organizations."
+    yield f"{in_jira} records happened in {len(found.truth)} organizations."
     yield f"{len(modes)} events stand in Kafka: " + ", ".join(
         f"{modes.count(mode)} {mode}" for mode in ("live", "late", "backfill")
     )
@@ -132,9 +132,9 @@ def _organization_violations(
 
 def _unexcused_exits(slots: Iterable[ProcessSlot]) -> Iterable[str]:
     for slot in slots:
-        for death in slot.exits:
-            if not death.excused:
-                yield f"{slot.name} ended by itself ({death.code}): {death.last_line}"
+        for exit_ in slot.exits:
+            if not exit_.excused:
+                yield f"{slot.name} ended by itself ({exit_.code}): {exit_.last_line}"
 
 
 def _count_log_markers(directory: Path) -> Iterable[str]:

@@ -17,18 +17,18 @@ from relay.errors import RelayError
 from relay.telemetry import logs
 from relay.timestamps import now_ms
 from sandbox.observer import Observer, OrganizationSnapshot
-from tests.chaos.course import RoundContext
-from tests.chaos.deeds import DisturbanceExecutor
+from tests.chaos.context import RoundContext
+from tests.chaos.executor import DisturbanceExecutor
 from tests.chaos.judge import RoundOutcome, RoundReport, judge_round
 from tests.chaos.operators import Operators
-from tests.chaos.peers import OrganizationFaults
+from tests.chaos.peer_faults import OrganizationFaults
 from tests.chaos.plan import plan_disturbances
 from tests.chaos.traffic import Traffic
 from tests.chaos.world import ChaosWorld, running_world
 
 SITES = 8
 RECORDS_PER_SECOND = 6.0
-"""Happenings a second, over all organizations."""
+"""Over all organizations."""
 SETTLE_TIMEOUT_SECONDS = 120.0
 QUIET_SECONDS = 6.0
 """Longer than a round: what would be repeated, would be by then."""
@@ -101,7 +101,7 @@ async def _run_round(world: ChaosWorld, options: RoundOptions, log: RoundLog) ->
         log.write("No more traffic, no more trouble: everything may settle.")
         await _settle(world, log, has_consumers=options.consumers > 0)
     context.stop_problems += [
-        words for words in await asyncio.gather(*(slot.stop() for slot in world.slots)) if words
+        problem for problem in await asyncio.gather(*(slot.stop() for slot in world.slots)) if problem
     ]
     log.write("All processes have ended.")
     return await judge_round(

@@ -10,8 +10,11 @@ def test_another_seed_plans_something_else():
 
 
 def test_a_long_round_has_every_kind():
-    assert {event.kind for event in plan_disturbances(7, 600, 2, KINDS)} == KINDS.keys()
+    assert {disturbance.kind for disturbance in plan_disturbances(7, 600, 2, KINDS)} == KINDS.keys()
 
 
 def test_only_what_is_asked_for_is_planned():
-    assert {event.kind for event in plan_disturbances(8, 60, 1, {"kill", "stop"})} == {"kill", "stop"}
+    assert {disturbance.kind for disturbance in plan_disturbances(8, 60, 1, {"kill", "stop"})} == {
+        "kill",
+        "stop",
+    }

@@ -20,7 +20,7 @@ class Traffic:
             self._record_visibility(site, site.add_record(created=at)["id"], at, 0)
 
     async def run(self, sites: list[SimulatedSite], rate: float) -> None:
-        """About `rate` happenings a second over all sites, until cancelled; some are whole projects or bursts."""
+        """About `rate` records a second over all sites, until cancelled; some are whole projects or bursts."""
         while True:
             await asyncio.sleep(self._rng.expovariate(rate))
             self._add_records(self._rng.choice(sites))

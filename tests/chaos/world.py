@@ -17,8 +17,8 @@ from relay.kafka.connection import Connection
 from sandbox.child_environment import Addresses, render_settings, service_environment
 from simulators.azure.world import AzureWorld
 from simulators.jira_cloud.world import JiraWorld
-from tests.chaos.proxy import KafkaProxy
-from tests.chaos.slot import ProcessSlot
+from tests.chaos.process_slot import ProcessSlot
+from tests.support.kafka_proxy import KafkaProxy
 
 SESSION_SECONDS = 6
 OVERLAP_SECONDS = 60

@@ -14,8 +14,8 @@ SECRETS_KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 class CommandLine:
     """The command line, as an operator has it; keys that were given must appear in nothing it says."""
 
-    def __init__(self, environment):
-        self.environment = environment
+    def __init__(self, set_environment):
+        self.set_environment = set_environment
         self._given_keys = []
 
     async def __call__(self, *arguments, key=None, code=0):
@@ -37,56 +37,56 @@ class CommandLine:
 
 
 @pytest.fixture
-def environment(monkeypatch, tmp_path):
+def set_environment(monkeypatch, tmp_path):
     """Sets variables of the relay; no others are set, and no settings file is found."""
     monkeypatch.chdir(tmp_path)
     for proxy in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(proxy, raising=False)
         monkeypatch.delenv(proxy.lower(), raising=False)
 
-    def put(**variables):
+    def set_variables(**variables):
         for name, value in variables.items():
             monkeypatch.setenv(name, str(value))
 
-    return put
+    return set_variables
 
 
 @pytest.fixture
-async def nowhere(environment, tmp_path):
+async def command_line_without_kafka(set_environment, tmp_path):
     """The command line with a key to encrypt with, and no Kafka that answers."""
     secrets = tmp_path / "secrets.key"
     secrets.write_text(SECRETS_KEY)
-    environment(RELAY_KAFKA__BOOTSTRAP="127.0.0.1:1", RELAY_SECRETS__KEY_FILE=secrets)
+    set_environment(RELAY_KAFKA__BOOTSTRAP="127.0.0.1:1", RELAY_SECRETS__KEY_FILE=secrets)
     with logging_restored():
-        yield CommandLine(environment)
+        yield CommandLine(set_environment)
 
 
 @pytest.fixture
-async def world():
+async def simulated_jira():
     async with JiraWorld(seed=1) as world:
         yield world
 
 
 @pytest.fixture
-async def acme(world):
-    return await world.add_site("acme")
+async def acme(simulated_jira):
+    return await simulated_jira.add_site("acme")
 
 
 @pytest.fixture
-async def relay(kafka, prefix, environment, world, tmp_path):
+async def command_line(kafka, prefix, set_environment, simulated_jira, tmp_path):
     """The command line with a Kafka that has the topics, a key to encrypt with, and the simulated gateway."""
     secrets = tmp_path / "secrets.key"
     secrets.write_text(SECRETS_KEY)
-    environment(
+    set_environment(
         RELAY_KAFKA__BOOTSTRAP=kafka.bootstrap,
         RELAY_KAFKA__TOPIC_PREFIX=prefix,
         RELAY_KAFKA__REPLICATION_FACTOR=1,
-        RELAY_PRODUCER__GATEWAY_URL=world.gateway_url,
+        RELAY_PRODUCER__GATEWAY_URL=simulated_jira.gateway_url,
         RELAY_SECRETS__KEY_FILE=secrets,
     )
     await create_missing_topics(open_connection(kafka, prefix))
     with logging_restored():
-        yield CommandLine(environment)
+        yield CommandLine(set_environment)
 
 
 @pytest.fixture

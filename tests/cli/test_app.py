@@ -28,9 +28,9 @@ async def run_program(*arguments, **environment):
 
 
 @pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)], ids=" ".join)
-async def test_every_command_has_help(nowhere, command):
+async def test_every_command_has_help(command_line_without_kafka, command):
     """`--help` needs neither settings nor Kafka."""
-    assert "Usage: " in (await nowhere(*command, "--help")).out
+    assert "Usage: " in (await command_line_without_kafka(*command, "--help")).out
 
 
 @pytest.mark.parametrize(
@@ -48,9 +48,9 @@ async def test_every_command_has_help(nowhere, command):
         ("--fly", "check"),
     ],
 )
-async def test_wrong_usage_ends_with_2(nowhere, arguments):
+async def test_wrong_usage_ends_with_2(command_line_without_kafka, arguments):
     """Commands and options that do not exist, or lack something, are wrong usage."""
-    assert "Error: " in (await nowhere(*arguments, code=2)).err
+    assert "Error: " in (await command_line_without_kafka(*arguments, code=2)).err
 
 
 @pytest.mark.parametrize(
@@ -79,19 +79,21 @@ async def test_wrong_usage_ends_with_2(nowhere, arguments):
     ],
     ids=str,
 )
-async def test_an_error_is_a_document_too(nowhere, arguments, code):
+async def test_an_error_is_a_document_too(command_line_without_kafka, arguments, code):
     """With `--json` standard output is one JSON document whatever happens; the sentence stands on standard error too."""
-    refused = await nowhere(*arguments, "--json", code=code)
-    assert set(refused.document) == {"error"}
+    refused = await command_line_without_kafka(*arguments, "--json", code=code)
+    assert set(refused.json) == {"error"}
     assert refused.err
 
 
-async def test_wrong_settings_end_with_2(nowhere, tmp_path):
+async def test_wrong_settings_end_with_2(command_line_without_kafka, tmp_path):
     """A settings file that does not exist or holds what is no setting is told, whatever the command."""
-    missing = await nowhere("--config", tmp_path / "none.toml", "organizations", "list", code=2)
+    missing = await command_line_without_kafka(
+        "--config", tmp_path / "none.toml", "organizations", "list", code=2
+    )
     assert "none.toml cannot be read" in missing.err
     (tmp_path / "odd.toml").write_text('[kafka]\nbootstraps = "x"\n')
-    odd = await nowhere("--config", tmp_path / "odd.toml", "check", code=2)
+    odd = await command_line_without_kafka("--config", tmp_path / "odd.toml", "check", code=2)
     assert "did you mean kafka.bootstrap?" in odd.err
 
 
@@ -110,27 +112,30 @@ async def test_wrong_settings_end_with_2(nowhere, tmp_path):
     ],
     ids=" ".join,
 )
-async def test_a_kafka_that_is_away_is_one_sentence(nowhere, arguments):
+async def test_a_kafka_that_is_away_is_one_sentence(command_line_without_kafka, arguments):
     """Whatever is asked, one line says that Kafka does not answer, and libraries add none of their own."""
-    refused = await nowhere(*arguments, code=1)
+    refused = await command_line_without_kafka(*arguments, code=1)
     assert refused.err.startswith("Kafka at 127.0.0.1:1 refuses the connection")
-    assert len(refused.wait_for_log.splitlines()) == 1
+    assert len(refused.output.splitlines()) == 1
 
 
-async def test_without_a_kafka_up_is_named(nowhere, monkeypatch, unused_port):
+async def test_without_a_kafka_up_is_named(command_line_without_kafka, monkeypatch, unused_port):
     """Where no Kafka is set, the embedded one is looked for, and `jira-relay up` is said to be what is missing."""
     monkeypatch.delenv("RELAY_KAFKA__BOOTSTRAP")
-    nowhere.environment(RELAY_EMBEDDED__PORT=unused_port)
-    assert "jira-relay up" in (await nowhere("organizations", "list", code=1)).err
+    command_line_without_kafka.set_environment(RELAY_EMBEDDED__PORT=unused_port)
+    assert "jira-relay up" in (await command_line_without_kafka("organizations", "list", code=1)).err
 
 
-async def test_the_key_of_the_embedded_kafka_is_that_of_up(nowhere, monkeypatch, tmp_path):
+async def test_the_key_of_the_embedded_kafka_is_that_of_up(command_line_without_kafka, monkeypatch, tmp_path):
     """With embedded Kafka the key file of its data directory encrypts; a directory without Kafka is the wrong one."""
     monkeypatch.delenv("RELAY_KAFKA__BOOTSTRAP")
     monkeypatch.delenv("RELAY_SECRETS__KEY_FILE")
-    nowhere.environment(RELAY_EMBEDDED__DATA_DIR=tmp_path / "data")
+    command_line_without_kafka.set_environment(RELAY_EMBEDDED__DATA_DIR=tmp_path / "data")
     given = ("--url", "https://acme.atlassian.net", "--user", "u", "--api-key-file", "-")
-    assert "embedded.data_dir" in (await nowhere("organizations", "add", *given, key="k" * 20, code=2)).err
+    assert (
+        "embedded.data_dir"
+        in (await command_line_without_kafka("organizations", "add", *given, key="k" * 20, code=2)).err
+    )
     assert not (tmp_path / "data").exists()
 
 
@@ -139,45 +144,45 @@ def unused_port(unused_tcp_port_factory):
     return unused_tcp_port_factory()
 
 
-async def test_topics_are_made_and_checked(relay, prefix):
+async def test_topics_are_made_and_checked(command_line, prefix):
     """`topics create` makes what is missing, `topics check` changes nothing, and what is missing ends with 1."""
-    assert {one["state"] for one in (await relay("topics", "check", "--json")).document} == {
+    assert {one["state"] for one in (await command_line("topics", "check", "--json")).json} == {
         "as it should be"
     }
-    relay.environment(RELAY_KAFKA__TOPIC_PREFIX=f"{prefix}-more", RELAY_KAFKA__SHARDS=2)
-    assert {one["state"] for one in (await relay("topics", "check", "--json", code=1)).document} == {
+    command_line.set_environment(RELAY_KAFKA__TOPIC_PREFIX=f"{prefix}-more", RELAY_KAFKA__SHARDS=2)
+    assert {one["state"] for one in (await command_line("topics", "check", "--json", code=1)).json} == {
         "missing"
     }
-    assert "jira-relay topics create" in (await relay("topics", "check", code=1)).out
-    assert f"{prefix}-more.events: created" in (await relay("topics", "create")).out
-    assert (await relay("topics", "check")).out.count("as it should be") == 8
+    assert "jira-relay topics create" in (await command_line("topics", "check", code=1)).out
+    assert f"{prefix}-more.events: created" in (await command_line("topics", "create")).out
+    assert (await command_line("topics", "check")).out.count("as it should be") == 8
 
 
-async def test_without_a_registry_nothing_is_to_be_registered(nowhere):
+async def test_without_a_registry_nothing_is_to_be_registered(command_line_without_kafka):
     """No registry is no failure."""
     for verb in ("register", "check"):
-        assert "single-object encoding" in (await nowhere("schemas", verb)).out
-        assert (await nowhere("schemas", verb, "--json")).document == []
+        assert "single-object encoding" in (await command_line_without_kafka("schemas", verb)).out
+        assert (await command_line_without_kafka("schemas", verb, "--json")).json == []
 
 
-async def test_a_registry_that_is_away_is_said(nowhere):
+async def test_a_registry_that_is_away_is_said(command_line_without_kafka):
     """Each subject says why it could not be registered, and the exit code is 1."""
-    nowhere.environment(RELAY_SCHEMA_REGISTRY__URL="http://127.0.0.1:1")
-    assert "127.0.0.1:1" in (await nowhere("schemas", "register", code=1)).out
+    command_line_without_kafka.set_environment(RELAY_SCHEMA_REGISTRY__URL="http://127.0.0.1:1")
+    assert "127.0.0.1:1" in (await command_line_without_kafka("schemas", "register", code=1)).out
 
 
 @pytest.mark.parametrize("unbuffered", ["1", ""])
-async def test_a_reader_that_has_seen_enough_is_no_error(relay, world, unbuffered):
+async def test_a_reader_that_has_seen_enough_is_no_error(command_line, simulated_jira, unbuffered):
     """`jira-relay organizations list --json | head -1` ends without a word, wherever it notices."""
     for number in range(3):
-        await relay.add(await world.add_site(f"site{number}"), "--no-test")
+        await command_line.add(await simulated_jira.add_site(f"site{number}"), "--no-test")
     process = await run_program("organizations", "list", "--json", PYTHONUNBUFFERED=unbuffered)
     process.stdout._transport.close()
     assert await process.stderr.read() == b""
     assert await process.wait() == 1
 
 
-@pytest.mark.usefixtures("relay")
+@pytest.mark.usefixtures("command_line")
 async def test_closed_streams_are_no_defect():
     """Without standard input there is no key, without standard output nothing is told, and a full disk is said."""
     program = " ".join(PROGRAM)
@@ -229,9 +234,9 @@ async def test_ctrl_c_while_the_program_is_loaded_ends_it_without_a_traceback():
     assert loading.returncode in {-signal.SIGINT, 130}
 
 
-async def test_a_document_is_one_line_of_json_whatever_it_holds(relay, acme):
+async def test_a_document_is_one_line_of_json_whatever_it_holds(command_line, acme):
     """Names in any script go through; what commands a terminal is escaped in tables and documents alike."""
-    await relay.add(acme, "--name", "Zürich-株式会社", "--no-test")
-    listed = await relay("organizations", "list", "--json")
+    await command_line.add(acme, "--name", "Zürich-株式会社", "--no-test")
+    listed = await command_line("organizations", "list", "--json")
     assert [one["name"] for one in json.loads(listed.out)] == ["Zürich-株式会社"]
-    assert "Zürich-株式会社" in (await relay("organizations", "list")).out
+    assert "Zürich-株式会社" in (await command_line("organizations", "list")).out

@@ -1,4 +1,4 @@
-"""`jira-relay dead-letters`: letters as producers and consumers write them, on a real Kafka."""
+"""`jira-relay dead-letters`: dead letters as producers and consumers write them, on a real Kafka."""
 
 import gzip
 import json
@@ -61,55 +61,55 @@ async def put_consumer_dead_letter(connection, value, key=b"acme"):
         )
 
 
-async def test_without_letters_that_is_said(relay):
+async def test_an_empty_topic_is_said(command_line):
     """An empty topic is no error; its document is an empty list."""
-    assert (await relay("dead-letters", "list")).out == "There are no dead letters.\n"
-    assert (await relay("dead-letters", "list", "--json")).document == []
+    assert (await command_line("dead-letters", "list")).out == "There are no dead letters.\n"
+    assert (await command_line("dead-letters", "list", "--json")).json == []
 
 
-async def test_a_letter_is_listed_and_shown_as_it_came(relay, connection):
+async def test_a_dead_letter_is_listed_and_shown_as_it_came(command_line, connection):
     """Reason, organization and the very text that Jira sent are shown."""
     (address,) = await put_producer_dead_letter(connection, RAW)
-    line = (await relay("dead-letters", "list")).out.splitlines()[1]
+    line = (await command_line("dead-letters", "list")).out.splitlines()[1]
     assert line.split() == [address, "2026-09-21T14:13:20Z", "acme", "producer", "no", "readable", "id"]
 
-    assert RAW.decode() in (await relay("dead-letters", "show", address)).out.splitlines()
-    document = (await relay("dead-letters", "show", address, "--json")).document
+    assert RAW.decode() in (await command_line("dead-letters", "show", address)).out.splitlines()
+    document = (await command_line("dead-letters", "show", address, "--json")).json
     assert document["text"] == RAW.decode()
     assert document["headers"]["relay.reason"] == "no readable id"
 
 
-async def test_bytes_that_are_no_text_are_shown_in_hexadecimal(relay, connection):
-    """A consumer's letter, in Avro, is shown byte for byte with its place, its destination and the status."""
+async def test_bytes_that_are_no_text_are_shown_in_hexadecimal(command_line, connection):
+    """A consumer's dead letter, in Avro, is shown byte for byte with its place, its destination and the status."""
     value = bytes(range(256))
     await put_consumer_dead_letter(connection, value)
-    (listed,) = (await relay("dead-letters", "list", "--json")).document
+    (listed,) = (await command_line("dead-letters", "list", "--json")).json
     address = f"{listed['partition']}/{listed['offset']}"
 
     assert listed["headers"]["relay.destination"] == "sentinel"
     assert (listed["headers"]["relay.status"], listed["headers"]["relay.offset"]) == ("400", "0")
-    assert (await relay("dead-letters", "show", address, "--json")).document["hex"] == value.hex()
-    assert value[:32].hex(" ") in (await relay("dead-letters", "show", address)).out
+    assert (await command_line("dead-letters", "show", address, "--json")).json["hex"] == value.hex()
+    assert value[:32].hex(" ") in (await command_line("dead-letters", "show", address)).out
 
 
-async def test_parts_are_put_together_whichever_is_asked_for(relay, connection):
+async def test_parts_are_put_together_whichever_is_asked_for(command_line, connection):
     """A large record is several compressed messages: listed once, shown whole, never mixed with its neighbour's."""
-    chance = random.Random(1)
-    large = [json.dumps({"n": n, "x": chance.randbytes(PART_BYTES).hex()}).encode() for n in range(2)]
+    rng = random.Random(1)
+    large = [json.dumps({"n": n, "x": rng.randbytes(PART_BYTES).hex()}).encode() for n in range(2)]
     addresses = [await put_producer_dead_letter(connection, raw) for raw in large]
     await put_producer_dead_letter(connection, RAW, at_ms=AT + 1)
 
     assert all(len(parts) == 2 for parts in addresses)
-    listed = (await relay("dead-letters", "list", "--json")).document
+    listed = (await command_line("dead-letters", "list", "--json")).json
     assert [f"{one['partition']}/{one['offset']}" for one in listed][1:] == [addresses[1][0], addresses[0][0]]
     for raw, parts in zip(large, addresses, strict=True):
         for address in parts:
-            shown = (await relay("dead-letters", "show", address, "--json")).document
+            shown = (await command_line("dead-letters", "show", address, "--json")).json
             assert shown["text"].encode() == raw
             assert shown["remark"] is None
 
 
-async def test_a_damaged_letter_is_shown_as_far_as_it_goes(relay, connection):
+async def test_a_damaged_dead_letter_is_shown_as_far_as_it_goes(command_line, connection):
     """Parts that are missing and bytes that cannot be unpacked are said, and what is there is shown."""
     async with RecordWriter(connection) as writer:
 
@@ -126,15 +126,15 @@ async def test_a_damaged_letter_is_shown_as_far_as_it_goes(relay, connection):
         empty = await put(None)
 
     show = ("dead-letters", "show")
-    assert "Only 1 of its 2 parts" in (await relay(*show, f"1/{lonely}")).out
-    assert "This is not all" in (await relay(*show, f"1/{broken}")).out
-    assert "no gzip" in (await relay(*show, f"1/{garbage}")).out
-    assert "plain" in (await relay(*show, f"1/{odd}")).out
-    assert (await relay(*show, f"1/{empty}", "--json")).document["text"] == ""
+    assert "Only 1 of its 2 parts" in (await command_line(*show, f"1/{lonely}")).out
+    assert "This is not all" in (await command_line(*show, f"1/{broken}")).out
+    assert "no gzip" in (await command_line(*show, f"1/{garbage}")).out
+    assert "plain" in (await command_line(*show, f"1/{odd}")).out
+    assert (await command_line(*show, f"1/{empty}", "--json")).json["text"] == ""
 
 
-async def test_the_newest_of_an_organization_are_found_behind_others(relay, connection):
-    """--limit takes the newest, --organization finds its own however many letters of others lie above them."""
+async def test_the_newest_of_an_organization_are_found_behind_others(command_line, connection):
+    """--limit takes the newest, --organization finds its own however many dead letters of others lie above them."""
     for number in range(3):
         await put_producer_dead_letter(connection, b"old", at_ms=AT + number)
     other = next(name for name in map(str, range(100)) if partition_of(name, 2) == partition_of("acme", 2))
@@ -148,20 +148,20 @@ async def test_the_newest_of_an_organization_are_found_behind_others(relay, conn
                 timestamp_ms=AT + 9,
             )
 
-    listed = (await relay("dead-letters", "list", "--limit", "2", "--json")).document
+    listed = (await command_line("dead-letters", "list", "--limit", "2", "--json")).json
     assert [one["organization"] for one in listed] == [other, other]
-    found = await relay("dead-letters", "list", "--organization", "acme", "--limit", "2", "--json")
-    assert [one["at"][-4:] for one in found.document] == ["002Z", "001Z"]
+    found = await command_line("dead-letters", "list", "--organization", "acme", "--limit", "2", "--json")
+    assert [one["at"][-4:] for one in found.json] == ["002Z", "001Z"]
 
 
 @pytest.mark.parametrize(
     ("address", "code"), [("0/99", 1), ("99/0", 1), ("x", 2), ("1/2/3", 2), ("-1/0", 2), ("1/" + "9" * 40, 2)]
 )
-async def test_a_place_without_a_letter_is_said(relay, address, code):
-    """What is no place is wrong usage; a place where nothing stands is not done."""
-    assert len((await relay("dead-letters", "show", "--", address, code=code)).err.splitlines()) == 1
+async def test_an_address_without_a_dead_letter_is_said(command_line, address, code):
+    """What is no address is wrong usage; an address where nothing stands is not done."""
+    assert len((await command_line("dead-letters", "show", "--", address, code=code)).err.splitlines()) == 1
 
 
-async def test_a_name_that_cannot_be_is_refused(nowhere):
+async def test_a_name_that_cannot_be_is_refused(command_line_without_kafka):
     """Bytes that are no text are no organization."""
-    await nowhere("dead-letters", "list", "--organization", "\udcff", code=2)
+    await command_line_without_kafka("dead-letters", "list", "--organization", "\udcff", code=2)

@@ -14,28 +14,30 @@ from relay.kafka.connection import Connection
 from relay.kafka.topic_admin import create_missing_topics
 
 WRONG = "wrong-horse-battery"
-EXPECTED_MESSAGES = "does not accept the user relay with this password"
+EXPECTED_MESSAGE = "does not accept the user relay with this password"
 
-# The watch is to look often.
+# The monitor is to log in often.
 PROGRAM = """
 import sys
 from cli.app import main
 from relay.kafka.diagnostics import monitor
-monitor.LOOK_SECONDS = 0.2
+monitor.CHECK_INTERVAL_SECONDS = 0.2
 main(sys.argv[1:])
 """
 
 
 @pytest.fixture
-def door(relay, secure_kafka, prefix):
+def secured_command_line(command_line, secure_kafka, prefix):
     """The command line, logged in to Kafka over TLS with these settings; returns them."""
 
-    def put(**changes):
-        given = {**secure_kafka.scram_settings(), "topic_prefix": prefix, **changes}
-        relay.environment(**{f"RELAY_KAFKA__{name.upper()}": value for name, value in given.items()})
-        return KafkaConfig(**given)
+    def log_in(**changes):
+        settings = {**secure_kafka.scram_settings(), "topic_prefix": prefix, **changes}
+        command_line.set_environment(
+            **{f"RELAY_KAFKA__{name.upper()}": value for name, value in settings.items()}
+        )
+        return KafkaConfig(**settings)
 
-    return put
+    return log_in
 
 
 @pytest.mark.parametrize(
@@ -50,27 +52,27 @@ def door(relay, secure_kafka, prefix):
         "dead-letters list",
     ],
 )
-async def test_a_wrong_password_ends_a_command_with_a_sentence(relay, door, command):
+async def test_a_wrong_password_ends_a_command_with_a_sentence(command_line, secured_command_line, command):
     """Whatever is started with a wrong password ends with exit code 1 and the sentence that names the cause."""
-    relay.environment(
+    command_line.set_environment(
         RELAY_DESTINATIONS__SENTINEL__ENDPOINT="http://127.0.0.1:1",
         RELAY_DESTINATIONS__SENTINEL__RULE_ID="dcr-" + 32 * "0",
         RELAY_TELEMETRY__LISTEN="127.0.0.1:0",
     )
-    door(sasl_password=WRONG)
-    code, said = await _run_to_end(command.split())
+    secured_command_line(sasl_password=WRONG)
+    code, output = await _run_to_end(command.split())
 
-    assert code == 1, said
-    assert EXPECTED_MESSAGES in said
-    assert "Traceback" not in said
-    assert WRONG not in said
+    assert code == 1, output
+    assert EXPECTED_MESSAGE in output
+    assert "Traceback" not in output
+    assert WRONG not in output
 
 
 async def _run_to_end(command):
     process = await _start(*command)
     async with asyncio.timeout(60):
-        said, _ = await process.communicate()
-    return process.returncode, said.decode()
+        output, _ = await process.communicate()
+    return process.returncode, output.decode()
 
 
 async def _start(*command):
@@ -82,21 +84,23 @@ async def _start(*command):
     )
 
 
-async def test_a_password_that_becomes_wrong_is_told_by_a_running_service(relay, door, secure_kafka, prefix):
+async def test_a_password_that_becomes_wrong_is_told_by_a_running_service(
+    command_line, secured_command_line, secure_kafka, prefix
+):
     """A producer says why it is not let in any more, and when it is again; it goes on meanwhile, and ends when asked to."""
     await secure_kafka.set_password(prefix, "the-first-password")
-    settings = door(sasl_username=prefix, sasl_password="the-first-password", shards=1)
+    settings = secured_command_line(sasl_username=prefix, sasl_password="the-first-password", shards=1)
     await create_missing_topics(Connection(settings))
-    relay.environment(RELAY_TELEMETRY__LISTEN="127.0.0.1:0")
-    process, said = await _start("produce"), []
+    command_line.set_environment(RELAY_TELEMETRY__LISTEN="127.0.0.1:0")
+    process, lines = await _start("produce"), []
     try:
         async with asyncio.timeout(90):
-            await _wait_for_text(process, said, "Telemetry is served.")
-            await _wait_until_ready(json.loads(said[-1])["url"])
+            await _wait_for_text(process, lines, "Telemetry is served.")
+            await _wait_until_ready(json.loads(lines[-1])["url"])
             await secure_kafka.set_password(prefix, "the-second-password")
-            await _wait_for_text(process, said, f"does not accept the user {prefix}")
+            await _wait_for_text(process, lines, f"does not accept the user {prefix}")
             await secure_kafka.set_password(prefix, "the-first-password")
-            await _wait_for_text(process, said, "Kafka lets us in again.")
+            await _wait_for_text(process, lines, "Kafka lets us in again.")
             process.send_signal(signal.SIGTERM)
             rest, _ = await process.communicate()
     finally:
@@ -104,7 +108,7 @@ async def test_a_password_that_becomes_wrong_is_told_by_a_running_service(relay,
             process.kill()
             await process.wait()
 
-    whole = "".join(said) + rest.decode()
+    whole = "".join(lines) + rest.decode()
     assert process.returncode == 0, whole
     assert "Traceback" not in whole
     assert "first-password" not in whole
@@ -116,9 +120,9 @@ async def _wait_until_ready(url):
             await asyncio.sleep(0.1)
 
 
-async def _wait_for_text(process, said, words):
-    """Read what it says until these words are said."""
-    while not said or words not in said[-1]:
+async def _wait_for_text(process, lines, text):
+    """Read its output until this text is in it."""
+    while not lines or text not in lines[-1]:
         line = (await process.stdout.readline()).decode()
-        assert line, "".join(said)
-        said.append(line)
+        assert line, "".join(lines)
+        lines.append(line)

@@ -41,16 +41,16 @@ FULL = {"objectItem": ITEM, "changedValues": [CHANGE], "associatedItems": [ITEM,
 
 
 async def test_every_event_arrives_once_in_its_table_field_by_field(kafka, prefix, monkeypatch):
-    async with pipeline_world(kafka, prefix, monkeypatch) as there:
+    async with pipeline_world(kafka, prefix, monkeypatch) as world:
         live = some_events(250, **FULL)
         history = some_events(120, first=1000, mode="backfill")
-        await there.publish(live)
-        await there.publish(history, there.topics.backfill)
-        async with there.consuming():
-            await there.wait_for_events()
-            await there.wait_for_events(len(history), HISTORY)
+        await world.publish(live)
+        await world.publish(history, world.topics.backfill)
+        async with world.consuming():
+            await world.wait_for_events()
+            await world.wait_for_events(len(history), HISTORY)
 
-        azure = there.azure
+        azure = world.azure
         assert uids(azure) == sorted(map(uid, live))
         assert uids(azure, HISTORY) == sorted(map(uid, history))
         rows = {row["EventUid"]: row for row in azure.rows()}
@@ -59,54 +59,54 @@ async def test_every_event_arrives_once_in_its_table_field_by_field(kafka, prefi
             stored.pop("TimeGenerated")
             assert stored == expected(each)
         assert azure.losses == type(azure.losses)()
-        assert await there.dead_letters() == []
+        assert await world.dead_letters() == []
 
 
 async def test_a_clean_stop_loses_nothing_and_repeats_nothing(kafka, prefix, monkeypatch):
-    async with pipeline_world(kafka, prefix, monkeypatch) as there:
+    async with pipeline_world(kafka, prefix, monkeypatch) as world:
         for first in range(0, 900, 300):
-            async with there.consuming() as consumer:
-                await there.publish(some_events(300, first=first))
-                await there.wait_for_events(first + 100)
+            async with world.consuming() as consumer:
+                await world.publish(some_events(300, first=first))
+                await world.wait_for_events(first + 100)
                 assert await consumer.stop() < 5
-        async with there.consuming():
-            await there.wait_for_events()
-        found, ends = await committed_and_ends(there)
+        async with world.consuming():
+            await world.wait_for_events()
+        found, ends = await committed_and_ends(world)
 
-        assert uids(there.azure) == sorted(map(uid, there.published))
+        assert uids(world.azure) == sorted(map(uid, world.published))
         assert found == ends
 
 
 async def test_a_killed_process_loses_nothing(kafka, prefix, monkeypatch):
-    async with pipeline_world(kafka, prefix, monkeypatch) as there:
-        await there.publish(some_events(300))
-        process = await there.start_process()
-        await there.wait_for_events(100)
-        await there.publish(some_events(300, first=300))
+    async with pipeline_world(kafka, prefix, monkeypatch) as world:
+        await world.publish(some_events(300))
+        process = await world.start_process()
+        await world.wait_for_events(100)
+        await world.publish(some_events(300, first=300))
         process.kill()
         await process.wait()
-        async with there.consuming():
-            await there.wait_for_events()
-        assert set(uids(there.azure)) == set(map(uid, there.published))
+        async with world.consuming():
+            await world.wait_for_events()
+        assert set(uids(world.azure)) == set(map(uid, world.published))
 
 
 async def test_what_was_accepted_is_not_sent_again_when_its_commit_failed(kafka, prefix, monkeypatch):
     """Kafka takes no offsets for a while, and the membership is lost meanwhile: the process itself knows what it has delivered."""
-    async with pipeline_world(kafka, prefix, monkeypatch) as there, there.consuming() as consumer:
-        await there.publish(some_events(100))
-        await there.wait_for_events()
+    async with pipeline_world(kafka, prefix, monkeypatch) as world, world.consuming() as consumer:
+        await world.publish(some_events(100))
+        await world.wait_for_events()
         with monkeypatch.context() as away:
             away.setattr(Positions, "commit", refuse_commit)
-            await there.publish(some_events(200, first=1000))
-            await there.wait_for_events()
+            await world.publish(some_events(200, first=1000))
+            await world.wait_for_events()
             lost = lose_every_membership(away)
             await wait_until(lambda: len(lost) == 2)
             await wait_until(lambda: not consumer.ready())
         await wait_until(consumer.ready)
-        await there.publish(some_events(100, first=2000))
-        await there.wait_for_events()
-        assert there.azure.duplicates() == {}
-        assert uids(there.azure) == sorted(map(uid, there.published))
+        await world.publish(some_events(100, first=2000))
+        await world.wait_for_events()
+        assert world.azure.duplicates() == {}
+        assert uids(world.azure) == sorted(map(uid, world.published))
 
 
 async def refuse_commit(_positions, _offsets):
@@ -117,11 +117,11 @@ def lose_every_membership(monkeypatch):
     """Once; returns those that have lost theirs."""
     lost, records = [], AssignmentHandler.records
 
-    async def losing(forwarder, batches):
-        if forwarder not in lost:
-            lost.append(forwarder)
+    async def losing(handler, batches):
+        if handler not in lost:
+            lost.append(handler)
             raise KafkaError("the membership is lost")
-        await records(forwarder, batches)
+        await records(handler, batches)
 
     monkeypatch.setattr(AssignmentHandler, "records", losing)
     return lost
@@ -130,80 +130,80 @@ def lose_every_membership(monkeypatch):
 async def test_offsets_are_committed_as_soon_as_rows_are_accepted(kafka, prefix, monkeypatch):
     """Whatever is accepted and not committed comes again after a kill."""
     monkeypatch.setattr(assignment, "IDLE_COMMIT_INTERVAL_SECONDS", 3600)
-    async with pipeline_world(kafka, prefix, monkeypatch) as there, there.consuming():
+    async with pipeline_world(kafka, prefix, monkeypatch) as world, world.consuming():
         for first in (0, 1000):
-            await there.publish(some_events(50, organizations=1, first=first))
-            await there.wait_for_events()
-            last = (await there.records(there.topics.events))[-1]
+            await world.publish(some_events(50, organizations=1, first=first))
+            await world.wait_for_events()
+            last = (await world.records(world.topics.events))[-1]
             async with asyncio.timeout(20):
                 while (
-                    (await committed_and_ends(there))[0][TopicPartition(last.topic, last.partition)] or 0
+                    (await committed_and_ends(world))[0][TopicPartition(last.topic, last.partition)] or 0
                 ) <= last.offset:
                     await asyncio.sleep(0.1)
 
 
 async def test_partitions_move_without_a_repeat(kafka, prefix, monkeypatch):
     """Consumers come and go while events flow; what is under way when partitions are taken away is waited for."""
-    async with pipeline_world(kafka, prefix, monkeypatch) as there, there.consuming():
-        await _come_and_go(there)
-        assert there.azure.duplicates() == {}
+    async with pipeline_world(kafka, prefix, monkeypatch) as world, world.consuming():
+        await _come_and_go(world)
+        assert world.azure.duplicates() == {}
 
 
 async def test_partitions_move_without_a_repeat_while_the_destination_throttles(kafka, prefix, monkeypatch):
     """Some bodies are refused again and again while those behind them are accepted; these are never sent again."""
     monkeypatch.setattr("consumer.destinations.sentinel.rows.MAX_BODY_BYTES", 3000)
     monkeypatch.setitem(circuit_breaker._BACKOFF, Retry, (0.02, 0.1))
-    async with pipeline_world(kafka, prefix, monkeypatch) as there, there.consuming():
-        there.azure.fault(azure_faults.throttled(), rate=0.6)
-        await _come_and_go(there)
-        assert there.azure.duplicates() == {}
+    async with pipeline_world(kafka, prefix, monkeypatch) as world, world.consuming():
+        world.azure.fault(azure_faults.throttled(), rate=0.6)
+        await _come_and_go(world)
+        assert world.azure.duplicates() == {}
 
 
-async def _come_and_go(there):
+async def _come_and_go(world):
     for first in range(0, 1200, 300):
-        await there.publish(some_events(300, first=first))
-        async with there.consuming() as second:
+        await world.publish(some_events(300, first=first))
+        async with world.consuming() as second:
             await wait_until(second.ready)
-            await there.publish(some_events(100, first=10_000 + first))
-    await there.wait_for_events(seconds=60)
-    assert set(uids(there.azure)) == set(map(uid, there.published))
+            await world.publish(some_events(100, first=10_000 + first))
+    await world.wait_for_events(seconds=60)
+    assert set(uids(world.azure)) == set(map(uid, world.published))
 
 
 async def test_a_consumer_without_partitions_waits_for_its_turn(kafka, prefix, monkeypatch):
-    async with pipeline_world(kafka, prefix, monkeypatch, shards=1) as there, there.consuming() as first:
+    async with pipeline_world(kafka, prefix, monkeypatch, shards=1) as world, world.consuming() as first:
         await wait_until(first.ready)
-        async with there.consuming() as second:
+        async with world.consuming() as second:
             await wait_until(second.ready)
-            await there.publish(some_events(30), partitions=1)
-            await there.wait_for_events()
+            await world.publish(some_events(30), partitions=1)
+            await world.wait_for_events()
             await first.stop()
-            await there.publish(some_events(30, first=100), partitions=1)
-            await there.wait_for_events()
-        assert uids(there.azure) == sorted(map(uid, there.published))
+            await world.publish(some_events(30, first=100), partitions=1)
+            await world.wait_for_events()
+        assert uids(world.azure) == sorted(map(uid, world.published))
 
 
 async def test_garbage_becomes_dead_letters_and_holds_up_nobody(kafka, prefix, monkeypatch):
     garbage = [b"", b"{}", b"\x00\x00\x00\x00\x01garbage", b"\xc3\x01" + bytes(30), b"\xff" * 3000]
-    async with pipeline_world(kafka, prefix, monkeypatch) as there, there.consuming() as consumer:
-        await there.publish(some_events(50))
-        places = [await there.publish_bytes(each, timestamp=1000) for each in garbage]
-        places.append(await there.publish_bytes(None))
-        await there.publish(some_events(50, first=100))
-        await there.wait_for_events()
+    async with pipeline_world(kafka, prefix, monkeypatch) as world, world.consuming() as consumer:
+        await world.publish(some_events(50))
+        positions_of_garbage = [await world.publish_bytes(each, timestamp=1000) for each in garbage]
+        positions_of_garbage.append(await world.publish_bytes(None))
+        await world.publish(some_events(50, first=100))
+        await world.wait_for_events()
         await wait_until(lambda: dead_letter_count(consumer) == 6)
-        found = await there.dead_letters()
+        found = await world.dead_letters()
 
         assert sorted(value or b"" for value, _ in found) == sorted([*garbage, b""])
         for _, headers in found:
             assert headers["relay.service"] == "consumer"
             assert headers["relay.destination"] == "sentinel"
-            assert headers["relay.topic"] == there.topics.events
-            assert (int(headers["relay.partition"]), int(headers["relay.offset"])) in places
+            assert headers["relay.topic"] == world.topics.events
+            assert (int(headers["relay.partition"]), int(headers["relay.offset"])) in positions_of_garbage
             assert headers["relay.reason"]
             assert headers["relay.status"] == ""
             assert int(headers["relay.at"]) > 1_700_000_000_000
         await consumer.stop()
-        positions, ends = await committed_and_ends(there)
+        positions, ends = await committed_and_ends(world)
         assert positions == ends
 
 
@@ -214,17 +214,17 @@ def dead_letter_count(consumer, why="unreadable"):
 async def test_a_record_too_large_for_the_dead_letter_topic_stands_there_in_parts(kafka, prefix, monkeypatch):
     """An operator gave that topic a smaller limit than the events have."""
     value, small = os.urandom(90_000), os.urandom(3_000)
-    async with pipeline_world(kafka, prefix, monkeypatch) as there:
-        await alter_topic(there.connection, there.topics.dead_letters, max_message_bytes="20000")
-        async with there.consuming() as consumer:
-            await there.publish_bytes(small, timestamp=1000)
-            await there.publish_bytes(value, timestamp=1000)
-            await there.publish(some_events(50))
-            await there.wait_for_events()
+    async with pipeline_world(kafka, prefix, monkeypatch) as world:
+        await alter_topic(world.connection, world.topics.dead_letters, max_message_bytes="20000")
+        async with world.consuming() as consumer:
+            await world.publish_bytes(small, timestamp=1000)
+            await world.publish_bytes(value, timestamp=1000)
+            await world.publish(some_events(50))
+            await world.wait_for_events()
             await wait_until(lambda: dead_letter_count(consumer) == 2)
-            found = await there.dead_letters()
+            found = await world.dead_letters()
             await consumer.stop()
-            positions, ends = await committed_and_ends(there)
+            positions, ends = await committed_and_ends(world)
     assert positions == ends
     parts = {headers["relay.part"]: part for part, headers in found if "relay.part" in headers}
     assert b"".join(parts[f"{number}/{len(parts)}"] for number in range(1, len(parts) + 1)) == value
@@ -233,28 +233,28 @@ async def test_a_record_too_large_for_the_dead_letter_topic_stands_there_in_part
 
 async def test_a_destination_that_cannot_be_one_leaves_nothing_running(kafka, prefix, monkeypatch):
     """Other services of the process may take half a minute to stop; meanwhile a consumer that is none told that it is active."""
-    async with pipeline_world(kafka, prefix, monkeypatch) as there:
-        there.azure = SimpleNamespace(endpoint="https://example.com", rule_id=there.azure.rule_id)
-        running = RunningConsumer(there.settings(), there.connection)
+    async with pipeline_world(kafka, prefix, monkeypatch) as world:
+        world.azure = SimpleNamespace(endpoint="https://example.com", rule_id=world.azure.rule_id)
+        running = RunningConsumer(world.settings(), world.connection)
         with pytest.raises(RelayError, match="no host of Azure Monitor"):
             await running.task
         names = {task.get_name() for task in asyncio.all_tasks()}
-        assert not names & {"status board", "beat of the consumer"}
+        assert not names & {"status writer", "heartbeat of the consumer"}
 
 
 async def test_a_flood_of_garbage_drowns_nobody(kafka, prefix, monkeypatch):
-    async with pipeline_world(kafka, prefix, monkeypatch) as there, there.consuming() as consumer:
-        await there.publish(some_events(20))
-        await there.publish_garbage(2000)
-        await there.publish(some_events(20, first=100))
-        await there.wait_for_events()
+    async with pipeline_world(kafka, prefix, monkeypatch) as world, world.consuming() as consumer:
+        await world.publish(some_events(20))
+        await world.publish_garbage(2000)
+        await world.publish(some_events(20, first=100))
+        await world.wait_for_events()
         await wait_until(lambda: dead_letter_count(consumer) == 2000)
-        assert len(await there.dead_letters()) == 2000
+        assert len(await world.dead_letters()) == 2000
 
 
 async def test_passing_faults_cost_time_alone(kafka, prefix, monkeypatch):
-    async with pipeline_world(kafka, prefix, monkeypatch) as there:
-        azure = there.azure
+    async with pipeline_world(kafka, prefix, monkeypatch) as world:
+        azure = world.azure
         for fault in (
             azure_faults.throttled(0.2),
             azure_faults.unauthorized(),
@@ -262,173 +262,173 @@ async def test_passing_faults_cost_time_alone(kafka, prefix, monkeypatch):
             faults.reset(),
         ):
             azure.fault(fault)
-        async with there.consuming() as consumer:
-            await there.publish(some_events(200))
-            await there.wait_for_events()
+        async with world.consuming() as consumer:
+            await world.publish(some_events(200))
+            await world.wait_for_events()
             assert consumer.metric("jira_relay_destination_retries_total", why="retry") >= 3
 
         assert azure.duplicates() == {}
-        assert await there.dead_letters() == []
+        assert await world.dead_letters() == []
 
 
 async def test_a_request_whose_answer_was_lost_is_repeated_and_can_be_told(kafka, prefix, monkeypatch):
-    async with pipeline_world(kafka, prefix, monkeypatch) as there:
-        there.azure.fault(faults.reset(after_processing=True))
-        await there.publish(some_events(20, organizations=1))
-        async with there.consuming():
-            await there.wait_for_events()
-            await there.azure.wait_until(lambda: there.azure.accepted() > 20)
-        assert set(uids(there.azure)) == set(map(uid, there.published))
-        assert set(there.azure.duplicates()) <= set(map(uid, there.published))
+    async with pipeline_world(kafka, prefix, monkeypatch) as world:
+        world.azure.fault(faults.reset(after_processing=True))
+        await world.publish(some_events(20, organizations=1))
+        async with world.consuming():
+            await world.wait_for_events()
+            await world.azure.wait_until(lambda: world.azure.accepted() > 20)
+        assert set(uids(world.azure)) == set(map(uid, world.published))
+        assert set(world.azure.duplicates()) <= set(map(uid, world.published))
 
 
 async def test_a_poison_row_is_refused_alone(kafka, prefix, monkeypatch):
-    async with pipeline_world(kafka, prefix, monkeypatch) as there:
-        await there.publish(some_events(300))
-        bad = [there.published[number] for number in (17, 18, 200)]
+    async with pipeline_world(kafka, prefix, monkeypatch) as world:
+        await world.publish(some_events(300))
+        bad = [world.published[number] for number in (17, 18, 200)]
         for each in bad:
-            there.azure.poison(uid(each))
-        async with there.consuming() as consumer:
-            await there.wait_for_events(297)
-            await there.publish(some_events(5, first=1000))
-            await there.wait_for_events(302)
+            world.azure.poison(uid(each))
+        async with world.consuming() as consumer:
+            await world.wait_for_events(297)
+            await world.publish(some_events(5, first=1000))
+            await world.wait_for_events(302)
             await wait_until(lambda: dead_letter_count(consumer, "refused") == 3)
-        found = await there.dead_letters()
+        found = await world.dead_letters()
 
-        assert uids(there.azure) == sorted(uid(each) for each in there.published if each not in bad)
+        assert uids(world.azure) == sorted(uid(each) for each in world.published if each not in bad)
         assert {headers["relay.status"] for _, headers in found} == {"400"}
         assert all("InvalidData" in headers["relay.reason"] for _, headers in found)
         assert len(found) == 3
-        positions, ends = await committed_and_ends(there)
+        positions, ends = await committed_and_ends(world)
         assert positions == ends
 
 
 async def test_a_broken_rule_dead_letters_nothing(kafka, prefix, monkeypatch):
-    async with pipeline_world(kafka, prefix, monkeypatch) as there:
-        broken = there.azure.fault(azure_faults.broken_rule(), rate=1)
-        await there.publish(some_events(300))
-        async with there.consuming() as consumer:
+    async with pipeline_world(kafka, prefix, monkeypatch) as world:
+        broken = world.azure.fault(azure_faults.broken_rule(), rate=1)
+        await world.publish(some_events(300))
+        async with world.consuming() as consumer:
             await wait_until(lambda: any("deploy/azure" in each for each in consumer.health.problems()))
-            await there.publish(some_events(50, first=1000))
+            await world.publish(some_events(50, first=1000))
             await wait_until(lambda: broken.played > 20)
             broken.cancel()
-            await there.wait_for_events()
+            await world.wait_for_events()
             await wait_until(consumer.ready)
 
-        assert uids(there.azure) == sorted(map(uid, there.published))
-        assert await there.dead_letters() == []
+        assert uids(world.azure) == sorted(map(uid, world.published))
+        assert await world.dead_letters() == []
 
 
 async def test_a_missing_role_pauses_says_what_to_do_and_heals_by_itself(kafka, prefix, monkeypatch):
-    async with pipeline_world(kafka, prefix, monkeypatch) as there:
-        publishers = set(there.azure.identity.publishers)
-        there.azure.identity.publishers.clear()
-        await there.publish(some_events(100))
-        async with there.consuming() as consumer:
+    async with pipeline_world(kafka, prefix, monkeypatch) as world:
+        publishers = set(world.azure.identity.publishers)
+        world.azure.identity.publishers.clear()
+        await world.publish(some_events(100))
+        async with world.consuming() as consumer:
             await wait_until(lambda: any("Monitoring Metrics" in each for each in consumer.health.problems()))
             await wait_until(lambda: consumer.metric("jira_relay_destination_paused") == 1)
-            there.azure.identity.publishers |= publishers
-            await there.wait_for_events()
+            world.azure.identity.publishers |= publishers
+            await world.wait_for_events()
             await wait_until(consumer.ready)
             assert consumer.metric("jira_relay_destination_paused") == 0
-        assert there.azure.duplicates() == {}
-        assert await there.dead_letters() == []
+        assert world.azure.duplicates() == {}
+        assert await world.dead_letters() == []
 
 
 async def test_history_never_delays_live(kafka, prefix, monkeypatch):
     """A backfill that hangs leaves the live flow alone."""
-    async with pipeline_world(kafka, prefix, monkeypatch) as there:
-        there.azure.fault(faults.hang(3), rate=1, only=lambda request: "History" in request.path)
-        await there.publish(some_events(500, mode="backfill"), there.topics.backfill)
-        async with there.consuming():
-            await wait_until(lambda: any("History" in call.stream for call in there.azure.calls))
-            await there.publish(some_events(50))
-            await there.wait_for_events(seconds=2.5)
-            there.azure.clear_faults()
+    async with pipeline_world(kafka, prefix, monkeypatch) as world:
+        world.azure.fault(faults.hang(3), rate=1, only=lambda request: "History" in request.path)
+        await world.publish(some_events(500, mode="backfill"), world.topics.backfill)
+        async with world.consuming():
+            await wait_until(lambda: any("History" in call.stream for call in world.azure.calls))
+            await world.publish(some_events(50))
+            await world.wait_for_events(seconds=2.5)
+            world.azure.clear_faults()
 
 
 async def test_a_stop_waits_for_what_is_under_way_and_no_longer(kafka, prefix, monkeypatch):
-    async with pipeline_world(kafka, prefix, monkeypatch) as there:
-        there.azure.fault(faults.delayed_response(1.0))
-        await there.publish(some_events(20, organizations=1))
-        async with there.consuming() as consumer:
-            await wait_until(lambda: there.azure.calls)
+    async with pipeline_world(kafka, prefix, monkeypatch) as world:
+        world.azure.fault(faults.delayed_response(1.0))
+        await world.publish(some_events(20, organizations=1))
+        async with world.consuming() as consumer:
+            await wait_until(lambda: world.azure.calls)
             assert await consumer.stop() < 5
-        found, ends = await committed_and_ends(there)
-        assert there.azure.accepted() == 20
+        found, ends = await committed_and_ends(world)
+        assert world.azure.accepted() == 20
         assert found == ends
 
 
 async def test_a_stop_while_kafka_hangs_is_heard_at_once(kafka, prefix, monkeypatch):
     """Also before anything has begun: nobody waits until Kafka is given up, and nothing has failed."""
-    async with pipeline_world(kafka, prefix, monkeypatch) as there:
+    async with pipeline_world(kafka, prefix, monkeypatch) as world:
         with socket.create_server(("127.0.0.1", 0)) as silent:
             bootstrap = f"127.0.0.1:{silent.getsockname()[1]}"
-            hanging = Connection(there.connection.kafka.model_copy(update={"bootstrap": bootstrap}))
-            running = RunningConsumer(there.settings(), hanging)
+            hanging = Connection(world.connection.kafka.model_copy(update={"bootstrap": bootstrap}))
+            running = RunningConsumer(world.settings(), hanging)
             await asyncio.sleep(1)
             assert not running.task.done()
             assert await running.stop() < 2
 
 
 async def test_the_status_tells_state_lag_counts_and_offsets(kafka, prefix, monkeypatch):
-    async with pipeline_world(kafka, prefix, monkeypatch) as there:
-        await there.publish(some_events(100))
-        async with there.consuming():
-            await there.wait_for_events()
-            status = await wait_for_status(there, lambda each: each.lag == 0 and each.state == "active")
+    async with pipeline_world(kafka, prefix, monkeypatch) as world:
+        await world.publish(some_events(100))
+        async with world.consuming():
+            await world.wait_for_events()
+            status = await wait_for_status(world, lambda each: each.lag == 0 and each.state == "active")
             assert sum(count.events for count in status.counts) == 100
             assert {(each.topic, each.partition) for each in status.offsets} == {
                 (topic, number)
-                for topic in (there.topics.events, there.topics.backfill)
+                for topic in (world.topics.events, world.topics.backfill)
                 for number in range(SHARDS)
             }
 
 
 async def test_events_wait_for_a_schema_that_cannot_be_looked_up(kafka, prefix, monkeypatch):
     """Messages of a registry arrive, and none is set: nothing is dropped, and the operator is told."""
-    async with pipeline_world(kafka, prefix, monkeypatch) as there:
+    async with pipeline_world(kafka, prefix, monkeypatch) as world:
         of_registry = Encoder(AUDIT_EVENT, SchemaId(5))
         each = event(1)
-        await there.publish_bytes(of_registry.encode(each), timestamp=each["collected"])
-        async with there.consuming() as consumer:
+        await world.publish_bytes(of_registry.encode(each), timestamp=each["collected"])
+        async with world.consuming() as consumer:
             await wait_until(
                 lambda: any("schema_registry.url" in fault for fault in consumer.health.problems())
             )
-        assert await there.dead_letters() == []
-        assert there.azure.accepted() == 0
+        assert await world.dead_letters() == []
+        assert world.azure.accepted() == 0
 
 
 async def test_a_slow_destination_bounds_what_is_read(kafka, prefix, monkeypatch):
     """While Azure does not answer, only so much is taken from Kafka, and the membership lives on."""
-    async with pipeline_world(kafka, prefix, monkeypatch) as there:
-        hanging = there.azure.fault(faults.hang(3), rate=1)
+    async with pipeline_world(kafka, prefix, monkeypatch) as world:
+        hanging = world.azure.fault(faults.hang(3), rate=1)
         large = some_events(6000, description="x" * 10_000)
         for start in range(0, len(large), 500):
-            await there.publish(large[start : start + 500], size=50)
-        async with there.consuming(start="earliest") as consumer:
-            await wait_until(lambda: len(there.azure.calls) >= 6)
+            await world.publish(large[start : start + 500], size=50)
+        async with world.consuming(start="earliest") as consumer:
+            await wait_until(lambda: len(world.azure.calls) >= 6)
             await asyncio.sleep(3)
             assert consumer.metric("jira_relay_events_accepted_total") == 0
             hanging.cancel()
-            there.azure.clear_faults()
-            await there.wait_for_events(seconds=60)
-        assert set(uids(there.azure)) == set(map(uid, there.published))
+            world.azure.clear_faults()
+            await world.wait_for_events(seconds=60)
+        assert set(uids(world.azure)) == set(map(uid, world.published))
 
 
 async def test_a_kafka_that_is_killed_and_comes_back_costs_nothing(tmp_path, prefix, monkeypatch):
     """Meanwhile the health page says that nothing is heard of it."""
-    async with EmbeddedKafka(tmp_path) as kafka, pipeline_world(kafka, prefix, monkeypatch) as there:
-        async with there.consuming() as consumer:
-            await there.publish(some_events(200))
-            await there.wait_for_events(100)
+    async with EmbeddedKafka(tmp_path) as kafka, pipeline_world(kafka, prefix, monkeypatch) as world:
+        async with world.consuming() as consumer:
+            await world.publish(some_events(200))
+            await world.wait_for_events(100)
             kafka.kill()
             await kafka.wait_for_exit()
             await wait_until(lambda: any("Kafka" in fault for fault in consumer.health.problems()))
             await kafka.start()
-            await there.close()
-            await there.publish(some_events(200, first=1000))
-            await there.wait_for_events(seconds=60)
+            await world.close()
+            await world.publish(some_events(200, first=1000))
+            await world.wait_for_events(seconds=60)
             await wait_until(consumer.ready)
-        assert uids(there.azure) == sorted(map(uid, there.published))
-        assert await there.dead_letters() == []
+        assert uids(world.azure) == sorted(map(uid, world.published))
+        assert await world.dead_letters() == []

@@ -13,8 +13,8 @@ from relay.kafka import TopicPartition
 from relay.kafka.aiokafka_patches.leader_epochs import LeaderEpochs
 from relay.kafka.log_reader import records_at
 from relay.kafka.topics import partition_of
-from tests.chaos.tail import truncate_log
 from tests.support.kafka_log import flip_a_bit
+from tests.support.log_tail import truncate_log
 from tests.support.pipeline_world import (
     SHARDS,
     pipeline_world,
@@ -43,12 +43,12 @@ async def test_a_read_that_fails_in_the_middle_passes_over_nothing(kafka, prefix
             yield record
 
     monkeypatch.setattr(PartitionRecords, "_unpack_records", damaged)
-    async with pipeline_world(kafka, prefix, monkeypatch) as there:
-        await there.publish(some_events(90))
-        async with there.consuming():
+    async with pipeline_world(kafka, prefix, monkeypatch) as world:
+        await world.publish(some_events(90))
+        async with world.consuming():
             await wait_until(lambda: broken)
-            await there.wait_for_events()
-        assert uids(there.azure) == sorted(map(uid, there.published))
+            await world.wait_for_events()
+        assert uids(world.azure) == sorted(map(uid, world.published))
 
 
 @pytest.mark.parametrize("idle", [False, True])
@@ -68,69 +68,69 @@ async def test_a_log_that_loses_its_end_and_outgrows_a_reader_is_read_again(
             await fetches.wait()
         return await send(client, node_id, request, **options)
 
-    known, goes_on = asyncio.Event(), LeaderEpochs.accept
+    known, accept = asyncio.Event(), LeaderEpochs.accept
 
     def noted(epochs, tp, offset, batches):
         if batches:
             known.set()
-        return goes_on(epochs, tp, offset, batches)
+        return accept(epochs, tp, offset, batches)
 
     monkeypatch.setattr(AIOKafkaClient, "send", held)
     monkeypatch.setattr(LeaderEpochs, "accept", noted)
     async with (
         EmbeddedKafka(tmp_path, flush_each_write=False) as kafka,
-        pipeline_world(kafka, prefix, monkeypatch) as there,
+        pipeline_world(kafka, prefix, monkeypatch) as world,
     ):
-        events, shard = there.topics.events, partition_of("org0.atlassian.net", SHARDS)
-        async with there.consuming():
-            await there.publish(some_events(30, organizations=1), size=3)
-            await there.wait_for_events()
+        events, shard = world.topics.events, partition_of("org0.atlassian.net", SHARDS)
+        async with world.consuming():
+            await world.publish(some_events(30, organizations=1), size=3)
+            await world.wait_for_events()
         known.clear()
-        async with there.consuming():
+        async with world.consuming():
             await wait_until(known.is_set)
             if not idle:
-                await there.publish(some_events(30, organizations=1, first=100), size=3)
-                await there.wait_for_events()
+                await world.publish(some_events(30, organizations=1, first=100), size=3)
+                await world.wait_for_events()
             fetches.clear()
-            await there.close()
+            await world.close()
             kafka.kill()
             await kafka.wait_for_exit()
             assert truncate_log(kafka.directory / "log" / f"{events}-{shard}", 8) == 8
             await kafka.start()
-            await there.publish(some_events(60, organizations=1, first=1000), size=3)
+            await world.publish(some_events(60, organizations=1, first=1000), size=3)
             fetches.set()
-            await there.wait_for_events(seconds=60)
-        assert set(uids(there.azure)) == set(map(uid, there.published))
+            await world.wait_for_events(seconds=60)
+        assert set(uids(world.azure)) == set(map(uid, world.published))
 
 
 async def test_a_batch_that_is_damaged_on_disk_holds_up_its_partition_alone(tmp_path, prefix, monkeypatch):
     """What stands before it and in other partitions arrives, the status says what to do, and the rest comes once it is whole."""
     monkeypatch.setattr("consumer.assignment.assignment.CORRUPT_PAUSE_SECONDS", 1)
-    async with EmbeddedKafka(tmp_path) as kafka, pipeline_world(kafka, prefix, monkeypatch) as there:
+    async with EmbeddedKafka(tmp_path) as kafka, pipeline_world(kafka, prefix, monkeypatch) as world:
         organization = "org0.atlassian.net"
-        partition = TopicPartition(there.topics.events, partition_of(organization, SHARDS))
-        await there.publish(some_events(90), size=3)
+        partition = TopicPartition(world.topics.events, partition_of(organization, SHARDS))
+        await world.publish(some_events(90), size=3)
         records = [
-            each for each in await there.records(partition.topic) if each.partition == partition.partition
+            each for each in await world.records(partition.topic) if each.partition == partition.partition
         ]
         bad = records[len(records) // 2].offset
         log = kafka.directory / "log" / f"{partition.topic}-{partition.partition}" / f"{0:020}.log"
         flip_a_bit(log, bad)
-        before = [each for each in await records_at_each(there, partition, records) if each < bad]
-        elsewhere = len(there.published) - len(records)
-        async with there.consuming(start="earliest"):
-            await there.wait_for_events(elsewhere + len(before))
-            told = await wait_for_status(there, lambda status: "damaged" in (status.reason or ""))
-            assert f"{partition.topic}, partition {partition.partition}, is damaged" in told.reason
+        before = [each for each in await records_at_each(world, partition, records) if each < bad]
+        elsewhere = len(world.published) - len(records)
+        async with world.consuming(start="earliest"):
+            await world.wait_for_events(elsewhere + len(before))
+            status = await wait_for_status(world, lambda status: "damaged" in (status.reason or ""))
+            assert f"{partition.topic}, partition {partition.partition}, is damaged" in status.reason
             await asyncio.sleep(2)
-            assert len(uids(there.azure)) == elsewhere + len(before)
+            assert len(uids(world.azure)) == elsewhere + len(before)
             flip_a_bit(log, bad)
-            await there.wait_for_events()
-            await wait_for_status(there, lambda status: status.reason is None)
-        assert uids(there.azure) == sorted(map(uid, there.published))
+            await world.wait_for_events()
+            await wait_for_status(world, lambda status: status.reason is None)
+        assert uids(world.azure) == sorted(map(uid, world.published))
 
 
-async def records_at_each(there, partition, records):
+async def records_at_each(world, partition, records):
     """The offsets whose records can be read, one by one."""
-    found = [await records_at(there.connection, {partition: each.offset}) for each in records]
+    found = [await records_at(world.connection, {partition: each.offset}) for each in records]
     return [each.offset for each, one in zip(records, found, strict=True) if one]

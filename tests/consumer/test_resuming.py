@@ -29,93 +29,93 @@ from tests.support.pipeline_world import (
 
 @pytest.mark.parametrize("start", ["earliest", "latest"])
 async def test_the_first_start_is_where_the_setting_says(start, kafka, prefix, monkeypatch):
-    async with pipeline_world(kafka, prefix, monkeypatch) as there:
+    async with pipeline_world(kafka, prefix, monkeypatch) as world:
         before, after = some_events(30), some_events(30, first=100)
-        await there.publish(before)
-        async with there.consuming(start=start) as consumer:
+        await world.publish(before)
+        async with world.consuming(start=start) as consumer:
             await wait_until(consumer.ready)
             await consumer.stop()
-        await there.publish(after)
-        async with there.consuming(start=start):
-            await there.wait_for_events(60 if start == "earliest" else 30)
-            board = await wait_for_status(there, lambda status: status.start)
+        await world.publish(after)
+        async with world.consuming(start=start):
+            await world.wait_for_events(60 if start == "earliest" else 30)
+            status = await wait_for_status(world, lambda status: status.start)
 
-        assert uids(there.azure) == sorted(map(uid, before + after if start == "earliest" else after))
-        assert board.start == start
+        assert uids(world.azure) == sorted(map(uid, before + after if start == "earliest" else after))
+        assert status.start == start
 
 
 async def test_the_first_start_may_be_a_time(kafka, prefix, monkeypatch):
-    async with pipeline_world(kafka, prefix, monkeypatch) as there:
-        await there.publish(some_events(30))
-        collected = there.published[20]["collected"]
+    async with pipeline_world(kafka, prefix, monkeypatch) as world:
+        await world.publish(some_events(30))
+        collected = world.published[20]["collected"]
         start = (EPOCH + timedelta(milliseconds=collected)).isoformat()
-        async with there.consuming(start=start):
-            await there.wait_for_events(10)
-        assert uids(there.azure) == sorted(map(uid, there.published[20:]))
+        async with world.consuming(start=start):
+            await world.wait_for_events(10)
+        assert uids(world.azure) == sorted(map(uid, world.published[20:]))
 
 
 async def test_a_group_that_kafka_has_forgotten_resumes_from_the_status_topic(kafka, prefix, monkeypatch):
     """Its name is new to Kafka; the status topic remembers where it was."""
-    async with pipeline_world(kafka, prefix, monkeypatch) as there:
-        await there.publish(some_events(60, organizations=1))
-        (partition,) = {each.partition for each in await there.records(there.topics.events)}
-        offset = (await there.records(there.topics.events))[40].offset
-        told = take_over("active", 1)
-        told = Status(
-            **{name: getattr(told, name) for name in ("state", "since", "at", "valid_until", "epoch")},
+    async with pipeline_world(kafka, prefix, monkeypatch) as world:
+        await world.publish(some_events(60, organizations=1))
+        (partition,) = {each.partition for each in await world.records(world.topics.events)}
+        offset = (await world.records(world.topics.events))[40].offset
+        taken_over = take_over("active", 1)
+        status = Status(
+            **{name: getattr(taken_over, name) for name in ("state", "since", "at", "valid_until", "epoch")},
             start="earliest",
-            offsets=(GroupOffset(there.topics.events, partition, offset),),
+            offsets=(GroupOffset(world.topics.events, partition, offset),),
         )
-        await put_status(there, told)
-        async with there.consuming():
-            await there.wait_for_events(20)
-        assert uids(there.azure) == sorted(map(uid, there.published[40:]))
+        await put_status(world, status)
+        async with world.consuming():
+            await world.wait_for_events(20)
+        assert uids(world.azure) == sorted(map(uid, world.published[40:]))
 
 
-async def test_a_group_whose_offsets_kafka_has_forgotten_goes_on_from_where_it_was_last_told_to_be(
+async def test_a_group_whose_offsets_kafka_has_forgotten_resumes_from_its_last_backup(
     kafka, prefix, monkeypatch
 ):
     """Nothing is skipped, and no more comes again than was accepted since."""
     monkeypatch.setattr("consumer.status_reporter.BACKUP_INTERVAL_SECONDS", 0.1)
-    async with pipeline_world(kafka, prefix, monkeypatch) as there:
-        await there.publish(some_events(60))
-        async with there.consuming():
-            await there.wait_for_events()
-            ends = sum((await committed_and_ends(there))[1].values())
-            await wait_for_status(there, lambda each: sum(told.offset for told in each.offsets) == ends)
-        admin = AdminClient({"bootstrap.servers": there.connection.bootstrap})
+    async with pipeline_world(kafka, prefix, monkeypatch) as world:
+        await world.publish(some_events(60))
+        async with world.consuming():
+            await world.wait_for_events()
+            ends = sum((await committed_and_ends(world))[1].values())
+            await wait_for_status(world, lambda status: sum(each.offset for each in status.offsets) == ends)
+        admin = AdminClient({"bootstrap.servers": world.connection.bootstrap})
         for deleted in admin.delete_consumer_groups([f"{prefix}.sentinel"], request_timeout=10).values():
             await asyncio.wrap_future(deleted)
-        found, _ = await committed_and_ends(there)
+        found, _ = await committed_and_ends(world)
         assert set(found.values()) == {None}
-        await there.publish(some_events(60, first=100))
-        async with there.consuming():
-            await there.wait_for_events()
-        assert uids(there.azure) == sorted(map(uid, there.published))
+        await world.publish(some_events(60, first=100))
+        async with world.consuming():
+            await world.wait_for_events()
+        assert uids(world.azure) == sorted(map(uid, world.published))
 
 
-async def put_status(there, status):
-    async with RecordWriter(there.connection) as writer:
-        board = StatusWriter(writer, there.topics.status)
-        board.put("destination/sentinel", status)
-        await board.flush()
+async def put_status(world, status):
+    async with RecordWriter(world.connection) as writer:
+        status_writer = StatusWriter(writer, world.topics.status)
+        status_writer.put("destination/sentinel", status)
+        await status_writer.flush()
 
 
 async def test_events_that_kafka_deleted_are_named_and_the_rest_goes_on(kafka, prefix, monkeypatch):
-    async with pipeline_world(kafka, prefix, monkeypatch) as there:
-        await there.publish(some_events(10, organizations=1))
-        async with there.consuming():
-            await there.wait_for_events()
-        await there.publish(some_events(50, organizations=1, first=100))
-        records = await there.records(there.topics.events)
-        await delete_before(there, records[40])
-        async with there.consuming() as consumer:
-            await there.wait_for_events(30)
+    async with pipeline_world(kafka, prefix, monkeypatch) as world:
+        await world.publish(some_events(10, organizations=1))
+        async with world.consuming():
+            await world.wait_for_events()
+        await world.publish(some_events(50, organizations=1, first=100))
+        records = await world.records(world.topics.events)
+        await delete_before(world, records[40])
+        async with world.consuming() as consumer:
+            await world.wait_for_events(30)
             assert (
                 consumer.metric("jira_relay_offsets_lost_total") == records[40].offset - records[9].offset - 2
             )
 
-        assert uids(there.azure) == sorted(uid(each) for each in there.published[:10] + there.published[40:])
+        assert uids(world.azure) == sorted(uid(each) for each in world.published[:10] + world.published[40:])
 
 
 async def test_a_running_consumer_that_retention_overtakes_names_what_it_missed(kafka, prefix, monkeypatch):
@@ -135,43 +135,43 @@ async def test_a_running_consumer_that_retention_overtakes_names_what_it_missed(
         held.clear()
         resume(positions, partitions)
 
-    async with pipeline_world(kafka, prefix, monkeypatch) as there, there.consuming() as consumer:
+    async with pipeline_world(kafka, prefix, monkeypatch) as world, world.consuming() as consumer:
         await wait_until(consumer.ready)
-        hanging = there.azure.fault(faults.hang(3), rate=1)
-        await there.publish(some_events(1, organizations=1))
-        await wait_until(lambda: there.azure.calls)
+        hanging = world.azure.fault(faults.hang(3), rate=1)
+        await world.publish(some_events(1, organizations=1))
+        await wait_until(lambda: world.azure.calls)
         monkeypatch.setattr(Positions, "pause", held_back)
         monkeypatch.setattr(Positions, "resume", let_go)
         monkeypatch.setattr(AssignmentHandler, "assigned", None)
         for number in range(1, 50):  # until it is held back, and not for a moment only
-            await there.publish(some_events(1, organizations=1, first=number))
+            await world.publish(some_events(1, organizations=1, first=number))
             await asyncio.sleep(0.5)
             if held.is_set():
                 break
-        await there.publish(some_events(40, organizations=1, first=100))
-        records = await there.records(there.topics.events)
+        await world.publish(some_events(40, organizations=1, first=100))
+        records = await world.records(world.topics.events)
         kept = records[-10]
-        await delete_before(there, kept)
+        await delete_before(world, kept)
         hanging.cancel()
-        there.azure.clear_faults()
-        last = uid(there.published[-1])
-        await there.azure.wait_until(lambda: last in there.azure.table(LIVE).uid_counts, 60)
-        told = await wait_for_status(there, lambda status: "collected before" in (status.reason or ""))
+        world.azure.clear_faults()
+        last = uid(world.published[-1])
+        await world.azure.wait_until(lambda: last in world.azure.table(LIVE).uid_counts, 60)
+        status = await wait_for_status(world, lambda status: "collected before" in (status.reason or ""))
 
-        assert there.azure.duplicates() == {}
-        missing = set(map(uid, there.published)) - set(uids(there.azure))
-        offsets = {uid(each): record.offset for each, record in zip(there.published, records, strict=True)}
+        assert world.azure.duplicates() == {}
+        missing = set(map(uid, world.published)) - set(uids(world.azure))
+        offsets = {uid(each): record.offset for each, record in zip(world.published, records, strict=True)}
         first = min(offsets[each] for each in missing)
         assert missing == {each for each, offset in offsets.items() if first <= offset < kept.offset}
         lost = consumer.metric("jira_relay_offsets_lost_total")
         assert lost - (kept.offset - first) in {0, 1}  # the end of a transaction takes an offset too
-        assert f"to {kept.offset - 1} of {there.topics.events}" in told.reason
+        assert f"to {kept.offset - 1} of {world.topics.events}" in status.reason
         until_then = EPOCH + timedelta(milliseconds=kept.timestamp)
-        assert until_then.isoformat(timespec="milliseconds") in told.reason
+        assert until_then.isoformat(timespec="milliseconds") in status.reason
 
 
-async def delete_before(there, record):
-    admin = AIOKafkaAdminClient(bootstrap_servers=there.connection.bootstrap)
+async def delete_before(world, record):
+    admin = AIOKafkaAdminClient(bootstrap_servers=world.connection.bootstrap)
     await admin.start()
     try:
         partition = TopicPartition(record.topic, record.partition)

@@ -34,21 +34,23 @@ class NoStatusHistory:
         return None
 
 
-def running_pipeline(kind):
-    metrics = METRICS.for_pipeline("sentinel", kind)
+def running_pipeline(flow):
+    metrics = METRICS.for_pipeline("sentinel", flow)
     stream = StreamState(None, CircuitBreaker(RateLimit()), None, metrics)
-    member, schemas = SimpleNamespace(valid=True), SimpleNamespace(trouble=None)
-    return RunningPipeline(kind, member, FakeHandler(kind), stream, schemas, metrics)
+    member, schemas = SimpleNamespace(valid=True), SimpleNamespace(problem=None)
+    return RunningPipeline(flow, member, FakeHandler(flow), stream, schemas, metrics)
 
 
 @pytest.mark.parametrize("throttled", [0, 1], ids=["live", "history"])
-async def test_until_when_it_waits_is_told_whichever_flow_it_is(throttled):
-    flows = [running_pipeline("live"), running_pipeline("history")]
-    board = StatusWriter(None, "status")
-    report = StatusReporter("sentinel", flows, 1, "earliest", board, NoStatusHistory(), METRICS, Health())
-    gate = flows[throttled].stream.breaker
-    gate.release(await gate.acquire(), Retry("busy", 429, after=600))
-    await report.publish()
-    told = board.last_put(status_key("sentinel"))
-    assert told.state == "waiting"
-    assert told.waiting_until > (time.time() + 590) * 1000
+async def test_until_when_it_waits_is_reported_whichever_flow_it_is(throttled):
+    pipelines = [running_pipeline("live"), running_pipeline("history")]
+    status_writer = StatusWriter(None, "status")
+    reporter = StatusReporter(
+        "sentinel", pipelines, 1, "earliest", status_writer, NoStatusHistory(), METRICS, Health()
+    )
+    breaker = pipelines[throttled].stream.breaker
+    breaker.release(await breaker.acquire(), Retry("busy", 429, after=600))
+    await reporter.publish()
+    status = status_writer.last_put(status_key("sentinel"))
+    assert status.state == "waiting"
+    assert status.waiting_until > (time.time() + 590) * 1000

@@ -21,25 +21,25 @@ A = TopicPartition("events", 0)
 class FakeProcess:
     """One that may have the partition of a log."""
 
-    def __init__(self, there):
+    def __init__(self, history):
         async def no_backup():
             return OffsetBackup({}, 0)
 
         metrics = ConsumerMetrics(CollectorRegistry()).for_pipeline("sentinel", "live")
         self.resolver = StartOffsetResolver(
-            "earliest", no_backup, there.records_at, metrics, lambda: there.now
+            "earliest", no_backup, history.records_at, metrics, lambda: history.now
         )
         self.tracker = None
         self.outstanding = []
         self.known_delivered = set()
-        """Offsets of what is settled as far as this process can know."""
+        """Offsets of what is delivered as far as this process can know."""
 
 
 class NothingIsSkipped(RuleBasedStateMachine):
     """One partition, two processes that have it in turn, and a group's offset; also what Positions tells of them.
 
     Nothing that was never accepted is ever skipped, nor what an operator wants again; and nothing is sent again that the owner
-    has settled, or that was committed as settled, in stretches or not.
+    has delivered, or that was committed as delivered, in ranges or not.
     """
 
     def __init__(self):
@@ -49,7 +49,7 @@ class NothingIsSkipped(RuleBasedStateMachine):
         self.appended = 0
         self.now = 0.0
         self.group = OffsetAndMetadata(0, "")
-        self.committed_delivered = set()  # offsets that were committed as settled
+        self.committed_delivered = set()  # offsets that were committed as delivered
         self.accepted = set()
         self.wanted = set()  # offsets that an operator wants again
         self.processes = [FakeProcess(self), FakeProcess(self)]
@@ -84,19 +84,23 @@ class NothingIsSkipped(RuleBasedStateMachine):
     def assign(self, number):
         owner = self.processes[number]
         try:
-            begun = run_sync(owner.resolver.find(self, [A]))[A].progress
+            start_progress = run_sync(owner.resolver.resolve(self, [A]))[A].progress
         except KafkaError:  # the log has lost its end, and may be given it back
             self.now += LOG_END_WAIT_SECONDS + 1
-            begun = run_sync(owner.resolver.find(self, [A]))[A].progress
-        skipped = [at for at in range(self.first, len(self.log)) if is_delivered(begun, at)]
+            start_progress = run_sync(owner.resolver.resolve(self, [A]))[A].progress
+        skipped = [at for at in range(self.first, len(self.log)) if is_delivered(start_progress, at)]
         assert all(self.log[at] in self.accepted for at in skipped)
         assert not self.wanted & set(skipped)
         assert {at for at in owner.known_delivered | self.committed_delivered if at >= self.first} <= set(
             skipped
         )
-        self.owner, self.position, self.delivered = owner, begun.offset, set(skipped) | set(range(self.first))
-        owner.offsets, owner.out = OffsetTracker(), []
-        owner.offsets.start(A, begun)
+        self.owner, self.position, self.delivered = (
+            owner,
+            start_progress.offset,
+            set(skipped) | set(range(self.first)),
+        )
+        owner.tracker, owner.outstanding = OffsetTracker(), []
+        owner.tracker.start(A, start_progress)
         self._commit(arrives=True)
 
     @precondition(lambda self: self.owner is not None)
@@ -104,41 +108,43 @@ class NothingIsSkipped(RuleBasedStateMachine):
     def read(self, count):
         self.append(max(0, self.position + count - len(self.log)))
         offsets = range(self.position, self.position + count)
-        for span, records in self.owner.offsets.hand_out(A, [self.record(at) for at in offsets]):
+        for sequence, records in self.owner.tracker.track(A, [self.record(at) for at in offsets]):
             for number, record in enumerate(records):
                 assert record.offset not in self.owner.known_delivered | self.committed_delivered
-                self.owner.out.append((slice_sequences([span], number, number + 1), record.offset))
+                self.owner.outstanding.append(
+                    (slice_sequences([sequence], number, number + 1), record.offset)
+                )
         self.position = offsets[-1] + 1
 
-    @precondition(lambda self: self.owner is not None and self.owner.out)
+    @precondition(lambda self: self.owner is not None and self.owner.outstanding)
     @rule(
         chances=st.lists(st.booleans(), min_size=1, max_size=9), commits=st.sampled_from([None, True, False])
     )
     def accept(self, chances, commits):
-        out, self.owner.out = self.owner.out, []
-        for (spans, offset), accepted in zip(out, itertools.cycle(chances), strict=False):
+        outstanding, self.owner.outstanding = self.owner.outstanding, []
+        for (sequences, offset), accepted in zip(outstanding, itertools.cycle(chances), strict=False):
             if accepted:
-                self.owner.offsets.settle(spans, [self.record(offset)])
+                self.owner.tracker.mark_delivered(sequences, [self.record(offset)])
                 self.accepted.add(self.log[offset])
                 self.wanted.discard(offset)
                 self.delivered.add(offset)
             else:
-                self.owner.out.append((spans, offset))
+                self.owner.outstanding.append((sequences, offset))
         if commits is not None:
             self._commit(arrives=commits)
 
     @precondition(lambda self: self.owner is not None)
-    @rule(arrives=st.booleans(), most=st.sampled_from([0, 1, MAX_DELIVERED_RANGES]))
-    def commit(self, arrives, most):
-        self._commit(arrives=arrives, most=most)
+    @rule(arrives=st.booleans(), max_ranges=st.sampled_from([0, 1, MAX_DELIVERED_RANGES]))
+    def commit(self, arrives, max_ranges):
+        self._commit(arrives=arrives, max_ranges=max_ranges)
 
-    def _commit(self, *, arrives, most=MAX_DELIVERED_RANGES):
-        self.owner.resolver.memory |= self.owner.offsets.progress()
+    def _commit(self, *, arrives, max_ranges=MAX_DELIVERED_RANGES):
+        self.owner.resolver.known_progress |= self.owner.tracker.progress()
         self.owner.known_delivered = set(self.delivered)
-        progress = self.owner.offsets.progress({A: self.position})[A].with_first_ranges(most)
+        progress = self.owner.tracker.progress({A: self.position})[A].with_first_ranges(max_ranges)
         if arrives:
-            self.group = progress.committable()
-            whole = most == MAX_DELIVERED_RANGES
+            self.group = progress.to_offset_and_metadata()
+            whole = max_ranges == MAX_DELIVERED_RANGES
             self.committed_delivered = {at for at in self.delivered if whole or is_delivered(progress, at)}
 
     @precondition(lambda self: self.owner is not None)

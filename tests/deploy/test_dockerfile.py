@@ -73,7 +73,7 @@ def excluded_paths():
 
 
 @pytest.fixture
-def unpacked(tmp_path):
+def unpacked_wheel(tmp_path):
     """The wheel that the image is made of."""
     for name in copied_paths():
         source, target = ROOT / name, tmp_path / "context" / name
@@ -102,14 +102,16 @@ for module in pkgutil.walk_packages([site]):
 """
 
 
-def test_every_module_of_the_image_can_be_imported_there(unpacked):
+def test_every_module_of_the_image_can_be_imported_there(unpacked_wheel):
     """No module of the image needs the sandbox, the embedded Kafka or a tool of development to be imported."""
     tools = PROJECT["dependency-groups"]["dev"] + PROJECT["project"]["optional-dependencies"]["embedded"]
     outside = {re.split(r"[\[<>=]", tool)[0] for tool in tools}
     absent = {name for name, owners in packages_distributions().items() if outside & set(owners)}
 
-    command = [sys.executable, "-c", IMPORT_ALL, unpacked, *NOT_IN_THE_IMAGE, *absent, "tests"]
-    done = subprocess.run(command, cwd=unpacked, capture_output=True, text=True, timeout=60, check=False)
+    command = [sys.executable, "-c", IMPORT_ALL, unpacked_wheel, *NOT_IN_THE_IMAGE, *absent, "tests"]
+    done = subprocess.run(
+        command, cwd=unpacked_wheel, capture_output=True, text=True, timeout=60, check=False
+    )
 
     assert done.stderr.splitlines()[-1:] == []
     assert {"schemas", "relay", "producer", "consumer", "management", "cli"} <= set(done.stdout.split())

@@ -2,8 +2,8 @@
 
 from prometheus_client import CollectorRegistry
 
-import consumer.metrics
-import producer.metrics
+from consumer.metrics import ConsumerMetrics
+from producer.metrics import ProducerMetrics
 
 HEAD = """# Metrics
 
@@ -15,9 +15,9 @@ catalogues `producer/metrics.py` and `consumer/metrics.py` by `python -m tests.d
 def render_page():
     """The whole page."""
     parts = [HEAD]
-    for title, service in (("Producer", producer.metrics), ("Consumer", consumer.metrics)):
+    for title, metrics in (("Producer", ProducerMetrics), ("Consumer", ConsumerMetrics)):
         registry = CollectorRegistry()
-        service.Metrics(registry)
+        metrics(registry)
         parts.append(f"\n## {title}\n\n| metric | kind | labels | meaning |\n| --- | --- | --- | --- |\n")
         parts += [_row(collector) for collector in _collectors(registry)]
     return "".join(parts)

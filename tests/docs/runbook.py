@@ -30,7 +30,7 @@ CHECK, SHOW, TEST = (
     "`jira-relay organizations show NAME`",
     "`jira-relay organizations test NAME`",
 )
-LETTERS, LOG = "`jira-relay dead-letters list`", "the log of the process"
+DEAD_LETTERS, LOG = "`jira-relay dead-letters list`", "the log of the process"
 
 Lines = dict[str, tuple[str, str]]
 """Meaning and first command."""
@@ -89,14 +89,20 @@ ANSWERS: Lines = {
     "Sent": ("The rows were accepted.", "none"),
     "Retry": ("The trouble will pass; the same rows are sent again.", CHECK),
     "Split": ("The body is too large; fewer rows are sent.", "none"),
-    "Reject": ("A row or the configuration is wrong; the relay finds out which.", LETTERS),
+    "Reject": ("A row or the configuration is wrong; the relay finds out which.", DEAD_LETTERS),
     "Paused": ("An operator must fix something.", CHECK),
 }
-DESTINATION_TROUBLES: Lines = {
-    "_doubt": ("Every row is refused, so the configuration is suspected.", CHECK),
-    "_unwritten": ("The dead-letter topic accepts nothing.", "`jira-relay topics check`"),
-    "_loss": ("Kafka's retention deleted events before they were delivered.", "`jira-relay topics check`"),
-    "_damage": ("A batch is damaged on a broker's disk.", "`kafka-topics.sh --describe --topic TOPIC`"),
+DESTINATION_PROBLEMS: Lines = {
+    "_config_fault_text": ("Every row is refused, so the configuration is suspected.", CHECK),
+    "_dead_letter_failure_text": ("The dead-letter topic accepts nothing.", "`jira-relay topics check`"),
+    "_loss_text": (
+        "Kafka's retention deleted events before they were delivered.",
+        "`jira-relay topics check`",
+    ),
+    "_corrupt_batch_text": (
+        "A batch is damaged on a broker's disk.",
+        "`kafka-topics.sh --describe --topic TOPIC`",
+    ),
 }
 KAFKA_ERRORS: Lines = {
     "diagnose_closed": ("The name of the broker has no address.", "`getent hosts HOST`"),
@@ -137,7 +143,7 @@ def page() -> str:
         _states("Destinations", DESTINATION_STATES, "The record `destination/NAME` of the status topic shows these states."),
         _states("Consumer processes", CONSUMER_STATES, "The record `consume/…` of the status topic shows these states."),
         _answers(),
-        _texts("Destinations: troubles", destination_troubles(), DESTINATION_TROUBLES, "The status of the destination shows these reasons."),
+        _texts("Destinations: troubles", destination_problems(), DESTINATION_PROBLEMS, "The status of the destination shows these reasons."),
         _texts("Kafka", kafka_errors(), KAFKA_ERRORS, "`jira-relay check`, the start of a service and its log show these texts after the address of the broker."),
     ])  # fmt: skip
 
@@ -178,7 +184,7 @@ def answers_by_status() -> dict[tuple[str, str], list[int]]:
     return found
 
 
-def destination_troubles() -> list[tuple[str, str]]:
+def destination_problems() -> list[tuple[str, str]]:
     functions = (
         sender._config_fault_text,
         sender._dead_letter_failure_text,
@@ -189,7 +195,7 @@ def destination_troubles() -> list[tuple[str, str]]:
 
 
 def kafka_errors() -> list[tuple[str, str]]:
-    """Function and text of each refusal."""
+    """Function and text of each connection problem."""
     return _calls(relay.kafka.diagnostics.messages, {"ConnectionProblem"})
 
 
@@ -245,7 +251,7 @@ def _source_errors() -> str:
     for kind, (meaning, command) in SOURCE_ERRORS.items():
         if kind in set(ErrorKind):
             action, text = _CATALOGUE[ErrorKind(kind)]
-            shown = text.format(host="HOST", status="STATUS", words=" (…)", door="")
+            shown = text.format(host="HOST", status="STATUS", quote=" (…)", key_hint="")
         else:
             action, shown = RetryAction.RETRY, "A defect of the relay (…); its log has the details."
         rows.append([f"`{kind}`", meaning, shown, WAITS[action], command])

@@ -37,7 +37,7 @@ import pathlib, sys
 from producer.sources.jira_cloud import client as jira
 from cli.app import main
 
-read, broken = jira._read, pathlib.Path("break")
+read, broken = jira._read_response, pathlib.Path("break")
 
 async def breaking(client, url, headers, query):
     if broken.exists() and "Authorization" in headers:
@@ -45,7 +45,7 @@ async def breaking(client, url, headers, query):
         raise ValueError(f"deep inside: {headers}")
     return await read(client, url, headers, query)
 
-jira._read = breaking
+jira._read_response = breaking
 main(sys.argv[1:])
 """
 
@@ -59,8 +59,8 @@ class RecordedCommandLine:
         self.output = ""
 
     async def __call__(self, *arguments, stdin_text="", code=0):
-        ran = await asyncio.to_thread(run_command, list(arguments), stdin_text.encode())
-        return self._record(ran.out, ran.err, ran.code, code)
+        result = await asyncio.to_thread(run_command, list(arguments), stdin_text.encode())
+        return self._record(result.out, result.err, result.code, code)
 
     async def run_process(self, *arguments, code=0, **environ):
         """In a process of its own, with other variables."""
@@ -101,7 +101,7 @@ class RecordedCommandLine:
 
 
 @pytest.fixture
-def relay_in(tmp_path, monkeypatch):
+def start_command_line(tmp_path, monkeypatch):
     """The command line in a directory of its own, without anybody else's variables."""
     directory = tmp_path / "relay"
     directory.mkdir()
@@ -192,7 +192,7 @@ def echo_of_secrets(site):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.mark.timeout(400)
-async def test_no_secret_leaves(tmp_path, registry, relay_in):
+async def test_no_secret_leaves(tmp_path, registry, start_command_line):
     """Keys, passwords and tokens, right ones and wrong ones, stand in nothing that the relay says, writes, serves or leaves behind."""
     port = ports.pick_free_port()
     async with (
@@ -204,18 +204,18 @@ async def test_no_secret_leaves(tmp_path, registry, relay_in):
         environ = service_environment(os.environ, azure.environment("client-secret"), port)
         environ |= relay_environment(tmp_path / "relay", bootstrap, registry, jira, azure)
         talkative = {"PYTHONFAULTHANDLER": "1", "PYTHONASYNCIODEBUG": "1"}
-        relay = relay_in(environ | talkative | {"RELAY_KEY_BETA": beta.token})
-        await set_up(relay, acme, beta)
-        async with relay.up() as up:
+        command_line = start_command_line(environ | talkative | {"RELAY_KEY_BETA": beta.token})
+        await set_up(command_line, acme, beta)
+        async with command_line.up() as up:
             served = await run_without_faults(jira, azure, port)
-            served += await run_with_faults(relay, acme, beta, port)
+            served += await run_with_faults(command_line, acme, beta, port)
             seen = inspect_process(up)
             up.send_signal(signal.SIGABRT)
             assert await asyncio.wait_for(up.wait(), 60) == -signal.SIGABRT
-        assert "Fatal Python error: Aborted" in relay.read_log()
+        assert "Fatal Python error: Aborted" in command_line.read_log()
         connection = Connection(KafkaConfig(**kafka_settings(bootstrap)))
         places = {
-            "what was said": relay.wait_for_log.encode(),
+            "what was said": command_line.output.encode(),
             "what was served": served,
             "the list of processes": seen,
             "the topics": await read_topics(connection),
@@ -234,14 +234,14 @@ async def test_no_secret_leaves(tmp_path, registry, relay_in):
     assert find_leaks(secrets, b"".join(secret.encode() for secret in secrets.values())) == list(secrets)
 
 
-async def set_up(relay, acme, beta):
+async def set_up(command_line, acme, beta):
     """Everything that is told a secret, the wrong ones too, and everything that shows what it knows."""
-    await relay("topics", "create")
-    await relay("schemas", "register")
-    given = ("organizations", "add", "--url", acme.url, "--user", acme.user, "--name", "acme")
+    await command_line("topics", "create")
+    await command_line("schemas", "register")
+    options = ("organizations", "add", "--url", acme.url, "--user", acme.user, "--name", "acme")
     acme.fault(faults.respond_with(401, echo_of_secrets(acme), content_type="text/plain"))
-    await relay(*given, "--api-key-file", "-", given=WRONG, code=1)
-    await relay(*given, "--api-key-file", "-", given=acme.token)
+    await command_line(*options, "--api-key-file", "-", stdin_text=WRONG, code=1)
+    await command_line(*options, "--api-key-file", "-", stdin_text=acme.token)
     by_reference = (
         "--url",
         beta.url,
@@ -252,18 +252,18 @@ async def set_up(relay, acme, beta):
         "--api-key-ref",
         "env:RELAY_KEY_BETA",
     )
-    await relay("organizations", "add", *by_reference)
-    await relay("organizations", "test", "acme")
-    await relay("organizations", "modify", "acme", "--interval-seconds", "1", "--json")
-    await relay("organizations", "reseal")
-    await relay.run_process("check", "--json")
+    await command_line("organizations", "add", *by_reference)
+    await command_line("organizations", "test", "acme")
+    await command_line("organizations", "modify", "acme", "--interval-seconds", "1", "--json")
+    await command_line("organizations", "reseal")
+    await command_line.run_process("check", "--json")
     for name, subject, code in (
         ("RELAY_KAFKA__SASL_PASSWORD", "Kafka", 1),
         ("AZURE_CLIENT_SECRET", "sentinel", 1),
         ("RELAY_SECRETS__KEY_FILE", "secrets", 2),
         ("RELAY_KAFKA__BOOTSTRAP", "bootstrap", 2),
     ):
-        assert subject in await relay.run_process("check", code=code, **{name: WRONG})
+        assert subject in await command_line.run_process("check", code=code, **{name: WRONG})
 
 
 async def run_without_faults(jira, azure, port):
@@ -271,16 +271,16 @@ async def run_without_faults(jira, azure, port):
 
     async def arrived():
         for site in jira.sites.values():
-            site.happen()
+            site.add_record()
         return {row["Organization"] for row in azure.rows()} == {"acme", "beta"}
 
     await wait_until(arrived)
     return await fetch_pages(port)
 
 
-async def run_with_faults(relay, acme, beta, port):
+async def run_with_faults(command_line, acme, beta, port):
     """A record that cannot be read, a defect with a key in its text, and answers that repeat what they were sent."""
-    acme.happen(fields={"created": "no time"})
+    acme.add_record(fields={"created": "no time"})
 
     async def dead_lettered():
         return b'dead_lettered_total{organization="acme"} 1' in await fetch_pages(port)
@@ -290,22 +290,26 @@ async def run_with_faults(relay, acme, beta, port):
     beta.fault(faults.respond_with(403, json.dumps({"errorMessages": [echo_of_secrets(beta)]})), rate=1)
 
     async def logged():
-        log = relay.read_log()
+        log = command_line.read_log()
         return "is forbidden (403: not" in log and "may not read the audit log" in log
 
     await wait_until(logged)
-    (relay.directory / "break").touch()
-    await relay("organizations", "modify", "acme", "--interval-seconds", "2")  # else it rests for a while
+    (command_line.directory / "break").touch()
+    await command_line(
+        "organizations", "modify", "acme", "--interval-seconds", "2"
+    )  # else it rests for a while
 
     async def defect():
-        return "ValueError: deep inside" in relay.read_log()
+        return "ValueError: deep inside" in command_line.read_log()
 
     await wait_until(defect)
-    assert all("failing" in one["state_in_words"] for one in await relay.document("organizations", "list"))
-    assert await relay.document("dead-letters", "list")
+    assert all(
+        "failing" in one["state_in_words"] for one in await command_line.read_json("organizations", "list")
+    )
+    assert await command_line.read_json("dead-letters", "list")
     for name in ("acme", "beta"):
-        await relay("organizations", "show", name)
-        await relay("organizations", "test", name, code=1)
+        await command_line("organizations", "show", name)
+        await command_line("organizations", "test", name, code=1)
     return await fetch_pages(port)
 
 
@@ -328,8 +332,8 @@ def inspect_process(process):
 
 def remaining_files(directory):
     """Every file, but those that hold secrets because we have put them there."""
-    given = {"secrets.key", "server.properties"}
-    return [path for path in directory.rglob("*") if path.is_file() and path.name not in given]
+    ours = {"secrets.key", "server.properties"}
+    return [path for path in directory.rglob("*") if path.is_file() and path.name not in ours]
 
 
 @given(st.text(min_size=24, max_size=60), st.binary(max_size=4), st.binary(max_size=4))

@@ -21,75 +21,75 @@ async def wait_until(condition, seconds=30):
 
 
 @pytest.fixture
-async def relay(kafka, prefix, tmp_path):
-    found = ProducerWorld(kafka, prefix, tmp_path)
-    await create_missing_topics(found.connection)
-    return found
+async def producer_world(kafka, prefix, tmp_path):
+    world = ProducerWorld(kafka, prefix, tmp_path)
+    await create_missing_topics(world.connection)
+    return world
 
 
-async def test_every_record_arrives_exactly_once(relay):
+async def test_every_record_arrives_exactly_once(producer_world):
     """Records of several organizations, bursts and late ones among them, stand on the topic once each."""
-    async with JiraWorld(seed=1) as jira, relay.running():
+    async with JiraWorld(seed=1) as jira, producer_world.running():
         sites = [await jira.add_site(name) for name in ("acme", "globex", "initech")]
         for site in sites:
-            await relay.add_organization(site)
-        await wait_until(lambda: _has_polled(relay, sites))
+            await producer_world.add_organization(site)
+        await wait_until(lambda: _has_polled(producer_world, sites))
         for site in sites:
             site.create_project()
             site.add_records(40)
             site.add_record(visible_after=3)
-        await wait_until(lambda: _has_arrived(relay, jira))
+        await wait_until(lambda: _has_arrived(producer_world, jira))
         await asyncio.sleep(2.5)
 
-        assert await relay.count_events() == count_records(jira)
+        assert await producer_world.count_events() == count_records(jira)
 
 
-async def _has_polled(relay, sites):
-    board = await read_statuses(relay.connection, relay.topics.status)
+async def _has_polled(producer_world, sites):
+    statuses = await read_statuses(producer_world.connection, producer_world.topics.status)
     return all(
-        f"producer/{site.name}" in board and board[f"producer/{site.name}"].last_poll for site in sites
+        f"producer/{site.name}" in statuses and statuses[f"producer/{site.name}"].last_poll for site in sites
     )
 
 
-async def _has_arrived(relay, jira, topic=None):
-    return sum((await relay.count_events(topic)).values()) >= sum(count_records(jira).values())
+async def _has_arrived(producer_world, jira, topic=None):
+    return sum((await producer_world.count_events(topic)).values()) >= sum(count_records(jira).values())
 
 
-async def test_history_goes_to_its_own_topic(relay):
+async def test_history_goes_to_its_own_topic(producer_world):
     """Records from before the organization was added are backfill, within the range asked for, once each."""
-    async with JiraWorld(seed=2) as jira, relay.running():
+    async with JiraWorld(seed=2) as jira, producer_world.running():
         site = await jira.add_site("acme")
         now = now_ms()
         site.add_history(300, now - 5 * 86_400_000, now - 60_000)
         site.add_record(created=now - 40 * 86_400_000)
         wanted = list(site.all_records())[:300]
-        await relay.add_organization(site, backfill_from=now - 10 * 86_400_000)
+        await producer_world.add_organization(site, backfill_from=now - 10 * 86_400_000)
 
         async def arrived():
-            return len(await relay.read_events(relay.topics.backfill)) >= 300
+            return len(await producer_world.read_events(producer_world.topics.backfill)) >= 300
 
         await wait_until(arrived)
-        found = await relay.read_events(relay.topics.backfill)
+        found = await producer_world.read_events(producer_world.topics.backfill)
 
         assert Counter(event["id"] for event in found) == Counter(record["id"] for record in wanted)
         assert {event["mode"] for event in found} == {"backfill"}
-        assert await relay.read_events() == []
+        assert await producer_world.read_events() == []
 
 
-async def test_a_restart_goes_on_where_it_stopped(relay):
+async def test_a_restart_goes_on_where_it_stopped(producer_world):
     """What happened while no producer ran is found by the next one, and nothing is published again."""
     async with JiraWorld(seed=3) as jira:
         site = await jira.add_site("acme")
-        async with relay.running():
-            await relay.add_organization(site)
-            await wait_until(lambda: _has_polled(relay, [site]))
+        async with producer_world.running():
+            await producer_world.add_organization(site)
+            await wait_until(lambda: _has_polled(producer_world, [site]))
             site.add_records(20)
-            await wait_until(lambda: _has_arrived(relay, jira))
+            await wait_until(lambda: _has_arrived(producer_world, jira))
         site.add_records(30)
-        async with relay.running():
-            await wait_until(lambda: _has_arrived(relay, jira))
+        async with producer_world.running():
+            await wait_until(lambda: _has_arrived(producer_world, jira))
 
-        assert await relay.count_events() == count_records(jira)
+        assert await producer_world.count_events() == count_records(jira)
 
 
 @pytest.mark.parametrize(
@@ -102,21 +102,21 @@ async def test_a_restart_goes_on_where_it_stopped(relay):
     ],
     ids=lambda fault: fault.name,
 )
-async def test_refusals_are_waited_out(relay, fault):
-    """Jira's refusals are told on the status board and cost no record."""
-    async with JiraWorld(seed=4) as jira, relay.running():
+async def test_refusals_are_waited_out(producer_world, fault):
+    """Jira's refusals are told on the status topic and cost no record."""
+    async with JiraWorld(seed=4) as jira, producer_world.running():
         site = await jira.add_site("acme")
-        await relay.add_organization(site)
-        await wait_until(lambda: _has_polled(relay, [site]))
+        await producer_world.add_organization(site)
+        await wait_until(lambda: _has_polled(producer_world, [site]))
         site.add_records(5)
         site.fault(fault, times=1)
-        await wait_until(lambda: _has_arrived(relay, jira), 45)
+        await wait_until(lambda: _has_arrived(producer_world, jira), 45)
 
-        assert await relay.count_events() == count_records(jira)
+        assert await producer_world.count_events() == count_records(jira)
         assert site.premature_requests() == []
-        await wait_until(lambda: _is_active_again(relay))
+        await wait_until(lambda: _is_active_again(producer_world))
 
 
-async def _is_active_again(relay):
-    status = (await read_statuses(relay.connection, relay.topics.status))["producer/acme"]
+async def _is_active_again(producer_world):
+    status = (await read_statuses(producer_world.connection, producer_world.topics.status))["producer/acme"]
     return [transition.state for transition in status.transitions][-1:] == ["active"]

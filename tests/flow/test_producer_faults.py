@@ -18,9 +18,9 @@ from embedded.properties import HOST
 from relay.kafka.topic_admin import create_missing_topics
 from relay.status.reader import read_statuses
 from simulators.jira_cloud.world import JiraWorld
-from tests.chaos.proxy import END_TXN, KafkaProxy, ProxyMode
 from tests.flow.test_producer import wait_until
 from tests.support import producer_process
+from tests.support.kafka_proxy import END_TXN, KafkaProxy, ProxyMode
 from tests.support.producer_world import ProducerWorld, count_records
 
 SITE_NAMES = ("acme", "globex", "initech", "umbrella")
@@ -30,11 +30,11 @@ SESSION_SECONDS = 6
 class ProducerFaultsWorld:
     """A Kafka of its own with a wire that can be cut, simulated Jira, and producers in processes of their own."""
 
-    def __init__(self, kafka, proxy, jira, relay, directory):
+    def __init__(self, kafka, proxy, jira, producer_world, directory):
         self.kafka = kafka
         self.proxy = proxy
         self.jira = jira
-        self.relay = relay
+        self.producer_world = producer_world
         self.directory = directory
         self.processes = []
         self.late = set()
@@ -51,7 +51,7 @@ class ProducerFaultsWorld:
 
     async def start_producer(self):
         given = {
-            "settings": self.relay.settings.model_dump(mode="json", exclude_none=True),
+            "settings": self.producer_world.settings.model_dump(mode="json", exclude_none=True),
             "key": (b"k" * 32).hex(),
         }
         with (self.directory / f"producer-{len(self.processes)}.log").open("wb") as log:
@@ -82,10 +82,10 @@ class ProducerFaultsWorld:
                 case 0:
                     site.add_records(rng.randrange(2, 60))
                 case 1:
-                    late = site.happen(visible_after=rng.uniform(1, 5))
+                    late = site.add_record(visible_after=rng.uniform(1, 5))
                     self.late.add((site.name, late["id"]))
                 case _:
-                    site.happen()
+                    site.add_record()
 
     @contextlib.asynccontextmanager
     async def running_traffic(self, rate=25, seed=0):
@@ -98,21 +98,22 @@ class ProducerFaultsWorld:
 
     async def add_sites(self, **fields):
         for name in SITE_NAMES:
-            await self.relay.add(await self.jira.add_site(name), **fields)
+            await self.producer_world.add_organization(await self.jira.add_site(name), **fields)
 
     async def check_events(self, seconds=60):
         """Wait until all has arrived; then nothing may be missing, repeated, or out of order."""
 
         async def arrived():
-            return (await self.relay.counts()).keys() >= count_records(self.jira).keys()
+            return (await self.producer_world.count_events()).keys() >= count_records(self.jira).keys()
 
         await wait_until(arrived, seconds)
         await asyncio.sleep(2)
-        found, expected = await self.relay.counts(), count_records(self.jira)
+        found, expected = await self.producer_world.count_events(), count_records(self.jira)
         assert found - expected == {}, "repeated"
         assert expected - found == {}, "lost"
         for name, events in itertools.groupby(
-            sorted(await self.relay.events(), key=itemgetter("organization")), itemgetter("organization")
+            sorted(await self.producer_world.read_events(), key=itemgetter("organization")),
+            itemgetter("organization"),
         ):
             seen = [(one["created"], one["id"]) for one in events if (name, one["id"]) not in self.late]
             assert seen == sorted(seen), "out of order"
@@ -138,64 +139,72 @@ def kafka_with_wire(directory, outside, inside):
 
 
 @pytest.fixture
-async def world(tmp_path, prefix):
+async def faults_world(tmp_path, prefix):
     outside, inside = ports.pick_free_port(), ports.pick_free_port()
     kafka = kafka_with_wire(tmp_path / "kafka", outside, inside)
     async with kafka, JiraWorld(seed=5) as jira, KafkaProxy(outside, inside) as proxy:
         wire = SimpleNamespace(bootstrap=f"{HOST}:{outside}")
-        relay = ProducerWorld(wire, prefix, tmp_path / "schemas", interval_seconds=1, settle_seconds=0.3)
-        await create_missing_topics(relay.connection)
-        found = ProducerFaultsWorld(kafka, proxy, jira, relay, tmp_path)
+        producer_world = ProducerWorld(
+            wire, prefix, tmp_path / "schemas", interval_seconds=1, settle_seconds=0.3
+        )
+        await create_missing_topics(producer_world.connection)
+        world = ProducerFaultsWorld(kafka, proxy, jira, producer_world, tmp_path)
         try:
-            yield found
+            yield world
         finally:
-            await found.kill_producers()
+            await world.kill_producers()
 
 
-async def test_whatever_befalls_kafka_costs_time_alone(world):
+async def test_whatever_befalls_kafka_costs_time_alone(faults_world):
     """Under load: killed at any moment, silent, and answers to the ends of transactions lost on the wire. Then quiet, and killed
     between acknowledging an end and writing it down: what was committed comes to light, though nothing else happens.
     """
-    await world.add_sites()
-    async with world.relay.running():
-        async with world.running_traffic(rate=40, seed=1):
+    await faults_world.add_sites()
+    async with faults_world.producer_world.running():
+        async with faults_world.running_traffic(rate=40, seed=1):
             await asyncio.sleep(2)
-            await world.kill_kafka()
-            await world.run_at_transaction_end(lambda: world.proxy.set(ProxyMode.DROP_RESPONSES), pause=0.01)
+            await faults_world.kill_kafka()
+            await faults_world.run_at_transaction_end(
+                lambda: faults_world.proxy.set_mode(ProxyMode.DROP_RESPONSES), pause=0.01
+            )
             await asyncio.sleep(1)
-            world.proxy.set(ProxyMode.BLACK_HOLE)
+            faults_world.proxy.set_mode(ProxyMode.BLACK_HOLE)
             await asyncio.sleep(2)
-            world.proxy.set(ProxyMode.OPEN)
-            await world.run_at_transaction_end(world.proxy.cut, pause=0.01)
-        await world.check_events()
-        for site in world.jira.sites.values():
+            faults_world.proxy.set_mode(ProxyMode.OPEN)
+            await faults_world.run_at_transaction_end(faults_world.proxy.reset_connections, pause=0.01)
+        await faults_world.check_events()
+        for site in faults_world.jira.sites.values():
             site.add_records(3)
-        await world.run_at_transaction_end(world.kafka.kill)
-        await world.kafka.wait_for_exit()
-        await world.kafka.start()
-        assert await world.check_events() > 100
+        await faults_world.run_at_transaction_end(faults_world.kafka.kill)
+        await faults_world.kafka.wait_for_exit()
+        await faults_world.kafka.start()
+        assert await faults_world.check_events() > 100
 
 
-async def test_producers_share_the_work_and_replace_one_another(world):
+async def test_producers_share_the_work_and_replace_one_another(faults_world):
     """One frozen for longer than its session, meanwhile one killed and one added; the frozen one wakes up and is ended."""
-    await world.add_sites()
-    async with world.running_traffic(rate=25, seed=4):
-        first, second = await world.start_producer(), await world.start_producer()
-        await wait_until(lambda: has_polled(world), 30)
+    await faults_world.add_sites()
+    async with faults_world.running_traffic(rate=25, seed=4):
+        first, second = await faults_world.start_producer(), await faults_world.start_producer()
+        await wait_until(lambda: has_polled(faults_world), 30)
         os.kill(first.pid, signal.SIGSTOP)
         await asyncio.sleep(1)
         second.kill()
-        third = await world.start_producer()
+        third = await faults_world.start_producer()
         await asyncio.sleep(SESSION_SECONDS)
         os.kill(first.pid, signal.SIGCONT)
         await asyncio.sleep(2)
         first.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(first.wait(), 20) == 0
-    await world.check_events()
+    await faults_world.check_events()
     third.send_signal(signal.SIGTERM)
     assert await asyncio.wait_for(third.wait(), 20) == 0
 
 
-async def has_polled(world):
-    board = await read_statuses(world.relay.connection, world.relay.topics.status)
-    return all(f"producer/{name}" in board and board[f"producer/{name}"].last_poll for name in SITE_NAMES)
+async def has_polled(faults_world):
+    statuses = await read_statuses(
+        faults_world.producer_world.connection, faults_world.producer_world.topics.status
+    )
+    return all(
+        f"producer/{name}" in statuses and statuses[f"producer/{name}"].last_poll for name in SITE_NAMES
+    )

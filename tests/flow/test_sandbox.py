@@ -1,4 +1,4 @@
-"""The whole relay as its first user meets it: `jira-relay running_sandbox`, a process with processes of its own."""
+"""The whole relay as its first user meets it: `jira-relay sandbox`, a process with processes of its own."""
 
 import asyncio
 import contextlib
@@ -131,14 +131,14 @@ async def test_a_sandbox_tells_of_its_faults_and_ends_with_a_verdict():
 
 
 def generate_hostile_records(count):
-    source = RecordGenerator("hostile")
+    generator = RecordGenerator("hostile")
     makers = (
         make_hostile_record,
         make_mistyped_record,
-        lambda source: {**source.make(), "neu": {"a": [1, 2.5, None, "\ud800"]}},
+        lambda generator: {**generator.generate(), "neu": {"a": [1, 2.5, None, "\ud800"]}},
     )
     for number in range(count):
-        record = {"id": (7919 * number) % 2**40 + 2**31, **makers[number % 3](source)}
+        record = {"id": (7919 * number) % 2**40 + 2**31, **makers[number % 3](generator)}
         day, milliseconds = number % 28 + 1, number % 3
         yield {
             **record,

@@ -66,7 +66,7 @@ async def test_a_stop_while_kafka_hangs_is_heard_at_once(relay):
 
 
 async def test_it_tells_whether_it_is_ready_and_leaves_nothing_of_itself(relay):
-    """Not ready before the group has given it its shards; at its end its record is off the board, and so is what was deleted."""
+    """Not ready before the group has given it its shards; at its end its status is off the topic, and so is what was deleted."""
     await create_missing_topics(relay.connection)
     stop, health = asyncio.Event(), Health()
     credentials = CredentialResolver(relay.keyring, None, {})
@@ -90,21 +90,21 @@ async def test_it_tells_whether_it_is_ready_and_leaves_nothing_of_itself(relay):
             return not health.problems()
 
         async def told():
-            return {"producer/acme", "producer/globex"} <= live_keys(await board(relay))
+            return {"producer/acme", "producer/globex"} <= live_keys(await statuses(relay))
 
         async def gone():
-            return "producer/acme" not in await board(relay)
+            return "producer/acme" not in await statuses(relay)
 
         await wait_until(ready)
         await wait_until(told)
-        during = await board(relay)
+        during = await statuses(relay)
         await edit_organization(
             relay.connection, "acme", lambda _: None, what="deleted", who="test", now_ms=now_ms()
         )
         await wait_until(gone)
         stop.set()
         await asyncio.wait_for(task, 20)
-        after = await board(relay)
+        after = await statuses(relay)
 
     assert [key for key in during if key.startswith("produce/")] == [
         key for key in during if key.endswith(f"-{os.getpid()}")
@@ -115,7 +115,7 @@ async def test_it_tells_whether_it_is_ready_and_leaves_nothing_of_itself(relay):
     )
 
 
-async def board(relay):
+async def statuses(relay):
     return await read_statuses(relay.connection, relay.topics.status)
 
 

@@ -128,9 +128,9 @@ async def test_stopping_has_a_bound():
     assert "other" not in str(caught.value)
 
 
-async def test_process_is_given_up_when_a_task_cannot_be_cancelled():
+async def test_process_is_aborted_when_a_task_cannot_be_cancelled():
     """A service that survives every cancellation does not keep the process."""
-    stop, end, given_up = asyncio.Event(), asyncio.Event(), threading.Event()
+    stop, end, aborted = asyncio.Event(), asyncio.Event(), threading.Event()
     stop.set()
 
     async def immortal(_stop):
@@ -143,9 +143,9 @@ async def test_process_is_given_up_when_a_task_cannot_be_cancelled():
     try:
         with pytest.raises(RelayError, match="immortal"):
             await run_services(
-                {"immortal": immortal}, stop, stopping_seconds=0.02, cancel_seconds=0.02, abort=given_up.set
+                {"immortal": immortal}, stop, stopping_seconds=0.02, cancel_seconds=0.02, abort=aborted.set
             )
-        assert await asyncio.to_thread(given_up.wait, 10)
+        assert await asyncio.to_thread(aborted.wait, 10)
     finally:
         end.set()
 
@@ -169,7 +169,7 @@ async def test_work_that_swallows_a_cancellation_is_ended_all_the_same():
 
 
 async def test_cancelling_the_whole_ends_all_services():
-    """Whoever cancels `run` has no service left running."""
+    """Whoever cancels `run_services` has no service left running."""
     ended, begun = [], asyncio.Semaphore(0)
 
     async def service(_stop):
@@ -191,12 +191,12 @@ async def test_cancelling_the_whole_ends_all_services():
 
 PROGRAM = """
 import asyncio, sys
-from relay.lifecycle import run, supervised
+from relay.lifecycle import run_services, stop_on_signals
 from relay.errors import RelayError
-from relay.telemetry.logs import set_up
+from relay.telemetry.logs import configure_logging
 from relay.credentials.redaction import Redactor
 
-set_up("json", "info", Redactor())
+configure_logging("json", "info", Redactor())
 
 async def polite(stop):
     print("ready", flush=True)
@@ -213,8 +213,8 @@ async def slow(stop):
         print("cleaned up", flush=True)
 
 async def main():
-    with supervised() as stop:
-        await run({"service": {"polite": polite, "slow": slow}[sys.argv[1]]}, stop)
+    with stop_on_signals() as stop:
+        await run_services({"service": {"polite": polite, "slow": slow}[sys.argv[1]]}, stop)
 
 try:
     asyncio.run(main())
@@ -256,7 +256,7 @@ async def test_second_signal_stops_at_once():
     assert b"Traceback" not in err
 
 
-async def test_second_signal_cancels_no_more_than_what_is_supervised():
+async def test_second_signal_cancels_no_more_than_the_task_that_waits_for_signals():
     """After a second signal, whoever called goes on as if never cancelled."""
 
     async def interrupted():

@@ -5,18 +5,18 @@ import pytest
 
 WITHOUT = """
 import sys
-sys.modules[{room!r}] = None
+sys.modules[{package!r}] = None
 sys.argv = ["jira-relay", "sandbox"]
 from cli.app import main
 main()
 """
 
 
-@pytest.mark.parametrize("room", ["sandbox", "simulators", "embedded"])
-def test_an_installation_without_simulators_says_what_to_install(room):
+@pytest.mark.parametrize("package", ["sandbox", "simulators", "embedded"])
+def test_an_installation_without_simulators_says_what_to_install(package):
     """As in an image: one sentence, and nothing is started."""
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT.format(room=room)],
+        [sys.executable, "-c", WITHOUT.format(package=package)],
         capture_output=True,
         text=True,
         timeout=60,

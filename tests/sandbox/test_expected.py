@@ -124,7 +124,9 @@ def delivered(row, **changes):
     return {**kept, "TimeGenerated": "2026-01-18T08:43:05.000Z"}
 
 
-@pytest.mark.parametrize("make", [make_hostile_record, make_mistyped_record, lambda source: source.make()])
+@pytest.mark.parametrize(
+    "make", [make_hostile_record, make_mistyped_record, lambda generator: generator.generate()]
+)
 def test_every_column_of_a_row_is_compared(make):
     """A row as it should be differs nowhere; one with another value in any one column differs there."""
     record = {"id": 9, "created": "2026-01-18T08:43:02.838+0000", **make(RecordGenerator("seed"))}

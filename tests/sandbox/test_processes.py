@@ -16,12 +16,12 @@ SETTINGS = '[kafka]\nbootstrap = "127.0.0.1:9"\n'
 PARENT = """
 import asyncio, os, sys
 from pathlib import Path
-from sandbox.processes import Child
+from sandbox.processes import ServiceProcess
 
 async def main():
-    child = Child("child", ["--help"], os.environ, Path(sys.argv[1]))
-    await child.start()
-    print(child.pid, flush=True)
+    process = ServiceProcess("child", ["--help"], os.environ, Path(sys.argv[1]))
+    await process.start()
+    print(process.pid, flush=True)
     await asyncio.sleep(60)
 
 asyncio.run(main())
@@ -44,53 +44,53 @@ async def wait_until(condition, seconds=20):
 
 
 @pytest.fixture
-async def child(tmp_path):
+async def service_process(tmp_path):
     """Not started yet."""
     (tmp_path / "relay.toml").write_text(SETTINGS)
     arguments = ["--config", str(tmp_path / "relay.toml"), *UNREACHABLE[2:]]
-    made = ServiceProcess("helper", arguments, os.environ, tmp_path / "helper.log")
-    yield made
-    await made.kill()
+    process = ServiceProcess("helper", arguments, os.environ, tmp_path / "helper.log")
+    yield process
+    await process.kill()
 
 
-async def test_a_child_waits_until_it_is_released_and_its_death_is_told(child):
+async def test_a_service_waits_until_it_is_released_and_its_exit_is_told(service_process):
     """Its last words come with it; it did nothing before."""
-    await child.start()
-    watch = asyncio.create_task(child.watch())
+    await service_process.start()
+    watch = asyncio.create_task(service_process.watch())
     await asyncio.wait({watch}, timeout=0.5)
     assert not watch.done()
-    assert child.log.read_text() == ""
-    child.release()
+    assert service_process.log.read_text() == ""
+    service_process.release()
     with pytest.raises(
         RelayError, match=r"^The helper has ended: exit code 1; it said: Kafka at 127\.0\.0\.1:9 "
     ):
         await asyncio.wait_for(watch, 30)
 
 
-async def test_a_kill_that_was_wanted_is_no_death_and_a_new_child_is_watched_again(child):
+async def test_a_kill_that_was_wanted_is_no_failure_and_a_new_process_is_watched_again(service_process):
     """As the sandbox does it: killed, started anew; the next end that nobody wanted is told."""
-    await child.start()
-    first = child.pid
-    watch = asyncio.create_task(child.watch())
-    await child.kill()
+    await service_process.start()
+    first = service_process.pid
+    watch = asyncio.create_task(service_process.watch())
+    await service_process.kill()
     assert not is_alive(first)
-    await child.start()
-    assert child.pid != first
+    await service_process.start()
+    assert service_process.pid != first
     await asyncio.sleep(0)
     assert not watch.done()
-    os.kill(child.pid, signal.SIGKILL)
+    os.kill(service_process.pid, signal.SIGKILL)
     with pytest.raises(RelayError, match=r"^The helper has ended: it was killed by SIGKILL\.$"):
         await asyncio.wait_for(watch, 10)
 
 
-async def test_an_end_that_was_not_clean_is_told(child):
-    """A child that ends by the signal itself did not put its things away."""
-    await child.start()
-    assert await child.stop() == "The helper did not stop well: it was killed by SIGTERM."
+async def test_an_end_that_was_not_clean_is_told(service_process):
+    """A service that ends by the signal itself did not put its things away."""
+    await service_process.start()
+    assert await service_process.stop() == "The helper did not stop well: it was killed by SIGTERM."
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-async def test_no_child_outlives_its_parent(tmp_path):
+async def test_no_service_outlives_its_parent(tmp_path):
     """Not even when the parent is killed with SIGKILL."""
     parent = await asyncio.create_subprocess_exec(
         sys.executable, "-c", PARENT, str(tmp_path / "log"), stdout=asyncio.subprocess.PIPE

@@ -8,29 +8,29 @@ ARRIVED = OrganizationSnapshot(
 )
 
 
-def test_quiet_is_when_all_has_arrived_and_nothing_changes_any_more():
+def test_it_is_settled_when_all_has_arrived_and_nothing_changes_any_more():
     """Neither a record under way nor one that comes twice may be missed; a new state alone is no news."""
     now = [0.0]
-    quiet = SettledDetector(lambda: now[0])
-    assert not quiet([replace(ARRIVED, accepted=4)])
+    settled = SettledDetector(lambda: now[0])
+    assert not settled([replace(ARRIVED, accepted=4)])
     now[0] = QUIET_SECONDS
-    assert not quiet([ARRIVED])
+    assert not settled([ARRIVED])
     now[0] += QUIET_SECONDS
-    assert quiet([replace(ARRIVED, state="waiting", complete_up_to=7)])
-    assert not quiet([replace(ARRIVED, in_kafka=6)])
+    assert settled([replace(ARRIVED, state="waiting", complete_up_to=7)])
+    assert not settled([replace(ARRIVED, in_kafka=6)])
     now[0] += QUIET_SECONDS - 0.1
-    assert not quiet([replace(ARRIVED, in_kafka=6)])
+    assert not settled([replace(ARRIVED, in_kafka=6)])
     now[0] += 0.1
-    assert quiet([replace(ARRIVED, in_kafka=6)])
+    assert settled([replace(ARRIVED, in_kafka=6)])
 
 
 def test_dead_letters_are_not_waited_for_but_looked_at_longer():
     """They may be of something else than a record."""
     now = [0.0]
-    quiet = SettledDetector(lambda: now[0])
-    sights = [replace(ARRIVED, in_kafka=5, accepted=4, dead_letters=1)]
-    assert not quiet(sights)
+    settled = SettledDetector(lambda: now[0])
+    snapshots = [replace(ARRIVED, in_kafka=5, accepted=4, dead_letters=1)]
+    assert not settled(snapshots)
     now[0] = QUIET_SECONDS
-    assert not quiet(sights)
+    assert not settled(snapshots)
     now[0] = DEAD_LETTER_SECONDS
-    assert quiet(sights)
+    assert settled(snapshots)

@@ -23,9 +23,11 @@ def published(record, organization="acme", mode="live"):
     return PublishedEvent(organization, event(record, organization, mode), mode == "backfill")
 
 
-def delivered(record, organization="acme", mode="live", *, doubtful=False):
+def delivered(record, organization="acme", mode="live", *, unacknowledged=False):
     row = expected.expected_row(expected.expected_event(record, organization), COLLECTED, mode)
-    return DeliveredRow({**row, "Unmodeled": json.dumps(row["Unmodeled"])}, mode == "backfill", doubtful)
+    return DeliveredRow(
+        {**row, "Unmodeled": json.dumps(row["Unmodeled"])}, mode == "backfill", unacknowledged
+    )
 
 
 def evidence(truth, events=None, rows=None, remarks=()):
@@ -109,7 +111,7 @@ def test_what_is_no_record_is_told_and_loses_nothing():
 
 def test_a_repeat_that_a_lost_answer_explains_is_told_and_passes():
     """At the sink the promise is at least once; one lost answer explains one repeat."""
-    rows = [delivered(THREE[0], doubtful=True), *(delivered(one) for one in THREE)]
+    rows = [delivered(THREE[0], unacknowledged=True), *(delivered(one) for one in THREE)]
     verdict = judge(evidence(THREE, rows=rows), NOW)
     assert verdict.passed
     assert "because an answer was lost: 1; EventUid" in render_report(verdict)[0]

@@ -56,7 +56,7 @@ def test_any_moment_can_be_shown(ms):
     assert view.format_clock(ms, NOW)
 
 
-def test_a_sight_is_settled_when_nothing_is_under_way():
+def test_an_organization_is_settled_when_nothing_is_under_way():
     """Dead letters will never arrive, so nobody waits for them."""
     assert not SNAPSHOT.settled
     assert SNAPSHOT.lag == 33
@@ -81,7 +81,7 @@ def test_a_record_cannot_command_the_terminal():
     assert "EventSource" not in text
 
 
-def test_what_the_status_board_says_is_told_once():
+def test_what_the_status_topic_says_is_told_once():
     """A change of state with its reason; being active from the start is no news."""
     narrator, at = StatusNarrator(), NOW
     statuses = {"producer/acme": take_over("active", at), "consumer/host-1": take_over("running", at)}

@@ -41,7 +41,7 @@ class FaultyServer:
             await runner.cleanup()
 
 
-async def test_an_answer_takes_the_place_of_the_honest_one_once():
+async def test_an_answer_takes_the_place_of_the_normal_one_once():
     """A fault is one-shot unless it says otherwise, and the request has no effect."""
     peer = FaultyServer()
     peer.script.add(
@@ -78,10 +78,10 @@ async def test_a_broken_connection_is_an_error_and_then_all_is_well(fault, error
 
 @pytest.mark.parametrize("make", [faults.reset, faults.hang])
 async def test_a_request_may_take_effect_before_its_answer_is_lost(make):
-    """`effective` separates a lost request from a lost answer."""
-    for effective, served in ((False, 0), (True, 1)):
+    """`after_processing` separates a lost request from a lost answer."""
+    for after_processing, served in ((False, 0), (True, 1)):
         peer = FaultyServer()
-        peer.script.add(make(effective=effective))
+        peer.script.add(make(after_processing=after_processing))
         async with peer.client() as client:
             with pytest.raises(httpx.TransportError):
                 await client.get("/", timeout=0.3)

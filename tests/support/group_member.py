@@ -50,9 +50,9 @@ class RecordingHandler:
 
 
 @contextlib.asynccontextmanager
-async def running_member(there, handler, group, kind=Member):
-    topic = Topics(there.kafka.topic_prefix).organizations
-    member = kind(there, group, topic, handler, offset_reset="earliest")
+async def running_member(connection, handler, group, kind=Member):
+    topic = Topics(connection.kafka.topic_prefix).organizations
+    member = kind(connection, group, topic, handler, offset_reset="earliest")
     task = asyncio.create_task(member.run())
     try:
         await wait_until(lambda: handler.assignments)
@@ -63,6 +63,6 @@ async def running_member(there, handler, group, kind=Member):
         await asyncio.wait({task}, timeout=15)
 
 
-async def write_organization(there, prefix, value):
-    async with RecordWriter(there) as writer:
+async def write_organization(connection, prefix, value):
+    async with RecordWriter(connection) as writer:
         await writer.send(Topics(prefix).organizations, b"acme", value, partition=0)

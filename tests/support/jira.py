@@ -1,4 +1,4 @@
-"""Sites as the producer asks them, for simulated Jira."""
+"""Jira sources as the producer opens them, for simulated sites."""
 
 from contextlib import asynccontextmanager
 from dataclasses import replace

@@ -6,7 +6,7 @@ from relay.kafka.producer import ProducerRecord
 from relay.kafka.topics import Topics
 
 
-def connection(kafka, prefix, **settings):
+def connection_to(kafka, prefix, **settings):
     return Connection(
         KafkaConfig(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, **settings)
     )

@@ -1,4 +1,4 @@
-"""Records as they stand on the event topics."""
+"""Records of the event topics."""
 
 import copy
 import io
@@ -40,8 +40,13 @@ class Message:
 
 def event(number=1, **fields):
     """A small event of the last hour: Kafka would soon delete one that is older than its topic keeps."""
-    at = AN_HOUR_AGO + number
-    base = {"organization": "acme.atlassian.net", "id": number, "created": at, "collected": at + 1000}
+    created = AN_HOUR_AGO + number
+    base = {
+        "organization": "acme.atlassian.net",
+        "id": number,
+        "created": created,
+        "collected": created + 1000,
+    }
     return {**base, "mode": "live", "summary": "User created", **fields}
 
 
@@ -68,10 +73,10 @@ class ForeignSchemaEncoder:
         self._frame = frame(ref)
 
     def encode(self, record):
-        out = io.BytesIO(self._frame)
-        out.seek(0, io.SEEK_END)
-        fastavro.schemaless_writer(out, self._schema, record)
-        return out.getvalue()
+        output = io.BytesIO(self._frame)
+        output.seek(0, io.SEEK_END)
+        fastavro.schemaless_writer(output, self._schema, record)
+        return output.getvalue()
 
 
 def single_object(schema):

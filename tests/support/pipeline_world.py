@@ -28,7 +28,7 @@ FRAMED_ENCODER = Encoder(AUDIT_EVENT, fingerprint(AUDIT_EVENT))
 
 
 class PipelineWorld:
-    """Topics of their own, a producer of events, and as many consumers as are begun."""
+    """Topics of their own, a producer of events, and as many consumers as are started."""
 
     def __init__(self, azure, connection):
         self.azure = azure
@@ -52,7 +52,7 @@ class PipelineWorld:
             self.published += events
 
     async def publish_bytes(self, value, key=b"acme.atlassian.net", topic=None, timestamp=None):
-        """Bytes of any kind; returns where they stand."""
+        """Bytes of any kind; returns their partition and offset."""
         if self._publisher is None:
             self._publisher = await Publisher.open(self.connection, f"{self.topics.prefix}.test")
         topic = topic or self.topics.events
@@ -104,8 +104,8 @@ class PipelineWorld:
     async def wait_for_events(self, count=None, table=LIVE, seconds=30.0):
         """Wait until so many different events have arrived; default: all."""
         count = len(self.published) if count is None else count
-        stored = self.azure.table(table).uids
-        await self.azure.until(lambda: len(stored) >= count, seconds)
+        stored = self.azure.table(table).uid_counts
+        await self.azure.wait_until(lambda: len(stored) >= count, seconds)
 
     async def records(self, topic):
         """Everything on a topic."""
@@ -152,10 +152,10 @@ class RunningConsumer:
 
     async def stop(self):
         """Returns how long it took; raises what it raised."""
-        begun = time.monotonic()
+        started = time.monotonic()
         self._stop.set()
         await self.task
-        return time.monotonic() - begun
+        return time.monotonic() - started
 
     def metric(self, name, flow="live", **labels):
         found = self.registry.get_sample_value(name, {"destination": "sentinel", "flow": flow, **labels})
@@ -165,14 +165,13 @@ class RunningConsumer:
 _CONSUMER_PROGRAM = """
 import asyncio, sys
 from prometheus_client import CollectorRegistry
-from consumer.service import consume
+from consumer.service import run_consumer
 from relay.telemetry.health import Health
 from relay.kafka.connection import Connection
 from management.settings import Settings
-from relay.status.reader import read_board
 settings = Settings.model_validate_json(sys.argv[1])
 connection = Connection(settings.kafka)
-asyncio.run(consume(settings.consumer, settings.destinations, settings.schema_registry, connection, asyncio.Event(), CollectorRegistry(), Health()))
+asyncio.run(run_consumer(settings.consumer, settings.destinations, settings.schema_registry, connection, asyncio.Event(), CollectorRegistry(), Health()))
 """
 
 
@@ -192,29 +191,29 @@ async def pipeline_world(kafka, prefix, monkeypatch, shards=SHARDS, session=6, *
             monkeypatch.setenv(name, value)
         connection = Connection(settings.kafka)
         await create_missing_topics(connection)
-        pipeline = PipelineWorld(azure, connection)
+        world = PipelineWorld(azure, connection)
         try:
-            yield pipeline
+            yield world
         finally:
-            await pipeline.close()
+            await world.close()
 
 
-async def committed_and_ends(there, topic=None, group="sentinel"):
+async def committed_and_ends(world, topic=None, group="sentinel"):
     """What the group has committed, and the ends of the topic."""
-    topic = topic or there.topics.events
+    topic = topic or world.topics.events
     partitions = [TopicPartition(topic, number) for number in range(SHARDS)]
-    name = f"{there.topics.prefix}.{group}"
-    async with standalone_consumer(there.connection, group_id=name) as consumer:
+    name = f"{world.topics.prefix}.{group}"
+    async with standalone_consumer(world.connection, group_id=name) as consumer:
         found = {each: await consumer.committed(each) for each in partitions}
         extents = await log_bounds(consumer, partitions)
     return found, {each: extents[each].last_stable_offset for each in partitions}
 
 
-async def wait_for_status(there, condition):
+async def wait_for_status(world, condition):
     """The destination's status, once it says so."""
     async with asyncio.timeout(20):
         while True:
-            status = (await read_statuses(there.connection, there.topics.status)).get("destination/sentinel")
+            status = (await read_statuses(world.connection, world.topics.status)).get("destination/sentinel")
             if status is not None and condition(status):
                 return status
             await asyncio.sleep(0.2)

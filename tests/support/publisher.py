@@ -1,4 +1,4 @@
-"""A desk whose Kafka is a list: for all that needs no broker to be tried."""
+"""A publisher whose Kafka is a list: for all that needs no broker to be tried."""
 
 import asyncio
 from collections import defaultdict
@@ -13,7 +13,7 @@ from relay.avro.codec import Encoder, InternalCodec, fingerprint
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import PublishError
 
-TOPICS = Topics("paper")
+TOPICS = Topics("in-memory")
 SCHEMA = schemas.load("audit_event")
 ENCODER = Encoder(SCHEMA, fingerprint(SCHEMA))
 

@@ -15,7 +15,7 @@ class CuttableTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request):
         if self.cut:
-            raise httpx.ConnectError("the line is cut", request=request)
+            raise httpx.ConnectError("the transport is cut", request=request)
         self.requests.append(f"{request.method} {request.url.path}")
         return await self._inner.handle_async_request(request)
 

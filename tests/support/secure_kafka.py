@@ -1,4 +1,4 @@
-"""An embedded Kafka with every kind of door that a cluster may have."""
+"""An embedded Kafka with every kind of listener that a cluster may have."""
 
 import asyncio
 
@@ -11,8 +11,8 @@ from confluent_kafka.admin import (
 
 from embedded import EmbeddedKafka, ports
 from embedded.properties import HOST
+from tests.support.authorization_server import AUDIENCE, ISSUER_NAME, SigningKey
 from tests.support.certificates import DAY, CertificateAuthority
-from tests.support.issuer import AUDIENCE, ISSUER_NAME, SigningKey
 
 SESSION_SECONDS = 3
 UNUSED_ADDRESS = f"{HOST}:1"
@@ -66,7 +66,7 @@ class SecureKafka(EmbeddedKafka):
         return f"{HOST}:{self._ports[name]}"
 
     def scram_settings(self, **changes):
-        """Settings of group kafka for the door `scram_settings`."""
+        """Settings of group kafka for the listener `scram`."""
         login = {"sasl_username": self.user, "sasl_password": self.password}
         return self._tls_settings("scram", "SASL_SSL", sasl_mechanism="SCRAM-SHA-512", **login, **changes)
 
@@ -77,13 +77,16 @@ class SecureKafka(EmbeddedKafka):
         }
         return self._tls_settings("mutual", "SSL", **ours, **changes)
 
-    def oauth_settings(self, issuer, listener="oauth", **changes):
-        client = {"oauth_client_id": issuer.client_id, "oauth_client_secret": issuer.client_secret}
+    def oauth_settings(self, authorization_server, listener="oauth", **changes):
+        client = {
+            "oauth_client_id": authorization_server.client_id,
+            "oauth_client_secret": authorization_server.client_secret,
+        }
         return self._tls_settings(
             listener,
             "SASL_SSL",
             sasl_mechanism="OAUTHBEARER",
-            oauth_token_url=issuer.url,
+            oauth_token_url=authorization_server.url,
             **client,
             **changes,
         )

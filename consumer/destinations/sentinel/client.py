@@ -48,7 +48,7 @@ class IngestionClient:
     """Sends bodies to the streams of one data collection rule. Any number of calls at a time.
 
     One call, one request: nothing here waits or tries again, apart from one new token after a 401. Every call ends within
-    `call_seconds`; `send` raises nothing but cancellation.
+    `timeout_seconds`; `send` raises nothing but cancellation.
     """
 
     def __init__(self, name: str, destination: SentinelConfig, timeout_seconds: float) -> None:

@@ -37,7 +37,7 @@ def open_endpoint(
     gateway: bool = False,
     cloud_id: str | None = None,
 ) -> Endpoint:
-    """Access at the site itself, or through the gateway, which knows the site by its cloud id.
+    """The endpoint at the site itself, or through the gateway, which knows the site by its cloud id.
 
     Raises RelayError (UrlError for a host that credentials must not be sent to).
     """

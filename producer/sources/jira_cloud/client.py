@@ -26,7 +26,7 @@ TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 CLIENT_COUNT = 32
 KEEPALIVE_CONNECTIONS = 8
 KEEPALIVE_SECONDS = 2.0
-"""For the pages of one walk: by an organization's next round thousands of others have been asked."""
+"""For the pages of one window: by an organization's next round thousands of others have been asked."""
 MOST_BYTES = 64 * 1024 * 1024
 AUDIT_PATH = "/rest/api/3/auditing/record"
 

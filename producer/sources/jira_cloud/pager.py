@@ -54,7 +54,7 @@ class Pager:
     ) -> WindowResult | None:
         """Take the page that answers `next_request`: its records in Jira's order, its bytes, and Jira's clock.
 
-        Returns the window's piece when this page ends it.
+        Returns the window's result when this page ends it.
         """
         if self._first_date_ms is None:
             self._first_date_ms = date_ms
@@ -82,7 +82,7 @@ class Pager:
 
 
 class _WindowReader:
-    """One window and what has been seen of it. `known`: it has rows, which were shown when it was part of another."""
+    """One window and what has been seen of it. `known_nonempty`: it has rows, which were shown when it was part of another."""
 
     def __init__(self, window: TimeRange, *, known_nonempty: bool = False) -> None:
         self.window = window

@@ -113,17 +113,17 @@ def _requested_wait(response: JiraResponse, now_ms: int) -> float | None:
     return (HOUR - now % HOUR) / 1000 if reset_seconds is None else reset_seconds
 
 
-def _describe(kind: ErrorKind, answer: JiraResponse, scrub: Redact) -> str:
+def _describe(kind: ErrorKind, response: JiraResponse, redact: Redact) -> str:
     """What the answer itself says, made harmless: no secret, printable, short, and of a redirect the host alone."""
     if kind is ErrorKind.RATE_LIMITED:
-        return _printable(scrub(answer.headers.get("RateLimit-Reason", "")))
+        return _printable(redact(response.headers.get("RateLimit-Reason", "")))
     if kind is ErrorKind.REDIRECTED:
-        return _printable(f"to {_host(scrub(answer.headers.get('Location', '')))}")
-    text = answer.body[:MOST_QUOTED_BYTES].decode("utf-8", "replace")
-    if said := _error_messages(text):
-        return _printable(scrub(said))
-    plain = answer.headers.get("Content-Type", "").startswith("text/plain")
-    return _printable(scrub(text)) if plain else ""
+        return _printable(f"to {_host(redact(response.headers.get('Location', '')))}")
+    text = response.body[:MOST_QUOTED_BYTES].decode("utf-8", "replace")
+    if messages := _error_messages(text):
+        return _printable(redact(messages))
+    plain = response.headers.get("Content-Type", "").startswith("text/plain")
+    return _printable(redact(text)) if plain else ""
 
 
 def _host(location: str) -> str:

@@ -161,7 +161,7 @@ class JiraCloudSource:
 
     async def probe_clock(self) -> int | None:
         """Ask for no more than a sign of life, from which Jira's clock is learned: what it shows, in whole seconds (ms)."""
-        return (await self._request(lambda access: jira.probe(self._client, access))).date_ms
+        return (await self._request(lambda endpoint: jira.probe(self._client, endpoint))).date_ms
 
     async def fetch_page(self, request: PageRequest, *, low_priority: bool = False) -> Page:
         """One page. Jira gives nothing unless `to` is after `from` (jira-api 1.1), so one instant is asked for as two.
@@ -170,8 +170,8 @@ class JiraCloudSource:
         """
         until = max(request.until_ms, request.from_ms + 1)
         return await self._request(
-            lambda access: jira.fetch_page(
-                self._client, access, request.from_ms, until, request.offset, request.limit
+            lambda endpoint: jira.fetch_page(
+                self._client, endpoint, request.from_ms, until, request.offset, request.limit
             ),
             low_priority=low_priority,
         )
@@ -180,7 +180,7 @@ class JiraCloudSource:
         """Return only if Jira, which showed nothing in a window, shows that it does answer us: with a record of another
         time, or, where it has none at all, by knowing who we are.
         """
-        newest = await self._request(lambda access: jira.probe(self._client, access))
+        newest = await self._request(lambda endpoint: jira.probe(self._client, endpoint))
         if not newest.records:
             await self._request(self._verify_login)
             return
@@ -196,10 +196,12 @@ class JiraCloudSource:
 
     async def oldest(self) -> int | None:
         """When the oldest record that Jira keeps was created; None: not to be learned."""
-        newest = await self._request(lambda access: jira.probe(self._client, access))
+        newest = await self._request(lambda endpoint: jira.probe(self._client, endpoint))
         if not newest.total:
             return None
-        last = await self._request(lambda access: jira.probe(self._client, access, (newest.total or 1) - 1))
+        last = await self._request(
+            lambda endpoint: jira.probe(self._client, endpoint, (newest.total or 1) - 1)
+        )
         events = [to_event(record, self.organization.name) for record in last.records]
         return next((event["created"] for event in events if not isinstance(event, UnreadableRecord)), None)
 
@@ -227,7 +229,7 @@ class JiraCloudSource:
     async def _throttled(self, send: Callable[[], Awaitable[T]], *, low_priority: bool = False) -> T:
         """Ask when the site is open and nobody else is asking it. What `send` refuses holds back the next already.
 
-        While a site is left alone nobody stands in a line for it: a few that refuse us would leave none to the others.
+        While a site is left alone nobody takes a slot for it: a few that refuse us would leave none to the others.
         """
         slot = self._slots.low_priority if low_priority else nullcontext()
         while True:

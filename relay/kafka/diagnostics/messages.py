@@ -221,7 +221,7 @@ def _redact(probe: BrokerProbe, message: str | None) -> str:
     return redactor(one_line(message or "without a reason"))
 
 
-# behind the door
+# after the login
 
 
 async def closed_after_connect(probe: BrokerProbe) -> ConnectionProblem:

@@ -126,10 +126,10 @@ def handler(kafka, destination, start="earliest"):
         return {each: kafka.log[offset] for each, offset in offsets.items()}
 
     metrics = ConsumerMetrics(CollectorRegistry()).for_pipeline("sentinel", "live")
-    outlet = StreamState(destination, CircuitBreaker(RateLimit()), None, metrics)
-    beginner = StartOffsetResolver(start, no_backup, records_at, metrics)
+    stream = StreamState(destination, CircuitBreaker(RateLimit()), None, metrics)
+    resolver = StartOffsetResolver(start, no_backup, records_at, metrics)
     return AssignmentHandler(
-        Pipeline(beginner, FakeSchemaLookup(), sentinel.encode_rows, outlet, sentinel.MAX_BODY_BYTES, 0.01)
+        Pipeline(resolver, FakeSchemaLookup(), sentinel.encode_rows, stream, sentinel.MAX_BODY_BYTES, 0.01)
     )
 
 
@@ -140,14 +140,14 @@ async def assign(handler, kafka):
 
 async def test_what_was_accepted_is_not_sent_again_though_its_commit_was_refused():
     """Bodies in flight are answered while Kafka is away; the same process gets the partition back and knows it."""
-    kafka, sink = FakeGroup(30), FakeDestination()
-    one = handler(kafka, sink)
+    kafka, destination = FakeGroup(30), FakeDestination()
+    one = handler(kafka, destination)
     await assign(one, kafka)
-    sink.answering.clear()
+    destination.answering.clear()
     await one.records(kafka.poll(20))
-    await wait_until(lambda: sink.rows == 20)
+    await wait_until(lambda: destination.rows == 20)
     kafka.refuses_commits = True
-    sink.answering.set()
+    destination.answering.set()
     await one.revoked({A})
     assert kafka.committed_offset == 0
 
@@ -158,43 +158,43 @@ async def test_what_was_accepted_is_not_sent_again_though_its_commit_was_refused
     await one.records(kafka.poll(11))
     await wait_until(lambda: kafka.committed_offset == 30)
     await one.closed()
-    assert sink.rows == 30
+    assert destination.rows == 30
 
 
-@pytest.mark.parametrize(("longest", "again"), [(4096, 0), (100, 60), (10, 80)])
+@pytest.mark.parametrize(("max_metadata", "resent"), [(4096, 0), (100, 60), (10, 80)])
 async def test_another_consumer_sends_nothing_that_was_accepted_behind_a_body_that_waits(
-    longest, again, monkeypatch
+    max_metadata, resent, monkeypatch
 ):
-    """While the destination throttles, bodies overtake each other; what is accepted is told with the group's offset, as far as
-    Kafka takes the text.
+    """While the destination throttles, bodies overtake each other; what is accepted is committed with the group's offset, as far as
+    Kafka takes the metadata.
     """
     monkeypatch.setattr("consumer.assignment.handler.ANSWER_SECONDS", 0.05)
     monkeypatch.setattr("consumer.assignment.assignment.RETRY_SECONDS", 0.01)
-    kafka, sink = FakeGroup(120), FakeDestination()
-    kafka.max_metadata = longest
-    sink.unanswered = {0, 30, 50, 51, 90}
-    one = handler(kafka, sink)
+    kafka, destination = FakeGroup(120), FakeDestination()
+    kafka.max_metadata = max_metadata
+    destination.unanswered = {0, 30, 50, 51, 90}
+    one = handler(kafka, destination)
     await assign(one, kafka)
     for number in range(12):
         await one.records(kafka.poll(10))
-        await wait_until(lambda bodies=number + 1: len(sink.bodies) == bodies)
-    await wait_until(lambda: len(sink.accepted) == 80)
+        await wait_until(lambda bodies=number + 1: len(destination.bodies) == bodies)
+    await wait_until(lambda: len(destination.accepted) == 80)
     await one.revoked({A})
     assert kafka.committed_offset == 0
 
-    sink.unanswered = set()
-    another = handler(kafka, sink)
+    destination.unanswered = set()
+    another = handler(kafka, destination)
     await assign(another, kafka)
     await another.records(kafka.poll(120))
     await wait_until(lambda: kafka.committed_offset == 120)
     await another.closed()
-    assert set(sink.accepted) == set(range(120))
-    assert len(sink.accepted) - 120 == again
+    assert set(destination.accepted) == set(range(120))
+    assert len(destination.accepted) - 120 == resent
 
 
 async def test_an_operator_who_sets_the_group_back_is_obeyed():
-    kafka, sink = FakeGroup(30), FakeDestination()
-    one = handler(kafka, sink)
+    kafka, destination = FakeGroup(30), FakeDestination()
+    one = handler(kafka, destination)
     await assign(one, kafka)
     await one.records(kafka.poll(30))
     await wait_until(lambda: kafka.committed_offset == 30)
@@ -206,13 +206,13 @@ async def test_an_operator_who_sets_the_group_back_is_obeyed():
     await one.records(kafka.poll(30))
     await wait_until(lambda: kafka.committed_offset == 30)
     await one.closed()
-    assert sink.rows == 50
+    assert destination.rows == 50
 
 
-async def test_a_first_beginning_is_committed_before_anything_is_read():
+async def test_a_first_start_is_committed_before_anything_is_read():
     """A start at the end that nobody noted down would be at another end after a crash, and what came between skipped."""
-    kafka, sink = FakeGroup(30, committed=None), FakeDestination()
-    one = handler(kafka, sink, "latest")
+    kafka, destination = FakeGroup(30, committed=None), FakeDestination()
+    one = handler(kafka, destination, "latest")
     kafka.refuses_commits = True
     one.assigned(kafka, {A})
     await wait_until(lambda: kafka.refused_commits)
@@ -224,33 +224,33 @@ async def test_a_first_beginning_is_committed_before_anything_is_read():
     await one.closed()
 
 
-async def test_what_is_settled_is_committed_also_where_reading_has_failed_in_the_middle():
+async def test_what_is_delivered_is_committed_also_where_reading_has_failed_in_the_middle():
     """By then the position may have passed records that nobody was given; what was accepted before is no less accepted."""
-    kafka, sink = FakeGroup(30), FakeDestination()
-    one = handler(kafka, sink)
+    kafka, destination = FakeGroup(30), FakeDestination()
+    one = handler(kafka, destination)
     await assign(one, kafka)
     kafka.refuses_commits = True
     await one.records(kafka.poll(20))
-    await wait_until(lambda: len(sink.accepted) == 20)
+    await wait_until(lambda: len(destination.accepted) == 20)
     kafka.refuses_commits, kafka.unreliable, kafka.next_offset = False, True, 30
     await one.closed()
     assert kafka.committed_offset == 20
 
 
-async def test_so_much_may_be_settled_and_not_committed_and_no_more(monkeypatch):
+async def test_so_much_may_be_delivered_and_not_committed_and_no_more(monkeypatch):
     """A Kafka that takes no commits, but gives records, is no reason to send what a kill would repeat."""
     monkeypatch.setattr("consumer.assignment.assignment.MAX_UNCOMMITTED", 10)
     monkeypatch.setattr("consumer.assignment.assignment.RETRY_SECONDS", 0.05)
-    kafka, sink = FakeGroup(40), FakeDestination()
-    one = handler(kafka, sink)
+    kafka, destination = FakeGroup(40), FakeDestination()
+    one = handler(kafka, destination)
     await assign(one, kafka)
     kafka.refuses_commits = True
     for _ in range(2):
         await one.records(kafka.poll(20))
         await wait_until(lambda before=kafka.refused_commits: kafka.refused_commits > before + 2)
-        assert sink.rows == 20
+        assert destination.rows == 20
     kafka.refuses_commits = False
-    await wait_until(lambda: sink.rows == 40 and kafka.committed_offset == 40)
+    await wait_until(lambda: destination.rows == 40 and kafka.committed_offset == 40)
     await one.closed()
 
 
@@ -263,41 +263,41 @@ async def test_what_comes_while_the_destination_is_away_is_sent_together():
         async def send(self, body):
             return Retry("away", 503) if self.away else await super().send(body)
 
-    kafka, sink = FakeGroup(60), Away()
-    one = handler(kafka, sink)
+    kafka, destination = FakeGroup(60), Away()
+    one = handler(kafka, destination)
     await assign(one, kafka)
     for _ in range(59):
         await one.records(kafka.poll(1))
         await asyncio.sleep(0.02)
-    sink.away = False
+    destination.away = False
     await wait_until(lambda: kafka.committed_offset == 59)
-    assert len(sink.bodies) <= 3
+    assert len(destination.bodies) <= 3
     await one.records(kafka.poll(1))
     await wait_until(lambda: kafka.committed_offset == 60)
     await one.closed()
-    assert sorted(sink.accepted) == list(range(60))
+    assert sorted(destination.accepted) == list(range(60))
 
 
 async def test_nothing_is_read_while_a_stop_waits_for_an_answer():
     """The membership goes on meanwhile: there may be hours to read, which nobody would send."""
-    kafka, sink = FakeGroup(1000), FakeDestination()
-    one = handler(kafka, sink)
+    kafka, destination = FakeGroup(1000), FakeDestination()
+    one = handler(kafka, destination)
     await assign(one, kafka)
-    sink.answering.clear()
+    destination.answering.clear()
     await one.records(kafka.poll(20))
-    await wait_until(lambda: sink.rows == 20)
+    await wait_until(lambda: destination.rows == 20)
     stopping = asyncio.create_task(one.stop(10))
     await wait_until(lambda: kafka.paused)
     for _ in range(5):
         await one.records(kafka.poll(20))
     assert kafka.next_offset == 20
-    sink.answering.set()
+    destination.answering.set()
     await stopping
     assert kafka.committed_offset == 20
-    assert sink.rows == 20
+    assert destination.rows == 20
 
 
-async def test_a_partition_that_cannot_begin_holds_up_no_other(monkeypatch):
+async def test_a_partition_that_cannot_start_holds_up_no_other(monkeypatch):
     """One has no leader: whoever asks for it with others is told of none."""
     monkeypatch.setattr("consumer.assignment.assignment.RETRY_SECONDS", 0.02)
     leaderless = {B}
@@ -308,8 +308,8 @@ async def test_a_partition_that_cannot_begin_holds_up_no_other(monkeypatch):
                 raise TimeoutError("no leader")
             return await super().first_offsets(partitions)
 
-    kafka, sink = Led(20), FakeDestination()
-    one = handler(kafka, sink)
+    kafka, destination = Led(20), FakeDestination()
+    one = handler(kafka, destination)
     one.assigned(kafka, {A, B})
     await wait_until(lambda: not kafka.paused)
     await one.records(kafka.poll(20))
@@ -322,10 +322,10 @@ async def test_a_partition_that_cannot_begin_holds_up_no_other(monkeypatch):
     await one.closed()
 
 
-async def test_an_assignment_that_could_not_begin_can_be_ended():
+async def test_an_assignment_that_could_not_start_can_be_closed():
     """A rebalance right behind another takes the partitions away before they are looked at; the next one is served."""
-    gone, kafka, sink = FakeGroup(10), FakeGroup(10), FakeDestination()
-    one = handler(kafka, sink)
+    gone, kafka, destination = FakeGroup(10), FakeGroup(10), FakeDestination()
+    one = handler(kafka, destination)
     gone.seek = _not_ours
     with pytest.raises(KafkaError):
         one.assigned(gone, {A})

@@ -10,7 +10,7 @@ PARTITIONS = [TopicPartition("events", number) for number in range(2)]
 
 
 def decode_batch(lengths):
-    """A load of spans of so many records, of two partitions by turns."""
+    """A batch of sequences of so many records, of two partitions by turns."""
     sequences, numbers = [], [0, 0]
     for turn, length in enumerate(lengths):
         first = numbers[turn % 2]
@@ -20,24 +20,28 @@ def decode_batch(lengths):
 
 
 def positions(sequences):
-    return [(span.partition, number) for span in sequences for number in range(span.first, span.stop)]
+    return [
+        (sequence.partition, number)
+        for sequence in sequences
+        for number in range(sequence.first, sequence.stop)
+    ]
 
 
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=8), st.data())
 def test_rows_know_their_records_whichever_are_left_out(lengths, data):
-    load = decode_batch(lengths)
-    everywhere = range(len(load.records))
+    batch = decode_batch(lengths)
+    everywhere = range(len(batch.records))
     indices = sorted(data.draw(st.sets(st.sampled_from(everywhere))))
-    rows = build_rows(load, indices, [b"%d" % index for index in indices])
+    rows = build_rows(batch, indices, [b"%d" % index for index in indices])
 
-    assert list(rows.records) == [load.records[index] for index in indices]
-    assert positions(rows.sequences) == [positions(load.sequences)[index] for index in indices]
+    assert list(rows.records) == [batch.records[index] for index in indices]
+    assert positions(rows.sequences) == [positions(batch.sequences)[index] for index in indices]
     assert list(rows.single_rows()) == [rows[number : number + 1] for number in range(len(rows))]
 
 
-def test_a_load_of_which_every_second_record_is_left_out_is_told_apart_in_one_pass():
+def test_a_batch_of_which_every_second_record_is_left_out_is_told_apart_in_one_pass():
     """Somebody writes something else to the topic, as much as there are events. To look through all for each would take hours."""
     for length in (1, 200_000):
-        load = decode_batch([length] * (200_000 // length))
-        rows = build_rows(load, range(0, 200_000, 2), [b""] * 100_000)
+        batch = decode_batch([length] * (200_000 // length))
+        rows = build_rows(batch, range(0, 200_000, 2), [b""] * 100_000)
         assert len(list(rows.single_rows())) == 100_000

@@ -22,7 +22,7 @@ A, B = TopicPartition("events", 0), TopicPartition("events", 1)
 GROUP_PROGRESS = DeliveryProgress(7, 50, RecordFingerprint.of(FIFTIETH))
 
 
-class FakeMembership:
+class FakeGroup:
     """What Kafka knows of a group (relay.kafka.positions.Positions)."""
 
     def __init__(self, committed, first=0, end=100, at=60):
@@ -30,13 +30,13 @@ class FakeMembership:
         self._first = first
         self.end = end
         self._at = at
-        self.asked = []
+        self.asked_times = []
 
     async def committed(self, partitions):
-        return {each: self._told(self._committed.get(each)) for each in partitions}
+        return {each: self._as_committed(self._committed.get(each)) for each in partitions}
 
     @staticmethod
-    def _told(found):
+    def _as_committed(found):
         match found:
             case DeliveryProgress():
                 return found.to_offset_and_metadata()
@@ -50,7 +50,7 @@ class FakeMembership:
         return dict.fromkeys(partitions, self.end)
 
     async def offsets_for_time(self, partitions, at_ms):
-        self.asked.append(at_ms)
+        self.asked_times.append(at_ms)
         return dict.fromkeys(partitions, self._at)
 
 
@@ -72,29 +72,29 @@ MOMENT = datetime(2026, 11, 1, tzinfo=UTC)
 
 @pytest.mark.parametrize(("start", "offset"), [("earliest", 0), ("latest", 100), (MOMENT, 60)])
 async def test_the_first_start_is_an_explicit_choice(start, offset):
-    group = FakeMembership({})
+    group = FakeGroup({})
     found = await resolver(start, OffsetBackup({}, 0)).resolve(group, [A])
     assert found[A].offset == offset
-    assert group.asked == ([MOMENT.timestamp() * 1000] if start is MOMENT else [])
+    assert group.asked_times == ([MOMENT.timestamp() * 1000] if start is MOMENT else [])
 
 
 async def test_a_time_after_the_last_event_is_the_end():
-    found = await resolver(MOMENT, OffsetBackup({}, 0)).resolve(FakeMembership({}, at=None), [A])
+    found = await resolver(MOMENT, OffsetBackup({}, 0)).resolve(FakeGroup({}, at=None), [A])
     assert found[A].offset == 100
 
 
 async def test_the_status_topic_is_asked_only_about_what_kafka_does_not_know():
-    found = await resolver().resolve(FakeMembership({A: 7, B: 8}), [A, B])
+    found = await resolver().resolve(FakeGroup({A: 7, B: 8}), [A, B])
     assert {each: found[each].offset for each in found} == {A: 7, B: 8}
 
-    found = await resolver("latest", OffsetBackup({B: 30}, 1)).resolve(FakeMembership({A: 7}), [A, B])
+    found = await resolver("latest", OffsetBackup({B: 30}, 1)).resolve(FakeGroup({A: 7}), [A, B])
     assert {each: found[each].offset for each in found} == {A: 7, B: 30}
 
 
-@pytest.mark.parametrize(("told", "offset", "lost"), [(40, 40, 0), (4, 10, 6), (None, 10, 0)])
-async def test_a_forgotten_group_goes_on_where_it_was_last_told_to_be(told, offset, lost):
-    mirror = OffsetBackup({} if told is None else {A: told}, 1)
-    found = (await resolver(backup=mirror).resolve(FakeMembership({}, first=10), [A]))[A]
+@pytest.mark.parametrize(("backed_up", "offset", "lost"), [(40, 40, 0), (4, 10, 6), (None, 10, 0)])
+async def test_a_forgotten_group_resumes_at_its_last_backup(backed_up, offset, lost):
+    backup = OffsetBackup({} if backed_up is None else {A: backed_up}, 1)
+    found = (await resolver(backup=backup).resolve(FakeGroup({}, first=10), [A]))[A]
     assert (found.offset, found.lost_count) == (offset, lost)
 
 
@@ -115,9 +115,9 @@ async def test_a_forgotten_group_goes_on_where_it_was_last_told_to_be(told, offs
         (10, 10, (10, None, 0)),
     ],
 )
-async def test_what_kafka_deleted_before_it_was_settled_is_lost(committed, first, expected):
-    """And what lies in a stretch that was settled is not."""
-    found = (await resolver(log={79: LAST}).resolve(FakeMembership({A: committed}, first=first), [A]))[A]
+async def test_what_kafka_deleted_before_it_was_delivered_is_lost(committed, first, expected):
+    """And what lies in a range that was delivered is not."""
+    found = (await resolver(log={79: LAST}).resolve(FakeGroup({A: committed}, first=first), [A]))[A]
     assert (found.offset, found.deleted_range, found.lost_count) == expected
 
 
@@ -125,20 +125,20 @@ async def test_an_end_that_lies_behind_is_waited_for_before_it_is_believed():
     """A broker that comes up may tell too low an end; one that has lost the end of its log never tells another."""
     now = 0.0
     one = resolver(backup=OffsetBackup({A: 90}, 5_000_000), clock=lambda: now)
-    group = FakeMembership({A: 90, B: 95}, end=80)
+    group = FakeGroup({A: 90, B: 95}, end=80)
 
     with pytest.raises(KafkaError, match=r"partition 0, ends at offset 80, before 90"):
         await one.resolve(group, [A, B])
     now = LOG_END_WAIT_SECONDS + 1
     found = await one.resolve(group, [A, B])
     assert (found[A].offset, found[B].offset) == (60, 60)
-    assert group.asked == [5_000_000 - REREAD_MARGIN_MS] * 2
+    assert group.asked_times == [5_000_000 - REREAD_MARGIN_MS] * 2
 
 
 async def test_an_end_that_comes_back_is_forgotten():
     now = 0.0
     one = resolver(clock=lambda: now)
-    group = FakeMembership({A: 90}, end=80)
+    group = FakeGroup({A: 90}, end=80)
     with pytest.raises(KafkaError):
         await one.resolve(group, [A])
     group.end = 95
@@ -149,14 +149,14 @@ async def test_an_end_that_comes_back_is_forgotten():
 
 
 def resolver_ahead_of_group(log):
-    """The beginner of a process that has delivered up to LAST, where the group's offset is WHERE."""
+    """The resolver of a process that has delivered up to LAST, where the group's progress is GROUP_PROGRESS."""
     one = resolver(log=log, backup=OffsetBackup({}, 0))
     one.known_progress[A] = replace(GROUP_PROGRESS, offset=80, last=RecordFingerprint.of(LAST))
     return one
 
 
 async def test_what_was_delivered_and_not_committed_is_not_delivered_again():
-    found = (await resolver_ahead_of_group({79: LAST}).resolve(FakeMembership({A: GROUP_PROGRESS}), [A]))[A]
+    found = (await resolver_ahead_of_group({79: LAST}).resolve(FakeGroup({A: GROUP_PROGRESS}), [A]))[A]
     assert (found.offset, found.lost_count) == (80, 0)
 
 
@@ -164,33 +164,35 @@ async def test_what_was_delivered_and_not_committed_is_not_delivered_again():
 async def test_where_the_log_is_another_behind_the_groups_offset_that_offset_counts(change):
     """Kafka has lost the end of the log, and other events stand where those stood that were delivered."""
     log = {49: FIFTIETH} | ({} if change is None else {79: replace(LAST, **change)})
-    found = (await resolver_ahead_of_group(log).resolve(FakeMembership({A: GROUP_PROGRESS}), [A]))[A]
+    found = (await resolver_ahead_of_group(log).resolve(FakeGroup({A: GROUP_PROGRESS}), [A]))[A]
     assert (found.progress, found.reason) == (GROUP_PROGRESS, "the group's committed offset")
 
 
 async def test_where_the_log_is_another_before_the_groups_offset_it_is_read_again():
     """It has grown past the offset by now, which says nothing of what stands there."""
-    group = FakeMembership({A: GROUP_PROGRESS})
+    group = FakeGroup({A: GROUP_PROGRESS})
     found = (await resolver_ahead_of_group({49: replace(FIFTIETH, value=b"another")}).resolve(group, [A]))[A]
     assert found.offset == 60
     assert found.progress.lineage != GROUP_PROGRESS.lineage
 
 
-@pytest.mark.parametrize(("told", "since"), [(9_000_000, 3_000_000), (2_000_000, 2_000_000)])
-async def test_where_a_lost_end_is_noticed_late_it_is_read_from_the_last_settled_record(told, since):
-    """While the destination takes nothing, offsets are told for hours after Kafka has lost what stood behind them."""
-    settled = RecordFingerprint.of(replace(FIFTIETH, timestamp=3_000_000))
-    group = FakeMembership({A: replace(GROUP_PROGRESS, last=settled)})
-    await resolver(backup=OffsetBackup({}, told), log={49: FIFTIETH}).resolve(group, [A])
-    assert group.asked == [since - REREAD_MARGIN_MS]
+@pytest.mark.parametrize(("backup_written_at", "since"), [(9_000_000, 3_000_000), (2_000_000, 2_000_000)])
+async def test_where_a_lost_end_is_noticed_late_it_is_read_from_the_last_delivered_record(
+    backup_written_at, since
+):
+    """While the destination takes nothing, offsets are backed up for hours after Kafka has lost what stood behind them."""
+    delivered = RecordFingerprint.of(replace(FIFTIETH, timestamp=3_000_000))
+    group = FakeGroup({A: replace(GROUP_PROGRESS, last=delivered)})
+    await resolver(backup=OffsetBackup({}, backup_written_at), log={49: FIFTIETH}).resolve(group, [A])
+    assert group.asked_times == [since - REREAD_MARGIN_MS]
 
 
 async def test_what_is_not_kept_any_more_speaks_against_nothing():
-    found = (await resolver().resolve(FakeMembership({A: GROUP_PROGRESS}, first=50), [A]))[A]
+    found = (await resolver().resolve(FakeGroup({A: GROUP_PROGRESS}, first=50), [A]))[A]
     assert (found.progress, found.lost_count) == (GROUP_PROGRESS, 0)
 
 
 @pytest.mark.parametrize("offset", [30, 50, 70])
 async def test_an_offset_that_an_operator_has_set_is_obeyed(offset):
-    found = (await resolver_ahead_of_group({79: LAST}).resolve(FakeMembership({A: offset}), [A]))[A]
+    found = (await resolver_ahead_of_group({79: LAST}).resolve(FakeGroup({A: offset}), [A]))[A]
     assert (found.offset, found.progress.delivered_ahead) == (offset, ())

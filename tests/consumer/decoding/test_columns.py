@@ -48,12 +48,12 @@ def test_both_ways_give_what_was_written(written):
     messages = [message(each) for each in written]
 
     decoded = decode(messages, WRITER_SCHEMAS)
-    slow, rejected = decode_singly(messages)
+    singly, undecodable = decode_singly(messages)
 
     assert as_events(decoded.frame) == written
-    assert (decoded.decoded_singly, decoded.undecodable, rejected) == (0, [], [])
-    assert decoded.frame.equals(slow)
-    assert decoded.frame.schema == slow.schema == EVENT_COLUMNS
+    assert (decoded.decoded_singly, decoded.undecodable, undecodable) == (0, [], [])
+    assert decoded.frame.equals(singly)
+    assert decoded.frame.schema == singly.schema == EVENT_COLUMNS
 
 
 def changed(body, at, cut, put):
@@ -69,19 +69,19 @@ def test_a_changed_body_is_judged_alone_and_touches_no_neighbour(written, data, 
     One thing apart: polars takes a branch that a union does not have for the one that is not null; alone, it is refused.
     """
     messages = [message(each) for each in written]
-    spoilt = data.draw(st.integers(0, len(messages) - 1))
-    value = messages[spoilt].value
-    messages[spoilt].value = value[:5] + changed(value[5:], at, cut, put)
+    changed_index = data.draw(st.integers(0, len(messages) - 1))
+    value = messages[changed_index].value
+    messages[changed_index].value = value[:5] + changed(value[5:], at, cut, put)
 
     decoded = decode(messages, WRITER_SCHEMAS)
-    alone, refused = decode_singly([messages[spoilt]])
+    alone, undecodable = decode_singly([messages[changed_index]])
 
-    others = [each for index, each in enumerate(written) if index != spoilt]
+    others = [each for index, each in enumerate(written) if index != changed_index]
     kept = dict(zip(decoded.indices, as_events(decoded.frame), strict=True))
-    assert [row for index, row in kept.items() if index != spoilt] == others
-    if not (refused and "IndexError" in refused[0].reason):
-        assert ([kept[spoilt]] if spoilt in kept else []) == as_events(alone)
-        assert [each.index for each in decoded.undecodable] == [spoilt] * len(refused)
+    assert [row for index, row in kept.items() if index != changed_index] == others
+    if not (undecodable and "IndexError" in undecodable[0].reason):
+        assert ([kept[changed_index]] if changed_index in kept else []) == as_events(alone)
+        assert [each.index for each in decoded.undecodable] == [changed_index] * len(undecodable)
 
 
 def test_a_body_that_swallows_its_neighbour_is_found():
@@ -130,9 +130,9 @@ def test_garbage_is_refused_with_its_reason_and_nothing_else_is(value, reason):
 
     decoded = decode(messages, WRITER_SCHEMAS)
 
-    (refused,) = decoded.undecodable
-    assert refused.index == 1
-    assert reason in refused.reason
+    (undecodable,) = decoded.undecodable
+    assert undecodable.index == 1
+    assert reason in undecodable.reason
     assert as_events(decoded.frame) == whole([event(1), event(2)])
 
 
@@ -149,8 +149,8 @@ def test_an_event_that_is_not_its_records_is_refused(fields, reason):
 
     decoded = decode(messages, WRITER_SCHEMAS)
 
-    (refused,) = decoded.undecodable
-    assert (refused.index, reason in refused.reason) == (1, True)
+    (undecodable,) = decoded.undecodable
+    assert (undecodable.index, reason in undecodable.reason) == (1, True)
     assert decoded.indices == [0]
 
 
@@ -212,11 +212,11 @@ def test_both_ways_read_other_versions_alike(schema):
     messages = [message(each, encoder) for each in written]
 
     group, _ = columns._schema_group(messages, range(4), messages[0].value[:5], {REF: schema})
-    slow, rejected = columns._decode_singly(group, schema, writer_columns(schema))
+    singly, undecodable = columns._decode_singly(group, schema, writer_columns(schema))
 
-    assert not rejected
-    assert columns._decode_together(group, schema).equals(slow)
-    assert as_events(slow) == whole(written)
+    assert not undecodable
+    assert columns._decode_together(group, schema).equals(singly)
+    assert as_events(singly) == whole(written)
 
 
 def foreign_schema(**kinds):

@@ -9,7 +9,7 @@ RECORDS = [message(event(number), offset=number) for number in range(70)]
 
 
 def failing_encoder(bad, error):
-    """A shape that cannot take some events."""
+    """A row encoder that cannot take some events."""
 
     def encode_rows(frame):
         if bad & set(frame["id"]):
@@ -41,21 +41,21 @@ def test_an_event_that_orjson_cannot_write_again_is_rejected_alone():
     ("error", "raised"), [(PanicException, RuntimeError), (OSError, RuntimeError), (MemoryError, MemoryError)]
 )
 def test_what_fails_for_every_event_is_blamed_on_none(error, raised):
-    def shape(_frame):
+    def encode_rows(_frame):
         raise error("no threads left")
 
     with pytest.raises(raised, match="no threads left"):
-        encode(RECORDS, WRITER_SCHEMAS, shape)
+        encode(RECORDS, WRITER_SCHEMAS, encode_rows)
 
 
 def test_an_event_that_failed_in_passing_becomes_a_row():
     calls = []
 
-    def shape(frame):
+    def encode_rows(frame):
         calls.append(frame.height)
         if len(calls) == 1:
             raise OSError("once")
         return [b"row"] * frame.height
 
-    assert encode(RECORDS[:1], WRITER_SCHEMAS, shape).rows == [b"row"]
-    assert encode(RECORDS[:4], WRITER_SCHEMAS, shape).undecodable == []
+    assert encode(RECORDS[:1], WRITER_SCHEMAS, encode_rows).rows == [b"row"]
+    assert encode(RECORDS[:4], WRITER_SCHEMAS, encode_rows).undecodable == []

@@ -15,10 +15,10 @@ from tests.support.pipeline_world import wait_until
 class FakeSchemaStore:
     def __init__(self, **answers):
         self.answers = answers
-        self.asked = 0
+        self.requests = 0
 
     async def resolve(self, ref):
-        self.asked += 1
+        self.requests += 1
         return self.answers.get(f"id{ref.value}", Unavailable("the registry is away"))
 
 
@@ -41,25 +41,25 @@ async def test_what_is_missing_for_ever_is_left_out():
 async def test_an_event_waits_for_its_schema(monkeypatch):
     monkeypatch.setattr(schema_lookup, "backoff_seconds", lambda *_args, **_rest: 0.01)
     store = FakeSchemaStore(id7=AUDIT_EVENT)
-    there = lookup(store)
-    waiting = asyncio.create_task(there.schemas_for([record_of(7), record_of(9)]))
-    await wait_until(lambda: there.problem == "the registry is away")
+    schemas = lookup(store)
+    waiting = asyncio.create_task(schemas.schemas_for([record_of(7), record_of(9)]))
+    await wait_until(lambda: schemas.problem == "the registry is away")
     assert not waiting.done()
 
     store.answers["id9"] = AUDIT_EVENT
     async with asyncio.timeout(5):
         assert set(await waiting) == {SchemaId(7), SchemaId(9)}
-    assert there.problem is None
+    assert schemas.problem is None
 
 
-async def test_what_waits_for_its_schema_somewhere_else_is_no_trouble_of_ours():
+async def test_what_waits_for_its_schema_somewhere_else_is_no_problem_of_ours():
     """The partition is taken away meanwhile, and nothing comes on those that are left, for hours."""
-    there = lookup(FakeSchemaStore())
-    waiting = asyncio.create_task(there.schemas_for([record_of(9)]))
-    await wait_until(lambda: there.problem is not None)
+    schemas = lookup(FakeSchemaStore())
+    waiting = asyncio.create_task(schemas.schemas_for([record_of(9)]))
+    await wait_until(lambda: schemas.problem is not None)
     waiting.cancel()
     await asyncio.wait({waiting})
-    assert there.problem is None
+    assert schemas.problem is None
 
 
 async def test_a_flood_of_garbage_asks_for_no_schema():
@@ -67,8 +67,8 @@ async def test_a_flood_of_garbage_asks_for_no_schema():
     store = FakeSchemaStore(id7=AUDIT_EVENT)
     flood = [record_of(number, b"x") for number in range(1000, 6000)]
     assert await lookup(store).schemas_for([*flood, record_of(7)]) == WRITER_SCHEMAS
-    assert store.asked == 1
-    assert store.asked == 1
+    assert store.requests == 1
+    assert store.requests == 1
 
 
 @pytest.mark.parametrize(

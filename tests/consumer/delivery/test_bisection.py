@@ -33,12 +33,12 @@ class FakeStream:
 
 
 def run_bisection(bisector, stream):
-    """Until it waits; returns who was found guilty."""
+    """Until it waits; returns the rows that are confirmed bad."""
     confirmed_bad = []
-    while (part := bisector.next()) is not None:
+    while (part := bisector.next_rows()) is not None:
         if stream.accepts(part):
-            bisector.accepted()
-        elif bisector.refused_calls(part, REJECTION):
+            bisector.record_accepted()
+        elif bisector.record_rejected(part, REJECTION):
             confirmed_bad += part.encoded
     return confirmed_bad
 
@@ -58,13 +58,13 @@ def test_the_bad_rows_alone_are_blamed_and_the_good_ones_sent_once(count, data, 
     poison = set(data.draw(st.lists(st.sampled_from(body.encoded), min_size=1)))
     stream = FakeStream(poison, chance)
     assert not stream.accepts(body)
-    sift, guilty = stream.bisect(body), []
+    bisector, confirmed_bad = stream.bisect(body), []
     for _ in range(3 * len(poison) + 3):
-        guilty += run_bisection(sift, stream)
+        confirmed_bad += run_bisection(bisector, stream)
         assert stream.accepts(rows([b"something else"]))
 
-    assert sift.done
-    assert sorted(guilty) == sorted(poison)
+    assert bisector.done
+    assert sorted(confirmed_bad) == sorted(poison)
     sent = [each for each in stream.accepted if each != b"something else"]
     assert sorted(sent) == sorted(set(body.encoded) - poison)
 
@@ -76,17 +76,17 @@ def test_a_stream_that_refuses_everything_costs_no_row_and_few_requests(count, r
     stream = FakeStream(set(), chance)
     stream.broken = True
     assert not stream.accepts(body)
-    sift = stream.bisect(body)
+    bisector = stream.bisect(body)
     for _ in range(rounds):
-        assert run_bisection(sift, stream) == []
-        assert not sift.done
-        assert sift.config_fault_suspected
-        assert sift.restart() == []
+        assert run_bisection(bisector, stream) == []
+        assert not bisector.done
+        assert bisector.config_fault_suspected
+        assert bisector.restart() == []
 
     assert stream.requests <= 1 + rounds * (2 * count.bit_length() + 4)
     stream.broken = False
-    assert run_bisection(sift, stream) == []
-    assert sift.done
+    assert run_bisection(bisector, stream) == []
+    assert bisector.done
     assert sorted(stream.accepted) == sorted(body.encoded)
 
 
@@ -98,66 +98,66 @@ def test_a_rule_must_break_twice_in_the_very_moment_to_cost_a_row(count, breaks,
     poison = data.draw(st.sampled_from(body.encoded))
     stream = FakeStream({poison}, chance)
     assert not stream.accepts(body)
-    sift, guilty, broke = stream.bisect(body), [], 0
-    for breaking in breaks:
-        broke += breaking and not stream.broken
-        stream.broken = breaking
-        piece = sift.next_rows()
-        if piece is None:
+    bisector, confirmed_bad, broke = stream.bisect(body), [], 0
+    for broken_now in breaks:
+        broke += broken_now and not stream.broken
+        stream.broken = broken_now
+        part = bisector.next_rows()
+        if part is None:
             stream.accepts(rows([b"something else"]))
-        elif stream.accepts(piece):
-            sift.record_accepted()
-        elif sift.record_rejected(piece, REJECTION):
-            guilty += piece.encoded
+        elif stream.accepts(part):
+            bisector.record_accepted()
+        elif bisector.record_rejected(part, REJECTION):
+            confirmed_bad += part.encoded
 
-    assert len(set(guilty) - {poison}) <= broke // 2
-    assert len(guilty) == len(set(guilty))
+    assert len(set(confirmed_bad) - {poison}) <= broke // 2
+    assert len(confirmed_bad) == len(set(confirmed_bad))
 
 
 def test_a_single_row_is_not_blamed_before_the_stream_has_taken_another():
     stream = FakeStream({b"0"}, lambda: 0.0)
     assert not stream.accepts(numbered(1))
-    sift = stream.bisect(numbered(1))
+    bisector = stream.bisect(numbered(1))
 
-    assert run_bisection(sift, stream) == []
-    assert sift.restart() == []
-    assert run_bisection(sift, stream) == []
+    assert run_bisection(bisector, stream) == []
+    assert bisector.restart() == []
+    assert run_bisection(bisector, stream) == []
     assert stream.accepts(rows([b"something else"]))
-    assert run_bisection(sift, stream) == []
+    assert run_bisection(bisector, stream) == []
     assert stream.accepts(rows([b"something else"]))
-    assert run_bisection(sift, stream) == [b"0"]
+    assert run_bisection(bisector, stream) == [b"0"]
 
 
 def test_a_single_row_is_blamed_where_nothing_else_is_sent():
     """Refused right after another was accepted, and the stream has been asked nothing since."""
     stream = FakeStream({b"0"}, lambda: 0.0)
     assert not stream.accepts(numbered(1))
-    sift = stream.bisect(numbered(1))
+    bisector = stream.bisect(numbered(1))
     assert stream.accepts(rows([b"something else"]))
-    assert run_bisection(sift, stream) == []
-    (guilty,) = sift.restart()
-    assert guilty.encoded == [b"0"]
-    assert sift.done
+    assert run_bisection(bisector, stream) == []
+    (confirmed_bad,) = bisector.restart()
+    assert confirmed_bad.encoded == [b"0"]
+    assert bisector.done
 
 
 def test_a_stream_that_refuses_others_too_is_not_believed():
     stream = FakeStream({b"0"}, lambda: 0.0)
     assert not stream.accepts(numbered(1))
-    sift = stream.bisect(numbered(1))
+    bisector = stream.bisect(numbered(1))
     assert stream.accepts(rows([b"something else"]))
-    assert run_bisection(sift, stream) == []
+    assert run_bisection(bisector, stream) == []
     stream.broken = True
     assert not stream.accepts(rows([b"something else"]))
-    assert sift.restart() == []
+    assert bisector.restart() == []
 
 
 def test_what_was_accepted_before_or_at_the_same_time_says_nothing():
     """A request begun before the refusal may have been served before the rule broke."""
-    witness = AcceptanceLog()
-    slow = witness.tick()
-    sift = RejectBisector(numbered(1), REJECTION, witness)
-    witness.record_answer(slow, accepted=True)
-    assert sift.next_rows() is None
+    acceptance_log = AcceptanceLog()
+    slow = acceptance_log.tick()
+    bisector = RejectBisector(numbered(1), REJECTION, acceptance_log)
+    acceptance_log.record_answer(slow, accepted=True)
+    assert bisector.next_rows() is None
 
 
 @pytest.mark.parametrize("half", [slice(0, 32), slice(32, 64)])
@@ -167,8 +167,8 @@ def test_good_rows_behind_bad_ones_are_reached_sooner_or_later(half):
     for seed in range(20):
         chance = iter([(seed * 7919 + step * 104_729) % 1000 / 1000 for step in range(10_000)])
         stream = FakeStream(set(body.encoded[half]), lambda chance=chance: next(chance))
-        sift = stream.bisect(body)
+        bisector = stream.bisect(body)
         for _ in range(100):
-            run_bisection(sift, stream)
-            sift.restart()
+            run_bisection(bisector, stream)
+            bisector.restart()
         assert len(stream.accepted) == 32

@@ -1,4 +1,4 @@
-"""How far a group has got, as a text that Kafka keeps with its offset."""
+"""How far a group has got, as the metadata that Kafka keeps with its offset."""
 
 import json
 from itertools import pairwise
@@ -20,12 +20,12 @@ TIMES = st.integers(-1, 2**45)
 
 
 @st.composite
-def progresses(draw, lineage=None, most=6):
+def progresses(draw, lineage=None, max_ranges=6):
     offset = draw(st.integers(0, 60))
     back = draw(st.none() | st.integers(1, 5))
     last = RecordFingerprint(offset - back, draw(CHECKSUMS), draw(TIMES)) if back and back <= offset else None
     previous_stop, ranges = offset, []
-    for gap, length in draw(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), max_size=most)):
+    for gap, length in draw(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), max_size=max_ranges)):
         ranges.append(
             DeliveredRange(
                 previous_stop + gap,
@@ -38,7 +38,7 @@ def progresses(draw, lineage=None, most=6):
 
 
 def delivered_offsets(progress, before=200):
-    inside = {at for each in progress.delivered_ahead for at in range(each.first, each.stop)}
+    inside = {position for each in progress.delivered_ahead for position in range(each.first, each.stop)}
     return set(range(min(progress.offset, before))) | inside
 
 
@@ -51,11 +51,11 @@ def is_in_order(progress):
 
 @given(progresses())
 def test_what_is_committed_is_read_back(progress):
-    assert DeliveryProgress.from_offset_and_metadata(*progress.committable()) == progress
+    assert DeliveryProgress.from_offset_and_metadata(*progress.to_offset_and_metadata()) == progress
 
 
 @given(st.text() | st.sampled_from(["", "null", "[]", "{}", "7", '{"relay":1}']), st.integers(0, 2**62))
-def test_a_text_that_is_not_ours_begins_a_line_at_the_offset(text, offset):
+def test_metadata_that_is_not_ours_starts_a_lineage_at_the_offset(text, offset):
     one, other = (DeliveryProgress.from_offset_and_metadata(offset, text) for _ in range(2))
     assert (one.offset, one.last, one.delivered_ahead) == (offset, None, ())
     assert one.lineage != other.lineage
@@ -72,18 +72,18 @@ NUMBERS = st.integers(-3, 70) | st.sampled_from([2**63, 2**64 - 1, 2**64, -(2**6
 
 
 @given(progresses(), st.data())
-def test_a_spoilt_text_of_ours_stands_for_nothing_disorderly(progress, data):
+def test_corrupt_metadata_of_ours_gives_nothing_disorderly(progress, data):
     """Whatever was put into it: what comes of it is in order, can be told apart, and committed again."""
-    told = orjson.loads(progress.committable().metadata)
-    place = data.draw(st.sampled_from(["line", "last", "beyond"]))
+    payload = orjson.loads(progress.to_offset_and_metadata().metadata)
+    field = data.draw(st.sampled_from(["line", "last", "beyond"]))
     value = data.draw(ODD | NUMBERS)
-    numbers = told[place]
-    if place == "line" or not numbers or data.draw(st.booleans()):
-        told[place] = value
+    numbers = payload[field]
+    if field == "line" or not numbers or data.draw(st.booleans()):
+        payload[field] = value
     else:
         numbers[data.draw(st.integers(0, len(numbers) - 1))] = value
 
-    read = DeliveryProgress.from_offset_and_metadata(progress.offset, json.dumps(told))
+    read = DeliveryProgress.from_offset_and_metadata(progress.offset, json.dumps(payload))
 
     assert read.offset == progress.offset
     assert is_in_order(read)
@@ -93,52 +93,56 @@ def test_a_spoilt_text_of_ours_stands_for_nothing_disorderly(progress, data):
 
 
 @given(progresses(), st.integers(1, 1000))
-def test_an_offset_that_was_moved_with_our_text_begins_a_line(progress, by):
+def test_an_offset_that_was_moved_with_our_metadata_starts_a_lineage(progress, distance):
     """As a tool does that translates offsets to the topics of another cluster."""
-    moved = DeliveryProgress.from_offset_and_metadata(progress.offset + by, progress.committable().metadata)
-    assert (moved.offset, moved.last, moved.delivered_ahead) == (progress.offset + by, None, ())
-    assert moved.lineage != progress.line
+    moved = DeliveryProgress.from_offset_and_metadata(
+        progress.offset + distance, progress.to_offset_and_metadata().metadata
+    )
+    assert (moved.offset, moved.last, moved.delivered_ahead) == (progress.offset + distance, None, ())
+    assert moved.lineage != progress.lineage
 
 
 @given(progresses(lineage=1), progresses(lineage=1))
-def test_joined_is_what_either_knows(one, other):
-    joined = one.merged(other)
-    assert delivered_offsets(joined) == delivered_offsets(one) | delivered_offsets(other)
-    assert is_in_order(joined)
-    assert joined.merged(one) == joined.merged(joined) == joined
+def test_merged_is_what_either_knows(one, other):
+    merged = one.merged(other)
+    assert delivered_offsets(merged) == delivered_offsets(one) | delivered_offsets(other)
+    assert is_in_order(merged)
+    assert merged.merged(one) == merged.merged(merged) == merged
 
 
 @given(progresses(), st.integers(0, 120))
-def test_what_kafka_deleted_is_lost_unless_it_was_settled(progress, first):
-    kept, lost = progress.without(first)
+def test_what_kafka_deleted_is_lost_unless_it_was_delivered(progress, first):
+    kept, lost = progress.without_deleted(first)
     assert lost == len(set(range(first)) - delivered_offsets(progress))
     assert delivered_offsets(kept) == delivered_offsets(progress) | set(range(first))
     assert is_in_order(kept)
 
 
 @given(progresses(), st.integers(0, 8))
-def test_with_fewer_stretches_less_is_known_and_nothing_else(progress, count):
+def test_with_fewer_ranges_less_is_known_and_nothing_else(progress, count):
     less = progress.with_first_ranges(count)
     assert delivered_offsets(less) <= delivered_offsets(progress)
     assert less.delivered_ahead == progress.delivered_ahead[:count]
 
 
-def test_as_many_stretches_fit_with_an_offset_as_are_committed():
+def test_as_many_ranges_fit_with_an_offset_as_are_committed():
     """Kafka refuses more than 4096 characters; numbers as large as they become in years, with 20,000 records between."""
-    at, beyond = 10**15, []
+    position, ranges = 10**15, []
     for _ in range(MAX_DELIVERED_RANGES):
-        beyond.append(DeliveredRange(at + 20_000, RecordFingerprint(at + 40_000, 2**32 - 1, 10**13 - 1)))
-        at += 40_001
+        ranges.append(
+            DeliveredRange(position + 20_000, RecordFingerprint(position + 40_000, 2**32 - 1, 10**13 - 1))
+        )
+        position += 40_001
     last = RecordFingerprint(10**15 - 1, 2**32 - 1, 10**13 - 1)
-    text = DeliveryProgress(2**48 - 1, 10**15, last, tuple(beyond)).to_offset_and_metadata().metadata
+    text = DeliveryProgress(2**48 - 1, 10**15, last, tuple(ranges)).to_offset_and_metadata().metadata
     assert len(text) < 4096
 
 
-@pytest.mark.parametrize("beyond", [[0, 1, 5, 5], [1, 0, 5, 5], [1, 1, 5]])
-def test_a_text_with_a_stretch_that_cannot_be_begins_a_line(beyond):
-    """A stretch without a gap before it, without records, or cut short makes the whole text unusable."""
-    told = json.loads(DeliveryProgress(7, 10, None).to_offset_and_metadata().metadata)
-    text = json.dumps(told | {"beyond": beyond})
+@pytest.mark.parametrize("ranges", [[0, 1, 5, 5], [1, 0, 5, 5], [1, 1, 5]])
+def test_metadata_with_an_impossible_range_starts_a_lineage(ranges):
+    """A range without a gap before it, without records, or cut short makes the whole metadata unusable."""
+    payload = json.loads(DeliveryProgress(7, 10, None).to_offset_and_metadata().metadata)
+    text = json.dumps(payload | {"beyond": ranges})
     read = DeliveryProgress.from_offset_and_metadata(10, text)
     assert (read.offset, read.last, read.delivered_ahead) == (10, None, ())
     assert read.lineage != 7

@@ -16,18 +16,18 @@ def delivered_range(first, last):
 
 
 class EveryRecordIsTracked(RuleBasedStateMachine):
-    """Against a model that keeps each record by itself; in some stretches records were settled before."""
+    """Against a model that keeps each record by itself; in some ranges records were delivered before."""
 
     def __init__(self):
         super().__init__()
         self.tracker = OffsetTracker()
         self.positions = dict.fromkeys(PARTITIONS, 0)
-        self.records = {partition: {} for partition in PARTITIONS}  # offset: settled
+        self.records = {partition: {} for partition in PARTITIONS}  # offset: delivered
         self.before = {partition: set() for partition in PARTITIONS}
-        self.outstanding = []  # spans not yet settled, with their offsets
+        self.outstanding = []  # sequences not yet delivered, with their offsets
 
     @initialize(data=st.data())
-    def begin(self, data):
+    def start(self, data):
         for partition in PARTITIONS:
             bounds = sorted(data.draw(st.sets(st.integers(1, 25), max_size=4)))
             beyond = [
@@ -38,19 +38,19 @@ class EveryRecordIsTracked(RuleBasedStateMachine):
             self.tracker.start(partition, DeliveryProgress(7, 0, None, tuple(beyond)))
 
     @rule(partition=st.sampled_from(PARTITIONS), holes=st.lists(st.integers(0, 3), max_size=6))
-    def hand_out(self, partition, holes):
+    def track(self, partition, holes):
         offsets = []
         for hole in holes:
             offsets.append(self.positions[partition] + hole)
             self.positions[partition] = offsets[-1] + 1
         known = self.before[partition]
         self.records[partition] |= {offset: offset in known for offset in offsets}
-        handed = self.tracker.track(partition, records_at(offsets))
-        given = [record.offset for span, records in handed for record in records]
+        tracked = self.tracker.track(partition, records_at(offsets))
+        given = [record.offset for sequence, records in tracked for record in records]
         assert given == [offset for offset in offsets if offset not in known]
-        for span, records in handed:
-            assert len(span) == len(records)
-            self.outstanding.append((span, [record.offset for record in records]))
+        for sequence, records in tracked:
+            assert len(sequence) == len(records)
+            self.outstanding.append((sequence, [record.offset for record in records]))
 
     @rule(partition=st.sampled_from(PARTITIONS), markers=st.integers(1, 4))
     def read_markers(self, partition, markers):
@@ -58,44 +58,46 @@ class EveryRecordIsTracked(RuleBasedStateMachine):
 
     @precondition(lambda self: self.outstanding)
     @rule(data=st.data())
-    def settle(self, data):
-        span, offsets = self.outstanding.pop(data.draw(st.integers(0, len(self.outstanding) - 1)))
+    def mark_delivered(self, data):
+        sequence, offsets = self.outstanding.pop(data.draw(st.integers(0, len(self.outstanding) - 1)))
         start = data.draw(st.integers(0, len(offsets) - 1))
         stop = data.draw(st.integers(start + 1, len(offsets)))
-        self.tracker.mark_delivered(slice_sequences([span], start, stop), records_at(offsets[start:stop]))
+        self.tracker.mark_delivered(slice_sequences([sequence], start, stop), records_at(offsets[start:stop]))
         for offset in offsets[start:stop]:
-            self.records[span.partition][offset] = True
+            self.records[sequence.partition][offset] = True
         for first, last in ((0, start), (stop, len(offsets))):
             if first < last:
-                (rest,) = slice_sequences([span], first, last)
+                (rest,) = slice_sequences([sequence], first, last)
                 self.outstanding.append((rest, offsets[first:last]))
 
     @invariant()
-    def what_is_settled_is_told_and_nothing_else(self):
+    def what_is_delivered_is_reported_and_nothing_else(self):
         for partition, progress in self.tracker.progress(self.positions).items():
             records, position = self.records[partition], self.positions[partition]
-            unsettled = [offset for offset, settled in records.items() if not settled]
-            assert not [offset for offset in unsettled if is_delivered(progress, offset)]
-            settled = [offset for offset, settled in records.items() if settled]
-            settled += [offset for offset in self.before[partition] if offset >= position]
-            assert all(is_delivered(progress, offset) for offset in settled)
-            if not unsettled:
+            undelivered = [offset for offset, delivered in records.items() if not delivered]
+            assert not [offset for offset in undelivered if is_delivered(progress, offset)]
+            delivered = [offset for offset, delivered in records.items() if delivered]
+            delivered += [offset for offset in self.before[partition] if offset >= position]
+            assert all(is_delivered(progress, offset) for offset in delivered)
+            if not undelivered:
                 assert progress.offset >= position
-            assert not is_delivered(progress, max(settled, default=-1) + 100)
+            assert not is_delivered(progress, max(delivered, default=-1) + 100)
 
     @invariant()
-    def the_last_settled_records_are_known(self):
+    def the_last_delivered_records_are_known(self):
         for partition, progress in self.tracker.progress(self.positions).items():
-            for mark in (progress.last, *(each.last for each in progress.delivered_ahead)):
-                if mark is not None:
-                    assert mark == RecordFingerprint.of(*records_at([mark.offset]))
-                    seen = self.records[partition].get(mark.offset, mark.offset in self.before[partition])
+            for fingerprint in (progress.last, *(each.last for each in progress.delivered_ahead)):
+                if fingerprint is not None:
+                    assert fingerprint == RecordFingerprint.of(*records_at([fingerprint.offset]))
+                    seen = self.records[partition].get(
+                        fingerprint.offset, fingerprint.offset in self.before[partition]
+                    )
                     assert seen
 
     @invariant()
-    def what_is_settled_is_counted(self):
-        settled = [each for records in self.records.values() for each in records.values()]
-        assert self.tracker.delivered_count() == settled.count(True)
+    def what_is_delivered_is_counted(self):
+        delivered = [each for records in self.records.values() for each in records.values()]
+        assert self.tracker.delivered_count() == delivered.count(True)
         assert self.tracker.contiguous_count() <= self.tracker.delivered_count()
 
 
@@ -106,89 +108,89 @@ def is_delivered(progress, offset):
 
 
 EveryRecordIsTracked.TestCase.settings = settings(max_examples=40, stateful_step_count=30)
-test_every_record_is_followed = EveryRecordIsTracked.TestCase
+test_every_record_is_tracked = EveryRecordIsTracked.TestCase
 
 
-def test_spans_are_cut_by_place():
-    spans = (SequenceRange(A, 10, 12), SequenceRange(PARTITIONS[1], 5, 8))
-    assert slice_sequences(spans, 1, 4) == (SequenceRange(A, 11, 12), SequenceRange(PARTITIONS[1], 5, 7))
-    assert slice_sequences(spans, 0, 5) == spans
-    assert slice_sequences(spans, 2, 2) == ()
+def test_sequences_are_sliced_by_position():
+    sequences = (SequenceRange(A, 10, 12), SequenceRange(PARTITIONS[1], 5, 8))
+    assert slice_sequences(sequences, 1, 4) == (SequenceRange(A, 11, 12), SequenceRange(PARTITIONS[1], 5, 7))
+    assert slice_sequences(sequences, 0, 5) == sequences
+    assert slice_sequences(sequences, 2, 2) == ()
 
 
-def tracker_at(offset=0, *beyond):
-    offsets = OffsetTracker()
-    offsets.start(A, DeliveryProgress(7, offset, None, beyond))
-    return offsets
+def tracker_at(offset=0, *delivered_ahead):
+    tracker = OffsetTracker()
+    tracker.start(A, DeliveryProgress(7, offset, None, delivered_ahead))
+    return tracker
 
 
-def test_a_partition_without_records_is_committed_where_it_stands():
+def test_a_partition_without_records_is_committed_at_its_position():
     """A group that starts at the end of a silent partition must leave a committed offset behind."""
     assert tracker_at(42).progress({A: 42}) == {A: DeliveryProgress(7, 42)}
 
 
-def test_what_was_settled_before_is_not_forgotten_while_it_is_not_yet_read():
-    """A crash right after the beginning must not cost what the owner before had settled."""
-    offsets = tracker_at(10, delivered_range(15, 17))
-    assert offsets.progress({A: 10}) == {A: DeliveryProgress(7, 10, None, (delivered_range(15, 17),))}
-    ((span, records),) = offsets.track(A, records_at(range(10, 17)))
+def test_what_was_delivered_before_is_not_forgotten_while_it_is_not_yet_read():
+    """A crash right after the start must not cost what the owner before had delivered."""
+    tracker = tracker_at(10, delivered_range(15, 17))
+    assert tracker.progress({A: 10}) == {A: DeliveryProgress(7, 10, None, (delivered_range(15, 17),))}
+    ((sequence, records),) = tracker.track(A, records_at(range(10, 17)))
     assert len(records) == 5
-    assert offsets.progress({A: 17}) == {A: DeliveryProgress(7, 10, None, (delivered_range(15, 17),))}
-    offsets.mark_delivered([span], records)
-    assert offsets.progress({A: 17}) == {A: DeliveryProgress(7, 18, RecordFingerprint.of(*records_at([17])))}
+    assert tracker.progress({A: 17}) == {A: DeliveryProgress(7, 10, None, (delivered_range(15, 17),))}
+    tracker.mark_delivered([sequence], records)
+    assert tracker.progress({A: 17}) == {A: DeliveryProgress(7, 18, RecordFingerprint.of(*records_at([17])))}
 
 
-def test_what_is_gone_from_the_middle_of_a_settled_stretch_is_counted_once():
-    """Reading had come to 15 when Kafka deleted everything before 30: 15 to 19 were settled before, and 20 to 29 by nobody."""
-    offsets = tracker_at(10, delivered_range(11, 19))
-    offsets.track(A, records_at(range(10, 15)))
-    assert offsets.skip(A, 15, 30) == 10
-    assert offsets.skip(A, 15, 18) == 0
+def test_what_is_gone_from_the_middle_of_a_delivered_range_is_counted_once():
+    """Reading had come to 15 when Kafka deleted everything before 30: 15 to 19 were delivered before, and 20 to 29 by nobody."""
+    tracker = tracker_at(10, delivered_range(11, 19))
+    tracker.track(A, records_at(range(10, 15)))
+    assert tracker.skip(A, 15, 30) == 10
+    assert tracker.skip(A, 15, 18) == 0
 
 
-def test_settled_records_are_forgotten():
+def test_delivered_records_are_forgotten():
     """Memory holds what is outstanding, however much has passed."""
-    offsets = tracker_at(0, *(delivered_range(at, at) for at in range(50, 100, 2)))
+    tracker = tracker_at(0, *(delivered_range(at, at) for at in range(50, 100, 2)))
     for first in range(0, 10_000, 100):
-        for span, records in offsets.track(A, records_at(range(first, first + 100))):
-            offsets.mark_delivered([span], records)
-    assert not offsets._partitions[A].pending_offsets
-    assert not offsets._partitions[A].delivered_runs
-    assert not offsets._partitions[A].start.delivered_ahead
+        for sequence, records in tracker.track(A, records_at(range(first, first + 100))):
+            tracker.mark_delivered([sequence], records)
+    assert not tracker._partitions[A].pending_offsets
+    assert not tracker._partitions[A].delivered_runs
+    assert not tracker._partitions[A].start.delivered_ahead
 
 
-def test_what_was_settled_before_the_beginning_may_be_read_again_and_is_not_handed_out():
-    offsets = OffsetTracker()
-    settled = RecordFingerprint.of(*records_at([6]))
-    offsets.start(A, DeliveryProgress(7, 9, settled))
-    assert offsets.last_read(A) == settled
-    assert offsets.track(A, records_at([6])) == []
-    assert offsets.last_read(A) == settled
-    ((span, records),) = offsets.track(A, records_at([8, 9, 10]))
+def test_what_was_delivered_before_the_start_may_be_read_again_and_is_not_tracked():
+    tracker = OffsetTracker()
+    delivered = RecordFingerprint.of(*records_at([6]))
+    tracker.start(A, DeliveryProgress(7, 9, delivered))
+    assert tracker.last_read(A) == delivered
+    assert tracker.track(A, records_at([6])) == []
+    assert tracker.last_read(A) == delivered
+    ((sequence, records),) = tracker.track(A, records_at([8, 9, 10]))
     assert [record.offset for record in records] == [9, 10]
-    assert len(span) == 2
-    assert offsets.last_read(A) == RecordFingerprint.of(*records_at([10]))
+    assert len(sequence) == 2
+    assert tracker.last_read(A) == RecordFingerprint.of(*records_at([10]))
 
 
-def test_what_overtakes_a_record_that_waits_is_one_stretch_however_many_bodies_it_came_in():
-    """One may wait for days; what is told of the others meanwhile, five times a second, must not take longer and longer."""
-    offsets = tracker_at()
-    ((waits, records),) = offsets.track(A, records_at([0]))
-    handed = [each for at in range(1, 1001) for each in offsets.track(A, records_at([at]))]
-    for span, settled in handed[::2] + handed[1::2]:
-        offsets.mark_delivered([span], settled)
-    assert len(offsets._partitions[A].delivered_runs) == len(offsets._partitions[A].run_starts) == 1
-    assert offsets.progress({A: 1001}) == {A: DeliveryProgress(7, 0, None, (delivered_range(1, 1000),))}
-    offsets.mark_delivered([waits], records)
-    assert offsets.progress({A: 1001}) == {
+def test_what_overtakes_a_record_that_waits_is_one_range_however_many_bodies_it_came_in():
+    """One may wait for days; what is reported of the others meanwhile, five times a second, must not take longer and longer."""
+    tracker = tracker_at()
+    ((waiting, records),) = tracker.track(A, records_at([0]))
+    tracked = [each for at in range(1, 1001) for each in tracker.track(A, records_at([at]))]
+    for sequence, delivered in tracked[::2] + tracked[1::2]:
+        tracker.mark_delivered([sequence], delivered)
+    assert len(tracker._partitions[A].delivered_runs) == len(tracker._partitions[A].run_starts) == 1
+    assert tracker.progress({A: 1001}) == {A: DeliveryProgress(7, 0, None, (delivered_range(1, 1000),))}
+    tracker.mark_delivered([waiting], records)
+    assert tracker.progress({A: 1001}) == {
         A: DeliveryProgress(7, 1001, RecordFingerprint.of(*records_at([1000])))
     }
-    assert not offsets._partitions[A].run_starts
+    assert not tracker._partitions[A].run_starts
 
 
-def test_a_span_without_records_is_passed_over():
-    """It takes no record from the span after it."""
-    offsets = tracker_at()
-    ((span, records),) = offsets.track(A, records_at([0, 1]))
-    offsets.mark_delivered([SequenceRange(A, span.first, span.first), span], records)
-    assert offsets.progress({A: 2}) == {A: DeliveryProgress(7, 2, RecordFingerprint.of(*records_at([1])))}
+def test_a_sequence_without_records_is_passed_over():
+    """It takes no record from the sequence after it."""
+    tracker = tracker_at()
+    ((sequence, records),) = tracker.track(A, records_at([0, 1]))
+    tracker.mark_delivered([SequenceRange(A, sequence.first, sequence.first), sequence], records)
+    assert tracker.progress({A: 2}) == {A: DeliveryProgress(7, 2, RecordFingerprint.of(*records_at([1])))}

@@ -13,22 +13,20 @@ MOST_DAYS = 11
 
 
 def check_invariants(world):
-    """At every moment: no event stands twice. While nothing is lost or under way: no cursor is ahead, and memory is progress."""
-    defects = [
-        one for one in world.committed_delivered if "defect" in one["event"] or "did not end" in one["event"]
-    ]
+    """At every moment: no event stands twice. While nothing is lost or under way: no cursor is ahead, and what the owner knows is progress."""
+    defects = [one for one in world.log_entries if "defect" in one["event"] or "did not end" in one["event"]]
     assert not defects, defects
     on_log = published(world)
     for (name, number), entries in on_log.items():
         assert len(entries) == 1, f"{name} {number} stands twice: {entries}"
         entry, event = entries[0]
-        assert event["created"] == world.jiras[name].happened[number].created
+        assert event["created"] == world.jiras[name].record_times[number].created
         assert entry.timestamp == event["collected"]
         assert (event["mode"] == "backfill") == (entry.topic == TOPICS.backfill)
     if world.unrepaired or any(one.stable < one.end for one in world.log.partitions.values()):
         return
     check_cursors(world)
-    _check_state_matches_progress(world.owner.desk, *progress(world))
+    _check_state_matches_progress(world.owner.publisher, *progress(world))
 
 
 def check_cursors(world):
@@ -51,13 +49,16 @@ def check_final_state(world):
     for name, organization in world.organizations.items():
         if not organization.paused:
             missing = _wanted(world, organization, found[name]) - on_log
-            assert not missing, ([(key, world.jiras[name].happened[key[1]]) for key in missing], found[name])
+            assert not missing, (
+                [(key, world.jiras[name].record_times[key[1]]) for key in missing],
+                found[name],
+            )
             assert all(is_day_kept(day, found[name]) for day in days.get(name, ()))
             assert len(days.get(name, ())) <= MOST_DAYS
     for name, number in on_log:
         if name in found:  # else all that was known of it is lost
             since = min(world.live_from[name], world.longest_backfill_from.get(name, world.live_from[name]))
-            assert world.jiras[name].happened[number].created >= since
+            assert world.jiras[name].record_times[number].created >= since
 
 
 def published(world):
@@ -86,7 +87,7 @@ def _check_nothing_ahead(world, checkpoint, on_log):
     """What could be seen when it was created stands there if it is older than a cursor; pairs tell before which offset."""
     name = checkpoint.organization
     unproven = _unproven(world)
-    for number, record in world.jiras[name].happened.items():
+    for number, record in world.jiras[name].record_times.items():
         if record.visible > record.created or record.created < checkpoint.live_since:
             continue
         if (name, record.created) in unproven:
@@ -102,12 +103,12 @@ def _check_nothing_ahead(world, checkpoint, on_log):
 def _check_state_matches_progress(publisher, found, days):
     if (
         publisher is None
-        or publisher.broken.is_set()
+        or publisher.failed.is_set()
         or publisher._lock.locked()
-        or publisher._publisher._producer.fenced
+        or publisher._transactions._producer.fenced
     ):
         return
-    states = publisher._memory.organizations
+    states = publisher._state.organizations
     assert {name: one.checkpoint for name, one in states.items() if one.checkpoint} == found
     assert {name: dict(one.ledger.days) for name, one in states.items() if one.ledger.days} == days
 
@@ -119,7 +120,7 @@ def _wanted(world, organization, checkpoint):
     unproven = _unproven(world)
     return {
         (name, number)
-        for number, record in world.jiras[name].happened.items()
+        for number, record in world.jiras[name].record_times.items()
         if record.promised
         and record.created >= since
         and (name, record.created) not in unproven
@@ -134,9 +135,7 @@ def _wanted(world, organization, checkpoint):
 def _unproven(world):
     """Moments of which was told that Jira may hold more of them than it shows."""
     return {
-        (one["organization"], parse_iso(one["instant"]).ms)
-        for one in world.committed_delivered
-        if "instant" in one
+        (one["organization"], parse_iso(one["instant"]).ms) for one in world.log_entries if "instant" in one
     }
 
 

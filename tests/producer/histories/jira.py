@@ -1,4 +1,4 @@
-"""Jira as producer.jira shows it: answers in memory, from the sandbox's own log."""
+"""In the place of producer.sources.jira_cloud.client: answers in memory, from the simulator's own log."""
 
 import json
 from dataclasses import dataclass
@@ -6,15 +6,13 @@ from zlib import crc32
 
 from producer.polling.window import PollingConfig
 from producer.sources.errors import ErrorKind, RequestTarget, SourceFailure, make_failure
-from producer.sources.jira_cloud.client import Account
-from producer.sources.jira_cloud.client import TenantInfo as SiteBehind
+from producer.sources.jira_cloud.client import Account, TenantInfo
 from producer.sources.jira_cloud.page import Page
 from simulators.jira_cloud.log import AuditLog, AuditLogEntry, Selection
 from simulators.jira_cloud.query import format_instant
 
 CONFIG = PollingConfig()
 OUTCOMES = ("ok", "unavailable", "wait", "broken", "too large")
-TenantInfo = SiteBehind
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,28 +81,30 @@ async def _respond(process, name, compute):
     jira = process.world.jiras[name]
     response = compute(jira)
     outcome = await process.step("jira")
-    return jira.outcome(outcome, name) or response
+    return jira.failure_for(outcome, name) or response
 
 
 async def fetch_page(process, endpoint, from_ms, until_ms, offset, limit):
     return await _respond(
-        process, endpoint.asked.organization, lambda jira: jira.page(from_ms, until_ms, offset, limit)
+        process, endpoint.target.organization, lambda jira: jira.page(from_ms, until_ms, offset, limit)
     )
 
 
 async def probe(process, endpoint, offset=0):
-    return await _respond(process, endpoint.asked.organization, lambda jira: jira.page(None, None, offset, 1))
+    return await _respond(
+        process, endpoint.target.organization, lambda jira: jira.page(None, None, offset, 1)
+    )
 
 
 async def myself(process, endpoint):
     def account(jira):
         return (
-            make_failure(ErrorKind.KEY_REFUSED, endpoint.asked, status=401)
-            if jira.jira_rejects_key
+            make_failure(ErrorKind.KEY_REFUSED, endpoint.target, status=401)
+            if jira.rejects_key
             else Account("1")
         )
 
-    return await _respond(process, endpoint.asked.organization, account)
+    return await _respond(process, endpoint.target.organization, account)
 
 
 async def tenant_info(process, organization, _url):

@@ -1,4 +1,4 @@
-"""One producer process: the real shard, with pollers, desk and opening, and the world in the place of Jira and Kafka."""
+"""One producer process: the real shard, with pollers, publisher and loader, and the world in the place of Jira and Kafka."""
 
 import asyncio
 from types import SimpleNamespace
@@ -72,7 +72,7 @@ class ProducerProcess:
 
     async def _load(self, number):
         publisher = await self._loader.load(number)
-        self.world.opened(self)
+        self.world.shard_loaded(self)
         self.publisher = publisher
         return publisher
 

@@ -64,5 +64,5 @@ class ExternalSteps:
             self.waiting.remove(step)
 
     def complete(self, step, outcome="ok"):
-        if not step.answer.done():
-            step.answer.set_result(outcome)
+        if not step.outcome.done():
+            step.outcome.set_result(outcome)

@@ -74,7 +74,7 @@ class ShardMachine(RuleBasedStateMachine):
             self.world.add("globex")
         for number in range(history):
             created = self.world.now_ms() - (number + 1) ** 3 * HOUR // 4
-            self.world.jiras["acme"].happen(created, created + number % 3 * DAY_MS)
+            self.world.jiras["acme"].add_record(created, created + number % 3 * DAY_MS)
         self.world.take_over(skew)
 
     # Jira
@@ -92,7 +92,7 @@ class ShardMachine(RuleBasedStateMachine):
             for number in range(count):
                 now = self.world.now_ms()
                 created = now - number * apart
-                self.world.jiras[name].happen(created, max(now, created + delay), old_id=old)
+                self.world.jiras[name].add_record(created, max(now, created + delay), old_id=old)
 
     @rule(name=names, count=st.integers(1, 6), ago=delays)
     def come_to_light(self, name, count, ago):
@@ -100,7 +100,7 @@ class ShardMachine(RuleBasedStateMachine):
         if name in self.world.jiras:
             for number in range(count):
                 now = self.world.now_ms()
-                self.world.jiras[name].happen(now - ago + number % 2, now + number % 2)
+                self.world.jiras[name].add_record(now - ago + number % 2, now + number % 2)
 
     @rule(name=names, most=st.sampled_from([1, 3, 1_000]))
     def pages(self, name, most):
@@ -137,12 +137,12 @@ class ShardMachine(RuleBasedStateMachine):
 
     # processes
 
-    @rule(arrives=st.booleans(), skew=skews, dumb=st.sampled_from([False, False, False, True]))
-    def kill(self, arrives, skew, dumb):
-        """Another process begins, for which Jira may be dumb: it knows no key of ours."""
+    @rule(arrives=st.booleans(), skew=skews, rejects_key=st.sampled_from([False, False, False, True]))
+    def kill(self, arrives, skew, rejects_key):
+        """Another process begins, which Jira may show nothing: it knows no key of ours."""
         self.world.kill(cancelled_commit_succeeds=arrives, skew_ms=skew)
-        if dumb != self.world.jira_rejects_key:
-            self.world.set_jira_rejects_key(rejects_key=dumb)
+        if rejects_key != self.world.jira_rejects_key:
+            self.world.set_jira_rejects_key(rejects_key=rejects_key)
 
     @precondition(lambda self: len(self.world.replaced_processes) < 3)
     @rule(skew=skews)
@@ -215,34 +215,34 @@ def poll_an_hour_and_a_day(world):
     world.add("acme", backfill_days=1)
     acme = world.jiras["acme"]
     for ago in (30 * HOUR, 20 * HOUR, 3 * HOUR, 3 * HOUR, HOUR):
-        acme.happen(world.now_ms() - ago, world.now_ms() - ago)
+        acme.add_record(world.now_ms() - ago, world.now_ms() - ago)
     world.take_over()
     world.run(20)
     for delay in (0, 0, 0, 5 * MINUTE, 2 * HOUR):
-        acme.happen(world.now_ms(), world.now_ms() + delay)
+        acme.add_record(world.now_ms(), world.now_ms() + delay)
     world.run(400)
     world.jump(3_600)
     world.run(40)
-    acme.happen(world.now_ms() - DAY_MS // 2, world.now_ms())
+    acme.add_record(world.now_ms() - DAY_MS // 2, world.now_ms())
     world.jump(86_400)
     world.run(100)
 
 
 def lose_and_take_over(world, topics):
     """Kafka loses the last transaction there, and somebody else takes over."""
-    world.lose(dict.fromkeys(topics, 4))
+    world.lose_log_ends(dict.fromkeys(topics, 4))
     world.kill()
 
 
 def faults_at(kind):
     """All that may happen at a step where this is waited for."""
 
-    def answer(outcome):
+    def with_outcome(outcome):
         return outcome, lambda world, step: world.steps.complete(step, outcome)
 
-    yield from map(answer, OUTCOMES[kind][1:])
+    yield from map(with_outcome, OUTCOMES[kind][1:])
     yield "kill", lambda world, _: world.kill()
-    yield "kill, last words arrive", lambda world, _: world.kill(cancelled_commit_succeeds=True)
+    yield "kill, its last commit succeeds", lambda world, _: world.kill(cancelled_commit_succeeds=True)
     yield "take over", lambda world, _: world.take_over()
     yield "hand over", lambda world, _: world.hand_over()
     yield "modify", lambda world, _: world.add("acme", backfill_days=3)
@@ -252,7 +252,7 @@ def faults_at(kind):
     yield "stand still", lambda world, _: world.jump(3_600)
 
 
-def run_with_fault(wanted=None, strike=None):
+def run_with_fault(wanted=None, fault=None):
     """The kinds of the steps that the course took, if at one of them something strikes."""
     world, kinds = ShardWorld(), []
 
@@ -262,7 +262,7 @@ def run_with_fault(wanted=None, strike=None):
 
     try:
         world.steps.halt_when = halt
-        world.fault = strike and partial(strike, world)
+        world.fault = fault and partial(fault, world)
         poll_an_hour_and_a_day(world)
         check_invariants(world)
         world.recover_and_read_all()
@@ -276,11 +276,11 @@ def run_with_fault(wanted=None, strike=None):
 def test_between_any_two_steps_anything_may_strike():
     """A course of an hour and a day is repeated for each of its steps, and each time something strikes there."""
     for number, kind in enumerate(run_with_fault()):
-        for turn, (name, strike) in enumerate(faults_at(kind)):
+        for turn, (name, fault) in enumerate(faults_at(kind)):
             if EXAMPLES < MANY and (number + turn) % SHARE:
                 continue
             try:
-                run_with_fault(number, strike)
+                run_with_fault(number, fault)
             except AssertionError as error:
                 raise AssertionError(f"{name} at step {number} ({kind})") from error
 
@@ -293,7 +293,7 @@ def test_what_was_aborted_and_stands_again_is_known():
         world.add("acme")
         world.take_over()
         world.run(20)
-        world.jiras["acme"].happen(world.now_ms(), world.now_ms())
+        world.jiras["acme"].add_record(world.now_ms(), world.now_ms())
         world.steps.halt_when = lambda _, kind: kind == "commit" and events
 
         def refuse(step):

@@ -67,7 +67,7 @@ class ShardWorld:
         self.fault = None
         """What is done to the step at which everything halts."""
         self.unrepaired = False
-        """Whether Kafka has lost something since the shard was opened."""
+        """Whether Kafka has lost something since the shard was loaded."""
 
     def now_ms(self):
         return BEGIN + int(self.loop.clock * 1_000)
@@ -76,7 +76,7 @@ class ShardWorld:
 
     def add(self, name, *, backfill_days=None, **fields):
         """Added, or added again, or changed."""
-        self.jiras.setdefault(name, FakeJira(self.now_ms)).jira_rejects_key = self.jira_rejects_key
+        self.jiras.setdefault(name, FakeJira(self.now_ms)).rejects_key = self.jira_rejects_key
         backfill_from = None if backfill_days is None else self.now_ms() - int(backfill_days * DAY_MS)
         before = self.organizations.get(name)
         if name in self.first_added and (
@@ -127,12 +127,12 @@ class ShardWorld:
         self._begin(skew_ms)
 
     def set_jira_rejects_key(self, *, rejects_key):
-        """Jira knows no key of ours any more, or again; no walk goes on beyond that, since an empty page is its end."""
+        """Jira knows no key of ours any more, or again; no pager goes on beyond that, since an empty page is its end."""
         while self.replaced_processes:
             self.replaced_processes.pop().kill(cancelled_commit_succeeds=False)
         self.jira_rejects_key = rejects_key
         for site in self.jiras.values():
-            site.jira_rejects_key = rejects_key
+            site.rejects_key = rejects_key
 
     def _begin(self, skew_ms):
         async def begin():
@@ -202,14 +202,14 @@ class ShardWorld:
         self.run(1_000)
         self.kill()
         self.set_jira_rejects_key(rejects_key=False)
-        records = [record for site in self.jiras.values() for record in site.happened.values()]
+        records = [record for site in self.jiras.values() for record in site.record_times.values()]
         latest = max((record.visible for record in records if record.promised), default=0)
         self.jump(max(0, latest - self.now_ms()) / 1_000 + 1)
         for _ in range(3):
             self.run(700)
             for name in self.organizations:
                 for ago in (6 * DAY_MS, 13 * DAY_MS // 2, 7 * DAY_MS):
-                    self.jiras[name].happen(self.now_ms() - ago, self.now_ms())
+                    self.jiras[name].add_record(self.now_ms() - ago, self.now_ms())
             self.jump(DAY_MS / 1_000)
         self.run(700)
 

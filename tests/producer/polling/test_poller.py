@@ -11,7 +11,7 @@ from producer.polling import poller as pollers
 from producer.polling import window
 from producer.polling.poller import Poller
 from producer.polling.window import PollingConfig
-from producer.sources.jira_cloud import source as sites
+from producer.sources.jira_cloud import source as sources
 from producer.state.checkpoint import EventPosition, new_checkpoint
 from producer.status_reporter import StatusReporter, status_key
 from relay.status.writer import StatusWriter
@@ -93,8 +93,8 @@ async def acme(jira):
 
 @pytest.fixture
 async def jira_fixture(jira, monkeypatch):
-    monkeypatch.setattr(sites, "FIRST_SECONDS", dict.fromkeys(sites.FIRST_SECONDS, 0.4))
-    monkeypatch.setattr(sites, "LOGIN_FAILURE_SECONDS", 0.4)
+    monkeypatch.setattr(sources, "FIRST_SECONDS", dict.fromkeys(sources.FIRST_SECONDS, 0.4))
+    monkeypatch.setattr(sources, "LOGIN_FAILURE_SECONDS", 0.4)
     monkeypatch.setattr(pollers, "SOURCE_ERROR_PAUSE_SECONDS", 0.1)
     monkeypatch.setattr(pollers, "DEFECT_SECONDS", 0.4)
     monkeypatch.setattr(pollers, "REREAD_CHECK_SECONDS", 0.3)
@@ -198,12 +198,12 @@ async def test_a_refused_key_is_tried_less_and_less_often(acme, jira_fixture):
 
 
 async def test_a_defect_in_one_of_the_three_ends_none_of_the_others(acme, jira_fixture, monkeypatch):
-    """It is told on the board, with a name, and live polling goes on."""
+    """It is told in the status, with a name, and live polling goes on."""
 
-    def broken(*_arguments):
+    def fail(*_arguments):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(window, "reread", broken)
+    monkeypatch.setattr(window, "reread", fail)
     harness = PollerHarness(acme, jira_fixture)
     states = set()
     async with harness.running():
@@ -236,7 +236,7 @@ async def test_a_cancellation_from_inside_ends_no_loop(acme, jira_fixture, monke
     assert harness.published() == ids(happened)
 
 
-async def test_a_broken_desk_ends_all_of_it_at_once(acme, jira_fixture):
+async def test_a_failed_publisher_ends_all_of_it_at_once(acme, jira_fixture):
     """The poller of a shard that is opened anew ends by itself, and says why."""
     harness = PollerHarness(acme, jira_fixture)
     async with harness.running() as task:
@@ -245,7 +245,7 @@ async def test_a_broken_desk_ends_all_of_it_at_once(acme, jira_fixture):
         acme.add_record()
         await asyncio.wait({task}, timeout=5)
 
-    assert type(task.exception()).__name__ == "DeskClosedError"
+    assert type(task.exception()).__name__ == "ShardClosedError"
 
 
 async def test_an_empty_log_is_not_called_active_before_it_is_proven(acme, jira_fixture):
@@ -287,8 +287,8 @@ async def test_history_is_covered_by_proven_answers_alone(acme, jira_fixture):
     async with harness.running():
         await asyncio.sleep(2)
         assert harness.publisher.checkpoint("acme").backfilled == ()
-        for line in hidden:
-            line.cancel()
+        for fault in hidden:
+            fault.cancel()
         await harness.until(lambda: len(harness.published(TOPICS.backfill)) >= 20)
         await harness.until(lambda: harness.status.backfilled_to is None)
 
@@ -373,15 +373,15 @@ async def test_an_organization_without_a_cloud_id_is_bound_when_it_tells(acme, j
     assert harness.publisher.checkpoint("acme").cloud_id == acme.cloud_id
 
 
-async def test_a_walk_of_many_pages_goes_on_where_it_failed(acme, jira_fixture):
+async def test_a_window_of_many_pages_goes_on_where_it_failed(acme, jira_fixture):
     """Where every other answer is broken, a window of ten pages is read all the same."""
     acme.quirks.page_cap = 10
     happened = acme.add_records(100, created=now_ms() - 30_000)
-    asks = [0]
+    requests = [0]
 
     def every_other(request):
-        asks[0] += "from" in request.query
-        return "from" in request.query and asks[0] % 2 == 0
+        requests[0] += "from" in request.query
+        return "from" in request.query and requests[0] % 2 == 0
 
     acme.script.add(jira_faults.unavailable(), rate=1.0, only=every_other)
     harness = PollerHarness(acme, jira_fixture, added=now_ms() - 60_000)

@@ -77,8 +77,8 @@ def test_whatever_was_read_moves_every_cursor_it_satisfies():
     assert cursors(NOW - 7 * DAY_MS) == [True, True, True]
 
 
-def test_a_re_read_in_pieces_moves_its_mark_with_each():
-    """A re-read that is broken off goes on from the last piece that went beyond its mark."""
+def test_a_re_read_in_several_results_moves_its_mark_with_each():
+    """A re-read that is broken off goes on from the last result that went beyond its mark."""
     point = START
     week = window.reread(point, NOW + 10 * DAY_MS, CONFIG, 0)
     for days in range(1, 11):
@@ -87,7 +87,7 @@ def test_a_re_read_in_pieces_moves_its_mark_with_each():
     assert window.reread(point, NOW + 10 * DAY_MS, CONFIG, 0).start == NOW - 4 * DAY_MS
 
 
-def test_a_walk_that_covered_nothing_moves_nothing_back():
+def test_a_read_that_covered_nothing_moves_nothing_back():
     """Where Jira's clock had not reached the window, the cursors stay."""
     assert window.advance(START, TimeRange(NOW - MINUTE, NOW - MINUTE), CONFIG, None) == advance_checkpoint(
         START, ledgers_from=window.advance(START, TimeRange(NOW, NOW), CONFIG, None).ledgers_from
@@ -150,8 +150,8 @@ def test_modes():
     ]
 
 
-def test_what_no_walk_asks_for_any_more_is_not_published():
-    """After an outage one walk may still hold what another has read and let go: nothing is known of it, not even that it is known."""
+def test_what_no_window_reaches_any_more_is_not_published():
+    """After an outage one pager may still hold what another has read and let go: nothing is known of it, not even that it is known."""
     gone = day_start("2026-11-20")
     point = advance_checkpoint(START, live_since=gone - 2 * DAY_MS, window_end=NOW, ledgers_from=gone)
     covered = advance_checkpoint(
@@ -276,7 +276,7 @@ class PollingMachine(RuleBasedStateMachine):
         self.progress = {}
         self.checkpoint = None
         self.ledger = Ledger("acme")
-        self.rules = CONFIG
+        self.config = CONFIG
         self.backfill_from = None
         self.deepest_asked = None
         self.kills = []
@@ -301,7 +301,7 @@ class PollingMachine(RuleBasedStateMachine):
             self.jira.append(
                 (len(self.jira), self.now, self.now + number * 7 % 25 * 10_000_000 % (3 * DAY_MS))
             )
-            for work in (self.live, self.deep, self.backfill):
+            for work in (self.live, self.reread, self.backfill):
                 self.survive(work)
 
     @rule(time=st.sampled_from([1, 30_000, 20 * MINUTE, DAY_MS, 12 * DAY_MS]))
@@ -310,7 +310,7 @@ class PollingMachine(RuleBasedStateMachine):
 
     @rule(days=st.sampled_from([3, 7, 30]))
     def operator_changes_late_days(self, days):
-        self.rules = PollingConfig(allowed_lateness=days * DAY_MS)
+        self.config = PollingConfig(allowed_lateness=days * DAY_MS)
 
     @rule(days=st.sampled_from([None, 1, 10, 40]))
     def operator_changes_backfill(self, days):
@@ -329,8 +329,8 @@ class PollingMachine(RuleBasedStateMachine):
         self.survive(self.live)
 
     @rule()
-    def deep_round(self):
-        self.survive(self.deep)
+    def reread_round(self):
+        self.survive(self.reread)
 
     @rule()
     def backfill_round(self):
@@ -347,7 +347,7 @@ class PollingMachine(RuleBasedStateMachine):
         for _ in range(3):
             self.now += 4 * DAY_MS
             self.live()
-            self.deep()
+            self.reread()
         while window.backfill(self.checkpoint, self.backfill_from):
             self.backfill()
         first = self.checkpoint.live_since
@@ -362,10 +362,10 @@ class PollingMachine(RuleBasedStateMachine):
         self.few_ledgers_are_left()
 
     def few_ledgers_are_left(self):
-        """What no walk asks for any more is forgotten, in memory and in Kafka."""
+        """What no window reaches any more is forgotten, in memory and in Kafka."""
         days = {ledgers.split_progress_key(name)[1] for name in self.progress} - {None}
         assert days == set(self.ledger.days)
-        reach = self.now - self.rules.allowed_lateness - 6 * DAY_MS
+        reach = self.now - self.config.allowed_lateness - 6 * DAY_MS
         history = range(NOW - 41 * DAY_MS, NOW + DAY_MS)
         first = day_of(self.checkpoint.live_since)  # backfill covers a part of this day only
         assert all(day_start(day) >= reach or day_start(day) in history or day == first for day in days)
@@ -388,33 +388,33 @@ class PollingMachine(RuleBasedStateMachine):
     def until(self):
         wrong = self.now + self.clock_error
         clock = ClockSkew().observe(wrong, wrong, self.now // 1000 * 1000)
-        return clock.correct(wrong) - self.rules.settle
+        return clock.correct(wrong) - self.config.settle
 
     def live(self):
         if self.checkpoint is None:
             self.transaction([], new_checkpoint("acme", self.until(), now=self.now), None)
         self.checkpoint = window.rewind(self.checkpoint, self.until())
-        self.read(window.live(self.checkpoint, self.until(), self.rules.overlap, self.backfill_from))
+        self.read(window.live(self.checkpoint, self.until(), self.config.overlap, self.backfill_from))
 
-    def deep(self):
+    def reread(self):
         if self.checkpoint and (
-            todo := window.reread(self.checkpoint, self.until(), self.rules, self.backfill_from)
+            todo := window.reread(self.checkpoint, self.until(), self.config, self.backfill_from)
         ):
             self.read(todo)
 
     def backfill(self):
         if self.checkpoint and (todo := window.backfill(self.checkpoint, self.backfill_from)):
-            (result,) = list(self.walked(todo))
+            (result,) = list(self.read_windows(todo))
             self.publish(result, lambda point: window.mark_backfilled(point, todo))
 
     def read(self, whole):
-        for result in self.walked(whole):
+        for result in self.read_windows(whole):
             read = TimeRange(whole.start, result.covered.end)
             self.publish(
-                result, lambda point, read=read: window.advance(point, read, self.rules, self.backfill_from)
+                result, lambda point, read=read: window.advance(point, read, self.config, self.backfill_from)
             )
 
-    def walked(self, whole):
+    def read_windows(self, whole):
         pager = Pager([whole], limit=20)
         while (request := pager.next_request) is not None:
             rows = [
@@ -432,7 +432,7 @@ class PollingMachine(RuleBasedStateMachine):
         wanted = [
             event
             for event in result.events
-            if mode.mode_of(event["created"], self.checkpoint, self.rules.overlap, self.backfill_from)
+            if mode.mode_of(event["created"], self.checkpoint, self.config.overlap, self.backfill_from)
         ]
         new = [event for event in wanted if not self.ledger.contains(event["id"])]
         for first in range(0, len(new), 3):
@@ -470,4 +470,4 @@ class PollingMachine(RuleBasedStateMachine):
 
 
 PollingMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=20)
-TestLife = PollingMachine.TestCase
+TestPolling = PollingMachine.TestCase

@@ -10,7 +10,7 @@ from producer.publishing.dead_letters import dead_letter_records
 def dead_letter_parts(raw, max_event_bytes=4_000_000):
     return dead_letter_records(
         UnreadableRecord("it has no id", raw),
-        topic="letters",
+        topic="dead-letters",
         partition=3,
         organization="acme",
         at_ms=1_790_000_000_000,
@@ -36,13 +36,13 @@ def test_the_parts_hold_the_raw_record_untouched(raw, max_event_bytes):
     ]
 
 
-def test_a_small_record_is_one_plain_letter():
+def test_a_small_record_is_one_plain_dead_letter():
     """It says why, who and when, under the key and in the partition of its organization."""
-    (letter,) = dead_letter_parts(b'{"summary": "x"}')
+    (dead_letter,) = dead_letter_parts(b'{"summary": "x"}')
 
-    assert letter.value == b'{"summary": "x"}'
-    assert (letter.key, letter.partition, letter.timestamp) == (b"acme", 3, 1_790_000_000_000)
-    assert dict(letter.headers) == {
+    assert dead_letter.value == b'{"summary": "x"}'
+    assert (dead_letter.key, dead_letter.partition, dead_letter.timestamp) == (b"acme", 3, 1_790_000_000_000)
+    assert dict(dead_letter.headers) == {
         "relay.reason": b"it has no id",
         "relay.service": b"producer",
         "relay.at": b"1790000000000",
@@ -52,7 +52,7 @@ def test_a_small_record_is_one_plain_letter():
 
 def test_a_large_record_is_compressed():
     """Ten million equal letters fit one part."""
-    (letter,) = dead_letter_parts(b"a" * 10_000_000)
+    (dead_letter,) = dead_letter_parts(b"a" * 10_000_000)
 
-    assert len(letter.value) < 100_000
-    assert raw_of([letter]) == b"a" * 10_000_000
+    assert len(dead_letter.value) < 100_000
+    assert raw_of([dead_letter]) == b"a" * 10_000_000

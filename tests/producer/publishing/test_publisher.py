@@ -1,4 +1,4 @@
-"""The desk's promises that need no Kafka: what one transaction holds, in which turn, and what any doubt does."""
+"""The publisher's promises that need no Kafka: what one transaction holds, in which turn, and what any doubt does."""
 
 import asyncio
 from dataclasses import replace
@@ -39,7 +39,7 @@ async def publisher():
 
 @pytest.mark.parametrize("fenced", [True, False])
 async def test_after_a_failure_nothing_more_is_published(publisher, fenced):
-    """The desk is broken, its memory as it was, and whoever comes is sent away."""
+    """The publisher has failed, its state is as it was, and whoever comes is sent away."""
     publisher, transactions = publisher
     transactions.error_after_commit = publish_error(fenced=fenced)
     with pytest.raises(ShardClosedError):
@@ -54,8 +54,8 @@ async def test_after_a_failure_nothing_more_is_published(publisher, fenced):
     assert transactions.ids() == [1]
 
 
-async def test_a_cancellation_between_begin_and_commit_breaks_the_desk(publisher):
-    """Nobody knows what became of the transaction, so nobody goes on from the memory of before."""
+async def test_a_cancellation_between_begin_and_commit_fails_the_publisher(publisher):
+    """Nobody knows what became of the transaction, so nobody goes on from the state of before."""
     publisher, transactions = publisher
     transactions.pause = 10
     task = asyncio.create_task(publisher.publish("acme", pending_records(1), unchanged, persist=False))
@@ -81,8 +81,8 @@ async def test_a_cancellation_while_waiting_for_the_turn_breaks_nothing(publishe
     assert transactions.ids() == [1, 3]
 
 
-async def test_a_defect_within_a_transaction_breaks_the_desk(publisher, monkeypatch):
-    """Whatever comes between begin and commit, memory is not believed afterwards."""
+async def test_a_defect_within_a_transaction_fails_the_publisher(publisher, monkeypatch):
+    """Whatever comes between begin and commit, its state is not believed afterwards."""
     publisher, _ = publisher
     monkeypatch.setattr(publisher._checkpoint_codec, "encode", lambda _record: 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -109,8 +109,8 @@ async def test_a_ledger_that_kafka_does_not_take_concerns_its_organization_alone
     assert [one["organization"] for one in transactions.events()] == ["globex"]
 
 
-async def test_a_walk_that_was_overtaken_repeats_nothing(publisher):
-    """What it still holds of days that others have read and let go is passed over: events, and letters by the window they were read in."""
+async def test_a_read_that_was_overtaken_repeats_nothing(publisher):
+    """What it still holds of days that others have read and let go is passed over: events, and dead letters by the window they were read in."""
     publisher, transactions = publisher
     overtaken = pending_records(1, unreadable=[UnreadableRecord("no id", b"{}")])
     await publisher.write_checkpoint(
@@ -129,14 +129,14 @@ async def test_an_event_that_the_schema_does_not_hold_stops_nobody(publisher):
         found = pending_records(1, 2, 3)
         found.events[1]["id"] = 2**63
         await publisher.publish("acme", found, unchanged, persist=False)
-    (letter,) = transactions.topics[TOPICS.dead_letters]
+    (dead_letter,) = transactions.topics[TOPICS.dead_letters]
 
     assert transactions.ids() == [1, 3]
-    assert b'"id":9223372036854775808' in letter.value
+    assert b'"id":9223372036854775808' in dead_letter.value
 
 
 async def test_history_never_stands_before_live(publisher):
-    """However many wait with history, a live finding waits for the one transaction under way and one more at most."""
+    """However many wait with history, what is live waits for the one transaction under way and one more at most."""
     publisher, transactions = publisher
     transactions.pause = 0.005
     history = [
@@ -153,8 +153,8 @@ async def test_history_never_stands_before_live(publisher):
     assert len(transactions.ids()) == 21
 
 
-async def test_a_quiet_desk_has_no_transaction_under_way(publisher):
-    """Whoever holds the quiet may cancel those who publish, and the desk stays whole."""
+async def test_between_transactions_none_is_under_way(publisher):
+    """Whoever holds the turn may cancel those who publish, and the publisher does not fail."""
     publisher, transactions = publisher
     transactions.pause = 0.02
     tasks = [
@@ -174,7 +174,7 @@ async def test_a_quiet_desk_has_no_transaction_under_way(publisher):
 
 
 async def test_closing_waits_for_the_transaction_under_way(publisher):
-    """What was begun ends; what comes after is refused, and the desk is not taken for broken."""
+    """What was begun ends; what comes after is refused, and the publisher is not taken for failed."""
     publisher, transactions = publisher
     transactions.pause = 0.05
     under_way = asyncio.create_task(publisher.publish("acme", pending_records(1), unchanged, persist=False))
@@ -206,7 +206,7 @@ async def test_a_checkpoint_is_changed_as_it_is_in_its_turn(publisher):
 
 
 async def test_dead_letters_come_in_bounded_transactions(publisher):
-    """A thousand unreadable records do not make one transaction; each becomes a letter once, and the last moves the cursor."""
+    """A thousand unreadable records do not make one transaction; each becomes a dead letter once, and the last moves the cursor."""
     publisher, transactions = publisher
     unreadable = [
         UnreadableRecord("no id", b'{"n": %d, "x": "%s"}' % (number, b"x" * 9_000)) for number in range(1_000)
@@ -214,9 +214,9 @@ async def test_dead_letters_come_in_bounded_transactions(publisher):
     sizes = []
     publish = transactions.publish
 
-    async def counted(first, then):
-        sizes.append((len(first), sum(len(record.value) for record in first)))
-        return await publish(first, then)
+    async def counted(records, after_offsets):
+        sizes.append((len(records), sum(len(record.value) for record in records)))
+        return await publish(records, after_offsets)
 
     transactions.publish = counted
     moved = lambda checkpoint: replace(checkpoint, window_end=NOW)  # noqa: E731

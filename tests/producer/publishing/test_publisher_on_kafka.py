@@ -77,7 +77,7 @@ def unchanged(checkpoint):
 
 
 async def test_what_is_known_is_not_published_again_by_the_next_owner(shard_loader):
-    """Ids that a former owner committed are known to its successor, whatever walk finds them again."""
+    """Ids that a former owner committed are known to its successor, whatever window they are read in again."""
     first = await load_with_checkpoint(shard_loader)
     one = await first.publish("acme", pending_records(records(1, 2, 2)), unchanged, persist=False)
     second = await load_with_checkpoint(shard_loader)
@@ -103,7 +103,7 @@ async def test_a_fenced_owner_publishes_nothing_more(shard_loader):
     assert await ids_on(shard_loader, shard_loader.topics.events) == []
 
 
-async def test_large_findings_are_published_in_several_transactions_in_order(shard_loader):
+async def test_many_pending_records_are_published_in_several_transactions_in_order(shard_loader):
     """No transaction holds more than 1,000 events, and all events come once, oldest first."""
     publisher = await load_with_checkpoint(shard_loader)
     published = await publisher.publish(
@@ -126,10 +126,10 @@ async def test_an_unreadable_record_becomes_one_dead_letter(shard_loader):
     for _ in range(2):
         await publisher.publish("acme", pending_records([], [broken]), unchanged, persist=False)
     await publisher.discard()
-    (letter,) = await committed_records(shard_loader, shard_loader.topics.dead_letters)
+    (dead_letter,) = await committed_records(shard_loader, shard_loader.topics.dead_letters)
 
-    assert letter.value == b'{"summary": "x"}'
-    assert dict(letter.headers)["relay.reason"] == b"the record has no readable id"
+    assert dead_letter.value == b'{"summary": "x"}'
+    assert dict(dead_letter.headers)["relay.reason"] == b"the record has no readable id"
 
 
 async def test_an_event_too_large_for_kafka_becomes_a_dead_letter_in_parts(shard_loader):

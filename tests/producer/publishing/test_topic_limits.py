@@ -15,7 +15,7 @@ from relay.kafka.topic_admin import create_missing_topics, read_limits
 from relay.kafka.topics import Topics
 from relay.schema_registry.store import open_schema_store
 from tests.relay.kafka.test_producer import alter_topic
-from tests.support.kafka import connection
+from tests.support.kafka import connection_to
 
 NOW = 1_790_000_000_000
 
@@ -25,7 +25,7 @@ async def test_what_an_operator_changes_about_the_topics_needs_no_restart(
 ):
     """A topic that takes less than before: what it refuses becomes a dead letter, and no transaction fails for it, again and again."""
     monkeypatch.setattr(topic_limits, "CHECK_SECONDS", 0.2)
-    there, topics = connection(kafka, prefix, shards=1), Topics(prefix)
+    there, topics = connection_to(kafka, prefix, shards=1), Topics(prefix)
     await create_missing_topics(there)
     known = TopicLimitsWatcher(there, await read_limits(there))
     watching = asyncio.create_task(known.watch())

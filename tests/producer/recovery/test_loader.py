@@ -107,7 +107,7 @@ async def recreate_topic(shard_loader, topic):
 
 
 async def test_a_batch_that_is_damaged_on_disk_is_named(shard_loader, kafka):
-    """The shard waits, since what stands in it may have been published; it opens when the batch is whole again."""
+    """The shard waits, since what stands in it may have been published; it loads when the batch is whole again."""
     publisher = await load_with_checkpoints(shard_loader)
     await publisher.publish("acme", pending_records(records("acme", 1, 2)), unchanged, persist=False)
     await publisher.discard()
@@ -150,7 +150,7 @@ async def test_a_log_that_is_lost_is_published_again_from_jira(shard_loader):
 
 @pytest.mark.parametrize("wrote", [True, False])
 async def test_a_log_that_is_lost_under_its_owner_is_noticed_before_it_is_written_again(wrote, shard_loader):
-    """What takes the place of lost events would hide the loss: nothing is committed there, and the shard opens anew. An owner
+    """What takes the place of lost events would hide the loss: nothing is committed there, and the shard is loaded anew. An owner
     that has not written yet knows where the log ended when it took the shard over.
     """
     owner = await load_with_checkpoints(shard_loader)
@@ -172,7 +172,7 @@ async def test_a_log_that_is_lost_under_its_owner_is_noticed_before_it_is_writte
 
 
 async def test_only_what_was_lost_is_read_again(shard_loader):
-    """Of two organizations one has lost its last event: the other's memory and cursors stay as they are."""
+    """Of two organizations one has lost its last event: the other's state and cursors stay as they are."""
     publisher = await load_with_checkpoints(shard_loader)
     await publisher.publish("acme", pending_records(records("acme", 1)), unchanged, persist=False)
     await publisher.publish("globex", pending_records(records("globex", 1, 2)), unchanged, persist=False)
@@ -245,7 +245,7 @@ def progress_record(shard_loader, key, subject, record, at=NOW + 60):
     )
 
 
-async def test_mending_that_is_broken_off_is_begun_anew(shard_loader, monkeypatch):
+async def test_a_repair_that_is_broken_off_is_begun_anew(shard_loader, monkeypatch):
     """More organizations than one transaction takes, and a death after the first: the others' events are known all the same."""
     monkeypatch.setattr(loader, "ORGANIZATIONS_PER_TRANSACTION", 1)
     publisher = await load_with_checkpoints(shard_loader)
@@ -260,10 +260,10 @@ async def test_mending_that_is_broken_off_is_begun_anew(shard_loader, monkeypatc
     await publisher.discard()
     publish, published = Publisher.publish, []
 
-    async def dying(self, first):
+    async def dying(self, records):
         if published:
             raise PublishError("Kafka did not confirm a transaction.")
-        published.append(await publish(self, first))
+        published.append(await publish(self, records))
 
     with monkeypatch.context() as patched:
         patched.setattr(Publisher, "publish", dying)
@@ -305,7 +305,7 @@ async def test_lost_history_is_read_again(shard_loader):
 
 
 async def test_an_open_transaction_of_a_stranger_keeps_the_shard_shut(shard_loader):
-    """What cannot be ended cannot be read past: opening fails, and says who can do something about it."""
+    """What cannot be ended cannot be read past: loading fails, and says who can do something about it."""
     stranger = await Publisher.open(shard_loader.connection, f"{shard_loader.topics.prefix}.stranger")
     await stranger._producer.begin_transaction()
     await stranger._send([ProducerRecord(shard_loader.topics.progress, 0, b"x", b"y")])
@@ -327,10 +327,10 @@ async def test_without_transactions_events_are_known_though_their_progress_is_mi
     await publisher.publish("acme", pending_records(records("acme", 1)), unchanged, persist=False)
     send = publisher._transactions._send
 
-    async def crashing(first):
-        if any(record.topic == shard_loader.topics.progress for record in first):
+    async def crashing(records):
+        if any(record.topic == shard_loader.topics.progress for record in records):
             raise KafkaError("the connection was cut")
-        return await send(first)
+        return await send(records)
 
     publisher._transactions._send = crashing
     with pytest.raises(ShardClosedError):

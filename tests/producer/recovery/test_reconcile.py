@@ -143,8 +143,8 @@ def test_lost_history_is_open_again_and_what_stands_of_it_known():
         last_backfill=EventPosition(99, 55),
         backfilled=(TimeRange(days[4], live_since),),
     )
-    stands = [logged_event(51, 0, created=days[1]), logged_event(52, 1, created=days[2])]
-    remove_lost_ids(found, {"acme"}, log_scan(logged_event(7, 4)), log_scan(*stands))
+    on_log = [logged_event(51, 0, created=days[1]), logged_event(52, 1, created=days[2])]
+    remove_lost_ids(found, {"acme"}, log_scan(logged_event(7, 4)), log_scan(*on_log))
     checkpoint = found.checkpoints["acme"]
 
     assert checkpoint.backfilled == ()
@@ -179,8 +179,8 @@ def test_what_was_lost_of_days_let_go_is_read_again():
     assert checkpoint.pairs == (CompletenessPair(NOW - DAY_MS, 11),)
 
 
-def test_what_half_of_a_mend_took_out_is_read_again():
-    """The ledgers say no more what was lost: they were mended already, but the checkpoint of that transaction was lost in turn."""
+def test_what_half_of_a_repair_took_out_is_read_again():
+    """The ledgers say no more what was lost: they were repaired already, but the checkpoint of that transaction was lost in turn."""
     early, late = CompletenessPair(NOW - DAY_MS, 11), CompletenessPair(NOW, 12)
     found = stored_progress(1, last_event=EventPosition(11, 2), pairs=(early, late))
     remove_lost_ids(found, {"acme"}, log_scan(logged_event(1, 10)), log_scan())
@@ -252,16 +252,16 @@ def test_half_of_the_last_progress_is_completed():
 def test_a_ledger_without_its_checkpoint_names_what_is_lost():
     """What was added with the last progress must stand, though no checkpoint names it; unless retention may have deleted it."""
     found = stored_progress(1, 2, last_event=EventPosition(5, 1))
-    stands = (logged_event(1, 5),)
+    on_log = (logged_event(1, 5),)
     found.added["acme", TODAY] = (NOW - 1, BitMap64([2]))
-    assert find_lost_tails(found, LogTail(0, stands), EMPTY) == set()
+    assert find_lost_tails(found, LogTail(0, on_log), EMPTY) == set()
     found.added["acme", TODAY] = (NOW, BitMap64([2]))
-    assert find_lost_tails(found, LogTail(0, stands), EMPTY) == {"acme"}
-    assert find_lost_tails(found, LogTail(0, stands, complete_since=NOW + 1), EMPTY) == set()
-    assert find_lost_tails(found, LogTail(0, (*stands, logged_event(2, 7))), EMPTY) == set()
+    assert find_lost_tails(found, LogTail(0, on_log), EMPTY) == {"acme"}
+    assert find_lost_tails(found, LogTail(0, on_log, complete_since=NOW + 1), EMPTY) == set()
+    assert find_lost_tails(found, LogTail(0, (*on_log, logged_event(2, 7))), EMPTY) == set()
 
     found.added["acme", TODAY] = (NOW, BitMap64([2]))
-    remove_lost_ids(found, {"acme"}, log_scan(*stands), log_scan())
+    remove_lost_ids(found, {"acme"}, log_scan(*on_log), log_scan())
     assert found.days["acme"][TODAY].ids == BitMap64([1])
 
 

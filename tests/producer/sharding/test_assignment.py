@@ -54,9 +54,9 @@ class FakePositions:
         self.positions[tp.partition] = offset
 
     async def end_offsets(self, partitions):
-        trouble, self.error = self.error, None
-        if trouble is not None:
-            raise trouble
+        error, self.error = self.error, None
+        if error is not None:
+            raise error
         if self.leaderless & {tp.partition for tp in partitions}:
             raise TimeoutError
         return {tp: self.ends.get(tp.partition, 0) for tp in partitions}
@@ -165,12 +165,12 @@ async def test_what_was_read_of_an_older_assignment_counts_for_nothing():
     assert harness.opened_shards[0].organization_sets == [{first, second}]
 
 
-@pytest.mark.parametrize("trouble", [IllegalStateError("not assigned"), TimeoutError()], ids=type)
-async def test_a_rebalance_that_comes_between_ends_no_membership(trouble):
+@pytest.mark.parametrize("error", [IllegalStateError("not assigned"), TimeoutError()], ids=type)
+async def test_a_rebalance_that_comes_between_ends_no_membership(error):
     """Where an end cannot be had just now it is looked for again; the records read meanwhile are not forgotten."""
     harness = AssignmentHarness()
     harness.positions.ends[ACME] = 1
-    harness.positions.error = trouble
+    harness.positions.error = error
     harness.assign(ACME)
     await harness.read(record("acme", 0))
     await harness.read()
@@ -240,13 +240,13 @@ async def test_what_is_told_of_a_shard_that_is_ours_again_is_not_taken_back():
 
 async def test_without_fencing_every_rebalance_ends_all():
     """Where Kafka cannot refuse a former owner, nobody goes on through a rebalance."""
-    fenced, bare = AssignmentHarness(), AssignmentHarness(fenced=False)
-    for harness in (fenced, bare):
+    fenced, unfenced = AssignmentHarness(), AssignmentHarness(fencing=False)
+    for harness in (fenced, unfenced):
         harness.assign(0)
         await harness.assignment.revoked({TopicPartition("organizations", 0)})
 
     assert not fenced.opened_shards[0].closed
-    assert bare.opened_shards[0].closed
+    assert unfenced.opened_shards[0].closed
 
 
 @pytest.mark.parametrize(

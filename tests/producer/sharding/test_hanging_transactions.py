@@ -25,9 +25,9 @@ TP = TopicPartition("events", 0)
 
 def stalled_by_check(*extents, step=2.0):
     """What a watch finds that looks every `step` seconds at (committed end, end of the log)."""
-    standstill = StalledLsoDetector()
+    detector = StalledLsoDetector()
     return [
-        standstill.check({TP: LogBounds(0, committed, high)}, number * step)
+        detector.check({TP: LogBounds(0, committed, high)}, number * step)
         for number, (committed, high) in enumerate(extents)
     ]
 

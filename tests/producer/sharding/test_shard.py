@@ -55,7 +55,7 @@ class FakeMembership:
 
 
 class RecordingOrganizationHandler:
-    """Work that notes what it is told; `poll_action` may say what polling does."""
+    """Notes what it is told; `poll_action` may say what polling does."""
 
     def __init__(self, poll_action=None):
         self.polls = Counter()
@@ -71,7 +71,7 @@ class RecordingOrganizationHandler:
         finally:
             self.polled.pop(organization.name)
 
-    async def wait_forever(self, _organization, _desk):
+    async def wait_forever(self, _organization, _publisher):
         await asyncio.Event().wait()
 
     def deleted(self, name):
@@ -118,7 +118,7 @@ async def until(condition):
 
 
 @pytest.mark.parametrize(
-    "trouble",
+    "error",
     [
         RelayError("no"),
         TimeoutError(),
@@ -128,7 +128,7 @@ async def until(condition):
     ],
     ids=type,
 )
-async def test_a_shard_outlives_whatever_opening_it_raises(error):
+async def test_a_shard_outlives_whatever_loading_it_raises(error):
     """Errors of Kafka, defects, and cancellations from inside a library: it is tried again."""
     async with open_shard_harness() as found:
         found.load_errors = [error, error]
@@ -136,26 +136,26 @@ async def test_a_shard_outlives_whatever_opening_it_raises(error):
         await until(lambda: found.handler.polls["acme"] == 1)
 
 
-async def test_a_broken_desk_is_replaced_and_all_are_polled_again():
-    """Pollers end, the desk is discarded, another is opened, and every organization goes on with that."""
+async def test_a_failed_publisher_is_replaced_and_all_are_polled_again():
+    """Pollers end, the publisher is discarded, another is loaded, and every organization goes on with that."""
     async with open_shard_harness() as found:
         found.set_organizations(organization("acme"), organization("globex"))
         await until(lambda: len(found.handler.polled) == 2)
-        found.publishers[0].broken.set()
+        found.publishers[0].failed.set()
         await until(lambda: found.handler.polls == {"acme": 2, "globex": 2})
 
         assert found.publishers[0].discarded
         assert len(found.publishers) == 2
 
 
-async def test_a_desk_that_breaks_each_time_is_not_opened_in_a_tight_loop():
-    """What goes wrong at once after each opening, as a topic that may not be written, is tried with growing pauses."""
+async def test_a_publisher_that_fails_each_time_is_not_loaded_in_a_tight_loop():
+    """What goes wrong at once after each loading, as a topic that may not be written, is tried with growing pauses."""
 
-    async def broken(_organization, publisher):
-        publisher.broken.set()
+    async def fail(_organization, publisher):
+        publisher.failed.set()
         raise ShardClosedError("Kafka refused a transaction.")
 
-    async with open_shard_harness(broken) as found:
+    async with open_shard_harness(fail) as found:
         found.set_organizations(organization("acme"))
         await asyncio.sleep(1.5)
 
@@ -165,7 +165,7 @@ async def test_a_desk_that_breaks_each_time_is_not_opened_in_a_tight_loop():
 async def test_polling_that_ends_at_once_is_not_begun_in_a_tight_loop():
     """Neither an error nor an end without one starts it again before a minute, and the log tells of it."""
 
-    async def ends(organization, _desk):
+    async def ends(organization, _publisher):
         if organization.name == "acme":
             raise ValueError("a defect")
 
@@ -179,9 +179,9 @@ async def test_polling_that_ends_at_once_is_not_begun_in_a_tight_loop():
 
 
 async def test_a_defect_in_one_leaves_the_others_alone():
-    """The desk stays, and so do the other pollers."""
+    """The publisher stays, and so do the other pollers."""
 
-    async def one_fails(organization, _desk):
+    async def one_fails(organization, _publisher):
         if organization.name == "acme":
             raise ValueError("a defect")
         await asyncio.Event().wait()
@@ -192,7 +192,7 @@ async def test_a_defect_in_one_leaves_the_others_alone():
         await asyncio.sleep(0.1)
 
         assert set(found.handler.polled) == {"globex"}
-        assert not found.publishers[0].broken.is_set()
+        assert not found.publishers[0].failed.is_set()
 
 
 async def test_a_fenced_shard_waits_for_the_group_before_it_fences_back():
@@ -200,7 +200,7 @@ async def test_a_fenced_shard_waits_for_the_group_before_it_fences_back():
     async with open_shard_harness() as found:
         await until(lambda: found.shard.ready)
         found.publishers[0].fenced = True
-        found.publishers[0].broken.set()
+        found.publishers[0].failed.set()
         await until(lambda: found.membership.suspicions == 1)
         await asyncio.sleep(0.5)
         assert len(found.publishers) == 1
@@ -227,7 +227,7 @@ async def test_a_shard_that_is_kept_goes_on_unless_the_membership_was_lost():
         assert len(found.publishers) == 2
 
 
-async def test_a_shard_that_is_taken_away_does_not_open_again():
+async def test_a_shard_that_is_taken_away_does_not_load_again():
     """A transaction that fails while its shard is being closed is no reason to fence the new owner."""
     async with open_shard_harness() as found:
         await until(lambda: found.shard.ready)
@@ -235,7 +235,7 @@ async def test_a_shard_that_is_taken_away_does_not_open_again():
         async with publisher.lock:
             closing = asyncio.create_task(found.shard.close())
             await asyncio.sleep(0.05)
-            publisher.broken.set()
+            publisher.failed.set()
             await asyncio.sleep(1)
         await closing
 
@@ -258,7 +258,7 @@ async def test_only_what_was_modified_is_polled_anew_and_between_transactions():
 
 
 async def test_what_was_deleted_is_told_after_its_end():
-    """Nothing is told of an organization after it was taken off the board."""
+    """Nothing is told of an organization after its status was removed."""
     async with open_shard_harness() as found:
         found.set_organizations(organization("acme"), organization("globex"))
         await until(lambda: len(found.handler.polled) == 2)
@@ -268,13 +268,13 @@ async def test_what_was_deleted_is_told_after_its_end():
         assert found.handler.calls == [("deleted", "acme", False)]
 
 
-async def test_what_was_deleted_while_the_shard_was_opening_is_told_too():
-    """No record of it stays on the board because nobody was polling it just then."""
+async def test_what_was_deleted_while_the_shard_was_loading_is_told_too():
+    """Its status does not stay because nobody was polling it just then."""
     async with open_shard_harness() as found:
         found.set_organizations(organization("acme"))
         await until(lambda: found.handler.polled)
         found.membership.sure.clear()
-        found.publishers[0].broken.set()
+        found.publishers[0].failed.set()
         await until(lambda: not found.handler.polled)
         found.set_organizations()
         found.membership.sure.set()
@@ -284,7 +284,7 @@ async def test_what_was_deleted_while_the_shard_was_opening_is_told_too():
 
 
 async def test_what_is_deleted_while_another_is_waited_for_is_told_too():
-    """A modified one waits for the transaction under way; what is deleted meanwhile does not stay on the board."""
+    """A modified one waits for the transaction under way; what is deleted meanwhile keeps no status."""
     async with open_shard_harness() as found:
         found.set_organizations(organization("acme"), organization("globex"))
         await until(lambda: len(found.handler.polled) == 2)
@@ -300,7 +300,7 @@ async def test_what_is_deleted_while_another_is_waited_for_is_told_too():
 
 
 async def test_a_closed_shard_leaves_nothing_running():
-    """Its pollers have ended, its desk is discarded, and nothing is told afterwards."""
+    """Its pollers have ended, its publisher is discarded, and nothing is told afterwards."""
     async with open_shard_harness() as found:
         found.set_organizations(organization("acme"))
         await until(lambda: found.handler.polled)
@@ -317,7 +317,7 @@ async def test_closing_ends_within_its_bound_whatever_hangs(monkeypatch):
     """A transaction that does not end, or a poller that swallows its cancellation, is not waited for without end."""
     monkeypatch.setattr("producer.sharding.shard.CLOSE_SECONDS", 0.2)
 
-    async def stubborn(_organization, _desk):
+    async def stubborn(_organization, _publisher):
         for _ in range(2):
             try:
                 await asyncio.Event().wait()

@@ -65,7 +65,7 @@ def test_a_dead_letter_stands_in_the_last_day_of_its_window():
         ledger.plan([], [BAD])
 
 
-def test_days_that_no_walk_asks_for_are_forgotten():
+def test_days_that_no_window_reaches_are_forgotten():
     """Below the lowest re-read only history that is not covered yet keeps its ledger."""
     point = replace(new_checkpoint("acme", MONDAY + DAY_MS // 2, now=0), ledgers_from=MONDAY + 9 * DAY_MS)
     kept = [
@@ -139,4 +139,4 @@ class LedgerMachine(RuleBasedStateMachine):
 
 
 LedgerMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=25)
-TestBooks = LedgerMachine.TestCase
+TestLedger = LedgerMachine.TestCase

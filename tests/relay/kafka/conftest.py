@@ -55,6 +55,6 @@ def _thread_states(pid):
 
 
 @pytest.fixture(scope="session")
-async def own_kafka(tmp_path_factory):
+async def interruptible_kafka(tmp_path_factory):
     async with EmbeddedKafka(tmp_path_factory.mktemp("own"), heap="384m", flush_each_write=False) as broker:
         yield InterruptibleKafka(broker)

@@ -15,7 +15,7 @@ from relay.kafka.topic_admin import create_missing_topics, read_shard_count
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import Publisher, PublishError
 from tests.support.group_member import SESSION, RecordingHandler, running_member, write_organization
-from tests.support.kafka import aiokafka_tasks, connection, event
+from tests.support.kafka import aiokafka_tasks, connection_to, event
 from tests.support.waiting import wait_until
 
 
@@ -33,37 +33,39 @@ async def seconds_to_close(stack):
     return time.monotonic() - began
 
 
-@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSTOP], ids=lambda number: number.name)
-async def test_nothing_waits_without_end_while_kafka_is_away(own_kafka, prefix, blow):
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGSTOP], ids=lambda number: number.name)
+async def test_nothing_waits_without_end_while_kafka_is_away(interruptible_kafka, prefix, signal_number):
     """Kafka killed, or silent for longer than a session: every call fails within its bound and leaves nothing running.
 
     Afterwards a member reads on, a writer writes, and a publisher of the same id opens and publishes.
     """
-    there = connection(own_kafka.kafka, prefix, shards=2, group_session_timeout_seconds=SESSION)
-    await create_missing_topics(there)
+    connection = connection_to(
+        interruptible_kafka.kafka, prefix, shards=2, group_session_timeout_seconds=SESSION
+    )
+    await create_missing_topics(connection)
     before = aiokafka_tasks()
     tp = TopicPartition(Topics(prefix).events, 0)
-    publisher = await Publisher.open(there, f"{prefix}.0")
+    publisher = await Publisher.open(connection, f"{prefix}.0")
     staying, leaving = RecordingHandler(), RecordingHandler()
     async with AsyncExitStack() as all_of_it:
-        writer = await all_of_it.enter_async_context(RecordWriter(there))
+        writer = await all_of_it.enter_async_context(RecordWriter(connection))
         await writer.send(Topics(prefix).status, b"a", b"1")
-        member = await all_of_it.enter_async_context(running_member(there, staying, prefix))
+        member = await all_of_it.enter_async_context(running_member(connection, staying, prefix))
         short = AsyncExitStack()
-        await short.enter_async_context(running_member(there, leaving, f"{prefix}.other"))
-        async with standalone_consumer(there) as reader:
+        await short.enter_async_context(running_member(connection, leaving, f"{prefix}.other"))
+        async with standalone_consumer(connection) as reader:
             await log_bounds(reader, [tp])
-            async with own_kafka.interrupted(blow):
+            async with interruptible_kafka.interrupted(signal_number):
                 took = await asyncio.gather(
                     seconds_to_fail(publisher.publish([event(prefix)]), PublishError),
-                    seconds_to_fail(Publisher.open(there, f"{prefix}.1"), PublishError),
+                    seconds_to_fail(Publisher.open(connection, f"{prefix}.1"), PublishError),
                     seconds_to_fail(
                         writer.send(Topics(prefix).status, b"b", b"1", seconds=1), TopicWriteError
                     ),
                     seconds_to_fail(
                         read_to_end(reader, {tp: 0}, {tp: 1}, print, idle_seconds=1), TopicReadError
                     ),
-                    seconds_to_fail(read_shard_count(there), RelayError),
+                    seconds_to_fail(read_shard_count(connection), RelayError),
                     seconds_to_close(short),
                 )
                 began = time.monotonic()
@@ -72,9 +74,9 @@ async def test_nothing_waits_without_end_while_kafka_is_away(own_kafka, prefix, 
                 await wait_until(lambda: not member.valid, seconds=SESSION + 3)
         await writer.send(Topics(prefix).status, b"c", b"1")
         await wait_until(lambda: member.valid, seconds=40)
-        await write_organization(there, prefix, b"after")
+        await write_organization(connection, prefix, b"after")
         await wait_until(lambda: b"after" in staying.values, seconds=30)
-    successor = await Publisher.open(there, f"{prefix}.0")
+    successor = await Publisher.open(connection, f"{prefix}.0")
     await successor.publish([event(prefix)])
     await successor.discard()
 
@@ -82,4 +84,4 @@ async def test_nothing_waits_without_end_while_kafka_is_away(own_kafka, prefix, 
     assert discarded < 6
     assert leaving.closings == 1
     assert aiokafka_tasks() <= before
-    assert {b"a", b"c"} <= set(await read_table(there, Topics(prefix).status))
+    assert {b"a", b"c"} <= set(await read_table(connection, Topics(prefix).status))

@@ -13,13 +13,13 @@ from relay.kafka.membership import FROZEN_SECONDS, MembershipLease
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
 from tests.support.group_member import SESSION, RecordingHandler, running_member, write_organization
-from tests.support.kafka import connection
+from tests.support.kafka import connection_to
 from tests.support.waiting import wait_until
 
 
 @pytest.fixture
-async def there(kafka, prefix):
-    found = connection(kafka, prefix, shards=2, group_session_timeout_seconds=SESSION)
+async def connection(kafka, prefix):
+    found = connection_to(kafka, prefix, shards=2, group_session_timeout_seconds=SESSION)
     await create_missing_topics(found)
     return found
 
@@ -34,53 +34,53 @@ async def there(kafka, prefix):
         ("records", asyncio.CancelledError()),
     ],
 )
-async def test_a_handler_that_fails_is_told_of_the_end_and_joins_again(there, prefix, where, error):
+async def test_a_handler_that_fails_is_told_of_the_end_and_joins_again(connection, prefix, where, error):
     """Whatever a handler raises ends the membership in good order, and another one begins."""
     handler = RecordingHandler()
     handler.fail_next = (where, error)
-    async with running_member(there, handler, prefix) as member:
+    async with running_member(connection, handler, prefix) as member:
         await wait_until(lambda: handler.closings == 1 and member.valid)
-        await write_organization(there, prefix, b"after")
+        await write_organization(connection, prefix, b"after")
         await wait_until(lambda: b"after" in handler.values)
 
     assert handler.closings == 2
 
 
 @pytest.mark.parametrize("part", ["_fetcher._fetch_task", "_coordinator._coordination_task"])
-async def test_a_consumer_that_dies_inside_is_replaced(there, prefix, part):
+async def test_a_consumer_that_dies_inside_is_replaced(connection, prefix, part):
     """A fetcher or a group coordination that has ended, of which aiokafka says nothing, is noticed within seconds."""
     handler = RecordingHandler()
-    async with running_member(there, handler, prefix):
+    async with running_member(connection, handler, prefix):
         owner, _, name = part.partition(".")
         getattr(getattr(handler.consumer, owner), name).cancel()
         await wait_until(lambda: handler.closings == 1 and len(handler.assignments) >= 2)
-        await write_organization(there, prefix, b"after")
+        await write_organization(connection, prefix, b"after")
         await wait_until(lambda: b"after" in handler.values)
 
 
 @pytest.mark.parametrize(
     ("error", "ends"), [(NotCoordinatorError(), False), (GroupAuthorizationFailedError(), True)], ids=str
 )
-async def test_what_may_pass_by_itself_ends_no_membership(there, prefix, error, ends):
+async def test_what_may_pass_by_itself_ends_no_membership(connection, prefix, error, ends):
     """Reading goes on where it was; after anything else positions are believed no more, and another membership begins."""
     handler = RecordingHandler()
-    async with running_member(there, handler, prefix) as member:
+    async with running_member(connection, handler, prefix) as member:
         await wait_until(lambda: member.valid)
         first = handler.positions
         handler.consumer._coordinator._pending_exception = error
         await wait_until(lambda: first._consumer._coordinator._pending_exception is None)
-        await write_organization(there, prefix, b"after")
+        await write_organization(connection, prefix, b"after")
         await wait_until(lambda: b"after" in handler.values)
         assert (handler.closings == 1, first.unreliable) == (ends, ends)
 
 
 @pytest.mark.parametrize("fault", ["another leader", "damage"])
 async def test_whoever_reads_from_the_start_is_not_sent_back_there_again_and_again(
-    there, prefix, fault, monkeypatch
+    connection, prefix, fault, monkeypatch
 ):
     """He would take what is older for news: an organization as it was before it was changed, or deleted."""
 
-    def looked_at(fetched):
+    def altered_batches(fetched):
         for batch in parse_batches(fetched):
             changed = (
                 {"epoch": batch.base_offset}
@@ -89,55 +89,55 @@ async def test_whoever_reads_from_the_start_is_not_sent_back_there_again_and_aga
             )
             yield replace(batch, **changed)
 
-    monkeypatch.setattr(fetch_validation, "parse_batches", looked_at)
+    monkeypatch.setattr(fetch_validation, "parse_batches", altered_batches)
     handler = RecordingHandler()
-    async with running_member(there, handler, prefix):
+    async with running_member(connection, handler, prefix):
         for value in (b"before", b"after"):
-            await write_organization(there, prefix, value)
+            await write_organization(connection, prefix, value)
             await wait_until(lambda value=value: value in handler.values)
     assert handler.values == [b"before", b"after"]
 
 
-async def test_partitions_that_come_with_a_freeze_are_not_trusted_until_the_group_says_so_again(
-    there, prefix
+async def test_partitions_that_come_with_a_freeze_are_not_valid_until_the_group_says_so_again(
+    connection, prefix
 ):
     """They were asked for before it: meanwhile they may have gone to others."""
-    trusted = []
+    valid = []
 
-    class Frozen(RecordingHandler):
+    class FrozenHandler(RecordingHandler):
         """As its ticks notice it, right before they take note of the assignment."""
 
         def assigned(self, positions, partitions):
             super().assigned(positions, partitions)
             self.member.invalidate()
-            asyncio.get_running_loop().call_soon(lambda: trusted.append(self.member.valid))
+            asyncio.get_running_loop().call_soon(lambda: valid.append(self.member.valid))
 
-    class Known(Member):
+    class KnownMember(Member):
         def __init__(self, *args, **options):
             super().__init__(*args, **options)
             args[3].member = self
 
-    async with running_member(there, Frozen(), prefix, kind=Known) as member:
-        await wait_until(lambda: trusted)
-        assert trusted == [False]
+    async with running_member(connection, FrozenHandler(), prefix, kind=KnownMember) as member:
+        await wait_until(lambda: valid)
+        assert valid == [False]
         async with asyncio.timeout(5):
             await member.renewed()
 
 
-async def test_a_dead_heartbeat_is_noticed(there, prefix):
+async def test_a_dead_heartbeat_is_noticed(connection, prefix):
     """A member that still reads, but does not beat any more, joins anew before it is replaced without knowing."""
     handler = RecordingHandler()
-    async with running_member(there, handler, prefix) as member:
+    async with running_member(connection, handler, prefix) as member:
         handler.consumer._coordinator._heartbeat_task.cancel()
         await wait_until(lambda: len(handler.assignments) >= 2 and member.valid)
 
 
-async def test_a_lost_membership_is_no_continuation(there, prefix):
+async def test_a_lost_membership_is_no_continuation(connection, prefix):
     """Who has to join anew, because the group no longer knew it, can tell that from a plain rebalance."""
     handler, other = RecordingHandler(), RecordingHandler()
-    async with running_member(there, handler, prefix) as member:
+    async with running_member(connection, handler, prefix) as member:
         joins = member.generation
-        async with running_member(there, other, prefix):
+        async with running_member(connection, other, prefix):
             await wait_until(lambda: len(handler.assignments) == 2)
         await wait_until(lambda: len(handler.assignments) == 3 and member.valid)
         assert member.generation == joins
@@ -147,13 +147,13 @@ async def test_a_lost_membership_is_no_continuation(there, prefix):
         assert member.generation == joins + 1
 
 
-async def test_an_answer_without_offsets_is_not_taken_for_none_committed(there, prefix):
+async def test_an_answer_without_offsets_is_not_taken_for_none_committed(connection, prefix):
     """A coordinator that is still loading answers OffsetFetch with an error and no partitions; it is asked again."""
     tp = TopicPartition(Topics(prefix).organizations, 0)
 
-    class Loading(Member):
-        def _consumer(self):
-            consumer = super()._consumer()
+    class LoadingMember(Member):
+        def _create_consumer(self):
+            consumer = super()._create_consumer()
             send, answers = consumer._client.send, [14, 16, 14]
 
             async def sent(node, request, **options):
@@ -165,19 +165,19 @@ async def test_an_answer_without_offsets_is_not_taken_for_none_committed(there, 
             return consumer
 
     handler = RecordingHandler()
-    async with running_member(there, handler, prefix):
-        await write_organization(there, prefix, b"one")
+    async with running_member(connection, handler, prefix):
+        await write_organization(connection, prefix, b"one")
         await handler.positions.commit({tp: OffsetAndMetadata(1, "ours")})
     handler = RecordingHandler()
-    async with running_member(there, handler, prefix, Loading):
+    async with running_member(connection, handler, prefix, LoadingMember):
         assert await handler.positions.committed([tp]) == {tp: OffsetAndMetadata(1, "ours")}
 
 
-async def test_who_is_no_member_any_more_commits_nothing(there, prefix):
+async def test_who_is_no_member_any_more_commits_nothing(connection, prefix):
     """Not even into a group without members, which takes an offset from anybody: another may have come further since."""
     tp = TopicPartition(Topics(prefix).organizations, 0)
     handler = RecordingHandler()
-    async with running_member(there, handler, prefix):
+    async with running_member(connection, handler, prefix):
         await handler.positions.commit({tp: OffsetAndMetadata(7, "ours")})
         coordinator = handler.consumer._coordinator
         await coordinator._maybe_leave_group()
@@ -187,10 +187,10 @@ async def test_who_is_no_member_any_more_commits_nothing(there, prefix):
         assert await handler.positions.committed([tp]) == {tp: OffsetAndMetadata(7, "ours")}
 
 
-async def test_membership_ends_when_its_task_is_cancelled(there, prefix):
+async def test_membership_ends_when_its_task_is_cancelled(connection, prefix):
     """Cancelling `run` tells the handler, leaves the group, and leaves nothing running."""
     handler = RecordingHandler()
-    async with running_member(there, handler, prefix):
+    async with running_member(connection, handler, prefix):
         consumer = handler.consumer
 
     assert handler.closings == 1
@@ -220,7 +220,7 @@ def awake_lease():
     return clocks, lease
 
 
-def test_trust_begins_with_a_confirmation():
+def test_a_lease_begins_with_a_renewal():
     """Nobody is a member before the group has said so."""
     clocks, lease = awake_lease()
 
@@ -229,7 +229,7 @@ def test_trust_begins_with_a_confirmation():
     assert lease.valid
 
 
-def test_trust_ends_with_the_session():
+def test_a_lease_ends_with_the_session():
     """What was confirmed counts for no longer than the group would wait for us."""
     clocks, lease = awake_lease()
     lease.renew(clocks.now)
@@ -240,19 +240,19 @@ def test_trust_ends_with_the_session():
     assert not lease.valid
 
 
-def test_an_answer_from_before_a_freeze_confirms_nothing():
+def test_an_answer_from_before_a_freeze_renews_nothing():
     """It may have lain in the socket while somebody else took over; the first to look does not matter."""
     clocks, lease = awake_lease()
-    asked_at = clocks.now
+    requested_at = clocks.now
     clocks.now += FROZEN_SECONDS + 1
     clocks.wall += FROZEN_SECONDS + 1
 
     assert not lease.valid
-    lease.renew(asked_at)
+    lease.renew(requested_at)
     lease.renew(clocks.now)
     assert not lease.valid
     lease.tick()
-    lease.renew(asked_at)
+    lease.renew(requested_at)
     assert not lease.valid
     clocks.advance(lease, 0.2)
     lease.renew(clocks.now)
@@ -270,13 +270,13 @@ def test_the_sleep_of_a_machine_is_a_freeze():
     assert not lease.valid
 
 
-def test_a_suspicion_lasts_until_a_later_question_is_answered():
-    """An answer to what was asked before the suspicion does not end it."""
+def test_an_invalidated_lease_stays_invalid_until_a_later_request_is_answered():
+    """An answer to what was requested before the invalidation does not renew it."""
     clocks, lease = awake_lease()
-    asked_at = clocks.now
+    requested_at = clocks.now
     clocks.advance(lease, 0.5)
     lease.invalidate()
-    lease.renew(asked_at)
+    lease.renew(requested_at)
 
     assert not lease.valid
     clocks.advance(lease, 0.1)

@@ -18,14 +18,14 @@ from relay.kafka.producer import ProducerRecord, RecordWriter
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import Publisher
-from tests.support.kafka import connection
+from tests.support.kafka import connection_to
 
 SHARDS = 16
 
 
 @pytest.fixture
-async def there(kafka, prefix):
-    found = connection(kafka, prefix, shards=SHARDS)
+async def connection(kafka, prefix):
+    found = connection_to(kafka, prefix, shards=SHARDS)
     await create_missing_topics(found)
     return found
 
@@ -34,90 +34,90 @@ def everywhere(topic):
     return [TopicPartition(topic, number) for number in range(SHARDS)]
 
 
-async def test_a_table_is_read_over_all_partitions(there, prefix):
+async def test_a_table_is_read_over_all_partitions(connection, prefix):
     """The latest value of every key, whichever partition it stands in, without the deleted ones."""
     topic = Topics(prefix).progress
-    async with RecordWriter(there) as writer:
+    async with RecordWriter(connection) as writer:
         for number in range(SHARDS):
             await writer.send(topic, b"%d" % number, b"old", partition=number)
             await writer.send(topic, b"%d" % number, b"new" if number else None, partition=number)
 
-    table = await read_table(there, topic)
+    table = await read_table(connection, topic)
 
     assert {key: record.value for key, record in table.items()} == {
         b"%d" % number: b"new" for number in range(1, SHARDS)
     }
 
 
-async def test_a_record_that_does_not_supersede_counts_for_nothing(there, prefix):
+async def test_a_record_that_does_not_supersede_counts_for_nothing(connection, prefix):
     """Whoever reads a table may say which of two records of a key counts; after a deletion the next one does."""
     topic = Topics(prefix).status
-    async with RecordWriter(there) as writer:
+    async with RecordWriter(connection) as writer:
         for key, value in [(b"a", b"2"), (b"a", b"1"), (b"b", b"2"), (b"b", None), (b"b", b"1")]:
             await writer.send(topic, key, value)
 
-    table = await read_table(there, topic, supersedes=lambda new, old: new.value > old.value)
+    table = await read_table(connection, topic, supersedes=lambda new, old: new.value > old.value)
 
     assert {key: record.value for key, record in table.items()} == {b"a": b"2", b"b": b"1"}
 
 
-async def test_single_records_are_read_by_their_offsets(there, prefix):
+async def test_single_records_are_read_by_their_offsets(connection, prefix):
     """An offset may hold the end of a transaction instead, or lie before what is kept, or behind the end."""
     topic = Topics(prefix).events
-    publisher = await Publisher.open(there, f"{prefix}.0")
+    publisher = await Publisher.open(connection, f"{prefix}.0")
     for value in (b"one", b"two"):
         await publisher.publish([ProducerRecord(topic, number, b"acme", value) for number in (0, 1, 2)])
     await publisher.discard()
     kept, marker, gone = (TopicPartition(topic, number) for number in (0, 1, 2))
-    admin = AIOKafkaAdminClient(bootstrap_servers=there.bootstrap)
+    admin = AIOKafkaAdminClient(bootstrap_servers=connection.bootstrap)
     await admin.start()
     await admin.delete_records({gone: RecordsToDelete(before_offset=2)})
     await admin.close()
 
-    found = await records_at(there, {kept: 2, marker: 1, gone: 0})
+    found = await records_at(connection, {kept: 2, marker: 1, gone: 0})
     assert {each: record and record.value for each, record in found.items()} == {kept: b"two", marker: None}
     with pytest.raises(TopicReadError, match="partition 0, ends at offset 4, before 9"):
-        await records_at(there, {kept: 9})
+        await records_at(connection, {kept: 9})
 
 
-async def test_what_is_not_committed_is_beyond_the_end(there, prefix):
+async def test_what_is_not_committed_is_beyond_the_end(connection, prefix):
     """Of sixteen partitions the one with an open transaction ends before it, for read_committed readers."""
     topic = Topics(prefix).events
-    publisher = await Publisher.open(there, f"{prefix}.0")
+    publisher = await Publisher.open(connection, f"{prefix}.0")
     await publisher.publish([ProducerRecord(topic, 3, b"acme", b"committed")])
     await publisher._producer.begin_transaction()
     await publisher._send([ProducerRecord(topic, 3, b"acme", b"open")])
-    async with standalone_consumer(there) as reader:
-        extents = await stable_bounds(reader, everywhere(topic))
+    async with standalone_consumer(connection) as reader:
+        bounds = await stable_bounds(reader, everywhere(topic))
     await publisher.discard()
 
-    below = {tp.partition for tp, span in extents.items() if span.last_stable_offset < span.high_watermark}
+    below = {tp.partition for tp, found in bounds.items() if found.last_stable_offset < found.high_watermark}
 
     assert below == {3}
 
 
-async def test_reading_passes_over_markers_and_holes(there, prefix):
+async def test_reading_passes_over_markers_and_holes(connection, prefix):
     """Control records and aborted events at the end of a partition do not keep a reader waiting."""
     topic = Topics(prefix).events
     tp, found = TopicPartition(topic, 0), []
-    dead = await Publisher.open(there, f"{prefix}.0")
+    dead = await Publisher.open(connection, f"{prefix}.0")
     await dead.publish([ProducerRecord(topic, 0, b"acme", b"1")])
     await dead._producer.begin_transaction()
     await dead._send([ProducerRecord(topic, 0, b"acme", b"aborted")])
     await dead.discard()
-    await (await Publisher.open(there, f"{prefix}.0")).discard()
-    async with standalone_consumer(there) as reader:
-        span = (await stable_bounds(reader, [tp]))[tp]
-        await read_to_end(reader, {tp: 0}, {tp: span.last_stable_offset}, found.append)
+    await (await Publisher.open(connection, f"{prefix}.0")).discard()
+    async with standalone_consumer(connection) as reader:
+        bounds = (await stable_bounds(reader, [tp]))[tp]
+        await read_to_end(reader, {tp: 0}, {tp: bounds.last_stable_offset}, found.append)
 
     assert [record.value for record in found] == [b"1"]
-    assert span.last_stable_offset == 4
+    assert bounds.last_stable_offset == 4
 
 
-async def test_a_reader_that_died_inside_says_so(there, prefix):
+async def test_a_reader_that_died_inside_says_so(connection, prefix):
     """A fetcher that has ended is noticed, not waited for."""
     tp = TopicPartition(Topics(prefix).events, 0)
-    async with standalone_consumer(there) as reader:
+    async with standalone_consumer(connection) as reader:
         reader._fetcher._fetch_task.cancel()
         with pytest.raises(TopicReadError, match="died inside"):
             await read_to_end(reader, {tp: 0}, {tp: 1}, print)

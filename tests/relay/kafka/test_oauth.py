@@ -97,13 +97,15 @@ def oauth_config(url, name="us", secret=SECRET, **more):
     return KafkaConfig(security_protocol="SASL_SSL", sasl_mechanism="OAUTHBEARER", **login, **more)
 
 
-async def test_what_is_asked(issuer):
+async def test_what_is_asked(authorization_server):
     """Our id and secret go as HTTP Basic, with what they hold of special signs; the scope goes in the form."""
-    us = (issuer.client_id, issuer.client_secret)
-    found = await create_token_provider(oauth_config(issuer.url, *us, oauth_scope="kafka")).token()
+    us = (authorization_server.client_id, authorization_server.client_secret)
+    found = await create_token_provider(
+        oauth_config(authorization_server.url, *us, oauth_scope="kafka")
+    ).token()
 
-    assert found == issuer.issued_tokens[0]
-    assert issuer.requests == [(us, {"grant_type": "client_credentials", "scope": "kafka"})]
+    assert found == authorization_server.issued_tokens[0]
+    assert authorization_server.requests == [(us, {"grant_type": "client_credentials", "scope": "kafka"})]
 
 
 REFUSALS = {
@@ -123,17 +125,17 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("kind", REFUSALS)
-async def test_why_there_is_no_token(issuer, kind, monkeypatch):
+async def test_why_there_is_no_token(authorization_server, kind, monkeypatch):
     """Each way of not giving a token has a sentence that names the cause, and never our secret."""
     monkeypatch.setattr(oauth, "ANSWER_SECONDS", 1.0)
     fault, expected = REFUSALS[kind]
     if fault is not None:
-        issuer.faults.add(fault)
+        authorization_server.faults.add(fault)
     with pytest.raises(OAuthTokenError, match=expected) as caught:
-        await create_token_provider(oauth_config(issuer.url)).token()
+        await create_token_provider(oauth_config(authorization_server.url)).token()
 
     assert SECRET not in caught.value.sentence
-    assert len(issuer.requests) == 1
+    assert len(authorization_server.requests) == 1
 
 
 async def test_nobody_there_to_give_tokens():

@@ -17,21 +17,21 @@ from relay.kafka.transactions import Publisher, PublishError
 from relay.status.model import take_over
 from relay.status.writer import StatusWriter
 from tests.support.group_member import RecordingHandler
-from tests.support.kafka import aiokafka_tasks, connection, event
+from tests.support.kafka import aiokafka_tasks, connection_to, event
 from tests.support.topics import alter_topic
 
 
 @pytest.fixture
-async def there(kafka, prefix):
-    found = connection(kafka, prefix, shards=1)
+async def connection(kafka, prefix):
+    found = connection_to(kafka, prefix, shards=1)
     await create_missing_topics(found)
     return found
 
 
-async def test_a_publisher_cancelled_while_it_opens_leaves_nothing(there, prefix):
+async def test_a_publisher_cancelled_while_it_opens_leaves_nothing(connection, prefix):
     """A start that nobody waits for any more is ended with it."""
     before = aiokafka_tasks()
-    opening = asyncio.create_task(Publisher.open(there, f"{prefix}.0"))
+    opening = asyncio.create_task(Publisher.open(connection, f"{prefix}.0"))
     await asyncio.sleep(0)
     opening.cancel()
     await asyncio.wait({opening}, timeout=4)
@@ -41,39 +41,39 @@ async def test_a_publisher_cancelled_while_it_opens_leaves_nothing(there, prefix
 
 
 @pytest.mark.parametrize("kind", ["writer", "publisher", "reader", "member"])
-async def test_a_start_that_is_cut_off_leaves_no_connection(there, prefix, monkeypatch, kind):
+async def test_a_start_that_is_cut_off_leaves_no_connection(connection, prefix, monkeypatch, kind):
     """Whoever is cancelled, or waits too long, while Kafka is asked for the first time."""
-    topics, opened_ones, send = Topics(prefix), [], AIOKafkaConnection.send
+    topics, connections, send = Topics(prefix), [], AIOKafkaConnection.send
 
     def cut_off(self, request, **options):
-        opened_ones.append(self)
+        connections.append(self)
         if isinstance(request, MetadataRequest):
             asyncio.current_task().cancel()
         return send(self, request, **options)
 
     async def start():
         if kind == "writer":
-            async with RecordWriter(there) as writer:
+            async with RecordWriter(connection) as writer:
                 await writer.send(topics.status, b"k", b"v")
         elif kind == "publisher":
-            await Publisher.open(there, f"{prefix}.0")
+            await Publisher.open(connection, f"{prefix}.0")
         elif kind == "reader":
-            await read_table(there, topics.status)
+            await read_table(connection, topics.status)
         else:
-            await Member(there, prefix, topics.organizations, RecordingHandler()).run()
+            await Member(connection, prefix, topics.organizations, RecordingHandler()).run()
 
     monkeypatch.setattr(AIOKafkaConnection, "send", cut_off)
     task = asyncio.create_task(start())
     await asyncio.wait({task}, timeout=20)
 
     assert task.cancelled()
-    assert opened_ones
-    assert not [one for one in opened_ones if one.connected()]
+    assert connections
+    assert not [one for one in connections if one.connected()]
 
 
-async def test_a_cancellation_from_inside_is_a_failure(there, prefix):
+async def test_a_cancellation_from_inside_is_a_failure(connection, prefix):
     """Where aiokafka cancels what it should have answered, whoever publishes learns of a failure and is not cancelled."""
-    publisher = await Publisher.open(there, f"{prefix}.0")
+    publisher = await Publisher.open(connection, f"{prefix}.0")
 
     async def cancelled():
         raise asyncio.CancelledError
@@ -84,22 +84,22 @@ async def test_a_cancellation_from_inside_is_a_failure(there, prefix):
     await publisher.discard()
 
 
-async def test_a_batch_that_failed_fails_the_transaction(there, prefix):
+async def test_a_batch_that_failed_fails_the_transaction(connection, prefix):
     """aiokafka commits although a batch was refused; here the refusal comes out, and nothing is committed."""
-    publisher = await Publisher.open(there, f"{prefix}.0")
+    publisher = await Publisher.open(connection, f"{prefix}.0")
     with pytest.raises(PublishError, match="MessageSizeTooLarge"):
         await publisher.publish(
             [event(prefix), ProducerRecord(Topics(prefix).events, 0, b"big", os.urandom(5_500_000))]
         )
     await publisher.discard()
-    await (await Publisher.open(there, f"{prefix}.0")).discard()
+    await (await Publisher.open(connection, f"{prefix}.0")).discard()
 
-    assert await read_table(there, Topics(prefix).events) == {}
+    assert await read_table(connection, Topics(prefix).events) == {}
 
 
-async def test_an_unknown_offset_fails_the_transaction(there, prefix):
+async def test_an_unknown_offset_fails_the_transaction(connection, prefix):
     """A batch that Kafka says it had already has no offset; progress could not name it, so it is not committed."""
-    publisher = await Publisher.open(there, f"{prefix}.0")
+    publisher = await Publisher.open(connection, f"{prefix}.0")
     send = publisher._producer.send
 
     async def without_offset(**arguments):
@@ -114,26 +114,26 @@ async def test_an_unknown_offset_fails_the_transaction(there, prefix):
     await publisher.discard()
 
 
-async def wait_for_limits(there, expected):
+async def wait_for_limits(connection, expected):
     """A broker knows a changed setting a moment after it was changed."""
     for _ in range(50):
-        if (found := await read_limits(there)) == expected:
+        if (found := await read_limits(connection)) == expected:
             return
         await asyncio.sleep(0.1)
     assert found == expected
 
 
-async def test_the_smallest_limits_of_the_topics_count(there, prefix):
+async def test_the_smallest_limits_of_the_topics_count(connection, prefix):
     """Also where somebody made one with limits of its own: events are kept small enough, and nothing is taken for kept that may not be."""
     topics, large = Topics(prefix), str(MAX_EVENT_BYTES * 2)
-    await wait_for_limits(there, TopicLimits(MAX_EVENT_BYTES, 30 * DAY_MS))
-    await alter_topic(there, topics.backfill, max_message_bytes="300000", retention_ms=str(3 * DAY_MS))
-    await wait_for_limits(there, TopicLimits(280_000, 3 * DAY_MS))
+    await wait_for_limits(connection, TopicLimits(MAX_EVENT_BYTES, 30 * DAY_MS))
+    await alter_topic(connection, topics.backfill, max_message_bytes="300000", retention_ms=str(3 * DAY_MS))
+    await wait_for_limits(connection, TopicLimits(280_000, 3 * DAY_MS))
     for topic in (topics.events, topics.backfill):
-        await alter_topic(there, topic, max_message_bytes=large, retention_ms="-1")
-    await wait_for_limits(there, TopicLimits(MAX_EVENT_BYTES, UNLIMITED_RETENTION_MS))
-    await alter_topic(there, topics.events, max_message_bytes=large, retention_bytes="1000")
-    await wait_for_limits(there, TopicLimits(MAX_EVENT_BYTES, 0))
+        await alter_topic(connection, topic, max_message_bytes=large, retention_ms="-1")
+    await wait_for_limits(connection, TopicLimits(MAX_EVENT_BYTES, UNLIMITED_RETENTION_MS))
+    await alter_topic(connection, topics.events, max_message_bytes=large, retention_bytes="1000")
+    await wait_for_limits(connection, TopicLimits(MAX_EVENT_BYTES, 0))
 
 
 async def test_a_certificate_that_cannot_be_used_just_now_is_a_failed_write(tmp_path):

@@ -1,23 +1,23 @@
 from relay.kafka.topic_admin import compare_topics, create_missing_topics, read_shard_count
 from relay.kafka.topics import Topics, partition_of
-from tests.support.kafka import connection
+from tests.support.kafka import connection_to
 
 
 async def test_missing_topics_are_made_and_then_as_they_should_be(kafka, prefix):
-    """`create` makes every topic that is missing and finds nothing to say about them afterwards."""
-    there = connection(kafka, prefix, shards=3)
+    """`create_missing_topics` makes every topic that is missing and finds nothing to say about them afterwards."""
+    connection = connection_to(kafka, prefix, shards=3)
 
-    assert {report.state for report in await compare_topics(there)} == {"missing"}
-    assert {report.state for report in await create_missing_topics(there)} == {"created"}
-    assert {report.state for report in await create_missing_topics(there)} == {"as it should be"}
-    assert await read_shard_count(there) == 3
+    assert {report.state for report in await compare_topics(connection)} == {"missing"}
+    assert {report.state for report in await create_missing_topics(connection)} == {"created"}
+    assert {report.state for report in await create_missing_topics(connection)} == {"as it should be"}
+    assert await read_shard_count(connection) == 3
 
 
 async def test_the_partition_count_of_the_topic_is_the_truth(kafka, prefix):
     """A changed setting does not change how many shards there are."""
-    await create_missing_topics(connection(kafka, prefix, shards=3))
+    await create_missing_topics(connection_to(kafka, prefix, shards=3))
 
-    assert await read_shard_count(connection(kafka, prefix, shards=16)) == 3
+    assert await read_shard_count(connection_to(kafka, prefix, shards=16)) == 3
 
 
 def test_partitions_are_those_of_kafkas_own_clients():

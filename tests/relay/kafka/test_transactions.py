@@ -10,12 +10,12 @@ from relay.kafka.producer import ProducerRecord, RecordWriter
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import Publisher, PublishError
-from tests.support.kafka import connection
+from tests.support.kafka import connection_to
 
 
 @pytest.fixture
-async def there(kafka, prefix):
-    found = connection(kafka, prefix, shards=2)
+async def connection(kafka, prefix):
+    found = connection_to(kafka, prefix, shards=2)
     await create_missing_topics(found)
     return found
 
@@ -24,10 +24,10 @@ def producer_record(topic, key, value, partition=0):
     return ProducerRecord(topic, partition, key, value)
 
 
-async def test_events_and_progress_are_committed_together(there, prefix):
+async def test_events_and_progress_are_committed_together(connection, prefix):
     """What was published stands on both topics, and offsets are those of the events."""
     topics = Topics(prefix)
-    publisher = await Publisher.open(there, f"{prefix}.0")
+    publisher = await Publisher.open(connection, f"{prefix}.0")
     offsets = await publisher.publish(
         [producer_record(topics.events, b"acme", b"1"), producer_record(topics.events, b"acme", b"2")],
         lambda offsets: [producer_record(topics.progress, b"acme", str(offsets).encode())],
@@ -35,15 +35,15 @@ async def test_events_and_progress_are_committed_together(there, prefix):
     await publisher.discard()
 
     assert offsets == [0, 1]
-    assert (await read_table(there, topics.progress))[b"acme"].value == b"[0, 1]"
-    assert (await read_table(there, topics.events))[b"acme"].value == b"2"
+    assert (await read_table(connection, topics.progress))[b"acme"].value == b"[0, 1]"
+    assert (await read_table(connection, topics.events))[b"acme"].value == b"2"
 
 
-async def test_a_successor_fences_its_predecessor(there, prefix):
+async def test_a_successor_fences_its_predecessor(connection, prefix):
     """The older of two owners cannot publish any more and is told so."""
     topics = Topics(prefix)
-    old = await Publisher.open(there, f"{prefix}.0")
-    new = await Publisher.open(there, f"{prefix}.0")
+    old = await Publisher.open(connection, f"{prefix}.0")
+    new = await Publisher.open(connection, f"{prefix}.0")
 
     with pytest.raises(PublishError) as caught:
         await old.publish([producer_record(topics.events, b"acme", b"old")])
@@ -52,45 +52,45 @@ async def test_a_successor_fences_its_predecessor(there, prefix):
     await new.discard()
 
     assert caught.value.fenced
-    assert (await read_table(there, topics.events))[b"acme"].value == b"new"
+    assert (await read_table(connection, topics.events))[b"acme"].value == b"new"
 
 
-async def test_an_open_transaction_of_a_dead_owner_is_aborted(there, prefix):
+async def test_an_open_transaction_of_a_dead_owner_is_aborted(connection, prefix):
     """Events of a transaction that never ended are not seen, and stop nobody once a successor has opened."""
     topics = Topics(prefix)
-    dead = await Publisher.open(there, f"{prefix}.0")
+    dead = await Publisher.open(connection, f"{prefix}.0")
     await dead._producer.begin_transaction()
     await dead._send([producer_record(topics.events, b"acme", b"half")])
     await dead.discard()
-    successor = await Publisher.open(there, f"{prefix}.0")
+    successor = await Publisher.open(connection, f"{prefix}.0")
 
     assert await successor.end_hanging([TopicPartition(topics.events, 0)]) == []
-    assert await read_table(there, topics.events) == {}
+    assert await read_table(connection, topics.events) == {}
     await successor.discard()
 
 
-async def test_partitions_left_without_an_end_can_be_ended(there, prefix):
+async def test_partitions_left_without_an_end_can_be_ended(connection, prefix):
     """A transaction that adds partitions without data ends what stands open on them."""
     topics = Topics(prefix)
-    publisher = await Publisher.open(there, f"{prefix}.0")
+    publisher = await Publisher.open(connection, f"{prefix}.0")
     await publisher._producer.begin_transaction()
     await publisher._send([producer_record(topics.events, b"acme", b"1")])
     tp = TopicPartition(topics.events, 0)
-    async with standalone_consumer(there) as reader:
-        open_span = (await log_bounds(reader, [tp]))[tp]
+    async with standalone_consumer(connection) as reader:
+        open_bounds = (await log_bounds(reader, [tp]))[tp]
     await publisher._producer.commit_transaction()
     await publisher._commit_empty_transaction([tp])
-    async with standalone_consumer(there) as reader:
-        ended_span = (await log_bounds(reader, [tp]))[tp]
+    async with standalone_consumer(connection) as reader:
+        ended_bounds = (await log_bounds(reader, [tp]))[tp]
     await publisher.discard()
 
-    assert open_span.last_stable_offset < open_span.high_watermark
-    assert ended_span.last_stable_offset == ended_span.high_watermark
+    assert open_bounds.last_stable_offset < open_bounds.high_watermark
+    assert ended_bounds.last_stable_offset == ended_bounds.high_watermark
 
 
-async def test_a_clock_that_is_hours_ahead_is_told_as_the_reason(there, prefix):
+async def test_a_clock_that_is_hours_ahead_is_told_as_the_reason(connection, prefix):
     """Kafka takes nothing from so far in the future; whoever reads why knows what to set right."""
-    publisher = await Publisher.open(there, f"{prefix}.0")
+    publisher = await Publisher.open(connection, f"{prefix}.0")
     ahead = time.time_ns() // 1_000_000 + 2 * 3_600_000
 
     with pytest.raises(PublishError, match="the clock of this machine is ahead of Kafka's"):
@@ -98,9 +98,9 @@ async def test_a_clock_that_is_hours_ahead_is_told_as_the_reason(there, prefix):
     await publisher.discard()
 
 
-async def test_a_cancelled_publication_ends_at_once(there, prefix):
+async def test_a_cancelled_publication_ends_at_once(connection, prefix):
     """Cancellation between begin and commit returns within two seconds and leaves nothing running."""
-    publisher = await Publisher.open(there, f"{prefix}.0")
+    publisher = await Publisher.open(connection, f"{prefix}.0")
     task = asyncio.create_task(publisher.publish([producer_record(Topics(prefix).events, b"acme", b"1")]))
     await asyncio.sleep(0)
     task.cancel()
@@ -110,22 +110,22 @@ async def test_a_cancelled_publication_ends_at_once(there, prefix):
         await publisher.discard()
 
 
-async def test_a_writer_reports_the_offset_and_deletes_keys(there, prefix):
+async def test_a_writer_reports_the_offset_and_deletes_keys(connection, prefix):
     """A value of None takes a key off a table."""
     topics = Topics(prefix)
-    async with RecordWriter(there) as writer:
+    async with RecordWriter(connection) as writer:
         assert await writer.send(topics.status, b"a", b"1") == 0
         assert await writer.send(topics.status, b"b", b"2") == 1
         await writer.send(topics.status, b"a", None)
 
-    assert set(await read_table(there, topics.status)) == {b"b"}
+    assert set(await read_table(connection, topics.status)) == {b"b"}
 
 
-async def test_a_transaction_that_its_own_producer_left_is_a_failed_publication(there, prefix):
+async def test_a_transaction_that_its_own_producer_left_is_a_failed_publication(connection, prefix):
     """Fenced between two sends, aiokafka refuses the second as illegal; that is told as being fenced."""
     topics = Topics(prefix)
-    old = await Publisher.open(there, f"{prefix}.0")
-    new = await Publisher.open(there, f"{prefix}.0")
+    old = await Publisher.open(connection, f"{prefix}.0")
+    new = await Publisher.open(connection, f"{prefix}.0")
     await new.publish([producer_record(topics.events, b"acme", b"new")])
 
     with pytest.raises(PublishError) as caught:
@@ -141,9 +141,9 @@ async def test_a_transaction_that_its_own_producer_left_is_a_failed_publication(
     assert caught.value.fenced
 
 
-async def test_a_producer_that_left_its_transaction_by_itself_says_whether_it_was_fenced(there, prefix):
+async def test_a_producer_that_left_its_transaction_by_itself_says_whether_it_was_fenced(connection, prefix):
     """The refusal of a send outside of a transaction is no defect without a name."""
-    publisher = await Publisher.open(there, f"{prefix}.0")
+    publisher = await Publisher.open(connection, f"{prefix}.0")
     begin = publisher._producer.begin_transaction
 
     async def begun_and_fenced():

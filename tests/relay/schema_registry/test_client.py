@@ -46,65 +46,65 @@ def incompatible_schema():
 
 
 @pytest.fixture
-async def real(registry):
+async def client(registry):
     async with open_schema_registry(SchemaRegistryConfig(url=registry)) as client:
         yield client
 
 
-async def test_registering_twice_gives_the_same_id(real, prefix):
-    first = await real.register(f"{prefix}-value", AUDIT_EVENT)
+async def test_registering_twice_gives_the_same_id(client, prefix):
+    first = await client.register(f"{prefix}-value", AUDIT_EVENT)
     assert isinstance(first, SchemaId)
-    assert await real.register(f"{prefix}-value", AUDIT_EVENT) == first
+    assert await client.register(f"{prefix}-value", AUDIT_EVENT) == first
 
 
-async def test_a_schema_comes_back_by_its_id_as_it_was(real, prefix):
-    ref = await real.register(f"{prefix}-value", AUDIT_EVENT)
-    assert await real.by_id(ref) == AUDIT_EVENT
+async def test_a_schema_comes_back_by_its_id_as_it_was(client, prefix):
+    ref = await client.register(f"{prefix}-value", AUDIT_EVENT)
+    assert await client.by_id(ref) == AUDIT_EVENT
 
 
-async def test_a_schema_is_looked_up_only_where_it_is_registered(real, prefix):
-    ref = await real.register(f"{prefix}-value", AUDIT_EVENT)
-    assert await real.lookup(f"{prefix}-value", AUDIT_EVENT) == ref
-    assert isinstance(await real.lookup(f"{prefix}-value", extended_schema()), Missing)
-    assert isinstance(await real.lookup(f"{prefix}-other-value", AUDIT_EVENT), Missing)
+async def test_a_schema_is_looked_up_only_where_it_is_registered(client, prefix):
+    ref = await client.register(f"{prefix}-value", AUDIT_EVENT)
+    assert await client.lookup(f"{prefix}-value", AUDIT_EVENT) == ref
+    assert isinstance(await client.lookup(f"{prefix}-value", extended_schema()), Missing)
+    assert isinstance(await client.lookup(f"{prefix}-other-value", AUDIT_EVENT), Missing)
 
 
-async def test_the_latest_version_is_the_last_registered(real, prefix):
-    await real.register(f"{prefix}-value", AUDIT_EVENT)
-    ref = await real.register(f"{prefix}-value", extended_schema())
-    assert await real.latest(f"{prefix}-value") == RegisteredSchema(ref, 2, extended_schema())
+async def test_the_latest_version_is_the_last_registered(client, prefix):
+    await client.register(f"{prefix}-value", AUDIT_EVENT)
+    ref = await client.register(f"{prefix}-value", extended_schema())
+    assert await client.latest(f"{prefix}-value") == RegisteredSchema(ref, 2, extended_schema())
 
 
-async def test_an_incompatible_version_is_refused_with_what_does_not_fit(real, prefix):
+async def test_an_incompatible_version_is_refused_with_what_does_not_fit(client, prefix):
     subject = f"{prefix}-value"
-    await real.register(subject, AUDIT_EVENT)
-    assert await real.set_full_transitive(subject) is None
-    answer = await real.register(subject, incompatible_schema())
+    await client.register(subject, AUDIT_EVENT)
+    assert await client.set_full_transitive(subject) is None
+    answer = await client.register(subject, incompatible_schema())
     assert isinstance(answer, SchemaRejected)
     assert "/fields/1/type" in answer.reason
-    assert isinstance(await real.check_compatibility(subject, incompatible_schema()), SchemaRejected)
-    assert await real.check_compatibility(subject, extended_schema()) is None
+    assert isinstance(await client.check_compatibility(subject, incompatible_schema()), SchemaRejected)
+    assert await client.check_compatibility(subject, extended_schema()) is None
 
 
-async def test_full_transitive_can_be_demanded_before_the_first_version(real, prefix):
-    assert await real.set_full_transitive(f"{prefix}-value") is None
-    assert await real.compatibility_level(f"{prefix}-value") == "FULL_TRANSITIVE"
+async def test_full_transitive_can_be_demanded_before_the_first_version(client, prefix):
+    assert await client.set_full_transitive(f"{prefix}-value") is None
+    assert await client.compatibility_level(f"{prefix}-value") == "FULL_TRANSITIVE"
 
 
-async def test_what_no_registry_takes_is_refused(real, prefix):
-    assert isinstance(await real.register(f"{prefix}-value", {"type": "nonsense"}), SchemaRejected)
+async def test_what_no_registry_takes_is_refused(client, prefix):
+    assert isinstance(await client.register(f"{prefix}-value", {"type": "nonsense"}), SchemaRejected)
 
 
-async def test_what_a_registry_does_not_have_is_missing(real, prefix):
-    assert isinstance(await real.by_id(SchemaId(2**31 - 1)), Missing)
-    assert isinstance(await real.latest(f"{prefix}-value"), Missing)
-    assert isinstance(await real.check_compatibility(f"{prefix}-value", AUDIT_EVENT), Missing)
+async def test_what_a_registry_does_not_have_is_missing(client, prefix):
+    assert isinstance(await client.by_id(SchemaId(2**31 - 1)), Missing)
+    assert isinstance(await client.latest(f"{prefix}-value"), Missing)
+    assert isinstance(await client.check_compatibility(f"{prefix}-value", AUDIT_EVENT), Missing)
 
 
-async def test_a_subject_may_hold_any_character(real, prefix):
-    ref = await real.register(f"{prefix}/ä b?c#d-value", AUDIT_EVENT)
+async def test_a_subject_may_hold_any_character(client, prefix):
+    ref = await client.register(f"{prefix}/ä b?c#d-value", AUDIT_EVENT)
     assert isinstance(ref, SchemaId)
-    assert await real.lookup(f"{prefix}/ä b?c#d-value", AUDIT_EVENT) == ref
+    assert await client.lookup(f"{prefix}/ä b?c#d-value", AUDIT_EVENT) == ref
 
 
 async def test_a_wrong_path_at_a_real_registry_proves_nothing_missing(registry):

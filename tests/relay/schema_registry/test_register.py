@@ -12,56 +12,58 @@ AUDIT_EVENT = schemas.load("audit_event")
 
 
 @pytest.fixture
-async def line(registry):
-    way = CuttableTransport()
-    async with httpx.AsyncClient(base_url=registry, transport=way) as client:
-        way.registry = SchemaRegistryClient(client)
-        yield way
+async def transport(registry):
+    transport = CuttableTransport()
+    async with httpx.AsyncClient(base_url=registry, transport=transport) as client:
+        transport.registry = SchemaRegistryClient(client)
+        yield transport
 
 
-async def test_registering_twice_reports_the_same(line, prefix):
-    first = await register_schemas(line.registry, Topics(prefix))
+async def test_registering_twice_reports_the_same(transport, prefix):
+    first = await register_schemas(transport.registry, Topics(prefix))
     assert [report.subject for report in first] == [f"{prefix}.events-value", f"{prefix}.backfill-value"]
     assert all(report.id is not None and not report.problems for report in first)
-    assert await register_schemas(line.registry, Topics(prefix)) == first
+    assert await register_schemas(transport.registry, Topics(prefix)) == first
 
 
-async def test_what_was_registered_passes_the_check(line, prefix):
-    await register_schemas(line.registry, Topics(prefix))
-    reports = await check_schemas(line.registry, Topics(prefix))
+async def test_what_was_registered_passes_the_check(transport, prefix):
+    await register_schemas(transport.registry, Topics(prefix))
+    reports = await check_schemas(transport.registry, Topics(prefix))
     assert [(report.state, report.problems) for report in reports] == 2 * [("as it should be", ())]
 
 
-async def test_the_check_says_what_is_not_registered(line, prefix):
-    for report in await check_schemas(line.registry, Topics(prefix)):
+async def test_the_check_says_what_is_not_registered(transport, prefix):
+    for report in await check_schemas(transport.registry, Topics(prefix)):
         assert report.state == "missing"
         assert "jira-relay schemas register" in report.problems[0]
 
 
-async def test_the_check_says_that_the_registry_is_away(line, prefix):
-    line.cut = True
-    for report in await check_schemas(line.registry, Topics(prefix)):
+async def test_the_check_says_that_the_registry_is_away(transport, prefix):
+    transport.cut = True
+    for report in await check_schemas(transport.registry, Topics(prefix)):
         assert report.state == "unknown"
-        assert "the line is cut" in report.problems[0]
-    for report in await register_schemas(line.registry, Topics(prefix)):
+        assert "the transport is cut" in report.problems[0]
+    for report in await register_schemas(transport.registry, Topics(prefix)):
         assert report.state == "not registered"
 
 
-async def test_the_check_sees_a_compatibility_that_was_never_demanded(line, prefix):
-    await line.registry.register(value_subject(Topics(prefix).events), AUDIT_EVENT)
-    report = (await check_schemas(line.registry, Topics(prefix)))[0]
+async def test_the_check_sees_a_compatibility_that_was_never_demanded(transport, prefix):
+    await transport.registry.register(value_subject(Topics(prefix).events), AUDIT_EVENT)
+    report = (await check_schemas(transport.registry, Topics(prefix)))[0]
     assert "FULL_TRANSITIVE" in report.problems[0]
 
 
-async def test_the_check_tells_older_newer_and_incompatible_apart(line, prefix, monkeypatch):
+async def test_the_check_tells_older_newer_and_incompatible_apart(transport, prefix, monkeypatch):
     topics = Topics(prefix)
-    await register_schemas(line.registry, topics)
+    await register_schemas(transport.registry, topics)
     monkeypatch.setattr(schemas, "load", lambda _: distinct_audit_event(prefix))
-    assert [report.state for report in await check_schemas(line.registry, topics)] == 2 * ["different"]
-    await register_schemas(line.registry, topics)
+    assert [report.state for report in await check_schemas(transport.registry, topics)] == 2 * ["different"]
+    await register_schemas(transport.registry, topics)
     monkeypatch.undo()
-    assert [(r.state, r.problems) for r in await check_schemas(line.registry, topics)] == 2 * [
+    assert [(r.state, r.problems) for r in await check_schemas(transport.registry, topics)] == 2 * [
         ("newer than ours", ())
     ]
     monkeypatch.setattr(schemas, "load", lambda _: {**AUDIT_EVENT, "fields": AUDIT_EVENT["fields"][1:]})
-    assert [report.state for report in await check_schemas(line.registry, topics)] == 2 * ["incompatible"]
+    assert [report.state for report in await check_schemas(transport.registry, topics)] == 2 * [
+        "incompatible"
+    ]

@@ -58,11 +58,11 @@ class Clock:
 
 
 @pytest.fixture
-async def line(registry):
-    way = CuttableTransport()
-    async with httpx.AsyncClient(base_url=registry, transport=way) as client:
-        way.registry = SchemaRegistryClient(client)
-        yield way
+async def transport(registry):
+    transport = CuttableTransport()
+    async with httpx.AsyncClient(base_url=registry, transport=transport) as client:
+        transport.registry = SchemaRegistryClient(client)
+        yield transport
 
 
 def schema_store(tmp_path, schema_topic=None, registry=None, prefix="test", **more):
@@ -163,37 +163,37 @@ async def test_an_id_without_a_registry_is_a_fault_of_the_settings(tmp_path):
     assert "schema_registry.url" in answer.reason
 
 
-async def test_an_id_is_asked_for_once(tmp_path, line, prefix):
-    ref = await line.registry.register(f"{prefix}-value", AUDIT_EVENT)
-    line.requests.clear()
-    store = schema_store(tmp_path, registry=line.registry)
+async def test_an_id_is_asked_for_once(tmp_path, transport, prefix):
+    ref = await transport.registry.register(f"{prefix}-value", AUDIT_EVENT)
+    transport.requests.clear()
+    store = schema_store(tmp_path, registry=transport.registry)
     answers = await asyncio.gather(*[store.resolve(ref) for _ in range(20)])
     assert answers == 20 * [AUDIT_EVENT]
-    assert len(line.requests) == 1
+    assert len(transport.requests) == 1
 
 
-async def test_an_id_is_believed_missing_only_at_the_second_asking(tmp_path, line):
-    store = schema_store(tmp_path, registry=line.registry)
+async def test_an_id_is_believed_missing_only_at_the_second_asking(tmp_path, transport):
+    store = schema_store(tmp_path, registry=transport.registry)
     assert isinstance(await store.resolve(SchemaId(2**31 - 1)), Missing)
-    assert len(line.requests) == 2
+    assert len(transport.requests) == 2
 
 
-async def test_with_the_registry_away_the_disk_answers(tmp_path, line, prefix):
-    ref = await line.registry.register(f"{prefix}-value", AUDIT_EVENT)
-    await schema_store(tmp_path, registry=line.registry).resolve(ref)
-    line.cut = True
+async def test_with_the_registry_away_the_disk_answers(tmp_path, transport, prefix):
+    ref = await transport.registry.register(f"{prefix}-value", AUDIT_EVENT)
+    await schema_store(tmp_path, registry=transport.registry).resolve(ref)
+    transport.cut = True
     with capture_logs() as logs:
-        assert await schema_store(tmp_path, registry=line.registry).resolve(ref) == AUDIT_EVENT
-    assert "the line is cut" in logs[0]["reason"]
+        assert await schema_store(tmp_path, registry=transport.registry).resolve(ref) == AUDIT_EVENT
+    assert "the transport is cut" in logs[0]["reason"]
 
 
-async def test_with_registry_and_disk_away_an_id_is_waited_for(tmp_path, line, prefix):
-    ref = await line.registry.register(f"{prefix}-value", AUDIT_EVENT)
-    line.cut = True
+async def test_with_registry_and_disk_away_an_id_is_waited_for(tmp_path, transport, prefix):
+    ref = await transport.registry.register(f"{prefix}-value", AUDIT_EVENT)
+    transport.cut = True
     clock = Clock()
-    store = schema_store(tmp_path, registry=line.registry, clock=clock)
+    store = schema_store(tmp_path, registry=transport.registry, clock=clock)
     assert isinstance(await store.resolve(ref), Unavailable)
-    line.cut = False
+    transport.cut = False
     clock.now = FAILURE_CACHE_SECONDS
     assert await store.resolve(ref) == AUDIT_EVENT
 
@@ -208,39 +208,39 @@ async def test_with_registry_and_disk_away_an_id_is_waited_for(tmp_path, line, p
     ],
     ids=["a byte lost", "cut", "not text", "empty"],
 )
-async def test_a_damaged_file_is_ignored_loudly(tmp_path, line, prefix, damage):
-    ref = await line.registry.register(f"{prefix}-value", AUDIT_EVENT)
-    await schema_store(tmp_path, registry=line.registry).resolve(ref)
+async def test_a_damaged_file_is_ignored_loudly(tmp_path, transport, prefix, damage):
+    ref = await transport.registry.register(f"{prefix}-value", AUDIT_EVENT)
+    await schema_store(tmp_path, registry=transport.registry).resolve(ref)
     [file] = (tmp_path / "cache").iterdir()
     file.write_bytes(damage(file.read_bytes()))
-    line.cut = True
+    transport.cut = True
     with capture_logs() as logs:
-        assert isinstance(await schema_store(tmp_path, registry=line.registry).resolve(ref), Unavailable)
+        assert isinstance(await schema_store(tmp_path, registry=transport.registry).resolve(ref), Unavailable)
     assert [entry["log_level"] for entry in logs] == ["warning"]
-    line.cut = False
-    assert await schema_store(tmp_path, registry=line.registry).resolve(ref) == AUDIT_EVENT
+    transport.cut = False
+    assert await schema_store(tmp_path, registry=transport.registry).resolve(ref) == AUDIT_EVENT
 
 
-async def test_without_a_disk_everything_works_while_the_registry_does(tmp_path, line, prefix):
+async def test_without_a_disk_everything_works_while_the_registry_does(tmp_path, transport, prefix):
     (tmp_path / "cache").write_text("a file where the directory should be")
-    ref = await line.registry.register(f"{prefix}-value", AUDIT_EVENT)
+    ref = await transport.registry.register(f"{prefix}-value", AUDIT_EVENT)
     with capture_logs() as logs:
-        assert await schema_store(tmp_path, registry=line.registry).resolve(ref) == AUDIT_EVENT
+        assert await schema_store(tmp_path, registry=transport.registry).resolve(ref) == AUDIT_EVENT
     assert "schema_registry.cache_directory" in logs[0]["event"]
 
 
-async def test_a_registry_that_gives_an_id_out_anew_is_believed_over_the_disk(tmp_path, line, prefix):
-    ref = await line.registry.register(f"{prefix}-value", AUDIT_EVENT)
-    store = schema_store(tmp_path, registry=line.registry)
+async def test_a_registry_that_gives_an_id_out_anew_is_believed_over_the_disk(tmp_path, transport, prefix):
+    ref = await transport.registry.register(f"{prefix}-value", AUDIT_EVENT)
+    store = schema_store(tmp_path, registry=transport.registry)
     store._cache.put(store._cache_name("id", str(ref.value)), json.dumps(FOREIGN))
     assert await store.resolve(ref) == AUDIT_EVENT
 
 
-async def test_ids_of_different_registries_are_kept_apart(tmp_path, line, prefix):
-    ref = await line.registry.register(f"{prefix}-value", AUDIT_EVENT)
-    await schema_store(tmp_path, registry=line.registry).resolve(ref)
-    async with httpx.AsyncClient(base_url="http://other.invalid", transport=line) as client:
-        line.cut = True
+async def test_ids_of_different_registries_are_kept_apart(tmp_path, transport, prefix):
+    ref = await transport.registry.register(f"{prefix}-value", AUDIT_EVENT)
+    await schema_store(tmp_path, registry=transport.registry).resolve(ref)
+    async with httpx.AsyncClient(base_url="http://other.invalid", transport=transport) as client:
+        transport.cut = True
         other = schema_store(tmp_path, registry=SchemaRegistryClient(client))
         assert isinstance(await other.resolve(ref), Unavailable)
 
@@ -277,63 +277,63 @@ async def test_there_is_no_encoder_until_its_schema_stands_on_the_topic(tmp_path
     assert await store.event_encoder() is await store.event_encoder()
 
 
-async def test_events_that_are_not_registered_name_the_command(tmp_path, line, prefix):
-    store = schema_store(tmp_path, registry=line.registry, prefix=prefix)
+async def test_events_that_are_not_registered_name_the_command(tmp_path, transport, prefix):
+    store = schema_store(tmp_path, registry=transport.registry, prefix=prefix)
     with pytest.raises(RelayError, match="jira-relay schemas register") as caught:
         await store.event_encoder()
     assert not isinstance(caught.value, SchemaUnavailableError)
-    await register_schemas(line.registry, Topics(prefix))
+    await register_schemas(transport.registry, Topics(prefix))
     assert isinstance((await store.event_encoder()).ref, SchemaId)
 
 
-async def test_with_auto_register_both_subjects_are_registered(tmp_path, line, prefix):
+async def test_with_auto_register_both_subjects_are_registered(tmp_path, transport, prefix):
     topics = Topics(prefix)
-    store = schema_store(tmp_path, registry=line.registry, prefix=prefix, auto_register=True)
+    store = schema_store(tmp_path, registry=transport.registry, prefix=prefix, auto_register=True)
     encoder = await store.event_encoder()
     for topic in (topics.events, topics.backfill):
-        assert await line.registry.lookup(value_subject(topic), AUDIT_EVENT) == encoder.ref
+        assert await transport.registry.lookup(value_subject(topic), AUDIT_EVENT) == encoder.ref
 
 
-async def test_what_the_encoder_writes_its_own_store_resolves_without_asking(tmp_path, line, prefix):
-    store = schema_store(tmp_path, registry=line.registry, prefix=prefix, auto_register=True)
+async def test_what_the_encoder_writes_its_own_store_resolves_without_asking(tmp_path, transport, prefix):
+    store = schema_store(tmp_path, registry=transport.registry, prefix=prefix, auto_register=True)
     encoder = await store.event_encoder()
-    line.cut = True
+    transport.cut = True
     assert await store.resolve(encoder.ref) == AUDIT_EVENT
 
 
-async def test_with_the_registry_away_at_start_events_are_written_as_before(tmp_path, line, prefix):
-    await register_schemas(line.registry, Topics(prefix))
-    encoder = await schema_store(tmp_path, registry=line.registry, prefix=prefix).event_encoder()
-    line.cut = True
-    again = await schema_store(tmp_path, registry=line.registry, prefix=prefix).event_encoder()
+async def test_with_the_registry_away_at_start_events_are_written_as_before(tmp_path, transport, prefix):
+    await register_schemas(transport.registry, Topics(prefix))
+    encoder = await schema_store(tmp_path, registry=transport.registry, prefix=prefix).event_encoder()
+    transport.cut = True
+    again = await schema_store(tmp_path, registry=transport.registry, prefix=prefix).event_encoder()
     assert again.ref == encoder.ref
 
 
-async def test_with_the_registry_away_at_the_very_first_start_it_is_waited_for(tmp_path, line, prefix):
-    await register_schemas(line.registry, Topics(prefix))
-    line.cut = True
-    store = schema_store(tmp_path, registry=line.registry, prefix=prefix, auto_register=True)
-    with pytest.raises(SchemaUnavailableError, match="the line is cut"):
+async def test_with_the_registry_away_at_the_very_first_start_it_is_waited_for(tmp_path, transport, prefix):
+    await register_schemas(transport.registry, Topics(prefix))
+    transport.cut = True
+    store = schema_store(tmp_path, registry=transport.registry, prefix=prefix, auto_register=True)
+    with pytest.raises(SchemaUnavailableError, match="the transport is cut"):
         await store.event_encoder()
-    line.cut = False
+    transport.cut = False
     assert isinstance((await store.event_encoder()).ref, SchemaId)
 
 
 async def test_another_schema_of_ours_is_not_written_under_the_id_of_before(
-    tmp_path, line, prefix, monkeypatch
+    tmp_path, transport, prefix, monkeypatch
 ):
-    await register_schemas(line.registry, Topics(prefix))
-    await schema_store(tmp_path, registry=line.registry, prefix=prefix).event_encoder()
-    line.cut = True
+    await register_schemas(transport.registry, Topics(prefix))
+    await schema_store(tmp_path, registry=transport.registry, prefix=prefix).event_encoder()
+    transport.cut = True
     monkeypatch.setattr(schemas, "load", lambda _: distinct_audit_event(prefix))
     with pytest.raises(SchemaUnavailableError):
-        await schema_store(tmp_path, registry=line.registry, prefix=prefix).event_encoder()
+        await schema_store(tmp_path, registry=transport.registry, prefix=prefix).event_encoder()
 
 
-async def test_a_registry_that_refuses_the_schema_is_quoted(tmp_path, line, prefix):
+async def test_a_registry_that_refuses_the_schema_is_quoted(tmp_path, transport, prefix):
     subject = value_subject(Topics(prefix).backfill)
-    await line.registry.register(subject, {**AUDIT_EVENT, "fields": AUDIT_EVENT["fields"][1:]})
-    await line.registry.set_full_transitive(subject)
-    store = schema_store(tmp_path, registry=line.registry, prefix=prefix, auto_register=True)
+    await transport.registry.register(subject, {**AUDIT_EVENT, "fields": AUDIT_EVENT["fields"][1:]})
+    await transport.registry.set_full_transitive(subject)
+    store = schema_store(tmp_path, registry=transport.registry, prefix=prefix, auto_register=True)
     with pytest.raises(RelayError, match=r"refuses the schema of events: .*organization"):
         await store.event_encoder()

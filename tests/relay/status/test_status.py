@@ -18,7 +18,7 @@ NOW = 1_790_000_000_000
 
 
 @pytest.fixture
-async def there(kafka, prefix):
+async def connection(kafka, prefix):
     found = Connection(
         KafkaConfig(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, shards=1)
     )
@@ -39,49 +39,49 @@ class FlakyWriter:
         self.written.append((key.decode(), value))
 
 
-async def test_what_an_older_owner_tells_counts_for_nothing(there, prefix):
-    """While the word of its successor is valid, the record of a process that was frozen meanwhile is passed over."""
+async def test_the_status_of_an_older_owner_counts_for_nothing(connection, prefix):
+    """While the status of its successor is valid, the record of a process that was frozen meanwhile is passed over."""
     now = now_ms()
     frozen = take_over("active", now - 5_000).valid_for(60_000)
     successor = take_over("failing", now, frozen).valid_for(60_000)
-    async with RecordWriter(there) as writer:
+    async with RecordWriter(connection) as writer:
         status_writer = StatusWriter(writer, Topics(prefix).status)
         for status in (frozen, successor, replace(frozen, at=now + 1)):
             status_writer.put("producer/acme", status)
             await status_writer.flush()
 
-    assert (await read_statuses(there, Topics(prefix).status))["producer/acme"] == successor
+    assert (await read_statuses(connection, Topics(prefix).status))["producer/acme"] == successor
 
 
-async def test_a_word_that_is_no_longer_valid_yields_to_any_other(there, prefix):
+async def test_a_status_that_is_no_longer_valid_yields_to_any_other(connection, prefix):
     """An owner whose epoch is lower, by a clock that is behind, is not passed over for ever."""
     past = take_over("active", now_ms() - 600_000)
     ahead = replace(past, epoch=now_ms() + DAY_MS).valid_for(1_000)
-    async with RecordWriter(there) as writer:
+    async with RecordWriter(connection) as writer:
         status_writer = StatusWriter(writer, Topics(prefix).status)
         for status in (ahead, take_over("failing", now_ms())):
             status_writer.put("producer/acme", status)
             await status_writer.flush()
 
-    assert (await read_statuses(there, Topics(prefix).status))["producer/acme"].state == "failing"
+    assert (await read_statuses(connection, Topics(prefix).status))["producer/acme"].state == "failing"
 
 
-async def test_only_dead_processes_are_swept(there, prefix):
+async def test_only_the_statuses_of_dead_processes_are_removed(connection, prefix):
     """What a process that died left of itself goes a day after it was valid; organizations and destinations stay."""
     old = take_over("active", NOW).valid_for(0)
     keys = ("produce/one", "consume/two", "producer/acme", "destination/sentinel")
-    async with RecordWriter(there) as writer:
+    async with RecordWriter(connection) as writer:
         status_writer = StatusWriter(writer, Topics(prefix).status)
         for key in keys:
             status_writer.put(key, old)
         await status_writer.flush()
-        await remove_stale(status_writer, there, Topics(prefix).status, NOW + DAY_MS)
+        await remove_stale(status_writer, connection, Topics(prefix).status, NOW + DAY_MS)
         await status_writer.flush()
-        assert set(await read_statuses(there, Topics(prefix).status)) == set(keys)
-        await remove_stale(status_writer, there, Topics(prefix).status, NOW + DAY_MS + 1)
+        assert set(await read_statuses(connection, Topics(prefix).status)) == set(keys)
+        await remove_stale(status_writer, connection, Topics(prefix).status, NOW + DAY_MS + 1)
         await status_writer.flush()
 
-    assert {key.decode() for key in await read_table(there, Topics(prefix).status)} == set(keys[2:])
+    assert {key.decode() for key in await read_table(connection, Topics(prefix).status)} == set(keys[2:])
 
 
 async def test_what_could_not_be_written_is_written_later():
@@ -101,15 +101,15 @@ async def test_what_could_not_be_written_is_written_later():
     assert status_writer.last_put("a").state == "failing"
 
 
-async def test_nothing_is_written_in_doubt():
-    """While the membership is doubtful, statuses wait; what is forgotten meanwhile is never written."""
-    writer, sure = FlakyWriter(), []
-    status_writer = StatusWriter(writer, "status", lambda: bool(sure))
+async def test_nothing_is_written_while_the_membership_is_not_valid():
+    """While the lease is not valid, statuses wait; what is forgotten meanwhile is never written."""
+    writer, valid = FlakyWriter(), []
+    status_writer = StatusWriter(writer, "status", lambda: bool(valid))
     status_writer.put("mine", take_over("active", NOW))
     status_writer.put("theirs", take_over("active", NOW))
     await status_writer.flush()
     status_writer.forget("theirs")
-    sure.append(1)
+    valid.append(1)
     await status_writer.flush()
 
     assert [key for key, _ in writer.written] == ["mine"]
@@ -128,17 +128,17 @@ async def test_a_status_that_cannot_be_written_down_holds_up_no_other():
     assert [key for key, _ in writer.written] == ["good"]
 
 
-async def test_a_past_that_cannot_be_read_is_asked_for_once(there):
+async def test_a_history_that_cannot_be_read_is_asked_for_once(connection):
     """Where Kafka does not tell what was told before, nobody waits for it in turn."""
-    past = StatusHistory(there, "no-such-topic")
-    await past.latest("producer/first")
+    history = StatusHistory(connection, "no-such-topic")
+    await history.latest("producer/first")
     began = time.monotonic()
 
-    assert [await past.latest(f"producer/{number}") for number in range(100)] == [None] * 100
+    assert [await history.latest(f"producer/{number}") for number in range(100)] == [None] * 100
     assert time.monotonic() - began < 0.5
 
 
-def test_a_new_owner_goes_on_with_the_memory_of_the_former():
+def test_a_new_owner_goes_on_with_the_history_of_the_former():
     """It has a higher epoch, whatever the clocks say, and the transitions, counts and times of before."""
     former = replace(take_over("active", NOW + 60_000).with_counts(NOW, events=5), last_event=NOW)
     status = take_over("failing", NOW, former, "The key was refused.")
@@ -148,17 +148,17 @@ def test_a_new_owner_goes_on_with_the_memory_of_the_former():
     assert (status.state, status.since, status.transitions[-1].state) == ("failing", NOW, "failing")
 
 
-async def test_a_kafka_that_is_away_is_told_of_once_and_again_after_it_was_back(capsys):
+async def test_a_kafka_that_is_away_is_logged_once_and_again_after_it_was_back(capsys):
     writer = FlakyWriter()
     status_writer = StatusWriter(writer, "status")
 
-    async def flushed(*, broken, times=1):
+    async def count_warnings(*, broken, times=1):
         writer.failing = broken
         for _ in range(times):
             status_writer.put("producer/acme", take_over("active", NOW))
             await status_writer.flush()
         return capsys.readouterr().out.count("Status could not be written")
 
-    assert await flushed(broken=True, times=3) == 1
-    assert await flushed(broken=False) == 0
-    assert await flushed(broken=True) == 1
+    assert await count_warnings(broken=True, times=3) == 1
+    assert await count_warnings(broken=False) == 0
+    assert await count_warnings(broken=True) == 1

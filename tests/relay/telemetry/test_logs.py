@@ -221,20 +221,20 @@ def test_storm_of_aiokafka_is_counted_instead_of_written():
 
 def test_storm_tells_how_much_it_held_back():
     """After its time a kind of line passes again and says how many were held back; another kind is not concerned."""
-    storm = LogRateLimiter(burst=2, per_seconds=10)
+    limiter = LogRateLimiter(burst=2, per_seconds=10)
 
-    assert [storm.admit("a", now) for now in range(5)] == [0, 0, None, None, None]
-    assert storm.admit("b", 5) == 0
-    assert [storm.admit("a", now) for now in (10, 11, 12)] == [3, 0, None]
+    assert [limiter.admit("a", now) for now in range(5)] == [0, 0, None, None, None]
+    assert limiter.admit("b", 5) == 0
+    assert [limiter.admit("a", now) for now in (10, 11, 12)] == [3, 0, None]
 
 
 def test_storm_of_many_kinds_is_bounded():
     """Ever new kinds of lines do not fill the memory."""
-    storm = LogRateLimiter()
+    limiter = LogRateLimiter()
     for kind in range(5000):
-        storm.admit(kind, 0)
+        limiter.admit(kind, 0)
 
-    assert len(storm._windows) <= 1000
+    assert len(limiter._windows) <= 1000
 
 
 @given(

@@ -30,7 +30,7 @@ class Sender:
     def __init__(self, azure, session):
         self.azure = azure
         self.session = session
-        self.token = azure.identity._issue(azure.identity.client, "https://monitor.azure.com")
+        self.token = azure.identity._issue(azure.identity.application_client, "https://monitor.azure.com")
 
     async def send(self, rows, **changes):
         body = rows if isinstance(rows, bytes) else json.dumps(rows).encode()
@@ -261,7 +261,7 @@ async def test_throttling_says_when_to_come_back_in_every_form():
 
 
 async def test_a_reset_leaves_open_whether_the_rows_were_stored():
-    """`effective` is the ambiguous answer; its rows come twice when they are sent again."""
+    """`after_processing` is the ambiguous answer; its rows come twice when they are sent again."""
     async with running_azure() as (azure, sender):
         azure.fault(faults.reset())
         azure.fault(faults.reset(after_processing=True))
@@ -320,7 +320,7 @@ async def test_a_poison_row_spoils_every_call_it_is_in():
 
 
 async def test_waiting_ends_with_the_call_that_fulfils_it():
-    """`until` looks after each call, and gives up in time."""
+    """`wait_until` looks after each call, and gives up in time."""
     async with running_azure() as (azure, sender):
         waiting = asyncio.create_task(azure.wait_until(lambda: azure.accepted() == 2))
         await sender.send([make_row(1)])

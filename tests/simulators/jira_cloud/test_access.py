@@ -11,7 +11,7 @@ def gateway_client(site, token, user=None):
     return open_client(site, token=token, user=user, base_url=f"{site.gateway_root}/ex/jira/{site.cloud_id}")
 
 
-async def test_each_token_is_good_at_its_own_door():
+async def test_each_token_is_valid_at_its_own_endpoint():
     """Unscoped tokens serve at the site, scoped ones at the gateway, neither at the other's."""
     async with running_site() as (site, client):
         record = site.add_record()["id"]
@@ -63,7 +63,7 @@ async def test_scopes_must_match(scopes, audit, myself):
 @pytest.mark.parametrize(
     "header", [None, "Basic !!!", "Basic /w==", "Digest x", "Basic cmVsYXlAYWNtZS5leGFtcGxlOg=="]
 )
-async def test_what_is_no_credential_is_refused_at_both_doors(header):
+async def test_what_is_no_credential_is_refused_at_both_endpoints(header):
     """No header, an unreadable one, an unknown scheme, an empty token: 401."""
     async with (
         running_site() as (site, _),

@@ -69,7 +69,7 @@ async def test_a_skewed_clock_shows_in_date_and_created():
 
 
 async def test_total_can_lie():
-    """Once by a fault, or as a manner."""
+    """Once by a fault, or as a quirk."""
     async with running_site() as (site, client):
         site.add_record()
         site.fault(jira_faults.wrong_total(0))
@@ -92,7 +92,7 @@ async def test_warnings_on_a_good_answer_leave_it_good():
 
 
 async def test_broken_answers_are_in_the_history_by_what_was_sent():
-    """No status where none was sent; records are counted where there was an honest answer."""
+    """No status where none was sent; records are counted where the request was served normally."""
     async with running_site() as (site, client):
         site.add_record()
         for fault in (faults.reset(), faults.reset_in_body(), faults.truncated_body(), faults.hang()):
@@ -106,7 +106,7 @@ async def test_broken_answers_are_in_the_history_by_what_was_sent():
         assert told == [(None, None), (200, 1), (200, 1), (None, None)]
 
 
-async def test_faults_strike_the_path_they_are_meant_for_at_either_door():
+async def test_faults_strike_the_path_they_are_meant_for_at_either_endpoint():
     """Only audit records by default; another path by name; the gateway like the site."""
     async with running_site() as (site, client):
         site.fault(jira_faults.server_error())
@@ -129,8 +129,8 @@ async def test_a_limit_of_requests_is_kept_when_set():
         assert answers[2].headers["retry-after"] == "1"
 
 
-async def test_an_impolite_client_is_noticed():
-    """A request before the wait is over is held against the client, at whichever door."""
+async def test_a_premature_request_is_noticed():
+    """A request before the wait is over is held against the client, at whichever endpoint."""
     async with running_site() as (site, client):
         site.fault(jira_faults.rate_limited(5))
         await client.get(RECORDS)
@@ -143,7 +143,7 @@ async def test_an_impolite_client_is_noticed():
         assert all(one.gateway for one in site.premature_requests())
 
 
-async def test_a_site_can_be_shut_and_opened_again():
+async def test_a_site_can_be_stopped_and_started_again():
     """Its host refuses connections; afterwards it is the same site at the same port."""
     async with running_site() as (site, client):
         record = site.add_record()["id"]

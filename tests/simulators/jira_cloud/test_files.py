@@ -36,9 +36,10 @@ async def test_a_file_is_served_as_it_stands(tmp_path):
         served = (await get_page(client))["records"]
         assert served == [records[1], records[0], {**records[2], "id": 4}, json.loads(lines[4])]
         assert {one["id"] for one in site.all_records()} == {3, 4, 7, 2**33}
-        assert await read_all_ids(
-            client, from_="2026-01-18T08:43:02.838Z", current="2026-02-01T00:00:00Z"
-        ) == [7, 3]
+        assert await read_all_ids(client, from_="2026-01-18T08:43:02.838Z", to="2026-02-01T00:00:00Z") == [
+            7,
+            3,
+        ]
         assert site.add_record()["id"] > 2**33
 
 

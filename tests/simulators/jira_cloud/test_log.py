@@ -83,5 +83,5 @@ def test_filter_wants_every_word_somewhere():
         make_entry(5, description="man ed", associatedItems=[{"name": "man ed"}]),
         make_entry(6, summary=None, objectItem=3, changedValues=[None]),
     )
-    assert select_ids(log, words=("man", "ed")) == [3, 2, 1]
-    assert select_ids(log, words=("MAN", "Group")) == [1]
+    assert select_ids(log, filter_terms=("man", "ed")) == [3, 2, 1]
+    assert select_ids(log, filter_terms=("MAN", "Group")) == [1]

@@ -29,21 +29,21 @@ async def test_both_bounds_are_inclusive_to_the_millisecond():
     async with running_site() as (site, client):
         site.add_record(record_id=1, created=NOW - 50)
         site.add_record(record_id=2, created=NOW)
-        assert await get_ids(client, from_=format_utc(NOW - 50), current=format_utc(NOW)) == [2, 1]
-        assert await get_ids(client, from_=format_utc(NOW - 49), current=format_utc(NOW)) == [2]
-        assert await get_ids(client, from_=format_utc(NOW - 50), current=format_utc(NOW - 1)) == [1]
+        assert await get_ids(client, from_=format_utc(NOW - 50), to=format_utc(NOW)) == [2, 1]
+        assert await get_ids(client, from_=format_utc(NOW - 49), to=format_utc(NOW)) == [2]
+        assert await get_ids(client, from_=format_utc(NOW - 50), to=format_utc(NOW - 1)) == [1]
         assert await get_ids(client, from_=format_utc(NOW)) == [2]
-        assert await get_ids(client, current=format_utc(NOW - 50)) == [1]
+        assert await get_ids(client, to=format_utc(NOW - 50)) == [1]
 
 
 async def test_crossed_bounds_are_no_error_and_match_nothing():
     """`from` after `to` is an empty 200, and by the letter of the specification so is `from` equal to `to`."""
     async with running_site() as (site, client):
         site.add_record(record_id=1, created=NOW)
-        assert await get_ids(client, from_=format_utc(NOW + 1), current=format_utc(NOW - 1)) == []
-        assert await get_ids(client, from_=format_utc(NOW), current=format_utc(NOW)) == []
+        assert await get_ids(client, from_=format_utc(NOW + 1), to=format_utc(NOW - 1)) == []
+        assert await get_ids(client, from_=format_utc(NOW), to=format_utc(NOW)) == []
         site.quirks.equal_bounds_match = True
-        assert await get_ids(client, from_=format_utc(NOW), current=format_utc(NOW)) == [1]
+        assert await get_ids(client, from_=format_utc(NOW), to=format_utc(NOW)) == [1]
 
 
 async def test_total_is_all_that_is_kept_whatever_was_asked():
@@ -74,13 +74,12 @@ async def test_a_page_holds_a_thousand_at_most():
         assert (await get_page(client, limit=5000))["limit"] == 5000
         assert await get_page(client, limit=0) == {"offset": 0, "limit": 0, "total": 1005, "records": []}
         assert (
-            len(await read_all_ids(client, limit=400, from_=format_utc(NOW - 1), current=format_utc(NOW)))
-            == 1005
+            len(await read_all_ids(client, limit=400, from_=format_utc(NOW - 1), to=format_utc(NOW))) == 1005
         )
 
 
 async def test_a_page_may_be_short_although_more_follow():
-    """With a cap on pages only an empty page ends a walk."""
+    """With a cap on pages only an empty page ends a read."""
     async with running_site() as (site, client):
         site.add_records(25)
         site.quirks.page_cap = 10
@@ -112,20 +111,20 @@ async def test_what_is_no_number_is_refused(query):
         "2026-11-18T06:40:00.000999Z",
     ],
 )
-async def test_dates_with_a_zone_are_understood_at_both_doors(text):
+async def test_dates_with_a_zone_are_understood_at_both_endpoints(text):
     """Properly encoded, every form with a zone names the same instant."""
     async with running_site() as (site, client), gateway_client(site) as (other, path):
         site.add_record(record_id=1, created=1_795_027_200_000 - 43_200_000)
         at = site.all_records()[0]["created"]
         assert at == "2026-11-18T06:40:00.000+0000"
-        for door, where in ((client, RECORDS), (other, path)):
-            assert await get_ids(door, where, from_=text) == [1]
+        for endpoint_client, endpoint_path in ((client, RECORDS), (other, path)):
+            assert await get_ids(endpoint_client, endpoint_path, from_=text) == [1]
 
 
 def gateway_client(site):
     """A client at the gateway, and the path of the audit records there."""
 
-    class Door:
+    class GatewayClient:
         async def __aenter__(self):
             self.client = open_client(site, token=site.scoped_token, base_url=site.gateway_root)
             return self.client, f"/ex/jira/{site.cloud_id}{RECORDS}"
@@ -133,7 +132,7 @@ def gateway_client(site):
         async def __aexit__(self, *_):
             await self.client.aclose()
 
-    return Door()
+    return GatewayClient()
 
 
 async def test_a_date_without_a_zone_is_silently_empty_at_the_gateway_alone():
@@ -145,7 +144,7 @@ async def test_a_date_without_a_zone_is_silently_empty_at_the_gateway_alone():
         assert len(await get_ids(other, path)) == 1
         empty = await get_page(other, path, from_=bare)
         assert (empty["total"], empty["records"]) == (1, [])
-        assert (await get_page(other, path, current=bare))["records"] == []
+        assert (await get_page(other, path, to=bare))["records"] == []
 
 
 @pytest.mark.parametrize(
@@ -175,12 +174,12 @@ async def test_filter_finds_all_words_anywhere():
 
 
 async def test_a_record_can_appear_between_two_pages():
-    """What becomes visible during a walk pushes the rest down: the border record comes twice."""
+    """What becomes visible while pages are read pushes the rest down: the border record comes twice."""
     async with running_site() as (site, client):
         for number in range(10):
             site.add_record(record_id=number, created=NOW - number)
         site.after_pages(1, lambda: site.add_record(record_id=50, created=NOW - 5))
-        assert await read_all_ids(client, limit=4, current=format_utc(NOW)) == [
+        assert await read_all_ids(client, limit=4, to=format_utc(NOW)) == [
             9,
             8,
             7,
@@ -212,8 +211,8 @@ async def test_a_record_can_appear_late_and_deep():
         assert len(site.all_records()) == 3
 
 
-async def test_retention_deletes_in_the_middle_of_a_walk():
-    """The oldest vanish, and a walk by offset runs into the end early."""
+async def test_retention_deletes_while_pages_are_read():
+    """The oldest vanish, and a read by offset runs into the end early."""
     clock = ManualClock()
     async with running_site(clock) as (site, client):
         for number in range(10):
@@ -251,9 +250,7 @@ async def test_a_past_can_be_filled_in():
     """Ids follow time, and everything lies in the range."""
     async with running_site() as (site, client):
         site.add_history(50, NOW - 1000, NOW)
-        assert (
-            len(await read_all_ids(client, from_=format_utc(NOW - 1000), current=format_utc(NOW - 1))) == 50
-        )
+        assert len(await read_all_ids(client, from_=format_utc(NOW - 1000), to=format_utc(NOW - 1))) == 50
         times = [record["created"] for record in site.all_records()]
         assert times == sorted(times)
 
@@ -263,9 +260,7 @@ async def test_anything_can_be_put_on_the_wire():
     async with running_site() as (site, client):
         odd = {"id": "17", "created": 12, "future": [1, {"x": 2**60}], "summary": "half \ud800 pair"}
         site.add_record("User created", record_id=1, created=NOW, fields=odd)
-        (served,) = (await get_page(client, from_=format_utc(NOW - 1), current=format_utc(NOW + 1)))[
-            "records"
-        ]
+        (served,) = (await get_page(client, from_=format_utc(NOW - 1), to=format_utc(NOW + 1)))["records"]
         assert served == site.all_records()[0]
         assert {name: served[name] for name in odd} == odd
 

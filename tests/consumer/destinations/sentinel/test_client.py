@@ -44,14 +44,14 @@ def destination(azure, **fields):
 
 
 @asynccontextmanager
-async def ingestion_world(monkeypatch, *, credential="managed-identity", call_seconds=10.0, **fields):
+async def ingestion_world(monkeypatch, *, credential="managed-identity", timeout_seconds=10.0, **fields):
     async with AzureWorld() as azure:
         set_credentials(azure, credential, monkeypatch)
         target = destination(azure, credential=credential, **fields)
-        async with IngestionClient("sentinel", target, call_seconds) as ingestion:
+        async with IngestionClient("sentinel", target, timeout_seconds) as client:
             yield (
                 azure,
-                lambda *numbers: ingestion.send(azure.stream, rows.encode_body([row(n) for n in numbers])),
+                lambda *numbers: client.send(azure.stream, rows.encode_body([row(n) for n in numbers])),
             )
 
 
@@ -59,8 +59,8 @@ async def ingestion_world(monkeypatch, *, credential="managed-identity", call_se
 async def test_rows_arrive_with_each_kind_of_credential(credential, monkeypatch):
     async with AzureWorld() as azure:
         set_credentials(azure, "managed-identity" if credential == "default" else credential, monkeypatch)
-        async with IngestionClient("sentinel", destination(azure, credential=credential), 10.0) as ingestion:
-            outcome = await ingestion.send(azure.stream, rows.encode_body([row(1), row(2)]))
+        async with IngestionClient("sentinel", destination(azure, credential=credential), 10.0) as client:
+            outcome = await client.send(azure.stream, rows.encode_body([row(1), row(2)]))
 
         assert outcome == Sent()
         assert [each["EventUid"] for each in azure.rows()] == ["acme/1", "acme/2"]
@@ -70,8 +70,8 @@ async def test_rows_arrive_over_tls(monkeypatch):
     async with AzureWorld() as azure:
         set_credentials(azure, "client-secret", monkeypatch)
         target = destination(azure, credential="client-secret", endpoint=azure.secure_endpoint)
-        async with IngestionClient("sentinel", target, 10.0) as ingestion:
-            assert await ingestion.send(azure.stream, rows.encode_body([row(1)])) == Sent()
+        async with IngestionClient("sentinel", target, 10.0) as client:
+            assert await client.send(azure.stream, rows.encode_body([row(1)])) == Sent()
 
 
 async def test_nothing_in_clear_goes_through_a_proxy(monkeypatch):
@@ -86,8 +86,8 @@ async def test_nothing_in_clear_goes_through_a_proxy(monkeypatch):
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
         set_credentials(azure, "managed-identity", monkeypatch)
-        async with IngestionClient("sentinel", destination(azure), 10.0) as ingestion:
-            assert await ingestion.send(azure.stream, rows.encode_body([row(1)])) == Sent()
+        async with IngestionClient("sentinel", destination(azure), 10.0) as client:
+            assert await client.send(azure.stream, rows.encode_body([row(1)])) == Sent()
     assert seen == []
 
 
@@ -112,7 +112,7 @@ async def test_nothing_in_clear_goes_through_a_proxy(monkeypatch):
         (azure_faults.too_large(), Split, 413),
     ],
 )
-async def test_an_answer_is_told_as_what_to_do(fault, kind, status, monkeypatch):
+async def test_a_response_is_classified_as_what_to_do(fault, kind, status, monkeypatch):
     async with ingestion_world(monkeypatch) as (azure, send):
         azure.fault(fault)
         outcome = await send(1)
@@ -150,13 +150,13 @@ async def test_an_expired_token_is_replaced_without_a_word(monkeypatch):
 
 async def test_a_late_refusal_of_the_old_token_leaves_the_new_one_alone(monkeypatch):
     async with ingestion_world(monkeypatch) as (azure, _):
-        tokens = RenewableCredential("sentinel", destination(azure))
-        await tokens.get_token("https://monitor.azure.com/.default")
-        await tokens.renew(0)
-        await tokens.get_token("https://monitor.azure.com/.default")
-        await tokens.renew(0)
-        await tokens.get_token("https://monitor.azure.com/.default")
-        await tokens.close()
+        credential = RenewableCredential("sentinel", destination(azure))
+        await credential.get_token("https://monitor.azure.com/.default")
+        await credential.renew(0)
+        await credential.get_token("https://monitor.azure.com/.default")
+        await credential.renew(0)
+        await credential.get_token("https://monitor.azure.com/.default")
+        await credential.close()
         assert azure.identity.token_requests == 2
 
 
@@ -199,11 +199,11 @@ async def test_a_wrong_secret_pauses_and_the_right_one_goes_on(monkeypatch):
         assert await send(1) == Sent()
 
 
-async def test_an_authority_in_trouble_is_waited_for(monkeypatch):
-    async with ingestion_world(monkeypatch, call_seconds=1.0) as (azure, send):
-        trouble = azure.fault(azure_faults.no_token(503), on="token", rate=1)
+async def test_an_authority_that_fails_is_waited_for(monkeypatch):
+    async with ingestion_world(monkeypatch, timeout_seconds=1.0) as (azure, send):
+        outage = azure.fault(azure_faults.no_token(503), on="token", rate=1)
         assert isinstance(await send(1), Retry)
-        trouble.cancel()
+        outage.cancel()
         assert await send(1) == Sent()
 
 
@@ -212,18 +212,18 @@ async def test_a_credential_that_lacks_its_variables_pauses(monkeypatch):
         for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"):
             monkeypatch.delenv(name, raising=False)
         for kind in ("client-secret", "workload-identity"):
-            async with IngestionClient("sentinel", destination(azure, credential=kind), 10.0) as ingestion:
-                outcome = await ingestion.send(azure.stream, rows.encode_body([row(1)]))
+            async with IngestionClient("sentinel", destination(azure, credential=kind), 10.0) as client:
+                outcome = await client.send(azure.stream, rows.encode_body([row(1)]))
             assert isinstance(outcome, Paused)
             assert "destinations.sentinel.credential" in outcome.reason
 
 
 async def test_an_answer_that_never_comes_ends_within_the_time_given(monkeypatch):
-    async with ingestion_world(monkeypatch, call_seconds=0.3) as (azure, send):
+    async with ingestion_world(monkeypatch, timeout_seconds=0.3) as (azure, send):
         azure.fault(faults.hang(2))
-        begun = time.monotonic()
+        started = time.monotonic()
         outcome = await send(1)
-        assert time.monotonic() - begun < 1.5
+        assert time.monotonic() - started < 1.5
         assert isinstance(outcome, Retry)
 
 
@@ -260,14 +260,14 @@ def test_a_token_goes_to_azure_monitor_and_to_this_machine_alone(fields, allowed
 
 
 def retry_after(**headers):
-    answer = IngestionResponse(429, {name.replace("_", "-"): value for name, value in headers.items()}, b"")
-    return classify(answer, TARGET, NOW_MS).after
+    response = IngestionResponse(429, {name.replace("_", "-"): value for name, value in headers.items()}, b"")
+    return classify(response, TARGET, NOW_MS).after
 
 
 def test_retry_after_is_read_in_each_of_its_forms():
-    moment = datetime.fromtimestamp(NOW_MS / 1000, UTC) + timedelta(seconds=30)
+    retry_at = datetime.fromtimestamp(NOW_MS / 1000, UTC) + timedelta(seconds=30)
     assert retry_after(Retry_After="7") == 7
-    assert retry_after(Retry_After=format_datetime(moment, usegmt=True)) == 30
+    assert retry_after(Retry_After=format_datetime(retry_at, usegmt=True)) == 30
     assert retry_after(retry_after_ms="1500") == 1.5
     assert retry_after(Retry_After="99999999") == 900
     assert retry_after(Retry_After="-5") == 0
@@ -283,7 +283,7 @@ def test_every_answer_means_something(status, content, retry_after):
     assert not isinstance(outcome, Sent) or (status in (200, 202, 204) and not content.strip())
 
 
-def test_a_refusal_tells_azures_own_words_and_the_id_for_a_support_ticket():
-    said = {"error": {"code": "InvalidData", "message": "Bad\nrow\t7"}}
-    answer = IngestionResponse(400, {"x-ms-request-id": "r-1"}, json.dumps(said).encode())
-    assert classify(answer, TARGET, NOW_MS) == Reject("400 InvalidData Bad row 7 request r-1", 400)
+def test_a_rejection_tells_azures_own_error_and_the_id_for_a_support_ticket():
+    error = {"error": {"code": "InvalidData", "message": "Bad\nrow\t7"}}
+    response = IngestionResponse(400, {"x-ms-request-id": "r-1"}, json.dumps(error).encode())
+    assert classify(response, TARGET, NOW_MS) == Reject("400 InvalidData Bad row 7 request r-1", 400)

@@ -78,16 +78,16 @@ def test_a_value_of_64_kilobytes_passes_whole(size):
 @pytest.mark.parametrize(
     "text", ["x" * 65_537, "é" * 40_000, "\u0000" * 70_000, '"' * 300_000, "🎈" * 250_000]
 )
-def test_a_longer_text_is_cut_with_a_mark_that_names_its_column(text):
+def test_a_longer_text_is_truncated_with_a_mark_that_names_its_column(text):
     long = event(1, description=text, objectItem={**LONELY, "name": text})
     row = rows([event(0), long, event(2)])[1]
 
     for column in ("EventDescription", "ObjectItemName"):
         value = row[column]
-        begun, _, mark = value.rpartition("…")
+        kept_text, _, mark = value.rpartition("…")
         assert len(value.encode()) <= MAX_VALUE_BYTES
-        assert text.startswith(begun)
-        assert len(begun.encode()) > MAX_VALUE_BYTES - 200
+        assert text.startswith(kept_text)
+        assert len(kept_text.encode()) > MAX_VALUE_BYTES - 200
         assert mark == f" [{column} was cut by jira-relay: {len(text.encode())} bytes]"
     assert "objectItem was cut by jira-relay" in row["objectItem"]["name"]
 
@@ -114,15 +114,17 @@ def test_a_long_list_keeps_its_order_its_shape_and_a_mark(name, column, value):
     assert all(isinstance(each, dict) for each in kept)
 
 
-def test_a_row_larger_than_a_body_is_cut_until_it_fits():
+def test_a_row_larger_than_a_body_is_truncated_until_it_fits():
     """Every value within its bound, and yet all of them together too much."""
     texts = {field: "\u0001" * 64_000 for field in STRINGS.values() if field not in ("organization", "mode")}
     (row,) = sentinel.encode_rows(decode([message(event(1, **texts))], WRITER_SCHEMAS).frame)
 
     assert len(row) + 2 <= MAX_BODY_BYTES
-    cut = json.loads(row)
-    assert all(f"[{column} was cut" in cut[column] for column, field in STRINGS.items() if field in texts)
-    assert cut["EventId"] == 1
+    truncated = json.loads(row)
+    assert all(
+        f"[{column} was cut" in truncated[column] for column, field in STRINGS.items() if field in texts
+    )
+    assert truncated["EventId"] == 1
 
 
 @given(st.lists(st.integers(2, 400_000), max_size=6))

@@ -298,7 +298,7 @@ async def test_nothing_in_clear_goes_through_a_proxy(url, monkeypatch):
     "form", [str, quote, lambda key: json.dumps(key)[1:-1]], ids=["plain", "url", "json"]
 )
 async def test_a_key_that_comes_back_is_not_shown_in_part(client, site, place, form):
-    """Wherever an answer that is too long to quote is cut, what remains holds no piece of the key in any of its forms."""
+    """Wherever an answer that is too long to quote is cut, what remains holds no part of the key in any of its forms."""
     key = r'ATATT "quoted" \ and = more'
     site.fault(faults.respond_with(403, "." * place + form(key) + "." * 100, content_type="text/plain"))
     message = (await page(client, at_site(site, key))).message
@@ -327,7 +327,7 @@ async def test_a_key_that_comes_back_in_an_answer_is_not_shown(client, site):
         ("https://acme.atlassian.net", "u@x", "", "API key"),
     ],
 )
-def test_access_exists_only_where_a_credential_may_go(url, user, key, word):
+def test_an_endpoint_exists_only_where_a_credential_may_go(url, user, key, word):
     """A host that is none of Jira's, plain http, and what makes no credential are refused before any request."""
     with pytest.raises(RelayError, match=word):
         open_endpoint("acme", url, user, key, AllowedHosts("https://api.atlassian.com"))
@@ -351,7 +351,7 @@ async def checked_connection(client, site, key=None, url=None):
     return await check_connection(client, "acme", url or site.url, site.user, key or site.token, hosts(site))
 
 
-async def test_a_connection_that_works_is_told_by_its_door(client, site):
+async def test_a_connection_that_works_is_told_by_its_endpoint(client, site):
     """An unscoped key works at the site, a scoped one at the gateway, and the site's id is learned either way."""
     site.add_record()
     for key, gateway in ((site.token, False), (site.scoped_token, True)):
@@ -423,7 +423,7 @@ async def test_a_site_that_is_gone(client, site):
 
 
 async def read_windows(client, endpoint, windows, limit=1000):
-    """Everything that a walk over the windows finds: records restored from events, and what was unreadable."""
+    """Everything that a pager finds in the windows: records restored from events, and what was unreadable."""
     pager, found, unreadable = Pager(windows, limit=limit), [], []
     while (request := pager.next_request) is not None:
         answer = await page(
@@ -443,7 +443,7 @@ async def test_a_hostile_log_is_read_whole(client, site):
     site.add_history(60, NOW - 10_000, NOW - 5_000)
     for make in (make_hostile_record, make_mistyped_record):
         for ago in range(20):
-            site.add_record(make(site.source), created=NOW - 100 * ago)
+            site.add_record(make(site.record_generator), created=NOW - 100 * ago)
     site.add_record(created=NOW - 50, fields={"id": 2**63 - 1, "created": "2026-09-21T16:13:19.950123+02:00"})
     early = site.add_record(created=NOW - 9_000, visible_after=None)["id"]
     site.after_pages(3, lambda: site.reveal(early))

@@ -1,4 +1,4 @@
-"""The walk against a log in memory that pages as Jira does: newest first, by offset, moving under the reader."""
+"""The pager against a log in memory that pages as Jira does: newest first, by offset, moving under the reader."""
 
 import random
 
@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from producer.events import UnreadableRecord
-from producer.sources.jira_cloud import pager as walks
+from producer.sources.jira_cloud import pager as pagers
 from producer.sources.jira_cloud.pager import Pager, PageRequest
 from producer.state.intervals import TimeRange
 
@@ -19,14 +19,14 @@ def event(created, number):
 class FakeAuditLog:
     """Rows by id, descending; `most_rows` rows are all that one query shows, `page` all that one page does."""
 
-    def __init__(self, rows, *, page=1000, cap=10**9):
+    def __init__(self, rows, *, page=1000, most_rows=10**9):
         self.rows = {row["id"]: row for row in rows}
         self.page = page
-        self.most_rows = cap
-        self.asked = 0
+        self.most_rows = most_rows
+        self.requests = 0
 
     def answer(self, request):
-        self.asked += 1
+        self.requests += 1
         chosen = [
             row
             for _, row in sorted(self.rows.items(), reverse=True)
@@ -37,8 +37,8 @@ class FakeAuditLog:
 
 def read_all(pager, log, between=lambda: None):
     found = []
-    while (request := pager.run_quietly) is not None:
-        assert log.asked < 20_000
+    while (request := pager.next_request) is not None:
+        assert log.requests < 20_000
         if (result := pager.add(log.answer(request), 100)) is not None:
             found.append(result)
         between()
@@ -77,8 +77,8 @@ def test_rows_that_come_late_or_age_out_hide_no_other(rows, limit, chance):
 
     def move():
         if chance.random() < 0.4:
-            late = chance.choice([2000 + log.asked, chance.randrange(80) + 0.5])
-            log.rows[late] = event(chance.randrange(61), 1000 + log.asked)
+            late = chance.choice([2000 + log.requests, chance.randrange(80) + 0.5])
+            log.rows[late] = event(chance.randrange(61), 1000 + log.requests)
         if log.rows and chance.random() < 0.3:
             staying.discard(log.rows.pop(min(log.rows))["id"])
 
@@ -96,7 +96,7 @@ def test_a_row_that_vanishes_in_front_is_noticed_on_full_pages(rows, limit, chan
     gone = set()
 
     def move():
-        if len(log.rows) > 3 and len(gone) < walks.MOST_RESTARTS and chance.random() < 0.3:
+        if len(log.rows) > 3 and len(gone) < pagers.MOST_RESTARTS and chance.random() < 0.3:
             gone.add(log.rows.pop(sorted(log.rows)[-chance.randrange(1, 4)])["id"])
 
     found = ids(read_all(Pager([TimeRange(0, 61)], limit=limit), log, move))
@@ -121,7 +121,7 @@ def test_a_row_that_a_page_shows_twice_hides_no_other(rows, page, limit, grows, 
 
 
 @pytest.mark.parametrize("page", [7, 9])
-@given(st.integers(0, 60), st.integers(1, walks.MOST_RESTARTS))
+@given(st.integers(0, 60), st.integers(1, pagers.MOST_RESTARTS))
 def test_an_empty_page_in_place_of_rows_is_not_the_end(page, at, times):
     """After a full page the last row has to come again, and an answer without it ends no window; where Jira gives less than it
     is asked for, the first page shows how much that is.
@@ -152,9 +152,9 @@ def test_a_jira_that_never_shows_the_rest_is_asked_a_bounded_number_of_times():
             return super().answer(request)
 
     log = Withholding([event(5, number) for number in range(20)], page=9)
-    (piece,) = read_all(Pager([TimeRange(0, 20)], limit=9), log)
-    assert log.asked == 1 + walks.MOST_RESTARTS  # from the start of the window
-    assert piece.rows == 9 + walks.MOST_RESTARTS
+    (result,) = read_all(Pager([TimeRange(0, 20)], limit=9), log)
+    assert log.requests == 1 + pagers.MOST_RESTARTS  # from the start of the window
+    assert result.record_count == 9 + pagers.MOST_RESTARTS
 
 
 def test_a_quiet_window_costs_one_request_and_a_small_one_two():
@@ -162,7 +162,7 @@ def test_a_quiet_window_costs_one_request_and_a_small_one_two():
     for rows, cost in (([], 1), ([event(1, 1)], 2)):
         log = FakeAuditLog(rows)
         (result,) = read_all(Pager([TimeRange(0, 10)]), log)
-        assert (log.asked, result.rows) == (cost, len(rows))
+        assert (log.requests, result.record_count) == (cost, len(rows))
 
 
 def test_instants_are_asked_inclusive_and_pages_overlap_by_one_row():
@@ -189,7 +189,7 @@ def test_no_window_is_asked_with_equal_bounds():
 def test_ten_thousand_rows_are_read_in_halves_the_older_first():
     """A query that may be cut is never believed: its window is halved until each part is surely whole."""
     rows = [event(number // 3, number) for number in range(25_000)]
-    found = read_all(Pager([TimeRange(0, 10_000)]), FakeAuditLog(rows, cap=10_000))
+    found = read_all(Pager([TimeRange(0, 10_000)]), FakeAuditLog(rows, most_rows=10_000))
     assert ids(found) == list(range(25_000))
     assert all(result.proven for result in found)
     windows = [result.window for result in found]
@@ -197,32 +197,32 @@ def test_ten_thousand_rows_are_read_in_halves_the_older_first():
     assert windows[-1].end == 10_000
 
 
-@given(st.lists(st.integers(0, 60), unique=True, max_size=walks.MOST_RESTARTS))
+@given(st.lists(st.integers(0, 60), unique=True, max_size=pagers.MOST_RESTARTS))
 def test_a_half_in_which_rows_were_seen_is_not_empty(at):
     """History is read once: an answer without rows that the whole window had shown would leave them out for good."""
 
     class Forgetful(FakeAuditLog):
         def answer(self, request):
             shown = super().answer(request)
-            return [] if request.offset == 0 and request.from_ms > 0 and self.asked in at else shown
+            return [] if request.offset == 0 and request.from_ms > 0 and self.requests in at else shown
 
     rows = [event(number, number) for number in range(60)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(walks, "MOST_RECORDS", 20)
+        patch.setattr(pagers, "MOST_RECORDS", 20)
         assert ids(read_all(Pager([TimeRange(0, 60)], limit=9), Forgetful(rows))) == list(range(60))
 
 
 def test_one_millisecond_with_too_many_rows_is_published_and_reported():
     """What cannot be halved is given as far as it was shown, as unproven, and so is the next, asked for with it."""
     rows = [event(5, number) for number in range(12_000)] + [event(6, 20_000), event(4, 20_001)]
-    found = read_all(Pager([TimeRange(0, 10)]), FakeAuditLog(rows, cap=10_000))
+    found = read_all(Pager([TimeRange(0, 10)]), FakeAuditLog(rows, most_rows=10_000))
     assert {result.window for result in found if not result.proven} == {TimeRange(5, 6), TimeRange(6, 7)}
     assert len(ids(found)) == 10_001
     assert {20_000, 20_001} <= set(ids(found))
 
 
-def test_a_server_that_ignores_the_offset_does_not_hold_the_walk_for_ever():
-    """The same page again and again ends in smaller windows, or in a piece that says it is unproven."""
+def test_a_server_that_ignores_the_offset_does_not_hold_the_pager_for_ever():
+    """The same page again and again ends in smaller windows, or in a result that says it is unproven."""
 
     class Deaf(FakeAuditLog):
         def answer(self, request):
@@ -232,13 +232,13 @@ def test_a_server_that_ignores_the_offset_does_not_hold_the_walk_for_ever():
         log = Deaf([event(number, number) for number in range(count)])
         found = read_all(Pager([TimeRange(0, 64)], limit=10), log)
         assert ids(found) == list(range(count))
-        assert not any(result.proven for result in found if result.rows)
+        assert not any(result.proven for result in found if result.record_count)
 
 
 @pytest.mark.parametrize("bound", ["MOST_PAGES", "MOST_BYTES"])
 def test_pages_and_bytes_are_bounded(monkeypatch, bound):
     """A window of too many pages or bytes is halved like one of too many rows."""
-    monkeypatch.setattr(walks, bound, 3 if bound == "MOST_PAGES" else 300)
+    monkeypatch.setattr(pagers, bound, 3 if bound == "MOST_PAGES" else 300)
     rows = [event(number % 60, number) for number in range(60)]
     found = read_all(Pager([TimeRange(0, 60)], limit=10), FakeAuditLog(rows))
     assert sorted(ids(found)) == list(range(60))
@@ -248,7 +248,7 @@ def test_pages_and_bytes_are_bounded(monkeypatch, bound):
 @pytest.mark.parametrize("bound", ["MOST_PAGES_OF_ONE_MS", "MOST_BYTES_OF_ONE_MS"])
 def test_one_millisecond_has_bounds_too(monkeypatch, bound):
     """A millisecond without end is left, as unproven."""
-    monkeypatch.setattr(walks, bound, 5 if bound == "MOST_PAGES_OF_ONE_MS" else 500)
+    monkeypatch.setattr(pagers, bound, 5 if bound == "MOST_PAGES_OF_ONE_MS" else 500)
     (result,) = read_all(
         Pager([TimeRange(0, 1)], limit=10), FakeAuditLog([event(0, number) for number in range(90)])
     )

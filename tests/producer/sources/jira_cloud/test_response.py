@@ -149,7 +149,7 @@ def test_jiras_own_words_are_told_made_harmless():
     assert "no way" in classified(403, "no way", {"Content-Type": "text/plain"}).message
 
 
-def test_a_refused_key_names_the_other_door():
+def test_a_refused_key_names_the_other_endpoint():
     """At the site: the key may have scopes; at the gateway: it may have none."""
     assert "gateway" in classified(401).message
     assert "at the site itself" in classified(401, target=GATEWAY).message

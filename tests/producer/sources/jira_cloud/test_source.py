@@ -7,7 +7,7 @@ import pytest
 
 from producer.sources import throttle
 from producer.sources.errors import ErrorKind
-from producer.sources.jira_cloud import source as sites
+from producer.sources.jira_cloud import source as sources
 from producer.sources.jira_cloud.pager import PageRequest
 from producer.sources.jira_cloud.source import JiraCloudSources, SourceError
 from producer.state.intervals import TimeRange
@@ -37,9 +37,9 @@ async def jira_fixture(jira):
 @pytest.fixture
 def hasty(monkeypatch):
     """Waits of tenths of a second in the place of minutes."""
-    monkeypatch.setattr(sites, "LOGIN_FAILURE_SECONDS", 1.0)
-    monkeypatch.setattr(sites, "FIRST_SECONDS", dict.fromkeys(sites.FIRST_SECONDS, 0.6))
-    monkeypatch.setattr(sites, "KEY_CHECK_SECONDS", 0.05)
+    monkeypatch.setattr(sources, "LOGIN_FAILURE_SECONDS", 1.0)
+    monkeypatch.setattr(sources, "FIRST_SECONDS", dict.fromkeys(sources.FIRST_SECONDS, 0.6))
+    monkeypatch.setattr(sources, "KEY_CHECK_SECONDS", 0.05)
 
 
 def page_request():
@@ -57,9 +57,9 @@ async def test_a_refused_key_is_tried_once_for_all_who_wait(jira, jira_fixture):
     """Three who ask at the same time make one failed login, not three on the way to a CAPTCHA."""
     acme = await jira.add_site("acme")
     jira_fixture.credentials.keys["acme"] = "wrong"
-    site = jira_fixture.source_for(acme)
+    source = jira_fixture.source_for(acme)
     began = time.monotonic()
-    waiting = [asyncio.create_task(site.page(page_request())) for _ in range(3)]
+    waiting = [asyncio.create_task(source.fetch_page(page_request())) for _ in range(3)]
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     await asyncio.sleep(0.3)
 
@@ -75,11 +75,13 @@ async def test_a_refused_key_is_not_tried_again_by_the_next_poller(jira, jira_fi
     """Nor after a fault of Kafka's, when all pollers of a shard begin anew; a modified organization is tried at once."""
     acme = await jira.add_site("acme")
     jira_fixture.credentials.keys["acme"] = "wrong"
-    assert await error_kinds(jira_fixture.source_for(acme).page(page_request())) == [ErrorKind.KEY_REFUSED]
-    again = asyncio.create_task(jira_fixture.source_for(acme).page(page_request()))
+    assert await error_kinds(jira_fixture.source_for(acme).fetch_page(page_request())) == [
+        ErrorKind.KEY_REFUSED
+    ]
+    again = asyncio.create_task(jira_fixture.source_for(acme).fetch_page(page_request()))
     await asyncio.sleep(0.2)
     assert len(acme.requests()) == 1
-    await error_kinds(jira_fixture.source_for(acme, interval_seconds=5).page(page_request()))
+    await error_kinds(jira_fixture.source_for(acme, interval_seconds=5).fetch_page(page_request()))
 
     assert len(acme.requests()) == 2
     again.cancel()
@@ -90,14 +92,14 @@ async def test_a_refused_key_is_not_tried_again_by_the_next_poller(jira, jira_fi
 @pytest.mark.parametrize("first", ["wrong", None])
 async def test_a_new_key_ends_the_wait(jira, jira_fixture, monkeypatch, first):
     """Whether it was refused or was not there at all."""
-    monkeypatch.setattr(sites, "LOGIN_FAILURE_SECONDS", 60.0)
-    monkeypatch.setattr(sites, "FIRST_SECONDS", dict.fromkeys(sites.FIRST_SECONDS, 60.0))
+    monkeypatch.setattr(sources, "LOGIN_FAILURE_SECONDS", 60.0)
+    monkeypatch.setattr(sources, "FIRST_SECONDS", dict.fromkeys(sources.FIRST_SECONDS, 60.0))
     acme = await jira.add_site("acme")
     jira_fixture.organization(acme)
     jira_fixture.credentials.keys["acme"] = first
-    site = jira_fixture.source_for(acme)
-    assert await error_kinds(site.page(page_request())) != [None]
-    waiting = asyncio.create_task(site.page(page_request()))
+    source = jira_fixture.source_for(acme)
+    assert await error_kinds(source.fetch_page(page_request())) != [None]
+    waiting = asyncio.create_task(source.fetch_page(page_request()))
     await asyncio.sleep(0.2)
     assert not waiting.done()
     jira_fixture.credentials.keys["acme"] = acme.token
@@ -108,18 +110,18 @@ async def test_a_new_key_ends_the_wait(jira, jira_fixture, monkeypatch, first):
 @pytest.mark.usefixtures("hasty")
 async def test_a_key_that_comes_while_another_is_being_refused_ends_the_wait(jira, jira_fixture, monkeypatch):
     """The refusal is of the one that was sent."""
-    monkeypatch.setattr(sites, "LOGIN_FAILURE_SECONDS", 60.0)
+    monkeypatch.setattr(sources, "LOGIN_FAILURE_SECONDS", 60.0)
     acme = await jira.add_site("acme")
     jira_fixture.organization(acme)
     jira_fixture.credentials.keys["acme"] = "wrong"
-    site = jira_fixture.source_for(acme)
+    source = jira_fixture.source_for(acme)
     acme.fault(faults.delayed_response(0.5), times=1)
-    source_error = asyncio.create_task(error_kinds(site.page(page_request())))
+    source_error = asyncio.create_task(error_kinds(source.fetch_page(page_request())))
     await asyncio.sleep(0.25)
     jira_fixture.credentials.keys["acme"] = acme.token
     assert await source_error != [None]
 
-    assert (await asyncio.wait_for(site.page(page_request()), 5)).records == ()
+    assert (await asyncio.wait_for(source.fetch_page(page_request()), 5)).records == ()
 
 
 @pytest.mark.parametrize(
@@ -127,16 +129,15 @@ async def test_a_key_that_comes_while_another_is_being_refused_ends_the_wait(jir
 )
 async def test_a_host_that_is_not_ours_is_asked_nothing(url):
     """Not even which site it is, though that needs no key: whoever may write the topic cannot make us knock anywhere."""
-    jira_fixture = []
+    requests = []
     now = now_ms()
-
-    async with httpx.AsyncClient(transport=httpx.MockTransport(jira_fixture.append)) as client:
+    async with httpx.AsyncClient(transport=httpx.MockTransport(requests.append)) as client:
         known = JiraCloudSources(
             [client], StubCredentials(), AllowedHosts("https://api.atlassian.com"), now_ms
         )
-        site = known.source_for(Organization("acme", url, "relay", now, now, 1))
-        assert await error_kinds(site.bind_identity(None)) == [ErrorKind.NO_KEY]
-    assert jira_fixture == []
+        source = known.source_for(Organization("acme", url, "relay", now, now, 1))
+        assert await error_kinds(source.bind_identity(None)) == [ErrorKind.NO_KEY]
+    assert requests == []
 
 
 @pytest.mark.parametrize("as_date", [False, True], ids=["seconds", "date"])
@@ -144,9 +145,13 @@ async def test_a_site_that_wants_rest_gets_it_from_all(jira, jira_fixture, as_da
     """Also from a poller that begins anew, and from the question who it is."""
     acme = await jira.add_site("acme")
     acme.fault(jira_faults.rate_limited(1, as_date=as_date), times=1)
-    assert await error_kinds(jira_fixture.source_for(acme).page(page_request())) == [ErrorKind.RATE_LIMITED]
+    assert await error_kinds(jira_fixture.source_for(acme).fetch_page(page_request())) == [
+        ErrorKind.RATE_LIMITED
+    ]
     anew = jira_fixture.source_for(acme, interval_seconds=5)
-    await asyncio.gather(anew.print_introduction(None), anew.page(page_request()), anew.page(page_request()))
+    await asyncio.gather(
+        anew.bind_identity(None), anew.fetch_page(page_request()), anew.fetch_page(page_request())
+    )
 
     assert acme.premature_requests() == []
     assert len(acme.requests(TENANT)) == 1
@@ -156,63 +161,67 @@ async def test_one_site_is_asked_one_thing_at_a_time(jira, jira_fixture):
     """Whoever asks, its requests do not overlap."""
     acme = await jira.add_site("acme")
     acme.fault(faults.delayed_response(0.05), rate=1.0)
-    site = jira_fixture.source_for(acme)
-    await asyncio.gather(*(site.page(page_request(), low_priority=bool(number % 2)) for number in range(6)))
-    seen = sorted(acme.requests(), key=lambda one: one.at)
+    source = jira_fixture.source_for(acme)
+    await asyncio.gather(
+        *(source.fetch_page(page_request(), low_priority=bool(number % 2)) for number in range(6))
+    )
+    seen = sorted(acme.requests(), key=lambda one: one.received_at)
 
     assert len(seen) == 6
-    assert all(one.wait_for_exit <= after.at for one, after in itertools.pairwise(seen))
+    assert all(one.ended_at <= after.received_at for one, after in itertools.pairwise(seen))
 
 
 async def test_one_site_that_hangs_holds_up_no_other(jira, jira_fixture):
     """A request without an answer keeps its own site waiting only."""
     acme, globex = await jira.add_site("acme"), await jira.add_site("globex")
     acme.fault(faults.hang(), rate=1.0)
-    hanging = [asyncio.create_task(jira_fixture.source_for(acme).page(page_request())) for _ in range(20)]
+    hanging = [
+        asyncio.create_task(jira_fixture.source_for(acme).fetch_page(page_request())) for _ in range(20)
+    ]
     await asyncio.sleep(0.1)
     async with asyncio.timeout(2):
-        await jira_fixture.source_for(globex).page(page_request())
+        await jira_fixture.source_for(globex).fetch_page(page_request())
     for task in hanging:
         task.cancel()
     await asyncio.wait(hanging)
 
 
-async def test_those_who_can_wait_leave_lines_to_the_others(jira, jira_fixture, monkeypatch):
-    """However many read history, the lines of live polling are not theirs."""
+async def test_low_priority_requests_leave_slots_to_the_others(jira, jira_fixture, monkeypatch):
+    """However many read history, the slots of live polling are not theirs."""
     monkeypatch.setattr(throttle, "REQUEST_SLOTS", 3)
     monkeypatch.setattr(throttle, "LOW_PRIORITY_SLOTS", 2)
-    jira_fixture.sources._slots = sites.RequestSlots()
+    jira_fixture.sources._slots = sources.RequestSlots()
     slow = [await jira.add_site(f"slow{number}") for number in range(6)]
     for one in slow:
         one.fault(faults.delayed_response(0.5), rate=1.0)
     history = [
-        asyncio.create_task(jira_fixture.source_for(one).page(page_request(), low_priority=True))
+        asyncio.create_task(jira_fixture.source_for(one).fetch_page(page_request(), low_priority=True))
         for one in slow
     ]
     await asyncio.sleep(0.1)
     quick = await jira.add_site("quick")
     began = time.monotonic()
-    await jira_fixture.source_for(quick).page(page_request())
+    await jira_fixture.source_for(quick).fetch_page(page_request())
 
     assert time.monotonic() - began < 0.3
     await asyncio.gather(*history)
 
 
-@pytest.mark.parametrize("trouble", ["refused", "resting"])
-async def test_sites_that_are_left_alone_take_no_line_from_others(jira, jira_fixture, monkeypatch, trouble):
+@pytest.mark.parametrize("cause", ["refused", "resting"])
+async def test_sites_that_are_left_alone_take_no_slot_from_others(jira, jira_fixture, monkeypatch, cause):
     """However many keys are refused, and however long sites want rest: who reads history elsewhere goes on."""
     monkeypatch.setattr(throttle, "LOW_PRIORITY_SLOTS", 1)
-    jira_fixture.sources._slots = sites.RequestSlots()
+    jira_fixture.sources._slots = sources.RequestSlots()
     acme, globex = await jira.add_site("acme"), await jira.add_site("globex")
-    if trouble == "refused":
+    if cause == "refused":
         jira_fixture.credentials.keys["acme"] = "wrong"
     else:
         acme.fault(jira_faults.rate_limited(60), times=1)
-    assert await error_kinds(jira_fixture.source_for(acme).page(page_request())) != [None]
-    waiting = asyncio.create_task(jira_fixture.source_for(acme).page(page_request(), low_priority=True))
+    assert await error_kinds(jira_fixture.source_for(acme).fetch_page(page_request())) != [None]
+    waiting = asyncio.create_task(jira_fixture.source_for(acme).fetch_page(page_request(), low_priority=True))
     await asyncio.sleep(0.1)
     async with asyncio.timeout(10):
-        await jira_fixture.source_for(globex).page(page_request(), low_priority=True)
+        await jira_fixture.source_for(globex).fetch_page(page_request(), low_priority=True)
 
     assert not waiting.done()
     waiting.cancel()
@@ -226,11 +235,11 @@ async def test_another_site_behind_the_same_url_is_refused(jira, jira_fixture):
     bound, added = jira_fixture.source_for(acme), jira_fixture.source_for(acme, cloud_id="another")
 
     assert (
-        await error_kinds(bound.print_introduction("another"), added.print_introduction(None))
+        await error_kinds(bound.bind_identity("another"), added.bind_identity(None))
         == [ErrorKind.OTHER_SITE] * 2
     )
     assert await error_kinds(
-        jira_fixture.source_for(acme, interval_seconds=7).print_introduction(acme.cloud_id)
+        jira_fixture.source_for(acme, interval_seconds=7).bind_identity(acme.cloud_id)
     ) == [None]
 
 
@@ -240,18 +249,18 @@ async def test_a_name_that_was_given_to_another_site_is_refused(jira, jira_fixtu
     acme = await jira.add_site("acme")
     added_again = jira_fixture.source_for(acme, cloud_id=acme.cloud_id)
 
-    assert await error_kinds(added_again.print_introduction("the first one's")) == [ErrorKind.OTHER_SITE]
+    assert await error_kinds(added_again.bind_identity("the first one's")) == [ErrorKind.OTHER_SITE]
 
 
 async def test_through_the_gateway_nobody_asks_who_it_is(jira, jira_fixture):
     """The site's id is part of the address; its own host need not be reachable."""
     acme = await jira.add_site("acme")
     jira_fixture.credentials.keys["acme"] = acme.scoped_token
-    site = jira_fixture.source_for(acme, gateway=True, cloud_id=acme.cloud_id)
+    source = jira_fixture.source_for(acme, gateway=True, cloud_id=acme.cloud_id)
     await acme.stop()
-    await site.print_introduction(acme.cloud_id)
+    await source.bind_identity(acme.cloud_id)
 
-    assert (await site.page(page_request())).records == ()
+    assert (await source.fetch_page(page_request())).records == ()
 
 
 @pytest.mark.usefixtures("hasty")
@@ -261,14 +270,14 @@ async def test_through_the_gateway_nobody_asks_who_it_is(jira, jira_fixture):
 async def test_the_way_through_the_gateway_is_asked_for_until_it_is_known(jira, jira_fixture, fault):
     """However long the site does not tell: an organization that was added untested goes on by itself when it does."""
     acme = await jira.add_site("acme")
-    acme.fault(fault, times=sites.MOST_IDENTITY_FAILURES + 1, path=TENANT)
+    acme.fault(fault, times=sources.MOST_IDENTITY_FAILURES + 1, path=TENANT)
     jira_fixture.credentials.keys["acme"] = acme.scoped_token
-    site = jira_fixture.source_for(acme, gateway=True)
-    for _ in range(sites.MOST_IDENTITY_FAILURES + 1):
-        assert await error_kinds(site.print_introduction(None)) != [None]
-    await site.print_introduction(None)
+    source = jira_fixture.source_for(acme, gateway=True)
+    for _ in range(sources.MOST_IDENTITY_FAILURES + 1):
+        assert await error_kinds(source.bind_identity(None)) != [None]
+    await source.bind_identity(None)
 
-    assert (await site.page(page_request())).records == ()
+    assert (await source.fetch_page(page_request())).records == ()
 
 
 @pytest.mark.usefixtures("hasty")
@@ -276,12 +285,12 @@ async def test_a_site_that_does_not_answer_is_not_believed_at_once(jira, jira_fi
     """A moment's trouble at the first contact must not leave the organization unbound."""
     acme = await jira.add_site("acme")
     acme.fault(jira_faults.unavailable(), times=2, path=TENANT)
-    site = jira_fixture.source_for(acme)
+    source = jira_fixture.source_for(acme)
 
-    assert await error_kinds(site.print_introduction(None)) == [ErrorKind.UNAVAILABLE]
-    assert await error_kinds(site.print_introduction(None)) == [ErrorKind.UNAVAILABLE]
-    assert await error_kinds(site.print_introduction(None)) == [None]
-    assert site.cloud_id == acme.cloud_id
+    assert await error_kinds(source.bind_identity(None)) == [ErrorKind.UNAVAILABLE]
+    assert await error_kinds(source.bind_identity(None)) == [ErrorKind.UNAVAILABLE]
+    assert await error_kinds(source.bind_identity(None)) == [None]
+    assert source.cloud_id == acme.cloud_id
 
 
 @pytest.mark.usefixtures("hasty")
@@ -294,26 +303,26 @@ async def test_a_site_that_never_tells_who_it_is_is_polled_all_the_same(jira, ji
     """Not all that speak Jira's API know that question."""
     acme = await jira.add_site("acme")
     acme.fault(fault, rate=1.0, path=TENANT)
-    site = jira_fixture.source_for(acme)
-    for _ in range(sites.MOST_IDENTITY_FAILURES):
-        await error_kinds(site.print_introduction(None))
-    await site.print_introduction(None)
+    source = jira_fixture.source_for(acme)
+    for _ in range(sources.MOST_IDENTITY_FAILURES):
+        await error_kinds(source.bind_identity(None))
+    await source.bind_identity(None)
 
-    assert site.cloud_id is None
-    assert (await site.page(page_request())).records == ()
+    assert source.cloud_id is None
+    assert (await source.fetch_page(page_request())).records == ()
 
 
 @pytest.mark.usefixtures("hasty")
 async def test_an_empty_answer_is_proven_or_refused(jira, jira_fixture):
     """By a record of another time, or where there is none by knowing us; a record within the window contradicts it."""
     acme = await jira.add_site("acme")
-    site = jira_fixture.source_for(acme)
-    await site.verify_nonempty(TimeRange(0, 1_000))
+    source = jira_fixture.source_for(acme)
+    await source.verify_nonempty(TimeRange(0, 1_000))
     record = acme.add_record(created=1_700_000_000_000)
-    await site.verify_nonempty(TimeRange(0, 1_000))
+    await source.verify_nonempty(TimeRange(0, 1_000))
 
     assert record["id"]
-    assert await error_kinds(site.verify_nonempty(TimeRange(0, 1_800_000_000_000))) == [
+    assert await error_kinds(source.verify_nonempty(TimeRange(0, 1_800_000_000_000))) == [
         ErrorKind.BROKEN_ANSWER
     ]
 
@@ -322,8 +331,8 @@ async def test_the_clock_is_learned_from_every_answer(jira, jira_fixture):
     """Being ahead of Jira's by ten minutes is seen from one sign of life."""
     acme = await jira.add_site("acme")
     acme.quirks.clock_skew_seconds = -600
-    site = jira_fixture.source_for(acme)
-    await site.probe_clock()
+    source = jira_fixture.source_for(acme)
+    await source.probe_clock()
 
-    assert 597_000 < site.clock.ahead < 601_000
-    assert site.clock.skewed
+    assert 597_000 < source.clock_skew.ahead < 601_000
+    assert source.clock_skew.skewed

@@ -69,18 +69,18 @@ def test_batches_are_told_apart():
 
 async def test_what_is_whole_goes_through():
     broker = FakeBroker()
-    there = batch(0, 3), batch(3), batch(4)[:20]
-    assert await broker.fetch(0, *there) == b"".join(there)
+    stored_batches = batch(0, 3), batch(3), batch(4)[:20]
+    assert await broker.fetch(0, *stored_batches) == b"".join(stored_batches)
     assert broker.validator.corrupt_batch(A) is None
 
 
-async def test_a_damaged_batch_is_read_up_to_and_then_told():
+async def test_a_damaged_batch_is_read_up_to_and_then_reported():
     broker = FakeBroker()
     assert await broker.fetch(0, batch(0), corrupted(batch(1, 2)), batch(3)) == batch(0)
     assert broker.validator.corrupt_batch(A) is None
     assert await broker.fetch(1, corrupted(batch(1, 2)), batch(3)) == OffsetOutOfRangeError.errno
-    told = broker.validator.corrupt_batch(A)
-    assert (told.base_offset, told.last_offset) == (1, 2)
+    corrupt = broker.validator.corrupt_batch(A)
+    assert (corrupt.base_offset, corrupt.last_offset) == (1, 2)
     assert broker.validator.corrupt_batch(A) is None
     assert await broker.fetch(1, batch(1, 2), batch(3)) == batch(1, 2) + batch(3)
 

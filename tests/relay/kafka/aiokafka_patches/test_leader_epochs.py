@@ -4,7 +4,7 @@ from relay.kafka.aiokafka_patches.leader_epochs import LeaderEpochs
 A, B = TopicPartition("events", 0), TopicPartition("events", 1)
 
 
-def test_one_leader_goes_on():
+def test_what_one_leader_wrote_is_accepted():
     epochs = LeaderEpochs()
     assert epochs.accept(A, 0, [(0, 3), (2, 3)])
     assert epochs.accept(A, 4, [(4, 3)])

@@ -43,7 +43,7 @@ async def test_a_login_that_is_refused(secure_kafka, cause):
     changes, expected = LOGINS[cause]
     sentence = await connection_error({**secure_kafka.scram_settings(), **changes})
 
-    assert sentence.startswith(f"Kafka at {secure_kafka.door('scram')} {expected}")
+    assert sentence.startswith(f"Kafka at {secure_kafka.listener_address('scram')} {expected}")
     assert secure_kafka.password not in sentence
     assert WRONG not in sentence
 
@@ -139,24 +139,24 @@ async def test_a_key_that_cannot_be_used(secure_kafka, tmp_path):
             await Connection(KafkaConfig(**{**given, "key_file": file})).verify()
 
 
-async def test_a_token_that_kafka_refuses(secure_kafka, issuer):
+async def test_a_token_that_kafka_refuses(secure_kafka, authorization_server):
     """aiokafka takes a refused token for an accepted one; here it is refused, and no token stands in the sentence."""
-    issuer.audience = "somebody else"
-    sentence = await connection_error(secure_kafka.oauth_settings(issuer))
+    authorization_server.audience = "somebody else"
+    sentence = await connection_error(secure_kafka.oauth_settings(authorization_server))
 
-    assert f"does not accept the token of {issuer.url}" in sentence
+    assert f"does not accept the token of {authorization_server.url}" in sentence
     assert "invalid_token" in sentence
-    assert not [token for token in issuer.issued_tokens if token in sentence]
+    assert not [token for token in authorization_server.issued_tokens if token in sentence]
 
 
-async def test_no_token(secure_kafka, issuer):
+async def test_no_token(secure_kafka, authorization_server):
     """Where no token is to be had, the reason is that of whoever gives them."""
-    given = secure_kafka.oauth_settings(issuer)
+    given = secure_kafka.oauth_settings(authorization_server)
     sentence = await connection_error({**given, "oauth_client_secret": WRONG})
 
     assert "gives no token to the client jira-relay (401 invalid_client Bad client credentials)" in sentence
     assert WRONG not in sentence
-    issuer.faults.add(respond_with(503))
+    authorization_server.faults.add(respond_with(503))
     assert "gives no token for now" in await connection_error(given)
 
 
@@ -267,7 +267,7 @@ async def test_an_address_that_kafka_gives_to_clients_and_nobody_can_use(secure_
     sentence = await connection_error({"bootstrap": secure_kafka.listener_address("lost")})
 
     assert sentence.startswith(
-        f"Kafka at {secure_kafka.door('lost')} lets us in, but has clients go on at {UNUSED_ADDRESS}"
+        f"Kafka at {secure_kafka.listener_address('lost')} lets us in, but has clients go on at {UNUSED_ADDRESS}"
     )
     assert "advertised.listeners" in sentence
     assert "refuses the connection" in sentence

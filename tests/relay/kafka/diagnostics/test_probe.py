@@ -32,30 +32,34 @@ def organization(prefix, value):
 
 
 @pytest.mark.parametrize("name", ["scram", "mutual", "oauth"])
-async def test_a_transaction_and_a_group_go_through_each_door(secure_kafka, issuer, prefix, name):
+async def test_a_transaction_and_a_group_go_through_each_listener(
+    secure_kafka, authorization_server, prefix, name
+):
     """Topics are made, a transaction is committed, and a member of a group reads what it has written."""
     given = {"scram": secure_kafka.scram_settings, "mutual": secure_kafka.mutual_settings}
-    there = await open_connection(
-        given[name]() if name in given else secure_kafka.oauth_settings(issuer), prefix
+    connection = await open_connection(
+        given[name]() if name in given else secure_kafka.oauth_settings(authorization_server), prefix
     )
-    assert not [report for report in await compare_topics(there) if report.problems]
+    assert not [report for report in await compare_topics(connection) if report.problems]
     before, handler = aiokafka_tasks(), RecordingHandler()
-    publisher = await Publisher.open(there, f"{prefix}.0")
-    async with running_member(there, handler, prefix):
+    publisher = await Publisher.open(connection, f"{prefix}.0")
+    async with running_member(connection, handler, prefix):
         await publisher.publish([organization(prefix, b"1"), organization(prefix, b"2")])
         await wait_until(lambda: handler.values == [b"1", b"2"])
         await handler.positions.commit(dict.fromkeys(handler.consumer.assignment(), 2))
     await publisher.discard()
 
     assert aiokafka_tasks() <= before
-    assert len(issuer.requests) == (name == "oauth")
+    assert len(authorization_server.requests) == (name == "oauth")
 
 
-async def test_all_goes_on_when_kafka_ends_a_login_that_has_become_old(secure_kafka, issuer, prefix, caplog):
+async def test_all_goes_on_when_kafka_ends_a_login_that_has_become_old(
+    secure_kafka, authorization_server, prefix, caplog
+):
     """aiokafka does not log in again in time, so Kafka cuts it off (KIP-368); nothing fails, is repeated, or rebalances."""
-    there = await open_connection(secure_kafka.oauth_settings(issuer, "short"), prefix)
-    publisher, handler, written = await Publisher.open(there, f"{prefix}.0"), RecordingHandler(), 0
-    async with running_member(there, handler, prefix):
+    connection = await open_connection(secure_kafka.oauth_settings(authorization_server, "short"), prefix)
+    publisher, handler, written = await Publisher.open(connection, f"{prefix}.0"), RecordingHandler(), 0
+    async with running_member(connection, handler, prefix):
         while min(count_closed(caplog, "sender"), count_closed(caplog, "group_coordinator")) < 2:
             written += 1
             assert written < 600
@@ -66,7 +70,7 @@ async def test_all_goes_on_when_kafka_ends_a_login_that_has_become_old(secure_ka
 
     assert handler.values == [b"%d" % number for number in range(1, written + 1)]
     assert len(handler.assignments) == 1
-    assert len(issuer.requests) == 1
+    assert len(authorization_server.requests) == 1
 
 
 def count_closed(caplog, part):
@@ -74,23 +78,23 @@ def count_closed(caplog, part):
     return sum(record.name.endswith(part) and "closed" in record.getMessage() for record in caplog.records)
 
 
-async def test_all_goes_on_after_no_token_was_to_be_had(secure_kafka, issuer, prefix):
+async def test_all_goes_on_after_no_token_was_to_be_had(secure_kafka, authorization_server, prefix):
     """Tokens end while nobody gives new ones, and Kafka cuts us off; when they are given again, all goes on by itself."""
-    issuer.token_seconds = 4
-    there = await open_connection(secure_kafka.oauth_settings(issuer, "short"), prefix)
+    authorization_server.token_seconds = 4
+    connection = await open_connection(secure_kafka.oauth_settings(authorization_server, "short"), prefix)
     handler = RecordingHandler()
     async with AsyncExitStack() as stack:
-        member = await stack.enter_async_context(running_member(there, handler, prefix))
+        member = await stack.enter_async_context(running_member(connection, handler, prefix))
         await wait_until(lambda: member.valid)
-        issuer.faults.add(respond_with(503), rate=1)
+        authorization_server.faults.add(respond_with(503), rate=1)
         await wait_until(lambda: not member.valid, seconds=40)
         with pytest.raises(PublishError):
-            await Publisher.open(there, f"{prefix}.0")
+            await Publisher.open(connection, f"{prefix}.0")
         with pytest.raises(RelayError, match="gives no token for now"):
-            await there.verify()
-        issuer.faults.clear()
+            await connection.verify()
+        authorization_server.faults.clear()
         await wait_until(lambda: member.valid, seconds=60)
-        publisher = await Publisher.open(there, f"{prefix}.0")
+        publisher = await Publisher.open(connection, f"{prefix}.0")
         await publisher.publish([organization(prefix, b"after")])
         await wait_until(lambda: handler.values == [b"after"])
         await publisher.discard()

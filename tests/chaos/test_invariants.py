@@ -3,7 +3,7 @@
 import json
 
 from sandbox.verdict import PublishedEvent
-from tests.chaos.findings import Repeats, RowArrival, find_broken_history, find_disorder, find_repeats
+from tests.chaos.invariants import Repeats, RowArrival, find_broken_history, find_disorder, find_repeats
 
 
 def published(*rows, mode="live", organization="acme"):

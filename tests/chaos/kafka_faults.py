@@ -2,11 +2,11 @@ import asyncio
 
 from embedded.errors import EmbeddedKafkaError
 from relay.kafka.topics import Topics
-from tests.chaos import tail
-from tests.chaos.course import RoundContext
+from tests.chaos.context import RoundContext
 from tests.chaos.plan import PlannedDisturbance
-from tests.chaos.processes import AIM_TIMEOUT_SECONDS
-from tests.chaos.proxy import END_TXN, Stage
+from tests.chaos.process_faults import AIM_TIMEOUT_SECONDS
+from tests.support import log_tail
+from tests.support.kafka_proxy import END_TXN, Stage
 
 
 class KafkaFaults:
@@ -50,7 +50,7 @@ class KafkaFaults:
         topic = self._context.rng.choice((topics.events, topics.events, topics.progress, topics.backfill))
         shard = int(disturbance.target * self._context.world.connection.kafka.shards)
         batches = 1 + int(disturbance.variant * 6)
-        lost = tail.truncate_log(
+        lost = log_tail.truncate_log(
             self._context.world.directory / "kafka" / "log" / f"{topic}-{shard}", batches
         )
         return f", and the last {lost} batches of {topic}, partition {shard}, lost"

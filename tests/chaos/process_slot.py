@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.chaos.proxy import KafkaProxy
+from tests.support.kafka_proxy import KafkaProxy
 
 STOP_TIMEOUT_SECONDS = 40.0
 STARTUP_SECONDS = 45.0

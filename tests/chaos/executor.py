@@ -3,11 +3,11 @@ from collections import Counter
 from collections.abc import Iterable
 
 from tests.chaos import plan
-from tests.chaos.broker import KafkaFaults
-from tests.chaos.course import RoundContext
-from tests.chaos.peers import AzureFaults, OrganizationFaults
+from tests.chaos.context import RoundContext
+from tests.chaos.kafka_faults import KafkaFaults
+from tests.chaos.peer_faults import AzureFaults, OrganizationFaults
 from tests.chaos.plan import PlannedDisturbance
-from tests.chaos.processes import ProcessFaults
+from tests.chaos.process_faults import ProcessFaults
 
 
 class DisturbanceExecutor:
@@ -21,12 +21,12 @@ class DisturbanceExecutor:
         self._broker = KafkaFaults(context)
         self._sink = AzureFaults(context)
 
-    async def run(self, events: Iterable[PlannedDisturbance], seconds: float) -> None:
+    async def run(self, disturbances: Iterable[PlannedDisturbance], seconds: float) -> None:
         """Returns when `seconds` have passed and all is as it was, as far as we did it."""
         loop = asyncio.get_running_loop()
         started = loop.time()
         async with asyncio.TaskGroup() as group:
-            for disturbance in events:
+            for disturbance in disturbances:
                 await asyncio.sleep(max(0.0, started + disturbance.at - loop.time()))
                 group.create_task(self._execute(disturbance))
             await asyncio.sleep(max(0.0, started + seconds - loop.time()))

@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from embedded import ports
-from tests.chaos.proxy import END_TXN, PRODUCE, KafkaProxy, ProxyMode
+from tests.support.kafka_proxy import END_TXN, PRODUCE, KafkaProxy, ProxyMode
 
 
 def request(key, text=b""):

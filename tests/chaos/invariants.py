@@ -62,19 +62,19 @@ def _disorder_across_transactions(
     organization: str, events: Sequence[dict[str, Any]], visible_from: Mapping[tuple[str, int], int]
 ) -> Iterable[str]:
     youngest = (0, 0)
-    for place, disturbance in enumerate(events):
-        if _order_key(disturbance) < youngest:
-            first_visible = visible_from[organization, disturbance["id"]]
+    for place, event in enumerate(events):
+        if _order_key(event) < youngest:
+            first_visible = visible_from[organization, event["id"]]
             for earlier in events[:place]:
-                older = disturbance["created"] < earlier["created"] and disturbance["id"] < earlier["id"]
+                older = event["created"] < earlier["created"] and event["id"] < earlier["id"]
                 if older and first_visible < visible_from[organization, earlier["id"]]:
-                    yield f"{organization}: {earlier['id']} stands before {disturbance['id']}, which is older and was seen earlier"
+                    yield f"{organization}: {earlier['id']} stands before {event['id']}, which is older and was seen earlier"
                     break
-        youngest = max(youngest, _order_key(disturbance))
+        youngest = max(youngest, _order_key(event))
 
 
-def _order_key(disturbance: Mapping[str, Any]) -> tuple[int, int]:
-    return disturbance["created"], disturbance["id"]
+def _order_key(event: Mapping[str, Any]) -> tuple[int, int]:
+    return event["created"], event["id"]
 
 
 @dataclass(frozen=True, slots=True)

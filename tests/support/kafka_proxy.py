@@ -41,7 +41,7 @@ class RequestTrap:
 
 
 class KafkaProxy:
-    """One client's way to the broker at `target`; listens on `port`."""
+    """One client's way to the broker at `broker_port`; listens on `port`."""
 
     def __init__(self, port: int, broker_port: int) -> None:
         self.port = port
@@ -96,7 +96,7 @@ class KafkaProxy:
         pause_seconds: float,
         timeout_seconds: float,
     ) -> bool:
-        """`action` when the next request of this kind comes, a pause later if it is after; False: none came `timeout_seconds` seconds."""
+        """`action` when the next request of this kind comes, a pause later if it is after; False: none came within `timeout_seconds`."""
         trap = RequestTrap(action, stage, pause_seconds, asyncio.Event())
         self._traps[request] = trap
         try:

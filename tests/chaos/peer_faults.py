@@ -5,7 +5,7 @@ from simulators import faults
 from simulators.azure import faults as azure_faults
 from simulators.jira_cloud import faults as jira_faults
 from simulators.jira_cloud.site import SimulatedSite
-from tests.chaos.course import RoundContext
+from tests.chaos.context import RoundContext
 from tests.chaos.operators import Operators
 from tests.chaos.plan import PlannedDisturbance
 from tests.chaos.traffic import Traffic
@@ -153,7 +153,7 @@ class OrganizationFaults:
         await self._context.wait(disturbance.seconds)
         await self._operators.add(site)
 
-    async def _edit_concurrently(self, site: SimulatedSite, _event: PlannedDisturbance) -> None:
+    async def _edit_concurrently(self, site: SimulatedSite, _disturbance: PlannedDisturbance) -> None:
         self._context.log(
             f"{site.name}: two operators at once: {await self._operators.edit_concurrently(site.name)}."
         )

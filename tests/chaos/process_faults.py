@@ -1,10 +1,10 @@
 import signal
 from collections.abc import Awaitable, Callable
 
-from tests.chaos.course import RoundContext
+from tests.chaos.context import RoundContext
 from tests.chaos.plan import PlannedDisturbance
-from tests.chaos.proxy import END_TXN, JOIN_GROUP, OFFSET_COMMIT, PRODUCE, ProxyMode, Stage
-from tests.chaos.slot import ProcessSlot
+from tests.chaos.process_slot import ProcessSlot
+from tests.support.kafka_proxy import END_TXN, JOIN_GROUP, OFFSET_COMMIT, PRODUCE, ProxyMode, Stage
 
 AIM_TIMEOUT_SECONDS = 6.0
 STAGES: tuple[Stage, ...] = ("instead", "before", "after", "after", "answered")
@@ -65,7 +65,7 @@ class ProcessFaults:
         await self._context.wait(disturbance.seconds)
         slot.signal(signal.SIGCONT)
 
-    async def _reset_connections(self, slot: ProcessSlot, _event: PlannedDisturbance) -> None:
+    async def _reset_connections(self, slot: ProcessSlot, _disturbance: PlannedDisturbance) -> None:
         self._context.log(f"{slot.name}: connections to Kafka cut.")
         slot.proxy.reset_connections()
 

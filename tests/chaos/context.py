@@ -9,7 +9,7 @@ from tests.chaos.world import ChaosWorld
 
 
 class RoundContext:
-    """What everything that is done in one round shares: the world, the dice, the diary, and the end of the trouble."""
+    """What everything that is done in one round shares: the world, the random numbers, the log, and the end of the trouble."""
 
     def __init__(self, world: ChaosWorld, seed: int, log: Callable[[str], None]) -> None:
         self.world = world
