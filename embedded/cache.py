@@ -10,6 +10,7 @@ from pathlib import Path
 
 from embedded import download
 from embedded.artifacts import Artifact
+from embedded.repository import DEFAULT_TIMING, DownloadTiming
 
 Progress = Callable[[int, int], None]
 
@@ -27,6 +28,7 @@ async def fetch(
     folder: Path,
     repository: str | None = None,
     progress: Progress | None = None,
+    timing: DownloadTiming = DEFAULT_TIMING,
 ) -> list[Path]:
     """Return the artifacts' files in `folder`, each verified just now; what is missing or broken is fetched.
 
@@ -35,7 +37,7 @@ async def fetch(
     """
     absent = await asyncio.to_thread(_find_missing, artifacts, folder)
     if absent:
-        await download.download_all(folder, absent, repository, progress or _ignore_progress)
+        await download.download_all(folder, absent, repository, progress or _ignore_progress, timing)
     return [folder / artifact.file_name for artifact in artifacts]
 
 

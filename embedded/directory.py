@@ -5,15 +5,26 @@ import os
 import re
 import shutil
 import signal
+from dataclasses import dataclass
 from pathlib import Path
 
 from embedded.errors import EmbeddedKafkaError
 from embedded.locks import FileLock
 
-_TERMINATE_SECONDS = 15
-_KILL_SECONDS = 5
-MIN_FREE_BYTES = 16_000_000
-"""A Kafka that cannot unpack its codecs refuses every write until it is started anew, whatever room is made meanwhile."""
+
+@dataclass(frozen=True, slots=True)
+class DirectoryLimits:
+    """Bounds of the use of a data directory."""
+
+    terminate_seconds: float = 15
+    """How long an earlier Kafka may take to end after SIGTERM."""
+    kill_seconds: float = 5
+    """The same, after SIGKILL."""
+    min_free_bytes: int = 16_000_000
+    """A Kafka that cannot unpack its codecs at its start rejects every write until its next start."""
+
+
+DEFAULT_LIMITS = DirectoryLimits()
 
 
 class DataDirectory:
@@ -21,8 +32,9 @@ class DataDirectory:
     inherits, which may outlive that program.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, limits: DirectoryLimits = DEFAULT_LIMITS) -> None:
         self.path = path.absolute()
+        self._limits = limits
         self.log = self.path / "log"
         self.formatting = self.path / "formatting"
         self.temporary = self.path / "tmp"
@@ -50,16 +62,16 @@ class DataDirectory:
 
     def _require_free_space(self) -> None:
         free = shutil.disk_usage(self.path).free
-        if free < MIN_FREE_BYTES:
+        if free < self._limits.min_free_bytes:
             raise EmbeddedKafkaError(
                 f"The disk of the data directory {self.path} is full ({free / 1e6:.1f} MB free, and Kafka starts with"
-                f" {MIN_FREE_BYTES / 1e6:.0f}): make room, or set embedded.data_dir to a directory on another disk."
+                f" {self._limits.min_free_bytes / 1e6:.0f}): make room, or set embedded.data_dir to a directory on another disk."
             )
 
     async def _end_earlier_kafka(self) -> None:
         for signal_number, patience_seconds in (
-            (signal.SIGTERM, _TERMINATE_SECONDS),
-            (signal.SIGKILL, _KILL_SECONDS),
+            (signal.SIGTERM, self._limits.terminate_seconds),
+            (signal.SIGKILL, self._limits.kill_seconds),
         ):
             if self.kafka_lock.acquire():
                 return

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from embedded.artifacts import Artifact
 from embedded.errors import EmbeddedKafkaError
-from embedded.repository import MavenRepository, open_client
+from embedded.repository import DEFAULT_TIMING, DownloadTiming, MavenRepository, open_client
 
 _MAX_PARALLEL = 8
 _ABANDONED_SECONDS = 86_400
@@ -25,6 +25,7 @@ async def download_all(
     artifacts: Sequence[Artifact],
     repository: str | None,
     progress: Callable[[int, int], None],
+    timing: DownloadTiming = DEFAULT_TIMING,
 ) -> None:
     """Raises EmbeddedKafkaError. Broken off at any moment, it leaves nothing in `folder` that is not whole."""
     total = sum(artifact.size for artifact in artifacts)
@@ -36,9 +37,10 @@ async def download_all(
         progress(done, total)
 
     try:
-        async with open_client() as http:
+        async with open_client(timing) as http:
             with _partial_directory(folder) as partial:
-                await _download_all(artifacts, folder, partial, MavenRepository(repository, http), count)
+                source = MavenRepository(repository, http, timing)
+                await _download_all(artifacts, folder, partial, source, count)
     except OSError as error:
         raise EmbeddedKafkaError(
             f"The cache folder {folder} cannot be written ({error.strerror or error}): "

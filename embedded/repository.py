@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import BinaryIO
 
 import httpx
@@ -10,20 +11,33 @@ import httpx
 from embedded.artifacts import Artifact
 from embedded.errors import EmbeddedKafkaError
 
-_RETRY_DELAYS_SECONDS = (1, 3)
-_TIMEOUT_SECONDS = 10
 _CHUNK_BYTES = 65_536
 
 
-def open_client() -> httpx.AsyncClient:
+@dataclass(frozen=True, slots=True)
+class DownloadTiming:
+    """How long a download waits, in seconds."""
+
+    answer_seconds: float = 10
+    """For each step: connecting, sending, receiving more bytes."""
+    retry_delays_seconds: tuple[float, ...] = (1, 3)
+    """Before each further attempt; their number is the number of further attempts."""
+
+
+DEFAULT_TIMING = DownloadTiming()
+
+
+def open_client(timing: DownloadTiming = DEFAULT_TIMING) -> httpx.AsyncClient:
     """Proxies and authorities are taken from the environment: HTTPS_PROXY, SSL_CERT_FILE."""
     return httpx.AsyncClient(
-        timeout=_TIMEOUT_SECONDS, follow_redirects=True, headers={"Accept-Encoding": "identity"}
+        timeout=timing.answer_seconds, follow_redirects=True, headers={"Accept-Encoding": "identity"}
     )
 
 
 class MavenRepository:
-    def __init__(self, address: str | None, http: httpx.AsyncClient) -> None:
+    def __init__(
+        self, address: str | None, http: httpx.AsyncClient, timing: DownloadTiming = DEFAULT_TIMING
+    ) -> None:
         """Without address it is Maven's own. Raises EmbeddedKafkaError if the address is none."""
         try:
             url = httpx.URL((address or _default_address()).rstrip("/"))
@@ -35,19 +49,20 @@ class MavenRepository:
         self._base = url.copy_with(userinfo=b"")
         self._auth = httpx.BasicAuth(url.username, url.password) if url.userinfo else None
         self._http = http
+        self._timing = timing
 
     async def download(self, artifact: Artifact, file: BinaryIO, count: Callable[[int], None]) -> None:
         """Write the artifact, verified; `count` is told of bytes as they come, of negative ones before another try.
 
         Raises EmbeddedKafkaError for the network's faults, OSError for the disk's.
         """
-        for pause in (*_RETRY_DELAYS_SECONDS, None):
+        for pause in (*self._timing.retry_delays_seconds, None):
             try:
                 return await self._download_once(artifact, file, count)
             except httpx.HTTPError as error:
                 if pause is None or not _is_retriable(error):
                     raise EmbeddedKafkaError(
-                        f"{self._base}/{artifact.path} cannot be fetched: {_reason(error)}. Embedded Kafka needs its files once: "
+                        f"{self._base}/{artifact.path} cannot be fetched: {_reason(error, self._timing)}. Embedded Kafka needs its files once: "
                         "allow this host (through a proxy: HTTPS_PROXY), set embedded.maven_repository to a mirror, "
                         "or set kafka.bootstrap to a Kafka of your own."
                     ) from error
@@ -90,12 +105,12 @@ def _is_retriable(error: httpx.HTTPError) -> bool:
             return isinstance(error, httpx.TransportError)
 
 
-def _reason(error: httpx.HTTPError) -> str:
+def _reason(error: httpx.HTTPError, timing: DownloadTiming) -> str:
     match error:
         case httpx.HTTPStatusError(response=response):
             return f"the host answers {response.status_code} {response.reason_phrase}"
         case httpx.TimeoutException():
-            return f"no answer within {_TIMEOUT_SECONDS} s"
+            return f"no answer within {timing.answer_seconds:g} s"
         case httpx.ProxyError():
             return "the proxy refuses"
         case httpx.UnsupportedProtocol():

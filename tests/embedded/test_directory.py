@@ -4,8 +4,7 @@ import sys
 import pytest
 
 from embedded import EmbeddedKafkaError
-from embedded import directory as directories
-from embedded.directory import DataDirectory
+from embedded.directory import DataDirectory, DirectoryLimits
 
 # Holds the lock it inherits as Kafka would, and ends when asked to.
 HOLDER = "import os, sys, time; os.pwrite(int(sys.argv[1]), str(os.getpid()).encode(), 0); print(flush=True); time.sleep(60)"
@@ -38,11 +37,12 @@ async def test_a_directory_in_use_is_refused_with_what_to_set(directory):
         await other.claim()
 
 
-async def test_a_full_disk_is_refused_before_kafka_starts_on_it(directory, monkeypatch):
+async def test_a_full_disk_is_refused_before_kafka_starts_on_it(tmp_path):
     """A start without room, after which Kafka would refuse every write for ever, is refused with what to do."""
-    monkeypatch.setattr(directories, "MIN_FREE_BYTES", 1 << 62)
+    directory = DataDirectory(tmp_path / "data", DirectoryLimits(min_free_bytes=1 << 62))
     with pytest.raises(EmbeddedKafkaError, match=r"data is full .* make room.* embedded.data_dir"):
         await directory.claim()
+    directory.release()
 
 
 async def test_a_directory_is_formatted_whole_or_not_at_all(directory):
