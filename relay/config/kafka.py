@@ -4,6 +4,7 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from relay.config import validators as values
 from relay.config.base import AzureCredential, ConfigModel, Count, ExistingFile, Seconds, SecretUrl
+from relay.config.kafka_security import check_kafka_security, check_oauth
 
 
 class KafkaConfig(ConfigModel):
@@ -105,14 +106,14 @@ class KafkaConfig(ConfigModel):
 
     @model_validator(mode="after")
     def _check_security(self) -> Self:
-        values.check_kafka_security(
+        check_kafka_security(
             brokers=self.bootstrap,
             protocol=self.security_protocol,
             mechanism=self.sasl_mechanism,
             login=(self.sasl_username, self.sasl_password),
             files={name: getattr(self, name) for name in ("ca_file", "certificate_file", "key_file")},
         )
-        values.check_oauth(
+        check_oauth(
             mechanism=self.sasl_mechanism,
             client=(self.oauth_token_url, self.oauth_client_id, self.oauth_client_secret),
             credential=self.oauth_credential,

@@ -37,5 +37,14 @@ class SchemaRegistryConfig(ConfigModel):
 
     @model_validator(mode="after")
     def _check_password(self) -> Self:
-        values.check_registry(self.url, self.username, self.password)
+        _check_login(self.url, self.username, self.password)
         return self
+
+
+def _check_login(address: str | None, username: str | None, password: SecretStr | None) -> None:
+    if (username is None) != (password is None):
+        raise ValueError("schema_registry.username and schema_registry.password belong together: set both")
+    if address is None and password is not None:
+        raise ValueError("schema_registry.password is set, but schema_registry.url is not")
+    if address is not None and password is not None and not values.parse_url(address)[0].confidential:
+        raise ValueError("schema_registry.password would be sent in clear: schema_registry.url must be https")

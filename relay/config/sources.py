@@ -1,24 +1,32 @@
 """Where settings are written: a TOML file and the environment, laid over one another, and remembered for the error messages."""
 
-import difflib
 import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from relay.config.names import (
+    VARIABLE_PREFIX,
+    SettingName,
+    alternatives,
+    candidate_names,
+    dotted,
+    generalize,
+    is_list,
+    is_secret,
+    known_names,
+    setting_fields,
+    unknown_setting,
+    variable,
+)
 from relay.errors import SettingsError
 
-SettingName = tuple[str, ...]
-"""("kafka", "bootstrap"), ("destinations", "sentinel", "rule_id")."""
-
-_PREFIX = "RELAY_"
-_ANY_NAME = "<name>"
 _API_KEY_PREFIX = "RELAY_KEY_"  # where references to API keys point, see secrets.py
 # Kubernetes sets these in every pod for each service it knows, also for one that is called relay or relay-something.
 _KUBERNETES_VARIABLE = re.compile(
@@ -74,83 +82,28 @@ def read_settings(model: type[BaseModel], config: Path | None, environ: Mapping[
     fields = setting_fields(model)
     from_file = dict(_read_file(fields, config))
     from_environment = _read_environment(fields, environ)
-    for rival in (rival for name in from_environment for rival in _alternatives(fields, name)):
+    for rival in (rival for name in from_environment for rival in alternatives(fields, name)):
         from_file.pop(rival, None)
     return SettingValues(fields, dict(_resolve_secret_files(fields, from_file | from_environment)))
-
-
-def setting_fields(model: type[BaseModel]) -> dict[SettingName, FieldInfo]:
-    """Every setting; those of destinations under ("destinations", "<name>", …)."""
-    found: dict[SettingName, FieldInfo] = {}
-    for group, field in model.model_fields.items():
-        inner: Any = field.annotation
-        name: SettingName = (group,)
-        if group == "destinations":
-            name, inner = (group, _ANY_NAME), get_args(inner)[1]
-        found |= {(*name, setting): info for setting, info in inner.model_fields.items()}
-    return found
-
-
-def is_secret(field: FieldInfo) -> bool:
-    return "SecretStr" in str(field.annotation)
-
-
-def is_list(field: FieldInfo) -> bool:
-    return str(field.annotation).startswith("tuple[")
-
-
-def accepts_file(field: FieldInfo) -> bool:
-    """Whether it may be given as `<name>_file` too."""
-    return is_secret(field) and not is_list(field)
-
-
-def dotted(name: SettingName) -> str:
-    return ".".join(name)
-
-
-def variable(name: SettingName) -> str:
-    return _PREFIX + "__".join(name).upper()
-
-
-def generalize(name: SettingName) -> SettingName:
-    return (name[0], _ANY_NAME, *name[2:]) if name[0] == "destinations" else name
-
-
-def _known_names(fields: Mapping[SettingName, FieldInfo]) -> set[SettingName]:
-    return {
-        *fields,
-        *((*name[:-1], f"{name[-1]}_file") for name, field in fields.items() if accepts_file(field)),
-    }
-
-
-def _alternatives(fields: Mapping[SettingName, FieldInfo], name: SettingName) -> Iterator[SettingName]:
-    """The other forms of the same setting, which a stronger source replaces."""
-    pairs = [
-        (known, (*known[:-1], f"{known[-1]}_file")) for known, field in fields.items() if accepts_file(field)
-    ]
-    pairs.append((("secrets", "keys"), ("secrets", "key_file")))
-    for plain, file in pairs:
-        if name in {plain, file}:
-            yield from (plain, file)
 
 
 def _read_environment(
     fields: Mapping[SettingName, FieldInfo], environ: Mapping[str, str]
 ) -> dict[SettingName, SettingValue]:
-    known, found = _known_names(fields), {}
+    known, found = known_names(fields), {}
     for key, text in sorted(environ.items()):
         if (
-            not key.startswith(_PREFIX)
+            not key.startswith(VARIABLE_PREFIX)
             or key.startswith(_API_KEY_PREFIX)
             or _is_set_by_kubernetes(key, text)
             or not text
         ):
             continue
-        name = tuple(key.removeprefix(_PREFIX).lower().split("__"))
+        name = tuple(key.removeprefix(VARIABLE_PREFIX).lower().split("__"))
         if generalize(name) not in known or key != key.upper():
             raise SettingsError(
-                _unknown_setting(
-                    f"{key} in the environment", key.upper(), map(variable, _candidate_names(known, name))
+                unknown_setting(
+                    f"{key} in the environment", key.upper(), map(variable, candidate_names(known, name))
                 )
             )
         found[name] = SettingValue(_parse_list(fields, name, key, text), key)
@@ -185,11 +138,11 @@ def _read_file(
     path = config or Path("relay.toml")
     if config is None and not path.exists():
         return
-    known = _known_names(fields)
+    known = known_names(fields)
     for name, value in _flatten(fields, _parse_toml(path), path):
         if generalize(name) not in known:
-            candidates = map(dotted, _candidate_names(known, name))
-            raise SettingsError(_unknown_setting(f"{dotted(name)} in {path}", dotted(name), candidates))
+            candidates = map(dotted, candidate_names(known, name))
+            raise SettingsError(unknown_setting(f"{dotted(name)} in {path}", dotted(name), candidates))
         yield name, SettingValue(value, str(path))
 
 
@@ -210,7 +163,7 @@ def _flatten(
     groups = {name[0] for name in fields}
     for group, content in tree.items():
         if group not in groups:
-            raise SettingsError(_unknown_setting(f"{group} in {path}", group, iter(groups)))
+            raise SettingsError(unknown_setting(f"{group} in {path}", group, iter(groups)))
         for name, value in _table_entries((group,), content, path):
             if group == "destinations":
                 yield from _table_entries(name, value, path)
@@ -255,17 +208,6 @@ def _read_secret_file(name: SettingName, given: SettingValue) -> str:
     if not content:
         raise SettingsError(f"{dotted(name)} ({given.source}): the file {path} is empty.")
     return content
-
-
-def _candidate_names(known: set[SettingName], name: SettingName) -> Iterator[SettingName]:
-    own = name[1] if name[0] == "destinations" and len(name) > 2 else "NAME"
-    return (tuple(own if part == _ANY_NAME else part for part in candidate) for candidate in known)
-
-
-def _unknown_setting(what: str, name: str, candidates: Iterator[str]) -> str:
-    nearest = difflib.get_close_matches(name, sorted(candidates), n=1)
-    hint = f"did you mean {nearest[0]}?" if nearest else "docs/settings.md lists them all."
-    return f"{what} is no setting: {hint}"
 
 
 def _is_safe_to_show(name: SettingName, value: Any) -> bool:

@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies
 
 from management.settings import Settings, load
 from management.settings_page import render_page
-from relay.config.sources import accepts_file, generalize, is_secret, setting_fields, variable
+from relay.config.names import accepts_file, generalize, is_secret, setting_fields, variable
 from relay.credentials.redaction import secrets_in
 from relay.errors import SettingsError
 
