@@ -3,8 +3,6 @@ from typing import Any
 
 from relay.avro.codec import InternalCodec
 
-DAY_MS = 86_400_000
-
 
 @dataclass(frozen=True, slots=True)
 class Organization:

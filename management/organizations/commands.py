@@ -23,7 +23,8 @@ from relay.credentials.keyring import CredentialOwner, Keyring, load_keyring, re
 from relay.credentials.url_policy import AllowedHosts, UrlError, organization_name
 from relay.errors import RelayError, SecretError
 from relay.kafka.connection import Connection
-from relay.organizations import DAY_MS, Organization
+from relay.organizations import Organization
+from relay.timestamps import DAY_MS
 
 _ACTION_BY_STATE = {"active": "resumed", "paused": "paused"}
 _TIMESTAMP_FIELDS = {"backfill_from", "credential_expires"}

@@ -10,9 +10,10 @@ from producer.status_reporter import status_key
 from relay.credentials.keyring import sealing_key_id
 from relay.kafka.connection import Connection
 from relay.kafka.topics import Topics
-from relay.organizations import DAY_MS, Organization
+from relay.organizations import Organization
 from relay.status.model import Status
 from relay.status.reader import read_statuses
+from relay.timestamps import DAY_MS
 
 WARN_DAYS = (1, 7, 30)
 

@@ -5,6 +5,7 @@ from typing import Any
 from relay.config.kafka import KafkaConfig
 from relay.errors import RelayError
 from relay.kafka.diagnostics.login import connection_problem
+from relay.kafka.diagnostics.probe import DEFAULT_TIMING, ProbeTiming
 from relay.kafka.oauth import OAuthTokenProvider, create_token_provider
 from relay.kafka.profile import Profile, profile_named
 
@@ -73,13 +74,13 @@ class Connection:
             ) from error
         return context
 
-    async def verify(self) -> None:
+    async def verify(self, timing: ProbeTiming = DEFAULT_TIMING) -> None:
         """Connect as every client does: reach a broker, log in, ask it for the cluster.
 
         Raises KafkaUnreachableError that names the cause, without a secret.
         """
         problem = await connection_problem(
-            self.kafka, self.bootstrap, self._security() | {"client_id": self.client_id}
+            self.kafka, self.bootstrap, self._security() | {"client_id": self.client_id}, timing
         )
         if problem is not None:
             raise KafkaUnreachableError(problem)

@@ -13,29 +13,40 @@ from urllib.parse import quote_plus
 
 import httpx
 import orjson
-from aiokafka import conn
 from aiokafka.abc import AbstractTokenProvider
-from aiokafka.conn import OAuthAuthenticator
 from aiokafka.errors import KafkaError
 
 from relay.config.kafka import KafkaConfig
 from relay.credentials.redaction import Redactor, basic_auth
 from relay.errors import SettingsError, describe, one_line
+from relay.http import LOOPBACK_WITHOUT_PROXY
+from relay.kafka.aiokafka_patches.oauth import patch_oauth_login
 from relay.retry import backoff_seconds
 
-ANSWER_SECONDS = 10.0
-REFRESH_FRACTION = 0.8
-"""Of a token's life it is given out anew: what Kafka's own clients do (sasl.login.refresh.window.factor)."""
-DEFAULT_LIFETIME_SECONDS = 60.0
-"""Taken for the life of a token that nothing sensible is said about."""
-MAX_LIFETIME_SECONDS = 86_400.0
-REJECTED_REFRESH_SECONDS = 10.0
 _TOKEN_PATTERN = re.compile(r"[!-~]+")
 _EVENT_HUBS_CLOUDS = {
     ".servicebus.windows.net": "public",
     ".servicebus.usgovcloudapi.net": "usgov",
     ".servicebus.chinacloudapi.cn": "china",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthTiming:
+    """Durations of the token handling, in seconds."""
+
+    answer_seconds: float = 10.0
+    """How long an authorization server may take for its answer; Azure's credentials get three times as long."""
+    refresh_fraction: float = 0.8
+    """Part of a token's lifetime after which a new token is fetched (Kafka: sasl.login.refresh.window.factor)."""
+    default_lifetime_seconds: float = 60.0
+    """Assumed lifetime of a token whose answer names none, or an impossible one."""
+    max_lifetime_seconds: float = 86_400.0
+    rejected_refresh_seconds: float = 10.0
+    """Least time between the request of a token that Kafka then rejected, and the next request."""
+
+
+DEFAULT_TIMING = OAuthTiming()
 
 
 class OAuthTokenError(KafkaError):  # type: ignore[misc]
@@ -64,8 +75,14 @@ class OAuthTokenProvider(AbstractTokenProvider):  # type: ignore[misc]
     gives tokens out is asked by one at a time, and after a refusal not again before a growing wait is over.
     """
 
-    def __init__(self, fetch: FetchToken, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        fetch: FetchToken,
+        clock: Callable[[], float] = time.monotonic,
+        timing: OAuthTiming = DEFAULT_TIMING,
+    ) -> None:
         self._fetch = fetch
+        self._timing = timing
         self._clock = clock
         self._lock = asyncio.Lock()
         self._token: OAuthToken | None = None
@@ -88,7 +105,7 @@ class OAuthTokenProvider(AbstractTokenProvider):  # type: ignore[misc]
 
     def reject(self) -> None:
         """Kafka does not accept the token: another is asked for, though not at once."""
-        self._refresh_at = min(self._refresh_at, self._requested_at + REJECTED_REFRESH_SECONDS)
+        self._refresh_at = min(self._refresh_at, self._requested_at + self._timing.rejected_refresh_seconds)
 
     async def _refresh(self) -> None:
         self._requested_at = self._clock()
@@ -100,33 +117,25 @@ class OAuthTokenProvider(AbstractTokenProvider):  # type: ignore[misc]
             self._failures += 1
             return
         self._failure, self._failures = None, 0
-        self._refresh_at = self._requested_at + REFRESH_FRACTION * self._token.lifetime_seconds
+        self._refresh_at = self._requested_at + self._timing.refresh_fraction * self._token.lifetime_seconds
         self._expires_at = self._requested_at + self._token.lifetime_seconds
 
 
-class _Authenticator(OAuthAuthenticator):  # type: ignore[misc]
-    """aiokafka's own takes any answer for a yes, and goes on with a connection that is good for nothing.
-
-    A broker that refuses a token says why and waits for one byte before it ends the login (RFC 7628, 3.2.3).
-    """
-
-    async def step(self, payload: bytes | None) -> tuple[bytes, bool] | None:
-        if payload:
-            self._sasl_oauth_token_provider.reject()
-            return b"\x01", True
-        step: tuple[bytes, bool] | None = await super().step(payload)
-        return step
-
-
-def create_token_provider(kafka: KafkaConfig) -> OAuthTokenProvider | None:
+def create_token_provider(
+    kafka: KafkaConfig,
+    timing: OAuthTiming = DEFAULT_TIMING,
+    wall_clock: Callable[[], float] = time.time,
+) -> OAuthTokenProvider | None:
     """Where tokens come from by these settings; None where none are needed. Raises SettingsError."""
     if kafka.sasl_mechanism != "OAUTHBEARER":
         return None
-    conn.OAuthAuthenticator = _Authenticator
+    patch_oauth_login()
     if kafka.oauth_credential is None:
-        return OAuthTokenProvider(lambda: _fetch_from_oauth_server(kafka))
+        return OAuthTokenProvider(lambda: _fetch_from_oauth_server(kafka, timing), timing=timing)
     scope, cloud = azure_scope(kafka)
-    return OAuthTokenProvider(lambda: _fetch_from_azure(kafka, scope, cloud))
+    return OAuthTokenProvider(
+        lambda: _fetch_from_azure(kafka, scope, cloud, timing, wall_clock), timing=timing
+    )
 
 
 def azure_scope(kafka: KafkaConfig) -> tuple[str, str]:
@@ -140,13 +149,15 @@ def azure_scope(kafka: KafkaConfig) -> tuple[str, str]:
     return kafka.oauth_scope or f"https://{host}/.default", cloud or "public"
 
 
-async def _fetch_from_azure(kafka: KafkaConfig, scope: str, cloud: str) -> OAuthToken:
+async def _fetch_from_azure(
+    kafka: KafkaConfig, scope: str, cloud: str, timing: OAuthTiming, wall_clock: Callable[[], float]
+) -> OAuthToken:
     from azure.core.exceptions import AzureError  # noqa: PLC0415 - slow to load, and few need it
 
     from relay.credentials.azure import open_credential  # noqa: PLC0415
 
     try:
-        async with asyncio.timeout(ANSWER_SECONDS * 3):  # it tries several ways, one after the other
+        async with asyncio.timeout(timing.answer_seconds * 3):  # a credential may try several sources in turn
             async with open_credential(str(kafka.oauth_credential), cloud) as credential:
                 given = await credential.get_token(scope)
     except (AzureError, ValueError, OSError) as error:
@@ -154,26 +165,26 @@ async def _fetch_from_azure(kafka: KafkaConfig, scope: str, cloud: str) -> OAuth
             f"Azure gives no token for {scope} to the credential {kafka.oauth_credential}:"
             f" {one_line(describe(error))} Check kafka.oauth_credential and the AZURE_… variables it reads."
         ) from error
-    return OAuthToken(given.token, _clamp_lifetime(given.expires_on - time.time()))
+    return OAuthToken(given.token, _clamp_lifetime(given.expires_on - wall_clock(), timing))
 
 
-async def _fetch_from_oauth_server(kafka: KafkaConfig) -> OAuthToken:
+async def _fetch_from_oauth_server(kafka: KafkaConfig, timing: OAuthTiming) -> OAuthToken:
     url = str(kafka.oauth_token_url)
     form = {"grant_type": "client_credentials"} | ({"scope": kafka.oauth_scope} if kafka.oauth_scope else {})
     client = httpx.AsyncClient(
         verify=_ssl_context(kafka),
         follow_redirects=False,  # our secret stays with the host it was given for
-        mounts={f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")},
+        mounts=LOOPBACK_WITHOUT_PROXY,
     )
     try:
-        async with asyncio.timeout(ANSWER_SECONDS), client:
+        async with asyncio.timeout(timing.answer_seconds), client:
             answer = await client.post(url, data=form, headers={"Authorization": _basic_header(kafka)})
     except (httpx.HTTPError, TimeoutError) as error:
         raise OAuthTokenError(
             f"No token for Kafka: {url} cannot be reached ({one_line(str(error)) or 'no answer in time'}). Check"
             " kafka.oauth_token_url, kafka.oauth_ca_file, and the way there."
         ) from error
-    return parse_token_response(kafka, answer.status_code, answer.content)
+    return parse_token_response(kafka, answer.status_code, answer.content, timing)
 
 
 def _ssl_context(kafka: KafkaConfig) -> ssl.SSLContext:
@@ -189,12 +200,14 @@ def _basic_header(kafka: KafkaConfig) -> str:
     return f"Basic {basic_auth(quote_plus(kafka.oauth_client_id or ''), quote_plus(secret))}"
 
 
-def parse_token_response(kafka: KafkaConfig, status: int, content: bytes) -> OAuthToken:
+def parse_token_response(
+    kafka: KafkaConfig, status: int, content: bytes, timing: OAuthTiming = DEFAULT_TIMING
+) -> OAuthToken:
     """The token in an answer (RFC 6749, 5.1 and 5.2). Raises OAuthTokenError that says what to put right."""
     body = _json_object(content)
-    token, seconds = body.get("access_token"), body.get("expires_in", DEFAULT_LIFETIME_SECONDS)
+    token, seconds = body.get("access_token"), body.get("expires_in")
     if status == httpx.codes.OK and isinstance(token, str) and _TOKEN_PATTERN.fullmatch(token):
-        return OAuthToken(token, _clamp_lifetime(seconds))
+        return OAuthToken(token, _clamp_lifetime(seconds, timing))
     error = one_line(str(body.get("error") or ""), 80)
     details = _redact(kafka, one_line(f"{status} {error} {body.get('error_description') or ''}"))
     url = kafka.oauth_token_url
@@ -223,12 +236,12 @@ def _json_object(content: bytes) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def _clamp_lifetime(told: Any) -> float:
+def _clamp_lifetime(claimed: Any, timing: OAuthTiming) -> float:
     try:
-        seconds = float(told)
+        seconds = float(claimed)
     except (TypeError, ValueError):
-        return DEFAULT_LIFETIME_SECONDS
-    return seconds if 0 < seconds <= MAX_LIFETIME_SECONDS else DEFAULT_LIFETIME_SECONDS
+        return timing.default_lifetime_seconds
+    return seconds if 0 < seconds <= timing.max_lifetime_seconds else timing.default_lifetime_seconds
 
 
 def _redact(kafka: KafkaConfig, text: str) -> str:

@@ -3,7 +3,8 @@ from dataclasses import dataclass
 
 from aiokafka.partitioner import murmur2
 
-DAY_MS = 86_400_000
+from relay.timestamps import DAY_MS
+
 MAX_EVENT_BYTES = 4_000_000
 MAX_MESSAGE_BYTES = 5_000_000
 

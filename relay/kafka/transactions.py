@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -15,8 +16,20 @@ from relay.kafka.log_reader import stable_bounds, standalone_consumer
 from relay.kafka.producer import OPEN_SECONDS, ProducerRecord, producer_options
 
 TRANSACTION_SECONDS = 8.0
-TRANSACTION_TIMEOUT_MS = 15_000
+"""Bound of one publication; a transaction that is open for longer has lost its producer, or its end markers."""
 
+
+@dataclass(frozen=True, slots=True)
+class TransactionTiming:
+    """Bounds of a publisher."""
+
+    transaction_seconds: float = TRANSACTION_SECONDS
+    timeout_ms: int = 15_000
+    """After this the broker itself aborts an open transaction (Kafka: transaction.timeout.ms)."""
+    open_seconds: float = OPEN_SECONDS
+
+
+DEFAULT_TIMING = TransactionTiming()
 
 AfterOffsets = Callable[[list[int]], Sequence[ProducerRecord]]
 
@@ -42,14 +55,19 @@ class Publisher:
     After any error, time-out or cancellation it must be discarded: a commit whose answer was lost may have happened.
     """
 
-    def __init__(self, connection: Connection, producer: AIOKafkaProducer) -> None:
+    def __init__(
+        self, connection: Connection, producer: AIOKafkaProducer, timing: TransactionTiming = DEFAULT_TIMING
+    ) -> None:
         self._connection = connection
         self._producer = producer
+        self._timing = timing
         self._transactional = connection.profile.transactions
         self._last_offsets: dict[tuple[str, int], int] = {}
 
     @classmethod
-    async def open(cls, connection: Connection, transactional_id: str) -> "Publisher":
+    async def open(
+        cls, connection: Connection, transactional_id: str, timing: TransactionTiming = DEFAULT_TIMING
+    ) -> "Publisher":
         """Fence whoever used `transactional_id` before and end its open transaction.
 
         Raises PublishError; nothing is left alive then, so that no late start can fence a successor.
@@ -58,19 +76,19 @@ class Publisher:
         if connection.profile.transactions:
             options |= {
                 "transactional_id": transactional_id,
-                "transaction_timeout_ms": TRANSACTION_TIMEOUT_MS,
+                "transaction_timeout_ms": timing.timeout_ms,
             }
         producer = AIOKafkaProducer(**options)
         patch_client(producer.client)
         try:
-            async with asyncio.timeout(OPEN_SECONDS):
+            async with asyncio.timeout(timing.open_seconds):
                 await producer.start()
         except BaseException as error:
             await asyncio.shield(discard_producer(producer, 0.5))
             if isinstance(error, (KafkaError, TimeoutError, OSError)) or not _not_cancelled_inside(error):
                 raise PublishError(f"Kafka did not let a producer start: {describe(error)}.") from error
             raise
-        return cls(connection, producer)
+        return cls(connection, producer, timing)
 
     async def publish(
         self, records: Sequence[ProducerRecord], after_offsets: AfterOffsets = _no_records
@@ -81,11 +99,11 @@ class Publisher:
         """
         task = asyncio.create_task(self._publish(records, after_offsets))
         try:
-            async with asyncio.timeout(TRANSACTION_SECONDS):
+            async with asyncio.timeout(self._timing.transaction_seconds):
                 return await asyncio.shield(task)
         except TimeoutError as error:
             raise PublishError(
-                f"Kafka did not confirm a transaction within {TRANSACTION_SECONDS:.0f} s."
+                f"Kafka did not confirm a transaction within {self._timing.transaction_seconds:g} s."
             ) from error
         except ProducerFenced as error:
             raise PublishError("Another owner has taken over the shard.", fenced=True) from error
@@ -173,7 +191,7 @@ class Publisher:
 
     async def _commit_empty_transaction(self, partitions: Sequence[TopicPartition]) -> None:
         try:
-            async with asyncio.timeout(TRANSACTION_SECONDS):
+            async with asyncio.timeout(self._timing.transaction_seconds):
                 await self._producer.begin_transaction()
                 add_to_transaction(self._producer, partitions)
                 await self._producer.commit_transaction()

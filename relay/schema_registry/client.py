@@ -21,10 +21,20 @@ from relay.errors import RelayError, one_line
 from schemas import Schema
 
 FULL_TRANSITIVE = "FULL_TRANSITIVE"
-TOTAL_SECONDS = 15.0
-
-_STEP_SECONDS = 5.0
 _CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryTiming:
+    """How long a call waits, in seconds."""
+
+    total_seconds: float = 15.0
+    """For the whole call."""
+    step_seconds: float = 5.0
+    """For each step of it: connecting, sending, receiving more bytes."""
+
+
+DEFAULT_TIMING = RegistryTiming()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +70,24 @@ class RegisteredSchema:
     schema: Schema
 
 
+def value_subject(topic: str) -> str:
+    """Return the subject of a topic's values in a schema registry (TopicNameStrategy)."""
+    return f"{topic}-value"
+
+
 class SchemaRegistryClient:
     """Every call ends within TOTAL_SECONDS; nothing is kept and nothing tried twice."""
 
-    def __init__(self, client: httpx.AsyncClient, redact: Callable[[str], str] = str) -> None:
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        redact: Callable[[str], str] = str,
+        timing: RegistryTiming = DEFAULT_TIMING,
+    ) -> None:
         """`redact` takes our password out of what the registry says, should it repeat it."""
         self._client = client
         self._redact = redact
+        self._timing = timing
 
     @property
     def url(self) -> str:
@@ -125,7 +146,7 @@ class SchemaRegistryClient:
         self, method: str, path: str, body: dict[str, str] | None = None
     ) -> dict[str, Any] | RegistryFailure:
         try:
-            async with asyncio.timeout(TOTAL_SECONDS):
+            async with asyncio.timeout(self._timing.total_seconds):
                 response = await self._client.request(method, path, json=body)
         except (httpx.HTTPError, OSError, TimeoutError) as error:
             reason = one_line(str(error)) or type(error).__name__
@@ -142,7 +163,9 @@ class SchemaRegistryClient:
 
 
 @asynccontextmanager
-async def open_schema_registry(settings: SchemaRegistryConfig) -> AsyncIterator[SchemaRegistryClient]:
+async def open_schema_registry(
+    settings: SchemaRegistryConfig, timing: RegistryTiming = DEFAULT_TIMING
+) -> AsyncIterator[SchemaRegistryClient]:
     """The registry at `settings.url`, which must be set. Nothing is asked yet."""
     auth, redactor = None, Redactor()
     if settings.username is not None:
@@ -155,10 +178,10 @@ async def open_schema_registry(settings: SchemaRegistryConfig) -> AsyncIterator[
         auth=auth,
         verify=_ssl_context(settings),
         headers={"Accept": f"{_CONTENT_TYPE}, application/json", "Content-Type": _CONTENT_TYPE},
-        timeout=_STEP_SECONDS,
+        timeout=timing.step_seconds,
         trust_env=False,  # a .netrc would send other credentials
     ) as client:
-        yield SchemaRegistryClient(client, redactor)
+        yield SchemaRegistryClient(client, redactor, timing)
 
 
 def _ssl_context(settings: SchemaRegistryConfig) -> ssl.SSLContext:

@@ -15,8 +15,8 @@ from relay.schema_registry.client import (
     RegistryFailure,
     SchemaRegistryClient,
     SchemaRejected,
+    value_subject,
 )
-from relay.schema_registry.store import value_subject
 from schemas import Schema
 
 _REMEDY = "run `jira-relay schemas register`"

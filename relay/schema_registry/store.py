@@ -21,6 +21,7 @@ from relay.schema_registry.client import (
     SchemaRejected,
     Unavailable,
     open_schema_registry,
+    value_subject,
 )
 from relay.schema_registry.disk_cache import SchemaCache
 from relay.schema_registry.topic import SchemaTopic
@@ -32,7 +33,6 @@ __all__ = [
     "SchemaUnavailableError",
     "Unavailable",
     "open_schema_store",
-    "value_subject",
 ]
 
 FAILURE_CACHE_SECONDS = 5.0
@@ -49,11 +49,6 @@ class SchemaTextStore(Protocol):
 
     async def get(self, fingerprint: Fingerprint) -> bytes | None: ...
     async def put(self, fingerprint: Fingerprint, text: str) -> None: ...
-
-
-def value_subject(topic: str) -> str:
-    """Name of a topic's values in a schema registry (TopicNameStrategy)."""
-    return f"{topic}-value"
 
 
 class SchemaStore:

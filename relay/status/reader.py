@@ -10,6 +10,8 @@ from relay.kafka import KAFKA_FAILURES, Record
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import read_table
 from relay.status.model import EPOCH, VALID_UNTIL, Status, from_record
+from relay.status.writer import StatusWriter
+from relay.timestamps import DAY_MS
 
 HISTORY_SECONDS = 10.0
 
@@ -57,6 +59,14 @@ async def read_statuses(connection: Connection, topic: str) -> dict[str, Status]
         except (NotAvro, BadBody, UnknownSchema, UnicodeDecodeError) as error:
             log.warning("A status record cannot be read.", key=repr(key), reason=str(error))
     return statuses
+
+
+async def remove_stale(status_writer: StatusWriter, connection: Connection, topic: str, now_ms: int) -> None:
+    """Take off the board what processes that died left of themselves, a day after it was last valid."""
+    for key, status in (await read_statuses(connection, topic)).items():
+        is_process = key.split("/")[0] not in {"producer", "destination"}
+        if is_process and status.valid_until + DAY_MS < now_ms:
+            status_writer.tombstone(key)
 
 
 def _supersedes(record: Record, previous: Record) -> bool:

@@ -8,12 +8,9 @@ from collections.abc import Callable
 import structlog
 
 from relay.avro.codec import InternalCodec, Unencodable
-from relay.kafka.connection import Connection
 from relay.kafka.producer import RecordWriter, TopicWriteError
 from relay.status.model import EPOCH, VALID_UNTIL, Status, to_record
-from relay.status.reader import read_statuses
 
-DAY_MS = 86_400_000
 FLUSH_SECONDS = 0.5
 WARNING_INTERVAL_SECONDS = 60.0
 """While Kafka is away, that is told at most so often."""
@@ -92,14 +89,6 @@ class StatusWriter:
             await self._writer.send(self._topic, key.encode(), value, headers=headers)
         if key in self._pending and self._pending[key] is status:
             del self._pending[key]
-
-
-async def remove_stale(status_writer: StatusWriter, connection: Connection, topic: str, now_ms: int) -> None:
-    """Take off the board what processes that died left of themselves, a day after it was last valid."""
-    for key, status in (await read_statuses(connection, topic)).items():
-        is_process = key.split("/")[0] not in {"producer", "destination"}
-        if is_process and status.valid_until + DAY_MS < now_ms:
-            status_writer.tombstone(key)
 
 
 def _owner_headers(status: Status) -> list[tuple[str, bytes]]:

@@ -18,10 +18,12 @@ EXPECTED_MESSAGE = "does not accept the user relay with this password"
 
 # The monitor is to log in often.
 PROGRAM = """
+import functools
 import sys
 from cli.app import main
-from relay.kafka.diagnostics import monitor
-monitor.CHECK_INTERVAL_SECONDS = 0.2
+from cli.commands import run
+from relay.kafka.diagnostics.monitor import MonitorTiming
+run.monitor = functools.partial(run.monitor, timing=MonitorTiming(check_interval_seconds=0.2))
 main(sys.argv[1:])
 """
 

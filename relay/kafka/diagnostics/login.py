@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from aiokafka.conn import AIOKafkaConnection, collect_hosts
@@ -12,20 +13,30 @@ from aiokafka.protocol.metadata import MetadataRequest
 from relay.config.kafka import KafkaConfig
 from relay.kafka.diagnostics import messages
 from relay.kafka.diagnostics.messages import ConnectionProblem
-from relay.kafka.diagnostics.probe import CONNECTION_ERRORS, BrokerAddress, BrokerProbe, connect
+from relay.kafka.diagnostics.probe import (
+    CONNECTION_ERRORS,
+    DEFAULT_TIMING,
+    BrokerAddress,
+    BrokerProbe,
+    ProbeTiming,
+    connect,
+)
 from relay.kafka.oauth import OAuthTokenError
 
-BROKER_SECONDS = 30.0
 
-
-async def connection_problem(kafka: KafkaConfig, bootstrap: str, security: Mapping[str, Any]) -> str | None:
+async def connection_problem(
+    kafka: KafkaConfig,
+    bootstrap: str,
+    security: Mapping[str, Any],
+    timing: ProbeTiming = DEFAULT_TIMING,
+) -> str | None:
     """Why no broker lets us in, in a sentence for each reason; None where one does.
 
     `security`: what aiokafka's connections need to know. No sentence holds a secret.
     """
     causes: dict[str, list[str]] = {}
     for host, port, _ in collect_hosts(bootstrap, randomize=False):
-        probe = BrokerProbe(BrokerAddress(host, port), kafka, security)
+        probe = BrokerProbe(BrokerAddress(host, port), kafka, security, timing)
         try:
             await _probe_advertised(probe)
         except ConnectionProblem as refused:
@@ -43,7 +54,7 @@ async def _probe_advertised(probe: BrokerProbe) -> None:
     causes: list[ConnectionProblem] = []
     for broker in advertised:
         try:
-            await _probe(BrokerProbe(broker, probe.kafka, probe.security))
+            await _probe(replace(probe, broker=broker))
         except ConnectionProblem as refused:
             causes.append(messages.wrong_advertised_listener(broker, refused))
         else:
@@ -55,10 +66,10 @@ async def _probe_advertised(probe: BrokerProbe) -> None:
 async def _probe(probe: BrokerProbe) -> list[BrokerAddress]:
     """The brokers that this one knows."""
     try:
-        async with asyncio.timeout(BROKER_SECONDS):
+        async with asyncio.timeout(probe.timing.broker_seconds):
             return await _probe_steps(probe)
     except TimeoutError:
-        raise messages.timed_out(BROKER_SECONDS) from None
+        raise messages.timed_out(probe.timing.broker_seconds) from None
 
 
 async def _probe_steps(probe: BrokerProbe) -> list[BrokerAddress]:

@@ -14,7 +14,6 @@ from cryptography import x509
 from relay.credentials.redaction import Redactor
 from relay.errors import one_line
 from relay.kafka.diagnostics.probe import (
-    STEP_SECONDS,
     BrokerAddress,
     BrokerProbe,
     accepts_connections,
@@ -67,12 +66,12 @@ def _unreachable(number: int) -> ConnectionProblem:
 
 
 async def _no_answer(probe: BrokerProbe) -> ConnectionProblem:
-    if await accepts_connections(probe.broker):
+    if await accepts_connections(probe):
         return ConnectionProblem(
-            f"takes the connection, but says nothing for {STEP_SECONDS:.0f} s: it hangs, or is no Kafka. Look at its log."
+            f"takes the connection, but says nothing for {probe.timing.step_seconds:g} s: it hangs, or is no Kafka. Look at its log."
         )
     return ConnectionProblem(
-        f"does not answer within {STEP_SECONDS:.0f} s: the address is wrong, its machine is down, or a firewall is between."
+        f"does not answer within {probe.timing.step_seconds:g} s: the address is wrong, its machine is down, or a firewall is between."
         " Check kafka.bootstrap, and the way there."
     )
 
@@ -84,7 +83,7 @@ async def _protocol_mismatch(probe: BrokerProbe, cause: BaseException) -> Connec
             f"speaks plain text, not TLS: give the port of its TLS listener in kafka.bootstrap, or set kafka.security_protocol to"
             f" {login}PLAINTEXT."
         )
-    if not probe.tls and await fetch_certificate(probe.broker):
+    if not probe.tls and await fetch_certificate(probe):
         or_login = "" if probe.sasl else ", or to SASL_SSL where it asks for a login"
         return ConnectionProblem(
             f"speaks TLS, not plain text: set kafka.security_protocol to {login}SSL{or_login}."
@@ -105,7 +104,7 @@ async def _protocol_mismatch(probe: BrokerProbe, cause: BaseException) -> Connec
 async def _untrusted_certificate(
     probe: BrokerProbe, error: ssl.SSLCertVerificationError
 ) -> ConnectionProblem:
-    certificate, why = await fetch_certificate(probe.broker), error.verify_message.rstrip(".")
+    certificate, why = await fetch_certificate(probe), error.verify_message.rstrip(".")
     if error.verify_code in _VALIDITY_CODES:
         return ConnectionProblem(
             f"shows a certificate that does not hold now ({why}{_validity(certificate)}): have it renewed, or set the clock of this machine."

@@ -1,6 +1,7 @@
 """Tells when Kafka does not let us in any more, and why: its clients try again and again, and say no more than that they fail."""
 
 import asyncio
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Never
 
@@ -9,19 +10,27 @@ import structlog
 from relay.errors import RelayError
 from relay.kafka.connection import Connection
 
-CHECK_INTERVAL_SECONDS = 20.0
-REPORT_AFTER_FAILURES = 2
-"""Before that it may be a restart."""
-REPEAT_EVERY_FAILURES = 30
-
 log = structlog.get_logger(__name__)
 
 
-async def monitor(connection: Connection) -> Never:
+@dataclass(frozen=True, slots=True)
+class MonitorTiming:
+    """How often the monitor checks, and after how many failures in a row it logs."""
+
+    check_interval_seconds: float = 20.0
+    report_after_failures: int = 2
+    """One failure may be a restart of the broker."""
+    repeat_every_failures: int = 30
+
+
+DEFAULT_TIMING = MonitorTiming()
+
+
+async def monitor(connection: Connection, timing: MonitorTiming = DEFAULT_TIMING) -> Never:
     """Look until cancelled. Connections that stand may work for days after a password was changed; this tells at once."""
     failures, since, reported = 0, "", ""
     while True:
-        await asyncio.sleep(CHECK_INTERVAL_SECONDS)
+        await asyncio.sleep(timing.check_interval_seconds)
         reason = await _connection_problem(connection)
         if reason is None:
             if reported:
@@ -30,8 +39,8 @@ async def monitor(connection: Connection) -> Never:
             continue
         failures += 1
         since = since if failures > 1 else datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        if failures >= REPORT_AFTER_FAILURES and (
-            reason != reported or failures % REPEAT_EVERY_FAILURES == 0
+        if failures >= timing.report_after_failures and (
+            reason != reported or failures % timing.repeat_every_failures == 0
         ):
             log.error("Kafka does not let us in; it is tried again and again.", reason=reason, since=since)
             reported = reason

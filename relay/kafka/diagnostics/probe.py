@@ -15,9 +15,21 @@ from cryptography import x509
 
 from relay.config.kafka import KafkaConfig
 
-STEP_SECONDS = 5.0
 CONNECTION_ERRORS = (OSError, KafkaError, TimeoutError)
 """What aiokafka raises where a connection or a request on it fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeTiming:
+    """How long a probe waits, in seconds."""
+
+    step_seconds: float = 5.0
+    """For one connection, or one answer."""
+    broker_seconds: float = 30.0
+    """For all steps with one broker."""
+
+
+DEFAULT_TIMING = ProbeTiming()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +48,7 @@ class BrokerProbe:
     broker: BrokerAddress
     kafka: KafkaConfig
     security: Mapping[str, Any]
+    timing: ProbeTiming = DEFAULT_TIMING
 
     @property
     def tls(self) -> bool:
@@ -53,7 +66,7 @@ async def connect(probe: BrokerProbe, *, tls: bool | None = None) -> AsyncIterat
     options = {
         **probe.security,
         "security_protocol": protocol,
-        "request_timeout_ms": int(STEP_SECONDS * 1000),
+        "request_timeout_ms": int(probe.timing.step_seconds * 1000),
     }
     connection = await create_conn(probe.broker.host, probe.broker.port, **options)
     try:
@@ -64,10 +77,11 @@ async def connect(probe: BrokerProbe, *, tls: bool | None = None) -> AsyncIterat
                 await connection.close()
 
 
-async def accepts_connections(broker: BrokerAddress) -> bool:
+async def accepts_connections(probe: BrokerProbe) -> bool:
+    """Return whether something accepts a TCP connection at the broker's address."""
     try:
-        async with asyncio.timeout(STEP_SECONDS):
-            _, writer = await asyncio.open_connection(broker.host, broker.port)
+        async with asyncio.timeout(probe.timing.step_seconds):
+            _, writer = await asyncio.open_connection(probe.broker.host, probe.broker.port)
     except (OSError, TimeoutError):
         return False
     writer.transport.abort()
@@ -82,13 +96,13 @@ async def speaks_plaintext(probe: BrokerProbe) -> bool:
         return False
 
 
-async def fetch_certificate(broker: BrokerAddress) -> x509.Certificate | None:
+async def fetch_certificate(probe: BrokerProbe) -> x509.Certificate | None:
     """What it shows, trusted or not; None where it does not speak TLS. Nothing is sent to it."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
-        async with asyncio.timeout(STEP_SECONDS):
-            _, writer = await asyncio.open_connection(broker.host, broker.port, ssl=context)
+        async with asyncio.timeout(probe.timing.step_seconds):
+            _, writer = await asyncio.open_connection(probe.broker.host, probe.broker.port, ssl=context)
     except (OSError, TimeoutError):
         return None
     certificate = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)

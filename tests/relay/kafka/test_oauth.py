@@ -2,7 +2,6 @@ import asyncio
 import contextlib
 import json
 import time
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -10,9 +9,9 @@ from hypothesis import strategies as st
 
 from relay.config.kafka import KafkaConfig
 from relay.errors import SettingsError
-from relay.kafka import oauth
 from relay.kafka.connection import Connection
 from relay.kafka.oauth import (
+    OAuthTiming,
     OAuthToken,
     OAuthTokenError,
     OAuthTokenProvider,
@@ -125,14 +124,15 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("kind", REFUSALS)
-async def test_why_there_is_no_token(authorization_server, kind, monkeypatch):
+async def test_why_there_is_no_token(authorization_server, kind):
     """Each way of not giving a token has a sentence that names the cause, and never our secret."""
-    monkeypatch.setattr(oauth, "ANSWER_SECONDS", 1.0)
     fault, expected = REFUSALS[kind]
     if fault is not None:
         authorization_server.faults.add(fault)
     with pytest.raises(OAuthTokenError, match=expected) as caught:
-        await create_token_provider(oauth_config(authorization_server.url)).token()
+        await create_token_provider(
+            oauth_config(authorization_server.url), OAuthTiming(answer_seconds=1.0)
+        ).token()
 
     assert SECRET not in caught.value.sentence
     assert len(authorization_server.requests) == 1
@@ -181,12 +181,10 @@ async def test_a_token_of_azure_is_for_the_namespace(monkeypatch):
 
 async def test_a_clock_that_is_days_ahead_costs_no_token(monkeypatch):
     """To it each token of Azure has ended long ago; a new one for each connection would be as old."""
-    ahead = SimpleNamespace(time=lambda: time.time() + 2 * 86_400)
     async with AzureWorld() as world:
         for name, value in world.environment("managed-identity").items():
             monkeypatch.setenv(name, value)
-        found = create_token_provider(azure_config())
-        monkeypatch.setattr(oauth, "time", ahead)
+        found = create_token_provider(azure_config(), wall_clock=lambda: time.time() + 2 * 86_400)
         first = await found.token()
 
         assert await found.token() == first

@@ -12,10 +12,11 @@ from relay.kafka.consumer_group import Member
 from relay.kafka.log_reader import read_table
 from relay.kafka.producer import ProducerRecord, RecordWriter, TopicWriteError
 from relay.kafka.topic_admin import UNLIMITED_RETENTION_MS, TopicLimits, create_missing_topics, read_limits
-from relay.kafka.topics import DAY_MS, MAX_EVENT_BYTES, Topics
+from relay.kafka.topics import MAX_EVENT_BYTES, Topics
 from relay.kafka.transactions import Publisher, PublishError
 from relay.status.model import take_over
 from relay.status.writer import StatusWriter
+from relay.timestamps import DAY_MS
 from tests.support.group_member import RecordingHandler
 from tests.support.kafka import aiokafka_tasks, connection_to, event
 from tests.support.topics import alter_topic

@@ -23,6 +23,7 @@ from relay.errors import RelayError
 from relay.schema_registry.client import (
     Missing,
     RegisteredSchema,
+    RegistryTiming,
     SchemaRegistryClient,
     SchemaRejected,
     Unavailable,
@@ -253,8 +254,7 @@ async def test_a_registry_that_is_not_there_is_unavailable():
     assert f"{url} does not answer" in answer.reason
 
 
-async def test_an_answer_that_trickles_without_end_is_given_up(monkeypatch):
-    monkeypatch.setattr("relay.schema_registry.client.TOTAL_SECONDS", 0.3)
+async def test_an_answer_that_trickles_without_end_is_given_up():
     held = asyncio.Event()
 
     async def trickle(reader, writer):
@@ -264,7 +264,8 @@ async def test_an_answer_that_trickles_without_end_is_given_up(monkeypatch):
         writer.close()
 
     server, url = await listening(trickle)
-    async with server, open_schema_registry(SchemaRegistryConfig(url=url)) as registry:
+    settings, timing = SchemaRegistryConfig(url=url), RegistryTiming(total_seconds=0.3)
+    async with server, open_schema_registry(settings, timing) as registry:
         answer = await registry.by_id(SchemaId(7))
         held.set()
     assert answer == Unavailable(f"The schema registry at {url} does not answer: TimeoutError.")

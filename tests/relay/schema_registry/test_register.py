@@ -3,9 +3,8 @@ import pytest
 
 import schemas
 from relay.kafka.topics import Topics
-from relay.schema_registry.client import SchemaRegistryClient
+from relay.schema_registry.client import SchemaRegistryClient, value_subject
 from relay.schema_registry.register import check_schemas, register_schemas
-from relay.schema_registry.store import value_subject
 from tests.support.registry_connection import CuttableTransport, distinct_audit_event
 
 AUDIT_EVENT = schemas.load("audit_event")

@@ -10,7 +10,7 @@ import schemas
 from relay.avro.codec import Fingerprint, SchemaId, decode_body, fingerprint, split_frame
 from relay.errors import RelayError
 from relay.kafka.topics import Topics
-from relay.schema_registry.client import SchemaRegistryClient
+from relay.schema_registry.client import SchemaRegistryClient, value_subject
 from relay.schema_registry.disk_cache import SchemaCache
 from relay.schema_registry.register import register_schemas
 from relay.schema_registry.store import (
@@ -19,7 +19,6 @@ from relay.schema_registry.store import (
     SchemaStore,
     SchemaUnavailableError,
     Unavailable,
-    value_subject,
 )
 from tests.support.registry_connection import CuttableTransport, distinct_audit_event
 

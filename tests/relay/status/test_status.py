@@ -10,9 +10,9 @@ from relay.kafka.producer import RecordWriter, TopicWriteError
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
 from relay.status.model import take_over
-from relay.status.reader import StatusHistory, read_statuses
-from relay.status.writer import DAY_MS, StatusWriter, remove_stale
-from relay.timestamps import now_ms
+from relay.status.reader import StatusHistory, read_statuses, remove_stale
+from relay.status.writer import StatusWriter
+from relay.timestamps import DAY_MS, now_ms
 
 NOW = 1_790_000_000_000
 

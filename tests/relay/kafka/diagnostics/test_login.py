@@ -14,16 +14,16 @@ from cryptography.hazmat.primitives import serialization
 from relay.config.kafka import KafkaConfig
 from relay.errors import RelayError
 from relay.kafka.connection import Connection, KafkaUnreachableError
-from relay.kafka.diagnostics import probe
+from relay.kafka.diagnostics.probe import DEFAULT_TIMING, ProbeTiming
 from simulators.faults import respond_with
 from tests.support.secure_kafka import UNUSED_ADDRESS
 
 WRONG = "wrong-horse-battery"
 
 
-async def connection_error(given):
+async def connection_error(given, timing=DEFAULT_TIMING):
     with pytest.raises(KafkaUnreachableError) as caught:
-        await Connection(KafkaConfig(**given)).verify()
+        await Connection(KafkaConfig(**given)).verify(timing)
     return str(caught.value)
 
 
@@ -177,15 +177,17 @@ async def test_one_broker_that_lets_us_in_is_enough(secure_kafka):
     await Connection(KafkaConfig(bootstrap=f"{UNUSED_ADDRESS},{secure_kafka.bootstrap}")).verify()
 
 
-async def test_silence(monkeypatch):
+async def test_silence():
     """No connection, and a connection on which nothing is said, are told apart."""
-    monkeypatch.setattr(probe, "STEP_SECONDS", 0.5)
+    timing = ProbeTiming(step_seconds=0.5)
     with socket.create_server(("127.0.0.1", 0), backlog=1) as quiet:
         address = f"127.0.0.1:{quiet.getsockname()[1]}"
 
-        assert "takes the connection, but says nothing" in await connection_error({"bootstrap": address})
+        assert "takes the connection, but says nothing" in await connection_error(
+            {"bootstrap": address}, timing
+        )
         with full_backlog(quiet):
-            assert "does not answer within" in await connection_error({"bootstrap": address})
+            assert "does not answer within" in await connection_error({"bootstrap": address}, timing)
 
 
 @contextlib.contextmanager

@@ -7,21 +7,19 @@ from structlog.testing import capture_logs
 from relay.config.kafka import KafkaConfig
 from relay.errors import RelayError
 from relay.kafka.connection import Connection
-from relay.kafka.diagnostics import monitor as monitor_module
-from relay.kafka.diagnostics.monitor import monitor
+from relay.kafka.diagnostics.monitor import MonitorTiming, monitor
 from tests.support.waiting import wait_until
 
 
 @pytest.fixture
-async def monitor_log(secure_kafka, prefix, monkeypatch):
+async def monitor_log(secure_kafka, prefix):
     """A user of its own, and what the monitor of its connection logs."""
-    monkeypatch.setattr(monitor_module, "CHECK_INTERVAL_SECONDS", 0.1)
-    monkeypatch.setattr(monitor_module, "REPEAT_EVERY_FAILURES", 10)
+    timing = MonitorTiming(check_interval_seconds=0.1, repeat_every_failures=10)
     await secure_kafka.set_password(prefix, "the-first-password")
     login = {"sasl_username": prefix, "sasl_password": "the-first-password"}
     connection = Connection(KafkaConfig(**{**secure_kafka.scram_settings(), **login}))
     with capture_logs() as lines:
-        task = asyncio.create_task(monitor(connection))
+        task = asyncio.create_task(monitor(connection, timing))
         yield lines
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -59,11 +57,10 @@ class ScriptedConnection:
             raise RelayError(reason)
 
 
-async def reported_reasons(monkeypatch, *reasons):
-    monkeypatch.setattr(monitor_module, "CHECK_INTERVAL_SECONDS", 0)
+async def reported_reasons(*reasons):
     connection = ScriptedConnection(*reasons)
     with capture_logs() as lines:
-        task = asyncio.create_task(monitor(connection))
+        task = asyncio.create_task(monitor(connection, MonitorTiming(check_interval_seconds=0)))
         async with asyncio.timeout(10):
             await connection.over.wait()
         task.cancel()
@@ -71,11 +68,11 @@ async def reported_reasons(monkeypatch, *reasons):
     return [line.get("reason", "in") for line in lines]
 
 
-async def test_a_single_check_that_fails_is_not_logged(monkeypatch):
+async def test_a_single_check_that_fails_is_not_logged():
     """A restart between two checks is no news, and neither is what did not begin."""
-    assert await reported_reasons(monkeypatch, None, "away", None, None, "away", None) == []
+    assert await reported_reasons(None, "away", None, None, "away", None) == []
 
 
-async def test_a_cause_is_logged_once_and_another_one_at_once(monkeypatch):
+async def test_a_cause_is_logged_once_and_another_one_at_once():
     """What lasts is logged once, a change of the cause when it is seen, and the end."""
-    assert await reported_reasons(monkeypatch, "a", "a", "a", "b", "b", None, None) == ["a", "b", "in"]
+    assert await reported_reasons("a", "a", "a", "b", "b", None, None) == ["a", "b", "in"]
