@@ -1,4 +1,6 @@
-"""The user's cache folder: fetched once, and nothing used whose sha512 is not the lock file's."""
+"""The cache folder of the user: each artifact is downloaded once, and used only if its sha512 is that of the lock
+file.
+"""
 
 import asyncio
 import contextlib
@@ -18,6 +20,7 @@ _PARALLEL = 8
 
 
 def default_folder(environ: Mapping[str, str], home: Path, platform: str = sys.platform) -> Path:
+    """Return the cache folder that the system prescribes."""
     if base := environ.get("XDG_CACHE_HOME"):
         return Path(base) / "jira-audit-relay"
     return home / ("Library/Caches" if platform == "darwin" else ".cache") / "jira-audit-relay"
@@ -30,10 +33,10 @@ async def fetch(
     progress: Progress | None = None,
     timing: DownloadTiming = DEFAULT_TIMING,
 ) -> list[Path]:
-    """Return the artifacts' files in `folder`, each verified just now; what is missing or broken is fetched.
+    """Return the artifacts' files in `folder`, each verified now. Missing and damaged ones are downloaded.
 
-    Any number of processes may do this at once. `progress` is told the bytes fetched so far and the bytes to fetch in all; never, if
-    nothing is missing. Raises EmbeddedKafkaError.
+    Any number of processes may do this at once. Raises EmbeddedKafkaError.
+    `progress` gets the bytes downloaded so far and the bytes in all; it is not called if nothing is missing.
     """
     absent = await asyncio.to_thread(_find_missing, artifacts, folder)
     if absent:
@@ -48,7 +51,7 @@ def _find_missing(artifacts: Sequence[Artifact], folder: Path) -> list[Artifact]
 
 
 def _ignore_progress(done: int, total: int) -> None:
-    """Nobody wants to know."""
+    """Ignore the progress."""
 
 
 def _is_intact(artifact: Artifact, path: Path) -> bool:

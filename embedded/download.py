@@ -1,4 +1,4 @@
-"""Many artifacts at once into a folder, each seen there whole or not at all."""
+"""Download artifacts in parallel. Each file appears complete or not at all."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ from embedded.repository import DEFAULT_TIMING, DownloadTiming, MavenRepository,
 
 _MAX_PARALLEL = 8
 _ABANDONED_SECONDS = 86_400
-# Java's archive of classes is only good for jars as old as they were when it was made.
+# Java uses a class archive only while the jars have the modification times of its creation.
 _MODIFIED_AT = 1_700_000_000
 
 
@@ -27,7 +27,7 @@ async def download_all(
     progress: Callable[[int, int], None],
     timing: DownloadTiming = DEFAULT_TIMING,
 ) -> None:
-    """Raises EmbeddedKafkaError. Broken off at any moment, it leaves nothing in `folder` that is not whole."""
+    """Download artifacts into `folder`. Raises EmbeddedKafkaError. An interruption leaves no partial artifact."""
     total = sum(artifact.size for artifact in artifacts)
     done = 0
 
@@ -44,7 +44,7 @@ async def download_all(
     except OSError as error:
         raise EmbeddedKafkaError(
             f"The cache folder {folder} cannot be written ({error.strerror or error}): "
-            "make room, or set XDG_CACHE_HOME to a folder that can be."
+            "free some space, or set XDG_CACHE_HOME to a writable folder."
         ) from error
 
 
@@ -81,7 +81,7 @@ def _partial_directory(folder: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _atomic_file(partial: Path, target: Path) -> Iterator[BinaryIO]:
-    """Yield a file that takes its place only if the block ends well."""
+    """Yield a file that moves to `target` only if the block ends without an error."""
     with partial.open("wb") as file:
         yield file
         file.flush()

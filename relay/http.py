@@ -1,4 +1,4 @@
-"""Rules of every HTTP client of the relay."""
+"""Rules that every HTTP client of the relay follows."""
 
 LOOPBACK_WITHOUT_PROXY: dict[str, None] = {
     f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")

@@ -1,4 +1,4 @@
-"""Which settings of a login to Kafka go together; each check raises ValueError with the settings to change."""
+"""Check which settings of a login to Kafka fit together. Each check raises ValueError with the settings to change."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +10,7 @@ from relay.config.validators import parse_host
 from relay.credentials.url_policy import Origin
 
 CLEARTEXT_CREDENTIALS = {"PLAIN": "password", "OAUTHBEARER": "token"}
-"""What a login hands over as it is; SCRAM proves only that it is known."""
+"""The secret that a SASL mechanism sends unencrypted. SCRAM sends none: it proves knowledge of the password."""
 
 
 def check_kafka_security(
@@ -21,25 +21,30 @@ def check_kafka_security(
     login: tuple[str | None, SecretStr | None],
     files: Mapping[str, Path | None],
 ) -> None:
+    """Check protocol, login and certificate files. `login` is user name and password; `brokers` may be None."""
     sasl, tls = protocol.startswith("SASL_"), protocol.endswith("SSL")
     if sasl and mechanism is None:
-        raise ValueError(f"kafka.security_protocol is {protocol}, which needs kafka.sasl_mechanism")
+        raise ValueError(
+            f"kafka.security_protocol is {protocol}, which needs kafka.sasl_mechanism: set it, or set "
+            f"kafka.security_protocol to {'SSL' if tls else 'PLAINTEXT'}"
+        )
     if not sasl and (mechanism is not None or any(login)):
         raise ValueError(
             f"kafka.sasl_… is set, but kafka.security_protocol is {protocol}: set it to SASL_SSL"
         )
     if mechanism == "OAUTHBEARER" and any(login):
         raise ValueError(
-            "kafka.sasl_username and kafka.sasl_password have no use with OAUTHBEARER: leave them out"
+            "kafka.sasl_username and kafka.sasl_password are not used with OAUTHBEARER: remove them"
         )
     if sasl and mechanism != "OAUTHBEARER" and not all(login):
         raise ValueError(
-            f"kafka.sasl_mechanism {mechanism} needs kafka.sasl_username and kafka.sasl_password"
+            f"kafka.sasl_mechanism {mechanism} needs kafka.sasl_username and kafka.sasl_password: set both"
         )
     if sasl and not tls and mechanism in CLEARTEXT_CREDENTIALS and not _all_loopback(brokers or ""):
         raise ValueError(
-            f"kafka.sasl_mechanism {mechanism} would send its {CLEARTEXT_CREDENTIALS[mechanism]} in clear: set"
-            " kafka.security_protocol to SASL_SSL, or use SCRAM (in clear to this machine alone)"
+            f"kafka.sasl_mechanism {mechanism} would send its {CLEARTEXT_CREDENTIALS[mechanism]} without "
+            "encryption: set kafka.security_protocol to SASL_SSL, or use SCRAM (unencrypted is allowed to "
+            "localhost only)"
         )
     unused = [name for name, path in files.items() if path is not None and not tls]
     if unused:
@@ -62,6 +67,7 @@ def check_oauth(
     credential: str | None,
     others: Mapping[str, Any],
 ) -> None:
+    """Check the OAuth settings. `client` is token URL, client id and client secret; `others` are by setting name."""
     names = ("oauth_token_url", "oauth_client_id", "oauth_client_secret")
     given = dict(zip(names, client, strict=True))
     if mechanism != "OAUTHBEARER":
@@ -69,11 +75,16 @@ def check_oauth(
             name for name, value in {**given, "oauth_credential": credential, **others}.items() if value
         ]
         if unused:
-            raise ValueError(f"kafka.{unused[0]} is set, but kafka.sasl_mechanism is not OAUTHBEARER")
+            raise ValueError(
+                f"kafka.{unused[0]} is set, but kafka.sasl_mechanism is not OAUTHBEARER: set it to OAUTHBEARER, "
+                f"or remove kafka.{unused[0]}"
+            )
     elif credential is None and not all(client):
         raise ValueError(
-            "kafka.sasl_mechanism OAUTHBEARER needs kafka.oauth_token_url, kafka.oauth_client_id and"
-            " kafka.oauth_client_secret; or kafka.oauth_credential, for Event Hubs"
+            "kafka.sasl_mechanism OAUTHBEARER needs kafka.oauth_token_url, kafka.oauth_client_id and "
+            "kafka.oauth_client_secret, or kafka.oauth_credential for Event Hubs"
         )
     elif credential is not None and any(client):
-        raise ValueError("kafka.oauth_credential and kafka.oauth_token_url are two ways to a token: keep one")
+        raise ValueError(
+            "kafka.oauth_credential and kafka.oauth_token_url both provide tokens: keep one of them"
+        )

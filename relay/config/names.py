@@ -1,4 +1,4 @@
-"""Names of settings: as a path, as `group.name` in messages, and as a variable of the environment."""
+"""Names of settings, as a path, as `group.name` in messages, and as an environment variable."""
 
 import difflib
 from collections.abc import Iterator, Mapping
@@ -8,14 +8,14 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 SettingName = tuple[str, ...]
-"""("kafka", "bootstrap"), ("destinations", "sentinel", "rule_id")."""
+"""Path of a setting: ("kafka", "bootstrap"), ("destinations", "sentinel", "rule_id")."""
 
 VARIABLE_PREFIX = "RELAY_"
 _ANY_NAME = "<name>"
 
 
 def setting_fields(model: type[BaseModel]) -> dict[SettingName, FieldInfo]:
-    """Every setting; those of destinations under ("destinations", "<name>", …)."""
+    """Return the field of every setting by its path. Those of destinations are under ("destinations", "<name>", …)."""
     found: dict[SettingName, FieldInfo] = {}
     for group, field in model.model_fields.items():
         inner: Any = field.annotation
@@ -27,31 +27,37 @@ def setting_fields(model: type[BaseModel]) -> dict[SettingName, FieldInfo]:
 
 
 def is_secret(field: FieldInfo) -> bool:
+    """Return whether the value must not be shown."""
     return "SecretStr" in str(field.annotation)
 
 
 def is_list(field: FieldInfo) -> bool:
+    """Return whether the value is a list."""
     return str(field.annotation).startswith("tuple[")
 
 
 def accepts_file(field: FieldInfo) -> bool:
-    """Whether it may be given as `<name>_file` too."""
+    """Return whether the setting may also be given as `<name>_file`, the path of a file that holds the value."""
     return is_secret(field) and not is_list(field)
 
 
 def dotted(name: SettingName) -> str:
+    """Return the name as messages show it: `kafka.bootstrap`."""
     return ".".join(name)
 
 
 def variable(name: SettingName) -> str:
+    """Return the name of the environment variable: `RELAY_KAFKA__BOOTSTRAP`."""
     return VARIABLE_PREFIX + "__".join(name).upper()
 
 
 def generalize(name: SettingName) -> SettingName:
+    """Replace the name of a destination by `<name>`, the key of its fields in `setting_fields`."""
     return (name[0], _ANY_NAME, *name[2:]) if name[0] == "destinations" else name
 
 
 def known_names(fields: Mapping[SettingName, FieldInfo]) -> set[SettingName]:
+    """Return every accepted path, those that end in `_file` included."""
     return {
         *fields,
         *((*name[:-1], f"{name[-1]}_file") for name, field in fields.items() if accepts_file(field)),
@@ -59,7 +65,7 @@ def known_names(fields: Mapping[SettingName, FieldInfo]) -> set[SettingName]:
 
 
 def alternatives(fields: Mapping[SettingName, FieldInfo], name: SettingName) -> Iterator[SettingName]:
-    """The other forms of the same setting, which a stronger source replaces."""
+    """Yield all forms of the same setting. A value from the environment replaces each of them in the file."""
     pairs = [
         (known, (*known[:-1], f"{known[-1]}_file")) for known, field in fields.items() if accepts_file(field)
     ]
@@ -70,11 +76,13 @@ def alternatives(fields: Mapping[SettingName, FieldInfo], name: SettingName) -> 
 
 
 def candidate_names(known: set[SettingName], name: SettingName) -> Iterator[SettingName]:
+    """Yield the known paths, as suggestions for `name`: its destination's name replaces `<name>`."""
     own = name[1] if name[0] == "destinations" and len(name) > 2 else "NAME"
     return (tuple(own if part == _ANY_NAME else part for part in candidate) for candidate in known)
 
 
 def unknown_setting(what: str, name: str, candidates: Iterator[str]) -> str:
+    """Return the sentence for an unknown setting `what`, with the candidate nearest to `name`."""
     nearest = difflib.get_close_matches(name, sorted(candidates), n=1)
-    hint = f"did you mean {nearest[0]}?" if nearest else "docs/settings.md lists them all."
-    return f"{what} is no setting: {hint}"
+    hint = f"did you mean {nearest[0]}?" if nearest else "see docs/settings.md for all settings."
+    return f"{what} is not a setting: {hint}"

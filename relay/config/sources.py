@@ -1,4 +1,4 @@
-"""Where settings are written: a TOML file and the environment, laid over one another, and remembered for the error messages."""
+"""Read settings from a TOML file and from the environment, which wins. Each value keeps its source for error messages."""
 
 import json
 import re
@@ -27,8 +27,8 @@ from relay.config.names import (
 )
 from relay.errors import SettingsError
 
-_API_KEY_PREFIX = "RELAY_KEY_"  # where references to API keys point, see secrets.py
-# Kubernetes sets these in every pod for each service it knows, also for one that is called relay or relay-something.
+_API_KEY_PREFIX = "RELAY_KEY_"  # variables that hold API keys, see credentials/resolver.py
+# Kubernetes sets these in every pod for each service, also for one that is named relay or relay-something.
 _KUBERNETES_VARIABLE = re.compile(
     r".*_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_[A-Z]+)?)"
 )
@@ -36,19 +36,22 @@ _KUBERNETES_VARIABLE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class SettingValue:
+    """A value as it was written."""
+
     value: Any
     source: str
-    """A variable or a file."""
+    """The variable or the file that holds it, as messages name it."""
 
 
 @dataclass(frozen=True, slots=True)
 class SettingValues:
-    """All that was written, by name."""
+    """All values that were written, by path."""
 
     fields: Mapping[SettingName, FieldInfo]
     values: Mapping[SettingName, SettingValue]
 
     def to_tree(self) -> dict[str, Any]:
+        """Return the values as nested dicts, as a pydantic model takes them."""
         tree: dict[str, Any] = {}
         for name, given in self.values.items():
             branch = tree
@@ -58,7 +61,7 @@ class SettingValues:
         return tree
 
     def explain(self, error: ValidationError) -> SettingsError:
-        """A sentence for each fault; of secrets, and of what could be one, no value."""
+        """Return an error with one sentence for each fault. It shows no value that is, or may be, a secret."""
         faults = error.errors(include_url=False, include_context=False)
         return SettingsError("\n".join(dict.fromkeys(self._describe_fault(dict(fault)) for fault in faults)))
 
@@ -68,7 +71,10 @@ class SettingValues:
         message = message.replace("a valid tuple", "a list")
         setting = next((known for known in self.values if known == name[: len(known)]), None)
         if fault["type"] == "missing":
-            return f"{dotted(name)} is needed and not set (in the environment: {variable(name)})."
+            return (
+                f"{dotted(name)} is required: set it in the settings file, or as {variable(name)} in the "
+                "environment."
+            )
         if setting is None:
             return f"{message}." if fault["type"] == "value_error" else f"{dotted(name)}: {message}."
         return f"{dotted(setting)}{self._shown_value(setting, fault['input'])} ({self.values[setting].source}): {message}."
@@ -79,6 +85,10 @@ class SettingValues:
 
 
 def read_settings(model: type[BaseModel], config: Path | None, environ: Mapping[str, str]) -> SettingValues:
+    """Read the settings of `model`. Raises SettingsError.
+
+    `config` None: relay.toml in the current directory, if there is one.
+    """
     fields = setting_fields(model)
     from_file = dict(_read_file(fields, config))
     from_environment = _read_environment(fields, environ)
@@ -150,11 +160,16 @@ def _parse_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise SettingsError(f"The settings file {path} cannot be read: {error.strerror}.") from error
+        raise SettingsError(
+            f"The settings file {path} cannot be read: {error.strerror}. Check --config and the file's "
+            "permissions."
+        ) from error
     except UnicodeDecodeError as error:
-        raise SettingsError(f"The settings file {path} is not UTF-8 text.") from error
+        raise SettingsError(f"The settings file {path} is not UTF-8 text: save it as UTF-8.") from error
     except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"The settings file {path} is not valid TOML: {error}.") from error
+        raise SettingsError(
+            f"The settings file {path} is not valid TOML: {error}. Correct it there."
+        ) from error
 
 
 def _flatten(
@@ -174,7 +189,8 @@ def _flatten(
 def _table_entries(name: SettingName, content: Any, path: Path) -> Iterator[tuple[SettingName, Any]]:
     if not isinstance(content, dict):
         raise SettingsError(
-            f"{dotted(name)} in {path} must be a table: write [{dotted(name)}] and its settings below."
+            f"{dotted(name)} in {path} must be a table: write [{dotted(name)}], and its settings on the lines "
+            "below."
         )
     yield from (((*name, key), value) for key, value in content.items())
 
@@ -202,16 +218,19 @@ def _read_secret_file(name: SettingName, given: SettingValue) -> str:
         shown = f" {path}" if _is_safe_to_show(name, path) else ""
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise SettingsError(
-            f"{dotted(name)} ({given.source}): the file{shown} cannot be read: {reason}."
+            f"{dotted(name)} ({given.source}): the file{shown} cannot be read: {reason}. Check its path and "
+            "permissions."
         ) from None
     content = text.removesuffix("\n").removesuffix("\r")
     if not content:
-        raise SettingsError(f"{dotted(name)} ({given.source}): the file {path} is empty.")
+        raise SettingsError(
+            f"{dotted(name)} ({given.source}): the file {path} is empty. Write the value into it."
+        )
     return content
 
 
 def _is_safe_to_show(name: SettingName, value: Any) -> bool:
-    """Whether a wrong value may be shown: not what could be a secret that was written in the wrong place."""
+    """Return whether a message may show a wrong value: not if it may be a secret that was written in the wrong place."""
     if not isinstance(value, str):
         return isinstance(value, int | float)
     if name[-1].endswith("_file") and not value.startswith(("/", ".", "~")):

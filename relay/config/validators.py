@@ -1,4 +1,4 @@
-"""What single settings may be; each function returns the value in normal form or raises a ValueError saying what is allowed."""
+"""Check one setting each: return its value in normal form, or raise ValueError with the form that is allowed."""
 
 import re
 from datetime import datetime
@@ -7,21 +7,24 @@ from typing import Any
 
 from relay.credentials.url_policy import Origin, UrlError, parse_origin, split_host, split_url
 
-# Kafka's topic names have at most 249 characters of these (org.apache.kafka.common.internals.Topic); ours add up to 14.
+# Kafka's topic names have at most 249 of these characters (org.apache.kafka.common.internals.Topic);
+# the relay appends up to 14.
 _TOPIC_PREFIX = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,200}")
 _DESTINATION = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
 def require_number(value: Any) -> Any:
+    """Reject true and false, which pydantic would take for 1 and 0."""
     if value is True or value is False:
         raise ValueError("must be a number")
     return value
 
 
 def expand_path(path: Path) -> Path:
+    """Replace `~` by the user's home directory."""
     try:
         return path.expanduser()
-    except RuntimeError:  # a user without a home directory, in a container
+    except RuntimeError:  # in a container, a user may have no home directory
         return path
 
 
@@ -31,12 +34,12 @@ def require_file(path: Path) -> Path:
         if path.is_file():
             return path
     except OSError as error:
-        raise ValueError(f"cannot be looked at ({error.strerror})") from error
-    raise ValueError("must be the path of a file; there is none")
+        raise ValueError(f"cannot be checked ({error.strerror})") from error
+    raise ValueError("must be the path of an existing file")
 
 
 def parse_address(address: str) -> tuple[str, int]:
-    """Host and port of `host:port` or `[::1]:port`; port 0 lets the system choose."""
+    """Return host and port of `host:port` or `[::1]:port`. Port 0 makes the system choose one."""
     host, _, port = address.rpartition(":")
     if not port.isascii() or not port.isdigit() or int(port) > 65_535 or not host.strip("[]"):
         raise ValueError("must be host:port, such as 127.0.0.1:8080")
@@ -53,7 +56,7 @@ def normalize_bootstrap(text: str) -> str:
     for broker in brokers:
         host, port = parse_host(broker)
         if not host or port is None:
-            raise ValueError("must be host:port, several with commas between")
+            raise ValueError("must be host:port, or several separated by commas")
     return ",".join(brokers)
 
 
@@ -78,10 +81,10 @@ def normalize_url(text: str) -> str:
 
 
 def require_secure_url(text: str) -> str:
-    """Where a secret is sent to."""
+    """Return the URL of an endpoint that receives a secret."""
     plain = normalize_url(text)
     if not parse_url(plain)[0].confidential:
-        raise ValueError("must be https (http is for this machine alone): a secret is sent there")
+        raise ValueError("must be https, since a secret is sent there (http is allowed to localhost only)")
     return plain
 
 
@@ -93,17 +96,22 @@ def require_host(text: str) -> str:
 def require_destination_name(name: str) -> str:
     if not _DESTINATION.fullmatch(name):
         raise ValueError(
-            f"A destination cannot be called {name[:80]!r}: its name has small letters, digits and underscores, and begins with a letter"
+            f"A destination cannot be named {name[:80]!r}: use small letters, digits and underscores, and "
+            "begin with a letter"
         )
     if name == "producer":
         raise ValueError(
-            "A destination cannot be called producer: the producers' consumer group has that name"
+            "A destination cannot be named producer, since the producers' consumer group has that name: "
+            "choose another name"
         )
     return name
 
 
 def parse_start(value: Any) -> Any:
-    """A time in a file may be TOML's own; one without a zone could mean two different moments."""
+    """Return `earliest`, `latest`, or an instant with its zone, given as text or as a TOML time.
+
+    A time without a zone is ambiguous, so it is rejected.
+    """
     if value in {"earliest", "latest"}:
         return value
     moment = _parse_time(value)
@@ -126,6 +134,7 @@ def _parse_time(value: Any) -> datetime | None:
 
 
 def parse_host(text: str) -> tuple[str, int | None]:
+    """Return host and port of `host` or `host:port`; port None if there is none. Raises ValueError."""
     try:
         return split_host(text)
     except UrlError as error:
@@ -133,6 +142,7 @@ def parse_host(text: str) -> tuple[str, int | None]:
 
 
 def parse_url(text: str) -> tuple[Origin, str]:
+    """Return the origin of an http or https URL, and the rest of it. Raises ValueError."""
     try:
         return split_url(text)
     except UrlError as error:

@@ -1,4 +1,4 @@
-"""Tokens for Kafka's OAUTHBEARER, and why there are none."""
+"""Tokens for OAUTHBEARER, and the reasons why none is available."""
 
 import asyncio
 import math
@@ -50,7 +50,7 @@ DEFAULT_TIMING = OAuthTiming()
 
 
 class OAuthTokenError(KafkaError):  # type: ignore[misc]
-    """There is no token just now; to aiokafka a connection that failed, which it tries again."""
+    """No token is available now. aiokafka takes it for a failed connection, and tries again."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__(sentence)
@@ -59,20 +59,23 @@ class OAuthTokenError(KafkaError):  # type: ignore[misc]
 
 @dataclass(frozen=True, slots=True)
 class OAuthToken:
+    """A token and its remaining lifetime."""
+
     text: str = field(repr=False)
     lifetime_seconds: float
-    """How long it lives from now on."""
+    """Counted from now."""
 
 
 FetchToken = Callable[[], Awaitable[OAuthToken]]
-"""Asks once for a token; raises OAuthTokenError."""
+"""Fetches one token. Raises OAuthTokenError."""
 
 
 class OAuthTokenProvider(AbstractTokenProvider):  # type: ignore[misc]
-    """What aiokafka asks for a token at each connection.
+    """The token of every connection.
 
-    One serves all connections until most of its life is over, so that none begins with a token that is about to end. Whoever
-    gives tokens out is asked by one at a time, and after a refusal not again before a growing wait is over.
+    1. One token serves all connections until most of its lifetime is over, so none begins with a token that soon expires.
+    2. Only one request runs at a time.
+    3. After a failure the next request waits, longer each time; until it succeeds, the old token serves to its end.
     """
 
     def __init__(
@@ -93,18 +96,19 @@ class OAuthTokenProvider(AbstractTokenProvider):  # type: ignore[misc]
         self._failures = 0
 
     async def token(self) -> str:
-        """Raises OAuthTokenError."""
+        """Return a valid token. Raises OAuthTokenError."""
         async with self._lock:
             if self._clock() >= self._refresh_at:
                 await self._refresh()
             if self._token is None or self._clock() >= self._expires_at:
                 raise self._failure or OAuthTokenError(
-                    "The token for Kafka has ended before it could be used."
+                    "The token for Kafka expired before its first use. Check the "
+                    "clocks and the token lifetime of the authorization server."
                 )
             return self._token.text
 
     def reject(self) -> None:
-        """Kafka does not accept the token: another is asked for, though not at once."""
+        """Replace the token, which Kafka rejected, but not within `rejected_refresh_seconds` of its request."""
         self._refresh_at = min(self._refresh_at, self._requested_at + self._timing.rejected_refresh_seconds)
 
     async def _refresh(self) -> None:
@@ -126,7 +130,7 @@ def create_token_provider(
     timing: OAuthTiming = DEFAULT_TIMING,
     wall_clock: Callable[[], float] = time.time,
 ) -> OAuthTokenProvider | None:
-    """Where tokens come from by these settings; None where none are needed. Raises SettingsError."""
+    """Return the provider of these settings, None if they use no tokens. Raises SettingsError."""
     if kafka.sasl_mechanism != "OAUTHBEARER":
         return None
     patch_oauth_login()
@@ -139,12 +143,15 @@ def create_token_provider(
 
 
 def azure_scope(kafka: KafkaConfig) -> tuple[str, str]:
-    """The scope of the namespace in kafka.bootstrap, and the cloud it stands in."""
+    """Return the token scope for the namespace in kafka.bootstrap, and its cloud.
+    Raises SettingsError if the scope is unknown.
+    """
     host = (kafka.bootstrap or "").partition(",")[0].rpartition(":")[0]
     cloud = next((cloud for suffix, cloud in _EVENT_HUBS_CLOUDS.items() if host.endswith(suffix)), None)
     if kafka.oauth_scope is None and cloud is None:
         raise SettingsError(
-            f"kafka.oauth_scope is needed: kafka.bootstrap ({host or 'not set'}) is no Event Hubs namespace, whose scope is known."
+            f"kafka.oauth_scope is required: kafka.bootstrap ({host or 'not set'}) "
+            "is not an Event Hubs namespace, so its scope is unknown."
         )
     return kafka.oauth_scope or f"https://{host}/.default", cloud or "public"
 
@@ -162,8 +169,8 @@ async def _fetch_from_azure(
                 given = await credential.get_token(scope)
     except (AzureError, ValueError, OSError) as error:
         raise OAuthTokenError(
-            f"Azure gives no token for {scope} to the credential {kafka.oauth_credential}:"
-            f" {one_line(describe(error))} Check kafka.oauth_credential and the AZURE_… variables it reads."
+            f"Azure gives no token for {scope} to the credential {kafka.oauth_credential}: "
+            f"{one_line(describe(error))} Check kafka.oauth_credential and the AZURE_… variables it reads."
         ) from error
     return OAuthToken(given.token, _clamp_lifetime(given.expires_on - wall_clock(), timing))
 
@@ -173,7 +180,7 @@ async def _fetch_from_oauth_server(kafka: KafkaConfig, timing: OAuthTiming) -> O
     form = {"grant_type": "client_credentials"} | ({"scope": kafka.oauth_scope} if kafka.oauth_scope else {})
     client = httpx.AsyncClient(
         verify=_ssl_context(kafka),
-        follow_redirects=False,  # our secret stays with the host it was given for
+        follow_redirects=False,  # the client secret must reach no other host
         mounts=LOOPBACK_WITHOUT_PROXY,
     )
     try:
@@ -181,8 +188,8 @@ async def _fetch_from_oauth_server(kafka: KafkaConfig, timing: OAuthTiming) -> O
             answer = await client.post(url, data=form, headers={"Authorization": _basic_header(kafka)})
     except (httpx.HTTPError, TimeoutError) as error:
         raise OAuthTokenError(
-            f"No token for Kafka: {url} cannot be reached ({one_line(str(error)) or 'no answer in time'}). Check"
-            " kafka.oauth_token_url, kafka.oauth_ca_file, and the way there."
+            f"No token for Kafka: {url} cannot be reached ({one_line(str(error)) or 'no answer in time'}). "
+            "Check kafka.oauth_token_url, kafka.oauth_ca_file, and the network."
         ) from error
     return parse_token_response(kafka, answer.status_code, answer.content, timing)
 
@@ -191,11 +198,13 @@ def _ssl_context(kafka: KafkaConfig) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=kafka.oauth_ca_file)
     except OSError as error:
-        raise OAuthTokenError(f"No token for Kafka: kafka.oauth_ca_file cannot be used: {error}.") from error
+        raise OAuthTokenError(
+            f"No token for Kafka: kafka.oauth_ca_file cannot be used: {error}. Check the file."
+        ) from error
 
 
 def _basic_header(kafka: KafkaConfig) -> str:
-    """The way that RFC 6749 (2.3.1) has every server know, and Kafka's own clients go."""
+    """Return the client's credentials as HTTP Basic, which every server must support (RFC 6749, 2.3.1)."""
     secret = kafka.oauth_client_secret.get_secret_value() if kafka.oauth_client_secret else ""
     return f"Basic {basic_auth(quote_plus(kafka.oauth_client_id or ''), quote_plus(secret))}"
 
@@ -203,7 +212,7 @@ def _basic_header(kafka: KafkaConfig) -> str:
 def parse_token_response(
     kafka: KafkaConfig, status: int, content: bytes, timing: OAuthTiming = DEFAULT_TIMING
 ) -> OAuthToken:
-    """The token in an answer (RFC 6749, 5.1 and 5.2). Raises OAuthTokenError that says what to put right."""
+    """Return the token of a response (RFC 6749, 5.1 and 5.2). Raises OAuthTokenError with the remedy."""
     body = _json_object(content)
     token, seconds = body.get("access_token"), body.get("expires_in")
     if status == httpx.codes.OK and isinstance(token, str) and _TOKEN_PATTERN.fullmatch(token):
@@ -215,15 +224,15 @@ def parse_token_response(
         raise OAuthTokenError(f"{url} gives no token for kafka.oauth_scope ({details}): check the scope.")
     if status in {400, 401, 403}:
         raise OAuthTokenError(
-            f"{url} gives no token to the client {kafka.oauth_client_id} ({details}): check kafka.oauth_client_id and"
-            " kafka.oauth_client_secret."
+            f"{url} gives no token to the client {kafka.oauth_client_id} "
+            f"({details}): check kafka.oauth_client_id and kafka.oauth_client_secret."
         )
     if status in {408, 429} or status >= 500:
-        raise OAuthTokenError(f"{url} gives no token for now ({details}); it is asked again.")
+        raise OAuthTokenError(f"{url} gives no token for now ({details}); the request is repeated.")
     if 300 <= status < 400:
         raise OAuthTokenError(
-            f"{url} redirects to another address ({status}), where our secret is not sent: set kafka.oauth_token_url to that"
-            " one, if it is right."
+            f"{url} redirects to another address ({status}), which does not get the "
+            "client secret: if that address is correct, set kafka.oauth_token_url to it."
         )
     raise OAuthTokenError(f"{url} answers without a token ({details}): check kafka.oauth_token_url.")
 

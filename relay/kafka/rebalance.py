@@ -1,4 +1,4 @@
-"""The side of a consumer group that the caller implements, and aiokafka's rebalance callbacks that lead to it."""
+"""The handler that a member of a consumer group calls, and the listener that leads aiokafka's rebalances to it."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,31 +13,39 @@ from relay.kafka.positions import Positions
 
 
 class Handler(Protocol):
-    """What a member does with its partitions. Exceptions end the membership, which is then built anew."""
+    """The owner of a member's partitions. If a method raises, the membership ends and a new one begins."""
 
     def assigned(self, positions: Positions, partitions: set[TopicPartition]) -> None:
-        """After a rebalance, before any record is handed out: seek (and pause) every partition here, wait for nothing.
+        """Take over partitions after a rebalance, before any record of them: seek, or pause, every partition.
+        Must not wait.
 
-        Paused flags and seeks of before are forgotten.
+        Earlier seeks and pauses no longer hold.
         """
 
     async def revoked(self, partitions: set[TopicPartition]) -> None:
-        """Before a rebalance: all partitions, kept ones too. Must end well within the rebalance time-out."""
+        """Give up all partitions before a rebalance, also those that will return.
+        Must end well within the rebalance timeout.
+        """
 
     async def records(self, batches: Mapping[TopicPartition, Sequence[Record]]) -> None:
-        """Records in order per partition, possibly none; called at least every 0.3 s outside of rebalances."""
+        """Take records, in order within a partition; possibly none. Called at least every 0.3 s outside of rebalances."""
 
     async def out_of_range(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """The log holds nothing at these positions, or a damaged batch, or one of another leader than what was read before: seek to
-        where to go on, or pause.
+        """Seek to where reading continues, or pause.
+
+        The log has nothing at these positions, or a damaged batch, or a batch of another leader than the one read
+        before.
         """
 
     async def closed(self) -> None:
-        """The membership has ended: nothing is ours any more."""
+        """Release everything: the membership has ended, and its partitions may belong to others."""
 
 
 class RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]
-    """aiokafka logs and forgets what a listener raises; here it ends the membership."""
+    """End the membership if the handler raises; aiokafka would log the error and go on.
+
+    `on_lost`: the group no longer knows the member. `on_assigned`: a rebalance is complete.
+    """
 
     def __init__(
         self,
@@ -64,7 +72,7 @@ class RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]
             self._fail(error)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        if self._failed.done():  # a rebalance that ends after the membership did
+        if self._failed.done():  # the membership ended during the rebalance
             return
         try:
             self._handler.assigned(self._positions, set(assigned))

@@ -40,7 +40,7 @@ async def test_a_directory_in_use_is_refused_with_what_to_set(directory):
 async def test_a_full_disk_is_refused_before_kafka_starts_on_it(tmp_path):
     """A start without room, after which Kafka would refuse every write for ever, is refused with what to do."""
     directory = DataDirectory(tmp_path / "data", DirectoryLimits(min_free_bytes=1 << 62))
-    with pytest.raises(EmbeddedKafkaError, match=r"data is full .* make room.* embedded.data_dir"):
+    with pytest.raises(EmbeddedKafkaError, match=r"data is full .* free some space.* embedded.data_dir"):
         await directory.claim()
     directory.release()
 
@@ -62,7 +62,7 @@ async def test_data_of_a_newer_kafka_are_refused(directory):
     (directory.formatting / "meta.properties").write_text("")
     directory.commit_format("4.10.0")
     with pytest.raises(
-        EmbeddedKafkaError, match=r"made by Kafka 4\.10\.0, newer than this program's 4\.3\.1"
+        EmbeddedKafkaError, match=r"are of Kafka 4\.10\.0, newer than this program's 4\.3\.1"
     ):
         directory.is_formatted("4.3.1")
 
@@ -70,5 +70,5 @@ async def test_data_of_a_newer_kafka_are_refused(directory):
 async def test_damaged_data_are_refused(directory):
     await directory.claim()
     directory.log.mkdir()
-    with pytest.raises(EmbeddedKafkaError, match="or damaged ones"):
+    with pytest.raises(EmbeddedKafkaError, match="or they are damaged"):
         directory.is_formatted("4.3.1")

@@ -36,9 +36,9 @@ def test_a_log_within_its_bound_is_left_alone(tmp_path):
         ("", 1, True, "the disk is full"),
         ("java.io.IOException: Disk quota exceeded", 1, False, "the disk quota"),
         ("java.io.IOException: File too large", 1, False, "ulimit -f"),
-        ("java.net.BindException: Address already in use", 1, False, "its port is taken"),
+        ("java.net.BindException: Address already in use", 1, False, "another program uses its port"),
         ("anything", -9, False, "it was killed"),
-        ("", 1, False, "its log has the reason"),
+        ("", 1, False, "see its log for the reason"),
     ],
 )
 def test_a_cause_that_is_known_is_said_in_words(text, code, full, expected):

@@ -95,9 +95,9 @@ async def test_service_that_ends_unasked_is_an_error():
     async def cancelled(_stop):
         raise asyncio.CancelledError
 
-    with pytest.raises(RelayError, match="The consumer ended"):
+    with pytest.raises(RelayError, match="The service consumer ended"):
         await run_services({"consumer": leaving, "other": obedient}, asyncio.Event())
-    with pytest.raises(RelayError, match="The consumer was cancelled from within"):
+    with pytest.raises(RelayError, match="The service consumer was cancelled from inside a library"):
         await run_services({"consumer": cancelled, "other": obedient}, asyncio.Event())
 
 
@@ -252,7 +252,7 @@ async def test_second_signal_stops_at_once():
     out, err = await asyncio.wait_for(process.communicate(), 20)
 
     assert (process.returncode, out) == (1, b"cleaned up\n")
-    assert b"told: Stopped at once by a second signal" in err
+    assert b"told: A second signal stopped the process at once" in err
     assert b"Traceback" not in err
 
 

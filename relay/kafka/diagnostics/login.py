@@ -1,4 +1,4 @@
-"""Why Kafka does not let us in: the way of every client, gone step by step. What a step's failure means is in refusals.py."""
+"""Connect to Kafka step by step, as every client does. messages.py explains the step that fails."""
 
 import asyncio
 from collections.abc import Mapping
@@ -30,9 +30,9 @@ async def connection_problem(
     security: Mapping[str, Any],
     timing: ProbeTiming = DEFAULT_TIMING,
 ) -> str | None:
-    """Why no broker lets us in, in a sentence for each reason; None where one does.
+    """Return a sentence for each cause that keeps all brokers from accepting the connection. None if one accepts it.
 
-    `security`: what aiokafka's connections need to know. No sentence holds a secret.
+    `security`: connection options of aiokafka. No sentence holds a secret.
     """
     causes: dict[str, list[str]] = {}
     for host, port, _ in collect_hosts(bootstrap, randomize=False):
@@ -47,7 +47,7 @@ async def connection_problem(
 
 
 async def _probe_advertised(probe: BrokerProbe) -> None:
-    """Clients begin at one address, and go on at those that brokers give for themselves."""
+    """Probe a broker, then the addresses that it advertises, which every client uses next."""
     advertised = await _probe(probe)
     if probe.broker in advertised:
         return
@@ -64,7 +64,7 @@ async def _probe_advertised(probe: BrokerProbe) -> None:
 
 
 async def _probe(probe: BrokerProbe) -> list[BrokerAddress]:
-    """The brokers that this one knows."""
+    """Return the brokers that this one knows."""
     try:
         async with asyncio.timeout(probe.timing.broker_seconds):
             return await _probe_steps(probe)
@@ -93,7 +93,7 @@ async def _fetch_brokers(probe: BrokerProbe, connection: AIOKafkaConnection) -> 
 
 
 async def _log_in(probe: BrokerProbe, connection: AIOKafkaConnection) -> None:
-    """As aiokafka does it, which does not tell what the broker has said."""
+    """Log in as aiokafka does, which does not report the broker's message."""
     mechanism = probe.kafka.sasl_mechanism
     offer = await connection.send(SaslHandShakeRequest(mechanism))
     if offer.error_code == IllegalSaslStateError.errno:
@@ -103,7 +103,7 @@ async def _log_in(probe: BrokerProbe, connection: AIOKafkaConnection) -> None:
     try:
         await _authenticate(probe, connection)
     except OAuthTokenError as error:
-        raise ConnectionProblem(f"cannot be logged in to: {error.sentence}") from None
+        raise ConnectionProblem(f"requires a token, and none is available: {error.sentence}") from None
     except (ValueError, AssertionError, LookupError):
         raise messages.unexpected_login_answer(probe) from None
 

@@ -1,4 +1,4 @@
-"""Tells when Kafka does not let us in any more, and why: its clients try again and again, and say no more than that they fail."""
+"""Log when Kafka no longer accepts connections, and why. Its clients only repeat that they fail."""
 
 import asyncio
 from dataclasses import dataclass
@@ -27,14 +27,14 @@ DEFAULT_TIMING = MonitorTiming()
 
 
 async def monitor(connection: Connection, timing: MonitorTiming = DEFAULT_TIMING) -> Never:
-    """Look until cancelled. Connections that stand may work for days after a password was changed; this tells at once."""
+    """Check until cancelled. Existing connections may work for days after a password change; this reports it at once."""
     failures, since, reported = 0, "", ""
     while True:
         await asyncio.sleep(timing.check_interval_seconds)
         reason = await _connection_problem(connection)
         if reason is None:
             if reported:
-                log.info("Kafka lets us in again.", since=since)
+                log.info("Kafka accepted a connection again.", since=since)
             failures, reported = 0, ""
             continue
         failures += 1
@@ -42,7 +42,7 @@ async def monitor(connection: Connection, timing: MonitorTiming = DEFAULT_TIMING
         if failures >= timing.report_after_failures and (
             reason != reported or failures % timing.repeat_every_failures == 0
         ):
-            log.error("Kafka does not let us in; it is tried again and again.", reason=reason, since=since)
+            log.error("Kafka did not accept a connection; the relay tries again.", reason=reason, since=since)
             reported = reason
 
 

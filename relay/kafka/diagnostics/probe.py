@@ -1,4 +1,4 @@
-"""One way into Kafka: a broker's address, and connections to it."""
+"""One broker, and single steps of a connection to it."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ from cryptography import x509
 from relay.config.kafka import KafkaConfig
 
 CONNECTION_ERRORS = (OSError, KafkaError, TimeoutError)
-"""What aiokafka raises where a connection or a request on it fails."""
+"""Errors of aiokafka for a connection, or a request on it, that fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,8 @@ DEFAULT_TIMING = ProbeTiming()
 
 @dataclass(frozen=True, slots=True)
 class BrokerAddress:
+    """Host and port of a broker."""
+
     host: str
     port: int
 
@@ -43,7 +45,7 @@ class BrokerAddress:
 
 @dataclass(frozen=True, slots=True)
 class BrokerProbe:
-    """A broker, and how we try to get in; `security` is what aiokafka's connections need to know."""
+    """A broker and how to connect to it. `security`: connection options of aiokafka."""
 
     broker: BrokerAddress
     kafka: KafkaConfig
@@ -61,7 +63,7 @@ class BrokerProbe:
 
 @asynccontextmanager
 async def connect(probe: BrokerProbe, *, tls: bool | None = None) -> AsyncIterator[AIOKafkaConnection]:
-    """A connection to something that has answered as Kafka does; nobody has logged in yet."""
+    """Yield a connection to a server that speaks Kafka's protocol. Nobody has logged in yet. Raises CONNECTION_ERRORS."""
     protocol = "SSL" if (probe.tls if tls is None else tls) else "PLAINTEXT"
     options = {
         **probe.security,
@@ -89,6 +91,7 @@ async def accepts_connections(probe: BrokerProbe) -> bool:
 
 
 async def speaks_plaintext(probe: BrokerProbe) -> bool:
+    """Return whether the broker speaks Kafka's protocol without TLS."""
     try:
         async with connect(probe, tls=False):
             return True
@@ -97,7 +100,7 @@ async def speaks_plaintext(probe: BrokerProbe) -> bool:
 
 
 async def fetch_certificate(probe: BrokerProbe) -> x509.Certificate | None:
-    """What it shows, trusted or not; None where it does not speak TLS. Nothing is sent to it."""
+    """Return the certificate of the broker, trusted or not. None if it does not speak TLS. Sends nothing to it."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
@@ -111,7 +114,7 @@ async def fetch_certificate(probe: BrokerProbe) -> x509.Certificate | None:
 
 
 async def fetch_mechanisms(probe: BrokerProbe) -> list[str]:
-    """The ways of logging in that it offers; none where it asks for no login."""
+    """Return the SASL mechanisms of the broker; empty if it requires no login."""
     try:
         async with connect(probe) as connection:
             offer = await connection.send(SaslHandShakeRequest("PLAIN"))

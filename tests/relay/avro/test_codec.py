@@ -186,7 +186,7 @@ def test_a_corrupted_body_is_a_record_or_refused_and_nothing_else(record, data):
         (event(objectItem={"nme": "x"}), "AuditEvent.objectItem"),
         (event(associatedItems=[{"id": "1"}, {"id": 1}]), "AuditEvent.associatedItems"),
         (event(sumary="x"), "no field sumary"),
-        ({"organization": "a", "id": 1, "created": 2}, "needs collected"),
+        ({"organization": "a", "id": 1, "created": 2}, "lacks the field collected"),
     ],
 )
 def test_a_record_that_does_not_fit_names_the_field(record, reason):

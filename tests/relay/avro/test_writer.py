@@ -121,7 +121,7 @@ WHOLE = {
         ("kind", "k70", "Everything.kind cannot hold"),
         ("kind", ["k0"], "Everything.kind cannot hold"),
         ("part", None, "Everything.part cannot hold null"),
-        ("part", {}, "Everything.part needs a"),
+        ("part", {}, "Everything.part lacks the field a"),
         ("part", {"a": "", "b": 1, "c": 1}, "Everything.part has no field b, c"),
         ("parts", [{"a": ""}, {"a": 1}], "Everything.parts.a cannot hold"),
         ("parts", "ab", "Everything.parts cannot hold"),

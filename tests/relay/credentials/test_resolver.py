@@ -152,7 +152,7 @@ def test_key_file_is_made_once_for_its_owner_alone(tmp_path):
 
 def test_key_file_that_cannot_be_made_is_reported(tmp_path):
     """A directory that is not there gives a sentence."""
-    with pytest.raises(SettingsError, match="cannot be made: No such file"):
+    with pytest.raises(SettingsError, match="cannot be created: No such file"):
         make_key_file(tmp_path / "nowhere")
 
 
@@ -175,7 +175,7 @@ def test_sealed_key_that_cannot_be_opened_is_reported():
 
     assert "has no API key" in resolve_error(CredentialResolver(ring, None, {}), organization())
     assert "secrets.key_file" in resolve_error(CredentialResolver(None, None, {}), copied)
-    assert f"not given for {ACME.url} and the user {ACME.user}" in resolve_error(
+    assert f"not encrypted for {ACME.url} and the user {ACME.user}" in resolve_error(
         CredentialResolver(ring, None, {}), copied
     )
 
@@ -190,7 +190,7 @@ def test_reference_is_followed_for_its_owner_alone(owner, other, reference):
     if (owner, reference) == (other, "env:RELAY_KEY_ACME"):
         assert credentials.resolve(organization(reference, sealed, other)).get_secret_value() == CANARY
     else:
-        assert f"gave {reference} to " in resolve_error(credentials, organization(reference, sealed, other))
+        assert f"key reference {reference} of " in resolve_error(credentials, organization(reference, sealed, other))
 
 
 def test_reference_that_nobody_sealed_is_followed_only_without_keys():
@@ -201,7 +201,7 @@ def test_reference_that_nobody_sealed_is_followed_only_without_keys():
     environ = {"RELAY_KEY_ACME": CANARY}
 
     sentence = resolve_error(CredentialResolver(Keyring([OLD]), None, environ), record)
-    assert "https://evil.atlassian.net and the user eve, so no key is sent there" in sentence
+    assert "https://evil.atlassian.net and the user eve, so it is not used" in sentence
     assert "--api-key-ref env:RELAY_KEY_ACME" in sentence
     assert CredentialResolver(None, None, environ).resolve(record).get_secret_value() == CANARY
 
@@ -213,10 +213,10 @@ def test_a_sealed_key_is_no_sealed_reference():
     as_key = ring.seal(SecretStr("env:RELAY_KEY_ACME"), ACME)
     as_reference = ring.seal_reference("env:RELAY_KEY_ACME", ACME)
 
-    assert "gave env:RELAY_KEY_ACME to" in resolve_error(
+    assert "key reference env:RELAY_KEY_ACME of acme was not sealed" in resolve_error(
         credentials, organization("env:RELAY_KEY_ACME", as_key)
     )
-    assert "was not given for" in resolve_error(credentials, organization(sealed=as_reference))
+    assert "was not encrypted for" in resolve_error(credentials, organization(sealed=as_reference))
 
 
 def test_reference_sealed_with_a_key_that_is_gone_says_how_to_give_it_again():
@@ -303,10 +303,10 @@ def test_file_that_is_no_key_is_refused(tmp_path):
     (directory / "binary").write_bytes(b"\xff\x00")
     expected = {
         "missing": "No such file",
-        "link": "leads out of it",
+        "link": "a link to a place outside",
         "circle": "circle",
-        "folder": "is not a file",
-        "pipe": "is not a file",
+        "folder": "is not a regular file",
+        "pipe": "is not a regular file",
         "large": "larger than",
         "empty": "is empty",
         "lines": "on one line",

@@ -119,7 +119,7 @@ async def test_a_reader_that_died_inside_says_so(connection, prefix):
     tp = TopicPartition(Topics(prefix).events, 0)
     async with standalone_consumer(connection) as reader:
         reader._fetcher._fetch_task.cancel()
-        with pytest.raises(TopicReadError, match="died inside"):
+        with pytest.raises(TopicReadError, match="ended silently"):
             await read_to_end(reader, {tp: 0}, {tp: 1}, print)
 
 

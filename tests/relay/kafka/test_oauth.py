@@ -114,7 +114,7 @@ REFUSALS = {
     ),
     "a scope": (respond_with(400, '{"error": "invalid_scope"}'), r"kafka\.oauth_scope .*invalid_scope"),
     "for now": (respond_with(429), "gives no token for now"),
-    "a redirect": (respond_with(307, headers={"Location": NOT_HERE}), r"redirects .* our secret is not sent"),
+    "a redirect": (respond_with(307, headers={"Location": NOT_HERE}), r"redirects .* does not get the client secret"),
     "a page": (respond_with(200, "<html>", content_type="text/html"), "answers without a token"),
     "no token in it": (respond_with(200, '{"expires_in": 3}'), "answers without a token"),
     "an echo": (respond_with(400, json.dumps({"error_description": SECRET})), "check kafka.oauth_client_id"),
@@ -214,5 +214,5 @@ def test_the_scope_of_each_cloud():
         "api://x/.default",
         "public",
     )
-    with pytest.raises(SettingsError, match=r"kafka\.oauth_scope is needed"):
+    with pytest.raises(SettingsError, match=r"kafka\.oauth_scope is required"):
         Connection(azure_config("kafka:9093"))

@@ -80,7 +80,7 @@ async def test_a_cancellation_from_inside_is_a_failure(connection, prefix):
         raise asyncio.CancelledError
 
     publisher._producer.commit_transaction = cancelled
-    with pytest.raises(PublishError, match="gave a transaction up"):
+    with pytest.raises(PublishError, match="cancelled a transaction"):
         await publisher.publish([event(prefix)])
     await publisher.discard()
 
@@ -110,7 +110,7 @@ async def test_an_unknown_offset_fails_the_transaction(connection, prefix):
         return later
 
     publisher._producer.send = without_offset
-    with pytest.raises(PublishError, match="already there"):
+    with pytest.raises(PublishError, match="a duplicate"):
         await publisher.publish([event(prefix)])
     await publisher.discard()
 
@@ -150,4 +150,4 @@ async def test_a_certificate_that_cannot_be_used_just_now_is_a_failed_write(tmp_
         with pytest.raises(TopicWriteError, match=r"certificate file .*kafka\.ca_file"):
             await writer.send("status", b"k", b"v")
 
-    assert [entry["event"] for entry in logs] == ["Status could not be written; trying again."]
+    assert [entry["event"] for entry in logs] == ["Status was not written; the relay tries again."]

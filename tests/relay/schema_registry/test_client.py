@@ -129,7 +129,7 @@ def client_answering(status, content, **more):
     ("status", "content", "kind", "words"),
     [
         (401, b'{"error_code": 40101, "message": "Unauthorized"}', Unavailable, "schema_registry.password"),
-        (403, b'{"error_code": 40301, "message": "User is denied"}', Unavailable, "give it the right"),
+        (403, b'{"error_code": 40301, "message": "User is denied"}', Unavailable, "grant the permission"),
         (404, b'{"error_code": 40403, "message": "Schema 7 not found"}', Missing, "Schema 7 not found"),
         (404, b'{"error_code": 404, "message": "HTTP 404 Not Found"}', Unavailable, "schema_registry.url"),
         (404, b"<html>nginx</html>", Unavailable, "schema_registry.url"),
@@ -163,7 +163,7 @@ async def test_an_id_of_something_else_than_an_avro_record_is_missing(schema):
     answer = await client_answering(200, json.dumps({"schema": schema, "schemaType": "JSON"}).encode()).by_id(
         SchemaId(7)
     )
-    assert answer == Missing("schema id 7 of the schema registry is not that of an Avro record")
+    assert answer == Missing("schema id 7 of the schema registry is not the schema of an Avro record")
 
 
 @pytest.mark.parametrize("content", [b'{"id": "7"}', b'{"ids": [7]}'])
@@ -268,7 +268,7 @@ async def test_an_answer_that_trickles_without_end_is_given_up():
     async with server, open_schema_registry(settings, timing) as registry:
         answer = await registry.by_id(SchemaId(7))
         held.set()
-    assert answer == Unavailable(f"The schema registry at {url} does not answer: TimeoutError.")
+    assert answer == Unavailable(f"The schema registry at {url} does not answer: TimeoutError. Check that it runs, and schema_registry.url.")
 
 
 def issue_certificate(tmp_path):

@@ -157,7 +157,7 @@ async def test_a_kafka_that_is_away_is_logged_once_and_again_after_it_was_back(c
         for _ in range(times):
             status_writer.put("producer/acme", take_over("active", NOW))
             await status_writer.flush()
-        return capsys.readouterr().out.count("Status could not be written")
+        return capsys.readouterr().out.count("Status was not written")
 
     assert await count_warnings(broken=True, times=3) == 1
     assert await count_warnings(broken=False) == 0

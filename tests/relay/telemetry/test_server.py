@@ -72,7 +72,7 @@ async def test_taken_port_is_one_sentence():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(
-            RelayError, match=rf"telemetry\.listen .* 127\.0\.0\.1:{port}: another process has it"
+            RelayError, match=rf"telemetry\.listen .* 127\.0\.0\.1:{port}: another process uses it"
         ):
             async with serve(f"127.0.0.1:{port}", Health(), CollectorRegistry()):
                 pass

@@ -31,11 +31,11 @@ async def test_a_password_that_becomes_wrong_is_logged_and_so_is_its_end(secure_
     await secure_kafka.set_password(prefix, "the-second-password")
     await wait_until(lambda: len(monitor_log) >= 2)
     await secure_kafka.set_password(prefix, "the-first-password")
-    await wait_until(lambda: monitor_log[-1]["event"] == "Kafka lets us in again.")
+    await wait_until(lambda: monitor_log[-1]["event"] == "Kafka accepted a connection again.")
 
     first, second, last = monitor_log[0], monitor_log[1], monitor_log[-1]
     assert first["log_level"] == "error"
-    assert f"does not accept the user {prefix} with this password" in first["reason"]
+    assert f"rejects the user {prefix} or its password" in first["reason"]
     assert first["since"] == second["since"] == last["since"]
     assert "first-password" not in str(monitor_log)
 
