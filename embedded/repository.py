@@ -40,7 +40,7 @@ class MavenRepository:
     def __init__(
         self, address: str | None, http: httpx.AsyncClient, timing: DownloadTiming = DEFAULT_TIMING
     ) -> None:
-        """`address` None: Maven Central. Raises EmbeddedKafkaError if it is no URL."""
+        """Use the repository at `address`; None: Maven Central. Raises EmbeddedKafkaError if it is no URL."""
         try:
             url = httpx.URL((address or _default_address()).rstrip("/"))
         except httpx.InvalidURL as error:

@@ -119,9 +119,10 @@ async def _run_service(
     except asyncio.CancelledError:
         if cancellation_requested():
             raise
+        # aiokafka's stop() raises CancelledError though nobody cancelled the task.
         failures.append(
             RelayError(f"The service {name} was cancelled from inside a library. See the log for the cause.")
-        )  # aiokafka's stop() does that
+        )
     except RelayError as error:
         _log.error("A service failed; the others were asked to stop.", service=name, reason=str(error))
         failures.append(error)

@@ -64,6 +64,11 @@ def to_iso(ms: int) -> str:
     return f"{(_EPOCH + timedelta(milliseconds=ms)).isoformat(timespec='milliseconds')[:-6]}Z"
 
 
+def to_iso_seconds(ms: int) -> str:
+    """Return an instant as `2026-11-23T09:30:00Z`, cut to seconds."""
+    return f"{(_EPOCH + timedelta(milliseconds=ms)).isoformat(timespec='seconds')[:-6]}Z"
+
+
 def day_of(ms: int) -> str:
     """Return the UTC day of an instant, as `2026-11-23`."""
     return (_EPOCH + timedelta(milliseconds=ms)).date().isoformat()

@@ -19,7 +19,7 @@ hypothesis.settings.load_profile("relay")
 
 @pytest.fixture(scope="session")
 async def kafka(tmp_path_factory):
-    """One real broker for the whole run; whoever kills or stops it starts one of their own.
+    """One real broker for the whole run; a test that kills or stops a broker starts its own.
 
     Its cleaners do not run: tests write at moments of their own, and half a minute after its start it would delete what is
     older than a month.

@@ -1,3 +1,5 @@
+"""Settings of the embedded Kafka."""
+
 from pathlib import Path
 
 from pydantic import Field

@@ -1,3 +1,5 @@
+"""Settings of the Kafka cluster."""
+
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator

@@ -22,6 +22,16 @@ def check_kafka_security(
     files: Mapping[str, Path | None],
 ) -> None:
     """Check protocol, login and certificate files. `login` is user name and password; `brokers` may be None."""
+    _check_login(brokers, protocol, mechanism, login)
+    _check_files(protocol, files)
+
+
+def _check_login(
+    brokers: str | None,
+    protocol: str,
+    mechanism: str | None,
+    login: tuple[str | None, SecretStr | None],
+) -> None:
     sasl, tls = protocol.startswith("SASL_"), protocol.endswith("SSL")
     if sasl and mechanism is None:
         raise ValueError(
@@ -46,6 +56,10 @@ def check_kafka_security(
             "encryption: set kafka.security_protocol to SASL_SSL, or use SCRAM (unencrypted is allowed to "
             "localhost only)"
         )
+
+
+def _check_files(protocol: str, files: Mapping[str, Path | None]) -> None:
+    tls = protocol.endswith("SSL")
     unused = [name for name, path in files.items() if path is not None and not tls]
     if unused:
         raise ValueError(

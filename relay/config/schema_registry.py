@@ -1,3 +1,5 @@
+"""Settings of the schema registry."""
+
 from pathlib import Path
 from typing import Self
 

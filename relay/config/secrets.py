@@ -1,3 +1,5 @@
+"""Settings of the keys that protect API keys."""
+
 from typing import Self
 
 from pydantic import Field, SecretStr, model_validator

@@ -1,3 +1,5 @@
+"""Settings of logs, metrics and health."""
+
 from typing import Literal
 
 from pydantic import Field

@@ -54,7 +54,7 @@ class Keyring:
     """The keys of `secrets.keys` or `secrets.key_file`. The first key encrypts, all decrypt."""
 
     def __init__(self, keys: Iterable[bytes]) -> None:
-        """`keys`: at least one, each of 32 bytes."""
+        """Take at least one key, each of 32 bytes."""
         self._ciphers = {_key_id(key): AESGCM(key) for key in keys}
         self._sealing_id = next(iter(self._ciphers))
 

@@ -124,7 +124,7 @@ def _read_confined(directory: Path, target: str) -> str:
     file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         if not stat.S_ISREG(os.fstat(file).st_mode):
-            raise ValueError("is not a regular file: replace it by one")
+            raise ValueError("is not a regular file: put the API key into a regular file")
         content = os.read(file, _MAX_BYTES + 1)
     finally:
         os.close(file)

@@ -78,9 +78,8 @@ async def log_bounds(
     async with asyncio.timeout(ANSWER_SECONDS):
         first = await consumer.beginning_offsets(listed)
         high = await high_watermarks(consumer, listed)
-        committed = await consumer.end_offsets(
-            listed
-        )  # after: below `high` then means a transaction without end
+        # Read after `high`: an offset below it then means an open transaction, and not a later write.
+        committed = await consumer.end_offsets(listed)
     return {tp: LogBounds(first[tp], committed[tp], high[tp]) for tp in listed}
 
 
@@ -123,10 +122,9 @@ async def read_to_end(
     Raises TopicReadError if no position advances for `idle_seconds`.
     """
     consumer.assign(list(starts))
+    # Seek before any await: after one, aiokafka at times reads nothing, without an error.
     for tp, offset in starts.items():
-        consumer.seek(
-            tp, offset
-        )  # before any await: seek_to_beginning later reads nothing, silently, at times
+        consumer.seek(tp, offset)
     remaining = {tp for tp in starts if starts[tp] < ends[tp]}
     loop = asyncio.get_running_loop()
     moved_at = loop.time()
@@ -186,7 +184,9 @@ async def records_at(
 
 async def _poll(consumer: AIOKafkaConsumer, max_records: int | None) -> dict[TopicPartition, list[Record]]:
     if is_dead(consumer):
-        raise TopicReadError("The reader's fetch task ended silently; reading is tried again.")
+        raise TopicReadError(
+            "The reader's fetch task ended silently. Try again; if this repeats, see Kafka's log."
+        )
     try:
         records: dict[TopicPartition, list[Record]] = await consumer.getmany(
             timeout_ms=200, max_records=max_records

@@ -184,7 +184,8 @@ class Publisher:
             await self._commit_empty_transaction(hanging)
             if still := await self._find_hanging(hanging):
                 raise PublishError(
-                    f"Transactions of another producer hang on {still}, so Kafka does not end them. "
+                    "Transactions that another producer left open hang on "
+                    f"{', '.join(f'{tp.topic}, partition {tp.partition}' for tp in still)}. "
                     "Find them with kafka-transactions.sh find-hanging, and abort them with it."
                 )
         return hanging

@@ -84,7 +84,9 @@ class SchemaRegistryClient:
         redact: Callable[[str], str] = str,
         timing: RegistryTiming = DEFAULT_TIMING,
     ) -> None:
-        """`redact` removes the relay's password from messages of the registry, which may repeat it."""
+        """Wrap an HTTP client. `redact` removes the relay's password from messages of the registry, which may repeat
+        it.
+        """
         self._client = client
         self._redact = redact
         self._timing = timing

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
-from relay.timestamps import now_ms
+from relay.timestamps import now_ms, to_iso_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +33,7 @@ class Health:
     def problems(self) -> list[str]:
         """Return a sentence for each condition that does not hold."""
         return [
-            f"{name}: {condition.reason} (since {_iso(condition.since_ms)})."
+            f"{name}: {condition.reason} (since {to_iso_seconds(condition.since_ms)})."
             for name, condition in self._conditions.items()
             if not condition.ok
         ]
-
-
-def _iso(instant_ms: int) -> str:
-    return datetime.fromtimestamp(instant_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -167,9 +167,9 @@ async def test_a_wrong_key_and_a_wrong_host_are_named(command_line, acme):
     [
         (("--url", "acme.atlassian.net"), "must begin with https://"),
         (("--url", "http://acme.atlassian.net"), "plain http"),
-        (("--url", "https://acme.atlassian.net/jira"), "a path behind its host"),
+        (("--url", "https://acme.atlassian.net/jira"), "a path after its host"),
         (("--url", "https://jira.example.com"), "producer.allowed_hosts"),
-        (("--url", "https://relay:hunter2-secret@acme.atlassian.net"), "leave them out"),
+        (("--url", "https://relay:hunter2-secret@acme.atlassian.net"), "remove them"),
         (("--url", "https://\udcff.atlassian.net"), "URL"),
         (("--user", "relay@acme.example:hunter2-secret"), "e-mail address"),
         (("--user", ""), "e-mail address"),
@@ -364,7 +364,7 @@ async def test_a_status_that_cannot_be_read_costs_only_itself(command_line, acme
 
     result = await command_line("organizations", "list", "--json")
     assert result.json[0]["status"] is None
-    assert "cannot be read" in result.err
+    assert "could not be read" in result.err
 
 
 async def test_a_change_of_somebody_else_meanwhile_is_not_overwritten(command_line, acme):

@@ -24,7 +24,7 @@ def names(folder):
     return sorted(path.name for path in folder.rglob("*"))
 
 
-async def test_what_is_missing_comes_from_the_mirror_that_is_set(mirror, tmp_path):
+async def test_missing_files_come_from_the_configured_mirror(mirror, tmp_path):
     jars = [mirror.put(name, JAR + name.encode()) for name in ("one", "two", "three")]
     paths = await fetch(jars, tmp_path / "cache", mirror.url)
     assert [path.name for path in paths] == ["one-1.0.jar", "two-1.0.jar", "three-1.0.jar"]
@@ -32,7 +32,7 @@ async def test_what_is_missing_comes_from_the_mirror_that_is_set(mirror, tmp_pat
     assert names(tmp_path / "cache") == ["one-1.0.jar", "three-1.0.jar", "two-1.0.jar"]
 
 
-async def test_what_is_there_is_not_fetched_again(mirror, tmp_path):
+async def test_an_intact_file_is_not_downloaded_again(mirror, tmp_path):
     jar = mirror.put("one", JAR)
     await fetch([jar], tmp_path, mirror.url)
     mirror.requests.clear()
@@ -40,7 +40,7 @@ async def test_what_is_there_is_not_fetched_again(mirror, tmp_path):
     assert mirror.requests == []
 
 
-async def test_a_file_that_was_damaged_in_the_cache_is_fetched_again(mirror, tmp_path):
+async def test_a_damaged_file_is_downloaded_again(mirror, tmp_path):
     jar = mirror.put("one", JAR)
     (path,) = await fetch([jar], tmp_path, mirror.url)
     path.write_bytes(JAR[:-1])
@@ -48,7 +48,7 @@ async def test_a_file_that_was_damaged_in_the_cache_is_fetched_again(mirror, tmp
     assert path.read_bytes() == JAR
 
 
-async def test_another_content_than_the_lock_files_is_refused_and_not_kept(mirror, tmp_path):
+async def test_a_file_with_another_sha512_is_rejected_and_not_kept(mirror, tmp_path):
     jar = mirror.put("one", JAR)
     mirror.files[jar.path] = JAR[:-1] + b"!"
     with pytest.raises(EmbeddedKafkaError, match=r"one-1.0.jar has another sha512"):
@@ -56,14 +56,14 @@ async def test_another_content_than_the_lock_files_is_refused_and_not_kept(mirro
     assert names(tmp_path) == []
 
 
-async def test_a_download_that_breaks_off_is_tried_again(mirror, tmp_path):
+async def test_an_interrupted_download_is_retried(mirror, tmp_path):
     jar = mirror.put("one", JAR)
     mirror.cut_off_once = [jar.path]
     (path,) = await fetch([jar], tmp_path, mirror.url)
     assert path.read_bytes() == JAR
 
 
-async def test_a_download_that_always_breaks_off_leaves_nothing_and_the_next_one_heals(mirror, tmp_path):
+async def test_a_download_that_keeps_failing_leaves_nothing_and_the_next_succeeds(mirror, tmp_path):
     good, bad = mirror.put("good", JAR), mirror.put("bad", JAR + JAR)
     mirror.cut_off_once = [bad.path] * 3
     with pytest.raises(EmbeddedKafkaError, match="the transfer broke off"):
@@ -84,13 +84,13 @@ async def test_a_cancelled_download_leaves_nothing_broken(mirror, tmp_path):
     assert all(path.read_bytes() == JAR * 50 for path in paths)
 
 
-async def test_several_may_fetch_into_one_folder_at_once(mirror, tmp_path):
+async def test_concurrent_downloads_share_one_folder(mirror, tmp_path):
     jars = [mirror.put(f"jar{number}", JAR) for number in range(5)]
     await asyncio.gather(*(fetch(jars, tmp_path, mirror.url) for _ in range(4)))
     assert names(tmp_path) == [f"jar{number}-1.0.jar" for number in range(5)]
 
 
-async def test_progress_ends_at_the_bytes_that_were_to_be_fetched(mirror, tmp_path):
+async def test_progress_ends_at_the_total(mirror, tmp_path):
     jars = [mirror.put("one", JAR), mirror.put("two", JAR)]
     mirror.cut_off_once = [jars[0].path]
     seen = []
@@ -99,7 +99,7 @@ async def test_progress_ends_at_the_bytes_that_were_to_be_fetched(mirror, tmp_pa
     assert all(0 <= done <= total for done, total in seen)
 
 
-async def test_a_repository_out_of_reach_is_named_with_what_to_set_and_without_its_password(tmp_path):
+async def test_an_unreachable_repository_is_named_with_the_setting_and_without_its_password(tmp_path):
     url = f"http://reader:geheim@127.0.0.1:{ports.pick_free_port()}/maven/"
     with pytest.raises(EmbeddedKafkaError) as raised:
         await fetch([make_artifact("one", JAR)], tmp_path, url)
@@ -111,18 +111,18 @@ async def test_a_repository_out_of_reach_is_named_with_what_to_set_and_without_i
     assert "geheim" not in sentence
 
 
-async def test_a_repository_that_lacks_the_file_is_named(mirror, tmp_path):
+async def test_a_repository_without_the_file_is_named(mirror, tmp_path):
     with pytest.raises(EmbeddedKafkaError, match="the host answers 404 Not Found"):
         await fetch([make_artifact("one", JAR)], tmp_path, mirror.url)
 
 
 @pytest.mark.parametrize("url", ["maven.example", "ftp://maven.example", "http://", "http://[::"])
-async def test_what_is_no_address_of_a_repository_is_said_in_one_sentence(tmp_path, url):
-    with pytest.raises(EmbeddedKafkaError, match="is not (?:an )?http or https"):
+async def test_an_invalid_repository_url_is_reported(tmp_path, url):
+    with pytest.raises(EmbeddedKafkaError, match=r"is not (?:an )?http or https"):
         await fetch([make_artifact("one", JAR)], tmp_path, url)
 
 
-async def test_a_cache_folder_that_cannot_be_written_is_named_with_what_to_set(mirror, tmp_path):
+async def test_a_read_only_cache_folder_is_named_with_the_setting(mirror, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(EmbeddedKafkaError, match=r"file/cache cannot be written .* XDG_CACHE_HOME"):
         await fetch([mirror.put("one", JAR)], tmp_path / "file" / "cache", mirror.url)
@@ -136,5 +136,5 @@ async def test_a_cache_folder_that_cannot_be_written_is_named_with_what_to_set(m
         ({}, "darwin", "/home/me/Library/Caches/jira-audit-relay"),
     ],
 )
-def test_the_cache_stands_where_the_system_wants_it(environ, platform, expected):
+def test_the_cache_folder_is_the_one_the_system_prescribes(environ, platform, expected):
     assert cache.default_folder(environ, Path("/home/me"), platform) == Path(expected)

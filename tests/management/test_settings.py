@@ -260,7 +260,10 @@ def test_a_login_may_be_in_clear_where_nobody_can_read_it(environ):
             "both provide tokens",
         ),
         ({"RELAY_KAFKA__OAUTH_CLIENT_SECRET": CANARY}, "kafka.sasl_mechanism is not OAUTHBEARER"),
-        (IN_CLEAR | {"RELAY_KAFKA__BOOTSTRAP": "127.0.0.1:9092,kafka:9092"}, "send its password without encryption"),
+        (
+            IN_CLEAR | {"RELAY_KAFKA__BOOTSTRAP": "127.0.0.1:9092,kafka:9092"},
+            "send its password without encryption",
+        ),
         (
             OAUTH
             | {

@@ -34,7 +34,7 @@ def versions(subject):
 @pytest.mark.parametrize("subject", schemas.SUBJECTS)
 def test_every_field_and_every_record_says_what_it_is(subject):
     for node in nodes(schemas.load(subject)):
-        if "name" in node and "symbols" not in node:  # an enum is told by the field that holds it
+        if "name" in node and "symbols" not in node:  # the field that holds an enum describes it
             assert node.get("doc", "").endswith("."), f"{node['name']} has no doc that is a sentence"
 
 

@@ -86,6 +86,8 @@ class FetchValidator:
 
     def _valid_bytes(self, tp: TopicPartition, offset: int, fetched: bytes) -> int | None:
         """Return the number of bytes that may be read, None if there are none."""
+        # 1. Batches before a damaged one are read; the next fetch then begins with the damaged one and fails.
+        # 2. Bytes after the last complete batch stay: aiokafka knows that a fetch may end within a batch.
         batches = list(parse_batches(fetched))
         valid = list(takewhile(lambda batch: batch.intact, batches))
         if batches and not valid:

@@ -2,13 +2,13 @@
 
 import asyncio
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Never
 
 import structlog
 
 from relay.errors import RelayError
 from relay.kafka.connection import Connection
+from relay.timestamps import now_ms, to_iso_seconds
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +38,7 @@ async def monitor(connection: Connection, timing: MonitorTiming = DEFAULT_TIMING
             failures, reported = 0, ""
             continue
         failures += 1
-        since = since if failures > 1 else datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        since = since if failures > 1 else to_iso_seconds(now_ms())
         if failures >= timing.report_after_failures and (
             reason != reported or failures % timing.repeat_every_failures == 0
         ):

@@ -13,7 +13,7 @@ from tests.support.waiting import wait_until
 
 @pytest.fixture
 async def monitor_log(secure_kafka, prefix):
-    """A user of its own, and what the monitor of its connection logs."""
+    """The log lines of a monitor whose connection has a user of its own."""
     timing = MonitorTiming(check_interval_seconds=0.1, repeat_every_failures=10)
     await secure_kafka.set_password(prefix, "the-first-password")
     login = {"sasl_username": prefix, "sasl_password": "the-first-password"}
@@ -26,8 +26,8 @@ async def monitor_log(secure_kafka, prefix):
             await task
 
 
-async def test_a_password_that_becomes_wrong_is_logged_and_so_is_its_end(secure_kafka, monitor_log, prefix):
-    """The cause is logged, again after a while as long as it lasts, and so is that it is over; all with its beginning."""
+async def test_a_changed_password_is_logged_until_it_works_again(secure_kafka, monitor_log, prefix):
+    """The cause is logged, repeated while it lasts, and followed by its end; each line has the time of its begin."""
     await secure_kafka.set_password(prefix, "the-second-password")
     await wait_until(lambda: len(monitor_log) >= 2)
     await secure_kafka.set_password(prefix, "the-first-password")
@@ -41,7 +41,7 @@ async def test_a_password_that_becomes_wrong_is_logged_and_so_is_its_end(secure_
 
 
 class ScriptedConnection:
-    """A connection whose checks are written down: a reason, or None where we are let in."""
+    """A connection with scripted checks: a reason, or None for an accepted connection."""
 
     def __init__(self, *reasons):
         self._reasons = iter(reasons)
@@ -68,11 +68,11 @@ async def reported_reasons(*reasons):
     return [line.get("reason", "in") for line in lines]
 
 
-async def test_a_single_check_that_fails_is_not_logged():
-    """A restart between two checks is no news, and neither is what did not begin."""
+async def test_a_single_failed_check_is_not_logged():
+    """One failed check may be a restart of the broker, so neither it nor its end is logged."""
     assert await reported_reasons(None, "away", None, None, "away", None) == []
 
 
 async def test_a_cause_is_logged_once_and_another_one_at_once():
-    """What lasts is logged once, a change of the cause when it is seen, and the end."""
+    """A cause that lasts is logged once, another cause at once, and then the end."""
     assert await reported_reasons("a", "a", "a", "b", "b", None, None) == ["a", "b", "in"]
