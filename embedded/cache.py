@@ -1,6 +1,4 @@
-"""The cache folder of the user: each artifact is downloaded once, and used only if its sha512 is that of the lock
-file.
-"""
+"""The cache folder of the user. Each artifact is downloaded once, and used only with the sha512 of the lock file."""
 
 import asyncio
 import contextlib

@@ -1,5 +1,5 @@
-"""Wait for tasks and for signals within a process: every wait ends, no wake-up is lost, and no task outlives its owner
-unnoticed.
+"""Wait for tasks and signals within a process.
+Every wait ends, no wake-up is lost, no task outlives its owner unnoticed.
 """
 
 import asyncio

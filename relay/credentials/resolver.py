@@ -56,8 +56,7 @@ class CredentialResolver:
         return key
 
     def verify_reference(self, organization: Mapping[str, Any]) -> None:
-        """Return only if the organization's reference, if any, is valid in form and was sealed for its name, URL and
-        user.
+        """Return only if the reference, if any, is valid and was sealed for the organization's name, URL and user.
 
         Without a keyring the seal is not checked. Raises SecretError.
         """

@@ -203,8 +203,10 @@ class Member:
                     task.exception()  # the first error is raised; the others need no log line
 
     async def _poll(self, consumer: AIOKafkaConsumer, positions: Positions) -> None:
-        """Read and hand over. Not cancelled while the membership lasts: a cancelled getmany disables aiokafka's
-        poll-interval check for good.
+        """Read records and pass them to the handler.
+
+        It is not cancelled while the membership lasts: a cancelled getmany disables aiokafka's poll-interval check
+        for good.
         """
         while True:
             try:

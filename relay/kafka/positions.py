@@ -28,8 +28,9 @@ class Positions:
         """Reading failed midway: positions may be past records that the handler never got."""
 
     async def renewed(self) -> None:
-        """Wait, without bound, until the group has confirmed the membership: until then its partitions may belong to
-        others.
+        """Wait, without bound, until the group confirms the membership.
+
+        Until then the partitions may belong to others.
         """
         if self._renewed is not None:
             await self._renewed()

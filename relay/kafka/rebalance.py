@@ -16,10 +16,9 @@ class Handler(Protocol):
     """The owner of a member's partitions. If a method raises, the membership ends and a new one begins."""
 
     def assigned(self, positions: Positions, partitions: set[TopicPartition]) -> None:
-        """Take over partitions after a rebalance, before any record of them: seek, or pause, every partition.
-        Must not wait.
+        """Take over partitions after a rebalance: seek, or pause, every partition. Must not wait.
 
-        Earlier seeks and pauses no longer hold.
+        No record of them has been passed yet; earlier seeks and pauses no longer hold.
         """
 
     async def revoked(self, partitions: set[TopicPartition]) -> None:

@@ -71,8 +71,7 @@ class Publisher:
     async def open(
         cls, connection: Connection, transactional_id: str, timing: TransactionTiming = DEFAULT_TIMING
     ) -> "Publisher":
-        """Start a producer, which fences every earlier one with this `transactional_id` and aborts its open
-        transaction.
+        """Start a producer. It fences every earlier one with this `transactional_id` and aborts its open transaction.
 
         Raises PublishError. The producer is closed then, so that a late start cannot fence a successor.
         """

@@ -84,9 +84,7 @@ class SchemaRegistryClient:
         redact: Callable[[str], str] = str,
         timing: RegistryTiming = DEFAULT_TIMING,
     ) -> None:
-        """Wrap an HTTP client. `redact` removes the relay's password from messages of the registry, which may repeat
-        it.
-        """
+        """Wrap an HTTP client. `redact` removes the password from messages of the registry, which may repeat it."""
         self._client = client
         self._redact = redact
         self._timing = timing

@@ -1,6 +1,4 @@
-"""Register and check the schemas of both event topics, for `jira-relay schemas register` and `jira-relay schemas
-check`.
-"""
+"""Register and check the schemas of both event topics: `jira-relay schemas register` and `… schemas check`."""
 
 from dataclasses import dataclass
 from typing import Any

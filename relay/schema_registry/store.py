@@ -220,7 +220,7 @@ class SchemaStore:
                 "so events cannot be written until the registry answers."
             )
         log.warning(
-            "The id of the schema of events was taken from the disk cache.", schema_id=cached, reason=reason
+            "The id of the event schema was taken from the disk cache.", schema_id=cached, reason=reason
         )
         return SchemaId(int(cached))
 

@@ -47,9 +47,7 @@ class FetchValidator:
         self._corrupt: dict[TopicPartition, RecordBatch] = {}
 
     def forget(self, tp: TopicPartition) -> None:
-        """Accept any leader for the next batch: reading continues elsewhere, or earlier records are known to be still
-        in the log.
-        """
+        """Accept any leader for the next batch. Call it after a seek, or when the earlier records are known to exist."""
         self._epochs.forget(tp)
 
     def corrupt_batch(self, tp: TopicPartition) -> RecordBatch | None:

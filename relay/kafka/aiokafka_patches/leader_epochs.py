@@ -19,9 +19,7 @@ class LeaderEpochs:
         """For each partition, first offset and epoch, in order."""
 
     def forget(self, tp: TopicPartition) -> None:
-        """Accept any leader for the next batch: reading continues elsewhere, or earlier records are known to be still
-        in the log.
-        """
+        """Accept any leader for the next batch. Call it after a seek, or when the earlier records are known to exist."""
         self._epoch_starts.pop(tp, None)
 
     def accept(self, tp: TopicPartition, offset: int, batches: Sequence[tuple[int, int]]) -> bool:
