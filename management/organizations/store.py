@@ -124,11 +124,16 @@ def _unreadable_error(record: Record, why: str) -> RelayError:
 
 def _misplaced_message(name: str, records: Sequence[Record], *, known: bool) -> str:
     where = ", ".join(str(record.partition) for record in records)
-    command = f"`jira-relay organizations delete {shlex.quote(name)}`"
     message = (
         f"The records with the key {name!r} in partition {where} of {records[0].topic} are ignored, because the key does not"
         " belong there."
     )
     if known:
-        return f"{message} The organization {name} is followed as before; {command} removes it with them."
-    return f"{message} Remove them with {command}; if the organization is to be followed, add it again."
+        return (
+            f"{message} The organization {name} is followed as before. Nothing needs to be done; they are removed when the"
+            " organization is deleted."
+        )
+    return (
+        f"{message} Remove them with `jira-relay organizations delete {shlex.quote(name)}`; if the organization is to be"
+        " followed, add it again."
+    )
