@@ -25,23 +25,18 @@ LISTS = {"docs/development/style.md", "tests/docs/words.py", "tests/docs/test_wo
 """Files that have to name the words."""
 NOT_YET = (
     "benchmarks/",
-    "cli/",
     "console/",
     "consumer/",
-    "management/",
     "producer/",
     "sandbox/",
     "simulators/",
     "tests/chaos/",
-    "tests/cli/",
     "tests/consumer/",
     "tests/deploy/",
     "tests/flow/",
-    "tests/management/",
     "tests/producer/",
     "tests/sandbox/",
     "tests/simulators/",
-    "tests/support/",
     # written from the texts of the code
     "docs/metrics.md",
     "docs/operations/runbook.md",
