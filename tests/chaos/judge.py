@@ -118,7 +118,7 @@ def _organization_violations(
         for each in one.mismatches
         if not (log_truncated and set(each.names) <= {"CollectedTime", "EventMode"})
     ]
-    at_sink = {"missing at the sink": one.missing_at_sink} if has_consumers else {}
+    at_sink = {"missing at the sink": one.missing_at_destination} if has_consumers else {}
     kinds = {
         "missing in Kafka": one.missing_in_kafka,
         "more than once in Kafka": one.repeated_in_kafka,

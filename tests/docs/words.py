@@ -32,7 +32,6 @@ NOT_YET = (
     "management/",
     "producer/",
     "relay/",
-    "sandbox/",
     "simulators/",
     "tests/",
     # written from the texts of the code
