@@ -10,7 +10,7 @@ from typing import Literal
 from sandbox.processes import ServiceProcess
 from simulators.azure import faults as azure_faults
 from simulators.azure.world import AzureWorld
-from simulators.faults import ScriptedFault
+from simulators.fault_script import ScriptedFault
 from simulators.jira_cloud import faults as jira_faults
 from simulators.jira_cloud.site import SimulatedSite
 

@@ -2,10 +2,8 @@
 
 import asyncio
 import gzip
-import random
 import socket
 import struct
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
@@ -155,75 +153,6 @@ def gzipped_body() -> Fault:
         return response
 
     return Fault("gzipped", play)
-
-
-class ScriptedFault:
-    """One fault of a script. `played` counts how often it came; `cancel()` ends it."""
-
-    def __init__(self, fault: Fault, times: int | None, until: float | None, rate: float, skip: int) -> None:
-        self.fault = fault
-        self.played = 0
-        self._times = times
-        self._until = until
-        self._rate = rate
-        self._skip = skip
-
-    def cancel(self) -> None:
-        self._times = 0
-
-    def is_over(self, now: float) -> bool:
-        spent = self._times is not None and self.played >= self._times
-        return spent or (self._until is not None and now >= self._until)
-
-    def hits(self, draw: float) -> bool:
-        if draw >= self._rate:
-            return False
-        if self._skip > 0:
-            self._skip -= 1
-            return False
-        self.played += 1
-        return True
-
-
-class FaultScript:
-    """Faults to come, asked once for each request; the first one that fits is played."""
-
-    def __init__(self, seed: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
-        self._faults: list[tuple[ScriptedFault, Callable[[web.Request], bool] | None]] = []
-        self._random = random.Random(seed)
-        self._clock = clock
-
-    def add(
-        self,
-        fault: Fault,
-        *,
-        times: int | None = None,
-        seconds: float | None = None,
-        rate: float | None = None,
-        skip: int = 0,
-        only: Callable[[web.Request], bool] | None = None,
-    ) -> ScriptedFault:
-        """Once, unless `times`, `seconds` (from now on) or `rate` (0 to 1, drawn from the seed) say otherwise.
-
-        `skip` lets that many fitting requests pass first; `only` says which requests fit.
-        """
-        if times is None and seconds is None and rate is None:
-            times = 1
-        until = None if seconds is None else self._clock() + seconds
-        scripted = ScriptedFault(fault, times, until, 1.0 if rate is None else rate, skip)
-        self._faults.append((scripted, only))
-        return scripted
-
-    def clear(self) -> None:
-        self._faults.clear()
-
-    def next_fault(self, request: web.Request) -> Fault | None:
-        now = self._clock()
-        self._faults = [fault for fault in self._faults if not fault[0].is_over(now)]
-        for scripted, only in self._faults:
-            if (only is None or only(request)) and scripted.hits(self._random.random()):
-                return scripted.fault
-        return None
 
 
 def _body_of(response: web.Response) -> bytes:

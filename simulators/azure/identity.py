@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from simulators.faults import FaultScript
+from simulators.fault_script import FaultScript
 
 AUDIENCE = "https://monitor.azure.com"
 """The public cloud's scope, without `/.default`."""

@@ -16,7 +16,7 @@ from aiohttp import web
 from simulators.azure import faults as azure_faults
 from simulators.azure.identity import IdentityService
 from simulators.azure.rule import DataCollectionRule
-from simulators.faults import FaultScript
+from simulators.fault_script import FaultScript
 
 MAX_CALL_BYTES = 1_048_576
 """The gateway checks Content-Length against it (azure-sdk-for-python#42648)."""

@@ -18,7 +18,8 @@ from simulators.azure.certificate import write_certificate
 from simulators.azure.identity import IdentityService
 from simulators.azure.ingestion import IngestionCall, IngestionEndpoint, PoisonRow
 from simulators.azure.rule import SilentLosses, Table, deploy_rule
-from simulators.faults import Fault, ScriptedFault
+from simulators.fault_script import ScriptedFault
+from simulators.faults import Fault
 
 LIVE = "Jira_Audit_v2_CL"
 HISTORY = "Jira_Audit_History_CL"

@@ -1,6 +1,7 @@
 """Records that break careless readers."""
 
-from simulators.jira_cloud.records import Record, RecordGenerator
+from simulators.jira_cloud.record_kinds import Record
+from simulators.jira_cloud.records import RecordGenerator
 
 HOSTILE_STRINGS = (
     "  leading, double  and trailing  ",

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from simulators.faults import Fault, FaultScript, ScriptedFault
+from simulators.fault_script import FaultScript, ScriptedFault
+from simulators.faults import Fault
 from simulators.jira_cloud.access import AUDIT_SCOPES, AccessControl, Grant
 from simulators.jira_cloud.files import RecordsFileError, read_records
 from simulators.jira_cloud.log import AuditLog, AuditLogEntry

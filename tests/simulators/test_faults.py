@@ -7,6 +7,7 @@ import pytest
 from aiohttp import web
 
 from simulators import faults
+from simulators.fault_script import FaultScript
 
 BODY = b'{"answer": "' + b"x" * 10_000 + b'"}'
 
@@ -17,7 +18,7 @@ class FaultyServer:
     def __init__(self):
         self.now = 0.0
         self.served = 0
-        self.script = faults.FaultScript(seed=3, clock=lambda: self.now)
+        self.script = FaultScript(seed=3, clock=lambda: self.now)
 
     async def _serve_normally(self):
         self.served += 1
