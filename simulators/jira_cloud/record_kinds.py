@@ -199,7 +199,7 @@ KINDS: dict[str, Callable[[Actors], Record]] = {
 
 
 def project_part(actors: Actors, number: int, project: ObjectItem) -> Record:
-    """One of the schemes, fields and workflows that a new project brings along."""
+    """Return the record of one of the schemes, fields and workflows that a new project creates."""
     parts = (
         ("Workflow created", "workflows", actors.workflow()),
         ("Workflow scheme added to project", "workflows", actors.scheme("Workflow")),

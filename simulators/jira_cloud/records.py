@@ -1,4 +1,4 @@
-"""Audit records as Jira writes them, by seed: all but their id and created, which the site gives them."""
+"""Audit records as Jira writes them, drawn from a seed. The site adds `id` and `created`."""
 
 from simulators.jira_cloud.actors import Actors, Person
 from simulators.jira_cloud.record_kinds import KINDS, Record, project_created, project_part
@@ -17,8 +17,7 @@ FIELDS = [
     "changedValues",
     "associatedItems",
 ]
-"""Jira's order on the wire."""
-
+"""Names of a record's members, in Jira's order."""
 
 SUMMARIES = tuple(KINDS)
 _OFTEN_BY_SYSTEM = (
@@ -32,14 +31,14 @@ _ALWAYS_BY_PERSON = ("User's password changed",)
 
 
 class RecordGenerator:
-    """A source of records. Each kind comes once before any comes again, in an order drawn from the seed."""
+    """Draws records. Each kind is drawn once before any is drawn again, in an order of the seed."""
 
     def __init__(self, seed: str) -> None:
         self.actors = Actors(seed)
         self._remaining_summaries: list[str] = []
 
     def generate(self, summary: str | None = None) -> Record:
-        """A record of this kind, or of the next; an unknown summary makes a bare system record."""
+        """Return a record of this kind, or of the next one for None. An unknown summary makes a bare system record."""
         summary = summary if summary is not None else self._next_summary()
         kind = KINDS.get(summary)
         body = kind(self.actors) if kind else {"category": "system"}
@@ -48,7 +47,7 @@ class RecordGenerator:
         return {"summary": summary, "eventSource": "", **self._author_fields(summary), **body}
 
     def generate_project_creation(self) -> list[Record]:
-        """What one click on "create project" leaves behind: about thirty records by one person."""
+        """Return the records of one click on "Create project": about thirty, by one person."""
         project, person = self.actors.create_project(), self.actors.random.choice(self.actors.admins)
         first = {"summary": "Project created", **project_created(self.actors, project)}
         records = [

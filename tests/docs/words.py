@@ -32,7 +32,6 @@ NOT_YET = (
     "management/",
     "producer/",
     "relay/",
-    "simulators/",
     "tests/",
     # written from the texts of the code
     "docs/metrics.md",
