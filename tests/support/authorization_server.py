@@ -1,4 +1,4 @@
-"""A simulated authorization server: client credentials in, signed tokens out, and the file of keys that Kafka checks them with."""
+"""A simulated authorization server: it signs tokens for client credentials, and writes the keys by which Kafka checks them."""
 
 import base64
 import json
@@ -26,7 +26,7 @@ class SigningKey:
 
 
 class AuthorizationServer:
-    """`async with AuthorizationServer(key)`. Who asked with which form stands in `requests`, in order; `faults` is its script."""
+    """Serves tokens on loopback. `requests` has client and form of each request, in order; `faults` is its script."""
 
     client_id = "jira-relay"
     client_secret = "s3cret/with+signs=and%more"
@@ -83,7 +83,7 @@ class AuthorizationServer:
 
 
 def _parse_basic(header):
-    """Id and secret, of HTTP Basic with both form-encoded (RFC 6749, 2.3.1)."""
+    """Return id and secret of HTTP Basic, both form-encoded. Source: RFC 6749, 2.3.1."""
     pair = base64.b64decode(header.removeprefix("Basic ")).decode()
     return tuple(unquote_plus(part) for part in pair.split(":"))
 

@@ -1,4 +1,4 @@
-"""Looking for secrets in what the relay has left behind, whatever form they took on the way."""
+"""The search for secrets in output, topics and files, in any encoding."""
 
 import base64
 import json
@@ -12,12 +12,12 @@ FRAGMENT_LENGTH = 12
 
 
 def find_leaks(secrets, data):
-    """Names of those secrets (by name) of which a piece stands in the data."""
+    """Return the names of the secrets of which the data has a piece. `secrets` is by name."""
     return [name for name, secret in secrets.items() if any(trace in data for trace in fragments(secret))]
 
 
 def fragments(secret):
-    """Of any text that holds some twenty characters of the secret in a row, plain or encoded, one of these is a part."""
+    """Return pieces of a secret, plain and encoded, of which any text with some twenty of its characters has one."""
     forms = {secret, json.dumps(secret)[1:-1], quote(secret, safe=""), *_in_base64(secret.encode())}
     return {piece.encode() for form in forms for piece in _slices(form)}
 
@@ -30,7 +30,7 @@ def _slices(form):
 
 
 def _in_base64(secret):
-    """What base64 makes of it in the midst of other bytes, by how many of them stand before it."""
+    """Yield the base64 of a secret between other bytes, for each number of bytes before it, modulo 3."""
     for before in range(3):
         whole = base64.b64encode(bytes(before) + secret).decode().rstrip("=")
         inner = whole[(4 * before + 2) // 3 : len(whole) - 1]
@@ -38,7 +38,7 @@ def _in_base64(secret):
 
 
 async def read_topics(connection):
-    """Every key, value and header on our topics, as readers get them: on Kafka's disk they are compressed."""
+    """Return every key, value and header on the relay's topics as readers get them; Kafka's files are compressed."""
     topics = Topics(connection.kafka.topic_prefix)
     records = []
     async with standalone_consumer(connection) as reader:

@@ -1,4 +1,4 @@
-"""Certificates as an operator's authority gives them out, good ones and bad ones."""
+"""Certificates of an operator's authority, valid and invalid ones."""
 
 import datetime as dt
 import ipaddress
@@ -21,14 +21,14 @@ class CertificatePair:
 
     @property
     def combined_file(self):
-        """Key and certificate as Kafka wants them in one file."""
+        """Write key and certificate to one file, as Kafka requires; return its path."""
         path = self.certificate.with_suffix(".both.pem")
         path.write_bytes(self.key.read_bytes() + self.certificate.read_bytes())
         return path
 
 
 class CertificateAuthority:
-    """Signs what it is asked to; `file` is what to trust it by."""
+    """Issues certificates. `file` has its own certificate, for clients to trust."""
 
     def __init__(self, directory, name):
         self._directory, self._key = directory, ec.generate_private_key(ec.SECP256R1())
@@ -43,7 +43,7 @@ class CertificateAuthority:
         self.file.write_bytes(_pem(self._certificate))
 
     def issue(self, name, hosts=LOOPBACK_HOSTS, expires_in=30 * DAY):
-        """A certificate for these hosts that ends so long from now, and its key."""
+        """Issue a certificate for these hosts, and its key. It ends `expires_in` from now."""
         key = ec.generate_private_key(ec.SECP256R1())
         signed = (
             _certificate_builder(_x509_name(name), self._name, key, dt.datetime.now(dt.UTC) + expires_in)

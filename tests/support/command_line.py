@@ -1,4 +1,4 @@
-"""The program within this process, as an operator has it."""
+"""The command line, run within the process of the test."""
 
 import contextlib
 import io
@@ -28,7 +28,7 @@ class CommandResult:
 
 
 def run_command(arguments, stdin_bytes):
-    """The program, in this process, with streams of its own."""
+    """Run a command in this process with streams of its own; return its exit code and output."""
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     stdin, sys.stdin = sys.stdin, io.TextIOWrapper(io.BytesIO(stdin_bytes), "utf-8")
     try:
@@ -42,7 +42,7 @@ def run_command(arguments, stdin_bytes):
 
 @contextlib.contextmanager
 def logging_restored():
-    """A command sets the logging of its process once for all."""
+    """Restore the logging of this process at the end of the block, since a command configures it."""
     handlers, level, hook = logging.root.handlers[:], logging.root.level, sys.excepthook
     levels = {
         name: logger.level

@@ -12,7 +12,7 @@ def present(values):
 
 
 def expected(event):
-    """The row as the table of columns says, written plainly."""
+    """Return the row of an event by the table of columns, written independently of the relay."""
     times = {"EventCreationTime": event["created"], "CollectedTime": event["collected"]}
     item = event.get("objectItem")
     lists = {"ChangedValues": event.get("changedValues"), "AssociatedItems": event.get("associatedItems")}

@@ -10,7 +10,7 @@ SESSION = 6
 
 
 class RecordingHandler:
-    """A handler that reads every partition from its start and remembers all it was told."""
+    """A handler that reads every partition from its start and records each call."""
 
     def __init__(self):
         self.assignments = []

@@ -10,7 +10,7 @@ NOW = 1_795_000_000_000
 
 
 class ManualClock:
-    """Milliseconds that pass when a test says so."""
+    """A clock in ms UTC that a test sets."""
 
     def __init__(self, now=NOW):
         self.now = now
@@ -21,7 +21,7 @@ class ManualClock:
 
 @asynccontextmanager
 async def running_site(clock=None, **settings):
-    """A site, and a client with its user and token."""
+    """Run a site; yield it and a client with its user and token."""
     async with JiraWorld(seed=1, clock=clock) as jira:
         site = await jira.add_site("acme", **settings)
         async with open_client(site) as client:
@@ -35,7 +35,7 @@ def open_client(site, token=None, user=None, base_url=None):
 
 
 def format_utc(at):
-    """A date as the relay should send it."""
+    """Return an instant (ms UTC) in the form of a request of the relay."""
     return format_instant(at).replace("+0000", "Z")
 
 
@@ -50,7 +50,7 @@ async def get_ids(client, path=RECORDS, **query):
 
 
 async def read_all_ids(client, **query):
-    """Pages as the reference tells to: on by the records received, until an empty page."""
+    """Read pages until an empty one, with the count of received records as offset; return the ids."""
     found = []
     while records := (await get_page(client, offset=len(found), **query))["records"]:
         found += [record["id"] for record in records]

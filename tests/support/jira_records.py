@@ -2,7 +2,7 @@ from producer.sources.jira_cloud.mapping import CHANGE_FIELDS, ITEM_FIELDS, TEXT
 
 
 def without_nulls(record):
-    """A record as Jira means it: a null member that the schema names is an absent one."""
+    """Return a record without the null members that the schema names, which Jira treats as absent."""
 
     def item(value, names):
         if not isinstance(value, dict):

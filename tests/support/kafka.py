@@ -17,5 +17,5 @@ def event(prefix, value=b"1"):
 
 
 def aiokafka_tasks():
-    """What runs of aiokafka."""
+    """Return the running tasks of aiokafka."""
     return {task for task in asyncio.all_tasks() if not task.done() and "aiokafka" in repr(task.get_coro())}

@@ -2,7 +2,7 @@ from relay.kafka.aiokafka_patches.fetch_validation import parse_batches
 
 
 def flip_a_bit(log, offset):
-    """Of the batch in which this offset lies."""
+    """Flip a bit of the batch with this offset in a file of a log."""
     data = log.read_bytes()
     (batch,) = (each for each in parse_batches(data) if each.base_offset <= offset <= each.last_offset)
     with log.open("r+b") as file:

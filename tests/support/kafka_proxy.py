@@ -1,4 +1,4 @@
-"""A way to Kafka on which the wire can be cut, slowed, silenced, and on which a single request can be waited for."""
+"""A proxy to Kafka that can reset, delay or block connections, and act at a single request."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Literal, Self
 
 PRODUCE, OFFSET_COMMIT, JOIN_GROUP, END_TXN = 0, 8, 11, 26
-"""Numbers of requests in Kafka's protocol."""
+"""API keys of requests in Kafka's protocol."""
 
 _SIZE = struct.Struct(">i")
 _API_KEY = struct.Struct(">h")
@@ -20,16 +20,16 @@ _LINGER_0 = struct.pack("ii", 1, 0)
 class ProxyMode(Enum):
     OPEN = "open"
     REFUSED = "refused"
-    """Connections are reset, new ones at once."""
+    """Connections are reset, also each new one."""
     BLACK_HOLE = "black hole"
-    """Nothing passes, nothing is closed; what was sent arrives when the hole has closed, however late."""
+    """No byte passes and no connection is closed; all bytes arrive when the mode ends."""
     DROP_RESPONSES = "answers lost"
-    """Requests pass, answers do not, and never will."""
+    """Requests pass, and their answers are dropped."""
 
 
 Stage = Literal["instead", "before", "after", "answered"]
-"""Of a request: it never reaches the broker, it is passed on when what happens allows it, the broker has it, the broker has
-just answered it."""
+"""The moment of an action: instead of the request, before it is forwarded, after it was forwarded, or when the broker has
+answered it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class RequestTrap:
 
 
 class KafkaProxy:
-    """One client's way to the broker at `broker_port`; listens on `port`."""
+    """A proxy for one client to the broker at `broker_port`; it listens on `port`."""
 
     def __init__(self, port: int, broker_port: int) -> None:
         self.port = port
@@ -82,7 +82,7 @@ class KafkaProxy:
             self.reset_connections()
 
     def reset_connections(self) -> None:
-        """Reset every connection there is."""
+        """Reset every open connection."""
         for writer in list(self._writers):
             with contextlib.suppress(OSError):
                 writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0)
@@ -96,7 +96,10 @@ class KafkaProxy:
         pause_seconds: float,
         timeout_seconds: float,
     ) -> bool:
-        """`action` when the next request of this kind comes, a pause later if it is after; False: none came within `timeout_seconds`."""
+        """Call `action` at the next request of this kind, or `pause_seconds` after it for the later stages.
+
+        Return False if no such request comes within `timeout_seconds`.
+        """
         trap = RequestTrap(action, stage, pause_seconds, asyncio.Event())
         self._traps[request] = trap
         try:

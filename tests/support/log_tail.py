@@ -1,14 +1,17 @@
-"""Takes the end of a partition's log away, as a power cut does where nobody had waited for the disk."""
+"""Cuts the end off a partition's log, as a power cut does when Kafka has not flushed it."""
 
 import struct
 from pathlib import Path
 
 _BATCH_HEADER = struct.Struct(">qi")
-"""Of a record batch: its first offset, and the length of what follows."""
+"""The head of a record batch: its first offset, and the length of the rest."""
 
 
 def truncate_log(partition: Path, batches: int) -> int:
-    """Take up to so many batches (markers of transactions count) off the newest segment of a Kafka that is dead; how many."""
+    """Cut up to `batches` batches off the newest segment of a stopped Kafka; return their number.
+
+    Markers of transactions count as batches.
+    """
     segment = max(partition.glob("*.log"))
     starts = _batch_starts(segment.read_bytes())
     removed = min(batches, len(starts))

@@ -1,4 +1,4 @@
-"""A Maven repository on loopback that hands out what it is given, and fails as it is told."""
+"""A Maven repository on loopback with the files of a test, and with faults."""
 
 import asyncio
 import hashlib
@@ -16,7 +16,7 @@ def make_artifact(name, content):
 
 
 class FakeMavenRepository:
-    """`files` by path; a path in `cut_off_once` is cut off in its middle, once for each time it is named."""
+    """Serves `files`, by path. It truncates the answer to a path once for each time that `cut_off_once` has the path."""
 
     def __init__(self):
         self.files = {}

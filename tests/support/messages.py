@@ -26,7 +26,7 @@ event_lists = st.lists(event_records, min_size=1, max_size=6)
 
 @dataclass
 class Message:
-    """Has what a record of Kafka has."""
+    """A record with the attributes of a Kafka record."""
 
     value: bytes | None
     key: bytes | None
@@ -39,7 +39,7 @@ class Message:
 
 
 def event(number=1, **fields):
-    """A small event of the last hour: Kafka would soon delete one that is older than its topic keeps."""
+    """Return a small event of the last hour, since Kafka soon deletes one older than the topic's retention."""
     created = AN_HOUR_AGO + number
     base = {
         "organization": "acme.atlassian.net",
@@ -61,12 +61,12 @@ def message(event, encoder=None, **fields):
 
 
 def records_at(offsets):
-    """Records of no schema at these offsets."""
+    """Return records without a schema at these offsets."""
     return [Message(b"%d" % offset, b"key", 1000 + offset, offset=offset) for offset in offsets]
 
 
 class ForeignSchemaEncoder:
-    """Writes what a schema of somebody else's may hold too."""
+    """Encodes records of a foreign schema."""
 
     def __init__(self, schema, ref):
         self._schema = fastavro.parse_schema(copy.deepcopy(schema))
@@ -80,6 +80,6 @@ class ForeignSchemaEncoder:
 
 
 def single_object(schema):
-    """A message of this schema in the other framing, and its reference."""
+    """Return an encoder of single-object messages of a schema, and the reference of the schema."""
     ref = Fingerprint(bytes(8))
     return Encoder(schema, ref), ref

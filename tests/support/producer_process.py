@@ -1,4 +1,4 @@
-"""A producer in a process of its own, to be killed, frozen and stopped: `python -m tests.support.producer_process`, settings on stdin."""
+"""A producer as a process with settings on stdin: `python -m tests.support.producer_process`."""
 
 import asyncio
 import json

@@ -24,7 +24,7 @@ from relay.timestamps import now_ms
 
 
 class ProducerWorld:
-    """A producer on its own topics, and what stands on them."""
+    """A producer on the topics of a test, and the events on them."""
 
     def __init__(self, kafka, prefix, tmp_path, **producer):
         self.settings = Settings(

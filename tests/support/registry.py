@@ -1,6 +1,6 @@
-"""A real schema registry (Apicurio), in memory, fetched as the embedded Kafka is.
+"""A real schema registry (Apicurio) in memory, downloaded as the embedded Kafka is.
 
-A newer version: `python -m embedded.lock tests/support/registry.lock io.apicurio:apicurio-registry-app:tar.gz:all:VERSION`.
+To lock a newer version: `python -m embedded.lock tests/support/registry.lock io.apicurio:apicurio-registry-app:tar.gz:all:VERSION`.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _READY_SECONDS = 60
 
 @contextlib.asynccontextmanager
 async def running_registry(directory):
-    """Yield the address of its Confluent API; it starts empty, keeps all in memory and ends with the block."""
+    """Run an empty registry in memory; yield the URL of its Confluent API."""
     home = await _install()
     port = ports.pick_free_port()
     held = FileLock(directory / "lock")
@@ -73,5 +73,5 @@ def _unpack(packed, home):
         unpacked = Path(partial) / "unpacked"
         with tarfile.open(packed) as archive:
             archive.extractall(unpacked, filter="data")
-        with contextlib.suppress(OSError):  # another run was quicker
+        with contextlib.suppress(OSError):  # another process has unpacked it meanwhile
             unpacked.rename(home)

@@ -6,7 +6,7 @@ import schemas
 
 
 class CuttableTransport(httpx.AsyncBaseTransport):
-    """The way to the real registry, which can be cut; notes what passes."""
+    """A transport to the real registry that can be cut. `requests` has method and path of each request."""
 
     def __init__(self):
         self.cut = False
@@ -24,7 +24,7 @@ class CuttableTransport(httpx.AsyncBaseTransport):
 
 
 def distinct_audit_event(prefix):
-    """A schema that no other test has registered."""
+    """Return a schema that no other test registers."""
     schema = copy.deepcopy(schemas.released("audit_event")[-1])
     schema["fields"].append({"name": prefix.replace("-", "_"), "type": ["null", "string"], "default": None})
     return schema

@@ -1,4 +1,4 @@
-"""An embedded Kafka with every kind of listener that a cluster may have."""
+"""An embedded Kafka with every kind of listener that a cluster can have."""
 
 import asyncio
 
@@ -32,11 +32,14 @@ _OAUTH = "org.apache.kafka.common.security.oauthbearer.OAuthBearer"
 
 
 class SecureKafka(EmbeddedKafka):
-    """Listeners by name, each on a port of its own, which `listener_address` tells.
+    """A Kafka with one listener for each kind of login, each on a port that `listener_address` returns.
 
-    plaintext · scram (SASL_SSL) · clear (SASL_PLAINTEXT, SCRAM) · mutual (SSL, asks for our certificate) · expired, elsewhere
-    (SSL, with a certificate that has ended, or is for other hosts) · oauth (SASL_SSL, OAUTHBEARER) · short (the same, but
-    sessions end after SESSION_SECONDS) · lost (plain text, advertised where nobody listens)
+    plaintext: no TLS, no login.
+    scram: SASL_SSL with SCRAM. clear: SASL_PLAINTEXT with SCRAM.
+    mutual: SSL with a client certificate.
+    expired, elsewhere: SSL with a certificate that has expired, or is for other hosts.
+    oauth: SASL_SSL with OAUTHBEARER. short: the same, with sessions that end after SESSION_SECONDS.
+    lost: plaintext, advertised at a port where no process listens.
     """
 
     user, password = "relay", "correct-horse-battery"
@@ -66,7 +69,7 @@ class SecureKafka(EmbeddedKafka):
         return f"{HOST}:{self._ports[name]}"
 
     def scram_settings(self, **changes):
-        """Settings of group kafka for the listener `scram`."""
+        """Return the settings of group kafka for the listener `scram`."""
         login = {"sasl_username": self.user, "sasl_password": self.password}
         return self._tls_settings("scram", "SASL_SSL", sasl_mechanism="SCRAM-SHA-512", **login, **changes)
 
@@ -96,7 +99,7 @@ class SecureKafka(EmbeddedKafka):
         return {"bootstrap": self.listener_address(listener), "replication_factor": 1, **trusted, **settings}
 
     async def set_password(self, user, password):
-        """Make the user, or change the password."""
+        """Create the user, or change the password."""
         await asyncio.to_thread(self._set_password, user, password)
 
     def _set_password(self, user, password):

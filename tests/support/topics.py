@@ -3,7 +3,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 
 async def alter_topic(connection, topic, **configs):
-    """Replaces all settings of the topic's own."""
+    """Replace all settings of a topic."""
     names = {name.replace("_", "."): value for name, value in configs.items()}
     admin = AIOKafkaAdminClient(**connection.options())
     await admin.start()

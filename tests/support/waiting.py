@@ -2,7 +2,7 @@ import asyncio
 
 
 async def wait_until(condition, seconds=20):
-    """Look until the condition holds."""
+    """Wait until a condition is true. Fails the test after `seconds`."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
     while not condition():
