@@ -21,7 +21,6 @@ from simulators.azure.world import AzureWorld
 from simulators.jira_cloud.world import JiraWorld
 from tests.support.canary import find_leaks, read_topics
 from tests.support.canary_world import (
-    CONSOLE,
     KAFKA,
     REGISTRY,
     kafka_settings,
@@ -102,7 +101,6 @@ async def test_no_secret_leaves(tmp_path, registry, start_command_line):
             **{f"secret {number} of Azure": one for number, one in enumerate(azure.identity.secrets())},
             "Kafka": KAFKA,
             "registry": REGISTRY,
-            "console": CONSOLE,
             "wrong key": WRONG,
             "key of secrets": SECRETS_KEY,
         }

@@ -10,7 +10,6 @@ from simulators.jira_cloud.world import JiraWorld
 
 KAFKA = "kafka-canary/5f1c9e00+a1b2c3d4e5f6"
 REGISTRY = "registry-canary&5f1c9e00=0123456789ab"
-CONSOLE = "console-canary-5f1c9e00-9876543210fe"
 
 
 @asynccontextmanager
@@ -65,7 +64,6 @@ def relay_environment(
             "rule_id": azure.rule_id,
             "credential": "client-secret",
         },
-        "console": {"token": CONSOLE},
         "secrets": {"key_file": directory / "secrets.key"},
         "telemetry": {"log_format": "json", "log_level": "debug"},
     }

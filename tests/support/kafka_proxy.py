@@ -1,4 +1,4 @@
-"""A proxy to Kafka that can reset, delay or block connections, and act at a single request."""
+"""A proxy in front of Kafka that can reset, delay or drop the traffic, and act at a single request."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Literal, Self
 
 PRODUCE, OFFSET_COMMIT, JOIN_GROUP, END_TXN = 0, 8, 11, 26
-"""API keys of requests in Kafka's protocol."""
+"""Numbers of requests in Kafka's protocol."""
 
 _SIZE = struct.Struct(">i")
 _API_KEY = struct.Struct(">h")
@@ -20,16 +20,15 @@ _LINGER_0 = struct.pack("ii", 1, 0)
 class ProxyMode(Enum):
     OPEN = "open"
     REFUSED = "refused"
-    """Connections are reset, also each new one."""
+    """Connections are reset, new ones at once."""
     BLACK_HOLE = "black hole"
-    """No byte passes and no connection is closed; all bytes arrive when the mode ends."""
+    """Nothing passes, and no connection is closed; sent data arrives once the mode changes."""
     DROP_RESPONSES = "answers lost"
-    """Requests pass, and their answers are dropped."""
+    """Requests pass, and answers are dropped."""
 
 
 Stage = Literal["instead", "before", "after", "answered"]
-"""The moment of an action: instead of the request, before it is forwarded, after it was forwarded, or when the broker has
-answered it."""
+"""When the action runs: instead of passing the request on, before that, after that, or when the broker has answered it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ class RequestTrap:
 
 
 class KafkaProxy:
-    """A proxy for one client to the broker at `broker_port`; it listens on `port`."""
+    """Forwards connections to `port` to the broker at `broker_port`."""
 
     def __init__(self, port: int, broker_port: int) -> None:
         self.port = port
@@ -96,10 +95,7 @@ class KafkaProxy:
         pause_seconds: float,
         timeout_seconds: float,
     ) -> bool:
-        """Call `action` at the next request of this kind, or `pause_seconds` after it for the later stages.
-
-        Return False if no such request comes within `timeout_seconds`.
-        """
+        """Run `action` at the next request of this kind, after a pause when the stage is "after". False: no request within the timeout."""
         trap = RequestTrap(action, stage, pause_seconds, asyncio.Event())
         self._traps[request] = trap
         try:

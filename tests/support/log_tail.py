@@ -1,17 +1,14 @@
-"""Cuts the end off a partition's log, as a power cut does when Kafka has not flushed it."""
+"""Removal of the end of a partition's log: the effect of a power cut before data reached the disk."""
 
 import struct
 from pathlib import Path
 
 _BATCH_HEADER = struct.Struct(">qi")
-"""The head of a record batch: its first offset, and the length of the rest."""
+"""First fields of a record batch: its first offset, and the length of the bytes behind them."""
 
 
 def truncate_log(partition: Path, batches: int) -> int:
-    """Cut up to `batches` batches off the newest segment of a stopped Kafka; return their number.
-
-    Markers of transactions count as batches.
-    """
+    """Remove up to `batches` batches, transaction markers included, from the newest segment of a dead Kafka; return how many."""
     segment = max(partition.glob("*.log"))
     starts = _batch_starts(segment.read_bytes())
     removed = min(batches, len(starts))
