@@ -99,6 +99,38 @@ def test_only_entry_points_read_the_environment(texts):
     assert found == {"management/settings.py"}
 
 
+def changes_aiokafka(tree):
+    """Lines that set an attribute of what was imported from aiokafka."""
+    nodes = list(ast.walk(tree))
+    imported = {
+        (alias.asname or alias.name).split(".")[0]
+        for node in nodes
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+        if (getattr(node, "module", None) or alias.name).split(".")[0] == "aiokafka"
+    }
+    for node in nodes:
+        match node:
+            case ast.Attribute(value=ast.Name(id=name), ctx=ast.Store() | ast.Del()) if name in imported:
+                yield node.lineno
+            case ast.Call(func=ast.Name(id="setattr" | "delattr"), args=[ast.Name(id=name), *_]) if (
+                name in imported
+            ):
+                yield node.lineno
+
+
+def test_only_aiokafka_patches_touch_the_inside_of_aiokafka(texts):
+    """In relay, private access and changes of aiokafka's modules are in relay/kafka/aiokafka_patches alone."""
+    patches = "relay/kafka/aiokafka_patches/"
+    relay = {name: text for name, text in texts.items() if name.startswith("relay/") and name.endswith(".py")}
+    outside = {name: text for name, text in relay.items() if not name.startswith(patches)}
+
+    changes = {name for name, text in relay.items() if any(changes_aiokafka(ast.parse(text)))}
+
+    assert lines_with(re.compile(r"noqa:.*SLF001"), outside) == []
+    assert changes == {f"{patches}oauth.py"}
+
+
 def test_no_file_names_a_machine(texts):
     """No file names a directory of a developer's machine or the host of a package registry."""
     assert lines_with(ELSEWHERE, texts) == []

@@ -71,7 +71,12 @@ def test_the_command_succeeds_in_this_repository():
 
 
 @pytest.mark.parametrize(
-    "name", ["relay/errors.py", "LICENSE", "docs/development/style.md", "docs/settings.md"]
+    "name",
+    [
+        *(f"{folder}some.py" for folder in words.NOT_YET if folder.endswith("/")),
+        "LICENSE",
+        "docs/development/style.md",
+    ],
 )
 def test_some_files_are_not_checked(name):
     """The licence, the list itself, generated pages and folders not yet rewritten are left out."""

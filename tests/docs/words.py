@@ -26,13 +26,9 @@ LISTS = {"docs/development/style.md", "tests/docs/words.py", "tests/docs/test_wo
 NOT_YET = (
     "console/",
     "consumer/",
-    "embedded/",
     "producer/",
-    "relay/",
     "tests/consumer/",
-    "tests/embedded/",
     "tests/producer/",
-    "tests/relay/",
     # written from the texts of the code
     "docs/metrics.md",
     "docs/operations/runbook.md",

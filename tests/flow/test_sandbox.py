@@ -208,7 +208,7 @@ async def test_the_second_signal_ends_a_sandbox_at_once():
         running.process.send_signal(signal.SIGINT)
         code, errors = await running.wait_for_exit(10)
     assert code == 1
-    assert errors.startswith("Stopped at once by a second signal")
+    assert errors.startswith("A second signal stopped the process at once")
     assert not directory.exists()
     await wait_until_nothing_runs(directory)
 
