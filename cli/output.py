@@ -7,10 +7,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from rich.cells import cell_len
 
 JSON_FLAG = "--json"
 JsonOption = Annotated[bool, typer.Option(JSON_FLAG, help="Print one JSON document.")]
@@ -35,26 +32,16 @@ def print_json(document: Any) -> None:
     print(_CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
-def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a drawn table on a terminal, and aligned columns elsewhere. The last column may be long."""
-    cells = [[escape_controls(cell) for cell in row] for row in rows]
-    if sys.stdout is not None and sys.stdout.isatty():
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for title in titles:
-            table.add_column(title, overflow="fold")
-        for row in cells:
-            table.add_row(*map(Text, row))
-        Console().print(table)
-        return
-    for line in align_columns([[title.upper() for title in titles], *cells]):
-        print(line)
-
-
 def align_columns(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return a line for each row. An empty cell becomes a hyphen, so that every line has the same number of columns."""
     filled = [[cell or "-" for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*filled, strict=True)]
-    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in filled]
+    widths = [max(map(cell_len, column)) for column in zip(*filled, strict=True)]
+    return [
+        "  ".join(
+            cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)
+        ).rstrip()
+        for row in filled
+    ]
 
 
 def print_facts(facts: Sequence[tuple[str, str]]) -> None:

@@ -5,11 +5,13 @@ A producer writes those of records that it could not read or publish, a consumer
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from management.decoding import DecodedRecord, decode_record
 from management.organizations.store import kafka_errors_as_relay_errors
 from management.organizations.validation import InputError, validate_name
+from relay.config.schema_registry import SchemaRegistryConfig
 from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
@@ -49,11 +51,15 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterContent:
-    """A dead letter with its original bytes. `remark`: why they are incomplete; None: they are complete."""
+    """A dead letter with its original bytes. `remark`: why they are incomplete or not decoded; None: there is nothing to say.
+
+    `decoded` None: the content is not a record of the relay, or its schema is not known.
+    """
 
     dead_letter: DeadLetter
     content: bytes
     remark: str | None = None
+    decoded: DecodedRecord | None = None
 
 
 async def read_newest(
@@ -112,8 +118,10 @@ def parse_address(address: str) -> tuple[int, int]:
     return int(partition), int(offset)
 
 
-async def read_dead_letter(connection: Connection, partition: int, offset: int) -> DeadLetterContent:
-    """Return the whole dead letter that has a part at this offset. Raises RelayError."""
+async def read_dead_letter(
+    connection: Connection, partition: int, offset: int, registry: SchemaRegistryConfig | None = None
+) -> DeadLetterContent:
+    """Return the whole dead letter that has a part at this offset, decoded if `registry` is given. Raises RelayError."""
     topic = Topics(connection.kafka.topic_prefix).dead_letters
     with kafka_errors_as_relay_errors(connection):
         await connection.verify()
@@ -130,7 +138,11 @@ async def read_dead_letter(connection: Connection, partition: int, offset: int) 
                 first = offset - (number - 1) - _MAX_INTERLEAVED
                 last = offset + (count - number) + _MAX_INTERLEAVED
                 found = _collect_parts(await _read_records(consumer, tp, bounds, first, last + 1), offset)
-    return _assemble(found, count)
+    content = _assemble(found, count)
+    if registry is None or content.remark is not None:
+        return content
+    decoded, remark = await decode_record(content.content, registry, connection)
+    return replace(content, decoded=decoded, remark=remark)
 
 
 async def _read_records(

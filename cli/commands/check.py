@@ -1,42 +1,59 @@
 """`jira-relay check`."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import typer
 
 from cli.context import CommandContext
 from cli.operator_context import open_operator_context
+from cli.organization_view import shared_reason
 from cli.output import JsonOption, escape_controls, print_json
+from cli.table import count_line, list_names, terminal_width, wrap
 from management.checks import CheckResult, check_all, check_secrets
 from relay.config.secrets import SecretsConfig
 from relay.errors import SettingsError
+
+_WORDS = {True: "ok", False: "failed"}
+_ORGANIZATION = "organization "
+_ADDRESS = re.compile(
+    r"https?://(?!status\.atlassian\.com)[\w.:\[\]-]*[\w\]]"  # the site of an organization
+    r"|[\w-]+\.atlassian\.net\b|\d+\.\d+\.\d+\.\d+:\d+|[\w.+-]+@[\w.-]*\w"  # its host, or the user
+)
 
 
 def check_command(context: typer.Context, as_json: JsonOption = False) -> None:
     """Test every connection, and print a line for each: Kafka, topics, schema registry, organizations, destinations.
 
-    A line that begins with FAILED says what to fix; then the exit code is 1.
+    Lines that begin with FAILED say what to fix. They come last, before the count; then the exit code is 1.
     """
     state: CommandContext = context.obj
     results: list[CheckResult] = state.run_quietly(_run_checks(state, quiet=as_json))
     if as_json:
         print_json([asdict(result) for result in results])
+    else:
+        _print_failures([result for result in results if not result.ok])
+        print(
+            count_line(len(results), "check", (_WORDS[result.ok] for result in sort_failures_last(results)))
+        )
     if not all(result.ok for result in results):
         raise typer.Exit(1)
 
 
 async def _run_checks(state: CommandContext, *, quiet: bool) -> list[CheckResult]:
-    """Run the checks; unless `quiet`, print each result as soon as it is known."""
+    """Run the checks; unless `quiet`, print each result that is no failure as soon as it is known."""
     settings = state.settings
     secrets, result = _usable_secrets(state)
     results = [CheckResult("settings", ok=True, message="valid"), result]
-    for result in [] if quiet else results:
-        _print_result(result)
+    for result in results:
+        if result.ok and not quiet:
+            _print_line("ok", result.subject, result.message)
     async with open_operator_context(state, secrets) as operator:
         async for result in check_all(settings, operator):
             results.append(result)
-            if not quiet:
-                _print_result(result)
+            if result.ok and not quiet:
+                _print_line("ok", result.subject, result.message)
     return results
 
 
@@ -50,8 +67,37 @@ def _usable_secrets(state: CommandContext) -> tuple[SecretsConfig, CheckResult]:
         return usable, CheckResult("secrets", ok=False, message=str(error))
 
 
-def _print_result(result: CheckResult) -> None:
-    print(
-        f"{'ok    ' if result.ok else 'FAILED'}  {result.subject}: {escape_controls(result.message)}",
-        flush=True,
-    )
+def sort_failures_last(results: Sequence[CheckResult]) -> list[CheckResult]:
+    """Return the results in their order, with the failures after the others."""
+    return sorted(results, key=lambda result: not result.ok)
+
+
+def _print_failures(failures: Sequence[CheckResult]) -> None:
+    """Print the failures; on a terminal, those that differ in the organization's name alone are one."""
+    if terminal_width() is None:
+        for failure in failures:
+            _print_line("FAILED", failure.subject, failure.message)
+        return
+    alike: dict[str, list[CheckResult]] = {}
+    for failure in failures:
+        alike.setdefault(shared_message(failure), []).append(failure)
+    for message, group in alike.items():
+        names = [failure.subject.removeprefix(_ORGANIZATION) for failure in group]
+        if len(group) == 1:
+            _print_line("FAILED", group[0].subject, group[0].message)
+        else:
+            _print_line("FAILED", f"{len(group)} organizations ({list_names(names)})", message)
+
+
+def shared_message(result: CheckResult) -> str:
+    """Return the message of an organization with placeholders for its name, URL, host and user; another message as it is."""
+    if not result.subject.startswith(_ORGANIZATION):
+        return f"{result.subject}: {result.message}"
+    name = result.subject.removeprefix(_ORGANIZATION)
+    return shared_reason(_ADDRESS.sub("ADDRESS", result.message), name)
+
+
+def _print_line(word: str, subject: str, message: str) -> None:
+    line = f"{word.ljust(6)}  {escape_controls(subject)}: {escape_controls(message)}"
+    width = terminal_width()
+    print(line if width is None else "\n".join(wrap(line, width, " " * 8)), flush=True)

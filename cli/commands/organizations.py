@@ -20,12 +20,23 @@ from cli.organization_options import (
     TestOption,
     change_from_options,
 )
-from cli.organization_view import organization_facts, organization_row
-from cli.output import JsonOption, escape_controls, print_facts, print_json, print_table
+from cli.organization_view import (
+    STATE_COLUMN,
+    TITLES,
+    WIDE_TITLES,
+    StateName,
+    organization_facts,
+    summary,
+    table_row,
+    wide_row,
+)
+from cli.output import JsonOption, escape_controls, print_facts, print_json
 from cli.results import print_result, print_results
+from cli.table import WideOption, list_names, print_rows, print_table, print_wrapped, terminal_width
 from management.context import OperatorContext
 from management.organizations import apply_file, commands, key_rotation
 from management.organizations.apply_file import read_entries
+from management.organizations.backfill import describe_backfill, read_checkpoint
 from management.organizations.results import ChangeFailure, ChangeResult
 from management.organizations.store import read_organizations, require_existing
 from management.organizations.validation import InputError, OrganizationChange
@@ -37,35 +48,67 @@ app = typer.Typer(help="Add, change and show the Jira organizations.", no_args_i
 
 
 @app.command("list")
-def list_organizations(context: typer.Context, as_json: JsonOption = False) -> None:
-    """List the organizations, each with its state and the reason for it."""
+def list_organizations(
+    context: typer.Context,
+    only: Annotated[
+        StateName | None, typer.Option("--state", help="Show the organizations in this state alone.")
+    ] = None,
+    wide: WideOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List the organizations, those that need an operator first, each with its state and the reason for it.
+
+    Where standard output is no terminal, each organization is one line, sorted by name, with all columns and full times.
+    """
     state: CommandContext = context.obj
     views: list[OrganizationView] = state.run_quietly(_read_views(state.connection(), state.key_ids()))
+    shown = [view for view in views if only is None or view.state_word == only.replace("-", " ")]
     if as_json:
-        print_json([view.document() for view in views])
-    elif not views:
-        print("No organization is followed yet; see `jira-relay organizations add --help`.")
-    else:
-        titles = ("Name", "URL", "Last event", "Complete up to", "Key expires", "State")
-        print_table(titles, [organization_row(view) for view in views])
+        print_json([view.document() for view in shown])
+        return
+    _print_list(shown, len(views), wide=wide)
     older = [view.organization.name for view in views if view.sealed_with_first_key is False]
-    if older and not as_json:
-        print(
-            f"Not sealed with the first key: {escape_controls(', '.join(older))}. Run `jira-relay organizations reseal`."
+    if older:
+        print_wrapped(
+            f"Not sealed with the first key: {list_names(older)}. Run `jira-relay organizations reseal`."
         )
+
+
+def _print_list(views: Sequence[OrganizationView], total: int, *, wide: bool) -> None:
+    width = terminal_width()
+    if not total:
+        print("No organization is followed yet; see `jira-relay organizations add --help`.")
+        return
+    if width is None:
+        if views:
+            print_rows(WIDE_TITLES, [wide_row(view) for view in views])
+        return
+    urgent_first = sorted(views, key=lambda view: view.urgency)
+    if views and wide:
+        print_rows(WIDE_TITLES, [wide_row(view) for view in urgent_first])
+    elif views:
+        print_table(
+            TITLES, list(map(table_row, urgent_first)), "organization", numbered=STATE_COLUMN, width=width
+        )
+    print_wrapped(f"\n{summary(views, total)}")
 
 
 @app.command()
 def show(context: typer.Context, name: NameArgument, as_json: JsonOption = False) -> None:
-    """Show one organization: all its fields except the API key."""
+    """Show one organization: all its fields except the API key, and how far its backfill has come."""
     state: CommandContext = context.obj
     views: list[OrganizationView] = state.run_quietly(_read_views(state.connection(), state.key_ids()))
     views_by_name = {view.organization.name: view for view in views}
-    require_existing(views_by_name[name].organization if name in views_by_name else None, name)
+    organization = require_existing(views_by_name[name].organization if name in views_by_name else None, name)
     if as_json:
         print_json(views_by_name[name].document())
-    else:
-        print_facts(organization_facts(views_by_name[name]))
+        return
+    checkpoint = (
+        None
+        if organization.backfill_from is None
+        else state.run_quietly(read_checkpoint(state.connection(), name))
+    )
+    print_facts(organization_facts(views_by_name[name], describe_backfill(organization, checkpoint)))
 
 
 @app.command()

@@ -16,6 +16,8 @@ from relay.status.reader import read_statuses
 from relay.timestamps import DAY_MS
 
 WARN_DAYS = (1, 7, 30)
+STATES = ("failing", "waiting", "no owner", "starting", "active", "paused")
+"""The values of `state_word`, the one that needs an operator most first."""
 
 _ORGANIZATION_TIMESTAMPS = {"backfill_from", "credential_expires", "added", "modified"}
 _STATUS_TIMESTAMPS = (
@@ -50,6 +52,41 @@ class OrganizationView:
         if self.now_ms > status.valid_until:
             return f"no owner: no producer has reported on it since {iso_seconds(status.at)}"
         return _describe_status(organization.name, status)
+
+    @property
+    def state_word(self) -> str:
+        """The state in one word or two, usually one of STATES: a newer producer may report another."""
+        if self.organization.paused:
+            return "paused"
+        if self.status is None or self.now_ms > self.status.valid_until:
+            return "no owner"
+        return "starting" if self.status.state == "paused" else self.status.state
+
+    @property
+    def reason(self) -> str:
+        """The reason for the state, without times and without the name in front. Empty: it has none."""
+        match self.state_word:
+            case "paused" | "starting":
+                return ""
+            case "no owner":
+                return f"no producer {'has reported on it yet' if self.status is None else 'reports on it any more'}"
+        reason = "" if self.status is None else self.status.reason or ""
+        return reason.removeprefix(f"{self.organization.name}: ")
+
+    @property
+    def since(self) -> int | None:
+        """Since when it is in this state, in ms UTC; without an owner, when a producer last reported. None: unknown."""
+        if self.status is None or self.state_word in {"paused", "starting"}:
+            return None
+        return self.status.at if self.state_word == "no owner" else self.status.since
+
+    @property
+    def urgency(self) -> tuple[int, str]:
+        """The place in a list that begins with those that need an operator: failing, waiting, no owner, expiring key, others."""
+        first = STATES[:3]
+        place = first.index(self.state_word) if self.state_word in first else len(first) + 1
+        expiring = self.expires_within_days is not None and not self.organization.paused
+        return (min(place, len(first)) if expiring else place, self.organization.name)
 
     @property
     def sealed_with_first_key(self) -> bool | None:
