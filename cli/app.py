@@ -88,7 +88,10 @@ def _print_version(wanted: bool) -> None:
 def configure(
     context: typer.Context,
     config: Annotated[
-        Path | None, typer.Option(help="Settings file (TOML). Default: ./relay.toml, if it exists.")
+        Path | None,
+        typer.Option(
+            help="Settings file (TOML). Default: ./relay.toml, if it exists. Relative paths in it start at its directory."
+        ),
     ] = None,
     _version: Annotated[
         bool,

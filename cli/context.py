@@ -18,7 +18,7 @@ from relay.credentials.keyring import load_keyring, make_key_file
 from relay.credentials.redaction import Redactor, basic_auth, secrets_in
 from relay.credentials.resolver import CredentialResolver
 from relay.errors import SettingsError
-from relay.kafka.connection import Connection, KafkaUnreachableError
+from relay.kafka.connection import NO_CLUSTER, Connection, KafkaUnreachableError
 from relay.telemetry.logs import configure_logging
 
 AZURE_SECRET_VARIABLES = (
@@ -52,9 +52,7 @@ class CommandContext:
     def external_connection(self) -> Connection:
         """Return the Kafka of the settings, for commands that require one. Raises SettingsError when none is set."""
         if self.settings.kafka.bootstrap is None:
-            raise SettingsError(
-                "No Kafka is set. Set kafka.bootstrap (RELAY_KAFKA__BOOTSTRAP), or run `jira-relay up`, which has its own."
-            )
+            raise SettingsError(f"{NO_CLUSTER}, or run `jira-relay up`, which has its own.")
         return Connection(self.settings.kafka)
 
     def secrets(self) -> SecretsConfig:
@@ -94,7 +92,7 @@ class CommandContext:
                 if self.settings.kafka.bootstrap is not None:
                     raise
                 raise KafkaUnreachableError(
-                    f"No Kafka is set (kafka.bootstrap), and no embedded Kafka answers here. Start `jira-relay up` first. {error}"
+                    f"{NO_CLUSTER}, or start `jira-relay up` first: no embedded Kafka answers here. {error}"
                 ) from error
 
 

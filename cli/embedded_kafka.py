@@ -13,7 +13,7 @@ from management.settings import Settings
 from relay.aio import run_unless_stopped
 from relay.credentials.keyring import load_keyring, make_key_file
 from relay.errors import RelayError, SettingsError
-from relay.kafka.connection import Connection
+from relay.kafka.connection import NO_CLUSTER, Connection
 from relay.kafka.topic_admin import create_missing_topics
 from relay.lifecycle import Service
 from relay.telemetry.health import Health
@@ -43,8 +43,7 @@ def _build_kafka(settings: Settings) -> "EmbeddedKafka":
         from embedded import EmbeddedKafka  # noqa: PLC0415 - an image for outside clusters lacks the package
     except ImportError as error:
         raise SettingsError(
-            "No Kafka is set, and this installation has no embedded Kafka. Set kafka.bootstrap (RELAY_KAFKA__BOOTSTRAP), or"
-            " install jira-audit-relay[embedded]."
+            f"{NO_CLUSTER}, or install jira-audit-relay[embedded]: this installation has no embedded Kafka."
         ) from error
     return EmbeddedKafka(
         settings.embedded.data_dir / "kafka",

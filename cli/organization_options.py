@@ -22,7 +22,11 @@ NameArgument = Annotated[
 ]
 KeyFileOption = Annotated[
     str | None,
-    typer.Option("--api-key-file", metavar="FILE", help="File that holds the API key; - is standard input."),
+    typer.Option(
+        "--api-key-file",
+        metavar="FILE",
+        help="File that holds the API key; - is standard input. A relative path starts at the working directory.",
+    ),
 ]
 KeyReferenceOption = Annotated[
     str | None,

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from cli.output import escape_controls, print_error, print_json
+from cli.table import count_line
 from management.organizations.results import ChangeFailure, ChangeResult
 
 
@@ -18,8 +19,10 @@ def print_result(result: ChangeResult, *, as_json: bool) -> None:
         print(f"  {escape_controls(remark)}")
 
 
-async def print_results(results: AsyncIterator[ChangeResult | ChangeFailure], *, as_json: bool) -> bool:
-    """Print each result, failures to standard error. Return whether there was no failure."""
+async def print_results(
+    results: AsyncIterator[ChangeResult | ChangeFailure], *, as_json: bool, summary: bool = False
+) -> bool:
+    """Print each result, failures to standard error, and with `summary` the counts. Return whether there was no failure."""
     printed = []
     async for result in results:
         printed.append(result)
@@ -31,6 +34,9 @@ async def print_results(results: AsyncIterator[ChangeResult | ChangeFailure], *,
             print_result(result, as_json=False)
     if as_json:
         print_json([_result_document(result) for result in printed])
+    elif summary:
+        words = ["not changed" if isinstance(result, ChangeFailure) else result.what for result in printed]
+        print(f"{count_line(len(printed), 'organization', words)}.")
     return not any(isinstance(result, ChangeFailure) for result in printed)
 
 

@@ -37,9 +37,11 @@ class Row:
 
 def terminal_width() -> int | None:
     """Return the width of the terminal that standard output is. None: it is none, so each row is one line."""
-    if sys.stdout is None or not sys.stdout.isatty():
-        return None
-    return max(MIN_WIDTH, shutil.get_terminal_size().columns)
+    return max(MIN_WIDTH, shutil.get_terminal_size().columns) if _is_terminal() else None
+
+
+def _is_terminal() -> bool:
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def print_rows(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

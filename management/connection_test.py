@@ -130,7 +130,7 @@ def _refuse_known_site(
         if other.name != organization.name and cloud_id is not None and other.cloud_id == cloud_id:
             raise RelayError(
                 f"The site at {organization.url} is already followed as {other.name}, and a second organization would duplicate"
-                f" its records. Change {other.name} with `jira-relay organizations modify {shlex.quote(other.name)}` instead."
+                f" its records. Change {other.name} with `jira-relay organizations modify {shlex.quote(other.name)} …` instead."
             )
 
 

@@ -28,6 +28,9 @@ The relay takes each setting from the environment, else from the settings file, 
 - An unknown name is an error, which names the nearest known one. Variables that begin with `RELAY_KEY_` are not settings: they
   hold the API keys of organizations that have a reference (`env:RELAY_KEY_ACME`).
 - Durations are in seconds, fractions allowed.
+- A relative path starts at the directory of the file that holds it: of the settings file, or of the file of
+  `jira-relay organizations apply`. In the environment, on the command line and on standard input, it starts at the working
+  directory.
 """
 
 

@@ -15,7 +15,6 @@ from management.checks import CheckResult, check_all, check_secrets
 from relay.config.secrets import SecretsConfig
 from relay.errors import SettingsError
 
-_WORDS = {True: "ok", False: "failed"}
 _ORGANIZATION = "organization "
 _ADDRESS = re.compile(
     r"https?://(?!status\.atlassian\.com)[\w.:\[\]-]*[\w\]]"  # the site of an organization
@@ -33,27 +32,30 @@ def check_command(context: typer.Context, as_json: JsonOption = False) -> None:
     if as_json:
         print_json([asdict(result) for result in results])
     else:
-        _print_failures([result for result in results if not result.ok])
-        print(
-            count_line(len(results), "check", (_WORDS[result.ok] for result in sort_failures_last(results)))
-        )
+        print(_summary(results))
     if not all(result.ok for result in results):
         raise typer.Exit(1)
 
 
 async def _run_checks(state: CommandContext, *, quiet: bool) -> list[CheckResult]:
-    """Run the checks; unless `quiet`, print each result that is no failure as soon as it is known."""
-    settings = state.settings
-    secrets, result = _usable_secrets(state)
-    results = [CheckResult("settings", ok=True, message="valid"), result]
-    for result in results:
+    """Run the checks; unless `quiet`, print each success as soon as it is known, and the failures at the end, whatever it is."""
+    secrets, secrets_result = _usable_secrets(state)
+    results: list[CheckResult] = []
+
+    def keep(result: CheckResult) -> None:
+        results.append(result)
         if result.ok and not quiet:
             _print_line("ok", result.subject, result.message)
-    async with open_operator_context(state, secrets) as operator:
-        async for result in check_all(settings, operator):
-            results.append(result)
-            if result.ok and not quiet:
-                _print_line("ok", result.subject, result.message)
+
+    keep(CheckResult("settings", ok=True, message="valid"))
+    keep(secrets_result)
+    try:
+        async with open_operator_context(state, secrets) as operator:
+            async for result in check_all(state.settings, operator):
+                keep(result)
+    finally:
+        if not quiet:
+            _print_failures([result for result in results if not result.ok])
     return results
 
 
@@ -67,9 +69,9 @@ def _usable_secrets(state: CommandContext) -> tuple[SecretsConfig, CheckResult]:
         return usable, CheckResult("secrets", ok=False, message=str(error))
 
 
-def sort_failures_last(results: Sequence[CheckResult]) -> list[CheckResult]:
-    """Return the results in their order, with the failures after the others."""
-    return sorted(results, key=lambda result: not result.ok)
+def _summary(results: Sequence[CheckResult]) -> str:
+    words = ("ok" if result.ok else "failed" for result in sorted(results, key=lambda result: not result.ok))
+    return count_line(len(results), "check", words)
 
 
 def _print_failures(failures: Sequence[CheckResult]) -> None:

@@ -218,19 +218,26 @@ def apply(
         str, typer.Argument(help="File in TOML ([[organizations]]) or JSON (a list); - is standard input.")
     ],
     test: TestOption = True,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the changes without making them. No connection is tested.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Add and modify organizations until they match a file. Those that it does not name are not changed.
 
-    Applying the same file again changes nothing. Members: url, user, api_key_file (found from the file's directory) or api_key_ref, name, interval_seconds,
-    backfill_days, key_expires, gateway, state (active or paused).
+    Applying the same file again changes nothing. Members: url, user, api_key_file or api_key_ref, name, interval_seconds,
+    backfill_days, key_expires, gateway, state (active or paused). interval_seconds, backfill_days and key_expires are reset to
+    their defaults if the file leaves them out; the result says so. A relative api_key_file starts at the file's directory; on standard
+    input, at the working directory.
     """
     state: CommandContext = context.obj
     base = Path() if file == STANDARD_INPUT else Path(file).expanduser().parent
     entries = read_entries(read_text(file), _display_name(file), lambda name: _read_key_beside(name, base))
-    _print_each(
-        state, lambda operator: apply_file.apply_entries(operator, entries, test=test), as_json=as_json
-    )
+
+    def changes(operator: OperatorContext) -> AsyncIterator[ChangeResult | ChangeFailure]:
+        return apply_file.apply_entries(operator, entries, test=test, dry_run=dry_run)
+
+    _print_each(state, changes, as_json=as_json, summary=True)
 
 
 @app.command()
@@ -268,10 +275,11 @@ def _print_each(
     work: Callable[[OperatorContext], AsyncIterator[ChangeResult | ChangeFailure]],
     *,
     as_json: bool,
+    summary: bool = False,
 ) -> None:
     async def run_all() -> bool:
         async with open_operator_context(state) as operator:
-            return await print_results(work(operator), as_json=as_json)
+            return await print_results(work(operator), as_json=as_json, summary=summary)
 
     if not state.run_quietly(run_all()):
         raise typer.Exit(1)

@@ -30,19 +30,27 @@ from management.organizations.validation import (
 )
 from relay.credentials.url_policy import organization_name
 from relay.errors import RelayError
+from relay.organizations import Organization
 
 KeyFileReader = Callable[[str], SecretStr]
 """Reads the API key in a file. Raises InputError."""
 
 _STATES = ("active", "paused")
+_RESET_FIELDS = {
+    "interval_seconds": "interval_seconds",
+    "backfill_days": "backfill_from",
+    "key_expires": "credential_expires",
+}
+"""The members that take a default if an entry leaves them out, and the field of the organization that each sets."""
 
 
 @dataclass(frozen=True, slots=True)
 class OrganizationEntry:
-    """One organization of the file."""
+    """One organization of the file. `omitted`: the members that it leaves out and that have a default."""
 
     name: str
     change: OrganizationChange
+    omitted: tuple[str, ...] = ()
 
 
 def read_entries(text: str, source: str, read_key: KeyFileReader) -> list[OrganizationEntry]:
@@ -70,9 +78,13 @@ def read_entries(text: str, source: str, read_key: KeyFileReader) -> list[Organi
 
 
 async def apply_entries(
-    context: OperatorContext, entries: Sequence[OrganizationEntry], *, test: bool = True
+    context: OperatorContext,
+    entries: Sequence[OrganizationEntry],
+    *,
+    test: bool = True,
+    dry_run: bool = False,
 ) -> AsyncIterator[ChangeResult | ChangeFailure]:
-    """Add and modify organizations until they match the entries.
+    """Add and modify organizations until they match the entries. `dry_run`: only report it; no connection is tested.
 
     A failure does not stop the others. Organizations without an entry are not changed. Raises RelayError when the organizations
     cannot be read.
@@ -90,11 +102,29 @@ async def apply_entries(
             continue
         try:
             if before is None:
-                yield await add(context, change, entry.name, test=test)
+                yield await add(context, change, entry.name, test=test, dry_run=dry_run)
             else:
-                yield await modify(context, entry.name, change, test=test)
+                result = await modify(context, entry.name, change, test=test, dry_run=dry_run)
+                yield replace(
+                    result, remarks=(*result.remarks, *_reset_remarks(before, entry, dry_run=dry_run))
+                )
         except RelayError as error:
             yield ChangeFailure(entry.name, str(error))
+
+
+def _reset_remarks(before: Organization, entry: OrganizationEntry, *, dry_run: bool) -> tuple[str, ...]:
+    """Return a sentence with the members that the file leaves out, if their value is not the default."""
+    after = with_changes(before, entry.change)
+    reset = [
+        member
+        for member in entry.omitted
+        if getattr(before, _RESET_FIELDS[member]) != getattr(after, _RESET_FIELDS[member])
+    ]
+    if not reset:
+        return ()
+    verb = "Would be reset" if dry_run else "Reset"
+    remark = f"{verb} to the default, because the file leaves it out: {', '.join(reset)}. Write it into the file to keep a value."
+    return (remark,)
 
 
 def _parse_document(text: str, source: str) -> Any:
@@ -136,7 +166,8 @@ def _parse_entry(table: Any, read_key: KeyFileReader) -> OrganizationEntry:
     url = validate_url(table["url"])
     name = validate_name(table["name"] if "name" in table else organization_name(url))
     try:
-        return OrganizationEntry(name, _parse_change(table, url, read_key))
+        omitted = tuple(member for member in _RESET_FIELDS if member not in table)
+        return OrganizationEntry(name, _parse_change(table, url, read_key), omitted)
     except InputError as error:
         raise InputError(f"{name}: {error}") from error
 

@@ -25,26 +25,36 @@ _NOT_TESTED_REMARKS = ("The connection was not tested.",)
 
 
 async def add(
-    context: OperatorContext, change: OrganizationChange, name: str | None = None, *, test: bool = True
+    context: OperatorContext,
+    change: OrganizationChange,
+    name: str | None = None,
+    *,
+    test: bool = True,
+    dry_run: bool = False,
 ) -> ChangeResult:
-    """Add an organization. Without `name`, its name is the host of the URL. Raises RelayError; then nothing was added."""
+    """Add an organization. Without `name`, its name is the host of the URL. `dry_run`: change and test nothing.
+
+    Raises RelayError; then nothing was added.
+    """
     if change.url is None or change.user is None or change.key is None:
         raise InputError("A new organization needs a URL, a user, and an API key or a reference to one.")
     _require_allowed_host(context.hosts, change.url)
     name = validate_name(name or organization_name(change.url))
     others = await read_organizations(context.connection)
     if name in others:
-        raise _name_taken_error(name)
+        raise _name_taken_error(name, same_url=others[name].url == change.url)
     now = context.now_ms()
     initial = Organization(name, change.url, change.user, added=now, modified=now, revision=0)
     _refuse_duplicate_url(initial, others)
     candidate, binding_remarks = with_key(context, with_changes(initial, change), change.key)
+    if dry_run:
+        return ChangeResult(name, "would be added", binding_remarks)
     candidate, remarks, skew = await _test_candidate(context, candidate, others, change, test=test)
     candidate = in_jira_time(skew, candidate)
 
     def added(before: Organization | None) -> Organization:
         if before is not None:
-            raise _name_taken_error(name)
+            raise _name_taken_error(name, same_url=before.url == candidate.url)
         return candidate
 
     await edit_organization(context.connection, name, added, what="added", who=context.who, now_ms=now)
@@ -52,14 +62,27 @@ async def add(
 
 
 async def modify(
-    context: OperatorContext, name: str, change: OrganizationChange, *, test: bool = True
+    context: OperatorContext,
+    name: str,
+    change: OrganizationChange,
+    *,
+    test: bool = True,
+    dry_run: bool = False,
 ) -> ChangeResult:
-    """Change the fields that `change` names. Raises RelayError, such as StaleEditError; then nothing was changed."""
+    """Change the fields that `change` names. `dry_run`: change and test nothing.
+
+    Raises RelayError, such as StaleEditError; then nothing was changed.
+    """
     others = await read_organizations(context.connection)
     before = require_existing(others.get(name), name)
-    after, remarks, binding_remarks = await _modified(context, before, change, others, test=test)
+    after, remarks, binding_remarks = await _modified(
+        context, before, change, others, test=test and not dry_run
+    )
     if after == before:
         return ChangeResult(name, "unchanged")
+    differences = describe_differences(before, after)
+    if dry_run:
+        return ChangeResult(name, "would be modified", (*differences, *binding_remarks))
     await edit_organization(
         context.connection,
         name,
@@ -69,7 +92,7 @@ async def modify(
         now_ms=context.now_ms(),
         revision=before.revision,
     )
-    return ChangeResult(name, "modified", (*describe_differences(before, after), *remarks, *binding_remarks))
+    return ChangeResult(name, "modified", (*differences, *remarks, *binding_remarks))
 
 
 async def _modified(
@@ -169,12 +192,18 @@ def _refuse_duplicate_url(organization: Organization, others: Mapping[str, Organ
         if other.url == organization.url and other.name != organization.name:
             raise RelayError(
                 f"{other.url} is already followed as {other.name}, and a second organization would duplicate its records."
-                f" Change {other.name} with `jira-relay organizations modify {shlex.quote(other.name)}` instead."
+                f" Change {other.name} with `jira-relay organizations modify {shlex.quote(other.name)} …` instead."
             )
 
 
-def _name_taken_error(name: str) -> RelayError:
+def _name_taken_error(name: str, *, same_url: bool) -> RelayError:
+    """Return the refusal. Another name is no remedy for a URL that is followed already."""
+    modify_command = f"`jira-relay organizations modify {shlex.quote(name)} …`"
+    if same_url:
+        return RelayError(
+            f"The organization {name} already exists, with this URL. Change it with {modify_command}."
+        )
     return RelayError(
-        f"The organization {name} already exists. Change it with `jira-relay organizations modify {shlex.quote(name)}`,"
-        " or give the new one another name (--name)."
+        f"The organization {name} already exists, with another URL. If this is the same site, change it with {modify_command};"
+        " if it is another site, give that one another name (--name)."
     )

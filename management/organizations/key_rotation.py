@@ -33,7 +33,12 @@ def describe_key_usage(found: Mapping[str, Organization], key_ids: Sequence[str]
         )
     if older := [name for name, key in used.items() if key in key_ids[1:]]:
         return f"{_list_names(older)}: sealed with an older key; `jira-relay organizations reseal` seals with the first ({key_ids[0]})"
-    spare = f"; {', '.join(key_ids[1:])} can be removed from the list" if key_ids[1:] else ""
+    # Before a rotation the spare key is the newer one, and after it the older: the seals do not tell which.
+    spare = (
+        f"; no seal needs {', '.join(key_ids[1:])}: take out a key that was replaced, and keep one that you just put in"
+        if key_ids[1:]
+        else ""
+    )
     return f"all are sealed with the first key ({key_ids[0]}){spare}"
 
 

@@ -31,6 +31,12 @@ def is_secret(field: FieldInfo) -> bool:
     return "SecretStr" in str(field.annotation)
 
 
+def is_path(fields: Mapping[SettingName, FieldInfo], name: SettingName) -> bool:
+    """Return whether the value is the path of a file or directory, as that of each `<name>_file` is."""
+    field = fields.get(generalize(name))
+    return field is None or "Path" in str(field.annotation)
+
+
 def is_list(field: FieldInfo) -> bool:
     """Return whether the value is a list."""
     return str(field.annotation).startswith("tuple[")

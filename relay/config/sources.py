@@ -19,6 +19,7 @@ from relay.config.names import (
     dotted,
     generalize,
     is_list,
+    is_path,
     is_secret,
     known_names,
     setting_fields,
@@ -41,6 +42,15 @@ class SettingValue:
     value: Any
     source: str
     """The variable or the file that holds it, as messages name it."""
+    directory: Path | None = None
+    """Where the value starts if it is a relative path. None: it is no path, or starts at the working directory."""
+
+    @property
+    def resolved(self) -> Any:
+        """The value, with the directory before a relative path. Messages show `value`: it may be a secret in the wrong place."""
+        if self.directory is None or not isinstance(self.value, str) or self.value.startswith("~"):
+            return self.value
+        return str(self.directory / self.value) if self.value else self.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +67,7 @@ class SettingValues:
             branch = tree
             for part in name[:-1]:
                 branch = branch.setdefault(part, {})
-            branch[name[-1]] = given.value
+            branch[name[-1]] = given.resolved
         return tree
 
     def explain(self, error: ValidationError) -> SettingsError:
@@ -80,14 +90,16 @@ class SettingValues:
         return f"{dotted(setting)}{self._shown_value(setting, fault['input'])} ({self.values[setting].source}): {message}."
 
     def _shown_value(self, name: SettingName, value: Any) -> str:
-        field = self.fields[generalize(name)]
+        field, written = self.fields[generalize(name)], self.values[name]
+        value = value if written.directory is None else written.value
         return f" = {value!r}" if not is_secret(field) and _is_safe_to_show(name, value) else ""
 
 
 def read_settings(model: type[BaseModel], config: Path | None, environ: Mapping[str, str]) -> SettingValues:
     """Read the settings of `model`. Raises SettingsError.
 
-    `config` None: relay.toml in the current directory, if there is one.
+    `config` None: relay.toml in the current directory, if there is one. A relative path in the file starts at the file's
+    directory, and one in the environment at the current directory.
     """
     fields = setting_fields(model)
     from_file = dict(_read_file(fields, config))
@@ -153,7 +165,7 @@ def _read_file(
         if generalize(name) not in known:
             candidates = map(dotted, candidate_names(known, name))
             raise SettingsError(unknown_setting(f"{dotted(name)} in {path}", dotted(name), candidates))
-        yield name, SettingValue(value, str(path))
+        yield name, SettingValue(value, str(path), path.parent if is_path(fields, name) else None)
 
 
 def _parse_toml(path: Path) -> dict[str, Any]:
@@ -213,7 +225,7 @@ def _resolve_secret_files(
 def _read_secret_file(name: SettingName, given: SettingValue) -> str:
     path = str(given.value)
     try:
-        text = Path(path).expanduser().read_text("utf-8")
+        text = Path(given.resolved).expanduser().read_text("utf-8")
     except (OSError, ValueError, RuntimeError) as error:
         shown = f" {path}" if _is_safe_to_show(name, path) else ""
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"

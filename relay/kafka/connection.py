@@ -11,6 +11,8 @@ from relay.kafka.diagnostics.probe import DEFAULT_TIMING, ProbeTiming
 from relay.kafka.oauth import OAuthTokenProvider, create_token_provider
 from relay.kafka.profile import Profile, profile_named
 
+NO_CLUSTER = "No Kafka cluster is set: set kafka.bootstrap (RELAY_KAFKA__BOOTSTRAP) to host:port,host:port"
+
 
 class KafkaUnreachableError(RelayError):
     """No broker accepts the connection. The message names the cause."""
@@ -30,9 +32,7 @@ class Connection:
     @property
     def bootstrap(self) -> str:
         if self.kafka.bootstrap is None:
-            raise RelayError(
-                "No Kafka cluster is set: set kafka.bootstrap (RELAY_KAFKA__BOOTSTRAP) to host:port,host:port."
-            )
+            raise RelayError(f"{NO_CLUSTER}.")
         return self.kafka.bootstrap
 
     @property

@@ -47,11 +47,14 @@ async def test_applying_a_file_twice_changes_nothing(command_line, acme, beta, o
     assert [line for line in first.out.splitlines() if not line.startswith(" ")] == [
         "acme: added.",
         "beta: added.",
+        "2 organizations: 2 added.",
     ]
     stored = await command_line.list_organizations()
     assert (stored["acme"]["state"], stored["beta"]["state"]) == ("active", "paused")
 
-    assert (await command_line("organizations", "apply", file)).out == "acme: unchanged.\nbeta: unchanged.\n"
+    assert (
+        await command_line("organizations", "apply", file)
+    ).out == "acme: unchanged.\nbeta: unchanged.\n2 organizations: 2 unchanged.\n"
     assert await command_line.list_organizations() == stored
 
     await command_line("organizations", "resume", "beta")
@@ -63,6 +66,48 @@ async def test_applying_a_file_twice_changes_nothing(command_line, acme, beta, o
     assert "credential_expires: 2999-12-31T00:00:00Z → none" in changed
     assert "beta: unchanged." in changed
     assert (await command_line.list_organizations())["beta"]["state"] == "active"
+
+
+async def test_a_reset_is_reported(command_line, acme, organizations_file):
+    """Each member that the file leaves out and that had a value is named, and no other; the file applied again names none."""
+    await command_line("organizations", "apply", organizations_file([organization_entry(acme)]))
+    options = ("--interval-seconds", "30", "--key-expires", "2999-12-31")
+    await command_line("organizations", "modify", "acme", *options)
+    file = organizations_file([organization_entry(acme, interval_seconds=30)])
+
+    applied = (await command_line("organizations", "apply", file)).out
+    assert "Reset to the default, because the file leaves it out: key_expires." in applied
+    assert applied.endswith("1 organization: 1 modified.\n")
+    assert "Reset" not in (await command_line("organizations", "apply", file)).out
+
+
+async def test_a_dry_run_changes_nothing(command_line, acme, beta, organizations_file):
+    """A dry run reports additions, differences, resets and refusals, sends no request to Jira, and changes nothing."""
+    await command_line.add(acme, "--key-expires", "2999-12-31")
+    before, requests = await command_line.list_organizations(), len(acme.requests() + beta.requests())
+    entries = [
+        organization_entry(acme, interval_seconds=9),
+        organization_entry(beta),
+        organization_entry(beta, name="gamma", url=acme.url),
+    ]
+    arguments = ("organizations", "apply", organizations_file(entries), "--dry-run")
+    result = await command_line(*arguments, code=1)
+
+    assert [line for line in result.out.splitlines() if not line.startswith(" ")] == [
+        "acme: would be modified.",
+        "beta: would be added.",
+        "3 organizations: 1 would be modified, 1 would be added, 1 not changed.",
+    ]
+    assert "interval_seconds: none → 9" in result.out
+    assert "Would be reset to the default, because the file leaves it out: key_expires." in result.out
+    assert "gamma: not changed." in result.err
+    assert await command_line.list_organizations() == before
+    assert len(acme.requests() + beta.requests()) == requests
+    assert [one.get("what") for one in (await command_line(*arguments, "--json", code=1)).json] == [
+        "would be modified",
+        "would be added",
+        None,
+    ]
 
 
 async def test_toml_works_and_other_organizations_are_not_changed(

@@ -1,5 +1,6 @@
 """`jira-relay dead-letters`: dead letters as producers and consumers write them, on a real Kafka."""
 
+import asyncio
 import gzip
 import json
 import random
@@ -9,10 +10,13 @@ import pytest
 from consumer.delivery.dead_letters import DeadLetterWriter
 from producer.events import UnreadableRecord
 from producer.publishing.dead_letters import dead_letter_records
+from producer.state.checkpoint import new_checkpoint
+from relay.avro.codec import InternalCodec
 from relay.kafka import TopicPartition
 from relay.kafka.log_reader import read_to_end, standalone_consumer
 from relay.kafka.producer import RecordWriter
 from relay.kafka.topics import Topics, partition_of
+from tests.support.command_line import run_bytes
 
 AT = 1_790_000_000_000
 PART_BYTES = 200_000
@@ -90,6 +94,43 @@ async def test_binary_content_is_shown_in_hexadecimal(command_line, connection):
     assert (listed["headers"]["relay.status"], listed["headers"]["relay.offset"]) == ("400", "0")
     assert (await command_line("dead-letters", "show", address, "--json")).json["hex"] == value.hex()
     assert value[:32].hex(" ") in (await command_line("dead-letters", "show", address)).out
+
+
+async def test_a_record_of_the_relay_is_decoded(command_line, connection):
+    """Avro of the relay is shown as JSON where its schema is known; --raw gives the original bytes, and nothing else."""
+    record = new_checkpoint("acme", AT, now=AT).to_record()
+    value = InternalCodec("checkpoint").encode(record)
+    await put_consumer_dead_letter(connection, value)
+    (listed,) = (await command_line("dead-letters", "list", "--json")).json
+    show = ("dead-letters", "show", f"{listed['partition']}/{listed['offset']}")
+
+    shown = (await command_line(*show)).out
+    assert '"window_end": 1790000000000' in shown
+    assert "schema        Checkpoint" in shown
+    document = (await command_line(*show, "--json")).json
+    assert (document["hex"], document["record"], document["subject"]) == (value.hex(), record, "Checkpoint")
+    assert await asyncio.to_thread(run_bytes, [*show, "--raw"]) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (bytes.fromhex("0000000007") + b"body", "schema id 7, and schema_registry.url is not set"),
+        (bytes.fromhex("c301") + b"12345678" + b"body", "has no schema with the fingerprint"),
+        (
+            InternalCodec("checkpoint").encode(new_checkpoint("acme", AT, now=AT).to_record())[:-3],
+            "cannot be decoded",
+        ),
+    ],
+)
+async def test_content_that_is_not_decoded_has_a_remark(command_line, connection, value, words):
+    """Where the schema is not known or the body is damaged, a remark says so, and the bytes are shown in hexadecimal."""
+    await put_consumer_dead_letter(connection, value)
+    (listed,) = (await command_line("dead-letters", "list", "--json")).json
+    shown = await command_line("dead-letters", "show", f"{listed['partition']}/{listed['offset']}")
+
+    assert words in shown.out
+    assert value[:5].hex(" ") in shown.out
 
 
 async def test_any_part_shows_the_whole_dead_letter(command_line, connection):

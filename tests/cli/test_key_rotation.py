@@ -120,7 +120,8 @@ async def test_keys_are_rotated_step_by_step(command_line, acme, beta, write_key
     assert (await command_line("organizations", "reseal")).out == "acme: unchanged.\nbeta: unchanged.\n"
     assert (
         await check_seals(command_line)
-        == f"all are sealed with the first key ({NEWER_ID}); {OLDER_ID} can be removed from the list"
+        == f"all are sealed with the first key ({NEWER_ID}); no seal needs {OLDER_ID}:"
+        " take out a key that was replaced, and keep one that you just put in"
     )
     assert {one["sealed_with_first_key"] for one in (await command_line.list_organizations()).values()} == {
         True

@@ -1,9 +1,14 @@
 """`jira-relay organizations`: from `add` to `delete`, and the list."""
 
+from dataclasses import replace
+
 import pytest
 
+from producer.state.checkpoint import new_checkpoint
+from producer.state.intervals import TimeRange
+from relay.avro.codec import InternalCodec
 from relay.kafka.producer import RecordWriter
-from relay.kafka.topics import Topics
+from relay.kafka.topics import Topics, partition_of
 from relay.timestamps import DAY_MS, now_ms, parse_iso
 from tests.support.organizations import put_status, read_history
 
@@ -64,7 +69,10 @@ async def test_the_same_site_or_name_twice_is_refused(command_line, simulated_ji
 
     assert "is already followed as acme" in (await command_line.add(alias, code=1)).err
     assert "is already followed as acme" in (await command_line.add(acme, "--name", "other", code=1)).err
-    assert "The organization acme already exists" in (await command_line.add(acme, code=1)).err
+    refused = (await command_line.add(acme, code=1)).err
+    assert "The organization acme already exists" in refused
+    assert "--name" not in refused  # another name is no remedy: the site is followed already
+    assert "--name" in (await command_line.add(alias, "--name", "acme", code=1)).err
     assert list(await command_line.list_organizations()) == ["acme"]
 
 
@@ -111,6 +119,52 @@ async def test_the_list_shows_the_state_in_words(command_line, acme, connection)
     assert (await state()).startswith("no owner: no producer has reported on it since 2")
     await command_line("organizations", "pause", "acme")
     assert await state() == "paused"
+
+
+async def test_the_list_shows_one_state_alone(command_line, acme, simulated_jira):
+    """--state shows the organizations in this state, as lines and as a document."""
+    await command_line.add(acme)
+    await command_line.add(await simulated_jira.add_site("beta"))
+    await command_line("organizations", "pause", "beta")
+
+    paused = await command_line("organizations", "list", "--state", "paused", "--json")
+    assert [one["name"] for one in paused.json] == ["beta"]
+    unowned = (await command_line("organizations", "list", "--state", "no-owner")).out.splitlines()
+    assert [line.split()[0] for line in unowned] == ["NAME", "acme"]
+    assert (await command_line("organizations", "list", "--state", "failing")).out == ""
+    await command_line("organizations", "list", "--state", "asleep", code=2)
+
+
+async def test_show_tells_a_finished_backfill_from_none(command_line, acme, connection):
+    """The backfill is not requested, not started, running or finished, as the checkpoint of the producer says."""
+    await command_line.add(acme)
+
+    async def backfill():
+        lines = (await command_line("organizations", "show", "acme")).out.splitlines()
+        return next(line for line in lines if line.startswith("backfill  ")).split(maxsplit=1)[1]
+
+    assert await backfill() == "not requested"
+    await command_line("organizations", "modify", "acme", "--backfill-days", "3")
+    assert (await backfill()).startswith("not started")
+    added = parse_iso((await command_line.list_organizations())["acme"]["added"]).ms
+    await put_checkpoint(connection, "acme", added, ())
+    assert (await backfill()).startswith("not started")
+    await put_checkpoint(connection, "acme", added, (TimeRange(added - DAY_MS, added),))
+    assert (await backfill()).startswith("running: has reached ")
+    await put_checkpoint(connection, "acme", added, (TimeRange(added - 3 * DAY_MS, added),))
+    assert (await backfill()).startswith("finished")
+
+
+async def put_checkpoint(connection, name, live_since, backfilled):
+    """Write the checkpoint of an organization as its producer does, before more records than one step reads."""
+    record = replace(new_checkpoint(name, live_since, now=live_since), backfilled=backfilled).to_record()
+    topic, partition = Topics(connection.kafka.topic_prefix).progress, partition_of(name, 2)
+    async with RecordWriter(connection) as writer:
+        await writer.send(
+            topic, name.encode(), InternalCodec("checkpoint").encode(record), partition=partition
+        )
+        for number in range(250):
+            await writer.send(topic, f"{name}/{number}".encode(), b"a ledger", partition=partition)
 
 
 async def test_an_unreadable_status_is_a_warning(command_line, acme, connection):

@@ -29,6 +29,15 @@ class CommandResult:
         return self.out + self.err
 
 
+def run_bytes(arguments: Sequence[str]) -> bytes:
+    """Run the program in this process, and return the bytes of its standard output."""
+    out_bytes = io.BytesIO()
+    out = io.TextIOWrapper(out_bytes, "utf-8", write_through=True)
+    with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
+        main(arguments)
+    return out_bytes.getvalue()
+
+
 def run_command(arguments: Sequence[str], stdin_bytes: bytes) -> CommandResult:
     """Run the program in this process, with its own standard streams."""
     out_bytes, err_bytes = io.BytesIO(), io.BytesIO()

@@ -8,7 +8,14 @@ import pytest
 from management.settings import Settings, load
 from relay.config.names import is_secret, setting_fields, variable
 from relay.credentials.redaction import secrets_in
-from tests.support.settings import CANARY, OAUTH, REGISTRY, SENTINEL, load_error, write_config
+from tests.support.settings import (
+    CANARY,
+    OAUTH,
+    REGISTRY,
+    SENTINEL,
+    load_error,
+    write_config,
+)
 
 PASSWORD, PASSWORD_FILE = "RELAY_SCHEMA_REGISTRY__PASSWORD", "RELAY_SCHEMA_REGISTRY__PASSWORD_FILE"
 REGISTRY_TABLE = '[schema_registry]\nurl = "https://registry"\nusername = "relay"\n'
@@ -77,6 +84,16 @@ def test_a_secret_in_place_of_its_file_is_not_shown(value):
     """The error about a missing file does not repeat the given text, which may be the secret itself."""
     for key in (PASSWORD_FILE, "RELAY_SECRETS__KEY_FILE", "RELAY_KAFKA__CA_FILE"):
         assert value not in load_error(environ={key: value})
+
+
+@pytest.mark.parametrize("setting", ["schema_registry.password_file", "secrets.key_file", "kafka.ca_file"])
+def test_a_secret_in_place_of_a_path_is_not_shown_with_a_directory(setting, tmp_path):
+    """A secret that the settings file has in place of a path is not shown, though such a path starts at the file's directory."""
+    group, _, name = setting.partition(".")
+    config = tmp_path / "settings.toml"
+    config.write_text(f'[{group}]\n{name} = "{CANARY}"\n')
+
+    assert CANARY not in load_error(config)
 
 
 def test_a_secret_of_a_wrong_type_is_not_shown():

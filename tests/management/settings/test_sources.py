@@ -30,6 +30,30 @@ def test_relay_toml_in_the_working_directory_is_the_default_file():
     assert load(environ={}).kafka.shards == 5
 
 
+def test_a_relative_path_starts_at_the_directory_of_its_file(tmp_path):
+    """A relative path starts at the settings file's directory, one in the environment at the working directory."""
+    directory = tmp_path / "etc"
+    directory.mkdir()
+    (directory / "password").write_text("of the file")
+    Path("password").write_text("of the working directory")
+    (directory / "ca.pem").touch()
+    config = directory / "relay.toml"
+    config.write_text(
+        '[schema_registry]\nurl = "https://registry"\nusername = "relay"\npassword_file = "password"\n'
+        'ca_file = "ca.pem"\n[embedded]\ndata_dir = "data"\n[secrets]\ndirectory = "/absolute"\n'
+    )
+
+    found = load(config, {})
+    assert found.schema_registry.password.get_secret_value() == "of the file"
+    assert (found.schema_registry.ca_file, found.embedded.data_dir) == (
+        directory / "ca.pem",
+        directory / "data",
+    )
+    assert found.secrets.directory == Path("/absolute")
+    overridden = load(config, {"RELAY_SCHEMA_REGISTRY__PASSWORD_FILE": "password"})
+    assert overridden.schema_registry.password.get_secret_value() == "of the working directory"
+
+
 def test_a_destination_takes_its_kind_from_its_name():
     """Variables alone define a destination, and its kind defaults to its name."""
     (name, sentinel), *others = load(environ=SENTINEL).destinations.items()
