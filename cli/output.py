@@ -2,7 +2,9 @@
 
 import json
 import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -11,6 +13,8 @@ from rich.cells import cell_len
 
 JSON_FLAG = "--json"
 JsonOption = Annotated[bool, typer.Option(JSON_FLAG, help="Print one JSON document.")]
+
+MIN_WIDTH = 40
 
 _CONTROLS = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
@@ -45,7 +49,32 @@ def align_columns(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def print_facts(facts: Sequence[tuple[str, str]]) -> None:
-    """Print a line for each name and value, with the values aligned."""
-    width = max((len(name) for name, _ in facts), default=0)
+    """Print a line for each name and value, with the values aligned; on a terminal, long values are wrapped beside the names."""
+    width, terminal = max((len(name) for name, _ in facts), default=0), terminal_width()
     for name, value in facts:
-        print(f"{name.ljust(width)}  {escape_controls(value)}".rstrip())
+        line = f"{name.ljust(width)}  {escape_controls(value)}".rstrip()
+        print(line if terminal is None else "\n".join(wrap(line, terminal, " " * (width + 2))))
+
+
+def terminal_width() -> int | None:
+    """Return the width of the terminal that standard output is. None: it is none, so each row is one line."""
+    return max(MIN_WIDTH, shutil.get_terminal_size().columns) if _is_terminal() else None
+
+
+def _is_terminal() -> bool:
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
+def wrap(text: str, width: int, indent: str = "") -> list[str]:
+    """Return the text in lines of at most `width`; lines after the first are indented. Only spaces are broken at."""
+    return textwrap.wrap(
+        text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def print_wrapped(text: str) -> None:
+    """Print a sentence; on a terminal, in lines of its width. A line break at its begin remains."""
+    if text.startswith("\n"):
+        print()
+    escaped, width = escape_controls(text.lstrip("\n")), terminal_width()
+    print(escaped if width is None else "\n".join(wrap(escaped, width)))

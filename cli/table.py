@@ -1,8 +1,5 @@
 """Tables that stay readable at 80 columns: no cell is broken over lines, and equal explanations are below the table, once."""
 
-import shutil
-import sys
-import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,13 +8,12 @@ from typing import Annotated
 import typer
 from rich.cells import cell_len
 
-from cli.output import align_columns, escape_controls
+from cli.output import align_columns, escape_controls, wrap
 
 WideOption = Annotated[
     bool, typer.Option("--wide", help="Show all columns and full times, each row on one line of any length.")
 ]
 
-MIN_WIDTH = 40
 MAX_NAMES = 5
 
 _GAP = "  "
@@ -33,15 +29,6 @@ class Row:
     cells: tuple[str, ...]
     explanation: str = ""
     specific: str = ""
-
-
-def terminal_width() -> int | None:
-    """Return the width of the terminal that standard output is. None: it is none, so each row is one line."""
-    return max(MIN_WIDTH, shutil.get_terminal_size().columns) if _is_terminal() else None
-
-
-def _is_terminal() -> bool:
-    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def print_rows(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -86,21 +73,6 @@ def render_table(
     if left_out := [titles[number] for number in filled if number not in kept]:
         lines += ["", *wrap(f"Too narrow for {', '.join(left_out)}; --wide shows all columns.", width)]
     return lines
-
-
-def wrap(text: str, width: int, indent: str = "") -> list[str]:
-    """Return the text in lines of at most `width`; lines after the first are indented. Only spaces are broken at."""
-    return textwrap.wrap(
-        text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-    )
-
-
-def print_wrapped(text: str) -> None:
-    """Print a sentence; on a terminal, in lines of its width. A line break at its begin remains."""
-    if text.startswith("\n"):
-        print()
-    escaped, width = escape_controls(text.lstrip("\n")), terminal_width()
-    print(escaped if width is None else "\n".join(wrap(escaped, width)))
 
 
 def count_line(total: int, noun: str, words: Iterable[str], shown: int | None = None) -> str:

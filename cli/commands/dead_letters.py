@@ -7,16 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from cli.context import CommandContext
-from cli.output import JsonOption, escape_controls, print_facts, print_json
-from cli.table import (
-    Row,
-    WideOption,
-    count_line,
-    print_rows,
-    print_table,
-    print_wrapped,
-    terminal_width,
-)
+from cli.output import JsonOption, escape_controls, print_facts, print_json, print_wrapped, terminal_width
+from cli.table import Row, WideOption, count_line, print_rows, print_table
 from management.dead_letters import (
     DeadLetter,
     DeadLetterContent,

@@ -30,9 +30,9 @@ from cli.organization_view import (
     table_row,
     wide_row,
 )
-from cli.output import JsonOption, escape_controls, print_facts, print_json
+from cli.output import JsonOption, escape_controls, print_facts, print_json, print_wrapped, terminal_width
 from cli.results import print_result, print_results
-from cli.table import WideOption, list_names, print_rows, print_table, print_wrapped, terminal_width
+from cli.table import WideOption, list_names, print_rows, print_table
 from management.context import OperatorContext
 from management.organizations import apply_file, commands, key_rotation
 from management.organizations.apply_file import read_entries

@@ -168,7 +168,7 @@ def test_the_counts_are_a_line():
 def terminal(monkeypatch):
     """Standard output is a terminal of 80 columns."""
     monkeypatch.setenv("COLUMNS", str(WIDTH))
-    monkeypatch.setattr("cli.table._is_terminal", lambda: True)
+    monkeypatch.setattr("cli.output._is_terminal", lambda: True)
 
 
 @pytest.mark.usefixtures("terminal")
@@ -188,6 +188,8 @@ async def test_a_terminal_shows_tables(command_line, acme, simulated_jira, tmp_p
         ["gamma", "paused"],
     ]
     assert listed[-1] == "3 organizations: 2 no owner, 1 paused"
+    shown = (await command_line("organizations", "show", "acme")).out.splitlines()
+    assert [line for line in shown if len(line) > WIDTH] == []
     wide = (await command_line("organizations", "list", "--wide", "--state", "paused")).out.splitlines()
     assert (wide[0].split()[:2], wide[1].split()[0]) == (["NAME", "URL"], "gamma")
     assert wide[-1] == "1 of 3 organizations: 1 paused"
