@@ -45,6 +45,7 @@ class Message:
     topic: str = "events"
     partition: int = 0
     headers: tuple[tuple[str, bytes], ...] = ()
+    timestamp_type: int = 0
 
 
 def event(number: int, rng: random.Random) -> dict[str, Any]:

@@ -6,16 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from consumer.assignment.handler import AssignmentHandler
-from consumer.assignment.start_offsets import OffsetBackup
 from consumer.decoding.schema_lookup import SchemaLookup
 from consumer.delivery.sender import StreamState
 from consumer.destinations.outcome import Paused, Retry
 from consumer.metrics import ConsumerMetrics, PipelineMetrics
+from consumer.offsets.backup import destination_status_key
 from relay.kafka import KafkaError, TopicPartition
-from relay.kafka.connection import Connection
 from relay.kafka.consumer_group import Member
 from relay.status.model import GroupOffset, Status, take_over
-from relay.status.reader import StatusHistory, read_statuses
+from relay.status.reader import StatusHistory
 from relay.status.writer import StatusWriter
 from relay.telemetry.health import Health
 from relay.timestamps import now_ms
@@ -31,24 +30,6 @@ ALARM_INTERVAL_SECONDS = 3600.0
 _MEMBERSHIP_UNCONFIRMED = (
     "Kafka does not confirm that this is a member of its group; see whether Kafka runs and can be reached"
 )
-
-
-def status_key(destination: str) -> str:
-    """Key of a destination's record on the status topic."""
-    return f"destination/{destination}"
-
-
-async def read_offset_backup(
-    connection: Connection, topic: str, destination: str, source_topic: str
-) -> OffsetBackup:
-    """The offsets of topic `source_topic` as they were last written. Raises RelayError or KafkaError where the status topic cannot be read."""
-    status = (await read_statuses(connection, topic)).get(status_key(destination))
-    if status is None:
-        return OffsetBackup({}, 0)
-    offsets = {TopicPartition(each.topic, each.partition): each.offset for each in status.offsets}
-    return OffsetBackup(
-        {each: offset for each, offset in offsets.items() if each.topic == source_topic}, status.at
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +138,7 @@ class StatusReporter:
         fresh = self._status is None
         if self._status is None:
             self._status = take_over(
-                state, now, await self._status_history.latest(status_key(self._destination))
+                state, now, await self._status_history.latest(destination_status_key(self._destination))
             )
         status = self._with_counts(self._status.transition(state, reason, now), now)
         if self._due("offsets", OFFSETS_INTERVAL_SECONDS):
@@ -169,7 +150,7 @@ class StatusReporter:
         waiting = now + int(wait * 1000) if state == "waiting" else None
         status = replace(status, waiting_until=waiting, start=status.start or self._start).valid_for(VALID_MS)
         if self._is_changed(status) or self._due("renewal", RENEWAL_INTERVAL_SECONDS):
-            self._status_writer.put(status_key(self._destination), status)
+            self._status_writer.put(destination_status_key(self._destination), status)
         self._status = status
 
     def _is_changed(self, status: Status) -> bool:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from consumer.metrics import FROM_COMMITTED_OFFSET, PipelineMetrics
+from consumer.offsets.backup import OffsetBackup
 from consumer.offsets.delivered import DeliveryProgress, RecordFingerprint
 from relay.kafka import KafkaError, Record, TopicPartition
 from relay.kafka.positions import Positions
@@ -17,14 +18,6 @@ FROM_STATUS_TOPIC = "the status topic, since Kafka has forgotten the group's off
 LOG_END_WAIT_SECONDS = 30.0
 REREAD_MARGIN_MS = 600_000
 """Where the end of a log was lost: from how long before the last delivered record events are read again, for clocks that differ."""
-
-
-@dataclass(frozen=True, slots=True)
-class OffsetBackup:
-    """Offsets of a group as they were last written to the status topic, and when."""
-
-    offsets: Mapping[TopicPartition, int]
-    written_at: int
 
 
 @dataclass(frozen=True, slots=True)

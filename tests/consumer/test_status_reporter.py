@@ -8,7 +8,8 @@ from consumer.delivery.circuit_breaker import CircuitBreaker, RateLimit
 from consumer.delivery.sender import StreamState
 from consumer.destinations.outcome import Retry
 from consumer.metrics import ConsumerMetrics
-from consumer.status_reporter import RunningPipeline, StatusReporter, status_key
+from consumer.offsets.backup import destination_status_key
+from consumer.status_reporter import RunningPipeline, StatusReporter
 from relay.kafka import TopicPartition
 from relay.status.writer import StatusWriter
 from relay.telemetry.health import Health
@@ -51,6 +52,6 @@ async def test_until_when_it_waits_is_reported_whichever_flow_it_is(throttled):
     breaker = pipelines[throttled].stream.breaker
     breaker.release(await breaker.acquire(), Retry("busy", 429, after=600))
     await reporter.publish()
-    status = status_writer.last_put(status_key("sentinel"))
+    status = status_writer.last_put(destination_status_key("sentinel"))
     assert status.state == "waiting"
     assert status.waiting_until > (time.time() + 590) * 1000

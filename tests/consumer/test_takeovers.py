@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from prometheus_client import CollectorRegistry
 
-from consumer.assignment.start_offsets import LOG_END_WAIT_SECONDS, OffsetBackup, StartOffsetResolver
+from consumer.assignment.start_offsets import LOG_END_WAIT_SECONDS, StartOffsetResolver
 from consumer.metrics import ConsumerMetrics
+from consumer.offsets.backup import OffsetBackup
 from consumer.offsets.delivered import MAX_DELIVERED_RANGES, DeliveryProgress
 from consumer.offsets.tracker import OffsetTracker, slice_sequences
 from relay.kafka import KafkaError, OffsetAndMetadata, TopicPartition

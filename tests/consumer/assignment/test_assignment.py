@@ -8,12 +8,13 @@ from prometheus_client import CollectorRegistry
 
 from consumer.assignment.assignment import Pipeline
 from consumer.assignment.handler import AssignmentHandler
-from consumer.assignment.start_offsets import OffsetBackup, StartOffsetResolver
+from consumer.assignment.start_offsets import StartOffsetResolver
 from consumer.delivery.circuit_breaker import CircuitBreaker, RateLimit
 from consumer.delivery.sender import StreamState
 from consumer.destinations.outcome import Retry, Sent
 from consumer.destinations.sentinel import rows as sentinel
 from consumer.metrics import ConsumerMetrics
+from consumer.offsets.backup import OffsetBackup
 from relay.kafka import KafkaError, OffsetAndMetadata, OffsetMetadataTooLargeError, TopicPartition
 from tests.support.messages import WRITER_SCHEMAS, event, message
 from tests.support.pipeline_world import wait_until

@@ -7,10 +7,10 @@ from prometheus_client import CollectorRegistry
 from consumer.assignment.start_offsets import (
     LOG_END_WAIT_SECONDS,
     REREAD_MARGIN_MS,
-    OffsetBackup,
     StartOffsetResolver,
 )
 from consumer.metrics import ConsumerMetrics
+from consumer.offsets.backup import OffsetBackup
 from consumer.offsets.delivered import DeliveredRange, DeliveryProgress, RecordFingerprint
 from relay.kafka import KafkaError, OffsetAndMetadata, TopicPartition
 from tests.support.messages import records_at
