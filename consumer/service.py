@@ -1,4 +1,4 @@
-"""The consumer: everything of it wired together."""
+"""The consumer service: wiring and supervision."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -7,10 +7,12 @@ from contextlib import AsyncExitStack
 from prometheus_client import CollectorRegistry
 
 from consumer.config import ConsumerConfig
-from consumer.destinations.sentinel.config import SentinelConfig
+from consumer.destinations import DESTINATIONS
+from consumer.destinations.contract import DestinationConfig, Kinds
 from consumer.metrics import ConsumerMetrics
 from consumer.pipelines import PipelineFactory
 from consumer.status_reporter import RunningPipeline, StatusReporter
+from consumer.timing import ConsumerTiming, ServiceTiming
 from relay.aio import cancel_all, run_unless_stopped, supervise
 from relay.config.schema_registry import SchemaRegistryConfig
 from relay.kafka.connection import Connection
@@ -24,25 +26,24 @@ from relay.status.writer import StatusWriter
 from relay.telemetry.health import Health
 from relay.timestamps import now_ms
 
-STOP_SECONDS = 15.0
-SERVICE_VALID_MS = 60_000
-HEARTBEAT_SECONDS = 15.0
-
 
 async def run_consumer(
     config: ConsumerConfig,
-    destinations: Mapping[str, SentinelConfig],
+    destinations: Mapping[str, DestinationConfig],
     schema_registry: SchemaRegistryConfig,
     connection: Connection,
     stop: asyncio.Event,
     registry: CollectorRegistry,
     health: Health,
+    kinds: Kinds = DESTINATIONS,
+    timing: ConsumerTiming | None = None,
 ) -> None:
-    """Carry events to these destinations, live ones and history apart, until `stop`.
+    """Deliver events to these destinations, live and history apart, until `stop`.
 
-    Then nothing more is read, what is being delivered is finished within STOP_SECONDS, and offsets are committed. Raises
-    RelayError where Kafka cannot be reached at the start or has not our topics, and where a destination cannot be one.
+    A stop ends reading, finishes deliveries within `timing.service.stop_seconds`, and commits offsets. Raises RelayError when
+    Kafka is unreachable at the start or lacks the relay's topics, and for a destination whose settings cannot work.
     """
+    timing = timing or ConsumerTiming()
     for name in destinations:
         health.report(f"destination {name}", ok=False, reason="joining the group")
     topics = Topics(connection.kafka.topic_prefix)
@@ -54,7 +55,7 @@ async def run_consumer(
         writer = await stack.enter_async_context(RecordWriter(connection))
         status_writer = StatusWriter(writer, topics.status)
         factory = PipelineFactory(
-            config, destinations, connection, topics, store, writer, ConsumerMetrics(registry)
+            config, destinations, connection, topics, store, writer, ConsumerMetrics(registry), kinds, timing
         )
         status_history = StatusHistory(connection, topics.status)
         pipelines: list[RunningPipeline] = []
@@ -73,11 +74,14 @@ async def run_consumer(
                     status_history,
                     factory.metrics,
                     health,
+                    timing.reporter,
                 )
             )
         tasks = {
             asyncio.create_task(status_writer.run(), name="status writer"),
-            asyncio.create_task(_heartbeat(status_writer, destinations), name="heartbeat of the consumer"),
+            asyncio.create_task(
+                _heartbeat(status_writer, destinations, timing.service), name="heartbeat of the consumer"
+            ),
             *(
                 asyncio.create_task(reporter.run(), name="status reporter of a destination")
                 for reporter in reporters
@@ -90,17 +94,19 @@ async def run_consumer(
         try:
             await supervise(stop, tasks | members)
         finally:
-            await asyncio.gather(*(pipeline.handler.stop(STOP_SECONDS) for pipeline in pipelines))
+            await asyncio.gather(
+                *(pipeline.handler.stop(timing.service.stop_seconds) for pipeline in pipelines)
+            )
             await cancel_all(members, attempts=1, seconds=10)
             await cancel_all(tasks, attempts=1, seconds=10)
         status_writer.tombstone(service_key("consume"))
         await status_writer.flush()
 
 
-async def _heartbeat(status_writer: StatusWriter, names: Iterable[str]) -> None:
-    """That this process lives, and what it serves."""
+async def _heartbeat(status_writer: StatusWriter, names: Iterable[str], timing: ServiceTiming) -> None:
+    """Report that this process runs, and which destinations it serves, until cancelled."""
     status = take_over("active", now_ms(), reason=f"destinations {', '.join(names)}")
     while True:
-        status = status.transition("active", status.reason, now_ms()).valid_for(SERVICE_VALID_MS)
+        status = status.transition("active", status.reason, now_ms()).valid_for(timing.heartbeat_valid_ms)
         status_writer.put(service_key("consume"), status)
-        await asyncio.sleep(HEARTBEAT_SECONDS)
+        await asyncio.sleep(timing.heartbeat_seconds)

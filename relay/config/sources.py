@@ -12,6 +12,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from relay.config.base import ByKind
 from relay.errors import SettingsError
 
 SettingName = tuple[str, ...]
@@ -56,8 +57,11 @@ class SettingValues:
 
     def _describe_fault(self, fault: dict[str, Any]) -> str:
         name = tuple(str(part) for part in fault["loc"] if isinstance(part, str) and part != "[key]")
+        if name[0] == "destinations":
+            name, fault = _without_kind(name, fault)
         message = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
         message = message.replace("a valid tuple", "a list")
+        message = message.replace("Extra inputs are not permitted", "is no setting of this kind of destination")
         setting = next((known for known in self.values if known == name[: len(known)]), None)
         if fault["type"] == "missing":
             return f"{dotted(name)} is needed and not set (in the environment: {variable(name)})."
@@ -80,15 +84,36 @@ def read_settings(model: type[BaseModel], config: Path | None, environ: Mapping[
 
 
 def setting_fields(model: type[BaseModel]) -> dict[SettingName, FieldInfo]:
-    """Every setting; those of destinations under ("destinations", "<name>", …)."""
+    """Return every setting; those of destinations, of all kinds, under ("destinations", "<name>", …).
+
+    A setting of several kinds has one place in the environment, so it is a list or a secret in all of them; tests hold it.
+    """
     found: dict[SettingName, FieldInfo] = {}
     for group, field in model.model_fields.items():
-        inner: Any = field.annotation
-        name: SettingName = (group,)
         if group == "destinations":
-            name, inner = (group, _ANY_NAME), get_args(inner)[1]
-        found |= {(*name, setting): info for setting, info in inner.model_fields.items()}
+            for kind in models_by_kind(model).values():
+                found = {(group, _ANY_NAME, name): info for name, info in kind.model_fields.items()} | found
+        else:
+            inner: Any = field.annotation
+            found |= {(group, name): info for name, info in inner.model_fields.items()}
     return found
+
+
+def models_by_kind(model: type[BaseModel]) -> Mapping[str, type[BaseModel]]:
+    """Return the settings of each kind of destination."""
+    _, marked = get_args(model.model_fields["destinations"].annotation)
+    by_kind: ByKind = get_args(marked)[1]
+    return by_kind.models()
+
+
+def _without_kind(name: SettingName, fault: dict[str, Any]) -> tuple[SettingName, dict[str, Any]]:
+    """Return name and fault as they would be if every destination were of one kind."""
+    if fault["type"] == "union_tag_not_found":
+        return (*name, "kind"), {**fault, "type": "missing"}
+    if fault["type"] == "union_tag_invalid":
+        expected = fault["msg"].rpartition("tags: ")[2]
+        return (*name, "kind"), {**fault, "msg": f"must be one of {expected}", "input": fault["input"]["kind"]}
+    return (*name[:2], *name[3:]), fault
 
 
 def is_secret(field: FieldInfo) -> bool:

@@ -7,10 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from consumer.assignment import assignment
 from consumer.assignment.handler import AssignmentHandler
-from consumer.delivery import circuit_breaker
-from consumer.destinations.outcome import Retry
+from consumer.timing import AssignmentTiming, Backoff, BreakerTiming, ConsumerTiming
 from embedded import EmbeddedKafka
 from relay.avro.codec import Encoder, SchemaId
 from relay.errors import RelayError
@@ -32,6 +30,7 @@ from tests.support.pipeline_world import (
     uids,
     wait_for_status,
     wait_until,
+    with_limits,
 )
 from tests.support.topics import alter_topic
 
@@ -129,8 +128,8 @@ def lose_every_membership(monkeypatch):
 
 async def test_offsets_are_committed_as_soon_as_rows_are_accepted(kafka, prefix, monkeypatch):
     """Whatever is accepted and not committed comes again after a kill."""
-    monkeypatch.setattr(assignment, "IDLE_COMMIT_INTERVAL_SECONDS", 3600)
-    async with pipeline_world(kafka, prefix, monkeypatch) as world, world.consuming():
+    timing = ConsumerTiming(assignment=AssignmentTiming(idle_commit_interval_seconds=3600))
+    async with pipeline_world(kafka, prefix, monkeypatch) as world, world.consuming(timing=timing):
         for first in (0, 1000):
             await world.publish(some_events(50, organizations=1, first=first))
             await world.wait_for_events()
@@ -151,9 +150,11 @@ async def test_partitions_move_without_a_repeat(kafka, prefix, monkeypatch):
 
 async def test_partitions_move_without_a_repeat_while_the_destination_throttles(kafka, prefix, monkeypatch):
     """Some bodies are refused again and again while those behind them are accepted; these are never sent again."""
-    monkeypatch.setattr("consumer.destinations.sentinel.rows.MAX_BODY_BYTES", 3000)
-    monkeypatch.setitem(circuit_breaker._BACKOFF, Retry, (0.02, 0.1))
-    async with pipeline_world(kafka, prefix, monkeypatch) as world, world.consuming():
+    options = {
+        "timing": ConsumerTiming(breaker=BreakerTiming(retry=Backoff(0.02, 0.1))),
+        "kinds": {"sentinel": with_limits(max_bytes=3000)},
+    }
+    async with pipeline_world(kafka, prefix, monkeypatch) as world, world.consuming(**options):
         world.azure.fault(azure_faults.throttled(), rate=0.6)
         await _come_and_go(world)
         assert world.azure.duplicates() == {}

@@ -5,7 +5,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from consumer.delivery.circuit_breaker import CircuitBreaker, RateLimit
-from consumer.delivery.sender import StreamState
+from consumer.delivery.stream import DeliveryStream
 from consumer.destinations.outcome import Retry
 from consumer.metrics import ConsumerMetrics
 from consumer.offsets.backup import destination_status_key
@@ -37,7 +37,7 @@ class NoStatusHistory:
 
 def running_pipeline(flow):
     metrics = METRICS.for_pipeline("sentinel", flow)
-    stream = StreamState(None, CircuitBreaker(RateLimit()), None, metrics)
+    stream = DeliveryStream(None, CircuitBreaker(RateLimit()), None, metrics)
     member, schemas = SimpleNamespace(valid=True), SimpleNamespace(problem=None)
     return RunningPipeline(flow, member, FakeHandler(flow), stream, schemas, metrics)
 

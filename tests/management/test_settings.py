@@ -270,7 +270,7 @@ def test_a_login_may_be_in_clear_where_nobody_can_read_it(environ):
             },
             "send its token in clear",
         ),
-        (SENTINEL | {"RELAY_DESTINATIONS__SENTINEL__CLOUD": "usgov"}, "is of the cloud public"),
+        (SENTINEL | {"RELAY_DESTINATIONS__SENTINEL__CLOUD": "usgov"}, "belongs to the cloud public"),
         ({"RELAY_SECRETS__KEYS": '["x"]', "RELAY_SECRETS__KEY_FILE": "ca.pem"}, "are both set"),
         (
             {"RELAY_CONSOLE__TOKEN": CANARY, "RELAY_CONSOLE__TOKEN_FILE": "ca.pem"},

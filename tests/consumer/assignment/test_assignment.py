@@ -1,4 +1,4 @@
-"""Partitions that are taken away and come back, with a Kafka on paper that refuses commits when it is told to."""
+"""Partitions that are revoked and come back, with a consumer group on paper that refuses commits when told."""
 
 import asyncio
 
@@ -6,90 +6,25 @@ import orjson
 import pytest
 from prometheus_client import CollectorRegistry
 
-from consumer.assignment.assignment import Pipeline
-from consumer.assignment.handler import AssignmentHandler
-from consumer.assignment.start_offsets import StartOffsetResolver
-from consumer.delivery.circuit_breaker import CircuitBreaker, RateLimit
-from consumer.delivery.sender import StreamState
+from consumer.destinations.contract import BodyFormat, Limits
 from consumer.destinations.outcome import Retry, Sent
 from consumer.destinations.sentinel import rows as sentinel
-from consumer.metrics import ConsumerMetrics
-from consumer.offsets.backup import OffsetBackup
-from relay.kafka import KafkaError, OffsetAndMetadata, OffsetMetadataTooLargeError, TopicPartition
-from tests.support.messages import WRITER_SCHEMAS, event, message
-from tests.support.pipeline_world import wait_until
-
-A, B = TopicPartition("events", 0), TopicPartition("events", 1)
-
-
-class FakeGroup:
-    """What a group, its topic and a membership are (relay.kafka.positions.Positions)."""
-
-    def __init__(self, count, committed=0):
-        self.log = [message(event(number), offset=number) for number in range(count)]
-        self.stored = None if committed is None else OffsetAndMetadata(committed, "")
-        self.next_offset = 0
-        self.paused = True
-        self.unreliable = False
-        self.refuses_commits = False
-        self.refused_commits = 0
-        self.max_metadata = 4096
-        self.commits = []
-
-    @property
-    def committed_offset(self):
-        return None if self.stored is None else self.stored.offset
-
-    def seek(self, _partition, offset):
-        self.next_offset = offset
-
-    def pause(self, _partitions):
-        self.paused = True
-
-    def resume(self, _partitions):
-        self.paused = False
-
-    async def renewed(self):
-        pass
-
-    def corrupt_batch(self, _partition):
-        return None
-
-    async def position(self, _partition):
-        return self.next_offset
-
-    async def commit(self, offsets):
-        if self.refuses_commits:
-            self.refused_commits += 1
-            raise KafkaError("the group has moved on")
-        if any(len(each.metadata) > self.max_metadata for each in offsets.values()):
-            raise OffsetMetadataTooLargeError
-        if A not in offsets:
-            return
-        self.stored = offsets[A]
-        self.commits.append(self.committed_offset)
-
-    async def committed(self, partitions):
-        return dict.fromkeys(partitions, self.stored)
-
-    async def first_offsets(self, partitions):
-        return dict.fromkeys(partitions, 0)
-
-    async def end_offsets(self, partitions):
-        return dict.fromkeys(partitions, len(self.log))
-
-    async def offsets_for_time(self, partitions, at_ms):
-        found = next((record.offset for record in self.log if record.timestamp >= at_ms), None)
-        return dict.fromkeys(partitions, found)
-
-    def poll(self, count):
-        records = [] if self.paused else self.log[self.next_offset : self.next_offset + count]
-        self.next_offset += len(records)
-        return {A: records}
+from consumer.formats.encoded_rows import EncodedRows
+from consumer.timing import Backoff
+from relay.kafka import KafkaError, OffsetAndMetadata
+from tests.support.group_on_paper import A, B, FakeGroup, assign, count, counters, handler
+from tests.support.messages import Message
+from tests.support.waiting import wait_until
 
 
 class FakeDestination:
-    def __init__(self):
+    address = "fake.example"
+    config_hint = "Check the fake."
+
+    def __init__(self, **limits):
+        self.limits = Limits(sentinel.BODY_FORMAT, **limits)
+        self.sent = []
+        """Every body, in the order of the requests."""
         self.bodies = []
         self.accepted = []
         self.answering = asyncio.Event()
@@ -97,13 +32,17 @@ class FakeDestination:
         self.unanswered = set()
         """Bodies with one of these rows are never answered."""
 
+    def encode(self, events):
+        return sentinel.encode_rows(events)
+
     def body(self, encoded):
-        return list(encoded)
+        return sentinel.BODY_FORMAT.framed(encoded)
 
     async def send(self, body):
-        self.bodies.append(len(body))
+        self.sent.append(body)
+        self.bodies.append(body.rows)
         await self.answering.wait()
-        rows = [orjson.loads(row)["EventId"] for row in body]
+        rows = [row["EventId"] for row in orjson.loads(body.content)]
         if self.unanswered & set(rows):
             await asyncio.Event().wait()
         self.accepted += rows
@@ -112,31 +51,6 @@ class FakeDestination:
     @property
     def rows(self):
         return sum(self.bodies)
-
-
-class FakeSchemaLookup:
-    async def schemas_for(self, _records):
-        return WRITER_SCHEMAS
-
-
-def handler(kafka, destination, start="earliest"):
-    async def no_backup():
-        return OffsetBackup({}, 0)
-
-    async def records_at(offsets):
-        return {each: kafka.log[offset] for each, offset in offsets.items()}
-
-    metrics = ConsumerMetrics(CollectorRegistry()).for_pipeline("sentinel", "live")
-    stream = StreamState(destination, CircuitBreaker(RateLimit()), None, metrics)
-    resolver = StartOffsetResolver(start, no_backup, records_at, metrics)
-    return AssignmentHandler(
-        Pipeline(resolver, FakeSchemaLookup(), sentinel.encode_rows, stream, sentinel.MAX_BODY_BYTES, 0.01)
-    )
-
-
-async def assign(handler, kafka):
-    handler.assigned(kafka, {A})
-    await wait_until(lambda: handler.ready)
 
 
 async def test_what_was_accepted_is_not_sent_again_though_its_commit_was_refused():
@@ -164,17 +78,15 @@ async def test_what_was_accepted_is_not_sent_again_though_its_commit_was_refused
 
 @pytest.mark.parametrize(("max_metadata", "resent"), [(4096, 0), (100, 60), (10, 80)])
 async def test_another_consumer_sends_nothing_that_was_accepted_behind_a_body_that_waits(
-    max_metadata, resent, monkeypatch
+    max_metadata, resent
 ):
     """While the destination throttles, bodies overtake each other; what is accepted is committed with the group's offset, as far as
     Kafka takes the metadata.
     """
-    monkeypatch.setattr("consumer.assignment.handler.ANSWER_SECONDS", 0.05)
-    monkeypatch.setattr("consumer.assignment.assignment.RETRY_SECONDS", 0.01)
     kafka, destination = FakeGroup(120), FakeDestination()
     kafka.max_metadata = max_metadata
     destination.unanswered = {0, 30, 50, 51, 90}
-    one = handler(kafka, destination)
+    one = handler(kafka, destination, answer_seconds=0.05, retry_seconds=0.01)
     await assign(one, kafka)
     for number in range(12):
         await one.records(kafka.poll(10))
@@ -238,12 +150,10 @@ async def test_what_is_delivered_is_committed_also_where_reading_has_failed_in_t
     assert kafka.committed_offset == 20
 
 
-async def test_so_much_may_be_delivered_and_not_committed_and_no_more(monkeypatch):
+async def test_so_much_may_be_delivered_and_not_committed_and_no_more():
     """A Kafka that takes no commits, but gives records, is no reason to send what a kill would repeat."""
-    monkeypatch.setattr("consumer.assignment.assignment.MAX_UNCOMMITTED", 10)
-    monkeypatch.setattr("consumer.assignment.assignment.RETRY_SECONDS", 0.05)
-    kafka, destination = FakeGroup(40), FakeDestination()
-    one = handler(kafka, destination)
+    kafka, destination = FakeGroup(40), FakeDestination(max_uncommitted=10)
+    one = handler(kafka, destination, retry_seconds=0.05)
     await assign(one, kafka)
     kafka.refuses_commits = True
     for _ in range(2):
@@ -298,9 +208,8 @@ async def test_nothing_is_read_while_a_stop_waits_for_an_answer():
     assert destination.rows == 20
 
 
-async def test_a_partition_that_cannot_start_holds_up_no_other(monkeypatch):
+async def test_a_partition_that_cannot_start_holds_up_no_other():
     """One has no leader: whoever asks for it with others is told of none."""
-    monkeypatch.setattr("consumer.assignment.assignment.RETRY_SECONDS", 0.02)
     leaderless = {B}
 
     class Led(FakeGroup):
@@ -310,7 +219,7 @@ async def test_a_partition_that_cannot_start_holds_up_no_other(monkeypatch):
             return await super().first_offsets(partitions)
 
     kafka, destination = Led(20), FakeDestination()
-    one = handler(kafka, destination)
+    one = handler(kafka, destination, retry_seconds=0.02)
     one.assigned(kafka, {A, B})
     await wait_until(lambda: not kafka.paused)
     await one.records(kafka.poll(20))
@@ -339,3 +248,124 @@ async def test_an_assignment_that_could_not_start_can_be_closed():
 
 def _not_ours(partition, _offset):
     raise KafkaError(f"{partition} is not assigned")
+
+
+async def test_skipped_events_are_delivered_at_once_and_counted():
+    """A filter leaves every third event out: it is never sent, and holds no commit back."""
+    kafka, destination, registry = FakeGroup(30), FakeDestination(), CollectorRegistry()
+    kafka.log[7] = Message(b"garbage", b"key", 1, offset=7)
+    one = handler(kafka, destination, select=lambda frame: frame["id"] % 3 != 0, registry=registry)
+    await assign(one, kafka)
+    await one.records(kafka.poll(30))
+    await wait_until(lambda: kafka.committed_offset == 30)
+    await one.closed()
+    assert sorted(destination.accepted) == [number for number in range(30) if number % 3 and number != 7]
+    assert counters(registry) == (30, [19, 10, 1, 0])
+
+
+async def test_a_batch_of_skipped_events_alone_is_committed():
+    kafka, destination = FakeGroup(30), FakeDestination()
+    one = handler(kafka, destination, select=lambda frame: frame["id"] < 0, idle_commit_interval_seconds=3600)
+    await assign(one, kafka)
+    await one.records(kafka.poll(30))
+    await wait_until(lambda: kafka.committed_offset == 30)
+    await one.closed()
+    assert destination.bodies == []
+
+
+async def test_counters_add_up_over_a_revocation():
+    """Records that were read and not delivered are released, and read again by the next owner."""
+    kafka, destination, registry = FakeGroup(40), FakeDestination(), CollectorRegistry()
+    one = handler(kafka, destination, registry=registry, answer_seconds=0.05)
+    await assign(one, kafka)
+    destination.unanswered = {5}
+    for sent in (1, 2):
+        await one.records(kafka.poll(10))
+        await wait_until(lambda sent=sent: len(destination.bodies) == sent)
+    await wait_until(lambda: len(destination.accepted) == 10)
+    await one.records(kafka.poll(10))
+    await one.revoked({A})
+    assert counters(registry) == (30, [10, 0, 0, 20])
+    destination.unanswered = set()
+    await assign(one, kafka)
+    await one.records(kafka.poll(40))
+    await wait_until(lambda: kafka.committed_offset == 40)
+    await one.closed()
+    read, ends = counters(registry)
+    assert (read, ends) == (30 + 30, [40, 0, 0, 20])
+
+
+@pytest.mark.parametrize("broken", ["encode", "select"])
+async def test_a_defect_before_the_request_is_named_and_loses_nothing(broken):
+    """An encoder or a filter that fails is tried again; the membership goes on, and no event is skipped or dropped."""
+
+    class Broken(FakeDestination):
+        fails = True
+
+        def encode(self, events):
+            if self.fails and broken == "encode":
+                raise TypeError("made up")
+            return super().encode(events)
+
+    kafka, destination, registry = FakeGroup(10), Broken(), CollectorRegistry()
+
+    def select(frame):
+        if destination.fails and broken == "select":
+            raise TypeError("made up")
+        return frame["id"] >= 0
+
+    one = handler(
+        kafka, destination, select=select, registry=registry, sender={"defect": Backoff(0.01, 0.01)}
+    )
+    state = one._pipeline.stream.state
+    await assign(one, kafka)
+    await one.records(kafka.poll(10))
+    await wait_until(lambda: state.problem is not None)
+    assert "TypeError" in state.problem.reason
+    await one.records({})
+    destination.fails = False
+    await wait_until(lambda: kafka.committed_offset == 10)
+    assert state.problem is None
+    assert sorted(destination.accepted) == list(range(10))
+    assert count(registry, "delivery_defects") > 0
+    await one.closed()
+
+
+async def test_a_row_that_fits_into_no_body_becomes_a_dead_letter_alone():
+    """An encoder that breaks its limit for one event costs that event alone."""
+    kafka, destination = FakeGroup(10), FakeDestination()
+    small = BodyFormat(200, b"[", b",", b"]")
+    destination.limits = Limits(small)
+    destination.encode = lambda frame: EncodedRows.of(
+        [b'{"EventId":%d,"x":"%s"}' % (n, b"x" * (300 if n == 4 else 5)) for n in frame["id"]], b","
+    )
+    one = handler(kafka, destination)
+    await assign(one, kafka)
+    await one.records(kafka.poll(10))
+    await wait_until(lambda: kafka.committed_offset == 10)
+    await one.closed()
+    assert sorted(destination.accepted) == [0, 1, 2, 3, 5, 6, 7, 8, 9]
+    ((offset, reason, _),) = one._pipeline.stream.dead_letters.put_records
+    assert (offset, "fits into no body of 200" in reason) == (4, True)
+
+
+async def test_a_destination_may_want_bodies_of_one_partition():
+    """Its bodies are named by partition and first offset; each partition waits for its own linger."""
+
+    class Two(FakeGroup):
+        def poll_both(self):
+            b = [
+                Message(each.value, each.key, each.timestamp, partition=1, offset=each.offset)
+                for each in self.log
+            ]
+            return {A: self.log, B: b}
+
+    kafka, destination = Two(20), FakeDestination(single_partition=True, linger_seconds=0.05)
+    one = handler(kafka, destination, linger=0.05)
+    one.assigned(kafka, {A, B})
+    await wait_until(lambda: one.ready)
+    await one.records(kafka.poll_both())
+    await wait_until(lambda: len(destination.accepted) == 40)
+    await one.closed()
+    ranges = [each for body in destination.sent for each in body.offsets]
+    assert sorted((each.partition, each.first, each.last) for each in ranges) == [(0, 0, 19), (1, 0, 19)]
