@@ -1,6 +1,5 @@
 """The contract between the delivery and a destination."""
 
-from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -60,7 +59,7 @@ class BodyFormat:
     def count_fitting(self, rows: EncodedRows, size: int, count: int) -> int:
         """Return how many leading `rows` fit into a body that has `size` bytes, framing included, and `count` rows."""
         room = self.max_bytes - size - (len(self.separator) if count else 0)
-        fitting = bisect_right(rows.ends, rows.start + room) if room >= 0 else 0
+        fitting = rows.count_within(room)
         return fitting if self.max_rows is None else min(fitting, self.max_rows - count)
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies
 
 from management.settings import Settings, load
 from management.settings_page import render_page
-from relay.config.sources import accepts_file, generalize, is_secret, setting_fields, variable
+from relay.config.sources import accepts_file, generalize, is_secret, models_by_kind, setting_fields, variable
 from relay.credentials.redaction import secrets_in
 from relay.errors import SettingsError
 
@@ -30,6 +30,20 @@ SENTINEL = {
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+
+
+def destination_of(name):
+    """A destination with this setting: its kind's key as a name, and the variables that the kind needs."""
+    if name[0] != "destinations" or name[2] in models_by_kind(Settings)["sentinel"].model_fields:
+        return "SENTINEL", SENTINEL
+    kind, model = next(
+        (kind, model) for kind, model in models_by_kind(Settings).items() if name[2] in model.model_fields
+    )
+    needed = {setting: field for setting, field in model.model_fields.items() if field.is_required()}
+    return "OTHER", {
+        f"RELAY_DESTINATIONS__OTHER__{setting.upper()}": kind if setting == "kind" else str(field.examples[0])
+        for setting, field in needed.items()
+    }
 
 
 def load_error(config=None, environ=None):
@@ -417,10 +431,11 @@ def test_every_setting_is_reachable_by_its_variable(name):
     if name[-1].endswith("_file"):
         example = "example"
         Path("example").touch()
-    key = variable(generalize(name)).replace("<NAME>", "SENTINEL")
+    destination, environ = destination_of(name)
+    key = variable(generalize(name)).replace("<NAME>", destination)
     text = example if isinstance(example, str) else json.dumps(example)
 
-    said = single_error(SENTINEL | {key: text})  # some need others beside them
+    said = single_error(environ | {key: text})  # some need others beside them
 
     assert f"({key})" not in said
     assert "is no setting" not in said
@@ -445,12 +460,13 @@ def test_page_names_every_setting():
 @settings(max_examples=300)
 def test_any_text_gives_settings_or_a_sentence(name, text):
     """Whatever a variable holds: the settings, or a SettingsError; a secret's text is never in it."""
-    key = variable(name).replace("<NAME>", "SENTINEL")
+    destination, environ = destination_of(name)
+    key = variable(name).replace("<NAME>", destination)
     canary = base64.b32encode(text.encode("utf-8", "replace")).decode().rstrip("=") + "canary"
     field = setting_fields(Settings)[name]
     value = canary if is_secret(field) else text
 
-    said = single_error(SENTINEL | {key: value})
+    said = single_error(environ | {key: value})
 
     assert "nothing at all" not in said
     assert not is_secret(field) or value not in said

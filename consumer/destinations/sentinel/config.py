@@ -66,7 +66,7 @@ class SentinelConfig(ConfigModel):
         examples=["Custom-JiraAuditRelay"],
     )
     cloud: Literal["public", "usgov", "china"] = Field(
-        default="public", description="Azure cloud of the rule.", examples=["usgov"]
+        default="public", description="Azure cloud of the rule.", examples=["public"]
     )
     credential: AzureCredential = Field(
         default="default",

@@ -40,7 +40,7 @@ def classify(response: IngestionResponse, target: IngestionTarget, now_ms: int) 
     """Return the outcome of an answer. Source: Azure Monitor, Logs Ingestion API, troubleshooting."""
     status, description = response.status, _describe(response)
     match status:
-        case 200 | 202 | 204 if not response.content.strip():
+        case 200 | 202 | 204 if _is_empty(response):
             return Sent()
         case 400 | 422:
             return Reject(description, status)
@@ -68,6 +68,11 @@ def classify(response: IngestionResponse, target: IngestionTarget, now_ms: int) 
                 " proxy on the way.",
                 status,
             )
+
+
+def _is_empty(response: IngestionResponse) -> bool:
+    """Return whether the answer has no body. One with an encoding has a body, though a broken one decodes to nothing."""
+    return not response.content.strip() and "Content-Encoding" not in response.headers
 
 
 def is_transient(status: int | None) -> bool:

@@ -63,15 +63,17 @@ def encode_rows(events: pl.DataFrame) -> EncodedRows:
 
     A value that is too long is truncated with a mark. A time out of Kusto's range moves to Unmodeled.
     """
-    texts = events.select(_ROW_EXPRESSION).to_series()
+    rows = EncodedRows.of_texts(events.select(_ROW_EXPRESSION).to_series(), BODY_FORMAT.separator)
     out_of_range = _out_of_range_times(events)
-    long = texts.str.len_bytes() > _SAFE_ROW_BYTES
-    if not out_of_range and not long.any():
-        return EncodedRows.of_texts(texts, BODY_FORMAT.separator)
-    encoded: list[bytes] = texts.cast(pl.Binary).to_list()
-    for index in out_of_range.keys() | set(long.arg_true()):
-        encoded[index] = _fit_row(encoded[index], out_of_range.get(index, {}))
-    return EncodedRows.of(encoded, BODY_FORMAT.separator)
+    if not out_of_range and rows.longest <= _SAFE_ROW_BYTES:
+        return rows
+    fitted = (
+        _fit_row(row, out_of_range.get(index, {}))
+        if index in out_of_range or len(row) > _SAFE_ROW_BYTES
+        else row
+        for index, row in enumerate(rows)
+    )
+    return EncodedRows.of(fitted, BODY_FORMAT.separator)
 
 
 def encode_body(encoded: EncodedRows) -> bytes:
