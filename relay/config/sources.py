@@ -61,7 +61,9 @@ class SettingValues:
             name, fault = _without_kind(name, fault)
         message = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
         message = message.replace("a valid tuple", "a list")
-        message = message.replace("Extra inputs are not permitted", "is no setting of this kind of destination")
+        message = message.replace(
+            "Extra inputs are not permitted", "is no setting of this kind of destination"
+        )
         setting = next((known for known in self.values if known == name[: len(known)]), None)
         if fault["type"] == "missing":
             return f"{dotted(name)} is needed and not set (in the environment: {variable(name)})."
@@ -112,7 +114,11 @@ def _without_kind(name: SettingName, fault: dict[str, Any]) -> tuple[SettingName
         return (*name, "kind"), {**fault, "type": "missing"}
     if fault["type"] == "union_tag_invalid":
         expected = fault["msg"].rpartition("tags: ")[2]
-        return (*name, "kind"), {**fault, "msg": f"must be one of {expected}", "input": fault["input"]["kind"]}
+        return (*name, "kind"), {
+            **fault,
+            "msg": f"must be one of {expected}",
+            "input": fault["input"]["kind"],
+        }
     return (*name[:2], *name[3:]), fault
 
 

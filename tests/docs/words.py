@@ -27,7 +27,6 @@ NOT_YET = (
     "benchmarks/",
     "cli/",
     "console/",
-    "consumer/",
     "embedded/",
     "management/",
     "producer/",

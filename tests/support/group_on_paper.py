@@ -97,7 +97,16 @@ class FakeDeadLetterWriter:
 
 
 def handler(
-    kafka, destination, start="earliest", *, linger=0.01, select=None, registry=None, sender=None, breaker=None, **timing
+    kafka,
+    destination,
+    start="earliest",
+    *,
+    linger=0.01,
+    select=None,
+    registry=None,
+    sender=None,
+    breaker=None,
+    **timing,
 ):
     async def no_backup():
         return OffsetBackup({}, 0)
