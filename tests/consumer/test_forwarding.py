@@ -212,7 +212,7 @@ def dead_letter_count(consumer, why="unreadable"):
     return consumer.metric("jira_relay_events_dead_lettered_total", why=why)
 
 
-async def test_a_record_too_large_for_the_dead_letter_topic_stands_there_in_parts(kafka, prefix, monkeypatch):
+async def test_a_record_too_large_for_the_dead_letter_topic_is_written_in_parts(kafka, prefix, monkeypatch):
     """An operator gave that topic a smaller limit than the events have."""
     value, small = os.urandom(90_000), os.urandom(3_000)
     async with pipeline_world(kafka, prefix, monkeypatch) as world:
@@ -272,7 +272,7 @@ async def test_passing_faults_cost_time_alone(kafka, prefix, monkeypatch):
         assert await world.dead_letters() == []
 
 
-async def test_a_request_whose_answer_was_lost_is_repeated_and_can_be_told(kafka, prefix, monkeypatch):
+async def test_a_request_whose_answer_was_lost_is_repeated_and_identified(kafka, prefix, monkeypatch):
     async with pipeline_world(kafka, prefix, monkeypatch) as world:
         world.azure.fault(faults.reset(after_processing=True))
         await world.publish(some_events(20, organizations=1))
@@ -387,7 +387,7 @@ async def test_the_status_tells_state_lag_counts_and_offsets(kafka, prefix, monk
 
 
 async def test_events_wait_for_a_schema_that_cannot_be_looked_up(kafka, prefix, monkeypatch):
-    """Messages of a registry arrive, and none is set: nothing is dropped, and the operator is told."""
+    """Messages of a registry arrive, and no registry is set: nothing is dropped, and the status says so."""
     async with pipeline_world(kafka, prefix, monkeypatch) as world:
         of_registry = Encoder(AUDIT_EVENT, SchemaId(5))
         each = event(1)

@@ -105,7 +105,7 @@ async def test_a_log_that_loses_its_end_and_outgrows_a_reader_is_read_again(
 
 
 async def test_a_batch_that_is_damaged_on_disk_holds_up_its_partition_alone(tmp_path, prefix, monkeypatch):
-    """What stands before it and in other partitions arrives, the status says what to do, and the rest comes once it is whole."""
+    """Events before it and in other partitions arrive, the status says what to do, and the rest comes once it is whole."""
     timing = ConsumerTiming(assignment=AssignmentTiming(corrupt_pause_seconds=1))
     async with EmbeddedKafka(tmp_path) as kafka, pipeline_world(kafka, prefix, monkeypatch) as world:
         organization = "org0.atlassian.net"

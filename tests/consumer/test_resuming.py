@@ -135,7 +135,7 @@ async def test_a_running_consumer_that_retention_overtakes_names_what_it_missed(
         held.set()
         pause(positions, partitions)
 
-    def let_go(positions, partitions):
+    def resumed(positions, partitions):
         held.clear()
         resume(positions, partitions)
 
@@ -145,7 +145,7 @@ async def test_a_running_consumer_that_retention_overtakes_names_what_it_missed(
         await world.publish(some_events(1, organizations=1))
         await wait_until(lambda: world.azure.calls)
         monkeypatch.setattr(Positions, "pause", held_back)
-        monkeypatch.setattr(Positions, "resume", let_go)
+        monkeypatch.setattr(Positions, "resume", resumed)
         monkeypatch.setattr(AssignmentHandler, "assigned", None)
         for number in range(1, 50):  # until it is held back, and not for a moment only
             await world.publish(some_events(1, organizations=1, first=number))

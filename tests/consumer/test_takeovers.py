@@ -46,7 +46,7 @@ class NothingIsSkipped(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.log = []  # who stands at each offset
+        self.log = []  # the number of the record at each offset
         self.first = 0
         self.appended = 0
         self.now = 0.0
@@ -164,9 +164,9 @@ class NothingIsSkipped(RuleBasedStateMachine):
     @precondition(lambda self: self.owner is None)
     @rule(data=st.data())
     def an_operator_sets_the_offset(self, data):
-        """Back, or to where it stands, since forward means to skip."""
+        """Back, or to the same offset, since forward means to skip."""
         self.group = OffsetAndMetadata(data.draw(st.integers(0, self.group.offset)), "")
-        self.accepted |= set(self.log[: self.group.offset])  # whatever stands there by now
+        self.accepted |= set(self.log[: self.group.offset])  # also records that came to be there since
         self.wanted = set(range(self.group.offset, len(self.log)))
         self._forget()
 
@@ -178,7 +178,7 @@ class NothingIsSkipped(RuleBasedStateMachine):
     @precondition(lambda self: self.owner is None and self.first < len(self.log) and self._is_marked())
     @rule(data=st.data())
     def lose_the_end(self, data):
-        """Others may come to stand there before anybody looks."""
+        """Other records may take their offsets before a process looks."""
         kept = data.draw(st.integers(self.first, len(self.log) - 1))
         grown = data.draw(st.integers(0, len(self.log) - kept + 5))
         del self.log[kept:]

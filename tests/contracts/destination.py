@@ -19,7 +19,7 @@ from consumer.destinations.outcome import Outcome, Paused, Reject, Retry, Sent
 from consumer.offsets.tracker import TrackedRecords
 from consumer.timing import Backoff, BreakerTiming
 from tests.contracts.peers import Peer
-from tests.support.group_on_paper import FakeGroup, assign, counters, handler
+from tests.support.group_on_paper import FakeGroup, assign, counters, handler, kill
 from tests.support.messages import WRITER_SCHEMAS, Message, event, event_lists, message
 from tests.support.waiting import wait_until
 
@@ -195,15 +195,6 @@ async def a_kill_before_a_commit_repeats_only_uncommitted_rows(case):
     await wait_until(lambda: len(case.peer.stored()) == 30)
     await kill(one, kafka)
     await _another_owner_delivers(case, kafka, repeats=set(uids(range(10, 30))))
-
-
-async def kill(one, kafka):
-    """End a process without a last word: no request goes on, and nothing is committed."""
-    kafka.refuses_commits = True
-    closing = asyncio.create_task(one._assignment.close(finish_seconds=0, answer_seconds=0))
-    await asyncio.wait({closing}, timeout=5)
-    assert closing.done()
-    kafka.refuses_commits = False
 
 
 async def _another_owner_delivers(case, kafka, *, repeats):

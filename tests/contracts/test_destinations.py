@@ -11,7 +11,7 @@ import pytest
 from consumer.destinations import DESTINATIONS
 from management.checks import _destination_check
 from management.settings import Settings
-from relay.config.sources import is_list, is_secret, models_by_kind
+from relay.config.names import is_list, is_secret, models_by_kind
 from tests.contracts import destination
 from tests.contracts.file_destination import FILE
 from tests.contracts.peers import PEERS
@@ -151,11 +151,11 @@ def test_one_line_adds_a_kind_to_the_settings_page():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"RELAY_DESTINATIONS__SPOOL__KIND": ""}, "destinations.spool.kind is needed and not set"),
+        ({"RELAY_DESTINATIONS__SPOOL__KIND": ""}, "destinations.spool.kind is required"),
         ({"RELAY_DESTINATIONS__SPOOL__KIND": "fiel"}, "must be one of 'sentinel', 'file'"),
-        ({"RELAY_DESTINATIONS__SPOOL__DIRECTORY": ""}, "destinations.spool.directory is needed and not set"),
-        ({"RELAY_DESTINATIONS__SPOOL__RULE_ID": "dcr-" + 32 * "0"}, "no setting of this kind"),
-        ({"RELAY_DESTINATIONS__SENTINEL__TOKEN": "secret"}, "no setting of this kind"),
+        ({"RELAY_DESTINATIONS__SPOOL__DIRECTORY": ""}, "destinations.spool.directory is required"),
+        ({"RELAY_DESTINATIONS__SPOOL__RULE_ID": "dcr-" + 32 * "0"}, "not a setting of this kind"),
+        ({"RELAY_DESTINATIONS__SENTINEL__TOKEN": "secret"}, "not a setting of this kind"),
     ],
 )
 def test_a_fault_in_the_settings_of_one_kind_is_named(change, message):

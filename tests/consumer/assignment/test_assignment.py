@@ -167,7 +167,7 @@ async def test_nothing_is_read_while_a_stop_waits_for_an_answer():
 
 
 async def test_a_partition_that_cannot_start_holds_up_no_other():
-    """One has no leader: whoever asks for it with others is told of none."""
+    """One has no leader, and a request that names it with others fails for all."""
     leaderless = {B}
 
     class Led(FakeGroup):

@@ -40,7 +40,7 @@ def test_rows_know_their_records_whichever_are_left_out(lengths, data):
     assert list(rows.tracked.singles()) == [rows[n : n + 1].tracked for n in range(len(rows))]
 
 
-def test_a_batch_of_which_every_second_record_is_left_out_is_told_apart_in_one_pass():
+def test_a_batch_of_which_every_second_record_is_left_out_is_divided_in_one_pass():
     """Something else writes to the topic, as much as there are events. To search all of them for each would take hours."""
     for length in (1, 200_000):
         tracked = tracked_records([length] * (200_000 // length))

@@ -161,14 +161,14 @@ async def test_what_was_delivered_and_not_committed_is_not_delivered_again():
 
 @pytest.mark.parametrize("change", [{"value": b"another"}, {"key": b"another"}, None])
 async def test_where_the_log_is_another_behind_the_groups_offset_that_offset_counts(change):
-    """Kafka has lost the end of the log, and other events stand where those stood that were delivered."""
+    """Kafka has lost the end of the log, and other events are at the offsets of delivered ones."""
     log = {49: FIFTIETH} | ({} if change is None else {79: replace(LAST, **change)})
     found = (await resolver_ahead_of_group(log).resolve(FakeGroup({A: GROUP_PROGRESS}), [A]))[A]
     assert (found.progress, found.reason) == (GROUP_PROGRESS, "the group's committed offset")
 
 
 async def test_where_the_log_is_another_before_the_groups_offset_it_is_read_again():
-    """It has grown past the offset by now, which says nothing of what stands there."""
+    """The log has grown past the offset by now, which proves nothing about the record there."""
     group = FakeGroup({A: GROUP_PROGRESS})
     found = (await resolver_ahead_of_group({49: replace(FIFTIETH, value=b"another")}).resolve(group, [A]))[A]
     assert found.offset == 60

@@ -52,7 +52,7 @@ async def test_an_event_waits_for_its_schema():
     assert schemas.problem is None
 
 
-async def test_what_waits_for_its_schema_somewhere_else_is_no_problem_of_ours():
+async def test_events_that_wait_for_their_schema_elsewhere_are_no_problem_here():
     """The partition is taken away meanwhile, and nothing comes on those that are left, for hours."""
     schemas = lookup(FakeSchemaStore())
     waiting = asyncio.create_task(schemas.schemas_for([record_of(9)]))

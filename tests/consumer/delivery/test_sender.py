@@ -87,7 +87,7 @@ async def test_a_dead_letter_that_cannot_be_written_holds_no_other_body_up():
         assert fixture.committable() == 7
 
 
-async def test_dead_letters_that_somebody_else_has_to_write_now_are_no_problem_of_ours():
+async def test_dead_letters_that_another_owner_has_to_write_are_no_problem_here():
     async with sender_fixture(FakeDestination(), FakeDeadLetterWriter(failures=10**9)) as fixture:
         fixture.sender.dead_letter(fixture.rows(1).tracked, ["not Avro"])
         await wait_until(lambda: fixture.problem is not None)
@@ -245,7 +245,7 @@ async def test_capacity_is_waited_for(limits):
 
 @pytest.mark.parametrize("bad", [False, True], ids=["request", "dead letter"])
 async def test_nothing_is_sent_while_the_partitions_may_be_somebody_elses(bad):
-    """Whoever wakes up after a freeze waits for the group's word before the next request; to end does not need it."""
+    """A process that wakes up after a freeze sends nothing until the group confirms its membership; it may end without."""
     destination = FakeDestination()
     async with sender_fixture(destination) as fixture:
         membership_valid = asyncio.Event()

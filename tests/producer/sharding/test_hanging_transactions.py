@@ -12,13 +12,13 @@ from producer.sharding.hanging_transactions import (
 )
 from relay.config.kafka import KafkaConfig
 from relay.errors import RelayError
-from relay.kafka import TopicPartition, transactions
+from relay.kafka import TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import LogBounds, log_bounds, standalone_consumer
 from relay.kafka.producer import ProducerRecord
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
-from relay.kafka.transactions import TRANSACTION_SECONDS, Publisher
+from relay.kafka.transactions import TRANSACTION_SECONDS, Publisher, TransactionTiming
 
 TP = TopicPartition("events", 0)
 
@@ -80,7 +80,7 @@ async def test_what_has_no_end_gets_one(kafka, prefix, monkeypatch):
     """
     monkeypatch.setattr(hanging_transactions, "CHECK_SECONDS", 0.1)
     monkeypatch.setattr(hanging_transactions, "STALLED_SECONDS", 0.5)
-    monkeypatch.setattr(transactions, "TRANSACTION_TIMEOUT_MS", 600_000)  # Kafka itself ends none of them
+    long = TransactionTiming(timeout_ms=600_000)  # so that Kafka itself ends none of them
     there = Connection(
         KafkaConfig(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, shards=3)
     )
@@ -99,7 +99,7 @@ async def test_what_has_no_end_gets_one(kafka, prefix, monkeypatch):
         (f"{topics.organizations}.0", topics.organizations, 0),
         (f"{topics.organizations}.1", topics.changes, 0),
     ]:
-        publisher = await Publisher.open(there, name)
+        publisher = await Publisher.open(there, name, long)
         await publisher._producer.begin_transaction()
         await publisher._send([ProducerRecord(topic, number, b"acme", b"1")])
         hanging.append(publisher)
