@@ -130,7 +130,14 @@ class Sender:
     async def _deliver(self, rows: Rows) -> None:
         rejection = await self._send_until_judged(rows)
         if rejection is not None:
+            self._release_slot()
             await self._bisect(*rejection)
+
+    def _release_slot(self) -> None:
+        """Let another body take the slot of this one, which waits for its witness: only another can be the witness."""
+        task = asyncio.current_task()
+        self._bodies = {each for each in self._bodies if each is not task}
+        self._changed.notify()
 
     async def _send_until_judged(self, rows: Rows) -> Rejection | None:
         """Send until the destination has judged the rows. Return those of a rejection; None: all are accepted or dead letters."""

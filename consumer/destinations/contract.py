@@ -99,7 +99,7 @@ class Limits:
     in_flight_bytes: int = 16_000_000
     """Bytes of rows and records in delivery; at least one body is always sent."""
     in_flight_bodies: int | None = None
-    """Bodies in delivery; None: bounded by bytes only."""
+    """Bodies in delivery, without those that were rejected and wait for evidence; None: bounded by bytes only."""
     max_uncommitted: int = 20_000
     """Delivered records whose offsets are not committed. A kill may send so many again, beside those in flight."""
     request_timeout_seconds: float = 25.0

@@ -267,3 +267,19 @@ async def test_nothing_is_sent_while_the_partitions_may_be_somebody_elses(bad):
             else:
                 await later.close(5)
                 assert (destination.requests, fixture.dead_letters.put_records) == ([], [])
+
+
+async def test_a_rejected_body_leaves_its_slot_to_others():
+    """With one body at a time, only the next body can prove that the stream accepts rows."""
+    destination = FakeDestination(
+        lambda rows: Reject("400", 400) if b"0" in rows else Sent(), Limits(LIMITS.format, in_flight_bodies=1)
+    )
+    async with sender_fixture(destination, rejection=QUICK) as fixture:
+        fixture.sender.start(fixture.rows(1))
+        await wait_until(lambda: fixture.problem is not None)
+        for _ in range(4):
+            await asyncio.wait_for(fixture.sender.wait_for_capacity(), 5)
+            fixture.sender.start(fixture.rows(1))
+            await asyncio.sleep(0.05)
+        assert await fixture.sender.wait_until_finished(5)
+        assert [offset for offset, *_ in fixture.dead_letters.put_records] == [0]
