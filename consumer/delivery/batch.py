@@ -57,8 +57,6 @@ class Rows:
         found: dict[tuple[str, int], OffsetRange] = {}
         position = 0
         for sequence in self.tracked.sequences:
-            if not len(sequence):
-                continue
             first = self.tracked.records[position].offset
             position += len(sequence)
             last = self.tracked.records[position - 1].offset

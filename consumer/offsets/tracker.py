@@ -49,9 +49,6 @@ class TrackedRecords:
         start, stop, _ = part.indices(len(self))
         return TrackedRecords(self.records[start:stop], slice_sequences(self.sequences, start, stop))
 
-    def __add__(self, other: "TrackedRecords") -> "TrackedRecords":
-        return TrackedRecords([*self.records, *other.records], self.sequences + other.sequences)
-
     def select(self, indices: Sequence[int]) -> "TrackedRecords":
         """Return the records at `indices`, which ascend, in one pass."""
         if len(indices) == len(self.records):
