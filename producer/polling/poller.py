@@ -11,7 +11,7 @@ from producer.polling.window import PollingConfig
 from producer.publishing.publisher import ShardClosedError, ShardPublisher
 from producer.publishing.transaction import AdvanceCheckpoint, PendingRecords
 from producer.sources.errors import ErrorKind, RetryAction
-from producer.sources.jira_cloud.mapping import to_event
+from producer.sources.jira_cloud.mapping import restore_json, to_event
 from producer.sources.jira_cloud.page import Page
 from producer.sources.jira_cloud.pager import PAGE_SIZE, Pager, PageRequest
 from producer.sources.jira_cloud.source import JiraCloudSource, SourceError
@@ -199,7 +199,7 @@ class Poller:
         """An empty answer proves nothing by itself: the checkpoint moves only when Jira shows that it does answer."""
         await self._source.verify_nonempty(empty)
         self._last_probe = self._now_ms()
-        pending = PendingRecords([], [], empty, self._overlap, self._organization.backfill_from)
+        pending = PendingRecords([], [], empty, self._overlap, self._organization.backfill_from, restore_json)
         await self._publisher.publish(self._name, pending, self._advance_over(empty), persist=True)
         self._reporter.complete_up_to(empty.end)
 
@@ -301,6 +301,7 @@ class Poller:
             result.window,
             self._overlap,
             self._organization.backfill_from,
+            restore_json,
         )
         published = await self._publisher.publish(
             self._name, pending, advance, persist=persist, low_priority=low_priority

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pyroaring import BitMap64
 
 from producer.metrics import ProducerMetrics
 from producer.publishing.publisher import ShardPublisher
 from producer.publishing.topic_limits import TopicLimitsWatcher
+from producer.publishing.transaction import ShardLayout, TransactionLimits
 from producer.recovery.log_reader import EventDecoder, read_committed, read_log_tail, scan_log
 from producer.recovery.reconcile import (
     LedgerRepair,
@@ -29,8 +30,16 @@ from relay.kafka.topics import Topics
 from relay.kafka.transactions import Publisher
 from relay.schema_registry.store import SchemaStore
 
-ORGANIZATIONS_PER_TRANSACTION = 10
-"""As many are repaired in one transaction, each as a whole."""
+
+@dataclass(frozen=True, slots=True)
+class LoaderLimits:
+    """Bounds of loading a shard, and of the transactions of its publisher."""
+
+    tail_offsets: int = 2_000
+    """Offsets read from the end of each event topic: more than any transaction takes."""
+    organizations_per_transaction: int = 10
+    """Organizations repaired in one transaction, each as a whole."""
+    transaction: TransactionLimits = field(default_factory=TransactionLimits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +49,10 @@ class ShardLoader:
     connection: Connection
     topics: Topics
     store: SchemaStore
-    limits: TopicLimitsWatcher
+    topic_limits: TopicLimitsWatcher
     metrics: ProducerMetrics
     now_ms: Callable[[], int]
+    limits: LoaderLimits = field(default_factory=LoaderLimits)
 
     async def load(self, partition: int) -> ShardPublisher:
         """Take a shard over. Raises RelayError, KafkaError or TimeoutError; nothing is left open then."""
@@ -70,10 +80,8 @@ class ShardLoader:
         return ShardPublisher(
             transactions,
             state,
-            encoder,
-            self.topics,
-            partition,
-            lambda: self.limits.current.max_event_bytes,
+            ShardLayout(self.topics, partition, encoder, self.limits.transaction),
+            lambda: self.topic_limits.current.max_event_bytes,
             self.metrics,
             self.now_ms,
         )
@@ -85,14 +93,15 @@ class ShardLoader:
         live, backfill = (
             TopicPartition(name, partition) for name in (self.topics.events, self.topics.backfill)
         )
+        tail_offsets = self.limits.tail_offsets
         tails = (
-            await read_log_tail(self.connection, decoder, live, stored.last_timestamp),
-            await read_log_tail(self.connection, decoder, backfill, stored.last_timestamp),
+            await read_log_tail(self.connection, decoder, live, stored.last_timestamp, tail_offsets),
+            await read_log_tail(self.connection, decoder, backfill, stored.last_timestamp, tail_offsets),
         )
         repairs = add_missing_ids(stored, *tails)
         if names := find_lost_tails(stored, *tails):
             self.metrics.tail_lost(partition, sorted(names))
-            kept_since = max(self.now_ms(), stored.last_timestamp) - self.limits.current.retention_ms
+            kept_since = max(self.now_ms(), stored.last_timestamp) - self.topic_limits.current.retention_ms
             repairs += remove_lost_ids(
                 stored,
                 names,
@@ -130,10 +139,10 @@ class ShardLoader:
         loads after a death in between compares as we did.
         """
         names = sorted({repair.organization for repair in repairs})
-        for start in range(0, len(names), ORGANIZATIONS_PER_TRANSACTION):
+        for start in range(0, len(names), self.limits.organizations_per_transaction):
             batch, rest = (
-                names[start : start + ORGANIZATIONS_PER_TRANSACTION],
-                names[start + ORGANIZATIONS_PER_TRANSACTION :],
+                names[start : start + self.limits.organizations_per_transaction],
+                names[start + self.limits.organizations_per_transaction :],
             )
             if not rest:
                 state.last_collected = last_timestamp = max(self.now_ms(), state.last_collected + 1)

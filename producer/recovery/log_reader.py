@@ -28,9 +28,6 @@ from relay.schema_registry.store import SchemaStore
 from relay.timestamps import day_of
 from schemas import Schema, released
 
-TAIL_OFFSETS = 2_000
-"""More than any transaction takes."""
-
 log = structlog.get_logger(__name__)
 
 
@@ -45,15 +42,15 @@ async def read_committed(
 
 
 async def read_log_tail(
-    connection: Connection, decoder: "EventDecoder", tp: TopicPartition, since: int
+    connection: Connection, decoder: "EventDecoder", tp: TopicPartition, since: int, tail_offsets: int
 ) -> LogTail:
-    """The last events of a topic: those with a Kafka timestamp of `since` or later, and some before."""
+    """Read the last events of a topic: its last `tail_offsets`, and all with a Kafka timestamp of `since` (ms) or later."""
     records: list[Record] = []
     async with standalone_consumer(connection) as reader:
         span = await require_stable_bounds(reader, tp)
         later = (await Positions(reader).offsets_for_time([tp], since))[tp]
         end = span.last_stable_offset
-        start = max(span.log_start_offset, min(end if later is None else later, end - TAIL_OFFSETS))
+        start = max(span.log_start_offset, min(end if later is None else later, end - tail_offsets))
         await read_to_end(reader, {tp: start}, {tp: end}, records.append)
     oldest = min((record.timestamp for record in records), default=math.inf)
     return LogTail(start, tuple(await decoder.decode_all(records)), oldest if span.log_start_offset else 0)

@@ -69,8 +69,13 @@ def to_event(record: object, organization: str) -> Event | UnreadableRecord:
     }
 
 
+def restore_json(event: Event) -> bytes:
+    """Return the JSON of the record that the event was made from, as `restore_record` rebuilds it."""
+    return to_json(restore_record(event)).encode()
+
+
 def restore_record(event: Event) -> dict[str, Any]:
-    """Give back the record that was read; nulls are gone, and UTC is written as Jira does."""
+    """Rebuild the record that the event was made from; nulls are gone, and UTC is written as Jira does."""
     rest = json.loads(event["unmodeled"] or "{}")
     record: dict[str, Any] = _without_nulls(
         id=event["id"],

@@ -9,7 +9,8 @@ from pydantic import SecretStr
 from producer.metrics import ProducerMetrics
 from producer.polling.poller import Poller
 from producer.publishing.topic_limits import TopicLimitsWatcher
-from producer.recovery.loader import ShardLoader
+from producer.publishing.transaction import TransactionLimits
+from producer.recovery.loader import LoaderLimits, ShardLoader
 from producer.sharding.shard import Shard
 from producer.sources.jira_cloud.source import JiraCloudSources
 from producer.status_reporter import StatusReporter, status_key
@@ -21,6 +22,7 @@ from relay.timestamps import DAY_MS
 from tests.producer.histories.jira import CONFIG
 from tests.support.publisher import ENCODER, TOPICS
 
+LOADER_LIMITS = LoaderLimits(tail_offsets=12, transaction=TransactionLimits(max_events=3))
 RETENTION_MS = 12 * DAY_MS
 METRICS = ProducerMetrics(CollectorRegistry())
 
@@ -58,7 +60,7 @@ class ProducerProcess:
         )
         connection = _Connection(self)
         limits = TopicLimitsWatcher(connection, TopicLimits(retention_ms=RETENTION_MS))
-        self._loader = ShardLoader(connection, TOPICS, _Store(), limits, METRICS, self.now_ms)
+        self._loader = ShardLoader(connection, TOPICS, _Store(), limits, METRICS, self.now_ms, LOADER_LIMITS)
         self.publisher = None
         self.shard = Shard(0, self, self._load, self)
 

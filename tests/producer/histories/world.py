@@ -26,8 +26,6 @@ _SMALL_LIMITS = {
     "producer.polling.window.PAGE_SIZE": PAGE,
     "producer.polling.poller.Pager": partial(Pager, limit=PAGE),
     "producer.sources.jira_cloud.pager.MOST_RECORDS": 10,
-    "producer.publishing.transaction.MOST_EVENTS": 3,
-    "producer.recovery.log_reader.TAIL_OFFSETS": 12,
 }
 _SIMULATED_CLIENTS = {
     "producer.sources.jira_cloud.source.jira": jira,

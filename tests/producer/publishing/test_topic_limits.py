@@ -7,7 +7,7 @@ from producer.publishing import topic_limits
 from producer.publishing.topic_limits import TopicLimitsWatcher
 from producer.publishing.transaction import PendingRecords
 from producer.recovery.loader import ShardLoader
-from producer.sources.jira_cloud.mapping import to_event
+from producer.sources.jira_cloud.mapping import restore_json, to_event
 from producer.state.checkpoint import new_checkpoint
 from producer.state.intervals import TimeRange
 from relay.config.schema_registry import SchemaRegistryConfig
@@ -40,7 +40,7 @@ async def test_what_an_operator_changes_about_the_topics_needs_no_restart(
                 await asyncio.sleep(0.05)
         large = {"id": 1, "created": "2026-09-21T14:13:20.000+0000", "summary": "x" * 200_000}
         pending = PendingRecords(
-            [to_event(large, "acme")], [], TimeRange(NOW - 10_000, NOW + 1), 900_000, None
+            [to_event(large, "acme")], [], TimeRange(NOW - 10_000, NOW + 1), 900_000, None, restore_json
         )
         published = await publisher.publish("acme", pending, lambda checkpoint: checkpoint, persist=False)
         await publisher.discard()
