@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from producer.config import ProducerConfig
 from producer.metrics import ProducerMetrics
+from producer.polling.context import PollingContext
 from producer.polling.poller import Poller
 from producer.polling.window import PollingConfig
 from producer.publishing.publisher import ShardPublisher
@@ -15,14 +16,12 @@ from producer.recovery.loader import ShardLoader
 from producer.sharding import hanging_transactions
 from producer.sharding.assignment import ShardAssignment
 from producer.sharding.shard import Shard
-from producer.sources.jira_cloud.client import open_clients
-from producer.sources.jira_cloud.source import JiraCloudSources
-from producer.sources.throttle import REQUEST_SLOTS
+from producer.sources.catalogue import open_sources
+from producer.sources.contract import SourceFactory, SourceSetup
 from producer.status_reporter import StatusReporter, status_key
 from relay.aio import cancel_all, run_unless_stopped, supervise
 from relay.config.schema_registry import SchemaRegistryConfig
 from relay.credentials.resolver import CredentialResolver
-from relay.credentials.url_policy import AllowedHosts
 from relay.kafka import KAFKA_FAILURES
 from relay.kafka.connection import Connection
 from relay.kafka.consumer_group import Member
@@ -63,7 +62,7 @@ async def run_producer(
     async with (
         open_schema_store(schema_registry, connection) as store,
         RecordWriter(connection) as writer,
-        open_clients(REQUEST_SLOTS) as clients,
+        open_sources(SourceSetup(config, credentials, now_ms)) as sources,
     ):
         cluster = await run_unless_stopped(stop, _read_cluster_limits(connection, store))
         if cluster is None:
@@ -72,8 +71,6 @@ async def run_producer(
         metrics = ProducerMetrics(registry)
         shard_loader = ShardLoader(connection, topics, store, limits, metrics, now_ms)
         status_writer = StatusWriter(writer, topics.status, lambda: member.valid)
-        hosts = AllowedHosts(config.gateway_url, config.allowed_hosts)
-        sources = JiraCloudSources(clients, credentials, hosts, now_ms)
         poller_factory = PollerFactory(
             config, sources, status_writer, StatusHistory(connection, topics.status), metrics
         )
@@ -122,7 +119,7 @@ class PollerFactory:
     def __init__(
         self,
         settings: ProducerConfig,
-        sources: JiraCloudSources,
+        sources: SourceFactory,
         status_writer: StatusWriter,
         status_history: StatusHistory,
         metrics: ProducerMetrics,
@@ -151,9 +148,10 @@ class PollerFactory:
         if organization.paused:
             await reporter.heartbeat()
         source = self._sources.source_for(organization)
-        await Poller(
-            organization, publisher, source, reporter, self._metrics, self._config, interval, now_ms
-        ).run()
+        context = PollingContext(
+            organization, publisher, source, reporter, self._metrics, self._config, now_ms
+        )
+        await Poller(context, interval).run()
 
     def deleted(self, organization: str) -> None:
         """Nothing is told of it any more; its progress stays in Kafka."""

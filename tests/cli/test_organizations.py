@@ -141,7 +141,7 @@ async def test_what_is_wrong_is_named_and_nothing_is_added(command_line, acme, f
     refused = await command_line.add(acme, code=1)
 
     assert words in refused.err
-    assert "asked again" not in refused.err
+    assert "repeated" not in refused.err
     assert len(refused.err.splitlines()) == 1
     assert await command_line.list_organizations() == {}
 
