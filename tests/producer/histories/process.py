@@ -68,6 +68,7 @@ class ProducerProcess:
         self._loader = ShardLoader(connection, TOPICS, _Store(), limits, METRICS, self.now_ms, LOADER_LIMITS)
         self.publisher = None
         self.shard = Shard(0, self, self._load, self)
+        self.task = asyncio.create_task(self.shard.run())
 
     def now_ms(self):
         return self.world.now_ms() + self.skew_ms
@@ -111,6 +112,5 @@ class ProducerProcess:
         """Nothing that it does from now on has any effect, but that of the end of a transaction that was on its way."""
         self.alive = False
         self.cancelled_commit_succeeds = cancelled_commit_succeeds
-        task = self.shard._task
-        task.cancel()
-        self.world.until(task.done)
+        self.task.cancel()
+        self.world.until(self.task.done)

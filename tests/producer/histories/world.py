@@ -5,6 +5,7 @@ from contextlib import ExitStack, closing
 import pytest
 from structlog.testing import capture_logs
 
+from producer.sharding.shard import stop_shard
 from relay.organizations import Organization
 from relay.timestamps import DAY_MS, day_start
 from tests.producer.histories import jira, kafka
@@ -106,7 +107,7 @@ class ShardWorld:
         """The owner lets go in good order, while the next begins."""
         former = self.owner
         self.take_over()
-        self.loop.create_task(former.shard.close())
+        self.loop.create_task(stop_shard(former.shard, former.task))
         self.loop.settle()
 
     def kill(self, *, cancelled_commit_succeeds=False, skew_ms=0):
