@@ -3,7 +3,7 @@
 The table is no part of `producer.sources` itself: importing an error kind would then open every API's client.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
@@ -26,11 +26,12 @@ def source_name(organization: Organization) -> str:  # noqa: ARG001
 class OpenSources:
     """The opened sources of a process, as one factory."""
 
-    def __init__(self, factories: Mapping[str, SourceFactory]) -> None:
+    def __init__(self, factories: Mapping[str, SourceFactory], choose: Callable[[Organization], str]) -> None:
         self._factories = factories
+        self._choose = choose
 
     def source_for(self, organization: Organization) -> Source:
-        return self._factories[source_name(organization)].source_for(organization)
+        return self._factories[self._choose(organization)].source_for(organization)
 
     def remove(self, organization: str) -> None:
         for factory in self._factories.values():
@@ -38,9 +39,14 @@ class OpenSources:
 
 
 @asynccontextmanager
-async def open_sources(setup: SourceSetup, table: SourceTable = SOURCES) -> AsyncIterator[OpenSources]:
-    """Open every source of the table, and close them in the end."""
+async def open_sources(
+    setup: SourceSetup,
+    table: SourceTable = SOURCES,
+    choose: Callable[[Organization], str] = source_name,
+) -> AsyncIterator[OpenSources]:
+    """Open every source of the table, and close them in the end. `choose` names the source of an organization."""
     async with AsyncExitStack() as stack:
-        yield OpenSources(
-            {name: await stack.enter_async_context(open_source(setup)) for name, open_source in table.items()}
-        )
+        factories = {
+            name: await stack.enter_async_context(open_source(setup)) for name, open_source in table.items()
+        }
+        yield OpenSources(factories, choose)

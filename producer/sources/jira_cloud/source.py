@@ -153,7 +153,7 @@ class JiraCloudSource:
         question, and without one there is no way.
         """
         await self._throttle.wait_until_allowed()
-        self._require_same_site({self.organization.cloud_id, bound_to})
+        self._require_same_site({self.organization.cloud_id, self.identity, bound_to})
         if self._identity_bound:
             return
         if not (self.organization.gateway and self.identity):
