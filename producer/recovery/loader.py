@@ -1,4 +1,16 @@
-"""Opening a shard: fence its former owner, end what Kafka left open, and read from Kafka all that is to be known."""
+"""Takes a shard over: fences its former owner, ends hanging transactions, loads the state from Kafka, and repairs it.
+
+The order of the steps is what makes a take-over safe:
+
+1. Start the producer. Its transactional id fences the former owner and aborts its open transaction: from here on nobody else
+   can write. Everything read before might still change.
+2. End hanging transactions, by a commit to their partitions. A broker that died right after it acknowledged a commit may come
+   back without the markers. A read_committed reader stops before such a transaction, so the state would be loaded without
+   it, and its events be published again beside the first ones, which become visible later.
+3. Load progress, read_committed, to the end of the log.
+4. Compare it with the event topics (reconcile.py). Only after this is a ledger believed.
+5. Write the repairs before the publisher exists, so that the next owner finds what this one decided from.
+"""
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
@@ -44,7 +56,7 @@ class LoaderLimits:
 
 @dataclass(frozen=True, slots=True)
 class ShardLoader:
-    """Takes shards over: a publisher each, loaded from what Kafka says."""
+    """Loads shards: for each a publisher with the state that Kafka holds."""
 
     connection: Connection
     topics: Topics
@@ -55,7 +67,7 @@ class ShardLoader:
     limits: LoaderLimits = field(default_factory=LoaderLimits)
 
     async def load(self, partition: int) -> ShardPublisher:
-        """Take a shard over. Raises RelayError, KafkaError or TimeoutError; nothing is left open then."""
+        """Take a shard over. Raises RelayError, KafkaError or TimeoutError, and leaves nothing open then."""
         encoder = await self.store.event_encoder()
         transactions = await Publisher.open(self.connection, f"{self.topics.prefix}.{partition}")
         try:
@@ -89,7 +101,7 @@ class ShardLoader:
     async def _reconcile(
         self, partition: int, stored: StoredProgress, decoder: EventDecoder
     ) -> tuple[int, list[LedgerRepair]]:
-        """Make progress agree with the events that stand; the newest Kafka timestamp of all, and what was changed."""
+        """Make `stored` agree with the event topics. Return the newest Kafka timestamp of both (ms), and the repairs."""
         live, backfill = (
             TopicPartition(name, partition) for name in (self.topics.events, self.topics.backfill)
         )
@@ -135,8 +147,10 @@ class ShardLoader:
         repairs: Sequence[LedgerRepair],
         last_timestamp: int,
     ) -> None:
-        """Write the repairs. Only the last transaction is newer than all progress, whose newest record is of `last_timestamp`: whoever
-        loads after a death in between compares as we did.
+        """Write the repairs, some organizations in each transaction.
+
+        The records keep `last_timestamp`, that of the newest progress, except those of the last transaction. A loader that
+        comes after a death in between then compares with the same tails as this one, and finds the rest.
         """
         names = sorted({repair.organization for repair in repairs})
         for start in range(0, len(names), self.limits.organizations_per_transaction):

@@ -1,4 +1,4 @@
-"""What stands on the event topics of one shard."""
+"""Reads a shard's event topics for recovery: the tail of a log, or all of it."""
 
 import math
 from collections.abc import Callable, Collection, Iterable
@@ -34,7 +34,7 @@ log = structlog.get_logger(__name__)
 async def read_committed(
     connection: Connection, tp: TopicPartition, on_record: Callable[[Record], None]
 ) -> LogBounds:
-    """Hand over all that is committed. Raises TopicReadError, also where a transaction has no end."""
+    """Pass each committed record to `on_record`. Raises TopicReadError, also for a hanging transaction."""
     async with standalone_consumer(connection) as reader:
         span = await require_stable_bounds(reader, tp)
         await read_to_end(reader, {tp: span.log_start_offset}, {tp: span.last_stable_offset}, on_record)
@@ -63,9 +63,9 @@ async def scan_log(
     organizations: Collection[str],
     kept_since: int,
 ) -> LogScan:
-    """All events of these organizations on a topic; it is read from its start.
+    """Read all events of these organizations from the start of a topic.
 
-    `kept_since`: from when on retention has deleted nothing (ms); where something stands, that says more.
+    `kept_since` (ms): retention has deleted nothing newer; used only if the topic is empty.
     """
     keys = {name.encode() for name in organizations}
     scan = _ScanState()
@@ -104,10 +104,10 @@ class _ScanState:
 
 
 class EventDecoder:
-    """Reads of events what a ledger needs; what is no event of ours is told and passed over.
+    """Decodes the fields of an event that a ledger needs; other messages are logged and skipped.
 
-    Our own versions are tried whatever a message says of its schema: what a registry does not know any more would be taken for
-    lost, and published again.
+    The released versions of the schema are tried whatever schema a message names. Otherwise an event whose schema the
+    registry has lost would count as lost, and be published again.
     """
 
     def __init__(self, store: SchemaStore, encoder: Encoder) -> None:
@@ -117,7 +117,7 @@ class EventDecoder:
         self._schemas: dict[SchemaRef, Schema | Missing] = {}
 
     def try_decode(self, record: Record) -> LoggedEvent | None:
-        """None where it takes more than what is at hand."""
+        """Decode with the schemas at hand. None: that is not enough."""
         value = record.value or b""
         try:
             ref, start = split_frame(value)
@@ -133,7 +133,7 @@ class EventDecoder:
         return next((event for event in found if event is not None), None)
 
     async def decode_all(self, records: Iterable[Record]) -> list[LoggedEvent]:
-        """Raises RelayError where a schema cannot be had right now."""
+        """Decode records, with schemas from the store if need be. Raises RelayError if a schema is not available now."""
         events = []
         for record in records:
             event = self.try_decode(record)
@@ -144,7 +144,7 @@ class EventDecoder:
                 events.append(event)
             else:
                 log.warning(
-                    "A message on an event topic is no event.",
+                    "A message on an event topic was skipped: it is no event.",
                     topic=record.topic,
                     shard=record.partition,
                     offset=record.offset,
@@ -152,7 +152,7 @@ class EventDecoder:
         return events
 
     async def _resolve_schema(self, record: Record) -> None:
-        """A version newer than this one may have written it."""
+        """Look up the schema that the record names: a newer version of the relay may have written it."""
         try:
             ref, _ = split_frame(record.value or b"")
         except NotAvro:
@@ -162,7 +162,7 @@ class EventDecoder:
             return
         schema = await self._store.resolve(ref)
         if isinstance(schema, Unavailable):
-            raise RelayError(f"The schema of the last events cannot be had: {schema.reason}")
+            raise RelayError(f"The schema of the last events is not available: {schema.reason}")
         self._schemas[ref] = schema
 
 

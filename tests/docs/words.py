@@ -30,7 +30,6 @@ NOT_YET = (
     "consumer/",
     "embedded/",
     "management/",
-    "producer/",
     "relay/",
     "sandbox/",
     "simulators/",
