@@ -44,6 +44,7 @@ class Message:
     offset: int
     topic: str = "events"
     partition: int = 0
+    timestamp_type: int = 0
     headers: tuple[tuple[str, bytes], ...] = ()
 
 

@@ -86,7 +86,7 @@ async def test_death_that_is_no_exception_is_raised_too():
         await run_services({"dying": dying, "other": obedient}, asyncio.Event())
 
 
-async def test_service_that_ends_unasked_is_told():
+async def test_service_that_ends_unasked_is_an_error():
     """A service that simply returns, or is cancelled from within, has failed."""
 
     async def leaving(_stop):

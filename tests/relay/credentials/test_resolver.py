@@ -150,25 +150,25 @@ def test_key_file_is_made_once_for_its_owner_alone(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_key_file_that_cannot_be_made_is_told(tmp_path):
+def test_key_file_that_cannot_be_made_is_reported(tmp_path):
     """A directory that is not there gives a sentence."""
     with pytest.raises(SettingsError, match="cannot be made: No such file"):
         make_key_file(tmp_path / "nowhere")
 
 
-def test_sealed_key_is_resolved_and_told():
-    """A sealed key is found, and told (also as Basic authentication sends it) so that logs can leave it out."""
-    told = []
+def test_sealed_key_is_resolved_and_given_to_the_redactor():
+    """A sealed key is found, and given to the redactor (also as Basic authentication sends it) so that logs can leave it out."""
+    redacted = []
     ring = Keyring([OLD])
-    credentials = CredentialResolver(ring, None, {}, told.append)
+    credentials = CredentialResolver(ring, None, {}, redacted.append)
 
     key = credentials.resolve(organization(sealed=ring.seal(SecretStr(CANARY), ACME)))
 
     assert key.get_secret_value() == CANARY
-    assert told == [CANARY, base64_of(f"{ACME.user}:{CANARY}".encode())]
+    assert redacted == [CANARY, base64_of(f"{ACME.user}:{CANARY}".encode())]
 
 
-def test_sealed_key_that_cannot_be_opened_is_told():
+def test_sealed_key_that_cannot_be_opened_is_reported():
     """No key, no keyring, and a ciphertext copied from another organization are three sentences."""
     ring = Keyring([OLD])
     copied = organization(sealed=ring.seal(SecretStr(CANARY), CredentialOwner("other", ACME.url, ACME.user)))
@@ -200,9 +200,9 @@ def test_reference_that_nobody_sealed_is_followed_only_without_keys():
     )
     environ = {"RELAY_KEY_ACME": CANARY}
 
-    told = resolve_error(CredentialResolver(Keyring([OLD]), None, environ), record)
-    assert "https://evil.atlassian.net and the user eve, so no key is sent there" in told
-    assert "--api-key-ref env:RELAY_KEY_ACME" in told
+    sentence = resolve_error(CredentialResolver(Keyring([OLD]), None, environ), record)
+    assert "https://evil.atlassian.net and the user eve, so no key is sent there" in sentence
+    assert "--api-key-ref env:RELAY_KEY_ACME" in sentence
     assert CredentialResolver(None, None, environ).resolve(record).get_secret_value() == CANARY
 
 
@@ -223,9 +223,9 @@ def test_reference_sealed_with_a_key_that_is_gone_says_how_to_give_it_again():
     """A reference whose key was taken out too early names that key, and the option for references."""
     sealed = Keyring([OLD]).seal_reference("file:acme", ACME)
 
-    told = resolve_error(CredentialResolver(Keyring([NEW]), None, {}), organization("file:acme", sealed))
-    assert "not in secrets.keys" in told
-    assert "--api-key-ref file:acme" in told
+    sentence = resolve_error(CredentialResolver(Keyring([NEW]), None, {}), organization("file:acme", sealed))
+    assert "not in secrets.keys" in sentence
+    assert "--api-key-ref file:acme" in sentence
 
 
 def test_variable_is_read_at_each_call():
@@ -317,7 +317,7 @@ def test_file_that_is_no_key_is_refused(tmp_path):
         assert why in resolve_error(CredentialResolver(None, directory, {}), organization(f"file:{name}"))
 
 
-def test_directory_that_is_not_set_is_told():
+def test_directory_that_is_not_set_is_reported():
     """A reference to a file without a directory, or with one that is gone, gives a sentence."""
     record = organization("file:acme")
 

@@ -34,7 +34,7 @@ async def connection(kafka, prefix):
         ("records", asyncio.CancelledError()),
     ],
 )
-async def test_a_handler_that_fails_is_told_of_the_end_and_joins_again(connection, prefix, where, error):
+async def test_a_handler_that_fails_is_closed_and_joins_again(connection, prefix, where, error):
     """Whatever a handler raises ends the membership in good order, and another one begins."""
     handler = RecordingHandler()
     handler.fail_next = (where, error)

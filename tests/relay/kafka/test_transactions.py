@@ -88,7 +88,7 @@ async def test_partitions_left_without_an_end_can_be_ended(connection, prefix):
     assert ended_bounds.last_stable_offset == ended_bounds.high_watermark
 
 
-async def test_a_clock_that_is_hours_ahead_is_told_as_the_reason(connection, prefix):
+async def test_a_clock_that_is_hours_ahead_is_given_as_the_reason(connection, prefix):
     """Kafka takes nothing from so far in the future; whoever reads why knows what to set right."""
     publisher = await Publisher.open(connection, f"{prefix}.0")
     ahead = time.time_ns() // 1_000_000 + 2 * 3_600_000

@@ -179,7 +179,7 @@ async def test_long_words_of_a_registry_are_cut():
     assert len(answer.reason) < 600
 
 
-async def test_why_a_schema_is_incompatible_is_told():
+async def test_why_a_schema_is_incompatible_is_reported():
     content = b'{"is_compatible": false, "messages": ["READER_FIELD_MISSING_DEFAULT_VALUE"]}'
     answer = await client_answering(200, content).check_compatibility("a-value", AUDIT_EVENT)
     assert answer == SchemaRejected("READER_FIELD_MISSING_DEFAULT_VALUE")
@@ -208,7 +208,7 @@ async def test_the_password_goes_to_the_registry_and_nowhere_into_errors():
     assert "hunter2" not in repr(answer)
 
 
-async def test_a_password_that_the_registry_repeats_is_not_told():
+async def test_a_password_that_the_registry_repeats_is_not_reported():
     """Neither as it is nor as it is sent, wherever its words are cut."""
     password = "hunter2-of-the-registry"
     sent = base64.b64encode(f"relay:{password}".encode()).decode()

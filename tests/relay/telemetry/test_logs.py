@@ -79,7 +79,7 @@ def test_libraries_lines_take_the_same_way():
     assert (line["level"], line["message"], line["logger"]) == ("warning", "slow: very", "a.dependency")
 
 
-def test_libraries_that_tell_urls_are_quiet():
+def test_libraries_that_log_urls_are_quiet():
     """httpx, azure and their like are silent below WARNING, also when we are not."""
     stream = set_up_json(level="debug")
 
@@ -219,7 +219,7 @@ def test_storm_of_aiokafka_is_counted_instead_of_written():
     assert written.count("library") == 300
 
 
-def test_storm_tells_how_much_it_held_back():
+def test_a_storm_is_logged_with_how_much_was_held_back():
     """After its time a kind of line passes again and says how many were held back; another kind is not concerned."""
     limiter = LogRateLimiter(burst=2, per_seconds=10)
 

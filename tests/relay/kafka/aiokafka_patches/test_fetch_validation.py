@@ -53,7 +53,7 @@ class FakeBroker:
         return error or fetched
 
 
-def test_batches_are_told_apart():
+def test_batches_are_parsed_one_by_one():
     fetched = batch(5, 3) + corrupted(batch(8, 2, epoch=4)) + batch(10)[:-1]
     found = [
         (one.base_offset, one.last_offset, one.epoch, one.start, one.intact) for one in parse_batches(fetched)
