@@ -5,7 +5,8 @@ import time
 import httpx
 import pytest
 
-from producer.sources.errors import ErrorKind, SourceError
+from producer.sources.errors import ErrorKind, RetryAction, SourceError
+from producer.sources.jira_cloud.client import RequestLimits
 from producer.sources.jira_cloud.factory import JiraCloudSources
 from producer.sources.jira_cloud.pager import PageRequest
 from producer.sources.jira_cloud.source import JiraCloudLimits
@@ -325,3 +326,30 @@ async def test_the_clock_is_learned_from_every_answer(jira, jira_fixture):
 
     assert 597_000 < source.clock_skew.ahead < 601_000
     assert source.clock_skew.skewed
+
+
+async def test_a_page_too_large_is_read_in_smaller_ones(jira):
+    """Fewer records are requested at once, without a wait, until the answer fits."""
+    acme = await jira.add_site("acme")
+    for number in range(20):
+        acme.add_record(created=1_700_000_000_000 + number, fields={"summary": "x" * 1_000})
+    limits = JiraCloudLimits(request=RequestLimits(max_bytes=6_000))
+    window = TimeRange(1_700_000_000_000, 1_700_000_001_000)
+    async with jira_clients(jira, limits=limits) as found, asyncio.timeout(10):
+        pieces = [piece async for piece in found.source_for(acme).read(window)]
+
+    assert [event["created"] - window.start for piece in pieces for event in piece.events] == list(range(20))
+
+
+async def test_a_record_too_large_alone_is_a_failure_that_waits(jira):
+    """A page of one record cannot be made smaller; without a wait that would be a tight loop."""
+    acme = await jira.add_site("acme")
+    acme.add_record(created=1_700_000_000_000, fields={"summary": "x" * 10_000})
+    limits = JiraCloudLimits(request=RequestLimits(max_bytes=6_000))
+    window = TimeRange(1_700_000_000_000, 1_700_000_001_000)
+    async with jira_clients(jira, limits=limits) as found, asyncio.timeout(10):
+        with pytest.raises(SourceError) as raised:
+            await anext(found.source_for(acme).read(window))
+
+    assert (raised.value.kind, raised.value.action) == (ErrorKind.BROKEN_ANSWER, RetryAction.RETRY)
+    assert raised.value.retry_seconds > 0
