@@ -120,7 +120,10 @@ async def a_window_is_read_whole_once_and_oldest_first(opened):
     opened.world.add(end)
     events = await opened.events()
 
+    one_millisecond = await opened.events(TimeRange(start + 1, start + 2))
+
     assert restored(opened, events) == expected(opened, inside)
+    assert restored(opened, one_millisecond) == expected(opened, inside[1:2])
     assert [event["created"] for event in events] == sorted(event["created"] for event in events)
     assert {event["organization"] for event in events} == {opened.world.organization().name}
 
