@@ -1,4 +1,4 @@
-"""Where the program begins. Nothing heavy is imported before Ctrl-C is sure to end it without a word."""
+"""The entry point of the program. Ctrl-C ends it without a traceback, also while its modules are loaded."""
 
 import signal
 
@@ -7,7 +7,7 @@ def main() -> None:
     on_interrupt = signal.getsignal(signal.SIGINT)
     if on_interrupt is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from cli.app import main as run  # noqa: PLC0415 - it takes a moment, in which an interrupt would be a traceback
+    from cli.app import main as run  # noqa: PLC0415 - takes a second or two, in which an interrupt would show a traceback
 
     signal.signal(signal.SIGINT, on_interrupt)
     run()

@@ -1,7 +1,7 @@
 """`jira-relay`: one thin command over services and management.
 
-Exit code 0: done; 1: not done, with a sentence on standard error; 2: wrong usage or settings. Where a document was asked
-for (`--json`), there is one in any case, if only of the error.
+Exit code 0: done; 1: failed, with a sentence on standard error; 2: wrong usage or settings. With `--json` there is always a
+document on standard output, also for an error.
 """
 
 import errno
@@ -35,13 +35,13 @@ COMMANDS = {
     "dead-letters": "cli.commands.dead_letters:app",
     "check": "cli.commands.check:check_command",
 }
-"""In the order of `--help`: where each command is. It is loaded when it is asked for."""
+"""Module and attribute of each command, in the order of `--help`. A command is loaded when it is used."""
 
 _WRITE_ERRORS = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class LazyCommands(TyperGroup):
-    """The commands by name; one that cannot be loaded costs no other."""
+    """Loads a command when it is used, so that a module that fails to load affects its own command alone."""
 
     def list_commands(self, _context: Any) -> list[str]:
         return [name for name in COMMANDS if _is_installed(name)]
@@ -51,7 +51,7 @@ class LazyCommands(TyperGroup):
 
 
 def _is_installed(name: str) -> bool:
-    """The image has no sandbox."""
+    """Return whether the command is part of this installation. The image has no sandbox."""
     return find_spec(COMMANDS[name].partition(":")[0]) is not None
 
 
@@ -70,7 +70,7 @@ def _load_command(name: str) -> Any:
 app = typer.Typer(
     name="jira-relay",
     cls=LazyCommands,
-    help="Carries every Jira audit record, exactly once, through Kafka to Microsoft Sentinel and other destinations.",
+    help="Deliver every Jira audit record exactly once, through Kafka, to Microsoft Sentinel and other destinations.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -88,17 +88,18 @@ def _print_version(wanted: bool) -> None:
 def configure(
     context: typer.Context,
     config: Annotated[
-        Path | None, typer.Option(help="Settings file (TOML); else ./relay.toml if present.")
+        Path | None, typer.Option(help="Settings file (TOML). Default: ./relay.toml, if it exists.")
     ] = None,
     _version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit."),
     ] = False,
 ) -> None:
     context.obj = CommandContext(config)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The entry point: what is an operator's to know is one sentence, never a traceback."""
+    """Run a command and exit. An operator's error is a sentence on standard error; only a defect has a traceback."""
     keep_memory_private()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -110,9 +111,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OSError as error:
         if error.errno not in _WRITE_ERRORS:
             raise
+        # Python flushes standard output once more at its exit, which would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if error.errno != errno.EPIPE:  # else whoever read it has seen enough
-            print_error(f"Not everything could be written: {error.strerror}.")
+        if error.errno != errno.EPIPE:  # a reader that closes the pipe has what it needs
+            print_error(f"The output is incomplete: {error.strerror}. Free space and run the command again.")
         code = 1
     sys.exit(code)
 
@@ -126,8 +128,8 @@ def _run_command(arguments: Sequence[str]) -> int:
         return _report_error(arguments, str(error), 1)
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
-        if code == 2 and JSON_FLAG in arguments:  # the sentence stands on standard error already
-            print_json({"error": "The command was not understood."})
+        if code == 2 and JSON_FLAG in arguments:  # typer has written the reason to standard error
+            print_json({"error": "The command has wrong usage; standard error has the reason."})
         return code
     return 0
 

@@ -1,3 +1,5 @@
+"""The context of a command: settings, connection, credentials and log redaction."""
+
 import asyncio
 import contextlib
 import getpass
@@ -31,7 +33,7 @@ LIBRARY_LOGGERS = ("aiokafka", "asyncio")
 
 @dataclass
 class CommandContext:
-    """What every command begins with: the settings, read when first needed."""
+    """The settings of a command, read at first use: `--help` needs none."""
 
     config: Path | None
 
@@ -44,35 +46,36 @@ class CommandContext:
         return build_redactor(self.settings)
 
     def connection(self) -> Connection:
-        """The Kafka of the settings; without one, the embedded Kafka of a running `jira-relay up`."""
+        """Return the Kafka of the settings; without one, the embedded Kafka of a running `jira-relay up`."""
         return connection_from(self.settings)
 
     def external_connection(self) -> Connection:
-        """The Kafka of the settings, for commands that make no sense without one."""
+        """Return the Kafka of the settings, for commands that require one. Raises SettingsError when none is set."""
         if self.settings.kafka.bootstrap is None:
             raise SettingsError(
-                "No Kafka is set: give kafka.bootstrap (RELAY_KAFKA__BOOTSTRAP), or run `jira-relay up`, which brings its own."
+                "No Kafka is set. Set kafka.bootstrap (RELAY_KAFKA__BOOTSTRAP), or run `jira-relay up`, which has its own."
             )
         return Connection(self.settings.kafka)
 
     def secrets(self) -> SecretsConfig:
-        """What keys are encrypted with; with embedded Kafka and no setting, the key file of `jira-relay up`."""
+        """Return the keys that encrypt API keys; with embedded Kafka and no setting, the key file of `jira-relay up`."""
         settings = self.settings
         if settings.kafka.bootstrap is not None or load_keyring(settings.secrets) is not None:
             return settings.secrets
         directory = settings.embedded.data_dir
         if not (directory / "kafka").is_dir():
             raise SettingsError(
-                f"There is no embedded Kafka in {directory}, and no other place for the key that encrypts API keys: run"
-                " `jira-relay up` first, with the same embedded.data_dir, or set secrets.key_file."
+                f"No key to encrypt API keys with is set, and {directory} holds no embedded Kafka. Run `jira-relay up` first, with"
+                " the same embedded.data_dir, or set secrets.key_file."
             )
         return settings.secrets.model_copy(update={"key_file": make_key_file(directory)})
 
     def credentials(self, secrets: SecretsConfig) -> CredentialResolver:
+        """Return a resolver of API keys, which adds each key that it finds to the redactor."""
         return CredentialResolver(load_keyring(secrets), secrets.directory, os.environ, self.redactor.add)
 
     def key_ids(self) -> list[str]:
-        """What the keys are called that encrypt; none where they cannot be used, of which `check` tells."""
+        """Return the ids of the keys, the sealing key first. Empty when they cannot be used; `check` reports the reason."""
         try:
             keyring = load_keyring(self.secrets())
         except SettingsError:
@@ -80,7 +83,7 @@ class CommandContext:
         return [] if keyring is None else keyring.ids
 
     def run_quietly(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """The result of a short command's work; libraries may not speak meanwhile, what is wrong is raised."""
+        """Run a short command's work with the logs of libraries silenced: a failure is raised, and printed as one sentence."""
         with contextlib.closing(work):
             configure_logging("text", "warning", self.redactor)
             for name in LIBRARY_LOGGERS:
@@ -91,12 +94,12 @@ class CommandContext:
                 if self.settings.kafka.bootstrap is not None:
                     raise
                 raise KafkaUnreachableError(
-                    f"No Kafka is set (kafka.bootstrap), and none of `jira-relay up` answers here: start that first. {error}"
+                    f"No Kafka is set (kafka.bootstrap), and no embedded Kafka answers here. Start `jira-relay up` first. {error}"
                 ) from error
 
 
 def build_redactor(settings: Settings) -> Redactor:
-    """Knows every secret that this process was given, before it reads any key of an organization."""
+    """Return a redactor of every secret in the settings and in Azure's variables. API keys are added as they are resolved."""
     redactor = Redactor()
     for secret in (*secrets_in(settings), *(os.environ.get(name, "") for name in AZURE_SECRET_VARIABLES)):
         redactor.add(secret)
@@ -107,7 +110,7 @@ def build_redactor(settings: Settings) -> Redactor:
 
 
 def connection_from(settings: Settings) -> Connection:
-    """The Kafka of the settings, or the embedded one where none is set."""
+    """Return the Kafka of the settings, or the embedded one when none is set."""
     if settings.kafka.bootstrap is not None:
         return Connection(settings.kafka)
     embedded = {"bootstrap": f"127.0.0.1:{settings.embedded.port}", "replication_factor": 1}
@@ -119,7 +122,7 @@ def run(work: Coroutine[Any, Any, Any]) -> Any:
 
 
 def current_operator() -> str:
-    """The operator, as far as this machine knows."""
+    """Return `USER@HOST`, the operator's name in the history of changes."""
     try:
         user = getpass.getuser()
     except (OSError, KeyError):

@@ -1,4 +1,4 @@
-"""The Kafka that `jira-relay up` brings: started with its topics, kept alive, and ended with it."""
+"""The embedded Kafka of `jira-relay up`: started with its topics, restarted when it dies, stopped with the command."""
 
 import asyncio
 import contextlib
@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 @asynccontextmanager
 async def running_kafka(settings: Settings, stop: asyncio.Event) -> AsyncIterator["EmbeddedKafka | None"]:
-    """It, with all topics; None: `stop` was set before that. Raises RelayError where it cannot be."""
+    """Yield the running Kafka with all topics. None: `stop` was set before it was ready. Raises RelayError when it cannot start."""
     kafka = _build_kafka(settings)
     try:
         ready = await run_unless_stopped(stop, _start_with_retries(kafka, connection_from(settings)))
@@ -40,10 +40,10 @@ async def running_kafka(settings: Settings, stop: asyncio.Event) -> AsyncIterato
 
 def _build_kafka(settings: Settings) -> "EmbeddedKafka":
     try:
-        from embedded import EmbeddedKafka  # noqa: PLC0415 - an image for outside clusters has no such package
+        from embedded import EmbeddedKafka  # noqa: PLC0415 - an image for outside clusters lacks the package
     except ImportError as error:
         raise SettingsError(
-            "No Kafka is set and this installation has none of its own: set kafka.bootstrap (RELAY_KAFKA__BOOTSTRAP), or"
+            "No Kafka is set, and this installation has no embedded Kafka. Set kafka.bootstrap (RELAY_KAFKA__BOOTSTRAP), or"
             " install jira-audit-relay[embedded]."
         ) from error
     return EmbeddedKafka(
@@ -55,14 +55,14 @@ def _build_kafka(settings: Settings) -> "EmbeddedKafka":
 
 
 async def _start_with_retries(kafka: "EmbeddedKafka", kafka_connection: Connection) -> bool:
-    """Start it, and again where it was killed meanwhile; what else is wrong is for the operator."""
+    """Start Kafka, and start it again when it was killed meanwhile. Any other failure is raised: only an operator can mend it."""
     for _ in range(MAX_STARTS - 1):
         try:
             return await _start_with_topics(kafka, kafka_connection)
         except RelayError as error:
             if not await kafka.was_killed():
                 raise
-            log.error("Embedded Kafka was killed while it started, and is started again.", reason=str(error))
+            log.error("Embedded Kafka was killed while it started; starting it again.", reason=str(error))
     return await _start_with_topics(kafka, kafka_connection)
 
 
@@ -74,7 +74,7 @@ async def _start_with_topics(kafka: "EmbeddedKafka", kafka_connection: Connectio
 
 
 class _DownloadProgress:
-    """Tells of the one download in steps of a tenth."""
+    """Logs the progress of the download, at each tenth."""
 
     def __init__(self) -> None:
         self._last_tenth = -1
@@ -83,11 +83,11 @@ class _DownloadProgress:
         tenth = 10 * done // max(1, total)
         if tenth > self._last_tenth:
             self._last_tenth = tenth
-            log.info("Fetching Kafka.", megabytes=round(done / 1e6), of=round(total / 1e6))
+            log.info("Kafka is being downloaded.", megabytes=round(done / 1e6), of=round(total / 1e6))
 
 
 def keep_alive(kafka: "EmbeddedKafka", health: Health) -> Service:
-    """Start embedded Kafka again whenever it dies; what it had acknowledged is still there. Until then nobody is ready."""
+    """Return a service that restarts embedded Kafka when it dies. Acknowledged records survive; until then `/readyz` fails."""
 
     async def service(stop: asyncio.Event) -> None:
         stopping = asyncio.create_task(stop.wait())
@@ -98,8 +98,10 @@ def keep_alive(kafka: "EmbeddedKafka", health: Health) -> Service:
                 if stop.is_set():
                     died.cancel()
                     return
-                log.error("Embedded Kafka has died and is started again.", reason=str(died.result()))
-                health.report(_NAME, ok=False, reason="it has died and is started again; the log says why")
+                log.error("Embedded Kafka died; starting it again.", reason=str(died.result()))
+                health.report(
+                    _NAME, ok=False, reason="it died and is being restarted; see the log for the reason"
+                )
                 await _restart(kafka, stop)
                 health.report(_NAME, ok=True)
         finally:
@@ -113,7 +115,7 @@ async def _restart(kafka: "EmbeddedKafka", stop: asyncio.Event) -> None:
         try:
             await kafka.start()
         except RelayError as error:
-            log.error("Embedded Kafka could not be started.", reason=str(error))
+            log.error("Embedded Kafka could not be started; trying again.", reason=str(error))
             if attempt == MAX_STARTS - 1:
                 raise
             with contextlib.suppress(TimeoutError):
@@ -127,7 +129,7 @@ async def _restart(kafka: "EmbeddedKafka", stop: asyncio.Event) -> None:
 
 
 def settings_with(kafka: "EmbeddedKafka", settings: Settings) -> Settings:
-    """The settings as the embedded Kafka asks for them, with a key file of its own where none is set."""
+    """Return the settings with the embedded Kafka's address, and with the key file of its directory when no key is set."""
     kafka_settings = settings.kafka.model_copy(update={"bootstrap": kafka.bootstrap, "replication_factor": 1})
     secrets = settings.secrets
     if load_keyring(secrets) is None:

@@ -1,4 +1,4 @@
-"""What is read from files and from standard input, each with a bound."""
+"""Input from files and standard input, each with a limit on its size."""
 
 import getpass
 import sys
@@ -19,22 +19,24 @@ STANDARD_INPUT = "-"
 
 
 def read_text(file: str) -> str:
-    """The text of a file; - is standard input. Raises InputError."""
+    """Read a UTF-8 text of at most MAX_BYTES. `-` is standard input. Raises InputError."""
     try:
         content = _read_bytes(file)
     except (OSError, ValueError, RuntimeError) as error:
         reason = error.strerror if isinstance(error, OSError) else None
-        raise InputError(f"{file} cannot be read: {reason or 'no such file'}.") from None
+        raise InputError(
+            f"{file} cannot be read: {reason or 'no such file'}; check path and permissions."
+        ) from None
     if len(content) > MAX_BYTES:
-        raise InputError(f"{file} is larger than {MAX_BYTES} bytes.")
+        raise InputError(f"{file} is larger than {MAX_BYTES} bytes; split it.")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise InputError(f"{file} is not UTF-8 text.") from None
+        raise InputError(f"{file} is not UTF-8 text; save it as UTF-8.") from None
 
 
 def read_stdin(max_bytes: int) -> bytes:
-    """At most so many bytes; none where it is closed."""
+    """Read at most `max_bytes` from standard input; none when it is closed."""
     return b"" if sys.stdin is None else sys.stdin.buffer.read(max_bytes)
 
 
@@ -46,16 +48,19 @@ def _read_bytes(file: str) -> bytes:
 
 
 def key_from_options(file: str | None, reference: str | None) -> ApiKey | None:
-    """None: neither was given. Raises InputError."""
+    """Return the API key of `--api-key-file` or the reference of `--api-key-ref`. None: neither is given. Raises InputError."""
     if file is not None and reference is not None:
-        raise InputError("--api-key-file and --api-key-ref are both given: keep one of them.")
+        raise InputError("--api-key-file and --api-key-ref are both given; keep one of them.")
     if reference is not None:
         return validate_reference(reference)
     return None if file is None else read_key(file)
 
 
 def read_key(file: str, directory: Path = Path()) -> SecretStr:
-    """The key in a file, found from `directory`. The name is not repeated in errors: it may be the key itself, put in the wrong place."""
+    """Read the key in a file; a relative path starts at `directory`. Raises InputError.
+
+    Errors do not repeat the path: it may be the key itself, given in the wrong place.
+    """
     if file == STANDARD_INPUT:
         return validate_key(_read_key_from_stdin())
     try:
@@ -64,8 +69,8 @@ def read_key(file: str, directory: Path = Path()) -> SecretStr:
     except (OSError, ValueError, RuntimeError) as error:
         reason = error.strerror if isinstance(error, OSError) else None
         raise InputError(
-            f"The file of the API key cannot be read: {reason or 'no such file'}. It takes the path of a file that holds the key,"
-            " not the key."
+            f"The file of the API key cannot be read: {reason or 'no such file'}. Give the path of a file that holds the key, not"
+            " the key itself."
         ) from None
 
 

@@ -1,8 +1,10 @@
+"""The operator context of a command, with an HTTP client that lives as long as the command."""
+
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from cli.context import CommandContext, current_operator
-from management.connection_test import OperatorContext
+from management.context import OperatorContext
 from producer.sources.jira_cloud.client import open_client
 from relay.config.secrets import SecretsConfig
 from relay.credentials.url_policy import AllowedHosts
@@ -13,7 +15,7 @@ from relay.timestamps import now_ms
 async def open_operator_context(
     state: CommandContext, secrets: SecretsConfig | None = None
 ) -> AsyncIterator[OperatorContext]:
-    """With the secrets of the settings, unless others are given."""
+    """Yield the context. `secrets` None: those of the settings."""
     producer = state.settings.producer
     hosts = AllowedHosts(producer.gateway_url, producer.allowed_hosts)
     secrets = state.secrets() if secrets is None else secrets

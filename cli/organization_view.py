@@ -1,4 +1,4 @@
-"""An organization as a line of a table, and as a list of facts."""
+"""An organization as a row of the table, and as a list of names and values."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ from management.organizations.view import OrganizationView
 
 
 def organization_row(view: OrganizationView) -> tuple[str, ...]:
+    """Return the cells: name, URL, last event, complete up to, key expiry, state."""
     organization, status = view.organization, view.status
     last_event = None if status is None else status.last_event
     complete_up_to = None if status is None else status.complete_up_to
@@ -21,9 +22,10 @@ def organization_row(view: OrganizationView) -> tuple[str, ...]:
 
 
 def organization_facts(view: OrganizationView) -> list[tuple[str, str]]:
+    """Return label and value of each field, then time and state of each transition."""
     document = view.document()
     status = document.pop("status") or {}
-    document["interval_seconds"] = document["interval_seconds"] or "as set for the producer"
+    document["interval_seconds"] = document["interval_seconds"] or "the producer's setting"
     document["state"], document["credential_expires"] = view.state, view.expiry or None
     shown = {name: value for name, value in document.items() if name not in _HIDDEN_FIELDS}
     shown |= {

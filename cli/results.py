@@ -1,15 +1,15 @@
-"""What was done to organizations, and what was not: each told as it happens, or all as one document."""
+"""The results of changes to organizations: printed one by one, or as one JSON document at the end."""
 
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 from typing import Any
 
 from cli.output import escape_controls, print_error, print_json
-from management.organizations.apply_file import ChangeFailure
-from management.organizations.commands import ChangeResult
+from management.organizations.results import ChangeFailure, ChangeResult
 
 
 def print_result(result: ChangeResult, *, as_json: bool) -> None:
+    """Print one result with its remarks."""
     if as_json:
         print_json(_result_document(result))
         return
@@ -19,14 +19,14 @@ def print_result(result: ChangeResult, *, as_json: bool) -> None:
 
 
 async def print_results(results: AsyncIterator[ChangeResult | ChangeFailure], *, as_json: bool) -> bool:
-    """Whether all was done."""
+    """Print each result, failures to standard error. Return whether there was no failure."""
     printed = []
     async for result in results:
         printed.append(result)
         if as_json:
             continue
         if isinstance(result, ChangeFailure):
-            print_error(f"{result.name}: not done. {result.reason}")
+            print_error(f"{result.name}: not changed. {result.reason}")
         else:
             print_result(result, as_json=False)
     if as_json:

@@ -1,6 +1,7 @@
-"""Becomes `jira-relay ARGUMENTS` once a line comes on standard input, and ends when that ends: with whoever started it.
+"""A prepared process: `python -m cli.service_process ARGUMENTS` runs `jira-relay ARGUMENTS` once standard input has a byte.
 
-Run as `python -m cli.service_process`. The program is imported before the line comes, so that it can start at once.
+It imports the program before that, so that the program starts at once. It ends when standard input ends, as it does with the
+parent process.
 """
 
 import ctypes
@@ -16,7 +17,7 @@ def main() -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     from cli.app import main as relay  # noqa: PLC0415
-    from cli.commands import run  # noqa: F401, PLC0415 - whoever dies meanwhile takes us along
+    from cli.commands import run  # noqa: F401, PLC0415 - imported after the parent-death signal is set
 
     if not os.read(0, 1):
         return

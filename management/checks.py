@@ -1,4 +1,4 @@
-"""Whether every connection of the relay works, each tried although others fail."""
+"""The checks of every connection of the relay. A failure does not stop the others."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -8,7 +8,8 @@ from consumer.destinations.outcome import Sent
 from consumer.destinations.sentinel import rows
 from consumer.destinations.sentinel.client import IngestionClient
 from consumer.destinations.sentinel.config import SentinelConfig
-from management.connection_test import OperatorContext, verify_connection
+from management.connection_test import verify_connection
+from management.context import OperatorContext
 from management.organizations import key_rotation
 from management.organizations.store import kafka_errors_as_relay_errors, read_store
 from management.settings import Settings
@@ -29,7 +30,7 @@ MAX_CONCURRENT_CHECKS = 8
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One connection. `message` says what is well, or what to fix."""
+    """Result of one check. `message`: the finding, or what to fix."""
 
     subject: str
     ok: bool
@@ -37,19 +38,19 @@ class CheckResult:
 
 
 Check = Callable[[], Awaitable[str]]
-"""What is well; raises RelayError with what to fix."""
+"""Returns the finding. Raises RelayError with what to fix."""
 
 
 def check_secrets(secrets: SecretsConfig) -> CheckResult:
-    """Raises SettingsError for keys that cannot be used."""
+    """Check the keys of `secrets`. Raises SettingsError when they cannot be used."""
     if load_keyring(secrets) is not None:
         return CheckResult("secrets", ok=True, message="API keys can be encrypted")
-    message = "secrets.key_file is not set: organizations can have references to API keys only"
+    message = "secrets.key_file is not set, so only references to API keys can be stored"
     return CheckResult("secrets", ok=True, message=message)
 
 
 async def check_all(settings: Settings, context: OperatorContext) -> AsyncIterator[CheckResult]:
-    """Everything there is, a result each; nothing is changed, and what is sent to destinations holds no row."""
+    """Run every check, and yield each result as soon as it is known. Nothing is changed: destinations receive an empty request."""
     connection = context.connection
     kafka = await _run_check("Kafka", lambda: _check_kafka(connection))
     yield kafka
@@ -64,27 +65,36 @@ async def check_all(settings: Settings, context: OperatorContext) -> AsyncIterat
         for name, target in settings.destinations.items()
     }
     if not checks:
-        yield CheckResult(
-            "destinations", ok=True, message="none is set: events are kept in Kafka alone, for 30 days"
-        )
-    try:
-        if kafka.ok:
-            stored = await read_store(connection)
-            if (keyring := load_keyring(context.secrets)) is not None:
-                yield await _run_check("seals", _seals_check(stored.organizations, keyring.ids))
-            checks = _organization_checks(context, stored.organizations) | checks
-            for name, problem in stored.problems:
-                yield CheckResult(f"organization {name}", ok=False, message=problem)
-        else:
-            yield _not_checkable("organizations")
-    except RelayError as error:
-        yield CheckResult("organizations", ok=False, message=str(error))
-    async for result in _run_concurrently(checks):
+        yield CheckResult("destinations", ok=True, message="none is set; events stay in Kafka for 30 days")
+    results, organization_checks = (
+        await _check_store(context) if kafka.ok else ([_not_checkable("organizations")], {})
+    )
+    for result in results:
+        yield result
+    async for result in _run_concurrently(organization_checks | checks):
         yield result
 
 
+async def _check_store(context: OperatorContext) -> tuple[list[CheckResult], dict[str, Check]]:
+    """Check the seals and the records of the organizations topic; return the results, and a check for each organization."""
+    try:
+        stored = await read_store(context.connection)
+        keyring = load_keyring(context.secrets)
+    except RelayError as error:
+        return [CheckResult("organizations", ok=False, message=str(error))], {}
+    problems = [
+        CheckResult(f"organization {name}", ok=False, message=problem) for name, problem in stored.problems
+    ]
+    seals = (
+        []
+        if keyring is None
+        else [await _run_check("seals", _seals_check(stored.organizations, keyring.ids))]
+    )
+    return [*seals, *problems], _organization_checks(context, stored.organizations)
+
+
 async def _run_concurrently(checks: Mapping[str, Check]) -> AsyncIterator[CheckResult]:
-    """In their order, a few at a time."""
+    """Run the checks, at most MAX_CONCURRENT_CHECKS at a time, and yield their results in the given order."""
     slots = asyncio.Semaphore(MAX_CONCURRENT_CHECKS)
 
     async def run_in_slot(subject: str, check: Check) -> CheckResult:
@@ -111,7 +121,7 @@ async def _run_check(subject: str, check: Check) -> CheckResult:
 
 
 def _not_checkable(subject: str) -> CheckResult:
-    return CheckResult(subject, ok=False, message="cannot be looked at without Kafka")
+    return CheckResult(subject, ok=False, message="not checked, because Kafka does not answer")
 
 
 async def _check_kafka(connection: Connection) -> str:
@@ -127,12 +137,12 @@ async def _check_topics(connection: Connection) -> str:
     problems = [f"{report.name}: {problem}" for report in reports for problem in report.problems]
     if problems:
         raise RelayError(" ".join(problems))
-    return f"all {len(reports)} are there, as they should be"
+    return f"all {len(reports)} exist, with the right settings"
 
 
 async def _check_registry(settings: Settings) -> str:
     if settings.schema_registry.url is None:
-        return "none is set: events are written in Avro single-object encoding"
+        return "none is set; events are written in Avro single-object encoding"
     async with open_schema_registry(settings.schema_registry) as registry:
         reports = await register.check_schemas(registry, Topics(settings.kafka.topic_prefix))
     problems = [f"{report.subject}: {problem}" for report in reports for problem in report.problems]
@@ -155,7 +165,7 @@ def _organization_checks(context: OperatorContext, found: Mapping[str, Organizat
 def _organization_check(context: OperatorContext, found: Mapping[str, Organization], name: str) -> Check:
     async def check() -> str:
         return (
-            "paused, hence not tried"
+            "not tested, because it is paused"
             if found[name].paused
             else await verify_connection(context, found[name], found)
         )

@@ -1,22 +1,19 @@
-"""Whether an organization's Jira lets us in, found out once, before anybody relies on it."""
+"""The connection test of an organization: does Jira return audit records for this URL, user and key?"""
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+import shlex
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-import httpx
 from pydantic import SecretStr
 
+from management.context import OperatorContext
 from producer.sources.clock_skew import ClockSkew
 from producer.sources.errors import ErrorKind, SourceFailure
 from producer.sources.jira_cloud import client as jira
 from producer.sources.jira_cloud.connection_check import ConnectionCheckResult, check_connection
-from relay.config.secrets import SecretsConfig
-from relay.credentials.resolver import CredentialResolver
-from relay.credentials.url_policy import AllowedHosts
 from relay.errors import RelayError, SecretError
-from relay.kafka.connection import Connection
 from relay.organizations import Organization
 
 TEST_SECONDS = 60.0
@@ -28,32 +25,19 @@ _RETRY_PROMISE = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class OperatorContext:
-    """With what organizations are changed and tried, and on whose account."""
-
-    connection: Connection
-    client: httpx.AsyncClient
-    hosts: AllowedHosts
-    secrets: SecretsConfig
-    credentials: CredentialResolver
-    who: str
-    now_ms: Callable[[], int]
-
-
-@dataclass(frozen=True, slots=True)
 class ConnectionTestResult:
-    """What was learned of a connection that works, or could not be tried from here."""
+    """Result of a connection that works, or of one whose key is not available on this machine."""
 
     message: str
     cloud_id: str | None
     gateway: bool
     skew: ClockSkew
     tested: bool = True
-    """False: the key is not to be had here, so that only the site was looked for."""
+    """False: the key is not available here, so only the site was tested."""
 
 
 class ConnectionFailedError(RelayError):
-    """Jira does not give us the audit log; the message says why and what to do."""
+    """Jira returns no audit records; the message has the cause and the remedy."""
 
 
 async def try_connection(
@@ -62,10 +46,11 @@ async def try_connection(
     others: Mapping[str, Organization],
     key: SecretStr | None = None,
 ) -> ConnectionTestResult:
-    """Test with `key`, or the organization's own; refuse a site that is followed already, or that is another than before.
+    """Test the connection with `key`. None: with the organization's own key.
 
-    A reference that points at nothing on this machine is no failure: then only the site is looked for. Raises
-    ConnectionFailedError and RelayError.
+    A reference that cannot be resolved on this machine is not a failure: then only the site is tested. Raises
+    ConnectionFailedError when Jira returns no audit records, and RelayError for a site that another organization follows, or
+    for another site than before.
     """
     context.credentials.verify_reference(asdict(organization))
     try:
@@ -88,14 +73,14 @@ async def try_connection(
 async def verify_connection(
     context: OperatorContext, organization: Organization, others: Mapping[str, Organization]
 ) -> str:
-    """How an organization's connection works, as producers use it. Raises RelayError where it does not, or who knows."""
+    """Test the stored organization as producers use it; return a sentence. Raises RelayError when it fails or cannot be tested."""
     result = await try_connection(context, organization, others)
     if not result.tested:
         raise RelayError(f"{organization.name}: {result.message}")
     if result.gateway and not organization.gateway:
         raise RelayError(
-            f"{result.message} But producers still go to the site: run `jira-relay organizations modify {organization.name}"
-            " --gateway`."
+            f"{result.message} Producers still send the key to the site itself; run"
+            f" `jira-relay organizations modify {shlex.quote(organization.name)} --gateway`."
         )
     return result.message
 
@@ -109,7 +94,7 @@ async def _diagnose(
             return await check_connection(context.client, name, url, user, key, context.hosts, scoped=scoped)
     except TimeoutError:
         raise ConnectionFailedError(
-            f"{name}: {url} has not answered within {TEST_SECONDS:.0f} s; check network and proxy."
+            f"{name}: {url} did not answer within {TEST_SECONDS:.0f} s; check network and proxy."
         ) from None
 
 
@@ -127,7 +112,7 @@ async def _test_without_key(
     cloud_id = tenant.cloud_id if isinstance(tenant, jira.TenantInfo) else organization.cloud_id
     _refuse_other_site(organization, cloud_id)
     _refuse_known_site(organization, cloud_id, others)
-    message = f"Not tested with the key, which is not to be had here: {error}"
+    message = f"Only the site was tested, because the API key is not available here: {error}"
     skew = ClockSkew().observe(sent, context.now_ms(), tenant.date_ms)
     return ConnectionTestResult(message, cloud_id, organization.gateway, skew, tested=False)
 
@@ -135,8 +120,8 @@ async def _test_without_key(
 def _refuse_other_site(organization: Organization, cloud_id: str | None) -> None:
     if None not in {cloud_id, organization.cloud_id} and cloud_id != organization.cloud_id:
         raise RelayError(
-            f"{organization.name}: behind {organization.url} stands another Jira site than the one that is followed;"
-            " add that one as an organization of its own, under another name."
+            f"{organization.name}: {organization.url} is another Jira site than before; add that site as a new organization,"
+            " under another name."
         )
 
 
@@ -146,10 +131,11 @@ def _refuse_known_site(
     for other in others.values():
         if other.name != organization.name and cloud_id is not None and other.cloud_id == cloud_id:
             raise RelayError(
-                f"The site at {organization.url} is followed already, as {other.name}: its records would come twice."
+                f"The site at {organization.url} is already followed as {other.name}, and a second organization would duplicate"
+                f" its records. Change {other.name} with `jira-relay organizations modify {shlex.quote(other.name)}` instead."
             )
 
 
 def _without_retry_promise(message: str) -> str:
-    """The message without what only a producer does: nobody asks again here."""
+    """Return the message without the promise that the request is repeated: only a producer repeats it."""
     return _RETRY_PROMISE.sub("", message)

@@ -1,4 +1,7 @@
-"""What could not be taken and was set aside: by a producer, of what Jira sent; by a consumer, of what a destination refused."""
+"""The dead letters on their topic: the newest ones, and one with its original bytes.
+
+A producer writes those of records that it could not read or publish, a consumer those of events that a destination rejected.
+"""
 
 import zlib
 from collections.abc import Mapping, Sequence
@@ -17,12 +20,12 @@ MAX_CONTENT_BYTES = 256 * 1024 * 1024
 
 _MIN_STEP = 200
 _MAX_INTERLEAVED = 500
-"""Records of others that may stand between the parts of one dead letter: consumers write into the same partition."""
+"""Other records between two parts of one dead letter, at most: consumers write to the same partition."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A dead letter without its content. `headers` are its headers without their `relay.`, such as reason and service."""
+    """A dead letter without its content. `at`: ms UTC. `headers`: without the prefix `relay.`, such as reason and service."""
 
     partition: int
     offset: int
@@ -37,7 +40,7 @@ class DeadLetter:
 
     @property
     def part(self) -> tuple[int, int]:
-        """Its number and their count, where a producer's dead letter has several parts."""
+        """Number of this part and count of the parts; (1, 1) without a valid header. Only a producer's has several parts."""
         number, _, count = self.headers.get("part", "").partition("/")
         if number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count):
             return int(number), int(count)
@@ -46,7 +49,7 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterContent:
-    """`content`: the original bytes, put together. `remark`: why they are not, where they could not be."""
+    """A dead letter with its original bytes. `remark`: why they are incomplete; None: they are complete."""
 
     dead_letter: DeadLetter
     content: bytes
@@ -56,7 +59,7 @@ class DeadLetterContent:
 async def read_newest(
     connection: Connection, limit: int, organization: str | None = None
 ) -> list[DeadLetter]:
-    """The newest dead letters, newest first; of several parts, the first stands for all. Raises RelayError."""
+    """Return the newest dead letters, newest first; of one with several parts, the first part. Raises RelayError."""
     topic = Topics(connection.kafka.topic_prefix).dead_letters
     wanted = None if organization is None else validate_name(organization)
     with kafka_errors_as_relay_errors(connection):
@@ -73,7 +76,7 @@ async def read_newest(
 
 
 class _BackwardSearch:
-    """Goes back from the end of each partition until it has enough of it."""
+    """Reads backwards from the end of each partition, in growing steps, until it has `limit` dead letters of it."""
 
     def __init__(self, limit: int, organization: str | None) -> None:
         self.found: dict[TopicPartition, list[DeadLetter]] = {}
@@ -100,17 +103,17 @@ class _BackwardSearch:
 
 
 def parse_address(address: str) -> tuple[int, int]:
-    """PARTITION/OFFSET. Raises InputError."""
+    """Parse PARTITION/OFFSET. Raises InputError."""
     partition, _, offset = address.partition("/")
     if not (partition.isdecimal() and offset.isdecimal() and len(address) <= 30):
         raise InputError(
-            "A dead letter is named by PARTITION/OFFSET, such as 3/17: see `jira-relay dead-letters list`."
+            "The address of a dead letter must be PARTITION/OFFSET, such as 3/17; `jira-relay dead-letters list` shows them."
         )
     return int(partition), int(offset)
 
 
 async def read_dead_letter(connection: Connection, partition: int, offset: int) -> DeadLetterContent:
-    """One dead letter whole, whichever of its parts stands there. Raises RelayError."""
+    """Return the whole dead letter that has a part at this offset. Raises RelayError."""
     topic = Topics(connection.kafka.topic_prefix).dead_letters
     with kafka_errors_as_relay_errors(connection):
         await connection.verify()
@@ -141,7 +144,10 @@ async def _read_records(
 
 
 def _collect_parts(records: Sequence[Record], offset: int) -> list[Record]:
-    """The parts of the dead letter that has one at `offset`, in their order; each is the nearest one of its number."""
+    """Return the parts of the dead letter at `offset`, in order. A missing part ends the search in its direction.
+
+    Two dead letters of one moment may share the key, so of each number the nearest part is taken.
+    """
     anchor = next(record for record in records if record.offset == offset)
     number, count = _parse_record(anchor).part
     siblings = [record for record in records if _parts_key(record) == _parts_key(anchor)]
@@ -172,7 +178,7 @@ def _part_number(record: Record) -> int:
 
 
 def _parts_key(record: Record) -> tuple[Any, ...]:
-    """Equal for all parts of one dead letter."""
+    """Return a key that all parts of one dead letter share."""
     dead_letter = _parse_record(record)
     return (
         dead_letter.organization,
@@ -186,7 +192,9 @@ def _assemble(records: Sequence[Record], count: int) -> DeadLetterContent:
     dead_letter = _parse_record(records[0])
     content = b"".join(record.value or b"" for record in records)
     if len(records) < count:
-        return DeadLetterContent(dead_letter, content, f"Only {len(records)} of its {count} parts are there.")
+        return DeadLetterContent(
+            dead_letter, content, f"Only {len(records)} of its {count} parts were found."
+        )
     if dead_letter.headers.get("encoding") != "gzip":
         return DeadLetterContent(dead_letter, content)
     decompressor = zlib.decompressobj(wbits=31)
@@ -194,12 +202,12 @@ def _assemble(records: Sequence[Record], count: int) -> DeadLetterContent:
         decompressed = decompressor.decompress(content, MAX_CONTENT_BYTES)
     except zlib.error as error:
         return DeadLetterContent(
-            dead_letter, content, f"It says that it is compressed, but cannot be unpacked: {error}."
+            dead_letter, content, f"Its header says gzip, but the content cannot be decompressed: {error}."
         )
     return DeadLetterContent(
         dead_letter,
         decompressed,
-        None if decompressor.eof else "This is not all: the rest cannot be unpacked.",
+        None if decompressor.eof else "The content is incomplete: the rest cannot be decompressed.",
     )
 
 
@@ -215,4 +223,6 @@ def _parse_record(record: Record) -> DeadLetter:
 
 
 def _not_found_error(partition: int, offset: int) -> RelayError:
-    return RelayError(f"There is no dead letter {partition}/{offset}: see `jira-relay dead-letters list`.")
+    return RelayError(
+        f"Dead letter {partition}/{offset} does not exist; `jira-relay dead-letters list` shows those that do."
+    )

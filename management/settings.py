@@ -1,6 +1,6 @@
-"""Every setting, with the sentence that docs/settings.md shows for it.
+"""All settings, composed of the groups of every room.
 
-A value comes from the environment (`RELAY_<GROUP>__<NAME>`), else from a TOML file, else from here.
+A value is taken from the environment (`RELAY_<GROUP>__<NAME>`), else from a TOML file, else from the defaults in the code.
 """
 
 import os
@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from consumer.config import ConsumerConfig
 from consumer.destinations.sentinel.config import SentinelConfig
 from producer.config import ProducerConfig
 from relay.config import sources
 from relay.config import validators as values
-from relay.config.base import ConfigModel, ListenAddress, Url
+from relay.config.base import ConfigModel
 from relay.config.embedded import EmbeddedConfig
 from relay.config.kafka import KafkaConfig
 from relay.config.schema_registry import SchemaRegistryConfig
@@ -23,22 +23,6 @@ from relay.config.secrets import SecretsConfig
 from relay.config.telemetry import TelemetryConfig
 
 _DESTINATION_KINDS = get_args(SentinelConfig.model_fields["kind"].annotation)
-
-
-class ConsoleConfig(ConfigModel):
-    """The management page."""
-
-    listen: ListenAddress = Field(
-        default="127.0.0.1:8080", description="Address and port of the page.", examples=["0.0.0.0:8080"]
-    )
-    token: SecretStr | None = Field(
-        default=None, description="What a visitor must show to be let in.", examples=["…"]
-    )
-    public_url: Url | None = Field(
-        default=None,
-        description="The page's address as its visitors know it.",
-        examples=["https://relay.example.com"],
-    )
 
 
 class Settings(ConfigModel):
@@ -49,7 +33,6 @@ class Settings(ConfigModel):
     destinations: dict[Annotated[str, AfterValidator(values.require_destination_name)], SentinelConfig] = (
         Field(default_factory=dict)
     )
-    console: ConsoleConfig = ConsoleConfig()
     secrets: SecretsConfig = SecretsConfig()
     telemetry: TelemetryConfig = TelemetryConfig()
     embedded: EmbeddedConfig = EmbeddedConfig()
@@ -70,10 +53,10 @@ class Settings(ConfigModel):
 
 
 def load(config: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
-    """The settings of this process: of the environment, else of the file, else the defaults.
+    """Load the settings of this process: from the environment, else from the file, else the defaults.
 
-    The file is `config`, or relay.toml in the working directory if there is one. Raises SettingsError, with a sentence for
-    each fault; no sentence holds a secret.
+    The file is `config`. None: relay.toml in the working directory, if it exists. Raises SettingsError with a line for each
+    fault; no line holds a secret.
     """
     given = sources.read_settings(Settings, config, os.environ if environ is None else environ)
     try:

@@ -1,4 +1,4 @@
-"""docs/settings.md: `python -m management.settings_page > docs/settings.md`."""
+"""The page docs/settings.md, written from the code: `python -m management.settings_page > docs/settings.md`."""
 
 import json
 import sys
@@ -16,17 +16,17 @@ _HEAD = """# Settings
 
 <!-- Written by `python -m management.settings_page`; a test compares it with the code. -->
 
-Each setting is taken from the environment, else from the settings file, else it has its default.
+The relay takes each setting from the environment, else from the settings file, else it uses the default.
 
 - The file is TOML: the one named by `--config FILE`, else `relay.toml` in the working directory, if there is one. Groups are
   tables: `[kafka]`, `[destinations.sentinel]`.
 - The variable of `kafka.bootstrap` is `RELAY_KAFKA__BOOTSTRAP`: two underscores between group and name. Lists are JSON. An
   empty variable counts as not set.
-- Passwords and tokens can also be read from a file, at start, without its last line break: `sasl_password_file` or
-  `RELAY_KAFKA__SASL_PASSWORD_FILE` names the file.
-- A destination stands under a name of your choice: `[destinations.sentinel]`, `RELAY_DESTINATIONS__SENTINEL__RULE_ID`.
-- What is not known is refused, with the nearest known name. Variables that begin with `RELAY_KEY_` are no settings: API keys of
-  organizations that are given as a reference (`env:RELAY_KEY_ACME`) are read from there.
+- A password or a token may be in a file, which the relay reads at its start, without the last line break: `sasl_password_file`
+  or `RELAY_KAFKA__SASL_PASSWORD_FILE` names the file.
+- A destination has a name of your choice: `[destinations.sentinel]`, `RELAY_DESTINATIONS__SENTINEL__RULE_ID`.
+- An unknown name is an error, which names the nearest known one. Variables that begin with `RELAY_KEY_` are not settings: they
+  hold the API keys of organizations that have a reference (`env:RELAY_KEY_ACME`).
 - Durations are in seconds, fractions allowed.
 """
 

@@ -1,3 +1,5 @@
+"""`jira-relay check`."""
+
 from dataclasses import asdict
 
 import typer
@@ -11,7 +13,10 @@ from relay.errors import SettingsError
 
 
 def check_command(context: typer.Context, as_json: JsonOption = False) -> None:
-    """Try every connection: Kafka, topics, schema registry, organizations, destinations; a line each, with what to fix."""
+    """Test every connection, and print a line for each: Kafka, topics, schema registry, organizations, destinations.
+
+    A line that begins with FAILED says what to fix; then the exit code is 1.
+    """
     state: CommandContext = context.obj
     results: list[CheckResult] = state.run_quietly(_run_checks(state, quiet=as_json))
     if as_json:
@@ -21,10 +26,10 @@ def check_command(context: typer.Context, as_json: JsonOption = False) -> None:
 
 
 async def _run_checks(state: CommandContext, *, quiet: bool) -> list[CheckResult]:
-    """Each is told as soon as it is found."""
+    """Run the checks; unless `quiet`, print each result as soon as it is known."""
     settings = state.settings
     secrets, result = _usable_secrets(state)
-    results = [CheckResult("settings", ok=True, message="can be used"), result]
+    results = [CheckResult("settings", ok=True, message="valid"), result]
     for result in [] if quiet else results:
         _print_result(result)
     async with open_operator_context(state, secrets) as operator:
@@ -36,7 +41,7 @@ async def _run_checks(state: CommandContext, *, quiet: bool) -> list[CheckResult
 
 
 def _usable_secrets(state: CommandContext) -> tuple[SecretsConfig, CheckResult]:
-    """What keys are encrypted with, as far as it can be used."""
+    """Return the settings of the keys, or none of them when they cannot be used, and the result of their check."""
     try:
         secrets = state.secrets()
         return secrets, check_secrets(secrets)

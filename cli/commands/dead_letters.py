@@ -1,3 +1,5 @@
+"""`jira-relay dead-letters`."""
+
 from typing import Annotated, Any
 
 import typer
@@ -13,7 +15,9 @@ from management.dead_letters import (
 )
 from management.formatting import iso_milliseconds, iso_seconds
 
-app = typer.Typer(help="What could not be taken and was set aside, with the reason.", no_args_is_help=True)
+app = typer.Typer(
+    help="Show the records that could not be read or delivered, with the reason.", no_args_is_help=True
+)
 
 _BYTES_PER_LINE = 32
 
@@ -21,11 +25,11 @@ _BYTES_PER_LINE = 32
 @app.command("list")
 def list_dead_letters(
     context: typer.Context,
-    organization: Annotated[str | None, typer.Option(help="Only those of one organization.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, the newest first.")] = 50,
+    organization: Annotated[str | None, typer.Option(help="Show those of one organization alone.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Number of dead letters, newest first.")] = 50,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the newest dead letters."""
+    """List the newest dead letters."""
     state: CommandContext = context.obj
     dead_letters: list[DeadLetter] = state.run_quietly(read_newest(state.connection(), limit, organization))
     if as_json:
@@ -34,7 +38,7 @@ def list_dead_letters(
         print("There are no dead letters.")
     else:
         print_table(
-            ("Where", "At", "Organization", "Set aside by", "Reason"), list(map(_table_row, dead_letters))
+            ("Where", "At", "Organization", "Written by", "Reason"), list(map(_table_row, dead_letters))
         )
 
 
@@ -42,11 +46,11 @@ def list_dead_letters(
 def show(
     context: typer.Context,
     address: Annotated[
-        str, typer.Argument(metavar="PARTITION/OFFSET", help="As `dead-letters list` shows it.")
+        str, typer.Argument(metavar="PARTITION/OFFSET", help="Address, as `dead-letters list` shows it.")
     ],
     as_json: JsonOption = False,
 ) -> None:
-    """Show one dead letter: why it was set aside, and its original bytes, as text where they are text, else in hexadecimal."""
+    """Show one dead letter: its reason and its original bytes, as text if they are text, else in hexadecimal."""
     state: CommandContext = context.obj
     found: DeadLetterContent = state.run_quietly(
         read_dead_letter(state.connection(), *parse_address(address))
@@ -92,7 +96,7 @@ def _document(dead_letter: DeadLetter) -> dict[str, Any]:
 
 
 def _decode_text(content: bytes) -> str | None:
-    """None: it is not text."""
+    """Decode UTF-8 that a terminal can show. None: the content is not such text."""
     try:
         text = content.decode()
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""The services: `produce`, `consume`, and `up`, which runs everything on this machine."""
+"""The services: `jira-relay produce`, `consume`, and `up`, which runs both and a Kafka."""
 
 import asyncio
 import gc
@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ProcessContext:
-    """What the services of one process share."""
+    """The objects that the services of one process share."""
 
     settings: Settings
     connection: Connection
@@ -47,7 +47,7 @@ class ProcessContext:
 
 
 def produce_command(context: typer.Context) -> None:
-    """Poll Jira and publish to Kafka, until stopped."""
+    """Poll Jira and publish its audit records to Kafka, until stopped."""
     state: CommandContext = context.obj
     run(_run_alone(state.settings, state.external_connection(), _producer_service))
 
@@ -55,10 +55,11 @@ def produce_command(context: typer.Context) -> None:
 def consume_command(
     context: typer.Context,
     destination: Annotated[
-        list[str] | None, typer.Option(help="A destination of the settings; may be repeated. Default: all.")
+        list[str] | None,
+        typer.Option(help="Name of a destination in the settings; may be repeated. Default: all."),
     ] = None,
 ) -> None:
-    """Carry events from Kafka to the destinations, until stopped."""
+    """Deliver events from Kafka to the destinations, until stopped."""
     state: CommandContext = context.obj
     names = _selected_destinations(state.settings, destination)
 
@@ -69,7 +70,7 @@ def consume_command(
 
 
 def up_command(context: typer.Context) -> None:
-    """Run everything on this machine in one process: Kafka (embedded unless kafka.bootstrap is set), producer, consumers."""
+    """Run Kafka (embedded unless kafka.bootstrap is set), producer and consumers in one process, until stopped."""
     state: CommandContext = context.obj
     run(_run_up(state.settings))
 
@@ -77,13 +78,13 @@ def up_command(context: typer.Context) -> None:
 def _selected_destinations(settings: Settings, requested: list[str] | None) -> list[str]:
     if not settings.destinations:
         raise SettingsError(
-            "No destination is set: give destinations.sentinel.endpoint and destinations.sentinel.rule_id"
+            "No destination is set. Set destinations.sentinel.endpoint and destinations.sentinel.rule_id"
             " (RELAY_DESTINATIONS__SENTINEL__ENDPOINT, RELAY_DESTINATIONS__SENTINEL__RULE_ID)."
         )
     for name in requested or []:
         if name not in settings.destinations:
             raise SettingsError(
-                f"There is no destination {name}; set are: {', '.join(sorted(settings.destinations))}."
+                f"The destination {name} is not in the settings; use one of: {', '.join(sorted(settings.destinations))}."
             )
     return requested or sorted(settings.destinations)
 
@@ -111,7 +112,7 @@ async def _run_up(settings: Settings) -> None:
             if settings.destinations:
                 services |= _consumer_service(process, sorted(settings.destinations))
             else:
-                log.warning("No destination is set: events are kept in Kafka alone, for 30 days.")
+                log.warning("No destination is set; events stay in Kafka for 30 days.")
             if kafka is not None:
                 services["embedded Kafka"] = embedded_kafka.keep_alive(kafka, process.health)
             await lifecycle.run_services(services, stop)
@@ -137,8 +138,10 @@ async def _open_process(
 
 
 def _relax_garbage_collection() -> None:
-    """Thousands of records a second are made and dropped, none of them in a cycle: with Python's own thresholds a tenth of a
-    consumer's time goes into looking at them.
+    """Raise the thresholds of the garbage collector.
+
+    A consumer allocates thousands of records a second, none of them in a cycle. With Python's own thresholds the collector
+    takes a tenth of its time.
     """
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)

@@ -1,4 +1,4 @@
-"""`jira-relay sandbox`. Nothing heavy is imported until it is run: an image has neither simulators nor a Kafka."""
+"""`jira-relay sandbox`. The simulators and the Kafka are imported when it runs: an image has neither."""
 
 import asyncio
 import os
@@ -18,21 +18,22 @@ def sandbox_command(
     context: typer.Context,
     records: Annotated[
         Path | None,
-        typer.Option(help="Serve the audit records of this file, one JSON object a line, and nothing else."),
+        typer.Option(help="Serve only the audit records of this file, one JSON object a line."),
     ] = None,
     duration: Annotated[
         float | None,
         typer.Option(
-            min=0, help="Seconds until the verdict. Default: until Ctrl-C, or until a file has arrived."
+            min=0,
+            help="Seconds until the verdict. Default: until Ctrl-C, or until all records of the file have arrived.",
         ),
     ] = None,
     keep: Annotated[
-        bool, typer.Option("--keep", help="Keep its data, logs and rows, and tell where.")
+        bool, typer.Option("--keep", help="Keep data, logs and rows, and print their directory.")
     ] = False,
 ) -> None:
-    """Run a world of its own: Kafka, simulated Jira and Azure, the relay between them; then tell whether all arrived.
+    """Run the whole relay against a simulated Jira and Azure, with its own Kafka, and print whether every event arrived.
 
-    It takes nothing from other settings but where Kafka is fetched from (embedded.maven_repository).
+    Of the settings it uses embedded.maven_repository alone, the source of the Kafka download.
     """
     try:
         from sandbox.run import SandboxOptions, run  # noqa: PLC0415 - see above
@@ -40,7 +41,7 @@ def sandbox_command(
         if (error.name or "").partition(".")[0] not in {"sandbox", "simulators", "embedded"}:
             raise
         raise SettingsError(
-            "This installation has no sandbox: install jira-audit-relay[embedded] with pip, or run `make sandbox` in its repository."
+            "This installation has no sandbox. Install jira-audit-relay[embedded] with pip, or run `make sandbox` in its repository."
         ) from error
     state: CommandContext = context.obj
     options = SandboxOptions(records, duration, keep, _maven_repository(state), _program_call())
@@ -59,7 +60,7 @@ def _maven_repository(state: CommandContext) -> str | None:
 
 
 def _program_call() -> str:
-    """How this very program is called."""
+    """Return the shell command that starts this program."""
     path = Path(sys.argv[0]).absolute()
     if path.name == "jira-relay":
         return shlex.quote(str(path))

@@ -1,3 +1,5 @@
+"""`jira-relay schemas`."""
+
 import typer
 
 from cli.context import CommandContext
@@ -9,23 +11,23 @@ from relay.schema_registry.client import open_schema_registry
 from relay.schema_registry.register import SubjectReport
 
 NO_REGISTRY = (
-    "No schema registry is set (schema_registry.url): events are written in Avro single-object encoding, and nothing"
-    " is to be registered."
+    "No schema registry is set (schema_registry.url). Events are written in Avro single-object encoding, so no schema needs to"
+    " be registered."
 )
 
-app = typer.Typer(help="The schemas of the event topics.", no_args_is_help=True)
+app = typer.Typer(help="Register and check the schemas of the event topics.", no_args_is_help=True)
 
 
 @app.command()
 def register(context: typer.Context, as_json: JsonOption = False) -> None:
-    """Register the schema of events for both event topics; nothing changes where that was done before."""
+    """Register the event schema for both event topics. Schemas that are registered already do not change."""
     state: CommandContext = context.obj
     _print_reports(state.run_quietly(_register(state.settings)), as_json=as_json)
 
 
 @app.command()
 def check(context: typer.Context, as_json: JsonOption = False) -> None:
-    """Compare what is registered with what is written; nothing is changed."""
+    """Compare the registered schemas with the relay's. Nothing is changed."""
     state: CommandContext = context.obj
     _print_reports(state.run_quietly(_check(state.settings)), as_json=as_json)
 
@@ -45,7 +47,7 @@ async def _check(settings: Settings) -> list[SubjectReport]:
 
 
 def _print_reports(reports: list[SubjectReport], *, as_json: bool) -> None:
-    """No reports: there is no registry."""
+    """Print the reports; exit with 1 when there is a problem. No reports: no registry is set."""
     if as_json:
         print_json(
             [{"subject": r.subject, "state": r.state, "id": r.id, "problems": r.problems} for r in reports]

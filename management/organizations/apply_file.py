@@ -1,4 +1,4 @@
-"""Organizations as a file says they should be."""
+"""A file of organizations: parsing it, and adding or modifying until the stored organizations match it."""
 
 import difflib
 import json
@@ -10,8 +10,11 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from management.connection_test import OperatorContext
-from management.organizations.commands import ChangeResult, add, has_key, modify, with_changes
+from management.context import OperatorContext
+from management.organizations.changes import with_changes
+from management.organizations.commands import add, modify
+from management.organizations.credentials import has_key
+from management.organizations.results import ChangeFailure, ChangeResult
 from management.organizations.store import read_organizations
 from management.organizations.validation import (
     ApiKey,
@@ -29,30 +32,24 @@ from relay.credentials.url_policy import organization_name
 from relay.errors import RelayError
 
 KeyFileReader = Callable[[str], SecretStr]
-"""Reads the file of a key; raises InputError."""
+"""Reads the API key in a file. Raises InputError."""
 
 _STATES = ("active", "paused")
 
 
 @dataclass(frozen=True, slots=True)
 class OrganizationEntry:
+    """One organization of the file."""
+
     name: str
     change: OrganizationChange
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeFailure:
-    """What was not done, and why."""
-
-    name: str
-    reason: str
-
-
 def read_entries(text: str, source: str, read_key: KeyFileReader) -> list[OrganizationEntry]:
-    """The organizations of a TOML or JSON document.
+    """Parse a TOML or JSON document. `source` is its name in messages.
 
-    What an entry leaves out is as for a new organization; its key and state are kept. Raises InputError with a sentence for
-    each fault.
+    A member that an entry leaves out takes the value of a new organization; only key and state are kept. Raises InputError
+    with a line for each fault.
     """
     entries: list[OrganizationEntry] = []
     faults: list[str] = []
@@ -63,7 +60,10 @@ def read_entries(text: str, source: str, read_key: KeyFileReader) -> list[Organi
             faults.append(f"{source}, organization {number}: {error}")
     names = [entry.name for entry in entries]
     duplicates = sorted({name for name in names if names.count(name) > 1})
-    faults += [f"{source}: {name} stands there more than once." for name in duplicates]
+    faults += [
+        f"{source}: the name {name} is used more than once; each needs a name of its own."
+        for name in duplicates
+    ]
     if faults:
         raise InputError("\n".join(faults))
     return entries
@@ -72,11 +72,17 @@ def read_entries(text: str, source: str, read_key: KeyFileReader) -> list[Organi
 async def apply_entries(
     context: OperatorContext, entries: Sequence[OrganizationEntry], *, test: bool = True
 ) -> AsyncIterator[ChangeResult | ChangeFailure]:
-    """Add and modify until all is as the entries say. One that fails holds up no other; others are left alone."""
+    """Add and modify organizations until they match the entries.
+
+    A failure does not stop the others. Organizations without an entry are not changed. Raises RelayError when the organizations
+    cannot be read.
+    """
     current = await read_organizations(context.connection)
     for entry in entries:
         before, change = current.get(entry.name), entry.change
         if before is not None and change.key is not None and has_key(context, before, change.key):
+            # The key is the stored one. Leave it out, so that an unchanged file changes nothing; but for another URL or user
+            # it must be sealed again.
             identity_changed = (change.url, change.user) != (before.url, before.user)
             change = change if identity_changed else replace(change, key=None)
         if before is not None and change.key is None and with_changes(before, change) == before:
@@ -109,17 +115,16 @@ def _organization_tables(document: Any, source: str) -> list[Any]:
         document = document.get("organizations", [])
     if not isinstance(document, list):
         raise InputError(
-            f"{source} must hold organizations and nothing else: [[organizations]] and its members below, for each, or a JSON"
-            " list of objects."
+            f"{source} must hold organizations alone: in TOML a table [[organizations]] for each, in JSON a list of objects."
         )
     if not document:
-        raise InputError(f"{source} names no organization.")
+        raise InputError(f"{source} names no organization; add at least one.")
     return document
 
 
 def _parse_entry(table: Any, read_key: KeyFileReader) -> OrganizationEntry:
     if not isinstance(table, dict):
-        raise InputError("It must be a table with url and user.")
+        raise InputError("The entry must be a table with url and user.")
     for name in table:
         if name not in _MEMBERS:
             raise InputError(_unknown_member_message(name))
@@ -154,7 +159,7 @@ def _parse_change(table: Mapping[str, Any], url: str, read_key: KeyFileReader) -
 
 def _parse_key(table: Mapping[str, Any], read_key: KeyFileReader) -> ApiKey | None:
     if "api_key_file" in table and "api_key_ref" in table:
-        raise InputError("api_key_file and api_key_ref are both given: keep one of them.")
+        raise InputError("api_key_file and api_key_ref are both given; keep one of them.")
     if "api_key_ref" in table:
         return validate_reference(table["api_key_ref"])
     return read_key(table["api_key_file"]) if "api_key_file" in table else None
@@ -176,7 +181,7 @@ _MEMBERS: dict[str, Any] = {
 
 
 def _has_type(value: Any, expected_type: Any) -> bool:
-    """JSON has no days, so a text may be one; whether it is will be seen."""
+    """Return whether the value has the type. JSON has no dates, so a text passes as a date here and is parsed later."""
     if expected_type is date:
         return isinstance(value, str) or (isinstance(value, date) and not isinstance(value, datetime))
     return type(value) is expected_type
@@ -184,5 +189,5 @@ def _has_type(value: Any, expected_type: Any) -> bool:
 
 def _unknown_member_message(name: str) -> str:
     nearest = difflib.get_close_matches(name, _MEMBERS, n=1)
-    hint = f"did you mean {nearest[0]}?" if nearest else f"known are {', '.join(_MEMBERS)}."
-    return f"{name[:80]!r} is no member of an organization: {hint}"
+    hint = f"did you mean {nearest[0]}?" if nearest else f"the members are {', '.join(_MEMBERS)}."
+    return f"{name[:80]!r} is not a member of an organization: {hint}"

@@ -1,8 +1,9 @@
-"""Changes to the organizations that are followed: each one is committed together with its record in the history."""
+"""One edit of an organization: the change and its entry in the history, in one transaction that fences other editors."""
 
 import asyncio
 import json
 import random
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -23,10 +24,11 @@ EDIT_SECONDS = 40.0
 MAX_ATTEMPTS = 12
 
 OrganizationEdit = Callable[[Organization | None], Organization | None]
+"""Maps the stored organization to the edited one. None: it does not exist; returning None deletes it."""
 
 
 class StaleEditError(RelayError):
-    """The organization was changed by somebody else meanwhile; nothing was done."""
+    """Another operator has changed the organization in the meantime; nothing was changed."""
 
 
 async def edit_organization(
@@ -41,33 +43,38 @@ async def edit_organization(
     allow_unreadable: bool = False,
     misplaced: Sequence[Record] = (),
 ) -> Organization | None:
-    """Change one organization and write down who did it, in one transaction that fences other editors.
+    """Edit one organization, with an entry in the history; return it as edited.
 
-    `change` gets the organization as it stands (None: there is none) and returns it as it should be (None: deleted);
-    what it raises goes through, and nothing has been done. It is asked again when another editor came between. With
-    `revision`, an organization that has changed since is refused (StaleEditError); with `allow_unreadable`, one that cannot be read
-    counts as none; `misplaced` are removed with it. Raises RelayError when Kafka cannot be reached; PublishError means that nobody knows whether it was done.
+    `change` may be called several times, when another editor fences this one; what it raises passes through, and nothing is
+    changed. `revision`: raise StaleEditError when the organization has another one. `allow_unreadable`: treat an unreadable
+    organization as absent. `misplaced`: records to remove in the same transaction. Raises RelayError when Kafka cannot be
+    reached, and PublishError when the outcome is unknown.
     """
-    fenced_edit = _FencedEdit(
-        connection, name, change, what, who, now_ms, revision, allow_unreadable, misplaced
-    )
+    edit = _FencedEdit(connection, name, change, what, who, now_ms, revision, allow_unreadable, misplaced)
     with kafka_errors_as_relay_errors(connection):
         async with asyncio.timeout(EDIT_SECONDS):
-            partition = partition_of(name, await read_shard_count(connection))
-            for attempt in range(MAX_ATTEMPTS):
-                try:
-                    return await fenced_edit.attempt(partition)
-                except PublishError as error:
-                    if not error.fenced:
-                        raise _unknown_outcome_error(name, error) from error
-                await asyncio.sleep(random.uniform(0, 0.4) * (attempt + 1))
+            return await _run_until_committed(edit)
+
+
+async def _run_until_committed(edit: "_FencedEdit") -> Organization | None:
+    """Try the edit until no other editor fences it, at most MAX_ATTEMPTS times, with a random wait before each repetition."""
+    partition = partition_of(edit.name, await read_shard_count(edit.connection))
+    for attempt in range(MAX_ATTEMPTS):
+        try:
+            return await edit.attempt(partition)
+        except PublishError as error:
+            if not error.fenced:
+                raise _unknown_outcome_error(edit.name, error) from error
+        await asyncio.sleep(random.uniform(0, 0.4) * (attempt + 1))
     raise StaleEditError(
-        f"{name} was not changed: others are changing organizations all the time; try again."
+        f"{edit.name} was not changed: other operators' changes interrupted each of {MAX_ATTEMPTS} attempts. Try again."
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _FencedEdit:
+    """One edit. Editors of a partition share a transactional id, so at most one of them commits at a time."""
+
     connection: Connection
     name: str
     change: OrganizationEdit
@@ -79,6 +86,12 @@ class _FencedEdit:
     misplaced: Sequence[Record]
 
     async def attempt(self, partition: int) -> Organization | None:
+        """Edit the organization in one transaction.
+
+        1. Opening the publisher fences every other editor of this partition.
+        2. A transaction that an older editor left open hides later records, so it is ended before the table is read.
+        3. The edit sees the last committed state, and commits only if no other editor has fenced this one since.
+        """
         topics = Topics(self.connection.kafka.topic_prefix)
         publisher = await Publisher.open(self.connection, f"{topics.organizations}.{partition}")
         try:
@@ -119,23 +132,24 @@ class _FencedEdit:
             ProducerRecord(topics.organizations, partition, key, value),
             ProducerRecord(topics.changes, 0, key, history),
             *(
-                ProducerRecord(topics.organizations, stray.partition, stray.key or b"", None)
-                for stray in self.misplaced
+                ProducerRecord(topics.organizations, record.partition, record.key or b"", None)
+                for record in self.misplaced
             ),
         ]
 
 
 def _unknown_outcome_error(name: str, error: PublishError) -> PublishError:
     return PublishError(
-        f"Nobody knows whether the change of {name} was done: {error}"
-        f" Look at it (jira-relay organizations show {name}) before you repeat it."
+        f"The outcome of the change of {name} is unknown: {error}"
+        f" Check it with `jira-relay organizations show {shlex.quote(name)}` before you repeat the change."
     )
 
 
 def _refuse_stale(name: str, before: Organization | None, revision: int | None) -> None:
     if revision is not None and (before is None or before.revision != revision):
         raise StaleEditError(
-            f"{name} has been changed by somebody else meanwhile; look at it again, then repeat the change."
+            f"Another operator changed {name} in the meantime, so this change was not made. Check"
+            f" `jira-relay organizations show {shlex.quote(name)}`, then repeat the change."
         )
 
 

@@ -1,4 +1,4 @@
-"""What stands on the topic of organizations, readable or not."""
+"""The organizations topic, as it is: readable, unreadable and misplaced records."""
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,34 +19,34 @@ log = structlog.get_logger(__name__)
 
 
 class UnknownOrganizationError(RelayError):
-    """There is no organization of that name."""
+    """No organization has this name."""
 
 
 @contextmanager
 def kafka_errors_as_relay_errors(connection: Connection) -> Iterator[None]:
-    """What Kafka's client raises, as a RelayError."""
+    """Turn what Kafka's client raises into a RelayError."""
     try:
         yield
     except (KafkaError, TimeoutError, OSError) as error:
         raise RelayError(
-            f"Kafka at {connection.bootstrap} did not do what it was asked: {describe(error)}."
-            " Try again; if this lasts, look at its log."
+            f"A request to Kafka at {connection.bootstrap} failed: {describe(error)}."
+            " Try again; if the failure lasts, see the log of the broker."
         ) from error
 
 
 @dataclass(frozen=True, slots=True)
 class StoredOrganizations:
-    """What stands on the topic of organizations, by name."""
+    """The content of the organizations topic, by name."""
 
     organizations: Mapping[str, Organization]
     unreadable: Mapping[str, str]
-    """Why, for what is no organization of ours."""
+    """The reason why each of these records cannot be read."""
     misplaced: Mapping[str, Sequence[Record]]
-    """What stands where nobody reads it: a key has its place, and those that are no names have none."""
+    """Records that no producer reads: the key belongs to another partition, or is not a name."""
 
     @property
     def problems(self) -> list[tuple[str, str]]:
-        """What an operator should know, by name."""
+        """The name and a sentence for the operator, for each unreadable or misplaced record, sorted."""
         misplaced = (
             (name, _misplaced_message(name, records, known=name in self.organizations))
             for name, records in self.misplaced.items()
@@ -55,7 +55,7 @@ class StoredOrganizations:
 
 
 async def read_store(connection: Connection) -> StoredOrganizations:
-    """Raises RelayError where Kafka does not tell."""
+    """Read the organizations topic. Raises RelayError when Kafka does not answer."""
     found: dict[str, Organization] = {}
     unreadable: dict[str, str] = {}
     misplaced: dict[str, list[Record]] = {}
@@ -75,7 +75,7 @@ async def read_store(connection: Connection) -> StoredOrganizations:
 
 
 async def read_organizations(connection: Connection) -> Mapping[str, Organization]:
-    """Every organization that is followed, by name; what cannot be read is left out, with a warning. Raises RelayError."""
+    """Return the organizations by name. Log a warning for each record that cannot be read, and leave it out. Raises RelayError."""
     stored = await read_store(connection)
     for _, problem in stored.problems:
         log.warning(problem)
@@ -83,14 +83,16 @@ async def read_organizations(connection: Connection) -> Mapping[str, Organizatio
 
 
 def require_existing(organization: Organization | None, name: str) -> Organization:
+    """Return the organization. Raises UnknownOrganizationError for None."""
     if organization is None:
         raise UnknownOrganizationError(
-            f"There is no organization {name}: see `jira-relay organizations list`."
+            f"The organization {name} does not exist; `jira-relay organizations list` shows those that do."
         )
     return organization
 
 
 def decode_organization(record: Record) -> Organization:
+    """Decode a record whose key is the name of its organization. Raises RelayError."""
     key = record.key or b""
     try:
         organization = OrganizationCodec().decode(record.value or b"")
@@ -122,7 +124,16 @@ def _unreadable_error(record: Record, why: str) -> RelayError:
 
 def _misplaced_message(name: str, records: Sequence[Record], *, known: bool) -> str:
     where = ", ".join(str(record.partition) for record in records)
-    message = f"What stands under the name {name!r} in partition {where} of {records[0].topic} counts for nothing: its place is elsewhere."
+    message = (
+        f"The records with the key {name!r} in partition {where} of {records[0].topic} are ignored, because the key does not"
+        " belong there."
+    )
     if known:
-        return f"{message} The organization of that name is followed as before."
-    return f"{message} Remove it with `jira-relay organizations delete {shlex.quote(name)}`; if it is one to be followed, add it again."
+        return (
+            f"{message} The organization {name} is followed as before. Nothing needs to be done; they are removed when the"
+            " organization is deleted."
+        )
+    return (
+        f"{message} Remove them with `jira-relay organizations delete {shlex.quote(name)}`; if the organization is to be"
+        " followed, add it again."
+    )

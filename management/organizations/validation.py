@@ -1,16 +1,17 @@
-"""What an operator gives, in normal form.
+"""An operator's input, checked and brought into normal form.
 
-What cannot be is an InputError, which repeats nothing that could be a secret in the wrong place.
+Each function raises InputError for invalid input. Its message does not repeat the input, which may be a secret in the wrong place.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 
 from pydantic import SecretStr
 
 from relay.credentials.resolver import is_reference
 from relay.credentials.url_policy import UrlError, parse_origin
 from relay.errors import RelayError
+from relay.timestamps import day_start
 
 MAX_NAME_LENGTH = 249
 MAX_INTERVAL_SECONDS = 86_400
@@ -20,12 +21,12 @@ NEVER = "never"
 
 
 class InputError(RelayError):
-    """What was asked for cannot be, however things stand; nothing was done."""
+    """The input is invalid whatever the state of the system; nothing was done."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKeyReference:
-    """Where a key is found: env:RELAY_KEY_… or file:NAME."""
+    """The place of an API key: env:RELAY_KEY_… or file:NAME."""
 
     text: str
 
@@ -35,26 +36,26 @@ ApiKey = SecretStr | ApiKeyReference
 
 @dataclass(frozen=True, slots=True)
 class OrganizationChange:
-    """What an operator wants of an organization. None: nothing was said, so that what stands is kept."""
+    """The requested values of an organization. None keeps the stored value."""
 
     url: str | None = None
     user: str | None = None
     key: ApiKey | None = None
     gateway: bool | None = None
-    """Counts only where the connection is not tested."""
+    """Used only without a connection test, which finds the right value itself."""
     interval_seconds: int | None = None
-    """0: as set for the producer."""
+    """0: the producer's setting."""
     backfill_days: int | None = None
-    """Days before the organization was added; 0: no history."""
+    """Days before the organization was added; 0: no backfill."""
     expires: int | None = None
-    """When the key expires; 0: never, or not known."""
+    """Expiry of the key in ms UTC; 0: never, or unknown."""
     state: str | None = None
 
 
 def validate_name(name: str) -> str:
     if not name or len(name) > MAX_NAME_LENGTH or not name.isprintable() or any(map(str.isspace, name)):
         raise InputError(
-            f"The name of an organization has 1 to {MAX_NAME_LENGTH} characters, none of them a space or a control character."
+            f"The name of an organization must have 1 to {MAX_NAME_LENGTH} characters, without spaces and control characters."
         )
     return name
 
@@ -63,61 +64,65 @@ def validate_url(text: str) -> str:
     try:
         return parse_origin(text.strip()).url
     except UrlError as error:
-        raise InputError(f"The URL cannot be used. {error}") from error
+        raise InputError(f"The URL is not valid. {error}") from error
 
 
 def validate_user(user: str) -> str:
     if not user or ":" in user or not user.isprintable() or user != user.strip():
-        raise InputError("The user name cannot be used: give the e-mail address of the account, alone.")
+        raise InputError("The user is not valid; give the e-mail address of the account alone.")
     return user
 
 
 def validate_reference(text: str) -> ApiKeyReference:
     if not is_reference(text):
         raise InputError(
-            "A reference to an API key must be env:RELAY_KEY_… (capital letters, digits, underscores) or file:NAME, with a"
-            " name that does not leave secrets.directory."
+            "A reference to an API key must be env:RELAY_KEY_… (capital letters, digits, underscores) or file:NAME, where NAME is"
+            " a path inside secrets.directory."
         )
     return ApiKeyReference(text)
 
 
 def validate_key(content: bytes) -> SecretStr:
-    """The key in a file or on standard input."""
+    """Return the key in the content of a file or of standard input, without the white space around it."""
     if len(content) > MAX_KEY_BYTES:
-        raise InputError(f"What was given as the API key is larger than {MAX_KEY_BYTES} bytes: no key is.")
+        raise InputError(
+            f"The API key is larger than {MAX_KEY_BYTES} bytes; give a file that holds the key alone."
+        )
     try:
         key = content.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
-        raise InputError("What was given as the API key is not text.") from None
+        raise InputError("The API key is not text; give a file that holds the key alone.") from None
     if not key:
-        raise InputError("What was given as the API key is empty: put the key there, alone.")
+        raise InputError("The API key is empty; give a file that holds the key alone.")
     if not key.isprintable():
-        raise InputError("What was given as the API key must be the key alone, on one line.")
+        raise InputError(
+            "The API key must be on one line, without control characters; give a file that holds the key alone."
+        )
     return SecretStr(key)
 
 
 def validate_interval(seconds: int) -> int:
     if not 0 <= seconds <= MAX_INTERVAL_SECONDS:
         raise InputError(
-            f"The interval must be 1 to {MAX_INTERVAL_SECONDS} seconds, or 0 for that of the producer's settings."
+            f"The interval must be 1 to {MAX_INTERVAL_SECONDS} seconds, or 0 for producer.interval_seconds."
         )
     return seconds
 
 
 def validate_backfill(days: int) -> int:
     if not 0 <= days <= MAX_BACKFILL_DAYS:
-        raise InputError(f"History can be had for 0 to {MAX_BACKFILL_DAYS} days.")
+        raise InputError(f"The backfill must be 0 to {MAX_BACKFILL_DAYS} days.")
     return days
 
 
 def validate_expiry(text: str) -> int:
-    """The first moment of a day; 0 for `never`."""
+    """Return the start of a day, in ms UTC; 0 for `never`."""
     if text == NEVER:
         return 0
     try:
         day = date.fromisoformat(text)
     except ValueError:
         raise InputError(
-            f"The day on which the key expires must be written as 2026-12-31, or be `{NEVER}`."
+            f"The day on which the key expires must have the form 2026-12-31, or be `{NEVER}`."
         ) from None
-    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1000
+    return day_start(day.isoformat())

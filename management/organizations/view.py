@@ -1,4 +1,4 @@
-"""How each organization is doing, in words."""
+"""An organization with its status, as text and as a document."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -10,9 +10,10 @@ from producer.status_reporter import status_key
 from relay.credentials.keyring import sealing_key_id
 from relay.kafka.connection import Connection
 from relay.kafka.topics import Topics
-from relay.organizations import DAY_MS, Organization
+from relay.organizations import Organization
 from relay.status.model import Status
 from relay.status.reader import read_statuses
+from relay.timestamps import DAY_MS
 
 WARN_DAYS = (1, 7, 30)
 
@@ -30,35 +31,35 @@ _STATUS_TIMESTAMPS = (
 
 @dataclass(frozen=True, slots=True)
 class OrganizationView:
-    """An organization, and what its producer told of it last; None: nothing yet."""
+    """An organization and its last status. `status` None: no producer has reported on it yet."""
 
     organization: Organization
     status: Status | None
     now_ms: int
     key_ids: Sequence[str] = ()
-    """What the keys of `secrets` are called here, the first in front."""
+    """Ids of the keys in `secrets`, the sealing key first. Empty: no keys are set here."""
 
     @property
     def state(self) -> str:
-        """In words, with the reason where there is one."""
+        """The state in words, with its reason if it has one."""
         organization, status = self.organization, self.status
         if organization.paused:
             return "paused"
         if status is None:
-            return "no owner: no producer has told of it yet"
+            return "no owner: no producer has reported on it yet"
         if self.now_ms > status.valid_until:
-            return f"no owner: nobody polls it since {iso_seconds(status.at)}"
+            return f"no owner: no producer has reported on it since {iso_seconds(status.at)}"
         return _describe_status(organization.name, status)
 
     @property
     def sealed_with_first_key(self) -> bool | None:
-        """Whether it is sealed with the first key; None: nothing is sealed, or there are no keys here."""
+        """Whether its credential is sealed with the first key. None: it is not sealed, or no keys are set here."""
         sealed = self.organization.credential_ciphertext
         return None if sealed is None or not self.key_ids else sealing_key_id(sealed) == self.key_ids[0]
 
     @property
     def expiry(self) -> str:
-        """When the key expires, with a warning from 30 days before."""
+        """The day on which the key expires, with a warning from 30 days before. Empty: never, or unknown."""
         expires = self.organization.credential_expires
         if expires is None:
             return ""
@@ -74,14 +75,14 @@ class OrganizationView:
 
     @property
     def expires_within_days(self) -> int | None:
-        """The smallest of 0, 1, 7 and 30 that the key has not more days left than."""
+        """The smallest of 0, 1, 7 and 30 days within which the key expires. None: later, never, or unknown."""
         expires = self.organization.credential_expires
         if expires is None:
             return None
         return next((days for days in (0, *WARN_DAYS) if expires - self.now_ms <= days * DAY_MS), None)
 
     def document(self) -> dict[str, Any]:
-        """For machines: instants in ISO 8601, and what the producer told under `status`."""
+        """Return the JSON document: instants in ISO 8601, the producer's status under `status` (None: no status yet)."""
         facts = public_view(self.organization)
         facts |= {name: iso_milliseconds(facts[name]) for name in _ORGANIZATION_TIMESTAMPS}
         facts |= {"state_in_words": self.state, "credential_expires_within_days": self.expires_within_days}
@@ -90,7 +91,7 @@ class OrganizationView:
 
 
 async def read_organization_statuses(connection: Connection) -> dict[str, Status]:
-    """What the status topic says. Raises RelayError."""
+    """Return the statuses on the status topic, by key. Raises RelayError."""
     with kafka_errors_as_relay_errors(connection):
         return await read_statuses(connection, Topics(connection.kafka.topic_prefix).status)
 
@@ -101,6 +102,7 @@ def build_views(
     now_ms: int,
     key_ids: Sequence[str] = (),
 ) -> list[OrganizationView]:
+    """Return the views, sorted by name."""
     return [
         OrganizationView(found[name], statuses.get(status_key(name)), now_ms, key_ids)
         for name in sorted(found)
@@ -111,12 +113,12 @@ def _describe_status(name: str, status: Status) -> str:
     reason = (status.reason or "").removeprefix(f"{name}: ")
     match status.state:
         case "active" if status.backfilled_to is not None:
-            return f"active; history has been read back to {iso_seconds(status.backfilled_to)}"
+            return f"active; the backfill has reached {iso_seconds(status.backfilled_to)}"
         case "waiting":
             return f"waiting until {iso_seconds(status.waiting_until)}: {reason}"
         case "failing":
             return f"failing since {iso_seconds(status.since)}: {reason}"
-        case "paused":
+        case "paused":  # written before the organization was resumed
             return "starting"
     return status.state
 
@@ -139,7 +141,7 @@ def _status_document(status: Status, now_ms: int) -> dict[str, Any]:
 
 
 def public_view(organization: Organization) -> dict[str, Any]:
-    """An organization as an operator may see it: without its secret."""
+    """Return the fields that an operator may see: all but the secret."""
     credential = organization.credential_reference or (
         "encrypted" if organization.credential_ciphertext else "none"
     )

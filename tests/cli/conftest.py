@@ -1,3 +1,5 @@
+"""The command line, with or without a Kafka, and simulated Jira sites."""
+
 import asyncio
 
 import pytest
@@ -12,7 +14,7 @@ SECRETS_KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 
 
 class CommandLine:
-    """The command line, as an operator has it; keys that were given must appear in nothing it says."""
+    """The command line, as an operator uses it. No output may hold an API key that was given."""
 
     def __init__(self, set_environment):
         self.set_environment = set_environment
@@ -38,7 +40,7 @@ class CommandLine:
 
 @pytest.fixture
 def set_environment(monkeypatch, tmp_path):
-    """Sets variables of the relay; no others are set, and no settings file is found."""
+    """Return a function that sets variables. No proxy is set, and the working directory has no settings file."""
     monkeypatch.chdir(tmp_path)
     for proxy in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(proxy, raising=False)
@@ -53,7 +55,7 @@ def set_environment(monkeypatch, tmp_path):
 
 @pytest.fixture
 async def command_line_without_kafka(set_environment, tmp_path):
-    """The command line with a key to encrypt with, and no Kafka that answers."""
+    """The command line with a key in secrets, and no Kafka that answers."""
     secrets = tmp_path / "secrets.key"
     secrets.write_text(SECRETS_KEY)
     set_environment(RELAY_KAFKA__BOOTSTRAP="127.0.0.1:1", RELAY_SECRETS__KEY_FILE=secrets)
@@ -74,7 +76,7 @@ async def acme(simulated_jira):
 
 @pytest.fixture
 async def command_line(kafka, prefix, set_environment, simulated_jira, tmp_path):
-    """The command line with a Kafka that has the topics, a key to encrypt with, and the simulated gateway."""
+    """The command line with a Kafka that has the topics, a key in secrets, and the simulated gateway."""
     secrets = tmp_path / "secrets.key"
     secrets.write_text(SECRETS_KEY)
     set_environment(

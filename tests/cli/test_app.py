@@ -1,4 +1,4 @@
-"""The program as a whole: its usage, its exit codes, and how it ends."""
+"""The program as a whole: usage, exit codes, documents and interruption."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ async def run_program(*arguments, **environment):
 
 @pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)], ids=" ".join)
 async def test_every_command_has_help(command_line_without_kafka, command):
-    """`--help` needs neither settings nor Kafka."""
+    """`--help` of every command needs neither settings nor Kafka."""
     assert "Usage: " in (await command_line_without_kafka(*command, "--help")).out
 
 
@@ -49,7 +49,7 @@ async def test_every_command_has_help(command_line_without_kafka, command):
     ],
 )
 async def test_wrong_usage_ends_with_2(command_line_without_kafka, arguments):
-    """Commands and options that do not exist, or lack something, are wrong usage."""
+    """Unknown commands, unknown options and missing values end with 2."""
     assert "Error: " in (await command_line_without_kafka(*arguments, code=2)).err
 
 
@@ -80,14 +80,14 @@ async def test_wrong_usage_ends_with_2(command_line_without_kafka, arguments):
     ids=str,
 )
 async def test_an_error_is_a_document_too(command_line_without_kafka, arguments, code):
-    """With `--json` standard output is one JSON document whatever happens; the sentence stands on standard error too."""
+    """With `--json` an error is a JSON document on standard output, and a sentence on standard error."""
     refused = await command_line_without_kafka(*arguments, "--json", code=code)
     assert set(refused.json) == {"error"}
     assert refused.err
 
 
 async def test_wrong_settings_end_with_2(command_line_without_kafka, tmp_path):
-    """A settings file that does not exist or holds what is no setting is told, whatever the command."""
+    """A missing settings file and an unknown setting end every command with 2."""
     missing = await command_line_without_kafka(
         "--config", tmp_path / "none.toml", "organizations", "list", code=2
     )
@@ -112,22 +112,22 @@ async def test_wrong_settings_end_with_2(command_line_without_kafka, tmp_path):
     ],
     ids=" ".join,
 )
-async def test_a_kafka_that_is_away_is_one_sentence(command_line_without_kafka, arguments):
-    """Whatever is asked, one line says that Kafka does not answer, and libraries add none of their own."""
+async def test_an_unreachable_kafka_is_one_line(command_line_without_kafka, arguments):
+    """Every command prints one line about an unreachable Kafka, and libraries add none."""
     refused = await command_line_without_kafka(*arguments, code=1)
     assert refused.err.startswith("Kafka at 127.0.0.1:1 refuses the connection")
     assert len(refused.output.splitlines()) == 1
 
 
-async def test_without_a_kafka_up_is_named(command_line_without_kafka, monkeypatch, unused_port):
-    """Where no Kafka is set, the embedded one is looked for, and `jira-relay up` is said to be what is missing."""
+async def test_without_a_kafka_the_error_names_up(command_line_without_kafka, monkeypatch, unused_port):
+    """When no Kafka is set and no embedded one answers, the error names `jira-relay up`."""
     monkeypatch.delenv("RELAY_KAFKA__BOOTSTRAP")
     command_line_without_kafka.set_environment(RELAY_EMBEDDED__PORT=unused_port)
     assert "jira-relay up" in (await command_line_without_kafka("organizations", "list", code=1)).err
 
 
-async def test_the_key_of_the_embedded_kafka_is_that_of_up(command_line_without_kafka, monkeypatch, tmp_path):
-    """With embedded Kafka the key file of its data directory encrypts; a directory without Kafka is the wrong one."""
+async def test_without_a_kafka_the_key_is_that_of_up(command_line_without_kafka, monkeypatch, tmp_path):
+    """Without settings the key file of `jira-relay up` encrypts, and a directory without it is refused and not created."""
     monkeypatch.delenv("RELAY_KAFKA__BOOTSTRAP")
     monkeypatch.delenv("RELAY_SECRETS__KEY_FILE")
     command_line_without_kafka.set_environment(RELAY_EMBEDDED__DATA_DIR=tmp_path / "data")
@@ -144,8 +144,8 @@ def unused_port(unused_tcp_port_factory):
     return unused_tcp_port_factory()
 
 
-async def test_topics_are_made_and_checked(command_line, prefix):
-    """`topics create` makes what is missing, `topics check` changes nothing, and what is missing ends with 1."""
+async def test_topics_are_created_and_checked(command_line, prefix):
+    """`topics create` creates missing topics; `topics check` changes nothing, and ends with 1 when one is missing."""
     assert {one["state"] for one in (await command_line("topics", "check", "--json")).json} == {
         "as it should be"
     }
@@ -158,22 +158,22 @@ async def test_topics_are_made_and_checked(command_line, prefix):
     assert (await command_line("topics", "check")).out.count("as it should be") == 8
 
 
-async def test_without_a_registry_nothing_is_to_be_registered(command_line_without_kafka):
-    """No registry is no failure."""
+async def test_without_a_registry_no_schema_is_registered(command_line_without_kafka):
+    """Without a registry both commands of `schemas` succeed, with an empty document."""
     for verb in ("register", "check"):
         assert "single-object encoding" in (await command_line_without_kafka("schemas", verb)).out
         assert (await command_line_without_kafka("schemas", verb, "--json")).json == []
 
 
-async def test_a_registry_that_is_away_is_said(command_line_without_kafka):
-    """Each subject says why it could not be registered, and the exit code is 1."""
+async def test_an_unreachable_registry_is_reported(command_line_without_kafka):
+    """The reason is printed for each subject, and the exit code is 1."""
     command_line_without_kafka.set_environment(RELAY_SCHEMA_REGISTRY__URL="http://127.0.0.1:1")
     assert "127.0.0.1:1" in (await command_line_without_kafka("schemas", "register", code=1)).out
 
 
 @pytest.mark.parametrize("unbuffered", ["1", ""])
-async def test_a_reader_that_has_seen_enough_is_no_error(command_line, simulated_jira, unbuffered):
-    """`jira-relay organizations list --json | head -1` ends without a word, wherever it notices."""
+async def test_a_closed_pipe_is_not_an_error(command_line, simulated_jira, unbuffered):
+    """`jira-relay organizations list --json | head -1` prints no error, buffered or not."""
     for number in range(3):
         await command_line.add(await simulated_jira.add_site(f"site{number}"), "--no-test")
     process = await run_program("organizations", "list", "--json", PYTHONUNBUFFERED=unbuffered)
@@ -183,8 +183,8 @@ async def test_a_reader_that_has_seen_enough_is_no_error(command_line, simulated
 
 
 @pytest.mark.usefixtures("command_line")
-async def test_closed_streams_are_no_defect():
-    """Without standard input there is no key, without standard output nothing is told, and a full disk is said."""
+async def test_closed_streams_and_a_full_disk_give_no_traceback():
+    """Closed standard input means an empty key, closed standard output is accepted, and a full disk is reported."""
     program = " ".join(PROGRAM)
     add = f"{program} organizations add --url https://a.atlassian.net --user u --api-key-file -"
     for line, code, words in (
@@ -200,7 +200,7 @@ async def test_closed_streams_are_no_defect():
 
 
 async def test_ctrl_c_ends_without_a_traceback():
-    """Interrupted while Kafka keeps it waiting, a command ends with 130 and says nothing."""
+    """A command that is interrupted while it waits for Kafka ends with 130 and prints nothing."""
     connected = asyncio.Event()
 
     async def say_nothing(reader, writer):
@@ -219,7 +219,7 @@ async def test_ctrl_c_ends_without_a_traceback():
 
 
 async def test_ctrl_c_while_the_program_is_loaded_ends_it_without_a_traceback():
-    """From its first moment: what takes a second or two to import is not told to whoever changed his mind."""
+    """An interrupt while the modules are loaded shows no traceback."""
     loading = await asyncio.create_subprocess_exec(
         *(sys.executable, "-X", "importtime", "-m", "cli", "check"),
         cwd=ROOT,
@@ -234,8 +234,8 @@ async def test_ctrl_c_while_the_program_is_loaded_ends_it_without_a_traceback():
     assert loading.returncode in {-signal.SIGINT, 130}
 
 
-async def test_a_document_is_one_line_of_json_whatever_it_holds(command_line, acme):
-    """Names in any script go through; what commands a terminal is escaped in tables and documents alike."""
+async def test_names_in_any_script_pass_through(command_line, acme):
+    """A name in any script is printed unchanged in tables and documents."""
     await command_line.add(acme, "--name", "Zürich-株式会社", "--no-test")
     listed = await command_line("organizations", "list", "--json")
     assert [one["name"] for one in json.loads(listed.out)] == ["Zürich-株式会社"]

@@ -1,4 +1,4 @@
-"""`jira-relay organizations apply`: the organizations as a file says."""
+"""`jira-relay organizations apply`: organizations from a file."""
 
 import json
 
@@ -21,7 +21,7 @@ async def beta(simulated_jira):
 
 @pytest.fixture
 def organizations_file(tmp_path, acme, beta):
-    """Writes the file, in a directory of its own with the keys beside it."""
+    """Return a function that writes the file, in a directory with the key files."""
     directory = tmp_path / "organizations"
     directory.mkdir()
     for site in (acme, beta):
@@ -35,8 +35,8 @@ def organizations_file(tmp_path, acme, beta):
     return write
 
 
-async def test_again_nothing_changes(command_line, acme, beta, organizations_file):
-    """What is missing is added, what differs is changed and told, and the same file again changes nothing."""
+async def test_applying_a_file_twice_changes_nothing(command_line, acme, beta, organizations_file):
+    """Missing organizations are added, differences are changed and printed, and the same file again changes nothing."""
     file = organizations_file(
         [
             organization_entry(acme, backfill_days=3, key_expires="2999-12-31"),
@@ -65,8 +65,10 @@ async def test_again_nothing_changes(command_line, acme, beta, organizations_fil
     assert (await command_line.list_organizations())["beta"]["state"] == "active"
 
 
-async def test_toml_is_understood_and_others_are_left_alone(command_line, acme, beta, organizations_file):
-    """TOML with its own dates works as JSON does; an organization that the file does not name stays as it is."""
+async def test_toml_works_and_other_organizations_are_not_changed(
+    command_line, acme, beta, organizations_file
+):
+    """A TOML file with a TOML date works like JSON, and an organization that it does not name is not changed."""
     await command_line.add(beta)
     before = (await command_line.list_organizations())["beta"]
     file = organizations_file(
@@ -81,31 +83,31 @@ async def test_toml_is_understood_and_others_are_left_alone(command_line, acme, 
     assert stored["beta"] == before
 
 
-async def test_what_was_done_and_what_was_not_is_one_document(command_line, acme, beta, organizations_file):
-    """With `--json` there is a list of all that the file names, each done or with its error, and the exit code is 1."""
+async def test_results_and_failures_are_one_document(command_line, acme, beta, organizations_file):
+    """With `--json` each organization of the file has its result or its error, and a failure ends with 1."""
     file = organizations_file([organization_entry(acme), organization_entry(beta, url="http://127.0.0.1:1")])
     done, failed = (await command_line("organizations", "apply", file, "--json", code=1)).json
     assert (done["name"], done["what"]) == ("acme", "added")
     assert (failed["name"], "127.0.0.1:1" in failed["error"]) == ("beta", True)
 
 
-async def test_a_rotated_key_is_noticed(command_line, acme, organizations_file):
-    """A file that holds another key than before is a change; one that holds the same is none."""
+async def test_a_rotated_key_is_a_change(command_line, acme, organizations_file):
+    """Another key in the key file replaces the stored one."""
     file = organizations_file([organization_entry(acme)])
     await command_line("organizations", "apply", file)
     (file.parent / "acme.key").write_text(acme.rotate_tokens())
 
-    assert "credential: a new one" in (await command_line("organizations", "apply", file)).out
+    assert "credential: replaced" in (await command_line("organizations", "apply", file)).out
     await command_line("organizations", "test", "acme")
 
 
-async def test_one_that_fails_holds_up_no_other(command_line, acme, beta, organizations_file):
-    """An organization whose key is wrong is told on standard error, the others are done, and the exit code is 1."""
+async def test_a_failure_does_not_stop_the_others(command_line, acme, beta, organizations_file):
+    """A wrong key is reported on standard error, the other organizations are added, and the exit code is 1."""
     file = organizations_file([organization_entry(acme), organization_entry(beta)])
     (file.parent / "acme.key").write_text("ATATT-wrong")
     result = await command_line("organizations", "apply", file, code=1)
 
-    assert result.err.startswith("acme: not done.")
+    assert result.err.startswith("acme: not changed.")
     assert "beta: added." in result.out
     assert list(await command_line.list_organizations()) == ["beta"]
 
@@ -144,10 +146,10 @@ async def test_one_that_fails_holds_up_no_other(command_line, acme, beta, organi
         ([{"url": "https://a.atlassian.net", "user": "u\ud800"}], "e-mail address"),
     ],
 )
-async def test_a_file_that_cannot_be_is_refused_whole(
+async def test_an_invalid_file_is_refused_as_a_whole(
     command_line_without_kafka, organizations_file, document, words
 ):
-    """Wrong files end with 2 and a sentence for each fault, before anything is done; what could be a secret is not shown."""
+    """An invalid file ends with 2 before anything is changed, and the error shows nothing that may be a secret."""
     file = organizations_file(document)
     refused = await command_line_without_kafka("organizations", "apply", file, code=2)
 
@@ -156,8 +158,8 @@ async def test_a_file_that_cannot_be_is_refused_whole(
     assert len(refused.err.splitlines()) == 1
 
 
-async def test_every_fault_of_a_file_is_told(command_line, organizations_file, acme):
-    """Two faults are two sentences, each with the place of its organization; nothing else is done."""
+async def test_every_fault_of_a_file_has_a_line(command_line, organizations_file, acme):
+    """Two faults give two lines with the number of the organization, and nothing is changed."""
     wrong = [
         organization_entry(acme),
         organization_entry(acme, name="b", url="ftp://x"),
@@ -169,8 +171,8 @@ async def test_every_fault_of_a_file_is_told(command_line, organizations_file, a
     assert await command_line.list_organizations() == {}
 
 
-async def test_a_file_that_cannot_be_read_is_said(command_line_without_kafka, tmp_path):
-    """A missing file, a directory and bytes that are no text are told apart, without a traceback."""
+async def test_an_unreadable_file_is_refused(command_line_without_kafka, tmp_path):
+    """A missing file, a directory and a binary file each give an error with the reason."""
     (tmp_path / "bytes").write_bytes(b"\xff\xfe\x00")
     for name, words in (("missing", "No such file"), (".", "directory"), ("bytes", "not UTF-8")):
         assert (

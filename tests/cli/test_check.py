@@ -1,4 +1,4 @@
-"""`jira-relay check`: each connection with what to fix."""
+"""`jira-relay check`: a result for each connection, with what to fix."""
 
 import pytest
 
@@ -22,7 +22,7 @@ async def azure(command_line):
 
 
 def reported_subjects(result, word):
-    """Of the lines that begin so."""
+    """Return the subjects of the lines that begin with this word."""
     lines = [line for line in result.out.splitlines() if line.startswith(word)]
     return [line.removeprefix(word).strip().partition(":")[0] for line in lines]
 
@@ -31,8 +31,8 @@ async def check_results(command_line, code=0):
     return {one["subject"]: one for one in (await command_line("check", "--json", code=code)).json}
 
 
-async def test_all_is_well(command_line, acme, azure):
-    """With everything in order each connection has its line, no row is sent, and the exit code is 0."""
+async def test_a_working_system_passes_every_check(command_line, acme, azure):
+    """Each working connection has a line, no row is sent, and the exit code is 0."""
     await command_line.add(acme)
     result = await command_line("check")
 
@@ -45,8 +45,8 @@ async def test_all_is_well(command_line, acme, azure):
     assert azure.rows() == []
 
 
-async def test_everything_is_tried_although_one_fails(command_line, simulated_jira, acme, azure):
-    """A refused key, an organization that is well, and a destination that refuses: each is told by itself."""
+async def test_a_failure_does_not_stop_the_other_checks(command_line, simulated_jira, acme, azure):
+    """A refused key and a destination that refuses are reported, beside an organization that works."""
     await command_line.add(acme)
     await command_line.add(await simulated_jira.add_site("beta"))
     acme.fault(jira_faults.free_plan(), rate=1)
@@ -61,8 +61,8 @@ async def test_everything_is_tried_although_one_fails(command_line, simulated_ji
     assert "Monitoring Metrics Publisher" in found["destination sentinel"]["message"]
 
 
-async def test_a_paused_organization_is_left_alone(command_line, acme):
-    """What is not polled is not tried: its key may be the reason why it is paused."""
+async def test_a_paused_organization_is_not_tested(command_line, acme):
+    """A paused organization sends no request to Jira: its key may be the reason for the pause."""
     await command_line.add(acme)
     await command_line("organizations", "pause", "acme")
     asked = len(acme.requests())
@@ -72,8 +72,8 @@ async def test_a_paused_organization_is_left_alone(command_line, acme):
 
 
 @pytest.mark.usefixtures("azure")
-async def test_without_kafka_the_rest_is_tried(command_line):
-    """Kafka that is away is a line of its own, and what does not need it is tried all the same."""
+async def test_without_kafka_the_other_checks_run(command_line):
+    """An unreachable Kafka fails its own check and those that need it, and the others run."""
     command_line.set_environment(RELAY_KAFKA__BOOTSTRAP="127.0.0.1:1")
     found = await check_results(command_line, code=1)
 
@@ -82,8 +82,8 @@ async def test_without_kafka_the_rest_is_tried(command_line):
     }
 
 
-async def test_missing_topics_are_told(command_line, prefix):
-    """A Kafka without our topics is told with the command that makes them."""
+async def test_missing_topics_are_reported(command_line, prefix):
+    """The check of a Kafka without the topics names the command that creates them."""
     command_line.set_environment(RELAY_KAFKA__TOPIC_PREFIX=f"{prefix}-other")
     found = await check_results(command_line, code=1)
 
@@ -91,8 +91,8 @@ async def test_missing_topics_are_told(command_line, prefix):
     assert "jira-relay topics create" in found["organizations"]["message"]
 
 
-async def test_keys_that_cannot_be_used_are_told(command_line, acme, tmp_path):
-    """A broken key file fails the secrets and the organizations that need it, and nothing else."""
+async def test_an_invalid_key_file_is_reported(command_line, acme, tmp_path):
+    """An invalid key file fails the check of the secrets and of the organizations that need it, and no other."""
     await command_line.add(acme)
     (tmp_path / "secrets.key").write_text("not a key, but hunter2")
     result = await command_line("check", code=1)
@@ -102,7 +102,7 @@ async def test_keys_that_cannot_be_used_are_told(command_line, acme, tmp_path):
 
 
 async def test_a_registry_is_checked(command_line, registry, kafka, prefix):
-    """A registry without our schemas is told with the command that registers them; then all is well."""
+    """The check of a registry without the schemas names the command that registers them, and passes after it."""
     command_line.set_environment(RELAY_SCHEMA_REGISTRY__URL=registry)
     assert (
         "jira-relay schemas register"

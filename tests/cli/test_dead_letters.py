@@ -49,7 +49,7 @@ async def put_producer_dead_letter(connection, raw, organization="acme", at_ms=A
 
 
 async def put_consumer_dead_letter(connection, value, key=b"acme"):
-    """Refused by a destination: the record stands on the events topic first."""
+    """Write an event, and the dead letter of a consumer whose destination rejected it."""
     topic, found = Topics(connection.kafka.topic_prefix).events, []
     async with RecordWriter(connection) as writer:
         offset = await writer.send(topic, key, value, partition=0)
@@ -61,14 +61,14 @@ async def put_consumer_dead_letter(connection, value, key=b"acme"):
         )
 
 
-async def test_an_empty_topic_is_said(command_line):
-    """An empty topic is no error; its document is an empty list."""
+async def test_an_empty_topic_is_not_an_error(command_line):
+    """Without dead letters the list says so, and its document is an empty list."""
     assert (await command_line("dead-letters", "list")).out == "There are no dead letters.\n"
     assert (await command_line("dead-letters", "list", "--json")).json == []
 
 
-async def test_a_dead_letter_is_listed_and_shown_as_it_came(command_line, connection):
-    """Reason, organization and the very text that Jira sent are shown."""
+async def test_a_dead_letter_is_shown_with_its_original_text(command_line, connection):
+    """The list shows reason and organization, and `show` the text that Jira sent."""
     (address,) = await put_producer_dead_letter(connection, RAW)
     line = (await command_line("dead-letters", "list")).out.splitlines()[1]
     assert line.split() == [address, "2026-09-21T14:13:20Z", "acme", "producer", "no", "readable", "id"]
@@ -79,8 +79,8 @@ async def test_a_dead_letter_is_listed_and_shown_as_it_came(command_line, connec
     assert document["headers"]["relay.reason"] == "no readable id"
 
 
-async def test_bytes_that_are_no_text_are_shown_in_hexadecimal(command_line, connection):
-    """A consumer's dead letter, in Avro, is shown byte for byte with its place, its destination and the status."""
+async def test_binary_content_is_shown_in_hexadecimal(command_line, connection):
+    """A consumer's dead letter, in Avro, is shown in hexadecimal with offset, destination and status."""
     value = bytes(range(256))
     await put_consumer_dead_letter(connection, value)
     (listed,) = (await command_line("dead-letters", "list", "--json")).json
@@ -92,8 +92,8 @@ async def test_bytes_that_are_no_text_are_shown_in_hexadecimal(command_line, con
     assert value[:32].hex(" ") in (await command_line("dead-letters", "show", address)).out
 
 
-async def test_parts_are_put_together_whichever_is_asked_for(command_line, connection):
-    """A large record is several compressed messages: listed once, shown whole, never mixed with its neighbour's."""
+async def test_any_part_shows_the_whole_dead_letter(command_line, connection):
+    """A large record has several compressed parts: it is listed once, shown whole, and never mixed with its neighbour's."""
     rng = random.Random(1)
     large = [json.dumps({"n": n, "x": rng.randbytes(PART_BYTES).hex()}).encode() for n in range(2)]
     addresses = [await put_producer_dead_letter(connection, raw) for raw in large]
@@ -109,8 +109,8 @@ async def test_parts_are_put_together_whichever_is_asked_for(command_line, conne
             assert shown["remark"] is None
 
 
-async def test_a_damaged_dead_letter_is_shown_as_far_as_it_goes(command_line, connection):
-    """Parts that are missing and bytes that cannot be unpacked are said, and what is there is shown."""
+async def test_a_damaged_dead_letter_is_shown_with_a_remark(command_line, connection):
+    """Missing parts and damaged compression are reported, and the remaining content is shown."""
     async with RecordWriter(connection) as writer:
 
         async def put(value, **headers):
@@ -127,14 +127,14 @@ async def test_a_damaged_dead_letter_is_shown_as_far_as_it_goes(command_line, co
 
     show = ("dead-letters", "show")
     assert "Only 1 of its 2 parts" in (await command_line(*show, f"1/{lonely}")).out
-    assert "This is not all" in (await command_line(*show, f"1/{broken}")).out
+    assert "The content is incomplete" in (await command_line(*show, f"1/{broken}")).out
     assert "no gzip" in (await command_line(*show, f"1/{garbage}")).out
     assert "plain" in (await command_line(*show, f"1/{odd}")).out
     assert (await command_line(*show, f"1/{empty}", "--json")).json["text"] == ""
 
 
 async def test_the_newest_of_an_organization_are_found_behind_others(command_line, connection):
-    """--limit takes the newest, --organization finds its own however many dead letters of others lie above them."""
+    """--limit lists the newest, and --organization finds its own behind any number of others."""
     for number in range(3):
         await put_producer_dead_letter(connection, b"old", at_ms=AT + number)
     other = next(name for name in map(str, range(100)) if partition_of(name, 2) == partition_of("acme", 2))
@@ -157,11 +157,11 @@ async def test_the_newest_of_an_organization_are_found_behind_others(command_lin
 @pytest.mark.parametrize(
     ("address", "code"), [("0/99", 1), ("99/0", 1), ("x", 2), ("1/2/3", 2), ("-1/0", 2), ("1/" + "9" * 40, 2)]
 )
-async def test_an_address_without_a_dead_letter_is_said(command_line, address, code):
-    """What is no address is wrong usage; an address where nothing stands is not done."""
+async def test_an_address_without_a_dead_letter_is_refused(command_line, address, code):
+    """An invalid address ends with 2, and an address without a dead letter with 1."""
     assert len((await command_line("dead-letters", "show", "--", address, code=code)).err.splitlines()) == 1
 
 
-async def test_a_name_that_cannot_be_is_refused(command_line_without_kafka):
-    """Bytes that are no text are no organization."""
+async def test_an_invalid_name_is_refused(command_line_without_kafka):
+    """A name that is not text ends with 2."""
     await command_line_without_kafka("dead-letters", "list", "--organization", "\udcff", code=2)

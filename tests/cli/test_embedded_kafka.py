@@ -1,4 +1,4 @@
-"""The Kafka of `jira-relay up`: what happens to it before anything else runs."""
+"""The embedded Kafka of `jira-relay up`: start, restart and stop."""
 
 import asyncio
 from contextlib import suppress
@@ -30,7 +30,7 @@ async def kafka(tmp_path, connection):
 
 
 async def test_a_kafka_that_is_killed_while_it_starts_is_started_again(kafka, connection):
-    """Twice killed, by whoever it was, before it was ready: it comes up with its topics all the same."""
+    """A Kafka that is killed twice before it is ready starts with its topics."""
     killed = set()
 
     async def kill_two():
@@ -49,8 +49,8 @@ async def test_a_kafka_that_is_killed_while_it_starts_is_started_again(kafka, co
     assert {report.state for report in await compare_topics(connection)} == {"as it should be"}
 
 
-async def test_nobody_is_ready_while_kafka_is_dead(kafka):
-    """From its death until it is up again the health page says so."""
+async def test_health_fails_while_kafka_is_dead(kafka):
+    """The health report has a problem from the death of Kafka until it runs again."""
     health, stop = Health(), asyncio.Event()
 
     async def faulty(expected):
@@ -67,16 +67,16 @@ async def test_nobody_is_ready_while_kafka_is_dead(kafka):
     await alive
 
 
-async def test_a_kafka_that_cannot_start_is_not_started_again_and_again(kafka, connection):
-    """A port that is taken is told at once."""
+async def test_a_kafka_that_cannot_start_is_not_retried(kafka, connection):
+    """A port that is taken is reported at once."""
     host, _, port = connection.bootstrap.rpartition(":")
     async with await asyncio.start_server(lambda *_: None, host, int(port)):
         with pytest.raises(embedded_kafka.RelayError, match="is taken"):
             await embedded_kafka._start_with_retries(kafka, connection)
 
 
-async def test_a_stop_is_heard_while_kafka_is_fetched(tmp_path, monkeypatch):
-    """A mirror that never answers keeps nobody from ending the program."""
+async def test_a_stop_ends_the_download_of_kafka(tmp_path, monkeypatch):
+    """The program ends at a stop, even when the mirror never answers."""
     asked, stop = asyncio.Event(), asyncio.Event()
 
     async def say_nothing(reader, writer):

@@ -1,4 +1,4 @@
-"""What commands and services say where Kafka does not let them in."""
+"""The messages of commands and services when Kafka refuses their login."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from relay.kafka.topic_admin import create_missing_topics
 WRONG = "wrong-horse-battery"
 EXPECTED_MESSAGE = "does not accept the user relay with this password"
 
-# The monitor is to log in often.
+# The monitor must log in often.
 PROGRAM = """
 import sys
 from cli.app import main
@@ -28,7 +28,7 @@ main(sys.argv[1:])
 
 @pytest.fixture
 def secured_command_line(command_line, secure_kafka, prefix):
-    """The command line, logged in to Kafka over TLS with these settings; returns them."""
+    """Return a function that sets the login to Kafka over TLS, and returns its settings."""
 
     def log_in(**changes):
         settings = {**secure_kafka.scram_settings(), "topic_prefix": prefix, **changes}
@@ -52,8 +52,8 @@ def secured_command_line(command_line, secure_kafka, prefix):
         "dead-letters list",
     ],
 )
-async def test_a_wrong_password_ends_a_command_with_a_sentence(command_line, secured_command_line, command):
-    """Whatever is started with a wrong password ends with exit code 1 and the sentence that names the cause."""
+async def test_a_wrong_password_ends_a_command_with_its_cause(command_line, secured_command_line, command):
+    """Every command and service with a wrong password ends with 1 and names the cause."""
     command_line.set_environment(
         RELAY_DESTINATIONS__SENTINEL__ENDPOINT="http://127.0.0.1:1",
         RELAY_DESTINATIONS__SENTINEL__RULE_ID="dcr-" + 32 * "0",
@@ -84,10 +84,10 @@ async def _start(*command):
     )
 
 
-async def test_a_password_that_becomes_wrong_is_told_by_a_running_service(
+async def test_a_running_service_reports_a_password_that_becomes_wrong(
     command_line, secured_command_line, secure_kafka, prefix
 ):
-    """A producer says why it is not let in any more, and when it is again; it goes on meanwhile, and ends when asked to."""
+    """A producer logs that its password is refused and later accepted, keeps running, and stops on SIGTERM."""
     await secure_kafka.set_password(prefix, "the-first-password")
     settings = secured_command_line(sasl_username=prefix, sasl_password="the-first-password", shards=1)
     await create_missing_topics(Connection(settings))
@@ -121,7 +121,7 @@ async def _wait_until_ready(url):
 
 
 async def _wait_for_text(process, lines, text):
-    """Read its output until this text is in it."""
+    """Read the output of the process until a line holds this text."""
     while not lines or text not in lines[-1]:
         line = (await process.stdout.readline()).decode()
         assert line, "".join(lines)

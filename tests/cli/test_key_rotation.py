@@ -1,4 +1,4 @@
-"""What is sealed with the keys of `secrets`: it is good for whom it was given for alone, and older keys can be taken out."""
+"""Seals of API keys and references: bound to one URL and user, and rotated to a newer key."""
 
 import base64
 import time
@@ -9,7 +9,7 @@ import pytest
 from management.organizations.editor import edit_organization
 from relay.credentials.keyring import Keyring
 from tests.cli.conftest import SECRETS_KEY
-from tests.cli.test_organizations import read_history
+from tests.support.organizations import read_history
 
 NEWER_KEY = base64.b64encode(bytes(range(32))).decode()
 OLDER_ID, NEWER_ID = Keyring([base64.b64decode(SECRETS_KEY), bytes(range(32))]).ids
@@ -22,12 +22,12 @@ async def beta(simulated_jira):
 
 @pytest.fixture
 def write_keys(tmp_path):
-    """Puts these keys into the key file of `command_line`, in this order."""
+    """Return a function that writes these keys into the key file of `command_line`, in this order."""
     return lambda *keys: (tmp_path / "secrets.key").write_text("\n".join(keys))
 
 
 async def tamper(connection, name, **fields):
-    """As somebody does who may write the topic and has none of our keys."""
+    """Change an organization like an attacker who may write to the topic and has no key."""
 
     def tampered(before):
         return replace(before, **fields)
@@ -46,7 +46,7 @@ async def add_by_reference(command_line, site, *more):
 
 @pytest.mark.parametrize("paired", ["with the reference", "with the reference and its seal"])
 async def test_a_reference_paired_with_another_site_is_refused(command_line, acme, beta, connection, paired):
-    """A reference that somebody gave another URL and user on the topic sends no key there, and every command says so."""
+    """A reference that an attacker paired with another URL and user sends no key there, and every command refuses it."""
     await add_by_reference(command_line, acme)
     stranger = {"url": beta.url, "user": "eve@evil.example"}
     if paired == "with the reference":
@@ -62,22 +62,20 @@ async def test_a_reference_paired_with_another_site_is_refused(command_line, acm
     assert [one for one in beta.request_log if "tenant_info" not in one.path] == []
 
 
-async def test_a_reference_moves_with_an_operator(command_line, acme):
-    """Another user needs the reference not again: what was bound is bound to the new one, and works."""
+async def test_an_operator_moves_a_reference_to_another_user(command_line, acme):
+    """A new user needs no new reference: the stored one is bound to the new user, and works."""
     await add_by_reference(command_line, acme)
     command_line.set_environment(RELAY_KEY_ACME=acme.add_token(user="other@acme.example"))
-    told = await command_line("organizations", "modify", "acme", "--user", "other@acme.example")
+    changed = await command_line("organizations", "modify", "acme", "--user", "other@acme.example")
 
-    assert "credential: bound anew" in told.out
+    assert "credential: resealed" in changed.out
     await command_line("organizations", "test", "acme")
     again = ("organizations", "modify", "acme", "--api-key-ref", "env:RELAY_KEY_ACME")
     assert "unchanged" in (await command_line(*again)).out
 
 
-async def test_a_reference_given_without_keys_is_said_to_be_unbound_and_can_be_mended(
-    command_line, acme, connection, monkeypatch
-):
-    """Where no key is set references work and are said not to be bound; where one is, giving them again or applying a file binds."""
+async def test_an_unbound_reference_is_reported_and_can_be_bound(command_line, acme, connection, monkeypatch):
+    """Without keys a reference works unbound, with a remark; with keys, giving it again or applying a file binds it."""
     with monkeypatch.context() as keyless:
         keyless.delenv("RELAY_SECRETS__KEY_FILE")
         assert "is not bound to this URL and user" in (await add_by_reference(command_line, acme)).out
@@ -88,25 +86,25 @@ async def test_a_reference_given_without_keys_is_said_to_be_unbound_and_can_be_m
     assert "no key is sent there" in (await command_line("organizations", "test", "acme", code=1)).err
     unsealed = (await command_line("check", "--json", code=1)).json
     assert ["acme: not sealed" in one["message"] for one in unsealed if one["subject"] == "seals"] == [True]
-    assert "not done" in (await command_line("organizations", "reseal", code=1)).err
+    assert "not changed" in (await command_line("organizations", "reseal", code=1)).err
 
     entry = f'[{{"name": "acme", "url": "{acme.url}", "user": "{acme.user}", "api_key_ref": "env:RELAY_KEY_ACME"}}]'
-    assert "bound anew" in (await command_line("organizations", "apply", "-", key=entry)).out
+    assert "credential: resealed" in (await command_line("organizations", "apply", "-", key=entry)).out
     assert "unchanged" in (await command_line("organizations", "apply", "-", key=entry)).out
     await command_line("organizations", "test", "acme")
     await tamper(connection, "acme", credential_ciphertext=None)
     assert (
-        "bound anew"
+        "credential: resealed"
         in (await command_line("organizations", "modify", "acme", "--api-key-ref", "env:RELAY_KEY_ACME")).out
     )
     await command_line("organizations", "test", "acme")
 
 
 async def test_keys_are_rotated_step_by_step(command_line, acme, beta, write_keys, connection):
-    """A newer key is put in front, what is sealed with the older one is listed, sealed anew by one command, and the older one goes."""
+    """After a newer key is put first, the list names older seals, `reseal` replaces them, and the older key can be removed."""
     await command_line.add(acme)
     await add_by_reference(command_line, beta)
-    assert await check_seals(command_line) == f"all are of the first key ({OLDER_ID})"
+    assert await check_seals(command_line) == f"all are sealed with the first key ({OLDER_ID})"
 
     write_keys(NEWER_KEY, SECRETS_KEY)
     assert (
@@ -122,7 +120,7 @@ async def test_keys_are_rotated_step_by_step(command_line, acme, beta, write_key
     assert (await command_line("organizations", "reseal")).out == "acme: unchanged.\nbeta: unchanged.\n"
     assert (
         await check_seals(command_line)
-        == f"all are of the first key ({NEWER_ID}), so that {OLDER_ID} can be taken out of the list"
+        == f"all are sealed with the first key ({NEWER_ID}); {OLDER_ID} can be removed from the list"
     )
     assert {one["sealed_with_first_key"] for one in (await command_line.list_organizations()).values()} == {
         True
@@ -134,35 +132,35 @@ async def test_keys_are_rotated_step_by_step(command_line, acme, beta, write_key
         await command_line("organizations", "test", name)
 
 
-async def test_a_key_taken_out_too_early_is_told(command_line, acme, beta, write_keys):
-    """What is sealed with a key that is gone fails the check, paused or not, is not resealed, and holds up no other."""
+async def test_a_key_that_is_removed_too_early_is_reported(command_line, acme, beta, write_keys):
+    """A credential whose key is gone fails the check, also while paused, is not resealed, and does not stop the others."""
     await command_line.add(acme)
     await command_line("organizations", "pause", "acme")
     write_keys(NEWER_KEY)
     await command_line.add(beta)
 
-    assert "acme: sealed with none of the keys that are set here" in await check_seals(command_line, code=1)
-    told = await command_line("organizations", "reseal", code=1)
-    assert f"acme: not done. The API key of acme was encrypted with the key {OLDER_ID}" in told.err
-    assert told.out == "beta: unchanged.\n"
+    assert "acme: sealed with a key that is not set here" in await check_seals(command_line, code=1)
+    result = await command_line("organizations", "reseal", code=1)
+    assert f"acme: not changed. The API key of acme was encrypted with the key {OLDER_ID}" in result.err
+    assert result.out == "beta: unchanged.\n"
 
 
-async def test_sealing_anew_blesses_nothing(command_line, acme, beta, write_keys, connection):
-    """What somebody without our keys has put on the topic is not sealed by a rotation: it stays refused."""
+async def test_resealing_approves_no_foreign_credential(command_line, acme, beta, write_keys, connection):
+    """A credential that an attacker without keys wrote to the topic is not resealed, and stays refused."""
     await command_line.add(acme)
     await add_by_reference(command_line, beta)
     for name in ("acme", "beta"):
         await tamper(connection, name, user="eve@evil.example")
     write_keys(NEWER_KEY, SECRETS_KEY)
 
-    told = await command_line("organizations", "reseal", code=1)
-    assert (told.out, len(told.err.splitlines())) == ("", 2)
+    result = await command_line("organizations", "reseal", code=1)
+    assert (result.out, len(result.err.splitlines())) == ("", 2)
     assert {one["sealed_with"] for one in (await command_line.list_organizations()).values()} == {OLDER_ID}
     for name in ("acme", "beta"):
         assert "eve@evil.example" in (await command_line("organizations", "test", name, code=1)).err
 
 
 async def check_seals(command_line, code=0):
-    """What `check` tells of them."""
+    """Return the message of `check` about the seals."""
     found = (await command_line("check", "--json", code=code)).json
     return next(one["message"] for one in found if one["subject"] == "seals")

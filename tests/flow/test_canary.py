@@ -27,7 +27,6 @@ from tests.support.command_line import logging_restored, run_command
 
 KAFKA = "kafka-canary/5f1c9e00+a1b2c3d4e5f6"
 REGISTRY = "registry-canary&5f1c9e00=0123456789ab"
-CONSOLE = "console-canary-5f1c9e00-9876543210fe"
 WRONG = "ATATT-wrong-canary=77c0ffee\\and/more+of it"
 SECRETS_KEY = base64.b64encode(bytes(range(100, 132))).decode()
 
@@ -167,7 +166,6 @@ def relay_environment(directory, bootstrap, registry, jira, azure):
             "rule_id": azure.rule_id,
             "credential": "client-secret",
         },
-        "console": {"token": CONSOLE},
         "secrets": {"key_file": directory / "secrets.key"},
         "telemetry": {"log_format": "json", "log_level": "debug"},
     }
@@ -226,7 +224,6 @@ async def test_no_secret_leaves(tmp_path, registry, start_command_line):
             **{f"secret {number} of Azure": one for number, one in enumerate(azure.identity.secrets())},
             "Kafka": KAFKA,
             "registry": REGISTRY,
-            "console": CONSOLE,
             "wrong key": WRONG,
             "key of secrets": SECRETS_KEY,
         }

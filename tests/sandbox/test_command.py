@@ -24,6 +24,6 @@ def test_an_installation_without_simulators_says_what_to_install(package):
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        "This installation has no sandbox: install jira-audit-relay[embedded] with pip, or run `make sandbox` in its"
+        "This installation has no sandbox. Install jira-audit-relay[embedded] with pip, or run `make sandbox` in its"
         " repository.\n"
     )

@@ -1,7 +1,8 @@
-"""Certificates as an operator's authority gives them out, good ones and bad ones."""
+"""Certificates of an authority, valid and invalid ones."""
 
 import datetime as dt
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,17 +21,17 @@ class CertificatePair:
     key: Path
 
     @property
-    def combined_file(self):
-        """Key and certificate as Kafka wants them in one file."""
+    def combined_file(self) -> Path:
+        """Key and certificate in one file, the form that Kafka reads."""
         path = self.certificate.with_suffix(".both.pem")
         path.write_bytes(self.key.read_bytes() + self.certificate.read_bytes())
         return path
 
 
 class CertificateAuthority:
-    """Signs what it is asked to; `file` is what to trust it by."""
+    """Issues certificates; `file` is its own certificate, for clients that trust it."""
 
-    def __init__(self, directory, name):
+    def __init__(self, directory: Path, name: str) -> None:
         self._directory, self._key = directory, ec.generate_private_key(ec.SECP256R1())
         self._name = _x509_name(name)
         self.file = directory / f"{name}.pem"
@@ -42,8 +43,10 @@ class CertificateAuthority:
         )
         self.file.write_bytes(_pem(self._certificate))
 
-    def issue(self, name, hosts=LOOPBACK_HOSTS, expires_in=30 * DAY):
-        """A certificate for these hosts that ends so long from now, and its key."""
+    def issue(
+        self, name: str, hosts: Sequence[str] = LOOPBACK_HOSTS, expires_in: dt.timedelta = 30 * DAY
+    ) -> CertificatePair:
+        """Issue a certificate for these hosts that expires after `expires_in`, with its key."""
         key = ec.generate_private_key(ec.SECP256R1())
         signed = (
             _certificate_builder(_x509_name(name), self._name, key, dt.datetime.now(dt.UTC) + expires_in)
@@ -62,7 +65,9 @@ class CertificateAuthority:
         return issued
 
 
-def _certificate_builder(subject, issuer, key, not_after):
+def _certificate_builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, not_after: dt.datetime
+) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -74,16 +79,16 @@ def _certificate_builder(subject, issuer, key, not_after):
     )
 
 
-def _x509_name(name):
+def _x509_name(name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
 
-def _general_name(host):
+def _general_name(host: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
         return x509.DNSName(host)
 
 
-def _pem(certificate):
+def _pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)

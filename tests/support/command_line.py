@@ -1,11 +1,13 @@
-"""The program within this process, as an operator has it."""
+"""The program, run within the process of the test."""
 
 import contextlib
 import io
 import json
 import logging
 import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -19,30 +21,37 @@ class CommandResult:
     err: str
 
     @property
-    def json(self):
+    def json(self) -> Any:
         return json.loads(self.out)
 
     @property
-    def output(self):
+    def output(self) -> str:
         return self.out + self.err
 
 
-def run_command(arguments, stdin_bytes):
-    """The program, in this process, with streams of its own."""
-    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+def run_command(arguments: Sequence[str], stdin_bytes: bytes) -> CommandResult:
+    """Run the program in this process, with its own standard streams."""
+    out_bytes, err_bytes = io.BytesIO(), io.BytesIO()
+    out, err = (io.TextIOWrapper(raw, "utf-8", write_through=True) for raw in (out_bytes, err_bytes))
     stdin, sys.stdin = sys.stdin, io.TextIOWrapper(io.BytesIO(stdin_bytes), "utf-8")
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             main(arguments)
     except SystemExit as end:
-        return CommandResult(end.code, out.buffer.getvalue().decode(), err.buffer.getvalue().decode())
+        return CommandResult(_exit_code(end), out_bytes.getvalue().decode(), err_bytes.getvalue().decode())
     finally:
         sys.stdin = stdin
+    raise AssertionError("the program returned instead of exiting")
+
+
+def _exit_code(end: SystemExit) -> int:
+    assert isinstance(end.code, int)
+    return end.code
 
 
 @contextlib.contextmanager
-def logging_restored():
-    """A command sets the logging of its process once for all."""
+def logging_restored() -> Iterator[None]:
+    """Restore the logging of this process afterwards, since a command configures it."""
     handlers, level, hook = logging.root.handlers[:], logging.root.level, sys.excepthook
     levels = {
         name: logger.level

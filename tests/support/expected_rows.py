@@ -1,18 +1,22 @@
+"""Rows of a destination, written plainly from the table of columns."""
+
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def iso(ms):
+def iso(ms: int) -> str:
     return (EPOCH + timedelta(milliseconds=ms)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def present(values):
+def present(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def expected(event):
-    """The row as the table of columns says, written plainly."""
+def expected(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row of an event, by the table of columns."""
     times = {"EventCreationTime": event["created"], "CollectedTime": event["collected"]}
     item = event.get("objectItem")
     lists = {"ChangedValues": event.get("changedValues"), "AssociatedItems": event.get("associatedItems")}

@@ -1,7 +1,14 @@
+"""A member of a consumer group, whose handler records its calls."""
+
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
 
+from relay.kafka import Record, TopicPartition
+from relay.kafka.connection import Connection
 from relay.kafka.consumer_group import Member
+from relay.kafka.positions import Positions
 from relay.kafka.producer import RecordWriter
 from relay.kafka.topics import Topics
 from tests.support.waiting import wait_until
@@ -10,52 +17,56 @@ SESSION = 6
 
 
 class RecordingHandler:
-    """A handler that reads every partition from its start and remembers all it was told."""
+    """Reads every partition from its start, and records every call. `fail_next`: the next call that fails, and its error."""
 
-    def __init__(self):
-        self.assignments = []
-        self.values = []
+    positions: Positions
+
+    def __init__(self) -> None:
+        self.assignments: list[set[TopicPartition]] = []
+        self.values: list[bytes | None] = []
         self.closings = 0
-        self.positions = None
-        self.fail_next = None
+        self.fail_next: tuple[str, Exception] | None = None
 
-    def assigned(self, positions, partitions):
+    def assigned(self, positions: Positions, partitions: set[TopicPartition]) -> None:
         self.positions = positions
         for tp in partitions:
             positions.seek(tp, 0)
         self.assignments.append(partitions)
         self._fail_if_due("assigned")
 
-    async def revoked(self, _partitions):
+    async def revoked(self, partitions: set[TopicPartition]) -> None:  # noqa: ARG002
         self._fail_if_due("revoked")
 
-    async def records(self, batches):
+    async def records(self, batches: Mapping[TopicPartition, Sequence[Record]]) -> None:
         self.values += [record.value for records in batches.values() for record in records]
         self._fail_if_due("records")
 
-    async def out_of_range(self, offsets):
+    async def out_of_range(self, offsets: Mapping[TopicPartition, int]) -> None:
         raise AssertionError(offsets)
 
-    async def closed(self):
+    async def closed(self) -> None:
         self.closings += 1
 
-    def _fail_if_due(self, callback):
+    def _fail_if_due(self, callback: str) -> None:
         if self.fail_next is not None and self.fail_next[0] == callback:
-            _, error, self.fail_next = *self.fail_next, None
+            (_, error), self.fail_next = self.fail_next, None
             raise error
 
     @property
-    def consumer(self):
+    def consumer(self) -> Any:
         return self.positions._consumer
 
 
 @contextlib.asynccontextmanager
-async def running_member(connection, handler, group, kind=Member):
+async def running_member(
+    connection: Connection, handler: RecordingHandler, group: str, kind: type[Member] = Member
+) -> AsyncIterator[Member]:
+    """Run a member of the group on the organizations topic; yield it once partitions are assigned."""
     topic = Topics(connection.kafka.topic_prefix).organizations
     member = kind(connection, group, topic, handler, offset_reset="earliest")
     task = asyncio.create_task(member.run())
     try:
-        await wait_until(lambda: handler.assignments)
+        await wait_until(lambda: bool(handler.assignments))
         yield member
         assert not task.done()
     finally:
@@ -63,6 +74,6 @@ async def running_member(connection, handler, group, kind=Member):
         await asyncio.wait({task}, timeout=15)
 
 
-async def write_organization(connection, prefix, value):
+async def write_organization(connection: Connection, prefix: str, value: bytes) -> None:
     async with RecordWriter(connection) as writer:
         await writer.send(Topics(prefix).organizations, b"acme", value, partition=0)

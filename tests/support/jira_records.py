@@ -1,10 +1,15 @@
+"""Records of Jira, compared."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
 from producer.sources.jira_cloud.mapping import CHANGE_FIELDS, ITEM_FIELDS, TEXT_FIELDS
 
 
-def without_nulls(record):
-    """A record as Jira means it: a null member that the schema names is an absent one."""
+def without_nulls(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the record without null members that the schema names: in Jira they mean the same as absent ones."""
 
-    def item(value, names):
+    def item(value: Any, names: Collection[str]) -> Any:
         if not isinstance(value, dict):
             return value
         return {name: one for name, one in value.items() if name not in names or one is not None}

@@ -1,21 +1,25 @@
-import asyncio
+"""Connections, records and tasks of a Kafka client."""
 
+import asyncio
+from typing import Any
+
+from embedded import EmbeddedKafka
 from relay.config.kafka import KafkaConfig
 from relay.kafka.connection import Connection
 from relay.kafka.producer import ProducerRecord
 from relay.kafka.topics import Topics
 
 
-def connection_to(kafka, prefix, **settings):
+def connection_to(kafka: EmbeddedKafka, prefix: str, **settings: Any) -> Connection:
     return Connection(
         KafkaConfig(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, **settings)
     )
 
 
-def event(prefix, value=b"1"):
+def event(prefix: str, value: bytes = b"1") -> ProducerRecord:
     return ProducerRecord(Topics(prefix).events, 0, b"acme", value)
 
 
-def aiokafka_tasks():
-    """What runs of aiokafka."""
+def aiokafka_tasks() -> set["asyncio.Task[Any]"]:
+    """Return the running tasks of aiokafka."""
     return {task for task in asyncio.all_tasks() if not task.done() and "aiokafka" in repr(task.get_coro())}

@@ -1,8 +1,12 @@
+"""Damage to a partition's log on disk."""
+
+from pathlib import Path
+
 from relay.kafka.aiokafka_patches.fetch_validation import parse_batches
 
 
-def flip_a_bit(log, offset):
-    """Of the batch in which this offset lies."""
+def flip_a_bit(log: Path, offset: int) -> None:
+    """Flip a bit in the batch that holds this offset."""
     data = log.read_bytes()
     (batch,) = (each for each in parse_batches(data) if each.base_offset <= offset <= each.last_offset)
     with log.open("r+b") as file:

@@ -1,4 +1,4 @@
-"""A way to Kafka on which the wire can be cut, slowed, silenced, and on which a single request can be waited for."""
+"""A proxy in front of Kafka that can reset, delay or drop the traffic, and act at a single request."""
 
 import asyncio
 import contextlib
@@ -22,14 +22,13 @@ class ProxyMode(Enum):
     REFUSED = "refused"
     """Connections are reset, new ones at once."""
     BLACK_HOLE = "black hole"
-    """Nothing passes, nothing is closed; what was sent arrives when the hole has closed, however late."""
+    """Nothing passes, and no connection is closed; sent data arrives once the mode changes."""
     DROP_RESPONSES = "answers lost"
-    """Requests pass, answers do not, and never will."""
+    """Requests pass, and answers are dropped."""
 
 
 Stage = Literal["instead", "before", "after", "answered"]
-"""Of a request: it never reaches the broker, it is passed on when what happens allows it, the broker has it, the broker has
-just answered it."""
+"""When the action runs: instead of passing the request on, before that, after that, or when the broker has answered it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ class RequestTrap:
 
 
 class KafkaProxy:
-    """One client's way to the broker at `broker_port`; listens on `port`."""
+    """Forwards connections to `port` to the broker at `broker_port`."""
 
     def __init__(self, port: int, broker_port: int) -> None:
         self.port = port
@@ -82,7 +81,7 @@ class KafkaProxy:
             self.reset_connections()
 
     def reset_connections(self) -> None:
-        """Reset every connection there is."""
+        """Reset every open connection."""
         for writer in list(self._writers):
             with contextlib.suppress(OSError):
                 writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0)
@@ -96,7 +95,7 @@ class KafkaProxy:
         pause_seconds: float,
         timeout_seconds: float,
     ) -> bool:
-        """`action` when the next request of this kind comes, a pause later if it is after; False: none came within `timeout_seconds`."""
+        """Run `action` at the next request of this kind, after a pause when the stage is "after". False: no request within the timeout."""
         trap = RequestTrap(action, stage, pause_seconds, asyncio.Event())
         self._traps[request] = trap
         try:

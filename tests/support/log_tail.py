@@ -1,14 +1,14 @@
-"""Takes the end of a partition's log away, as a power cut does where nobody had waited for the disk."""
+"""Removal of the end of a partition's log: the effect of a power cut before data reached the disk."""
 
 import struct
 from pathlib import Path
 
 _BATCH_HEADER = struct.Struct(">qi")
-"""Of a record batch: its first offset, and the length of what follows."""
+"""First fields of a record batch: its first offset, and the length of the bytes behind them."""
 
 
 def truncate_log(partition: Path, batches: int) -> int:
-    """Take up to so many batches (markers of transactions count) off the newest segment of a Kafka that is dead; how many."""
+    """Remove up to `batches` batches, transaction markers included, from the newest segment of a dead Kafka; return how many."""
     segment = max(partition.glob("*.log"))
     starts = _batch_starts(segment.read_bytes())
     removed = min(batches, len(starts))

@@ -1,7 +1,8 @@
-"""A Maven repository on loopback that hands out what it is given, and fails as it is told."""
+"""A Maven repository on loopback, which serves given files and cuts off given requests."""
 
 import asyncio
 import hashlib
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiohttp import web
@@ -10,31 +11,31 @@ from aiohttp.test_utils import TestServer
 from embedded.artifacts import Artifact
 
 
-def make_artifact(name, content):
+def make_artifact(name: str, content: bytes) -> Artifact:
     coordinate = f"org.example:{name}:jar:1.0"
     return Artifact(coordinate, len(content), hashlib.sha512(content).hexdigest())
 
 
 class FakeMavenRepository:
-    """`files` by path; a path in `cut_off_once` is cut off in its middle, once for each time it is named."""
+    """Serves `files` by path; cuts off the answer for a path in `cut_off_once`, once for each entry."""
 
-    def __init__(self):
-        self.files = {}
-        self.cut_off_once = []
-        self.requests = []
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.cut_off_once: list[str] = []
+        self.requests: list[str] = []
         self.url = ""
         self._first = asyncio.Event()
 
-    async def wait_for_request(self):
+    async def wait_for_request(self) -> None:
         async with asyncio.timeout(10):
             await self._first.wait()
 
-    def put(self, name, content):
+    def put(self, name: str, content: bytes) -> Artifact:
         made = make_artifact(name, content)
         self.files[made.path] = content
         return made
 
-    async def answer(self, request):
+    async def answer(self, request: web.Request) -> web.StreamResponse:
         path = request.match_info["path"]
         self.requests.append(path)
         self._first.set()
@@ -46,14 +47,15 @@ class FakeMavenRepository:
         if path in self.cut_off_once:
             self.cut_off_once.remove(path)
             await response.write(content[: len(content) // 2])
-            request.transport.close()
+            if request.transport is not None:
+                request.transport.close()
         else:
             await response.write(content)
         return response
 
 
 @asynccontextmanager
-async def running_repository():
+async def running_repository() -> AsyncIterator[FakeMavenRepository]:
     mirror = FakeMavenRepository()
     application = web.Application()
     application.router.add_get("/maven/{path:.*}", mirror.answer)

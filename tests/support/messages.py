@@ -6,12 +6,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, Protocol
 
 import fastavro
 from hypothesis import strategies as st
 
 import schemas
-from relay.avro.codec import Encoder, Fingerprint, SchemaId, frame
+from relay.avro.codec import Encoder, Fingerprint, SchemaId, SchemaRef, frame
+from schemas import Schema
 from tests.support.generated import records
 
 AUDIT_EVENT = schemas.load("audit_event")
@@ -26,7 +28,7 @@ event_lists = st.lists(event_records, min_size=1, max_size=6)
 
 @dataclass
 class Message:
-    """Has what a record of Kafka has."""
+    """A record as a consumer reads it, made without Kafka."""
 
     value: bytes | None
     key: bytes | None
@@ -38,8 +40,8 @@ class Message:
     timestamp_type: int = 0
 
 
-def event(number=1, **fields):
-    """A small event of the last hour: Kafka would soon delete one that is older than its topic keeps."""
+def event(number: int = 1, **fields: Any) -> dict[str, Any]:
+    """Return a small event of the last hour: Kafka soon deletes one that is older than the retention of its topic."""
     created = AN_HOUR_AGO + number
     base = {
         "organization": "acme.atlassian.net",
@@ -51,35 +53,39 @@ def event(number=1, **fields):
 
 
 @lru_cache
-def _encoder(ref):
+def _encoder(ref: SchemaRef) -> Encoder:
     return Encoder(AUDIT_EVENT, ref)
 
 
-def message(event, encoder=None, **fields):
+class _Encodes(Protocol):
+    def encode(self, record: dict[str, Any]) -> bytes: ...
+
+
+def message(event: dict[str, Any], encoder: _Encodes | None = None, **fields: Any) -> Message:
     value = (encoder or _encoder(REF)).encode(event)
     return Message(value, event["organization"].encode(), event["collected"], **fields)
 
 
-def records_at(offsets):
-    """Records of no schema at these offsets."""
+def records_at(offsets: Sequence[int]) -> list[Message]:
+    """Return records without a schema at these offsets."""
     return [Message(b"%d" % offset, b"key", 1000 + offset, offset=offset) for offset in offsets]
 
 
 class ForeignSchemaEncoder:
-    """Writes what a schema of somebody else's may hold too."""
+    """Encodes records of a schema that another program wrote."""
 
-    def __init__(self, schema, ref):
+    def __init__(self, schema: Schema, ref: SchemaRef) -> None:
         self._schema = fastavro.parse_schema(copy.deepcopy(schema))
         self._frame = frame(ref)
 
-    def encode(self, record):
+    def encode(self, record: dict[str, Any]) -> bytes:
         output = io.BytesIO(self._frame)
         output.seek(0, io.SEEK_END)
         fastavro.schemaless_writer(output, self._schema, record)
         return output.getvalue()
 
 
-def single_object(schema):
-    """A message of this schema in the other framing, and its reference."""
+def single_object(schema: Schema) -> tuple[Encoder, Fingerprint]:
+    """Return an encoder of this schema in single-object encoding, and its reference."""
     ref = Fingerprint(bytes(8))
     return Encoder(schema, ref), ref

@@ -1,4 +1,4 @@
-"""A producer in a process of its own, to be killed, frozen and stopped: `python -m tests.support.producer_process`, settings on stdin."""
+"""A producer process for tests that kill, freeze and stop it: `python -m tests.support.producer_process`, settings on stdin."""
 
 import asyncio
 import json
@@ -17,12 +17,12 @@ from relay.telemetry import logs
 from relay.telemetry.health import Health
 
 
-async def main(settings, key):
+async def main(settings: Settings, key: bytes) -> None:
     connection, health = Connection(settings.kafka), Health()
     credentials = CredentialResolver(Keyring([key]), None, {})
     with stop_on_signals() as stop:
 
-        async def service(stop):
+        async def service(stop: asyncio.Event) -> None:
             await run_producer(
                 settings.producer,
                 settings.schema_registry,

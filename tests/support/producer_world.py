@@ -1,10 +1,16 @@
+"""A producer between simulated Jira sites and a real Kafka."""
+
 import asyncio
 import contextlib
 from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
+from embedded import EmbeddedKafka
 from management.organizations.editor import edit_organization
 from management.settings import Settings
 from producer.config import ProducerConfig
@@ -14,19 +20,21 @@ from relay.config.kafka import KafkaConfig
 from relay.config.schema_registry import SchemaRegistryConfig
 from relay.credentials.keyring import CredentialOwner, Keyring
 from relay.credentials.resolver import CredentialResolver
-from relay.kafka import TopicPartition
+from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import read_to_end, stable_bounds, standalone_consumer
 from relay.kafka.topics import Topics
 from relay.organizations import Organization
 from relay.telemetry.health import Health
 from relay.timestamps import now_ms
+from simulators.jira_cloud.site import SimulatedSite
+from simulators.jira_cloud.world import JiraWorld
 
 
 class ProducerWorld:
-    """A producer on its own topics, and what stands on them."""
+    """A producer with its own topics, and readers of them."""
 
-    def __init__(self, kafka, prefix, tmp_path, **producer):
+    def __init__(self, kafka: EmbeddedKafka, prefix: str, tmp_path: Path, **producer: Any) -> None:
         self.settings = Settings(
             kafka=KafkaConfig(
                 bootstrap=kafka.bootstrap,
@@ -42,7 +50,7 @@ class ProducerWorld:
         self.topics = Topics(prefix)
         self.keyring = Keyring([b"k" * 32])
 
-    async def add_organization(self, site, **fields):
+    async def add_organization(self, site: SimulatedSite, **fields: Any) -> None:
         owner = CredentialOwner(site.name, site.url, site.user)
         now = now_ms()
         organization = Organization(
@@ -60,7 +68,7 @@ class ProducerWorld:
         )
 
     @contextlib.asynccontextmanager
-    async def running(self):
+    async def running(self) -> AsyncIterator["asyncio.Task[None]"]:
         stop = asyncio.Event()
         credentials = CredentialResolver(self.keyring, None, {})
         task = asyncio.create_task(
@@ -80,20 +88,20 @@ class ProducerWorld:
             stop.set()
             await asyncio.wait_for(task, 20)
 
-    async def read_events(self, topic=None):
+    async def read_events(self, topic: str | None = None) -> list[dict[str, Any]]:
         codec = InternalCodec("audit_event")
-        found = []
+        found: list[Record] = []
         tps = [TopicPartition(topic or self.topics.events, number) for number in range(2)]
         async with standalone_consumer(self.connection) as reader:
             spans = await stable_bounds(reader, tps)
             await read_to_end(
                 reader, dict.fromkeys(tps, 0), {tp: spans[tp].last_stable_offset for tp in tps}, found.append
             )
-        return [codec.decode(record.value) for record in found]
+        return [codec.decode(record.value or b"") for record in found]
 
-    async def count_events(self, topic=None):
+    async def count_events(self, topic: str | None = None) -> Counter[tuple[str, int]]:
         return Counter((event["organization"], event["id"]) for event in await self.read_events(topic))
 
 
-def count_records(jira):
+def count_records(jira: JiraWorld) -> Counter[tuple[str, int]]:
     return Counter((name, record["id"]) for name, records in jira.truth().items() for record in records)

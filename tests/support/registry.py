@@ -1,4 +1,4 @@
-"""A real schema registry (Apicurio), in memory, fetched as the embedded Kafka is.
+"""A real schema registry (Apicurio), in memory, downloaded like the embedded Kafka.
 
 A newer version: `python -m embedded.lock tests/support/registry.lock io.apicurio:apicurio-registry-app:tar.gz:all:VERSION`.
 """
@@ -8,6 +8,7 @@ import contextlib
 import os
 import tarfile
 import tempfile
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -20,8 +21,8 @@ _READY_SECONDS = 60
 
 
 @contextlib.asynccontextmanager
-async def running_registry(directory):
-    """Yield the address of its Confluent API; it starts empty, keeps all in memory and ends with the block."""
+async def running_registry(directory: Path) -> AsyncIterator[str]:
+    """Run an empty registry; yield the address of its Confluent API."""
     home = await _install()
     port = ports.pick_free_port()
     held = FileLock(directory / "lock")
@@ -45,21 +46,21 @@ async def running_registry(directory):
         held.release()
 
 
-async def _wait_until_ready(url, process, log):
+async def _wait_until_ready(url: str, process: asyncio.subprocess.Process, log: Path) -> None:
     async with asyncio.timeout(_READY_SECONDS), httpx.AsyncClient() as client:
         while not await _is_answering(client, url):
-            assert process.returncode is None, f"The registry ended: {log.read_text()[-2000:]}"
+            assert process.returncode is None, f"The registry ended: {log.read_text()[-2000:]}"  # noqa: ASYNC240
             await asyncio.sleep(0.1)
 
 
-async def _is_answering(client, url):
+async def _is_answering(client: httpx.AsyncClient, url: str) -> bool:
     try:
         return (await client.get(f"{url}/subjects")).status_code == httpx.codes.OK
     except httpx.TransportError:
         return False
 
 
-async def _install():
+async def _install() -> Path:
     folder = cache.default_folder(os.environ, Path.home())
     (packed,) = await cache.fetch(artifacts.parse_lock_file(_LOCK_FILE.read_text()), folder)
     home = folder / packed.name.removesuffix("-all.tar.gz")
@@ -68,7 +69,7 @@ async def _install():
     return home
 
 
-def _unpack(packed, home):
+def _unpack(packed: Path, home: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=home.parent) as partial:
         unpacked = Path(partial) / "unpacked"
         with tarfile.open(packed) as archive:

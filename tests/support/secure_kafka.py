@@ -1,6 +1,8 @@
-"""An embedded Kafka with every kind of listener that a cluster may have."""
+"""An embedded Kafka with a listener for each kind of login and each fault of a certificate."""
 
 import asyncio
+from pathlib import Path
+from typing import Any
 
 from confluent_kafka.admin import (
     AdminClient,
@@ -9,9 +11,9 @@ from confluent_kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
-from embedded import EmbeddedKafka, ports
+from embedded import EmbeddedKafka, java, ports
 from embedded.properties import HOST
-from tests.support.authorization_server import AUDIENCE, ISSUER_NAME, SigningKey
+from tests.support.authorization_server import AUDIENCE, ISSUER_NAME, AuthorizationServer, SigningKey
 from tests.support.certificates import DAY, CertificateAuthority
 
 SESSION_SECONDS = 3
@@ -32,16 +34,16 @@ _OAUTH = "org.apache.kafka.common.security.oauthbearer.OAuthBearer"
 
 
 class SecureKafka(EmbeddedKafka):
-    """Listeners by name, each on a port of its own, which `listener_address` tells.
+    """Listeners by name, each on its own port; `listener_address` returns the address.
 
-    plaintext · scram (SASL_SSL) · clear (SASL_PLAINTEXT, SCRAM) · mutual (SSL, asks for our certificate) · expired, elsewhere
-    (SSL, with a certificate that has ended, or is for other hosts) · oauth (SASL_SSL, OAUTHBEARER) · short (the same, but
-    sessions end after SESSION_SECONDS) · lost (plain text, advertised where nobody listens)
+    plaintext · scram (SASL_SSL) · clear (SASL_PLAINTEXT, SCRAM) · mutual (SSL, requires a client certificate) · expired, elsewhere
+    (SSL, with a certificate that has expired, or is for other hosts) · oauth (SASL_SSL, OAUTHBEARER) · short (the same, but
+    sessions end after SESSION_SECONDS) · lost (plain text, advertised at an unused address)
     """
 
     user, password = "relay", "correct-horse-battery"
 
-    def __init__(self, directory):
+    def __init__(self, directory: Path) -> None:
         pki = directory / "pki"
         pki.mkdir()
         self.authority, self.untrusted_authority = (
@@ -62,22 +64,24 @@ class SecureKafka(EmbeddedKafka):
             extra_properties=self._listeners() | self._certificates() | self._logins(),
         )
 
-    def listener_address(self, name):
+    def listener_address(self, name: str) -> str:
         return f"{HOST}:{self._ports[name]}"
 
-    def scram_settings(self, **changes):
-        """Settings of group kafka for the listener `scram`."""
+    def scram_settings(self, **changes: Any) -> dict[str, Any]:
+        """Return settings of the group kafka for the listener `scram`."""
         login = {"sasl_username": self.user, "sasl_password": self.password}
         return self._tls_settings("scram", "SASL_SSL", sasl_mechanism="SCRAM-SHA-512", **login, **changes)
 
-    def mutual_settings(self, **changes):
-        ours = {
+    def mutual_settings(self, **changes: Any) -> dict[str, Any]:
+        client = {
             "certificate_file": str(self.client_certificate.certificate),
             "key_file": str(self.client_certificate.key),
         }
-        return self._tls_settings("mutual", "SSL", **ours, **changes)
+        return self._tls_settings("mutual", "SSL", **client, **changes)
 
-    def oauth_settings(self, authorization_server, listener="oauth", **changes):
+    def oauth_settings(
+        self, authorization_server: AuthorizationServer, listener: str = "oauth", **changes: Any
+    ) -> dict[str, Any]:
         client = {
             "oauth_client_id": authorization_server.client_id,
             "oauth_client_secret": authorization_server.client_secret,
@@ -91,22 +95,22 @@ class SecureKafka(EmbeddedKafka):
             **changes,
         )
 
-    def _tls_settings(self, listener, protocol, **settings):
+    def _tls_settings(self, listener: str, protocol: str, **settings: Any) -> dict[str, Any]:
         trusted = {"security_protocol": protocol, "ca_file": str(self.authority.file)}
         return {"bootstrap": self.listener_address(listener), "replication_factor": 1, **trusted, **settings}
 
-    async def set_password(self, user, password):
-        """Make the user, or change the password."""
+    async def set_password(self, user: str, password: str) -> None:
+        """Create the user, or change its password."""
         await asyncio.to_thread(self._set_password, user, password)
 
-    def _set_password(self, user, password):
+    def _set_password(self, user: str, password: str) -> None:
         admin = AdminClient({"bootstrap.servers": self.bootstrap})
         kind = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
         change = UserScramCredentialUpsertion(user, kind, password.encode())
         for answer in admin.alter_user_scram_credentials([change]).values():
             answer.result(20)
 
-    def _listeners(self):
+    def _listeners(self) -> dict[str, str]:
         addresses = {name.upper(): f"{HOST}:{port}" for name, port in self._ports.items()}
         advertised = {**addresses, "LOST": UNUSED_ADDRESS}
         del advertised["CONTROLLER"]
@@ -119,12 +123,12 @@ class SecureKafka(EmbeddedKafka):
             "num.network.threads": "1",
         }
 
-    def _certificates(self):
+    def _certificates(self) -> dict[str, str]:
         good = self.authority.issue("broker")
         expired = self.authority.issue("expired", expires_in=-DAY)
         elsewhere = self.authority.issue("elsewhere", ["kafka-1.example.com", "10.0.0.1"])
         stores = {"EXPIRED": expired, "ELSEWHERE": elsewhere}
-        properties = {
+        properties: dict[str, str | Path] = {
             "ssl.truststore.type": "PEM",
             "ssl.truststore.location": self.authority.file,
             "listener.name.mutual.ssl.client.auth": "required",
@@ -137,8 +141,8 @@ class SecureKafka(EmbeddedKafka):
                 ).combined_file
         return {name: str(value) for name, value in properties.items()}
 
-    def _logins(self):
-        properties = {}
+    def _logins(self) -> dict[str, str]:
+        properties: dict[str, str] = {}
         for name in ("scram", "clear"):
             properties[f"listener.name.{name}.sasl.enabled.mechanisms"] = "SCRAM-SHA-512"
             properties[f"listener.name.{name}.scram-sha-512.sasl.jaas.config"] = _SCRAM
@@ -154,7 +158,7 @@ class SecureKafka(EmbeddedKafka):
             }
         return properties | {"listener.name.short.connections.max.reauth.ms": str(SESSION_SECONDS * 1000)}
 
-    async def _run(self, runtime, log_directory, *command):
+    async def _run(self, runtime: java.Java, log_directory: Path, *command: str) -> Any:
         allowed = f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={self._keys_file.as_uri()}"
         if "format" in command:
             users = ("--add-scram", f"SCRAM-SHA-512=[name={self.user},password={self.password}]")
@@ -162,5 +166,5 @@ class SecureKafka(EmbeddedKafka):
         return await super()._run(runtime, log_directory, allowed, *command)
 
 
-def _listener_list(addresses):
+def _listener_list(addresses: dict[str, str]) -> str:
     return ",".join(f"{name}://{address}" for name, address in addresses.items())

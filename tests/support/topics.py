@@ -1,9 +1,13 @@
+"""Changes to the settings of a topic."""
+
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from relay.kafka.connection import Connection
 
-async def alter_topic(connection, topic, **configs):
-    """Replaces all settings of the topic's own."""
+
+async def alter_topic(connection: Connection, topic: str, **configs: str) -> None:
+    """Replace all settings of a topic that differ from the broker's defaults."""
     names = {name.replace("_", "."): value for name, value in configs.items()}
     admin = AIOKafkaAdminClient(**connection.options())
     await admin.start()

@@ -1,8 +1,11 @@
+"""Waiting for a condition, with a deadline."""
+
 import asyncio
+from collections.abc import Callable
 
 
-async def wait_until(condition, seconds=20):
-    """Look until the condition holds."""
+async def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    """Wait until the condition holds."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
     while not condition():

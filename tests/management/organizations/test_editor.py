@@ -1,4 +1,4 @@
-"""Changes to organizations, each together with its history, whoever else is changing."""
+"""Edits of organizations: committed with their history, and fenced against other editors."""
 
 import asyncio
 from dataclasses import replace
@@ -49,8 +49,8 @@ async def count_changes(connection):
     return len(records)
 
 
-async def test_editors_at_the_same_time_all_get_through(connection):
-    """Editors of one shard fence one another; each tries again, and every change is there once, with its history."""
+async def test_concurrent_editors_all_succeed(connection):
+    """Editors of one partition fence one another and try again, and each change is committed once, with its history."""
     names = [f"org{number}" for number in range(3)]
     await asyncio.gather(*(put_organization(connection, name) for name in names))
 
@@ -59,18 +59,18 @@ async def test_editors_at_the_same_time_all_get_through(connection):
 
 
 async def test_a_stale_edit_is_refused(connection):
-    """A change that is based on an older revision does nothing."""
+    """An edit that is based on an older revision changes nothing."""
     first = await put_organization(connection, "acme")
     await put_organization(connection, "acme", revision=first.revision)
 
-    with pytest.raises(StaleEditError, match="somebody else"):
+    with pytest.raises(StaleEditError, match="Another operator changed acme"):
         await put_organization(connection, "acme", revision=first.revision)
     assert (await read_organizations(connection))["acme"].revision == 2
 
 
-async def test_what_a_change_raises_leaves_everything_as_it_was(connection):
-    """An edit that is refused from inside changes nothing and is not in the history."""
-    with pytest.raises(RelayError, match="There is no organization"):
+async def test_an_edit_that_raises_changes_nothing(connection):
+    """An edit whose function raises changes nothing and has no entry in the history."""
+    with pytest.raises(RelayError, match="The organization nobody does not exist"):
         await edit_organization(
             connection,
             "nobody",
@@ -83,8 +83,8 @@ async def test_what_a_change_raises_leaves_everything_as_it_was(connection):
     assert await count_changes(connection) == 0
 
 
-async def test_what_cannot_be_read_holds_up_no_other(connection):
-    """Garbage on the topic is named and left alone; others are listed and changed beside it; it can be deleted."""
+async def test_an_unreadable_record_does_not_stop_the_others(connection):
+    """An unreadable record is reported, the other organizations can be listed and changed, and it can be deleted."""
     async with RecordWriter(connection) as writer:
         topic = Topics(connection.kafka.topic_prefix).organizations
         for key in (b"odd", b"\xff"):
@@ -104,8 +104,8 @@ async def test_what_cannot_be_read_holds_up_no_other(connection):
     assert (await read_store(connection)).problems == []
 
 
-async def test_what_stands_in_a_partition_of_others_hides_nothing(connection):
-    """Garbage or a deletion under a name of ours, in a partition where that name has no place, is told of and counts for nothing."""
+async def test_a_misplaced_record_hides_no_organization(connection):
+    """A record or a tombstone with an organization's name in another partition is reported and ignored."""
     topic = Topics(connection.kafka.topic_prefix).organizations
     followed = await put_organization(connection, "acme")
     async with RecordWriter(connection) as writer:
@@ -118,17 +118,17 @@ async def test_what_stands_in_a_partition_of_others_hides_nothing(connection):
     found = await read_store(connection)
 
     assert found.organizations == {"acme": followed}
-    (nameless, complaint), (acme, told) = found.problems
+    (nameless, problem), (acme, remark) = found.problems
     assert (nameless, acme) == ("", "acme")
-    assert "delete ''" in complaint
-    assert "followed as before" in told
+    assert "delete ''" in problem
+    assert "followed as before" in remark
     await delete(connection, "", who="test", now_ms=NOW)
     await delete(connection, "acme", who="test", now_ms=NOW)
     assert await read_store(connection) == StoredOrganizations({}, {}, {})
 
 
-async def test_an_organization_under_the_name_of_another_is_none(connection):
-    """A value whose name is not its key is not believed."""
+async def test_an_organization_under_the_key_of_another_is_unreadable(connection):
+    """A record whose value names another organization than its key is unreadable."""
     copied = OrganizationCodec().encode(await put_organization(connection, "acme"))
     async with RecordWriter(connection) as writer:
         await writer.send(Topics(connection.kafka.topic_prefix).organizations, b"other", copied)
@@ -136,8 +136,8 @@ async def test_an_organization_under_the_name_of_another_is_none(connection):
     assert "holds 'acme'" in (await read_store(connection)).unreadable["other"]
 
 
-async def test_a_kafka_that_is_away_is_said_in_one_sentence():
-    """No Kafka is a RelayError, soon."""
+async def test_an_unreachable_kafka_is_a_relay_error():
+    """Without Kafka, reading and editing raise a RelayError within seconds."""
     away = Connection(KafkaConfig(bootstrap="127.0.0.1:1", replication_factor=1))
     async with asyncio.timeout(15):
         for attempt in (read_organizations(away), put_organization(away, "acme")):

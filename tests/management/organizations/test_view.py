@@ -1,4 +1,4 @@
-"""How an organization is doing, in words, from what is known of it."""
+"""The view of an organization: state, key expiry and document."""
 
 import pytest
 from hypothesis import given, settings
@@ -8,9 +8,9 @@ from management.formatting import iso_milliseconds, iso_seconds
 from management.organizations.view import OrganizationView
 from relay.organizations import Organization
 from relay.status.model import Status
+from relay.timestamps import DAY_MS
 
 NOW = 1_790_000_000_000
-DAY_MS = 86_400_000
 
 
 def organization(**fields):
@@ -34,40 +34,40 @@ def status(state="active", **fields):
         (30 * DAY_MS + 1, "2026-10-21", None),
     ],
 )
-def test_the_end_of_a_key_is_announced(left_ms, words, within):
-    """30, 7 and 1 days before a key expires the list says so, louder each time."""
+def test_the_expiry_of_a_key_is_announced(left_ms, words, within):
+    """The list warns 30, 7 and 1 days before a key expires, with one more mark each time."""
     view = OrganizationView(organization(credential_expires=NOW + left_ms), None, NOW)
     assert (view.expiry, view.expires_within_days) == (words, within)
 
 
 @pytest.mark.parametrize(
-    ("told", "words"),
+    ("reported", "words"),
     [
-        (None, "no owner: no producer has told of it yet"),
+        (None, "no owner: no producer has reported on it yet"),
         (status(), "active"),
-        (status(backfilled_to=NOW - DAY_MS), "active; history has been read back to 2026-09-20T14:13:20Z"),
+        (status(backfilled_to=NOW - DAY_MS), "active; the backfill has reached 2026-09-20T14:13:20Z"),
         (status("failing", reason="acme: no."), "failing since 2026-09-21T14:12:20Z: no."),
         (status("waiting", reason="429", waiting_until=NOW), "waiting until 2026-09-21T14:13:20Z: 429"),
         (status("paused"), "starting"),
     ],
 )
-def test_states_are_told_in_words(told, words):
-    """Each state has its own words; what a producer told before a resume is not believed."""
-    assert OrganizationView(organization(), told, NOW).state == words
-    assert OrganizationView(organization(state="paused"), told, NOW).state == "paused"
+def test_each_state_has_its_words(reported, words):
+    """Each state has its own words, and a paused organization is paused whatever its last status says."""
+    assert OrganizationView(organization(), reported, NOW).state == words
+    assert OrganizationView(organization(state="paused"), reported, NOW).state == "paused"
 
 
-def test_an_owner_that_fell_silent_is_none():
-    """A record past its time says nothing but when it was written."""
+def test_an_expired_status_means_no_owner():
+    """Of a status record past its validity only the time of writing is shown."""
     view = OrganizationView(organization(), status("failing", reason="no."), NOW + 2)
-    assert view.state == "no owner: nobody polls it since 2026-09-21T14:13:20Z"
+    assert view.state == "no owner: no producer has reported on it since 2026-09-21T14:13:20Z"
     assert view.document()["status"]["valid"] is False
 
 
 @settings(max_examples=100)
 @given(st.integers(-(2**63), 2**63 - 1))
-def test_any_instant_can_be_told(ms):
-    """Jira's clock may be anything: no number of milliseconds is too much for a table or a document."""
+def test_any_instant_has_a_text(ms):
+    """Any number of milliseconds can be shown in the table and in the document, since Jira's clock may report any time."""
     view = OrganizationView(organization(), status(last_event=ms), NOW)
     assert view.document()["status"]["last_event"] == iso_milliseconds(ms)
     assert iso_seconds(ms)

@@ -1,0 +1,24 @@
+"""The context of an operator's work: connections, credentials and identity."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import httpx
+
+from relay.config.secrets import SecretsConfig
+from relay.credentials.resolver import CredentialResolver
+from relay.credentials.url_policy import AllowedHosts
+from relay.kafka.connection import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorContext:
+    """The means to change and test organizations. `who` is the operator's name in the history; `now_ms` returns ms UTC."""
+
+    connection: Connection
+    client: httpx.AsyncClient
+    hosts: AllowedHosts
+    secrets: SecretsConfig
+    credentials: CredentialResolver
+    who: str
+    now_ms: Callable[[], int]

@@ -1,0 +1,104 @@
+"""Secrets among the settings: their files, and where they may not appear."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from management.settings import Settings, load
+from relay.config.sources import is_secret, setting_fields, variable
+from relay.credentials.redaction import secrets_in
+from tests.support.settings import CANARY, OAUTH, REGISTRY, SENTINEL, load_error, write_config
+
+PASSWORD, PASSWORD_FILE = "RELAY_SCHEMA_REGISTRY__PASSWORD", "RELAY_SCHEMA_REGISTRY__PASSWORD_FILE"
+REGISTRY_TABLE = '[schema_registry]\nurl = "https://registry"\nusername = "relay"\n'
+SECRETS = [name for name, field in setting_fields(Settings).items() if is_secret(field)]
+
+
+def registry_password(config=None, **environ):
+    return load(config, environ).schema_registry.password.get_secret_value()
+
+
+def test_the_secret_settings_are_exactly_these():
+    """A new secret setting must be added to this list."""
+    assert {".".join(name) for name in SECRETS} == {
+        "kafka.sasl_password",
+        "kafka.oauth_client_secret",
+        "schema_registry.password",
+        "secrets.keys",
+    }
+
+
+def test_the_redactor_knows_every_secret_setting():
+    """Every secret setting, a list or not, is among the secrets that are removed from the logs."""
+    environ = {
+        variable(name): json.dumps([f"{CANARY}-{name}"] * 2)
+        if name == ("secrets", "keys")
+        else f"{CANARY}-{name}"
+        for name in SECRETS
+    }
+    others = REGISTRY | {"RELAY_KAFKA__SECURITY_PROTOCOL": "SASL_SSL"}
+    password = {"RELAY_KAFKA__SASL_MECHANISM": "PLAIN", "RELAY_KAFKA__SASL_USERNAME": "relay"}
+    token = OAUTH | {
+        "RELAY_KAFKA__OAUTH_TOKEN_URL": "https://login",
+        "RELAY_KAFKA__OAUTH_CLIENT_ID": "relay",
+    }
+    known = set()
+    for login, excluded in (
+        (password, "RELAY_KAFKA__OAUTH_CLIENT_SECRET"),
+        (token, "RELAY_KAFKA__SASL_PASSWORD"),
+    ):
+        whole = environ | others | login | SENTINEL
+        del whole[excluded]
+        known |= set(secrets_in(load(environ=whole)))
+
+    assert known == {f"{CANARY}-{name}" for name in SECRETS}
+
+
+def test_a_secret_may_be_in_a_file():
+    """A secret is read from its file without the last line break, and otherwise unchanged."""
+    Path("password").write_text(f" {CANARY}\n")
+
+    assert registry_password(**REGISTRY, **{PASSWORD_FILE: "password"}) == f" {CANARY}"
+
+
+def test_a_secret_in_the_environment_overrides_the_settings_file():
+    """A secret or its file in the environment overrides both forms in the settings file."""
+    Path("password").write_text("from its file")
+    by_file, plain = write_config(f'{REGISTRY_TABLE}password_file = "nowhere"\n'), Path("plain.toml")
+    plain.write_text(f'{REGISTRY_TABLE}password = "plain"\n')
+
+    assert registry_password(by_file, **{PASSWORD: "own"}) == "own"
+    assert registry_password(plain, **{PASSWORD_FILE: "password"}) == "from its file"
+
+
+@pytest.mark.parametrize("value", [CANARY, "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2U="])
+def test_a_secret_in_place_of_its_file_is_not_shown(value):
+    """The error about a missing file does not repeat the given text, which may be the secret itself."""
+    for key in (PASSWORD_FILE, "RELAY_SECRETS__KEY_FILE", "RELAY_KAFKA__CA_FILE"):
+        assert value not in load_error(environ={key: value})
+
+
+def test_a_secret_of_a_wrong_type_is_not_shown():
+    """A secret that TOML reads as a number is refused, and the error does not show it."""
+    message = load_error(write_config("[schema_registry]\npassword = 31415926"))
+
+    assert "schema_registry.password (settings.toml): must be a valid string" in message
+    assert "31415926" not in message
+
+
+def test_a_password_in_a_url_is_not_shown():
+    """A URL that holds a password is refused, and the error does not show the password."""
+    for key in (
+        "RELAY_SCHEMA_REGISTRY__URL",
+        "RELAY_PRODUCER__GATEWAY_URL",
+        "RELAY_EMBEDDED__MAVEN_REPOSITORY",
+    ):
+        assert CANARY not in load_error(environ={key: f"https://user:{CANARY}@host.example"})
+
+
+def test_loaded_settings_show_no_secret():
+    """Neither repr nor JSON of the settings holds a secret."""
+    found = load(environ=REGISTRY | {PASSWORD: CANARY, "RELAY_SECRETS__KEYS": json.dumps([CANARY])})
+
+    assert CANARY not in repr(found) + str(found) + found.model_dump_json()

@@ -1,0 +1,50 @@
+"""Settings as variables and files, and the errors that they give."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from management.settings import load
+from relay.errors import SettingsError
+
+CANARY = "canary-5f1c9e-secret"
+RULE = "dcr-" + "0a" * 16
+IN_CLEAR = {
+    "RELAY_KAFKA__SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+    "RELAY_KAFKA__SASL_MECHANISM": "PLAIN",
+    "RELAY_KAFKA__SASL_USERNAME": "relay",
+    "RELAY_KAFKA__SASL_PASSWORD": CANARY,
+}
+OAUTH = {"RELAY_KAFKA__SECURITY_PROTOCOL": "SASL_SSL", "RELAY_KAFKA__SASL_MECHANISM": "OAUTHBEARER"}
+REGISTRY = {
+    "RELAY_SCHEMA_REGISTRY__URL": "https://registry",
+    "RELAY_SCHEMA_REGISTRY__USERNAME": "relay",
+}
+SENTINEL = {
+    "RELAY_DESTINATIONS__SENTINEL__ENDPOINT": "https://relay-a1b2.westeurope-1.ingest.monitor.azure.com",
+    "RELAY_DESTINATIONS__SENTINEL__RULE_ID": RULE,
+}
+
+
+def load_error(config: Path | None = None, environ: Mapping[str, str] | None = None) -> str:
+    """Return the message of the error that these settings must give."""
+    with pytest.raises(SettingsError) as caught:
+        load(config, environ or {})
+    return str(caught.value)
+
+
+def error_or_empty(environ: Mapping[str, str]) -> str:
+    """Return the message of the error that these variables give. Empty: they are accepted."""
+    try:
+        load(environ=environ)
+    except SettingsError as error:
+        return str(error) or "nothing at all"
+    return ""
+
+
+def write_config(text: str) -> Path:
+    """Write a settings file into the working directory."""
+    path = Path("settings.toml")
+    path.write_text(text, "utf-8")
+    return path
