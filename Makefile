@@ -24,7 +24,7 @@ cover: setup ## every test with branch coverage: a floor for the whole, pure par
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --cov --cov-report=json:coverage.json --cov-report=term:skip-covered
 	$(BIN)/python -m tests.cover coverage.json
 
-chaos: setup ## trouble of every kind, then a count of what arrived (SEED= MINUTES= PRODUCERS= CONSUMERS=)
+chaos: setup ## faults of every kind against a whole relay, then a verdict (SEED= MINUTES= PRODUCERS= CONSUMERS=)
 	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) \
 		$(if $(PRODUCERS),--producers $(PRODUCERS)) $(if $(CONSUMERS),--consumers $(CONSUMERS))
 
@@ -40,7 +40,7 @@ format: setup ## rewrite in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup ## what an event costs beside a careful record-by-record consumer; memory and files over a long round
+bench: setup ## CPU time of an event beside a record-by-record consumer; memory, files and late rounds under load
 	$(BIN)/python benchmarks/columns.py
 	$(BIN)/python benchmarks/consumer.py
 	$(BIN)/python benchmarks/bounds.py

@@ -1,11 +1,11 @@
-"""How fast history gets from Jira into Kafka, beside a bare loop that only encodes and sends.
+"""Measure the speed of a backfill from Jira into Kafka, beside a bare loop that only encodes and sends.
 
     .venv/bin/python benchmarks/backfill.py [--organizations 4] [--days 8] [--runs 3]
 
-On an embedded Kafka, against a bare server that plays a Jira of 8,000 records a day on each of some addresses of 127.0.0.0/8
-(Linux). `jira-relay produce` reads all of it back in one process; then another process encodes the same events with fastavro
-and sends them with aiokafka, in transactions of one day, and does nothing else: no HTTP, no JSON, no check for repeats. The first
-seconds of both, in which they start, do not count.
+The benchmark runs an embedded Kafka and a bare server (Linux). The server plays several Jira sites with 8,000 records a day,
+each on its own address of 127.0.0.0/8. First `jira-relay produce` reads all records in one process. Then another process
+encodes the same events with fastavro and sends them with aiokafka, in transactions of one day. That loop does nothing else:
+no HTTP, no JSON, no check for repeats. The first seconds of both, in which they start, do not count.
 """
 
 import argparse
@@ -46,7 +46,7 @@ GAP_MS = DAY_MS // RECORDS_PER_DAY
 
 
 def record(at: int) -> dict[str, Any]:
-    """The one of this millisecond; some 700 bytes, as Jira's audit log mostly holds."""
+    """Return the record of a millisecond. It has some 700 bytes, as most records of Jira have."""
     number = at // GAP_MS
     user = f"ug:0613fc34-{number * 2654435761 % 2**64:016x}"
     return {
@@ -72,7 +72,7 @@ def record(at: int) -> dict[str, Any]:
 
 
 class HistoricalJiraStub(JiraStub):
-    """One connection to any of the sites, which all hold the same; newest first, as Jira answers."""
+    """A connection to one of the sites, which all have the same records; newest first, as Jira answers."""
 
     begin = 0
     end = 0
@@ -104,7 +104,7 @@ def _parse_ms(text: str) -> int:
 
 
 async def read_end_offsets(connection: Connection) -> int:
-    """How far the ends of the partitions of history are, transactions' ends among them."""
+    """Return the sum of the log end offsets of the history topic; markers of transactions count."""
     topic = Topics(connection.kafka.topic_prefix).backfill
     partitions = [TopicPartition(topic, number) for number in range(SHARDS)]
     async with standalone_consumer(connection) as consumer:
@@ -112,7 +112,7 @@ async def read_end_offsets(connection: Connection) -> int:
 
 
 async def measure_producer(connection: Connection, expected: int) -> tuple[float, float]:
-    """Events per second and per CPU second of one producer, from a tenth of the events to all of them."""
+    """Return events per second and per CPU second of one producer, from a tenth of the events to all of them."""
     variables = {"RELAY_KEY_BENCHMARK": "a key", "RELAY_PRODUCER__INTERVAL_SECONDS": "60"}
     async with service("produce", connection.bootstrap, variables) as pid:
         before = None
@@ -129,7 +129,7 @@ async def measure_producer(connection: Connection, expected: int) -> tuple[float
 
 
 async def run_bare_loop(bootstrap: str, organizations: int, days: int) -> None:
-    """Encode and send, and print events per second and per CPU second."""
+    """Encode and send events, and print events per second and per CPU second."""
     topic = Topics(Settings().kafka.topic_prefix).backfill
     schema = fastavro.parse_schema(schemas.load("audit_event"))
     events = [
@@ -175,30 +175,34 @@ async def run(organizations: int, days: int) -> dict[str, float]:
             connection = Connection(Settings(kafka=settings).kafka)
             await create_missing_topics(connection)
             await put_organizations(connection, organizations, port, backfill_from=HistoricalJiraStub.begin)
-            ours = await measure_producer(connection, organizations * days * RECORDS_PER_DAY)
-            theirs = await measure_bare_loop(connection, organizations, days)
+            relay = await measure_producer(connection, organizations * days * RECORDS_PER_DAY)
+            bare = await measure_bare_loop(connection, organizations, days)
     server.close()
     return {
-        "a second": ours[0],
-        "a CPU second": ours[1],
-        "bare a second": theirs[0],
-        "bare a CPU second": theirs[1],
+        "relay, a second": relay[0],
+        "relay, a CPU second": relay[1],
+        "bare loop, a second": bare[0],
+        "bare loop, a CPU second": bare[1],
     }
 
 
 def summarize(results: list[dict[str, float]]) -> Iterator[str]:
+    """Yield a line for each figure: its least, median and most."""
     for name in results[0]:
         values = [each[name] for each in results]
         yield f"{name}: {min(values):,.0f}, {statistics.median(values):,.0f}, {max(values):,.0f} events"
-    ratios = [each["bare a CPU second"] / each["a CPU second"] for each in results]
-    yield f"CPU of ours over bare: {min(ratios):.2f}, {statistics.median(ratios):.2f}, {max(ratios):.2f}"
+    ratios = [each["bare loop, a CPU second"] / each["relay, a CPU second"] for each in results]
+    yield (
+        f"CPU time of the relay / bare loop: {min(ratios):.2f}, {statistics.median(ratios):.2f},"
+        f" {max(ratios):.2f}"
+    )
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--organizations", type=int, default=4)
-    parser.add_argument("--days", type=int, default=8)
-    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--organizations", type=int, default=4, help="organizations to backfill")
+    parser.add_argument("--days", type=int, default=8, help="days of records of each organization")
+    parser.add_argument("--runs", type=int, default=3, help="runs of both programs")
     parser.add_argument("--bare", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.bare:

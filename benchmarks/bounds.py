@@ -1,9 +1,9 @@
-"""What a consumer takes while its destination is away and a long backlog waits for it: memory, open files, threads.
+"""Measure memory, open files and threads of a consumer with a long backlog while its destination is away.
 
     .venv/bin/python benchmarks/bounds.py [--events 1000000] [--seconds 120]
 
-On an embedded Kafka. The destination first refuses connections, then takes requests and never answers, then works; all of the
-backlog has to arrive. Linux, since everything is read from /proc.
+The benchmark runs an embedded Kafka. The destination first refuses connections, then takes requests without an answer, then
+works, and every event of the backlog must arrive. The samples come from /proc, so the benchmark needs Linux.
 """
 
 import argparse
@@ -45,7 +45,7 @@ UID = re.compile(rb'"EventUid":"([^"]+)"')
 @dataclass(frozen=True, slots=True)
 class Sample:
     memory: float
-    """Resident, in MB."""
+    """Resident memory, in MB."""
     files: int
     threads: int
 
@@ -57,7 +57,7 @@ def take_sample(pid: int) -> Sample:
 
 
 class IngestionStub:
-    """An ingestion endpoint and the identity endpoint beside it, as bare as they can be."""
+    """A bare ingestion endpoint and identity endpoint. It answers calls once `answering` is set."""
 
     def __init__(self) -> None:
         self.row_count = 0
@@ -102,7 +102,7 @@ _TOKEN = _token()
 
 
 async def publish_events(connection: Connection, count: int) -> int:
-    """So many events or a few more, evenly on all partitions."""
+    """Publish at least `count` events, evenly on all partitions. Return their number."""
     topic, rng, numbers = Topics(connection.kafka.topic_prefix).events, random.Random(1), itertools.count()
     encoder, now = Encoder(SCHEMA, fingerprint(SCHEMA)), time.time_ns() // 1_000_000
     some = [event(number, rng) for number in range(EVENTS_PER_TRANSACTION)]
@@ -124,7 +124,7 @@ async def publish_events(connection: Connection, count: int) -> int:
 
 @asynccontextmanager
 async def service(command: str, bootstrap: str, variables: Mapping[str, str]) -> AsyncIterator[int]:
-    """`jira-relay COMMAND` in a process of its own; yields its id."""
+    """Run `jira-relay COMMAND` as a process; yield its process id."""
     common = {"RELAY_KAFKA__BOOTSTRAP": bootstrap, "RELAY_TELEMETRY__LISTEN": "127.0.0.1:0"}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "cli", command),
@@ -141,6 +141,7 @@ async def service(command: str, bootstrap: str, variables: Mapping[str, str]) ->
 
 
 def consumer_environment(port: int, identity: int) -> dict[str, str]:
+    """Return the settings of a consumer whose destination and identity listen on these ports."""
     return {
         "IDENTITY_ENDPOINT": f"http://127.0.0.1:{identity}/token",
         "IDENTITY_HEADER": "header",
@@ -152,6 +153,7 @@ def consumer_environment(port: int, identity: int) -> dict[str, str]:
 
 
 async def sample_until(pid: int, over: Callable[[float], bool]) -> list[Sample]:
+    """Take a sample every half second until `over` is true of the seconds that have passed."""
     samples, began = [], time.monotonic()
     while not over(time.monotonic() - began):
         samples.append(take_sample(pid))
@@ -160,7 +162,7 @@ async def sample_until(pid: int, over: Callable[[float], bool]) -> list[Sample]:
 
 
 def print_samples(phase: str, samples: Sequence[Sample]) -> None:
-    """The first and the last third: what grows, shows."""
+    """Print the first and the last third of the samples, so that growth is visible."""
     third = max(1, len(samples) // 3)
     for part, selected in (("first third", samples[:third]), ("last third", samples[-third:])):
         memory = [each.memory for each in selected]
@@ -182,11 +184,11 @@ async def main(count: int, seconds: float) -> None:
             connection = Connection(Settings(kafka=settings).kafka)
             await create_missing_topics(connection)
             loaded = await publish_events(connection, count)
-            print(f"{loaded} events wait. Least, median, most of every sample, from each third of a time.")
+            print(f"{loaded} events are in Kafka. Figures: least, median and most of the samples in a third.")
             async with sink.listening() as port:
                 pass
             async with service("consume", kafka.bootstrap, consumer_environment(port, identity_port)) as pid:
-                await asyncio.sleep(10)  # its start
+                await asyncio.sleep(10)  # the start does not count
                 print_samples("refuses connections", await sample_until(pid, lambda past: past > seconds / 2))
                 async with sink.listening(port):
                     print_samples("never answers", await sample_until(pid, lambda past: past > seconds / 2))
@@ -197,15 +199,16 @@ async def main(count: int, seconds: float) -> None:
                         await sample_until(pid, lambda past: len(sink.accepted_uids) >= loaded or past > 600),
                     )
                     print(
-                        f"{len(sink.accepted_uids)} of {loaded} arrived in {time.monotonic() - began:.0f} s,",
-                        end=" ",
+                        f"{len(sink.accepted_uids)} of {loaded} events arrived in {time.monotonic() - began:.0f} s,"
+                        f" with {sink.row_count - len(sink.accepted_uids)} repeats."
                     )
-                    print(f"{sink.row_count - len(sink.accepted_uids)} of them twice.")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--events", type=int, default=1_000_000)
-    parser.add_argument("--seconds", type=float, default=120.0, help="how long the destination is away")
+    parser.add_argument("--events", type=int, default=1_000_000, help="events in the backlog")
+    parser.add_argument(
+        "--seconds", type=float, default=120.0, help="seconds without the destination, half in each way"
+    )
     given = parser.parse_args()
     asyncio.run(main(given.events, given.seconds))

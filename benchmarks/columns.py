@@ -1,8 +1,9 @@
-"""What an event costs between Kafka and the wire: decoded, shaped, written as JSON, compressed. One core, no network.
+"""Measure the CPU time of an event from Avro to a compressed body: decode, shape, write JSON, compress.
 
     .venv/bin/python benchmarks/columns.py [--runs 5]
 
-Columns against a careful record-by-record consumer (fastavro, orjson), both with isal's gzip, alternating in one run.
+The relay's columns are compared with a careful record-by-record consumer (fastavro, orjson). Both use gzip of isal and
+alternate in one run, on one core and without a network.
 """
 
 import argparse
@@ -49,7 +50,7 @@ class Message:
 
 
 def event(number: int, rng: random.Random) -> dict[str, Any]:
-    """Like what Jira's audit log mostly holds: some 400 bytes."""
+    """Return an event of some 400 bytes, as most events of Jira are."""
     at = 1_763_800_000_000 + number * 37
     user = f"ug:0613fc34-{rng.getrandbits(64):016x}"
     item = {"id": user, "name": rng.choice(["Zoë Müller", "alice", "Łukasz"]), "typeName": "USER"}
@@ -86,6 +87,7 @@ def messages(count: int) -> list[Message]:
 
 
 def process_by_columns(batch: Sequence[Message]) -> int:
+    """Encode a batch as the relay does. Return the bytes of its bodies."""
     decoded = columns.decode(batch, {REF: SCHEMA})
     rows = Rows(sentinel.encode_rows(decoded.frame), batch)
     size, body = 0, RequestBatch(sentinel.MAX_BODY_BYTES, 1.0)
@@ -96,6 +98,7 @@ def process_by_columns(batch: Sequence[Message]) -> int:
 
 
 def process_by_record(batch: Sequence[Message]) -> int:
+    """Encode a batch record by record. Return the bytes of its bodies."""
     schema, read, dumps = parsed_schema(SCHEMA), fastavro.schemaless_reader, orjson.dumps
     size, rows, raw = 0, [], 2
     for message in batch:
@@ -148,7 +151,7 @@ def _iso(ms: int) -> str:
 
 
 class ByteReader:
-    """The least that fastavro's reader asks of a file."""
+    """A file of bytes with the one method that fastavro's reader needs."""
 
     __slots__ = ("_at", "_bytes")
 
@@ -162,7 +165,7 @@ class ByteReader:
 
 
 def cpu_per_event(work: Callable[[Sequence[Message]], int], batches: Sequence[Sequence[Message]]) -> float:
-    """µs of CPU an event."""
+    """Return the CPU time of an event, in µs."""
     begun = time.process_time()
     for batch in batches:
         work(batch)
@@ -170,13 +173,15 @@ def cpu_per_event(work: Callable[[Sequence[Message]], int], batches: Sequence[Se
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=5)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runs", type=int, default=5, help="runs of both programs")
     runs = parser.parse_args().runs
     all_messages = messages(20_000)
     mean = sum(len(each.value) for each in all_messages) / len(all_messages)
     print(
-        f"20,000 events of {mean:.0f} bytes as Avro; µs of CPU an event, minimum / median / maximum of {runs} runs"
+        f"20,000 events of {mean:.0f} bytes of Avro. CPU time of an event in µs: least / median / most of {runs} runs."
     )
     for size in BATCHES:
         batches = [all_messages[start : start + size] for start in range(0, len(all_messages), size)]

@@ -1,10 +1,11 @@
-"""What an event costs the whole consumer, from a real Kafka to a destination, beside a careful record-by-record one.
+"""Measure the CPU time of the whole consumer, from a real Kafka to a destination, beside a record-by-record consumer.
 
     .venv/bin/python benchmarks/consumer.py [--events 400000] [--runs 3]
 
-On an embedded Kafka and against a bare server (Linux). `jira-relay consume` carries the backlog, then another process does, with
-confluent-kafka, fastavro, orjson, isal's gzip and a connection for each of two bodies under way, committing what was accepted in
-order; both from the same topic, alternating in one run. CPU seconds are of the process, from a tenth of the events on, so that its start does not count.
+The benchmark runs an embedded Kafka and a bare server (Linux). `jira-relay consume` delivers the backlog of a topic, then
+another process delivers the same backlog; the two alternate in one run. The other process is careful: it uses
+confluent-kafka, fastavro, orjson and gzip of isal, has two bodies in flight on a connection each, and commits accepted
+offsets in order. CPU seconds are of the process, from a tenth of the events on, so that its start does not count.
 """
 
 import argparse
@@ -39,17 +40,17 @@ from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
 
 FRAME_BYTES = 10
-"""Of a single-object message: two of the marker, eight of the fingerprint."""
+"""Bytes before the body of a single-object message: two of the marker, eight of the fingerprint."""
 MAX_IN_FLIGHT = 2
 TIMEOUT_SECONDS = 300.0
 NO_CONTENT = 204
 
 _thread_local = threading.local()
-"""A connection for each thread."""
+"""Each thread has a connection."""
 
 
 def run_record_by_record(bootstrap: str, topic: str, port: int) -> None:
-    """Carry the topic until killed."""
+    """Deliver the topic until the process is killed."""
     schema, read, dumps = parsed_schema(SCHEMA), fastavro.schemaless_reader, orjson.dumps
     consumer = Consumer(
         {
@@ -104,10 +105,10 @@ async def record_by_record_process(bootstrap: str, topic: str, port: int) -> Asy
 
 
 async def measure(pid: int, sink: IngestionStub, count: int) -> float:
-    """Events per CPU second."""
+    """Return events per CPU second of a process. Raises TimeoutError when the events do not arrive."""
     await sample_until(pid, lambda past: len(sink.accepted_uids) > count / 10 or past > TIMEOUT_SECONDS)
     first, spent = len(sink.accepted_uids), cpu_seconds(pid)
-    # the last body of the record-by-record program waits for more
+    # The record-by-record program keeps its last body until it is full, so it never delivers all.
     await sample_until(pid, lambda past: len(sink.accepted_uids) > count * 0.98 or past > TIMEOUT_SECONDS)
     if len(sink.accepted_uids) < count * 0.98:
         raise TimeoutError(f"{len(sink.accepted_uids)} of {count} events arrived")
@@ -115,7 +116,7 @@ async def measure(pid: int, sink: IngestionStub, count: int) -> float:
 
 
 async def main(count: int, runs: int) -> None:
-    ours, theirs = [], []
+    by_columns, by_record = [], []
     identity = IngestionStub()
     with tempfile.TemporaryDirectory() as directory:
         async with (
@@ -133,7 +134,7 @@ async def main(count: int, runs: int) -> None:
                 connection = Connection(Settings(kafka=settings).kafka)
                 await create_missing_topics(connection)
                 loaded = await publish_events(connection, count)
-                for name, figures in (("ours", ours), ("by record", theirs)):
+                for name, figures in (("relay", by_columns), ("by record", by_record)):
                     sink = IngestionStub()
                     sink.answering.set()
                     async with sink.listening() as port:
@@ -142,7 +143,7 @@ async def main(count: int, runs: int) -> None:
                         }
                         process = (
                             service("consume", kafka.bootstrap, variables)
-                            if name == "ours"
+                            if name == "relay"
                             else record_by_record_process(kafka.bootstrap, Topics(prefix).events, port)
                         )
                         async with process as pid:
@@ -151,9 +152,9 @@ async def main(count: int, runs: int) -> None:
                             print(
                                 f"{name}: {figures[-1]:,.0f} events per CPU second, {time.monotonic() - began:.0f} s"
                             )
-    print_figures("ours", ours)
-    print_figures("by record", theirs)
-    ratios = [one / other for one, other in zip(ours, theirs, strict=True)]
+    print_figures("relay", by_columns)
+    print_figures("by record", by_record)
+    ratios = [one / other for one, other in zip(by_columns, by_record, strict=True)]
     print(f"ratio: {min(ratios):.2f}, {statistics.median(ratios):.2f}, {max(ratios):.2f}")
 
 
@@ -165,8 +166,8 @@ def print_figures(name: str, figures: Sequence[float]) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--events", type=int, default=400_000)
-    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--events", type=int, default=400_000, help="events in the backlog")
+    parser.add_argument("--runs", type=int, default=3, help="runs of both programs")
     parser.add_argument("--bootstrap", help=argparse.SUPPRESS)
     parser.add_argument("--topic", help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)

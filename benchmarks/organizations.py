@@ -1,9 +1,10 @@
-"""What a producer takes for many quiet organizations, and how late their rounds are.
+"""Measure memory, CPU time and late rounds of a producer that polls many quiet organizations.
 
     .venv/bin/python benchmarks/organizations.py [--organizations 10000] [--interval 60] [--seconds 300]
 
-On an embedded Kafka, against one bare server that plays a Jira of its own on each address of 127.0.0.0/8 (Linux). A round is late
-by the time since the round before it beyond the interval. The first third of the time, in which all of them begin, does not count.
+The benchmark runs an embedded Kafka and a bare server, which plays a Jira site on each address of 127.0.0.0/8 (Linux). The
+lateness of a round is the time since the round before it, less the interval. The first third of the time, in which the
+rounds begin, does not count.
 """
 
 import argparse
@@ -40,7 +41,7 @@ RECORD = {"id": 1, "created": "2026-01-01T00:00:00.000+0000", "summary": "User c
 
 
 class JiraStub(asyncio.Protocol):
-    """One connection to any of the sites; `rounds` holds the times at which each was asked for a window."""
+    """A connection to one of the sites. `rounds` has the times of the window requests to each site."""
 
     rounds: dict[bytes, list[float]] = defaultdict(list)  # noqa: RUF012
 
@@ -76,7 +77,7 @@ class JiraStub(asyncio.Protocol):
 async def put_organizations(
     connection: Connection, count: int, port: int, backfill_from: int | None = None
 ) -> None:
-    """So many organizations on their topic, as `organizations add` would put them there."""
+    """Write organizations to their topic, as `organizations add` does."""
     topic, codec = Topics(connection.kafka.topic_prefix).organizations, OrganizationCodec()
     now_ms = time.time_ns() // 1_000_000
     publisher = await Publisher.open(connection, "put")
@@ -96,11 +97,13 @@ async def put_organizations(
 
 
 def cpu_seconds(pid: int) -> float:
+    """Return the CPU time of a process, in seconds of user and system."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def print_lateness(interval: int, since: float) -> None:
+    """Print how late the rounds were that began after `since` (monotonic seconds)."""
     late = [
         max(0.0, after - before - interval)
         for times in JiraStub.rounds.values()
@@ -109,8 +112,8 @@ def print_lateness(interval: int, since: float) -> None:
     ]
     hundredths = statistics.quantiles(late, n=100)
     print(
-        f"{len(late)} rounds of {len(JiraStub.rounds)} organizations: late by {hundredths[49]:.2f} s (half of them less),"
-        f" {hundredths[98]:.2f} s (all but one in a hundred), {max(late):.2f} s (the latest)."
+        f"{len(late)} rounds of {len(JiraStub.rounds)} organizations were late by {hundredths[49]:.2f} s (median),"
+        f" {hundredths[98]:.2f} s (99 %), {max(late):.2f} s (most)."
     )
 
 
@@ -131,15 +134,17 @@ async def main(count: int, interval: int, seconds: float) -> None:
                 samples = await sample_until(pid, lambda past: past > seconds * 2 / 3)
                 spent = cpu_seconds(pid) - spent
                 print_samples(f"{count} organizations", samples)
-                print(f"{100 * spent / (seconds * 2 / 3):.0f} % of a core.")
+                print(f"The producer used {100 * spent / (seconds * 2 / 3):.0f} % of a core.")
                 print_lateness(interval, began + seconds / 3)
     server.close()
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--organizations", type=int, default=10_000)
-    parser.add_argument("--interval", type=int, default=60)
-    parser.add_argument("--seconds", type=float, default=300.0)
+    parser.add_argument("--organizations", type=int, default=10_000, help="organizations to poll")
+    parser.add_argument(
+        "--interval", type=int, default=60, help="seconds between two rounds of an organization"
+    )
+    parser.add_argument("--seconds", type=float, default=300.0, help="seconds of the measurement")
     given = parser.parse_args()
     asyncio.run(main(given.organizations, given.interval, given.seconds))

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Exit 0 when the service of this container answers that it is alive. Python, since the image has no curl."""
+"""Exit with 0 when /healthz of this container's service answers 200. The image has Python, and no curl."""
 
 import http.client
 import os
@@ -9,7 +9,7 @@ ANY = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
 
 
 def alive(listen: str) -> bool:
-    """Whether /healthz answers 200 at an address such as 0.0.0.0:9464."""
+    """Return whether /healthz answers 200 at an address such as 0.0.0.0:9464."""
     host, _, port = listen.rpartition(":")
     connection = http.client.HTTPConnection(ANY.get(host, host), int(port), timeout=4)
     try:

@@ -1,4 +1,9 @@
-"""A real Apache Kafka of one node, fetched and run for those who have none."""
+"""Embedded Kafka: a real Apache Kafka of one node, for installations without a Kafka.
+
+Enters: a data directory, a port, a Maven repository to download from.
+Leaves: the bootstrap address of a running broker; failures are EmbeddedKafkaError.
+It knows no topic of the relay, and only the command line uses it.
+"""
 
 from embedded.errors import EmbeddedKafkaError
 from embedded.kafka import EmbeddedKafka

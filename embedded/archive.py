@@ -1,4 +1,4 @@
-"""Java's archive of loaded classes, which halves the time Kafka takes to start. Without one everything works as well."""
+"""Java's archive of loaded classes (CDS), which halves the start time of Kafka. Kafka works without it too."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ _BUILD_SECONDS = 300
 
 
 def archive_name(program: Path, jars: Iterable[Artifact]) -> str:
-    """Another Java or other jars want another archive."""
+    """Return the file name of the archive. It changes with the Java release and with the jars."""
     release = program.parents[1] / "release"
     key = hashlib.sha256(release.read_bytes() + "".join(jar.sha512 for jar in jars).encode())
     return f"classes-{key.hexdigest()[:16]}.jsa"
@@ -24,21 +24,23 @@ def archive_name(program: Path, jars: Iterable[Artifact]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ClassArchive:
-    """`class_list` is where a Kafka that runs without archive notes what should be in it."""
+    """The archive at `path`. Until it exists, a running Kafka lists its loaded classes in `class_list`."""
 
     path: Path
     class_list: Path
 
     @property
     def flag(self) -> str:
+        """Return the Java option that uses the archive, or that records the class list for it."""
         if self.path.exists():
             return f"-XX:SharedArchiveFile={self.path}"
         return f"-XX:DumpLoadedClassList={self.class_list}"
 
     async def build(self, java: Java) -> None:
-        """Make the archive if there is none; quietly not, if another process is at it or the cache folder cannot be written.
+        """Create the archive if it is missing.
+        Does nothing if another process builds it, or the cache folder is read-only.
 
-        Takes some seconds of one core at the lowest priority. Cancelled, it leaves nothing behind.
+        It takes some seconds of one core, at the lowest priority. A cancelled build leaves nothing behind.
         """
         if self.path.exists():
             return
@@ -61,7 +63,7 @@ class ClassArchive:
             leftover.unlink(missing_ok=True)
 
     async def _dump(self, java: Java, target: Path, lock: int) -> None:
-        """Raises OSError where no archive came out."""
+        """Write the archive. Raises OSError if Java produces none."""
         listed = self.class_list.with_suffix(".complete")
         listed.write_bytes(self.class_list.read_bytes().rpartition(b"\n")[0])
         process = await java.start(

@@ -1,4 +1,4 @@
-"""What to fetch, as a lock file says it: one artifact a line, `coordinate size sha512`."""
+"""The artifacts to download, from a lock file: one artifact a line, `coordinate size sha512`."""
 
 from dataclasses import dataclass
 from importlib.resources import files
@@ -6,7 +6,7 @@ from importlib.resources import files
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """`coordinate` is Maven's: group:name:packaging[:classifier]:version; `size` is in bytes."""
+    """A file of a Maven repository. `coordinate` is group:name:packaging[:classifier]:version; `size` is in bytes."""
 
     coordinate: str
     size: int
@@ -19,7 +19,7 @@ class Artifact:
 
     @property
     def path(self) -> str:
-        """Where it stands in a Maven repository."""
+        """Return its path in a Maven repository."""
         group, name, _, _, version = split_coordinate(self.coordinate)
         return f"{group.replace('.', '/')}/{name}/{version}/{self.file_name}"
 
@@ -31,11 +31,13 @@ def split_coordinate(coordinate: str) -> tuple[str, str, str, str, str]:
 
 
 def parse_lock_file(text: str) -> tuple[Artifact, ...]:
+    """Return the artifacts of a lock file, in its order."""
     lines = (line.split() for line in text.splitlines() if line and not line.startswith("#"))
     return tuple(Artifact(coordinate, int(size), sha512) for coordinate, size, sha512 in lines)
 
 
 def format_lock_file(artifacts: tuple[Artifact, ...]) -> str:
+    """Return the text of a lock file."""
     return "".join(f"{a.coordinate} {a.size} {a.sha512}\n" for a in artifacts)
 
 
@@ -45,6 +47,7 @@ def kafka_artifacts() -> tuple[Artifact, ...]:
 
 
 def kafka_version() -> str:
+    """Return the version of the embedded Kafka, such as 4.3.1."""
     return next(
         split_coordinate(a.coordinate)[4] for a in kafka_artifacts() if ":kafka_2.13:" in a.coordinate
     )

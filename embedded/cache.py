@@ -1,4 +1,4 @@
-"""The user's cache folder: fetched once, and nothing used whose sha512 is not the lock file's."""
+"""The cache folder of the user. Each artifact is downloaded once, and used only with the sha512 of the lock file."""
 
 import asyncio
 import contextlib
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from embedded import download
 from embedded.artifacts import Artifact
+from embedded.repository import DEFAULT_TIMING, DownloadTiming
 
 Progress = Callable[[int, int], None]
 
@@ -17,6 +18,7 @@ _PARALLEL = 8
 
 
 def default_folder(environ: Mapping[str, str], home: Path, platform: str = sys.platform) -> Path:
+    """Return the cache folder that the system prescribes."""
     if base := environ.get("XDG_CACHE_HOME"):
         return Path(base) / "jira-audit-relay"
     return home / ("Library/Caches" if platform == "darwin" else ".cache") / "jira-audit-relay"
@@ -27,15 +29,16 @@ async def fetch(
     folder: Path,
     repository: str | None = None,
     progress: Progress | None = None,
+    timing: DownloadTiming = DEFAULT_TIMING,
 ) -> list[Path]:
-    """Return the artifacts' files in `folder`, each verified just now; what is missing or broken is fetched.
+    """Return the artifacts' files in `folder`, each verified now. Missing and damaged ones are downloaded.
 
-    Any number of processes may do this at once. `progress` is told the bytes fetched so far and the bytes to fetch in all; never, if
-    nothing is missing. Raises EmbeddedKafkaError.
+    Any number of processes may do this at once. Raises EmbeddedKafkaError.
+    `progress` gets the bytes downloaded so far and the bytes in all; it is not called if nothing is missing.
     """
     absent = await asyncio.to_thread(_find_missing, artifacts, folder)
     if absent:
-        await download.download_all(folder, absent, repository, progress or _ignore_progress)
+        await download.download_all(folder, absent, repository, progress or _ignore_progress, timing)
     return [folder / artifact.file_name for artifact in artifacts]
 
 
@@ -46,7 +49,7 @@ def _find_missing(artifacts: Sequence[Artifact], folder: Path) -> list[Artifact]
 
 
 def _ignore_progress(done: int, total: int) -> None:
-    """Nobody wants to know."""
+    """Ignore the progress."""
 
 
 def _is_intact(artifact: Artifact, path: Path) -> bool:

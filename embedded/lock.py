@@ -1,9 +1,9 @@
-"""Writes jars.lock anew: `python -m embedded.lock`, after KAFKA or LOGGER below was changed.
+"""Write jars.lock: `python -m embedded.lock`, after a change of KAFKA or LOGGER below.
 
-`python -m embedded.lock FILE COORDINATE...` writes a lock file of artifacts that stand alone.
+`python -m embedded.lock FILE COORDINATE...` writes a lock file of single artifacts, without their dependencies.
 
-Needs the network. What comes out is to be read before it is committed: jgo's resolution takes every
-root as a bill of materials, which is why the logger is added without resolving it.
+It needs the network. Read the result before you commit it: jgo's resolution takes every root as a bill of
+materials, so the logger is added without resolving it.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ LOGGER = "org.slf4j:slf4j-simple:jar:1.7.36"
 
 
 def resolve(coordinate: str, context: MavenContext) -> list[str]:
-    """Return the coordinates of everything that has to be on the class path to run `coordinate`."""
+    """Return the coordinates of all artifacts on the class path of `coordinate`."""
     group, name, _, _, version = split_coordinate(coordinate)
     dependency = context.create_dependency(f"{group}:{name}:{version}")
     roots, others = context.resolver.resolve([dependency])
@@ -29,6 +29,7 @@ def resolve(coordinate: str, context: MavenContext) -> list[str]:
 
 
 def lock_artifact(coordinate: str, context: MavenContext) -> Artifact:
+    """Download an artifact, and return it with its size and sha512."""
     group, name, packaging, classifier, version = split_coordinate(coordinate)
     file = context.project(group, name).at_version(version).artifact(classifier, packaging).resolve()
     with file.open("rb") as content:

@@ -1,4 +1,4 @@
-"""Kafka's own log file: bounded in size, and read when Kafka has died."""
+"""Kafka's own log file: bounded in size, and read when Kafka has ended."""
 
 import shutil
 import signal
@@ -10,29 +10,29 @@ _SHOWN_LINES = 8
 _SHOWN_CHARACTERS = 300
 _FULL_BYTES = 1_000_000
 
-DISK_FULL = "the disk is full: make room"
+DISK_FULL = "the disk is full: free some space"
 
 _CAUSES = {
-    "Address already in use": "its port is taken by another program: set embedded.port to another one",
+    "Address already in use": "another program uses its port: set embedded.port to another one",
     "No space left on device": DISK_FULL,
-    "Disk quota exceeded": "the disk quota of this user is used up: make room, or have it raised",
-    "File too large": "a file may not grow as large as Kafka needs it: raise the limit (ulimit -f)",
-    "Permission denied": "files in the data directory are not ours: check their owner",
+    "Disk quota exceeded": "the disk quota of this user is used up: free some space, or raise the quota",
+    "File too large": "the limit on the size of a file is too small for Kafka: raise it (ulimit -f)",
+    "Permission denied": "files in the data directory belong to another user: correct their owner",
     "Read-only file system": "the data directory is read-only: set embedded.data_dir to another directory",
-    "OutOfMemoryError": "its heap is too small for the data",
+    "OutOfMemoryError": "its heap is too small for the data: set kafka.bootstrap to a Kafka of your own",
     "Too many open files": "too many files are open: raise the limit (ulimit -n)",
-    "Could not reserve enough space": "the machine has not enough free memory",
+    "Could not reserve enough space": "the machine has too little free memory: stop other programs",
 }
 
 
 def rotate(path: Path) -> None:
-    """One former log is kept, as NAME.1."""
+    """Move the log to NAME.1, which replaces an earlier one."""
     if path.exists():
         path.replace(path.with_name(f"{path.name}.1"))
 
 
 def limit_size(path: Path, max_bytes: int = MAX_BYTES) -> None:
-    """Empty a log that has grown too large while it is written to (by appending), keeping a copy as NAME.1."""
+    """Empty a log that is larger than `max_bytes`, after copying it to NAME.1. Its writer must open it for appending."""
     if path.stat().st_size > max_bytes:
         shutil.copyfile(path, path.with_name(f"{path.name}.1"))
         with path.open("r+b") as log:
@@ -40,13 +40,17 @@ def limit_size(path: Path, max_bytes: int = MAX_BYTES) -> None:
 
 
 def tail(path: Path) -> str:
+    """Return the end of the log."""
     with path.open("rb") as log:
         log.seek(max(0, path.stat().st_size - _READ_BYTES))
         return log.read().decode(errors="replace")
 
 
 def explain(path: Path, code: int | None) -> str:
-    """Return why Kafka failed, as far as its exit code, the disk and the end of its log tell, and the last lines of that log."""
+    """Return the reason of Kafka's end, from its exit code, the disk and its log, and the last lines of the log.
+
+    `code`: exit code; None while it runs.
+    """
     text = tail(path)
     lines = [
         line[:_SHOWN_CHARACTERS]
@@ -60,7 +64,8 @@ def explain(path: Path, code: int | None) -> str:
 
 
 def cause(text: str, code: int | None, *, full: bool) -> str:
+    """Return the likely cause of Kafka's end, and the remedy."""
     if code == -signal.SIGKILL:
-        return "it was killed (kill -9, or the system was short of memory)"
-    known = next((why for sign, why in _CAUSES.items() if sign in text), "its log has the reason")
+        return "it was killed, by kill -9 or because the machine was out of memory"
+    known = next((why for sign, why in _CAUSES.items() if sign in text), "see its log for the reason")
     return DISK_FULL if full else known

@@ -1,3 +1,5 @@
+"""Ports on loopback."""
+
 import errno
 import random
 import socket
@@ -5,8 +7,8 @@ import socket
 from embedded.errors import EmbeddedKafkaError
 from embedded.properties import HOST
 
-# Below the ports that systems draw for outgoing connections: a client that tries again and again to reach a stopped Kafka on
-# one of those ends up connected to itself.
+# Systems use higher ports for outgoing connections. A client that keeps trying to reach a stopped Kafka on such a port
+# would at last connect to itself.
 _PORT_RANGE = range(15_000, 30_000)
 
 
@@ -16,6 +18,7 @@ def pick_free_port() -> int:
 
 
 def is_free(port: int) -> bool:
+    """Return whether a port is free. Raises EmbeddedKafkaError if it cannot be used at all."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -30,8 +33,9 @@ def is_free(port: int) -> bool:
 
 
 def require_free(port: int) -> None:
+    """Raise EmbeddedKafkaError if the port is in use."""
     if not is_free(port):
         raise EmbeddedKafkaError(
-            f"Port {port} on {HOST} is taken by another program: stop that one, set embedded.port to another port, or, if it is "
-            "the Kafka you mean, set kafka.bootstrap to it."
+            f"Port {port} on {HOST} is in use by another program: stop it, or set embedded.port "
+            "to another port. If that program is the Kafka to use, set kafka.bootstrap to it."
         )

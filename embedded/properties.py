@@ -1,10 +1,16 @@
+"""The configuration of the embedded Kafka."""
+
 from collections.abc import Mapping
 
 HOST = "127.0.0.1"
 
 
 def server_properties(port: int, controller_port: int, log_directory: str, extra: Mapping[str, str]) -> str:
-    """Return the text of server.properties. Kafka runs in the data directory: a name inside it needs no escapes, and it may be moved."""
+    """Return the text of server.properties.
+
+    Kafka runs in the data directory, and `log_directory` is a name inside it: it needs no escapes, and the
+    directory may be moved.
+    """
     properties = {
         "process.roles": "broker,controller",
         "node.id": "1",
@@ -33,7 +39,7 @@ _SINGLE_NODE = {
     "auto.create.topics.enable": "false",
 }
 
-# There is no other replica to recover from: what is acknowledged is on the disk.
+# No other replica exists, so each acknowledged record must be on the disk.
 _DURABLE = {"log.flush.interval.messages": "1"}
 
 NO_FLUSH: Mapping[str, str] = {"log.flush.interval.messages": str(2**63 - 1)}
@@ -48,7 +54,7 @@ _LOW_MEMORY = {
     "log.cleaner.dedupe.buffer.size": "2097152",
 }
 
-# A restart after kill -9 waits for the dead broker's session to end.
+# After kill -9, a restart waits until the session of the dead broker ends.
 _FAST_START = {
     "group.initial.rebalance.delay.ms": "0",
     "broker.session.timeout.ms": "2000",

@@ -1,4 +1,4 @@
-"""Asks a broker for its topics, in Kafka's own protocol: a Metadata request of version 1."""
+"""Ask a broker for its topics, with a Metadata request of version 1 in Kafka's own protocol."""
 
 import asyncio
 import struct
@@ -9,9 +9,9 @@ _REQUEST = struct.pack(">hhihi", _METADATA, _VERSION, _CORRELATION, -1, _ALL_TOP
 
 
 async def is_ready(host: str, port: int) -> bool:
-    """Tell whether the broker stands in its own cluster and every partition has a leader.
+    """Return whether the broker is registered in its cluster and every partition has a leader.
 
-    Raises OSError or EOFError while nobody answers.
+    Raises OSError or EOFError if the broker does not answer.
     """
     reader, writer = await asyncio.open_connection(host, port)
     try:
@@ -23,6 +23,7 @@ async def is_ready(host: str, port: int) -> bool:
 
 
 def parse_metadata_response(answer: bytes, port: int) -> bool:
+    """Return whether the broker of this port is listed and every partition has a leader."""
     fields = _FieldReader(answer)
     fields.number("i")
     ports = [_broker_port(fields) for _ in range(fields.number("i"))]

@@ -1,8 +1,9 @@
-"""One artifact out of a Maven repository, and what to say when that fails."""
+"""Download one artifact from a Maven repository, and explain a failure."""
 
 import asyncio
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import BinaryIO
 
 import httpx
@@ -10,46 +11,63 @@ import httpx
 from embedded.artifacts import Artifact
 from embedded.errors import EmbeddedKafkaError
 
-_RETRY_DELAYS_SECONDS = (1, 3)
-_TIMEOUT_SECONDS = 10
 _CHUNK_BYTES = 65_536
 
 
-def open_client() -> httpx.AsyncClient:
-    """Proxies and authorities are taken from the environment: HTTPS_PROXY, SSL_CERT_FILE."""
+@dataclass(frozen=True, slots=True)
+class DownloadTiming:
+    """How long a download waits, in seconds."""
+
+    answer_seconds: float = 10
+    """For each step: connecting, sending, receiving more bytes."""
+    retry_delays_seconds: tuple[float, ...] = (1, 3)
+    """Before each further attempt; their number is the number of further attempts."""
+
+
+DEFAULT_TIMING = DownloadTiming()
+
+
+def open_client(timing: DownloadTiming = DEFAULT_TIMING) -> httpx.AsyncClient:
+    """Open a client. Proxies and CA certificates come from the environment: HTTPS_PROXY, SSL_CERT_FILE."""
     return httpx.AsyncClient(
-        timeout=_TIMEOUT_SECONDS, follow_redirects=True, headers={"Accept-Encoding": "identity"}
+        timeout=timing.answer_seconds, follow_redirects=True, headers={"Accept-Encoding": "identity"}
     )
 
 
 class MavenRepository:
-    def __init__(self, address: str | None, http: httpx.AsyncClient) -> None:
-        """Without address it is Maven's own. Raises EmbeddedKafkaError if the address is none."""
+    """A Maven repository at one address."""
+
+    def __init__(
+        self, address: str | None, http: httpx.AsyncClient, timing: DownloadTiming = DEFAULT_TIMING
+    ) -> None:
+        """Use the repository at `address`; None: Maven Central. Raises EmbeddedKafkaError if it is no URL."""
         try:
             url = httpx.URL((address or _default_address()).rstrip("/"))
         except httpx.InvalidURL as error:
             raise EmbeddedKafkaError(
-                f"embedded.maven_repository is no address of http or https ({error})."
+                f"embedded.maven_repository is not an http or https URL ({error}): correct it."
             ) from error
-        # A password must not stay in an address that is shown or logged.
+        # The address is shown in messages, so the password must leave it.
         self._base = url.copy_with(userinfo=b"")
         self._auth = httpx.BasicAuth(url.username, url.password) if url.userinfo else None
         self._http = http
+        self._timing = timing
 
     async def download(self, artifact: Artifact, file: BinaryIO, count: Callable[[int], None]) -> None:
-        """Write the artifact, verified; `count` is told of bytes as they come, of negative ones before another try.
+        """Download an artifact into `file`, and verify it.
+        `count` gets the bytes of each chunk; a retry subtracts its own.
 
-        Raises EmbeddedKafkaError for the network's faults, OSError for the disk's.
+        Raises EmbeddedKafkaError for a fault of the network, OSError for one of the disk.
         """
-        for pause in (*_RETRY_DELAYS_SECONDS, None):
+        for pause in (*self._timing.retry_delays_seconds, None):
             try:
                 return await self._download_once(artifact, file, count)
             except httpx.HTTPError as error:
                 if pause is None or not _is_retriable(error):
                     raise EmbeddedKafkaError(
-                        f"{self._base}/{artifact.path} cannot be fetched: {_reason(error)}. Embedded Kafka needs its files once: "
-                        "allow this host (through a proxy: HTTPS_PROXY), set embedded.maven_repository to a mirror, "
-                        "or set kafka.bootstrap to a Kafka of your own."
+                        f"{self._base}/{artifact.path} cannot be downloaded: {_reason(error, self._timing)}. "
+                        "Embedded Kafka downloads its files once: allow this host (or a proxy: HTTPS_PROXY), "
+                        "set embedded.maven_repository to a mirror, or set kafka.bootstrap to your own Kafka."
                     ) from error
             count(-file.tell())
             await asyncio.sleep(pause)
@@ -69,8 +87,8 @@ class MavenRepository:
                     break
         if digest.hexdigest() != artifact.sha512:
             raise EmbeddedKafkaError(
-                f"{self._base}/{artifact.path} is not the file it should be (its sha512 differs from the one this program knows) "
-                "and was thrown away: have the mirror or proxy in between checked, or set embedded.maven_repository to another."
+                f"{self._base}/{artifact.path} has another sha512 than this program expects and was deleted. "
+                "Check the mirror or proxy on the way, or set embedded.maven_repository to another mirror."
             )
 
 
@@ -90,18 +108,18 @@ def _is_retriable(error: httpx.HTTPError) -> bool:
             return isinstance(error, httpx.TransportError)
 
 
-def _reason(error: httpx.HTTPError) -> str:
+def _reason(error: httpx.HTTPError, timing: DownloadTiming) -> str:
     match error:
         case httpx.HTTPStatusError(response=response):
             return f"the host answers {response.status_code} {response.reason_phrase}"
         case httpx.TimeoutException():
-            return f"no answer within {_TIMEOUT_SECONDS} s"
+            return f"no answer within {timing.answer_seconds:g} s"
         case httpx.ProxyError():
-            return "the proxy refuses"
+            return "the proxy refuses the request"
         case httpx.UnsupportedProtocol():
-            return "this is no address of http or https"
+            return "the URL is not http or https"
         case httpx.ConnectError() if "CERTIFICATE" in str(error):
-            return "its certificate is not trusted (an authority of your own: SSL_CERT_FILE)"
+            return "its certificate is not trusted (for a CA of your own: SSL_CERT_FILE)"
         case httpx.ConnectError():
             return "the host cannot be reached"
         case _:

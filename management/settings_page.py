@@ -10,7 +10,7 @@ from annotated_types import Ge, Le
 from pydantic.fields import FieldInfo
 
 from management.settings import Settings
-from relay.config.sources import accepts_file, setting_fields, variable
+from relay.config.names import accepts_file, setting_fields, variable
 
 _HEAD = """# Settings
 

@@ -32,8 +32,8 @@ from relay.kafka.topics import Topics
 from relay.organizations import Organization
 from relay.schema_registry.store import SchemaStore, open_schema_store
 from relay.status.model import service_key, take_over
-from relay.status.reader import StatusHistory
-from relay.status.writer import StatusWriter, remove_stale
+from relay.status.reader import StatusHistory, remove_stale
+from relay.status.writer import StatusWriter
 from relay.telemetry.health import Health
 from relay.timestamps import now_ms
 

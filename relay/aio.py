@@ -1,4 +1,6 @@
-"""Waiting for one another within a process: every wait ends, no wake-up is lost, no task outlives its owner unnoticed."""
+"""Wait for tasks and signals within a process.
+Every wait ends, no wake-up is lost, no task outlives its owner unnoticed.
+"""
 
 import asyncio
 from collections.abc import Collection, Coroutine, Iterable
@@ -10,7 +12,7 @@ T = TypeVar("T")
 
 
 class Signal:
-    """Wakes everybody who waits now; keeps nothing for those who come later."""
+    """Wake all current waiters at once. A later waiter waits for the next signal."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
@@ -23,13 +25,13 @@ class Signal:
     async def wait(self) -> None:
         """Wait for the next `notify`.
 
-        Check the condition and call this without an await between them: then no wake-up is lost.
+        Check the condition and call this without an await between the two: then no wake-up is lost.
         """
         await self._event.wait()
 
 
 async def supervise(stop: asyncio.Event, tasks: Collection[asyncio.Task[Any]]) -> None:
-    """Return when `stop` is set, or raise what ended a task. Cancels none of the caller's tasks."""
+    """Return when `stop` is set, or raise the error that ended a task. Cancels none of the tasks."""
     stopping = asyncio.create_task(stop.wait(), name="wait for the stop")
     try:
         done, _ = await asyncio.wait({stopping, *tasks}, return_when=asyncio.FIRST_COMPLETED)
@@ -42,7 +44,7 @@ async def supervise(stop: asyncio.Event, tasks: Collection[asyncio.Task[Any]]) -
 async def run_unless_stopped(
     stop: asyncio.Event, work: Coroutine[Any, Any, T], *, cancel_seconds: float = CANCEL_SECONDS
 ) -> T | None:
-    """Return what `work` returns. None: `stop` was set before that, and the work was cancelled."""
+    """Return the result of `work`, or None if `stop` was set first; `work` is cancelled then."""
     task, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -57,9 +59,9 @@ async def cancel_all(
     attempts: int = CANCEL_ATTEMPTS,
     seconds: float = CANCEL_SECONDS,
 ) -> set[asyncio.Task[Any]]:
-    """Cancel tasks and wait until they have ended; return those that have not, after `attempts` times `seconds`.
+    """Cancel tasks and wait until they end. Return those that still run after `attempts` times `seconds`.
 
-    aiokafka may swallow the first cancellation, and so may asyncio.wait_for: hence more than one attempt.
+    One cancellation may not be enough: aiokafka and asyncio.wait_for swallow it at times.
     """
     pending = {task for task in tasks if not task.done()}
     for _ in range(attempts):
@@ -72,8 +74,10 @@ async def cancel_all(
 
 
 def cancellation_requested() -> bool:
-    """Whether somebody cancelled the running task. If not, a CancelledError comes from inside a library, as aiokafka's
-    do when Kafka dies under them, and is an error like others.
+    """Return whether somebody cancelled the running task.
+
+    If nobody did, its CancelledError came from inside a library and is an error like others: aiokafka raises it
+    when Kafka ends.
     """
     task = asyncio.current_task()
     return task is None or task.cancelling() > 0

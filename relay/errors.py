@@ -1,33 +1,42 @@
-"""What goes wrong and is an operator's to know.
+"""Errors for the operator of the relay.
 
 * RelayError
-  x SecretError
-  x SettingsError
+  * SecretError
+  * SettingsError
+  * UrlError (credentials/url_policy.py)
+  * KafkaUnreachableError (kafka/connection.py)
+  * TopicReadError (kafka/log_reader.py)
+    * CorruptBatchError
+  * TopicWriteError (kafka/producer.py)
+    * RecordTooLargeError
+  * PublishError (kafka/transactions.py)
+  * SchemaUnavailableError (schema_registry/store.py)
+  * EmbeddedKafkaError (embedded/errors.py)
 
-Each message is one clear sentence (what happened, to whom, what to do) and is shown without a traceback; it never holds a
-secret. Whatever is raised outside this tree is a defect of the program. Further classes stand beside the code that raises
-them, and only where somebody catches them.
+A message says what happened, to what, and what to do. It is shown without a traceback and holds no secret.
+An error outside this tree is a defect of the program.
+A class exists where some caller catches it, beside the code that raises it.
 """
 
 
 class RelayError(Exception):
-    """Something an operator has to know or to put right."""
+    """A failure that an operator must know of, or can fix."""
 
 
 class SecretError(RelayError):
-    """An organization's API key cannot be had now; trying again later may help."""
+    """The API key of an organization is not available now. A later attempt may succeed."""
 
 
 class SettingsError(RelayError):
-    """The settings cannot be used as they are; with several faults, one sentence a line."""
+    """The settings are invalid. The message has one sentence a line, one for each fault."""
 
 
 def one_line(text: str, max_chars: int = 400) -> str:
-    """Foreign text as it may stand in a sentence: on one line, of bounded length."""
+    """Return foreign text on one line, cut to `max_chars` characters and an ellipsis, so that a message can quote it."""
     line = " ".join(text.split())
     return line if len(line) <= max_chars else f"{line[:max_chars]}…"
 
 
 def describe(error: BaseException) -> str:
-    """Return the message of an error; where it has none, its class name, so that no reason is empty."""
+    """Return the message of an error, or its class name if the message is empty."""
     return str(error) or type(error).__name__

@@ -1,4 +1,4 @@
-"""How a process of ours runs, and how it ends: every wait here has an end, and no task dies unheard."""
+"""Run a process and end it: every wait has a bound, and no task ends unnoticed."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ from relay.aio import CANCEL_SECONDS, cancel_all, cancellation_requested
 from relay.errors import RelayError
 
 Service = Callable[[asyncio.Event], Awaitable[None]]
-"""Works until the event is set, then puts its things away and returns."""
+"""A coroutine that works until the event is set, then closes what it opened and returns."""
 
 T = TypeVar("T")
 
@@ -28,10 +28,11 @@ _log = structlog.get_logger()
 
 
 def keep_memory_private() -> None:
-    """From now on no crash of this process writes its memory, in which there are keys, to a file.
+    """Disable core dumps of this process, since its memory holds keys.
 
-    The limit holds for what it starts, too. As some systems hand a dump to a program whatever the limit is, Linux is also told
-    that this process is not to be dumped; then other processes of the same user can read neither its memory nor its variables.
+    The limit holds for its child processes too.
+    Some systems hand a dump to a program whatever the limit is, so on Linux the process also becomes non-dumpable:
+    other processes of the same user can then read neither its memory nor its environment.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
@@ -40,15 +41,15 @@ def keep_memory_private() -> None:
 
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[asyncio.Event]:
-    """The event that asks this process to stop, set by SIGTERM or SIGINT, and an ear for errors that nobody awaits.
+    """Yield an event that SIGTERM and SIGINT set. Errors that no task awaits are logged meanwhile.
 
-    A second signal cancels the task that entered here, which leaves with a RelayError.
+    A second signal cancels the calling task, which leaves with a RelayError.
     """
     loop, task, stop, signals = asyncio.get_running_loop(), asyncio.current_task(), asyncio.Event(), [0]
 
     def on_signal(number: int) -> None:
         signals[0] += 1
-        _log.info("Stopping.", signal=signal.Signals(number).name, at_once=signals[0] > 1)
+        _log.info("Stop requested.", signal=signal.Signals(number).name, at_once=signals[0] > 1)
         stop.set()
         if signals[0] > 1 and task is not None:
             task.cancel()
@@ -64,7 +65,7 @@ def stop_on_signals() -> Iterator[asyncio.Event]:
             raise
         task.uncancel()
         raise RelayError(
-            "Stopped at once by a second signal: what was not put away is found again at the next start."
+            "A second signal stopped the process at once. Nothing is lost: the next start resumes from Kafka."
         ) from None
     finally:
         loop.set_exception_handler(before)
@@ -80,11 +81,13 @@ async def run_services(
     cancel_seconds: float = CANCEL_SECONDS,
     abort: Callable[[], None] = lambda: os._exit(1),
 ) -> None:
-    """Run services by name until `stop` is set or one of them ends, and then end them all.
+    """Run services by name until `stop` is set or one of them ends, then end them all.
 
-    Returns when all were asked to stop and did. Else raises what the first to fail raised, or a RelayError naming those that
-    ended unasked, or did not stop within `stopping_seconds` and were cancelled. If not even that ends one, `abort` is
-    called some seconds later, from a thread, whatever the loop is waiting for.
+    Returns when all services stopped on request.
+    Raises the error of the first service that failed, or RelayError with the names of services that ended unasked,
+    or that did not stop within `stopping_seconds` and were cancelled.
+    If a task survives its cancellation, a thread calls `abort` after `cancel_seconds`, even if the event loop is
+    blocked.
     """
     failures: list[BaseException] = []
     tasks = [
@@ -101,7 +104,8 @@ async def run_services(
         raise failures[0]
     if unfinished:
         raise RelayError(
-            f"Did not stop within {stopping_seconds:g} s and had to be cut off: {', '.join(unfinished)}."
+            f"Services did not stop within {stopping_seconds:g} s and were cancelled: "
+            f"{', '.join(unfinished)}. If this repeats, see the log for the cause."
         )
 
 
@@ -111,16 +115,19 @@ async def _run_service(
     try:
         await service(stop)
         if not stop.is_set():
-            raise RelayError(f"The {name} ended, though nobody had asked it to.")
+            raise RelayError(f"The service {name} ended without being asked to. See the log for the cause.")
     except asyncio.CancelledError:
         if cancellation_requested():
             raise
-        failures.append(RelayError(f"The {name} was cancelled from within."))  # aiokafka's stop() does that
+        # aiokafka's stop() raises CancelledError though nobody cancelled the task.
+        failures.append(
+            RelayError(f"The service {name} was cancelled from inside a library. See the log for the cause.")
+        )
     except RelayError as error:
-        _log.error("A service failed; the others are stopped.", service=name, reason=str(error))
+        _log.error("A service failed; the others were asked to stop.", service=name, reason=str(error))
         failures.append(error)
     except BaseException as error:  # noqa: BLE001 - a panic in polars is no Exception
-        _log.exception("A service failed; the others are stopped.", service=name)
+        _log.exception("A service failed by a defect; the others were asked to stop.", service=name)
         failures.append(error)
     finally:
         stop.set()
@@ -136,13 +143,12 @@ async def _cancel_or_abort(
 
 
 def _on_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Through the logger whose storms are calmed."""
+    """Log an error that no task awaits, through the loggers whose rate is limited."""
     error, logger = context.get("exception"), logging.getLogger("asyncio")
     if error is None:
         logger.warning("%s", context["message"])
-    elif type(error).__module__.startswith(
-        "aiokafka"
-    ):  # of a client that was thrown away, after its doubt was dealt with
-        logger.warning("A request to Kafka failed after nobody waited for it any more: %r", error)
+    elif type(error).__module__.startswith("aiokafka"):
+        # The client was discarded, and its owner has handled the failure already.
+        logger.warning("A request of a discarded Kafka client failed: %r", error)
     else:
         logger.error("%s", context["message"], exc_info=error)

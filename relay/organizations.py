@@ -1,14 +1,17 @@
+"""An organization, as a record of the organizations topic holds it."""
+
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from relay.avro.codec import InternalCodec
 
-DAY_MS = 86_400_000
-
 
 @dataclass(frozen=True, slots=True)
 class Organization:
-    """A Jira organization to follow; fields as in schemas/organization.avsc, instants in ms UTC."""
+    """A Jira organization to poll.
+    Fields as in schemas/organization.avsc; `added`, `modified`, `backfill_from` and `credential_expires` are ms
+    UTC.
+    """
 
     name: str
     url: str
@@ -31,7 +34,7 @@ class Organization:
 
 
 class OrganizationCodec:
-    """Organizations as they stand on the organizations topic."""
+    """Encode and decode values of the organizations topic."""
 
     def __init__(self) -> None:
         self._codec = InternalCodec("organization")
@@ -40,6 +43,6 @@ class OrganizationCodec:
         return self._codec.encode(asdict(organization))
 
     def decode(self, message: bytes) -> Organization:
-        """Raises NotAvro, UnknownSchema or BadBody."""
+        """Decode one value, of any released schema version. Raises NotAvro, UnknownSchema or BadBody."""
         record: dict[str, Any] = self._codec.decode(message)
         return Organization(**{field.name: record[field.name] for field in fields(Organization)})

@@ -1,4 +1,4 @@
-"""How long to wait before trying again; who waits, and for what, is the caller's."""
+"""Compute how long to wait before another attempt. The caller waits."""
 
 import re
 from datetime import UTC, datetime
@@ -10,10 +10,11 @@ _SECONDS = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 def backoff_seconds(
     attempt: int, random: float, *, first: float = 1.0, cap: float = 60.0, minimum: float = 0.0
 ) -> float:
-    """The wait after the failed attempt number `attempt` (from 0): it doubles up to `cap`, of which between half and all is waited.
+    """Return the wait in seconds after failed attempt number `attempt`, counted from 0.
 
-    `random` is from 0 to 1. `minimum` is what the other side asked for: it is honoured also above `cap`, and those who were
-    all told the same do not come back all at once.
+    The step doubles from `first` up to `cap`; `random`, from 0 to 1, picks a wait between half and all of it.
+    `minimum` is the wait that the peer asked for: it holds above `cap` too, with a random addition, so that clients
+    with the same answer do not return at once.
     """
     step = min(cap, first * 2.0 ** min(attempt, 60))
     own = step * (1 + random) / 2
@@ -21,9 +22,10 @@ def backoff_seconds(
 
 
 def retry_after_seconds(value: str | None, now_ms: int, *, maximum: float) -> float | None:
-    """What a Retry-After header asks for: seconds, an HTTP date, or an ISO time (as in Jira's X-RateLimit-Reset).
+    """Return the wait in seconds that a Retry-After header asks for, from 0 to `maximum`.
+    None if it is missing or invalid.
 
-    None if it says nothing that can be understood; never negative, and never more than `maximum`.
+    It may be seconds, an HTTP date, or an ISO time (Jira: X-RateLimit-Reset).
     """
     text = (value or "").strip()
     if _SECONDS.fullmatch(text):

@@ -1,4 +1,4 @@
-"""Instants as text: what Jira writes, and what is asked of it."""
+"""Instants as ms since 1970 UTC, their ISO 8601 text, and days in UTC."""
 
 import re
 import time
@@ -17,21 +17,24 @@ _TEXT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Instant:
-    """`exact`: the text says no more than the milliseconds: its zone is UTC, its fraction ends there."""
+    """An instant read from text, in ms since 1970 UTC.
+
+    `exact`: the text has zone UTC and no digits below the millisecond, so `to_iso(ms)` loses nothing of it.
+    """
 
     ms: int
     exact: bool
 
 
 def now_ms() -> int:
-    """Return the current time of this machine, in ms since 1970."""
+    """Return the current time of this machine, in ms since 1970 UTC."""
     return time.time_ns() // 1_000_000
 
 
 def parse_iso(text: str) -> Instant | None:
-    """Read ISO 8601 in the forms Jira uses: `+0000`, `Z`, `+02:00`, fractions of any length (cut to ms), no seconds.
+    """Parse ISO 8601 as Jira writes it: `+0000`, `Z` or `+02:00`, with or without seconds, fractions cut to ms.
 
-    Without a zone it is UTC, and not exact. None: no instant of the years 1 to 9999.
+    Text without a zone counts as UTC and is not exact. None if it is no instant of the years 1 to 9999.
     """
     match = _TEXT.fullmatch(text)
     if match is None:
@@ -48,20 +51,28 @@ def parse_iso(text: str) -> Instant | None:
 
 
 def is_instant(ms: int) -> bool:
-    """Whether it lies in the years 1 to 9999."""
+    """Return whether `ms` lies in the years 1 to 9999."""
     return _EARLIEST <= ms <= _LATEST
 
 
 def to_iso(ms: int) -> str:
-    """`2026-11-23T09:30:00.000Z`; the zone is always said, since without one Jira's gateway answers 200 and nothing."""
+    """Return an instant as `2026-11-23T09:30:00.000Z`.
+
+    The zone is always written: without one, Jira's gateway answers 200 with no records.
+    """
     return f"{(_EPOCH + timedelta(milliseconds=ms)).isoformat(timespec='milliseconds')[:-6]}Z"
 
 
+def to_iso_seconds(ms: int) -> str:
+    """Return an instant as `2026-11-23T09:30:00Z`, cut to seconds."""
+    return f"{(_EPOCH + timedelta(milliseconds=ms)).isoformat(timespec='seconds')[:-6]}Z"
+
+
 def day_of(ms: int) -> str:
-    """The day in UTC, as `2026-11-23`."""
+    """Return the UTC day of an instant, as `2026-11-23`."""
     return (_EPOCH + timedelta(milliseconds=ms)).date().isoformat()
 
 
 def day_start(day: str) -> int:
-    """First instant of a day written as `2026-11-23`; a ValueError for anything else."""
+    """Return the first instant of a day such as `2026-11-23`, in ms. Raises ValueError for other text."""
     return (datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)

@@ -1,4 +1,4 @@
-"""What the services of a sandbox are told: their settings, and an environment without anybody else's."""
+"""Settings file and environment of the services that a sandbox starts."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ _PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy"})
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where things are in one sandbox."""
+    """Addresses of the peers in one sandbox."""
 
     bootstrap: str
     gateway_url: str
@@ -23,8 +23,9 @@ class Addresses:
 
 
 def render_settings(directory: Path, addresses: Addresses) -> str:
+    """Return the relay.toml of a sandbox whose files are in `directory`."""
     groups: dict[str, dict[str, str | int | float]] = {
-        # The least that Kafka allows: the work of a killed producer is taken over when its session has ended.
+        # Kafka's minimum for the session: another producer takes over when the session of a killed one ends.
         "kafka": {
             "bootstrap": addresses.bootstrap,
             "replication_factor": 1,
@@ -46,7 +47,7 @@ def render_settings(directory: Path, addresses: Addresses) -> str:
 
 
 def _lines(groups: Mapping[str, Mapping[str, str | int | float]]) -> Iterable[str]:
-    yield "# Of a sandbox: it ends with it."
+    yield "# Settings of a sandbox; they are of no use after its end."
     for group, values in groups.items():
         yield ""
         yield f"[{group}]"
@@ -58,7 +59,10 @@ def _lines(groups: Mapping[str, Mapping[str, str | int | float]]) -> Iterable[st
 def service_environment(
     environ: Mapping[str, str], azure: Mapping[str, str], telemetry_port: int
 ) -> dict[str, str]:
-    """For a service that is to reach nothing but the sandbox; `azure` says where its identity is found."""
+    """Return the environment of a service that reaches nothing but the sandbox.
+
+    Settings, Azure identities and proxies of the caller are left out; `azure` locates the simulated identity.
+    """
     inherited = {
         name: value
         for name, value in environ.items()

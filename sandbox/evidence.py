@@ -1,4 +1,4 @@
-"""What is found in Kafka and at the sink when all is over."""
+"""Events in Kafka and rows at the destination, collected for the verdict."""
 
 import json
 from collections import Counter
@@ -21,9 +21,9 @@ async def collect_evidence(
     azure: AzureWorld,
     known_remarks: Iterable[str] = (),
 ) -> Evidence:
-    """Everything read anew, from its beginning; `known_remarks` come first.
+    """Read every topic from its beginning, and every row at the destination; `known_remarks` come first.
 
-    Raises RelayError where Kafka does not let itself be read.
+    Raises RelayError when Kafka cannot be read.
     """
     topics = Topics(connection.kafka.topic_prefix)
     remarks = Counter(known_remarks)
@@ -39,13 +39,14 @@ async def collect_evidence(
                 PublishedEvent((record.key or b"").decode(), event, record.topic == topics.backfill)
             )
         except (NotAvro, UnknownSchema, BadBody, UnicodeDecodeError) as error:
-            remarks[f"On {record.topic} stands what is no event of ours: {error}."] += 1
+            remarks[f"A message on {record.topic} is not an event of the relay: {error}."] += 1
     remarks.update(_describe_losses(azure))
     texts = (f"{text} ({count} times)" if count > 1 else text for text, count in remarks.items())
     return Evidence(truth, events, delivered_rows(azure), tuple(texts))
 
 
 def delivered_rows(azure: AzureWorld) -> list[DeliveredRow]:
+    """Return the stored rows of both tables, live first. A row of a lost answer is unacknowledged."""
     unacknowledged = {call.request_id for call in azure.calls if call.stored and call.status != 204}
     return [
         DeliveredRow(arrival.row, table == HISTORY, arrival.request_id in unacknowledged)
@@ -55,7 +56,7 @@ def delivered_rows(azure: AzureWorld) -> list[DeliveredRow]:
 
 
 def write_rows(azure: AzureWorld, directory: Path) -> None:
-    """The rows of each table as JSON lines, for whoever wants to look closer."""
+    """Write the rows of each table to a file of JSON lines in `directory`."""
     for table in (LIVE, HISTORY):
         lines = (json.dumps(row) + "\n" for row in azure.rows(table))
         (directory / f"{table}.jsonl").write_text("".join(lines), "utf-8")
@@ -64,12 +65,12 @@ def write_rows(azure: AzureWorld, directory: Path) -> None:
 def _describe_losses(azure: AzureWorld) -> Iterable[str]:
     losses = azure.losses
     for how, columns in (
-        ("has no such column", losses.dropped),
-        ("a value does not fit the column's type", losses.nulled),
-        ("a value is too long", losses.truncated),
+        ("the table has no such column", losses.dropped),
+        ("the value does not fit the column's type", losses.nulled),
+        ("the value is too long", losses.truncated),
     ):
         for column, count in columns.items():
-            yield f"The sink lost {count} values of {column} without a word: {how}."
+            yield f"The destination silently lost {count} values of {column}: {how}."
 
 
 def _describe_dead_letter(record: Record) -> str:
@@ -79,11 +80,11 @@ def _describe_dead_letter(record: Record) -> str:
         which = f"record {json.loads(record.value or b'')['id']}"
     except (ValueError, LookupError, TypeError):
         which = "a record"
-    return f"Among the dead letters of {organization} stands {which}: {reason}."
+    return f"The dead letters of {organization} have {which}: {reason}."
 
 
 async def _read_all(connection: Connection, topics: Iterable[str]) -> list[Record]:
-    """Every committed record of these topics."""
+    """Return every committed record of the topics."""
     found: list[Record] = []
     async with standalone_consumer(connection) as consumer:
         partitions = [

@@ -1,4 +1,7 @@
-"""What a record has to become, written from the contract alone: nothing here shares code with what does it."""
+"""The event and the row that a Jira record must become.
+
+Written from the contract alone: this module shares no code with the relay, since shared code would share its bugs.
+"""
 
 import json
 import re
@@ -12,7 +15,7 @@ CHANGE = ("fieldName", "changedFrom", "changedTo")
 
 MAX_VALUE_BYTES = 64 * 1024
 MAX_ROW_BYTES = 999_998
-"""Two bytes below the largest request body, which is an array."""
+"""Bytes left for one row in the largest request body, whose array takes two brackets."""
 TRUNCATION_MARK = "was cut by jira-relay"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -24,12 +27,12 @@ JsonObject = dict[str, Any]
 
 
 def created_ms(record: Mapping[str, Any]) -> int:
-    """When a record of a file or of the simulated Jira happened: milliseconds since 1970."""
+    """Return the time of a record, in ms UTC."""
     return (datetime.fromisoformat(record["created"]) - _EPOCH) // _MILLISECOND
 
 
 def expected_event(record: Mapping[str, Any], organization: str) -> JsonObject:
-    """The record's AuditEvent without `collected` and `mode`; `unmodeled` as an object, empty if there is none."""
+    """Return the AuditEvent of a record, without `collected` and `mode`; `unmodeled` is an object, or empty."""
     rest = {name: value for name, value in record.items() if name not in {"id", "created", *TEXTS}}
     texts, odd_texts = _split_texts(record, TEXTS)
     item, odd_item = _split_item(rest.pop("objectItem", None), ITEM)
@@ -51,7 +54,7 @@ def expected_event(record: Mapping[str, Any], organization: str) -> JsonObject:
 
 
 def expected_row(expected: Mapping[str, Any], collected: int, mode: str) -> JsonObject:
-    """The row of an event as `expected_event` gives it; `Unmodeled` stays an object."""
+    """Return the row of an event that `expected_event` returned. `collected` is ms UTC; `Unmodeled` is an object."""
     item = expected["objectItem"] or {}
     return {
         "EventId": expected["id"],
@@ -87,13 +90,13 @@ def iso_milliseconds(ms: int) -> str:
 
 
 def event_differences(expected: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
-    """Names of the fields that are not as they should be."""
+    """Return the names of the fields whose values differ."""
     read = {**found, "unmodeled": _parse_object(found["unmodeled"])}
     return [name for name, value in expected.items() if not _equal_as_json(value, read[name])]
 
 
 def row_differences(expected: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """Names of the columns that are not as they should be, and of those rightly cut because they are too long."""
+    """Return the names of the columns whose values differ, and of those correctly truncated."""
     row_bytes = sum(map(_byte_length, expected.values()))
     differing: list[str] = []
     truncated: list[str] = []
@@ -107,7 +110,7 @@ def row_differences(expected: Mapping[str, Any], found: Mapping[str, Any]) -> tu
 
 
 def _split_texts(source: Mapping[str, Any], names: Iterable[str]) -> tuple[dict[str, str | None], JsonObject]:
-    """What the schema holds of these members, and what it does not."""
+    """Return the texts that the schema can hold, and the members with a value that it cannot."""
     texts: dict[str, str | None] = {}
     odd = {}
     for name in names:
@@ -139,7 +142,7 @@ def _split_list(value: Any, names: Iterable[str]) -> tuple[list[dict[str, str | 
 
 
 def _parse_object(text: str | None) -> Any:
-    """A JSON object out of its text; the text itself where it is none, as where it was cut."""
+    """Parse a JSON object. Return the text itself if it is not JSON, as after a truncation; {} for None."""
     if text is None:
         return {}
     try:
@@ -149,7 +152,7 @@ def _parse_object(text: str | None) -> Any:
 
 
 def _equal_as_json(value: Any, other: Any) -> bool:
-    """Whether both are the same in JSON; a member that is null is one that is absent."""
+    """Return whether both are equal as JSON. A null member equals an absent one."""
     if value is None or isinstance(value, str):
         return bool(value == other)
     return _canonical(value) == _canonical(other)
@@ -173,7 +176,7 @@ def _byte_length(value: Any) -> int:
 
 
 def _is_truncation_of(value: Any, stored: Any) -> bool:
-    """Whether it bears our mark and, being a text, begins as the whole did."""
+    """Return whether `stored` has the relay's mark and, for a text, begins like `value`."""
     text = stored if isinstance(stored, str) else json.dumps(stored, ensure_ascii=False)
     if TRUNCATION_MARK not in text:
         return False

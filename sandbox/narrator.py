@@ -8,12 +8,13 @@ _NORMAL_STATES = {"active", "running", "starting"}
 
 
 class StatusNarrator:
-    """Turns the states on the status topic into sentences, each change once."""
+    """Turns the states of the status topic into sentences, one for each change."""
 
     def __init__(self) -> None:
         self._states: dict[str, str] = {}
 
     def describe_changes(self, statuses: Mapping[str, Status]) -> Iterator[str]:
+        """Yield a line for each state that changed since the last call, with its reason."""
         for key, status in statuses.items():
             before, self._states[key] = self._states.get(key, "active"), status.state
             if (

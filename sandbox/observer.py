@@ -1,4 +1,4 @@
-"""What can be seen of a running relay from outside: its topics, the states on one of them, the sink."""
+"""A view of a running relay from outside: its topics, its status records, and the rows at the destination."""
 
 import contextlib
 from collections import Counter
@@ -33,21 +33,28 @@ class OrganizationSnapshot:
 
     @property
     def lag(self) -> int:
-        """Records that happened and are not at the sink yet, nor among the dead letters."""
+        """Records in Jira that are neither at the destination nor among the dead letters."""
         return max(0, self.in_jira - self.accepted - self.dead_letters)
 
     @property
     def settled(self) -> bool:
-        """Nothing is waited for, as far as counts can tell: a dead letter may also be of what never happened."""
+        """Whether counts show nothing on its way.
+
+        Counts cannot prove it: a dead letter may hold something that is no record of Jira.
+        """
         return self.lag == 0 and self.in_kafka + self.dead_letters >= self.in_jira
 
     @property
     def arrived(self) -> bool:
+        """Whether every record is in Kafka and at the destination."""
         return self.in_kafka >= self.in_jira and self.accepted >= self.in_jira
 
 
 class Observer:
-    """Counts what comes. `record_counts` tells for each organization how many records should have come by now."""
+    """Counts events, dead letters and rows, and keeps the last status of each key.
+
+    `record_counts` returns for each organization how many records Jira has by now.
+    """
 
     def __init__(
         self, connection: Connection, record_counts: Mapping[str, Callable[[], int]], azure: AzureWorld
@@ -83,6 +90,7 @@ class Observer:
                         self._count_record(record)
 
     def take_snapshots(self) -> list[OrganizationSnapshot]:
+        """Return the present counts of each organization, by name."""
         self._count_accepted()
         return [self._take_snapshot(name) for name in sorted(self._record_counts)]
 
@@ -101,7 +109,7 @@ class Observer:
         )
 
     def _count_accepted(self) -> None:
-        """Rows by organization, those that came twice counted once."""
+        """Count the new rows by organization, each EventUid once."""
         for table, seen in self._rows_counted.items():
             rows = self._azure.rows(table)
             for row in rows[seen:]:

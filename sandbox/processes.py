@@ -15,9 +15,9 @@ _TAIL_BYTES = 20_000
 
 
 class ServiceProcess:
-    """One service of the relay as a process of its own, in its own process group; its log goes to `log`.
+    """One service of the relay as a process in its own process group, with its log in `log`.
 
-    It ends with this process, kill -9 included. Start it early: it waits, ready, until it is released.
+    It ends when this process ends, also by kill -9. It loads its program at the start and works once it is released.
     """
 
     def __init__(self, name: str, arguments: list[str], environ: Mapping[str, str], log: Path) -> None:
@@ -33,6 +33,7 @@ class ServiceProcess:
         return self._require_started().pid
 
     async def start(self) -> None:
+        """Start the process. It waits for `release`."""
         with self.log.open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "cli.service_process", *self._arguments),
@@ -45,25 +46,26 @@ class ServiceProcess:
         self._expected_running.set()
 
     def release(self) -> None:
+        """Let the started process begin its work."""
         if pipe := self._require_started().stdin:
             pipe.write(b"\n")
 
     async def watch(self) -> None:
-        """Runs until cancelled; raises RelayError with its last words when it ends and nobody wanted it to."""
+        """Watch the process until cancelled. Raises RelayError with its last error when it ends unasked."""
         while True:
             await self._expected_running.wait()
             code = await self._require_started().wait()
             if self._expected_running.is_set():
-                raise RelayError(f"The {self.name} has ended: {_exit_reason(code, self.log)}")
+                raise RelayError(f"The {self.name} ended unexpectedly: {_exit_reason(code, self.log)}")
 
     async def kill(self) -> None:
-        """End it as kill -9 does."""
+        """End the process with SIGKILL."""
         self._expected_running.clear()
         self._signal(signal.SIGKILL)
         await self._require_started().wait()
 
     async def stop(self) -> str | None:
-        """End it cleanly; what was wrong with that, in words, if anything was."""
+        """End the process with SIGTERM. Return a sentence if it did not end well, else None."""
         if self._process is None:
             return None
         self._expected_running.clear()
@@ -74,7 +76,7 @@ class ServiceProcess:
         except TimeoutError:
             await self.kill()
             return f"The {self.name} did not stop within {STOP_SECONDS:g} s and was killed."
-        return None if code == 0 else f"The {self.name} did not stop well: {_exit_reason(code, self.log)}"
+        return None if code == 0 else f"The {self.name} did not stop cleanly: {_exit_reason(code, self.log)}"
 
     def _signal(self, number: signal.Signals) -> None:
         process = self._require_started()
@@ -90,21 +92,21 @@ class ServiceProcess:
 
 def _exit_reason(code: int, log: Path) -> str:
     if code < 0:
-        return f"it was killed by {signal.Signals(-code).name}."
+        return f"{signal.Signals(-code).name} ended it."
     return f"exit code {code}; {last_error(log)}"
 
 
 def last_error(log: Path) -> str:
-    """The last that a log says of a fault, as the end of a sentence."""
+    """Return the last error of a log, as the end of a sentence."""
     with log.open("rb") as content:
         content.seek(max(0, log.stat().st_size - _TAIL_BYTES))
         lines = content.read().decode(errors="replace").splitlines()
     errors = (_error_text(line) for line in reversed(lines))
-    return next((f"it said: {words}" for words in errors if words), "it did not complain.")
+    return next((f"its last error: {words}" for words in errors if words), "its log has no error.")
 
 
 def _error_text(line: str) -> str | None:
-    """Message and reason of a line of our own log, if it is an error; any other line as it is."""
+    """Return message and reason of an error of the relay's log, None for its other lines, and a foreign line as it is."""
     try:
         entry = json.loads(line)
         if entry["level"] in {"error", "critical"}:

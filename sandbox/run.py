@@ -1,4 +1,4 @@
-"""The course of a sandbox: build, watch it live, let it settle, judge."""
+"""One sandbox from start to verdict: build the world, run the scenario, judge the result."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
@@ -20,7 +20,11 @@ from sandbox.world import SandboxWorld, log_to_file, running_world, sandbox_dire
 
 @dataclass(frozen=True, slots=True)
 class SandboxOptions:
-    """`program` is how this program is called, as a shell takes it; `repository` where Kafka is fetched from."""
+    """Options of the command. None as `duration`, in seconds: run until a signal.
+
+    `program` is the command line that started this program, quoted for a shell.
+    `repository` is the URL that Kafka is fetched from; None is the default one.
+    """
 
     records: Path | None
     duration: float | None
@@ -30,42 +34,46 @@ class SandboxOptions:
 
 
 async def run(options: SandboxOptions) -> bool:
-    """Whether everything that happened has arrived. Raises RelayError where that cannot be told."""
+    """Run a sandbox. Return whether every record has arrived. Raises RelayError when that cannot be judged."""
     async with sandbox_directory(keep=options.keep) as directory:
         log_to_file(directory / "sandbox.log")
         with stop_on_signals() as stop, Screen() as screen:
             async with simulated_jira(options.records) as jira, AsyncExitStack() as stack:
                 screen.announce(
-                    f"Starting Kafka, a simulated Azure and {len(jira.sites)} simulated Jira in {directory}"
+                    f"Starting Kafka, simulated Azure and {_site_count_text(len(jira.sites))} in {directory}"
                 )
                 building = running_world(
                     directory, jira, options.repository, DownloadProgress(screen.announce)
                 )
                 world = await run_unless_stopped(stop, stack.enter_async_context(building))
                 if world is None:
-                    raise RelayError("Stopped before everything was running.")
+                    raise RelayError("The sandbox was stopped before everything was running.")
                 scenario = Scenario(world, options.records, options.duration, screen)
                 scenario.print_introduction(options.program)
-                with _telling_where_logs_are(directory, keep=options.keep):
+                with _errors_naming_the_logs(directory, keep=options.keep):
                     await _run_scenario(world, scenario, stop)
                     passed = await _judge(world, scenario.as_of_ms, screen, keep=options.keep)
         if options.keep:
-            screen.print_line(f"Kept: {directory}")
+            screen.print_line(f"Logs and rows are kept in {directory}")
         return passed
 
 
+def _site_count_text(count: int) -> str:
+    return "one simulated Jira site" if count == 1 else f"{count} simulated Jira sites"
+
+
 @contextmanager
-def _telling_where_logs_are(directory: Path, *, keep: bool) -> Iterator[None]:
-    """What goes wrong also says what became of the logs."""
+def _errors_naming_the_logs(directory: Path, *, keep: bool) -> Iterator[None]:
+    """Add to each RelayError where the logs are, or how to keep them."""
     try:
         yield
     except RelayError as error:
-        fate = f"are kept in {directory}" if keep else "are deleted; with --keep they are kept"
-        raise RelayError(f"{error}\nThe sandbox is over; its data and logs {fate}.") from error
+        fate = f"are kept in {directory}" if keep else "were deleted; run with --keep to keep them"
+        raise RelayError(f"{error}\nThe sandbox has ended; its data and logs {fate}.") from error
 
 
 class DownloadProgress:
-    """Tells of the one download of Kafka in steps of a tenth."""
+    """Announces the download of Kafka, once for each tenth."""
 
     def __init__(self, announce: Callable[[str], None]) -> None:
         self._announce = announce
@@ -75,11 +83,11 @@ class DownloadProgress:
         tenth = 10 * done // max(1, total)
         if tenth > self._last_tenth:
             self._last_tenth = tenth
-            self._announce(f"Fetching Kafka, this once: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
+            self._announce(f"Downloading Kafka, once: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
 
 
 async def _run_scenario(world: SandboxWorld, scenario: Scenario, stop: asyncio.Event) -> None:
-    """The course to its end; raises RelayError when anything that takes part in it dies."""
+    """Run the scenario to its end. Raises RelayError when Kafka, a service or the observer ends before it."""
     finished = asyncio.Event()
 
     async def run_scenario() -> None:
@@ -94,7 +102,7 @@ async def _run_scenario(world: SandboxWorld, scenario: Scenario, stop: asyncio.E
         "embedded Kafka": _as_service(watch_kafka),
         "producer": _as_service(world.producer.watch),
         "consumer": _as_service(world.consumer.watch),
-        "watch on Kafka": _as_service(scenario.observer.run),
+        "observer of Kafka": _as_service(scenario.observer.run),
         "sandbox": _as_service(run_scenario),
     }
     await lifecycle.run_services(services, finished, stopping_seconds=5)
@@ -108,7 +116,7 @@ def _as_service(work: Callable[[], Coroutine[Any, Any, None]]) -> Service:
 
 
 async def _judge(world: SandboxWorld, as_of_ms: int, screen: Screen, *, keep: bool) -> bool:
-    screen.announce("Everything is compared: what happened, what is in Kafka, what is at the sink.")
+    screen.announce("Comparing the records in Jira with the events in Kafka and the rows at the destination.")
     stop_problems = await asyncio.gather(world.producer.stop(), world.consumer.stop())
     found = await evidence.collect_evidence(
         world.jira.truth(), world.connection, world.azure, [fault for fault in stop_problems if fault]

@@ -21,20 +21,20 @@ from simulators.azure.world import HISTORY, LIVE
 from simulators.jira_cloud.site import SimulatedSite
 
 RECORDS_PER_SECOND = 4.0
-"""Records a second, over all sites."""
+"""Rate over all sites."""
 LATE_SHARE, LATE_SECONDS, PROJECT_SHARE = 0.05, 8.0, 0.02
 OBSERVE_SECONDS = 0.5
 FIRST_ROW_TIMEOUT_SECONDS = 60.0
 SETTLE_TIMEOUT_SECONDS = 30.0
 QUIET_SECONDS = 3.0
-"""Longer than a round: what would come twice, would have come by then."""
+"""Longer than a polling round, so that a repeat would have arrived."""
 DEAD_LETTER_SECONDS = 10.0
 
 StopCondition = Callable[[Sequence[OrganizationSnapshot]], bool]
 
 
 class Scenario:
-    """What happens in a world, from its first record until everything has settled, and what is told of it."""
+    """Traffic and faults in a world until everything has settled, shown on the screen."""
 
     def __init__(
         self, world: SandboxWorld, records: Path | None, duration: float | None, screen: Screen
@@ -51,16 +51,19 @@ class Scenario:
         self._first_row = asyncio.Event()
         self._is_settled = SettledDetector(time.monotonic)
         self.as_of_ms = 0
-        """What had happened by then was found to have arrived, or was waited for in vain."""
+        """Records created until then, in ms UTC, must have arrived."""
         self.observer = Observer(world.connection, self._record_counts, world.azure)
 
     def print_introduction(self, program: str) -> None:
-        world, tell = self._world, self._screen.print_line
-        self._screen.announce(f"Everything runs. Kafka: {world.kafka.bootstrap}")
-        tell(f"For a second terminal:\n    {program} --config {world.config} organizations list")
+        """Print the address of Kafka and a command for a second terminal."""
+        world = self._world
+        self._screen.announce(f"Everything is running. Kafka: {world.kafka.bootstrap}")
+        self._screen.print_line(
+            f"Try in a second terminal:\n    {program} --config {world.config} organizations list"
+        )
         if self._records is not None:
             for sentence in self._describe_records_file():
-                tell(sentence)
+                self._screen.print_line(sentence)
 
     def _describe_records_file(self) -> Sequence[str]:
         (site,) = self._world.jira.sites.values()
@@ -69,13 +72,13 @@ class Scenario:
         if not future_count:
             return [served]
         future = (
-            f"In the future: {future_count:,} of them. The relay asks Jira for what has happened until now, so they come when their"
-            " time has come; the verdict does not wait for them."
+            f"Records with a future time: {future_count:,}. The relay reads records until now, so they arrive when"
+            " their time comes; the verdict does not wait for them."
         )
         return [served, future]
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop`, the end of the duration, or the arrival of all that a file holds; then until all has settled."""
+        """Run until `stop`, the end of the duration, or the arrival of every record of the file; then let all settle."""
         async with _running_meanwhile(self._play_faults()) as faults:
             async with _running_meanwhile(self._generate_traffic()) as traffic:
                 await self._observe(self._stop_condition(stop, (traffic, faults)))
@@ -103,7 +106,7 @@ class Scenario:
         return should_stop
 
     async def _generate_traffic(self) -> None:
-        """A file of records comes without any, and without faults."""
+        """Generate records until cancelled. A file of records is served without further traffic, and without faults."""
         if self._records is None:
             await self._world.jira.generate_traffic(
                 RECORDS_PER_SECOND,
@@ -123,7 +126,9 @@ class Scenario:
     def _no_row_error(self) -> RelayError:
         services = (self._world.producer, self._world.consumer)
         errors = "; ".join(f"the {each.name}: {last_error(each.log)}" for each in services)
-        return RelayError(f"Nothing has reached the sink within {FIRST_ROW_TIMEOUT_SECONDS:.0f} s; {errors}")
+        return RelayError(
+            f"No row reached the destination within {FIRST_ROW_TIMEOUT_SECONDS:.0f} s; {errors}"
+        )
 
     async def _settle(self) -> None:
         loop = asyncio.get_running_loop()
@@ -134,11 +139,11 @@ class Scenario:
             return settled or loop.time() - started > SETTLE_TIMEOUT_SECONDS
 
         if not should_stop(self._take_snapshots()):
-            self._screen.announce("Nothing happens any more: what is under way may settle.")
+            self._screen.announce("Traffic and faults have stopped; waiting for the last records to arrive.")
         await self._observe(should_stop)
 
     async def _observe(self, should_stop: StopCondition) -> None:
-        """Tells how things stand until it is enough."""
+        """Show states and counts until `should_stop` returns true."""
         while not should_stop(snapshots := self._take_snapshots()):
             if not self._first_row.is_set():
                 self._show_first_row()
@@ -152,7 +157,7 @@ class Scenario:
         return self.observer.take_snapshots()
 
     def _show_first_row(self) -> None:
-        """The fullest of the first rows is shown beside its record."""
+        """Show, of the first 50 rows, the one with most values beside its record; nothing if there is no row yet."""
         azure = self._world.azure
         table = LIVE if azure.accepted(LIVE) else HISTORY
         if not (rows := azure.rows(table)[:50]):
@@ -166,7 +171,7 @@ class Scenario:
 
 @asynccontextmanager
 async def _running_meanwhile(work: Coroutine[Any, Any, None]) -> "AsyncIterator[asyncio.Task[None]]":
-    """Does the work as long as the block lasts, at most."""
+    """Run `work` while the block runs; cancel it at the end of the block."""
     task = asyncio.create_task(work)
     try:
         yield task
@@ -176,7 +181,10 @@ async def _running_meanwhile(work: Coroutine[Any, Any, None]) -> "AsyncIterator[
 
 
 class SettledDetector:
-    """Whether everything has arrived, and nothing has changed for a while; for longer where dead letters stand for records."""
+    """Detects that every record has arrived and no count has changed for QUIET_SECONDS.
+
+    With dead letters in the place of records it waits for DEAD_LETTER_SECONDS.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -184,16 +192,16 @@ class SettledDetector:
         self._last_counts: Sequence[OrganizationSnapshot] = ()
 
     def __call__(self, snapshots: Sequence[OrganizationSnapshot]) -> bool:
-        counts = [replace(sight, state="", reason=None, complete_up_to=None) for sight in snapshots]
-        if counts != self._last_counts or not all(sight.settled for sight in snapshots):
+        counts = [replace(each, state="", reason=None, complete_up_to=None) for each in snapshots]
+        if counts != self._last_counts or not all(each.settled for each in snapshots):
             self._unchanged_since, self._last_counts = self._clock(), counts
             return False
-        arrived = all(sight.arrived for sight in snapshots)
+        arrived = all(each.arrived for each in snapshots)
         return self._clock() - self._unchanged_since >= (QUIET_SECONDS if arrived else DEAD_LETTER_SECONDS)
 
 
 def _record_counter(site: SimulatedSite, records: Path | None) -> Callable[[], int]:
-    """How many records have happened by now; those of a file may lie in the future."""
+    """Return a function that counts the records of a site until now; those of a file may be in the future."""
     if records is None:
         return lambda: len(site.log)
     created = sorted(map(created_ms, site.all_records()))

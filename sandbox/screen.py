@@ -1,4 +1,4 @@
-"""What a sandbox tells, on a terminal and without one."""
+"""Output of a sandbox, on a terminal and without one."""
 
 import sys
 import time
@@ -18,7 +18,7 @@ PLAIN_WIDTH = 120
 
 
 class Screen:
-    """Lines come one below the other; on a terminal a table stays beneath them."""
+    """Prints lines one below the other. On a terminal, a table of the organizations stays below them."""
 
     def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.time) -> None:
         stream = stream or sys.stdout
@@ -45,7 +45,7 @@ class Screen:
             self._live.stop()
 
     def announce(self, text: str) -> None:
-        """What happens now."""
+        """Print a line with the time."""
         stamp = view.format_clock(self._now_ms(), self._now_ms())
         if self.terminal:
             self._console.print(view.render_beside(stamp, text))
@@ -59,7 +59,7 @@ class Screen:
         self._console.print(renderable)
 
     def update(self, snapshots: Sequence[OrganizationSnapshot]) -> None:
-        """How things stand: redraws the table; without a terminal, a line now and then for each that has changed."""
+        """Redraw the table. Without a terminal, print each changed organization at most every 3 s."""
         if self.terminal:
             self._draw(snapshots)
         elif self._clock() - self._listed_at >= PLAIN_INTERVAL_SECONDS:
@@ -67,7 +67,7 @@ class Screen:
             self._list(snapshots)
 
     def finish(self, snapshots: Sequence[OrganizationSnapshot]) -> None:
-        """How things stand at the end; the table stays where it is from now on."""
+        """Show the last counts; the table is not redrawn afterwards."""
         if self.terminal:
             self._draw(snapshots)
         else:

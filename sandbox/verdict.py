@@ -1,4 +1,4 @@
-"""Whether everything that happened has arrived: once in Kafka, at the sink, and field by field as it should be."""
+"""The verdict: whether each record of Jira is in Kafka exactly once and at the destination, with every field as expected."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +11,7 @@ from sandbox.expected import JsonObject
 
 @dataclass(frozen=True, slots=True)
 class PublishedEvent:
-    """An event as it was found on a topic, under the key `organization`; `history`: on the backfill topic."""
+    """An event on a topic, with its key as `organization`. `history`: it was on the backfill topic."""
 
     organization: str
     event: JsonObject
@@ -20,7 +20,7 @@ class PublishedEvent:
 
 @dataclass(frozen=True, slots=True)
 class DeliveredRow:
-    """A row as it was found at the sink; `unacknowledged`: whoever sent it got no answer and had to send it again."""
+    """A row at the destination. `unacknowledged`: its sender got no answer, and had to send it again."""
 
     row: Mapping[str, Any]
     history: bool
@@ -29,8 +29,9 @@ class DeliveredRow:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What happened, by organization, and what was found. `remarks` tell of whatever else was met: it
-    is no record that happened, so no verdict depends on it.
+    """Records of Jira by organization (`truth`), and the events and rows that were found.
+
+    `remarks` describe anything else that was found. They concern no record of Jira, so the verdict ignores them.
     """
 
     truth: Mapping[str, Sequence[JsonObject]]
@@ -41,7 +42,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class FieldMismatch:
-    """A record that arrived with other values than it had."""
+    """A record that arrived with changed values: `where`, and in which fields or columns."""
 
     id: int
     where: str
@@ -50,27 +51,32 @@ class FieldMismatch:
 
 @dataclass(slots=True)
 class OrganizationVerdict:
-    """One organization; ids of records, ascending."""
+    """Findings about one organization, as ids of records in ascending order."""
 
     organization: str
     in_jira: int = 0
     not_yet_due: list[int] = field(default_factory=list)
-    """Need not have arrived yet, and have not."""
+    """Records of the future that have not arrived."""
     missing_in_kafka: list[int] = field(default_factory=list)
     repeated_in_kafka: list[int] = field(default_factory=list)
-    missing_at_sink: list[int] = field(default_factory=list)
-    repeated_at_sink: list[int] = field(default_factory=list)
-    """Without an unacknowledged row that would explain it."""
+    missing_at_destination: list[int] = field(default_factory=list)
+    repeated_at_destination: list[int] = field(default_factory=list)
+    """Records with more repeats than unacknowledged rows."""
     explained_repeats: int = 0
     mismatches: list[FieldMismatch] = field(default_factory=list)
     unexpected: list[int] = field(default_factory=list)
-    """Arrived, but never happened."""
+    """Ids that arrived although Jira has no such record."""
     truncated: int = 0
-    """Values that were rightly cut."""
+    """Count of correctly truncated values."""
 
     @property
     def passed(self) -> bool:
-        faults = (self.missing_in_kafka, self.repeated_in_kafka, self.missing_at_sink, self.repeated_at_sink)
+        faults = (
+            self.missing_in_kafka,
+            self.repeated_in_kafka,
+            self.missing_at_destination,
+            self.repeated_at_destination,
+        )
         return not any(faults) and not self.mismatches and not self.unexpected
 
 
@@ -85,7 +91,7 @@ class Verdict:
 
 
 def judge(evidence: Evidence, as_of_ms: int) -> Verdict:
-    """What was created after `as_of_ms` need not have arrived."""
+    """Judge the evidence. Records created after `as_of_ms` (ms UTC) need not have arrived."""
     events_by_record = _group_by_record((one.organization, one.event["id"], one) for one in evidence.events)
     rows_by_record = _group_by_record(
         (one.row["Organization"], one.row["EventId"], one) for one in evidence.rows
@@ -139,10 +145,10 @@ def _count_copies(
     if len(events) > 1:
         verdict.repeated_in_kafka.append(record_id)
     if not rows:
-        verdict.missing_at_sink.append(record_id)
+        verdict.missing_at_destination.append(record_id)
     repeats = max(len(rows) - 1, 0)
     if repeats > sum(row.unacknowledged for row in rows):
-        verdict.repeated_at_sink.append(record_id)
+        verdict.repeated_at_destination.append(record_id)
     else:
         verdict.explained_repeats += repeats
 
@@ -158,7 +164,7 @@ def _compare_fields(
         if one.history != (one.event["mode"] == "backfill"):
             differing.append("mode")
         if differing:
-            verdict.mismatches.append(FieldMismatch(expected_event["id"], "Kafka", tuple(differing)))
+            verdict.mismatches.append(FieldMismatch(expected_event["id"], "in Kafka", tuple(differing)))
     for delivered in rows if events else ():
         event = events[0].event
         row = expected.expected_row(expected_event, event["collected"], event["mode"])
@@ -167,4 +173,6 @@ def _compare_fields(
             differing.append("the table")
         verdict.truncated += len(truncated)
         if differing:
-            verdict.mismatches.append(FieldMismatch(expected_event["id"], "the sink", tuple(differing)))
+            verdict.mismatches.append(
+                FieldMismatch(expected_event["id"], "at the destination", tuple(differing))
+            )

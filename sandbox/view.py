@@ -1,4 +1,4 @@
-"""How things look; nothing is read or written here."""
+"""Tables and lines of the screen, as values: this module reads and prints nothing."""
 
 import itertools
 import json
@@ -34,12 +34,13 @@ _COLUMNS_OF = {
     "changedValues": ("ChangedValues",),
     "associatedItems": ("AssociatedItems",),
 }
-"""Members of a record, and what they are at the sink."""
+"""Columns of the destination for each member of a record."""
 _COLOURS = {"active": "green", "failing": "red", "waiting": "yellow"}
 _MAX_VALUE_LENGTH = 200
 
 
 def render_table(snapshots: Sequence[OrganizationSnapshot], now_ms: int) -> Table:
+    """Return the table of organizations. `now_ms` is ms UTC."""
     rendered = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for number, name in enumerate(_COLUMNS):
         rendered.add_column(name, justify="right" if number > 3 else "left", no_wrap=True)
@@ -50,7 +51,7 @@ def render_table(snapshots: Sequence[OrganizationSnapshot], now_ms: int) -> Tabl
 
 
 def render_line(snapshot: OrganizationSnapshot, now_ms: int) -> str:
-    """The same for one organization without a terminal."""
+    """Return the row of one organization as a line of text."""
     name, state, *values = _cells(snapshot, now_ms)
     named = (f"{label} {value}" for label, value in zip(_COLUMNS[2:], values, strict=True))
     return f"{name} {state}: {', '.join(named)}"
@@ -63,7 +64,7 @@ def _cells(snapshot: OrganizationSnapshot, now_ms: int) -> list[str]:
 
 
 def format_clock(ms: int | None, now_ms: int) -> str:
-    """A moment as it is told by this machine's clock; of other days the date alone."""
+    """Return an instant (ms UTC) as local time of day, or as a date if it is of another day; "-" for None."""
     if ms is None:
         return "-"
     try:
@@ -74,7 +75,7 @@ def format_clock(ms: int | None, now_ms: int) -> str:
 
 
 def render_beside(stamp: str, text: str) -> Table:
-    """A sentence that wraps beside its time, not below it."""
+    """Return a sentence that wraps beside its time, not below it."""
     rendered = Table.grid(padding=(0, 2))
     rendered.add_column(style="dim", no_wrap=True)
     rendered.add_column()
@@ -83,10 +84,10 @@ def render_beside(stamp: str, text: str) -> Table:
 
 
 def render_side_by_side(record: Mapping[str, Any], row: Mapping[str, Any], table_name: str) -> Table:
-    """A Jira record and what became of it, member by member."""
+    """Return a table of a Jira record and its row, each member beside its columns."""
     rendered = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
-    rendered.add_column(f"A record of {escape_controls(str(row['Organization']))}", ratio=2, no_wrap=True)
-    rendered.add_column(f"its row in {table_name}", ratio=3, no_wrap=True)
+    rendered.add_column(f"Record of {escape_controls(str(row['Organization']))}", ratio=2, no_wrap=True)
+    rendered.add_column(f"Row in {table_name}", ratio=3, no_wrap=True)
     for member, column in _pair_members(
         record, {name: value for name, value in row.items() if value is not None}
     ):
@@ -100,7 +101,7 @@ def render_side_by_side(record: Mapping[str, Any], row: Mapping[str, Any], table
 def _pair_members(
     record: Mapping[str, Any], row: Mapping[str, Any]
 ) -> Iterator[tuple[str | None, str | None]]:
-    """Members of the record and columns of the row, what belongs together side by side."""
+    """Yield each member of the record with its column, then the columns that no member fills."""
     rest = dict.fromkeys(row)
     for member in dict.fromkeys([*_COLUMNS_OF, *record]):
         columns = [column for column in _COLUMNS_OF.get(member, ()) if column in row]
@@ -119,5 +120,5 @@ def _render_member(name: str, value: Any) -> Text:
 
 
 def escape_controls(text: str) -> str:
-    """Nothing in it commands a terminal or cannot be written."""
+    """Escape every character that is not printable, so that no text can control the terminal."""
     return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)

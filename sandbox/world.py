@@ -1,4 +1,4 @@
-"""A world of its own: Kafka, simulated Jira and Azure, and the relay's services between them."""
+"""The world of a sandbox: embedded Kafka, simulated Jira and Azure, and the relay's services between them."""
 
 import asyncio
 import os
@@ -33,7 +33,7 @@ from simulators.jira_cloud.site import SimulatedSite
 from simulators.jira_cloud.world import JiraWorld
 
 SITE_NAMES = ("acme", "globex", "initech")
-"""Each in a shard of its own."""
+"""The names fall into three different shards."""
 PAST_RECORDS, PAST_MS = 12, 3_600_000
 
 
@@ -51,7 +51,7 @@ class SandboxWorld:
 
 @asynccontextmanager
 async def sandbox_directory(*, keep: bool) -> AsyncIterator[Path]:
-    """A fresh directory, for nobody else to read; deleted at the end unless it is to be kept."""
+    """Make a directory that only this user can read. It is deleted at the end unless `keep`."""
     directory = Path(tempfile.mkdtemp(prefix="jira-relay-sandbox-"))
     try:
         yield directory
@@ -61,7 +61,7 @@ async def sandbox_directory(*, keep: bool) -> AsyncIterator[Path]:
 
 
 def _remove_directory(directory: Path) -> None:
-    """Again where a Kafka that was killed a moment ago has written meanwhile."""
+    # A Kafka that was killed a moment ago may still have written while the tree was deleted: delete it again.
     for _ in range(5):
         shutil.rmtree(directory, ignore_errors=True)
         if not directory.exists():
@@ -71,7 +71,10 @@ def _remove_directory(directory: Path) -> None:
 
 @asynccontextmanager
 async def simulated_jira(records: Path | None) -> AsyncIterator[JiraWorld]:
-    """Three sites with an hour behind them, or one that serves a file. Raises SettingsError for a file that cannot be served."""
+    """Run three sites with an hour of records, or one that serves a file.
+
+    Raises SettingsError when the file cannot be served.
+    """
     async with JiraWorld(seed=random.getrandbits(32)) as jira:
         if records is None:
             now = now_ms()
@@ -84,7 +87,7 @@ async def simulated_jira(records: Path | None) -> AsyncIterator[JiraWorld]:
             except RecordsFileError as error:
                 raise SettingsError(f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
             if not count:
-                raise SettingsError(f"The records file {records} holds no audit record.")
+                raise SettingsError(f"The records file {records} has no audit record.")
         yield jira
 
 
@@ -92,7 +95,7 @@ async def simulated_jira(records: Path | None) -> AsyncIterator[JiraWorld]:
 async def running_world(
     directory: Path, jira: JiraWorld, maven_repository: str | None, progress: Callable[[int, int], None]
 ) -> AsyncIterator[SandboxWorld]:
-    """Everything started and running. At the end whatever still runs is ended, the services without mercy."""
+    """Start everything, and yield when the organizations are added. At the end, kill the services and stop the rest."""
     config = directory / "relay.toml"
     kafka = EmbeddedKafka(
         directory / "kafka", maven_repository=maven_repository, flush_each_write=False, progress=progress
@@ -102,7 +105,8 @@ async def running_world(
         producer, consumer = (
             _service_process(name, directory, config, azure) for name in ("producer", "consumer")
         )
-        for process in (producer, consumer):  # they load their programs while Kafka starts
+        # Early, so that the services load their programs while Kafka starts.
+        for process in (producer, consumer):
             await process.start()
             stack.push_async_callback(process.kill)
         await stack.enter_async_context(kafka)
@@ -115,7 +119,7 @@ async def running_world(
 
 
 def log_to_file(path: Path) -> None:
-    """What this process logs is for those who look into the directory, not for the screen."""
+    """Write the log of this process to a file, so that it does not disturb the screen."""
     logs.configure_logging("json", "info", Redactor(), path.open("a"))
 
 
@@ -138,7 +142,7 @@ def _configure(
 async def _add_organizations(
     connection: Connection, keyring: Keyring, sites: Mapping[str, SimulatedSite]
 ) -> None:
-    """All at once: those of one shard would fence each other."""
+    # Concurrent edits fence one another within a shard; SITE_NAMES are in different shards.
     edits = (
         edit_organization(
             connection,
@@ -158,7 +162,7 @@ def _organization_edit(name: str, site: SimulatedSite, keyring: Keyring) -> Orga
 
 
 def _organization(name: str, site: SimulatedSite, keyring: Keyring) -> Organization:
-    """What has happened until the relay first looks comes by backfill."""
+    """Return the organization with a backfill from its first record, so that earlier records arrive too."""
     owner, now = CredentialOwner(name, site.url, site.user), now_ms()
     return Organization(
         name=name,

@@ -1,4 +1,9 @@
-"""What travels on the topics: one Avro schema a subject, and every version ever released."""
+"""The Avro schemas of all topics: the current schema of each subject, and every released version.
+
+Enters: the name of a subject.
+Leaves: schemas as parsed JSON.
+It imports nothing of the relay.
+"""
 
 import json
 from importlib.resources import files
@@ -10,12 +15,12 @@ SUBJECTS = ("audit_event", "organization", "checkpoint", "day_ledger", "status",
 
 
 def load(subject: str) -> Schema:
-    """The current schema of a subject, as parsed JSON."""
+    """Return the current schema of a subject, as parsed JSON."""
     return _parse(files(__name__).joinpath(f"{subject}.avsc").read_text("utf-8"))
 
 
 def released(subject: str) -> list[Schema]:
-    """Every released version of a subject, oldest first."""
+    """Return every released version of a subject, oldest first."""
     folder = files(__name__).joinpath("released", subject)
     names = sorted((entry.name for entry in folder.iterdir()), key=lambda name: int(name.split(".")[0]))
     return [_parse(folder.joinpath(name).read_text("utf-8")) for name in names]

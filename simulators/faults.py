@@ -1,25 +1,23 @@
-"""What may go wrong between a client and a simulated peer, and the script that says when."""
+"""Faults of any HTTP peer: answers that are replaced, late, broken or altered."""
 
 import asyncio
 import gzip
-import random
 import socket
 import struct
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
 
 ServeNormally = Callable[[], Awaitable[web.Response]]
-"""Serves the request as the peer would without a fault; its effect takes place when it is called."""
+"""Serve the request as the peer does without a fault. The request has its effect during the call."""
 
 _LINGER_0 = struct.pack("ii", 1, 0)  # makes closing a socket send RST instead of FIN
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`play(request, serve_normally)` answers in place of the peer; it need not call `serve_normally`."""
+    """A way to answer a request. `play(request, serve_normally)` may leave out the call of `serve_normally`."""
 
     name: str
     play: Callable[[web.Request, ServeNormally], Awaitable[web.StreamResponse]]
@@ -33,7 +31,7 @@ def respond_with(
     content_type: str | None = "application/json",
     name: str | None = None,
 ) -> Fault:
-    """This answer instead of the honest one; the request has no effect."""
+    """Return a fault that sends this answer; the request has no effect."""
     raw = body.encode() if isinstance(body, str) else body
 
     async def play(_request: web.Request, _serve_normally: ServeNormally) -> web.StreamResponse:
@@ -43,7 +41,10 @@ def respond_with(
 
 
 def hang(seconds: float = 3600.0, *, after_processing: bool = False) -> Fault:
-    """No answer; the connection is reset after `seconds`. If `after_processing`, the request has its effect first."""
+    """Return a fault that sends nothing and resets the connection after `seconds`.
+
+    If `after_processing`, the request has its effect first.
+    """
 
     async def play(request: web.Request, serve_normally: ServeNormally) -> web.StreamResponse:
         if after_processing:
@@ -55,7 +56,7 @@ def hang(seconds: float = 3600.0, *, after_processing: bool = False) -> Fault:
 
 
 def delayed_response(seconds: float) -> Fault:
-    """The honest answer, but only after `seconds`."""
+    """Return a fault that sends the normal answer after `seconds`."""
 
     async def play(_request: web.Request, serve_normally: ServeNormally) -> web.StreamResponse:
         await asyncio.sleep(seconds)
@@ -65,7 +66,7 @@ def delayed_response(seconds: float) -> Fault:
 
 
 def slow_body(seconds: float, *, pieces: int = 10) -> Fault:
-    """The honest answer, its body spread over `seconds`."""
+    """Return a fault that sends the normal body in `pieces` over `seconds`."""
 
     async def play(request: web.Request, serve_normally: ServeNormally) -> web.StreamResponse:
         response, body = await _send_head(request, serve_normally)
@@ -79,7 +80,10 @@ def slow_body(seconds: float, *, pieces: int = 10) -> Fault:
 
 
 def reset(*, after_processing: bool = False) -> Fault:
-    """The connection is reset before any answer. If `after_processing`, the request has its effect first."""
+    """Return a fault that resets the connection before an answer.
+
+    If `after_processing`, the request has its effect first.
+    """
 
     async def play(request: web.Request, serve_normally: ServeNormally) -> web.StreamResponse:
         if after_processing:
@@ -90,7 +94,7 @@ def reset(*, after_processing: bool = False) -> Fault:
 
 
 def reset_in_body() -> Fault:
-    """Status, headers and half of the honest body, then a reset."""
+    """Return a fault that resets the connection after half of the normal body."""
 
     async def play(request: web.Request, serve_normally: ServeNormally) -> web.StreamResponse:
         response, body = await _send_head(request, serve_normally)
@@ -101,7 +105,7 @@ def reset_in_body() -> Fault:
 
 
 def truncated_body() -> Fault:
-    """Content-Length of the honest body, half of it, then an orderly close."""
+    """Return a fault that announces the normal Content-Length, sends half of the body and closes the connection."""
 
     async def play(request: web.Request, serve_normally: ServeNormally) -> web.StreamResponse:
         response, body = await _send_head(request, serve_normally)
@@ -114,12 +118,12 @@ def truncated_body() -> Fault:
 
 
 def cut_body() -> Fault:
-    """Half of the honest body, as if that were the whole: valid HTTP, broken JSON."""
+    """Return a fault that sends half of the normal body with a matching length: valid HTTP, broken JSON."""
     return altered_body(lambda body: body[: len(body) // 2], name="cut")
 
 
 def altered_body(transform: Callable[[bytes], bytes], *, name: str = "altered") -> Fault:
-    """The honest answer with another body."""
+    """Return a fault that sends the normal answer with a transformed body."""
 
     async def play(_request: web.Request, serve_normally: ServeNormally) -> web.StreamResponse:
         response = await serve_normally()
@@ -132,7 +136,7 @@ def altered_body(transform: Callable[[bytes], bytes], *, name: str = "altered") 
 def altered_head(
     *, status: int | None = None, headers: Mapping[str, str] | None = None, content_type: str | None = None
 ) -> Fault:
-    """The honest body under another status, more headers or another content type."""
+    """Return a fault that sends the normal body with another status, further headers or another content type."""
 
     async def play(_request: web.Request, serve_normally: ServeNormally) -> web.StreamResponse:
         response = await serve_normally()
@@ -142,11 +146,11 @@ def altered_head(
             response.headers["Content-Type"] = content_type
         return response
 
-    return Fault("redressed", play)
+    return Fault("altered head", play)
 
 
 def gzipped_body() -> Fault:
-    """The honest body with `Content-Encoding: gzip`, whether it was asked for or not."""
+    """Return a fault that compresses the normal body with gzip, even if the client does not accept it."""
 
     async def play(_request: web.Request, serve_normally: ServeNormally) -> web.StreamResponse:
         response = await serve_normally()
@@ -157,75 +161,6 @@ def gzipped_body() -> Fault:
     return Fault("gzipped", play)
 
 
-class ScriptedFault:
-    """One fault of a script. `played` counts how often it came; `cancel()` ends it."""
-
-    def __init__(self, fault: Fault, times: int | None, until: float | None, rate: float, skip: int) -> None:
-        self.fault = fault
-        self.played = 0
-        self._times = times
-        self._until = until
-        self._rate = rate
-        self._skip = skip
-
-    def cancel(self) -> None:
-        self._times = 0
-
-    def is_over(self, now: float) -> bool:
-        spent = self._times is not None and self.played >= self._times
-        return spent or (self._until is not None and now >= self._until)
-
-    def hits(self, draw: float) -> bool:
-        if draw >= self._rate:
-            return False
-        if self._skip > 0:
-            self._skip -= 1
-            return False
-        self.played += 1
-        return True
-
-
-class FaultScript:
-    """Faults to come, asked once for each request; the first one that fits is played."""
-
-    def __init__(self, seed: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
-        self._faults: list[tuple[ScriptedFault, Callable[[web.Request], bool] | None]] = []
-        self._random = random.Random(seed)
-        self._clock = clock
-
-    def add(
-        self,
-        fault: Fault,
-        *,
-        times: int | None = None,
-        seconds: float | None = None,
-        rate: float | None = None,
-        skip: int = 0,
-        only: Callable[[web.Request], bool] | None = None,
-    ) -> ScriptedFault:
-        """Once, unless `times`, `seconds` (from now on) or `rate` (0 to 1, drawn from the seed) say otherwise.
-
-        `skip` lets that many fitting requests pass first; `only` says which requests fit.
-        """
-        if times is None and seconds is None and rate is None:
-            times = 1
-        until = None if seconds is None else self._clock() + seconds
-        scripted = ScriptedFault(fault, times, until, 1.0 if rate is None else rate, skip)
-        self._faults.append((scripted, only))
-        return scripted
-
-    def clear(self) -> None:
-        self._faults.clear()
-
-    def next_fault(self, request: web.Request) -> Fault | None:
-        now = self._clock()
-        self._faults = [fault for fault in self._faults if not fault[0].is_over(now)]
-        for scripted, only in self._faults:
-            if (only is None or only(request)) and scripted.hits(self._random.random()):
-                return scripted.fault
-        return None
-
-
 def _body_of(response: web.Response) -> bytes:
     if isinstance(response.body, (bytes, bytearray)):
         return bytes(response.body)
@@ -233,7 +168,7 @@ def _body_of(response: web.Response) -> bytes:
 
 
 async def _send_head(request: web.Request, serve_normally: ServeNormally) -> tuple[web.StreamResponse, bytes]:
-    """Sends status and headers of the honest answer, its full Content-Length included."""
+    """Send status and headers of the normal answer, with its full Content-Length. Return it and the unsent body."""
     response_in_full = await serve_normally()
     body = _body_of(response_in_full)
     response = web.StreamResponse(status=response_in_full.status, headers=response_in_full.headers)

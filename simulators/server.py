@@ -4,7 +4,7 @@ from aiohttp import web
 
 
 class LoopbackServer:
-    """A server on a free port of 127.0.0.1, which it keeps when it is stopped and started again."""
+    """A server on a free port of 127.0.0.1. After a stop and a start it has the same port."""
 
     def __init__(self, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> None:
         self._handler = handler
@@ -12,6 +12,7 @@ class LoopbackServer:
         self._port = 0
 
     async def start(self) -> str:
+        """Start to listen. Return the URL of the server."""
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._handler)
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)

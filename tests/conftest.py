@@ -10,7 +10,7 @@ from tests.support.authorization_server import AuthorizationServer
 from tests.support.registry import running_registry
 from tests.support.secure_kafka import SecureKafka
 
-# How long an example takes says how busy the machine is.
+# No deadline for an example: its time depends on the load of the machine.
 hypothesis.settings.register_profile(
     "relay", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
@@ -19,10 +19,10 @@ hypothesis.settings.load_profile("relay")
 
 @pytest.fixture(scope="session")
 async def kafka(tmp_path_factory):
-    """One real broker for the whole run; whoever kills or stops it starts one of their own.
+    """A real broker for the whole run. A test that kills or stops a broker starts another one.
 
-    Its cleaners do not run: tests write at moments of their own, and half a minute after its start it would delete what is
-    older than a month.
+    Its log cleaner does not run: half a minute after the start it would delete records that tests write with a time
+    more than a month ago.
     """
     async with EmbeddedKafka(
         tmp_path_factory.mktemp("kafka"),
@@ -42,7 +42,7 @@ async def secure_kafka(tmp_path_factory):
 
 @pytest.fixture
 async def authorization_server(secure_kafka):
-    """A simulated authorization server whose tokens that broker accepts."""
+    """A simulated authorization server whose tokens `secure_kafka` accepts."""
     async with AuthorizationServer(secure_kafka.signing_key) as server:
         yield server
 
@@ -62,7 +62,7 @@ def prefix():
 
 @pytest.fixture(autouse=True)
 async def _no_background_failure():
-    """A background task or future that failed without anybody looking fails the test."""
+    """Fail the test when a background task or future failed and nothing awaited it."""
     failures = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _loop, context: failures.append(context))

@@ -1,4 +1,4 @@
-"""What `make cover` asks of the pure parts: `python -m tests.cover coverage.json` names each that is not covered whole."""
+"""Checks the pure parts for `make cover`: `python -m tests.cover coverage.json` names each that is not fully covered."""
 
 import fnmatch
 import json
@@ -12,13 +12,13 @@ ROOT = Path(__file__).parents[1]
 
 
 def pure_parts(root: Path = ROOT) -> list[str]:
-    """Patterns of the files that have to be covered whole."""
+    """Return the patterns of the files that must be fully covered."""
     project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
     return list(project["tool"]["jira-relay"]["cover"]["pure"])
 
 
 def shortfalls(report: Mapping[str, Any], patterns: Sequence[str]) -> Iterator[str]:
-    """A line for each pattern that matches no measured file, and for each matched file with a gap in lines or branches."""
+    """Yield a line for each pattern without a measured file, and for each matched file with a gap in lines or branches."""
     files = report["files"]
     for pattern in patterns:
         matched = sorted(fnmatch.filter(files, pattern))
@@ -35,4 +35,4 @@ if __name__ == "__main__":
     found = list(shortfalls(json.loads(Path(sys.argv[1]).read_text("utf-8")), pure_parts()))
     for line in found:
         print(line)  # noqa: T201
-    sys.exit(f"{len(found)} pure parts are not covered whole." if found else 0)
+    sys.exit(f"{len(found)} pure parts are not fully covered." if found else 0)

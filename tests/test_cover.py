@@ -10,15 +10,15 @@ def measured(**files):
     }
 
 
-def test_a_pure_part_that_is_covered_whole_passes():
-    """Only the files that a pattern matches count."""
+def test_a_fully_covered_pure_part_passes():
+    """Gaps count only in files that a pattern matches."""
     report = measured(state_ledger=([], []), service=([1, 2], [[3, 4]]))
 
     assert list(shortfalls(report, ["state/*.py"])) == []
 
 
 def test_a_missing_line_and_a_missing_branch_are_named():
-    """One line or one branch that no test reaches is enough."""
+    """A line or a branch that no test reaches is a gap."""
     report = measured(state_ledger=([7], []), state_shard=([], [[3, 4]]))
 
     assert list(shortfalls(report, ["state/*.py"])) == [
@@ -27,13 +27,13 @@ def test_a_missing_line_and_a_missing_branch_are_named():
     ]
 
 
-def test_a_pattern_of_no_file_is_named():
-    """A renamed file does not leave the list unnoticed."""
+def test_a_pattern_without_a_file_is_named():
+    """A pattern that matches no measured file is a gap, so that a renamed file is noticed."""
     assert list(shortfalls(measured(service=([], [])), ["state/*.py"])) == [
         "state/*.py: no such file was measured"
     ]
 
 
 def test_the_list_of_pure_parts_is_read():
-    """pyproject.toml names them by path."""
+    """The patterns come from pyproject.toml."""
     assert "producer/polling/window.py" in pure_parts()

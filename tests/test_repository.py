@@ -1,4 +1,4 @@
-"""What holds for the repository as a whole."""
+"""Rules for the repository as a whole."""
 
 import ast
 import re
@@ -63,7 +63,7 @@ def lines_with(pattern, texts):
     ]
 
 
-def test_rooms_import_one_another_only_as_agreed():
+def test_the_import_rules_hold():
     """The import rules of pyproject.toml hold."""
     command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
 
@@ -73,7 +73,7 @@ def test_rooms_import_one_another_only_as_agreed():
 
 
 def reads_environment(tree):
-    """Lines that look at the environment; giving a library a variable that it has not (`setdefault`) is no look."""
+    """Yield the lines that read the environment. `setdefault`, which sets a variable for a library, is no read."""
     nodes = list(ast.walk(tree))
     given = {
         id(node.value) for node in nodes if isinstance(node, ast.Attribute) and node.attr == "setdefault"
@@ -87,7 +87,7 @@ def reads_environment(tree):
 
 
 def test_only_entry_points_read_the_environment(texts):
-    """Values come in through the settings, which an entry point loads; no room that serves reads the environment itself."""
+    """Rooms get values from the settings, which an entry point loads, and read no environment variable."""
     rooms = set(ROOMS) - ENTRY_POINTS
 
     found = {
@@ -99,18 +99,50 @@ def test_only_entry_points_read_the_environment(texts):
     assert found == {"management/settings.py"}
 
 
-def test_no_file_knows_the_machine_it_was_written_on(texts):
-    """No file names a directory of somebody's machine or the host of a package registry."""
+def changes_aiokafka(tree):
+    """Lines that set an attribute of what was imported from aiokafka."""
+    nodes = list(ast.walk(tree))
+    imported = {
+        (alias.asname or alias.name).split(".")[0]
+        for node in nodes
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+        if (getattr(node, "module", None) or alias.name).split(".")[0] == "aiokafka"
+    }
+    for node in nodes:
+        match node:
+            case ast.Attribute(value=ast.Name(id=name), ctx=ast.Store() | ast.Del()) if name in imported:
+                yield node.lineno
+            case ast.Call(func=ast.Name(id="setattr" | "delattr"), args=[ast.Name(id=name), *_]) if (
+                name in imported
+            ):
+                yield node.lineno
+
+
+def test_only_aiokafka_patches_touch_the_inside_of_aiokafka(texts):
+    """In relay, private access and changes of aiokafka's modules are in relay/kafka/aiokafka_patches alone."""
+    patches = "relay/kafka/aiokafka_patches/"
+    relay = {name: text for name, text in texts.items() if name.startswith("relay/") and name.endswith(".py")}
+    outside = {name: text for name, text in relay.items() if not name.startswith(patches)}
+
+    changes = {name for name, text in relay.items() if any(changes_aiokafka(ast.parse(text)))}
+
+    assert lines_with(re.compile(r"noqa:.*SLF001"), outside) == []
+    assert changes == {f"{patches}oauth.py"}
+
+
+def test_no_file_names_a_machine(texts):
+    """No file names a directory of a developer's machine or the host of a package registry."""
     assert lines_with(ELSEWHERE, texts) == []
 
 
 def test_nothing_is_marked_as_unfinished(texts):
-    """Work that is left is not marked in the code."""
+    """No file marks unfinished work."""
     assert lines_with(UNFINISHED, texts) == []
 
 
 def test_every_test_is_a_claim(texts):
-    """Each test says what it proves: in a sentence below its name, or by a name that is one."""
+    """Each test has a docstring, or a name of several words."""
     silent = [
         f"{name}:{node.lineno} {node.name}"
         for name, text in texts.items()
@@ -128,7 +160,7 @@ def distribution(requirement):
 
 
 def test_every_dependency_has_a_reason():
-    """Each dependency is named in docs/decisions with what it is for."""
+    """Each dependency is named in docs/decisions, with its purpose."""
     pages = "".join(page.read_text("utf-8") for page in (ROOT / "docs" / "decisions").glob("*.md"))
 
     named = {distribution(requirement) for requirement in [*LIBRARIES, *TOOLS]}
@@ -147,8 +179,8 @@ def test_every_dependency_is_locked():
     assert "://" not in lock
 
 
-def test_the_wheel_has_all_that_is_in_the_rooms(files, tmp_path):
-    """The built distribution has every file of every room, schemas included, and none of the rest."""
+def test_the_wheel_has_every_file_of_the_rooms(files, tmp_path):
+    """The built distribution has every file of every room, schemas included, and no other file."""
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path]
     subprocess.run(build, cwd=ROOT, capture_output=True, timeout=60, check=True)
 
@@ -159,8 +191,8 @@ def test_the_wheel_has_all_that_is_in_the_rooms(files, tmp_path):
     assert {"schemas/audit_event.avsc", "schemas/released/audit_event/1.avsc"} <= packed
 
 
-def test_the_changelog_knows_the_version():
-    """The version of the distribution is the one that the changelog speaks of first."""
+def test_the_changelog_begins_with_the_version():
+    """The first version in the changelog is that of the distribution."""
     changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
 
     first = re.search(r"\b\d+\.\d+\.\d+\b", changelog.split("\n## ", 1)[1])
@@ -180,7 +212,7 @@ def test_the_commands_of_the_readme_exist():
 
 
 def test_the_files_that_pages_name_exist(texts):
-    """Every file that a page names or links to is there, so nobody is sent to what was renamed."""
+    """Every file that a page names or links to exists."""
     named = {
         (page, name)
         for page, text in texts.items()
@@ -192,13 +224,13 @@ def test_the_files_that_pages_name_exist(texts):
 
 
 def linked(page, text):
-    """The files a page links to, seen from the root of the repository."""
+    """Return the files that a page links to, as paths from the root of the repository."""
     targets = re.findall(r"\]\((?!\w+:|#)([^)#]+)", text)
     return [str((ROOT / page).parent.joinpath(target).resolve().relative_to(ROOT)) for target in targets]
 
 
 def test_the_settings_of_the_readme_are_settings(tmp_path, monkeypatch):
-    """The examples of README.md, put together, are a file that the program accepts."""
+    """The examples of README.md form one file that the program accepts."""
     monkeypatch.chdir(tmp_path)
     examples = "\n".join(re.findall(r"```toml\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL))
     for name in set(re.findall(r"/run/secrets/([\w-]+)", examples)):
@@ -213,7 +245,7 @@ def test_the_settings_of_the_readme_are_settings(tmp_path, monkeypatch):
 
 
 def test_continuous_integration_runs_what_a_developer_runs():
-    """.ci/run is executable, checks, then runs the README's test command."""
+    """.ci/run is executable, and runs `make check` and `make test`."""
     script = ROOT / ".ci" / "run"
 
     assert script.stat().st_mode & 0o111

@@ -43,7 +43,7 @@ _SINGLE_OBJECT = b"\xc3\x01"
 _FINGERPRINT_HEADER = 2 + 8
 _ID_HEADER = 1 + 4
 
-# What fastavro lets through when bytes are not what the schema says, or a text is no schema.
+# fastavro raises any of these when bytes do not fit the schema, or when a text is no schema.
 _FASTAVRO_ERRORS = (
     ArithmeticError,
     AttributeError,
@@ -60,7 +60,7 @@ _FASTAVRO_ERRORS = (
 
 @dataclass(frozen=True, slots=True)
 class SchemaId:
-    """A schema registry's id of a schema."""
+    """The id of a schema in a schema registry."""
 
     value: int
 
@@ -70,7 +70,7 @@ class SchemaId:
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """CRC-64-AVRO of a schema's canonical form: 8 bytes in the order of the wire."""
+    """CRC-64-AVRO of a schema's canonical form: 8 bytes, little-endian as in a message."""
 
     value: bytes
 
@@ -82,25 +82,25 @@ SchemaRef = SchemaId | Fingerprint
 
 
 class NotAvro(Exception):
-    """The message carries no reference to a schema that we know how to read; says why."""
+    """The message begins with no reference to a schema that the relay can read. The text says why."""
 
 
 class BadBody(Exception):
-    """The body is not a record of its writer's schema; says why."""
+    """The body is not a record of its writer's schema. The text says why."""
 
 
 class UnknownSchema(Exception):
-    """An internal topic holds a record of a schema that this version of the relay does not know."""
+    """An internal topic holds a record whose schema this version of the relay does not know."""
 
     def __init__(self, ref: SchemaRef) -> None:
         super().__init__(
-            f"Written with {ref}, which no released version has: a newer relay wrote it, upgrade this one."
+            f"The record has {ref}, which this version does not know; a newer relay wrote it. Upgrade this relay."
         )
         self.ref = ref
 
 
 def split_frame(message: bytes) -> tuple[SchemaRef, int]:
-    """The reference to the writer's schema and the offset of the body; raises NotAvro."""
+    """Return the reference to the writer's schema, and the offset of the body. Raises NotAvro."""
     if message[:1] == b"\x00":
         return _parse_schema_id(message[:_ID_HEADER]), _ID_HEADER
     if message[:2] == _SINGLE_OBJECT:
@@ -113,8 +113,8 @@ def _parse_schema_id(header: bytes) -> SchemaId:
     if len(header) < _ID_HEADER:
         raise NotAvro(f"ends after {len(header)} bytes, within its schema id")
     (value,) = struct.unpack(">i", header[1:])
-    if value < 0:  # registries give out Java ints from 0 or 1 upward
-        raise NotAvro(f"its schema id is {value}, which no registry gives out")
+    if value < 0:  # registries assign Java ints from 0 or 1 upward
+        raise NotAvro(f"its schema id is {value}, and registries assign none below 0")
     return SchemaId(value)
 
 
@@ -126,7 +126,7 @@ def _parse_fingerprint(header: bytes) -> Fingerprint:
 
 
 def frame(ref: SchemaRef) -> bytes:
-    """What stands before a body."""
+    """Return the bytes before a body."""
     match ref:
         case SchemaId(value):
             return struct.pack(">bi", 0, value)
@@ -135,12 +135,15 @@ def frame(ref: SchemaRef) -> bytes:
 
 
 def fingerprint(schema: Schema) -> Fingerprint:
-    """Takes a millisecond: once a schema, not once a message. Docs, defaults and logical types do not count."""
+    """Return the fingerprint of a schema; docs, defaults and logical types do not change it.
+
+    It takes a millisecond, so call it once for a schema, not for each message.
+    """
     return Fingerprint(bytes.fromhex(fastavro_fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO")))
 
 
 def read_schema(text: str | bytes) -> Schema | None:
-    """The schema of a record; None: the text is none that records could be read with."""
+    """Parse the schema of a record. None if the text is no such schema."""
     try:
         schema = json.loads(text)
         if not isinstance(schema, dict) or schema.get("type") != "record":
@@ -152,7 +155,7 @@ def read_schema(text: str | bytes) -> Schema | None:
 
 
 class Encoder:
-    """Writes records of one schema: the frame, then the body."""
+    """Encode records of one schema: the frame, then the body."""
 
     def __init__(self, schema: Schema, ref: SchemaRef) -> None:
         self.schema = schema
@@ -161,16 +164,18 @@ class Encoder:
         self._frame = frame(ref)
 
     def encode(self, record: dict[str, Any]) -> bytes:
-        """Fields left out take their defaults; a field the schema does not have is refused. Raises Unencodable."""
+        """Encode a record. A missing field gets its default.
+        Raises Unencodable, also for a field that the schema lacks.
+        """
         out = bytearray(self._frame)
         self._write(record, out)
         return bytes(out)
 
 
 def decode_body(schema: Schema, body: bytes) -> dict[str, Any]:
-    """The record as its writer's schema has it; raises BadBody, also where bytes are left over.
+    """Decode a body in the shape of its writer's schema. Raises BadBody, also for bytes left over.
 
-    The schema is prepared at its first use and must not be changed afterwards.
+    The schema is parsed at its first use, so it must not change later.
     """
     return _decode(parsed_schema(schema), None, body)
 
@@ -195,17 +200,19 @@ def _schema_name(schema: dict[str, Any]) -> str:
 
 
 class InternalCodec:
-    """Records of one subject on the internal topics; every released version of its schema can be read."""
+    """Encode and decode records of one subject on the internal topics. It reads every released version of the schema."""
 
     def __init__(self, subject: str) -> None:
         self._schemas = _subject_schemas(subject)
 
     def encode(self, record: dict[str, Any]) -> bytes:
-        """Raises Unencodable."""
+        """Encode a record with the current schema. Raises Unencodable."""
         return self._schemas.encoder.encode(record)
 
     def decode(self, message: bytes) -> dict[str, Any]:
-        """In the shape of the current schema, whichever version wrote it. Raises NotAvro, UnknownSchema, BadBody."""
+        """Decode a message of any released version, in the shape of the current schema.
+        Raises NotAvro, UnknownSchema or BadBody.
+        """
         ref, offset = split_frame(message)
         writer = self._schemas.writers.get(ref)
         if writer is None:

@@ -1,3 +1,5 @@
+"""Parse schemas for fastavro, once each."""
+
 from typing import Any, cast
 
 from fastavro import parse_schema
@@ -9,15 +11,16 @@ _CACHE_SIZE = 256
 
 
 def parsed_schema(schema: Schema) -> dict[str, Any]:
-    """The schema parsed, for our own use: without logical types, the bytes are the same and times stay ints.
+    """Return a schema parsed without its logical types, so that times stay ints.
 
-    Readers with logical types build datetimes, twice as slow, and fail outside the years 1 to 9999.
+    The bytes are the same. With logical types, readers build datetimes: twice as slow, and impossible outside the
+    years 1 to 9999.
     """
     cached = _cache.get(id(schema))
     if cached is None:
         if len(_cache) >= _CACHE_SIZE:
             _cache.clear()
-        # the schema itself is kept as well, so that its id cannot pass to another object
+        # The cache keeps the schema too, so that no other object can get its id().
         parsed = cast("dict[str, Any]", parse_schema(_without_logical_types(schema)))
         _decode_bytes_defaults(parsed)
         cached = _cache[id(schema)] = (schema, parsed)
@@ -37,7 +40,7 @@ def _without_logical_types(node: Any) -> Any:
 
 
 def _decode_bytes_defaults(node: Any) -> None:
-    """Bytes stand as text in a schema, and fastavro would hand out that text for a field that is missing."""
+    """Turn defaults of bytes fields from text into bytes; fastavro would return the text for a missing field."""
     if isinstance(node, dict):
         if node.get("type") == "bytes" and isinstance(node.get("default"), str):
             node["default"] = node["default"].encode("latin-1")

@@ -1,6 +1,7 @@
-"""Avro bodies from records, five times as fast as fastavro writes ours, whose unions it validates before it writes them.
+"""Encode records into Avro bodies, five times as fast as fastavro, which validates a union before it writes it.
 
-Knows what our own schemas use: records, arrays, enums, unions of null and one more, and the primitives but float and double.
+It covers what the relay's own schemas use: records, arrays, enums, unions of null and one more type, and all
+primitives except float and double.
 """
 
 from collections.abc import Callable
@@ -12,13 +13,14 @@ _ABSENT = object()
 
 
 class Unencodable(Exception):
-    """The record does not fit the schema; says which field, never its value."""
+    """The record does not fit the schema. The text names the field, never its value."""
 
 
 def compile_writer(schema: dict[str, Any]) -> ValueWriter:
-    """A function that appends a record to bytes; fields left out take their defaults, unknown ones are refused.
+    """Return a function that appends an encoded record to a bytearray.
 
-    It raises Unencodable. The schema is as fastavro parses it: every name of a type in full.
+    A missing field gets its default. The function raises Unencodable, also for a field that the schema lacks.
+    `schema` is as fastavro parses it, with the full name of each named type.
     """
     return _compile(schema, schema["name"].rpartition(".")[2], {})
 
@@ -41,7 +43,7 @@ def _compile(node: Any, path: str, named: dict[str, Any]) -> ValueWriter:
             return _compile(named[node], path, named)
         case str() if node in _PRIMITIVES:
             return _PRIMITIVES[node](path)
-    raise NotImplementedError(f"{path} is of a type that is never written: {node}")
+    raise NotImplementedError(f"{path} has a type that the relay never writes: {node}")
 
 
 def _record(fields: list[dict[str, Any]], path: str, named: dict[str, Any]) -> ValueWriter:
@@ -65,7 +67,7 @@ def _record(fields: list[dict[str, Any]], path: str, named: dict[str, Any]) -> V
             elif default:
                 out += default
             else:
-                raise Unencodable(f"{path} needs {name}, which is missing")
+                raise Unencodable(f"{path} lacks the field {name}")
         if known != len(value):
             unknown = value.keys() - {name for name, _, _ in compiled_fields}
             raise Unencodable(f"{path} has no field {', '.join(sorted(map(str, unknown)))}")
@@ -119,7 +121,7 @@ def _string(path: str) -> ValueWriter:
         except AttributeError:
             raise _mismatch(path, value) from None
         except UnicodeEncodeError:
-            raise Unencodable(f"{path} cannot hold half a character (a lone surrogate)") from None
+            raise Unencodable(f"{path} cannot hold a lone surrogate, which is half a character") from None
         length = len(encoded)
         if length < 0x40:
             out.append(length << 1)
@@ -145,7 +147,7 @@ def _integer(bits: int) -> Callable[[str], ValueWriter]:
 
     def integer(path: str) -> ValueWriter:
         def write_integer(value: Any, out: bytearray) -> None:
-            # a bool is an int to Python, but not to Avro
+            # In Python a bool is an int, in Avro it is not.
             if type(value) is not int or not -limit <= value < limit:
                 raise _mismatch(path, value)
             _append_long(value, out)

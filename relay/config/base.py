@@ -1,3 +1,5 @@
+"""The base model of every settings group, and the value types of their fields."""
+
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,6 +19,8 @@ AzureCredential = Literal["default", "managed-identity", "workload-identity", "c
 
 
 class ConfigModel(BaseModel):
+    """A group of settings: frozen, without unknown fields, and without values in its errors."""
+
     model_config = ConfigDict(
         frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False, validate_default=True
     )

@@ -1,3 +1,5 @@
+"""Settings of the embedded Kafka."""
+
 from pathlib import Path
 
 from pydantic import Field
@@ -6,18 +8,22 @@ from relay.config.base import ConfigModel, Count, DirectoryPath, Url
 
 
 class EmbeddedConfig(ConfigModel):
-    """The Kafka of those who have none."""
+    """Embedded Kafka, for an installation without a Kafka of its own."""
 
     data_dir: DirectoryPath = Field(
         default=Path("~/.local/share/jira-audit-relay"),
-        description="Where its data lives; it needs to survive a restart.",
+        description="Data directory of the embedded Kafka. It must survive restarts.",
         examples=["/var/lib/jira-relay"],
     )
     port: Count = Field(
-        default=9092, ge=1, le=65_535, description="Its port on this machine.", examples=[19_092]
+        default=9092,
+        ge=1,
+        le=65_535,
+        description="Port of the embedded Kafka on 127.0.0.1.",
+        examples=[19_092],
     )
     maven_repository: Url | None = Field(
         default=None,
-        description="Where its files are fetched from. Not set: Maven Central.",
+        description="Maven repository that the jars of Kafka are downloaded from. Not set: Maven Central.",
         examples=["https://maven.example.com/central"],
     )

@@ -1,3 +1,5 @@
+"""Settings of the schema registry."""
+
 from pathlib import Path
 from typing import Self
 
@@ -8,34 +10,49 @@ from relay.config.base import ConfigModel, DirectoryPath, ExistingFile, Url
 
 
 class SchemaRegistryConfig(ConfigModel):
-    """The schema registry of the event topics (Confluent's API). Without one: Avro single-object encoding."""
+    """The schema registry of the event topics (Confluent's API). Without one, events use Avro single-object encoding."""
 
     url: Url | None = Field(
         default=None,
-        description="Where the registry answers.",
+        description="URL of the registry's API.",
         examples=["https://registry:8081/apis/ccompat/v7"],
     )
     username: str | None = Field(
-        default=None, description="User name at the registry.", examples=["jira-relay"]
+        default=None, description="User name for the registry.", examples=["jira-relay"]
     )
-    password: SecretStr | None = Field(default=None, description="Password at the registry.", examples=["…"])
+    password: SecretStr | None = Field(default=None, description="Password for the registry.", examples=["…"])
     ca_file: ExistingFile | None = Field(
         default=None,
-        description="Certificates (PEM) that the registry's own is checked against. Not set: the system's.",
+        description="CA certificates (PEM) to verify the registry. Not set: the system's.",
         examples=["/etc/relay/ca.pem"],
     )
     auto_register: bool = Field(
         default=False,
-        description="Whether a producer registers a missing schema itself; else that is done once by `jira-relay schemas register`.",
+        description="Whether a producer registers a missing schema itself. If not, run `jira-relay schemas register` "
+        "once.",
         examples=[True],
     )
     cache_directory: DirectoryPath = Field(
         default=Path("~/.cache/jira-audit-relay/schemas"),
-        description="Where the registry's answers are kept, so that work goes on while it is away.",
+        description="Directory that keeps the registry's answers, so that work continues while the registry is "
+        "unavailable.",
         examples=["/var/cache/jira-relay"],
     )
 
     @model_validator(mode="after")
     def _check_password(self) -> Self:
-        values.check_registry(self.url, self.username, self.password)
+        _check_login(self.url, self.username, self.password)
         return self
+
+
+def _check_login(address: str | None, username: str | None, password: SecretStr | None) -> None:
+    if (username is None) != (password is None):
+        raise ValueError("schema_registry.username and schema_registry.password belong together: set both")
+    if address is None and password is not None:
+        raise ValueError(
+            "schema_registry.password is set, but schema_registry.url is not: set it, or remove the password"
+        )
+    if address is not None and password is not None and not values.parse_url(address)[0].confidential:
+        raise ValueError(
+            "schema_registry.password would be sent without encryption: schema_registry.url must be https"
+        )

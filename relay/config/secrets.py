@@ -1,3 +1,5 @@
+"""Settings of the keys that protect API keys."""
+
 from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
@@ -6,21 +8,24 @@ from relay.config.base import ConfigModel, DirectoryPath, ExistingFile
 
 
 class SecretsConfig(ConfigModel):
-    """What protects the organizations' keys."""
+    """Keys that encrypt the API keys of organizations, and the directory of referenced API keys."""
 
     keys: tuple[SecretStr, ...] = Field(
         default=(),
-        description="Keys that encrypt the organizations' API keys, each base64 of 32 random bytes (`openssl rand -base64 32`). The first encrypts, all decrypt: how to rotate them is in [operations](operations/keys.md).",
+        description="Keys that encrypt the organizations' API keys, each base64 of 32 random bytes (`openssl rand "
+        "-base64 32`). The first encrypts, all decrypt. To rotate them, see "
+        "[operations](operations/keys.md).",
         examples=[["…"]],
     )
     key_file: ExistingFile | None = Field(
         default=None,
-        description="A file with such keys instead, one a line. With embedded Kafka and neither of the two, one is made in `embedded.data_dir`.",
+        description="File with such keys, one a line, instead of `keys`. With embedded Kafka and neither of the two, "
+        "the relay creates one in `embedded.data_dir`.",
         examples=["/run/secrets/relay-keys"],
     )
     directory: DirectoryPath | None = Field(
         default=None,
-        description="The directory that references of the form `file:NAME` are read from.",
+        description="Directory that references of the form `file:NAME` are read from.",
         examples=["/run/secrets/jira"],
     )
 

@@ -1,26 +1,34 @@
-"""Where settings are written: a TOML file and the environment, laid over one another, and remembered for the error messages."""
+"""Read settings from a TOML file and from the environment, which wins. Each value keeps its source for error messages."""
 
-import difflib
 import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from relay.config.names import (
+    VARIABLE_PREFIX,
+    SettingName,
+    alternatives,
+    candidate_names,
+    dotted,
+    generalize,
+    is_list,
+    is_secret,
+    known_names,
+    setting_fields,
+    unknown_setting,
+    variable,
+)
 from relay.errors import SettingsError
 
-SettingName = tuple[str, ...]
-"""("kafka", "bootstrap"), ("destinations", "sentinel", "rule_id")."""
-
-_PREFIX = "RELAY_"
-_ANY_NAME = "<name>"
-_API_KEY_PREFIX = "RELAY_KEY_"  # where references to API keys point, see secrets.py
-# Kubernetes sets these in every pod for each service it knows, also for one that is called relay or relay-something.
+_API_KEY_PREFIX = "RELAY_KEY_"  # variables that hold API keys, see credentials/resolver.py
+# Kubernetes sets these in every pod for each service, also for one that is named relay or relay-something.
 _KUBERNETES_VARIABLE = re.compile(
     r".*_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_[A-Z]+)?)"
 )
@@ -28,19 +36,22 @@ _KUBERNETES_VARIABLE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class SettingValue:
+    """A value as it was written."""
+
     value: Any
     source: str
-    """A variable or a file."""
+    """The variable or the file that holds it, as messages name it."""
 
 
 @dataclass(frozen=True, slots=True)
 class SettingValues:
-    """All that was written, by name."""
+    """All values that were written, by path."""
 
     fields: Mapping[SettingName, FieldInfo]
     values: Mapping[SettingName, SettingValue]
 
     def to_tree(self) -> dict[str, Any]:
+        """Return the values as nested dicts, as a pydantic model takes them."""
         tree: dict[str, Any] = {}
         for name, given in self.values.items():
             branch = tree
@@ -50,7 +61,7 @@ class SettingValues:
         return tree
 
     def explain(self, error: ValidationError) -> SettingsError:
-        """A sentence for each fault; of secrets, and of what could be one, no value."""
+        """Return an error with one sentence for each fault. It shows no value that is, or may be, a secret."""
         faults = error.errors(include_url=False, include_context=False)
         return SettingsError("\n".join(dict.fromkeys(self._describe_fault(dict(fault)) for fault in faults)))
 
@@ -60,7 +71,10 @@ class SettingValues:
         message = message.replace("a valid tuple", "a list")
         setting = next((known for known in self.values if known == name[: len(known)]), None)
         if fault["type"] == "missing":
-            return f"{dotted(name)} is needed and not set (in the environment: {variable(name)})."
+            return (
+                f"{dotted(name)} is required: set it in the settings file, or as {variable(name)} in the "
+                "environment."
+            )
         if setting is None:
             return f"{message}." if fault["type"] == "value_error" else f"{dotted(name)}: {message}."
         return f"{dotted(setting)}{self._shown_value(setting, fault['input'])} ({self.values[setting].source}): {message}."
@@ -71,86 +85,35 @@ class SettingValues:
 
 
 def read_settings(model: type[BaseModel], config: Path | None, environ: Mapping[str, str]) -> SettingValues:
+    """Read the settings of `model`. Raises SettingsError.
+
+    `config` None: relay.toml in the current directory, if there is one.
+    """
     fields = setting_fields(model)
     from_file = dict(_read_file(fields, config))
     from_environment = _read_environment(fields, environ)
-    for rival in (rival for name in from_environment for rival in _alternatives(fields, name)):
+    for rival in (rival for name in from_environment for rival in alternatives(fields, name)):
         from_file.pop(rival, None)
     return SettingValues(fields, dict(_resolve_secret_files(fields, from_file | from_environment)))
-
-
-def setting_fields(model: type[BaseModel]) -> dict[SettingName, FieldInfo]:
-    """Every setting; those of destinations under ("destinations", "<name>", …)."""
-    found: dict[SettingName, FieldInfo] = {}
-    for group, field in model.model_fields.items():
-        inner: Any = field.annotation
-        name: SettingName = (group,)
-        if group == "destinations":
-            name, inner = (group, _ANY_NAME), get_args(inner)[1]
-        found |= {(*name, setting): info for setting, info in inner.model_fields.items()}
-    return found
-
-
-def is_secret(field: FieldInfo) -> bool:
-    return "SecretStr" in str(field.annotation)
-
-
-def is_list(field: FieldInfo) -> bool:
-    return str(field.annotation).startswith("tuple[")
-
-
-def accepts_file(field: FieldInfo) -> bool:
-    """Whether it may be given as `<name>_file` too."""
-    return is_secret(field) and not is_list(field)
-
-
-def dotted(name: SettingName) -> str:
-    return ".".join(name)
-
-
-def variable(name: SettingName) -> str:
-    return _PREFIX + "__".join(name).upper()
-
-
-def generalize(name: SettingName) -> SettingName:
-    return (name[0], _ANY_NAME, *name[2:]) if name[0] == "destinations" else name
-
-
-def _known_names(fields: Mapping[SettingName, FieldInfo]) -> set[SettingName]:
-    return {
-        *fields,
-        *((*name[:-1], f"{name[-1]}_file") for name, field in fields.items() if accepts_file(field)),
-    }
-
-
-def _alternatives(fields: Mapping[SettingName, FieldInfo], name: SettingName) -> Iterator[SettingName]:
-    """The other forms of the same setting, which a stronger source replaces."""
-    pairs = [
-        (known, (*known[:-1], f"{known[-1]}_file")) for known, field in fields.items() if accepts_file(field)
-    ]
-    pairs.append((("secrets", "keys"), ("secrets", "key_file")))
-    for plain, file in pairs:
-        if name in {plain, file}:
-            yield from (plain, file)
 
 
 def _read_environment(
     fields: Mapping[SettingName, FieldInfo], environ: Mapping[str, str]
 ) -> dict[SettingName, SettingValue]:
-    known, found = _known_names(fields), {}
+    known, found = known_names(fields), {}
     for key, text in sorted(environ.items()):
         if (
-            not key.startswith(_PREFIX)
+            not key.startswith(VARIABLE_PREFIX)
             or key.startswith(_API_KEY_PREFIX)
             or _is_set_by_kubernetes(key, text)
             or not text
         ):
             continue
-        name = tuple(key.removeprefix(_PREFIX).lower().split("__"))
+        name = tuple(key.removeprefix(VARIABLE_PREFIX).lower().split("__"))
         if generalize(name) not in known or key != key.upper():
             raise SettingsError(
-                _unknown_setting(
-                    f"{key} in the environment", key.upper(), map(variable, _candidate_names(known, name))
+                unknown_setting(
+                    f"{key} in the environment", key.upper(), map(variable, candidate_names(known, name))
                 )
             )
         found[name] = SettingValue(_parse_list(fields, name, key, text), key)
@@ -185,11 +148,11 @@ def _read_file(
     path = config or Path("relay.toml")
     if config is None and not path.exists():
         return
-    known = _known_names(fields)
+    known = known_names(fields)
     for name, value in _flatten(fields, _parse_toml(path), path):
         if generalize(name) not in known:
-            candidates = map(dotted, _candidate_names(known, name))
-            raise SettingsError(_unknown_setting(f"{dotted(name)} in {path}", dotted(name), candidates))
+            candidates = map(dotted, candidate_names(known, name))
+            raise SettingsError(unknown_setting(f"{dotted(name)} in {path}", dotted(name), candidates))
         yield name, SettingValue(value, str(path))
 
 
@@ -197,11 +160,16 @@ def _parse_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise SettingsError(f"The settings file {path} cannot be read: {error.strerror}.") from error
+        raise SettingsError(
+            f"The settings file {path} cannot be read: {error.strerror}. Check --config and the file's "
+            "permissions."
+        ) from error
     except UnicodeDecodeError as error:
-        raise SettingsError(f"The settings file {path} is not UTF-8 text.") from error
+        raise SettingsError(f"The settings file {path} is not UTF-8 text: save it as UTF-8.") from error
     except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"The settings file {path} is not valid TOML: {error}.") from error
+        raise SettingsError(
+            f"The settings file {path} is not valid TOML: {error}. Correct it there."
+        ) from error
 
 
 def _flatten(
@@ -210,7 +178,7 @@ def _flatten(
     groups = {name[0] for name in fields}
     for group, content in tree.items():
         if group not in groups:
-            raise SettingsError(_unknown_setting(f"{group} in {path}", group, iter(groups)))
+            raise SettingsError(unknown_setting(f"{group} in {path}", group, iter(groups)))
         for name, value in _table_entries((group,), content, path):
             if group == "destinations":
                 yield from _table_entries(name, value, path)
@@ -221,7 +189,8 @@ def _flatten(
 def _table_entries(name: SettingName, content: Any, path: Path) -> Iterator[tuple[SettingName, Any]]:
     if not isinstance(content, dict):
         raise SettingsError(
-            f"{dotted(name)} in {path} must be a table: write [{dotted(name)}] and its settings below."
+            f"{dotted(name)} in {path} must be a table: write [{dotted(name)}], and its settings on the lines "
+            "below."
         )
     yield from (((*name, key), value) for key, value in content.items())
 
@@ -249,27 +218,19 @@ def _read_secret_file(name: SettingName, given: SettingValue) -> str:
         shown = f" {path}" if _is_safe_to_show(name, path) else ""
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise SettingsError(
-            f"{dotted(name)} ({given.source}): the file{shown} cannot be read: {reason}."
+            f"{dotted(name)} ({given.source}): the file{shown} cannot be read: {reason}. Check its path and "
+            "permissions."
         ) from None
     content = text.removesuffix("\n").removesuffix("\r")
     if not content:
-        raise SettingsError(f"{dotted(name)} ({given.source}): the file {path} is empty.")
+        raise SettingsError(
+            f"{dotted(name)} ({given.source}): the file {path} is empty. Write the value into it."
+        )
     return content
 
 
-def _candidate_names(known: set[SettingName], name: SettingName) -> Iterator[SettingName]:
-    own = name[1] if name[0] == "destinations" and len(name) > 2 else "NAME"
-    return (tuple(own if part == _ANY_NAME else part for part in candidate) for candidate in known)
-
-
-def _unknown_setting(what: str, name: str, candidates: Iterator[str]) -> str:
-    nearest = difflib.get_close_matches(name, sorted(candidates), n=1)
-    hint = f"did you mean {nearest[0]}?" if nearest else "docs/settings.md lists them all."
-    return f"{what} is no setting: {hint}"
-
-
 def _is_safe_to_show(name: SettingName, value: Any) -> bool:
-    """Whether a wrong value may be shown: not what could be a secret that was written in the wrong place."""
+    """Return whether a message may show a wrong value: not if it may be a secret that was written in the wrong place."""
     if not isinstance(value, str):
         return isinstance(value, int | float)
     if name[-1].endswith("_file") and not value.startswith(("/", ".", "~")):

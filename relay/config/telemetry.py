@@ -1,3 +1,5 @@
+"""Settings of logs, metrics and health."""
+
 from typing import Literal
 
 from pydantic import Field
@@ -15,9 +17,9 @@ class TelemetryConfig(ConfigModel):
     )
     log_format: Literal["json", "text", "auto"] = Field(
         default="auto",
-        description="How log lines look; `auto` is text on a terminal and JSON elsewhere.",
+        description="Format of log lines. `auto`: text on a terminal, JSON elsewhere.",
         examples=["json"],
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="The least severe lines that are written.", examples=["warning"]
+        default="info", description="Minimum level of log lines.", examples=["warning"]
     )

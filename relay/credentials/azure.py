@@ -1,4 +1,4 @@
-"""Azure's credentials by the names that settings give them. azure-identity reads its own variables (AZURE_…, IDENTITY_…)."""
+"""Azure's credentials, by their names in the settings. azure-identity reads its own variables (AZURE_…, IDENTITY_…)."""
 
 import logging
 from typing import Any
@@ -12,7 +12,7 @@ from azure.identity.aio import (
     WorkloadIdentityCredential,
 )
 
-# It warns of each failure in several lines; we say it in one, with what to do.
+# It logs each failure as a warning of several lines; the relay reports it in one line, with the remedy.
 logging.getLogger("azure.identity").setLevel(logging.ERROR)
 
 _AUTHORITIES = {"usgov": AzureAuthorityHosts.AZURE_GOVERNMENT, "china": AzureAuthorityHosts.AZURE_CHINA}
@@ -31,11 +31,14 @@ _ONLY_MANAGED_IDENTITY = dict.fromkeys(
 
 
 def open_credential(kind: str, cloud: str) -> AsyncTokenCredential:
-    """A new credential, without any token yet; to be closed. Raises ValueError where a variable is missing or wrong."""
+    """Open a credential, which the caller must close. It has no token yet.
+    Raises ValueError for a missing or wrong variable.
+    """
     authority: dict[str, Any] = {"authority": _AUTHORITIES[cloud]} if cloud in _AUTHORITIES else {}
     match kind:
         case "managed-identity":
-            # alone, ManagedIdentityCredential would not read AZURE_CLIENT_ID; in clear to this machine, by no proxy
+            # 1. ManagedIdentityCredential by itself does not read AZURE_CLIENT_ID; the default credential does.
+            # 2. Its requests go unencrypted to this machine, so the environment's proxies must not see them.
             return DefaultAzureCredential(**_ONLY_MANAGED_IDENTITY, **authority, use_env_settings=False)
         case "workload-identity":
             return WorkloadIdentityCredential(**authority)

@@ -1,7 +1,7 @@
-"""The encryption of API keys at rest.
+"""Encrypt the API keys of organizations, and references to them.
 
-What is sealed, an API key or a reference to one, is bound to the organization's name, URL and user and opens for no others,
-so whoever may write the organizations topic cannot have a key sent elsewhere.
+The ciphertext is bound to the organization's name, URL and user, and decrypts for no other.
+So a writer of the organizations topic cannot make the relay send a key to another place.
 """
 
 import base64
@@ -27,13 +27,13 @@ from relay.errors import SecretError, SettingsError
 _VERSION = b"\x01"
 _ID_BYTES, _NONCE_BYTES, _TAG_BYTES = 8, 12, 16
 _KEY_BYTES = 32
-_REFERENCE_SUFFIX = b"reference"  # behind an owner, whose own bytes tell where they end
-_KEY_HINT = "`openssl rand -base64 32` makes one"
+_REFERENCE_SUFFIX = b"reference"  # follows an owner's bytes, whose lengths say where they end
+_KEY_HINT = "create one with `openssl rand -base64 32`"
 
 
 @dataclass(frozen=True, slots=True)
 class CredentialOwner:
-    """Whom a key was given for."""
+    """The organization that an API key was given for."""
 
     name: str
     url: str
@@ -41,55 +41,57 @@ class CredentialOwner:
 
     @classmethod
     def of(cls, organization: Mapping[str, Any]) -> "CredentialOwner":
+        """Return the owner named in a record of the organizations topic."""
         return cls(organization["name"], organization["url"], organization["user"])
 
     def associated_data(self) -> bytes:
-        """No two owners have the same: each part stands behind its length."""
+        """Return bytes that differ for any two owners: each part follows its own length."""
         parts = (part.encode("utf-8", "surrogatepass") for part in (self.name, self.url, self.user))
         return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
 
 
 class Keyring:
-    """The keys of `secrets.keys` or `secrets.key_file`: the first seals, all open."""
+    """The keys of `secrets.keys` or `secrets.key_file`. The first key encrypts, all decrypt."""
 
     def __init__(self, keys: Iterable[bytes]) -> None:
-        """At least one key of 32 bytes."""
+        """Take at least one key, each of 32 bytes."""
         self._ciphers = {_key_id(key): AESGCM(key) for key in keys}
         self._sealing_id = next(iter(self._ciphers))
 
     @property
     def ids(self) -> list[str]:
-        """What the keys are called, in their order; a key cannot be guessed from it."""
+        """Return the ids of the keys, in their order. An id reveals nothing of its key."""
         return [known.hex() for known in self._ciphers]
 
     def seal(self, secret: SecretStr, owner: CredentialOwner) -> bytes:
+        """Encrypt an API key for this owner alone."""
         return self._seal(secret.get_secret_value(), owner.associated_data())
 
     def seal_reference(self, reference: str, owner: CredentialOwner) -> bytes:
-        """Never opens as a key, nor a key as it."""
+        """Encrypt a reference for this owner alone. The result never decrypts as an API key, nor the other way round."""
         return self._seal(reference, owner.associated_data() + _REFERENCE_SUFFIX)
 
     def open(self, sealed: bytes, owner: CredentialOwner) -> SecretStr:
-        """Raises SecretError, also when it was sealed for another owner."""
+        """Decrypt an API key. Raises SecretError, also if it was encrypted for another owner."""
         remedy = how_to_set_again(owner)
         try:
             return SecretStr(self._open(sealed, owner.associated_data(), owner.name, remedy))
         except InvalidTag:
             raise SecretError(
-                f"The stored API key of {owner.name} was not given for {owner.url} and the user {owner.user}, or is damaged: if"
-                f" they are right, {remedy}"
+                f"The stored API key of {owner.name} was not encrypted for {owner.url} and the "
+                f"user {owner.user}, or it is damaged. If URL and user are correct, {remedy}"
             ) from None
 
     def verify_reference(self, reference: str, sealed: bytes | None, owner: CredentialOwner) -> None:
-        """Return only if this very reference was sealed for this owner; else raise SecretError."""
+        """Return only if this very reference was sealed for this owner. Raises SecretError otherwise."""
         remedy = how_to_set_again(owner, f"--api-key-ref {reference}")
         with contextlib.suppress(InvalidTag):
             associated_data = owner.associated_data() + _REFERENCE_SUFFIX
             if sealed is not None and self._open(sealed, associated_data, owner.name, remedy) == reference:
                 return
         raise SecretError(
-            f"Nobody who has the keys of this relay gave {reference} to {owner.name} for {owner.url} and the user {owner.user},"
-            f" so no key is sent there: if they are right, {remedy}"
+            f"The key reference {reference} of {owner.name} was not sealed by this relay for {owner.url} "
+            f"and the user {owner.user}, so it is not used. If URL and user are correct, {remedy}"
         )
 
     def _seal(self, text: str, associated_data: bytes) -> bytes:
@@ -101,21 +103,21 @@ class Keyring:
         )
 
     def _open(self, sealed: bytes, associated_data: bytes, name: str, remedy: str) -> str:
-        """Raises InvalidTag for what was sealed for another, and SecretError."""
+        """Decrypt. Raises InvalidTag if the text was encrypted for another owner, and SecretError."""
         head, rest = sealed[: 1 + _ID_BYTES], sealed[1 + _ID_BYTES :]
         if head[:1] != _VERSION or len(rest) < _NONCE_BYTES + _TAG_BYTES:
-            raise SecretError(f"What is stored of the API key of {name} is damaged: {remedy}")
+            raise SecretError(f"The stored API key of {name} is damaged: {remedy}")
         cipher = self._ciphers.get(head[1:])
         if cipher is None:
             raise SecretError(
-                f"The API key of {name} was encrypted with the key {head[1:].hex()}, which is not in secrets.keys"
-                f" (there: {', '.join(self.ids)}): put it back, or {remedy}"
+                f"The API key of {name} was encrypted with the key {head[1:].hex()}, which is not "
+                f"in secrets.keys (it has {', '.join(self.ids)}): add that key again, or {remedy}"
             )
         return cipher.decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], head + associated_data).decode()
 
 
 def load_keyring(settings: SecretsConfig) -> Keyring | None:
-    """None where neither keys nor a key file is set; raises SettingsError for keys that cannot be used."""
+    """Load the keyring. None if neither keys nor a key file is set. Raises SettingsError for keys that are invalid."""
     if settings.key_file is not None:
         source, texts = f"secrets.key_file {settings.key_file}", _read_keys(settings.key_file)
     else:
@@ -128,22 +130,22 @@ def load_keyring(settings: SecretsConfig) -> Keyring | None:
 
 
 def require_keyring(settings: SecretsConfig) -> Keyring:
-    """As `load_keyring`, for those who cannot do without."""
+    """Load the keyring. Raises SettingsError, also if no key is set."""
     keyring = load_keyring(settings)
     if keyring is None:
         raise SettingsError(
-            "There is no key to encrypt API keys with: put base64 of 32 random bytes into a file"
-            " (`openssl rand -base64 32 > relay.key`) and set secrets.key_file (RELAY_SECRETS__KEY_FILE) to it, the same"
-            " on every machine of the relay."
+            "No key for the encryption of API keys is set: write base64 of 32 random bytes "
+            "to a file (`openssl rand -base64 32 > relay.key`) and set secrets.key_file "
+            "(RELAY_SECRETS__KEY_FILE) to it, the same on every machine of the relay."
         )
     return keyring
 
 
 def make_key_file(directory: Path) -> Path:
-    """The key file of an installation of one machine, made (mode 0600) when it is not there yet.
+    """Return the key file of a single-machine installation. Create it (mode 0600) if it is missing.
 
-    Once it is returned it survives a power cut, and of several who make it at once all get the same one. The directory must
-    exist. Raises SettingsError.
+    The file is durable when this returns, and concurrent callers get the same file. The directory must exist.
+    Raises SettingsError.
     """
     path = directory / "secrets.key"
     try:
@@ -151,19 +153,20 @@ def make_key_file(directory: Path) -> Path:
             _write_key(path)
     except OSError as error:
         raise SettingsError(
-            f"The key file {path} cannot be made: {error.strerror}; make the directory writable, or set secrets.key_file."
+            f"The key file {path} cannot be created: {error.strerror}. "
+            "Make the directory writable, or set secrets.key_file."
         ) from error
     return path
 
 
 def sealing_key_id(sealed: bytes) -> str:
-    """What the key is called that this was sealed with."""
+    """Return the id of the key that encrypted this."""
     return sealed[1 : 1 + _ID_BYTES].hex()
 
 
 def how_to_set_again(owner: CredentialOwner, option: str = "--api-key-file FILE") -> str:
-    """The end of a sentence: what an operator does where a key is lost."""
-    return f"give it again (jira-relay organizations modify {shlex.quote(owner.name)} {option})."
+    """Return the end of a sentence: the command that sets the API key of this owner again."""
+    return f"set it again (jira-relay organizations modify {shlex.quote(owner.name)} {option})."
 
 
 def _key_id(key: bytes) -> bytes:
@@ -188,7 +191,9 @@ def _read_keys(path: Path) -> list[str]:
             f"secrets.key_file {path} is not text: it must hold base64 of 32 bytes; {_KEY_HINT}."
         ) from error
     except OSError as error:
-        raise SettingsError(f"secrets.key_file {path} cannot be read: {error.strerror}.") from error
+        raise SettingsError(
+            f"secrets.key_file {path} cannot be read: {error.strerror}. Check its path and permissions."
+        ) from error
     return [line for line in text.splitlines() if line.strip()]
 
 

@@ -1,4 +1,4 @@
-"""The second line of defence for secrets: known ones are taken out of every log line."""
+"""Remove known secrets from log lines: the second line of defence, after never logging one."""
 
 import base64
 import json
@@ -9,20 +9,22 @@ from urllib.parse import quote
 from pydantic import BaseModel, SecretStr
 
 _TAIL_LENGTH = 6
-_MIN_LENGTH = 8  # what is shorter is a word that a log line may well hold
+_MIN_LENGTH = 8  # a shorter secret may equal an ordinary word of a log line
 _MARK = "[secret]"
 
 
 class Redactor:
-    """Replaces the secrets it was told of, in the forms that JSON, repr and URLs give them.
+    """Replace every added secret by a mark, in plain text and as JSON, repr and URLs encode it.
 
-    The work for a line grows with its length, not with the number of secrets: they are found by their last characters.
+    The time for a line grows with its length, not with the number of secrets: secrets are looked up by their last
+    characters.
     """
 
     def __init__(self) -> None:
         self._by_tail: dict[str, tuple[str, ...]] = {}
 
     def add(self, secret: str) -> None:
+        """Add a secret. Forms with fewer than 8 characters are ignored."""
         for form in encoded_forms(secret):
             known = self._by_tail.get(form[-_TAIL_LENGTH:], ())
             if len(form) >= _MIN_LENGTH and form not in known:
@@ -39,7 +41,7 @@ class Redactor:
         return "".join([*parts, text[end:]])
 
     def _find_secrets(self, text: str) -> list[tuple[int, int]]:
-        """Where secrets stand, in order, those that touch or overlap as one."""
+        """Return start and end of each secret, in order. Secrets that touch or overlap are one range."""
         found = sorted(
             (stop - len(form), stop)
             for stop in range(_TAIL_LENGTH, len(text) + 1)
@@ -55,7 +57,7 @@ class Redactor:
 
 
 def encoded_forms(secret: str) -> set[str]:
-    """A secret as it is, and as JSON, repr and URLs write it."""
+    """Return a secret as it is, and as JSON, repr and URLs encode it."""
     return {
         secret,
         json.dumps(secret)[1:-1],
@@ -66,12 +68,12 @@ def encoded_forms(secret: str) -> set[str]:
 
 
 def basic_auth(user: str, secret: str) -> str:
-    """Both, as Basic authentication sends them."""
+    """Return user and secret in base64, as Basic authentication sends them."""
     return base64.b64encode(f"{user}:{secret}".encode()).decode()
 
 
 def secrets_in(settings: Any) -> Iterator[str]:
-    """Every secret among settings, in clear."""
+    """Yield every secret in settings, unencrypted."""
     match settings:
         case SecretStr():
             yield settings.get_secret_value()

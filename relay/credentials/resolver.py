@@ -1,4 +1,4 @@
-"""Where the API key of an organization is found: encrypted beside it, or where a reference points."""
+"""Find the API key of an organization: encrypted in its record, or at the place that a reference names."""
 
 import os
 import re
@@ -20,7 +20,7 @@ _FILE_NAME = re.compile(r"(?!(.*/)?\.{1,2}(/|$))[A-Za-z0-9._-]{1,255}(/[A-Za-z0-
 
 
 def is_reference(text: str) -> bool:
-    """Whether it has the form of a reference to an API key; what it points at is another question."""
+    """Return whether the text has the form of a reference. Whether its target exists is not checked."""
     kind, _, target = text.partition(":")
     form = {"env": _VARIABLE, "file": _FILE_NAME}.get(kind)
     return form is not None and form.fullmatch(target) is not None
@@ -28,16 +28,16 @@ def is_reference(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class CredentialResolver:
-    """Finds the API key of an organization, anew at each call: a file or variable that changed counts at once."""
+    """Find the API key of an organization. Each call reads files and variables anew, so a change counts at once."""
 
     keyring: Keyring | None
     directory: Path | None
     environ: Mapping[str, str] = field(repr=False)
     on_secret: Callable[[str], None] = lambda _: None
-    """Is told every key that was found, so that it can be kept out of the logs."""
+    """Called with each resolved key and its Basic form, so that logs leave them out."""
 
     def resolve(self, organization: Mapping[str, Any]) -> SecretStr:
-        """The key of an organization as it stands on its topic. Raises SecretError."""
+        """Return the API key of an organization, given as a record of its topic. Raises SecretError."""
         owner = CredentialOwner.of(organization)
         reference, sealed = organization["credential_reference"], organization["credential_ciphertext"]
         if reference is not None:
@@ -47,8 +47,8 @@ class CredentialResolver:
             raise SecretError(f"{owner.name} has no API key: {how_to_set_again(owner)}")
         elif self.keyring is None:
             raise SecretError(
-                f"The API key of {owner.name} is encrypted, and this process has no key to open it: set secrets.key_file"
-                " (RELAY_SECRETS__KEY_FILE) as on the machine where it was added."
+                f"The API key of {owner.name} is encrypted, and this process has no key to decrypt it: set "
+                "secrets.key_file (RELAY_SECRETS__KEY_FILE) as on the machine where the organization was added."
             )
         else:
             key = self.keyring.open(sealed, owner)
@@ -56,17 +56,17 @@ class CredentialResolver:
         return key
 
     def verify_reference(self, organization: Mapping[str, Any]) -> None:
-        """Return only if its reference, where it has one, has the form of one and was given for this organization, URL and user.
+        """Return only if the reference, if any, is valid and was sealed for the organization's name, URL and user.
 
-        The latter can be told only where there are keys. Raises SecretError.
+        Without a keyring the seal is not checked. Raises SecretError.
         """
         reference, owner = organization["credential_reference"], CredentialOwner.of(organization)
         if reference is None:
             return
         if not is_reference(reference):
             raise SecretError(
-                f"The reference to the API key of {owner.name} must be env:RELAY_KEY_… (capital letters, digits, underscores) or"
-                " file:NAME, with a name that does not leave secrets.directory."
+                f"The reference to the API key of {owner.name} must be env:RELAY_KEY_… (capital "
+                "letters, digits, underscores) or file:NAME, with a path inside secrets.directory."
             )
         if self.keyring is not None:
             self.keyring.verify_reference(reference, organization["credential_ciphertext"], owner)
@@ -74,30 +74,35 @@ class CredentialResolver:
     def _read_reference(self, reference: str, name: str) -> SecretStr:
         kind, _, target = reference.partition(":")
         if kind == "env":
-            return _parse_key(self.environ.get(target, ""), f"The variable {target}, the API key of {name},")
+            return _parse_key(
+                self.environ.get(target, ""), f"The variable {target} with the API key of {name}"
+            )
         return _parse_key(
-            self._read_file(target, name), f"The file {target} in secrets.directory, the API key of {name},"
+            self._read_file(target, name),
+            f"The file {target} in secrets.directory with the API key of {name}",
         )
 
     def _read_file(self, target: str, name: str) -> str:
         if self.directory is None:
             raise SecretError(
-                f"The API key of {name} is to be read from the file {target}, but secrets.directory"
-                " (RELAY_SECRETS__DIRECTORY) is not set in this process."
+                f"The API key of {name} is in the file {target}, but this process "
+                "has no secrets.directory: set it (RELAY_SECRETS__DIRECTORY)."
             )
         try:
             return _read_confined(self.directory, target)
         except RuntimeError:  # Path.resolve, before Python 3.13
             raise SecretError(
-                f"The file {target} in {self.directory}, the API key of {name}, is a link in a circle."
+                f"The file {target} in {self.directory} with the API key "
+                f"of {name} is a circular link: put the file itself there."
             ) from None
         except OSError as error:
             raise SecretError(
-                f"The file {target} in {self.directory}, the API key of {name}, cannot be read: {error.strerror}."
+                f"The file {target} in {self.directory} with the API key of {name} "
+                f"cannot be read: {error.strerror}. Check its path and permissions."
             ) from error
         except ValueError as error:
             raise SecretError(
-                f"The file {target} in {self.directory}, the API key of {name}, {error}."
+                f"The file {target} in {self.directory} with the API key of {name} {error}."
             ) from None
 
     def _report_secret(self, key: str, user: str) -> None:
@@ -106,28 +111,28 @@ class CredentialResolver:
 
 
 def _read_confined(directory: Path, target: str) -> str:
-    """The text of a file that stands, links resolved, inside the directory.
+    """Return the text of a file that is inside the directory, links resolved.
 
-    Raises OSError, or ValueError with the end of a sentence.
+    Raises OSError, or ValueError whose text completes "the file …".
     """
     root = directory.resolve(strict=True)
     path = (root / target).resolve(strict=True)
     if not path.is_relative_to(root):
-        raise ValueError("is a link that leads out of it: put the file itself there")
-    # neither a link put there meanwhile is followed, nor a pipe waited for
+        raise ValueError("is a link to a place outside: put the file itself there")
+    # O_NOFOLLOW: a link that appeared since is not followed. O_NONBLOCK: a pipe does not block.
     file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         if not stat.S_ISREG(os.fstat(file).st_mode):
-            raise ValueError("is not a file")
+            raise ValueError("is not a regular file: put the API key into a regular file")
         content = os.read(file, _MAX_BYTES + 1)
     finally:
         os.close(file)
     if len(content) > _MAX_BYTES:
-        raise ValueError(f"is larger than {_MAX_BYTES} bytes, which no API key is")
+        raise ValueError(f"is larger than {_MAX_BYTES} bytes: put the API key alone there")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise ValueError("is not text") from None
+        raise ValueError("is not UTF-8 text: put the API key alone there") from None
 
 
 def _parse_key(text: str, what: str) -> SecretStr:

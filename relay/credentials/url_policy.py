@@ -1,6 +1,6 @@
-"""Where credentials may go.
+"""Decide where credentials may be sent.
 
-Only a URL in a plain form is understood: what another parser might read as another host is refused, never repaired.
+A URL must have a plain form. One that two parsers may read as two hosts is rejected, never repaired.
 """
 
 import ipaddress
@@ -13,7 +13,7 @@ import idna
 from relay.errors import RelayError
 
 _URL = re.compile(r"(https?)://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
-_PLAIN = re.compile(r"[!-\[\]-~]*")  # visible ASCII without the backslash, which some parsers read as a slash
+_PLAIN = re.compile(r"[!-\[\]-~]*")  # visible ASCII without the backslash: some parsers take it for a slash
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _NUMERIC = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _PORT = re.compile(r"[0-9]{1,5}")
@@ -21,21 +21,22 @@ _DEFAULT_PORT = {"https": 443, "http": 80}
 
 
 class UrlError(RelayError):
-    """A URL that cannot be used, or a host that a credential must not be sent to."""
+    """The URL is invalid, or its host must not get a credential."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Scheme, host and port in normal form."""
+    """Scheme, host and port in normal form. Equal origins are equal values."""
 
     scheme: str
     host: str
-    """Lower case, ASCII, no trailing dot; an IPv6 address without brackets."""
+    """Lower case, ASCII, without trailing dot; an IPv6 address without brackets."""
     port: int | None
-    """None: the scheme's own."""
+    """None: the default port of the scheme."""
 
     @property
     def authority(self) -> str:
+        """Return host, or host:port."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port is None else f"{host}:{self.port}"
 
@@ -45,7 +46,7 @@ class Origin:
 
     @property
     def loopback(self) -> bool:
-        """By its form alone: names are not looked up."""
+        """Return whether the host is this machine, by its form alone; names are not looked up."""
         if self.host == "localhost":
             return True
         try:
@@ -55,63 +56,65 @@ class Origin:
 
     @property
     def confidential(self) -> bool:
-        """Whether nobody on the way can read what is sent."""
+        """Return whether nobody between the relay and the host can read the request."""
         return self.scheme == "https" or self.loopback
 
 
 def parse_origin(text: str) -> Origin:
-    """The origin of a URL that is nothing but one: https (http on this machine only), no user, path or query.
+    """Return the origin of a URL without user, path and query: https, or http to localhost.
 
-    Raises UrlError, whose sentence never shows a password.
+    Raises UrlError, whose message shows no password.
     """
     origin, rest = split_url(text)
     if rest not in {"", "/"}:
         extra = {"?": "a query", "#": "a fragment"}.get(rest.lstrip("/")[:1], "a path")
-        raise UrlError(f"The URL has {extra} behind its host: give {origin.url} alone.")
+        raise UrlError(f"The URL has {extra} after its host: use {origin.url} alone.")
     if not origin.confidential:
-        raise UrlError(f"{_redacted(text)} is plain http: use https (http is for this machine alone).")
+        raise UrlError(f"{_redacted(text)} is plain http: use https (http is allowed to localhost only).")
     return origin
 
 
 def split_url(text: str) -> tuple[Origin, str]:
-    """The origin of any http or https URL, and what follows it. Raises UrlError."""
+    """Return the origin of an http or https URL, and the rest of it. Raises UrlError."""
     match = _URL.fullmatch(text)
     if match is None:
         raise UrlError(f"{_redacted(text)} is not a URL: it must begin with https:// .")
     scheme, authority, rest = match.groups()
     if "@" in authority:
-        raise UrlError("The URL holds a user or a password before its host: leave them out.")
+        raise UrlError("The URL has a user or a password before its host: remove them.")
     if not _PLAIN.fullmatch(rest):
-        raise UrlError(f"{_redacted(text)} holds a space, a control character or a backslash.")
+        raise UrlError(f"{_redacted(text)} has a space, a control character or a backslash: remove it.")
     host, port = _split_authority(authority, text)
     default_port = _DEFAULT_PORT[scheme.lower()]
     return Origin(scheme.lower(), host, None if port == default_port else port), rest
 
 
 def organization_name(url: str) -> str:
-    """What an organization is called unless it was given a name: the host of its URL, with the port where given."""
+    """Return the default name of an organization: the host of its URL, and the port if it has one."""
     return parse_origin(url).authority
 
 
 @dataclass(frozen=True, slots=True)
 class AllowedHosts:
-    """The hosts a producer may send credentials to."""
+    """The hosts that a producer may send credentials to."""
 
     gateway_url: str
     allowed_hosts: Sequence[str] = ()
-    """Each a host (any port), or host:port."""
+    """Each entry is a host, for any port, or host:port."""
 
     def check(self, url: str) -> None:
-        """Return only if a credential may be sent with a request for this URL; else raise UrlError."""
-        if not url.isascii():  # what idna makes of the rest may depend on who asks
-            raise UrlError(f"{_redacted(url)} is not in normal form.")
+        """Return only if a credential may be sent to this URL. Raises UrlError otherwise."""
+        if not url.isascii():  # two libraries may encode such a host in two ways
+            raise UrlError(f"{_redacted(url)} is not ASCII: write its host in the form xn--….")
         origin, _ = split_url(url)
         if not origin.confidential:
-            raise UrlError(f"{origin.url} is plain http: credentials are sent over https only.")
+            raise UrlError(
+                f"{origin.url} is plain http: use https, since credentials are sent encrypted only."
+            )
         if not self._is_allowed(origin):
             raise UrlError(
-                f"{origin.authority} is no host that credentials may be sent to: it is neither *.atlassian.net nor "
-                "the gateway; if it is a Jira of yours, add it to producer.allowed_hosts."
+                f"{origin.authority} may not get credentials: it is neither *.atlassian.net "
+                "nor the gateway. If it is your Jira, add it to producer.allowed_hosts."
             )
 
     def _is_allowed(self, origin: Origin) -> bool:
@@ -130,7 +133,7 @@ class AllowedHosts:
 
 
 def split_host(text: str) -> tuple[str, int | None]:
-    """Host in normal form and port of `host` or `host:port`. Raises UrlError."""
+    """Return host, in normal form, and port of `host` or `host:port`; port None if there is none. Raises UrlError."""
     return _split_authority(text, text)
 
 
@@ -153,7 +156,7 @@ def _split_authority(authority: str, text: str) -> tuple[str, int | None]:
     if port is None:
         return host, None
     if not _PORT.fullmatch(port) or not 0 < int(port) < 65_536:
-        raise UrlError(f"{_redacted(text)} has no usable port: it must be a number from 1 to 65535.")
+        raise UrlError(f"{_redacted(text)} has no valid port: use a number from 1 to 65535.")
     return host, int(port)
 
 
@@ -182,7 +185,7 @@ def _normalize_ipv4(host: str, text: str) -> str:
         return str(ipaddress.IPv4Address(host))
     except ValueError as error:
         raise UrlError(
-            f"{_redacted(text)} is an address in an unusual form: write it as 127.0.0.1."
+            f"{_redacted(text)} is an IPv4 address in an unusual form: write it as 127.0.0.1."
         ) from error
 
 
@@ -190,14 +193,16 @@ def _normalize_ipv6(host: str, text: str) -> str:
     try:
         address = ipaddress.IPv6Address(host)
     except ValueError as error:
-        raise UrlError(f"{_redacted(text)} has no valid address between its brackets.") from error
+        raise UrlError(
+            f"{_redacted(text)} has no valid IPv6 address between its brackets: correct it."
+        ) from error
     if address.ipv4_mapped:
-        raise UrlError(f"{_redacted(text)} hides an IPv4 address in an IPv6 one: write it plainly.")
+        raise UrlError(f"{_redacted(text)} is an IPv4 address in IPv6 form: write it as 127.0.0.1.")
     return str(address)
 
 
 def _redacted(text: str) -> str:
-    """A URL as it may be shown: without what could be a password or a token in its query."""
+    """Return a URL for a message, without its user, password and query."""
     if "@" in text:
         return "The URL"
     return repr(text.partition("?")[0][:200])

@@ -1,6 +1,8 @@
-"""Everything that touches Kafka: the only importer of aiokafka.
+"""Kafka: the only room that imports aiokafka.
 
-What aiokafka 0.14 does silently wrong or without end is mended here, once: see aiokafka_patches/.
+Enters: the settings of one cluster, records to write, handlers for consumer groups.
+Leaves: records, offsets and confirmed writes; failures are KAFKA_FAILURES, and every wait has a bound.
+It knows no content of a record. aiokafka_patches/ mends what aiokafka 0.14 does wrong silently or without end.
 """
 
 from collections.abc import Sequence
@@ -22,11 +24,11 @@ __all__ = [
 
 
 KAFKA_FAILURES: tuple[type[Exception], ...] = (RelayError, KafkaError, TimeoutError, OSError)
-"""What a call of this room raises where Kafka or the way to it fails; trying again may help."""
+"""The errors of this room's calls if Kafka, or the connection to it, fails. A later attempt may succeed."""
 
 
 class Record(Protocol):
-    """A record as it stands on a topic."""
+    """A record of a topic. `timestamp` is ms since 1970 UTC."""
 
     @property
     def topic(self) -> str: ...

@@ -1,3 +1,5 @@
+"""The connection to one Kafka cluster."""
+
 import ssl
 from dataclasses import dataclass, field
 from typing import Any
@@ -5,17 +7,18 @@ from typing import Any
 from relay.config.kafka import KafkaConfig
 from relay.errors import RelayError
 from relay.kafka.diagnostics.login import connection_problem
+from relay.kafka.diagnostics.probe import DEFAULT_TIMING, ProbeTiming
 from relay.kafka.oauth import OAuthTokenProvider, create_token_provider
 from relay.kafka.profile import Profile, profile_named
 
 
 class KafkaUnreachableError(RelayError):
-    """Kafka does not answer, or refuses the connection."""
+    """No broker accepts the connection. The message names the cause."""
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """How to reach one Kafka cluster; every client of ours is built from it."""
+    """The settings of one Kafka cluster, from which every client is built."""
 
     kafka: KafkaConfig
     client_id: str = "jira-audit-relay"
@@ -28,7 +31,7 @@ class Connection:
     def bootstrap(self) -> str:
         if self.kafka.bootstrap is None:
             raise RelayError(
-                "No Kafka is set: give kafka.bootstrap (RELAY_KAFKA__BOOTSTRAP), as host:port,host:port."
+                "No Kafka cluster is set: set kafka.bootstrap (RELAY_KAFKA__BOOTSTRAP) to host:port,host:port."
             )
         return self.kafka.bootstrap
 
@@ -37,9 +40,10 @@ class Connection:
         return profile_named(self.kafka.profile)
 
     def options(self) -> dict[str, Any]:
-        """Keyword arguments that every aiokafka client takes.
+        """Return the keyword arguments of every aiokafka client.
 
-        Idle connections are dropped before Azure drops them, at 240 s (Event Hubs' Kafka configurations page).
+        Idle connections are closed before Azure drops them, after 240 s (Event Hubs, "Apache Kafka client
+        configurations").
         """
         return {
             "bootstrap_servers": self.bootstrap,
@@ -65,21 +69,22 @@ class Connection:
         try:
             context = ssl.create_default_context(cafile=self.kafka.ca_file)
             if self.kafka.certificate_file is not None:
-                # an encrypted key would have OpenSSL ask for its password on the terminal, and wait
+                # Without a password, OpenSSL would wait for one on the terminal if the key is encrypted.
                 context.load_cert_chain(self.kafka.certificate_file, self.kafka.key_file, password="")
         except (OSError, ssl.SSLError) as error:
             raise RelayError(
-                f"A certificate file for Kafka cannot be used: {error}. Check kafka.ca_file, kafka.certificate_file and kafka.key_file."
+                f"A certificate file for Kafka cannot be used: {error}. Check "
+                "kafka.ca_file, kafka.certificate_file and kafka.key_file."
             ) from error
         return context
 
-    async def verify(self) -> None:
-        """Connect as every client does: reach a broker, log in, ask it for the cluster.
+    async def verify(self, timing: ProbeTiming = DEFAULT_TIMING) -> None:
+        """Connect, log in and fetch the brokers, as every client does.
 
-        Raises KafkaUnreachableError that names the cause, without a secret.
+        Raises KafkaUnreachableError, which names the cause and holds no secret.
         """
         problem = await connection_problem(
-            self.kafka, self.bootstrap, self._security() | {"client_id": self.client_id}
+            self.kafka, self.bootstrap, self._security() | {"client_id": self.client_id}, timing
         )
         if problem is not None:
             raise KafkaUnreachableError(problem)

@@ -1,28 +1,26 @@
+"""Membership in a consumer group."""
+
 import asyncio
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer
-from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from relay.aio import cancellation_requested
 from relay.errors import describe
-from relay.kafka import KAFKA_FAILURES, Record, TopicPartition
+from relay.kafka import KAFKA_FAILURES
 from relay.kafka.aiokafka_patches.consumer import discard_consumer, guard_consumer
-from relay.kafka.aiokafka_patches.coordinator import (
-    liveness_problem,
-    member_id,
-    patch_coordinator,
-)
+from relay.kafka.aiokafka_patches.coordinator import liveness_problem, patch_coordinator
 from relay.kafka.aiokafka_patches.fetch_validation import FetchValidator
 from relay.kafka.connection import Connection
 from relay.kafka.membership import MembershipLease
 from relay.kafka.positions import Positions
+from relay.kafka.rebalance import Handler, RebalanceListener
 
 START_SECONDS = 10.0
 POLL_MS = 300
@@ -33,36 +31,12 @@ MAX_FAILED_CHECKS = 3
 log = structlog.get_logger(__name__)
 
 
-class Handler(Protocol):
-    """What a member does with its partitions. Exceptions end the membership, which is then built anew."""
-
-    def assigned(self, positions: Positions, partitions: set[TopicPartition]) -> None:
-        """After a rebalance, before any record is handed out: seek (and pause) every partition here, wait for nothing.
-
-        Paused flags and seeks of before are forgotten.
-        """
-
-    async def revoked(self, partitions: set[TopicPartition]) -> None:
-        """Before a rebalance: all partitions, kept ones too. Must end well within the rebalance time-out."""
-
-    async def records(self, batches: Mapping[TopicPartition, Sequence[Record]]) -> None:
-        """Records in order per partition, possibly none; called at least every 0.3 s outside of rebalances."""
-
-    async def out_of_range(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """The log holds nothing at these positions, or a damaged batch, or one of another leader than what was read before: seek to
-        where to go on, or pause.
-        """
-
-    async def closed(self) -> None:
-        """The membership has ended: nothing is ours any more."""
-
-
 class Member:
-    """Membership in a consumer group that survives whatever aiokafka or Kafka does, until `run` is cancelled.
+    """A membership in a consumer group that outlives every failure of Kafka and aiokafka, until `run` is cancelled.
 
-    A member that dies inside without a word is found by a watchdog and replaced. `invalidate()` and `renewed()` serve
-    those who must not act on a membership that may be lost: after a fence or a freeze, wait for the next heartbeat
-    that the group has confirmed.
+    A watchdog finds a consumer that has died silently, and replaces it.
+    Code that must act as owner only, calls `invalidate()` when the membership is in doubt (fenced, frozen) and
+    awaits `renewed()`: the next heartbeat that the group has confirmed.
     """
 
     def __init__(
@@ -84,28 +58,30 @@ class Member:
         self._max_records = max_records
         self._offset_reset = offset_reset
         self._validates_fetches = offset_reset == "none"
-        """With a reset, aiokafka tells nobody that a fetch failed, and would read from the start again and again."""
+        """With a reset policy, aiokafka hides a failed fetch from its caller, and would read from the start again and
+        again.
+        """
         self._session_seconds = connection.kafka.group_session_timeout_seconds
         self._rebalance_seconds = max(6.0, rebalance_seconds or self._session_seconds)
         self._options = dict(consumer_options or {})
         self._lease = MembershipLease(self._session_seconds)
         self._renewal = asyncio.Event()
         self._synced_at = -math.inf
-        """When the partitions that we have, or are about to get, were asked for."""
+        """When this member last asked the group for its partitions, in monotonic seconds."""
         self.generation = 0
-        """Goes up whenever a membership begins that is no continuation: in between, others may have had what is ours."""
+        """Grows with each new membership. Between two generations, other members may have owned the same partitions."""
 
     def invalidate(self) -> None:
-        """The membership may be lost without our knowing."""
+        """Mark the membership as doubtful until the group confirms it again."""
         self._lease.invalidate()
 
     @property
     def valid(self) -> bool:
-        """Whether the group has confirmed the membership after the last suspicion, and so lately that it cannot be lost."""
+        """Return whether the group has confirmed the membership since the last doubt, and within the session timeout."""
         return self._lease.valid
 
     async def renewed(self) -> None:
-        """Wait until the membership is trusted."""
+        """Wait until the membership is valid."""
         while not self.valid:
             self._renewal.clear()
             await self._renewal.wait()
@@ -122,7 +98,7 @@ class Member:
         self._synced_at = requested_at
 
     async def run(self) -> None:
-        """Be a member until cancelled."""
+        """Stay a member until cancelled."""
         pause = 0.2
         while True:
             started = time.monotonic()
@@ -132,16 +108,19 @@ class Member:
                 if cancellation_requested():
                     raise
                 log.warning(
-                    "Membership in the group was cancelled from inside; joining again.", group=self._group
+                    "The group membership was cancelled inside aiokafka; the member joins again.",
+                    group=self._group,
                 )
             except KAFKA_FAILURES as error:
                 log.warning(
-                    "Membership in the group ended; joining again.",
+                    "The group membership ended; the member joins again.",
                     group=self._group,
                     reason=describe(error),
                 )
             except Exception:
-                log.exception("Membership in the group ended by a defect; joining again.", group=self._group)
+                log.exception(
+                    "The group membership ended by a defect; the member joins again.", group=self._group
+                )
             if time.monotonic() - started > PATIENCE_SECONDS:
                 pause = 0.2
             await asyncio.sleep(pause)
@@ -161,7 +140,7 @@ class Member:
             positions = Positions(consumer, self.renewed, validator)
             consumer.subscribe(
                 [self._topic],
-                listener=_Listener(
+                listener=RebalanceListener(
                     consumer,
                     positions,
                     self._handler,
@@ -213,7 +192,7 @@ class Member:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 if task.cancelled():
-                    raise KafkaError("a task of the consumer was cancelled from inside")
+                    raise KafkaError("aiokafka cancelled a task of the consumer")
                 task.result()
         finally:
             for task in tasks:
@@ -221,14 +200,18 @@ class Member:
             ended, _ = await asyncio.wait(tasks, timeout=2)
             for task in ended:
                 if not task.cancelled():
-                    task.exception()  # one reason is told; the others are no news
+                    task.exception()  # the first error is raised; the others need no log line
 
     async def _poll(self, consumer: AIOKafkaConsumer, positions: Positions) -> None:
-        """Never cancelled while the member lives: a cancelled getmany switches the poll-interval guard off for good."""
+        """Read records and pass them to the handler.
+
+        It is not cancelled while the membership lasts: a cancelled getmany disables aiokafka's poll-interval check
+        for good.
+        """
         while True:
             try:
                 batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=self._max_records)
-            except OffsetOutOfRangeError as error:  # told before anything is taken
+            except OffsetOutOfRangeError as error:  # raised before any record is taken
                 await self._handler.out_of_range(error.args[0])
                 continue
             except Exception as error:
@@ -236,7 +219,7 @@ class Member:
                     positions.unreliable = True
                     raise
                 log.warning(
-                    "Reading from Kafka failed; trying again.",
+                    "Reading from Kafka failed; the member tries again.",
                     group=self._group,
                     reason=describe(error),
                 )
@@ -254,50 +237,9 @@ class Member:
                 PATIENCE_SECONDS + self._session_seconds,
             )
             failed_checks = failed_checks + 1 if found else 0
-        raise KafkaError(f"the consumer has died inside: {found}")
+        raise KafkaError(f"the consumer ended silently: {found}")
 
     async def _detect_freezes(self) -> None:
         while True:
             self._lease.tick()
             await asyncio.sleep(TICK_SECONDS)
-
-
-class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
-    """aiokafka logs and forgets what a listener raises; here it ends the membership."""
-
-    def __init__(
-        self,
-        consumer: AIOKafkaConsumer,
-        positions: Positions,
-        handler: Handler,
-        failed: asyncio.Future[None],
-        on_lost: Callable[[], None],
-        on_assigned: Callable[[], None],
-    ) -> None:
-        self._on_lost = on_lost
-        self._on_assigned = on_assigned
-        self._consumer = consumer
-        self._positions = positions
-        self._handler = handler
-        self._failed = failed
-
-    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        if not member_id(self._consumer):
-            self._on_lost()
-        try:
-            await self._handler.revoked(set(revoked))
-        except Exception as error:  # noqa: BLE001
-            self._fail(error)
-
-    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        if self._failed.done():  # a rebalance that ends after the membership did
-            return
-        try:
-            self._handler.assigned(self._positions, set(assigned))
-        except Exception as error:  # noqa: BLE001
-            self._fail(error)
-        self._on_assigned()
-
-    def _fail(self, error: Exception) -> None:
-        if not self._failed.done():
-            self._failed.set_exception(error)

@@ -1,3 +1,5 @@
+"""Read topics outside of consumer groups: bounds of the log, ranges of records, tables of compacted topics."""
+
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -26,16 +28,16 @@ STABLE_PAUSE_SECONDS = 0.1
 
 
 class TopicReadError(RelayError):
-    """A topic could not be read to its end; trying again may help."""
+    """A topic was not read to its end. A later attempt may succeed."""
 
 
 class CorruptBatchError(TopicReadError):
-    """A batch cannot be read, and trying again does not help while Kafka has no other copy."""
+    """A batch is damaged on the broker's disk. A retry does not help while no other replica leads."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogBounds:
-    """What a partition holds: first offset kept, end for read_committed readers, end of the log."""
+    """First kept offset, end for read_committed readers, and end of the log of one partition."""
 
     log_start_offset: int
     last_stable_offset: int
@@ -44,7 +46,9 @@ class LogBounds:
 
 @asynccontextmanager
 async def standalone_consumer(connection: Connection, **options: Any) -> AsyncIterator[AIOKafkaConsumer]:
-    """A read_committed consumer without a group, assigned nothing yet."""
+    """Yield a read_committed consumer without a group and without partitions.
+    Raises TopicReadError if Kafka does not answer.
+    """
     consumer = AIOKafkaConsumer(
         **connection.options(),
         isolation_level="read_committed",
@@ -59,7 +63,9 @@ async def standalone_consumer(connection: Connection, **options: Any) -> AsyncIt
             await consumer.start()
         yield consumer
     except TimeoutError as error:
-        raise TopicReadError("Kafka did not answer a reader in time.") from error
+        raise TopicReadError(
+            f"Kafka did not answer a reader within {OPEN_SECONDS:.0f} s. Run `jira-relay check`."
+        ) from error
     finally:
         await discard_consumer(consumer, 2)
 
@@ -67,23 +73,23 @@ async def standalone_consumer(connection: Connection, **options: Any) -> AsyncIt
 async def log_bounds(
     consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]
 ) -> dict[TopicPartition, LogBounds]:
-    """The extent of partitions; the consumer must not be reading."""
+    """Return the bounds of partitions. The consumer must not be reading."""
     listed = list(partitions)
     async with asyncio.timeout(ANSWER_SECONDS):
         first = await consumer.beginning_offsets(listed)
         high = await high_watermarks(consumer, listed)
-        committed = await consumer.end_offsets(
-            listed
-        )  # after: below `high` then means a transaction without end
+        # Read after `high`: an offset below it then means an open transaction, and not a later write.
+        committed = await consumer.end_offsets(listed)
     return {tp: LogBounds(first[tp], committed[tp], high[tp]) for tp in listed}
 
 
 async def stable_bounds(
     consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]
 ) -> dict[TopicPartition, LogBounds]:
-    """Extents once transactions under way have ended, or after half a second.
+    """Return the bounds once open transactions have ended, or after half a second.
 
-    A commit is acknowledged before its markers are written: a reader right behind it would miss what it committed.
+    Kafka acknowledges a commit before it writes the markers, so a reader that follows at once would miss the
+    committed records.
     """
     for _ in range(STABLE_ATTEMPTS):
         bounds = await log_bounds(consumer, partitions)
@@ -94,10 +100,12 @@ async def stable_bounds(
 
 
 async def require_stable_bounds(consumer: AIOKafkaConsumer, tp: TopicPartition) -> LogBounds:
-    """The extent of one partition; raises TopicReadError where a transaction has not ended."""
+    """Return the bounds of one partition. Raises TopicReadError if a transaction stays open."""
     bounds = (await stable_bounds(consumer, [tp]))[tp]
     if bounds.last_stable_offset < bounds.high_watermark:
-        raise TopicReadError(f"A transaction on {tp.topic}, partition {tp.partition}, has not ended.")
+        raise TopicReadError(
+            f"A transaction on {tp.topic}, partition {tp.partition}, has not ended; reading is tried again."
+        )
     return bounds
 
 
@@ -109,15 +117,14 @@ async def read_to_end(
     idle_seconds: float = 20.0,
     max_records: int | None = None,
 ) -> None:
-    """Hand over every committed record from `starts` to before `ends`, so many at once.
+    """Pass every committed record from `starts` to before `ends` to `on_record`, at most `max_records` in one poll.
 
-    Raises TopicReadError when nothing moves for `idle_seconds`.
+    Raises TopicReadError if no position advances for `idle_seconds`.
     """
     consumer.assign(list(starts))
+    # Seek before any await: after one, aiokafka at times reads nothing, without an error.
     for tp, offset in starts.items():
-        consumer.seek(
-            tp, offset
-        )  # before any await: seek_to_beginning later reads nothing, silently, at times
+        consumer.seek(tp, offset)
     remaining = {tp for tp in starts if starts[tp] < ends[tp]}
     loop = asyncio.get_running_loop()
     moved_at = loop.time()
@@ -134,15 +141,19 @@ async def read_to_end(
             if position >= ends[tp]:
                 remaining.discard(tp)
         if loop.time() - moved_at > idle_seconds:
-            raise TopicReadError(f"Reading {sorted(remaining)} stood still for {idle_seconds:.0f} s.")
+            raise TopicReadError(
+                f"Reading {sorted(remaining)} made no progress for {idle_seconds:.0f} "
+                "s. Run `jira-relay topics check`, and see Kafka's log."
+            )
 
 
 async def records_at(
     connection: Connection, offsets: Mapping[TopicPartition, int]
 ) -> dict[TopicPartition, Record | None]:
-    """The committed records at these offsets, None where none stands; what is not kept any more, or damaged on disk, is left out.
+    """Return the committed record at each offset, None if the offset holds none.
+    Deleted and damaged offsets are left out.
 
-    Raises TopicReadError where a partition ends before the offset.
+    Raises TopicReadError if a partition ends before the offset.
     """
     found: dict[TopicPartition, Record | None] = {}
     corrupt = set()
@@ -173,14 +184,17 @@ async def records_at(
 
 async def _poll(consumer: AIOKafkaConsumer, max_records: int | None) -> dict[TopicPartition, list[Record]]:
     if is_dead(consumer):
-        raise TopicReadError("The reader died inside.")
+        raise TopicReadError(
+            "The reader's fetch task ended silently. Try again; if this repeats, see Kafka's log."
+        )
     try:
         records: dict[TopicPartition, list[Record]] = await consumer.getmany(
             timeout_ms=200, max_records=max_records
         )
-    except CorruptRecordException as error:  # it names the partition
+    except CorruptRecordException as error:  # its text names the partition
         raise CorruptBatchError(
-            f"A batch is damaged on Kafka's disk, its checksum is wrong ({error}): let a replica lead that has it whole."
+            "A batch is damaged on the broker's disk: its checksum is wrong "
+            f"({error}). Make an intact replica the leader of the partition."
         ) from error
     return records
 
@@ -191,7 +205,7 @@ async def _position(consumer: AIOKafkaConsumer, tp: TopicPartition) -> int:
 
 
 async def partitions_of(consumer: AIOKafkaConsumer, topic: str) -> list[int]:
-    """Numbers of a topic's partitions; raises RelayError when there is no such topic."""
+    """Return the partition numbers of a topic. Raises RelayError if it does not exist."""
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             found = await partition_numbers(consumer, topic)
@@ -203,7 +217,7 @@ async def partitions_of(consumer: AIOKafkaConsumer, topic: str) -> list[int]:
 async def with_leader(
     consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]
 ) -> list[TopicPartition]:
-    """Those that have a leader: who asks for others with them is told of none."""
+    """Return the partitions that have a leader. A request that names one without leader fails for all."""
     for topic in {tp.topic for tp in partitions}:
         await partitions_of(consumer, topic)
     return [tp for tp in partitions if has_leader(consumer, tp)]
@@ -219,9 +233,9 @@ async def read_table(
     partitions: Iterable[int] | None = None,
     supersedes: Callable[[Record, Record], bool] = _always_supersedes,
 ) -> dict[bytes, Record]:
-    """The latest record of each key of a compacted topic, as it stands now; deleted keys are left out.
+    """Return the latest record of each key of a compacted topic, without deleted keys.
 
-    A record that does not supersede the one before it counts for nothing.
+    A record for which `supersedes(record, record before)` is False is ignored. `partitions` None: all.
     """
     tables = await read_tables(connection, topic, partitions, supersedes)
     return {key: record for table in tables.values() for key, record in table.items()}
@@ -233,7 +247,7 @@ async def read_tables(
     partitions: Iterable[int] | None = None,
     supersedes: Callable[[Record, Record], bool] = _always_supersedes,
 ) -> dict[int, dict[bytes, Record]]:
-    """The same for each partition by itself: what stands in one says nothing of another."""
+    """Return the same by partition, each independent of the others."""
     async with standalone_consumer(connection) as consumer:
         numbers = list(partitions) if partitions is not None else await partitions_of(consumer, topic)
         tables: dict[int, dict[bytes, Record]] = {number: {} for number in numbers}

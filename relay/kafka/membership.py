@@ -1,3 +1,5 @@
+"""The lease of a group membership: how long this process may act as a member."""
+
 import math
 import time
 from collections.abc import Callable
@@ -6,11 +8,12 @@ FROZEN_SECONDS = 2.0
 
 
 class MembershipLease:
-    """Whether we can still be a member of the group, as far as this process can know.
+    """Whether this process can still be a member of its group. All times are monotonic seconds.
 
-    Whoever was frozen cannot tell from what it reads next: answers of before the freeze may still lie in its sockets. So a
-    confirmation counts from when it was asked for, grows old, and counts for nothing while the process has not been seen
-    awake since. Times are monotonic seconds; the second clock also sees the sleep of a whole machine.
+    1. After a freeze, the next answer proves nothing: it may have been in the socket before the freeze began.
+    2. So a confirmation counts from the time of its request, and expires with the session.
+    3. It counts only while the process ticks: a gap between two ticks is a freeze.
+    4. The monotonic clock may stop while a machine sleeps, so ticks also compare the wall clock.
     """
 
     def __init__(
@@ -27,21 +30,23 @@ class MembershipLease:
         self._tick = (-math.inf, -math.inf)
 
     def tick(self) -> None:
-        """To be called again and again, more often than twice a second: we are awake."""
+        """Record that the process runs. Call it more often than twice a second."""
         if not self._awake():
             self.invalidate()
         self._tick = (self._clock(), self._wall_clock())
 
     def invalidate(self) -> None:
+        """Reject every confirmation that was requested before now."""
         self._invalidated_at = self._clock()
 
     def renew(self, requested_at: float) -> None:
-        """The group has answered a question of `requested_at` as it answers a member."""
+        """Record that the group confirmed the membership, in answer to a request of `requested_at`."""
         if self._awake():
             self.renewed_at = max(self.renewed_at, requested_at)
 
     @property
     def valid(self) -> bool:
+        """Return whether a fresh confirmation exists."""
         fresh = self._clock() - self.renewed_at < self._session_seconds
         return fresh and self.renewed_at > self._invalidated_at and self._awake()
 

@@ -1,3 +1,5 @@
+"""Write records to Kafka."""
+
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,16 +18,16 @@ OPEN_SECONDS = 10.0
 
 
 class TopicWriteError(RelayError):
-    """Kafka did not confirm a write: it may or may not stand on the topic."""
+    """Kafka did not confirm a write. The record may be on the topic or not."""
 
 
 class RecordTooLargeError(TopicWriteError):
-    """Neither the topic nor the brokers take a record of this size: it does not stand there, and never will."""
+    """The topic or the brokers reject a record of this size. It is not on the topic, and a retry does not help."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProducerRecord:
-    """A record to be written; `value` None deletes the key of a compacted topic."""
+    """A record to write. `value` None deletes the key on a compacted topic; `timestamp` is ms since 1970 UTC."""
 
     topic: str
     partition: int
@@ -36,7 +38,7 @@ class ProducerRecord:
 
 
 def producer_options(connection: Connection) -> dict[str, Any]:
-    """What every producer of ours has in common."""
+    """Return the keyword arguments of every producer."""
     profile = connection.profile
     return {
         **connection.options(),
@@ -44,15 +46,17 @@ def producer_options(connection: Connection) -> dict[str, Any]:
         "enable_idempotence": profile.idempotence,
         "compression_type": profile.compression,
         "max_request_size": profile.max_request_bytes,
-        "max_batch_size": min(1_000_000, profile.max_request_bytes // 4),  # a request holds one of each topic
+        "max_batch_size": min(
+            1_000_000, profile.max_request_bytes // 4
+        ),  # a request may hold one batch of each topic
         "request_timeout_ms": 5_000,
     }
 
 
 class RecordWriter:
-    """Writes single records, each confirmed by all in-sync replicas; at least once.
+    """Write single records, each confirmed by all in-sync replicas. Delivery is at least once.
 
-    A producer that failed once is thrown away, since aiokafka's never recovers, and made anew at the next write.
+    aiokafka's producer never recovers from a failure, so a failed one is discarded and replaced at the next write.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -77,7 +81,9 @@ class RecordWriter:
         timestamp_ms: int | None = None,
         seconds: float = 20.0,
     ) -> int:
-        """Write one record and return its offset; raises TopicWriteError when Kafka has not confirmed it in time."""
+        """Write one record and return its offset.
+        Raises TopicWriteError if Kafka does not confirm it within `seconds`.
+        """
         producer = None
         try:
             async with asyncio.timeout(seconds):

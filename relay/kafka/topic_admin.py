@@ -1,3 +1,5 @@
+"""Create topics, compare them with their configuration, and read their limits."""
+
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -18,7 +20,7 @@ UNLIMITED_RETENTION_MS = 2**62
 
 @dataclass(frozen=True, slots=True)
 class TopicReport:
-    """What was found of one topic. `problems` say what to fix; empty: as it should be."""
+    """The result for one topic. `problems` say what to fix; empty means correct."""
 
     name: str
     state: str
@@ -26,7 +28,7 @@ class TopicReport:
 
 
 async def create_missing_topics(connection: Connection) -> list[TopicReport]:
-    """Make the topics that are missing and report on all of them; existing ones are never altered."""
+    """Create the missing topics, and report on all. Existing topics are never changed."""
     kafka = connection.kafka
     specs = topic_specs(Topics(kafka.topic_prefix), kafka.shards)
     replicas = kafka.replication_factor
@@ -48,27 +50,30 @@ async def create_missing_topics(connection: Connection) -> list[TopicReport]:
 
 
 def _created_names(errors: list[tuple[str, int, str | None]]) -> set[str]:
-    """Names of the topics that were made by this call; somebody else may have been faster."""
+    """Return the topics that this call created; another process may have created some first."""
     for topic, code, message in errors:
         error = for_code(code)
         if code and error is not TopicAlreadyExistsError:
-            raise RelayError(f"Kafka did not create the topic {topic}: {message or error.__name__}.")
+            raise RelayError(
+                f"Kafka did not create the topic {topic}: {message or error.__name__}. "
+                "Check the rights of the relay's user and kafka.replication_factor."
+            )
     return {topic for topic, code, _ in errors if not code}
 
 
 async def _wait_until_visible(admin: AIOKafkaAdminClient, names: list[str]) -> None:
-    """A topic is known a moment after it was made."""
+    """Wait until Kafka lists new topics, which takes a moment."""
     for _ in range(100):
         if len(await _partition_counts(admin, names)) == len(names):
             return
         await asyncio.sleep(0.1)
     raise RelayError(
-        "Kafka has made the topics, but does not show them after ten seconds; run `jira-relay topics check`."
+        "Kafka created the topics, but does not list them after 10 s. Run `jira-relay topics check`."
     )
 
 
 async def compare_topics(connection: Connection) -> list[TopicReport]:
-    """Compare the topics with what they should be; nothing is changed."""
+    """Compare the topics with their configuration. Changes nothing."""
     kafka = connection.kafka
     topics = Topics(kafka.topic_prefix)
     specs = topic_specs(topics, kafka.shards)
@@ -87,18 +92,20 @@ def _report(
     configs: Mapping[str, Mapping[str, str]],
 ) -> TopicReport:
     if spec.name not in counts:
-        return TopicReport(spec.name, "missing", ("It does not exist: run `jira-relay topics create`.",))
+        return TopicReport(
+            spec.name, "missing", ("The topic does not exist: run `jira-relay topics create`.",)
+        )
     problems = []
     count = counts[spec.name]
     if spec.name in topics.sharded and shards is not None and count != shards:
         problems.append(
-            f"It has {count} partitions where {topics.organizations} has {shards}: they must be equal."
+            f"It has {count} partitions, and {topics.organizations} has {shards}: the counts must be equal."
         )
     actual = configs.get(spec.name, {})
     for name, wanted in spec.configs.items():
         found = actual.get(name)
         if found is not None and _differs(name, wanted, found):
-            problems.append(f"{name} is {found}, should be {wanted}.")
+            problems.append(f"{name} is {found}: set it to {wanted}.")
     return TopicReport(spec.name, "different" if problems else "as it should be", tuple(problems))
 
 
@@ -111,9 +118,9 @@ def _differs(name: str, wanted: str, found: str) -> bool:
 
 
 async def read_shard_count(connection: Connection) -> int:
-    """How many shards there are: the partition count of the organizations topic is the truth.
+    """Return the number of shards, which is the partition count of the organizations topic.
 
-    Raises RelayError when a sharded topic is missing or has another count.
+    Raises RelayError if a sharded topic is missing or has another count.
     """
     topics = Topics(connection.kafka.topic_prefix)
     async with _admin(connection) as admin:
@@ -122,23 +129,23 @@ async def read_shard_count(connection: Connection) -> int:
         raise RelayError(f"Kafka has no topic {missing[0]}: run `jira-relay topics create`.")
     if len(set(counts.values())) > 1:
         raise RelayError(
-            f"The topics differ in their partitions, which must be equal: {counts}. Run `jira-relay topics check`."
+            f"The partition counts of the topics must be equal, and are {counts}. Run `jira-relay topics check`."
         )
     return counts[topics.organizations]
 
 
 @dataclass(frozen=True, slots=True)
 class TopicLimits:
-    """What all sharded topics have in common, as far as Kafka tells."""
+    """The limits that hold for all sharded topics, as far as Kafka reports them."""
 
     max_event_bytes: int = MAX_EVENT_BYTES
-    """Bytes of a message that every one of them takes; some room is left for what goes with it."""
+    """Size of an event, in bytes, that every sharded topic accepts. Some room is left for keys, headers and framing."""
     retention_ms: int = 0
-    """For so long the topics of events keep what was written; 0: nobody knows."""
+    """Retention of the event topics, in ms. 0: unknown."""
 
 
 async def read_limits(connection: Connection) -> TopicLimits:
-    """The limits of the topics as they are, whoever made them."""
+    """Read the limits of the existing topics, which an operator may have created."""
     topics, profile = Topics(connection.kafka.topic_prefix), connection.profile
     configs: dict[str, dict[str, str]] = {}
     if profile.admin:
@@ -165,7 +172,7 @@ def _retention_ms(config: Mapping[str, str]) -> int:
 
 @asynccontextmanager
 async def _admin(connection: Connection) -> AsyncIterator[AIOKafkaAdminClient]:
-    """What Kafka's client raises meanwhile comes out as a RelayError."""
+    """Yield an admin client. Raises RelayError if Kafka fails meanwhile."""
     await connection.verify()
     admin = AIOKafkaAdminClient(**connection.options(), request_timeout_ms=20_000)
     try:
@@ -174,8 +181,8 @@ async def _admin(connection: Connection) -> AsyncIterator[AIOKafkaAdminClient]:
             yield admin
     except (KafkaError, TimeoutError) as error:
         raise RelayError(
-            f"Kafka at {connection.bootstrap} did not tell about its topics: {describe(error)}. It may be"
-            " starting; try again, and if this lasts, look at its log."
+            f"Kafka at {connection.bootstrap} did not answer a question about its topics: "
+            f"{describe(error)}. It may be starting; try again, and if this lasts, see its log."
         ) from error
     finally:
         await admin.close()

@@ -1,9 +1,12 @@
+"""Names and configuration of the relay's topics."""
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aiokafka.partitioner import murmur2
 
-DAY_MS = 86_400_000
+from relay.timestamps import DAY_MS
+
 MAX_EVENT_BYTES = 4_000_000
 MAX_MESSAGE_BYTES = 5_000_000
 
@@ -18,7 +21,7 @@ _COMPACTED = {
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """Names of our topics."""
+    """The names of the relay's topics."""
 
     prefix: str
 
@@ -56,12 +59,13 @@ class Topics:
 
     @property
     def sharded(self) -> tuple[str, ...]:
+        """Return the topics that are keyed by organization. They have equal partition counts."""
         return (self.organizations, self.progress, self.events, self.backfill, self.dead_letters)
 
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
-    """A topic as it should be; `partitions` None: as many as it has."""
+    """The configuration that a topic should have."""
 
     name: str
     partitions: int
@@ -69,12 +73,12 @@ class TopicSpec:
 
 
 def partition_of(key: str | bytes, partitions: int) -> int:
-    """Partition of a key, as Kafka's own default partitioner for Java has it."""
+    """Return the partition of a key, as the default partitioner of Kafka's Java client computes it."""
     return int((murmur2(key.encode() if isinstance(key, str) else key) & 0x7FFFFFFF) % partitions)
 
 
 def topic_specs(topics: Topics, shards: int) -> list[TopicSpec]:
-    """Every topic of ours, as it should be."""
+    """Return the configuration of every topic. `shards`: partition count of the sharded topics."""
     return [
         TopicSpec(topics.organizations, shards, _COMPACTED),
         TopicSpec(topics.progress, shards, _COMPACTED),

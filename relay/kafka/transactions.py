@@ -1,5 +1,8 @@
+"""Publish records together, in one transaction where the cluster has transactions."""
+
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -15,8 +18,20 @@ from relay.kafka.log_reader import stable_bounds, standalone_consumer
 from relay.kafka.producer import OPEN_SECONDS, ProducerRecord, producer_options
 
 TRANSACTION_SECONDS = 8.0
-TRANSACTION_TIMEOUT_MS = 15_000
+"""Bound of one publication; a transaction that is open for longer has lost its producer, or its end markers."""
 
+
+@dataclass(frozen=True, slots=True)
+class TransactionTiming:
+    """Bounds of a publisher."""
+
+    transaction_seconds: float = TRANSACTION_SECONDS
+    timeout_ms: int = 15_000
+    """After this the broker itself aborts an open transaction (Kafka: transaction.timeout.ms)."""
+    open_seconds: float = OPEN_SECONDS
+
+
+DEFAULT_TIMING = TransactionTiming()
 
 AfterOffsets = Callable[[list[int]], Sequence[ProducerRecord]]
 
@@ -26,7 +41,8 @@ def _no_records(_offsets: list[int]) -> Sequence[ProducerRecord]:
 
 
 class PublishError(RelayError):
-    """A publication failed, or nobody knows whether it did: the publisher must be discarded and all memory with it.
+    """A publication failed, or its outcome is unknown.
+    Discard the publisher, and every state derived from its records.
 
     `fenced`: another owner has taken over.
     """
@@ -37,73 +53,80 @@ class PublishError(RelayError):
 
 
 class Publisher:
-    """Publishes records together: in one transaction, or, where Kafka has none, events first and progress after.
+    """Publish records in one transaction. Without transactions: `records` first, then those of `after_offsets`.
 
-    After any error, time-out or cancellation it must be discarded: a commit whose answer was lost may have happened.
+    Discard it after any error, timeout or cancellation: a commit whose answer was lost may have happened.
     """
 
-    def __init__(self, connection: Connection, producer: AIOKafkaProducer) -> None:
+    def __init__(
+        self, connection: Connection, producer: AIOKafkaProducer, timing: TransactionTiming = DEFAULT_TIMING
+    ) -> None:
         self._connection = connection
         self._producer = producer
+        self._timing = timing
         self._transactional = connection.profile.transactions
         self._last_offsets: dict[tuple[str, int], int] = {}
 
     @classmethod
-    async def open(cls, connection: Connection, transactional_id: str) -> "Publisher":
-        """Fence whoever used `transactional_id` before and end its open transaction.
+    async def open(
+        cls, connection: Connection, transactional_id: str, timing: TransactionTiming = DEFAULT_TIMING
+    ) -> "Publisher":
+        """Start a producer. It fences every earlier one with this `transactional_id` and aborts its open transaction.
 
-        Raises PublishError; nothing is left alive then, so that no late start can fence a successor.
+        Raises PublishError. The producer is closed then, so that a late start cannot fence a successor.
         """
         options = producer_options(connection)
         if connection.profile.transactions:
             options |= {
                 "transactional_id": transactional_id,
-                "transaction_timeout_ms": TRANSACTION_TIMEOUT_MS,
+                "transaction_timeout_ms": timing.timeout_ms,
             }
         producer = AIOKafkaProducer(**options)
         patch_client(producer.client)
         try:
-            async with asyncio.timeout(OPEN_SECONDS):
+            async with asyncio.timeout(timing.open_seconds):
                 await producer.start()
         except BaseException as error:
             await asyncio.shield(discard_producer(producer, 0.5))
             if isinstance(error, (KafkaError, TimeoutError, OSError)) or not _not_cancelled_inside(error):
-                raise PublishError(f"Kafka did not let a producer start: {describe(error)}.") from error
+                raise PublishError(
+                    f"Kafka did not start a producer: {describe(error)}. Run `jira-relay check`."
+                ) from error
             raise
-        return cls(connection, producer)
+        return cls(connection, producer, timing)
 
     async def publish(
         self, records: Sequence[ProducerRecord], after_offsets: AfterOffsets = _no_records
     ) -> list[int]:
-        """Commit `records` together with what `after_offsets` makes of its offsets, sent once `records` stands; return those offsets.
+        """Commit `records`, and the records that `after_offsets` derives from their offsets; return the offsets.
 
         Raises PublishError. A cancellation leaves nothing running.
         """
         task = asyncio.create_task(self._publish(records, after_offsets))
         try:
-            async with asyncio.timeout(TRANSACTION_SECONDS):
+            async with asyncio.timeout(self._timing.transaction_seconds):
                 return await asyncio.shield(task)
         except TimeoutError as error:
             raise PublishError(
-                f"Kafka did not confirm a transaction within {TRANSACTION_SECONDS:.0f} s."
+                f"Kafka did not confirm a transaction within {self._timing.transaction_seconds:g} s."
             ) from error
         except ProducerFenced as error:
-            raise PublishError("Another owner has taken over the shard.", fenced=True) from error
-        except IllegalOperation as error:  # the producer left the transaction between two sends, on its own
+            raise PublishError("Another owner has taken over the transactional id.", fenced=True) from error
+        except IllegalOperation as error:  # aiokafka left the transaction by itself, between two sends
             raise PublishError(
-                "Kafka ended a transaction before we did.", fenced=is_fenced(self._producer)
+                "The transaction ended before its commit.", fenced=is_fenced(self._producer)
             ) from error
         except InvalidTimestampError as error:
             raise PublishError(
-                "Kafka refused a transaction because of its time: the clock of this machine is ahead of Kafka's by more than"
-                " message.timestamp.after.max.ms (an hour unless set); set the clocks right."
+                "Kafka rejected a transaction because of its timestamps: the clock of this machine is ahead "
+                "of Kafka's by more than message.timestamp.after.max.ms (default: 1 hour). Correct the clocks."
             ) from error
         except (KafkaError, AssertionError, OSError) as error:
-            raise PublishError(f"Kafka refused a transaction: {describe(error)}.") from error
+            raise PublishError(f"Kafka rejected a transaction: {describe(error)}.") from error
         except asyncio.CancelledError as error:
             if _not_cancelled_inside(error):
                 raise
-            raise PublishError("Kafka's client gave a transaction up.") from error
+            raise PublishError("aiokafka cancelled a transaction.") from error
         finally:
             task.add_done_callback(consume_exception)
             if not task.done():
@@ -127,29 +150,31 @@ class Publisher:
             await asyncio.wait(acknowledgements)
         offsets = [int(acknowledgement.result().offset) for acknowledgement in acknowledgements]
         if -1 in offsets:
-            raise KafkaError("a batch was taken for one already there, its offset is unknown")
+            raise KafkaError("the broker took a batch for a duplicate, so its offset is unknown")
         for record, offset in zip(records, offsets, strict=True):
             self._check_offset_advances(record, offset)
         return offsets
 
     def _check_offset_advances(self, record: ProducerRecord, offset: int) -> None:
-        """What stands at an offset that was given away before has taken the place of something lost."""
+        """Raise if an offset was assigned before: the partition has then lost records that it had acknowledged."""
         place = (record.topic, record.partition)
         if offset <= self._last_offsets.get(place, -1):
-            raise KafkaError(f"it has lost the end of {record.topic}, partition {record.partition}")
+            raise KafkaError(f"the end of {record.topic}, partition {record.partition}, was lost")
         self._last_offsets[place] = offset
 
     async def _enqueue(self, record: ProducerRecord) -> "asyncio.Future[Any]":
         acknowledgement: asyncio.Future[Any] = await self._producer.send(**_arguments(record))
-        acknowledgement.add_done_callback(consume_exception)  # of a batch whose transaction was given up
+        acknowledgement.add_done_callback(consume_exception)  # its transaction may fail first
         return acknowledgement
 
     async def end_hanging(self, partitions: Sequence[TopicPartition]) -> list[TopicPartition]:
-        """End transactions that Kafka acknowledged but left without markers, and return where they were.
+        """End transactions that Kafka acknowledged without writing their markers, and return their partitions.
 
-        Kafka killed between the end of a transaction and its markers forgets to write them; committed events then
-        stay invisible, and visible twice once the next transaction of the same producer has ended.
-        Raises PublishError when they cannot be ended.
+        1. A broker that is killed between the end of a transaction and its markers never writes the markers.
+        2. The committed events then stay invisible to read_committed readers.
+        3. They would become visible twice once the next transaction of the same producer ends.
+
+        Raises PublishError if they do not end.
         """
         if not self._transactional:
             return []
@@ -158,13 +183,16 @@ class Publisher:
             await self._commit_empty_transaction(hanging)
             if still := await self._find_hanging(hanging):
                 raise PublishError(
-                    f"Transactions without end stand on {still}, and Kafka does not end them: they are not of this shard's"
-                    " producer. See who left them with kafka-transactions.sh find-hanging, and abort them with it."
+                    "Transactions that another producer left open hang on "
+                    f"{', '.join(f'{tp.topic}, partition {tp.partition}' for tp in still)}. "
+                    "Find them with kafka-transactions.sh find-hanging, and abort them with it."
                 )
         return hanging
 
     async def _find_hanging(self, partitions: Sequence[TopicPartition]) -> list[TopicPartition]:
-        """Also remember where they end: whoever writes below that later takes the place of something lost."""
+        """Return the partitions with a hanging transaction.
+        Record the end of each log: a later write below it means lost records.
+        """
         async with standalone_consumer(self._connection) as reader:
             extents = await stable_bounds(reader, partitions)
         for tp, extent in extents.items():
@@ -173,15 +201,18 @@ class Publisher:
 
     async def _commit_empty_transaction(self, partitions: Sequence[TopicPartition]) -> None:
         try:
-            async with asyncio.timeout(TRANSACTION_SECONDS):
+            async with asyncio.timeout(self._timing.transaction_seconds):
                 await self._producer.begin_transaction()
                 add_to_transaction(self._producer, partitions)
                 await self._producer.commit_transaction()
         except (KafkaError, IllegalOperation, TimeoutError, AssertionError, OSError) as error:
-            raise PublishError(f"A transaction without end could not be ended: {describe(error)}.") from error
+            raise PublishError(
+                f"A hanging transaction could not be ended: {describe(error)}. "
+                "Find it with kafka-transactions.sh find-hanging."
+            ) from error
 
     async def discard(self) -> None:
-        """Let go of the producer within two seconds, whatever state it is in."""
+        """Close the producer within two seconds, whatever its state."""
         await discard_producer(self._producer, 1)
 
 
@@ -197,5 +228,5 @@ def _arguments(record: ProducerRecord) -> dict[str, Any]:
 
 
 def _not_cancelled_inside(error: BaseException) -> bool:
-    """Whether this is no cancellation that came from inside aiokafka."""
+    """Return whether this is anything but a cancellation from inside aiokafka."""
     return not isinstance(error, asyncio.CancelledError) or cancellation_requested()

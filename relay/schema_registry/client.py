@@ -1,6 +1,6 @@
-"""A schema registry with Confluent's API: Confluent's own, Apicurio (/apis/ccompat/v7), Karapace, Redpanda.
+"""Call a schema registry with Confluent's API: Confluent's own, Apicurio (/apis/ccompat/v7), Karapace or Redpanda.
 
-One function makes one call, and what can go wrong comes back as a value.
+One method makes one call. A failure is returned as a value.
 """
 
 import asyncio
@@ -21,29 +21,39 @@ from relay.errors import RelayError, one_line
 from schemas import Schema
 
 FULL_TRANSITIVE = "FULL_TRANSITIVE"
-TOTAL_SECONDS = 15.0
-
-_STEP_SECONDS = 5.0
 _CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
 
 
 @dataclass(frozen=True, slots=True)
+class RegistryTiming:
+    """How long a call waits, in seconds."""
+
+    total_seconds: float = 15.0
+    """For the whole call."""
+    step_seconds: float = 5.0
+    """For each step of it: connecting, sending, receiving more bytes."""
+
+
+DEFAULT_TIMING = RegistryTiming()
+
+
+@dataclass(frozen=True, slots=True)
 class Missing:
-    """There is none, for sure: asking again will not help."""
+    """The registry does not have it. Asking again does not help."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """Nobody could say; it passes, or is for an operator to put right."""
+    """The registry did not answer the question. It passes, or an operator must fix what `reason` says."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class SchemaRejected:
-    """A schema is invalid, or incompatible with an earlier version."""
+    """The registry rejects the schema: it is invalid, or incompatible with an earlier version."""
 
     reason: str
 
@@ -60,37 +70,49 @@ class RegisteredSchema:
     schema: Schema
 
 
-class SchemaRegistryClient:
-    """Every call ends within TOTAL_SECONDS; nothing is kept and nothing tried twice."""
+def value_subject(topic: str) -> str:
+    """Return the subject of a topic's values in a schema registry (TopicNameStrategy)."""
+    return f"{topic}-value"
 
-    def __init__(self, client: httpx.AsyncClient, redact: Callable[[str], str] = str) -> None:
-        """`redact` takes our password out of what the registry says, should it repeat it."""
+
+class SchemaRegistryClient:
+    """One call each, without retry or cache. A call ends within `timing.total_seconds`."""
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        redact: Callable[[str], str] = str,
+        timing: RegistryTiming = DEFAULT_TIMING,
+    ) -> None:
+        """Wrap an HTTP client. `redact` removes the password from messages of the registry, which may repeat it."""
         self._client = client
         self._redact = redact
+        self._timing = timing
 
     @property
     def url(self) -> str:
         return str(self._client.base_url).rstrip("/")
 
     async def by_id(self, ref: SchemaId) -> Schema | RegistryFailure:
-        """Missing also where the id is known, but not to be that of an Avro record."""
+        """Return the schema with this id. Missing, also if it is not the schema of an Avro record."""
         answer = await self._call("GET", f"schemas/ids/{ref.value}")
         if not isinstance(answer, dict):
             return answer
         schema = read_schema(str(answer.get("schema")))
-        return schema or Missing(f"{ref} of the schema registry is not that of an Avro record")
+        return schema or Missing(f"{ref} of the schema registry is not the schema of an Avro record")
 
     async def lookup(self, subject: str, schema: Schema) -> SchemaId | RegistryFailure:
-        """The id under which this very schema is registered in a subject."""
+        """Return the id under which a subject holds exactly this schema."""
         return self._id(await self._call("POST", f"subjects/{_quoted(subject)}", _schema_body(schema)))
 
     async def register(self, subject: str, schema: Schema) -> SchemaId | RegistryFailure:
-        """Add a version to a subject; a schema that is there already keeps its id."""
+        """Add a version to a subject, and return its id. A schema that the subject holds keeps its id."""
         return self._id(
             await self._call("POST", f"subjects/{_quoted(subject)}/versions", _schema_body(schema))
         )
 
     async def latest(self, subject: str) -> RegisteredSchema | RegistryFailure:
+        """Return the last version of a subject."""
         answer = await self._call("GET", f"subjects/{_quoted(subject)}/versions/latest")
         if not isinstance(answer, dict):
             return answer
@@ -100,23 +122,23 @@ class SchemaRegistryClient:
         return _unexpected_answer(self.url)
 
     async def check_compatibility(self, subject: str, schema: Schema) -> RegistryFailure | None:
-        """None: a subject could take this schema as its next version. Missing: there is no such subject."""
+        """Return None if a subject accepts this schema as its next version. Missing: the subject does not exist."""
         path = f"compatibility/subjects/{_quoted(subject)}/versions?verbose=true"
         answer = await self._call("POST", path, _schema_body(schema))
         if not isinstance(answer, dict):
             return answer
         if answer.get("is_compatible") is True:
             return None
-        messages = "; ".join(map(str, answer.get("messages") or ["the registry does not say why"]))
+        messages = "; ".join(map(str, answer.get("messages") or ["the registry gives no reason"]))
         return SchemaRejected(one_line(messages))
 
     async def compatibility_level(self, subject: str) -> str | RegistryFailure:
-        """What a subject demands of new versions, or the registry of all subjects; such as FULL_TRANSITIVE."""
+        """Return the compatibility level of a subject, such as FULL_TRANSITIVE: its own, or the registry's default."""
         answer = await self._call("GET", f"config/{_quoted(subject)}?defaultToGlobal=true")
         return str(answer.get("compatibilityLevel")) if isinstance(answer, dict) else answer
 
     async def set_full_transitive(self, subject: str) -> RegistryFailure | None:
-        """From now on every version of a subject must read every other."""
+        """Require that every version of a subject can read every other. Return None, or the failure."""
         body = {"compatibility": FULL_TRANSITIVE}
         answer = await self._call("PUT", f"config/{_quoted(subject)}", body)
         return None if isinstance(answer, dict) else answer
@@ -125,11 +147,14 @@ class SchemaRegistryClient:
         self, method: str, path: str, body: dict[str, str] | None = None
     ) -> dict[str, Any] | RegistryFailure:
         try:
-            async with asyncio.timeout(TOTAL_SECONDS):
+            async with asyncio.timeout(self._timing.total_seconds):
                 response = await self._client.request(method, path, json=body)
         except (httpx.HTTPError, OSError, TimeoutError) as error:
             reason = one_line(str(error)) or type(error).__name__
-            return Unavailable(f"The schema registry at {self.url} does not answer: {reason}.")
+            return Unavailable(
+                f"The schema registry at {self.url} does not answer: "
+                f"{reason}. Check that it runs, and schema_registry.url."
+            )
         return _interpret(self.url, response.status_code, response.content, self._redact)
 
     def _id(self, answer: dict[str, Any] | RegistryFailure) -> SchemaId | RegistryFailure:
@@ -142,8 +167,10 @@ class SchemaRegistryClient:
 
 
 @asynccontextmanager
-async def open_schema_registry(settings: SchemaRegistryConfig) -> AsyncIterator[SchemaRegistryClient]:
-    """The registry at `settings.url`, which must be set. Nothing is asked yet."""
+async def open_schema_registry(
+    settings: SchemaRegistryConfig, timing: RegistryTiming = DEFAULT_TIMING
+) -> AsyncIterator[SchemaRegistryClient]:
+    """Yield a client of the registry at `settings.url`, which must be set. Sends no request."""
     auth, redactor = None, Redactor()
     if settings.username is not None:
         password = settings.password.get_secret_value() if settings.password else ""
@@ -155,10 +182,10 @@ async def open_schema_registry(settings: SchemaRegistryConfig) -> AsyncIterator[
         auth=auth,
         verify=_ssl_context(settings),
         headers={"Accept": f"{_CONTENT_TYPE}, application/json", "Content-Type": _CONTENT_TYPE},
-        timeout=_STEP_SECONDS,
-        trust_env=False,  # a .netrc would send other credentials
+        timeout=timing.step_seconds,
+        trust_env=False,  # else a .netrc could replace the credentials
     ) as client:
-        yield SchemaRegistryClient(client, redactor)
+        yield SchemaRegistryClient(client, redactor, timing)
 
 
 def _ssl_context(settings: SchemaRegistryConfig) -> ssl.SSLContext:
@@ -166,15 +193,17 @@ def _ssl_context(settings: SchemaRegistryConfig) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=settings.ca_file)
     except OSError as error:
         raise RelayError(
-            f"The certificates that the schema registry's is checked against cannot be read: {error}."
-            " Check schema_registry.ca_file."
+            f"The CA certificates for the schema registry cannot be read: {error}. Check schema_registry.ca_file."
         ) from error
 
 
 def _interpret(
     url: str, status: int, content: bytes, redact: Callable[[str], str]
 ) -> dict[str, Any] | RegistryFailure:
-    """What an answer means. Missing takes Confluent's own code: a proxy's or a wrong path's 404 proves nothing."""
+    """Return the object of a response, or a failure.
+
+    Only Confluent's own error codes mean Missing: the 404 of a proxy or of a wrong path proves nothing.
+    """
     body = _json_object(content)
     message = one_line(redact(str(body.get("message", ""))))
     match status:
@@ -182,17 +211,18 @@ def _interpret(
             return body
         case 401:
             return Unavailable(
-                f"The schema registry at {url} does not accept our user and password (401): check"
-                " schema_registry.username and schema_registry.password."
+                f"The schema registry at {url} rejects the relay's user or password "
+                "(401): check schema_registry.username and schema_registry.password."
             )
         case 403:
             return Unavailable(
-                f"The schema registry at {url} knows our user but does not let it do this (403): give it the right."
+                f"The schema registry at {url} denies this operation to "
+                "the relay's user (403): grant the permission there."
             )
         case 404 if body.get("error_code") in _NOT_FOUND:
             return Missing(message or "not found")
         case 409 | 422:
-            return SchemaRejected(message or f"status {status} without a word")
+            return SchemaRejected(message or f"status {status} without a reason")
         case 408 | 429 | 500 | 502 | 503 | 504:
             return Unavailable(f"The schema registry at {url} fails for now ({status}). {message}".rstrip())
     return _unexpected_answer(url, status)
@@ -204,7 +234,7 @@ _NOT_FOUND = (40401, 40402, 40403, 40408)
 
 def _unexpected_answer(url: str, status: int = 200) -> Unavailable:
     return Unavailable(
-        f"{url} answers ({status}), but not as a schema registry does: check the path in schema_registry.url."
+        f"{url} answers ({status}), but not as a schema registry: check the path in schema_registry.url."
     )
 
 

@@ -1,3 +1,5 @@
+"""Keep answers of the registry on disk."""
+
 import contextlib
 import hashlib
 import os
@@ -10,16 +12,18 @@ log = structlog.get_logger(__name__)
 
 
 class SchemaCache:
-    """Answers that never change, one file each, for the time when whoever gave them is away.
+    """Immutable answers, one file each, for times when their source is not available.
 
-    It never fails: what cannot be read or written is logged and done without. A file is whole or ignored, since its first
-    line is the SHA-256 of the rest. Any number of processes may share the directory.
+    It raises nothing: a file that cannot be read or written is logged and ignored.
+    The first line of a file is the SHA-256 of the rest, so a partial file is detected.
+    Any number of processes may share the directory.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     def get(self, name: str) -> str | None:
+        """Return the text kept under this name. None if there is none, or it is damaged."""
         path = self._directory / name
         try:
             checksum, _, text = path.read_bytes().decode().partition("\n")
@@ -27,23 +31,23 @@ class SchemaCache:
             return None
         except (OSError, UnicodeDecodeError) as error:
             log.warning(
-                "A kept schema cannot be read; going on without it.", path=str(path), reason=str(error)
+                "A cached schema could not be read and was ignored.", path=str(path), reason=str(error)
             )
             return None
         if checksum != _checksum(text):
-            log.warning("A kept schema is damaged; going on without it.", path=str(path))
+            log.warning("A cached schema was damaged and ignored.", path=str(path))
             return None
         return text
 
     def put(self, name: str, text: str) -> None:
+        """Keep a text under this name."""
         path = self._directory / name
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
             _write_atomically(path, f"{_checksum(text)}\n{text}".encode())
         except OSError as error:
             log.warning(
-                "A schema cannot be kept; nothing will be known of it while the registry is away."
-                " Check schema_registry.cache_directory.",
+                "A schema was not cached. Check schema_registry.cache_directory.",
                 path=str(path),
                 reason=str(error),
             )

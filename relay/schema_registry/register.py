@@ -1,4 +1,4 @@
-"""What `jira-relay schemas register` and `jira-relay schemas check` do, for the subjects of both event topics."""
+"""Register and check the schemas of both event topics: `jira-relay schemas register` and `… schemas check`."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,8 +15,8 @@ from relay.schema_registry.client import (
     RegistryFailure,
     SchemaRegistryClient,
     SchemaRejected,
+    value_subject,
 )
-from relay.schema_registry.store import value_subject
 from schemas import Schema
 
 _REMEDY = "run `jira-relay schemas register`"
@@ -24,7 +24,7 @@ _REMEDY = "run `jira-relay schemas register`"
 
 @dataclass(frozen=True, slots=True)
 class SubjectReport:
-    """What was found or done for one subject. `problems` say what to fix; empty: as it should be."""
+    """The result for one subject. `problems` say what to fix; empty means correct."""
 
     subject: str
     state: str
@@ -33,18 +33,19 @@ class SubjectReport:
 
 
 def subjects(topics: Topics) -> tuple[str, str]:
+    """Return the subjects of both event topics."""
     return value_subject(topics.events), value_subject(topics.backfill)
 
 
 async def register_schemas(client: SchemaRegistryClient, topics: Topics) -> list[SubjectReport]:
-    """Demand FULL_TRANSITIVE of each subject, then add our schema; nothing changes where both were done before."""
+    """Set FULL_TRANSITIVE on each subject, then register the schema. Nothing changes where both were done before."""
     schema = schemas.load("audit_event")
     return [await _register_subject(client, subject, schema) for subject in subjects(topics)]
 
 
 async def _register_subject(client: SchemaRegistryClient, subject: str, schema: Schema) -> SubjectReport:
     failure = await client.set_full_transitive(subject)
-    problems = () if failure is None else (f"Its compatibility could not be set: {failure.reason}",)
+    problems = () if failure is None else (f"The compatibility level could not be set: {failure.reason}",)
     answer = await client.register(subject, schema)
     if isinstance(answer, SchemaId):
         return SubjectReport(subject, "registered", answer.value, problems)
@@ -53,12 +54,12 @@ async def _register_subject(client: SchemaRegistryClient, subject: str, schema: 
 
 def _failure_reason(failure: RegistryFailure) -> str:
     if isinstance(failure, SchemaRejected):
-        return f"The registry refuses our schema: {failure.reason}"
+        return f"The registry rejects the schema of events: {failure.reason}"
     return failure.reason
 
 
 async def check_schemas(client: SchemaRegistryClient, topics: Topics) -> list[SubjectReport]:
-    """Compare what is registered with what we write; nothing is changed."""
+    """Compare the registered schemas with the schema of events. Changes nothing."""
     schema = schemas.load("audit_event")
     return [await _check_subject(client, subject, schema) for subject in subjects(topics)]
 
@@ -70,7 +71,7 @@ async def _check_subject(client: SchemaRegistryClient, subject: str, schema: Sch
             problems = (*problems, *await _check_level(client, subject))
             return SubjectReport(subject, state, latest.id.value, problems)
         case Missing():
-            return SubjectReport(subject, "missing", None, (f"It is not registered: {_REMEDY}.",))
+            return SubjectReport(subject, "missing", None, (f"The schema is not registered: {_REMEDY}.",))
         case failure:
             return SubjectReport(subject, "unknown", None, (failure.reason,))
 
@@ -84,9 +85,11 @@ async def _compare(
         return "newer than ours", ()
     match await client.check_compatibility(subject, schema):
         case None:
-            return "different", (f"Another version is registered, ours is compatible with it: {_REMEDY}.",)
+            return "different", (
+                f"Another version is registered, which is compatible with this relay's: {_REMEDY}.",
+            )
         case SchemaRejected(reason):
-            return "incompatible", (f"What is registered and what we write do not go together: {reason}",)
+            return "incompatible", (f"The registered schema is not compatible with the relay's: {reason}",)
         case failure:
             return "different", (failure.reason,)
 
@@ -94,16 +97,16 @@ async def _compare(
 async def _check_level(client: SchemaRegistryClient, subject: str) -> tuple[str, ...]:
     match await client.compatibility_level(subject):
         case str(level):
-            problem = f"Its compatibility is {level}, should be {FULL_TRANSITIVE}: {_REMEDY}."
+            problem = f"The compatibility level is {level}, not {FULL_TRANSITIVE}: {_REMEDY}."
             return () if level == FULL_TRANSITIVE else (problem,)
         case Missing():
-            return (f"Its compatibility is not set, should be {FULL_TRANSITIVE}: {_REMEDY}.",)
+            return (f"The compatibility level is not set to {FULL_TRANSITIVE}: {_REMEDY}.",)
         case failure:
             return (failure.reason,)
 
 
 def _normalized(schema: Schema) -> Any:
-    """A schema without what registries may write in another way, or leave out: white space, short names, docs."""
+    """Return a schema without white space, short names and docs, which registries rewrite or leave out."""
     return _without_docs(parse_schema(schema))
 
 

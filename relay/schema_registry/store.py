@@ -1,3 +1,5 @@
+"""Resolve the schema of a message, and provide the encoder of events."""
+
 import asyncio
 import hashlib
 import json
@@ -21,6 +23,7 @@ from relay.schema_registry.client import (
     SchemaRejected,
     Unavailable,
     open_schema_registry,
+    value_subject,
 )
 from relay.schema_registry.disk_cache import SchemaCache
 from relay.schema_registry.topic import SchemaTopic
@@ -32,7 +35,6 @@ __all__ = [
     "SchemaUnavailableError",
     "Unavailable",
     "open_schema_store",
-    "value_subject",
 ]
 
 FAILURE_CACHE_SECONDS = 5.0
@@ -41,26 +43,22 @@ log = structlog.get_logger(__name__)
 
 
 class SchemaUnavailableError(RelayError):
-    """The schema registry does not tell, and nothing is known from before; trying again later may help."""
+    """The registry does not answer, and no cached answer exists. A later attempt may succeed."""
 
 
 class SchemaTextStore(Protocol):
-    """Where schemas stand that no registry has: the topic `….schemas`. Both raise RelayError."""
+    """The topic `….schemas`, for schemas that no registry holds. Both methods raise RelayError."""
 
     async def get(self, fingerprint: Fingerprint) -> bytes | None: ...
     async def put(self, fingerprint: Fingerprint, text: str) -> None: ...
 
 
-def value_subject(topic: str) -> str:
-    """Name of a topic's values in a schema registry (TopicNameStrategy)."""
-    return f"{topic}-value"
-
-
 class SchemaStore:
-    """Which schema a message was written with, and with which one ours are.
+    """Resolve references to schemas, and find the reference of the relay's own.
 
-    What is found is kept for ever, in memory and on disk; what is not, for FAILURE_CACHE_SECONDS. However many ask, a question
-    is put once. The disk answers only when the registry does not: a registry that was set up anew may give an id out again.
+    A found schema is kept for good, in memory and on disk; a failure for FAILURE_CACHE_SECONDS.
+    Concurrent callers share one request.
+    The disk is used only when the registry does not answer: a registry that was set up anew may assign an id again.
     """
 
     def __init__(
@@ -89,7 +87,9 @@ class SchemaStore:
         self._encoder_lock = asyncio.Lock()
 
     async def resolve(self, ref: SchemaRef) -> Schema | Missing | Unavailable:
-        """Missing: nobody will ever have it. Unavailable: ask again, after fixing what it says."""
+        """Return the schema of a reference. Missing: it exists nowhere.
+        Unavailable: ask again, after fixing what it says.
+        """
         known = self._cached_answer(ref)
         if known is not None:
             return known
@@ -117,7 +117,7 @@ class SchemaStore:
     async def _look_up_id(self, ref: SchemaId) -> Schema | Missing | Unavailable:
         if self._registry is None:
             return Unavailable(
-                f"Messages carry {ref} of a schema registry, and none is set: set schema_registry.url."
+                f"Messages carry {ref} of a schema registry, but schema_registry.url is not set: set it."
             )
         name = self._cache_name("id", str(ref.value))
         answer = await self._fetch(self._registry, ref)
@@ -126,14 +126,14 @@ class SchemaStore:
             return answer
         cached = self._read_cached(name)
         if cached is not None:
-            log.warning("Using a schema as it was kept on disk.", schema_id=ref.value, reason=answer.reason)
+            log.warning("A schema was taken from the disk cache.", schema_id=ref.value, reason=answer.reason)
             return cached
         return Unavailable(answer.reason) if isinstance(answer, SchemaRejected) else answer
 
     async def _fetch(self, registry: SchemaRegistryClient, ref: SchemaId) -> Schema | RegistryFailure:
         answer = await registry.by_id(ref)
         if isinstance(answer, Missing):
-            # a follower in a cluster of registries may not have heard of a new id yet
+            # In a cluster of registries, a follower may learn of a new id a moment later.
             await asyncio.sleep(self._retry_seconds)
             answer = await registry.by_id(ref)
         return answer
@@ -152,15 +152,15 @@ class SchemaStore:
         schema = _matching_schema(ref, text)
         if schema is None:
             return Missing(
-                f"{self._topics.schemas} has something else under {ref.value.hex()} than its schema"
+                f"{self._topics.schemas} holds another schema under the fingerprint {ref.value.hex()}"
             )
         self._cache.put(name, json.dumps(schema))
         return schema
 
     async def event_encoder(self) -> Encoder:
-        """For both event topics; what readers need to understand its messages is in place.
+        """Return the encoder for both event topics. Readers can already resolve its schema.
 
-        Raises SchemaUnavailableError when trying again may help, else RelayError with what to do.
+        Raises SchemaUnavailableError if a later attempt may succeed, else RelayError with the remedy.
         """
         async with self._encoder_lock:
             if self._encoder is None:
@@ -195,12 +195,13 @@ class SchemaStore:
                 return self._cached_id(name, reason)
             case Missing():
                 raise RelayError(
-                    f"The schema of events is not registered as {subject} at {registry.url}:"
-                    " run `jira-relay schemas register`, or set schema_registry.auto_register."
+                    f"The schema of events is not registered as {subject} at {registry.url}: "
+                    "run `jira-relay schemas register`, or set schema_registry.auto_register."
                 )
             case SchemaRejected(reason):
                 raise RelayError(
-                    f"The schema registry at {registry.url} refuses the schema of events: {reason}"
+                    f"The schema registry at {registry.url} rejects the schema "
+                    f"of events: {reason} Run `jira-relay schemas check`."
                 )
 
     async def _register(self, registry: SchemaRegistryClient, schema: Schema) -> SchemaId | RegistryFailure:
@@ -215,10 +216,11 @@ class SchemaStore:
         cached = self._cache.get(name)
         if cached is None or not cached.isdecimal():
             raise SchemaUnavailableError(
-                f"{reason} Under which id events are written is not known from before."
+                f"{reason} No cached id of the schema of events exists, "
+                "so events cannot be written until the registry answers."
             )
         log.warning(
-            "Using the id of the schema of events as it was kept on disk.", schema_id=cached, reason=reason
+            "The id of the event schema was taken from the disk cache.", schema_id=cached, reason=reason
         )
         return SchemaId(int(cached))
 
@@ -232,7 +234,7 @@ class SchemaStore:
 
 
 def _matching_schema(ref: Fingerprint, text: str | bytes) -> Schema | None:
-    """The schema in a text; None: it is not the one with this fingerprint."""
+    """Return the schema in a text. None if its fingerprint is another."""
     schema = read_schema(text)
     return schema if schema is not None and fingerprint(schema) == ref else None
 
@@ -250,7 +252,7 @@ def _released_schemas() -> dict[SchemaRef, Schema]:
 async def open_schema_store(
     settings: SchemaRegistryConfig, connection: Connection
 ) -> AsyncIterator[SchemaStore]:
-    """The store of a service; nothing is asked yet."""
+    """Yield the store of a service. Sends no request."""
     topics = Topics(connection.kafka.topic_prefix)
     async with AsyncExitStack() as stack:
         registry = await stack.enter_async_context(open_schema_registry(settings)) if settings.url else None

@@ -1,3 +1,5 @@
+"""The status of one organization, destination or process, as a value."""
+
 import os
 import socket
 from collections.abc import Mapping
@@ -12,6 +14,8 @@ EPOCH, VALID_UNTIL = "relay.epoch", "relay.valid-until"
 
 @dataclass(frozen=True, slots=True)
 class Transition:
+    """A change of state. `at` is ms since 1970 UTC."""
+
     at: int
     state: str
     reason: str | None
@@ -19,6 +23,8 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class HourCount:
+    """Counts of one hour. `hour` is its first instant, in ms since 1970 UTC."""
+
     hour: int
     events: int
     late: int
@@ -27,6 +33,8 @@ class HourCount:
 
 @dataclass(frozen=True, slots=True)
 class GroupOffset:
+    """A committed offset of a destination's consumer group."""
+
     topic: str
     partition: int
     offset: int
@@ -34,7 +42,9 @@ class GroupOffset:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How one organization, destination or service is doing; fields as in schemas/status.avsc, instants in ms UTC."""
+    """The state of one organization, destination or process.
+    Fields as in schemas/status.avsc, instants in ms since 1970 UTC.
+    """
 
     state: str
     since: int
@@ -54,18 +64,18 @@ class Status:
     offsets: tuple[GroupOffset, ...] = field(default=())
 
     def transition(self, state: str, reason: str | None, at: int) -> "Status":
-        """The same, now in `state`; a change is remembered, a new wording of the reason alone is not a change."""
+        """Return this status in `state`. A change of state adds a transition; a new reason alone does not."""
         if state == self.state:
             return replace(self, reason=reason, at=at)
         transitions = (*self.transitions, Transition(at, state, reason))[-TRANSITIONS_KEPT:]
         return replace(self, state=state, reason=reason, since=at, at=at, transitions=transitions)
 
     def valid_for(self, ms: int) -> "Status":
-        """The same, to be believed for so long from when it was written."""
+        """Return this status, valid for `ms` from its `at`."""
         return replace(self, valid_until=self.at + ms)
 
     def with_counts(self, at: int, events: int = 0, late: int = 0, dead_letters: int = 0) -> "Status":
-        """The same, with what just happened added to its hour."""
+        """Return this status with these counts added to the hour of `at`."""
         hour = at - at % HOUR_MS
         kept = [
             count for count in self.counts if count.hour > hour - HOURS_KEPT * HOUR_MS and count.hour != hour
@@ -76,17 +86,19 @@ class Status:
 
 
 def take_over(state: str, at: int, previous: Status | None = None, reason: str | None = None) -> Status:
-    """A status for a new owner, with the memory of the owner before and a higher epoch."""
+    """Return the first status of a new owner: the history of the former owner, and a higher epoch."""
     if previous is None:
         return Status(state=state, reason=reason, since=at, at=at, valid_until=at, epoch=at)
     return replace(previous, epoch=max(at, previous.epoch + 1)).transition(state, reason, at)
 
 
 def to_record(status: Status) -> dict[str, Any]:
+    """Return a status as a record of schemas/status.avsc."""
     return asdict(status)
 
 
 def from_record(record: Mapping[str, Any]) -> Status:
+    """Return the status of a record."""
     values = {f.name: record[f.name] for f in fields(Status) if f.name in record}
     values["transitions"] = tuple(Transition(**entry) for entry in values["transitions"])
     values["counts"] = tuple(HourCount(**entry) for entry in values["counts"])

@@ -1,3 +1,5 @@
+"""Read the status topic, and remove what dead processes left there."""
+
 import asyncio
 import math
 import time
@@ -10,6 +12,8 @@ from relay.kafka import KAFKA_FAILURES, Record
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import read_table
 from relay.status.model import EPOCH, VALID_UNTIL, Status, from_record
+from relay.status.writer import StatusWriter
+from relay.timestamps import DAY_MS
 
 HISTORY_SECONDS = 10.0
 
@@ -17,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 
 class StatusHistory:
-    """What former owners told, read again when it is older than ten seconds."""
+    """The stored statuses, read again when the last reading is older than 10 s."""
 
     def __init__(self, connection: Connection, topic: str) -> None:
         self._connection = connection
@@ -27,7 +31,9 @@ class StatusHistory:
         self._statuses: dict[str, Status] = {}
 
     async def latest(self, key: str) -> Status | None:
-        """The last record of a key; None, too, where Kafka does not tell within ten seconds: it is a comfort, no need."""
+        """Return the last stored status of `key`.
+        None if there is none or Kafka does not answer within 10 s; callers can do without it.
+        """
         async with self._lock:
             if time.monotonic() - self._read_at >= HISTORY_SECONDS:
                 try:
@@ -35,15 +41,15 @@ class StatusHistory:
                         self._statuses = await read_statuses(self._connection, self._topic)
                 except KAFKA_FAILURES as error:
                     reason = describe(error)
-                    log.warning("What was told before cannot be read.", reason=reason)
+                    log.warning("The last status could not be read.", reason=reason)
                 self._read_at = time.monotonic()
             return self._statuses.get(key)
 
 
 async def read_statuses(connection: Connection, topic: str) -> dict[str, Status]:
-    """Every status record as it stands now; one that cannot be read is left out, with a warning.
+    """Return every current status by key. An unreadable record is left out, with a warning.
 
-    What a former owner tells while its successor's word is valid counts for nothing.
+    A record of an older owner is ignored while the status of its successor is valid.
     """
     codec = InternalCodec("status")
     statuses: dict[str, Status] = {}
@@ -51,16 +57,28 @@ async def read_statuses(connection: Connection, topic: str) -> dict[str, Status]
         (await read_table(connection, topic, supersedes=_supersedes)).items()
     ):
         if number % 500 == 499:
-            await asyncio.sleep(0)  # ten thousand take a second
+            await asyncio.sleep(0)  # ten thousand records take a second: other tasks run in between
         try:
             statuses[key.decode()] = from_record(codec.decode(record.value or b""))
         except (NotAvro, BadBody, UnknownSchema, UnicodeDecodeError) as error:
-            log.warning("A status record cannot be read.", key=repr(key), reason=str(error))
+            log.warning(
+                "A status record could not be read and was skipped.", key=repr(key), reason=str(error)
+            )
     return statuses
 
 
+async def remove_stale(status_writer: StatusWriter, connection: Connection, topic: str, now_ms: int) -> None:
+    """Delete the statuses of processes that died: one day after they were last valid.
+    Organizations and destinations stay.
+    """
+    for key, status in (await read_statuses(connection, topic)).items():
+        is_process = key.split("/")[0] not in {"producer", "destination"}
+        if is_process and status.valid_until + DAY_MS < now_ms:
+            status_writer.tombstone(key)
+
+
 def _supersedes(record: Record, previous: Record) -> bool:
-    """Whether a later record counts: not one of an older owner, as long as the newer one's is valid."""
+    """Return whether a later record replaces the one before: not if it is of an older owner while the other is valid."""
     return _header(record, EPOCH) >= _header(previous, EPOCH) or record.timestamp > _header(
         previous, VALID_UNTIL
     )

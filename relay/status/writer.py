@@ -1,4 +1,4 @@
-"""What each part tells of itself on the status topic, for the page, the command line and the next owner."""
+"""Write statuses to the status topic, for the console, the command line and the next owner."""
 
 import asyncio
 import math
@@ -8,25 +8,22 @@ from collections.abc import Callable
 import structlog
 
 from relay.avro.codec import InternalCodec, Unencodable
-from relay.kafka.connection import Connection
 from relay.kafka.producer import RecordWriter, TopicWriteError
 from relay.status.model import EPOCH, VALID_UNTIL, Status, to_record
-from relay.status.reader import read_statuses
 
-DAY_MS = 86_400_000
 FLUSH_SECONDS = 0.5
 WARNING_INTERVAL_SECONDS = 60.0
-"""While Kafka is away, that is told at most so often."""
+"""Least time between two warnings while Kafka is not available."""
 
 log = structlog.get_logger(__name__)
 
 
 class StatusWriter:
-    """Writes status records: the only writer of the status topic.
+    """The only writer of the status topic.
+    Of each key only the latest status waits, so an unavailable Kafka costs no memory.
 
-    Of each key only the latest waits to be written, so a Kafka that is away costs no memory. `may_write` holds
-    writing back while it is doubtful whether what we tell of is still ours; what comes too late for that all the same
-    carries its epoch, by which readers know it.
+    `may_write` returns False while another process may own what the statuses are about; they wait then.
+    A record that is late all the same carries its epoch, by which readers ignore it.
     """
 
     def __init__(
@@ -41,30 +38,33 @@ class StatusWriter:
         self._warned_at = -math.inf
 
     def put(self, key: str, status: Status) -> None:
+        """Write a status at the next flush, in place of one that still waits."""
         self._last_put[key] = self._pending[key] = status
 
     def last_put(self, key: str) -> Status | None:
-        """What this process posted last, written or not; None: nothing, or it was taken off or forgotten."""
+        """Return the last status put in this process, written or not.
+        None if there is none, or it was deleted or forgotten.
+        """
         return self._last_put.get(key)
 
     def tombstone(self, key: str) -> None:
-        """Take a record off the board."""
+        """Delete the record of a key at the next flush."""
         self._last_put.pop(key, None)
         self._pending[key] = None
 
     def forget(self, key: str) -> None:
-        """Leave a record as it stands: somebody else's now."""
+        """Leave the record of a key to its new owner: drop the status that waits."""
         self._last_put.pop(key, None)
         self._pending.pop(key, None)
 
     async def run(self) -> None:
-        """Write what was posted, until cancelled."""
+        """Flush twice a second, until cancelled."""
         while True:
             await asyncio.sleep(FLUSH_SECONDS)
             await self.flush()
 
     async def flush(self) -> None:
-        """Write what waits. What could not be written goes on waiting."""
+        """Write the statuses that wait. Those that Kafka does not confirm wait for the next flush."""
         if not self._pending or not self._may_write():
             return
         try:
@@ -80,26 +80,18 @@ class StatusWriter:
         now = time.monotonic()
         if now - self._warned_at >= WARNING_INTERVAL_SECONDS:
             self._warned_at = now
-            log.warning("Status could not be written; trying again.", reason=reason)
+            log.warning("Status was not written; the relay tries again.", reason=reason)
 
     async def _write(self, key: str, status: Status | None) -> None:
         try:
             value = None if status is None else self._codec.encode(to_record(status))
         except Unencodable as error:
-            log.error("A status cannot be written down and is left out.", key=key, reason=str(error))
+            log.error("A status did not fit its schema and was skipped.", key=key, reason=str(error))
         else:
             headers = () if status is None else _owner_headers(status)
             await self._writer.send(self._topic, key.encode(), value, headers=headers)
         if key in self._pending and self._pending[key] is status:
             del self._pending[key]
-
-
-async def remove_stale(status_writer: StatusWriter, connection: Connection, topic: str, now_ms: int) -> None:
-    """Take off the board what processes that died left of themselves, a day after it was last valid."""
-    for key, status in (await read_statuses(connection, topic)).items():
-        is_process = key.split("/")[0] not in {"producer", "destination"}
-        if is_process and status.valid_until + DAY_MS < now_ms:
-            status_writer.tombstone(key)
 
 
 def _owner_headers(status: Status) -> list[tuple[str, bytes]]:

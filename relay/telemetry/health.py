@@ -1,19 +1,22 @@
+"""Conditions that decide whether a process is ready."""
+
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
-from relay.timestamps import now_ms
+from relay.timestamps import now_ms, to_iso_seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
+    """The state of one condition. `since_ms`: when it last changed, in ms since 1970 UTC."""
+
     ok: bool
     reason: str
     since_ms: int
 
 
 class Health:
-    """Named conditions, all of which must hold for the process to be ready; those named at the start do not hold yet."""
+    """Named conditions, which must all hold for the process to be ready. Those named at the start do not hold yet."""
 
     def __init__(self, *names: str, clock_ms: Callable[[], int] = now_ms) -> None:
         self._clock_ms = clock_ms
@@ -22,19 +25,15 @@ class Health:
         }
 
     def report(self, name: str, ok: bool, reason: str = "") -> None:
-        """Report a condition; `reason` says what is wrong and what to do, without a full stop."""
+        """Report a condition. `reason` says what is wrong and what to do, without a full stop."""
         previous = self._conditions.get(name)
         since_ms = previous.since_ms if previous is not None and previous.ok == ok else self._clock_ms()
         self._conditions[name] = Condition(ok, reason, since_ms)
 
     def problems(self) -> list[str]:
-        """A sentence for each condition that does not hold."""
+        """Return a sentence for each condition that does not hold."""
         return [
-            f"{name}: {condition.reason} (since {_iso(condition.since_ms)})."
+            f"{name}: {condition.reason} (since {to_iso_seconds(condition.since_ms)})."
             for name, condition in self._conditions.items()
             if not condition.ok
         ]
-
-
-def _iso(instant_ms: int) -> str:
-    return datetime.fromtimestamp(instant_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,4 +1,4 @@
-"""Log lines: structlog's and the libraries' alike, through one handler, to standard error."""
+"""Write the log lines of structlog and of all libraries in one form, to standard error."""
 
 import json
 import logging
@@ -14,9 +14,9 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from relay.credentials.redaction import Redactor
 
-# httpx tells every URL at INFO, azure and msal every step of a login; aiokafka's INFO is for its own developers.
+# At INFO, httpx logs every URL, azure and msal every step of a login, and aiokafka lines for its own developers.
 _QUIETED_LOGGERS = ("aiohttp.access", "aiokafka", "azure", "httpcore", "httpx", "msal", "urllib3")
-# After a kill of Kafka, aiokafka's loggers write 60 to 270 lines a second, and asyncio's about futures it left behind.
+# After Kafka is killed, aiokafka logs 60 to 270 lines a second, and asyncio logs the futures that aiokafka left.
 _RATE_LIMITED_LOGGERS = ("aiokafka", "asyncio")
 _MAX_KINDS = 1000
 
@@ -27,9 +27,9 @@ def configure_logging(
     redactor: Redactor,
     stream: TextIO | None = None,
 ) -> None:
-    """Send everything that is logged in this process to `stream` (standard error), and nothing anywhere else.
+    """Send every log line of this process to `stream` (None: standard error), and nowhere else.
 
-    To be called once, by the entry point. No line shows local variables, and none a secret that the redactor knows.
+    The entry point calls this once. No line shows local variables, or a secret that the redactor knows.
     """
     stream = sys.stderr if stream is None else stream
     text = log_format == "text" or (log_format == "auto" and stream.isatty())
@@ -51,8 +51,10 @@ def configure_logging(
 
 
 def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """What ends the process is told as anything else is: Python itself would write the error's text as it is."""
-    logging.root.critical("This is a defect of jira-relay; please report it.", exc_info=(kind, error, trace))
+    """Log the error that ends the process; Python would print its text with any secret in it."""
+    logging.root.critical(
+        "A defect of jira-relay ended the process. Please report it.", exc_info=(kind, error, trace)
+    )
 
 
 def _common_processors() -> list[Processor]:
@@ -85,7 +87,7 @@ def _order_fields(_logger: WrappedLogger, _method: str, event: EventDict) -> Eve
 
 
 def _escape_unprintable(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """No value from outside starts a line of its own, or commands the terminal."""
+    """Escape values, so that none from outside starts a line of its own or controls the terminal."""
     return {key: _escaped(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
@@ -117,7 +119,10 @@ class _RateLimitFilter(logging.Filter):
         error = record.exc_info[0] if record.exc_info else None
         suppressed = self._limiter.admit((record.pathname, record.lineno, error), self._clock())
         if suppressed:
-            record.msg, record.args = f"{record.getMessage()} (and {suppressed} like it were held back)", None
+            record.msg, record.args = (
+                f"{record.getMessage()} (and {suppressed} similar lines were suppressed)",
+                None,
+            )
         return suppressed is not None
 
 
@@ -129,14 +134,14 @@ class _Window:
 
 
 class LogRateLimiter:
-    """Lets `burst` lines of each kind through in a time, and counts the rest."""
+    """Admit `burst` lines of each kind in `per_seconds`, and count the others."""
 
     def __init__(self, burst: int = 5, per_seconds: float = 60.0) -> None:
         self._burst, self._per_seconds = burst, per_seconds
         self._windows: dict[Any, _Window] = {}
 
     def admit(self, kind: Any, now: float) -> int | None:
-        """None: hold the line back. Else it may pass, and so many like it were held back since the last that passed."""
+        """Return how many lines of this kind were suppressed since the last admitted one. None: suppress this line."""
         window = self._windows.get(kind)
         if window is None or now - window.started_at >= self._per_seconds:
             if len(self._windows) >= _MAX_KINDS:

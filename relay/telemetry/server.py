@@ -1,4 +1,4 @@
-"""What a process tells about itself over HTTP: whether it lives, whether it can do its work, and its metrics."""
+"""Serve the health and the metrics of a process over HTTP."""
 
 import asyncio
 import errno
@@ -14,15 +14,18 @@ from relay.errors import RelayError
 from relay.telemetry.health import Health
 
 _LISTEN_ERRORS = {
-    errno.EADDRINUSE: "another process has it",
+    errno.EADDRINUSE: "another process uses it",
     errno.EADDRNOTAVAIL: "this machine has no such address",
-    errno.EACCES: "only root may use such a port",
+    errno.EACCES: "only root may use this port",
 }
 
 
 @asynccontextmanager
 async def serve(listen: str, health: Health, registry: CollectorRegistry) -> AsyncIterator[str]:
-    """Serve /healthz, /readyz and /metrics on `listen` (host:port, port 0 for any); yields the URL. Raises RelayError."""
+    """Serve /healthz, /readyz and /metrics on `listen` (host:port; port 0 for any free one). Yields the URL.
+
+    Raises RelayError if the address is not available.
+    """
     runner = web.AppRunner(_application(health, registry), access_log=None, shutdown_timeout=1)
     await runner.setup()
     try:
@@ -31,8 +34,8 @@ async def serve(listen: str, health: Health, registry: CollectorRegistry) -> Asy
             await web.TCPSite(runner, host, port).start()
         except OSError as error:
             raise RelayError(
-                f"telemetry.listen (RELAY_TELEMETRY__LISTEN) cannot be {listen}: {_LISTEN_ERRORS.get(error.errno or 0, error.strerror)};"
-                " set another address or port."
+                f"telemetry.listen (RELAY_TELEMETRY__LISTEN) cannot be {listen}: "
+                f"{_LISTEN_ERRORS.get(error.errno or 0, error.strerror)}. Set another address or port."
             ) from error
         yield f"http://{'[' + host + ']' if ':' in host else host}:{runner.addresses[0][1]}"
     finally:
@@ -51,7 +54,7 @@ def _application(health: Health, registry: CollectorRegistry) -> web.Application
 
     async def metrics(request: web.Request) -> web.Response:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        body = await asyncio.to_thread(encode, registry)  # long for ten thousand organizations
+        body = await asyncio.to_thread(encode, registry)  # takes long with ten thousand organizations
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     application = web.Application()

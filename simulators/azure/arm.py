@@ -1,4 +1,4 @@
-"""As much of Azure Resource Manager as it takes to deploy our own template, so that what the template says is what is simulated."""
+"""The part of Azure Resource Manager that the relay's template needs, so that the simulator deploys the real template."""
 
 import json
 import re
@@ -18,22 +18,24 @@ Expression: TypeAlias = Callable[[], Any]
 
 
 class DeploymentError(Exception):
-    """The template would not deploy; the text names Azure's error code where there is one."""
+    """Azure would refuse the template. The message begins with Azure's error code, if it has one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
+    """A resource of a deployed template, with every expression evaluated."""
+
     id: str
     type: str
     name: str
     scope: str | None
     depends_on: frozenset[str]
-    """Ids of what has to be there first; those of resources left out by their condition included."""
+    """Ids of the resources to be created first, also of those that their condition leaves out."""
     body: Mapping[str, Any]
 
 
 def load_template() -> dict[str, Any]:
-    """The relay's own template: beside this file in a wheel, in `deploy/` in the repository."""
+    """Load the relay's template, which is beside this file in a wheel and in `deploy/` in the repository."""
     shipped = Path(__file__).with_name("azuredeploy.json")
     path = shipped if shipped.exists() else Path(__file__).parents[2] / "deploy/azure/azuredeploy.json"
     loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -41,7 +43,10 @@ def load_template() -> dict[str, Any]:
 
 
 class Deployment:
-    """One template with its parameters. `states` is what `reference()` answers, by resource id."""
+    """A template with its parameters. `states` has the result of `reference()` by resource id.
+
+    Raises DeploymentError for an unknown parameter, a missing one, and a value that is not allowed.
+    """
 
     def __init__(
         self,
@@ -55,7 +60,7 @@ class Deployment:
         self._check_parameters()
 
     def resources(self) -> list[Resource]:
-        """Those whose condition holds, their expressions evaluated."""
+        """Return the resources whose condition holds. Raises DeploymentError when an expression is invalid."""
         return [
             self._resource(entry)
             for entry in self._text["resources"]
@@ -63,10 +68,11 @@ class Deployment:
         ]
 
     def outputs(self) -> dict[str, Any]:
+        """Return the outputs of the template by name."""
         return {name: self.evaluate(output["value"]) for name, output in self._text["outputs"].items()}
 
     def evaluate(self, node: Any) -> Any:
-        """A piece of the template with every expression in it evaluated."""
+        """Return a part of the template with every expression in it evaluated."""
         if isinstance(node, dict):
             return {name: self.evaluate(member) for name, member in node.items()}
         if isinstance(node, list):
@@ -87,7 +93,7 @@ class Deployment:
             if value not in allowed:
                 raise DeploymentError(f"InvalidTemplate: {name} is {value!r}, allowed are {allowed}")
             if type(value) is not {"string": str, "bool": bool}[declaration["type"]]:
-                raise DeploymentError(f"InvalidTemplate: {name} is to be a {declaration['type']}")
+                raise DeploymentError(f"InvalidTemplate: {name} must be a {declaration['type']}")
 
     def _parameter(self, name: str) -> Any:
         if name in self._parameters:
@@ -109,7 +115,7 @@ class Deployment:
         )
 
     def _functions(self) -> dict[str, Callable[..., Any]]:
-        """All but `if`, which must not evaluate both of its branches."""
+        """Return the template functions by name, except `if`, which evaluates only one of its branches."""
         return {
             "parameters": self._parameter,
             "variables": lambda name: self.evaluate(self._text["variables"][name]),
@@ -140,13 +146,14 @@ def _concat(*parts: Any) -> Any:
 
 
 def resource_id(kind: str, *names: str) -> str:
+    """Return the id of a resource in the simulated resource group."""
     provider, *types = kind.split("/")
     path = "/".join(f"{part}/{name}" for part, name in zip(types, names, strict=True))
     return f"{RESOURCE_GROUP}/providers/{provider}/{path}"
 
 
 class _Parser:
-    """Template language: calls, strings, `.member` and `[index]`."""
+    """Parses the template language: calls, strings, `.member` and `[index]`."""
 
     def __init__(self, text: str, functions: Mapping[str, Callable[..., Any]]) -> None:
         self._functions = functions

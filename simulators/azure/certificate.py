@@ -9,9 +9,9 @@ from cryptography.x509.oid import NameOID
 
 
 def write_certificate(path: Path) -> Path:
-    """A fresh self-signed certificate for loopback; returns the file that holds it with its key.
+    """Write a new self-signed certificate for loopback to `path`. Return the path of the file with key and certificate.
 
-    `path` gets the certificate alone, for clients to trust.
+    Clients trust the file at `path`, which has no key.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = _certificate(key).public_bytes(serialization.Encoding.PEM)

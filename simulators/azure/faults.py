@@ -1,4 +1,4 @@
-"""Azure's own ways of saying no, for `AzureWorld.fault`; resets, hangs and slow answers are in `simulators.faults`."""
+"""Refusals of Azure, for `AzureWorld.fault`. Resets, hangs and slow answers are in `simulators.faults`."""
 
 import json
 from datetime import datetime
@@ -8,7 +8,7 @@ from simulators.faults import Fault, respond_with
 
 
 def throttled(retry_after: float | datetime | str | None = None) -> Fault:
-    """429. `retry_after`: seconds, a moment (sent as an HTTP date), or the header's very text."""
+    """Return a 429. `retry_after`: seconds, an instant (sent as an HTTP date), or the text of the header."""
     headers = {} if retry_after is None else {"Retry-After": _retry_after_text(retry_after)}
     return ingestion_error(
         429, "TooManyRequests", "The request rate of the data collection rule was exceeded.", headers
@@ -31,7 +31,7 @@ def forbidden(rule_id: str = "dcr-0") -> Fault:
 
 
 def no_access_message(rule_id: str) -> str:
-    """Text from the SDK's TROUBLESHOOTING.md."""
+    """Return Azure's message. Source: TROUBLESHOOTING.md of azure-monitor-ingestion."""
     return (
         "The authentication token provided does not have access to ingest data for the data collection "
         f"rule with immutable Id '{rule_id}'."
@@ -47,7 +47,7 @@ def too_large() -> Fault:
 
 
 def over_limit_message(provided: int) -> str:
-    """Text from JulianHayward/AzADServicePrincipalInsights#30."""
+    """Return Azure's message for a body of `provided` bytes. Source: JulianHayward/AzADServicePrincipalInsights#30."""
     return (
         "Maximum allowed content length: 1048576 bytes (1 MB). "
         f"Provided content length: {provided} bytes. Please reduce the content length and try again."
@@ -55,26 +55,26 @@ def over_limit_message(provided: int) -> str:
 
 
 def broken_rule() -> Fault:
-    """The transform or the output of the rule is broken: whatever comes is refused. Add it with `rate=1`."""
+    """Return the refusal of a rule with a broken transform or output. Add it with `rate=1`: it refuses every call."""
     return ingestion_error(
         400, "InvalidTransformOutput", "The data collection rule could not process the data."
     )
 
 
 def gateway_page(status: int = 502) -> Fault:
-    """HTML from something in front of Azure, without any of Azure's headers."""
+    """Return an HTML page of a proxy in front of Azure, without Azure's headers."""
     page = f"<html><head><title>{status}</title></head><body><h1>{status} Bad Gateway</h1></body></html>"
     return respond_with(status, page, content_type="text/html", name=f"{status} page")
 
 
 def no_token(status: int = 503) -> Fault:
-    """For `on="token"`: the authority or the metadata service does not give any."""
+    """Return the refusal of a token endpoint, for `on="token"`."""
     body = {"error": "temporarily_unavailable", "error_description": "AADSTS90033: A transient error."}
     return respond_with(status, json.dumps(body), name=f"token {status}")
 
 
 def ingestion_error(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Fault:
-    """An error as the ingestion API writes it."""
+    """Return an error in the form of the ingestion API."""
     return respond_with(
         status,
         json.dumps({"error": {"code": code, "message": message}}),

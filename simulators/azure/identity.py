@@ -1,4 +1,4 @@
-"""Where tokens come from: Entra ID's token endpoint, and the two managed identity endpoints azure-identity can be pointed at."""
+"""Token endpoints: Entra ID's, and those of App Service and IMDS for managed identities, which azure-identity can use."""
 
 import random
 from collections.abc import Awaitable, Callable
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from simulators.faults import FaultScript
+from simulators.fault_script import FaultScript
 
 AUDIENCE = "https://monitor.azure.com"
 """The public cloud's scope, without `/.default`."""
@@ -23,30 +23,30 @@ class AccessToken:
 
 
 class IdentityService:
-    """Two identities, an application and a managed identity, and every token given to them."""
+    """An application and a managed identity, and every token issued to them."""
 
     def __init__(self, now: Callable[[], float], rng: random.Random) -> None:
         self._now = now
         self._random = rng
         self.faults = FaultScript()
         self.token_requests = 0
-        """Requests for a token so far, refused ones included."""
+        """Count of token requests, refused ones included."""
         self.token_seconds = 3599.0
-        """How long a token lives; azure-identity asks for a new one when less than 300 s are left."""
+        """Lifetime of a token; azure-identity requests a new one when less than 300 s are left."""
         self.tenant = self._guid()
         self.application_client = self._guid()
         self.client_secret = f"secret-{self._hex(32)}"
         self.assertion = f"assertion-{self._hex(32)}"
-        """The federated token of a workload identity; signs in the same application."""
+        """The federated token of a workload identity, which signs in the same application."""
         self.managed_identity_client = self._guid()
-        """Client id of the managed identity."""
         self.header = f"header-{self._hex(32)}"
-        """What App Service wants as X-IDENTITY-HEADER."""
+        """The value of X-IDENTITY-HEADER that App Service requires."""
         self.publishers = {self.application_client, self.managed_identity_client}
-        """Client ids that hold Monitoring Metrics Publisher on the rule."""
+        """Client ids with the role Monitoring Metrics Publisher on the rule."""
         self._tokens: dict[str, AccessToken] = {}
 
     def routes(self) -> list[web.RouteDef]:
+        """Return the routes of the token endpoints."""
         return [
             web.post("/{tenant}/oauth2/v2.0/token", self._with_faults(self._entra_token)),
             web.get("/msi/token", self._with_faults(self._app_service_token)),
@@ -54,16 +54,16 @@ class IdentityService:
         ]
 
     def secrets(self) -> list[str]:
-        """What must never appear in anything the relay writes."""
+        """Return every secret and token, none of which may appear in any output of the relay."""
         return [self.client_secret, self.assertion, self.header, *self._tokens]
 
     def revoke(self) -> None:
-        """Every token given out so far has expired."""
+        """Let every token issued so far expire now."""
         for text, token in self._tokens.items():
             self._tokens[text] = AccessToken(token.client, token.audience, self._now())
 
     def authenticate(self, authorization: str | None) -> str:
-        """Client id of who sends this Authorization header; raises PermissionError with the reason."""
+        """Return the client id of an Authorization header. Raises PermissionError with the reason."""
         scheme, _, text = (authorization or "").partition(" ")
         token = self._tokens.get(text)
         if scheme.lower() != "bearer" or not text:

@@ -1,4 +1,4 @@
-"""The Logs Ingestion API's one call, with the checks of the real one in front of the rule."""
+"""The upload call of the Logs Ingestion API, with the checks that Azure makes before the rule."""
 
 import json
 import random
@@ -16,13 +16,13 @@ from aiohttp import web
 from simulators.azure import faults as azure_faults
 from simulators.azure.identity import IdentityService
 from simulators.azure.rule import DataCollectionRule
-from simulators.faults import FaultScript
+from simulators.fault_script import FaultScript
 
 MAX_CALL_BYTES = 1_048_576
-"""The gateway checks Content-Length against it (azure-sdk-for-python#42648)."""
+"""Largest Content-Length that the gateway accepts. Source: azure-sdk-for-python#42648."""
 
 MAX_DECOMPRESSED_BYTES = 50 * 1024 * 1024
-"""Checked behind the gateway (otel-arrow#2535)."""
+"""Largest decompressed body, checked behind the gateway. Source: otel-arrow#2535."""
 
 VERSIONS = {"2023-01-01", "2021-11-01-preview"}
 
@@ -37,27 +37,27 @@ class _RejectedError(Exception):
 
 @dataclass(slots=True)
 class IngestionCall:
-    """What is known of a request; it grows while the request is served."""
+    """Facts about one call, filled in while it is served. `at` is seconds since 1970."""
 
     at: float
     stream: str
     request_id: str
     client_request_id: str | None
     wire_bytes: int
-    """Bytes of the body as sent; what Content-Length says where the body was not read."""
+    """Bytes of the body as sent; Content-Length if the body was not read."""
     raw_bytes: int = 0
     """Bytes after decompression."""
     rows: int = 0
     """Rows in the body, stored or not."""
     stored: bool = False
     status: int | None = None
-    """None: no answer, or none yet."""
+    """None: no answer was sent, or not yet."""
     code: str | None = None
     fault: str | None = None
 
 
 class PoisonRow:
-    """Calls that hold a matching row are refused with 400 until `cancel()`."""
+    """Refuses each call with a matching row with 400, until `cancel`."""
 
     def __init__(self, matches: Callable[[Mapping[str, Any]], bool]) -> None:
         self.matches = matches
@@ -65,16 +65,21 @@ class PoisonRow:
         self._cancelled = False
 
     def cancel(self) -> None:
+        """Accept matching rows from now on."""
         self._cancelled = True
 
     def hits(self, rows: list[Mapping[str, Any]]) -> bool:
+        """Return whether it refuses a call with these rows, and count the refusal."""
         hit = not self._cancelled and any(self.matches(row) for row in rows)
         self.refused_calls += hit
         return hit
 
 
 class IngestionEndpoint:
-    """`changed` is called after each request; `strict` holds the 1 MB against the unpacked body too."""
+    """The ingestion endpoint of one rule. It calls `changed` after each request.
+
+    `strict` limits the decompressed body to 1 MiB too.
+    """
 
     def __init__(
         self,
@@ -94,6 +99,7 @@ class IngestionEndpoint:
         self._decompressed_limit = MAX_CALL_BYTES if strict else MAX_DECOMPRESSED_BYTES
 
     def routes(self) -> list[web.RouteDef]:
+        """Return the route of the upload call."""
         return [web.post("/dataCollectionRules/{rule}/streams/{stream}", self._handle)]
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
@@ -192,7 +198,7 @@ async def _read_body(request: web.Request) -> bytes:
 
 
 def _gunzip(body: bytes, limit: int) -> bytes:
-    """Not more than `limit` bytes of it."""
+    """Decompress at most `limit` bytes of the body, which may have several gzip members."""
     decompressed, rest = b"", body
     try:
         while rest and len(decompressed) < limit:
@@ -207,7 +213,10 @@ def _gunzip(body: bytes, limit: int) -> bytes:
 
 
 def _parse_rows(raw: bytes) -> list[Mapping[str, Any]]:
-    """An object instead of an array is taken and not stored (azure-sdk-for-python#32562)."""
+    """Parse the rows of a body.
+
+    Azure accepts an object in the place of the array, and stores nothing. Source: azure-sdk-for-python#32562.
+    """
     try:
         document = json.loads(raw.decode(), parse_constant=_reject_constant)
     except (ValueError, RecursionError) as error:

@@ -1,6 +1,7 @@
-"""How Azure Monitor treats values: what fits a column's type, and the few operators our transforms use.
+"""Values and transforms of Azure Monitor: the conversion to a column's type, and the operators of the relay's transforms.
 
-A value that does not fit becomes null, without an error: https://learn.microsoft.com/azure/data-explorer/ingest-invalid-data
+A value that does not fit its column becomes null, without an error.
+Source: https://learn.microsoft.com/azure/data-explorer/ingest-invalid-data
 """
 
 import json
@@ -19,7 +20,7 @@ _INSTANT = re.compile(
 
 
 def coerce(value: Any, kind: str) -> Any:
-    """`value`, as JSON had it, as a column of type `kind` keeps it; None if it cannot be kept."""
+    """Return a JSON value as a column of type `kind` stores it; None if it does not fit."""
     return None if value is None else _COERCIONS[kind](value)
 
 
@@ -49,7 +50,10 @@ def _to_boolean(value: Any) -> bool | None:
 
 
 def _to_datetime(value: Any) -> str | None:
-    """ISO 8601 in UTC. An offset without a colon (`+0000`, as Jira writes it) is not known to be read, so it is not."""
+    """Return a datetime as ISO 8601 in UTC, or None.
+
+    No source says whether Azure reads an offset without a colon (`+0000`, as Jira writes it), so it is refused.
+    """
     if not isinstance(value, str):
         return None
     match = _INSTANT.fullmatch(value.strip())
@@ -88,12 +92,15 @@ Compute = Callable[[Row, str], Any]
 
 
 class KqlError(Exception):
-    """A transform says something the simulator does not know, or Azure would not take."""
+    """A transform is invalid, or has an operator that is not simulated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Transform:
-    """`columns`: name and type of what comes out. Calling it changes a row in place; `now` is ISO 8601."""
+    """A compiled transform. `columns` has name and type of each output column.
+
+    A call changes the row in place; `now` is ISO 8601.
+    """
 
     columns: Mapping[str, str]
     _assignments: tuple[tuple[str, Compute], ...]
@@ -103,7 +110,10 @@ class Transform:
 
 
 def parse_transform(kql: str, columns: Mapping[str, str]) -> Transform:
-    """Reads `source | extend A = f(B), C = d.e`, with now, toint, tolong, tostring and todatetime."""
+    """Compile `source | extend A = f(B), C = d.e`, with now, toint, tolong, tostring and todatetime.
+
+    Raises KqlError when the transform is invalid or has another operator.
+    """
     head, *steps = [step.strip() for step in kql.split("|")]
     if head != "source" or len(steps) > 1:
         raise KqlError(f"only `source | extend …` is simulated, not {kql!r}")

@@ -1,4 +1,4 @@
-"""The data collection rule and its tables, as the template deploys them: what becomes of a row after 204."""
+"""The data collection rule and its tables, as the template deploys them: the way of a row behind a 204."""
 
 import json
 from collections import Counter, deque
@@ -10,7 +10,7 @@ from simulators.azure.arm import Deployment, DeploymentError, Resource
 from simulators.azure.kusto import KqlError, Transform, coerce, parse_transform
 
 MAX_FIELD_BYTES = 64 * 1024
-"""Longer values are cut (Azure Monitor service limits, Logs Ingestion API)."""
+"""Azure truncates longer values. Source: Azure Monitor service limits, "Logs Ingestion API"."""
 
 SYSTEM_COLUMNS = frozenset({"_ResourceId", "id", "_SubscriptionId", "TenantId", "Type", "UniqueId", "Title"})
 _TABLE = "Microsoft.OperationalInsights/workspaces/tables"
@@ -19,7 +19,7 @@ _RULE = "Microsoft.Insights/dataCollectionRules"
 
 @dataclass(frozen=True, slots=True)
 class StoredRow:
-    """A stored row. `number` counts all rows of the world in the order in which they came, from 0."""
+    """A stored row. `number` is its place among all rows of the world in the order of arrival, from 0."""
 
     number: int
     request_id: str
@@ -29,7 +29,7 @@ class StoredRow:
 
 @dataclass(slots=True)
 class SilentLosses:
-    """What Azure loses behind a 204: how many values, by `table.column`."""
+    """Counts of the values that Azure loses behind a 204, by `table.column`."""
 
     dropped: Counter[str] = field(default_factory=Counter)
     """Columns that the stream does not declare or the table does not have."""
@@ -40,7 +40,7 @@ class SilentLosses:
 
 
 class Table:
-    """`keep` bounds the rows kept, not what is counted."""
+    """The rows of a table, and counts of all that were added. It keeps the last `keep` rows; None keeps all."""
 
     def __init__(self, name: str, columns: Mapping[str, str], keep: int | None) -> None:
         self.name = name
@@ -55,6 +55,7 @@ class Table:
         self.uid_counts[str(arrival.row.get("EventUid"))] += 1
 
     def duplicates(self) -> dict[str, int]:
+        """Return the number of rows for each EventUid that was added more than once."""
         return {uid: count for uid, count in self.uid_counts.items() if count > 1}
 
 
@@ -68,7 +69,7 @@ class DataFlow:
 
 
 class DataCollectionRule:
-    """Takes what one call brought, for one stream, and stores it."""
+    """Stores the rows of each call in the table of their stream, and counts the values that are lost."""
 
     def __init__(self, flows: Mapping[str, DataFlow]) -> None:
         self.flows = flows
@@ -79,6 +80,7 @@ class DataCollectionRule:
         return {flow.table.name: flow.table for flow in self.flows.values()}
 
     def store(self, stream: str, rows: Iterable[Mapping[str, Any]], request_id: str, now: str) -> None:
+        """Transform and store the rows of a call. `now` is ISO 8601."""
         flow = self.flows[stream]
         for raw in rows:
             row = self._apply_stream_columns(flow, raw)
@@ -111,7 +113,7 @@ class DataCollectionRule:
 
 
 def _overlong_text(value: Any) -> str | None:
-    """The text of a value that is too long for a field."""
+    """Return the text of a value that is too long for a field, else None."""
     if isinstance(value, (list, dict)):
         value = json.dumps(value, ensure_ascii=False)
     if not isinstance(value, str) or len(value) * 4 <= MAX_FIELD_BYTES:
@@ -122,9 +124,9 @@ def _overlong_text(value: Any) -> str | None:
 def deploy_rule(
     deployment: Deployment, existing: Mapping[str, Mapping[str, str]], keep: int | None = None
 ) -> DataCollectionRule:
-    """Deploys tables and rule. `existing` are tables that were there before: name to columns and their types.
+    """Deploy tables and rule. `existing` has the columns and types of tables made earlier, by name.
 
-    Raises DeploymentError where Azure would refuse.
+    Raises DeploymentError when Azure would refuse the template.
     """
     resources = deployment.resources()
     created = {resource.id: resource for resource in resources if resource.type == _TABLE}

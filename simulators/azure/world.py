@@ -1,4 +1,4 @@
-"""Simulated Azure: where tokens come from, the Logs Ingestion API, and the workspace that the relay's own template makes."""
+"""Simulated Azure: token endpoints, the Logs Ingestion API, and the workspace that the relay's template deploys."""
 
 import asyncio
 import random
@@ -18,7 +18,8 @@ from simulators.azure.certificate import write_certificate
 from simulators.azure.identity import IdentityService
 from simulators.azure.ingestion import IngestionCall, IngestionEndpoint, PoisonRow
 from simulators.azure.rule import SilentLosses, Table, deploy_rule
-from simulators.faults import Fault, ScriptedFault
+from simulators.fault_script import ScriptedFault
+from simulators.faults import Fault
 
 LIVE = "Jira_Audit_v2_CL"
 HISTORY = "Jira_Audit_History_CL"
@@ -27,12 +28,12 @@ Credential = Literal["managed-identity", "imds", "client-secret", "workload-iden
 
 
 class AzureWorld:
-    """`async with AzureWorld() as azure`: everything on loopback and free ports, in this event loop.
+    """Runs Azure on loopback and free ports, in this event loop: `async with AzureWorld() as azure`.
 
-    `parameters` go to the template (`workspaceName` and `principalId` are given); `existing` are tables that
-    were there before it: name to columns and their types. `keep_rows` bounds the rows kept for each table.
-    `strict` refuses bodies above 1 MiB after decompression too, the careful reading of the documentation.
-    Raises DeploymentError where Azure would refuse the template.
+    `parameters` are parameters of the template besides `workspaceName` and `principalId`. `existing` has the columns
+    and types of tables made before the deployment, by name. `keep_rows` bounds the rows kept for each table.
+    `strict` refuses bodies above 1 MiB also after decompression, since the documentation can be read that way.
+    Raises DeploymentError when Azure would refuse the template.
     """
 
     stream = "Custom-JiraAuditRelay"
@@ -73,17 +74,17 @@ class AzureWorld:
 
     @property
     def endpoint(self) -> str:
-        """Of the rule, over http: azure-core sends tokens there only with `enforce_https=False`."""
+        """URL of the rule over http; azure-core sends a token to it only with `enforce_https=False`."""
         return f"http://127.0.0.1:{self._ports['http']}"
 
     @property
     def secure_endpoint(self) -> str:
-        """The same over https; and the authority, which azure-identity takes over https only."""
+        """URL of the rule, and of the authority, over https; azure-identity requires https for the authority."""
         return f"https://127.0.0.1:{self._ports['https']}"
 
     @property
     def ca_file(self) -> Path:
-        """What to trust (`connection_verify`) for `secure_endpoint`."""
+        """Certificate of `secure_endpoint`, for `connection_verify`."""
         return self._directory / "certificate.pem"
 
     @property
@@ -92,16 +93,16 @@ class AzureWorld:
 
     @property
     def calls(self) -> list[IngestionCall]:
-        """The ingestion calls, oldest first; the last 100,000."""
+        """The last 100,000 ingestion calls, oldest first."""
         return list(self._ingestion.calls)
 
     @property
     def losses(self) -> SilentLosses:
-        """What was lost behind 204; equal to `SilentLosses()` when nothing was."""
+        """Counts of the values lost behind a 204; equal to `SilentLosses()` if none was lost."""
         return self._rule.losses
 
     def environment(self, credential: Credential = "managed-identity") -> dict[str, str]:
-        """The variables with which azure-identity gets its tokens here."""
+        """Return the environment variables that make azure-identity use this world."""
         if credential == "managed-identity":
             return {
                 "IDENTITY_ENDPOINT": f"{self.endpoint}/msi/token",
@@ -120,7 +121,7 @@ class AzureWorld:
         return application | {"AZURE_FEDERATED_TOKEN_FILE": str(self._directory / "assertion")}
 
     def outputs(self) -> dict[str, Any]:
-        """What the deployment of the template prints."""
+        """Return the outputs of the deployed template."""
         deployment = self._deployment(
             {"immutableId": self.rule_id, "endpoints": {"logsIngestion": self.endpoint}}
         )
@@ -137,18 +138,19 @@ class AzureWorld:
         skip: int = 0,
         only: Callable[[web.Request], bool] | None = None,
     ) -> ScriptedFault:
-        """As `FaultScript.add`: once, unless told otherwise; `rate=1` is until it is cancelled."""
+        """Add a fault, as `FaultScript.add` does; with `rate=1` it lasts until it is cancelled."""
         script = self._ingestion.faults if on == "ingestion" else self.identity.faults
         return script.add(fault, times=times, seconds=seconds, rate=rate, skip=skip, only=only)
 
     def poison(self, matches: str | Callable[[Mapping[str, Any]], bool]) -> PoisonRow:
-        """400 whenever such a row, or the row of this EventUid, is in the body."""
+        """Refuse each call whose body has a matching row, or the row of this EventUid, with 400."""
         predicate = (lambda row: row.get("EventUid") == matches) if isinstance(matches, str) else matches
         poison = PoisonRow(predicate)
         self._ingestion.poisons.append(poison)
         return poison
 
     def clear_faults(self) -> None:
+        """Remove every fault and every poison row."""
         self._ingestion.faults.clear()
         self._ingestion.poisons.clear()
         self.identity.faults.clear()
@@ -157,18 +159,19 @@ class AzureWorld:
         return self._rule.tables()[name]
 
     def rows(self, table: str = LIVE) -> list[Mapping[str, Any]]:
-        """As stored, in the order in which they came."""
+        """Return the stored rows of a table, in the order of arrival."""
         return [arrival.row for arrival in self.table(table).stored_rows]
 
     def accepted(self, table: str = LIVE) -> int:
+        """Return the count of all rows that a table accepted."""
         return self.table(table).accepted
 
     def duplicates(self, table: str = LIVE) -> dict[str, int]:
-        """How often each EventUid came that came more than once."""
+        """Return the number of rows for each EventUid that a table accepted more than once."""
         return self.table(table).duplicates()
 
     async def wait_until(self, condition: Callable[[], bool], seconds: float = 10.0) -> None:
-        """Waits for a condition on what is here, looked at after each ingestion call; TimeoutError after `seconds`."""
+        """Wait for a condition, which is checked after each ingestion call. Raises TimeoutError after `seconds`."""
         async with asyncio.timeout(seconds):
             while not condition():
                 self._changed.clear()

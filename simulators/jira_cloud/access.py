@@ -9,7 +9,10 @@ AUDIT_SCOPES = (
     frozenset({"manage:jira-configuration"}),
     frozenset({"read:audit-log:jira", "read:user:jira"}),
 )
-"""One of these sets lets a scoped token read the audit log."""
+"""A scoped token may read the audit log if it has one of these sets.
+
+Source: Jira Cloud REST API, "Get audit records", classic and granular scopes.
+"""
 MYSELF_SCOPES = (
     frozenset({"read:jira-user"}),
     frozenset({"read:application-role:jira", "read:group:jira", "read:user:jira", "read:avatar:jira"}),
@@ -18,7 +21,7 @@ MYSELF_SCOPES = (
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a token is good for. `scopes` None: an unscoped token, good at the site and nowhere else."""
+    """The rights of a token. `scopes` None: an unscoped token, which only the site accepts."""
 
     user: str
     scopes: frozenset[str] | None
@@ -26,7 +29,7 @@ class Grant:
 
 
 class AccessControl:
-    """The tokens of one site, and what each endpoint answers to an Authorization header."""
+    """The tokens of one site. Checks an Authorization header as the site or the gateway does."""
 
     def __init__(self) -> None:
         self.captcha_after_failures: int | None = None
@@ -40,10 +43,11 @@ class AccessControl:
         self._grants.pop(token, None)
 
     def clear_captcha(self) -> None:
-        """As somebody does by logging in with a browser."""
+        """Forget the failed logins, as a login with a browser does."""
         self._failed_logins.clear()
 
     def authenticate_at_site(self, authorization: str | None) -> Grant | CannedResponse:
+        """Return the rights of an unscoped token, or the site's refusal."""
         if authorization is None:
             return responses.NO_CREDENTIALS
         scheme, _, value = authorization.partition(" ")
@@ -65,6 +69,7 @@ class AccessControl:
     def authenticate_at_gateway(
         self, authorization: str | None, required_scopes: tuple[frozenset[str], ...]
     ) -> Grant | CannedResponse:
+        """Return the rights of a scoped token, or the gateway's refusal. It needs one of `required_scopes`."""
         scheme, _, value = (authorization or "").partition(" ")
         user, token = (None, value) if scheme.lower() == "bearer" else _decode_basic(value)
         grant = self._grants.get(token)

@@ -1,4 +1,4 @@
-"""The people and things of one simulated site, by seed, as audit records refer to them."""
+"""People, groups, projects and schemes of one simulated site, drawn from a seed, as audit records name them."""
 
 import random
 import uuid
@@ -38,6 +38,8 @@ class Person:
 
 
 class Actors:
+    """Draws people and objects of one site. The same seed draws the same ones."""
+
     def __init__(self, seed: str, people: int = 40) -> None:
         self.random = random.Random(f"cast {seed}")
         self.people = [self._person(number) for number in range(people)]

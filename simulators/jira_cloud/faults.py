@@ -1,4 +1,4 @@
-"""The faults of Jira Cloud by name; those of any HTTP server are in `simulators.faults`."""
+"""Faults of Jira Cloud by name. Faults of any HTTP server are in `simulators.faults`."""
 
 import json
 import math
@@ -22,7 +22,10 @@ def rate_limited(
     reason: str | None = "jira-burst-based",
     reset: datetime | None = None,
 ) -> Fault:
-    """429. `reset` goes into X-RateLimit-Reset, to the minute, as Atlassian documents it."""
+    """Return a 429 with Retry-After in seconds, or as a date.
+
+    `reset` is sent as X-RateLimit-Reset, to the minute. Source: Jira Cloud REST API, "Rate limiting".
+    """
     headers = {} if reason is None else {"RateLimit-Reason": reason}
     if reset is not None:
         headers |= {
@@ -35,7 +38,7 @@ def rate_limited(
 
 
 def unavailable(retry_after: float | None = None, *, as_date: bool = False) -> Fault:
-    """503, with HTML as an edge server sends it."""
+    """Return a 503 with an HTML page, as an edge server sends it."""
     page = "<html><body><h1>503 Service Temporarily Unavailable</h1></body></html>"
     return _with_retry_after(
         "503", CannedResponse(503, page, content_type="text/html"), retry_after, as_date=as_date
@@ -47,7 +50,7 @@ def server_error(status: int = 500) -> Fault:
 
 
 def html() -> Fault:
-    """200 and a log-in page."""
+    """Return a 200 with a log-in page."""
     return responses.HTML.to_fault("HTML")
 
 
@@ -73,7 +76,10 @@ def free_plan() -> Fault:
 
 
 def captcha(status: int = 403) -> Fault:
-    """Which status goes with it is not written anywhere: the header tells."""
+    """Return the refusal of a user who must solve a CAPTCHA.
+
+    Atlassian documents its header, but not its status.
+    """
     return replace(responses.CAPTCHA, status=status).to_fault("CAPTCHA")
 
 
@@ -82,7 +88,7 @@ def connect_token() -> Fault:
 
 
 def anonymous() -> Fault:
-    """200 without records: the credentials were not taken, and only a header says so."""
+    """Return a 200 without records. Jira ignored the credentials, and only a header shows it."""
     return responses.ANONYMOUS.to_fault("anonymous 200")
 
 
@@ -91,7 +97,7 @@ def redirect(location: str, status: int = 302) -> Fault:
 
 
 def wrong_total(total: int | None) -> Fault:
-    """The honest answer but for `total`; None leaves it out."""
+    """Return a fault that replaces `total` in the normal answer; None leaves it out."""
 
     def change(body: bytes) -> bytes:
         envelope = json.loads(body)
@@ -102,7 +108,7 @@ def wrong_total(total: int | None) -> Fault:
 
 
 def beta_rate_headers() -> Fault:
-    """The honest answer with the warnings of limits that are not enforced yet: information, no error."""
+    """Return a fault that adds the headers of limits that Atlassian does not enforce yet to the normal answer."""
     return faults.altered_head(
         headers={
             "Beta-Retry-After": "3600",

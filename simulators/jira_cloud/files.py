@@ -7,13 +7,13 @@ from simulators.jira_cloud.query import QueryError, parse_instant
 
 
 class RecordsFileError(Exception):
-    """Says in one sentence what is wrong with a file of records, and in which line."""
+    """A file of records is invalid. The message names the line and the reason in one sentence."""
 
 
 def read_records(path: Path) -> list[AuditLogEntry]:
-    """One audit record a line, as Jira's API returns them; each is served byte for byte as it stands there.
+    """Read a file with one audit record a line, each as Jira's API returns it. The bytes are kept.
 
-    Empty lines are skipped and a repeated line counts once.
+    Empty lines are skipped, and a repeated record counts once. Raises RecordsFileError when a line is invalid.
     """
     entries: dict[int, tuple[int, AuditLogEntry]] = {}
     for number, line in enumerate(_read_lines(path), 1):
@@ -24,7 +24,7 @@ def read_records(path: Path) -> list[AuditLogEntry]:
         first, first_entry = entries.setdefault(entry.id, (number, entry))
         if json.loads(first_entry.raw) != json.loads(raw):
             raise RecordsFileError(
-                f"{path}, line {number}: id {entry.id} already stands in line {first} with another content"
+                f"{path}, line {number}: line {first} already has id {entry.id} with other content"
             )
     return [entry for _, entry in entries.values()]
 

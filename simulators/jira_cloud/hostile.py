@@ -1,6 +1,7 @@
-"""Records that break careless readers."""
+"""Records that a careless reader does not survive."""
 
-from simulators.jira_cloud.records import Record, RecordGenerator
+from simulators.jira_cloud.record_kinds import Record
+from simulators.jira_cloud.records import RecordGenerator
 
 HOSTILE_STRINGS = (
     "  leading, double  and trailing  ",
@@ -22,7 +23,7 @@ HOSTILE_STRINGS = (
 
 
 def make_hostile_record(source: RecordGenerator, *, long: int = 100_000) -> Record:
-    """Legal JSON: odd strings, a value of `long` characters, nulls, empty objects, fields that nobody knows."""
+    """Return a record of legal JSON with odd strings, a value of `long` characters, nulls and unknown fields."""
     record = source.generate()
     text = source.actors.random.choice(HOSTILE_STRINGS)
     record["objectItem"] = {"id": text, "name": text, "typeName": "", "selfLink": {"href": text}}
@@ -39,7 +40,7 @@ def make_hostile_record(source: RecordGenerator, *, long: int = 100_000) -> Reco
 
 
 def make_mistyped_record(source: RecordGenerator) -> Record:
-    """What the specification forbids: values of another type than it says."""
+    """Return a record whose values have types that the specification forbids."""
     record = source.generate()
     record["category"] = ["permissions"]
     record["authorKey"] = 4711

@@ -22,7 +22,7 @@ _REST = re.compile(r"/rest/api/(?:2|3|latest)/(auditing/record|myself|serverInfo
 
 
 async def serve(site: SimulatedSite, request: web.Request, path: str, *, gateway: bool) -> web.StreamResponse:
-    """Answers one request to a site, `path` being what follows the site's or the gateway's base."""
+    """Answer a request to a site. `path` is the part behind the base URL of the site or of the gateway."""
     at = time.monotonic()
     date = site.now()
     request[EXCHANGE] = Exchange(date)
@@ -44,6 +44,7 @@ async def serve(site: SimulatedSite, request: web.Request, path: str, *, gateway
 
 
 def http_date(at: int) -> str:
+    """Return an instant (ms UTC) as an HTTP date."""
     return format_datetime(datetime.fromtimestamp(at / 1000, UTC), usegmt=True)
 
 
@@ -152,7 +153,7 @@ def _myself(site: SimulatedSite, grant: Grant) -> dict[str, Any]:
 
 
 def _add_common_headers(request: web.Request, response: web.StreamResponse, date: int) -> None:
-    """What every answer of Jira carries, faults included, if it is not on its way already."""
+    """Add the headers of every answer of Jira, also to faults, unless the answer is already being sent."""
     if response.prepared:
         return
     response.headers.setdefault("Date", http_date(date))

@@ -17,7 +17,7 @@ _created_of = attrgetter("created")
 
 @dataclass(frozen=True, slots=True)
 class AuditLogEntry:
-    """One record: where it stands in the log, and the very bytes Jira serves for it."""
+    """One record: its position in the log by id and `created` (ms UTC), and the bytes that Jira serves."""
 
     id: int
     created: int
@@ -26,7 +26,7 @@ class AuditLogEntry:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What a request asks for. Bounds are inclusive; `filter_terms` must each occur somewhere in a record."""
+    """The selection of a request. Bounds are inclusive, in ms UTC; each of `filter_terms` must occur in a record."""
 
     since: int | None = None
     until: int | None = None
@@ -34,9 +34,9 @@ class Selection:
 
 
 class AuditLog:
-    """The records of one site: those that happened, those that can be seen, those still kept.
+    """The records of one site: created ones, visible ones, and those that retention has deleted.
 
-    Time is passed in, in milliseconds. A record is seen from `visible_at` on, or once it is revealed.
+    Time is passed in, in ms UTC. A record becomes visible at `visible_at`, or when it is revealed.
     """
 
     def __init__(self) -> None:
@@ -49,9 +49,9 @@ class AuditLog:
         self._cached_selection: tuple[int, Selection, Sequence[AuditLogEntry]] | None = None
 
     def add(self, entry: AuditLogEntry, visible_at: int | None) -> None:
-        """`visible_at` None: hidden until revealed. An id can happen only once."""
+        """Add a record. `visible_at` None: it is hidden until it is revealed. Raises ValueError when the id exists."""
         if entry.id in self._records:
-            raise ValueError(f"record {entry.id} has happened already")
+            raise ValueError(f"record {entry.id} exists already")
         self._records[entry.id] = entry
         if visible_at is None:
             self._held_back.add(entry.id)
@@ -59,7 +59,7 @@ class AuditLog:
             heapq.heappush(self._scheduled, (visible_at, entry.id))
 
     def reveal(self, ids: Iterable[int] | None = None) -> None:
-        """Shows what is still hidden now: these, or all."""
+        """Make hidden records visible: those with these ids, or all for None."""
         revealed = self.hidden if ids is None else set(ids) & self.hidden
         self._held_back -= revealed
         self._scheduled = [pair for pair in self._scheduled if pair[1] not in revealed]
@@ -67,7 +67,7 @@ class AuditLog:
         self._make_visible(revealed)
 
     def advance(self, now: int, retained_since: int | None = None) -> None:
-        """Shows what has become visible by `now`, and deletes what was created before `retained_since`."""
+        """Make the records visible that are due by `now`, and delete those created before `retained_since`."""
         due = []
         while self._scheduled and self._scheduled[0][0] <= now:
             due.append(heapq.heappop(self._scheduled)[1])
@@ -76,7 +76,7 @@ class AuditLog:
             self.delete_oldest(bisect_left(self._by_created, retained_since, key=_created_of))
 
     def delete_oldest(self, count: int) -> None:
-        """Deletes the visible records with the smallest `created`, as retention does."""
+        """Delete the visible records with the smallest `created`, as retention does."""
         if count <= 0:
             return
         deleted_ids = {entry.id for entry in self._by_created[:count]}
@@ -85,7 +85,7 @@ class AuditLog:
         self._version += 1
 
     def select(self, selection: Selection) -> Sequence[AuditLogEntry]:
-        """What can be seen of the selection, newest (highest id) first."""
+        """Return the visible records of the selection, by descending id."""
         cached = self._cached_selection
         if cached is None or cached[:2] != (self._version, selection):
             cached = (self._version, selection, self._select(selection))
@@ -93,7 +93,7 @@ class AuditLog:
         return cached[2]
 
     def all_records(self) -> list[dict[str, Any]]:
-        """Every record that happened, visible or not, deleted or not, by id."""
+        """Return every record that was added, also hidden and deleted ones, by id."""
         return [json.loads(entry.raw) for entry in sorted(self._records.values(), key=_id_of)]
 
     def __contains__(self, record_id: int) -> bool:
@@ -104,11 +104,12 @@ class AuditLog:
 
     @property
     def total(self) -> int:
-        """How many can be seen now, whatever is asked for."""
+        """Count of all visible records, independent of a selection, as Jira's `total`."""
         return len(self._by_id)
 
     @property
     def hidden(self) -> set[int]:
+        """Ids of the records that are not visible yet."""
         return self._held_back | {record_id for _, record_id in self._scheduled}
 
     def _make_visible(self, ids: Iterable[int]) -> None:
@@ -145,7 +146,7 @@ def _matches(entry: AuditLogEntry, terms: Iterable[str]) -> bool:
 
 
 def _filtered_texts(record: dict[str, Any]) -> Iterable[str]:
-    """The fields that Jira's `filter` looks into."""
+    """Yield the texts that Jira's `filter` searches. Source: Jira Cloud REST API, "Get audit records"."""
     places: list[tuple[Any, tuple[str, ...]]] = [
         (record, _FILTERED),
         (record.get("objectItem"), _FILTERED_OBJECT),

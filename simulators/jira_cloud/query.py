@@ -14,12 +14,12 @@ _DATE = re.compile(
 
 
 class QueryError(Exception):
-    """The message is Jira's."""
+    """A parameter of the request is invalid. The message is Jira's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """`selection` None: nothing can match."""
+    """The parameters of a request. `selection` None: no record can match."""
 
     offset: int
     limit: int
@@ -27,7 +27,10 @@ class Query:
 
 
 def parse_instant(text: str, zone: tzinfo | None) -> int | None:
-    """Milliseconds since 1970; None where the text names no zone and `zone` is None; QueryError where it is no date."""
+    """Parse an instant into ms UTC. None: the text has no zone and `zone` is None.
+
+    Raises QueryError when the text is no date.
+    """
     match = _DATE.fullmatch(text)
     try:
         if match is None:
@@ -43,12 +46,15 @@ def parse_instant(text: str, zone: tzinfo | None) -> int | None:
 
 
 def format_instant(at: int) -> str:
-    """As Jira writes `created`: milliseconds, and a zone without a colon."""
+    """Return an instant (ms UTC) as Jira writes `created`: with milliseconds, and a zone without a colon."""
     return (_EPOCH + at * _MILLISECOND).replace(tzinfo=None).isoformat(timespec="milliseconds") + "+0000"
 
 
 def parse_query(query: Mapping[str, str], *, zone: tzinfo | None, equal_bounds_match: bool) -> Query:
-    """Unknown names are ignored. `zone` is what a date without one means; None: it matches nothing."""
+    """Parse the parameters of a request; unknown names are ignored.
+
+    `zone` is the zone of a date without one; None: such a date matches no record. Raises QueryError.
+    """
     offset = max(0, _parse_integer(query, "offset", 0))
     limit = max(0, _parse_integer(query, "limit", 1000))
     bounds = [parse_instant(query[name], zone) if name in query else None for name in ("from", "to")]

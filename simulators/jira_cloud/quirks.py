@@ -4,24 +4,24 @@ from datetime import UTC, tzinfo
 
 @dataclass(slots=True)
 class Quirks:
-    """What a site does its own way, or may do and nobody knows."""
+    """Ways in which sites differ, or may differ because Atlassian does not document them."""
 
     free_plan: bool = False
     clock_skew_seconds: float = 0.0
     max_limit: int = 1000
     echo_clamped_limit: bool = True
-    """Whether `limit` in an answer is what was used, or what was asked for."""
+    """Whether `limit` in an answer is the limit used, or the limit of the request."""
     page_cap: int | None = None
-    """Pages hold at most this many records although more follow, whatever the limit."""
+    """Most records of a page, below any limit of the request, although more follow."""
     equal_bounds_match: bool = False
     """The specification: "`from` must be before `to` or no audit records are returned"."""
     zone: tzinfo = UTC
-    """What a date without a zone means on the site's own host."""
+    """The zone of a date without one, on the site's own host."""
     reported_total: int | None = None
     repeat_ids_divisible_by: int | None = None
-    """Every record whose id is a multiple stands in the log twice."""
+    """Records whose id is a multiple are served twice."""
     retention_seconds: float | None = None
     requests_per_second: float | None = None
-    """Beyond it: 429 with jira-burst-based. Atlassian's own default is 100."""
+    """Requests above it get a 429 with jira-burst-based. Atlassian's default is 100."""
     anonymous_when_refused: bool = False
-    """Wrong credentials are answered with 200, no records and X-Seraph-LoginReason."""
+    """Whether wrong credentials get a 200 with no records and X-Seraph-LoginReason."""

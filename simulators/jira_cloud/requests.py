@@ -8,7 +8,7 @@ _IN_FLIGHT_SECONDS = 0.05
 
 @dataclass(slots=True)
 class Exchange:
-    """What becomes known while a request is answered; `date` is the site's clock in milliseconds."""
+    """Facts about a request, collected while it is answered. `date` is ms UTC by the site's clock."""
 
     date: int
     user: str | None = None
@@ -20,7 +20,7 @@ EXCHANGE = web.RequestKey("exchange", Exchange)
 
 @dataclass(frozen=True, slots=True)
 class LoggedRequest:
-    """One request: when (monotonic seconds), what, by whom (once authenticated), and what came of it."""
+    """One request and its answer. Times are monotonic seconds; `user` is None if it was not authenticated."""
 
     received_at: float
     ended_at: float
@@ -33,13 +33,16 @@ class LoggedRequest:
     """None: the connection broke before a status was sent."""
     fault: str | None
     records: int | None
-    """How many records the honest answer held."""
+    """Records in the normal answer; None if the request was not served normally."""
     retry_after: float | None
-    """Seconds for which the answer asked to be left alone."""
+    """Seconds that the answer asked the client to wait."""
 
 
 def find_premature_requests(requests: Iterable[LoggedRequest]) -> list[LoggedRequest]:
-    """Those that came although an earlier answer had asked for more time, unless they were on their way already."""
+    """Return the requests that came before the end of a wait that an earlier answer asked for.
+
+    Requests that were already on their way when the answer was sent do not count.
+    """
     every = list(requests)
     waits = [
         (one.ended_at + _IN_FLIGHT_SECONDS, one.received_at + one.retry_after)

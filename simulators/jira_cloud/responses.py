@@ -1,4 +1,4 @@
-"""What Jira Cloud says when it says no, word for word as far as the words are known."""
+"""Refusals of Jira Cloud, word for word as far as the words are known."""
 
 import json
 from collections.abc import Mapping
@@ -11,6 +11,8 @@ from simulators import faults
 
 @dataclass(frozen=True, slots=True)
 class CannedResponse:
+    """A fixed answer of Jira, to be sent as a response or played as a fault."""
+
     status: int
     body: str
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -28,6 +30,7 @@ class CannedResponse:
 
 
 def error_collection(status: int, message: str, headers: Mapping[str, str] | None = None) -> CannedResponse:
+    """Return an ErrorCollection of Jira's REST specification."""
     body = json.dumps({"errorMessages": [message], "errors": {}}, ensure_ascii=False)
     return CannedResponse(status, body, headers or {})
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from simulators.faults import Fault, FaultScript, ScriptedFault
+from simulators.fault_script import FaultScript, ScriptedFault
+from simulators.faults import Fault
 from simulators.jira_cloud.access import AUDIT_SCOPES, AccessControl, Grant
 from simulators.jira_cloud.files import RecordsFileError, read_records
 from simulators.jira_cloud.log import AuditLog, AuditLogEntry
@@ -19,14 +20,14 @@ from simulators.server import LoopbackServer
 
 AUDIT_PATH = "auditing/record"
 ABSENT: Final = object()
-"""As a value in `fields` of `add_record`: the field is left out."""
+"""A value in `fields` of `add_record` that leaves the field out."""
 
 
 class SimulatedSite:
-    """One Jira Cloud site. Times are milliseconds since 1970, waits seconds.
+    """One Jira Cloud site. Instants are ms UTC, durations seconds.
 
-    `url`, `user` and `token` are what its administrator would give to the relay; `scoped_token` is good at
-    `gateway_url` only, `token` at `url` only.
+    An administrator gives the relay `url`, `user` and `token`. `gateway_url` accepts only `scoped_token`, and
+    `url` only `token`.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class SimulatedSite:
     def gateway_url(self) -> str:
         return f"{self.gateway_root}/ex/jira/{self.cloud_id}"
 
-    # What happens
+    # Records
 
     def add_record(
         self,
@@ -68,11 +69,12 @@ class SimulatedSite:
         record_id: int | None = None,
         fields: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """One record happens; what Jira will serve for it is returned.
+        """Create a record, and return it as Jira serves it.
 
-        `content` is a summary, a whole body, or whatever comes next. `created` is now by the site's clock unless given.
-        It can be seen `visible_after` seconds from now, but not before it was created; None: not before `reveal`.
-        `fields` replaces anything on the wire, id and created included, without moving the record.
+        `content` is a summary or a whole body; None draws the next kind. `created` is now by the site's clock unless
+        given. The record becomes visible `visible_after` seconds from now, but not before it was created; None: when
+        `reveal` is called. `fields` replaces any member of the served record, also id and created; the position in the
+        log stays.
         """
         body = dict(content) if isinstance(content, Mapping) else self.record_generator.generate(content)
         at = self.now() if created is None else created
@@ -86,12 +88,12 @@ class SimulatedSite:
         return record
 
     def add_records(self, count: int, *, created: int | None = None) -> list[dict[str, Any]]:
-        """`count` records in one and the same millisecond."""
+        """Create `count` records in the same millisecond."""
         at = self.now() if created is None else created
         return [self.add_record(created=at) for _ in range(count)]
 
     def create_project(self, *, created: int | None = None) -> list[dict[str, Any]]:
-        """About thirty records within six seconds, beginning now unless `created` says when."""
+        """Create the records of a new project: about thirty within six seconds, from `created` or now on."""
         at = self.now() if created is None else created
         records = []
         for body in self.record_generator.generate_project_creation():
@@ -100,51 +102,54 @@ class SimulatedSite:
         return records
 
     def add_history(self, count: int, since: int, until: int) -> None:
-        """A past: `count` records spread over [since, until), ids in the order of time."""
+        """Create `count` past records at random times in [since, until); ids follow the times."""
         for at in sorted(self._random.randrange(since, until) for _ in range(count)):
             self.add_record(created=at)
 
     def load_records(self, path: Path) -> int:
-        """Takes over a JSON-lines file of records, visible at once; how many. RecordsFileError says what is wrong."""
+        """Add the records of a JSON-lines file, visible at once. Return their number.
+
+        Raises RecordsFileError when the file is invalid or an id exists already; then no record is added.
+        """
         entries = read_records(path)
         known = [entry.id for entry in entries if entry.id in self.log]
         if known:
-            raise RecordsFileError(f"{path}: record {known[0]} stands in the site {self.name} already")
+            raise RecordsFileError(f"{path}: the site {self.name} already has record {known[0]}")
         for entry in entries:
             self.log.add(entry, visible_at=0)
             self._next_id = max(self._next_id, entry.id + 1)
         return len(entries)
 
     def allocate_id(self) -> int:
-        """The next id, now and then with a gap; for a record that is to happen later under an old id."""
+        """Take the next id, now and then with a gap, for a record that is added later under an older id."""
         number = self._next_id
         self._next_id += 1 if self._random.random() < 0.95 else self._random.randint(2, 4)
         return number
 
     def reveal(self, *record_ids: int) -> None:
-        """Shows what is hidden: these, or everything."""
+        """Make hidden records visible: those with these ids, or all if none is given."""
         self.log.reveal(record_ids or None)
 
     def expire_oldest(self, count: int) -> None:
-        """Retention deletes the oldest that can be seen."""
+        """Delete the oldest visible records, as retention does."""
         self.log.advance(self._clock())
         self.log.delete_oldest(count)
 
     def after_pages(self, count: int, action: Callable[[], object]) -> None:
-        """Does `action` once `count` more pages of audit records were served: while pages are read."""
+        """Call `action` after `count` more pages of audit records, so that the log changes while it is read."""
         self._page_actions.append((count, action))
 
     def all_records(self) -> list[dict[str, Any]]:
-        """Every record that happened, in full, whether it can be seen or not, by id."""
+        """Return every record that was created, visible or not, by id."""
         return self.log.all_records()
 
     @property
     def hidden(self) -> set[int]:
-        """Ids of what has happened and cannot be seen yet."""
+        """Ids of the records that are not visible yet."""
         self.log.advance(self._clock())
         return self.log.hidden
 
-    # Who may see it
+    # Tokens
 
     def add_token(
         self,
@@ -153,21 +158,21 @@ class SimulatedSite:
         scopes: Sequence[str] | frozenset[str] | None = None,
         administrator: bool = True,
     ) -> str:
-        """A further token; with scopes it is good at the gateway only."""
+        """Make a further token. With scopes, only the gateway accepts it."""
         token = f"ATATT-simulated-{self._token_random.getrandbits(160):040x}"
         granted = None if scopes is None else frozenset(scopes)
         self.access.grant(token, Grant(user or self.user, granted, administrator))
         return token
 
     def rotate_tokens(self) -> str:
-        """`token` and `scoped_token` die and are replaced; the new `token`."""
+        """Revoke `token` and `scoped_token`, and replace both. Return the new `token`."""
         self.access.revoke(self.token)
         self.access.revoke(self.scoped_token)
         self.token = self.add_token()
         self.scoped_token = self.add_token(scopes=AUDIT_SCOPES[1])
         return self.token
 
-    # What goes wrong
+    # Faults
 
     def fault(
         self,
@@ -179,7 +184,7 @@ class SimulatedSite:
         skip: int = 0,
         path: str = AUDIT_PATH,
     ) -> ScriptedFault:
-        """As `FaultScript.add`, for requests whose path contains `path`, at the site and at the gateway."""
+        """Add a fault, as `FaultScript.add` does, for requests to site or gateway whose path contains `path`."""
         return self.script.add(
             fault,
             times=times,
@@ -190,36 +195,39 @@ class SimulatedSite:
         )
 
     def requests(self, path: str = AUDIT_PATH) -> list[LoggedRequest]:
+        """Return the logged requests whose path contains `path`, oldest first; the log keeps the last 10,000."""
         return [one for one in self.request_log if path in one.path]
 
     def premature_requests(self) -> list[LoggedRequest]:
-        """Requests that came although an earlier answer had asked for more time. Empty: the client is polite.
+        """Return the requests that came before the end of a wait that an earlier answer asked for.
 
-        What was on its way already when that answer was given does not count.
+        Requests that were already on their way when that answer was sent do not count.
         """
         return find_premature_requests(self.request_log)
 
     async def stop(self) -> None:
-        """The site's own host refuses connections; the gateway still serves it."""
+        """Let the site's own host refuse connections; the gateway still serves the site."""
         if self.server is not None:
             await self.server.stop()
 
     async def start(self) -> None:
-        """The site's own host listens, always at the same port."""
+        """Let the site's own host listen, always at the same port."""
         if self.server is not None:
             self.url = await self.server.start()
 
     # For the server
 
     def now(self) -> int:
-        """Milliseconds by the site's own clock."""
+        """Return the time of the site's clock, in ms UTC."""
         return self._clock() + round(self.quirks.clock_skew_seconds * 1000)
 
     def advance(self) -> None:
+        """Show and delete the records that are due by now."""
         kept = self.quirks.retention_seconds
         self.log.advance(self._clock(), None if kept is None else self.now() - round(kept * 1000))
 
     def count_page(self) -> None:
+        """Count a served page, and call the actions that waited for it."""
         due = [action for count, action in self._page_actions if count <= 1]
         self._page_actions = [(count - 1, action) for count, action in self._page_actions if count > 1]
         for action in due:

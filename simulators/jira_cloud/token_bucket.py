@@ -3,7 +3,7 @@ from collections.abc import Callable
 
 
 class TokenBucket:
-    """Tokens of a rate limit: as many as a second brings, refilled evenly."""
+    """A token bucket that holds the tokens of one second and is refilled evenly."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -11,7 +11,7 @@ class TokenBucket:
         self._at = clock()
 
     def take(self, rate: float | None) -> float:
-        """Takes one token; where there is none, takes nothing and tells in how many seconds there is."""
+        """Take one token at `rate` tokens a second. Return 0, or the seconds until there is one. None: no limit."""
         now = self._clock()
         if rate is None:
             return 0.0

@@ -17,9 +17,9 @@ _GATEWAY = re.compile(r"/ex/jira/([^/]+)(/.*)")
 
 
 class JiraWorld:
-    """Simulated Jira Cloud on loopback: sites with a port each, and the gateway with its own.
+    """Simulated Jira Cloud on loopback: each site has a port, and so has the gateway.
 
-    Everything but the passing of time follows from the seed.
+    The seed determines everything except the passing of time.
     """
 
     def __init__(self, seed: int = 1, clock: Callable[[], int] | None = None) -> None:
@@ -41,7 +41,7 @@ class JiraWorld:
     async def add_site(
         self, name: str, *, first_id: int | None = None, cloud_id: str | None = None
     ) -> SimulatedSite:
-        """`name` must be new. The site listens at once."""
+        """Add a site that listens at once. Raises ValueError when the name exists."""
         if name in self.sites:
             raise ValueError(f"there is a site {name} already")
         site = SimulatedSite(name, f"{self._seed} {name}", self._clock, first_id=first_id, cloud_id=cloud_id)
@@ -56,7 +56,7 @@ class JiraWorld:
         return site
 
     def truth(self) -> dict[str, list[dict[str, Any]]]:
-        """Every record that happened, by site."""
+        """Return every record that was created, by site."""
         return {name: site.all_records() for name, site in self.sites.items()}
 
     async def generate_traffic(
@@ -67,9 +67,9 @@ class JiraWorld:
         late_seconds: float = 10.0,
         project_share: float = 0.005,
     ) -> None:
-        """Makes about `rate` records a second happen, over all sites, until cancelled.
+        """Create about `rate` records a second over all sites, until cancelled.
 
-        A share of `late_share` becomes visible up to `late_seconds` late; a share of `project_share` are whole projects.
+        A share of `late_share` becomes visible up to `late_seconds` late. A share of `project_share` are whole projects.
         """
         rng = random.Random(f"live {self._seed}")
         while True:

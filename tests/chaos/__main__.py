@@ -1,4 +1,4 @@
-"""Trouble of every kind for a whole relay, and whether it kept its promises: see docs/guarantees.md."""
+"""Play faults of every kind against a whole relay, and judge whether it kept the promises of docs/guarantees.md."""
 
 import argparse
 import asyncio
@@ -12,20 +12,26 @@ from tests.chaos.run import RoundOptions, run
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument(
-        "--seed", type=int, default=None, help="what happens follows from it; drawn unless given"
+        "--seed", type=int, default=None, help="determines the planned faults; default: a random seed"
     )
-    parser.add_argument("--minutes", type=float, default=3.0, help="of trouble; settling comes on top")
-    parser.add_argument("--producers", type=int, default=2)
-    parser.add_argument("--consumers", type=int, default=2)
-    parser.add_argument("--gap", type=float, default=2.0, help="mean seconds between two events")
-    parser.add_argument("--only", default="", help=f"kinds of events, by commas, of: {', '.join(KINDS)}")
-    parser.add_argument("--keep", action="store_true", help="keep all logs even if all went well")
+    parser.add_argument(
+        "--minutes", type=float, default=3.0, help="minutes of faults, before the relay may settle"
+    )
+    parser.add_argument("--producers", type=int, default=2, help="producer processes")
+    parser.add_argument(
+        "--consumers", type=int, default=2, help="consumer processes; with 0 nothing is delivered"
+    )
+    parser.add_argument("--gap", type=float, default=2.0, help="mean seconds between two faults")
+    parser.add_argument(
+        "--only", default="", help=f"kinds of faults, separated by commas, from: {', '.join(KINDS)}"
+    )
+    parser.add_argument("--keep", action="store_true", help="keep the logs of a round that passed, too")
     arguments = parser.parse_args()
     kinds = {
         kind.strip() for kind in arguments.only.split(",") if kind.strip()
     } or KINDS.keys() - OPT_IN_KINDS
     if unknown := kinds - KINDS.keys():
-        parser.error(f"no such kind of event: {', '.join(sorted(unknown))}")
+        parser.error(f"unknown kind of fault: {', '.join(sorted(unknown))}")
     seed = random.SystemRandom().randrange(1_000_000) if arguments.seed is None else arguments.seed
     options = RoundOptions(
         seed,

@@ -9,7 +9,7 @@ from tests.chaos.world import ChaosWorld
 
 
 class RoundContext:
-    """What everything that is done in one round shares: the world, the random numbers, the log, and the end of the trouble."""
+    """State that all faults of a round share: the world, random numbers, the log, and the end of the faults."""
 
     def __init__(self, world: ChaosWorld, seed: int, log: Callable[[str], None]) -> None:
         self.world = world
@@ -17,18 +17,19 @@ class RoundContext:
         self.rng = random.Random(f"deeds {seed}")
         self.finished = asyncio.Event()
         self.disturbances: list[tuple[float, float]] = []
-        """When (seconds since 1970) the way from Kafka to the sink was disturbed."""
+        """Begin and end, in seconds since 1970, of each disturbance between Kafka and the destination."""
         self.stop_problems: list[str] = []
-        """Stops that did not go as they should."""
+        """A sentence for each stop that did not end well."""
 
     async def wait(self, seconds: float) -> None:
-        """Let it last, but not longer than the trouble is to last."""
+        """Wait for `seconds`, or until the faults of the round are over."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.finished.wait()
 
     @asynccontextmanager
     async def recording_disturbance(self, *, sink: bool) -> AsyncIterator[None]:
+        """Record begin and end of the block if it disturbs the way to the destination."""
         started = time.time()
         try:
             yield

@@ -11,7 +11,7 @@ from tests.chaos.process_faults import ProcessFaults
 
 
 class DisturbanceExecutor:
-    """Does what is planned until it is over; then everything heals."""
+    """Plays the planned faults, then lets everything heal. `executed` counts them by kind."""
 
     def __init__(self, context: RoundContext, organizations: OrganizationFaults) -> None:
         self.executed: Counter[str] = Counter()
@@ -22,7 +22,7 @@ class DisturbanceExecutor:
         self._sink = AzureFaults(context)
 
     async def run(self, disturbances: Iterable[PlannedDisturbance], seconds: float) -> None:
-        """Returns when `seconds` have passed and all is as it was, as far as we did it."""
+        """Play the faults; return when `seconds` have passed and every fault has been undone."""
         loop = asyncio.get_running_loop()
         started = loop.time()
         async with asyncio.TaskGroup() as group:

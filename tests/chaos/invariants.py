@@ -1,4 +1,4 @@
-"""What chaos is judged by, beyond what the sandbox judges: order, repeats at the sink, the history of changes. All pure."""
+"""Pure checks of the chaos judge beyond those of the sandbox: order, repeats at the destination, history of changes."""
 
 import json
 from collections import defaultdict
@@ -10,14 +10,14 @@ from typing import Any
 from sandbox.verdict import PublishedEvent
 
 COMMIT_SECONDS = 3.0
-"""What was accepted this long before a consumer died may not have been committed: it commits each 0.2 s, on a busy machine."""
+"""Rows accepted this long before a consumer's death may not be committed. It commits every 0.2 s; the rest is load."""
 RETURN_SECONDS = 12.0
-"""So long after a cut or a freeze a consumer may not be back in its group, and commit nothing."""
+"""This long after a cut or a freeze, a consumer may be outside of its group and commit nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowArrival:
-    """A row at the sink; `at` in seconds since 1970. `unacknowledged`: whoever sent it got no answer."""
+    """A row at the destination. `at` is seconds since 1970. `unacknowledged`: its sender got no answer."""
 
     uid: str
     at: float
@@ -27,11 +27,15 @@ class RowArrival:
 def find_disorder(
     published: Sequence[PublishedEvent], visible_from: Mapping[tuple[str, int], int], skewed: set[str]
 ) -> list[str]:
-    """Breaches of the promised order, in words. `published` in the order of offsets within each organization and topic.
+    """Return a sentence for each breach of the promised order.
 
-    Within a transaction (all its events have one `collected`, no other transaction of the partition has it): by created,
-    then id. Live events across transactions: of two, the one that is older by both and could be seen no later stands
-    first. Where Jira's own clock was moved, only the first is promised.
+    `published` is in the order of offsets within each organization and topic.
+
+    1. Within a transaction, events are ordered by created, then id. `collected` identifies a transaction: all of its
+       events have the same, and no other transaction of the partition has it.
+    2. Of two live events in different transactions, the first is the one that is older by created and id and became
+       visible no later than the other.
+    3. For organizations in `skewed`, whose Jira had a wrong clock, only the first rule is checked.
     """
     breaches = []
     for organization, history, events in _group_events(published):
@@ -53,9 +57,9 @@ def _group_events(published: Sequence[PublishedEvent]) -> Iterable[tuple[str, bo
 def _disorder_within_transactions(organization: str, events: Sequence[dict[str, Any]]) -> Iterable[str]:
     for before, after in pairwise(events):
         if before["collected"] > after["collected"]:
-            yield f"{organization}: {after['id']} was collected before {before['id']}, which stands before it"
+            yield f"{organization}: {after['id']} was collected before {before['id']}, but follows it"
         if before["collected"] == after["collected"] and _order_key(before) > _order_key(after):
-            yield f"{organization}: {before['id']} stands before {after['id']} in one transaction, but is younger"
+            yield f"{organization}: {before['id']} precedes {after['id']} in a transaction, but is younger"
 
 
 def _disorder_across_transactions(
@@ -68,7 +72,9 @@ def _disorder_across_transactions(
             for earlier in events[:place]:
                 older = event["created"] < earlier["created"] and event["id"] < earlier["id"]
                 if older and first_visible < visible_from[organization, earlier["id"]]:
-                    yield f"{organization}: {earlier['id']} stands before {event['id']}, which is older and was seen earlier"
+                    yield (
+                        f"{organization}: {earlier['id']} precedes {event['id']}, which is older and was visible earlier"
+                    )
                     break
         youngest = max(youngest, _order_key(event))
 
@@ -79,7 +85,7 @@ def _order_key(event: Mapping[str, Any]) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
-    """How many rows came again, how many of these since nobody had got the answer, and which, in words, for no reason."""
+    """Counts of repeated rows and of those after a lost answer, and a sentence for each repeat without a reason."""
 
     rows: int
     unacknowledged: int
@@ -87,10 +93,10 @@ class Repeats:
 
 
 def find_repeats(arrived: Iterable[RowArrival], disturbances: Iterable[tuple[float, float]]) -> Repeats:
-    """What came again.
+    """Find the repeated rows, and those without a reason.
 
-    Reasons are an answer that never came, and a disturbance between Kafka and the sink after which what had just been
-    accepted, and was not committed yet, had to be sent again.
+    Reasons are a lost answer, and a disturbance between Kafka and the destination, after which rows that were
+    accepted but not yet committed are sent again. `disturbances` are begin and end in seconds since 1970.
     """
     rows: dict[str, list[RowArrival]] = defaultdict(list)
     for row in arrived:
@@ -102,7 +108,7 @@ def find_repeats(arrived: Iterable[RowArrival], disturbances: Iterable[tuple[flo
             count += 1
             unacknowledged += first.unacknowledged
             if not first.unacknowledged and not _is_explained(first.at, again.at, periods):
-                unexplained.append(f"{uid} came again after {again.at - first.at:.1f} s")
+                unexplained.append(f"{uid} arrived again after {again.at - first.at:.1f} s")
     return Repeats(count, unacknowledged, unexplained)
 
 
@@ -114,7 +120,10 @@ def _is_explained(first: float, again: float, disturbances: Iterable[tuple[float
 
 
 def find_broken_history(changes: Iterable[Mapping[str, Any]], now: Mapping[str, Any]) -> list[str]:
-    """Where the history of changes, in the order of offsets, does not lead from one state to the next and to `now`."""
+    """Return a sentence for each gap in the history of changes, which must lead from state to state, and to `now`.
+
+    `changes` is in the order of offsets; `now` has the present state of each organization.
+    """
     last: dict[str, Any] = {}
     breaches = []
     for change in changes:
@@ -126,7 +135,7 @@ def find_broken_history(changes: Iterable[Mapping[str, Any]], now: Mapping[str, 
             )
         last[name] = None if change["after"] is None else json.loads(change["after"])
     return breaches + [
-        f"{name}: the last change led to another state than the one that stands"
+        f"{name}: the last change led to another state than the present one"
         for name in sorted(last.keys() | now.keys())
         if last.get(name) != now.get(name)
     ]

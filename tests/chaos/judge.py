@@ -1,4 +1,4 @@
-"""Reads everything anew when all is over, and says what came of it."""
+"""The judge of a round: reads every topic and row anew, and lists facts and violations."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ TOKEN_PREFIX = b"ATATT-simulated-"
 
 @dataclass(frozen=True, slots=True)
 class RoundReport:
-    """`facts` are for reading; whatever stands in `violations` breaks a promise."""
+    """The result of a round. Each of `violations` breaks a promise; `facts` break none."""
 
     facts: list[str]
     violations: list[str]
@@ -47,7 +47,7 @@ class RoundReport:
 
 @dataclass(frozen=True, slots=True)
 class RoundOutcome:
-    """What a round has left behind."""
+    """Everything that a round leaves for its judge."""
 
     context: RoundContext
     executed: Mapping[str, int]
@@ -58,6 +58,7 @@ class RoundOutcome:
 
 
 async def judge_round(outcome: RoundOutcome) -> RoundReport:
+    """Judge a finished round. Raises RelayError when Kafka cannot be read."""
     world = outcome.context.world
     found = await evidence.collect_evidence(world.jira.truth(), world.connection, world.azure)
     repeats = invariants.find_repeats(_row_arrivals(world.azure), _disturbances(outcome.context))
@@ -70,14 +71,14 @@ async def judge_round(outcome: RoundOutcome) -> RoundReport:
                 found.events, outcome.traffic.visible_from, outcome.organizations.skewed_sites
             ),
         ),
-        *_listed("came again at the sink for no reason", repeats.unexplained),
+        *_listed("repeated at the destination without a reason", repeats.unexplained),
         *invariants.find_broken_history(await _read_changes(world.connection), states),
         *outcome.operators.violations,
         *outcome.context.stop_problems,
         *_unexcused_exits(world.slots),
         *_find_leaked_keys(world.directory),
     ]
-    repeats_text = f"{repeats.rows} rows came again at the sink, {repeats.unacknowledged} of them after an answer that nobody got."
+    repeats_text = f"{repeats.rows} rows were repeated at the destination, {repeats.unacknowledged} of them after a lost answer."
     return RoundReport(
         [*_facts(found, outcome), repeats_text, *_count_log_markers(world.directory)], violations
     )
@@ -98,33 +99,38 @@ def _record_violations(found: Evidence, outcome: RoundOutcome) -> Iterable[str]:
 
 
 def _facts(found: Evidence, outcome: RoundOutcome) -> Iterable[str]:
-    yield "Done: " + ", ".join(f"{count} {kind}" for kind, count in sorted(outcome.executed.items()) if count)
+    yield "Faults played: " + ", ".join(
+        f"{count} {kind}" for kind, count in sorted(outcome.executed.items()) if count
+    )
     in_jira = sum(map(len, found.truth.values()))
     modes = [one.event["mode"] for one in found.events]
-    yield f"{in_jira} records happened in {len(found.truth)} organizations."
-    yield f"{len(modes)} events stand in Kafka: " + ", ".join(
+    yield f"{in_jira} records were created in {len(found.truth)} organizations."
+    yield f"{len(modes)} events are in Kafka: " + ", ".join(
         f"{modes.count(mode)} {mode}" for mode in ("live", "late", "backfill")
     )
     if outcome.has_consumers:
-        yield f"{len(found.rows)} rows stand at the sink."
+        yield f"{len(found.rows)} rows are at the destination."
 
 
 def _organization_violations(
     one: OrganizationVerdict, *, has_consumers: bool, log_truncated: bool
 ) -> Iterable[str]:
-    """An event that Kafka has lost is collected again: its row at the sink tells of the first time."""
+    """Yield a line for each kind of defect of an organization.
+
+    An event that Kafka lost is collected again, while its row has the first time of collection and the first mode.
+    """
     mismatches = [
         each
         for each in one.mismatches
         if not (log_truncated and set(each.names) <= {"CollectedTime", "EventMode"})
     ]
-    at_sink = {"missing at the sink": one.missing_at_sink} if has_consumers else {}
+    undelivered = {"missing at the destination": one.missing_at_destination} if has_consumers else {}
     kinds = {
         "missing in Kafka": one.missing_in_kafka,
         "more than once in Kafka": one.repeated_in_kafka,
-        "arrived, but never happened": one.unexpected,
-        "with other values than they had": mismatches,
-        **at_sink,
+        "arrived but not in Jira": one.unexpected,
+        "with changed values": mismatches,
+        **undelivered,
     }
     for what, which in kinds.items():
         yield from _listed(f"{one.organization}: {what}", which)
@@ -138,17 +144,17 @@ def _unexcused_exits(slots: Iterable[ProcessSlot]) -> Iterable[str]:
 
 
 def _count_log_markers(directory: Path) -> Iterable[str]:
-    """How often the relay itself told of what is rare and dangerous."""
+    """Yield how often the logs of the relay have each message about a rare and dangerous event."""
     logs = "".join(path.read_text(errors="replace") for path in directory.glob("*.log"))
     for message in LOG_MARKERS:
         yield f"{logs.count(message)} times: {message}"
 
 
 def _find_leaked_keys(directory: Path) -> Iterable[str]:
-    """Every token of a simulated site begins alike, and so none may stand in any log, nor in what Kafka has on disk."""
+    """Yield a line for each log of a process, and each file of Kafka, with a token of a simulated site."""
     for path in (*directory.glob("*.log"), *directory.glob("kafka/**/*.log")):
         if TOKEN_PREFIX in path.read_bytes():
-            yield f"An API key stands in {path}"
+            yield f"An API key is in {path}"
 
 
 def _listed(what: str, which: Sequence[Any]) -> Iterable[str]:

@@ -10,13 +10,14 @@ from tests.support.kafka_proxy import END_TXN, Stage
 
 
 class KafkaFaults:
-    """What is done to Kafka."""
+    """Stops and kills Kafka, one at a time, and starts it again."""
 
     def __init__(self, context: RoundContext) -> None:
         self._context = context
         self._busy = False
 
     async def execute(self, disturbance: PlannedDisturbance) -> bool:
+        """Play a fault of Kafka. Return False if one is being played already."""
         if self._busy:
             return False
         self._busy = True
@@ -33,7 +34,7 @@ class KafkaFaults:
     async def _stop_kafka(self, disturbance: PlannedDisturbance) -> None:
         kafka, when = self._context.world.kafka, ""
         if disturbance.kind == "kafka stop":
-            self._context.log(f"Kafka stopped with SIGTERM, away for {disturbance.seconds:.1f} s.")
+            self._context.log(f"Kafka was stopped with SIGTERM; it is away for {disturbance.seconds:.1f} s.")
             await kafka.stop()
             return
         if disturbance.kind == "aimed kafka kill":
@@ -42,10 +43,10 @@ class KafkaFaults:
         if disturbance.kind == "lost tail":
             await kafka.wait_for_exit()
             when = self._truncate_log(disturbance)
-        self._context.log(f"Kafka killed{when}, away for {disturbance.seconds:.1f} s.")
+        self._context.log(f"Kafka was killed{when}; it is away for {disturbance.seconds:.1f} s.")
 
     def _truncate_log(self, disturbance: PlannedDisturbance) -> str:
-        """What was lost, in words."""
+        """Cut the end off a partition's log; return the loss as a clause of a sentence."""
         topics = Topics(self._context.world.connection.kafka.topic_prefix)
         topic = self._context.rng.choice((topics.events, topics.events, topics.progress, topics.backfill))
         shard = int(disturbance.target * self._context.world.connection.kafka.shards)
@@ -53,7 +54,7 @@ class KafkaFaults:
         lost = log_tail.truncate_log(
             self._context.world.directory / "kafka" / "log" / f"{topic}-{shard}", batches
         )
-        return f", and the last {lost} batches of {topic}, partition {shard}, lost"
+        return f" and lost the last {lost} batches of {topic}, partition {shard}"
 
     async def _kill_at_transaction_end(self) -> str:
         producers = [slot for slot in self._context.world.slots if not slot.is_consumer]
@@ -73,7 +74,7 @@ class KafkaFaults:
         if pending:
             await asyncio.wait(pending)
         hit = any(each.result() for each in done)
-        reached = "answered" if stage == "answered" else "got"
+        reached = "answered" if stage == "answered" else "received"
         return f" when it had {reached} the end of a transaction" if hit else ""
 
     async def _start_kafka(self) -> None:
@@ -85,4 +86,4 @@ class KafkaFaults:
                 await asyncio.sleep(1)
             else:
                 return
-        raise AssertionError("Kafka cannot be started again.")
+        raise AssertionError("Kafka did not start again.")

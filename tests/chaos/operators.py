@@ -1,4 +1,4 @@
-"""What operators do to organizations, through management, as the command line does."""
+"""Edits of organizations by operators, through management, as the command line makes them."""
 
 import asyncio
 import random
@@ -18,15 +18,15 @@ from tests.chaos.world import ChaosWorld
 
 EDIT_TIMEOUT_SECONDS = 240.0
 HISTORY_MS = 7_200_000
-"""Before the beginning of everything that happens."""
+"""The backfill begins this long before the round, and so before the first record of any site."""
 
 
 class Operators:
-    """Does things until they are done, however often Kafka says no."""
+    """Makes edits, and repeats each until it succeeds, also while Kafka is away."""
 
     def __init__(self, world: ChaosWorld, rng: random.Random) -> None:
         self.violations: list[str] = []
-        """What management must not do: let two edits of one revision pass, or fail without a sentence."""
+        """Breaches of management: two edits of one revision that both passed, or an error that is no RelayError."""
         self._world = world
         self._rng = rng
         self._started = now_ms()
@@ -49,7 +49,7 @@ class Operators:
         await self.change(name, lambda _before: None, "deleted")
 
     async def rotate_key(self, site: SimulatedSite, delay_seconds: float) -> None:
-        """The old key dies; the new one is given to the relay a while later."""
+        """Revoke the key of a site, and give the relay the new one `delay_seconds` later."""
         site.rotate_tokens()
         await asyncio.sleep(delay_seconds)
         if _uses_key_file(site):
@@ -60,19 +60,19 @@ class Operators:
             )
 
     async def edit_concurrently(self, name: str) -> str:
-        """Both have seen the same revision: at most one of them may win. Returns what came of it, in words."""
+        """Make two edits of the same revision, of which at most one may pass. Return the results as words."""
         try:
             before = (await read_organizations(self._world.connection)).get(name)
         except RelayError as error:
-            return f"could not look: {error}"
+            return f"could not read the organization: {error}"
         if before is None:
-            return "the organization is not there"
+            return "the organization does not exist"
         intervals = self._rng.sample(range(2, 50), 2)
         results = await asyncio.gather(
             *(self._attempt_edit(name, before.revision, seconds) for seconds in intervals)
         )
         if results.count("done") > 1:
-            self.violations.append(f"{name}: two edits of revision {before.revision} were both done")
+            self.violations.append(f"{name}: two edits of revision {before.revision} both passed")
         await self.modify(name, None)
         return " and ".join(results)
 
@@ -156,7 +156,7 @@ def _site_number(site: SimulatedSite) -> int:
 
 
 def _uses_key_file(site: SimulatedSite) -> bool:
-    """Its key is in a file, not in Kafka."""
+    """Return whether its key is in a file, not in Kafka."""
     return _site_number(site) % 3 == 1
 
 

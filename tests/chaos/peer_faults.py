@@ -25,7 +25,7 @@ BROKEN_RESPONSES = (
 
 
 class AzureFaults:
-    """What Azure does."""
+    """Plays faults of Azure."""
 
     def __init__(self, context: RoundContext) -> None:
         self._context = context
@@ -49,7 +49,7 @@ class AzureFaults:
 
 
 class OrganizationFaults:
-    """What their Jira does, and what operators do with them."""
+    """Plays faults of Jira sites and edits of operators, one at a time for each organization."""
 
     def __init__(self, context: RoundContext, operators: Operators, traffic: Traffic) -> None:
         self.sites: list[SimulatedSite] = []
@@ -60,7 +60,7 @@ class OrganizationFaults:
         self._busy: set[str] = set()
 
     async def add_site(self) -> SimulatedSite:
-        """One more organization, with a past, followed from now on."""
+        """Add a site with past records, and an organization for it."""
         site = await self._context.world.jira.add_site(f"org-{len(self._context.world.jira.sites):02}")
         now = now_ms()
         self._traffic.add_history(site, PAST_RECORDS, now - PAST_MS, now)
@@ -101,7 +101,7 @@ class OrganizationFaults:
         if len(self._context.world.jira.sites) >= MAX_SITES:
             return False
         site = await self.add_site()
-        self._context.log(f"{site.name} added.")
+        self._context.log(f"{site.name} was added.")
         return True
 
     async def _return_errors(self, site: SimulatedSite, disturbance: PlannedDisturbance) -> None:
@@ -109,19 +109,21 @@ class OrganizationFaults:
         make = jira_faults.rate_limited if disturbance.kind == "429" else jira_faults.unavailable
         site.fault(make(wait, as_date=disturbance.variant > 0.85), seconds=disturbance.seconds)
         self._context.log(
-            f"{site.name}: Jira answers {disturbance.kind} (Retry-After {wait}) for {disturbance.seconds:.1f} s."
+            f"{site.name}: Jira answers with {disturbance.kind} (Retry-After {wait}) for {disturbance.seconds:.1f} s."
         )
         await self._context.wait(disturbance.seconds)
 
     async def _break_responses(self, site: SimulatedSite, disturbance: PlannedDisturbance) -> None:
         broken = BROKEN_RESPONSES[int(disturbance.variant * len(BROKEN_RESPONSES))]()
         site.fault(broken, seconds=disturbance.seconds, rate=0.6)
-        self._context.log(f"{site.name}: Jira's answers: {broken.name}, for {disturbance.seconds:.1f} s.")
+        self._context.log(
+            f"{site.name}: Jira's answers are broken ({broken.name}) for {disturbance.seconds:.1f} s."
+        )
         await self._context.wait(disturbance.seconds)
 
     async def _rotate_key(self, site: SimulatedSite, disturbance: PlannedDisturbance) -> None:
         self._context.log(
-            f"{site.name}: the token dies; the relay gets a new one in {disturbance.seconds:.1f} s."
+            f"{site.name}: the token was revoked; the relay gets a new one in {disturbance.seconds:.1f} s."
         )
         await self._operators.rotate_key(site, disturbance.seconds)
 
@@ -137,19 +139,19 @@ class OrganizationFaults:
 
     async def _pause(self, site: SimulatedSite, disturbance: PlannedDisturbance) -> None:
         await self._operators.pause(site.name)
-        self._context.log(f"{site.name} paused for {disturbance.seconds:.1f} s.")
+        self._context.log(f"{site.name} was paused for {disturbance.seconds:.1f} s.")
         await self._context.wait(disturbance.seconds)
         await self._operators.resume(site.name)
 
     async def _modify(self, site: SimulatedSite, disturbance: PlannedDisturbance) -> None:
         await self._operators.modify(site.name, 1 + int(disturbance.variant * 4))
-        self._context.log(f"{site.name} modified.")
+        self._context.log(f"{site.name} was modified.")
         await self._context.wait(disturbance.seconds)
         await self._operators.modify(site.name, None)
 
     async def _delete(self, site: SimulatedSite, disturbance: PlannedDisturbance) -> None:
         await self._operators.delete(site.name)
-        self._context.log(f"{site.name} deleted, to be added again in {disturbance.seconds:.1f} s.")
+        self._context.log(f"{site.name} was deleted; it is added again in {disturbance.seconds:.1f} s.")
         await self._context.wait(disturbance.seconds)
         await self._operators.add(site)
 

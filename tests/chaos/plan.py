@@ -1,4 +1,4 @@
-"""What is to go wrong and when, drawn from a seed alone."""
+"""The plan of a round: which fault begins when, drawn from a seed alone."""
 
 import random
 from collections.abc import Collection
@@ -18,21 +18,24 @@ PROCESS_KINDS = {
     "aimed mute": 3,
     "slow": 2,
 }
-"""Of one process or of its wire, by how often they come."""
+"""Faults of one process or of its connection to Kafka, with their weights."""
 KAFKA_KINDS = {"kafka kill": 3, "aimed kafka kill": 5, "kafka stop": 1, "lost tail": 2}
 JIRA_KINDS = {"429": 3, "503": 3, "resets": 3, "token": 3, "clock": 2}
 OPERATOR_KINDS = {"add": 2, "pause": 2, "modify": 2, "delete": 2, "two operators": 3}
 SINK_KINDS = {"sink 403": 2, "sink 429": 1, "sink 503": 1, "sink resets": 2, "no token": 1}
 
 OPT_IN_KINDS = {"lost tail"}
-"""What Kafka had acknowledged is gone: more than a broker that is merely killed can do."""
+"""Faults beyond a killed broker: Kafka loses records that it acknowledged."""
 
 KINDS = {**PROCESS_KINDS, **KAFKA_KINDS, **JIRA_KINDS, **OPERATOR_KINDS, **SINK_KINDS}
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedDisturbance:
-    """`at` seconds after the beginning. `target` and `variant` choose among what there is, each from 0 to 1."""
+    """A fault that begins `at` seconds after the start and lasts `seconds`.
+
+    `target` and `variant`, in [0, 1), select the process or organization, and the form of the fault.
+    """
 
     at: float
     kind: str
@@ -44,7 +47,7 @@ class PlannedDisturbance:
 def plan_disturbances(
     seed: int, seconds: float, gap: float, kinds: Collection[str]
 ) -> list[PlannedDisturbance]:
-    """Events about every `gap` seconds; each kind at least once, if there is time for that."""
+    """Plan a fault about every `gap` seconds, and each kind at least once if the time suffices."""
     rng = random.Random(f"chaos {seed}")
     weighted = {kind: weight for kind, weight in KINDS.items() if kind in kinds}
     disturbances: list[PlannedDisturbance] = []
@@ -59,5 +62,5 @@ def plan_disturbances(
 
 
 def _draw_duration(rng: random.Random) -> float:
-    """Mostly longer than a session of the group, often shorter, at times much shorter."""
+    """Draw seconds: longer than a session of the group, shorter, or much shorter, with equal chance."""
     return rng.choice((rng.uniform(0.1, 1.5), rng.uniform(1.5, 6), rng.uniform(7, 13)))

@@ -12,7 +12,7 @@ PAUSES = (0.0, 0.0, 0.002, 0.02)
 
 
 class ProcessFaults:
-    """What is done to processes and their wires."""
+    """Plays faults of processes and of their connections to Kafka, one at a time for each process."""
 
     def __init__(self, context: RoundContext) -> None:
         self._context = context
@@ -46,13 +46,15 @@ class ProcessFaults:
     async def _kill(self, slot: ProcessSlot, disturbance: PlannedDisturbance) -> None:
         when = await self._aim(slot, disturbance, lambda: slot.signal(signal.SIGKILL))
         away = disturbance.seconds if disturbance.variant < 0.3 else disturbance.variant
-        self._context.log(f"{slot.name} (process {slot.pid}) killed{when}; a new one in {away:.1f} s.")
+        self._context.log(
+            f"{slot.name} (process {slot.pid}) was killed{when}; a new one starts in {away:.1f} s."
+        )
         await slot.kill()
         await self._context.wait(away)
         await slot.start()
 
     async def _stop(self, slot: ProcessSlot, disturbance: PlannedDisturbance) -> None:
-        self._context.log(f"{slot.name} (process {slot.pid}) stopped with SIGTERM.")
+        self._context.log(f"{slot.name} (process {slot.pid}) gets SIGTERM.")
         if problem := await slot.stop():
             self._context.log(problem)
             self._context.stop_problems.append(problem)
@@ -61,18 +63,21 @@ class ProcessFaults:
 
     async def _freeze(self, slot: ProcessSlot, disturbance: PlannedDisturbance) -> None:
         when = await self._aim(slot, disturbance, lambda: slot.signal(signal.SIGSTOP))
-        self._context.log(f"{slot.name} (process {slot.pid}) frozen{when} for {disturbance.seconds:.1f} s.")
+        self._context.log(
+            f"{slot.name} (process {slot.pid}) was frozen{when} for {disturbance.seconds:.1f} s."
+        )
         await self._context.wait(disturbance.seconds)
         slot.signal(signal.SIGCONT)
 
     async def _reset_connections(self, slot: ProcessSlot, _disturbance: PlannedDisturbance) -> None:
-        self._context.log(f"{slot.name}: connections to Kafka cut.")
+        self._context.log(f"{slot.name}: its connections to Kafka were reset.")
         slot.proxy.reset_connections()
 
     async def _delay_connection(self, slot: ProcessSlot, disturbance: PlannedDisturbance) -> None:
         slot.proxy.delay_seconds = 0.6 * disturbance.variant
         self._context.log(
-            f"{slot.name}: wire slow by {0.6 * disturbance.variant:.2f} s each way for {disturbance.seconds:.1f} s."
+            f"{slot.name}: its connection to Kafka is slower by {0.6 * disturbance.variant:.2f} s each way"
+            f" for {disturbance.seconds:.1f} s."
         )
         await self._context.wait(disturbance.seconds)
         slot.proxy.delay_seconds = 0.0
@@ -83,14 +88,16 @@ class ProcessFaults:
             name
         ]
         when = await self._aim(slot, disturbance, lambda: slot.proxy.set_mode(mode))
-        self._context.log(f"{slot.name}: wire to Kafka: {mode.value}{when} for {disturbance.seconds:.1f} s.")
+        self._context.log(
+            f"{slot.name}: its connection to Kafka is broken ({mode.value}){when} for {disturbance.seconds:.1f} s."
+        )
         await self._context.wait(disturbance.seconds)
         slot.proxy.set_mode(ProxyMode.OPEN)
 
     async def _aim(
         self, slot: ProcessSlot, disturbance: PlannedDisturbance, action: Callable[[], None]
     ) -> str:
-        """Act, if aimed in the middle of a request; returns when that was, in words."""
+        """Call `action` now, or at a request if the fault is aimed. Return that moment as the end of a clause."""
         if not disturbance.kind.startswith("aimed"):
             action()
             return ""

@@ -13,12 +13,12 @@ from tests.support.kafka_proxy import KafkaProxy
 
 STOP_TIMEOUT_SECONDS = 40.0
 STARTUP_SECONDS = 45.0
-"""A process that cannot reach Kafka ends so long after its start, freezes included; later it has to bear that."""
+"""A process may end within this time of its start if it cannot reach Kafka, freezes included; later it must not."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessExit:
-    """The end of a process; `at` in seconds since 1970, `log_text`: all it wrote to its log."""
+    """The end of a process. `at` is seconds since 1970; `log_text` is all that this process wrote to its log."""
 
     at: float
     code: int
@@ -27,20 +27,23 @@ class ProcessExit:
 
     @property
     def excused(self) -> bool:
-        """Killed by somebody else, or unable to start, with a sentence that says why, or asked to end while it started."""
+        """Whether the end breaks no promise.
+
+        It does not after SIGKILL, after a SIGTERM during the start, and after a start that failed with a sentence.
+        """
         starting = self.code in {1, -signal.SIGTERM} and self.age_seconds < STARTUP_SECONDS
         return self.code == -signal.SIGKILL or (starting and "Traceback" not in self.log_text)
 
     @property
     def last_line(self) -> str:
         lines = [line for line in self.log_text.splitlines() if line.strip()]
-        return lines[-1] if lines else "it said nothing"
+        return lines[-1] if lines else "its log is empty"
 
 
 class ProcessSlot:
-    """The place of one process of the relay: who is in it changes, its wire to Kafka and its log stay.
+    """A service of the relay whose process is replaced, while its connection to Kafka and its log stay.
 
-    Each process has a session of its own, and ends with this one.
+    Each process has its own session, and ends when this process ends.
     """
 
     def __init__(
@@ -50,9 +53,9 @@ class ProcessSlot:
         self.log = log
         self.proxy = proxy
         self.busy = False
-        """Something is being done to it."""
+        """Whether a fault is being played on it."""
         self.exits: list[ProcessExit] = []
-        """Those that nobody here had asked for."""
+        """Ends that no fault caused."""
         self._arguments = arguments
         self._environ = dict(environ)
         self._process: Process | None = None
@@ -70,7 +73,7 @@ class ProcessSlot:
         return self._process.pid if self._process is not None else 0
 
     async def start(self) -> None:
-        """Nothing where it runs."""
+        """Start a process, unless one is running."""
         async with self._start_lock:
             if self._process is None or self._process.returncode is not None:
                 await self._start()
@@ -91,19 +94,20 @@ class ProcessSlot:
         self._process.stdin.write(b"\n")
 
     def signal(self, number: signal.Signals) -> None:
-        """At once; nothing where the process has ended."""
+        """Send a signal to the process group; do nothing after the process has ended."""
         self._exit_expected = self._exit_expected or number in {signal.SIGKILL, signal.SIGTERM}
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, number)
 
     async def kill(self) -> None:
+        """End the process with SIGKILL."""
         self.signal(signal.SIGKILL)
         if self._process is not None:
             await self._process.wait()
 
     async def stop(self) -> str | None:
-        """End it cleanly; what was wrong with that, in words, if anything was."""
+        """End the process with SIGTERM. Return a sentence if it did not end well, else None."""
         if self._process is None or self._process.returncode is not None:
             return None
         self.signal(signal.SIGTERM)
@@ -117,11 +121,11 @@ class ProcessSlot:
         return (
             None
             if code == 0 or exit_.excused
-            else f"{self.name} ended badly after SIGTERM: {exit_.last_line}"
+            else f"{self.name} did not end well after SIGTERM: {exit_.last_line}"
         )
 
     async def supervise(self, log: Callable[[str], None]) -> None:
-        """Start it again whenever it ends unasked, until cancelled."""
+        """Start a new process after each unexpected end, until cancelled."""
         while True:
             await asyncio.sleep(0.5)
             if self._process is None or self._exit_expected or self._process.returncode is None:

@@ -1,4 +1,4 @@
-"""One round: build, trouble, heal, let settle, judge."""
+"""One round: start a relay, play faults, heal, wait until everything has arrived, judge."""
 
 import asyncio
 import contextlib
@@ -28,10 +28,10 @@ from tests.chaos.world import ChaosWorld, running_world
 
 SITES = 8
 RECORDS_PER_SECOND = 6.0
-"""Over all organizations."""
+"""Rate over all organizations."""
 SETTLE_TIMEOUT_SECONDS = 120.0
 QUIET_SECONDS = 6.0
-"""Longer than a round: what would be repeated, would be by then."""
+"""Longer than a polling round, so that a repeat would have arrived."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +46,10 @@ class RoundOptions:
 
 
 async def run(options: RoundOptions) -> bool:
-    """Whether every promise was kept. The directory with all logs is kept where one was not."""
+    """Play a round. Return whether every promise was kept; if not, the directory with all logs is kept."""
     directory = Path(tempfile.mkdtemp(prefix=f"jira-relay-chaos-{options.seed}-"))
     logs.configure_logging("json", "info", Redactor(), (directory / "chaos.log").open("a"))
-    log = RoundLog(directory / "diary.txt")
+    log = RoundLog(directory / "round.txt")
     log.write(
         f"Seed {options.seed}: {options.producers} producers, {options.consumers} consumers, {directory}"
     )
@@ -69,7 +69,7 @@ async def run(options: RoundOptions) -> bool:
 
 
 class RoundLog:
-    """What was done and when, on the screen and in a file."""
+    """The log of a round: each fault and fact with its time, on the screen and in a file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -94,11 +94,11 @@ async def _run_round(world: ChaosWorld, options: RoundOptions, log: RoundLog) ->
     async with _running_meanwhile(*(slot.supervise(log.write) for slot in world.slots)):
         for _ in range(SITES):
             await organizations.add_site()
-        log.write("Everything runs.")
+        log.write("Everything is running.")
         async with _running_meanwhile(traffic.run(organizations.sites, RECORDS_PER_SECOND)):
             await executor.run(plan_disturbances(options.seed, seconds, options.gap, options.kinds), seconds)
         traffic.reveal(organizations.sites)
-        log.write("No more traffic, no more trouble: everything may settle.")
+        log.write("Traffic and faults have stopped; waiting for the last records to arrive.")
         await _settle(world, log, has_consumers=options.consumers > 0)
     context.stop_problems += [
         problem for problem in await asyncio.gather(*(slot.stop() for slot in world.slots)) if problem
@@ -112,7 +112,7 @@ async def _run_round(world: ChaosWorld, options: RoundOptions, log: RoundLog) ->
 
 
 async def _settle(world: ChaosWorld, log: RoundLog, *, has_consumers: bool) -> None:
-    """Until all has arrived and nothing more comes, or until the time is up."""
+    """Wait until every record has arrived and nothing more follows, or until the time is up."""
     record_counts = {name: site.log.__len__ for name, site in world.jira.sites.items()}
     observer = Observer(world.connection, record_counts, world.azure)
     started = time.monotonic()
@@ -130,8 +130,8 @@ async def _settle(world: ChaosWorld, log: RoundLog, *, has_consumers: bool) -> N
         for snapshot in observer.take_snapshots():
             if snapshot.state != "active" or not _has_arrived(snapshot, has_consumers=has_consumers):
                 log.write(
-                    f"{snapshot.organization} is {snapshot.state} ({snapshot.reason}): {snapshot.in_jira} happened,"
-                    f" {snapshot.in_kafka} in Kafka, {snapshot.accepted} accepted."
+                    f"{snapshot.organization} is {snapshot.state} ({snapshot.reason}): {snapshot.in_jira} records"
+                    f" in Jira, {snapshot.in_kafka} in Kafka, {snapshot.accepted} accepted."
                 )
 
 
@@ -143,7 +143,7 @@ def _has_arrived(snapshot: OrganizationSnapshot, *, has_consumers: bool) -> bool
 
 @asynccontextmanager
 async def _running_meanwhile(*work: Awaitable[None]) -> AsyncIterator[None]:
-    """Goes on meanwhile; what fails there fails here."""
+    """Run the work while the block runs, and cancel it at the end. Raises the error of work that failed."""
     tasks = [asyncio.ensure_future(each) for each in work]
     try:
         yield
@@ -158,5 +158,5 @@ async def _running_meanwhile(*work: Awaitable[None]) -> AsyncIterator[None]:
 def _write_report(report: RoundReport, log: RoundLog) -> None:
     for fact in report.facts:
         log.write(fact)
-    for fault in report.violations:
-        log.write(f"FAULT: {fault}")
+    for violation in report.violations:
+        log.write(f"VIOLATION: {violation}")

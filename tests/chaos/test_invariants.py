@@ -1,4 +1,4 @@
-"""The judge of chaos sees what it is there for."""
+"""The checks of the chaos judge find each breach, and accept each permitted order and repeat."""
 
 import json
 
@@ -7,7 +7,7 @@ from tests.chaos.invariants import Repeats, RowArrival, find_broken_history, fin
 
 
 def published(*rows, mode="live", organization="acme"):
-    """Rows are (id, created, collected)."""
+    """Return events of an organization; each row is (id, created, collected)."""
     return [
         PublishedEvent(
             organization,
@@ -23,7 +23,7 @@ def visible_from(*numbers, at=0):
 
 
 def test_events_by_created_and_id_are_in_order():
-    """Also where one that could only be seen later follows behind."""
+    """An event that became visible later may follow younger ones."""
     rows = published((1, 10, 100), (2, 10, 100), (4, 30, 200), (3, 20, 300))
 
     assert find_disorder(rows, visible_from(1, 2, 4) | visible_from(3, at=250), set()) == []
@@ -33,21 +33,21 @@ def test_a_younger_event_before_an_older_one_in_one_transaction_is_disorder():
     assert len(find_disorder(published((2, 20, 100), (1, 10, 100)), visible_from(1, 2), set())) == 1
 
 
-def test_an_older_event_that_could_be_seen_earlier_must_not_come_later():
-    """It was there to be read when the younger one was read."""
+def test_an_older_event_that_was_visible_earlier_must_not_follow():
+    """An older event after a younger one is a breach if it became visible first."""
     rows = published((2, 20, 100), (1, 10, 200))
 
     assert len(find_disorder(rows, visible_from(1, at=5) | visible_from(2, at=6), set())) == 1
 
 
-def test_where_jiras_clock_was_moved_only_transactions_are_in_order():
+def test_after_a_change_of_jiras_clock_only_transactions_are_in_order():
     rows = published((2, 20, 100), (1, 10, 200))
 
     assert find_disorder(rows, visible_from(1, at=5) | visible_from(2, at=6), {"acme"}) == []
 
 
-def test_late_events_and_history_stand_apart():
-    """Late ones come when they are found, history by days."""
+def test_late_events_and_history_have_their_own_order():
+    """Late events and events of history may follow younger ones."""
     late = published((2, 20, 100)) + published((1, 10, 200), mode="late")
     history = published((2, 20, 100), (1, 10, 200), mode="backfill")
 
@@ -58,7 +58,7 @@ def test_collected_never_goes_back():
     assert len(find_disorder(published((1, 10, 200), (2, 20, 100)), visible_from(1, 2), set())) == 1
 
 
-def test_a_repeat_is_explained_by_a_lost_answer_or_by_a_death_around_it():
+def test_a_lost_answer_or_a_death_explains_a_repeat():
     lost_answer = [
         RowArrival("a/1", 10.0, unacknowledged=True),
         RowArrival("a/1", 11.0, unacknowledged=False),
@@ -69,7 +69,7 @@ def test_a_repeat_is_explained_by_a_lost_answer_or_by_a_death_around_it():
 
 
 def test_a_repeat_without_a_reason_is_found():
-    """Nothing had been wrong for a long time before, or not yet when it came again."""
+    """A repeat is unexplained if the disturbance ended long before it, or began after it."""
     long_ago = [
         RowArrival("a/1", 100.0, unacknowledged=False),
         RowArrival("a/1", 101.0, unacknowledged=False),

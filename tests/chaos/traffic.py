@@ -7,11 +7,11 @@ from simulators.jira_cloud.site import SimulatedSite
 
 
 class Traffic:
-    """Makes records happen at the sites, and knows from when on each could be seen."""
+    """Creates records at the sites, and records when each became visible."""
 
     def __init__(self, seed: int, now_ms: Callable[[], int]) -> None:
         self.visible_from: dict[tuple[str, int], int] = {}
-        """By site and id: the moment (ms) from which Jira showed it."""
+        """Instant (ms UTC) from which Jira served a record, by site and id."""
         self._rng = random.Random(f"traffic {seed}")
         self._now_ms = now_ms
 
@@ -20,13 +20,13 @@ class Traffic:
             self._record_visibility(site, site.add_record(created=at)["id"], at, 0)
 
     async def run(self, sites: list[SimulatedSite], rate: float) -> None:
-        """About `rate` records a second over all sites, until cancelled; some are whole projects or bursts."""
+        """Create about `rate` records a second over all sites, until cancelled; some are projects or bursts."""
         while True:
             await asyncio.sleep(self._rng.expovariate(rate))
             self._add_records(self._rng.choice(sites))
 
     def reveal(self, sites: list[SimulatedSite]) -> None:
-        """Everything that happened can be seen now."""
+        """Make every hidden record visible now."""
         now = self._now_ms()
         for site in sites:
             for record_id in site.hidden:
@@ -49,7 +49,7 @@ class Traffic:
             self._add_record(site, self._draw_delay(draw))
 
     def _draw_delay(self, draw: float) -> float:
-        """Seconds until it can be seen."""
+        """Return the seconds until a record becomes visible."""
         if draw < 0.1:
             return self._rng.uniform(0, 10)
         return self._rng.uniform(60, 100) if draw < 0.12 else 0.0

@@ -1,4 +1,4 @@
-"""What everything happens in: Kafka, simulated Jira and Azure, and the processes of the relay, each on a wire of its own."""
+"""The world of a round: Kafka, simulated Jira and Azure, and processes of the relay, each behind a proxy to Kafka."""
 
 import base64
 import os
@@ -43,14 +43,14 @@ class ChaosWorld:
     connection: Connection
     keyring: Keyring
     key_directory: Path
-    """Where the files of referenced API keys are."""
+    """Directory of the files of referenced API keys."""
 
 
 @asynccontextmanager
 async def running_world(
     directory: Path, seed: int, producers: int, consumers: int
 ) -> AsyncIterator[ChaosWorld]:
-    """Everything running, no organization yet. Whatever still runs at the end is ended without mercy."""
+    """Start everything, without an organization. Kill the processes at the end."""
     names = [f"producer {number}" for number in range(1, producers + 1)]
     names += [f"consumer {number}" for number in range(1, consumers + 1)]
     wire_ports = {name: (ports.pick_free_port(), ports.pick_free_port()) for name in names}
@@ -75,7 +75,7 @@ async def running_world(
 
 
 def _build_kafka(directory: Path, wire_ports: list[tuple[int, int]]) -> EmbeddedKafka:
-    """With a listener of its own for every wire, so that one can be cut and the others stay."""
+    """Return a Kafka with a listener for each proxy, so that one connection can be cut alone."""
     port, controller = ports.pick_free_port(), ports.pick_free_port()
     named = {f"WIRE{number}": wire for number, wire in enumerate(wire_ports)}
     host = "127.0.0.1"

@@ -127,7 +127,7 @@ async def test_a_failure_does_not_stop_the_others(command_line, acme, beta, orga
         ('{"organizations": [3]}', "must be a table"),
         ([{"url": "https://a.atlassian.net"}], "user is missing"),
         ([{"url": "http://a.atlassian.net", "user": "u"}], "plain http"),
-        ([{"url": "https://u:hunter2-secret@a.atlassian.net", "user": "u"}], "leave them out"),
+        ([{"url": "https://u:hunter2-secret@a.atlassian.net", "user": "u"}], "remove them"),
         ([{"url": "https://a.atlassian.net", "user": 3}], "user must be a text"),
         ([{"url": "https://a.atlassian.net", "user": "u", "interval_seconds": True}], "whole number"),
         (

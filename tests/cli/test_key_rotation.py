@@ -54,11 +54,11 @@ async def test_a_reference_paired_with_another_site_is_refused(command_line, acm
     await tamper(connection, "acme", **stranger)
 
     refused = await command_line("organizations", "test", "acme", code=1)
-    assert f"for {beta.url} and the user eve@evil.example, so no key is sent there" in refused.err
+    assert f"for {beta.url} and the user eve@evil.example, so it is not used" in refused.err
     checked = (await command_line("check", "--json", code=1)).json
     assert [one["ok"] for one in checked if one["subject"] == "organization acme"] == [False]
     moved = await command_line("organizations", "modify", "acme", "--user", "other@evil.example", code=1)
-    assert "no key is sent there" in moved.err
+    assert "so it is not used" in moved.err
     assert [one for one in beta.request_log if "tenant_info" not in one.path] == []
 
 
@@ -83,7 +83,7 @@ async def test_an_unbound_reference_is_reported_and_can_be_bound(command_line, a
         assert [
             one for one in (await command_line("check", "--json")).json if one["subject"] == "seals"
         ] == []
-    assert "no key is sent there" in (await command_line("organizations", "test", "acme", code=1)).err
+    assert "so it is not used" in (await command_line("organizations", "test", "acme", code=1)).err
     unsealed = (await command_line("check", "--json", code=1)).json
     assert ["acme: not sealed" in one["message"] for one in unsealed if one["subject"] == "seals"] == [True]
     assert "not changed" in (await command_line("organizations", "reseal", code=1)).err

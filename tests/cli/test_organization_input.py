@@ -8,9 +8,9 @@ import pytest
     [
         (("--url", "acme.atlassian.net"), "must begin with https://"),
         (("--url", "http://acme.atlassian.net"), "plain http"),
-        (("--url", "https://acme.atlassian.net/jira"), "a path behind its host"),
+        (("--url", "https://acme.atlassian.net/jira"), "a path after its host"),
         (("--url", "https://jira.example.com"), "producer.allowed_hosts"),
-        (("--url", "https://relay:hunter2-secret@acme.atlassian.net"), "leave them out"),
+        (("--url", "https://relay:hunter2-secret@acme.atlassian.net"), "remove them"),
         (("--url", "https://\udcff.atlassian.net"), "URL"),
         (("--user", "relay@acme.example:hunter2-secret"), "e-mail address"),
         (("--user", ""), "e-mail address"),

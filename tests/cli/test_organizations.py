@@ -121,4 +121,4 @@ async def test_an_unreadable_status_is_a_warning(command_line, acme, connection)
 
     result = await command_line("organizations", "list", "--json")
     assert result.json[0]["status"] is None
-    assert "cannot be read" in result.err
+    assert "could not be read" in result.err

@@ -37,7 +37,7 @@ MICROSOFT = {
     "ObjectItemParentName": "string",
 }
 
-# What Parsers/JiraAudit.yaml (c4414baf) projects; its SourceTable comes from the union itself
+# The columns that Parsers/JiraAudit.yaml (c4414baf) projects, except SourceTable, which the union makes.
 PARSER = [
     "TimeGenerated",
     "EventVendor",
@@ -74,13 +74,13 @@ def tables(**parameters):
     return {name: table.columns for name, table in deploy_rule(deployment(**parameters), {}).tables().items()}
 
 
-def test_the_simulator_reads_this_template():
-    """What is simulated is what is deployed."""
+def test_the_simulator_deploys_this_template():
+    """The simulator loads the template that an operator deploys."""
     assert load_template() == json.loads((FOLDER / "azuredeploy.json").read_text())
 
 
 def test_the_streams_declare_the_row_contract():
-    """Every column that is sent, with its type; one that is not declared would be dropped behind a 204."""
+    """The streams declare every column of a row with its type, since Azure drops an undeclared one behind a 204."""
     declared = resource("dataCollectionRules").body["properties"]["streamDeclarations"]
     assert list(declared) == STREAMS
     for stream in declared.values():
@@ -89,13 +89,13 @@ def test_the_streams_declare_the_row_contract():
 
 
 def test_the_tables_have_every_column_of_the_rows():
-    """One that is missing would be dropped behind a 204."""
+    """Both tables have every column, since Azure drops a missing one behind a 204."""
     whole = ROW | {"TimeGenerated": "datetime"}
     assert tables() == {LIVE: whole, HISTORY: whole}
 
 
 def test_microsofts_columns_have_microsofts_types():
-    """EventId apart, which has to hold Jira's 64 bits; and it can be int where their tables are."""
+    """Types equal those of Microsoft's table, except EventId, which is long unless the operator chooses int."""
     live = tables()[LIVE]
     assert {name: live[name] for name in MICROSOFT} == MICROSOFT | {"EventId": "long"}
     assert tables(liveEventIdType="int")[LIVE].items() >= MICROSOFT.items()
@@ -106,7 +106,7 @@ def test_microsofts_columns_have_microsofts_types():
     ("event_id", "object_item"), list(product(("long", "int"), ("string", "dynamic"))), ids=str
 )
 def test_every_choice_of_types_deploys(event_id, object_item):
-    """The transform's types are the table's, whether we make the table or find it."""
+    """With each choice, the rule deploys to a new table and to an existing one of these types."""
     choice = {"liveEventIdType": event_id, "liveObjectItemType": object_item}
     columns = tables(**choice)[LIVE]
     assert (columns["EventId"], columns["ObjectItemName"]) == (event_id, object_item)
@@ -116,23 +116,23 @@ def test_every_choice_of_types_deploys(event_id, object_item):
 
 
 def test_columns_not_added_to_microsofts_table_are_lost():
-    """What deploy/azure/README.md says will be lost is what is lost."""
+    """The columns that deploy/azure/README.md tells to add are those that Microsoft's table drops."""
     found = deploy_rule(deployment(createLiveTable=False, liveEventIdType="int"), {LIVE: MICROSOFT})
     found.store(STREAMS[0], [dict.fromkeys(ROW)], "request", "now")
     lost = {name.removeprefix(f"{LIVE}.") for name in found.losses.dropped}
     assert lost == ROW.keys() - MICROSOFT.keys()
-    (sentence,) = re.findall(r"Add the six columns that are not: ([^.]*)\.", readme())
+    (sentence,) = re.findall(r"Add the six missing columns: ([^.]*)\.", readme())
     assert set(re.findall(r"`(\w+)`", sentence)) == lost
 
 
 def test_the_readme_adds_the_columns_that_the_rule_fills():
-    """Its command replaces the table's columns, so it has to name every one."""
+    """The command replaces the table's columns, so it names every column and its type."""
     command = readme().split("table update", 1)[1].split("```", 1)[0]
     assert dict(re.findall(r"(\w+)=(\w+)", command)) == tables(liveEventIdType="int")[LIVE]
 
 
 def test_the_limits_of_azure_are_kept():
-    """Names and sizes as the pages on the Logs Ingestion API and on data collection rules give them."""
+    """Names and sizes are within the limits of the Logs Ingestion API and of data collection rules."""
     for columns in tables().values():
         assert all(re.fullmatch(r"[A-Za-z]\w{0,44}", name) for name in columns)
         assert not SYSTEM_COLUMNS & columns.keys()
@@ -148,15 +148,15 @@ def test_the_limits_of_azure_are_kept():
 
 
 def test_the_rule_has_an_endpoint_of_its_own():
-    """Only kind Direct has one, and it cannot be added later; private link brings another."""
+    """The rule is of kind Direct, which has an endpoint, and takes the endpoint of a private link if given."""
     assert resource("dataCollectionRules").body["kind"] == "Direct"
     assert resource("dataCollectionRules").body["properties"]["dataCollectionEndpointId"] is None
     behind = resource("dataCollectionRules", dataCollectionEndpointId="/an/endpoint")
     assert behind.body["properties"]["dataCollectionEndpointId"] == "/an/endpoint"
 
 
-def test_the_errors_of_the_rule_are_kept():
-    """Without this setting a row dropped behind a 204 leaves no trace."""
+def test_the_errors_of_the_rule_are_logged():
+    """A diagnostic setting sends the errors of the rule to the workspace."""
     setting = resource("diagnosticSettings")
     assert setting.scope == resource("dataCollectionRules").id
     assert setting.depends_on == {setting.scope}
@@ -165,7 +165,7 @@ def test_the_errors_of_the_rule_are_kept():
 
 
 def test_the_role_is_given_on_the_rule_alone():
-    """Monitoring Metrics Publisher; nothing is assigned when the principal is empty."""
+    """The principal gets Monitoring Metrics Publisher on the rule, and an empty principal gets no role."""
     role = resource("roleAssignments")
     assert role.scope == resource("dataCollectionRules").id
     assert role.depends_on == {role.scope}
@@ -178,7 +178,7 @@ def test_the_role_is_given_on_the_rule_alone():
 
 @pytest.mark.parametrize("private", [False, True])
 def test_the_outputs_are_settings_of_the_relay(private):
-    """Endpoint and immutable id, as lines for an environment; with private link the other endpoint."""
+    """The outputs are the endpoint, that of a private link if given, and the immutable id, as settings."""
     states = {
         resource("dataCollectionRules").id: {
             "immutableId": "dcr-1",
@@ -200,7 +200,7 @@ def test_the_outputs_are_settings_of_the_relay(private):
 
 
 def test_every_parameter_is_explained():
-    """In the template, where the portal shows it, and in the README."""
+    """Each parameter has a description in the template and a row in the README."""
     for name, parameter in load_template()["parameters"].items():
         assert parameter["metadata"]["description"]
         assert f"| `{name}` |" in readme()

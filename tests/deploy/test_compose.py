@@ -1,4 +1,4 @@
-"""docker-compose.yml, as far as it can be judged where no engine is at hand."""
+"""docker-compose.yml, checked without an engine."""
 
 import re
 import subprocess
@@ -13,15 +13,17 @@ from management import settings
 FILE = Path(__file__).parents[2] / "docker-compose.yml"
 COMPOSE = YAML(typ="safe").load(FILE)
 SERVICES = COMPOSE["services"]
-OURS = {name: service for name, service in SERVICES.items() if service["image"] == "jira-audit-relay"}
+RELAY_SERVICES = {
+    name: service for name, service in SERVICES.items() if service["image"] == "jira-audit-relay"
+}
 GIVEN = {
     "RELAY_DESTINATIONS__SENTINEL__ENDPOINT": "https://relay-a1b2.westeurope-1.ingest.monitor.azure.com",
     "RELAY_DESTINATIONS__SENTINEL__RULE_ID": "dcr-0123456789abcdef0123456789abcdef",
 }
 
 
-def test_the_file_is_what_compose_expects():
-    """The file agrees with the schema of the compose specification."""
+def test_the_file_matches_the_schema_of_compose():
+    """The file is valid by the schema of the compose specification."""
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", FILE]
 
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
@@ -29,15 +31,15 @@ def test_the_file_is_what_compose_expects():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", RELAY_SERVICES)
 def test_the_program_accepts_its_settings(name, tmp_path, monkeypatch):
-    """Every RELAY_ variable of a service is a setting with a value that is allowed, and each secret is mounted for it."""
+    """Each RELAY_ variable of a service is a setting with an allowed value, and each secret file is mounted."""
     monkeypatch.chdir(tmp_path)
     environ = {}
-    for variable, value in OURS[name]["environment"].items():
+    for variable, value in RELAY_SERVICES[name]["environment"].items():
         secret = re.fullmatch(r"/run/secrets/(\w+)", value)
         if secret:
-            assert secret[1] in OURS[name]["secrets"]
+            assert secret[1] in RELAY_SERVICES[name]["secrets"]
             (tmp_path / secret[1]).write_text("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n")
         environ[variable] = str(tmp_path / secret[1]) if secret else GIVEN.get(variable, value)
 
@@ -47,16 +49,18 @@ def test_the_program_accepts_its_settings(name, tmp_path, monkeypatch):
     assert loaded.schema_registry.url == "http://registry:8080/apis/ccompat/v7"
 
 
-@pytest.mark.parametrize("name", OURS)
-def test_what_differs_between_sites_is_asked_for(name):
-    """A value that only the operator can know is taken from the environment, and its absence is explained."""
-    asked = {key: value for key, value in OURS[name]["environment"].items() if value.startswith("$")}
+@pytest.mark.parametrize("name", RELAY_SERVICES)
+def test_values_of_the_operator_come_from_the_environment(name):
+    """A value that only the operator knows is a required variable with an explanation."""
+    asked = {
+        key: value for key, value in RELAY_SERVICES[name]["environment"].items() if value.startswith("$")
+    }
 
     assert all(re.fullmatch(rf"\$\{{{key}:\?.+\}}", value) for key, value in asked.items())
 
 
 def test_secrets_are_files():
-    """No environment holds a secret: what is secret is named by the path it is mounted at."""
+    """No environment has a secret, only the path of its file."""
     secret = re.compile("KEY|PASSWORD|SECRET|TOKEN|CERTIFICATE")
     named = [
         (key, value)
@@ -71,7 +75,7 @@ def test_secrets_are_files():
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_no_service_has_more_power_than_it_needs(name):
-    """No capabilities, no way to gain any, no port open to the outside, and a bound on what its log takes up."""
+    """A service has no capabilities, cannot gain any, publishes no port, and has a bounded log."""
     service = SERVICES[name]
 
     assert service["cap_drop"] == ["ALL"]
@@ -80,10 +84,10 @@ def test_no_service_has_more_power_than_it_needs(name):
     assert service["logging"] == {"driver": "local"}
 
 
-@pytest.mark.parametrize("name", OURS)
-def test_ours_write_nowhere_but_where_they_may(name):
-    """Our containers have a read-only root, /tmp in memory, and time to finish what is in flight."""
-    service = OURS[name]
+@pytest.mark.parametrize("name", RELAY_SERVICES)
+def test_containers_of_the_relay_have_a_read_only_root(name):
+    """They have a read-only root, /tmp in memory, and time to finish the requests in flight."""
+    service = RELAY_SERVICES[name]
 
     assert service["read_only"] is True
     assert service["tmpfs"] == ["/tmp"]
@@ -91,13 +95,13 @@ def test_ours_write_nowhere_but_where_they_may(name):
 
 
 def test_kafka_and_the_registry_are_for_the_relay_alone():
-    """Kafka and the registry stand in a network without a way out or in."""
+    """Kafka and the registry are in an internal network alone."""
     assert SERVICES["kafka"]["networks"] == SERVICES["registry"]["networks"] == ["inside"]
     assert COMPOSE["networks"]["inside"] == {"internal": True}
 
 
-def test_what_is_waited_for_can_come():
-    """Who is waited for until healthy has a health check; who is waited for until done ends."""
+def test_every_condition_of_a_dependency_can_be_met():
+    """A dependency that must be healthy has a health check, and one that must complete is not restarted."""
     conditions = {
         (name, how["condition"])
         for service in SERVICES.values()
@@ -112,8 +116,8 @@ def test_what_is_waited_for_can_come():
             assert SERVICES[name]["restart"] == "no"
 
 
-def test_the_registry_remembers():
-    """The registry keeps its schemas in Kafka, not in memory: ids that were written into events must never change."""
+def test_the_registry_keeps_its_schemas():
+    """The registry stores schemas in Kafka, since the ids in events must never change."""
     environment = SERVICES["registry"]["environment"]
 
     assert environment["APICURIO_STORAGE_KIND"] == "kafkasql"
@@ -121,7 +125,7 @@ def test_the_registry_remembers():
 
 
 def test_foreign_images_are_named_by_version():
-    """Nobody gets another Kafka or registry than the one that was tried."""
+    """The images of Kafka and of the registry have the versions that were tested."""
     foreign = [service["image"] for service in SERVICES.values() if service["image"] != "jira-audit-relay"]
 
     assert sorted(foreign) == ["apache/kafka:4.3.1", "apicurio/apicurio-registry:3.3.3"]

@@ -1,4 +1,4 @@
-"""The image, as far as it can be judged where no engine is at hand."""
+"""The image, checked without an engine."""
 
 import re
 import shutil
@@ -18,19 +18,19 @@ NOT_IN_THE_IMAGE = {"sandbox", "simulators", "embedded"}
 
 
 def find_instructions(word):
-    """What follows an instruction, each time it occurs, continued lines joined."""
+    """Return the arguments of each such instruction, with continued lines joined."""
     text = re.sub(r"\\\n", " ", re.sub(r"^#.*\n", "", DOCKERFILE.read_text("utf-8"), flags=re.MULTILINE))
     return [" ".join(rest.split()) for rest in re.findall(rf"^{word} (.*)", text, re.MULTILINE)]
 
 
 def copied_paths():
-    """What the image takes out of the repository."""
+    """Return the paths that the image copies from the repository."""
     return [
         source for copy in find_instructions("COPY") if "--from" not in copy for source in copy.split()[:-1]
     ]
 
 
-def test_hadolint_has_nothing_to_say():
+def test_hadolint_finds_no_fault():
     """The Dockerfile passes hadolint without exceptions."""
     hadolint = Path(sys.executable).with_name("hadolint")
 
@@ -39,8 +39,8 @@ def test_hadolint_has_nothing_to_say():
     assert (found.stdout, found.returncode) == ("", 0)
 
 
-def test_pip_takes_only_what_the_lock_knows():
-    """Each call of pip either checks hashes or never leaves the machine."""
+def test_pip_installs_only_locked_packages():
+    """Each call of pip checks hashes or uses no index."""
     calls = [
         call for run in find_instructions("RUN") for call in run.split("&&") if re.match(r"\s*pip ", call)
     ]
@@ -50,7 +50,7 @@ def test_pip_takes_only_what_the_lock_knows():
 
 
 def test_the_image_has_every_room_that_serves():
-    """Every package of the distribution is copied, the sandbox, its simulators and the embedded Kafka apart, and the tests are not."""
+    """The image copies every room of the distribution except sandbox, simulators and embedded, and no tests."""
     rooms = set(PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"])
 
     directories = {name for name in copied_paths() if (ROOT / name).is_dir()}
@@ -59,7 +59,7 @@ def test_the_image_has_every_room_that_serves():
 
 
 def test_the_build_sees_what_it_copies_and_nothing_else():
-    """.dockerignore lets through exactly what the Dockerfile copies."""
+    """.dockerignore admits exactly the paths that the Dockerfile copies."""
     lines = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
 
     assert {line.removeprefix("!") for line in lines if line.startswith("!")} == set(copied_paths())
@@ -67,14 +67,14 @@ def test_the_build_sees_what_it_copies_and_nothing_else():
 
 
 def excluded_paths():
-    """What .dockerignore takes out of the folders it lets in."""
+    """Return the paths that .dockerignore excludes from the admitted folders."""
     lines = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
     return [line for line in lines if line and line[0] not in "!#*"]
 
 
 @pytest.fixture
 def unpacked_wheel(tmp_path):
-    """The wheel that the image is made of."""
+    """The unpacked wheel that the image installs."""
     for name in copied_paths():
         source, target = ROOT / name, tmp_path / "context" / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -103,7 +103,7 @@ for module in pkgutil.walk_packages([site]):
 
 
 def test_every_module_of_the_image_can_be_imported_there(unpacked_wheel):
-    """No module of the image needs the sandbox, the embedded Kafka or a tool of development to be imported."""
+    """Every module can be imported without sandbox, simulators, embedded and the tools of development."""
     tools = PROJECT["dependency-groups"]["dev"] + PROJECT["project"]["optional-dependencies"]["embedded"]
     outside = {re.split(r"[\[<>=]", tool)[0] for tool in tools}
     absent = {name for name, owners in packages_distributions().items() if outside & set(owners)}
@@ -117,13 +117,13 @@ def test_every_module_of_the_image_can_be_imported_there(unpacked_wheel):
     assert {"schemas", "relay", "producer", "consumer", "management", "cli"} <= set(done.stdout.split())
 
 
-def test_the_image_runs_as_nobody_special():
-    """The last stage has a numeric user of its own, so that an orchestrator can see that it is not root."""
+def test_the_image_does_not_run_as_root():
+    """The user is a number, so that an orchestrator can see that it is not root."""
     assert find_instructions("USER") == ["10001:10001"]
 
 
-def test_the_image_ends_as_the_program_wants_to():
-    """The engine's stop is the signal that the program listens to, and goes to the program itself."""
+def test_a_stop_of_the_container_reaches_the_program():
+    """The container's stop signal is SIGTERM, and its process is the program."""
     assert find_instructions("STOPSIGNAL") == ["SIGTERM"]
     assert find_instructions("ENTRYPOINT") == ['["jira-relay"]']
     assert "jira-relay" in PROJECT["project"]["scripts"]

@@ -17,7 +17,7 @@ def exit_code(listen):
 
 @pytest.fixture
 def service():
-    """A service that is alive or not, as its attribute says."""
+    """A service that answers /healthz with the status of its attribute."""
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self):
@@ -37,12 +37,12 @@ def service():
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1"])
-def test_a_service_that_answers_is_alive(service, host):
-    """A service is alive when /healthz answers 200, wherever it listens and whatever proxy stands in the environment."""
+def test_a_service_that_answers_200_is_alive(service, host):
+    """A service that answers /healthz with 200 is alive, also if the environment names a proxy."""
     assert exit_code(f"{host}:{service.server_port}") == 0
 
 
-def test_a_service_that_says_no_is_not_alive(service):
+def test_a_service_that_answers_503_is_not_alive(service):
     """A service that answers /healthz with an error is not alive."""
     service.status = 503
 
@@ -50,7 +50,7 @@ def test_a_service_that_says_no_is_not_alive(service):
 
 
 def test_a_service_that_does_not_listen_is_not_alive(service):
-    """Nobody at the port is no traceback, but not alive."""
+    """A refused connection means that the service is not alive."""
     service.shutdown()
     service.server_close()
 

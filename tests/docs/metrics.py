@@ -1,4 +1,4 @@
-"""The page of metrics, written from the catalogues: `python -m tests.docs.metrics > docs/metrics.md`."""
+"""Writes the page of metrics from the catalogues: `python -m tests.docs.metrics > docs/metrics.md`."""
 
 from prometheus_client import CollectorRegistry
 
@@ -13,7 +13,7 @@ catalogues `producer/metrics.py` and `consumer/metrics.py` by `python -m tests.d
 
 
 def render_page():
-    """The whole page."""
+    """Return the page."""
     parts = [HEAD]
     for title, metrics in (("Producer", ProducerMetrics), ("Consumer", ConsumerMetrics)):
         registry = CollectorRegistry()

@@ -1,4 +1,4 @@
-"""The runbook, from the states and errors of the code: `python -m tests.docs.runbook > docs/operations/runbook.md`."""
+"""Writes the runbook from the states and errors of the code: `python -m tests.docs.runbook > docs/operations/runbook.md`."""
 
 import ast
 import inspect
@@ -149,7 +149,7 @@ def page() -> str:
 
 
 def states_of(module: ModuleType) -> set[str]:
-    """States that a module reports: literals that are named `state`, begin a status, or begin a returned pair."""
+    """Return the states that a module reports: literals that are named `state`, begin a status or begin a returned pair."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(inspect.getsource(module))):
         match node:
@@ -166,14 +166,14 @@ def states_of(module: ModuleType) -> set[str]:
 
 
 def source_errors() -> set[str]:
-    """Every kind, also those that the poller names itself."""
+    """Return every error kind, also those that the poller names."""
     tree = ast.parse(inspect.getsource(producer.polling.poller))
     named = [node for node in ast.walk(tree) if isinstance(node, ast.Assign) and "kind" in _targets(node)]
     return {str(kind) for kind in ErrorKind} | {_first(node.value) for node in named} - {""}
 
 
 def answers_by_status() -> dict[tuple[str, str], list[int]]:
-    """Outcome and reason of each status of the Logs Ingestion API."""
+    """Return the statuses of the Logs Ingestion API by outcome and reason."""
     found: dict[tuple[str, str], list[int]] = {}
     target = response.IngestionTarget("NAME", "RULE", "STREAM")
     for status in range(200, 600):
@@ -195,7 +195,7 @@ def destination_problems() -> list[tuple[str, str]]:
 
 
 def kafka_errors() -> list[tuple[str, str]]:
-    """Function and text of each connection problem."""
+    """Return function and text of each connection problem."""
     return _calls(relay.kafka.diagnostics.messages, {"ConnectionProblem"})
 
 

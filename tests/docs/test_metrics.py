@@ -12,7 +12,7 @@ def test_every_metric_is_on_its_page():
 
 
 def test_metrics_are_named_by_the_rules():
-    """Every name begins with jira_relay and says its unit, and has a sentence."""
+    """Every name begins with jira_relay, a counter ends in _total, and each metric has a sentence."""
     rows = re.findall(r"^\| `(\S+)` \| (\w+) \| .* \| (.*) \|$", render_page(), re.MULTILINE)
 
     assert len(rows) > 20

@@ -1,4 +1,4 @@
-"""One sentence a line, so that a change of a page shows as the change of a sentence."""
+"""One sentence a line, so that a change of a sentence shows as one changed line."""
 
 import re
 import subprocess
@@ -13,7 +13,7 @@ MARKER = re.compile(r"^\s*(?:- |\d+\. |> )")
 
 
 def prose(text):
-    """Number, line and the line after it, of each line of prose: no table, heading, comment or code."""
+    """Yield number, line and next line of each line of prose; tables, headings, comments and code are left out."""
     fenced = False
     lines = text.split("\n")
     for number, line in enumerate(lines, 1):
@@ -30,7 +30,7 @@ def prose(text):
 
 
 def text_before(lines, index):
-    """Whether the line belongs to an item of a list, whose further lines are indented too."""
+    """Return whether the next line belongs to an item of a list, whose further lines are indented."""
     for line in reversed(lines[:index]):
         if MARKER.match(line):
             return True

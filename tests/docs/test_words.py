@@ -10,7 +10,7 @@ from tests.docs import words
 STYLE = words.ROOT / "docs/development/style.md"
 
 
-def test_no_text_that_is_rewritten_uses_a_banned_word():
+def test_no_rewritten_text_uses_a_banned_word():
     """Every file outside of the list of folders not yet rewritten is free of banned words."""
     if not (words.ROOT / ".git").exists():
         pytest.skip("this copy of the repository has no history to ask which files are its own")
@@ -49,7 +49,7 @@ def test_the_style_page_has_a_replacement_for_each_banned_word():
 
 
 def test_the_command_fails_where_a_banned_word_is_used(tmp_path):
-    """A new page with a banned word is named with its line; a file that is not held to the list is not."""
+    """A banned word in a new page is named with its line; a data file is not checked."""
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
     (tmp_path / "page.md").write_text("Fine.\nWhoever reads this.\n")
     (tmp_path / "data.json").write_text('"whoever"')
@@ -71,9 +71,14 @@ def test_the_command_succeeds_in_this_repository():
 
 
 @pytest.mark.parametrize(
-    "name", ["relay/errors.py", "LICENSE", "docs/development/style.md", "docs/settings.md"]
+    "name",
+    [
+        *(f"{folder}some.py" for folder in words.NOT_YET if folder.endswith("/")),
+        "LICENSE",
+        "docs/development/style.md",
+    ],
 )
-def test_files_that_are_not_held_to_the_list(name):
+def test_some_files_are_not_checked(name):
     """The licence, the list itself, generated pages and folders not yet rewritten are left out."""
     assert not words.held(name)
 
@@ -81,7 +86,7 @@ def test_files_that_are_not_held_to_the_list(name):
 @pytest.mark.parametrize(
     "name", ["README.md", "pyproject.toml", "docs/guarantees.md", ".pre-commit-config.yaml"]
 )
-def test_files_that_are_held_to_the_list(name):
-    """Pages and settings of the project are checked."""
+def test_pages_and_settings_are_checked(name):
+    """Pages and settings files of the project are checked."""
     assert words.held(name)
     assert Path(name).suffix in words.SUFFIXES

@@ -16,7 +16,7 @@ def test_a_lock_file_reads_as_it_was_written():
     )
 
 
-def test_a_classifier_and_a_packaging_stand_in_path_and_name():
+def test_path_and_name_hold_classifier_and_packaging():
     assert (
         Artifact("io.example.tools:app:tar.gz:all:3.1", 1, "").path
         == "io/example/tools/app/3.1/app-3.1-all.tar.gz"

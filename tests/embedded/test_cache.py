@@ -1,17 +1,17 @@
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from embedded import EmbeddedKafkaError, cache, ports, repository
+from embedded import EmbeddedKafkaError, cache, ports
+from embedded.repository import DownloadTiming
 from tests.support.maven_mirror import make_artifact, running_repository
 
 JAR = b"PK" + bytes(range(256)) * 400
 
 
-@pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch):
-    monkeypatch.setattr(repository, "_RETRY_DELAYS_SECONDS", (0, 0))
+fetch = partial(cache.fetch, timing=DownloadTiming(retry_delays_seconds=(0, 0)))
 
 
 @pytest.fixture
@@ -24,108 +24,108 @@ def names(folder):
     return sorted(path.name for path in folder.rglob("*"))
 
 
-async def test_what_is_missing_comes_from_the_mirror_that_is_set(mirror, tmp_path):
+async def test_missing_files_come_from_the_configured_mirror(mirror, tmp_path):
     jars = [mirror.put(name, JAR + name.encode()) for name in ("one", "two", "three")]
-    paths = await cache.fetch(jars, tmp_path / "cache", mirror.url)
+    paths = await fetch(jars, tmp_path / "cache", mirror.url)
     assert [path.name for path in paths] == ["one-1.0.jar", "two-1.0.jar", "three-1.0.jar"]
     assert [path.read_bytes() for path in paths] == [JAR + b"one", JAR + b"two", JAR + b"three"]
     assert names(tmp_path / "cache") == ["one-1.0.jar", "three-1.0.jar", "two-1.0.jar"]
 
 
-async def test_what_is_there_is_not_fetched_again(mirror, tmp_path):
+async def test_an_intact_file_is_not_downloaded_again(mirror, tmp_path):
     jar = mirror.put("one", JAR)
-    await cache.fetch([jar], tmp_path, mirror.url)
+    await fetch([jar], tmp_path, mirror.url)
     mirror.requests.clear()
-    await cache.fetch([jar], tmp_path, mirror.url)
+    await fetch([jar], tmp_path, mirror.url)
     assert mirror.requests == []
 
 
-async def test_a_file_that_was_damaged_in_the_cache_is_fetched_again(mirror, tmp_path):
+async def test_a_damaged_file_is_downloaded_again(mirror, tmp_path):
     jar = mirror.put("one", JAR)
-    (path,) = await cache.fetch([jar], tmp_path, mirror.url)
+    (path,) = await fetch([jar], tmp_path, mirror.url)
     path.write_bytes(JAR[:-1])
-    await cache.fetch([jar], tmp_path, mirror.url)
+    await fetch([jar], tmp_path, mirror.url)
     assert path.read_bytes() == JAR
 
 
-async def test_another_content_than_the_lock_files_is_refused_and_not_kept(mirror, tmp_path):
+async def test_a_file_with_another_sha512_is_rejected_and_not_kept(mirror, tmp_path):
     jar = mirror.put("one", JAR)
     mirror.files[jar.path] = JAR[:-1] + b"!"
-    with pytest.raises(EmbeddedKafkaError, match=r"one-1.0.jar is not the file it should be"):
-        await cache.fetch([jar], tmp_path, mirror.url)
+    with pytest.raises(EmbeddedKafkaError, match=r"one-1.0.jar has another sha512"):
+        await fetch([jar], tmp_path, mirror.url)
     assert names(tmp_path) == []
 
 
-async def test_a_download_that_breaks_off_is_tried_again(mirror, tmp_path):
+async def test_an_interrupted_download_is_retried(mirror, tmp_path):
     jar = mirror.put("one", JAR)
     mirror.cut_off_once = [jar.path]
-    (path,) = await cache.fetch([jar], tmp_path, mirror.url)
+    (path,) = await fetch([jar], tmp_path, mirror.url)
     assert path.read_bytes() == JAR
 
 
-async def test_a_download_that_always_breaks_off_leaves_nothing_and_the_next_one_heals(mirror, tmp_path):
+async def test_a_download_that_keeps_failing_leaves_nothing_and_the_next_succeeds(mirror, tmp_path):
     good, bad = mirror.put("good", JAR), mirror.put("bad", JAR + JAR)
     mirror.cut_off_once = [bad.path] * 3
     with pytest.raises(EmbeddedKafkaError, match="the transfer broke off"):
-        await cache.fetch([good, bad], tmp_path, mirror.url)
+        await fetch([good, bad], tmp_path, mirror.url)
     assert set(names(tmp_path)) <= {"good-1.0.jar"}
-    paths = await cache.fetch([good, bad], tmp_path, mirror.url)
+    paths = await fetch([good, bad], tmp_path, mirror.url)
     assert [path.read_bytes() for path in paths] == [JAR, JAR + JAR]
 
 
 async def test_a_cancelled_download_leaves_nothing_broken(mirror, tmp_path):
     jars = [mirror.put(f"jar{number}", JAR * 50) for number in range(20)]
-    download = asyncio.create_task(cache.fetch(jars, tmp_path, mirror.url))
+    download = asyncio.create_task(fetch(jars, tmp_path, mirror.url))
     await mirror.wait_for_request()
     download.cancel()
     with pytest.raises(asyncio.CancelledError):
         await download
-    paths = await cache.fetch(jars, tmp_path, mirror.url)
+    paths = await fetch(jars, tmp_path, mirror.url)
     assert all(path.read_bytes() == JAR * 50 for path in paths)
 
 
-async def test_several_may_fetch_into_one_folder_at_once(mirror, tmp_path):
+async def test_concurrent_downloads_share_one_folder(mirror, tmp_path):
     jars = [mirror.put(f"jar{number}", JAR) for number in range(5)]
-    await asyncio.gather(*(cache.fetch(jars, tmp_path, mirror.url) for _ in range(4)))
+    await asyncio.gather(*(fetch(jars, tmp_path, mirror.url) for _ in range(4)))
     assert names(tmp_path) == [f"jar{number}-1.0.jar" for number in range(5)]
 
 
-async def test_progress_ends_at_the_bytes_that_were_to_be_fetched(mirror, tmp_path):
+async def test_progress_ends_at_the_total(mirror, tmp_path):
     jars = [mirror.put("one", JAR), mirror.put("two", JAR)]
     mirror.cut_off_once = [jars[0].path]
     seen = []
-    await cache.fetch(jars, tmp_path, mirror.url, lambda done, total: seen.append((done, total)))
+    await fetch(jars, tmp_path, mirror.url, lambda done, total: seen.append((done, total)))
     assert seen[-1] == (2 * len(JAR), 2 * len(JAR))
     assert all(0 <= done <= total for done, total in seen)
 
 
-async def test_a_repository_out_of_reach_is_named_with_what_to_set_and_without_its_password(tmp_path):
+async def test_an_unreachable_repository_is_named_with_the_setting_and_without_its_password(tmp_path):
     url = f"http://reader:geheim@127.0.0.1:{ports.pick_free_port()}/maven/"
     with pytest.raises(EmbeddedKafkaError) as raised:
-        await cache.fetch([make_artifact("one", JAR)], tmp_path, url)
+        await fetch([make_artifact("one", JAR)], tmp_path, url)
     sentence = str(raised.value)
     assert sentence.startswith(
-        f"{url.replace('reader:geheim@', '')}org/example/one/1.0/one-1.0.jar cannot be fetched"
+        f"{url.replace('reader:geheim@', '')}org/example/one/1.0/one-1.0.jar cannot be downloaded"
     )
     assert "embedded.maven_repository" in sentence
     assert "geheim" not in sentence
 
 
-async def test_a_repository_that_lacks_the_file_is_named(mirror, tmp_path):
+async def test_a_repository_without_the_file_is_named(mirror, tmp_path):
     with pytest.raises(EmbeddedKafkaError, match="the host answers 404 Not Found"):
-        await cache.fetch([make_artifact("one", JAR)], tmp_path, mirror.url)
+        await fetch([make_artifact("one", JAR)], tmp_path, mirror.url)
 
 
 @pytest.mark.parametrize("url", ["maven.example", "ftp://maven.example", "http://", "http://[::"])
-async def test_what_is_no_address_of_a_repository_is_said_in_one_sentence(tmp_path, url):
-    with pytest.raises(EmbeddedKafkaError, match="is no address of http or https"):
-        await cache.fetch([make_artifact("one", JAR)], tmp_path, url)
+async def test_an_invalid_repository_url_is_reported(tmp_path, url):
+    with pytest.raises(EmbeddedKafkaError, match=r"is not (?:an )?http or https"):
+        await fetch([make_artifact("one", JAR)], tmp_path, url)
 
 
-async def test_a_cache_folder_that_cannot_be_written_is_named_with_what_to_set(mirror, tmp_path):
+async def test_a_read_only_cache_folder_is_named_with_the_setting(mirror, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(EmbeddedKafkaError, match=r"file/cache cannot be written .* XDG_CACHE_HOME"):
-        await cache.fetch([mirror.put("one", JAR)], tmp_path / "file" / "cache", mirror.url)
+        await fetch([mirror.put("one", JAR)], tmp_path / "file" / "cache", mirror.url)
 
 
 @pytest.mark.parametrize(
@@ -136,5 +136,5 @@ async def test_a_cache_folder_that_cannot_be_written_is_named_with_what_to_set(m
         ({}, "darwin", "/home/me/Library/Caches/jira-audit-relay"),
     ],
 )
-def test_the_cache_stands_where_the_system_wants_it(environ, platform, expected):
+def test_the_cache_folder_is_the_one_the_system_prescribes(environ, platform, expected):
     assert cache.default_folder(environ, Path("/home/me"), platform) == Path(expected)

@@ -4,10 +4,9 @@ import sys
 import pytest
 
 from embedded import EmbeddedKafkaError
-from embedded import directory as directories
-from embedded.directory import DataDirectory
+from embedded.directory import DataDirectory, DirectoryLimits
 
-# Holds the lock it inherits as Kafka would, and ends when asked to.
+# Holds the inherited lock as Kafka does, and ends on SIGTERM.
 HOLDER = "import os, sys, time; os.pwrite(int(sys.argv[1]), str(os.getpid()).encode(), 0); print(flush=True); time.sleep(60)"
 
 
@@ -18,7 +17,7 @@ async def directory(tmp_path):
     made.release()
 
 
-async def test_a_kafka_left_behind_is_ended(directory):
+async def test_a_kafka_of_an_earlier_program_is_ended(directory):
     await directory.claim()
     left = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", HOLDER, str(directory.kafka_lock.descriptor)),
@@ -31,18 +30,19 @@ async def test_a_kafka_left_behind_is_ended(directory):
     assert await left.wait() == -15
 
 
-async def test_a_directory_in_use_is_refused_with_what_to_set(directory):
+async def test_a_directory_in_use_is_rejected_with_the_setting(directory):
     await directory.claim()
     other = DataDirectory(directory.path)
     with pytest.raises(EmbeddedKafkaError, match=r"in use by another process \(\d+\).*embedded.data_dir"):
         await other.claim()
 
 
-async def test_a_full_disk_is_refused_before_kafka_starts_on_it(directory, monkeypatch):
-    """A start without room, after which Kafka would refuse every write for ever, is refused with what to do."""
-    monkeypatch.setattr(directories, "MIN_FREE_BYTES", 1 << 62)
-    with pytest.raises(EmbeddedKafkaError, match=r"data is full .* make room.* embedded.data_dir"):
+async def test_a_full_disk_is_rejected_before_kafka_starts(tmp_path):
+    """Kafka does not start on a full disk, where it would reject every write until its next start."""
+    directory = DataDirectory(tmp_path / "data", DirectoryLimits(min_free_bytes=1 << 62))
+    with pytest.raises(EmbeddedKafkaError, match=r"data is full .* free some space.* embedded.data_dir"):
         await directory.claim()
+    directory.release()
 
 
 async def test_a_directory_is_formatted_whole_or_not_at_all(directory):
@@ -56,19 +56,17 @@ async def test_a_directory_is_formatted_whole_or_not_at_all(directory):
     assert directory.is_formatted("4.10.0")
 
 
-async def test_data_of_a_newer_kafka_are_refused(directory):
+async def test_data_of_a_newer_kafka_are_rejected(directory):
     await directory.claim()
     directory.formatting.mkdir()
     (directory.formatting / "meta.properties").write_text("")
     directory.commit_format("4.10.0")
-    with pytest.raises(
-        EmbeddedKafkaError, match=r"made by Kafka 4\.10\.0, newer than this program's 4\.3\.1"
-    ):
+    with pytest.raises(EmbeddedKafkaError, match=r"are of Kafka 4\.10\.0, newer than this program's 4\.3\.1"):
         directory.is_formatted("4.3.1")
 
 
-async def test_damaged_data_are_refused(directory):
+async def test_damaged_data_are_rejected(directory):
     await directory.claim()
     directory.log.mkdir()
-    with pytest.raises(EmbeddedKafkaError, match="or damaged ones"):
+    with pytest.raises(EmbeddedKafkaError, match="or they are damaged"):
         directory.is_formatted("4.3.1")

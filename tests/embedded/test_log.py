@@ -22,7 +22,7 @@ def test_a_log_that_grows_too_large_is_emptied_under_its_writer(tmp_path):
     assert (tmp_path / "kafka.log.1").read_bytes() == b"x" * 1001
 
 
-def test_a_log_within_its_bound_is_left_alone(tmp_path):
+def test_a_log_within_its_bound_is_unchanged(tmp_path):
     path = tmp_path / "kafka.log"
     path.write_bytes(b"x" * 1000)
     log.limit_size(path, 1000)
@@ -36,12 +36,12 @@ def test_a_log_within_its_bound_is_left_alone(tmp_path):
         ("", 1, True, "the disk is full"),
         ("java.io.IOException: Disk quota exceeded", 1, False, "the disk quota"),
         ("java.io.IOException: File too large", 1, False, "ulimit -f"),
-        ("java.net.BindException: Address already in use", 1, False, "its port is taken"),
+        ("java.net.BindException: Address already in use", 1, False, "another program uses its port"),
         ("anything", -9, False, "it was killed"),
-        ("", 1, False, "its log has the reason"),
+        ("", 1, False, "see its log for the reason"),
     ],
 )
-def test_a_cause_that_is_known_is_said_in_words(text, code, full, expected):
+def test_a_known_cause_is_explained(text, code, full, expected):
     assert expected in log.cause(text, code, full=full)
 
 

@@ -14,7 +14,7 @@ def encode_integers(*values):
 
 
 def metadata_response(ports, leaders):
-    """A Metadata answer of version 1 with one topic, whose partitions have these leaders."""
+    """Return a Metadata response of version 1 with one topic, whose partitions have these leaders."""
     brokers = b"".join(
         struct.pack(">i", 1) + encode_string("127.0.0.1") + struct.pack(">i", port) + encode_string(None)
         for port in ports
@@ -39,5 +39,5 @@ def metadata_response(ports, leaders):
         ([9093], [1], False),
     ],
 )
-def test_ready_is_a_broker_of_our_port_with_a_leader_for_every_partition(ports, leaders, ready):
+def test_a_broker_is_ready_when_it_is_listed_and_every_partition_has_a_leader(ports, leaders, ready):
     assert parse_metadata_response(metadata_response(ports, leaders), 9092) is ready

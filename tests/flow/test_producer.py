@@ -1,4 +1,4 @@
-"""From simulated Jira to the topics of a real Kafka."""
+"""The producer from simulated Jira to the topics of a real Kafka."""
 
 import asyncio
 from collections import Counter
@@ -14,7 +14,7 @@ from tests.support.producer_world import ProducerWorld, count_records
 
 
 async def wait_until(condition, seconds=30):
-    """Look until the condition holds, or fail with what it last said."""
+    """Wait until an asynchronous condition is true. Raises TimeoutError after `seconds`."""
     async with asyncio.timeout(seconds):
         while not await condition():
             await asyncio.sleep(0.2)
@@ -28,7 +28,7 @@ async def producer_world(kafka, prefix, tmp_path):
 
 
 async def test_every_record_arrives_exactly_once(producer_world):
-    """Records of several organizations, bursts and late ones among them, stand on the topic once each."""
+    """Each record of several organizations is on the topic once, also in bursts and with late ones."""
     async with JiraWorld(seed=1) as jira, producer_world.running():
         sites = [await jira.add_site(name) for name in ("acme", "globex", "initech")]
         for site in sites:
@@ -56,7 +56,7 @@ async def _has_arrived(producer_world, jira, topic=None):
 
 
 async def test_history_goes_to_its_own_topic(producer_world):
-    """Records from before the organization was added are backfill, within the range asked for, once each."""
+    """Each record before the organization was added and within the backfill is once on the topic of history."""
     async with JiraWorld(seed=2) as jira, producer_world.running():
         site = await jira.add_site("acme")
         now = now_ms()
@@ -76,8 +76,8 @@ async def test_history_goes_to_its_own_topic(producer_world):
         assert await producer_world.read_events() == []
 
 
-async def test_a_restart_goes_on_where_it_stopped(producer_world):
-    """What happened while no producer ran is found by the next one, and nothing is published again."""
+async def test_a_restart_continues_at_the_checkpoint(producer_world):
+    """A new producer finds the records created while none ran, and publishes no record again."""
     async with JiraWorld(seed=3) as jira:
         site = await jira.add_site("acme")
         async with producer_world.running():
@@ -102,8 +102,8 @@ async def test_a_restart_goes_on_where_it_stopped(producer_world):
     ],
     ids=lambda fault: fault.name,
 )
-async def test_refusals_are_waited_out(producer_world, fault):
-    """Jira's refusals are told on the status topic and cost no record."""
+async def test_a_refusal_of_jira_costs_no_record(producer_world, fault):
+    """The producer retries after a refusal, not too early, and becomes active again."""
     async with JiraWorld(seed=4) as jira, producer_world.running():
         site = await jira.add_site("acme")
         await producer_world.add_organization(site)

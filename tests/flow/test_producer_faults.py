@@ -1,4 +1,4 @@
-"""Producers and Kafka killed, frozen and cut under load: what happened stands in Kafka once, in order."""
+"""Producers and Kafka are killed, frozen and cut off under load; each record is in Kafka once, in order."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ SESSION_SECONDS = 6
 
 
 class ProducerFaultsWorld:
-    """A Kafka of its own with a wire that can be cut, simulated Jira, and producers in processes of their own."""
+    """A Kafka behind a proxy, simulated Jira, and producers as processes."""
 
     def __init__(self, kafka, proxy, jira, producer_world, directory):
         self.kafka = kafka
@@ -46,7 +46,7 @@ class ProducerFaultsWorld:
         await self.kafka.start()
 
     async def run_at_transaction_end(self, action, pause=0.0):
-        """`action` as soon as Kafka has the next request to end one."""
+        """Call `action` as soon as Kafka has the next request to end a transaction."""
         assert await self.proxy.run_at_request(END_TXN, action, "after", pause, timeout_seconds=15)
 
     async def start_producer(self):
@@ -73,7 +73,7 @@ class ProducerFaultsWorld:
                 await process.wait()
 
     async def generate_traffic(self, rate, seed):
-        """Records one by one and in bursts, until cancelled; now and then one that is seen late."""
+        """Create records singly, in bursts and late, until cancelled."""
         rng = random.Random(seed)
         while True:
             await asyncio.sleep(rng.expovariate(rate))
@@ -101,7 +101,7 @@ class ProducerFaultsWorld:
             await self.producer_world.add_organization(await self.jira.add_site(name), **fields)
 
     async def check_events(self, seconds=60):
-        """Wait until all has arrived; then nothing may be missing, repeated, or out of order."""
+        """Wait until every record has arrived, and check that none is missing, repeated or out of order."""
 
         async def arrived():
             return (await self.producer_world.count_events()).keys() >= count_records(self.jira).keys()
@@ -121,7 +121,7 @@ class ProducerFaultsWorld:
 
 
 def kafka_with_wire(directory, outside, inside):
-    """With a second listener, whose clients come through the wire at `outside`."""
+    """Return a Kafka with a second listener on port `inside`, which it advertises as port `outside`."""
     port, controller = ports.pick_free_port(), ports.pick_free_port()
     listeners = f"PLAINTEXT://{HOST}:{port},WIRE://{HOST}:"
     return EmbeddedKafka(
@@ -155,9 +155,11 @@ async def faults_world(tmp_path, prefix):
             await world.kill_producers()
 
 
-async def test_whatever_befalls_kafka_costs_time_alone(faults_world):
-    """Under load: killed at any moment, silent, and answers to the ends of transactions lost on the wire. Then quiet, and killed
-    between acknowledging an end and writing it down: what was committed comes to light, though nothing else happens.
+async def test_faults_of_kafka_cost_no_record(faults_world):
+    """Kills, silence and lost answers at the ends of transactions lose and repeat no record.
+
+    The last kill comes between the answer to a commit and its markers, without further traffic: readers see the
+    committed records all the same.
     """
     await faults_world.add_sites()
     async with faults_world.producer_world.running():
@@ -181,8 +183,8 @@ async def test_whatever_befalls_kafka_costs_time_alone(faults_world):
         assert await faults_world.check_events() > 100
 
 
-async def test_producers_share_the_work_and_replace_one_another(faults_world):
-    """One frozen for longer than its session, meanwhile one killed and one added; the frozen one wakes up and is ended."""
+async def test_producers_replace_one_another(faults_world):
+    """A producer frozen beyond its session, a killed one and an added one lose and repeat no record."""
     await faults_world.add_sites()
     async with faults_world.running_traffic(rate=25, seed=4):
         first, second = await faults_world.start_producer(), await faults_world.start_producer()

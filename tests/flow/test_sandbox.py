@@ -1,4 +1,4 @@
-"""The whole relay as its first user meets it: `jira-relay sandbox`, a process with processes of its own."""
+"""`jira-relay sandbox` from its start to its verdict, as a process."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ pytestmark = [
 
 
 class RunningSandbox:
-    """A sandbox and what it has said so far."""
+    """A sandbox and the lines that it has printed so far."""
 
     def __init__(self, process):
         self.process = process
@@ -44,7 +44,7 @@ class RunningSandbox:
             self.lines.append(line.decode().rstrip("\n"))
 
     async def wait_for_line(self, pattern, seconds=60):
-        """The first line that fits."""
+        """Wait for a line that matches; return the match."""
         deadline = time.monotonic() + seconds
         while True:
             for line in self.lines:
@@ -55,7 +55,7 @@ class RunningSandbox:
             await asyncio.sleep(0.05)
 
     async def wait_for_exit(self, seconds=60):
-        """Its exit code and what it said on standard error."""
+        """Return the exit code and the text of standard error."""
         async with asyncio.timeout(seconds):
             code = await self.process.wait()
             await self._reader
@@ -84,7 +84,7 @@ async def running_sandbox(*arguments):
 
 
 def find_processes(directory):
-    """Ids of all that have to do with a directory."""
+    """Return the ids of the processes whose command line or working directory names the directory."""
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -92,9 +92,8 @@ def find_processes(directory):
         about = b""
         with contextlib.suppress(OSError):
             about += command_line(entry.name)
-            about += str(
-                (entry / "cwd").readlink()
-            ).encode()  # which a process of the relay lets root alone see
+            # Root alone can read the working directory of a relay process.
+            about += str((entry / "cwd").readlink()).encode()
         if str(directory).encode() in about:
             found.append(int(entry.name))
     return found
@@ -111,11 +110,11 @@ async def wait_until_nothing_runs(directory, seconds=20):
         await asyncio.sleep(0.05)
 
 
-async def test_a_sandbox_tells_of_its_faults_and_ends_with_a_verdict():
-    """Rows within seconds, three faults that come and heal, all of it arrived; nothing is left behind."""
+async def test_a_sandbox_plays_its_faults_and_passes():
+    """Three faults begin and heal, every record arrives, and neither a process nor a file remains."""
     async with running_sandbox("--duration", 15) as running:
         directory = await running.directory
-        await running.wait_for_line(r"its row in Jira_Audit_")
+        await running.wait_for_line(r"Row in Jira_Audit_")
         assert len(find_processes(directory)) >= 3
         code, errors = await running.wait_for_exit(120)
         text = "\n".join(running.lines)
@@ -123,9 +122,9 @@ async def test_a_sandbox_tells_of_its_faults_and_ends_with_a_verdict():
     for words in ("429", "403", "SIGKILL"):
         assert len(re.findall(rf"FAULT .*{words}", text)) == 1, text
     assert text.count("HEALED") == 3, text
-    assert "no request came before it was allowed" in text
+    assert "no request came too early" in text
     assert re.search(r"accepted [1-9]\d*, lag 0$", text, re.MULTILINE), text
-    assert re.fullmatch(r"PASSED\. \d+ records happened: each is in Kafka once .*", running.lines[-1])
+    assert re.fullmatch(r"PASSED\. \d+ records in Jira: each is in Kafka exactly once .*", running.lines[-1])
     assert not directory.exists()
     assert find_processes(directory) == []
 
@@ -146,8 +145,8 @@ def generate_hostile_records(count):
         }
 
 
-async def test_a_file_of_hostile_records_comes_out_field_by_field(tmp_path):
-    """It ends by itself; with --keep the rows can be looked at. Lines may stand in any order."""
+async def test_a_file_of_hostile_records_arrives_field_by_field(tmp_path):
+    """A sandbox with a file in any order ends by itself; with --keep it leaves the rows as files."""
     records = [*generate_hostile_records(60), {"id": 5, "created": "2126-01-01T00:00:00.000+0000"}]
     file = tmp_path / "records.jsonl"
     file.write_text("\n".join(map(json.dumps, reversed(records))))
@@ -159,20 +158,20 @@ async def test_a_file_of_hostile_records_comes_out_field_by_field(tmp_path):
         finally:
             shutil.rmtree(directory)
     assert (code, errors) == (0, "")
-    assert "In the future: 1 of them." in "\n".join(running.lines)
-    assert running.lines[-2].startswith("PASSED. 60 records happened: ")
-    assert running.lines[-2].endswith(" 1 more will come when their time has come: they lie in the future.")
-    assert running.lines[-1] == f"Kept: {directory}"
+    assert "Records with a future time: 1." in "\n".join(running.lines)
+    assert running.lines[-2].startswith("PASSED. 60 records in Jira: ")
+    assert running.lines[-2].endswith(" 1 record in the future did not have to arrive yet.")
+    assert running.lines[-1] == f"Logs and rows are kept in {directory}"
     assert {row["EventId"]: row["EventMessage"] for row in rows} == {
         record["id"]: record["summary"] for record in records[:-1]
     }
 
 
-async def test_nothing_outlives_a_sandbox_that_is_killed():
-    """Neither its Kafka nor its services."""
+async def test_nothing_outlives_a_killed_sandbox():
+    """Kafka and the services end when SIGKILL ends the sandbox."""
     async with running_sandbox() as running:
         directory = await running.directory
-        await running.wait_for_line("Everything runs")
+        await running.wait_for_line("Everything is running")
         assert len(find_processes(directory)) >= 3
         running.process.kill()
         await running.process.wait()
@@ -182,8 +181,8 @@ async def test_nothing_outlives_a_sandbox_that_is_killed():
             shutil.rmtree(directory, ignore_errors=True)
 
 
-async def test_the_death_of_a_service_ends_a_sandbox_with_one_sentence():
-    """Nobody goes on watching a table that will never change again."""
+async def test_the_death_of_a_service_ends_the_sandbox():
+    """The sandbox ends with 1, names the service and the signal, and says how to keep the logs."""
     async with running_sandbox() as running:
         directory = await running.directory
         await running.wait_for_line(r"accepted [1-9]")
@@ -192,36 +191,36 @@ async def test_the_death_of_a_service_ends_a_sandbox_with_one_sentence():
         code, errors = await running.wait_for_exit(30)
     assert code == 1
     assert errors.splitlines() == [
-        "The consumer has ended: it was killed by SIGKILL.",
-        "The sandbox is over; its data and logs are deleted; with --keep they are kept.",
+        "The consumer ended unexpectedly: SIGKILL ended it.",
+        "The sandbox has ended; its data and logs were deleted; run with --keep to keep them.",
     ]
     assert not directory.exists()
     await wait_until_nothing_runs(directory)
 
 
 async def test_the_second_signal_ends_a_sandbox_at_once():
-    """The first one would have waited for everything to settle."""
+    """After a first signal the sandbox waits for the last records; a second one ends it with 1."""
     async with running_sandbox() as running:
         directory = await running.directory
-        await running.wait_for_line("Everything runs")
+        await running.wait_for_line("Everything is running")
         running.process.send_signal(signal.SIGINT)
-        await running.wait_for_line("what is under way may settle")
+        await running.wait_for_line("waiting for the last records to arrive")
         running.process.send_signal(signal.SIGINT)
         code, errors = await running.wait_for_exit(10)
     assert code == 1
-    assert errors.startswith("Stopped at once by a second signal")
+    assert errors.startswith("A second signal stopped the process at once")
     assert not directory.exists()
     await wait_until_nothing_runs(directory)
 
 
-async def test_a_file_that_cannot_be_served_is_refused_at_once(tmp_path):
-    """One sentence and exit code 2, before anything is started."""
+async def test_an_unusable_records_file_is_refused(tmp_path):
+    """A file that is empty, invalid or missing ends the sandbox with one sentence and 2, before it starts anything."""
     empty = tmp_path / "empty.jsonl"
     empty.write_text("\n")
     bad = tmp_path / "bad.jsonl"
     bad.write_text('{"id": 1}')
     for file, sentence in (
-        (empty, f"The records file {empty} holds no audit record."),
+        (empty, f"The records file {empty} has no audit record."),
         (
             bad,
             f"{bad}, line 1: created is missing, not a time with a zone such as 2026-01-18T08:43:02.838+0000.",
@@ -233,8 +232,8 @@ async def test_a_file_that_cannot_be_served_is_refused_at_once(tmp_path):
             assert running.lines == []
 
 
-async def test_the_line_for_a_second_terminal_works():
-    """As it is printed, by whatever name the program was called."""
+async def test_the_command_for_a_second_terminal_works():
+    """The printed command lists the organizations of the sandbox."""
     async with running_sandbox() as running:
         line = (await running.wait_for_line(r"^ +(.* organizations list)$"))[1]
         await running.wait_for_line(r"accepted [1-9]")

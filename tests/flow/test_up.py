@@ -1,4 +1,4 @@
-"""`jira-relay up`, as a process of its own with a Kafka of its own."""
+"""`jira-relay up` as a process with an embedded Kafka."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class RunningUp:
-    """The program, started as often as a test likes on one data directory."""
+    """The program on one data directory, which a test can start several times."""
 
     def __init__(self, directory):
         self.directory = directory
@@ -48,7 +48,7 @@ class RunningUp:
 
     @property
     def kafka(self):
-        """The process id of its Kafka."""
+        """Process id of its Kafka."""
         return int((self.directory / "data/kafka/kafka.lock").read_text())
 
     async def wait_until_ready(self):
@@ -86,8 +86,8 @@ async def up(tmp_path):
         await up.process.wait()
 
 
-async def test_up_outlives_its_kafka_and_is_found_again_after_kill_9(up):
-    """Kafka is brought back when it is killed, both start again after a kill of all, and a clean stop leaves nothing behind."""
+async def test_up_restarts_its_kafka_and_recovers_from_a_kill(up):
+    """`up` restarts a killed Kafka, starts again after SIGKILL, and releases its lock after a clean stop."""
     await up.start()
     await up.wait_until_ready()
     os.kill(up.kafka, signal.SIGKILL)

@@ -28,7 +28,7 @@ print(resource.getrlimit(resource.RLIMIT_CORE), dumpable)
 
 
 async def test_memory_is_not_dumped():
-    """Whatever the limit was, afterwards there is no core file, and nobody can raise the limit again."""
+    """Whatever the limit was, no core file is written, and the limit cannot be raised again."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", PRIVATE, stdout=asyncio.subprocess.PIPE
     )
@@ -37,7 +37,7 @@ async def test_memory_is_not_dumped():
 
 
 async def test_services_run_until_asked_to_stop():
-    """All services run until stop is set, and each may put its things away."""
+    """All services run until stop is set, and each may clean up."""
     stop, ended = asyncio.Event(), []
 
     async def service(stop):
@@ -55,8 +55,8 @@ async def test_services_run_until_asked_to_stop():
 
 
 @pytest.mark.parametrize("error", [RelayError("Kafka is gone."), ValueError("a defect")])
-async def test_death_of_one_stops_the_others_and_is_raised(error):
-    """When one service dies, the others are asked to stop, and its error is raised as it is."""
+async def test_failure_of_one_stops_the_others_and_is_raised(error):
+    """When one service fails, the others are asked to stop, and its error is raised unchanged."""
     ended = []
 
     async def dying(_stop):
@@ -73,8 +73,8 @@ async def test_death_of_one_stops_the_others_and_is_raised(error):
     assert ended == ["other"]
 
 
-async def test_death_that_is_no_exception_is_raised_too():
-    """A panic of a library, which is a BaseException, is no less a death."""
+async def test_failure_that_is_no_exception_is_raised_too():
+    """A panic of a library, which is a BaseException, is a failure too."""
 
     class Panic(BaseException):
         pass
@@ -87,7 +87,7 @@ async def test_death_that_is_no_exception_is_raised_too():
 
 
 async def test_service_that_ends_unasked_is_an_error():
-    """A service that simply returns, or is cancelled from within, has failed."""
+    """A service that returns unasked, or is cancelled inside a library, has failed."""
 
     async def leaving(_stop):
         return
@@ -95,14 +95,14 @@ async def test_service_that_ends_unasked_is_an_error():
     async def cancelled(_stop):
         raise asyncio.CancelledError
 
-    with pytest.raises(RelayError, match="The consumer ended"):
+    with pytest.raises(RelayError, match="The service consumer ended"):
         await run_services({"consumer": leaving, "other": obedient}, asyncio.Event())
-    with pytest.raises(RelayError, match="The consumer was cancelled from within"):
+    with pytest.raises(RelayError, match="The service consumer was cancelled from inside a library"):
         await run_services({"consumer": cancelled, "other": obedient}, asyncio.Event())
 
 
 async def test_failure_while_stopping_is_raised():
-    """An error in putting things away is not lost."""
+    """An error during the clean-up is not lost."""
     stop = asyncio.Event()
     stop.set()
 
@@ -115,7 +115,7 @@ async def test_failure_while_stopping_is_raised():
 
 
 async def test_stopping_has_a_bound():
-    """Who does not stop in time is cancelled and named; who did is not."""
+    """A service that does not stop in time is cancelled and named; one that stopped is not."""
     stop = asyncio.Event()
     stop.set()
 
@@ -129,7 +129,7 @@ async def test_stopping_has_a_bound():
 
 
 async def test_process_is_aborted_when_a_task_cannot_be_cancelled():
-    """A service that survives every cancellation does not keep the process."""
+    """A service that survives every cancellation does not keep the process alive."""
     stop, end, aborted = asyncio.Event(), asyncio.Event(), threading.Event()
     stop.set()
 
@@ -150,8 +150,8 @@ async def test_process_is_aborted_when_a_task_cannot_be_cancelled():
         end.set()
 
 
-async def test_work_that_swallows_a_cancellation_is_ended_all_the_same():
-    """As some calls of asyncio and aiokafka do, where they are done at that very moment."""
+async def test_work_that_swallows_a_cancellation_is_ended():
+    """Some calls of asyncio and aiokafka swallow a cancellation when they complete at that moment."""
     stop, ended = asyncio.Event(), []
 
     async def work():
@@ -169,7 +169,7 @@ async def test_work_that_swallows_a_cancellation_is_ended_all_the_same():
 
 
 async def test_cancelling_the_whole_ends_all_services():
-    """Whoever cancels `run_services` has no service left running."""
+    """A cancelled `run_services` leaves no service running."""
     ended, begun = [], asyncio.Semaphore(0)
 
     async def service(_stop):
@@ -234,7 +234,7 @@ async def start_process(kind):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_signal_stops_cleanly(number):
-    """SIGTERM and SIGINT let the services put their things away, and the process ends well."""
+    """SIGTERM and SIGINT let the services clean up, and the process ends with success."""
     process = await start_process("polite")
     process.send_signal(number)
     out, err = await asyncio.wait_for(process.communicate(), 20)
@@ -244,7 +244,7 @@ async def test_signal_stops_cleanly(number):
 
 
 async def test_second_signal_stops_at_once():
-    """A second signal ends a slow stop: clean-up runs, and the process says so."""
+    """A second signal ends a slow stop: clean-up runs, and the process reports it."""
     process = await start_process("slow")
     process.send_signal(signal.SIGTERM)
     assert await process.stdout.readline() == b"stopping\n"
@@ -252,12 +252,12 @@ async def test_second_signal_stops_at_once():
     out, err = await asyncio.wait_for(process.communicate(), 20)
 
     assert (process.returncode, out) == (1, b"cleaned up\n")
-    assert b"told: Stopped at once by a second signal" in err
+    assert b"told: A second signal stopped the process at once" in err
     assert b"Traceback" not in err
 
 
 async def test_second_signal_cancels_no_more_than_the_task_that_waits_for_signals():
-    """After a second signal, whoever called goes on as if never cancelled."""
+    """After a second signal, the caller continues as if it had never been cancelled."""
 
     async def interrupted():
         with stop_on_signals():
@@ -273,8 +273,8 @@ async def test_second_signal_cancels_no_more_than_the_task_that_waits_for_signal
     assert await asyncio.create_task(caller()) == 0
 
 
-async def test_forgotten_error_of_kafka_is_no_alarm(caplog):
-    """What nobody awaits any more is logged: aiokafka's as a warning, anything else as an error with its traceback."""
+async def test_an_error_of_a_discarded_kafka_client_is_a_warning(caplog):
+    """An error that no task awaits is logged: aiokafka's as a warning, others as errors with their traceback."""
     loop = asyncio.get_running_loop()
     kafkas = type("KafkaError", (Exception,), {"__module__": "aiokafka.errors"})
     with stop_on_signals():
@@ -290,8 +290,8 @@ async def test_forgotten_error_of_kafka_is_no_alarm(caplog):
     assert levels == [("WARNING", False), ("ERROR", True), ("WARNING", False)]
 
 
-async def test_loop_is_left_as_it_was():
-    """Afterwards, signals and forgotten errors go where they went before."""
+async def test_the_loop_is_restored():
+    """Afterwards, signals and unawaited errors go to their former handlers."""
     loop = asyncio.get_running_loop()
     before = (loop.get_exception_handler(), signal.getsignal(signal.SIGTERM))
 

@@ -1,34 +1,12 @@
-import itertools
 import tomllib
-
-import pytest
 
 from management.settings import load
 from relay.credentials.keyring import make_key_file
 from sandbox.child_environment import Addresses, render_settings, service_environment
-from sandbox.faults import plan_faults
 
 
-@pytest.mark.parametrize("duration", [1, 10, 20, 60, 3600])
-def test_within_a_duration_each_fault_comes_once_and_can_heal(duration):
-    """One after the other, each over well before the end."""
-    planned = list(plan_faults(duration))
-    assert [fault.kind for fault in planned] == ["429 of a Jira", "403 of the sink", "producer killed"]
-    for fault, following in itertools.pairwise([*planned, None]):
-        end = following.at if following else duration
-        assert 0 < fault.at < fault.at + fault.seconds < end
-
-
-def test_without_end_faults_come_in_rounds():
-    """The first round begins soon; the order stays."""
-    planned = list(itertools.islice(plan_faults(None), 7))
-    assert planned[0].at < 20
-    assert planned[6].kind == planned[0].kind
-    assert all(later.at - earlier.at >= 20 for earlier, later in itertools.pairwise(planned))
-
-
-def test_the_settings_of_a_sandbox_are_settings(tmp_path):
-    """Whatever the directory is called."""
+def test_the_relay_accepts_the_settings_of_a_sandbox(tmp_path):
+    """The settings are valid for a directory name with quotes, backslashes and characters outside ASCII."""
     directory = tmp_path / 'a "strange" \\ ünlucky 💥'
     directory.mkdir()
     key_file = make_key_file(directory)
@@ -42,8 +20,8 @@ def test_the_settings_of_a_sandbox_are_settings(tmp_path):
     assert tomllib.loads(file.read_text("utf-8"))["producer"]["interval_seconds"] == 2
 
 
-def test_services_get_nothing_from_the_environment_of_whoever_starts_them():
-    """Neither settings nor Azure's identity nor a proxy; all else stays."""
+def test_services_inherit_no_settings_identity_or_proxy():
+    """The environment of a service is the caller's, without settings, Azure identities and proxies."""
     environ = {
         "PATH": "/bin",
         "RELAY_KAFKA__BOOTSTRAP": "prod:9092",

@@ -13,8 +13,8 @@ main()
 
 
 @pytest.mark.parametrize("package", ["sandbox", "simulators", "embedded"])
-def test_an_installation_without_simulators_says_what_to_install(package):
-    """As in an image: one sentence, and nothing is started."""
+def test_an_installation_without_the_sandbox_says_what_to_install(package):
+    """Without one of the packages, the command prints one sentence and ends with 2, before it starts anything."""
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT.format(package=package)],
         capture_output=True,

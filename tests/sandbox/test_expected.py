@@ -64,22 +64,22 @@ SAMPLE = {
 @given(RECORDS)
 @settings(max_examples=300)
 def test_any_record_becomes_the_event_that_is_expected(record):
-    """Two readings of one contract, by people who did not look at each other's, agree."""
+    """The mapping of the relay and the independent expectation of the sandbox agree for any record."""
     event = mapping.to_event(record, "acme")
     assert expected.event_differences(expected.expected_event(record, "acme"), event) == []
 
 
 @given(RECORDS, st.sampled_from(["summary", "created", "objectItem", "changedValues", "unmodeled", "id"]))
 @settings(max_examples=200)
-def test_an_event_that_was_changed_is_found_out(record, field):
-    """Whatever field it is: any other value differs."""
+def test_a_changed_field_of_an_event_is_found(record, field):
+    """A changed value of any field is reported under the field's name."""
     event = mapping.to_event(record, "acme")
     event[field] = json.dumps({"other": "than before"}) if field == "unmodeled" else [["other"]]
     assert expected.event_differences(expected.expected_event(record, "acme"), event) == [field]
 
 
-def test_a_row_holds_the_record_under_the_names_of_microsoft():
-    """Every column, written out whole."""
+def test_a_row_has_the_column_names_of_microsoft():
+    """The expected row of a sample record has these columns and values."""
     assert expected.expected_row(expected.expected_event(SAMPLE, "acme"), 1_768_725_783_001, "live") == {
         "EventId": 2**40,
         "EventUid": f"acme/{2**40}",
@@ -118,7 +118,7 @@ def test_a_row_holds_the_record_under_the_names_of_microsoft():
 
 
 def delivered(row, **changes):
-    """As a table has it: nulls inside of values left out, `Unmodeled` as text."""
+    """Return the row as a table stores it: `Unmodeled` as text, and TimeGenerated added."""
     kept = json.loads(json.dumps({**row, **changes}))
     kept["Unmodeled"] = json.dumps(kept["Unmodeled"]) if kept["Unmodeled"] else None
     return {**kept, "TimeGenerated": "2026-01-18T08:43:05.000Z"}
@@ -127,8 +127,8 @@ def delivered(row, **changes):
 @pytest.mark.parametrize(
     "make", [make_hostile_record, make_mistyped_record, lambda generator: generator.generate()]
 )
-def test_every_column_of_a_row_is_compared(make):
-    """A row as it should be differs nowhere; one with another value in any one column differs there."""
+def test_a_changed_column_of_a_row_is_found(make):
+    """An unchanged row has no difference; a changed value of any column is reported under the column's name."""
     record = {"id": 9, "created": "2026-01-18T08:43:02.838+0000", **make(RecordGenerator("seed"))}
     row = expected.expected_row(expected.expected_event(record, "acme"), 0, "late")
     assert expected.row_differences(row, delivered(row)) == ([], [])
@@ -138,8 +138,8 @@ def test_every_column_of_a_row_is_compared(make):
         assert expected.row_differences(row, spoiled) == ([column], []), column
 
 
-def test_a_one_is_no_true_and_an_empty_text_is_not_absent():
-    """What Python takes for equal, JSON does not."""
+def test_rows_are_compared_as_json():
+    """1 differs from true, and an empty text from null, although Python compares the first pair as equal."""
     row = expected.expected_row(
         expected.expected_event({**SAMPLE, "summary": "", "flag": True}, "acme"), 0, "live"
     )
@@ -148,8 +148,8 @@ def test_a_one_is_no_true_and_an_empty_text_is_not_absent():
     assert expected.row_differences(row, delivered(row, EventMessage=None)) == (["EventMessage"], [])
 
 
-def test_only_what_is_too_long_may_be_cut_and_only_with_a_mark():
-    """64 KB a value; a text must begin as the whole did."""
+def test_only_a_marked_truncation_of_a_long_value_is_accepted():
+    """A truncation is correct if the value exceeds 64 KB, the text begins like the value, and the mark is there."""
     long, mark = "ä" * 40_000, "… [EventMessage was cut by jira-relay: 80000 bytes]"
     row = expected.expected_row(expected.expected_event({**SAMPLE, "summary": long}, "acme"), 0, "live")
     assert expected.row_differences(row, delivered(row, EventMessage="ä" * 30_000 + mark)) == (
@@ -162,8 +162,8 @@ def test_only_what_is_too_long_may_be_cut_and_only_with_a_mark():
     assert expected.row_differences(short, delivered(row, EventMessage=mark)) == (["EventMessage"], [])
 
 
-def test_a_row_too_large_as_a_whole_may_be_cut_in_shorter_values():
-    """One megabyte a request: then values below 64 KB are cut too."""
+def test_shorter_values_of_a_row_above_a_megabyte_may_be_truncated():
+    """In a row above the limit of a request, truncated values below 64 KB are accepted too."""
     changes = [{"fieldName": "x" * 30_000} for _ in range(40)]
     record = {**SAMPLE, "changedValues": changes, "description": "d" * 40_000}
     row = expected.expected_row(expected.expected_event(record, "acme"), 0, "live")

@@ -53,8 +53,8 @@ async def service_process(tmp_path):
     await process.kill()
 
 
-async def test_a_service_waits_until_it_is_released_and_its_exit_is_told(service_process):
-    """Its last words come with it; it did nothing before."""
+async def test_a_service_waits_for_its_release_and_its_exit_is_reported(service_process):
+    """Before its release a service logs nothing; the error about its exit has its last log message."""
     await service_process.start()
     watch = asyncio.create_task(service_process.watch())
     await asyncio.wait({watch}, timeout=0.5)
@@ -62,13 +62,14 @@ async def test_a_service_waits_until_it_is_released_and_its_exit_is_told(service
     assert service_process.log.read_text() == ""
     service_process.release()
     with pytest.raises(
-        RelayError, match=r"^The helper has ended: exit code 1; it said: Kafka at 127\.0\.0\.1:9 "
+        RelayError,
+        match=r"^The helper ended unexpectedly: exit code 1; its last error: Kafka at 127\.0\.0\.1:9 ",
     ):
         await asyncio.wait_for(watch, 30)
 
 
-async def test_a_kill_that_was_wanted_is_no_failure_and_a_new_process_is_watched_again(service_process):
-    """As the sandbox does it: killed, started anew; the next end that nobody wanted is told."""
+async def test_a_requested_kill_is_no_failure(service_process):
+    """After a requested kill and a new start, `watch` goes on, and reports the next unexpected end."""
     await service_process.start()
     first = service_process.pid
     watch = asyncio.create_task(service_process.watch())
@@ -79,19 +80,19 @@ async def test_a_kill_that_was_wanted_is_no_failure_and_a_new_process_is_watched
     await asyncio.sleep(0)
     assert not watch.done()
     os.kill(service_process.pid, signal.SIGKILL)
-    with pytest.raises(RelayError, match=r"^The helper has ended: it was killed by SIGKILL\.$"):
+    with pytest.raises(RelayError, match=r"^The helper ended unexpectedly: SIGKILL ended it\.$"):
         await asyncio.wait_for(watch, 10)
 
 
-async def test_an_end_that_was_not_clean_is_told(service_process):
-    """A service that ends by the signal itself did not put its things away."""
+async def test_an_unclean_stop_is_reported(service_process):
+    """`stop` returns a sentence when SIGTERM ends a process that does not handle it."""
     await service_process.start()
-    assert await service_process.stop() == "The helper did not stop well: it was killed by SIGTERM."
+    assert await service_process.stop() == "The helper did not stop cleanly: SIGTERM ended it."
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 async def test_no_service_outlives_its_parent(tmp_path):
-    """Not even when the parent is killed with SIGKILL."""
+    """A service ends when SIGKILL ends its parent."""
     parent = await asyncio.create_subprocess_exec(
         sys.executable, "-c", PARENT, str(tmp_path / "log"), stdout=asyncio.subprocess.PIPE
     )
@@ -105,17 +106,17 @@ async def test_no_service_outlives_its_parent(tmp_path):
 @pytest.mark.parametrize(
     ("log", "words"),
     [
-        ("", "it did not complain."),
-        ('{"level": "info", "message": "All is well."}\n', "it did not complain."),
+        ("", "its log has no error."),
+        ('{"level": "info", "message": "All is well."}\n', "its log has no error."),
         (
             '{"level": "error", "message": "Kafka is gone.", "reason": "no answer"}\n\n{"level": "info", "message": "m"}\n',
-            "it said: Kafka is gone. no answer",
+            "its last error: Kafka is gone. no answer",
         ),
-        ('{"level": "error", "message": "first"}\nNo Kafka is set.\n', "it said: No Kafka is set."),
-        ("[1]\n", "it said: [1]"),
+        ('{"level": "error", "message": "first"}\nNo Kafka is set.\n', "its last error: No Kafka is set."),
+        ("[1]\n", "its last error: [1]"),
     ],
 )
-def test_the_last_fault_in_a_log_is_found(tmp_path, log, words):
-    """The last error of our own lines, or the last line that is not ours."""
+def test_the_last_error_of_a_log_is_found(tmp_path, log, words):
+    """It is the last line that is an error of the relay's log or no line of that log."""
     (tmp_path / "log").write_text(log)
     assert last_error(tmp_path / "log") == words

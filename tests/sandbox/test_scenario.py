@@ -8,8 +8,8 @@ ARRIVED = OrganizationSnapshot(
 )
 
 
-def test_it_is_settled_when_all_has_arrived_and_nothing_changes_any_more():
-    """Neither a record under way nor one that comes twice may be missed; a new state alone is no news."""
+def test_a_sandbox_is_settled_when_counts_stay_the_same():
+    """Each change of a count starts the quiet time again; a change of state alone does not."""
     now = [0.0]
     settled = SettledDetector(lambda: now[0])
     assert not settled([replace(ARRIVED, accepted=4)])
@@ -24,8 +24,8 @@ def test_it_is_settled_when_all_has_arrived_and_nothing_changes_any_more():
     assert settled([replace(ARRIVED, in_kafka=6)])
 
 
-def test_dead_letters_are_not_waited_for_but_looked_at_longer():
-    """They may be of something else than a record."""
+def test_dead_letters_extend_the_quiet_time():
+    """With a dead letter in the place of a record, a sandbox settles only after the longer time."""
     now = [0.0]
     settled = SettledDetector(lambda: now[0])
     snapshots = [replace(ARRIVED, in_kafka=5, accepted=4, dead_letters=1)]

@@ -31,7 +31,7 @@ def delivered(record, organization="acme", mode="live", *, unacknowledged=False)
 
 
 def evidence(truth, events=None, rows=None, remarks=()):
-    """Everything as it should be, unless `events` or `rows` say otherwise."""
+    """Return evidence of a complete delivery, unless `events` or `rows` are given."""
     events = [published(one) for one in truth] if events is None else events
     rows = [delivered(one) for one in truth] if rows is None else rows
     return Evidence({"acme": truth}, events, rows, remarks)
@@ -40,8 +40,8 @@ def evidence(truth, events=None, rows=None, remarks=()):
 THREE = [record(1), record(2**33), record(2**40, text="ü")]
 
 
-def test_everything_once_and_as_it_was_passes():
-    """Two organizations may use the same ids; history stands in its own topic and table."""
+def test_a_complete_delivery_passes():
+    """Records pass that are in Kafka and at the destination once; ids may repeat in another organization."""
     truth = {"acme": THREE, "globex": [record(1, riskScore=0.5)]}
     verdict = judge(
         Evidence(
@@ -53,9 +53,12 @@ def test_everything_once_and_as_it_was_passes():
     )
     assert verdict.passed
     assert render_report(verdict) == [
-        "acme: 3 records happened, 3 in Kafka, 3 at the sink.",
-        "globex: 1 record happened, 1 in Kafka, 1 at the sink.",
-        "PASSED. 4 records happened: each is in Kafka once and at the sink, every field as it was.",
+        "acme: 3 records in Jira, 3 in Kafka, 3 at the destination.",
+        "globex: 1 record in Jira, 1 in Kafka, 1 at the destination.",
+        (
+            "PASSED. 4 records in Jira: each is in Kafka exactly once and at the destination,"
+            " with every field unchanged."
+        ),
     ]
 
 
@@ -64,74 +67,72 @@ def test_everything_once_and_as_it_was_passes():
     [
         (evidence(THREE, [published(THREE[0]), published(THREE[2])]), "  missing in Kafka: 8589934592", "1 missing in Kafka."),
         (evidence(THREE, [published(one) for one in [*THREE, THREE[0]]]), "  more than once in Kafka: 1", "1 more than once in Kafka."),
-        (evidence(THREE, rows=[delivered(THREE[0])]), "  missing at the sink: 8589934592, 1099511627776", "2 missing at the sink."),
+        (evidence(THREE, rows=[delivered(THREE[0])]), "  missing at the destination: 8589934592, 1099511627776", "2 missing at the destination."),
         (
             evidence(THREE, rows=[delivered(one) for one in [*THREE, THREE[0]]]),
-            "  repeated at the sink without a reason: 1",
-            "1 repeated at the sink without a reason.",
+            "  repeated at the destination without a reason: 1",
+            "1 repeated at the destination without a reason.",
         ),
         (
             evidence(THREE, [published(one) for one in [*THREE, record(7)]]),
-            "  arrived, but never happened: 7",
-            "1 that never happened.",
+            "  arrived but not in Jira: 7",
+            "1 arrived but not in Jira.",
         ),
         (
             evidence([record(1)], [published(record(1, summary="Other"))]),
-            "  other values in Kafka: record 1, summary",
-            "1 with other values than they had.",
+            "  changed values in Kafka: record 1, summary",
+            "1 with changed values.",
         ),
         (
             evidence([record(1)], rows=[delivered(record(1, riskScore=1))]),
-            "  other values in the sink: record 1, Unmodeled",
-            "1 with other values than they had.",
+            "  changed values at the destination: record 1, Unmodeled",
+            "1 with changed values.",
         ),
         (
             evidence([record(1)], [published(record(1), mode="backfill")]),
-            "  other values in the sink: record 1, EventMode, the table",
-            "1 with other values than they had.",
+            "  changed values at the destination: record 1, EventMode, the table",
+            "1 with changed values.",
         ),
     ],
 )  # fmt: skip
-def test_whatever_is_wrong_is_named_with_its_ids(found, line, end):
-    """Missing, repeated, unknown, changed, in the wrong place: each fails the verdict alone."""
+def test_each_defect_fails_the_verdict_and_is_listed_with_its_ids(found, line, end):
+    """A record that is missing, repeated, unknown, changed or in the wrong place fails the verdict alone."""
     verdict = judge(found, NOW)
     assert not verdict.passed
     words = render_report(verdict)
     assert line in words
     assert words[-1].startswith("FAILED. ")
-    assert words[-1].endswith(f"; {end}")
+    assert words[-1].endswith(f" in Jira: {end}")
 
 
-def test_what_is_no_record_is_told_and_loses_nothing():
-    """Garbage that somebody put on a topic is no reason to fail."""
+def test_a_foreign_message_does_not_fail_the_verdict():
+    """A message that is no event is listed as a remark, and the verdict passes."""
     verdict = judge(evidence(THREE, remarks=("A garbage message.",)), NOW)
     assert verdict.passed
     assert render_report(verdict)[1] == "A garbage message."
 
 
-def test_a_repeat_that_a_lost_answer_explains_is_told_and_passes():
-    """At the sink the promise is at least once; one lost answer explains one repeat."""
+def test_a_lost_answer_explains_one_repeat():
+    """One repeat after a lost answer passes and is listed; a second repeat fails."""
     rows = [delivered(THREE[0], unacknowledged=True), *(delivered(one) for one in THREE)]
     verdict = judge(evidence(THREE, rows=rows), NOW)
     assert verdict.passed
-    assert "because an answer was lost: 1; EventUid" in render_report(verdict)[0]
+    assert "sent again after a lost answer: 1; EventUid" in render_report(verdict)[0]
     assert not judge(evidence(THREE, rows=[*rows, delivered(THREE[0])]), NOW).passed
 
 
-def test_what_lies_in_the_future_is_not_expected_yet():
-    """It is told apart; one that came all the same has to be right."""
+def test_a_record_of_the_future_does_not_have_to_arrive():
+    """Such a record is counted apart; if it arrived, its fields must be right."""
     later = record(9, "2126-01-01T00:00:00.000+0000")
     verdict = judge(Evidence({"acme": [*THREE, later]}, evidence(THREE).events, evidence(THREE).rows), NOW)
     assert verdict.passed
-    assert render_report(verdict)[-1].endswith(
-        " 1 more will come when their time has come: they lie in the future."
-    )
+    assert render_report(verdict)[-1].endswith(" 1 record in the future did not have to arrive yet.")
     assert judge(Evidence({"acme": [later]}, [published(later)], []), NOW).passed
     assert not judge(Evidence({"acme": [later]}, [published({**later, "summary": "x"})], []), NOW).passed
 
 
-def test_long_lists_are_shortened():
-    """Twenty ids tell enough."""
+def test_long_lists_of_ids_are_shortened():
+    """A line lists twenty ids, and the number of the others."""
     many = [record(number) for number in range(100, 200)]
     words = render_report(judge(evidence(many, []), NOW))
     assert words[1] == f"  missing in Kafka: {', '.join(map(str, range(100, 120)))} and 80 more"

@@ -31,7 +31,7 @@ def render(picture, width=80):
 
 
 def test_a_table_of_organizations_fits_a_terminal():
-    """Eighty columns, every column's name and value in full."""
+    """Within eighty characters, the table shows each column's name and value in full."""
     text = render(
         view.render_table([SNAPSHOT, replace(SNAPSHOT, organization="globex", state="starting")], NOW)
     )
@@ -41,8 +41,8 @@ def test_a_table_of_organizations_fits_a_terminal():
         assert value in words
 
 
-def test_without_a_terminal_a_line_says_the_same():
-    """One line an organization; what is not known is a dash, what was on another day a date."""
+def test_without_a_terminal_an_organization_is_one_line():
+    """The line has every column; an unknown value is a dash, and an instant of another day is a date."""
     day = view.format_clock(NOW - 86_400_000 * 40, NOW)
     assert view.render_line(replace(SNAPSHOT, last_event=None), NOW) == (
         f"acme active: last event -, complete up to {day}, in Kafka 1,230, accepted 1,200, lag 33"
@@ -51,13 +51,13 @@ def test_without_a_terminal_a_line_says_the_same():
 
 
 @pytest.mark.parametrize("ms", [-62_135_596_800_000, 253_402_300_799_999, 10**17, 0])
-def test_any_moment_can_be_shown(ms):
-    """A file may hold records of any year."""
+def test_any_instant_can_be_shown(ms):
+    """Instants of any year have a text, also those that a datetime cannot hold."""
     assert view.format_clock(ms, NOW)
 
 
-def test_an_organization_is_settled_when_nothing_is_under_way():
-    """Dead letters will never arrive, so nobody waits for them."""
+def test_an_organization_is_settled_when_its_lag_is_zero():
+    """A dead letter counts as arrived, since it never reaches the destination."""
     assert not SNAPSHOT.settled
     assert SNAPSHOT.lag == 33
     assert replace(SNAPSHOT, in_kafka=1233, accepted=1233).settled
@@ -66,7 +66,7 @@ def test_an_organization_is_settled_when_nothing_is_under_way():
 
 
 def test_a_record_cannot_command_the_terminal():
-    """Escape sequences, of both kinds, halves of characters, and text that runs backwards are written out."""
+    """Escape sequences, surrogates and marks of text direction are escaped."""
     row = {
         "Organization": "acme",
         "EventId": 1,
@@ -81,8 +81,8 @@ def test_a_record_cannot_command_the_terminal():
     assert "EventSource" not in text
 
 
-def test_what_the_status_topic_says_is_told_once():
-    """A change of state with its reason; being active from the start is no news."""
+def test_each_change_of_state_is_described_once():
+    """A change is described with its reason; the first active state is not described."""
     narrator, at = StatusNarrator(), NOW
     statuses = {"producer/acme": take_over("active", at), "consumer/host-1": take_over("running", at)}
     assert list(narrator.describe_changes(statuses)) == []
@@ -97,8 +97,8 @@ def test_what_the_status_topic_says_is_told_once():
     ]
 
 
-def test_without_a_terminal_only_changes_are_told_and_not_too_often():
-    """A line each few seconds for what has changed; at the end the last state."""
+def test_without_a_terminal_changes_are_printed_at_an_interval():
+    """A changed organization is printed once an interval, and again at the end."""
     stream, now = io.StringIO(), [NOW / 1000]
     with Screen(stream, lambda: now[0]) as screen:
         screen.update([SNAPSHOT, replace(SNAPSHOT, organization="globex")])

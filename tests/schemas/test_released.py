@@ -20,7 +20,7 @@ AUDIT_EVENT = schemas.load("audit_event")
 
 
 def nodes(node):
-    """Every JSON object within a schema."""
+    """Yield every JSON object within a schema."""
     if isinstance(node, dict):
         yield node
     for inner in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
@@ -32,9 +32,9 @@ def versions(subject):
 
 
 @pytest.mark.parametrize("subject", schemas.SUBJECTS)
-def test_every_field_and_every_record_says_what_it_is(subject):
+def test_every_field_and_record_has_a_doc(subject):
     for node in nodes(schemas.load(subject)):
-        if "name" in node and "symbols" not in node:  # an enum is told by the field that holds it
+        if "name" in node and "symbols" not in node:  # the field of an enum explains it
             assert node.get("doc", "").endswith("."), f"{node['name']} has no doc that is a sentence"
 
 
@@ -45,14 +45,14 @@ def test_the_current_schema_is_the_newest_release(subject):
 
 @pytest.mark.parametrize("subject", schemas.SUBJECTS)
 def test_releases_differ_on_the_wire_or_are_one(subject):
-    """Readers know a release by its fingerprint, which leaves out docs and defaults."""
+    """Releases have different fingerprints, which do not depend on docs and defaults."""
     released = schemas.released(subject)
     assert len({fingerprint(schema) for schema in released}) == len(released)
 
 
 @pytest.mark.parametrize("subject", schemas.SUBJECTS)
 def test_every_release_reads_every_other(subject):
-    """FULL_TRANSITIVE."""
+    """Each release reads data of each other one, as FULL_TRANSITIVE requires."""
     for writer, reader in itertools.product(versions(subject), repeat=2):
         assert unreadable(writer, reader) == []
 
@@ -89,9 +89,7 @@ INCOMPATIBLE = {
     "a type is widened": lambda fields, _: fields["id"].update(type="double"),
     "null is no longer possible": lambda fields, _: fields["summary"].update(type="string", default=""),
     "a union grows": lambda fields, _: fields["summary"].update(type=["null", "string", "long"]),
-    "a record changes its name": lambda fields, _: fields["changedValues"]["type"][1]["items"].update(
-        name="Value"
-    ),
+    "a record is renamed": lambda fields, _: fields["changedValues"]["type"][1]["items"].update(name="Value"),
     "the items of an array change": lambda fields, _: fields["associatedItems"]["type"][1].update(
         items="string"
     ),
@@ -99,7 +97,7 @@ INCOMPATIBLE = {
 
 
 @pytest.mark.parametrize("change", INCOMPATIBLE.values(), ids=INCOMPATIBLE)
-def test_the_check_of_compatibility_sees(change):
+def test_an_incompatible_change_is_found(change):
     after = changed(change)
     assert unreadable(AUDIT_EVENT, after) or unreadable(after, AUDIT_EVENT)
 
@@ -116,20 +114,20 @@ COMPATIBLE = {
 
 
 @pytest.mark.parametrize("change", COMPATIBLE.values(), ids=COMPATIBLE)
-def test_the_check_of_compatibility_allows(change):
+def test_a_compatible_change_is_allowed(change):
     after = changed(change)
     assert unreadable(AUDIT_EVENT, after) == []
     assert unreadable(after, AUDIT_EVENT) == []
 
 
-def test_audit_events_hold_no_maps_which_polars_cannot_read():
+def test_audit_events_have_no_map_because_polars_reads_none():
     assert [node for node in nodes(AUDIT_EVENT) if node.get("type") == "map"] == []
 
 
 def block(events):
-    """An Avro file of one block made of the bare bodies, as the consumer makes it.
+    """Return an Avro file with one block of the bare bodies, as the consumer builds it.
 
-    Types used twice are written out, and defaults left out: polars refuses an enum field that has one.
+    Types used twice are expanded, and defaults are removed, because polars refuses an enum field with a default.
     """
     encoder = Encoder(AUDIT_EVENT, fingerprint(AUDIT_EVENT))
     bodies = b"".join(encoder.encode(event)[10:] for event in events)
@@ -147,7 +145,7 @@ def avro(schema, value):
 
 @given(st.lists(records(AUDIT_EVENT), min_size=1, max_size=5))
 @settings(max_examples=30)
-def test_polars_reads_what_the_codec_writes_as_one_block(events):
+def test_polars_reads_a_block_of_encoded_events(events):
     frame = pl.read_avro(io.BytesIO(block(events)))
     assert frame.columns == [field["name"] for field in AUDIT_EVENT["fields"]]
     schema = {**frame.schema, "mode": pl.String}

@@ -7,17 +7,18 @@ import pytest
 from aiohttp import web
 
 from simulators import faults
+from simulators.fault_script import FaultScript
 
 BODY = b'{"answer": "' + b"x" * 10_000 + b'"}'
 
 
 class FaultyServer:
-    """A server with one answer and a script."""
+    """A server with one answer and a script of faults."""
 
     def __init__(self):
         self.now = 0.0
         self.served = 0
-        self.script = faults.FaultScript(seed=3, clock=lambda: self.now)
+        self.script = FaultScript(seed=3, clock=lambda: self.now)
 
     async def _serve_normally(self):
         self.served += 1
@@ -41,8 +42,8 @@ class FaultyServer:
             await runner.cleanup()
 
 
-async def test_an_answer_takes_the_place_of_the_normal_one_once():
-    """A fault is one-shot unless it says otherwise, and the request has no effect."""
+async def test_a_fault_replaces_one_answer():
+    """By default a fault answers one request, which has no effect."""
     peer = FaultyServer()
     peer.script.add(
         faults.respond_with(503, "later", headers={"Retry-After": "7"}, content_type="text/plain")
@@ -66,8 +67,8 @@ async def test_an_answer_takes_the_place_of_the_normal_one_once():
     ],
     ids=lambda value: value.name if isinstance(value, faults.Fault) else "",
 )
-async def test_a_broken_connection_is_an_error_and_then_all_is_well(fault, error):
-    """Each broken answer surfaces as its own error, and the next request is served."""
+async def test_each_broken_answer_is_an_error_of_its_own(fault, error):
+    """The client raises the error of the fault, and the next request is served."""
     peer = FaultyServer()
     peer.script.add(fault)
     async with peer.client() as client:
@@ -78,7 +79,7 @@ async def test_a_broken_connection_is_an_error_and_then_all_is_well(fault, error
 
 @pytest.mark.parametrize("make", [faults.reset, faults.hang])
 async def test_a_request_may_take_effect_before_its_answer_is_lost(make):
-    """`after_processing` separates a lost request from a lost answer."""
+    """With `after_processing` the answer is lost, without it the request."""
     for after_processing, served in ((False, 0), (True, 1)):
         peer = FaultyServer()
         peer.script.add(make(after_processing=after_processing))
@@ -88,8 +89,8 @@ async def test_a_request_may_take_effect_before_its_answer_is_lost(make):
         assert peer.served == served
 
 
-async def test_slow_body_arrives_whole():
-    """A slow body is late, not broken."""
+async def test_a_slow_body_arrives_whole():
+    """A slow body takes its time, and is complete."""
     peer = FaultyServer()
     peer.script.add(faults.slow_body(0.2))
     async with peer.client() as client:
@@ -98,8 +99,8 @@ async def test_slow_body_arrives_whole():
         assert time.monotonic() - started > 0.15
 
 
-async def test_bodies_can_be_cut_changed_dressed_and_packed():
-    """What is valid HTTP may still be nonsense, or merely unusual."""
+async def test_bodies_and_heads_can_be_altered():
+    """Faults cut, transform and compress a body, and replace status, headers and content type."""
     peer = FaultyServer()
     async with peer.client() as client:
         peer.script.add(faults.cut_body())
@@ -119,8 +120,8 @@ async def test_bodies_can_be_cut_changed_dressed_and_packed():
         assert (packed.headers["content-encoding"], packed.content) == ("gzip", BODY)
 
 
-async def test_a_script_plays_for_a_time_a_number_of_times_or_at_a_rate():
-    """seconds, times, rate, skip and only each bound what they say they bound."""
+async def test_a_script_limits_a_fault():
+    """`times`, `seconds`, `rate`, `skip` and `only` select the requests that meet a fault."""
     peer = FaultyServer()
     async with peer.client() as client:
 
@@ -145,8 +146,8 @@ async def test_a_script_plays_for_a_time_a_number_of_times_or_at_a_rate():
         assert await statuses(1) == [200]
 
 
-async def test_a_hanging_answer_does_not_hold_up_the_end():
-    """Stopping the peer ends what hangs."""
+async def test_a_hanging_answer_does_not_delay_the_stop():
+    """A server with a hanging answer stops at once."""
     peer = FaultyServer()
     peer.script.add(faults.hang())
     async with asyncio.timeout(5), peer.client() as client:

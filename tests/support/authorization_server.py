@@ -11,7 +11,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from simulators.faults import FaultScript
+from simulators.fault_script import FaultScript
 
 AUDIENCE, ISSUER_NAME, KEY_ID = "kafka", "simulated-issuer", "key-1"
 

@@ -1,4 +1,4 @@
-"""Whether data written with one schema can be read with another, by Apache Avro's own rules."""
+"""The compatibility of two schemas by the rules of Apache Avro."""
 
 import avro.schema
 from avro.compatibility import ReaderWriterCompatibilityChecker, SchemaCompatibilityType
@@ -7,7 +7,7 @@ from schemas import Schema
 
 
 def unreadable(writer: Schema, reader: Schema) -> list[str]:
-    """Why the reader cannot read what the writer writes; empty: it can."""
+    """Return the reasons why `reader` cannot read data of `writer`; empty if it can."""
     result = ReaderWriterCompatibilityChecker().get_compatibility(
         avro.schema.make_avsc_object(reader), avro.schema.make_avsc_object(writer)
     )

@@ -1,4 +1,4 @@
-"""Records that a schema allows, for property tests."""
+"""Strategies for records that a schema allows."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ _PRIMITIVES: dict[str, st.SearchStrategy[Any]] = {
 
 
 def records(schema: Schema) -> st.SearchStrategy[dict[str, Any]]:
-    """Times are ints over the whole range of a long, not only the years that a datetime holds."""
+    """Return a strategy for records of a schema. Times are any long, also beyond the years of a datetime."""
     return _values(schema, {})
 
 

@@ -22,7 +22,7 @@ def backoff(seconds, **timing):
 
 
 class StubCredentials:
-    """In the place of Credentials: the key of each organization, as it is now; None: there is none."""
+    """A stub of Credentials with the present key of each organization; None means no key."""
 
     def __init__(self):
         self.keys = {}

@@ -1,4 +1,4 @@
-"""A consumer between a real Kafka and simulated Azure."""
+"""Consumers between a real Kafka and simulated Azure."""
 
 import asyncio
 import sys
@@ -28,7 +28,7 @@ FRAMED_ENCODER = Encoder(AUDIT_EVENT, fingerprint(AUDIT_EVENT))
 
 
 class PipelineWorld:
-    """Topics of their own, a producer of events, and as many consumers as are started."""
+    """Topics of a test, a producer of events, and the consumers that the test starts."""
 
     def __init__(self, azure, connection):
         self.azure = azure
@@ -38,7 +38,7 @@ class PipelineWorld:
         self._publisher = None
 
     async def publish(self, events, topic=None, size=100, partitions=SHARDS):
-        """In transactions of `size`, so that offsets have holes."""
+        """Publish events in transactions of `size`, so that offsets have gaps."""
         if self._publisher is None:
             self._publisher = await Publisher.open(self.connection, f"{self.topics.prefix}.test")
         for start in range(0, len(events), size):
@@ -52,7 +52,7 @@ class PipelineWorld:
             self.published += events
 
     async def publish_bytes(self, value, key=b"acme.atlassian.net", topic=None, timestamp=None):
-        """Bytes of any kind; returns their partition and offset."""
+        """Publish a record of any bytes; return its partition and offset."""
         if self._publisher is None:
             self._publisher = await Publisher.open(self.connection, f"{self.topics.prefix}.test")
         topic = topic or self.topics.events
@@ -61,7 +61,7 @@ class PipelineWorld:
         return partition, offset
 
     async def publish_garbage(self, count):
-        """Garbage on partition 0."""
+        """Publish `count` unreadable records on partition 0."""
         publisher = await Publisher.open(self.connection, f"{self.topics.prefix}.flood")
         await publisher.publish(
             [ProducerRecord(self.topics.events, 0, b"x", b"garbage %d" % n) for n in range(count)]
@@ -88,7 +88,7 @@ class PipelineWorld:
 
     @asynccontextmanager
     async def consuming(self, **consumer):
-        """One consumer, stopped as SIGTERM would; yields it."""
+        """Run a consumer in this process; stop it at the end of the block, as SIGTERM does."""
         running = RunningConsumer(self.settings(**consumer), self.connection)
         try:
             yield running
@@ -96,19 +96,19 @@ class PipelineWorld:
             await running.stop()
 
     async def start_process(self):
-        """A consumer in a process of its own; it stops when it is killed."""
+        """Start a consumer as a process, which runs until it is killed."""
         return await asyncio.create_subprocess_exec(
             sys.executable, "-c", _CONSUMER_PROGRAM, self.settings().model_dump_json(), cwd=Path.cwd()
         )
 
     async def wait_for_events(self, count=None, table=LIVE, seconds=30.0):
-        """Wait until so many different events have arrived; default: all."""
+        """Wait until `count` different events have arrived, or all published ones for None."""
         count = len(self.published) if count is None else count
         stored = self.azure.table(table).uid_counts
         await self.azure.wait_until(lambda: len(stored) >= count, seconds)
 
     async def records(self, topic):
-        """Everything on a topic."""
+        """Return every record of a topic."""
         found = []
         async with standalone_consumer(self.connection) as consumer:
             partitions = [TopicPartition(topic, each) for each in await partitions_of(consumer, topic)]
@@ -122,7 +122,7 @@ class PipelineWorld:
         return found
 
     async def dead_letters(self):
-        """Value and our headers of each."""
+        """Return value and relay headers of each dead letter."""
         return [
             (each.value, {name: text.decode() for name, text in each.headers if name.startswith("relay.")})
             for each in await self.records(self.topics.dead_letters)
@@ -147,11 +147,11 @@ class RunningConsumer:
         )
 
     def ready(self):
-        """Whether the health page says so."""
+        """Whether the health page has no problem."""
         return not self.health.problems()
 
     async def stop(self):
-        """Returns how long it took; raises what it raised."""
+        """Stop it; return the seconds that the stop took. Raises the error of the consumer."""
         started = time.monotonic()
         self._stop.set()
         await self.task
@@ -199,7 +199,7 @@ async def pipeline_world(kafka, prefix, monkeypatch, shards=SHARDS, session=6, *
 
 
 async def committed_and_ends(world, topic=None, group="sentinel"):
-    """What the group has committed, and the ends of the topic."""
+    """Return the committed offsets of the group, and the ends of the topic."""
     topic = topic or world.topics.events
     partitions = [TopicPartition(topic, number) for number in range(SHARDS)]
     name = f"{world.topics.prefix}.{group}"
@@ -210,7 +210,7 @@ async def committed_and_ends(world, topic=None, group="sentinel"):
 
 
 async def wait_for_status(world, condition):
-    """The destination's status, once it says so."""
+    """Wait until the status of the destination fulfils a condition; return it."""
     async with asyncio.timeout(20):
         while True:
             status = (await read_statuses(world.connection, world.topics.status)).get("destination/sentinel")
@@ -227,7 +227,7 @@ def to_record(event, topic, partitions):
 
 
 def some_events(count, organizations=5, first=0, **fields):
-    """Of several organizations, in order of their times."""
+    """Return events of several organizations, in the order of their times."""
     return [
         event(number, organization=f"org{number % organizations}.atlassian.net", **fields)
         for number in range(first, first + count)
@@ -243,7 +243,7 @@ def uids(azure, table=LIVE):
 
 
 async def wait_until(condition, seconds=20.0):
-    """Wait for a condition of which nobody tells."""
+    """Wait until a condition is true. Raises TimeoutError after `seconds`."""
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.02)

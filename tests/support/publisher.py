@@ -1,4 +1,4 @@
-"""A publisher whose Kafka is a list: for all that needs no broker to be tried."""
+"""A publisher whose Kafka is a list, for tests without a broker."""
 
 import asyncio
 from collections import defaultdict
@@ -20,7 +20,7 @@ ENCODER = Encoder(SCHEMA, fingerprint(SCHEMA))
 
 
 class InMemoryTransactions:
-    """Commits to `topics`. `error_after_commit`, once set: what the next transaction raises, after it was committed all the same."""
+    """Commits transactions to `topics`. With `error_after_commit` set, a transaction is committed and then raises it."""
 
     def __init__(self):
         self.topics = defaultdict(list)

@@ -1,4 +1,4 @@
-"""The wire does what chaos says it did."""
+"""Each mode and each stage of the proxy has its effect."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ def request(key, text=b""):
 
 
 class EchoBroker:
-    """Answers each request with its own bytes, and keeps them."""
+    """A broker that answers each request with the same bytes, and keeps them."""
 
     def __init__(self):
         self.received = []
@@ -60,7 +60,7 @@ async def test_requests_and_answers_pass():
         assert await read_response(reader, 100_012) == broker.received[0]
 
 
-async def test_a_cut_resets_the_connection():
+async def test_a_reset_closes_the_connection():
     async with connected_proxy() as (_, proxy, reader, writer):
         writer.write(request(PRODUCE))
         await read_response(reader, 12)
@@ -69,7 +69,7 @@ async def test_a_cut_resets_the_connection():
             await read_response(reader, 1)
 
 
-async def test_what_goes_into_a_black_hole_arrives_when_it_closes():
+async def test_a_black_hole_delivers_its_bytes_when_it_ends():
     async with connected_proxy() as (broker, proxy, reader, writer):
         proxy.set_mode(ProxyMode.BLACK_HOLE)
         writer.write(request(PRODUCE))
@@ -80,7 +80,7 @@ async def test_what_goes_into_a_black_hole_arrives_when_it_closes():
         assert await read_response(reader, 12) == broker.received[0]
 
 
-async def test_a_lost_answer_never_comes_though_the_request_did():
+async def test_a_dropped_answer_never_arrives_after_a_forwarded_request():
     async with connected_proxy() as (broker, proxy, reader, writer):
         proxy.set_mode(ProxyMode.DROP_RESPONSES)
         writer.write(request(PRODUCE))
@@ -95,8 +95,8 @@ async def test_a_lost_answer_never_comes_though_the_request_did():
 @pytest.mark.parametrize(
     ("stage", "arrives"), [("instead", False), ("before", True), ("after", True), ("answered", True)]
 )
-async def test_a_trap_springs_at_its_request_alone(stage, arrives):
-    """And the broker has the request, or never gets it."""
+async def test_a_trap_acts_at_its_request_alone(stage, arrives):
+    """The action is called once, at a request of its kind, which the broker gets unless the stage is "instead"."""
     async with connected_proxy() as (broker, proxy, _, writer):
         sprung = []
         trap = asyncio.create_task(proxy.run_at_request(END_TXN, lambda: sprung.append(1), stage, 0.0, 5))
@@ -111,6 +111,6 @@ async def test_a_trap_springs_at_its_request_alone(stage, arrives):
         assert (len(sprung), len(broker.received)) == (1, 2 if arrives else 1)
 
 
-async def test_a_trap_that_nothing_springs_says_so():
+async def test_a_trap_without_its_request_returns_false():
     async with connected_proxy() as (_, proxy, _, _):
         assert not await proxy.run_at_request(END_TXN, lambda: None, "after", 0.0, 0.05)

@@ -19,6 +19,7 @@ from producer.sources.jira_cloud.page import NotAPage, Page, parse_page
 from producer.sources.jira_cloud.response import JiraResponse, classify
 from relay import timestamps
 from relay.credentials.url_policy import split_url
+from relay.http import LOOPBACK_WITHOUT_PROXY
 from relay.timestamps import now_ms
 
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
@@ -74,7 +75,7 @@ def open_client(connections: int = 100, tls_context: ssl.SSLContext | None = Non
             "User-Agent": f"jira-audit-relay/{version('jira-audit-relay')}",
         },
         cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[])),
-        mounts=dict.fromkeys(("http://", *(f"all://{host}" for host in ("127.0.0.1", "localhost", "[::1]")))),
+        mounts={"http://": None, **LOOPBACK_WITHOUT_PROXY},
     )
 
 

@@ -1,4 +1,4 @@
-"""What aiokafka 0.14 gets silently wrong, mended on each client we make."""
+"""Patches of every client, and bounded waits for a client's clean-up."""
 
 import asyncio
 import traceback
@@ -10,13 +10,13 @@ METADATA_PAUSE_SECONDS = 0.25
 
 
 def patch_client(client: Any) -> None:
-    """Apply what every client needs."""
+    """Apply the patches that every client needs."""
     throttle_metadata_updates(client)
     close_abandoned_bootstrap(client)
 
 
 def throttle_metadata_updates(client: Any) -> None:
-    """A client that saw a partition without leader asks for metadata in a tight loop; make it pause."""
+    """Pause after a failed metadata update. A client that saw a partition without leader would ask in a tight loop."""
     update = client._metadata_update  # noqa: SLF001
 
     async def calm(*args: Any) -> bool:
@@ -29,14 +29,14 @@ def throttle_metadata_updates(client: Any) -> None:
 
 
 def close_abandoned_bootstrap(client: Any) -> None:
-    """A client whose start is cancelled or takes too long forgets the connection on which it waits for its first answer."""
+    """Close the connection of a cancelled start, which the client forgets while it waits for its first answer."""
     bootstrap = client.bootstrap
 
     async def guarded() -> None:
         try:
             await bootstrap()
         except asyncio.CancelledError as error:
-            for frame, _ in traceback.walk_tb(error.__traceback__):  # nothing else knows of it
+            for frame, _ in traceback.walk_tb(error.__traceback__):  # no attribute holds the connection
                 if isinstance(left := frame.f_locals.get("bootstrap_conn"), AIOKafkaConnection):
                     left.close()
             raise
@@ -45,13 +45,13 @@ def close_abandoned_bootstrap(client: Any) -> None:
 
 
 def consume_exception(ended: "asyncio.Future[Any]") -> None:
-    """As a callback: the error of what was given up is no news."""
+    """Retrieve the error of an abandoned future, so that asyncio does not log it. For add_done_callback."""
     if not ended.cancelled():
         ended.exception()
 
 
 async def wait_bounded(task: "asyncio.Future[Any]", seconds: float) -> bool:
-    """Wait for a clean-up; its own failure or cancellation is not ours."""
+    """Wait for a clean-up, and return whether it ended within `seconds`. Its own error or cancellation is ignored."""
     done, _ = await asyncio.wait({task}, timeout=seconds)
     if not done:
         task.cancel()

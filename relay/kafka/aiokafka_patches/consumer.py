@@ -1,3 +1,5 @@
+"""Patches of consumers, and facts about them."""
+
 import asyncio
 from typing import Any
 
@@ -8,14 +10,16 @@ from relay.kafka.aiokafka_patches.client import consume_exception, patch_client,
 
 
 def guard_consumer(consumer: AIOKafkaConsumer) -> None:
-    """Apply what the client of every consumer needs."""
+    """Apply the patches of every client to the client of this consumer."""
     patch_client(consumer._client)  # noqa: SLF001
 
 
 async def high_watermarks(
     consumer: AIOKafkaConsumer, partitions: list[TopicPartition]
 ) -> dict[TopicPartition, int]:
-    """Ends of partitions as a read_uncommitted reader sees them, from a read_committed consumer that reads nothing."""
+    """Return the ends of partitions for a read_uncommitted reader.
+    The consumer is read_committed and must not be reading.
+    """
     fetcher: Any = consumer._fetcher  # noqa: SLF001
     level = fetcher._isolation_level  # noqa: SLF001
     fetcher._isolation_level = 0  # noqa: SLF001
@@ -27,9 +31,9 @@ async def high_watermarks(
 
 
 async def discard_consumer(consumer: AIOKafkaConsumer, seconds: float) -> None:
-    """Stop a consumer within `seconds`, whatever state it is in.
+    """Stop a consumer within `seconds`, whatever its state.
 
-    With Kafka dead, stop() raises CancelledError or never ends, and leaves the sockets open.
+    With Kafka dead, stop() raises CancelledError or never ends, and leaves sockets open.
     """
     await wait_bounded(asyncio.ensure_future(consumer.stop()), seconds)
     for part in (consumer._fetcher, consumer._coordinator):  # noqa: SLF001
@@ -47,16 +51,16 @@ async def discard_consumer(consumer: AIOKafkaConsumer, seconds: float) -> None:
 
 
 def is_dead(consumer: AIOKafkaConsumer) -> bool:
-    """Whether the consumer's fetcher has ended; it never says so itself."""
+    """Return whether the consumer's fetch task has ended, which aiokafka does not report."""
     return bool(consumer._fetcher._fetch_task.done())  # noqa: SLF001
 
 
 async def partition_numbers(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
-    """The numbers of a topic's partitions. Raises KafkaError when there is no such topic."""
+    """Return the partition numbers of a topic. Raises KafkaError if it does not exist."""
     numbers: set[int] = await consumer._client._wait_on_metadata(topic)  # noqa: SLF001
     return numbers
 
 
 def has_leader(consumer: AIOKafkaConsumer, tp: TopicPartition) -> bool:
-    """Whether the partition has a leader, as far as this client's metadata knows."""
+    """Return whether the partition has a leader, by the metadata of this consumer."""
     return bool(consumer._client.cluster.leader_for_partition(tp) != -1)  # noqa: SLF001

@@ -1,3 +1,5 @@
+"""Patches of the group coordinator, and facts about a membership."""
+
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -9,13 +11,13 @@ from relay.kafka import OffsetAndMetadata, TopicPartition
 
 
 class OffsetsUnknownError(KafkaError):  # type: ignore[misc]
-    """The coordinator did not say which offsets are committed; asking again helps."""
+    """The coordinator did not return the committed offsets. Ask again."""
 
     retriable = True
 
 
 def patch_offset_fetch(coordinator: Any) -> None:
-    """An OffsetFetch that failed as a whole is taken for "nothing committed"; make it an error that is retried."""
+    """Raise when an OffsetFetch fails as a whole. aiokafka would take it for "nothing committed"."""
     send = coordinator._send_req  # noqa: SLF001
 
     async def guarded(request: Any) -> Any:
@@ -47,8 +49,11 @@ def _check_offset_fetch(response: Any, requested: set[tuple[str, int]]) -> None:
 
 
 def patch_commits(coordinator: Any) -> None:
-    """Who is no member any more commits as if it had never wanted to be one. A group without members takes that, and would be
-    set back behind what another member has committed since; make it an error.
+    """Reject a commit without a membership.
+
+    1. aiokafka lets a former member commit as if it had never joined a group.
+    2. A group without members accepts such a commit.
+    3. It would move the offset back behind what another member has committed since.
     """
     commit = coordinator._do_commit_offsets  # noqa: SLF001
 
@@ -61,7 +66,7 @@ def patch_commits(coordinator: Any) -> None:
 
 
 def observe_heartbeats(coordinator: Any, on_heartbeat: Callable[[float], None]) -> None:
-    """Whenever the coordinator has confirmed that we are a member, call `on_heartbeat` with when it was asked (monotonic)."""
+    """Call `on_heartbeat` after each confirmed heartbeat, with the monotonic time of its request."""
     beat = coordinator._do_heartbeat  # noqa: SLF001
 
     async def watched() -> bool:
@@ -75,7 +80,7 @@ def observe_heartbeats(coordinator: Any, on_heartbeat: Callable[[float], None]) 
 
 
 def observe_syncs(coordinator: Any, on_sync: Callable[[float], None]) -> None:
-    """Whenever we ask the group for our partitions, call `on_sync` with when that is (monotonic)."""
+    """Call `on_sync` before each request for partitions, with the monotonic time."""
     send = coordinator._send_req  # noqa: SLF001
 
     async def watched(request: Any) -> Any:
@@ -87,7 +92,10 @@ def observe_syncs(coordinator: Any, on_sync: Callable[[float], None]) -> None:
 
 
 def liveness_problem(consumer: AIOKafkaConsumer, renewed_at: float, patience_seconds: float) -> str | None:
-    """What shows that a group consumer has died inside, or None. It never says so itself."""
+    """Return why a group consumer has silently ended, or None. aiokafka does not report it.
+
+    `renewed_at` is the monotonic time of the last confirmation.
+    """
     fetcher: Any = consumer._fetcher  # noqa: SLF001
     coordinator: Any = consumer._coordinator  # noqa: SLF001
     rejoining = coordinator._rejoin_needed_fut.done()  # noqa: SLF001
@@ -104,14 +112,14 @@ def liveness_problem(consumer: AIOKafkaConsumer, renewed_at: float, patience_sec
 
 
 def member_id(consumer: AIOKafkaConsumer) -> str:
-    """The id the group knows us by; empty when it no longer does."""
+    """Return the member's id in its group; empty if the group no longer knows it."""
     return str(consumer._coordinator.member_id)  # noqa: SLF001
 
 
 async def committed_offsets(
     consumer: AIOKafkaConsumer, partitions: list[TopicPartition]
 ) -> dict[TopicPartition, OffsetAndMetadata]:
-    """The group's committed offsets with their metadata; partitions without one are left out."""
+    """Return the group's committed offsets with their metadata. A partition without one is left out."""
     committed: dict[TopicPartition, OffsetAndMetadata] = await consumer._coordinator.fetch_committed_offsets(  # noqa: SLF001
         partitions
     )
@@ -121,9 +129,9 @@ async def committed_offsets(
 def patch_coordinator(
     consumer: AIOKafkaConsumer, on_heartbeat: Callable[[float], None], on_sync: Callable[[float], None]
 ) -> None:
-    """Apply every patch of the group coordinator. Both callbacks get the monotonic time of the request.
+    """Apply every patch of the coordinator. Both callbacks get the monotonic time of the request.
 
-    `on_heartbeat`: the group has confirmed the membership. `on_sync`: the group is being asked for our partitions.
+    `on_heartbeat`: the group confirmed the membership. `on_sync`: the member asks for its partitions.
     """
     coordinator = consumer._coordinator  # noqa: SLF001
     patch_offset_fetch(coordinator)

@@ -1,4 +1,4 @@
-"""What a consumer fetches, looked at before aiokafka does."""
+"""Validate fetched batches before aiokafka reads them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,28 +15,31 @@ from relay.kafka import TopicPartition
 from relay.kafka.aiokafka_patches.leader_epochs import LeaderEpochs
 
 _HEAD = Struct(">qiibIhi")
-"""Of a batch: first offset, length of what follows that, leader's epoch, version, checksum, attributes, last offset from the first."""
+"""Head of a batch: base offset, length of the rest, leader epoch, magic, checksum, attributes, last offset delta."""
 _LENGTH_END, _CHECKSUM_END = 12, 21
 _VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
 class RecordBatch:
+    """The head of a batch, as far as validation needs it."""
+
     base_offset: int
-    """Its first offset."""
     last_offset: int
     epoch: int
-    """Of the leader that wrote it."""
+    """Epoch of the leader that wrote it."""
     start: int
-    """Where it begins in what was fetched."""
+    """Index of its first byte in the fetched bytes."""
     intact: bool
+    """Whether its checksum is right."""
 
 
 class FetchValidator:
-    """Makes the fetch of a partition fail with OffsetOutOfRangeError where it does not begin with what should stand there: with a
-    batch of another leader than what was read before, or with one whose checksum is wrong.
+    """Fail the fetch of a partition with OffsetOutOfRangeError if its first batch is invalid.
 
-    aiokafka would notice nothing of the first, and read the second again and again, whatever else there is to read.
+    Invalid is a batch of another leader than the batch read before it, or one with a wrong checksum.
+    Without this, aiokafka does not notice the first, and retries the second for ever, while all other partitions
+    wait.
     """
 
     def __init__(self) -> None:
@@ -44,15 +47,15 @@ class FetchValidator:
         self._corrupt: dict[TopicPartition, RecordBatch] = {}
 
     def forget(self, tp: TopicPartition) -> None:
-        """Reading goes on elsewhere, or what was read before is known to stand."""
+        """Accept any leader for the next batch. Call it after a seek, or when the earlier records are known to exist."""
         self._epochs.forget(tp)
 
     def corrupt_batch(self, tp: TopicPartition) -> RecordBatch | None:
-        """The damaged batch for which the last fetch failed; told once."""
+        """Return the damaged batch that failed the last fetch, once; then None."""
         return self._corrupt.pop(tp, None)
 
     def attach(self, consumer: AIOKafkaConsumer) -> None:
-        """Look at all that this consumer fetches. It need not check checksums itself any more."""
+        """Validate every fetch of this consumer. It need not check checksums itself any more."""
         client = consumer._client  # noqa: SLF001
         send = client.send
 
@@ -80,7 +83,9 @@ class FetchValidator:
                     partitions[at] = (partition, error, *facts, fetched[:valid_bytes])
 
     def _valid_bytes(self, tp: TopicPartition, offset: int, fetched: bytes) -> int | None:
-        """How much of it may be read; None where that is nothing."""
+        """Return the number of bytes that may be read, None if there are none."""
+        # 1. Batches before a damaged one are read; the next fetch then begins with the damaged one and fails.
+        # 2. Bytes after the last complete batch stay: aiokafka knows that a fetch may end within a batch.
         batches = list(parse_batches(fetched))
         valid = list(takewhile(lambda batch: batch.intact, batches))
         if batches and not valid:
@@ -92,7 +97,7 @@ class FetchValidator:
 
 
 def parse_batches(fetched: bytes) -> Iterator[RecordBatch]:
-    """The whole batches, as far as they are of the format of today (magic 2)."""
+    """Yield the complete batches, up to the first that is not of magic 2."""
     at, view = 0, memoryview(fetched)
     while at + _HEAD.size <= len(fetched):
         first, length, epoch, version, checksum, _, last = _HEAD.unpack_from(fetched, at)

@@ -1,4 +1,4 @@
-"""Under which leaders the batches of a log were written: after another leader, it may be another log (KIP-320)."""
+"""Leader epochs of fetched batches. After a change of leader, a log may have lost its end (KIP-320)."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -7,24 +7,25 @@ from relay.kafka import TopicPartition
 
 
 class LeaderEpochs:
-    """Of the batches that one consumer has fetched.
+    """The epochs of the batches that one consumer has fetched.
 
-    A leader that has lost the end of a log writes other records to the same offsets, and Kafka says nothing of it to a client that
-    does not follow the epochs of leaders, as aiokafka does not. A new leader alone is no proof that something was lost.
+    1. A leader that lost the end of a log assigns the same offsets to other records.
+    2. Kafka reports that only to clients that follow leader epochs, and aiokafka does not.
+    3. A new leader alone does not prove a loss.
     """
 
     def __init__(self) -> None:
         self._epoch_starts: dict[TopicPartition, list[tuple[int, int]]] = defaultdict(list)
-        """From which offset on there is which epoch."""
+        """For each partition, first offset and epoch, in order."""
 
     def forget(self, tp: TopicPartition) -> None:
-        """Reading goes on elsewhere, or what was read before is known to stand."""
+        """Accept any leader for the next batch. Call it after a seek, or when the earlier records are known to exist."""
         self._epoch_starts.pop(tp, None)
 
     def accept(self, tp: TopicPartition, offset: int, batches: Sequence[tuple[int, int]]) -> bool:
-        """Whether what was fetched from `offset` is of the leader that wrote what was fetched before it; then it is taken note of.
+        """Return whether the batches fetched from `offset` continue those fetched before. If so, remember them.
 
-        `batches`: the first offset and the epoch of each.
+        `batches`: base offset and epoch of each.
         """
         before = self._epoch(tp, offset - 1)
         if batches and before is not None and batches[0][1] not in (before, self._epoch(tp, batches[0][0])):
@@ -32,7 +33,7 @@ class LeaderEpochs:
         starts = self._epoch_starts[tp]
         for first, epoch in batches:
             if self._epoch(tp, first) != epoch:
-                while starts and starts[-1][0] >= first:  # it was fetched before and never given out
+                while starts and starts[-1][0] >= first:  # fetched before, and never handed over
                     starts.pop()
                 starts.append((first, epoch))
         while len(starts) > 1 and starts[1][0] < offset:

@@ -1,3 +1,5 @@
+"""Patches of producers, and facts about them."""
+
 import asyncio
 from collections.abc import Iterable
 from typing import Any
@@ -9,7 +11,7 @@ from relay.kafka.aiokafka_patches.client import wait_bounded
 
 
 async def discard_producer(producer: Any, seconds: float) -> None:
-    """Stop a producer within `seconds` and a few more, giving up whatever it still wanted to send; who waits for it is told."""
+    """Stop a producer within `seconds` and a few more. Records not yet sent fail with KafkaError."""
     if not await wait_bounded(asyncio.ensure_future(producer.stop()), seconds):
         sender = producer._sender.sender_task  # noqa: SLF001
         for _ in range(20):
@@ -23,13 +25,13 @@ async def discard_producer(producer: Any, seconds: float) -> None:
 
 
 def _fail_pending_batches(accumulator: Any) -> None:
-    """Tell whoever waits for a batch. One that was put back for another try is no longer where its callback looks for it."""
+    """Fail all waiting sends. A batch that was queued for a retry is missing in the list that fail_all goes through."""
     accumulator._pending_batches.update(batch for queue in accumulator._batches.values() for batch in queue)  # noqa: SLF001
-    accumulator.fail_all(KafkaError("the producer was given up"))
+    accumulator.fail_all(KafkaError("the producer was discarded"))
 
 
 def _consume_exceptions(producer: Any) -> None:
-    """Whoever discards a producer knows that it failed: its futures need not say so at their end."""
+    """Retrieve the errors of a discarded producer's futures, so that asyncio does not log them."""
     accumulator = producer._message_accumulator  # noqa: SLF001
     batches = [batch for queue in accumulator._batches.values() for batch in queue]  # noqa: SLF001
     waiters = [batch._drain_waiter for batch in (*batches, *accumulator._pending_batches)]  # noqa: SLF001
@@ -40,12 +42,12 @@ def _consume_exceptions(producer: Any) -> None:
 
 
 def is_fenced(producer: Any) -> bool:
-    """Whether a transactional producer has learned that another one took over its transactional id."""
+    """Return whether a transactional producer has learned that another took over its transactional id."""
     waiter = producer._txn_manager._transaction_waiter  # noqa: SLF001
     return bool(waiter.done() and not waiter.cancelled() and isinstance(waiter.exception(), ProducerFenced))
 
 
 def add_to_transaction(producer: Any, partitions: Iterable[TopicPartition]) -> None:
-    """Make partitions part of the open transaction without writing to them: its end then puts a marker there."""
+    """Add partitions to the open transaction without writing to them. Its end then writes a marker there."""
     for tp in partitions:
         producer._txn_manager.maybe_add_partition_to_txn(tp)  # noqa: SLF001

@@ -1,7 +1,8 @@
-"""Why Kafka does not let us in: the way of every client, gone step by step. What a step's failure means is in refusals.py."""
+"""Connect to Kafka step by step, as every client does. messages.py explains the step that fails."""
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from aiokafka.conn import AIOKafkaConnection, collect_hosts
@@ -12,20 +13,30 @@ from aiokafka.protocol.metadata import MetadataRequest
 from relay.config.kafka import KafkaConfig
 from relay.kafka.diagnostics import messages
 from relay.kafka.diagnostics.messages import ConnectionProblem
-from relay.kafka.diagnostics.probe import CONNECTION_ERRORS, BrokerAddress, BrokerProbe, connect
+from relay.kafka.diagnostics.probe import (
+    CONNECTION_ERRORS,
+    DEFAULT_TIMING,
+    BrokerAddress,
+    BrokerProbe,
+    ProbeTiming,
+    connect,
+)
 from relay.kafka.oauth import OAuthTokenError
 
-BROKER_SECONDS = 30.0
 
+async def connection_problem(
+    kafka: KafkaConfig,
+    bootstrap: str,
+    security: Mapping[str, Any],
+    timing: ProbeTiming = DEFAULT_TIMING,
+) -> str | None:
+    """Return a sentence for each cause that keeps all brokers from accepting the connection. None if one accepts it.
 
-async def connection_problem(kafka: KafkaConfig, bootstrap: str, security: Mapping[str, Any]) -> str | None:
-    """Why no broker lets us in, in a sentence for each reason; None where one does.
-
-    `security`: what aiokafka's connections need to know. No sentence holds a secret.
+    `security`: connection options of aiokafka. No sentence holds a secret.
     """
     causes: dict[str, list[str]] = {}
     for host, port, _ in collect_hosts(bootstrap, randomize=False):
-        probe = BrokerProbe(BrokerAddress(host, port), kafka, security)
+        probe = BrokerProbe(BrokerAddress(host, port), kafka, security, timing)
         try:
             await _probe_advertised(probe)
         except ConnectionProblem as refused:
@@ -36,14 +47,14 @@ async def connection_problem(kafka: KafkaConfig, bootstrap: str, security: Mappi
 
 
 async def _probe_advertised(probe: BrokerProbe) -> None:
-    """Clients begin at one address, and go on at those that brokers give for themselves."""
+    """Probe a broker, then the addresses that it advertises, which every client uses next."""
     advertised = await _probe(probe)
     if probe.broker in advertised:
         return
     causes: list[ConnectionProblem] = []
     for broker in advertised:
         try:
-            await _probe(BrokerProbe(broker, probe.kafka, probe.security))
+            await _probe(replace(probe, broker=broker))
         except ConnectionProblem as refused:
             causes.append(messages.wrong_advertised_listener(broker, refused))
         else:
@@ -53,12 +64,12 @@ async def _probe_advertised(probe: BrokerProbe) -> None:
 
 
 async def _probe(probe: BrokerProbe) -> list[BrokerAddress]:
-    """The brokers that this one knows."""
+    """Return the brokers that this one knows."""
     try:
-        async with asyncio.timeout(BROKER_SECONDS):
+        async with asyncio.timeout(probe.timing.broker_seconds):
             return await _probe_steps(probe)
     except TimeoutError:
-        raise messages.timed_out(BROKER_SECONDS) from None
+        raise messages.timed_out(probe.timing.broker_seconds) from None
 
 
 async def _probe_steps(probe: BrokerProbe) -> list[BrokerAddress]:
@@ -82,7 +93,7 @@ async def _fetch_brokers(probe: BrokerProbe, connection: AIOKafkaConnection) -> 
 
 
 async def _log_in(probe: BrokerProbe, connection: AIOKafkaConnection) -> None:
-    """As aiokafka does it, which does not tell what the broker has said."""
+    """Log in as aiokafka does, which does not report the broker's message."""
     mechanism = probe.kafka.sasl_mechanism
     offer = await connection.send(SaslHandShakeRequest(mechanism))
     if offer.error_code == IllegalSaslStateError.errno:
@@ -92,7 +103,7 @@ async def _log_in(probe: BrokerProbe, connection: AIOKafkaConnection) -> None:
     try:
         await _authenticate(probe, connection)
     except OAuthTokenError as error:
-        raise ConnectionProblem(f"cannot be logged in to: {error.sentence}") from None
+        raise ConnectionProblem(f"requires a token, and none is available: {error.sentence}") from None
     except (ValueError, AssertionError, LookupError):
         raise messages.unexpected_login_answer(probe) from None
 

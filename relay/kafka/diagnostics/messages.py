@@ -1,4 +1,6 @@
-"""What it means when a step on the way into Kafka fails, and what to do; where that can be several things, a second look is taken."""
+"""The meaning of a failed step of a connection, and the remedy.
+If several causes are possible, probe again to tell them apart.
+"""
 
 import datetime as dt
 import errno
@@ -14,7 +16,6 @@ from cryptography import x509
 from relay.credentials.redaction import Redactor
 from relay.errors import one_line
 from relay.kafka.diagnostics.probe import (
-    STEP_SECONDS,
     BrokerAddress,
     BrokerProbe,
     accepts_connections,
@@ -26,15 +27,15 @@ from relay.kafka.diagnostics.probe import (
 # <openssl/x509_vfy.h>: not yet valid, expired; other host name, other address
 _VALIDITY_CODES, _HOST_NAME_CODES = {9, 10}, {62, 64}
 _RESET_ERRNOS = {errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED}
-_ERRNO_TEXT = re.compile(r"\[Errno (\d+)\]")  # asyncio says so of several addresses tried in vain
+_ERRNO_TEXT = re.compile(r"\[Errno (\d+)\]")  # in asyncio's message, if several addresses failed
 
 
 class ConnectionProblem(Exception):
-    """Why a broker does not let us in and what to do, to stand after its address."""
+    """Why a broker does not accept the connection, and the remedy. The text follows the broker's address."""
 
 
 async def diagnose_closed(probe: BrokerProbe, error: Exception) -> ConnectionProblem:
-    """The connection was not made, or ended before we were in."""
+    """Return the problem of a connection that failed, or was closed during the login."""
     cause = error.__cause__ if isinstance(error, KafkaError) and error.__cause__ else error
     if isinstance(cause, ssl.SSLCertVerificationError):
         return await _untrusted_certificate(probe, cause)
@@ -42,7 +43,7 @@ async def diagnose_closed(probe: BrokerProbe, error: Exception) -> ConnectionPro
         return _tls_alert(probe, str(cause.reason))
     if isinstance(cause, socket.gaierror):
         return ConnectionProblem(
-            f"is not to be found: its name means nothing here ({cause.strerror}). Check kafka.bootstrap, and the name server."
+            f"has an unknown host name ({cause.strerror}). Check kafka.bootstrap and the name server."
         )
     if isinstance(cause, OSError) and (number := _errno(cause)) and number not in _RESET_ERRNOS:
         return _unreachable(number)
@@ -59,21 +60,22 @@ def _errno(error: OSError) -> int | None:
 def _unreachable(number: int) -> ConnectionProblem:
     if number == errno.ECONNREFUSED:
         return ConnectionProblem(
-            "refuses the connection: nothing listens there. Check kafka.bootstrap, and whether Kafka runs."
+            "refuses the connection: nothing listens on the port. Check kafka.bootstrap, and whether Kafka runs."
         )
     return ConnectionProblem(
-        f"cannot be reached ({os.strerror(number)}). Check kafka.bootstrap, and the way there."
+        f"cannot be reached ({os.strerror(number)}). Check kafka.bootstrap and the network."
     )
 
 
 async def _no_answer(probe: BrokerProbe) -> ConnectionProblem:
-    if await accepts_connections(probe.broker):
+    if await accepts_connections(probe):
         return ConnectionProblem(
-            f"takes the connection, but says nothing for {STEP_SECONDS:.0f} s: it hangs, or is no Kafka. Look at its log."
+            "accepts the connection, but sends nothing for "
+            f"{probe.timing.step_seconds:g} s: it hangs, or is not Kafka. See its log."
         )
     return ConnectionProblem(
-        f"does not answer within {STEP_SECONDS:.0f} s: the address is wrong, its machine is down, or a firewall is between."
-        " Check kafka.bootstrap, and the way there."
+        f"does not answer within {probe.timing.step_seconds:g} s: the address is wrong, its "
+        "machine is down, or a firewall drops packets. Check kafka.bootstrap and the network."
     )
 
 
@@ -81,21 +83,23 @@ async def _protocol_mismatch(probe: BrokerProbe, cause: BaseException) -> Connec
     login = "SASL_" if probe.sasl else ""
     if probe.tls and await speaks_plaintext(probe):
         return ConnectionProblem(
-            f"speaks plain text, not TLS: give the port of its TLS listener in kafka.bootstrap, or set kafka.security_protocol to"
-            f" {login}PLAINTEXT."
+            "speaks plain text, not TLS: use the port of its TLS listener in "
+            f"kafka.bootstrap, or set kafka.security_protocol to {login}PLAINTEXT."
         )
-    if not probe.tls and await fetch_certificate(probe.broker):
-        or_login = "" if probe.sasl else ", or to SASL_SSL where it asks for a login"
+    if not probe.tls and await fetch_certificate(probe):
+        or_login = "" if probe.sasl else ", or to SASL_SSL if it requires a login"
         return ConnectionProblem(
             f"speaks TLS, not plain text: set kafka.security_protocol to {login}SSL{or_login}."
         )
     if isinstance(cause, ssl.SSLError) and cause.reason:
         reason = cause.reason.replace("_", " ").lower()
         return ConnectionProblem(
-            f"does not come to terms with us over TLS ({reason}): it is no Kafka, or wants another version of TLS."
+            f"fails the TLS handshake ({reason}): it is not Kafka, or "
+            "requires another version of TLS. Check kafka.bootstrap."
         )
     return ConnectionProblem(
-        "closes the connection without an answer: it is being stopped, is no Kafka, or says why in its log. Check kafka.bootstrap."
+        "closes the connection without an answer: it is shutting down, is "
+        "not Kafka, or has the reason in its log. Check kafka.bootstrap."
     )
 
 
@@ -105,20 +109,21 @@ async def _protocol_mismatch(probe: BrokerProbe, cause: BaseException) -> Connec
 async def _untrusted_certificate(
     probe: BrokerProbe, error: ssl.SSLCertVerificationError
 ) -> ConnectionProblem:
-    certificate, why = await fetch_certificate(probe.broker), error.verify_message.rstrip(".")
+    certificate, why = await fetch_certificate(probe), error.verify_message.rstrip(".")
     if error.verify_code in _VALIDITY_CODES:
         return ConnectionProblem(
-            f"shows a certificate that does not hold now ({why}{_validity(certificate)}): have it renewed, or set the clock of this machine."
+            f"shows a certificate that is not valid now ({why}{_validity(certificate)}): "
+            "renew it, or correct the clock of this machine."
         )
     if error.verify_code in _HOST_NAME_CODES:
         return ConnectionProblem(
-            f"shows a certificate for {_host_names(certificate)}, not for {probe.broker.host}: use a name of it in kafka.bootstrap (and in the"
-            " broker's advertised.listeners), or have one made for this name."
+            f"shows a certificate for {_host_names(certificate)}, not for {probe.broker.host}: use one of its "
+            "names in kafka.bootstrap (and in the broker's advertised.listeners), or issue one for this name."
         )
     trusted = f"kafka.ca_file ({probe.kafka.ca_file})" if probe.kafka.ca_file else "this machine"
     return ConnectionProblem(
-        f"shows a certificate that no authority known to {trusted} has signed ({why}{_issuer(certificate)}): set kafka.ca_file to the"
-        " certificate of its authority."
+        f"shows a certificate that no CA known to {trusted} has signed "
+        f"({why}{_issuer(certificate)}): set kafka.ca_file to the certificate of its CA."
     )
 
 
@@ -130,15 +135,19 @@ def _tls_alert(probe: BrokerProbe, reason: str) -> ConnectionProblem:
     about_own_certificate = "CERTIFICATE" in reason or "UNKNOWN_CA" in reason
     if about_own_certificate and own_certificate is None:
         return ConnectionProblem(
-            f"asks for a certificate of ours ({alert}): set kafka.certificate_file and kafka.key_file."
+            f"requires a client certificate ({alert}): set kafka.certificate_file and kafka.key_file."
         )
     if about_own_certificate:
         return ConnectionProblem(
-            f"does not accept our certificate ({alert}{_validity(_load_certificate(own_certificate))}): check kafka.certificate_file; an authority that the"
-            " broker trusts must have signed it, and it must not have ended."
+            f"rejects the client certificate ({alert}{_validity(_load_certificate(own_certificate))}): "
+            "check kafka.certificate_file; a CA that the broker trusts must have "
+            "signed it, and it must not have expired."
         )
-    hint = "" if own_certificate else ", or it asks for a certificate of ours (kafka.certificate_file)"
-    return ConnectionProblem(f"breaks TLS off ({alert}): we have no version or cipher in common{hint}.")
+    hint = "" if own_certificate else ", or it requires a client certificate (kafka.certificate_file)"
+    return ConnectionProblem(
+        f"aborts the TLS handshake ({alert}): no TLS version or cipher is "
+        f"common to both{hint}. Check the broker's ssl.enabled.protocols."
+    )
 
 
 def _load_certificate(path: Path | None) -> x509.Certificate | None:
@@ -151,9 +160,7 @@ def _load_certificate(path: Path | None) -> x509.Certificate | None:
 def _validity(certificate: x509.Certificate | None) -> str:
     if certificate is None:
         return ""
-    return (
-        f"; its time is {_day(certificate.not_valid_before_utc)} to {_day(certificate.not_valid_after_utc)}"
-    )
+    return f"; valid from {_day(certificate.not_valid_before_utc)} to {_day(certificate.not_valid_after_utc)}"
 
 
 def _day(moment: dt.datetime) -> str:
@@ -173,7 +180,7 @@ def _host_names(certificate: x509.Certificate | None) -> str:
         )
     except x509.ExtensionNotFound:
         names = None
-    return one_line(", ".join(str(name.value) for name in names.value), 200) if names else "no host at all"
+    return one_line(", ".join(str(name.value) for name in names.value), 200) if names else "no host"
 
 
 # the login
@@ -182,14 +189,15 @@ def _host_names(certificate: x509.Certificate | None) -> str:
 def login_not_expected(probe: BrokerProbe) -> ConnectionProblem:
     protocol = "SSL" if probe.tls else "PLAINTEXT"
     return ConnectionProblem(
-        f"asks for no login: set kafka.security_protocol to {protocol} and leave kafka.sasl_… out, or give the port of the listener"
-        " that does in kafka.bootstrap."
+        f"requires no login: set kafka.security_protocol to {protocol} and remove "
+        "kafka.sasl_…, or use the port of a listener with login in kafka.bootstrap."
     )
 
 
 def mechanism_not_offered(probe: BrokerProbe, offered: list[str]) -> ConnectionProblem:
     return ConnectionProblem(
-        f"offers no login by {probe.kafka.sasl_mechanism}, only by {', '.join(offered) or 'nothing'}: set kafka.sasl_mechanism."
+        f"offers no login by {probe.kafka.sasl_mechanism}, only by "
+        f"{', '.join(offered) or 'none'}: set kafka.sasl_mechanism to one of these."
     )
 
 
@@ -197,24 +205,24 @@ def login_rejected(probe: BrokerProbe, message: str | None) -> ConnectionProblem
     if probe.kafka.sasl_mechanism == "OAUTHBEARER":
         source = probe.kafka.oauth_token_url or f"kafka.oauth_credential {probe.kafka.oauth_credential}"
         return ConnectionProblem(
-            f"does not accept the token of {source} ({_redact(probe, message)}): check kafka.oauth_scope, and which issuer and audience"
-            " the broker expects; its log says more."
+            f"rejects the token of {source} ({_redact(probe, message)}): check kafka.oauth_scope, "
+            "and the issuer and audience that the broker expects; its log has the details."
         )
     return ConnectionProblem(
-        f"does not accept the user {probe.kafka.sasl_username} with this password ({_redact(probe, message)}): check"
-        " kafka.sasl_username and kafka.sasl_password. They are read at the start."
+        f"rejects the user {probe.kafka.sasl_username} or its password ({_redact(probe, message)}): check "
+        "kafka.sasl_username and kafka.sasl_password, then restart; they are read once at the start."
     )
 
 
 def unexpected_login_answer(probe: BrokerProbe) -> ConnectionProblem:
     return ConnectionProblem(
-        f"answers the login as no Kafka does by {probe.kafka.sasl_mechanism}, or does not know the password itself: it may not be"
-        " the Kafka it should be. Check kafka.bootstrap."
+        f"answers the {probe.kafka.sasl_mechanism} login wrongly, or does not know "
+        "the password itself: it may be another server. Check kafka.bootstrap."
     )
 
 
 def _redact(probe: BrokerProbe, message: str | None) -> str:
-    """The broker's own words, without what we have told it."""
+    """Return the broker's message without the password, which it may repeat."""
     redactor = Redactor()
     if probe.kafka.sasl_password is not None:
         redactor.add(probe.kafka.sasl_password.get_secret_value())
@@ -228,22 +236,26 @@ async def closed_after_connect(probe: BrokerProbe) -> ConnectionProblem:
     if not probe.sasl and (offered := await fetch_mechanisms(probe)):
         protocol = "SASL_SSL" if probe.tls else "SASL_PLAINTEXT"
         return ConnectionProblem(
-            f"asks for a login: set kafka.security_protocol to {protocol}, and kafka.sasl_mechanism to one of {', '.join(offered)}."
+            f"requires a login: set kafka.security_protocol to {protocol}, "
+            f"and kafka.sasl_mechanism to one of {', '.join(offered)}."
         )
-    return ConnectionProblem("lets us in and then closes the connection: its log may say why.")
+    return ConnectionProblem("accepts the connection and then closes it: see its log for the reason.")
 
 
 def wrong_advertised_listener(broker: BrokerAddress, problem: ConnectionProblem) -> ConnectionProblem:
     return ConnectionProblem(
-        f"lets us in, but has clients go on at {broker} (its setting advertised.listeners), and that one {problem}"
+        f"accepts the connection, but advertises {broker} to clients "
+        f"(its setting advertised.listeners), which {problem}"
     )
 
 
 def unsupported_version() -> ConnectionProblem:
-    return ConnectionProblem("knows none of our versions of Kafka's protocol: it must be Kafka 2.1 or newer.")
+    return ConnectionProblem(
+        "supports none of the relay's versions of Kafka's protocol: upgrade it to Kafka 2.1 or newer."
+    )
 
 
 def timed_out(seconds: float) -> ConnectionProblem:
     return ConnectionProblem(
-        f"has not let us in within {seconds:.0f} s: it is overloaded or hangs. Look at its log."
+        f"did not complete the login within {seconds:g} s: it is overloaded or hangs. See its log."
     )

@@ -1,39 +1,48 @@
-"""Tells when Kafka does not let us in any more, and why: its clients try again and again, and say no more than that they fail."""
+"""Log when Kafka no longer accepts connections, and why. Its clients only repeat that they fail."""
 
 import asyncio
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from typing import Never
 
 import structlog
 
 from relay.errors import RelayError
 from relay.kafka.connection import Connection
-
-CHECK_INTERVAL_SECONDS = 20.0
-REPORT_AFTER_FAILURES = 2
-"""Before that it may be a restart."""
-REPEAT_EVERY_FAILURES = 30
+from relay.timestamps import now_ms, to_iso_seconds
 
 log = structlog.get_logger(__name__)
 
 
-async def monitor(connection: Connection) -> Never:
-    """Look until cancelled. Connections that stand may work for days after a password was changed; this tells at once."""
+@dataclass(frozen=True, slots=True)
+class MonitorTiming:
+    """How often the monitor checks, and after how many failures in a row it logs."""
+
+    check_interval_seconds: float = 20.0
+    report_after_failures: int = 2
+    """One failure may be a restart of the broker."""
+    repeat_every_failures: int = 30
+
+
+DEFAULT_TIMING = MonitorTiming()
+
+
+async def monitor(connection: Connection, timing: MonitorTiming = DEFAULT_TIMING) -> Never:
+    """Check until cancelled. Existing connections may work for days after a password change; this reports it at once."""
     failures, since, reported = 0, "", ""
     while True:
-        await asyncio.sleep(CHECK_INTERVAL_SECONDS)
+        await asyncio.sleep(timing.check_interval_seconds)
         reason = await _connection_problem(connection)
         if reason is None:
             if reported:
-                log.info("Kafka lets us in again.", since=since)
+                log.info("Kafka accepted a connection again.", since=since)
             failures, reported = 0, ""
             continue
         failures += 1
-        since = since if failures > 1 else datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        if failures >= REPORT_AFTER_FAILURES and (
-            reason != reported or failures % REPEAT_EVERY_FAILURES == 0
+        since = since if failures > 1 else to_iso_seconds(now_ms())
+        if failures >= timing.report_after_failures and (
+            reason != reported or failures % timing.repeat_every_failures == 0
         ):
-            log.error("Kafka does not let us in; it is tried again and again.", reason=reason, since=since)
+            log.error("Kafka did not accept a connection; the relay tries again.", reason=reason, since=since)
             reported = reason
 
 

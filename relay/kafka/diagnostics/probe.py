@@ -1,4 +1,4 @@
-"""One way into Kafka: a broker's address, and connections to it."""
+"""One broker, and single steps of a connection to it."""
 
 import asyncio
 import contextlib
@@ -15,13 +15,27 @@ from cryptography import x509
 
 from relay.config.kafka import KafkaConfig
 
-STEP_SECONDS = 5.0
 CONNECTION_ERRORS = (OSError, KafkaError, TimeoutError)
-"""What aiokafka raises where a connection or a request on it fails."""
+"""Errors of aiokafka for a connection, or a request on it, that fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeTiming:
+    """How long a probe waits, in seconds."""
+
+    step_seconds: float = 5.0
+    """For one connection, or one answer."""
+    broker_seconds: float = 30.0
+    """For all steps with one broker."""
+
+
+DEFAULT_TIMING = ProbeTiming()
 
 
 @dataclass(frozen=True, slots=True)
 class BrokerAddress:
+    """Host and port of a broker."""
+
     host: str
     port: int
 
@@ -31,11 +45,12 @@ class BrokerAddress:
 
 @dataclass(frozen=True, slots=True)
 class BrokerProbe:
-    """A broker, and how we try to get in; `security` is what aiokafka's connections need to know."""
+    """A broker and how to connect to it. `security`: connection options of aiokafka."""
 
     broker: BrokerAddress
     kafka: KafkaConfig
     security: Mapping[str, Any]
+    timing: ProbeTiming = DEFAULT_TIMING
 
     @property
     def tls(self) -> bool:
@@ -48,12 +63,12 @@ class BrokerProbe:
 
 @asynccontextmanager
 async def connect(probe: BrokerProbe, *, tls: bool | None = None) -> AsyncIterator[AIOKafkaConnection]:
-    """A connection to something that has answered as Kafka does; nobody has logged in yet."""
+    """Yield a connection to a server that speaks Kafka's protocol. Nobody has logged in yet. Raises CONNECTION_ERRORS."""
     protocol = "SSL" if (probe.tls if tls is None else tls) else "PLAINTEXT"
     options = {
         **probe.security,
         "security_protocol": protocol,
-        "request_timeout_ms": int(STEP_SECONDS * 1000),
+        "request_timeout_ms": int(probe.timing.step_seconds * 1000),
     }
     connection = await create_conn(probe.broker.host, probe.broker.port, **options)
     try:
@@ -64,10 +79,11 @@ async def connect(probe: BrokerProbe, *, tls: bool | None = None) -> AsyncIterat
                 await connection.close()
 
 
-async def accepts_connections(broker: BrokerAddress) -> bool:
+async def accepts_connections(probe: BrokerProbe) -> bool:
+    """Return whether something accepts a TCP connection at the broker's address."""
     try:
-        async with asyncio.timeout(STEP_SECONDS):
-            _, writer = await asyncio.open_connection(broker.host, broker.port)
+        async with asyncio.timeout(probe.timing.step_seconds):
+            _, writer = await asyncio.open_connection(probe.broker.host, probe.broker.port)
     except (OSError, TimeoutError):
         return False
     writer.transport.abort()
@@ -75,6 +91,7 @@ async def accepts_connections(broker: BrokerAddress) -> bool:
 
 
 async def speaks_plaintext(probe: BrokerProbe) -> bool:
+    """Return whether the broker speaks Kafka's protocol without TLS."""
     try:
         async with connect(probe, tls=False):
             return True
@@ -82,13 +99,13 @@ async def speaks_plaintext(probe: BrokerProbe) -> bool:
         return False
 
 
-async def fetch_certificate(broker: BrokerAddress) -> x509.Certificate | None:
-    """What it shows, trusted or not; None where it does not speak TLS. Nothing is sent to it."""
+async def fetch_certificate(probe: BrokerProbe) -> x509.Certificate | None:
+    """Return the certificate of the broker, trusted or not. None if it does not speak TLS. Sends nothing to it."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
-        async with asyncio.timeout(STEP_SECONDS):
-            _, writer = await asyncio.open_connection(broker.host, broker.port, ssl=context)
+        async with asyncio.timeout(probe.timing.step_seconds):
+            _, writer = await asyncio.open_connection(probe.broker.host, probe.broker.port, ssl=context)
     except (OSError, TimeoutError):
         return None
     certificate = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
@@ -97,7 +114,7 @@ async def fetch_certificate(broker: BrokerAddress) -> x509.Certificate | None:
 
 
 async def fetch_mechanisms(probe: BrokerProbe) -> list[str]:
-    """The ways of logging in that it offers; none where it asks for no login."""
+    """Return the SASL mechanisms of the broker; empty if it requires no login."""
     try:
         async with connect(probe) as connection:
             offer = await connection.send(SaslHandShakeRequest("PLAIN"))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings, strategies
 
 from management.settings import Settings
-from relay.config.sources import is_secret, setting_fields, variable
+from relay.config.names import is_secret, setting_fields, variable
 from tests.support.settings import (
     CANARY,
     IN_CLEAR,
@@ -66,7 +66,7 @@ def test_an_unknown_name_in_the_file_is_refused_with_the_nearest_name(text, near
         ("KAFKA__TOPIC_PREFIX", "jira audit", "letters, digits"),
         ("KAFKA__SHARDS", "0", "greater than or equal to 1"),
         ("KAFKA__SHARDS", "many", "integer"),
-        ("KAFKA__CA_FILE", "/nowhere/ca.pem", "a file"),
+        ("KAFKA__CA_FILE", "/nowhere/ca.pem", "existing file"),
         ("PRODUCER__INTERVAL_SECONDS", "0", "greater than or equal to 1"),
         ("PRODUCER__INTERVAL_SECONDS", "nan", "finite"),
         ("PRODUCER__INTERVAL_SECONDS", "1e999", "finite"),
@@ -109,8 +109,8 @@ def test_every_fault_has_a_line():
 @pytest.mark.parametrize(
     ("environ", "expected"),
     [
-        ({"RELAY_DESTINATIONS__SENTINEL__RULE_ID": RULE}, "destinations.sentinel.endpoint is needed"),
-        ({"RELAY_DESTINATIONS__EU__RULE_ID": RULE}, "destinations.eu.kind is needed"),
+        ({"RELAY_DESTINATIONS__SENTINEL__RULE_ID": RULE}, "destinations.sentinel.endpoint is required"),
+        ({"RELAY_DESTINATIONS__EU__RULE_ID": RULE}, "destinations.eu.kind is required"),
         ({"RELAY_KAFKA__SECURITY_PROTOCOL": "SASL_SSL"}, "needs kafka.sasl_mechanism"),
         ({"RELAY_KAFKA__SASL_USERNAME": "u"}, "set it to SASL_SSL"),
         ({"RELAY_KAFKA__CA_FILE": "ca.pem"}, "set it to SSL or SASL_SSL"),
@@ -123,13 +123,16 @@ def test_every_fault_has_a_line():
             OAUTH,
             "OAUTHBEARER needs kafka.oauth_token_url, kafka.oauth_client_id and kafka.oauth_client_secret",
         ),
-        (OAUTH | {"RELAY_KAFKA__SASL_PASSWORD": CANARY}, "have no use with OAUTHBEARER"),
+        (OAUTH | {"RELAY_KAFKA__SASL_PASSWORD": CANARY}, "are not used with OAUTHBEARER"),
         (
             OAUTH | {"RELAY_KAFKA__OAUTH_CREDENTIAL": "default", "RELAY_KAFKA__OAUTH_CLIENT_SECRET": CANARY},
-            "two ways to a token",
+            "both provide tokens",
         ),
         ({"RELAY_KAFKA__OAUTH_CLIENT_SECRET": CANARY}, "kafka.sasl_mechanism is not OAUTHBEARER"),
-        (IN_CLEAR | {"RELAY_KAFKA__BOOTSTRAP": "127.0.0.1:9092,kafka:9092"}, "send its password in clear"),
+        (
+            IN_CLEAR | {"RELAY_KAFKA__BOOTSTRAP": "127.0.0.1:9092,kafka:9092"},
+            "send its password without encryption",
+        ),
         (
             OAUTH
             | {
@@ -137,7 +140,7 @@ def test_every_fault_has_a_line():
                 "RELAY_KAFKA__OAUTH_CREDENTIAL": "default",
                 "RELAY_KAFKA__BOOTSTRAP": "10.0.0.7:9092",
             },
-            "send its token in clear",
+            "send its token without encryption",
         ),
         (SENTINEL | {"RELAY_DESTINATIONS__SENTINEL__CLOUD": "usgov"}, "is of the cloud public"),
         ({"RELAY_SECRETS__KEYS": '["x"]', "RELAY_SECRETS__KEY_FILE": "ca.pem"}, "are both set"),
@@ -155,7 +158,7 @@ def test_every_fault_has_a_line():
                 "RELAY_SCHEMA_REGISTRY__USERNAME": "u",
                 "RELAY_SCHEMA_REGISTRY__PASSWORD": CANARY,
             },
-            "sent in clear",
+            "sent without encryption",
         ),
     ],
 )

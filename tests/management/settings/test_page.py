@@ -7,7 +7,7 @@ import pytest
 
 from management.settings import Settings
 from management.settings_page import render_page
-from relay.config.sources import accepts_file, generalize, setting_fields, variable
+from relay.config.names import accepts_file, generalize, setting_fields, variable
 from tests.support.settings import SENTINEL, error_or_empty
 
 ROOT = Path(__file__).parents[3]
@@ -42,4 +42,4 @@ def test_every_setting_accepts_its_example_from_its_variable(name):
     error = error_or_empty(SENTINEL | {key: text})  # some settings need others beside them
 
     assert f"({key})" not in error
-    assert "is no setting" not in error
+    assert "is not a setting" not in error

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from management.settings import Settings, load
-from relay.config.sources import is_secret, setting_fields, variable
+from relay.config.names import is_secret, setting_fields, variable
 from relay.credentials.redaction import secrets_in
 from tests.support.settings import CANARY, OAUTH, REGISTRY, SENTINEL, load_error, write_config
 

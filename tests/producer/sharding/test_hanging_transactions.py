@@ -1,6 +1,5 @@
 import asyncio
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.cluster import ClusterMetadata
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,10 +15,10 @@ from relay.errors import RelayError
 from relay.kafka import TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import LogBounds, log_bounds, standalone_consumer
-from relay.kafka.producer import ProducerRecord, producer_options
+from relay.kafka.producer import ProducerRecord
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
-from relay.kafka.transactions import TRANSACTION_SECONDS, Publisher
+from relay.kafka.transactions import TRANSACTION_SECONDS, Publisher, TransactionTiming
 
 TP = TopicPartition("events", 0)
 AT_ONCE = WatchTiming(check_seconds=0.0)
@@ -78,19 +77,11 @@ class FakeAssignment:
         self.reload_requested.set()
 
 
-async def open_patient_publisher(connection, transactional_id):
-    """A publisher whose transactions Kafka itself does not end within ten minutes."""
-    producer = AIOKafkaProducer(
-        **producer_options(connection), transactional_id=transactional_id, transaction_timeout_ms=600_000
-    )
-    await producer.start()
-    return Publisher(connection, producer)
-
-
 async def test_what_has_no_end_gets_one(kafka, prefix, monkeypatch):
     """A shard of ours with a transaction that does not end is opened anew; an edit is ended here, be it the history of changes alone
     that lacks its end. A partition without a leader holds up none of it.
     """
+    long = TransactionTiming(timeout_ms=600_000)  # so that Kafka itself ends none of them
     there = Connection(
         KafkaConfig(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, shards=3)
     )
@@ -109,7 +100,7 @@ async def test_what_has_no_end_gets_one(kafka, prefix, monkeypatch):
         (f"{topics.organizations}.0", topics.organizations, 0),
         (f"{topics.organizations}.1", topics.changes, 0),
     ]:
-        publisher = await open_patient_publisher(there, name)
+        publisher = await Publisher.open(there, name, long)
         await publisher._producer.begin_transaction()
         await publisher._send([ProducerRecord(topic, number, b"acme", b"1")])
         hanging.append(publisher)

@@ -32,25 +32,27 @@ def event(**fields):
     return {**SMALLEST, **fields}
 
 
-def test_an_id_travels_as_confluent_frames_it():
+def test_an_id_is_framed_as_confluent_does():
     message = Encoder(AUDIT_EVENT, SchemaId(0x01020304)).encode(SMALLEST)
     assert message[:5] == b"\x00\x01\x02\x03\x04"
     assert split_frame(message) == (SchemaId(0x01020304), 5)
 
 
-def test_a_fingerprint_travels_as_a_single_object():
+def test_a_fingerprint_is_framed_as_a_single_object():
     message = Encoder(AUDIT_EVENT, PRINT).encode(SMALLEST)
     assert message[:2] == b"\xc3\x01"
     assert split_frame(message) == (PRINT, 10)
 
 
-def test_the_fingerprint_is_in_the_order_of_the_specification():
-    """The Avro specification's example: the fingerprint of "null" is 63dd24e7cc258f8a, little-endian on the wire."""
+def test_the_fingerprint_is_little_endian():
+    """The fingerprint of "null" is 63dd24e7cc258f8a, little-endian in a message (example of the Avro specification)."""
     assert fingerprint("null") == Fingerprint(bytes.fromhex("8a8f25cce724dd63"))
 
 
 def without_logical_types(node):
-    """Apache's Python library forgets to write {"type": "long"} as "long", which the specification asks for."""
+    """Return the schema without logical types; Apache's Python library forgets to write {"type": "long"} as "long", as
+    the specification requires.
+    """
     if isinstance(node, list):
         return [without_logical_types(each) for each in node]
     if isinstance(node, dict):
@@ -105,7 +107,7 @@ def test_any_bytes_either_have_a_reference_or_are_not_avro(message):
 @pytest.mark.parametrize("subject", schemas.SUBJECTS)
 @given(data=st.data())
 @settings(max_examples=30)
-def test_what_is_encoded_comes_back_equal(subject, data):
+def test_decoding_returns_the_encoded_record(subject, data):
     schema = schemas.load(subject)
     record = data.draw(records(schema))
     message = Encoder(schema, PRINT).encode(record)
@@ -118,13 +120,13 @@ def test_times_stay_ints_even_outside_the_years_of_a_datetime():
     assert (decoded["created"], decoded["collected"]) == (2**62, -(2**62))
 
 
-def test_decoding_leaves_the_schema_as_it_was():
+def test_decoding_does_not_change_the_schema():
     schema = copy.deepcopy(AUDIT_EVENT)
     decode_body(schema, ENCODER.encode(SMALLEST)[5:])
     assert schema == AUDIT_EVENT
 
 
-def test_fields_left_out_take_their_defaults():
+def test_missing_fields_get_their_defaults():
     decoded = decode_body(AUDIT_EVENT, ENCODER.encode(SMALLEST)[5:])
     assert decoded["mode"] == "live"
     assert decoded["associatedItems"] is None
@@ -132,7 +134,7 @@ def test_fields_left_out_take_their_defaults():
 
 @given(records(AUDIT_EVENT))
 @settings(max_examples=20)
-def test_a_body_cut_anywhere_is_refused(record):
+def test_a_body_cut_anywhere_is_rejected(record):
     body = ENCODER.encode(record)[5:]
     for end in range(len(body)):
         with pytest.raises(BadBody):
@@ -141,7 +143,7 @@ def test_a_body_cut_anywhere_is_refused(record):
 
 @given(records(AUDIT_EVENT), st.binary(min_size=1, max_size=5))
 @settings(max_examples=30)
-def test_bytes_left_over_are_refused(record, more):
+def test_bytes_left_over_are_rejected(record, more):
     with pytest.raises(BadBody, match="left over"):
         decode_body(AUDIT_EVENT, ENCODER.encode(record)[5:] + more)
 
@@ -149,7 +151,7 @@ def test_bytes_left_over_are_refused(record, more):
 @pytest.mark.parametrize("subject", schemas.SUBJECTS)
 @given(body=st.binary(max_size=200))
 @settings(max_examples=100)
-def test_garbage_is_a_record_or_refused_and_nothing_else(subject, body):
+def test_garbage_is_a_record_or_rejected(subject, body):
     try:
         decoded = decode_body(schemas.load(subject), body)
     except BadBody:
@@ -159,7 +161,7 @@ def test_garbage_is_a_record_or_refused_and_nothing_else(subject, body):
 
 @given(records(AUDIT_EVENT), st.data())
 @settings(max_examples=100)
-def test_a_corrupted_body_is_a_record_or_refused_and_nothing_else(record, data):
+def test_a_corrupted_body_is_a_record_or_rejected(record, data):
     body = bytearray(ENCODER.encode(record)[5:])
     for _ in range(data.draw(st.integers(1, 3))):
         body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
@@ -186,15 +188,15 @@ def test_a_corrupted_body_is_a_record_or_refused_and_nothing_else(record, data):
         (event(objectItem={"nme": "x"}), "AuditEvent.objectItem"),
         (event(associatedItems=[{"id": "1"}, {"id": 1}]), "AuditEvent.associatedItems"),
         (event(sumary="x"), "no field sumary"),
-        ({"organization": "a", "id": 1, "created": 2}, "needs collected"),
+        ({"organization": "a", "id": 1, "created": 2}, "lacks the field collected"),
     ],
 )
-def test_a_record_that_does_not_fit_names_the_field(record, reason):
+def test_the_error_of_a_misfit_names_the_field(record, reason):
     with pytest.raises(Unencodable, match=reason):
         ENCODER.encode(record)
 
 
-def test_an_unencodable_value_is_not_repeated_in_the_error():
+def test_the_error_of_a_misfit_does_not_show_the_value():
     with pytest.raises(Unencodable) as caught:
         ENCODER.encode(event(mode="hunter2"))
     assert "hunter2" not in str(caught.value)
@@ -204,7 +206,7 @@ def test_an_unencodable_value_is_not_repeated_in_the_error():
 @pytest.mark.parametrize("subject", schemas.SUBJECTS)
 @given(data=st.data())
 @settings(max_examples=20)
-def test_internal_records_come_back_equal(subject, data):
+def test_the_internal_codec_returns_the_encoded_record(subject, data):
     internal = InternalCodec(subject)
     record = data.draw(records(schemas.load(subject)))
     assert internal.decode(internal.encode(record)) == record
@@ -223,7 +225,7 @@ NEWER = {
 }
 
 
-def test_a_record_of_an_older_release_is_filled_with_defaults(monkeypatch):
+def test_a_record_of_an_older_release_gets_defaults_for_new_fields(monkeypatch):
     monkeypatch.setattr(schemas, "load", lambda _: NEWER)
     monkeypatch.setattr(schemas, "released", lambda _: [OLDER, NEWER])
     message = Encoder(OLDER, fingerprint(OLDER)).encode({"id": 1})
@@ -236,12 +238,12 @@ def test_a_record_of_an_older_release_is_filled_with_defaults(monkeypatch):
     }
 
 
-def test_bytes_left_out_take_their_default_as_bytes():
+def test_the_default_of_a_bytes_field_is_bytes():
     message = Encoder(NEWER, fingerprint(NEWER)).encode({"id": 1})
     assert decode_body(NEWER, message[10:])["raw"] == b"\xff"
 
 
-def test_a_schema_no_release_has_is_named():
+def test_an_unreleased_schema_is_named():
     with pytest.raises(UnknownSchema, match=fingerprint(OLDER).value.hex()) as caught:
         InternalCodec("checkpoint").decode(Encoder(OLDER, fingerprint(OLDER)).encode({"id": 1}))
     assert caught.value.ref == fingerprint(OLDER)

@@ -33,7 +33,7 @@ def is_allowed(url, hosts=HOSTS):
     ],
 )
 def test_organization_is_named_by_its_host(url, name):
-    """The name is the host in normal form, with the port where it is not the scheme's own."""
+    """The name is the host in normal form, with the port unless it is the scheme's default."""
     assert organization_name(url) == name
 
 
@@ -45,10 +45,10 @@ def test_organization_is_named_by_its_host(url, name):
         ("https://", "no valid host"),
         ("https:///acme.atlassian.net", "no valid host"),
         ("http://acme.atlassian.net", "plain http"),
-        ("https://acme.atlassian.net/jira", "a path behind its host: give https://acme.atlassian.net alone"),
-        ("https://acme.atlassian.net?x=1", "a query behind its host: give https://acme.atlassian.net alone"),
-        ("https://acme.atlassian.net/?x=1", "a query behind its host"),
-        ("https://acme.atlassian.net#x", "a fragment behind its host: give https://acme.atlassian.net alone"),
+        ("https://acme.atlassian.net/jira", "a path after its host: use https://acme.atlassian.net alone"),
+        ("https://acme.atlassian.net?x=1", "a query after its host: use https://acme.atlassian.net alone"),
+        ("https://acme.atlassian.net/?x=1", "a query after its host"),
+        ("https://acme.atlassian.net#x", "a fragment after its host: use https://acme.atlassian.net alone"),
         ("https://ada:canary@acme.atlassian.net", "a user or a password"),
         ("https://acme.atlassian.net:99999", "a number from 1 to 65535"),
         ("https://acme.atlassian.net:", "a number from 1 to 65535"),
@@ -62,13 +62,13 @@ def test_organization_is_named_by_its_host(url, name):
         ("https://2130706433", "an unusual form"),
         ("https://0x7f.1", "an unusual form"),
         ("https://0177.0.0.1", "an unusual form"),
-        ("https://[::ffff:127.0.0.1]", "hides an IPv4 address"),
+        ("https://[::ffff:127.0.0.1]", "is an IPv4 address in IPv6 form"),
         ("https://[::1%eth0]", "no valid host"),
         ("https://xn--a.example", "no valid host"),
     ],
 )
-def test_unusable_url_is_refused_with_a_sentence(url, why):
-    """A URL that is no plain origin is refused, and the sentence shows no password."""
+def test_an_invalid_url_is_rejected_with_a_sentence(url, why):
+    """A URL that is no plain origin is rejected, and the sentence shows no password."""
     with pytest.raises(UrlError) as caught:
         parse_origin(url)
 
@@ -89,7 +89,7 @@ def test_unusable_url_is_refused_with_a_sentence(url, why):
     ],
 )
 def test_credentials_may_go_to_known_hosts(url):
-    """Sites, the gateway, this machine and allowed hosts may have a credential."""
+    """Sites, the gateway, this machine and allowed hosts may get a credential."""
     assert is_allowed(url)
 
 
@@ -131,8 +131,8 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("url", HOSTILE)
-def test_credentials_go_nowhere_else(url):
-    """No lookalike, no plain http, and nothing that two parsers could read in two ways."""
+def test_credentials_go_to_no_other_host(url):
+    """A lookalike, plain http, and a URL that two parsers read differently get no credential."""
     assert not is_allowed(url)
 
 
@@ -149,7 +149,7 @@ PIECES = st.sampled_from([
 @example("https://acme.atlassian.net:443@evil.example")
 @settings(max_examples=1500)
 def test_no_hostile_url_passes(url):
-    """Whatever passes is sent by httpx to a host that may have it, over https or to this machine alone."""
+    """httpx sends an accepted URL to an allowed host, over https or to this machine alone."""
     if not is_allowed(url):
         return
 
@@ -171,7 +171,7 @@ def test_no_hostile_url_passes(url):
 @given(st.lists(PIECES, max_size=9).map("".join) | st.text(max_size=40).map("https://{}".format))
 @settings(max_examples=500)
 def test_normal_form_is_stable(url):
-    """The normal form of an origin is its own normal form, and httpx reads it in the same way."""
+    """The normal form of an origin is its own normal form, and httpx reads it the same way."""
     try:
         origin = parse_origin(url)
     except UrlError:

@@ -12,14 +12,14 @@ from embedded.ready import is_ready
 
 
 class InterruptibleKafka:
-    """A broker that may be killed or stopped; it is back after each `interrupted`."""
+    """A broker that can be killed or stopped. It is ready again after each `interrupted`."""
 
     def __init__(self, kafka):
         self.kafka = kafka
 
     @contextlib.asynccontextmanager
     async def interrupted(self, signal_number):
-        """Kafka killed (SIGKILL), or frozen so that it is a black hole (SIGSTOP)."""
+        """Kill Kafka (SIGKILL), or freeze it so that it answers nothing (SIGSTOP)."""
         os.kill(self.kafka.pid, signal_number)
         try:
             await (
@@ -34,14 +34,14 @@ class InterruptibleKafka:
                 await self.kafka.start()
 
     async def _wait_until_frozen(self):
-        """A thread that is not yet stopped may still answer."""
+        """Wait until all threads are stopped: one that is not may still answer."""
         for _ in range(500):
             if all(state == "T" for state in _thread_states(self.kafka.pid)):
                 return
             await asyncio.sleep(0.01)
 
     async def _wait_until_ready(self):
-        """It was fenced by its controller meanwhile, and is let in again a moment later."""
+        """Wait until the broker is registered again: its controller fenced it meanwhile."""
         for _ in range(300):
             if await is_ready(HOST, int(self.kafka.bootstrap.partition(":")[2])):
                 return
@@ -49,7 +49,7 @@ class InterruptibleKafka:
 
 
 def _thread_states(pid):
-    """Of the threads of a process, as Linux tells; elsewhere nothing is told."""
+    """Return the states of a process's threads on Linux, nothing on other systems."""
     threads = Path(f"/proc/{pid}/task").glob("*/stat")
     return [thread.read_text().rpartition(")")[2].split()[0] for thread in threads]
 

@@ -34,8 +34,8 @@ async def connection(kafka, prefix):
         ("records", asyncio.CancelledError()),
     ],
 )
-async def test_a_handler_that_fails_is_closed_and_joins_again(connection, prefix, where, error):
-    """Whatever a handler raises ends the membership in good order, and another one begins."""
+async def test_a_failed_handler_is_closed_and_joins_again(connection, prefix, where, error):
+    """An error of the handler ends the membership in order, and a new one begins."""
     handler = RecordingHandler()
     handler.fail_next = (where, error)
     async with running_member(connection, handler, prefix) as member:
@@ -47,8 +47,8 @@ async def test_a_handler_that_fails_is_closed_and_joins_again(connection, prefix
 
 
 @pytest.mark.parametrize("part", ["_fetcher._fetch_task", "_coordinator._coordination_task"])
-async def test_a_consumer_that_dies_inside_is_replaced(connection, prefix, part):
-    """A fetcher or a group coordination that has ended, of which aiokafka says nothing, is noticed within seconds."""
+async def test_a_consumer_that_ends_silently_is_replaced(connection, prefix, part):
+    """A fetch task or a coordination task that ended, which aiokafka does not report, is noticed within seconds."""
     handler = RecordingHandler()
     async with running_member(connection, handler, prefix):
         owner, _, name = part.partition(".")
@@ -61,8 +61,8 @@ async def test_a_consumer_that_dies_inside_is_replaced(connection, prefix, part)
 @pytest.mark.parametrize(
     ("error", "ends"), [(NotCoordinatorError(), False), (GroupAuthorizationFailedError(), True)], ids=str
 )
-async def test_what_may_pass_by_itself_ends_no_membership(connection, prefix, error, ends):
-    """Reading goes on where it was; after anything else positions are believed no more, and another membership begins."""
+async def test_a_retriable_error_does_not_end_the_membership(connection, prefix, error, ends):
+    """Reading continues at its position; after any other error, positions are unreliable and a new membership begins."""
     handler = RecordingHandler()
     async with running_member(connection, handler, prefix) as member:
         await wait_until(lambda: member.valid)
@@ -75,10 +75,8 @@ async def test_what_may_pass_by_itself_ends_no_membership(connection, prefix, er
 
 
 @pytest.mark.parametrize("fault", ["another leader", "damage"])
-async def test_whoever_reads_from_the_start_is_not_sent_back_there_again_and_again(
-    connection, prefix, fault, monkeypatch
-):
-    """He would take what is older for news: an organization as it was before it was changed, or deleted."""
+async def test_a_reset_does_not_repeat_for_ever(connection, prefix, fault, monkeypatch):
+    """A repeated reset would take older records for news: an organization as it was before a change, or a deletion."""
 
     def altered_batches(fetched):
         for batch in parse_batches(fetched):
@@ -98,14 +96,12 @@ async def test_whoever_reads_from_the_start_is_not_sent_back_there_again_and_aga
     assert handler.values == [b"before", b"after"]
 
 
-async def test_partitions_that_come_with_a_freeze_are_not_valid_until_the_group_says_so_again(
-    connection, prefix
-):
-    """They were asked for before it: meanwhile they may have gone to others."""
+async def test_partitions_assigned_during_a_freeze_are_valid_only_after_a_confirmation(connection, prefix):
+    """They were requested before the freeze, and may belong to other members since."""
     valid = []
 
     class FrozenHandler(RecordingHandler):
-        """As its ticks notice it, right before they take note of the assignment."""
+        """A handler whose ticks notice the freeze right before the assignment is recorded."""
 
         def assigned(self, positions, partitions):
             super().assigned(positions, partitions)
@@ -125,15 +121,15 @@ async def test_partitions_that_come_with_a_freeze_are_not_valid_until_the_group_
 
 
 async def test_a_dead_heartbeat_is_noticed(connection, prefix):
-    """A member that still reads, but does not beat any more, joins anew before it is replaced without knowing."""
+    """A member that reads without heartbeats joins again, before it is replaced unknowingly."""
     handler = RecordingHandler()
     async with running_member(connection, handler, prefix) as member:
         handler.consumer._coordinator._heartbeat_task.cancel()
         await wait_until(lambda: len(handler.assignments) >= 2 and member.valid)
 
 
-async def test_a_lost_membership_is_no_continuation(connection, prefix):
-    """Who has to join anew, because the group no longer knew it, can tell that from a plain rebalance."""
+async def test_a_lost_membership_starts_a_new_generation(connection, prefix):
+    """A member that the group no longer knew can distinguish that from a plain rebalance."""
     handler, other = RecordingHandler(), RecordingHandler()
     async with running_member(connection, handler, prefix) as member:
         joins = member.generation
@@ -148,7 +144,7 @@ async def test_a_lost_membership_is_no_continuation(connection, prefix):
 
 
 async def test_an_answer_without_offsets_is_not_taken_for_none_committed(connection, prefix):
-    """A coordinator that is still loading answers OffsetFetch with an error and no partitions; it is asked again."""
+    """A coordinator that is still loading answers OffsetFetch with an error and no partitions; the member asks again."""
     tp = TopicPartition(Topics(prefix).organizations, 0)
 
     class LoadingMember(Member):
@@ -173,8 +169,8 @@ async def test_an_answer_without_offsets_is_not_taken_for_none_committed(connect
         assert await handler.positions.committed([tp]) == {tp: OffsetAndMetadata(1, "ours")}
 
 
-async def test_who_is_no_member_any_more_commits_nothing(connection, prefix):
-    """Not even into a group without members, which takes an offset from anybody: another may have come further since."""
+async def test_a_former_member_commits_nothing(connection, prefix):
+    """Not even into a group without members, which accepts any commit: another member may have committed more since."""
     tp = TopicPartition(Topics(prefix).organizations, 0)
     handler = RecordingHandler()
     async with running_member(connection, handler, prefix):
@@ -188,7 +184,7 @@ async def test_who_is_no_member_any_more_commits_nothing(connection, prefix):
 
 
 async def test_membership_ends_when_its_task_is_cancelled(connection, prefix):
-    """Cancelling `run` tells the handler, leaves the group, and leaves nothing running."""
+    """Cancelling `run` closes the handler, leaves the group, and leaves no task running."""
     handler = RecordingHandler()
     async with running_member(connection, handler, prefix):
         consumer = handler.consumer
@@ -221,7 +217,7 @@ def awake_lease():
 
 
 def test_a_lease_begins_with_a_renewal():
-    """Nobody is a member before the group has said so."""
+    """A member is not valid before the group has confirmed it."""
     clocks, lease = awake_lease()
 
     assert not lease.valid
@@ -230,7 +226,7 @@ def test_a_lease_begins_with_a_renewal():
 
 
 def test_a_lease_ends_with_the_session():
-    """What was confirmed counts for no longer than the group would wait for us."""
+    """A confirmation is valid no longer than the session timeout."""
     clocks, lease = awake_lease()
     lease.renew(clocks.now)
     clocks.advance(lease, SESSION - 0.5)
@@ -241,7 +237,7 @@ def test_a_lease_ends_with_the_session():
 
 
 def test_an_answer_from_before_a_freeze_renews_nothing():
-    """It may have lain in the socket while somebody else took over; the first to look does not matter."""
+    """The answer may have been in the socket while another member took over, whichever check comes first."""
     clocks, lease = awake_lease()
     requested_at = clocks.now
     clocks.now += FROZEN_SECONDS + 1
@@ -260,7 +256,7 @@ def test_an_answer_from_before_a_freeze_renews_nothing():
 
 
 def test_the_sleep_of_a_machine_is_a_freeze():
-    """A monotonic clock may stand still meanwhile; the other one does not."""
+    """The monotonic clock may stop during sleep; the wall clock shows it."""
     clocks, lease = awake_lease()
     lease.renew(clocks.now)
     clocks.wall += 3_600

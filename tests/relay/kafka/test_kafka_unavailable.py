@@ -1,4 +1,4 @@
-"""Everything at once while Kafka is away: waits have an end, and all goes on when it is back."""
+"""All calls at once while Kafka is unavailable: every wait ends, and work resumes when Kafka is back."""
 
 import asyncio
 import signal
@@ -20,7 +20,7 @@ from tests.support.waiting import wait_until
 
 
 async def seconds_to_fail(awaitable, error):
-    """How long it takes to fail."""
+    """Return how long a call takes to fail."""
     began = time.monotonic()
     with pytest.raises(error):
         await awaitable
@@ -34,10 +34,9 @@ async def seconds_to_close(stack):
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGSTOP], ids=lambda number: number.name)
-async def test_nothing_waits_without_end_while_kafka_is_away(interruptible_kafka, prefix, signal_number):
-    """Kafka killed, or silent for longer than a session: every call fails within its bound and leaves nothing running.
-
-    Afterwards a member reads on, a writer writes, and a publisher of the same id opens and publishes.
+async def test_every_wait_ends_while_kafka_is_unavailable(interruptible_kafka, prefix, signal_number):
+    """With Kafka killed, or silent for longer than a session, every call fails within its bound and leaves no task
+    running. Afterwards a member reads on, a writer writes, and a publisher of the same id opens and publishes.
     """
     connection = connection_to(
         interruptible_kafka.kafka, prefix, shards=2, group_session_timeout_seconds=SESSION

@@ -35,7 +35,7 @@ def everywhere(topic):
 
 
 async def test_a_table_is_read_over_all_partitions(connection, prefix):
-    """The latest value of every key, whichever partition it stands in, without the deleted ones."""
+    """A table has the latest value of every key of all partitions, without deleted keys."""
     topic = Topics(prefix).progress
     async with RecordWriter(connection) as writer:
         for number in range(SHARDS):
@@ -49,8 +49,8 @@ async def test_a_table_is_read_over_all_partitions(connection, prefix):
     }
 
 
-async def test_a_record_that_does_not_supersede_counts_for_nothing(connection, prefix):
-    """Whoever reads a table may say which of two records of a key counts; after a deletion the next one does."""
+async def test_a_record_that_does_not_supersede_is_ignored(connection, prefix):
+    """The caller decides which of two records of a key counts; after a deletion the next one does."""
     topic = Topics(prefix).status
     async with RecordWriter(connection) as writer:
         for key, value in [(b"a", b"2"), (b"a", b"1"), (b"b", b"2"), (b"b", None), (b"b", b"1")]:
@@ -62,7 +62,7 @@ async def test_a_record_that_does_not_supersede_counts_for_nothing(connection, p
 
 
 async def test_single_records_are_read_by_their_offsets(connection, prefix):
-    """An offset may hold the end of a transaction instead, or lie before what is kept, or behind the end."""
+    """An offset may also hold the end of a transaction, be deleted, or be behind the end."""
     topic = Topics(prefix).events
     publisher = await Publisher.open(connection, f"{prefix}.0")
     for value in (b"one", b"two"):
@@ -80,8 +80,8 @@ async def test_single_records_are_read_by_their_offsets(connection, prefix):
         await records_at(connection, {kept: 9})
 
 
-async def test_what_is_not_committed_is_beyond_the_end(connection, prefix):
-    """Of sixteen partitions the one with an open transaction ends before it, for read_committed readers."""
+async def test_uncommitted_records_are_beyond_the_end(connection, prefix):
+    """Of sixteen partitions, the one with an open transaction ends before it for read_committed readers."""
     topic = Topics(prefix).events
     publisher = await Publisher.open(connection, f"{prefix}.0")
     await publisher.publish([ProducerRecord(topic, 3, b"acme", b"committed")])
@@ -97,7 +97,7 @@ async def test_what_is_not_committed_is_beyond_the_end(connection, prefix):
 
 
 async def test_reading_passes_over_markers_and_holes(connection, prefix):
-    """Control records and aborted events at the end of a partition do not keep a reader waiting."""
+    """Control records and aborted events at the end of a partition do not block a reader."""
     topic = Topics(prefix).events
     tp, found = TopicPartition(topic, 0), []
     dead = await Publisher.open(connection, f"{prefix}.0")
@@ -114,17 +114,17 @@ async def test_reading_passes_over_markers_and_holes(connection, prefix):
     assert bounds.last_stable_offset == 4
 
 
-async def test_a_reader_that_died_inside_says_so(connection, prefix):
-    """A fetcher that has ended is noticed, not waited for."""
+async def test_a_reader_that_ended_silently_is_an_error(connection, prefix):
+    """A fetch task that has ended is noticed, and not waited for."""
     tp = TopicPartition(Topics(prefix).events, 0)
     async with standalone_consumer(connection) as reader:
         reader._fetcher._fetch_task.cancel()
-        with pytest.raises(TopicReadError, match="died inside"):
+        with pytest.raises(TopicReadError, match="ended silently"):
             await read_to_end(reader, {tp: 0}, {tp: 1}, print)
 
 
-async def test_a_kafka_that_is_not_there_is_an_error_and_no_wait():
-    """Where nobody listens, a reader fails at once and leaves nothing open."""
+async def test_a_closed_port_is_an_error_at_once():
+    """Without a broker, a reader fails at once and leaves nothing open."""
     nowhere = Connection(KafkaConfig(bootstrap="127.0.0.1:1"))
     began = time.monotonic()
     with pytest.raises(Exception, match=r"Unable to bootstrap|did not answer"):

@@ -2,7 +2,6 @@ import asyncio
 import contextlib
 import json
 import time
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -10,9 +9,9 @@ from hypothesis import strategies as st
 
 from relay.config.kafka import KafkaConfig
 from relay.errors import SettingsError
-from relay.kafka import oauth
 from relay.kafka.connection import Connection
 from relay.kafka.oauth import (
+    OAuthTiming,
     OAuthToken,
     OAuthTokenError,
     OAuthTokenProvider,
@@ -29,7 +28,7 @@ NAMESPACE = "ns.servicebus.windows.net"
 
 
 class TokenServer:
-    """Gives out tokens that are numbered, or refuses; the clock is its own."""
+    """Issues numbered tokens, or fails. It has its own clock."""
 
     def __init__(self, seconds=100):
         self.now, self.requests, self.seconds, self.failing = 0.0, 0, seconds, False
@@ -47,8 +46,8 @@ class TokenServer:
         return await self.provider.token()
 
 
-async def test_a_token_serves_until_most_of_its_life_is_over():
-    """One token for all who ask at once, and for all later ones until a fifth of its life is left."""
+async def test_a_token_is_used_until_most_of_its_lifetime_is_over():
+    """Concurrent and later callers share one token until a fifth of its lifetime is left."""
     server = TokenServer()
 
     assert await asyncio.gather(*(server.provider.token() for _ in range(20))) == ["token 1"] * 20
@@ -56,8 +55,8 @@ async def test_a_token_serves_until_most_of_its_life_is_over():
     assert await server.at(80) == "token 2"
 
 
-async def test_a_token_serves_to_its_end_where_there_is_no_other():
-    """Between its renewal and its end a token is used on; after that the reason why there is none is raised."""
+async def test_a_token_is_used_until_it_expires_if_no_other_is_available():
+    """Between its renewal time and its end a token is used; after that the reason of the failure is raised."""
     server = TokenServer()
     await server.at(0)
     server.failing = True
@@ -70,8 +69,8 @@ async def test_a_token_serves_to_its_end_where_there_is_no_other():
     assert await server.at(300) == f"token {server.requests}"
 
 
-async def test_whoever_refuses_is_not_asked_at_each_connection():
-    """However often a connection is tried, a refusal is followed by a growing wait."""
+async def test_a_failed_request_is_not_repeated_at_each_connection():
+    """After a failure the next request waits, longer each time, however many connections are tried."""
     server = TokenServer()
     server.failing = True
     for tenths in range(6_000):
@@ -81,8 +80,8 @@ async def test_whoever_refuses_is_not_asked_at_each_connection():
     assert 10 <= server.requests <= 25
 
 
-async def test_a_token_that_kafka_refuses_is_replaced_though_not_at_once():
-    """It is used again for ten seconds, so that a circle of refusals does not reach whoever gives tokens out."""
+async def test_a_token_that_kafka_rejects_is_replaced_after_ten_seconds():
+    """It is used for ten more seconds, so that rejections do not flood the authorization server."""
     server = TokenServer(3600)
     await server.at(0)
     for second in range(40):
@@ -97,8 +96,8 @@ def oauth_config(url, name="us", secret=SECRET, **more):
     return KafkaConfig(security_protocol="SASL_SSL", sasl_mechanism="OAUTHBEARER", **login, **more)
 
 
-async def test_what_is_asked(authorization_server):
-    """Our id and secret go as HTTP Basic, with what they hold of special signs; the scope goes in the form."""
+async def test_the_token_request_has_the_credentials_and_the_scope(authorization_server):
+    """Client id and secret are sent as HTTP Basic, special characters escaped; the scope is in the form."""
     us = (authorization_server.client_id, authorization_server.client_secret)
     found = await create_token_provider(
         oauth_config(authorization_server.url, *us, oauth_scope="kafka")
@@ -115,7 +114,10 @@ REFUSALS = {
     ),
     "a scope": (respond_with(400, '{"error": "invalid_scope"}'), r"kafka\.oauth_scope .*invalid_scope"),
     "for now": (respond_with(429), "gives no token for now"),
-    "a redirect": (respond_with(307, headers={"Location": NOT_HERE}), r"redirects .* our secret is not sent"),
+    "a redirect": (
+        respond_with(307, headers={"Location": NOT_HERE}),
+        r"redirects .* does not get the client secret",
+    ),
     "a page": (respond_with(200, "<html>", content_type="text/html"), "answers without a token"),
     "no token in it": (respond_with(200, '{"expires_in": 3}'), "answers without a token"),
     "an echo": (respond_with(400, json.dumps({"error_description": SECRET})), "check kafka.oauth_client_id"),
@@ -125,28 +127,29 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("kind", REFUSALS)
-async def test_why_there_is_no_token(authorization_server, kind, monkeypatch):
-    """Each way of not giving a token has a sentence that names the cause, and never our secret."""
-    monkeypatch.setattr(oauth, "ANSWER_SECONDS", 1.0)
+async def test_each_missing_token_has_a_reason(authorization_server, kind):
+    """Each failure of the authorization server has a sentence that names the cause, and never the client secret."""
     fault, expected = REFUSALS[kind]
     if fault is not None:
         authorization_server.faults.add(fault)
     with pytest.raises(OAuthTokenError, match=expected) as caught:
-        await create_token_provider(oauth_config(authorization_server.url)).token()
+        await create_token_provider(
+            oauth_config(authorization_server.url), OAuthTiming(answer_seconds=1.0)
+        ).token()
 
     assert SECRET not in caught.value.sentence
     assert len(authorization_server.requests) == 1
 
 
-async def test_nobody_there_to_give_tokens():
-    """An address where nobody listens is named."""
+async def test_an_unreachable_authorization_server_is_named():
+    """An address without a listener is named."""
     with pytest.raises(OAuthTokenError, match=f"{NOT_HERE} cannot be reached"):
         await create_token_provider(oauth_config(NOT_HERE)).token()
 
 
 @given(st.one_of(st.none(), st.booleans(), st.text(), st.floats(), st.integers(), st.lists(st.integers())))
-def test_a_life_that_makes_no_sense_is_short(told):
-    """Whatever is said of a token's life, it is more than nothing and no more than a day."""
+def test_an_impossible_lifetime_is_replaced(told):
+    """Any claimed lifetime leads to one above zero and of at most a day."""
     body = json.dumps({"access_token": "t", "expires_in": told}).encode()
     try:
         token = parse_token_response(oauth_config(NOT_HERE), 200, body)
@@ -156,8 +159,8 @@ def test_a_life_that_makes_no_sense_is_short(told):
 
 
 @given(st.binary(), st.integers(100, 599))
-def test_no_answer_is_a_defect(content, status):
-    """Any bytes under any status are a token or a reason why there is none."""
+def test_every_answer_is_a_token_or_a_reason(content, status):
+    """Any bytes with any status are a token, or a reason why none is available."""
     with contextlib.suppress(OAuthTokenError):
         parse_token_response(oauth_config(NOT_HERE), status, content)
 
@@ -170,7 +173,7 @@ def azure_config(bootstrap=f"{NAMESPACE}:9093", **more):
 
 
 async def test_a_token_of_azure_is_for_the_namespace(monkeypatch):
-    """With a credential of Azure's the token is asked for the Event Hubs namespace in kafka.bootstrap."""
+    """With a credential of Azure, the token is for the Event Hubs namespace in kafka.bootstrap."""
     async with AzureWorld() as world:
         for name, value in world.environment("managed-identity").items():
             monkeypatch.setenv(name, value)
@@ -179,22 +182,20 @@ async def test_a_token_of_azure_is_for_the_namespace(monkeypatch):
         assert world.identity._tokens[token].audience == f"https://{NAMESPACE}"
 
 
-async def test_a_clock_that_is_days_ahead_costs_no_token(monkeypatch):
-    """To it each token of Azure has ended long ago; a new one for each connection would be as old."""
-    ahead = SimpleNamespace(time=lambda: time.time() + 2 * 86_400)
+async def test_a_clock_that_is_days_ahead_does_not_refetch_tokens(monkeypatch):
+    """By that clock each token of Azure has expired; a new one for each connection would be as old."""
     async with AzureWorld() as world:
         for name, value in world.environment("managed-identity").items():
             monkeypatch.setenv(name, value)
-        found = create_token_provider(azure_config())
-        monkeypatch.setattr(oauth, "time", ahead)
+        found = create_token_provider(azure_config(), wall_clock=lambda: time.time() + 2 * 86_400)
         first = await found.token()
 
         assert await found.token() == first
         assert list(world.identity._tokens) == [first]
 
 
-async def test_why_azure_gives_no_token(monkeypatch):
-    """What azure-identity says stands in one line, with the settings to look at."""
+async def test_a_failure_of_azure_is_explained_in_one_line(monkeypatch):
+    """The message of azure-identity is on one line, with the settings to check."""
     for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"):
         monkeypatch.delenv(name, raising=False)
     settings = azure_config().model_copy(update={"oauth_credential": "client-secret"})
@@ -208,7 +209,7 @@ async def test_why_azure_gives_no_token(monkeypatch):
 
 
 def test_the_scope_of_each_cloud():
-    """The cloud follows from the namespace's name; a scope of one's own wins; without either, it is asked for."""
+    """The cloud follows from the namespace's name; a configured scope wins; without either, the scope is required."""
     china = "ns.servicebus.chinacloudapi.cn"
 
     assert azure_scope(azure_config(f"{china}:9093")) == (f"https://{china}/.default", "china")
@@ -216,5 +217,5 @@ def test_the_scope_of_each_cloud():
         "api://x/.default",
         "public",
     )
-    with pytest.raises(SettingsError, match=r"kafka\.oauth_scope is needed"):
+    with pytest.raises(SettingsError, match=r"kafka\.oauth_scope is required"):
         Connection(azure_config("kafka:9093"))

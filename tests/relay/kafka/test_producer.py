@@ -12,10 +12,11 @@ from relay.kafka.consumer_group import Member
 from relay.kafka.log_reader import read_table
 from relay.kafka.producer import ProducerRecord, RecordWriter, TopicWriteError
 from relay.kafka.topic_admin import UNLIMITED_RETENTION_MS, TopicLimits, create_missing_topics, read_limits
-from relay.kafka.topics import DAY_MS, MAX_EVENT_BYTES, Topics
+from relay.kafka.topics import MAX_EVENT_BYTES, Topics
 from relay.kafka.transactions import Publisher, PublishError
 from relay.status.model import take_over
 from relay.status.writer import StatusWriter
+from relay.timestamps import DAY_MS
 from tests.support.group_member import RecordingHandler
 from tests.support.kafka import aiokafka_tasks, connection_to, event
 from tests.support.topics import alter_topic
@@ -29,7 +30,7 @@ async def connection(kafka, prefix):
 
 
 async def test_a_publisher_cancelled_while_it_opens_leaves_nothing(connection, prefix):
-    """A start that nobody waits for any more is ended with it."""
+    """A cancelled start leaves no task and no connection."""
     before = aiokafka_tasks()
     opening = asyncio.create_task(Publisher.open(connection, f"{prefix}.0"))
     await asyncio.sleep(0)
@@ -41,8 +42,8 @@ async def test_a_publisher_cancelled_while_it_opens_leaves_nothing(connection, p
 
 
 @pytest.mark.parametrize("kind", ["writer", "publisher", "reader", "member"])
-async def test_a_start_that_is_cut_off_leaves_no_connection(connection, prefix, monkeypatch, kind):
-    """Whoever is cancelled, or waits too long, while Kafka is asked for the first time."""
+async def test_an_interrupted_start_leaves_no_connection(connection, prefix, monkeypatch, kind):
+    """A start that is cancelled, or times out, during its first request closes the connection."""
     topics, connections, send = Topics(prefix), [], AIOKafkaConnection.send
 
     def cut_off(self, request, **options):
@@ -72,20 +73,20 @@ async def test_a_start_that_is_cut_off_leaves_no_connection(connection, prefix, 
 
 
 async def test_a_cancellation_from_inside_is_a_failure(connection, prefix):
-    """Where aiokafka cancels what it should have answered, whoever publishes learns of a failure and is not cancelled."""
+    """If aiokafka cancels a pending answer, the caller gets a failure and is not cancelled."""
     publisher = await Publisher.open(connection, f"{prefix}.0")
 
     async def cancelled():
         raise asyncio.CancelledError
 
     publisher._producer.commit_transaction = cancelled
-    with pytest.raises(PublishError, match="gave a transaction up"):
+    with pytest.raises(PublishError, match="cancelled a transaction"):
         await publisher.publish([event(prefix)])
     await publisher.discard()
 
 
 async def test_a_batch_that_failed_fails_the_transaction(connection, prefix):
-    """aiokafka commits although a batch was refused; here the refusal comes out, and nothing is committed."""
+    """aiokafka commits although a batch was rejected; the publisher raises, and nothing is committed."""
     publisher = await Publisher.open(connection, f"{prefix}.0")
     with pytest.raises(PublishError, match="MessageSizeTooLarge"):
         await publisher.publish(
@@ -98,7 +99,7 @@ async def test_a_batch_that_failed_fails_the_transaction(connection, prefix):
 
 
 async def test_an_unknown_offset_fails_the_transaction(connection, prefix):
-    """A batch that Kafka says it had already has no offset; progress could not name it, so it is not committed."""
+    """A batch that Kafka calls a duplicate has no offset for the progress record, so the transaction is not committed."""
     publisher = await Publisher.open(connection, f"{prefix}.0")
     send = publisher._producer.send
 
@@ -109,13 +110,13 @@ async def test_an_unknown_offset_fails_the_transaction(connection, prefix):
         return later
 
     publisher._producer.send = without_offset
-    with pytest.raises(PublishError, match="already there"):
+    with pytest.raises(PublishError, match="a duplicate"):
         await publisher.publish([event(prefix)])
     await publisher.discard()
 
 
 async def wait_for_limits(connection, expected):
-    """A broker knows a changed setting a moment after it was changed."""
+    """Wait until the broker applies changed topic settings, which takes a moment."""
     for _ in range(50):
         if (found := await read_limits(connection)) == expected:
             return
@@ -124,7 +125,7 @@ async def wait_for_limits(connection, expected):
 
 
 async def test_the_smallest_limits_of_the_topics_count(connection, prefix):
-    """Also where somebody made one with limits of its own: events are kept small enough, and nothing is taken for kept that may not be."""
+    """With topics of different limits, events stay below the smallest size, and the shortest retention holds."""
     topics, large = Topics(prefix), str(MAX_EVENT_BYTES * 2)
     await wait_for_limits(connection, TopicLimits(MAX_EVENT_BYTES, 30 * DAY_MS))
     await alter_topic(connection, topics.backfill, max_message_bytes="300000", retention_ms=str(3 * DAY_MS))
@@ -136,8 +137,8 @@ async def test_the_smallest_limits_of_the_topics_count(connection, prefix):
     await wait_for_limits(connection, TopicLimits(MAX_EVENT_BYTES, 0))
 
 
-async def test_a_certificate_that_cannot_be_used_just_now_is_a_failed_write(tmp_path):
-    """As while it is being replaced: what waits to be told goes on waiting, and nothing ends for it."""
+async def test_an_unusable_certificate_is_a_failed_write(tmp_path):
+    """While a certificate file is being replaced, pending statuses wait, and no task ends."""
     authority = tmp_path / "ca.pem"
     authority.touch()
     settings = KafkaConfig(bootstrap="127.0.0.1:1", security_protocol="SSL", ca_file=authority)
@@ -149,4 +150,4 @@ async def test_a_certificate_that_cannot_be_used_just_now_is_a_failed_write(tmp_
         with pytest.raises(TopicWriteError, match=r"certificate file .*kafka\.ca_file"):
             await writer.send("status", b"k", b"v")
 
-    assert [entry["event"] for entry in logs] == ["Status could not be written; trying again."]
+    assert [entry["event"] for entry in logs] == ["Status was not written; the relay tries again."]

@@ -25,7 +25,7 @@ def producer_record(topic, key, value, partition=0):
 
 
 async def test_events_and_progress_are_committed_together(connection, prefix):
-    """What was published stands on both topics, and offsets are those of the events."""
+    """The records are on both topics, and the returned offsets are those of the events."""
     topics = Topics(prefix)
     publisher = await Publisher.open(connection, f"{prefix}.0")
     offsets = await publisher.publish(
@@ -40,7 +40,7 @@ async def test_events_and_progress_are_committed_together(connection, prefix):
 
 
 async def test_a_successor_fences_its_predecessor(connection, prefix):
-    """The older of two owners cannot publish any more and is told so."""
+    """The older of two owners can no longer publish, and its error says so."""
     topics = Topics(prefix)
     old = await Publisher.open(connection, f"{prefix}.0")
     new = await Publisher.open(connection, f"{prefix}.0")
@@ -56,7 +56,7 @@ async def test_a_successor_fences_its_predecessor(connection, prefix):
 
 
 async def test_an_open_transaction_of_a_dead_owner_is_aborted(connection, prefix):
-    """Events of a transaction that never ended are not seen, and stop nobody once a successor has opened."""
+    """Events of an unfinished transaction stay invisible, and block no reader once a successor has opened."""
     topics = Topics(prefix)
     dead = await Publisher.open(connection, f"{prefix}.0")
     await dead._producer.begin_transaction()
@@ -69,8 +69,8 @@ async def test_an_open_transaction_of_a_dead_owner_is_aborted(connection, prefix
     await successor.discard()
 
 
-async def test_partitions_left_without_an_end_can_be_ended(connection, prefix):
-    """A transaction that adds partitions without data ends what stands open on them."""
+async def test_a_hanging_transaction_can_be_ended(connection, prefix):
+    """A transaction that adds partitions without data ends the hanging one there."""
     topics = Topics(prefix)
     publisher = await Publisher.open(connection, f"{prefix}.0")
     await publisher._producer.begin_transaction()
@@ -88,8 +88,8 @@ async def test_partitions_left_without_an_end_can_be_ended(connection, prefix):
     assert ended_bounds.last_stable_offset == ended_bounds.high_watermark
 
 
-async def test_a_clock_that_is_hours_ahead_is_given_as_the_reason(connection, prefix):
-    """Kafka takes nothing from so far in the future; whoever reads why knows what to set right."""
+async def test_the_error_of_a_fast_clock_names_the_clock(connection, prefix):
+    """Kafka rejects timestamps far in the future; the error names the clock to correct."""
     publisher = await Publisher.open(connection, f"{prefix}.0")
     ahead = time.time_ns() // 1_000_000 + 2 * 3_600_000
 
@@ -99,7 +99,7 @@ async def test_a_clock_that_is_hours_ahead_is_given_as_the_reason(connection, pr
 
 
 async def test_a_cancelled_publication_ends_at_once(connection, prefix):
-    """Cancellation between begin and commit returns within two seconds and leaves nothing running."""
+    """A cancellation between begin and commit returns within two seconds and leaves no task running."""
     publisher = await Publisher.open(connection, f"{prefix}.0")
     task = asyncio.create_task(publisher.publish([producer_record(Topics(prefix).events, b"acme", b"1")]))
     await asyncio.sleep(0)
@@ -110,8 +110,8 @@ async def test_a_cancelled_publication_ends_at_once(connection, prefix):
         await publisher.discard()
 
 
-async def test_a_writer_reports_the_offset_and_deletes_keys(connection, prefix):
-    """A value of None takes a key off a table."""
+async def test_a_writer_returns_the_offset_and_deletes_keys(connection, prefix):
+    """A value of None deletes the key from a table."""
     topics = Topics(prefix)
     async with RecordWriter(connection) as writer:
         assert await writer.send(topics.status, b"a", b"1") == 0
@@ -121,8 +121,10 @@ async def test_a_writer_reports_the_offset_and_deletes_keys(connection, prefix):
     assert set(await read_table(connection, topics.status)) == {b"b"}
 
 
-async def test_a_transaction_that_its_own_producer_left_is_a_failed_publication(connection, prefix):
-    """Fenced between two sends, aiokafka refuses the second as illegal; that is told as being fenced."""
+async def test_a_send_outside_of_a_transaction_is_a_failed_publication(connection, prefix):
+    """If a producer is fenced between two sends, aiokafka rejects the second as illegal; the error says that it was
+    fenced.
+    """
     topics = Topics(prefix)
     old = await Publisher.open(connection, f"{prefix}.0")
     new = await Publisher.open(connection, f"{prefix}.0")
@@ -141,8 +143,8 @@ async def test_a_transaction_that_its_own_producer_left_is_a_failed_publication(
     assert caught.value.fenced
 
 
-async def test_a_producer_that_left_its_transaction_by_itself_says_whether_it_was_fenced(connection, prefix):
-    """The refusal of a send outside of a transaction is no defect without a name."""
+async def test_the_error_of_an_ended_transaction_says_whether_it_was_fenced(connection, prefix):
+    """An illegal send becomes a PublishError, with `fenced` set only for a fenced producer."""
     publisher = await Publisher.open(connection, f"{prefix}.0")
     begin = publisher._producer.begin_transaction
 

@@ -23,6 +23,7 @@ from relay.errors import RelayError
 from relay.schema_registry.client import (
     Missing,
     RegisteredSchema,
+    RegistryTiming,
     SchemaRegistryClient,
     SchemaRejected,
     Unavailable,
@@ -57,12 +58,12 @@ async def test_registering_twice_gives_the_same_id(client, prefix):
     assert await client.register(f"{prefix}-value", AUDIT_EVENT) == first
 
 
-async def test_a_schema_comes_back_by_its_id_as_it_was(client, prefix):
+async def test_a_schema_is_returned_by_its_id_unchanged(client, prefix):
     ref = await client.register(f"{prefix}-value", AUDIT_EVENT)
     assert await client.by_id(ref) == AUDIT_EVENT
 
 
-async def test_a_schema_is_looked_up_only_where_it_is_registered(client, prefix):
+async def test_a_schema_is_found_only_in_its_subject(client, prefix):
     ref = await client.register(f"{prefix}-value", AUDIT_EVENT)
     assert await client.lookup(f"{prefix}-value", AUDIT_EVENT) == ref
     assert isinstance(await client.lookup(f"{prefix}-value", extended_schema()), Missing)
@@ -75,7 +76,7 @@ async def test_the_latest_version_is_the_last_registered(client, prefix):
     assert await client.latest(f"{prefix}-value") == RegisteredSchema(ref, 2, extended_schema())
 
 
-async def test_an_incompatible_version_is_refused_with_what_does_not_fit(client, prefix):
+async def test_an_incompatible_version_is_rejected_with_the_field(client, prefix):
     subject = f"{prefix}-value"
     await client.register(subject, AUDIT_EVENT)
     assert await client.set_full_transitive(subject) is None
@@ -86,16 +87,16 @@ async def test_an_incompatible_version_is_refused_with_what_does_not_fit(client,
     assert await client.check_compatibility(subject, extended_schema()) is None
 
 
-async def test_full_transitive_can_be_demanded_before_the_first_version(client, prefix):
+async def test_full_transitive_can_be_set_before_the_first_version(client, prefix):
     assert await client.set_full_transitive(f"{prefix}-value") is None
     assert await client.compatibility_level(f"{prefix}-value") == "FULL_TRANSITIVE"
 
 
-async def test_what_no_registry_takes_is_refused(client, prefix):
+async def test_an_invalid_schema_is_rejected(client, prefix):
     assert isinstance(await client.register(f"{prefix}-value", {"type": "nonsense"}), SchemaRejected)
 
 
-async def test_what_a_registry_does_not_have_is_missing(client, prefix):
+async def test_an_unknown_id_and_an_unknown_subject_are_missing(client, prefix):
     assert isinstance(await client.by_id(SchemaId(2**31 - 1)), Missing)
     assert isinstance(await client.latest(f"{prefix}-value"), Missing)
     assert isinstance(await client.check_compatibility(f"{prefix}-value", AUDIT_EVENT), Missing)
@@ -116,7 +117,7 @@ async def test_a_wrong_path_at_a_real_registry_proves_nothing_missing(registry):
 
 
 def client_answering(status, content, **more):
-    """A registry that answers everything in one way."""
+    """Return a client of a registry that gives every request the same answer."""
 
     def answer(_request):
         return httpx.Response(status, content=content, **more)
@@ -128,7 +129,7 @@ def client_answering(status, content, **more):
     ("status", "content", "kind", "words"),
     [
         (401, b'{"error_code": 40101, "message": "Unauthorized"}', Unavailable, "schema_registry.password"),
-        (403, b'{"error_code": 40301, "message": "User is denied"}', Unavailable, "give it the right"),
+        (403, b'{"error_code": 40301, "message": "User is denied"}', Unavailable, "grant the permission"),
         (404, b'{"error_code": 40403, "message": "Schema 7 not found"}', Missing, "Schema 7 not found"),
         (404, b'{"error_code": 404, "message": "HTTP 404 Not Found"}', Unavailable, "schema_registry.url"),
         (404, b"<html>nginx</html>", Unavailable, "schema_registry.url"),
@@ -143,7 +144,7 @@ def client_answering(status, content, **more):
         (503, b"", Unavailable, "503"),
     ],
 )
-async def test_every_answer_has_a_meaning_and_says_what_to_do(status, content, kind, words):
+async def test_every_answer_has_a_meaning_and_a_remedy(status, content, kind, words):
     answer = await client_answering(status, content).by_id(SchemaId(7))
     assert isinstance(answer, kind)
     assert words in answer.reason
@@ -158,22 +159,22 @@ async def test_every_answer_has_a_meaning_and_says_what_to_do(status, content, k
         '{"type": "record", "name": "A", "fields": [{"name": "b", "type": "C"}]}',
     ],
 )
-async def test_an_id_of_something_else_than_an_avro_record_is_missing(schema):
+async def test_an_id_of_another_schema_than_an_avro_record_is_missing(schema):
     answer = await client_answering(200, json.dumps({"schema": schema, "schemaType": "JSON"}).encode()).by_id(
         SchemaId(7)
     )
-    assert answer == Missing("schema id 7 of the schema registry is not that of an Avro record")
+    assert answer == Missing("schema id 7 of the schema registry is not the schema of an Avro record")
 
 
 @pytest.mark.parametrize("content", [b'{"id": "7"}', b'{"ids": [7]}'])
-async def test_an_answer_without_an_id_is_not_taken_for_one(content):
+async def test_an_answer_without_an_id_is_unavailable(content):
     registry = client_answering(200, content)
     assert isinstance(await registry.lookup("a-value", AUDIT_EVENT), Unavailable)
     assert isinstance(await registry.register("a-value", AUDIT_EVENT), Unavailable)
     assert isinstance(await registry.latest("a-value"), Unavailable)
 
 
-async def test_long_words_of_a_registry_are_cut():
+async def test_a_long_message_of_a_registry_is_cut():
     message = json.dumps({"message": "x" * 10_000}).encode()
     answer = await client_answering(409, message).register("a-value", AUDIT_EVENT)
     assert len(answer.reason) < 600
@@ -186,12 +187,12 @@ async def test_why_a_schema_is_incompatible_is_reported():
 
 
 async def listening(reply, tls=None):
-    """A server on a free port and its URL; `reply(reader, writer)` serves a connection."""
+    """Return a server on a free port, and its URL; `reply(reader, writer)` serves a connection."""
     server = await asyncio.start_server(reply, "127.0.0.1", 0, ssl=tls)
     return server, f"http{'s' if tls else ''}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
-async def test_the_password_goes_to_the_registry_and_nowhere_into_errors():
+async def test_the_password_is_sent_to_the_registry_and_in_no_error():
     seen = []
 
     async def refuse(reader, writer):
@@ -209,7 +210,7 @@ async def test_the_password_goes_to_the_registry_and_nowhere_into_errors():
 
 
 async def test_a_password_that_the_registry_repeats_is_not_reported():
-    """Neither as it is nor as it is sent, wherever its words are cut."""
+    """The password is removed as it is and as Basic sends it, wherever the message is cut."""
     password = "hunter2-of-the-registry"
     sent = base64.b64encode(f"relay:{password}".encode()).decode()
 
@@ -243,7 +244,7 @@ async def test_a_redirect_is_not_followed():
     assert len(asked) == 1
 
 
-async def test_a_registry_that_is_not_there_is_unavailable():
+async def test_an_unreachable_registry_is_unavailable():
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
@@ -253,8 +254,7 @@ async def test_a_registry_that_is_not_there_is_unavailable():
     assert f"{url} does not answer" in answer.reason
 
 
-async def test_an_answer_that_trickles_without_end_is_given_up(monkeypatch):
-    monkeypatch.setattr("relay.schema_registry.client.TOTAL_SECONDS", 0.3)
+async def test_an_endless_answer_times_out():
     held = asyncio.Event()
 
     async def trickle(reader, writer):
@@ -264,14 +264,17 @@ async def test_an_answer_that_trickles_without_end_is_given_up(monkeypatch):
         writer.close()
 
     server, url = await listening(trickle)
-    async with server, open_schema_registry(SchemaRegistryConfig(url=url)) as registry:
+    settings, timing = SchemaRegistryConfig(url=url), RegistryTiming(total_seconds=0.3)
+    async with server, open_schema_registry(settings, timing) as registry:
         answer = await registry.by_id(SchemaId(7))
         held.set()
-    assert answer == Unavailable(f"The schema registry at {url} does not answer: TimeoutError.")
+    assert answer == Unavailable(
+        f"The schema registry at {url} does not answer: TimeoutError. Check that it runs, and schema_registry.url."
+    )
 
 
 def issue_certificate(tmp_path):
-    """A server's side of TLS for 127.0.0.1, and the file of the certificate that vouches for it."""
+    """Return the server side of TLS for 127.0.0.1, and the file of its CA certificate."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "registry")])
     now = datetime.now(UTC)
@@ -291,7 +294,7 @@ def issue_certificate(tmp_path):
     return tls, ca_file
 
 
-async def test_only_a_certificate_that_the_ca_file_vouches_for_is_trusted(tmp_path):
+async def test_only_a_certificate_of_the_ca_file_is_trusted(tmp_path):
     async def miss(reader, writer):
         await reader.readuntil(b"\r\n\r\n")
         body = b'{"error_code": 40403, "message": "Schema not found"}'
@@ -310,7 +313,7 @@ async def test_only_a_certificate_that_the_ca_file_vouches_for_is_trusted(tmp_pa
     assert "certificate verify failed" in answer.reason
 
 
-async def test_certificates_that_cannot_be_read_name_the_setting(tmp_path):
+async def test_the_error_of_an_unreadable_ca_file_names_the_setting(tmp_path):
     file = tmp_path / "ca.pem"
     file.write_text("no certificate")
     with pytest.raises(RelayError, match=r"schema_registry\.ca_file"):

@@ -47,15 +47,15 @@ async def connection(kafka, prefix):
 
 
 def deserialized(registry, topic, message):
-    """What an ordinary consumer with Confluent's library makes of it."""
+    """Return the record as Confluent's library deserializes it."""
     with SchemaRegistryClient(
         {"url": registry, "timeout": 10}
-    ) as client:  # else it waits for ever; this it tries again
+    ) as client:  # without it, the client waits for ever; with it, it retries
         return AvroDeserializer(client)(message, SerializationContext(topic, MessageField.VALUE))
 
 
 def consumed(bootstrap, topic):
-    """The first message of a topic, by librdkafka."""
+    """Return the first message of a topic, read by librdkafka."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": topic, "enable.auto.commit": False})
     try:
         consumer.assign([TopicPartition(topic, 0, 0)])
@@ -64,20 +64,20 @@ def consumed(bootstrap, topic):
         consumer.close()
 
 
-async def test_a_schema_put_on_the_topic_is_there_for_every_reader(connection, prefix):
+async def test_a_schema_on_the_topic_is_visible_to_every_reader(connection, prefix):
     topic = SchemaTopic(connection, Topics(prefix).schemas)
     assert await topic.get(fingerprint(FOREIGN)) is None
     await topic.put(fingerprint(FOREIGN), '{"type": "record"}')
     assert await topic.get(fingerprint(FOREIGN)) == b'{"type": "record"}'
 
 
-async def test_a_topic_that_does_not_exist_names_the_command(kafka, prefix):
+async def test_the_error_of_a_missing_topic_names_the_command(kafka, prefix):
     connection = Connection(KafkaConfig(bootstrap=kafka.bootstrap))
     with pytest.raises(RelayError, match="jira-relay topics create"):
         await SchemaTopic(connection, f"{prefix}.schemas").get(fingerprint(FOREIGN))
 
 
-async def test_a_kafka_that_is_not_there_is_an_operators_error(prefix):
+async def test_an_unreachable_kafka_is_a_relay_error(prefix):
     topic = SchemaTopic(Connection(KafkaConfig(bootstrap="127.0.0.1:1")), f"{prefix}.schemas")
     with pytest.raises(RelayError, match=r"\.schemas"):
         await topic.get(fingerprint(FOREIGN))
@@ -85,7 +85,7 @@ async def test_a_kafka_that_is_not_there_is_an_operators_error(prefix):
         await topic.put(fingerprint(FOREIGN), "{}")
 
 
-async def test_without_a_registry_one_service_reads_what_another_wrote(connection, tmp_path, monkeypatch):
+async def test_without_a_registry_a_service_reads_the_messages_of_another(connection, tmp_path, monkeypatch):
     """The reader is of another release, and does not know the writer's schema beforehand."""
     async with open_schema_store(
         SchemaRegistryConfig(cache_directory=tmp_path / "writer"), connection

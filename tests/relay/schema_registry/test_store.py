@@ -10,7 +10,7 @@ import schemas
 from relay.avro.codec import Fingerprint, SchemaId, decode_body, fingerprint, split_frame
 from relay.errors import RelayError
 from relay.kafka.topics import Topics
-from relay.schema_registry.client import SchemaRegistryClient
+from relay.schema_registry.client import SchemaRegistryClient, value_subject
 from relay.schema_registry.disk_cache import SchemaCache
 from relay.schema_registry.register import register_schemas
 from relay.schema_registry.store import (
@@ -19,7 +19,6 @@ from relay.schema_registry.store import (
     SchemaStore,
     SchemaUnavailableError,
     Unavailable,
-    value_subject,
 )
 from tests.support.registry_connection import CuttableTransport, distinct_audit_event
 
@@ -29,7 +28,7 @@ EVENT = {"organization": "acme.atlassian.net", "id": 1, "created": 2, "collected
 
 
 class FakeSchemaTopic:
-    """A stand-in for the topic of schemas, which can be away."""
+    """Replaces the topic of schemas, and can be unavailable."""
 
     def __init__(self):
         self.texts = {}
@@ -78,7 +77,7 @@ def schema_topic_with(schema, text=None):
     return schema_topic
 
 
-async def test_every_release_is_known_without_asking(tmp_path):
+async def test_released_schemas_are_known_without_a_request(tmp_path):
     schema_topic = FakeSchemaTopic()
     for subject in schemas.SUBJECTS:
         for schema in schemas.released(subject):
@@ -86,7 +85,7 @@ async def test_every_release_is_known_without_asking(tmp_path):
     assert schema_topic.reads == 0
 
 
-async def test_a_schema_on_the_topic_is_asked_for_once_and_kept_on_disk(tmp_path):
+async def test_a_schema_on_the_topic_is_read_once_and_kept_on_disk(tmp_path):
     schema_topic = schema_topic_with(FOREIGN)
     store = schema_store(tmp_path, schema_topic)
     assert await store.resolve(fingerprint(FOREIGN)) == FOREIGN
@@ -96,7 +95,7 @@ async def test_a_schema_on_the_topic_is_asked_for_once_and_kept_on_disk(tmp_path
     assert schema_topic.reads == 1
 
 
-async def test_however_many_ask_the_question_is_put_once(tmp_path):
+async def test_concurrent_callers_share_one_request(tmp_path):
     schema_topic = schema_topic_with(FOREIGN)
     store = schema_store(tmp_path, schema_topic)
     answers = await asyncio.gather(*[store.resolve(fingerprint(FOREIGN)) for _ in range(50)])
@@ -104,7 +103,7 @@ async def test_however_many_ask_the_question_is_put_once(tmp_path):
     assert schema_topic.reads == 1
 
 
-async def test_whoever_gives_up_asking_does_not_spoil_it_for_others(tmp_path):
+async def test_a_cancelled_caller_does_not_cancel_the_others(tmp_path):
     store = schema_store(tmp_path, schema_topic_with(FOREIGN))
     first, second = (asyncio.create_task(store.resolve(fingerprint(FOREIGN))) for _ in range(2))
     await asyncio.sleep(0)
@@ -114,7 +113,7 @@ async def test_whoever_gives_up_asking_does_not_spoil_it_for_others(tmp_path):
         await first
 
 
-async def test_a_fingerprint_nobody_knows_is_missing_and_asked_for_again_after_seconds(tmp_path):
+async def test_an_unknown_fingerprint_is_missing_and_read_again_after_seconds(tmp_path):
     schema_topic, clock = FakeSchemaTopic(), Clock()
     store = schema_store(tmp_path, schema_topic, clock=clock)
     for _ in range(3):
@@ -125,7 +124,7 @@ async def test_a_fingerprint_nobody_knows_is_missing_and_asked_for_again_after_s
     assert await store.resolve(fingerprint(FOREIGN)) == FOREIGN
 
 
-async def test_while_kafka_is_away_a_schema_is_unavailable_not_missing(tmp_path):
+async def test_while_kafka_is_unavailable_a_schema_is_unavailable_not_missing(tmp_path):
     schema_topic, clock = schema_topic_with(FOREIGN), Clock()
     schema_topic.away = True
     store = schema_store(tmp_path, schema_topic, clock=clock)
@@ -139,7 +138,7 @@ async def test_while_kafka_is_away_a_schema_is_unavailable_not_missing(tmp_path)
 async def test_a_wrong_text_under_a_fingerprint_is_never_used(tmp_path, text):
     answer = await schema_store(tmp_path, schema_topic_with(FOREIGN, text)).resolve(fingerprint(FOREIGN))
     assert isinstance(answer, Missing)
-    assert "something else" in answer.reason
+    assert "holds another schema" in answer.reason
 
 
 async def test_another_schema_on_disk_under_a_fingerprint_is_never_used(tmp_path):
@@ -148,7 +147,7 @@ async def test_another_schema_on_disk_under_a_fingerprint_is_never_used(tmp_path
     assert await store.resolve(fingerprint(FOREIGN)) == FOREIGN
 
 
-async def test_failures_do_not_pile_up(tmp_path):
+async def test_old_failures_are_dropped(tmp_path):
     clock = Clock()
     store = schema_store(tmp_path, clock=clock)
     for number in range(100):
@@ -157,13 +156,13 @@ async def test_failures_do_not_pile_up(tmp_path):
     assert len(store._failed) <= 2 * FAILURE_CACHE_SECONDS + 1
 
 
-async def test_an_id_without_a_registry_is_a_fault_of_the_settings(tmp_path):
+async def test_an_id_without_a_registry_names_the_setting(tmp_path):
     answer = await schema_store(tmp_path).resolve(SchemaId(7))
     assert isinstance(answer, Unavailable)
     assert "schema_registry.url" in answer.reason
 
 
-async def test_an_id_is_asked_for_once(tmp_path, transport, prefix):
+async def test_an_id_is_requested_once(tmp_path, transport, prefix):
     ref = await transport.registry.register(f"{prefix}-value", AUDIT_EVENT)
     transport.requests.clear()
     store = schema_store(tmp_path, registry=transport.registry)
@@ -172,13 +171,13 @@ async def test_an_id_is_asked_for_once(tmp_path, transport, prefix):
     assert len(transport.requests) == 1
 
 
-async def test_an_id_is_believed_missing_only_at_the_second_asking(tmp_path, transport):
+async def test_an_id_is_missing_only_after_a_second_request(tmp_path, transport):
     store = schema_store(tmp_path, registry=transport.registry)
     assert isinstance(await store.resolve(SchemaId(2**31 - 1)), Missing)
     assert len(transport.requests) == 2
 
 
-async def test_with_the_registry_away_the_disk_answers(tmp_path, transport, prefix):
+async def test_the_disk_cache_answers_while_the_registry_is_unavailable(tmp_path, transport, prefix):
     ref = await transport.registry.register(f"{prefix}-value", AUDIT_EVENT)
     await schema_store(tmp_path, registry=transport.registry).resolve(ref)
     transport.cut = True
@@ -187,7 +186,9 @@ async def test_with_the_registry_away_the_disk_answers(tmp_path, transport, pref
     assert "the transport is cut" in logs[0]["reason"]
 
 
-async def test_with_registry_and_disk_away_an_id_is_waited_for(tmp_path, transport, prefix):
+async def test_without_registry_and_disk_cache_an_id_is_unavailable_until_the_registry_answers(
+    tmp_path, transport, prefix
+):
     ref = await transport.registry.register(f"{prefix}-value", AUDIT_EVENT)
     transport.cut = True
     clock = Clock()
@@ -208,7 +209,7 @@ async def test_with_registry_and_disk_away_an_id_is_waited_for(tmp_path, transpo
     ],
     ids=["a byte lost", "cut", "not text", "empty"],
 )
-async def test_a_damaged_file_is_ignored_loudly(tmp_path, transport, prefix, damage):
+async def test_a_damaged_file_is_ignored_with_a_warning(tmp_path, transport, prefix, damage):
     ref = await transport.registry.register(f"{prefix}-value", AUDIT_EVENT)
     await schema_store(tmp_path, registry=transport.registry).resolve(ref)
     [file] = (tmp_path / "cache").iterdir()
@@ -221,7 +222,7 @@ async def test_a_damaged_file_is_ignored_loudly(tmp_path, transport, prefix, dam
     assert await schema_store(tmp_path, registry=transport.registry).resolve(ref) == AUDIT_EVENT
 
 
-async def test_without_a_disk_everything_works_while_the_registry_does(tmp_path, transport, prefix):
+async def test_without_a_disk_the_store_works_while_the_registry_does(tmp_path, transport, prefix):
     (tmp_path / "cache").write_text("a file where the directory should be")
     ref = await transport.registry.register(f"{prefix}-value", AUDIT_EVENT)
     with capture_logs() as logs:
@@ -229,14 +230,14 @@ async def test_without_a_disk_everything_works_while_the_registry_does(tmp_path,
     assert "schema_registry.cache_directory" in logs[0]["event"]
 
 
-async def test_a_registry_that_gives_an_id_out_anew_is_believed_over_the_disk(tmp_path, transport, prefix):
+async def test_a_registry_that_assigns_an_id_again_wins_over_the_disk(tmp_path, transport, prefix):
     ref = await transport.registry.register(f"{prefix}-value", AUDIT_EVENT)
     store = schema_store(tmp_path, registry=transport.registry)
     store._cache.put(store._cache_name("id", str(ref.value)), json.dumps(FOREIGN))
     assert await store.resolve(ref) == AUDIT_EVENT
 
 
-async def test_ids_of_different_registries_are_kept_apart(tmp_path, transport, prefix):
+async def test_ids_of_different_registries_are_cached_separately(tmp_path, transport, prefix):
     ref = await transport.registry.register(f"{prefix}-value", AUDIT_EVENT)
     await schema_store(tmp_path, registry=transport.registry).resolve(ref)
     async with httpx.AsyncClient(base_url="http://other.invalid", transport=transport) as client:
@@ -245,7 +246,7 @@ async def test_ids_of_different_registries_are_kept_apart(tmp_path, transport, p
         assert isinstance(await other.resolve(ref), Unavailable)
 
 
-async def test_without_a_registry_the_schema_stands_on_the_topic_before_the_encoder_is_out(tmp_path):
+async def test_without_a_registry_the_schema_is_on_the_topic_before_the_encoder_exists(tmp_path):
     schema_topic = FakeSchemaTopic()
     encoder = await schema_store(tmp_path, schema_topic).event_encoder()
     ref, offset = split_frame(encoder.encode(EVENT))
@@ -253,7 +254,7 @@ async def test_without_a_registry_the_schema_stands_on_the_topic_before_the_enco
     assert decode_body(AUDIT_EVENT, encoder.encode(EVENT)[offset:])["id"] == 1
 
 
-async def test_a_schema_that_stands_on_the_topic_is_not_written_again(tmp_path):
+async def test_a_schema_on_the_topic_is_not_written_again(tmp_path):
     schema_topic = schema_topic_with(AUDIT_EVENT)
     before = dict(schema_topic.texts)
     schema_topic.put = None
@@ -261,13 +262,13 @@ async def test_a_schema_that_stands_on_the_topic_is_not_written_again(tmp_path):
     assert schema_topic.texts == before
 
 
-async def test_a_wrong_text_under_our_fingerprint_is_written_over(tmp_path):
+async def test_a_wrong_text_under_the_own_fingerprint_is_replaced(tmp_path):
     schema_topic = schema_topic_with(AUDIT_EVENT, b"garbage")
     await schema_store(tmp_path, schema_topic).event_encoder()
     assert json.loads(schema_topic.texts[fingerprint(AUDIT_EVENT)]) == AUDIT_EVENT
 
 
-async def test_there_is_no_encoder_until_its_schema_stands_on_the_topic(tmp_path):
+async def test_no_encoder_exists_until_its_schema_is_on_the_topic(tmp_path):
     schema_topic = FakeSchemaTopic()
     schema_topic.away = True
     store = schema_store(tmp_path, schema_topic)
@@ -277,7 +278,7 @@ async def test_there_is_no_encoder_until_its_schema_stands_on_the_topic(tmp_path
     assert await store.event_encoder() is await store.event_encoder()
 
 
-async def test_events_that_are_not_registered_name_the_command(tmp_path, transport, prefix):
+async def test_the_error_of_an_unregistered_schema_names_the_command(tmp_path, transport, prefix):
     store = schema_store(tmp_path, registry=transport.registry, prefix=prefix)
     with pytest.raises(RelayError, match="jira-relay schemas register") as caught:
         await store.event_encoder()
@@ -294,14 +295,14 @@ async def test_with_auto_register_both_subjects_are_registered(tmp_path, transpo
         assert await transport.registry.lookup(value_subject(topic), AUDIT_EVENT) == encoder.ref
 
 
-async def test_what_the_encoder_writes_its_own_store_resolves_without_asking(tmp_path, transport, prefix):
+async def test_a_store_resolves_its_own_messages_without_a_request(tmp_path, transport, prefix):
     store = schema_store(tmp_path, registry=transport.registry, prefix=prefix, auto_register=True)
     encoder = await store.event_encoder()
     transport.cut = True
     assert await store.resolve(encoder.ref) == AUDIT_EVENT
 
 
-async def test_with_the_registry_away_at_start_events_are_written_as_before(tmp_path, transport, prefix):
+async def test_with_the_registry_unavailable_at_start_events_use_the_cached_id(tmp_path, transport, prefix):
     await register_schemas(transport.registry, Topics(prefix))
     encoder = await schema_store(tmp_path, registry=transport.registry, prefix=prefix).event_encoder()
     transport.cut = True
@@ -309,7 +310,7 @@ async def test_with_the_registry_away_at_start_events_are_written_as_before(tmp_
     assert again.ref == encoder.ref
 
 
-async def test_with_the_registry_away_at_the_very_first_start_it_is_waited_for(tmp_path, transport, prefix):
+async def test_with_the_registry_unavailable_at_the_first_start_events_wait(tmp_path, transport, prefix):
     await register_schemas(transport.registry, Topics(prefix))
     transport.cut = True
     store = schema_store(tmp_path, registry=transport.registry, prefix=prefix, auto_register=True)
@@ -319,9 +320,7 @@ async def test_with_the_registry_away_at_the_very_first_start_it_is_waited_for(t
     assert isinstance((await store.event_encoder()).ref, SchemaId)
 
 
-async def test_another_schema_of_ours_is_not_written_under_the_id_of_before(
-    tmp_path, transport, prefix, monkeypatch
-):
+async def test_a_changed_schema_does_not_use_the_cached_id(tmp_path, transport, prefix, monkeypatch):
     await register_schemas(transport.registry, Topics(prefix))
     await schema_store(tmp_path, registry=transport.registry, prefix=prefix).event_encoder()
     transport.cut = True
@@ -330,10 +329,10 @@ async def test_another_schema_of_ours_is_not_written_under_the_id_of_before(
         await schema_store(tmp_path, registry=transport.registry, prefix=prefix).event_encoder()
 
 
-async def test_a_registry_that_refuses_the_schema_is_quoted(tmp_path, transport, prefix):
+async def test_the_error_quotes_a_registry_that_rejects_the_schema(tmp_path, transport, prefix):
     subject = value_subject(Topics(prefix).backfill)
     await transport.registry.register(subject, {**AUDIT_EVENT, "fields": AUDIT_EVENT["fields"][1:]})
     await transport.registry.set_full_transitive(subject)
     store = schema_store(tmp_path, registry=transport.registry, prefix=prefix, auto_register=True)
-    with pytest.raises(RelayError, match=r"refuses the schema of events: .*organization"):
+    with pytest.raises(RelayError, match=r"rejects the schema of events: .*organization"):
         await store.event_encoder()

@@ -10,9 +10,9 @@ from relay.kafka.producer import RecordWriter, TopicWriteError
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
 from relay.status.model import take_over
-from relay.status.reader import StatusHistory, read_statuses
-from relay.status.writer import DAY_MS, StatusWriter, remove_stale
-from relay.timestamps import now_ms
+from relay.status.reader import StatusHistory, read_statuses, remove_stale
+from relay.status.writer import StatusWriter
+from relay.timestamps import DAY_MS, now_ms
 
 NOW = 1_790_000_000_000
 
@@ -27,7 +27,7 @@ async def connection(kafka, prefix):
 
 
 class FlakyWriter:
-    """In the place of a writer: it breaks when told to."""
+    """Replaces a writer, and fails on request."""
 
     def __init__(self):
         self.written = []
@@ -39,8 +39,8 @@ class FlakyWriter:
         self.written.append((key.decode(), value))
 
 
-async def test_the_status_of_an_older_owner_counts_for_nothing(connection, prefix):
-    """While the status of its successor is valid, the record of a process that was frozen meanwhile is passed over."""
+async def test_the_status_of_an_older_owner_is_ignored(connection, prefix):
+    """While the status of its successor is valid, the record of a process that was frozen is ignored."""
     now = now_ms()
     frozen = take_over("active", now - 5_000).valid_for(60_000)
     successor = take_over("failing", now, frozen).valid_for(60_000)
@@ -53,8 +53,8 @@ async def test_the_status_of_an_older_owner_counts_for_nothing(connection, prefi
     assert (await read_statuses(connection, Topics(prefix).status))["producer/acme"] == successor
 
 
-async def test_a_status_that_is_no_longer_valid_yields_to_any_other(connection, prefix):
-    """An owner whose epoch is lower, by a clock that is behind, is not passed over for ever."""
+async def test_an_expired_status_yields_to_any_other(connection, prefix):
+    """An owner with a lower epoch, from a slow clock, is not ignored for ever."""
     past = take_over("active", now_ms() - 600_000)
     ahead = replace(past, epoch=now_ms() + DAY_MS).valid_for(1_000)
     async with RecordWriter(connection) as writer:
@@ -67,7 +67,7 @@ async def test_a_status_that_is_no_longer_valid_yields_to_any_other(connection, 
 
 
 async def test_only_the_statuses_of_dead_processes_are_removed(connection, prefix):
-    """What a process that died left of itself goes a day after it was valid; organizations and destinations stay."""
+    """The status of a dead process is deleted a day after it was valid; organizations and destinations stay."""
     old = take_over("active", NOW).valid_for(0)
     keys = ("produce/one", "consume/two", "producer/acme", "destination/sentinel")
     async with RecordWriter(connection) as writer:
@@ -84,8 +84,8 @@ async def test_only_the_statuses_of_dead_processes_are_removed(connection, prefi
     assert {key.decode() for key in await read_table(connection, Topics(prefix).status)} == set(keys[2:])
 
 
-async def test_what_could_not_be_written_is_written_later():
-    """A failed flush loses nothing, and of each key the latest is written."""
+async def test_a_failed_flush_is_repeated():
+    """A failed flush loses nothing, and of each key the latest status is written."""
     writer = FlakyWriter()
     status_writer = StatusWriter(writer, "status")
     status_writer.put("a", take_over("active", NOW))
@@ -102,7 +102,7 @@ async def test_what_could_not_be_written_is_written_later():
 
 
 async def test_nothing_is_written_while_the_membership_is_not_valid():
-    """While the lease is not valid, statuses wait; what is forgotten meanwhile is never written."""
+    """While the lease is not valid, statuses wait; a forgotten one is never written."""
     writer, valid = FlakyWriter(), []
     status_writer = StatusWriter(writer, "status", lambda: bool(valid))
     status_writer.put("mine", take_over("active", NOW))
@@ -116,8 +116,8 @@ async def test_nothing_is_written_while_the_membership_is_not_valid():
     assert status_writer.last_put("theirs") is None
 
 
-async def test_a_status_that_cannot_be_written_down_holds_up_no_other():
-    """It is left out, with an error in the log."""
+async def test_an_unencodable_status_does_not_block_the_others():
+    """It is skipped, with an error in the log."""
     writer = FlakyWriter()
     status_writer = StatusWriter(writer, "status")
     status_writer.put("bad", take_over("active", NOW, reason="half of a pair: \ud800"))
@@ -128,8 +128,8 @@ async def test_a_status_that_cannot_be_written_down_holds_up_no_other():
     assert [key for key, _ in writer.written] == ["good"]
 
 
-async def test_a_history_that_cannot_be_read_is_asked_for_once(connection):
-    """Where Kafka does not tell what was told before, nobody waits for it in turn."""
+async def test_an_unreadable_history_is_read_once(connection):
+    """If Kafka does not answer, callers do not wait one after the other."""
     history = StatusHistory(connection, "no-such-topic")
     await history.latest("producer/first")
     began = time.monotonic()
@@ -138,8 +138,8 @@ async def test_a_history_that_cannot_be_read_is_asked_for_once(connection):
     assert time.monotonic() - began < 0.5
 
 
-def test_a_new_owner_goes_on_with_the_history_of_the_former():
-    """It has a higher epoch, whatever the clocks say, and the transitions, counts and times of before."""
+def test_a_new_owner_continues_the_history_of_the_former():
+    """It has a higher epoch, whatever the clocks say, and the former transitions, counts and times."""
     former = replace(take_over("active", NOW + 60_000).with_counts(NOW, events=5), last_event=NOW)
     status = take_over("failing", NOW, former, "The key was refused.")
 
@@ -148,7 +148,7 @@ def test_a_new_owner_goes_on_with_the_history_of_the_former():
     assert (status.state, status.since, status.transitions[-1].state) == ("failing", NOW, "failing")
 
 
-async def test_a_kafka_that_is_away_is_logged_once_and_again_after_it_was_back(capsys):
+async def test_an_unavailable_kafka_is_logged_once_and_again_after_a_recovery(capsys):
     writer = FlakyWriter()
     status_writer = StatusWriter(writer, "status")
 
@@ -157,7 +157,7 @@ async def test_a_kafka_that_is_away_is_logged_once_and_again_after_it_was_back(c
         for _ in range(times):
             status_writer.put("producer/acme", take_over("active", NOW))
             await status_writer.flush()
-        return capsys.readouterr().out.count("Status could not be written")
+        return capsys.readouterr().out.count("Status was not written")
 
     assert await count_warnings(broken=True, times=3) == 1
     assert await count_warnings(broken=False) == 0

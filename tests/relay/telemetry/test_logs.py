@@ -21,7 +21,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture(autouse=True)
 def _restored():
-    """What a process sets once for all is put back."""
+    """Restore what a process configures only once."""
     root, hook = logging.root, sys.excepthook
     before, levels = (
         (root.handlers[:], root.level),
@@ -52,7 +52,7 @@ def lines(stream):
 
 
 def test_line_is_json_with_a_utc_time():
-    """A line is one JSON object: the time in UTC, the level, the message, and the values given."""
+    """A line is one JSON object: the time in UTC, the level, the message, and the fields."""
     stream = set_up_json()
 
     structlog.get_logger().info("Published.", organization="acme", events=3)
@@ -69,8 +69,8 @@ def test_line_is_json_with_a_utc_time():
     }
 
 
-def test_libraries_lines_take_the_same_way():
-    """What a library logs is a line of the same form, with its logger's name."""
+def test_lines_of_libraries_have_the_same_form():
+    """A line of a library has the same form, and its logger's name."""
     stream = set_up_json()
 
     logging.getLogger("a.dependency").warning("slow: %s", "very")
@@ -80,7 +80,7 @@ def test_libraries_lines_take_the_same_way():
 
 
 def test_libraries_that_log_urls_are_quiet():
-    """httpx, azure and their like are silent below WARNING, also when we are not."""
+    """httpx, azure and similar libraries log nothing below WARNING, whatever the configured level."""
     stream = set_up_json(level="debug")
 
     for name in (
@@ -98,7 +98,7 @@ def test_libraries_that_log_urls_are_quiet():
 
 
 def test_level_is_obeyed():
-    """Lines below the level are not written, neither ours nor others'."""
+    """Lines below the level are not written, neither the relay's nor a library's."""
     stream = set_up_json(level="error")
 
     structlog.get_logger().warning("Ours.")
@@ -110,7 +110,7 @@ def test_level_is_obeyed():
 
 @pytest.mark.parametrize("log_format", ["json", "text"])
 def test_traceback_shows_no_locals(log_format):
-    """A traceback names the error and its place, and never a local variable's value."""
+    """A traceback has the error and its place, and no value of a local variable."""
     stream = io.StringIO()
     configure_logging(log_format, "info", Redactor(), stream)
 
@@ -130,7 +130,7 @@ def test_traceback_shows_no_locals(log_format):
 
 @pytest.mark.parametrize("log_format", ["json", "text"])
 @pytest.mark.parametrize("secret", [CANARY, 'pass"word\\with ümlaut', "tab\tand line\nbreak"])
-def test_known_secret_is_taken_out(log_format, secret):
+def test_known_secret_is_removed(log_format, secret):
     """A known secret is in no line: not as a value, in a message, an object's repr, an error, or a library's line."""
     redactor, stream = Redactor(), io.StringIO()
     redactor.add(secret)
@@ -151,8 +151,8 @@ def test_known_secret_is_taken_out(log_format, secret):
         assert form not in out
 
 
-def test_what_ends_the_process_is_a_line_too():
-    """An error that nobody caught is told through the log, with its place and without the secret in its text."""
+def test_the_error_that_ends_the_process_is_logged():
+    """An uncaught error is a log line with its place, and without the secret in its text."""
     redactor = Redactor()
     redactor.add(CANARY)
     stream = set_up_json(redactor)
@@ -167,7 +167,7 @@ def test_what_ends_the_process_is_a_line_too():
 
 
 def test_text_is_for_terminals():
-    """With `auto`, a terminal gets text and everything else JSON."""
+    """With `auto`, a terminal gets text, every other stream JSON."""
     terminal, file = Terminal(), io.StringIO()
     for stream in (terminal, file):
         configure_logging("auto", "info", Redactor(), stream)
@@ -179,7 +179,7 @@ def test_text_is_for_terminals():
 
 
 def test_values_cannot_forge_lines():
-    """A value from outside neither starts a line of its own nor reaches the terminal as a command."""
+    """A value from outside neither starts a line of its own nor controls the terminal."""
     for log_format in ("text", "json"):
         stream = io.StringIO()
         configure_logging(log_format, "info", Redactor(), stream)
@@ -198,7 +198,7 @@ def test_values_cannot_forge_lines():
     st.dictionaries(st.text(min_size=1, max_size=5), st.text() | st.integers() | st.floats() | st.binary())
 )
 def test_any_value_makes_a_line(values):
-    """Whatever is logged, lone surrogates and huge numbers included, becomes one JSON line."""
+    """Any value, lone surrogates and huge numbers included, becomes one JSON line."""
     stream = set_up_json()
 
     structlog.get_logger().info("Seen.", values=values, odd="\udc80", huge=10**40)
@@ -207,7 +207,7 @@ def test_any_value_makes_a_line(values):
 
 
 def test_storm_of_aiokafka_is_counted_instead_of_written():
-    """Of hundreds of equal lines of aiokafka's loggers, a handful is written; other loggers' are all."""
+    """Of hundreds of equal lines of aiokafka a few are written; other loggers are not limited."""
     stream = set_up_json()
 
     for number in range(300):
@@ -219,8 +219,8 @@ def test_storm_of_aiokafka_is_counted_instead_of_written():
     assert written.count("library") == 300
 
 
-def test_a_storm_is_logged_with_how_much_was_held_back():
-    """After its time a kind of line passes again and says how many were held back; another kind is not concerned."""
+def test_a_storm_is_logged_with_the_number_of_suppressed_lines():
+    """After its period a kind of line passes again, with the number of suppressed ones; another kind is independent."""
     limiter = LogRateLimiter(burst=2, per_seconds=10)
 
     assert [limiter.admit("a", now) for now in range(5)] == [0, 0, None, None, None]
@@ -229,7 +229,7 @@ def test_a_storm_is_logged_with_how_much_was_held_back():
 
 
 def test_storm_of_many_kinds_is_bounded():
-    """Ever new kinds of lines do not fill the memory."""
+    """A stream of new kinds of lines does not fill the memory."""
     limiter = LogRateLimiter()
     for kind in range(5000):
         limiter.admit(kind, 0)
@@ -242,7 +242,7 @@ def test_storm_of_many_kinds_is_bounded():
     st.lists(st.text(max_size=10), max_size=6),
 )
 def test_redactor_finds_every_secret(secrets, between):
-    """No known secret of eight characters or more is left in any text, also where they overlap or touch."""
+    """No known secret of eight or more characters is left in a text, even if secrets overlap or touch."""
     redactor = Redactor()
     for secret in secrets:
         redactor.add(secret)
@@ -254,8 +254,8 @@ def test_redactor_finds_every_secret(secrets, between):
         assert secret not in left.replace("[secret]", "\0")
 
 
-def test_redactor_takes_out_the_longest():
-    """A secret within another, or one that overlaps it, uncovers nothing of it."""
+def test_redactor_removes_the_longest():
+    """A secret within another, or one that overlaps it, leaves no part of it."""
     redactor = Redactor()
     for secret in ("abcdefghijklmnop", "cdefghijkl", "ijklmnopqrst"):
         redactor.add(secret)
@@ -264,7 +264,7 @@ def test_redactor_takes_out_the_longest():
 
 
 def test_redactor_leaves_other_text_alone():
-    """Text without a secret is not changed, and neither do short words count as secrets."""
+    """Text without a secret is unchanged, and short words are not secrets."""
     redactor = Redactor()
     redactor.add("key")
     redactor.add(CANARY)

@@ -16,7 +16,7 @@ async def get(url):
         return await client.get(url)
 
 
-def test_health_begins_with_what_is_not_known_yet():
+def test_conditions_do_not_hold_at_the_start():
     """A condition named at the start does not hold until it is reported."""
     health = Health("kafka", clock_ms=lambda: NOON_MS)
     assert health.problems() == ["kafka: still starting (since 2026-11-23T12:00:00Z)."]
@@ -26,8 +26,8 @@ def test_health_begins_with_what_is_not_known_yet():
     assert health.problems() == []
 
 
-def test_fault_tells_since_when():
-    """A fault keeps the time it began, through new reasons, until it is over."""
+def test_a_problem_keeps_its_begin():
+    """A problem keeps the time of its begin, through new reasons, until it is over."""
     now = [NOON_MS]
     health = Health(clock_ms=lambda: now[0])
     health.report("sentinel", ok=False, reason="403: give the role")
@@ -41,8 +41,8 @@ def test_fault_tells_since_when():
     assert health.problems() == ["sentinel: 403 (since 2026-11-23T12:01:00Z)."]
 
 
-async def test_endpoint_tells_life_readiness_and_metrics():
-    """/healthz is 200 while the process lives, /readyz says each fault in a line, /metrics is Prometheus'."""
+async def test_endpoints_serve_liveness_readiness_and_metrics():
+    """/healthz is 200 while the process lives, /readyz has a line for each problem, /metrics is in Prometheus' format."""
     health, registry = Health("kafka"), CollectorRegistry()
     Counter("jira_relay_events", "Events.", registry=registry).inc(3)
     async with serve("127.0.0.1:0", health, registry) as url:
@@ -59,7 +59,7 @@ async def test_endpoint_tells_life_readiness_and_metrics():
 
 
 async def test_port_is_free_afterwards():
-    """What was served is closed at the end."""
+    """The server closes its port at the end."""
     async with serve("127.0.0.1:0", Health(), CollectorRegistry()) as url:
         pass
 
@@ -67,12 +67,12 @@ async def test_port_is_free_afterwards():
         await get(url)
 
 
-async def test_taken_port_is_one_sentence():
-    """A port that another process has is told with the setting."""
+async def test_a_port_in_use_is_one_sentence():
+    """The error of a port in use names the setting."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(
-            RelayError, match=rf"telemetry\.listen .* 127\.0\.0\.1:{port}: another process has it"
+            RelayError, match=rf"telemetry\.listen .* 127\.0\.0\.1:{port}: another process uses it"
         ):
             async with serve(f"127.0.0.1:{port}", Health(), CollectorRegistry()):
                 pass
@@ -80,13 +80,13 @@ async def test_taken_port_is_one_sentence():
 
 @pytest.mark.parametrize("address", ["203.0.113.7:9464", "nowhere.invalid:9464"])
 async def test_foreign_address_is_one_sentence(address):
-    """An address that is not this machine's is told with the setting."""
+    """The error of an address of another machine names the setting."""
     with pytest.raises(RelayError, match=r"telemetry\.listen"):
         async with serve(address, Health(), CollectorRegistry()):
             pass
 
 
 async def test_ipv6_is_served():
-    """An IPv6 address is listened on, and written as a URL needs it."""
+    """An IPv6 address is served, and written with brackets in the URL."""
     async with serve("[::1]:0", Health(), CollectorRegistry()) as url:
         assert (await get(f"{url}/healthz")).text == "alive\n"

@@ -54,12 +54,12 @@ def store_value(subject, **columns):
     ],
 )
 def test_a_value_that_does_not_fit_its_column_is_null(kind, value, kept):
-    """Kusto's rule: no error, just nothing."""
+    """A value that a column's type cannot hold is stored as null, without an error."""
     assert coerce(value, kind) == kept
 
 
 def test_a_transform_assigns_and_casts():
-    """extend with now, casts and paths; its output types are known before any row comes."""
+    """`extend` supports now, casts and paths, and the types of its columns are known before a row is sent."""
     columns = {"id": "long", "item": "dynamic", "text": "string"}
     kql = "source | extend At = now(), id = toint(tostring(id)), Name = item.name, When = todatetime(text)"
     compiled = parse_transform(kql, columns)
@@ -88,14 +88,14 @@ def test_a_transform_assigns_and_casts():
         "Jira_Audit_v2_CL | extend A = now()",
     ],
 )
-def test_a_transform_it_does_not_know_is_refused(kql):
-    """Better no simulation than a wrong one."""
+def test_an_unknown_transform_is_refused(kql):
+    """A transform with an operator that is not simulated raises KqlError."""
     with pytest.raises(KqlError):
         parse_transform(kql, {"id": "long", "text": "string"})
 
 
-def test_what_is_lost_behind_a_204_is_counted():
-    """Undeclared columns are dropped, values that do not fit are null, long ones are cut; each counted by column."""
+def test_losses_behind_a_204_are_counted():
+    """Dropped columns, values that become null and truncated values are counted by column."""
     subject = deploy()
     row = store_value(
         subject,
@@ -118,23 +118,23 @@ def test_what_is_lost_behind_a_204_is_counted():
 
 
 def test_a_value_of_64_kilobytes_is_kept():
-    """The limit is on bytes, and inclusive."""
+    """A value of exactly 65,536 bytes is not truncated."""
     subject = deploy()
     assert store_value(subject, EventMessage="x" * 65_536)["EventMessage"] == "x" * 65_536
     assert store_value(subject, ChangedValues=["é" * 32_766])["ChangedValues"] == ["é" * 32_766]
     assert subject.losses == SilentLosses()
 
 
-def test_an_older_table_with_int_keeps_small_ids_only():
-    """Above 2^31 EventId is empty, EventUid is not."""
+def test_a_table_with_int_ids_keeps_small_ids_only():
+    """From 2^31 on EventId is null, and EventUid keeps the id."""
     subject = deploy(liveEventIdType="int")
     assert store_value(subject, EventId=2**31 - 1)["EventId"] == 2**31 - 1
     row = store_value(subject, EventId=2**31, EventUid=f"acme/{2**31}")
     assert (row["EventId"], row["EventUid"]) == (None, "acme/2147483648")
 
 
-def test_an_older_table_with_dynamic_columns_takes_them_from_the_object():
-    """The first version of Microsoft's table had the ObjectItem columns as dynamic."""
+def test_dynamic_object_columns_are_filled_from_the_object():
+    """The ObjectItem columns are filled if they are dynamic, as in the first version of Microsoft's table."""
     row = store_value(deploy(liveObjectItemType="dynamic"), objectItem={"id": "10", "name": "site-admins"})
     assert (row["ObjectItemId"], row["ObjectItemName"], row["ObjectItemParentId"]) == (
         "10",
@@ -155,17 +155,17 @@ def test_an_older_table_with_dynamic_columns_takes_them_from_the_object():
         ("EventId cannot be changed", {LIVE: {"EventId": "int"}}, {}),
         ("no such parameters", {}, {"liveEventType": "int"}),
         ("allowed are", {}, {"liveEventIdType": "guid"}),
-        ("to be a bool", {}, {"createLiveTable": "false"}),
+        ("must be a bool", {}, {"createLiveTable": "false"}),
     ],
 )
 def test_a_deployment_that_azure_would_refuse_is_refused(problem, existing, parameters):
-    """Among others: Azure compares the types that come out of a transform with the table's."""
+    """Missing tables, changed or mismatched types and wrong parameters raise DeploymentError."""
     with pytest.raises(DeploymentError, match=problem):
         deploy(existing, **parameters)
 
 
-def test_the_rule_has_to_wait_for_its_tables():
-    """Without dependsOn, Azure refuses the rule as often as not: InvalidOutputTable."""
+def test_a_rule_that_does_not_depend_on_its_tables_is_refused():
+    """Without dependsOn the deployment is refused, since Azure often refuses it with InvalidOutputTable."""
     text = load_template()
     (entry,) = [
         resource for resource in text["resources"] if resource["type"].endswith("dataCollectionRules")
@@ -176,8 +176,8 @@ def test_the_rule_has_to_wait_for_its_tables():
 
 
 @pytest.mark.parametrize("text", ["[concat('a'", "[nothing()]x]", "[unknown('a')]", "[concat('a', )]", "[#]"])
-def test_a_template_it_cannot_read_is_refused(text):
-    """No expression is skipped or guessed."""
+def test_an_unreadable_expression_is_refused(text):
+    """An expression that the simulator cannot parse raises DeploymentError."""
     given = {"workspaceName": "w", "principalId": ""}
     with pytest.raises(DeploymentError):
         Deployment(load_template(), given).evaluate(f"{text}]" if not text.endswith("]") else text)

@@ -12,7 +12,7 @@ def gateway_client(site, token, user=None):
 
 
 async def test_each_token_is_valid_at_its_own_endpoint():
-    """Unscoped tokens serve at the site, scoped ones at the gateway, neither at the other's."""
+    """The site accepts unscoped tokens, the gateway scoped ones, and each refuses the others."""
     async with running_site() as (site, client):
         record = site.add_record()["id"]
         assert await get_ids(client) == [record]
@@ -29,7 +29,7 @@ async def test_each_token_is_valid_at_its_own_endpoint():
 
 
 async def test_a_service_account_may_send_its_token_as_bearer_at_the_gateway():
-    """At the site the same header is taken for an app's."""
+    """The gateway accepts a scoped token as Bearer; the site takes the header for that of an app."""
     async with running_site() as (site, client):
         robot = site.add_token("robot@serviceaccount.example", scopes=["manage:jira-configuration"])
         headers = {"Authorization": f"Bearer {robot}"}
@@ -51,7 +51,7 @@ async def test_a_service_account_may_send_its_token_as_bearer_at_the_gateway():
     ],
 )
 async def test_scopes_must_match(scopes, audit, myself):
-    """A missing scope is a 401 that says so, endpoint by endpoint."""
+    """Each endpoint requires its scopes, and names a mismatch in its 401."""
     async with running_site() as (site, _), gateway_client(site, site.add_token(scopes=scopes)) as client:
         answers = [await client.get(RECORDS), await client.get("/rest/api/3/myself")]
         assert [answer.status_code for answer in answers] == [audit, myself]
@@ -63,8 +63,8 @@ async def test_scopes_must_match(scopes, audit, myself):
 @pytest.mark.parametrize(
     "header", [None, "Basic !!!", "Basic /w==", "Digest x", "Basic cmVsYXlAYWNtZS5leGFtcGxlOg=="]
 )
-async def test_what_is_no_credential_is_refused_at_both_endpoints(header):
-    """No header, an unreadable one, an unknown scheme, an empty token: 401."""
+async def test_a_header_without_a_credential_is_refused(header):
+    """Site and gateway answer 401 to a missing or unreadable header, an unknown scheme and an empty token."""
     async with (
         running_site() as (site, _),
         httpx.AsyncClient(headers={"Authorization": header} if header else {}) as anyone,
@@ -74,8 +74,8 @@ async def test_what_is_no_credential_is_refused_at_both_endpoints(header):
         assert [one.user for one in site.request_log] == [None, None]
 
 
-async def test_the_token_must_be_the_users():
-    """Another user's name with a valid token opens nothing."""
+async def test_a_token_is_valid_for_its_user_alone():
+    """Site and gateway refuse a valid token with another user's name."""
     async with running_site() as (site, _):
         async with open_client(site, user="mallory@acme.example") as other:
             assert (await other.get(RECORDS)).status_code == 401
@@ -84,7 +84,7 @@ async def test_the_token_must_be_the_users():
 
 
 async def test_a_token_can_be_rotated_and_revoked_while_the_site_runs():
-    """The old token dies at once, the new one serves."""
+    """After a rotation the new token is valid and the old one is refused; a revoked one is refused too."""
     async with running_site() as (site, client):
         old_scoped = site.scoped_token
         site.rotate_tokens()
@@ -96,8 +96,8 @@ async def test_a_token_can_be_rotated_and_revoked_while_the_site_runs():
             assert (await renewed.get(RECORDS)).status_code == 401
 
 
-async def test_the_two_reasons_of_a_403_differ_in_their_words():
-    """Not an administrator, and a site whose products are all on Free plans."""
+async def test_each_reason_of_a_403_has_its_own_text():
+    """A user who is no administrator and a site on the Free plan get different messages."""
     async with (
         running_site() as (site, client),
         open_client(site, token=site.add_token(administrator=False)) as user,
@@ -110,8 +110,8 @@ async def test_the_two_reasons_of_a_403_differ_in_their_words():
         assert (refused.status_code, "Free plans" in refused.json()["errorMessages"][0]) == (403, True)
 
 
-async def test_too_many_failures_end_in_a_captcha():
-    """From then on not even the right token is looked at, until somebody logs in with a browser."""
+async def test_too_many_failed_logins_require_a_captcha():
+    """After the last allowed failure even the right token is refused, until a login with a browser."""
     async with running_site() as (site, client):
         site.access.captcha_after_failures = 3
         async with open_client(site, token="wrong") as wrong:
@@ -123,8 +123,8 @@ async def test_too_many_failures_end_in_a_captcha():
         assert (await client.get(RECORDS)).status_code == 200
 
 
-async def test_a_dead_token_may_be_answered_with_nothing():
-    """200, no records, and a header that tells."""
+async def test_a_revoked_token_may_get_an_empty_page():
+    """With the quirk, a wrong token gets a 200 without records, and a header about the failed login."""
     async with running_site() as (site, _), open_client(site, token="dead") as client:
         site.add_record()
         site.quirks.anonymous_when_refused = True
@@ -134,8 +134,8 @@ async def test_a_dead_token_may_be_answered_with_nothing():
         assert (await client.get("/rest/api/3/myself")).status_code == 401
 
 
-async def test_anyone_may_ask_which_site_it_is():
-    """tenant_info and serverInfo need no credential; what does not exist is a 404."""
+async def test_site_information_needs_no_credential():
+    """tenant_info and serverInfo are public, an unknown path is a 404, and another method a 405."""
     async with JiraWorld(seed=1) as jira, httpx.AsyncClient() as anyone:
         sites = [await jira.add_site("acme"), await jira.add_site("globex", cloud_id="1-2-3")]
         clouds = [(await anyone.get(f"{site.url}/_edge/tenant_info")).json()["cloudId"] for site in sites]
@@ -151,8 +151,8 @@ async def test_anyone_may_ask_which_site_it_is():
         assert (await anyone.post(sites[0].url + RECORDS)).status_code == 405
 
 
-async def test_no_token_is_ever_remembered():
-    """The history of requests holds who asked, not with what."""
+async def test_the_request_log_has_no_token():
+    """The log of requests has the user of each request, and no token."""
     async with running_site() as (site, client):
         await client.get(RECORDS)
         async with gateway_client(site, site.scoped_token) as scoped:

@@ -29,8 +29,8 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("fault", "status"), FAULTS, ids=lambda value: getattr(value, "name", None))
-async def test_every_fault_has_its_status_a_date_and_an_entry_in_the_history(fault, status):
-    """Once, by the site's own clock, then the site is well again; the history names the fault."""
+async def test_every_fault_has_its_status_and_date_and_is_logged(fault, status):
+    """A fault answers one request with its status and the site's date, and the log of requests names it."""
     async with running_site(ManualClock()) as (site, client):
         record = site.add_record()["id"]
         site.fault(fault)
@@ -41,8 +41,8 @@ async def test_every_fault_has_its_status_a_date_and_an_entry_in_the_history(fau
         assert [(one.status, one.fault) for one in site.request_log] == [(status, fault.name), (200, None)]
 
 
-async def test_the_wait_is_given_in_seconds_or_as_a_date_by_the_sites_clock():
-    """Both forms of Retry-After, on 429 and on 503, and the headers that go with a 429."""
+async def test_retry_after_is_sent_in_seconds_or_as_a_date():
+    """A 429 and a 503 can have either form, by the site's clock, and a 429 has its further headers."""
     async with running_site(ManualClock()) as (site, client):
         site.quirks.clock_skew_seconds = 3600
         site.fault(jira_faults.rate_limited(7, reset=datetime(2026, 3, 26, 16, 0, 59, tzinfo=UTC)))
@@ -58,7 +58,7 @@ async def test_the_wait_is_given_in_seconds_or_as_a_date_by_the_sites_clock():
 
 
 async def test_a_skewed_clock_shows_in_date_and_created():
-    """The site's own clock stamps its answers and what happens."""
+    """Date and `created` follow the site's own clock."""
     async with running_site(ManualClock()) as (site, client):
         site.quirks.clock_skew_seconds = -90
         site.add_record()
@@ -68,8 +68,8 @@ async def test_a_skewed_clock_shows_in_date_and_created():
         assert created.timestamp() * 1000 == NOW - 90_000
 
 
-async def test_total_can_lie():
-    """Once by a fault, or as a quirk."""
+async def test_total_can_be_wrong():
+    """A fault changes or removes `total` once, and a quirk changes it always."""
     async with running_site() as (site, client):
         site.add_record()
         site.fault(jira_faults.wrong_total(0))
@@ -80,8 +80,8 @@ async def test_total_can_lie():
         assert (await client.get(RECORDS)).json()["total"] == 99
 
 
-async def test_warnings_on_a_good_answer_leave_it_good():
-    """Beta headers are information."""
+async def test_headers_of_future_limits_change_no_answer():
+    """An answer with Beta headers has its records, and is not logged as a wait."""
     async with running_site() as (site, client):
         record = site.add_record()["id"]
         site.fault(jira_faults.beta_rate_headers())
@@ -91,8 +91,8 @@ async def test_warnings_on_a_good_answer_leave_it_good():
         assert site.request_log[-1].retry_after is None
 
 
-async def test_broken_answers_are_in_the_history_by_what_was_sent():
-    """No status where none was sent; records are counted where the request was served normally."""
+async def test_broken_answers_are_logged_as_they_were_sent():
+    """The log has a status only if one was sent, and a count of records only if the request was served."""
     async with running_site() as (site, client):
         site.add_record()
         for fault in (faults.reset(), faults.reset_in_body(), faults.truncated_body(), faults.hang()):
@@ -106,8 +106,8 @@ async def test_broken_answers_are_in_the_history_by_what_was_sent():
         assert told == [(None, None), (200, 1), (200, 1), (None, None)]
 
 
-async def test_faults_strike_the_path_they_are_meant_for_at_either_endpoint():
-    """Only audit records by default; another path by name; the gateway like the site."""
+async def test_a_fault_meets_only_requests_to_its_path():
+    """The default path is the audit log, another one can be named, and the gateway is included."""
     async with running_site() as (site, client):
         site.fault(jira_faults.server_error())
         assert (await client.get("/_edge/tenant_info")).status_code == 200
@@ -118,8 +118,8 @@ async def test_faults_strike_the_path_they_are_meant_for_at_either_endpoint():
         assert "<html>" in (await client.get("/_edge/tenant_info")).text
 
 
-async def test_a_limit_of_requests_is_kept_when_set():
-    """Beyond the bucket: 429 with its reason and a wait."""
+async def test_requests_above_the_limit_are_refused():
+    """A request beyond the rate limit gets a 429 with its reason and a wait."""
     async with running_site() as (site, client):
         site.token_bucket = TokenBucket(lambda: 0.0)
         site.quirks.requests_per_second = 2
@@ -129,8 +129,8 @@ async def test_a_limit_of_requests_is_kept_when_set():
         assert answers[2].headers["retry-after"] == "1"
 
 
-async def test_a_premature_request_is_noticed():
-    """A request before the wait is over is held against the client, at whichever endpoint."""
+async def test_a_premature_request_is_found():
+    """A request to the site or the gateway before the end of a wait is listed as premature."""
     async with running_site() as (site, client):
         site.fault(jira_faults.rate_limited(5))
         await client.get(RECORDS)
@@ -144,7 +144,7 @@ async def test_a_premature_request_is_noticed():
 
 
 async def test_a_site_can_be_stopped_and_started_again():
-    """Its host refuses connections; afterwards it is the same site at the same port."""
+    """A stopped site refuses connections; after its start it has the same port and records."""
     async with running_site() as (site, client):
         record = site.add_record()["id"]
         assert await get_ids(client) == [record]

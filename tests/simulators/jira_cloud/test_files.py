@@ -16,8 +16,8 @@ def write_lines(tmp_path, *lines):
     return path
 
 
-async def test_a_file_is_served_as_it_stands(tmp_path):
-    """Any order, any id and time, any fields, spelling and spacing kept; empty lines and repeats do no harm."""
+async def test_a_file_is_served_byte_for_byte(tmp_path):
+    """Records of any order, id, time and field are served unchanged; empty lines and repeats are skipped."""
     records = [
         {**GOOD, "summary": "Überprüft  ", "x": {"y": [1.50, None]}},
         {"id": 2**33, "created": "1999-12-31T23:59:59.999+0000", "changedValues": None},
@@ -60,30 +60,30 @@ async def test_a_file_is_served_as_it_stands(tmp_path):
         ({"id": 8, "created": 1768725782838}, "line 2: created is 1768725782838, not a time with a zone"),
         ({"id": 8, "created": "2026-01-18T08:43:02.838"}, "line 2: created is"),
         ({"id": 8, "created": "soon"}, 'line 2: created is "soon"'),
-        ({**GOOD, "summary": "another"}, "line 2: id 7 already stands in line 1 with another content"),
+        ({**GOOD, "summary": "another"}, "line 2: line 1 already has id 7 with other content"),
         ({"offset": 0, "records": [GOOD]}, "line 2: id is missing"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_bad_line_is_named(tmp_path, line, words):
-    """One sentence: which file, which line, what is wrong."""
+def test_an_invalid_line_is_named(tmp_path, line, words):
+    """The error names the file, the line and the reason."""
     path = write_lines(tmp_path, GOOD, line)
     with pytest.raises(RecordsFileError) as error:
         read_records(path)
     assert str(error.value).startswith(f"{path}, {words}")
 
 
-def test_a_file_that_cannot_be_read_is_named(tmp_path):
-    """A missing file, and a directory."""
+def test_an_unreadable_file_is_named(tmp_path):
+    """The error about a missing file or a directory names the path."""
     for path in (tmp_path / "none.jsonl", tmp_path):
         with pytest.raises(RecordsFileError, match=f"cannot read the records file {path}: "):
             read_records(path)
 
 
 async def test_records_cannot_be_loaded_twice(tmp_path):
-    """An id stands in a site once; a refused file changes nothing."""
+    """A file with an id that the site has is refused, and no record of it is added."""
     async with running_site() as (site, _):
         site.load_records(write_lines(tmp_path, GOOD))
-        with pytest.raises(RecordsFileError, match="record 7 stands in the site acme already"):
+        with pytest.raises(RecordsFileError, match="the site acme already has record 7"):
             site.load_records(write_lines(tmp_path, {**GOOD, "id": 6}, GOOD))
         assert len(site.all_records()) == 1

@@ -29,8 +29,8 @@ def select_ids(log, **selection):
     st.none() | st.integers(0, 30),
     st.none() | st.integers(0, 30),
 )
-def test_a_selection_is_what_a_plain_filter_and_sort_give(created, since, until):
-    """Newest id first, both bounds inclusive, whatever the order of ids and times."""
+def test_a_selection_equals_a_plain_filter_and_sort(created, since, until):
+    """For any ids and times, a selection has inclusive bounds and descending ids."""
     log = make_log(*(make_entry(record_id, at) for record_id, at in created.items()))
     wanted = [
         record_id
@@ -41,8 +41,8 @@ def test_a_selection_is_what_a_plain_filter_and_sort_give(created, since, until)
     assert log.total == len(created)
 
 
-def test_a_record_is_seen_from_its_moment_on():
-    """Before `visible_at` a record has happened and cannot be seen; a held one waits to be revealed."""
+def test_a_record_becomes_visible_at_its_time():
+    """A record is hidden before `visible_at`; without one, until it is revealed."""
     log = make_log(make_entry(1))
     log.add(make_entry(2), visible_at=50)
     log.add(make_entry(3), visible_at=None)
@@ -58,14 +58,14 @@ def test_a_record_is_seen_from_its_moment_on():
     assert [record["id"] for record in log.all_records()] == [1, 2, 3, 4]
 
 
-def test_an_id_happens_once():
-    """Jira's ids are unique within a site."""
-    with pytest.raises(ValueError, match="record 7 has happened already"):
+def test_a_repeated_id_is_refused():
+    """A second record with the same id raises ValueError."""
+    with pytest.raises(ValueError, match="record 7 exists already"):
         make_log(make_entry(7), make_entry(7, 5))
 
 
-def test_retention_deletes_the_oldest_but_not_the_truth():
-    """What is deleted can no longer be asked for; it still happened."""
+def test_retention_hides_the_oldest_records():
+    """A deleted record cannot be selected, and is still counted as created."""
     log = make_log(make_entry(1, 30), make_entry(2, 10), make_entry(3, 20), make_entry(4, 40))
     log.delete_oldest(1)
     assert select_ids(log) == [4, 3, 1]
@@ -73,8 +73,8 @@ def test_retention_deletes_the_oldest_but_not_the_truth():
     assert (select_ids(log), log.total, len(log)) == ([4, 1], 2, 4)
 
 
-def test_filter_wants_every_word_somewhere():
-    """The spec's own example: `man ed` finds "User added to group" of "group management"."""
+def test_a_filter_matches_every_word_anywhere():
+    """As in the specification's example, `man ed` finds "User added to group" of "group management"."""
     log = make_log(
         make_entry(1, summary="User added to group", category="group management"),
         make_entry(2, summary="User created", category="user management"),

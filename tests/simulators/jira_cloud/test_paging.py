@@ -16,8 +16,8 @@ from tests.support.jira_client import (
 )
 
 
-async def test_newest_first_by_id_whatever_the_times_say():
-    """The order is id descending; `created` has no say in it."""
+async def test_records_are_ordered_by_descending_id():
+    """The order of records does not depend on `created`."""
     async with running_site() as (site, client):
         for record_id, created in ((5, 900), (9, 100), (2**40, 500), (7, 900)):
             site.add_record(record_id=record_id, created=NOW - created)
@@ -25,7 +25,7 @@ async def test_newest_first_by_id_whatever_the_times_say():
 
 
 async def test_both_bounds_are_inclusive_to_the_millisecond():
-    """A record created at `from` or at `to` is in; a millisecond beyond is out."""
+    """A record created at `from` or at `to` matches, and one a millisecond beyond does not."""
     async with running_site() as (site, client):
         site.add_record(record_id=1, created=NOW - 50)
         site.add_record(record_id=2, created=NOW)
@@ -36,8 +36,8 @@ async def test_both_bounds_are_inclusive_to_the_millisecond():
         assert await get_ids(client, to=format_utc(NOW - 50)) == [1]
 
 
-async def test_crossed_bounds_are_no_error_and_match_nothing():
-    """`from` after `to` is an empty 200, and by the letter of the specification so is `from` equal to `to`."""
+async def test_crossed_bounds_match_no_record():
+    """`from` after `to` gets an empty 200, and so does `from` equal to `to`, unless the quirk is set."""
     async with running_site() as (site, client):
         site.add_record(record_id=1, created=NOW)
         assert await get_ids(client, from_=format_utc(NOW + 1), to=format_utc(NOW - 1)) == []
@@ -46,16 +46,16 @@ async def test_crossed_bounds_are_no_error_and_match_nothing():
         assert await get_ids(client, from_=format_utc(NOW), to=format_utc(NOW)) == [1]
 
 
-async def test_total_is_all_that_is_kept_whatever_was_asked():
-    """`total` ignores from, to, filter and offset."""
+async def test_total_counts_all_visible_records():
+    """`total` does not depend on from, to, filter, offset and limit."""
     async with running_site() as (site, client):
         site.add_records(5, created=NOW)
         for query in ({"from": format_utc(NOW + 5)}, {"filter": "zzz"}, {"offset": 99}, {"limit": 1}, {}):
             assert (await get_page(client, **query))["total"] == 5
 
 
-async def test_beyond_the_end_is_an_empty_page():
-    """An offset past the last record is 200 without records, never an error."""
+async def test_an_offset_beyond_the_end_gets_an_empty_page():
+    """An offset past the last record gets a 200 without records."""
     async with running_site() as (site, client):
         site.add_records(3)
         assert len(await get_ids(client, offset=2)) == 1
@@ -63,8 +63,8 @@ async def test_beyond_the_end_is_an_empty_page():
         assert await get_ids(client, offset=10_000) == []
 
 
-async def test_a_page_holds_a_thousand_at_most():
-    """A larger limit is clamped; the answer tells the limit used, or on other sites the one asked for."""
+async def test_a_page_has_at_most_a_thousand_records():
+    """A larger limit is reduced; the answer has the limit used, or with a quirk the limit of the request."""
     async with running_site() as (site, client):
         site.add_records(1005, created=NOW)
         first = await get_page(client, limit=5000)
@@ -78,8 +78,8 @@ async def test_a_page_holds_a_thousand_at_most():
         )
 
 
-async def test_a_page_may_be_short_although_more_follow():
-    """With a cap on pages only an empty page ends a read."""
+async def test_a_short_page_can_have_followers():
+    """With a cap on pages, further records follow a page that is shorter than its limit."""
     async with running_site() as (site, client):
         site.add_records(25)
         site.quirks.page_cap = 10
@@ -87,16 +87,16 @@ async def test_a_page_may_be_short_although_more_follow():
         assert len(await read_all_ids(client, limit=1000)) == 25
 
 
-async def test_the_names_of_other_apis_are_ignored():
-    """startAt and maxResults are unknown here: the first page comes again and again."""
+async def test_parameters_of_other_apis_are_ignored():
+    """startAt and maxResults have no effect."""
     async with running_site() as (site, client):
         site.add_records(3)
         assert await get_ids(client, startAt=2, maxResults=1) == await get_ids(client)
 
 
 @pytest.mark.parametrize("query", ["limit=many", "offset=1.5", "offset=99999999999", "limit="])
-async def test_what_is_no_number_is_refused(query):
-    """limit and offset are 32-bit integers."""
+async def test_an_invalid_number_is_refused(query):
+    """A limit or offset that is no 32-bit integer gets a 400."""
     async with running_site() as (_, client):
         assert (await client.get(f"{RECORDS}?{query}")).status_code == 400
 
@@ -112,7 +112,7 @@ async def test_what_is_no_number_is_refused(query):
     ],
 )
 async def test_dates_with_a_zone_are_understood_at_both_endpoints(text):
-    """Properly encoded, every form with a zone names the same instant."""
+    """At site and gateway, every form of a date with a zone names the same instant."""
     async with running_site() as (site, client), gateway_client(site) as (other, path):
         site.add_record(record_id=1, created=1_795_027_200_000 - 43_200_000)
         at = site.all_records()[0]["created"]
@@ -122,7 +122,7 @@ async def test_dates_with_a_zone_are_understood_at_both_endpoints(text):
 
 
 def gateway_client(site):
-    """A client at the gateway, and the path of the audit records there."""
+    """Return a context of a client at the gateway and the path of the audit records there."""
 
     class GatewayClient:
         async def __aenter__(self):
@@ -135,8 +135,8 @@ def gateway_client(site):
     return GatewayClient()
 
 
-async def test_a_date_without_a_zone_is_silently_empty_at_the_gateway_alone():
-    """The site's own host takes it; the gateway answers 200 without records."""
+async def test_a_date_without_a_zone_matches_no_record_at_the_gateway():
+    """The site accepts such a date, and the gateway answers 200 without records."""
     async with running_site() as (site, client), gateway_client(site) as (other, path):
         site.add_record(created=NOW)
         bare = format_utc(NOW - 60_000).removesuffix("Z")
@@ -158,15 +158,15 @@ async def test_a_date_without_a_zone_is_silently_empty_at_the_gateway_alone():
     ],
 )
 async def test_an_unreadable_date_is_a_400_that_names_it(sent, named):
-    """An unencoded plus is a space, and so no date."""
+    """The 400 quotes the invalid date; in it, an unencoded plus is a space."""
     async with running_site() as (_, client):
         answer = await client.get(httpx.URL(f"{client.base_url}{RECORDS}?from={sent}"))
         assert answer.status_code == 400
         assert answer.json()["errorMessages"] == [f'Invalid date "{named}"']
 
 
-async def test_filter_finds_all_words_anywhere():
-    """The filter is passed to the log."""
+async def test_a_filter_selects_records():
+    """The parameter `filter` selects the records that have all of its words."""
     async with running_site() as (site, client):
         site.add_record("User added to group", record_id=1)
         site.add_record("Project created", record_id=2)
@@ -174,7 +174,7 @@ async def test_filter_finds_all_words_anywhere():
 
 
 async def test_a_record_can_appear_between_two_pages():
-    """What becomes visible while pages are read pushes the rest down: the border record comes twice."""
+    """A record that appears while pages are read shifts the others, so that one record is on two pages."""
     async with running_site() as (site, client):
         for number in range(10):
             site.add_record(record_id=number, created=NOW - number)
@@ -194,8 +194,8 @@ async def test_a_record_can_appear_between_two_pages():
         ]
 
 
-async def test_a_record_can_appear_late_and_deep():
-    """A record with an old id and an old time is seen from its moment on."""
+async def test_a_record_can_appear_late_among_older_ones():
+    """A record with an older id and time becomes visible later than newer ones."""
     clock = ManualClock()
     async with running_site(clock) as (site, client):
         old = site.allocate_id()
@@ -212,7 +212,7 @@ async def test_a_record_can_appear_late_and_deep():
 
 
 async def test_retention_deletes_while_pages_are_read():
-    """The oldest vanish, and a read by offset runs into the end early."""
+    """Retention deletes the oldest records, so that a read by offset ends early."""
     clock = ManualClock()
     async with running_site(clock) as (site, client):
         for number in range(10):
@@ -226,8 +226,8 @@ async def test_retention_deletes_while_pages_are_read():
         assert len(site.all_records()) == 10
 
 
-async def test_a_record_can_stand_twice():
-    """With `repeat_ids_divisible_by` a record is repeated within a page, and offsets count the copy."""
+async def test_a_record_can_be_served_twice():
+    """With `repeat_ids_divisible_by`, pages repeat a record, and offsets count the copy."""
     async with running_site() as (site, client):
         for number in range(1, 7):
             site.add_record(record_id=number)
@@ -235,8 +235,8 @@ async def test_a_record_can_stand_twice():
         assert await read_all_ids(client, limit=4) == [6, 6, 5, 4, 3, 3, 2, 1]
 
 
-async def test_a_project_is_thirty_records_in_six_seconds():
-    """A burst, each record visible only from its own time on."""
+async def test_a_new_project_makes_thirty_records_in_six_seconds():
+    """Each record of the burst becomes visible at its own time."""
     clock = ManualClock()
     async with running_site(clock) as (site, client):
         burst = site.create_project()
@@ -246,8 +246,8 @@ async def test_a_project_is_thirty_records_in_six_seconds():
         assert sorted(await get_ids(client)) == [record["id"] for record in burst]
 
 
-async def test_a_past_can_be_filled_in():
-    """Ids follow time, and everything lies in the range."""
+async def test_past_records_can_be_added():
+    """Past records are within their range, and their ids follow their times."""
     async with running_site() as (site, client):
         site.add_history(50, NOW - 1000, NOW)
         assert len(await read_all_ids(client, from_=format_utc(NOW - 1000), to=format_utc(NOW - 1))) == 50
@@ -255,8 +255,8 @@ async def test_a_past_can_be_filled_in():
         assert times == sorted(times)
 
 
-async def test_anything_can_be_put_on_the_wire():
-    """`fields` changes what is served, not where the record stands; truth is what is served, in full."""
+async def test_any_value_can_be_served():
+    """`fields` changes the served record, and neither its position nor the list of created records."""
     async with running_site() as (site, client):
         odd = {"id": "17", "created": 12, "future": [1, {"x": 2**60}], "summary": "half \ud800 pair"}
         site.add_record("User created", record_id=1, created=NOW, fields=odd)
@@ -265,8 +265,8 @@ async def test_anything_can_be_put_on_the_wire():
         assert {name: served[name] for name in odd} == odd
 
 
-async def test_the_bytes_are_the_same_zipped_or_not():
-    """A large answer is compressed for those who accept it."""
+async def test_a_large_answer_is_compressed_on_request():
+    """An answer with gzip has the same content as one without."""
     async with running_site() as (site, client):
         site.add_records(50)
         plain = await client.get(RECORDS, headers={"Accept-Encoding": "identity"})

@@ -28,9 +28,9 @@ LITERALS = {
     "Workflow updated",
     "Workflow scheme added to project",
 }
-"""What Microsoft's rules and hunting queries compare EventMessage with."""
+"""Values of EventMessage that Microsoft's rules and hunting queries look for."""
 CATEGORIES = {"user management", "projects", "group management", "workflows", "permissions", "status"}
-"""What Microsoft's workbook compares EventCategoryType with."""
+"""Values of EventCategoryType that Microsoft's workbook looks for."""
 STRING, INTEGER = str, int
 ITEM = {"id": STRING, "name": STRING, "typeName": STRING, "parentId": STRING, "parentName": STRING}
 CHANGE = {"fieldName": STRING, "changedFrom": STRING, "changedTo": STRING}
@@ -67,7 +67,7 @@ def assert_shape(value, shape, path="$"):
 
 
 async def test_pages_have_the_shape_of_the_specification():
-    """No unknown name, no other type, no null; names in Jira's order; created as Jira writes it."""
+    """Pages have only the names and types of the specification, in Jira's order, and its form of `created`."""
     async with running_site() as (site, client):
         for _ in range(300):
             site.add_record()
@@ -82,7 +82,7 @@ async def test_pages_have_the_shape_of_the_specification():
 
 
 async def test_errors_have_the_shape_of_the_specification():
-    """A 400 and a 403 are ErrorCollections."""
+    """The body of a 400 and of a 403 is an ErrorCollection."""
     async with running_site() as (site, client):
         site.quirks.free_plan = True
         refused = await client.get(RECORDS)
@@ -93,8 +93,8 @@ async def test_errors_have_the_shape_of_the_specification():
             assert_shape(answer.json(), {"errorMessages": [STRING], "errors": {}, "status": INTEGER})
 
 
-def test_everything_that_microsofts_content_looks_for_occurs():
-    """All 18 summaries come within one round of the kinds, with the items, addresses and names the rules read."""
+def test_records_have_every_value_that_microsofts_content_reads():
+    """One round of the kinds has all 18 summaries, with the items, addresses and names that the rules read."""
     source = RecordGenerator("any")
     first = [source.generate() for _ in SUMMARIES]
     assert {record["summary"] for record in first} == set(SUMMARIES) >= LITERALS
@@ -116,7 +116,7 @@ def test_everything_that_microsofts_content_looks_for_occurs():
 
 
 async def test_the_same_seed_makes_the_same_world():
-    """Names, tokens, ids and records follow from the seed, and differ from site to site."""
+    """The seed determines tokens, ids and records, which differ between sites."""
 
     async def world(seed):
         async with JiraWorld(seed, clock=ManualClock()) as jira:
@@ -134,8 +134,8 @@ async def test_the_same_seed_makes_the_same_world():
     assert len({value for site in secrets for value in site}) == 6
 
 
-async def test_hostile_records_are_legal_json_and_arrive_as_they_are():
-    """Odd strings, a long value, nulls, unknown and misfitting fields go over the wire unharmed."""
+async def test_hostile_records_are_served_unchanged():
+    """Odd strings, a long value, nulls and fields of unknown names or types arrive as they were added."""
     async with running_site(first_id=2**31 + 5) as (site, client):
         sent = [
             site.add_record(make_hostile_record(site.record_generator)),
@@ -150,8 +150,8 @@ async def test_hostile_records_are_legal_json_and_arrive_as_they_are():
         )
 
 
-async def test_a_live_world_goes_on_by_itself():
-    """Records of all sites happen, some visible late, some in bursts."""
+async def test_traffic_creates_records_until_it_is_cancelled():
+    """Traffic adds records to all sites, among them late ones and whole projects."""
     async with JiraWorld(seed=1) as jira:
         sites = [await jira.add_site(name) for name in ("acme", "globex")]
         living = asyncio.create_task(

@@ -12,7 +12,7 @@ A = TopicPartition("events", 0)
 
 
 def batch(first, count=1, epoch=3):
-    """As a broker stores it."""
+    """Return a batch as a broker stores it."""
     builder = DefaultRecordBatchBuilder(
         magic=2,
         compression_type=0,
@@ -35,7 +35,7 @@ def corrupted(batch):
 
 
 class FakeBroker:
-    """A client and the broker behind it, which answers with what it is given."""
+    """A client and the broker behind it, which answers with the given response."""
 
     def __init__(self):
         self.fetched = b""
@@ -67,14 +67,14 @@ def test_batches_are_parsed_one_by_one():
     assert list(parse_batches(bytes(shrunk))) == []
 
 
-async def test_what_is_whole_goes_through():
+async def test_intact_batches_pass():
     broker = FakeBroker()
     stored_batches = batch(0, 3), batch(3), batch(4)[:20]
     assert await broker.fetch(0, *stored_batches) == b"".join(stored_batches)
     assert broker.validator.corrupt_batch(A) is None
 
 
-async def test_a_damaged_batch_is_read_up_to_and_then_reported():
+async def test_batches_before_a_damaged_one_pass_and_then_it_is_reported():
     broker = FakeBroker()
     assert await broker.fetch(0, batch(0), corrupted(batch(1, 2)), batch(3)) == batch(0)
     assert broker.validator.corrupt_batch(A) is None
@@ -86,7 +86,7 @@ async def test_a_damaged_batch_is_read_up_to_and_then_reported():
 
 
 @pytest.mark.parametrize("between", [0, 1])
-async def test_a_batch_of_another_leader_fails_until_what_was_before_is_known_to_stand(between):
+async def test_a_batch_of_another_leader_fails_until_forget(between):
     broker = FakeBroker()
     await broker.fetch(0, batch(0))
     await broker.fetch(1, *[batch(1)] * between)
@@ -98,7 +98,7 @@ async def test_a_batch_of_another_leader_fails_until_what_was_before_is_known_to
     assert await broker.fetch(offset, batch(offset, epoch=5)) == batch(offset, epoch=5)
 
 
-async def test_an_error_of_the_broker_is_left_alone():
+async def test_an_error_of_the_broker_is_unchanged():
     broker = FakeBroker()
 
     async def failing(_node, _request):

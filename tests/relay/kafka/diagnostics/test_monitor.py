@@ -7,43 +7,41 @@ from structlog.testing import capture_logs
 from relay.config.kafka import KafkaConfig
 from relay.errors import RelayError
 from relay.kafka.connection import Connection
-from relay.kafka.diagnostics import monitor as monitor_module
-from relay.kafka.diagnostics.monitor import monitor
+from relay.kafka.diagnostics.monitor import MonitorTiming, monitor
 from tests.support.waiting import wait_until
 
 
 @pytest.fixture
-async def monitor_log(secure_kafka, prefix, monkeypatch):
-    """A user of its own, and what the monitor of its connection logs."""
-    monkeypatch.setattr(monitor_module, "CHECK_INTERVAL_SECONDS", 0.1)
-    monkeypatch.setattr(monitor_module, "REPEAT_EVERY_FAILURES", 10)
+async def monitor_log(secure_kafka, prefix):
+    """The log lines of a monitor whose connection has a user of its own."""
+    timing = MonitorTiming(check_interval_seconds=0.1, repeat_every_failures=10)
     await secure_kafka.set_password(prefix, "the-first-password")
     login = {"sasl_username": prefix, "sasl_password": "the-first-password"}
     connection = Connection(KafkaConfig(**{**secure_kafka.scram_settings(), **login}))
     with capture_logs() as lines:
-        task = asyncio.create_task(monitor(connection))
+        task = asyncio.create_task(monitor(connection, timing))
         yield lines
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
 
 
-async def test_a_password_that_becomes_wrong_is_logged_and_so_is_its_end(secure_kafka, monitor_log, prefix):
-    """The cause is logged, again after a while as long as it lasts, and so is that it is over; all with its beginning."""
+async def test_a_changed_password_is_logged_until_it_works_again(secure_kafka, monitor_log, prefix):
+    """The cause is logged, repeated while it lasts, and followed by its end; each line has the time of its begin."""
     await secure_kafka.set_password(prefix, "the-second-password")
     await wait_until(lambda: len(monitor_log) >= 2)
     await secure_kafka.set_password(prefix, "the-first-password")
-    await wait_until(lambda: monitor_log[-1]["event"] == "Kafka lets us in again.")
+    await wait_until(lambda: monitor_log[-1]["event"] == "Kafka accepted a connection again.")
 
     first, second, last = monitor_log[0], monitor_log[1], monitor_log[-1]
     assert first["log_level"] == "error"
-    assert f"does not accept the user {prefix} with this password" in first["reason"]
+    assert f"rejects the user {prefix} or its password" in first["reason"]
     assert first["since"] == second["since"] == last["since"]
     assert "first-password" not in str(monitor_log)
 
 
 class ScriptedConnection:
-    """A connection whose checks are written down: a reason, or None where we are let in."""
+    """A connection with scripted checks: a reason, or None for an accepted connection."""
 
     def __init__(self, *reasons):
         self._reasons = iter(reasons)
@@ -59,11 +57,10 @@ class ScriptedConnection:
             raise RelayError(reason)
 
 
-async def reported_reasons(monkeypatch, *reasons):
-    monkeypatch.setattr(monitor_module, "CHECK_INTERVAL_SECONDS", 0)
+async def reported_reasons(*reasons):
     connection = ScriptedConnection(*reasons)
     with capture_logs() as lines:
-        task = asyncio.create_task(monitor(connection))
+        task = asyncio.create_task(monitor(connection, MonitorTiming(check_interval_seconds=0)))
         async with asyncio.timeout(10):
             await connection.over.wait()
         task.cancel()
@@ -71,11 +68,11 @@ async def reported_reasons(monkeypatch, *reasons):
     return [line.get("reason", "in") for line in lines]
 
 
-async def test_a_single_check_that_fails_is_not_logged(monkeypatch):
-    """A restart between two checks is no news, and neither is what did not begin."""
-    assert await reported_reasons(monkeypatch, None, "away", None, None, "away", None) == []
+async def test_a_single_failed_check_is_not_logged():
+    """One failed check may be a restart of the broker, so neither it nor its end is logged."""
+    assert await reported_reasons(None, "away", None, None, "away", None) == []
 
 
-async def test_a_cause_is_logged_once_and_another_one_at_once(monkeypatch):
-    """What lasts is logged once, a change of the cause when it is seen, and the end."""
-    assert await reported_reasons(monkeypatch, "a", "a", "a", "b", "b", None, None) == ["a", "b", "in"]
+async def test_a_cause_is_logged_once_and_another_one_at_once():
+    """A cause that lasts is logged once, another cause at once, and then the end."""
+    assert await reported_reasons("a", "a", "a", "b", "b", None, None) == ["a", "b", "in"]

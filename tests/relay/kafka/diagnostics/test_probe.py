@@ -1,4 +1,4 @@
-"""Everything we do with Kafka, through TLS and with each kind of login."""
+"""The whole use of Kafka, through TLS and with each kind of login."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -32,10 +32,10 @@ def organization(prefix, value):
 
 
 @pytest.mark.parametrize("name", ["scram", "mutual", "oauth"])
-async def test_a_transaction_and_a_group_go_through_each_listener(
+async def test_transactions_and_groups_work_through_each_listener(
     secure_kafka, authorization_server, prefix, name
 ):
-    """Topics are made, a transaction is committed, and a member of a group reads what it has written."""
+    """Topics are created, a transaction is committed, and a group member reads its records."""
     given = {"scram": secure_kafka.scram_settings, "mutual": secure_kafka.mutual_settings}
     connection = await open_connection(
         given[name]() if name in given else secure_kafka.oauth_settings(authorization_server), prefix
@@ -53,10 +53,12 @@ async def test_a_transaction_and_a_group_go_through_each_listener(
     assert len(authorization_server.requests) == (name == "oauth")
 
 
-async def test_all_goes_on_when_kafka_ends_a_login_that_has_become_old(
+async def test_work_continues_when_kafka_ends_an_expired_login(
     secure_kafka, authorization_server, prefix, caplog
 ):
-    """aiokafka does not log in again in time, so Kafka cuts it off (KIP-368); nothing fails, is repeated, or rebalances."""
+    """aiokafka does not log in again in time, so Kafka closes the connection (KIP-368); nothing fails, repeats or
+    rebalances.
+    """
     connection = await open_connection(secure_kafka.oauth_settings(authorization_server, "short"), prefix)
     publisher, handler, written = await Publisher.open(connection, f"{prefix}.0"), RecordingHandler(), 0
     async with running_member(connection, handler, prefix):
@@ -74,12 +76,14 @@ async def test_all_goes_on_when_kafka_ends_a_login_that_has_become_old(
 
 
 def count_closed(caplog, part):
-    """How often a connection of this part of aiokafka was closed under it."""
+    """Count how often a connection of this part of aiokafka was closed by the broker."""
     return sum(record.name.endswith(part) and "closed" in record.getMessage() for record in caplog.records)
 
 
-async def test_all_goes_on_after_no_token_was_to_be_had(secure_kafka, authorization_server, prefix):
-    """Tokens end while nobody gives new ones, and Kafka cuts us off; when they are given again, all goes on by itself."""
+async def test_work_resumes_when_tokens_are_available_again(secure_kafka, authorization_server, prefix):
+    """Tokens expire while no new ones are issued, and Kafka closes the connections; once they are issued again, work
+    resumes by itself.
+    """
     authorization_server.token_seconds = 4
     connection = await open_connection(secure_kafka.oauth_settings(authorization_server, "short"), prefix)
     handler = RecordingHandler()

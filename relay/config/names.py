@@ -1,0 +1,88 @@
+"""Names of settings, as a path, as `group.name` in messages, and as an environment variable."""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+SettingName = tuple[str, ...]
+"""Path of a setting: ("kafka", "bootstrap"), ("destinations", "sentinel", "rule_id")."""
+
+VARIABLE_PREFIX = "RELAY_"
+_ANY_NAME = "<name>"
+
+
+def setting_fields(model: type[BaseModel]) -> dict[SettingName, FieldInfo]:
+    """Return the field of every setting by its path. Those of destinations are under ("destinations", "<name>", …)."""
+    found: dict[SettingName, FieldInfo] = {}
+    for group, field in model.model_fields.items():
+        inner: Any = field.annotation
+        name: SettingName = (group,)
+        if group == "destinations":
+            name, inner = (group, _ANY_NAME), get_args(inner)[1]
+        found |= {(*name, setting): info for setting, info in inner.model_fields.items()}
+    return found
+
+
+def is_secret(field: FieldInfo) -> bool:
+    """Return whether the value must not be shown."""
+    return "SecretStr" in str(field.annotation)
+
+
+def is_list(field: FieldInfo) -> bool:
+    """Return whether the value is a list."""
+    return str(field.annotation).startswith("tuple[")
+
+
+def accepts_file(field: FieldInfo) -> bool:
+    """Return whether the setting may also be given as `<name>_file`, the path of a file that holds the value."""
+    return is_secret(field) and not is_list(field)
+
+
+def dotted(name: SettingName) -> str:
+    """Return the name as messages show it: `kafka.bootstrap`."""
+    return ".".join(name)
+
+
+def variable(name: SettingName) -> str:
+    """Return the name of the environment variable: `RELAY_KAFKA__BOOTSTRAP`."""
+    return VARIABLE_PREFIX + "__".join(name).upper()
+
+
+def generalize(name: SettingName) -> SettingName:
+    """Replace the name of a destination by `<name>`, the key of its fields in `setting_fields`."""
+    return (name[0], _ANY_NAME, *name[2:]) if name[0] == "destinations" else name
+
+
+def known_names(fields: Mapping[SettingName, FieldInfo]) -> set[SettingName]:
+    """Return every accepted path, those that end in `_file` included."""
+    return {
+        *fields,
+        *((*name[:-1], f"{name[-1]}_file") for name, field in fields.items() if accepts_file(field)),
+    }
+
+
+def alternatives(fields: Mapping[SettingName, FieldInfo], name: SettingName) -> Iterator[SettingName]:
+    """Yield all forms of the same setting. A value from the environment replaces each of them in the file."""
+    pairs = [
+        (known, (*known[:-1], f"{known[-1]}_file")) for known, field in fields.items() if accepts_file(field)
+    ]
+    pairs.append((("secrets", "keys"), ("secrets", "key_file")))
+    for plain, file in pairs:
+        if name in {plain, file}:
+            yield from (plain, file)
+
+
+def candidate_names(known: set[SettingName], name: SettingName) -> Iterator[SettingName]:
+    """Yield the known paths, as suggestions for `name`: its destination's name replaces `<name>`."""
+    own = name[1] if name[0] == "destinations" and len(name) > 2 else "NAME"
+    return (tuple(own if part == _ANY_NAME else part for part in candidate) for candidate in known)
+
+
+def unknown_setting(what: str, name: str, candidates: Iterator[str]) -> str:
+    """Return the sentence for an unknown setting `what`, with the candidate nearest to `name`."""
+    nearest = difflib.get_close_matches(name, sorted(candidates), n=1)
+    hint = f"did you mean {nearest[0]}?" if nearest else "see docs/settings.md for all settings."
+    return f"{what} is not a setting: {hint}"
