@@ -152,7 +152,7 @@ def test_one_line_adds_a_kind_to_the_settings_page():
     ("change", "message"),
     [
         ({"RELAY_DESTINATIONS__SPOOL__KIND": ""}, "destinations.spool.kind is required"),
-        ({"RELAY_DESTINATIONS__SPOOL__KIND": "fiel"}, "must be one of 'sentinel', 'file'"),
+        ({"RELAY_DESTINATIONS__SPOOL__KIND": "pile"}, "must be one of 'sentinel', 'file'"),
         ({"RELAY_DESTINATIONS__SPOOL__DIRECTORY": ""}, "destinations.spool.directory is required"),
         ({"RELAY_DESTINATIONS__SPOOL__RULE_ID": "dcr-" + 32 * "0"}, "not a setting of this kind"),
         ({"RELAY_DESTINATIONS__SENTINEL__TOKEN": "secret"}, "not a setting of this kind"),
