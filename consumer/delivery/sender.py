@@ -237,9 +237,8 @@ class Sender:
                         bisector.record_accepted()
                     elif bisector.record_rejected(*rejection):
                         confirmed_bad.append(rejection)
-            for (
-                each
-            ) in confirmed_bad:  # without the lock: Kafka may take long, and other bodies bisect meanwhile
+            # without the lock: Kafka may take long, and other bodies bisect meanwhile
+            for each in confirmed_bad:
                 await self._reject_row(*each)
             if bisector.done:
                 return
