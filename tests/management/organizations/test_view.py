@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from management.formatting import iso_milliseconds, iso_seconds
+from management.formatting import age, iso_milliseconds, iso_seconds
 from management.organizations.view import OrganizationView
 from relay.organizations import Organization
 from relay.status.model import Status
@@ -55,6 +55,41 @@ def test_each_state_has_its_words(reported, words):
     """Each state has its own words, and a paused organization is paused whatever its last status says."""
     assert OrganizationView(organization(), reported, NOW).state == words
     assert OrganizationView(organization(state="paused"), reported, NOW).state == "paused"
+
+
+@pytest.mark.parametrize(
+    ("ago_ms", "words"),
+    [
+        (0, "now"),
+        (999, "now"),
+        (1_000, "1 s ago"),
+        (59_999, "59 s ago"),
+        (60_000, "1 min ago"),
+        (3_600_000, "1 h ago"),
+        (3 * DAY_MS, "3 d ago"),
+        (-7_200_000, "in 2 h"),
+    ],
+)
+def test_an_age_has_one_unit(ago_ms, words):
+    """An age is in its largest unit, cut to a whole number, before now or after it."""
+    assert age(NOW - ago_ms, NOW) == words
+    assert age(None, NOW) == ""
+
+
+@pytest.mark.parametrize(
+    ("reported", "word", "reason", "since"),
+    [
+        (None, "no owner", "no producer has reported on it yet", None),
+        (status("failing", reason="acme: no."), "failing", "no.", NOW - 60_000),
+        (status("paused"), "starting", "", None),
+        (status(reason="The clock is wrong."), "active", "The clock is wrong.", NOW - 60_000),
+        (status("asleep"), "asleep", "", NOW - 60_000),
+    ],
+)
+def test_the_parts_of_a_state(reported, word, reason, since):
+    """A state has a word, a reason without the name in front, and the time since when it holds."""
+    view = OrganizationView(organization(), reported, NOW)
+    assert (view.state_word, view.reason, view.since) == (word, reason, since)
 
 
 def test_an_expired_status_means_no_owner():
