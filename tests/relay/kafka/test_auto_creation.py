@@ -60,7 +60,6 @@ async def test_a_write_to_a_missing_topic_does_not_create_it(connection, prefix)
 
 async def test_a_group_member_does_not_create_its_topic(connection, prefix):
     """A member that subscribes to a missing topic creates nothing."""
-
     task = asyncio.create_task(
         Member(connection, f"{prefix}.group", Topics(prefix).events, RecordingHandler()).run()
     )
