@@ -39,10 +39,14 @@ async def create_missing_topics(
     topics = Topics(kafka.topic_prefix)
     async with _admin(connection) as admin:
         existing = await _describe(admin, [spec.name for spec in topic_specs(topics, kafka.shards)])
-        specs = topic_specs(topics, _common_shard_count(topics, existing) or kafka.shards)
+        shards = _common_shard_count(topics, existing) or kafka.shards
+        specs = topic_specs(topics, shards)
         missing = [spec for spec in specs if spec.name not in existing]
         creation = await create_topics(admin, missing, kafka.replication_factor)
         await _wait_until_visible(admin, [s.name for s in specs if s.name not in creation.problems])
+    if shards != kafka.shards:
+        for name in creation.created & set(topics.sharded):
+            creation.add_note(name, f"It has {shards} partitions, as existing topics, and not kafka.shards.")
     return [_with_creation(report, creation) for report in await compare_topics(connection, reread_ms)]
 
 
@@ -67,8 +71,7 @@ def _with_creation(report: TopicReport, creation: Creation) -> TopicReport:
         return TopicReport(report.name, "refused", (creation.problems[report.name],))
     if report.name not in creation.created:
         return report
-    notes = (creation.notes[report.name],) if report.name in creation.notes else ()
-    return replace(report, state="created", notes=(*notes, *report.notes))
+    return replace(report, state="created", notes=(*creation.notes.get(report.name, ()), *report.notes))
 
 
 async def _wait_until_visible(admin: AIOKafkaAdminClient, names: list[str]) -> None:

@@ -173,11 +173,14 @@ def _differs(name: str, wanted: str, found: str) -> bool:
 
 
 def _notes(spec: TopicSpec, found: ExistingTopic) -> list[str]:
+    notes = []
     wanted, size = spec.configs["max.message.bytes"], found.configs.get("max.message.bytes")
-    if size is None or not MIN_MESSAGE_BYTES <= int(size) < int(wanted):
-        return []
-    note = (
-        f"max.message.bytes is {size}: the relay writes no larger record here. "
-        f"If the cluster allows more, {wanted} is enough for every record."
-    )
-    return [note]
+    if size is not None and MIN_MESSAGE_BYTES <= int(size) < int(wanted):
+        notes.append(
+            f"max.message.bytes is {size}: the relay writes no larger record here. "
+            f"If the cluster allows more, {wanted} is enough for every record."
+        )
+    kept = found.configs.get("retention.bytes", "-1")
+    if spec.configs["cleanup.policy"] == "delete" and kept != "-1":
+        notes.append(f"retention.bytes is {kept}: Kafka may delete records before retention.ms has passed.")
+    return notes

@@ -35,11 +35,14 @@ class Refusal:
 
 @dataclass(slots=True)
 class Creation:
-    """The result of a creation, by topic. `notes`: created without some settings. `problems`: not created."""
+    """The result of a creation, by topic. `notes`: how it differs from the specification. `problems`: not created."""
 
     created: set[str] = field(default_factory=set)
-    notes: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, list[str]] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
+
+    def add_note(self, topic: str, note: str) -> None:
+        self.notes.setdefault(topic, []).append(note)
 
 
 async def create_topics(admin: AIOKafkaAdminClient, specs: Iterable[TopicSpec], replicas: int) -> Creation:
@@ -61,7 +64,7 @@ async def create_topics(admin: AIOKafkaAdminClient, specs: Iterable[TopicSpec], 
                 left_out.setdefault(name, []).extend(sorted(dropped))
                 kept = {key: value for key, value in spec.configs.items() if key not in dropped}
                 again[name] = replace(spec, configs=kept)
-                creation.notes[name] = _note(left_out[name], refusal)
+                creation.notes[name] = [_note(left_out[name], refusal)]
             elif refusal.error is not TopicAlreadyExistsError:  # another process may have created it first
                 creation.problems[name] = describe_refusal(refusal, spec, replicas)
         pending = again

@@ -116,3 +116,10 @@ def test_tuning_settings_are_free():
     changes = {"segment_ms": "1", "segment_bytes": "1", "min_cleanable_dirty_ratio": "0.9"}
 
     assert not report_on(TOPICS.progress, **changes).problems
+
+
+def test_a_limit_in_bytes_is_a_note():
+    """A limit in bytes deletes records of a log at no known age; compacted topics ignore it."""
+    assert "before retention.ms has passed" in report_on(TOPICS.events, retention_bytes="1000").notes[0]
+    assert not report_on(TOPICS.events, retention_bytes="-1").notes
+    assert not report_on(TOPICS.progress, retention_bytes="1000").notes

@@ -113,10 +113,14 @@ async def test_too_many_replicas_are_refused_by_name(connection):
 
 
 async def test_new_topics_get_the_partition_count_of_existing_ones(connection, prefix):
-    """Beside an existing sharded topic, its count replaces kafka.shards."""
+    """Beside an existing sharded topic, its count replaces kafka.shards, and the reports say so."""
     await create_topic(connection, Topics(prefix).backfill, 3)
-    await create_missing_topics(connection)
+    reports = {report.name: report for report in await create_missing_topics(connection)}
 
+    assert reports[Topics(prefix).events].notes == (
+        "It has 3 partitions, as existing topics, and not kafka.shards.",
+    )
+    assert not reports[Topics(prefix).status].notes
     assert await read_shard_count(connection) == 3
 
 
