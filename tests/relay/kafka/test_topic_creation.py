@@ -1,5 +1,6 @@
 """Topic creation on clusters that refuse some settings, and beside existing topics."""
 
+import asyncio
 from types import SimpleNamespace
 
 import pytest
@@ -45,10 +46,16 @@ def refuse(monkeypatch):
 
 
 async def create_topic(connection, name, partitions):
+    """Create a topic, and wait until the broker lists it, which takes a moment."""
     admin = AIOKafkaAdminClient(**connection.options())
     await admin.start()
     try:
         await admin.create_topics([NewTopic(name, partitions, 1)])
+        for _ in range(100):
+            if name in await admin.list_topics():
+                return
+            await asyncio.sleep(0.1)
+        raise AssertionError(f"The broker does not list {name}.")
     finally:
         await admin.close()
 
