@@ -99,6 +99,28 @@ def test_only_entry_points_read_the_environment(texts):
     assert found == {"management/settings.py"}
 
 
+def imports_aiokafka(tree):
+    """Lines that import aiokafka or a part of it."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names) if any(name.name.split(".")[0] == "aiokafka" for name in names):
+                yield node.lineno
+            case ast.ImportFrom(module=str(module)) if module.split(".")[0] == "aiokafka":
+                yield node.lineno
+
+
+def test_only_relay_kafka_imports_aiokafka(texts):
+    """No file of the program outside of relay/kafka imports aiokafka, new rooms included."""
+    found = {
+        name
+        for name, text in texts.items()
+        if name.endswith(".py") and name.split("/")[0] in ROOMS and any(imports_aiokafka(ast.parse(text)))
+    }
+
+    assert {name for name in found if not name.startswith("relay/kafka/")} == set()
+    assert found
+
+
 def changes_aiokafka(tree):
     """Lines that set an attribute of what was imported from aiokafka."""
     nodes = list(ast.walk(tree))

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from cli import embedded_kafka
 from cli.context import CommandContext, build_redactor, run
+from consumer.destinations import DESTINATIONS
 from consumer.service import run_consumer
 from management.settings import Settings
 from producer.service import run_producer
@@ -78,8 +79,8 @@ def up_command(context: typer.Context) -> None:
 def _selected_destinations(settings: Settings, requested: list[str] | None) -> list[str]:
     if not settings.destinations:
         raise SettingsError(
-            "No destination is set. Set destinations.sentinel.endpoint and destinations.sentinel.rule_id"
-            " (RELAY_DESTINATIONS__SENTINEL__ENDPOINT, RELAY_DESTINATIONS__SENTINEL__RULE_ID)."
+            "No destination is set. Write a table [destinations.NAME] with the settings of its kind"
+            f" ({', '.join(DESTINATIONS)}); docs/settings.md lists them."
         )
     for name in requested or []:
         if name not in settings.destinations:

@@ -32,6 +32,6 @@ class TopicLimitsWatcher:
             log.info(
                 "Topic limits changed.",
                 largest=limits.max_event_bytes,
-                retention_ms=limits.retention_ms,
+                kept_ms=limits.retention_ms,
             )
         self.current = limits
