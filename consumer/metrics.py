@@ -235,15 +235,16 @@ class PipelineMetrics:
     def commit_failed(self, reason: str) -> None:
         log.warning("Offsets could not be committed yet.", **self._names, reason=reason)
 
-    def batch_corrupt(self, partition: TopicPartition, start: int, last: int) -> None:
+    def batch_corrupt(self, partition: TopicPartition, start: int, last: int, fault: str) -> None:
         log.error(
-            "A batch is damaged on Kafka's disk: its partition is not read beyond it. Let a replica lead that has it whole, or set the"
+            "A batch is damaged in Kafka: its partition is not read beyond it. Let a replica lead that has it whole, or set the"
             " group's offset behind it, which gives its events up.",
             **self._names,
             topic=partition.topic,
             partition=partition.partition,
             first=start,
             last=last,
+            reason=fault,
         )
 
     def offset_metadata_refused(self) -> None:

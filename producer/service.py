@@ -82,9 +82,7 @@ async def run_producer(
             lambda number: Shard(number, member, shard_loader.load, poller_factory),
             fencing=connection.profile.transactions,
         )
-        member = Member(
-            connection, f"{topics.prefix}.producer", topics.organizations, assignment, offset_reset="earliest"
-        )
+        member = Member(connection, f"{topics.prefix}.producer", topics.organizations, assignment)
         tasks = {
             asyncio.create_task(member.run(), name="membership of the producers' group"),
             asyncio.create_task(

@@ -146,19 +146,19 @@ class Assignment:
                 return
             corrupt_batch = self._positions.corrupt_batch(partition)
             if corrupt_batch is not None and offset <= corrupt_batch.last_offset:
-                self._pause_partition(partition, offset, corrupt_batch.last_offset)
+                self._pause_partition(partition, offset, corrupt_batch.last_offset, corrupt_batch.fault)
             elif offset < log_starts[partition]:
                 self._positions.seek(partition, log_starts[partition])
                 self._skip_deleted(partition, offset, log_starts[partition])
             else:
                 await self._seek_after_last_read(partition, log_starts)
 
-    def _pause_partition(self, partition: TopicPartition, start: int, last: int) -> None:
+    def _pause_partition(self, partition: TopicPartition, start: int, last: int, fault: str) -> None:
         """Read nothing of it for a while; another replica may have what is damaged here."""
         self._positions.pause([partition])
         self._paused_until[partition] = time.monotonic() + CORRUPT_PAUSE_SECONDS
-        self._pipeline.stream.metrics.batch_corrupt(partition, start, last)
-        self._pipeline.stream.corrupt_batches[partition] = _corrupt_batch_text(partition, start, last)
+        self._pipeline.stream.metrics.batch_corrupt(partition, start, last, fault)
+        self._pipeline.stream.corrupt_batches[partition] = _corrupt_batch_text(partition, start, last, fault)
 
     def _resume_due(self) -> None:
         now = time.monotonic()
@@ -377,11 +377,11 @@ def _loss_text(partition: TopicPartition, first: int, stop: int) -> str:
     )
 
 
-def _corrupt_batch_text(partition: TopicPartition, start: int, last: int) -> str:
+def _corrupt_batch_text(partition: TopicPartition, start: int, last: int, fault: str) -> str:
     return (
-        f"A batch of {partition.topic}, partition {partition.partition}, is damaged on Kafka's disk (its checksum is wrong): nothing"
-        f" from offset {start} on is delivered; other partitions are. Let a replica lead that has it whole. Where none has, stop"
-        f" the consumers and set the group's offset there to {last + 1}: that gives up the events before."
+        f"A batch of {partition.topic}, partition {partition.partition}, is damaged in Kafka ({fault}): nothing from offset"
+        f" {start} on is delivered; other partitions are. Let a replica lead that has it whole. Where none has, stop the"
+        f" consumers and set the group's offset there to {last + 1}: that gives up the events before."
     )
 
 
