@@ -36,14 +36,13 @@ class CorruptBatchError(TopicReadError):
     """A batch is damaged or malformed. A retry does not help while no other replica leads."""
 
     def __init__(self, tp: TopicPartition, offset: int, last_offset: int, fault: str) -> None:
-        super().__init__(
-            f"A batch of {tp.topic}, partition {tp.partition}, cannot be read from offset {offset} on ({fault}). "
-            "Make a replica with an intact batch the leader of the partition. If none has it, remove the records up to it: "
-            f"`kafka-delete-records.sh`, partition {tp.partition}, offset {last_offset + 1}."
-        )
         self.tp = tp
         self.next_offset = last_offset + 1
-        """The offset behind the batch."""
+        super().__init__(
+            f"A batch of {tp.topic}, partition {tp.partition}, cannot be read from offset {offset} on ({fault}). Make a replica"
+            " with an intact batch the leader. If none has it, remove the records up to it: kafka-delete-records.sh,"
+            f" offset {self.next_offset} (a compacted topic needs cleanup.policy=compact,delete meanwhile)."
+        )
 
 
 @dataclass(frozen=True, slots=True)

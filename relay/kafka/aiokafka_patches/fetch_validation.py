@@ -16,7 +16,7 @@ from relay.kafka.aiokafka_patches.record_parsing import catch_parse_errors
 
 WRONG_CHECKSUM = "its checksum is wrong"
 WRONG_HEAD = "its length or format is impossible"
-WRONG_OFFSETS = "its offsets are impossible"
+WRONG_OFFSETS = "its offsets or number of records are impossible"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ class FetchValidator:
         noted_offset, noted_fault = self._unreadable.pop(tp, (None, ""))
         if noted_offset == offset:
             valid, fault = [], noted_fault
-        if not valid and (batches or not end):
+        if not valid and (fault or not end):
             self._corrupt[tp] = _corrupt_batch(batches, offset, high_watermark, fault or WRONG_HEAD)
             return None
         # The high watermark is older than the batches (ReplicaManager reads it first), so a batch may be beyond it, once.
@@ -173,12 +173,13 @@ def _valid_batches(batches: Sequence[RecordBatch], offset: int) -> tuple[list[Re
     for batch in batches:
         if not batch.intact:
             return valid, WRONG_CHECKSUM
-        if batch.last_offset < max(offset, batch.base_offset):
+        span = batch.last_offset - batch.base_offset + 1
+        if batch.last_offset < max(offset, batch.base_offset) or batch.count not in range(span + 1):
             return valid, WRONG_OFFSETS
         if valid and batch.base_offset < expected:
             # Either may be wrong. If the end of the one before is, reading it would skip good records.
             return (valid if certain else valid[:-1]), WRONG_OFFSETS
-        certain = batch.base_offset <= expected and batch.count == batch.last_offset - batch.base_offset + 1
+        certain = batch.base_offset <= expected and batch.count == span
         expected = batch.last_offset + 1
         valid.append(batch)
     return valid, ""

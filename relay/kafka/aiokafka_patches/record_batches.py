@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from struct import Struct
+from zlib import crc32
 
 from aiokafka.record.util import calc_crc32c
 
@@ -47,7 +48,7 @@ def parse_batches(fetched: bytes) -> Iterator[RecordBatch]:
 
 
 def end_of_batches(fetched: bytes) -> int:
-    """Return the index after the last batch with a possible length and magic.
+    """Return the index after the last batch with a possible length and magic; one of magic 0 or 1 must be intact.
 
     A batch that is cut off at the end counts, if a complete one is before it: a fetch may end within a batch.
     """
@@ -56,11 +57,14 @@ def end_of_batches(fetched: bytes) -> int:
         length = int.from_bytes(fetched[at + _LENGTH_END - 4 : at + _LENGTH_END], "big", signed=True)
         end = at + _LENGTH_END + length
         version = fetched[at + _MAGIC]
-        if version in _LEGACY_VERSIONS:
-            return len(fetched)
-        if version != _VERSION or end < at + _HEAD_SIZE:
+        legacy = version in _LEGACY_VERSIONS and end > at + _MAGIC
+        if not legacy and (version != _VERSION or end < at + _HEAD_SIZE):
             return at
         if end > len(fetched):
             break
+        if legacy and crc32(fetched[at + _MAGIC : end]) != int.from_bytes(
+            fetched[at + _LENGTH_END : at + _MAGIC], "big"
+        ):
+            return at
         at = end
     return len(fetched) if at else 0
