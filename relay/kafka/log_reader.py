@@ -56,9 +56,7 @@ class LogBounds:
 
 @asynccontextmanager
 async def standalone_consumer(connection: Connection, **options: Any) -> AsyncIterator[AIOKafkaConsumer]:
-    """Yield a read_committed consumer without a group and without partitions.
-    Raises TopicReadError if Kafka does not answer.
-    """
+    """Yield a read_committed consumer without group and partitions. Raises TopicReadError if Kafka does not answer."""
     consumer = AIOKafkaConsumer(
         **connection.options(),
         isolation_level="read_committed",

@@ -67,6 +67,7 @@ async def test_a_malformed_batch_of_organizations_holds_its_partition_alone(kafk
         task = asyncio.create_task(member.run())
         try:
             await wait_until(lambda: shards[0].organizations == {before})
+            generation = member.generation
             poison = with_bad_header_name(stored_batch(0, [b"poison"], key=b"x"))
             assert await write_batch(connection, held, poison) == 0
             await put(held, after)
@@ -76,7 +77,7 @@ async def test_a_malformed_batch_of_organizations_holds_its_partition_alone(kafk
             assert shards[0].organizations == {before}
             await delete_records(connection, held, 2)
             await wait_until(lambda: shards[0].organizations == {after})
-            assert member.generation == 1
+            assert member.generation == generation
         finally:
             task.cancel()
             await asyncio.wait({task})
