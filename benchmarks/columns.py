@@ -29,6 +29,7 @@ import schemas
 from consumer.decoding import columns
 from consumer.delivery.batch import RequestBatch, Rows
 from consumer.destinations.sentinel import rows as sentinel
+from consumer.offsets.tracker import TrackedRecords
 from relay.avro.codec import Encoder, SchemaId, parsed_schema
 
 SCHEMA = schemas.load("audit_event")
@@ -89,8 +90,8 @@ def messages(count: int) -> list[Message]:
 def process_by_columns(batch: Sequence[Message]) -> int:
     """Encode a batch as the relay does. Return the bytes of its bodies."""
     decoded = columns.decode(batch, {REF: SCHEMA})
-    rows = Rows(sentinel.encode_rows(decoded.frame), batch)
-    size, body = 0, RequestBatch(sentinel.MAX_BODY_BYTES, 1.0)
+    rows = Rows(sentinel.encode_rows(decoded.frame), TrackedRecords(batch))
+    size, body = 0, RequestBatch(sentinel.BODY_FORMAT, 1.0)
     while rows:
         rows = rows[body.try_add(rows, 0.0) :]
         size += len(sentinel.encode_body(body.take().encoded))

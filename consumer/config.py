@@ -1,3 +1,5 @@
+"""Settings of the consumer that hold for every destination."""
+
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -10,17 +12,17 @@ StartPosition = Annotated[Literal["earliest", "latest"] | datetime, BeforeValida
 
 
 class ConsumerConfig(ConfigModel):
-    """What holds for every destination."""
+    """Settings that hold for every destination."""
 
     start: StartPosition = Field(
         default="earliest",
-        description="Where a destination begins at its first start: `earliest`, `latest`, or a time.",
+        description="Start of a destination's first run: `earliest`, `latest`, or a time.",
         examples=["2026-11-01T00:00:00Z"],
     )
     linger_seconds: Seconds = Field(
         default=1.0,
         ge=0,
         le=60,
-        description="How long an event may wait for others to be sent with.",
+        description="How long an event waits for others in the same request.",
         examples=[0.5],
     )

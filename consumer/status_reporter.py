@@ -1,4 +1,4 @@
-"""What is reported of a destination: on the status topic, in the metrics and on the health page."""
+"""The report of one destination: status record, metrics and readiness."""
 
 import asyncio
 import time
@@ -6,68 +6,46 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from consumer.assignment.handler import AssignmentHandler
-from consumer.assignment.start_offsets import OffsetBackup
 from consumer.decoding.schema_lookup import SchemaLookup
-from consumer.delivery.sender import StreamState
+from consumer.delivery.stream import DeliveryStream
 from consumer.destinations.outcome import Paused, Retry
 from consumer.metrics import ConsumerMetrics, PipelineMetrics
+from consumer.offsets.backup import destination_status_key
+from consumer.timing import ReporterTiming
 from relay.kafka import KafkaError, TopicPartition
-from relay.kafka.connection import Connection
 from relay.kafka.consumer_group import Member
 from relay.status.model import GroupOffset, Status, take_over
-from relay.status.reader import StatusHistory, read_statuses
+from relay.status.reader import StatusHistory
 from relay.status.writer import StatusWriter
 from relay.telemetry.health import Health
 from relay.timestamps import now_ms
 
-PUBLISH_INTERVAL_SECONDS = 1.0
-OFFSETS_INTERVAL_SECONDS = 2.0
-OFFSETS_TIMEOUT_SECONDS = 2.0
-BACKUP_INTERVAL_SECONDS = 60.0
-RENEWAL_INTERVAL_SECONDS = 15.0
-VALID_MS = 60_000
 HALF_OF_RETENTION_SECONDS = 15 * 86_400.0
-ALARM_INTERVAL_SECONDS = 3600.0
-_MEMBERSHIP_UNCONFIRMED = (
-    "Kafka does not confirm that this is a member of its group; see whether Kafka runs and can be reached"
-)
-
-
-def status_key(destination: str) -> str:
-    """Key of a destination's record on the status topic."""
-    return f"destination/{destination}"
-
-
-async def read_offset_backup(
-    connection: Connection, topic: str, destination: str, source_topic: str
-) -> OffsetBackup:
-    """The offsets of topic `source_topic` as they were last written. Raises RelayError or KafkaError where the status topic cannot be read."""
-    status = (await read_statuses(connection, topic)).get(status_key(destination))
-    if status is None:
-        return OffsetBackup({}, 0)
-    offsets = {TopicPartition(each.topic, each.partition): each.offset for each in status.offsets}
-    return OffsetBackup(
-        {each: offset for each, offset in offsets.items() if each.topic == source_topic}, status.at
-    )
+_MEMBERSHIP_UNCONFIRMED = "Kafka does not confirm the membership of this process in its group; check that Kafka runs and is reachable"
 
 
 @dataclass(frozen=True, slots=True)
 class RunningPipeline:
-    """One flow of a destination, live or history."""
+    """One flow of a destination, live or history, as it runs."""
 
     topic: str
     member: Member
     handler: AssignmentHandler
-    stream: StreamState
+    stream: DeliveryStream
     schemas: SchemaLookup
     metrics: PipelineMetrics
 
+    @property
+    def problem(self) -> Retry | Paused | None:
+        """Why the destination accepts no events; None: it does, or nothing is sent."""
+        return self.stream.state.problem or self.stream.breaker.problem
+
 
 class StatusReporter:
-    """Tells how one destination is doing, once a second.
+    """Reports the state of one destination, once a second.
 
-    Every process tells its own metrics and health. The status record is written by the one that has partition 0 of the live
-    flow; its counts are of that process alone.
+    Every process reports its own metrics and readiness. The owner of partition 0 of the live flow writes the status record,
+    whose counts are of that process alone.
     """
 
     def __init__(
@@ -80,6 +58,7 @@ class StatusReporter:
         status_history: StatusHistory,
         metrics: ConsumerMetrics,
         health: Health,
+        timing: ReporterTiming | None = None,
     ) -> None:
         self._destination = destination
         self._pipelines = pipelines
@@ -89,6 +68,7 @@ class StatusReporter:
         self._status_history = status_history
         self._metrics = metrics
         self._health = health
+        self._timing = timing or ReporterTiming()
         self._status: Status | None = None
         self._state: str | None = None
         self._reported_counts = {pipeline.topic: (0, 0) for pipeline in pipelines}
@@ -96,12 +76,13 @@ class StatusReporter:
         self._last_done = dict.fromkeys(("offsets", "backup", "renewal", "alarm"), -1e9)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Publish until cancelled."""
         while True:
             await self.publish()
-            await asyncio.sleep(PUBLISH_INTERVAL_SECONDS)
+            await asyncio.sleep(self._timing.publish_seconds)
 
     async def publish(self) -> None:
+        """Report once; write the status record when it has changed or has to be renewed."""
         state, reason = self._current_state()
         if state != self._state:
             if self._state is not None or state == "active":
@@ -115,7 +96,7 @@ class StatusReporter:
             self._status = None
 
     def _publish_health(self, state: str, reason: str | None) -> None:
-        """Not ready either where Kafka is silent, of which a destination that waits for others knows nothing."""
+        """Report readiness. A destination without events does not notice that Kafka is silent, so the membership counts too."""
         operating = state in {"active", "waiting"}
         unconfirmed = operating and not all(pipeline.member.valid for pipeline in self._pipelines)
         self._health.report(
@@ -126,26 +107,27 @@ class StatusReporter:
 
     def _current_state(self) -> tuple[str, str | None]:
         for pipeline in self._pipelines:
-            if isinstance(pipeline.stream.problem, Paused):
-                return "paused", pipeline.stream.problem.reason
+            if isinstance(pipeline.problem, Paused):
+                return "paused", pipeline.problem.reason
             if pipeline.schemas.problem is not None:
                 return "paused", pipeline.schemas.problem
         for pipeline in self._pipelines:
-            if isinstance(pipeline.stream.problem, Retry):
-                return "waiting", pipeline.stream.problem.reason
+            if isinstance(pipeline.problem, Retry):
+                return "waiting", pipeline.problem.reason
         for pipeline in self._pipelines:
             if not pipeline.handler.ready:
                 return "starting", pipeline.handler.waiting_reason
-        corrupt = [text for pipeline in self._pipelines for text in pipeline.stream.corrupt_batches.values()]
-        losses = [pipeline.stream.data_loss for pipeline in self._pipelines if pipeline.stream.data_loss]
+        states = [pipeline.stream.state for pipeline in self._pipelines]
+        corrupt = [text for state in states for text in state.corrupt_batches]
+        losses = [text for state in states for text in state.losses]
         return "active", next(iter(corrupt + losses), None)
 
     def _update_gauges(self) -> None:
         for pipeline in self._pipelines:
-            problem, oldest = pipeline.stream.problem, pipeline.handler.oldest_seconds()
+            problem, oldest = pipeline.problem, pipeline.handler.oldest_seconds()
             paused = isinstance(problem, Paused) or pipeline.schemas.problem is not None
             pipeline.metrics.set_state(paused=paused, oldest_seconds=oldest)
-            if oldest > HALF_OF_RETENTION_SECONDS and self._due("alarm", ALARM_INTERVAL_SECONDS):
+            if oldest > HALF_OF_RETENTION_SECONDS and self._due("alarm", self._timing.alarm_seconds):
                 pipeline.metrics.half_of_retention_passed(oldest / 86_400)
 
     def _owns_status(self) -> bool:
@@ -157,19 +139,21 @@ class StatusReporter:
         fresh = self._status is None
         if self._status is None:
             self._status = take_over(
-                state, now, await self._status_history.latest(status_key(self._destination))
+                state, now, await self._status_history.latest(destination_status_key(self._destination))
             )
         status = self._with_counts(self._status.transition(state, reason, now), now)
-        if self._due("offsets", OFFSETS_INTERVAL_SECONDS):
+        if self._due("offsets", self._timing.offsets_seconds):
             await self._read_offsets()
             status = replace(status, lag=self._lag())
-        if self._due("backup", BACKUP_INTERVAL_SECONDS) or fresh:
+        if self._due("backup", self._timing.backup_seconds) or fresh:
             status = replace(status, offsets=self._backed_up_offsets(status.offsets))
         wait = max(pipeline.stream.breaker.wait_seconds for pipeline in self._pipelines)
         waiting = now + int(wait * 1000) if state == "waiting" else None
-        status = replace(status, waiting_until=waiting, start=status.start or self._start).valid_for(VALID_MS)
-        if self._is_changed(status) or self._due("renewal", RENEWAL_INTERVAL_SECONDS):
-            self._status_writer.put(status_key(self._destination), status)
+        status = replace(status, waiting_until=waiting, start=status.start or self._start).valid_for(
+            self._timing.valid_ms
+        )
+        if self._is_changed(status) or self._due("renewal", self._timing.renewal_seconds):
+            self._status_writer.put(destination_status_key(self._destination), status)
         self._status = status
 
     def _is_changed(self, status: Status) -> bool:
@@ -182,21 +166,19 @@ class StatusReporter:
     def _with_counts(self, status: Status, now: int) -> Status:
         for pipeline in self._pipelines:
             accepted, dead_lettered = self._reported_counts[pipeline.topic]
-            self._reported_counts[pipeline.topic] = (pipeline.stream.accepted, pipeline.stream.dead_lettered)
-            events, dead_letters = (
-                pipeline.stream.accepted - accepted,
-                pipeline.stream.dead_lettered - dead_lettered,
-            )
+            state = pipeline.stream.state
+            self._reported_counts[pipeline.topic] = (state.accepted, state.dead_lettered)
+            events, dead_letters = state.accepted - accepted, state.dead_lettered - dead_lettered
             if events or dead_letters:
                 status = status.with_counts(now, events=events, dead_letters=dead_letters)
         return status
 
     async def _read_offsets(self) -> None:
-        """Committed offsets and ends of all partitions of both flows, as far as Kafka tells."""
+        """Read committed offsets and log ends of every flow; a flow whose Kafka does not answer keeps its last ones."""
         for pipeline in self._pipelines:
             partitions = [TopicPartition(pipeline.topic, number) for number in range(self._shards)]
             try:
-                async with asyncio.timeout(OFFSETS_TIMEOUT_SECONDS):
+                async with asyncio.timeout(self._timing.offsets_timeout_seconds):
                     offsets_and_ends = await pipeline.handler.offsets_and_ends(partitions)
             except (KafkaError, TimeoutError):
                 continue

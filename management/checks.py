@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from consumer.destinations.outcome import Sent
-from consumer.destinations.sentinel import rows
-from consumer.destinations.sentinel.client import IngestionClient
-from consumer.destinations.sentinel.config import SentinelConfig
+from consumer.destinations import DESTINATIONS
+from consumer.destinations.contract import DestinationConfig
+from consumer.destinations.outcome import Partial, Sent
 from management.connection_test import verify_connection
 from management.context import OperatorContext
 from management.organizations import key_rotation
@@ -23,7 +22,6 @@ from relay.organizations import Organization
 from relay.schema_registry import register
 from relay.schema_registry.client import open_schema_registry
 
-CALL_SECONDS = 30.0
 TOPICS_SECONDS = 30.0
 MAX_CONCURRENT_CHECKS = 8
 
@@ -173,14 +171,16 @@ def _organization_check(context: OperatorContext, found: Mapping[str, Organizati
     return check
 
 
-def _destination_check(name: str, target: SentinelConfig) -> Check:
+def _destination_check(name: str, config: DestinationConfig) -> Check:
     async def check() -> str:
-        empty = rows.encode_body([])
-        async with IngestionClient(name, target, CALL_SECONDS) as ingestion:
-            for stream in dict.fromkeys((target.stream, target.history_stream)):
-                outcome = await ingestion.send(stream, empty)
+        kind = DESTINATIONS[config.kind]
+        async with kind.open(name, config, kind.request_timeout_seconds) as streams:
+            by_address = {stream.address: stream for stream in streams.values()}
+            for address, stream in by_address.items():
+                outcome = await stream.probe()
                 if not isinstance(outcome, Sent):
-                    raise RelayError(f"The stream {stream} does not take an empty batch. {outcome.reason}")
-        return f"{target.endpoint} takes what is sent to the rule {target.rule_id}"
+                    reason = "" if isinstance(outcome, Partial) else f" {outcome.reason}"
+                    raise RelayError(f"{address} did not accept a request without events.{reason}")
+        return f"accepts requests: {'; '.join(by_address)}"
 
     return check

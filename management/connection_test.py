@@ -19,7 +19,9 @@ from relay.organizations import Organization
 TEST_SECONDS = 60.0
 
 _UNREACHABLE_KINDS = {ErrorKind.HOST_UNKNOWN, ErrorKind.UNREACHABLE, ErrorKind.TLS, ErrorKind.REDIRECTED}
-_RETRY_PROMISE = re.compile(r"; (it is asked again|fewer records are asked for)( when that is over)?(?=\.)")
+_RETRY_PROMISE = re.compile(
+    r"; (the request is repeated|polling resumes after the delay it asked for|the next request asks for fewer records)(?=\.)"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,23 +6,27 @@ A value is taken from the environment (`RELAY_<GROUP>__<NAME>`), else from a TOM
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from consumer.config import ConsumerConfig
-from consumer.destinations.sentinel.config import SentinelConfig
+from consumer.destinations import DESTINATIONS
+from consumer.destinations.contract import DestinationConfig
 from producer.config import ProducerConfig
 from relay.config import sources
 from relay.config import validators as values
-from relay.config.base import ConfigModel
+from relay.config.base import ByKind, ConfigModel
 from relay.config.embedded import EmbeddedConfig
 from relay.config.kafka import KafkaConfig
 from relay.config.schema_registry import SchemaRegistryConfig
 from relay.config.secrets import SecretsConfig
 from relay.config.telemetry import TelemetryConfig
 
-_DESTINATION_KINDS = get_args(SentinelConfig.model_fields["kind"].annotation)
+DestinationName = Annotated[str, AfterValidator(values.require_destination_name)]
+AnyDestination = Annotated[
+    DestinationConfig, ByKind(lambda: {name: kind.config for name, kind in DESTINATIONS.items()})
+]
 
 
 class Settings(ConfigModel):
@@ -30,9 +34,7 @@ class Settings(ConfigModel):
     schema_registry: SchemaRegistryConfig = SchemaRegistryConfig()
     producer: ProducerConfig = ProducerConfig()
     consumer: ConsumerConfig = ConsumerConfig()
-    destinations: dict[Annotated[str, AfterValidator(values.require_destination_name)], SentinelConfig] = (
-        Field(default_factory=dict)
-    )
+    destinations: dict[DestinationName, AnyDestination] = Field(default_factory=dict)
     secrets: SecretsConfig = SecretsConfig()
     telemetry: TelemetryConfig = TelemetryConfig()
     embedded: EmbeddedConfig = EmbeddedConfig()
@@ -44,9 +46,7 @@ class Settings(ConfigModel):
         if not isinstance(destinations, dict):
             return given
         named = {
-            name: {"kind": name} | fields
-            if name in _DESTINATION_KINDS and isinstance(fields, dict)
-            else fields
+            name: {"kind": name} | fields if name in DESTINATIONS and isinstance(fields, dict) else fields
             for name, fields in destinations.items()
         }
         return given | {"destinations": named}

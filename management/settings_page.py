@@ -10,7 +10,7 @@ from annotated_types import Ge, Le
 from pydantic.fields import FieldInfo
 
 from management.settings import Settings
-from relay.config.names import accepts_file, setting_fields, variable
+from relay.config.names import accepts_file, models_by_kind, variable
 
 _HEAD = """# Settings
 
@@ -36,20 +36,18 @@ def render_page() -> str:
 
 
 def _render_sections() -> Iterator[str]:
-    fields = setting_fields(Settings)
-    for group, about in _groups().items():
-        own = {name: field for name, field in fields.items() if name[0] == group}
-        title = group if group != "destinations" else "destinations.&lt;name&gt;"
-        yield f"\n## {title}\n\n{about}\n\n| setting | variable | default | what it does | example |\n|---|---|---|---|---|\n"
-        yield from (_render_row(name, field) for name, field in own.items())
+    for group, field in Settings.model_fields.items():
+        if group == "destinations":
+            for kind, model in models_by_kind(Settings).items():
+                yield _render_section(f"destinations.&lt;name&gt;, kind {kind}", (group, "<name>"), model)
+        else:
+            yield _render_section(group, (group,), field.annotation)
 
 
-def _groups() -> dict[str, str]:
-    models = {
-        group: get_args(field.annotation)[1] if group == "destinations" else field.annotation
-        for group, field in Settings.model_fields.items()
-    }
-    return {group: str(model.__doc__) for group, model in models.items()}
+def _render_section(title: str, name: tuple[str, ...], model: Any) -> str:
+    rows = "".join(_render_row((*name, setting), field) for setting, field in model.model_fields.items())
+    head = "| setting | variable | default | what it does | example |\n|---|---|---|---|---|\n"
+    return f"\n## {title}\n\n{model.__doc__}\n\n{head}{rows}"
 
 
 def _render_row(name: tuple[str, ...], field: FieldInfo) -> str:

@@ -1,0 +1,6 @@
+"""Source APIs to Kafka.
+
+Enters: organizations, from their topic, and audit records, from their APIs. Leaves: events, dead letters and progress, in
+one transaction each, and status. May not know consumers, destinations, the command line or the console.
+Floors, from the top: service; polling; recovery, sharding, status_reporter; publishing; sources; state; metrics, events.
+"""

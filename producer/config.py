@@ -7,7 +7,7 @@ from relay.config.base import ConfigModel, Count, OriginUrl, Seconds
 
 
 class ProducerConfig(ConfigModel):
-    """Polling Jira."""
+    """Polling of Jira."""
 
     interval_seconds: Seconds = Field(
         default=60,
@@ -27,7 +27,7 @@ class ProducerConfig(ConfigModel):
         default=900,
         ge=1,
         le=86_400,
-        description="How far each round reads back, to find records that became visible late; for an organization with more records in it than one page holds as far as fits, but a minute at least. What came later is found when the day or the week is read again.",
+        description="How far each round reads back, to find records that became visible late. A busy organization reads back as far as fits one page, at least a minute. Records that become visible later are found when the day or the week is read again.",
         examples=[1800],
     )
     reread_day_every_seconds: Seconds = Field(

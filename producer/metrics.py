@@ -5,134 +5,115 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 log = structlog.get_logger("producer")
 
+ORGANIZATION = ("organization",)
 LATE_BUCKETS = (60, 300, 900, 3_600, 14_400, 43_200, 86_400, 172_800, 345_600, 604_800)
+MAX_LISTED = 100
+
+COUNTERS = {
+    "jira_relay_rounds_total": ("Polling rounds that ended, by outcome.", (*ORGANIZATION, "outcome")),
+    "jira_relay_events_published_total": ("Events committed to Kafka, by mode.", (*ORGANIZATION, "mode")),
+    "jira_relay_records_dead_lettered_total": (
+        "Records of the source that could not become events and are on the dead-letter topic.",
+        ORGANIZATION,
+    ),
+    "jira_relay_jira_failures_total": ("Failed requests to Jira, by kind of error.", (*ORGANIZATION, "kind")),
+    "jira_relay_jira_wait_seconds_total": (
+        "Seconds of back-off after failed requests to Jira.",
+        ORGANIZATION,
+    ),
+    "jira_relay_transactions_total": ("Transactions, by outcome.", ("outcome",)),
+    "jira_relay_shard_openings_total": (
+        "Shards loaded from Kafka: at take-over, and after each discarded producer.",
+        (),
+    ),
+}
+GAUGES = {
+    "jira_relay_last_poll_timestamp_seconds": ("Time of the last complete round.", ORGANIZATION),
+    "jira_relay_last_event_timestamp_seconds": ("Creation time of the newest published event.", ORGANIZATION),
+    "jira_relay_complete_up_to_timestamp_seconds": (
+        "Every record created before this time that Jira showed is in Kafka.",
+        ORGANIZATION,
+    ),
+    "jira_relay_organization_failing": (
+        "1 while an organization cannot be polled, 0 otherwise.",
+        ORGANIZATION,
+    ),
+    "jira_relay_credential_expiry_timestamp_seconds": (
+        "Expiry time of the API key, as entered by the operator.",
+        ORGANIZATION,
+    ),
+}
+HISTOGRAMS = {
+    "jira_relay_late_arrival_seconds": (
+        "Time from the creation of a late record to its collection.",
+        ORGANIZATION,
+        LATE_BUCKETS,
+    ),
+    "jira_relay_transaction_seconds": (
+        "Time from the begin of a transaction to the answer of its commit.",
+        (),
+        Histogram.DEFAULT_BUCKETS,
+    ),
+}
+"""Name, help, labels, buckets. The names are a contract with operators: alerts and dashboards use them."""
 
 
 class ProducerMetrics:
-    """One method an event; label `organization` is bounded by the organizations that are followed."""
+    """One method for each event; label `organization` is bounded by the organizations that this process polls."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        org = ["organization"]
-        self._rounds = Counter(
-            "jira_relay_rounds_total",
-            "Rounds of polling that ended, by outcome.",
-            [*org, "outcome"],
-            registry=registry,
-        )
-        self._published = Counter(
-            "jira_relay_events_published_total",
-            "Events committed to Kafka, by mode.",
-            [*org, "mode"],
-            registry=registry,
-        )
-        self._dead_letters = Counter(
-            "jira_relay_records_dead_lettered_total",
-            "Records of Jira that could not become events and stand on the dead-letter topic.",
-            org,
-            registry=registry,
-        )
-        self._failures = Counter(
-            "jira_relay_jira_failures_total",
-            "Answers of Jira that were no records, by kind.",
-            [*org, "kind"],
-            registry=registry,
-        )
-        self._waited = Counter(
-            "jira_relay_jira_wait_seconds_total",
-            "Time that was waited because Jira asked or failed.",
-            org,
-            registry=registry,
-        )
-        self._late = Histogram(
-            "jira_relay_late_arrival_seconds",
-            "From the creation of a late record to its collection.",
-            org,
-            buckets=LATE_BUCKETS,
-            registry=registry,
-        )
-        self._last_poll = Gauge(
-            "jira_relay_last_poll_timestamp_seconds",
-            "Last answer of Jira that was understood.",
-            org,
-            registry=registry,
-        )
-        self._last_event = Gauge(
-            "jira_relay_last_event_timestamp_seconds",
-            "Creation of the newest event published.",
-            org,
-            registry=registry,
-        )
-        self._complete = Gauge(
-            "jira_relay_complete_up_to_timestamp_seconds",
-            "Every record created up to here that Jira showed is in Kafka.",
-            org,
-            registry=registry,
-        )
-        self._state = Gauge(
-            "jira_relay_organization_failing",
-            "1 while an organization cannot be polled, 0 otherwise.",
-            org,
-            registry=registry,
-        )
-        self._expiry = Gauge(
-            "jira_relay_credential_expiry_timestamp_seconds",
-            "When the key expires, as told by the operator.",
-            org,
-            registry=registry,
-        )
-        self._transactions = Counter(
-            "jira_relay_transactions_total", "Transactions, by outcome.", ["outcome"], registry=registry
-        )
-        self._transaction = Histogram(
-            "jira_relay_transaction_seconds", "Time from begin to the answer of commit.", registry=registry
-        )
-        self._openings = Counter(
-            "jira_relay_shard_openings_total",
-            "Shards opened: at take-over and after each discarded producer.",
-            registry=registry,
-        )
+        self._counters = {
+            name: Counter(name, text, labels, registry=registry) for name, (text, labels) in COUNTERS.items()
+        }
+        self._gauges = {
+            name: Gauge(name, text, labels, registry=registry) for name, (text, labels) in GAUGES.items()
+        }
+        self._histograms = {
+            name: Histogram(name, text, labels, buckets=buckets, registry=registry)
+            for name, (text, labels, buckets) in HISTOGRAMS.items()
+        }
 
     def round_ended(self, organization: str, at: int) -> None:
-        self._rounds.labels(organization, "complete").inc()
-        self._last_poll.labels(organization).set(at / 1000)
-        log.debug("A round ended.", organization=organization)
+        self._counters["jira_relay_rounds_total"].labels(organization, "complete").inc()
+        self._set_time("jira_relay_last_poll_timestamp_seconds", organization, at)
+        log.debug("Polling round ended.", organization=organization)
 
     def complete_up_to(self, organization: str, at: int) -> None:
-        self._complete.labels(organization).set(at / 1000)
+        self._set_time("jira_relay_complete_up_to_timestamp_seconds", organization, at)
 
     def events_published(self, organization: str, mode: str, count: int, newest: int) -> None:
-        self._published.labels(organization, mode).inc(count)
-        self._last_event.labels(organization).set(newest / 1000)
-        log.info("Events were published.", organization=organization, mode=mode, events=count)
+        self._counters["jira_relay_events_published_total"].labels(organization, mode).inc(count)
+        self._set_time("jira_relay_last_event_timestamp_seconds", organization, newest)
+        log.info("Events published.", organization=organization, mode=mode, events=count)
 
     def late_arrival(self, organization: str, delay_seconds: float) -> None:
-        self._late.labels(organization).observe(delay_seconds)
+        self._histograms["jira_relay_late_arrival_seconds"].labels(organization).observe(delay_seconds)
 
     def dead_lettered(self, organization: str, reason: str) -> None:
-        self._dead_letters.labels(organization).inc()
+        self._counters["jira_relay_records_dead_lettered_total"].labels(organization).inc()
         log.error(
-            "A record of Jira became a dead letter; see `jira-relay dead-letters list`.",
+            "A record became a dead letter. See `jira-relay dead-letters list`.",
             organization=organization,
             reason=reason,
         )
 
     def round_failed(self, organization: str, kind: str, reason: str, retry_seconds: float) -> None:
-        self._rounds.labels(organization, "failed").inc()
-        self._failures.labels(organization, kind).inc()
-        self._waited.labels(organization).inc(retry_seconds)
+        self._counters["jira_relay_rounds_total"].labels(organization, "failed").inc()
+        self._counters["jira_relay_jira_failures_total"].labels(organization, kind).inc()
+        self._counters["jira_relay_jira_wait_seconds_total"].labels(organization).inc(retry_seconds)
         log.warning(reason, organization=organization, kind=kind, retry_in_seconds=round(retry_seconds, 1))
 
     def organization_state(self, organization: str, *, failing: bool, expires: int | None) -> None:
-        self._state.labels(organization).set(failing)
+        self._gauges["jira_relay_organization_failing"].labels(organization).set(failing)
         if expires is not None:
-            self._expiry.labels(organization).set(expires / 1000)
+            self._set_time("jira_relay_credential_expiry_timestamp_seconds", organization, expires)
 
     def clock_skew(self, organization: str, reason: str) -> None:
         log.warning(reason, organization=organization)
 
     def window_unproven(self, organization: str, instant: str, records: int) -> None:
         log.error(
-            "More records in one millisecond than can be listed in one walk; some of them may be missing.",
+            "One millisecond has more records than Jira lists; some may be missing.",
             organization=organization,
             instant=instant,
             records=records,
@@ -140,51 +121,51 @@ class ProducerMetrics:
 
     def gap_found(self, organization: str, since: str, until: str) -> None:
         log.error(
-            "Jira no longer keeps records of a time that was not read: they are lost.",
+            "Records were lost: Jira deleted them before they were read.",
             organization=organization,
             lost_since=since,
             lost_until=until,
         )
 
     def transaction(self, outcome: str, seconds: float) -> None:
-        self._transactions.labels(outcome).inc()
-        self._transaction.observe(seconds)
+        self._counters["jira_relay_transactions_total"].labels(outcome).inc()
+        self._histograms["jira_relay_transaction_seconds"].observe(seconds)
 
     def publisher_failed(self, shard: int, reason: str) -> None:
         log.warning(
-            "Nobody knows how a transaction ended; what is known is read from Kafka again.",
+            "Transaction outcome is unknown; reloading this shard from Kafka. Nothing is lost or repeated.",
             shard=shard,
             reason=reason,
         )
 
     def shard_loaded(self, shard: int, organizations: int, ended: int) -> None:
-        self._openings.inc()
-        log.info("A shard was opened.", shard=shard, organizations=organizations)
+        self._counters["jira_relay_shard_openings_total"].inc()
+        log.info("Shard loaded.", shard=shard, organizations=organizations)
         if ended:
-            log.warning(
-                "Transactions that Kafka had left without an end were ended.", shard=shard, partitions=ended
-            )
+            log.warning("Hanging transactions were ended.", shard=shard, partitions=ended)
 
     def tail_lost(self, shard: int, organizations: list[str]) -> None:
         log.error(
-            "The last events of some organizations are not where progress says: Kafka has lost the end of a log. What is"
-            " known of them is rebuilt from the topics, and read from Jira again.",
+            "Kafka lost the end of a log; rebuilding state and reading the lost time again.",
             shard=shard,
-            organizations=organizations[:100],
+            organizations=organizations[:MAX_LISTED],
         )
 
     def ledger_repaired(self, organization: str, day: str, lost: int) -> None:
         if lost:
             log.error(
-                "Events that Kafka had confirmed are not there any more; they are read from Jira again.",
+                "Kafka lost confirmed events; reading them from Jira again.",
                 organization=organization,
                 day=day,
                 events=lost,
             )
         else:
-            log.warning("A ledger agrees with its topic again.", organization=organization, day=day)
+            log.warning("Ledger was repaired from its topic.", organization=organization, day=day)
 
     def remove_organization(self, organization: str) -> None:
-        """An organization that is no longer ours leaves no gauge behind."""
-        for gauge in (self._last_poll, self._last_event, self._complete, self._state, self._expiry):
+        """Remove the gauges of an organization that this process no longer polls."""
+        for gauge in self._gauges.values():
             gauge.remove_by_labels({"organization": organization})
+
+    def _set_time(self, gauge: str, organization: str, at_ms: int) -> None:
+        self._gauges[gauge].labels(organization).set(at_ms / 1000)

@@ -1,12 +1,14 @@
-"""The producer: everything of it wired together."""
+"""The producer service: wiring, supervision, readiness and the process's status."""
 
 import asyncio
 import contextlib
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
 from producer.config import ProducerConfig
 from producer.metrics import ProducerMetrics
+from producer.polling.context import PollingContext
 from producer.polling.poller import Poller
 from producer.polling.window import PollingConfig
 from producer.publishing.publisher import ShardPublisher
@@ -15,14 +17,12 @@ from producer.recovery.loader import ShardLoader
 from producer.sharding import hanging_transactions
 from producer.sharding.assignment import ShardAssignment
 from producer.sharding.shard import Shard
-from producer.sources.jira_cloud.client import open_clients
-from producer.sources.jira_cloud.source import JiraCloudSources
-from producer.sources.throttle import REQUEST_SLOTS
+from producer.sources.catalogue import open_sources
+from producer.sources.contract import SourceFactory, SourceSetup
 from producer.status_reporter import StatusReporter, status_key
 from relay.aio import cancel_all, run_unless_stopped, supervise
 from relay.config.schema_registry import SchemaRegistryConfig
 from relay.credentials.resolver import CredentialResolver
-from relay.credentials.url_policy import AllowedHosts
 from relay.kafka import KAFKA_FAILURES
 from relay.kafka.connection import Connection
 from relay.kafka.consumer_group import Member
@@ -37,12 +37,20 @@ from relay.status.writer import StatusWriter
 from relay.telemetry.health import Health
 from relay.timestamps import now_ms
 
-SERVICE_VALID_MS = 60_000
-HEARTBEAT_SECONDS = 1.0
-HEARTBEATS_PER_STATUS = 15
-REMOVE_STALE_SECONDS = 3_600.0
-FINAL_STATUS_SECONDS = 3.0
-STOP_SECONDS = 15.0
+
+@dataclass(frozen=True, slots=True)
+class ServiceTiming:
+    """Pauses and bounds of the service."""
+
+    status_valid_ms: int = 60_000
+    heartbeat_seconds: float = 1.0
+    heartbeats_per_status: int = 15
+    remove_stale_seconds: float = 3_600.0
+    final_status_seconds: float = 3.0
+    stop_seconds: float = 15.0
+
+
+TIMING = ServiceTiming()
 
 
 async def run_producer(
@@ -53,17 +61,18 @@ async def run_producer(
     stop: asyncio.Event,
     registry: CollectorRegistry,
     health: Health,
+    timing: ServiceTiming = TIMING,
 ) -> None:
-    """Poll every organization of the shards that fall to this process, until `stop`.
+    """Poll every organization of the shards that the group assigns to this process, until `stop`.
 
-    Raises RelayError where Kafka cannot be reached at the start or has not our topics.
+    Raises RelayError if Kafka cannot be reached at the start, or lacks the relay's topics.
     """
     health.report("producer", ok=False, reason="joining the group")
     topics = Topics(connection.kafka.topic_prefix)
     async with (
         open_schema_store(schema_registry, connection) as store,
         RecordWriter(connection) as writer,
-        open_clients(REQUEST_SLOTS) as clients,
+        open_sources(SourceSetup(config, credentials, now_ms)) as sources,
     ):
         cluster = await run_unless_stopped(stop, _read_cluster_limits(connection, store))
         if cluster is None:
@@ -72,8 +81,6 @@ async def run_producer(
         metrics = ProducerMetrics(registry)
         shard_loader = ShardLoader(connection, topics, store, limits, metrics, now_ms)
         status_writer = StatusWriter(writer, topics.status, lambda: member.valid)
-        hosts = AllowedHosts(config.gateway_url, config.allowed_hosts)
-        sources = JiraCloudSources(clients, credentials, hosts, now_ms)
         poller_factory = PollerFactory(
             config, sources, status_writer, StatusHistory(connection, topics.status), metrics
         )
@@ -84,43 +91,46 @@ async def run_producer(
         )
         member = Member(connection, f"{topics.prefix}.producer", topics.organizations, assignment)
         tasks = {
-            asyncio.create_task(member.run(), name="membership of the producers' group"),
+            asyncio.create_task(member.run(), name="group membership"),
             asyncio.create_task(
                 hanging_transactions.watch_hanging_transactions(connection, topics, assignment),
-                name="watch of the ends",
+                name="watch for hanging transactions",
             ),
-            asyncio.create_task(limits.watch(), name="watch of the limits"),
-            asyncio.create_task(status_writer.run(), name="status board"),
-            asyncio.create_task(_heartbeat(status_writer, assignment, member, health), name="beat"),
+            asyncio.create_task(limits.watch(), name="watch of topic limits"),
+            asyncio.create_task(status_writer.run(), name="status writer"),
             asyncio.create_task(
-                _remove_stale_status(status_writer, connection, topics), name="sweep of the status board"
+                _heartbeat(status_writer, assignment, member, health, timing), name="heartbeat"
+            ),
+            asyncio.create_task(
+                _remove_stale_status(status_writer, connection, topics, timing),
+                name="removal of stale status",
             ),
         }
         try:
             await supervise(stop, tasks)
         finally:
-            await cancel_all(tasks, attempts=1, seconds=STOP_SECONDS)
+            await cancel_all(tasks, attempts=1, seconds=timing.stop_seconds)
         final_status = StatusWriter(writer, topics.status)
         final_status.tombstone(service_key("produce"))
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(FINAL_STATUS_SECONDS):
+            async with asyncio.timeout(timing.final_status_seconds):
                 await final_status.flush()
 
 
 async def _read_cluster_limits(connection: Connection, store: SchemaStore) -> tuple[int, TopicLimitsWatcher]:
-    """How many shards there are, and what their topics take; none of it can be had while Kafka hangs."""
+    """Read the number of shards and the limits of their topics. Waits as long as Kafka does not answer."""
     count = await read_shard_count(connection)
     await store.event_encoder()
     return count, TopicLimitsWatcher(connection, await read_limits(connection))
 
 
 class PollerFactory:
-    """What is done for each organization that is ours (producer.shard.Work)."""
+    """Polls the organizations of this process's shards: the OrganizationHandler of each shard."""
 
     def __init__(
         self,
         settings: ProducerConfig,
-        sources: JiraCloudSources,
+        sources: SourceFactory,
         status_writer: StatusWriter,
         status_history: StatusHistory,
         metrics: ProducerMetrics,
@@ -139,7 +149,7 @@ class PollerFactory:
         self._metrics = metrics
 
     async def poll(self, organization: Organization, publisher: ShardPublisher) -> None:
-        """Follow it until cancelled or the publisher fails; paused, only tell so."""
+        """Poll it until cancelled or the publisher fails. A paused organization only keeps its status alive."""
         interval = organization.interval_seconds or self._settings.interval_seconds
         key = status_key(organization.name)
         previous = self._status_writer.last_put(key) or await self._status_history.latest(key)
@@ -149,17 +159,18 @@ class PollerFactory:
         if organization.paused:
             await reporter.heartbeat()
         source = self._sources.source_for(organization)
-        await Poller(
-            organization, publisher, source, reporter, self._metrics, self._config, interval, now_ms
-        ).run()
+        context = PollingContext(
+            organization, publisher, source, reporter, self._metrics, self._config, now_ms
+        )
+        await Poller(context, interval).run()
 
     def deleted(self, organization: str) -> None:
-        """Nothing is told of it any more; its progress stays in Kafka."""
+        """Remove its status and metrics; its progress remains in Kafka."""
         self._status_writer.tombstone(status_key(organization))
         self._release(organization)
 
     def released(self, organization: str) -> None:
-        """It is for its new owner to tell of it."""
+        """Forget its unsent status; its new owner publishes it."""
         self._status_writer.forget(status_key(organization))
         self._release(organization)
 
@@ -169,31 +180,37 @@ class PollerFactory:
 
 
 async def _heartbeat(
-    status_writer: StatusWriter, assignment: ShardAssignment, member: Member, health: Health
+    status_writer: StatusWriter,
+    assignment: ShardAssignment,
+    member: Member,
+    health: Health,
+    timing: ServiceTiming,
 ) -> None:
-    """Tell whether this process can do its work: at once to the health page, at times on the status topic."""
+    """Report whether this process is ready: at once at /readyz, now and then on the status topic."""
     status = take_over("starting", now_ms())
     heartbeats = 0
     while True:
         ready = assignment.ready and member.valid
         reason = (
-            "not every shard is open"
+            "some shards are not loaded"
             if assignment.ready or assignment.numbers
-            else "it is no member of the group"
+            else "not a member of the consumer group"
         )
-        health.report("producer", ok=ready, reason=f"{reason}; the log says why")
+        health.report("producer", ok=ready, reason=f"{reason}; see the log for the reason")
         state = "active" if ready else "opening shards"
-        if state != status.state or heartbeats % HEARTBEATS_PER_STATUS == 0:
+        if state != status.state or heartbeats % timing.heartbeats_per_status == 0:
             status = status.transition(state, f"shards {assignment.numbers}", now_ms()).valid_for(
-                SERVICE_VALID_MS
+                timing.status_valid_ms
             )
             status_writer.put(service_key("produce"), status)
         heartbeats += 1
-        await asyncio.sleep(HEARTBEAT_SECONDS)
+        await asyncio.sleep(timing.heartbeat_seconds)
 
 
-async def _remove_stale_status(status_writer: StatusWriter, connection: Connection, topics: Topics) -> None:
+async def _remove_stale_status(
+    status_writer: StatusWriter, connection: Connection, topics: Topics, timing: ServiceTiming
+) -> None:
     while True:
-        await asyncio.sleep(REMOVE_STALE_SECONDS)
+        await asyncio.sleep(timing.remove_stale_seconds)
         with contextlib.suppress(*KAFKA_FAILURES):
             await remove_stale(status_writer, connection, topics.status, now_ms())

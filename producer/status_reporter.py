@@ -1,6 +1,6 @@
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from producer.metrics import ProducerMetrics
 from producer.publishing.publisher import PublishResult
@@ -8,17 +8,22 @@ from relay.organizations import Organization
 from relay.status.model import Status, take_over
 from relay.status.writer import StatusWriter
 
-VALID_MS = 300_000
-HEARTBEAT_SECONDS = 60.0
+
+@dataclass(frozen=True, slots=True)
+class StatusTiming:
+    """How long a status is valid at least, and how often it is renewed."""
+
+    valid_ms: int = 300_000
+    heartbeat_seconds: float = 60.0
 
 
 def status_key(organization: str) -> str:
-    """Key of an organization's record on the status topic."""
+    """Return the key of an organization's record on the status topic."""
     return f"producer/{organization}"
 
 
 class StatusReporter:
-    """What one organization's owner tells of it: on the status topic and in the metrics, from the same call.
+    """Publishes one organization's status and its gauges, from the same call, so that they agree.
 
     States: active; waiting (until when); failing (why); paused. Beside them, how far history has been read.
     """
@@ -31,13 +36,18 @@ class StatusReporter:
         now_ms: Callable[[], int],
         interval_seconds: float,
         previous: Status | None,
+        timing: StatusTiming | None = None,
     ) -> None:
+        """`previous`: the last status that any owner published; None: there is none, or it is not known."""
+        timing = timing or StatusTiming()
         self._name = organization.name
         self._credential_expires = organization.credential_expires
         self._status_writer = status_writer
         self._metrics = metrics
         self._now_ms = now_ms
-        self._valid_ms = max(VALID_MS, int(3 * interval_seconds * 1000))
+        self._heartbeat_seconds = timing.heartbeat_seconds
+        self._valid_ms = max(timing.valid_ms, int(3 * interval_seconds * 1000))
+        # A failure outlives its owner: nothing is called active before the source has answered the new one.
         resumes = previous is not None and previous.state != "paused" and not organization.paused
         state = previous.state if previous and resumes else "paused" if organization.paused else "active"
         self._status = take_over(state, now_ms(), previous, previous.reason if previous and resumes else None)
@@ -48,13 +58,13 @@ class StatusReporter:
         return self._status
 
     async def heartbeat(self) -> None:
-        """What was told still holds, as long as this is awaited."""
+        """Renew the status until cancelled: it expires when its owner has died."""
         while True:
-            await asyncio.sleep(HEARTBEAT_SECONDS)
+            await asyncio.sleep(self._heartbeat_seconds)
             self._publish(replace(self._status, at=self._now_ms()))
 
     def active(self, clock_ahead_ms: int = 0) -> None:
-        """Jira answered with something we understand. A clock of ours that is far ahead of Jira's, or behind, is told."""
+        """Report a complete round. `clock_ahead_ms`: how far the local clock is ahead, negative behind; 0: it agrees."""
         now = self._now_ms()
         reason = _skew_message(clock_ahead_ms) if clock_ahead_ms else None
         if reason is not None and reason != self._status.reason:
@@ -65,7 +75,7 @@ class StatusReporter:
         self._metrics.round_ended(self._name, now)
 
     def failing(self, kind: str, reason: str, retry_seconds: float, *, waiting: bool) -> None:
-        """Jira did not give records; `waiting`: because it asked us to come back later."""
+        """Report a failed round. `waiting`: the source asked the relay to come back later."""
         now = self._now_ms()
         state = "waiting" if waiting else "failing"
         status = self._status.transition(state, reason, now)
@@ -73,6 +83,7 @@ class StatusReporter:
         self._metrics.round_failed(self._name, kind, reason, retry_seconds)
 
     def events_published(self, result: PublishResult) -> None:
+        """Count newly published events and dead letters."""
         if not result.events_by_mode and not result.dead_letters:
             return
         late = result.events_by_mode["late"]
@@ -83,12 +94,12 @@ class StatusReporter:
         self._publish(replace(status, last_event=newest, at=self._now_ms()))
 
     def complete_up_to(self, ms: int) -> None:
-        """Every record created up to here that Jira showed is in Kafka."""
+        """Report that every record created before `ms` that the source showed is in Kafka."""
         self._publish(replace(self._status, complete_up_to=ms, at=self._now_ms()))
         self._metrics.complete_up_to(self._name, ms)
 
     def backfilled_to(self, ms: int | None) -> None:
-        """How far back history has been read; None: all that was asked for."""
+        """Report how far back history has been read. None: to its wanted beginning."""
         self._publish(replace(self._status, backfilled_to=ms, at=self._now_ms()))
 
     def _publish(self, status: Status) -> None:
@@ -100,7 +111,7 @@ class StatusReporter:
 
 
 def _skew_message(ahead_ms: int) -> str:
-    """In minutes, so that it is told once and not each time it varies a little."""
+    """Return the message in whole minutes, so that it is logged once and not at each small variation."""
     minutes = max(1, round(abs(ahead_ms) / 60_000))
     direction = "ahead of" if ahead_ms > 0 else "behind"
-    return f"The clock of this machine is about {minutes} min {direction} Jira's: set it right, or events come late."
+    return f"The clock of this machine is about {minutes} min {direction} Jira's; set it right, or events come late."

@@ -1,4 +1,4 @@
-"""Where reading begins after an assignment."""
+"""The start offset of each partition after an assignment."""
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -7,24 +7,15 @@ from datetime import datetime
 from typing import Literal
 
 from consumer.metrics import FROM_COMMITTED_OFFSET, PipelineMetrics
+from consumer.offsets.backup import OffsetBackup
 from consumer.offsets.delivered import DeliveryProgress, RecordFingerprint
+from consumer.timing import StartTiming
 from relay.kafka import KafkaError, Record, TopicPartition
 from relay.kafka.positions import Positions
 
 Start = Literal["earliest", "latest"] | datetime
 
-FROM_STATUS_TOPIC = "the status topic, since Kafka has forgotten the group's offset"
-LOG_END_WAIT_SECONDS = 30.0
-REREAD_MARGIN_MS = 600_000
-"""Where the end of a log was lost: from how long before the last delivered record events are read again, for clocks that differ."""
-
-
-@dataclass(frozen=True, slots=True)
-class OffsetBackup:
-    """Offsets of a group as they were last written to the status topic, and when."""
-
-    offsets: Mapping[TopicPartition, int]
-    written_at: int
+FROM_STATUS_TOPIC = "the backup on the status topic, since Kafka has no offset of the group"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +23,9 @@ class StartOffset:
     progress: DeliveryProgress
     reason: str
     deleted_range: tuple[int, int] | None = None
-    """From which offset to before which one Kafka had deleted what was not delivered."""
+    """Offsets [first, stop) that Kafka deleted before all of them were delivered; None: there are none."""
     lost_count: int = 0
-    """How many offsets of these were not delivered."""
+    """How many of these offsets had not been delivered."""
 
     @property
     def offset(self) -> int:
@@ -42,12 +33,12 @@ class StartOffset:
 
     @property
     def last_read_offset(self) -> int:
-        """The offset of the last record before it, as far as one is known."""
+        """The offset of the last record before the start; the start itself if no such record is known."""
         return self.progress.last.offset if self.progress.last else self.offset
 
 
 def start_within_log(progress: DeliveryProgress, log_start: int, reason: str) -> StartOffset:
-    """At what is not yet delivered, or at the first offset kept."""
+    """Return the start at the first undelivered offset, or at the first one that the log still has."""
     kept, lost_count = progress.without_deleted(log_start)
     if not lost_count:
         return StartOffset(kept, reason)
@@ -55,18 +46,16 @@ def start_within_log(progress: DeliveryProgress, log_start: int, reason: str) ->
 
 
 class StartOffsetResolver:
-    """Finds the start offsets of one group; remembers what it has to be patient about, and what this process has delivered.
+    """Finds the start offsets of one group, and remembers what this process has delivered.
 
-    The memory survives assignments and memberships, since what a destination has accepted stays accepted: a commit may fail
-    after the answer of the destination, as Kafka is away, or the group has moved on. It counts while the group's offset is
-    of the same lineage, so that an operator who sets an offset is obeyed.
+    1. The memory survives assignments and memberships: a commit may fail after the destination has accepted rows, because
+       Kafka is unavailable or the group has moved on.
+    2. The memory counts only for the lineage of the group's offset, so an operator who sets an offset is obeyed.
+    3. An offset can come to mean another record: a log lost its end, or was created anew, and has grown past the offset.
+       So the fingerprint of the last record is compared with the log before an offset counts.
 
-    What would break offsets, remembered or committed, is one that has come to mean another record: a log that lost its end, or
-    was made anew, and has grown past the offset again. So the last record goes with them, and is looked for in the log before
-    they count.
-
-    `read_backup` returns what the status topic says; it raises where that cannot be read, since nothing may be assumed then.
-    `records_at` reads single records: None where none stands, left out where nothing is kept any more.
+    `read_backup` reads the status topic; it raises when that fails, since then nothing may be assumed.
+    `records_at` reads single records: None where the log has no record, left out where Kafka has deleted the offset.
     """
 
     def __init__(
@@ -77,21 +66,23 @@ class StartOffsetResolver:
             [Mapping[TopicPartition, int]], Awaitable[Mapping[TopicPartition, Record | None]]
         ],
         metrics: PipelineMetrics,
+        timing: StartTiming | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._start = start
         self._read_backup = read_backup
         self._records_at = records_at
         self._metrics = metrics
+        self._timing = timing or StartTiming()
         self._clock = clock
         self._short_logs: dict[TopicPartition, tuple[float, float]] = {}
-        """Partitions that end before what was delivered: since when, and when that was seen last."""
+        """Partitions whose log ends before a delivered offset: since when, and when that was seen last."""
         self.known_progress: dict[TopicPartition, DeliveryProgress] = {}
 
     async def resolve(
         self, positions: Positions, partitions: Sequence[TopicPartition]
     ) -> dict[TopicPartition, StartOffset]:
-        """May take long and raise KafkaError, TimeoutError or RelayError; then ask again."""
+        """Look up the start of each partition. Raises KafkaError, TimeoutError or RelayError; the caller tries again."""
         committed = await positions.committed(partitions)
         log_starts = await positions.first_offsets(partitions)
         log_ends = await positions.end_offsets(partitions)
@@ -141,9 +132,9 @@ class StartOffsetResolver:
         log_starts: Mapping[TopicPartition, int],
         log_ends: Mapping[TopicPartition, int],
     ) -> dict[TopicPartition, DeliveryProgress | None]:
-        """The first claim that the log bears out; None where it bears out none, and is another log."""
+        """Return the first candidate that agrees with the log; None when none does, since then it is another log."""
         remaining = {
-            each: [claim for claim in made if _delivered_end(claim) <= log_ends[each]]
+            each: [candidate for candidate in made if _delivered_end(candidate) <= log_ends[each]]
             for each, made in candidates.items()
         }
         valid: dict[TopicPartition, DeliveryProgress | None] = dict.fromkeys(candidates)
@@ -158,7 +149,7 @@ class StartOffsetResolver:
     def _candidates(
         self, partition: TopicPartition, group_progress: DeliveryProgress
     ) -> list[DeliveryProgress]:
-        """What the group's offset and this process know, then less and less of it."""
+        """Return the progress that group and memory know together, then less and less of it."""
         known = self.known_progress.get(partition)
         merged = (
             group_progress.merged(known)
@@ -170,20 +161,27 @@ class StartOffsetResolver:
     def _wait_for_log_end(
         self, delivered_ends: Mapping[TopicPartition, int], log_ends: Mapping[TopicPartition, int]
     ) -> None:
-        """Where the log ends before what was delivered: wait whether it comes back, for so long as it may.
+        """Raise KafkaError while a log ends before a delivered offset, for `log_end_wait_seconds` at most.
 
-        A broker that has just come up may tell too low an end, and a transaction whose markers were lost holds it back.
+        The end may come back: a broker that has just started may report too low an end, and a transaction without markers
+        holds the end back.
         """
         now = self._clock()
         for each in delivered_ends:
             since, last_seen = self._short_logs.pop(each, (now, now))
             if delivered_ends[each] > log_ends[each]:
-                self._short_logs[each] = (since if now - last_seen <= 2 * LOG_END_WAIT_SECONDS else now, now)
+                self._short_logs[each] = (
+                    since if now - last_seen <= 2 * self._timing.log_end_wait_seconds else now,
+                    now,
+                )
         for each in delivered_ends:
-            if each in self._short_logs and now - self._short_logs[each][0] <= LOG_END_WAIT_SECONDS:
+            if (
+                each in self._short_logs
+                and now - self._short_logs[each][0] <= self._timing.log_end_wait_seconds
+            ):
                 raise KafkaError(
-                    f"{each.topic}, partition {each.partition}, ends at offset {log_ends[each]}, before {delivered_ends[each]}, up to"
-                    f" which the group has got; if Kafka is not just coming up, it has lost events"
+                    f"{each.topic}, partition {each.partition}, ends at offset {log_ends[each]}, but the group has delivered up to"
+                    f" {delivered_ends[each]}; unless Kafka is starting, it has lost events"
                 )
 
     async def matching_partitions(
@@ -191,7 +189,7 @@ class StartOffsetResolver:
         fingerprints: Mapping[TopicPartition, RecordFingerprint | None],
         log_starts: Mapping[TopicPartition, int],
     ) -> set[TopicPartition]:
-        """Where nothing speaks against the log being the one in which these records were read."""
+        """Return the partitions whose log still holds the record of its fingerprint, or cannot disprove it."""
         kept = {
             each: mark
             for each, mark in fingerprints.items()
@@ -224,19 +222,25 @@ class StartOffsetResolver:
     async def _start_after_lost_end(
         self, positions: Positions, partition: TopicPartition, group_progress: DeliveryProgress, log_end: int
     ) -> StartOffset:
-        """What stands there now was written after the end was lost, and so after the last delivered record. When the offsets
-        were backed up says less: that goes on while nobody notices the loss, as long as the destination takes nothing.
+        """Return a start from which every record written after the loss is read.
+
+        1. Such records are newer than the last delivered record, so its timestamp bounds them.
+        2. The time of the backup is a weaker bound: backups go on while the destination accepts nothing and the loss is not
+           noticed.
+        3. Kafka accepts any number as a timestamp, so the lower of both counts.
         """
         backup_written_at = (await self._read_backup()).written_at
         reread_from = (
             min(backup_written_at, group_progress.last.timestamp)
             if group_progress.last
             else backup_written_at
-        )  # Kafka takes any number for a time
-        found = await positions.offsets_for_time([partition], max(reread_from - REREAD_MARGIN_MS, 0))
+        )
+        found = await positions.offsets_for_time(
+            [partition], max(reread_from - self._timing.reread_margin_ms, 0)
+        )
         start = _or_default(found.get(partition), log_end)
         self._metrics.log_end_lost(partition, group_progress.offset, log_end, start)
-        return StartOffset(DeliveryProgress.starting_at(start), "an end of the log that Kafka has lost")
+        return StartOffset(DeliveryProgress.starting_at(start), "a lost end of the log")
 
 
 def _delivered_end(progress: DeliveryProgress) -> int:
@@ -253,7 +257,7 @@ def _start_reason(progress: DeliveryProgress, group_progress: DeliveryProgress |
     return (
         FROM_COMMITTED_OFFSET
         if progress in (group_progress, group_progress.without_ranges())
-        else "what this process has delivered since the last commit"
+        else "the deliveries of this process since the last commit"
     )
 
 

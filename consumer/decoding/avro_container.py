@@ -1,4 +1,4 @@
-"""Bare Avro bodies as one container file of one block, for a reader that takes whole files only."""
+"""Bare Avro bodies as one container file of one block, for a reader that reads whole files only."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,21 +8,21 @@ import orjson
 from schemas import Schema
 
 GUARD = "relay_guard"
-"""A field of ours, after the writer's own, that stands behind every body."""
+"""The relay's own field after the writer's fields; its value follows every body."""
 
 _SYNC_MARKER = b"jira-audit-relay"
 
 
 class UnsupportedSchema(Exception):
-    """The writer's schema cannot be put into a container; says why."""
+    """The writer's schema cannot be put into a container; the message says why."""
 
 
 def build_container(schema: Schema, bodies: Sequence[bytes], guard: int) -> bytes:
-    """A file holding `bodies`, each followed by `guard`.
+    """Return a file with `bodies`, each followed by `guard`, which the caller draws at random for each call.
 
-    Bodies in a block carry no lengths. Only where every row read back shows the guard, and there are as many rows as
-    bodies, was each row read from its own body, no byte more or less: the guard is drawn at random for each call and
-    cannot stand within a body.
+    1. Bodies in a block carry no lengths, so a corrupt body could be read with bytes of the next one.
+    2. A body cannot contain the guard, except by chance of 2⁻⁶¹.
+    3. So if every row shows the guard, and there are as many rows as bodies, each row was read from its own body exactly.
     """
     guard_bytes = encode_varint(guard)
     block = guard_bytes.join(bodies) + guard_bytes
@@ -32,7 +32,7 @@ def build_container(schema: Schema, bodies: Sequence[bytes], guard: int) -> byte
 
 
 def encode_varint(number: int) -> bytes:
-    """Avro's int and long: zigzag, seven bits a byte, the lowest first."""
+    """Encode an Avro int or long: zigzag, seven bits a byte, lowest bits first. Source: Avro specification, binary encoding."""
     number = (number << 1) ^ (number >> 63)
     out = bytearray()
     while number > 0x7F:
@@ -68,9 +68,9 @@ def _with_guard_field(schema: Schema) -> Schema:
 
 
 def inline_named_types(schema: Any) -> Any:
-    """The schema with named types written out wherever they are used, except within themselves; without docs and defaults.
+    """Return the schema with named types written out at each use, except within themselves, and without docs and defaults.
 
-    Raises Unsupported where it is no schema.
+    Raises UnsupportedSchema for anything else than a schema.
     """
     return _inline(schema, "", {}, ())
 

@@ -1,7 +1,7 @@
-"""Messages of the event topics as columns: thousands at once, and one by one where that fails.
+"""Messages of the event topics as columns: thousands at once, and one by one if that fails.
 
-Both ways give the same rows, and a corrupt message never touches its neighbours' rows. They differ in one thing: of a
-branch that a union does not have, polars makes the one that is not null, where fastavro refuses.
+Both ways give the same rows, and a corrupt message never changes its neighbours' rows. They differ in one thing: for a union
+branch that does not exist, polars decodes the branch that is not null, and fastavro fails.
 """
 
 import io
@@ -23,27 +23,27 @@ LOG_APPEND_TIME = 1
 _MIN_PREFIX_BYTES = 5
 _SUBGROUPS = 8
 _MAX_SINGLY = 32
-"""So few records are read one by one as soon as one of them is bad."""
+"""A group of at most so many records is decoded one by one when one of them is bad."""
 
 
 @dataclass(frozen=True, slots=True)
 class UndecodableRecord:
-    """A record that is not an audit event of ours."""
+    """A record that is not an audit event of the relay."""
 
     index: int
-    """Its place among the records given."""
+    """Its place among the given records."""
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedBatch:
     frame: pl.DataFrame
-    """One row an event, in the records' order, with the columns of schemas/audit_event.avsc (see EVENT)."""
+    """One row an event, in the records' order, with the columns of schemas/audit_event.avsc (EVENT_COLUMNS)."""
     indices: Sequence[int]
-    """Which record each row is."""
+    """The record of each row."""
     undecodable: Sequence[UndecodableRecord]
     decoded_singly: int
-    """How many records were read the slow way."""
+    """Number of records that were decoded one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +54,14 @@ class _SchemaGroup:
     bodies: Sequence[bytes]
     keys: Sequence[bytes | None]
     timestamps: Sequence[int | None]
-    """None where Kafka put its own time there, on a topic that is set up wrong: that must not cost events."""
+    """None: the topic is misconfigured to broker timestamps. That must not cost events."""
 
     def __getitem__(self, part: slice) -> "_SchemaGroup":
         return _SchemaGroup(self.indices[part], self.bodies[part], self.keys[part], self.timestamps[part])
 
 
 def schema_references(records: Sequence[Record]) -> set[SchemaRef]:
-    """The writers' schemas that `decode` needs for these records."""
+    """Return the writers' schemas that `decode` needs for these records."""
     found = set()
     for prefix in _indices_by_prefix([record.value for record in records]):
         try:
@@ -72,7 +72,7 @@ def schema_references(records: Sequence[Record]) -> set[SchemaRef]:
 
 
 def decode(records: Sequence[Record], writer_schemas: Mapping[SchemaRef, Schema]) -> DecodedBatch:
-    """Read every record whose schema is `writer_schemas`; one of another schema is rejected like any that cannot be read."""
+    """Decode every record whose schema is in `writer_schemas`; a record of another schema is undecodable."""
     frames, indices, undecodable, singly = [], [], [], 0
     for prefix, found in _indices_by_prefix([record.value for record in records]).items():
         try:
@@ -95,7 +95,7 @@ def decode(records: Sequence[Record], writer_schemas: Mapping[SchemaRef, Schema]
 
 
 def _frame_prefix(value: bytes | None) -> bytes:
-    """All of the reference to the schema, and nothing of the body where there is one."""
+    """Return the whole schema reference; no byte of the body if there is one."""
     if value is None:
         return b""
     return value[:10] if value[:1] == b"\xc3" else value[:5]
@@ -120,7 +120,7 @@ def _schema_group(
     ref, start = split_frame(prefix)
     if ref not in writer_schemas:
         raise NotAnEventSchema(
-            f"its {ref} is known neither to the registry nor to the schemas topic, or it does not begin with its key, as an event does"
+            f"its {ref} is in neither the registry nor the schemas topic, or it does not begin with its key, as an event does"
         )
     chosen = records if len(indices) == len(records) else [records[index] for index in indices]
     group = _SchemaGroup(
@@ -135,7 +135,7 @@ def _schema_group(
 def _decode_group(
     group: _SchemaGroup, schema: Schema, column_types: Mapping[str, pl.DataType]
 ) -> tuple[list[pl.DataFrame], list[UndecodableRecord], int]:
-    """All at once where that works; else in parts, so that a bad record slows only some others."""
+    """Decode all at once; if that fails, in parts, so that a bad record slows down only some others."""
     frame = _decode_together(group, schema)
     if frame is not None:
         return [frame], [], 0
@@ -168,7 +168,7 @@ def _decode_together(group: _SchemaGroup, schema: Schema) -> pl.DataFrame | None
 
 
 def _matches_records(frame: pl.DataFrame, group: _SchemaGroup) -> bool:
-    """Whether every row belongs to its record: a producer's events have the key and the timestamp of their record."""
+    """Return whether every row agrees with key and timestamp of its record, as a producer writes them."""
     organizations = frame["organization"].cast(pl.Binary)
     collected = frame["collected"].cast(pl.Int64)
     keys = pl.Series(group.keys, dtype=pl.Binary)

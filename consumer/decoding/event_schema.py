@@ -1,4 +1,4 @@
-"""The columns of an event, and how other versions of its schema are brought into them."""
+"""The columns of an event, and the conversion of other versions of its schema into them."""
 
 from typing import Any
 
@@ -11,13 +11,13 @@ from schemas import Schema
 
 
 class NotAnEventSchema(Exception):
-    """The writer's schema lacks what makes an audit event; says what."""
+    """The writer's schema is not an audit event's; the message says why."""
 
 
 def writer_columns(schema: Schema) -> dict[str, pl.DataType]:
-    """The fields that we read of the writer's, with the types in which `decode_body` gives them.
+    """Return the writer's fields that the relay reads, with the types in which `decode_body` returns them.
 
-    Raises NotAnEventSchema where a field is missing that has no default, or is of another type than ours.
+    Raises NotAnEventSchema when a field without a default is missing, or has another type than in schemas/audit_event.avsc.
     """
     try:
         inlined = inline_named_types(schema)
@@ -52,7 +52,7 @@ def _dtype(avro: Any) -> pl.DataType:
 
 
 def to_event_columns(frame: pl.DataFrame) -> pl.DataFrame:
-    """The same rows with exactly the columns of EVENT: fields of older writers null or their default, of newer ones left out."""
+    """Return the rows with exactly EVENT_COLUMNS: a field that the writer lacks is null or its default, an unknown one is left out."""
     columns = frame.schema
     return frame.select(
         _convert(pl.col(name), columns[name], dtype, name).alias(name)
@@ -107,4 +107,4 @@ _AUDIT_EVENT = schemas.load("audit_event")
 _REQUIRED = {field["name"] for field in _AUDIT_EVENT["fields"] if "default" not in field}
 _DEFAULTS = {field["name"]: field.get("default") for field in _AUDIT_EVENT["fields"]}
 EVENT_COLUMNS = _event_schema(_AUDIT_EVENT)
-"""The columns of an event, as schemas/audit_event.avsc has them; times as Datetime UTC, the mode as a string."""
+"""The columns of an event, from schemas/audit_event.avsc; times are Datetime in UTC with ms, the mode is a String."""

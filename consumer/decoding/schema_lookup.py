@@ -1,4 +1,4 @@
-"""The schemas that a batch of records was written with."""
+"""The writers' schemas of a batch of records."""
 
 import asyncio
 import random
@@ -8,9 +8,9 @@ from typing import Protocol
 from consumer.decoding import columns
 from consumer.decoding.avro_container import encode_varint
 from consumer.metrics import PipelineMetrics
+from consumer.timing import Backoff, ConsumerTiming
 from relay.avro.codec import NotAvro, SchemaRef, split_frame
 from relay.kafka import Record
-from relay.retry import backoff_seconds
 from relay.schema_registry.store import Missing, Unavailable
 from schemas import Schema
 
@@ -20,16 +20,19 @@ class SchemaResolver(Protocol):
 
 
 class SchemaLookup:
-    """Looks up schemas for one flow, and waits for those that cannot be looked up now."""
+    """Looks up schemas for one flow, and waits for those that are unavailable."""
 
-    def __init__(self, store: SchemaResolver, metrics: PipelineMetrics) -> None:
+    def __init__(
+        self, store: SchemaResolver, metrics: PipelineMetrics, backoff: Backoff | None = None
+    ) -> None:
+        self._backoff = backoff or ConsumerTiming().schema_lookup
         self._store = store
         self._metrics = metrics
         self.problem: str | None = None
-        """Why events wait for their schema; None while they do not."""
+        """Why events wait for their schema; None: no event waits."""
 
     async def schemas_for(self, records: Sequence[Record]) -> dict[SchemaRef, Schema]:
-        """Every schema that events among these records need and that exists. What is then missing is nobody's, now and for ever."""
+        """Return the existing schemas that events among these records need. A schema that is left out will never exist."""
         found = {}
         for ref in _event_references(records):
             schema = await self._resolve(ref)
@@ -43,18 +46,18 @@ class SchemaLookup:
             while isinstance(answer := await self._store.resolve(ref), Unavailable):
                 self.problem = answer.reason
                 self._metrics.schema_unavailable(answer.reason)
-                await asyncio.sleep(backoff_seconds(attempt, random.random(), cap=15.0))
+                await asyncio.sleep(self._backoff.wait(attempt, random.random()))
                 attempt += 1
-        finally:  # also where the partitions are taken away meanwhile: then they wait somewhere else
+        finally:  # also when the partitions are revoked meanwhile: then their events wait elsewhere
             self.problem = None
         return None if isinstance(answer, Missing) else answer
 
 
 def _event_references(records: Sequence[Record]) -> set[SchemaRef]:
-    """The references of whatever may be an event.
+    """Return the schema references of records that can be events.
 
-    An event's first field is its organization, which is its key. Other bytes are garbage, and nobody asks for their schema: a
-    flood of them may refer to thousands, and each question takes its time.
+    An event's first field is its organization, which is its key. Other bytes are garbage, and their schema is not looked up:
+    a flood of them may refer to thousands of schemas, and each request takes time.
     """
     referenced, found = columns.schema_references(records), set[SchemaRef]()
     for record in records:

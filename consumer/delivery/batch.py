@@ -1,117 +1,130 @@
 """Rows on their way into request bodies."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from consumer.offsets.tracker import SequenceRange, slice_sequences
-from relay.kafka import Record
+from consumer.destinations.contract import BodyFormat, OffsetRange
+from consumer.formats.encoded_rows import EncodedRows
+from consumer.offsets.tracker import TrackedRecords
+
+RECORD_OVERHEAD_BYTES = 400
+"""Memory of a record beside its value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows of a destination, each a JSON object in UTF-8, with the records they were made of and their sequences, in one order."""
+    """Encoded rows with the records they were made of, in one order."""
 
-    encoded: Sequence[bytes] = ()
-    records: Sequence[Record] = ()
-    sequences: tuple[SequenceRange, ...] = ()
+    encoded: EncodedRows = field(default_factory=EncodedRows)
+    tracked: TrackedRecords = field(default_factory=TrackedRecords)
 
     def __len__(self) -> int:
         return len(self.encoded)
 
     def __getitem__(self, part: slice) -> "Rows":
-        start, stop, _ = part.indices(len(self))
-        return Rows(
-            self.encoded[start:stop], self.records[start:stop], slice_sequences(self.sequences, start, stop)
+        return Rows(self.encoded[part], self.tracked[part])
+
+    def select(self, indices: Sequence[int]) -> "Rows":
+        """Return the rows at `indices`, which ascend."""
+        return Rows(self.encoded.select(indices), self.tracked.select(indices))
+
+    @classmethod
+    def joined(cls, parts: Sequence["Rows"], separator: bytes) -> "Rows":
+        """Return the rows of all parts in a buffer of their own."""
+        if len(parts) == 1:
+            tracked = parts[0].tracked
+        else:
+            tracked = TrackedRecords(
+                [record for part in parts for record in part.tracked.records],
+                tuple(sequence for part in parts for sequence in part.tracked.sequences),
+            )
+        return cls(EncodedRows.joined([part.encoded for part in parts], separator), tracked)
+
+    def by_partition(self) -> Iterator["Rows"]:
+        """Divide into runs of one partition, in order."""
+        start = stop = 0
+        previous = None
+        for sequence in self.tracked.sequences:
+            if previous not in (None, sequence.partition):
+                yield self[start:stop]
+                start = stop
+            previous, stop = sequence.partition, stop + len(sequence)
+        if start < stop:
+            yield self[start:stop]
+
+    def offsets(self) -> tuple[OffsetRange, ...]:
+        """Return the first and the last offset of each partition, in order."""
+        found: dict[tuple[str, int], OffsetRange] = {}
+        position = 0
+        for sequence in self.tracked.sequences:
+            first = self.tracked.records[position].offset
+            position += len(sequence)
+            last = self.tracked.records[position - 1].offset
+            key = (sequence.partition.topic, sequence.partition.partition)
+            if key in found:
+                first, last = min(first, found[key].first), max(last, found[key].last)
+            found[key] = OffsetRange(*key, first, last)
+        return tuple(found[key] for key in sorted(found))
+
+    def memory_bytes(self) -> int:
+        """Bytes of the rows and of their records in memory."""
+        return self.encoded.size + sum(
+            len(record.value or b"") + RECORD_OVERHEAD_BYTES for record in self.tracked.records
         )
 
-    def single_rows(self) -> Iterator["Rows"]:
-        """Each by itself."""
-        sequences = (
-            SequenceRange(each.partition, number, number + 1)
-            for each in self.sequences
-            for number in range(each.first, each.stop)
-        )
-        for encoded, record, sequence in zip(self.encoded, self.records, sequences, strict=True):
-            yield Rows([encoded], [record], (sequence,))
 
-    def __add__(self, other: "Rows") -> "Rows":
-        if not len(self):
-            return other
-        return Rows(
-            [*self.encoded, *other.encoded], [*self.records, *other.records], self.sequences + other.sequences
-        )
-
-
-def json_array_bytes(rows: Rows) -> int:
-    """Size of the JSON array of these rows."""
-    return 2 + sum(map(len, rows.encoded)) + max(len(rows) - 1, 0)
+class RowTooLargeError(ValueError):
+    """A row fits into no body."""
 
 
 class RequestBatch:
-    """Gathers rows for one request body, a JSON array of at most `max_bytes` bytes.
+    """Gathers rows for one body of `body_format`.
 
-    It closes by size, or by age: `linger_seconds` after the first of its events was read. Times are seconds of one clock.
+    A body closes by size, by number of rows, or by age: `linger_seconds` after its first record was read. Times are seconds
+    of one clock.
     """
 
-    def __init__(self, max_bytes: int, linger_seconds: float) -> None:
-        self._max_bytes = max_bytes
+    def __init__(self, body_format: BodyFormat, linger_seconds: float) -> None:
+        self._format = body_format
         self._linger_seconds = linger_seconds
-        self._rows = Rows()
-        self._bytes = 2
+        self._parts: list[Rows] = []
+        self._count = 0
+        self._bytes = body_format.overhead
         self._first_read_at: float | None = None
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    @property
-    def bytes(self) -> int:
-        """Size of the body as it would be now."""
-        return self._bytes
 
     @property
     def oldest_ms(self) -> int | None:
-        """Timestamp of the first record."""
-        return self._rows.records[0].timestamp if self._rows else None
+        """Timestamp of the first record, in ms UTC; None while empty."""
+        return self._parts[0].tracked.records[0].timestamp if self._parts else None
 
     def try_add(self, rows: Rows, first_read_at: float) -> int:
-        """Take the first rows that fit and say how many. Fewer than all: `take()`, then add the rest.
+        """Add as many leading rows as fit, and return their number. Fewer than all: call `take`, then add the rest.
 
-        `first_read_at` is when the first of them was read. Raises ValueError for a row that fits into no body.
+        `first_read_at` is when the first of them was read. Raises RowTooLargeError when the first row fits into no body.
         """
-        count, size = self._count_fitting(rows)
+        count = self._format.count_fitting(rows.encoded, self._bytes, self._count)
         if count:
-            self._rows += rows[:count]
-            self._bytes = size
-            self._first_read_at = (
-                first_read_at if self._first_read_at is None else min(self._first_read_at, first_read_at)
+            added = rows[:count]
+            self._parts.append(added)
+            self._bytes += added.encoded.size + (len(self._format.separator) if self._count else 0)
+            self._count += count
+            if self._first_read_at is None or first_read_at < self._first_read_at:
+                self._first_read_at = first_read_at
+        elif len(rows) and not self._count:
+            size = rows[:1].encoded.size
+            raise RowTooLargeError(
+                f"a row of {size} bytes fits into no body of {self._format.max_bytes} bytes"
             )
-        elif len(rows) and not self._rows:
-            raise ValueError(f"a row of {len(rows.encoded[0])} bytes fits into no body of {self._max_bytes}")
         return count
 
-    def _count_fitting(self, rows: Rows) -> tuple[int, int]:
-        size = self._bytes
-        comma = bool(self._rows)
-        for count, row in enumerate(rows.encoded):
-            grown = size + len(row) + comma
-            if grown > self._max_bytes:
-                return count, size
-            size, comma = grown, True
-        return len(rows), size
-
     def until_next(self, now: float) -> float | None:
-        """Seconds until it is to be taken, 0 when it is time; None while it is empty."""
-        return (
-            None
-            if self._first_read_at is None
-            else max(0.0, self._first_read_at + self._linger_seconds - now)
-        )
+        """Return the seconds until the body closes by age, 0 when it is time; None while empty."""
+        if self._first_read_at is None:
+            return None
+        return max(0.0, self._first_read_at + self._linger_seconds - now)
 
     def take(self) -> Rows:
-        """What it holds; it is empty afterwards."""
-        rows, self._rows, self._bytes, self._first_read_at = self._rows, Rows(), 2, None
+        """Return the rows of the body, and begin the next one."""
+        rows = Rows.joined(self._parts, self._format.separator)
+        self._parts, self._count, self._bytes, self._first_read_at = [], 0, self._format.overhead, None
         return rows
-
-
-RECORD_OVERHEAD_BYTES = 400
-"""What a record takes in memory beside its value."""

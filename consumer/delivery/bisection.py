@@ -1,4 +1,4 @@
-"""Which rows of a refused body are to blame, and whether any is."""
+"""Bisection of a rejected body: which rows are bad, and whether any is."""
 
 import math
 import random
@@ -13,9 +13,9 @@ REJECTIONS_TO_CONFIRM = 2
 
 
 class AcceptanceLog:
-    """Remembers what one stream answered, so that a record is not blamed for what the stream refuses to everybody.
+    """Remembers when one stream accepted rows, so that no row is blamed when the stream rejects everything.
 
-    Moments are counted, not timed. One acceptance speaks against one record only.
+    Moments are counted, not timed. One acceptance is evidence against one row only.
     """
 
     def __init__(self) -> None:
@@ -23,24 +23,24 @@ class AcceptanceLog:
         self._last_accepted = 0
         self._last_use = 0
         self.answers = 0
-        """How many requests have ended, whichever way."""
+        """Number of requests that have ended, with any outcome."""
 
     def tick(self) -> int:
         self._clock += 1
         return self._clock
 
     def record_answer(self, started: int, *, accepted: bool) -> None:
-        """A request with rows, started at moment `started`, has ended."""
+        """Record the end of a request that started at moment `started`. `accepted`: it accepted at least one row."""
         self.answers += 1
         if accepted:
             self._last_accepted = max(self._last_accepted, started)
 
     def accepted_since(self, moment: int) -> bool:
-        """Whether the stream has taken a request started after this moment."""
+        """Return whether the stream has accepted a request that started after this moment."""
         return self._last_accepted > moment
 
     def has_unused_acceptance(self, since: int) -> bool:
-        """The same, of a request that has not yet spoken against a record."""
+        """Return the same of a request that is not yet evidence against a row."""
         return self.accepted_since(max(since, self._last_use))
 
     def use_acceptance(self) -> None:
@@ -51,18 +51,19 @@ class AcceptanceLog:
 class _Candidate:
     rows: Rows
     rejections: int
-    """How often it was refused alone right after the stream had accepted another."""
+    """How often it was rejected alone right after the stream had accepted another body."""
     answers: int
-    """What the stream had answered by then."""
+    """`AcceptanceLog.answers` at the last rejection."""
 
 
 class RejectBisector:
-    """A refused body, halved until its bad rows stand alone.
+    """Halves a rejected body until each bad row is alone.
 
-    A row is confirmed bad when it was refused alone twice, each time after the stream had accepted another since the last; or once,
-    and the stream has been asked nothing else since (`restart`). A stream that breaks in between would have to break twice, in
-    the very moment, to have a good row blamed. As long as it accepts nothing the stream itself is suspected: after some
-    refusals `next_rows` gives nothing more, until it accepts something or `restart` is called.
+    1. A row is confirmed bad when it was rejected alone twice, each time after a new acceptance of the stream; or once, when
+       the stream has answered nothing else since (`restart`).
+    2. So a good row is blamed only if the stream breaks twice, each time between an acceptance and that row.
+    3. While the stream accepts nothing, its configuration is suspected. After some rejections `next_rows` returns None until
+       the stream accepts something, or until `restart`.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class RejectBisector:
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._acceptance_log = acceptance_log
+        self._separator = rows.encoded.separator
         self._chance = chance
         self._since = acceptance_log.tick()
         self._max_rejections = 2 * math.ceil(math.log2(len(rows) + 1)) + 2
@@ -82,7 +84,6 @@ class RejectBisector:
         self._pending: list[Rows] = []
         self._candidates: list[_Candidate] = []
         self.last_rejection = rejection
-        """The last one."""
         self._bisect(rows)
 
     @property
@@ -91,11 +92,11 @@ class RejectBisector:
 
     @property
     def config_fault_suspected(self) -> bool:
-        """Whether the stream has taken nothing since the body was refused: the stream may be to blame."""
+        """Whether the stream has accepted nothing since the body was rejected."""
         return not self._acceptance_log.accepted_since(self._since)
 
     def next_rows(self) -> Rows | None:
-        """The rows to send next; None: nothing before the stream has accepted something, or `restart`."""
+        """Return the rows to send next; None: send nothing until the stream accepts something, or until `restart`."""
         self._acceptance_seen = self._acceptance_log.has_unused_acceptance(self._since)
         self._current_rejections = 0
         if self._candidates and self._acceptance_seen:
@@ -107,11 +108,11 @@ class RejectBisector:
         return None
 
     def record_accepted(self) -> None:
-        """The rows that `next_rows` gave were accepted."""
+        """Record that the rows of `next_rows` were accepted."""
         self._rejections = 0
 
     def record_rejected(self, rows: Rows, rejection: BodyRejection) -> bool:
-        """The rows that `next_rows` gave were refused. True: it is a single one, and confirmed bad."""
+        """Record that the rows of `next_rows`, or some of them, were rejected. Return whether they are one row, confirmed bad."""
         self.last_rejection = rejection
         self._rejections += 1
         if len(rows) == 1 and self._acceptance_seen:
@@ -123,7 +124,7 @@ class RejectBisector:
         return False
 
     def restart(self) -> list[Rows]:
-        """Time has passed, and the stream has accepted nothing. Returns the rows that are confirmed bad; all that is left is tried as one."""
+        """Begin again after a wait without an acceptance: all remaining rows are one part. Return the rows that are confirmed bad."""
         confirmed_bad = [
             each.rows
             for each in self._candidates
@@ -131,7 +132,7 @@ class RejectBisector:
         ]
         remaining = self._pending + [each.rows for each in self._candidates if each.rows not in confirmed_bad]
         self._pending, self._candidates, self._rejections = (
-            ([sum(remaining, Rows())] if remaining else []),
+            ([Rows.joined(remaining, self._separator)] if remaining else []),
             [],
             0,
         )
@@ -142,5 +143,5 @@ class RejectBisector:
             self._candidates.append(_Candidate(rows, self._current_rejections, self._acceptance_log.answers))
             return
         halves = [rows[: len(rows) // 2], rows[len(rows) // 2 :]]
-        # in changing order, or two bad rows at the front would hide the good ones behind them for ever
+        # In changing order: otherwise two bad rows at the front would hide the good rows after them for ever.
         self._pending += halves if self._chance() < 0.5 else halves[::-1]

@@ -1,4 +1,4 @@
-"""Whether a request may be started now: what the senders to one stream share while it has a problem."""
+"""The circuit breaker that all deliveries to one stream share."""
 
 import asyncio
 import random
@@ -6,31 +6,30 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from consumer.destinations.outcome import Outcome, Paused, Retry
+from consumer.destinations.outcome import Outcome, Partial, Paused, Retry
+from consumer.timing import BreakerTiming
 from relay.aio import Signal
-from relay.retry import backoff_seconds
 
-RETRY_FIRST_SECONDS, RETRY_CAP_SECONDS = 0.5, 30.0
 TOO_MANY_REQUESTS = 429
-PAUSED_FIRST_SECONDS, PAUSED_CAP_SECONDS = 5.0, 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """The right to make one request; `generation` is of the problem before it."""
+    """The right to make one request. `generation` numbers the problem that was known before it."""
 
     generation: int
     probe: bool
 
 
 class BreakerState:
-    """Pure: times are seconds of one clock, chance is from 0 to 1.
+    """Pure. Times are seconds of one clock, chances are from 0 to 1.
 
-    While there is none, everybody may send. After a Retry or a Paused nobody may until the wait is over; then one probes
+    Without a problem every delivery may send. After a Retry or a Paused none may until the wait is over; then one probes
     alone, and its answer decides for all.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, timing: BreakerTiming | None = None) -> None:
+        self._timing = timing or BreakerTiming()
         self.problem: Retry | Paused | None = None
         self.open_until = 0.0
         self._generation = 0
@@ -38,7 +37,7 @@ class BreakerState:
         self._probing = False
 
     def try_acquire(self, now: float) -> Permit | float | None:
-        """A permit, or how many seconds to wait before asking again; None: until something changes."""
+        """Return a permit, the seconds to wait before asking again, or None to wait for a change signal."""
         if self.problem is None:
             return Permit(self._generation, probe=False)
         if self._probing:
@@ -49,9 +48,11 @@ class BreakerState:
         return Permit(self._generation, probe=True)
 
     def release(self, permit: Permit, outcome: Outcome | None, now: float, chance: float) -> None:
-        """What came of a permit; None: the request was not made, or nobody waited for its answer."""
+        """Take a permit back with the outcome; None: the request was not made, or its answer was not awaited."""
         if permit.probe:
             self._probing = False
+        if isinstance(outcome, Partial):
+            outcome = outcome.as_retry() or outcome
         if isinstance(outcome, Retry | Paused):
             self._record_failure(permit, outcome, now, chance)
         elif outcome is not None and permit.generation == self._generation:
@@ -59,61 +60,58 @@ class BreakerState:
 
     def _record_failure(self, permit: Permit, outcome: Retry | Paused, now: float, chance: float) -> None:
         requested_wait = (outcome.after or 0.0) if isinstance(outcome, Retry) else 0.0
-        if permit.generation != self._generation:  # of the same problem as the one that came before it
+        if (
+            permit.generation != self._generation
+        ):  # the request began before this problem was known: the same problem
             self.open_until = max(self.open_until, now + requested_wait)
             return
         if type(outcome) is not type(self.problem):
             self._attempt = 0
-        first, cap = _BACKOFF[type(outcome)]
-        wait = backoff_seconds(self._attempt, chance, first=first, cap=cap, minimum=requested_wait)
+        backoff = self._timing.retry if isinstance(outcome, Retry) else self._timing.paused
+        wait = backoff.wait(self._attempt, chance, requested_wait)
         self.problem, self.open_until = outcome, now + wait
         self._attempt += 1
         self._generation += 1
 
 
-_BACKOFF: dict[type[Outcome], tuple[float, float]] = {
-    Retry: (RETRY_FIRST_SECONDS, RETRY_CAP_SECONDS),
-    Paused: (PAUSED_FIRST_SECONDS, PAUSED_CAP_SECONDS),
-}
-
-
 class RateLimit:
-    """Until when the rule itself wants no request, whichever stream it is for. One stream's other problems are its own."""
+    """A wait that the endpoint asked for, shared by the streams of one destination. Other problems stay with their stream."""
 
     def __init__(self) -> None:
         self.blocked_until = 0.0
 
 
 class CircuitBreaker:
-    """Lets requests through as `BreakerState` and the rule's `RateLimit` say."""
+    """Lets requests through as `BreakerState` and the destination's `RateLimit` say."""
 
     def __init__(
         self,
         rate_limit: RateLimit,
+        timing: BreakerTiming | None = None,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._rate_limit = rate_limit
-        self._state = BreakerState()
+        self._state = BreakerState(timing)
         self._clock = clock
         self._chance = chance
         self._changed = Signal()
         self._permit_users = 0
-        """How many wait for a permit or have one."""
+        """Deliveries that wait for a permit or hold one."""
 
     @property
     def problem(self) -> Retry | Paused | None:
-        """Why requests wait; None while they need not, or where there is none to try it with: it may long be over."""
+        """The reason why requests wait. None: they do not, or no request is left to find out whether the problem is over."""
         untried = self._permit_users == 0 and self._clock() > self._state.open_until
         return None if untried else self._state.problem
 
     @property
     def wait_seconds(self) -> float:
-        """How long until the next request at the earliest."""
+        """Seconds until the next request, at the earliest."""
         return max(0.0, self._state.open_until - self._clock()) if self.problem else 0.0
 
     async def acquire(self) -> Permit:
-        """Wait for a permit, however long. Whoever has one gives it back with `release`."""
+        """Wait for a permit, however long. The caller gives it back with `release`."""
         self._permit_users += 1
         try:
             return await self._acquire()
@@ -137,6 +135,8 @@ class CircuitBreaker:
 
     def release(self, permit: Permit, outcome: Outcome | None) -> None:
         self._permit_users -= 1
+        if isinstance(outcome, Partial):
+            outcome = outcome.as_retry() or outcome
         self._state.release(permit, outcome, self._clock(), self._chance())
         if isinstance(outcome, Retry) and outcome.status == TOO_MANY_REQUESTS:
             self._rate_limit.blocked_until = max(self._rate_limit.blocked_until, self._state.open_until)

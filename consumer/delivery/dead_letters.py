@@ -1,10 +1,20 @@
-"""Records that a destination will never take, kept as they are."""
+"""Records that cannot be delivered, on the dead-letter topic with their original bytes."""
 
-from collections.abc import Callable
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, TypeVar
 
+from consumer.delivery.defects import describe_defect
+from consumer.delivery.stream_state import StreamState
+from consumer.metrics import PipelineMetrics
+from consumer.offsets.tracker import TrackedRecords
+from consumer.timing import SenderTiming
 from relay.kafka import Record
-from relay.kafka.producer import RecordTooLargeError, RecordWriter
+from relay.kafka.producer import RecordTooLargeError, RecordWriter, TopicWriteError
 from relay.timestamps import now_ms
+
+T = TypeVar("T")
 
 MIN_PART_BYTES = 1_000
 
@@ -24,13 +34,13 @@ class DeadLetterWriter:
         self._destination = destination
         self._now_ms = now_ms
         self._max_value_bytes: int | None = None
-        """Of a value that Kafka may take, in bytes, as far as it has refused larger ones."""
+        """Bytes of a value that Kafka accepts; None: it has not rejected any yet."""
 
     async def put(self, record: Record, reason: str, status: int | None = None) -> None:
-        """Return when all in-sync replicas have it: key and value untouched, and its own headers before ours.
+        """Write key and value untouched, and the relay's headers after the record's own. Return when all in-sync replicas have it.
 
-        A value that is too large for the topic stands there in numbered parts, as those of the producer do. Raises TopicWriteError
-        when that is not certain; the record may then stand there twice.
+        A value that is too large for the topic is written in numbered parts, as the producer's dead letters are. Raises
+        TopicWriteError when Kafka does not confirm; the record may then be on the topic twice.
         """
         fields = {
             "reason": reason,
@@ -64,3 +74,88 @@ def _split_value(value: bytes | None, max_bytes: int | None) -> list[bytes | Non
     if value is None or max_bytes is None or len(value) <= max_bytes:
         return [value]
     return [value[start : start + max_bytes] for start in range(0, len(value), max_bytes)]
+
+
+class RecordWriterToTopic(Protocol):
+    async def put(self, record: Record, reason: str, status: int | None = None) -> None: ...
+
+
+class Uninterrupted(Protocol):
+    async def __call__(self, awaitable: Awaitable[T]) -> T: ...
+
+
+DeadLetterEntry = tuple[TrackedRecords, str]
+"""One record, and why it becomes a dead letter."""
+
+
+class DeadLetterSender:
+    """Writes dead letters of one assignment, each until Kafka has confirmed it.
+
+    `may_act` is awaited before each write. `uninterrupted` awaits a write that a stop must not cancel.
+    """
+
+    def __init__(
+        self,
+        writer: RecordWriterToTopic,
+        state: StreamState,
+        metrics: PipelineMetrics,
+        timing: SenderTiming,
+        on_delivered: Callable[[TrackedRecords], None],
+        may_act: Callable[[], Awaitable[None]],
+        uninterrupted: Uninterrupted,
+    ) -> None:
+        self._writer = writer
+        self._state = state
+        self._metrics = metrics
+        self._timing = timing
+        self._on_delivered = on_delivered
+        self._may_act = may_act
+        self._uninterrupted = uninterrupted
+
+    async def send(
+        self, tracked: TrackedRecords, why: str, reasons: Sequence[str], status: int | None
+    ) -> None:
+        """Write these records, some at a time; a failed write is tried again and shown in the status."""
+        pending, attempt, key = list(zip(tracked.singles(), reasons, strict=True)), 0, object()
+        size = self._timing.dead_letters_at_a_time
+        try:
+            while pending:
+                failed, error = await self._write(pending[:size], why, status)
+                pending = failed + pending[size:]
+                if error is None:
+                    self._state.dead_letters_written(key)
+                    attempt = 0
+                    continue
+                self._state.dead_letters_failing(key, _dead_letter_failure_text(error))
+                self._metrics.dead_letter_write_failed(len(failed), error)
+                await asyncio.sleep(self._timing.dead_letter.wait(attempt, random.random()))
+                attempt += 1
+        finally:
+            self._state.dead_letters_written(key)
+
+    async def _write(
+        self, entries: Sequence[DeadLetterEntry], why: str, status: int | None
+    ) -> tuple[list[DeadLetterEntry], str | None]:
+        """Write each once. Return those that Kafka did not confirm, and the first error."""
+        await self._may_act()
+        puts = [self._writer.put(tracked.records[0], reason, status) for tracked, reason in entries]
+        results = await self._uninterrupted(asyncio.gather(*puts, return_exceptions=True))
+        failed, errors = [], []
+        for (tracked, reason), result in zip(entries, results, strict=True):
+            if isinstance(result, Exception):
+                failed.append((tracked, reason))
+                errors.append(str(result) if isinstance(result, TopicWriteError) else describe_defect(result))
+            elif result is not None:
+                raise result
+            else:
+                self._state.record_dead_lettered()
+                self._metrics.dead_lettered(tracked.records[0], why, reason)
+                self._on_delivered(tracked)
+        return failed, errors[0] if errors else None
+
+
+def _dead_letter_failure_text(error: str) -> str:
+    return (
+        f"Records that cannot be delivered wait for the dead-letter topic ({error.removesuffix('.')}). Check that the topic exists"
+        " and that the relay may write to it. Nothing is dropped."
+    )

@@ -1,26 +1,59 @@
-"""What a destination answered to one request. Whoever sends must match all of them."""
+"""The outcomes of one request. The sender matches all of them."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """Every row was accepted."""
+    """The destination accepted every row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """It will pass: send the same again. The rows may have been accepted all the same."""
+    """The trouble passes: the same body is sent again. The destination may have accepted the rows nevertheless."""
 
     reason: str
     status: int | None = None
     after: float | None = None
-    """Seconds that the destination asked us to wait, at least."""
+    """Seconds that the destination asked the relay to wait, at least; None: it did not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """The destination judged each row. It accepted the rows that are named in neither field.
+
+    Rows are numbered from 0 in the order of the body. The sender makes dead letters of rejected rows when the same answer
+    accepts another row; otherwise it waits for other evidence. Rows to retry go on in a body of their own.
+    """
+
+    rejected: Mapping[int, str] = field(default_factory=dict)
+    """Row: reason. The same row in the same state is never accepted."""
+    retry: frozenset[int] = frozenset()
+    """Rows that were neither accepted nor rejected."""
+    after: float | None = None
+    """Seconds before the rows to retry may be sent again; None: the destination did not say."""
+    status: int | None = None
+    reason: str = "The destination did not accept some rows of a body."
+    """Why rows have to be sent again."""
+
+    def accepted_count(self, rows: int) -> int:
+        """Number of accepted rows in a body of `rows` rows."""
+        return rows - len(self.rejected.keys() | self.retry)
+
+    def as_retry(self) -> Retry | None:
+        """Return the answer for the rows to retry; None: there are none."""
+        return Retry(self.reason, self.status, self.after) if self.retry else None
+
+    def names_rows_of(self, rows: int) -> bool:
+        """Whether every named row is in a body of `rows` rows, and named once."""
+        named = self.rejected.keys() | self.retry
+        return not self.rejected.keys() & self.retry and all(0 <= index < rows for index in named)
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Too large: send fewer rows at a time."""
+    """The body is too large: fewer rows are sent at a time."""
 
     reason: str
     status: int
@@ -28,18 +61,18 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """At least one row is refused, or all are because the destination is set up wrong: the answer does not say."""
+    """The body was rejected, and the answer does not name the rows: one row is bad, or the configuration is."""
 
     reason: str
-    status: int
+    status: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Paused:
-    """Something must be put right first; the reason says what. No row is to blame."""
+    """An operator must fix something first; the reason says what. No row is to blame."""
 
     reason: str
     status: int | None = None
 
 
-Outcome = Sent | Retry | Split | Reject | Paused
+Outcome = Sent | Partial | Retry | Split | Reject | Paused

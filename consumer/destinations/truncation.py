@@ -1,4 +1,4 @@
-"""Values that a destination would cut without a word are cut here, with a mark that names the column."""
+"""Truncation of values that a destination would truncate silently, with a mark that names the column."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ _MIN_BYTES = 256
 
 
 def truncate_row(row: Mapping[str, Any], value_bytes: int, row_bytes: int) -> bytes:
-    """The row as JSON of at most `row_bytes`, no value above `value_bytes`: strings in UTF-8, other values as JSON text."""
+    """Return the row as JSON of at most `row_bytes` bytes, no value above `value_bytes` bytes of UTF-8 or JSON text."""
     while True:
         encoded = orjson.dumps({name: _truncate(value, name, value_bytes) for name, value in row.items()})
         if len(encoded) <= row_bytes or value_bytes <= _MIN_BYTES:
@@ -37,7 +37,7 @@ def _truncate_text(text: str, column: str, limit: int) -> str:
 
 
 def _truncate_nested(value: Any, column: str, limit: int) -> Any:
-    """First long texts within it become shorter, then a list loses its last items."""
+    """Shorten long texts within the value first; then a list loses its last items."""
     text_limit = limit
     while _json_bytes(value) > limit and text_limit > _MIN_BYTES:
         text_limit //= 2
@@ -71,5 +71,5 @@ def _truncate_list(items: list[Any], column: str, limit: int) -> list[Any]:
 
 
 def _json_bytes(value: Any) -> int:
-    """Of its JSON text in its longest usual form, with spaces after commas and colons."""
+    """Bytes of the JSON text in its longest usual form, with spaces after commas and colons."""
     return len(json.dumps(value, ensure_ascii=False).encode())

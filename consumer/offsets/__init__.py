@@ -1,0 +1,6 @@
+"""Offsets: which records are delivered, and what is committed of it.
+
+Enters: records in the order of their reading, and delivered records in any order.
+Leaves: committed offsets with the ranges delivered ahead of them.
+May not know: rows, requests, destinations.
+"""

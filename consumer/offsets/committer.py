@@ -1,15 +1,23 @@
-"""What of one assignment is committed, with as much metadata as Kafka takes with an offset."""
+"""The commits of one assignment."""
 
-from collections.abc import Mapping
+import asyncio
+import contextlib
+from collections.abc import Callable, Collection, Mapping
 
 from consumer.metrics import PipelineMetrics
 from consumer.offsets.delivered import MAX_DELIVERED_RANGES, DeliveryProgress
-from relay.kafka import OffsetAndMetadata, OffsetMetadataTooLargeError, TopicPartition
+from consumer.offsets.tracker import OffsetTracker
+from consumer.timing import AssignmentTiming
+from relay.errors import describe
+from relay.kafka import KafkaError, OffsetAndMetadata, OffsetMetadataTooLargeError, TopicPartition
 from relay.kafka.positions import Positions
 
 
 class OffsetCommitter:
-    """Starts with as many ranges as fit by default; where Kafka takes less, with fewer, and at last without any metadata."""
+    """Commits offsets with as many delivered ranges as the brokers accept.
+
+    It begins with the number that fits by default, and goes down to none, and at last to no metadata at all.
+    """
 
     def __init__(self, positions: Positions, metrics: PipelineMetrics) -> None:
         self._positions = positions
@@ -17,19 +25,19 @@ class OffsetCommitter:
         self._committed: dict[TopicPartition, DeliveryProgress] = {}
         self._max_ranges = MAX_DELIVERED_RANGES
         self._metadata_accepted = True
-        """Whether Kafka takes metadata with an offset."""
+        """Whether the brokers accept metadata with an offset."""
 
     @property
     def committed_offsets(self) -> Mapping[TopicPartition, int]:
-        """What was committed."""
+        """Return the committed offset of each partition."""
         return {partition: progress.offset for partition, progress in self._committed.items()}
 
     def fits_metadata(self, progress: Mapping[TopicPartition, DeliveryProgress]) -> bool:
-        """Whether all of it goes with the offsets, as far as is known."""
+        """Return whether all ranges fit into the metadata, as far as is known."""
         return all(len(each.delivered_ahead) <= self._max_ranges for each in progress.values())
 
     async def commit(self, progress: Mapping[TopicPartition, DeliveryProgress]) -> None:
-        """Commit it, as far as it has changed. Raises KafkaError, where it may not be ours any more, and TimeoutError."""
+        """Commit what has changed. Raises KafkaError, also when the partition may have another owner, and TimeoutError."""
         while True:
             limited = {each: made.with_first_ranges(self._max_ranges) for each, made in progress.items()}
             changed = {each: made for each, made in limited.items() if self._committed.get(each) != made}
@@ -56,3 +64,74 @@ class OffsetCommitter:
             if self._metadata_accepted
             else OffsetAndMetadata(progress.offset, "")
         )
+
+
+class CommitLoop:
+    """Commits what the tracker knows as delivered, soon after each delivery and now and then without one.
+
+    `remember` receives the progress before each commit: a commit may fail after the destination has accepted the rows.
+    `on_commit` is called after each commit.
+    """
+
+    def __init__(
+        self,
+        committer: OffsetCommitter,
+        tracker: OffsetTracker,
+        positions: Positions,
+        ready: Collection[TopicPartition],
+        remember: Callable[[Mapping[TopicPartition, DeliveryProgress]], None],
+        on_commit: Callable[[], None],
+        metrics: PipelineMetrics,
+        timing: AssignmentTiming,
+    ) -> None:
+        self._committer = committer
+        self._tracker = tracker
+        self._positions = positions
+        self._ready = ready
+        self._remember = remember
+        self._on_commit = on_commit
+        self._metrics = metrics
+        self._timing = timing
+        self._delivered = asyncio.Event()
+        self._committed_count = 0
+        """How many of the delivered records are committed as such."""
+
+    def wake(self) -> None:
+        """Commit soon: records were delivered."""
+        self._delivered.set()
+
+    def uncommitted(self) -> int:
+        """Return how many delivered records a kill now would send again."""
+        return self._tracker.delivered_count() - self._committed_count
+
+    async def run(self) -> None:
+        """Commit until cancelled."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._timing.idle_commit_interval_seconds):
+                    await self._delivered.wait()
+            self._delivered.clear()
+            committed = await self.commit()
+            await asyncio.sleep(
+                self._timing.commit_interval_seconds if committed else self._timing.retry_seconds
+            )
+
+    async def commit(self) -> bool:
+        """Commit what is delivered. Return whether Kafka has all of it now."""
+        self._remember(self._tracker.progress())
+        try:
+            positions = {each: await self._position(each) for each in sorted(self._ready)}
+            progress = self._tracker.progress(positions)
+            fits = self._committer.fits_metadata(progress)
+            committed_count = self._tracker.delivered_count() if fits else self._tracker.contiguous_count()
+            await self._committer.commit(progress)
+        except (KafkaError, TimeoutError) as error:
+            self._metrics.commit_failed(describe(error))
+            return False
+        self._committed_count = committed_count
+        self._on_commit()
+        return True
+
+    async def _position(self, partition: TopicPartition) -> int:
+        """Return the next offset to read; 0 when only the records are certain."""
+        return 0 if self._positions.unreliable else await self._positions.position(partition)

@@ -1,4 +1,4 @@
-"""How far a group has got with a partition, as it is committed to Kafka and remembered."""
+"""The delivery progress of a group in one partition, as it is committed to Kafka and remembered."""
 
 import secrets
 from collections.abc import Iterable
@@ -11,19 +11,18 @@ import orjson
 from relay.kafka import OffsetAndMetadata, Record
 
 MAX_DELIVERED_RANGES = 100
-"""So many fit into what Kafka takes with an offset (offset.metadata.max.bytes, 4096 unless a broker is told otherwise)."""
+"""Ranges that fit into the metadata of an offset (offset.metadata.max.bytes of the brokers, 4096 by default)."""
 
 _FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
 class RecordFingerprint:
-    """One record, known again by its place, a checksum of what it holds, and its time."""
+    """Identifies one record by its offset, a checksum of key and value, and its timestamp."""
 
     offset: int
     checksum: int
     timestamp: int
-    """Its timestamp."""
 
     @classmethod
     def of(cls, record: Record) -> Self:
@@ -33,7 +32,7 @@ class RecordFingerprint:
 
 @dataclass(frozen=True, slots=True)
 class DeliveredRange:
-    """Everything from offset `first` to its last record is delivered."""
+    """Offsets from `first` to the last record, all delivered."""
 
     first: int
     last: RecordFingerprint
@@ -45,11 +44,11 @@ class DeliveredRange:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryProgress:
-    """Everything before `offset` is delivered (accepted, a dead letter, or from before the group's start), and what lies in
-    the ranges `delivered_ahead` of it, which are in order and apart.
+    """Every record before `offset` is delivered (accepted, skipped, a dead letter, or older than the group's start).
 
-    `last` is a delivered record before `offset`, if one is known. `lineage` is drawn anew wherever an operator has set the offset:
-    what was known before says nothing of what is to be done after.
+    The records in `delivered_ahead` are delivered too; its ranges are in order and do not touch. `last` is a delivered record
+    before `offset`; None: no such record is known. `lineage` is a random id, renewed when an operator resets the group's
+    offset. Delivery state of an older lineage is ignored.
     """
 
     lineage: int
@@ -59,25 +58,25 @@ class DeliveryProgress:
 
     @classmethod
     def starting_at(cls, offset: int) -> Self:
-        """Of a new lineage."""
+        """Return progress of a new lineage, with nothing delivered from `offset` on."""
         return cls(secrets.randbits(48), offset)
 
     @property
     def last_fingerprint(self) -> RecordFingerprint | None:
-        """The last record that is known to be delivered."""
+        """The delivered record with the highest offset; None: no record is known."""
         return self.delivered_ahead[-1].last if self.delivered_ahead else self.last
 
     def without_ranges(self) -> "DeliveryProgress":
         return replace(self, delivered_ahead=())
 
     def merged(self, other: "DeliveryProgress") -> "DeliveryProgress":
-        """What either knows, of one lineage."""
+        """Return the union of both, which are of one lineage."""
         further = max(self, other, key=lambda each: each.offset)
         last = max(self, other, key=lambda each: each.last.offset if each.last else -1).last
         return replace(further, last=last).with_ranges(self.delivered_ahead + other.delivered_ahead)
 
     def with_ranges(self, ranges: Iterable[DeliveredRange]) -> "DeliveryProgress":
-        """With these as well, in any order; they may overlap."""
+        """Return progress with these ranges too, which may overlap and come in any order."""
         offset, last = self.offset, self.last
         merged_ranges: list[DeliveredRange] = []
         for each in sorted(
@@ -94,7 +93,7 @@ class DeliveryProgress:
         return DeliveryProgress(self.lineage, offset, last, tuple(merged_ranges))
 
     def with_first_ranges(self, count: int) -> "DeliveryProgress":
-        """With so many ranges at most."""
+        """Return progress with at most the first `count` ranges."""
         return (
             self
             if len(self.delivered_ahead) <= count
@@ -102,20 +101,20 @@ class DeliveryProgress:
         )
 
     def with_ranges_after(self, offset: int) -> "DeliveryProgress":
-        """With those ranges that go on behind this offset."""
+        """Return progress with the ranges that end after this offset."""
         return replace(
             self, delivered_ahead=tuple(each for each in self.delivered_ahead if each.last.offset > offset)
         )
 
     def without_deleted(self, log_start: int) -> tuple["DeliveryProgress", int]:
-        """Where everything before this offset is gone, and how many of the offsets that are gone were not delivered."""
+        """Return progress after Kafka deleted everything before `log_start`, and how many deleted offsets had not been delivered."""
         if log_start <= self.offset:
             return self, 0
         delivered = sum(max(0, min(each.stop, log_start) - each.first) for each in self.delivered_ahead)
         return replace(self, offset=log_start).with_ranges(()), log_start - self.offset - delivered
 
     def to_offset_and_metadata(self) -> OffsetAndMetadata:
-        """As it is committed to Kafka."""
+        """Return offset and metadata as they are committed to Kafka."""
         previous_stop = self.offset
         encoded_ranges: list[int] = []
         for each in self.delivered_ahead:
@@ -138,8 +137,9 @@ class DeliveryProgress:
 
     @classmethod
     def from_offset_and_metadata(cls, offset: int, metadata: str) -> Self:
-        """What a group's offset says. One that is not ours, or was moved with what we had committed, was set by an operator
-        and starts a lineage.
+        """Read a committed offset. Metadata that the relay did not write for this very offset begins a new lineage.
+
+        An operator who sets the offset writes no metadata, or moves the relay's metadata to another offset.
         """
         try:
             return cls._parse(offset, orjson.loads(metadata))
@@ -175,5 +175,5 @@ def _positive(number: int) -> int:
 
 
 def _is_integer(value: Any) -> bool:
-    """Of those that orjson writes as it has read them: larger ones come as fractions."""
+    """Return whether orjson writes the value as it has read it: it reads larger integers as fractions."""
     return type(value) is int

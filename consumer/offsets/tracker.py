@@ -1,4 +1,4 @@
-"""What of one assignment is delivered."""
+"""The delivered records of one assignment."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,9 +10,9 @@ from relay.kafka import Record, TopicPartition
 
 @dataclass(frozen=True, slots=True)
 class SequenceRange:
-    """Records of one partition that were handed out one after the other: numbers `first` to before `stop`.
+    """Records of one partition that were tracked one after the other: numbers `first` to before `stop`.
 
-    Numbers count what was handed out and have no holes; offsets have, where transactions ended or records were compacted.
+    Numbers count tracked records and have no holes. Offsets have holes, at transaction markers and compacted records.
     """
 
     partition: TopicPartition
@@ -24,7 +24,7 @@ class SequenceRange:
 
 
 def slice_sequences(sequences: Iterable[SequenceRange], start: int, stop: int) -> tuple[SequenceRange, ...]:
-    """The sequences of the records from position `start` to before `stop`, where `sequences` cover all positions in order."""
+    """Return the sequences of positions `start` to before `stop`; `sequences` cover all positions in order."""
     sliced = []
     position = 0
     for sequence in sequences:
@@ -35,30 +35,70 @@ def slice_sequences(sequences: Iterable[SequenceRange], start: int, stop: int) -
     return tuple(sliced)
 
 
+@dataclass(frozen=True, slots=True)
+class TrackedRecords:
+    """Records with their sequences, in one order: what delivery reports back to the tracker."""
+
+    records: Sequence[Record] = ()
+    sequences: tuple[SequenceRange, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, part: slice) -> "TrackedRecords":
+        start, stop, _ = part.indices(len(self))
+        return TrackedRecords(self.records[start:stop], slice_sequences(self.sequences, start, stop))
+
+    def select(self, indices: Sequence[int]) -> "TrackedRecords":
+        """Return the records at `indices`, which ascend, in one pass."""
+        if len(indices) == len(self.records):
+            return self
+        places = list(self._places())
+        sequences: list[SequenceRange] = []
+        for partition, number in (places[index] for index in indices):
+            if sequences and (sequences[-1].partition, sequences[-1].stop) == (partition, number):
+                sequences[-1] = replace(sequences[-1], stop=number + 1)
+            else:
+                sequences.append(SequenceRange(partition, number, number + 1))
+        return TrackedRecords([self.records[index] for index in indices], tuple(sequences))
+
+    def singles(self) -> Iterator["TrackedRecords"]:
+        """Return each record by itself."""
+        for record, (partition, number) in zip(self.records, self._places(), strict=True):
+            yield TrackedRecords([record], (SequenceRange(partition, number, number + 1),))
+
+    def _places(self) -> Iterator[tuple[TopicPartition, int]]:
+        return (
+            (sequence.partition, number)
+            for sequence in self.sequences
+            for number in range(sequence.first, sequence.stop)
+        )
+
+
 @dataclass(slots=True)
 class _PartitionState:
     start: DeliveryProgress
-    """Its ranges only so far as they are not yet read."""
+    """Its ranges are dropped as reading passes them."""
     pending_offsets: list[int] = field(default_factory=list)
-    """Of the records handed out and not yet delivered without a gap before them; the first has number `first_pending`."""
+    """Offsets of tracked records from the first undelivered one on; the first has number `first_pending`."""
     first_pending: int = 0
     delivered_runs: dict[int, tuple[int, RecordFingerprint]] = field(default_factory=dict)
-    """Delivered beyond `first_pending`, in runs that are apart: first number to the one after the last, and the last record."""
+    """Runs delivered after `first_pending`, which do not touch: first number to the number after the last, and the last record."""
     run_starts: dict[int, int] = field(default_factory=dict)
-    """Of these runs: the number after the last to the first."""
+    """The same runs: number after the last to first number."""
     last_delivered: RecordFingerprint | None = None
     """The record before `first_pending`."""
     last_read: RecordFingerprint | None = None
-    """The last record that was handed out, or delivered before."""
+    """The last tracked record, or the last one delivered before the assignment."""
 
     def committable(self) -> int:
-        """The offset before which everything is delivered, as far as records tell."""
+        """Return the offset before which every record is delivered; transaction markers after the last record do not count."""
         if self.pending_offsets:
             return self.pending_offsets[0]
         return max(self.start.offset, self.last_delivered.offset + 1 if self.last_delivered else 0)
 
     def delivered_ahead(self) -> list[DeliveredRange]:
-        """What was delivered here beyond `first_pending`."""
+        """Return the ranges delivered after `first_pending` in this assignment."""
         return [
             DeliveredRange(self.pending_offsets[first - self.first_pending], last)
             for first, (_, last) in self.delivered_runs.items()
@@ -66,16 +106,16 @@ class _PartitionState:
 
 
 class OffsetTracker:
-    """Follows every record from the moment it is handed out until it is delivered: accepted, or a dead letter.
+    """Follows every record from its reading until it is delivered: accepted, skipped by a filter, or a dead letter.
 
-    Belongs to one assignment of partitions: after a rebalance begin with a new one.
+    Belongs to one assignment of partitions; a rebalance needs a new one.
     """
 
     def __init__(self) -> None:
         self._partitions: dict[TopicPartition, _PartitionState] = {}
 
     def start(self, partition: TopicPartition, progress: DeliveryProgress) -> None:
-        """Reading begins at `progress.offset`; to be called once, before any record of the partition is handed out."""
+        """Begin a partition at `progress.offset`. Called once, before any record of the partition is tracked."""
         self._partitions[partition] = _PartitionState(
             progress, last_delivered=progress.last, last_read=progress.last
         )
@@ -83,7 +123,7 @@ class OffsetTracker:
     def track(
         self, partition: TopicPartition, records: Sequence[Record]
     ) -> list[tuple[SequenceRange, Sequence[Record]]]:
-        """Take note of records that were read, in the order of their offsets. Returns those that are not delivered already."""
+        """Track records that were read, in the order of their offsets. Return those that are not delivered already."""
         state = self._partitions[partition]
         if records and records[0].offset < state.start.offset:
             records = [record for record in records if record.offset >= state.start.offset]
@@ -113,16 +153,20 @@ class OffsetTracker:
             state.start = state.start.with_ranges_after(offsets[-1])
         return undelivered
 
-    def mark_delivered(self, sequences: Iterable[SequenceRange], records: Sequence[Record]) -> None:
-        """These records, of these sequences, are accepted or dead letters; each record is delivered once."""
+    def tracked_count(self) -> int:
+        """Return how many records were tracked."""
+        return sum(state.first_pending + len(state.pending_offsets) for state in self._partitions.values())
+
+    def mark_delivered(self, tracked: TrackedRecords) -> None:
+        """Mark records as delivered; each record once."""
         position = 0
-        for sequence in sequences:
+        for sequence in tracked.sequences:
             if len(sequence):
                 position += len(sequence)
                 self._mark_delivered(
                     self._partitions[sequence.partition],
                     sequence,
-                    RecordFingerprint.of(records[position - 1]),
+                    RecordFingerprint.of(tracked.records[position - 1]),
                 )
 
     def _mark_delivered(
@@ -138,11 +182,11 @@ class OffsetTracker:
         state.first_pending, state.last_delivered = stop, last
 
     def last_read(self, partition: TopicPartition) -> RecordFingerprint | None:
-        """The last record before where reading stands, if one is known."""
+        """Return the last record that was read; None: no record is known."""
         return self._partitions[partition].last_read
 
     def skip(self, partition: TopicPartition, start: int, stop: int) -> int:
-        """What stood from offset `start`, where reading stands, to before `stop` is gone. Returns how much of it was not delivered."""
+        """Skip offsets [start, stop), which Kafka has deleted; `start` is the position. Return how many had not been delivered."""
         start_progress = self._partitions[partition].start
         _, undelivered = (
             replace(start_progress, offset=max(start, start_progress.offset))
@@ -152,7 +196,7 @@ class OffsetTracker:
         return undelivered
 
     def delivered_count(self) -> int:
-        """How many records were delivered so far."""
+        """Return how many tracked records are delivered."""
         ahead_counts = (
             end - first
             for state in self._partitions.values()
@@ -161,16 +205,16 @@ class OffsetTracker:
         return self.contiguous_count() + sum(ahead_counts)
 
     def contiguous_count(self) -> int:
-        """How many of them have nothing unsettled before them."""
+        """Return how many tracked records are delivered with no undelivered record before them."""
         return sum(state.first_pending for state in self._partitions.values())
 
     def progress(
         self, positions: Mapping[TopicPartition, int] | None = None
     ) -> dict[TopicPartition, DeliveryProgress]:
-        """How far each partition has got; where `positions` are given, of these partitions.
+        """Return the progress of each partition; with `positions`, of the partitions that they name.
 
-        They are where reading stands, looked up before this call: with nothing outstanding they count, since the end of a
-        transaction takes an offset too.
+        `positions` are the next offsets to read, looked up before this call. With no undelivered record they count, since a
+        transaction marker takes an offset too.
         """
         partitions = self._partitions if positions is None else positions
         return {
@@ -186,7 +230,7 @@ class OffsetTracker:
 
 
 def _indices_in_ranges(offsets: Sequence[int], ranges: Iterable[DeliveredRange]) -> Iterator[tuple[int, int]]:
-    """From which index to before which one the offsets lie in one of the ranges."""
+    """Return (first index, index after the last) of the offsets within each range."""
     for delivered_range in ranges:
         start = bisect_left(offsets, delivered_range.first)
         stop = bisect_left(offsets, delivered_range.stop)

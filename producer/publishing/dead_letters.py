@@ -1,4 +1,4 @@
-"""Dead letters of the producer: records of Jira that cannot become events, with their raw JSON."""
+"""Dead letters of the producer: records that cannot become events, with their raw JSON."""
 
 from collections.abc import Sequence
 
@@ -20,9 +20,9 @@ def dead_letter_records(
     at_ms: int,
     max_event_bytes: int,
 ) -> Sequence[ProducerRecord]:
-    """One message, or numbered parts of one, compressed where it is large; together they hold the raw JSON untouched.
+    """Return one message, or numbered parts of one, compressed where it is large; joined they are the raw JSON.
 
-    No part is larger than `max_event_bytes` bytes.
+    No part is larger than `max_event_bytes`.
     """
     part_bytes = min(LARGEST_PART_BYTES, max_event_bytes)
     compressed = len(unreadable.raw) > min(PLAIN_BYTES, part_bytes)

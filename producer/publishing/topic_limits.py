@@ -7,31 +7,30 @@ from relay.kafka import KAFKA_FAILURES
 from relay.kafka.connection import Connection
 from relay.kafka.topic_admin import TopicLimits, read_limits
 
-CHECK_SECONDS = 60.0
-
 log = structlog.get_logger(__name__)
 
 
 class TopicLimitsWatcher:
-    """The limits of our topics, as they were a minute ago: what an operator changes there needs no restart."""
+    """The limits of the relay's topics, at most a minute old: an operator's change needs no restart."""
 
-    def __init__(self, connection: Connection, limits: TopicLimits) -> None:
+    def __init__(self, connection: Connection, limits: TopicLimits, check_seconds: float = 60.0) -> None:
         self._connection = connection
+        self._check_seconds = check_seconds
         self.current = limits
 
     async def watch(self) -> None:
-        """Look at them again and again, until cancelled."""
+        """Read the limits every `check_seconds`, until cancelled."""
         while True:
-            await asyncio.sleep(CHECK_SECONDS)
+            await asyncio.sleep(self._check_seconds)
             try:
                 self._update(await read_limits(self._connection))
             except KAFKA_FAILURES as error:
-                log.debug("The limits of the topics cannot be looked at.", reason=describe(error))
+                log.debug("Topic limits could not be read.", reason=describe(error))
 
     def _update(self, limits: TopicLimits) -> None:
         if limits != self.current:
             log.info(
-                "The limits of the topics have changed.",
+                "Topic limits changed.",
                 largest=limits.max_event_bytes,
                 retention_ms=limits.retention_ms,
             )

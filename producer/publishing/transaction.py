@@ -1,26 +1,60 @@
-"""What goes into one transaction, decided before it begins."""
+"""The content of one transaction, decided before it begins: events, dead letters, ledgers and positions.
 
-from collections.abc import Callable, Sequence
+Pure: no clock, no Kafka call, and no change of state. `plan_transaction` takes the records that fit, and
+`build_transaction` turns them into Kafka records. Sizes are checked here, so that no transaction begins that a
+topic would refuse.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from producer.events import Event, UnreadableRecord, to_json
-from producer.sources.jira_cloud.mapping import restore_record
+from producer.events import Event, UnreadableRecord
+from producer.publishing.dead_letters import dead_letter_records
 from producer.state.checkpoint import Checkpoint, EventPosition, with_completeness_pair
 from producer.state.intervals import TimeRange
-from producer.state.ledger import Ledger
+from producer.state.ledger import Ledger, LedgerDelta
 from producer.state.mode import is_no_longer_read, mode_of
-from relay.avro.codec import Encoder, Unencodable
+from relay.avro.codec import Encoder, InternalCodec, Unencodable
+from relay.errors import RelayError
+from relay.kafka.producer import ProducerRecord
+from relay.kafka.topics import Topics
 
-MOST_EVENTS = 1_000
-MOST_DEAD_LETTERS = 100
-MOST_BYTES = 4_000_000
+AdvanceCheckpoint = Callable[[Checkpoint], Checkpoint]
+
+
+class LedgerTooLargeError(RelayError):
+    """A ledger of one organization is larger than the progress topic accepts."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionLimits:
+    """The most that one transaction takes; bytes of encoded events, or of raw dead letters."""
+
+    max_events: int = 1_000
+    max_dead_letters: int = 100
+    max_bytes: int = 4_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ShardLayout:
+    """Where the records of a shard go, and how they are encoded: the same in each of its transactions."""
+
+    topics: Topics
+    partition: int
+    event_encoder: Encoder
+    limits: TransactionLimits = field(default_factory=TransactionLimits)
+    checkpoint_codec: InternalCodec = field(default_factory=lambda: InternalCodec("checkpoint"))
+    ledger_codec: InternalCodec = field(default_factory=lambda: InternalCodec("day_ledger"))
+
+    def progress_record(self, key: str, value: bytes | None, at_ms: int) -> ProducerRecord:
+        return ProducerRecord(self.topics.progress, self.partition, key.encode(), value, at_ms)
 
 
 @dataclass(slots=True)
 class PendingRecords:
-    """What has been read of a window and nobody has published yet, oldest first; plans take from it until it is empty.
+    """Records of a window that are read and not yet published, oldest first; plans take from it until it is empty.
 
-    `overlap` in ms; `backfill_from` None: no history is wanted.
+    `overlap` in ms. `backfill_from` None: no history is wanted. `restore` is the source's: JSON of an event's record.
     """
 
     events: list[Event]
@@ -28,6 +62,7 @@ class PendingRecords:
     window: TimeRange
     overlap: int
     backfill_from: int | None
+    restore: Callable[[Event], bytes]
 
     @property
     def empty(self) -> bool:
@@ -48,28 +83,56 @@ class TransactionPlan:
         return not self.events and not self.unreadable
 
 
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """The Kafka records of one transaction, and the state after its commit."""
+
+    records: Sequence[ProducerRecord]
+    """Events and dead letters; their offsets are known before the progress records are made."""
+    delta: LedgerDelta
+    plan: TransactionPlan
+    _checkpoint: Checkpoint
+    _ledgers: Mapping[str, bytes | None]
+    _layout: ShardLayout
+    _window_complete: bool
+
+    def after_offsets(self, offsets: Sequence[int]) -> Sequence[ProducerRecord]:
+        """Return the progress records: the changed ledgers, and the checkpoint last."""
+        checkpoint = self.checkpoint(offsets)
+        value = self._layout.checkpoint_codec.encode(checkpoint.to_record())
+        return [
+            self._layout.progress_record(key, record, self.plan.collected)
+            for key, record in {**self._ledgers, checkpoint.organization: value}.items()
+        ]
+
+    def checkpoint(self, offsets: Sequence[int]) -> Checkpoint:
+        """Return the checkpoint that is committed when `records` got these offsets."""
+        return with_positions(self._checkpoint, self.plan, offsets, window_complete=self._window_complete)
+
+
 def plan_transaction(
     pending: PendingRecords,
     checkpoint: Checkpoint,
     ledger: Ledger,
-    encoder: Encoder,
+    layout: ShardLayout,
     collected: int,
     max_event_bytes: int,
 ) -> TransactionPlan:
-    """Take as many of the pending records as fit one transaction; what is known already or not wanted is passed over.
+    """Take as many pending records as fit one transaction; leave out those already published or not wanted.
 
-    An event of more than `max_event_bytes` bytes becomes a dead letter. Dead letters come after the last events.
+    An event of more than `max_event_bytes` becomes a dead letter. Dead letters follow the last event.
     """
+    limits = layout.limits
     events: dict[int, Event] = {}
     values: list[bytes] = []
     size = consumed = 0
     for candidate in pending.events:
         event = _new_event(candidate, pending, checkpoint, ledger, collected)
         if event is not None and event["id"] not in events:
-            value = _encode(event, encoder, max_event_bytes)
+            value = _encode(event, layout.event_encoder, max_event_bytes, pending.restore)
             if isinstance(value, UnreadableRecord):
                 pending.unreadable.append(value)
-            elif events and (len(events) == MOST_EVENTS or size + len(value) > MOST_BYTES):
+            elif events and (len(events) == limits.max_events or size + len(value) > limits.max_bytes):
                 break
             else:
                 events[event["id"]] = event
@@ -77,17 +140,69 @@ def plan_transaction(
                 size += len(value)
         consumed += 1
     del pending.events[:consumed]
-    unreadable = () if pending.events else _take_dead_letters(pending, size)
+    unreadable = () if pending.events else _take_dead_letters(pending, size, limits)
     if is_no_longer_read(pending.window.end - 1, checkpoint):
         unreadable = ()
     return TransactionPlan(collected, list(events.values()), values, ledger.new_dead_letters(unreadable))
 
 
-def _take_dead_letters(pending: PendingRecords, size: int) -> Sequence[UnreadableRecord]:
+def build_transaction(
+    plan: TransactionPlan,
+    checkpoint: Checkpoint,
+    ledger: Ledger,
+    layout: ShardLayout,
+    max_event_bytes: int,
+    *,
+    window_complete: bool,
+    window: TimeRange | None = None,
+) -> Transaction:
+    """Build the transaction that commits a plan together with `checkpoint`.
+
+    `window`: the one the plan's records were read in; None only without dead letters. `window_complete`: with this
+    transaction everything up to the window end is published. Raises LedgerTooLargeError.
+    """
+    delta = ledger.expire_days(ledger.plan(plan.events, plan.unreadable, read=window), checkpoint)
+    return Transaction(
+        [
+            *_event_records(plan, layout),
+            *_dead_letters_of(plan, layout, checkpoint.organization, max_event_bytes),
+        ],
+        delta,
+        plan,
+        checkpoint,
+        _ledger_values(ledger, delta, layout, max_event_bytes),
+        layout,
+        window_complete,
+    )
+
+
+def with_positions(
+    checkpoint: Checkpoint, plan: TransactionPlan, offsets: Sequence[int], *, window_complete: bool
+) -> Checkpoint:
+    """Return the checkpoint that is committed with the plan, whose events have these offsets.
+
+    `window_complete`: with this transaction everything up to the window end is published.
+    """
+    last_event, last_backfill = checkpoint.last_event, checkpoint.last_backfill
+    for event, offset in zip(plan.events, offsets, strict=False):  # dead letters have offsets too
+        position = EventPosition(offset, event["id"])
+        if event["mode"] == "backfill":
+            last_backfill = position
+        else:
+            last_event = position
+    written = replace(checkpoint, written=plan.collected, last_event=last_event, last_backfill=last_backfill)
+    if not window_complete:
+        return written
+    return with_completeness_pair(written, last_event.offset + 1 if last_event else 0)
+
+
+def _take_dead_letters(
+    pending: PendingRecords, size: int, limits: TransactionLimits
+) -> Sequence[UnreadableRecord]:
     count = 0
     for one in pending.unreadable:
         size += len(one.raw)
-        if count and (count == MOST_DEAD_LETTERS or size > MOST_BYTES):
+        if count and (count == limits.max_dead_letters or size > limits.max_bytes):
             break
         count += 1
     taken = pending.unreadable[:count]
@@ -104,42 +219,53 @@ def _new_event(
     return {**event, "collected": collected, "mode": mode}
 
 
-def _encode(event: Event, encoder: Encoder, max_event_bytes: int) -> bytes | UnreadableRecord:
+def _encode(
+    event: Event, encoder: Encoder, max_event_bytes: int, restore: Callable[[Event], bytes]
+) -> bytes | UnreadableRecord:
     try:
         value = encoder.encode(event)
     except Unencodable as error:
-        return UnreadableRecord(str(error), _raw_json(event))
+        return UnreadableRecord(str(error), restore(event))
     if len(value) > max_event_bytes:
-        return UnreadableRecord(
-            f"it makes an event of {len(value)} bytes, more than {max_event_bytes}", _raw_json(event)
-        )
+        reason = f"it makes an event of {len(value)} bytes, more than {max_event_bytes}"
+        return UnreadableRecord(reason, restore(event))
     return value
 
 
-def _raw_json(event: Event) -> bytes:
-    return to_json(restore_record(event)).encode()
+def _event_records(plan: TransactionPlan, layout: ShardLayout) -> Iterable[ProducerRecord]:
+    topics = layout.topics
+    for event, value in zip(plan.events, plan.values, strict=True):
+        topic = topics.backfill if event["mode"] == "backfill" else topics.events
+        key = event["organization"].encode()
+        yield ProducerRecord(topic, layout.partition, key, value, plan.collected)
 
 
-def with_positions(
-    checkpoint: Checkpoint, plan: TransactionPlan, offsets: Sequence[int], *, window_complete: bool
-) -> Checkpoint:
-    """The checkpoint that is committed with the plan, whose events stand at `offsets`.
-
-    `window_complete`: with this transaction everything up to the window end is published.
-    """
-    last_event, last_backfill = checkpoint.last_event, checkpoint.last_backfill
-    for event, offset in zip(plan.events, offsets, strict=False):
-        position = EventPosition(offset, event["id"])
-        if event["mode"] == "backfill":
-            last_backfill = position
-        else:
-            last_event = position
-    written = replace(checkpoint, written=plan.collected, last_event=last_event, last_backfill=last_backfill)
-    return (
-        with_completeness_pair(written, last_event.offset + 1 if last_event else 0)
-        if window_complete
-        else written
-    )
+def _dead_letters_of(
+    plan: TransactionPlan, layout: ShardLayout, organization: str, max_event_bytes: int
+) -> Iterable[ProducerRecord]:
+    for unreadable in plan.unreadable:
+        yield from dead_letter_records(
+            unreadable,
+            topic=layout.topics.dead_letters,
+            partition=layout.partition,
+            organization=organization,
+            at_ms=plan.collected,
+            max_event_bytes=max_event_bytes,
+        )
 
 
-AdvanceCheckpoint = Callable[[Checkpoint], Checkpoint]
+def _ledger_values(
+    ledger: Ledger, delta: LedgerDelta, layout: ShardLayout, max_event_bytes: int
+) -> Mapping[str, bytes | None]:
+    """Return the ledgers to write, by key; None is a tombstone."""
+    values = {
+        key: None if record is None else layout.ledger_codec.encode(record)
+        for key, record in ledger.to_records(delta).items()
+    }
+    for key, value in values.items():
+        if value is not None and len(value) > max_event_bytes:
+            raise LedgerTooLargeError(
+                f"The ledger of {key} has {len(value)} bytes, and Kafka accepts {max_event_bytes}. Nothing more of that"
+                f" day is published until max.message.bytes of {layout.topics.progress} is raised."
+            )
+    return values

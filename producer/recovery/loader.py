@@ -1,14 +1,27 @@
-"""Opening a shard: fence its former owner, end what Kafka left open, and read from Kafka all that is to be known."""
+"""Takes a shard over: fences its former owner, ends hanging transactions, loads the state from Kafka, and repairs it.
+
+The order of the steps is what makes a take-over safe:
+
+1. Start the producer. Its transactional id fences the former owner and aborts its open transaction: from here on nobody else
+   can write. Everything read before might still change.
+2. End hanging transactions, by a commit to their partitions. A broker that died right after it acknowledged a commit may come
+   back without the markers. A read_committed reader stops before such a transaction, so the state would be loaded without
+   it, and its events be published again beside the first ones, which become visible later.
+3. Load progress, read_committed, to the end of the log.
+4. Compare it with the event topics (reconcile.py). Only after this is a ledger believed.
+5. Write the repairs before the publisher exists, so that the next owner finds what this one decided from.
+"""
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pyroaring import BitMap64
 
 from producer.metrics import ProducerMetrics
 from producer.publishing.publisher import ShardPublisher
 from producer.publishing.topic_limits import TopicLimitsWatcher
+from producer.publishing.transaction import ShardLayout, TransactionLimits
 from producer.recovery.log_reader import EventDecoder, read_committed, read_log_tail, scan_log
 from producer.recovery.reconcile import (
     LedgerRepair,
@@ -29,23 +42,32 @@ from relay.kafka.topics import Topics
 from relay.kafka.transactions import Publisher
 from relay.schema_registry.store import SchemaStore
 
-ORGANIZATIONS_PER_TRANSACTION = 10
-"""As many are repaired in one transaction, each as a whole."""
+
+@dataclass(frozen=True, slots=True)
+class LoaderLimits:
+    """Bounds of loading a shard, and of the transactions of its publisher."""
+
+    tail_offsets: int = 2_000
+    """Offsets read from the end of each event topic: more than any transaction takes."""
+    organizations_per_transaction: int = 10
+    """Organizations repaired in one transaction, each as a whole."""
+    transaction: TransactionLimits = field(default_factory=TransactionLimits)
 
 
 @dataclass(frozen=True, slots=True)
 class ShardLoader:
-    """Takes shards over: a publisher each, loaded from what Kafka says."""
+    """Loads shards: for each a publisher with the state that Kafka holds."""
 
     connection: Connection
     topics: Topics
     store: SchemaStore
-    limits: TopicLimitsWatcher
+    topic_limits: TopicLimitsWatcher
     metrics: ProducerMetrics
     now_ms: Callable[[], int]
+    limits: LoaderLimits = field(default_factory=LoaderLimits)
 
     async def load(self, partition: int) -> ShardPublisher:
-        """Take a shard over. Raises RelayError, KafkaError or TimeoutError; nothing is left open then."""
+        """Take a shard over. Raises RelayError, KafkaError or TimeoutError, and leaves nothing open then."""
         encoder = await self.store.event_encoder()
         transactions = await Publisher.open(self.connection, f"{self.topics.prefix}.{partition}")
         try:
@@ -70,10 +92,8 @@ class ShardLoader:
         return ShardPublisher(
             transactions,
             state,
-            encoder,
-            self.topics,
-            partition,
-            lambda: self.limits.current.max_event_bytes,
+            ShardLayout(self.topics, partition, encoder, self.limits.transaction),
+            lambda: self.topic_limits.current.max_event_bytes,
             self.metrics,
             self.now_ms,
         )
@@ -81,18 +101,19 @@ class ShardLoader:
     async def _reconcile(
         self, partition: int, stored: StoredProgress, decoder: EventDecoder
     ) -> tuple[int, list[LedgerRepair]]:
-        """Make progress agree with the events that stand; the newest Kafka timestamp of all, and what was changed."""
+        """Make `stored` agree with the event topics. Return the newest Kafka timestamp of both (ms), and the repairs."""
         live, backfill = (
             TopicPartition(name, partition) for name in (self.topics.events, self.topics.backfill)
         )
+        tail_offsets = self.limits.tail_offsets
         tails = (
-            await read_log_tail(self.connection, decoder, live, stored.last_timestamp),
-            await read_log_tail(self.connection, decoder, backfill, stored.last_timestamp),
+            await read_log_tail(self.connection, decoder, live, stored.last_timestamp, tail_offsets),
+            await read_log_tail(self.connection, decoder, backfill, stored.last_timestamp, tail_offsets),
         )
         repairs = add_missing_ids(stored, *tails)
         if names := find_lost_tails(stored, *tails):
             self.metrics.tail_lost(partition, sorted(names))
-            kept_since = max(self.now_ms(), stored.last_timestamp) - self.limits.current.retention_ms
+            kept_since = max(self.now_ms(), stored.last_timestamp) - self.topic_limits.current.retention_ms
             repairs += remove_lost_ids(
                 stored,
                 names,
@@ -126,14 +147,16 @@ class ShardLoader:
         repairs: Sequence[LedgerRepair],
         last_timestamp: int,
     ) -> None:
-        """Write the repairs. Only the last transaction is newer than all progress, whose newest record is of `last_timestamp`: whoever
-        loads after a death in between compares as we did.
+        """Write the repairs, some organizations in each transaction.
+
+        The records keep `last_timestamp`, that of the newest progress, except those of the last transaction. A loader that
+        comes after a death in between then compares with the same tails as this one, and finds the rest.
         """
         names = sorted({repair.organization for repair in repairs})
-        for start in range(0, len(names), ORGANIZATIONS_PER_TRANSACTION):
+        for start in range(0, len(names), self.limits.organizations_per_transaction):
             batch, rest = (
-                names[start : start + ORGANIZATIONS_PER_TRANSACTION],
-                names[start + ORGANIZATIONS_PER_TRANSACTION :],
+                names[start : start + self.limits.organizations_per_transaction],
+                names[start + self.limits.organizations_per_transaction :],
             )
             if not rest:
                 state.last_collected = last_timestamp = max(self.now_ms(), state.last_collected + 1)

@@ -1,4 +1,4 @@
-"""What stands on the event topics of one shard."""
+"""Reads a shard's event topics for recovery: the tail of a log, or all of it."""
 
 import math
 from collections.abc import Callable, Collection, Iterable
@@ -28,16 +28,13 @@ from relay.schema_registry.store import SchemaStore
 from relay.timestamps import day_of
 from schemas import Schema, released
 
-TAIL_OFFSETS = 2_000
-"""More than any transaction takes."""
-
 log = structlog.get_logger(__name__)
 
 
 async def read_committed(
     connection: Connection, tp: TopicPartition, on_record: Callable[[Record], None]
 ) -> LogBounds:
-    """Hand over all that is committed. Raises TopicReadError, also where a transaction has no end."""
+    """Pass each committed record to `on_record`. Raises TopicReadError, also for a hanging transaction."""
     async with standalone_consumer(connection) as reader:
         span = await require_stable_bounds(reader, tp)
         await read_to_end(reader, {tp: span.log_start_offset}, {tp: span.last_stable_offset}, on_record)
@@ -45,15 +42,15 @@ async def read_committed(
 
 
 async def read_log_tail(
-    connection: Connection, decoder: "EventDecoder", tp: TopicPartition, since: int
+    connection: Connection, decoder: "EventDecoder", tp: TopicPartition, since: int, tail_offsets: int
 ) -> LogTail:
-    """The last events of a topic: those with a Kafka timestamp of `since` or later, and some before."""
+    """Read the last events of a topic: its last `tail_offsets`, and all with a Kafka timestamp of `since` (ms) or later."""
     records: list[Record] = []
     async with standalone_consumer(connection) as reader:
         span = await require_stable_bounds(reader, tp)
         later = (await Positions(reader).offsets_for_time([tp], since))[tp]
         end = span.last_stable_offset
-        start = max(span.log_start_offset, min(end if later is None else later, end - TAIL_OFFSETS))
+        start = max(span.log_start_offset, min(end if later is None else later, end - tail_offsets))
         await read_to_end(reader, {tp: start}, {tp: end}, records.append)
     oldest = min((record.timestamp for record in records), default=math.inf)
     return LogTail(start, tuple(await decoder.decode_all(records)), oldest if span.log_start_offset else 0)
@@ -66,9 +63,9 @@ async def scan_log(
     organizations: Collection[str],
     kept_since: int,
 ) -> LogScan:
-    """All events of these organizations on a topic; it is read from its start.
+    """Read all events of these organizations from the start of a topic.
 
-    `kept_since`: from when on retention has deleted nothing (ms); where something stands, that says more.
+    `kept_since` (ms): retention has deleted nothing newer; used only if the topic is empty.
     """
     keys = {name.encode() for name in organizations}
     scan = _ScanState()
@@ -107,10 +104,10 @@ class _ScanState:
 
 
 class EventDecoder:
-    """Reads of events what a ledger needs; what is no event of ours is told and passed over.
+    """Decodes the fields of an event that a ledger needs; other messages are logged and skipped.
 
-    Our own versions are tried whatever a message says of its schema: what a registry does not know any more would be taken for
-    lost, and published again.
+    The released versions of the schema are tried whatever schema a message names. Otherwise an event whose schema the
+    registry has lost would count as lost, and be published again.
     """
 
     def __init__(self, store: SchemaStore, encoder: Encoder) -> None:
@@ -120,7 +117,7 @@ class EventDecoder:
         self._schemas: dict[SchemaRef, Schema | Missing] = {}
 
     def try_decode(self, record: Record) -> LoggedEvent | None:
-        """None where it takes more than what is at hand."""
+        """Decode with the schemas at hand. None: that is not enough."""
         value = record.value or b""
         try:
             ref, start = split_frame(value)
@@ -136,7 +133,7 @@ class EventDecoder:
         return next((event for event in found if event is not None), None)
 
     async def decode_all(self, records: Iterable[Record]) -> list[LoggedEvent]:
-        """Raises RelayError where a schema cannot be had right now."""
+        """Decode records, with schemas from the store if need be. Raises RelayError if a schema is not available now."""
         events = []
         for record in records:
             event = self.try_decode(record)
@@ -147,7 +144,7 @@ class EventDecoder:
                 events.append(event)
             else:
                 log.warning(
-                    "A message on an event topic is no event.",
+                    "A message on an event topic was skipped: it is no event.",
                     topic=record.topic,
                     shard=record.partition,
                     offset=record.offset,
@@ -155,7 +152,7 @@ class EventDecoder:
         return events
 
     async def _resolve_schema(self, record: Record) -> None:
-        """A version newer than this one may have written it."""
+        """Look up the schema that the record names: a newer version of the relay may have written it."""
         try:
             ref, _ = split_frame(record.value or b"")
         except NotAvro:
@@ -165,7 +162,7 @@ class EventDecoder:
             return
         schema = await self._store.resolve(ref)
         if isinstance(schema, Unavailable):
-            raise RelayError(f"The schema of the last events cannot be had: {schema.reason}")
+            raise RelayError(f"The schema of the last events is not available: {schema.reason}")
         self._schemas[ref] = schema
 
 

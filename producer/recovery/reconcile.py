@@ -1,4 +1,17 @@
-"""Making a shard's memory agree with the events that stand on the topics; pure."""
+"""Makes a shard's stored progress agree with the events that are on its topics. Pure.
+
+Why progress and events can differ at all, although one transaction commits both:
+
+1. Kafka may lose the end of a log: power loss without a flush, or an election of a replica that was behind. Events are then
+   gone that a ledger still holds, and they must be read from the source again (`find_lost_tails`, `remove_lost_ids`).
+2. Kafka may lose the other half: the ledger's record, or the marker of an abort, so that an aborted event becomes visible.
+   Events are then on the topic that no ledger holds, and the next read would publish them again (`add_missing_ids`).
+3. A cluster without transactions writes events first and progress after; a death in between leaves case 2.
+
+Absence on a topic is no proof of a loss, since retention deletes events too. Each LogTail and LogScan therefore carries
+`complete_since`: only for what was collected from then on does absence mean loss. Where a loss is proven, cursors go
+back to before it, and the days between are read again; the ledgers leave out what is still there.
+"""
 
 import math
 from collections import defaultdict
@@ -15,7 +28,7 @@ from relay.timestamps import DAY_MS, day_of, day_start
 
 @dataclass(frozen=True, slots=True)
 class LoggedEvent:
-    """An event that stands on a topic, as far as it matters here; `timestamp` is Kafka's, in ms."""
+    """An event on a topic: the fields that a ledger needs. `timestamp` is Kafka's, in ms."""
 
     organization: str
     id: int
@@ -26,9 +39,9 @@ class LoggedEvent:
 
 @dataclass(frozen=True, slots=True)
 class LogTail:
-    """The end of one topic, read from `start` on: at least all that is no older than the last progress, and its last transaction.
+    """The end of one topic from offset `start` on: at least everything since the last progress, and its transaction.
 
-    `complete_since`: what was collected from then on (ms) must stand there; what is older, retention may have deleted.
+    `complete_since` (ms): events collected from then on must be there; older ones retention may have deleted.
     """
 
     start: int
@@ -42,9 +55,9 @@ IdsByDay = dict[str, dict[str, BitMap64]]
 
 @dataclass(frozen=True, slots=True)
 class LogScan:
-    """Of some organizations all that stands on one topic, and the last event of each. It begins at offset `start`.
+    """All event ids of some organizations on one topic, and the last event of each. The log begins at offset `start`.
 
-    `complete_since`: what was collected from then on (ms) must stand there; what is older, retention may have deleted.
+    `complete_since` (ms): events collected from then on must be there; older ones retention may have deleted.
     """
 
     ids: IdsByDay = field(default_factory=dict)
@@ -58,7 +71,7 @@ class LogScan:
 
 @dataclass(slots=True)
 class StoredProgress:
-    """The progress topic of one shard, as it stands. `added` and its Kafka timestamp: of each day's last change."""
+    """The content of a shard's progress topic. `added`: Kafka timestamp and new ids of each day's last record."""
 
     days: dict[str, dict[str, DayLedger]] = field(default_factory=lambda: defaultdict(dict))
     checkpoints: dict[str, Checkpoint] = field(default_factory=dict)
@@ -68,19 +81,18 @@ class StoredProgress:
 
 @dataclass(frozen=True, slots=True)
 class LedgerRepair:
-    """A day whose ledger is to be written again, or, where it is None, the checkpoint alone."""
+    """A day whose ledger must be written again. `day` None: only the checkpoint must."""
 
     organization: str
     day: str | None
     lost: int = 0
-    """Ids whose events are not there any more; they will be read from Jira again."""
+    """Number of ids whose events are gone; they will be read from the source again."""
 
 
 def find_lost_tails(stored: StoredProgress, live: LogTail, backfill: LogTail) -> set[str]:
-    """The organizations whose last event, as progress names it, is not where it should be, or not all that was added with the
-    last progress.
+    """Return the organizations whose last event is not at its offset, or whose last progress added ids that are on no topic.
 
-    So it is where Kafka lost the end of a log, or ended only half of a transaction. What lies before the tails is believed.
+    Either means that Kafka lost the end of a log, or committed half of a transaction. Events before the tails are believed.
     """
     live_by_offset, backfill_by_offset = (
         {event.offset: event for event in tail.events} for tail in (live, backfill)
@@ -109,9 +121,9 @@ def _partially_published(stored: StoredProgress, live: LogTail, backfill: LogTai
 def remove_lost_ids(
     stored: StoredProgress, names: Iterable[str], live: LogScan, backfill: LogScan
 ) -> list[LedgerRepair]:
-    """Take out of the ledgers of these organizations what does not stand on the topics, and set the cursors back to there.
+    """Remove from the ledgers of these organizations the ids whose events are lost, and set the cursors back before them.
 
-    Of days from which retention may have deleted events, only what was added last is sure to be lost.
+    For days from which retention may have deleted events, only the ids added last are known to be lost.
     """
     repairs = []
     for name in sorted(names):
@@ -136,7 +148,7 @@ def remove_lost_ids(
 
 
 def _lost_ids(stored: StoredProgress, name: str, day: str, live: LogScan, backfill: LogScan) -> BitMap64:
-    """Of the ids in a ledger, those whose events must stand on a topic and do not."""
+    """Return the ids in a ledger whose events must be on a topic and are not."""
     on_log = (whole.ids.get(name, {}).get(day, BitMap64()) for whole in (live, backfill))
     lost = stored.days[name][day].ids - BitMap64.union(*on_log)
     since = _complete_since(day, stored.checkpoints[name].live_since, live, backfill)
@@ -147,9 +159,11 @@ def _lost_ids(stored: StoredProgress, name: str, day: str, live: LogScan, backfi
 
 
 def add_missing_ids(stored: StoredProgress, live: LogTail, backfill: LogTail) -> list[LedgerRepair]:
-    """Put into the ledgers the events that are in none: theirs was lost, or Kafka knows no transactions, or it had lost the mark that
-    theirs was aborted, so that they stand again. Not those of days that are let go, unless no older than the last progress. And name
-    the last event of each organization, which its checkpoint does not where Kafka kept the ledger of a transaction alone.
+    """Add to the ledgers every event on the log that no ledger holds.
+
+    Causes: the ledger write was lost; the cluster has no transactions; or Kafka lost an abort marker, so an aborted event
+    became visible. Skip days no longer kept, unless the event is newer than the last progress record. Also update each
+    checkpoint's last event.
     """
     changed = set()
     for event in (*live.events, *backfill.events):
@@ -168,7 +182,9 @@ def add_missing_ids(stored: StoredProgress, live: LogTail, backfill: LogTail) ->
 
 
 def _update_last_positions(stored: StoredProgress, live: LogTail, backfill: LogTail) -> list[LedgerRepair]:
-    """So that the loss of the last event would be noticed, and the next pair tells readers to pass it."""
+    """Update the last events in the checkpoints: a later loss of them is then noticed, and the next completeness pair is
+    beyond them.
+    """
     last_live, last_backfill = (
         {event.organization: EventPosition(event.offset, event.id) for event in tail.events}
         for tail in (live, backfill)
@@ -201,35 +217,35 @@ def _is_on_log(
 
 
 def _complete_since(day: str, live_since: int, live: LogTail | LogScan, backfill: LogTail | LogScan) -> float:
-    """From when on the events of a day must stand: those of history are on a topic of their own."""
+    """Return from when on (ms) the events of a day must be on their topic; backfill has a topic of its own."""
     start = day_start(day)
     of_live = live.complete_since if start + DAY_MS > live_since else -math.inf
     return max(of_live, backfill.complete_since if start < live_since else -math.inf)
 
 
 def _is_lost(stored: EventPosition | None, whole: LogScan, last: EventPosition | None) -> bool:
-    """Whether the event that progress names is not there; what retention has deleted was there."""
+    """Whether the event at a stored position is gone; one that retention deleted is not lost."""
     return stored is not None and stored.offset >= whole.start and (last is None or last.id != stored.id)
 
 
 def _surviving_position(stored: EventPosition | None, name: str, whole: LogScan) -> EventPosition | None:
-    """The last event that stands; where retention has deleted all, still the one that was named."""
+    """Return the position of the last event on the topic; if retention has deleted all, the stored one."""
     last = whole.last_position(name)
     return stored if last is None and not _is_lost(stored, whole, last) else last
 
 
 def _reopen_backfill(checkpoint: Checkpoint, backfill: LogScan) -> Checkpoint:
-    """Where the last event of history is lost, all of it is open again: which days went with it, their ledgers no longer say."""
+    """Open all history again if its last event is lost: the ledgers no longer say which days were lost with it."""
     lost = _is_lost(checkpoint.last_backfill, backfill, backfill.last_position(checkpoint.organization))
     return replace(checkpoint, backfilled=()) if lost else checkpoint
 
 
 def _rewind_to_survivors(checkpoint: Checkpoint, live: LogScan) -> Checkpoint:
-    """Where the last live event is lost, the cursors at where the rest stands, as the last pair before the loss says.
+    """Set the cursors back if the last live event is lost: to the window end of the last pair that the topic still covers.
 
-    What went with it may have been of days whose ledgers were let go since: those from where the topic tells all that was
-    published are kept again, and that time is read again. Or of days whose ledgers were repaired already, by a transaction whose
-    end, with the cursors, was lost in turn.
+    Events lost with it may belong to days whose ledgers are deleted already. So the ledgers are kept again from where
+    the topic shows everything that was published, and that time is read again. The same helps where the ledgers were
+    repaired before, by a transaction whose end was lost in turn together with its cursors.
     """
     last = live.last_position(checkpoint.organization)
     if not _is_lost(checkpoint.last_event, live, last):
@@ -244,9 +260,9 @@ def _rewind_to_survivors(checkpoint: Checkpoint, live: LogScan) -> Checkpoint:
 
 
 def _rewind_to_day(checkpoint: Checkpoint, day: str) -> Checkpoint:
-    """The cursors at the start of a day, and its history open, so that it is read again.
+    """Set the cursors to the start of a day and open its history, so that it is read again.
 
-    Never below where ledgers are kept, since what was published there is not known any more: such a day is history.
+    No cursor goes below the kept ledgers, since the ids published there are forgotten: such a day is read as history.
     """
     start = day_start(day)
     read_again = (TimeRange(start, start + DAY_MS),)

@@ -1,11 +1,12 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import structlog
 
 from producer.sharding.organization_table import OrganizationTable
-from producer.sharding.shard import Shard
+from producer.sharding.shard import Shard, stop_shard
 from relay.errors import describe
 from relay.kafka import KafkaError, Record, TopicPartition
 from relay.kafka.positions import CorruptBatch, Positions
@@ -15,18 +16,25 @@ CORRUPT_PAUSE_SECONDS = 60.0
 log = structlog.get_logger(__name__)
 
 
-class ShardAssignment:
-    """The shards this process owns, by its partitions of the organizations topic, and the organizations in them.
+class RunningShard(NamedTuple):
+    """A shard, and the task of its `run`."""
 
-    A handler of the producers' group. Where Kafka fences (`fenced`), a rebalance stops nothing that is kept: an owner that
-    was replaced meanwhile is refused at its next transaction. Elsewhere every rebalance ends all of them.
+    shard: Shard
+    task: asyncio.Task[None]
+
+
+class ShardAssignment:
+    """The shards that this process owns, by its partitions of the organizations topic.
+
+    Handler of the producers' group. With `fencing`, a rebalance does not stop a shard that stays: if another process owned
+    it meanwhile, its next transaction is refused. Without, as on Event Hubs, every rebalance stops all of them.
     """
 
     def __init__(self, count: int, open_shard: Callable[[int], Shard], *, fencing: bool = True) -> None:
         self._count = count
         self._open_shard = open_shard
         self._fencing = fencing
-        self._shards: dict[int, Shard] = {}
+        self._shards: dict[int, RunningShard] = {}
         self._tables: dict[TopicPartition, OrganizationTable] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._positions: Positions | None = None
@@ -34,7 +42,7 @@ class ShardAssignment:
         """Monotonic times at which partitions with a damaged batch are read again."""
 
     def assigned(self, positions: Positions, partitions: set[TopicPartition]) -> None:
-        """Read every partition from its start: what was deleted meanwhile may have been compacted away."""
+        """Read every partition from its start: a deletion may have been compacted away meanwhile."""
         for tp in partitions:
             positions.seek(tp, 0)
         self._positions = positions
@@ -43,13 +51,17 @@ class ShardAssignment:
         numbers = {tp.partition for tp in partitions}
         for number in set(self._shards) - numbers:
             self._release(self._shards.pop(number))
-        for shard in self._shards.values():
-            shard.retained()
+        for running in self._shards.values():
+            running.shard.retained()
         for number in numbers - set(self._shards):
-            self._shards[number] = self._open_shard(number)
+            self._start(number)
+
+    def _start(self, number: int) -> None:
+        shard = self._open_shard(number)
+        self._shards[number] = RunningShard(shard, asyncio.create_task(shard.run(), name=f"shard {number}"))
 
     async def revoked(self, partitions: set[TopicPartition]) -> None:  # noqa: ARG002
-        """Kept shards go on polling through a rebalance."""
+        """Let kept shards go on polling through a rebalance, where Kafka fences."""
         if not self._fencing:
             await self._release_all()
 
@@ -57,15 +69,19 @@ class ShardAssignment:
         """Hold a partition with a damaged batch: its shard keeps the organizations it knows. Read any other from its start."""
         if (positions := self._positions) is None:
             return
-        log_starts = await positions.first_offsets(offsets)
         for tp, offset in offsets.items():
-            if tp not in self._tables or offset != await positions.position(tp):
-                continue
-            if (corrupt := positions.corrupt_batch(tp)) is not None:
-                self._hold(positions, tp, offset, corrupt)
-            else:  # deleted records, or another leader, whose log may have lost what was read
-                self._tables[tp] = OrganizationTable(self._count)
-                positions.seek(tp, log_starts[tp])
+            try:
+                if tp not in self._tables or offset != await positions.position(tp):
+                    continue
+                if (corrupt := positions.corrupt_batch(tp)) is not None:
+                    self._hold(positions, tp, offset, corrupt)
+                else:  # deleted records, or another leader, whose log may have lost records that were read
+                    log_start = (await positions.first_offsets([tp]))[tp]
+                    positions.seek(tp, log_start)
+                    self._tables[tp] = OrganizationTable(self._count)
+            except (KafkaError, TimeoutError) as error:  # the next fetch fails again
+                reason = describe(error)
+                log.debug("Organizations could not be read again yet.", shard=tp.partition, reason=reason)
 
     def _hold(self, positions: Positions, tp: TopicPartition, offset: int, batch: CorruptBatch) -> None:
         """Read nothing of it for a while; another replica may have an intact batch."""
@@ -92,6 +108,7 @@ class ShardAssignment:
                 self._positions.resume([tp])
 
     async def records(self, batches: Mapping[TopicPartition, Sequence[Record]]) -> None:
+        """Apply records of the organizations topic; a shard gets its organizations once its table is complete."""
         self._resume_due()
         for tp, records in batches.items():
             if (table := self._tables.get(tp)) is not None:
@@ -101,25 +118,25 @@ class ShardAssignment:
         for tp, table in self._tables.items():
             if table.complete and table.changed and tp.partition in self._shards:
                 table.changed = False
-                self._shards[tp.partition].set_organizations(dict(table.organizations))
+                self._shards[tp.partition].shard.set_organizations(dict(table.organizations))
 
     async def _update_complete(self) -> None:
-        """Find out which partitions have been read to where they ended when we got them."""
+        """Find the partitions that have been read to their end at the assignment."""
         if (positions := self._positions) is not None:
             waiting = [(tp, table) for tp, table in self._tables.items() if not table.complete]
             await asyncio.gather(*(self._update_complete_of(positions, *one) for one in waiting))
 
     async def _update_complete_of(
-        self, positions: Positions, tp: TopicPartition, table: "OrganizationTable"
+        self, positions: Positions, tp: TopicPartition, table: OrganizationTable
     ) -> None:
-        """Each by itself, since one without a leader would keep the others waiting."""
+        """Ask for each partition by itself: one without a leader would hold up the others."""
         try:
             if table.end_offset is None:
                 table.end_offset = (await positions.end_offsets([tp]))[tp]
             position = await positions.position(tp)
         except (KafkaError, TimeoutError) as error:  # a rebalance came between, or Kafka is away
             reason = describe(error)
-            log.debug("Organizations are not yet known; looking again.", shard=tp.partition, reason=reason)
+            log.debug("Organizations are not known yet; looking again.", shard=tp.partition, reason=reason)
             return
         if self._tables.get(tp) is table:
             table.complete = position >= table.end_offset
@@ -130,32 +147,32 @@ class ShardAssignment:
 
     async def _release_all(self) -> None:
         shards, self._shards = list(self._shards.values()), {}
-        for shard in shards:
-            self._release(shard)
+        for running in shards:
+            self._release(running)
         if self._closing:
             await asyncio.wait(set(self._closing))
 
-    def _release(self, shard: Shard) -> None:
-        shard.discard_pending_status()
-        task = asyncio.create_task(self._close(shard), name=f"close shard {shard.number}")
+    def _release(self, running: RunningShard) -> None:
+        running.shard.discard_pending_status()
+        task = asyncio.create_task(self._stop(running), name=f"close shard {running.shard.number}")
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    async def _close(self, shard: Shard) -> None:
-        """What was told while it ended is taken back, unless its organizations are polled here again already."""
-        await shard.close()
-        if shard.number not in self._shards:
-            shard.discard_pending_status()
+    async def _stop(self, running: RunningShard) -> None:
+        """Discard also the status that was put while it ended, unless this process owns the shard again."""
+        await stop_shard(*running)
+        if running.shard.number not in self._shards:
+            running.shard.discard_pending_status()
 
     def reload(self, number: int) -> None:
-        """What this shard knows is not to be trusted any more."""
-        if (shard := self._shards.get(number)) is not None:
-            shard.reload()
+        """Discard a shard's state, and load it from Kafka again."""
+        if (running := self._shards.get(number)) is not None:
+            running.shard.reload()
 
     @property
     def ready(self) -> bool:
-        """Whether the group has told which shards are ours, and each of them can publish."""
-        return self._positions is not None and all(shard.ready for shard in self._shards.values())
+        """Whether the group has assigned this process its shards, and each of them can publish."""
+        return self._positions is not None and all(one.shard.ready for one in self._shards.values())
 
     @property
     def numbers(self) -> list[int]:

@@ -20,13 +20,13 @@ class OrganizationTable:
         self._codec = OrganizationCodec()
 
     def apply(self, record: Record) -> None:
-        """A record that cannot be used is refused loudly and changes nothing."""
+        """Apply one record. An invalid one is logged as an error and changes nothing."""
         name = (record.key or b"").decode("utf-8", "replace")
         if not name or partition_of(name, self._shard_count) != record.partition:
             if record.value is None:
                 return
             log.error(
-                "An organization stands in a partition that is not its own and is not followed there; see `jira-relay check`.",
+                "Organization ignored: its record is in the wrong partition. See `jira-relay check`.",
                 organization=name,
                 partition=record.partition,
                 offset=record.offset,
@@ -41,7 +41,8 @@ class OrganizationTable:
                 raise BadBody(f"it is one of the organization {organization.name}")
         except (NotAvro, UnknownSchema, BadBody) as error:
             log.error(
-                "An organization cannot be read and is followed as it was before; delete it and add it again, its progress is kept.",
+                "An organization's record is unreadable; its last readable one remains in force. Delete the organization"
+                " and add it again; its progress is kept.",
                 organization=name,
                 reason=str(error),
                 partition=record.partition,

@@ -2,6 +2,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
@@ -13,18 +14,26 @@ from relay.kafka import KAFKA_FAILURES
 from relay.organizations import Organization
 from relay.retry import backoff_seconds
 
-CLOSE_SECONDS = 1.8
-RELEASE_SECONDS = 8.0
-RELOAD_FIRST_SECONDS = 0.2
-RELOAD_CAP_SECONDS = 3.0
-STABLE_SECONDS = 30.0
-DEFECT_SECONDS = 60.0
-
 log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class ShardTiming:
+    """Bounds and waits of a shard, in seconds."""
+
+    close_seconds: float = 1.8
+    """For the transaction under way, when the shard is taken away."""
+    release_seconds: float = 8.0
+    """For everything else of it."""
+    reload_first_seconds: float = 0.2
+    reload_cap_seconds: float = 3.0
+    stable_seconds: float = 30.0
+    """A shard that ran so long begins again with the shortest wait."""
+    defect_seconds: float = 60.0
+
+
 class Membership(Protocol):
-    """What a shard has to know of the group it belongs to."""
+    """A shard's view of its group membership."""
 
     @property
     def generation(self) -> int: ...
@@ -35,23 +44,23 @@ class Membership(Protocol):
 
 
 class OrganizationHandler(Protocol):
-    """What is done for each organization of a shard."""
+    """The work for each organization of a shard."""
 
     async def poll(self, organization: Organization, publisher: ShardPublisher) -> None:
-        """Follow it until cancelled or the publisher has failed."""
+        """Poll it until cancelled or the publisher has failed."""
 
     def deleted(self, organization: str) -> None:
-        """It is not to be followed any more."""
+        """Remove its status: it is polled nowhere any more."""
 
     def released(self, organization: str) -> None:
-        """It is somebody else's now."""
+        """Forget its unsent status: another process polls it."""
 
 
 class Shard:
-    """One partition of every sharded topic: its transactional producer, its state and the pollers that use them.
+    """One partition of every sharded topic: its transactional producer, its state, and the pollers that use them.
 
-    Whatever goes wrong between the begin and the end of a transaction discards producer and state; both are loaded
-    anew, and polling goes on from what Kafka says. That repeats until `close`.
+    Any fault between begin and commit of a transaction discards producer and state. Both are loaded anew, and polling
+    goes on from Kafka's state. That repeats until `close`.
     """
 
     def __init__(
@@ -60,8 +69,10 @@ class Shard:
         membership: Membership,
         load_publisher: Callable[[int], Awaitable[ShardPublisher]],
         handler: OrganizationHandler,
+        timing: ShardTiming | None = None,
     ) -> None:
         self.number = number
+        self.timing = timing or ShardTiming()
         self._membership = membership
         self._load_publisher = load_publisher
         self._handler = handler
@@ -71,70 +82,67 @@ class Shard:
         self._publisher: ShardPublisher | None = None
         self._closing = False
         self._generation = 0
-        self._task = asyncio.create_task(self._run(), name=f"shard {number}")
 
     @property
     def ready(self) -> bool:
         return self._publisher is not None
 
     def set_organizations(self, organizations: dict[str, Organization]) -> None:
-        """These, and no others, are to be polled, as they are now."""
+        """Poll these organizations, as they are now, and no others."""
         self._deleted |= self._organizations.keys() - organizations.keys()
         self._organizations = organizations
         self._changed.set()
 
     def reload(self) -> None:
-        """Forget what is known and read it from Kafka again."""
+        """Discard the state, and load it from Kafka again."""
         if self._publisher is not None:
             self._publisher.failed.set()
 
     def retained(self) -> None:
-        """It is ours after a rebalance, too. Where the membership was lost before, somebody else may have had it meanwhile."""
+        """Note that the shard stays with this process after a rebalance.
+
+        If the membership was lost before, another process may have owned the shard meanwhile: then reload it.
+        """
         if self._generation != self._membership.generation:
             self.discard_pending_status()
             self.reload()
 
     def discard_pending_status(self) -> None:
-        """What waits to be told is told no more: somebody else may have told newer things."""
+        """Discard unsent status updates; the new owner may have published newer ones."""
         for name in self._organizations:
             self._handler.released(name)
 
-    async def close(self) -> None:
-        """Let a commit end, then let go of everything: within four seconds, with Kafka dead within ten."""
-        self._closing = True
-        if (publisher := self._publisher) is not None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(CLOSE_SECONDS):
-                    await publisher.close()
-        self._task.cancel()
-        _, alive = await asyncio.wait({self._task}, timeout=RELEASE_SECONDS)
-        if alive:
-            log.error(
-                "A shard did not end when it was taken away; Kafka keeps it from writing.", shard=self.number
-            )
-
-    async def _run(self) -> None:
-        attempt = 0
+    async def run(self) -> None:
+        """Load the shard and poll its organizations, again after each failure. Cancel it after `close`; see stop_shard."""
+        attempt, timing, loop = 0, self.timing, asyncio.get_running_loop()
         while not self._closing:
-            started = asyncio.get_running_loop().time()
+            started = loop.time()
             try:
+                # A fenced owner asks first whether it still is one. Without this, two processes that both believe they
+                # own the shard would fence one another in turns.
                 await self._membership.renewed()
                 self._generation = self._membership.generation
                 await self._run_until_failed(await self._load_publisher(self.number))
             except asyncio.CancelledError:
                 if cancellation_requested():
                     raise
-                log.warning("A shard was cancelled from inside; trying again.", shard=self.number)
+                log.warning("A library cancelled the shard; it is loaded again.", shard=self.number)
             except KAFKA_FAILURES as error:
                 reason = describe(error)
-                log.warning("A shard could not be opened; trying again.", shard=self.number, reason=reason)
+                log.warning("The shard was not loaded; trying again.", shard=self.number, reason=reason)
             except Exception:
-                log.exception("A shard ended by a defect; trying again.", shard=self.number)
-            stable = asyncio.get_running_loop().time() - started > STABLE_SECONDS
-            attempt = 0 if stable else attempt + 1
-            await asyncio.sleep(
-                backoff_seconds(attempt, random.random(), first=RELOAD_FIRST_SECONDS, cap=RELOAD_CAP_SECONDS)
-            )
+                log.exception("A defect ended the shard; it is loaded again.", shard=self.number)
+            attempt = 0 if loop.time() - started > timing.stable_seconds else attempt + 1
+            first, cap = timing.reload_first_seconds, timing.reload_cap_seconds
+            await asyncio.sleep(backoff_seconds(attempt, random.random(), first=first, cap=cap))
+
+    async def close(self) -> None:
+        """Refuse new transactions, and give the one under way `close_seconds` to end."""
+        self._closing = True
+        if (publisher := self._publisher) is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.timing.close_seconds):
+                    await publisher.close()
 
     async def _run_until_failed(self, publisher: ShardPublisher) -> None:
         self._publisher = publisher
@@ -147,10 +155,10 @@ class Shard:
             self._membership.invalidate()
 
     async def _run_pollers(self, publisher: ShardPublisher) -> None:
-        """Run one poller an organization until the publisher has failed."""
+        """Run one poller for each organization until the publisher has failed."""
         pollers: dict[str, tuple[Organization, asyncio.Task[None]]] = {}
-        failed = asyncio.create_task(publisher.failed.wait(), name=f"broken {self.number}")
-        changed = asyncio.create_task(self._changed.wait(), name=f"changed {self.number}")
+        failed = asyncio.create_task(publisher.failed.wait(), name=f"failure of shard {self.number}")
+        changed = asyncio.create_task(self._changed.wait(), name=f"change of shard {self.number}")
         self._changed.set()
         try:
             while not failed.done():
@@ -158,7 +166,7 @@ class Shard:
                 await asyncio.wait({changed, failed, *tasks}, return_when=asyncio.FIRST_COMPLETED)
                 if changed.done():
                     self._changed.clear()
-                    changed = asyncio.create_task(self._changed.wait(), name=f"changed {self.number}")
+                    changed = asyncio.create_task(self._changed.wait(), name=f"change of shard {self.number}")
                 await self._reconcile(publisher, pollers)
         finally:
             await _cancel_all([failed, changed, *(task for _, task in pollers.values())])
@@ -166,6 +174,7 @@ class Shard:
     async def _reconcile(
         self, publisher: ShardPublisher, pollers: dict[str, tuple[Organization, asyncio.Task[None]]]
     ) -> None:
+        """Stop the pollers of modified and deleted organizations, and start those that are missing."""
         wanted = self._organizations
         gone = [
             name
@@ -173,33 +182,39 @@ class Shard:
             if wanted.get(name) != as_polled or task.done()
         ]
         if gone:
-            # one that is cancelled in its transaction would fail the publisher for all
+            # A poller cancelled within its transaction would fail the publisher for all organizations.
             async with publisher.between_transactions():
                 await _cancel_all([pollers.pop(name)[1] for name in gone])
         for name in self._deleted - wanted.keys():
             self._handler.deleted(name)
-        self._deleted &= wanted.keys()  # what was deleted while we waited has its turn next
+        self._deleted &= wanted.keys()  # deleted during the wait above: their pollers end at the next call
         for name, organization in wanted.items():
             if name not in pollers:
                 task = asyncio.create_task(self._poll_guarded(organization, publisher), name=f"poll {name}")
                 pollers[name] = (organization, task)
 
     async def _poll_guarded(self, organization: Organization, publisher: ShardPublisher) -> None:
-        """A defect in one organization's polling must not stop the others, nor go unnoticed."""
+        """Keep a defect in one organization's poller from the others, and log it."""
         try:
             await self._handler.poll(organization, publisher)
-            raise RuntimeError("polling has ended by itself")
+            raise RuntimeError("the poller ended without an error")
         except ShardClosedError:
             await publisher.failed.wait()
         except Exception:
             log.exception(
-                "Polling ended by a defect; starting again in a minute.", organization=organization.name
+                "A defect ended polling; it starts again in a minute.", organization=organization.name
             )
-            await asyncio.sleep(DEFECT_SECONDS)
+            await asyncio.sleep(self.timing.defect_seconds)
+
+
+async def stop_shard(shard: Shard, task: asyncio.Task[None]) -> None:
+    """Close a shard and end the task of its `run`: within four seconds, or ten if Kafka does not answer."""
+    await shard.close()
+    if await cancel_all([task], attempts=1, seconds=shard.timing.release_seconds):
+        log.error("The shard did not end in time; fencing keeps it from writing.", shard=shard.number)
 
 
 async def _cancel_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
     if alive := await cancel_all(tasks):
-        log.error(
-            "Tasks did not end when they were cancelled.", tasks=sorted(task.get_name() for task in alive)
-        )
+        names = sorted(task.get_name() for task in alive)
+        log.error("Tasks did not end after their cancellation.", tasks=names)

@@ -5,12 +5,12 @@ SKEW_REPORTED_FROM = 30_000
 
 @dataclass(frozen=True, slots=True)
 class ClockSkew:
-    """How far our clock is ahead of Jira's, at least (negative: behind)."""
+    """How far the local clock is ahead of the API's, in ms, at least; negative: behind."""
 
     ahead: int = 0
 
     def observe(self, sent: int, received: int, date_ms: int | None) -> "ClockSkew":
-        """Learn from an answer's Date, which is in whole seconds, and our times around it."""
+        """Return the skew after an answer. `date_ms`: its Date header, in whole seconds; None changes nothing."""
         if date_ms is None:
             return self
         return ClockSkew(max(0, sent - date_ms - 1000) - max(0, date_ms - received))
@@ -20,5 +20,5 @@ class ClockSkew:
         return abs(self.ahead) > SKEW_REPORTED_FROM
 
     def correct(self, now: int) -> int:
-        """Our time, never ahead of Jira's: asking up to a later moment would step over what happens until then."""
+        """Return the local time, never ahead of the API's: a window that ends later would skip records yet to come."""
         return now - max(0, self.ahead)

@@ -1,4 +1,4 @@
-"""Why Jira gives no records: each cause, what it asks of us, and what an operator is told."""
+"""Why an API gives no records: each cause, the action it asks for, and the operator's message."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -6,13 +6,13 @@ from enum import StrEnum
 
 class RetryAction(StrEnum):
     WAIT = "wait"
-    """Leave the whole site alone for at least `retry_after_seconds`, then try again."""
+    """Send nothing to the whole site for at least `retry_after_seconds`, then try again."""
     RETRY = "retry"
-    """It may pass by itself: try again, waiting longer each time."""
+    """The cause may pass by itself: try again, waiting longer each time."""
     FIX = "fix"
-    """Somebody has to put something right: try again seldom, and at once when settings or key change."""
+    """An operator must act: try again seldom, and at once when settings or key change."""
     REDUCE_PAGE = "smaller"
-    """Ask for fewer records."""
+    """Request fewer records, at once."""
 
 
 class ErrorKind(StrEnum):
@@ -55,9 +55,26 @@ class SourceFailure:
         return _CATALOGUE[self.kind][0]
 
 
+class SourceError(Exception):
+    """A source could not be read. `failure` says why and what to do; the source waits `retry_seconds` by itself."""
+
+    def __init__(self, failure: SourceFailure, retry_seconds: float = 0.0) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+        self.retry_seconds = retry_seconds
+
+    @property
+    def kind(self) -> ErrorKind:
+        return self.failure.kind
+
+    @property
+    def action(self) -> RetryAction:
+        return self.failure.action
+
+
 @dataclass(frozen=True, slots=True)
 class RequestTarget:
-    """Who was asked, for whom. `host` is as shown to an operator."""
+    """The host of a request, as shown to an operator, and the organization it is for."""
 
     organization: str
     host: str
@@ -67,26 +84,26 @@ class RequestTarget:
 _CATALOGUE = {
     ErrorKind.RATE_LIMITED: (
         RetryAction.WAIT,
-        "{host} asks to be left alone for a while (429{quote}); it is asked again when that is over.",
+        "{host} is rate limiting the relay (429{quote}); polling resumes after the delay it asked for.",
     ),
     ErrorKind.UNAVAILABLE: (
         RetryAction.RETRY,
-        "{host} is unavailable ({status}{quote}); it is asked again. If this lasts, see https://status.atlassian.com.",
+        "{host} is unavailable ({status}{quote}); the request is repeated. If this lasts, see https://status.atlassian.com.",
     ),
     ErrorKind.UNREACHABLE: (
         RetryAction.RETRY,
-        "{host} cannot be reached or does not answer{quote}; it is asked again. If this lasts, check network and proxy.",
+        "{host} cannot be reached or does not answer{quote}; the request is repeated. If this lasts, check network and proxy.",
     ),
     ErrorKind.BROKEN_ANSWER: (
         RetryAction.RETRY,
         (
-            "{host} answered with something that is no page of audit records{quote}; it is asked again. "
+            "{host} answered with something that is no page of audit records{quote}; the request is repeated. "
             "If this lasts, check whether a proxy or a login page answers in Jira's place."
         ),
     ),
     ErrorKind.TOO_LARGE: (
         RetryAction.REDUCE_PAGE,
-        "An answer of {host} is too large{quote}; fewer records are asked for.",
+        "An answer of {host} is too large{quote}; the next request asks for fewer records.",
     ),
     ErrorKind.HOST_UNKNOWN: (
         RetryAction.RETRY,
@@ -94,11 +111,11 @@ _CATALOGUE = {
     ),
     ErrorKind.TLS: (
         RetryAction.FIX,
-        "{host} has no certificate that is trusted here{quote}; a proxy that opens TLS needs its CA in SSL_CERT_FILE.",
+        "{host} has no certificate that this machine trusts{quote}; if a proxy opens TLS, add its CA to SSL_CERT_FILE.",
     ),
     ErrorKind.REDIRECTED: (
         RetryAction.FIX,
-        "{host} sends us elsewhere ({status}{quote}), where the key was not sent; if the site has moved, change the URL.",
+        "{host} redirects ({status}{quote}), and the key was not sent there; if the site has moved, change the URL.",
     ),
     ErrorKind.NOT_JIRA: (
         RetryAction.FIX,
@@ -129,7 +146,7 @@ _CATALOGUE = {
     ErrorKind.CAPTCHA: (
         RetryAction.FIX,
         (
-            "{host} wants a CAPTCHA after too many failed logins of this user; "
+            "{host} requires a CAPTCHA after too many failed logins of this user; "
             "log in once with a browser as this user, then check the API key."
         ),
     ),
@@ -147,19 +164,19 @@ _CATALOGUE = {
     ),
     ErrorKind.BAD_REQUEST: (
         RetryAction.FIX,
-        "{host} does not understand our request ({status}{quote}); its API may have changed: look for a newer relay.",
+        "{host} rejects the relay's request ({status}{quote}); its API may have changed: look for a newer relay.",
     ),
-    ErrorKind.NO_KEY: (RetryAction.FIX, "The API key for {host} cannot be had{quote}."),
+    ErrorKind.NO_KEY: (RetryAction.FIX, "The API key for {host} is not available{quote}."),
     ErrorKind.OTHER_SITE: (
         RetryAction.FIX,
         (
-            "Behind {host} stands another Jira site than before, and nothing is read from it; "
-            "if that is meant, delete the organization and add it under another name."
+            "The URL of {host} now leads to another Jira site than before, and nothing is read from it; "
+            "if that is intended, delete the organization and add it under another name."
         ),
     ),
     ErrorKind.UNEXPECTED: (
         RetryAction.RETRY,
-        "{host} answered with a status that is not expected ({status}{quote}); it is asked again.",
+        "{host} answered with an unexpected status ({status}{quote}); the request is repeated.",
     ),
 }
 
@@ -167,7 +184,7 @@ _CATALOGUE = {
 def make_failure(
     kind: ErrorKind, target: RequestTarget, *, status: int = 0, quote: str = ""
 ) -> SourceFailure:
-    """The failure of this kind, in words. `quote` is repeated in it; it must hold no secret."""
+    """Return the failure of this kind, with its message. `quote` becomes part of it and must hold no secret."""
     quoted = f": {quote}" if quote else ""
     text = _CATALOGUE[kind][1].format(
         host=target.host, status=status, quote=quoted, key_hint=_gateway_hint(target)

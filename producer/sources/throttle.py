@@ -1,13 +1,60 @@
+"""Politeness: one request at a time for each site, its pauses, the process's slots, and the back-off after a failure."""
+
 import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from typing import TypeVar
+
+from producer.sources.errors import ErrorKind, RetryAction, SourceError, SourceFailure
+from relay.retry import backoff_seconds
 
 REQUEST_SLOTS = 300
 LOW_PRIORITY_SLOTS = 60
+LOGIN_FAILURES = {ErrorKind.KEY_REFUSED, ErrorKind.ANONYMOUS, ErrorKind.CAPTCHA, ErrorKind.KEY_TYPE}
+
+T = TypeVar("T")
+
+
+def _first_seconds() -> Mapping[RetryAction, float]:
+    return {RetryAction.RETRY: 2.0, RetryAction.WAIT: 5.0, RetryAction.FIX: 15.0}
+
+
+def _cap_seconds() -> Mapping[RetryAction, float]:
+    return {RetryAction.RETRY: 60.0, RetryAction.WAIT: 300.0, RetryAction.FIX: 300.0}
+
+
+@dataclass(frozen=True, slots=True)
+class BackoffTiming:
+    """Waits after a failure, by its action: the first, and the longest that doubling reaches."""
+
+    first_seconds: Mapping[RetryAction, float] = field(default_factory=_first_seconds)
+    cap_seconds: Mapping[RetryAction, float] = field(default_factory=_cap_seconds)
+    login_failure_seconds: float = 60.0
+    """The first wait after a refused login: Atlassian asks for a CAPTCHA after a few of them."""
+    key_check_seconds: float = 2.0
+    """How often a waiting source looks whether the key has changed."""
+    page_pause_seconds: float = 1.0
+    """The least time between two tries of one page."""
+
+
+class RequestSlots:
+    """Requests under way at a time, to all sites together; of low priority, fewer.
+
+    A request waits for a slot here rather than in the pool of connections, whose timeout would look like a fault of the
+    site.
+    """
+
+    def __init__(self, total: int = REQUEST_SLOTS, low_priority: int = LOW_PRIORITY_SLOTS) -> None:
+        self.total = total
+        self.all = asyncio.Semaphore(total)
+        self.low_priority = asyncio.Semaphore(low_priority)
 
 
 @dataclass(slots=True)
 class SiteThrottle:
-    """What all who ask one site share: one request at a time, and the rest it has asked for (monotonic seconds)."""
+    """Shared by all requests to one site: one at a time, and none before `paused_until` (loop's seconds)."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     paused_until: float = 0.0
@@ -15,19 +62,94 @@ class SiteThrottle:
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Until when (monotonic seconds) nothing is asked, unless it `ends_with_new_key`: with another key than this one."""
+    """No request before `until` (loop's seconds), unless it `ends_with_new_key`: with another key than this one."""
 
     until: float
     ends_with_new_key: bool
     key_fingerprint: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class RequestSlots:
-    """How many requests may be under way at a time, to all sites together; of those that can wait, fewer.
+class RequestThrottle:
+    """Decides when one organization's next request may go.
 
-    Whoever waits for a slot waits here and not in the pool of connections, where waiting is taken for a fault of the site.
+    A pause that the site asked for (WAIT) holds back everybody who asks this site; another failure holds back this
+    organization alone, as its key is no other's.
     """
 
-    all: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(REQUEST_SLOTS))
-    low_priority: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LOW_PRIORITY_SLOTS))
+    def __init__(
+        self,
+        site: SiteThrottle,
+        slots: RequestSlots,
+        current_key: Callable[[], bytes | None],
+        timing: BackoffTiming,
+    ) -> None:
+        """`current_key`: fingerprint of the key as it is now; None: there is none."""
+        self.timing = timing
+        self.sent_key: bytes | None = None
+        """Fingerprint of the key of the last request: when its answer comes, the key may be another already."""
+        self._site = site
+        self._slots = slots
+        self._current_key = current_key
+        self._failure_count = 0
+        self._backoff: Backoff | None = None
+
+    async def run(self, send: Callable[[], Awaitable[T]], *, low_priority: bool = False) -> T:
+        """Run `send` when the site is open and nobody else is asking it. A back-off inside it counts for the next already.
+
+        A caller takes a slot only while its site is open: a few sites that refuse would leave none to the others.
+        """
+        slot = self._slots.low_priority if low_priority else nullcontext()
+        while True:
+            await self.wait_until_allowed()
+            async with slot, self._site.lock:
+                if self._blocked_until() > _now():  # by the request whose turn was before
+                    continue
+                async with self._slots.all:
+                    return await send()
+
+    def succeeded(self) -> None:
+        """Begin with the shortest wait at the next failure."""
+        self._failure_count = 0
+
+    def back_off(self, failure: SourceFailure) -> SourceError:
+        """Start the wait that a failure asks for, longer each time, and return the error to raise.
+
+        REDUCE_PAGE has no wait: fewer records can be requested at once.
+        """
+        action, timing = failure.action, self.timing
+        if action is RetryAction.REDUCE_PAGE:
+            return SourceError(failure)
+        first = timing.first_seconds[action]
+        seconds = backoff_seconds(
+            self._failure_count,
+            random.random(),
+            first=timing.login_failure_seconds if failure.kind in LOGIN_FAILURES else first,
+            cap=timing.cap_seconds[action],
+            minimum=failure.retry_after_seconds or 0.0,
+        )
+        self._failure_count += 1
+        until = _now() + seconds
+        if action is RetryAction.WAIT:
+            self._site.paused_until = max(self._site.paused_until, until)
+        else:
+            self._backoff = Backoff(until, action is RetryAction.FIX, self.sent_key)
+        return SourceError(failure, seconds)
+
+    async def wait_until_allowed(self) -> None:
+        """Wait out the site's pause and this organization's back-off; a key other than the refused one ends the latter."""
+        while (pause := self._blocked_until() - _now()) > 0:
+            await asyncio.sleep(min(pause, self.timing.key_check_seconds))
+            backoff = self._backoff
+            if (
+                backoff is not None
+                and backoff.ends_with_new_key
+                and self._current_key() not in {None, backoff.key_fingerprint}
+            ):
+                self._backoff = None
+
+    def _blocked_until(self) -> float:
+        return max(self._site.paused_until, self._backoff.until if self._backoff else 0.0)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -6,11 +6,11 @@ from producer.state.intervals import TimeRange
 
 @dataclass(frozen=True, slots=True)
 class WindowResult:
-    """A window that has been read to its end.
+    """A window, or a piece of one, that was read to its end.
 
-    `events` are those created in the window, oldest first, each id once. `covered` ends before the window does where
-    Jira's clock had not come that far. `record_count` counts what Jira sent, `outside_window` those not asked for. Not `proven`:
-    Jira may hold more of this millisecond than it shows.
+    `events`: those created in the window, oldest first, each id once. `covered` ends before the window where the API's
+    clock had not reached its end. `record_count`: records the API sent. `outside_window`: those of them it was not
+    asked for. `proven` False: the API may hold more of this millisecond than it showed.
     """
 
     window: TimeRange

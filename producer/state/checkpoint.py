@@ -18,7 +18,7 @@ class CompletenessPair:
 
 @dataclass(frozen=True, slots=True)
 class EventPosition:
-    """Where an event stands, and its id."""
+    """An event's offset on its topic, and its id."""
 
     offset: int
     id: int
@@ -28,8 +28,8 @@ class EventPosition:
 class Checkpoint:
     """Instants in ms UTC.
 
-    `window_end`, `day_mark` and `week_mark` are the cursors: everything created before one of them has been read, as
-    it was visible when the cursor's window was read.
+    `window_end`, `day_mark` and `week_mark` are the cursors: everything created before a cursor and visible when its
+    window was read has been read.
     """
 
     organization: str
@@ -38,7 +38,7 @@ class Checkpoint:
     day_mark: int
     week_mark: int
     ledgers_from: int
-    """Below this no ledger is kept for certain, so nothing is asked for, history not yet covered apart."""
+    """Ledgers of earlier days may be deleted, so no window begins earlier, except backfill not yet covered."""
     written: int
     backfilled: tuple[TimeRange, ...] = ()
     pairs: tuple[CompletenessPair, ...] = ()
@@ -47,7 +47,7 @@ class Checkpoint:
     cloud_id: str | None = None
 
     def to_record(self) -> dict[str, Any]:
-        """The record of the schema."""
+        """Return the record of schemas/checkpoint.avsc."""
         return {
             "organization": self.organization,
             "window_end": self.window_end,
@@ -65,7 +65,7 @@ class Checkpoint:
 
 
 def new_checkpoint(organization: str, until: int, *, now: int, cloud_id: str | None = None) -> Checkpoint:
-    """The checkpoint of an organization at first contact: it is live from `until` on."""
+    """Return the checkpoint of an organization at first contact: live from `until` on."""
     return Checkpoint(
         organization=organization,
         window_end=until,
@@ -79,7 +79,7 @@ def new_checkpoint(organization: str, until: int, *, now: int, cloud_id: str | N
 
 
 def from_record(record: dict[str, Any]) -> Checkpoint:
-    """The inverse of `Checkpoint.to_record`."""
+    """Return the checkpoint of a record; the inverse of `Checkpoint.to_record`."""
     return Checkpoint(
         **{
             name: record[name]
@@ -96,7 +96,7 @@ def from_record(record: dict[str, Any]) -> Checkpoint:
 
 
 def rewind(checkpoint: Checkpoint, bound: int) -> Checkpoint:
-    """No cursor is after `bound`, and nobody is told to be complete beyond it."""
+    """Return the checkpoint with no cursor after `bound`, and no completeness pair beyond it."""
     window_end = min(checkpoint.window_end, bound)
     return replace(
         checkpoint,
@@ -108,7 +108,7 @@ def rewind(checkpoint: Checkpoint, bound: int) -> Checkpoint:
 
 
 def with_completeness_pair(checkpoint: Checkpoint, offset: int) -> Checkpoint:
-    """Remember that everything up to the window end was published before `offset` (of the first event not covered)."""
+    """Note that everything up to the window end was published before `offset`, that of the first event not covered."""
     kept = tuple(
         one for one in checkpoint.pairs if one.window_end <= checkpoint.window_end and one.offset <= offset
     )
@@ -119,7 +119,7 @@ def with_completeness_pair(checkpoint: Checkpoint, offset: int) -> Checkpoint:
 
 
 def thin_pairs(pairs: tuple[CompletenessPair, ...]) -> tuple[CompletenessPair, ...]:
-    """At most 32, the oldest and the newest among them, denser the newer."""
+    """Return at most 32 of the pairs, the oldest and the newest among them, denser towards the newest."""
     while len(pairs) > MOST_PAIRS:
         newest = pairs[-1].window_end
 

@@ -1,4 +1,4 @@
-"""Half-open ranges of time in ms UTC; a collection of them is ascending, disjoint, and nowhere touching."""
+"""Half-open ranges of time in ms UTC. A collection of them is ascending, disjoint, and without adjoining ranges."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class TimeRange:
 
 
 def add_range(ranges: Sequence[TimeRange], new: TimeRange) -> tuple[TimeRange, ...]:
-    """The ranges and one more, joined where they touch."""
+    """Return the ranges and one more, joined where they touch."""
     if not new.width:
         return tuple(ranges)
     before = [one for one in ranges if one.end < new.start]
@@ -30,14 +30,14 @@ def add_range(ranges: Sequence[TimeRange], new: TimeRange) -> tuple[TimeRange, .
 
 
 def missing_ranges(ranges: Sequence[TimeRange], within: TimeRange) -> tuple[TimeRange, ...]:
-    """What of `within` the ranges leave out."""
+    """Return the parts of `within` that no range covers."""
     edges = [within.start, *(edge for one in ranges for edge in (one.start, one.end)), within.end]
     gaps = (TimeRange(max(start, within.start), min(end, within.end)) for start, end in _pairs(edges))
     return tuple(gap for gap in gaps if gap.width)
 
 
 def split_in_half(whole: TimeRange) -> tuple[TimeRange, TimeRange]:
-    """The older half and the newer."""
+    """Return the older half and the newer."""
     middle = (whole.start + whole.end) // 2
     return TimeRange(whole.start, middle), TimeRange(middle, whole.end)
 

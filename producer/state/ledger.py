@@ -1,4 +1,4 @@
-"""Which records of an organization have been published."""
+"""The ids of the records that have been published, by organization and day."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ _DAY_KEY = re.compile(r"(.*) (\d{4}-\d\d-\d\d)", re.ASCII | re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class DayLedger:
-    """Of the records created on one day in UTC: ids of the published, hashes of the dead letters."""
+    """Of the records created on one UTC day: ids of the published ones, hashes of the dead letters."""
 
     ids: BitMap64 = field(default_factory=BitMap64)
     dead_letters: frozenset[bytes] = frozenset()
@@ -26,16 +26,16 @@ class DayLedger:
 
 @dataclass(frozen=True, slots=True)
 class LedgerDelta:
-    """What a transaction changes; the ledger has it only after `Ledger.commit`. A None is a day to forget."""
+    """The days that a transaction changes; the ledger has them only after `Ledger.commit`. None: a day to delete."""
 
     days: Mapping[str, DayLedger | None]
     base_version: int
 
 
 class Ledger:
-    """The days kept of one organization.
+    """The kept days of one organization.
 
-    `plan` and `expire_days` say what to write and change nothing here; `commit` does, once the transaction has.
+    `plan` and `expire_days` return what to write, and change nothing; `commit` does, once the transaction is committed.
     """
 
     def __init__(self, organization: str, days: Mapping[str, DayLedger] | None = None) -> None:
@@ -48,11 +48,11 @@ class Ledger:
         return self._days
 
     def contains(self, event_id: int) -> bool:
-        """Whether any kept day holds the id, whatever day the record is said to be of now."""
+        """Whether any kept day holds the id, even if the record now claims another day."""
         return any(event_id in day.ids for day in self._days.values())
 
     def new_dead_letters(self, unreadable: Iterable[UnreadableRecord]) -> list[UnreadableRecord]:
-        """Those that no kept day holds, each once."""
+        """Return those that no kept day holds, each once."""
         by_hash = {record_hash(one): one for one in unreadable}
         known = frozenset[bytes]().union(*(day.dead_letters for day in self._days.values()))
         return [one for key, one in by_hash.items() if key not in known]
@@ -64,9 +64,9 @@ class Ledger:
         *,
         read: TimeRange | None = None,
     ) -> LedgerDelta:
-        """The days as they are once these have been published.
+        """Return the days as they will be once these are published.
 
-        An unreadable record stands in the last day of the window it was `read` in, which is not before its own.
+        An unreadable record has no day, so it is kept in the last day of the window it was `read` in: never before its own.
         """
         ids: dict[str, list[int]] = {}
         for event in events:
@@ -87,14 +87,14 @@ class Ledger:
         )
 
     def expire_days(self, delta: LedgerDelta, checkpoint: Checkpoint) -> LedgerDelta:
-        """The delta, and the days that no window reaches any more once this checkpoint is committed."""
+        """Return the delta together with the days that no window reaches once this checkpoint is committed."""
         gone = {
             name: None for name in self._days.keys() - delta.days.keys() if not is_day_kept(name, checkpoint)
         }
         return LedgerDelta({**delta.days, **gone}, delta.base_version)
 
     def commit(self, delta: LedgerDelta) -> None:
-        """Take over a delta that stands in Kafka."""
+        """Apply a delta that Kafka has committed. Raises ValueError if the ledger has changed since it was planned."""
         if delta.base_version != self._version:
             raise ValueError("the ledger has changed since this was planned")
         self._version += 1
@@ -105,7 +105,7 @@ class Ledger:
                 self._days[name] = day
 
     def to_records(self, delta: LedgerDelta) -> dict[str, dict[str, Any] | None]:
-        """Keys and DayLedger records to write; None is a tombstone."""
+        """Return the keys and DayLedger records to write; None is a tombstone."""
         return {
             progress_key(self.organization, name): self._day_record(name, day)
             for name, day in delta.days.items()
@@ -144,16 +144,16 @@ def record_hash(record: UnreadableRecord) -> bytes:
 
 
 def day_ledger_from_record(record: Mapping[str, Any]) -> DayLedger:
-    """Day of a DayLedger record."""
+    """Return the day of a DayLedger record."""
     return DayLedger(BitMap64.deserialize(record["ids"]), frozenset(record["dead_letters"]))
 
 
 def progress_key(organization: str, day: str | None = None) -> str:
-    """Key on the progress topic: of a day's ledger, or of the checkpoint."""
+    """Return the key on the progress topic: of a day's ledger, or of the checkpoint if `day` is None."""
     return organization if day is None else f"{organization} {day}"
 
 
 def split_progress_key(text: str) -> tuple[str, str | None]:
-    """The inverse of `key`."""
+    """Return organization and day of a key; the inverse of `progress_key`."""
     match = _DAY_KEY.fullmatch(text)
     return (match[1], match[2]) if match else (text, None)

@@ -6,7 +6,7 @@ Mode = Literal["live", "late", "backfill"]
 
 
 def mode_of(created: int, checkpoint: Checkpoint, overlap: int, backfill_from: int | None) -> Mode | None:
-    """How a record is to be published; None: not at all, it is history that nobody asked for, or nothing is known of its time."""
+    """Return the mode of a record. None: do not publish it, as it is unwanted history, or its day's ledger is deleted."""
     if is_no_longer_read(created, checkpoint):
         return None
     if created < checkpoint.live_since:
@@ -15,9 +15,9 @@ def mode_of(created: int, checkpoint: Checkpoint, overlap: int, backfill_from: i
 
 
 def is_no_longer_read(ms: int, checkpoint: Checkpoint) -> bool:
-    """Whether no window reaches this instant any more, so that its ledger is not kept.
+    """Whether no window reaches this instant any more, so that its ledger may be deleted.
 
-    A round that began before others moved the cursors, as after a long outage, may still bring what it holds.
+    A round that began before another round moved the cursors, as after a long outage, may still bring such records.
     """
     if ms >= checkpoint.ledgers_from:
         return False

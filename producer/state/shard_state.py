@@ -6,7 +6,7 @@ from producer.state.ledger import Ledger
 
 @dataclass(slots=True)
 class OrganizationState:
-    """What Kafka says of one organization: how far it has been read, and what was published."""
+    """The committed state of one organization. `checkpoint` None: it was never polled."""
 
     ledger: Ledger
     checkpoint: Checkpoint | None = None
@@ -14,7 +14,7 @@ class OrganizationState:
 
 @dataclass(slots=True)
 class ShardState:
-    """Everything a shard knows; it is what stands committed on the progress topic, never more.
+    """The state of a shard: what is committed on its progress topic, never more.
 
     `last_collected` is the newest Kafka timestamp written to the shard, in ms.
     """

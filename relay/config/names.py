@@ -7,6 +7,8 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from relay.config.base import ByKind
+
 SettingName = tuple[str, ...]
 """Path of a setting: ("kafka", "bootstrap"), ("destinations", "sentinel", "rule_id")."""
 
@@ -15,15 +17,26 @@ _ANY_NAME = "<name>"
 
 
 def setting_fields(model: type[BaseModel]) -> dict[SettingName, FieldInfo]:
-    """Return the field of every setting by its path. Those of destinations are under ("destinations", "<name>", …)."""
+    """Return the field of every setting by its path. Those of destinations, of all kinds, are under ("destinations", "<name>", …).
+
+    A setting of several kinds has one variable, so it is a list or a secret in all of them; the contract suite holds it.
+    """
     found: dict[SettingName, FieldInfo] = {}
     for group, field in model.model_fields.items():
-        inner: Any = field.annotation
-        name: SettingName = (group,)
         if group == "destinations":
-            name, inner = (group, _ANY_NAME), get_args(inner)[1]
-        found |= {(*name, setting): info for setting, info in inner.model_fields.items()}
+            for kind in models_by_kind(model).values():
+                found = {(group, _ANY_NAME, name): info for name, info in kind.model_fields.items()} | found
+        else:
+            inner: Any = field.annotation
+            found |= {(group, name): info for name, info in inner.model_fields.items()}
     return found
+
+
+def models_by_kind(model: type[BaseModel]) -> Mapping[str, type[BaseModel]]:
+    """Return the settings of each kind of destination."""
+    _, marked = get_args(model.model_fields["destinations"].annotation)
+    by_kind: ByKind = get_args(marked)[1]
+    return by_kind.models()
 
 
 def is_secret(field: FieldInfo) -> bool:

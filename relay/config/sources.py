@@ -67,8 +67,13 @@ class SettingValues:
 
     def _describe_fault(self, fault: dict[str, Any]) -> str:
         name = tuple(str(part) for part in fault["loc"] if isinstance(part, str) and part != "[key]")
+        if name[0] == "destinations":
+            name, fault = _without_kind(name, fault)
         message = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
         message = message.replace("a valid tuple", "a list")
+        message = message.replace(
+            "Extra inputs are not permitted", "is not a setting of this kind of destination"
+        )
         setting = next((known for known in self.values if known == name[: len(known)]), None)
         if fault["type"] == "missing":
             return (
@@ -95,6 +100,16 @@ def read_settings(model: type[BaseModel], config: Path | None, environ: Mapping[
     for rival in (rival for name in from_environment for rival in alternatives(fields, name)):
         from_file.pop(rival, None)
     return SettingValues(fields, dict(_resolve_secret_files(fields, from_file | from_environment)))
+
+
+def _without_kind(name: SettingName, fault: dict[str, Any]) -> tuple[SettingName, dict[str, Any]]:
+    """Return name and fault as they would be if every destination were of one kind."""
+    if fault["type"] == "union_tag_not_found":
+        return (*name, "kind"), {**fault, "type": "missing"}
+    if fault["type"] == "union_tag_invalid":
+        expected, kind = fault["msg"].rpartition("tags: ")[2], fault["input"]["kind"]
+        return (*name, "kind"), {**fault, "msg": f"must be one of {expected}", "input": kind}
+    return (*name[:2], *name[3:]), fault
 
 
 def _read_environment(

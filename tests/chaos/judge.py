@@ -26,10 +26,10 @@ from tests.chaos.traffic import Traffic
 
 MAX_LISTED = 10
 LOG_MARKERS = (
-    "A shard was opened.",
-    "Nobody knows how a transaction ended",
-    "Transactions that Kafka had left without an end were ended.",
-    "Kafka has lost the end of a log",
+    "Shard loaded.",
+    "Transaction outcome is unknown",
+    "Hanging transactions were ended.",
+    "Kafka lost the end of a log",
     "Kafka has lost the end of a partition",
     "Task was destroyed but it is pending",
     "Traceback",

@@ -7,10 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from consumer.assignment import assignment
 from consumer.assignment.handler import AssignmentHandler
-from consumer.delivery import circuit_breaker
-from consumer.destinations.outcome import Retry
+from consumer.timing import AssignmentTiming, Backoff, BreakerTiming, ConsumerTiming
 from embedded import EmbeddedKafka
 from relay.avro.codec import Encoder, SchemaId
 from relay.errors import RelayError
@@ -32,6 +30,7 @@ from tests.support.pipeline_world import (
     uids,
     wait_for_status,
     wait_until,
+    with_limits,
 )
 from tests.support.topics import alter_topic
 
@@ -129,8 +128,8 @@ def lose_every_membership(monkeypatch):
 
 async def test_offsets_are_committed_as_soon_as_rows_are_accepted(kafka, prefix, monkeypatch):
     """Whatever is accepted and not committed comes again after a kill."""
-    monkeypatch.setattr(assignment, "IDLE_COMMIT_INTERVAL_SECONDS", 3600)
-    async with pipeline_world(kafka, prefix, monkeypatch) as world, world.consuming():
+    timing = ConsumerTiming(assignment=AssignmentTiming(idle_commit_interval_seconds=3600))
+    async with pipeline_world(kafka, prefix, monkeypatch) as world, world.consuming(timing=timing):
         for first in (0, 1000):
             await world.publish(some_events(50, organizations=1, first=first))
             await world.wait_for_events()
@@ -151,9 +150,11 @@ async def test_partitions_move_without_a_repeat(kafka, prefix, monkeypatch):
 
 async def test_partitions_move_without_a_repeat_while_the_destination_throttles(kafka, prefix, monkeypatch):
     """Some bodies are refused again and again while those behind them are accepted; these are never sent again."""
-    monkeypatch.setattr("consumer.destinations.sentinel.rows.MAX_BODY_BYTES", 3000)
-    monkeypatch.setitem(circuit_breaker._BACKOFF, Retry, (0.02, 0.1))
-    async with pipeline_world(kafka, prefix, monkeypatch) as world, world.consuming():
+    options = {
+        "timing": ConsumerTiming(breaker=BreakerTiming(retry=Backoff(0.02, 0.1))),
+        "kinds": {"sentinel": with_limits(max_bytes=3000)},
+    }
+    async with pipeline_world(kafka, prefix, monkeypatch) as world, world.consuming(**options):
         world.azure.fault(azure_faults.throttled(), rate=0.6)
         await _come_and_go(world)
         assert world.azure.duplicates() == {}
@@ -211,7 +212,7 @@ def dead_letter_count(consumer, why="unreadable"):
     return consumer.metric("jira_relay_events_dead_lettered_total", why=why)
 
 
-async def test_a_record_too_large_for_the_dead_letter_topic_stands_there_in_parts(kafka, prefix, monkeypatch):
+async def test_a_record_too_large_for_the_dead_letter_topic_is_written_in_parts(kafka, prefix, monkeypatch):
     """An operator gave that topic a smaller limit than the events have."""
     value, small = os.urandom(90_000), os.urandom(3_000)
     async with pipeline_world(kafka, prefix, monkeypatch) as world:
@@ -271,7 +272,7 @@ async def test_passing_faults_cost_time_alone(kafka, prefix, monkeypatch):
         assert await world.dead_letters() == []
 
 
-async def test_a_request_whose_answer_was_lost_is_repeated_and_can_be_told(kafka, prefix, monkeypatch):
+async def test_a_request_whose_answer_was_lost_is_repeated_and_identified(kafka, prefix, monkeypatch):
     async with pipeline_world(kafka, prefix, monkeypatch) as world:
         world.azure.fault(faults.reset(after_processing=True))
         await world.publish(some_events(20, organizations=1))
@@ -386,7 +387,7 @@ async def test_the_status_tells_state_lag_counts_and_offsets(kafka, prefix, monk
 
 
 async def test_events_wait_for_a_schema_that_cannot_be_looked_up(kafka, prefix, monkeypatch):
-    """Messages of a registry arrive, and none is set: nothing is dropped, and the operator is told."""
+    """Messages of a registry arrive, and no registry is set: nothing is dropped, and the status says so."""
     async with pipeline_world(kafka, prefix, monkeypatch) as world:
         of_registry = Encoder(AUDIT_EVENT, SchemaId(5))
         each = event(1)

@@ -8,6 +8,7 @@ from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.errors import CorruptRecordException
 from aiokafka.protocol.fetch import FetchRequest
 
+from consumer.timing import AssignmentTiming, ConsumerTiming
 from embedded import EmbeddedKafka
 from relay.kafka import TopicPartition
 from relay.kafka.aiokafka_patches.leader_epochs import LeaderEpochs
@@ -104,8 +105,8 @@ async def test_a_log_that_loses_its_end_and_outgrows_a_reader_is_read_again(
 
 
 async def test_a_batch_that_is_damaged_on_disk_holds_up_its_partition_alone(tmp_path, prefix, monkeypatch):
-    """What stands before it and in other partitions arrives, the status says what to do, and the rest comes once it is whole."""
-    monkeypatch.setattr("consumer.assignment.assignment.CORRUPT_PAUSE_SECONDS", 1)
+    """Events before it and in other partitions arrive, the status says what to do, and the rest comes once it is whole."""
+    timing = ConsumerTiming(assignment=AssignmentTiming(corrupt_pause_seconds=1))
     async with EmbeddedKafka(tmp_path) as kafka, pipeline_world(kafka, prefix, monkeypatch) as world:
         organization = "org0.atlassian.net"
         partition = TopicPartition(world.topics.events, partition_of(organization, SHARDS))
@@ -118,7 +119,7 @@ async def test_a_batch_that_is_damaged_on_disk_holds_up_its_partition_alone(tmp_
         flip_a_bit(log, bad)
         before = [each for each in await records_at_each(world, partition, records) if each < bad]
         elsewhere = len(world.published) - len(records)
-        async with world.consuming(start="earliest"):
+        async with world.consuming(timing=timing, start="earliest"):
             await world.wait_for_events(elsewhere + len(before))
             status = await wait_for_status(world, lambda status: "damaged" in (status.reason or ""))
             assert f"{partition.topic}, partition {partition.partition}, is damaged" in status.reason

@@ -1,5 +1,6 @@
 """Batches on the events topic that any client of Kafka can write, and that aiokafka cannot parse."""
 
+from consumer.timing import AssignmentTiming, ConsumerTiming
 from relay.kafka import TopicPartition
 from relay.kafka.topics import partition_of
 from tests.support.pipeline_world import (
@@ -17,7 +18,7 @@ async def test_a_record_with_a_header_name_that_is_not_utf_8_holds_its_partition
     kafka, prefix, monkeypatch
 ):
     """Events before it and of other partitions arrive, the status says what to do, and done that, the rest arrives."""
-    monkeypatch.setattr("consumer.assignment.assignment.CORRUPT_PAUSE_SECONDS", 1)
+    timing = ConsumerTiming(assignment=AssignmentTiming(corrupt_pause_seconds=1))
     organization = "org0.atlassian.net"
     async with pipeline_world(kafka, prefix, monkeypatch) as world:
         partition = TopicPartition(world.topics.events, partition_of(organization, SHARDS))
@@ -31,7 +32,7 @@ async def test_a_record_with_a_header_name_that_is_not_utf_8_holds_its_partition
             for event in world.published
             if uid(event) not in before and partition_of(event["organization"], SHARDS) == partition.partition
         }
-        async with world.consuming(start="earliest"):
+        async with world.consuming(timing=timing, start="earliest"):
             await world.wait_for_events(len(world.published) - len(held))
             status = await wait_for_status(world, lambda status: "malformed" in (status.reason or ""))
             assert set(uids(world.azure)) == set(uids_of(world)) - held

@@ -8,6 +8,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from confluent_kafka.admin import AdminClient
 
 from consumer.assignment.handler import AssignmentHandler
+from consumer.timing import AssignmentTiming, BufferLimits, ConsumerTiming, ReporterTiming
 from relay.kafka import TopicPartition
 from relay.kafka.positions import Positions
 from relay.kafka.producer import RecordWriter
@@ -24,6 +25,7 @@ from tests.support.pipeline_world import (
     uids,
     wait_for_status,
     wait_until,
+    with_limits,
 )
 
 
@@ -76,10 +78,10 @@ async def test_a_group_whose_offsets_kafka_has_forgotten_resumes_from_its_last_b
     kafka, prefix, monkeypatch
 ):
     """Nothing is skipped, and no more comes again than was accepted since."""
-    monkeypatch.setattr("consumer.status_reporter.BACKUP_INTERVAL_SECONDS", 0.1)
+    timing = ConsumerTiming(reporter=ReporterTiming(backup_seconds=0.1))
     async with pipeline_world(kafka, prefix, monkeypatch) as world:
         await world.publish(some_events(60))
-        async with world.consuming():
+        async with world.consuming(timing=timing):
             await world.wait_for_events()
             ends = sum((await committed_and_ends(world))[1].values())
             await wait_for_status(world, lambda status: sum(each.offset for each in status.offsets) == ends)
@@ -122,26 +124,28 @@ async def test_a_running_consumer_that_retention_overtakes_names_what_it_missed(
     """It holds back while the destination is slow; what it had read before is delivered, what is kept as well, each once, and
     no partition moves for it.
     """
-    monkeypatch.setattr("consumer.assignment.assignment.IN_FLIGHT_BYTES", 1)
-    monkeypatch.setattr("consumer.assignment.assignment.RECORD_BUFFER_BYTES", 1)
-    monkeypatch.setattr("consumer.assignment.assignment.CAPACITY_WAIT_SECONDS", 0.1)
+    buffers = BufferLimits(record_buffer_bytes=1)
+    options = {
+        "timing": ConsumerTiming(assignment=AssignmentTiming(capacity_wait_seconds=0.1, buffers=buffers)),
+        "kinds": {"sentinel": with_limits(in_flight_bytes=1)},
+    }
     held, pause, resume = asyncio.Event(), Positions.pause, Positions.resume
 
     def held_back(positions, partitions):
         held.set()
         pause(positions, partitions)
 
-    def let_go(positions, partitions):
+    def resumed(positions, partitions):
         held.clear()
         resume(positions, partitions)
 
-    async with pipeline_world(kafka, prefix, monkeypatch) as world, world.consuming() as consumer:
+    async with pipeline_world(kafka, prefix, monkeypatch) as world, world.consuming(**options) as consumer:
         await wait_until(consumer.ready)
         hanging = world.azure.fault(faults.hang(3), rate=1)
         await world.publish(some_events(1, organizations=1))
         await wait_until(lambda: world.azure.calls)
         monkeypatch.setattr(Positions, "pause", held_back)
-        monkeypatch.setattr(Positions, "resume", let_go)
+        monkeypatch.setattr(Positions, "resume", resumed)
         monkeypatch.setattr(AssignmentHandler, "assigned", None)
         for number in range(1, 50):  # until it is held back, and not for a moment only
             await world.publish(some_events(1, organizations=1, first=number))

@@ -5,10 +5,11 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from consumer.delivery.circuit_breaker import CircuitBreaker, RateLimit
-from consumer.delivery.sender import StreamState
+from consumer.delivery.stream import DeliveryStream
 from consumer.destinations.outcome import Retry
 from consumer.metrics import ConsumerMetrics
-from consumer.status_reporter import RunningPipeline, StatusReporter, status_key
+from consumer.offsets.backup import destination_status_key
+from consumer.status_reporter import RunningPipeline, StatusReporter
 from relay.kafka import TopicPartition
 from relay.status.writer import StatusWriter
 from relay.telemetry.health import Health
@@ -36,7 +37,7 @@ class NoStatusHistory:
 
 def running_pipeline(flow):
     metrics = METRICS.for_pipeline("sentinel", flow)
-    stream = StreamState(None, CircuitBreaker(RateLimit()), None, metrics)
+    stream = DeliveryStream(None, CircuitBreaker(RateLimit()), None, metrics)
     member, schemas = SimpleNamespace(valid=True), SimpleNamespace(problem=None)
     return RunningPipeline(flow, member, FakeHandler(flow), stream, schemas, metrics)
 
@@ -51,6 +52,6 @@ async def test_until_when_it_waits_is_reported_whichever_flow_it_is(throttled):
     breaker = pipelines[throttled].stream.breaker
     breaker.release(await breaker.acquire(), Retry("busy", 429, after=600))
     await reporter.publish()
-    status = status_writer.last_put(status_key("sentinel"))
+    status = status_writer.last_put(destination_status_key("sentinel"))
     assert status.state == "waiting"
     assert status.waiting_until > (time.time() + 590) * 1000

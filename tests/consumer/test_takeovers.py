@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from prometheus_client import CollectorRegistry
 
-from consumer.assignment.start_offsets import LOG_END_WAIT_SECONDS, OffsetBackup, StartOffsetResolver
+from consumer.assignment.start_offsets import StartOffsetResolver
 from consumer.metrics import ConsumerMetrics
+from consumer.offsets.backup import OffsetBackup
 from consumer.offsets.delivered import MAX_DELIVERED_RANGES, DeliveryProgress
-from consumer.offsets.tracker import OffsetTracker, slice_sequences
+from consumer.offsets.tracker import OffsetTracker, TrackedRecords, slice_sequences
+from consumer.timing import StartTiming
 from relay.kafka import KafkaError, OffsetAndMetadata, TopicPartition
 from tests.support.messages import Message
 
@@ -27,7 +29,7 @@ class FakeProcess:
 
         metrics = ConsumerMetrics(CollectorRegistry()).for_pipeline("sentinel", "live")
         self.resolver = StartOffsetResolver(
-            "earliest", no_backup, history.records_at, metrics, lambda: history.now
+            "earliest", no_backup, history.records_at, metrics, clock=lambda: history.now
         )
         self.tracker = None
         self.outstanding = []
@@ -44,7 +46,7 @@ class NothingIsSkipped(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.log = []  # who stands at each offset
+        self.log = []  # the number of the record at each offset
         self.first = 0
         self.appended = 0
         self.now = 0.0
@@ -86,7 +88,7 @@ class NothingIsSkipped(RuleBasedStateMachine):
         try:
             start_progress = run_sync(owner.resolver.resolve(self, [A]))[A].progress
         except KafkaError:  # the log has lost its end, and may be given it back
-            self.now += LOG_END_WAIT_SECONDS + 1
+            self.now += StartTiming().log_end_wait_seconds + 1
             start_progress = run_sync(owner.resolver.resolve(self, [A]))[A].progress
         skipped = [at for at in range(self.first, len(self.log)) if is_delivered(start_progress, at)]
         assert all(self.log[at] in self.accepted for at in skipped)
@@ -124,7 +126,7 @@ class NothingIsSkipped(RuleBasedStateMachine):
         outstanding, self.owner.outstanding = self.owner.outstanding, []
         for (sequences, offset), accepted in zip(outstanding, itertools.cycle(chances), strict=False):
             if accepted:
-                self.owner.tracker.mark_delivered(sequences, [self.record(offset)])
+                self.owner.tracker.mark_delivered(TrackedRecords([self.record(offset)], sequences))
                 self.accepted.add(self.log[offset])
                 self.wanted.discard(offset)
                 self.delivered.add(offset)
@@ -162,9 +164,9 @@ class NothingIsSkipped(RuleBasedStateMachine):
     @precondition(lambda self: self.owner is None)
     @rule(data=st.data())
     def an_operator_sets_the_offset(self, data):
-        """Back, or to where it stands, since forward means to skip."""
+        """Back, or to the same offset, since forward means to skip."""
         self.group = OffsetAndMetadata(data.draw(st.integers(0, self.group.offset)), "")
-        self.accepted |= set(self.log[: self.group.offset])  # whatever stands there by now
+        self.accepted |= set(self.log[: self.group.offset])  # also records that came to be there since
         self.wanted = set(range(self.group.offset, len(self.log)))
         self._forget()
 
@@ -176,7 +178,7 @@ class NothingIsSkipped(RuleBasedStateMachine):
     @precondition(lambda self: self.owner is None and self.first < len(self.log) and self._is_marked())
     @rule(data=st.data())
     def lose_the_end(self, data):
-        """Others may come to stand there before anybody looks."""
+        """Other records may take their offsets before a process looks."""
         kept = data.draw(st.integers(self.first, len(self.log) - 1))
         grown = data.draw(st.integers(0, len(self.log) - kept + 5))
         del self.log[kept:]

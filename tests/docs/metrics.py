@@ -8,7 +8,7 @@ from producer.metrics import ProducerMetrics
 HEAD = """# Metrics
 
 `/metrics` of each process, on `telemetry.listen`, shows what its services count. Times are seconds, instants seconds since 1970. Written from the
-catalogues `producer/metrics.py` and `consumer/metrics.py` by `python -m tests.docs.metrics`, and held equal to them by a test.
+catalogues `producer/metrics.py` and `consumer/metrics/catalogue.py` by `python -m tests.docs.metrics`, and held equal to them by a test.
 """
 
 

@@ -6,8 +6,8 @@ from types import ModuleType
 
 import producer.polling.poller
 import relay.kafka.diagnostics.messages
-from consumer.assignment import assignment
-from consumer.delivery import sender
+from consumer.assignment import losses
+from consumer.delivery import dead_letters, defects, sender
 from consumer.destinations.sentinel import client, credentials, response
 from producer.sources.errors import _CATALOGUE, ErrorKind, RetryAction
 
@@ -95,6 +95,7 @@ ANSWERS: Lines = {
 DESTINATION_PROBLEMS: Lines = {
     "_config_fault_text": ("Every row is refused, so the configuration is suspected.", CHECK),
     "_dead_letter_failure_text": ("The dead-letter topic accepts nothing.", "`jira-relay topics check`"),
+    "defect_text": ("An exception of the relay's own code; the same events are tried again.", LOG),
     "_loss_text": (
         "Kafka's retention deleted events before they were delivered.",
         "`jira-relay topics check`",
@@ -187,9 +188,10 @@ def answers_by_status() -> dict[tuple[str, str], list[int]]:
 def destination_problems() -> list[tuple[str, str]]:
     functions = (
         sender._config_fault_text,
-        sender._dead_letter_failure_text,
-        assignment._loss_text,
-        assignment._corrupt_batch_text,
+        dead_letters._dead_letter_failure_text,
+        defects.defect_text,
+        losses._loss_text,
+        losses._corrupt_batch_text,
     )
     return [(function.__name__, _returned(function)) for function in functions]
 

@@ -5,12 +5,20 @@ from dataclasses import replace
 
 from pydantic import SecretStr
 
+from producer.sources.errors import RetryAction
 from producer.sources.jira_cloud.client import open_clients
-from producer.sources.jira_cloud.source import JiraCloudSources
+from producer.sources.jira_cloud.factory import JiraCloudSources
+from producer.sources.throttle import BackoffTiming
 from relay.credentials.url_policy import AllowedHosts
 from relay.errors import SecretError
 from relay.organizations import Organization
 from relay.timestamps import now_ms
+
+
+def backoff(seconds, **timing):
+    """The waits of a source, all of them short."""
+    waits = dict.fromkeys(RetryAction, seconds)
+    return BackoffTiming(**{"first_seconds": waits, "login_failure_seconds": seconds, **timing})
 
 
 class StubCredentials:
@@ -27,9 +35,17 @@ class StubCredentials:
 
 
 class JiraFixture:
-    def __init__(self, clients, gateway_url):
+    """`options`: `slots`, `backoff` and `limits` of the sources."""
+
+    def __init__(self, clients, gateway_url, **options):
         self.credentials = StubCredentials()
-        self.sources = JiraCloudSources(clients, self.credentials, AllowedHosts(gateway_url, []), now_ms)
+        self.clock = now_ms
+        self.sources = JiraCloudSources(
+            clients, self.credentials, AllowedHosts(gateway_url, []), self.now_ms, **options
+        )
+
+    def now_ms(self):
+        return self.clock()
 
     def organization(self, site, **fields):
         self.credentials.keys.setdefault(site.name, site.token)
@@ -41,6 +57,6 @@ class JiraFixture:
 
 
 @asynccontextmanager
-async def jira_clients(jira):
+async def jira_clients(jira, **options):
     async with open_clients(100) as clients:
-        yield JiraFixture(clients, jira.gateway_url)
+        yield JiraFixture(clients, jira.gateway_url, **options)

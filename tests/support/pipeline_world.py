@@ -4,10 +4,13 @@ import asyncio
 import sys
 import time
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from consumer.destinations import DESTINATIONS
+from consumer.destinations.sentinel import SENTINEL
 from consumer.service import run_consumer
 from management.settings import Settings
 from relay.avro.codec import Encoder, fingerprint
@@ -87,9 +90,9 @@ class PipelineWorld:
         )
 
     @asynccontextmanager
-    async def consuming(self, **consumer):
+    async def consuming(self, *, timing=None, kinds=DESTINATIONS, **consumer):
         """Run a consumer in this process; stop it at the end of the block, as SIGTERM does."""
-        running = RunningConsumer(self.settings(**consumer), self.connection)
+        running = RunningConsumer(self.settings(**consumer), self.connection, timing, kinds)
         try:
             yield running
         finally:
@@ -129,8 +132,22 @@ class PipelineWorld:
         ]
 
 
+def with_limits(max_bytes=None, **limits):
+    """The kind sentinel, with other limits of a body and of its delivery."""
+
+    @asynccontextmanager
+    async def open_limited(name, config, seconds):
+        async with SENTINEL.open(name, config, seconds) as streams:
+            for each in streams.values():
+                body_format = replace(each.limits.format, max_bytes=max_bytes or each.limits.format.max_bytes)
+                each.limits = replace(each.limits, format=body_format, **limits)
+            yield streams
+
+    return replace(SENTINEL, open=open_limited)
+
+
 class RunningConsumer:
-    def __init__(self, settings, connection):
+    def __init__(self, settings, connection, timing=None, kinds=DESTINATIONS):
         self.registry = CollectorRegistry()
         self.health = Health("destination sentinel")
         self._stop = asyncio.Event()
@@ -143,6 +160,8 @@ class RunningConsumer:
                 self._stop,
                 self.registry,
                 self.health,
+                kinds,
+                timing,
             )
         )
 

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 import schemas
 from producer.metrics import ProducerMetrics
 from producer.publishing.publisher import ShardPublisher
+from producer.publishing.transaction import ShardLayout
 from producer.state.shard_state import ShardState
 from relay.avro.codec import Encoder, InternalCodec, fingerprint
 from relay.kafka.topics import Topics
@@ -59,8 +60,9 @@ class InMemoryTransactions:
 def in_memory_publisher(now_ms, transactions=None, max_event_bytes=4_000_000, metrics=None):
     transactions = transactions or InMemoryTransactions()
     metrics = metrics or ProducerMetrics(CollectorRegistry())
+    layout = ShardLayout(TOPICS, 0, ENCODER)
     return ShardPublisher(
-        transactions, ShardState(), ENCODER, TOPICS, 0, lambda: max_event_bytes, metrics, now_ms
+        transactions, ShardState(), layout, lambda: max_event_bytes, metrics, now_ms
     ), transactions
 
 

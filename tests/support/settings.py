@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from management.settings import load
+from management.settings import Settings, load
+from relay.config.names import models_by_kind
 from relay.errors import SettingsError
 
 CANARY = "canary-5f1c9e-secret"
@@ -25,6 +26,21 @@ SENTINEL = {
     "RELAY_DESTINATIONS__SENTINEL__ENDPOINT": "https://relay-a1b2.westeurope-1.ingest.monitor.azure.com",
     "RELAY_DESTINATIONS__SENTINEL__RULE_ID": RULE,
 }
+
+
+def destination_of(name: tuple[str, ...]) -> tuple[str, Mapping[str, str]]:
+    """Return a destination that has this setting, and the variables that its kind requires."""
+    kinds = models_by_kind(Settings)
+    if name[0] != "destinations" or name[2] in kinds["sentinel"].model_fields:
+        return "SENTINEL", SENTINEL
+    kind, model = next((kind, model) for kind, model in kinds.items() if name[2] in model.model_fields)
+    required = {setting: field for setting, field in model.model_fields.items() if field.is_required()}
+    return "OTHER", {
+        f"RELAY_DESTINATIONS__OTHER__{setting.upper()}": kind
+        if setting == "kind"
+        else str((field.examples or [""])[0])
+        for setting, field in required.items()
+    }
 
 
 def load_error(config: Path | None = None, environ: Mapping[str, str] | None = None) -> str:

@@ -1,0 +1,12 @@
+"""Microsoft Sentinel, through Azure Monitor's Logs Ingestion API.
+
+Enters: events with Microsoft's column names, as a compressed JSON array.
+Leaves: one request to a stream of a data collection rule, and its outcome.
+May not know: Kafka, retries. docs/destinations/sentinel.md is the operator's page.
+"""
+
+from consumer.destinations.contract import DestinationKind
+from consumer.destinations.sentinel.config import SentinelConfig
+from consumer.destinations.sentinel.destination import open_sentinel
+
+SENTINEL = DestinationKind(SentinelConfig, open_sentinel)

@@ -1,4 +1,4 @@
-"""The one call of Azure Monitor's Logs Ingestion API."""
+"""The client of Azure Monitor's Logs Ingestion API: one call, one request."""
 
 import asyncio
 import io
@@ -33,22 +33,22 @@ _CLOUDS = {  # endpoint suffix and token scope (Microsoft's Logstash plugin 2.5.
 
 
 def check_endpoint(name: str, destination: SentinelConfig) -> None:
-    """Tokens and events go to Azure Monitor's own hosts alone, and to this machine. Raises RelayError."""
+    """Raise RelayError unless the endpoint is a host of Azure Monitor or this machine: it receives tokens and events."""
     origin = parse_origin(destination.endpoint)
     suffix, _ = _CLOUDS[destination.cloud]
     azure = origin.scheme == "https" and origin.port is None and origin.host.endswith(suffix)
     if not (azure or origin.loopback):
         raise RelayError(
-            f"destinations.{name}.endpoint is {destination.endpoint}, which is no host of Azure Monitor: take the rule's logs"
-            f" ingestion endpoint, https://….ingest.monitor.azure… with the ending {suffix} for the cloud {destination.cloud}."
+            f"destinations.{name}.endpoint is {destination.endpoint}, which is no host of Azure Monitor. Set it to the logs"
+            f" ingestion endpoint of the rule: https://…{suffix} for the cloud {destination.cloud}."
         )
 
 
 class IngestionClient:
-    """Sends bodies to the streams of one data collection rule. Any number of calls at a time.
+    """Sends bodies to the streams of one data collection rule; any number of calls at a time.
 
-    One call, one request: nothing here waits or tries again, apart from one new token after a 401. Every call ends within
-    `timeout_seconds`; `send` raises nothing but cancellation.
+    A call makes one request, and one more with a new token after a 401. It ends within `timeout_seconds`, and raises nothing
+    but CancelledError.
     """
 
     def __init__(self, name: str, destination: SentinelConfig, timeout_seconds: float) -> None:
@@ -67,7 +67,7 @@ class IngestionClient:
         await self._credential.close()
 
     async def send(self, stream: str, body: bytes) -> Outcome:
-        """One request with this gzip-compressed JSON array. A Retry may follow on a request that was obeyed."""
+        """Send a gzip-compressed JSON array to `stream`. After a Retry the rows may have been accepted nevertheless."""
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 return await self._send_with_valid_token(stream, body)
@@ -92,21 +92,22 @@ class IngestionClient:
         except (AzureError, OSError, ValueError) as error:
             if isinstance(error, HttpResponseError) and error.response is not None:
                 return classify(_response(error), IngestionTarget(self._name, rule_id, stream), now_ms())
-            return Retry(
-                f"The connection to Azure failed: {describe_error(error)}"
-            )  # also in the midst of the answer
+            # also when the connection breaks within the answer
+            return Retry(f"The connection to Azure failed: {describe_error(error)}")
+        except Exception as error:  # noqa: BLE001 - the libraries below raise more than they document
+            return Retry(f"Azure's answer could not be read: {type(error).__name__}: {describe_error(error)}")
         return Sent()
 
     def _token_refused(self) -> Paused:
         return Paused(
-            f"Azure refuses our token, a new one too (401): check destinations.{self._name}.credential, its tenant, and that"
-            f" destinations.{self._name}.cloud is the cloud of the endpoint.",
+            f"Azure rejects the relay's token, also a new one (401). Check destinations.{self._name}.credential, its tenant, and"
+            f" that destinations.{self._name}.cloud is the cloud of the endpoint.",
             401,
         )
 
 
 def _client(destination: SentinelConfig, renewable: RenewableCredential) -> LogsIngestionClient:
-    """No redirects, no retries, no logging of requests: the token goes to the endpoint, once, and nowhere else."""
+    """Return a client without redirects, retries and request logs: the token goes to the endpoint once, and nowhere else."""
     _, scope = _CLOUDS[destination.cloud]
     credential = cast("AsyncTokenCredential", renewable)
     chain = [
@@ -119,7 +120,9 @@ def _client(destination: SentinelConfig, renewable: RenewableCredential) -> Logs
         destination.endpoint,
         credential,
         policies=chain,
-        use_env_settings=destination.endpoint.startswith("https:"),  # in clear to this machine, by no proxy
+        use_env_settings=destination.endpoint.startswith(
+            "https:"
+        ),  # plain HTTP to this machine uses no proxy
         connection_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
     )
@@ -129,6 +132,6 @@ def _response(error: HttpResponseError) -> IngestionResponse:
     response = cast("Any", error.response)
     try:
         content = response.content
-    except (AzureError, ValueError, OSError):  # it came only in part
+    except Exception:  # noqa: BLE001 - only a part arrived, or its encoding is wrong
         content = b""
     return IngestionResponse(response.status_code, response.headers, content)

@@ -1,3 +1,5 @@
+"""Settings of the destination kind sentinel."""
+
 import re
 from typing import Annotated, Literal, Self
 
@@ -12,7 +14,7 @@ _RULE_ID = re.compile(r"dcr-[0-9a-f]{32}")
 _STREAM = re.compile(r"Custom-[A-Za-z0-9_-]{1,100}")
 
 
-_CLOUD_SUFFIXES = {  # reference: Microsoft's Logstash plugin 2.5.1, which refuses others
+_CLOUD_SUFFIXES = {  # Source: Microsoft's Logstash plugin 2.5.1, which rejects others.
     ".ingest.monitor.azure.com": "public",
     ".ingest.monitor.azure.us": "usgov",
     ".ingest.monitor.azure.cn": "china",
@@ -22,31 +24,31 @@ _CLOUD_SUFFIXES = {  # reference: Microsoft's Logstash plugin 2.5.1, which refus
 def _rule_id(text: str) -> str:
     if not _RULE_ID.fullmatch(text.lower()):
         raise ValueError(
-            "must be the rule's immutable id, dcr- and 32 hexadecimal digits (JSON view of the data collection rule: immutableId)"
+            "must be the rule's immutable id: dcr- and 32 hexadecimal digits (immutableId in the JSON view of the data collection rule)"
         )
     return text.lower()
 
 
 def _stream(name: str) -> str:
     if not _STREAM.fullmatch(name):
-        raise ValueError("must begin with Custom- and go on with letters, digits, hyphens or underscores")
+        raise ValueError("must be Custom- followed by letters, digits, hyphens or underscores")
     return name
 
 
 def _check_cloud(endpoint: str, cloud: str) -> None:
     for suffix, owner in _CLOUD_SUFFIXES.items():
         if endpoint.endswith(suffix) and owner != cloud:
-            raise ValueError(f"The endpoint {endpoint} is of the cloud {owner}, but cloud is {cloud}")
+            raise ValueError(f"The endpoint {endpoint} belongs to the cloud {owner}, but cloud is {cloud}")
 
 
 class SentinelConfig(ConfigModel):
-    """A destination, under a name of your choice: small letters, digits and underscores."""
+    """A data collection rule of Microsoft Sentinel, under a name of your choice: small letters, digits and underscores."""
 
     kind: Literal["sentinel"] = Field(
-        description="What it is. Not set: what its name says.", examples=["sentinel"]
+        description="Kind of the destination. Not set: its name is its kind.", examples=["sentinel"]
     )
     endpoint: OriginUrl = Field(
-        description="Where logs are sent: the rule's own logs ingestion endpoint, or that of a data collection endpoint.",
+        description="Logs ingestion endpoint of the data collection rule, or of a data collection endpoint.",
         examples=["https://relay-a1b2.westeurope-1.ingest.monitor.azure.com"],
     )
     rule_id: Annotated[str, AfterValidator(_rule_id)] = Field(
@@ -55,25 +57,25 @@ class SentinelConfig(ConfigModel):
     )
     stream: Annotated[str, AfterValidator(_stream)] = Field(
         default="Custom-JiraAuditRelay",
-        description="The rule's stream for new events.",
+        description="Stream of the rule for new events.",
         examples=["Custom-JiraAuditRelay"],
     )
     history_stream: Annotated[str, AfterValidator(_stream)] = Field(
         default="Custom-JiraAuditRelayHistory",
-        description="The rule's stream for backfill and replays, kept apart so that they raise no alarms.",
+        description="Stream of the rule for backfill and replay. Its own table keeps history out of alert rules.",
         examples=["Custom-JiraAuditRelay"],
     )
     cloud: Literal["public", "usgov", "china"] = Field(
-        default="public", description="The Azure cloud it stands in.", examples=["usgov"]
+        default="public", description="Azure cloud of the rule.", examples=["public"]
     )
     credential: AzureCredential = Field(
         default="default",
-        description="Which of azure-identity's credentials is used; its own variables (AZURE_…, IDENTITY_…) apply.",
+        description="Credential of azure-identity; its own variables (AZURE_…, IDENTITY_…) apply.",
         examples=["managed-identity"],
     )
     start: StartPosition | None = Field(
         default=None,
-        description="Where it begins at its first start. Not set: as `consumer.start` says.",
+        description="Start of the first run: `earliest`, `latest`, or a time. Not set: `consumer.start`.",
         examples=["latest"],
     )
 

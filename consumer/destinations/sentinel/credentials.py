@@ -1,4 +1,4 @@
-"""Tokens for Azure, and why there are none."""
+"""Tokens for Azure, and the reason when there is none."""
 
 import asyncio
 from typing import Any
@@ -14,7 +14,7 @@ from relay.credentials.azure import open_credential
 
 
 class TokenUnavailableError(Exception):
-    """There is no token; `outcome` says what that means for the request."""
+    """No token is available; `outcome` is the outcome of the request."""
 
     def __init__(self, outcome: Retry | Paused) -> None:
         super().__init__(outcome.reason)
@@ -22,7 +22,7 @@ class TokenUnavailableError(Exception):
 
 
 class RenewableCredential:
-    """A credential that says in our words why there is no token, and can be made to forget the one it has."""
+    """A credential that can forget its token, and explains to the operator why it has none."""
 
     def __init__(self, name: str, destination: SentinelConfig) -> None:
         self._name = name
@@ -38,11 +38,11 @@ class RenewableCredential:
                     self._credential = open_credential(self._destination.credential, self._destination.cloud)
                 return await self._credential.get_token(*scopes, **kwargs)
             except (AzureError, ValueError, OSError) as error:
-                await self._forget()  # the next one reads its variables and files again
+                await self._forget()  # the next credential reads variables and files again
                 raise TokenUnavailableError(self._classify(error)) from error
 
     async def renew(self, generation: int) -> None:
-        """Forget the token of this generation: azure-identity would give it out until it expires."""
+        """Forget the token of this generation, which azure-identity would return until it expires."""
         async with self._lock:
             if generation == self.generation:
                 self.generation += 1
@@ -60,9 +60,9 @@ class RenewableCredential:
     def _classify(self, error: Exception) -> Retry | Paused:
         status = getattr(getattr(error, "response", None), "status_code", None)
         if isinstance(error, ServiceRequestError | ServiceResponseError) or is_transient(status):
-            return Retry(f"Azure gives no token just now: {describe_error(error)}", status)
+            return Retry(f"Azure issues no token now: {describe_error(error)}", status)
         return Paused(
-            f"Azure gives no token for the credential {self._destination.credential}: {describe_error(error)}"
+            f"Azure issues no token for the credential {self._destination.credential}: {describe_error(error)}"
             f" Check destinations.{self._name}.credential and the AZURE_… variables it reads.",
             status,
         )

@@ -1,4 +1,4 @@
-"""What the answers of the Logs Ingestion API mean."""
+"""The answers of the Logs Ingestion API, as outcomes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _TRANSIENT = frozenset({408, 425, 429})
 
 @dataclass(frozen=True, slots=True)
 class IngestionResponse:
-    """What came instead of a 204."""
+    """An answer other than 204."""
 
     status: int
     headers: Mapping[str, str]
@@ -25,22 +25,22 @@ class IngestionResponse:
 
 @dataclass(frozen=True, slots=True)
 class IngestionTarget:
-    """What was asked for, to be named to the operator."""
+    """The target of a request, for messages to the operator."""
 
     destination: str
     rule_id: str
     stream: str
 
 
-TOKEN_REFUSED = Paused("the token is refused", 401)
-"""The token may only have grown old: to be compared by identity."""
+TOKEN_REFUSED = Paused("Azure rejects the token.", 401)
+"""The token may only have expired. Compared by identity."""
 
 
 def classify(response: IngestionResponse, target: IngestionTarget, now_ms: int) -> Outcome:
-    """The outcome that an answer stands for (reference: Logs Ingestion API, troubleshooting)."""
+    """Return the outcome of an answer. Source: Azure Monitor, Logs Ingestion API, troubleshooting."""
     status, description = response.status, _describe(response)
     match status:
-        case 200 | 202 | 204 if not response.content.strip():
+        case 200 | 202 | 204 if _is_empty(response):
             return Sent()
         case 400 | 422:
             return Reject(description, status)
@@ -48,13 +48,13 @@ def classify(response: IngestionResponse, target: IngestionTarget, now_ms: int) 
             return TOKEN_REFUSED
         case 403:
             return Paused(
-                f"We may not send to the rule {target.rule_id} ({description}): give our identity the role Monitoring Metrics Publisher"
-                " on the data collection rule. It takes effect within 30 minutes.",
+                f"The relay's identity may not send to the rule {target.rule_id} ({description}). Give it the role Monitoring Metrics"
+                " Publisher on the data collection rule; the role takes effect within 30 minutes.",
                 status,
             )
         case 404:
             return Paused(
-                f"The endpoint knows no rule {target.rule_id} with the stream {target.stream} ({description}): check"
+                f"The endpoint knows no rule {target.rule_id} with the stream {target.stream} ({description}). Check"
                 f" destinations.{target.destination}.endpoint, .rule_id, .stream and .history_stream.",
                 status,
             )
@@ -64,14 +64,19 @@ def classify(response: IngestionResponse, target: IngestionTarget, now_ms: int) 
             return Retry(description, status, _retry_after(response.headers, now_ms))
         case _:
             return Paused(
-                f"What answers at destinations.{target.destination}.endpoint does not take logs ({description}): check the endpoint, and"
-                " any proxy on the way.",
+                f"The server at destinations.{target.destination}.endpoint accepts no logs ({description}). Check the endpoint, and any"
+                " proxy on the way.",
                 status,
             )
 
 
+def _is_empty(response: IngestionResponse) -> bool:
+    """Return whether the answer has no body. One with an encoding has a body, though a broken one decodes to nothing."""
+    return not response.content.strip() and "Content-Encoding" not in response.headers
+
+
 def is_transient(status: int | None) -> bool:
-    """Whether it says that the same request may succeed later."""
+    """Return whether the same request may succeed later; None is no status."""
     return status is not None and (status in _TRANSIENT or status >= 500)
 
 
@@ -85,7 +90,7 @@ def _retry_after(headers: Mapping[str, str], now_ms: int) -> float | None:
 
 
 def _describe(response: IngestionResponse) -> str:
-    """Status, code, message and request id, as far as they are there, on one line."""
+    """Return status, code, message and request id on one line, without those that are missing."""
     code, message = response.headers.get("x-ms-error-code"), ""
     try:
         error = orjson.loads(response.content)["error"]

@@ -11,7 +11,7 @@ _CLOUD_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where an organization's Jira is asked, and as whom. It exists only for a host that credentials may go to."""
+    """The address and login of an organization's Jira. Exists only for a host that credentials may be sent to."""
 
     base_url: str
     target: RequestTarget
@@ -19,7 +19,7 @@ class Endpoint:
     _key: str = field(repr=False)
 
     def redact(self, text: str) -> str:
-        """The text without the key, should an answer have given it back. To be called before the text is cut."""
+        """Return the text without the key, in case an answer echoed it. Call this before the text is truncated."""
         for form in sorted(
             encoded_forms(self.authorization.split()[-1]) | encoded_forms(self._key), key=len, reverse=True
         ):
@@ -37,9 +37,9 @@ def open_endpoint(
     gateway: bool = False,
     cloud_id: str | None = None,
 ) -> Endpoint:
-    """The endpoint at the site itself, or through the gateway, which knows the site by its cloud id.
+    """Return the endpoint at the site itself, or through the gateway, which knows the site by its cloud id.
 
-    Raises RelayError (UrlError for a host that credentials must not be sent to).
+    Raises RelayError if user, key or cloud id are unusable, and UrlError for a host that may not get credentials.
     """
     if not user or ":" in user or not user.isprintable():
         raise RelayError(
@@ -59,7 +59,7 @@ def open_endpoint(
 
 
 def is_cloud_id(text: str) -> bool:
-    """Whether it can be a cloud id: it becomes part of a URL."""
+    """Whether the text can be a cloud id, which becomes part of a URL."""
     return _CLOUD_ID.fullmatch(text) is not None
 
 

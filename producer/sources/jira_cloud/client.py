@@ -1,4 +1,4 @@
-"""One call to Jira each: what came of it is the value returned. Nothing is retried, nobody waits."""
+"""One call to Jira each; a fault is a value. Nothing here retries or waits for a turn."""
 
 import asyncio
 import http.cookiejar
@@ -22,35 +22,44 @@ from relay.credentials.url_policy import split_url
 from relay.http import LOOPBACK_WITHOUT_PROXY
 from relay.timestamps import now_ms
 
-REQUEST_SECONDS = 60.0
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 CLIENT_COUNT = 32
 KEEPALIVE_CONNECTIONS = 8
 KEEPALIVE_SECONDS = 2.0
-"""For the pages of one window: by an organization's next round thousands of others have been asked."""
-MOST_BYTES = 64 * 1024 * 1024
+"""Long enough for the pages of one window; before an organization's next round come thousands of others."""
 AUDIT_PATH = "/rest/api/3/auditing/record"
 
 
 @dataclass(frozen=True, slots=True)
+class RequestLimits:
+    """Bounds of one request: seconds to its whole answer, and bytes of the body after decompression."""
+
+    seconds: float = 60.0
+    max_bytes: int = 64 * 1024 * 1024
+
+
+LIMITS = RequestLimits()
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
-    """Who the key belongs to."""
+    """The account that the key belongs to."""
 
     account_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class TenantInfo:
-    """The site behind a URL, by Atlassian's own id. `date_ms` is its clock, by its header, in whole seconds."""
+    """The site behind a URL, by Atlassian's id. `date_ms`: its clock, from the Date header, in whole seconds."""
 
     cloud_id: str
     date_ms: int | None = None
 
 
 def open_client(connections: int = 100, tls_context: ssl.SSLContext | None = None) -> httpx.AsyncClient:
-    """A client for any site. It keeps no cookies: a session of one organization must not answer for another.
+    """Open a client for any site. It keeps no cookies: a session of one organization must not answer for another.
 
-    What goes in clear goes to this machine, and so by no proxy.
+    Requests in clear go to this machine alone, so they use no proxy.
     """
     return httpx.AsyncClient(
         verify=tls_context or httpx.create_ssl_context(),
@@ -72,8 +81,9 @@ def open_client(connections: int = 100, tls_context: ssl.SSLContext | None = Non
 
 @asynccontextmanager
 async def open_clients(connections: int) -> AsyncIterator[Sequence[httpx.AsyncClient]]:
-    """Clients to share among thousands of sites, each with its own pool: httpx looks at every connection of a pool whenever one
-    is asked for, so that one pool for all takes longer than Jira.
+    """Open clients to share among thousands of sites, each with a pool of its own.
+
+    httpx looks at every connection of a pool whenever a request takes one; one pool for all would be slower than Jira.
     """
     tls_context = httpx.create_ssl_context()
     async with AsyncExitStack() as stack:
@@ -84,23 +94,35 @@ async def open_clients(connections: int) -> AsyncIterator[Sequence[httpx.AsyncCl
 
 
 async def fetch_page(
-    client: httpx.AsyncClient, endpoint: Endpoint, from_ms: int, until_ms: int, offset: int, limit: int
+    client: httpx.AsyncClient,
+    endpoint: Endpoint,
+    from_ms: int,
+    until_ms: int,
+    offset: int,
+    limit: int,
+    *,
+    limits: RequestLimits = LIMITS,
 ) -> Page | SourceFailure:
-    """Records created from `from_ms` to `until_ms`, both inclusive, newest first."""
+    """Fetch at most `limit` records created from `from_ms` to `until_ms`, both inclusive, newest first."""
     query = {"from": timestamps.to_iso(from_ms), "to": timestamps.to_iso(until_ms)}
-    return await _fetch_records(client, endpoint, query | {"offset": str(offset), "limit": str(limit)})
-
-
-async def probe(client: httpx.AsyncClient, endpoint: Endpoint, offset: int = 0) -> Page | SourceFailure:
-    """The newest record, asked for without dates; at `total - 1` the oldest."""
-    return await _fetch_records(client, endpoint, {"offset": str(offset), "limit": "1"})
-
-
-async def myself(client: httpx.AsyncClient, endpoint: Endpoint) -> Account | SourceFailure:
-    """Whether Jira knows us. A SCOPE_MISSING proves it too: the gateway knows the key before it looks at scopes."""
-    response = await _get(
-        client, endpoint.base_url + "/rest/api/3/myself", endpoint.target, endpoint=endpoint
+    return await _fetch_records(
+        client, endpoint, query | {"offset": str(offset), "limit": str(limit)}, limits
     )
+
+
+async def probe(
+    client: httpx.AsyncClient, endpoint: Endpoint, offset: int = 0, *, limits: RequestLimits = LIMITS
+) -> Page | SourceFailure:
+    """Fetch the newest record, asking without dates; at offset `total - 1` the oldest."""
+    return await _fetch_records(client, endpoint, {"offset": str(offset), "limit": "1"}, limits)
+
+
+async def myself(
+    client: httpx.AsyncClient, endpoint: Endpoint, *, limits: RequestLimits = LIMITS
+) -> Account | SourceFailure:
+    """Fetch the account of the key. SCOPE_MISSING proves a known key too: the gateway checks the key before its scopes."""
+    url = endpoint.base_url + "/rest/api/3/myself"
+    response = await _get(client, url, endpoint.target, limits, endpoint=endpoint)
     if isinstance(response, SourceFailure):
         return response
     account_id = _string_member(response.body, "accountId")
@@ -109,10 +131,12 @@ async def myself(client: httpx.AsyncClient, endpoint: Endpoint) -> Account | Sou
     return Account(account_id)
 
 
-async def tenant_info(client: httpx.AsyncClient, organization: str, url: str) -> TenantInfo | SourceFailure:
-    """Which site is behind a URL; no credential is sent."""
+async def tenant_info(
+    client: httpx.AsyncClient, organization: str, url: str, *, limits: RequestLimits = LIMITS
+) -> TenantInfo | SourceFailure:
+    """Fetch the id of the site behind a URL; no credential is sent."""
     target = RequestTarget(organization, split_url(url)[0].authority)
-    response = await _get(client, url.rstrip("/") + "/_edge/tenant_info", target)
+    response = await _get(client, url.rstrip("/") + "/_edge/tenant_info", target, limits)
     if isinstance(response, SourceFailure):
         return response
     cloud_id = _string_member(response.body, "cloudId")
@@ -122,11 +146,10 @@ async def tenant_info(client: httpx.AsyncClient, organization: str, url: str) ->
 
 
 async def _fetch_records(
-    client: httpx.AsyncClient, endpoint: Endpoint, query: dict[str, str]
+    client: httpx.AsyncClient, endpoint: Endpoint, query: dict[str, str], limits: RequestLimits
 ) -> Page | SourceFailure:
-    response = await _get(
-        client, endpoint.base_url + AUDIT_PATH, endpoint.target, endpoint=endpoint, query=query
-    )
+    url = endpoint.base_url + AUDIT_PATH
+    response = await _get(client, url, endpoint.target, limits, endpoint=endpoint, query=query)
     if isinstance(response, SourceFailure):
         return response
     page = parse_page(response.body)
@@ -139,31 +162,40 @@ async def _get(
     client: httpx.AsyncClient,
     url: str,
     target: RequestTarget,
+    limits: RequestLimits,
     *,
     endpoint: Endpoint | None = None,
     query: dict[str, str] | None = None,
 ) -> JiraResponse | SourceFailure:
     headers = {} if endpoint is None else {"Authorization": endpoint.authorization}
     try:
-        async with asyncio.timeout(REQUEST_SECONDS):
-            response = await _read_response(client, url, headers, query)
+        async with asyncio.timeout(limits.seconds):
+            response = await _read_response(client, url, headers, query, limits.max_bytes)
+    except TimeoutError:
+        return make_failure(
+            ErrorKind.UNREACHABLE, target, quote=f"no whole answer within {limits.seconds:.0f} s"
+        )
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         return _transport_failure(error, target)
     if response is None:
-        return make_failure(ErrorKind.TOO_LARGE, target, quote=f"more than {MOST_BYTES} bytes")
+        return make_failure(ErrorKind.TOO_LARGE, target, quote=f"more than {limits.max_bytes} bytes")
     redact = str if endpoint is None else endpoint.redact
     return classify(response, target, now_ms(), redact) or response
 
 
 async def _read_response(
-    client: httpx.AsyncClient, url: str, headers: dict[str, str], query: dict[str, str] | None
+    client: httpx.AsyncClient,
+    url: str,
+    headers: dict[str, str],
+    query: dict[str, str] | None,
+    max_bytes: int,
 ) -> JiraResponse | None:
-    """The whole answer; None where it is larger than anything that could be a page."""
+    """Read the whole answer. None: its body has more than `max_bytes`."""
     body = bytearray()
     async with client.stream("GET", url, headers=headers, params=query, follow_redirects=False) as response:
         async for chunk in response.aiter_bytes():
             body += chunk
-            if len(body) > MOST_BYTES:
+            if len(body) > max_bytes:
                 return None
         return JiraResponse(
             response.status_code, response.headers, bytes(body), _date_ms(response.headers.get("Date"))
@@ -187,7 +219,6 @@ def _transport_failure(error: Exception, target: RequestTarget) -> SourceFailure
 
 
 _TRANSPORT_ERRORS: dict[type[Exception], str] = {
-    TimeoutError: f"no whole answer within {REQUEST_SECONDS:.0f} s",
     httpx.ConnectTimeout: "no connection in time",
     httpx.ReadTimeout: "no answer in time",
     httpx.PoolTimeout: "too many connections are open already",

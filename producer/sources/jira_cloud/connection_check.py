@@ -1,4 +1,4 @@
-"""What is wrong with a connection to Jira, or that nothing is."""
+"""The test of a connection to Jira: through the site or the gateway, and the cause if neither works."""
 
 from dataclasses import dataclass
 
@@ -30,9 +30,9 @@ _UNREACHABLE = {
 
 @dataclass(frozen=True, slots=True)
 class ConnectionCheckResult:
-    """`failure` None: the audit log can be read, through the gateway if `gateway` says so.
+    """`failure` None: the audit log can be read, through the gateway if `gateway`.
 
-    `cloud_id` None: it could not be learned. `message` is for an operator. `date_ms`: the site's clock when it was first asked.
+    `cloud_id` None: the site does not tell it. `message` is for an operator. `date_ms`: the site's clock at its first answer.
     """
 
     failure: SourceFailure | None
@@ -52,10 +52,10 @@ async def check_connection(
     *,
     scoped: bool = False,
 ) -> ConnectionCheckResult:
-    """Try the site, and where it refuses the key, the gateway: a key with scopes works there only.
+    """Try the site, and if it refuses the key, the gateway: a key with scopes works only there.
 
-    `scoped`: the key is known to have scopes; then the gateway alone is tried, as each try at the site would be a failed
-    login. One wrong key costs one failed login. Raises RelayError where user, key or host cannot be used at all.
+    `scoped`: the key is known to have scopes. Then only the gateway is tried, since a try at the site would be a failed
+    login. One wrong key costs one failed login. Raises RelayError if user, key or host are unusable.
     """
     site_endpoint = open_endpoint(organization, url, user, key, hosts)
     tenant = await jira.tenant_info(client, organization, url)
@@ -78,7 +78,7 @@ async def check_connection(
 
 
 async def _check_endpoint(client: httpx.AsyncClient, endpoint: Endpoint) -> SourceFailure | None:
-    """Whether the audit log can be read. An empty one proves nothing, so Jira is asked who we are."""
+    """Return why the audit log cannot be read. None: it can. An empty log proves nothing, so the account is fetched too."""
     page = await jira.probe(client, endpoint)
     if isinstance(page, Page) and not page.records:
         account = await jira.myself(client, endpoint)

@@ -1,9 +1,8 @@
 """One audit record as Jira sends it, and the event made of it.
 
-An event is a dict with the fields of schemas/audit_event.avsc, `collected` and `mode` left out: they are known
-when it is published. Whatever the schema cannot hold stands in `unmodeled`, in the shape of the record: what is
-absent there is in the event; where a list has something left over, each of its elements has an entry, `{}` if
-nothing of it is. A null is taken for an absent value, as Jira means it.
+An event is a dict with the fields of schemas/audit_event.avsc except `collected` and `mode`, which are known when it is
+published. `unmodeled` holds the rest of the record, in the record's shape: all that the schema has no field for. If an
+element of a list has a rest, each element of that list has an entry, `{}` for none. A null counts as absent, as in Jira.
 """
 
 import json
@@ -30,9 +29,9 @@ _EPOCH_MS_FROM = 100_000_000_000  # a smaller number is more likely seconds
 
 
 def to_event(record: object, organization: str) -> Event | UnreadableRecord:
-    """Turn a record, as parsed from JSON, into an event; what parsing found unreadable stays so.
+    """Return the event of a record as parsed from JSON; an UnreadableRecord is returned as it is.
 
-    Readable means an id within 0 to 2^63-1 (an integer, or its digits as text) and a `created` within the years
+    A readable record has an id within 0 to 2^63-1 (an integer, or its digits as text) and a `created` within the years
     1 to 9999 (text, or an integer of epoch milliseconds from 10^11 on, which is 1973).
     """
     if isinstance(record, UnreadableRecord):
@@ -69,8 +68,13 @@ def to_event(record: object, organization: str) -> Event | UnreadableRecord:
     }
 
 
+def restore_json(event: Event) -> bytes:
+    """Return the JSON of the record that the event was made from, as `restore_record` rebuilds it."""
+    return to_json(restore_record(event)).encode()
+
+
 def restore_record(event: Event) -> dict[str, Any]:
-    """Give back the record that was read; nulls are gone, and UTC is written as Jira does."""
+    """Rebuild the record that the event was made from; nulls are gone, and UTC is written as Jira does."""
     rest = json.loads(event["unmodeled"] or "{}")
     record: dict[str, Any] = _without_nulls(
         id=event["id"],

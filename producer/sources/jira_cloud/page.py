@@ -16,16 +16,16 @@ MOST_NESTING = 252  # of a record; deeper than 254 orjson refuses, and both ways
 LONGEST_INTEGER = 1000  # digits
 
 _TOKEN = re.compile(r'"records"\s*:\s*\[|"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{},]', re.DOTALL)
-"""A string that is cut off is one token as well: looked for again from each of its quotes, a long one would take hours."""
+"""A string that is cut off is one token too: searching again from each quote in it would take hours for a long one."""
 _DIGITS_AS_ZEROS = bytes.maketrans(b"0123456789", b"0" * 10)
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`records` in Jira's order, as parsed from JSON, or Unreadable.
+    """`records` in Jira's order: parsed JSON, or UnreadableRecord.
 
-    `total` counts all records that Jira keeps, whatever was asked for. `date_ms` is Jira's clock, by its header,
-    in whole seconds.
+    `total` counts all records that Jira keeps, whatever was requested. `size` in bytes. `date_ms`: Jira's clock, from the
+    Date header, in whole seconds.
     """
 
     records: tuple[object, ...]
@@ -40,13 +40,13 @@ class NotAPage:
 
 
 class _NotExactError(Exception):
-    """It is JSON, but what Python would make of it is something else."""
+    """The text is JSON, but Python would read another value from it."""
 
 
 def parse_page(body: bytes) -> Page | NotAPage:
-    """Read a page without loss: a record that cannot be held exactly is Unreadable, alone, with its own text.
+    """Parse a page without loss. A record that Python cannot hold exactly becomes an UnreadableRecord with its own text.
 
-    Fractions are 64-bit floating point, as for nearly all who read JSON (RFC 8259, 6): digits beyond its precision are rounded.
+    Fractions are 64-bit floating point, as RFC 8259, section 6, expects: digits beyond its precision are rounded.
     """
     try:
         envelope = _parse_fast(body) or _parse_exact(body)
@@ -59,10 +59,10 @@ def parse_page(body: bytes) -> Page | NotAPage:
 
 
 def _parse_fast(body: bytes) -> Any:
-    """Parse with orjson, or None where that might not be exact.
+    """Parse with orjson. None: the result might not be exact.
 
-    It turns integers beyond 64 bits into floats and drops repeated names, both silently: a name less is a colon less,
-    as colons that are written as escapes are not let through.
+    orjson turns integers beyond 64 bits into floats and drops repeated names, both silently. A dropped name shows as a
+    missing colon; so that colons can be counted, bodies with an escaped colon are not parsed here.
     """
     if b"0" * 18 in body.translate(_DIGITS_AS_ZEROS) or b"\\u003" in body:
         return None
@@ -86,7 +86,7 @@ def _parse_exact(body: bytes) -> Any:
 
 
 def _record_bounds(text: str) -> Iterator[int]:
-    """Where the list of records opens, has its commas, and closes."""
+    """Yield the positions where the list of records opens, has its commas, and closes."""
     depth, inside = 0, False
     for token in _TOKEN.finditer(text):
         last = token.group()[-1]

@@ -1,4 +1,19 @@
-"""Paging through a window of Jira's audit log, as a state machine that knows no HTTP."""
+"""Paging through a window of Jira's audit log, as a state machine without HTTP.
+
+Why the walk is not simply "offset += 1000 until a short page":
+
+1. Jira sorts newest first, and a record can become visible while the window is read. Rows then move down: the next page
+   shows the last row of the page before again. A row met twice counts once, so that is harmless.
+2. Rows can also move up, when retention deletes or a row becomes hidden. Then the next page would begin behind rows that
+   nobody has seen. So after a full page the next request begins with the last row seen; where that row is missing, rows
+   moved up unseen, and the window is read again from its start.
+3. `total` counts all records that Jira keeps, and a server may give fewer rows than asked for. The only end is an empty
+   page; and if that page should have begun with the last row seen, it is a fault rather than the end.
+4. Old Jira cut every query at 10,000 rows without a word. A window that shows so many is read in halves. A millisecond
+   cannot be halved: it is given as far as it was shown, and reported as unproven.
+5. A server that repeats a page for ever must not hold the walk: pages without a new row, pages, bytes and restarts are
+   bounded, each by a halved window or, in the end, by an unproven result.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -7,19 +22,29 @@ from producer.events import Event, UnreadableRecord
 from producer.sources.window_result import WindowResult
 from producer.state.intervals import TimeRange, split_in_half
 
-PAGE_SIZE = 1000  # jira-api: the largest page Jira gives
-MOST_RECORDS = 10_000  # Jira 6 cut every query there; whether Cloud does is not known
-MOST_PAGES = 100
-MOST_BYTES = 64 * 1024 * 1024
-MOST_PAGES_OF_ONE_MS = 1_000
-MOST_BYTES_OF_ONE_MS = 256 * 1024 * 1024
-MOST_PAGES_WITHOUT_NEWS = 5
-MOST_RESTARTS = 5
+
+@dataclass(frozen=True, slots=True)
+class PagingLimits:
+    """Bounds of reading one window; a window that reaches one is read in halves, a millisecond is given up as unproven."""
+
+    page_records: int = 1_000
+    """Jira Cloud REST API, "Get audit records": the largest `limit`."""
+    max_records: int = 10_000
+    """Jira 6 cut every query there; whether Cloud does is not known."""
+    max_pages: int = 100
+    max_bytes: int = 64 * 1024 * 1024
+    max_pages_of_one_ms: int = 1_000
+    max_bytes_of_one_ms: int = 256 * 1024 * 1024
+    max_pages_without_news: int = 5
+    max_restarts: int = 5
+
+
+LIMITS = PagingLimits()
 
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """The next request; both instants are inclusive."""
+    """A request for one page; both instants are inclusive."""
 
     from_ms: int
     until_ms: int
@@ -28,94 +53,92 @@ class PageRequest:
 
 
 class Pager:
-    """Reads windows, ascending, each to its end: `next_request` says what to request, `add` takes the answer.
+    """Reads windows, ascending, each to its end: `next_request` is the page to fetch, `add` takes its answer."""
 
-    The end of a window is an empty page, whatever Jira's `total` or a short page suggest. Rows that move while it is
-    read are tolerated: one met twice counts once; after a full page the next request begins with the last row seen,
-    and where that is gone, rows have moved up unseen, or the page is empty for another reason than that it is the end, and
-    the window is read again. A window with 10,000 rows or more is read in halves, the older first.
-    """
-
-    def __init__(self, windows: Iterable[TimeRange], *, limit: int = PAGE_SIZE) -> None:
-        self._unread = [_WindowReader(window) for window in windows if window.width][::-1]
-        self._limit = limit
+    def __init__(self, windows: Iterable[TimeRange], limits: PagingLimits = LIMITS) -> None:
+        self._unread = [_WindowReader(window, limits) for window in windows if window.width][::-1]
+        self._limits = limits
+        self._page_records = limits.page_records
         self._first_date_ms: int | None = None
 
     @property
     def next_request(self) -> PageRequest | None:
-        """What to request now; the same until an answer was added. None: all windows are read."""
+        """The request to send now; the same until an answer was added. None: all windows are read."""
         if not self._unread:
             return None
-        reading = self._unread[-1]
-        return PageRequest(reading.requested.start, reading.requested.end - 1, reading.offset, self._limit)
+        reader = self._unread[-1]
+        start, end = reader.requested.start, reader.requested.end - 1
+        return PageRequest(start, end, reader.offset, self._page_records)
 
     def add(
         self, items: Sequence[Event | UnreadableRecord], size: int, date_ms: int | None = None
     ) -> WindowResult | None:
-        """Take the page that answers `next_request`: its records in Jira's order, its bytes, and Jira's clock.
+        """Take the answer to `next_request`: its records in Jira's order, its bytes, and Jira's clock.
 
-        Returns the window's result when this page ends it.
+        Return the window's result when this page ends it.
         """
         if self._first_date_ms is None:
             self._first_date_ms = date_ms
-        reading = self._unread[-1]
+        reader = self._unread[-1]
         if items:
-            reading.add(items, size, self._limit)
-        elif reading.must_restart():
+            reader.add(items, size, self._page_records)
+        elif reader.must_restart():
             return None
-        if not items or reading.exhausted(self._limit):
+        if not items or reader.exhausted(self._page_records):
             self._unread.pop()
-            return reading.result(self._first_date_ms, proven=not items)
-        if reading.must_split():
+            return reader.result(self._first_date_ms, proven=not items)
+        if reader.must_split():
             self._unread[-1:] = [
-                _WindowReader(half, known_nonempty=reading.has_seen(half))
-                for half in split_in_half(reading.window)[::-1]
+                _WindowReader(half, self._limits, known_nonempty=reader.has_seen(half))
+                for half in split_in_half(reader.window)[::-1]
             ]
         return None
 
     def shrink_page(self) -> bool:
-        """Ask for half as many records from now on, because a page was too large; False: it was one already."""
-        if self._limit == 1:
+        """Request half as many records from now on, because a page was too large. False: it was one already."""
+        if self._page_records == 1:
             return False
-        self._limit //= 2
+        self._page_records //= 2
         return True
 
 
 class _WindowReader:
-    """One window and what has been seen of it. `known_nonempty`: it has rows, which were shown when it was part of another."""
+    """One window and the rows seen of it. `known_nonempty`: rows of it were shown when it was part of a larger window."""
 
-    def __init__(self, window: TimeRange, *, known_nonempty: bool = False) -> None:
+    def __init__(self, window: TimeRange, limits: PagingLimits, *, known_nonempty: bool = False) -> None:
         self.window = window
+        self._limits = limits
         self._known_nonempty = known_nonempty
         self.requested = window if window.width > 1 else TimeRange(window.start - 1, window.end)
-        """Where `from` equals `to`, Jira shows nothing; the millisecond before is asked for too."""
+        """Jira answers nothing where `from` equals `to`, so one millisecond is requested with the one before."""
         self.offset = 0
         self._repeats_last_row = False
         self._largest_page = 0
-        """Rows of the fullest page: a Jira may give fewer than it is asked for."""
+        """Rows of the fullest page: a server may give fewer than requested."""
         self._seen: set[int | bytes] = set()
         self._events: list[Event] = []
         self._unreadable: list[UnreadableRecord] = []
         self._pages = self._bytes = self._pages_without_news = self._restarts = self._outside_window = 0
 
-    def add(self, items: Sequence[Event | UnreadableRecord], size: int, limit: int) -> None:
+    def add(self, items: Sequence[Event | UnreadableRecord], size: int, page_records: int) -> None:
+        """Take a page with rows, and set the offset of the next."""
         self._pages += 1
         self._bytes += size
-        rows = len(
-            {_row_key(item) for item in items}
-        )  # what a page shows twice may count once in its offsets
+        # A row that one page shows twice may count once in the server's offsets: count distinct rows.
+        rows = len({_row_key(item) for item in items})
         moved_up = self._repeats_last_row and _row_key(items[0]) not in self._seen
         has_new_rows = self._add_new(items)
         self._pages_without_news = 0 if has_new_rows else self._pages_without_news + 1
-        if not (moved_up and self._restart()):
-            self._repeats_last_row = len(items) >= min(limit, self._largest_page or limit) > 1
-            self._largest_page = max(self._largest_page, len(items))
-            self.offset += max(1, rows - self._repeats_last_row)
+        if moved_up and self._restart():
+            return
+        # A full page is followed by one that begins with its last row (point 2). A short one is likely the last, and
+        # stepping back would show its last row for ever. With pages of one row there is nothing to step back over.
+        self._repeats_last_row = len(items) >= min(page_records, self._largest_page or page_records) > 1
+        self._largest_page = max(self._largest_page, len(items))
+        self.offset += max(1, rows - self._repeats_last_row)
 
     def must_restart(self) -> bool:
-        """Whether an empty page cannot be the end, since it had to begin with the last row seen, or to show at least what was seen
-        before; it is read again then.
-        """
+        """Whether an empty page cannot be the end: it had to repeat the last row, or to show rows seen before the split."""
         return (self._repeats_last_row or (self._known_nonempty and not self._seen)) and self._restart()
 
     def has_seen(self, part: TimeRange) -> bool:
@@ -123,34 +146,37 @@ class _WindowReader:
         return any(event["created"] in part for event in self._events)
 
     def _restart(self) -> bool:
-        if self._restarts == MOST_RESTARTS:
+        if self._restarts == self._limits.max_restarts:
             return False
         self._restarts += 1
         self.offset, self._repeats_last_row = 0, False
         return True
 
     def must_split(self) -> bool:
-        """Whether halves of the window are to be read instead."""
+        """Whether the window is to be read in halves instead."""
         if self.window.width == 1:
             return False
+        limits = self._limits
         return (
-            len(self._seen) >= MOST_RECORDS
-            or self._pages >= MOST_PAGES
-            or self._bytes >= MOST_BYTES
-            or self._pages_without_news >= MOST_PAGES_WITHOUT_NEWS
+            len(self._seen) >= limits.max_records
+            or self._pages >= limits.max_pages
+            or self._bytes >= limits.max_bytes
+            or self._pages_without_news >= limits.max_pages_without_news
         )
 
-    def exhausted(self, limit: int) -> bool:
-        """Whether more of the same would show nothing more, or too much for one millisecond."""
-        if self._pages_without_news >= MOST_PAGES_WITHOUT_NEWS and (
-            len(self._seen) < limit or self.window.width == 1
+    def exhausted(self, page_records: int) -> bool:
+        """Whether more pages would show nothing new, or too much for one millisecond."""
+        limits = self._limits
+        if self._pages_without_news >= limits.max_pages_without_news and (
+            len(self._seen) < page_records or self.window.width == 1
         ):
             return True
         return self.window.width == 1 and (
-            self._pages >= MOST_PAGES_OF_ONE_MS or self._bytes >= MOST_BYTES_OF_ONE_MS
+            self._pages >= limits.max_pages_of_one_ms or self._bytes >= limits.max_bytes_of_one_ms
         )
 
     def result(self, first_date_ms: int | None, *, proven: bool) -> WindowResult:
+        """Return what the window showed, covered no further than Jira's clock was at the first answer."""
         end = self.window.end if first_date_ms is None else min(self.window.end, first_date_ms)
         return WindowResult(
             window=self.window,
@@ -159,7 +185,7 @@ class _WindowReader:
             unreadable=tuple(self._unreadable),
             record_count=len(self._seen),
             outside_window=self._outside_window,
-            proven=proven and len(self._seen) < MOST_RECORDS,
+            proven=proven and len(self._seen) < self._limits.max_records,
         )
 
     def _add_new(self, items: Sequence[Event | UnreadableRecord]) -> bool:

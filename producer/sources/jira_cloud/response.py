@@ -1,7 +1,7 @@
-"""What an answer of Jira means.
+"""Jira's answers: status, headers and text to an error kind.
 
-The causes and their signs are those of Atlassian's documentation and of answers that others have written down; where
-one status has several causes, header and text tell them apart.
+The causes and their signs come from Atlassian's documentation and from published answers. Where one status has several
+causes, header and text tell them apart.
 """
 
 import json
@@ -35,12 +35,12 @@ _KIND_BY_STATUS = {
 
 
 Redact = Callable[[str], str]
-"""Takes secrets out of a text."""
+"""Removes secrets from a text."""
 
 
 @dataclass(frozen=True, slots=True)
 class JiraResponse:
-    """What came back over HTTP; `headers` is without regard to case. `date_ms` is the Date header."""
+    """An HTTP answer; `headers` ignores case. `date_ms` is the Date header; None: there is none, or it is unreadable."""
 
     status: int
     headers: Mapping[str, str]
@@ -51,10 +51,9 @@ class JiraResponse:
 def classify(
     response: JiraResponse, target: RequestTarget, now_ms: int, redact: Redact = str
 ) -> SourceFailure | None:
-    """What is wrong with an answer, by status, header and text; None: its body may be read.
+    """Return the failure that an answer is, by status, header and text. None: its body may be read.
 
-    `now_ms` serves where a wait is given as a date and Jira's own clock is not known. Nothing is quoted but what `redact` has
-    left of it.
+    `now_ms` is used for a wait given as a date if the answer has no Date. Quotes in the message are redacted.
     """
     kind = _error_kind(response)
     if kind is None:
@@ -102,7 +101,9 @@ def _kind_of_status_class(status: int) -> ErrorKind:
 
 
 def _requested_wait(response: JiraResponse, now_ms: int) -> float | None:
-    """What Jira asks for: Retry-After, else the moment a quota is filled again. Beta- headers are only news."""
+    """Return the seconds that Jira asks to wait: Retry-After, else the time to the quota's reset. Beta- headers are
+    announcements, not limits.
+    """
     now = now_ms if response.date_ms is None else response.date_ms
     seconds = retry_after_seconds(response.headers.get("Retry-After"), now, maximum=LONGEST_WAIT_SECONDS)
     if seconds is not None or not _QUOTA_REASON.search(response.headers.get("RateLimit-Reason", "")):
@@ -114,7 +115,7 @@ def _requested_wait(response: JiraResponse, now_ms: int) -> float | None:
 
 
 def _describe(kind: ErrorKind, response: JiraResponse, redact: Redact) -> str:
-    """What the answer itself says, made harmless: no secret, printable, short, and of a redirect the host alone."""
+    """Return the answer's own words: redacted, printable, short; of a redirect the host alone."""
     if kind is ErrorKind.RATE_LIMITED:
         return _printable(redact(response.headers.get("RateLimit-Reason", "")))
     if kind is ErrorKind.REDIRECTED:
@@ -134,7 +135,7 @@ def _host(location: str) -> str:
 
 
 def _error_messages(text: str) -> str:
-    """The words of Jira's ErrorCollection, or of the gateway's message."""
+    """Return the messages of Jira's ErrorCollection, or of the gateway's answer."""
     try:
         body = json.loads(text)
     except (ValueError, RecursionError):

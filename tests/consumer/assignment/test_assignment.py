@@ -1,141 +1,14 @@
-"""Partitions that are taken away and come back, with a Kafka on paper that refuses commits when it is told to."""
+"""Partitions that are revoked and come back, with a consumer group on paper that refuses commits when told."""
 
 import asyncio
 
-import orjson
 import pytest
-from prometheus_client import CollectorRegistry
 
-from consumer.assignment.assignment import Pipeline
-from consumer.assignment.handler import AssignmentHandler
-from consumer.assignment.start_offsets import OffsetBackup, StartOffsetResolver
-from consumer.delivery.circuit_breaker import CircuitBreaker, RateLimit
-from consumer.delivery.sender import StreamState
-from consumer.destinations.outcome import Retry, Sent
-from consumer.destinations.sentinel import rows as sentinel
-from consumer.metrics import ConsumerMetrics
-from relay.kafka import KafkaError, OffsetAndMetadata, OffsetMetadataTooLargeError, TopicPartition
-from tests.support.messages import WRITER_SCHEMAS, event, message
-from tests.support.pipeline_world import wait_until
-
-A, B = TopicPartition("events", 0), TopicPartition("events", 1)
-
-
-class FakeGroup:
-    """What a group, its topic and a membership are (relay.kafka.positions.Positions)."""
-
-    def __init__(self, count, committed=0):
-        self.log = [message(event(number), offset=number) for number in range(count)]
-        self.stored = None if committed is None else OffsetAndMetadata(committed, "")
-        self.next_offset = 0
-        self.paused = True
-        self.unreliable = False
-        self.refuses_commits = False
-        self.refused_commits = 0
-        self.max_metadata = 4096
-        self.commits = []
-
-    @property
-    def committed_offset(self):
-        return None if self.stored is None else self.stored.offset
-
-    def seek(self, _partition, offset):
-        self.next_offset = offset
-
-    def pause(self, _partitions):
-        self.paused = True
-
-    def resume(self, _partitions):
-        self.paused = False
-
-    async def renewed(self):
-        pass
-
-    def corrupt_batch(self, _partition):
-        return None
-
-    async def position(self, _partition):
-        return self.next_offset
-
-    async def commit(self, offsets):
-        if self.refuses_commits:
-            self.refused_commits += 1
-            raise KafkaError("the group has moved on")
-        if any(len(each.metadata) > self.max_metadata for each in offsets.values()):
-            raise OffsetMetadataTooLargeError
-        if A not in offsets:
-            return
-        self.stored = offsets[A]
-        self.commits.append(self.committed_offset)
-
-    async def committed(self, partitions):
-        return dict.fromkeys(partitions, self.stored)
-
-    async def first_offsets(self, partitions):
-        return dict.fromkeys(partitions, 0)
-
-    async def end_offsets(self, partitions):
-        return dict.fromkeys(partitions, len(self.log))
-
-    async def offsets_for_time(self, partitions, at_ms):
-        found = next((record.offset for record in self.log if record.timestamp >= at_ms), None)
-        return dict.fromkeys(partitions, found)
-
-    def poll(self, count):
-        records = [] if self.paused else self.log[self.next_offset : self.next_offset + count]
-        self.next_offset += len(records)
-        return {A: records}
-
-
-class FakeDestination:
-    def __init__(self):
-        self.bodies = []
-        self.accepted = []
-        self.answering = asyncio.Event()
-        self.answering.set()
-        self.unanswered = set()
-        """Bodies with one of these rows are never answered."""
-
-    def body(self, encoded):
-        return list(encoded)
-
-    async def send(self, body):
-        self.bodies.append(len(body))
-        await self.answering.wait()
-        rows = [orjson.loads(row)["EventId"] for row in body]
-        if self.unanswered & set(rows):
-            await asyncio.Event().wait()
-        self.accepted += rows
-        return Sent()
-
-    @property
-    def rows(self):
-        return sum(self.bodies)
-
-
-class FakeSchemaLookup:
-    async def schemas_for(self, _records):
-        return WRITER_SCHEMAS
-
-
-def handler(kafka, destination, start="earliest"):
-    async def no_backup():
-        return OffsetBackup({}, 0)
-
-    async def records_at(offsets):
-        return {each: kafka.log[offset] for each, offset in offsets.items()}
-
-    metrics = ConsumerMetrics(CollectorRegistry()).for_pipeline("sentinel", "live")
-    stream = StreamState(destination, CircuitBreaker(RateLimit()), None, metrics)
-    resolver = StartOffsetResolver(start, no_backup, records_at, metrics)
-    return AssignmentHandler(
-        Pipeline(resolver, FakeSchemaLookup(), sentinel.encode_rows, stream, sentinel.MAX_BODY_BYTES, 0.01)
-    )
-
-
-async def assign(handler, kafka):
-    handler.assigned(kafka, {A})
-    await wait_until(lambda: handler.ready)
+from consumer.destinations.outcome import Retry
+from relay.kafka import KafkaError, OffsetAndMetadata
+from tests.support.fake_sentinel import FakeDestination
+from tests.support.group_on_paper import A, B, FakeGroup, assign, handler
+from tests.support.waiting import wait_until
 
 
 async def test_what_was_accepted_is_not_sent_again_though_its_commit_was_refused():
@@ -163,17 +36,15 @@ async def test_what_was_accepted_is_not_sent_again_though_its_commit_was_refused
 
 @pytest.mark.parametrize(("max_metadata", "resent"), [(4096, 0), (100, 60), (10, 80)])
 async def test_another_consumer_sends_nothing_that_was_accepted_behind_a_body_that_waits(
-    max_metadata, resent, monkeypatch
+    max_metadata, resent
 ):
     """While the destination throttles, bodies overtake each other; what is accepted is committed with the group's offset, as far as
     Kafka takes the metadata.
     """
-    monkeypatch.setattr("consumer.assignment.handler.ANSWER_SECONDS", 0.05)
-    monkeypatch.setattr("consumer.assignment.assignment.RETRY_SECONDS", 0.01)
     kafka, destination = FakeGroup(120), FakeDestination()
     kafka.max_metadata = max_metadata
     destination.unanswered = {0, 30, 50, 51, 90}
-    one = handler(kafka, destination)
+    one = handler(kafka, destination, answer_seconds=0.05, retry_seconds=0.01)
     await assign(one, kafka)
     for number in range(12):
         await one.records(kafka.poll(10))
@@ -237,12 +108,10 @@ async def test_what_is_delivered_is_committed_also_where_reading_has_failed_in_t
     assert kafka.committed_offset == 20
 
 
-async def test_so_much_may_be_delivered_and_not_committed_and_no_more(monkeypatch):
+async def test_so_much_may_be_delivered_and_not_committed_and_no_more():
     """A Kafka that takes no commits, but gives records, is no reason to send what a kill would repeat."""
-    monkeypatch.setattr("consumer.assignment.assignment.MAX_UNCOMMITTED", 10)
-    monkeypatch.setattr("consumer.assignment.assignment.RETRY_SECONDS", 0.05)
-    kafka, destination = FakeGroup(40), FakeDestination()
-    one = handler(kafka, destination)
+    kafka, destination = FakeGroup(40), FakeDestination(max_uncommitted=10)
+    one = handler(kafka, destination, retry_seconds=0.05)
     await assign(one, kafka)
     kafka.refuses_commits = True
     for _ in range(2):
@@ -297,9 +166,8 @@ async def test_nothing_is_read_while_a_stop_waits_for_an_answer():
     assert destination.rows == 20
 
 
-async def test_a_partition_that_cannot_start_holds_up_no_other(monkeypatch):
-    """One has no leader: whoever asks for it with others is told of none."""
-    monkeypatch.setattr("consumer.assignment.assignment.RETRY_SECONDS", 0.02)
+async def test_a_partition_that_cannot_start_holds_up_no_other():
+    """One has no leader, and a request that names it with others fails for all."""
     leaderless = {B}
 
     class Led(FakeGroup):
@@ -309,7 +177,7 @@ async def test_a_partition_that_cannot_start_holds_up_no_other(monkeypatch):
             return await super().first_offsets(partitions)
 
     kafka, destination = Led(20), FakeDestination()
-    one = handler(kafka, destination)
+    one = handler(kafka, destination, retry_seconds=0.02)
     one.assigned(kafka, {A, B})
     await wait_until(lambda: not kafka.paused)
     await one.records(kafka.poll(20))

@@ -4,19 +4,16 @@ from datetime import UTC, datetime
 import pytest
 from prometheus_client import CollectorRegistry
 
-from consumer.assignment.start_offsets import (
-    LOG_END_WAIT_SECONDS,
-    REREAD_MARGIN_MS,
-    OffsetBackup,
-    StartOffsetResolver,
-)
+from consumer.assignment.start_offsets import StartOffsetResolver
 from consumer.metrics import ConsumerMetrics
+from consumer.offsets.backup import OffsetBackup
 from consumer.offsets.delivered import DeliveredRange, DeliveryProgress, RecordFingerprint
+from consumer.timing import StartTiming
 from relay.kafka import KafkaError, OffsetAndMetadata, TopicPartition
 from tests.support.messages import records_at
 
 A, B = TopicPartition("events", 0), TopicPartition("events", 1)
-
+TIMING = StartTiming()
 
 (FIFTIETH, LAST) = records_at([49, 79])
 GROUP_PROGRESS = DeliveryProgress(7, 50, RecordFingerprint.of(FIFTIETH))
@@ -64,7 +61,7 @@ def resolver(start="earliest", backup=None, clock=lambda: 0.0, log=None):
         return {each: (log or {}).get(offset) for each, offset in offsets.items()}
 
     metrics = ConsumerMetrics(CollectorRegistry()).for_pipeline("sentinel", "live")
-    return StartOffsetResolver(start, read_backup, records_at, metrics, clock)
+    return StartOffsetResolver(start, read_backup, records_at, metrics, TIMING, clock)
 
 
 MOMENT = datetime(2026, 11, 1, tzinfo=UTC)
@@ -127,12 +124,14 @@ async def test_an_end_that_lies_behind_is_waited_for_before_it_is_believed():
     one = resolver(backup=OffsetBackup({A: 90}, 5_000_000), clock=lambda: now)
     group = FakeGroup({A: 90, B: 95}, end=80)
 
-    with pytest.raises(KafkaError, match=r"partition 0, ends at offset 80, before 90"):
+    with pytest.raises(
+        KafkaError, match=r"partition 0, ends at offset 80, but the group has delivered up to 90"
+    ):
         await one.resolve(group, [A, B])
-    now = LOG_END_WAIT_SECONDS + 1
+    now = TIMING.log_end_wait_seconds + 1
     found = await one.resolve(group, [A, B])
     assert (found[A].offset, found[B].offset) == (60, 60)
-    assert group.asked_times == [5_000_000 - REREAD_MARGIN_MS] * 2
+    assert group.asked_times == [5_000_000 - TIMING.reread_margin_ms] * 2
 
 
 async def test_an_end_that_comes_back_is_forgotten():
@@ -143,7 +142,7 @@ async def test_an_end_that_comes_back_is_forgotten():
         await one.resolve(group, [A])
     group.end = 95
     assert (await one.resolve(group, [A]))[A].offset == 90
-    group.end, now = 80, LOG_END_WAIT_SECONDS + 1
+    group.end, now = 80, TIMING.log_end_wait_seconds + 1
     with pytest.raises(KafkaError):
         await one.resolve(group, [A])
 
@@ -162,14 +161,14 @@ async def test_what_was_delivered_and_not_committed_is_not_delivered_again():
 
 @pytest.mark.parametrize("change", [{"value": b"another"}, {"key": b"another"}, None])
 async def test_where_the_log_is_another_behind_the_groups_offset_that_offset_counts(change):
-    """Kafka has lost the end of the log, and other events stand where those stood that were delivered."""
+    """Kafka has lost the end of the log, and other events are at the offsets of delivered ones."""
     log = {49: FIFTIETH} | ({} if change is None else {79: replace(LAST, **change)})
     found = (await resolver_ahead_of_group(log).resolve(FakeGroup({A: GROUP_PROGRESS}), [A]))[A]
     assert (found.progress, found.reason) == (GROUP_PROGRESS, "the group's committed offset")
 
 
 async def test_where_the_log_is_another_before_the_groups_offset_it_is_read_again():
-    """It has grown past the offset by now, which says nothing of what stands there."""
+    """The log has grown past the offset by now, which proves nothing about the record there."""
     group = FakeGroup({A: GROUP_PROGRESS})
     found = (await resolver_ahead_of_group({49: replace(FIFTIETH, value=b"another")}).resolve(group, [A]))[A]
     assert found.offset == 60
@@ -184,7 +183,7 @@ async def test_where_a_lost_end_is_noticed_late_it_is_read_from_the_last_deliver
     delivered = RecordFingerprint.of(replace(FIFTIETH, timestamp=3_000_000))
     group = FakeGroup({A: replace(GROUP_PROGRESS, last=delivered)})
     await resolver(backup=OffsetBackup({}, backup_written_at), log={49: FIFTIETH}).resolve(group, [A])
-    assert group.asked_times == [since - REREAD_MARGIN_MS]
+    assert group.asked_times == [since - TIMING.reread_margin_ms]
 
 
 async def test_what_is_not_kept_any_more_speaks_against_nothing():

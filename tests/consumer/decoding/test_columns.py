@@ -120,7 +120,7 @@ def test_an_event_within_an_event_is_never_taken_for_one():
         (b'{"id": 1}', "begins with 7b22"),
         (b"\x00\x00", "ends after 2 bytes"),
         (b"\xc3\x01abc", "ends after 5 bytes"),
-        (b"\x00\x00\x00\x00\x09" + bytes(50), "schema id 9 is known neither"),
+        (b"\x00\x00\x00\x00\x09" + bytes(50), "schema id 9 is in neither"),
         (b"\x00\x00\x00\x00\x07", "not a"),
         (b"\x00\x00\x00\x00\x07" + b"\xff" * 60, "not a"),
     ],

@@ -3,65 +3,102 @@ import json
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from consumer.delivery.batch import RequestBatch, json_array_bytes
+from consumer.delivery.batch import RequestBatch, Rows
+from consumer.destinations.contract import BodyFormat, OffsetRange
+from consumer.formats.encoded_rows import EncodedRows
+from consumer.offsets.tracker import SequenceRange, TrackedRecords
+from relay.kafka import TopicPartition
 from tests.support.batches import rows
+from tests.support.messages import Message
 
 LIMIT = 60
 LINGER = 5.0
+JSON_ARRAY = BodyFormat(LIMIT, b"[", b",", b"]")
 
-
-def body(taken):
-    return b"[" + b",".join(taken.encoded) + b"]"
+formats = st.builds(
+    BodyFormat,
+    max_bytes=st.just(LIMIT),
+    prefix=st.binary(max_size=3),
+    separator=st.sampled_from([b"", b",", b"\n", b"\r\n"]),
+    suffix=st.binary(max_size=3),
+    max_rows=st.none() | st.integers(1, 5),
+)
 
 
 class BodiesAreExactlyBounded(RuleBasedStateMachine):
-    def __init__(self):
-        super().__init__()
-        self.batch = RequestBatch(LIMIT, LINGER)
+    """For any framing: no body is larger than its format allows, none closes too early, and no row is lost or moved."""
+
+    @initialize(body_format=formats)
+    def begin(self, body_format):
+        self.format = body_format
+        self.batch = RequestBatch(body_format, LINGER)
         self.now = 100.0
         self.added = []
         self.taken = []
+        self.held = []
         self.oldest = None
 
     @rule(seconds=st.floats(0, 20))
     def wait(self, seconds):
         self.now += seconds
 
-    @rule(
-        sizes=st.lists(st.integers(2, LIMIT - 2), max_size=8),
-        waited=st.floats(0, 3),
-    )
-    def add(self, sizes, waited):
-        left = rows([b"1" * size for size in sizes], len(self.added))
-        self.added += left.encoded
+    @rule(data=st.data(), waited=st.floats(0, 3))
+    def add(self, data, waited):
+        largest = self.format.max_row_bytes
+        encoded = data.draw(st.lists(st.integers(0, largest).map(lambda size: b"1" * size), max_size=8))
+        left = rows(encoded, len(self.added), self.format.separator)
+        self.added += encoded
         while left:
             count = self.batch.try_add(left, self.now - waited)
+            self.held += list(left.encoded)[:count]
             if count:
                 self.oldest = min(self.oldest or self.now, self.now - waited)
             if count < len(left):
-                assert len(body(self.batch._rows)) + len(left.encoded[count]) + 1 > LIMIT
+                next_row = list(left.encoded)[count]
+                full = len(self.body([*self.held, next_row])) > LIMIT
+                assert full or len(self.held) == self.format.max_rows
                 self.take()
             left = left[count:]
 
     @rule()
     def take(self):
         taken = self.batch.take()
-        assert len(body(taken)) == json_array_bytes(taken) <= LIMIT
-        assert len(taken.records) == len(taken) == sum(map(len, taken.sequences))
+        assert list(taken.encoded) == self.held
         if taken:
-            assert taken.sequences[0].first == len(self.taken)
-        self.taken += taken.encoded
+            body = self.format.framed(taken.encoded)
+            assert body == self.body(self.held)
+            assert len(body) == self.format.size(taken.encoded) <= LIMIT
+            assert len(taken) <= (self.format.max_rows or len(taken))
+            assert taken.tracked.sequences[0].first == len(self.taken)
+            (offsets,) = taken.offsets()
+            assert (offsets.first, offsets.last) == (len(self.taken), len(self.taken) + len(taken) - 1)
+        assert len(taken.tracked.records) == len(taken) == sum(map(len, taken.tracked.sequences))
+        self.taken += self.held
+        self.held = []
         self.oldest = None
+
+    @rule(data=st.data())
+    def look_at_some(self, data):
+        """Any part of a buffer, and any choice of its rows, are those rows."""
+        encoded = EncodedRows.of(self.taken, self.format.separator)
+        start = data.draw(st.integers(0, len(self.taken)))
+        stop = data.draw(st.integers(start, len(self.taken)))
+        part = encoded[start:stop]
+        assert list(part) == self.taken[start:stop]
+        indices = sorted(data.draw(st.sets(st.sampled_from(range(len(part)))))) if len(part) else []
+        assert list(part.select(indices)) == [self.taken[start:stop][index] for index in indices]
+        joined = EncodedRows.joined([part, encoded[:start], EncodedRows()], self.format.separator)
+        assert list(joined) == self.taken[start:stop] + self.taken[:start]
+        assert list(EncodedRows.joined([joined[1:]], self.format.separator)) == list(joined)[1:]
+
+    def body(self, encoded):
+        return self.format.prefix + self.format.separator.join(encoded) + self.format.suffix
 
     @invariant()
     def nothing_is_lost_or_reordered(self):
-        assert self.taken + list(self.batch._rows.encoded) == self.added
-
-    @invariant()
-    def its_size_is_exact(self):
-        assert self.batch.bytes == len(body(self.batch._rows))
+        assert self.taken + self.held == self.added
 
     @invariant()
     def its_age_counts_from_its_first_event(self):
@@ -69,23 +106,25 @@ class BodiesAreExactlyBounded(RuleBasedStateMachine):
         assert self.batch.until_next(self.now) == due
 
 
-BodiesAreExactlyBounded.TestCase.settings = settings(max_examples=40, stateful_step_count=30)
+BodiesAreExactlyBounded.TestCase.settings = settings(max_examples=60, stateful_step_count=30)
 test_bodies_are_exactly_bounded = BodiesAreExactlyBounded.TestCase
 
 
 def test_a_body_may_be_full_to_the_last_byte():
-    batch = RequestBatch(9, LINGER)
+    body_format = BodyFormat(9, b"[", b",", b"]")
+    batch = RequestBatch(body_format, LINGER)
     assert batch.try_add(rows([b"{}", b"{}", b"1"]), 0) == 3
-    assert len(body(batch.take())) == 9 == len(json.dumps([{}, {}, 1], separators=(",", ":")))
+    assert len(body_format.framed(batch.take().encoded)) == 9
+    assert len(json.dumps([{}, {}, 1], separators=(",", ":"))) == 9
 
 
 def test_a_row_that_fits_nowhere_is_a_defect_and_says_so():
     with pytest.raises(ValueError, match="fits into no body"):
-        RequestBatch(10, LINGER).try_add(rows([b"1" * 9]), 0)
+        RequestBatch(BodyFormat(10, b"[", b",", b"]"), LINGER).try_add(rows([b"1" * 9]), 0)
 
 
 def test_the_first_event_after_an_idle_spell_waits_its_full_time():
-    batch = RequestBatch(LIMIT, LINGER)
+    batch = RequestBatch(JSON_ARRAY, LINGER)
     batch.try_add(rows([b"1"]), 10)
     batch.take()
     assert batch.until_next(1000) is None
@@ -93,11 +132,40 @@ def test_the_first_event_after_an_idle_spell_waits_its_full_time():
     assert batch.until_next(1001) == LINGER - 1
 
 
-def test_a_batch_knows_how_many_rows_wait_and_how_old_the_first_is():
-    """Both are of the rows since the last body was taken; an empty batch has no oldest."""
-    batch = RequestBatch(LIMIT, LINGER)
+def test_a_batch_knows_how_old_its_first_row_is():
+    """An empty batch has no oldest row."""
+    batch = RequestBatch(JSON_ARRAY, LINGER)
     waiting = rows([b"1", b"2"])
     batch.try_add(waiting, 0)
-    assert (len(batch), batch.oldest_ms) == (2, waiting.records[0].timestamp)
+    assert batch.oldest_ms == waiting.tracked.records[0].timestamp
     batch.take()
-    assert (len(batch), batch.oldest_ms) == (0, None)
+    assert batch.oldest_ms is None
+
+
+def test_a_taken_body_keeps_no_other_rows_in_memory():
+    """A body may be in flight for hours; the buffer that its rows were cut from is twenty times as large."""
+    batch = RequestBatch(JSON_ARRAY, LINGER)
+    batch.try_add(rows([b"1"] * 1000)[:5], 0)
+    assert len(batch.take().encoded.data) == len("1,1,1,1,1")
+
+
+def test_rows_divide_into_runs_of_one_partition():
+    """A body of a destination that wants one partition a body holds no other's rows, and knows its offsets."""
+    a, b = TopicPartition("events", 0), TopicPartition("events", 1)
+    records = [Message(b"", b"", 1, partition=p, offset=o) for p, o in [(0, 5), (0, 9), (1, 2), (0, 10)]]
+    sequences = (
+        SequenceRange(a, 0, 1),
+        SequenceRange(a, 1, 2),
+        SequenceRange(b, 0, 1),
+        SequenceRange(a, 2, 3),
+    )
+    mixed = Rows(EncodedRows.of([b"p", b"q", b"r", b"s"], b","), TrackedRecords(records, sequences))
+    parts = list(mixed.by_partition())
+    assert [list(part.encoded) for part in parts] == [[b"p", b"q"], [b"r"], [b"s"]]
+    assert [part.offsets() for part in parts] == [
+        (OffsetRange("events", 0, 5, 9),),
+        (OffsetRange("events", 1, 2, 2),),
+        (OffsetRange("events", 0, 10, 10),),
+    ]
+    assert mixed.offsets() == (OffsetRange("events", 0, 5, 10), OffsetRange("events", 1, 2, 2))
+    assert list(Rows().by_partition()) == []

@@ -1,117 +1,30 @@
 import asyncio
-from contextlib import asynccontextmanager
 
 import pytest
-from prometheus_client import CollectorRegistry
 
-from consumer.delivery import sender
-from consumer.delivery.batch import Rows
-from consumer.delivery.circuit_breaker import CircuitBreaker, RateLimit
-from consumer.delivery.sender import Sender, StreamState
+from consumer.destinations.contract import Limits
 from consumer.destinations.outcome import Paused, Reject, Retry, Sent, Split
-from consumer.metrics import ConsumerMetrics
-from consumer.offsets.delivered import DeliveryProgress
-from consumer.offsets.tracker import OffsetTracker
-from relay.kafka import TopicPartition
-from relay.kafka.producer import TopicWriteError
-from tests.support.messages import event, message
+from consumer.timing import Backoff
+from tests.support.delivery import LIMITS, QUICK, FakeDeadLetterWriter, FakeDestination, sender_fixture
 from tests.support.pipeline_world import wait_until
-
-EVENTS = TopicPartition("events", 0)
-
-
-class FakeDestination:
-    """Answers as `answer` says; remembers what was asked."""
-
-    def __init__(self, answer=lambda _rows: Sent()):
-        self.answer = answer
-        self.requests = []
-        self.accepted = []
-        self.answering = asyncio.Event()
-        self.answering.set()
-
-    def body(self, encoded):
-        return b",".join(encoded)
-
-    async def send(self, body):
-        rows = body.split(b",")
-        self.requests.append(rows)
-        await self.answering.wait()
-        outcome = self.answer(rows)
-        if outcome == Sent():
-            self.accepted += rows
-        return outcome
-
-
-class FakeDeadLetterWriter:
-    def __init__(self, failures=0):
-        self.put_records = []
-        self.failures = failures
-
-    async def put(self, record, reason, status=None):
-        if self.failures:
-            self.failures -= 1
-            raise TopicWriteError("Kafka is away")
-        self.put_records.append((record.offset, reason, status))
-
-
-class SenderFixture:
-    """The sender of one assignment, with the tracker of its offsets."""
-
-    def __init__(self, destination, dead_letters=None):
-        self.destination = destination
-        self.dead_letters = dead_letters or FakeDeadLetterWriter()
-        metrics = ConsumerMetrics(CollectorRegistry()).for_pipeline("sentinel", "live")
-        self.stream = StreamState(
-            destination, CircuitBreaker(RateLimit(), chance=lambda: 0.0), self.dead_letters, metrics
-        )
-        self.tracker = OffsetTracker()
-        self.tracker.start(EVENTS, DeliveryProgress.starting_at(0))
-        self.sender = self.new_sender()
-        self._next = 0
-
-    def new_sender(self, membership_valid=None):
-        async def wait_until_valid():
-            if membership_valid is not None:
-                await membership_valid.wait()
-
-        return Sender(
-            self.stream,
-            lambda rows: self.tracker.mark_delivered(rows.sequences, rows.records),
-            wait_until_valid,
-        )
-
-    def rows(self, count):
-        first, self._next = self._next, self._next + count
-        records = [message(event(number), offset=number) for number in range(first, self._next)]
-        ((sequence, _),) = self.tracker.track(EVENTS, records)
-        return Rows([b"%d" % record.offset for record in records], records, (sequence,))
-
-    def committable(self):
-        return self.tracker.progress({EVENTS: self._next})[EVENTS].offset
-
-
-@asynccontextmanager
-async def sender_fixture(destination, dead_letters=None):
-    fixture = SenderFixture(destination, dead_letters)
-    try:
-        yield fixture
-    finally:
-        await fixture.sender.close(0)
-        assert fixture.sender.defect is None
 
 
 async def test_bodies_in_flight_together_are_delivered_in_any_order():
-    first = asyncio.Event()
+    """The second body is answered while the first is not: nothing is committable until the first one is."""
     destination = FakeDestination()
+    destination.held[b"0"] = asyncio.Event()
     async with sender_fixture(destination) as fixture:
         fixture.sender.start(fixture.rows(3))
         fixture.sender.start(fixture.rows(2))
         assert fixture.sender.bytes > len("[0,1,2]") + len("[3,4]")
+        await wait_until(lambda: destination.accepted == [b"3", b"4"])
+        await wait_until(lambda: fixture.tracker.delivered_count() == 2)
+        assert fixture.committable() == 0
+        destination.held[b"0"].set()
         assert await fixture.sender.wait_until_finished(5)
+        assert destination.accepted == [b"3", b"4", b"0", b"1", b"2"]
         assert fixture.committable() == 5
         assert fixture.sender.bytes == 0
-        first.set()
 
 
 async def test_what_fails_transiently_is_sent_again_until_it_is_accepted():
@@ -119,11 +32,11 @@ async def test_what_fails_transiently_is_sent_again_until_it_is_accepted():
     destination = FakeDestination(lambda _rows: next(answers))
     async with sender_fixture(destination) as fixture:
         fixture.sender.start(fixture.rows(2))
-        await wait_until(lambda: fixture.stream.problem is not None)
+        await wait_until(lambda: fixture.problem is not None)
         assert fixture.committable() == 0
         assert await fixture.sender.wait_until_finished(10)
         assert destination.requests == [[b"0", b"1"]] * 3
-        assert fixture.stream.problem is None
+        assert fixture.problem is None
 
 
 async def test_a_body_that_is_too_large_is_halved():
@@ -146,26 +59,26 @@ async def test_a_dead_letter_counts_only_when_it_is_written():
         assert fixture.dead_letters.put_records == [(1, "400", 400)]
 
 
-async def test_while_dead_letters_cannot_be_written_the_destination_says_so(monkeypatch):
-    """A dead-letter topic to which we may not write holds its records up for as long as nobody knows of it."""
-    monkeypatch.setattr(sender, "backoff_seconds", lambda *_args, **_rest: 0.01)
-    async with sender_fixture(FakeDestination(), FakeDeadLetterWriter(failures=10**9)) as fixture:
-        fixture.sender.dead_letter(fixture.rows(1), ["not Avro"])
-        await wait_until(lambda: fixture.stream.problem is not None)
+async def test_while_dead_letters_cannot_be_written_the_destination_says_so():
+    """A dead-letter topic that rejects writes holds up its records until an operator knows of it."""
+    writer = FakeDeadLetterWriter(failures=10**9)
+    async with sender_fixture(FakeDestination(), writer, dead_letter=QUICK) as fixture:
+        fixture.sender.dead_letter(fixture.rows(1).tracked, ["not Avro"])
+        await wait_until(lambda: fixture.problem is not None)
         fixture.sender.start(fixture.rows(1))
-        await wait_until(lambda: fixture.stream.accepted)
-        assert isinstance(fixture.stream.problem, Paused)
-        assert "Kafka is away" in fixture.stream.problem.reason
+        await wait_until(lambda: fixture.stream.state.accepted)
+        assert isinstance(fixture.problem, Paused)
+        assert "Kafka is away" in fixture.problem.reason
         fixture.dead_letters.failures = 0
         assert await fixture.sender.wait_until_finished(5)
-        assert fixture.stream.problem is None
+        assert fixture.problem is None
 
 
 async def test_a_dead_letter_that_cannot_be_written_holds_no_other_body_up():
     destination = FakeDestination(lambda rows: Reject("400", 400) if {b"1", b"5"} & set(rows) else Sent())
     async with sender_fixture(destination, FakeDeadLetterWriter(failures=10**9)) as fixture:
         fixture.sender.start(fixture.rows(3))
-        await wait_until(lambda: fixture.stream.dead_letter_failures)
+        await wait_until(lambda: fixture.problem)
         fixture.sender.start(fixture.rows(4))
         await wait_until(lambda: len(destination.accepted) == 5)
         fixture.dead_letters.failures = 0
@@ -174,31 +87,30 @@ async def test_a_dead_letter_that_cannot_be_written_holds_no_other_body_up():
         assert fixture.committable() == 7
 
 
-async def test_dead_letters_that_somebody_else_has_to_write_now_are_no_problem_of_ours():
+async def test_dead_letters_that_another_owner_has_to_write_are_no_problem_here():
     async with sender_fixture(FakeDestination(), FakeDeadLetterWriter(failures=10**9)) as fixture:
-        fixture.sender.dead_letter(fixture.rows(1), ["not Avro"])
-        await wait_until(lambda: fixture.stream.problem is not None)
+        fixture.sender.dead_letter(fixture.rows(1).tracked, ["not Avro"])
+        await wait_until(lambda: fixture.problem is not None)
         await fixture.sender.close(5)
-        assert fixture.stream.problem is None
+        assert fixture.problem is None
 
 
 @pytest.mark.parametrize("end", ["accepted", "closed"])
-async def test_a_stream_that_refuses_everything_has_a_problem_until_it_accepts(end, monkeypatch):
+async def test_a_stream_that_refuses_everything_has_a_problem_until_it_accepts(end):
     """Also while it is tried again, or the status would tell every half minute that all is well."""
-    monkeypatch.setattr(sender, "backoff_seconds", lambda *_args, **_rest: 0.01)
     refuses = True
     destination = FakeDestination(lambda _rows: Reject("no column fits", 400) if refuses else Sent())
-    async with sender_fixture(destination) as fixture:
+    async with sender_fixture(destination, rejection=QUICK) as fixture:
         fixture.sender.start(fixture.rows(50))
-        await wait_until(lambda: fixture.stream.problem is not None)
+        await wait_until(lambda: fixture.problem is not None)
         for _ in range(100):
             destination.answering.clear()
             requests_before = len(destination.requests)
             await wait_until(
                 lambda requests_before=requests_before: len(destination.requests) > requests_before
             )
-            assert isinstance(fixture.stream.problem, Paused)
-            assert "no column fits" in fixture.stream.problem.reason
+            assert isinstance(fixture.problem, Paused)
+            assert "no column fits" in fixture.problem.reason
             destination.answering.set()
         refuses = False
         if end == "accepted":
@@ -206,18 +118,17 @@ async def test_a_stream_that_refuses_everything_has_a_problem_until_it_accepts(e
             assert fixture.committable() == 50
         else:
             await fixture.sender.close(0)
-        assert fixture.stream.problem is None
+        assert fixture.problem is None
 
 
-async def test_however_many_bodies_are_refused_they_try_again_no_more_often(monkeypatch):
+async def test_however_many_bodies_are_refused_they_try_again_no_more_often():
     """An event a second, for hours in which nothing is accepted: to try again is one body's turn, and then another's."""
-    monkeypatch.setattr(sender, "backoff_seconds", lambda *_args, **_rest: 0.05)
     refuses = True
     destination = FakeDestination(lambda _rows: Reject("400", 400) if refuses else Sent())
-    async with sender_fixture(destination) as fixture:
+    async with sender_fixture(destination, rejection=Backoff(0.05, 0.05)) as fixture:
         for _ in range(50):
             fixture.sender.start(fixture.rows(1))
-        await wait_until(lambda: len(fixture.stream.suspected_config_fault) == 50)
+        await wait_until(lambda: len(fixture.stream.state._suspected) == 50)
         requests_before = len(destination.requests)
         await asyncio.sleep(2)
         assert 5 < len(destination.requests) - requests_before < 200
@@ -225,15 +136,14 @@ async def test_however_many_bodies_are_refused_they_try_again_no_more_often(monk
         assert await fixture.sender.wait_until_finished(1)
 
 
-async def test_once_something_is_accepted_no_body_waits_for_the_turn_of_another(monkeypatch):
+async def test_once_something_is_accepted_no_body_waits_for_the_turn_of_another():
     """Of those before it each may be refused for ever."""
-    monkeypatch.setattr(sender, "backoff_seconds", lambda *_args, **_rest: 0.5)
     bad = {b"%d" % number for number in range(9)}
     destination = FakeDestination(lambda rows: Reject("400", 400) if bad & set(rows) else Sent())
-    async with sender_fixture(destination) as fixture:
+    async with sender_fixture(destination, rejection=Backoff(0.5, 0.5)) as fixture:
         for number in range(9):
             fixture.sender.start(fixture.rows(1))
-            await wait_until(lambda doubts=number + 1: len(fixture.stream.suspected_config_fault) == doubts)
+            await wait_until(lambda doubts=number + 1: len(fixture.stream.state._suspected) == doubts)
         bad.remove(b"8")
         fixture.sender.start(fixture.rows(1))
         await wait_until(lambda: destination.accepted == [b"9", b"8"], seconds=2)
@@ -241,7 +151,7 @@ async def test_once_something_is_accepted_no_body_waits_for_the_turn_of_another(
 
 async def test_unreadable_records_become_dead_letters_of_their_own():
     async with sender_fixture(FakeDestination()) as fixture:
-        fixture.sender.dead_letter(fixture.rows(2), ["not Avro", "too short"])
+        fixture.sender.dead_letter(fixture.rows(2).tracked, ["not Avro", "too short"])
         assert await fixture.sender.wait_until_finished(5)
         assert fixture.dead_letters.put_records == [(0, "not Avro", None), (1, "too short", None)]
         assert fixture.committable() == 2
@@ -249,7 +159,7 @@ async def test_unreadable_records_become_dead_letters_of_their_own():
 
 async def test_many_dead_letters_are_written_together_and_each_until_it_is():
     async with sender_fixture(FakeDestination(), FakeDeadLetterWriter(failures=70)) as fixture:
-        fixture.sender.dead_letter(fixture.rows(350), ["not Avro"] * 350)
+        fixture.sender.dead_letter(fixture.rows(350).tracked, ["not Avro"] * 350)
         assert await fixture.sender.wait_until_finished(10)
         assert sorted(offset for offset, *_ in fixture.dead_letters.put_records) == list(range(350))
         assert fixture.committable() == 350
@@ -289,7 +199,7 @@ async def test_what_waits_ends_at_once_and_what_is_asked_ends_in_time():
     destination = FakeDestination(lambda _rows: Paused("no role", 403))
     async with sender_fixture(destination) as fixture:
         fixture.sender.start(fixture.rows(1))
-        await wait_until(lambda: isinstance(fixture.stream.problem, Paused))
+        await wait_until(lambda: isinstance(fixture.problem, Paused))
         destination.answering.clear()
         async with asyncio.timeout(2):
             await fixture.sender.close(60)
@@ -301,7 +211,7 @@ async def test_the_permit_of_a_probe_that_was_given_up_is_taken_by_the_next_assi
     destination = FakeDestination(lambda _rows: next(answers, Sent()))
     async with sender_fixture(destination) as fixture:
         fixture.sender.start(fixture.rows(1))
-        await wait_until(lambda: fixture.stream.problem)
+        await wait_until(lambda: fixture.problem)
         destination.answering.clear()
         await wait_until(lambda: len(destination.requests) == 2)
         await fixture.sender.close(0)
@@ -312,12 +222,20 @@ async def test_the_permit_of_a_probe_that_was_given_up_is_taken_by_the_next_assi
         assert destination.accepted == [b"1"]
 
 
-async def test_capacity_is_waited_for():
-    destination = FakeDestination()
+@pytest.mark.parametrize(
+    "limits",
+    [
+        Limits(LIMITS.format, in_flight_bytes=5),
+        Limits(LIMITS.format, in_flight_bodies=1),
+    ],
+    ids=["bytes", "bodies"],
+)
+async def test_capacity_is_waited_for(limits):
+    destination = FakeDestination(limits=limits)
     destination.answering.clear()
     async with sender_fixture(destination) as fixture:
         fixture.sender.start(fixture.rows(5))
-        waiting = asyncio.create_task(fixture.sender.wait_for_capacity(5))
+        waiting = asyncio.create_task(fixture.sender.wait_for_capacity())
         await asyncio.sleep(0.05)
         assert not waiting.done()
         destination.answering.set()
@@ -325,21 +243,9 @@ async def test_capacity_is_waited_for():
             await waiting
 
 
-async def test_a_defect_is_reported():
-    class Broken(FakeDestination):
-        def body(self, encoded):
-            raise KeyError(encoded[0])
-
-    fixture = SenderFixture(Broken())
-    fixture.sender.start(fixture.rows(1))
-    await fixture.sender.wait_until_finished(5)
-    assert isinstance(fixture.sender.defect, KeyError)
-    assert fixture.committable() == 0
-
-
 @pytest.mark.parametrize("bad", [False, True], ids=["request", "dead letter"])
 async def test_nothing_is_sent_while_the_partitions_may_be_somebody_elses(bad):
-    """Whoever wakes up after a freeze waits for the group's word before the next request; to end does not need it."""
+    """A process that wakes up after a freeze sends nothing until the group confirms its membership; it may end without."""
     destination = FakeDestination()
     async with sender_fixture(destination) as fixture:
         membership_valid = asyncio.Event()
@@ -347,7 +253,7 @@ async def test_nothing_is_sent_while_the_partitions_may_be_somebody_elses(bad):
             later = fixture.new_sender(membership_valid)
             rows = fixture.rows(1)
             if bad:
-                later.dead_letter(rows, ["unreadable"])
+                later.dead_letter(rows.tracked, ["unreadable"])
             else:
                 later.start(rows)
             assert not await later.wait_until_finished(0.05)
@@ -361,3 +267,19 @@ async def test_nothing_is_sent_while_the_partitions_may_be_somebody_elses(bad):
             else:
                 await later.close(5)
                 assert (destination.requests, fixture.dead_letters.put_records) == ([], [])
+
+
+async def test_a_rejected_body_leaves_its_slot_to_others():
+    """With one body at a time, only the next body can prove that the stream accepts rows."""
+    destination = FakeDestination(
+        lambda rows: Reject("400", 400) if b"0" in rows else Sent(), Limits(LIMITS.format, in_flight_bodies=1)
+    )
+    async with sender_fixture(destination, rejection=QUICK) as fixture:
+        fixture.sender.start(fixture.rows(1))
+        await wait_until(lambda: fixture.problem is not None)
+        for _ in range(4):
+            await asyncio.wait_for(fixture.sender.wait_for_capacity(), 5)
+            fixture.sender.start(fixture.rows(1))
+            await asyncio.sleep(0.05)
+        assert await fixture.sender.wait_until_finished(5)
+        assert [offset for offset, *_ in fixture.dead_letters.put_records] == [0]

@@ -72,8 +72,8 @@ NUMBERS = st.integers(-3, 70) | st.sampled_from([2**63, 2**64 - 1, 2**64, -(2**6
 
 
 @given(progresses(), st.data())
-def test_corrupt_metadata_of_ours_gives_nothing_disorderly(progress, data):
-    """Whatever was put into it: what comes of it is in order, can be told apart, and committed again."""
+def test_corrupt_metadata_of_the_relay_gives_nothing_disorderly(progress, data):
+    """The ranges read from any metadata are in order, do not touch, and can be committed again."""
     payload = orjson.loads(progress.to_offset_and_metadata().metadata)
     field = data.draw(st.sampled_from(["line", "last", "beyond"]))
     value = data.draw(ODD | NUMBERS)

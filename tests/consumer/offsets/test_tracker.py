@@ -3,7 +3,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from consumer.offsets.delivered import DeliveredRange, DeliveryProgress, RecordFingerprint
-from consumer.offsets.tracker import OffsetTracker, SequenceRange, slice_sequences
+from consumer.offsets.tracker import OffsetTracker, SequenceRange, TrackedRecords, slice_sequences
 from relay.kafka import TopicPartition
 from tests.support.messages import records_at
 
@@ -62,7 +62,8 @@ class EveryRecordIsTracked(RuleBasedStateMachine):
         sequence, offsets = self.outstanding.pop(data.draw(st.integers(0, len(self.outstanding) - 1)))
         start = data.draw(st.integers(0, len(offsets) - 1))
         stop = data.draw(st.integers(start + 1, len(offsets)))
-        self.tracker.mark_delivered(slice_sequences([sequence], start, stop), records_at(offsets[start:stop]))
+        delivered = TrackedRecords(records_at(offsets), (sequence,))[start:stop]
+        self.tracker.mark_delivered(delivered)
         for offset in offsets[start:stop]:
             self.records[sequence.partition][offset] = True
         for first, last in ((0, start), (stop, len(offsets))):
@@ -136,7 +137,7 @@ def test_what_was_delivered_before_is_not_forgotten_while_it_is_not_yet_read():
     ((sequence, records),) = tracker.track(A, records_at(range(10, 17)))
     assert len(records) == 5
     assert tracker.progress({A: 17}) == {A: DeliveryProgress(7, 10, None, (delivered_range(15, 17),))}
-    tracker.mark_delivered([sequence], records)
+    tracker.mark_delivered(TrackedRecords(records, (sequence,)))
     assert tracker.progress({A: 17}) == {A: DeliveryProgress(7, 18, RecordFingerprint.of(*records_at([17])))}
 
 
@@ -153,7 +154,7 @@ def test_delivered_records_are_forgotten():
     tracker = tracker_at(0, *(delivered_range(at, at) for at in range(50, 100, 2)))
     for first in range(0, 10_000, 100):
         for sequence, records in tracker.track(A, records_at(range(first, first + 100))):
-            tracker.mark_delivered([sequence], records)
+            tracker.mark_delivered(TrackedRecords(records, (sequence,)))
     assert not tracker._partitions[A].pending_offsets
     assert not tracker._partitions[A].delivered_runs
     assert not tracker._partitions[A].start.delivered_ahead
@@ -178,10 +179,10 @@ def test_what_overtakes_a_record_that_waits_is_one_range_however_many_bodies_it_
     ((waiting, records),) = tracker.track(A, records_at([0]))
     tracked = [each for at in range(1, 1001) for each in tracker.track(A, records_at([at]))]
     for sequence, delivered in tracked[::2] + tracked[1::2]:
-        tracker.mark_delivered([sequence], delivered)
+        tracker.mark_delivered(TrackedRecords(delivered, (sequence,)))
     assert len(tracker._partitions[A].delivered_runs) == len(tracker._partitions[A].run_starts) == 1
     assert tracker.progress({A: 1001}) == {A: DeliveryProgress(7, 0, None, (delivered_range(1, 1000),))}
-    tracker.mark_delivered([waiting], records)
+    tracker.mark_delivered(TrackedRecords(records, (waiting,)))
     assert tracker.progress({A: 1001}) == {
         A: DeliveryProgress(7, 1001, RecordFingerprint.of(*records_at([1000])))
     }
@@ -192,5 +193,6 @@ def test_a_sequence_without_records_is_passed_over():
     """It takes no record from the sequence after it."""
     tracker = tracker_at()
     ((sequence, records),) = tracker.track(A, records_at([0, 1]))
-    tracker.mark_delivered([SequenceRange(A, sequence.first, sequence.first), sequence], records)
+    empty = SequenceRange(A, sequence.first, sequence.first)
+    tracker.mark_delivered(TrackedRecords(records, (empty, sequence)))
     assert tracker.progress({A: 2}) == {A: DeliveryProgress(7, 2, RecordFingerprint.of(*records_at([1])))}

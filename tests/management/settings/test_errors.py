@@ -15,6 +15,7 @@ from tests.support.settings import (
     REGISTRY,
     RULE,
     SENTINEL,
+    destination_of,
     error_or_empty,
     load_error,
     write_config,
@@ -142,7 +143,7 @@ def test_every_fault_has_a_line():
             },
             "send its token without encryption",
         ),
-        (SENTINEL | {"RELAY_DESTINATIONS__SENTINEL__CLOUD": "usgov"}, "is of the cloud public"),
+        (SENTINEL | {"RELAY_DESTINATIONS__SENTINEL__CLOUD": "usgov"}, "belongs to the cloud public"),
         ({"RELAY_SECRETS__KEYS": '["x"]', "RELAY_SECRETS__KEY_FILE": "ca.pem"}, "are both set"),
         (
             REGISTRY
@@ -214,12 +215,13 @@ def test_an_unreadable_file_is_refused():
 @settings(max_examples=300)
 def test_any_text_gives_settings_or_an_error(name, text):
     """Any text in a variable gives settings or a SettingsError, which never shows the text of a secret."""
-    key = variable(name).replace("<NAME>", "SENTINEL")
+    destination, environ = destination_of(name)
+    key = variable(name).replace("<NAME>", destination)
     canary = base64.b32encode(text.encode("utf-8", "replace")).decode().rstrip("=") + "canary"
     field = setting_fields(Settings)[name]
     value = canary if is_secret(field) else text
 
-    error = error_or_empty(SENTINEL | {key: value})
+    error = error_or_empty(environ | {key: value})
 
     assert "nothing at all" not in error
     assert not is_secret(field) or value not in error

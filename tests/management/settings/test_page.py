@@ -8,7 +8,7 @@ import pytest
 from management.settings import Settings
 from management.settings_page import render_page
 from relay.config.names import accepts_file, generalize, setting_fields, variable
-from tests.support.settings import SENTINEL, error_or_empty
+from tests.support.settings import destination_of, error_or_empty
 
 ROOT = Path(__file__).parents[3]
 
@@ -36,10 +36,11 @@ def test_every_setting_accepts_its_example_from_its_variable(name):
     if name[-1].endswith("_file"):
         example = "example"
         Path("example").touch()
-    key = variable(generalize(name)).replace("<NAME>", "SENTINEL")
+    destination, environ = destination_of(name)
+    key = variable(generalize(name)).replace("<NAME>", destination)
     text = example if isinstance(example, str) else json.dumps(example)
 
-    error = error_or_empty(SENTINEL | {key: text})  # some settings need others beside them
+    error = error_or_empty(environ | {key: text})  # some settings need others beside them
 
     assert f"({key})" not in error
     assert "is not a setting" not in error

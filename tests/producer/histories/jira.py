@@ -84,19 +84,19 @@ async def _respond(process, name, compute):
     return jira.failure_for(outcome, name) or response
 
 
-async def fetch_page(process, endpoint, from_ms, until_ms, offset, limit):
+async def fetch_page(process, endpoint, from_ms, until_ms, offset, limit, **_limits):
     return await _respond(
         process, endpoint.target.organization, lambda jira: jira.page(from_ms, until_ms, offset, limit)
     )
 
 
-async def probe(process, endpoint, offset=0):
+async def probe(process, endpoint, offset=0, **_limits):
     return await _respond(
         process, endpoint.target.organization, lambda jira: jira.page(None, None, offset, 1)
     )
 
 
-async def myself(process, endpoint):
+async def myself(process, endpoint, **_limits):
     def account(jira):
         return (
             make_failure(ErrorKind.KEY_REFUSED, endpoint.target, status=401)
@@ -107,5 +107,5 @@ async def myself(process, endpoint):
     return await _respond(process, endpoint.target.organization, account)
 
 
-async def tenant_info(process, organization, _url):
+async def tenant_info(process, organization, _url, **_limits):
     return await _respond(process, organization, lambda _jira: TenantInfo(f"site-of-{organization}"))

@@ -7,11 +7,15 @@ from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
 from producer.metrics import ProducerMetrics
+from producer.polling.context import PollingContext
 from producer.polling.poller import Poller
 from producer.publishing.topic_limits import TopicLimitsWatcher
-from producer.recovery.loader import ShardLoader
+from producer.publishing.transaction import TransactionLimits
+from producer.recovery.loader import LoaderLimits, ShardLoader
 from producer.sharding.shard import Shard
-from producer.sources.jira_cloud.source import JiraCloudSources
+from producer.sources.jira_cloud.factory import JiraCloudSources
+from producer.sources.jira_cloud.pager import PagingLimits
+from producer.sources.jira_cloud.source import JiraCloudLimits
 from producer.status_reporter import StatusReporter, status_key
 from relay.credentials.url_policy import AllowedHosts
 from relay.kafka.profile import KAFKA
@@ -21,6 +25,9 @@ from relay.timestamps import DAY_MS
 from tests.producer.histories.jira import CONFIG
 from tests.support.publisher import ENCODER, TOPICS
 
+PAGE = 4
+LOADER_LIMITS = LoaderLimits(tail_offsets=12, transaction=TransactionLimits(max_events=3))
+JIRA_LIMITS = JiraCloudLimits(paging=PagingLimits(page_records=PAGE, max_records=10))
 RETENTION_MS = 12 * DAY_MS
 METRICS = ProducerMetrics(CollectorRegistry())
 
@@ -54,13 +61,14 @@ class ProducerProcess:
         self._status_writer = StatusWriter(None, "status")
         credentials = SimpleNamespace(resolve=lambda _organization: SecretStr("key"))
         self._sources = JiraCloudSources(
-            [self], credentials, AllowedHosts("https://gateway.example", []), self.now_ms
+            [self], credentials, AllowedHosts("https://gateway.example", []), self.now_ms, limits=JIRA_LIMITS
         )
         connection = _Connection(self)
         limits = TopicLimitsWatcher(connection, TopicLimits(retention_ms=RETENTION_MS))
-        self._loader = ShardLoader(connection, TOPICS, _Store(), limits, METRICS, self.now_ms)
+        self._loader = ShardLoader(connection, TOPICS, _Store(), limits, METRICS, self.now_ms, LOADER_LIMITS)
         self.publisher = None
         self.shard = Shard(0, self, self._load, self)
+        self.task = asyncio.create_task(self.shard.run())
 
     def now_ms(self):
         return self.world.now_ms() + self.skew_ms
@@ -90,7 +98,8 @@ class ProducerProcess:
         reporter = StatusReporter(organization, self._status_writer, METRICS, self.now_ms, interval, previous)
         if organization.paused:
             await reporter.heartbeat()
-        await Poller(organization, publisher, source, reporter, METRICS, CONFIG, interval, self.now_ms).run()
+        context = PollingContext(organization, publisher, source, reporter, METRICS, CONFIG, self.now_ms)
+        await Poller(context, interval).run()
 
     def deleted(self, organization):
         self.released(organization)
@@ -103,6 +112,5 @@ class ProducerProcess:
         """Nothing that it does from now on has any effect, but that of the end of a transaction that was on its way."""
         self.alive = False
         self.cancelled_commit_succeeds = cancelled_commit_succeeds
-        task = self.shard._task
-        task.cancel()
-        self.world.until(task.done)
+        self.task.cancel()
+        self.world.until(self.task.done)

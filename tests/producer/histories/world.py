@@ -1,13 +1,11 @@
 """Two organizations, their Jira and one shard's Kafka, and the processes that own it in turn."""
 
 from contextlib import ExitStack, closing
-from functools import partial
-from types import SimpleNamespace
 
 import pytest
 from structlog.testing import capture_logs
 
-from producer.sources.jira_cloud.pager import Pager
+from producer.sharding.shard import stop_shard
 from relay.organizations import Organization
 from relay.timestamps import DAY_MS, day_start
 from tests.producer.histories import jira, kafka
@@ -18,17 +16,8 @@ from tests.producer.histories.process import ProducerProcess
 from tests.producer.histories.steps import ExternalSteps, SimulatedTimeLoop
 
 BEGIN = day_start("2026-11-20") + 20 * 3_600_000
-PAGE = 4
 INTERVAL = 300
 
-_SMALL_LIMITS = {
-    "producer.polling.poller.PAGE_SIZE": PAGE,
-    "producer.polling.window.PAGE_SIZE": PAGE,
-    "producer.polling.poller.Pager": partial(Pager, limit=PAGE),
-    "producer.sources.jira_cloud.pager.MOST_RECORDS": 10,
-    "producer.publishing.transaction.MOST_EVENTS": 3,
-    "producer.recovery.log_reader.TAIL_OFFSETS": 12,
-}
 _SIMULATED_CLIENTS = {
     "producer.sources.jira_cloud.source.jira": jira,
     "relay.kafka.transactions.AIOKafkaProducer": kafka.FakeProducer,
@@ -47,9 +36,8 @@ class ShardWorld:
         self.loop = self._stack.enter_context(closing(SimulatedTimeLoop()))
         self.log_entries = self._stack.enter_context(capture_logs())
         patch = self._stack.enter_context(pytest.MonkeyPatch.context())
-        for name, value in {**_SMALL_LIMITS, **_SIMULATED_CLIENTS}.items():
+        for name, value in _SIMULATED_CLIENTS.items():
             patch.setattr(name, value)
-        patch.setattr("producer.sources.jira_cloud.source.time", SimpleNamespace(monotonic=self.loop.time))
         self.steps = ExternalSteps()
         self.log = ShardLog(self.now_ms)
         self.jiras = {}
@@ -119,7 +107,7 @@ class ShardWorld:
         """The owner lets go in good order, while the next begins."""
         former = self.owner
         self.take_over()
-        self.loop.create_task(former.shard.close())
+        self.loop.create_task(stop_shard(former.shard, former.task))
         self.loop.settle()
 
     def kill(self, *, cancelled_commit_succeeds=False, skew_ms=0):

@@ -7,11 +7,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from producer.metrics import ProducerMetrics
-from producer.polling import poller as pollers
 from producer.polling import window
-from producer.polling.poller import Poller
+from producer.polling.context import PollingContext
+from producer.polling.poller import Poller, PollerTiming
 from producer.polling.window import PollingConfig
-from producer.sources.jira_cloud import source as sources
+from producer.sources.jira_cloud.client import RequestLimits
+from producer.sources.jira_cloud.source import JiraCloudLimits
 from producer.state.checkpoint import EventPosition, new_checkpoint
 from producer.status_reporter import StatusReporter, status_key
 from relay.status.writer import StatusWriter
@@ -19,12 +20,16 @@ from relay.timestamps import DAY_MS, now_ms, to_iso
 from simulators import faults
 from simulators.jira_cloud import faults as jira_faults
 from simulators.jira_cloud.world import JiraWorld
-from tests.support.jira import jira_clients
+from tests.support.jira import backoff, jira_clients
 from tests.support.publisher import TOPICS, in_memory_publisher
 
 CONFIG = PollingConfig(
     settle=200, overlap=60_000, reread_day_every=2_000, reread_week_every=DAY_MS, allowed_lateness=7 * DAY_MS
 )
+TIMING = PollerTiming(
+    reread_check_seconds=0.3, backfill_check_seconds=0.3, source_error_pause_seconds=0.1, defect_seconds=0.4
+)
+BACKOFF = backoff(0.4, page_pause_seconds=0.1)
 
 
 class PollerHarness:
@@ -48,16 +53,16 @@ class PollerHarness:
         reporter = StatusReporter(
             self.organization, self.status_writer, self.metrics, now_ms, interval, self.status
         )
-        poller = Poller(
+        context = PollingContext(
             self.organization,
             self.publisher,
             self.jira_fixture.sources.source_for(self.organization),
             reporter,
             self.metrics,
             self.config,
-            interval,
             now_ms,
         )
+        poller = Poller(context, interval, TIMING)
         task = asyncio.create_task(poller.run())
         try:
             yield task
@@ -92,14 +97,8 @@ async def acme(jira):
 
 
 @pytest.fixture
-async def jira_fixture(jira, monkeypatch):
-    monkeypatch.setattr(sources, "FIRST_SECONDS", dict.fromkeys(sources.FIRST_SECONDS, 0.4))
-    monkeypatch.setattr(sources, "LOGIN_FAILURE_SECONDS", 0.4)
-    monkeypatch.setattr(pollers, "SOURCE_ERROR_PAUSE_SECONDS", 0.1)
-    monkeypatch.setattr(pollers, "DEFECT_SECONDS", 0.4)
-    monkeypatch.setattr(pollers, "REREAD_CHECK_SECONDS", 0.3)
-    monkeypatch.setattr(pollers, "BACKFILL_CHECK_SECONDS", 0.3)
-    async with jira_clients(jira) as found:
+async def jira_fixture(jira):
+    async with jira_clients(jira, backoff=BACKOFF) as found:
         yield found
 
 
@@ -170,7 +169,7 @@ async def test_a_clock_before_all_that_may_be_asked_for_is_told(acme, jira_fixtu
     """
     known = new_checkpoint("acme", now_ms(), now=now_ms(), cloud_id=acme.cloud_id)
     monkeypatch.setattr(f"{__name__}.now_ms", lambda: int(time.time() * 1000) - 2 * DAY_MS)
-    jira_fixture.sources._now_ms = now_ms
+    jira_fixture.clock = now_ms
     harness = PollerHarness(acme, jira_fixture)
     harness.config = replace(CONFIG, reread_day_every=DAY_MS)
     await harness.publisher.write_checkpoint("acme", lambda _: known)
@@ -318,10 +317,10 @@ async def test_deleting_and_adding_again_repeats_nothing(acme, jira_fixture):
     assert sorted(harness.published() + harness.published(TOPICS.backfill)) == ids(acme.all_records())
 
 
-async def test_a_quiet_organization_moves_on(acme, jira_fixture, monkeypatch):
+async def test_a_quiet_organization_moves_on(acme, jira_fixture):
     """Where all rows in the overlap are known, or there are none, the checkpoint still moves every five minutes."""
-    monkeypatch.setattr(window, "PROBE_EVERY", 500)
     harness = PollerHarness(acme, jira_fixture)
+    harness.config = replace(CONFIG, probe_every=500)
     async with harness.running():
         acme.add_record()
         await harness.until(harness.published)
@@ -391,14 +390,17 @@ async def test_a_window_of_many_pages_goes_on_where_it_failed(acme, jira_fixture
     assert harness.published() == ids(happened)
 
 
-async def test_an_answer_that_is_too_large_even_alone_is_no_tight_loop(acme, jira_fixture, monkeypatch):
+async def test_an_answer_that_is_too_large_even_alone_is_no_tight_loop(jira, acme):
     """One record above all bounds is a failure that waits like others."""
-    monkeypatch.setattr("producer.sources.jira_cloud.client.MOST_BYTES", 1_000)
     acme.add_record(fields={"summary": "x" * 2_000})
-    harness = PollerHarness(acme, jira_fixture, added=now_ms() - 60_000)
-    async with harness.running():
-        await harness.until(lambda: harness.status.state == "failing")
-        before = len(acme.requests())
-        await asyncio.sleep(1)
+    limits = JiraCloudLimits(request=RequestLimits(max_bytes=1_000))
+    async with jira_clients(jira, backoff=BACKOFF, limits=limits) as found:
+        harness = PollerHarness(acme, found, added=now_ms() - 60_000)
+        known = new_checkpoint("acme", now_ms() - 60_000, now=now_ms(), cloud_id=acme.cloud_id)
+        await harness.publisher.write_checkpoint("acme", lambda _: known)  # so that no probe fails first
+        async with harness.running():
+            await harness.until(lambda: harness.status.state == "failing")
+            before = len(acme.requests())
+            await asyncio.sleep(1)
 
     assert len(acme.requests()) - before < 40

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from producer.polling import window
 from producer.polling.window import PollingConfig
 from producer.sources.clock_skew import ClockSkew
-from producer.sources.jira_cloud.pager import Pager
+from producer.sources.jira_cloud.pager import Pager, PagingLimits
 from producer.sources.jira_cloud.source import contradicts
 from producer.state import checkpoint as checkpoints
 from producer.state import ledger as ledgers
@@ -111,12 +111,12 @@ def test_a_cursor_from_the_future_is_set_back():
 
 def test_the_overlap_is_what_fits_one_page():
     """A busy organization is re-read less far, never less than a minute."""
-    assert window.next_overlap(range(NOW - 100, NOW), NOW, CONFIG) == CONFIG.overlap
+    assert window.next_overlap(range(NOW - 100, NOW), NOW, CONFIG, 1_000) == CONFIG.overlap
     every_second = range(NOW - 1_200_000, NOW + 5_000, 1_000)
-    assert window.next_overlap(every_second, NOW, CONFIG) == 900_000
-    assert window.next_overlap(range(NOW - 1_200_000, NOW, 100), NOW, CONFIG) == 90_000
-    assert window.next_overlap(range(NOW - 5_000, NOW), NOW, CONFIG) == 60_000
-    assert window.next_overlap(range(NOW - 5_000, NOW), NOW, PollingConfig(overlap=30_000)) == 30_000
+    assert window.next_overlap(every_second, NOW, CONFIG, 1_000) == 900_000
+    assert window.next_overlap(range(NOW - 1_200_000, NOW, 100), NOW, CONFIG, 1_000) == 90_000
+    assert window.next_overlap(range(NOW - 5_000, NOW), NOW, CONFIG, 1_000) == 60_000
+    assert window.next_overlap(range(NOW - 5_000, NOW), NOW, PollingConfig(overlap=30_000), 1_000) == 30_000
 
 
 def test_modes():
@@ -213,7 +213,7 @@ def test_backfill_covers_its_range_exactly(covered, start):
 
 def test_an_empty_answer_is_believed_only_with_a_probe():
     """Probes are at most every five minutes; one that shows a record of the empty window refutes it."""
-    assert [window.probe_due(probed, NOW) for probed in (None, NOW - 299_999, NOW - 300_000)] == [
+    assert [window.probe_due(probed, NOW, CONFIG) for probed in (None, NOW - 299_999, NOW - 300_000)] == [
         True,
         False,
         True,
@@ -225,8 +225,8 @@ def test_an_empty_answer_is_believed_only_with_a_probe():
 
 def test_a_clock_that_goes_back_makes_a_probe_due():
     """Else a quiet organization would stand still for as long as the clock had been ahead."""
-    assert window.probe_due(NOW + 1, NOW)
-    assert not window.probe_due(NOW, NOW)
+    assert window.probe_due(NOW + 1, NOW, CONFIG)
+    assert not window.probe_due(NOW, NOW, CONFIG)
 
 
 def test_a_gap_is_named_after_an_outage():
@@ -415,7 +415,7 @@ class PollingMachine(RuleBasedStateMachine):
             )
 
     def read_windows(self, whole):
-        pager = Pager([whole], limit=20)
+        pager = Pager([whole], PagingLimits(page_records=20))
         while (request := pager.next_request) is not None:
             rows = [
                 {"id": number, "created": created}

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from producer.events import UnreadableRecord
-from producer.publishing.publisher import LedgerTooLargeError, ShardClosedError
-from producer.publishing.transaction import MOST_BYTES, MOST_DEAD_LETTERS, MOST_EVENTS, PendingRecords
-from producer.sources.jira_cloud.mapping import to_event
+from producer.publishing.publisher import ShardClosedError
+from producer.publishing.transaction import LedgerTooLargeError, PendingRecords, TransactionLimits
+from producer.sources.jira_cloud.mapping import restore_json, to_event
 from producer.state.checkpoint import new_checkpoint
 from producer.state.intervals import TimeRange
 from relay.timestamps import day_start
@@ -23,7 +23,9 @@ def event(number, **fields):
 
 
 def pending_records(*numbers, unreadable=()):
-    return PendingRecords([event(number) for number in numbers], list(unreadable), WINDOW, 900_000, None)
+    return PendingRecords(
+        [event(number) for number in numbers], list(unreadable), WINDOW, 900_000, None, restore_json
+    )
 
 
 def unchanged(checkpoint):
@@ -84,7 +86,7 @@ async def test_a_cancellation_while_waiting_for_the_turn_breaks_nothing(publishe
 async def test_a_defect_within_a_transaction_fails_the_publisher(publisher, monkeypatch):
     """Whatever comes between begin and commit, its state is not believed afterwards."""
     publisher, _ = publisher
-    monkeypatch.setattr(publisher._checkpoint_codec, "encode", lambda _record: 1 / 0)
+    monkeypatch.setattr(publisher._layout.checkpoint_codec, "encode", lambda _record: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         await publisher.publish("acme", pending_records(1), unchanged, persist=False)
 
@@ -98,12 +100,14 @@ async def test_a_ledger_that_kafka_does_not_take_concerns_its_organization_alone
         await publisher.write_checkpoint(
             name, lambda _, name=name: new_checkpoint(name, NOW - 5_000, now=NOW)
         )
-    scattered = PendingRecords([event(number << 33) for number in range(200)], [], WINDOW, 900_000, None)
+    scattered = PendingRecords(
+        [event(number << 33) for number in range(200)], [], WINDOW, 900_000, None, restore_json
+    )
     with pytest.raises(
         LedgerTooLargeError, match=r"ledger of acme 2026-09-21 has \d+ bytes, .* max.message.bytes"
     ):
         await publisher.publish("acme", scattered, unchanged, persist=False)
-    other = PendingRecords([{**event(1), "organization": "globex"}], [], WINDOW, 900_000, None)
+    other = PendingRecords([{**event(1), "organization": "globex"}], [], WINDOW, 900_000, None, restore_json)
     await publisher.publish("globex", other, unchanged, persist=False)
 
     assert [one["organization"] for one in transactions.events()] == ["globex"]
@@ -223,8 +227,9 @@ async def test_dead_letters_come_in_bounded_transactions(publisher):
     for _ in range(2):
         await publisher.publish("acme", pending_records(1, 2, unreadable=unreadable), moved, persist=False)
 
-    assert max(count for count, _ in sizes) <= MOST_EVENTS + MOST_DEAD_LETTERS
-    assert max(size for _, size in sizes) <= MOST_BYTES + 10_000
+    limits = TransactionLimits()
+    assert max(count for count, _ in sizes) <= limits.max_events + limits.max_dead_letters
+    assert max(size for _, size in sizes) <= limits.max_bytes + 10_000
     assert len(transactions.topics[TOPICS.dead_letters]) == 1_000
     assert publisher.checkpoint("acme").window_end == NOW
 

@@ -9,7 +9,7 @@ from producer.publishing.publisher import ShardClosedError
 from producer.publishing.topic_limits import TopicLimitsWatcher
 from producer.publishing.transaction import PendingRecords
 from producer.recovery.loader import ShardLoader
-from producer.sources.jira_cloud.mapping import to_event
+from producer.sources.jira_cloud.mapping import restore_json, to_event
 from producer.state.checkpoint import EventPosition, new_checkpoint
 from producer.state.intervals import TimeRange
 from relay.avro.codec import InternalCodec, split_frame
@@ -47,7 +47,9 @@ def records(*ids):
 
 
 def pending_records(events, unreadable=()):
-    return PendingRecords(list(events), list(unreadable), TimeRange(NOW - 10_000, NOW + 1), 900_000, None)
+    return PendingRecords(
+        list(events), list(unreadable), TimeRange(NOW - 10_000, NOW + 1), 900_000, None, restore_json
+    )
 
 
 async def committed_records(shard_loader, topic):

@@ -3,11 +3,10 @@ import asyncio
 from prometheus_client import CollectorRegistry
 
 from producer.metrics import ProducerMetrics
-from producer.publishing import topic_limits
 from producer.publishing.topic_limits import TopicLimitsWatcher
 from producer.publishing.transaction import PendingRecords
 from producer.recovery.loader import ShardLoader
-from producer.sources.jira_cloud.mapping import to_event
+from producer.sources.jira_cloud.mapping import restore_json, to_event
 from producer.state.checkpoint import new_checkpoint
 from producer.state.intervals import TimeRange
 from relay.config.schema_registry import SchemaRegistryConfig
@@ -20,14 +19,11 @@ from tests.support.kafka import connection_to
 NOW = 1_790_000_000_000
 
 
-async def test_what_an_operator_changes_about_the_topics_needs_no_restart(
-    kafka, prefix, tmp_path, monkeypatch
-):
+async def test_what_an_operator_changes_about_the_topics_needs_no_restart(kafka, prefix, tmp_path):
     """A topic that takes less than before: what it refuses becomes a dead letter, and no transaction fails for it, again and again."""
-    monkeypatch.setattr(topic_limits, "CHECK_SECONDS", 0.2)
     there, topics = connection_to(kafka, prefix, shards=1), Topics(prefix)
     await create_missing_topics(there)
-    known = TopicLimitsWatcher(there, await read_limits(there))
+    known = TopicLimitsWatcher(there, await read_limits(there), check_seconds=0.2)
     watching = asyncio.create_task(known.watch())
     async with open_schema_store(SchemaRegistryConfig(cache_directory=tmp_path), there) as store:
         publisher = await ShardLoader(
@@ -40,7 +36,7 @@ async def test_what_an_operator_changes_about_the_topics_needs_no_restart(
                 await asyncio.sleep(0.05)
         large = {"id": 1, "created": "2026-09-21T14:13:20.000+0000", "summary": "x" * 200_000}
         pending = PendingRecords(
-            [to_event(large, "acme")], [], TimeRange(NOW - 10_000, NOW + 1), 900_000, None
+            [to_event(large, "acme")], [], TimeRange(NOW - 10_000, NOW + 1), 900_000, None, restore_json
         )
         published = await publisher.publish("acme", pending, lambda checkpoint: checkpoint, persist=False)
         await publisher.discard()

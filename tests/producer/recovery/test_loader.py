@@ -13,9 +13,8 @@ from producer.metrics import ProducerMetrics
 from producer.publishing.publisher import ShardClosedError
 from producer.publishing.topic_limits import TopicLimitsWatcher
 from producer.publishing.transaction import PendingRecords
-from producer.recovery import loader, log_reader
-from producer.recovery.loader import ShardLoader
-from producer.sources.jira_cloud.mapping import to_event
+from producer.recovery.loader import LoaderLimits, ShardLoader
+from producer.sources.jira_cloud.mapping import restore_json, to_event
 from producer.state.checkpoint import EventPosition, new_checkpoint
 from producer.state.intervals import TimeRange
 from relay.avro.codec import Encoder, Fingerprint, InternalCodec, SchemaId, fingerprint, frame
@@ -58,7 +57,9 @@ def records(name, *numbers, created=NOW - 1_000):
 
 
 def pending_records(events, backfill_from=None):
-    return PendingRecords(list(events), [], TimeRange(NOW - 10_000, NOW + 1), 900_000, backfill_from)
+    return PendingRecords(
+        list(events), [], TimeRange(NOW - 10_000, NOW + 1), 900_000, backfill_from, restore_json
+    )
 
 
 def unchanged(checkpoint):
@@ -218,7 +219,7 @@ async def test_a_loss_is_found_though_retention_had_emptied_the_log(shard_loader
     await publisher.discard()
     successor = await replace(
         shard_loader,
-        limits=TopicLimitsWatcher(shard_loader.connection, TopicLimits(retention_ms=30 * DAY_MS)),
+        topic_limits=TopicLimitsWatcher(shard_loader.connection, TopicLimits(retention_ms=30 * DAY_MS)),
     ).load(0)
     found = await successor.publish("acme", pending_records(records("acme", 1, 2)), unchanged, persist=False)
     await successor.discard()
@@ -248,7 +249,7 @@ def progress_record(shard_loader, key, subject, record, at=NOW + 60):
 
 async def test_a_repair_that_is_broken_off_is_begun_anew(shard_loader, monkeypatch):
     """More organizations than one transaction takes, and a death after the first: the others' events are known all the same."""
-    monkeypatch.setattr(loader, "ORGANIZATIONS_PER_TRANSACTION", 1)
+    shard_loader = replace(shard_loader, limits=LoaderLimits(organizations_per_transaction=1))
     publisher = await load_with_checkpoints(shard_loader)
     encoder = await shard_loader.store.event_encoder()
     events = [(name, encoder.encode({**records(name, 2)[0], **LATER})) for name in ORGANIZATIONS]
@@ -389,7 +390,9 @@ async def test_events_are_known_though_their_schema_is_not_to_be_had_any_more(sh
     stands was written by a version of ours.
     """
     publisher = await load_with_checkpoints(shard_loader)
-    publisher._encoder = Encoder(publisher._encoder.schema, ref)
+    publisher._layout = replace(
+        publisher._layout, event_encoder=Encoder(publisher._layout.event_encoder.schema, ref)
+    )
     await publisher.publish("acme", pending_records(records("acme", 1, 2)), unchanged, persist=False)
     before = publisher.checkpoint("acme")
     await publisher.discard()
@@ -401,14 +404,14 @@ async def test_events_are_known_though_their_schema_is_not_to_be_had_any_more(sh
     assert successor.checkpoint("acme") == before
 
 
-async def test_events_of_a_newer_version_are_known(shard_loader, monkeypatch):
+async def test_events_of_a_newer_version_are_known(shard_loader):
     """After an upgrade that was taken back its schema is looked up, also for what lies before the end of the log."""
-    monkeypatch.setattr(log_reader, "TAIL_OFFSETS", 1)
+    shard_loader = replace(shard_loader, limits=LoaderLimits(tail_offsets=1))
     publisher = await load_with_checkpoints(shard_loader)
-    ours = publisher._encoder
-    publisher._encoder = await newer_encoder(shard_loader)
+    ours = publisher._layout
+    publisher._layout = replace(ours, event_encoder=await newer_encoder(shard_loader))
     await publisher.publish("acme", pending_records(records("acme", 1, 2)), unchanged, persist=False)
-    publisher._encoder = ours
+    publisher._layout = ours
     await publisher.publish("acme", pending_records(records("acme", 3)), unchanged, persist=False)
     checkpoint = publisher.checkpoint("acme")
     stolen = replace(checkpoint, last_event=EventPosition(checkpoint.last_event.offset + 50, 4))

@@ -6,6 +6,7 @@ import structlog
 from aiokafka.errors import IllegalStateError
 
 from producer.sharding.assignment import ShardAssignment
+from producer.sharding.shard import ShardTiming
 from relay.kafka import TopicPartition
 from relay.kafka.aiokafka_patches.fetch_validation import CorruptBatch
 from relay.kafka.topics import partition_of
@@ -16,14 +17,19 @@ ACME = partition_of("acme", COUNT)
 
 
 class FakeShard:
+    timing = ShardTiming()
+
     def __init__(self, number):
         self.number = number
         self.ready = True
         self.organization_sets = []
-        self.closed = False
+        self.started = self.closed = False
         self.reloads = self.retentions = self.discards = 0
         self.may_close = asyncio.Event()
         self.may_close.set()
+
+    async def run(self):
+        self.started = True
 
     def discard_pending_status(self):
         self.discards += 1
@@ -122,6 +128,7 @@ async def test_nothing_is_followed_before_all_is_read():
     harness.positions.ends[ACME] = 2
     harness.assign(ACME)
     await harness.read(record("acme", 0))
+    assert harness.opened_shards[0].started
     assert harness.opened_shards[0].organization_sets == []
     await harness.read(record("acme", 1, value=None))
 

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from producer.sharding import hanging_transactions
 from producer.sharding.hanging_transactions import (
-    STALLED_SECONDS,
     StalledLsoDetector,
+    WatchTiming,
     watch_hanging_transactions,
 )
 from relay.config.kafka import KafkaConfig
@@ -21,6 +21,7 @@ from relay.kafka.topics import Topics
 from relay.kafka.transactions import TRANSACTION_SECONDS, Publisher, TransactionTiming
 
 TP = TopicPartition("events", 0)
+AT_ONCE = WatchTiming(check_seconds=0.0)
 
 
 def stalled_by_check(*extents, step=2.0):
@@ -37,7 +38,7 @@ def test_an_end_that_stands_still_is_found():
     found = stalled_by_check(*[(5, 8)] * 7)
 
     assert found == [set()] * 5 + [{TP}] * 2
-    assert STALLED_SECONDS > TRANSACTION_SECONDS
+    assert WatchTiming().stalled_seconds > TRANSACTION_SECONDS
 
 
 def test_ends_that_move_are_no_matter():
@@ -56,7 +57,9 @@ def test_only_what_has_stood_still_for_so_long_is_found(extents, step):
     """Whatever the ends do."""
     extents = [(committed, max(committed, high)) for committed, high in extents]
     for number, found in enumerate(stalled_by_check(*extents, step=step)):
-        since = [index for index in range(number + 1) if (number - index) * step >= STALLED_SECONDS]
+        since = [
+            index for index in range(number + 1) if (number - index) * step >= WatchTiming().stalled_seconds
+        ]
         stood = bool(since) and all(
             one[0] == extents[number][0] and one[0] < one[1] for one in extents[since[-1] : number + 1]
         )
@@ -78,8 +81,6 @@ async def test_what_has_no_end_gets_one(kafka, prefix, monkeypatch):
     """A shard of ours with a transaction that does not end is opened anew; an edit is ended here, be it the history of changes alone
     that lacks its end. A partition without a leader holds up none of it.
     """
-    monkeypatch.setattr(hanging_transactions, "CHECK_SECONDS", 0.1)
-    monkeypatch.setattr(hanging_transactions, "STALLED_SECONDS", 0.5)
     long = TransactionTiming(timeout_ms=600_000)  # so that Kafka itself ends none of them
     there = Connection(
         KafkaConfig(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, shards=3)
@@ -103,7 +104,7 @@ async def test_what_has_no_end_gets_one(kafka, prefix, monkeypatch):
         await publisher._producer.begin_transaction()
         await publisher._send([ProducerRecord(topic, number, b"acme", b"1")])
         hanging.append(publisher)
-    task = asyncio.create_task(watch_hanging_transactions(there, topics, shards))
+    task = asyncio.create_task(watch_hanging_transactions(there, topics, shards, WatchTiming(0.1, 0.5)))
     edited = [TopicPartition(topics.organizations, 0), TopicPartition(topics.changes, 0)]
     try:
         await asyncio.wait_for(shards.reload_requested.wait(), 20)
@@ -125,7 +126,6 @@ async def test_what_has_no_end_gets_one(kafka, prefix, monkeypatch):
 
 async def test_the_watch_outlives_whatever_looking_raises(monkeypatch):
     """Kafka away, a defect of its client, a cancellation from inside it: none of them ends the service, and it looks again."""
-    monkeypatch.setattr(hanging_transactions, "CHECK_SECONDS", 0.0)
     troubles = [TimeoutError(), KeyError("a connection"), asyncio.CancelledError(), RelayError("away")]
     looked_again = asyncio.Event()
 
@@ -138,7 +138,7 @@ async def test_the_watch_outlives_whatever_looking_raises(monkeypatch):
     monkeypatch.setattr(hanging_transactions, "_check_forever", look)
     task = asyncio.create_task(
         watch_hanging_transactions(
-            Connection(KafkaConfig(bootstrap="127.0.0.1:1")), Topics("t"), FakeAssignment(0)
+            Connection(KafkaConfig(bootstrap="127.0.0.1:1")), Topics("t"), FakeAssignment(0), AT_ONCE
         )
     )
     await asyncio.wait({task, asyncio.create_task(looked_again.wait())}, return_when="FIRST_COMPLETED")
@@ -149,11 +149,10 @@ async def test_the_watch_outlives_whatever_looking_raises(monkeypatch):
     assert task.cancelled()
 
 
-async def test_without_transactions_there_is_nothing_to_watch(monkeypatch):
+async def test_without_transactions_there_is_nothing_to_watch():
     """Event Hubs has none: it is not even asked."""
-    monkeypatch.setattr(hanging_transactions, "CHECK_SECONDS", 0.0)
     nowhere = Connection(KafkaConfig(bootstrap="127.0.0.1:1", profile="event-hubs"))
-    task = asyncio.create_task(watch_hanging_transactions(nowhere, Topics("t"), FakeAssignment(0)))
+    task = asyncio.create_task(watch_hanging_transactions(nowhere, Topics("t"), FakeAssignment(0), AT_ONCE))
     await asyncio.sleep(0.1)
 
     assert not task.done()

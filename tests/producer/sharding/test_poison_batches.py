@@ -7,6 +7,7 @@ import structlog
 
 from producer.sharding import assignment as assignment_module
 from producer.sharding.assignment import ShardAssignment
+from producer.sharding.shard import ShardTiming
 from relay.kafka import TopicPartition
 from relay.kafka.consumer_group import Member
 from relay.kafka.producer import RecordWriter
@@ -25,6 +26,10 @@ class FakeShard:
     number: int
     ready: bool = True
     organizations: set[str] = field(default_factory=set)
+    timing = ShardTiming()
+
+    async def run(self):
+        pass
 
     def set_organizations(self, organizations):
         self.organizations = set(organizations)

@@ -7,7 +7,7 @@ import pytest
 import structlog
 
 from producer.publishing.publisher import ShardClosedError
-from producer.sharding.shard import Shard
+from producer.sharding.shard import Shard, ShardTiming, stop_shard
 from relay.errors import RelayError
 from relay.organizations import Organization
 
@@ -84,11 +84,15 @@ class RecordingOrganizationHandler:
 class ShardHarness:
     """A shard, and all that it is given."""
 
-    def __init__(self, poll_action=None):
+    def __init__(self, poll_action=None, timing=None):
         self.publishers = []
         self.load_errors = []
         self.membership, self.handler = FakeMembership(), RecordingOrganizationHandler(poll_action)
-        self.shard = Shard(0, self.membership, self.load, self.handler)
+        self.shard = Shard(0, self.membership, self.load, self.handler, timing)
+        self.task = asyncio.create_task(self.shard.run())
+
+    async def stop(self):
+        await stop_shard(self.shard, self.task)
 
     async def load(self, _number):
         if self.load_errors:
@@ -101,12 +105,12 @@ class ShardHarness:
 
 
 @asynccontextmanager
-async def open_shard_harness(poll_action=None):
-    found = ShardHarness(poll_action)
+async def open_shard_harness(poll_action=None, timing=None):
+    found = ShardHarness(poll_action, timing)
     try:
         yield found
     finally:
-        await found.shard.close()
+        await found.stop()
 
 
 async def until(condition):
@@ -233,7 +237,7 @@ async def test_a_shard_that_is_taken_away_does_not_load_again():
         await until(lambda: found.shard.ready)
         publisher = found.publishers[0]
         async with publisher.lock:
-            closing = asyncio.create_task(found.shard.close())
+            closing = asyncio.create_task(found.stop())
             await asyncio.sleep(0.05)
             publisher.failed.set()
             await asyncio.sleep(1)
@@ -304,7 +308,7 @@ async def test_a_closed_shard_leaves_nothing_running():
     async with open_shard_harness() as found:
         found.set_organizations(organization("acme"))
         await until(lambda: found.handler.polled)
-        await found.shard.close()
+        await found.stop()
 
         assert found.handler.polled == {}
         assert found.publishers[0].discarded
@@ -313,9 +317,8 @@ async def test_a_closed_shard_leaves_nothing_running():
         assert found.handler.calls == [("released", "acme", False)]
 
 
-async def test_closing_ends_within_its_bound_whatever_hangs(monkeypatch):
+async def test_closing_ends_within_its_bound_whatever_hangs():
     """A transaction that does not end, or a poller that swallows its cancellation, is not waited for without end."""
-    monkeypatch.setattr("producer.sharding.shard.CLOSE_SECONDS", 0.2)
 
     async def stubborn(_organization, _publisher):
         for _ in range(2):
@@ -324,12 +327,12 @@ async def test_closing_ends_within_its_bound_whatever_hangs(monkeypatch):
             except asyncio.CancelledError:
                 continue
 
-    async with open_shard_harness(stubborn) as found:
+    async with open_shard_harness(stubborn, ShardTiming(close_seconds=0.2)) as found:
         found.set_organizations(organization("acme"))
         await until(lambda: found.handler.polled)
         async with found.publishers[0].lock:
             began = time.monotonic()
-            await found.shard.close()
+            await found.stop()
 
     assert time.monotonic() - began < 7
     assert found.handler.polled == {}

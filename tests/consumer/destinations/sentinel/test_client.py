@@ -17,6 +17,7 @@ from consumer.destinations.sentinel.client import IngestionClient, check_endpoin
 from consumer.destinations.sentinel.config import SentinelConfig
 from consumer.destinations.sentinel.credentials import RenewableCredential
 from consumer.destinations.sentinel.response import IngestionResponse, IngestionTarget, classify
+from consumer.formats.encoded_rows import EncodedRows
 from relay.errors import RelayError
 from simulators import faults
 from simulators.azure import faults as azure_faults
@@ -28,6 +29,10 @@ NOW_MS = 1_763_800_000_000
 
 def row(number):
     return json.dumps({"EventId": number, "EventUid": f"acme/{number}"}).encode()
+
+
+def body(encoded):
+    return rows.encode_body(EncodedRows.of(encoded, b","))
 
 
 def set_credentials(azure, credential, monkeypatch):
@@ -51,7 +56,7 @@ async def ingestion_world(monkeypatch, *, credential="managed-identity", timeout
         async with IngestionClient("sentinel", target, timeout_seconds) as client:
             yield (
                 azure,
-                lambda *numbers: client.send(azure.stream, rows.encode_body([row(n) for n in numbers])),
+                lambda *numbers: client.send(azure.stream, body([row(n) for n in numbers])),
             )
 
 
@@ -60,7 +65,7 @@ async def test_rows_arrive_with_each_kind_of_credential(credential, monkeypatch)
     async with AzureWorld() as azure:
         set_credentials(azure, "managed-identity" if credential == "default" else credential, monkeypatch)
         async with IngestionClient("sentinel", destination(azure, credential=credential), 10.0) as client:
-            outcome = await client.send(azure.stream, rows.encode_body([row(1), row(2)]))
+            outcome = await client.send(azure.stream, body([row(1), row(2)]))
 
         assert outcome == Sent()
         assert [each["EventUid"] for each in azure.rows()] == ["acme/1", "acme/2"]
@@ -71,7 +76,7 @@ async def test_rows_arrive_over_tls(monkeypatch):
         set_credentials(azure, "client-secret", monkeypatch)
         target = destination(azure, credential="client-secret", endpoint=azure.secure_endpoint)
         async with IngestionClient("sentinel", target, 10.0) as client:
-            assert await client.send(azure.stream, rows.encode_body([row(1)])) == Sent()
+            assert await client.send(azure.stream, body([row(1)])) == Sent()
 
 
 async def test_nothing_in_clear_goes_through_a_proxy(monkeypatch):
@@ -87,7 +92,7 @@ async def test_nothing_in_clear_goes_through_a_proxy(monkeypatch):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
         set_credentials(azure, "managed-identity", monkeypatch)
         async with IngestionClient("sentinel", destination(azure), 10.0) as client:
-            assert await client.send(azure.stream, rows.encode_body([row(1)])) == Sent()
+            assert await client.send(azure.stream, body([row(1)])) == Sent()
     assert seen == []
 
 
@@ -128,6 +133,33 @@ async def test_an_answer_that_comes_only_in_part_is_no_answer(fault, monkeypatch
         azure.fault(fault)
         assert isinstance(await send(1), Retry)
         assert isinstance(await send(1), Paused)
+
+
+@pytest.mark.parametrize(
+    ("status", "content"), [(200, b"not gzip"), (200, b"x"), (400, b"not gzip"), (503, b"x")]
+)
+async def test_an_answer_in_a_wrong_encoding_is_no_exception(status, content, monkeypatch):
+    """A proxy that says gzip and sends something else raises zlib.error deep within the library."""
+    async with ingestion_world(monkeypatch) as (azure, send):
+        azure.fault(faults.respond_with(status, content, headers={"Content-Encoding": "gzip"}))
+        outcome = await send(1)
+        assert isinstance(outcome, Retry)
+        assert outcome.reason
+        assert await send(1) == Sent()
+
+
+async def test_any_exception_of_the_library_is_a_retry_with_its_name(monkeypatch):
+    async with AzureWorld() as azure:
+        set_credentials(azure, "managed-identity", monkeypatch)
+        async with IngestionClient("sentinel", destination(azure), 10.0) as client:
+
+            async def upload(*_args, **_options):
+                raise LookupError("made up")
+
+            monkeypatch.setattr(client._client, "upload", upload)
+            outcome = await client.send(azure.stream, body([row(1)]))
+    assert isinstance(outcome, Retry)
+    assert "LookupError: made up" in outcome.reason
 
 
 @pytest.mark.parametrize("status", [200, 202, 204])
@@ -213,7 +245,7 @@ async def test_a_credential_that_lacks_its_variables_pauses(monkeypatch):
             monkeypatch.delenv(name, raising=False)
         for kind in ("client-secret", "workload-identity"):
             async with IngestionClient("sentinel", destination(azure, credential=kind), 10.0) as client:
-                outcome = await client.send(azure.stream, rows.encode_body([row(1)]))
+                outcome = await client.send(azure.stream, body([row(1)]))
             assert isinstance(outcome, Paused)
             assert "destinations.sentinel.credential" in outcome.reason
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from consumer.decoding.columns import decode
 from consumer.destinations.sentinel import rows as sentinel
 from consumer.destinations.sentinel.rows import COLUMNS, MAX_BODY_BYTES, MAX_VALUE_BYTES
+from consumer.formats.encoded_rows import EncodedRows
 from tests.support.expected_rows import STRINGS, expected, iso, present
 from tests.support.messages import WRITER_SCHEMAS, event, event_lists, message
 
@@ -131,8 +132,10 @@ def test_a_row_larger_than_a_body_is_truncated_until_it_fits():
 @settings(max_examples=20)
 def test_a_body_is_the_array_of_its_rows(sizes):
     encoded = [b'"' + b"x" * (size - 2) + b'"' for size in sizes]
-    assert json.loads(gzip.decompress(sentinel.encode_body(encoded))) == ["x" * (size - 2) for size in sizes]
+    assert json.loads(gzip.decompress(sentinel.encode_body(EncodedRows.of(encoded, b",")))) == [
+        "x" * (size - 2) for size in sizes
+    ]
 
 
 def test_no_events_are_no_rows():
-    assert sentinel.encode_rows(decode([], WRITER_SCHEMAS).frame) == []
+    assert list(sentinel.encode_rows(decode([], WRITER_SCHEMAS).frame)) == []

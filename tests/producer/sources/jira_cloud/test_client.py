@@ -13,10 +13,11 @@ import pytest
 from producer.sources.errors import ErrorKind, RetryAction, SourceFailure
 from producer.sources.jira_cloud import client as jira
 from producer.sources.jira_cloud.auth import open_endpoint
+from producer.sources.jira_cloud.client import RequestLimits
 from producer.sources.jira_cloud.connection_check import check_connection
 from producer.sources.jira_cloud.mapping import restore_record, to_event
 from producer.sources.jira_cloud.page import Page
-from producer.sources.jira_cloud.pager import Pager
+from producer.sources.jira_cloud.pager import Pager, PagingLimits
 from producer.state.intervals import TimeRange
 from relay import timestamps
 from relay.credentials.url_policy import AllowedHosts
@@ -68,8 +69,10 @@ def at_gateway(site, key=None):
     )
 
 
-async def page(client, endpoint, from_ms=NOW - 10_000, until_ms=NOW, offset=0, limit=1000):
-    return await jira.fetch_page(client, endpoint, from_ms, until_ms, offset, limit)
+async def page(client, endpoint, from_ms=NOW - 10_000, until_ms=NOW, offset=0, limit=1000, **limits):
+    return await jira.fetch_page(
+        client, endpoint, from_ms, until_ms, offset, limit, limits=RequestLimits(**limits)
+    )
 
 
 async def test_a_page_is_what_was_asked_for(client, site):
@@ -192,20 +195,19 @@ async def test_a_redirect_is_never_followed_with_the_key(client, world, site, lo
     for status in (301, 302, 303, 307, 308):
         site.fault(jira_faults.redirect(location, status))
         found = await page(client, at_site(site))
-        assert (found.kind, f"to {told}), where" in found.message) == (ErrorKind.REDIRECTED, True)
+        assert (found.kind, f"to {told}), and" in found.message) == (ErrorKind.REDIRECTED, True)
         assert site.token not in found.message
     assert not other.request_log
     assert len(site.request_log) == 5
 
 
-async def test_a_call_has_an_end(client, site, monkeypatch):
+async def test_a_call_has_an_end(client, site):
     """A peer that never answers, or drips, costs no more than the bound."""
-    monkeypatch.setattr(jira, "REQUEST_SECONDS", 0.3)
     site.add_record(created=NOW - 1)
     for fault in (faults.hang(5), faults.slow_body(5)):
         site.fault(fault)
         async with asyncio.timeout(3):
-            assert (await page(client, at_site(site))).kind is ErrorKind.UNREACHABLE
+            assert (await page(client, at_site(site), seconds=0.3)).kind is ErrorKind.UNREACHABLE
 
 
 async def test_a_call_can_be_cancelled(client, site):
@@ -216,12 +218,11 @@ async def test_a_call_can_be_cancelled(client, site):
             await page(client, at_site(site))
 
 
-async def test_an_answer_beyond_measure_is_not_taken_in(client, site, monkeypatch):
+async def test_an_answer_beyond_measure_is_not_taken_in(client, site):
     """The bound is on what comes out of the compression; fewer records are the way on."""
-    monkeypatch.setattr(jira, "MOST_BYTES", 100_000)
     body = gzip.compress(b'{"records":[' + b" " * 10_000_000 + b"]}")
     site.fault(faults.respond_with(200, body, headers={"Content-Encoding": "gzip"}))
-    assert (await page(client, at_site(site))).action is RetryAction.REDUCE_PAGE
+    assert (await page(client, at_site(site), max_bytes=100_000)).action is RetryAction.REDUCE_PAGE
 
 
 async def test_no_session_is_kept(client, site):
@@ -424,7 +425,7 @@ async def test_a_site_that_is_gone(client, site):
 
 async def read_windows(client, endpoint, windows, limit=1000):
     """Everything that a pager finds in the windows: records restored from events, and what was unreadable."""
-    pager, found, unreadable = Pager(windows, limit=limit), [], []
+    pager, found, unreadable = Pager(windows, PagingLimits(page_records=limit)), [], []
     while (request := pager.next_request) is not None:
         answer = await page(
             client, endpoint, request.from_ms, request.until_ms, request.offset, request.limit

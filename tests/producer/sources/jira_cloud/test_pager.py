@@ -7,9 +7,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from producer.events import UnreadableRecord
-from producer.sources.jira_cloud import pager as pagers
-from producer.sources.jira_cloud.pager import Pager, PageRequest
+from producer.sources.jira_cloud.pager import LIMITS, Pager, PageRequest, PagingLimits
 from producer.state.intervals import TimeRange
+
+
+def paging(page_records, **limits):
+    return PagingLimits(page_records=page_records, **limits)
 
 
 def event(created, number):
@@ -58,7 +61,7 @@ LOGS = st.lists(st.integers(0, 60), max_size=80).map(
 def test_every_row_of_the_window_comes_once_oldest_first(rows, page, limit, start, end):
     """Whatever the sizes of pages, short ones in the middle included, the window's rows are all found."""
     found = read_all(
-        Pager([TimeRange(start, (start + end) // 2), TimeRange((start + end) // 2, end)], limit=limit),
+        Pager([TimeRange(start, (start + end) // 2), TimeRange((start + end) // 2, end)], paging(limit)),
         FakeAuditLog(rows, page=page),
     )
     expected = sorted(
@@ -82,7 +85,7 @@ def test_rows_that_come_late_or_age_out_hide_no_other(rows, limit, chance):
         if log.rows and chance.random() < 0.3:
             staying.discard(log.rows.pop(min(log.rows))["id"])
 
-    results = read_all(Pager([TimeRange(0, 61)], limit=limit), log, move)
+    results = read_all(Pager([TimeRange(0, 61)], paging(limit)), log, move)
     assume(all(result.proven for result in results))
     found = ids(results)
     assert staying <= set(found)
@@ -96,10 +99,10 @@ def test_a_row_that_vanishes_in_front_is_noticed_on_full_pages(rows, limit, chan
     gone = set()
 
     def move():
-        if len(log.rows) > 3 and len(gone) < pagers.MOST_RESTARTS and chance.random() < 0.3:
+        if len(log.rows) > 3 and len(gone) < LIMITS.max_restarts and chance.random() < 0.3:
             gone.add(log.rows.pop(sorted(log.rows)[-chance.randrange(1, 4)])["id"])
 
-    found = ids(read_all(Pager([TimeRange(0, 61)], limit=limit), log, move))
+    found = ids(read_all(Pager([TimeRange(0, 61)], paging(limit)), log, move))
     assert set(log.rows) <= set(found)
 
 
@@ -116,12 +119,12 @@ def test_a_row_that_a_page_shows_twice_hides_no_other(rows, page, limit, grows, 
                 shown.insert(at, shown[at])
             return shown if grows else shown[: min(request.limit, self.page)]
 
-    found = ids(read_all(Pager([TimeRange(0, 61)], limit=limit), Stammering(rows, page=page)))
+    found = ids(read_all(Pager([TimeRange(0, 61)], paging(limit)), Stammering(rows, page=page)))
     assert sorted(found) == [row["id"] for row in rows]
 
 
 @pytest.mark.parametrize("page", [7, 9])
-@given(st.integers(0, 60), st.integers(1, pagers.MOST_RESTARTS))
+@given(st.integers(0, 60), st.integers(1, LIMITS.max_restarts))
 def test_an_empty_page_in_place_of_rows_is_not_the_end(page, at, times):
     """After a full page the last row has to come again, and an answer without it ends no window; where Jira gives less than it
     is asked for, the first page shows how much that is.
@@ -138,7 +141,7 @@ def test_an_empty_page_in_place_of_rows_is_not_the_end(page, at, times):
             return shown
 
     rows = [event(number, number) for number in range(61)]
-    assert ids(read_all(Pager([TimeRange(0, 61)], limit=9), Forgetful(rows, page=page))) == list(range(61))
+    assert ids(read_all(Pager([TimeRange(0, 61)], paging(9)), Forgetful(rows, page=page))) == list(range(61))
 
 
 def test_a_jira_that_never_shows_the_rest_is_asked_a_bounded_number_of_times():
@@ -152,9 +155,9 @@ def test_a_jira_that_never_shows_the_rest_is_asked_a_bounded_number_of_times():
             return super().answer(request)
 
     log = Withholding([event(5, number) for number in range(20)], page=9)
-    (result,) = read_all(Pager([TimeRange(0, 20)], limit=9), log)
-    assert log.requests == 1 + pagers.MOST_RESTARTS  # from the start of the window
-    assert result.record_count == 9 + pagers.MOST_RESTARTS
+    (result,) = read_all(Pager([TimeRange(0, 20)], paging(9)), log)
+    assert log.requests == 1 + LIMITS.max_restarts  # from the start of the window
+    assert result.record_count == 9 + LIMITS.max_restarts
 
 
 def test_a_quiet_window_costs_one_request_and_a_small_one_two():
@@ -167,7 +170,7 @@ def test_a_quiet_window_costs_one_request_and_a_small_one_two():
 
 def test_instants_are_asked_inclusive_and_pages_overlap_by_one_row():
     """The end is asked as the last millisecond inside; after a full page the last row is asked for again."""
-    pager = Pager([TimeRange(100, 200)], limit=2)
+    pager = Pager([TimeRange(100, 200)], paging(2))
     assert pager.next_request == PageRequest(100, 199, 0, 2)
     pager.add([event(150, 9), event(140, 8)], 10)
     assert pager.next_request == PageRequest(100, 199, 1, 2)
@@ -197,7 +200,7 @@ def test_ten_thousand_rows_are_read_in_halves_the_older_first():
     assert windows[-1].end == 10_000
 
 
-@given(st.lists(st.integers(0, 60), unique=True, max_size=pagers.MOST_RESTARTS))
+@given(st.lists(st.integers(0, 60), unique=True, max_size=LIMITS.max_restarts))
 def test_a_half_in_which_rows_were_seen_is_not_empty(at):
     """History is read once: an answer without rows that the whole window had shown would leave them out for good."""
 
@@ -207,9 +210,8 @@ def test_a_half_in_which_rows_were_seen_is_not_empty(at):
             return [] if request.offset == 0 and request.from_ms > 0 and self.requests in at else shown
 
     rows = [event(number, number) for number in range(60)]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pagers, "MOST_RECORDS", 20)
-        assert ids(read_all(Pager([TimeRange(0, 60)], limit=9), Forgetful(rows))) == list(range(60))
+    pager = Pager([TimeRange(0, 60)], paging(9, max_records=20))
+    assert ids(read_all(pager, Forgetful(rows))) == list(range(60))
 
 
 def test_one_millisecond_with_too_many_rows_is_published_and_reported():
@@ -230,27 +232,26 @@ def test_a_server_that_ignores_the_offset_does_not_hold_the_pager_for_ever():
 
     for count in (5, 50):
         log = Deaf([event(number, number) for number in range(count)])
-        found = read_all(Pager([TimeRange(0, 64)], limit=10), log)
+        found = read_all(Pager([TimeRange(0, 64)], paging(10)), log)
         assert ids(found) == list(range(count))
         assert not any(result.proven for result in found if result.record_count)
 
 
-@pytest.mark.parametrize("bound", ["MOST_PAGES", "MOST_BYTES"])
-def test_pages_and_bytes_are_bounded(monkeypatch, bound):
+@pytest.mark.parametrize("bound", [{"max_pages": 3}, {"max_bytes": 300}], ids=str)
+def test_pages_and_bytes_are_bounded(bound):
     """A window of too many pages or bytes is halved like one of too many rows."""
-    monkeypatch.setattr(pagers, bound, 3 if bound == "MOST_PAGES" else 300)
     rows = [event(number % 60, number) for number in range(60)]
-    found = read_all(Pager([TimeRange(0, 60)], limit=10), FakeAuditLog(rows))
+    found = read_all(Pager([TimeRange(0, 60)], paging(10, **bound)), FakeAuditLog(rows))
     assert sorted(ids(found)) == list(range(60))
     assert len(found) > 1
 
 
-@pytest.mark.parametrize("bound", ["MOST_PAGES_OF_ONE_MS", "MOST_BYTES_OF_ONE_MS"])
-def test_one_millisecond_has_bounds_too(monkeypatch, bound):
+@pytest.mark.parametrize("bound", [{"max_pages_of_one_ms": 5}, {"max_bytes_of_one_ms": 500}], ids=str)
+def test_one_millisecond_has_bounds_too(bound):
     """A millisecond without end is left, as unproven."""
-    monkeypatch.setattr(pagers, bound, 5 if bound == "MOST_PAGES_OF_ONE_MS" else 500)
     (result,) = read_all(
-        Pager([TimeRange(0, 1)], limit=10), FakeAuditLog([event(0, number) for number in range(90)])
+        Pager([TimeRange(0, 1)], paging(10, **bound)),
+        FakeAuditLog([event(0, number) for number in range(90)]),
     )
     assert not result.proven
     assert 40 <= len(result.events) < 60
@@ -284,7 +285,7 @@ def test_a_window_is_covered_no_further_than_jiras_clock():
 
 def test_a_page_too_large_is_asked_for_in_smaller_ones():
     """The limit is halved until it is one."""
-    pager = Pager([TimeRange(0, 10)], limit=4)
+    pager = Pager([TimeRange(0, 10)], paging(4))
     assert pager.shrink_page()
     assert pager.next_request.limit == 2
     assert pager.shrink_page()

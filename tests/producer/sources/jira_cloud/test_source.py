@@ -5,11 +5,12 @@ import time
 import httpx
 import pytest
 
-from producer.sources import throttle
-from producer.sources.errors import ErrorKind
-from producer.sources.jira_cloud import source as sources
+from producer.sources.errors import ErrorKind, RetryAction, SourceError
+from producer.sources.jira_cloud.client import RequestLimits
+from producer.sources.jira_cloud.factory import JiraCloudSources
 from producer.sources.jira_cloud.pager import PageRequest
-from producer.sources.jira_cloud.source import JiraCloudSources, SourceError
+from producer.sources.jira_cloud.source import JiraCloudLimits
+from producer.sources.throttle import RequestSlots
 from producer.state.intervals import TimeRange
 from relay.credentials.url_policy import AllowedHosts
 from relay.organizations import Organization
@@ -17,7 +18,7 @@ from relay.timestamps import now_ms
 from simulators import faults
 from simulators.jira_cloud import faults as jira_faults
 from simulators.jira_cloud.world import JiraWorld
-from tests.support.jira import StubCredentials, jira_clients
+from tests.support.jira import StubCredentials, backoff, jira_clients
 
 TENANT = "_edge/tenant_info"
 
@@ -35,11 +36,18 @@ async def jira_fixture(jira):
 
 
 @pytest.fixture
-def hasty(monkeypatch):
+async def hasty(jira):
     """Waits of tenths of a second in the place of minutes."""
-    monkeypatch.setattr(sources, "LOGIN_FAILURE_SECONDS", 1.0)
-    monkeypatch.setattr(sources, "FIRST_SECONDS", dict.fromkeys(sources.FIRST_SECONDS, 0.6))
-    monkeypatch.setattr(sources, "KEY_CHECK_SECONDS", 0.05)
+    timing = backoff(0.6, login_failure_seconds=1.0, key_check_seconds=0.05)
+    async with jira_clients(jira, backoff=timing) as found:
+        yield found
+
+
+@pytest.fixture
+async def watchful(jira):
+    """Waits of a minute, and a look at the key each moment."""
+    async with jira_clients(jira, backoff=backoff(60.0, key_check_seconds=0.05)) as found:
+        yield found
 
 
 def page_request():
@@ -52,12 +60,11 @@ async def error_kinds(*awaitables):
     return [one.failure.kind if isinstance(one, SourceError) else None for one in found]
 
 
-@pytest.mark.usefixtures("hasty")
-async def test_a_refused_key_is_tried_once_for_all_who_wait(jira, jira_fixture):
+async def test_a_refused_key_is_tried_once_for_all_who_wait(jira, hasty):
     """Three who ask at the same time make one failed login, not three on the way to a CAPTCHA."""
     acme = await jira.add_site("acme")
-    jira_fixture.credentials.keys["acme"] = "wrong"
-    source = jira_fixture.source_for(acme)
+    hasty.credentials.keys["acme"] = "wrong"
+    source = hasty.source_for(acme)
     began = time.monotonic()
     waiting = [asyncio.create_task(source.fetch_page(page_request())) for _ in range(3)]
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -70,55 +77,47 @@ async def test_a_refused_key_is_tried_once_for_all_who_wait(jira, jira_fixture):
     await asyncio.wait(waiting)
 
 
-@pytest.mark.usefixtures("hasty")
-async def test_a_refused_key_is_not_tried_again_by_the_next_poller(jira, jira_fixture):
+async def test_a_refused_key_is_not_tried_again_by_the_next_poller(jira, hasty):
     """Nor after a fault of Kafka's, when all pollers of a shard begin anew; a modified organization is tried at once."""
     acme = await jira.add_site("acme")
-    jira_fixture.credentials.keys["acme"] = "wrong"
-    assert await error_kinds(jira_fixture.source_for(acme).fetch_page(page_request())) == [
-        ErrorKind.KEY_REFUSED
-    ]
-    again = asyncio.create_task(jira_fixture.source_for(acme).fetch_page(page_request()))
+    hasty.credentials.keys["acme"] = "wrong"
+    assert await error_kinds(hasty.source_for(acme).fetch_page(page_request())) == [ErrorKind.KEY_REFUSED]
+    again = asyncio.create_task(hasty.source_for(acme).fetch_page(page_request()))
     await asyncio.sleep(0.2)
     assert len(acme.requests()) == 1
-    await error_kinds(jira_fixture.source_for(acme, interval_seconds=5).fetch_page(page_request()))
+    await error_kinds(hasty.source_for(acme, interval_seconds=5).fetch_page(page_request()))
 
     assert len(acme.requests()) == 2
     again.cancel()
     await asyncio.wait({again})
 
 
-@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("first", ["wrong", None])
-async def test_a_new_key_ends_the_wait(jira, jira_fixture, monkeypatch, first):
+async def test_a_new_key_ends_the_wait(jira, watchful, first):
     """Whether it was refused or was not there at all."""
-    monkeypatch.setattr(sources, "LOGIN_FAILURE_SECONDS", 60.0)
-    monkeypatch.setattr(sources, "FIRST_SECONDS", dict.fromkeys(sources.FIRST_SECONDS, 60.0))
     acme = await jira.add_site("acme")
-    jira_fixture.organization(acme)
-    jira_fixture.credentials.keys["acme"] = first
-    source = jira_fixture.source_for(acme)
+    watchful.organization(acme)
+    watchful.credentials.keys["acme"] = first
+    source = watchful.source_for(acme)
     assert await error_kinds(source.fetch_page(page_request())) != [None]
     waiting = asyncio.create_task(source.fetch_page(page_request()))
     await asyncio.sleep(0.2)
     assert not waiting.done()
-    jira_fixture.credentials.keys["acme"] = acme.token
+    watchful.credentials.keys["acme"] = acme.token
 
     assert (await asyncio.wait_for(waiting, 5)).records == ()
 
 
-@pytest.mark.usefixtures("hasty")
-async def test_a_key_that_comes_while_another_is_being_refused_ends_the_wait(jira, jira_fixture, monkeypatch):
+async def test_a_key_that_comes_while_another_is_being_refused_ends_the_wait(jira, watchful):
     """The refusal is of the one that was sent."""
-    monkeypatch.setattr(sources, "LOGIN_FAILURE_SECONDS", 60.0)
     acme = await jira.add_site("acme")
-    jira_fixture.organization(acme)
-    jira_fixture.credentials.keys["acme"] = "wrong"
-    source = jira_fixture.source_for(acme)
+    watchful.organization(acme)
+    watchful.credentials.keys["acme"] = "wrong"
+    source = watchful.source_for(acme)
     acme.fault(faults.delayed_response(0.5), times=1)
     source_error = asyncio.create_task(error_kinds(source.fetch_page(page_request())))
     await asyncio.sleep(0.25)
-    jira_fixture.credentials.keys["acme"] = acme.token
+    watchful.credentials.keys["acme"] = acme.token
     assert await source_error != [None]
 
     assert (await asyncio.wait_for(source.fetch_page(page_request()), 5)).records == ()
@@ -186,68 +185,63 @@ async def test_one_site_that_hangs_holds_up_no_other(jira, jira_fixture):
     await asyncio.wait(hanging)
 
 
-async def test_low_priority_requests_leave_slots_to_the_others(jira, jira_fixture, monkeypatch):
+async def test_low_priority_requests_leave_slots_to_the_others(jira):
     """However many read history, the slots of live polling are not theirs."""
-    monkeypatch.setattr(throttle, "REQUEST_SLOTS", 3)
-    monkeypatch.setattr(throttle, "LOW_PRIORITY_SLOTS", 2)
-    jira_fixture.sources._slots = sources.RequestSlots()
     slow = [await jira.add_site(f"slow{number}") for number in range(6)]
     for one in slow:
         one.fault(faults.delayed_response(0.5), rate=1.0)
-    history = [
-        asyncio.create_task(jira_fixture.source_for(one).fetch_page(page_request(), low_priority=True))
-        for one in slow
-    ]
-    await asyncio.sleep(0.1)
-    quick = await jira.add_site("quick")
-    began = time.monotonic()
-    await jira_fixture.source_for(quick).fetch_page(page_request())
+    async with jira_clients(jira, slots=RequestSlots(3, 2)) as found:
+        history = [
+            asyncio.create_task(found.source_for(one).fetch_page(page_request(), low_priority=True))
+            for one in slow
+        ]
+        await asyncio.sleep(0.1)
+        quick = await jira.add_site("quick")
+        began = time.monotonic()
+        await found.source_for(quick).fetch_page(page_request())
 
-    assert time.monotonic() - began < 0.3
-    await asyncio.gather(*history)
+        assert time.monotonic() - began < 0.3
+        await asyncio.gather(*history)
 
 
 @pytest.mark.parametrize("cause", ["refused", "resting"])
-async def test_sites_that_are_left_alone_take_no_slot_from_others(jira, jira_fixture, monkeypatch, cause):
+async def test_sites_that_are_left_alone_take_no_slot_from_others(jira, cause):
     """However many keys are refused, and however long sites want rest: who reads history elsewhere goes on."""
-    monkeypatch.setattr(throttle, "LOW_PRIORITY_SLOTS", 1)
-    jira_fixture.sources._slots = sources.RequestSlots()
     acme, globex = await jira.add_site("acme"), await jira.add_site("globex")
-    if cause == "refused":
-        jira_fixture.credentials.keys["acme"] = "wrong"
-    else:
-        acme.fault(jira_faults.rate_limited(60), times=1)
-    assert await error_kinds(jira_fixture.source_for(acme).fetch_page(page_request())) != [None]
-    waiting = asyncio.create_task(jira_fixture.source_for(acme).fetch_page(page_request(), low_priority=True))
-    await asyncio.sleep(0.1)
-    async with asyncio.timeout(10):
-        await jira_fixture.source_for(globex).fetch_page(page_request(), low_priority=True)
+    async with jira_clients(jira, slots=RequestSlots(300, 1)) as found:
+        if cause == "refused":
+            found.credentials.keys["acme"] = "wrong"
+        else:
+            acme.fault(jira_faults.rate_limited(60), times=1)
+        assert await error_kinds(found.source_for(acme).fetch_page(page_request())) != [None]
+        waiting = asyncio.create_task(found.source_for(acme).fetch_page(page_request(), low_priority=True))
+        await asyncio.sleep(0.1)
+        async with asyncio.timeout(10):
+            await found.source_for(globex).fetch_page(page_request(), low_priority=True)
 
-    assert not waiting.done()
-    waiting.cancel()
-    await asyncio.wait({waiting})
+        assert not waiting.done()
+        waiting.cancel()
+        await asyncio.wait({waiting})
 
 
-@pytest.mark.usefixtures("hasty")
-async def test_another_site_behind_the_same_url_is_refused(jira, jira_fixture):
+async def test_another_site_behind_the_same_url_is_refused(jira, hasty):
     """By the id the organization was added with, and by the one its progress is bound to."""
     acme = await jira.add_site("acme")
-    bound, added = jira_fixture.source_for(acme), jira_fixture.source_for(acme, cloud_id="another")
+    bound, added = hasty.source_for(acme), hasty.source_for(acme, cloud_id="another")
 
     assert (
         await error_kinds(bound.bind_identity("another"), added.bind_identity(None))
         == [ErrorKind.OTHER_SITE] * 2
     )
-    assert await error_kinds(
-        jira_fixture.source_for(acme, interval_seconds=7).bind_identity(acme.cloud_id)
-    ) == [None]
+    assert await error_kinds(hasty.source_for(acme, interval_seconds=7).bind_identity(acme.cloud_id)) == [
+        None
+    ]
 
 
-@pytest.mark.usefixtures("hasty")
-async def test_a_name_that_was_given_to_another_site_is_refused(jira, jira_fixture):
+async def test_a_name_that_was_given_to_another_site_is_refused(jira, hasty):
     """Deleted and added again with another URL: what is known under the name belongs to the first site."""
     acme = await jira.add_site("acme")
-    added_again = jira_fixture.source_for(acme, cloud_id=acme.cloud_id)
+    added_again = hasty.source_for(acme, cloud_id=acme.cloud_id)
 
     assert await error_kinds(added_again.bind_identity("the first one's")) == [ErrorKind.OTHER_SITE]
 
@@ -263,60 +257,56 @@ async def test_through_the_gateway_nobody_asks_who_it_is(jira, jira_fixture):
     assert (await source.fetch_page(page_request())).records == ()
 
 
-@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize(
     "fault", [jira_faults.unavailable(), faults.respond_with(404)], ids=lambda one: one.name
 )
-async def test_the_way_through_the_gateway_is_asked_for_until_it_is_known(jira, jira_fixture, fault):
+async def test_the_way_through_the_gateway_is_asked_for_until_it_is_known(jira, hasty, fault):
     """However long the site does not tell: an organization that was added untested goes on by itself when it does."""
     acme = await jira.add_site("acme")
-    acme.fault(fault, times=sources.MOST_IDENTITY_FAILURES + 1, path=TENANT)
-    jira_fixture.credentials.keys["acme"] = acme.scoped_token
-    source = jira_fixture.source_for(acme, gateway=True)
-    for _ in range(sources.MOST_IDENTITY_FAILURES + 1):
+    acme.fault(fault, times=JiraCloudLimits().identity_attempts + 1, path=TENANT)
+    hasty.credentials.keys["acme"] = acme.scoped_token
+    source = hasty.source_for(acme, gateway=True)
+    for _ in range(JiraCloudLimits().identity_attempts + 1):
         assert await error_kinds(source.bind_identity(None)) != [None]
     await source.bind_identity(None)
 
     assert (await source.fetch_page(page_request())).records == ()
 
 
-@pytest.mark.usefixtures("hasty")
-async def test_a_site_that_does_not_answer_is_not_believed_at_once(jira, jira_fixture):
+async def test_a_site_that_does_not_answer_is_not_believed_at_once(jira, hasty):
     """A moment's trouble at the first contact must not leave the organization unbound."""
     acme = await jira.add_site("acme")
     acme.fault(jira_faults.unavailable(), times=2, path=TENANT)
-    source = jira_fixture.source_for(acme)
+    source = hasty.source_for(acme)
 
     assert await error_kinds(source.bind_identity(None)) == [ErrorKind.UNAVAILABLE]
     assert await error_kinds(source.bind_identity(None)) == [ErrorKind.UNAVAILABLE]
     assert await error_kinds(source.bind_identity(None)) == [None]
-    assert source.cloud_id == acme.cloud_id
+    assert source.identity == acme.cloud_id
 
 
-@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize(
     "fault",
     [faults.respond_with(404), faults.respond_with(500), jira_faults.html()],
     ids=lambda one: one.name,
 )
-async def test_a_site_that_never_tells_who_it_is_is_polled_all_the_same(jira, jira_fixture, fault):
+async def test_a_site_that_never_tells_who_it_is_is_polled_all_the_same(jira, hasty, fault):
     """Not all that speak Jira's API know that question."""
     acme = await jira.add_site("acme")
     acme.fault(fault, rate=1.0, path=TENANT)
-    source = jira_fixture.source_for(acme)
-    for _ in range(sources.MOST_IDENTITY_FAILURES):
+    source = hasty.source_for(acme)
+    for _ in range(JiraCloudLimits().identity_attempts):
         await error_kinds(source.bind_identity(None))
     await source.bind_identity(None)
 
-    assert source.cloud_id is None
+    assert source.identity is None
     assert (await source.fetch_page(page_request())).records == ()
 
 
-@pytest.mark.usefixtures("hasty")
-async def test_an_empty_answer_is_proven_or_refused(jira, jira_fixture):
+async def test_an_empty_answer_is_proven_or_refused(jira, hasty):
     """By a record of another time, or where there is none by knowing us; a record within the window contradicts it."""
     acme = await jira.add_site("acme")
-    source = jira_fixture.source_for(acme)
+    source = hasty.source_for(acme)
     await source.verify_nonempty(TimeRange(0, 1_000))
     record = acme.add_record(created=1_700_000_000_000)
     await source.verify_nonempty(TimeRange(0, 1_000))
@@ -336,3 +326,30 @@ async def test_the_clock_is_learned_from_every_answer(jira, jira_fixture):
 
     assert 597_000 < source.clock_skew.ahead < 601_000
     assert source.clock_skew.skewed
+
+
+async def test_a_page_too_large_is_read_in_smaller_ones(jira):
+    """Fewer records are requested at once, without a wait, until the answer fits."""
+    acme = await jira.add_site("acme")
+    for number in range(20):
+        acme.add_record(created=1_700_000_000_000 + number, fields={"summary": "x" * 1_000})
+    limits = JiraCloudLimits(request=RequestLimits(max_bytes=6_000))
+    window = TimeRange(1_700_000_000_000, 1_700_000_001_000)
+    async with jira_clients(jira, limits=limits) as found, asyncio.timeout(10):
+        pieces = [piece async for piece in found.source_for(acme).read(window)]
+
+    assert [event["created"] - window.start for piece in pieces for event in piece.events] == list(range(20))
+
+
+async def test_a_record_too_large_alone_is_a_failure_that_waits(jira):
+    """A page of one record cannot be made smaller; without a wait that would be a tight loop."""
+    acme = await jira.add_site("acme")
+    acme.add_record(created=1_700_000_000_000, fields={"summary": "x" * 10_000})
+    limits = JiraCloudLimits(request=RequestLimits(max_bytes=6_000))
+    window = TimeRange(1_700_000_000_000, 1_700_000_001_000)
+    async with jira_clients(jira, limits=limits) as found, asyncio.timeout(10):
+        with pytest.raises(SourceError) as raised:
+            await anext(found.source_for(acme).read(window))
+
+    assert (raised.value.kind, raised.value.action) == (ErrorKind.BROKEN_ANSWER, RetryAction.RETRY)
+    assert raised.value.retry_seconds > 0

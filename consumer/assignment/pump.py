@@ -1,0 +1,168 @@
+"""The pump of one assignment: from buffered records to bodies in delivery."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from consumer.assignment.record_buffer import DecodeBatch, RecordBuffer
+from consumer.assignment.start_offsets import StartOffsetResolver
+from consumer.decoding.isolate import EncodedBatch, SelectionError, Selector, encode
+from consumer.decoding.schema_lookup import SchemaLookup
+from consumer.delivery.batch import RequestBatch, Rows, RowTooLargeError
+from consumer.delivery.defects import DEFECTS, defect_text, describe_defect
+from consumer.delivery.sender import Sender
+from consumer.delivery.stream import DeliveryStream
+from consumer.offsets.tracker import OffsetTracker
+from consumer.timing import AssignmentTiming
+from relay.aio import Signal
+from relay.kafka import TopicPartition
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """The parts that handle the events of one topic for one destination, across assignments."""
+
+    start_offsets: StartOffsetResolver
+    schemas: SchemaLookup
+    stream: DeliveryStream
+    linger_seconds: float
+    select: Selector | None = None
+    """The filter of the destination; None: it receives every event."""
+    timing: AssignmentTiming = field(default_factory=AssignmentTiming)
+
+
+class Pump:
+    """Decodes and encodes buffered records, marks skipped ones as delivered, and gives full or old bodies to the sender.
+
+    `uncommitted` returns the delivered records that a kill would send again. `changed` wakes the pump after records, deliveries
+    and commits. `on_delivered` reports skipped records, `on_taken` room in the buffer.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        buffer: RecordBuffer,
+        sender: Sender,
+        tracker: OffsetTracker,
+        changed: Signal,
+        uncommitted: Callable[[], int],
+        on_delivered: Callable[[], None],
+        on_taken: Callable[[], None],
+    ) -> None:
+        self._pipeline = pipeline
+        self._limits = pipeline.stream.destination.limits
+        self._buffer = buffer
+        self._sender = sender
+        self._tracker = tracker
+        self._changed = changed
+        self._uncommitted = uncommitted
+        self._on_delivered = on_delivered
+        self._on_taken = on_taken
+        self._batches: dict[TopicPartition | None, RequestBatch] = {}
+        """By partition, where a body holds one partition only; else one, under None."""
+
+    def oldest_ms(self) -> int | None:
+        """Return the timestamp of the oldest record that no body holds yet, in ms UTC; None: there is none."""
+        known = (self._buffer.oldest_ms, *(batch.oldest_ms for batch in self._batches.values()))
+        return min((each for each in known if each is not None), default=None)
+
+    async def run(self) -> None:
+        """Pump until cancelled. What it holds then is neither sent nor committed."""
+        while True:
+            await self._wait_until_due()
+            if self._buffer.first_read_at is not None:
+                await self._decode(self._buffer.take(self._pipeline.timing.buffers.decode_batch_bytes))
+                self._on_taken()
+            for partition in list(self._batches):
+                if self._seconds_until_send(self._batches[partition], time.monotonic()) == 0:
+                    await self._send(self._batches.pop(partition).take())
+
+    async def _wait_until_due(self) -> None:
+        """Wait until there are many records, or the first one has waited long enough."""
+        while self._buffer.bytes < self._pipeline.timing.buffers.decode_batch_bytes:
+            wait = self._seconds_until_due(time.monotonic())
+            if wait == 0:
+                return
+            try:
+                async with asyncio.timeout(wait):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    def _seconds_until_due(self, now: float) -> float | None:
+        waits = [self._seconds_until_send(batch, now) for batch in self._batches.values()]
+        if self._buffer.first_read_at is not None:
+            waits.append(max(0.0, self._buffer.first_read_at + self._pipeline.linger_seconds - now))
+        return min((wait for wait in waits if wait is not None), default=None)
+
+    def _seconds_until_send(self, batch: RequestBatch, now: float) -> float | None:
+        """Return None while the destination is busy: a batch then grows as large as it may.
+
+        Otherwise an outage of hours would end with thousands of requests of one row.
+        """
+        busy = self._pipeline.stream.breaker.problem is not None and self._sender.bytes > 0
+        return None if busy else batch.until_next(now)
+
+    async def _decode(self, batch: DecodeBatch) -> None:
+        encoded = await self._encode(batch)
+        metrics = self._pipeline.stream.metrics
+        if encoded.decoded_singly:
+            metrics.decoded_singly(encoded.decoded_singly)
+        if encoded.skipped:
+            self._tracker.mark_delivered(batch.tracked.select(encoded.skipped))
+            metrics.events_skipped(len(encoded.skipped))
+            self._on_delivered()
+        if encoded.undecodable:
+            await self._sender.wait_for_capacity()
+            undecodable = batch.tracked.select([each.index for each in encoded.undecodable])
+            self._sender.dead_letter(undecodable, [each.reason for each in encoded.undecodable])
+        rows = Rows(encoded.rows, batch.tracked.select(encoded.indices))
+        for part in rows.by_partition() if self._limits.single_partition else (rows,):
+            await self._batch_rows(part, batch.first_read_at)
+
+    async def _encode(self, batch: DecodeBatch) -> EncodedBatch:
+        """Encode in a thread; after a defect try again, since no event may be dropped for it."""
+        pipeline, key, attempt = self._pipeline, object(), 0
+        records = batch.tracked.records
+        try:
+            while True:
+                writer_schemas = await pipeline.schemas.schemas_for(records)
+                try:
+                    return await asyncio.to_thread(
+                        encode, records, writer_schemas, pipeline.stream.destination.encode, pipeline.select
+                    )
+                except SelectionError as error:
+                    text = f"The filter of the destination fails ({error}). No event is skipped or sent until it is corrected."
+                    pipeline.stream.state.defect_found(key, text)
+                    pipeline.stream.metrics.delivery_failed("filter", str(error))
+                except DEFECTS as error:
+                    defect = describe_defect(error)
+                    pipeline.stream.state.defect_found(key, defect_text("encoding events", defect))
+                    pipeline.stream.metrics.delivery_failed("encoding events", defect)
+                await asyncio.sleep(pipeline.stream.timing.defect.wait(attempt, random.random()))
+                attempt += 1
+        finally:
+            pipeline.stream.state.defect_cleared(key)
+
+    async def _batch_rows(self, rows: Rows, first_read_at: float) -> None:
+        while len(rows):
+            partition = rows.tracked.sequences[0].partition if self._limits.single_partition else None
+            batch = self._batches.setdefault(
+                partition, RequestBatch(self._limits.format, self._pipeline.linger_seconds)
+            )
+            try:
+                rows = rows[batch.try_add(rows, first_read_at) :]
+            except RowTooLargeError as error:
+                self._sender.dead_letter(rows[:1].tracked, [str(error)])
+                rows = rows[1:]
+                continue
+            if len(rows):
+                await self._send(self._batches.pop(partition).take())
+
+    async def _send(self, rows: Rows) -> None:
+        await self._sender.wait_for_capacity()
+        while self._uncommitted() >= self._limits.max_uncommitted:
+            await self._changed.wait()
+        self._sender.start(rows)

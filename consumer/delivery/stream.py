@@ -1,0 +1,81 @@
+"""One stream as its deliveries share it: it outlives every assignment."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+
+from consumer.delivery.batch import Rows
+from consumer.delivery.bisection import AcceptanceLog
+from consumer.delivery.circuit_breaker import CircuitBreaker
+from consumer.delivery.dead_letters import DeadLetterWriter
+from consumer.delivery.defects import DEFECTS, describe_defect
+from consumer.delivery.stream_state import StreamState
+from consumer.destinations.contract import Body, Destination
+from consumer.destinations.outcome import Outcome, Partial, Retry, Sent
+from consumer.metrics import PipelineMetrics
+from consumer.timing import SenderTiming
+from relay.aio import cancellation_requested
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryStream:
+    """The destination of one stream, with the state that decides about its requests."""
+
+    destination: Destination
+    breaker: CircuitBreaker
+    dead_letters: DeadLetterWriter
+    metrics: PipelineMetrics
+    state: StreamState = field(default_factory=StreamState)
+    timing: SenderTiming = field(default_factory=SenderTiming)
+    acceptance_log: AcceptanceLog = field(default_factory=AcceptanceLog)
+    bisection_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    suspicion_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def send(self, rows: Rows, content: bytes, *, warn: bool) -> Outcome:
+        """Make one request and count its outcome. `warn`: log the answer though the breaker is open already."""
+        started, moment = time.monotonic(), self.acceptance_log.tick()
+        raw_bytes = self.destination.limits.format.size(rows.encoded)
+        outcome = await self._call(Body(content, len(rows), raw_bytes, rows.offsets()))
+        if isinstance(outcome, Partial) and not outcome.names_rows_of(len(rows)):
+            outcome = Retry(
+                f"{self.destination.address} named rows that its body did not hold.", outcome.status
+            )
+        self.metrics.request_ended(
+            outcome,
+            rows=len(rows),
+            raw_bytes=raw_bytes,
+            wire_bytes=len(content),
+            seconds=time.monotonic() - started,
+            warn=warn or self.breaker.problem is None,
+        )
+        accepted = accepted_count(outcome, len(rows))
+        self.acceptance_log.record_answer(moment, accepted=accepted > 0)
+        if accepted:
+            self.state.rows_accepted(accepted)
+        return outcome
+
+    async def _call(self, body: Body) -> Outcome:
+        """Make sure that the call ends, and that no exception ends the delivery: the contract promises both."""
+        seconds = self.destination.limits.request_timeout_seconds + self.timing.request_grace_seconds
+        try:
+            async with asyncio.timeout(seconds) as timer:
+                return await self.destination.send(body)
+        except asyncio.CancelledError:
+            if cancellation_requested():
+                raise
+            return Retry("A request was cancelled within the client of the destination.")
+        except DEFECTS as error:
+            if isinstance(error, TimeoutError) and timer.expired():
+                return Retry(f"A request did not end within {seconds:g} s.")
+            return Retry(f"A request failed with a defect ({describe_defect(error)}).")
+
+
+def accepted_count(outcome: Outcome, rows: int) -> int:
+    """Return how many rows of a body of `rows` rows the outcome accepts."""
+    match outcome:
+        case Sent():
+            return rows
+        case Partial():
+            return outcome.accepted_count(rows)
+        case _:
+            return 0

@@ -1,0 +1,95 @@
+"""The state of one stream that the status shows."""
+
+import asyncio
+from collections.abc import Hashable, Sequence
+
+from consumer.destinations.outcome import Paused
+from relay.aio import Signal
+from relay.kafka import TopicPartition
+
+
+class StreamState:
+    """Counters and named problems of one stream, across assignments.
+
+    A problem has a key: the delivery that found it clears it. Holds no lock and no client; only the status reads it.
+    """
+
+    def __init__(self) -> None:
+        self.accepted = 0
+        """Events that the destination accepted."""
+        self.dead_lettered = 0
+        self._suspected: dict[Hashable, str] = {}
+        self._defects: dict[Hashable, str] = {}
+        self._dead_letter_failures: dict[Hashable, str] = {}
+        self._corrupt_batches: dict[TopicPartition, str] = {}
+        self._data_loss: str | None = None
+        self._accepted_signal = Signal()
+
+    @property
+    def problem(self) -> Paused | None:
+        """The problem that an operator must solve; None: there is none, or the circuit breaker has it."""
+        found = (*self._suspected.values(), *self._defects.values(), *self._dead_letter_failures.values())
+        return Paused(found[0]) if found else None
+
+    @property
+    def corrupt_batches(self) -> Sequence[str]:
+        """Batches that cannot be read; their partitions wait, others do not."""
+        return tuple(self._corrupt_batches.values())
+
+    @property
+    def losses(self) -> Sequence[str]:
+        """The last loss, if there was one."""
+        return () if self._data_loss is None else (self._data_loss,)
+
+    def rows_accepted(self, count: int) -> None:
+        """Count accepted rows. The stream accepts something, so its configuration is not suspected any more."""
+        self.accepted += count
+        self._suspected.clear()
+        self._accepted_signal.notify()
+
+    def record_dead_lettered(self) -> None:
+        self.dead_lettered += 1
+
+    def config_suspected(self, key: Hashable, text: str) -> None:
+        """A body was rejected, and nothing has been accepted since."""
+        self._suspected[key] = text
+
+    def is_config_suspected(self, key: Hashable) -> bool:
+        return key in self._suspected
+
+    def config_cleared(self, key: Hashable) -> None:
+        self._suspected.pop(key, None)
+
+    def defect_found(self, key: Hashable, text: str) -> None:
+        """The relay's own code failed; its caller tries again."""
+        self._defects[key] = text
+
+    def defect_cleared(self, key: Hashable) -> None:
+        self._defects.pop(key, None)
+
+    def dead_letters_failing(self, key: Hashable, text: str) -> None:
+        """Kafka does not confirm dead letters."""
+        self._dead_letter_failures[key] = text
+
+    def dead_letters_written(self, key: Hashable) -> None:
+        self._dead_letter_failures.pop(key, None)
+
+    def batch_corrupt(self, partition: TopicPartition, text: str) -> None:
+        """A partition is not read beyond a corrupt batch."""
+        self._corrupt_batches[partition] = text
+
+    def batch_readable(self, partition: TopicPartition) -> None:
+        self._corrupt_batches.pop(partition, None)
+
+    def data_lost(self, text: str) -> None:
+        """Kafka deleted events before the destination accepted them. The last loss is kept."""
+        self._data_loss = text
+
+    async def accepted_within(self, seconds: float) -> bool:
+        """Return whether the stream accepts anything within this time."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._accepted_signal.wait()
+        except TimeoutError:
+            return False
+        return True

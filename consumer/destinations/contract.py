@@ -1,0 +1,169 @@
+"""The contract between the delivery and a destination."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, Protocol, TypeVar
+
+import polars as pl
+
+from consumer.config import StartPosition
+from consumer.destinations.outcome import Outcome
+from consumer.formats.encoded_rows import EncodedRows
+
+Flow = Literal["live", "history"]
+
+
+class DestinationConfig(Protocol):
+    """What the settings of every kind have: a frozen pydantic model with at least these fields."""
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def start(self) -> StartPosition | None: ...
+
+
+C = TypeVar("C", bound=DestinationConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class BodyFormat:
+    """The framing of rows in one body: prefix, rows joined by the separator, suffix. Sizes are bytes before compression."""
+
+    max_bytes: int
+    prefix: bytes = b""
+    separator: bytes = b"\n"
+    suffix: bytes = b""
+    max_rows: int | None = None
+    """None: bounded by bytes only."""
+
+    @property
+    def overhead(self) -> int:
+        """Bytes of a body without rows."""
+        return len(self.prefix) + len(self.suffix)
+
+    @property
+    def max_row_bytes(self) -> int:
+        """Bytes of a row that has a body to itself."""
+        return self.max_bytes - self.overhead
+
+    def framed(self, rows: EncodedRows) -> bytes:
+        """Return the body of these rows, not compressed."""
+        return b"".join((self.prefix, rows.view, self.suffix))
+
+    def size(self, rows: EncodedRows) -> int:
+        """Bytes of the body of these rows."""
+        return self.overhead + rows.size
+
+    def count_fitting(self, rows: EncodedRows, size: int, count: int) -> int:
+        """Return how many leading `rows` fit into a body that has `size` bytes, framing included, and `count` rows."""
+        room = self.max_bytes - size - (len(self.separator) if count else 0)
+        fitting = rows.count_within(room)
+        return fitting if self.max_rows is None else min(fitting, self.max_rows - count)
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetRange:
+    """Offsets `first` to `last` of one partition, both included.
+
+    Offsets between them may be missing: transaction markers, skipped records, rows of other bodies.
+    """
+
+    topic: str
+    partition: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """One request body. Every retry of the same rows sends an equal body, so names and ids may be made from `offsets`."""
+
+    content: bytes
+    """As `Destination.body` returned it."""
+    rows: int
+    raw_bytes: int
+    """Size before compression."""
+    offsets: tuple[OffsetRange, ...]
+    """One range a partition; exactly one where `Limits.single_partition` is set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The bounds of one stream's requests."""
+
+    format: BodyFormat
+    linger_seconds: float | None = None
+    """How long a row waits for others, counted from its reading; None: `consumer.linger_seconds`."""
+    in_flight_bytes: int = 16_000_000
+    """Bytes of rows and records in delivery; at least one body is always sent."""
+    in_flight_bodies: int | None = None
+    """Bodies in delivery, without those that were rejected and wait for evidence; None: bounded by bytes only."""
+    max_uncommitted: int = 20_000
+    """Delivered records whose offsets are not committed. A kill may send so many again, beside those in flight."""
+    request_timeout_seconds: float = 25.0
+    """`Destination.send` ends within this time."""
+    single_partition: bool = False
+    """Whether a body holds rows of one partition only, in the order of their offsets."""
+
+
+class Destination(Protocol):
+    """One stream of one destination, live or history. It knows no Kafka, and outlives every rebalance.
+
+    The delivery calls `encode` for each batch of decoded events, `body` for each body and each part of a divided body, and
+    `send` for each attempt. Several `send` calls run at a time. An exception out of `encode`, `body` or `send` is a defect:
+    the delivery names it in the status, waits, and calls again with the same rows. Nothing is dropped.
+    """
+
+    @property
+    def limits(self) -> Limits:
+        """Constant for the life of the destination."""
+
+    @property
+    def address(self) -> str:
+        """Where the requests go, for messages: host and the part of the host that receives them."""
+
+    @property
+    def config_hint(self) -> str:
+        """One sentence that names the settings, files or rights to check when the destination rejects every row."""
+
+    def encode(self, events: pl.DataFrame) -> EncodedRows:
+        """Return one row an event, in their order, each of at most `limits.format.max_row_bytes` bytes.
+
+        Called in a worker thread, for several batches at a time. Pure: calls nothing, keeps nothing. The frame has the columns
+        of schemas/audit_event.avsc and may be empty. The rows are joined by `limits.format.separator`.
+        """
+
+    def body(self, rows: EncodedRows) -> bytes:
+        """Frame and compress at least one row. Called in a worker thread. Pure: equal rows give an equal body."""
+
+    async def send(self, body: Body) -> Outcome:
+        """Make one request, and return its outcome. Called on the event loop.
+
+        Never waits for another attempt and never retries, apart from a credential that has to be renewed. Ends within
+        `limits.request_timeout_seconds`. Raises nothing but CancelledError; each fault is an outcome that names it.
+        """
+
+    async def probe(self) -> Outcome:
+        """Make one harmless request that holds no row. Sent: address, credential and rights work. Bounded as `send` is."""
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationKind(Generic[C]):
+    """One line of the table of destinations."""
+
+    config: type[C]
+    """The settings: a pydantic model whose `kind` is `Literal["<the key of the table>"]`."""
+    open: Callable[[str, C, float], AbstractAsyncContextManager[Mapping[Flow, Destination]]]
+    """Open the streams: the operator's name for it, its settings, the request timeout in seconds.
+
+    Yields "live" and, unless the destination takes no history, "history"; they share one client. Entering makes no request.
+    Raises RelayError for settings that cannot work. A library of this kind alone is imported here.
+    """
+    request_timeout_seconds: float = 25.0
+
+
+AnyKind = DestinationKind[Any]
+Kinds = Mapping[str, AnyKind]
+Encoder = Callable[[pl.DataFrame], EncodedRows]

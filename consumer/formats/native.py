@@ -1,0 +1,33 @@
+"""The native format: Jira's own field names, and the relay's beside them."""
+
+import polars as pl
+
+from consumer.formats.json_text import json_object
+
+_FIELDS = (
+    *(
+        "organization",
+        "id",
+        "created",
+        "collected",
+        "mode",
+        "summary",
+        "category",
+        "description",
+        "eventSource",
+    ),
+    *("remoteAddress", "authorKey", "authorAccountId", "objectItem", "changedValues", "associatedItems"),
+    "unmodeled",
+)
+_TIMES = {"created", "collected"}
+
+
+def event_uid() -> pl.Expr:
+    """Return the key of an event over all organizations: `organization/id`."""
+    return pl.format("{}/{}", "organization", "id")
+
+
+def native_row() -> pl.Expr:
+    """Write each event as one JSON object with the fields of schemas/audit_event.avsc and `uid`; times are in ms UTC."""
+    fields = {name: pl.col(name).cast(pl.Int64) if name in _TIMES else pl.col(name) for name in _FIELDS}
+    return json_object({"uid": event_uid(), **fields})

@@ -1,0 +1,10 @@
+"""Metrics: the catalogue of the consumer, and one method for each event that is a log line and a count.
+
+Enters: facts about requests, records, offsets and partitions.
+Leaves: Prometheus metrics and log lines.
+May not know: who reports, or why.
+"""
+
+from consumer.metrics.events import FROM_COMMITTED_OFFSET, ConsumerMetrics, PipelineMetrics
+
+__all__ = ["FROM_COMMITTED_OFFSET", "ConsumerMetrics", "PipelineMetrics"]

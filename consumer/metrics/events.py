@@ -1,0 +1,254 @@
+"""The events of the consumer: each is a log line, a count, or both."""
+
+from typing import Any
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from consumer.destinations.outcome import Outcome, Partial, Paused, Reject, Retry, Sent, Split
+from consumer.metrics import catalogue
+from consumer.metrics.catalogue import M, Metric
+from relay.kafka import Record, TopicPartition
+
+log = structlog.get_logger("consumer")
+
+FROM_COMMITTED_OFFSET = "the group's committed offset"
+
+
+class ConsumerMetrics:
+    """The registered catalogue of one process."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registered: dict[Metric[Any], Any] = {
+            each: each.register(registry) for each in catalogue.CATALOGUE
+        }
+
+    def __getitem__(self, metric: Metric[M]) -> M:
+        found: M = self._registered[metric]
+        return found
+
+    def state_changed(self, destination: str, state: str, reason: str | None) -> None:
+        write_line = log.info if state == "active" else log.warning
+        fields = {} if reason is None else {"reason": reason}
+        write_line("Destination changed its state.", destination=destination, state=state, **fields)
+
+    def for_pipeline(self, destination: str, flow: str) -> "PipelineMetrics":
+        return PipelineMetrics(self, destination, flow)
+
+
+class PipelineMetrics:
+    """The events of one flow of one destination: one method each."""
+
+    def __init__(self, metrics: ConsumerMetrics, destination: str, flow: str) -> None:
+        self._metrics = metrics
+        self._labels = (destination, flow)
+        self._names = {"destination": destination, "flow": flow}
+
+    def _count(self, metric: Metric[Counter], amount: float = 1, *label: str) -> None:
+        self._metrics[metric].labels(*self._labels, *label).inc(amount)
+
+    def _set(self, metric: Metric[Gauge], value: float) -> None:
+        self._metrics[metric].labels(*self._labels).set(value)
+
+    def _observe(self, metric: Metric[Histogram], value: float) -> None:
+        self._metrics[metric].labels(*self._labels).observe(value)
+
+    def request_ended(
+        self, outcome: Outcome, *, rows: int, raw_bytes: int, wire_bytes: int, seconds: float, warn: bool
+    ) -> None:
+        """Count a request. Not `warn`: other requests in flight have met the same problem, and it is logged already."""
+        self._observe(catalogue.REQUEST_SECONDS, seconds)
+        match outcome:
+            case Sent():
+                self._count(catalogue.REQUESTS, 1, "2xx")
+                self._accepted(rows, raw_bytes, wire_bytes)
+            case Partial(status=status):
+                self._count(catalogue.REQUESTS, 1, _status_class(status))
+                if accepted := outcome.accepted_count(rows):
+                    self._accepted(accepted, raw_bytes, wire_bytes)
+                self._judged_in_part(outcome, rows, warn)
+            case Retry(reason, status, _):
+                self._not_accepted("retry", reason, status, rows, warn)
+            case Paused(reason, status):
+                self._not_accepted("paused", reason, status, rows, warn)
+            case Split(reason, status):
+                self._not_accepted("split", reason, status, rows, warn=False)
+            case Reject(reason, status):
+                self._not_accepted("refused", reason, status, rows, warn=False)
+
+    def _accepted(self, rows: int, raw_bytes: int, wire_bytes: int) -> None:
+        self._count(catalogue.EVENTS_ACCEPTED, rows)
+        self._count(catalogue.SENT_RAW_BYTES, raw_bytes)
+        self._count(catalogue.SENT_WIRE_BYTES, wire_bytes)
+        self._observe(catalogue.REQUEST_EVENTS, rows)
+        log.debug(
+            "Destination accepted events.",
+            **self._names,
+            events=rows,
+            raw_bytes=raw_bytes,
+            wire_bytes=wire_bytes,
+        )
+
+    def _judged_in_part(self, outcome: Partial, rows: int, warn: bool) -> None:
+        if outcome.retry:
+            self._count(catalogue.RETRIES, 1, "retry")
+        elif len(outcome.rejected) == rows:
+            self._count(catalogue.RETRIES, 1, "refused")
+        write_line = log.warning if warn and len(outcome.rejected) < rows else log.debug
+        write_line(
+            "Destination accepted a body in part.",
+            **self._names,
+            reason=outcome.reason,
+            status=outcome.status,
+            events=rows,
+            rejected=len(outcome.rejected),
+            retried=len(outcome.retry),
+        )
+
+    def _not_accepted(self, why: str, reason: str, status: int | None, rows: int, warn: bool) -> None:
+        self._count(catalogue.REQUESTS, 1, _status_class(status))
+        self._count(catalogue.RETRIES, 1, why)
+        write_line = log.warning if warn else log.debug
+        write_line(reason, **self._names, why=why, status=status, events=rows)
+
+    def events_read(self, count: int) -> None:
+        self._count(catalogue.EVENTS_READ, count)
+
+    def events_skipped(self, count: int) -> None:
+        self._count(catalogue.EVENTS_SKIPPED, count)
+
+    def events_released(self, count: int) -> None:
+        self._count(catalogue.EVENTS_RELEASED, count)
+
+    def body_bisected(self, reason: str, rows: int) -> None:
+        """The first rejection of a body; rejections of its parts are not logged."""
+        log.warning("Body was rejected; it is sent in parts.", **self._names, reason=reason, events=rows)
+
+    def delivery_failed(self, step: str, defect: str) -> None:
+        """A defect of the relay's own code."""
+        self._count(catalogue.DEFECTS)
+        log.error(
+            "Delivery failed with a defect; the same events are tried again.",
+            **self._names,
+            step=step,
+            defect=defect,
+        )
+
+    def dead_lettered(self, record: Record, why: str, reason: str) -> None:
+        self._count(catalogue.EVENTS_DEAD_LETTERED, 1, why)
+        log.error(
+            "Record became a dead letter. See `jira-relay dead-letters list`.",
+            **self._names,
+            why=why,
+            reason=reason,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+        )
+
+    def dead_letter_write_failed(self, count: int, reason: str) -> None:
+        log.warning(
+            "Kafka did not confirm dead letters; they are written again.",
+            **self._names,
+            records=count,
+            reason=reason,
+        )
+
+    def decoded_singly(self, records: int) -> None:
+        self._count(catalogue.EVENTS_READ_SINGLY, records)
+        log.warning(
+            "Some records are corrupt; their batch was decoded singly.", **self._names, records=records
+        )
+
+    def schema_unavailable(self, reason: str) -> None:
+        log.warning("Schema is unavailable; its events wait.", **self._names, reason=reason)
+
+    def start_lookup_failed(self, partition: TopicPartition, reason: str) -> None:
+        log.warning(
+            "Start offset could not be looked up; trying again.",
+            **self._names,
+            partition=partition.partition,
+            reason=reason,
+        )
+
+    def reading_started(self, partition: TopicPartition, offset: int, reason: str) -> None:
+        write_line = log.debug if reason == FROM_COMMITTED_OFFSET else log.info
+        write_line(
+            "Reading started.", **self._names, partition=partition.partition, offset=offset, because_of=reason
+        )
+
+    def offsets_lost(self, partition: TopicPartition, first: int, stop: int, lost: int) -> None:
+        """Of the offsets [first, stop), which Kafka deleted, `lost` had not been delivered."""
+        self._count(catalogue.OFFSETS_LOST, lost)
+        log.error(
+            "Kafka deleted events before they were accepted. Reading continues with the first event kept.",
+            **self._names,
+            topic=partition.topic,
+            partition=partition.partition,
+            first_offset=first,
+            last_offset=stop - 1,
+        )
+
+    def loss_dated(self, partition: TopicPartition, until: str) -> None:
+        log.error(
+            "Lost events were collected before this time.",
+            **self._names,
+            topic=partition.topic,
+            partition=partition.partition,
+            until=until,
+        )
+
+    def log_end_lost(self, partition: TopicPartition, committed: int, end: int, start: int) -> None:
+        log.error(
+            "Kafka lost the end of a partition, or replaced its records. Events from shortly before the last delivered one are"
+            " read again.",
+            **self._names,
+            topic=partition.topic,
+            partition=partition.partition,
+            committed=committed,
+            end=end,
+            offset=start,
+        )
+
+    def commit_failed(self, reason: str) -> None:
+        log.warning("Offsets could not be committed; trying again.", **self._names, reason=reason)
+
+    def batch_corrupt(self, partition: TopicPartition, start: int, last: int, fault: str) -> None:
+        log.error(
+            "A record batch cannot be read; its partition waits. Make a replica with an intact copy the leader,"
+            " or set the group's offset after it, which gives its events up.",
+            **self._names,
+            topic=partition.topic,
+            partition=partition.partition,
+            first=start,
+            last=last,
+            reason=fault,
+        )
+
+    def offset_metadata_refused(self) -> None:
+        log.warning(
+            "The brokers reject offset metadata (offset.metadata.max.bytes is below 100). After a rebalance, events already"
+            " delivered out of order may be sent again. Set it to 4096, the default.",
+            **self._names,
+        )
+
+    def half_of_retention_passed(self, days: float) -> None:
+        log.error(
+            "The oldest event not yet accepted has passed half of its retention. Restore the destination before Kafka deletes it.",
+            **self._names,
+            days=round(days, 1),
+        )
+
+    def set_state(self, *, paused: bool, oldest_seconds: float) -> None:
+        self._set(catalogue.PAUSED, paused)
+        self._set(catalogue.OLDEST_UNSENT_SECONDS, oldest_seconds)
+
+    def set_lag_seconds(self, seconds: float) -> None:
+        self._set(catalogue.LAG_SECONDS, seconds)
+
+    def set_group_lag(self, events: int) -> None:
+        self._set(catalogue.LAG_EVENTS, events)
+
+
+def _status_class(status: int | None) -> str:
+    return f"{status // 100}xx" if status else "none"

@@ -1,0 +1,141 @@
+"""The pipelines of a destination: topic, consumer group, decoding and delivery, put together."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+
+from consumer.assignment.handler import AssignmentHandler
+from consumer.assignment.pump import Pipeline
+from consumer.assignment.start_offsets import Start, StartOffsetResolver
+from consumer.config import ConsumerConfig
+from consumer.decoding.isolate import Selector
+from consumer.decoding.schema_lookup import SchemaLookup
+from consumer.delivery.circuit_breaker import CircuitBreaker, RateLimit
+from consumer.delivery.dead_letters import DeadLetterWriter
+from consumer.delivery.stream import DeliveryStream
+from consumer.destinations import DESTINATIONS
+from consumer.destinations.contract import Destination, DestinationConfig, Flow, Kinds
+from consumer.metrics import ConsumerMetrics
+from consumer.offsets.backup import OffsetBackup, read_offset_backup
+from consumer.status_reporter import RunningPipeline
+from consumer.timing import ConsumerTiming
+from relay.errors import RelayError
+from relay.kafka import Record, TopicPartition
+from relay.kafka.connection import Connection
+from relay.kafka.consumer_group import Member
+from relay.kafka.log_reader import records_at
+from relay.kafka.producer import RecordWriter
+from relay.kafka.topics import Topics
+from relay.schema_registry.store import SchemaStore
+
+REBALANCE_TIMEOUT_SECONDS = 45.0
+"""The group waits so long for a member to release its partitions; longer than any request, so that its answer still counts."""
+
+# Fetched records are compressed and may grow a thousandfold, so a fetch takes few of them.
+FETCH_OPTIONS = {"max_partition_fetch_bytes": 262_144, "fetch_max_bytes": 8_388_608}
+MAX_POLL_RECORDS = 256
+
+
+class PipelineFactory:
+    """Builds the live and the history pipeline of each destination."""
+
+    def __init__(
+        self,
+        config: ConsumerConfig,
+        destinations: Mapping[str, DestinationConfig],
+        connection: Connection,
+        topics: Topics,
+        store: SchemaStore,
+        writer: RecordWriter,
+        metrics: ConsumerMetrics,
+        kinds: Kinds = DESTINATIONS,
+        timing: ConsumerTiming | None = None,
+        select: Mapping[str, Selector] | None = None,
+    ) -> None:
+        self._config = config
+        self._destinations = destinations
+        self._connection = connection
+        self._topics = topics
+        self._store = store
+        self._writer = writer
+        self._kinds = kinds
+        self._timing = timing or ConsumerTiming()
+        self._select = select or {}
+        self.metrics = metrics
+
+    def start_text(self, name: str) -> str:
+        """Return how the destination begins at its first start, as the status records it."""
+        start = self._start(name)
+        return start if isinstance(start, str) else start.isoformat()
+
+    def _start(self, name: str) -> Start:
+        return self._destinations[name].start or self._config.start
+
+    async def build(self, name: str, stack: AsyncExitStack) -> list[RunningPipeline]:
+        """Open the destination and build a pipeline for each of its streams, live first; they share only rate limits.
+
+        Raises RelayError for a destination whose settings cannot work.
+        """
+        config = self._destinations[name]
+        kind = self._kinds[config.kind]
+        if kind.request_timeout_seconds >= REBALANCE_TIMEOUT_SECONDS:
+            raise RelayError(
+                f"A request of destinations.{name} may take {kind.request_timeout_seconds:g} s, longer than a rebalance waits"
+                f" ({REBALANCE_TIMEOUT_SECONDS:g} s). Lower the request timeout of the kind {config.kind}."
+            )
+        streams = await stack.enter_async_context(kind.open(name, config, kind.request_timeout_seconds))
+        rate_limit = RateLimit()
+        prefix = self._topics.prefix
+        groups: dict[Flow, tuple[str, str]] = {
+            "live": (self._topics.events, f"{prefix}.{name}"),
+            "history": (self._topics.backfill, f"{prefix}.{name}.history"),
+        }
+        return [
+            self._build_pipeline(name, streams[flow], rate_limit, *groups[flow], flow)
+            for flow in groups
+            if flow in streams
+        ]
+
+    def _build_pipeline(
+        self, name: str, destination: Destination, rate_limit: RateLimit, topic: str, group: str, flow: Flow
+    ) -> RunningPipeline:
+        timing = self._timing
+        metrics = self.metrics.for_pipeline(name, flow)
+        stream = DeliveryStream(
+            destination,
+            CircuitBreaker(rate_limit, timing.breaker),
+            DeadLetterWriter(self._writer, self._topics.dead_letters, name),
+            metrics,
+            timing=timing.sender,
+        )
+        schemas = SchemaLookup(self._store, metrics, timing.schema_lookup)
+        start_offsets = StartOffsetResolver(
+            self._start(name), self._backup_reader(name, topic), self._records_at, metrics, timing.start
+        )
+        linger = destination.limits.linger_seconds
+        pipeline = Pipeline(
+            start_offsets,
+            schemas,
+            stream,
+            self._config.linger_seconds if linger is None else linger,
+            self._select.get(name),
+            timing.assignment,
+        )
+        handler = AssignmentHandler(pipeline)
+        member = Member(
+            self._connection,
+            group,
+            topic,
+            handler,
+            max_records=MAX_POLL_RECORDS,
+            rebalance_seconds=REBALANCE_TIMEOUT_SECONDS,
+            consumer_options=FETCH_OPTIONS,
+        )
+        return RunningPipeline(topic, member, handler, stream, schemas, metrics)
+
+    async def _records_at(
+        self, offsets: Mapping[TopicPartition, int]
+    ) -> Mapping[TopicPartition, Record | None]:
+        return await records_at(self._connection, offsets)
+
+    def _backup_reader(self, name: str, topic: str) -> Callable[[], Awaitable[OffsetBackup]]:
+        return lambda: read_offset_backup(self._connection, self._topics.status, name, topic)

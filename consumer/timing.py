@@ -1,0 +1,115 @@
+"""Every wait and bound of the consumer, one frozen value a component. Durations are in seconds, sizes in bytes.
+
+The defaults hold in production; tests pass other values.
+"""
+
+from dataclasses import dataclass, field
+
+from relay.retry import backoff_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Waits that double from `first` up to `cap`."""
+
+    first: float
+    cap: float
+
+    def wait(self, attempt: int, chance: float, minimum: float = 0.0) -> float:
+        """Return the wait after failed attempt `attempt`, from 0. `chance` is from 0 to 1, `minimum` from the other side."""
+        return backoff_seconds(attempt, chance, first=self.first, cap=self.cap, minimum=minimum)
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerTiming:
+    """Waits of the circuit breaker before a probe."""
+
+    retry: Backoff = Backoff(0.5, 30.0)
+    paused: Backoff = Backoff(5.0, 30.0)
+
+
+@dataclass(frozen=True, slots=True)
+class SenderTiming:
+    """Waits of the deliveries of one assignment."""
+
+    rejection: Backoff = Backoff(5.0, 30.0)
+    """Between two attempts with a body that the destination rejects."""
+    dead_letter: Backoff = Backoff(1.0, 10.0)
+    defect: Backoff = Backoff(1.0, 60.0)
+    """After an exception in the code of a destination, a format or a filter."""
+    dead_letters_at_a_time: int = 100
+    request_grace_seconds: float = 5.0
+    """How much longer than its own limit a request may take before the sender gives it up."""
+
+
+@dataclass(frozen=True, slots=True)
+class BufferLimits:
+    """Sizes of what lies between Kafka and the request bodies."""
+
+    decode_batch_bytes: int = 4_000_000
+    """Records that are decoded together: enough for thousands, little enough for memory."""
+    record_buffer_bytes: int = 8_000_000
+    chunk_bytes: int = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class AssignmentTiming:
+    """Waits of one assignment of partitions."""
+
+    capacity_wait_seconds: float = 2.0
+    """How long polling waits for room before it pauses the partitions."""
+    commit_interval_seconds: float = 0.2
+    """At most so often offsets are committed while rows are delivered."""
+    idle_commit_interval_seconds: float = 2.0
+    retry_seconds: float = 1.0
+    """After a failed commit, or a failed look-up of a start offset."""
+    corrupt_pause_seconds: float = 60.0
+    """How long a partition with a corrupt batch is left alone."""
+    answer_seconds: float = 30.0
+    """How long a revocation waits for answers; below the rebalance timeout."""
+    buffers: BufferLimits = field(default_factory=BufferLimits)
+
+
+@dataclass(frozen=True, slots=True)
+class StartTiming:
+    """Bounds of the look-up of start offsets."""
+
+    log_end_wait_seconds: float = 30.0
+    """How long a log that ends before the delivered offsets may take to come back."""
+    reread_margin_ms: int = 600_000
+    """How long before the last delivered record events are read again when the end of a log is lost; for clocks that differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReporterTiming:
+    """Intervals of the status reporter."""
+
+    publish_seconds: float = 1.0
+    offsets_seconds: float = 2.0
+    offsets_timeout_seconds: float = 2.0
+    backup_seconds: float = 60.0
+    renewal_seconds: float = 15.0
+    alarm_seconds: float = 3600.0
+    valid_ms: int = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceTiming:
+    """Waits of the process."""
+
+    stop_seconds: float = 15.0
+    heartbeat_seconds: float = 15.0
+    heartbeat_valid_ms: int = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerTiming:
+    """The timing of every component."""
+
+    service: ServiceTiming = field(default_factory=ServiceTiming)
+    reporter: ReporterTiming = field(default_factory=ReporterTiming)
+    start: StartTiming = field(default_factory=StartTiming)
+    assignment: AssignmentTiming = field(default_factory=AssignmentTiming)
+    sender: SenderTiming = field(default_factory=SenderTiming)
+    breaker: BreakerTiming = field(default_factory=BreakerTiming)
+    schema_lookup: Backoff = Backoff(1.0, 15.0)

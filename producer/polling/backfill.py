@@ -1,0 +1,39 @@
+from producer.polling import window
+from producer.polling.context import PollingContext
+from producer.publishing.transaction import AdvanceCheckpoint
+from producer.state.intervals import TimeRange
+
+
+async def backfill_round(context: PollingContext) -> None:
+    """Read history that is not covered yet, newest day first, until all of it is.
+
+    Windows of quiet days grow, so that years without records cost few requests.
+    """
+    days = 1
+    while (checkpoint := context.checkpoint()) is not None:
+        wanted = window.backfill(checkpoint, context.organization.backfill_from, days)
+        if wanted is None:
+            context.reporter.backfilled_to(None)
+            return
+        context.reporter.backfilled_to(wanted.end)
+        record_count = await _read_and_publish(context, wanted)
+        days = 2 * days if record_count < context.source.traits.page_records else 1
+
+
+async def _read_and_publish(context: PollingContext, wanted: TimeRange) -> int:
+    """Publish a window of history piece by piece; return the number of records read.
+
+    Each piece is marked as covered for ever, so an empty one is verified first.
+    """
+    record_count = 0
+    async with context.read(wanted, low_priority=True) as pieces:
+        async for piece in pieces:
+            record_count += piece.record_count
+            if not piece.record_count:
+                await context.source.verify_nonempty(piece.window)
+            await context.publish(piece, _mark_backfilled(piece.window), persist=True, low_priority=True)
+    return record_count
+
+
+def _mark_backfilled(read: TimeRange) -> AdvanceCheckpoint:
+    return lambda checkpoint: window.mark_backfilled(checkpoint, read)

@@ -1,0 +1,137 @@
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import dataclass, field
+
+from producer.metrics import ProducerMetrics
+from producer.polling import window
+from producer.polling.window import PollingConfig
+from producer.publishing.publisher import ShardPublisher
+from producer.publishing.transaction import AdvanceCheckpoint, PendingRecords
+from producer.sources.contract import Source
+from producer.sources.errors import RetryAction, SourceError
+from producer.sources.window_result import WindowResult
+from producer.state.checkpoint import Checkpoint
+from producer.state.intervals import TimeRange
+from producer.status_reporter import StatusReporter
+from relay import timestamps
+from relay.organizations import Organization
+
+
+@dataclass(slots=True)
+class PollingContext:
+    """What the three loops of a poller share: where they read, where they publish, and how far back a window begins.
+
+    `overlap` (ms) is set by live rounds and used by all: it decides whether an event is live or late. `last_probe` is
+    the time (ms) of the last proof that an empty answer was an answer.
+    """
+
+    organization: Organization
+    publisher: ShardPublisher
+    source: Source
+    reporter: StatusReporter
+    metrics: ProducerMetrics
+    config: PollingConfig
+    now_ms: Callable[[], int]
+    overlap: int = field(init=False)
+    last_probe: int | None = None
+
+    def __post_init__(self) -> None:
+        self.overlap = self.config.overlap
+
+    @property
+    def name(self) -> str:
+        return self.organization.name
+
+    def checkpoint(self) -> Checkpoint | None:
+        """Return the committed checkpoint. None: the organization was never polled."""
+        return self.publisher.checkpoint(self.name)
+
+    def until(self) -> int:
+        """Return the end of a window that begins now: a little before now, by the slower of the two clocks."""
+        return self.source.clock_skew.correct(self.now_ms()) - self.config.settle
+
+    def read(
+        self, wanted: TimeRange, *, low_priority: bool
+    ) -> AbstractAsyncContextManager[AsyncGenerator[WindowResult, None]]:
+        """Open the pieces of a window. The source is closed also where publishing a piece raises, as for a closed shard."""
+        return aclosing(
+            self.source.read(wanted, low_priority=low_priority, on_retry=self.report_source_error)
+        )
+
+    async def read_and_publish(self, wanted: TimeRange, *, low_priority: bool = False) -> "WindowProgress":
+        """Read a window to its end, and publish each piece as it comes.
+
+        The checkpoint moves with new events, or where it has fallen behind; never while all pieces were empty.
+        """
+        progress = WindowProgress(wanted.start)
+        async with self.read(wanted, low_priority=low_priority) as pieces:
+            async for piece in pieces:
+                progress.add(piece)
+                read_so_far = TimeRange(wanted.start, progress.end)
+                at_end = low_priority and piece.window.end == wanted.end
+                persist = progress.record_count > 0 and (at_end or self._checkpoint_lags(read_so_far))
+                await self.publish(
+                    piece, self._advance_over(read_so_far), persist=persist, low_priority=low_priority
+                )
+        return progress
+
+    async def publish(
+        self, piece: WindowResult, advance: AdvanceCheckpoint, *, persist: bool, low_priority: bool
+    ) -> None:
+        """Publish the new events of a piece; see ShardPublisher.publish."""
+        if not piece.proven:
+            self.metrics.window_unproven(self.name, timestamps.to_iso(piece.window.start), piece.record_count)
+        published = await self.publisher.publish(
+            self.name,
+            self._pending(piece.window, piece),
+            advance,
+            persist=persist,
+            low_priority=low_priority,
+        )
+        self.reporter.events_published(published)
+
+    async def publish_verified_empty(self, empty: TimeRange) -> None:
+        """Move the checkpoint over an empty window, once the source has shown that its answer was one."""
+        await self.source.verify_nonempty(empty)
+        self.last_probe = self.now_ms()
+        await self.publisher.publish(self.name, self._pending(empty), self._advance_over(empty), persist=True)
+        self.reporter.complete_up_to(empty.end)
+
+    def report_source_error(self, error: SourceError) -> None:
+        """Show a failure in status and metrics; the source waits by itself."""
+        waiting = error.action is RetryAction.WAIT
+        self.reporter.failing(error.kind, error.failure.message, error.retry_seconds, waiting=waiting)
+
+    def _pending(self, read: TimeRange, piece: WindowResult | None = None) -> PendingRecords:
+        return PendingRecords(
+            list(piece.events) if piece else [],
+            list(piece.unreadable) if piece else [],
+            read,
+            self.overlap,
+            self.organization.backfill_from,
+            self.source.restore,
+        )
+
+    def _checkpoint_lags(self, read_so_far: TimeRange) -> bool:
+        checkpoint = self.checkpoint()
+        return checkpoint is None or read_so_far.end - checkpoint.window_end >= self.config.probe_every
+
+    def _advance_over(self, read_so_far: TimeRange) -> AdvanceCheckpoint:
+        def advance(checkpoint: Checkpoint) -> Checkpoint:
+            return window.advance(checkpoint, read_so_far, self.config, self.organization.backfill_from)
+
+        return advance
+
+
+@dataclass(slots=True)
+class WindowProgress:
+    """How far a window has been read: to `end`, so many records; `created` (ms) of each event."""
+
+    end: int
+    record_count: int = 0
+    created: list[int] = field(default_factory=list)
+
+    def add(self, piece: WindowResult) -> None:
+        self.end = piece.covered.end
+        self.record_count += piece.record_count
+        self.created += [event["created"] for event in piece.events]

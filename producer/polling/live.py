@@ -1,0 +1,100 @@
+import asyncio
+from dataclasses import replace
+
+import structlog
+
+from producer.polling import window
+from producer.polling.context import PollingContext
+from producer.sources.contract import Unknown
+from producer.state import checkpoint as checkpoints
+from producer.state.checkpoint import Checkpoint
+from producer.state.intervals import TimeRange
+from relay import timestamps
+
+REWIND_FROM_MS = 5_000
+
+log = structlog.get_logger(__name__)
+
+
+class LiveRound:
+    """Reads from a little before the checkpoint to a little before now; owns the checkpoint's beginning and its repair."""
+
+    def __init__(self, context: PollingContext, checkpoint_ready: asyncio.Event) -> None:
+        """`checkpoint_ready` is set at the first round that has a checkpoint; re-reads and backfill wait for it."""
+        self._context = context
+        self._checkpoint_ready = checkpoint_ready
+        self._first_contact: int | None = None
+        self._gap_checked = False
+
+    async def run(self) -> None:
+        """Run one round. Raises SourceError, ShardClosedError and LedgerTooLargeError."""
+        context = self._context
+        before = context.checkpoint()
+        await context.source.bind_identity(before.cloud_id if before else None)
+        checkpoint = await self._ensure_checkpoint()
+        wanted = window.live(checkpoint, context.until(), context.overlap, context.organization.backfill_from)
+        progress = await context.read_and_publish(wanted)
+        if progress.record_count:
+            context.overlap = window.next_overlap(
+                progress.created, progress.end, context.config, context.source.traits.page_records
+            )
+            context.reporter.complete_up_to(progress.end)
+        elif not wanted.width:  # a clock is wrong: without a request no failure of the API would show
+            await context.source.probe_clock()
+        elif window.probe_due(context.last_probe, context.now_ms(), context.config):
+            await context.publish_verified_empty(TimeRange(wanted.start, progress.end))
+        self._gap_checked = False  # the next outage begins here
+        skew = context.source.clock_skew
+        context.reporter.active(skew.ahead if skew.skewed else 0)
+
+    async def _ensure_checkpoint(self) -> Checkpoint:
+        """Return the checkpoint: the first one, one set back after a clock went wrong, or the stored one."""
+        context = self._context
+        checkpoint = context.checkpoint()
+        if checkpoint is None:
+            self._first_contact = await context.source.probe_clock()
+            checkpoint = await context.publisher.write_checkpoint(context.name, self._first_checkpoint)
+        elif checkpoint.window_end > context.until() + REWIND_FROM_MS:
+            log.warning(
+                "Checkpoint was in the future and was set back. Check the clocks.",
+                organization=context.name,
+                checkpoint=timestamps.to_iso(checkpoint.window_end),
+            )
+            checkpoint = await context.publisher.write_checkpoint(context.name, self._rewound_checkpoint)
+        elif not self._gap_checked:
+            await self._report_gap(checkpoint, context.until())
+        if checkpoint.cloud_id is None and context.source.identity is not None:
+            checkpoint = await context.publisher.write_checkpoint(context.name, self._bound_checkpoint)
+        self._checkpoint_ready.set()
+        return checkpoint
+
+    def _first_checkpoint(self, checkpoint: Checkpoint | None) -> Checkpoint:
+        """Create the first checkpoint. Records created after the organization was added are live; earlier ones are
+        backfill. Compare with the API's clock: a fast local clock would turn new records into backfill, a slow one
+        backfill into live events.
+        """
+        context = self._context
+        now = context.until() if self._first_contact is None else self._first_contact
+        since = min(context.organization.added, now)
+        return checkpoint or checkpoints.new_checkpoint(
+            context.name, since, now=context.now_ms(), cloud_id=context.source.identity
+        )
+
+    def _rewound_checkpoint(self, checkpoint: Checkpoint | None) -> Checkpoint:
+        return window.rewind(self._first_checkpoint(checkpoint), self._context.until())
+
+    def _bound_checkpoint(self, checkpoint: Checkpoint | None) -> Checkpoint:
+        return replace(self._first_checkpoint(checkpoint), cloud_id=self._context.source.identity)
+
+    async def _report_gap(self, checkpoint: Checkpoint, until: int) -> None:
+        """Report once after an outage of a day or more if the API no longer keeps all records of it."""
+        if until - checkpoint.window_end < timestamps.DAY_MS:
+            return
+        context = self._context
+        oldest = await context.source.oldest()
+        self._gap_checked = True
+        if oldest is None or isinstance(oldest, Unknown):
+            return
+        if (lost := window.find_gap(checkpoint, oldest, until)) is not None:
+            since, end = timestamps.to_iso(lost.start), timestamps.to_iso(lost.end)
+            context.metrics.gap_found(context.name, since, end)

@@ -1,0 +1,143 @@
+"""The Source contract: everything the producer asks of an API that it reads audit records from.
+
+A source turns a window of time into events. It knows no Kafka, no checkpoint and no ledger: the poller asks for
+windows, leaves out the events that are already published, and commits the rest. `docs/development/new-source.md`
+has the steps, decision 20 the reasons, `tests/contracts/source.py` the suite that each source passes.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final, Literal, Protocol
+
+from producer.config import ProducerConfig
+from producer.events import Event
+from producer.sources.clock_skew import ClockSkew
+from producer.sources.errors import SourceError
+from producer.sources.throttle import BackoffTiming, RequestSlots
+from producer.sources.window_result import WindowResult
+from producer.state.intervals import TimeRange
+from relay.credentials.resolver import CredentialResolver
+from relay.organizations import Organization
+
+
+class Unknown(Enum):
+    """The answer of an API that cannot be asked a question."""
+
+    UNKNOWN = "unknown"
+
+
+UNKNOWN: Final = Unknown.UNKNOWN
+
+OnRetry = Callable[[SourceError], None]
+
+
+def ignore_retry(_error: SourceError) -> None:
+    """Take no notice of a retry."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTraits:
+    """The facts about an API that the poller needs before it reads."""
+
+    ordering: Literal["created", "processed"]
+    """The time that windows are cut by. "processed": the API orders records by when it took them in. A record is then
+    never late by its own ordering, needs no overlap or re-read, and its `created` may lie outside the window."""
+    page_records: int
+    """Records that one request returns at most. It bounds the overlap, so that a quiet round costs one page, and the
+    growth of backfill windows."""
+
+
+class Source(Protocol):
+    """One organization's audit log. The three loops of a poller share it.
+
+    **Requests.** Each method waits for the source's throttle before it sends one, and raises SourceError for each
+    failure, with a kind, an action and an operator's message. The source waits out its own back-off at the next call,
+    so the caller only reports and repeats. A cancellation at any await leaves no turn and no slot held.
+
+    **Event ids.** The source gives each event its `id`, an int from 0 to 2^63-1, because ledgers are bitmaps. The same
+    record has the same id on every read, in every page and window, for ever: exactly once rests on it. An API with
+    numbers uses the number. One with text takes the first 63 bits of the text's SHA-256 and keeps the text in the
+    event. One without ids hashes the canonical record together with its rank among equal records of its millisecond.
+    Two different records with one id lose one of them. A ledger keeps the ids of some days of one organization; with
+    ten million of them hashed, the chance of any clash is n²/2^64, below 10^-5.
+    """
+
+    @property
+    def traits(self) -> SourceTraits: ...
+
+    @property
+    def politeness_key(self) -> str:
+        """The party that limits apply to: site, organization or API key. Sources with one key share turn and pause."""
+
+    @property
+    def identity(self) -> str | None:
+        """Stable id of the log behind the URL. None: not learned yet, or the API has none."""
+
+    @property
+    def clock_skew(self) -> ClockSkew:
+        """The local clock against the API's, as far as its answers showed. `ClockSkew()` if they carry no time."""
+
+    def read(
+        self, window: TimeRange, *, low_priority: bool = False, on_retry: OnRetry = ignore_retry
+    ) -> AsyncGenerator[WindowResult, None]:
+        """Read a window, and yield it in pieces: ascending, adjoining, each read to its end.
+
+        A piece has its events oldest first, each id once. `covered` ends early where the API's clock had not reached the
+        piece's end; `proven` is False where the API may hold more than it showed. Paging, moving rows, halved windows
+        and smaller pages are the source's affair, and so are repeats of a failed page: `on_retry` hears of each, so
+        that a status does not show "active" meanwhile. `low_priority`: live requests go first.
+
+        SourceError ends the generator; the pieces before it remain valid. Close it (`contextlib.aclosing`) when it
+        may not be read to its end. No turn and no slot is held while it is suspended.
+        """
+
+    async def bind_identity(self, bound_to: str | None) -> None:
+        """Learn `identity`, once. Raises SourceError (OTHER_SITE) if it is not `bound_to`, the stored one.
+
+        An API without an identity returns at once.
+        """
+
+    async def verify_nonempty(self, empty: TimeRange) -> None:
+        """Return only if the API shows that its empty answer for this window was an answer.
+
+        An empty answer proves nothing where a dead key or a wrong time zone gives one too. Raises SourceError. A source
+        whose empty answers count returns at once, and its page says why they count.
+        """
+
+    async def probe_clock(self) -> int | None:
+        """Send the cheapest authenticated request. Return the API's clock in ms, or None if its answer has no time."""
+
+    async def oldest(self) -> int | Unknown | None:
+        """Return `created` (ms) of the oldest record kept. None: the log is empty. UNKNOWN: it cannot be asked."""
+
+    def restore(self, event: Event) -> bytes:
+        """Return the JSON of the record that the event was made from, for a dead letter. Pure; no request."""
+
+
+class SourceFactory(Protocol):
+    """Keeps the sources of a process beyond their pollers: after a fault of Kafka, a refused key is not tried anew."""
+
+    def source_for(self, organization: Organization) -> Source:
+        """Return the organization's source: the same as before, unless the organization was modified."""
+
+    def remove(self, organization: str) -> None:
+        """Forget an organization that this process no longer polls; a pause that its API asked for remains."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSetup:
+    """What a source is opened with. The slots are shared by all sources of the process."""
+
+    config: ProducerConfig
+    credentials: CredentialResolver
+    now_ms: Callable[[], int]
+    slots: RequestSlots = field(default_factory=RequestSlots)
+    backoff: BackoffTiming = field(default_factory=BackoffTiming)
+
+
+OpenSource = Callable[[SourceSetup], AbstractAsyncContextManager[SourceFactory]]
+"""Opens a source's connections for as long as the process polls."""
+
+SourceTable = Mapping[str, OpenSource]

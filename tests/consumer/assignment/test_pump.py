@@ -1,0 +1,133 @@
+"""From records to bodies: filters, defects, limits, and the counters of what became of each record."""
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from consumer.destinations.contract import BodyFormat, Limits
+from consumer.formats.encoded_rows import EncodedRows
+from consumer.timing import Backoff
+from tests.support.fake_sentinel import FakeDestination
+from tests.support.group_on_paper import A, B, FakeGroup, assign, count, counters, handler
+from tests.support.messages import Message
+from tests.support.waiting import wait_until
+
+
+async def test_skipped_events_are_delivered_at_once_and_counted():
+    """A filter leaves every third event out: it is never sent, and holds no commit back."""
+    kafka, destination, registry = FakeGroup(30), FakeDestination(), CollectorRegistry()
+    kafka.log[7] = Message(b"garbage", b"key", 1, offset=7)
+    one = handler(kafka, destination, select=lambda frame: frame["id"] % 3 != 0, registry=registry)
+    await assign(one, kafka)
+    await one.records(kafka.poll(30))
+    await wait_until(lambda: kafka.committed_offset == 30)
+    await one.closed()
+    assert sorted(destination.accepted) == [number for number in range(30) if number % 3 and number != 7]
+    assert counters(registry) == (30, [19, 10, 1, 0])
+
+
+async def test_a_batch_of_skipped_events_alone_is_committed():
+    kafka, destination = FakeGroup(30), FakeDestination()
+    one = handler(kafka, destination, select=lambda frame: frame["id"] < 0, idle_commit_interval_seconds=3600)
+    await assign(one, kafka)
+    await one.records(kafka.poll(30))
+    await wait_until(lambda: kafka.committed_offset == 30)
+    await one.closed()
+    assert destination.bodies == []
+
+
+async def test_counters_add_up_over_a_revocation():
+    """Records that were read and not delivered are released, and read again by the next owner."""
+    kafka, destination, registry = FakeGroup(40), FakeDestination(), CollectorRegistry()
+    one = handler(kafka, destination, registry=registry, answer_seconds=0.05)
+    await assign(one, kafka)
+    destination.unanswered = {5}
+    for sent in (1, 2):
+        await one.records(kafka.poll(10))
+        await wait_until(lambda sent=sent: len(destination.bodies) == sent)
+    await wait_until(lambda: len(destination.accepted) == 10)
+    await one.records(kafka.poll(10))
+    await one.revoked({A})
+    assert counters(registry) == (30, [10, 0, 0, 20])
+    destination.unanswered = set()
+    await assign(one, kafka)
+    await one.records(kafka.poll(40))
+    await wait_until(lambda: kafka.committed_offset == 40)
+    await one.closed()
+    read, ends = counters(registry)
+    assert (read, ends) == (30 + 30, [40, 0, 0, 20])
+
+
+@pytest.mark.parametrize("broken", ["encode", "select"])
+async def test_a_defect_before_the_request_is_named_and_loses_nothing(broken):
+    """An encoder or a filter that fails is tried again; the membership goes on, and no event is skipped or dropped."""
+
+    class Broken(FakeDestination):
+        fails = True
+
+        def encode(self, events):
+            if self.fails and broken == "encode":
+                raise TypeError("made up")
+            return super().encode(events)
+
+    kafka, destination, registry = FakeGroup(10), Broken(), CollectorRegistry()
+
+    def select(frame):
+        if destination.fails and broken == "select":
+            raise TypeError("made up")
+        return frame["id"] >= 0
+
+    one = handler(
+        kafka, destination, select=select, registry=registry, sender={"defect": Backoff(0.01, 0.01)}
+    )
+    state = one._pipeline.stream.state
+    await assign(one, kafka)
+    await one.records(kafka.poll(10))
+    await wait_until(lambda: state.problem is not None)
+    assert "TypeError" in state.problem.reason
+    await one.records({})
+    destination.fails = False
+    await wait_until(lambda: kafka.committed_offset == 10)
+    assert state.problem is None
+    assert sorted(destination.accepted) == list(range(10))
+    assert count(registry, "delivery_defects") > 0
+    await one.closed()
+
+
+async def test_a_row_that_fits_into_no_body_becomes_a_dead_letter_alone():
+    """An encoder that breaks its limit for one event costs that event alone."""
+    kafka, destination = FakeGroup(10), FakeDestination()
+    small = BodyFormat(200, b"[", b",", b"]")
+    destination.limits = Limits(small)
+    destination.encode = lambda frame: EncodedRows.of(
+        [b'{"EventId":%d,"x":"%s"}' % (n, b"x" * (300 if n == 4 else 5)) for n in frame["id"]], b","
+    )
+    one = handler(kafka, destination)
+    await assign(one, kafka)
+    await one.records(kafka.poll(10))
+    await wait_until(lambda: kafka.committed_offset == 10)
+    await one.closed()
+    assert sorted(destination.accepted) == [0, 1, 2, 3, 5, 6, 7, 8, 9]
+    ((offset, reason, _),) = one._pipeline.stream.dead_letters.put_records
+    assert (offset, "fits into no body of 200" in reason) == (4, True)
+
+
+async def test_a_destination_may_want_bodies_of_one_partition():
+    """Its bodies are named by partition and first offset; each partition waits for its own linger."""
+
+    class Two(FakeGroup):
+        def poll_both(self):
+            b = [
+                Message(each.value, each.key, each.timestamp, partition=1, offset=each.offset)
+                for each in self.log
+            ]
+            return {A: self.log, B: b}
+
+    kafka, destination = Two(20), FakeDestination(single_partition=True, linger_seconds=0.05)
+    one = handler(kafka, destination, linger=0.05)
+    one.assigned(kafka, {A, B})
+    await wait_until(lambda: one.ready)
+    await one.records(kafka.poll_both())
+    await wait_until(lambda: len(destination.accepted) == 40)
+    await one.closed()
+    ranges = [each for body in destination.sent for each in body.offsets]
+    assert sorted((each.partition, each.first, each.last) for each in ranges) == [(0, 0, 19), (1, 0, 19)]

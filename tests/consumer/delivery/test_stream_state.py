@@ -1,0 +1,56 @@
+import pytest
+
+from consumer.delivery.stream_state import StreamState
+from consumer.destinations.outcome import Paused
+from relay.kafka import TopicPartition
+
+A, B = TopicPartition("events", 0), TopicPartition("events", 1)
+
+
+@pytest.mark.parametrize(
+    ("found", "cleared"),
+    [
+        (StreamState.config_suspected, StreamState.config_cleared),
+        (StreamState.defect_found, StreamState.defect_cleared),
+        (StreamState.dead_letters_failing, StreamState.dead_letters_written),
+    ],
+)
+def test_a_problem_lasts_until_the_delivery_that_found_it_clears_it(found, cleared):
+    state = StreamState()
+    found(state, 1, "first")
+    found(state, 2, "second")
+    assert state.problem == Paused("first")
+    cleared(state, 1)
+    assert state.problem == Paused("second")
+    cleared(state, 2)
+    cleared(state, 2)
+    assert state.problem is None
+
+
+def test_an_acceptance_clears_every_suspicion_and_nothing_else():
+    """The configuration works; a defect and a dead-letter topic that rejects writes remain."""
+    state = StreamState()
+    state.config_suspected(1, "rejected")
+    state.defect_found(1, "defect")
+    state.rows_accepted(3)
+    assert (state.problem, state.accepted) == (Paused("defect"), 3)
+    assert not state.is_config_suspected(1)
+
+
+def test_losses_and_corrupt_batches_are_no_problem_of_the_destination():
+    """The other events arrive; the status names them while it is active."""
+    state = StreamState()
+    state.batch_corrupt(A, "corrupt")
+    state.batch_corrupt(B, "corrupt too")
+    state.data_lost("lost")
+    state.data_lost("lost again")
+    assert state.problem is None
+    assert (state.corrupt_batches, state.losses) == (("corrupt", "corrupt too"), ("lost again",))
+    state.batch_readable(A)
+    state.batch_readable(A)
+    assert (state.corrupt_batches, state.losses) == (("corrupt too",), ("lost again",))
+
+
+async def test_an_acceptance_wakes_who_waits_for_it():
+    state = StreamState()
+    assert not await state.accepted_within(0.01)

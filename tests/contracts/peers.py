@@ -1,0 +1,143 @@
+"""The peer of each kind of destination, as the contract suite drives it; one line a kind in `PEERS`."""
+
+from collections.abc import Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from consumer.destinations.outcome import Partial, Paused, Reject, Retry, Sent, Split
+from consumer.destinations.sentinel.config import SentinelConfig
+from simulators import faults
+from simulators.azure import faults as azure_faults
+from simulators.azure.world import AzureWorld
+from tests.contracts.file_destination.config import FileConfig
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer of the peer: `play` prepares it for the next request, `over` ends it."""
+
+    outcome: type
+    play: Callable[[], Any]
+    over: Callable[[], Any] = lambda: None
+
+
+@dataclass(frozen=True)
+class Peer:
+    """What the suite needs of a peer; each of these takes effect with the next request."""
+
+    config: Any
+    stored: Callable[[], list[str]]
+    """The uid of every row of the live stream, in the order of their arrival, repeats included."""
+    reject: Callable[[str], Any]
+    """Reject the row of this uid for ever."""
+    hold: Callable[[], Callable[[], Any]]
+    """Hold requests before they have an effect; returns how to let them go on."""
+    lose_answer: Callable[[], Callable[[], Any]]
+    """Obey requests and do not answer; returns how to answer again."""
+    break_credential: Callable[[], Callable[[], Any]]
+    """Make the credential wrong; returns how to repair it."""
+    answers: Mapping[str, Answer]
+    """Every answer that the kind's page lists."""
+    by_row: bool
+    """Whether answers name rows."""
+
+
+@asynccontextmanager
+async def sentinel_peer(monkeypatch, _directory):
+    async with AzureWorld() as azure:
+        for name, value in azure.environment().items():
+            monkeypatch.setenv(name, value)
+        config = SentinelConfig(
+            kind="sentinel", endpoint=azure.endpoint, rule_id=azure.rule_id, credential="managed-identity"
+        )
+        publishers = set(azure.identity.publishers)
+
+        def break_credential():
+            azure.identity.publishers.clear()
+            return lambda: azure.identity.publishers.update(publishers)
+
+        def answer(outcome, fault, **options):
+            return Answer(outcome, lambda: azure.fault(fault, **options), azure.clear_faults)
+
+        answers = {
+            "204": Answer(Sent, lambda: None),
+            "400": answer(Reject, azure_faults.ingestion_error(400, "InvalidData", "")),
+            "401 once": answer(Sent, azure_faults.unauthorized()),
+            "401 twice": answer(Paused, azure_faults.unauthorized(), times=2),
+            "403": answer(Paused, azure_faults.forbidden()),
+            "404": answer(Paused, azure_faults.rule_not_found()),
+            "413": answer(Split, azure_faults.too_large()),
+            "429": answer(Retry, azure_faults.throttled(0.01)),
+            "503": answer(Retry, azure_faults.unavailable(503)),
+            "page of a proxy": answer(Paused, azure_faults.gateway_page(407)),
+            "redirect": answer(
+                Paused, faults.respond_with(302, headers={"Location": "https://example.com/"})
+            ),
+            "reset": answer(Retry, faults.reset()),
+            "wrong encoding": answer(
+                Retry, faults.respond_with(200, b"x", headers={"Content-Encoding": "gzip"})
+            ),
+        }
+        yield Peer(
+            config,
+            lambda: [row["EventUid"] for row in azure.rows()],
+            azure.poison,
+            lambda: azure.fault(faults.hang(60), rate=1).cancel,
+            lambda: azure.fault(faults.hang(60, after_processing=True), rate=1).cancel,
+            break_credential,
+            answers,
+            by_row=False,
+        )
+        azure.clear_faults()
+
+
+@asynccontextmanager
+async def file_peer(_monkeypatch, directory):
+    def file(name, content=""):
+        """Write a file that decides about answers; returns how to remove it."""
+        (directory / name).write_text(content)
+        return lambda: (directory / name).unlink(missing_ok=True)
+
+    def stored():
+        spool = directory / "live.jsonl"
+        return (
+            [orjson.loads(line)["uid"] for line in spool.read_bytes().splitlines()] if spool.exists() else []
+        )
+
+    def reject(uid):
+        with (directory / "rejected").open("a") as rejected:
+            rejected.write(f"{uid}\n")
+
+    def break_credential():
+        file("token", "another")
+        return lambda: file("token", "secret")
+
+    def answer(outcome, name, content=""):
+        return Answer(outcome, lambda: file(name, content), (directory / name).unlink)
+
+    file("token", "secret")
+    answers = {
+        "appended": Answer(Sent, lambda: None),
+        "some rejected": answer(Partial, "rejected", "acme.atlassian.net/1"),
+        "some throttled": answer(Partial, "throttled", "acme.atlassian.net/1"),
+        "busy": answer(Retry, "busy", "0.01"),
+        "too many lines": answer(Split, "small", "1"),
+        "closed": answer(Reject, "closed"),
+        "wrong token": Answer(Paused, break_credential, lambda: file("token", "secret")),
+    }
+    yield Peer(
+        FileConfig(kind="file", directory=directory, token="secret"),
+        stored,
+        reject,
+        lambda: file("hold-before"),
+        lambda: file("hold-after"),
+        break_credential,
+        answers,
+        by_row=True,
+    )
+
+
+PEERS = {"sentinel": sentinel_peer, "file": file_peer}

@@ -1,0 +1,165 @@
+"""Every kind of destination keeps the contract; so does one that is invented for the purpose."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from consumer.destinations import DESTINATIONS
+from management.checks import _destination_check
+from management.settings import Settings
+from relay.config.names import is_list, is_secret, models_by_kind
+from tests.contracts import destination
+from tests.contracts.file_destination import FILE
+from tests.contracts.peers import PEERS
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def kinds(monkeypatch):
+    """The table, with the invented kind added by its one line."""
+    monkeypatch.setitem(DESTINATIONS, "file", FILE)
+    return DESTINATIONS
+
+
+@pytest.mark.parametrize("claim", destination.CLAIMS, ids=lambda claim: claim.__name__)
+@pytest.mark.parametrize("name", [*DESTINATIONS, "file"])
+async def test_a_kind_keeps_the_contract(name, claim, kinds, monkeypatch, tmp_path):
+    """Each claim of the suite holds for each kind, against its simulator."""
+    async with PEERS[name](monkeypatch, tmp_path) as peer, destination.opened(kinds[name], peer) as case:
+        await claim(case)
+
+
+@pytest.mark.parametrize("name", [*DESTINATIONS, "file"])
+@pytest.mark.usefixtures("kinds")
+async def test_check_probes_a_kind(name, monkeypatch, tmp_path):
+    """`jira-relay check` names where the requests go, and no product."""
+    async with PEERS[name](monkeypatch, tmp_path) as peer:
+        message = await _destination_check("target", peer.config)()
+    assert message.startswith("accepts requests: ")
+
+
+def test_every_kind_has_a_peer():
+    assert DESTINATIONS.keys() <= PEERS.keys()
+
+
+@pytest.mark.parametrize("name", DESTINATIONS)
+def test_every_kind_has_a_page(name):
+    """The operator's page of a kind names its settings, limits, answers, and how to remove repeats."""
+    page = (ROOT / "docs/destinations" / f"{name}.md").read_text("utf-8")
+    for heading in ("Set up", "Columns", "Limits", "Answers", "Duplicates"):
+        assert f"\n## {heading}" in page
+
+
+@pytest.mark.parametrize("name", [*DESTINATIONS, "file"])
+def test_the_settings_of_a_kind_are_complete(name, kinds):
+    """The kind is the key of the table, each setting has a sentence and an example, and the examples are valid settings."""
+    model = kinds[name].config
+    assert get_args(model.model_fields["kind"].annotation) == (name,)
+    examples = {}
+    for setting, field in model.model_fields.items():
+        assert field.description.endswith("."), setting
+        examples[setting] = field.examples[0]
+    model.model_validate(examples)
+
+
+def test_one_name_means_one_form_of_setting(kinds):
+    """Settings of the same name in two kinds are both lists or not, and both secrets or not: the environment cannot tell kinds apart."""
+    forms = {}
+    for kind in kinds.values():
+        for setting, field in kind.config.model_fields.items():
+            form = (is_list(field), is_secret(field))
+            assert forms.setdefault(setting, form) == form, setting
+
+
+def test_generic_code_names_no_kind():
+    """A destination is one folder and one line: no other file of the consumer or of the management mentions a kind."""
+    files = [*(ROOT / "consumer").rglob("*.py"), *(ROOT / "management").rglob("*.py")]
+    for path in files:
+        part = path.relative_to(ROOT)
+        if (
+            part.parts[:2] == ("consumer", "destinations") and len(part.parts) > 3
+        ) or part.name == "settings_page.py":
+            continue
+        text = (
+            path.read_text("utf-8")
+            .replace('"sentinel": SENTINEL', "")
+            .replace("consumer.destinations.sentinel import SENTINEL", "")
+        )
+        for kind in DESTINATIONS:
+            assert kind not in text.lower().replace("destinations.sentinel", ""), part
+        assert "azure" not in text.lower(), part
+
+
+_WITH_A_LINE = """
+import sys
+import consumer.destinations
+from tests.contracts.file_destination import FILE
+consumer.destinations.DESTINATIONS["file"] = FILE
+from management import settings, settings_page
+if sys.argv[1:] == ["page"]:
+    print(settings_page.render_page())
+else:
+    loaded = settings.load()
+    print(loaded.destinations["spool"].kind, loaded.destinations["spool"].directory)
+    print(settings.Settings.model_validate_json(loaded.model_dump_json()).destinations["sentinel"].kind)
+"""
+
+
+def run_with_a_line(*arguments, **variables):
+    """A process whose table has one line more."""
+    environment = {name: text for name, text in os.environ.items() if not name.startswith("RELAY_")}
+    return subprocess.run(
+        [sys.executable, "-c", _WITH_A_LINE, *arguments],
+        cwd=ROOT,
+        env=environment | {"PYTHONPATH": str(ROOT)} | variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+SPOOL = {
+    "RELAY_DESTINATIONS__SPOOL__KIND": "file",
+    "RELAY_DESTINATIONS__SPOOL__DIRECTORY": "/var/spool",
+    "RELAY_DESTINATIONS__SPOOL__TOKEN": "secret",
+    "RELAY_DESTINATIONS__SENTINEL__ENDPOINT": "https://a.ingest.monitor.azure.com",
+    "RELAY_DESTINATIONS__SENTINEL__RULE_ID": "dcr-" + 32 * "0",
+}
+
+
+def test_one_line_adds_a_kind_to_the_settings():
+    """Two kinds beside each other load from the environment, and survive the way through JSON."""
+    done = run_with_a_line(**SPOOL)
+    assert done.stdout.splitlines() == ["file /var/spool", "sentinel"], done.stderr
+
+
+def test_one_line_adds_a_kind_to_the_settings_page():
+    """The page has a table for each kind, with each of its settings."""
+    page = run_with_a_line("page").stdout
+    for kind, model in {**models_by_kind(Settings), "file": FILE.config}.items():
+        section = page.split(f"## destinations.&lt;name&gt;, kind {kind}\n")[1].split("\n## ")[0]
+        for setting in model.model_fields:
+            assert f"`RELAY_DESTINATIONS__<NAME>__{setting.upper()}`" in section
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"RELAY_DESTINATIONS__SPOOL__KIND": ""}, "destinations.spool.kind is required"),
+        ({"RELAY_DESTINATIONS__SPOOL__KIND": "pile"}, "must be one of 'sentinel', 'file'"),
+        ({"RELAY_DESTINATIONS__SPOOL__DIRECTORY": ""}, "destinations.spool.directory is required"),
+        ({"RELAY_DESTINATIONS__SPOOL__RULE_ID": "dcr-" + 32 * "0"}, "not a setting of this kind"),
+        ({"RELAY_DESTINATIONS__SENTINEL__TOKEN": "secret"}, "not a setting of this kind"),
+    ],
+)
+def test_a_fault_in_the_settings_of_one_kind_is_named(change, message):
+    """The message names the destination and the setting, and shows no secret."""
+    done = run_with_a_line(**SPOOL | change)
+    assert message in done.stderr
+    assert "'secret'" not in done.stderr.splitlines()[-1]

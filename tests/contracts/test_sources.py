@@ -1,0 +1,130 @@
+"""Every source keeps the contract; the invented one is polled by the real poller, from its folder and one line."""
+
+import asyncio
+import gzip
+import time
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from producer.metrics import ProducerMetrics
+from producer.polling.context import PollingContext
+from producer.polling.poller import Poller, PollerTiming
+from producer.polling.window import PollingConfig
+from producer.sources.catalogue import SOURCES, open_sources, source_name
+from producer.status_reporter import StatusReporter, status_key
+from relay.status.writer import StatusWriter
+from relay.timestamps import DAY_MS, now_ms
+from tests.contracts import source as suite
+from tests.contracts.jira_cloud import jira_cloud_world
+from tests.contracts.lines.source import open_lines
+from tests.contracts.lines.world import lines_world
+from tests.support.publisher import TOPICS, in_memory_publisher
+
+WORLDS = {"jira-cloud": jira_cloud_world, "lines": lines_world}
+
+
+def table_of(world):
+    """The table of sources, with the reader of a world's file where it has one."""
+    reader = getattr(world, "reader", None)
+    return suite.TABLE | ({"lines": partial(open_lines, reader=reader)} if reader else {})
+
+
+@pytest.fixture(params=sorted(suite.TABLE))
+async def opened(request, tmp_path):
+    async with (
+        WORLDS[request.param](tmp_path) as world,
+        open_sources(suite.setup(world), table_of(world), lambda _: request.param) as factory,
+    ):
+        yield suite.OpenedWorld(world, factory)
+
+
+def test_every_source_has_a_world():
+    """A source without a simulator is not tested, so it is not a source."""
+    assert WORLDS.keys() == suite.TABLE.keys() > SOURCES.keys()
+
+
+@pytest.mark.parametrize("check", suite.CHECKS, ids=lambda check: check.__name__)
+async def test_a_source_keeps_its_contract(opened, check):
+    """The claim is the check's docstring."""
+    await check(opened)
+
+
+async def test_an_organization_without_a_choice_is_on_jira_cloud(opened):
+    """Until an organization names its source there is one."""
+    assert source_name(opened.world.organization()) in SOURCES
+
+
+async def test_the_real_poller_polls_the_invented_source(tmp_path):
+    """Live, late and historic lines are published once each, under ids made of text; a line that is no record, and an
+    event that is too large, are dead letters with the line.
+    """
+    async with lines_world(tmp_path) as world:
+        setup = suite.setup(world)
+        async with open_sources(setup, table_of(world), lambda _: "lines") as factory:
+            now = now_ms()
+            world.add(now - 3 * DAY_MS, count=120)
+            organization = world.organization(backfill_from=now - 5 * DAY_MS)
+            organization = replace(organization, added=now - 60_000)
+            harness = LinesPoller(organization, factory.source_for(organization))
+            async with harness.running():
+                world.add(now - 30_000, count=150)
+                await harness.until(lambda: len(harness.ids(TOPICS.events)) == 150)
+                await harness.until(lambda: len(harness.ids(TOPICS.backfill)) == 120)
+                world.write({"uuid": "large", "at": now_ms(), "text": "x" * 200_000})
+                with world.path.open("a") as file:
+                    file.write("no record\n")
+                await harness.until(lambda: len(harness.dead_letters()) == 2)
+                world.add(now_ms(), count=3)
+                await harness.until(lambda: len(harness.ids(TOPICS.events)) == 153)
+                await asyncio.sleep(0.5)
+
+    found = harness.ids(TOPICS.events) + harness.ids(TOPICS.backfill)
+    assert len(found) == len(set(found)) == 273
+    assert any(b"no record" in letter for letter in harness.dead_letters())
+    assert any(b'"uuid":"large"' in letter for letter in harness.dead_letters())
+    assert harness.status.state == "active"
+
+
+class LinesPoller:
+    def __init__(self, organization, source):
+        self.writer = StatusWriter(None, "status")
+        self.key = status_key(organization.name)
+        metrics = ProducerMetrics(CollectorRegistry())
+        publisher, self.transactions = in_memory_publisher(now_ms, max_event_bytes=100_000, metrics=metrics)
+        reporter = StatusReporter(organization, self.writer, metrics, now_ms, 0.1, None)
+        config = PollingConfig(settle=50, overlap=60_000, reread_day_every=1_000)
+        context = PollingContext(organization, publisher, source, reporter, metrics, config, now_ms)
+        timing = PollerTiming(0.2, 0.2, 0.05, 0.2, 0.0)
+        self.poller = Poller(context, 0.1, timing)
+
+    @property
+    def status(self):
+        return self.writer.last_put(self.key)
+
+    def ids(self, topic):
+        return self.transactions.ids(topic)
+
+    def dead_letters(self):
+        return [
+            gzip.decompress(record.value) if dict(record.headers).get("relay.encoding") else record.value
+            for record in self.transactions.topics[TOPICS.dead_letters]
+        ]
+
+    async def until(self, condition, seconds=15):
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, self.status
+            await asyncio.sleep(0.05)
+
+    @asynccontextmanager
+    async def running(self):
+        task = asyncio.create_task(self.poller.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait({task}, timeout=5)

@@ -1,0 +1,108 @@
+"""Polling against a source in memory: what only a source could do that no simulator does."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from producer.metrics import ProducerMetrics
+from producer.polling.context import PollingContext
+from producer.polling.live import LiveRound
+from producer.polling.window import PollingConfig
+from producer.publishing.publisher import ShardClosedError
+from producer.sources.clock_skew import ClockSkew
+from producer.sources.contract import UNKNOWN, SourceTraits
+from producer.sources.window_result import WindowResult
+from producer.state.checkpoint import EventPosition, new_checkpoint
+from producer.state.intervals import TimeRange, split_in_half
+from producer.status_reporter import StatusReporter
+from relay.organizations import Organization
+from relay.status.writer import StatusWriter
+from relay.timestamps import DAY_MS
+from tests.support.publisher import in_memory_publisher, publish_error
+
+NOW = 1_790_000_000_000
+ACME = Organization("acme", "https://acme.example", "u", NOW, NOW, 1)
+
+
+class FakeSource:
+    """Shows an empty log in two pieces; `oldest_record` is its answer to that question."""
+
+    traits = SourceTraits(ordering="created", page_records=10)
+    clock_skew = ClockSkew()
+    identity = None
+
+    def __init__(self, oldest_record=None):
+        self.oldest_record = oldest_record
+        self.asked = 0
+        self.closed = False
+
+    async def read(self, window, **_options):
+        try:
+            for half in split_in_half(window):
+                yield WindowResult(half, half, (), (), 1, 0, proven=True)
+        finally:
+            self.closed = True
+
+    async def bind_identity(self, bound_to):
+        pass
+
+    async def verify_nonempty(self, empty):
+        pass
+
+    async def probe_clock(self):
+        return None
+
+    async def oldest(self):
+        self.asked += 1
+        return self.oldest_record
+
+    def restore(self, event):
+        raise NotImplementedError
+
+
+@pytest.fixture
+def metrics():
+    return ProducerMetrics(CollectorRegistry())
+
+
+async def open_context(source, metrics, checkpoint):
+    publisher, transactions = in_memory_publisher(lambda: NOW, metrics=metrics)
+    await publisher.write_checkpoint("acme", lambda _: checkpoint)
+    reporter = StatusReporter(ACME, StatusWriter(None, "status"), metrics, lambda: NOW, 60, None)
+    return PollingContext(
+        ACME, publisher, source, reporter, metrics, PollingConfig(), lambda: NOW
+    ), transactions
+
+
+async def test_a_read_is_closed_where_publishing_fails(metrics):
+    """The source learns at once that nobody reads on, and not when memory is collected."""
+    source = FakeSource()
+    context, transactions = await open_context(source, metrics, new_checkpoint("acme", NOW, now=NOW))
+    transactions.error_after_commit = publish_error()
+
+    async def publish_pieces():
+        async with context.read(TimeRange(0, NOW), low_priority=False) as pieces:
+            async for piece in pieces:
+                await context.publish(piece, lambda known: known, persist=True, low_priority=False)
+
+    with pytest.raises(ShardClosedError):
+        await publish_pieces()
+
+    assert source.closed
+
+
+async def test_a_source_that_cannot_name_its_oldest_record_names_no_gap(metrics, monkeypatch):
+    """After an outage of days it is asked once, and polling goes on."""
+    gaps = []
+    monkeypatch.setattr(ProducerMetrics, "gap_found", lambda *named: gaps.append(named))
+    source = FakeSource(UNKNOWN)
+    behind = replace(new_checkpoint("acme", NOW - 4 * DAY_MS, now=NOW), last_event=EventPosition(0, 1))
+    context, _ = await open_context(source, metrics, behind)
+    ready = asyncio.Event()
+    await LiveRound(context, ready).run()
+
+    assert (source.asked, gaps) == (1, [])
+    assert ready.is_set()
+    assert context.checkpoint().window_end == NOW - context.config.settle

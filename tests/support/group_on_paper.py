@@ -1,0 +1,183 @@
+"""A pipeline without a broker: a consumer group on paper, which rejects commits when told, and everything above it."""
+
+import asyncio
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, cast
+
+from prometheus_client import CollectorRegistry
+
+from consumer.assignment.handler import AssignmentHandler
+from consumer.assignment.pump import Pipeline
+from consumer.assignment.start_offsets import Start, StartOffsetResolver
+from consumer.decoding.isolate import Selector
+from consumer.decoding.schema_lookup import SchemaLookup
+from consumer.delivery.circuit_breaker import CircuitBreaker, RateLimit
+from consumer.delivery.dead_letters import DeadLetterWriter
+from consumer.delivery.stream import DeliveryStream
+from consumer.destinations.contract import Destination
+from consumer.metrics import ConsumerMetrics
+from consumer.offsets.backup import OffsetBackup
+from consumer.timing import AssignmentTiming, BreakerTiming, SenderTiming
+from relay.avro.codec import SchemaRef
+from relay.kafka import KafkaError, OffsetAndMetadata, OffsetMetadataTooLargeError, Record, TopicPartition
+from relay.kafka.positions import Positions
+from schemas import Schema
+from tests.support.messages import WRITER_SCHEMAS, event, message
+from tests.support.waiting import wait_until
+
+A, B = TopicPartition("events", 0), TopicPartition("events", 1)
+
+
+class FakeGroup:
+    """The group, the topic and the membership of one process (relay.kafka.positions.Positions)."""
+
+    def __init__(self, count: int, committed: int | None = 0) -> None:
+        self.log: list[Any] = [message(event(number), offset=number) for number in range(count)]
+        self.stored = None if committed is None else OffsetAndMetadata(committed, "")
+        self.next_offset = 0
+        self.paused = True
+        self.unreliable = False
+        self.refuses_commits = False
+        self.refused_commits = 0
+        self.max_metadata = 4096
+        self.commits: list[int | None] = []
+
+    @property
+    def committed_offset(self) -> int | None:
+        return None if self.stored is None else self.stored.offset
+
+    def seek(self, _partition: TopicPartition, offset: int) -> None:
+        self.next_offset = offset
+
+    def pause(self, _partitions: Iterable[TopicPartition]) -> None:
+        self.paused = True
+
+    def resume(self, _partitions: Iterable[TopicPartition]) -> None:
+        self.paused = False
+
+    async def renewed(self) -> None:
+        pass
+
+    def corrupt_batch(self, _partition: TopicPartition) -> None:
+        return None
+
+    async def position(self, _partition: TopicPartition) -> int:
+        return self.next_offset
+
+    async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
+        if self.refuses_commits:
+            self.refused_commits += 1
+            raise KafkaError("the group has moved on")
+        if any(len(each.metadata) > self.max_metadata for each in offsets.values()):
+            raise OffsetMetadataTooLargeError
+        if A not in offsets:
+            return
+        self.stored = offsets[A]
+        self.commits.append(self.committed_offset)
+
+    async def committed(
+        self, partitions: Collection[TopicPartition]
+    ) -> dict[TopicPartition, OffsetAndMetadata | None]:
+        return dict.fromkeys(partitions, self.stored)
+
+    async def first_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(partitions, 0)
+
+    async def end_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(partitions, len(self.log))
+
+    async def offsets_for_time(
+        self, partitions: Collection[TopicPartition], at_ms: int
+    ) -> dict[TopicPartition, int | None]:
+        found = next((record.offset for record in self.log if record.timestamp >= at_ms), None)
+        return dict.fromkeys(partitions, found)
+
+    def poll(self, count: int) -> dict[TopicPartition, list[Any]]:
+        records = [] if self.paused else self.log[self.next_offset : self.next_offset + count]
+        self.next_offset += len(records)
+        return {A: records}
+
+
+class FakeSchemaLookup:
+    """Knows the schema of `tests.support.messages`."""
+
+    problem = None
+
+    async def schemas_for(self, _records: Sequence[Record]) -> Mapping[SchemaRef, Schema]:
+        return dict(WRITER_SCHEMAS.items())
+
+
+class FakeDeadLetterWriter:
+    """Remembers offset, reason and status of each dead letter."""
+
+    def __init__(self) -> None:
+        self.put_records: list[tuple[int, str, int | None]] = []
+
+    async def put(self, record: Record, reason: str, status: int | None = None) -> None:
+        self.put_records.append((record.offset, reason, status))
+
+
+def handler(
+    kafka: FakeGroup,
+    destination: Destination,
+    start: Start = "earliest",
+    *,
+    linger: float = 0.01,
+    select: Selector | None = None,
+    registry: CollectorRegistry | None = None,
+    sender: Mapping[str, Any] | None = None,
+    breaker: BreakerTiming | None = None,
+    **timing: Any,
+) -> AssignmentHandler:
+    """Return one process's handler, without memory of a former one. `sender` and `timing` are fields of their values."""
+
+    async def no_backup() -> OffsetBackup:
+        return OffsetBackup({}, 0)
+
+    async def records_at(
+        offsets: Mapping[TopicPartition, int],
+    ) -> Mapping[TopicPartition, Record | None]:
+        return {each: kafka.log[offset] for each, offset in offsets.items()}
+
+    metrics = ConsumerMetrics(registry or CollectorRegistry()).for_pipeline("sentinel", "live")
+    stream = DeliveryStream(
+        destination,
+        CircuitBreaker(RateLimit(), breaker or BreakerTiming()),
+        cast("DeadLetterWriter", FakeDeadLetterWriter()),
+        metrics,
+        timing=SenderTiming(**(sender or {})),
+    )
+    resolver = StartOffsetResolver(start, no_backup, records_at, metrics)
+    schemas = cast("SchemaLookup", FakeSchemaLookup())
+    return AssignmentHandler(Pipeline(resolver, schemas, stream, linger, select, AssignmentTiming(**timing)))
+
+
+async def assign(handler: AssignmentHandler, kafka: FakeGroup) -> None:
+    """Assign partition A, and wait until it has begun."""
+    handler.assigned(cast("Positions", kafka), {A})
+    await wait_until(lambda: handler.ready)
+
+
+async def kill(handler: AssignmentHandler, kafka: FakeGroup) -> None:
+    """End a process without a last word: no request goes on, and nothing is committed."""
+    kafka.refuses_commits = True
+    assert handler._assignment is not None
+    closing = asyncio.create_task(handler._assignment.close(finish_seconds=0, answer_seconds=0))
+    await asyncio.wait({closing}, timeout=5)
+    assert closing.done()
+    kafka.refuses_commits = False
+
+
+def count(registry: CollectorRegistry, name: str, **labels: str) -> float:
+    """Return a counter of the live flow."""
+    labels = {"destination": "sentinel", "flow": "live", **labels}
+    return registry.get_sample_value(f"jira_relay_{name}_total", labels) or 0
+
+
+def counters(registry: CollectorRegistry) -> tuple[float, list[float]]:
+    """Return records read, and the four ends of a record: accepted, skipped, dead-lettered, released."""
+    accepted, skipped, released = (
+        count(registry, f"events_{name}") for name in ("accepted", "skipped", "released")
+    )
+    dead = sum(count(registry, "events_dead_lettered", why=why) for why in ("unreadable", "refused"))
+    return count(registry, "events_read"), [accepted, skipped, dead, released]
