@@ -15,8 +15,6 @@ from relay.kafka.aiokafka_patches.fetch_validation import FetchValidator, Unread
 from tests.support.raw_batches import stored_batch, with_bad_header_name, with_right_checksum
 
 GOOD, BAD = TopicPartition("events", 0), TopicPartition("events", 1)
-COUNT = 3
-"""Records of each batch."""
 BEFORE, MIDDLE, AFTER = range(3), range(3, 6), range(6, 9)
 
 
@@ -71,22 +69,25 @@ class FakeBroker:
         return tp.partition, 0, AFTER[-1] + 1, AFTER[-1] + 1, 0, [], -1, fetched
 
     async def read(self, max_records=None):
-        """Read until nothing comes; return the records' offsets and values, and the batch that was held, if any."""
-        found, held, idle = {GOOD: [], BAD: []}, None, 0
-        while idle < 3:
-            try:
-                polled = await self.fetcher.fetched_records([], 0.01, max_records)
-            except OffsetOutOfRangeError as error:
-                ((tp, offset),) = error.args[0].items()
-                held = (offset, self.validator.corrupt_batch(tp))
-                assert tp == BAD
-                self.subscriptions._assigned_state(tp).pause()
-                continue
-            assert not self.fetcher._fetch_task.done()
-            idle = 0 if polled else idle + 1
-            for tp, records in polled.items():
-                found[tp] += [(record.offset, record.value) for record in records]
+        """Read to the end, or to a held batch; return the records' offsets and values, and what is known of that batch."""
+        found, held = {GOOD: [], BAD: []}, None
+        async with asyncio.timeout(10):
+            while not self._at_end(GOOD) or not (held or self._at_end(BAD)):
+                try:
+                    polled = await self.fetcher.fetched_records([], 0.01, max_records)
+                except OffsetOutOfRangeError as error:
+                    ((tp, offset),) = error.args[0].items()
+                    held = (offset, self.validator.corrupt_batch(tp))
+                    assert tp == BAD
+                    self.subscriptions._assigned_state(tp).pause()
+                    continue
+                assert not self.fetcher._fetch_task.done()
+                for tp, records in polled.items():
+                    found[tp] += [(record.offset, record.value) for record in records]
         return found, held
+
+    def _at_end(self, tp):
+        return self.subscriptions._assigned_state(tp).position > AFTER[-1]
 
     async def resume_at(self, offset):
         self.fetcher.seek_to(BAD, offset)
@@ -183,7 +184,7 @@ async def test_an_error_that_does_not_repeat_holds_nothing():
         await broker.fetcher.close()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     compression=st.sampled_from([0, 0, 1, 2, 3, 4]),
     changes=st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), min_size=1, max_size=6),
