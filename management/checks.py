@@ -21,6 +21,7 @@ from relay.kafka.topics import Topics
 from relay.organizations import Organization
 from relay.schema_registry import register
 from relay.schema_registry.client import open_schema_registry
+from relay.timestamps import DAY_MS
 
 TOPICS_SECONDS = 30.0
 MAX_CONCURRENT_CHECKS = 8
@@ -53,7 +54,7 @@ async def check_all(settings: Settings, context: OperatorContext) -> AsyncIterat
     kafka = await _run_check("Kafka", lambda: _check_kafka(connection))
     yield kafka
     yield (
-        await _run_check("topics", lambda: _check_topics(connection))
+        await _run_check("topics", lambda: _check_topics(settings, connection))
         if kafka.ok
         else _not_checkable("topics")
     )
@@ -128,14 +129,16 @@ async def _check_kafka(connection: Connection) -> str:
     return f"answers at {connection.bootstrap}"
 
 
-async def _check_topics(connection: Connection) -> str:
+async def _check_topics(settings: Settings, connection: Connection) -> str:
+    reread_ms = settings.producer.late_days * DAY_MS
     with kafka_errors_as_relay_errors(connection):
         async with asyncio.timeout(TOPICS_SECONDS):
-            reports = await topic_admin.compare_topics(connection)
+            reports = await topic_admin.compare_topics(connection, reread_ms)
     problems = [f"{report.name}: {problem}" for report in reports for problem in report.problems]
     if problems:
         raise RelayError(" ".join(problems))
-    return f"all {len(reports)} exist, with the right settings"
+    notes = [f" {report.name}: {note}" for report in reports for note in report.notes]
+    return "".join([f"all {len(reports)} exist, with the right settings", "." if notes else "", *notes])
 
 
 async def _check_registry(settings: Settings) -> str:

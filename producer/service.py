@@ -27,7 +27,7 @@ from relay.kafka import KAFKA_FAILURES
 from relay.kafka.connection import Connection
 from relay.kafka.consumer_group import Member
 from relay.kafka.producer import RecordWriter
-from relay.kafka.topic_admin import read_limits, read_shard_count
+from relay.kafka.topic_admin import read_limits, read_shard_count, require_lossless_topics
 from relay.kafka.topics import Topics
 from relay.organizations import Organization
 from relay.schema_registry.store import SchemaStore, open_schema_store
@@ -35,7 +35,7 @@ from relay.status.model import service_key, take_over
 from relay.status.reader import StatusHistory, remove_stale
 from relay.status.writer import StatusWriter
 from relay.telemetry.health import Health
-from relay.timestamps import now_ms
+from relay.timestamps import DAY_MS, now_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,7 @@ async def run_producer(
         RecordWriter(connection) as writer,
         open_sources(SourceSetup(config, credentials, now_ms)) as sources,
     ):
+        await run_unless_stopped(stop, require_lossless_topics(connection, config.late_days * DAY_MS))
         cluster = await run_unless_stopped(stop, _read_cluster_limits(connection, store))
         if cluster is None:
             return

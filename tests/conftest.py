@@ -34,6 +34,18 @@ async def kafka(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+async def auto_creating_kafka(tmp_path_factory):
+    """A real broker that creates each missing topic that a client names, as many shared clusters do."""
+    async with EmbeddedKafka(
+        tmp_path_factory.mktemp("creating"),
+        heap="384m",
+        flush_each_write=False,
+        extra_properties={"auto.create.topics.enable": "true"},
+    ) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
 async def secure_kafka(tmp_path_factory):
     """A real broker with TLS and every kind of login."""
     async with SecureKafka(tmp_path_factory.mktemp("secure")) as broker:

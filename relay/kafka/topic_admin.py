@@ -3,68 +3,81 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError
 
 from relay.errors import RelayError, describe
+from relay.kafka.aiokafka_patches.client import guard_admin
 from relay.kafka.connection import Connection
-from relay.kafka.topics import MAX_EVENT_BYTES, Topics, TopicSpec, topic_specs
+from relay.kafka.topic_comparison import (
+    DEFAULT_REREAD_MS,
+    ExistingTopic,
+    TopicReport,
+    compare_topic,
+    data_loss_risks,
+)
+from relay.kafka.topic_creation import Creation, create_topics
+from relay.kafka.topics import MAX_EVENT_BYTES, Topics, topic_specs
 
 RECORD_OVERHEAD_BYTES = 20_000
 ADMIN_SECONDS = 60.0
 UNLIMITED_RETENTION_MS = 2**62
 
 
-@dataclass(frozen=True, slots=True)
-class TopicReport:
-    """The result for one topic. `problems` say what to fix; empty means correct."""
+async def create_missing_topics(
+    connection: Connection, reread_ms: int = DEFAULT_REREAD_MS
+) -> list[TopicReport]:
+    """Create the missing topics, and report on all. Existing topics are never changed.
 
-    name: str
-    state: str
-    problems: tuple[str, ...] = ()
-
-
-async def create_missing_topics(connection: Connection) -> list[TopicReport]:
-    """Create the missing topics, and report on all. Existing topics are never changed."""
+    New topics get the partition count of existing ones. A refused topic has the state "refused".
+    Raises RelayError, and creates nothing, if the partition counts of existing topics differ.
+    """
     kafka = connection.kafka
-    specs = topic_specs(Topics(kafka.topic_prefix), kafka.shards)
-    replicas = kafka.replication_factor
-    common = {"min.insync.replicas": str(max(1, replicas - 1))}
+    topics = Topics(kafka.topic_prefix)
     async with _admin(connection) as admin:
-        existing = await _partition_counts(admin, [spec.name for spec in specs])
+        existing = await _describe(admin, [spec.name for spec in topic_specs(topics, kafka.shards)])
+        shards = _common_shard_count(topics, existing) or kafka.shards
+        specs = topic_specs(topics, shards)
         missing = [spec for spec in specs if spec.name not in existing]
-        new = [
-            NewTopic(s.name, s.partitions, replicas, topic_configs={**s.configs, **common}) for s in missing
-        ]
-        created = (
-            _created_names((await admin.create_topics(new, timeout_ms=20_000)).topic_errors) if new else set()
+        creation = await create_topics(admin, missing, kafka.replication_factor)
+        await _wait_until_visible(admin, [s.name for s in specs if s.name not in creation.problems])
+    if shards != kafka.shards:
+        for name in creation.created & set(topics.sharded):
+            creation.add_note(name, f"It has {shards} partitions, as existing topics, and not kafka.shards.")
+    return [_with_creation(report, creation) for report in await compare_topics(connection, reread_ms)]
+
+
+def _common_shard_count(topics: Topics, existing: Mapping[str, ExistingTopic]) -> int | None:
+    """Return the partition count of the existing sharded topics, None if there are none.
+
+    Raises RelayError if the counts differ.
+    """
+    counts = {name: existing[name].partitions for name in topics.sharded if name in existing}
+    if len(set(counts.values())) > 1:
+        found = ", ".join(f"{name}: {count}" for name, count in counts.items())
+        raise RelayError(
+            f"No topic was created: existing topics differ in their partition counts ({found}). Delete those that "
+            "hold no records (`kafka-topics.sh --delete --topic TOPIC`), and run `jira-relay topics create` again. "
+            "Where all hold records, set another kafka.topic_prefix: more partitions would separate records of a key."
         )
-        await _wait_until_visible(admin, [spec.name for spec in specs])
-    return [
-        TopicReport(report.name, "created" if report.name in created else report.state, report.problems)
-        for report in await compare_topics(connection)
-    ]
+    return next(iter(counts.values()), None)
 
 
-def _created_names(errors: list[tuple[str, int, str | None]]) -> set[str]:
-    """Return the topics that this call created; another process may have created some first."""
-    for topic, code, message in errors:
-        error = for_code(code)
-        if code and error is not TopicAlreadyExistsError:
-            raise RelayError(
-                f"Kafka did not create the topic {topic}: {message or error.__name__}. "
-                "Check the rights of the relay's user and kafka.replication_factor."
-            )
-    return {topic for topic, code, _ in errors if not code}
+def _with_creation(report: TopicReport, creation: Creation) -> TopicReport:
+    if report.name in creation.problems:
+        return TopicReport(report.name, "refused", (creation.problems[report.name],))
+    if report.name not in creation.created:
+        return report
+    return replace(report, state="created", notes=(*creation.notes.get(report.name, ()), *report.notes))
 
 
 async def _wait_until_visible(admin: AIOKafkaAdminClient, names: list[str]) -> None:
     """Wait until Kafka lists new topics, which takes a moment."""
     for _ in range(100):
-        if len(await _partition_counts(admin, names)) == len(names):
+        if len(await _describe(admin, names)) == len(names):
             return
         await asyncio.sleep(0.1)
     raise RelayError(
@@ -72,49 +85,35 @@ async def _wait_until_visible(admin: AIOKafkaAdminClient, names: list[str]) -> N
     )
 
 
-async def compare_topics(connection: Connection) -> list[TopicReport]:
-    """Compare the topics with their configuration. Changes nothing."""
+async def compare_topics(connection: Connection, reread_ms: int = DEFAULT_REREAD_MS) -> list[TopicReport]:
+    """Compare the topics with their configuration. Changes nothing.
+
+    `reread_ms`: how far back the producer reads Jira again, in ms.
+    """
     kafka = connection.kafka
     topics = Topics(kafka.topic_prefix)
     specs = topic_specs(topics, kafka.shards)
     async with _admin(connection) as admin:
-        counts = await _partition_counts(admin, [spec.name for spec in specs])
-        configs = await _configs(admin, list(counts)) if connection.profile.admin else {}
-    shards = counts.get(topics.organizations)
-    return [_report(spec, topics, shards, counts, configs) for spec in specs]
+        existing = await _describe(admin, [spec.name for spec in specs])
+        configs = await _configs(admin, list(existing)) if connection.profile.admin else {}
+    found = {name: replace(topic, configs=configs.get(name, {})) for name, topic in existing.items()}
+    risks = data_loss_risks(topics, configs, reread_ms)
+    return [compare_topic(spec, found, kafka, risks) for spec in specs]
 
 
-def _report(
-    spec: TopicSpec,
-    topics: Topics,
-    shards: int | None,
-    counts: Mapping[str, int],
-    configs: Mapping[str, Mapping[str, str]],
-) -> TopicReport:
-    if spec.name not in counts:
-        return TopicReport(
-            spec.name, "missing", ("The topic does not exist: run `jira-relay topics create`.",)
-        )
-    problems = []
-    count = counts[spec.name]
-    if spec.name in topics.sharded and shards is not None and count != shards:
-        problems.append(
-            f"It has {count} partitions, and {topics.organizations} has {shards}: the counts must be equal."
-        )
-    actual = configs.get(spec.name, {})
-    for name, wanted in spec.configs.items():
-        found = actual.get(name)
-        if found is not None and _differs(name, wanted, found):
-            problems.append(f"{name} is {found}: set it to {wanted}.")
-    return TopicReport(spec.name, "different" if problems else "as it should be", tuple(problems))
+async def require_lossless_topics(connection: Connection, reread_ms: int) -> None:
+    """Raise RelayError if a setting of an existing topic costs data. Settings that Kafka does not report are ignored.
 
-
-def _differs(name: str, wanted: str, found: str) -> bool:
-    if name in {"retention.ms", "max.message.bytes"}:
-        return int(found) != -1 and int(found) < int(wanted)
-    if name in {"segment.ms", "segment.bytes", "min.cleanable.dirty.ratio"}:
-        return False
-    return wanted != found
+    `reread_ms`: how far back the producer reads Jira again, in ms.
+    """
+    if not connection.profile.admin:
+        return
+    topics = Topics(connection.kafka.topic_prefix)
+    async with _admin(connection) as admin:
+        configs = await _configs(admin, [spec.name for spec in topic_specs(topics, 1)])
+    if risks := data_loss_risks(topics, configs, reread_ms):
+        found = " ".join(f"{risk.topic}: {risk.describe(connection.bootstrap)}" for risk in risks)
+        raise RelayError(f"Kafka's settings of the topics would cost data. {found}")
 
 
 async def read_shard_count(connection: Connection) -> int:
@@ -124,7 +123,8 @@ async def read_shard_count(connection: Connection) -> int:
     """
     topics = Topics(connection.kafka.topic_prefix)
     async with _admin(connection) as admin:
-        counts = await _partition_counts(admin, list(topics.sharded))
+        existing = await _describe(admin, list(topics.sharded))
+    counts = {name: topic.partitions for name, topic in existing.items()}
     if missing := [name for name in topics.sharded if name not in counts]:
         raise RelayError(f"Kafka has no topic {missing[0]}: run `jira-relay topics create`.")
     if len(set(counts.values())) > 1:
@@ -175,6 +175,7 @@ async def _admin(connection: Connection) -> AsyncIterator[AIOKafkaAdminClient]:
     """Yield an admin client. Raises RelayError if Kafka fails meanwhile."""
     await connection.verify()
     admin = AIOKafkaAdminClient(**connection.options(), request_timeout_ms=20_000)
+    guard_admin(admin)
     try:
         async with asyncio.timeout(ADMIN_SECONDS):
             await admin.start()
@@ -188,12 +189,19 @@ async def _admin(connection: Connection) -> AsyncIterator[AIOKafkaAdminClient]:
         await admin.close()
 
 
-async def _partition_counts(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, int]:
+async def _describe(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, ExistingTopic]:
+    """Return the existing topics of these names, without their settings. A missing topic is not named in a request."""
     present = set(await admin.list_topics()) & set(names)
     if not present:
         return {}
-    described = await admin.describe_topics(sorted(present))
-    return {topic["topic"]: len(topic["partitions"]) for topic in described}
+    return {
+        topic["topic"]: ExistingTopic(
+            len(topic["partitions"]),
+            min((len(partition["replicas"]) for partition in topic["partitions"]), default=0),
+            {},
+        )
+        for topic in await admin.describe_topics(sorted(present))
+    }
 
 
 async def _configs(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, dict[str, str]]:

@@ -10,8 +10,14 @@ from relay.timestamps import DAY_MS
 MAX_EVENT_BYTES = 4_000_000
 MAX_MESSAGE_BYTES = 5_000_000
 
+TUNING_SETTINGS = frozenset({"segment.ms", "segment.bytes", "min.cleanable.dirty.ratio"})
+"""Settings that let Kafka compact early. The relay works with any value."""
+OPTIONAL_SETTINGS = TUNING_SETTINGS | {"max.message.bytes", "message.timestamp.type", "min.insync.replicas"}
+"""Settings without which a topic can be created. `topics check` then compares the cluster's own values."""
+
 _COMPACTED = {
     "cleanup.policy": "compact",
+    "message.timestamp.type": "CreateTime",
     "segment.ms": "3600000",
     "segment.bytes": "16777216",
     "min.cleanable.dirty.ratio": "0.1",

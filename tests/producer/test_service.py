@@ -13,12 +13,14 @@ from relay.credentials.resolver import CredentialResolver
 from relay.errors import RelayError
 from relay.kafka.connection import Connection
 from relay.kafka.topic_admin import create_missing_topics
+from relay.kafka.topics import Topics
 from relay.status.reader import read_statuses
 from relay.telemetry.health import Health
 from relay.timestamps import now_ms
 from simulators.jira_cloud.world import JiraWorld
 from tests.flow.test_producer import wait_until
 from tests.support.producer_world import ProducerWorld
+from tests.support.topics import alter_topic
 
 
 @pytest.fixture
@@ -36,6 +38,24 @@ async def test_without_topics_it_says_how_to_make_them(relay):
             relay.settings.schema_registry,
             relay.connection,
             credentials,
+            asyncio.Event(),
+            CollectorRegistry(),
+            Health(),
+        )
+
+
+async def test_it_does_not_start_on_topics_that_lose_data(relay):
+    """A compacted event topic ends the start, with the command that mends it."""
+    await create_missing_topics(relay.connection)
+    topic = Topics(relay.connection.kafka.topic_prefix).events
+    await alter_topic(relay.connection, topic, cleanup_policy="compact")
+
+    with pytest.raises(RelayError, match=rf"{topic}: cleanup.policy is compact.*kafka-configs.sh"):
+        await run_producer(
+            relay.settings.producer,
+            relay.settings.schema_registry,
+            relay.connection,
+            CredentialResolver(relay.keyring, None, {}),
             asyncio.Event(),
             CollectorRegistry(),
             Health(),

@@ -15,3 +15,13 @@ async def alter_topic(connection: Connection, topic: str, **configs: str) -> Non
         await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, names)])
     finally:
         await admin.close()
+
+
+async def topics_of(connection: Connection) -> set[str]:
+    """Return the topics of the connection's prefix."""
+    admin = AIOKafkaAdminClient(**connection.options())
+    await admin.start()
+    try:
+        return {name for name in await admin.list_topics() if name.startswith(connection.kafka.topic_prefix)}
+    finally:
+        await admin.close()

@@ -4,7 +4,9 @@ import asyncio
 import traceback
 from typing import Any
 
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.conn import AIOKafkaConnection
+from aiokafka.protocol.metadata import MetadataRequest
 
 METADATA_PAUSE_SECONDS = 0.25
 
@@ -13,6 +15,45 @@ def patch_client(client: Any) -> None:
     """Apply the patches that every client needs."""
     throttle_metadata_updates(client)
     close_abandoned_bootstrap(client)
+    forbid_topic_creation(client)
+
+
+def guard_admin(admin: AIOKafkaAdminClient) -> None:
+    """Apply the patches of every client to the client of this admin client."""
+    patch_client(admin._client)  # noqa: SLF001
+
+
+def forbid_topic_creation(client: Any) -> None:
+    """Send each metadata request with allow_auto_topic_creation false. aiokafka always sends true.
+
+    1. A broker with auto.create.topics.enable creates each missing topic that such a request names.
+    2. Metadata requests below version 4 (Kafka 0.10) lack the field; `list_topic_names` names no topic.
+    3. Every request goes over a connection from `_get_conn`, except the first, which names no topic.
+    """
+    get = client._get_conn  # noqa: SLF001
+
+    async def guarded(*args: Any, **options: Any) -> Any:
+        connection = await get(*args, **options)
+        if connection is not None and "send" not in vars(connection):
+            connection.send = _sender_without_topic_creation(connection.send)
+        return connection
+
+    client._get_conn = guarded  # noqa: SLF001
+
+
+def _sender_without_topic_creation(send: Any) -> Any:
+    def guarded(request: Any, *args: Any, **options: Any) -> Any:
+        if isinstance(request, MetadataRequest):
+            request._allow_auto_topic_creation = False  # noqa: SLF001
+        return send(request, *args, **options)
+
+    return guarded
+
+
+async def list_topic_names(client: Any) -> set[str]:
+    """Return the topics that the user may describe. Names no topic, so it creates none. Raises KafkaError."""
+    cluster = await client.fetch_all_metadata()
+    return set(cluster.topics(exclude_internal_topics=False))
 
 
 def throttle_metadata_updates(client: Any) -> None:

@@ -4,9 +4,18 @@ import asyncio
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import UnknownTopicOrPartitionError
 
 from relay.kafka import TopicPartition
-from relay.kafka.aiokafka_patches.client import consume_exception, patch_client, wait_bounded
+from relay.kafka.aiokafka_patches.client import (
+    consume_exception,
+    list_topic_names,
+    patch_client,
+    wait_bounded,
+)
+
+LISTING_ATTEMPTS = 5
+LISTING_PAUSE_SECONDS = 0.2
 
 
 def guard_consumer(consumer: AIOKafkaConsumer) -> None:
@@ -56,9 +65,26 @@ def is_dead(consumer: AIOKafkaConsumer) -> bool:
 
 
 async def partition_numbers(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
-    """Return the partition numbers of a topic. Raises KafkaError if it does not exist."""
-    numbers: set[int] = await consumer._client._wait_on_metadata(topic)  # noqa: SLF001
+    """Return the partition numbers of a topic. Raises KafkaError if it does not exist.
+
+    A topic that no broker lists is not named in a request: a broker that ignores allow_auto_topic_creation would
+    create it.
+    """
+    client = consumer._client  # noqa: SLF001
+    if client.cluster.partitions_for_topic(topic) is None:
+        await _wait_until_listed(client, topic)
+    numbers: set[int] = await client._wait_on_metadata(topic)  # noqa: SLF001
     return numbers
+
+
+async def _wait_until_listed(client: Any, topic: str) -> None:
+    """Wait until a broker lists the topic. A new one takes a moment on each broker."""
+    for attempt in range(LISTING_ATTEMPTS):
+        if topic in await list_topic_names(client):
+            return
+        if attempt < LISTING_ATTEMPTS - 1:
+            await asyncio.sleep(LISTING_PAUSE_SECONDS)
+    raise UnknownTopicOrPartitionError(topic)
 
 
 def has_leader(consumer: AIOKafkaConsumer, tp: TopicPartition) -> bool:
