@@ -90,9 +90,7 @@ async def run_producer(
             lambda number: Shard(number, member, shard_loader.load, poller_factory),
             fencing=connection.profile.transactions,
         )
-        member = Member(
-            connection, f"{topics.prefix}.producer", topics.organizations, assignment, offset_reset="earliest"
-        )
+        member = Member(connection, f"{topics.prefix}.producer", topics.organizations, assignment)
         tasks = {
             asyncio.create_task(member.run(), name="group membership"),
             asyncio.create_task(

@@ -153,18 +153,18 @@ class Assignment:
                 return
             corrupt_batch = self._positions.corrupt_batch(partition)
             if corrupt_batch is not None and offset <= corrupt_batch.last_offset:
-                self._pause_partition(partition, offset, corrupt_batch.last_offset)
+                self._pause_partition(partition, offset, corrupt_batch.last_offset, corrupt_batch.fault)
             elif offset < log_starts[partition]:
                 self._positions.seek(partition, log_starts[partition])
                 self._skip_deleted(partition, offset, log_starts[partition])
             else:
                 await self._seek_after_last_read(partition, log_starts)
 
-    def _pause_partition(self, partition: TopicPartition, start: int, last: int) -> None:
+    def _pause_partition(self, partition: TopicPartition, start: int, last: int, fault: str) -> None:
         """Leave the partition alone for a while; another replica may have an intact copy."""
         self._positions.pause([partition])
         self._paused_until[partition] = time.monotonic() + self._pipeline.timing.corrupt_pause_seconds
-        self._losses.corrupt(partition, start, last)
+        self._losses.corrupt(partition, start, last, fault)
 
     def _resume_due(self) -> None:
         now = time.monotonic()

@@ -33,10 +33,10 @@ class LossReport:
                 f"{_loss_text(partition, *lost)} They had been collected before {collected_before}."
             )
 
-    def corrupt(self, partition: TopicPartition, start: int, last: int) -> None:
+    def corrupt(self, partition: TopicPartition, start: int, last: int, fault: str) -> None:
         """The batch at `start` cannot be read; its last offset is `last`."""
-        self._metrics.batch_corrupt(partition, start, last)
-        self._state.batch_corrupt(partition, _corrupt_batch_text(partition, start, last))
+        self._metrics.batch_corrupt(partition, start, last, fault)
+        self._state.batch_corrupt(partition, _corrupt_batch_text(partition, start, last, fault))
 
     def readable(self, partitions: Iterable[TopicPartition]) -> None:
         """Withdraw the reports of corrupt batches: records arrived, or another member owns the partition."""
@@ -51,11 +51,11 @@ def _loss_text(partition: TopicPartition, first: int, stop: int) -> str:
     )
 
 
-def _corrupt_batch_text(partition: TopicPartition, start: int, last: int) -> str:
+def _corrupt_batch_text(partition: TopicPartition, start: int, last: int, fault: str) -> str:
     return (
-        f"A batch of {partition.topic}, partition {partition.partition}, is damaged on the broker's disk (its checksum is wrong):"
-        f" no event from offset {start} on is delivered; other partitions are. Make a replica with an intact copy the leader. If"
-        f" there is none, stop the consumers and set the group's offset there to {last + 1}, which gives up the events before it."
+        f"A batch of {partition.topic}, partition {partition.partition}, is damaged in Kafka ({fault}): no event from"
+        f" offset {start} on is delivered; other partitions are. Make a replica with an intact copy the leader. If there is none,"
+        f" stop the consumers and set the group's offset there to {last + 1}, which gives up the events before it."
     )
 
 

@@ -213,15 +213,16 @@ class PipelineMetrics:
     def commit_failed(self, reason: str) -> None:
         log.warning("Offsets could not be committed; trying again.", **self._names, reason=reason)
 
-    def batch_corrupt(self, partition: TopicPartition, start: int, last: int) -> None:
+    def batch_corrupt(self, partition: TopicPartition, start: int, last: int, fault: str) -> None:
         log.error(
-            "A record batch is corrupt on the broker's disk; its partition waits. Make a replica with an intact copy the leader,"
+            "A record batch cannot be read; its partition waits. Make a replica with an intact copy the leader,"
             " or set the group's offset after it, which gives its events up.",
             **self._names,
             topic=partition.topic,
             partition=partition.partition,
             first=start,
             last=last,
+            reason=fault,
         )
 
     def offset_metadata_refused(self) -> None:

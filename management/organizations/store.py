@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -11,7 +11,7 @@ from relay.avro.codec import BadBody, NotAvro, UnknownSchema
 from relay.errors import RelayError, describe
 from relay.kafka import KafkaError, Record
 from relay.kafka.connection import Connection
-from relay.kafka.log_reader import read_tables
+from relay.kafka.log_reader import CorruptBatchError, read_tables
 from relay.kafka.topics import Topics, partition_of
 from relay.organizations import Organization, OrganizationCodec
 
@@ -43,6 +43,8 @@ class StoredOrganizations:
     """The reason why each of these records cannot be read."""
     misplaced: Mapping[str, Sequence[Record]]
     """Records that no producer reads: the key belongs to another partition, or is not a name."""
+    holes: Mapping[str, str] = field(default_factory=dict)
+    """A sentence for each batch that cannot be read, by its place."""
 
     @property
     def problems(self) -> list[tuple[str, str]]:
@@ -51,17 +53,25 @@ class StoredOrganizations:
             (name, _misplaced_message(name, records, known=name in self.organizations))
             for name, records in self.misplaced.items()
         )
-        return sorted((*self.unreadable.items(), *misplaced))
+        return sorted((*self.unreadable.items(), *misplaced, *self.holes.items()))
 
 
 async def read_store(connection: Connection) -> StoredOrganizations:
-    """Read the organizations topic. Raises RelayError when Kafka does not answer."""
+    """Read the organizations topic, past batches that cannot be read. Raises RelayError when Kafka does not answer."""
     found: dict[str, Organization] = {}
     unreadable: dict[str, str] = {}
     misplaced: dict[str, list[Record]] = {}
+    holes: dict[str, str] = {}
+
+    def add_hole(error: CorruptBatchError) -> None:
+        holes[f"partition {error.tp.partition}, before offset {error.next_offset}"] = (
+            f"{error} Organizations of this batch are missing here, or shown as they were before it."
+        )
+
     with kafka_errors_as_relay_errors(connection):
         await connection.verify()
-        tables = await read_tables(connection, Topics(connection.kafka.topic_prefix).organizations)
+        topic = Topics(connection.kafka.topic_prefix).organizations
+        tables = await read_tables(connection, topic, on_corrupt=add_hole)
     for record in (record for table in tables.values() for record in table.values()):
         name = _record_name(record)
         if not _is_in_place(record, len(tables)):
@@ -71,7 +81,7 @@ async def read_store(connection: Connection) -> StoredOrganizations:
             found[name] = decode_organization(record)
         except RelayError as error:
             unreadable[name] = str(error)
-    return StoredOrganizations(found, unreadable, misplaced)
+    return StoredOrganizations(found, unreadable, misplaced, holes)
 
 
 async def read_organizations(connection: Connection) -> Mapping[str, Organization]:

@@ -1,4 +1,5 @@
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -8,7 +9,9 @@ from producer.sharding.organization_table import OrganizationTable
 from producer.sharding.shard import Shard, stop_shard
 from relay.errors import describe
 from relay.kafka import KafkaError, Record, TopicPartition
-from relay.kafka.positions import Positions
+from relay.kafka.positions import CorruptBatch, Positions
+
+CORRUPT_PAUSE_SECONDS = 60.0
 
 log = structlog.get_logger(__name__)
 
@@ -35,12 +38,15 @@ class ShardAssignment:
         self._tables: dict[TopicPartition, OrganizationTable] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._positions: Positions | None = None
+        self._paused_until: dict[TopicPartition, float] = {}
+        """Monotonic times at which partitions with a damaged batch are read again."""
 
     def assigned(self, positions: Positions, partitions: set[TopicPartition]) -> None:
         """Read every partition from its start: a deletion may have been compacted away meanwhile."""
         for tp in partitions:
             positions.seek(tp, 0)
         self._positions = positions
+        self._paused_until = {}
         self._tables = {tp: OrganizationTable(self._count) for tp in partitions}
         numbers = {tp.partition for tp in partitions}
         for number in set(self._shards) - numbers:
@@ -60,10 +66,50 @@ class ShardAssignment:
             await self._release_all()
 
     async def out_of_range(self, offsets: Mapping[TopicPartition, int]) -> None:
-        raise KafkaError(f"aiokafka gives up {sorted(offsets)}, though it begins at the first record")
+        """Hold a partition with a damaged batch: its shard keeps the organizations it knows. Read any other from its start."""
+        if (positions := self._positions) is None:
+            return
+        for tp, offset in offsets.items():
+            try:
+                if tp not in self._tables or offset != await positions.position(tp):
+                    continue
+                if (corrupt := positions.corrupt_batch(tp)) is not None:
+                    self._hold(positions, tp, offset, corrupt)
+                else:  # deleted records, or another leader, whose log may have lost records that were read
+                    log_start = (await positions.first_offsets([tp]))[tp]
+                    positions.seek(tp, log_start)
+                    self._tables[tp] = OrganizationTable(self._count)
+            except (KafkaError, TimeoutError) as error:  # the next fetch fails again
+                reason = describe(error)
+                log.debug("Organizations could not be read again yet.", shard=tp.partition, reason=reason)
+
+    def _hold(self, positions: Positions, tp: TopicPartition, offset: int, batch: CorruptBatch) -> None:
+        """Read nothing of it for a while; another replica may have an intact batch."""
+        positions.pause([tp])
+        self._paused_until[tp] = time.monotonic() + CORRUPT_PAUSE_SECONDS
+        log.error(
+            "A batch of organizations could not be read; later changes wait. "
+            "Make a replica with an intact batch the leader. If none has it, remove the records up to last_offset with "
+            "kafka-delete-records.sh (the topic needs cleanup.policy=compact,delete meanwhile), and add the organizations "
+            "of this partition again.",
+            topic=tp.topic,
+            partition=tp.partition,
+            offset=offset,
+            last_offset=batch.last_offset,
+            reason=batch.fault,
+            organizations_known=self._tables[tp].complete,
+        )
+
+    def _resume_due(self) -> None:
+        now = time.monotonic()
+        for tp in [tp for tp, until in self._paused_until.items() if until <= now]:
+            del self._paused_until[tp]
+            if self._positions is not None:
+                self._positions.resume([tp])
 
     async def records(self, batches: Mapping[TopicPartition, Sequence[Record]]) -> None:
         """Apply records of the organizations topic; a shard gets its organizations once its table is complete."""
+        self._resume_due()
         for tp, records in batches.items():
             if (table := self._tables.get(tp)) is not None:
                 for record in records:
@@ -96,7 +142,7 @@ class ShardAssignment:
             table.complete = position >= table.end_offset
 
     async def closed(self) -> None:
-        self._positions, self._tables = None, {}
+        self._positions, self._tables, self._paused_until = None, {}, {}
         await self._release_all()
 
     async def _release_all(self) -> None:

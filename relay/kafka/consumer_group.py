@@ -47,7 +47,6 @@ class Member:
         handler: Handler,
         *,
         max_records: int | None = None,
-        offset_reset: str = "none",
         rebalance_seconds: float | None = None,
         consumer_options: Mapping[str, Any] | None = None,
     ) -> None:
@@ -56,11 +55,6 @@ class Member:
         self._topic = topic
         self._handler = handler
         self._max_records = max_records
-        self._offset_reset = offset_reset
-        self._validates_fetches = offset_reset == "none"
-        """With a reset policy, aiokafka hides a failed fetch from its caller, and would read from the start again and
-        again.
-        """
         self._session_seconds = connection.kafka.group_session_timeout_seconds
         self._rebalance_seconds = max(6.0, rebalance_seconds or self._session_seconds)
         self._options = dict(consumer_options or {})
@@ -135,8 +129,7 @@ class Member:
             patch_coordinator(consumer, self._renew, self._record_sync)
             failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             validator = FetchValidator()
-            if self._validates_fetches:
-                validator.attach(consumer)
+            validator.attach_to_member(consumer)
             positions = Positions(consumer, self.renewed, validator)
             consumer.subscribe(
                 [self._topic],
@@ -166,13 +159,13 @@ class Member:
             group_id=self._group,
             isolation_level="read_committed",
             enable_auto_commit=False,
-            auto_offset_reset=self._offset_reset,
+            auto_offset_reset="none",  # with a policy, aiokafka hides a failed fetch, and reads from the start again and again
             session_timeout_ms=int(session * 1000),
             heartbeat_interval_ms=min(1_000, int(session * 1000 / 3)),
             rebalance_timeout_ms=int(self._rebalance_seconds * 1000),
             request_timeout_ms=int(self._rebalance_seconds * 1000) + 5_000,
             max_poll_interval_ms=300_000,
-            check_crcs=not self._validates_fetches,
+            check_crcs=False,  # FetchValidator does
             partition_assignment_strategy=(RangePartitionAssignor,),
             **self._options,
         )

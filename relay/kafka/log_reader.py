@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import CorruptRecordException, KafkaError
+from aiokafka.errors import KafkaError
 
 from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition
@@ -19,6 +19,7 @@ from relay.kafka.aiokafka_patches.consumer import (
     is_dead,
     partition_numbers,
 )
+from relay.kafka.aiokafka_patches.fetch_validation import FetchValidator, UnreadableBatchError
 from relay.kafka.connection import Connection
 
 OPEN_SECONDS = 10.0
@@ -32,7 +33,16 @@ class TopicReadError(RelayError):
 
 
 class CorruptBatchError(TopicReadError):
-    """A batch is damaged on the broker's disk. A retry does not help while no other replica leads."""
+    """A batch is damaged or malformed. A retry does not help while no other replica leads."""
+
+    def __init__(self, tp: TopicPartition, offset: int, last_offset: int, fault: str) -> None:
+        self.tp = tp
+        self.next_offset = last_offset + 1
+        super().__init__(
+            f"A batch of {tp.topic}, partition {tp.partition}, cannot be read from offset {offset} on ({fault}). Make a replica"
+            " with an intact batch the leader. If none has it, give up the records up to it: kafka-delete-records.sh,"
+            f" offset {self.next_offset} (a compacted topic needs cleanup.policy=compact,delete meanwhile)."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +56,21 @@ class LogBounds:
 
 @asynccontextmanager
 async def standalone_consumer(connection: Connection, **options: Any) -> AsyncIterator[AIOKafkaConsumer]:
-    """Yield a read_committed consumer without a group and without partitions.
-    Raises TopicReadError if Kafka does not answer.
-    """
+    """Yield a read_committed consumer without group and partitions. Raises TopicReadError if Kafka does not answer."""
     consumer = AIOKafkaConsumer(
         **connection.options(),
         isolation_level="read_committed",
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         request_timeout_ms=5_000,
+        check_crcs=False,  # FetchValidator does
         **options,
     )
     guard_consumer(consumer)
     try:
         async with asyncio.timeout(OPEN_SECONDS):
             await consumer.start()
+        FetchValidator().attach_to_reader(consumer)
         yield consumer
     except TimeoutError as error:
         raise TopicReadError(
@@ -116,9 +126,11 @@ async def read_to_end(
     on_record: Callable[[Record], None],
     idle_seconds: float = 20.0,
     max_records: int | None = None,
+    on_corrupt: Callable[[CorruptBatchError], None] | None = None,
 ) -> None:
     """Pass every committed record from `starts` to before `ends` to `on_record`, at most `max_records` in one poll.
 
+    Pass a batch that cannot be read to `on_corrupt`, and skip it. None: raise CorruptBatchError.
     Raises TopicReadError if no position advances for `idle_seconds`.
     """
     consumer.assign(list(starts))
@@ -130,7 +142,7 @@ async def read_to_end(
     moved_at = loop.time()
     positions = dict(starts)
     while remaining:
-        for records in (await _poll(consumer, max_records)).values():
+        for records in (await _poll_past_corrupt(consumer, max_records, on_corrupt)).values():
             for record in records:
                 if record.offset < ends[TopicPartition(record.topic, record.partition)]:
                     on_record(record)
@@ -182,6 +194,21 @@ async def records_at(
     }
 
 
+async def _poll_past_corrupt(
+    consumer: AIOKafkaConsumer,
+    max_records: int | None,
+    on_corrupt: Callable[[CorruptBatchError], None] | None,
+) -> dict[TopicPartition, list[Record]]:
+    try:
+        return await _poll(consumer, max_records)
+    except CorruptBatchError as error:
+        if on_corrupt is None:
+            raise
+        consumer.seek(error.tp, error.next_offset)
+        on_corrupt(error)
+        return {}
+
+
 async def _poll(consumer: AIOKafkaConsumer, max_records: int | None) -> dict[TopicPartition, list[Record]]:
     if is_dead(consumer):
         raise TopicReadError(
@@ -191,11 +218,8 @@ async def _poll(consumer: AIOKafkaConsumer, max_records: int | None) -> dict[Top
         records: dict[TopicPartition, list[Record]] = await consumer.getmany(
             timeout_ms=200, max_records=max_records
         )
-    except CorruptRecordException as error:  # its text names the partition
-        raise CorruptBatchError(
-            "A batch is damaged on the broker's disk: its checksum is wrong "
-            f"({error}). Make an intact replica the leader of the partition."
-        ) from error
+    except UnreadableBatchError as error:
+        raise CorruptBatchError(error.tp, error.offset, error.batch.last_offset, error.batch.fault) from error
     return records
 
 
@@ -232,12 +256,14 @@ async def read_table(
     topic: str,
     partitions: Iterable[int] | None = None,
     supersedes: Callable[[Record, Record], bool] = _always_supersedes,
+    on_corrupt: Callable[[CorruptBatchError], None] | None = None,
 ) -> dict[bytes, Record]:
     """Return the latest record of each key of a compacted topic, without deleted keys.
 
     A record for which `supersedes(record, record before)` is False is ignored. `partitions` None: all.
+    A batch that cannot be read is passed to `on_corrupt`, and its records are missing. None: raise CorruptBatchError.
     """
-    tables = await read_tables(connection, topic, partitions, supersedes)
+    tables = await read_tables(connection, topic, partitions, supersedes, on_corrupt)
     return {key: record for table in tables.values() for key, record in table.items()}
 
 
@@ -246,6 +272,7 @@ async def read_tables(
     topic: str,
     partitions: Iterable[int] | None = None,
     supersedes: Callable[[Record, Record], bool] = _always_supersedes,
+    on_corrupt: Callable[[CorruptBatchError], None] | None = None,
 ) -> dict[int, dict[bytes, Record]]:
     """Return the same by partition, each independent of the others."""
     async with standalone_consumer(connection) as consumer:
@@ -268,5 +295,6 @@ async def read_tables(
             {tp: bounds[tp].log_start_offset for tp in tps},
             {tp: bounds[tp].last_stable_offset for tp in tps},
             keep,
+            on_corrupt=on_corrupt,
         )
     return tables

@@ -7,7 +7,9 @@ from aiokafka import AIOKafkaConsumer
 
 from relay.kafka import OffsetAndMetadata, TopicPartition
 from relay.kafka.aiokafka_patches.coordinator import committed_offsets
-from relay.kafka.aiokafka_patches.fetch_validation import FetchValidator, RecordBatch
+from relay.kafka.aiokafka_patches.fetch_validation import CorruptBatch, FetchValidator
+
+__all__ = ["CorruptBatch", "Positions"]
 
 ANSWER_SECONDS = 10.0
 
@@ -40,8 +42,8 @@ class Positions:
         self._consumer.seek(tp, offset)
         self._fetch_validator.forget(tp)
 
-    def corrupt_batch(self, tp: TopicPartition) -> RecordBatch | None:
-        """Return the batch with a wrong checksum that failed the last fetch. None if another reason failed it."""
+    def corrupt_batch(self, tp: TopicPartition) -> CorruptBatch | None:
+        """Return the damaged or malformed batch that failed the last fetch. None if another reason failed it."""
         return self._fetch_validator.corrupt_batch(tp)
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:

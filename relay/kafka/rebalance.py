@@ -32,8 +32,8 @@ class Handler(Protocol):
     async def out_of_range(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Seek to where reading continues, or pause.
 
-        The log has nothing at these positions, or a damaged batch, or a batch of another leader than the one read
-        before.
+        The log has nothing at these positions, or a damaged or malformed batch, or a batch of another leader than the one
+        read before.
         """
 
     async def closed(self) -> None:

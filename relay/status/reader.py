@@ -10,7 +10,7 @@ from relay.avro.codec import BadBody, InternalCodec, NotAvro, UnknownSchema
 from relay.errors import describe
 from relay.kafka import KAFKA_FAILURES, Record
 from relay.kafka.connection import Connection
-from relay.kafka.log_reader import read_table
+from relay.kafka.log_reader import CorruptBatchError, read_table
 from relay.status.model import EPOCH, VALID_UNTIL, Status, from_record
 from relay.status.writer import StatusWriter
 from relay.timestamps import DAY_MS
@@ -47,15 +47,14 @@ class StatusHistory:
 
 
 async def read_statuses(connection: Connection, topic: str) -> dict[str, Status]:
-    """Return every current status by key. An unreadable record is left out, with a warning.
+    """Return every current status by key. An unreadable record or batch is left out, with a warning.
 
     A record of an older owner is ignored while the status of its successor is valid.
     """
     codec = InternalCodec("status")
     statuses: dict[str, Status] = {}
-    for number, (key, record) in enumerate(
-        (await read_table(connection, topic, supersedes=_supersedes)).items()
-    ):
+    table = await read_table(connection, topic, supersedes=_supersedes, on_corrupt=_warn_of_hole)
+    for number, (key, record) in enumerate(table.items()):
         if number % 500 == 499:
             await asyncio.sleep(0)  # ten thousand records take a second: other tasks run in between
         try:
@@ -65,6 +64,10 @@ async def read_statuses(connection: Connection, topic: str) -> dict[str, Status]
                 "A status record could not be read and was skipped.", key=repr(key), reason=str(error)
             )
     return statuses
+
+
+def _warn_of_hole(error: CorruptBatchError) -> None:
+    log.warning("Status records could not be read and were skipped.", reason=str(error))
 
 
 async def remove_stale(status_writer: StatusWriter, connection: Connection, topic: str, now_ms: int) -> None:

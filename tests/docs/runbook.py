@@ -101,7 +101,7 @@ DESTINATION_PROBLEMS: Lines = {
         "`jira-relay topics check`",
     ),
     "_corrupt_batch_text": (
-        "A batch is damaged on a broker's disk.",
+        "A batch is damaged on a broker's disk, or another client wrote a record that nobody can parse.",
         "`kafka-topics.sh --describe --topic TOPIC`",
     ),
 }

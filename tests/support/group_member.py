@@ -63,7 +63,7 @@ async def running_member(
 ) -> AsyncIterator[Member]:
     """Run a member of the group on the organizations topic; yield it once partitions are assigned."""
     topic = Topics(connection.kafka.topic_prefix).organizations
-    member = kind(connection, group, topic, handler, offset_reset="earliest")
+    member = kind(connection, group, topic, handler)
     task = asyncio.create_task(member.run())
     try:
         await wait_until(lambda: bool(handler.assignments))

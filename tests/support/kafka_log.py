@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from relay.kafka.aiokafka_patches.fetch_validation import parse_batches
+from relay.kafka.aiokafka_patches.record_batches import parse_batches
 
 
 def flip_a_bit(log: Path, offset: int) -> None:

@@ -22,6 +22,7 @@ from relay.kafka.producer import RecordWriter
 from relay.kafka.topic_admin import create_missing_topics, read_shard_count
 from relay.kafka.topics import Topics, partition_of
 from relay.organizations import Organization, OrganizationCodec
+from tests.support.raw_batches import stored_batch, with_bad_header_name, write_batch
 
 NOW = 1_790_000_000_000
 
@@ -125,6 +126,22 @@ async def test_a_misplaced_record_hides_no_organization(connection):
     await delete(connection, "", who="test", now_ms=NOW)
     await delete(connection, "acme", who="test", now_ms=NOW)
     assert await read_store(connection) == StoredOrganizations({}, {}, {})
+
+
+async def test_a_batch_that_cannot_be_read_is_named_and_the_rest_is_shown(connection):
+    """`organizations list` and `check` show the other organizations; an edit of the partition says what to do."""
+    topic = Topics(connection.kafka.topic_prefix).organizations
+    await put_organization(connection, "acme")
+    tp = TopicPartition(topic, partition_of("acme", await read_shard_count(connection)))
+    assert await write_batch(connection, tp, with_bad_header_name(stored_batch(0, [b"x"], key=b"acme"))) == 0
+    found = await read_store(connection)
+
+    assert sorted(found.organizations) == ["acme"]
+    ((place, problem),) = found.problems
+    assert place.startswith(f"partition {tp.partition}, ")
+    assert "kafka-delete-records.sh" in problem
+    with pytest.raises(RelayError, match=f"partition {tp.partition}, cannot be read"):
+        await put_organization(connection, "acme")
 
 
 async def test_an_organization_under_the_key_of_another_is_unreadable(connection):

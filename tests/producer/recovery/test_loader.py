@@ -116,7 +116,7 @@ async def test_a_batch_that_is_damaged_on_disk_is_named(shard_loader, kafka):
     flip_a_bit(log, 0)
     with pytest.raises(
         RelayError,
-        match=rf"damaged on the broker's disk.*{shard_loader.topics.progress}.*intact replica the leader",
+        match=rf"A batch of {shard_loader.topics.progress}, partition 0, .*checksum is wrong.*intact batch the leader",
     ):
         await shard_loader.load(0)
     flip_a_bit(log, 0)

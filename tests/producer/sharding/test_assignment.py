@@ -8,6 +8,7 @@ from aiokafka.errors import IllegalStateError
 from producer.sharding.assignment import ShardAssignment
 from producer.sharding.shard import ShardTiming
 from relay.kafka import TopicPartition
+from relay.kafka.aiokafka_patches.fetch_validation import CorruptBatch
 from relay.kafka.topics import partition_of
 from relay.organizations import Organization, OrganizationCodec
 
@@ -55,6 +56,21 @@ class FakePositions:
         self.positions = {}
         self.error = None
         self.leaderless = set()
+        self.log_starts = {}
+        self.corrupt = {}
+        self.paused = set()
+
+    async def first_offsets(self, partitions):
+        return {tp: self.log_starts.get(tp.partition, 0) for tp in partitions}
+
+    def corrupt_batch(self, tp):
+        return self.corrupt.pop(tp.partition, None)
+
+    def pause(self, partitions):
+        self.paused |= {tp.partition for tp in partitions}
+
+    def resume(self, partitions):
+        self.paused -= {tp.partition for tp in partitions}
 
     def seek(self, tp, offset):
         self.positions[tp.partition] = offset
@@ -301,3 +317,51 @@ async def test_it_is_ready_when_the_group_has_spoken_and_all_shards_are_open():
     assert harness.assignment.ready
     harness.opened_shards[0].ready = False
     assert not harness.assignment.ready
+
+
+async def test_a_damaged_batch_holds_its_partition_with_the_organizations_it_knows(monkeypatch):
+    """It is tried again after a while, and says each time what to do."""
+    monkeypatch.setattr("producer.sharding.assignment.CORRUPT_PAUSE_SECONDS", 0)
+    harness = AssignmentHarness()
+    harness.positions.ends[ACME] = 1
+    harness.assign(ACME)
+    await harness.read(record("acme", 0))
+    harness.positions.corrupt[ACME] = CorruptBatch(1, 3, "its checksum is wrong")
+    with structlog.testing.capture_logs() as lines:
+        await harness.assignment.out_of_range({TopicPartition("organizations", ACME): 1})
+
+    (line,) = lines
+    assert (line["partition"], line["offset"], line["last_offset"]) == (ACME, 1, 3)
+    assert line["organizations_known"]
+    assert harness.positions.paused == {ACME}
+    assert harness.opened_shards[0].organization_sets == [{"acme"}]
+    await harness.read()
+    assert harness.positions.paused == set()
+
+
+async def test_a_log_that_may_have_lost_its_end_is_read_again_from_its_start():
+    """The shard keeps what it knows until all is read, and then has what the log holds now."""
+    harness = AssignmentHarness()
+    first, second = names_in(0, 2)
+    harness.positions.ends[0] = 2
+    harness.assign(0)
+    await harness.read(record(first, 0), record(second, 1))
+    harness.positions.log_starts[0] = 1
+    await harness.assignment.out_of_range({TopicPartition("organizations", 0): 2})
+    assert harness.positions.positions[0] == 1
+    await harness.read()
+    assert harness.opened_shards[0].organization_sets == [{first, second}]
+    await harness.read(record(second, 1))
+
+    assert harness.opened_shards[0].organization_sets == [{first, second}, {second}]
+
+
+async def test_a_fetch_that_failed_at_an_earlier_position_changes_nothing():
+    """The position has moved since, or the partition is another member's."""
+    harness = AssignmentHarness()
+    harness.assign(0)
+    harness.positions.positions[0] = 5
+    await harness.assignment.out_of_range(
+        {TopicPartition("organizations", 0): 2, TopicPartition("organizations", 1): 2}
+    )
+    assert harness.positions.positions == {0: 5}

@@ -75,8 +75,10 @@ async def test_a_retriable_error_does_not_end_the_membership(connection, prefix,
 
 
 @pytest.mark.parametrize("fault", ["another leader", "damage"])
-async def test_a_reset_does_not_repeat_for_ever(connection, prefix, fault, monkeypatch):
-    """A repeated reset would take older records for news: an organization as it was before a change, or a deletion."""
+async def test_a_failed_fetch_is_passed_to_the_handler_and_rewinds_nothing(
+    connection, prefix, fault, monkeypatch
+):
+    """A reset by aiokafka would take older records for news: an organization as it was before a change, or a deletion."""
 
     def altered_batches(fetched):
         for batch in parse_batches(fetched):
@@ -87,13 +89,29 @@ async def test_a_reset_does_not_repeat_for_ever(connection, prefix, fault, monke
             )
             yield replace(batch, **changed)
 
+    class SeekingHandler(RecordingHandler):
+        """A handler that goes on at the same offset, or stays there."""
+
+        failed = ()
+
+        async def out_of_range(self, offsets):
+            ((tp, offset),) = offsets.items()
+            self.failed = *self.failed, offset
+            if self.positions.corrupt_batch(tp) is None:
+                self.positions.seek(tp, offset)
+            else:
+                self.positions.pause([tp])
+
     monkeypatch.setattr(fetch_validation, "parse_batches", altered_batches)
-    handler = RecordingHandler()
+    handler = SeekingHandler()
+    expected = [b"before", b"after"] if fault == "another leader" else [b"before"]
     async with running_member(connection, handler, prefix):
         for value in (b"before", b"after"):
             await write_organization(connection, prefix, value)
-            await wait_until(lambda value=value: value in handler.values)
-    assert handler.values == [b"before", b"after"]
+            await wait_until(lambda value=value: value in handler.values or handler.failed)
+        await wait_until(lambda: handler.values == expected)
+    assert handler.values == expected
+    assert handler.failed == (1,)
 
 
 async def test_partitions_assigned_during_a_freeze_are_valid_only_after_a_confirmation(connection, prefix):

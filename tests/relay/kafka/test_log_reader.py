@@ -7,6 +7,7 @@ from relay.config.kafka import KafkaConfig
 from relay.kafka import TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import (
+    CorruptBatchError,
     TopicReadError,
     read_table,
     read_to_end,
@@ -19,6 +20,7 @@ from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import Publisher
 from tests.support.kafka import connection_to
+from tests.support.raw_batches import stored_batch, with_bad_header_name, write_batch
 
 SHARDS = 16
 
@@ -131,3 +133,27 @@ async def test_a_closed_port_is_an_error_at_once():
         await read_table(nowhere, "x")
 
     assert time.monotonic() - began < 12
+
+
+async def test_a_batch_that_cannot_be_read_is_named_and_can_be_skipped(connection, prefix):
+    """The error says where and what to do; a reader for display gets all other records."""
+    topic = Topics(prefix).organizations
+    poison = with_bad_header_name(stored_batch(0, [b"good", b"poison"], key=b"x"))
+    async with RecordWriter(connection) as writer:
+        await writer.send(topic, b"before", b"1", partition=3)
+        assert await write_batch(connection, TopicPartition(topic, 3), poison) == 0
+        await writer.send(topic, b"after", b"1", partition=3)
+        await writer.send(topic, b"elsewhere", b"1", partition=4)
+    place = rf"{topic}, partition 3, cannot be read from offset 2 on .*kafka-delete-records.sh, offset 3 "
+    with pytest.raises(CorruptBatchError, match=place):
+        await read_table(connection, topic)
+    holes = []
+    table = await read_table(connection, topic, on_corrupt=holes.append)
+
+    assert {key: record.value for key, record in table.items()} == {
+        b"before": b"1",
+        b"x": b"good",
+        b"after": b"1",
+        b"elsewhere": b"1",
+    }
+    assert [(hole.tp, hole.next_offset) for hole in holes] == [(TopicPartition(topic, 3), 3)]
