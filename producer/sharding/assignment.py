@@ -90,7 +90,7 @@ class ShardAssignment:
         log.error(
             "A batch of organizations could not be read; later changes wait. "
             "Make a replica with an intact batch the leader. If none has it, remove the records up to last_offset with "
-            "kafka-delete-records.sh (the topic needs cleanup.policy=compact,delete meanwhile), and add the organizations "
+            "kafka-delete-records.sh (the topic needs cleanup.policy=compact,delete with retention.ms=-1 meanwhile), and add the organizations "
             "of this partition again.",
             topic=tp.topic,
             partition=tp.partition,

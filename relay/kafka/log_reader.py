@@ -41,7 +41,7 @@ class CorruptBatchError(TopicReadError):
         super().__init__(
             f"A batch of {tp.topic}, partition {tp.partition}, cannot be read from offset {offset} on ({fault}). Make a replica"
             " with an intact batch the leader. If none has it, give up the records up to it: kafka-delete-records.sh,"
-            f" offset {self.next_offset} (a compacted topic needs cleanup.policy=compact,delete meanwhile)."
+            f" offset {self.next_offset} (a compacted topic needs cleanup.policy=compact,delete with retention.ms=-1 meanwhile)."
         )
 
 

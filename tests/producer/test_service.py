@@ -1,4 +1,4 @@
-"""The producer as a whole, on a real Kafka: what it tells of itself."""
+"""The whole producer on a real Kafka: its start, its end, and the status it publishes."""
 
 import asyncio
 import os
@@ -28,8 +28,8 @@ async def relay(kafka, prefix, tmp_path):
     return ProducerWorld(kafka, prefix, tmp_path)
 
 
-async def test_without_topics_it_says_how_to_make_them(relay):
-    """It ends with a sentence, before it has joined anything."""
+async def test_missing_topics_end_the_producer_with_the_command_that_creates_them(relay):
+    """The producer ends with that message before it joins the group."""
     credentials = CredentialResolver(relay.keyring, None, {})
 
     with pytest.raises(RelayError, match="jira-relay topics create"):
@@ -62,8 +62,8 @@ async def test_it_does_not_start_on_topics_that_lose_data(relay):
         )
 
 
-async def test_a_stop_while_kafka_hangs_is_heard_at_once(relay):
-    """Also before anything has begun: nobody waits until Kafka is given up, and nothing has failed."""
+async def test_a_stop_ends_the_producer_at_once_while_kafka_hangs(relay):
+    """The producer ends without an error before its start is complete."""
     credentials, stop = CredentialResolver(relay.keyring, None, {}), asyncio.Event()
     with socket.create_server(("127.0.0.1", 0)) as silent:
         bootstrap = f"127.0.0.1:{silent.getsockname()[1]}"
@@ -85,8 +85,8 @@ async def test_a_stop_while_kafka_hangs_is_heard_at_once(relay):
         await asyncio.wait_for(task, 2)
 
 
-async def test_it_tells_whether_it_is_ready_and_leaves_nothing_of_itself(relay):
-    """Not ready before the group has given it its shards; at its end its status is off the topic, and so is what was deleted."""
+async def test_the_producer_reports_readiness_and_removes_its_status(relay):
+    """The producer is not ready before it owns shards; its end removes its own and deleted statuses."""
     await create_missing_topics(relay.connection)
     stop, health = asyncio.Event(), Health()
     credentials = CredentialResolver(relay.keyring, None, {})

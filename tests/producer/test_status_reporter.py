@@ -30,15 +30,15 @@ def failing():
 
 
 def test_a_failure_outlives_its_owner(status_writer):
-    """A new owner does not claim that all is well before Jira has answered; the reason stands until then."""
+    """A new owner keeps the failure's reason until Jira has answered."""
     told = open_reporter(status_writer, failing()).status
 
     assert (told.state, told.reason, told.since) == ("failing", "The key was refused.", NOW - 60_000)
     assert status_writer.last_put(status_key("acme")) == told
 
 
-def test_what_is_resumed_is_not_paused_any_more(status_writer):
-    """Pausing and resuming show at once, whatever was told before."""
+def test_a_resumed_organization_is_no_longer_paused(status_writer):
+    """The status shows a pause and a resumption at once, whatever the last status was."""
     paused = open_reporter(status_writer, failing(), state="paused").status
     resumed = open_reporter(status_writer, paused).status
 
@@ -48,14 +48,14 @@ def test_what_is_resumed_is_not_paused_any_more(status_writer):
 
 
 def test_each_owner_has_a_higher_epoch(status_writer):
-    """Also where the clock of the former one was ahead."""
+    """The epoch also rises when the former owner's clock was ahead."""
     ahead = replace(failing(), epoch=NOW + 60_000)
 
     assert open_reporter(status_writer, ahead).status.epoch == NOW + 60_001
 
 
-def test_a_skewed_clock_has_a_name(status_writer):
-    """It is told with the state, and logged once, until it is set right."""
+def test_clock_skew_has_its_own_reason(status_writer):
+    """The status reports the skew until it ends, and the log reports it once."""
     told = open_reporter(status_writer)
     with structlog.testing.capture_logs() as logs:
         for ahead in (125_000, 121_000, -3_600_000, 0):
@@ -71,7 +71,7 @@ def test_a_skewed_clock_has_a_name(status_writer):
 
 
 def test_waiting_is_no_failure(status_writer):
-    """A site that asks for rest is waited for, and it is said until when."""
+    """The status of a rate-limited organization gives the end of the wait."""
     told = open_reporter(status_writer)
     told.failing("rate-limited", "Jira asks to be left alone.", 30, waiting=True)
     assert (told.status.state, told.status.waiting_until) == ("waiting", NOW + 30_000)

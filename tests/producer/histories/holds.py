@@ -1,4 +1,4 @@
-"""What must hold in every history."""
+"""The invariants of every history."""
 
 from functools import lru_cache
 
@@ -9,16 +9,16 @@ from relay.timestamps import parse_iso
 from tests.support.publisher import TOPICS
 
 MOST_DAYS = 11
-"""Of ledgers: the week that is read again, the day until that is due, and the days that are begun."""
+"""Limit of ledgers: the re-read week, the day until it is due, and the days begun."""
 
 
 def check_invariants(world):
-    """At every moment: no event stands twice. While nothing is lost or under way: no cursor is ahead, and what the owner knows is progress."""
+    """Check at any moment that no event is twice on the log, and when nothing is lost or open, that no cursor is ahead."""
     defects = [one for one in world.log_entries if "defect" in one["event"] or "did not end" in one["event"]]
     assert not defects, defects
     on_log = published(world)
     for (name, number), entries in on_log.items():
-        assert len(entries) == 1, f"{name} {number} stands twice: {entries}"
+        assert len(entries) == 1, f"{name} {number} is on the log twice: {entries}"
         entry, event = entries[0]
         assert event["created"] == world.jiras[name].record_times[number].created
         assert entry.timestamp == event["collected"]
@@ -30,7 +30,7 @@ def check_invariants(world):
 
 
 def check_cursors(world):
-    """Also as soon as a shard is open, whatever Kafka had lost before."""
+    """Check the cursors as soon as a shard is open, also after Kafka lost records."""
     on_log = published(world)
     for name, checkpoint in progress(world)[0].items():
         assert checkpoint.live_since > world.first_added[name] - 1_000, (
@@ -41,7 +41,7 @@ def check_cursors(world):
 
 
 def check_final_state(world):
-    """Once there was time for everything: all that is promised stands there, and of ledgers no more is kept than is needed."""
+    """Check after recovery that the log holds every promised event, and Kafka no needless ledger."""
     check_invariants(world)
     assert not world.unrepaired
     on_log = set(published(world))
@@ -62,7 +62,7 @@ def check_final_state(world):
 
 
 def published(world):
-    """All that readers have been able to see and Kafka did not lose, by organization and id."""
+    """Return all events that readers could see and Kafka has not lost, by organization and id."""
     found = {}
     for topic in (TOPICS.events, TOPICS.backfill):
         for entry in world.log.committed(topic, deleted=True):
@@ -72,7 +72,7 @@ def published(world):
 
 
 def progress(world):
-    """Checkpoints by organization, and ledgers by organization and day, as Kafka has them."""
+    """Return checkpoints by organization, and ledgers by organization and day, from Kafka."""
     found, days = {}, {}
     for key, value in world.log.table().items():
         name, day = split_progress_key(key.decode())
@@ -84,7 +84,7 @@ def progress(world):
 
 
 def _check_nothing_ahead(world, checkpoint, on_log):
-    """What could be seen when it was created stands there if it is older than a cursor; pairs tell before which offset."""
+    """Check that visible records older than a cursor are on the log, and before a pair's offset."""
     name = checkpoint.organization
     unproven = _unproven(world)
     for number, record in world.jiras[name].record_times.items():
@@ -114,7 +114,7 @@ def _check_state_matches_progress(publisher, found, days):
 
 
 def _wanted(world, organization, checkpoint):
-    """What is promised: live records; history as well, where it was wanted all the time or could be seen from the beginning."""
+    """Return promised records: live ones, and backfill that was wanted throughout or visible from the start."""
     name, live_since = organization.name, checkpoint.live_since
     since = min(live_since, organization.backfill_from or live_since)
     unproven = _unproven(world)
@@ -133,7 +133,7 @@ def _wanted(world, organization, checkpoint):
 
 
 def _unproven(world):
-    """Moments of which was told that Jira may hold more of them than it shows."""
+    """Return the instants that the log reports as unproven."""
     return {
         (one["organization"], parse_iso(one["instant"]).ms) for one in world.log_entries if "instant" in one
     }

@@ -1,4 +1,4 @@
-"""In the place of producer.sources.jira_cloud.client: answers in memory, from the simulator's own log."""
+"""A replacement of producer.sources.jira_cloud.client that answers in memory, from the simulator's log."""
 
 import json
 from dataclasses import dataclass
@@ -22,15 +22,12 @@ class RecordTimes:
 
     @property
     def promised(self):
-        """Whether it becomes visible soon enough to be found for certain."""
+        """Return whether the record becomes visible soon enough for a promise."""
         return self.visible - self.created <= CONFIG.allowed_lateness
 
 
 class FakeJira:
-    """One site. `order`: newest first, another that stays the same, or shuffled within each page.
-
-    A `rejects_key` one shows nothing and knows nobody, and says so only where it is asked who we are.
-    """
+    """One site. `order`: newest first, another fixed one, or shuffled in each page. With `rejects_key`, no account is known."""
 
     def __init__(self, now_ms):
         self.now_ms = now_ms
@@ -42,7 +39,7 @@ class FakeJira:
         self._next_id = 100_000
 
     def add_record(self, created, visible, *, old_id=False):
-        """A record; `old_id`: a lower one than all that there are."""
+        """Add a record; with `old_id`, its id is below all others."""
         number = 50_000 - len(self.record_times) if old_id else self._next_id
         self._next_id += 1
         self.record_times[number] = RecordTimes(created, visible)
@@ -64,7 +61,7 @@ class FakeJira:
         return Page(tuple(json.loads(entry.raw) for entry in rows), self.log.total, 100 * len(rows), date)
 
     def failure_for(self, outcome, name):
-        """The failure in the place of an answer, if it is one."""
+        """Return the failure for an outcome, None for a success."""
         target = RequestTarget(name, "simulated")
         if outcome == "wait":
             return SourceFailure(ErrorKind.RATE_LIMITED, f"{name}: later", 30.0)
@@ -77,7 +74,7 @@ class FakeJira:
 
 
 async def _respond(process, name, compute):
-    """What Jira answers when it is asked; it arrives when the step is let go."""
+    """Compute Jira's answer now, and return it or a failure when the step is completed."""
     jira = process.world.jiras[name]
     response = compute(jira)
     outcome = await process.step("jira")

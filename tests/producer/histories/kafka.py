@@ -1,4 +1,4 @@
-"""aiokafka's clients to the log of a history."""
+"""Fakes of aiokafka's clients on the log of a history."""
 
 import asyncio
 from contextlib import suppress
@@ -22,7 +22,7 @@ OUTCOMES = {
         "forgotten",
     ),
 }
-"""What may come of each step. The end of a transaction is `forgotten` when it is acknowledged, but its markers are never written."""
+"""Outcomes of each step. A transaction end is `forgotten` when Kafka acknowledges it and never writes its markers."""
 
 _FORGOTTEN_TOPICS = {
     "forgotten events": {TOPICS.events, TOPICS.backfill},
@@ -32,7 +32,7 @@ _FORGOTTEN_TOPICS = {
 
 
 class FakeProducer:
-    """In the place of AIOKafkaProducer."""
+    """Replaces AIOKafkaProducer."""
 
     def __init__(self, process, **_options):
         self._process = process
@@ -47,7 +47,7 @@ class FakeProducer:
 
     @property
     def fenced(self):
-        """Whether somebody has started since, be it a former owner whose request was late."""
+        """Return whether another producer has started since, also a former owner with a late request."""
         return self._epoch != self._log.epoch
 
     async def start(self):
@@ -112,7 +112,7 @@ class FakeProducer:
 
 
 class FakeConsumer:
-    """In the place of AIOKafkaConsumer, without a group, read_committed."""
+    """Replaces AIOKafkaConsumer: no group, read_committed."""
 
     def __init__(self, process, **_options):
         self._process = process

@@ -1,4 +1,4 @@
-"""One shard's partitions in memory, with transactions and all that may become of them."""
+"""One shard's partitions in memory, with transactions and their faults."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from tests.support.publisher import TOPICS
 
 @dataclass(eq=False, slots=True)
 class PartitionEntry:
-    """A record, or the end of a transaction. `state`: open, committed, aborted, or marker; `stored`: when, by Kafka's clock."""
+    """A record or a marker. `state`: open, committed, aborted or marker. `stored`: Kafka's time of the write."""
 
     topic: str
     offset: int
@@ -30,7 +30,7 @@ class LogPartition:
         self.entries = []
         self.first = 0
         self.deleted = []
-        """What retention took."""
+        """Entries that retention has deleted."""
 
     @property
     def end(self):
@@ -38,7 +38,7 @@ class LogPartition:
 
     @property
     def stable(self):
-        """Where what is committed or aborted for certain ends."""
+        """Return the last stable offset."""
         return next((entry.offset for entry in self.entries if entry.state == "open"), self.end)
 
 
@@ -52,7 +52,7 @@ class ShardLog:
         self.partitions = defaultdict(LogPartition)
 
     def fence(self, forgotten=()):
-        """A new owner: what the former one has open is aborted."""
+        """Start a new owner and abort the former one's open transaction."""
         self._end("aborted", forgotten)
         self.epoch += 1
         return self.epoch
@@ -63,13 +63,13 @@ class ShardLog:
         return self._append(topic, key, value, timestamp, headers, "open").offset
 
     def commit(self, epoch, touched=(), forgotten=()):
-        """`forgotten`: topics whose markers are never written; the next marker there counts for what is open still."""
+        """Commit. Topics in `forgotten` get no marker; their next marker decides for the open entries."""
         self._check(epoch)
         self._touched |= set(touched)
         self._end("committed", forgotten)
 
     def cut(self, topic, count):
-        """Lose up to so many entries of the end, none older than an hour; whether there were any. What has lost its marker is open."""
+        """Lose up to `count` entries of the end, none above an hour old; return whether any. Entries without a marker are open."""
         entries = self.partitions[topic].entries
         recent = sum(entry.stored >= self._now_ms() - 3_600_000 for entry in entries)
         kept = len(entries) - min(count, recent)
@@ -81,7 +81,7 @@ class ShardLog:
         return bool(lost)
 
     def expire(self, topic, before):
-        """Retention deletes from the start what is older."""
+        """Delete entries older than `before` from the start, as retention does."""
         partition = self.partitions[topic]
         while (
             partition.entries
@@ -97,7 +97,7 @@ class ShardLog:
         return [entry for entry in there if entry.state == "committed"]
 
     def table(self):
-        """The progress topic, as a reader finds it."""
+        """Return the progress topic as a reader finds it."""
         return {entry.key: entry.value for entry in self.committed(TOPICS.progress)}
 
     def _check(self, epoch):

@@ -1,4 +1,4 @@
-"""One producer process: the real shard, with pollers, publisher and loader, and the world in the place of Jira and Kafka."""
+"""One producer process: the real shard, pollers, publisher and loader, with the world in place of Jira and Kafka."""
 
 import asyncio
 from types import SimpleNamespace
@@ -48,7 +48,7 @@ class _Connection:
 
 
 class ProducerProcess:
-    """Also what its shard has to know of the group, and what the shard's pollers are."""
+    """One process, which is also its shard's group membership and its shard's poller."""
 
     generation = 1
 
@@ -57,7 +57,7 @@ class ProducerProcess:
         self.skew_ms = skew_ms
         self.alive = True
         self.cancelled_commit_succeeds = False
-        """Whether a commit that is cancelled while it waits for its answer is carried out."""
+        """Whether Kafka carries out a commit that is cancelled before its answer."""
         self._status_writer = StatusWriter(None, "status")
         credentials = SimpleNamespace(resolve=lambda _organization: SecretStr("key"))
         self._sources = JiraCloudSources(
@@ -85,7 +85,7 @@ class ProducerProcess:
         return publisher
 
     def invalidate(self):
-        """Fenced: whether the group still counts on us is asked in `renewed`."""
+        """Do nothing; `renewed` checks the membership after a fencing."""
 
     async def renewed(self):
         if self.world.owner is not self:
@@ -109,7 +109,7 @@ class ProducerProcess:
         self._sources.remove(organization)
 
     def kill(self, *, cancelled_commit_succeeds):
-        """Nothing that it does from now on has any effect, but that of the end of a transaction that was on its way."""
+        """End the process; of its later acts only a transaction end that was sent has an effect."""
         self.alive = False
         self.cancelled_commit_succeeds = cancelled_commit_succeeds
         self.task.cancel()

@@ -1,4 +1,4 @@
-"""Time that only a history moves, and the steps at which it may strike."""
+"""Time that only a history moves, and the steps at which a fault may come."""
 
 import asyncio
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ MOST_ITERATIONS = 20_000
 
 
 class SimulatedTimeLoop(asyncio.SelectorEventLoop):
-    """An event loop whose time stands still until `clock` (seconds) is moved."""
+    """An event loop whose time changes only with `clock` (seconds)."""
 
     clock = 0.0
 
@@ -15,22 +15,22 @@ class SimulatedTimeLoop(asyncio.SelectorEventLoop):
         return self.clock
 
     def settle(self):
-        """Run until everybody waits for a step or for time."""
+        """Run until every task waits for a step or for time."""
         for _ in range(MOST_ITERATIONS):
             if not self._ready and (self.next_timer() is None or self.next_timer() > self.clock):
                 return
             self.call_soon(self.stop)
             self.run_forever()
-        raise AssertionError("somebody is busy without end")
+        raise AssertionError("a task is busy without end")
 
     def next_timer(self):
-        """When the next wait ends, as far as anything still waits for it."""
+        """Return the end of the next wait that a task still waits for, or None."""
         return min((one.when() for one in self._scheduled if not one.cancelled()), default=None)
 
 
 @dataclass(eq=False, slots=True)
 class ExternalStep:
-    """Where a process waits for the world outside; `kind` says what for."""
+    """A wait for the world outside; `kind` names its subject."""
 
     process: object
     kind: str
@@ -38,18 +38,18 @@ class ExternalStep:
 
 
 class ExternalSteps:
-    """All that processes wait for, oldest first. `free`: nobody waits, everything goes well."""
+    """All waits of the processes, oldest first. While `free`, each step succeeds at once."""
 
     def __init__(self):
         self.waiting = []
         self.free = False
         self.counted = 0
         self.halt_when = lambda _number, _kind: False
-        """Whether nobody goes on at this step, which is then found in `halted`."""
+        """Return whether a step halts everything; it is then in `halted`."""
         self.halted = None
 
     async def wait_for_outcome(self, process, kind):
-        """Wait until this step is let go; what comes of it."""
+        """Wait until this step is completed; return its outcome."""
         number, self.counted = self.counted, self.counted + 1
         step = ExternalStep(process, kind, asyncio.get_running_loop().create_future())
         self.waiting.append(step)

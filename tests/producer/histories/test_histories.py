@@ -1,4 +1,4 @@
-"""Every history of one shard's producers: the real ones, with Jira, Kafka and time in the hands of Hypothesis."""
+"""Every history of one shard: the real producers, with Jira, Kafka and time driven by Hypothesis."""
 
 import os
 from functools import partial
@@ -23,7 +23,7 @@ from tests.producer.histories.world import ShardWorld
 from tests.support.publisher import TOPICS
 
 EXAMPLES = int(os.environ.get("RELAY_HISTORIES", "60"))
-"""How many histories; from `MANY` on they are drawn anew each time, and all that can strike does at each step, not a share."""
+"""Number of histories. From `MANY` on they are random, and each step meets all faults, not a share."""
 MANY = 1_000
 SHARE = 11
 
@@ -54,7 +54,7 @@ OUTCOMES = {**kafka.OUTCOMES, "jira": jira.OUTCOMES}
 
 
 class ShardMachine(RuleBasedStateMachine):
-    """Nothing is ever in Kafka twice, no cursor is ever ahead of it, and in the end nothing is missing."""
+    """No event is in Kafka twice, no cursor is ahead of Kafka, and no event is missing at the end."""
 
     def __init__(self):
         super().__init__()
@@ -87,7 +87,7 @@ class ShardMachine(RuleBasedStateMachine):
         old=st.booleans(),
     )
     def happen(self, name, count, delay, apart, old):
-        """Records of now, some to be seen later; ids need not follow time."""
+        """Create records now, some visible later; ids need not follow time."""
         if name in self.world.jiras:
             for number in range(count):
                 now = self.world.now_ms()
@@ -96,7 +96,7 @@ class ShardMachine(RuleBasedStateMachine):
 
     @rule(name=names, count=st.integers(1, 6), ago=delays)
     def come_to_light(self, name, count, ago):
-        """Records that can be seen from now on, and should have been before."""
+        """Make old records visible now that were hidden until now."""
         if name in self.world.jiras:
             for number in range(count):
                 now = self.world.now_ms()
@@ -112,7 +112,7 @@ class ShardMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.world.steps.waiting)
     @rule(picks=st.lists(st.integers(0, 5), min_size=1, max_size=12))
     def go_on(self, picks):
-        """Some of those who wait get their answers, in any order."""
+        """Complete some of the waiting steps, in any order."""
         for pick in picks:
             if waiting := self.world.steps.waiting:
                 self.world.steps.complete(waiting[pick % len(waiting)])
@@ -121,7 +121,7 @@ class ShardMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.world.steps.waiting)
     @rule(pick=st.integers(0, 5), fault=st.integers(0, 20))
     def strike(self, pick, fault):
-        """Whoever waits gets another answer than wanted."""
+        """Give a waiting step an unwanted outcome."""
         step = self.world.steps.waiting[pick % len(self.world.steps.waiting)]
         bad = OUTCOMES[step.kind][1:]
         self.world.steps.complete(step, bad[fault % len(bad)])
@@ -139,7 +139,7 @@ class ShardMachine(RuleBasedStateMachine):
 
     @rule(arrives=st.booleans(), skew=skews, rejects_key=st.sampled_from([False, False, False, True]))
     def kill(self, arrives, skew, rejects_key):
-        """Another process begins, which Jira may show nothing: it knows no key of ours."""
+        """Start another process; with `rejects_key`, Jira knows no key of the relay."""
         self.world.kill(cancelled_commit_succeeds=arrives, skew_ms=skew)
         if rejects_key != self.world.jira_rejects_key:
             self.world.set_jira_rejects_key(rejects_key=rejects_key)
@@ -156,7 +156,7 @@ class ShardMachine(RuleBasedStateMachine):
 
     @rule(skew=skews, arrives=st.booleans())
     def a_clock_jumps(self, skew, arrives):
-        """`arrives`: what becomes of a commit that is cancelled from now on."""
+        """Skew the owner's clock; `arrives`: whether a cancelled commit succeeds from now on."""
         self.world.owner.skew_ms = skew
         self.world.owner.cancelled_commit_succeeds = arrives
 
@@ -164,7 +164,7 @@ class ShardMachine(RuleBasedStateMachine):
 
     @rule(name=names, backfill=backfills, paused=st.sampled_from([False, False, True]))
     def change(self, name, backfill, paused):
-        """Added, or added again, or modified."""
+        """Add an organization, add it again, or modify it."""
         self.world.add(name, backfill_days=backfill, state="paused" if paused else "active")
 
     @rule(name=names)
@@ -197,7 +197,7 @@ class ShardMachine(RuleBasedStateMachine):
 
 @pytest.mark.timeout(0)
 def test_every_history_ends_with_each_record_once():
-    """Whatever strikes at whatever step, nothing is twice, no cursor is ahead, and nothing that is promised is missing."""
+    """Under any faults, no event is twice, no cursor is ahead, and no promised event is missing."""
     run_state_machine_as_test(
         ShardMachine,
         settings=settings(
@@ -211,7 +211,7 @@ def test_every_history_ends_with_each_record_once():
 
 
 def poll_an_hour_and_a_day(world):
-    """History, live and late records, many pages and transactions, a re-read of the day and one of the week."""
+    """Create live, late and old records, and run through many transactions, a daily and a weekly re-read."""
     world.add("acme", backfill_days=1)
     acme = world.jiras["acme"]
     for ago in (30 * HOUR, 20 * HOUR, 3 * HOUR, 3 * HOUR, HOUR):
@@ -229,13 +229,13 @@ def poll_an_hour_and_a_day(world):
 
 
 def lose_and_take_over(world, topics):
-    """Kafka loses the last transaction there, and somebody else takes over."""
+    """Lose the last transaction on these topics, and replace the owner."""
     world.lose_log_ends(dict.fromkeys(topics, 4))
     world.kill()
 
 
 def faults_at(kind):
-    """All that may happen at a step where this is waited for."""
+    """Yield all faults that may come at a step of this kind."""
 
     def with_outcome(outcome):
         return outcome, lambda world, step: world.steps.complete(step, outcome)
@@ -249,11 +249,11 @@ def faults_at(kind):
     yield "delete", lambda world, _: (world.delete("acme"), world.jump(9), world.add("acme", backfill_days=1))
     for topics in (EVENTS, (TOPICS.progress,), (*EVENTS, TOPICS.progress)):
         yield f"lose the end of {topics}", lambda world, _, lost=topics: lose_and_take_over(world, lost)
-    yield "stand still", lambda world, _: world.jump(3_600)
+    yield "wait an hour", lambda world, _: world.jump(3_600)
 
 
 def run_with_fault(wanted=None, fault=None):
-    """The kinds of the steps that the course took, if at one of them something strikes."""
+    """Return the kinds of the course's steps, with `fault` at step `wanted`."""
     world, kinds = ShardWorld(), []
 
     def halt(number, kind):
@@ -273,8 +273,8 @@ def run_with_fault(wanted=None, fault=None):
 
 
 @pytest.mark.timeout(900)
-def test_between_any_two_steps_anything_may_strike():
-    """A course of an hour and a day is repeated for each of its steps, and each time something strikes there."""
+def test_each_step_survives_each_fault():
+    """The test repeats a course of a day for each of its steps and each fault there."""
     for number, kind in enumerate(run_with_fault()):
         for turn, (name, fault) in enumerate(faults_at(kind)):
             if EXAMPLES < MANY and (number + turn) % SHARE:
@@ -285,8 +285,8 @@ def test_between_any_two_steps_anything_may_strike():
                 raise AssertionError(f"{name} at step {number} ({kind})") from error
 
 
-def test_what_was_aborted_and_stands_again_is_known():
-    """Kafka loses the mark of an aborted transaction after other progress was written: its event stands now, and is not repeated."""
+def test_an_aborted_event_that_is_visible_again_is_not_repeated():
+    """Kafka loses the abort marker after later progress was written."""
     world = ShardWorld()
     events = world.log.partitions[TOPICS.events].entries
     try:

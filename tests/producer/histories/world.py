@@ -1,4 +1,4 @@
-"""Two organizations, their Jira and one shard's Kafka, and the processes that own it in turn."""
+"""Two organizations, their Jira, one shard's Kafka, and the processes that own the shard in turn."""
 
 from contextlib import ExitStack, closing
 
@@ -43,19 +43,19 @@ class ShardWorld:
         self.jiras = {}
         self.organizations = {}
         self.longest_backfill_from = {}
-        """The longest history that was ever wanted, by organization."""
+        """Start of the longest backfill ever wanted, by organization."""
         self.live_from = {}
-        """From when on records were ever taken for live; where all progress is lost, that may change."""
+        """Earliest start of live, by organization; a loss of all progress may change it."""
         self.first_added = {}
         self.backfill_changed = set()
-        """Those of which history was wanted at one time and not at another."""
+        """Organizations whose backfill has changed."""
         self.owner = None
         self.replaced_processes = []
         self.jira_rejects_key = False
         self.fault = None
-        """What is done to the step at which everything halts."""
+        """Called once with the step at which everything halts."""
         self.unrepaired = False
-        """Whether Kafka has lost something since the shard was loaded."""
+        """Whether Kafka has lost records since the shard was loaded."""
 
     def now_ms(self):
         return BEGIN + int(self.loop.clock * 1_000)
@@ -63,7 +63,7 @@ class ShardWorld:
     # what runs
 
     def add(self, name, *, backfill_days=None, **fields):
-        """Added, or added again, or changed."""
+        """Add an organization, add it again, or change it."""
         self.jiras.setdefault(name, FakeJira(self.now_ms)).rejects_key = self.jira_rejects_key
         backfill_from = None if backfill_days is None else self.now_ms() - int(backfill_days * DAY_MS)
         before = self.organizations.get(name)
@@ -92,19 +92,19 @@ class ShardWorld:
         self.set_organizations()
 
     def set_organizations(self):
-        """Every process learns of a change, also one that was replaced and has not noticed."""
+        """Pass the organizations to every process, also to replaced ones that have not noticed."""
         for process in filter(None, [self.owner, *self.replaced_processes]):
             process.shard.set_organizations(dict(self.organizations))
         self.loop.settle()
 
     def take_over(self, skew_ms=0):
-        """Another process owns the shard; the one before goes on until it notices."""
+        """Start another owner; the former one continues until it notices."""
         if self.owner is not None:
             self.replaced_processes.append(self.owner)
         self._begin(skew_ms)
 
     def hand_over(self):
-        """The owner lets go in good order, while the next begins."""
+        """Stop the owner in order while the next one starts."""
         former = self.owner
         self.take_over()
         self.loop.create_task(stop_shard(former.shard, former.task))
@@ -115,7 +115,7 @@ class ShardWorld:
         self._begin(skew_ms)
 
     def set_jira_rejects_key(self, *, rejects_key):
-        """Jira knows no key of ours any more, or again; no pager goes on beyond that, since an empty page is its end."""
+        """Make Jira reject or accept keys. Replaced processes are killed: a pager would take an empty page for the end."""
         while self.replaced_processes:
             self.replaced_processes.pop().kill(cancelled_commit_succeeds=False)
         self.jira_rejects_key = rejects_key
@@ -131,13 +131,13 @@ class ShardWorld:
         self.loop.settle()
 
     def shard_loaded(self, process):
-        """What fails here is a defect that the shard tells of."""
+        """Check the cursors; a failure here is a defect that the shard logs."""
         if process is self.owner:
             self.unrepaired = False
             check_cursors(self)
 
     def lose_log_ends(self, counts):
-        """Kafka dies, and comes back without the ends of some topics; what was on its way to it fails."""
+        """Restart Kafka without the ends of some topics; requests under way fail."""
         for step in list(self.steps.waiting):
             if step.kind != "jira":
                 self.steps.complete(step, "refused")
@@ -148,12 +148,12 @@ class ShardWorld:
     # time
 
     def jump(self, seconds):
-        """So much time passes in which nobody gets an answer."""
+        """Let time pass without any answer."""
         self.loop.clock += seconds
         self.loop.settle()
 
     def run(self, seconds):
-        """So much time passes in which everybody gets all answers at once; at a halt `fault` is done, once."""
+        """Let time pass with each answer at once; at a halt, call `fault` once."""
         end = self.loop.clock + seconds
         self._complete_all()
         while (timer := self.loop.next_timer()) is not None and timer <= end:
@@ -179,12 +179,12 @@ class ShardWorld:
             if condition():
                 return
             timer = self.loop.next_timer()
-            assert timer is not None, "somebody does not end"
+            assert timer is not None, "a task does not end"
             self.loop.clock = max(self.loop.clock, timer)
-        raise AssertionError("somebody does not end")
+        raise AssertionError("a task does not end")
 
     def recover_and_read_all(self):
-        """Everything heals, what is promised becomes visible, some of it as late as can be, and there is time to read all of it."""
+        """Repair everything, make promised records visible as late as allowed, and give time to read them."""
         for process in (self.owner, *self.replaced_processes):
             process.skew_ms = 0
         self.run(1_000)

@@ -1,4 +1,4 @@
-"""Polling against a source in memory: what only a source could do that no simulator does."""
+"""Polling against a source in memory, for answers that no simulator gives."""
 
 import asyncio
 from dataclasses import replace
@@ -27,7 +27,7 @@ ACME = Organization("acme", "https://acme.example", "u", NOW, NOW, 1)
 
 
 class FakeSource:
-    """Shows an empty log in two pieces; `oldest_record` is its answer to that question."""
+    """Return an empty log in two pieces; `oldest_record` is its answer to `oldest`."""
 
     traits = SourceTraits(ordering="created", page_records=10)
     clock_skew = ClockSkew()
@@ -76,8 +76,8 @@ async def open_context(source, metrics, checkpoint):
     ), transactions
 
 
-async def test_a_read_is_closed_where_publishing_fails(metrics):
-    """The source learns at once that nobody reads on, and not when memory is collected."""
+async def test_a_read_is_closed_when_publishing_fails(metrics):
+    """The poller closes the source's read at once, before garbage collection."""
     source = FakeSource()
     context, transactions = await open_context(source, metrics, new_checkpoint("acme", NOW, now=NOW))
     transactions.error_after_commit = publish_error()
@@ -93,8 +93,8 @@ async def test_a_read_is_closed_where_publishing_fails(metrics):
     assert source.closed
 
 
-async def test_a_source_that_cannot_name_its_oldest_record_names_no_gap(metrics, monkeypatch):
-    """After an outage of days it is asked once, and polling goes on."""
+async def test_a_source_without_an_oldest_record_reports_no_gap(metrics, monkeypatch):
+    """The poller asks for the oldest record once after an outage, then polls on."""
     gaps = []
     monkeypatch.setattr(ProducerMetrics, "gap_found", lambda *named: gaps.append(named))
     source = FakeSource(UNKNOWN)

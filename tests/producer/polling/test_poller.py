@@ -33,7 +33,7 @@ BACKOFF = backoff(0.4, page_pause_seconds=0.1)
 
 
 class PollerHarness:
-    """A poller of one simulated site, and all that it writes to."""
+    """Run a poller of one simulated site, with everything that it writes to."""
 
     def __init__(self, site, jira_fixture, **fields):
         self.site = site
@@ -102,8 +102,8 @@ async def jira_fixture(jira):
         yield found
 
 
-async def test_what_happens_after_adding_is_live_however_late_we_come(acme, jira_fixture):
-    """Between the adding of an organization and the first contact nothing is skipped, and what was before is history."""
+async def test_records_created_after_adding_are_live_on_a_late_first_contact(acme, jira_fixture):
+    """Live begins when the organization was added; earlier records are backfill."""
     added = now_ms() - 60_000
     acme.add_record(created=added - 1_000)
     since = [acme.add_record(created=added), acme.add_record(created=added + 30_000)]
@@ -117,7 +117,7 @@ async def test_what_happens_after_adding_is_live_however_late_we_come(acme, jira
 
 
 async def test_a_clock_ahead_of_jiras_skips_nothing(acme, jira_fixture):
-    """Ten minutes ahead at the first contact: what happens next is live, what was before is history, and the skew has a name."""
+    """At ten minutes ahead, new records are live, older ones are backfill, and the status reports the skew."""
     acme.quirks.clock_skew_seconds = -600
     acme.add_record(created=now_ms() - 900_000)
     harness = PollerHarness(acme, jira_fixture, added=now_ms() - 600_000)
@@ -135,8 +135,8 @@ async def test_a_clock_ahead_of_jiras_skips_nothing(acme, jira_fixture):
     assert "10 min ahead of Jira's" in reason
 
 
-async def test_a_clock_behind_jiras_is_told(acme, jira_fixture):
-    """It makes events late, and loses none; the state says why, and history is not taken for live."""
+async def test_a_clock_behind_jiras_is_reported(acme, jira_fixture):
+    """Events become late and none is lost; the status gives the reason, and backfill does not become live."""
     acme.quirks.clock_skew_seconds = 600
     added = now_ms() + 600_000
     harness = PollerHarness(acme, jira_fixture, added=added)
@@ -148,7 +148,7 @@ async def test_a_clock_behind_jiras_is_told(acme, jira_fixture):
 
 
 async def test_a_clock_that_leaps_ahead_and_back_skips_nothing(acme, jira_fixture, monkeypatch):
-    """A checkpoint from the future is set back; what happened meanwhile is published once."""
+    """The poller sets back a checkpoint from the future and publishes the records since then once."""
     leap = [0]
     monkeypatch.setattr(f"{__name__}.now_ms", lambda: int(time.time() * 1000) + leap[0])
     harness = PollerHarness(acme, jira_fixture)
@@ -163,10 +163,8 @@ async def test_a_clock_that_leaps_ahead_and_back_skips_nothing(acme, jira_fixtur
     assert harness.published() == ids(happened)
 
 
-async def test_a_clock_before_all_that_may_be_asked_for_is_told(acme, jira_fixture, monkeypatch):
-    """As of a machine that was restored from an old snapshot: there is no window, but Jira is asked, and a key that it refuses is
-    not called active.
-    """
+async def test_a_clock_before_the_earliest_window_is_reported(acme, jira_fixture, monkeypatch):
+    """The poller has no window, yet it asks Jira and reports a refused key."""
     known = new_checkpoint("acme", now_ms(), now=now_ms(), cloud_id=acme.cloud_id)
     monkeypatch.setattr(f"{__name__}.now_ms", lambda: int(time.time() * 1000) - 2 * DAY_MS)
     jira_fixture.clock = now_ms
@@ -183,7 +181,7 @@ async def test_a_clock_before_all_that_may_be_asked_for_is_told(acme, jira_fixtu
 
 
 async def test_a_refused_key_is_tried_less_and_less_often(acme, jira_fixture):
-    """Also while re-reads and history look at the clock and find nothing to ask: that is no answer of Jira's."""
+    """A re-read or backfill that has nothing to ask for does not reset the back-off."""
     harness = PollerHarness(acme, jira_fixture)
     harness.config = replace(CONFIG, reread_day_every=DAY_MS)
     async with harness.running():
@@ -196,8 +194,8 @@ async def test_a_refused_key_is_tried_less_and_less_often(acme, jira_fixture):
     assert len(acme.requests()) - before <= 4
 
 
-async def test_a_defect_in_one_of_the_three_ends_none_of_the_others(acme, jira_fixture, monkeypatch):
-    """It is told in the status, with a name, and live polling goes on."""
+async def test_a_defect_in_one_loop_ends_no_other_loop(acme, jira_fixture, monkeypatch):
+    """The status reports the defect by name, and live polling continues."""
 
     def fail(*_arguments):
         raise ZeroDivisionError
@@ -215,8 +213,8 @@ async def test_a_defect_in_one_of_the_three_ends_none_of_the_others(acme, jira_f
     assert any(reason and "defect of the relay (ZeroDivisionError)" in reason for reason in states)
 
 
-async def test_a_cancellation_from_inside_ends_no_loop(acme, jira_fixture, monkeypatch):
-    """A library that cancels what it should have answered does not end live polling without a word."""
+async def test_a_cancellation_from_inside_a_library_ends_no_loop(acme, jira_fixture, monkeypatch):
+    """Live polling continues after a library cancels its own answer."""
     once = [asyncio.CancelledError()]
     live = window.live
 
@@ -235,8 +233,8 @@ async def test_a_cancellation_from_inside_ends_no_loop(acme, jira_fixture, monke
     assert harness.published() == ids(happened)
 
 
-async def test_a_failed_publisher_ends_all_of_it_at_once(acme, jira_fixture):
-    """The poller of a shard that is opened anew ends by itself, and says why."""
+async def test_a_failed_publisher_ends_every_loop_at_once(acme, jira_fixture):
+    """The poller ends with the publisher's error."""
     harness = PollerHarness(acme, jira_fixture)
     async with harness.running() as task:
         await harness.until(lambda: harness.status.last_poll)
@@ -247,8 +245,8 @@ async def test_a_failed_publisher_ends_all_of_it_at_once(acme, jira_fixture):
     assert type(task.exception()).__name__ == "ShardClosedError"
 
 
-async def test_an_empty_log_is_not_called_active_before_it_is_proven(acme, jira_fixture):
-    """A dead token that is answered with 200 and nothing stays a failure, round after round, and no cursor moves."""
+async def test_an_empty_log_is_active_only_with_proof(acme, jira_fixture):
+    """An expired token with empty answers stays a failure in each round and moves no cursor."""
     harness = PollerHarness(acme, jira_fixture)
     async with harness.running():
         await harness.until(lambda: harness.status.last_poll)
@@ -267,7 +265,7 @@ async def test_an_empty_log_is_not_called_active_before_it_is_proven(acme, jira_
 
 
 def _dead_token(site):
-    """Every window is empty, without a word; only the probe is told that nobody knows us."""
+    """Make every window empty; only the probe shows that Jira does not know the account."""
     empty = faults.respond_with(200, '{"offset":0,"limit":1000,"total":0,"records":[]}')
     return [
         site.script.add(empty, rate=1.0, only=lambda request: "from" in request.query),
@@ -275,8 +273,8 @@ def _dead_token(site):
     ]
 
 
-async def test_history_is_covered_by_proven_answers_alone(acme, jira_fixture):
-    """Empty days count as read only after Jira has shown that it answers; what comes to light later is published."""
+async def test_backfill_covers_only_proven_answers(acme, jira_fixture):
+    """Empty days are covered only with proof; the poller publishes records that appear later."""
     now = now_ms()
     acme.add_history(20, now - 5 * DAY_MS, now - 2 * DAY_MS)
     wanted = ids(acme.all_records())
@@ -296,7 +294,7 @@ async def test_history_is_covered_by_proven_answers_alone(acme, jira_fixture):
 
 
 async def test_deleting_and_adding_again_repeats_nothing(acme, jira_fixture):
-    """Progress is kept: what was published is known, what happened meanwhile is found, a longer history adds the rest."""
+    """Progress survives: known records stay out, new ones come in, a longer backfill adds the rest."""
     now = now_ms()
     acme.add_history(30, now - 6 * DAY_MS, now - DAY_MS)
     harness = PollerHarness(acme, jira_fixture, backfill_from=now - 3 * DAY_MS)
@@ -317,8 +315,8 @@ async def test_deleting_and_adding_again_repeats_nothing(acme, jira_fixture):
     assert sorted(harness.published() + harness.published(TOPICS.backfill)) == ids(acme.all_records())
 
 
-async def test_a_quiet_organization_moves_on(acme, jira_fixture):
-    """Where all rows in the overlap are known, or there are none, the checkpoint still moves every five minutes."""
+async def test_the_checkpoint_of_a_quiet_organization_moves(acme, jira_fixture):
+    """The checkpoint moves every five minutes when a window holds no new record."""
     harness = PollerHarness(acme, jira_fixture)
     harness.config = replace(CONFIG, probe_every=500)
     async with harness.running():
@@ -335,12 +333,8 @@ async def test_a_quiet_organization_moves_on(acme, jira_fixture):
 
 
 @pytest.mark.parametrize("kept_days", [1, 5], ids=["a gap", "no gap"])
-async def test_what_jira_no_longer_keeps_after_an_outage_is_named_once(
-    acme, jira_fixture, monkeypatch, kept_days
-):
-    """A relay that was away for four days, or one that ran with a refused key: from when to when, however often the round after
-    it fails.
-    """
+async def test_a_gap_after_an_outage_is_reported_once(acme, jira_fixture, monkeypatch, kept_days):
+    """The poller reports the start and the end of the gap once, however often the next round fails."""
     now, log = now_ms(), []
     monkeypatch.setattr(ProducerMetrics, "gap_found", lambda _self, *named: log.append(named))
     oldest = acme.add_record(created=now - kept_days * DAY_MS)
@@ -362,8 +356,8 @@ async def test_what_jira_no_longer_keeps_after_an_outage_is_named_once(
     assert log == ([gap] * 2 if kept_days == 1 else [])
 
 
-async def test_an_organization_without_a_cloud_id_is_bound_when_it_tells(acme, jira_fixture):
-    """A checkpoint that was begun before the site told who it is learns it later."""
+async def test_an_organization_without_a_cloud_id_is_bound_when_the_site_reports_it(acme, jira_fixture):
+    """A checkpoint without a cloud id receives it later."""
     harness = PollerHarness(acme, jira_fixture)
     await harness.publisher.write_checkpoint("acme", lambda _: new_checkpoint("acme", now_ms(), now=now_ms()))
     async with harness.running():
@@ -372,8 +366,8 @@ async def test_an_organization_without_a_cloud_id_is_bound_when_it_tells(acme, j
     assert harness.publisher.checkpoint("acme").cloud_id == acme.cloud_id
 
 
-async def test_a_window_of_many_pages_goes_on_where_it_failed(acme, jira_fixture):
-    """Where every other answer is broken, a window of ten pages is read all the same."""
+async def test_a_window_of_many_pages_continues_where_it_failed(acme, jira_fixture):
+    """The poller reads a window of ten pages though every other answer is broken."""
     acme.quirks.page_cap = 10
     happened = acme.add_records(100, created=now_ms() - 30_000)
     requests = [0]
@@ -390,14 +384,16 @@ async def test_a_window_of_many_pages_goes_on_where_it_failed(acme, jira_fixture
     assert harness.published() == ids(happened)
 
 
-async def test_an_answer_that_is_too_large_even_alone_is_no_tight_loop(jira, acme):
-    """One record above all bounds is a failure that waits like others."""
+async def test_a_single_record_above_the_size_limit_causes_no_tight_loop(jira, acme):
+    """The poller backs off after a record above all limits."""
     acme.add_record(fields={"summary": "x" * 2_000})
     limits = JiraCloudLimits(request=RequestLimits(max_bytes=1_000))
     async with jira_clients(jira, backoff=BACKOFF, limits=limits) as found:
         harness = PollerHarness(acme, found, added=now_ms() - 60_000)
         known = new_checkpoint("acme", now_ms() - 60_000, now=now_ms(), cloud_id=acme.cloud_id)
-        await harness.publisher.write_checkpoint("acme", lambda _: known)  # so that no probe fails first
+        await harness.publisher.write_checkpoint(
+            "acme", lambda _: known
+        )  # a checkpoint, so that no probe fails first
         async with harness.running():
             await harness.until(lambda: harness.status.state == "failing")
             before = len(acme.requests())

@@ -1,4 +1,4 @@
-"""What is asked for next: rules one by one, then a year in the life of an organization, with every kind of accident."""
+"""What a window asks for: rules one by one, then a year of an organization with faults."""
 
 from dataclasses import replace
 
@@ -30,16 +30,16 @@ def advance_checkpoint(point, **changes):
     return replace(point, **changes)
 
 
-def test_a_live_window_overlaps_what_was_read():
-    """A round asks from the checkpoint less the overlap up to now less the time to settle."""
+def test_a_live_window_overlaps_the_last_one():
+    """A live window begins one overlap before the checkpoint and ends one settle before now."""
     point = advance_checkpoint(START, window_end=NOW + 60 * MINUTE)
     assert window.live(point, NOW + 61 * MINUTE, CONFIG.overlap, None) == TimeRange(
         NOW + 45 * MINUTE, NOW + 61 * MINUTE
     )
 
 
-def test_nothing_is_asked_below_what_anybody_wants():
-    """Without backfill, no window reaches below the first contact; with it, none below its start."""
+def test_no_window_begins_before_the_first_wanted_instant():
+    """The first contact is the lower bound without backfill, the start of backfill with it."""
     for backfill_from, lowest in ((None, NOW), (NOW - 5 * MINUTE, NOW - 5 * MINUTE), (NOW + 1, NOW)):
         assert window.live(START, NOW + MINUTE, CONFIG.overlap, backfill_from).start == lowest
         assert window.reread(START, NOW + DAY_MS, CONFIG, backfill_from).start == lowest
@@ -56,13 +56,13 @@ def test_nothing_is_asked_below_what_anybody_wants():
     ],
 )
 def test_re_reads_are_due_by_their_marks(after, start):
-    """The day is read again every hour, the week every day, from the mark's own depth, after any outage whole."""
+    """A re-read of the day is due hourly, of the week daily, and begins at its mark."""
     expected = None if start is None else TimeRange(NOW + start, NOW + after)
     assert window.reread(START, NOW + after, CONFIG, NOW - 30 * DAY_MS) == expected
 
 
-def test_whatever_was_read_moves_every_cursor_it_satisfies():
-    """A deep re-read does for the shallower ones; a live round moves no mark; a hole moves nothing."""
+def test_a_read_moves_every_cursor_that_it_covers():
+    """A deep re-read moves shallower marks; a live round moves none; a read with a hole moves none."""
     point = advance_checkpoint(START, window_end=NOW + DAY_MS, day_mark=NOW + DAY_MS, week_mark=NOW)
     end = NOW + DAY_MS + MINUTE
     far = NOW - 30 * DAY_MS
@@ -78,7 +78,7 @@ def test_whatever_was_read_moves_every_cursor_it_satisfies():
 
 
 def test_a_re_read_in_several_results_moves_its_mark_with_each():
-    """A re-read that is broken off goes on from the last result that went beyond its mark."""
+    """An interrupted re-read continues after its last result beyond the mark."""
     point = START
     week = window.reread(point, NOW + 10 * DAY_MS, CONFIG, 0)
     for days in range(1, 11):
@@ -87,17 +87,15 @@ def test_a_re_read_in_several_results_moves_its_mark_with_each():
     assert window.reread(point, NOW + 10 * DAY_MS, CONFIG, 0).start == NOW - 4 * DAY_MS
 
 
-def test_a_read_that_covered_nothing_moves_nothing_back():
-    """Where Jira's clock had not reached the window, the cursors stay."""
+def test_an_empty_coverage_moves_no_cursor_back():
+    """The cursors stay when Jira's clock has not reached the window."""
     assert window.advance(START, TimeRange(NOW - MINUTE, NOW - MINUTE), CONFIG, None) == advance_checkpoint(
         START, ledgers_from=window.advance(START, TimeRange(NOW, NOW), CONFIG, None).ledgers_from
     )
 
 
 def test_a_cursor_from_the_future_is_set_back():
-    """After a clock that had been wrong, polling goes on from now, but never below what the ledgers know; readers are complete up to
-    no moment that is still to come.
-    """
+    """A rewind sets cursors to now, not below the ledgers, and drops pairs from the future."""
     pairs = (CompletenessPair(NOW - 1, 3), CompletenessPair(NOW + DAY_MS, 4))
     point = advance_checkpoint(
         START, window_end=NOW + DAY_MS, day_mark=NOW + 2 * DAY_MS, ledgers_from=NOW - 8 * DAY_MS, pairs=pairs
@@ -109,8 +107,8 @@ def test_a_cursor_from_the_future_is_set_back():
     assert window.rewind(START, NOW + 5) == START
 
 
-def test_the_overlap_is_what_fits_one_page():
-    """A busy organization is re-read less far, never less than a minute."""
+def test_the_overlap_fits_one_page():
+    """The overlap of a busy organization is shorter, but at least one minute."""
     assert window.next_overlap(range(NOW - 100, NOW), NOW, CONFIG, 1_000) == CONFIG.overlap
     every_second = range(NOW - 1_200_000, NOW + 5_000, 1_000)
     assert window.next_overlap(every_second, NOW, CONFIG, 1_000) == 900_000
@@ -119,8 +117,8 @@ def test_the_overlap_is_what_fits_one_page():
     assert window.next_overlap(range(NOW - 5_000, NOW), NOW, PollingConfig(overlap=30_000), 1_000) == 30_000
 
 
-def test_modes():
-    """History is what was before the first contact; late is what was found where all had been read."""
+def test_the_mode_of_an_event_follows_from_its_time():
+    """A record from before the first contact is backfill; one behind the checkpoint is late."""
     point = advance_checkpoint(START, window_end=NOW + 60 * MINUTE)
     modes = [
         mode.mode_of(created, point, 15 * MINUTE, backfill_from)
@@ -150,8 +148,8 @@ def test_modes():
     ]
 
 
-def test_what_no_window_reaches_any_more_is_not_published():
-    """After an outage one pager may still hold what another has read and let go: nothing is known of it, not even that it is known."""
+def test_a_record_of_a_day_without_a_ledger_is_not_published():
+    """A slow pager may hold records of days whose ledgers another read has deleted."""
     gone = day_start("2026-11-20")
     point = advance_checkpoint(START, live_since=gone - 2 * DAY_MS, window_end=NOW, ledgers_from=gone)
     covered = advance_checkpoint(
@@ -177,8 +175,8 @@ def test_what_no_window_reaches_any_more_is_not_published():
     assert modes(covered) == [None, "backfill", None, None, None, "late"]
 
 
-def test_backfill_goes_back_by_days_and_fills_only_what_is_missing():
-    """History is read newest first, a UTC day at a time, and what was covered is not asked for again."""
+def test_backfill_reads_missing_days_newest_first():
+    """A backfill window is at most one UTC day and leaves out covered ranges."""
     point, asked = START, []
     while (todo := window.backfill(point, NOW - 2 * DAY_MS)) is not None:
         asked.append(todo)
@@ -198,7 +196,7 @@ def test_backfill_goes_back_by_days_and_fills_only_what_is_missing():
 
 @given(st.lists(st.tuples(st.integers(-5000, 0), st.integers(-5000, 0)), max_size=5), st.integers(-5000, 0))
 def test_backfill_covers_its_range_exactly(covered, start):
-    """Whatever was covered before, the windows are disjoint and leave nothing out."""
+    """The windows are disjoint and leave no hole, whatever was covered before."""
     point = advance_checkpoint(START, live_since=0)
     for one, other in covered:
         point = window.mark_backfilled(point, TimeRange(one * 60 * MINUTE, other * 60 * MINUTE))
@@ -211,8 +209,8 @@ def test_backfill_covers_its_range_exactly(covered, start):
     assert all(not missing_ranges(point.backfilled, one) for one in left)
 
 
-def test_an_empty_answer_is_believed_only_with_a_probe():
-    """Probes are at most every five minutes; one that shows a record of the empty window refutes it."""
+def test_an_empty_answer_needs_a_probe():
+    """Probes come at most every five minutes; one that shows a record of the window refutes the empty answer."""
     assert [window.probe_due(probed, NOW, CONFIG) for probed in (None, NOW - 299_999, NOW - 300_000)] == [
         True,
         False,
@@ -224,13 +222,13 @@ def test_an_empty_answer_is_believed_only_with_a_probe():
 
 
 def test_a_clock_that_goes_back_makes_a_probe_due():
-    """Else a quiet organization would stand still for as long as the clock had been ahead."""
+    """Otherwise a quiet organization would wait for as long as the clock was ahead."""
     assert window.probe_due(NOW + 1, NOW, CONFIG)
     assert not window.probe_due(NOW, NOW, CONFIG)
 
 
-def test_a_gap_is_named_after_an_outage():
-    """If the oldest record Jira keeps is newer than the checkpoint, something may be lost, and from when to when."""
+def test_a_gap_is_reported_after_an_outage():
+    """A gap reaches from the checkpoint to the oldest record that Jira keeps."""
     point = advance_checkpoint(START, last_event=EventPosition(5, 5))
     assert window.find_gap(point, NOW + 3 * DAY_MS, NOW + 90 * DAY_MS) == TimeRange(NOW, NOW + 3 * DAY_MS)
     assert window.find_gap(point, NOW - 1, NOW + 90 * DAY_MS) is None
@@ -249,8 +247,8 @@ def test_a_gap_is_named_after_an_outage():
         (-40_000, 0, -40_000),
     ],
 )
-def test_the_clock_is_corrected_down_only(error, travel, ahead):
-    """Our clock is compared with Jira's whole seconds without blaming it for a slow answer."""
+def test_the_clock_is_only_corrected_downwards(error, travel, ahead):
+    """A slow answer of Jira does not count as clock skew."""
     clock = ClockSkew().observe(NOW + error, NOW + error + travel, NOW)
     assert clock.ahead == ahead
     assert clock.skewed == (abs(ahead) > 30_000)
@@ -263,10 +261,7 @@ class Killed(Exception):
 
 
 class PollingMachine(RuleBasedStateMachine):
-    """One organization, its Jira, and a producer that is killed at any transaction, committed or not.
-
-    Kafka is a log and a table that only commits change; all the producer keeps in memory is lost with it.
-    """
+    """One organization, its Jira, and a producer that a kill may end at any transaction. Memory is lost at each kill."""
 
     def __init__(self):
         super().__init__()
@@ -284,18 +279,18 @@ class PollingMachine(RuleBasedStateMachine):
 
     @rule(ago=st.integers(0, 40 * DAY_MS), hidden=st.integers(0, 3 * DAY_MS))
     def happened(self, ago, hidden):
-        """A record, at any time before, that becomes visible up to three days after it was created."""
+        """Create a record at any earlier time; it becomes visible up to three days after its creation."""
         created = self.now - min(ago, hidden) if self.checkpoint else self.now - ago
         self.jira.append((len(self.jira), created, created + hidden))
 
     @rule(count=st.integers(2, 30), hidden=st.integers(0, 3 * DAY_MS))
     def burst(self, count, hidden):
-        """Many in the same millisecond."""
+        """Create many records in the same millisecond."""
         self.jira += [(len(self.jira) + n, self.now - 1, self.now - 1 + hidden) for n in range(count)]
 
     @rule(rounds=st.integers(1, 40), every=st.sampled_from([MINUTE, 3_600_000, 6 * 3_600_000]))
     def time_of_service(self, rounds, every):
-        """Polling as it should be, with something happening all the time."""
+        """Poll regularly while new records are created."""
         for number in range(rounds):
             self.now += every
             self.jira.append(
@@ -341,7 +336,7 @@ class PollingMachine(RuleBasedStateMachine):
         assert len(self.log) == len(set(self.log))
 
     def teardown(self):
-        """Let everything become visible and be read: all that should be there is there, once."""
+        """Make all records visible, read them, and expect each promised record once."""
         self.kills.clear()
         self.clock_error = 0
         for _ in range(3):
@@ -362,7 +357,7 @@ class PollingMachine(RuleBasedStateMachine):
         self.few_ledgers_are_left()
 
     def few_ledgers_are_left(self):
-        """What no window reaches any more is forgotten, in memory and in Kafka."""
+        """Memory and Kafka hold no ledger of a day that no window reaches."""
         days = {ledgers.split_progress_key(name)[1] for name in self.progress} - {None}
         assert days == set(self.ledger.days)
         reach = self.now - self.config.allowed_lateness - 6 * DAY_MS
@@ -459,7 +454,7 @@ class PollingMachine(RuleBasedStateMachine):
         self.checkpoint = checkpoint or self.checkpoint
 
     def kill(self):
-        """None: go on; True: killed after the commit; False: killed before it."""
+        """Continue on None, die after the commit on True, before it on False."""
         if not self.kills:
             return None
         after, committed = self.kills.pop()

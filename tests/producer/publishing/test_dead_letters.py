@@ -26,7 +26,7 @@ def raw_of(parts):
 
 @given(st.binary(max_size=3_000), st.integers(1, 2_000))
 def test_the_parts_hold_the_raw_record_untouched(raw, max_event_bytes):
-    """Whatever its size and the limit of the topic: no part is larger, and together they are the record."""
+    """No part exceeds the topic's limit, and the joined parts equal the record."""
     parts = dead_letter_parts(raw, max_event_bytes)
 
     assert raw_of(parts) == raw
@@ -37,7 +37,7 @@ def test_the_parts_hold_the_raw_record_untouched(raw, max_event_bytes):
 
 
 def test_a_small_record_is_one_plain_dead_letter():
-    """It says why, who and when, under the key and in the partition of its organization."""
+    """A dead letter names reason, organization and time, under the organization's key and partition."""
     (dead_letter,) = dead_letter_parts(b'{"summary": "x"}')
 
     assert dead_letter.value == b'{"summary": "x"}'

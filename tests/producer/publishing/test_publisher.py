@@ -1,4 +1,4 @@
-"""The publisher's promises that need no Kafka: what one transaction holds, in which turn, and what any doubt does."""
+"""The publisher without Kafka: the content of a transaction, the order of callers, and the effect of an unknown outcome."""
 
 import asyncio
 from dataclasses import replace
@@ -40,8 +40,8 @@ async def publisher():
 
 
 @pytest.mark.parametrize("fenced", [True, False])
-async def test_after_a_failure_nothing_more_is_published(publisher, fenced):
-    """The publisher has failed, its state is as it was, and whoever comes is sent away."""
+async def test_a_failed_publisher_publishes_nothing_more(publisher, fenced):
+    """A failed publisher keeps its former state and refuses each caller."""
     publisher, transactions = publisher
     transactions.error_after_commit = publish_error(fenced=fenced)
     with pytest.raises(ShardClosedError):
@@ -57,7 +57,7 @@ async def test_after_a_failure_nothing_more_is_published(publisher, fenced):
 
 
 async def test_a_cancellation_between_begin_and_commit_fails_the_publisher(publisher):
-    """Nobody knows what became of the transaction, so nobody goes on from the state of before."""
+    """The transaction's outcome is unknown, so the publisher does not continue."""
     publisher, transactions = publisher
     transactions.pause = 10
     task = asyncio.create_task(publisher.publish("acme", pending_records(1), unchanged, persist=False))
@@ -69,8 +69,8 @@ async def test_a_cancellation_between_begin_and_commit_fails_the_publisher(publi
     assert publisher.failed.is_set()
 
 
-async def test_a_cancellation_while_waiting_for_the_turn_breaks_nothing(publisher):
-    """Only a transaction that was begun is in doubt."""
+async def test_a_cancellation_before_the_transaction_leaves_the_publisher_usable(publisher):
+    """Only a cancellation after begin makes the outcome unknown."""
     publisher, transactions = publisher
     transactions.pause = 0.05
     first = asyncio.create_task(publisher.publish("acme", pending_records(1), unchanged, persist=False))
@@ -84,7 +84,7 @@ async def test_a_cancellation_while_waiting_for_the_turn_breaks_nothing(publishe
 
 
 async def test_a_defect_within_a_transaction_fails_the_publisher(publisher, monkeypatch):
-    """Whatever comes between begin and commit, its state is not believed afterwards."""
+    """Any error between begin and commit makes the publisher's state invalid."""
     publisher, _ = publisher
     monkeypatch.setattr(publisher._layout.checkpoint_codec, "encode", lambda _record: 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -93,8 +93,8 @@ async def test_a_defect_within_a_transaction_fails_the_publisher(publisher, monk
     assert publisher.failed.is_set()
 
 
-async def test_a_ledger_that_kafka_does_not_take_concerns_its_organization_alone():
-    """It is refused before anything is begun, in words, and the others go on."""
+async def test_a_ledger_above_kafkas_limit_concerns_its_organization_alone():
+    """The publisher refuses it before begin, with a message, and the others continue."""
     publisher, transactions = in_memory_publisher(lambda: NOW, max_event_bytes=1_000)
     for name in ("acme", "globex"):
         await publisher.write_checkpoint(
@@ -113,8 +113,8 @@ async def test_a_ledger_that_kafka_does_not_take_concerns_its_organization_alone
     assert [one["organization"] for one in transactions.events()] == ["globex"]
 
 
-async def test_a_read_that_was_overtaken_repeats_nothing(publisher):
-    """What it still holds of days that others have read and let go is passed over: events, and dead letters by the window they were read in."""
+async def test_an_overtaken_read_repeats_nothing(publisher):
+    """The publisher skips events and dead letters of days whose ledgers another read has deleted."""
     publisher, transactions = publisher
     overtaken = pending_records(1, unreadable=[UnreadableRecord("no id", b"{}")])
     await publisher.write_checkpoint(
@@ -126,8 +126,8 @@ async def test_a_read_that_was_overtaken_repeats_nothing(publisher):
     assert transactions.ids() == []
 
 
-async def test_an_event_that_the_schema_does_not_hold_stops_nobody(publisher):
-    """Whatever may have let it through: it is a dead letter, once, and what stands beside it is published."""
+async def test_an_event_outside_of_the_schema_becomes_a_dead_letter(publisher):
+    """The publisher writes one dead letter and publishes the other events."""
     publisher, transactions = publisher
     for _ in range(2):
         found = pending_records(1, 2, 3)
@@ -139,8 +139,8 @@ async def test_an_event_that_the_schema_does_not_hold_stops_nobody(publisher):
     assert b'"id":9223372036854775808' in dead_letter.value
 
 
-async def test_history_never_stands_before_live(publisher):
-    """However many wait with history, what is live waits for the one transaction under way and one more at most."""
+async def test_live_waits_for_at_most_two_backfill_transactions(publisher):
+    """A live read waits for the running transaction and one more, however many backfill reads wait."""
     publisher, transactions = publisher
     transactions.pause = 0.005
     history = [
@@ -158,7 +158,7 @@ async def test_history_never_stands_before_live(publisher):
 
 
 async def test_between_transactions_none_is_under_way(publisher):
-    """Whoever holds the turn may cancel those who publish, and the publisher does not fail."""
+    """A caller inside `between_transactions` may cancel others without a failure of the publisher."""
     publisher, transactions = publisher
     transactions.pause = 0.02
     tasks = [
@@ -178,7 +178,7 @@ async def test_between_transactions_none_is_under_way(publisher):
 
 
 async def test_closing_waits_for_the_transaction_under_way(publisher):
-    """What was begun ends; what comes after is refused, and the publisher is not taken for failed."""
+    """The running transaction commits, later ones are refused, and the publisher has not failed."""
     publisher, transactions = publisher
     transactions.pause = 0.05
     under_way = asyncio.create_task(publisher.publish("acme", pending_records(1), unchanged, persist=False))
@@ -192,8 +192,8 @@ async def test_closing_waits_for_the_transaction_under_way(publisher):
     assert not publisher.failed.is_set()
 
 
-async def test_a_checkpoint_is_changed_as_it_is_in_its_turn(publisher):
-    """Who sets a checkpoint back undoes nothing of what was committed while it waited for its turn."""
+async def test_a_checkpoint_change_applies_to_the_state_at_its_turn(publisher):
+    """A set-back keeps the commits made while it waited."""
     publisher, transactions = publisher
     transactions.pause = 0.02
 
@@ -209,8 +209,8 @@ async def test_a_checkpoint_is_changed_as_it_is_in_its_turn(publisher):
     assert publisher.checkpoint("acme").window_end == NOW - 60_000
 
 
-async def test_dead_letters_come_in_bounded_transactions(publisher):
-    """A thousand unreadable records do not make one transaction; each becomes a dead letter once, and the last moves the cursor."""
+async def test_dead_letters_are_written_in_bounded_transactions(publisher):
+    """Each of many unreadable records becomes one dead letter; the last transaction moves the cursor."""
     publisher, transactions = publisher
     unreadable = [
         UnreadableRecord("no id", b'{"n": %d, "x": "%s"}' % (number, b"x" * 9_000)) for number in range(1_000)
@@ -234,8 +234,8 @@ async def test_dead_letters_come_in_bounded_transactions(publisher):
     assert publisher.checkpoint("acme").window_end == NOW
 
 
-async def test_time_on_the_topics_only_moves_forward():
-    """A clock that is set back makes no event older than the one before."""
+async def test_record_timestamps_only_move_forward():
+    """A clock that is set back gives no event an earlier timestamp than its predecessor's."""
     now = [NOW]
     publisher, transactions = in_memory_publisher(lambda: now[0])
     await publisher.write_checkpoint("acme", lambda _: new_checkpoint("acme", NOW - 5_000, now=NOW))

@@ -53,7 +53,7 @@ def pending_records(events, unreadable=()):
 
 
 async def committed_records(shard_loader, topic):
-    """Values of all committed records of a topic, in order."""
+    """Return the values of all committed records of a topic, in order."""
     found = []
     tp = TopicPartition(topic, 0)
     async with standalone_consumer(shard_loader.connection) as reader:
@@ -78,8 +78,8 @@ def unchanged(checkpoint):
     return checkpoint
 
 
-async def test_what_is_known_is_not_published_again_by_the_next_owner(shard_loader):
-    """Ids that a former owner committed are known to its successor, whatever window they are read in again."""
+async def test_the_next_owner_repeats_no_known_record(shard_loader):
+    """A successor leaves out ids that a former owner committed, in any window."""
     first = await load_with_checkpoint(shard_loader)
     one = await first.publish("acme", pending_records(records(1, 2, 2)), unchanged, persist=False)
     second = await load_with_checkpoint(shard_loader)
@@ -93,7 +93,7 @@ async def test_what_is_known_is_not_published_again_by_the_next_owner(shard_load
 
 
 async def test_a_fenced_owner_publishes_nothing_more(shard_loader):
-    """An owner that was replaced is told at its next transaction, and is broken for good."""
+    """The publisher of a replaced owner fails at its next transaction and stays failed."""
     old = await load_with_checkpoint(shard_loader)
     new = await load_with_checkpoint(shard_loader)
     with pytest.raises(ShardClosedError):
@@ -106,7 +106,7 @@ async def test_a_fenced_owner_publishes_nothing_more(shard_loader):
 
 
 async def test_many_pending_records_are_published_in_several_transactions_in_order(shard_loader):
-    """No transaction holds more than 1,000 events, and all events come once, oldest first."""
+    """A transaction holds at most 1,000 events; events come once, oldest first."""
     publisher = await load_with_checkpoint(shard_loader)
     published = await publisher.publish(
         "acme", pending_records(records(*range(2_500))), unchanged, persist=False
@@ -122,7 +122,7 @@ async def test_many_pending_records_are_published_in_several_transactions_in_ord
 
 
 async def test_an_unreadable_record_becomes_one_dead_letter(shard_loader):
-    """Its raw JSON stands on the dead-letter topic with the reason, once, however often it is read."""
+    """The dead-letter topic holds its raw JSON with the reason, once, after any number of reads."""
     publisher = await load_with_checkpoint(shard_loader)
     broken = UnreadableRecord("the record has no readable id", b'{"summary": "x"}')
     for _ in range(2):
@@ -135,7 +135,7 @@ async def test_an_unreadable_record_becomes_one_dead_letter(shard_loader):
 
 
 async def test_an_event_too_large_for_kafka_becomes_a_dead_letter_in_parts(shard_loader):
-    """A record above 4 MB is kept whole among the dead letters and holds up nothing."""
+    """The dead letters hold a record above 4 MB whole, and publishing continues."""
     publisher = await load_with_checkpoint(shard_loader)
     (huge,) = records(7)
     huge["description"] = "".join(chr(33 + number * 7919 % 90) for number in range(5_000_000))
@@ -149,7 +149,7 @@ async def test_an_event_too_large_for_kafka_becomes_a_dead_letter_in_parts(shard
 
 
 async def test_progress_without_its_events_is_taken_back(shard_loader):
-    """Where Kafka lost the events of the last transaction, their ids are unknown again and the cursor goes back."""
+    """The loader forgets ids of lost events and sets the cursor back."""
     publisher = await load_with_checkpoint(shard_loader)
     await publisher.publish("acme", pending_records(records(1)), unchanged, persist=False)
     progress = publisher._state.organization("acme")
@@ -178,8 +178,8 @@ def progress_record(shard_loader, key, subject, value):
     )
 
 
-async def test_events_without_their_progress_are_known_to_the_next_owner(shard_loader):
-    """Where Kafka lost the progress of the last transaction, its events are not published again."""
+async def test_the_next_owner_knows_events_without_their_progress(shard_loader):
+    """The next owner does not repeat events whose progress Kafka lost."""
     publisher = await load_with_checkpoint(shard_loader)
     await publisher.publish("acme", pending_records(records(1)), unchanged, persist=False)
     encoder = await shard_loader.store.event_encoder()

@@ -1,4 +1,4 @@
-"""What a shard's new owner finds, on a real Kafka: also where Kafka has lost something."""
+"""The state that a shard's new owner loads from a real Kafka, also after Kafka lost records."""
 
 import asyncio
 import json
@@ -86,7 +86,7 @@ async def ids(shard_loader, topic):
 
 
 async def recreate_topic(shard_loader, topic):
-    """A topic that is lost altogether and made anew, as by hand after a disk has failed."""
+    """Delete and create a topic, as an operator does after a disk has failed."""
     admin = AIOKafkaAdminClient(**shard_loader.connection.options())
     await admin.start()
     try:
@@ -107,8 +107,8 @@ async def recreate_topic(shard_loader, topic):
         await admin.close()
 
 
-async def test_a_batch_that_is_damaged_on_disk_is_named(shard_loader, kafka):
-    """The shard waits, since what stands in it may have been published; it loads when the batch is whole again."""
+async def test_a_batch_damaged_on_disk_is_reported(shard_loader, kafka):
+    """Loading fails while published records may be unreadable; it succeeds on the repaired batch."""
     publisher = await load_with_checkpoints(shard_loader)
     await publisher.publish("acme", pending_records(records("acme", 1, 2)), unchanged, persist=False)
     await publisher.discard()
@@ -127,8 +127,8 @@ async def test_a_batch_that_is_damaged_on_disk_is_named(shard_loader, kafka):
     assert await ids(shard_loader, shard_loader.topics.events) == [("acme", 1), ("acme", 2)]
 
 
-async def test_a_log_that_is_lost_is_published_again_from_jira(shard_loader):
-    """Every organization whose last event is gone forgets what is not there, goes back to its day, and repeats nothing else."""
+async def test_a_lost_log_is_published_again_from_jira(shard_loader):
+    """Each organization forgets lost events, goes back to their day, and repeats nothing else."""
     publisher = await load_with_checkpoints(shard_loader)
     for name in ORGANIZATIONS:
         await publisher.publish(name, pending_records(records(name, 1, 2, 3)), unchanged, persist=False)
@@ -151,10 +151,8 @@ async def test_a_log_that_is_lost_is_published_again_from_jira(shard_loader):
 
 
 @pytest.mark.parametrize("wrote", [True, False])
-async def test_a_log_that_is_lost_under_its_owner_is_noticed_before_it_is_written_again(wrote, shard_loader):
-    """What takes the place of lost events would hide the loss: nothing is committed there, and the shard is loaded anew. An owner
-    that has not written yet knows where the log ended when it took the shard over.
-    """
+async def test_an_owner_notices_a_lost_log_before_its_next_commit(wrote, shard_loader):
+    """New records at lost offsets would hide the loss, so the publisher fails."""
     owner = await load_with_checkpoints(shard_loader)
     await owner.publish("acme", pending_records(records("acme", 1, 2)), unchanged, persist=False)
     if not wrote:
@@ -173,8 +171,8 @@ async def test_a_log_that_is_lost_under_its_owner_is_noticed_before_it_is_writte
     ]
 
 
-async def test_only_what_was_lost_is_read_again(shard_loader):
-    """Of two organizations one has lost its last event: the other's state and cursors stay as they are."""
+async def test_only_lost_events_are_read_again(shard_loader):
+    """An organization without a loss keeps its state and cursors."""
     publisher = await load_with_checkpoints(shard_loader)
     await publisher.publish("acme", pending_records(records("acme", 1)), unchanged, persist=False)
     await publisher.publish("globex", pending_records(records("globex", 1, 2)), unchanged, persist=False)
@@ -198,8 +196,8 @@ async def test_only_what_was_lost_is_read_again(shard_loader):
     assert successor.checkpoint("globex").last_event == checkpoint.last_event
 
 
-async def test_a_loss_is_found_though_retention_had_emptied_the_log(shard_loader):
-    """Where nothing stands, what retention cannot have deleted yet is lost, and what is older is not."""
+async def test_a_loss_is_found_on_a_log_emptied_by_retention(shard_loader):
+    """Events too young for retention are lost; older ones are not."""
     then = NOW - 40 * DAY_MS
     publisher = await replace(shard_loader, now_ms=lambda: then).load(0)
     await publisher.write_checkpoint("acme", lambda _: new_checkpoint("acme", then - 5_000, now=then))
@@ -229,7 +227,7 @@ async def test_a_loss_is_found_though_retention_had_emptied_the_log(shard_loader
 
 
 async def delete_all(shard_loader, topic):
-    """As retention does when everything is too old."""
+    """Delete all records of a topic, as retention does."""
     tp = TopicPartition(topic, 0)
     async with standalone_consumer(shard_loader.connection) as reader:
         end = (await stable_bounds(reader, [tp]))[tp].last_stable_offset
@@ -247,8 +245,8 @@ def progress_record(shard_loader, key, subject, record, at=NOW + 60):
     )
 
 
-async def test_a_repair_that_is_broken_off_is_begun_anew(shard_loader, monkeypatch):
-    """More organizations than one transaction takes, and a death after the first: the others' events are known all the same."""
+async def test_an_interrupted_repair_begins_again(shard_loader, monkeypatch):
+    """A crash after the first of several transactions loses no organization's known events."""
     shard_loader = replace(shard_loader, limits=LoaderLimits(organizations_per_transaction=1))
     publisher = await load_with_checkpoints(shard_loader)
     encoder = await shard_loader.store.event_encoder()
@@ -284,8 +282,8 @@ async def test_a_repair_that_is_broken_off_is_begun_anew(shard_loader, monkeypat
     assert found == [{}, {}]
 
 
-async def test_lost_history_is_read_again(shard_loader):
-    """Days that backfill has covered are open again where their events are gone."""
+async def test_lost_backfill_is_read_again(shard_loader):
+    """Days covered by backfill are open again when their events are lost."""
     publisher = await load_with_checkpoints(shard_loader)
     old = records("acme", 1, 2, created=NOW - 5 * DAY_MS)
     covered = TimeRange(NOW - 10 * DAY_MS, NOW - 5_000)
@@ -306,8 +304,8 @@ async def test_lost_history_is_read_again(shard_loader):
     assert found.events_by_mode == {"backfill": 2}
 
 
-async def test_an_open_transaction_of_a_stranger_keeps_the_shard_shut(shard_loader):
-    """What cannot be ended cannot be read past: loading fails, and says who can do something about it."""
+async def test_a_foreign_open_transaction_prevents_loading(shard_loader):
+    """Loading fails with a message that names the remedy."""
     stranger = await Publisher.open(shard_loader.connection, f"{shard_loader.topics.prefix}.stranger")
     await stranger._producer.begin_transaction()
     await stranger._send([ProducerRecord(shard_loader.topics.progress, 0, b"x", b"y")])
@@ -321,8 +319,8 @@ async def test_an_open_transaction_of_a_stranger_keeps_the_shard_shut(shard_load
     await (await load_with_checkpoints(shard_loader)).discard()
 
 
-async def test_without_transactions_events_are_known_though_their_progress_is_missing(shard_loader):
-    """As on Event Hubs: events come first, so a crash in between repeats none that stands and skips none that does not."""
+async def test_without_transactions_events_are_known_without_their_progress(shard_loader):
+    """A crash between events and progress, as on Event Hubs, repeats and skips none."""
     settings = shard_loader.connection.kafka.model_copy(update={"profile": "event-hubs"})
     bare = replace(shard_loader, connection=Connection(settings))
     publisher = await load_with_checkpoints(bare)
@@ -345,8 +343,8 @@ async def test_without_transactions_events_are_known_though_their_progress_is_mi
     assert await ids(shard_loader, shard_loader.topics.events) == [("acme", number) for number in (1, 2, 3)]
 
 
-async def test_progress_that_cannot_be_read_is_named(shard_loader):
-    """Which key, where, and why."""
+async def test_unreadable_progress_is_reported(shard_loader):
+    """The message gives the key, the offset and the reason."""
     transactions = await Publisher.open(shard_loader.connection, f"{shard_loader.topics.prefix}.0")
     await transactions.publish([ProducerRecord(shard_loader.topics.progress, 0, b"acme", b"garbage")])
     await transactions.discard()
@@ -357,8 +355,8 @@ async def test_progress_that_cannot_be_read_is_named(shard_loader):
         await shard_loader.load(0)
 
 
-async def test_garbage_on_the_event_topics_is_passed_over(shard_loader):
-    """A message of somebody else, right behind our own, is told and does not keep the shard shut."""
+async def test_garbage_on_the_event_topics_is_skipped(shard_loader):
+    """A foreign message behind the relay's own is logged, and the shard loads."""
     publisher = await load_with_checkpoints(shard_loader)
     await publisher.publish("acme", pending_records(records("acme", 1)), unchanged, persist=False)
     encoder = await shard_loader.store.event_encoder()
@@ -385,10 +383,8 @@ async def test_garbage_on_the_event_topics_is_passed_over(shard_loader):
 
 
 @pytest.mark.parametrize("ref", [SchemaId(5), Fingerprint(b"once had")], ids=str)
-async def test_events_are_known_though_their_schema_is_not_to_be_had_any_more(shard_loader, ref):
-    """A registry that was set up anew or is no longer set, a topic of schemas that was lost: nothing is taken for lost, since what
-    stands was written by a version of ours.
-    """
+async def test_events_are_known_when_their_schema_is_no_longer_available(shard_loader, ref):
+    """No event counts as lost when the registry or the schema topic is lost."""
     publisher = await load_with_checkpoints(shard_loader)
     publisher._layout = replace(
         publisher._layout, event_encoder=Encoder(publisher._layout.event_encoder.schema, ref)
@@ -405,7 +401,7 @@ async def test_events_are_known_though_their_schema_is_not_to_be_had_any_more(sh
 
 
 async def test_events_of_a_newer_version_are_known(shard_loader):
-    """After an upgrade that was taken back its schema is looked up, also for what lies before the end of the log."""
+    """After a downgrade the loader looks up the newer schema, also for records before the log end."""
     shard_loader = replace(shard_loader, limits=LoaderLimits(tail_offsets=1))
     publisher = await load_with_checkpoints(shard_loader)
     ours = publisher._layout

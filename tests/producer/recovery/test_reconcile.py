@@ -28,7 +28,7 @@ def logged_event(number, offset, *, name="acme", created=NOW, timestamp=NOW):
 
 
 def stored_progress(*ids, name="acme", last_event=None, last_backfill=None, **checkpoint):
-    """One organization that has published these ids today and lives since two days before."""
+    """Return the progress of one organization with these ids published today, live for two days."""
     found = StoredProgress(last_timestamp=NOW)
     found.days[name][TODAY] = DayLedger(BitMap64(ids))
     found.checkpoints[name] = replace(
@@ -53,8 +53,8 @@ def log_scan(*events, since=0):
     return LogScan(ids, last, since)
 
 
-def test_an_organization_whose_last_event_stands_is_believed():
-    """The id and the owner of what stands at the offset must be those that progress names."""
+def test_an_organization_whose_last_event_is_on_the_log_keeps_its_state():
+    """The event at the offset must have the id and the organization that progress names."""
     found = stored_progress(7, last_event=EventPosition(40, 7))
 
     assert find_lost_tails(found, LogTail(0, (logged_event(7, 40),)), EMPTY) == set()
@@ -63,13 +63,13 @@ def test_an_organization_whose_last_event_stands_is_believed():
     assert find_lost_tails(found, LogTail(0, ()), EMPTY) == {"acme"}
 
 
-def test_what_lies_before_the_tail_is_believed():
-    """An event that retention has deleted, or that stands further back than was looked, is no sign of a loss."""
+def test_an_event_before_the_tail_is_no_loss():
+    """Retention may have deleted it, or it is further back than the tail reaches."""
     assert find_lost_tails(stored_progress(7, last_event=EventPosition(40, 7)), LogTail(41), EMPTY) == set()
 
 
-def test_history_is_looked_at_on_its_own_topic():
-    """An event of history is named, and lost, apart from the live ones."""
+def test_backfill_is_compared_with_its_own_topic():
+    """Progress names the last backfill event apart from the last live one."""
     found = stored_progress(7, last_event=EventPosition(4, 7), last_backfill=EventPosition(9, 3))
 
     assert (
@@ -78,8 +78,8 @@ def test_history_is_looked_at_on_its_own_topic():
     assert find_lost_tails(found, LogTail(0, (logged_event(7, 4),)), LogTail(0)) == {"acme"}
 
 
-def test_what_is_lost_is_unknown_again_and_read_again():
-    """The ledger keeps what stands, the cursors go back to where all stands, and nobody is told to be complete beyond that."""
+def test_lost_ids_are_unknown_again_and_read_again():
+    """Ledgers keep ids on the log, cursors go back before the loss, and later pairs are dropped."""
     found = stored_progress(
         1,
         2,
@@ -101,8 +101,8 @@ def test_what_is_lost_is_unknown_again_and_read_again():
     assert [(one.day, one.lost) for one in repairs] == [(TODAY, 2), (None, 0)]
 
 
-def test_a_log_that_is_lost_altogether_is_read_again():
-    """Where nothing stands any more, nothing is known any more, and no event is named."""
+def test_a_log_that_is_lost_whole_is_read_again():
+    """The ledgers become empty and the checkpoint names no event."""
     found = stored_progress(1, 2, last_event=EventPosition(30, 2))
     found.days["acme"][YESTERDAY] = DayLedger(BitMap64([5]))
     remove_lost_ids(found, {"acme"}, log_scan(), log_scan())
@@ -112,8 +112,8 @@ def test_a_log_that_is_lost_altogether_is_read_again():
     assert found.checkpoints["acme"].last_event is None
 
 
-def test_what_retention_has_deleted_is_not_lost():
-    """Of days older than the log only what was added last, and must still be there, is taken out."""
+def test_events_deleted_by_retention_are_not_lost():
+    """Only ids added last, which retention cannot have deleted, leave older ledgers."""
     since = NOW - 3_600_000
     found = stored_progress(1, 2, 3, last_event=EventPosition(30, 3))
     found.days["acme"][YESTERDAY] = DayLedger(BitMap64([8, 9]))
@@ -125,16 +125,16 @@ def test_what_retention_has_deleted_is_not_lost():
     assert found.days["acme"][YESTERDAY].ids == BitMap64([8, 9])
 
 
-def test_a_deleted_history_does_not_hide_a_live_loss():
-    """A history topic that retention has emptied says nothing of live days, nor the other way round."""
+def test_an_empty_history_topic_does_not_hide_a_live_loss():
+    """Retention on one topic proves nothing about the other."""
     found = stored_progress(1, 2, last_event=EventPosition(30, 2))
     remove_lost_ids(found, {"acme"}, log_scan(logged_event(1, 10)), log_scan(since=float("inf")))
 
     assert found.days["acme"][TODAY].ids == BitMap64([1])
 
 
-def test_lost_history_is_open_again_and_what_stands_of_it_known():
-    """Ledgers of covered days are gone: what stands is learned from the topic, and all is read again without repeating it."""
+def test_lost_backfill_is_open_again_and_its_remaining_events_are_known():
+    """Ledgers of covered days are rebuilt from the topic, then the days are read again."""
     live_since = NOW - 2 * DAY_MS
     days = [live_since - number * DAY_MS for number in range(5)]
     found = stored_progress(
@@ -154,10 +154,8 @@ def test_lost_history_is_open_again_and_what_stands_of_it_known():
     assert checkpoint.window_end == NOW
 
 
-def test_what_was_lost_of_days_let_go_is_read_again():
-    """No ledger names it: all that the topic tells of becomes known, and is read again from there, once; up to the last pair before
-    the loss all the rest stands.
-    """
+def test_a_loss_in_days_without_a_ledger_is_read_again():
+    """Ledgers are rebuilt from the topic, and cursors go back to the last pair before the loss."""
     old, late = NOW - 12 * DAY_MS, NOW - 11 * DAY_MS
     found = stored_progress(
         7,
@@ -179,8 +177,8 @@ def test_what_was_lost_of_days_let_go_is_read_again():
     assert checkpoint.pairs == (CompletenessPair(NOW - DAY_MS, 11),)
 
 
-def test_what_half_of_a_repair_took_out_is_read_again():
-    """The ledgers say no more what was lost: they were repaired already, but the checkpoint of that transaction was lost in turn."""
+def test_events_removed_by_half_a_repair_are_read_again():
+    """The repaired ledgers no longer show the loss, and the repaired checkpoint is lost."""
     early, late = CompletenessPair(NOW - DAY_MS, 11), CompletenessPair(NOW, 12)
     found = stored_progress(1, last_event=EventPosition(11, 2), pairs=(early, late))
     remove_lost_ids(found, {"acme"}, log_scan(logged_event(1, 10)), log_scan())
@@ -191,8 +189,8 @@ def test_what_half_of_a_repair_took_out_is_read_again():
     assert checkpoint.last_event == EventPosition(10, 1)
 
 
-def test_history_that_retention_has_deleted_is_not_opened_again():
-    """A live loss long after the last event of history says nothing of that: it was there, and readers have had it."""
+def test_backfill_deleted_by_retention_is_not_opened_again():
+    """A live loss long after the last backfill event concerns no backfill."""
     covered = (TimeRange(NOW - 5 * DAY_MS, NOW - 2 * DAY_MS),)
     found = stored_progress(
         1, 2, last_event=EventPosition(30, 2), last_backfill=EventPosition(8, 5), backfilled=covered
@@ -204,8 +202,8 @@ def test_history_that_retention_has_deleted_is_not_opened_again():
     assert found.checkpoints["acme"].backfilled == covered
 
 
-def test_an_event_that_retention_has_deleted_is_still_named():
-    """Else the next pair would tell readers that all before offset 0 is complete."""
+def test_an_event_deleted_by_retention_is_still_named():
+    """Otherwise the next pair would call everything before offset 0 complete."""
     found = stored_progress(2, last_event=EventPosition(8, 2), last_backfill=EventPosition(30, 5))
     remove_lost_ids(found, {"acme"}, LogScan(complete_since=NOW - DAY_MS, start=9), log_scan())
 
@@ -214,7 +212,7 @@ def test_an_event_that_retention_has_deleted_is_still_named():
 
 
 def test_events_after_the_last_progress_become_known():
-    """Where progress was lost, or comes after the events, they are not published again; of days let go, older ones are believed."""
+    """They are not published again; older events of days without a ledger count as known."""
     found = stored_progress(1, live_since=NOW - 20 * DAY_MS)
     later = logged_event(2, 11, timestamp=NOW + 1)
     backfill = logged_event(3, 0, created=NOW - 100 * DAY_MS, timestamp=NOW + 2)
@@ -230,8 +228,8 @@ def test_events_after_the_last_progress_become_known():
     }
 
 
-def test_an_event_that_stands_again_becomes_known():
-    """However old: Kafka had lost the mark that its transaction was aborted, and progress was written since."""
+def test_an_aborted_event_that_is_visible_again_becomes_known():
+    """Kafka lost the abort marker after later progress was written, at any age of the event."""
     found = stored_progress(1, last_event=EventPosition(5, 1))
     add_missing_ids(
         found, LogTail(0, (logged_event(1, 5), logged_event(3, 9, timestamp=NOW - 60_000))), EMPTY
@@ -242,15 +240,15 @@ def test_an_event_that_stands_again_becomes_known():
 
 
 def test_half_of_the_last_progress_is_completed():
-    """Where Kafka has kept the checkpoint of a transaction and not its ledger, the events of that transaction become known."""
+    """Events of a transaction become known when Kafka kept its checkpoint but not its ledger."""
     found = stored_progress(1)
     add_missing_ids(found, LogTail(0, (logged_event(1, 5), logged_event(2, 6))), EMPTY)
 
     assert found.days["acme"][TODAY].ids == BitMap64([1, 2])
 
 
-def test_a_ledger_without_its_checkpoint_names_what_is_lost():
-    """What was added with the last progress must stand, though no checkpoint names it; unless retention may have deleted it."""
+def test_a_ledger_without_its_checkpoint_shows_a_loss():
+    """Ids added with the last progress must be on the log, unless retention may have deleted them."""
     found = stored_progress(1, 2, last_event=EventPosition(5, 1))
     on_log = (logged_event(1, 5),)
     found.added["acme", TODAY] = (NOW - 1, BitMap64([2]))
@@ -265,10 +263,8 @@ def test_a_ledger_without_its_checkpoint_names_what_is_lost():
     assert found.days["acme"][TODAY].ids == BitMap64([1])
 
 
-def test_an_event_that_only_its_ledger_tells_of_is_named():
-    """Kafka kept the ledger of the last transaction, not its checkpoint: else the next pair would tell readers that all before an
-    older event is complete, and nobody would notice were the event lost.
-    """
+def test_an_event_known_only_by_its_ledger_becomes_the_last_event():
+    """Otherwise the next pair would call everything before an older offset complete."""
     found = stored_progress(1, 2, last_event=EventPosition(3, 1))
     repairs = add_missing_ids(found, LogTail(0, (logged_event(1, 3), logged_event(2, 5))), EMPTY)
 
@@ -278,7 +274,7 @@ def test_an_event_that_only_its_ledger_tells_of_is_named():
 
 
 def test_events_that_became_known_are_named():
-    """Were they lost later, before anything else is published, that would be noticed; what is named and lost stays named."""
+    """A later loss of them is then found; an event that is named and lost stays named."""
     found = stored_progress(1, last_event=EventPosition(3, 1), last_backfill=EventPosition(90, 8))
     later = [logged_event(number, number, timestamp=NOW + number) for number in (10, 12)]
     backfill = logged_event(5, 20, created=NOW - 100 * DAY_MS, timestamp=NOW + 3)
@@ -292,8 +288,8 @@ def test_events_that_became_known_are_named():
 
 
 @given(st.lists(st.integers(0, 7 * 24), min_size=1, max_size=60), st.integers(0, 60))
-def test_after_a_loss_exactly_the_lost_are_unknown_and_asked_for(hours, kept):
-    """Whatever the end of a log took with it, ledgers then hold what stands, and no cursor is beyond what is lost."""
+def test_after_a_loss_exactly_the_lost_ids_are_unknown(hours, kept):
+    """Ledgers hold the remaining ids, and no cursor is beyond a lost event, for any lost log end."""
     events = [
         logged_event(number, number, created=NOW - hour * 3_600_000) for number, hour in enumerate(hours, 100)
     ]
@@ -303,12 +299,12 @@ def test_after_a_loss_exactly_the_lost_are_unknown_and_asked_for(hours, kept):
     for event in events:
         day = found.days["acme"].get(day_of(event.created), DayLedger())
         found.days["acme"][day_of(event.created)] = DayLedger(day.ids | BitMap64([event.id]))
-    stand, lost = events[:kept], events[kept:]
-    if find_lost_tails(found, LogTail(0, tuple(stand)), EMPTY):
-        remove_lost_ids(found, {"acme"}, log_scan(*stand), log_scan())
+    remaining, lost = events[:kept], events[kept:]
+    if find_lost_tails(found, LogTail(0, tuple(remaining)), EMPTY):
+        remove_lost_ids(found, {"acme"}, log_scan(*remaining), log_scan())
     known = {number for day in found.days["acme"].values() for number in day.ids}
     checkpoint = found.checkpoints["acme"]
 
-    assert known == {event.id for event in stand}
+    assert known == {event.id for event in remaining}
     assert all(checkpoint.window_end <= event.created for event in lost)
-    assert find_lost_tails(found, LogTail(0, tuple(stand)), EMPTY) == set()
+    assert find_lost_tails(found, LogTail(0, tuple(remaining)), EMPTY) == set()

@@ -49,7 +49,7 @@ class FakeShard:
 
 
 class FakePositions:
-    """`ends` and `positions` by partition number; `error`, once, instead of an answer; of the `leaderless` there is none."""
+    """`ends` and `positions` are by partition; `error` is raised once; a partition in `leaderless` has no answer."""
 
     def __init__(self):
         self.ends = {}
@@ -122,8 +122,8 @@ def names_in(number, count):
     return [name for name in found if partition_of(name, COUNT) == number][:count]
 
 
-async def test_nothing_is_followed_before_all_is_read():
-    """What was deleted may stand before its deletion: a shard hears of its organizations once they are read to the end."""
+async def test_a_shard_gets_its_organizations_after_the_whole_partition_is_read():
+    """A deletion may follow on the log, so earlier records wait."""
     harness = AssignmentHarness()
     harness.positions.ends[ACME] = 2
     harness.assign(ACME)
@@ -135,8 +135,8 @@ async def test_nothing_is_followed_before_all_is_read():
     assert harness.opened_shards[0].organization_sets == [set()]
 
 
-async def test_changes_are_followed_as_they_come():
-    """Once read to the end, every change is passed on at once, and nothing where nothing has changed."""
+async def test_changes_are_passed_on_as_they_come():
+    """After the end of the partition, each change reaches the shard at once, and only changes do."""
     harness = AssignmentHarness()
     first, second = names_in(0, 2)
     harness.assign(0)
@@ -149,8 +149,8 @@ async def test_changes_are_followed_as_they_come():
     assert harness.opened_shards[0].organization_sets == [set(), {first}, {first, second}, {second}]
 
 
-async def test_a_kept_shard_goes_on_until_its_partition_is_read_again():
-    """A rebalance begins at the start of each partition; half of that is never passed on as all."""
+async def test_a_kept_shard_continues_until_its_partition_is_read_again():
+    """A rebalance reads from the start and never passes on a partial table."""
     harness = AssignmentHarness()
     first, second = names_in(0, 2)
     harness.positions.ends[0] = 2
@@ -166,8 +166,8 @@ async def test_a_kept_shard_goes_on_until_its_partition_is_read_again():
     assert not harness.opened_shards[0].closed
 
 
-async def test_what_was_read_of_an_older_assignment_counts_for_nothing():
-    """A rebalance in the middle of looking for the end leaves no half-read partition behind."""
+async def test_records_of_an_older_assignment_do_not_count():
+    """A rebalance during the search for the end leaves no half-read partition."""
     harness = AssignmentHarness()
     first, second = names_in(0, 2)
     harness.positions.ends[0] = 2
@@ -189,8 +189,8 @@ async def test_what_was_read_of_an_older_assignment_counts_for_nothing():
 
 
 @pytest.mark.parametrize("error", [IllegalStateError("not assigned"), TimeoutError()], ids=type)
-async def test_a_rebalance_that_comes_between_ends_no_membership(error):
-    """Where an end cannot be had just now it is looked for again; the records read meanwhile are not forgotten."""
+async def test_a_rebalance_during_a_call_ends_no_membership(error):
+    """A missing end is looked up again, and records read meanwhile are kept."""
     harness = AssignmentHarness()
     harness.positions.ends[ACME] = 1
     harness.positions.error = error
@@ -201,8 +201,8 @@ async def test_a_rebalance_that_comes_between_ends_no_membership(error):
     assert harness.opened_shards[0].organization_sets == [{"acme"}]
 
 
-async def test_a_partition_without_a_leader_keeps_no_other_waiting():
-    """Its end is not to be had; the organizations of the others are followed meanwhile, and its own as soon as it is."""
+async def test_a_partition_without_a_leader_delays_no_other():
+    """Its end is not available; its organizations follow once it is."""
     harness = AssignmentHarness()
     harness.positions.leaderless.add(1)
     harness.assign(0, 1)
@@ -217,7 +217,7 @@ async def test_a_partition_without_a_leader_keeps_no_other_waiting():
 
 
 async def test_a_lost_shard_is_closed_and_a_new_one_opened():
-    """After a rebalance exactly the assigned shards are open; of what is lost nothing more is told from that moment on."""
+    """After a rebalance exactly the assigned shards are open; a lost one publishes no status."""
     harness = AssignmentHarness()
     harness.assign(0, 1)
     harness.assign(1, 2)
@@ -239,8 +239,8 @@ async def test_a_lost_shard_is_closed_and_a_new_one_opened():
     assert not harness.assignment.ready
 
 
-async def test_what_is_told_of_a_shard_that_is_ours_again_is_not_taken_back():
-    """It may be lost and given back while it still closes: its end is no news of the organizations then."""
+async def test_a_regained_shard_keeps_its_status_when_the_former_instance_closes():
+    """A shard may return while its former instance still closes."""
     harness = AssignmentHarness()
     harness.assign(0, 1)
     for shard in harness.opened_shards:
@@ -261,8 +261,8 @@ async def test_what_is_told_of_a_shard_that_is_ours_again_is_not_taken_back():
     ]
 
 
-async def test_without_fencing_every_rebalance_ends_all():
-    """Where Kafka cannot refuse a former owner, nobody goes on through a rebalance."""
+async def test_without_fencing_each_rebalance_closes_every_shard():
+    """Kafka cannot refuse a former owner there."""
     fenced, unfenced = AssignmentHarness(), AssignmentHarness(fencing=False)
     for harness in (fenced, unfenced):
         harness.assign(0)
@@ -282,8 +282,8 @@ async def test_without_fencing_every_rebalance_ends_all():
     ],
     ids=["foreign partition", "another name", "garbage", "no key"],
 )
-async def test_what_cannot_be_an_organization_is_refused_loudly(bad):
-    """It is not followed, the log says why, and the others are."""
+async def test_an_unreadable_organization_is_skipped_and_logged(bad):
+    """The other organizations are followed."""
     harness = AssignmentHarness()
     harness.assign(*range(COUNT))
     with structlog.testing.capture_logs() as logs:
@@ -298,7 +298,7 @@ async def test_what_cannot_be_an_organization_is_refused_loudly(bad):
 
 
 async def test_an_organization_that_becomes_unreadable_is_followed_as_before():
-    """A garbled change stops nobody's polling."""
+    """A garbled change ends no polling."""
     harness = AssignmentHarness()
     harness.assign(ACME)
     await harness.read(record("acme", 0))
@@ -307,8 +307,8 @@ async def test_an_organization_that_becomes_unreadable_is_followed_as_before():
     assert harness.opened_shards[0].organization_sets[-1] == {"acme"}
 
 
-async def test_it_is_ready_when_the_group_has_spoken_and_all_shards_are_open():
-    """Neither before the first assignment, nor while a shard is being opened; without shards it is ready too."""
+async def test_it_is_ready_with_an_assignment_and_all_shards_open():
+    """An assignment without shards is ready too."""
     harness = AssignmentHarness()
     assert not harness.assignment.ready
     harness.assign()

@@ -25,7 +25,7 @@ AT_ONCE = WatchTiming(check_seconds=0.0)
 
 
 def stalled_by_check(*extents, step=2.0):
-    """What a watch finds that looks every `step` seconds at (committed end, end of the log)."""
+    """Return the findings of a watch that looks every `step` seconds at (committed end, log end)."""
     detector = StalledLsoDetector()
     return [
         detector.check({TP: LogBounds(0, committed, high)}, number * step)
@@ -33,28 +33,28 @@ def stalled_by_check(*extents, step=2.0):
     ]
 
 
-def test_an_end_that_stands_still_is_found():
-    """Longer than any transaction of ours lasts, and not before."""
+def test_a_committed_end_that_does_not_move_is_found():
+    """The watch finds it after longer than any transaction of the relay lasts."""
     found = stalled_by_check(*[(5, 8)] * 7)
 
     assert found == [set()] * 5 + [{TP}] * 2
     assert WatchTiming().stalled_seconds > TRANSACTION_SECONDS
 
 
-def test_ends_that_move_are_no_matter():
-    """A busy partition is below its end most of the time; one that agrees has no transaction left."""
+def test_ends_that_move_are_not_found():
+    """A busy partition is often below its end; equal ends have no open transaction."""
     assert not any(stalled_by_check(*[(number, number + 3) for number in range(20)]))
     assert not any(stalled_by_check(*[(8, 8)] * 20))
 
 
 def test_a_transaction_that_ends_is_forgotten():
-    """The next one has its own time."""
+    """The next transaction has its own time."""
     assert not any(stalled_by_check(*([(5, 8)] * 4 + [(9, 9)] + [(9, 12)] * 4 + [(13, 13)])))
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=30), st.floats(0.1, 5))
-def test_only_what_has_stood_still_for_so_long_is_found(extents, step):
-    """Whatever the ends do."""
+def test_only_an_end_unmoved_for_the_whole_time_is_found(extents, step):
+    """The claim holds for any sequence of ends."""
     extents = [(committed, max(committed, high)) for committed, high in extents]
     for number, found in enumerate(stalled_by_check(*extents, step=step)):
         since = [
@@ -77,10 +77,8 @@ class FakeAssignment:
         self.reload_requested.set()
 
 
-async def test_what_has_no_end_gets_one(kafka, prefix, monkeypatch):
-    """A shard of ours with a transaction that does not end is opened anew; an edit is ended here, be it the history of changes alone
-    that lacks its end. A partition without a leader holds up none of it.
-    """
+async def test_a_hanging_transaction_is_ended(kafka, prefix, monkeypatch):
+    """The watch reloads the relay's shard and ends an edit, also one on the change history alone."""
     long = TransactionTiming(timeout_ms=600_000)  # so that Kafka itself ends none of them
     there = Connection(
         KafkaConfig(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, shards=3)
@@ -124,8 +122,8 @@ async def test_what_has_no_end_gets_one(kafka, prefix, monkeypatch):
     assert set(shards.reloaded) == {1}
 
 
-async def test_the_watch_outlives_whatever_looking_raises(monkeypatch):
-    """Kafka away, a defect of its client, a cancellation from inside it: none of them ends the service, and it looks again."""
+async def test_the_watch_survives_any_error_of_a_look(monkeypatch):
+    """The watch looks again after a Kafka outage, a client defect or an inner cancellation."""
     troubles = [TimeoutError(), KeyError("a connection"), asyncio.CancelledError(), RelayError("away")]
     looked_again = asyncio.Event()
 
@@ -149,8 +147,8 @@ async def test_the_watch_outlives_whatever_looking_raises(monkeypatch):
     assert task.cancelled()
 
 
-async def test_without_transactions_there_is_nothing_to_watch():
-    """Event Hubs has none: it is not even asked."""
+async def test_without_transactions_the_watch_asks_nothing():
+    """Event Hubs has no hanging transactions."""
     nowhere = Connection(KafkaConfig(bootstrap="127.0.0.1:1", profile="event-hubs"))
     task = asyncio.create_task(watch_hanging_transactions(nowhere, Topics("t"), FakeAssignment(0), AT_ONCE))
     await asyncio.sleep(0.1)

@@ -55,7 +55,7 @@ class FakeMembership:
 
 
 class RecordingOrganizationHandler:
-    """Notes what it is told; `poll_action` may say what polling does."""
+    """Record each call; `poll_action` may replace polling."""
 
     def __init__(self, poll_action=None):
         self.polls = Counter()
@@ -82,7 +82,7 @@ class RecordingOrganizationHandler:
 
 
 class ShardHarness:
-    """A shard, and all that it is given."""
+    """A shard with everything that it receives."""
 
     def __init__(self, poll_action=None, timing=None):
         self.publishers = []
@@ -132,8 +132,8 @@ async def until(condition):
     ],
     ids=type,
 )
-async def test_a_shard_outlives_whatever_loading_it_raises(error):
-    """Errors of Kafka, defects, and cancellations from inside a library: it is tried again."""
+async def test_a_shard_survives_any_error_of_loading(error):
+    """The shard loads again after Kafka errors, defects and inner cancellations."""
     async with open_shard_harness() as found:
         found.load_errors = [error, error]
         found.set_organizations(organization("acme"))
@@ -141,7 +141,7 @@ async def test_a_shard_outlives_whatever_loading_it_raises(error):
 
 
 async def test_a_failed_publisher_is_replaced_and_all_are_polled_again():
-    """Pollers end, the publisher is discarded, another is loaded, and every organization goes on with that."""
+    """Pollers end, a new publisher loads, and each organization continues with it."""
     async with open_shard_harness() as found:
         found.set_organizations(organization("acme"), organization("globex"))
         await until(lambda: len(found.handler.polled) == 2)
@@ -152,8 +152,8 @@ async def test_a_failed_publisher_is_replaced_and_all_are_polled_again():
         assert len(found.publishers) == 2
 
 
-async def test_a_publisher_that_fails_each_time_is_not_loaded_in_a_tight_loop():
-    """What goes wrong at once after each loading, as a topic that may not be written, is tried with growing pauses."""
+async def test_a_publisher_that_fails_each_time_causes_no_tight_loop():
+    """The shard backs off when a publisher fails right after each load."""
 
     async def fail(_organization, publisher):
         publisher.failed.set()
@@ -166,8 +166,8 @@ async def test_a_publisher_that_fails_each_time_is_not_loaded_in_a_tight_loop():
     assert 2 <= len(found.publishers) <= 6
 
 
-async def test_polling_that_ends_at_once_is_not_begun_in_a_tight_loop():
-    """Neither an error nor an end without one starts it again before a minute, and the log tells of it."""
+async def test_polling_that_ends_at_once_causes_no_tight_loop():
+    """The shard logs the end, with or without an error, and starts again after a minute."""
 
     async def ends(organization, _publisher):
         if organization.name == "acme":
@@ -182,8 +182,8 @@ async def test_polling_that_ends_at_once_is_not_begun_in_a_tight_loop():
     assert [entry["organization"] for entry in logs if entry["log_level"] == "error"] == ["acme", "globex"]
 
 
-async def test_a_defect_in_one_leaves_the_others_alone():
-    """The publisher stays, and so do the other pollers."""
+async def test_a_defect_in_one_poller_ends_no_other():
+    """The publisher and the other pollers continue."""
 
     async def one_fails(organization, _publisher):
         if organization.name == "acme":
@@ -199,8 +199,8 @@ async def test_a_defect_in_one_leaves_the_others_alone():
         assert not found.publishers[0].failed.is_set()
 
 
-async def test_a_fenced_shard_waits_for_the_group_before_it_fences_back():
-    """Two owners do not fence one another in turns: the loser asks first whether it is still one."""
+async def test_a_fenced_shard_asks_the_group_before_it_loads_again():
+    """The loser renews its membership first, so two owners do not fence each other in turns."""
     async with open_shard_harness() as found:
         await until(lambda: found.shard.ready)
         found.publishers[0].fenced = True
@@ -212,8 +212,8 @@ async def test_a_fenced_shard_waits_for_the_group_before_it_fences_back():
         await until(lambda: len(found.publishers) == 2)
 
 
-async def test_a_shard_that_is_kept_goes_on_unless_the_membership_was_lost():
-    """Who was out of the group meanwhile reads again what another owner may have done; a plain rebalance disturbs nobody."""
+async def test_a_kept_shard_continues_unless_the_membership_was_lost():
+    """A shard reloads after a lost membership; a plain rebalance changes nothing."""
     async with open_shard_harness() as found:
         found.set_organizations(organization("acme"))
         await until(lambda: found.handler.polled)
@@ -231,8 +231,8 @@ async def test_a_shard_that_is_kept_goes_on_unless_the_membership_was_lost():
         assert len(found.publishers) == 2
 
 
-async def test_a_shard_that_is_taken_away_does_not_load_again():
-    """A transaction that fails while its shard is being closed is no reason to fence the new owner."""
+async def test_a_revoked_shard_does_not_load_again():
+    """A transaction that fails during closing does not fence the new owner."""
     async with open_shard_harness() as found:
         await until(lambda: found.shard.ready)
         publisher = found.publishers[0]
@@ -246,8 +246,8 @@ async def test_a_shard_that_is_taken_away_does_not_load_again():
     assert len(found.publishers) == 1
 
 
-async def test_only_what_was_modified_is_polled_anew_and_between_transactions():
-    """The others are not disturbed, and nobody is cancelled while a transaction is under way."""
+async def test_only_a_modified_organization_is_polled_anew():
+    """Its poller restarts between transactions, and the others continue."""
     async with open_shard_harness() as found:
         found.set_organizations(organization("acme"), organization("globex"))
         await until(lambda: len(found.handler.polled) == 2)
@@ -261,8 +261,8 @@ async def test_only_what_was_modified_is_polled_anew_and_between_transactions():
         assert found.handler.polls["globex"] == 1
 
 
-async def test_what_was_deleted_is_told_after_its_end():
-    """Nothing is told of an organization after its status was removed."""
+async def test_a_deletion_is_reported_after_polling_has_ended():
+    """No status follows the removal of an organization's status."""
     async with open_shard_harness() as found:
         found.set_organizations(organization("acme"), organization("globex"))
         await until(lambda: len(found.handler.polled) == 2)
@@ -272,8 +272,8 @@ async def test_what_was_deleted_is_told_after_its_end():
         assert found.handler.calls == [("deleted", "acme", False)]
 
 
-async def test_what_was_deleted_while_the_shard_was_loading_is_told_too():
-    """Its status does not stay because nobody was polling it just then."""
+async def test_a_deletion_during_loading_is_reported():
+    """The status is removed although no poller ran."""
     async with open_shard_harness() as found:
         found.set_organizations(organization("acme"))
         await until(lambda: found.handler.polled)
@@ -287,8 +287,8 @@ async def test_what_was_deleted_while_the_shard_was_loading_is_told_too():
         assert found.handler.calls == [("deleted", "acme", False)]
 
 
-async def test_what_is_deleted_while_another_is_waited_for_is_told_too():
-    """A modified one waits for the transaction under way; what is deleted meanwhile keeps no status."""
+async def test_a_deletion_during_another_change_is_reported():
+    """A modified organization waits for a transaction; one deleted meanwhile keeps no status."""
     async with open_shard_harness() as found:
         found.set_organizations(organization("acme"), organization("globex"))
         await until(lambda: len(found.handler.polled) == 2)
@@ -304,7 +304,7 @@ async def test_what_is_deleted_while_another_is_waited_for_is_told_too():
 
 
 async def test_a_closed_shard_leaves_nothing_running():
-    """Its pollers have ended, its publisher is discarded, and nothing is told afterwards."""
+    """Its pollers have ended, its publisher is discarded, and no status follows."""
     async with open_shard_harness() as found:
         found.set_organizations(organization("acme"))
         await until(lambda: found.handler.polled)
@@ -317,8 +317,8 @@ async def test_a_closed_shard_leaves_nothing_running():
         assert found.handler.calls == [("released", "acme", False)]
 
 
-async def test_closing_ends_within_its_bound_whatever_hangs():
-    """A transaction that does not end, or a poller that swallows its cancellation, is not waited for without end."""
+async def test_closing_ends_within_its_time_limit():
+    """Closing does not wait for a hanging transaction or a poller that ignores its cancellation."""
 
     async def stubborn(_organization, _publisher):
         for _ in range(2):

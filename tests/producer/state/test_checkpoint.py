@@ -32,8 +32,8 @@ FULL = Checkpoint(
 )
 
 
-def test_a_checkpoint_fits_its_schema_and_comes_back():
-    """Every field of the schema is written, none else, and read again."""
+def test_a_checkpoint_fits_its_schema_and_round_trips():
+    """A checkpoint fills every field of the schema and no other."""
     for one in (FULL, new_checkpoint("acme", 5, now=6)):
         record = one.to_record()
         assert fastavro.validate(record, schemas.load("checkpoint"), strict=True)
@@ -42,7 +42,7 @@ def test_a_checkpoint_fits_its_schema_and_comes_back():
 
 
 def complete_up_to(pairs, offset):
-    """What the pairs tell a reader whose next offset this is."""
+    """Return the instant up to which the pairs call a reader with this next offset complete."""
     return max((pair.window_end for pair in pairs if pair.offset <= offset), default=None)
 
 
@@ -51,7 +51,7 @@ STEPS = st.lists(st.tuples(st.integers(0, 100), st.integers(0, 3)), max_size=120
 
 @given(STEPS)
 def test_pairs_never_promise_too_much(steps):
-    """Thinned or not: up to what the pairs tell a reader, everything was published before its offset."""
+    """Everything before a pair's instant was published before its offset, thinned out or not."""
     point, offset, truth = new_checkpoint("acme", 1, now=0), 0, []
     for later, more in steps:
         offset += more
@@ -69,7 +69,7 @@ def test_pairs_never_promise_too_much(steps):
 
 
 def test_pairs_reach_far_back_and_are_dense_at_the_end():
-    """After ten thousand rounds the last ones are all there, and an hour-old and a day-old reader still learn something."""
+    """After 10,000 rounds the pairs serve readers that are seconds, an hour and a day behind."""
     point = new_checkpoint("acme", 0, now=0)
     for minute in range(1, 10_000):
         point = with_completeness_pair(replace(point, window_end=minute), minute)
@@ -80,7 +80,7 @@ def test_pairs_reach_far_back_and_are_dense_at_the_end():
         assert 9999 - complete_up_to(point.pairs, 9999 - back) < 2 * back
 
 
-def test_a_window_end_that_was_set_back_drops_what_it_promised():
-    """After a set-back, no pair promises more than the checkpoint does."""
+def test_a_window_end_that_is_set_back_drops_later_pairs():
+    """No pair promises more than the checkpoint does."""
     point = with_completeness_pair(new_checkpoint("acme", 100, now=0), 5)
     assert with_completeness_pair(replace(point, window_end=50), 6).pairs == (CompletenessPair(50, 6),)

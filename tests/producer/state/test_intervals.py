@@ -20,8 +20,8 @@ def collected(ranges):
 
 
 @given(st.lists(RANGE, max_size=8))
-def test_adding_covers_exactly_what_was_added(ranges):
-    """A collection is ascending and nowhere touching, and holds the instants of all that was added."""
+def test_adding_covers_exactly_the_added_ranges(ranges):
+    """The ranges ascend, do not touch, and hold every added instant."""
     collection = collected(ranges)
     assert inside(collection) == inside(ranges)
     assert all(one.width for one in collection)
@@ -29,8 +29,8 @@ def test_adding_covers_exactly_what_was_added(ranges):
 
 
 @given(st.lists(RANGE, max_size=8), RANGE)
-def test_missing_is_the_rest(ranges, within):
-    """What is missing, and what is there, together make the whole and share nothing."""
+def test_missing_is_the_complement(ranges, within):
+    """Missing and present ranges are disjoint and together cover the whole."""
     collection = collected(ranges)
     gaps = missing_ranges(collection, within)
     assert inside(gaps) == inside([within]) - inside(collection)
@@ -40,7 +40,7 @@ def test_missing_is_the_rest(ranges, within):
 
 @given(RANGE.filter(lambda one: one.width > 1))
 def test_halves_cut_without_a_hole(whole):
-    """The halves lose nothing, repeat nothing, and are never empty."""
+    """The halves are not empty, are disjoint, and together cover the whole."""
     older, newer = split_in_half(whole)
     assert (older.start, older.end, newer.end) == (whole.start, newer.start, whole.end)
     assert older.width

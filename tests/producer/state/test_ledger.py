@@ -30,8 +30,8 @@ def event(number, created=MONDAY):
     return {"id": number, "created": created}
 
 
-def test_a_plan_changes_nothing_until_it_is_committed():
-    """Between plan and commit the ledger is what Kafka is known to hold."""
+def test_a_plan_changes_nothing_before_its_commit():
+    """The ledger equals Kafka's between plan and commit."""
     ledger = Ledger("acme", {"2026-11-23": DayLedger(BitMap64([1]))})
     delta = ledger.plan(
         [event(2), event(3, MONDAY + DAY_MS)], [BAD], read=TimeRange(MONDAY, MONDAY + 2 * DAY_MS)
@@ -47,7 +47,7 @@ def test_a_plan_changes_nothing_until_it_is_committed():
     assert ledger.new_dead_letters([BAD, BAD]) == []
 
 
-def test_a_plan_made_before_another_commit_is_refused():
+def test_a_plan_from_before_another_commit_is_refused():
     """Two plans from the same state would overwrite each other's days."""
     ledger = Ledger("acme")
     one, other = ledger.plan([event(1)]), ledger.plan([event(2)])
@@ -56,8 +56,8 @@ def test_a_plan_made_before_another_commit_is_refused():
         ledger.commit(other)
 
 
-def test_a_dead_letter_stands_in_the_last_day_of_its_window():
-    """It has no readable day of its own, and must be known as long as its window may be asked for."""
+def test_a_dead_letter_is_in_the_ledger_of_its_windows_last_day():
+    """It has no readable day, and stays known while its window may be read again."""
     ledger = Ledger("acme")
     delta = ledger.plan([], [BAD], read=TimeRange(MONDAY - DAY_MS, MONDAY))
     assert delta.days == {"2026-11-22": DayLedger(BitMap64(), frozenset({record_hash(BAD)}))}
@@ -65,8 +65,8 @@ def test_a_dead_letter_stands_in_the_last_day_of_its_window():
         ledger.plan([], [BAD])
 
 
-def test_days_that_no_window_reaches_are_forgotten():
-    """Below the lowest re-read only history that is not covered yet keeps its ledger."""
+def test_ledgers_of_unreachable_days_are_deleted():
+    """Below the deepest re-read, only uncovered backfill keeps its ledgers."""
     point = replace(new_checkpoint("acme", MONDAY + DAY_MS // 2, now=0), ledgers_from=MONDAY + 9 * DAY_MS)
     kept = [
         name
@@ -76,8 +76,8 @@ def test_days_that_no_window_reaches_are_forgotten():
     assert kept == ["2026-11-20", "2026-11-23", "2026-12-02"]
 
 
-def test_records_come_back_and_fit_the_schema():
-    """What is written to the progress topic is read again as it was; a forgotten day is a tombstone."""
+def test_ledger_records_round_trip():
+    """A ledger record decodes to the same day, and a deleted day is a tombstone."""
     ledger = Ledger("acme", {"2020-01-01": DayLedger(BitMap64([5]))})
     delta = ledger.plan([event(1), event(2**63 - 1)], [BAD], read=TimeRange(MONDAY, MONDAY + DAY_MS))
     covered = replace(
@@ -92,14 +92,14 @@ def test_records_come_back_and_fit_the_schema():
 
 
 @pytest.mark.parametrize("name", ["acme.atlassian.net", "127.0.0.1:8080", "a b", "2026-11-23", "ä\n"])
-def test_keys_come_back(name):
-    """The key of a ledger is told from that of a checkpoint."""
+def test_progress_keys_round_trip(name):
+    """The key of a ledger differs from that of a checkpoint."""
     assert split_progress_key(progress_key(name)) == (name, None)
     assert split_progress_key(progress_key(name, "2026-11-23")) == (name, "2026-11-23")
 
 
 class LedgerMachine(RuleBasedStateMachine):
-    """A ledger against Kafka, with a crash possible at every point between plan and commit."""
+    """Compare a ledger with Kafka while a crash may come at any point between plan and commit."""
 
     def __init__(self):
         super().__init__()

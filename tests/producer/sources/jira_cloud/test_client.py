@@ -1,4 +1,4 @@
-"""One call to a simulated Jira each, with everything that may come back."""
+"""One call to a simulated Jira each, with every possible answer."""
 
 import asyncio
 import gzip
@@ -75,8 +75,8 @@ async def page(client, endpoint, from_ms=NOW - 10_000, until_ms=NOW, offset=0, l
     )
 
 
-async def test_a_page_is_what_was_asked_for(client, site):
-    """Bounds are inclusive to the millisecond, at the site and at the gateway, and Jira's clock comes with it."""
+async def test_a_page_holds_the_requested_range(client, site):
+    """Both bounds are inclusive to the ms, at the site and at the gateway, and Jira's clock is returned."""
     inside = [site.add_record(created=NOW - ago)["id"] for ago in (10_000, 5_000, 0)]
     for ago in (10_001, -1):
         site.add_record(created=NOW - ago, visible_after=0)
@@ -92,7 +92,7 @@ async def test_a_page_is_what_was_asked_for(client, site):
 
 
 async def test_a_probe_asks_without_dates(client, site):
-    """The newest record, and by `total` the oldest."""
+    """A probe returns the newest record, and by `total` the oldest."""
     numbers = [site.add_record(created=NOW - ago * 1000)["id"] for ago in (5000, 300, 2)]
     newest = await jira.probe(client, at_site(site))
     oldest = await jira.probe(client, at_site(site), newest.total - 1)
@@ -100,8 +100,8 @@ async def test_a_probe_asks_without_dates(client, site):
     assert set(site.requests()[0].query) == {"offset", "limit"}
 
 
-async def test_myself_and_the_site(client, site):
-    """Who we are, and which site it is, which may be asked without a key."""
+async def test_account_and_site_are_identified(client, site):
+    """`myself` returns the account; `tenant_info` returns the site without a key."""
     assert (await jira.myself(client, at_site(site))).account_id
     assert await jira.tenant_info(client, "acme", site.url) == jira.TenantInfo(site.cloud_id, NOW)
     assert (await jira.myself(client, at_gateway(site))).kind is ErrorKind.SCOPE_MISSING
@@ -143,7 +143,7 @@ async def test_myself_and_the_site(client, site):
     ids=lambda value: getattr(value, "name", None),
 )
 async def test_every_fault_is_a_value_that_names_it(client, site, fault, kind, action):
-    """Whatever goes wrong with a call comes back as its cause; the next call is as if nothing had been."""
+    """A failed call returns its cause, and the next call succeeds."""
     site.add_record(created=NOW - 1)
     site.fault(fault)
     found = await page(client, at_site(site))
@@ -153,8 +153,8 @@ async def test_every_fault_is_a_value_that_names_it(client, site, fault, kind, a
     assert isinstance(await page(client, at_site(site)), Page)
 
 
-async def test_a_wait_that_jira_asks_for_is_told(client, site):
-    """Seconds and dates come out alike."""
+async def test_a_requested_wait_is_returned(client, site):
+    """Seconds and dates give the same wait."""
     for as_date in (False, True):
         site.fault(jira_faults.rate_limited(7, as_date=as_date))
         assert 7 <= (await page(client, at_site(site))).retry_after_seconds <= 8
@@ -169,7 +169,7 @@ async def test_a_wait_that_jira_asks_for_is_told(client, site):
         jira_faults.wrong_total(None),
     ],
 )
-async def test_what_is_only_unusual_is_read(client, site, fault):
+async def test_an_unusual_answer_is_read(client, site, fault):
     """Warnings, compression, a slow body and a missing total are no failures."""
     number = site.add_record(created=NOW - 1)["id"]
     site.fault(fault)
@@ -189,7 +189,7 @@ async def test_what_is_only_unusual_is_read(client, site, fault):
     ],
 )
 async def test_a_redirect_is_never_followed_with_the_key(client, world, site, location, told):
-    """Where Jira sends us, no request arrives, not even at the same host; the operator learns the host, and nothing else of it."""
+    """No request reaches the target, and the message gives its host alone."""
     other = await world.add_site("other")
     location = location.format(port=httpx.URL(other.url).port, key=site.token)
     for status in (301, 302, 303, 307, 308):
@@ -201,8 +201,8 @@ async def test_a_redirect_is_never_followed_with_the_key(client, world, site, lo
     assert len(site.request_log) == 5
 
 
-async def test_a_call_has_an_end(client, site):
-    """A peer that never answers, or drips, costs no more than the bound."""
+async def test_a_call_has_a_time_limit(client, site):
+    """A silent or a dripping peer costs no more than the limit."""
     site.add_record(created=NOW - 1)
     for fault in (faults.hang(5), faults.slow_body(5)):
         site.fault(fault)
@@ -211,29 +211,29 @@ async def test_a_call_has_an_end(client, site):
 
 
 async def test_a_call_can_be_cancelled(client, site):
-    """Cancelling is no failure of Jira's."""
+    """A cancellation is no failure of Jira's."""
     site.fault(faults.hang(5))
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.2):
             await page(client, at_site(site))
 
 
-async def test_an_answer_beyond_measure_is_not_taken_in(client, site):
-    """The bound is on what comes out of the compression; fewer records are the way on."""
+async def test_an_answer_above_the_size_limit_is_refused(client, site):
+    """The limit applies after decompression; the remedy is fewer records."""
     body = gzip.compress(b'{"records":[' + b" " * 10_000_000 + b"]}")
     site.fault(faults.respond_with(200, body, headers={"Content-Encoding": "gzip"}))
     assert (await page(client, at_site(site), max_bytes=100_000)).action is RetryAction.REDUCE_PAGE
 
 
 async def test_no_session_is_kept(client, site):
-    """A cookie that one answer sets is not sent with the next request, which may be another organization's."""
+    """The next request, perhaps of another organization, sends no cookie of an earlier answer."""
     site.fault(faults.altered_head(headers={"Set-Cookie": "JSESSIONID=1; Path=/"}))
     await page(client, at_site(site))
     assert len(client.cookies.jar) == 0
 
 
-async def test_hosts_that_are_not_there(client):
-    """Nothing listening, and a name that nobody knows, are told apart."""
+async def test_a_refused_connection_and_an_unknown_host_name_differ(client):
+    """Each has its own kind."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
@@ -250,8 +250,8 @@ async def test_hosts_that_are_not_there(client):
     assert (found.kind, "acme.atlassian.net" in found.message) == (ErrorKind.HOST_UNKNOWN, True)
 
 
-async def test_a_certificate_that_nobody_vouches_for(client, tmp_path):
-    """A peer whose certificate is not trusted is named as that, and so is one that speaks no TLS."""
+async def test_an_untrusted_certificate_is_reported(client, tmp_path):
+    """A peer that speaks no TLS is reported too."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(write_certificate(tmp_path / "ca.pem"))
 
@@ -269,7 +269,7 @@ async def test_a_certificate_that_nobody_vouches_for(client, tmp_path):
 
 
 async def test_this_machine_is_reached_without_a_proxy(site, monkeypatch):
-    """A proxy that the environment names is for the world outside."""
+    """A proxy from the environment serves other hosts only."""
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     async with jira.open_client() as client:
@@ -277,8 +277,8 @@ async def test_this_machine_is_reached_without_a_proxy(site, monkeypatch):
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.2:9", "http://localhost.:9", "http://[::1]:9"])
-async def test_nothing_in_clear_goes_through_a_proxy(url, monkeypatch):
-    """However this machine is called, what is sent to it without TLS is shown to no proxy."""
+async def test_no_clear_text_goes_through_a_proxy(url, monkeypatch):
+    """A request without TLS to this machine uses no proxy, under any name of it."""
     seen = []
 
     async def listen(reader, writer):
@@ -298,8 +298,8 @@ async def test_nothing_in_clear_goes_through_a_proxy(url, monkeypatch):
 @pytest.mark.parametrize(
     "form", [str, quote, lambda key: json.dumps(key)[1:-1]], ids=["plain", "url", "json"]
 )
-async def test_a_key_that_comes_back_is_not_shown_in_part(client, site, place, form):
-    """Wherever an answer that is too long to quote is cut, what remains holds no part of the key in any of its forms."""
+async def test_no_part_of_a_returned_key_is_shown(client, site, place, form):
+    """A shortened answer holds no part of the key, in any of its forms."""
     key = r'ATATT "quoted" \ and = more'
     site.fault(faults.respond_with(403, "." * place + form(key) + "." * 100, content_type="text/plain"))
     message = (await page(client, at_site(site, key))).message
@@ -307,8 +307,8 @@ async def test_a_key_that_comes_back_is_not_shown_in_part(client, site, place, f
     assert "ATA" not in message
 
 
-async def test_a_key_that_comes_back_in_an_answer_is_not_shown(client, site):
-    """Not even a peer that repeats what it was sent brings a key into a message."""
+async def test_a_returned_key_is_not_shown(client, site):
+    """A peer that echoes the request brings no key into a message."""
     endpoint = at_site(site)
     basic = endpoint.authorization.split()[1]
     site.fault(faults.respond_with(403, f'{{"errorMessages":["no {site.token} and {basic}"]}}'))
@@ -328,14 +328,14 @@ async def test_a_key_that_comes_back_in_an_answer_is_not_shown(client, site):
         ("https://acme.atlassian.net", "u@x", "", "API key"),
     ],
 )
-def test_an_endpoint_exists_only_where_a_credential_may_go(url, user, key, word):
-    """A host that is none of Jira's, plain http, and what makes no credential are refused before any request."""
+def test_an_endpoint_exists_only_for_a_safe_destination(url, user, key, word):
+    """A foreign host, plain http and an invalid credential are refused before a request."""
     with pytest.raises(RelayError, match=word):
         open_endpoint("acme", url, user, key, AllowedHosts("https://api.atlassian.com"))
 
 
 def test_the_gateway_needs_a_cloud_id():
-    """What stands in for a cloud id cannot bend the URL."""
+    """An invalid cloud id cannot change the URL."""
     known = AllowedHosts("https://api.atlassian.com")
     for cloud_id in (None, "", "../x", "a/b", "a?b"):
         with pytest.raises(RelayError, match="cloud id"):
@@ -352,8 +352,8 @@ async def checked_connection(client, site, key=None, url=None):
     return await check_connection(client, "acme", url or site.url, site.user, key or site.token, hosts(site))
 
 
-async def test_a_connection_that_works_is_told_by_its_endpoint(client, site):
-    """An unscoped key works at the site, a scoped one at the gateway, and the site's id is learned either way."""
+async def test_a_working_connection_returns_its_endpoint(client, site):
+    """An unscoped key works at the site, a scoped one at the gateway; both give the site's id."""
     site.add_record()
     for key, gateway in ((site.token, False), (site.scoped_token, True)):
         found = await checked_connection(client, site, key)
@@ -361,8 +361,8 @@ async def test_a_connection_that_works_is_told_by_its_endpoint(client, site):
         assert ("gateway" in found.message) == gateway
 
 
-async def test_an_empty_log_is_believed_by_who_we_are(client, site):
-    """A site without records is fine if Jira knows us."""
+async def test_an_empty_log_is_accepted_with_a_known_account(client, site):
+    """A site without records is valid when Jira knows the account."""
     assert (await checked_connection(client, site)).failure is None
     assert len(site.requests("myself")) == 1
     assert (await checked_connection(client, site, site.scoped_token)).failure is None
@@ -380,8 +380,8 @@ async def test_an_empty_log_is_believed_by_who_we_are(client, site):
         ),
     ],
 )
-async def test_a_key_that_does_not_serve_is_told_why(client, site, make, kind):
-    """Wrong, without rights, without scopes: each is told from the others, with one failed login at most."""
+async def test_a_refused_key_gives_its_reason(client, site, make, kind):
+    """A wrong key, missing rights and missing scopes differ, with one failed login at most."""
     found = await checked_connection(client, site, make(site))
     assert found.failure.kind is kind
     assert found.message == found.failure.message
@@ -402,29 +402,29 @@ async def test_a_key_that_does_not_serve_is_told_why(client, site, make, kind):
         (jira_faults.anonymous(), "record", ErrorKind.ANONYMOUS),
     ],
 )
-async def test_a_site_that_does_not_serve_is_told_why(client, site, fault, path, kind):
-    """What stands between us and the audit log is named once, by its cause."""
+async def test_an_unusable_site_gives_its_reason(client, site, fault, path, kind):
+    """The result names the obstacle once, by its cause."""
     site.fault(fault, times=3, path=path)
     found = await checked_connection(client, site)
     assert (found.failure.kind, found.gateway) == (kind, False)
 
 
 @pytest.mark.parametrize("fault", [jira_faults.html(), faults.respond_with(404)], ids=lambda one: one.name)
-async def test_a_site_that_does_not_tell_who_it_is_serves_all_the_same(client, site, fault):
-    """As producers see it: not all that speak Jira's API know that question."""
+async def test_a_site_without_an_identity_is_usable(client, site, fault):
+    """Some peers that speak Jira's API do not know that request."""
     site.fault(fault, times=1, path="tenant")
     found = await checked_connection(client, site)
     assert (found.failure, found.cloud_id) == (None, None)
 
 
-async def test_a_site_that_is_gone(client, site):
-    """A host that does not answer is told before any key is sent."""
+async def test_an_unreachable_site_gets_no_key(client, site):
+    """The check reports a silent host before it sends a key."""
     await site.stop()
     assert (await checked_connection(client, site)).failure.kind is ErrorKind.UNREACHABLE
 
 
 async def read_windows(client, endpoint, windows, limit=1000):
-    """Everything that a pager finds in the windows: records restored from events, and what was unreadable."""
+    """Return all records that a pager finds in the windows: restored from events, and unreadable ones."""
     pager, found, unreadable = Pager(windows, PagingLimits(page_records=limit)), [], []
     while (request := pager.next_request) is not None:
         answer = await page(
@@ -438,7 +438,7 @@ async def read_windows(client, endpoint, windows, limit=1000):
 
 
 async def test_a_hostile_log_is_read_whole(client, site):
-    """Short pages, repeated rows, a wrong total, ties, odd records, and rows that move: every record, whole, once."""
+    """The pager returns each record whole and once, despite short pages, repeats, ties and moving rows."""
     site.quirks.page_cap, site.quirks.repeat_ids_divisible_by, site.quirks.reported_total = 7, 5, 3
     site.add_records(40, created=NOW - 7_000)
     site.add_history(60, NOW - 10_000, NOW - 5_000)

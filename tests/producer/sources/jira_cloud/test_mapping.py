@@ -76,7 +76,7 @@ RECORDS = st.fixed_dictionaries(
 
 
 def rebuilt(event):
-    """The inverse of read, from what the schema and `unmodeled` say: what is left over wins, objects are merged."""
+    """Rebuild a record from schema and `unmodeled`: the unmodeled value wins, and objects are merged."""
 
     def merge(held, rest):
         if isinstance(held, list):
@@ -102,7 +102,7 @@ def rebuilt(event):
 @given(RECORDS)
 @settings(max_examples=200)
 def test_event_and_unmodeled_give_back_the_whole_record(record):
-    """Whatever Jira sends can be rebuilt from the event, and the event always fits the schema."""
+    """Any record can be rebuilt from its event, and the event fits the schema."""
     event = to_event(record, "acme")
     expected = without_nulls(record)
     as_sent = event["unmodeled"] and "created" in json.loads(event["unmodeled"])
@@ -114,16 +114,16 @@ def test_event_and_unmodeled_give_back_the_whole_record(record):
     assert fastavro.validate(event | {"collected": 0, "mode": "live"}, schema, strict=True)
 
 
-def test_the_names_are_the_schemas():
-    """Every field of the schema is filled by reading, but for the two that publishing adds."""
+def test_the_field_names_are_the_schemas():
+    """Reading fills every field of the schema except the two that publishing adds."""
     fields = {field["name"]: field["type"] for field in schemas.load("audit_event")["fields"]}
     assert {"collected", "mode", *to_event(SAMPLE, "acme")} == set(fields)
     assert tuple(field["name"] for field in fields["objectItem"][1]["fields"]) == ITEM_FIELDS
     assert tuple(field["name"] for field in fields["changedValues"][1]["items"]["fields"]) == CHANGE_FIELDS
 
 
-def test_an_ordinary_record_leaves_nothing_over():
-    """A record of the kind Jira's specification describes is all in the fields, in Jira's order."""
+def test_an_ordinary_record_has_nothing_unmodeled():
+    """The fields hold a record of Jira's specification whole, in Jira's order."""
     assert to_event(SAMPLE, "acme") == {
         **{name: SAMPLE[name] for name in TEXT_FIELDS},
         "organization": "acme",
@@ -142,8 +142,8 @@ def test_an_ordinary_record_leaves_nothing_over():
     }
 
 
-def test_what_is_left_over_has_the_shape_of_the_record():
-    """A list with something left over has an entry for each element, {} where there is nothing."""
+def test_unmodeled_values_have_the_shape_of_the_record():
+    """A list with an unmodeled value has an entry for each element, {} for a complete one."""
     record = SAMPLE | {
         "summary": 7,
         "new": {"a": [2**70]},
@@ -159,7 +159,7 @@ def test_what_is_left_over_has_the_shape_of_the_record():
 
 
 def test_a_lone_surrogate_is_replaced_in_the_field_and_kept_as_ascii():
-    """Text that is no Unicode becomes readable, its original is JSON that any reader takes."""
+    """The field is valid Unicode, and the original is JSON that any reader parses."""
     event = to_event(SAMPLE | {"summary": "a\ud800é"}, "acme")
     assert event["summary"] == "a\ufffdé"
     assert event["unmodeled"] == '{"summary":"a\\ud800\\u00e9"}'
@@ -185,15 +185,15 @@ def test_a_lone_surrogate_is_replaced_in_the_field_and_kept_as_ascii():
         ("9999-12-31T23:59:59.999+0000", 253_402_300_799_999, True),
     ],
 )
-def test_created_in_every_form(text, ms, exact):
-    """Any form of instant is read in UTC; its text is kept where it says more than the milliseconds."""
+def test_created_is_read_in_each_form(text, ms, exact):
+    """The instant becomes UTC; its text is kept when it is more exact than a millisecond."""
     event = to_event({"id": 1, "created": text}, "acme")
     assert event["created"] == ms
     assert event["unmodeled"] == (None if exact else json.dumps({"created": text}, separators=(",", ":")))
 
 
-def test_created_as_epoch_milliseconds():
-    """An integer is taken for epoch milliseconds unless it is more likely seconds."""
+def test_created_is_read_as_epoch_milliseconds():
+    """An integer is in milliseconds unless seconds are more likely."""
     assert to_event({"id": 1, "created": 1643014085645}, "acme")["created"] == 1643014085645
     assert isinstance(to_event({"id": 1, "created": 1643014085}, "acme"), UnreadableRecord)
 
@@ -229,15 +229,15 @@ def test_created_as_epoch_milliseconds():
     ],
 )
 def test_a_record_without_readable_id_or_created_is_kept_as_json(record):
-    """What cannot become an event keeps its JSON and says why."""
+    """The unreadable record holds its JSON and the reason."""
     unreadable = to_event(record, "acme")
     assert isinstance(unreadable, UnreadableRecord)
     assert json.loads(unreadable.raw) == record
     assert "id" in unreadable.reason or "created" in unreadable.reason or "object" in unreadable.reason
 
 
-def test_digits_as_id_are_an_id():
-    """An id in quotes is one, and the quotes are remembered."""
+def test_an_id_of_digits_in_quotes_is_an_id():
+    """The unmodeled part keeps the quotes."""
     event = to_event({"id": "9223372036854775807", "created": SAMPLE["created"]}, "acme")
     assert event["id"] == 2**63 - 1
     assert json.loads(event["unmodeled"]) == {"id": "9223372036854775807"}
@@ -245,7 +245,7 @@ def test_digits_as_id_are_an_id():
 
 @given(st.lists(RECORDS, max_size=4))
 def test_a_page_gives_back_every_record(records):
-    """A page is read without loss, whichever parser it takes."""
+    """Both parsers read a page without loss."""
     text = json.dumps({"offset": 0, "limit": 1000, "total": 7, "records": records})
     page = parse_page(text.encode())
     assert isinstance(page, Page)
@@ -254,22 +254,22 @@ def test_a_page_gives_back_every_record(records):
 
 
 @pytest.mark.parametrize("big", [1, 2**70], ids=["quickly", "exactly"])
-def test_a_fraction_is_what_64_bits_hold_of_it(big):
-    """However a page is read, digits beyond that are rounded, and never make a record unreadable."""
+def test_a_fraction_is_rounded_to_64_bits(big):
+    """Both parsers round further digits and keep the record readable."""
     page = parse_page(b'{"records":[{"id":1,"x":0.10000000000000000000001},{"id":2,"y":%d}]}' % big)
 
     assert page.records[0] == {"id": 1, "x": 0.1}
 
 
 def test_the_two_parsers_agree():
-    """One hostile record in a page changes nothing in the reading of its neighbours."""
+    """A hostile record changes no reading of its neighbours."""
     alone = parse_page(json.dumps({"records": [SAMPLE]}).encode())
     beside = parse_page(json.dumps({"records": [SAMPLE, {"id": 2**70}, "\ud800"]}).encode())
     assert beside.records == (*alone.records, {"id": 2**70}, "\ud800")
 
 
 def test_integers_stay_integers_of_any_size():
-    """What would not fit 64 bits is not rounded to a fraction."""
+    """An integer above 64 bits is not rounded to a fraction."""
     (record,) = parse_page(
         b'{"records":[{"id":1,"created":"2022-01-24T08:48Z","n":12345678901234567890123}]}'
     ).records
@@ -278,7 +278,7 @@ def test_integers_stay_integers_of_any_size():
 
 
 def test_only_the_records_of_the_envelope_are_its_records():
-    """A member of the same name further in, and a byte order mark, mislead nobody."""
+    """A nested member of the same name and a byte order mark change nothing."""
     body = '\ufeff{"x":{"records":[1,2]},"y":["records"],"z":"records","records":[{"records":[3]},12345678901234567890]}'
     assert parse_page(body.encode()).records == ({"records": [3]}, 12345678901234567890)
 
@@ -300,8 +300,8 @@ def nested(levels):
         nested(5000),
     ],
 )
-def test_a_record_that_python_cannot_hold_is_unreadable_alone(text):
-    """Repeated names, numbers beyond measure and bottomless nesting cost one record, whose own text is kept."""
+def test_a_record_above_pythons_limits_is_unreadable_alone(text):
+    """Repeated names, huge numbers and deep nesting cost one record, whose text is kept."""
     page = parse_page(f'{{"total":3, "records" : [ {json.dumps(SAMPLE)} , {text}\n, {{"id":3}} ] }}'.encode())
     first, bad, last = page.records
     assert (first, last, page.total) == (SAMPLE, {"id": 3}, 3)
@@ -310,8 +310,8 @@ def test_a_record_that_python_cannot_hold_is_unreadable_alone(text):
     assert to_event(bad, "acme") is bad
 
 
-def test_depth_is_judged_alike_by_both_parsers():
-    """The deepest record that one parser takes is the deepest that the other takes."""
+def test_both_parsers_have_the_same_depth_limit():
+    """The deepest record of one parser is the deepest of the other."""
     for extra in ("", ',{"id":18446744073709551616}'):
         good, bad = (parse_page(f'{{"records":[{nested(levels)}{extra}]}}'.encode()) for levels in (252, 253))
         assert isinstance(good.records[0], dict)
@@ -343,13 +343,13 @@ def test_depth_is_judged_alike_by_both_parsers():
         (b"[" * 100_000, "broken"),
     ],
 )
-def test_what_is_not_a_page_says_why(body, word):
-    """An answer that is no whole page of records is never taken for one."""
+def test_an_invalid_page_gives_the_reason(body, word):
+    """An answer without a whole page of records is refused."""
     assert word in parse_page(body).reason
 
 
 @given(RECORDS, st.data())
-def test_a_page_that_was_cut_off_is_never_a_page(record, data):
+def test_a_truncated_page_is_never_a_page(record, data):
     """No prefix of a page is a page."""
     body = json.dumps({"records": [record, record]}).encode()
     cut = data.draw(st.integers(0, len(body) - 1))
@@ -357,12 +357,12 @@ def test_a_page_that_was_cut_off_is_never_a_page(record, data):
 
 
 @pytest.mark.parametrize("end", [b"", b"\\"])
-def test_a_long_value_that_was_cut_off_takes_no_hours(end):
-    """A megabyte of escaped quotes without its end is read once, and not again from each of them."""
+def test_a_truncated_long_value_is_read_in_linear_time(end):
+    """The parser reads a megabyte of escaped quotes once, not again from each quote."""
     assert "cut off" in parse_page(b'{"records":[{"id":1,"summary":"' + b'\\"' * 500_000 + end).reason
 
 
-def test_an_empty_page():
-    """A page without records is a page."""
+def test_an_empty_page_is_a_page():
+    """A page without records is valid."""
     for body in (b'{"records":[]}', b'{"records":[ ],"n":123456789012345678901}'):
         assert parse_page(body).records == ()

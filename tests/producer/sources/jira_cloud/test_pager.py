@@ -1,4 +1,4 @@
-"""The pager against a log in memory that pages as Jira does: newest first, by offset, moving under the reader."""
+"""The pager on a log in memory with Jira's paging: newest first, by offset, while rows move."""
 
 import random
 
@@ -20,7 +20,7 @@ def event(created, number):
 
 
 class FakeAuditLog:
-    """Rows by id, descending; `most_rows` rows are all that one query shows, `page` all that one page does."""
+    """Rows by id, descending. One query shows at most `most_rows` rows, one page at most `page`."""
 
     def __init__(self, rows, *, page=1000, most_rows=10**9):
         self.rows = {row["id"]: row for row in rows}
@@ -59,7 +59,7 @@ LOGS = st.lists(st.integers(0, 60), max_size=80).map(
 
 @given(LOGS, st.integers(1, 7), st.integers(1, 9), st.integers(0, 60), st.integers(0, 61))
 def test_every_row_of_the_window_comes_once_oldest_first(rows, page, limit, start, end):
-    """Whatever the sizes of pages, short ones in the middle included, the window's rows are all found."""
+    """The pager finds all rows at any page size, also with short pages in the middle."""
     found = read_all(
         Pager([TimeRange(start, (start + end) // 2), TimeRange((start + end) // 2, end)], paging(limit)),
         FakeAuditLog(rows, page=page),
@@ -73,8 +73,8 @@ def test_every_row_of_the_window_comes_once_oldest_first(rows, page, limit, star
 
 @given(LOGS, st.integers(4, 9), st.randoms(use_true_random=False))
 @settings(max_examples=200)
-def test_rows_that_come_late_or_age_out_hide_no_other(rows, limit, chance):
-    """Rows appearing anywhere and rows vanishing at the old end, between any two pages, cost none that stays."""
+def test_late_and_aged_out_rows_hide_no_other(rows, limit, chance):
+    """The pager finds each remaining row while others appear anywhere or vanish at the old end."""
     log = FakeAuditLog(rows)
     staying = set(log.rows)
 
@@ -94,7 +94,7 @@ def test_rows_that_come_late_or_age_out_hide_no_other(rows, limit, chance):
 
 @given(LOGS, st.integers(2, 9), st.randoms(use_true_random=False))
 def test_a_row_that_vanishes_in_front_is_noticed_on_full_pages(rows, limit, chance):
-    """Where a row of an earlier page is deleted, the rows that move up over the border are read all the same."""
+    """The pager reads rows that move to an earlier page after a deletion."""
     log = FakeAuditLog(rows)
     gone = set()
 
@@ -109,7 +109,7 @@ def test_a_row_that_vanishes_in_front_is_noticed_on_full_pages(rows, limit, chan
 @given(LOGS, st.integers(3, 7), st.integers(3, 9), st.booleans(), st.randoms(use_true_random=False))
 @settings(max_examples=200)
 def test_a_row_that_a_page_shows_twice_hides_no_other(rows, page, limit, grows, chance):
-    """Whether the page grows by the second showing or another row is left for the next page."""
+    """The second showing may lengthen the page or move another row to the next page."""
 
     class Stammering(FakeAuditLog):
         def answer(self, request):
@@ -126,9 +126,7 @@ def test_a_row_that_a_page_shows_twice_hides_no_other(rows, page, limit, grows, 
 @pytest.mark.parametrize("page", [7, 9])
 @given(st.integers(0, 60), st.integers(1, LIMITS.max_restarts))
 def test_an_empty_page_in_place_of_rows_is_not_the_end(page, at, times):
-    """After a full page the last row has to come again, and an answer without it ends no window; where Jira gives less than it
-    is asked for, the first page shows how much that is.
-    """
+    """The last row must come again after a full page, so its absence ends no window."""
 
     class Forgetful(FakeAuditLog):
         left = times
@@ -144,8 +142,8 @@ def test_an_empty_page_in_place_of_rows_is_not_the_end(page, at, times):
     assert ids(read_all(Pager([TimeRange(0, 61)], paging(9)), Forgetful(rows, page=page))) == list(range(61))
 
 
-def test_a_jira_that_never_shows_the_rest_is_asked_a_bounded_number_of_times():
-    """Where every page after the first stays empty while records go on happening, the window ends after the last restart."""
+def test_a_jira_that_hides_the_rest_gets_a_bounded_number_of_requests():
+    """The window ends after the last restart while later pages stay empty."""
 
     class Withholding(FakeAuditLog):
         def answer(self, request):
@@ -161,7 +159,7 @@ def test_a_jira_that_never_shows_the_rest_is_asked_a_bounded_number_of_times():
 
 
 def test_a_quiet_window_costs_one_request_and_a_small_one_two():
-    """An empty page ends a window; a short one is followed by one more question."""
+    """An empty page ends a window; a short page needs one more request."""
     for rows, cost in (([], 1), ([event(1, 1)], 2)):
         log = FakeAuditLog(rows)
         (result,) = read_all(Pager([TimeRange(0, 10)]), log)
@@ -169,7 +167,7 @@ def test_a_quiet_window_costs_one_request_and_a_small_one_two():
 
 
 def test_instants_are_asked_inclusive_and_pages_overlap_by_one_row():
-    """The end is asked as the last millisecond inside; after a full page the last row is asked for again."""
+    """The end is the last millisecond inside; a full page's last row is asked for again."""
     pager = Pager([TimeRange(100, 200)], paging(2))
     assert pager.next_request == PageRequest(100, 199, 0, 2)
     pager.add([event(150, 9), event(140, 8)], 10)
@@ -181,7 +179,7 @@ def test_instants_are_asked_inclusive_and_pages_overlap_by_one_row():
 
 
 def test_no_window_is_asked_with_equal_bounds():
-    """Jira's word is that `from` must be before `to`: one millisecond is asked for with the one before it."""
+    """Jira requires `from` before `to`, so one millisecond is asked for with the one before it."""
     log = FakeAuditLog([event(4, 1), event(5, 2), event(6, 3)])
     pager = Pager([TimeRange(5, 6)])
     assert pager.next_request == PageRequest(4, 5, 0, 1000)
@@ -190,7 +188,7 @@ def test_no_window_is_asked_with_equal_bounds():
 
 
 def test_ten_thousand_rows_are_read_in_halves_the_older_first():
-    """A query that may be cut is never believed: its window is halved until each part is surely whole."""
+    """The pager halves a window until no query can be truncated."""
     rows = [event(number // 3, number) for number in range(25_000)]
     found = read_all(Pager([TimeRange(0, 10_000)]), FakeAuditLog(rows, most_rows=10_000))
     assert ids(found) == list(range(25_000))
@@ -201,8 +199,8 @@ def test_ten_thousand_rows_are_read_in_halves_the_older_first():
 
 
 @given(st.lists(st.integers(0, 60), unique=True, max_size=LIMITS.max_restarts))
-def test_a_half_in_which_rows_were_seen_is_not_empty(at):
-    """History is read once: an answer without rows that the whole window had shown would leave them out for good."""
+def test_a_half_with_known_rows_is_not_empty(at):
+    """Backfill is read once, so an empty answer for rows already seen is not accepted."""
 
     class Forgetful(FakeAuditLog):
         def answer(self, request):
@@ -214,8 +212,8 @@ def test_a_half_in_which_rows_were_seen_is_not_empty(at):
     assert ids(read_all(pager, Forgetful(rows))) == list(range(60))
 
 
-def test_one_millisecond_with_too_many_rows_is_published_and_reported():
-    """What cannot be halved is given as far as it was shown, as unproven, and so is the next, asked for with it."""
+def test_one_millisecond_with_too_many_rows_is_published_and_unproven():
+    """The next millisecond, asked for with it, is unproven too."""
     rows = [event(5, number) for number in range(12_000)] + [event(6, 20_000), event(4, 20_001)]
     found = read_all(Pager([TimeRange(0, 10)]), FakeAuditLog(rows, most_rows=10_000))
     assert {result.window for result in found if not result.proven} == {TimeRange(5, 6), TimeRange(6, 7)}
@@ -223,8 +221,8 @@ def test_one_millisecond_with_too_many_rows_is_published_and_reported():
     assert {20_000, 20_001} <= set(ids(found))
 
 
-def test_a_server_that_ignores_the_offset_does_not_hold_the_pager_for_ever():
-    """The same page again and again ends in smaller windows, or in a result that says it is unproven."""
+def test_a_server_that_ignores_the_offset_ends_the_pager():
+    """Repeated pages end in smaller windows or an unproven result."""
 
     class Deaf(FakeAuditLog):
         def answer(self, request):
@@ -239,7 +237,7 @@ def test_a_server_that_ignores_the_offset_does_not_hold_the_pager_for_ever():
 
 @pytest.mark.parametrize("bound", [{"max_pages": 3}, {"max_bytes": 300}], ids=str)
 def test_pages_and_bytes_are_bounded(bound):
-    """A window of too many pages or bytes is halved like one of too many rows."""
+    """The pager halves a window of too many pages or bytes."""
     rows = [event(number % 60, number) for number in range(60)]
     found = read_all(Pager([TimeRange(0, 60)], paging(10, **bound)), FakeAuditLog(rows))
     assert sorted(ids(found)) == list(range(60))
@@ -247,8 +245,8 @@ def test_pages_and_bytes_are_bounded(bound):
 
 
 @pytest.mark.parametrize("bound", [{"max_pages_of_one_ms": 5}, {"max_bytes_of_one_ms": 500}], ids=str)
-def test_one_millisecond_has_bounds_too(bound):
-    """A millisecond without end is left, as unproven."""
+def test_one_millisecond_has_limits_too(bound):
+    """The pager leaves a millisecond without end as unproven."""
     (result,) = read_all(
         Pager([TimeRange(0, 1)], paging(10, **bound)),
         FakeAuditLog([event(0, number) for number in range(90)]),
@@ -257,8 +255,8 @@ def test_one_millisecond_has_bounds_too(bound):
     assert 40 <= len(result.events) < 60
 
 
-def test_rows_outside_the_window_are_left_and_counted():
-    """What Jira sends beyond what was asked for waits for its own window, but not in silence."""
+def test_rows_outside_the_window_are_left_out_and_counted():
+    """Each such row waits for its own window."""
     pager = Pager([TimeRange(10, 20)])
     pager.add([event(25, 3), event(20, 2), event(10, 1), event(9, 0)], 10)
     result = pager.add([], 10)
@@ -266,7 +264,7 @@ def test_rows_outside_the_window_are_left_and_counted():
 
 
 def test_unreadable_records_are_kept_once():
-    """A record that is no event is handed on beside the events, once though two pages had it."""
+    """The pager returns an unreadable record once, though two pages hold it."""
     bad = UnreadableRecord("no id", b"{}")
     pager = Pager([TimeRange(10, 20)])
     pager.add([event(15, 3), bad], 10)
@@ -275,8 +273,8 @@ def test_unreadable_records_are_kept_once():
     assert (result.unreadable, ids([result]), result.outside_window) == ((bad,), [3], 0)
 
 
-def test_a_window_is_covered_no_further_than_jiras_clock():
-    """A window that ends in Jira's future is covered up to Jira's present only, as of the first answer."""
+def test_a_window_is_covered_up_to_jiras_clock():
+    """The first answer's clock limits the coverage of a window that ends in Jira's future."""
     pager = Pager([TimeRange(0, 1000), TimeRange(1000, 2000), TimeRange(2000, 3000)])
     assert pager.add([], 10, date_ms=1500).covered == TimeRange(0, 1000)
     assert pager.add([], 10, date_ms=2500).covered == TimeRange(1000, 1500)
@@ -284,7 +282,7 @@ def test_a_window_is_covered_no_further_than_jiras_clock():
 
 
 def test_a_page_too_large_is_asked_for_in_smaller_ones():
-    """The limit is halved until it is one."""
+    """The pager halves the limit down to one."""
     pager = Pager([TimeRange(0, 10)], paging(4))
     assert pager.shrink_page()
     assert pager.next_request.limit == 2

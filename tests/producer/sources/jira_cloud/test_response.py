@@ -73,8 +73,8 @@ def errors(message):
         (418, "", {}, ErrorKind.UNEXPECTED, RetryAction.RETRY),
     ],
 )
-def test_every_refusal_is_known_by_its_own_cause(status, body, headers, kind, action):
-    """Status, header and text together tell the cause; the cause tells what to do."""
+def test_each_refusal_has_its_own_cause(status, body, headers, kind, action):
+    """Status, header and text give the kind; the kind gives the action."""
     found = classified(status, body, headers)
     assert (found.kind, found.action) == (kind, action)
     assert found.message.startswith("acme: ")
@@ -82,8 +82,8 @@ def test_every_refusal_is_known_by_its_own_cause(status, body, headers, kind, ac
     assert "{" not in found.message
 
 
-def test_an_answer_that_may_be_read():
-    """A plain 200 is no failure, nor is one with limits that are only announced, nor a login that went well."""
+def test_a_readable_answer_is_no_failure():
+    """A plain 200, one with announced limits and one with a successful login are read."""
     for headers in (
         {},
         {"Beta-Retry-After": "3600", "X-RateLimit-NearLimit": "true"},
@@ -118,19 +118,19 @@ def test_an_answer_that_may_be_read():
         ),
     ],
 )
-def test_the_wait_is_what_jira_asks_for(headers, seconds):
-    """Seconds, a date, or for a quota the moment it is filled again, at the latest the next hour; never a Beta header."""
+def test_the_wait_follows_jiras_answer(headers, seconds):
+    """It is seconds, a date or a quota's refill within the hour; a Beta header does not count."""
     assert classified(429, "", headers).retry_after_seconds == seconds
 
 
 def test_a_date_is_counted_by_jiras_clock():
-    """A clock of ours that is wrong neither shortens a wait nor makes it endless."""
+    """A wrong local clock neither shortens a wait nor makes it endless."""
     found = classified(503, "", {"Retry-After": "Mon, 21 Sep 2026 14:13:50 GMT"}, date_ms=NOW + 20_000)
     assert (found.retry_after_seconds, found.date_ms) == (10, NOW + 20_000)
 
 
-def test_a_redirect_names_the_host_and_nothing_else():
-    """Where we were sent may hold a token: only its host is told."""
+def test_a_redirect_names_only_the_host():
+    """The target may hold a token, so the message leaves out the rest."""
     found = classified(302, "", {"Location": "https://login.example/x?token=s3cret#y"})
     assert "login.example" in found.message
     assert "s3cret" not in found.message
@@ -138,8 +138,8 @@ def test_a_redirect_names_the_host_and_nothing_else():
     assert classified(302, "", {"Location": "/login?s3cret"}).message.find("s3cret") < 0
 
 
-def test_jiras_own_words_are_told_made_harmless():
-    """An operator reads what Jira said: short, on one line, nothing a terminal would act on."""
+def test_jiras_own_words_are_quoted_without_control_characters():
+    """The quotation is short, on one line, and harmless to a terminal."""
     said = classified(400, '{"errorMessages":["Invalid\\u001b[31m date\\n' + "x" * 500 + '"]}').message
     assert "Invalid [31m date xxx" in said
     assert said.isprintable()
@@ -150,6 +150,6 @@ def test_jiras_own_words_are_told_made_harmless():
 
 
 def test_a_refused_key_names_the_other_endpoint():
-    """At the site: the key may have scopes; at the gateway: it may have none."""
+    """At the site the key may have scopes; at the gateway it may have none."""
     assert "gateway" in classified(401).message
     assert "at the site itself" in classified(401, target=GATEWAY).message

@@ -37,7 +37,7 @@ async def jira_fixture(jira):
 
 @pytest.fixture
 async def hasty(jira):
-    """Waits of tenths of a second in the place of minutes."""
+    """Return waits of tenths of a second in place of minutes."""
     timing = backoff(0.6, login_failure_seconds=1.0, key_check_seconds=0.05)
     async with jira_clients(jira, backoff=timing) as found:
         yield found
@@ -45,7 +45,7 @@ async def hasty(jira):
 
 @pytest.fixture
 async def watchful(jira):
-    """Waits of a minute, and a look at the key each moment."""
+    """Return a wait of a minute, with a check for a new key each moment."""
     async with jira_clients(jira, backoff=backoff(60.0, key_check_seconds=0.05)) as found:
         yield found
 
@@ -55,13 +55,13 @@ def page_request():
 
 
 async def error_kinds(*awaitables):
-    """What each was refused for; None: it was not."""
+    """Return the kind of each refusal, None for a success."""
     found = await asyncio.gather(*awaitables, return_exceptions=True)
     return [one.failure.kind if isinstance(one, SourceError) else None for one in found]
 
 
-async def test_a_refused_key_is_tried_once_for_all_who_wait(jira, hasty):
-    """Three who ask at the same time make one failed login, not three on the way to a CAPTCHA."""
+async def test_a_refused_key_is_tried_once_for_all_waiting_requests(jira, hasty):
+    """Three simultaneous requests make one failed login, since failed logins lead to a CAPTCHA."""
     acme = await jira.add_site("acme")
     hasty.credentials.keys["acme"] = "wrong"
     source = hasty.source_for(acme)
@@ -78,7 +78,7 @@ async def test_a_refused_key_is_tried_once_for_all_who_wait(jira, hasty):
 
 
 async def test_a_refused_key_is_not_tried_again_by_the_next_poller(jira, hasty):
-    """Nor after a fault of Kafka's, when all pollers of a shard begin anew; a modified organization is tried at once."""
+    """A poller of a reloaded shard waits; a modified organization is tried at once."""
     acme = await jira.add_site("acme")
     hasty.credentials.keys["acme"] = "wrong"
     assert await error_kinds(hasty.source_for(acme).fetch_page(page_request())) == [ErrorKind.KEY_REFUSED]
@@ -94,7 +94,7 @@ async def test_a_refused_key_is_not_tried_again_by_the_next_poller(jira, hasty):
 
 @pytest.mark.parametrize("first", ["wrong", None])
 async def test_a_new_key_ends_the_wait(jira, watchful, first):
-    """Whether it was refused or was not there at all."""
+    """The wait after a refused or a missing key ends."""
     acme = await jira.add_site("acme")
     watchful.organization(acme)
     watchful.credentials.keys["acme"] = first
@@ -108,8 +108,8 @@ async def test_a_new_key_ends_the_wait(jira, watchful, first):
     assert (await asyncio.wait_for(waiting, 5)).records == ()
 
 
-async def test_a_key_that_comes_while_another_is_being_refused_ends_the_wait(jira, watchful):
-    """The refusal is of the one that was sent."""
+async def test_a_key_set_during_a_refusal_ends_the_wait(jira, watchful):
+    """The refusal concerns the key that was sent."""
     acme = await jira.add_site("acme")
     watchful.organization(acme)
     watchful.credentials.keys["acme"] = "wrong"
@@ -126,8 +126,8 @@ async def test_a_key_that_comes_while_another_is_being_refused_ends_the_wait(jir
 @pytest.mark.parametrize(
     "url", ["https://evil.example", "http://acme.atlassian.net", "https://169.254.169.254", "garbage"]
 )
-async def test_a_host_that_is_not_ours_is_asked_nothing(url):
-    """Not even which site it is, though that needs no key: whoever may write the topic cannot make us knock anywhere."""
+async def test_a_host_outside_of_the_allowed_ones_gets_no_request(url):
+    """The relay does not even ask for the site's id, so a forged URL sends it nowhere."""
     requests = []
     now = now_ms()
     async with httpx.AsyncClient(transport=httpx.MockTransport(requests.append)) as client:
@@ -140,8 +140,8 @@ async def test_a_host_that_is_not_ours_is_asked_nothing(url):
 
 
 @pytest.mark.parametrize("as_date", [False, True], ids=["seconds", "date"])
-async def test_a_site_that_wants_rest_gets_it_from_all(jira, jira_fixture, as_date):
-    """Also from a poller that begins anew, and from the question who it is."""
+async def test_a_rate_limited_site_gets_no_request_from_anyone(jira, jira_fixture, as_date):
+    """A new poller and the identity request wait too."""
     acme = await jira.add_site("acme")
     acme.fault(jira_faults.rate_limited(1, as_date=as_date), times=1)
     assert await error_kinds(jira_fixture.source_for(acme).fetch_page(page_request())) == [
@@ -156,8 +156,8 @@ async def test_a_site_that_wants_rest_gets_it_from_all(jira, jira_fixture, as_da
     assert len(acme.requests(TENANT)) == 1
 
 
-async def test_one_site_is_asked_one_thing_at_a_time(jira, jira_fixture):
-    """Whoever asks, its requests do not overlap."""
+async def test_one_site_gets_one_request_at_a_time(jira, jira_fixture):
+    """Requests of different callers do not overlap."""
     acme = await jira.add_site("acme")
     acme.fault(faults.delayed_response(0.05), rate=1.0)
     source = jira_fixture.source_for(acme)
@@ -170,8 +170,8 @@ async def test_one_site_is_asked_one_thing_at_a_time(jira, jira_fixture):
     assert all(one.ended_at <= after.received_at for one, after in itertools.pairwise(seen))
 
 
-async def test_one_site_that_hangs_holds_up_no_other(jira, jira_fixture):
-    """A request without an answer keeps its own site waiting only."""
+async def test_a_hanging_site_delays_no_other(jira, jira_fixture):
+    """A request without an answer delays its own site only."""
     acme, globex = await jira.add_site("acme"), await jira.add_site("globex")
     acme.fault(faults.hang(), rate=1.0)
     hanging = [
@@ -186,7 +186,7 @@ async def test_one_site_that_hangs_holds_up_no_other(jira, jira_fixture):
 
 
 async def test_low_priority_requests_leave_slots_to_the_others(jira):
-    """However many read history, the slots of live polling are not theirs."""
+    """Any number of backfill reads leaves the slots of live polling free."""
     slow = [await jira.add_site(f"slow{number}") for number in range(6)]
     for one in slow:
         one.fault(faults.delayed_response(0.5), rate=1.0)
@@ -205,8 +205,8 @@ async def test_low_priority_requests_leave_slots_to_the_others(jira):
 
 
 @pytest.mark.parametrize("cause", ["refused", "resting"])
-async def test_sites_that_are_left_alone_take_no_slot_from_others(jira, cause):
-    """However many keys are refused, and however long sites want rest: who reads history elsewhere goes on."""
+async def test_waiting_sites_take_no_slot_from_others(jira, cause):
+    """Refused keys and rate limits do not delay another site's backfill."""
     acme, globex = await jira.add_site("acme"), await jira.add_site("globex")
     async with jira_clients(jira, slots=RequestSlots(300, 1)) as found:
         if cause == "refused":
@@ -225,7 +225,7 @@ async def test_sites_that_are_left_alone_take_no_slot_from_others(jira, cause):
 
 
 async def test_another_site_behind_the_same_url_is_refused(jira, hasty):
-    """By the id the organization was added with, and by the one its progress is bound to."""
+    """The site must match the id given at adding and the id its progress is bound to."""
     acme = await jira.add_site("acme")
     bound, added = hasty.source_for(acme), hasty.source_for(acme, cloud_id="another")
 
@@ -238,16 +238,16 @@ async def test_another_site_behind_the_same_url_is_refused(jira, hasty):
     ]
 
 
-async def test_a_name_that_was_given_to_another_site_is_refused(jira, hasty):
-    """Deleted and added again with another URL: what is known under the name belongs to the first site."""
+async def test_a_name_given_to_another_site_is_refused(jira, hasty):
+    """Progress under a name belongs to its first site, also after deleting and adding."""
     acme = await jira.add_site("acme")
     added_again = hasty.source_for(acme, cloud_id=acme.cloud_id)
 
     assert await error_kinds(added_again.bind_identity("the first one's")) == [ErrorKind.OTHER_SITE]
 
 
-async def test_through_the_gateway_nobody_asks_who_it_is(jira, jira_fixture):
-    """The site's id is part of the address; its own host need not be reachable."""
+async def test_through_the_gateway_no_identity_is_asked_for(jira, jira_fixture):
+    """The address holds the site's id, so its own host need not be reachable."""
     acme = await jira.add_site("acme")
     jira_fixture.credentials.keys["acme"] = acme.scoped_token
     source = jira_fixture.source_for(acme, gateway=True, cloud_id=acme.cloud_id)
@@ -260,8 +260,8 @@ async def test_through_the_gateway_nobody_asks_who_it_is(jira, jira_fixture):
 @pytest.mark.parametrize(
     "fault", [jira_faults.unavailable(), faults.respond_with(404)], ids=lambda one: one.name
 )
-async def test_the_way_through_the_gateway_is_asked_for_until_it_is_known(jira, hasty, fault):
-    """However long the site does not tell: an organization that was added untested goes on by itself when it does."""
+async def test_the_gateway_address_is_asked_for_until_it_is_known(jira, hasty, fault):
+    """An organization added untested starts by itself once its site reports its id."""
     acme = await jira.add_site("acme")
     acme.fault(fault, times=JiraCloudLimits().identity_attempts + 1, path=TENANT)
     hasty.credentials.keys["acme"] = acme.scoped_token
@@ -273,8 +273,8 @@ async def test_the_way_through_the_gateway_is_asked_for_until_it_is_known(jira, 
     assert (await source.fetch_page(page_request())).records == ()
 
 
-async def test_a_site_that_does_not_answer_is_not_believed_at_once(jira, hasty):
-    """A moment's trouble at the first contact must not leave the organization unbound."""
+async def test_a_silent_site_is_asked_for_its_identity_again(jira, hasty):
+    """A short fault at the first contact does not leave the organization unbound."""
     acme = await jira.add_site("acme")
     acme.fault(jira_faults.unavailable(), times=2, path=TENANT)
     source = hasty.source_for(acme)
@@ -290,8 +290,8 @@ async def test_a_site_that_does_not_answer_is_not_believed_at_once(jira, hasty):
     [faults.respond_with(404), faults.respond_with(500), jira_faults.html()],
     ids=lambda one: one.name,
 )
-async def test_a_site_that_never_tells_who_it_is_is_polled_all_the_same(jira, hasty, fault):
-    """Not all that speak Jira's API know that question."""
+async def test_a_site_that_never_reports_its_identity_is_polled(jira, hasty, fault):
+    """Some peers that speak Jira's API do not know that request."""
     acme = await jira.add_site("acme")
     acme.fault(fault, rate=1.0, path=TENANT)
     source = hasty.source_for(acme)
@@ -304,7 +304,7 @@ async def test_a_site_that_never_tells_who_it_is_is_polled_all_the_same(jira, ha
 
 
 async def test_an_empty_answer_is_proven_or_refused(jira, hasty):
-    """By a record of another time, or where there is none by knowing us; a record within the window contradicts it."""
+    """A record of another time or a known account is proof; a record in the window is a contradiction."""
     acme = await jira.add_site("acme")
     source = hasty.source_for(acme)
     await source.verify_nonempty(TimeRange(0, 1_000))
@@ -318,7 +318,7 @@ async def test_an_empty_answer_is_proven_or_refused(jira, hasty):
 
 
 async def test_the_clock_is_learned_from_every_answer(jira, jira_fixture):
-    """Being ahead of Jira's by ten minutes is seen from one sign of life."""
+    """One probe shows that the local clock is ten minutes ahead of Jira's."""
     acme = await jira.add_site("acme")
     acme.quirks.clock_skew_seconds = -600
     source = jira_fixture.source_for(acme)
@@ -329,7 +329,7 @@ async def test_the_clock_is_learned_from_every_answer(jira, jira_fixture):
 
 
 async def test_a_page_too_large_is_read_in_smaller_ones(jira):
-    """Fewer records are requested at once, without a wait, until the answer fits."""
+    """The source asks for fewer records at once, without a wait."""
     acme = await jira.add_site("acme")
     for number in range(20):
         acme.add_record(created=1_700_000_000_000 + number, fields={"summary": "x" * 1_000})
@@ -341,8 +341,8 @@ async def test_a_page_too_large_is_read_in_smaller_ones(jira):
     assert [event["created"] - window.start for piece in pieces for event in piece.events] == list(range(20))
 
 
-async def test_a_record_too_large_alone_is_a_failure_that_waits(jira):
-    """A page of one record cannot be made smaller; without a wait that would be a tight loop."""
+async def test_a_single_record_above_the_size_limit_is_a_failure_that_waits(jira):
+    """A page of one record cannot be smaller, so a retry without a wait would be a tight loop."""
     acme = await jira.add_site("acme")
     acme.add_record(created=1_700_000_000_000, fields={"summary": "x" * 10_000})
     limits = JiraCloudLimits(request=RequestLimits(max_bytes=6_000))
