@@ -11,8 +11,8 @@ from consumer.destinations import DESTINATIONS
 from consumer.destinations.contract import DestinationConfig, Kinds
 from consumer.metrics import ConsumerMetrics
 from consumer.pipelines import PipelineFactory
-from consumer.status_reporter import RunningPipeline, StatusReporter
-from consumer.timing import ConsumerTiming, ServiceTiming
+from consumer.status_reporter import DestinationStatusReporter, RunningPipeline
+from consumer.timing import ConsumerServiceTiming, ConsumerTiming
 from relay.aio import cancel_all, run_unless_stopped, supervise
 from relay.config.schema_registry import SchemaRegistryConfig
 from relay.kafka.connection import Connection
@@ -59,13 +59,13 @@ async def run_consumer(
         )
         status_history = StatusHistory(connection, topics.status)
         pipelines: list[RunningPipeline] = []
-        reporters: list[StatusReporter] = []
+        reporters: list[DestinationStatusReporter] = []
         for name in destinations:
             destination_pipelines = await factory.build(name, stack)
             start = factory.start_text(name)
             pipelines += destination_pipelines
             reporters.append(
-                StatusReporter(
+                DestinationStatusReporter(
                     name,
                     destination_pipelines,
                     shards,
@@ -103,7 +103,9 @@ async def run_consumer(
         await status_writer.flush()
 
 
-async def _heartbeat(status_writer: StatusWriter, names: Iterable[str], timing: ServiceTiming) -> None:
+async def _heartbeat(
+    status_writer: StatusWriter, names: Iterable[str], timing: ConsumerServiceTiming
+) -> None:
     """Report that this process runs, and which destinations it serves, until cancelled."""
     status = take_over("active", now_ms(), reason=f"destinations {', '.join(names)}")
     while True:

@@ -41,7 +41,7 @@ class RunningPipeline:
         return self.stream.state.problem or self.stream.breaker.problem
 
 
-class StatusReporter:
+class DestinationStatusReporter:
     """Reports the state of one destination, once a second.
 
     Every process reports its own metrics and readiness. The owner of partition 0 of the live flow writes the status record,

@@ -9,7 +9,7 @@ from relay.retry import backoff_seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Backoff:
+class BackoffCurve:
     """Waits that double from `first` up to `cap`."""
 
     first: float
@@ -24,18 +24,18 @@ class Backoff:
 class BreakerTiming:
     """Waits of the circuit breaker before a probe."""
 
-    retry: Backoff = Backoff(0.5, 30.0)
-    paused: Backoff = Backoff(5.0, 30.0)
+    retry: BackoffCurve = BackoffCurve(0.5, 30.0)
+    paused: BackoffCurve = BackoffCurve(5.0, 30.0)
 
 
 @dataclass(frozen=True, slots=True)
 class SenderTiming:
     """Waits of the deliveries of one assignment."""
 
-    rejection: Backoff = Backoff(5.0, 30.0)
+    rejection: BackoffCurve = BackoffCurve(5.0, 30.0)
     """Between two attempts with a body that the destination rejects."""
-    dead_letter: Backoff = Backoff(1.0, 10.0)
-    defect: Backoff = Backoff(1.0, 60.0)
+    dead_letter: BackoffCurve = BackoffCurve(1.0, 10.0)
+    defect: BackoffCurve = BackoffCurve(1.0, 60.0)
     """After an exception in the code of a destination, a format or a filter."""
     dead_letters_at_a_time: int = 100
     request_grace_seconds: float = 5.0
@@ -94,7 +94,7 @@ class ReporterTiming:
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceTiming:
+class ConsumerServiceTiming:
     """Waits of the process."""
 
     stop_seconds: float = 15.0
@@ -106,10 +106,10 @@ class ServiceTiming:
 class ConsumerTiming:
     """The timing of every component."""
 
-    service: ServiceTiming = field(default_factory=ServiceTiming)
+    service: ConsumerServiceTiming = field(default_factory=ConsumerServiceTiming)
     reporter: ReporterTiming = field(default_factory=ReporterTiming)
     start: StartTiming = field(default_factory=StartTiming)
     assignment: AssignmentTiming = field(default_factory=AssignmentTiming)
     sender: SenderTiming = field(default_factory=SenderTiming)
     breaker: BreakerTiming = field(default_factory=BreakerTiming)
-    schema_lookup: Backoff = Backoff(1.0, 15.0)
+    schema_lookup: BackoffCurve = BackoffCurve(1.0, 15.0)

@@ -19,7 +19,7 @@ from producer.sharding.assignment import ShardAssignment
 from producer.sharding.shard import Shard
 from producer.sources.catalogue import open_sources
 from producer.sources.contract import SourceFactory, SourceSetup
-from producer.status_reporter import StatusReporter, status_key
+from producer.status_reporter import OrganizationStatusReporter, status_key
 from relay.aio import cancel_all, run_unless_stopped, supervise
 from relay.config.schema_registry import SchemaRegistryConfig
 from relay.credentials.resolver import CredentialResolver
@@ -39,7 +39,7 @@ from relay.timestamps import DAY_MS, now_ms
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceTiming:
+class ProducerServiceTiming:
     """Pauses and bounds of the service."""
 
     status_valid_ms: int = 60_000
@@ -50,7 +50,7 @@ class ServiceTiming:
     stop_seconds: float = 15.0
 
 
-TIMING = ServiceTiming()
+TIMING = ProducerServiceTiming()
 
 
 async def run_producer(
@@ -61,7 +61,7 @@ async def run_producer(
     stop: asyncio.Event,
     registry: CollectorRegistry,
     health: Health,
-    timing: ServiceTiming = TIMING,
+    timing: ProducerServiceTiming = TIMING,
 ) -> None:
     """Poll every organization of the shards that the group assigns to this process, until `stop`.
 
@@ -154,7 +154,7 @@ class PollerFactory:
         interval = organization.interval_seconds or self._settings.interval_seconds
         key = status_key(organization.name)
         previous = self._status_writer.last_put(key) or await self._status_history.latest(key)
-        reporter = StatusReporter(
+        reporter = OrganizationStatusReporter(
             organization, self._status_writer, self._metrics, now_ms, interval, previous
         )
         if organization.paused:
@@ -185,7 +185,7 @@ async def _heartbeat(
     assignment: ShardAssignment,
     member: Member,
     health: Health,
-    timing: ServiceTiming,
+    timing: ProducerServiceTiming,
 ) -> None:
     """Report whether this process is ready: at once at /readyz, now and then on the status topic."""
     status = take_over("starting", now_ms())
@@ -209,7 +209,7 @@ async def _heartbeat(
 
 
 async def _remove_stale_status(
-    status_writer: StatusWriter, connection: Connection, topics: Topics, timing: ServiceTiming
+    status_writer: StatusWriter, connection: Connection, topics: Topics, timing: ProducerServiceTiming
 ) -> None:
     while True:
         await asyncio.sleep(timing.remove_stale_seconds)

@@ -22,7 +22,7 @@ def status_key(organization: str) -> str:
     return f"producer/{organization}"
 
 
-class StatusReporter:
+class OrganizationStatusReporter:
     """Publishes one organization's status and its gauges, from the same call, so that they agree.
 
     States: active; waiting (until when); failing (why); paused. Beside them, how far history has been read.

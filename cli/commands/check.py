@@ -8,7 +8,7 @@ import typer
 
 from cli.context import CommandContext
 from cli.operator_context import open_operator_context
-from cli.organization_view import shared_reason
+from cli.organization_table import shared_reason
 from cli.output import JsonOption, escape_controls, print_json, terminal_width, wrap
 from cli.table import count_line, list_names
 from management.checks import CheckResult, check_all, check_secrets

@@ -20,7 +20,7 @@ from cli.organization_options import (
     TestOption,
     change_from_options,
 )
-from cli.organization_view import (
+from cli.organization_table import (
     STATE_COLUMN,
     TITLES,
     WIDE_TITLES,

@@ -8,7 +8,7 @@ from typing import Protocol
 from consumer.decoding import columns
 from consumer.decoding.avro_container import encode_varint
 from consumer.metrics import PipelineMetrics
-from consumer.timing import Backoff, ConsumerTiming
+from consumer.timing import BackoffCurve, ConsumerTiming
 from relay.avro.codec import NotAvro, SchemaRef, split_frame
 from relay.kafka import Record
 from relay.schema_registry.store import Missing, Unavailable
@@ -23,7 +23,7 @@ class SchemaLookup:
     """Looks up schemas for one flow, and waits for those that are unavailable."""
 
     def __init__(
-        self, store: SchemaResolver, metrics: PipelineMetrics, backoff: Backoff | None = None
+        self, store: SchemaResolver, metrics: PipelineMetrics, backoff: BackoffCurve | None = None
     ) -> None:
         self._backoff = backoff or ConsumerTiming().schema_lookup
         self._store = store

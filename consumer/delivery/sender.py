@@ -151,7 +151,7 @@ class Sender:
                 case Split() | Reject():
                     return rows, outcome
                 case Partial():
-                    rejection = self._settle_judged(rows, outcome)
+                    rejection = self._record_judged(rows, outcome)
                     if not outcome.retry:
                         return rejection
                     if rejection is not None:
@@ -164,7 +164,7 @@ class Sender:
                 case Retry() | Paused():
                     continue
 
-    def _settle_judged(self, rows: Rows, outcome: Partial) -> Rejection | None:
+    def _record_judged(self, rows: Rows, outcome: Partial) -> Rejection | None:
         """Record accepted rows and make dead letters of rejected ones. Return rejected rows that have no witness.
 
         1. A row may be rejected because the whole configuration is wrong; then it must not become a dead letter.

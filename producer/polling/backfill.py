@@ -30,7 +30,7 @@ async def _read_and_publish(context: PollingContext, wanted: TimeRange) -> int:
         async for piece in pieces:
             record_count += piece.record_count
             if not piece.record_count:
-                await context.source.verify_nonempty(piece.window)
+                await context.source.verify_empty(piece.window)
             await context.publish(piece, _mark_backfilled(piece.window), persist=True, low_priority=True)
     return record_count
 

@@ -12,7 +12,7 @@ from producer.sources.errors import RetryAction, SourceError
 from producer.sources.window_result import WindowResult
 from producer.state.checkpoint import Checkpoint
 from producer.state.intervals import TimeRange
-from producer.status_reporter import StatusReporter
+from producer.status_reporter import OrganizationStatusReporter
 from relay import timestamps
 from relay.organizations import Organization
 
@@ -21,19 +21,19 @@ from relay.organizations import Organization
 class PollingContext:
     """What the three loops of a poller share: where they read, where they publish, and how far back a window begins.
 
-    `overlap` (ms) is set by live rounds and used by all: it decides whether an event is live or late. `last_probe` is
+    `overlap` (ms) is set by live rounds and used by all: it decides whether an event is live or late. `last_proof` is
     the time (ms) of the last proof that an empty answer was an answer.
     """
 
     organization: Organization
     publisher: ShardPublisher
     source: Source
-    reporter: StatusReporter
+    reporter: OrganizationStatusReporter
     metrics: ProducerMetrics
     config: PollingConfig
     now_ms: Callable[[], int]
     overlap: int = field(init=False)
-    last_probe: int | None = None
+    last_proof: int | None = None
 
     def __post_init__(self) -> None:
         self.overlap = self.config.overlap
@@ -92,8 +92,8 @@ class PollingContext:
 
     async def publish_verified_empty(self, empty: TimeRange) -> None:
         """Move the checkpoint over an empty window, once the source has shown that its answer was one."""
-        await self.source.verify_nonempty(empty)
-        self.last_probe = self.now_ms()
+        await self.source.verify_empty(empty)
+        self.last_proof = self.now_ms()
         await self.publisher.publish(self.name, self._pending(empty), self._advance_over(empty), persist=True)
         self.reporter.complete_up_to(empty.end)
 
@@ -114,7 +114,7 @@ class PollingContext:
 
     def _checkpoint_lags(self, read_so_far: TimeRange) -> bool:
         checkpoint = self.checkpoint()
-        return checkpoint is None or read_so_far.end - checkpoint.window_end >= self.config.probe_every
+        return checkpoint is None or read_so_far.end - checkpoint.window_end >= self.config.proof_every
 
     def _advance_over(self, read_so_far: TimeRange) -> AdvanceCheckpoint:
         def advance(checkpoint: Checkpoint) -> Checkpoint:

@@ -41,7 +41,7 @@ class LiveRound:
             context.reporter.complete_up_to(progress.end)
         elif not wanted.width:  # a clock is wrong: without a request no failure of the API would show
             await context.source.probe_clock()
-        elif window.probe_due(context.last_probe, context.now_ms(), context.config):
+        elif window.proof_due(context.last_proof, context.now_ms(), context.config):
             await context.publish_verified_empty(TimeRange(wanted.start, progress.end))
         self._gap_checked = False  # the next outage begins here
         skew = context.source.clock_skew

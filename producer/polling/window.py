@@ -21,7 +21,7 @@ class PollingConfig:
     reread_week_every: int = DAY_MS
     allowed_lateness: int = 7 * DAY_MS
     """How long after its creation a record may become visible and still be found."""
-    probe_every: int = 300_000
+    proof_every: int = 300_000
     """How often empty rounds are proven, and how far the checkpoint may fall behind known records."""
 
 
@@ -109,9 +109,9 @@ def next_overlap(created: Iterable[int], end: int, config: PollingConfig, page_r
     return min(config.overlap, max(LEAST_OVERLAP, end - recent[capacity - 1]))
 
 
-def probe_due(last_probe: int | None, now: int, config: PollingConfig) -> bool:
+def proof_due(last_proof: int | None, now: int, config: PollingConfig) -> bool:
     """Whether an empty round is to be proven, so that the checkpoint may move; also after a clock went back."""
-    return last_probe is None or not 0 <= now - last_probe < config.probe_every
+    return last_proof is None or not 0 <= now - last_proof < config.proof_every
 
 
 def find_gap(checkpoint: Checkpoint, oldest_created: int, until: int) -> TimeRange | None:

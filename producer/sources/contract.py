@@ -68,7 +68,7 @@ class Source(Protocol):
     def traits(self) -> SourceTraits: ...
 
     @property
-    def politeness_key(self) -> str:
+    def throttle_key(self) -> str:
         """The party that limits apply to: site, organization or API key. Sources with one key share turn and pause."""
 
     @property
@@ -99,7 +99,7 @@ class Source(Protocol):
         An API without an identity returns at once.
         """
 
-    async def verify_nonempty(self, empty: TimeRange) -> None:
+    async def verify_empty(self, empty: TimeRange) -> None:
         """Return only if the API shows that its empty answer for this window was an answer.
 
         An empty answer proves nothing where a dead key or a wrong time zone gives one too. Raises SourceError. A source

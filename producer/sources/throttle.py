@@ -61,7 +61,7 @@ class SiteThrottle:
 
 
 @dataclass(frozen=True, slots=True)
-class Backoff:
+class SourceBackoff:
     """No request before `until` (loop's seconds), unless it `ends_with_new_key`: with another key than this one."""
 
     until: float
@@ -91,7 +91,7 @@ class RequestThrottle:
         self._slots = slots
         self._current_key = current_key
         self._failure_count = 0
-        self._backoff: Backoff | None = None
+        self._backoff: SourceBackoff | None = None
 
     async def run(self, send: Callable[[], Awaitable[T]], *, low_priority: bool = False) -> T:
         """Run `send` when the site is open and nobody else is asking it. A back-off inside it counts for the next already.
@@ -132,7 +132,7 @@ class RequestThrottle:
         if action is RetryAction.WAIT:
             self._site.paused_until = max(self._site.paused_until, until)
         else:
-            self._backoff = Backoff(until, action is RetryAction.FIX, self.sent_key)
+            self._backoff = SourceBackoff(until, action is RetryAction.FIX, self.sent_key)
         return SourceError(failure, seconds)
 
     async def wait_until_allowed(self) -> None:

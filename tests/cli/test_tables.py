@@ -3,7 +3,7 @@
 import pytest
 
 from cli.commands import check, dead_letters
-from cli.organization_view import STATE_COLUMN, TITLES, summary, table_row
+from cli.organization_table import STATE_COLUMN, TITLES, summary, table_row
 from cli.table import Row, count_line, render_table
 from management.checks import CheckResult
 from management.dead_letters import DeadLetter

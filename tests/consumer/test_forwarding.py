@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from consumer.assignment.handler import AssignmentHandler
-from consumer.timing import AssignmentTiming, Backoff, BreakerTiming, ConsumerTiming
+from consumer.timing import AssignmentTiming, BackoffCurve, BreakerTiming, ConsumerTiming
 from embedded import EmbeddedKafka
 from relay.avro.codec import Encoder, SchemaId
 from relay.errors import RelayError
@@ -151,7 +151,7 @@ async def test_partitions_move_without_a_repeat(kafka, prefix, monkeypatch):
 async def test_partitions_move_without_a_repeat_while_the_destination_throttles(kafka, prefix, monkeypatch):
     """Some bodies are refused again and again while those behind them are accepted; these are never sent again."""
     options = {
-        "timing": ConsumerTiming(breaker=BreakerTiming(retry=Backoff(0.02, 0.1))),
+        "timing": ConsumerTiming(breaker=BreakerTiming(retry=BackoffCurve(0.02, 0.1))),
         "kinds": {"sentinel": with_limits(max_bytes=3000)},
     }
     async with pipeline_world(kafka, prefix, monkeypatch) as world, world.consuming(**options):

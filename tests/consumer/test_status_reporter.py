@@ -9,7 +9,7 @@ from consumer.delivery.stream import DeliveryStream
 from consumer.destinations.outcome import Retry
 from consumer.metrics import ConsumerMetrics
 from consumer.offsets.backup import destination_status_key
-from consumer.status_reporter import RunningPipeline, StatusReporter
+from consumer.status_reporter import DestinationStatusReporter, RunningPipeline
 from relay.kafka import TopicPartition
 from relay.status.writer import StatusWriter
 from relay.telemetry.health import Health
@@ -46,7 +46,7 @@ def running_pipeline(flow):
 async def test_until_when_it_waits_is_reported_whichever_flow_it_is(throttled):
     pipelines = [running_pipeline("live"), running_pipeline("history")]
     status_writer = StatusWriter(None, "status")
-    reporter = StatusReporter(
+    reporter = DestinationStatusReporter(
         "sentinel", pipelines, 1, "earliest", status_writer, NoStatusHistory(), METRICS, Health()
     )
     breaker = pipelines[throttled].stream.breaker

@@ -11,7 +11,7 @@ from consumer.destinations.outcome import Partial, Paused, Reject, Retry, Sent, 
 from consumer.destinations.sentinel.config import SentinelConfig
 from simulators import faults
 from simulators.azure import faults as azure_faults
-from simulators.azure.world import AzureWorld
+from simulators.azure.world import HISTORY, AzureWorld
 from tests.contracts.file_destination.config import FileConfig
 
 
@@ -31,6 +31,8 @@ class Peer:
     config: Any
     stored: Callable[[], list[str]]
     """The uid of every row of the live stream, in the order of their arrival, repeats included."""
+    stored_history: Callable[[], list[str]]
+    """The same of the history stream."""
     reject: Callable[[str], Any]
     """Reject the row of this uid for ever."""
     hold: Callable[[], Callable[[], Any]]
@@ -84,6 +86,7 @@ async def sentinel_peer(monkeypatch, _directory):
         yield Peer(
             config,
             lambda: [row["EventUid"] for row in azure.rows()],
+            lambda: [row["EventUid"] for row in azure.rows(HISTORY)],
             azure.poison,
             lambda: azure.fault(faults.hang(60), rate=1).cancel,
             lambda: azure.fault(faults.hang(60, after_processing=True), rate=1).cancel,
@@ -101,8 +104,8 @@ async def file_peer(_monkeypatch, directory):
         (directory / name).write_text(content)
         return lambda: (directory / name).unlink(missing_ok=True)
 
-    def stored():
-        spool = directory / "live.jsonl"
+    def stored(stream="live"):
+        spool = directory / f"{stream}.jsonl"
         return (
             [orjson.loads(line)["uid"] for line in spool.read_bytes().splitlines()] if spool.exists() else []
         )
@@ -131,6 +134,7 @@ async def file_peer(_monkeypatch, directory):
     yield Peer(
         FileConfig(kind="file", directory=directory, token="secret"),
         stored,
+        lambda: stored("history"),
         reject,
         lambda: file("hold-before"),
         lambda: file("hold-after"),

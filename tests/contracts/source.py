@@ -225,15 +225,15 @@ async def an_empty_answer_is_verified(opened):
     """An empty log passes, and one with records of another time; a record of the empty window, or a key that counts for
     nobody, does not.
     """
-    await opened.source.verify_nonempty(opened.window)
+    await opened.source.verify_empty(opened.window)
     opened.world.add(opened.window.start - 5_000)
-    await opened.source.verify_nonempty(opened.window)
+    await opened.source.verify_empty(opened.window)
     if not opened.world.empty_proves_nothing:
         return
     opened.world.add(opened.window.start)
-    contradicted = await opened.error(opened.source.verify_nonempty(opened.window))
+    contradicted = await opened.error(opened.source.verify_empty(opened.window))
     opened.world.reject_key()
-    refused = await opened.error(opened.source.verify_nonempty(opened.window))
+    refused = await opened.error(opened.source.verify_empty(opened.window))
 
     assert contradicted.action is RetryAction.RETRY
     assert refused.action is RetryAction.FIX
@@ -351,7 +351,7 @@ async def a_source_is_kept_until_its_organization_changes(opened):
 
     assert opened.factory.source_for(organization) is not changed
     assert changed is not source
-    assert changed.politeness_key == source.politeness_key
+    assert changed.throttle_key == source.throttle_key
 
 
 async def its_traits_are_true(opened):

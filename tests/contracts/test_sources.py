@@ -15,7 +15,7 @@ from producer.polling.context import PollingContext
 from producer.polling.poller import Poller, PollerTiming
 from producer.polling.window import PollingConfig
 from producer.sources.catalogue import SOURCES, open_sources, source_name
-from producer.status_reporter import StatusReporter, status_key
+from producer.status_reporter import OrganizationStatusReporter, status_key
 from relay.status.writer import StatusWriter
 from relay.timestamps import DAY_MS, now_ms
 from tests.contracts import source as suite
@@ -95,7 +95,7 @@ class LinesPoller:
         self.key = status_key(organization.name)
         metrics = ProducerMetrics(CollectorRegistry())
         publisher, self.transactions = in_memory_publisher(now_ms, max_event_bytes=100_000, metrics=metrics)
-        reporter = StatusReporter(organization, self.writer, metrics, now_ms, 0.1, None)
+        reporter = OrganizationStatusReporter(organization, self.writer, metrics, now_ms, 0.1, None)
         config = PollingConfig(settle=50, overlap=60_000, reread_day_every=1_000)
         context = PollingContext(organization, publisher, source, reporter, metrics, config, now_ms)
         timing = PollerTiming(0.2, 0.2, 0.05, 0.2, 0.0)

@@ -5,7 +5,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from producer.metrics import ProducerMetrics
-from producer.status_reporter import StatusReporter, status_key
+from producer.status_reporter import OrganizationStatusReporter, status_key
 from relay.organizations import Organization
 from relay.status.model import take_over
 from relay.status.writer import StatusWriter
@@ -20,7 +20,7 @@ def status_writer():
 
 def open_reporter(status_writer, previous=None, **fields):
     organization = Organization("acme", "https://acme.example", "u", 0, 0, 1, **fields)
-    return StatusReporter(
+    return OrganizationStatusReporter(
         organization, status_writer, ProducerMetrics(CollectorRegistry()), lambda: NOW, 60, previous
     )
 

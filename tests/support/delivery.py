@@ -19,7 +19,7 @@ from consumer.formats.encoded_rows import EncodedRows
 from consumer.metrics import ConsumerMetrics
 from consumer.offsets.delivered import DeliveryProgress
 from consumer.offsets.tracker import OffsetTracker, TrackedRecords
-from consumer.timing import Backoff, SenderTiming
+from consumer.timing import BackoffCurve, SenderTiming
 from relay.kafka import Record, TopicPartition
 from relay.kafka.producer import TopicWriteError
 from tests.support.messages import event, message
@@ -28,7 +28,7 @@ EVENTS = TopicPartition("events", 0)
 
 
 LIMITS = Limits(BodyFormat(1_000_000, b"[", b",", b"]"))
-QUICK = Backoff(0.01, 0.01)
+QUICK = BackoffCurve(0.01, 0.01)
 
 Answer = Callable[[list[bytes]], Outcome]
 

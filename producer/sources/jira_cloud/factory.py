@@ -6,7 +6,7 @@ import httpx
 
 from producer.sources.contract import SourceSetup
 from producer.sources.jira_cloud.client import open_clients
-from producer.sources.jira_cloud.source import JiraCloudLimits, JiraCloudSource, politeness_key
+from producer.sources.jira_cloud.source import JiraCloudLimits, JiraCloudSource, throttle_key
 from producer.sources.throttle import BackoffTiming, RequestSlots, SiteThrottle
 from relay.credentials.resolver import CredentialResolver
 from relay.credentials.url_policy import AllowedHosts
@@ -51,7 +51,7 @@ class JiraCloudSources:
     def _open(self, organization: Organization) -> JiraCloudSource:
         return JiraCloudSource(
             organization,
-            self._throttles.setdefault(politeness_key(organization), SiteThrottle()),
+            self._throttles.setdefault(throttle_key(organization), SiteThrottle()),
             self._slots,
             self._clients[crc32(organization.name.encode()) % len(self._clients)],
             self._credentials,

@@ -1,6 +1,6 @@
 """Paging through a window of Jira's audit log, as a state machine without HTTP.
 
-Why the walk is not simply "offset += 1000 until a short page":
+Why paging is not simply "offset += 1000 until a short page":
 
 1. Jira sorts newest first, and a record can become visible while the window is read. Rows then move down: the next page
    shows the last row of the page before again. A row met twice counts once, so that is harmless.
@@ -11,7 +11,7 @@ Why the walk is not simply "offset += 1000 until a short page":
    page; and if that page should have begun with the last row seen, it is a fault rather than the end.
 4. Old Jira cut every query at 10,000 rows without a word. A window that shows so many is read in halves. A millisecond
    cannot be halved: it is given as far as it was shown, and reported as unproven.
-5. A server that repeats a page for ever must not hold the walk: pages without a new row, pages, bytes and restarts are
+5. A server that repeats a page for ever must not hold the pager: pages without a new row, pages, bytes and restarts are
    bounded, each by a halved window or, in the end, by an unproven result.
 """
 

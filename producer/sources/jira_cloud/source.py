@@ -64,7 +64,7 @@ class JiraCloudLimits:
     """Failed tries after which a site that does not tell its id is believed."""
 
 
-def politeness_key(organization: Organization) -> str:
+def throttle_key(organization: Organization) -> str:
     """Return the site: its cloud id where it is known, else its URL."""
     return organization.cloud_id or organization.url
 
@@ -87,7 +87,7 @@ class JiraCloudSource:
         self.clock_skew = ClockSkew()
         self.identity = organization.cloud_id
         self.organization = organization
-        self.politeness_key = politeness_key(organization)
+        self.throttle_key = throttle_key(organization)
         self.traits = SourceTraits(ordering="created", page_records=limits.paging.page_records)
         self._throttle = RequestThrottle(site_throttle, slots, self._current_key_fingerprint, backoff)
         self._client = client
@@ -190,7 +190,7 @@ class JiraCloudSource:
             target = RequestTarget(self.organization.name, host)
             raise self._throttle.back_off(make_failure(ErrorKind.OTHER_SITE, target))
 
-    async def verify_nonempty(self, empty: TimeRange) -> None:
+    async def verify_empty(self, empty: TimeRange) -> None:
         """Ask for the newest record without dates. Returns if it is of another time, or if Jira has no records at all
         but knows the user.
         """

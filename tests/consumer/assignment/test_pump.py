@@ -5,7 +5,7 @@ from prometheus_client import CollectorRegistry
 
 from consumer.destinations.contract import BodyFormat, Limits
 from consumer.formats.encoded_rows import EncodedRows
-from consumer.timing import Backoff
+from consumer.timing import BackoffCurve
 from tests.support.fake_sentinel import FakeDestination
 from tests.support.group_on_paper import A, B, FakeGroup, assign, count, counters, handler
 from tests.support.messages import Message
@@ -77,7 +77,7 @@ async def test_a_defect_before_the_request_is_named_and_loses_nothing(broken):
         return frame["id"] >= 0
 
     one = handler(
-        kafka, destination, select=select, registry=registry, sender={"defect": Backoff(0.01, 0.01)}
+        kafka, destination, select=select, registry=registry, sender={"defect": BackoffCurve(0.01, 0.01)}
     )
     state = one._pipeline.stream.state
     await assign(one, kafka)

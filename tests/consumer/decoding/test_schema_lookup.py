@@ -5,7 +5,7 @@ from prometheus_client import CollectorRegistry
 
 from consumer.decoding.schema_lookup import SchemaLookup
 from consumer.metrics import ConsumerMetrics
-from consumer.timing import Backoff
+from consumer.timing import BackoffCurve
 from relay.avro.codec import Encoder, SchemaId
 from relay.schema_registry.client import Missing, Unavailable
 from tests.support.messages import AUDIT_EVENT, WRITER_SCHEMAS, Message, event, message
@@ -24,7 +24,7 @@ class FakeSchemaStore:
 
 def lookup(store):
     metrics = ConsumerMetrics(CollectorRegistry()).for_pipeline("sentinel", "live")
-    return SchemaLookup(store, metrics, Backoff(0.01, 0.01))
+    return SchemaLookup(store, metrics, BackoffCurve(0.01, 0.01))
 
 
 def record_of(number, key=b"acme.atlassian.net"):

@@ -6,7 +6,7 @@ import pytest
 
 from consumer.destinations.contract import OffsetRange
 from consumer.destinations.outcome import Partial, Paused, Retry, Sent
-from consumer.timing import Backoff, BreakerTiming
+from consumer.timing import BackoffCurve, BreakerTiming
 from tests.support.delivery import QUICK, FakeDestination, sender_fixture
 from tests.support.pipeline_world import wait_until
 
@@ -33,7 +33,7 @@ class ByRow(FakeDestination):
 async def test_rows_to_retry_go_on_alone_and_keep_their_offsets():
     """Accepted rows are never sent again, and the offset of a row to retry holds the commit back until it is accepted."""
     destination = ByRow(throttled=[b"1", b"4"], times=2)
-    slow = BreakerTiming(Backoff(0.2, 0.2), QUICK)
+    slow = BreakerTiming(BackoffCurve(0.2, 0.2), QUICK)
     async with sender_fixture(destination, breaker=slow) as fixture:
         fixture.sender.start(fixture.rows(6))
         await wait_until(lambda: fixture.tracker.delivered_count() == 4)

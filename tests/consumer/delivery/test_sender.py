@@ -4,7 +4,7 @@ import pytest
 
 from consumer.destinations.contract import Limits
 from consumer.destinations.outcome import Paused, Reject, Retry, Sent, Split
-from consumer.timing import Backoff
+from consumer.timing import BackoffCurve
 from tests.support.delivery import LIMITS, QUICK, FakeDeadLetterWriter, FakeDestination, sender_fixture
 from tests.support.pipeline_world import wait_until
 
@@ -125,7 +125,7 @@ async def test_however_many_bodies_are_refused_they_try_again_no_more_often():
     """An event a second, for hours in which nothing is accepted: to try again is one body's turn, and then another's."""
     refuses = True
     destination = FakeDestination(lambda _rows: Reject("400", 400) if refuses else Sent())
-    async with sender_fixture(destination, rejection=Backoff(0.05, 0.05)) as fixture:
+    async with sender_fixture(destination, rejection=BackoffCurve(0.05, 0.05)) as fixture:
         for _ in range(50):
             fixture.sender.start(fixture.rows(1))
         await wait_until(lambda: len(fixture.stream.state._suspected) == 50)
@@ -140,7 +140,7 @@ async def test_once_something_is_accepted_no_body_waits_for_the_turn_of_another(
     """Of those before it each may be refused for ever."""
     bad = {b"%d" % number for number in range(9)}
     destination = FakeDestination(lambda rows: Reject("400", 400) if bad & set(rows) else Sent())
-    async with sender_fixture(destination, rejection=Backoff(0.5, 0.5)) as fixture:
+    async with sender_fixture(destination, rejection=BackoffCurve(0.5, 0.5)) as fixture:
         for number in range(9):
             fixture.sender.start(fixture.rows(1))
             await wait_until(lambda doubts=number + 1: len(fixture.stream.state._suspected) == doubts)

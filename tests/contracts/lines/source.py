@@ -48,7 +48,7 @@ class LinesSource:
 
     def __init__(self, organization, site, setup, reader):
         self.organization = organization
-        self.politeness_key = organization.url
+        self.throttle_key = organization.url
         self._path = Path(urlsplit(organization.url).path)
         self._throttle = RequestThrottle(site, setup.slots, lambda: None, setup.backoff)
         self._reader = reader
@@ -77,7 +77,7 @@ class LinesSource:
     async def bind_identity(self, bound_to):
         """A file has no identity."""
 
-    async def verify_nonempty(self, empty):
+    async def verify_empty(self, empty):
         """An unreadable file is an error, so an empty answer counts."""
 
     async def probe_clock(self):

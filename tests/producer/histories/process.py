@@ -16,7 +16,7 @@ from producer.sharding.shard import Shard
 from producer.sources.jira_cloud.factory import JiraCloudSources
 from producer.sources.jira_cloud.pager import PagingLimits
 from producer.sources.jira_cloud.source import JiraCloudLimits
-from producer.status_reporter import StatusReporter, status_key
+from producer.status_reporter import OrganizationStatusReporter, status_key
 from relay.credentials.url_policy import AllowedHosts
 from relay.kafka.profile import KAFKA
 from relay.kafka.topic_admin import TopicLimits
@@ -95,7 +95,9 @@ class ProducerProcess:
         source = self._sources.source_for(organization)
         interval = organization.interval_seconds
         previous = self._status_writer.last_put(status_key(organization.name))
-        reporter = StatusReporter(organization, self._status_writer, METRICS, self.now_ms, interval, previous)
+        reporter = OrganizationStatusReporter(
+            organization, self._status_writer, METRICS, self.now_ms, interval, previous
+        )
         if organization.paused:
             await reporter.heartbeat()
         context = PollingContext(organization, publisher, source, reporter, METRICS, CONFIG, self.now_ms)

@@ -16,7 +16,7 @@ from producer.sources.contract import UNKNOWN, SourceTraits
 from producer.sources.window_result import WindowResult
 from producer.state.checkpoint import EventPosition, new_checkpoint
 from producer.state.intervals import TimeRange, split_in_half
-from producer.status_reporter import StatusReporter
+from producer.status_reporter import OrganizationStatusReporter
 from relay.organizations import Organization
 from relay.status.writer import StatusWriter
 from relay.timestamps import DAY_MS
@@ -48,7 +48,7 @@ class FakeSource:
     async def bind_identity(self, bound_to):
         pass
 
-    async def verify_nonempty(self, empty):
+    async def verify_empty(self, empty):
         pass
 
     async def probe_clock(self):
@@ -70,7 +70,7 @@ def metrics():
 async def open_context(source, metrics, checkpoint):
     publisher, transactions = in_memory_publisher(lambda: NOW, metrics=metrics)
     await publisher.write_checkpoint("acme", lambda _: checkpoint)
-    reporter = StatusReporter(ACME, StatusWriter(None, "status"), metrics, lambda: NOW, 60, None)
+    reporter = OrganizationStatusReporter(ACME, StatusWriter(None, "status"), metrics, lambda: NOW, 60, None)
     return PollingContext(
         ACME, publisher, source, reporter, metrics, PollingConfig(), lambda: NOW
     ), transactions

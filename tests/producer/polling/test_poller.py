@@ -14,7 +14,7 @@ from producer.polling.window import PollingConfig
 from producer.sources.jira_cloud.client import RequestLimits
 from producer.sources.jira_cloud.source import JiraCloudLimits
 from producer.state.checkpoint import EventPosition, new_checkpoint
-from producer.status_reporter import StatusReporter, status_key
+from producer.status_reporter import OrganizationStatusReporter, status_key
 from relay.status.writer import StatusWriter
 from relay.timestamps import DAY_MS, now_ms, to_iso
 from simulators import faults
@@ -50,7 +50,7 @@ class PollerHarness:
 
     @asynccontextmanager
     async def running(self, interval=0.2):
-        reporter = StatusReporter(
+        reporter = OrganizationStatusReporter(
             self.organization, self.status_writer, self.metrics, now_ms, interval, self.status
         )
         context = PollingContext(
@@ -318,7 +318,7 @@ async def test_deleting_and_adding_again_repeats_nothing(acme, jira_fixture):
 async def test_the_checkpoint_of_a_quiet_organization_moves(acme, jira_fixture):
     """The checkpoint moves every five minutes when a window holds no new record."""
     harness = PollerHarness(acme, jira_fixture)
-    harness.config = replace(CONFIG, probe_every=500)
+    harness.config = replace(CONFIG, proof_every=500)
     async with harness.running():
         acme.add_record()
         await harness.until(harness.published)

@@ -211,7 +211,7 @@ def test_backfill_covers_its_range_exactly(covered, start):
 
 def test_an_empty_answer_needs_a_probe():
     """Probes come at most every five minutes; one that shows a record of the window refutes the empty answer."""
-    assert [window.probe_due(probed, NOW, CONFIG) for probed in (None, NOW - 299_999, NOW - 300_000)] == [
+    assert [window.proof_due(probed, NOW, CONFIG) for probed in (None, NOW - 299_999, NOW - 300_000)] == [
         True,
         False,
         True,
@@ -223,8 +223,8 @@ def test_an_empty_answer_needs_a_probe():
 
 def test_a_clock_that_goes_back_makes_a_probe_due():
     """Otherwise a quiet organization would wait for as long as the clock was ahead."""
-    assert window.probe_due(NOW + 1, NOW, CONFIG)
-    assert not window.probe_due(NOW, NOW, CONFIG)
+    assert window.proof_due(NOW + 1, NOW, CONFIG)
+    assert not window.proof_due(NOW, NOW, CONFIG)
 
 
 def test_a_gap_is_reported_after_an_outage():

@@ -139,3 +139,9 @@ def test_a_body_is_the_array_of_its_rows(sizes):
 
 def test_no_events_are_no_rows():
     assert list(sentinel.encode_rows(decode([], WRITER_SCHEMAS).frame)) == []
+
+
+def test_a_body_is_within_azures_limit():
+    """The largest body is within the 1,000,000 bytes of the Logs Ingestion API, in numbers that do not follow the code."""
+    assert MAX_BODY_BYTES <= 1_000_000
+    assert MAX_VALUE_BYTES <= 65_536

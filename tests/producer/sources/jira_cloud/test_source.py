@@ -307,12 +307,12 @@ async def test_an_empty_answer_is_proven_or_refused(jira, hasty):
     """A record of another time or a known account is proof; a record in the window is a contradiction."""
     acme = await jira.add_site("acme")
     source = hasty.source_for(acme)
-    await source.verify_nonempty(TimeRange(0, 1_000))
+    await source.verify_empty(TimeRange(0, 1_000))
     record = acme.add_record(created=1_700_000_000_000)
-    await source.verify_nonempty(TimeRange(0, 1_000))
+    await source.verify_empty(TimeRange(0, 1_000))
 
     assert record["id"]
-    assert await error_kinds(source.verify_nonempty(TimeRange(0, 1_800_000_000_000))) == [
+    assert await error_kinds(source.verify_empty(TimeRange(0, 1_800_000_000_000))) == [
         ErrorKind.BROKEN_ANSWER
     ]
 
