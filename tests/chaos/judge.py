@@ -30,7 +30,7 @@ LOG_MARKERS = (
     "Transaction outcome is unknown",
     "Hanging transactions were ended.",
     "Kafka lost the end of a log",
-    "Kafka has lost the end of a partition",
+    "Kafka lost the end of a partition",
     "Task was destroyed but it is pending",
     "Traceback",
 )

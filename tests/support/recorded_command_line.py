@@ -19,11 +19,11 @@ from cli.app import main
 
 read, broken = jira._read_response, pathlib.Path("break")
 
-async def breaking(client, url, headers, query):
+async def breaking(client, url, headers, query, *bounds):
     if broken.exists() and "Authorization" in headers:
         broken.unlink()
         raise ValueError(f"deep inside: {headers}")
-    return await read(client, url, headers, query)
+    return await read(client, url, headers, query, *bounds)
 
 jira._read_response = breaking
 main(sys.argv[1:])

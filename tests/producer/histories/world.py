@@ -1,6 +1,7 @@
 """Two organizations, their Jira, one shard's Kafka, and the processes that own the shard in turn."""
 
 from contextlib import ExitStack, closing
+from types import SimpleNamespace
 
 import pytest
 from structlog.testing import capture_logs
@@ -25,6 +26,7 @@ _SIMULATED_CLIENTS = {
     "relay.kafka.transactions.discard_producer": kafka.discard_producer,
     "relay.kafka.log_reader.AIOKafkaConsumer": kafka.FakeConsumer,
     "relay.kafka.log_reader.guard_consumer": lambda _consumer: None,
+    "relay.kafka.log_reader.FetchValidator": lambda: SimpleNamespace(attach_to_reader=lambda _consumer: None),
     "relay.kafka.log_reader.high_watermarks": kafka.high_watermarks,
     "relay.kafka.log_reader.discard_consumer": kafka.discard_consumer,
 }
