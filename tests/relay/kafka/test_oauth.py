@@ -148,9 +148,9 @@ async def test_an_unreachable_authorization_server_is_named():
 
 
 @given(st.one_of(st.none(), st.booleans(), st.text(), st.floats(), st.integers(), st.lists(st.integers())))
-def test_an_impossible_lifetime_is_replaced(told):
+def test_an_impossible_lifetime_is_replaced(lifetime):
     """Any claimed lifetime leads to one above zero and of at most a day."""
-    body = json.dumps({"access_token": "t", "expires_in": told}).encode()
+    body = json.dumps({"access_token": "t", "expires_in": lifetime}).encode()
     try:
         token = parse_token_response(oauth_config(NOT_HERE), 200, body)
     except OAuthTokenError:  # NaN and the like are no JSON
