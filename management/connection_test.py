@@ -16,8 +16,6 @@ from producer.sources.jira_cloud.connection_test import ConnectionTestResult, ru
 from relay.errors import RelayError, SecretError
 from relay.organizations import Organization
 
-TEST_SECONDS = 60.0
-
 _UNREACHABLE_KINDS = {ErrorKind.HOST_UNKNOWN, ErrorKind.UNREACHABLE, ErrorKind.TLS, ErrorKind.REDIRECTED}
 _RETRY_PROMISE = re.compile(
     r"; (the request is repeated|polling resumes after the delay it asked for|the next request asks for fewer records)(?=\.)"
@@ -89,14 +87,15 @@ async def _diagnose(
     context: OperatorContext, organization: Organization, key: str, *, scoped: bool
 ) -> ConnectionTestResult:
     name, url, user = organization.name, organization.url, organization.user
+    seconds = context.timing.connection_test_seconds
     try:
-        async with asyncio.timeout(TEST_SECONDS):
+        async with asyncio.timeout(seconds):
             return await run_connection_test(
                 context.client, name, url, user, key, context.hosts, scoped=scoped
             )
     except TimeoutError:
         raise ConnectionFailedError(
-            f"{name}: {url} did not answer within {TEST_SECONDS:.0f} s; check network and proxy."
+            f"{name}: {url} did not answer within {seconds:g} s; check network and proxy."
         ) from None
 
 

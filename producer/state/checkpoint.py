@@ -1,4 +1,9 @@
-"""How far an organization has been read: the Checkpoint of schemas/checkpoint.avsc as a value."""
+"""How far an organization has been read: the Checkpoint of schemas/checkpoint.avsc as a value.
+
+Why a checkpoint keeps completeness pairs: an operator asks of a destination "up to which moment is everything there?". The
+checkpoint answers it for Kafka alone. A pair says which offset a reader must have passed to have everything up to a window
+end, so the newest pair whose offset a consumer group has committed answers it for that group, however far behind it is.
+"""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,12 +15,7 @@ MOST_PAIRS = 32
 
 @dataclass(frozen=True, slots=True)
 class CompletenessPair:
-    """One known point of completeness: a reader that has passed `offset` on the events topic has every record created
-    before `window_end` (ms) that the source showed.
-
-    The pairs of a checkpoint answer, for any consumer group, up to which moment its destination is complete: look for the
-    last pair whose offset the group has committed.
-    """
+    """A reader that has passed `offset` on the events topic has everything created up to `window_end` (ms UTC)."""
 
     window_end: int
     offset: int
@@ -124,11 +124,10 @@ def with_completeness_pair(checkpoint: Checkpoint, offset: int) -> Checkpoint:
 
 
 def thin_pairs(pairs: tuple[CompletenessPair, ...]) -> tuple[CompletenessPair, ...]:
-    """Return at most 32 of the pairs: the oldest, the newest, and between them those that leave the smallest gaps.
+    """Return at most 32 of the pairs, the oldest and the newest among them, denser towards the newest.
 
-    A checkpoint stays small for ever, while a reader may be days behind. So the pair is dropped whose removal leaves the
-    smallest gap in relation to its distance from the newest: a reader that is an hour behind gets an answer to some minutes,
-    one that is a week behind to some hours. A dropped pair makes an answer older, never wrong.
+    While there are too many, remove the pair whose two neighbours are the closest in relation to their age: recent time
+    stays known to a minute, and a group that is weeks behind still finds a pair of about its time.
     """
     while len(pairs) > MOST_PAIRS:
         newest = pairs[-1].window_end
