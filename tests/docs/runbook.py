@@ -10,7 +10,7 @@ import producer.polling.poller
 import relay.kafka.diagnostics.messages
 from consumer.assignment import losses
 from consumer.delivery import dead_letters, defects, sender
-from consumer.destinations import DESTINATIONS
+from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import AnyKind
 from producer.sources.errors import _CATALOGUE, ErrorKind, RetryAction
 from tests.docs.runbook_lines import (

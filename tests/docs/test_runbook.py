@@ -7,7 +7,7 @@ import consumer.service
 import consumer.status_reporter
 import producer.service
 import producer.status_reporter
-from consumer.destinations import DESTINATIONS
+from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.outcome import Outcome
 from management.organizations.view import OrganizationView
 from relay.organizations import Organization
