@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 from prometheus_client import CollectorRegistry
 
-from consumer.destinations import DESTINATIONS
+from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import AnyKind, Destination, Flow, Kinds
 from consumer.destinations.sentinel import SENTINEL
 from consumer.service import run_consumer
