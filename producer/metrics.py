@@ -138,6 +138,17 @@ class ProducerMetrics:
             reason=reason,
         )
 
+    def transactions_fail(self, shard: int, organization: str, reason: str) -> None:
+        log.error(
+            "Transactions failed several times in a row. Nothing is lost; they are tried again.",
+            shard=shard,
+            organization=organization,
+            reason=reason,
+        )
+
+    def transactions_succeed(self, shard: int, organization: str) -> None:
+        log.info("Transactions succeed again.", shard=shard, organization=organization)
+
     def shard_loaded(self, shard: int, organizations: int, ended: int) -> None:
         self._counters["jira_relay_shard_openings_total"].inc()
         log.info("Shard loaded.", shard=shard, organizations=organizations)

@@ -37,8 +37,14 @@ class OrganizationStatusReporter:
         interval_seconds: float,
         previous: Status | None,
         timing: StatusTiming | None = None,
+        shard_problem: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """`previous`: the last status that any owner published; None: there is none, or it is not known."""
+        """`previous`: the last status that any owner published; None: there is none, or it is not known.
+
+        `shard_problem`: why its events cannot be written to Kafka now; None: they can.
+        """
+        self._shard_problem = shard_problem
+        self._paused = organization.paused
         timing = timing or StatusTiming()
         self._name = organization.name
         self._credential_expires = organization.credential_expires
@@ -51,7 +57,7 @@ class OrganizationStatusReporter:
         resumes = previous is not None and previous.state != "paused" and not organization.paused
         state = previous.state if previous and resumes else "paused" if organization.paused else "active"
         self._status = take_over(state, now_ms(), previous, previous.reason if previous and resumes else None)
-        self._publish(self._status)
+        self._publish(self._with_shard_problem(self._status))
 
     @property
     def status(self) -> Status:
@@ -61,7 +67,12 @@ class OrganizationStatusReporter:
         """Renew the status until cancelled: it expires when its owner has died."""
         while True:
             await asyncio.sleep(self._heartbeat_seconds)
-            self._publish(replace(self._status, at=self._now_ms()))
+            self._publish(self._with_shard_problem(replace(self._status, at=self._now_ms())))
+
+    def _with_shard_problem(self, status: Status) -> Status:
+        """Return the status as failing while its shard cannot write; only a round ends that."""
+        reason = None if self._paused else self._shard_problem()
+        return status if reason is None else status.transition("failing", reason, self._now_ms())
 
     def active(self, clock_ahead_ms: int = 0) -> None:
         """Report a complete round. `clock_ahead_ms`: how far the local clock is ahead, negative behind; 0: it agrees."""
@@ -69,9 +80,11 @@ class OrganizationStatusReporter:
         reason = _skew_message(clock_ahead_ms) if clock_ahead_ms else None
         if reason is not None and reason != self._status.reason:
             self._metrics.clock_skew(self._name, reason)
-        self._publish(
-            replace(self._status.transition("active", reason, now), last_poll=now, waiting_until=None)
-        )
+        if self._shard_problem() is None:
+            status = self._status.transition("active", reason, now)
+        else:
+            status = self._with_shard_problem(self._status)
+        self._publish(replace(status, last_poll=now, waiting_until=None))
         self._metrics.round_ended(self._name, now)
 
     def failing(self, kind: str, reason: str, retry_seconds: float, *, waiting: bool) -> None:
