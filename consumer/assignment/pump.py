@@ -12,12 +12,13 @@ from consumer.decoding.event_rules import EventRules
 from consumer.decoding.isolate import EncodedBatch, SelectionError, encode
 from consumer.decoding.schema_lookup import SchemaLookup
 from consumer.delivery.batch import RequestBatch, Rows, RowTooLargeError
-from consumer.delivery.defects import DEFECTS, defect_text, describe_defect
+from consumer.delivery.defects import DEFECTS, defect_text, describe_defect, filter_fault_text
 from consumer.delivery.sender import Sender
 from consumer.delivery.stream import DeliveryStream
 from consumer.offsets.tracker import OffsetTracker
 from consumer.timing import AssignmentTiming
 from relay.aio import Signal
+from relay.errors import one_line
 from relay.kafka import TopicPartition
 
 
@@ -138,9 +139,9 @@ class Pump:
                 try:
                     return await asyncio.to_thread(encode, records, writer_schemas, encode_rows, select)
                 except SelectionError as error:
-                    text = f"The filter of the destination fails ({error}). No event is skipped or sent until it is corrected."
-                    pipeline.stream.state.defect_found(key, text)
-                    pipeline.stream.metrics.delivery_failed("filter", str(error))
+                    defect = one_line(str(error))
+                    pipeline.stream.state.defect_found(key, filter_fault_text(defect))
+                    pipeline.stream.metrics.delivery_failed("filter", defect)
                 except DEFECTS as error:
                     defect = describe_defect(error)
                     pipeline.stream.state.defect_found(key, defect_text("encoding events", defect))

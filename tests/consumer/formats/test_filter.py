@@ -77,12 +77,12 @@ def test_a_condition_on_one_event_works(where):
 @pytest.mark.parametrize(
     ("where", "said"),
     [
-        ("catgory = 'x'", "unknown column catgory: did you mean category?"),
+        ("sumary = 'x'", "unknown column sumary: did you mean summary?"),
         ("ID = 1", "unknown column ID: did you mean id?"),
         ("'USER' = ANY(asociatedTypes)", "did you mean associatedTypes?"),
         ("objectItem.typName = 'x'", "unknown field typName: did you mean typeName?"),
         ("xyzzy = 1", "use one of organization, id,"),
-        ("UPER(category) = 'X'", "unknown function UPER: did you mean UPPER?"),
+        ("UPPR(category) = 'X'", "unknown function UPPR: did you mean UPPER?"),
         ("category = 'x' AND", "is not a condition in SQL"),
         ("category = 'x'; id = 1", "is not a condition in SQL"),
         ("category = 'x', id = 1", "is not a condition in SQL"),

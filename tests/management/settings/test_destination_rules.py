@@ -32,7 +32,7 @@ def test_a_file_and_the_environment_say_the_same(tmp_path):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"WHERE": "catgory = 'x'"}, "destinations.sentinel.where has an unknown column catgory: did you mean category?."),
+        ({"WHERE": "sumary = 'x'"}, "destinations.sentinel.where has an unknown column sumary: did you mean summary?."),
         ({"WHERE": "id = MAX(id)"}, "destinations.sentinel.where uses Max, which looks at other events"),
         ({"HIDE": '{"sumary": "drop"}'}, "destinations.sentinel.hide has an unknown column sumary: did you mean summary?."),
         ({"HIDE": '{"names": "hash"}'}, "set hide_key or hide_key_file."),
