@@ -19,6 +19,7 @@ from producer.sharding.assignment import ShardAssignment
 from producer.sharding.shard import Shard
 from producer.sources.catalogue import open_sources
 from producer.sources.contract import SourceFactory, SourceSetup
+from producer.sources.throttle import RequestSlots
 from producer.status_reporter import OrganizationStatusReporter, status_key
 from relay.aio import cancel_all, run_unless_stopped, supervise
 from relay.config.schema_registry import SchemaRegistryConfig
@@ -69,17 +70,18 @@ async def run_producer(
     """
     health.report("producer", ok=False, reason="joining the group")
     topics = Topics(connection.kafka.topic_prefix)
+    metrics = ProducerMetrics(registry)
+    slots = RequestSlots(on_request_ended=metrics.request_ended)
     async with (
         open_schema_store(schema_registry, connection) as store,
         RecordWriter(connection) as writer,
-        open_sources(SourceSetup(config, credentials, now_ms)) as sources,
+        open_sources(SourceSetup(config, credentials, now_ms, slots)) as sources,
     ):
         await run_unless_stopped(stop, require_lossless_topics(connection, config.late_days * DAY_MS))
         cluster = await run_unless_stopped(stop, _read_cluster_limits(connection, store))
         if cluster is None:
             return
         count, limits = cluster
-        metrics = ProducerMetrics(registry)
         shard_loader = ShardLoader(connection, topics, store, limits, metrics, now_ms)
         status_writer = StatusWriter(writer, topics.status, lambda: member.valid)
         poller_factory = PollerFactory(

@@ -131,7 +131,8 @@ async def test_the_producer_reports_readiness_and_removes_its_status(relay):
     ]
     assert set(after) == {"producer/globex"}
     assert (
-        registry.get_sample_value("jira_relay_last_poll_timestamp_seconds", {"organization": "acme"}) is None
+        registry.get_sample_value("jira_relay_producer_last_poll_timestamp_seconds", {"organization": "acme"})
+        is None
     )
 
 

@@ -177,8 +177,8 @@ class RunningConsumer:
         return time.monotonic() - started
 
     def metric(self, name, flow="live", **labels):
-        found = self.registry.get_sample_value(name, {"destination": "sentinel", "flow": flow, **labels})
-        return found or 0
+        """Return a metric of the destination; None before its service has opened it."""
+        return self.registry.get_sample_value(name, {"destination": "sentinel", "flow": flow, **labels})
 
 
 _CONSUMER_PROGRAM = """
