@@ -12,7 +12,7 @@ from consumer.decoding.schema_lookup import SchemaLookup
 from consumer.delivery.circuit_breaker import CircuitBreaker, RateLimit
 from consumer.delivery.dead_letters import DeadLetterWriter
 from consumer.delivery.stream import DeliveryStream
-from consumer.destinations import DESTINATIONS
+from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import Destination, DestinationConfig, Flow, Kinds
 from consumer.metrics import ConsumerMetrics
 from consumer.offsets.backup import OffsetBackup, read_offset_backup

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from prometheus_client import CollectorRegistry
 
 from consumer.config import ConsumerConfig
-from consumer.destinations import DESTINATIONS
+from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import DestinationConfig, Kinds
 from consumer.metrics import ConsumerMetrics
 from consumer.pipelines import PipelineFactory

@@ -15,9 +15,9 @@ class BackoffCurve:
     first: float
     cap: float
 
-    def wait(self, attempt: int, chance: float, minimum: float = 0.0) -> float:
-        """Return the wait after failed attempt `attempt`, from 0. `chance` is from 0 to 1, `minimum` from the other side."""
-        return backoff_seconds(attempt, chance, first=self.first, cap=self.cap, minimum=minimum)
+    def wait(self, attempt: int, jitter: float, minimum: float = 0.0) -> float:
+        """Return the wait after failed attempt `attempt`, from 0. `jitter` is from 0 to 1, `minimum` from the other side."""
+        return backoff_seconds(attempt, jitter, first=self.first, cap=self.cap, minimum=minimum)
 
 
 @dataclass(frozen=True, slots=True)

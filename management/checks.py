@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from consumer.destinations import DESTINATIONS
+from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import DestinationConfig
 from consumer.destinations.outcome import Partial, Sent
 from management.connection_test import verify_connection
@@ -12,6 +12,7 @@ from management.context import OperatorContext
 from management.organizations import key_rotation
 from management.organizations.store import kafka_errors_as_relay_errors, read_store
 from management.settings import Settings
+from management.timing import OperatorTiming
 from relay.config.secrets import SecretsConfig
 from relay.credentials.keyring import load_keyring
 from relay.errors import RelayError
@@ -22,9 +23,6 @@ from relay.organizations import Organization
 from relay.schema_registry import register
 from relay.schema_registry.client import open_schema_registry
 from relay.timestamps import DAY_MS
-
-TOPICS_SECONDS = 30.0
-MAX_CONCURRENT_CHECKS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +52,7 @@ async def check_all(settings: Settings, context: OperatorContext) -> AsyncIterat
     kafka = await _run_check("Kafka", lambda: _check_kafka(connection))
     yield kafka
     yield (
-        await _run_check("topics", lambda: _check_topics(settings, connection))
+        await _run_check("topics", lambda: _check_topics(settings, context))
         if kafka.ok
         else _not_checkable("topics")
     )
@@ -70,7 +68,7 @@ async def check_all(settings: Settings, context: OperatorContext) -> AsyncIterat
     )
     for result in results:
         yield result
-    async for result in _run_concurrently(organization_checks | checks):
+    async for result in _run_concurrently(organization_checks | checks, context.timing):
         yield result
 
 
@@ -92,9 +90,11 @@ async def _check_store(context: OperatorContext) -> tuple[list[CheckResult], dic
     return [*seals, *problems], _organization_checks(context, stored.organizations)
 
 
-async def _run_concurrently(checks: Mapping[str, Check]) -> AsyncIterator[CheckResult]:
-    """Run the checks, at most MAX_CONCURRENT_CHECKS at a time, and yield their results in the given order."""
-    slots = asyncio.Semaphore(MAX_CONCURRENT_CHECKS)
+async def _run_concurrently(
+    checks: Mapping[str, Check], timing: OperatorTiming
+) -> AsyncIterator[CheckResult]:
+    """Run the checks, at most `timing.concurrent_checks` at a time, and yield their results in the given order."""
+    slots = asyncio.Semaphore(timing.concurrent_checks)
 
     async def run_in_slot(subject: str, check: Check) -> CheckResult:
         async with slots:
@@ -129,10 +129,11 @@ async def _check_kafka(connection: Connection) -> str:
     return f"answers at {connection.bootstrap}"
 
 
-async def _check_topics(settings: Settings, connection: Connection) -> str:
+async def _check_topics(settings: Settings, context: OperatorContext) -> str:
+    connection = context.connection
     reread_ms = settings.producer.late_days * DAY_MS
     with kafka_errors_as_relay_errors(connection):
-        async with asyncio.timeout(TOPICS_SECONDS):
+        async with asyncio.timeout(context.timing.topics_seconds):
             reports = await topic_admin.compare_topics(connection, reread_ms)
     problems = [f"{report.name}: {problem}" for report in reports for problem in report.problems]
     if problems:

@@ -12,11 +12,9 @@ from management.context import OperatorContext
 from producer.sources.clock_skew import ClockSkew
 from producer.sources.errors import ErrorKind, SourceFailure
 from producer.sources.jira_cloud import client as jira
-from producer.sources.jira_cloud.connection_check import ConnectionCheckResult, check_connection
+from producer.sources.jira_cloud.connection_test import ConnectionTestResult, run_connection_test
 from relay.errors import RelayError, SecretError
 from relay.organizations import Organization
-
-TEST_SECONDS = 60.0
 
 _UNREACHABLE_KINDS = {ErrorKind.HOST_UNKNOWN, ErrorKind.UNREACHABLE, ErrorKind.TLS, ErrorKind.REDIRECTED}
 _RETRY_PROMISE = re.compile(
@@ -25,7 +23,7 @@ _RETRY_PROMISE = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class ConnectionTestResult:
+class AcceptedConnection:
     """Result of a connection that works, or of one whose key is not available on this machine."""
 
     message: str
@@ -45,7 +43,7 @@ async def try_connection(
     organization: Organization,
     others: Mapping[str, Organization],
     key: SecretStr | None = None,
-) -> ConnectionTestResult:
+) -> AcceptedConnection:
     """Test the connection with `key`. None: with the organization's own key.
 
     A reference that cannot be resolved on this machine is not a failure: then only the site is tested. Raises
@@ -67,7 +65,7 @@ async def try_connection(
     if diagnosis.failure is not None:
         raise ConnectionFailedError(_without_retry_promise(diagnosis.message))
     skew = ClockSkew().observe(sent, context.now_ms(), diagnosis.date_ms)
-    return ConnectionTestResult(diagnosis.message, diagnosis.cloud_id, diagnosis.gateway, skew)
+    return AcceptedConnection(diagnosis.message, diagnosis.cloud_id, diagnosis.gateway, skew)
 
 
 async def verify_connection(
@@ -87,14 +85,17 @@ async def verify_connection(
 
 async def _diagnose(
     context: OperatorContext, organization: Organization, key: str, *, scoped: bool
-) -> ConnectionCheckResult:
+) -> ConnectionTestResult:
     name, url, user = organization.name, organization.url, organization.user
+    seconds = context.timing.connection_test_seconds
     try:
-        async with asyncio.timeout(TEST_SECONDS):
-            return await check_connection(context.client, name, url, user, key, context.hosts, scoped=scoped)
+        async with asyncio.timeout(seconds):
+            return await run_connection_test(
+                context.client, name, url, user, key, context.hosts, scoped=scoped
+            )
     except TimeoutError:
         raise ConnectionFailedError(
-            f"{name}: {url} did not answer within {TEST_SECONDS:.0f} s; check network and proxy."
+            f"{name}: {url} did not answer within {seconds:g} s; check network and proxy."
         ) from None
 
 
@@ -103,7 +104,7 @@ async def _test_without_key(
     organization: Organization,
     others: Mapping[str, Organization],
     error: SecretError,
-) -> ConnectionTestResult:
+) -> AcceptedConnection:
     context.hosts.check(organization.url)
     sent = context.now_ms()
     tenant = await jira.tenant_info(context.client, organization.name, organization.url)
@@ -114,7 +115,7 @@ async def _test_without_key(
     _refuse_known_site(organization, cloud_id, others)
     message = f"Only the site was tested, because the API key is not available here: {error}"
     skew = ClockSkew().observe(sent, context.now_ms(), tenant.date_ms)
-    return ConnectionTestResult(message, cloud_id, organization.gateway, skew, tested=False)
+    return AcceptedConnection(message, cloud_id, organization.gateway, skew, tested=False)
 
 
 def _refuse_other_site(organization: Organization, cloud_id: str | None) -> None:

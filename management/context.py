@@ -1,10 +1,11 @@
 """The context of an operator's work: connections, credentials and identity."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httpx
 
+from management.timing import OperatorTiming
 from relay.config.secrets import SecretsConfig
 from relay.credentials.resolver import CredentialResolver
 from relay.credentials.url_policy import AllowedHosts
@@ -22,3 +23,4 @@ class OperatorContext:
     credentials: CredentialResolver
     who: str
     now_ms: Callable[[], int]
+    timing: OperatorTiming = field(default_factory=OperatorTiming)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from consumer.config import ConsumerConfig
-from consumer.destinations import DESTINATIONS
+from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import DestinationConfig
 from producer.config import ProducerConfig
 from relay.config import sources

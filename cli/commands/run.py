@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from cli import embedded_kafka
 from cli.context import CommandContext, build_redactor, run
-from consumer.destinations import DESTINATIONS
+from consumer.destinations.catalogue import DESTINATIONS
 from consumer.service import run_consumer
 from management.settings import Settings
 from producer.service import run_producer

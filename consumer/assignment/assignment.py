@@ -63,7 +63,7 @@ class Assignment:
             self._changed,
             self._commits.uncommitted,
             self._wake_commits,
-            self._on_taken,
+            self._on_space_freed,
         )
         self._reading_paused = False
         self._paused_until: dict[TopicPartition, float] = {}
@@ -249,7 +249,7 @@ class Assignment:
         self._commits.wake()
         self._changed.notify()
 
-    def _on_taken(self) -> None:
+    def _on_space_freed(self) -> None:
         """Resume reading when the buffer has room again."""
         self._changed.notify()
         if self._reading_paused and self._buffer.bytes < self._pipeline.timing.buffers.decode_batch_bytes:

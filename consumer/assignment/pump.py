@@ -37,7 +37,7 @@ class Pump:
     """Decodes and encodes buffered records, marks skipped ones as delivered, and gives full or old bodies to the sender.
 
     `uncommitted` returns the delivered records that a kill would send again. `changed` wakes the pump after records, deliveries
-    and commits. `on_delivered` reports skipped records, `on_taken` room in the buffer.
+    and commits. `on_delivered` reports skipped records, `on_space_freed` room in the buffer.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Pump:
         changed: Signal,
         uncommitted: Callable[[], int],
         on_delivered: Callable[[], None],
-        on_taken: Callable[[], None],
+        on_space_freed: Callable[[], None],
     ) -> None:
         self._pipeline = pipeline
         self._limits = pipeline.stream.destination.limits
@@ -59,7 +59,7 @@ class Pump:
         self._changed = changed
         self._uncommitted = uncommitted
         self._on_delivered = on_delivered
-        self._on_taken = on_taken
+        self._on_space_freed = on_space_freed
         self._batches: dict[TopicPartition | None, RequestBatch] = {}
         """By partition, where a body holds one partition only; else one, under None."""
 
@@ -74,7 +74,7 @@ class Pump:
             await self._wait_until_due()
             if self._buffer.first_read_at is not None:
                 await self._decode(self._buffer.take(self._pipeline.timing.buffers.decode_batch_bytes))
-                self._on_taken()
+                self._on_space_freed()
             for partition in list(self._batches):
                 if self._seconds_until_send(self._batches[partition], time.monotonic()) == 0:
                     await self._send(self._batches.pop(partition).take())

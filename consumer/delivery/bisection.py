@@ -71,11 +71,11 @@ class RejectBisector:
         rows: Rows,
         rejection: BodyRejection,
         acceptance_log: AcceptanceLog,
-        chance: Callable[[], float] = random.random,
+        draw: Callable[[], float] = random.random,
     ) -> None:
         self._acceptance_log = acceptance_log
         self._separator = rows.encoded.separator
-        self._chance = chance
+        self._draw = draw
         self._since = acceptance_log.tick()
         self._max_rejections = 2 * math.ceil(math.log2(len(rows) + 1)) + 2
         self._rejections = 0
@@ -144,4 +144,4 @@ class RejectBisector:
             return
         halves = [rows[: len(rows) // 2], rows[len(rows) // 2 :]]
         # In changing order: otherwise two bad rows at the front would hide the good rows after them for ever.
-        self._pending += halves if self._chance() < 0.5 else halves[::-1]
+        self._pending += halves if self._draw() < 0.5 else halves[::-1]

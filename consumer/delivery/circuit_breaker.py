@@ -22,7 +22,7 @@ class Permit:
 
 
 class BreakerState:
-    """Pure. Times are seconds of one clock, chances are from 0 to 1.
+    """Pure. Times are seconds of one clock, jitter is from 0 to 1.
 
     Without a problem every delivery may send. After a Retry or a Paused none may until the wait is over; then one probes
     alone, and its answer decides for all.
@@ -47,18 +47,18 @@ class BreakerState:
         self._probing = True
         return Permit(self._generation, probe=True)
 
-    def release(self, permit: Permit, outcome: Outcome | None, now: float, chance: float) -> None:
+    def release(self, permit: Permit, outcome: Outcome | None, now: float, jitter: float) -> None:
         """Take a permit back with the outcome; None: the request was not made, or its answer was not awaited."""
         if permit.probe:
             self._probing = False
         if isinstance(outcome, Partial):
             outcome = outcome.as_retry() or outcome
         if isinstance(outcome, Retry | Paused):
-            self._record_failure(permit, outcome, now, chance)
+            self._record_failure(permit, outcome, now, jitter)
         elif outcome is not None and permit.generation == self._generation:
             self.problem, self._attempt = None, 0
 
-    def _record_failure(self, permit: Permit, outcome: Retry | Paused, now: float, chance: float) -> None:
+    def _record_failure(self, permit: Permit, outcome: Retry | Paused, now: float, jitter: float) -> None:
         requested_wait = (outcome.after or 0.0) if isinstance(outcome, Retry) else 0.0
         if (
             permit.generation != self._generation
@@ -68,7 +68,7 @@ class BreakerState:
         if type(outcome) is not type(self.problem):
             self._attempt = 0
         backoff = self._timing.retry if isinstance(outcome, Retry) else self._timing.paused
-        wait = backoff.wait(self._attempt, chance, requested_wait)
+        wait = backoff.wait(self._attempt, jitter, requested_wait)
         self.problem, self.open_until = outcome, now + wait
         self._attempt += 1
         self._generation += 1
@@ -89,12 +89,12 @@ class CircuitBreaker:
         rate_limit: RateLimit,
         timing: BreakerTiming | None = None,
         clock: Callable[[], float] = time.monotonic,
-        chance: Callable[[], float] = random.random,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         self._rate_limit = rate_limit
         self._state = BreakerState(timing)
         self._clock = clock
-        self._chance = chance
+        self._jitter = jitter
         self._changed = Signal()
         self._permit_users = 0
         """Deliveries that wait for a permit or hold one."""
@@ -137,7 +137,7 @@ class CircuitBreaker:
         self._permit_users -= 1
         if isinstance(outcome, Partial):
             outcome = outcome.as_retry() or outcome
-        self._state.release(permit, outcome, self._clock(), self._chance())
+        self._state.release(permit, outcome, self._clock(), self._jitter())
         if isinstance(outcome, Retry) and outcome.status == TOO_MANY_REQUESTS:
             self._rate_limit.blocked_until = max(self._rate_limit.blocked_until, self._state.open_until)
         self._changed.notify()

@@ -17,12 +17,12 @@ _NO_STARTS: Sequence[int] = memoryview(array("Q"))
 class EncodedRows:
     """Rows in one buffer, joined by a separator.
 
-    Row 0 begins at `start`. `nexts[n]` is where row n + 1 begins, or would begin: one separator after the end of row n.
-    Positions count from `origin`, the position of the first byte of `data`, so a slice shares `data` and `nexts`.
+    Row 0 begins at `start`. `next_starts[n]` is where row n + 1 begins, or would begin: one separator after the end of row n.
+    Positions count from `origin`, the position of the first byte of `data`, so a slice shares `data` and `next_starts`.
     """
 
     data: bytes = b""
-    nexts: Sequence[int] = _NO_STARTS
+    next_starts: Sequence[int] = _NO_STARTS
     separator: bytes = b""
     start: int = 0
     origin: int = 0
@@ -31,8 +31,8 @@ class EncodedRows:
     def of(cls, rows: Iterable[bytes], separator: bytes) -> "EncodedRows":
         """Join `rows`."""
         listed = list(rows)
-        nexts = array("Q", accumulate(map(len(separator).__add__, map(len, listed))))
-        return cls(separator.join(listed), memoryview(nexts), separator)
+        next_starts = array("Q", accumulate(map(len(separator).__add__, map(len, listed))))
+        return cls(separator.join(listed), memoryview(next_starts), separator)
 
     @classmethod
     def of_texts(cls, texts: pl.Series, separator: bytes) -> "EncodedRows":
@@ -42,9 +42,9 @@ class EncodedRows:
         """
         if len(texts) < _FEW_ROWS:
             return cls.of(texts.cast(pl.Binary).to_list(), separator)
-        nexts = (texts.str.len_bytes().cast(pl.UInt64) + len(separator)).cum_sum()
+        next_starts = (texts.str.len_bytes().cast(pl.UInt64) + len(separator)).cum_sum()
         data: bytes = texts.str.join(separator.decode()).cast(pl.Binary).item()
-        return cls(data, memoryview(array("Q", nexts.to_list())), separator)
+        return cls(data, memoryview(array("Q", next_starts.to_list())), separator)
 
     @classmethod
     def joined(cls, parts: Sequence["EncodedRows"], separator: bytes) -> "EncodedRows":
@@ -55,40 +55,40 @@ class EncodedRows:
             return (
                 part
                 if part.size == len(part.data)
-                else cls(bytes(part.view), part.nexts, separator, part.start, part.start)
+                else cls(bytes(part.view), part.next_starts, separator, part.start, part.start)
             )
-        nexts, position = array("Q"), 0
+        next_starts, position = array("Q"), 0
         for part in filled:
-            nexts.extend(map((position - part.start).__add__, part.nexts))
-            position = nexts[-1]
-        return cls(separator.join(part.view for part in filled), memoryview(nexts), separator)
+            next_starts.extend(map((position - part.start).__add__, part.next_starts))
+            position = next_starts[-1]
+        return cls(separator.join(part.view for part in filled), memoryview(next_starts), separator)
 
     def __len__(self) -> int:
-        return len(self.nexts)
+        return len(self.next_starts)
 
     def __getitem__(self, part: slice) -> "EncodedRows":
         first, stop, _ = part.indices(len(self))
-        start = self.nexts[first - 1] if first else self.start
-        return EncodedRows(self.data, self.nexts[first:stop], self.separator, start, self.origin)
+        start = self.next_starts[first - 1] if first else self.start
+        return EncodedRows(self.data, self.next_starts[first:stop], self.separator, start, self.origin)
 
     def __iter__(self) -> Iterator[bytes]:
         return map(self._row, range(len(self)))
 
     def _row(self, index: int) -> bytes:
-        start = self.nexts[index - 1] if index else self.start
-        return self.data[start - self.origin : self.nexts[index] - len(self.separator) - self.origin]
+        start = self.next_starts[index - 1] if index else self.start
+        return self.data[start - self.origin : self.next_starts[index] - len(self.separator) - self.origin]
 
     @property
     def size(self) -> int:
         """Bytes of the rows with the separators between them."""
-        return self.nexts[-1] - len(self.separator) - self.start if len(self) else 0
+        return self.next_starts[-1] - len(self.separator) - self.start if len(self) else 0
 
     @property
     def longest(self) -> int:
         """Bytes of the longest row; 0 without rows."""
         if not len(self):
             return 0
-        longest: int = max(map(sub, self.nexts, chain((self.start,), self.nexts)))
+        longest: int = max(map(sub, self.next_starts, chain((self.start,), self.next_starts)))
         return longest - len(self.separator)
 
     @property
@@ -98,7 +98,7 @@ class EncodedRows:
 
     def count_within(self, size: int) -> int:
         """Return how many leading rows have at most `size` bytes, with the separators between them."""
-        return bisect_right(self.nexts, self.start + size + len(self.separator)) if size >= 0 else 0
+        return bisect_right(self.next_starts, self.start + size + len(self.separator)) if size >= 0 else 0
 
     def select(self, indices: Sequence[int]) -> "EncodedRows":
         """Return the rows at `indices` in a buffer of their own."""

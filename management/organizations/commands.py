@@ -57,7 +57,15 @@ async def add(
             raise _name_taken_error(name, same_url=before.url == candidate.url)
         return candidate
 
-    await edit_organization(context.connection, name, added, what="added", who=context.who, now_ms=now)
+    await edit_organization(
+        context.connection,
+        name,
+        added,
+        what="added",
+        who=context.who,
+        now_ms=now,
+        timing=context.timing.edit,
+    )
     return ChangeResult(name, "added", (*remarks, *binding_remarks))
 
 
@@ -91,6 +99,7 @@ async def modify(
         who=context.who,
         now_ms=context.now_ms(),
         revision=before.revision,
+        timing=context.timing.edit,
     )
     return ChangeResult(name, "modified", (*differences, *remarks, *binding_remarks))
 

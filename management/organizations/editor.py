@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from management.organizations.store import decode_organization, kafka_errors_as_relay_errors
 from management.organizations.view import public_view
+from management.timing import EditTiming
 from relay.avro.codec import InternalCodec
 from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition
@@ -19,9 +20,6 @@ from relay.kafka.topic_admin import read_shard_count
 from relay.kafka.topics import Topics, partition_of
 from relay.kafka.transactions import Publisher, PublishError
 from relay.organizations import Organization, OrganizationCodec
-
-EDIT_SECONDS = 40.0
-MAX_ATTEMPTS = 12
 
 OrganizationEdit = Callable[[Organization | None], Organization | None]
 """Maps the stored organization to the edited one. None: it does not exist; returning None deletes it."""
@@ -42,6 +40,7 @@ async def edit_organization(
     revision: int | None = None,
     allow_unreadable: bool = False,
     misplaced: Sequence[Record] = (),
+    timing: EditTiming | None = None,
 ) -> Organization | None:
     """Edit one organization, with an entry in the history; return it as edited.
 
@@ -50,24 +49,25 @@ async def edit_organization(
     organization as absent. `misplaced`: records to remove in the same transaction. Raises RelayError when Kafka cannot be
     reached, and PublishError when the outcome is unknown.
     """
+    timing = timing or EditTiming()
     edit = _FencedEdit(connection, name, change, what, who, now_ms, revision, allow_unreadable, misplaced)
     with kafka_errors_as_relay_errors(connection):
-        async with asyncio.timeout(EDIT_SECONDS):
-            return await _run_until_committed(edit)
+        async with asyncio.timeout(timing.seconds):
+            return await _run_until_committed(edit, timing)
 
 
-async def _run_until_committed(edit: "_FencedEdit") -> Organization | None:
-    """Try the edit until no other editor fences it, at most MAX_ATTEMPTS times, with a random wait before each repetition."""
+async def _run_until_committed(edit: "_FencedEdit", timing: EditTiming) -> Organization | None:
+    """Try the edit until no other editor fences it, at most `timing.attempts` times, with a random wait before each repetition."""
     partition = partition_of(edit.name, await read_shard_count(edit.connection))
-    for attempt in range(MAX_ATTEMPTS):
+    for attempt in range(timing.attempts):
         try:
             return await edit.attempt(partition)
         except PublishError as error:
             if not error.fenced:
                 raise _unknown_outcome_error(edit.name, error) from error
-        await asyncio.sleep(random.uniform(0, 0.4) * (attempt + 1))
+        await asyncio.sleep(random.uniform(0, timing.longest_first_wait_seconds) * (attempt + 1))
     raise StaleEditError(
-        f"{edit.name} was not changed: other operators' changes interrupted each of {MAX_ATTEMPTS} attempts. Try again."
+        f"{edit.name} was not changed: other operators' changes interrupted each of {timing.attempts} attempts. Try again."
     )
 
 

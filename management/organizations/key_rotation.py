@@ -67,6 +67,7 @@ async def _reseal_one(context: OperatorContext, keyring: Keyring, organization: 
         what="resealed",
         who=context.who,
         now_ms=context.now_ms(),
+        timing=context.timing.edit,
     )
     return ChangeResult(name, "resealed")
 

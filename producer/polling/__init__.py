@@ -1,4 +1,4 @@
-"""Decides which window of an organization to read next, and hands the pieces to the publisher.
+"""Decides which window of an organization to read next, and hands the results to the publisher.
 
 Enters: an organization, its Source, its checkpoint. Leaves: pending records with the change of the checkpoint, and status.
 Three loops share one context: live rounds, re-reads for late records, backfill. `window.py` is pure: windows and cursors.

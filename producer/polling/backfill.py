@@ -21,17 +21,17 @@ async def backfill_round(context: PollingContext) -> None:
 
 
 async def _read_and_publish(context: PollingContext, wanted: TimeRange) -> int:
-    """Publish a window of history piece by piece; return the number of records read.
+    """Publish each result of a window of history; return the number of records read.
 
-    Each piece is marked as covered for ever, so an empty one is verified first.
+    Each result is marked as covered for ever, so an empty one is verified first.
     """
     record_count = 0
-    async with context.read(wanted, low_priority=True) as pieces:
-        async for piece in pieces:
-            record_count += piece.record_count
-            if not piece.record_count:
-                await context.source.verify_empty(piece.window)
-            await context.publish(piece, _mark_backfilled(piece.window), persist=True, low_priority=True)
+    async with context.read(wanted, low_priority=True) as results:
+        async for result in results:
+            record_count += result.record_count
+            if not result.record_count:
+                await context.source.verify_empty(result.window)
+            await context.publish(result, _mark_backfilled(result.window), persist=True, low_priority=True)
     return record_count
 
 

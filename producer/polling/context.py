@@ -53,37 +53,39 @@ class PollingContext:
     def read(
         self, wanted: TimeRange, *, low_priority: bool
     ) -> AbstractAsyncContextManager[AsyncGenerator[WindowResult, None]]:
-        """Open the pieces of a window. The source is closed also where publishing a piece raises, as for a closed shard."""
+        """Open the results of a window. The source is closed also where publishing a result raises, as for a closed shard."""
         return aclosing(
             self.source.read(wanted, low_priority=low_priority, on_retry=self.report_source_error)
         )
 
     async def read_and_publish(self, wanted: TimeRange, *, low_priority: bool = False) -> "WindowProgress":
-        """Read a window to its end, and publish each piece as it comes.
+        """Read a window to its end, and publish each result as it comes.
 
-        The checkpoint moves with new events, or where it has fallen behind; never while all pieces were empty.
+        The checkpoint moves with new events, or where it has fallen behind; never while all results were empty.
         """
         progress = WindowProgress(wanted.start)
-        async with self.read(wanted, low_priority=low_priority) as pieces:
-            async for piece in pieces:
-                progress.add(piece)
+        async with self.read(wanted, low_priority=low_priority) as results:
+            async for result in results:
+                progress.add(result)
                 read_so_far = TimeRange(wanted.start, progress.end)
-                at_end = low_priority and piece.window.end == wanted.end
+                at_end = low_priority and result.window.end == wanted.end
                 persist = progress.record_count > 0 and (at_end or self._checkpoint_lags(read_so_far))
                 await self.publish(
-                    piece, self._advance_over(read_so_far), persist=persist, low_priority=low_priority
+                    result, self._advance_over(read_so_far), persist=persist, low_priority=low_priority
                 )
         return progress
 
     async def publish(
-        self, piece: WindowResult, advance: AdvanceCheckpoint, *, persist: bool, low_priority: bool
+        self, result: WindowResult, advance: AdvanceCheckpoint, *, persist: bool, low_priority: bool
     ) -> None:
-        """Publish the new events of a piece; see ShardPublisher.publish."""
-        if not piece.proven:
-            self.metrics.window_unproven(self.name, timestamps.to_iso(piece.window.start), piece.record_count)
+        """Publish the new events of a result; see ShardPublisher.publish."""
+        if not result.proven:
+            self.metrics.window_unproven(
+                self.name, timestamps.to_iso(result.window.start), result.record_count
+            )
         published = await self.publisher.publish(
             self.name,
-            self._pending(piece.window, piece),
+            self._pending(result.window, result),
             advance,
             persist=persist,
             low_priority=low_priority,
@@ -102,10 +104,10 @@ class PollingContext:
         waiting = error.action is RetryAction.WAIT
         self.reporter.failing(error.kind, error.failure.message, error.retry_seconds, waiting=waiting)
 
-    def _pending(self, read: TimeRange, piece: WindowResult | None = None) -> PendingRecords:
+    def _pending(self, read: TimeRange, result: WindowResult | None = None) -> PendingRecords:
         return PendingRecords(
-            list(piece.events) if piece else [],
-            list(piece.unreadable) if piece else [],
+            list(result.events) if result else [],
+            list(result.unreadable) if result else [],
             read,
             self.overlap,
             self.organization.backfill_from,
@@ -131,7 +133,7 @@ class WindowProgress:
     record_count: int = 0
     created: list[int] = field(default_factory=list)
 
-    def add(self, piece: WindowResult) -> None:
-        self.end = piece.covered.end
-        self.record_count += piece.record_count
-        self.created += [event["created"] for event in piece.events]
+    def add(self, result: WindowResult) -> None:
+        self.end = result.covered.end
+        self.record_count += result.record_count
+        self.created += [event["created"] for event in result.events]

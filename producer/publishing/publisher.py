@@ -35,8 +35,8 @@ class PublishResult:
 class ShardPublisher:
     """Publishes everything of one shard: one transaction at a time, planned from committed state.
 
-    Invariant: `state` is what Kafka has committed. After any doubt about a transaction the publisher has failed for
-    good, and its state is discarded with it; the next publisher loads the state from Kafka.
+    Invariant: `state` is what Kafka has committed. Once the outcome of a transaction is unknown, the publisher has failed
+    for good, and its state is discarded with it; the next publisher loads the state from Kafka.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class ShardPublisher:
 
     @asynccontextmanager
     async def between_transactions(self) -> AsyncIterator[None]:
-        """Hold off transactions: a caller of `publish` that is cancelled meanwhile leaves no doubt."""
+        """Let no transaction begin meanwhile, so that cancelling a caller of `publish` leaves no outcome unknown."""
         async with self._lock:
             yield
 
@@ -162,8 +162,8 @@ class ShardPublisher:
 
         1. The transaction was planned from committed state, under the lock, so two readers of overlapping windows
            cannot both find an id missing from the ledger.
-        2. It was built before the doubt begins: a record or ledger that Kafka would refuse fails its own organization
-           and leaves the shard open.
+        2. It was built before `begin`: a record or ledger that Kafka would refuse fails its own organization and leaves
+           the shard open.
         3. Events are acknowledged first. Their offsets go into the checkpoint, by which the next owner checks that
            Kafka still has them.
         4. From begin to the answer of commit the outcome is unknown. An error, a timeout or a cancellation there may

@@ -82,14 +82,14 @@ class Source(Protocol):
     def read(
         self, window: TimeRange, *, low_priority: bool = False, on_retry: OnRetry = ignore_retry
     ) -> AsyncGenerator[WindowResult, None]:
-        """Read a window, and yield it in pieces: ascending, adjoining, each read to its end.
+        """Read a window in parts, and yield a result for each: ascending, adjoining, each part read to its end.
 
-        A piece has its events oldest first, each id once. `covered` ends early where the API's clock had not reached the
-        piece's end; `proven` is False where the API may hold more than it showed. Paging, moving rows, halved windows
+        A result has its events oldest first, each id once. `covered` ends early where the API's clock had not reached the
+        result's end; `proven` is False where the API may hold more than it showed. Paging, moving rows, halved windows
         and smaller pages are the source's affair, and so are repeats of a failed page: `on_retry` hears of each, so
         that a status does not show "active" meanwhile. `low_priority`: live requests go first.
 
-        SourceError ends the generator; the pieces before it remain valid. Close it (`contextlib.aclosing`) when it
+        SourceError ends the generator; the results before it remain valid. Close it (`contextlib.aclosing`) when it
         may not be read to its end. No turn and no slot is held while it is suspended.
         """
 

@@ -1,4 +1,9 @@
-"""How far an organization has been read: the Checkpoint of schemas/checkpoint.avsc as a value."""
+"""How far an organization has been read: the Checkpoint of schemas/checkpoint.avsc as a value.
+
+Why a checkpoint keeps completeness pairs: an operator asks of a destination "up to which moment is everything there?". The
+checkpoint answers it for Kafka alone. A pair says which offset a reader must have passed to have everything up to a window
+end, so the newest pair whose offset a consumer group has committed answers it for that group, however far behind it is.
+"""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,7 +15,7 @@ MOST_PAIRS = 32
 
 @dataclass(frozen=True, slots=True)
 class CompletenessPair:
-    """A reader that has passed `offset` on the events topic has everything created up to `window_end`."""
+    """A reader that has passed `offset` on the events topic has everything created up to `window_end` (ms UTC)."""
 
     window_end: int
     offset: int
@@ -119,7 +124,11 @@ def with_completeness_pair(checkpoint: Checkpoint, offset: int) -> Checkpoint:
 
 
 def thin_pairs(pairs: tuple[CompletenessPair, ...]) -> tuple[CompletenessPair, ...]:
-    """Return at most 32 of the pairs, the oldest and the newest among them, denser towards the newest."""
+    """Return at most 32 of the pairs, the oldest and the newest among them, denser towards the newest.
+
+    While there are too many, remove the pair whose two neighbours are the closest in relation to their age: recent time
+    stays known to a minute, and a group that is weeks behind still finds a pair of about its time.
+    """
     while len(pairs) > MOST_PAIRS:
         newest = pairs[-1].window_end
 

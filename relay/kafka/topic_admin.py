@@ -151,12 +151,14 @@ async def read_limits(connection: Connection) -> TopicLimits:
     if profile.admin:
         async with _admin(connection) as admin:
             configs = await _configs(admin, list(topics.sharded))
-    told = [int(found["max.message.bytes"]) for found in configs.values() if "max.message.bytes" in found]
+    configured = [
+        int(found["max.message.bytes"]) for found in configs.values() if "max.message.bytes" in found
+    ]
     return TopicLimits(
         min(
             [
                 MAX_EVENT_BYTES,
-                *(limit - RECORD_OVERHEAD_BYTES for limit in (profile.max_request_bytes, *told)),
+                *(limit - RECORD_OVERHEAD_BYTES for limit in (profile.max_request_bytes, *configured)),
             ]
         ),
         min(_retention_ms(configs.get(name, {})) for name in (topics.events, topics.backfill)),

@@ -4,11 +4,10 @@ import asyncio
 
 import pytest
 
-from relay.config.kafka import KafkaConfig
-from relay.kafka.connection import Connection
 from relay.kafka.topic_admin import create_missing_topics
 from simulators.jira_cloud.world import JiraWorld
 from tests.support.command_line import logging_restored, run_command
+from tests.support.kafka import connection_to
 
 SECRETS_KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 
@@ -75,6 +74,11 @@ async def acme(simulated_jira):
 
 
 @pytest.fixture
+async def beta(simulated_jira):
+    return await simulated_jira.add_site("beta")
+
+
+@pytest.fixture
 async def command_line(kafka, prefix, set_environment, simulated_jira, tmp_path):
     """The command line with a Kafka that has the topics, a key in secrets, and the simulated gateway."""
     secrets = tmp_path / "secrets.key"
@@ -97,6 +101,4 @@ def connection(kafka, prefix):
 
 
 def open_connection(kafka, prefix):
-    return Connection(
-        KafkaConfig(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, shards=2)
-    )
+    return connection_to(kafka, prefix, shards=2)

@@ -15,11 +15,6 @@ def organization_entry(site, **members):
 
 
 @pytest.fixture
-async def beta(simulated_jira):
-    return await simulated_jira.add_site("beta")
-
-
-@pytest.fixture
 def organizations_file(tmp_path, acme, beta):
     """Return a function that writes the file, in a directory with the key files."""
     directory = tmp_path / "organizations"

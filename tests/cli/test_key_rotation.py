@@ -16,11 +16,6 @@ OLDER_ID, NEWER_ID = Keyring([base64.b64decode(SECRETS_KEY), bytes(range(32))]).
 
 
 @pytest.fixture
-async def beta(simulated_jira):
-    return await simulated_jira.add_site("beta")
-
-
-@pytest.fixture
 def write_keys(tmp_path):
     """Return a function that writes these keys into the key file of `command_line`, in this order."""
     return lambda *keys: (tmp_path / "secrets.key").write_text("\n".join(keys))

@@ -7,37 +7,15 @@ from cli.organization_table import STATE_COLUMN, TITLES, summary, table_row
 from cli.table import Row, count_line, render_table
 from management.checks import CheckResult
 from management.dead_letters import DeadLetter
-from management.organizations.view import OrganizationView
-from relay.organizations import Organization
-from relay.status.model import Status
 from relay.timestamps import DAY_MS
+from tests.support.views import NOW, view
 
-NOW = 1_790_000_000_000
 WIDTH = 80
 UNREACHABLE = (
     "HOST cannot be reached or does not answer ([Errno 111] Connect call failed); it is asked again. If this lasts, check"
     " network and proxy."
 )
 REFUSED = "HOST refuses user and API key (401); check both: the key may be mistyped, revoked or expired."
-
-
-def view(name, state="active", reason=None, *, organization=None, valid_ms=60_000):
-    host = f"{name}.atlassian.net"
-    added = {"added": NOW, "modified": NOW, "revision": 1}
-    return OrganizationView(
-        Organization(host, f"https://{host}", "relay@example.com", **added, **(organization or {})),
-        Status(
-            state=state,
-            since=NOW - 180_000,
-            at=NOW,
-            valid_until=NOW + valid_ms,
-            epoch=1,
-            reason=reason and f"{host}: {reason.replace('HOST', host)}",
-            last_event=NOW - 2 * DAY_MS,
-            complete_up_to=NOW - 7_200_000,
-        ),
-        NOW,
-    )
 
 
 def rendered(views, width=WIDTH):
@@ -64,8 +42,8 @@ def test_the_table_at_80_columns():
     """Those that need an operator come first, times are ages, and each explanation is below the table."""
     views = [
         view("active"),
-        view("expiring", organization={"credential_expires": NOW + 6 * DAY_MS}),
-        view("paused", organization={"state": "paused"}),
+        view("expiring", credential_expires=NOW + 6 * DAY_MS),
+        view("paused", state="paused"),
         view("silent", valid_ms=-1),
         view("throttled", "waiting", "HOST asks to be left alone for a while (429)."),
         view("gone-1", "failing", UNREACHABLE),
@@ -100,7 +78,7 @@ def test_the_table_at_80_columns():
 
 def test_a_wider_terminal_shows_more_columns():
     """The columns that do not fit at 80 are there at 120, without a remark."""
-    lines = rendered([view("acme", organization={"credential_expires": NOW + DAY_MS})], width=120)
+    lines = rendered([view("acme", credential_expires=NOW + DAY_MS)], width=120)
     assert lines[0].endswith("KEY EXPIRES  LAST EVENT")
     assert len(lines) == 2
 

@@ -26,7 +26,7 @@ FAULTS = {
 
 
 class JiraCloudWorld:
-    several_pieces = 10_500
+    several_results = 10_500
     too_many_of_one_ms = 10_000
     has_http = has_clock = has_identity = empty_proves_nothing = True
 

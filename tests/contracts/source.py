@@ -33,8 +33,8 @@ SECOND = 1_000
 class SourceWorld(Protocol):
     """One organization's log in a simulator."""
 
-    several_pieces: int
-    """So many records in a second make `read` yield more than one piece."""
+    several_results: int
+    """So many records in a second make `read` yield more than one result."""
     too_many_of_one_ms: int | None
     """So many records of one millisecond cannot all be listed for certain. None: any number can."""
     faults: dict[str, tuple[ErrorKind, RetryAction]]
@@ -88,12 +88,12 @@ class OpenedWorld:
         return self.factory.source_for(self.world.organization())
 
     async def read(self, window=None, **options):
-        """All pieces of a window."""
+        """All results of a window."""
         async with aclosing(self.source.read(window or self.window, **options)) as found:
-            return [piece async for piece in found]
+            return [result async for result in found]
 
     async def events(self, window=None, **options):
-        return [event for piece in await self.read(window, **options) for event in piece.events]
+        return [event for result in await self.read(window, **options) for event in result.events]
 
     async def error(self, call):
         """The SourceError that a call raises."""
@@ -141,27 +141,27 @@ async def rows_that_move_while_they_are_read_are_neither_lost_nor_repeated(opene
     assert len(numbers) == len(set(numbers))
 
 
-async def pieces_ascend_without_a_hole(opened):
-    """Many records come in several pieces, whose windows adjoin and together are the window."""
-    count, width = opened.world.several_pieces, opened.window.width
+async def results_ascend_without_a_hole(opened):
+    """Many records come in several results, whose windows adjoin and together are the window."""
+    count, width = opened.world.several_results, opened.window.width
     for number in range(50):
         opened.world.add(opened.window.start + number * width // 50, count=count // 50)
-    pieces = await opened.read()
-    numbers = [event["id"] for piece in pieces for event in piece.events]
+    results = await opened.read()
+    numbers = [event["id"] for result in results for event in result.events]
 
-    assert len(pieces) > 1
-    assert [piece.window.start for piece in pieces[1:]] == [piece.window.end for piece in pieces[:-1]]
-    assert (pieces[0].window.start, pieces[-1].window.end) == (opened.window.start, opened.window.end)
-    assert all(event["created"] in piece.window for piece in pieces for event in piece.events)
-    assert all(piece.covered == piece.window and piece.proven for piece in pieces)
+    assert len(results) > 1
+    assert [result.window.start for result in results[1:]] == [result.window.end for result in results[:-1]]
+    assert (results[0].window.start, results[-1].window.end) == (opened.window.start, opened.window.end)
+    assert all(event["created"] in result.window for result in results for event in result.events)
+    assert all(result.covered == result.window and result.proven for result in results)
     assert len(numbers) == len(set(numbers)) == count // 50 * 50
 
 
 async def an_empty_window_is_one_empty_piece(opened):
     """It covers the window."""
-    (piece,) = await opened.read()
+    (result,) = await opened.read()
 
-    assert (piece.window, piece.covered, piece.events, piece.record_count) == (
+    assert (result.window, result.covered, result.events, result.record_count) == (
         opened.window,
         opened.window,
         (),
@@ -170,16 +170,16 @@ async def an_empty_window_is_one_empty_piece(opened):
 
 
 async def what_cannot_be_proven_is_named(opened):
-    """Where the API may hold more of a millisecond than it shows, the piece of that millisecond says so."""
+    """Where the API may hold more of a millisecond than it shows, the result of that millisecond says so."""
     if opened.world.too_many_of_one_ms is None:
         pytest.skip("the API lists any number of records of one millisecond")
     at = opened.window.start + 5
     opened.world.add(at, count=opened.world.too_many_of_one_ms)
     opened.world.add(at + 1_000)
-    pieces = await opened.read()
+    results = await opened.read()
 
-    assert any(at in piece.window and piece.window.width == 1 for piece in pieces if not piece.proven)
-    assert all(piece.proven for piece in pieces if piece.window.start > at + 1)
+    assert any(at in result.window and result.window.width == 1 for result in results if not result.proven)
+    assert all(result.proven for result in results if result.window.start > at + 1)
 
 
 async def ids_are_stable_and_of_63_bits(opened):
@@ -199,11 +199,11 @@ async def ids_are_stable_and_of_63_bits(opened):
 async def restoring_is_the_inverse_of_reading(opened):
     """Each record of the API's format comes back from its event."""
     records = opened.world.add_odd_records(opened.window.start + 7)
-    pieces = await opened.read()
-    events = [event for piece in pieces for event in piece.events]
+    results = await opened.read()
+    events = [event for result in results for event in result.events]
 
     assert restored(opened, events) == expected(opened, records)
-    assert not [one for piece in pieces for one in piece.unreadable]
+    assert not [one for result in results for one in result.unreadable]
 
 
 async def an_identity_is_bound_and_another_is_refused(opened):
@@ -269,10 +269,10 @@ async def a_window_ahead_of_the_apis_clock_is_covered_to_that_clock(opened):
     if not opened.world.has_clock:
         pytest.skip("the API has no clock")
     ahead = TimeRange(opened.now - 5_000, opened.now + 3_600_000)
-    pieces = await opened.read(ahead)
+    results = await opened.read(ahead)
 
-    assert pieces[0].covered.start == ahead.start
-    assert pieces[-1].covered.end <= now_ms()
+    assert results[0].covered.start == ahead.start
+    assert results[-1].covered.end <= now_ms()
 
 
 async def each_fault_has_a_kind_and_an_action(opened):
@@ -333,10 +333,10 @@ async def a_cancellation_at_any_request_leaves_nothing_held(opened):
 
 
 async def a_read_that_is_closed_early_leaves_nothing_held(opened):
-    """As where publishing the first piece fails."""
+    """As where publishing the first result fails."""
     opened.world.add(opened.window.start)
-    async with aclosing(opened.source.read(opened.window)) as pieces:
-        async for _ in pieces:
+    async with aclosing(opened.source.read(opened.window)) as results:
+        async for _ in results:
             break
     async with asyncio.timeout(10):
         assert len(await opened.events()) == 1
@@ -358,17 +358,17 @@ async def its_traits_are_true(opened):
     """A full page is no larger than the traits say, and events of a window are of its ordering time."""
     opened.world.add(opened.window.start, count=5)
     traits = opened.source.traits
-    pieces = await opened.read()
+    results = await opened.read()
 
     assert traits.page_records >= 1
     if traits.ordering == "created":
-        assert all(event["created"] in piece.window for piece in pieces for event in piece.events)
+        assert all(event["created"] in result.window for result in results for event in result.events)
 
 
 CHECKS = [
     a_window_is_read_whole_once_and_oldest_first,
     rows_that_move_while_they_are_read_are_neither_lost_nor_repeated,
-    pieces_ascend_without_a_hole,
+    results_ascend_without_a_hole,
     an_empty_window_is_one_empty_piece,
     what_cannot_be_proven_is_named,
     ids_are_stable_and_of_63_bits,

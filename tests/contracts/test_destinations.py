@@ -9,7 +9,7 @@ from typing import get_args
 
 import pytest
 
-from consumer.destinations import DESTINATIONS
+from consumer.destinations.catalogue import DESTINATIONS
 from management.checks import _destination_check
 from management.settings import Settings
 from relay.config.names import is_list, is_secret, models_by_kind
@@ -89,7 +89,7 @@ def mentions(tree, kind):
 
 def test_generic_code_names_no_kind():
     """A destination is one folder and one line: no other file of consumer, management or command line names a kind."""
-    table = Path("consumer/destinations/__init__.py")
+    table = Path("consumer/destinations/catalogue.py")
     for room in ("consumer", "management", "cli"):
         for path in (ROOT / room).rglob("*.py"):
             part = path.relative_to(ROOT)
@@ -102,9 +102,9 @@ def test_generic_code_names_no_kind():
 
 _WITH_A_LINE = """
 import sys
-import consumer.destinations
+from consumer.destinations import catalogue
 from tests.contracts.file_destination import FILE
-consumer.destinations.DESTINATIONS["file"] = FILE
+catalogue.DESTINATIONS["file"] = FILE
 from management import settings, settings_page
 if sys.argv[1:] == ["page"]:
     print(settings_page.render_page())

@@ -109,14 +109,14 @@ async def test_the_producer_reports_readiness_and_removes_its_status(relay):
         async def ready():
             return not health.problems()
 
-        async def told():
+        async def both_reported():
             return {"producer/acme", "producer/globex"} <= live_keys(await statuses(relay))
 
         async def gone():
             return "producer/acme" not in await statuses(relay)
 
         await wait_until(ready)
-        await wait_until(told)
+        await wait_until(both_reported)
         during = await statuses(relay)
         await edit_organization(
             relay.connection, "acme", lambda _: None, what="deleted", who="test", now_ms=now_ms()

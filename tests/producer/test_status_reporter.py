@@ -31,10 +31,14 @@ def failing():
 
 def test_a_failure_outlives_its_owner(status_writer):
     """A new owner keeps the failure's reason until Jira has answered."""
-    told = open_reporter(status_writer, failing()).status
+    status = open_reporter(status_writer, failing()).status
 
-    assert (told.state, told.reason, told.since) == ("failing", "The key was refused.", NOW - 60_000)
-    assert status_writer.last_put(status_key("acme")) == told
+    assert (status.state, status.reason, status.since) == (
+        "failing",
+        "The key was refused.",
+        NOW - 60_000,
+    )
+    assert status_writer.last_put(status_key("acme")) == status
 
 
 def test_a_resumed_organization_is_no_longer_paused(status_writer):
@@ -56,24 +60,28 @@ def test_each_owner_has_a_higher_epoch(status_writer):
 
 def test_clock_skew_has_its_own_reason(status_writer):
     """The status reports the skew until it ends, and the log reports it once."""
-    told = open_reporter(status_writer)
+    reporter = open_reporter(status_writer)
     with structlog.testing.capture_logs() as logs:
         for ahead in (125_000, 121_000, -3_600_000, 0):
-            told.active(ahead)
+            reporter.active(ahead)
             reasons = [entry["event"] for entry in logs if entry["log_level"] == "warning"]
             if ahead:
-                assert told.status.reason == reasons[-1]
+                assert reporter.status.reason == reasons[-1]
 
     assert len(reasons) == 2
     assert "2 min ahead of Jira's" in reasons[0]
     assert "60 min behind Jira's" in reasons[1]
-    assert (told.status.state, told.status.reason) == ("active", None)
+    assert (reporter.status.state, reporter.status.reason) == ("active", None)
 
 
 def test_waiting_is_no_failure(status_writer):
     """The status of a rate-limited organization gives the end of the wait."""
-    told = open_reporter(status_writer)
-    told.failing("rate-limited", "Jira asks to be left alone.", 30, waiting=True)
-    assert (told.status.state, told.status.waiting_until) == ("waiting", NOW + 30_000)
-    told.active()
-    assert (told.status.state, told.status.waiting_until, told.status.last_poll) == ("active", None, NOW)
+    reporter = open_reporter(status_writer)
+    reporter.failing("rate-limited", "Jira asks to be left alone.", 30, waiting=True)
+    assert (reporter.status.state, reporter.status.waiting_until) == ("waiting", NOW + 30_000)
+    reporter.active()
+    assert (reporter.status.state, reporter.status.waiting_until, reporter.status.last_poll) == (
+        "active",
+        None,
+        NOW,
+    )

@@ -98,7 +98,7 @@ class SenderFixture:
         self.dead_letters = dead_letters or FakeDeadLetterWriter()
         self.registry = CollectorRegistry()
         metrics = ConsumerMetrics(self.registry).for_pipeline("sentinel", "live")
-        breaker = CircuitBreaker(RateLimit(), timing.pop("breaker", None), chance=lambda: 0.0)
+        breaker = CircuitBreaker(RateLimit(), timing.pop("breaker", None), jitter=lambda: 0.0)
         self.stream = DeliveryStream(
             destination,
             breaker,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from consumer.destinations import DESTINATIONS
+from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.sentinel import SENTINEL
 from consumer.service import run_consumer
 from management.settings import Settings

@@ -101,11 +101,11 @@ class JiraCloudSource:
     async def read(
         self, window: TimeRange, *, low_priority: bool = False, on_retry: OnRetry = ignore_retry
     ) -> AsyncGenerator[WindowResult, None]:
-        """Yield the window in pieces; see `Source.read`."""
+        """Yield results for the parts of a window; see `Source.read`."""
         pager = Pager([window], self._limits.paging)
         while (request := pager.next_request) is not None:
             try:
-                page = await self._fetch_patiently(request, on_retry, low_priority=low_priority)
+                page = await self._fetch_page_with_retries(request, on_retry, low_priority=low_priority)
             except SourceError as error:
                 if error.action is not RetryAction.REDUCE_PAGE:
                     raise
@@ -118,7 +118,9 @@ class JiraCloudSource:
             if (result := pager.add(items, page.size, page.date_ms)) is not None:
                 yield result
 
-    async def _fetch_patiently(self, request: PageRequest, on_retry: OnRetry, *, low_priority: bool) -> Page:
+    async def _fetch_page_with_retries(
+        self, request: PageRequest, on_retry: OnRetry, *, low_priority: bool
+    ) -> Page:
         for _ in range(self._limits.page_attempts - 1):
             try:
                 return await self.fetch_page(request, low_priority=low_priority)

@@ -60,13 +60,13 @@ def throttle_metadata_updates(client: Any) -> None:
     """Pause after a failed metadata update. A client that saw a partition without leader would ask in a tight loop."""
     update = client._metadata_update  # noqa: SLF001
 
-    async def calm(*args: Any) -> bool:
+    async def update_or_pause(*args: Any) -> bool:
         updated: bool = await update(*args)
         if not updated:
             await asyncio.sleep(METADATA_PAUSE_SECONDS)
         return updated
 
-    client._metadata_update = calm  # noqa: SLF001
+    client._metadata_update = update_or_pause  # noqa: SLF001
 
 
 def close_abandoned_bootstrap(client: Any) -> None:

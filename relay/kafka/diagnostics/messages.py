@@ -53,8 +53,8 @@ async def diagnose_closed(probe: BrokerProbe, error: Exception) -> ConnectionPro
 
 
 def _errno(error: OSError) -> int | None:
-    told = _ERRNO_TEXT.search(str(error))
-    return None if isinstance(error, ssl.SSLError) else error.errno or (int(told[1]) if told else None)
+    found = _ERRNO_TEXT.search(str(error))
+    return None if isinstance(error, ssl.SSLError) else error.errno or (int(found[1]) if found else None)
 
 
 def _unreachable(number: int) -> ConnectionProblem:

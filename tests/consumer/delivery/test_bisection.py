@@ -12,10 +12,10 @@ REJECTION = Reject("400", 400)
 class FakeStream:
     """Refuses bodies with a poison row, and everything while it is broken."""
 
-    def __init__(self, poison, chance):
+    def __init__(self, poison, draw):
         self.acceptance_log = AcceptanceLog()
         self.poison = poison
-        self.chance = chance
+        self.draw = draw
         self.broken = False
         self.accepted = []
         self.requests = 0
@@ -29,7 +29,7 @@ class FakeStream:
         return taken
 
     def bisect(self, body):
-        return RejectBisector(body, REJECTION, self.acceptance_log, self.chance)
+        return RejectBisector(body, REJECTION, self.acceptance_log, self.draw)
 
 
 def run_bisection(bisector, stream):
@@ -47,16 +47,16 @@ def numbered(count):
     return rows([b"%d" % number for number in range(count)])
 
 
-chances = st.randoms(use_true_random=False).map(lambda each: each.random)
+draws = st.randoms(use_true_random=False).map(lambda each: each.random)
 
 
-@given(st.integers(1, 60), st.data(), chances)
+@given(st.integers(1, 60), st.data(), draws)
 @settings(max_examples=80)
-def test_the_bad_rows_alone_are_blamed_and_the_good_ones_sent_once(count, data, chance):
+def test_the_bad_rows_alone_are_blamed_and_the_good_ones_sent_once(count, data, draw):
     """As long as the stream takes other things, each of which may speak against one row."""
     body = numbered(count)
     poison = set(data.draw(st.lists(st.sampled_from(list(body.encoded)), min_size=1)))
-    stream = FakeStream(poison, chance)
+    stream = FakeStream(poison, draw)
     assert not stream.accepts(body)
     bisector, confirmed_bad = stream.bisect(body), []
     for _ in range(3 * len(poison) + 3):
@@ -69,11 +69,11 @@ def test_the_bad_rows_alone_are_blamed_and_the_good_ones_sent_once(count, data, 
     assert sorted(sent) == sorted(set(body.encoded) - poison)
 
 
-@given(st.integers(1, 300), st.integers(1, 5), chances)
+@given(st.integers(1, 300), st.integers(1, 5), draws)
 @settings(max_examples=30)
-def test_a_stream_that_refuses_everything_costs_no_row_and_few_requests(count, rounds, chance):
+def test_a_stream_that_refuses_everything_costs_no_row_and_few_requests(count, rounds, draw):
     body = numbered(count)
-    stream = FakeStream(set(), chance)
+    stream = FakeStream(set(), draw)
     stream.broken = True
     assert not stream.accepts(body)
     bisector = stream.bisect(body)
@@ -90,13 +90,13 @@ def test_a_stream_that_refuses_everything_costs_no_row_and_few_requests(count, r
     assert sorted(stream.accepted) == sorted(body.encoded)
 
 
-@given(st.integers(2, 40), st.lists(st.booleans(), max_size=80), st.data(), chances)
+@given(st.integers(2, 40), st.lists(st.booleans(), max_size=80), st.data(), draws)
 @settings(max_examples=80)
-def test_a_rule_must_break_twice_in_the_very_moment_to_cost_a_row(count, breaks, data, chance):
+def test_a_rule_must_break_twice_in_the_very_moment_to_cost_a_row(count, breaks, data, draw):
     """It breaks and heals between any two requests, other records come in between, and one row is bad all the while."""
     body = numbered(count)
     poison = data.draw(st.sampled_from(list(body.encoded)))
-    stream = FakeStream({poison}, chance)
+    stream = FakeStream({poison}, draw)
     assert not stream.accepts(body)
     bisector, confirmed_bad, broke = stream.bisect(body), [], 0
     for broken_now in breaks:
@@ -165,8 +165,8 @@ def test_good_rows_behind_bad_ones_are_reached_sooner_or_later(half):
     """Half of the body is bad and nothing else comes: some round begins at the other end."""
     body = numbered(64)
     for seed in range(20):
-        chance = iter([(seed * 7919 + step * 104_729) % 1000 / 1000 for step in range(10_000)])
-        stream = FakeStream(set(body[half].encoded), lambda chance=chance: next(chance))
+        draw = iter([(seed * 7919 + step * 104_729) % 1000 / 1000 for step in range(10_000)])
+        stream = FakeStream(set(body[half].encoded), lambda draw=draw: next(draw))
         bisector = stream.bisect(body)
         for _ in range(100):
             run_bisection(bisector, stream)

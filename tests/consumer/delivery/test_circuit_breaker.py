@@ -58,15 +58,15 @@ def test_a_fault_of_the_setup_is_tried_slowly_from_the_start():
 
 
 @given(st.floats(0, 900), st.floats(0, 1))
-def test_what_the_destination_asked_for_is_never_undercut(requested, chance):
+def test_what_the_destination_asked_for_is_never_undercut(requested, jitter):
     state = BreakerState()
     first, second = permit(state, 0), permit(state, 0)
-    state.release(first, BUSY, 0, chance)
-    state.release(second, Retry("busy", 429, after=requested), 1, chance)
+    state.release(first, BUSY, 0, jitter)
+    state.release(second, Retry("busy", 429, after=requested), 1, jitter)
     assert state.open_until >= 1 + requested
 
     other = BreakerState()
-    other.release(permit(other, 0), Retry("busy", 429, after=requested), 0, chance)
+    other.release(permit(other, 0), Retry("busy", 429, after=requested), 0, jitter)
     assert other.open_until >= requested
 
 
@@ -95,7 +95,7 @@ def test_any_answer_about_the_rows_ends_the_problem():
 
 async def test_those_who_wait_go_on_when_the_probe_succeeds():
     now = 0.0
-    breaker = CircuitBreaker(RateLimit(), clock=lambda: now, chance=lambda: 0.0)
+    breaker = CircuitBreaker(RateLimit(), clock=lambda: now, jitter=lambda: 0.0)
     breaker.release(await breaker.acquire(), BUSY)
     now = 1.0
     probe = await breaker.acquire()
@@ -113,7 +113,7 @@ async def test_those_who_wait_go_on_when_the_probe_succeeds():
 async def test_a_problem_counts_while_somebody_waits_and_not_for_ever():
     """The partitions whose events waited may be another's now, who sees when it is over."""
     now = 0.0
-    breaker = CircuitBreaker(RateLimit(), clock=lambda: now, chance=lambda: 0.0)
+    breaker = CircuitBreaker(RateLimit(), clock=lambda: now, jitter=lambda: 0.0)
     breaker.release(await breaker.acquire(), Paused("no role", 403))
     waiting = asyncio.create_task(breaker.acquire())
     await asyncio.sleep(0)
@@ -128,7 +128,7 @@ async def test_a_problem_counts_while_somebody_waits_and_not_for_ever():
 
 
 async def test_the_wait_ends_by_itself():
-    breaker = CircuitBreaker(RateLimit(), chance=lambda: 0.0)
+    breaker = CircuitBreaker(RateLimit(), jitter=lambda: 0.0)
     breaker.release(await breaker.acquire(), Retry("busy", after=0.05))
     assert 0 < breaker.wait_seconds <= 0.25
     async with asyncio.timeout(5):

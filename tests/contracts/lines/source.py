@@ -28,7 +28,7 @@ from producer.sources.window_result import WindowResult
 from producer.state.intervals import TimeRange
 
 PAGE_LINES = 100
-PIECE_LINES = 300
+RESULT_LINES = 300
 ATTEMPTS = 3
 
 
@@ -63,16 +63,16 @@ class LinesSource:
         unreadable = tuple(one for one in items if isinstance(one, UnreadableRecord))
         start = window.start
         while events:
-            # A piece ends between two milliseconds, so that no event of its last one is left out.
-            count = min(PIECE_LINES, len(events))
+            # A result ends between two milliseconds, so that no event of its last one is left out.
+            count = min(RESULT_LINES, len(events))
             while count < len(events) and events[count]["created"] == events[count - 1]["created"]:
                 count += 1
-            piece, events = events[:count], events[count:]
+            chosen, events = events[:count], events[count:]
             end = events[0]["created"] if events else window.end
-            yield result(TimeRange(start, end), piece, unreadable)
+            yield make_result(TimeRange(start, end), chosen, unreadable)
             start, unreadable = end, ()
         if start < window.end:
-            yield result(TimeRange(start, window.end), [], unreadable)
+            yield make_result(TimeRange(start, window.end), [], unreadable)
 
     async def bind_identity(self, bound_to):
         """A file has no identity."""
@@ -93,11 +93,11 @@ class LinesSource:
 
     async def _all_lines(self, on_retry, *, low_priority=False):
         lines = []
-        while page := await self._patiently(len(lines), on_retry, low_priority=low_priority):
+        while page := await self._page_with_retries(len(lines), on_retry, low_priority=low_priority):
             lines += page
         return lines
 
-    async def _patiently(self, first, on_retry, *, low_priority):
+    async def _page_with_retries(self, first, on_retry, *, low_priority):
         for _ in range(ATTEMPTS - 1):
             try:
                 return await self._page(first, PAGE_LINES, low_priority=low_priority)
@@ -170,6 +170,6 @@ def to_event(line, organization):
     }
 
 
-def result(window, events, unreadable):
+def make_result(window, events, unreadable):
     count = len(events) + len(unreadable)
     return WindowResult(window, window, tuple(events), unreadable, count, 0, proven=True)

@@ -69,7 +69,7 @@ class ReaderFault:
 
 
 class LinesWorld:
-    several_pieces = 1_000
+    several_results = 1_000
     too_many_of_one_ms = None
     has_http = has_clock = has_identity = empty_proves_nothing = False
     key = "no key"

@@ -17,11 +17,12 @@ from relay.config.kafka import KafkaConfig
 from relay.errors import RelayError
 from relay.kafka import TopicPartition
 from relay.kafka.connection import Connection
-from relay.kafka.log_reader import read_to_end, stable_bounds, standalone_consumer
 from relay.kafka.producer import RecordWriter
 from relay.kafka.topic_admin import create_missing_topics, read_shard_count
 from relay.kafka.topics import Topics, partition_of
 from relay.organizations import Organization, OrganizationCodec
+from tests.support.kafka import connection_to
+from tests.support.organizations import read_history
 from tests.support.raw_batches import stored_batch, with_bad_header_name, write_batch
 
 NOW = 1_790_000_000_000
@@ -29,8 +30,7 @@ NOW = 1_790_000_000_000
 
 @pytest.fixture
 async def connection(kafka, prefix):
-    settings = KafkaConfig(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, shards=4)
-    connection = Connection(settings)
+    connection = connection_to(kafka, prefix, shards=4)
     await create_missing_topics(connection)
     return connection
 
@@ -42,21 +42,13 @@ async def put_organization(connection, name, **options):
     )
 
 
-async def count_changes(connection):
-    tp, records = TopicPartition(Topics(connection.kafka.topic_prefix).changes, 0), []
-    async with standalone_consumer(connection) as reader:
-        end = (await stable_bounds(reader, [tp]))[tp].last_stable_offset
-        await read_to_end(reader, {tp: 0}, {tp: end}, records.append)
-    return len(records)
-
-
 async def test_concurrent_editors_all_succeed(connection):
     """Editors of one partition fence one another and try again, and each change is committed once, with its history."""
     names = [f"org{number}" for number in range(3)]
     await asyncio.gather(*(put_organization(connection, name) for name in names))
 
     assert sorted(await read_organizations(connection)) == names
-    assert await count_changes(connection) == len(names)
+    assert len(await read_history(connection)) == len(names)
 
 
 async def test_a_stale_edit_is_refused(connection):
@@ -81,7 +73,7 @@ async def test_an_edit_that_raises_changes_nothing(connection):
             now_ms=NOW,
         )
     assert await read_organizations(connection) == {}
-    assert await count_changes(connection) == 0
+    assert await read_history(connection) == []
 
 
 async def test_an_unreadable_record_does_not_stop_the_others(connection):

@@ -6,19 +6,8 @@ from hypothesis import strategies as st
 
 from management.formatting import age, iso_milliseconds, iso_seconds
 from management.organizations.view import OrganizationView
-from relay.organizations import Organization
-from relay.status.model import Status
 from relay.timestamps import DAY_MS
-
-NOW = 1_790_000_000_000
-
-
-def organization(**fields):
-    return Organization("acme", "https://acme", "relay", added=NOW, modified=NOW, revision=1, **fields)
-
-
-def status(state="active", **fields):
-    return Status(state=state, since=NOW - 60_000, at=NOW, valid_until=NOW + 1, epoch=1, **fields)
+from tests.support.views import NOW, organization, status
 
 
 @pytest.mark.parametrize(
@@ -94,7 +83,7 @@ def test_the_parts_of_a_state(reported, word, reason, since):
 
 def test_an_expired_status_means_no_owner():
     """Of a status record past its validity only the time of writing is shown."""
-    view = OrganizationView(organization(), status("failing", reason="no."), NOW + 2)
+    view = OrganizationView(organization(), status("failing", reason="no."), NOW + 60_001)
     assert view.state == "no owner: no producer has reported on it since 2026-09-21T14:13:20Z"
     assert view.document()["status"]["valid"] is False
 

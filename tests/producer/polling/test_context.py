@@ -27,7 +27,7 @@ ACME = Organization("acme", "https://acme.example", "u", NOW, NOW, 1)
 
 
 class FakeSource:
-    """Return an empty log in two pieces; `oldest_record` is its answer to `oldest`."""
+    """Return an empty log in two results; `oldest_record` is its answer to `oldest`."""
 
     traits = SourceTraits(ordering="created", page_records=10)
     clock_skew = ClockSkew()
@@ -82,13 +82,13 @@ async def test_a_read_is_closed_when_publishing_fails(metrics):
     context, transactions = await open_context(source, metrics, new_checkpoint("acme", NOW, now=NOW))
     transactions.error_after_commit = publish_error()
 
-    async def publish_pieces():
-        async with context.read(TimeRange(0, NOW), low_priority=False) as pieces:
-            async for piece in pieces:
-                await context.publish(piece, lambda known: known, persist=True, low_priority=False)
+    async def publish_results():
+        async with context.read(TimeRange(0, NOW), low_priority=False) as results:
+            async for result in results:
+                await context.publish(result, lambda known: known, persist=True, low_priority=False)
 
     with pytest.raises(ShardClosedError):
-        await publish_pieces()
+        await publish_results()
 
     assert source.closed
 

@@ -61,9 +61,9 @@ def test_pairs_never_promise_too_much(steps):
     assert list(point.pairs) == sorted(point.pairs, key=lambda pair: (pair.window_end, pair.offset))
     for reader in range(offset + 1):
         best = max((pair.window_end for pair in truth if pair.offset <= reader), default=0)
-        told = complete_up_to(point.pairs, reader) or 0
-        assert told <= best
-        assert len(steps) > MOST_PAIRS or told == best
+        promised = complete_up_to(point.pairs, reader) or 0
+        assert promised <= best
+        assert len(steps) > MOST_PAIRS or promised == best
     if truth:
         assert complete_up_to(point.pairs, offset) == truth[-1].window_end
 

@@ -102,8 +102,8 @@ async def test_broken_answers_are_logged_as_they_were_sent():
         deadline = time.monotonic() + 5
         while len(site.request_log) < 4 and time.monotonic() < deadline:
             await client.get("/_edge/tenant_info")
-        told = [(one.status, one.records) for one in site.requests()]
-        assert told == [(None, None), (200, 1), (200, 1), (None, None)]
+        logged = [(one.status, one.records) for one in site.requests()]
+        assert logged == [(None, None), (200, 1), (200, 1), (None, None)]
 
 
 async def test_a_fault_meets_only_requests_to_its_path():

@@ -14,7 +14,7 @@ from producer.sources.errors import ErrorKind, RetryAction, SourceFailure
 from producer.sources.jira_cloud import client as jira
 from producer.sources.jira_cloud.auth import open_endpoint
 from producer.sources.jira_cloud.client import RequestLimits
-from producer.sources.jira_cloud.connection_check import check_connection
+from producer.sources.jira_cloud.connection_test import run_connection_test
 from producer.sources.jira_cloud.mapping import restore_record, to_event
 from producer.sources.jira_cloud.page import Page
 from producer.sources.jira_cloud.pager import Pager, PagingLimits
@@ -177,7 +177,7 @@ async def test_an_unusual_answer_is_read(client, site, fault):
 
 
 @pytest.mark.parametrize(
-    ("location", "told"),
+    ("location", "named"),
     [
         ("http://localhost:{port}/x", "localhost"),
         ("http://127.0.0.1:{port}/rest/api/3/auditing/record", "127.0.0.1"),
@@ -188,14 +188,14 @@ async def test_an_unusual_answer_is_read(client, site, fault):
         ("/elsewhere?{key}", "another page of the same host"),
     ],
 )
-async def test_a_redirect_is_never_followed_with_the_key(client, world, site, location, told):
+async def test_a_redirect_is_never_followed_with_the_key(client, world, site, location, named):
     """No request reaches the target, and the message gives its host alone."""
     other = await world.add_site("other")
     location = location.format(port=httpx.URL(other.url).port, key=site.token)
     for status in (301, 302, 303, 307, 308):
         site.fault(jira_faults.redirect(location, status))
         found = await page(client, at_site(site))
-        assert (found.kind, f"to {told}), and" in found.message) == (ErrorKind.REDIRECTED, True)
+        assert (found.kind, f"to {named}), and" in found.message) == (ErrorKind.REDIRECTED, True)
         assert site.token not in found.message
     assert not other.request_log
     assert len(site.request_log) == 5
@@ -348,24 +348,26 @@ def test_the_gateway_needs_a_cloud_id():
     assert endpoint.base_url == "https://api.atlassian.com/ex/jira/1-2"
 
 
-async def checked_connection(client, site, key=None, url=None):
-    return await check_connection(client, "acme", url or site.url, site.user, key or site.token, hosts(site))
+async def connection_result(client, site, key=None, url=None):
+    return await run_connection_test(
+        client, "acme", url or site.url, site.user, key or site.token, hosts(site)
+    )
 
 
 async def test_a_working_connection_returns_its_endpoint(client, site):
     """An unscoped key works at the site, a scoped one at the gateway; both give the site's id."""
     site.add_record()
     for key, gateway in ((site.token, False), (site.scoped_token, True)):
-        found = await checked_connection(client, site, key)
+        found = await connection_result(client, site, key)
         assert (found.failure, found.gateway, found.cloud_id) == (None, gateway, site.cloud_id)
         assert ("gateway" in found.message) == gateway
 
 
 async def test_an_empty_log_is_accepted_with_a_known_account(client, site):
     """A site without records is valid when Jira knows the account."""
-    assert (await checked_connection(client, site)).failure is None
+    assert (await connection_result(client, site)).failure is None
     assert len(site.requests("myself")) == 1
-    assert (await checked_connection(client, site, site.scoped_token)).failure is None
+    assert (await connection_result(client, site, site.scoped_token)).failure is None
 
 
 @pytest.mark.parametrize(
@@ -382,7 +384,7 @@ async def test_an_empty_log_is_accepted_with_a_known_account(client, site):
 )
 async def test_a_refused_key_gives_its_reason(client, site, make, kind):
     """A wrong key, missing rights and missing scopes differ, with one failed login at most."""
-    found = await checked_connection(client, site, make(site))
+    found = await connection_result(client, site, make(site))
     assert found.failure.kind is kind
     assert found.message == found.failure.message
     assert len([one for one in site.requests() if not one.gateway]) == 1
@@ -405,7 +407,7 @@ async def test_a_refused_key_gives_its_reason(client, site, make, kind):
 async def test_an_unusable_site_gives_its_reason(client, site, fault, path, kind):
     """The result names the obstacle once, by its cause."""
     site.fault(fault, times=3, path=path)
-    found = await checked_connection(client, site)
+    found = await connection_result(client, site)
     assert (found.failure.kind, found.gateway) == (kind, False)
 
 
@@ -413,14 +415,14 @@ async def test_an_unusable_site_gives_its_reason(client, site, fault, path, kind
 async def test_a_site_without_an_identity_is_usable(client, site, fault):
     """Some peers that speak Jira's API do not know that request."""
     site.fault(fault, times=1, path="tenant")
-    found = await checked_connection(client, site)
+    found = await connection_result(client, site)
     assert (found.failure, found.cloud_id) == (None, None)
 
 
 async def test_an_unreachable_site_gets_no_key(client, site):
     """The check reports a silent host before it sends a key."""
     await site.stop()
-    assert (await checked_connection(client, site)).failure.kind is ErrorKind.UNREACHABLE
+    assert (await connection_result(client, site)).failure.kind is ErrorKind.UNREACHABLE
 
 
 async def read_windows(client, endpoint, windows, limit=1000):

@@ -73,16 +73,16 @@ def test_every_row_of_the_window_comes_once_oldest_first(rows, page, limit, star
 
 @given(LOGS, st.integers(4, 9), st.randoms(use_true_random=False))
 @settings(max_examples=200)
-def test_late_and_aged_out_rows_hide_no_other(rows, limit, chance):
+def test_late_and_aged_out_rows_hide_no_other(rows, limit, rng):
     """The pager finds each remaining row while others appear anywhere or vanish at the old end."""
     log = FakeAuditLog(rows)
     staying = set(log.rows)
 
     def move():
-        if chance.random() < 0.4:
-            late = chance.choice([2000 + log.requests, chance.randrange(80) + 0.5])
-            log.rows[late] = event(chance.randrange(61), 1000 + log.requests)
-        if log.rows and chance.random() < 0.3:
+        if rng.random() < 0.4:
+            late = rng.choice([2000 + log.requests, rng.randrange(80) + 0.5])
+            log.rows[late] = event(rng.randrange(61), 1000 + log.requests)
+        if log.rows and rng.random() < 0.3:
             staying.discard(log.rows.pop(min(log.rows))["id"])
 
     results = read_all(Pager([TimeRange(0, 61)], paging(limit)), log, move)
@@ -93,14 +93,14 @@ def test_late_and_aged_out_rows_hide_no_other(rows, limit, chance):
 
 
 @given(LOGS, st.integers(2, 9), st.randoms(use_true_random=False))
-def test_a_row_that_vanishes_in_front_is_noticed_on_full_pages(rows, limit, chance):
+def test_a_row_that_vanishes_in_front_is_noticed_on_full_pages(rows, limit, rng):
     """The pager reads rows that move to an earlier page after a deletion."""
     log = FakeAuditLog(rows)
     gone = set()
 
     def move():
-        if len(log.rows) > 3 and len(gone) < LIMITS.max_restarts and chance.random() < 0.3:
-            gone.add(log.rows.pop(sorted(log.rows)[-chance.randrange(1, 4)])["id"])
+        if len(log.rows) > 3 and len(gone) < LIMITS.max_restarts and rng.random() < 0.3:
+            gone.add(log.rows.pop(sorted(log.rows)[-rng.randrange(1, 4)])["id"])
 
     found = ids(read_all(Pager([TimeRange(0, 61)], paging(limit)), log, move))
     assert set(log.rows) <= set(found)
@@ -108,14 +108,14 @@ def test_a_row_that_vanishes_in_front_is_noticed_on_full_pages(rows, limit, chan
 
 @given(LOGS, st.integers(3, 7), st.integers(3, 9), st.booleans(), st.randoms(use_true_random=False))
 @settings(max_examples=200)
-def test_a_row_that_a_page_shows_twice_hides_no_other(rows, page, limit, grows, chance):
+def test_a_row_that_a_page_shows_twice_hides_no_other(rows, page, limit, grows, rng):
     """The second showing may lengthen the page or move another row to the next page."""
 
     class Stammering(FakeAuditLog):
         def answer(self, request):
             shown = super().answer(request)
-            if shown and chance.random() < 0.4:
-                at = chance.randrange(len(shown))
+            if shown and rng.random() < 0.4:
+                at = rng.randrange(len(shown))
                 shown.insert(at, shown[at])
             return shown if grows else shown[: min(request.limit, self.page)]
 

@@ -336,9 +336,11 @@ async def test_a_page_too_large_is_read_in_smaller_ones(jira):
     limits = JiraCloudLimits(request=RequestLimits(max_bytes=6_000))
     window = TimeRange(1_700_000_000_000, 1_700_000_001_000)
     async with jira_clients(jira, limits=limits) as found, asyncio.timeout(10):
-        pieces = [piece async for piece in found.source_for(acme).read(window)]
+        results = [result async for result in found.source_for(acme).read(window)]
 
-    assert [event["created"] - window.start for piece in pieces for event in piece.events] == list(range(20))
+    assert [event["created"] - window.start for result in results for event in result.events] == list(
+        range(20)
+    )
 
 
 async def test_a_single_record_above_the_size_limit_is_a_failure_that_waits(jira):

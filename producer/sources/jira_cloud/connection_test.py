@@ -29,7 +29,7 @@ _UNREACHABLE = {
 
 
 @dataclass(frozen=True, slots=True)
-class ConnectionCheckResult:
+class ConnectionTestResult:
     """`failure` None: the audit log can be read, through the gateway if `gateway`.
 
     `cloud_id` None: the site does not tell it. `message` is for an operator. `date_ms`: the site's clock at its first answer.
@@ -42,7 +42,7 @@ class ConnectionCheckResult:
     date_ms: int | None = None
 
 
-async def check_connection(
+async def run_connection_test(
     client: httpx.AsyncClient,
     organization: str,
     url: str,
@@ -51,7 +51,7 @@ async def check_connection(
     hosts: AllowedHosts,
     *,
     scoped: bool = False,
-) -> ConnectionCheckResult:
+) -> ConnectionTestResult:
     """Try the site, and if it refuses the key, the gateway: a key with scopes works only there.
 
     `scoped`: the key is known to have scopes. Then only the gateway is tried, since a try at the site would be a failed
@@ -60,24 +60,24 @@ async def check_connection(
     site_endpoint = open_endpoint(organization, url, user, key, hosts)
     tenant = await jira.tenant_info(client, organization, url)
     if isinstance(tenant, SourceFailure) and tenant.kind in _UNREACHABLE:
-        return ConnectionCheckResult(tenant, tenant.message)
+        return ConnectionTestResult(tenant, tenant.message)
     cloud_id = _cloud_id(tenant)
     if scoped and cloud_id is not None:
         gateway_endpoint = open_endpoint(organization, url, user, key, hosts, gateway=True, cloud_id=cloud_id)
-        return _result(await _check_endpoint(client, gateway_endpoint), gateway_endpoint, tenant)
-    site_failure = await _check_endpoint(client, site_endpoint)
+        return _result(await _test_endpoint(client, gateway_endpoint), gateway_endpoint, tenant)
+    site_failure = await _test_endpoint(client, site_endpoint)
     if isinstance(tenant, SourceFailure) and site_failure is not None and site_failure.kind in _NOT_JIRA:
-        return ConnectionCheckResult(tenant, tenant.message)
+        return ConnectionTestResult(tenant, tenant.message)
     if site_failure is None or site_failure.kind not in _KEY_REJECTED or cloud_id is None:
         return _result(site_failure, site_endpoint, tenant)
     gateway_endpoint = open_endpoint(organization, url, user, key, hosts, gateway=True, cloud_id=cloud_id)
-    gateway_failure = await _check_endpoint(client, gateway_endpoint)
+    gateway_failure = await _test_endpoint(client, gateway_endpoint)
     if gateway_failure is None or gateway_failure.kind in _KEY_ACCEPTED:
         return _result(gateway_failure, gateway_endpoint, tenant)
     return _result(site_failure, site_endpoint, tenant)
 
 
-async def _check_endpoint(client: httpx.AsyncClient, endpoint: Endpoint) -> SourceFailure | None:
+async def _test_endpoint(client: httpx.AsyncClient, endpoint: Endpoint) -> SourceFailure | None:
     """Return why the audit log cannot be read. None: it can. An empty log proves nothing, so the account is fetched too."""
     page = await jira.probe(client, endpoint)
     if isinstance(page, Page) and not page.records:
@@ -96,11 +96,11 @@ def _cloud_id(tenant: jira.TenantInfo | SourceFailure) -> str | None:
 
 def _result(
     failure: SourceFailure | None, endpoint: Endpoint, tenant: jira.TenantInfo | SourceFailure
-) -> ConnectionCheckResult:
+) -> ConnectionTestResult:
     route = (
         "through Atlassian's gateway: the key has scopes" if endpoint.target.gateway else "at the site itself"
     )
     message = (
         failure.message if failure else f"{endpoint.target.organization}: the audit log can be read, {route}."
     )
-    return ConnectionCheckResult(failure, message, _cloud_id(tenant), endpoint.target.gateway, tenant.date_ms)
+    return ConnectionTestResult(failure, message, _cloud_id(tenant), endpoint.target.gateway, tenant.date_ms)

@@ -1,0 +1,14 @@
+"""The kinds of destinations there are, one line each.
+
+The table is no part of `consumer.destinations` itself: importing an outcome would then open the libraries of every kind.
+"""
+
+from typing import Final
+
+from consumer.destinations.contract import Kinds
+from consumer.destinations.sentinel import SENTINEL
+
+DESTINATIONS: Final[Kinds] = {
+    "sentinel": SENTINEL,
+}
+"""Kind: its settings and how to open it. Settings, check, pipelines and the contract suite read this table."""
