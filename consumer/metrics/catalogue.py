@@ -35,8 +35,8 @@ EVENTS_SKIPPED = Metric(
 EVENTS_DEAD_LETTERED = Metric(
     Counter,
     "jira_relay_consumer_events_dead_lettered_total",
-    "Records written to the dead-letter topic, by reason: unreadable or refused.",
-    (*FLOW, Label("reason", ("unreadable", "refused"))),
+    "Records written to the dead-letter topic, by reason: unreadable or rejected.",
+    (*FLOW, Label("reason", ("unreadable", "rejected"))),
 )
 EVENTS_RELEASED = Metric(
     Counter,
@@ -85,8 +85,8 @@ REQUEST_EVENTS = Metric(
 RETRIES = Metric(
     Counter,
     "jira_relay_consumer_retries_total",
-    "Requests whose events have to be sent again, by reason: retry, paused, split or refused.",
-    (*FLOW, Label("reason", ("retry", "paused", "split", "refused"))),
+    "Requests whose events have to be sent again, by reason: retry, paused, split or rejected.",
+    (*FLOW, Label("reason", ("retry", "paused", "split", "rejected"))),
 )
 DEFECTS = Metric(
     Counter,

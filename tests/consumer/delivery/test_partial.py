@@ -57,7 +57,7 @@ async def test_a_rejected_row_with_a_witness_in_its_answer_is_a_dead_letter_at_o
         assert fixture.committable() == 1000
         assert (
             fixture.count("events_accepted"),
-            fixture.count("events_dead_lettered", reason="refused"),
+            fixture.count("events_dead_lettered", reason="rejected"),
         ) == (
             999,
             1,
