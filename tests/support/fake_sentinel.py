@@ -12,7 +12,7 @@ from consumer.destinations.sentinel import rows as sentinel
 from consumer.formats.encoded_rows import EncodedRows
 
 
-class FakeDestination:
+class FakeSentinel:
     """Accepts every body it answers."""
 
     address = "fake.example"

@@ -6,14 +6,14 @@ import pytest
 
 from consumer.destinations.outcome import Retry
 from relay.kafka import KafkaError, OffsetAndMetadata
-from tests.support.fake_sentinel import FakeDestination
+from tests.support.fake_sentinel import FakeSentinel
 from tests.support.group_on_paper import A, B, FakeGroup, assign, handler
 from tests.support.waiting import wait_until
 
 
 async def test_what_was_accepted_is_not_sent_again_though_its_commit_was_refused():
     """Bodies in flight are answered while Kafka is away; the same process gets the partition back and knows it."""
-    kafka, destination = FakeGroup(30), FakeDestination()
+    kafka, destination = FakeGroup(30), FakeSentinel()
     one = handler(kafka, destination)
     await assign(one, kafka)
     destination.answering.clear()
@@ -41,7 +41,7 @@ async def test_another_consumer_sends_nothing_that_was_accepted_behind_a_body_th
     """While the destination throttles, bodies overtake each other; what is accepted is committed with the group's offset, as far as
     Kafka takes the metadata.
     """
-    kafka, destination = FakeGroup(120), FakeDestination()
+    kafka, destination = FakeGroup(120), FakeSentinel()
     kafka.max_metadata = max_metadata
     destination.unanswered = {0, 30, 50, 51, 90}
     one = handler(kafka, destination, answer_seconds=0.05, retry_seconds=0.01)
@@ -64,7 +64,7 @@ async def test_another_consumer_sends_nothing_that_was_accepted_behind_a_body_th
 
 
 async def test_an_operator_who_sets_the_group_back_is_obeyed():
-    kafka, destination = FakeGroup(30), FakeDestination()
+    kafka, destination = FakeGroup(30), FakeSentinel()
     one = handler(kafka, destination)
     await assign(one, kafka)
     await one.records(kafka.poll(30))
@@ -82,7 +82,7 @@ async def test_an_operator_who_sets_the_group_back_is_obeyed():
 
 async def test_a_first_start_is_committed_before_anything_is_read():
     """A start at the end that nobody noted down would be at another end after a crash, and what came between skipped."""
-    kafka, destination = FakeGroup(30, committed=None), FakeDestination()
+    kafka, destination = FakeGroup(30, committed=None), FakeSentinel()
     one = handler(kafka, destination, "latest")
     kafka.refuses_commits = True
     one.assigned(kafka, {A})
@@ -97,7 +97,7 @@ async def test_a_first_start_is_committed_before_anything_is_read():
 
 async def test_what_is_delivered_is_committed_also_where_reading_has_failed_in_the_middle():
     """By then the position may have passed records that nobody was given; what was accepted before is no less accepted."""
-    kafka, destination = FakeGroup(30), FakeDestination()
+    kafka, destination = FakeGroup(30), FakeSentinel()
     one = handler(kafka, destination)
     await assign(one, kafka)
     kafka.refuses_commits = True
@@ -110,7 +110,7 @@ async def test_what_is_delivered_is_committed_also_where_reading_has_failed_in_t
 
 async def test_so_much_may_be_delivered_and_not_committed_and_no_more():
     """A Kafka that takes no commits, but gives records, is no reason to send what a kill would repeat."""
-    kafka, destination = FakeGroup(40), FakeDestination(max_uncommitted=10)
+    kafka, destination = FakeGroup(40), FakeSentinel(max_uncommitted=10)
     one = handler(kafka, destination, retry_seconds=0.05)
     await assign(one, kafka)
     kafka.refuses_commits = True
@@ -126,7 +126,7 @@ async def test_so_much_may_be_delivered_and_not_committed_and_no_more():
 async def test_what_comes_while_the_destination_is_away_is_sent_together():
     """An event a second for some hours, each a request of its own, would be more than Azure takes in a minute."""
 
-    class Away(FakeDestination):
+    class Away(FakeSentinel):
         away = True
 
         async def send(self, body):
@@ -149,7 +149,7 @@ async def test_what_comes_while_the_destination_is_away_is_sent_together():
 
 async def test_nothing_is_read_while_a_stop_waits_for_an_answer():
     """The membership goes on meanwhile: there may be hours to read, which nobody would send."""
-    kafka, destination = FakeGroup(1000), FakeDestination()
+    kafka, destination = FakeGroup(1000), FakeSentinel()
     one = handler(kafka, destination)
     await assign(one, kafka)
     destination.answering.clear()
@@ -176,7 +176,7 @@ async def test_a_partition_that_cannot_start_holds_up_no_other():
                 raise TimeoutError("no leader")
             return await super().first_offsets(partitions)
 
-    kafka, destination = Led(20), FakeDestination()
+    kafka, destination = Led(20), FakeSentinel()
     one = handler(kafka, destination, retry_seconds=0.02)
     one.assigned(kafka, {A, B})
     await wait_until(lambda: not kafka.paused)
@@ -192,7 +192,7 @@ async def test_a_partition_that_cannot_start_holds_up_no_other():
 
 async def test_an_assignment_that_could_not_start_can_be_closed():
     """A rebalance right behind another takes the partitions away before they are looked at; the next one is served."""
-    gone, kafka, destination = FakeGroup(10), FakeGroup(10), FakeDestination()
+    gone, kafka, destination = FakeGroup(10), FakeGroup(10), FakeSentinel()
     one = handler(kafka, destination)
     gone.seek = _not_ours
     with pytest.raises(KafkaError):

@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry
 from consumer.destinations.contract import BodyFormat, Limits
 from consumer.formats.encoded_rows import EncodedRows
 from consumer.timing import BackoffCurve
-from tests.support.fake_sentinel import FakeDestination
+from tests.support.fake_sentinel import FakeSentinel
 from tests.support.group_on_paper import A, B, FakeGroup, assign, count, counters, handler
 from tests.support.messages import Message
 from tests.support.waiting import wait_until
@@ -14,7 +14,7 @@ from tests.support.waiting import wait_until
 
 async def test_skipped_events_are_delivered_at_once_and_counted():
     """A filter leaves every third event out: it is never sent, and holds no commit back."""
-    kafka, destination, registry = FakeGroup(30), FakeDestination(), CollectorRegistry()
+    kafka, destination, registry = FakeGroup(30), FakeSentinel(), CollectorRegistry()
     kafka.log[7] = Message(b"garbage", b"key", 1, offset=7)
     one = handler(kafka, destination, select=lambda frame: frame["id"] % 3 != 0, registry=registry)
     await assign(one, kafka)
@@ -26,7 +26,7 @@ async def test_skipped_events_are_delivered_at_once_and_counted():
 
 
 async def test_a_batch_of_skipped_events_alone_is_committed():
-    kafka, destination = FakeGroup(30), FakeDestination()
+    kafka, destination = FakeGroup(30), FakeSentinel()
     one = handler(kafka, destination, select=lambda frame: frame["id"] < 0, idle_commit_interval_seconds=3600)
     await assign(one, kafka)
     await one.records(kafka.poll(30))
@@ -37,7 +37,7 @@ async def test_a_batch_of_skipped_events_alone_is_committed():
 
 async def test_counters_add_up_over_a_revocation():
     """Records that were read and not delivered are released, and read again by the next owner."""
-    kafka, destination, registry = FakeGroup(40), FakeDestination(), CollectorRegistry()
+    kafka, destination, registry = FakeGroup(40), FakeSentinel(), CollectorRegistry()
     one = handler(kafka, destination, registry=registry, answer_seconds=0.05)
     await assign(one, kafka)
     destination.unanswered = {5}
@@ -61,7 +61,7 @@ async def test_counters_add_up_over_a_revocation():
 async def test_a_defect_before_the_request_is_named_and_loses_nothing(broken):
     """An encoder or a filter that fails is tried again; the membership goes on, and no event is skipped or dropped."""
 
-    class Broken(FakeDestination):
+    class Broken(FakeSentinel):
         fails = True
 
         def encode(self, events):
@@ -95,7 +95,7 @@ async def test_a_defect_before_the_request_is_named_and_loses_nothing(broken):
 
 async def test_a_row_that_fits_into_no_body_becomes_a_dead_letter_alone():
     """An encoder that breaks its limit for one event costs that event alone."""
-    kafka, destination = FakeGroup(10), FakeDestination()
+    kafka, destination = FakeGroup(10), FakeSentinel()
     small = BodyFormat(200, b"[", b",", b"]")
     destination.limits = Limits(small)
     destination.encode = lambda frame: EncodedRows.of(
@@ -122,7 +122,7 @@ async def test_a_destination_may_want_bodies_of_one_partition():
             ]
             return {A: self.log, B: b}
 
-    kafka, destination = Two(20), FakeDestination(single_partition=True, linger_seconds=0.05)
+    kafka, destination = Two(20), FakeSentinel(single_partition=True, linger_seconds=0.05)
     one = handler(kafka, destination, linger=0.05)
     one.assigned(kafka, {A, B})
     await wait_until(lambda: one.ready)

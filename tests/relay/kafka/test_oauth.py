@@ -147,15 +147,35 @@ async def test_an_unreachable_authorization_server_is_named():
         await create_token_provider(oauth_config(NOT_HERE)).token()
 
 
-@given(st.one_of(st.none(), st.booleans(), st.text(), st.floats(), st.integers(), st.lists(st.integers())))
-def test_an_impossible_lifetime_is_replaced(lifetime):
-    """Any claimed lifetime leads to one above zero and of at most a day."""
-    body = json.dumps({"access_token": "t", "expires_in": lifetime}).encode()
-    try:
-        token = parse_token_response(oauth_config(NOT_HERE), 200, body)
-    except OAuthTokenError:  # NaN and the like are no JSON
-        return
+JSON_VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.text(),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.integers(-(2**63), 2**63),
+    st.lists(st.integers(0, 9)),
+)
+
+
+@given(JSON_VALUES)
+def test_an_impossible_lifetime_is_replaced(claimed):
+    """A lifetime between zero and a day is used; any other value is replaced by a minute."""
+    body = json.dumps({"access_token": "t", "expires_in": claimed}).encode()
+    token = parse_token_response(oauth_config(NOT_HERE), 200, body)
+    possible = isinstance(claimed, int | float) and 0 < claimed <= 86_400
+    if not isinstance(claimed, str):  # a server may send the number as text
+        assert token.lifetime_seconds == (claimed if possible else 60.0)
     assert 0 < token.lifetime_seconds <= 86_400
+
+
+@pytest.mark.parametrize(
+    ("claimed", "seconds"),
+    [('"300"', 300), ('"soon"', 60), ('"NaN"', 60), ('"inf"', 60), ("-1", 60), ("1e300", 60), ("true", 1)],
+)
+def test_a_lifetime_in_each_form(claimed, seconds):
+    """Numbers and their texts count; no form of infinity or of no number does."""
+    body = b'{"access_token": "t", "expires_in": %s}' % claimed.encode()
+    assert parse_token_response(oauth_config(NOT_HERE), 200, body).lifetime_seconds == seconds
 
 
 @given(st.binary(), st.integers(100, 599))

@@ -1,0 +1,96 @@
+import asyncio
+import logging
+
+import pytest
+
+from consumer.destinations.outcome import Paused, Retry, Sent
+from consumer.destinations.sentinel.client import IngestionClient
+from consumer.destinations.sentinel.credentials import RenewableCredential
+from simulators.azure import faults as azure_faults
+from simulators.azure.world import AzureWorld
+from tests.support.ingestion_world import body, destination, ingestion_world, row, set_credentials
+
+
+@pytest.mark.parametrize("credential", ["managed-identity", "client-secret", "workload-identity", "default"])
+async def test_rows_arrive_with_each_kind_of_credential(credential, monkeypatch):
+    async with AzureWorld() as azure:
+        set_credentials(azure, "managed-identity" if credential == "default" else credential, monkeypatch)
+        async with IngestionClient("sentinel", destination(azure, credential=credential), 10.0) as client:
+            outcome = await client.send(azure.stream, body([row(1), row(2)]))
+
+        assert outcome == Sent()
+        assert [each["EventUid"] for each in azure.rows()] == ["acme/1", "acme/2"]
+
+
+async def test_an_expired_token_is_replaced_without_a_word(monkeypatch):
+    async with ingestion_world(monkeypatch) as (azure, send):
+        await send(1)
+        azure.identity.revoke()
+        outcomes = await asyncio.gather(*(send(number) for number in range(2, 8)))
+
+        assert outcomes == [Sent()] * 6
+        assert azure.accepted() == 7
+        assert azure.identity.token_requests == 2
+
+
+async def test_a_late_refusal_of_the_old_token_leaves_the_new_one_alone(monkeypatch):
+    async with ingestion_world(monkeypatch) as (azure, _):
+        credential = RenewableCredential("sentinel", destination(azure))
+        await credential.get_token("https://monitor.azure.com/.default")
+        await credential.renew(0)
+        await credential.get_token("https://monitor.azure.com/.default")
+        await credential.renew(0)
+        await credential.get_token("https://monitor.azure.com/.default")
+        await credential.close()
+        assert azure.identity.token_requests == 2
+
+
+async def test_a_new_token_that_is_refused_too_is_a_fault_of_the_setup(monkeypatch):
+    async with ingestion_world(monkeypatch) as (azure, send):
+        azure.fault(azure_faults.unauthorized(), times=2)
+        outcome = await send(1)
+
+        assert (type(outcome), outcome.status, len(azure.calls)) == (Paused, 401, 2)
+        assert "destinations.sentinel.credential" in outcome.reason
+        assert await send(1) == Sent()
+
+
+async def test_a_wrong_secret_pauses_and_the_right_one_goes_on(monkeypatch):
+    """Variables and files of a credential that failed are read again."""
+    async with ingestion_world(monkeypatch, credential="client-secret") as (azure, send):
+        monkeypatch.setenv("AZURE_CLIENT_SECRET", "a-wrong-secret")
+        refused = await send(1)
+        monkeypatch.setenv("AZURE_CLIENT_SECRET", azure.identity.client_secret)
+
+        assert isinstance(refused, Paused)
+        assert "AADSTS7000215" in refused.reason
+        assert "a-wrong-secret" not in refused.reason
+        assert await send(1) == Sent()
+
+
+async def test_an_authority_that_fails_is_waited_for(monkeypatch):
+    async with ingestion_world(monkeypatch, timeout_seconds=1.0) as (azure, send):
+        outage = azure.fault(azure_faults.no_token(503), on="token", rate=1)
+        assert isinstance(await send(1), Retry)
+        outage.cancel()
+        assert await send(1) == Sent()
+
+
+async def test_a_credential_that_lacks_its_variables_pauses(monkeypatch):
+    async with ingestion_world(monkeypatch) as (azure, _):
+        for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"):
+            monkeypatch.delenv(name, raising=False)
+        for kind in ("client-secret", "workload-identity"):
+            async with IngestionClient("sentinel", destination(azure, credential=kind), 10.0) as client:
+                outcome = await client.send(azure.stream, body([row(1)]))
+            assert isinstance(outcome, Paused)
+            assert "destinations.sentinel.credential" in outcome.reason
+
+
+async def test_no_token_and_no_secret_is_ever_logged(monkeypatch, caplog):
+    with caplog.at_level(logging.DEBUG):
+        async with ingestion_world(monkeypatch, credential="client-secret") as (azure, send):
+            azure.fault(azure_faults.unauthorized())
+            azure.fault(azure_faults.unavailable(503))
+            outcomes = [await send(number) for number in range(3)]
+        assert [secret for secret in azure.identity.secrets() if secret in caplog.text + repr(outcomes)] == []

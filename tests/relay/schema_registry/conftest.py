@@ -1,0 +1,13 @@
+import httpx
+import pytest
+
+from relay.schema_registry.client import SchemaRegistryClient
+from tests.support.registry_connection import CuttableTransport
+
+
+@pytest.fixture
+async def transport(registry):
+    transport = CuttableTransport()
+    async with httpx.AsyncClient(base_url=registry, transport=transport) as client:
+        transport.registry = SchemaRegistryClient(client)
+        yield transport
