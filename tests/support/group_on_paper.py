@@ -167,7 +167,9 @@ async def kill(handler: AssignmentHandler, kafka: FakeGroup) -> None:
 def count(registry: CollectorRegistry, name: str, **labels: str) -> float:
     """Return a counter of the live flow."""
     labels = {"destination": "sentinel", "flow": "live", **labels}
-    return registry.get_sample_value(f"jira_relay_{name}_total", labels) or 0
+    found = registry.get_sample_value(f"jira_relay_consumer_{name}_total", labels)
+    assert found is not None, f"{name} has no series {labels}; each begins at 0"
+    return found
 
 
 def counters(registry: CollectorRegistry) -> tuple[float, list[float]]:
@@ -175,5 +177,7 @@ def counters(registry: CollectorRegistry) -> tuple[float, list[float]]:
     accepted, skipped, released = (
         count(registry, f"events_{name}") for name in ("accepted", "skipped", "released")
     )
-    dead = sum(count(registry, "events_dead_lettered", why=why) for why in ("unreadable", "rejected"))
+    dead = sum(
+        count(registry, "events_dead_lettered", reason=reason) for reason in ("unreadable", "rejected")
+    )
     return count(registry, "events_read"), [accepted, skipped, dead, released]
