@@ -8,7 +8,7 @@ from types import ModuleType
 
 import producer.polling.poller
 import relay.kafka.diagnostics.messages
-from consumer.assignment import losses
+from consumer.assignment import losses, start_offset
 from consumer.delivery import dead_letters, defects, sender
 from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import AnyKind
@@ -111,8 +111,12 @@ def destination_problems() -> list[tuple[str, str]]:
         sender._config_fault_text,
         dead_letters._dead_letter_failure_text,
         defects.defect_text,
+        defects.filter_fault_text,
         losses._loss_text,
         losses._corrupt_batch_text,
+        start_offset.moved_text,
+        start_offset.reread_text,
+        start_offset.unproven_text,
     )
     return [(function.__name__, _returned(function)) for function in functions]
 
@@ -178,7 +182,7 @@ def _source_errors() -> str:
         else:
             action, shown = RetryAction.RETRY, "A defect of the relay (…); its log has the details."
         rows.append([f"`{kind}`", meaning, shown, WAITS[action], command])
-    where = "The reason of a failing or waiting organization shows these texts; `jira_relay_jira_failures_total` counts them by kind."
+    where = "The reason of a failing or waiting organization shows these texts; `jira_relay_producer_source_errors_total` counts them by kind."
     return _table(
         "Organizations: errors", where, ["kind", "meaning", "text", "tried again", "first command"], rows
     )
