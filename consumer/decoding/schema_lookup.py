@@ -56,8 +56,8 @@ class SchemaLookup:
 def _event_references(records: Sequence[Record]) -> set[SchemaRef]:
     """Return the schema references of records that can be events.
 
-    An event's first field is its organization, which is its key. Other bytes are garbage, and their schema is not looked up:
-    a flood of them may refer to thousands of schemas, and each request takes time.
+    An event holds its organization, which is its key. Other bytes are garbage, and their schema is not looked up: a flood of
+    them may refer to thousands of schemas, and each request takes time.
     """
     referenced, found = columns.schema_references(records), set[SchemaRef]()
     for record in records:
