@@ -94,6 +94,8 @@ class DestinationStatusReporter:
             await self._write(state, reason)
         else:
             self._status = None
+            for pipeline in self._pipelines:
+                pipeline.metrics.set_group_lag(None)
 
     def _publish_health(self, state: str, reason: str | None) -> None:
         """Report readiness. A destination without events does not notice that Kafka is silent, so the membership counts too."""
@@ -106,17 +108,11 @@ class DestinationStatusReporter:
         )
 
     def _current_state(self) -> tuple[str, str | None]:
-        for pipeline in self._pipelines:
-            if isinstance(pipeline.problem, Paused):
-                return "paused", pipeline.problem.reason
-            if pipeline.schemas.problem is not None:
-                return "paused", pipeline.schemas.problem
-        for pipeline in self._pipelines:
-            if isinstance(pipeline.problem, Retry):
-                return "waiting", pipeline.problem.reason
-        for pipeline in self._pipelines:
-            if not pipeline.handler.ready:
-                return "starting", pipeline.handler.waiting_reason
+        flows = [_flow_state(pipeline) for pipeline in self._pipelines]
+        for wanted in ("paused", "waiting", "starting"):
+            for state, reason in flows:
+                if state == wanted:
+                    return state, reason
         states = [pipeline.stream.state for pipeline in self._pipelines]
         corrupt = [text for state in states for text in state.corrupt_batches]
         losses = [text for state in states for text in state.losses]
@@ -124,9 +120,8 @@ class DestinationStatusReporter:
 
     def _update_gauges(self) -> None:
         for pipeline in self._pipelines:
-            problem, oldest = pipeline.problem, pipeline.handler.oldest_seconds()
-            paused = isinstance(problem, Paused) or pipeline.schemas.problem is not None
-            pipeline.metrics.set_state(paused=paused, oldest_seconds=oldest)
+            oldest = pipeline.handler.oldest_seconds()
+            pipeline.metrics.set_state(_flow_state(pipeline)[0], oldest_seconds=oldest)
             if oldest > HALF_OF_RETENTION_SECONDS and self._due("alarm", self._timing.alarm_seconds):
                 pipeline.metrics.half_of_retention_passed(oldest / 86_400)
 
@@ -204,6 +199,19 @@ class DestinationStatusReporter:
             return False
         self._last_done[what] = now
         return True
+
+
+def _flow_state(pipeline: RunningPipeline) -> tuple[str, str | None]:
+    """Return the state of one flow, and its reason."""
+    if isinstance(pipeline.problem, Paused):
+        return "paused", pipeline.problem.reason
+    if pipeline.schemas.problem is not None:
+        return "paused", pipeline.schemas.problem
+    if isinstance(pipeline.problem, Retry):
+        return "waiting", pipeline.problem.reason
+    if not pipeline.handler.ready:
+        return "starting", pipeline.handler.waiting_reason
+    return "active", None
 
 
 def _lag(offsets_and_ends: Mapping[TopicPartition, tuple[int | None, int]]) -> int:

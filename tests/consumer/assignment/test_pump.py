@@ -89,7 +89,7 @@ async def test_a_defect_before_the_request_is_named_and_loses_nothing(broken):
     await wait_until(lambda: kafka.committed_offset == 10)
     assert state.problem is None
     assert sorted(destination.accepted) == list(range(10))
-    assert count(registry, "delivery_defects") > 0
+    assert count(registry, "defects") > 0
     await one.closed()
 
 
