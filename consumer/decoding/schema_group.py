@@ -70,14 +70,16 @@ class SchemaGroup:
 
     def select(self, places: Sequence[int]) -> "SchemaGroup":
         return SchemaGroup(
-            *([values[place] for place in places] for values in (self.indices, self.bodies, self.keys)),
+            [self.indices[place] for place in places],
+            [self.bodies[place] for place in places],
+            [self.keys[place] for place in places],
             [self.timestamps[place] for place in places],
         )
 
     def holds_key(self, place: int) -> bool:
         """Return whether a body may be that of an event, whose organization is its key; other bytes are garbage."""
-        key = self.keys[place]
-        return bool(key) and encode_varint(len(key)) + key in self.bodies[place]
+        key = self.keys[place] or b""
+        return key != b"" and encode_varint(len(key)) + key in self.bodies[place]
 
 
 def schema_group(records: Sequence[Record], indices: Sequence[int], start: int) -> SchemaGroup:
