@@ -114,6 +114,27 @@ class SchemaStore:
             self._known[ref] = found
         return found
 
+    async def refresh(self, ref: SchemaRef) -> Schema | Missing | Unavailable:
+        """Ask for a schema again, though one is known: a registry that was set up anew may have given its id to another.
+
+        The disk is not used. A fingerprint stays what it is, so its schema is asked for only where none is known.
+        """
+        if self._registry is None or not isinstance(ref, SchemaId):
+            return await self.resolve(ref)
+        async with self._by_id_lock:
+            answer = await self._fetch(self._registry, ref)
+            if isinstance(answer, dict):
+                self._known[ref] = answer
+                self._cache.put(self._cache_name("id", str(ref.value)), json.dumps(answer))
+                return answer
+            return answer if isinstance(answer, Missing) else Unavailable(answer.reason)
+
+    def source(self, ref: SchemaRef) -> str:
+        """Return the place that has the schema of a reference, for messages."""
+        if isinstance(ref, SchemaId) and self._registry is not None:
+            return f"The schema registry at {self._registry.url}"
+        return f"The topic {self._topics.schemas}"
+
     async def _look_up_id(self, ref: SchemaId) -> Schema | Missing | Unavailable:
         if self._registry is None:
             return Unavailable(
