@@ -68,6 +68,11 @@ class Topics:
         """Return the topics that are keyed by organization. They have equal partition counts."""
         return (self.organizations, self.progress, self.events, self.backfill, self.dead_letters)
 
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Return every topic of the relay."""
+        return (*self.sharded, self.status, self.changes, self.schemas)
+
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
