@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -14,8 +16,8 @@ from producer.polling.window import PollingConfig
 from producer.publishing.publisher import ShardPublisher
 from producer.publishing.topic_limits import TopicLimitsWatcher
 from producer.recovery.loader import ShardLoader
-from producer.sharding import hanging_transactions
 from producer.sharding.assignment import ShardAssignment
+from producer.sharding.hanging_transactions import watch_hanging_transactions
 from producer.sharding.shard import Shard
 from producer.sources.catalogue import open_sources
 from producer.sources.contract import SourceFactory, SourceSetup
@@ -78,44 +80,77 @@ async def run_producer(
         cluster = await run_unless_stopped(stop, _read_cluster_limits(connection, store))
         if cluster is None:
             return
-        count, limits = cluster
+        shard_count, limits = cluster
         metrics = ProducerMetrics(registry)
-        shard_loader = ShardLoader(connection, topics, store, limits, metrics, now_ms)
-        status_writer = StatusWriter(writer, topics.status, lambda: member.valid)
-        poller_factory = PollerFactory(
-            config, sources, status_writer, StatusHistory(connection, topics.status), metrics
-        )
-        assignment = ShardAssignment(
-            count,
-            lambda number: Shard(number, member, shard_loader.load, poller_factory),
-            fencing=connection.profile.transactions,
-        )
-        member = Member(connection, f"{topics.prefix}.producer", topics.organizations, assignment)
-        tasks = {
-            asyncio.create_task(member.run(), name="group membership"),
-            asyncio.create_task(
-                hanging_transactions.watch_hanging_transactions(connection, topics, assignment),
-                name="watch for hanging transactions",
-            ),
-            asyncio.create_task(limits.watch(), name="watch of topic limits"),
-            asyncio.create_task(status_writer.run(), name="status writer"),
-            asyncio.create_task(
-                _heartbeat(status_writer, assignment, member, health, timing), name="heartbeat"
-            ),
-            asyncio.create_task(
-                _remove_stale_status(status_writer, connection, topics, timing),
-                name="removal of stale status",
-            ),
-        }
+        loader = ShardLoader(connection, topics, store, limits, metrics, now_ms)
+        parts = _build_parts(config, connection, sources, writer, loader, shard_count)
+        tasks = _start_tasks(parts, connection, topics, limits, health, timing)
         try:
             await supervise(stop, tasks)
         finally:
             await cancel_all(tasks, attempts=1, seconds=timing.stop_seconds)
-        final_status = StatusWriter(writer, topics.status)
-        final_status.tombstone(service_key("produce"))
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timing.final_status_seconds):
-                await final_status.flush()
+        await _remove_own_status(StatusWriter(writer, topics.status), timing)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The group membership of the process, the shards it is assigned, and the writer of their statuses."""
+
+    member: Member
+    assignment: ShardAssignment
+    status_writer: StatusWriter
+
+
+def _build_parts(
+    config: ProducerConfig,
+    connection: Connection,
+    sources: SourceFactory,
+    writer: RecordWriter,
+    loader: ShardLoader,
+    shard_count: int,
+) -> _Parts:
+    """Wire membership, shards and pollers. A status waits while the membership is in doubt."""
+    topics = loader.topics
+    status_writer = StatusWriter(writer, topics.status, lambda: member.valid)
+    pollers = PollerFactory(
+        config, sources, status_writer, StatusHistory(connection, topics.status), loader.metrics
+    )
+    assignment = ShardAssignment(
+        shard_count,
+        lambda number: Shard(number, member, loader.load, pollers),
+        fencing=connection.profile.transactions,
+    )
+    member = Member(connection, f"{topics.prefix}.producer", topics.organizations, assignment)
+    return _Parts(member, assignment, status_writer)
+
+
+def _start_tasks(
+    parts: _Parts,
+    connection: Connection,
+    topics: Topics,
+    limits: TopicLimitsWatcher,
+    health: Health,
+    timing: ProducerServiceTiming,
+) -> set[asyncio.Task[None]]:
+    """Start the tasks of the service. None of them ends by itself."""
+    status_writer, assignment = parts.status_writer, parts.assignment
+    work: dict[str, Coroutine[Any, Any, None]] = {
+        "group membership": parts.member.run(),
+        "watch for hanging transactions": watch_hanging_transactions(connection, topics, assignment),
+        "watch of topic limits": limits.watch(),
+        "status writer": status_writer.run(),
+        "heartbeat": _heartbeat(status_writer, assignment, parts.member, health, timing),
+        "removal of stale status": _remove_stale_status(status_writer, connection, topics, timing),
+    }
+    return {asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()}
+
+
+async def _remove_own_status(status_writer: StatusWriter, timing: ProducerServiceTiming) -> None:
+    """Delete the status of this process. A Kafka that does not answer leaves it to expire."""
+    status_writer.tombstone(service_key("produce"))
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timing.final_status_seconds):
+            await status_writer.flush()
 
 
 async def _read_cluster_limits(connection: Connection, store: SchemaStore) -> tuple[int, TopicLimitsWatcher]:

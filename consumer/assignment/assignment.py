@@ -13,7 +13,7 @@ from consumer.offsets.committer import CommitLoop, OffsetCommitter
 from consumer.offsets.delivered import DeliveryProgress
 from consumer.offsets.tracker import OffsetTracker, TrackedRecords
 from relay.aio import Signal
-from relay.kafka import KafkaError, Record, TopicPartition
+from relay.kafka import KafkaError, Record, TopicPartition, partition_text
 from relay.kafka.positions import Positions
 
 
@@ -131,7 +131,7 @@ class Assignment:
             if not records:
                 continue
             if partition not in self._starter.ready:
-                raise KafkaError(f"records of {partition} arrived before its start was known")
+                raise KafkaError(f"records of {partition_text(partition)} arrived before its start was known")
             self._losses.readable([partition])
             for sequence, undelivered in self._tracker.track(partition, records):
                 self._buffer.add(undelivered, sequence, time.monotonic())

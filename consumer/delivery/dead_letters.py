@@ -62,10 +62,10 @@ class DeadLetterWriter:
                     )
                     await self._writer.send(self._topic, record.key, part, headers=[*headers, *part_header])
             except RecordTooLargeError:
-                refused_bytes = len(parts[0] or b"")
-                if refused_bytes <= MIN_PART_BYTES:
+                rejected_bytes = len(parts[0] or b"")
+                if rejected_bytes <= MIN_PART_BYTES:
                     raise
-                self._max_value_bytes = refused_bytes // 2
+                self._max_value_bytes = rejected_bytes // 2
             else:
                 return
 

@@ -180,7 +180,7 @@ class Sender:
         reasons = [outcome.rejected[index] for index in rejected]
         if not accepted:
             return rows.select(rejected), Reject(reasons[0], outcome.status)
-        self._start_dead_letters(rows.tracked.select(rejected), "refused", reasons, outcome.status)
+        self._start_dead_letters(rows.tracked.select(rejected), "rejected", reasons, outcome.status)
         return None
 
     async def _build_body(self, rows: Rows) -> bytes:
@@ -265,7 +265,7 @@ class Sender:
             return not state.is_config_suspected(bisector) or await state.accepted_within(seconds)
 
     async def _reject_row(self, rows: Rows, rejection: BodyRejection) -> None:
-        await self._dead_letters.send(rows.tracked, "refused", [rejection.reason], rejection.status)
+        await self._dead_letters.send(rows.tracked, "rejected", [rejection.reason], rejection.status)
 
     async def _may_act(self) -> None:
         """Wait until this process certainly owns its partitions. Raises CancelledError when the sender closes."""

@@ -42,7 +42,7 @@ EVENTS_SKIPPED = Metric(
 EVENTS_DEAD_LETTERED = Metric(
     Counter,
     "jira_relay_events_dead_lettered_total",
-    "Records written to the dead-letter topic, by why: unreadable or refused.",
+    "Records written to the dead-letter topic, by why: unreadable or rejected.",
     label="why",
 )
 EVENTS_RELEASED = Metric(
@@ -82,7 +82,7 @@ REQUEST_EVENTS = Metric(
 RETRIES = Metric(
     Counter,
     "jira_relay_destination_retries_total",
-    "Requests whose events have to be sent again, by why: retry, paused, split or refused.",
+    "Requests whose events have to be sent again, by why: retry, paused, split or rejected.",
     label="why",
 )
 DEFECTS = Metric(

@@ -74,7 +74,7 @@ class PipelineMetrics:
             case Split(reason, status):
                 self._not_accepted("split", reason, status, rows, warn=False)
             case Reject(reason, status):
-                self._not_accepted("refused", reason, status, rows, warn=False)
+                self._not_accepted("rejected", reason, status, rows, warn=False)
 
     def _accepted(self, rows: int, raw_bytes: int, wire_bytes: int) -> None:
         self._count(catalogue.EVENTS_ACCEPTED, rows)
@@ -93,7 +93,7 @@ class PipelineMetrics:
         if outcome.retry:
             self._count(catalogue.RETRIES, 1, "retry")
         elif len(outcome.rejected) == rows:
-            self._count(catalogue.RETRIES, 1, "refused")
+            self._count(catalogue.RETRIES, 1, "rejected")
         write_line = log.warning if warn and len(outcome.rejected) < rows else log.debug
         write_line(
             "Destination accepted a body in part.",
@@ -225,7 +225,7 @@ class PipelineMetrics:
             reason=fault,
         )
 
-    def offset_metadata_refused(self) -> None:
+    def offset_metadata_rejected(self) -> None:
         log.warning(
             "The brokers reject offset metadata (offset.metadata.max.bytes is below 100). After a rebalance, events already"
             " delivered out of order may be sent again. Set it to 4096, the default.",

@@ -51,7 +51,7 @@ class OffsetCommitter:
                 if not self._metadata_accepted:
                     raise
                 if self._max_ranges == 0:
-                    self._metrics.offset_metadata_refused()
+                    self._metrics.offset_metadata_rejected()
                     self._metadata_accepted = False
                 self._max_ranges //= 4
             else:

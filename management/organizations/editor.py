@@ -14,8 +14,8 @@ from relay.avro.codec import InternalCodec
 from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
-from relay.kafka.log_reader import read_table
 from relay.kafka.producer import ProducerRecord
+from relay.kafka.tables import read_table
 from relay.kafka.topic_admin import read_shard_count
 from relay.kafka.topics import Topics, partition_of
 from relay.kafka.transactions import Publisher, PublishError

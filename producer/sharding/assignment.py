@@ -1,6 +1,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import structlog
@@ -11,9 +12,18 @@ from relay.errors import describe
 from relay.kafka import KafkaError, Record, TopicPartition
 from relay.kafka.positions import CorruptBatch, Positions
 
-CORRUPT_PAUSE_SECONDS = 60.0
-
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardAssignmentTiming:
+    """Waits of an assignment."""
+
+    corrupt_pause_seconds: float = 60.0
+    """How long a partition with a damaged batch is left alone."""
+
+
+DEFAULT_TIMING = ShardAssignmentTiming()
 
 
 class RunningShard(NamedTuple):
@@ -30,7 +40,15 @@ class ShardAssignment:
     it meanwhile, its next transaction is refused. Without, as on Event Hubs, every rebalance stops all of them.
     """
 
-    def __init__(self, count: int, open_shard: Callable[[int], Shard], *, fencing: bool = True) -> None:
+    def __init__(
+        self,
+        count: int,
+        open_shard: Callable[[int], Shard],
+        *,
+        fencing: bool = True,
+        timing: ShardAssignmentTiming = DEFAULT_TIMING,
+    ) -> None:
+        self._timing = timing
         self._count = count
         self._open_shard = open_shard
         self._fencing = fencing
@@ -86,7 +104,7 @@ class ShardAssignment:
     def _hold(self, positions: Positions, tp: TopicPartition, offset: int, batch: CorruptBatch) -> None:
         """Read nothing of it for a while; another replica may have an intact batch."""
         positions.pause([tp])
-        self._paused_until[tp] = time.monotonic() + CORRUPT_PAUSE_SECONDS
+        self._paused_until[tp] = time.monotonic() + self._timing.corrupt_pause_seconds
         log.error(
             "A batch of organizations could not be read; later changes wait. "
             "Make a replica with an intact batch the leader. If none has it, remove the records up to last_offset with "

@@ -5,7 +5,7 @@ Leaves: records, offsets and confirmed writes; failures are KAFKA_FAILURES, and 
 It knows no content of a record. aiokafka_patches/ mends what aiokafka 0.14 does wrong silently or without end.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from aiokafka.errors import KafkaError, OffsetMetadataTooLargeError
@@ -20,11 +20,23 @@ __all__ = [
     "OffsetMetadataTooLargeError",
     "Record",
     "TopicPartition",
+    "partition_text",
+    "partitions_text",
 ]
 
 
 KAFKA_FAILURES: tuple[type[Exception], ...] = (RelayError, KafkaError, TimeoutError, OSError)
 """The errors of this room's calls if Kafka, or the connection to it, fails. A later attempt may succeed."""
+
+
+def partition_text(tp: TopicPartition) -> str:
+    """Return a partition as messages name it: `topic/3`."""
+    return f"{tp.topic}/{tp.partition}"
+
+
+def partitions_text(partitions: Iterable[TopicPartition]) -> str:
+    """Return partitions as messages name them, in order: `topic/0, topic/3`."""
+    return ", ".join(map(partition_text, sorted(partitions)))
 
 
 class Record(Protocol):

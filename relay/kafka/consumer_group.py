@@ -4,6 +4,7 @@ import asyncio
 import math
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -14,7 +15,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from relay.aio import cancellation_requested
 from relay.errors import describe
 from relay.kafka import KAFKA_FAILURES
-from relay.kafka.aiokafka_patches.consumer import discard_consumer, guard_consumer
+from relay.kafka.aiokafka_patches.consumer import discard_consumer, patch_consumer
 from relay.kafka.aiokafka_patches.coordinator import liveness_problem, patch_coordinator
 from relay.kafka.aiokafka_patches.fetch_validation import FetchValidator
 from relay.kafka.connection import Connection
@@ -22,13 +23,29 @@ from relay.kafka.membership import MembershipLease
 from relay.kafka.positions import Positions
 from relay.kafka.rebalance import Handler, RebalanceListener
 
-START_SECONDS = 10.0
-POLL_MS = 300
-TICK_SECONDS = 0.1
-PATIENCE_SECONDS = 30.0
-MAX_FAILED_CHECKS = 3
-
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class MemberTiming:
+    """Waits and bounds of a membership, in seconds."""
+
+    start_seconds: float = 10.0
+    poll_seconds: float = 0.3
+    """The longest wait for records; the handler is called at least so often."""
+    tick_seconds: float = 0.1
+    """Between two looks for a freeze of the process."""
+    check_seconds: float = 1.0
+    """Between two checks of the watchdog."""
+    max_failed_checks: int = 3
+    patience_seconds: float = 30.0
+    """Beyond the session timeout: how long the group may leave the membership unconfirmed."""
+    rejoin_first_seconds: float = 0.2
+    rejoin_cap_seconds: float = 3.0
+    """Waits before the member joins again; they double, and begin anew after `patience_seconds` of membership."""
+
+
+DEFAULT_TIMING = MemberTiming()
 
 
 class Member:
@@ -49,7 +66,9 @@ class Member:
         max_records: int | None = None,
         rebalance_seconds: float | None = None,
         consumer_options: Mapping[str, Any] | None = None,
+        timing: MemberTiming = DEFAULT_TIMING,
     ) -> None:
+        self._timing = timing
         self._connection = connection
         self._group = group
         self._topic = topic
@@ -93,7 +112,8 @@ class Member:
 
     async def run(self) -> None:
         """Stay a member until cancelled."""
-        pause = 0.2
+        timing = self._timing
+        pause = timing.rejoin_first_seconds
         while True:
             started = time.monotonic()
             try:
@@ -115,16 +135,16 @@ class Member:
                 log.exception(
                     "The group membership ended by a defect; the member joins again.", group=self._group
                 )
-            if time.monotonic() - started > PATIENCE_SECONDS:
-                pause = 0.2
+            if time.monotonic() - started > timing.patience_seconds:
+                pause = timing.rejoin_first_seconds
             await asyncio.sleep(pause)
-            pause = min(3.0, pause * 2)
+            pause = min(timing.rejoin_cap_seconds, pause * 2)
 
     async def _join_and_poll(self) -> None:
         consumer = self._create_consumer()
         self._start_generation()
         try:
-            async with asyncio.timeout(START_SECONDS):
+            async with asyncio.timeout(self._timing.start_seconds):
                 await consumer.start()
             patch_coordinator(consumer, self._renew, self._record_sync)
             failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -169,7 +189,7 @@ class Member:
             partition_assignment_strategy=(RangePartitionAssignor,),
             **self._options,
         )
-        guard_consumer(consumer)
+        patch_consumer(consumer)
         return consumer
 
     async def _run_tasks(
@@ -203,7 +223,9 @@ class Member:
         """
         while True:
             try:
-                batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=self._max_records)
+                batches = await consumer.getmany(
+                    timeout_ms=int(self._timing.poll_seconds * 1000), max_records=self._max_records
+                )
             except OffsetOutOfRangeError as error:  # raised before any record is taken
                 await self._handler.out_of_range(error.args[0])
                 continue
@@ -216,18 +238,18 @@ class Member:
                     group=self._group,
                     reason=describe(error),
                 )
-                await asyncio.sleep(0.3)
+                await asyncio.sleep(self._timing.poll_seconds)
                 continue
             await self._handler.records(batches)
 
     async def _run_watchdog(self, consumer: AIOKafkaConsumer) -> None:
-        failed_checks, started = 0, time.monotonic()
-        while failed_checks < MAX_FAILED_CHECKS:
-            await asyncio.sleep(1)
+        failed_checks, started, timing = 0, time.monotonic(), self._timing
+        while failed_checks < timing.max_failed_checks:
+            await asyncio.sleep(timing.check_seconds)
             found = liveness_problem(
                 consumer,
                 max(started, self._lease.renewed_at),
-                PATIENCE_SECONDS + self._session_seconds,
+                timing.patience_seconds + self._session_seconds,
             )
             failed_checks = failed_checks + 1 if found else 0
         raise KafkaError(f"the consumer ended silently: {found}")
@@ -235,4 +257,4 @@ class Member:
     async def _detect_freezes(self) -> None:
         while True:
             self._lease.tick()
-            await asyncio.sleep(TICK_SECONDS)
+            await asyncio.sleep(self._timing.tick_seconds)

@@ -1,7 +1,7 @@
-"""Read topics outside of consumer groups: bounds of the log, ranges of records, tables of compacted topics."""
+"""Read topics outside of consumer groups: bounds of the log, and ranges of records."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -10,22 +10,33 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
 from relay.errors import RelayError
-from relay.kafka import Record, TopicPartition
+from relay.kafka import Record, TopicPartition, partitions_text
 from relay.kafka.aiokafka_patches.consumer import (
     discard_consumer,
-    guard_consumer,
     has_leader,
     high_watermarks,
     is_dead,
     partition_numbers,
+    patch_consumer,
 )
 from relay.kafka.aiokafka_patches.fetch_validation import FetchValidator, UnreadableBatchError
 from relay.kafka.connection import Connection
 
-OPEN_SECONDS = 10.0
-ANSWER_SECONDS = 10.0
-STABLE_ATTEMPTS = 6
-STABLE_PAUSE_SECONDS = 0.1
+
+@dataclass(frozen=True, slots=True)
+class ReaderTiming:
+    """Bounds of a reader, in seconds."""
+
+    open_seconds: float = 10.0
+    answer_seconds: float = 10.0
+    stable_attempts: int = 6
+    stable_pause_seconds: float = 0.1
+    """Between two looks whether an open transaction has ended."""
+    idle_seconds: float = 20.0
+    """How long reading may make no progress."""
+
+
+DEFAULT_TIMING = ReaderTiming()
 
 
 class TopicReadError(RelayError):
@@ -55,7 +66,9 @@ class LogBounds:
 
 
 @asynccontextmanager
-async def standalone_consumer(connection: Connection, **options: Any) -> AsyncIterator[AIOKafkaConsumer]:
+async def standalone_consumer(
+    connection: Connection, timing: ReaderTiming = DEFAULT_TIMING, **options: Any
+) -> AsyncIterator[AIOKafkaConsumer]:
     """Yield a read_committed consumer without group and partitions. Raises TopicReadError if Kafka does not answer."""
     consumer = AIOKafkaConsumer(
         **connection.options(),
@@ -66,26 +79,26 @@ async def standalone_consumer(connection: Connection, **options: Any) -> AsyncIt
         check_crcs=False,  # FetchValidator does
         **options,
     )
-    guard_consumer(consumer)
+    patch_consumer(consumer)
     try:
-        async with asyncio.timeout(OPEN_SECONDS):
+        async with asyncio.timeout(timing.open_seconds):
             await consumer.start()
         FetchValidator().attach_to_reader(consumer)
         yield consumer
     except TimeoutError as error:
         raise TopicReadError(
-            f"Kafka did not answer a reader within {OPEN_SECONDS:.0f} s. Run `jira-relay check`."
+            f"Kafka did not answer a reader within {timing.open_seconds:g} s. Run `jira-relay check`."
         ) from error
     finally:
         await discard_consumer(consumer, 2)
 
 
 async def log_bounds(
-    consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]
+    consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition], timing: ReaderTiming = DEFAULT_TIMING
 ) -> dict[TopicPartition, LogBounds]:
     """Return the bounds of partitions. The consumer must not be reading."""
     listed = list(partitions)
-    async with asyncio.timeout(ANSWER_SECONDS):
+    async with asyncio.timeout(timing.answer_seconds):
         first = await consumer.beginning_offsets(listed)
         high = await high_watermarks(consumer, listed)
         # Read after `high`: an offset below it then means an open transaction, and not a later write.
@@ -94,18 +107,18 @@ async def log_bounds(
 
 
 async def stable_bounds(
-    consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]
+    consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition], timing: ReaderTiming = DEFAULT_TIMING
 ) -> dict[TopicPartition, LogBounds]:
     """Return the bounds once open transactions have ended, or after half a second.
 
     Kafka acknowledges a commit before it writes the markers, so a reader that follows at once would miss the
     committed records.
     """
-    for _ in range(STABLE_ATTEMPTS):
-        bounds = await log_bounds(consumer, partitions)
+    for _ in range(timing.stable_attempts):
+        bounds = await log_bounds(consumer, partitions, timing)
         if all(extent.last_stable_offset >= extent.high_watermark for extent in bounds.values()):
             break
-        await asyncio.sleep(STABLE_PAUSE_SECONDS)
+        await asyncio.sleep(timing.stable_pause_seconds)
     return bounds
 
 
@@ -124,14 +137,14 @@ async def read_to_end(
     starts: dict[TopicPartition, int],
     ends: dict[TopicPartition, int],
     on_record: Callable[[Record], None],
-    idle_seconds: float = 20.0,
     max_records: int | None = None,
     on_corrupt: Callable[[CorruptBatchError], None] | None = None,
+    timing: ReaderTiming = DEFAULT_TIMING,
 ) -> None:
     """Pass every committed record from `starts` to before `ends` to `on_record`, at most `max_records` in one poll.
 
     Pass a batch that cannot be read to `on_corrupt`, and skip it. None: raise CorruptBatchError.
-    Raises TopicReadError if no position advances for `idle_seconds`.
+    Raises TopicReadError if no position advances for `timing.idle_seconds`.
     """
     consumer.assign(list(starts))
     # Seek before any await: after one, aiokafka at times reads nothing, without an error.
@@ -147,20 +160,20 @@ async def read_to_end(
                 if record.offset < ends[TopicPartition(record.topic, record.partition)]:
                     on_record(record)
         for tp in list(remaining):
-            position = await _position(consumer, tp)
+            position = await _position(consumer, tp, timing)
             if position != positions[tp]:
                 positions[tp], moved_at = position, loop.time()
             if position >= ends[tp]:
                 remaining.discard(tp)
-        if loop.time() - moved_at > idle_seconds:
+        if loop.time() - moved_at > timing.idle_seconds:
             raise TopicReadError(
-                f"Reading {sorted(remaining)} made no progress for {idle_seconds:.0f} "
-                "s. Run `jira-relay topics check`, and see Kafka's log."
+                f"Reading {partitions_text(remaining)} made no progress for {timing.idle_seconds:g} s. "
+                "Run `jira-relay topics check`, and see Kafka's log."
             )
 
 
 async def records_at(
-    connection: Connection, offsets: Mapping[TopicPartition, int]
+    connection: Connection, offsets: Mapping[TopicPartition, int], timing: ReaderTiming = DEFAULT_TIMING
 ) -> dict[TopicPartition, Record | None]:
     """Return the committed record at each offset, None if the offset holds none.
     Deleted and damaged offsets are left out.
@@ -185,7 +198,7 @@ async def records_at(
                 await read_to_end(consumer, {tp: offset}, {tp: offset + 1}, keep, max_records=1)
             except CorruptBatchError:
                 corrupt.add(tp)
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout(timing.answer_seconds):
             first = await consumer.beginning_offsets(list(offsets))
     return {
         tp: found.get(tp)
@@ -223,15 +236,17 @@ async def _poll(consumer: AIOKafkaConsumer, max_records: int | None) -> dict[Top
     return records
 
 
-async def _position(consumer: AIOKafkaConsumer, tp: TopicPartition) -> int:
-    async with asyncio.timeout(ANSWER_SECONDS):
+async def _position(consumer: AIOKafkaConsumer, tp: TopicPartition, timing: ReaderTiming) -> int:
+    async with asyncio.timeout(timing.answer_seconds):
         return int(await consumer.position(tp))
 
 
-async def partitions_of(consumer: AIOKafkaConsumer, topic: str) -> list[int]:
+async def partitions_of(
+    consumer: AIOKafkaConsumer, topic: str, timing: ReaderTiming = DEFAULT_TIMING
+) -> list[int]:
     """Return the partition numbers of a topic. Raises RelayError if it does not exist."""
     try:
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout(timing.answer_seconds):
             found = await partition_numbers(consumer, topic)
     except KafkaError as error:
         raise RelayError(f"Kafka has no topic {topic}: run `jira-relay topics create`.") from error
@@ -245,56 +260,3 @@ async def with_leader(
     for topic in {tp.topic for tp in partitions}:
         await partitions_of(consumer, topic)
     return [tp for tp in partitions if has_leader(consumer, tp)]
-
-
-def _always_supersedes(_record: Record, _before: Record) -> bool:
-    return True
-
-
-async def read_table(
-    connection: Connection,
-    topic: str,
-    partitions: Iterable[int] | None = None,
-    supersedes: Callable[[Record, Record], bool] = _always_supersedes,
-    on_corrupt: Callable[[CorruptBatchError], None] | None = None,
-) -> dict[bytes, Record]:
-    """Return the latest record of each key of a compacted topic, without deleted keys.
-
-    A record for which `supersedes(record, record before)` is False is ignored. `partitions` None: all.
-    A batch that cannot be read is passed to `on_corrupt`, and its records are missing. None: raise CorruptBatchError.
-    """
-    tables = await read_tables(connection, topic, partitions, supersedes, on_corrupt)
-    return {key: record for table in tables.values() for key, record in table.items()}
-
-
-async def read_tables(
-    connection: Connection,
-    topic: str,
-    partitions: Iterable[int] | None = None,
-    supersedes: Callable[[Record, Record], bool] = _always_supersedes,
-    on_corrupt: Callable[[CorruptBatchError], None] | None = None,
-) -> dict[int, dict[bytes, Record]]:
-    """Return the same by partition, each independent of the others."""
-    async with standalone_consumer(connection) as consumer:
-        numbers = list(partitions) if partitions is not None else await partitions_of(consumer, topic)
-        tables: dict[int, dict[bytes, Record]] = {number: {} for number in numbers}
-
-        def keep(record: Record) -> None:
-            table = tables[record.partition]
-            if record.key is None:
-                return
-            if record.value is None:
-                table.pop(record.key, None)
-            elif (before := table.get(record.key)) is None or supersedes(record, before):
-                table[record.key] = record
-
-        tps = [TopicPartition(topic, number) for number in numbers]
-        bounds = await stable_bounds(consumer, tps)
-        await read_to_end(
-            consumer,
-            {tp: bounds[tp].log_start_offset for tp in tps},
-            {tp: bounds[tp].last_stable_offset for tp in tps},
-            keep,
-            on_corrupt=on_corrupt,
-        )
-    return tables

@@ -4,8 +4,6 @@ import math
 import time
 from collections.abc import Callable
 
-FROZEN_SECONDS = 2.0
-
 
 class MembershipLease:
     """Whether this process can still be a member of its group. All times are monotonic seconds.
@@ -21,7 +19,10 @@ class MembershipLease:
         session_seconds: float,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
+        frozen_seconds: float = 2.0,
     ) -> None:
+        """`frozen_seconds`: a longer gap between two ticks is a freeze."""
+        self.frozen_seconds = frozen_seconds
         self.renewed_at = -math.inf
         self._session_seconds = session_seconds
         self._clock = clock
@@ -52,4 +53,5 @@ class MembershipLease:
 
     def _awake(self) -> bool:
         ticked, wall = self._tick
-        return self._clock() - ticked <= FROZEN_SECONDS and self._wall_clock() - wall <= FROZEN_SECONDS
+        longest = self.frozen_seconds
+        return self._clock() - ticked <= longest and self._wall_clock() - wall <= longest

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer
 
@@ -11,18 +12,28 @@ from relay.kafka.aiokafka_patches.fetch_validation import CorruptBatch, FetchVal
 
 __all__ = ["CorruptBatch", "Positions"]
 
-ANSWER_SECONDS = 10.0
+
+@dataclass(frozen=True, slots=True)
+class PositionsTiming:
+    """Bounds of a membership's requests."""
+
+    answer_seconds: float = 10.0
+
+
+DEFAULT_TIMING = PositionsTiming()
 
 
 class Positions:
-    """The positions of one membership on its partitions. A call that asks Kafka raises TimeoutError after 10 s."""
+    """The positions of one membership on its partitions. A call that asks Kafka raises TimeoutError after `timing.answer_seconds`."""
 
     def __init__(
         self,
         consumer: AIOKafkaConsumer,
         renewed: Callable[[], Awaitable[None]] | None = None,
         fetch_validator: FetchValidator | None = None,
+        timing: PositionsTiming = DEFAULT_TIMING,
     ) -> None:
+        self._timing = timing
         self._consumer = consumer
         self._fetch_validator = fetch_validator or FetchValidator()
         self._renewed = renewed
@@ -55,7 +66,7 @@ class Positions:
 
     async def position(self, tp: TopicPartition) -> int:
         """Return the offset of the next record. Control records have offsets too."""
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout(self._timing.answer_seconds):
             return int(await self._consumer.position(tp))
 
     async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
@@ -65,7 +76,7 @@ class Positions:
         Raises OffsetMetadataTooLargeError if the broker rejects metadata of this length (offset.metadata.max.bytes,
         default 4096).
         """
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout(self._timing.answer_seconds):
             await self._consumer.commit(dict(offsets))
 
     async def committed(
@@ -73,19 +84,19 @@ class Positions:
     ) -> dict[TopicPartition, OffsetAndMetadata | None]:
         """Return the group's committed offsets, None for a partition without one."""
         asked = list(partitions)
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout(self._timing.answer_seconds):
             found = await committed_offsets(self._consumer, asked)
         return {each: found.get(each) for each in asked}
 
     async def first_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Return the first offset that each partition keeps."""
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout(self._timing.answer_seconds):
             offsets: dict[TopicPartition, int] = await self._consumer.beginning_offsets(list(partitions))
         return offsets
 
     async def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Return the end of each partition for a read_committed reader."""
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout(self._timing.answer_seconds):
             offsets: dict[TopicPartition, int] = await self._consumer.end_offsets(list(partitions))
         return offsets
 
@@ -93,6 +104,6 @@ class Positions:
         self, partitions: Iterable[TopicPartition], at_ms: int
     ) -> dict[TopicPartition, int | None]:
         """Return the first offset with a timestamp of `at_ms` or later, None if there is none."""
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout(self._timing.answer_seconds):
             found = await self._consumer.offsets_for_times(dict.fromkeys(partitions, at_ms))
         return {tp: None if entry is None else int(entry.offset) for tp, entry in found.items()}

@@ -10,7 +10,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
 from relay.errors import RelayError, describe
-from relay.kafka.aiokafka_patches.client import guard_admin
+from relay.kafka.aiokafka_patches.client import patch_admin
 from relay.kafka.connection import Connection
 from relay.kafka.topic_comparison import (
     DEFAULT_REREAD_MS,
@@ -177,7 +177,7 @@ async def _admin(connection: Connection) -> AsyncIterator[AIOKafkaAdminClient]:
     """Yield an admin client. Raises RelayError if Kafka fails meanwhile."""
     await connection.verify()
     admin = AIOKafkaAdminClient(**connection.options(), request_timeout_ms=20_000)
-    guard_admin(admin)
+    patch_admin(admin)
     try:
         async with asyncio.timeout(ADMIN_SECONDS):
             await admin.start()

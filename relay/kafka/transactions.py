@@ -10,7 +10,7 @@ from aiokafka.errors import IllegalOperation, InvalidTimestampError, KafkaError,
 
 from relay.aio import cancellation_requested
 from relay.errors import RelayError, describe
-from relay.kafka import TopicPartition
+from relay.kafka import TopicPartition, partitions_text
 from relay.kafka.aiokafka_patches.client import consume_exception, patch_client
 from relay.kafka.aiokafka_patches.producer import add_to_transaction, discard_producer, is_fenced
 from relay.kafka.connection import Connection
@@ -184,7 +184,7 @@ class Publisher:
             if still := await self._find_hanging(hanging):
                 raise PublishError(
                     "Transactions that another producer left open hang on "
-                    f"{', '.join(f'{tp.topic}, partition {tp.partition}' for tp in still)}. "
+                    f"{partitions_text(still)}. "
                     "Find them with kafka-transactions.sh find-hanging, and abort them with it."
                 )
         return hanging

@@ -4,8 +4,8 @@ from relay.avro.codec import Fingerprint
 from relay.errors import RelayError, describe
 from relay.kafka import KafkaError
 from relay.kafka.connection import Connection
-from relay.kafka.log_reader import read_table
 from relay.kafka.producer import RecordWriter
+from relay.kafka.tables import read_table
 
 
 class SchemaTopic:

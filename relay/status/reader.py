@@ -10,7 +10,8 @@ from relay.avro.codec import BadBody, InternalCodec, NotAvro, UnknownSchema
 from relay.errors import describe
 from relay.kafka import KAFKA_FAILURES, Record
 from relay.kafka.connection import Connection
-from relay.kafka.log_reader import CorruptBatchError, read_table
+from relay.kafka.log_reader import CorruptBatchError
+from relay.kafka.tables import read_table
 from relay.status.model import EPOCH, VALID_UNTIL, Status, from_record
 from relay.status.writer import StatusWriter
 from relay.timestamps import DAY_MS

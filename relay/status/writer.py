@@ -4,6 +4,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import structlog
 
@@ -11,11 +12,19 @@ from relay.avro.codec import InternalCodec, Unencodable
 from relay.kafka.producer import RecordWriter, TopicWriteError
 from relay.status.model import EPOCH, VALID_UNTIL, Status, to_record
 
-FLUSH_SECONDS = 0.5
-WARNING_INTERVAL_SECONDS = 60.0
-"""Least time between two warnings while Kafka is not available."""
-
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class WriterTiming:
+    """Pauses of the status writer."""
+
+    flush_seconds: float = 0.5
+    warning_interval_seconds: float = 60.0
+    """Least time between two warnings while Kafka is not available."""
+
+
+DEFAULT_TIMING = WriterTiming()
 
 
 class StatusWriter:
@@ -27,8 +36,13 @@ class StatusWriter:
     """
 
     def __init__(
-        self, writer: RecordWriter, topic: str, may_write: Callable[[], bool] = lambda: True
+        self,
+        writer: RecordWriter,
+        topic: str,
+        may_write: Callable[[], bool] = lambda: True,
+        timing: WriterTiming = DEFAULT_TIMING,
     ) -> None:
+        self._timing = timing
         self._writer = writer
         self._topic = topic
         self._may_write = may_write
@@ -58,9 +72,9 @@ class StatusWriter:
         self._pending.pop(key, None)
 
     async def run(self) -> None:
-        """Flush twice a second, until cancelled."""
+        """Flush every `timing.flush_seconds`, until cancelled."""
         while True:
-            await asyncio.sleep(FLUSH_SECONDS)
+            await asyncio.sleep(self._timing.flush_seconds)
             await self.flush()
 
     async def flush(self) -> None:
@@ -78,7 +92,7 @@ class StatusWriter:
 
     def _warn(self, reason: str) -> None:
         now = time.monotonic()
-        if now - self._warned_at >= WARNING_INTERVAL_SECONDS:
+        if now - self._warned_at >= self._timing.warning_interval_seconds:
             self._warned_at = now
             log.warning("Status was not written; the relay tries again.", reason=reason)
 

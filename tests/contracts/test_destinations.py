@@ -13,7 +13,8 @@ from consumer.destinations.catalogue import DESTINATIONS
 from management.checks import _destination_check
 from management.settings import Settings
 from relay.config.names import is_list, is_secret, models_by_kind
-from tests.contracts import destination
+from tests.contracts.destination import CLAIMS
+from tests.contracts.destination_case import opened
 from tests.contracts.file_destination import FILE
 from tests.contracts.peers import PEERS
 
@@ -27,11 +28,11 @@ def kinds(monkeypatch):
     return DESTINATIONS
 
 
-@pytest.mark.parametrize("claim", destination.CLAIMS, ids=lambda claim: claim.__name__)
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.__name__)
 @pytest.mark.parametrize("name", [*DESTINATIONS, "file"])
 async def test_a_kind_keeps_the_contract(name, claim, kinds, monkeypatch, tmp_path):
     """Each claim of the suite holds for each kind, against its simulator."""
-    async with PEERS[name](monkeypatch, tmp_path) as peer, destination.opened(kinds[name], peer) as case:
+    async with PEERS[name](monkeypatch, tmp_path) as peer, opened(kinds[name], peer) as case:
         await claim(case)
 
 

@@ -1,15 +1,29 @@
 """Writes the runbook from the states and errors of the code: `python -m tests.docs.runbook > docs/operations/runbook.md`."""
 
 import ast
+import importlib
 import inspect
+import pkgutil
 from types import ModuleType
 
 import producer.polling.poller
 import relay.kafka.diagnostics.messages
 from consumer.assignment import losses
 from consumer.delivery import dead_letters, defects, sender
-from consumer.destinations.sentinel import client, credentials, response
+from consumer.destinations.catalogue import DESTINATIONS
+from consumer.destinations.contract import AnyKind
 from producer.sources.errors import _CATALOGUE, ErrorKind, RetryAction
+from tests.docs.runbook_lines import (
+    ANSWERS,
+    CONSUMER_STATES,
+    DESTINATION_PROBLEMS,
+    DESTINATION_STATES,
+    KAFKA_ERRORS,
+    ORGANIZATION_STATES,
+    PRODUCER_STATES,
+    SOURCE_ERRORS,
+    Lines,
+)
 
 HEAD = """# Runbook
 
@@ -25,108 +39,6 @@ Begin with these two commands:
 
 The reason is also in the log, in the [metrics](../metrics.md) and, for a process, at `/readyz`.
 """
-CHECK, SHOW, TEST = (
-    "`jira-relay check`",
-    "`jira-relay organizations show NAME`",
-    "`jira-relay organizations test NAME`",
-)
-DEAD_LETTERS, LOG = "`jira-relay dead-letters list`", "the log of the process"
-
-Lines = dict[str, tuple[str, str]]
-"""Meaning and first command."""
-
-ORGANIZATION_STATES: Lines = {
-    "active": ("Jira answers. A reason names a clock that is wrong.", "none"),
-    "waiting": ("Jira asked the relay to come back later; polling resumes by itself.", SHOW),
-    "failing": ("Jira gives no records; the reason names the error below. No record is lost.", TEST),
-    "paused": ("An operator paused it. Its place is kept.", "`jira-relay organizations resume NAME`"),
-    "no owner": (
-        "No producer polls it: none runs, or none is ready.",
-        "`curl http://127.0.0.1:9464/readyz` on each producer",
-    ),
-}
-PRODUCER_STATES: Lines = {
-    "starting": ("The process joins the consumer group.", LOG),
-    "opening shards": ("The process loads the state of its shards, or cannot.", LOG),
-    "active": ("All shards of the process are open.", "none"),
-}
-DESTINATION_STATES: Lines = {
-    "active": ("The destination accepts events. A reason names a loss or a damaged batch.", "none"),
-    "waiting": ("The destination throttles or is away; sending resumes by itself.", CHECK),
-    "paused": ("An operator must fix something; the reason says what. No event is lost.", CHECK),
-    "starting": (
-        "The process joins the consumer group, or looks up where to begin; the reason says which.",
-        LOG,
-    ),
-}
-CONSUMER_STATES: Lines = {"active": ("The process runs; its reason names its destinations.", "none")}
-SOURCE_ERRORS: Lines = {
-    "rate-limited": ("Jira's rate limit is reached.", SHOW),
-    "unavailable": ("Jira has a fault.", SHOW),
-    "unreachable": ("The connection to Jira fails.", "`curl --head https://HOST`"),
-    "broken-answer": ("Something else answers in Jira's place.", "`curl --head https://HOST`"),
-    "too-large": ("A page is larger than the relay accepts, or an event larger than Kafka accepts.", SHOW),
-    "host-unknown": ("DNS has no such host.", "`getent hosts HOST`"),
-    "tls": ("The certificate of the host is not trusted.", "`openssl s_client -connect HOST:443`"),
-    "redirected": ("The site moved, or a proxy redirects.", "`curl --head https://HOST`"),
-    "not-jira": ("The URL is wrong, or the site is gone.", "`curl --head https://HOST`"),
-    "key-refused": ("The API key or its user is wrong.", TEST),
-    "scope-missing": ("The API key has too few scopes.", TEST),
-    "key-type": ("The credential is not an API token.", TEST),
-    "anonymous": ("Jira ignored the API key.", TEST),
-    "captcha": ("Too many logins of this user failed.", TEST),
-    "not-administrator": ("The user lacks a right.", TEST),
-    "free-plan": ("The plan of the site has no audit log.", TEST),
-    "forbidden": ("A rule between relay and Jira forbids access.", TEST),
-    "bad-request": ("Jira's API changed.", "`jira-relay --version`"),
-    "unexpected": ("Jira answered with an unknown status.", TEST),
-    "no-key": ("The reference or the encryption of the API key does not work.", CHECK),
-    "other-site": ("The URL now belongs to another site.", SHOW),
-    "defect": ("The relay has a bug; this organization is tried again, the others go on.", LOG),
-}
-ANSWERS: Lines = {
-    "Expired": ("The token grew old; the request is made again with a new one.", "none"),
-    "Sent": ("The rows were accepted.", "none"),
-    "Retry": ("The trouble will pass; the same rows are sent again.", CHECK),
-    "Split": ("The body is too large; fewer rows are sent.", "none"),
-    "Reject": ("A row or the configuration is wrong; the relay finds out which.", DEAD_LETTERS),
-    "Paused": ("An operator must fix something.", CHECK),
-}
-DESTINATION_PROBLEMS: Lines = {
-    "_config_fault_text": ("Every row is refused, so the configuration is suspected.", CHECK),
-    "_dead_letter_failure_text": ("The dead-letter topic accepts nothing.", "`jira-relay topics check`"),
-    "defect_text": ("An exception of the relay's own code; the same events are tried again.", LOG),
-    "_loss_text": (
-        "Kafka's retention deleted events before they were delivered.",
-        "`jira-relay topics check`",
-    ),
-    "_corrupt_batch_text": (
-        "A batch is damaged on a broker's disk, or another client wrote a record that nobody can parse.",
-        "`kafka-topics.sh --describe --topic TOPIC`",
-    ),
-}
-KAFKA_ERRORS: Lines = {
-    "diagnose_closed": ("The name of the broker has no address.", "`getent hosts HOST`"),
-    "_unreachable": ("The broker does not run, or the network is down.", CHECK),
-    "_no_answer": ("The broker hangs, or a firewall drops packets.", CHECK),
-    "_protocol_mismatch": ("The port speaks another protocol.", "`openssl s_client -connect HOST:PORT`"),
-    "_untrusted_certificate": (
-        "The certificate of the broker is not accepted.",
-        "`openssl s_client -connect HOST:PORT`",
-    ),
-    "_tls_alert": ("The broker does not accept the TLS of the relay.", CHECK),
-    "login_not_expected": ("The listener has no login.", CHECK),
-    "mechanism_not_offered": ("The listener has another login.", CHECK),
-    "login_rejected": ("User, password or token is wrong.", CHECK),
-    "unexpected_login_answer": ("The broker does not prove that it knows the password.", CHECK),
-    "closed_after_connect": ("The listener requires a login, or the broker has a fault.", CHECK),
-    "wrong_advertised_listener": ("The broker advertises an address that does not work here.", CHECK),
-    "unsupported_version": (
-        "The broker is too old.",
-        "`kafka-broker-api-versions.sh --bootstrap-server HOST:PORT`",
-    ),
-    "timed_out": ("The broker is overloaded.", CHECK),
-}
 WAITS = {
     RetryAction.WAIT: "after the delay that Jira asked for",
     RetryAction.RETRY: "by itself, with growing waits",
@@ -143,7 +55,7 @@ def page() -> str:
         _source_errors(),
         _states("Destinations", DESTINATION_STATES, "The record `destination/NAME` of the status topic shows these states."),
         _states("Consumer processes", CONSUMER_STATES, "The record `consume/…` of the status topic shows these states."),
-        _answers(),
+        *(_answers(name, kind) for name, kind in DESTINATIONS.items()),
         _texts("Destinations: troubles", destination_problems(), DESTINATION_PROBLEMS, "The status of the destination shows these reasons."),
         _texts("Kafka", kafka_errors(), KAFKA_ERRORS, "`jira-relay check`, the start of a service and its log show these texts after the address of the broker."),
     ])  # fmt: skip
@@ -173,15 +85,24 @@ def source_errors() -> set[str]:
     return {str(kind) for kind in ErrorKind} | {_first(node.value) for node in named} - {""}
 
 
-def answers_by_status() -> dict[tuple[str, str], list[int]]:
-    """Return the statuses of the Logs Ingestion API by outcome and reason."""
+def answers_by_status(kind: AnyKind) -> dict[tuple[str, str], list[int]]:
+    """Return the statuses of a peer by outcome and reason."""
     found: dict[tuple[str, str], list[int]] = {}
-    target = response.IngestionTarget("NAME", "RULE", "STREAM")
     for status in range(200, 600):
-        outcome = response.classify(response.IngestionResponse(status, {}, b""), target, 0)
+        outcome = kind.classify_status(status)
         reason = getattr(outcome, "reason", "").replace(str(status), "STATUS")
-        name = "Expired" if outcome is response.TOKEN_REFUSED else type(outcome).__name__
-        found.setdefault((name, reason), []).append(status)
+        found.setdefault((type(outcome).__name__, reason), []).append(status)
+    return found
+
+
+def answers_without_status(kind: AnyKind) -> list[tuple[str, str]]:
+    """Return outcome and text of each request that had no answer: the modules of the kind that build outcomes, without response.py."""
+    package = importlib.import_module(kind.config.__module__.rpartition(".")[0])
+    found: list[tuple[str, str]] = []
+    for each in sorted(each.name for each in pkgutil.iter_modules(package.__path__)):
+        if each != "response":
+            module = importlib.import_module(f"{package.__name__}.{each}")
+            found += [(name, text) for name in ("Retry", "Paused") for _, text in _calls(module, {name})]
     return found
 
 
@@ -263,20 +184,24 @@ def _source_errors() -> str:
     )
 
 
-def _answers() -> str:
+def _answers(name: str, kind: AnyKind) -> str:
     rows = [
         [_ranges(statuses), outcome, ANSWERS[outcome][0], reason, ANSWERS[outcome][1]]
-        for (outcome, reason), statuses in answers_by_status().items()
+        for (outcome, reason), statuses in answers_by_status(kind).items()
     ]
-    for module in (client, credentials):
-        for outcome in ("Retry", "Paused"):
-            rows += [
-                ["none", outcome, ANSWERS[outcome][0], text, ANSWERS[outcome][1]]
-                for _, text in _calls(module, {outcome})
-            ]
-    where = "These are the answers of Sentinel's Logs Ingestion API and of its logins. A status of none means that no answer came."
+    rows += [
+        ["none", outcome, ANSWERS[outcome][0], text, ANSWERS[outcome][1]]
+        for outcome, text in answers_without_status(kind)
+    ]
+    where = (
+        f"These are the outcomes of a request to a destination of the kind `{name}`;"
+        f" [its page](../destinations/{name}.md) says more. A status of none means that no answer came."
+    )
     return _table(
-        "Destinations: answers", where, ["status", "outcome", "meaning", "text", "first command"], rows
+        f"Destinations: answers of the kind {name}",
+        where,
+        ["status", "outcome", "meaning", "text", "first command"],
+        rows,
     )
 
 

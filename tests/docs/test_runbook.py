@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -6,8 +7,11 @@ import consumer.service
 import consumer.status_reporter
 import producer.service
 import producer.status_reporter
+from consumer.destinations.catalogue import DESTINATIONS
+from consumer.destinations.outcome import Outcome
 from management.organizations.view import OrganizationView
 from relay.organizations import Organization
+from tests.contracts.file_destination import FILE
 from tests.docs import runbook
 
 ROOT = Path(__file__).parents[2]
@@ -50,8 +54,18 @@ def test_every_error_of_a_source_has_a_line():
 
 
 def test_every_outcome_of_a_destination_has_a_line():
-    """Each outcome that a status can have is explained."""
-    assert {outcome for outcome, _ in runbook.answers_by_status()} == runbook.ANSWERS.keys()
+    """Each outcome that the contract knows is explained."""
+    assert {each.__name__ for each in get_args(Outcome)} == runbook.ANSWERS.keys()
+
+
+def test_every_kind_brings_its_answers(monkeypatch):
+    """A kind that is added to the table has a section of its own, with the texts of its own folder."""
+    monkeypatch.setitem(DESTINATIONS, "file", FILE)
+
+    section = runbook.page().split("## Destinations: answers of the kind file\n")[1].split("\n## ")[0]
+
+    assert "| 401 | Paused |" in section
+    assert "did not answer within" in section
 
 
 def test_every_error_of_kafka_has_a_line():

@@ -20,8 +20,8 @@ from consumer.metrics import ConsumerMetrics
 from consumer.offsets.delivered import DeliveryProgress
 from consumer.offsets.tracker import OffsetTracker, TrackedRecords
 from consumer.timing import BackoffCurve, SenderTiming
-from relay.kafka import Record, TopicPartition
-from relay.kafka.producer import TopicWriteError
+from relay.kafka import TopicPartition
+from tests.support.dead_letters import FakeDeadLetterWriter
 from tests.support.messages import event, message
 
 EVENTS = TopicPartition("events", 0)
@@ -72,20 +72,6 @@ class FakeDestination:
             named = outcome.rejected.keys() | outcome.retry
             self.accepted += [row for index, row in enumerate(rows) if index not in named]
         return outcome
-
-
-class FakeDeadLetterWriter:
-    """Remembers offset, reason and status of each dead letter, after the first `failures` writes have failed."""
-
-    def __init__(self, failures: int = 0) -> None:
-        self.put_records: list[tuple[int, str, int | None]] = []
-        self.failures = failures
-
-    async def put(self, record: Record, reason: str, status: int | None = None) -> None:
-        if self.failures:
-            self.failures -= 1
-            raise TopicWriteError("Kafka is away")
-        self.put_records.append((record.offset, reason, status))
 
 
 class SenderFixture:

@@ -22,6 +22,7 @@ from relay.avro.codec import SchemaRef
 from relay.kafka import KafkaError, OffsetAndMetadata, OffsetMetadataTooLargeError, Record, TopicPartition
 from relay.kafka.positions import Positions
 from schemas import Schema
+from tests.support.dead_letters import FakeDeadLetterWriter
 from tests.support.messages import WRITER_SCHEMAS, event, message
 from tests.support.waiting import wait_until
 
@@ -37,8 +38,8 @@ class FakeGroup:
         self.next_offset = 0
         self.paused = True
         self.unreliable = False
-        self.refuses_commits = False
-        self.refused_commits = 0
+        self.rejects_commits = False
+        self.rejected_commits = 0
         self.max_metadata = 4096
         self.commits: list[int | None] = []
 
@@ -65,8 +66,8 @@ class FakeGroup:
         return self.next_offset
 
     async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
-        if self.refuses_commits:
-            self.refused_commits += 1
+        if self.rejects_commits:
+            self.rejected_commits += 1
             raise KafkaError("the group has moved on")
         if any(len(each.metadata) > self.max_metadata for each in offsets.values()):
             raise OffsetMetadataTooLargeError
@@ -105,16 +106,6 @@ class FakeSchemaLookup:
 
     async def schemas_for(self, _records: Sequence[Record]) -> Mapping[SchemaRef, Schema]:
         return dict(WRITER_SCHEMAS.items())
-
-
-class FakeDeadLetterWriter:
-    """Remembers offset, reason and status of each dead letter."""
-
-    def __init__(self) -> None:
-        self.put_records: list[tuple[int, str, int | None]] = []
-
-    async def put(self, record: Record, reason: str, status: int | None = None) -> None:
-        self.put_records.append((record.offset, reason, status))
 
 
 def handler(
@@ -160,12 +151,12 @@ async def assign(handler: AssignmentHandler, kafka: FakeGroup) -> None:
 
 async def kill(handler: AssignmentHandler, kafka: FakeGroup) -> None:
     """End a process without a last word: no request goes on, and nothing is committed."""
-    kafka.refuses_commits = True
+    kafka.rejects_commits = True
     assert handler._assignment is not None
     closing = asyncio.create_task(handler._assignment.close(finish_seconds=0, answer_seconds=0))
     await asyncio.wait({closing}, timeout=5)
     assert closing.done()
-    kafka.refuses_commits = False
+    kafka.rejects_commits = False
 
 
 def count(registry: CollectorRegistry, name: str, **labels: str) -> float:
@@ -179,5 +170,5 @@ def counters(registry: CollectorRegistry) -> tuple[float, list[float]]:
     accepted, skipped, released = (
         count(registry, f"events_{name}") for name in ("accepted", "skipped", "released")
     )
-    dead = sum(count(registry, "events_dead_lettered", why=why) for why in ("unreadable", "refused"))
+    dead = sum(count(registry, "events_dead_lettered", why=why) for why in ("unreadable", "rejected"))
     return count(registry, "events_read"), [accepted, skipped, dead, released]

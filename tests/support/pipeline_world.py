@@ -3,28 +3,38 @@
 import asyncio
 import sys
 import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
+import pytest
 from prometheus_client import CollectorRegistry
 
 from consumer.destinations.catalogue import DESTINATIONS
+from consumer.destinations.contract import AnyKind, Destination, Flow, Kinds
 from consumer.destinations.sentinel import SENTINEL
 from consumer.service import run_consumer
+from consumer.timing import ConsumerTiming
+from embedded.kafka import EmbeddedKafka
 from management.settings import Settings
 from relay.avro.codec import Encoder, fingerprint
-from relay.kafka import TopicPartition
+from relay.config.kafka import KafkaConfig
+from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import log_bounds, partitions_of, read_to_end, stable_bounds, standalone_consumer
 from relay.kafka.producer import ProducerRecord
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics, partition_of
 from relay.kafka.transactions import Publisher
+from relay.status.model import Status
 from relay.status.reader import read_statuses
 from relay.telemetry.health import Health
 from simulators.azure.world import HISTORY, LIVE, AzureWorld
 from tests.support.messages import AUDIT_EVENT, event
+
+EventRecord = dict[str, Any]
 
 SHARDS = 3
 FRAMED_ENCODER = Encoder(AUDIT_EVENT, fingerprint(AUDIT_EVENT))
@@ -33,14 +43,20 @@ FRAMED_ENCODER = Encoder(AUDIT_EVENT, fingerprint(AUDIT_EVENT))
 class PipelineWorld:
     """Topics of a test, a producer of events, and the consumers that the test starts."""
 
-    def __init__(self, azure, connection):
+    def __init__(self, azure: AzureWorld, connection: Connection) -> None:
         self.azure = azure
         self.connection = connection
         self.topics = Topics(connection.kafka.topic_prefix)
-        self.published = []
-        self._publisher = None
+        self.published: list[EventRecord] = []
+        self._publisher: Publisher | None = None
 
-    async def publish(self, events, topic=None, size=100, partitions=SHARDS):
+    async def publish(
+        self,
+        events: Sequence[EventRecord],
+        topic: str | None = None,
+        size: int = 100,
+        partitions: int = SHARDS,
+    ) -> None:
         """Publish events in transactions of `size`, so that offsets have gaps."""
         if self._publisher is None:
             self._publisher = await Publisher.open(self.connection, f"{self.topics.prefix}.test")
@@ -54,7 +70,13 @@ class PipelineWorld:
         if topic is None:
             self.published += events
 
-    async def publish_bytes(self, value, key=b"acme.atlassian.net", topic=None, timestamp=None):
+    async def publish_bytes(
+        self,
+        value: bytes | None,
+        key: bytes = b"acme.atlassian.net",
+        topic: str | None = None,
+        timestamp: int | None = None,
+    ) -> tuple[int, int]:
         """Publish a record of any bytes; return its partition and offset."""
         if self._publisher is None:
             self._publisher = await Publisher.open(self.connection, f"{self.topics.prefix}.test")
@@ -63,7 +85,7 @@ class PipelineWorld:
         (offset,) = await self._publisher.publish([ProducerRecord(topic, partition, key, value, timestamp)])
         return partition, offset
 
-    async def publish_garbage(self, count):
+    async def publish_garbage(self, count: int) -> None:
         """Publish `count` unreadable records on partition 0."""
         publisher = await Publisher.open(self.connection, f"{self.topics.prefix}.flood")
         await publisher.publish(
@@ -71,26 +93,30 @@ class PipelineWorld:
         )
         await publisher.discard()
 
-    async def close(self):
+    async def close(self) -> None:
         publisher, self._publisher = self._publisher, None
         if publisher is not None:
             await publisher.discard()
 
-    def settings(self, **consumer):
-        return Settings(
-            kafka=self.connection.kafka,
-            consumer={"linger_seconds": 0.1, **consumer},
-            destinations={
-                "sentinel": {
-                    "endpoint": self.azure.endpoint,
-                    "rule_id": self.azure.rule_id,
-                    "credential": "managed-identity",
-                }
-            },
+    def settings(self, **consumer: Any) -> Settings:
+        return Settings.model_validate(
+            {
+                "kafka": self.connection.kafka,
+                "consumer": {"linger_seconds": 0.1, **consumer},
+                "destinations": {
+                    "sentinel": {
+                        "endpoint": self.azure.endpoint,
+                        "rule_id": self.azure.rule_id,
+                        "credential": "managed-identity",
+                    }
+                },
+            }
         )
 
     @asynccontextmanager
-    async def consuming(self, *, timing=None, kinds=DESTINATIONS, **consumer):
+    async def consuming(
+        self, *, timing: ConsumerTiming | None = None, kinds: Kinds = DESTINATIONS, **consumer: Any
+    ) -> "AsyncIterator[RunningConsumer]":
         """Run a consumer in this process; stop it at the end of the block, as SIGTERM does."""
         running = RunningConsumer(self.settings(**consumer), self.connection, timing, kinds)
         try:
@@ -98,21 +124,23 @@ class PipelineWorld:
         finally:
             await running.stop()
 
-    async def start_process(self):
+    async def start_process(self) -> asyncio.subprocess.Process:
         """Start a consumer as a process, which runs until it is killed."""
         return await asyncio.create_subprocess_exec(
             sys.executable, "-c", _CONSUMER_PROGRAM, self.settings().model_dump_json(), cwd=Path.cwd()
         )
 
-    async def wait_for_events(self, count=None, table=LIVE, seconds=30.0):
+    async def wait_for_events(
+        self, count: int | None = None, table: str = LIVE, seconds: float = 30.0
+    ) -> None:
         """Wait until `count` different events have arrived, or all published ones for None."""
-        count = len(self.published) if count is None else count
+        wanted = len(self.published) if count is None else count
         stored = self.azure.table(table).uid_counts
-        await self.azure.wait_until(lambda: len(stored) >= count, seconds)
+        await self.azure.wait_until(lambda: len(stored) >= wanted, seconds)
 
-    async def records(self, topic):
+    async def records(self, topic: str) -> list[Record]:
         """Return every record of a topic."""
-        found = []
+        found: list[Record] = []
         async with standalone_consumer(self.connection) as consumer:
             partitions = [TopicPartition(topic, each) for each in await partitions_of(consumer, topic)]
             extents = await stable_bounds(consumer, partitions)
@@ -124,7 +152,7 @@ class PipelineWorld:
             )
         return found
 
-    async def dead_letters(self):
+    async def dead_letters(self) -> list[tuple[bytes | None, dict[str, str]]]:
         """Return value and relay headers of each dead letter."""
         return [
             (each.value, {name: text.decode() for name, text in each.headers if name.startswith("relay.")})
@@ -132,13 +160,15 @@ class PipelineWorld:
         ]
 
 
-def with_limits(max_bytes=None, **limits):
+def with_limits(max_bytes: int | None = None, **limits: Any) -> AnyKind:
     """The kind sentinel, with other limits of a body and of its delivery."""
 
     @asynccontextmanager
-    async def open_limited(name, config, seconds):
+    async def open_limited(
+        name: str, config: Any, seconds: float
+    ) -> AsyncIterator[Mapping[Flow, Destination]]:
         async with SENTINEL.open(name, config, seconds) as streams:
-            for each in streams.values():
+            for each in cast("Mapping[Flow, Any]", streams).values():
                 body_format = replace(each.limits.format, max_bytes=max_bytes or each.limits.format.max_bytes)
                 each.limits = replace(each.limits, format=body_format, **limits)
             yield streams
@@ -147,7 +177,13 @@ def with_limits(max_bytes=None, **limits):
 
 
 class RunningConsumer:
-    def __init__(self, settings, connection, timing=None, kinds=DESTINATIONS):
+    def __init__(
+        self,
+        settings: Settings,
+        connection: Connection,
+        timing: ConsumerTiming | None = None,
+        kinds: Kinds = DESTINATIONS,
+    ) -> None:
         self.registry = CollectorRegistry()
         self.health = Health("destination sentinel")
         self._stop = asyncio.Event()
@@ -165,18 +201,18 @@ class RunningConsumer:
             )
         )
 
-    def ready(self):
+    def ready(self) -> bool:
         """Whether the health page has no problem."""
         return not self.health.problems()
 
-    async def stop(self):
+    async def stop(self) -> float:
         """Stop it; return the seconds that the stop took. Raises the error of the consumer."""
         started = time.monotonic()
         self._stop.set()
         await self.task
         return time.monotonic() - started
 
-    def metric(self, name, flow="live", **labels):
+    def metric(self, name: str, flow: str = "live", **labels: str) -> float:
         found = self.registry.get_sample_value(name, {"destination": "sentinel", "flow": flow, **labels})
         return found or 0
 
@@ -195,20 +231,25 @@ asyncio.run(run_consumer(settings.consumer, settings.destinations, settings.sche
 
 
 @asynccontextmanager
-async def pipeline_world(kafka, prefix, monkeypatch, shards=SHARDS, session=6, **options):
-    settings = Settings(
-        kafka={
-            "bootstrap": kafka.bootstrap,
-            "topic_prefix": prefix,
-            "replication_factor": 1,
-            "shards": shards,
-            "group_session_timeout_seconds": session,
-        }
+async def pipeline_world(
+    kafka: EmbeddedKafka,
+    prefix: str,
+    monkeypatch: pytest.MonkeyPatch,
+    shards: int = SHARDS,
+    session: float = 6,
+    **options: Any,
+) -> AsyncIterator[PipelineWorld]:
+    settings = KafkaConfig(
+        bootstrap=kafka.bootstrap,
+        topic_prefix=prefix,
+        replication_factor=1,
+        shards=shards,
+        group_session_timeout_seconds=session,
     )
     async with AzureWorld(**options) as azure:
         for name, value in azure.environment().items():
             monkeypatch.setenv(name, value)
-        connection = Connection(settings.kafka)
+        connection = Connection(settings)
         await create_missing_topics(connection)
         world = PipelineWorld(azure, connection)
         try:
@@ -217,7 +258,9 @@ async def pipeline_world(kafka, prefix, monkeypatch, shards=SHARDS, session=6, *
             await world.close()
 
 
-async def committed_and_ends(world, topic=None, group="sentinel"):
+async def committed_and_ends(
+    world: PipelineWorld, topic: str | None = None, group: str = "sentinel"
+) -> tuple[dict[TopicPartition, int | None], dict[TopicPartition, int]]:
     """Return the committed offsets of the group, and the ends of the topic."""
     topic = topic or world.topics.events
     partitions = [TopicPartition(topic, number) for number in range(SHARDS)]
@@ -228,7 +271,7 @@ async def committed_and_ends(world, topic=None, group="sentinel"):
     return found, {each: extents[each].last_stable_offset for each in partitions}
 
 
-async def wait_for_status(world, condition):
+async def wait_for_status(world: PipelineWorld, condition: Callable[[Status], bool]) -> Status:
     """Wait until the status of the destination fulfils a condition; return it."""
     async with asyncio.timeout(20):
         while True:
@@ -238,14 +281,14 @@ async def wait_for_status(world, condition):
             await asyncio.sleep(0.2)
 
 
-def to_record(event, topic, partitions):
+def to_record(event: EventRecord, topic: str, partitions: int) -> ProducerRecord:
     key = event["organization"]
     return ProducerRecord(
         topic, partition_of(key, partitions), key.encode(), FRAMED_ENCODER.encode(event), event["collected"]
     )
 
 
-def some_events(count, organizations=5, first=0, **fields):
+def some_events(count: int, organizations: int = 5, first: int = 0, **fields: Any) -> list[EventRecord]:
     """Return events of several organizations, in the order of their times."""
     return [
         event(number, organization=f"org{number % organizations}.atlassian.net", **fields)
@@ -253,15 +296,15 @@ def some_events(count, organizations=5, first=0, **fields):
     ]
 
 
-def uid(event):
+def uid(event: EventRecord) -> str:
     return f"{event['organization']}/{event['id']}"
 
 
-def uids(azure, table=LIVE):
+def uids(azure: AzureWorld, table: str = LIVE) -> list[str]:
     return sorted(row["EventUid"] for row in azure.rows(table))
 
 
-async def wait_until(condition, seconds=20.0):
+async def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
     """Wait until a condition is true. Raises TimeoutError after `seconds`."""
     async with asyncio.timeout(seconds):
         while not condition():

@@ -8,5 +8,6 @@ May not know: Kafka, retries. docs/destinations/sentinel.md is the operator's pa
 from consumer.destinations.contract import DestinationKind
 from consumer.destinations.sentinel.config import SentinelConfig
 from consumer.destinations.sentinel.destination import open_sentinel
+from consumer.destinations.sentinel.response import classify_status
 
-SENTINEL = DestinationKind(SentinelConfig, open_sentinel)
+SENTINEL = DestinationKind(SentinelConfig, open_sentinel, classify_status)

@@ -9,7 +9,7 @@ from azure.core.exceptions import AzureError, HttpResponseError
 from azure.core.pipeline import policies
 from azure.monitor.ingestion.aio import LogsIngestionClient
 
-from consumer.destinations.outcome import Outcome, Paused, Retry, Sent
+from consumer.destinations.outcome import Outcome, Retry, Sent
 from consumer.destinations.sentinel.config import SentinelConfig
 from consumer.destinations.sentinel.credentials import RenewableCredential, TokenUnavailableError
 from consumer.destinations.sentinel.response import (
@@ -18,6 +18,7 @@ from consumer.destinations.sentinel.response import (
     IngestionTarget,
     classify,
     describe_error,
+    token_refused,
 )
 from relay.credentials.url_policy import parse_origin
 from relay.errors import RelayError
@@ -80,7 +81,7 @@ class IngestionClient:
         if outcome is TOKEN_REFUSED:
             await self._credential.renew(generation)
             outcome = await self._request(stream, body)
-        return self._token_refused() if outcome is TOKEN_REFUSED else outcome
+        return token_refused(self._name) if outcome is TOKEN_REFUSED else outcome
 
     async def _request(self, stream: str, body: bytes) -> Outcome:
         rule_id = self._destination.rule_id
@@ -97,13 +98,6 @@ class IngestionClient:
         except Exception as error:  # noqa: BLE001 - the libraries below raise more than they document
             return Retry(f"Azure's answer could not be read: {type(error).__name__}: {describe_error(error)}")
         return Sent()
-
-    def _token_refused(self) -> Paused:
-        return Paused(
-            f"Azure rejects the relay's token, also a new one (401). Check destinations.{self._name}.credential, its tenant, and"
-            f" that destinations.{self._name}.cloud is the cloud of the endpoint.",
-            401,
-        )
 
 
 def _client(destination: SentinelConfig, renewable: RenewableCredential) -> LogsIngestionClient:

@@ -70,6 +70,21 @@ def classify(response: IngestionResponse, target: IngestionTarget, now_ms: int) 
             )
 
 
+def token_refused(destination: str) -> Paused:
+    """Return the outcome when Azure rejects a new token too."""
+    return Paused(
+        f"Azure rejects the relay's token, also a new one (401). Check destinations.{destination}.credential, its tenant, and"
+        f" that destinations.{destination}.cloud is the cloud of the endpoint.",
+        401,
+    )
+
+
+def classify_status(status: int) -> Outcome:
+    """Return the outcome of an answer without content, for the runbook."""
+    outcome = classify(IngestionResponse(status, {}, b""), IngestionTarget("NAME", "RULE", "STREAM"), 0)
+    return token_refused("NAME") if outcome is TOKEN_REFUSED else outcome
+
+
 def _is_empty(response: IngestionResponse) -> bool:
     """Return whether the answer has no body. One with an encoding has a body, though a broken one decodes to nothing."""
     return not response.content.strip() and "Content-Encoding" not in response.headers

@@ -21,7 +21,7 @@ def patch_client(client: Any) -> None:
     forbid_topic_creation(client)
 
 
-def guard_admin(admin: AIOKafkaAdminClient) -> None:
+def patch_admin(admin: AIOKafkaAdminClient) -> None:
     """Apply the patches of every client to the client of this admin client."""
     patch_client(admin._client)  # noqa: SLF001
 
@@ -35,22 +35,22 @@ def forbid_topic_creation(client: Any) -> None:
     """
     get = client._get_conn  # noqa: SLF001
 
-    async def guarded(*args: Any, **options: Any) -> Any:
+    async def patched(*args: Any, **options: Any) -> Any:
         connection = await get(*args, **options)
         if connection is not None and "send" not in vars(connection):
             connection.send = _sender_without_topic_creation(connection.send)
         return connection
 
-    client._get_conn = guarded  # noqa: SLF001
+    client._get_conn = patched  # noqa: SLF001
 
 
 def _sender_without_topic_creation(send: Any) -> Any:
-    def guarded(request: Any, *args: Any, **options: Any) -> Any:
+    def patched(request: Any, *args: Any, **options: Any) -> Any:
         if isinstance(request, MetadataRequest):
             request._allow_auto_topic_creation = False  # noqa: SLF001
         return send(request, *args, **options)
 
-    return guarded
+    return patched
 
 
 async def list_topic_names(client: Any) -> set[str]:
@@ -89,7 +89,7 @@ def close_abandoned_bootstrap(client: Any) -> None:
     """Close the connection of a cancelled start, which the client forgets while it waits for its first answer."""
     bootstrap = client.bootstrap
 
-    async def guarded() -> None:
+    async def patched() -> None:
         try:
             await bootstrap()
         except asyncio.CancelledError as error:
@@ -98,7 +98,7 @@ def close_abandoned_bootstrap(client: Any) -> None:
                     left.close()
             raise
 
-    client.bootstrap = guarded
+    client.bootstrap = patched
 
 
 def consume_exception(ended: "asyncio.Future[Any]") -> None:

@@ -18,7 +18,7 @@ LISTING_ATTEMPTS = 5
 LISTING_PAUSE_SECONDS = 0.2
 
 
-def guard_consumer(consumer: AIOKafkaConsumer) -> None:
+def patch_consumer(consumer: AIOKafkaConsumer) -> None:
     """Apply the patches of every client to the client of this consumer."""
     patch_client(consumer._client)  # noqa: SLF001
 

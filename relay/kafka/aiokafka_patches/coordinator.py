@@ -7,7 +7,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError, NotCoordinatorForGroupError, UnknownMemberIdError, for_code
 
-from relay.kafka import OffsetAndMetadata, TopicPartition
+from relay.kafka import OffsetAndMetadata, TopicPartition, partitions_text
 
 
 class OffsetsUnknownError(KafkaError):  # type: ignore[misc]
@@ -20,7 +20,7 @@ def patch_offset_fetch(coordinator: Any) -> None:
     """Raise when an OffsetFetch fails as a whole. aiokafka would take it for "nothing committed"."""
     send = coordinator._send_req  # noqa: SLF001
 
-    async def guarded(request: Any) -> Any:
+    async def patched(request: Any) -> Any:
         response = await send(request)
         if type(request).__name__ == "OffsetFetchRequest":
             try:
@@ -30,7 +30,7 @@ def patch_offset_fetch(coordinator: Any) -> None:
                 raise
         return response
 
-    coordinator._send_req = guarded  # noqa: SLF001
+    coordinator._send_req = patched  # noqa: SLF001
 
 
 def _requested_partitions(request: Any) -> set[tuple[str, int]]:
@@ -45,7 +45,8 @@ def _check_offset_fetch(response: Any, requested: set[tuple[str, int]]) -> None:
         raise error() if error.retriable else OffsetsUnknownError(f"OffsetFetch failed: {error.__name__}")
     answered = {(topic, entry[0]) for topic, entries in response.topics for entry in entries}
     if missing := requested - answered:
-        raise OffsetsUnknownError(f"OffsetFetch left out {sorted(missing)}")
+        left_out = partitions_text(TopicPartition(*each) for each in missing)
+        raise OffsetsUnknownError(f"OffsetFetch left out {left_out}")
 
 
 def patch_commits(coordinator: Any) -> None:
@@ -57,12 +58,12 @@ def patch_commits(coordinator: Any) -> None:
     """
     commit = coordinator._do_commit_offsets  # noqa: SLF001
 
-    async def guarded(*args: Any) -> None:
+    async def patched(*args: Any) -> None:
         if coordinator.generation < 0:
             raise UnknownMemberIdError
         await commit(*args)
 
-    coordinator._do_commit_offsets = guarded  # noqa: SLF001
+    coordinator._do_commit_offsets = patched  # noqa: SLF001
 
 
 def observe_heartbeats(coordinator: Any, on_heartbeat: Callable[[float], None]) -> None:

@@ -11,7 +11,7 @@ from tests.support.group_on_paper import A, B, FakeGroup, assign, handler
 from tests.support.waiting import wait_until
 
 
-async def test_what_was_accepted_is_not_sent_again_though_its_commit_was_refused():
+async def test_what_was_accepted_is_not_sent_again_though_its_commit_was_rejected():
     """Bodies in flight are answered while Kafka is away; the same process gets the partition back and knows it."""
     kafka, destination = FakeGroup(30), FakeSentinel()
     one = handler(kafka, destination)
@@ -19,12 +19,12 @@ async def test_what_was_accepted_is_not_sent_again_though_its_commit_was_refused
     destination.answering.clear()
     await one.records(kafka.poll(20))
     await wait_until(lambda: destination.rows == 20)
-    kafka.refuses_commits = True
+    kafka.rejects_commits = True
     destination.answering.set()
     await one.revoked({A})
     assert kafka.committed_offset == 0
 
-    kafka.refuses_commits = False
+    kafka.rejects_commits = False
     await assign(one, kafka)
     assert kafka.committed_offset == 20
     assert kafka.next_offset == 19  # the last record is read again, for the epoch of its leader
@@ -84,12 +84,12 @@ async def test_a_first_start_is_committed_before_anything_is_read():
     """A start at the end that nobody noted down would be at another end after a crash, and what came between skipped."""
     kafka, destination = FakeGroup(30, committed=None), FakeSentinel()
     one = handler(kafka, destination, "latest")
-    kafka.refuses_commits = True
+    kafka.rejects_commits = True
     one.assigned(kafka, {A})
-    await wait_until(lambda: kafka.refused_commits)
+    await wait_until(lambda: kafka.rejected_commits)
     assert not one.ready
     assert kafka.poll(1) == {A: []}
-    kafka.refuses_commits = False
+    kafka.rejects_commits = False
     await wait_until(lambda: one.ready)
     assert kafka.commits == [30]
     await one.closed()
@@ -100,10 +100,10 @@ async def test_what_is_delivered_is_committed_also_where_reading_has_failed_in_t
     kafka, destination = FakeGroup(30), FakeSentinel()
     one = handler(kafka, destination)
     await assign(one, kafka)
-    kafka.refuses_commits = True
+    kafka.rejects_commits = True
     await one.records(kafka.poll(20))
     await wait_until(lambda: len(destination.accepted) == 20)
-    kafka.refuses_commits, kafka.unreliable, kafka.next_offset = False, True, 30
+    kafka.rejects_commits, kafka.unreliable, kafka.next_offset = False, True, 30
     await one.closed()
     assert kafka.committed_offset == 20
 
@@ -113,12 +113,12 @@ async def test_so_much_may_be_delivered_and_not_committed_and_no_more():
     kafka, destination = FakeGroup(40), FakeSentinel(max_uncommitted=10)
     one = handler(kafka, destination, retry_seconds=0.05)
     await assign(one, kafka)
-    kafka.refuses_commits = True
+    kafka.rejects_commits = True
     for _ in range(2):
         await one.records(kafka.poll(20))
-        await wait_until(lambda before=kafka.refused_commits: kafka.refused_commits > before + 2)
+        await wait_until(lambda before=kafka.rejected_commits: kafka.rejected_commits > before + 2)
         assert destination.rows == 20
-    kafka.refuses_commits = False
+    kafka.rejects_commits = False
     await wait_until(lambda: destination.rows == 40 and kafka.committed_offset == 40)
     await one.closed()
 

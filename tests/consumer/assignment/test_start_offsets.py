@@ -19,7 +19,7 @@ TIMING = StartTiming()
 GROUP_PROGRESS = DeliveryProgress(7, 50, RecordFingerprint.of(FIFTIETH))
 
 
-class FakeGroup:
+class StoredOffsets:
     """What Kafka knows of a group (relay.kafka.positions.Positions)."""
 
     def __init__(self, committed, first=0, end=100, at=60):
@@ -69,29 +69,29 @@ MOMENT = datetime(2026, 11, 1, tzinfo=UTC)
 
 @pytest.mark.parametrize(("start", "offset"), [("earliest", 0), ("latest", 100), (MOMENT, 60)])
 async def test_the_first_start_is_an_explicit_choice(start, offset):
-    group = FakeGroup({})
+    group = StoredOffsets({})
     found = await resolver(start, OffsetBackup({}, 0)).resolve(group, [A])
     assert found[A].offset == offset
     assert group.asked_times == ([MOMENT.timestamp() * 1000] if start is MOMENT else [])
 
 
 async def test_a_time_after_the_last_event_is_the_end():
-    found = await resolver(MOMENT, OffsetBackup({}, 0)).resolve(FakeGroup({}, at=None), [A])
+    found = await resolver(MOMENT, OffsetBackup({}, 0)).resolve(StoredOffsets({}, at=None), [A])
     assert found[A].offset == 100
 
 
 async def test_the_status_topic_is_asked_only_about_what_kafka_does_not_know():
-    found = await resolver().resolve(FakeGroup({A: 7, B: 8}), [A, B])
+    found = await resolver().resolve(StoredOffsets({A: 7, B: 8}), [A, B])
     assert {each: found[each].offset for each in found} == {A: 7, B: 8}
 
-    found = await resolver("latest", OffsetBackup({B: 30}, 1)).resolve(FakeGroup({A: 7}), [A, B])
+    found = await resolver("latest", OffsetBackup({B: 30}, 1)).resolve(StoredOffsets({A: 7}), [A, B])
     assert {each: found[each].offset for each in found} == {A: 7, B: 30}
 
 
 @pytest.mark.parametrize(("backed_up", "offset", "lost"), [(40, 40, 0), (4, 10, 6), (None, 10, 0)])
 async def test_a_forgotten_group_resumes_at_its_last_backup(backed_up, offset, lost):
     backup = OffsetBackup({} if backed_up is None else {A: backed_up}, 1)
-    found = (await resolver(backup=backup).resolve(FakeGroup({}, first=10), [A]))[A]
+    found = (await resolver(backup=backup).resolve(StoredOffsets({}, first=10), [A]))[A]
     assert (found.offset, found.lost_count) == (offset, lost)
 
 
@@ -114,7 +114,7 @@ async def test_a_forgotten_group_resumes_at_its_last_backup(backed_up, offset, l
 )
 async def test_what_kafka_deleted_before_it_was_delivered_is_lost(committed, first, expected):
     """And what lies in a range that was delivered is not."""
-    found = (await resolver(log={79: LAST}).resolve(FakeGroup({A: committed}, first=first), [A]))[A]
+    found = (await resolver(log={79: LAST}).resolve(StoredOffsets({A: committed}, first=first), [A]))[A]
     assert (found.offset, found.deleted_range, found.lost_count) == expected
 
 
@@ -122,7 +122,7 @@ async def test_an_end_that_lies_behind_is_waited_for_before_it_is_believed():
     """A broker that comes up may tell too low an end; one that has lost the end of its log never tells another."""
     now = 0.0
     one = resolver(backup=OffsetBackup({A: 90}, 5_000_000), clock=lambda: now)
-    group = FakeGroup({A: 90, B: 95}, end=80)
+    group = StoredOffsets({A: 90, B: 95}, end=80)
 
     with pytest.raises(
         KafkaError, match=r"partition 0, ends at offset 80, but the group has delivered up to 90"
@@ -137,7 +137,7 @@ async def test_an_end_that_lies_behind_is_waited_for_before_it_is_believed():
 async def test_an_end_that_comes_back_is_forgotten():
     now = 0.0
     one = resolver(clock=lambda: now)
-    group = FakeGroup({A: 90}, end=80)
+    group = StoredOffsets({A: 90}, end=80)
     with pytest.raises(KafkaError):
         await one.resolve(group, [A])
     group.end = 95
@@ -155,7 +155,7 @@ def resolver_ahead_of_group(log):
 
 
 async def test_what_was_delivered_and_not_committed_is_not_delivered_again():
-    found = (await resolver_ahead_of_group({79: LAST}).resolve(FakeGroup({A: GROUP_PROGRESS}), [A]))[A]
+    found = (await resolver_ahead_of_group({79: LAST}).resolve(StoredOffsets({A: GROUP_PROGRESS}), [A]))[A]
     assert (found.offset, found.lost_count) == (80, 0)
 
 
@@ -163,13 +163,13 @@ async def test_what_was_delivered_and_not_committed_is_not_delivered_again():
 async def test_where_the_log_is_another_behind_the_groups_offset_that_offset_counts(change):
     """Kafka has lost the end of the log, and other events are at the offsets of delivered ones."""
     log = {49: FIFTIETH} | ({} if change is None else {79: replace(LAST, **change)})
-    found = (await resolver_ahead_of_group(log).resolve(FakeGroup({A: GROUP_PROGRESS}), [A]))[A]
+    found = (await resolver_ahead_of_group(log).resolve(StoredOffsets({A: GROUP_PROGRESS}), [A]))[A]
     assert (found.progress, found.reason) == (GROUP_PROGRESS, "the group's committed offset")
 
 
 async def test_where_the_log_is_another_before_the_groups_offset_it_is_read_again():
     """The log has grown past the offset by now, which proves nothing about the record there."""
-    group = FakeGroup({A: GROUP_PROGRESS})
+    group = StoredOffsets({A: GROUP_PROGRESS})
     found = (await resolver_ahead_of_group({49: replace(FIFTIETH, value=b"another")}).resolve(group, [A]))[A]
     assert found.offset == 60
     assert found.progress.lineage != GROUP_PROGRESS.lineage
@@ -181,17 +181,17 @@ async def test_where_a_lost_end_is_noticed_late_it_is_read_from_the_last_deliver
 ):
     """While the destination takes nothing, offsets are backed up for hours after Kafka has lost what stood behind them."""
     delivered = RecordFingerprint.of(replace(FIFTIETH, timestamp=3_000_000))
-    group = FakeGroup({A: replace(GROUP_PROGRESS, last=delivered)})
+    group = StoredOffsets({A: replace(GROUP_PROGRESS, last=delivered)})
     await resolver(backup=OffsetBackup({}, backup_written_at), log={49: FIFTIETH}).resolve(group, [A])
     assert group.asked_times == [since - TIMING.reread_margin_ms]
 
 
 async def test_what_is_not_kept_any_more_speaks_against_nothing():
-    found = (await resolver().resolve(FakeGroup({A: GROUP_PROGRESS}, first=50), [A]))[A]
+    found = (await resolver().resolve(StoredOffsets({A: GROUP_PROGRESS}, first=50), [A]))[A]
     assert (found.progress, found.lost_count) == (GROUP_PROGRESS, 0)
 
 
 @pytest.mark.parametrize("offset", [30, 50, 70])
 async def test_an_offset_that_an_operator_has_set_is_obeyed(offset):
-    found = (await resolver_ahead_of_group({79: LAST}).resolve(FakeGroup({A: offset}), [A]))[A]
+    found = (await resolver_ahead_of_group({79: LAST}).resolve(StoredOffsets({A: offset}), [A]))[A]
     assert (found.offset, found.progress.delivered_ahead) == (offset, ())

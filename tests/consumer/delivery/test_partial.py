@@ -55,7 +55,7 @@ async def test_a_rejected_row_with_a_witness_in_its_answer_is_a_dead_letter_at_o
         assert fixture.dead_letters.put_records == [(500, "bad b'500'", 200)]
         assert len(destination.requests) == 1
         assert fixture.committable() == 1000
-        assert (fixture.count("events_accepted"), fixture.count("events_dead_lettered", why="refused")) == (
+        assert (fixture.count("events_accepted"), fixture.count("events_dead_lettered", why="rejected")) == (
             999,
             1,
         )

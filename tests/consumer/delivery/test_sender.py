@@ -5,7 +5,8 @@ import pytest
 from consumer.destinations.contract import Limits
 from consumer.destinations.outcome import Paused, Reject, Retry, Sent, Split
 from consumer.timing import BackoffCurve
-from tests.support.delivery import LIMITS, QUICK, FakeDeadLetterWriter, FakeDestination, sender_fixture
+from tests.support.dead_letters import FakeDeadLetterWriter
+from tests.support.delivery import LIMITS, QUICK, FakeDestination, sender_fixture
 from tests.support.pipeline_world import wait_until
 
 
@@ -121,7 +122,7 @@ async def test_a_stream_that_refuses_everything_has_a_problem_until_it_accepts(e
         assert fixture.problem is None
 
 
-async def test_however_many_bodies_are_refused_they_try_again_no_more_often():
+async def test_however_many_bodies_are_rejected_they_try_again_no_more_often():
     """An event a second, for hours in which nothing is accepted: to try again is one body's turn, and then another's."""
     refuses = True
     destination = FakeDestination(lambda _rows: Reject("400", 400) if refuses else Sent())
@@ -137,7 +138,7 @@ async def test_however_many_bodies_are_refused_they_try_again_no_more_often():
 
 
 async def test_once_something_is_accepted_no_body_waits_for_the_turn_of_another():
-    """Of those before it each may be refused for ever."""
+    """Of those before it each may be rejected for ever."""
     bad = {b"%d" % number for number in range(9)}
     destination = FakeDestination(lambda rows: Reject("400", 400) if bad & set(rows) else Sent())
     async with sender_fixture(destination, rejection=BackoffCurve(0.5, 0.5)) as fixture:

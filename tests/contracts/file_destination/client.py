@@ -11,8 +11,9 @@ from pathlib import Path
 
 import orjson
 
-from consumer.destinations.outcome import Outcome, Partial, Paused, Reject, Retry, Sent, Split
+from consumer.destinations.outcome import Outcome, Partial, Retry, Sent
 from tests.contracts.file_destination.config import FileConfig
+from tests.contracts.file_destination.response import classify
 
 POLL_SECONDS = 0.01
 
@@ -46,13 +47,13 @@ class SpoolClient:
     def _append(self, file: str, content: bytes) -> Outcome:
         lines = content.splitlines()
         if self._read("token") != self._token:
-            return Paused(f"{self._directory} rejects the token. Check destinations.{self._name}.token.", 401)
+            return classify(401, self._name)
         if wait := self._read("busy"):
-            return Retry("The spool is busy.", 503, float(wait))
+            return classify(503, self._name, float(wait))
         if (small := self._read("small")) and len(lines) > int(small):
-            return Split("The spool takes fewer lines.", 413)
+            return classify(413, self._name)
         if (self._directory / "closed").exists() and lines:
-            return Reject("The spool rejects the lines.", 400)
+            return classify(400, self._name)
         return self._append_by_row(file, lines)
 
     def _append_by_row(self, file: str, lines: Sequence[bytes]) -> Outcome:

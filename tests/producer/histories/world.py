@@ -25,7 +25,7 @@ _SIMULATED_CLIENTS = {
     "relay.kafka.transactions.patch_client": lambda _client: None,
     "relay.kafka.transactions.discard_producer": kafka.discard_producer,
     "relay.kafka.log_reader.AIOKafkaConsumer": kafka.FakeConsumer,
-    "relay.kafka.log_reader.guard_consumer": lambda _consumer: None,
+    "relay.kafka.log_reader.patch_consumer": lambda _consumer: None,
     "relay.kafka.log_reader.FetchValidator": lambda: SimpleNamespace(attach_to_reader=lambda _consumer: None),
     "relay.kafka.log_reader.high_watermarks": kafka.high_watermarks,
     "relay.kafka.log_reader.discard_consumer": kafka.discard_consumer,

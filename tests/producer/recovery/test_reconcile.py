@@ -1,56 +1,26 @@
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
 from pyroaring import BitMap64
 
 from producer.recovery.reconcile import (
-    LoggedEvent,
     LogScan,
     LogTail,
-    StoredProgress,
-    add_missing_ids,
     find_lost_tails,
     remove_lost_ids,
 )
-from producer.state.checkpoint import CompletenessPair, EventPosition, new_checkpoint
+from producer.state.checkpoint import CompletenessPair, EventPosition
 from producer.state.intervals import TimeRange
 from producer.state.ledger import DayLedger
-from relay.timestamps import DAY_MS, day_of, day_start
-
-NOW = day_start("2026-11-23") + 10 * 3_600_000
-TODAY, YESTERDAY = "2026-11-23", "2026-11-22"
-EMPTY = LogTail(0)
-
-
-def logged_event(number, offset, *, name="acme", created=NOW, timestamp=NOW):
-    return LoggedEvent(name, number, created, offset, timestamp)
-
-
-def stored_progress(*ids, name="acme", last_event=None, last_backfill=None, **checkpoint):
-    """Return the progress of one organization with these ids published today, live for two days."""
-    found = StoredProgress(last_timestamp=NOW)
-    found.days[name][TODAY] = DayLedger(BitMap64(ids))
-    found.checkpoints[name] = replace(
-        new_checkpoint(name, NOW - 2 * DAY_MS, now=NOW),
-        window_end=NOW,
-        **{
-            "last_event": last_event,
-            "last_backfill": last_backfill,
-            "ledgers_from": day_start("2026-11-15"),
-            **checkpoint,
-        },
-    )
-    return found
-
-
-def log_scan(*events, since=0):
-    ids, last = {}, {}
-    for event in events:
-        days = ids.setdefault(event.organization, {})
-        days.setdefault(day_of(event.created), BitMap64()).add(event.id)
-        last[event.organization] = event
-    return LogScan(ids, last, since)
+from relay.timestamps import DAY_MS, day_of
+from tests.support.stored_progress import (
+    EMPTY,
+    NOW,
+    TODAY,
+    YESTERDAY,
+    log_scan,
+    logged_event,
+    stored_progress,
+)
 
 
 def test_an_organization_whose_last_event_is_on_the_log_keeps_its_state():
@@ -202,51 +172,6 @@ def test_backfill_deleted_by_retention_is_not_opened_again():
     assert found.checkpoints["acme"].backfilled == covered
 
 
-def test_an_event_deleted_by_retention_is_still_named():
-    """Otherwise the next pair would call everything before offset 0 complete."""
-    found = stored_progress(2, last_event=EventPosition(8, 2), last_backfill=EventPosition(30, 5))
-    remove_lost_ids(found, {"acme"}, LogScan(complete_since=NOW - DAY_MS, start=9), log_scan())
-
-    assert found.checkpoints["acme"].last_event == EventPosition(8, 2)
-    assert found.checkpoints["acme"].last_backfill is None
-
-
-def test_events_after_the_last_progress_become_known():
-    """They are not published again; older events of days without a ledger count as known."""
-    found = stored_progress(1, live_since=NOW - 20 * DAY_MS)
-    later = logged_event(2, 11, timestamp=NOW + 1)
-    backfill = logged_event(3, 0, created=NOW - 100 * DAY_MS, timestamp=NOW + 2)
-    older = logged_event(9, 10, created=NOW - 10 * DAY_MS, timestamp=NOW - 1)
-    repairs = add_missing_ids(found, LogTail(0, (older, later)), LogTail(0, (backfill,)))
-
-    assert found.days["acme"][TODAY].ids == BitMap64([1, 2])
-    assert found.days["acme"][day_of(backfill.created)].ids == BitMap64([3])
-    assert {(one.organization, one.day) for one in repairs} == {
-        ("acme", TODAY),
-        ("acme", day_of(backfill.created)),
-        ("acme", None),
-    }
-
-
-def test_an_aborted_event_that_is_visible_again_becomes_known():
-    """Kafka lost the abort marker after later progress was written, at any age of the event."""
-    found = stored_progress(1, last_event=EventPosition(5, 1))
-    add_missing_ids(
-        found, LogTail(0, (logged_event(1, 5), logged_event(3, 9, timestamp=NOW - 60_000))), EMPTY
-    )
-
-    assert found.days["acme"][TODAY].ids == BitMap64([1, 3])
-    assert found.checkpoints["acme"].last_event == EventPosition(9, 3)
-
-
-def test_half_of_the_last_progress_is_completed():
-    """Events of a transaction become known when Kafka kept its checkpoint but not its ledger."""
-    found = stored_progress(1)
-    add_missing_ids(found, LogTail(0, (logged_event(1, 5), logged_event(2, 6))), EMPTY)
-
-    assert found.days["acme"][TODAY].ids == BitMap64([1, 2])
-
-
 def test_a_ledger_without_its_checkpoint_shows_a_loss():
     """Ids added with the last progress must be on the log, unless retention may have deleted them."""
     found = stored_progress(1, 2, last_event=EventPosition(5, 1))
@@ -261,30 +186,6 @@ def test_a_ledger_without_its_checkpoint_shows_a_loss():
     found.added["acme", TODAY] = (NOW, BitMap64([2]))
     remove_lost_ids(found, {"acme"}, log_scan(*on_log), log_scan())
     assert found.days["acme"][TODAY].ids == BitMap64([1])
-
-
-def test_an_event_known_only_by_its_ledger_becomes_the_last_event():
-    """Otherwise the next pair would call everything before an older offset complete."""
-    found = stored_progress(1, 2, last_event=EventPosition(3, 1))
-    repairs = add_missing_ids(found, LogTail(0, (logged_event(1, 3), logged_event(2, 5))), EMPTY)
-
-    assert found.checkpoints["acme"].last_event == EventPosition(5, 2)
-    assert [(one.organization, one.day) for one in repairs] == [("acme", None)]
-    assert add_missing_ids(found, LogTail(0, (logged_event(1, 3), logged_event(2, 5))), EMPTY) == []
-
-
-def test_events_that_became_known_are_named():
-    """A later loss of them is then found; an event that is named and lost stays named."""
-    found = stored_progress(1, last_event=EventPosition(3, 1), last_backfill=EventPosition(90, 8))
-    later = [logged_event(number, number, timestamp=NOW + number) for number in (10, 12)]
-    backfill = logged_event(5, 20, created=NOW - 100 * DAY_MS, timestamp=NOW + 3)
-    add_missing_ids(found, LogTail(0, (logged_event(1, 3), *later)), LogTail(0, (backfill,)))
-
-    assert found.checkpoints["acme"].last_event == EventPosition(12, 12)
-    assert found.checkpoints["acme"].last_backfill == EventPosition(90, 8)
-    assert find_lost_tails(found, LogTail(0, (logged_event(1, 3),)), LogTail(0, (logged_event(8, 90),))) == {
-        "acme"
-    }
 
 
 @given(st.lists(st.integers(0, 7 * 24), min_size=1, max_size=60), st.integers(0, 60))

@@ -1,13 +1,10 @@
 """Batches on the organizations topic that any client of Kafka can write, and that aiokafka cannot parse."""
 
 import asyncio
-from dataclasses import dataclass, field
 
 import structlog
 
-from producer.sharding import assignment as assignment_module
-from producer.sharding.assignment import ShardAssignment
-from producer.sharding.shard import ShardTiming
+from producer.sharding.assignment import ShardAssignment, ShardAssignmentTiming
 from relay.kafka import TopicPartition
 from relay.kafka.consumer_group import Member
 from relay.kafka.producer import RecordWriter
@@ -16,48 +13,27 @@ from relay.kafka.topics import Topics, partition_of
 from relay.organizations import Organization, OrganizationCodec
 from tests.support.kafka import connection_to
 from tests.support.raw_batches import delete_records, stored_batch, with_bad_header_name, write_batch
+from tests.support.shard_assignment import FakeShard
 from tests.support.waiting import wait_until
 
 SHARDS = 2
-
-
-@dataclass
-class FakeShard:
-    number: int
-    ready: bool = True
-    organizations: set[str] = field(default_factory=set)
-    timing = ShardTiming()
-
-    async def run(self):
-        pass
-
-    def set_organizations(self, organizations):
-        self.organizations = set(organizations)
-
-    def retained(self):
-        pass
-
-    def discard_pending_status(self):
-        pass
-
-    async def close(self):
-        pass
 
 
 def names_in(number):
     return [name for name in map("org{}".format, range(50)) if partition_of(name, SHARDS) == number]
 
 
-async def test_a_malformed_batch_of_organizations_holds_its_partition_alone(kafka, prefix, monkeypatch):
+async def test_a_malformed_batch_of_organizations_holds_its_partition_alone(kafka, prefix):
     """Its shard keeps what it knows, other shards follow changes, and what Kafka deletes is passed over."""
-    monkeypatch.setattr(assignment_module, "CORRUPT_PAUSE_SECONDS", 0.5)
     connection = connection_to(kafka, prefix, shards=SHARDS, group_session_timeout_seconds=6)
     await create_missing_topics(connection)
     topic = Topics(prefix).organizations
     held, other = TopicPartition(topic, 0), TopicPartition(topic, 1)
     (before, after, *_), (early, late, *_) = names_in(0), names_in(1)
     shards = {number: FakeShard(number) for number in range(SHARDS)}
-    member = Member(connection, prefix, topic, ShardAssignment(SHARDS, shards.__getitem__))
+    timing = ShardAssignmentTiming(corrupt_pause_seconds=0.5)
+    assignment = ShardAssignment(SHARDS, shards.__getitem__, timing=timing)
+    member = Member(connection, prefix, topic, assignment)
 
     async def put(tp, name):
         organization = Organization(name, f"https://{name}.example", "u", 0, 0, 1)
@@ -71,17 +47,17 @@ async def test_a_malformed_batch_of_organizations_holds_its_partition_alone(kafk
         await put(other, early)
         task = asyncio.create_task(member.run())
         try:
-            await wait_until(lambda: shards[0].organizations == {before})
+            await wait_until(lambda: shards[0].latest_organizations == {before})
             generation = member.generation
             poison = with_bad_header_name(stored_batch(0, [b"poison"], key=b"x"))
             assert await write_batch(connection, held, poison) == 0
             await put(held, after)
             await put(other, late)
             await wait_until(lambda: errors(lines))
-            await wait_until(lambda: shards[1].organizations == {early, late})
-            assert shards[0].organizations == {before}
+            await wait_until(lambda: shards[1].latest_organizations == {early, late})
+            assert shards[0].latest_organizations == {before}
             await delete_records(connection, held, 2)
-            await wait_until(lambda: shards[0].organizations == {after})
+            await wait_until(lambda: shards[0].latest_organizations == {after})
             assert member.generation == generation
         finally:
             task.cancel()

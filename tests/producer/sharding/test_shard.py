@@ -1,124 +1,14 @@
 import asyncio
 import time
-from collections import Counter
-from contextlib import asynccontextmanager
 
 import pytest
 import structlog
 
 from producer.publishing.publisher import ShardClosedError
-from producer.sharding.shard import Shard, ShardTiming, stop_shard
+from producer.sharding.shard import ShardTiming
 from relay.errors import RelayError
-from relay.organizations import Organization
-
-
-def organization(name, **fields):
-    return Organization(name, f"https://{name}.example", "u", 0, 0, 1, **fields)
-
-
-class FakeShardPublisher:
-    def __init__(self):
-        self.failed = asyncio.Event()
-        self.fenced = False
-        self.closed = False
-        self.discarded = False
-        self.lock = asyncio.Lock()
-
-    @asynccontextmanager
-    async def between_transactions(self):
-        async with self.lock:
-            yield
-
-    async def close(self):
-        self.closed = True
-        async with self.lock:
-            pass
-
-    async def discard(self):
-        self.failed.set()
-        self.discarded = True
-
-
-class FakeMembership:
-    def __init__(self):
-        self.suspicions = 0
-        self.generation = 1
-        self.sure = asyncio.Event()
-        self.sure.set()
-
-    def invalidate(self):
-        self.suspicions += 1
-        self.sure.clear()
-
-    async def renewed(self):
-        await self.sure.wait()
-
-
-class RecordingOrganizationHandler:
-    """Record each call; `poll_action` may replace polling."""
-
-    def __init__(self, poll_action=None):
-        self.polls = Counter()
-        self.polled = {}
-        self.calls = []
-        self.poll_action = poll_action or self.wait_forever
-
-    async def poll(self, organization, publisher):
-        self.polls[organization.name] += 1
-        self.polled[organization.name] = organization
-        try:
-            await self.poll_action(organization, publisher)
-        finally:
-            self.polled.pop(organization.name)
-
-    async def wait_forever(self, _organization, _publisher):
-        await asyncio.Event().wait()
-
-    def deleted(self, name):
-        self.calls.append(("deleted", name, name in self.polled))
-
-    def released(self, name):
-        self.calls.append(("released", name, name in self.polled))
-
-
-class ShardHarness:
-    """A shard with everything that it receives."""
-
-    def __init__(self, poll_action=None, timing=None):
-        self.publishers = []
-        self.load_errors = []
-        self.membership, self.handler = FakeMembership(), RecordingOrganizationHandler(poll_action)
-        self.shard = Shard(0, self.membership, self.load, self.handler, timing)
-        self.task = asyncio.create_task(self.shard.run())
-
-    async def stop(self):
-        await stop_shard(self.shard, self.task)
-
-    async def load(self, _number):
-        if self.load_errors:
-            raise self.load_errors.pop(0)
-        self.publishers.append(FakeShardPublisher())
-        return self.publishers[-1]
-
-    def set_organizations(self, *organizations):
-        self.shard.set_organizations({one.name: one for one in organizations})
-
-
-@asynccontextmanager
-async def open_shard_harness(poll_action=None, timing=None):
-    found = ShardHarness(poll_action, timing)
-    try:
-        yield found
-    finally:
-        await found.stop()
-
-
-async def until(condition):
-    for _ in range(1_000):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it did not come to that")
+from tests.support.shard_harness import open_shard_harness, organization
+from tests.support.waiting import wait_until
 
 
 @pytest.mark.parametrize(
@@ -137,16 +27,16 @@ async def test_a_shard_survives_any_error_of_loading(error):
     async with open_shard_harness() as found:
         found.load_errors = [error, error]
         found.set_organizations(organization("acme"))
-        await until(lambda: found.handler.polls["acme"] == 1)
+        await wait_until(lambda: found.handler.polls["acme"] == 1)
 
 
 async def test_a_failed_publisher_is_replaced_and_all_are_polled_again():
     """Pollers end, a new publisher loads, and each organization continues with it."""
     async with open_shard_harness() as found:
         found.set_organizations(organization("acme"), organization("globex"))
-        await until(lambda: len(found.handler.polled) == 2)
+        await wait_until(lambda: len(found.handler.polled) == 2)
         found.publishers[0].failed.set()
-        await until(lambda: found.handler.polls == {"acme": 2, "globex": 2})
+        await wait_until(lambda: found.handler.polls == {"acme": 2, "globex": 2})
 
         assert found.publishers[0].discarded
         assert len(found.publishers) == 2
@@ -192,7 +82,7 @@ async def test_a_defect_in_one_poller_ends_no_other():
 
     async with open_shard_harness(one_fails) as found:
         found.set_organizations(organization("acme"), organization("globex"))
-        await until(lambda: found.handler.polls["acme"] == 1)
+        await wait_until(lambda: found.handler.polls["acme"] == 1)
         await asyncio.sleep(0.1)
 
         assert set(found.handler.polled) == {"globex"}
@@ -202,21 +92,21 @@ async def test_a_defect_in_one_poller_ends_no_other():
 async def test_a_fenced_shard_asks_the_group_before_it_loads_again():
     """The loser renews its membership first, so two owners do not fence each other in turns."""
     async with open_shard_harness() as found:
-        await until(lambda: found.shard.ready)
+        await wait_until(lambda: found.shard.ready)
         found.publishers[0].fenced = True
         found.publishers[0].failed.set()
-        await until(lambda: found.membership.suspicions == 1)
+        await wait_until(lambda: found.membership.suspicions == 1)
         await asyncio.sleep(0.5)
         assert len(found.publishers) == 1
         found.membership.sure.set()
-        await until(lambda: len(found.publishers) == 2)
+        await wait_until(lambda: len(found.publishers) == 2)
 
 
 async def test_a_kept_shard_continues_unless_the_membership_was_lost():
     """A shard reloads after a lost membership; a plain rebalance changes nothing."""
     async with open_shard_harness() as found:
         found.set_organizations(organization("acme"))
-        await until(lambda: found.handler.polled)
+        await wait_until(lambda: found.handler.polled)
         found.shard.retained()
         await asyncio.sleep(0.1)
         assert len(found.publishers) == 1
@@ -224,7 +114,7 @@ async def test_a_kept_shard_continues_unless_the_membership_was_lost():
         found.membership.generation += 1
         found.shard.retained()
         assert found.handler.calls == [("released", "acme", True)]
-        await until(lambda: len(found.publishers) == 2 and found.shard.ready)
+        await wait_until(lambda: len(found.publishers) == 2 and found.shard.ready)
         found.shard.retained()
         await asyncio.sleep(0.1)
 
@@ -234,7 +124,7 @@ async def test_a_kept_shard_continues_unless_the_membership_was_lost():
 async def test_a_revoked_shard_does_not_load_again():
     """A transaction that fails during closing does not fence the new owner."""
     async with open_shard_harness() as found:
-        await until(lambda: found.shard.ready)
+        await wait_until(lambda: found.shard.ready)
         publisher = found.publishers[0]
         async with publisher.lock:
             closing = asyncio.create_task(found.stop())
@@ -250,12 +140,12 @@ async def test_only_a_modified_organization_is_polled_anew():
     """Its poller restarts between transactions, and the others continue."""
     async with open_shard_harness() as found:
         found.set_organizations(organization("acme"), organization("globex"))
-        await until(lambda: len(found.handler.polled) == 2)
+        await wait_until(lambda: len(found.handler.polled) == 2)
         async with found.publishers[0].lock:
             found.set_organizations(organization("acme", interval_seconds=5), organization("globex"))
             await asyncio.sleep(0.1)
             assert found.handler.polled["acme"].interval_seconds is None
-        await until(lambda: found.handler.polls["acme"] == 2)
+        await wait_until(lambda: found.handler.polls["acme"] == 2)
 
         assert found.handler.polled["acme"].interval_seconds == 5
         assert found.handler.polls["globex"] == 1
@@ -265,9 +155,9 @@ async def test_a_deletion_is_reported_after_polling_has_ended():
     """No status follows the removal of an organization's status."""
     async with open_shard_harness() as found:
         found.set_organizations(organization("acme"), organization("globex"))
-        await until(lambda: len(found.handler.polled) == 2)
+        await wait_until(lambda: len(found.handler.polled) == 2)
         found.set_organizations(organization("globex"))
-        await until(lambda: found.handler.calls)
+        await wait_until(lambda: found.handler.calls)
 
         assert found.handler.calls == [("deleted", "acme", False)]
 
@@ -276,13 +166,13 @@ async def test_a_deletion_during_loading_is_reported():
     """The status is removed although no poller ran."""
     async with open_shard_harness() as found:
         found.set_organizations(organization("acme"))
-        await until(lambda: found.handler.polled)
+        await wait_until(lambda: found.handler.polled)
         found.membership.sure.clear()
         found.publishers[0].failed.set()
-        await until(lambda: not found.handler.polled)
+        await wait_until(lambda: not found.handler.polled)
         found.set_organizations()
         found.membership.sure.set()
-        await until(lambda: found.handler.calls)
+        await wait_until(lambda: found.handler.calls)
 
         assert found.handler.calls == [("deleted", "acme", False)]
 
@@ -291,14 +181,14 @@ async def test_a_deletion_during_another_change_is_reported():
     """A modified organization waits for a transaction; one deleted meanwhile keeps no status."""
     async with open_shard_harness() as found:
         found.set_organizations(organization("acme"), organization("globex"))
-        await until(lambda: len(found.handler.polled) == 2)
+        await wait_until(lambda: len(found.handler.polled) == 2)
         async with found.publishers[0].lock:
             found.set_organizations(organization("acme", interval_seconds=5), organization("globex"))
             await asyncio.sleep(0.1)
             found.set_organizations(organization("acme", interval_seconds=5))
             await asyncio.sleep(0.1)
-        await until(lambda: "globex" not in found.handler.polled)
-        await until(lambda: found.handler.calls)
+        await wait_until(lambda: "globex" not in found.handler.polled)
+        await wait_until(lambda: found.handler.calls)
 
         assert found.handler.calls == [("deleted", "globex", False)]
 
@@ -307,7 +197,7 @@ async def test_a_closed_shard_leaves_nothing_running():
     """Its pollers have ended, its publisher is discarded, and no status follows."""
     async with open_shard_harness() as found:
         found.set_organizations(organization("acme"))
-        await until(lambda: found.handler.polled)
+        await wait_until(lambda: found.handler.polled)
         await found.stop()
 
         assert found.handler.polled == {}
@@ -329,7 +219,7 @@ async def test_closing_ends_within_its_time_limit():
 
     async with open_shard_harness(stubborn, ShardTiming(close_seconds=0.2)) as found:
         found.set_organizations(organization("acme"))
-        await until(lambda: found.handler.polled)
+        await wait_until(lambda: found.handler.polled)
         async with found.publishers[0].lock:
             began = time.monotonic()
             await found.stop()

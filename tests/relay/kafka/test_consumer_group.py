@@ -9,7 +9,7 @@ from relay.kafka import OffsetAndMetadata, TopicPartition
 from relay.kafka.aiokafka_patches import fetch_validation
 from relay.kafka.aiokafka_patches.fetch_validation import parse_batches
 from relay.kafka.consumer_group import Member
-from relay.kafka.membership import FROZEN_SECONDS, MembershipLease
+from relay.kafka.membership import MembershipLease
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
 from tests.support.group_member import SESSION, RecordingHandler, running_member, write_organization
@@ -258,8 +258,8 @@ def test_an_answer_from_before_a_freeze_renews_nothing():
     """The answer may have been in the socket while another member took over, whichever check comes first."""
     clocks, lease = awake_lease()
     requested_at = clocks.now
-    clocks.now += FROZEN_SECONDS + 1
-    clocks.wall += FROZEN_SECONDS + 1
+    clocks.now += lease.frozen_seconds + 1
+    clocks.wall += lease.frozen_seconds + 1
 
     assert not lease.valid
     lease.renew(requested_at)

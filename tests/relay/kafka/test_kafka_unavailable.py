@@ -9,8 +9,9 @@ import pytest
 
 from relay.errors import RelayError
 from relay.kafka import TopicPartition
-from relay.kafka.log_reader import TopicReadError, log_bounds, read_table, read_to_end, standalone_consumer
+from relay.kafka.log_reader import ReaderTiming, TopicReadError, log_bounds, read_to_end, standalone_consumer
 from relay.kafka.producer import RecordWriter, TopicWriteError
+from relay.kafka.tables import read_table
 from relay.kafka.topic_admin import create_missing_topics, read_shard_count
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import Publisher, PublishError
@@ -62,7 +63,8 @@ async def test_every_wait_ends_while_kafka_is_unavailable(interruptible_kafka, p
                         writer.send(Topics(prefix).status, b"b", b"1", seconds=1), TopicWriteError
                     ),
                     seconds_to_fail(
-                        read_to_end(reader, {tp: 0}, {tp: 1}, print, idle_seconds=1), TopicReadError
+                        read_to_end(reader, {tp: 0}, {tp: 1}, print, timing=ReaderTiming(idle_seconds=1)),
+                        TopicReadError,
                     ),
                     seconds_to_fail(read_shard_count(connection), RelayError),
                     seconds_to_close(short),

@@ -9,13 +9,13 @@ from relay.kafka.connection import Connection
 from relay.kafka.log_reader import (
     CorruptBatchError,
     TopicReadError,
-    read_table,
     read_to_end,
     records_at,
     stable_bounds,
     standalone_consumer,
 )
 from relay.kafka.producer import ProducerRecord, RecordWriter
+from relay.kafka.tables import read_table
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import Publisher

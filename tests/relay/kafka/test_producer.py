@@ -9,8 +9,8 @@ from aiokafka.protocol.metadata import MetadataRequest
 from relay.config.kafka import KafkaConfig
 from relay.kafka.connection import Connection
 from relay.kafka.consumer_group import Member
-from relay.kafka.log_reader import read_table
 from relay.kafka.producer import ProducerRecord, RecordWriter, TopicWriteError
+from relay.kafka.tables import read_table
 from relay.kafka.topic_admin import UNLIMITED_RETENTION_MS, TopicLimits, create_missing_topics, read_limits
 from relay.kafka.topics import MAX_EVENT_BYTES, Topics
 from relay.kafka.transactions import Publisher, PublishError

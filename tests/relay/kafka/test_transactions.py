@@ -5,8 +5,9 @@ import pytest
 from aiokafka.errors import ProducerFenced
 
 from relay.kafka import TopicPartition
-from relay.kafka.log_reader import log_bounds, read_table, standalone_consumer
+from relay.kafka.log_reader import log_bounds, standalone_consumer
 from relay.kafka.producer import ProducerRecord, RecordWriter
+from relay.kafka.tables import read_table
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import Publisher, PublishError

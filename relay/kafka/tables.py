@@ -1,0 +1,66 @@
+"""Read compacted topics as tables: the latest record of each key."""
+
+from collections.abc import Callable, Iterable
+
+from relay.kafka import Record, TopicPartition
+from relay.kafka.connection import Connection
+from relay.kafka.log_reader import (
+    CorruptBatchError,
+    partitions_of,
+    read_to_end,
+    stable_bounds,
+    standalone_consumer,
+)
+
+
+def _always_supersedes(_record: Record, _before: Record) -> bool:
+    return True
+
+
+async def read_table(
+    connection: Connection,
+    topic: str,
+    partitions: Iterable[int] | None = None,
+    supersedes: Callable[[Record, Record], bool] = _always_supersedes,
+    on_corrupt: Callable[[CorruptBatchError], None] | None = None,
+) -> dict[bytes, Record]:
+    """Return the latest record of each key of a compacted topic, without deleted keys.
+
+    A record for which `supersedes(record, record before)` is False is ignored. `partitions` None: all.
+    A batch that cannot be read is passed to `on_corrupt`, and its records are missing. None: raise CorruptBatchError.
+    """
+    tables = await read_tables(connection, topic, partitions, supersedes, on_corrupt)
+    return {key: record for table in tables.values() for key, record in table.items()}
+
+
+async def read_tables(
+    connection: Connection,
+    topic: str,
+    partitions: Iterable[int] | None = None,
+    supersedes: Callable[[Record, Record], bool] = _always_supersedes,
+    on_corrupt: Callable[[CorruptBatchError], None] | None = None,
+) -> dict[int, dict[bytes, Record]]:
+    """Return the same by partition, each independent of the others."""
+    async with standalone_consumer(connection) as consumer:
+        numbers = list(partitions) if partitions is not None else await partitions_of(consumer, topic)
+        tables: dict[int, dict[bytes, Record]] = {number: {} for number in numbers}
+
+        def keep(record: Record) -> None:
+            table = tables[record.partition]
+            if record.key is None:
+                return
+            if record.value is None:
+                table.pop(record.key, None)
+            elif (before := table.get(record.key)) is None or supersedes(record, before):
+                table[record.key] = record
+
+        tps = [TopicPartition(topic, number) for number in numbers]
+        bounds = await stable_bounds(consumer, tps)
+        await read_to_end(
+            consumer,
+            {tp: bounds[tp].log_start_offset for tp in tps},
+            {tp: bounds[tp].last_stable_offset for tp in tps},
+            keep,
+            on_corrupt=on_corrupt,
+        )
+    return tables

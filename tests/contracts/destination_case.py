@@ -1,0 +1,52 @@
+"""One kind of destination with its peer, opened for the claims of the contract suite."""
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from consumer.decoding.columns import decode
+from consumer.destinations.contract import Body
+from consumer.timing import BackoffCurve, BreakerTiming
+from tests.contracts.peers import Peer
+from tests.support.group_on_paper import handler
+from tests.support.messages import WRITER_SCHEMAS, message
+
+QUICK = BackoffCurve(0.02, 0.1)
+CONFIG = {"breaker": BreakerTiming(QUICK, QUICK), "sender": {"rejection": QUICK, "defect": QUICK}}
+
+
+@dataclass
+class Case:
+    """One kind, opened, with its peer."""
+
+    kind: Any
+    peer: Peer
+    live: Any
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+
+    def handler(self, kafka, **options):
+        """A pipeline to the live stream, as one process has it."""
+        return handler(kafka, self.live, registry=CollectorRegistry(), **CONFIG | options)
+
+
+@asynccontextmanager
+async def opened(kind, peer):
+    async with kind.open("target", peer.config, kind.request_timeout_seconds) as streams:
+        yield Case(kind, peer, streams["live"])
+
+
+def uids(numbers):
+    return [f"acme.atlassian.net/{number}" for number in numbers]
+
+
+def encoded(destination, events):
+    """The events as rows; raises what encoding raises."""
+    return destination.encode(decode([message(each) for each in events], WRITER_SCHEMAS).frame)
+
+
+def body_of(destination, events):
+    """One body of these events, as the sender would build it."""
+    rows = encoded(destination, events)
+    return Body(destination.body(rows), len(rows), destination.limits.format.size(rows), ())

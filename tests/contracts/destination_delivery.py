@@ -1,0 +1,207 @@
+"""Claims about a kind in a pipeline: kills at every step, rejected rows, a stop, counters that add up."""
+
+import asyncio
+import time
+
+from prometheus_client import CollectorRegistry
+
+from consumer.destinations.outcome import Paused, Reject
+from tests.contracts.destination_case import CONFIG, uids
+from tests.support.group_on_paper import FakeGroup, assign, counters, handler, kill
+from tests.support.messages import Message
+from tests.support.waiting import wait_until
+
+
+async def every_event_arrives_once_in_calm(case):
+    kafka = FakeGroup(1000)
+    one = case.handler(kafka)
+    await assign(one, kafka)
+    await one.records(kafka.poll(1000))
+    await wait_until(lambda: kafka.committed_offset == 1000)
+    await one.closed()
+    assert sorted(case.peer.stored()) == sorted(uids(range(1000)))
+
+
+async def a_kill_before_a_request_repeats_nothing(case):
+    """Records that were read and not sent are the next owner's."""
+    kafka = FakeGroup(30)
+    one = case.handler(kafka, linger=60)
+    await assign(one, kafka)
+    await one.records(kafka.poll(30))
+    await kill(one, kafka)
+    await _another_owner_delivers(case, kafka, repeats=set())
+
+
+async def a_kill_in_a_request_repeats_nothing_without_effect(case):
+    """The peer has not obeyed the request that was under way."""
+    kafka = FakeGroup(30)
+    one = case.handler(kafka)
+    await assign(one, kafka)
+    release = case.peer.hold()
+    await one.records(kafka.poll(30))
+    await asyncio.sleep(0.3)
+    await kill(one, kafka)
+    release()
+    await _another_owner_delivers(case, kafka, repeats=set())
+
+
+async def a_kill_in_a_request_repeats_only_its_rows(case):
+    """The peer has obeyed, and its answer is lost: nobody can know, so these rows are sent again, and no others."""
+    kafka = FakeGroup(30)
+    one = case.handler(kafka)
+    await assign(one, kafka)
+    await one.records(kafka.poll(10))
+    await wait_until(lambda: kafka.committed_offset == 10)
+    release = case.peer.lose_answer()
+    await one.records(kafka.poll(20))
+    await wait_until(lambda: len(case.peer.stored()) == 30)
+    await kill(one, kafka)
+    release()
+    await _another_owner_delivers(case, kafka, repeats=set(uids(range(10, 30))))
+
+
+async def a_kill_before_a_commit_repeats_only_uncommitted_rows(case):
+    """Accepted and not committed: the next owner cannot know."""
+    kafka = FakeGroup(30)
+    one = case.handler(kafka)
+    await assign(one, kafka)
+    await one.records(kafka.poll(10))
+    await wait_until(lambda: kafka.committed_offset == 10)
+    kafka.rejects_commits = True
+    await one.records(kafka.poll(20))
+    await wait_until(lambda: len(case.peer.stored()) == 30)
+    await kill(one, kafka)
+    await _another_owner_delivers(case, kafka, repeats=set(uids(range(10, 30))))
+
+
+async def _another_owner_delivers(case, kafka, *, repeats):
+    count = len(kafka.log)
+    another = case.handler(kafka)
+    await assign(another, kafka)
+    await another.records(kafka.poll(count))
+    await wait_until(lambda: kafka.committed_offset == count)
+    await another.closed()
+    stored = case.peer.stored()
+    assert set(stored) == set(uids(range(count)))
+    assert {uid for uid in stored if stored.count(uid) > 1} <= repeats
+
+
+async def one_rejected_row_among_a_thousand_is_the_only_dead_letter(case):
+    kafka = FakeGroup(1040)
+    one = case.handler(kafka)
+    (bad,) = uids([500])
+    case.peer.reject(bad)
+    await assign(one, kafka)
+    await one.records(kafka.poll(1000))
+    for _ in range(4):
+        await asyncio.sleep(0.3)
+        await one.records(kafka.poll(10))
+    await wait_until(lambda: kafka.committed_offset == 1040)
+    await one.closed()
+    assert [offset for offset, *_ in one._pipeline.stream.dead_letters.put_records] == [500]
+    assert sorted(case.peer.stored()) == sorted(set(uids(range(1040))) - {bad})
+
+
+async def rows_to_retry_are_sent_alone(case):
+    """Of a kind that answers by row: what was accepted is never sent again."""
+    if not case.peer.by_row:
+        return
+    kafka = FakeGroup(300)
+    one = case.handler(kafka)
+    case.peer.answers["some throttled"].play()
+    await assign(one, kafka)
+    await one.records(kafka.poll(300))
+    await wait_until(lambda: kafka.committed_offset == 300)
+    await one.closed()
+    assert sorted(case.peer.stored()) == sorted(uids(range(300)))
+    assert case.peer.stored()[-1] == uids([1])[0]
+
+
+async def a_peer_that_rejects_everything_costs_no_event(case):
+    """Every body is rejected for a while: nothing becomes a dead letter, the status says so, and all of it arrives at last."""
+    rejecting = [each for each in case.peer.answers.values() if each.outcome is Reject]
+    kafka = FakeGroup(40)
+    one = case.handler(kafka)
+    stream = one._pipeline.stream
+    for answer in rejecting:
+        for _ in range(1 if case.peer.by_row else 60):
+            answer.play()
+    await assign(one, kafka)
+    await one.records(kafka.poll(40))
+    await wait_until(lambda: stream.state.problem is not None)
+    assert case.live.config_hint in stream.state.problem.reason
+    for answer in rejecting:
+        answer.over()
+    await wait_until(lambda: kafka.committed_offset == 40)
+    await one.closed()
+    assert stream.dead_letters.put_records == []
+    assert sorted(case.peer.stored()) == sorted(uids(range(40)))
+
+
+async def a_wrong_credential_pauses_and_its_repair_is_noticed(case):
+    """The reason names the setting or the right to fix, and nothing has to be restarted."""
+    kafka = FakeGroup(20)
+    one = case.handler(kafka)
+    breaker = one._pipeline.stream.breaker
+    repair = case.peer.break_credential()
+    await assign(one, kafka)
+    await one.records(kafka.poll(20))
+    await wait_until(lambda: isinstance(breaker.problem, Paused))
+    assert "destinations.target" in breaker.problem.reason or "role" in breaker.problem.reason
+    repair()
+    await wait_until(lambda: kafka.committed_offset == 20)
+    assert breaker.problem is None
+    await one.closed()
+    assert sorted(case.peer.stored()) == sorted(uids(range(20)))
+
+
+async def a_stop_ends_within_its_time(case):
+    """Also while the peer does not answer; what was not accepted is the next owner's."""
+    kafka = FakeGroup(20)
+    one = case.handler(kafka)
+    await assign(one, kafka)
+    release = case.peer.hold()
+    await one.records(kafka.poll(20))
+    await asyncio.sleep(0.3)
+    started = time.monotonic()
+    await one.stop(1.0)
+    assert time.monotonic() - started < 2.5
+    await one.closed()
+    release()
+    assert kafka.committed_offset == 0
+    await _another_owner_delivers(case, kafka, repeats=set())
+
+
+async def the_counters_add_up(case):
+    """Read = accepted + skipped + dead letters, with a filter, garbage and a rejected row."""
+    kafka, registry = FakeGroup(600), CollectorRegistry()
+    for offset in (3, 250):
+        kafka.log[offset] = Message(b"garbage", b"key", 1, offset=offset)
+    (bad,) = uids([101])
+    case.peer.reject(bad)
+    one = handler(kafka, case.live, registry=registry, select=lambda frame: frame["id"] % 10 != 0, **CONFIG)
+    await assign(one, kafka)
+    for _ in range(6):
+        await one.records(kafka.poll(100))
+        await asyncio.sleep(0.2)
+    await wait_until(lambda: kafka.committed_offset == 600)
+    await one.closed()
+    read, (accepted, skipped, dead_lettered, released) = counters(registry)
+    assert (read, released) == (600, 0)
+    assert (accepted, skipped, dead_lettered) == (538, 59, 3)
+    assert len(case.peer.stored()) == accepted
+
+
+CLAIMS = (
+    every_event_arrives_once_in_calm,
+    a_kill_before_a_request_repeats_nothing,
+    a_kill_in_a_request_repeats_nothing_without_effect,
+    a_kill_in_a_request_repeats_only_its_rows,
+    a_kill_before_a_commit_repeats_only_uncommitted_rows,
+    one_rejected_row_among_a_thousand_is_the_only_dead_letter,
+    rows_to_retry_are_sent_alone,
+    a_peer_that_rejects_everything_costs_no_event,
+    a_wrong_credential_pauses_and_its_repair_is_noticed,
+    a_stop_ends_within_its_time,
+    the_counters_add_up,
+)

@@ -1,0 +1,104 @@
+"""The meaning and the first command of each state and error; tests hold the keys equal to the code."""
+
+CHECK, SHOW, TEST = (
+    "`jira-relay check`",
+    "`jira-relay organizations show NAME`",
+    "`jira-relay organizations test NAME`",
+)
+DEAD_LETTERS, LOG = "`jira-relay dead-letters list`", "the log of the process"
+
+Lines = dict[str, tuple[str, str]]
+"""Meaning and first command."""
+
+ORGANIZATION_STATES: Lines = {
+    "active": ("Jira answers. A reason names a clock that is wrong.", "none"),
+    "waiting": ("Jira asked the relay to come back later; polling resumes by itself.", SHOW),
+    "failing": ("Jira gives no records; the reason names the error below. No record is lost.", TEST),
+    "paused": ("An operator paused it. Its place is kept.", "`jira-relay organizations resume NAME`"),
+    "no owner": (
+        "No producer polls it: none runs, or none is ready.",
+        "`curl http://127.0.0.1:9464/readyz` on each producer",
+    ),
+}
+PRODUCER_STATES: Lines = {
+    "starting": ("The process joins the consumer group.", LOG),
+    "opening shards": ("The process loads the state of its shards, or cannot.", LOG),
+    "active": ("All shards of the process are open.", "none"),
+}
+DESTINATION_STATES: Lines = {
+    "active": ("The destination accepts events. A reason names a loss or a damaged batch.", "none"),
+    "waiting": ("The destination throttles or is away; sending resumes by itself.", CHECK),
+    "paused": ("An operator must fix something; the reason says what. No event is lost.", CHECK),
+    "starting": (
+        "The process joins the consumer group, or looks up where to begin; the reason says which.",
+        LOG,
+    ),
+}
+CONSUMER_STATES: Lines = {"active": ("The process runs; its reason names its destinations.", "none")}
+SOURCE_ERRORS: Lines = {
+    "rate-limited": ("Jira's rate limit is reached.", SHOW),
+    "unavailable": ("Jira has a fault.", SHOW),
+    "unreachable": ("The connection to Jira fails.", "`curl --head https://HOST`"),
+    "broken-answer": ("Something else answers in Jira's place.", "`curl --head https://HOST`"),
+    "too-large": ("A page is larger than the relay accepts, or an event larger than Kafka accepts.", SHOW),
+    "host-unknown": ("DNS has no such host.", "`getent hosts HOST`"),
+    "tls": ("The certificate of the host is not trusted.", "`openssl s_client -connect HOST:443`"),
+    "redirected": ("The site moved, or a proxy redirects.", "`curl --head https://HOST`"),
+    "not-jira": ("The URL is wrong, or the site is gone.", "`curl --head https://HOST`"),
+    "key-refused": ("The API key or its user is wrong.", TEST),
+    "scope-missing": ("The API key has too few scopes.", TEST),
+    "key-type": ("The credential is not an API token.", TEST),
+    "anonymous": ("Jira ignored the API key.", TEST),
+    "captcha": ("Too many logins of this user failed.", TEST),
+    "not-administrator": ("The user lacks a right.", TEST),
+    "free-plan": ("The plan of the site has no audit log.", TEST),
+    "forbidden": ("A rule between relay and Jira forbids access.", TEST),
+    "bad-request": ("Jira's API changed.", "`jira-relay --version`"),
+    "unexpected": ("Jira answered with an unknown status.", TEST),
+    "no-key": ("The reference or the encryption of the API key does not work.", CHECK),
+    "other-site": ("The URL now belongs to another site.", SHOW),
+    "defect": ("The relay has a bug; this organization is tried again, the others go on.", LOG),
+}
+ANSWERS: Lines = {
+    "Sent": ("The rows were accepted.", "none"),
+    "Partial": ("Some rows were accepted; the others go on alone.", DEAD_LETTERS),
+    "Retry": ("The trouble will pass; the same rows are sent again.", CHECK),
+    "Split": ("The body is too large; fewer rows are sent.", "none"),
+    "Reject": ("A row or the configuration is wrong; the relay finds out which.", DEAD_LETTERS),
+    "Paused": ("An operator must fix something.", CHECK),
+}
+DESTINATION_PROBLEMS: Lines = {
+    "_config_fault_text": ("Every row is rejected, so the configuration is suspected.", CHECK),
+    "_dead_letter_failure_text": ("The dead-letter topic accepts nothing.", "`jira-relay topics check`"),
+    "defect_text": ("An exception of the relay's own code; the same events are tried again.", LOG),
+    "_loss_text": (
+        "Kafka's retention deleted events before they were delivered.",
+        "`jira-relay topics check`",
+    ),
+    "_corrupt_batch_text": (
+        "A batch is damaged on a broker's disk, or another client wrote a record that nobody can parse.",
+        "`kafka-topics.sh --describe --topic TOPIC`",
+    ),
+}
+KAFKA_ERRORS: Lines = {
+    "diagnose_closed": ("The name of the broker has no address.", "`getent hosts HOST`"),
+    "_unreachable": ("The broker does not run, or the network is down.", CHECK),
+    "_no_answer": ("The broker hangs, or a firewall drops packets.", CHECK),
+    "_protocol_mismatch": ("The port speaks another protocol.", "`openssl s_client -connect HOST:PORT`"),
+    "_untrusted_certificate": (
+        "The certificate of the broker is not accepted.",
+        "`openssl s_client -connect HOST:PORT`",
+    ),
+    "_tls_alert": ("The broker does not accept the TLS of the relay.", CHECK),
+    "login_not_expected": ("The listener has no login.", CHECK),
+    "mechanism_not_offered": ("The listener has another login.", CHECK),
+    "login_rejected": ("User, password or token is wrong.", CHECK),
+    "unexpected_login_answer": ("The broker does not prove that it knows the password.", CHECK),
+    "closed_after_connect": ("The listener requires a login, or the broker has a fault.", CHECK),
+    "wrong_advertised_listener": ("The broker advertises an address that does not work here.", CHECK),
+    "unsupported_version": (
+        "The broker is too old.",
+        "`kafka-broker-api-versions.sh --bootstrap-server HOST:PORT`",
+    ),
+    "timed_out": ("The broker is overloaded.", CHECK),
+}

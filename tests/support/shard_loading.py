@@ -1,0 +1,110 @@
+"""A shard that a test loads, publishes to, damages and loads again."""
+
+import asyncio
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
+
+from producer.events import Event
+from producer.publishing.publisher import ShardPublisher
+from producer.publishing.transaction import PendingRecords
+from producer.recovery.loader import ShardLoader
+from producer.sources.jira_cloud.mapping import restore_json, to_event
+from producer.state.checkpoint import Checkpoint, new_checkpoint
+from producer.state.intervals import TimeRange
+from relay.avro.codec import InternalCodec
+from relay.kafka import KafkaError, Record, TopicPartition
+from relay.kafka.log_reader import read_to_end, stable_bounds, standalone_consumer
+from relay.kafka.producer import ProducerRecord
+from relay.timestamps import to_iso
+
+NOW = 1_790_000_000_000
+ORGANIZATIONS = ("acme", "globex")
+
+
+def records(name: str, *numbers: int, created: int = NOW - 1_000) -> list[Event]:
+    return [_event(name, number, created - number) for number in numbers]
+
+
+def _event(name: str, number: int, created: int) -> Event:
+    event = to_event({"id": number, "created": to_iso(created), "summary": "s"}, name)
+    assert isinstance(event, dict)
+    return event
+
+
+def pending_records(events: Iterable[Event], backfill_from: int | None = None) -> PendingRecords:
+    return PendingRecords(
+        list(events), [], TimeRange(NOW - 10_000, NOW + 1), 900_000, backfill_from, restore_json
+    )
+
+
+def unchanged(checkpoint: Checkpoint) -> Checkpoint:
+    return checkpoint
+
+
+async def load_with_checkpoints(shard_loader: ShardLoader) -> ShardPublisher:
+    publisher = await shard_loader.load(0)
+    for name in ORGANIZATIONS:
+        if publisher.checkpoint(name) is None:
+            first = new_checkpoint(name, NOW - 5_000, now=NOW)
+            await publisher.write_checkpoint(name, partial(_given, first))
+    return publisher
+
+
+def _given(checkpoint: Checkpoint, _before: Checkpoint | None) -> Checkpoint:
+    return checkpoint
+
+
+async def ids(shard_loader: ShardLoader, topic: str) -> list[tuple[str, int]]:
+    found: list[Record] = []
+    tp = TopicPartition(topic, 0)
+    async with standalone_consumer(shard_loader.connection) as reader:
+        span = (await stable_bounds(reader, [tp]))[tp]
+        await read_to_end(reader, {tp: span.log_start_offset}, {tp: span.last_stable_offset}, found.append)
+    codec = InternalCodec("audit_event")
+    return [((record.key or b"").decode(), codec.decode(record.value or b"")["id"]) for record in found]
+
+
+async def recreate_topic(shard_loader: ShardLoader, topic: str) -> None:
+    """Delete and create a topic, as an operator does after a disk has failed."""
+    admin = AIOKafkaAdminClient(**shard_loader.connection.options())
+    await admin.start()
+    try:
+        await admin.delete_topics([topic])
+        for _ in range(100):
+            await asyncio.sleep(0.1)
+            try:
+                made = await admin.create_topics([NewTopic(topic, 1, 1)])
+            except KafkaError:
+                continue
+            if not made.topic_errors[0][1]:
+                break
+        for _ in range(100):
+            if [one["error_code"] for one in await admin.describe_topics([topic])] == [0]:
+                return
+            await asyncio.sleep(0.1)
+    finally:
+        await admin.close()
+
+
+async def delete_all(shard_loader: ShardLoader, topic: str) -> None:
+    """Delete all records of a topic, as retention does."""
+    tp = TopicPartition(topic, 0)
+    async with standalone_consumer(shard_loader.connection) as reader:
+        end = (await stable_bounds(reader, [tp]))[tp].last_stable_offset
+    admin = AIOKafkaAdminClient(**shard_loader.connection.options())
+    await admin.start()
+    try:
+        await admin.delete_records({tp: RecordsToDelete(before_offset=end)})
+    finally:
+        await admin.close()
+
+
+def progress_record(
+    shard_loader: ShardLoader, key: str, subject: str, record: dict[str, Any], at: int = NOW + 60
+) -> ProducerRecord:
+    return ProducerRecord(
+        shard_loader.topics.progress, 0, key.encode(), InternalCodec(subject).encode(record), at
+    )
