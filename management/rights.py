@@ -101,8 +101,6 @@ def is_granted(right: Right, rights: GrantedRights) -> bool | None:
             )
     if right.operation == "Create":
         return all_of(may for name, may in rights.creatable.items() if name.startswith(right.name))
-    if right.name in rights.hidden:
-        return False
     operations = rights.operations.get(right.name)
     return None if operations is None else right.operation in operations
 

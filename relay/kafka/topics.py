@@ -15,6 +15,11 @@ TUNING_SETTINGS = frozenset({"segment.ms", "segment.bytes", "min.cleanable.dirty
 OPTIONAL_SETTINGS = TUNING_SETTINGS | {"max.message.bytes", "message.timestamp.type", "min.insync.replicas"}
 """Settings without which a topic can be created. `topics check` then compares the cluster's own values."""
 
+NOT_VISIBLE = (
+    "The topic is not visible to this user, so whether it exists is not known. Grant Describe on it; `jira-relay check`"
+    " names the command."
+)
+
 _COMPACTED = {
     "cleanup.policy": "compact",
     "message.timestamp.type": "CreateTime",

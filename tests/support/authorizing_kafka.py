@@ -1,6 +1,7 @@
 """An embedded Kafka with an authorizer: a user may do nothing but what a test grants."""
 
 import asyncio
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -80,12 +81,12 @@ class AuthorizingKafka(EmbeddedKafka):
             "sasl_password": PASSWORD,
         }
 
-    async def grant(self, grants: Iterable[Grant], user: str = USER) -> None:
+    async def grant_only(self, grants: Iterable[Grant], user: str = USER) -> None:
+        """Give the user these rights, and take every other one from every user. Returns once the broker applies it."""
         bindings = [_binding(grant, user) for grant in grants]
-        await asyncio.to_thread(self._wait, "create_acls", bindings)
+        await asyncio.to_thread(self._replace, bindings)
 
-    async def revoke_all(self) -> None:
-        """Take every right from every user."""
+    def _replace(self, bindings: list[AclBinding]) -> None:
         names: Any = None  # any; the stubs of the client lack it
         anything = AclBindingFilter(
             ResourceType.ANY,
@@ -96,12 +97,16 @@ class AuthorizingKafka(EmbeddedKafka):
             AclOperation.ANY,
             AclPermissionType.ANY,
         )
-        await asyncio.to_thread(self._wait, "delete_acls", [anything])
-
-    def _wait(self, change: str, acls: list[Any]) -> None:
         admin = AdminClient({"bootstrap.servers": self.bootstrap})
-        for answer in getattr(admin, change)(acls, request_timeout=20).values():
-            answer.result(20)
+        for deleted in admin.delete_acls([anything]).values():
+            deleted.result(20)
+        for created in (admin.create_acls(bindings) if bindings else {}).values():
+            created.result(20)
+        for _ in range(200):
+            if set(admin.describe_acls(anything).result(20)) == set(bindings):
+                return
+            time.sleep(0.05)
+        raise AssertionError("the broker does not apply the rights")
 
 
 def _binding(grant: Grant, user: str) -> AclBinding:

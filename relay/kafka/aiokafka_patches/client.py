@@ -72,6 +72,11 @@ async def hidden_topics(client: Any, names: Sequence[str]) -> set[str]:
     return {name for name, partitions in answer.topics if any(code == refused for _, code, *_ in partitions)}
 
 
+async def hidden_topics_of(admin: AIOKafkaAdminClient, names: Sequence[str]) -> set[str]:
+    """Return the topics that the user of this admin client may not see."""
+    return await hidden_topics(admin._client, names)  # noqa: SLF001
+
+
 def throttle_metadata_updates(client: Any) -> None:
     """Pause after a failed metadata update. A client that saw a partition without leader would ask in a tight loop."""
     update = client._metadata_update  # noqa: SLF001

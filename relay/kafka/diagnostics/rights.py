@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import IncompatibleBrokerVersion, KafkaError
-from aiokafka.protocol.admin import CreateTopicsRequest
+from aiokafka.protocol.admin import CreateTopicsRequest, DescribeConfigsRequest
 from aiokafka.protocol.group import HeartbeatRequest
 from aiokafka.protocol.transaction import EndTxnRequest
 from cryptography import x509
@@ -21,6 +21,7 @@ from relay.kafka.diagnostics.authorization_protocol import TopicOperationsReques
 ANONYMOUS = "User:ANONYMOUS"
 
 _UNSUPPORTED = (NotImplementedError, IncompatibleBrokerVersion)
+_TOPIC = 2  # the code of a topic among Kafka's config resources
 _REFUSED_GROUP, _REFUSED_ID, _REFUSED_TOPIC, _REFUSED_CLUSTER = 30, 53, 29, 31
 # Answers of brokers that checked the right first: coordinator loading, not available, elsewhere; unknown member, generation or
 # group; rebalance; invalid producer id, epoch or transaction state; concurrent transactions; fenced.
@@ -43,7 +44,7 @@ class GrantedRights:
     """The rights of the user. None as a value: the broker does not report it."""
 
     operations: Mapping[str, frozenset[str] | None]
-    """By topic that the user may see."""
+    """By topic, but for the missing ones."""
     hidden: frozenset[str] = frozenset()
     """Topics that the user may not see, whether they exist or not."""
     missing: frozenset[str] = frozenset()
@@ -66,7 +67,8 @@ async def read_rights(
     """Return the rights of the user of this connection. Changes nothing.
 
     1. Topics that a broker lists: the broker reports the operations (KIP-430).
-    2. Other topics: a broker checks Describe before it looks for the offsets of a topic, and Create before it validates one.
+    2. Other topics: a broker checks Describe before it looks for the offsets of a topic, DescribeConfigs before it looks for its
+       settings, and Create before it validates a new one.
     3. Groups: a broker checks Read before it looks for the member. This heartbeat is of a member that no group has.
     4. Transactional ids: a broker checks Write before it compares the producer. This end of a transaction is of a producer
        that no id has, so the transactions of a running producer go on.
@@ -79,7 +81,7 @@ async def read_rights(
         hidden = await hidden_topics(client, unlisted)
         missing = sorted(set(unlisted) - hidden)
         return GrantedRights(
-            await _read_operations(client, sorted(listed)),
+            await _read_operations(client, sorted(listed)) | await _hidden_operations(client, sorted(hidden)),
             frozenset(hidden),
             frozenset(missing),
             {name: await _may_create(client, name, timing) for name in missing},
@@ -130,6 +132,16 @@ async def _read_operations(client: AIOKafkaClient, names: list[str]) -> dict[str
         name: operations_in(bits) if code == 0 else None
         for code, name, _internal, _parts, bits in answer.topics
     }
+
+
+async def _hidden_operations(client: AIOKafkaClient, names: list[str]) -> dict[str, frozenset[str] | None]:
+    """Return the operations on topics without Describe. Read and Write imply Describe, so only DescribeConfigs is left."""
+    if not names:
+        return {}
+    request = DescribeConfigsRequest([(_TOPIC, name, None) for name in names], False)
+    answer = await client.send(client.get_random_node(), request)
+    refused = {name for code, _message, _type, name, _entries in answer.resources if code == _REFUSED_TOPIC}
+    return {name: frozenset() if name in refused else frozenset({"DescribeConfigs"}) for name in names}
 
 
 async def _may_create(client: AIOKafkaClient, name: str, timing: RightsTiming) -> bool | None:
