@@ -137,11 +137,19 @@ async def _check_topics(settings: Settings, context: OperatorContext) -> str:
     with kafka_errors_as_relay_errors(connection):
         async with asyncio.timeout(context.timing.topics_seconds):
             reports = await topic_admin.compare_topics(connection, reread_ms)
-    problems = [f"{report.name}: {problem}" for report in reports for problem in report.problems]
-    if problems:
+    if problems := _by_text([(report.name, problem) for report in reports for problem in report.problems]):
         raise RelayError(" ".join(problems))
-    notes = [f" {report.name}: {note}" for report in reports for note in report.notes]
-    return "".join([f"all {len(reports)} exist, with the right settings", "." if notes else "", *notes])
+    found = f"all {len(reports)} exist, with the right settings"
+    notes = _by_text([(report.name, note) for report in reports for note in report.notes])
+    return " ".join([f"{found}.", *notes]) if notes else found
+
+
+def _by_text(sentences: Sequence[tuple[str, str]]) -> list[str]:
+    """Return each text once, after the names of the topics that share it."""
+    names: dict[str, list[str]] = {}
+    for name, text in sentences:
+        names.setdefault(text, []).append(name)
+    return [f"{', '.join(sharing)}: {text}" for text, sharing in names.items()]
 
 
 async def _check_registry(settings: Settings) -> str:

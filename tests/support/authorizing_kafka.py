@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,9 +81,10 @@ class AuthorizingKafka(EmbeddedKafka):
             "sasl_password": PASSWORD,
         }
 
-    async def grant_only(self, grants: Iterable[Grant], user: str = USER) -> None:
-        """Give the user these rights, and take every other one from every user. Returns once the broker applies it."""
-        bindings = [_binding(grant, user) for grant in grants]
+    async def grant_only(self, grants: Iterable[Grant] | Mapping[str, Iterable[Grant]]) -> None:
+        """Give USER these rights, or each user its own, and take every other right. Returns once the broker applies it."""
+        by_user = grants if isinstance(grants, Mapping) else {USER: grants}
+        bindings = [_binding(grant, user) for user, granted in by_user.items() for grant in granted]
         await asyncio.to_thread(self._replace, bindings)
 
     def _replace(self, bindings: list[AclBinding]) -> None:
