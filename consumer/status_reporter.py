@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import sub
 
 from consumer.assignment.handler import AssignmentHandler
 from consumer.decoding.schema_lookup import SchemaLookup
@@ -71,7 +72,7 @@ class DestinationStatusReporter:
         self._timing = timing or ReporterTiming()
         self._status: Status | None = None
         self._state: str | None = None
-        self._reported_counts = {pipeline.topic: (0, 0) for pipeline in pipelines}
+        self._reported_counts = {pipeline.topic: (0, 0, 0) for pipeline in pipelines}
         self._offsets_and_ends: dict[str, Mapping[TopicPartition, tuple[int | None, int]]] = {}
         self._last_done = dict.fromkeys(("offsets", "backup", "renewal", "alarm"), -1e9)
 
@@ -94,6 +95,8 @@ class DestinationStatusReporter:
             await self._write(state, reason)
         else:
             self._status = None
+            for pipeline in self._pipelines:
+                pipeline.metrics.set_group_lag(None)
 
     def _publish_health(self, state: str, reason: str | None) -> None:
         """Report readiness. A destination without events does not notice that Kafka is silent, so the membership counts too."""
@@ -106,17 +109,11 @@ class DestinationStatusReporter:
         )
 
     def _current_state(self) -> tuple[str, str | None]:
-        for pipeline in self._pipelines:
-            if isinstance(pipeline.problem, Paused):
-                return "paused", pipeline.problem.reason
-            if pipeline.schemas.problem is not None:
-                return "paused", pipeline.schemas.problem
-        for pipeline in self._pipelines:
-            if isinstance(pipeline.problem, Retry):
-                return "waiting", pipeline.problem.reason
-        for pipeline in self._pipelines:
-            if not pipeline.handler.ready:
-                return "starting", pipeline.handler.waiting_reason
+        flows = [_flow_state(pipeline) for pipeline in self._pipelines]
+        for wanted in ("paused", "waiting", "starting"):
+            for state, reason in flows:
+                if state == wanted:
+                    return state, reason
         states = [pipeline.stream.state for pipeline in self._pipelines]
         corrupt = [text for state in states for text in state.corrupt_batches]
         losses = [text for state in states for text in state.losses]
@@ -124,9 +121,8 @@ class DestinationStatusReporter:
 
     def _update_gauges(self) -> None:
         for pipeline in self._pipelines:
-            problem, oldest = pipeline.problem, pipeline.handler.oldest_seconds()
-            paused = isinstance(problem, Paused) or pipeline.schemas.problem is not None
-            pipeline.metrics.set_state(paused=paused, oldest_seconds=oldest)
+            oldest = pipeline.handler.oldest_seconds()
+            pipeline.metrics.set_state(_flow_state(pipeline)[0], oldest_seconds=oldest)
             if oldest > HALF_OF_RETENTION_SECONDS and self._due("alarm", self._timing.alarm_seconds):
                 pipeline.metrics.half_of_retention_passed(oldest / 86_400)
 
@@ -165,12 +161,13 @@ class DestinationStatusReporter:
 
     def _with_counts(self, status: Status, now: int) -> Status:
         for pipeline in self._pipelines:
-            accepted, dead_lettered = self._reported_counts[pipeline.topic]
             state = pipeline.stream.state
-            self._reported_counts[pipeline.topic] = (state.accepted, state.dead_lettered)
-            events, dead_letters = state.accepted - accepted, state.dead_lettered - dead_lettered
-            if events or dead_letters:
-                status = status.with_counts(now, events=events, dead_letters=dead_letters)
+            counts = (state.accepted, state.dead_lettered, state.skipped)
+            reported = self._reported_counts[pipeline.topic]
+            events, dead_letters, skipped = map(sub, counts, reported)
+            if counts != reported:
+                self._reported_counts[pipeline.topic] = counts
+                status = status.with_counts(now, events=events, dead_letters=dead_letters, skipped=skipped)
         return status
 
     async def _read_offsets(self) -> None:
@@ -204,6 +201,19 @@ class DestinationStatusReporter:
             return False
         self._last_done[what] = now
         return True
+
+
+def _flow_state(pipeline: RunningPipeline) -> tuple[str, str | None]:
+    """Return the state of one flow, and its reason."""
+    if isinstance(pipeline.problem, Paused):
+        return "paused", pipeline.problem.reason
+    if pipeline.schemas.problem is not None:
+        return "paused", pipeline.schemas.problem
+    if isinstance(pipeline.problem, Retry):
+        return "waiting", pipeline.problem.reason
+    if not pipeline.handler.ready:
+        return "starting", pipeline.handler.waiting_reason
+    return "active", None
 
 
 def _lag(offsets_and_ends: Mapping[TopicPartition, tuple[int | None, int]]) -> int:

@@ -21,6 +21,7 @@ from producer.sharding.hanging_transactions import watch_hanging_transactions
 from producer.sharding.shard import Shard
 from producer.sources.catalogue import open_sources
 from producer.sources.contract import SourceFactory, SourceSetup
+from producer.sources.throttle import RequestSlots
 from producer.status_reporter import OrganizationStatusReporter, status_key
 from relay.aio import cancel_all, run_unless_stopped, supervise
 from relay.config.schema_registry import SchemaRegistryConfig
@@ -71,17 +72,18 @@ async def run_producer(
     """
     health.report("producer", ok=False, reason="joining the group")
     topics = Topics(connection.kafka.topic_prefix)
+    metrics = ProducerMetrics(registry)
+    slots = RequestSlots(on_request_ended=metrics.request_ended)
     async with (
         open_schema_store(schema_registry, connection) as store,
         RecordWriter(connection) as writer,
-        open_sources(SourceSetup(config, credentials, now_ms)) as sources,
+        open_sources(SourceSetup(config, credentials, now_ms, slots)) as sources,
     ):
         await run_unless_stopped(stop, require_lossless_topics(connection, config.late_days * DAY_MS))
         cluster = await run_unless_stopped(stop, _read_cluster_limits(connection, store))
         if cluster is None:
             return
         shard_count, limits = cluster
-        metrics = ProducerMetrics(registry)
         loader = ShardLoader(connection, topics, store, limits, metrics, now_ms)
         parts = _build_parts(config, connection, sources, writer, loader, shard_count)
         tasks = _start_tasks(parts, connection, topics, limits, health, timing)

@@ -40,6 +40,7 @@ class OrganizationStatusReporter:
     ) -> None:
         """`previous`: the last status that any owner published; None: there is none, or it is not known."""
         timing = timing or StatusTiming()
+        metrics.organization_started(organization.name, interval_seconds)
         self._name = organization.name
         self._credential_expires = organization.credential_expires
         self._status_writer = status_writer
@@ -105,9 +106,7 @@ class OrganizationStatusReporter:
     def _publish(self, status: Status) -> None:
         self._status = status.valid_for(self._valid_ms)
         self._status_writer.put(status_key(self._name), self._status)
-        self._metrics.organization_state(
-            self._name, failing=status.state == "failing", expires=self._credential_expires
-        )
+        self._metrics.organization_state(self._name, status.state, self._credential_expires)
 
 
 def _skew_message(ahead_ms: int) -> str:

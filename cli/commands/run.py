@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Annotated
 
 import structlog
@@ -30,8 +31,12 @@ from relay.lifecycle import Service, stop_on_signals
 from relay.telemetry import logs
 from relay.telemetry import server as health
 from relay.telemetry.health import Health
+from relay.telemetry.metrics import open_registry
 
 ServiceFactory = Callable[["ProcessContext"], Mapping[str, Service]]
+
+REVISION_VARIABLE = "JIRA_RELAY_REVISION"
+"""The image sets it to the commit that it was built from."""
 
 log = structlog.get_logger(__name__)
 
@@ -131,7 +136,7 @@ async def _open_process(
 ) -> AsyncIterator[ProcessContext]:
     redactor = redactor or _set_up_logging(settings)
     state = Health()
-    registry = CollectorRegistry()
+    registry = open_registry(version("jira-audit-relay"), os.environ.get(REVISION_VARIABLE) or "unknown")
     _relax_garbage_collection()
     async with health.serve(settings.telemetry.listen, state, registry) as url:
         log.info("Telemetry is served.", url=url)

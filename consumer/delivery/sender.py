@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from consumer.delivery.batch import RECORD_OVERHEAD_BYTES, Rows
@@ -215,8 +216,9 @@ class Sender:
 
     def _record_accepted(self, rows: Rows) -> None:
         self._on_delivered(rows.tracked)
-        newest_ms = rows.tracked.records[-1].timestamp
-        self._stream.metrics.set_lag_seconds(max(0.0, time.time() - newest_ms / 1000))
+        now, records = time.time(), rows.tracked.records
+        oldest, newest = min(map(attrgetter("timestamp"), records)) / 1000, records[-1].timestamp / 1000
+        self._stream.metrics.body_delivered(max(0.0, now - oldest), max(0.0, now - newest))
 
     async def _bisect(self, rows: Rows, rejection: BodyRejection) -> None:
         self._stream.metrics.body_bisected(rejection.reason, len(rows))

@@ -1,121 +1,136 @@
 """The metrics catalogue of the consumer."""
 
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client import Counter, Gauge, Histogram
 
-REQUEST_SECONDS_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25)
-REQUEST_ROWS_BUCKETS = (1, 10, 100, 300, 1000, 3000)
+from relay.telemetry.metrics import Label, Metric
 
-_FLOW = ("destination", "flow")
+REQUEST_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25)
+REQUEST_EVENTS_BUCKETS = (1, 10, 100, 300, 1000, 3000)
+LATENCY_BUCKETS = (1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600, 14_400, 86_400)
 
-M = TypeVar("M", bound=MetricWrapperBase)
-
-
-@dataclass(frozen=True)
-class Metric(Generic[M]):
-    """One line of the catalogue. Every metric has the labels destination and flow; flow is live or history."""
-
-    kind: type[M]
-    name: str
-    help: str
-    label: str | None = None
-    buckets: tuple[float, ...] | None = None
-
-    def register(self, registry: CollectorRegistry) -> M:
-        labels = (*_FLOW, self.label) if self.label else _FLOW
-        options: dict[str, Any] = {} if self.buckets is None else {"buckets": self.buckets}
-        return self.kind(self.name, self.help, labels, registry=registry, **options)
-
+FLOW = (Label("destination"), Label("flow"))
+"""Every metric has them: destinations are few, and flow is live or history."""
+STATE = Label("state", ("active", "waiting", "paused", "starting"))
 
 EVENTS_READ = Metric(
     Counter,
-    "jira_relay_events_read_total",
+    "jira_relay_consumer_events_read_total",
     "Records read from the topic for delivery; each ends as accepted, skipped, dead-lettered or released.",
+    FLOW,
 )
-EVENTS_ACCEPTED = Metric(Counter, "jira_relay_events_accepted_total", "Events that the destination accepted.")
+EVENTS_ACCEPTED = Metric(
+    Counter,
+    "jira_relay_consumer_events_accepted_total",
+    "Events that the destination accepted.",
+    FLOW,
+)
 EVENTS_SKIPPED = Metric(
-    Counter, "jira_relay_events_skipped_total", "Events that the filter of the destination left out."
+    Counter,
+    "jira_relay_consumer_events_skipped_total",
+    "Events that the filter of the destination left out.",
+    FLOW,
 )
 EVENTS_DEAD_LETTERED = Metric(
     Counter,
-    "jira_relay_events_dead_lettered_total",
-    "Records written to the dead-letter topic, by why: unreadable or rejected.",
-    label="why",
+    "jira_relay_consumer_events_dead_lettered_total",
+    "Records written to the dead-letter topic, by reason: unreadable or rejected.",
+    (*FLOW, Label("reason", ("unreadable", "rejected"))),
 )
 EVENTS_RELEASED = Metric(
     Counter,
-    "jira_relay_events_released_total",
+    "jira_relay_consumer_events_released_total",
     "Records read and not delivered when their partition was released; its next owner reads them again.",
+    FLOW,
 )
-EVENTS_READ_SINGLY = Metric(
+EVENTS_DECODED_SINGLY = Metric(
     Counter,
-    "jira_relay_events_read_singly_total",
+    "jira_relay_consumer_events_decoded_singly_total",
     "Records decoded one by one because decoding them together failed.",
+    FLOW,
 )
 SENT_RAW_BYTES = Metric(
-    Counter, "jira_relay_sent_raw_bytes_total", "Bytes of accepted request bodies before compression."
+    Counter,
+    "jira_relay_consumer_sent_raw_bytes_total",
+    "Bytes of accepted request bodies before compression.",
+    FLOW,
 )
 SENT_WIRE_BYTES = Metric(
-    Counter, "jira_relay_sent_wire_bytes_total", "Bytes of accepted request bodies on the wire."
+    Counter,
+    "jira_relay_consumer_sent_wire_bytes_total",
+    "Bytes of accepted request bodies on the wire.",
+    FLOW,
 )
 REQUESTS = Metric(
     Counter,
-    "jira_relay_destination_requests_total",
-    "Requests to the destination, by class of status (2xx to 5xx; none: no answer).",
-    label="status",
+    "jira_relay_consumer_requests_total",
+    "Requests to the destination, by class of status; none: no answer.",
+    (*FLOW, Label("status", ("2xx", "3xx", "4xx", "5xx", "none"))),
 )
-REQUEST_SECONDS = Metric(
+REQUEST_DURATION = Metric(
     Histogram,
-    "jira_relay_destination_request_seconds",
+    "jira_relay_consumer_request_duration_seconds",
     "Duration of a request, from its start to its answer.",
-    buckets=REQUEST_SECONDS_BUCKETS,
+    FLOW,
+    buckets=REQUEST_BUCKETS,
 )
 REQUEST_EVENTS = Metric(
     Histogram,
-    "jira_relay_destination_request_events",
+    "jira_relay_consumer_request_events",
     "Events accepted by one request.",
-    buckets=REQUEST_ROWS_BUCKETS,
+    FLOW,
+    buckets=REQUEST_EVENTS_BUCKETS,
 )
 RETRIES = Metric(
     Counter,
-    "jira_relay_destination_retries_total",
-    "Requests whose events have to be sent again, by why: retry, paused, split or rejected.",
-    label="why",
+    "jira_relay_consumer_retries_total",
+    "Requests whose events have to be sent again, by reason: retry, paused, split or rejected.",
+    (*FLOW, Label("reason", ("retry", "paused", "split", "rejected"))),
 )
 DEFECTS = Metric(
     Counter,
-    "jira_relay_delivery_defects_total",
+    "jira_relay_consumer_defects_total",
     "Exceptions of the relay's own code during delivery; the same events are tried again.",
+    FLOW,
 )
 OFFSETS_LOST = Metric(
     Counter,
-    "jira_relay_offsets_lost_total",
+    "jira_relay_consumer_offsets_lost_total",
     "Offsets that Kafka deleted before the destination accepted their events.",
+    FLOW,
 )
-PAUSED = Metric(
+DESTINATION_STATE = Metric(
     Gauge,
-    "jira_relay_destination_paused",
-    "1 while an operator must fix something before the destination can go on, 0 otherwise.",
+    "jira_relay_consumer_destination_state",
+    "1 for the state that the flow is in, 0 for each other state; paused: an operator must fix something.",
+    (*FLOW, STATE),
 )
 LAG_EVENTS = Metric(
     Gauge,
-    "jira_relay_destination_lag_events",
+    "jira_relay_consumer_lag_events",
     "Offsets of the topic that the group has not committed; reported by the member that owns partition 0.",
+    FLOW,
 )
 OLDEST_UNSENT_SECONDS = Metric(
     Gauge,
-    "jira_relay_destination_oldest_unsent_seconds",
+    "jira_relay_consumer_oldest_unsent_seconds",
     "Age, in seconds, of the oldest event this process has read that the destination has not accepted.",
+    FLOW,
 )
 LAG_SECONDS = Metric(
     Gauge,
-    "jira_relay_destination_lag_seconds",
+    "jira_relay_consumer_lag_seconds",
     "Time from collection to acceptance of the newest accepted event.",
+    FLOW,
 )
-
+DELIVERY_LATENCY = Metric(
+    Histogram,
+    "jira_relay_consumer_delivery_latency_seconds",
+    "Time from the collection of an event to its acceptance, of the oldest event of each body.",
+    FLOW,
+    buckets=LATENCY_BUCKETS,
+)
 
 CATALOGUE: tuple[Metric[Any], ...] = (
     *(
@@ -124,17 +139,17 @@ CATALOGUE: tuple[Metric[Any], ...] = (
         EVENTS_SKIPPED,
         EVENTS_DEAD_LETTERED,
         EVENTS_RELEASED,
-        EVENTS_READ_SINGLY,
+        EVENTS_DECODED_SINGLY,
     ),
     *(
         SENT_RAW_BYTES,
         SENT_WIRE_BYTES,
         REQUESTS,
-        REQUEST_SECONDS,
+        REQUEST_DURATION,
         REQUEST_EVENTS,
         RETRIES,
         DEFECTS,
         OFFSETS_LOST,
     ),
-    *(PAUSED, LAG_EVENTS, OLDEST_UNSENT_SECONDS, LAG_SECONDS),
+    *(DESTINATION_STATE, LAG_EVENTS, OLDEST_UNSENT_SECONDS, LAG_SECONDS, DELIVERY_LATENCY),
 )

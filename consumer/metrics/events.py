@@ -1,14 +1,12 @@
 """The events of the consumer: each is a log line, a count, or both."""
 
-from typing import Any
-
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from consumer.destinations.outcome import Outcome, Partial, Paused, Reject, Retry, Sent, Split
 from consumer.metrics import catalogue
-from consumer.metrics.catalogue import M, Metric
 from relay.kafka import Record, TopicPartition
+from relay.telemetry.metrics import Metric, MetricSet
 
 log = structlog.get_logger("consumer")
 
@@ -19,13 +17,7 @@ class ConsumerMetrics:
     """The registered catalogue of one process."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._registered: dict[Metric[Any], Any] = {
-            each: each.register(registry) for each in catalogue.CATALOGUE
-        }
-
-    def __getitem__(self, metric: Metric[M]) -> M:
-        found: M = self._registered[metric]
-        return found
+        self.registered = MetricSet(catalogue.CATALOGUE, registry)
 
     def state_changed(self, destination: str, state: str, reason: str | None) -> None:
         write_line = log.info if state == "active" else log.warning
@@ -40,24 +32,25 @@ class PipelineMetrics:
     """The events of one flow of one destination: one method each."""
 
     def __init__(self, metrics: ConsumerMetrics, destination: str, flow: str) -> None:
-        self._metrics = metrics
+        self._registered = metrics.registered
         self._labels = (destination, flow)
         self._names = {"destination": destination, "flow": flow}
+        self._registered.start(**self._names)
 
     def _count(self, metric: Metric[Counter], amount: float = 1, *label: str) -> None:
-        self._metrics[metric].labels(*self._labels, *label).inc(amount)
+        self._registered[metric].labels(*self._labels, *label).inc(amount)
 
     def _set(self, metric: Metric[Gauge], value: float) -> None:
-        self._metrics[metric].labels(*self._labels).set(value)
+        self._registered[metric].labels(*self._labels).set(value)
 
     def _observe(self, metric: Metric[Histogram], value: float) -> None:
-        self._metrics[metric].labels(*self._labels).observe(value)
+        self._registered[metric].labels(*self._labels).observe(value)
 
     def request_ended(
         self, outcome: Outcome, *, rows: int, raw_bytes: int, wire_bytes: int, seconds: float, warn: bool
     ) -> None:
         """Count a request. Not `warn`: other requests in flight have met the same problem, and it is logged already."""
-        self._observe(catalogue.REQUEST_SECONDS, seconds)
+        self._observe(catalogue.REQUEST_DURATION, seconds)
         match outcome:
             case Sent():
                 self._count(catalogue.REQUESTS, 1, "2xx")
@@ -155,7 +148,7 @@ class PipelineMetrics:
         )
 
     def decoded_singly(self, records: int) -> None:
-        self._count(catalogue.EVENTS_READ_SINGLY, records)
+        self._count(catalogue.EVENTS_DECODED_SINGLY, records)
         log.warning(
             "Some records are corrupt; their batch was decoded singly.", **self._names, records=records
         )
@@ -239,15 +232,21 @@ class PipelineMetrics:
             days=round(days, 1),
         )
 
-    def set_state(self, *, paused: bool, oldest_seconds: float) -> None:
-        self._set(catalogue.PAUSED, paused)
+    def set_state(self, state: str, *, oldest_seconds: float) -> None:
+        self._registered.set_state(catalogue.DESTINATION_STATE, state, **self._names)
         self._set(catalogue.OLDEST_UNSENT_SECONDS, oldest_seconds)
 
-    def set_lag_seconds(self, seconds: float) -> None:
-        self._set(catalogue.LAG_SECONDS, seconds)
+    def body_delivered(self, oldest_seconds: float, newest_seconds: float) -> None:
+        """A body was accepted so many seconds after its oldest and its newest event were collected."""
+        self._observe(catalogue.DELIVERY_LATENCY, oldest_seconds)
+        self._set(catalogue.LAG_SECONDS, newest_seconds)
 
-    def set_group_lag(self, events: int) -> None:
-        self._set(catalogue.LAG_EVENTS, events)
+    def set_group_lag(self, events: int | None) -> None:
+        """Set the lag of the group. None: another process reports it from now on."""
+        if events is None:
+            self._registered[catalogue.LAG_EVENTS].remove_by_labels(self._names)
+        else:
+            self._set(catalogue.LAG_EVENTS, events)
 
 
 def _status_class(status: int | None) -> str:

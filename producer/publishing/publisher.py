@@ -203,8 +203,7 @@ class ShardPublisher:
             newest = max(event["created"] for event in plan.events)
             self._metrics.events_published(organization, mode, count, newest)
         for event in plan.events:
-            if event["mode"] == "late":
-                self._metrics.late_arrival(organization, (plan.collected - event["created"]) / 1000)
+            self._metrics.event_latency(event["mode"], (plan.collected - event["created"]) / 1000)
         for unreadable in plan.unreadable:
             self._metrics.dead_lettered(organization, unreadable.reason)
 

@@ -2,7 +2,7 @@
 
 A source turns a window of time into events. It knows no Kafka, no checkpoint and no ledger: the poller asks for
 windows, leaves out the events that are already published, and commits the rest. `docs/development/new-source.md`
-has the steps, decision 20 the reasons, `tests/contracts/source.py` the suite that each source passes.
+has the steps, decision 20 the reasons, `tests/contracts/source/` the suite that each source passes.
 """
 
 from collections.abc import AsyncGenerator, Callable, Mapping

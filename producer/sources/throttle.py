@@ -16,6 +16,13 @@ LOGIN_FAILURES = {ErrorKind.KEY_REFUSED, ErrorKind.ANONYMOUS, ErrorKind.CAPTCHA,
 
 T = TypeVar("T")
 
+OnRequestEnded = Callable[[float, bool], None]
+"""Takes the seconds that a request took, and whether the API answered it with what was asked."""
+
+
+def ignore_request(_seconds: float, _answered: bool) -> None:
+    """Take no notice of a request."""
+
 
 def _first_seconds() -> Mapping[RetryAction, float]:
     return {RetryAction.RETRY: 2.0, RetryAction.WAIT: 5.0, RetryAction.FIX: 15.0}
@@ -46,10 +53,29 @@ class RequestSlots:
     site.
     """
 
-    def __init__(self, total: int = REQUEST_SLOTS, low_priority: int = LOW_PRIORITY_SLOTS) -> None:
+    def __init__(
+        self,
+        total: int = REQUEST_SLOTS,
+        low_priority: int = LOW_PRIORITY_SLOTS,
+        on_request_ended: OnRequestEnded = ignore_request,
+    ) -> None:
         self.total = total
+        self._on_request_ended = on_request_ended
         self.all = asyncio.Semaphore(total)
         self.low_priority = asyncio.Semaphore(low_priority)
+
+    async def run(self, send: Callable[[], Awaitable[T]]) -> T:
+        """Run `send` in a slot, and report its duration. Without a key there was no request to report."""
+        async with self.all:
+            started = _now()
+            try:
+                found = await send()
+            except SourceError as error:
+                if error.kind is not ErrorKind.NO_KEY:
+                    self._on_request_ended(_now() - started, False)
+                raise
+            self._on_request_ended(_now() - started, True)
+            return found
 
 
 @dataclass(slots=True)
@@ -104,8 +130,7 @@ class RequestThrottle:
             async with slot, self._site.lock:
                 if self._blocked_until() > _now():  # by the request whose turn was before
                     continue
-                async with self._slots.all:
-                    return await send()
+                return await self._slots.run(send)
 
     def succeeded(self) -> None:
         """Begin with the shortest wait at the next failure."""

@@ -84,6 +84,15 @@ class AuditLog:
         self._by_id = [entry for entry in self._by_id if entry.id not in deleted_ids]
         self._version += 1
 
+    def delete_newest(self, count: int) -> None:
+        """Delete the visible records with the largest ids."""
+        if count <= 0:
+            return
+        deleted_ids = {entry.id for entry in self._by_id[-count:]}
+        del self._by_id[-count:]
+        self._by_created = [entry for entry in self._by_created if entry.id not in deleted_ids]
+        self._version += 1
+
     def select(self, selection: Selection) -> Sequence[AuditLogEntry]:
         """Return the visible records of the selection, by descending id."""
         cached = self._cached_selection

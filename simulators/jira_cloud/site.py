@@ -135,6 +135,11 @@ class SimulatedSite:
         self.log.advance(self._clock())
         self.log.delete_oldest(count)
 
+    def delete_newest(self, count: int) -> None:
+        """Delete the newest visible records, so that the rows behind them move up."""
+        self.log.advance(self._clock())
+        self.log.delete_newest(count)
+
     def after_pages(self, count: int, action: Callable[[], object]) -> None:
         """Call `action` after `count` more pages of audit records, so that the log changes while it is read."""
         self._page_actions.append((count, action))

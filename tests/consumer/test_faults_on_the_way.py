@@ -44,7 +44,7 @@ async def test_garbage_becomes_dead_letters_and_holds_up_nobody(kafka, prefix, m
 
 
 def dead_letter_count(consumer, why="unreadable"):
-    return consumer.metric("jira_relay_events_dead_lettered_total", why=why)
+    return consumer.metric("jira_relay_consumer_events_dead_lettered_total", reason=why)
 
 
 async def test_a_record_too_large_for_the_dead_letter_topic_is_written_in_parts(kafka, prefix, monkeypatch):
@@ -90,7 +90,7 @@ async def test_passing_faults_cost_time_alone(kafka, prefix, monkeypatch):
         async with world.consuming() as consumer:
             await world.publish(some_events(200))
             await world.wait_for_events()
-            assert consumer.metric("jira_relay_destination_retries_total", why="retry") >= 3
+            assert consumer.metric("jira_relay_consumer_retries_total", reason="retry") >= 3
 
         assert azure.duplicates() == {}
         assert await world.dead_letters() == []
@@ -151,11 +151,13 @@ async def test_a_missing_role_pauses_says_what_to_do_and_heals_by_itself(kafka, 
         await world.publish(some_events(100))
         async with world.consuming() as consumer:
             await wait_until(lambda: any("Monitoring Metrics" in each for each in consumer.health.problems()))
-            await wait_until(lambda: consumer.metric("jira_relay_destination_paused") == 1)
+            await wait_until(
+                lambda: consumer.metric("jira_relay_consumer_destination_state", state="paused") == 1
+            )
             world.azure.identity.publishers |= publishers
             await world.wait_for_events()
             await wait_until(consumer.ready)
-            assert consumer.metric("jira_relay_destination_paused") == 0
+            assert consumer.metric("jira_relay_consumer_destination_state", state="paused") == 0
         assert world.azure.duplicates() == {}
         assert await world.dead_letters() == []
 
@@ -184,7 +186,7 @@ async def test_a_slow_destination_bounds_what_is_read(kafka, prefix, monkeypatch
         async with world.consuming(start="earliest") as consumer:
             await wait_until(lambda: len(world.azure.calls) >= 6)
             await asyncio.sleep(3)
-            assert consumer.metric("jira_relay_events_accepted_total") == 0
+            assert consumer.metric("jira_relay_consumer_events_accepted_total") == 0
             hanging.cancel()
             world.azure.clear_faults()
             await world.wait_for_events(seconds=60)

@@ -114,7 +114,8 @@ async def test_events_that_kafka_deleted_are_named_and_the_rest_goes_on(kafka, p
         async with world.consuming() as consumer:
             await world.wait_for_events(30)
             assert (
-                consumer.metric("jira_relay_offsets_lost_total") == records[40].offset - records[9].offset - 2
+                consumer.metric("jira_relay_consumer_offsets_lost_total")
+                == records[40].offset - records[9].offset - 2
             )
 
         assert uids(world.azure) == sorted(uid(each) for each in world.published[:10] + world.published[40:])
@@ -167,7 +168,7 @@ async def test_a_running_consumer_that_retention_overtakes_names_what_it_missed(
         offsets = {uid(each): record.offset for each, record in zip(world.published, records, strict=True)}
         first = min(offsets[each] for each in missing)
         assert missing == {each for each, offset in offsets.items() if first <= offset < kept.offset}
-        lost = consumer.metric("jira_relay_offsets_lost_total")
+        lost = consumer.metric("jira_relay_consumer_offsets_lost_total")
         assert lost - (kept.offset - first) in {0, 1}  # the end of a transaction takes an offset too
         assert f"to {kept.offset - 1} of {world.topics.events}" in status.reason
         until_then = EPOCH + timedelta(milliseconds=kept.timestamp)

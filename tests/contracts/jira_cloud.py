@@ -60,6 +60,9 @@ class JiraCloudWorld:
     def after_requests(self, count, action):
         self.site.after_pages(count, action)
 
+    def delete_newest(self, count):
+        self.site.delete_newest(count)
+
     def fault(self, name, *, times):
         fault = FAULTS[name][0]
         return self.site.fault(fault, times=times) if times else self.site.fault(fault, rate=1.0)

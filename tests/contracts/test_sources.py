@@ -35,11 +35,10 @@ def table_of(world):
 
 @pytest.fixture(params=sorted(suite.TABLE))
 async def opened(request, tmp_path):
-    async with (
-        WORLDS[request.param](tmp_path) as world,
-        open_sources(suite.setup(world), table_of(world), lambda _: request.param) as factory,
-    ):
-        yield suite.OpenedWorld(world, factory)
+    async with WORLDS[request.param](tmp_path) as world:
+        setup = suite.setup(world)
+        async with open_sources(setup, table_of(world), lambda _: request.param) as factory:
+            yield suite.OpenedWorld(world, setup, factory)
 
 
 def test_every_source_has_a_world():

@@ -1,37 +1,58 @@
 """Writes the page of metrics from the catalogues: `python -m tests.docs.metrics > docs/metrics.md`."""
 
-from prometheus_client import CollectorRegistry
+import consumer.metrics.catalogue
+import producer.metrics.catalogue
+from relay.telemetry.metrics import BUILD_INFO, Counter, Gauge, Histogram
 
-from consumer.metrics import ConsumerMetrics
-from producer.metrics import ProducerMetrics
+CATALOGUES = {
+    "producer": producer.metrics.catalogue.CATALOGUE,
+    "consumer": consumer.metrics.catalogue.CATALOGUE,
+}
+KINDS = {Counter: "counter", Gauge: "gauge", Histogram: "histogram"}
 
-HEAD = """# Metrics
+HEAD = f"""# Metrics
 
-`/metrics` of each process, on `telemetry.listen`, shows what its services count. Times are seconds, instants seconds since 1970. Written from the
-catalogues `producer/metrics.py` and `consumer/metrics/catalogue.py` by `python -m tests.docs.metrics`, and held equal to them by a test.
+<!-- Written by `python -m tests.docs.metrics` from the catalogues of producer and consumer; a test holds it equal. -->
+
+Each process serves `/metrics` in Prometheus' format at `telemetry.listen`.
+
+- A name is `jira_relay_<service>_<thing>_<unit>`, and a counter ends in `_total`.
+- Durations are seconds, sizes are bytes, and an instant is seconds since 1970 UTC.
+- A state is one gauge for each state, with the label `state`: 1 for the current one, 0 for the others.
+- A counter begins at 0 with its organization or destination, so `rate()` sees its first event.
+- An organization, or the flow of a destination, has series only in the process that owns it.
+  They end when the organization is deleted or another process takes it over, so sum over processes.
+- Histograms have no label of an organization: thousands of organizations would make a million series.
+
+## Every process
+
+| metric | kind | labels | meaning |
+| --- | --- | --- | --- |
+| `{BUILD_INFO[0]}_info` | gauge | `version`, `revision`, `python` | {BUILD_INFO[1]} |
+| `process_…` | gauge, counter | none | Memory, CPU time, start time and, where the system shows them, open files, from Prometheus' client for Python. |
+| `python_info` | gauge | `implementation`, `version`, … | The version of Python, from the same client. |
 """
 
 
 def render_page():
     """Return the page."""
     parts = [HEAD]
-    for title, metrics in (("Producer", ProducerMetrics), ("Consumer", ConsumerMetrics)):
-        registry = CollectorRegistry()
-        metrics(registry)
-        parts.append(f"\n## {title}\n\n| metric | kind | labels | meaning |\n| --- | --- | --- | --- |\n")
-        parts += [_row(collector) for collector in _collectors(registry)]
+    for service, catalogue in CATALOGUES.items():
+        parts.append(
+            f"\n## {service.capitalize()}\n\n| metric | kind | labels | meaning |\n| --- | --- | --- | --- |\n"
+        )
+        parts += [_row(metric) for metric in sorted(catalogue, key=lambda metric: metric.name)]
     return "".join(parts)
 
 
-def _collectors(registry):
-    return sorted(set(registry._collector_to_names), key=lambda collector: collector._name)
+def _row(metric):
+    labels = ", ".join(_label(label) for label in metric.labels) or "none"
+    return f"| `{metric.name}` | {KINDS[metric.kind]} | {labels} | {metric.help} |\n"
 
 
-def _row(collector):
-    kind = collector._type
-    name = f"{collector._name}_total" if kind == "counter" else collector._name
-    labels = ", ".join(f"`{label}`" for label in collector._labelnames) or "none"
-    return f"| `{name}` | {kind} | {labels} | {collector._documentation} |\n"
+def _label(label):
+    values = f" ({', '.join(label.values)})" if label.values else ""
+    return f"`{label.name}`{values}"
 
 
 if __name__ == "__main__":

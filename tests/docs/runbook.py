@@ -111,6 +111,7 @@ def destination_problems() -> list[tuple[str, str]]:
         sender._config_fault_text,
         dead_letters._dead_letter_failure_text,
         defects.defect_text,
+        defects.filter_fault_text,
         losses._loss_text,
         losses._corrupt_batch_text,
     )
@@ -178,7 +179,7 @@ def _source_errors() -> str:
         else:
             action, shown = RetryAction.RETRY, "A defect of the relay (…); its log has the details."
         rows.append([f"`{kind}`", meaning, shown, WAITS[action], command])
-    where = "The reason of a failing or waiting organization shows these texts; `jira_relay_jira_failures_total` counts them by kind."
+    where = "The reason of a failing or waiting organization shows these texts; `jira_relay_producer_source_errors_total` counts them by kind."
     return _table(
         "Organizations: errors", where, ["kind", "meaning", "text", "tried again", "first command"], rows
     )

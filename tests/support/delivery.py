@@ -125,7 +125,9 @@ class SenderFixture:
     def count(self, name: str, **labels: str) -> float:
         """Return a counter."""
         labels = {"destination": "sentinel", "flow": "live", **labels}
-        return self.registry.get_sample_value(f"jira_relay_{name}_total", labels) or 0
+        found = self.registry.get_sample_value(f"jira_relay_consumer_{name}_total", labels)
+        assert found is not None, f"{name} has no series {labels}; each begins at 0"
+        return found
 
     def committable(self) -> int:
         """Return the offset before which every record is delivered."""

@@ -1,13 +1,15 @@
 """Jira sources as the producer opens them, for simulated sites."""
 
+import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from pydantic import SecretStr
 
-from producer.sources.errors import RetryAction
+from producer.sources.errors import RetryAction, SourceError
 from producer.sources.jira_cloud.client import open_clients
 from producer.sources.jira_cloud.factory import JiraCloudSources
+from producer.sources.jira_cloud.pager import PageRequest
 from producer.sources.throttle import BackoffTiming
 from relay.credentials.url_policy import AllowedHosts
 from relay.errors import SecretError
@@ -60,3 +62,13 @@ class JiraFixture:
 async def jira_clients(jira, **options):
     async with open_clients(100) as clients:
         yield JiraFixture(clients, jira.gateway_url, **options)
+
+
+def page_request():
+    return PageRequest(0, 1_900_000_000_000, 0, 1000)
+
+
+async def error_kinds(*awaitables):
+    """Return the kind of each refusal, None for a success."""
+    found = await asyncio.gather(*awaitables, return_exceptions=True)
+    return [one.failure.kind if isinstance(one, SourceError) else None for one in found]

@@ -1,6 +1,7 @@
 """Consumers between a real Kafka and simulated Azure."""
 
 import asyncio
+import math
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -213,8 +214,9 @@ class RunningConsumer:
         return time.monotonic() - started
 
     def metric(self, name: str, flow: str = "live", **labels: str) -> float:
+        """Return a metric of the destination; NaN before its service has opened it."""
         found = self.registry.get_sample_value(name, {"destination": "sentinel", "flow": flow, **labels})
-        return found or 0
+        return math.nan if found is None else found
 
 
 _CONSUMER_PROGRAM = """

@@ -44,7 +44,7 @@ async def test_rows_to_retry_go_on_alone_and_keep_their_offsets():
         assert sorted(destination.accepted) == [b"%d" % n for n in range(6)]
         assert fixture.committable() == 6
         assert fixture.count("events_accepted") == 6
-        assert fixture.count("destination_retries", why="retry") == 2
+        assert fixture.count("retries", reason="retry") == 2
 
 
 async def test_a_rejected_row_with_a_witness_in_its_answer_is_a_dead_letter_at_once():
@@ -55,7 +55,10 @@ async def test_a_rejected_row_with_a_witness_in_its_answer_is_a_dead_letter_at_o
         assert fixture.dead_letters.put_records == [(500, "bad b'500'", 200)]
         assert len(destination.requests) == 1
         assert fixture.committable() == 1000
-        assert (fixture.count("events_accepted"), fixture.count("events_dead_lettered", why="rejected")) == (
+        assert (
+            fixture.count("events_accepted"),
+            fixture.count("events_dead_lettered", reason="rejected"),
+        ) == (
             999,
             1,
         )

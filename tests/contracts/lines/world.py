@@ -110,6 +110,8 @@ class LinesWorld:
     def after_requests(self, count, action):
         self.reader.actions.append((self.reader.requests + count, action))
 
+    delete_newest = None
+
     def fault(self, name, *, times):
         return self._add(ReaderFault(FAULTS[name][0], times))
 

@@ -1,105 +1,21 @@
+"""Polling a simulated site: what is published, what moves the checkpoint, and what ends a loop."""
+
 import asyncio
-import time
-from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from producer.metrics import ProducerMetrics
 from producer.polling import window
-from producer.polling.context import PollingContext
-from producer.polling.poller import Poller, PollerTiming
-from producer.polling.window import PollingConfig
 from producer.sources.jira_cloud.client import RequestLimits
 from producer.sources.jira_cloud.source import JiraCloudLimits
 from producer.state.checkpoint import EventPosition, new_checkpoint
-from producer.status_reporter import OrganizationStatusReporter, status_key
-from relay.status.writer import StatusWriter
 from relay.timestamps import DAY_MS, now_ms, to_iso
 from simulators import faults
 from simulators.jira_cloud import faults as jira_faults
-from simulators.jira_cloud.world import JiraWorld
-from tests.support.jira import backoff, jira_clients
-from tests.support.publisher import TOPICS, in_memory_publisher
-
-CONFIG = PollingConfig(
-    settle=200, overlap=60_000, reread_day_every=2_000, reread_week_every=DAY_MS, allowed_lateness=7 * DAY_MS
-)
-TIMING = PollerTiming(
-    reread_check_seconds=0.3, backfill_check_seconds=0.3, source_error_pause_seconds=0.1, defect_seconds=0.4
-)
-BACKOFF = backoff(0.4, page_pause_seconds=0.1)
-
-
-class PollerHarness:
-    """Run a poller of one simulated site, with everything that it writes to."""
-
-    def __init__(self, site, jira_fixture, **fields):
-        self.site = site
-        self.organization = jira_fixture.organization(site, **fields)
-        self.jira_fixture = jira_fixture
-        self.metrics = ProducerMetrics(CollectorRegistry())
-        self.status_writer = StatusWriter(None, "status")
-        self.publisher, self.transactions = in_memory_publisher(now_ms, metrics=self.metrics)
-        self.config = CONFIG
-
-    @property
-    def status(self):
-        return self.status_writer.last_put(status_key(self.organization.name))
-
-    @asynccontextmanager
-    async def running(self, interval=0.2):
-        reporter = OrganizationStatusReporter(
-            self.organization, self.status_writer, self.metrics, now_ms, interval, self.status
-        )
-        context = PollingContext(
-            self.organization,
-            self.publisher,
-            self.jira_fixture.sources.source_for(self.organization),
-            reporter,
-            self.metrics,
-            self.config,
-            now_ms,
-        )
-        poller = Poller(context, interval, TIMING)
-        task = asyncio.create_task(poller.run())
-        try:
-            yield task
-        finally:
-            task.cancel()
-            await asyncio.wait({task}, timeout=5)
-            assert task.done()
-
-    def published(self, topic=TOPICS.events):
-        return sorted(self.transactions.ids(topic))
-
-    async def until(self, condition, seconds=15):
-        end = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < end, (self.status, self.published())
-            await asyncio.sleep(0.05)
-
-
-def ids(records):
-    return sorted(record["id"] for record in records)
-
-
-@pytest.fixture
-async def jira():
-    async with JiraWorld(seed=9) as world:
-        yield world
-
-
-@pytest.fixture
-async def acme(jira):
-    return await jira.add_site("acme")
-
-
-@pytest.fixture
-async def jira_fixture(jira):
-    async with jira_clients(jira, backoff=BACKOFF) as found:
-        yield found
+from tests.support.jira import jira_clients
+from tests.support.poller import BACKOFF, CONFIG, PollerHarness, ids
+from tests.support.publisher import TOPICS
 
 
 async def test_records_created_after_adding_are_live_on_a_late_first_contact(acme, jira_fixture):
@@ -114,70 +30,6 @@ async def test_records_created_after_adding_are_live_on_a_late_first_contact(acm
 
     assert harness.published() == ids(since)
     assert {event["mode"] for event in harness.transactions.events()} == {"live"}
-
-
-async def test_a_clock_ahead_of_jiras_skips_nothing(acme, jira_fixture):
-    """At ten minutes ahead, new records are live, older ones are backfill, and the status reports the skew."""
-    acme.quirks.clock_skew_seconds = -600
-    acme.add_record(created=now_ms() - 900_000)
-    harness = PollerHarness(acme, jira_fixture, added=now_ms() - 600_000)
-    happened = [acme.add_record()]
-    async with harness.running():
-        await harness.until(lambda: harness.status.last_poll)
-        for _ in range(5):
-            happened += acme.add_records(2)
-            await asyncio.sleep(0.3)
-        await harness.until(lambda: len(harness.published()) >= len(happened))
-        reason = harness.status.reason
-
-    assert harness.published() == ids(happened)
-    assert {event["mode"] for event in harness.transactions.events()} == {"live"}
-    assert "10 min ahead of Jira's" in reason
-
-
-async def test_a_clock_behind_jiras_is_reported(acme, jira_fixture):
-    """Events become late and none is lost; the status gives the reason, and backfill does not become live."""
-    acme.quirks.clock_skew_seconds = 600
-    added = now_ms() + 600_000
-    harness = PollerHarness(acme, jira_fixture, added=added)
-    async with harness.running():
-        await harness.until(lambda: harness.status.last_poll)
-
-    assert "10 min behind Jira's" in harness.status.reason
-    assert harness.publisher.checkpoint("acme").live_since > added - 2_000
-
-
-async def test_a_clock_that_leaps_ahead_and_back_skips_nothing(acme, jira_fixture, monkeypatch):
-    """The poller sets back a checkpoint from the future and publishes the records since then once."""
-    leap = [0]
-    monkeypatch.setattr(f"{__name__}.now_ms", lambda: int(time.time() * 1000) + leap[0])
-    harness = PollerHarness(acme, jira_fixture)
-    happened = []
-    async with harness.running():
-        for milliseconds in (0, 3_600_000, 7_200_000, 0, -3_600_000, 0):
-            leap[0] = milliseconds
-            happened += acme.add_records(2)
-            await asyncio.sleep(0.5)
-        await harness.until(lambda: len(harness.published()) >= len(happened))
-
-    assert harness.published() == ids(happened)
-
-
-async def test_a_clock_before_the_earliest_window_is_reported(acme, jira_fixture, monkeypatch):
-    """The poller has no window, yet it asks Jira and reports a refused key."""
-    known = new_checkpoint("acme", now_ms(), now=now_ms(), cloud_id=acme.cloud_id)
-    monkeypatch.setattr(f"{__name__}.now_ms", lambda: int(time.time() * 1000) - 2 * DAY_MS)
-    jira_fixture.clock = now_ms
-    harness = PollerHarness(acme, jira_fixture)
-    harness.config = replace(CONFIG, reread_day_every=DAY_MS)
-    await harness.publisher.write_checkpoint("acme", lambda _: known)
-    async with harness.running():
-        await harness.until(lambda: harness.status.last_poll)
-        reason = harness.status.reason
-        jira_fixture.credentials.keys["acme"] = "wrong"
-        await harness.until(lambda: harness.status.state == "failing")
-
-    assert "2880 min behind Jira's" in reason
 
 
 async def test_a_refused_key_is_tried_less_and_less_often(acme, jira_fixture):

@@ -44,7 +44,7 @@ def test_a_problem_keeps_its_begin():
 async def test_endpoints_serve_liveness_readiness_and_metrics():
     """/healthz is 200 while the process lives, /readyz has a line for each problem, /metrics is in Prometheus' format."""
     health, registry = Health("kafka"), CollectorRegistry()
-    Counter("jira_relay_events", "Events.", registry=registry).inc(3)
+    Counter("jira_relay_producer_events", "Events.", registry=registry).inc(3)
     async with serve("127.0.0.1:0", health, registry) as url:
         assert (await get(f"{url}/healthz")).status_code == 200
         starting = await get(f"{url}/readyz")
@@ -54,7 +54,7 @@ async def test_endpoints_serve_liveness_readiness_and_metrics():
 
     assert (starting.status_code, ready.status_code) == (503, 200)
     assert starting.text.startswith("kafka: still starting")
-    assert "jira_relay_events_total 3.0" in metrics.text
+    assert "jira_relay_producer_events_total 3.0" in metrics.text
     assert metrics.headers["content-type"].startswith("text/plain")
 
 

@@ -13,66 +13,13 @@ import pytest
 from producer.sources.errors import ErrorKind, RetryAction, SourceFailure
 from producer.sources.jira_cloud import client as jira
 from producer.sources.jira_cloud.auth import open_endpoint
-from producer.sources.jira_cloud.client import RequestLimits
-from producer.sources.jira_cloud.connection_test import run_connection_test
-from producer.sources.jira_cloud.mapping import restore_record, to_event
 from producer.sources.jira_cloud.page import Page
-from producer.sources.jira_cloud.pager import Pager, PagingLimits
-from producer.state.intervals import TimeRange
 from relay import timestamps
 from relay.credentials.url_policy import AllowedHosts
-from relay.errors import RelayError
 from simulators import faults
 from simulators.azure.certificate import write_certificate
 from simulators.jira_cloud import faults as jira_faults
-from simulators.jira_cloud.hostile import make_hostile_record, make_mistyped_record
-from simulators.jira_cloud.world import JiraWorld
-from tests.support.jira_records import without_nulls
-
-NOW = 1_790_000_000_000
-
-
-@pytest.fixture
-async def world():
-    async with JiraWorld(seed=1, clock=lambda: NOW) as world:
-        yield world
-
-
-@pytest.fixture
-async def site(world):
-    return await world.add_site("acme")
-
-
-@pytest.fixture
-async def client():
-    async with jira.open_client() as client:
-        yield client
-
-
-def hosts(site):
-    return AllowedHosts(site.gateway_root)
-
-
-def at_site(site, key=None, user=None):
-    return open_endpoint("acme", site.url, user or site.user, key or site.token, hosts(site))
-
-
-def at_gateway(site, key=None):
-    return open_endpoint(
-        "acme",
-        site.url,
-        site.user,
-        key or site.scoped_token,
-        hosts(site),
-        gateway=True,
-        cloud_id=site.cloud_id,
-    )
-
-
-async def page(client, endpoint, from_ms=NOW - 10_000, until_ms=NOW, offset=0, limit=1000, **limits):
-    return await jira.fetch_page(
-        client, endpoint, from_ms, until_ms, offset, limit, limits=RequestLimits(**limits)
-    )
+from tests.support.jira_endpoints import NOW, at_gateway, at_site, fetch_page
 
 
 async def test_a_page_holds_the_requested_range(client, site):
@@ -81,11 +28,11 @@ async def test_a_page_holds_the_requested_range(client, site):
     for ago in (10_001, -1):
         site.add_record(created=NOW - ago, visible_after=0)
     for endpoint in (at_site(site), at_gateway(site)):
-        found = await page(client, endpoint)
+        found = await fetch_page(client, endpoint)
         assert [record["id"] for record in found.records] == inside[::-1]
         assert found.date_ms == NOW // 1000 * 1000
         assert found.size > 100
-        second = await page(client, endpoint, offset=1, limit=1)
+        second = await fetch_page(client, endpoint, offset=1, limit=1)
         assert [record["id"] for record in second.records] == [inside[1]]
     assert site.requests()[0].query["from"] == timestamps.to_iso(NOW - 10_000)
     assert site.requests()[0].query["from"].endswith("Z")
@@ -146,18 +93,18 @@ async def test_every_fault_is_a_value_that_names_it(client, site, fault, kind, a
     """A failed call returns its cause, and the next call succeeds."""
     site.add_record(created=NOW - 1)
     site.fault(fault)
-    found = await page(client, at_site(site))
+    found = await fetch_page(client, at_site(site))
     assert (found.kind, found.action) == (kind, action)
     assert found.message.startswith("acme: ")
     assert site.token not in found.message
-    assert isinstance(await page(client, at_site(site)), Page)
+    assert isinstance(await fetch_page(client, at_site(site)), Page)
 
 
 async def test_a_requested_wait_is_returned(client, site):
     """Seconds and dates give the same wait."""
     for as_date in (False, True):
         site.fault(jira_faults.rate_limited(7, as_date=as_date))
-        assert 7 <= (await page(client, at_site(site))).retry_after_seconds <= 8
+        assert 7 <= (await fetch_page(client, at_site(site))).retry_after_seconds <= 8
 
 
 @pytest.mark.parametrize(
@@ -173,7 +120,7 @@ async def test_an_unusual_answer_is_read(client, site, fault):
     """Warnings, compression, a slow body and a missing total are no failures."""
     number = site.add_record(created=NOW - 1)["id"]
     site.fault(fault)
-    assert [record["id"] for record in (await page(client, at_site(site))).records] == [number]
+    assert [record["id"] for record in (await fetch_page(client, at_site(site))).records] == [number]
 
 
 @pytest.mark.parametrize(
@@ -194,7 +141,7 @@ async def test_a_redirect_is_never_followed_with_the_key(client, world, site, lo
     location = location.format(port=httpx.URL(other.url).port, key=site.token)
     for status in (301, 302, 303, 307, 308):
         site.fault(jira_faults.redirect(location, status))
-        found = await page(client, at_site(site))
+        found = await fetch_page(client, at_site(site))
         assert (found.kind, f"to {named}), and" in found.message) == (ErrorKind.REDIRECTED, True)
         assert site.token not in found.message
     assert not other.request_log
@@ -207,7 +154,7 @@ async def test_a_call_has_a_time_limit(client, site):
     for fault in (faults.hang(5), faults.slow_body(5)):
         site.fault(fault)
         async with asyncio.timeout(3):
-            assert (await page(client, at_site(site), seconds=0.3)).kind is ErrorKind.UNREACHABLE
+            assert (await fetch_page(client, at_site(site), seconds=0.3)).kind is ErrorKind.UNREACHABLE
 
 
 async def test_a_call_can_be_cancelled(client, site):
@@ -215,20 +162,20 @@ async def test_a_call_can_be_cancelled(client, site):
     site.fault(faults.hang(5))
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.2):
-            await page(client, at_site(site))
+            await fetch_page(client, at_site(site))
 
 
 async def test_an_answer_above_the_size_limit_is_refused(client, site):
     """The limit applies after decompression; the remedy is fewer records."""
     body = gzip.compress(b'{"records":[' + b" " * 10_000_000 + b"]}")
     site.fault(faults.respond_with(200, body, headers={"Content-Encoding": "gzip"}))
-    assert (await page(client, at_site(site), max_bytes=100_000)).action is RetryAction.REDUCE_PAGE
+    assert (await fetch_page(client, at_site(site), max_bytes=100_000)).action is RetryAction.REDUCE_PAGE
 
 
 async def test_no_session_is_kept(client, site):
     """The next request, perhaps of another organization, sends no cookie of an earlier answer."""
     site.fault(faults.altered_head(headers={"Set-Cookie": "JSESSIONID=1; Path=/"}))
-    await page(client, at_site(site))
+    await fetch_page(client, at_site(site))
     assert len(client.cookies.jar) == 0
 
 
@@ -273,7 +220,7 @@ async def test_this_machine_is_reached_without_a_proxy(site, monkeypatch):
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     async with jira.open_client() as client:
-        assert isinstance(await page(client, at_site(site)), Page)
+        assert isinstance(await fetch_page(client, at_site(site)), Page)
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.2:9", "http://localhost.:9", "http://[::1]:9"])
@@ -302,7 +249,7 @@ async def test_no_part_of_a_returned_key_is_shown(client, site, place, form):
     """A shortened answer holds no part of the key, in any of its forms."""
     key = r'ATATT "quoted" \ and = more'
     site.fault(faults.respond_with(403, "." * place + form(key) + "." * 100, content_type="text/plain"))
-    message = (await page(client, at_site(site, key))).message
+    message = (await fetch_page(client, at_site(site, key))).message
     assert "....." in message
     assert "ATA" not in message
 
@@ -312,155 +259,7 @@ async def test_a_returned_key_is_not_shown(client, site):
     endpoint = at_site(site)
     basic = endpoint.authorization.split()[1]
     site.fault(faults.respond_with(403, f'{{"errorMessages":["no {site.token} and {basic}"]}}'))
-    found = await page(client, endpoint)
+    found = await fetch_page(client, endpoint)
     assert "no … and …" in found.message
     assert site.token not in repr(endpoint)
     assert basic not in repr(endpoint)
-
-
-@pytest.mark.parametrize(
-    ("url", "user", "key", "word"),
-    [
-        ("https://evil.example", "u@x", "k", "evil.example"),
-        ("http://acme.atlassian.net", "u@x", "k", "https"),
-        ("https://acme.atlassian.net", "u:x", "k", "user name"),
-        ("https://acme.atlassian.net", "", "k", "user name"),
-        ("https://acme.atlassian.net", "u@x", "", "API key"),
-    ],
-)
-def test_an_endpoint_exists_only_for_a_safe_destination(url, user, key, word):
-    """A foreign host, plain http and an invalid credential are refused before a request."""
-    with pytest.raises(RelayError, match=word):
-        open_endpoint("acme", url, user, key, AllowedHosts("https://api.atlassian.com"))
-
-
-def test_the_gateway_needs_a_cloud_id():
-    """An invalid cloud id cannot change the URL."""
-    known = AllowedHosts("https://api.atlassian.com")
-    for cloud_id in (None, "", "../x", "a/b", "a?b"):
-        with pytest.raises(RelayError, match="cloud id"):
-            open_endpoint(
-                "acme", "https://acme.atlassian.net", "u", "k", known, gateway=True, cloud_id=cloud_id
-            )
-    endpoint = open_endpoint(
-        "acme", "https://acme.atlassian.net", "u", "k", known, gateway=True, cloud_id="1-2"
-    )
-    assert endpoint.base_url == "https://api.atlassian.com/ex/jira/1-2"
-
-
-async def connection_result(client, site, key=None, url=None):
-    return await run_connection_test(
-        client, "acme", url or site.url, site.user, key or site.token, hosts(site)
-    )
-
-
-async def test_a_working_connection_returns_its_endpoint(client, site):
-    """An unscoped key works at the site, a scoped one at the gateway; both give the site's id."""
-    site.add_record()
-    for key, gateway in ((site.token, False), (site.scoped_token, True)):
-        found = await connection_result(client, site, key)
-        assert (found.failure, found.gateway, found.cloud_id) == (None, gateway, site.cloud_id)
-        assert ("gateway" in found.message) == gateway
-
-
-async def test_an_empty_log_is_accepted_with_a_known_account(client, site):
-    """A site without records is valid when Jira knows the account."""
-    assert (await connection_result(client, site)).failure is None
-    assert len(site.requests("myself")) == 1
-    assert (await connection_result(client, site, site.scoped_token)).failure is None
-
-
-@pytest.mark.parametrize(
-    ("make", "kind"),
-    [
-        (lambda site: site.token + "x", ErrorKind.KEY_REFUSED),
-        (lambda site: site.add_token(administrator=False), ErrorKind.NOT_ADMINISTRATOR),
-        (lambda site: site.add_token(scopes=["read:jira-work"]), ErrorKind.SCOPE_MISSING),
-        (
-            lambda site: site.add_token(scopes=["manage:jira-configuration"], administrator=False),
-            ErrorKind.NOT_ADMINISTRATOR,
-        ),
-    ],
-)
-async def test_a_refused_key_gives_its_reason(client, site, make, kind):
-    """A wrong key, missing rights and missing scopes differ, with one failed login at most."""
-    found = await connection_result(client, site, make(site))
-    assert found.failure.kind is kind
-    assert found.message == found.failure.message
-    assert len([one for one in site.requests() if not one.gateway]) == 1
-
-
-@pytest.mark.parametrize(
-    ("fault", "path", "kind"),
-    [
-        (jira_faults.free_plan(), "record", ErrorKind.FREE_PLAN),
-        (jira_faults.captcha(), "record", ErrorKind.CAPTCHA),
-        (jira_faults.rate_limited(9), "record", ErrorKind.RATE_LIMITED),
-        (jira_faults.rate_limited(9), "tenant", ErrorKind.RATE_LIMITED),
-        (jira_faults.redirect("https://new.atlassian.net/"), "tenant", ErrorKind.REDIRECTED),
-        (faults.respond_with(404, "<html>"), "", ErrorKind.NOT_JIRA),
-        (jira_faults.html(), "", ErrorKind.NOT_JIRA),
-        (jira_faults.html(), "record", ErrorKind.BROKEN_ANSWER),
-        (jira_faults.anonymous(), "record", ErrorKind.ANONYMOUS),
-    ],
-)
-async def test_an_unusable_site_gives_its_reason(client, site, fault, path, kind):
-    """The result names the obstacle once, by its cause."""
-    site.fault(fault, times=3, path=path)
-    found = await connection_result(client, site)
-    assert (found.failure.kind, found.gateway) == (kind, False)
-
-
-@pytest.mark.parametrize("fault", [jira_faults.html(), faults.respond_with(404)], ids=lambda one: one.name)
-async def test_a_site_without_an_identity_is_usable(client, site, fault):
-    """Some peers that speak Jira's API do not know that request."""
-    site.fault(fault, times=1, path="tenant")
-    found = await connection_result(client, site)
-    assert (found.failure, found.cloud_id) == (None, None)
-
-
-async def test_an_unreachable_site_gets_no_key(client, site):
-    """The check reports a silent host before it sends a key."""
-    await site.stop()
-    assert (await connection_result(client, site)).failure.kind is ErrorKind.UNREACHABLE
-
-
-async def read_windows(client, endpoint, windows, limit=1000):
-    """Return all records that a pager finds in the windows: restored from events, and unreadable ones."""
-    pager, found, unreadable = Pager(windows, PagingLimits(page_records=limit)), [], []
-    while (request := pager.next_request) is not None:
-        answer = await page(
-            client, endpoint, request.from_ms, request.until_ms, request.offset, request.limit
-        )
-        items = [to_event(record, "acme") for record in answer.records]
-        if (result := pager.add(items, answer.size, answer.date_ms)) is not None:
-            found += result.events
-            unreadable += result.unreadable
-    return found, unreadable
-
-
-async def test_a_hostile_log_is_read_whole(client, site):
-    """The pager returns each record whole and once, despite short pages, repeats, ties and moving rows."""
-    site.quirks.page_cap, site.quirks.repeat_ids_divisible_by, site.quirks.reported_total = 7, 5, 3
-    site.add_records(40, created=NOW - 7_000)
-    site.add_history(60, NOW - 10_000, NOW - 5_000)
-    for make in (make_hostile_record, make_mistyped_record):
-        for ago in range(20):
-            site.add_record(make(site.record_generator), created=NOW - 100 * ago)
-    site.add_record(created=NOW - 50, fields={"id": 2**63 - 1, "created": "2026-09-21T16:13:19.950123+02:00"})
-    early = site.add_record(created=NOW - 9_000, visible_after=None)["id"]
-    site.after_pages(3, lambda: site.reveal(early))
-    events, unreadable = await read_windows(
-        client,
-        at_site(site),
-        [TimeRange(NOW - 10_000, NOW - 5_000), TimeRange(NOW - 5_000, NOW + 1)],
-        limit=9,
-    )
-    assert not unreadable
-    truth = {record["id"]: record for record in site.all_records()}
-    truth.pop(early, None)
-    found = {event["id"]: restore_record(event) for event in events}
-    found.pop(early, None)
-    assert set(found) == set(truth)
-    assert {number: without_nulls(record) for number, record in truth.items()} == found
-    assert len(events) == len({event["id"] for event in events})

@@ -111,7 +111,7 @@ def test_a_row_that_vanishes_in_front_is_noticed_on_full_pages(rows, limit, rng)
 def test_a_row_that_a_page_shows_twice_hides_no_other(rows, page, limit, grows, rng):
     """The second showing may lengthen the page or move another row to the next page."""
 
-    class Stammering(FakeAuditLog):
+    class RepeatingLog(FakeAuditLog):
         def answer(self, request):
             shown = super().answer(request)
             if shown and rng.random() < 0.4:
@@ -119,7 +119,7 @@ def test_a_row_that_a_page_shows_twice_hides_no_other(rows, page, limit, grows, 
                 shown.insert(at, shown[at])
             return shown if grows else shown[: min(request.limit, self.page)]
 
-    found = ids(read_all(Pager([TimeRange(0, 61)], paging(limit)), Stammering(rows, page=page)))
+    found = ids(read_all(Pager([TimeRange(0, 61)], paging(limit)), RepeatingLog(rows, page=page)))
     assert sorted(found) == [row["id"] for row in rows]
 
 
@@ -128,7 +128,7 @@ def test_a_row_that_a_page_shows_twice_hides_no_other(rows, page, limit, grows, 
 def test_an_empty_page_in_place_of_rows_is_not_the_end(page, at, times):
     """The last row must come again after a full page, so its absence ends no window."""
 
-    class Forgetful(FakeAuditLog):
+    class LogWithEmptyPages(FakeAuditLog):
         left = times
 
         def answer(self, request):
@@ -139,20 +139,22 @@ def test_an_empty_page_in_place_of_rows_is_not_the_end(page, at, times):
             return shown
 
     rows = [event(number, number) for number in range(61)]
-    assert ids(read_all(Pager([TimeRange(0, 61)], paging(9)), Forgetful(rows, page=page))) == list(range(61))
+    assert ids(read_all(Pager([TimeRange(0, 61)], paging(9)), LogWithEmptyPages(rows, page=page))) == list(
+        range(61)
+    )
 
 
 def test_a_jira_that_hides_the_rest_gets_a_bounded_number_of_requests():
     """The window ends after the last restart while later pages stay empty."""
 
-    class Withholding(FakeAuditLog):
+    class WithholdingLog(FakeAuditLog):
         def answer(self, request):
             if request.offset:
                 return []
             self.rows[len(self.rows)] = event(5, len(self.rows))
             return super().answer(request)
 
-    log = Withholding([event(5, number) for number in range(20)], page=9)
+    log = WithholdingLog([event(5, number) for number in range(20)], page=9)
     (result,) = read_all(Pager([TimeRange(0, 20)], paging(9)), log)
     assert log.requests == 1 + LIMITS.max_restarts  # from the start of the window
     assert result.record_count == 9 + LIMITS.max_restarts
@@ -202,14 +204,14 @@ def test_ten_thousand_rows_are_read_in_halves_the_older_first():
 def test_a_half_with_known_rows_is_not_empty(at):
     """Backfill is read once, so an empty answer for rows already seen is not accepted."""
 
-    class Forgetful(FakeAuditLog):
+    class LogWithEmptyHalves(FakeAuditLog):
         def answer(self, request):
             shown = super().answer(request)
             return [] if request.offset == 0 and request.from_ms > 0 and self.requests in at else shown
 
     rows = [event(number, number) for number in range(60)]
     pager = Pager([TimeRange(0, 60)], paging(9, max_records=20))
-    assert ids(read_all(pager, Forgetful(rows))) == list(range(60))
+    assert ids(read_all(pager, LogWithEmptyHalves(rows))) == list(range(60))
 
 
 def test_one_millisecond_with_too_many_rows_is_published_and_unproven():
@@ -224,12 +226,12 @@ def test_one_millisecond_with_too_many_rows_is_published_and_unproven():
 def test_a_server_that_ignores_the_offset_ends_the_pager():
     """Repeated pages end in smaller windows or an unproven result."""
 
-    class Deaf(FakeAuditLog):
+    class OffsetIgnoringLog(FakeAuditLog):
         def answer(self, request):
             return super().answer(PageRequest(request.from_ms, request.until_ms, 0, request.limit))
 
     for count in (5, 50):
-        log = Deaf([event(number, number) for number in range(count)])
+        log = OffsetIgnoringLog([event(number, number) for number in range(count)])
         found = read_all(Pager([TimeRange(0, 64)], paging(10)), log)
         assert ids(found) == list(range(count))
         assert not any(result.proven for result in found if result.record_count)

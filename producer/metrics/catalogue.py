@@ -1,0 +1,126 @@
+"""The metrics catalogue of the producer."""
+
+from typing import Any
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from relay.telemetry.metrics import Label, Metric
+
+LATE_BUCKETS = (60, 300, 900, 3_600, 14_400, 43_200, 86_400, 172_800, 345_600, 604_800)
+LATENCY_BUCKETS = (1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600)
+REQUEST_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+TRANSACTION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15)
+
+ORGANIZATION = Label("organization")
+STATE = Label("state", ("active", "waiting", "failing", "paused"))
+
+ROUNDS = Metric(
+    Counter,
+    "jira_relay_producer_rounds_total",
+    "Polling rounds that ended, by outcome.",
+    (ORGANIZATION, Label("outcome", ("complete", "failed"))),
+)
+EVENTS_PUBLISHED = Metric(
+    Counter,
+    "jira_relay_producer_events_published_total",
+    "Events committed to Kafka, by mode.",
+    (ORGANIZATION, Label("mode", ("live", "late", "backfill"))),
+)
+RECORDS_DEAD_LETTERED = Metric(
+    Counter,
+    "jira_relay_producer_records_dead_lettered_total",
+    "Records of the source that could not become events and are on the dead-letter topic.",
+    (ORGANIZATION,),
+)
+SOURCE_ERRORS = Metric(
+    Counter,
+    "jira_relay_producer_source_errors_total",
+    "Failed requests to the source, by kind of error; a kind appears with its first error.",
+    (ORGANIZATION, Label("kind")),
+)
+SOURCE_BACKOFF_SECONDS = Metric(
+    Counter,
+    "jira_relay_producer_source_backoff_seconds_total",
+    "Seconds of back-off after failed requests to the source.",
+    (ORGANIZATION,),
+)
+TRANSACTIONS = Metric(
+    Counter,
+    "jira_relay_producer_transactions_total",
+    "Transactions, by outcome.",
+    (Label("outcome", ("committed", "failed", "fenced", "in doubt")),),
+)
+SHARD_LOADS = Metric(
+    Counter,
+    "jira_relay_producer_shard_loads_total",
+    "Shards loaded from Kafka: at take-over, and after each discarded producer.",
+)
+LAST_POLL = Metric(
+    Gauge,
+    "jira_relay_producer_last_poll_timestamp_seconds",
+    "Time of the last complete round.",
+    (ORGANIZATION,),
+)
+LAST_EVENT = Metric(
+    Gauge,
+    "jira_relay_producer_last_event_timestamp_seconds",
+    "Creation time of the newest published event.",
+    (ORGANIZATION,),
+)
+COMPLETE_UP_TO = Metric(
+    Gauge,
+    "jira_relay_producer_complete_up_to_timestamp_seconds",
+    "Every record created before this time that the source showed is in Kafka.",
+    (ORGANIZATION,),
+)
+ORGANIZATION_STATE = Metric(
+    Gauge,
+    "jira_relay_producer_organization_state",
+    "1 for the state that the organization is in, 0 for each other state.",
+    (ORGANIZATION, STATE),
+)
+ORGANIZATION_INTERVAL = Metric(
+    Gauge,
+    "jira_relay_producer_organization_interval_seconds",
+    "Seconds between the beginnings of two live rounds.",
+    (ORGANIZATION,),
+)
+CREDENTIAL_EXPIRY = Metric(
+    Gauge,
+    "jira_relay_producer_credential_expiry_timestamp_seconds",
+    "Expiry time of the API key, as entered by the operator.",
+    (ORGANIZATION,),
+)
+PUBLISH_LATENCY = Metric(
+    Histogram,
+    "jira_relay_producer_publish_latency_seconds",
+    "Time from the creation of a live record at the source to its transaction, for all organizations together.",
+    buckets=LATENCY_BUCKETS,
+)
+LATE_ARRIVAL = Metric(
+    Histogram,
+    "jira_relay_producer_late_arrival_seconds",
+    "Time from the creation of a late record at the source to its transaction, for all organizations together.",
+    buckets=LATE_BUCKETS,
+)
+REQUEST_DURATION = Metric(
+    Histogram,
+    "jira_relay_producer_request_duration_seconds",
+    "Duration of a request to a source, without the wait for its turn, by result.",
+    (Label("result", ("answered", "failed")),),
+    buckets=REQUEST_BUCKETS,
+)
+TRANSACTION_DURATION = Metric(
+    Histogram,
+    "jira_relay_producer_transaction_duration_seconds",
+    "Time from the begin of a transaction to the answer of its commit.",
+    buckets=TRANSACTION_BUCKETS,
+)
+
+CATALOGUE: tuple[Metric[Any], ...] = (
+    *(ROUNDS, EVENTS_PUBLISHED, RECORDS_DEAD_LETTERED, SOURCE_ERRORS, SOURCE_BACKOFF_SECONDS),
+    *(TRANSACTIONS, SHARD_LOADS),
+    *(LAST_POLL, LAST_EVENT, COMPLETE_UP_TO, ORGANIZATION_STATE, ORGANIZATION_INTERVAL, CREDENTIAL_EXPIRY),
+    *(PUBLISH_LATENCY, LATE_ARRIVAL, REQUEST_DURATION, TRANSACTION_DURATION),
+)
+"""The names are a contract with operators: alerts and dashboards use them."""

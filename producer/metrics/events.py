@@ -1,0 +1,126 @@
+"""The events of the producer: each is a log line, a count, or both."""
+
+import structlog
+from prometheus_client import CollectorRegistry, Gauge
+
+from producer.metrics import catalogue
+from relay.telemetry.metrics import Metric, MetricSet
+
+log = structlog.get_logger("producer")
+
+MAX_LISTED = 100
+
+
+class ProducerMetrics:
+    """One method for each event; label `organization` is bounded by the organizations that this process polls."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._metrics = MetricSet(catalogue.CATALOGUE, registry)
+
+    def organization_started(self, organization: str, interval_seconds: float) -> None:
+        """Begin the series of an organization that this process polls from now on."""
+        self._metrics.start(organization=organization)
+        self._set(catalogue.ORGANIZATION_INTERVAL, organization, interval_seconds)
+
+    def round_ended(self, organization: str, at: int) -> None:
+        self._metrics[catalogue.ROUNDS].labels(organization, "complete").inc()
+        self._set(catalogue.LAST_POLL, organization, at / 1000)
+        log.debug("Polling round ended.", organization=organization)
+
+    def complete_up_to(self, organization: str, at: int) -> None:
+        self._set(catalogue.COMPLETE_UP_TO, organization, at / 1000)
+
+    def events_published(self, organization: str, mode: str, count: int, newest: int) -> None:
+        self._metrics[catalogue.EVENTS_PUBLISHED].labels(organization, mode).inc(count)
+        self._set(catalogue.LAST_EVENT, organization, newest / 1000)
+        log.info("Events published.", organization=organization, mode=mode, events=count)
+
+    def event_latency(self, mode: str, seconds: float) -> None:
+        """Observe the time from an event's creation to its transaction; of history it says nothing."""
+        if mode != "backfill":
+            metric = catalogue.LATE_ARRIVAL if mode == "late" else catalogue.PUBLISH_LATENCY
+            self._metrics[metric].observe(seconds)
+
+    def request_ended(self, seconds: float, answered: bool) -> None:
+        result = "answered" if answered else "failed"
+        self._metrics[catalogue.REQUEST_DURATION].labels(result).observe(seconds)
+
+    def dead_lettered(self, organization: str, reason: str) -> None:
+        self._metrics[catalogue.RECORDS_DEAD_LETTERED].labels(organization).inc()
+        log.error(
+            "A record became a dead letter. See `jira-relay dead-letters list`.",
+            organization=organization,
+            reason=reason,
+        )
+
+    def round_failed(self, organization: str, kind: str, reason: str, retry_seconds: float) -> None:
+        self._metrics[catalogue.ROUNDS].labels(organization, "failed").inc()
+        self._metrics[catalogue.SOURCE_ERRORS].labels(organization, kind).inc()
+        self._metrics[catalogue.SOURCE_BACKOFF_SECONDS].labels(organization).inc(retry_seconds)
+        log.warning(reason, organization=organization, kind=kind, retry_in_seconds=round(retry_seconds, 1))
+
+    def organization_state(self, organization: str, state: str, expires: int | None) -> None:
+        self._metrics.set_state(catalogue.ORGANIZATION_STATE, state, organization=organization)
+        if expires is not None:
+            self._set(catalogue.CREDENTIAL_EXPIRY, organization, expires / 1000)
+
+    def clock_skew(self, organization: str, reason: str) -> None:
+        log.warning(reason, organization=organization)
+
+    def window_unproven(self, organization: str, instant: str, records: int) -> None:
+        log.error(
+            "One millisecond has more records than Jira lists; some may be missing.",
+            organization=organization,
+            instant=instant,
+            records=records,
+        )
+
+    def gap_found(self, organization: str, since: str, until: str) -> None:
+        log.error(
+            "Records were lost: Jira deleted them before they were read.",
+            organization=organization,
+            lost_since=since,
+            lost_until=until,
+        )
+
+    def transaction(self, outcome: str, seconds: float) -> None:
+        self._metrics[catalogue.TRANSACTIONS].labels(outcome).inc()
+        self._metrics[catalogue.TRANSACTION_DURATION].observe(seconds)
+
+    def publisher_failed(self, shard: int, reason: str) -> None:
+        log.warning(
+            "Transaction outcome is unknown; reloading this shard from Kafka. Nothing is lost or repeated.",
+            shard=shard,
+            reason=reason,
+        )
+
+    def shard_loaded(self, shard: int, organizations: int, ended: int) -> None:
+        self._metrics[catalogue.SHARD_LOADS].inc()
+        log.info("Shard loaded.", shard=shard, organizations=organizations)
+        if ended:
+            log.warning("Hanging transactions were ended.", shard=shard, partitions=ended)
+
+    def tail_lost(self, shard: int, organizations: list[str]) -> None:
+        log.error(
+            "Kafka lost the end of a log; rebuilding state and reading the lost time again.",
+            shard=shard,
+            organizations=organizations[:MAX_LISTED],
+        )
+
+    def ledger_repaired(self, organization: str, day: str, lost: int) -> None:
+        if lost:
+            log.error(
+                "Kafka lost confirmed events; reading them from Jira again.",
+                organization=organization,
+                day=day,
+                events=lost,
+            )
+        else:
+            log.warning("Ledger was repaired from its topic.", organization=organization, day=day)
+
+    def remove_organization(self, organization: str) -> None:
+        """Remove the series of an organization that this process no longer polls."""
+        self._metrics.remove(organization=organization)
+
+    def _set(self, metric: Metric[Gauge], organization: str, value: float) -> None:
+        self._metrics[metric].labels(organization).set(value)
