@@ -177,4 +177,4 @@ async def test_a_terminal_shows_tables(command_line, acme, simulated_jira, tmp_p
     words = [line.split()[0] for line in checked if not line.startswith(" ")]
     assert words == [*sorted(words[:-1], key=lambda word: word == "FAILED"), "12"]
     assert any(" ".join(line.split()).startswith("FAILED 2 organizations (acme, beta): ") for line in checked)
-    assert checked[-1].endswith("ok, 3 failed")
+    assert checked[-1].endswith("ok, 1 unknown, 3 failed")

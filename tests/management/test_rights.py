@@ -80,16 +80,16 @@ async def test_create_is_needed_for_missing_topics_alone(authorizing_kafka, admi
     """Without Create, an operator's check passes while all topics exist, and names Create where they are missing."""
     rights = required_rights(Role.OPERATOR, TOPICS, DESTINATIONS)
     other = [
-        Right(right.kind, right.name.replace("rights.", "fresh."), right.operation, right.prefixed)
+        Right(right.kind, right.name.replace("rights.", "absent."), right.operation, right.prefixed)
         for right in rights
     ]
     granted = [right for right in (*rights, *other) if right.operation != "Create"]
     await authorizing_kafka.grant_only(grants_of(granted))
 
     assert (await check_one(connect(authorizing_kafka), Role.OPERATOR)).state == "ok"
-    fresh = await check_one(connect(authorizing_kafka, topic_prefix="fresh"), Role.OPERATOR)
-    assert fresh.message.startswith(f"User:{USER} lacks Create on topics with the prefix fresh.. Run `")
-    assert "--operation Create --topic fresh. --resource-pattern-type prefixed`" in fresh.message
+    fresh = await check_one(connect(authorizing_kafka, topic_prefix="absent"), Role.OPERATOR)
+    assert fresh.message.startswith(f"User:{USER} lacks Create on topics with the prefix absent.. Run `")
+    assert "--operation Create --topic absent. --resource-pattern-type prefixed`" in fresh.message
     assert {report.state for report in await compare_topics(administrator)} == {"as it should be"}
 
 
