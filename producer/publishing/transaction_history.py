@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import TypeGuard
 
-from producer.publishing.transaction import TransactionLimits, TransactionSize
+from producer.publishing.transaction_size import TransactionLimits, TransactionSize
 from relay.timestamps import to_iso_seconds
 
 _UNLIMITED = TransactionLimits(max_events=2**31, max_dead_letters=2**31, max_bytes=2**62)

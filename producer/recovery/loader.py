@@ -20,9 +20,10 @@ from pyroaring import BitMap64
 
 from producer.metrics import ProducerMetrics
 from producer.publishing.publisher import ShardPublisher
+from producer.publishing.shard_layout import ShardLayout
 from producer.publishing.topic_limits import TopicLimitsWatcher
-from producer.publishing.transaction import ShardLayout, TransactionLimits, TransactionSize
 from producer.publishing.transaction_history import TransactionHistory
+from producer.publishing.transaction_size import TransactionLimits, TransactionSize
 from producer.recovery.log_reader import EventDecoder, read_committed, read_log_tail, scan_log
 from producer.recovery.reconcile import (
     LedgerRepair,

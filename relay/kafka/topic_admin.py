@@ -1,16 +1,16 @@
 """Create topics, compare them with their configuration, and read what Kafka reports about them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Container, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError, for_code
 
 from relay.errors import RelayError, describe
-from relay.kafka.aiokafka_patches.client import patch_admin
+from relay.kafka.aiokafka_patches.client import hidden_topics_of, patch_admin
 from relay.kafka.connection import Connection
 from relay.kafka.topic_comparison import (
     DEFAULT_REREAD_MS,
@@ -21,7 +21,7 @@ from relay.kafka.topic_comparison import (
 )
 from relay.kafka.topic_creation import Creation, create_topics
 from relay.kafka.topic_facts import TopicFacts, shard_count
-from relay.kafka.topics import Topics, topic_specs
+from relay.kafka.topics import NOT_VISIBLE, Topics, topic_specs
 
 ADMIN_SECONDS = 60.0
 
@@ -37,7 +37,9 @@ async def create_missing_topics(
     kafka = connection.kafka
     topics = Topics(kafka.topic_prefix)
     async with _admin(connection) as admin:
-        existing = await _describe(admin, [spec.name for spec in topic_specs(topics, kafka.shards)])
+        existing = await _describe(admin, list(topics.all))
+        if hidden := await hidden_topics_of(admin, _without(topics.all, existing)):
+            raise RelayError(f"No topic was created. {', '.join(sorted(hidden))}: {NOT_VISIBLE}")
         shards = _common_shard_count(topics, existing) or kafka.shards
         specs = topic_specs(topics, shards)
         missing = [spec for spec in specs if spec.name not in existing]
@@ -94,30 +96,41 @@ async def compare_topics(connection: Connection, reread_ms: int = DEFAULT_REREAD
     specs = topic_specs(topics, kafka.shards)
     async with _admin(connection) as admin:
         existing = await _describe(admin, [spec.name for spec in specs])
-        configs, _ = await _configs(admin, list(existing)) if connection.profile.admin else ({}, {})
-    found = {name: replace(topic, configs=configs.get(name, {})) for name, topic in existing.items()}
+        hidden = await hidden_topics_of(admin, _without(topics.all, existing))
+        configs, errors = await _configs(admin, list(existing)) if connection.profile.admin else ({}, {})
+    refused = {name for name, error in errors.items() if isinstance(error, TopicAuthorizationFailedError)}
+    found = {
+        name: replace(topic, configs=configs.get(name, {}), refused=name in refused)
+        for name, topic in existing.items()
+    }
     risks = data_loss_risks(topics, configs, reread_ms)
-    return [compare_topic(spec, found, kafka, risks) for spec in specs]
+    return [compare_topic(spec, found, kafka, risks, hidden) for spec in specs]
+
+
+def _without(names: Iterable[str], existing: Container[str]) -> list[str]:
+    return [name for name in names if name not in existing]
 
 
 async def read_topic_facts(connection: Connection) -> TopicFacts:
     """Return what Kafka reports about the relay's topics, over one connection. Raises RelayError if it does not answer."""
-    names = [spec.name for spec in topic_specs(Topics(connection.kafka.topic_prefix), 1)]
+    topics = Topics(connection.kafka.topic_prefix)
     async with _admin(connection) as admin:
-        existing = await _describe(admin, names)
+        existing = await _describe(admin, list(topics.all))
+        hidden = await hidden_topics_of(admin, _without(topics.all, existing))
         if not connection.profile.admin:
-            return TopicFacts(existing)
-        configs, unreadable = await _configs(admin, list(existing))
+            return TopicFacts(existing, hidden=frozenset(hidden))
+        configs, errors = await _configs(admin, list(existing))
     found = {name: replace(topic, configs=configs.get(name, {})) for name, topic in existing.items()}
-    return TopicFacts(found, unreadable)
+    return TopicFacts(found, {name: describe(error) for name, error in errors.items()}, frozenset(hidden))
 
 
 async def read_shard_count(connection: Connection) -> int:
     """Return the number of shards; see `shard_count`."""
     topics = Topics(connection.kafka.topic_prefix)
     async with _admin(connection) as admin:
-        facts = TopicFacts(await _describe(admin, list(topics.sharded)))
-    return shard_count(facts, topics)
+        existing = await _describe(admin, list(topics.sharded))
+        hidden = await hidden_topics_of(admin, _without(topics.sharded, existing))
+    return shard_count(TopicFacts(existing, hidden=frozenset(hidden)), topics)
 
 
 @asynccontextmanager
@@ -156,8 +169,8 @@ async def _describe(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, E
 
 async def _configs(
     admin: AIOKafkaAdminClient, names: list[str]
-) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
-    """Return the settings of these topics, and the reasons of Kafka by topic where it does not report them."""
+) -> tuple[dict[str, dict[str, str]], dict[str, KafkaError]]:
+    """Return the settings by topic, and the error by topic where Kafka does not report them."""
     if not names:
         return {}, {}
     try:
@@ -165,13 +178,13 @@ async def _configs(
             [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
         )
     except KafkaError as error:
-        return {}, dict.fromkeys(names, describe(error))
+        return {}, dict.fromkeys(names, error)
     found: dict[str, dict[str, str]] = {}
-    unreadable: dict[str, str] = {}
+    errors: dict[str, KafkaError] = {}
     for answer in answers:
         for code, message, _type, name, entries in answer.resources:
             if code:
-                unreadable[name] = message or for_code(code).__name__
+                errors[name] = for_code(code)(message)
             else:
                 found[name] = {entry[0]: entry[1] for entry in entries}
-    return found, unreadable
+    return found, errors

@@ -7,7 +7,7 @@ from relay.errors import RelayError
 from relay.kafka.producer import MAX_BATCH_BYTES
 from relay.kafka.profile import Profile
 from relay.kafka.topic_comparison import ExistingTopic
-from relay.kafka.topics import MAX_EVENT_BYTES, Topics
+from relay.kafka.topics import MAX_EVENT_BYTES, NOT_VISIBLE, Topics
 
 RECORD_OVERHEAD_BYTES = 20_000
 UNLIMITED_RETENTION_MS = 2**62
@@ -19,6 +19,8 @@ class TopicFacts:
 
     topics: Mapping[str, ExistingTopic]
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    hidden: frozenset[str] = frozenset()
+    """Topics that the relay's user may not see."""
 
     def config(self, topic: str) -> Mapping[str, str]:
         """Return the settings of a topic. Empty: it does not exist, or Kafka does not report them."""
@@ -45,6 +47,8 @@ def shard_count(facts: TopicFacts, topics: Topics) -> int:
 
     Raises RelayError if a sharded topic is missing or has another count.
     """
+    if hidden := facts.hidden.intersection(topics.sharded):
+        raise RelayError(f"{', '.join(sorted(hidden))}: {NOT_VISIBLE}")
     counts = {name: facts.topics[name].partitions for name in topics.sharded if name in facts.topics}
     if missing := [name for name in topics.sharded if name not in counts]:
         raise RelayError(f"Kafka has no topic {missing[0]}: run `jira-relay topics create`.")

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 import schemas
 from producer.metrics import ProducerMetrics
 from producer.publishing.publisher import ShardPublisher
-from producer.publishing.transaction import ShardLayout
+from producer.publishing.shard_layout import ShardLayout
 from producer.publishing.transaction_history import TransactionHistory
 from producer.state.shard_state import ShardState
 from relay.avro.codec import Encoder, InternalCodec, fingerprint

@@ -10,8 +10,8 @@ from producer.metrics import ProducerMetrics
 from producer.polling.context import PollingContext
 from producer.polling.poller import Poller
 from producer.publishing.topic_limits import TopicLimitsWatcher
-from producer.publishing.transaction import TransactionLimits
 from producer.publishing.transaction_history import TransactionHistory
+from producer.publishing.transaction_size import TransactionLimits
 from producer.recovery.loader import LoaderLimits, ShardLoader
 from producer.sharding.shard import Shard
 from producer.sources.jira_cloud.factory import JiraCloudSources

@@ -12,8 +12,8 @@ from producer.events import UnreadableRecord
 from producer.metrics import ProducerMetrics
 from producer.publishing.publisher import ShardClosedError
 from producer.publishing.topic_limits import TopicLimitsWatcher
-from producer.publishing.transaction import TransactionLimits
 from producer.publishing.transaction_history import TransactionHistory
+from producer.publishing.transaction_size import TransactionLimits
 from producer.recovery.loader import LoaderLimits, ShardLoader
 from producer.state.checkpoint import new_checkpoint
 from relay.config.schema_registry import SchemaRegistryConfig

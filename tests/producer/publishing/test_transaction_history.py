@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.publishing.transaction import TransactionLimits, TransactionSize
 from producer.publishing.transaction_history import DEFAULT_TIMING, TransactionHistory
+from producer.publishing.transaction_size import TransactionLimits, TransactionSize
 
 MOST = TransactionLimits()
 NOW = 1_790_000_000_000
