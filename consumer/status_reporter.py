@@ -111,7 +111,8 @@ class DestinationStatusReporter:
     def _publish_health(self, state: str, reason: str | None) -> None:
         """Report readiness. A destination without events does not notice that Kafka is silent, so the membership counts too."""
         operating = state in {"active", "waiting"}
-        unconfirmed = operating and not all(pipeline.member.valid for pipeline in self._pipelines)
+        began = state != "paused" and all(pipeline.handler.ready for pipeline in self._pipelines)
+        unconfirmed = began and not all(pipeline.member.valid for pipeline in self._pipelines)
         self._health.report(
             f"destination {self._destination}",
             ok=operating and not unconfirmed,
