@@ -123,7 +123,9 @@ class StartOffsetResolver:
             if start.deleted_range:
                 self._metrics.offsets_lost(each, *start.deleted_range, start.lost_count)
             self.known_progress[each] = start.progress
-            self._metrics.reading_started(each, start.offset, start.reason)
+        for reason in sorted({start.reason for start in resolved.values()}):
+            begun = {each: start.offset for each, start in resolved.items() if start.reason == reason}
+            self._metrics.reading_started(begun, reason)
         return resolved
 
     async def _first_valid(

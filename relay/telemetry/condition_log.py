@@ -4,11 +4,14 @@ A condition that is retried every few seconds has no line for each retry: those 
 """
 
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Final, Literal
 
 import structlog
+
+NO_FIELDS: Final[Mapping[str, object]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,8 @@ class Recovery:
 class _Episode:
     since: float
     kinds: set[str]
-    last_line: float | None
+    seen_at: float
+    last_line: float | None = None
     attempts: int = 0
 
 
@@ -56,13 +60,16 @@ class Condition:
     _begins: list[float] = field(default_factory=list)
     _unlogged: int = 0
 
-    def failed(self, kind: str, now: float) -> Trouble | None:
-        """Record a failed attempt. None: it needs no line."""
+    def failed(self, kind: str, now: float, attempts: int = 1) -> Trouble | None:
+        """Record failed attempts. None: they need no line.
+
+        A condition that nobody reported for `remind_seconds` was abandoned, by a process that lost its subject meanwhile.
+        """
         timing = self.timing
-        if self._episode is None:
-            self._episode = _Episode(now, set(), None)
+        if self._episode is None or now - self._episode.seen_at > timing.remind_seconds:
+            self._episode = _Episode(now, set(), now)
         episode = self._episode
-        episode.attempts += 1
+        episode.attempts, episode.seen_at = episode.attempts + attempts, now
         if episode.last_line is None:
             self._begins = [each for each in self._begins if now - each < timing.remind_seconds]
             if len(self._begins) >= timing.burst and now - episode.since < timing.settle_seconds:
@@ -101,28 +108,41 @@ class ConditionLog:
         self._conditions: dict[Hashable, Condition] = {}
 
     def failed(
-        self, key: Hashable, kind: str, message: str, *, level: str = "warning", **fields: object
+        self,
+        key: Hashable,
+        kind: str,
+        message: str,
+        fields: Mapping[str, object] = NO_FIELDS,
+        *,
+        level: Literal["warning", "error"] = "warning",
+        attempts: int = 1,
     ) -> None:
-        """Log a failed attempt at `level` when it begins, is of a new kind, or lasts another hour; else at debug."""
+        """Log a failed attempt at `level` when it begins, is of a new kind, or lasts another hour; else at debug.
+
+        `attempts`: how many have failed since the last call; 0 where the condition is only observed.
+        """
         condition = self._conditions.setdefault(key, Condition(self._timing))
-        trouble = condition.failed(kind, self._clock())
+        trouble = condition.failed(kind, self._clock(), attempts)
         if trouble is None:
-            self._log.debug(message, **fields)
+            if attempts:
+                self._log.debug(message, **fields)
             return
-        lasting: dict[str, Any] = {}
-        if trouble.attempts > 1:
+        lasting: dict[str, object] = {}
+        if trouble.seconds:
             lasting = {"lasting": duration_text(trouble.seconds), "attempts": trouble.attempts}
         if trouble.episodes_before:
             lasting["short_episodes_before"] = trouble.episodes_before
-        getattr(self._log, level)(message, **fields, **lasting)
+        write_line = self._log.error if level == "error" else self._log.warning
+        write_line(message, **fields, **lasting)
 
-    def ended(self, key: Hashable, message: str, **fields: object) -> None:
+    def ended(self, key: Hashable, message: str, fields: Mapping[str, object] = NO_FIELDS) -> None:
         """Log the end: `message`, for how long, and how many attempts had failed. Nothing if nothing had failed."""
         condition = self._conditions.get(key)
         recovery = condition.ended(self._clock()) if condition is not None else None
         if recovery is not None:
-            attempts = "1 attempt" if recovery.attempts == 1 else f"{recovery.attempts:,} attempts"
-            self._log.info(f"{message} for {duration_text(recovery.seconds)} ({attempts}).", **fields)
+            attempts = "attempt" if recovery.attempts == 1 else "attempts"
+            counted = f" ({recovery.attempts:,} {attempts})" if recovery.attempts else ""
+            self._log.info(f"{message} for {duration_text(recovery.seconds)}{counted}.", **fields)
 
     def forget(self, key: Hashable) -> None:
         """Forget a condition whose subject is gone from this process; it gets no line of an end."""

@@ -79,6 +79,14 @@ def test_a_flapping_condition_that_stays_is_logged():
     assert condition.ended(400) == Recovery(360, 4)
 
 
+def test_an_abandoned_condition_begins_anew():
+    """A condition that nobody reported for an hour has no length: its subject was elsewhere meanwhile."""
+    condition = Condition()
+    condition.failed("unavailable", 0)
+
+    assert condition.failed("unavailable", HOUR + 1) == Trouble(0, 1, 0)
+
+
 @given(
     st.lists(st.tuples(st.booleans(), st.sampled_from("abc"), st.floats(0, 900)), min_size=1, max_size=200)
 )
@@ -109,9 +117,11 @@ def test_the_log_names_length_and_attempts():
     with structlog.testing.capture_logs() as lines:
         conditions = ConditionLog(structlog.get_logger("test"), clock)
         for _ in range(70):
-            conditions.failed("acme", "captcha", "Jira wants a CAPTCHA. Log in once.", organization="acme")
+            conditions.failed(
+                "acme", "captcha", "Jira wants a CAPTCHA. Log in once.", {"organization": "acme"}
+            )
             clock.now += 60
-        conditions.ended("acme", "Jira answers again; it had refused", organization="acme")
+        conditions.ended("acme", "Jira answers again; it had refused", {"organization": "acme"})
 
     warning = {"log_level": "warning", "event": "Jira wants a CAPTCHA. Log in once.", "organization": "acme"}
     assert [line for line in lines if line["log_level"] != "debug"] == [
