@@ -7,7 +7,7 @@ from consumer.assignment.handler import AssignmentHandler
 from consumer.assignment.pump import Pipeline
 from consumer.assignment.start_offsets import Start, StartOffsetResolver
 from consumer.config import ConsumerConfig
-from consumer.decoding.isolate import Selector
+from consumer.decoding.event_rules import compile_rules
 from consumer.decoding.schema_lookup import SchemaLookup
 from consumer.delivery.circuit_breaker import CircuitBreaker, RateLimit
 from consumer.delivery.dead_letters import DeadLetterWriter
@@ -49,7 +49,6 @@ class PipelineFactory:
         metrics: ConsumerMetrics,
         kinds: Kinds = DESTINATIONS,
         timing: ConsumerTiming | None = None,
-        select: Mapping[str, Selector] | None = None,
     ) -> None:
         self._config = config
         self._destinations = destinations
@@ -59,7 +58,6 @@ class PipelineFactory:
         self._writer = writer
         self._kinds = kinds
         self._timing = timing or ConsumerTiming()
-        self._select = select or {}
         self.metrics = metrics
 
     def start_text(self, name: str) -> str:
@@ -117,7 +115,7 @@ class PipelineFactory:
             schemas,
             stream,
             self._config.linger_seconds if linger is None else linger,
-            self._select.get(name),
+            compile_rules(name, self._destinations[name]),
             timing.assignment,
         )
         handler = AssignmentHandler(pipeline)

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import sub
 
 from consumer.assignment.handler import AssignmentHandler
 from consumer.decoding.schema_lookup import SchemaLookup
@@ -70,7 +71,7 @@ class DestinationStatusReporter:
         self._health = health
         self._timing = timing or ReporterTiming()
         self._status: Status | None = None
-        self._reported_counts = {pipeline.topic: (0, 0) for pipeline in pipelines}
+        self._reported_counts = {pipeline.topic: (0, 0, 0) for pipeline in pipelines}
         self._offsets_and_ends: dict[str, Mapping[TopicPartition, tuple[int | None, int]]] = {}
         self._last_done = dict.fromkeys(("offsets", "backup", "renewal", "alarm"), -1e9)
 
@@ -156,12 +157,13 @@ class DestinationStatusReporter:
 
     def _with_counts(self, status: Status, now: int) -> Status:
         for pipeline in self._pipelines:
-            accepted, dead_lettered = self._reported_counts[pipeline.topic]
             state = pipeline.stream.state
-            self._reported_counts[pipeline.topic] = (state.accepted, state.dead_lettered)
-            events, dead_letters = state.accepted - accepted, state.dead_lettered - dead_lettered
-            if events or dead_letters:
-                status = status.with_counts(now, events=events, dead_letters=dead_letters)
+            counts = (state.accepted, state.dead_lettered, state.skipped)
+            reported = self._reported_counts[pipeline.topic]
+            events, dead_letters, skipped = map(sub, counts, reported)
+            if counts != reported:
+                self._reported_counts[pipeline.topic] = counts
+                status = status.with_counts(now, events=events, dead_letters=dead_letters, skipped=skipped)
         return status
 
     async def _read_offsets(self) -> None:

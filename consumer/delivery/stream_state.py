@@ -18,6 +18,8 @@ class StreamState:
         self.accepted = 0
         """Events that the destination accepted."""
         self.dead_lettered = 0
+        self.skipped = 0
+        """Events that the filter of the destination left out."""
         self._suspected: dict[Hashable, str] = {}
         self._defects: dict[Hashable, str] = {}
         self._dead_letter_failures: dict[Hashable, str] = {}

@@ -29,6 +29,8 @@ class HourCount:
     events: int
     late: int
     dead_letters: int
+    skipped: int = 0
+    """Events that the filter of a destination left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +76,22 @@ class Status:
         """Return this status, valid for `ms` from its `at`."""
         return replace(self, valid_until=self.at + ms)
 
-    def with_counts(self, at: int, events: int = 0, late: int = 0, dead_letters: int = 0) -> "Status":
+    def with_counts(
+        self, at: int, events: int = 0, late: int = 0, dead_letters: int = 0, skipped: int = 0
+    ) -> "Status":
         """Return this status with these counts added to the hour of `at`."""
         hour = at - at % HOUR_MS
         kept = [
             count for count in self.counts if count.hour > hour - HOURS_KEPT * HOUR_MS and count.hour != hour
         ]
         now = next((count for count in self.counts if count.hour == hour), HourCount(hour, 0, 0, 0))
-        now = HourCount(hour, now.events + events, now.late + late, now.dead_letters + dead_letters)
+        now = HourCount(
+            hour,
+            now.events + events,
+            now.late + late,
+            now.dead_letters + dead_letters,
+            now.skipped + skipped,
+        )
         return replace(self, counts=tuple(sorted([*kept, now], key=lambda count: count.hour)))
 
 

@@ -111,6 +111,7 @@ def destination_problems() -> list[tuple[str, str]]:
         sender._config_fault_text,
         dead_letters._dead_letter_failure_text,
         defects.defect_text,
+        defects.filter_fault_text,
         losses._loss_text,
         losses._corrupt_batch_text,
     )

@@ -1,14 +1,16 @@
 """A pipeline without a broker: a consumer group on paper, which rejects commits when told, and everything above it."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, cast
 
+import polars as pl
 from prometheus_client import CollectorRegistry
 
 from consumer.assignment.handler import AssignmentHandler
 from consumer.assignment.pump import Pipeline
 from consumer.assignment.start_offsets import Start, StartOffsetResolver
+from consumer.decoding.event_rules import EventRules
 from consumer.decoding.isolate import Selector
 from consumer.decoding.schema_lookup import SchemaLookup
 from consumer.delivery.circuit_breaker import CircuitBreaker, RateLimit
@@ -115,6 +117,7 @@ def handler(
     *,
     linger: float = 0.01,
     select: Selector | None = None,
+    hide: Callable[[pl.DataFrame], pl.DataFrame] | None = None,
     registry: CollectorRegistry | None = None,
     sender: Mapping[str, Any] | None = None,
     breaker: BreakerTiming | None = None,
@@ -140,7 +143,9 @@ def handler(
     )
     resolver = StartOffsetResolver(start, no_backup, records_at, metrics)
     schemas = cast("SchemaLookup", FakeSchemaLookup())
-    return AssignmentHandler(Pipeline(resolver, schemas, stream, linger, select, AssignmentTiming(**timing)))
+    return AssignmentHandler(
+        Pipeline(resolver, schemas, stream, linger, EventRules(select, hide), AssignmentTiming(**timing))
+    )
 
 
 async def assign(handler: AssignmentHandler, kafka: FakeGroup) -> None:
