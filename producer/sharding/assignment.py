@@ -203,5 +203,10 @@ class ShardAssignment:
         return self._positions is not None and all(one.shard.ready for one in self._shards.values())
 
     @property
+    def organization_count(self) -> int:
+        """How many organizations the shards of this process have, as far as they are read."""
+        return sum(len(table.organizations) for table in self._tables.values())
+
+    @property
     def numbers(self) -> list[int]:
         return sorted(self._shards)
