@@ -1,12 +1,10 @@
 """The events of the consumer: each is a log line, a count, or both."""
 
-import time
 from collections import Counter as Tally
 from collections.abc import Callable, Mapping
-from typing import Literal
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from consumer.destinations.outcome import Outcome, Partial, Paused, Reject, Retry, Sent, Split
 from consumer.metrics import catalogue
@@ -19,46 +17,21 @@ log = structlog.get_logger("consumer")
 FROM_COMMITTED_OFFSET = "the group's committed offset"
 
 
-class ConsumerMetrics:
-    """The registered catalogue of one process."""
-
-    def __init__(self, registry: CollectorRegistry, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock`: seconds, for the length of a condition in the log."""
-        self.registered = MetricSet(catalogue.CATALOGUE, registry)
-        self.failed_requests: Tally[str] = Tally()
-        """By destination, since its state was reported last."""
-        self.clock = clock
-        self._states = ConditionLog(log, clock)
-
-    def state_observed(self, destination: str, state: str, reason: str | None) -> None:
-        """Log the state of a destination when it changes, hourly while it is not active, and at the end of that."""
-        attempts = self.failed_requests.pop(destination, 0)
-        if state == "active":
-            self._states.ended(
-                destination, "Destination is active again; it was not", {"destination": destination}
-            )
-        elif reason is not None:  # without one, the process has only just joined the group
-            level: Literal["warning", "error"] = "error" if state == "paused" else "warning"
-            self._states.failed(
-                destination,
-                state,
-                reason,
-                {"destination": destination, "state": state},
-                level=level,
-                attempts=attempts,
-            )
-
-    def for_pipeline(self, destination: str, flow: str) -> "PipelineMetrics":
-        return PipelineMetrics(self, destination, flow)
-
-
 class PipelineMetrics:
     """The events of one flow of one destination: one method each."""
 
-    def __init__(self, metrics: ConsumerMetrics, destination: str, flow: str) -> None:
-        self._registered = metrics.registered
-        self._failed_requests = metrics.failed_requests
-        self._conditions = ConditionLog(log, metrics.clock)
+    def __init__(
+        self,
+        registered: MetricSet,
+        failed_requests: Tally[str],
+        clock: Callable[[], float],
+        destination: str,
+        flow: str,
+    ) -> None:
+        """`failed_requests`: by destination, since its state was reported last. `clock`: seconds."""
+        self._registered = registered
+        self._failed_requests = failed_requests
+        self._conditions = ConditionLog(log, clock)
         self._labels = (destination, flow)
         self._names = {"destination": destination, "flow": flow}
         self._registered.start(**self._names)
@@ -228,6 +201,14 @@ class PipelineMetrics:
             committed=committed,
             end=end,
             offset=start,
+        )
+
+    def offset_mismatched(self, partition: TopicPartition, start: int, reason: str) -> None:
+        log.error(
+            "A known offset did not fit the log of its partition.",
+            **self._place(partition),
+            offset=start,
+            reason=reason,
         )
 
     def commit_failed(self, reason: str) -> None:

@@ -64,7 +64,7 @@ def test_an_error_has_one_line(directory, capsys):  # noqa: ARG001
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_services_are_told_from_commands():
+def test_only_services_have_a_log():
     """Only the standard error of a service is a log."""
     assert [is_service(arguments) for arguments in (["--config", "x", "up"], ["topics", "check"])] == [
         True,

@@ -9,6 +9,7 @@ from consumer.delivery.stream import DeliveryStream
 from consumer.destinations.outcome import Retry
 from consumer.metrics import ConsumerMetrics
 from consumer.offsets.backup import destination_status_key
+from consumer.offsets.delivered import DeliveryProgress
 from consumer.status_reporter import DestinationStatusReporter, RunningPipeline
 from relay.kafka import TopicPartition
 from relay.status.writer import StatusWriter
@@ -26,8 +27,8 @@ class FakeHandler:
     def oldest_seconds(self):
         return 0.0
 
-    async def offsets_and_ends(self, partitions):
-        return dict.fromkeys(partitions, (0, 0))
+    async def progress_and_ends(self, partitions):
+        return dict.fromkeys(partitions, (DeliveryProgress.starting_at(0), 0))
 
 
 class NoStatusHistory:

@@ -80,6 +80,15 @@ DESTINATION_PROBLEMS: Lines = {
         "A batch is damaged on a broker's disk, or another client wrote a record that nobody can parse.",
         "`kafka-topics.sh --describe --topic TOPIC`",
     ),
+    "moved_text": ("Kafka holds the same events at other offsets, as after a fail-over to a mirror.", "none"),
+    "reread_text": (
+        "Kafka lost the end of a partition, or a mirror had not received it; events are repeated, and none is left out.",
+        "`kafka-topics.sh --describe --topic TOPIC`",
+    ),
+    "unproven_text": (
+        "A backup of an offset has no event that proves it; events are repeated, and none is left out.",
+        "none",
+    ),
 }
 KAFKA_ERRORS: Lines = {
     "diagnose_closed": ("The name of the broker has no address.", "`getent hosts HOST`"),

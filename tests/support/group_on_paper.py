@@ -25,6 +25,7 @@ from relay.kafka import KafkaError, OffsetAndMetadata, OffsetMetadataTooLargeErr
 from relay.kafka.positions import Positions
 from schemas import Schema
 from tests.support.dead_letters import FakeDeadLetterWriter
+from tests.support.log_on_paper import LogOnPaper
 from tests.support.messages import WRITER_SCHEMAS, event, message
 from tests.support.waiting import wait_until
 
@@ -128,11 +129,6 @@ def handler(
     async def no_backup() -> OffsetBackup:
         return OffsetBackup({}, 0)
 
-    async def records_at(
-        offsets: Mapping[TopicPartition, int],
-    ) -> Mapping[TopicPartition, Record | None]:
-        return {each: kafka.log[offset] for each, offset in offsets.items()}
-
     metrics = ConsumerMetrics(registry or CollectorRegistry()).for_pipeline("sentinel", "live")
     stream = DeliveryStream(
         destination,
@@ -141,7 +137,7 @@ def handler(
         metrics,
         timing=SenderTiming(**(sender or {})),
     )
-    resolver = StartOffsetResolver(start, no_backup, records_at, metrics)
+    resolver = StartOffsetResolver(start, no_backup, LogOnPaper(lambda: dict(enumerate(kafka.log))), metrics)
     schemas = cast("SchemaLookup", FakeSchemaLookup())
     return AssignmentHandler(
         Pipeline(resolver, schemas, stream, linger, EventRules(select, hide), AssignmentTiming(**timing))
