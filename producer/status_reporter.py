@@ -4,9 +4,17 @@ from dataclasses import dataclass, replace
 
 from producer.metrics import ProducerMetrics
 from producer.publishing.publisher import PublishResult
+from producer.sources.walk import Walk
 from relay.organizations import Organization
 from relay.status.model import Status, take_over
 from relay.status.writer import StatusWriter
+
+_WALK_NAMES = {
+    Walk.REREAD: "Records that become visible late",
+    Walk.BACKFILL: "History",
+    Walk.GAP: "The look for a gap after the outage",
+    Walk.HOLES: "Ranges that could not be read",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +60,9 @@ class OrganizationStatusReporter:
         resumes = previous is not None and previous.state != "paused" and not organization.paused
         state = previous.state if previous and resumes else "paused" if organization.paused else "active"
         self._status = take_over(state, now_ms(), previous, previous.reason if previous and resumes else None)
+        self._notices: dict[str, str] = {}
+        """Why something beside live polling is not as it should be, by subject; shown while the state is active."""
+        self._clock_notice: str | None = None
         self._publish(self._status)
 
     @property
@@ -67,12 +78,12 @@ class OrganizationStatusReporter:
     def active(self, clock_ahead_ms: int = 0) -> None:
         """Report a complete round. `clock_ahead_ms`: how far the local clock is ahead, negative behind; 0: it agrees."""
         now = self._now_ms()
-        reason = _skew_message(clock_ahead_ms) if clock_ahead_ms else None
-        if reason is not None and reason != self._status.reason:
-            self._metrics.clock_skew(self._name, reason)
-        self._publish(
-            replace(self._status.transition("active", reason, now), last_poll=now, waiting_until=None)
-        )
+        notice = _skew_message(clock_ahead_ms) if clock_ahead_ms else None
+        if notice is not None and notice != self._clock_notice:
+            self._metrics.clock_skew(self._name, notice)
+        self._clock_notice = notice
+        active = self._status.transition("active", self._active_reason(), now)
+        self._publish(replace(active, last_poll=now, waiting_until=None))
         self._metrics.round_ended(self._name, now)
 
     def failing(self, kind: str, reason: str, retry_seconds: float, *, waiting: bool) -> None:
@@ -82,6 +93,28 @@ class OrganizationStatusReporter:
         status = self._status.transition(state, reason, now)
         self._publish(replace(status, waiting_until=now + int(retry_seconds * 1000)))
         self._metrics.round_failed(self._name, kind, reason, retry_seconds)
+
+    def walk_failing(self, walk: Walk, kind: str, reason: str, retry_seconds: float) -> None:
+        """Report a failure that holds up one walk beside live polling."""
+        self.notice(walk, f"{_WALK_NAMES[walk]}: {reason.removeprefix(f'{self._name}: ')}")
+        self._metrics.round_failed(self._name, kind, reason, retry_seconds)
+
+    def walk_succeeded(self, walk: Walk) -> None:
+        """Remove the notice of a walk's failure."""
+        self.notice(walk, None)
+
+    def notice(self, subject: str, text: str | None) -> None:
+        """Show a notice beside the state active. None: remove it."""
+        if self._notices.get(subject) == text:
+            return
+        self._notices.pop(subject, None)
+        if text is not None:
+            self._notices[subject] = text
+        if self._status.state == "active":
+            self._publish(self._status.transition("active", self._active_reason(), self._now_ms()))
+
+    def _active_reason(self) -> str | None:
+        return " ".join(filter(None, (self._clock_notice, *self._notices.values()))) or None
 
     def events_published(self, result: PublishResult) -> None:
         """Count newly published events and dead letters."""

@@ -50,6 +50,8 @@ class Checkpoint:
     last_event: EventPosition | None = None
     last_backfill: EventPosition | None = None
     cloud_id: str | None = None
+    outage: TimeRange | None = None
+    """An outage of a day or more: whether the source kept all records of it is still to be asked. None: nothing is."""
 
     def to_record(self) -> dict[str, Any]:
         """Return the record of schemas/checkpoint.avsc."""
@@ -60,11 +62,12 @@ class Checkpoint:
             "day_mark": self.day_mark,
             "week_mark": self.week_mark,
             "ledgers_from": self.ledgers_from,
-            "backfilled": [{"start": one.start, "end": one.end} for one in self.backfilled],
+            "backfilled": [_range_to_record(one) for one in self.backfilled],
             "pairs": [{"window_end": one.window_end, "offset": one.offset} for one in self.pairs],
             "last_event": _position_to_record(self.last_event),
             "last_backfill": _position_to_record(self.last_backfill),
             "cloud_id": self.cloud_id,
+            "outage": None if self.outage is None else _range_to_record(self.outage),
             "written": self.written,
         }
 
@@ -97,6 +100,7 @@ def from_record(record: dict[str, Any]) -> Checkpoint:
         last_event=_position_from_record(record["last_event"]),
         last_backfill=_position_from_record(record["last_backfill"]),
         cloud_id=record["cloud_id"],
+        outage=None if record["outage"] is None else TimeRange(**record["outage"]),
     )
 
 
@@ -145,6 +149,10 @@ def thin_pairs(pairs: tuple[CompletenessPair, ...]) -> tuple[CompletenessPair, .
 
 def _position_from_record(record: dict[str, Any] | None) -> EventPosition | None:
     return None if record is None else EventPosition(record["offset"], record["id"])
+
+
+def _range_to_record(one: TimeRange) -> dict[str, int]:
+    return {"start": one.start, "end": one.end}
 
 
 def _position_to_record(position: EventPosition | None) -> dict[str, int] | None:
