@@ -1,9 +1,9 @@
-"""Settings of the consumer that hold for every destination."""
+"""Settings of the consumer that hold for every destination, and those that each destination has for itself."""
 
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, SecretStr
 
 from relay.config import validators as values
 from relay.config.base import ConfigModel, Seconds
@@ -25,4 +25,32 @@ class ConsumerConfig(ConfigModel):
         le=60,
         description="How long an event waits for others in the same request.",
         examples=[0.5],
+    )
+
+
+class DestinationSettings(ConfigModel):
+    """Settings that every kind of destination has; the settings of a kind extend them."""
+
+    start: StartPosition | None = Field(
+        default=None,
+        description="Start of the first run: `earliest`, `latest`, or a time. Not set: `consumer.start`.",
+        examples=["latest"],
+    )
+    where: str | None = Field(
+        default=None,
+        description="SQL condition on one event; other events are skipped and counted. Not set: every event is sent. See "
+        "[filters and privacy](destinations/filters.md).",
+        examples=["category IN ('permissions', 'user management')"],
+    )
+    hide: dict[str, Literal["drop", "hash", "mask"]] = Field(
+        default={},
+        description="Columns to `drop`, `hash` or `mask` (addresses) before events are sent; `names` and `ids` are those of "
+        "people in the objects. See [filters and privacy](destinations/filters.md).",
+        examples=[{"remoteAddress": "mask", "authorAccountId": "hash", "names": "drop"}],
+    )
+    hide_key: SecretStr | None = Field(
+        default=None,
+        description="Secret of the rule `hash`, at least 32 characters (`openssl rand -hex 32`). The same key gives the same "
+        "hashes, so use another one for each destination.",
+        examples=["…"],
     )

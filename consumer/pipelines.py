@@ -3,11 +3,12 @@
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 
+from consumer.assignment.event_log import KafkaEventLog
 from consumer.assignment.handler import AssignmentHandler
 from consumer.assignment.pump import Pipeline
 from consumer.assignment.start_offsets import Start, StartOffsetResolver
 from consumer.config import ConsumerConfig
-from consumer.decoding.isolate import Selector
+from consumer.decoding.event_rules import compile_rules
 from consumer.decoding.schema_lookup import SchemaLookup
 from consumer.delivery.circuit_breaker import CircuitBreaker, RateLimit
 from consumer.delivery.dead_letters import DeadLetterWriter
@@ -19,10 +20,8 @@ from consumer.offsets.backup import OffsetBackup, read_offset_backup
 from consumer.status_reporter import RunningPipeline
 from consumer.timing import ConsumerTiming
 from relay.errors import RelayError
-from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.consumer_group import Member
-from relay.kafka.log_reader import records_at
 from relay.kafka.producer import RecordWriter
 from relay.kafka.topics import Topics
 from relay.schema_registry.store import SchemaStore
@@ -49,7 +48,6 @@ class PipelineFactory:
         metrics: ConsumerMetrics,
         kinds: Kinds = DESTINATIONS,
         timing: ConsumerTiming | None = None,
-        select: Mapping[str, Selector] | None = None,
     ) -> None:
         self._config = config
         self._destinations = destinations
@@ -59,7 +57,6 @@ class PipelineFactory:
         self._writer = writer
         self._kinds = kinds
         self._timing = timing or ConsumerTiming()
-        self._select = select or {}
         self.metrics = metrics
 
     def start_text(self, name: str) -> str:
@@ -109,7 +106,11 @@ class PipelineFactory:
         )
         schemas = SchemaLookup(self._store, metrics, timing.schema_lookup)
         start_offsets = StartOffsetResolver(
-            self._start(name), self._backup_reader(name, topic), self._records_at, metrics, timing.start
+            self._start(name),
+            self._backup_reader(name, topic),
+            KafkaEventLog(self._connection),
+            metrics,
+            timing.start,
         )
         linger = destination.limits.linger_seconds
         pipeline = Pipeline(
@@ -117,7 +118,7 @@ class PipelineFactory:
             schemas,
             stream,
             self._config.linger_seconds if linger is None else linger,
-            self._select.get(name),
+            compile_rules(name, self._destinations[name]),
             timing.assignment,
         )
         handler = AssignmentHandler(pipeline)
@@ -131,11 +132,6 @@ class PipelineFactory:
             consumer_options=FETCH_OPTIONS,
         )
         return RunningPipeline(topic, member, handler, stream, schemas, metrics)
-
-    async def _records_at(
-        self, offsets: Mapping[TopicPartition, int]
-    ) -> Mapping[TopicPartition, Record | None]:
-        return await records_at(self._connection, offsets)
 
     def _backup_reader(self, name: str, topic: str) -> Callable[[], Awaitable[OffsetBackup]]:
         return lambda: read_offset_backup(self._connection, self._topics.status, name, topic)

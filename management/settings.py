@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from consumer.config import ConsumerConfig
+from consumer.decoding.event_rules import compile_rules
 from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import DestinationConfig
 from producer.config import ProducerConfig
@@ -22,6 +23,7 @@ from relay.config.kafka import KafkaConfig
 from relay.config.schema_registry import SchemaRegistryConfig
 from relay.config.secrets import SecretsConfig
 from relay.config.telemetry import TelemetryConfig
+from relay.errors import SettingsError
 
 DestinationName = Annotated[str, AfterValidator(values.require_destination_name)]
 AnyDestination = Annotated[
@@ -29,12 +31,27 @@ AnyDestination = Annotated[
 ]
 
 
+def _check_rules(destinations: dict[str, DestinationConfig]) -> dict[str, DestinationConfig]:
+    """Refuse filters and privacy rules that cannot work, before any service starts."""
+    faults = []
+    for name, config in destinations.items():
+        try:
+            compile_rules(name, config)
+        except SettingsError as error:
+            faults.append(str(error).removesuffix("."))
+    if faults:
+        raise ValueError(".\n".join(faults))
+    return destinations
+
+
 class Settings(ConfigModel):
     kafka: KafkaConfig = KafkaConfig()
     schema_registry: SchemaRegistryConfig = SchemaRegistryConfig()
     producer: ProducerConfig = ProducerConfig()
     consumer: ConsumerConfig = ConsumerConfig()
-    destinations: dict[DestinationName, AnyDestination] = Field(default_factory=dict)
+    destinations: Annotated[dict[DestinationName, AnyDestination], AfterValidator(_check_rules)] = Field(
+        default_factory=dict
+    )
     secrets: SecretsConfig = SecretsConfig()
     telemetry: TelemetryConfig = TelemetryConfig()
     embedded: EmbeddedConfig = EmbeddedConfig()

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 from annotated_types import Ge, Le
 from pydantic.fields import FieldInfo
 
+from consumer.config import DestinationSettings
 from management.settings import Settings
 from relay.config.names import accepts_file, models_by_kind, variable
 
@@ -20,8 +21,8 @@ The relay takes each setting from the environment, else from the settings file, 
 
 - The file is TOML: the one named by `--config FILE`, else `relay.toml` in the working directory, if there is one. Groups are
   tables: `[kafka]`, `[destinations.sentinel]`.
-- The variable of `kafka.bootstrap` is `RELAY_KAFKA__BOOTSTRAP`: two underscores between group and name. Lists are JSON. An
-  empty variable counts as not set.
+- The variable of `kafka.bootstrap` is `RELAY_KAFKA__BOOTSTRAP`: two underscores between group and name. Lists and tables are
+  JSON. An empty variable counts as not set.
 - A password or a token may be in a file, which the relay reads at its start, without the last line break: `sasl_password_file`
   or `RELAY_KAFKA__SASL_PASSWORD_FILE` names the file.
 - A destination has a name of your choice: `[destinations.sentinel]`, `RELAY_DESTINATIONS__SENTINEL__RULE_ID`.
@@ -48,7 +49,8 @@ def _render_sections() -> Iterator[str]:
 
 
 def _render_section(title: str, name: tuple[str, ...], model: Any) -> str:
-    rows = "".join(_render_row((*name, setting), field) for setting, field in model.model_fields.items())
+    fields = sorted(model.model_fields.items(), key=lambda each: each[0] in DestinationSettings.model_fields)
+    rows = "".join(_render_row((*name, setting), field) for setting, field in fields)
     head = "| setting | variable | default | what it does | example |\n|---|---|---|---|---|\n"
     return f"\n## {title}\n\n{model.__doc__}\n\n{head}{rows}"
 

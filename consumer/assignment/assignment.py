@@ -90,9 +90,9 @@ class Assignment:
         known = (self._pump.oldest_ms(), self._sender.oldest_ms())
         return min((each for each in known if each is not None), default=None)
 
-    def committed_offsets(self) -> Mapping[TopicPartition, int]:
-        """Return the offsets that this assignment has committed."""
-        return self._committer.committed_offsets
+    def committed(self) -> Mapping[TopicPartition, DeliveryProgress]:
+        """Return the progress that this assignment has committed."""
+        return self._committer.committed
 
     def hold(self) -> None:
         """Hold all partitions until their starts are known. Raises KafkaError for a partition that is not assigned."""

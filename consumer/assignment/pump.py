@@ -8,15 +8,17 @@ from dataclasses import dataclass, field
 
 from consumer.assignment.record_buffer import DecodeBatch, RecordBuffer
 from consumer.assignment.start_offsets import StartOffsetResolver
-from consumer.decoding.isolate import EncodedBatch, SelectionError, Selector, encode
+from consumer.decoding.event_rules import EventRules
+from consumer.decoding.isolate import EncodedBatch, SelectionError, encode
 from consumer.decoding.schema_lookup import SchemaLookup
 from consumer.delivery.batch import RequestBatch, Rows, RowTooLargeError
-from consumer.delivery.defects import DEFECTS, defect_text, describe_defect
+from consumer.delivery.defects import DEFECTS, defect_text, describe_defect, filter_fault_text
 from consumer.delivery.sender import Sender
 from consumer.delivery.stream import DeliveryStream
 from consumer.offsets.tracker import OffsetTracker
 from consumer.timing import AssignmentTiming
 from relay.aio import Signal
+from relay.errors import one_line
 from relay.kafka import TopicPartition
 
 
@@ -28,8 +30,8 @@ class Pipeline:
     schemas: SchemaLookup
     stream: DeliveryStream
     linger_seconds: float
-    select: Selector | None = None
-    """The filter of the destination; None: it receives every event."""
+    rules: EventRules = field(default_factory=EventRules)
+    """Which events the destination receives, and which values it may see."""
     timing: AssignmentTiming = field(default_factory=AssignmentTiming)
 
 
@@ -113,6 +115,7 @@ class Pump:
         if encoded.skipped:
             self._tracker.mark_delivered(batch.tracked.select(encoded.skipped))
             metrics.events_skipped(len(encoded.skipped))
+            self._pipeline.stream.state.skipped += len(encoded.skipped)
             self._on_delivered()
         if encoded.undecodable:
             await self._sender.wait_for_capacity()
@@ -125,18 +128,20 @@ class Pump:
     async def _encode(self, batch: DecodeBatch) -> EncodedBatch:
         """Encode in a thread; after a defect try again, since no event may be dropped for it."""
         pipeline, key, attempt = self._pipeline, object(), 0
+        encode_rows, select = (
+            pipeline.rules.encoder(pipeline.stream.destination.encode),
+            pipeline.rules.select,
+        )
         records = batch.tracked.records
         try:
             while True:
                 writer_schemas = await pipeline.schemas.schemas_for(records)
                 try:
-                    return await asyncio.to_thread(
-                        encode, records, writer_schemas, pipeline.stream.destination.encode, pipeline.select
-                    )
+                    return await asyncio.to_thread(encode, records, writer_schemas, encode_rows, select)
                 except SelectionError as error:
-                    text = f"The filter of the destination fails ({error}). No event is skipped or sent until it is corrected."
-                    pipeline.stream.state.defect_found(key, text)
-                    pipeline.stream.metrics.delivery_failed("filter", str(error))
+                    defect = one_line(str(error))
+                    pipeline.stream.state.defect_found(key, filter_fault_text(defect))
+                    pipeline.stream.metrics.delivery_failed("filter", defect)
                 except DEFECTS as error:
                     defect = describe_defect(error)
                     pipeline.stream.state.defect_found(key, defect_text("encoding events", defect))

@@ -14,6 +14,14 @@ def describe_defect(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
+def filter_fault_text(defect: str) -> str:
+    """Return the reason that the status shows while the filter fails on an event."""
+    return (
+        f"The filter of the destination fails on an event ({defect}). No event is skipped or sent until it is corrected: change"
+        " `where` and restart the consumer."
+    )
+
+
 def defect_text(step: str, defect: str) -> str:
     """Return the reason that the status shows while `step` is tried again."""
     return (

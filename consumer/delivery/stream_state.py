@@ -18,11 +18,14 @@ class StreamState:
         self.accepted = 0
         """Events that the destination accepted."""
         self.dead_lettered = 0
+        self.skipped = 0
+        """Events that the filter of the destination left out."""
         self._suspected: dict[Hashable, str] = {}
         self._defects: dict[Hashable, str] = {}
         self._dead_letter_failures: dict[Hashable, str] = {}
         self._corrupt_batches: dict[TopicPartition, str] = {}
         self._data_loss: str | None = None
+        self._mismatch: str | None = None
         self._accepted_signal = Signal()
 
     @property
@@ -40,6 +43,11 @@ class StreamState:
     def losses(self) -> Sequence[str]:
         """The last loss, if there was one."""
         return () if self._data_loss is None else (self._data_loss,)
+
+    @property
+    def mismatches(self) -> Sequence[str]:
+        """The last offset that did not fit the log, and where delivery went on, if there was one."""
+        return () if self._mismatch is None else (self._mismatch,)
 
     def rows_accepted(self, count: int) -> None:
         """Count accepted rows. The stream accepts something, so its configuration is not suspected any more."""
@@ -84,6 +92,10 @@ class StreamState:
     def data_lost(self, text: str) -> None:
         """Kafka deleted events before the destination accepted them. The last loss is kept."""
         self._data_loss = text
+
+    def offset_mismatched(self, text: str) -> None:
+        """A known offset did not fit the log. The last one is kept."""
+        self._mismatch = text
 
     async def accepted_within(self, seconds: float) -> bool:
         """Return whether the stream accepts anything within this time."""

@@ -6,22 +6,33 @@ from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import polars as pl
+from pydantic import SecretStr
 
 from consumer.config import StartPosition
 from consumer.destinations.outcome import Outcome
 from consumer.formats.encoded_rows import EncodedRows
+from consumer.formats.privacy import Rule
 
 Flow = Literal["live", "history"]
 
 
 class DestinationConfig(Protocol):
-    """What the settings of every kind have: a frozen pydantic model with at least these fields."""
+    """What the settings of every kind have: `consumer.config.DestinationSettings`, extended by `kind` and the kind's own."""
 
     @property
     def kind(self) -> str: ...
 
     @property
     def start(self) -> StartPosition | None: ...
+
+    @property
+    def where(self) -> str | None: ...
+
+    @property
+    def hide(self) -> Mapping[str, Rule]: ...
+
+    @property
+    def hide_key(self) -> SecretStr | None: ...
 
 
 C = TypeVar("C", bound=DestinationConfig)

@@ -203,6 +203,16 @@ class PipelineMetrics:
             offset=start,
         )
 
+    def offset_mismatched(self, partition: TopicPartition, start: int, reason: str) -> None:
+        log.error(
+            "A known offset did not fit the log of its partition.",
+            **self._names,
+            topic=partition.topic,
+            partition=partition.partition,
+            offset=start,
+            reason=reason,
+        )
+
     def commit_failed(self, reason: str) -> None:
         log.warning("Offsets could not be committed; trying again.", **self._names, reason=reason)
 

@@ -55,6 +55,11 @@ def is_list(field: FieldInfo) -> bool:
     return str(field.annotation).startswith("tuple[")
 
 
+def is_table(field: FieldInfo) -> bool:
+    """Return whether the value is a table of names and values."""
+    return str(field.annotation).startswith("dict[")
+
+
 def accepts_file(field: FieldInfo) -> bool:
     """Return whether the setting may also be given as `<name>_file`, the path of a file that holds the value."""
     return is_secret(field) and not is_list(field)

@@ -21,6 +21,7 @@ from relay.config.names import (
     is_list,
     is_path,
     is_secret,
+    is_table,
     known_names,
     setting_fields,
     unknown_setting,
@@ -143,7 +144,7 @@ def _read_environment(
                     f"{key} in the environment", key.upper(), map(variable, candidate_names(known, name))
                 )
             )
-        found[name] = SettingValue(_parse_list(fields, name, key, text), key)
+        found[name] = SettingValue(_parse_json(fields, name, key, text), key)
     return found
 
 
@@ -154,17 +155,22 @@ def _is_set_by_kubernetes(key: str, text: str) -> bool:
     )
 
 
-def _parse_list(fields: Mapping[SettingName, FieldInfo], name: SettingName, key: str, text: str) -> Any:
+def _parse_json(fields: Mapping[SettingName, FieldInfo], name: SettingName, key: str, text: str) -> Any:
+    """Return the list or table that the variable holds as JSON; a variable of another setting is its text."""
     field = fields.get(generalize(name))
-    if field is None or not is_list(field):
+    if field is None or not (is_list(field) or is_table(field)):
         return text
     try:
         value = json.loads(text)
     except ValueError:
         value = None
-    if not isinstance(value, list):
+    if is_list(field) and not isinstance(value, list):
         raise SettingsError(
             f'{dotted(name)} ({key}): must be a JSON list in the environment, such as ["one", "two"].'
+        )
+    if is_table(field) and not isinstance(value, dict):
+        raise SettingsError(
+            f'{dotted(name)} ({key}): must be a JSON object in the environment, such as {{"name": "value"}}.'
         )
     return value
 

@@ -29,15 +29,30 @@ class HourCount:
     events: int
     late: int
     dead_letters: int
+    skipped: int = 0
+    """Events that the filter of a destination left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordMark:
+    """A record by its offset, the CRC-32 of key and value, and its Kafka timestamp."""
+
+    offset: int
+    checksum: int
+    timestamp: int
 
 
 @dataclass(frozen=True, slots=True)
 class GroupOffset:
-    """A committed offset of a destination's consumer group."""
+    """A committed offset of a destination's consumer group.
+
+    `last` is the last record before it: the offset counts only for a log that holds this record. None: no record is known.
+    """
 
     topic: str
     partition: int
     offset: int
+    last: RecordMark | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +89,22 @@ class Status:
         """Return this status, valid for `ms` from its `at`."""
         return replace(self, valid_until=self.at + ms)
 
-    def with_counts(self, at: int, events: int = 0, late: int = 0, dead_letters: int = 0) -> "Status":
+    def with_counts(
+        self, at: int, events: int = 0, late: int = 0, dead_letters: int = 0, skipped: int = 0
+    ) -> "Status":
         """Return this status with these counts added to the hour of `at`."""
         hour = at - at % HOUR_MS
         kept = [
             count for count in self.counts if count.hour > hour - HOURS_KEPT * HOUR_MS and count.hour != hour
         ]
         now = next((count for count in self.counts if count.hour == hour), HourCount(hour, 0, 0, 0))
-        now = HourCount(hour, now.events + events, now.late + late, now.dead_letters + dead_letters)
+        now = HourCount(
+            hour,
+            now.events + events,
+            now.late + late,
+            now.dead_letters + dead_letters,
+            now.skipped + skipped,
+        )
         return replace(self, counts=tuple(sorted([*kept, now], key=lambda count: count.hour)))
 
 
@@ -102,8 +125,14 @@ def from_record(record: Mapping[str, Any]) -> Status:
     values = {f.name: record[f.name] for f in fields(Status) if f.name in record}
     values["transitions"] = tuple(Transition(**entry) for entry in values["transitions"])
     values["counts"] = tuple(HourCount(**entry) for entry in values["counts"])
-    values["offsets"] = tuple(GroupOffset(**entry) for entry in values["offsets"])
+    values["offsets"] = tuple(map(_group_offset, values["offsets"]))
     return Status(**values)
+
+
+def _group_offset(entry: Mapping[str, Any]) -> GroupOffset:
+    mark = entry.get("last")
+    last = RecordMark(mark["offset"], mark["checksum"], mark["timestamp"]) if mark else None
+    return GroupOffset(entry["topic"], entry["partition"], entry["offset"], last)
 
 
 def service_key(service: str) -> str:

@@ -9,6 +9,7 @@ from consumer.delivery.stream import DeliveryStream
 from consumer.destinations.outcome import Retry
 from consumer.metrics import ConsumerMetrics
 from consumer.offsets.backup import destination_status_key
+from consumer.offsets.delivered import DeliveryProgress
 from consumer.status_reporter import DestinationStatusReporter, RunningPipeline
 from relay.kafka import TopicPartition
 from relay.status.writer import StatusWriter
@@ -26,8 +27,8 @@ class FakeHandler:
     def oldest_seconds(self):
         return 0.0
 
-    async def offsets_and_ends(self, partitions):
-        return dict.fromkeys(partitions, (0, 0))
+    async def progress_and_ends(self, partitions):
+        return dict.fromkeys(partitions, (DeliveryProgress.starting_at(0), 0))
 
 
 class NoStatusHistory:
@@ -55,3 +56,25 @@ async def test_until_when_it_waits_is_reported_whichever_flow_it_is(throttled):
     status = status_writer.last_put(destination_status_key("sentinel"))
     assert status.state == "waiting"
     assert status.waiting_until > (time.time() + 590) * 1000
+
+
+async def test_counts_of_each_end_are_reported_once():
+    """Accepted, dead-lettered and skipped events of both flows are added to the hour, and not again."""
+    pipelines = [running_pipeline("live"), running_pipeline("history")]
+    status_writer = StatusWriter(None, "status")
+    reporter = DestinationStatusReporter(
+        "sentinel", pipelines, 1, "earliest", status_writer, NoStatusHistory(), METRICS, Health()
+    )
+    for number, pipeline in enumerate(pipelines, 1):
+        state = pipeline.stream.state
+        state.accepted, state.dead_lettered, state.skipped = number, 10 * number, 100 * number
+    for _ in range(2):
+        await reporter.publish()
+    pipelines[0].stream.state.skipped += 5
+    await reporter.publish()
+    counts = status_writer.last_put(destination_status_key("sentinel")).counts
+    assert [sum(getattr(hour, end) for hour in counts) for end in ("events", "dead_letters", "skipped")] == [
+        3,
+        30,
+        305,
+    ]

@@ -71,6 +71,7 @@ DESTINATION_PROBLEMS: Lines = {
     "_config_fault_text": ("Every row is rejected, so the configuration is suspected.", CHECK),
     "_dead_letter_failure_text": ("The dead-letter topic accepts nothing.", "`jira-relay topics check`"),
     "defect_text": ("An exception of the relay's own code; the same events are tried again.", LOG),
+    "filter_fault_text": ("A condition of `where` fails on the values of an event.", LOG),
     "_loss_text": (
         "Kafka's retention deleted events before they were delivered.",
         "`jira-relay topics check`",
@@ -78,6 +79,15 @@ DESTINATION_PROBLEMS: Lines = {
     "_corrupt_batch_text": (
         "A batch is damaged on a broker's disk, or another client wrote a record that nobody can parse.",
         "`kafka-topics.sh --describe --topic TOPIC`",
+    ),
+    "moved_text": ("Kafka holds the same events at other offsets, as after a fail-over to a mirror.", "none"),
+    "reread_text": (
+        "Kafka lost the end of a partition, or a mirror had not received it; events are repeated, and none is left out.",
+        "`kafka-topics.sh --describe --topic TOPIC`",
+    ),
+    "unproven_text": (
+        "A backup of an offset has no event that proves it; events are repeated, and none is left out.",
+        "none",
     ),
 }
 KAFKA_ERRORS: Lines = {

@@ -1,14 +1,16 @@
 """A pipeline without a broker: a consumer group on paper, which rejects commits when told, and everything above it."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, cast
 
+import polars as pl
 from prometheus_client import CollectorRegistry
 
 from consumer.assignment.handler import AssignmentHandler
 from consumer.assignment.pump import Pipeline
 from consumer.assignment.start_offsets import Start, StartOffsetResolver
+from consumer.decoding.event_rules import EventRules
 from consumer.decoding.isolate import Selector
 from consumer.decoding.schema_lookup import SchemaLookup
 from consumer.delivery.circuit_breaker import CircuitBreaker, RateLimit
@@ -23,6 +25,7 @@ from relay.kafka import KafkaError, OffsetAndMetadata, OffsetMetadataTooLargeErr
 from relay.kafka.positions import Positions
 from schemas import Schema
 from tests.support.dead_letters import FakeDeadLetterWriter
+from tests.support.log_on_paper import LogOnPaper
 from tests.support.messages import WRITER_SCHEMAS, event, message
 from tests.support.waiting import wait_until
 
@@ -115,6 +118,7 @@ def handler(
     *,
     linger: float = 0.01,
     select: Selector | None = None,
+    hide: Callable[[pl.DataFrame], pl.DataFrame] | None = None,
     registry: CollectorRegistry | None = None,
     sender: Mapping[str, Any] | None = None,
     breaker: BreakerTiming | None = None,
@@ -125,11 +129,6 @@ def handler(
     async def no_backup() -> OffsetBackup:
         return OffsetBackup({}, 0)
 
-    async def records_at(
-        offsets: Mapping[TopicPartition, int],
-    ) -> Mapping[TopicPartition, Record | None]:
-        return {each: kafka.log[offset] for each, offset in offsets.items()}
-
     metrics = ConsumerMetrics(registry or CollectorRegistry()).for_pipeline("sentinel", "live")
     stream = DeliveryStream(
         destination,
@@ -138,9 +137,11 @@ def handler(
         metrics,
         timing=SenderTiming(**(sender or {})),
     )
-    resolver = StartOffsetResolver(start, no_backup, records_at, metrics)
+    resolver = StartOffsetResolver(start, no_backup, LogOnPaper(lambda: dict(enumerate(kafka.log))), metrics)
     schemas = cast("SchemaLookup", FakeSchemaLookup())
-    return AssignmentHandler(Pipeline(resolver, schemas, stream, linger, select, AssignmentTiming(**timing)))
+    return AssignmentHandler(
+        Pipeline(resolver, schemas, stream, linger, EventRules(select, hide), AssignmentTiming(**timing))
+    )
 
 
 async def assign(handler: AssignmentHandler, kafka: FakeGroup) -> None:

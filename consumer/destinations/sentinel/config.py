@@ -5,8 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from consumer.config import StartPosition
-from relay.config.base import AzureCredential, ConfigModel, OriginUrl
+from consumer.config import DestinationSettings
+from relay.config.base import AzureCredential, OriginUrl
 
 _RULE_ID = re.compile(r"dcr-[0-9a-f]{32}")
 
@@ -41,7 +41,7 @@ def _check_cloud(endpoint: str, cloud: str) -> None:
             raise ValueError(f"The endpoint {endpoint} belongs to the cloud {owner}, but cloud is {cloud}")
 
 
-class SentinelConfig(ConfigModel):
+class SentinelConfig(DestinationSettings):
     """A data collection rule of Microsoft Sentinel, under a name of your choice: small letters, digits and underscores."""
 
     kind: Literal["sentinel"] = Field(
@@ -72,11 +72,6 @@ class SentinelConfig(ConfigModel):
         default="default",
         description="Credential of azure-identity; its own variables (AZURE_…, IDENTITY_…) apply.",
         examples=["managed-identity"],
-    )
-    start: StartPosition | None = Field(
-        default=None,
-        description="Start of the first run: `earliest`, `latest`, or a time. Not set: `consumer.start`.",
-        examples=["latest"],
     )
 
     @model_validator(mode="after")

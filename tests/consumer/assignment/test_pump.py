@@ -3,12 +3,15 @@
 import pytest
 from prometheus_client import CollectorRegistry
 
+from consumer.config import DestinationSettings
+from consumer.decoding.event_rules import compile_rules
 from consumer.destinations.contract import BodyFormat, Limits
+from consumer.destinations.outcome import Paused
 from consumer.formats.encoded_rows import EncodedRows
 from consumer.timing import BackoffCurve
 from tests.support.fake_sentinel import FakeSentinel
 from tests.support.group_on_paper import A, B, FakeGroup, assign, count, counters, handler
-from tests.support.messages import Message
+from tests.support.messages import Message, event, message
 from tests.support.waiting import wait_until
 
 
@@ -23,6 +26,7 @@ async def test_skipped_events_are_delivered_at_once_and_counted():
     await one.closed()
     assert sorted(destination.accepted) == [number for number in range(30) if number % 3 and number != 7]
     assert counters(registry) == (30, [19, 10, 1, 0])
+    assert one._pipeline.stream.state.skipped == 10
 
 
 async def test_a_batch_of_skipped_events_alone_is_committed():
@@ -131,3 +135,38 @@ async def test_a_destination_may_want_bodies_of_one_partition():
     await one.closed()
     ranges = [each for body in destination.sent for each in body.offsets]
     assert sorted((each.partition, each.first, each.last) for each in ranges) == [(0, 0, 19), (1, 0, 19)]
+
+
+async def test_the_destination_sees_only_hidden_values():
+    """Rows are made behind the privacy rules, while the filter decides by the values before them."""
+    seen = []
+    kafka, destination = FakeGroup(0), FakeSentinel()
+    kafka.log = [message(event(number, authorKey=f"zoe {number % 2}"), offset=number) for number in range(10)]
+    destination.encode = lambda frame: (
+        seen.extend(frame["authorKey"]) or FakeSentinel.encode(destination, frame)
+    )
+    rules = compile_rules("soc", DestinationSettings(where="authorKey = 'zoe 1'", hide={"authorKey": "drop"}))
+    one = handler(kafka, destination, select=rules.select, hide=rules.hide)
+    await assign(one, kafka)
+    await one.records(kafka.poll(10))
+    await wait_until(lambda: kafka.committed_offset == 10)
+    await one.closed()
+    assert (destination.accepted, seen) == ([1, 3, 5, 7, 9], [None] * 5)
+
+
+async def test_a_filter_that_fails_on_an_event_pauses_the_destination():
+    """The status shows the error; no event is skipped, sent, or made a dead letter for it."""
+    kafka, destination = FakeGroup(0), FakeSentinel()
+    kafka.log = [message(event(number, unmodeled="no number"), offset=number) for number in range(5)]
+    rules = compile_rules("soc", DestinationSettings(where="CAST(unmodeled AS BIGINT) > 1"))
+    one = handler(kafka, destination, select=rules.select)
+    state = one._pipeline.stream.state
+    await assign(one, kafka)
+    await one.records(kafka.poll(5))
+    await wait_until(lambda: state.problem is not None)
+    assert isinstance(state.problem, Paused)
+    assert "The filter of the destination fails" in state.problem.reason
+    assert "unmodeled" in state.problem.reason
+    await one.closed()
+    assert (destination.accepted, state.skipped, kafka.committed_offset) == ([], 0, 0)
+    assert one._pipeline.stream.dead_letters.put_records == []

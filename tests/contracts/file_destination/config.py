@@ -4,11 +4,11 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 
-from consumer.config import StartPosition
-from relay.config.base import ConfigModel, DirectoryPath
+from consumer.config import DestinationSettings
+from relay.config.base import DirectoryPath
 
 
-class FileConfig(ConfigModel):
+class FileConfig(DestinationSettings):
     """A spool directory, under a name of your choice: small letters, digits and underscores."""
 
     kind: Literal["file"] = Field(
@@ -19,9 +19,4 @@ class FileConfig(ConfigModel):
     )
     token: SecretStr = Field(
         description="Password of the directory, equal to the content of its file `token`.", examples=["…"]
-    )
-    start: StartPosition | None = Field(
-        default=None,
-        description="Start of the first run: `earliest`, `latest`, or a time. Not set: `consumer.start`.",
-        examples=["latest"],
     )

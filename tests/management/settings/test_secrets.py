@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from management.settings import Settings, load
-from relay.config.names import is_secret, setting_fields, variable
+from relay.config.names import is_list, is_secret, is_table, setting_fields, variable
 from relay.credentials.redaction import secrets_in
 from tests.support.settings import (
     CANARY,
     OAUTH,
     REGISTRY,
     SENTINEL,
+    destination_of,
     load_error,
     write_config,
 )
@@ -33,17 +34,25 @@ def test_the_secret_settings_are_exactly_these():
         "kafka.oauth_client_secret",
         "schema_registry.password",
         "secrets.keys",
+        "destinations.<name>.hide_key",
     }
+
+
+def written(name, fields):
+    """Return the secret of this setting as its variable holds it: a list, a table or a text."""
+    secret = f"{CANARY}-{name}"
+    if is_list(fields[name]):
+        return json.dumps([secret] * 2)
+    return json.dumps({"X-Key": secret}) if is_table(fields[name]) else secret
 
 
 def test_the_redactor_knows_every_secret_setting():
     """Every secret setting, a list or not, is among the secrets that are removed from the logs."""
-    environ = {
-        variable(name): json.dumps([f"{CANARY}-{name}"] * 2)
-        if name == ("secrets", "keys")
-        else f"{CANARY}-{name}"
-        for name in SECRETS
-    }
+    fields, environ = setting_fields(Settings), {}
+    for name in SECRETS:
+        destination, required = destination_of(name)
+        place = tuple(part.replace("<name>", destination.lower()) for part in name)
+        environ |= {variable(place): written(name, fields)} | (required if name[0] == "destinations" else {})
     others = REGISTRY | {"RELAY_KAFKA__SECURITY_PROTOCOL": "SASL_SSL"}
     password = {"RELAY_KAFKA__SASL_MECHANISM": "PLAIN", "RELAY_KAFKA__SASL_USERNAME": "relay"}
     token = OAUTH | {

@@ -1,0 +1,153 @@
+"""The privacy rules of a destination: columns that are dropped, hashed or masked before any format sees them."""
+
+import hashlib
+import hmac
+import ipaddress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import polars as pl
+
+from consumer.formats.filter import nearest
+
+Rule = Literal["drop", "hash", "mask"]
+
+HASH_DIGITS = 24
+"""Hexadecimal digits of a pseudonym: 96 bits, so two of a billion texts are equal with a chance of 1 in 10^11."""
+
+MIN_KEY_CHARS = 32
+
+_IDENTITY = frozenset({"organization", "id", "created", "collected", "mode"})
+"""What identifies and dates an event. Without it, repeats could not be found."""
+_ADDRESSES = frozenset({"remoteAddress"})
+_PERSON_FIELDS: Mapping[str, str] = {"names": "name", "ids": "id"}
+"""Rules for people within objectItem and associatedItems: the field that they hide."""
+_PERSON_COLUMNS = ("objectItem", "associatedItems")
+
+
+class PrivacyError(ValueError):
+    """The rules cannot be applied; the message says why, and ends with the correction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Privacy:
+    """Rules by column, or by `names` and `ids` for people within lists."""
+
+    rules: Mapping[str, Rule]
+    key: bytes
+
+    def hide(self, events: pl.DataFrame) -> pl.DataFrame:
+        """Return the events with the same columns, types and order, and the values that the rules leave. Pure."""
+        columns = {name: rule for name, rule in self.rules.items() if name not in _PERSON_FIELDS}
+        people = {_PERSON_FIELDS[name]: rule for name, rule in self.rules.items() if name in _PERSON_FIELDS}
+        hidden = {name: self._hidden_column(events[name], rule) for name, rule in columns.items()}
+        if people:
+            for name in _PERSON_COLUMNS:
+                if name not in columns:
+                    hidden[name] = self._hidden_people(events[name], people)
+        return events.with_columns(column.alias(name) for name, column in hidden.items())
+
+    def _hidden_column(self, values: pl.Series, rule: Rule) -> pl.Series:
+        match rule:
+            case "drop":
+                return pl.Series(values.name, [None], dtype=values.dtype).new_from_index(0, len(values))
+            case "hash":
+                return _replaced(values, self._pseudonym)
+            case "mask":
+                return _replaced(values, mask_address)
+
+    def _hidden_people(self, items: pl.Series, people: Mapping[str, Rule]) -> pl.Series:
+        """Hide fields of the items that are people, in a column of items or of lists of items."""
+        in_lists = isinstance(items.dtype, pl.List)
+        flat = (items.explode() if in_lists else items).drop_nulls().to_frame("item").unnest("item")
+        persons = flat.filter(_is_person(pl.col("typeName")))
+        item = pl.element() if in_lists else pl.col(items.name)
+        hidden = {
+            field: pl.lit(None, pl.String)
+            if rule == "drop"
+            else _mapped(item.struct.field(field), persons[field], self._pseudonym)
+            for field, rule in people.items()
+        }
+        replaced = _with_fields(item, hidden)
+        column = pl.col(items.name).list.eval(replaced) if in_lists else replaced
+        return items.to_frame().select(column.alias(items.name)).to_series()
+
+    def _pseudonym(self, text: str) -> str:
+        return hmac.new(self.key, text.encode(), hashlib.sha256).hexdigest()[:HASH_DIGITS]
+
+
+def compile_privacy(rules: Mapping[str, Rule], key: str | None, event_columns: pl.Schema) -> Privacy:
+    """Check the rules against the columns of an event. `key` None: there is none.
+
+    Raises PrivacyError for an unknown column, a rule that the column does not allow, and the rule hash without a long key.
+    """
+    for name, rule in rules.items():
+        _check_rule(name, rule, event_columns)
+    if "hash" in rules.values():
+        if key is None:
+            raise PrivacyError("has the rule hash, which needs a secret key: set hide_key or hide_key_file")
+        if len(key) < MIN_KEY_CHARS:
+            raise PrivacyError(
+                f"has the rule hash, and hide_key has {len(key)} characters: use at least {MIN_KEY_CHARS}, since a short key"
+                " can be guessed"
+            )
+    return Privacy(rules, (key or "").encode())
+
+
+def mask_address(text: str) -> str | None:
+    """Return the network of an IP address: /24 of IPv4, /48 of IPv6. None: the text is no address, and may be anything."""
+    try:
+        address: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(text.strip())
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address):
+        address = address.ipv4_mapped or ipaddress.IPv6Address(
+            int(address)
+        )  # without the zone of fe80::1%eth0
+    prefix = 24 if address.version == 4 else 48
+    return str(ipaddress.ip_network((address, prefix), strict=False).network_address)
+
+
+def _check_rule(name: str, rule: Rule, event_columns: pl.Schema) -> None:
+    candidates = [each for each in (*event_columns, *_PERSON_FIELDS) if each not in _IDENTITY]
+    if name in _IDENTITY:
+        raise PrivacyError(f"hides {name}, which identifies or dates the event: remove it")
+    if name not in candidates:
+        raise PrivacyError(f"has an unknown column {name}: {nearest(name, candidates)}")
+    allowed = _allowed_rules(name, event_columns)
+    if rule not in allowed:
+        raise PrivacyError(f"has the rule {rule} for {name}: use {' or '.join(allowed)}")
+
+
+def _allowed_rules(name: str, event_columns: pl.Schema) -> Sequence[str]:
+    if name in _ADDRESSES:
+        return ("drop", "hash", "mask")
+    return ("drop", "hash") if name in _PERSON_FIELDS or event_columns[name] == pl.String else ("drop",)
+
+
+def _is_person(type_name: pl.Expr) -> pl.Expr:
+    """True for the type USER, and where there is no type: an item that may be a person is taken for one."""
+    return type_name.str.to_uppercase().is_in(["USER", ""]).fill_null(value=True)
+
+
+def _with_fields(item: pl.Expr, hidden: Mapping[str, pl.Expr]) -> pl.Expr:
+    person = _is_person(item.struct.field("typeName"))
+    fields = [
+        pl.when(person).then(value).otherwise(item.struct.field(field)).alias(field)
+        for field, value in hidden.items()
+    ]
+    return pl.when(item.is_not_null()).then(item.struct.with_fields(fields))
+
+
+def _replaced(values: pl.Series, replace: Callable[[str], str | None]) -> pl.Series:
+    """Replace each distinct text once."""
+    return values.to_frame().select(_mapped(pl.col(values.name), values, replace)).to_series()
+
+
+def _mapped(value: pl.Expr, known: Iterable[str | None], replace: Callable[[str], str | None]) -> pl.Expr:
+    """Replace the `known` texts; any other text becomes null rather than pass."""
+    texts = list(pl.Series(known, dtype=pl.String).drop_nulls().unique())
+    replaced = [replace(text) for text in texts]
+    old, new = pl.Series(texts, dtype=pl.String), pl.Series(replaced, dtype=pl.String)
+    return value.replace_strict(old, new, default=None, return_dtype=pl.String)
