@@ -99,6 +99,11 @@ class DestinationStatusReporter:
             for pipeline in self._pipelines:
                 pipeline.metrics.set_group_lag(None)
 
+    def expire_status(self) -> None:
+        """End the validity of the status record, if this process owns it, at the next flush: the process stops."""
+        if self._status is not None:
+            self._status_writer.expire(destination_status_key(self._destination), self._status, now_ms())
+
     def _publish_health(self, state: str, reason: str | None) -> None:
         """Report readiness. A destination without events does not notice that Kafka is silent, so the membership counts too."""
         operating = state in {"active", "waiting"}

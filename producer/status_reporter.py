@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 from producer.metrics import ProducerMetrics
 from producer.publishing.publisher import PublishResult
 from producer.sources.walk import Walk
+from producer.state.checkpoint import IdReuse
 from relay.organizations import Organization
 from relay.status.model import Status, take_over
 from relay.status.writer import StatusWriter
+from relay.timestamps import to_iso_seconds
 
 _WALK_NAMES = {
     Walk.REREAD: "Records that become visible late",
@@ -60,6 +62,7 @@ class OrganizationStatusReporter:
         resumes = previous is not None and previous.state != "paused" and not organization.paused
         state = previous.state if previous and resumes else "paused" if organization.paused else "active"
         self._status = take_over(state, now_ms(), previous, previous.reason if previous and resumes else None)
+        self._id_reuse: IdReuse | None = None
         self._notices: dict[str, str] = {}
         """Why something beside live polling is not as it should be, by subject; shown while the state is active."""
         self._clock_notice: str | None = None
@@ -78,10 +81,10 @@ class OrganizationStatusReporter:
     def active(self, clock_ahead_ms: int = 0) -> None:
         """Report a complete round. `clock_ahead_ms`: how far the local clock is ahead, negative behind; 0: it agrees."""
         now = self._now_ms()
-        notice = _skew_message(clock_ahead_ms) if clock_ahead_ms else None
-        if notice is not None and notice != self._clock_notice:
-            self._metrics.clock_skew(self._name, notice)
-        self._clock_notice = notice
+        skew = _skew_message(clock_ahead_ms) if clock_ahead_ms else None
+        if skew is not None and skew != self._clock_notice:
+            self._metrics.clock_skew(self._name, skew)
+        self._clock_notice = skew
         active = self._status.transition("active", self._active_reason(), now)
         self._publish(replace(active, last_poll=now, waiting_until=None))
         self._metrics.round_ended(self._name, now)
@@ -114,10 +117,14 @@ class OrganizationStatusReporter:
             self._publish(self._status.transition("active", self._active_reason(), self._now_ms()))
 
     def _active_reason(self) -> str | None:
-        return " ".join(filter(None, (self._clock_notice, *self._notices.values()))) or None
+        """Return all notices as one text. None: there are none."""
+        reuse = self._id_reuse if self._id_reuse and self._id_reuse.is_recent(self._now_ms()) else None
+        reused = None if reuse is None else _reuse_message(self._name, reuse)
+        return " ".join(filter(None, (self._clock_notice, reused, *self._notices.values()))) or None
 
     def events_published(self, result: PublishResult) -> None:
-        """Count newly published events and dead letters."""
+        """Count newly published events and dead letters, and note whether ids were reused."""
+        self._id_reuse = result.id_reuse
         if not result.events_by_mode and not result.dead_letters:
             return
         late = result.events_by_mode["late"]
@@ -140,6 +147,14 @@ class OrganizationStatusReporter:
         self._status = status.valid_for(self._valid_ms)
         self._status_writer.put(status_key(self._name), self._status)
         self._metrics.organization_state(self._name, status.state, self._credential_expires)
+
+
+def _reuse_message(name: str, reuse: IdReuse) -> str:
+    return (
+        f"{name}: since {to_iso_seconds(reuse.since)} Jira gave {reuse.count} records ids that other published records"
+        " have, as after a restore or copy of the site. They are published, and a variant in EventUid tells them apart."
+        " Ask the site's administrators, and count by EventUid, not by EventId."
+    )
 
 
 def _skew_message(ahead_ms: int) -> str:

@@ -78,3 +78,20 @@ async def test_counts_of_each_end_are_reported_once():
         30,
         305,
     ]
+
+
+async def test_a_stop_ends_the_validity_of_an_owned_status():
+    """After a clean stop the status is valid no longer; a process that does not own it writes nothing."""
+    status_writer, pipelines = StatusWriter(None, "status"), [running_pipeline("live")]
+    reporter = DestinationStatusReporter(
+        "sentinel", pipelines, 1, "earliest", status_writer, NoStatusHistory(), METRICS, Health()
+    )
+    reporter.expire_status()
+    assert status_writer.last_put(destination_status_key("sentinel")) is None
+
+    await reporter.publish()
+    running = status_writer.last_put(destination_status_key("sentinel"))
+    reporter.expire_status()
+    stopped = status_writer.last_put(destination_status_key("sentinel"))
+    assert running.valid_until > stopped.valid_until == stopped.at
+    assert stopped.state == "active"
