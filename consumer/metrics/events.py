@@ -161,6 +161,33 @@ class PipelineMetrics:
         """The state of the destination has the line."""
         log.debug("Schema is unavailable; its events wait.", **self._names, reason=reason)
 
+    def schema_substituted(self, ref: str, source: str) -> None:
+        log.warning(
+            "Schema does not fit its events; the relay's own version does. If the registry was emptied or restored, put its"
+            " former content back.",
+            **self._names,
+            schema=ref,
+            source=source,
+        )
+
+    def schema_in_doubt(self, partition: TopicPartition, offset: int, reason: str) -> None:
+        log.error(
+            "Schema is missing or does not fit; its partition waits. See `jira-relay schemas check`.",
+            **self._names,
+            topic=partition.topic,
+            partition=partition.partition,
+            offset=offset,
+            reason=reason,
+        )
+
+    def schema_doubt_cleared(self, partition: TopicPartition) -> None:
+        log.info(
+            "Partition goes on; its schemas are known.",
+            **self._names,
+            topic=partition.topic,
+            partition=partition.partition,
+        )
+
     def start_lookup_failed(self, partition: TopicPartition, reason: str) -> None:
         """The state of the destination has the line."""
         log.debug(
