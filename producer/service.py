@@ -197,6 +197,7 @@ async def _heartbeat(
             if assignment.ready or assignment.numbers
             else "not a member of the consumer group; see the log for the reason"
         )
+        health.count("organization", assignment.organization_count)
         health.report("producer", ok=ready, reason=reason.rstrip("."))
         state = "active" if ready else "opening shards"
         if state != status.state or heartbeats % timing.heartbeats_per_status == 0:

@@ -207,7 +207,7 @@ class ShardPublisher:
             raise ShardClosedError(reason) from error
         finally:
             seconds = loop.time() - started
-            self._metrics.transaction(outcome, seconds)
+            self._metrics.transaction(self._layout.partition, outcome, seconds)
             if outcome == "committed":
                 if self.history.committed(transaction.organization, transaction.size, seconds):
                     self._metrics.transactions_succeed(self._layout.partition, transaction.organization)

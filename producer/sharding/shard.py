@@ -14,6 +14,7 @@ from relay.errors import describe
 from relay.kafka import KAFKA_FAILURES
 from relay.organizations import Organization
 from relay.retry import backoff_seconds
+from relay.telemetry.condition_log import ConditionLog
 
 _NOT_REPORTED = (-math.inf, "")
 
@@ -97,6 +98,7 @@ class Shard:
         self._closing = False
         self._generation = 0
         self._closed_reason = closed_reason
+        self._loading = ConditionLog(log)
         self._load_failures = 0
         self._reported = _NOT_REPORTED
         self.problem: str | None = None
@@ -149,7 +151,7 @@ class Shard:
                     raise
                 log.warning("A library cancelled the shard; it is loaded again.", shard=self.number)
             except KAFKA_FAILURES as error:
-                await self._note_load_failure(describe(error))
+                await self._note_load_failure(error)
             except Exception:
                 log.exception("A defect ended the shard; it is loaded again.", shard=self.number)
             attempt = 0 if loop.time() - started > timing.stable_seconds else attempt + 1
@@ -161,9 +163,15 @@ class Shard:
             await self._report_problem(reason)
             await asyncio.sleep(self.timing.open_check_seconds)
 
-    async def _note_load_failure(self, reason: str) -> None:
-        """Log each failure; report the organizations as failing after several in a row."""
-        log.warning("The shard was not loaded; trying again.", shard=self.number, reason=reason)
+    async def _note_load_failure(self, error: Exception) -> None:
+        """Log the failure; report the organizations as failing after several in a row."""
+        reason = describe(error)
+        self._loading.failed(
+            self.number,
+            type(error).__name__,
+            "The shard was not loaded; trying again.",
+            {"shard": self.number, "reason": reason},
+        )
         self._load_failures += 1
         if self._load_failures >= self.timing.failures_until_report:
             await self._report_problem(f"Shard {self.number} cannot be loaded from Kafka. {reason}")
@@ -187,6 +195,7 @@ class Shard:
 
     async def _run_until_failed(self, publisher: ShardPublisher) -> None:
         self._publisher = publisher
+        self._loading.ended(self.number, "The shard is loaded; it could not be", {"shard": self.number})
         self.problem, self._load_failures, self._reported = None, 0, _NOT_REPORTED
         try:
             await self._run_pollers(publisher)
