@@ -31,7 +31,7 @@ async def _read_and_publish(context: PollingContext, wanted: TimeRange) -> int:
             record_count += result.record_count
             if not result.record_count:
                 await context.source.verify_empty(result.window)
-            await context.publish(result, _mark_backfilled(result.window), persist=True, low_priority=True)
+            await context.publish(result, _mark_backfilled(result.covered), persist=True, low_priority=True)
     return record_count
 
 

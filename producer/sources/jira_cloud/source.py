@@ -38,6 +38,12 @@ from producer.sources.jira_cloud.client import RequestLimits
 from producer.sources.jira_cloud.mapping import restore_json, to_event
 from producer.sources.jira_cloud.page import Page
 from producer.sources.jira_cloud.pager import Pager, PageRequest, PagingLimits
+from producer.sources.jira_cloud.proof import (
+    contradiction_failure,
+    contradicts,
+    is_inconclusive,
+    outside_window_failure,
+)
 from producer.sources.throttle import BackoffTiming, RequestSlots, RequestThrottle, SiteThrottle
 from producer.sources.window_result import WindowResult
 from producer.state.intervals import TimeRange
@@ -115,8 +121,15 @@ class JiraCloudSource:
                     raise self._throttle.back_off(failure) from error
                 continue
             items = [to_event(record, self.organization.name) for record in page.records]
-            if (result := pager.add(items, page.size, page.date_ms)) is not None:
-                yield result
+            if (result := pager.add(items, page.size, page.date_ms)) is None:
+                continue
+            if result.far_outside_window:
+                # Its events are published, but the window was not read: no cursor may move over it.
+                yield replace(result, covered=TimeRange(result.window.start, result.window.start))
+                host = split_url(self.organization.url)[0].authority
+                failure = outside_window_failure(self.organization.name, host, result.far_outside_window)
+                raise self._throttle.back_off(failure)
+            yield result
 
     async def _fetch_page_with_retries(
         self, request: PageRequest, on_retry: OnRetry, *, low_priority: bool
@@ -194,15 +207,22 @@ class JiraCloudSource:
 
     async def verify_empty(self, empty: TimeRange) -> None:
         """Ask for the newest record without dates. Returns if it is of another time, or if Jira has no records at all
-        but knows the user.
+        but knows the user. If it came just after the window, a page of the newest shows those before it.
         """
         newest = await self._probe()
         if not newest.records:
             await self._request(self._verify_login)
             return
-        event = to_event(newest.records[0], self.organization.name)
-        if not isinstance(event, UnreadableRecord) and contradicts(empty, event["created"]):
-            raise self._throttle.back_off(_contradiction_failure(self.organization))
+        created = self._created(newest)
+        if any(is_inconclusive(empty, ms) for ms in created):
+            created = self._created(await self._probe(count=self._limits.paging.page_records))
+        if any(contradicts(empty, ms) for ms in created):
+            raise self._throttle.back_off(contradiction_failure(self.organization.name))
+
+    def _created(self, page: Page) -> list[int]:
+        """Return when each readable record of a page was created, in ms."""
+        events = (to_event(record, self.organization.name) for record in page.records)
+        return [event["created"] for event in events if not isinstance(event, UnreadableRecord)]
 
     async def _verify_login(self, endpoint: Endpoint) -> jira.Account | SourceFailure:
         found = await jira.myself(self._client, endpoint, limits=self._limits.request)
@@ -220,16 +240,15 @@ class JiraCloudSource:
         if not newest.total:
             return None
         last = await self._probe(newest.total - 1)
-        events = [to_event(record, self.organization.name) for record in last.records]
-        return next((event["created"] for event in events if not isinstance(event, UnreadableRecord)), None)
+        return next(iter(self._created(last)), None)
 
     def restore(self, event: Event) -> bytes:
         """Return the JSON of the record that the event was made from; nulls are gone, and UTC is written as Jira does."""
         return restore_json(event)
 
-    async def _probe(self, offset: int = 0) -> Page:
+    async def _probe(self, offset: int = 0, count: int = 1) -> Page:
         return await self._request(
-            lambda endpoint: jira.probe(self._client, endpoint, offset, limits=self._limits.request)
+            lambda endpoint: jira.probe(self._client, endpoint, offset, count, limits=self._limits.request)
         )
 
     async def _request(
@@ -279,16 +298,3 @@ class JiraCloudSource:
 def _key_fingerprint(key: str) -> bytes:
     """Return a hash that tells one key from another without revealing either."""
     return hashlib.sha256(key.encode()).digest()
-
-
-def _contradiction_failure(organization: Organization) -> SourceFailure:
-    return SourceFailure(
-        ErrorKind.BROKEN_ANSWER,
-        f"{organization.name}: Jira showed no records for a time in which it has some; the request is repeated."
-        " If this lasts, check whether a proxy changes the requests.",
-    )
-
-
-def contradicts(empty: TimeRange, newest_created: int) -> bool:
-    """Whether Jira, asked without dates, shows a record of a window for which it had shown none."""
-    return newest_created in empty
