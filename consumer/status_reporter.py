@@ -72,7 +72,6 @@ class DestinationStatusReporter:
         self._health = health
         self._timing = timing or ReporterTiming()
         self._status: Status | None = None
-        self._state: str | None = None
         self._reported_counts = {pipeline.topic: (0, 0, 0) for pipeline in pipelines}
         self._progress_and_ends: dict[str, Mapping[TopicPartition, tuple[DeliveryProgress | None, int]]] = {}
         self._last_done = dict.fromkeys(("offsets", "backup", "renewal", "alarm"), -1e9)
@@ -86,10 +85,7 @@ class DestinationStatusReporter:
     async def publish(self) -> None:
         """Report once; write the status record when it has changed or has to be renewed."""
         state, reason = self._current_state()
-        if state != self._state:
-            if self._state is not None or state == "active":
-                self._metrics.state_changed(self._destination, state, reason)
-            self._state = state
+        self._metrics.state_observed(self._destination, state, reason)
         self._publish_health(state, reason)
         self._update_gauges()
         if self._owns_status():

@@ -14,6 +14,7 @@ from producer.polling.context import PollingContext
 from producer.polling.poller import Poller
 from producer.polling.window import PollingConfig
 from producer.publishing.publisher import ShardPublisher
+from producer.publishing.schema_watch import watch_event_schema
 from producer.publishing.topic_limits import TopicLimitsWatcher
 from producer.recovery.loader import ShardLoader
 from producer.sharding.assignment import ShardAssignment
@@ -86,7 +87,7 @@ async def run_producer(
         shard_count, limits = cluster
         loader = ShardLoader(connection, topics, store, limits, metrics, now_ms)
         parts = _build_parts(config, connection, sources, writer, loader, shard_count)
-        tasks = _start_tasks(parts, connection, topics, limits, health, timing)
+        tasks = _start_tasks(parts, connection, topics, limits, store, health, timing)
         try:
             await supervise(stop, tasks)
         finally:
@@ -132,6 +133,7 @@ def _start_tasks(
     connection: Connection,
     topics: Topics,
     limits: TopicLimitsWatcher,
+    store: SchemaStore,
     health: Health,
     timing: ProducerServiceTiming,
 ) -> set[asyncio.Task[None]]:
@@ -141,6 +143,7 @@ def _start_tasks(
         "group membership": parts.member.run(),
         "watch for hanging transactions": watch_hanging_transactions(connection, topics, assignment),
         "watch of topic limits": limits.watch(),
+        "watch of the schema of events": watch_event_schema(store, health),
         "status writer": status_writer.run(),
         "heartbeat": _heartbeat(status_writer, assignment, parts.member, health, timing),
         "removal of stale status": _remove_stale_status(status_writer, connection, topics, timing),
@@ -242,6 +245,7 @@ async def _heartbeat(
             if assignment.ready or assignment.numbers
             else "not a member of the consumer group"
         )
+        health.count("organization", assignment.organization_count)
         health.report("producer", ok=ready, reason=f"{reason}; see the log for the reason")
         state = "active" if ready else "opening shards"
         if state != status.state or heartbeats % timing.heartbeats_per_status == 0:

@@ -200,7 +200,7 @@ class ShardPublisher:
             outcome, reason = "fenced" if error.fenced else "failed", str(error)
             raise ShardClosedError(reason) from error
         finally:
-            self._metrics.transaction(outcome, loop.time() - started)
+            self._metrics.transaction(self._layout.partition, outcome, loop.time() - started)
             if outcome != "committed":
                 self.failed.set()
                 self._metrics.publisher_failed(self._layout.partition, reason)

@@ -13,6 +13,7 @@ from relay.errors import describe
 from relay.kafka import KAFKA_FAILURES
 from relay.organizations import Organization
 from relay.retry import backoff_seconds
+from relay.telemetry.condition_log import ConditionLog
 
 log = structlog.get_logger(__name__)
 
@@ -82,6 +83,7 @@ class Shard:
         self._publisher: ShardPublisher | None = None
         self._closing = False
         self._generation = 0
+        self._loading = ConditionLog(log)
 
     @property
     def ready(self) -> bool:
@@ -129,7 +131,12 @@ class Shard:
                 log.warning("A library cancelled the shard; it is loaded again.", shard=self.number)
             except KAFKA_FAILURES as error:
                 reason = describe(error)
-                log.warning("The shard was not loaded; trying again.", shard=self.number, reason=reason)
+                self._loading.failed(
+                    self.number,
+                    type(error).__name__,
+                    "The shard was not loaded; trying again.",
+                    {"shard": self.number, "reason": reason},
+                )
             except Exception:
                 log.exception("A defect ended the shard; it is loaded again.", shard=self.number)
             attempt = 0 if loop.time() - started > timing.stable_seconds else attempt + 1
@@ -146,6 +153,7 @@ class Shard:
 
     async def _run_until_failed(self, publisher: ShardPublisher) -> None:
         self._publisher = publisher
+        self._loading.ended(self.number, "The shard is loaded; it could not be", {"shard": self.number})
         try:
             await self._run_pollers(publisher)
         finally:

@@ -15,6 +15,17 @@ class RetryAction(StrEnum):
     """Request fewer records, at once."""
 
 
+class BackoffScope(StrEnum):
+    """Who waits after a failure."""
+
+    SITE = "site"
+    """All organizations of the site."""
+    ORGANIZATION = "organization"
+    """All walks of the organization."""
+    WALK = "walk"
+    """The walk whose request failed."""
+
+
 class ErrorKind(StrEnum):
     RATE_LIMITED = "rate-limited"
     UNAVAILABLE = "unavailable"
@@ -54,6 +65,13 @@ class SourceFailure:
         if self.retry_after_seconds is not None:
             return RetryAction.WAIT
         return _CATALOGUE[self.kind][0]
+
+    @property
+    def scope(self) -> BackoffScope:
+        """Who waits: the site where it asked for a wait, the organization where its credential is refused, else the walk."""
+        if self.action is RetryAction.WAIT:
+            return BackoffScope.SITE
+        return BackoffScope.ORGANIZATION if self.kind in _CONCERN_THE_ORGANIZATION else BackoffScope.WALK
 
 
 class SourceError(Exception):
@@ -187,6 +205,18 @@ _CATALOGUE = {
         "{host} answered with an unexpected status ({status}{quote}); the request is repeated.",
     ),
 }
+
+
+_CONCERN_THE_ORGANIZATION = {
+    ErrorKind.KEY_REFUSED,
+    ErrorKind.KEY_TYPE,
+    ErrorKind.ANONYMOUS,
+    ErrorKind.CAPTCHA,
+    ErrorKind.SCOPE_MISSING,
+    ErrorKind.NO_KEY,
+    ErrorKind.OTHER_SITE,
+}
+"""One answer of these kinds holds for each request: the credential is refused, or the URL leads to another site."""
 
 
 def make_failure(
