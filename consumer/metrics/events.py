@@ -42,6 +42,12 @@ class PipelineMetrics:
     def _set(self, metric: Metric[Gauge], value: float) -> None:
         self._registered[metric].labels(*self._labels).set(value)
 
+    def _set_or_remove(self, metric: Metric[Gauge], value: float | None) -> None:
+        if value is None:
+            self._registered[metric].remove_by_labels(self._names)
+        else:
+            self._set(metric, value)
+
     def _observe(self, metric: Metric[Histogram], value: float) -> None:
         self._registered[metric].labels(*self._labels).observe(value)
 
@@ -279,9 +285,10 @@ class PipelineMetrics:
             days=round(days, 1),
         )
 
-    def set_state(self, state: str, *, oldest_seconds: float) -> None:
+    def set_state(self, state: str, *, oldest_seconds: float | None) -> None:
+        """Set state and age of the oldest event that is not accepted. None: it is not known, and no sample says 0."""
         self._registered.set_state(catalogue.DESTINATION_STATE, state, **self._names)
-        self._set(catalogue.OLDEST_UNSENT_SECONDS, oldest_seconds)
+        self._set_or_remove(catalogue.OLDEST_UNSENT_SECONDS, oldest_seconds)
 
     def body_delivered(self, oldest_seconds: float, newest_seconds: float) -> None:
         """A body was accepted so many seconds after its oldest and its newest event were collected."""
@@ -289,11 +296,8 @@ class PipelineMetrics:
         self._set(catalogue.LAG_SECONDS, newest_seconds)
 
     def set_group_lag(self, events: int | None) -> None:
-        """Set the lag of the group. None: another process reports it from now on."""
-        if events is None:
-            self._registered[catalogue.LAG_EVENTS].remove_by_labels(self._names)
-        else:
-            self._set(catalogue.LAG_EVENTS, events)
+        """Set the lag of the group. None: another process reports it from now on, or it is not known."""
+        self._set_or_remove(catalogue.LAG_EVENTS, events)
 
 
 def _status_class(status: int | None) -> str:

@@ -30,7 +30,7 @@ DESTINATION_STATES: Lines = {
     "waiting": ("The destination throttles or is away; sending resumes by itself.", CHECK),
     "paused": ("An operator must fix something; the reason says what. No event is lost.", CHECK),
     "starting": (
-        "The process joins the consumer group, or looks up where to begin; the reason says which.",
+        "The process joins the consumer group, or looks up where to begin, or no member of the group reads a partition; the reason says which.",
         LOG,
     ),
 }
