@@ -57,6 +57,7 @@ SOURCE_ERRORS: Lines = {
     "unexpected": ("Jira answered with an unknown status.", TEST),
     "no-key": ("The reference or the encryption of the API key does not work.", CHECK),
     "other-site": ("The URL now belongs to another site.", SHOW),
+    "outside-window": ("Jira or a proxy shifts the times of requests or records.", TEST),
     "defect": ("The relay has a bug; this organization is tried again, the others go on.", LOG),
 }
 ANSWERS: Lines = {
