@@ -41,6 +41,12 @@ class PipelineMetrics:
     def _set(self, metric: Metric[Gauge], value: float) -> None:
         self._registered[metric].labels(*self._labels).set(value)
 
+    def _set_or_remove(self, metric: Metric[Gauge], value: float | None) -> None:
+        if value is None:
+            self._registered[metric].remove_by_labels(self._names)
+        else:
+            self._set(metric, value)
+
     def _observe(self, metric: Metric[Histogram], value: float) -> None:
         self._registered[metric].labels(*self._labels).observe(value)
 
@@ -230,9 +236,10 @@ class PipelineMetrics:
             days=round(days, 1),
         )
 
-    def set_state(self, state: str, *, oldest_seconds: float) -> None:
+    def set_state(self, state: str, *, oldest_seconds: float | None) -> None:
+        """Set state and age of the oldest event that is not accepted. None: it is not known, and no sample says 0."""
         self._registered.set_state(catalogue.DESTINATION_STATE, state, **self._names)
-        self._set(catalogue.OLDEST_UNSENT_SECONDS, oldest_seconds)
+        self._set_or_remove(catalogue.OLDEST_UNSENT_SECONDS, oldest_seconds)
 
     def body_delivered(self, now: int, oldest: int, newest: int, created: int | None) -> None:
         """A body was accepted at `now`; its oldest and newest event were collected at `oldest` and `newest`.
@@ -245,8 +252,5 @@ class PipelineMetrics:
             self._observe(catalogue.EVENT_LATENCY, max(0, now - created) / 1000)
 
     def set_group_lag(self, events: int | None) -> None:
-        """Set the lag of the group. None: another process reports it from now on."""
-        if events is None:
-            self._registered[catalogue.LAG_EVENTS].remove_by_labels(self._names)
-        else:
-            self._set(catalogue.LAG_EVENTS, events)
+        """Set the lag of the group. None: another process reports it from now on, or it is not known."""
+        self._set_or_remove(catalogue.LAG_EVENTS, events)
