@@ -11,6 +11,7 @@ from consumer.destinations.outcome import Paused, Retry
 from consumer.destinations.sentinel.config import SentinelConfig
 from consumer.destinations.sentinel.response import describe_error, is_transient
 from relay.credentials.azure import open_credential
+from relay.errors import RelayError
 
 
 class TokenUnavailableError(Exception):
@@ -37,7 +38,7 @@ class RenewableCredential:
                 if self._credential is None:
                     self._credential = open_credential(self._destination.credential, self._destination.cloud)
                 return await self._credential.get_token(*scopes, **kwargs)
-            except (AzureError, ValueError, OSError) as error:
+            except (AzureError, RelayError, ValueError, OSError) as error:
                 await self._forget()  # the next credential reads variables and files again
                 raise TokenUnavailableError(self._classify(error)) from error
 
