@@ -1,6 +1,7 @@
 """Azure's credentials, by their names in the settings. azure-identity reads its own variables (AZURE_…, IDENTITY_…)."""
 
 import logging
+import re
 from typing import Any
 
 from aiohttp import ClientSession, DummyCookieJar, TCPConnector
@@ -14,10 +15,14 @@ from azure.identity.aio import (
     WorkloadIdentityCredential,
 )
 
+from relay.errors import describe, one_line
 from relay.http import create_tls_context, read_proxy_rules
 
 # It logs each failure as a warning of several lines; the relay reports it in one line, with the remedy.
 logging.getLogger("azure.identity").setLevel(logging.ERROR)
+
+_ATTEMPT = re.compile(r"^\t(\w+): (.*)$", re.MULTILINE)
+"""An attempt in the message of a chain: a line of its own after a tab (azure.identity._credentials.chained)."""
 
 _AUTHORITIES = {"usgov": AzureAuthorityHosts.AZURE_GOVERNMENT, "china": AzureAuthorityHosts.AZURE_CHINA}
 _ONLY_MANAGED_IDENTITY = dict.fromkeys(
@@ -79,3 +84,20 @@ class AzureTransport(AioHttpTransport):  # type: ignore[misc]
     async def send(self, request: Any, **options: Any) -> Any:
         await self.open()
         return await super().send(request, proxy=self._rules.proxy_for(request.url), **options)
+
+
+def describe_azure_error(error: BaseException) -> str:
+    """Return the message of an error of azure-identity on one line.
+
+    Of a chain of credentials it has the first sentence of each attempt; else it is cut to 400 characters.
+    """
+    text = describe(error)
+    attempts = _ATTEMPT.findall(text)
+    if not attempts:
+        return one_line(text)
+    return "; ".join(f"{name}: {_first_sentence(name, said)}" for name, said in attempts) + "."
+
+
+def _first_sentence(credential: str, text: str) -> str:
+    said = re.sub(rf"^{credential} authentication unavailable[.,]?\s*", "", text.strip())
+    return one_line(re.split(r"(?<=[.!?])\s", said or text.strip())[0].rstrip("."), 200)

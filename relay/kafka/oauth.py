@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 
 from relay.config.kafka import KafkaConfig
 from relay.credentials.redaction import Redactor, basic_auth
-from relay.errors import SettingsError, describe, one_line
+from relay.errors import SettingsError, one_line
 from relay.http import ProxyTransport, create_tls_context, open_transport
 from relay.kafka.aiokafka_patches.oauth import patch_oauth_login
 from relay.retry import backoff_seconds
@@ -160,7 +160,7 @@ async def _fetch_from_azure(
 ) -> OAuthToken:
     from azure.core.exceptions import AzureError  # noqa: PLC0415 - slow to load, and few need it
 
-    from relay.credentials.azure import open_credential  # noqa: PLC0415
+    from relay.credentials.azure import describe_azure_error, open_credential  # noqa: PLC0415
 
     try:
         async with asyncio.timeout(timing.answer_seconds * 3):  # a credential may try several sources in turn
@@ -169,7 +169,7 @@ async def _fetch_from_azure(
     except (AzureError, SettingsError, ValueError, OSError) as error:
         raise OAuthTokenError(
             f"Azure gives no token for {scope} to the credential {kafka.oauth_credential}: "
-            f"{one_line(describe(error))} Check kafka.oauth_credential and the AZURE_… variables it reads."
+            f"{describe_azure_error(error)} Check kafka.oauth_credential and the AZURE_… variables it reads."
         ) from error
     return OAuthToken(given.token, _clamp_lifetime(given.expires_on - wall_clock(), timing))
 
