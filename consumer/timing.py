@@ -53,6 +53,15 @@ class BufferLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class SchemaHoldTiming:
+    """Waits and bounds of a partition whose schemas are in doubt."""
+
+    look_up: BackoffCurve = BackoffCurve(1.0, 60.0)
+    held_bytes: int = 2_000_000
+    """Records that are read while a partition is held: later ones may show that the schema is right."""
+
+
+@dataclass(frozen=True, slots=True)
 class AssignmentTiming:
     """Waits of one assignment of partitions."""
 
@@ -68,6 +77,7 @@ class AssignmentTiming:
     answer_seconds: float = 30.0
     """How long a revocation waits for answers; below the rebalance timeout."""
     buffers: BufferLimits = field(default_factory=BufferLimits)
+    schema_hold: SchemaHoldTiming = field(default_factory=SchemaHoldTiming)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +88,16 @@ class StartTiming:
     """How long a log that ends before the delivered offsets may take to come back."""
     reread_margin_ms: int = 600_000
     """How long before the last delivered record events are read again when the end of a log is lost; for clocks that differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageTiming:
+    """How often a process looks up whether its group reads every partition."""
+
+    interval_seconds: float = 5.0
+    timeout_seconds: float = 2.0
+    valid_seconds: float = 60.0
+    """After so long without an answer, nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +128,7 @@ class ConsumerTiming:
 
     service: ConsumerServiceTiming = field(default_factory=ConsumerServiceTiming)
     reporter: ReporterTiming = field(default_factory=ReporterTiming)
+    coverage: CoverageTiming = field(default_factory=CoverageTiming)
     start: StartTiming = field(default_factory=StartTiming)
     assignment: AssignmentTiming = field(default_factory=AssignmentTiming)
     sender: SenderTiming = field(default_factory=SenderTiming)

@@ -23,6 +23,7 @@ class StreamState:
         self._suspected: dict[Hashable, str] = {}
         self._defects: dict[Hashable, str] = {}
         self._dead_letter_failures: dict[Hashable, str] = {}
+        self._doubted_schemas: dict[TopicPartition, str] = {}
         self._corrupt_batches: dict[TopicPartition, str] = {}
         self._data_loss: str | None = None
         self._mismatch: str | None = None
@@ -31,7 +32,12 @@ class StreamState:
     @property
     def problem(self) -> Paused | None:
         """The problem that an operator must solve; None: there is none, or the circuit breaker has it."""
-        found = (*self._suspected.values(), *self._defects.values(), *self._dead_letter_failures.values())
+        found = (
+            *self._suspected.values(),
+            *self._defects.values(),
+            *self._dead_letter_failures.values(),
+            *self._doubted_schemas.values(),
+        )
         return Paused(found[0]) if found else None
 
     @property
@@ -81,6 +87,13 @@ class StreamState:
 
     def dead_letters_written(self, key: Hashable) -> None:
         self._dead_letter_failures.pop(key, None)
+
+    def schema_doubted(self, partition: TopicPartition, text: str) -> None:
+        """The events of a partition wait: the schema that they name is nowhere, or does not fit them."""
+        self._doubted_schemas[partition] = text
+
+    def schema_found(self, partition: TopicPartition) -> None:
+        self._doubted_schemas.pop(partition, None)
 
     def batch_corrupt(self, partition: TopicPartition, text: str) -> None:
         """A partition is not read beyond a corrupt batch."""

@@ -10,44 +10,30 @@ from dataclasses import dataclass, field, replace
 
 from producer.events import Event, UnreadableRecord
 from producer.publishing.dead_letters import dead_letter_records
+from producer.publishing.identity import (
+    Identifier,
+    SameId,
+    identified,
+    newest_event,
+    records_with_one_id,
+    with_identities,
+)
+from producer.publishing.shard_layout import ShardLayout
+from producer.publishing.transaction_size import TransactionLimits, TransactionSize
 from producer.state.checkpoint import Checkpoint, EventPosition, with_completeness_pair
 from producer.state.intervals import TimeRange
 from producer.state.ledger import Ledger, LedgerDelta
 from producer.state.mode import is_no_longer_read, mode_of
-from relay.avro.codec import Encoder, InternalCodec, Unencodable
+from relay.avro.codec import Encoder, Unencodable
 from relay.errors import RelayError
 from relay.kafka.producer import ProducerRecord
-from relay.kafka.topics import Topics
+from relay.kafka.topic_facts import TopicLimits
 
 AdvanceCheckpoint = Callable[[Checkpoint], Checkpoint]
 
 
 class LedgerTooLargeError(RelayError):
     """A ledger of one organization is larger than the progress topic accepts."""
-
-
-@dataclass(frozen=True, slots=True)
-class TransactionLimits:
-    """The most that one transaction takes; bytes of encoded events, or of raw dead letters."""
-
-    max_events: int = 1_000
-    max_dead_letters: int = 100
-    max_bytes: int = 4_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class ShardLayout:
-    """Where the records of a shard go, and how they are encoded: the same in each of its transactions."""
-
-    topics: Topics
-    partition: int
-    event_encoder: Encoder
-    limits: TransactionLimits = field(default_factory=TransactionLimits)
-    checkpoint_codec: InternalCodec = field(default_factory=lambda: InternalCodec("checkpoint"))
-    ledger_codec: InternalCodec = field(default_factory=lambda: InternalCodec("day_ledger"))
-
-    def progress_record(self, key: str, value: bytes | None, at_ms: int) -> ProducerRecord:
-        return ProducerRecord(self.topics.progress, self.partition, key.encode(), value, at_ms)
 
 
 @dataclass(slots=True)
@@ -63,6 +49,11 @@ class PendingRecords:
     overlap: int
     backfill_from: int | None
     restore: Callable[[Event], bytes]
+    same_id: SameId = field(init=False)
+    """Of the whole window: a plan that takes the rest of it must know the records that another one took."""
+
+    def __post_init__(self) -> None:
+        self.same_id = records_with_one_id(self.events)
 
     @property
     def empty(self) -> bool:
@@ -82,6 +73,11 @@ class TransactionPlan:
     def empty(self) -> bool:
         return not self.events and not self.unreadable
 
+    @property
+    def reused_ids(self) -> Sequence[int]:
+        """Ids of the events that are published with a variant."""
+        return [event["id"] for event in self.events if event["variant"] is not None]
+
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
@@ -95,6 +91,16 @@ class Transaction:
     _ledgers: Mapping[str, bytes | None]
     _layout: ShardLayout
     _window_complete: bool
+
+    @property
+    def organization(self) -> str:
+        return self._checkpoint.organization
+
+    @property
+    def size(self) -> TransactionSize:
+        plan = self.plan
+        raw_bytes = sum(len(unreadable.raw) for unreadable in plan.unreadable)
+        return TransactionSize(len(plan.events), len(plan.unreadable), raw_bytes + sum(map(len, plan.values)))
 
     def after_offsets(self, offsets: Sequence[int]) -> Sequence[ProducerRecord]:
         """Return the progress records: the changed ledgers, and the checkpoint last."""
@@ -123,27 +129,32 @@ def plan_transaction(
     An event of more than `max_event_bytes` becomes a dead letter. Dead letters follow the last event.
     """
     limits = layout.limits
-    events: dict[int, Event] = {}
+    events: list[Event] = []
     values: list[bytes] = []
+    identifier = Identifier(ledger, newest_event(checkpoint, ledger), pending.same_id)
     size = consumed = 0
     for candidate in pending.events:
-        event = _new_event(candidate, pending, checkpoint, ledger, collected)
-        if event is not None and event["id"] not in events:
-            value = _encode(event, layout.event_encoder, max_event_bytes, pending.restore)
-            if isinstance(value, UnreadableRecord):
-                pending.unreadable.append(value)
-            elif events and (len(events) == limits.max_events or size + len(value) > limits.max_bytes):
+        found = _new_event(candidate, pending, checkpoint, identifier, collected)
+        value = (
+            _encode(found, layout.event_encoder, max_event_bytes, pending.restore)
+            if isinstance(found, dict)
+            else found
+        )
+        if isinstance(value, UnreadableRecord):
+            pending.unreadable.append(value)
+        elif isinstance(found, dict) and value is not None:
+            if events and (len(events) == limits.max_events or size + len(value) > limits.max_bytes):
                 break
-            else:
-                events[event["id"]] = event
-                values.append(value)
-                size += len(value)
+            identifier.take(found)
+            events.append(found)
+            values.append(value)
+            size += len(value)
         consumed += 1
     del pending.events[:consumed]
-    unreadable = () if pending.events else _take_dead_letters(pending, size, limits)
+    unreadable = () if pending.events else _take_dead_letters(pending, len(events), size, limits)
     if is_no_longer_read(pending.window.end - 1, checkpoint):
         unreadable = ()
-    return TransactionPlan(collected, list(events.values()), values, ledger.new_dead_letters(unreadable))
+    return TransactionPlan(collected, events, values, ledger.new_dead_letters(unreadable))
 
 
 def build_transaction(
@@ -151,7 +162,7 @@ def build_transaction(
     checkpoint: Checkpoint,
     ledger: Ledger,
     layout: ShardLayout,
-    max_event_bytes: int,
+    topic_limits: TopicLimits,
     *,
     window_complete: bool,
     window: TimeRange | None = None,
@@ -162,15 +173,16 @@ def build_transaction(
     transaction everything up to the window end is published. Raises LedgerTooLargeError.
     """
     delta = ledger.expire_days(ledger.plan(plan.events, plan.unreadable, read=window), checkpoint)
+    checkpoint = with_identities(checkpoint, ledger, plan.events)
     return Transaction(
         [
             *_event_records(plan, layout),
-            *_dead_letters_of(plan, layout, checkpoint.organization, max_event_bytes),
+            *_dead_letters_of(plan, layout, checkpoint.organization, topic_limits.max_dead_letter_bytes),
         ],
         delta,
         plan,
         checkpoint,
-        _ledger_values(ledger, delta, layout, max_event_bytes),
+        _ledger_values(ledger, delta, layout, topic_limits.max_progress_bytes),
         layout,
         window_complete,
     )
@@ -197,12 +209,13 @@ def with_positions(
 
 
 def _take_dead_letters(
-    pending: PendingRecords, size: int, limits: TransactionLimits
+    pending: PendingRecords, events: int, size: int, limits: TransactionLimits
 ) -> Sequence[UnreadableRecord]:
+    """Take the dead letters that fit beside so many events; one always fits a transaction of its own."""
     count = 0
     for one in pending.unreadable:
         size += len(one.raw)
-        if count and (count == limits.max_dead_letters or size > limits.max_bytes):
+        if (events or count) and (count == limits.max_dead_letters or size > limits.max_bytes):
             break
         count += 1
     taken = pending.unreadable[:count]
@@ -211,12 +224,15 @@ def _take_dead_letters(
 
 
 def _new_event(
-    event: Event, pending: PendingRecords, checkpoint: Checkpoint, ledger: Ledger, collected: int
-) -> Event | None:
+    event: Event, pending: PendingRecords, checkpoint: Checkpoint, identifier: Identifier, collected: int
+) -> Event | UnreadableRecord | None:
+    """Return the event to publish. None: it is not wanted, or published."""
     mode = mode_of(event["created"], checkpoint, pending.overlap, pending.backfill_from)
-    if mode is None or ledger.contains(event["id"]):
+    if mode is None:
         return None
-    return {**event, "collected": collected, "mode": mode}
+    return identified(
+        {**event, "collected": collected, "mode": mode, "variant": None}, identifier, pending.restore
+    )
 
 
 def _encode(
@@ -241,7 +257,7 @@ def _event_records(plan: TransactionPlan, layout: ShardLayout) -> Iterable[Produ
 
 
 def _dead_letters_of(
-    plan: TransactionPlan, layout: ShardLayout, organization: str, max_event_bytes: int
+    plan: TransactionPlan, layout: ShardLayout, organization: str, max_value_bytes: int
 ) -> Iterable[ProducerRecord]:
     for unreadable in plan.unreadable:
         yield from dead_letter_records(
@@ -250,12 +266,12 @@ def _dead_letters_of(
             partition=layout.partition,
             organization=organization,
             at_ms=plan.collected,
-            max_event_bytes=max_event_bytes,
+            max_value_bytes=max_value_bytes,
         )
 
 
 def _ledger_values(
-    ledger: Ledger, delta: LedgerDelta, layout: ShardLayout, max_event_bytes: int
+    ledger: Ledger, delta: LedgerDelta, layout: ShardLayout, max_value_bytes: int
 ) -> Mapping[str, bytes | None]:
     """Return the ledgers to write, by key; None is a tombstone."""
     values = {
@@ -263,9 +279,9 @@ def _ledger_values(
         for key, record in ledger.to_records(delta).items()
     }
     for key, value in values.items():
-        if value is not None and len(value) > max_event_bytes:
+        if value is not None and len(value) > max_value_bytes:
             raise LedgerTooLargeError(
-                f"The ledger of {key} has {len(value)} bytes, and Kafka accepts {max_event_bytes}. Nothing more of that"
+                f"The ledger of {key} has {len(value)} bytes, and Kafka accepts {max_value_bytes}. Nothing more of that"
                 f" day is published until max.message.bytes of {layout.topics.progress} is raised."
             )
     return values

@@ -5,10 +5,11 @@ checkpoint answers it for Kafka alone. A pair says which offset a reader must ha
 end, so the newest pair whose offset a consumer group has committed answers it for that group, however far behind it is.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from producer.state.intervals import TimeRange
+from relay.timestamps import DAY_MS
 
 MOST_PAIRS = 32
 
@@ -27,6 +28,29 @@ class EventPosition:
 
     offset: int
     id: int
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class EventTime:
+    """An event's place in the order of creation: `created` in ms UTC, and its id among those of one instant."""
+
+    created: int
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class IdReuse:
+    """Events published with a variant, because another published record has their id. `since` and `last`: when the first
+    and the last of them were collected, in ms UTC. After a week without one, the next begins a new count.
+    """
+
+    since: int
+    last: int
+    count: int
+
+    def is_recent(self, now: int) -> bool:
+        """Whether the last one was collected within a week before `now` (ms)."""
+        return now - self.last < 7 * DAY_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +74,11 @@ class Checkpoint:
     last_event: EventPosition | None = None
     last_backfill: EventPosition | None = None
     cloud_id: str | None = None
+    newest_event: EventTime | None = None
+    """The greatest of all published events. None: not known, as before the first one."""
+    id_reuse: IdReuse | None = None
+    outage: TimeRange | None = None
+    """An outage of a day or more: whether the source kept all records of it is still to be asked. None: nothing is."""
 
     def to_record(self) -> dict[str, Any]:
         """Return the record of schemas/checkpoint.avsc."""
@@ -60,11 +89,14 @@ class Checkpoint:
             "day_mark": self.day_mark,
             "week_mark": self.week_mark,
             "ledgers_from": self.ledgers_from,
-            "backfilled": [{"start": one.start, "end": one.end} for one in self.backfilled],
+            "backfilled": [_range_to_record(one) for one in self.backfilled],
             "pairs": [{"window_end": one.window_end, "offset": one.offset} for one in self.pairs],
             "last_event": _position_to_record(self.last_event),
             "last_backfill": _position_to_record(self.last_backfill),
             "cloud_id": self.cloud_id,
+            "newest_event": None if self.newest_event is None else asdict(self.newest_event),
+            "id_reuse": None if self.id_reuse is None else asdict(self.id_reuse),
+            "outage": None if self.outage is None else _range_to_record(self.outage),
             "written": self.written,
         }
 
@@ -97,6 +129,9 @@ def from_record(record: dict[str, Any]) -> Checkpoint:
         last_event=_position_from_record(record["last_event"]),
         last_backfill=_position_from_record(record["last_backfill"]),
         cloud_id=record["cloud_id"],
+        newest_event=None if record["newest_event"] is None else EventTime(**record["newest_event"]),
+        id_reuse=None if record["id_reuse"] is None else IdReuse(**record["id_reuse"]),
+        outage=None if record["outage"] is None else TimeRange(**record["outage"]),
     )
 
 
@@ -123,6 +158,16 @@ def with_completeness_pair(checkpoint: Checkpoint, offset: int) -> Checkpoint:
     return replace(checkpoint, pairs=kept)
 
 
+def with_reused_ids(checkpoint: Checkpoint, count: int, collected: int) -> Checkpoint:
+    """Return the checkpoint after `count` more events with a variant, collected at `collected` (ms)."""
+    if not count:
+        return checkpoint
+    before = checkpoint.id_reuse
+    if before is None or not before.is_recent(collected):
+        before = IdReuse(collected, collected, 0)
+    return replace(checkpoint, id_reuse=IdReuse(before.since, collected, before.count + count))
+
+
 def thin_pairs(pairs: tuple[CompletenessPair, ...]) -> tuple[CompletenessPair, ...]:
     """Return at most 32 of the pairs, the oldest and the newest among them, denser towards the newest.
 
@@ -145,6 +190,10 @@ def thin_pairs(pairs: tuple[CompletenessPair, ...]) -> tuple[CompletenessPair, .
 
 def _position_from_record(record: dict[str, Any] | None) -> EventPosition | None:
     return None if record is None else EventPosition(record["offset"], record["id"])
+
+
+def _range_to_record(one: TimeRange) -> dict[str, int]:
+    return {"start": one.start, "end": one.end}
 
 
 def _position_to_record(position: EventPosition | None) -> dict[str, int] | None:

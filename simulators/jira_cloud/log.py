@@ -32,6 +32,11 @@ class Selection:
     until: int | None = None
     filter_terms: tuple[str, ...] = ()
 
+    def shifted(self, ms: int) -> "Selection":
+        """Return the selection with other bounds: `ms` later."""
+        since, until = (None if bound is None else bound + ms for bound in (self.since, self.until))
+        return Selection(since, until, self.filter_terms)
+
 
 class AuditLog:
     """The records of one site: created ones, visible ones, and those that retention has deleted.
@@ -82,6 +87,16 @@ class AuditLog:
         deleted_ids = {entry.id for entry in self._by_created[:count]}
         del self._by_created[:count]
         self._by_id = [entry for entry in self._by_id if entry.id not in deleted_ids]
+        self._version += 1
+
+    def restore(self, at: int) -> None:
+        """Restore the log from a backup of the instant `at`: later records are gone, and their ids are free again."""
+        self._records = {number: entry for number, entry in self._records.items() if entry.created <= at}
+        self._scheduled = [pair for pair in self._scheduled if pair[1] in self._records]
+        heapq.heapify(self._scheduled)
+        self._held_back &= self._records.keys()
+        self._by_id = [entry for entry in self._by_id if entry.created <= at]
+        self._by_created = [entry for entry in self._by_created if entry.created <= at]
         self._version += 1
 
     def delete_newest(self, count: int) -> None:

@@ -257,14 +257,6 @@ def test_one_millisecond_has_limits_too(bound):
     assert 40 <= len(result.events) < 60
 
 
-def test_rows_outside_the_window_are_left_out_and_counted():
-    """Each such row waits for its own window."""
-    pager = Pager([TimeRange(10, 20)])
-    pager.add([event(25, 3), event(20, 2), event(10, 1), event(9, 0)], 10)
-    result = pager.add([], 10)
-    assert (ids([result]), result.record_count, result.outside_window) == ([1], 4, 3)
-
-
 def test_unreadable_records_are_kept_once():
     """The pager returns an unreadable record once, though two pages hold it."""
     bad = UnreadableRecord("no id", b"{}")
