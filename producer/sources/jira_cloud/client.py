@@ -19,7 +19,7 @@ from producer.sources.jira_cloud.page import NotAPage, Page, parse_page
 from producer.sources.jira_cloud.response import JiraResponse, classify
 from relay import timestamps
 from relay.credentials.url_policy import split_url
-from relay.http import LOOPBACK_WITHOUT_PROXY
+from relay.http import create_tls_context, open_transport
 from relay.timestamps import now_ms
 
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
@@ -59,23 +59,24 @@ class TenantInfo:
 def open_client(connections: int = 100, tls_context: ssl.SSLContext | None = None) -> httpx.AsyncClient:
     """Open a client for any site. It keeps no cookies: a session of one organization must not answer for another.
 
-    Requests in clear go to this machine alone, so they use no proxy.
+    Requests in clear go to this machine alone, so they use no proxy. Raises SettingsError for variables of a proxy or of CA
+    certificates that cannot be used.
     """
+    limits = httpx.Limits(
+        max_connections=connections,
+        max_keepalive_connections=KEEPALIVE_CONNECTIONS,
+        keepalive_expiry=KEEPALIVE_SECONDS,
+    )
     return httpx.AsyncClient(
-        verify=tls_context or httpx.create_ssl_context(),
+        transport=open_transport(tls_context, limits),
+        trust_env=False,
         follow_redirects=False,
         timeout=TIMEOUT,
-        limits=httpx.Limits(
-            max_connections=connections,
-            max_keepalive_connections=KEEPALIVE_CONNECTIONS,
-            keepalive_expiry=KEEPALIVE_SECONDS,
-        ),
         headers={
             "Accept": "application/json",
             "User-Agent": f"jira-audit-relay/{version('jira-audit-relay')}",
         },
         cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[])),
-        mounts={"http://": None, **LOOPBACK_WITHOUT_PROXY},
     )
 
 
@@ -85,7 +86,7 @@ async def open_clients(connections: int) -> AsyncIterator[Sequence[httpx.AsyncCl
 
     httpx looks at every connection of a pool whenever a request takes one; one pool for all would be slower than Jira.
     """
-    tls_context = httpx.create_ssl_context()
+    tls_context = create_tls_context()
     async with AsyncExitStack() as stack:
         yield [
             await stack.enter_async_context(open_client(connections, tls_context))
