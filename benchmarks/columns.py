@@ -75,6 +75,7 @@ def event(number: int, rng: random.Random) -> dict[str, Any]:
         "changedValues": changes if number % 2 else None,
         "associatedItems": [{**item, **place}],
         "unmodeled": None,
+        "variant": None,
     }
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 
+from consumer.assignment.event_log import KafkaEventLog
 from consumer.assignment.handler import AssignmentHandler
 from consumer.assignment.pump import Pipeline
 from consumer.assignment.start_offsets import Start, StartOffsetResolver
@@ -19,10 +20,8 @@ from consumer.offsets.backup import OffsetBackup, read_offset_backup
 from consumer.status_reporter import RunningPipeline
 from consumer.timing import ConsumerTiming
 from relay.errors import RelayError
-from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.consumer_group import Member
-from relay.kafka.log_reader import records_at
 from relay.kafka.producer import RecordWriter
 from relay.kafka.topics import Topics
 from relay.schema_registry.store import SchemaStore
@@ -107,7 +106,11 @@ class PipelineFactory:
         )
         schemas = SchemaLookup(self._store, metrics, timing.schema_lookup)
         start_offsets = StartOffsetResolver(
-            self._start(name), self._backup_reader(name, topic), self._records_at, metrics, timing.start
+            self._start(name),
+            self._backup_reader(name, topic),
+            KafkaEventLog(self._connection),
+            metrics,
+            timing.start,
         )
         linger = destination.limits.linger_seconds
         pipeline = Pipeline(
@@ -129,11 +132,6 @@ class PipelineFactory:
             consumer_options=FETCH_OPTIONS,
         )
         return RunningPipeline(topic, member, handler, stream, schemas, metrics)
-
-    async def _records_at(
-        self, offsets: Mapping[TopicPartition, int]
-    ) -> Mapping[TopicPartition, Record | None]:
-        return await records_at(self._connection, offsets)
 
     def _backup_reader(self, name: str, topic: str) -> Callable[[], Awaitable[OffsetBackup]]:
         return lambda: read_offset_backup(self._connection, self._topics.status, name, topic)

@@ -99,6 +99,8 @@ async def run_consumer(
             )
             await cancel_all(members, attempts=1, seconds=10)
             await cancel_all(tasks, attempts=1, seconds=10)
+        for reporter in reporters:
+            reporter.expire_status()
         status_writer.tombstone(service_key("consume"))
         await status_writer.flush()
 

@@ -11,7 +11,8 @@ from consumer.decoding.schema_lookup import SchemaLookup
 from consumer.delivery.stream import DeliveryStream
 from consumer.destinations.outcome import Paused, Retry
 from consumer.metrics import ConsumerMetrics, PipelineMetrics
-from consumer.offsets.backup import destination_status_key
+from consumer.offsets.backup import backed_up, destination_status_key
+from consumer.offsets.delivered import DeliveryProgress
 from consumer.timing import ReporterTiming
 from relay.kafka import KafkaError, TopicPartition
 from relay.kafka.consumer_group import Member
@@ -73,7 +74,7 @@ class DestinationStatusReporter:
         self._status: Status | None = None
         self._state: str | None = None
         self._reported_counts = {pipeline.topic: (0, 0, 0) for pipeline in pipelines}
-        self._offsets_and_ends: dict[str, Mapping[TopicPartition, tuple[int | None, int]]] = {}
+        self._progress_and_ends: dict[str, Mapping[TopicPartition, tuple[DeliveryProgress | None, int]]] = {}
         self._last_done = dict.fromkeys(("offsets", "backup", "renewal", "alarm"), -1e9)
 
     async def run(self) -> None:
@@ -98,6 +99,11 @@ class DestinationStatusReporter:
             for pipeline in self._pipelines:
                 pipeline.metrics.set_group_lag(None)
 
+    def expire_status(self) -> None:
+        """End the validity of the status record, if this process owns it, at the next flush: the process stops."""
+        if self._status is not None:
+            self._status_writer.expire(destination_status_key(self._destination), self._status, now_ms())
+
     def _publish_health(self, state: str, reason: str | None) -> None:
         """Report readiness. A destination without events does not notice that Kafka is silent, so the membership counts too."""
         operating = state in {"active", "waiting"}
@@ -116,7 +122,7 @@ class DestinationStatusReporter:
                     return state, reason
         states = [pipeline.stream.state for pipeline in self._pipelines]
         corrupt = [text for state in states for text in state.corrupt_batches]
-        losses = [text for state in states for text in state.losses]
+        losses = [text for state in states for text in (*state.losses, *state.mismatches)]
         return "active", next(iter(corrupt + losses), None)
 
     def _update_gauges(self) -> None:
@@ -176,23 +182,29 @@ class DestinationStatusReporter:
             partitions = [TopicPartition(pipeline.topic, number) for number in range(self._shards)]
             try:
                 async with asyncio.timeout(self._timing.offsets_timeout_seconds):
-                    offsets_and_ends = await pipeline.handler.offsets_and_ends(partitions)
+                    progress_and_ends = await pipeline.handler.progress_and_ends(partitions)
             except (KafkaError, TimeoutError):
                 continue
-            self._offsets_and_ends[pipeline.topic] = offsets_and_ends
-            pipeline.metrics.set_group_lag(_lag(offsets_and_ends))
+            self._progress_and_ends[pipeline.topic] = progress_and_ends
+            pipeline.metrics.set_group_lag(_lag(progress_and_ends))
 
     def _lag(self) -> int | None:
-        if len(self._offsets_and_ends) < len(self._pipelines):
+        if len(self._progress_and_ends) < len(self._pipelines):
             return None
-        return sum(_lag(each) for each in self._offsets_and_ends.values())
+        return sum(_lag(each) for each in self._progress_and_ends.values())
 
     def _backed_up_offsets(self, previous: Sequence[GroupOffset]) -> tuple[GroupOffset, ...]:
+        """Return the offsets to back up. One with the record that proves it is not replaced by a later one without."""
         known = {(each.topic, each.partition): each for each in previous}
-        for offsets_and_ends in self._offsets_and_ends.values():
-            for (topic, partition), (committed, _) in offsets_and_ends.items():
-                if committed is not None:
-                    known[topic, partition] = GroupOffset(topic, partition, committed)
+        for progress_and_ends in self._progress_and_ends.values():
+            for partition, (progress, _) in progress_and_ends.items():
+                place = (partition.topic, partition.partition)
+                before = known.get(place)
+                if progress is None or (
+                    before and before.last and not progress.last and before.offset <= progress.offset
+                ):
+                    continue
+                known[place] = backed_up(partition, progress)
         return tuple(known[place] for place in sorted(known))
 
     def _due(self, what: str, seconds: float) -> bool:
@@ -216,7 +228,7 @@ def _flow_state(pipeline: RunningPipeline) -> tuple[str, str | None]:
     return "active", None
 
 
-def _lag(offsets_and_ends: Mapping[TopicPartition, tuple[int | None, int]]) -> int:
+def _lag(progress_and_ends: Mapping[TopicPartition, tuple[DeliveryProgress | None, int]]) -> int:
     return sum(
-        max(0, end - committed) for committed, end in offsets_and_ends.values() if committed is not None
+        max(0, end - progress.offset) for progress, end in progress_and_ends.values() if progress is not None
     )

@@ -53,6 +53,15 @@ class BufferLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class SchemaHoldTiming:
+    """Waits and bounds of a partition whose schemas are in doubt."""
+
+    look_up: BackoffCurve = BackoffCurve(1.0, 60.0)
+    held_bytes: int = 2_000_000
+    """Records that are read while a partition is held: later ones may show that the schema is right."""
+
+
+@dataclass(frozen=True, slots=True)
 class AssignmentTiming:
     """Waits of one assignment of partitions."""
 
@@ -68,6 +77,7 @@ class AssignmentTiming:
     answer_seconds: float = 30.0
     """How long a revocation waits for answers; below the rebalance timeout."""
     buffers: BufferLimits = field(default_factory=BufferLimits)
+    schema_hold: SchemaHoldTiming = field(default_factory=SchemaHoldTiming)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,12 @@ from relay.errors import RelayError, SecretError
 from relay.organizations import Organization
 
 _UNREACHABLE_KINDS = {ErrorKind.HOST_UNKNOWN, ErrorKind.UNREACHABLE, ErrorKind.TLS, ErrorKind.REDIRECTED}
+_LOCAL_KINDS = _UNREACHABLE_KINDS | {
+    ErrorKind.RATE_LIMITED,
+    ErrorKind.UNAVAILABLE,
+    ErrorKind.BROKEN_ANSWER,
+}
+"""Faults of one attempt, or of this machine's network: they say little about the services'."""
 _RETRY_PROMISE = re.compile(
     r"; (the request is repeated|polling resumes after the delay it asked for|the next request asks for fewer records)(?=\.)"
 )
@@ -36,6 +42,10 @@ class AcceptedConnection:
 
 class ConnectionFailedError(RelayError):
     """Jira returns no audit records; the message has the cause and the remedy."""
+
+
+class LocalFaultError(ConnectionFailedError):
+    """The cause may be this machine alone: its network, or a key that is not available on it."""
 
 
 async def try_connection(
@@ -63,7 +73,7 @@ async def try_connection(
     _refuse_other_site(organization, diagnosis.cloud_id)
     _refuse_known_site(organization, diagnosis.cloud_id, others)
     if diagnosis.failure is not None:
-        raise ConnectionFailedError(_without_retry_promise(diagnosis.message))
+        raise _test_error(diagnosis.failure, diagnosis.message)
     skew = ClockSkew().observe(sent, context.now_ms(), diagnosis.date_ms)
     return AcceptedConnection(diagnosis.message, diagnosis.cloud_id, diagnosis.gateway, skew)
 
@@ -74,7 +84,7 @@ async def verify_connection(
     """Test the stored organization as producers use it; return a sentence. Raises RelayError when it fails or cannot be tested."""
     result = await try_connection(context, organization, others)
     if not result.tested:
-        raise RelayError(f"{organization.name}: {result.message}")
+        raise LocalFaultError(f"{organization.name}: {result.message}")
     if result.gateway and not organization.gateway:
         raise RelayError(
             f"{result.message} Producers still send the key to the site itself; run"
@@ -94,7 +104,7 @@ async def _diagnose(
                 context.client, name, url, user, key, context.hosts, scoped=scoped
             )
     except TimeoutError:
-        raise ConnectionFailedError(
+        raise LocalFaultError(
             f"{name}: {url} did not answer within {seconds:g} s; check network and proxy."
         ) from None
 
@@ -109,13 +119,18 @@ async def _test_without_key(
     sent = context.now_ms()
     tenant = await jira.tenant_info(context.client, organization.name, organization.url)
     if isinstance(tenant, SourceFailure) and tenant.kind in _UNREACHABLE_KINDS:
-        raise ConnectionFailedError(_without_retry_promise(tenant.message))
+        raise _test_error(tenant, tenant.message)
     cloud_id = tenant.cloud_id if isinstance(tenant, jira.TenantInfo) else organization.cloud_id
     _refuse_other_site(organization, cloud_id)
     _refuse_known_site(organization, cloud_id, others)
     message = f"Only the site was tested, because the API key is not available here: {error}"
     skew = ClockSkew().observe(sent, context.now_ms(), tenant.date_ms)
     return AcceptedConnection(message, cloud_id, organization.gateway, skew, tested=False)
+
+
+def _test_error(failure: SourceFailure, message: str) -> ConnectionFailedError:
+    kind = LocalFaultError if failure.kind in _LOCAL_KINDS else ConnectionFailedError
+    return kind(_without_retry_promise(message))
 
 
 def _refuse_other_site(organization: Organization, cloud_id: str | None) -> None:

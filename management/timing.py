@@ -25,4 +25,6 @@ class OperatorTiming:
     connection_test_seconds: float = 60.0
     topics_seconds: float = 30.0
     concurrent_checks: int = 8
+    waiting_grace_seconds: float = 300.0
+    """How long a service may wait for its peer until `check` calls that a failure."""
     edit: EditTiming = EditTiming()

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from producer.polling.context import PollingContext
 from producer.polling.poller import Poller
 from producer.polling.window import PollingConfig
 from producer.publishing.publisher import ShardPublisher
+from producer.publishing.schema_watch import watch_event_schema
 from producer.publishing.topic_limits import TopicLimitsWatcher
 from producer.recovery.loader import ShardLoader
 from producer.sharding.assignment import ShardAssignment
@@ -34,7 +35,7 @@ from relay.kafka.topic_admin import read_limits, read_shard_count, require_lossl
 from relay.kafka.topics import Topics
 from relay.organizations import Organization
 from relay.schema_registry.store import SchemaStore, open_schema_store
-from relay.status.model import service_key, take_over
+from relay.status.model import Status, service_key, take_over
 from relay.status.reader import StatusHistory, remove_stale
 from relay.status.writer import StatusWriter
 from relay.telemetry.health import Health
@@ -86,12 +87,13 @@ async def run_producer(
         shard_count, limits = cluster
         loader = ShardLoader(connection, topics, store, limits, metrics, now_ms)
         parts = _build_parts(config, connection, sources, writer, loader, shard_count)
-        tasks = _start_tasks(parts, connection, topics, limits, health, timing)
+        tasks = _start_tasks(parts, connection, topics, limits, store, health, timing)
         try:
             await supervise(stop, tasks)
         finally:
+            owned = parts.status_writer.put_statuses(status_key(""))  # releasing the shards forgets them
             await cancel_all(tasks, attempts=1, seconds=timing.stop_seconds)
-        await _remove_own_status(StatusWriter(writer, topics.status), timing)
+        await _write_final_status(StatusWriter(writer, topics.status), owned, timing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,7 @@ def _start_tasks(
     connection: Connection,
     topics: Topics,
     limits: TopicLimitsWatcher,
+    store: SchemaStore,
     health: Health,
     timing: ProducerServiceTiming,
 ) -> set[asyncio.Task[None]]:
@@ -140,6 +143,7 @@ def _start_tasks(
         "group membership": parts.member.run(),
         "watch for hanging transactions": watch_hanging_transactions(connection, topics, assignment),
         "watch of topic limits": limits.watch(),
+        "watch of the schema of events": watch_event_schema(store, health),
         "status writer": status_writer.run(),
         "heartbeat": _heartbeat(status_writer, assignment, parts.member, health, timing),
         "removal of stale status": _remove_stale_status(status_writer, connection, topics, timing),
@@ -147,8 +151,15 @@ def _start_tasks(
     return {asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()}
 
 
-async def _remove_own_status(status_writer: StatusWriter, timing: ProducerServiceTiming) -> None:
-    """Delete the status of this process. A Kafka that does not answer leaves it to expire."""
+async def _write_final_status(
+    status_writer: StatusWriter, owned: Mapping[str, Status], timing: ProducerServiceTiming
+) -> None:
+    """Delete the status of this process, and end the validity of those of its organizations.
+
+    A Kafka that does not answer leaves them to expire.
+    """
+    for key, status in owned.items():
+        status_writer.expire(key, status, now_ms())
     status_writer.tombstone(service_key("produce"))
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(timing.final_status_seconds):

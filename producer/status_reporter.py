@@ -4,9 +4,11 @@ from dataclasses import dataclass, replace
 
 from producer.metrics import ProducerMetrics
 from producer.publishing.publisher import PublishResult
+from producer.state.checkpoint import IdReuse
 from relay.organizations import Organization
 from relay.status.model import Status, take_over
 from relay.status.writer import StatusWriter
+from relay.timestamps import to_iso_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class OrganizationStatusReporter:
         resumes = previous is not None and previous.state != "paused" and not organization.paused
         state = previous.state if previous and resumes else "paused" if organization.paused else "active"
         self._status = take_over(state, now_ms(), previous, previous.reason if previous and resumes else None)
+        self._id_reuse: IdReuse | None = None
         self._publish(self._status)
 
     @property
@@ -67,9 +70,12 @@ class OrganizationStatusReporter:
     def active(self, clock_ahead_ms: int = 0) -> None:
         """Report a complete round. `clock_ahead_ms`: how far the local clock is ahead, negative behind; 0: it agrees."""
         now = self._now_ms()
-        reason = _skew_message(clock_ahead_ms) if clock_ahead_ms else None
-        if reason is not None and reason != self._status.reason:
-            self._metrics.clock_skew(self._name, reason)
+        skew = _skew_message(clock_ahead_ms) if clock_ahead_ms else None
+        if skew is not None and skew not in (self._status.reason or ""):
+            self._metrics.clock_skew(self._name, skew)
+        reuse = self._id_reuse if self._id_reuse and self._id_reuse.is_recent(now) else None
+        notices = [notice for notice in (skew, reuse and _reuse_message(self._name, reuse)) if notice]
+        reason = " ".join(notices) or None
         self._publish(
             replace(self._status.transition("active", reason, now), last_poll=now, waiting_until=None)
         )
@@ -84,7 +90,8 @@ class OrganizationStatusReporter:
         self._metrics.round_failed(self._name, kind, reason, retry_seconds)
 
     def events_published(self, result: PublishResult) -> None:
-        """Count newly published events and dead letters."""
+        """Count newly published events and dead letters, and note whether ids were reused."""
+        self._id_reuse = result.id_reuse
         if not result.events_by_mode and not result.dead_letters:
             return
         late = result.events_by_mode["late"]
@@ -107,6 +114,14 @@ class OrganizationStatusReporter:
         self._status = status.valid_for(self._valid_ms)
         self._status_writer.put(status_key(self._name), self._status)
         self._metrics.organization_state(self._name, status.state, self._credential_expires)
+
+
+def _reuse_message(name: str, reuse: IdReuse) -> str:
+    return (
+        f"{name}: since {to_iso_seconds(reuse.since)} Jira gave {reuse.count} records ids that other published records"
+        " have, as after a restore or copy of the site. They are published, and a variant in EventUid tells them apart."
+        " Ask the site's administrators, and count by EventUid, not by EventId."
+    )
 
 
 def _skew_message(ahead_ms: int) -> str:

@@ -7,6 +7,7 @@ import pytest
 
 from embedded import EmbeddedKafka
 from tests.support.authorization_server import AuthorizationServer
+from tests.support.authorizing_kafka import AuthorizingKafka
 from tests.support.registry import running_registry
 from tests.support.secure_kafka import SecureKafka
 
@@ -49,6 +50,13 @@ async def auto_creating_kafka(tmp_path_factory):
 async def secure_kafka(tmp_path_factory):
     """A real broker with TLS and every kind of login."""
     async with SecureKafka(tmp_path_factory.mktemp("secure")) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+async def authorizing_kafka(tmp_path_factory):
+    """A real broker with an authorizer, and a user who may do nothing but what a test grants."""
+    async with AuthorizingKafka(tmp_path_factory.mktemp("authorizing")) as broker:
         yield broker
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict
+from typing import Annotated, get_args
 
 import typer
 
@@ -11,33 +11,48 @@ from cli.operator_context import open_operator_context
 from cli.organization_table import shared_reason
 from cli.output import JsonOption, escape_controls, print_json, terminal_width, wrap
 from cli.table import count_line, list_names
-from management.checks import CheckResult, check_all, check_secrets
+from management.check_results import CheckResult, CheckState
+from management.checks import check_all, check_secrets
+from management.rights import Role
 from relay.config.secrets import SecretsConfig
 from relay.errors import SettingsError
 
 _ORGANIZATION = "organization "
+_STATES = get_args(CheckState)
+_WORD_WIDTH = max(map(len, _STATES))
+_SINCE = re.compile(r" since \d[\d:TZ-]+")
 _ADDRESS = re.compile(
     r"https?://(?!status\.atlassian\.com)[\w.:\[\]-]*[\w\]]"  # the site of an organization
     r"|[\w-]+\.atlassian\.net\b|\d+\.\d+\.\d+\.\d+:\d+|[\w.+-]+@[\w.-]*\w"  # its host, or the user
 )
 
 
-def check_command(context: typer.Context, as_json: JsonOption = False) -> None:
-    """Test every connection, and print a line for each: Kafka, topics, schema registry, organizations, destinations.
+def check_command(
+    context: typer.Context,
+    rights: Annotated[
+        list[Role] | None,
+        typer.Option(
+            help="Whose rights on Kafka to check; may be repeated. Default: all, for one user that does everything."
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Test every connection, and print a line for each: Kafka, topics, rights, schema registry, organizations, destinations.
 
+    For an organization or a destination, the line has what running services report, and the result of this shell's own test.
     Lines that begin with FAILED say what to fix. They come last, before the count; then the exit code is 1.
     """
     state: CommandContext = context.obj
-    results: list[CheckResult] = state.run_quietly(_run_checks(state, quiet=as_json))
+    results: list[CheckResult] = state.run_quietly(_run_checks(state, rights or list(Role), quiet=as_json))
     if as_json:
-        print_json([asdict(result) for result in results])
+        print_json([result.document() for result in results])
     else:
         print(_summary(results))
     if not all(result.ok for result in results):
         raise typer.Exit(1)
 
 
-async def _run_checks(state: CommandContext, *, quiet: bool) -> list[CheckResult]:
+async def _run_checks(state: CommandContext, rights: Sequence[Role], *, quiet: bool) -> list[CheckResult]:
     """Run the checks; unless `quiet`, print each success as soon as it is known, and the failures at the end, whatever it is."""
     secrets, secrets_result = _usable_secrets(state)
     results: list[CheckResult] = []
@@ -45,13 +60,13 @@ async def _run_checks(state: CommandContext, *, quiet: bool) -> list[CheckResult
     def keep(result: CheckResult) -> None:
         results.append(result)
         if result.ok and not quiet:
-            _print_line("ok", result.subject, result.message)
+            _print_line(result.state, result.subject, result.message)
 
-    keep(CheckResult("settings", ok=True, message="valid"))
+    keep(CheckResult("settings", "ok", "valid"))
     keep(secrets_result)
     try:
         async with open_operator_context(state, secrets) as operator:
-            async for result in check_all(state.settings, operator):
+            async for result in check_all(state.settings, operator, rights):
                 keep(result)
     finally:
         if not quiet:
@@ -66,11 +81,11 @@ def _usable_secrets(state: CommandContext) -> tuple[SecretsConfig, CheckResult]:
         return secrets, check_secrets(secrets)
     except SettingsError as error:
         usable = SecretsConfig(directory=state.settings.secrets.directory)
-        return usable, CheckResult("secrets", ok=False, message=str(error))
+        return usable, CheckResult("secrets", "failed", str(error))
 
 
 def _summary(results: Sequence[CheckResult]) -> str:
-    words = ("ok" if result.ok else "failed" for result in sorted(results, key=lambda result: not result.ok))
+    words = sorted((result.state for result in results), key=_STATES.index)
     return count_line(len(results), "check", words)
 
 
@@ -92,14 +107,17 @@ def _print_failures(failures: Sequence[CheckResult]) -> None:
 
 
 def shared_message(result: CheckResult) -> str:
-    """Return the message of an organization with placeholders for its name, URL, host and user; another message as it is."""
+    """Return the message of an organization with placeholders for its name, URL, host and user, and without times.
+
+    Another message is returned as it is.
+    """
     if not result.subject.startswith(_ORGANIZATION):
         return f"{result.subject}: {result.message}"
     name = result.subject.removeprefix(_ORGANIZATION)
-    return shared_reason(_ADDRESS.sub("ADDRESS", result.message), name)
+    return shared_reason(_ADDRESS.sub("ADDRESS", _SINCE.sub("", result.message)), name)
 
 
 def _print_line(word: str, subject: str, message: str) -> None:
-    line = f"{word.ljust(6)}  {escape_controls(subject)}: {escape_controls(message)}"
+    line = f"{word.ljust(_WORD_WIDTH)}  {escape_controls(subject)}: {escape_controls(message)}"
     width = terminal_width()
-    print(line if width is None else "\n".join(wrap(line, width, " " * 8)), flush=True)
+    print(line if width is None else "\n".join(wrap(line, width, " " * (_WORD_WIDTH + 2))), flush=True)

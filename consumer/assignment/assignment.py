@@ -8,6 +8,7 @@ from consumer.assignment.losses import LossReport
 from consumer.assignment.partition_starter import PartitionStarter
 from consumer.assignment.pump import Pipeline, Pump
 from consumer.assignment.record_buffer import RecordBuffer
+from consumer.assignment.schema_hold import SchemaHold
 from consumer.delivery.sender import Sender
 from consumer.offsets.committer import CommitLoop, OffsetCommitter
 from consumer.offsets.delivered import DeliveryProgress
@@ -54,12 +55,16 @@ class Assignment:
             stream.metrics,
             timing,
         )
+        self._hold = SchemaHold(
+            stream.state, stream.metrics, timing.schema_hold, self._pause_held, self._resume_held
+        )
         self._sender = Sender(stream, self._on_delivered, positions.renewed)
         self._pump = Pump(
             pipeline,
             self._buffer,
             self._sender,
             self._tracker,
+            self._hold,
             self._changed,
             self._commits.uncommitted,
             self._wake_commits,
@@ -90,9 +95,9 @@ class Assignment:
         known = (self._pump.oldest_ms(), self._sender.oldest_ms())
         return min((each for each in known if each is not None), default=None)
 
-    def committed_offsets(self) -> Mapping[TopicPartition, int]:
-        """Return the offsets that this assignment has committed."""
-        return self._committer.committed_offsets
+    def committed(self) -> Mapping[TopicPartition, DeliveryProgress]:
+        """Return the progress that this assignment has committed."""
+        return self._committer.committed
 
     def hold(self) -> None:
         """Hold all partitions until their starts are known. Raises KafkaError for a partition that is not assigned."""
@@ -170,8 +175,18 @@ class Assignment:
         now = time.monotonic()
         for partition in [each for each, until in self._paused_until.items() if until <= now]:
             del self._paused_until[partition]
-            if not self._reading_paused:
-                self._positions.resume([partition])
+            self._resume_held(partition)
+
+    def _pause_held(self, partition: TopicPartition) -> None:
+        self._positions.pause([partition])
+
+    def _resume_held(self, partition: TopicPartition) -> None:
+        if not self._reading_paused and partition in self._readable():
+            self._positions.resume([partition])
+
+    def _readable(self) -> set[TopicPartition]:
+        """Return the partitions that are read while the buffer has room."""
+        return self._starter.ready - self._paused_until.keys() - self._hold.unread
 
     def _skip_deleted(self, partition: TopicPartition, start: int, stop: int) -> None:
         if lost := self._tracker.skip(partition, start, stop):
@@ -234,6 +249,7 @@ class Assignment:
             await self._sender.wait_until_finished(finish_seconds)
         await self._sender.close(answer_seconds)
         self._losses.readable(self._partitions)
+        self._hold.close()
         released = self._tracker.tracked_count() - self._tracker.delivered_count()
         self._pipeline.stream.metrics.events_released(released)
         await self._commits.commit()
@@ -253,5 +269,5 @@ class Assignment:
         """Resume reading when the buffer has room again."""
         self._changed.notify()
         if self._reading_paused and self._buffer.bytes < self._pipeline.timing.buffers.decode_batch_bytes:
-            self._positions.resume(self._starter.ready - self._paused_until.keys())
+            self._positions.resume(self._readable())
             self._reading_paused = False

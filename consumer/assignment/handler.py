@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from consumer.assignment.assignment import Assignment
 from consumer.assignment.pump import Pipeline
+from consumer.offsets.delivered import DeliveryProgress
 from relay.kafka import Record, TopicPartition
 from relay.kafka.positions import Positions
 
@@ -40,16 +41,21 @@ class AssignmentHandler:
         oldest = self._assignment.oldest_ms() if self._assignment else None
         return 0.0 if oldest is None else max(0.0, time.time() - oldest / 1000)
 
-    async def offsets_and_ends(
+    async def progress_and_ends(
         self, partitions: Sequence[TopicPartition]
-    ) -> dict[TopicPartition, tuple[int | None, int]]:
-        """Return committed offset and log end of any of the group's partitions. Raises KafkaError or TimeoutError."""
+    ) -> dict[TopicPartition, tuple[DeliveryProgress | None, int]]:
+        """Return committed progress and log end of any of the group's partitions. Raises KafkaError or TimeoutError.
+
+        A progress of None: the group has committed nothing for the partition.
+        """
         assignment, positions = self._assignment, self._positions
         if assignment is None or positions is None:
             raise TimeoutError("not a member of the consumer group now")
-        found_offsets = await positions.committed(partitions)
-        committed = {each: found.offset if found else None for each, found in found_offsets.items()}
-        committed.update(assignment.committed_offsets())
+        committed: dict[TopicPartition, DeliveryProgress | None] = {
+            each: found and DeliveryProgress.from_offset_and_metadata(found.offset, found.metadata)
+            for each, found in (await positions.committed(partitions)).items()
+        }
+        committed.update(assignment.committed())
         ends = await positions.end_offsets(partitions)
         return {each: (committed[each], ends[each]) for each in partitions}
 

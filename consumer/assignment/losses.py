@@ -1,8 +1,8 @@
 """Losses and corrupt batches of one assignment, as the status and the log report them."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 
+from consumer.assignment.start_offset import iso
 from consumer.delivery.stream_state import StreamState
 from consumer.metrics import PipelineMetrics
 from relay.kafka import TopicPartition
@@ -27,11 +27,15 @@ class LossReport:
     def record_arrived(self, partition: TopicPartition, timestamp_ms: int) -> None:
         """Date the last loss of the partition: its events were collected before this record."""
         if (lost := self._undated.pop(partition, None)) is not None:
-            collected_before = _iso(timestamp_ms)
+            collected_before = iso(timestamp_ms)
             self._metrics.loss_dated(partition, collected_before)
             self._state.data_lost(
                 f"{_loss_text(partition, *lost)} They had been collected before {collected_before}."
             )
+
+    def offset_mismatched(self, text: str) -> None:
+        """A known offset did not fit the log; `text` says where reading goes on."""
+        self._state.offset_mismatched(text)
 
     def corrupt(self, partition: TopicPartition, start: int, last: int, fault: str) -> None:
         """The batch at `start` cannot be read; its last offset is `last`."""
@@ -57,10 +61,3 @@ def _corrupt_batch_text(partition: TopicPartition, start: int, last: int, fault:
         f" offset {start} on is delivered; other partitions are. Make a replica with an intact copy the leader. If there is none,"
         f" stop the consumers and set the group's offset there to {last + 1}, which gives up the events before it."
     )
-
-
-def _iso(ms: int) -> str:
-    try:
-        return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
-    except (ValueError, OverflowError, OSError):  # Kafka accepts any number as a timestamp
-        return f"{ms} ms since 1970"

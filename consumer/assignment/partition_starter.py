@@ -85,5 +85,7 @@ class PartitionStarter:
             self._positions.seek(partition, each.last_read_offset)
             if each.deleted_range:
                 self._losses.deleted(partition, *each.deleted_range)
+            if each.mismatch:
+                self._losses.offset_mismatched(each.mismatch)
         self.ready.update(starts)
         self._positions.resume(starts)

@@ -3,13 +3,15 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
 
 from consumer.assignment.record_buffer import DecodeBatch, RecordBuffer
+from consumer.assignment.schema_hold import SchemaHold, by_partition
 from consumer.assignment.start_offsets import StartOffsetResolver
 from consumer.decoding.event_rules import EventRules
 from consumer.decoding.isolate import EncodedBatch, SelectionError, encode
+from consumer.decoding.schema_group import UndecodableRecord
 from consumer.decoding.schema_lookup import SchemaLookup
 from consumer.delivery.batch import RequestBatch, Rows, RowTooLargeError
 from consumer.delivery.defects import DEFECTS, defect_text, describe_defect, filter_fault_text
@@ -18,6 +20,7 @@ from consumer.delivery.stream import DeliveryStream
 from consumer.offsets.tracker import OffsetTracker
 from consumer.timing import AssignmentTiming
 from relay.aio import Signal
+from relay.avro.codec import SchemaRef
 from relay.errors import one_line
 from relay.kafka import TopicPartition
 
@@ -48,6 +51,7 @@ class Pump:
         buffer: RecordBuffer,
         sender: Sender,
         tracker: OffsetTracker,
+        hold: SchemaHold,
         changed: Signal,
         uncommitted: Callable[[], int],
         on_delivered: Callable[[], None],
@@ -58,6 +62,7 @@ class Pump:
         self._buffer = buffer
         self._sender = sender
         self._tracker = tracker
+        self._hold = hold
         self._changed = changed
         self._uncommitted = uncommitted
         self._on_delivered = on_delivered
@@ -67,7 +72,11 @@ class Pump:
 
     def oldest_ms(self) -> int | None:
         """Return the timestamp of the oldest record that no body holds yet, in ms UTC; None: there is none."""
-        known = (self._buffer.oldest_ms, *(batch.oldest_ms for batch in self._batches.values()))
+        known = (
+            self._buffer.oldest_ms,
+            self._hold.oldest_ms(),
+            *(batch.oldest_ms for batch in self._batches.values()),
+        )
         return min((each for each in known if each is not None), default=None)
 
     async def run(self) -> None:
@@ -75,8 +84,12 @@ class Pump:
         while True:
             await self._wait_until_due()
             if self._buffer.first_read_at is not None:
-                await self._decode(self._buffer.take(self._pipeline.timing.buffers.decode_batch_bytes))
+                await self._decode(
+                    self._hold.add(self._buffer.take(self._pipeline.timing.buffers.decode_batch_bytes))
+                )
                 self._on_space_freed()
+            for held_partition in self._hold.due(time.monotonic()):
+                await self._decode_held(held_partition)
             for partition in list(self._batches):
                 if self._seconds_until_send(self._batches[partition], time.monotonic()) == 0:
                     await self._send(self._batches.pop(partition).take())
@@ -95,6 +108,7 @@ class Pump:
 
     def _seconds_until_due(self, now: float) -> float | None:
         waits = [self._seconds_until_send(batch, now) for batch in self._batches.values()]
+        waits.append(self._hold.seconds_until_due(now))
         if self._buffer.first_read_at is not None:
             waits.append(max(0.0, self._buffer.first_read_at + self._pipeline.linger_seconds - now))
         return min((wait for wait in waits if wait is not None), default=None)
@@ -108,7 +122,37 @@ class Pump:
         return None if busy else batch.until_next(now)
 
     async def _decode(self, batch: DecodeBatch) -> None:
-        encoded = await self._encode(batch)
+        """Decode records, and hold the partitions in which a schema is in doubt."""
+        if not len(batch.tracked):
+            return
+        encoded, doubtful = await self._encode(batch)
+        if not doubtful:
+            await self._deliver(batch, encoded)
+            return
+        places = by_partition(batch, [each.index for each in doubtful])
+        for partition, indices in places.items():
+            held = replace(batch, tracked=batch.tracked.of_partition(partition))
+            self._hold_for(partition, held, [each for each in doubtful if each.index in indices])
+        await self._decode(replace(batch, tracked=batch.tracked.without(places)))
+
+    async def _decode_held(self, partition: TopicPartition) -> None:
+        """Look the doubted schemas of a held partition up again; deliver its records once no schema is in doubt."""
+        held = self._hold.get(partition)
+        encoded, doubtful = await self._encode(held.batch, held.refs)
+        if doubtful:
+            self._hold_for(partition, held.batch, doubtful)
+            return
+        self._hold.release(partition)
+        await self._deliver(held.batch, encoded)
+
+    def _hold_for(
+        self, partition: TopicPartition, batch: DecodeBatch, doubtful: Sequence[UndecodableRecord]
+    ) -> None:
+        refs = {each.ref for each in doubtful if each.ref is not None}
+        reason = self._pipeline.schemas.explain(doubtful[0])
+        self._hold.hold(partition, batch, refs, reason, time.monotonic())
+
+    async def _deliver(self, batch: DecodeBatch, encoded: EncodedBatch) -> None:
         metrics = self._pipeline.stream.metrics
         if encoded.decoded_singly:
             metrics.decoded_singly(encoded.decoded_singly)
@@ -125,8 +169,13 @@ class Pump:
         for part in rows.by_partition() if self._limits.single_partition else (rows,):
             await self._batch_rows(part, batch.first_read_at)
 
-    async def _encode(self, batch: DecodeBatch) -> EncodedBatch:
-        """Encode in a thread; after a defect try again, since no event may be dropped for it."""
+    async def _encode(
+        self, batch: DecodeBatch, doubted: Collection[SchemaRef] = ()
+    ) -> tuple[EncodedBatch, Sequence[UndecodableRecord]]:
+        """Encode in a thread; after a defect try again, since no event may be dropped for it.
+
+        Return the rows, and the undecodable records whose schema may be wrong. Doubted schemas are looked up anew.
+        """
         pipeline, key, attempt = self._pipeline, object(), 0
         encode_rows, select = (
             pipeline.rules.encoder(pipeline.stream.destination.encode),
@@ -135,9 +184,10 @@ class Pump:
         records = batch.tracked.records
         try:
             while True:
-                writer_schemas = await pipeline.schemas.schemas_for(records)
+                writer_schemas, confirmed = await pipeline.schemas.schemas_for(records, doubted)
                 try:
-                    return await asyncio.to_thread(encode, records, writer_schemas, encode_rows, select)
+                    encoded = await asyncio.to_thread(encode, records, writer_schemas, encode_rows, select)
+                    return encoded, pipeline.schemas.doubtful(encoded, writer_schemas, confirmed)
                 except SelectionError as error:
                     defect = one_line(str(error))
                     pipeline.stream.state.defect_found(key, filter_fault_text(defect))

@@ -2,105 +2,87 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
-from consumer.metrics import FROM_COMMITTED_OFFSET, PipelineMetrics
+from consumer.assignment.event_log import EventLog
+from consumer.assignment.start_candidates import (
+    Candidates,
+    LogEndWait,
+    candidates_of_backup,
+    candidates_of_group,
+    delivered_end,
+)
+from consumer.assignment.start_offset import (
+    StartOffset,
+    moved_text,
+    reread_text,
+    start_within_log,
+    unproven_text,
+)
+from consumer.metrics import PipelineMetrics
 from consumer.offsets.backup import OffsetBackup
 from consumer.offsets.delivered import DeliveryProgress, RecordFingerprint
 from consumer.timing import StartTiming
-from relay.kafka import KafkaError, Record, TopicPartition
+from relay.kafka import Record, TopicPartition
 from relay.kafka.positions import Positions
 
 Start = Literal["earliest", "latest"] | datetime
-
-FROM_STATUS_TOPIC = "the backup on the status topic, since Kafka has no offset of the group"
-
-
-@dataclass(frozen=True, slots=True)
-class StartOffset:
-    progress: DeliveryProgress
-    reason: str
-    deleted_range: tuple[int, int] | None = None
-    """Offsets [first, stop) that Kafka deleted before all of them were delivered; None: there are none."""
-    lost_count: int = 0
-    """How many of these offsets had not been delivered."""
-
-    @property
-    def offset(self) -> int:
-        return self.progress.offset
-
-    @property
-    def last_read_offset(self) -> int:
-        """The offset of the last record before the start; the start itself if no such record is known."""
-        return self.progress.last.offset if self.progress.last else self.offset
-
-
-def start_within_log(progress: DeliveryProgress, log_start: int, reason: str) -> StartOffset:
-    """Return the start at the first undelivered offset, or at the first one that the log still has."""
-    kept, lost_count = progress.without_deleted(log_start)
-    if not lost_count:
-        return StartOffset(kept, reason)
-    return StartOffset(kept, "the first event kept", (progress.offset, log_start), lost_count)
 
 
 class StartOffsetResolver:
     """Finds the start offsets of one group, and remembers what this process has delivered.
 
-    1. The memory survives assignments and memberships: a commit may fail after the destination has accepted rows, because
-       Kafka is unavailable or the group has moved on.
-    2. The memory counts only for the lineage of the group's offset, so an operator who sets an offset is obeyed.
-    3. An offset can come to mean another record: a log lost its end, or was created anew, and has grown past the offset.
-       So the fingerprint of the last record is compared with the log before an offset counts.
+    An offset is a number, and another log may hold another record there: a mirrored cluster, a topic made anew, a log that lost
+    its end and has grown past the offset. So every offset that the relay wrote is proved by the record before it.
+
+    | source of the offset                                   | proof                            | without proof              |
+    |--------------------------------------------------------|----------------------------------|----------------------------|
+    | 1. memory of this process, of the lineage of 2         | the last record at its offset    | 2                          |
+    | 2. the group's commit, with the relay's metadata       | the last record at its offset    | 5                          |
+    | 3. the group's commit with other metadata, or none:    | none: an operator is obeyed, and | -                          |
+    |    set by an operator, or translated by MirrorMaker    | MirrorMaker never translates to  |                            |
+    |    (sync.group.offsets.enabled)                        | a later event; proved afterwards |                            |
+    | 4. the backup on the status topic                      | the last record at its offset    | 5                          |
+    | 5. the last record of 1, 2 or 4 elsewhere in the log,  | the record itself; reading       | 6                          |
+    |    searched from its timestamp on                      | begins after it                  |                            |
+    | 6. the timestamp of that record, less ten minutes      | none: events are repeated        | -                          |
+    | 7. an offset of 2 or 4 for which no record is known    | no record is before it           | the first event kept       |
+    | 8. nothing: the first start, by the setting            | the record before it becomes the last record            |
+
+    A last record that Kafka has deleted or cannot read disproves nothing. The memory survives assignments and memberships, since
+    a commit may fail after the destination has accepted rows; it counts only for the lineage of the group's offset, so that an
+    operator who sets an offset is obeyed.
 
     `read_backup` reads the status topic; it raises when that fails, since then nothing may be assumed.
-    `records_at` reads single records: None where the log has no record, left out where Kafka has deleted the offset.
     """
 
     def __init__(
         self,
         start: Start,
         read_backup: Callable[[], Awaitable[OffsetBackup]],
-        records_at: Callable[
-            [Mapping[TopicPartition, int]], Awaitable[Mapping[TopicPartition, Record | None]]
-        ],
+        log: EventLog,
         metrics: PipelineMetrics,
         timing: StartTiming | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._start = start
         self._read_backup = read_backup
-        self._records_at = records_at
+        self._log = log
         self._metrics = metrics
         self._timing = timing or StartTiming()
-        self._clock = clock
-        self._short_logs: dict[TopicPartition, tuple[float, float]] = {}
-        """Partitions whose log ends before a delivered offset: since when, and when that was seen last."""
+        self._log_ends = LogEndWait(self._timing.log_end_wait_seconds, clock)
         self.known_progress: dict[TopicPartition, DeliveryProgress] = {}
 
     async def resolve(
         self, positions: Positions, partitions: Sequence[TopicPartition]
     ) -> dict[TopicPartition, StartOffset]:
         """Look up the start of each partition. Raises KafkaError, TimeoutError or RelayError; the caller tries again."""
-        committed = await positions.committed(partitions)
+        candidates = await self._candidates(positions, partitions)
         log_starts = await positions.first_offsets(partitions)
         log_ends = await positions.end_offsets(partitions)
-        group_progress = {
-            each: DeliveryProgress.from_offset_and_metadata(*resolved)
-            for each, resolved in committed.items()
-            if resolved is not None
-        }
-        candidates = {each: self._candidates(each, progress) for each, progress in group_progress.items()}
-        backup = await self._read_backup() if len(group_progress) < len(partitions) else OffsetBackup({}, 0)
-        candidates |= {
-            each: [DeliveryProgress.starting_at(backup.offsets[each])]
-            for each in partitions
-            if each not in group_progress and each in backup.offsets
-        }
-        self._wait_for_log_end(
-            {each: max(map(_delivered_end, made)) for each, made in candidates.items()}, log_ends
-        )
+        self._log_ends.check(candidates, log_ends)
         valid = await self._first_valid(candidates, log_starts, log_ends)
         first_starts = await self._first_start_offsets(
             positions, [each for each in partitions if each not in candidates], log_starts, log_ends
@@ -108,33 +90,62 @@ class StartOffsetResolver:
         resolved = {}
         for each in partitions:
             if each in first_starts:
+                offset = max(first_starts[each], log_starts[each])
                 resolved[each] = StartOffset(
-                    DeliveryProgress.starting_at(max(first_starts[each], log_starts[each])), "the first start"
+                    await self._with_mark(each, DeliveryProgress.starting_at(offset)), "the first start"
                 )
             elif (progress := valid[each]) is None:
-                resolved[each] = await self._start_after_lost_end(
-                    positions, each, candidates[each][-1], log_ends[each]
+                resolved[each] = await self._start_in_another_log(
+                    positions, each, candidates[each], log_ends[each]
                 )
+            elif await self._is_unproven(each, progress, candidates[each], log_starts[each]):
+                resolved[each] = self._first_event_kept(each, progress, log_starts[each])
             else:
+                if not candidates[each].provable:
+                    progress = await self._with_mark(each, progress)
                 resolved[each] = start_within_log(
-                    progress, log_starts[each], _start_reason(progress, group_progress.get(each))
+                    progress, log_starts[each], candidates[each].reason_of(progress)
                 )
         for each, start in resolved.items():
-            if start.deleted_range:
-                self._metrics.offsets_lost(each, *start.deleted_range, start.lost_count)
-            self.known_progress[each] = start.progress
-            self._metrics.reading_started(each, start.offset, start.reason)
+            self._remember(each, start)
         return resolved
+
+    def _remember(self, partition: TopicPartition, start: StartOffset) -> None:
+        if start.deleted_range:
+            self._metrics.offsets_lost(partition, *start.deleted_range, start.lost_count)
+        if start.mismatch:
+            self._metrics.offset_mismatched(partition, start.offset, start.mismatch)
+        self.known_progress[partition] = start.progress
+        self._metrics.reading_started(partition, start.offset, start.reason)
+
+    async def _candidates(
+        self, positions: Positions, partitions: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, Candidates]:
+        """Return what the group or, where Kafka has no offset, the backup knows; a partition of neither is left out."""
+        committed = await positions.committed(partitions)
+        candidates = {
+            each: candidates_of_group(found, self.known_progress.get(each))
+            for each, found in committed.items()
+            if found is not None
+        }
+        if len(candidates) < len(partitions):
+            backup = await self._read_backup()
+            candidates |= {
+                each: candidates_of_backup(backup.progress[each])
+                for each in partitions
+                if each not in candidates and each in backup.progress
+            }
+        return candidates
 
     async def _first_valid(
         self,
-        candidates: Mapping[TopicPartition, Sequence[DeliveryProgress]],
+        candidates: Mapping[TopicPartition, Candidates],
         log_starts: Mapping[TopicPartition, int],
         log_ends: Mapping[TopicPartition, int],
     ) -> dict[TopicPartition, DeliveryProgress | None]:
-        """Return the first candidate that agrees with the log; None when none does, since then it is another log."""
+        """Return the first progress that agrees with the log; None when none does, since then it is another log."""
         remaining = {
-            each: [candidate for candidate in made if _delivered_end(candidate) <= log_ends[each]]
+            each: [progress for progress in made.progress if delivered_end(progress) <= log_ends[each]]
             for each, made in candidates.items()
         }
         valid: dict[TopicPartition, DeliveryProgress | None] = dict.fromkeys(candidates)
@@ -145,44 +156,6 @@ class StartOffsetResolver:
             valid |= {each: remaining[each][0] for each in matching}
             remaining = {each: made[1:] for each, made in remaining.items() if each not in matching}
         return valid
-
-    def _candidates(
-        self, partition: TopicPartition, group_progress: DeliveryProgress
-    ) -> list[DeliveryProgress]:
-        """Return the progress that group and memory know together, then less and less of it."""
-        known = self.known_progress.get(partition)
-        merged = (
-            group_progress.merged(known)
-            if known and known.lineage == group_progress.lineage
-            else group_progress
-        )
-        return list(dict.fromkeys((merged, group_progress, group_progress.without_ranges())))
-
-    def _wait_for_log_end(
-        self, delivered_ends: Mapping[TopicPartition, int], log_ends: Mapping[TopicPartition, int]
-    ) -> None:
-        """Raise KafkaError while a log ends before a delivered offset, for `log_end_wait_seconds` at most.
-
-        The end may come back: a broker that has just started may report too low an end, and a transaction without markers
-        holds the end back.
-        """
-        now = self._clock()
-        for each in delivered_ends:
-            since, last_seen = self._short_logs.pop(each, (now, now))
-            if delivered_ends[each] > log_ends[each]:
-                self._short_logs[each] = (
-                    since if now - last_seen <= 2 * self._timing.log_end_wait_seconds else now,
-                    now,
-                )
-        for each in delivered_ends:
-            if (
-                each in self._short_logs
-                and now - self._short_logs[each][0] <= self._timing.log_end_wait_seconds
-            ):
-                raise KafkaError(
-                    f"{each.topic}, partition {each.partition}, ends at offset {log_ends[each]}, but the group has delivered up to"
-                    f" {delivered_ends[each]}; unless Kafka is starting, it has lost events"
-                )
 
     async def matching_partitions(
         self,
@@ -195,10 +168,33 @@ class StartOffsetResolver:
             for each, mark in fingerprints.items()
             if mark is not None and mark.offset >= log_starts[each]
         }
-        records = await self._records_at({each: mark.offset for each, mark in kept.items()}) if kept else {}
+        records = (
+            await self._log.records_at({each: mark.offset for each, mark in kept.items()}) if kept else {}
+        )
         return fingerprints.keys() - {
             each for each, record in records.items() if not _matches(record, kept[each])
         }
+
+    async def _is_unproven(
+        self, partition: TopicPartition, progress: DeliveryProgress, candidates: Candidates, log_start: int
+    ) -> bool:
+        """Return whether the relay knew no record before this offset, and the log has one."""
+        if not candidates.provable or progress.last_fingerprint is not None or progress.offset <= log_start:
+            return False
+        return await self._log.last_before(partition, progress.offset) is not None
+
+    def _first_event_kept(
+        self, partition: TopicPartition, progress: DeliveryProgress, log_start: int
+    ) -> StartOffset:
+        return StartOffset(
+            DeliveryProgress.starting_at(log_start),
+            "the first event kept, since nothing proves the offset",
+            mismatch=unproven_text(partition, progress.offset, log_start),
+        )
+
+    async def _with_mark(self, partition: TopicPartition, progress: DeliveryProgress) -> DeliveryProgress:
+        """Return progress that the record before its offset proves from now on, though another process delivered it, or none."""
+        return replace(progress, last=await self._log.last_before(partition, progress.offset))
 
     async def _first_start_offsets(
         self,
@@ -219,8 +215,26 @@ class StartOffsetResolver:
                     for partition in partitions
                 }
 
+    async def _start_in_another_log(
+        self, positions: Positions, partition: TopicPartition, candidates: Candidates, log_end: int
+    ) -> StartOffset:
+        """Return the start after the last delivered record, wherever this log has it, or before every record that may be new."""
+        known = candidates.progress[-1].offset
+        for mark in candidates.marks:
+            since = await positions.offsets_for_time([partition], max(mark.timestamp, 0))
+            start = since.get(partition)
+            found = None if start is None else await self._log.find(partition, start, mark)
+            if found is not None:
+                progress = replace(DeliveryProgress.starting_at(found.offset + 1), last=found)
+                return StartOffset(
+                    progress,
+                    "the last delivered event, found at another offset",
+                    mismatch=moved_text(partition, known, progress.offset),
+                )
+        return await self._start_after_lost_end(positions, partition, candidates.progress[-1], log_end)
+
     async def _start_after_lost_end(
-        self, positions: Positions, partition: TopicPartition, group_progress: DeliveryProgress, log_end: int
+        self, positions: Positions, partition: TopicPartition, progress: DeliveryProgress, log_end: int
     ) -> StartOffset:
         """Return a start from which every record written after the loss is read.
 
@@ -229,36 +243,21 @@ class StartOffsetResolver:
            noticed.
         3. Kafka accepts any number as a timestamp, so the lower of both counts.
         """
-        backup_written_at = (await self._read_backup()).written_at
-        reread_from = (
-            min(backup_written_at, group_progress.last.timestamp)
-            if group_progress.last
-            else backup_written_at
-        )
-        found = await positions.offsets_for_time(
-            [partition], max(reread_from - self._timing.reread_margin_ms, 0)
-        )
+        written_at = (await self._read_backup()).written_at
+        since = min(written_at, progress.last.timestamp) if progress.last else written_at
+        since = max(since - self._timing.reread_margin_ms, 0)
+        found = await positions.offsets_for_time([partition], since)
         start = _or_default(found.get(partition), log_end)
-        self._metrics.log_end_lost(partition, group_progress.offset, log_end, start)
-        return StartOffset(DeliveryProgress.starting_at(start), "a lost end of the log")
-
-
-def _delivered_end(progress: DeliveryProgress) -> int:
-    return progress.delivered_ahead[-1].stop if progress.delivered_ahead else progress.offset
+        self._metrics.log_end_lost(partition, progress.offset, log_end, start)
+        return StartOffset(
+            await self._with_mark(partition, DeliveryProgress.starting_at(start)),
+            "a lost end of the log",
+            mismatch=reread_text(partition, progress.offset, start, since),
+        )
 
 
 def _matches(record: Record | None, fingerprint: RecordFingerprint) -> bool:
     return record is not None and RecordFingerprint.of(record) == fingerprint
-
-
-def _start_reason(progress: DeliveryProgress, group_progress: DeliveryProgress | None) -> str:
-    if group_progress is None:
-        return FROM_STATUS_TOPIC
-    return (
-        FROM_COMMITTED_OFFSET
-        if progress in (group_progress, group_progress.without_ranges())
-        else "the deliveries of this process since the last commit"
-    )
 
 
 def _or_default(offset: int | None, default: int) -> int:

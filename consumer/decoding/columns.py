@@ -1,38 +1,23 @@
-"""Messages of the event topics as columns: thousands at once, and one by one if that fails.
+"""Messages of the event topics as columns, each with the schema that it was written with."""
 
-Both ways give the same rows, and a corrupt message never changes its neighbours' rows. They differ in one thing: for a union
-branch that does not exist, polars decodes the branch that is not null, and fastavro fails.
-"""
-
-import io
-import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import polars as pl
-from polars.exceptions import PanicException, PolarsError
 
-from consumer.decoding.avro_container import GUARD, UnsupportedSchema, build_container
-from consumer.decoding.event_schema import EVENT_COLUMNS, NotAnEventSchema, to_event_columns, writer_columns
-from relay.avro.codec import BadBody, NotAvro, SchemaRef, decode_body, split_frame
+from consumer.decoding.event_schema import EVENT_COLUMNS, SECOND_OPINIONS, NotAnEventSchema, writer_schema
+from consumer.decoding.schema_group import (
+    DecodedPart,
+    SchemaGroup,
+    UndecodableRecord,
+    decode_group,
+    schema_group,
+)
+from relay.avro.codec import NotAvro, SchemaId, SchemaRef, split_frame
 from relay.kafka import Record
 from schemas import Schema
 
-LOG_APPEND_TIME = 1
 _MIN_PREFIX_BYTES = 5
-_SUBGROUPS = 8
-_MAX_SINGLY = 32
-"""A group of at most so many records is decoded one by one when one of them is bad."""
-
-
-@dataclass(frozen=True, slots=True)
-class UndecodableRecord:
-    """A record that is not an audit event of the relay."""
-
-    index: int
-    """Its place among the given records."""
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +29,10 @@ class DecodedBatch:
     undecodable: Sequence[UndecodableRecord]
     decoded_singly: int
     """Number of records that were decoded one by one."""
-
-
-@dataclass(frozen=True, slots=True)
-class _SchemaGroup:
-    """Records of one writer's schema."""
-
-    indices: Sequence[int]
-    bodies: Sequence[bytes]
-    keys: Sequence[bytes | None]
-    timestamps: Sequence[int | None]
-    """None: the topic is misconfigured to broker timestamps. That must not cost events."""
-
-    def __getitem__(self, part: slice) -> "_SchemaGroup":
-        return _SchemaGroup(self.indices[part], self.bodies[part], self.keys[part], self.timestamps[part])
+    fitting: frozenset[SchemaRef] = frozenset()
+    """References whose own schema decoded a record."""
+    substituted: frozenset[SchemaRef] = frozenset()
+    """References whose records were decoded with another schema than their own."""
 
 
 def schema_references(records: Sequence[Record]) -> set[SchemaRef]:
@@ -71,27 +46,81 @@ def schema_references(records: Sequence[Record]) -> set[SchemaRef]:
     return found
 
 
-def decode(records: Sequence[Record], writer_schemas: Mapping[SchemaRef, Schema]) -> DecodedBatch:
-    """Decode every record whose schema is in `writer_schemas`; a record of another schema is undecodable."""
-    frames, indices, undecodable, singly = [], [], [], 0
+def decode(
+    records: Sequence[Record],
+    writer_schemas: Mapping[SchemaRef, Schema],
+    second_opinions: Sequence[Schema] = SECOND_OPINIONS,
+) -> DecodedBatch:
+    """Decode every record that is an event.
+
+    A registry can be wrong about an id. So a record that does not fit the schema of its id, or whose schema is nowhere, is
+    decoded with each of `second_opinions` too: key, timestamp and length of the record prove the right one.
+    """
+    parts: list[DecodedPart] = []
+    undecodable: list[UndecodableRecord] = []
+    fitting, substituted = set(), set()
     for prefix, found in _indices_by_prefix([record.value for record in records]).items():
         try:
-            group, schema = _schema_group(records, found, prefix, writer_schemas)
-            group_frames, group_undecodable, group_singly = _decode_group(
-                group, schema, writer_columns(schema)
-            )
-        except (NotAvro, NotAnEventSchema) as error:
+            ref, start = split_frame(prefix)
+        except NotAvro as error:
             undecodable += [UndecodableRecord(index, str(error)) for index in found]
             continue
-        undecodable_indices = {each.index for each in group_undecodable}
-        frames += group_frames
-        indices.append(
-            [index for index in found if index not in undecodable_indices] if undecodable_indices else found
+        group = schema_group(records, found, start)
+        own_parts, failed = _decode_with_own(group, ref, writer_schemas.get(ref))
+        other_parts, failed = _decode_with_others(
+            group, failed, [each for each in second_opinions if failed and each != writer_schemas.get(ref)]
         )
-        undecodable += group_undecodable
-        singly += group_singly
-    frame, order = _in_record_order(frames, indices)
-    return DecodedBatch(frame, order, sorted(undecodable, key=lambda each: each.index), singly)
+        parts += own_parts + other_parts
+        fitting |= {ref} if any(part.indices for part in own_parts) else set()
+        substituted |= {ref} if other_parts else set()
+        undecodable += failed
+    frame, order = _in_record_order(parts)
+    return DecodedBatch(
+        frame,
+        order,
+        sorted(undecodable, key=lambda each: each.index),
+        sum(part.singly for part in parts),
+        frozenset(fitting),
+        frozenset(substituted),
+    )
+
+
+def _decode_with_own(
+    group: SchemaGroup, ref: SchemaRef, schema: Schema | None
+) -> tuple[list[DecodedPart], list[UndecodableRecord]]:
+    """Decode with the schema that the records name; None: it is nowhere.
+
+    A schema that was found by its fingerprint is the right one, so records that do not fit it are at fault.
+    """
+    try:
+        if schema is None:
+            raise NotAnEventSchema(
+                f"its {ref} is in neither the registry nor the schemas topic, or it does not hold its key, as an event does"
+            )
+        parts, failed = decode_group(group, writer_schema(schema))
+    except NotAnEventSchema as error:
+        parts, failed = [], [UndecodableRecord(index, str(error)) for index in group.indices]
+    if not failed or (schema is not None and not isinstance(ref, SchemaId)):
+        return parts, failed
+    places = {index: place for place, index in enumerate(group.indices)}
+    return parts, [replace(each, ref=ref) if group.holds_key(places[each.index]) else each for each in failed]
+
+
+def _decode_with_others(
+    group: SchemaGroup, failed: list[UndecodableRecord], others: Sequence[Schema]
+) -> tuple[list[DecodedPart], list[UndecodableRecord]]:
+    """Decode the failed records whose schema may be wrong with other schemas. Return the rest of the failed ones too."""
+    parts: list[DecodedPart] = []
+    for schema in others:
+        suspects = {each.index for each in failed if each.ref is not None}
+        if not suspects:
+            break
+        chosen = group.select([place for place, index in enumerate(group.indices) if index in suspects])
+        found, unread = decode_group(chosen, writer_schema(schema))
+        parts += [part for part in found if part.indices]
+        decoded = suspects - {each.index for each in unread}
+        failed = [each for each in failed if each.index not in decoded]
+    return parts, failed
 
 
 def _frame_prefix(value: bytes | None) -> bytes:
@@ -111,102 +140,10 @@ def _indices_by_prefix(values: Sequence[bytes | None]) -> dict[bytes, Sequence[i
     return {**lists}
 
 
-def _schema_group(
-    records: Sequence[Record],
-    indices: Sequence[int],
-    prefix: bytes,
-    writer_schemas: Mapping[SchemaRef, Schema],
-) -> tuple[_SchemaGroup, Schema]:
-    ref, start = split_frame(prefix)
-    if ref not in writer_schemas:
-        raise NotAnEventSchema(
-            f"its {ref} is in neither the registry nor the schemas topic, or it does not begin with its key, as an event does"
-        )
-    chosen = records if len(indices) == len(records) else [records[index] for index in indices]
-    group = _SchemaGroup(
-        indices,
-        [(record.value or b"")[start:] for record in chosen],
-        [record.key for record in chosen],
-        [None if record.timestamp_type == LOG_APPEND_TIME else record.timestamp for record in chosen],
-    )
-    return group, writer_schemas[ref]
-
-
-def _decode_group(
-    group: _SchemaGroup, schema: Schema, column_types: Mapping[str, pl.DataType]
-) -> tuple[list[pl.DataFrame], list[UndecodableRecord], int]:
-    """Decode all at once; if that fails, in parts, so that a bad record slows down only some others."""
-    frame = _decode_together(group, schema)
-    if frame is not None:
-        return [frame], [], 0
-    size = len(group.indices)
-    if size <= _MAX_SINGLY:
-        frame, undecodable = _decode_singly(group, schema, column_types)
-        return [frame], undecodable, size
-    frames, undecodable, singly = [], [], 0
-    step = -(-size // _SUBGROUPS)
-    for start in range(0, size, step):
-        part_frames, part_undecodable, part_singly = _decode_group(
-            group[start : start + step], schema, column_types
-        )
-        frames += part_frames
-        undecodable += part_undecodable
-        singly += part_singly
-    return frames, undecodable, singly
-
-
-def _decode_together(group: _SchemaGroup, schema: Schema) -> pl.DataFrame | None:
-    guard = random.getrandbits(61) | 1 << 61  # always nine bytes
-    try:
-        read = pl.read_avro(io.BytesIO(build_container(schema, group.bodies, guard)))
-    except (PolarsError, PanicException, OSError, UnsupportedSchema):
-        return None
-    if read.height != len(group.bodies) or not (read[GUARD] == guard).all():
-        return None
-    frame = to_event_columns(read)
-    return frame if _matches_records(frame, group) else None
-
-
-def _matches_records(frame: pl.DataFrame, group: _SchemaGroup) -> bool:
-    """Return whether every row agrees with key and timestamp of its record, as a producer writes them."""
-    organizations = frame["organization"].cast(pl.Binary)
-    collected = frame["collected"].cast(pl.Int64)
-    keys = pl.Series(group.keys, dtype=pl.Binary)
-    timestamps = pl.Series(group.timestamps, dtype=pl.Int64)
-    return organizations.eq_missing(keys).all() and collected.eq(timestamps).fill_null(value=True).all()
-
-
-def _decode_singly(
-    group: _SchemaGroup, schema: Schema, column_types: Mapping[str, pl.DataType]
-) -> tuple[pl.DataFrame, list[UndecodableRecord]]:
-    rows, undecodable = [], []
-    for index, body, key, timestamp in zip(
-        group.indices, group.bodies, group.keys, group.timestamps, strict=True
-    ):
-        try:
-            event = decode_body(schema, body)
-            _check_event(event, key, timestamp)
-            rows.append([event[name] for name in column_types])
-        except BadBody as error:
-            undecodable.append(UndecodableRecord(index, str(error)))
-    return to_event_columns(
-        pl.DataFrame(rows, schema=dict(column_types), orient="row", strict=True)
-    ), undecodable
-
-
-def _check_event(event: Mapping[str, Any], key: bytes | None, timestamp: int | None) -> None:
-    if event["organization"].encode() != key:
-        raise BadBody("its organization is not its key")
-    if timestamp not in {None, event["collected"]}:
-        raise BadBody("its time of collection is not its timestamp")
-
-
-def _in_record_order(
-    frames: Sequence[pl.DataFrame], indices: Sequence[Sequence[int]]
-) -> tuple[pl.DataFrame, Sequence[int]]:
-    if not frames:
+def _in_record_order(parts: Sequence[DecodedPart]) -> tuple[pl.DataFrame, Sequence[int]]:
+    if not parts:
         return EVENT_COLUMNS.to_frame(), []
-    if len(frames) == 1:
-        return frames[0], indices[0]
-    order = pl.Series([index for group in indices for index in group], dtype=pl.Int64)
-    return pl.concat(frames)[order.arg_sort()], order.sort().to_list()
+    if len(parts) == 1:
+        return parts[0].frame, parts[0].indices
+    order = pl.Series([index for part in parts for index in part.indices], dtype=pl.Int64)
+    return pl.concat([part.frame for part in parts])[order.arg_sort()], order.sort().to_list()

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 import polars as pl
 from polars.exceptions import PanicException
 
-from consumer.decoding.columns import DecodedBatch, UndecodableRecord, decode
+from consumer.decoding.columns import DecodedBatch, decode
 from consumer.decoding.event_schema import EVENT_COLUMNS
+from consumer.decoding.schema_group import UndecodableRecord
 from consumer.formats.encoded_rows import EncodedRows
 from relay.avro.codec import SchemaRef
 from relay.errors import one_line
@@ -36,6 +37,10 @@ class EncodedBatch:
     """Number of records that were decoded one by one."""
     skipped: Sequence[int] = ()
     """Records that the selector left out."""
+    fitting: frozenset[SchemaRef] = frozenset()
+    """References whose own schema decoded a record."""
+    substituted: frozenset[SchemaRef] = frozenset()
+    """References whose records were decoded with another schema than their own."""
 
 
 def encode(
@@ -77,7 +82,15 @@ def _encode_together(
     )
     rows = encode_rows(frame)
     _check_count(rows, frame.height)
-    return EncodedBatch(rows, indices, decoded.undecodable, decoded.decoded_singly, skipped)
+    return EncodedBatch(
+        rows,
+        indices,
+        decoded.undecodable,
+        decoded.decoded_singly,
+        skipped,
+        decoded.fitting,
+        decoded.substituted,
+    )
 
 
 def _check_count(rows: EncodedRows, events: int) -> None:
@@ -129,6 +142,8 @@ def _concatenate(first: EncodedBatch, second: EncodedBatch, *, shift: int) -> En
         [*first.undecodable, *moved],
         first.decoded_singly + second.decoded_singly,
         [*first.skipped, *(index + shift for index in second.skipped)],
+        first.fitting | second.fitting,
+        first.substituted | second.substituted,
     )
 
 

@@ -23,14 +23,21 @@ class StreamState:
         self._suspected: dict[Hashable, str] = {}
         self._defects: dict[Hashable, str] = {}
         self._dead_letter_failures: dict[Hashable, str] = {}
+        self._doubted_schemas: dict[TopicPartition, str] = {}
         self._corrupt_batches: dict[TopicPartition, str] = {}
         self._data_loss: str | None = None
+        self._mismatch: str | None = None
         self._accepted_signal = Signal()
 
     @property
     def problem(self) -> Paused | None:
         """The problem that an operator must solve; None: there is none, or the circuit breaker has it."""
-        found = (*self._suspected.values(), *self._defects.values(), *self._dead_letter_failures.values())
+        found = (
+            *self._suspected.values(),
+            *self._defects.values(),
+            *self._dead_letter_failures.values(),
+            *self._doubted_schemas.values(),
+        )
         return Paused(found[0]) if found else None
 
     @property
@@ -42,6 +49,11 @@ class StreamState:
     def losses(self) -> Sequence[str]:
         """The last loss, if there was one."""
         return () if self._data_loss is None else (self._data_loss,)
+
+    @property
+    def mismatches(self) -> Sequence[str]:
+        """The last offset that did not fit the log, and where delivery went on, if there was one."""
+        return () if self._mismatch is None else (self._mismatch,)
 
     def rows_accepted(self, count: int) -> None:
         """Count accepted rows. The stream accepts something, so its configuration is not suspected any more."""
@@ -76,6 +88,13 @@ class StreamState:
     def dead_letters_written(self, key: Hashable) -> None:
         self._dead_letter_failures.pop(key, None)
 
+    def schema_doubted(self, partition: TopicPartition, text: str) -> None:
+        """The events of a partition wait: the schema that they name is nowhere, or does not fit them."""
+        self._doubted_schemas[partition] = text
+
+    def schema_found(self, partition: TopicPartition) -> None:
+        self._doubted_schemas.pop(partition, None)
+
     def batch_corrupt(self, partition: TopicPartition, text: str) -> None:
         """A partition is not read beyond a corrupt batch."""
         self._corrupt_batches[partition] = text
@@ -86,6 +105,10 @@ class StreamState:
     def data_lost(self, text: str) -> None:
         """Kafka deleted events before the destination accepted them. The last loss is kept."""
         self._data_loss = text
+
+    def offset_mismatched(self, text: str) -> None:
+        """A known offset did not fit the log. The last one is kept."""
+        self._mismatch = text
 
     async def accepted_within(self, seconds: float) -> bool:
         """Return whether the stream accepts anything within this time."""

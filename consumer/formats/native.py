@@ -18,13 +18,18 @@ _FIELDS = (
     ),
     *("remoteAddress", "authorKey", "authorAccountId", "objectItem", "changedValues", "associatedItems"),
     "unmodeled",
+    "variant",
 )
 _TIMES = {"created", "collected"}
 
 
 def event_uid() -> pl.Expr:
-    """Return the key of an event over all organizations: `organization/id`."""
-    return pl.format("{}/{}", "organization", "id")
+    """Return the key of an event over all organizations: `organization/id`, or `organization/id/variant`.
+
+    An event has a variant if another published record has its id.
+    """
+    variant = pl.concat_str(pl.lit("/"), "variant")
+    return pl.concat_str(pl.format("{}/{}", "organization", "id"), variant, ignore_nulls=True)
 
 
 def native_fields() -> dict[str, pl.Expr]:

@@ -156,6 +156,33 @@ class PipelineMetrics:
     def schema_unavailable(self, reason: str) -> None:
         log.warning("Schema is unavailable; its events wait.", **self._names, reason=reason)
 
+    def schema_substituted(self, ref: str, source: str) -> None:
+        log.warning(
+            "Schema does not fit its events; the relay's own version does. If the registry was emptied or restored, put its"
+            " former content back.",
+            **self._names,
+            schema=ref,
+            source=source,
+        )
+
+    def schema_in_doubt(self, partition: TopicPartition, offset: int, reason: str) -> None:
+        log.error(
+            "Schema is missing or does not fit; its partition waits. See `jira-relay schemas check`.",
+            **self._names,
+            topic=partition.topic,
+            partition=partition.partition,
+            offset=offset,
+            reason=reason,
+        )
+
+    def schema_doubt_cleared(self, partition: TopicPartition) -> None:
+        log.info(
+            "Partition goes on; its schemas are known.",
+            **self._names,
+            topic=partition.topic,
+            partition=partition.partition,
+        )
+
     def start_lookup_failed(self, partition: TopicPartition, reason: str) -> None:
         log.warning(
             "Start offset could not be looked up; trying again.",
@@ -201,6 +228,16 @@ class PipelineMetrics:
             committed=committed,
             end=end,
             offset=start,
+        )
+
+    def offset_mismatched(self, partition: TopicPartition, start: int, reason: str) -> None:
+        log.error(
+            "A known offset did not fit the log of its partition.",
+            **self._names,
+            topic=partition.topic,
+            partition=partition.partition,
+            offset=start,
+            reason=reason,
         )
 
     def commit_failed(self, reason: str) -> None:

@@ -1,18 +1,20 @@
 """The copy of a group's offsets on the status topic, which outlives the group in Kafka."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from consumer.offsets.delivered import DeliveryProgress, RecordFingerprint
 from relay.kafka import TopicPartition
 from relay.kafka.connection import Connection
-from relay.status.reader import read_statuses
+from relay.status.model import GroupOffset, RecordMark
+from relay.status.reader import read_status
 
 
 @dataclass(frozen=True, slots=True)
 class OffsetBackup:
-    """Offsets of a group as they were last written to the status topic. `written_at` is in ms UTC; 0 without a backup."""
+    """Progress of a group as it was last written to the status topic, without ranges. `written_at` is in ms UTC; 0: no backup."""
 
-    offsets: Mapping[TopicPartition, int]
+    progress: Mapping[TopicPartition, DeliveryProgress]
     written_at: int
 
 
@@ -26,12 +28,25 @@ async def read_offset_backup(
 ) -> OffsetBackup:
     """Read the last backup of the destination's offsets on `source_topic`.
 
-    Raises RelayError or KafkaError when the status topic cannot be read.
+    Raises RelayError or KafkaError when the status cannot be read.
     """
-    status = (await read_statuses(connection, status_topic)).get(destination_status_key(destination))
+    status = await read_status(connection, status_topic, destination_status_key(destination))
     if status is None:
         return OffsetBackup({}, 0)
-    offsets = {TopicPartition(each.topic, each.partition): each.offset for each in status.offsets}
+    own = (each for each in status.offsets if each.topic == source_topic)
     return OffsetBackup(
-        {each: offset for each, offset in offsets.items() if each.topic == source_topic}, status.at
+        {TopicPartition(each.topic, each.partition): _progress(each) for each in own}, status.at
     )
+
+
+def backed_up(partition: TopicPartition, progress: DeliveryProgress) -> GroupOffset:
+    """Return offset and mark of a partition, for the status."""
+    last = progress.last
+    mark = RecordMark(last.offset, last.checksum, last.timestamp) if last else None
+    return GroupOffset(partition.topic, partition.partition, progress.offset, mark)
+
+
+def _progress(entry: GroupOffset) -> DeliveryProgress:
+    mark = entry.last
+    last = RecordFingerprint(mark.offset, mark.checksum, mark.timestamp) if mark else None
+    return replace(DeliveryProgress.starting_at(entry.offset), last=last)

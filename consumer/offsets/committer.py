@@ -28,9 +28,9 @@ class OffsetCommitter:
         """Whether the brokers accept metadata with an offset."""
 
     @property
-    def committed_offsets(self) -> Mapping[TopicPartition, int]:
-        """Return the committed offset of each partition."""
-        return {partition: progress.offset for partition, progress in self._committed.items()}
+    def committed(self) -> Mapping[TopicPartition, DeliveryProgress]:
+        """The committed progress of each partition."""
+        return self._committed
 
     def fits_metadata(self, progress: Mapping[TopicPartition, DeliveryProgress]) -> bool:
         """Return whether all ranges fit into the metadata, as far as is known."""

@@ -29,6 +29,10 @@ class RecordFingerprint:
         checksum = crc32(record.value or b"", crc32(record.key or b""))
         return cls(record.offset, checksum, record.timestamp)
 
+    def is_same_record(self, other: "RecordFingerprint") -> bool:
+        """Return whether both are the same record, perhaps at different offsets of two logs."""
+        return (self.checksum, self.timestamp) == (other.checksum, other.timestamp)
+
 
 @dataclass(frozen=True, slots=True)
 class DeliveredRange:
@@ -46,8 +50,8 @@ class DeliveredRange:
 class DeliveryProgress:
     """Every record before `offset` is delivered (accepted, skipped, a dead letter, or older than the group's start).
 
-    The records in `delivered_ahead` are delivered too; its ranges are in order and do not touch. `last` is a delivered record
-    before `offset`; None: no such record is known. `lineage` is a random id, renewed when an operator resets the group's
+    The records in `delivered_ahead` are delivered too; its ranges are in order and do not touch. `last` is the last record
+    before `offset`, delivered or older than the start; None: no such record is known. `lineage` is a random id, renewed when an operator resets the group's
     offset. Delivery state of an older lineage is ignored.
     """
 
@@ -141,10 +145,15 @@ class DeliveryProgress:
 
         An operator who sets the offset writes no metadata, or moves the relay's metadata to another offset.
         """
+        return cls.from_relay_metadata(offset, metadata) or cls.starting_at(offset)
+
+    @classmethod
+    def from_relay_metadata(cls, offset: int, metadata: str) -> Self | None:
+        """Read a committed offset; None: the relay did not write the metadata for this very offset."""
         try:
             return cls._parse(offset, orjson.loads(metadata))
         except (ValueError, TypeError, LookupError):
-            return cls.starting_at(offset)
+            return None
 
     @classmethod
     def _parse(cls, offset: int, payload: Any) -> Self:

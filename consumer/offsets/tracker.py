@@ -1,7 +1,7 @@
 """The delivered records of one assignment."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from consumer.offsets.delivered import DeliveredRange, DeliveryProgress, RecordFingerprint
@@ -48,6 +48,28 @@ class TrackedRecords:
     def __getitem__(self, part: slice) -> "TrackedRecords":
         start, stop, _ = part.indices(len(self))
         return TrackedRecords(self.records[start:stop], slice_sequences(self.sequences, start, stop))
+
+    @property
+    def partitions(self) -> set[TopicPartition]:
+        return {sequence.partition for sequence in self.sequences}
+
+    def partition_of_each(self) -> Iterator[TopicPartition]:
+        return (partition for partition, _ in self._places())
+
+    def of_partition(self, partition: TopicPartition) -> "TrackedRecords":
+        """Return the records of one partition."""
+        return self.without(self.partitions - {partition})
+
+    def without(self, partitions: Collection[TopicPartition]) -> "TrackedRecords":
+        """Return the records of the other partitions."""
+        if not self.partitions.intersection(partitions):
+            return self
+        return self.select(
+            [index for index, each in enumerate(self.partition_of_each()) if each not in partitions]
+        )
+
+    def followed_by(self, later: "TrackedRecords") -> "TrackedRecords":
+        return TrackedRecords([*self.records, *later.records], (*self.sequences, *later.sequences))
 
     def select(self, indices: Sequence[int]) -> "TrackedRecords":
         """Return the records at `indices`, which ascend, in one pass."""

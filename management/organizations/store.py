@@ -9,7 +9,7 @@ import structlog
 
 from relay.avro.codec import BadBody, NotAvro, UnknownSchema
 from relay.errors import RelayError, describe
-from relay.kafka import KafkaError, Record
+from relay.kafka import AUTHORIZATION_CODES, KafkaError, Record
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import CorruptBatchError
 from relay.kafka.tables import read_tables
@@ -29,6 +29,11 @@ def kafka_errors_as_relay_errors(connection: Connection) -> Iterator[None]:
     try:
         yield
     except (KafkaError, TimeoutError, OSError) as error:
+        if isinstance(error, KafkaError) and error.errno in AUTHORIZATION_CODES:
+            raise RelayError(
+                f"Kafka at {connection.bootstrap} refused a request, because its user lacks a right: {describe(error)}."
+                " `jira-relay check --rights operator` names the right and the command that grants it."
+            ) from error
         raise RelayError(
             f"A request to Kafka at {connection.bootstrap} failed: {describe(error)}."
             " Try again; if the failure lasts, see the log of the broker."

@@ -32,6 +32,12 @@ RECORDS_DEAD_LETTERED = Metric(
     "Records of the source that could not become events and are on the dead-letter topic.",
     (ORGANIZATION,),
 )
+IDS_REUSED = Metric(
+    Counter,
+    "jira_relay_producer_ids_reused_total",
+    "Events published with a variant in EventUid, because another published record has their id.",
+    (ORGANIZATION,),
+)
 SOURCE_ERRORS = Metric(
     Counter,
     "jira_relay_producer_source_errors_total",
@@ -118,7 +124,7 @@ TRANSACTION_DURATION = Metric(
 )
 
 CATALOGUE: tuple[Metric[Any], ...] = (
-    *(ROUNDS, EVENTS_PUBLISHED, RECORDS_DEAD_LETTERED, SOURCE_ERRORS, SOURCE_BACKOFF_SECONDS),
+    *(ROUNDS, EVENTS_PUBLISHED, RECORDS_DEAD_LETTERED, IDS_REUSED, SOURCE_ERRORS, SOURCE_BACKOFF_SECONDS),
     *(TRANSACTIONS, SHARD_LOADS),
     *(LAST_POLL, LAST_EVENT, COMPLETE_UP_TO, ORGANIZATION_STATE, ORGANIZATION_INTERVAL, CREDENTIAL_EXPIRY),
     *(PUBLISH_LATENCY, LATE_ARRIVAL, REQUEST_DURATION, TRANSACTION_DURATION),

@@ -1,5 +1,7 @@
 """The events of the producer: each is a log line, a count, or both."""
 
+from collections.abc import Sequence
+
 import structlog
 from prometheus_client import CollectorRegistry, Gauge
 
@@ -44,6 +46,16 @@ class ProducerMetrics:
     def request_ended(self, seconds: float, answered: bool) -> None:
         result = "answered" if answered else "failed"
         self._metrics[catalogue.REQUEST_DURATION].labels(result).observe(seconds)
+
+    def ids_reused(self, organization: str, ids: Sequence[int], *, first: bool) -> None:
+        """Count events with a reused id; log only the `first` ones of an organization."""
+        self._metrics[catalogue.IDS_REUSED].labels(organization).inc(len(ids))
+        if first:
+            log.warning(
+                "Jira gave ids of published records to other records. See the organization's status.",
+                organization=organization,
+                ids=list(ids[:MAX_LISTED]),
+            )
 
     def dead_lettered(self, organization: str, reason: str) -> None:
         self._metrics[catalogue.RECORDS_DEAD_LETTERED].labels(organization).inc()

@@ -14,7 +14,7 @@ from producer.publishing.transaction import (
     build_transaction,
     plan_transaction,
 )
-from producer.state.checkpoint import Checkpoint
+from producer.state.checkpoint import Checkpoint, IdReuse
 from producer.state.shard_state import OrganizationState, ShardState
 from relay.kafka.transactions import Publisher, PublishError
 
@@ -30,6 +30,8 @@ class PublishResult:
     events_by_mode: Counter[str]
     newest_created: int | None
     dead_letters: int
+    id_reuse: IdReuse | None = None
+    """Of the organization up to now. None: no two of its records had one id."""
 
 
 class ShardPublisher:
@@ -64,6 +66,10 @@ class ShardPublisher:
     def checkpoint(self, organization: str) -> Checkpoint | None:
         """Return the committed checkpoint of an organization. None: it was never polled."""
         return self._state.organization(organization).checkpoint
+
+    def _id_reuse(self, organization: str) -> IdReuse | None:
+        checkpoint = self.checkpoint(organization)
+        return None if checkpoint is None else checkpoint.id_reuse
 
     async def write_checkpoint(
         self, organization: str, change: Callable[[Checkpoint | None], Checkpoint]
@@ -110,7 +116,8 @@ class ShardPublisher:
             newest_created = max((event["created"] for event in plan.events), default=newest_created)
             dead_letters += len(plan.unreadable)
             if pending.empty:
-                return PublishResult(events_by_mode, newest_created, dead_letters)
+                reuse = self._id_reuse(organization)
+                return PublishResult(events_by_mode, newest_created, dead_letters, reuse)
 
     @asynccontextmanager
     async def _exclusive(self, *, low_priority: bool) -> AsyncIterator[None]:
@@ -204,6 +211,10 @@ class ShardPublisher:
             self._metrics.events_published(organization, mode, count, newest)
         for event in plan.events:
             self._metrics.event_latency(event["mode"], (plan.collected - event["created"]) / 1000)
+        if plan.reused_ids:
+            reuse = self._id_reuse(organization)
+            first = reuse is None or reuse.count == len(plan.reused_ids)
+            self._metrics.ids_reused(organization, plan.reused_ids, first=first)
         for unreadable in plan.unreadable:
             self._metrics.dead_lettered(organization, unreadable.reason)
 

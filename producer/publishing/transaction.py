@@ -10,6 +10,14 @@ from dataclasses import dataclass, field, replace
 
 from producer.events import Event, UnreadableRecord
 from producer.publishing.dead_letters import dead_letter_records
+from producer.publishing.identity import (
+    Identifier,
+    SameId,
+    identified,
+    newest_event,
+    records_with_one_id,
+    with_identities,
+)
 from producer.state.checkpoint import Checkpoint, EventPosition, with_completeness_pair
 from producer.state.intervals import TimeRange
 from producer.state.ledger import Ledger, LedgerDelta
@@ -63,6 +71,11 @@ class PendingRecords:
     overlap: int
     backfill_from: int | None
     restore: Callable[[Event], bytes]
+    same_id: SameId = field(init=False)
+    """Of the whole window: a plan that takes the rest of it must know the records that another one took."""
+
+    def __post_init__(self) -> None:
+        self.same_id = records_with_one_id(self.events)
 
     @property
     def empty(self) -> bool:
@@ -81,6 +94,11 @@ class TransactionPlan:
     @property
     def empty(self) -> bool:
         return not self.events and not self.unreadable
+
+    @property
+    def reused_ids(self) -> Sequence[int]:
+        """Ids of the events that are published with a variant."""
+        return [event["id"] for event in self.events if event["variant"] is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,27 +141,32 @@ def plan_transaction(
     An event of more than `max_event_bytes` becomes a dead letter. Dead letters follow the last event.
     """
     limits = layout.limits
-    events: dict[int, Event] = {}
+    events: list[Event] = []
     values: list[bytes] = []
+    identifier = Identifier(ledger, newest_event(checkpoint, ledger), pending.same_id)
     size = consumed = 0
     for candidate in pending.events:
-        event = _new_event(candidate, pending, checkpoint, ledger, collected)
-        if event is not None and event["id"] not in events:
-            value = _encode(event, layout.event_encoder, max_event_bytes, pending.restore)
-            if isinstance(value, UnreadableRecord):
-                pending.unreadable.append(value)
-            elif events and (len(events) == limits.max_events or size + len(value) > limits.max_bytes):
+        found = _new_event(candidate, pending, checkpoint, identifier, collected)
+        value = (
+            _encode(found, layout.event_encoder, max_event_bytes, pending.restore)
+            if isinstance(found, dict)
+            else found
+        )
+        if isinstance(value, UnreadableRecord):
+            pending.unreadable.append(value)
+        elif isinstance(found, dict) and value is not None:
+            if events and (len(events) == limits.max_events or size + len(value) > limits.max_bytes):
                 break
-            else:
-                events[event["id"]] = event
-                values.append(value)
-                size += len(value)
+            identifier.take(found)
+            events.append(found)
+            values.append(value)
+            size += len(value)
         consumed += 1
     del pending.events[:consumed]
     unreadable = () if pending.events else _take_dead_letters(pending, size, limits)
     if is_no_longer_read(pending.window.end - 1, checkpoint):
         unreadable = ()
-    return TransactionPlan(collected, list(events.values()), values, ledger.new_dead_letters(unreadable))
+    return TransactionPlan(collected, events, values, ledger.new_dead_letters(unreadable))
 
 
 def build_transaction(
@@ -162,6 +185,7 @@ def build_transaction(
     transaction everything up to the window end is published. Raises LedgerTooLargeError.
     """
     delta = ledger.expire_days(ledger.plan(plan.events, plan.unreadable, read=window), checkpoint)
+    checkpoint = with_identities(checkpoint, ledger, plan.events)
     return Transaction(
         [
             *_event_records(plan, layout),
@@ -211,12 +235,15 @@ def _take_dead_letters(
 
 
 def _new_event(
-    event: Event, pending: PendingRecords, checkpoint: Checkpoint, ledger: Ledger, collected: int
-) -> Event | None:
+    event: Event, pending: PendingRecords, checkpoint: Checkpoint, identifier: Identifier, collected: int
+) -> Event | UnreadableRecord | None:
+    """Return the event to publish. None: it is not wanted, or published."""
     mode = mode_of(event["created"], checkpoint, pending.overlap, pending.backfill_from)
-    if mode is None or ledger.contains(event["id"]):
+    if mode is None:
         return None
-    return {**event, "collected": collected, "mode": mode}
+    return identified(
+        {**event, "collected": collected, "mode": mode, "variant": None}, identifier, pending.restore
+    )
 
 
 def _encode(

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 import structlog
 from pyroaring import BitMap64
 
-from producer.recovery.reconcile import IdsByDay, LoggedEvent, LogScan, LogTail
+from producer.recovery.logged_events import IdsByDay, LoggedEvent, LogScan, LogTail
+from producer.state.checkpoint import EventTime
+from producer.state.ledger import event_keys
 from relay.avro.codec import (
     BadBody,
     Encoder,
@@ -79,13 +81,16 @@ async def scan_log(
     for event in await decoder.decode_all(scan.unknown):
         scan.add(event)
     oldest = kept_since if math.isinf(scan.oldest) else scan.oldest
-    return LogScan(scan.ids, scan.last, 0 if span.log_start_offset == 0 else oldest, span.log_start_offset)
+    return LogScan(
+        scan.ids, scan.last, 0 if span.log_start_offset == 0 else oldest, span.log_start_offset, scan.newest
+    )
 
 
 @dataclass(slots=True)
 class _ScanState:
     ids: IdsByDay = field(default_factory=dict)
     last: dict[str, LoggedEvent] = field(default_factory=dict)
+    newest: dict[str, EventTime] = field(default_factory=dict)
     unknown: list[Record] = field(default_factory=list)
     oldest: float = math.inf
 
@@ -97,7 +102,8 @@ class _ScanState:
 
     def add(self, event: LoggedEvent) -> None:
         days = self.ids.setdefault(event.organization, {})
-        days.setdefault(day_of(event.created), BitMap64()).add(event.id)
+        days.setdefault(day_of(event.created), BitMap64()).update(event.keys)
+        self.newest[event.organization] = max(self.newest.get(event.organization, event.time), event.time)
         before = self.last.get(event.organization)
         if before is None or before.offset < event.offset:
             self.last[event.organization] = event
@@ -171,8 +177,15 @@ def _logged_event(record: Record, schema: Schema, body: bytes) -> LoggedEvent | 
         event = decode_body(schema, body)
         if record.key != str(event["organization"]).encode():
             return None
+        variant = event.get("variant")
+        event_keys(event["id"], variant)  # raises ValueError for a variant that the relay never wrote
         return LoggedEvent(
-            event["organization"], int(event["id"]), int(event["created"]), record.offset, record.timestamp
+            event["organization"],
+            int(event["id"]),
+            int(event["created"]),
+            record.offset,
+            record.timestamp,
+            variant,
         )
     except (BadBody, KeyError, ValueError, TypeError):
         return None

@@ -20,53 +20,11 @@ from dataclasses import dataclass, field, replace
 
 from pyroaring import BitMap64
 
-from producer.state.checkpoint import Checkpoint, EventPosition, rewind
+from producer.recovery.logged_events import LoggedEvent, LogScan, LogTail
+from producer.state.checkpoint import Checkpoint, EventPosition, EventTime, rewind, with_reused_ids
 from producer.state.intervals import TimeRange, missing_ranges
-from producer.state.ledger import DayLedger, is_day_kept
+from producer.state.ledger import DayLedger, Ledger, is_day_kept
 from relay.timestamps import DAY_MS, day_of, day_start
-
-
-@dataclass(frozen=True, slots=True)
-class LoggedEvent:
-    """An event on a topic: the fields that a ledger needs. `timestamp` is Kafka's, in ms."""
-
-    organization: str
-    id: int
-    created: int
-    offset: int
-    timestamp: int
-
-
-@dataclass(frozen=True, slots=True)
-class LogTail:
-    """The end of one topic from offset `start` on: at least everything since the last progress, and its transaction.
-
-    `complete_since` (ms): events collected from then on must be there; older ones retention may have deleted.
-    """
-
-    start: int
-    events: tuple[LoggedEvent, ...] = ()
-    complete_since: float = 0
-
-
-IdsByDay = dict[str, dict[str, BitMap64]]
-"""By organization and day."""
-
-
-@dataclass(frozen=True, slots=True)
-class LogScan:
-    """All event ids of some organizations on one topic, and the last event of each. The log begins at offset `start`.
-
-    `complete_since` (ms): events collected from then on must be there; older ones retention may have deleted.
-    """
-
-    ids: IdsByDay = field(default_factory=dict)
-    last: Mapping[str, LoggedEvent] = field(default_factory=dict)
-    complete_since: float = 0
-    start: int = 0
-
-    def last_position(self, name: str) -> EventPosition | None:
-        return EventPosition(self.last[name].offset, self.last[name].id) if name in self.last else None
 
 
 @dataclass(slots=True)
@@ -107,7 +65,9 @@ def find_lost_tails(stored: StoredProgress, live: LogTail, backfill: LogTail) ->
 
 
 def _partially_published(stored: StoredProgress, live: LogTail, backfill: LogTail) -> set[str]:
-    on_log = {(event.organization, event.id) for tail in (live, backfill) for event in tail.events}
+    on_log = {
+        (event.organization, key) for tail in (live, backfill) for event in tail.events for key in event.keys
+    }
     return {
         name
         for (name, day), (at, added) in stored.added.items()
@@ -141,6 +101,7 @@ def remove_lost_ids(
         repairs.append(LedgerRepair(name, None))
         stored.checkpoints[name] = replace(
             stored.checkpoints[name],
+            newest_event=_surviving_newest(stored, name, live, backfill),
             last_event=_surviving_position(checkpoint.last_event, name, live),
             last_backfill=_surviving_position(checkpoint.last_backfill, name, backfill),
         )
@@ -156,6 +117,25 @@ def _lost_ids(stored: StoredProgress, name: str, day: str, live: LogScan, backfi
         return lost
     written, added = stored.added.get((name, day), (0, BitMap64()))
     return lost & added if written >= since else BitMap64()
+
+
+def _surviving_newest(
+    stored: StoredProgress, name: str, live: LogScan, backfill: LogScan
+) -> EventTime | None:
+    """Return the newest event after a loss: a lost one that is read again must not count as published.
+
+    Events that retention deleted may be newer than those on the log; the end of their day is a bound. None: not known.
+    """
+    if stored.checkpoints[name].newest_event is None:
+        return None
+    deleted = {
+        day: ledger.ids
+        - BitMap64.union(*(scan.ids.get(name, {}).get(day, BitMap64()) for scan in (live, backfill)))
+        for day, ledger in stored.days[name].items()
+    }
+    bound = Ledger(name, {day: DayLedger(ids) for day, ids in deleted.items()}).latest_possible_event()
+    found = (bound, live.newest.get(name), backfill.newest.get(name))
+    return max(filter(None, found), default=None)
 
 
 def add_missing_ids(stored: StoredProgress, live: LogTail, backfill: LogTail) -> list[LedgerRepair]:
@@ -174,9 +154,11 @@ def add_missing_ids(stored: StoredProgress, live: LogTail, backfill: LogTail) ->
         expected = (
             event.timestamp >= stored.last_timestamp or checkpoint is None or is_day_kept(day, checkpoint)
         )
-        if expected and event.id not in known.ids:
-            days[day] = replace(known, ids=known.ids | BitMap64([event.id]))
+        if expected and not known.ids.issuperset(BitMap64(event.keys)):
+            days[day] = replace(known, ids=known.ids | BitMap64(event.keys))
             changed.add((event.organization, day))
+            if event.variant is not None and checkpoint is not None:
+                stored.checkpoints[event.organization] = with_reused_ids(checkpoint, 1, event.timestamp)
     repairs = [LedgerRepair(organization, day) for organization, day in sorted(changed)]
     return repairs + _update_last_positions(stored, live, backfill)
 
@@ -189,6 +171,9 @@ def _update_last_positions(stored: StoredProgress, live: LogTail, backfill: LogT
         {event.organization: EventPosition(event.offset, event.id) for event in tail.events}
         for tail in (live, backfill)
     )
+    newest: dict[str, EventTime] = {}
+    for event in (*live.events, *backfill.events):
+        newest[event.organization] = max(newest.get(event.organization, event.time), event.time)
     repairs = []
     for name in sorted((last_live.keys() | last_backfill.keys()) & stored.checkpoints.keys()):
         checkpoint = stored.checkpoints[name]
@@ -196,6 +181,7 @@ def _update_last_positions(stored: StoredProgress, live: LogTail, backfill: LogT
             checkpoint,
             last_event=_latest(checkpoint.last_event, last_live.get(name)),
             last_backfill=_latest(checkpoint.last_backfill, last_backfill.get(name)),
+            newest_event=checkpoint.newest_event and max(checkpoint.newest_event, newest[name]),
         )
         if updated != checkpoint:
             stored.checkpoints[name] = updated
@@ -225,7 +211,7 @@ def _complete_since(day: str, live_since: int, live: LogTail | LogScan, backfill
 
 def _is_lost(stored: EventPosition | None, whole: LogScan, last: EventPosition | None) -> bool:
     """Whether the event at a stored position is gone; one that retention deleted is not lost."""
-    return stored is not None and stored.offset >= whole.start and (last is None or last.id != stored.id)
+    return stored is not None and stored.offset >= whole.start and last != stored
 
 
 def _surviving_position(stored: EventPosition | None, name: str, whole: LogScan) -> EventPosition | None:

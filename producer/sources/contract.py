@@ -60,8 +60,9 @@ class Source(Protocol):
     record has the same id on every read, in every page and window, for ever: exactly once rests on it. An API with
     numbers uses the number. One with text takes the first 63 bits of the text's SHA-256 and keeps the text in the
     event. One without ids hashes the canonical record together with its rank among equal records of its millisecond.
-    Two different records with one id lose one of them. A ledger keeps the ids of some days of one organization; with
-    ten million of them hashed, the chance of any clash is n²/2^64, below 10^-5.
+    A site that gives a known id to another record, as after a restore, is noticed in most cases, and the record published
+    with a variant (decision 22); in the others it would be lost. A ledger keeps the ids of some days of one organization;
+    with ten million of them hashed, the chance of any clash is n²/2^64, below 10^-5.
     """
 
     @property
@@ -84,7 +85,7 @@ class Source(Protocol):
     ) -> AsyncGenerator[WindowResult, None]:
         """Read a window in parts, and yield a result for each: ascending, adjoining, each part read to its end.
 
-        A result has its events oldest first, each id once. `covered` ends early where the API's clock had not reached the
+        A result has its events oldest first, each record once. `covered` ends early where the API's clock had not reached the
         result's end; `proven` is False where the API may hold more than it showed. Paging, moving rows, halved windows
         and smaller pages are the source's affair, and so are repeats of a failed page: `on_retry` hears of each, so
         that a status does not show "active" meanwhile. `low_priority`: live requests go first.

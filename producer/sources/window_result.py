@@ -8,7 +8,7 @@ from producer.state.intervals import TimeRange
 class WindowResult:
     """A window, or a part of one, that was read to its end: what `Source.read` yields.
 
-    `events`: those created in the window, oldest first, each id once. `covered` ends before the window where the API's
+    `events`: those created in the window, oldest first, each record once. `covered` ends before the window where the API's
     clock had not reached its end. `record_count`: records the API sent. `outside_window`: those of them it was not
     asked for. `proven` False: the API may hold more of this millisecond than it showed.
     """

@@ -5,10 +5,11 @@ checkpoint answers it for Kafka alone. A pair says which offset a reader must ha
 end, so the newest pair whose offset a consumer group has committed answers it for that group, however far behind it is.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from producer.state.intervals import TimeRange
+from relay.timestamps import DAY_MS
 
 MOST_PAIRS = 32
 
@@ -27,6 +28,29 @@ class EventPosition:
 
     offset: int
     id: int
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class EventTime:
+    """An event's place in the order of creation: `created` in ms UTC, and its id among those of one instant."""
+
+    created: int
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class IdReuse:
+    """Events published with a variant, because another published record has their id. `since` and `last`: when the first
+    and the last of them were collected, in ms UTC. After a week without one, the next begins a new count.
+    """
+
+    since: int
+    last: int
+    count: int
+
+    def is_recent(self, now: int) -> bool:
+        """Whether the last one was collected within a week before `now` (ms)."""
+        return now - self.last < 7 * DAY_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +74,9 @@ class Checkpoint:
     last_event: EventPosition | None = None
     last_backfill: EventPosition | None = None
     cloud_id: str | None = None
+    newest_event: EventTime | None = None
+    """The greatest of all published events. None: not known, as before the first one."""
+    id_reuse: IdReuse | None = None
 
     def to_record(self) -> dict[str, Any]:
         """Return the record of schemas/checkpoint.avsc."""
@@ -65,6 +92,8 @@ class Checkpoint:
             "last_event": _position_to_record(self.last_event),
             "last_backfill": _position_to_record(self.last_backfill),
             "cloud_id": self.cloud_id,
+            "newest_event": None if self.newest_event is None else asdict(self.newest_event),
+            "id_reuse": None if self.id_reuse is None else asdict(self.id_reuse),
             "written": self.written,
         }
 
@@ -97,6 +126,8 @@ def from_record(record: dict[str, Any]) -> Checkpoint:
         last_event=_position_from_record(record["last_event"]),
         last_backfill=_position_from_record(record["last_backfill"]),
         cloud_id=record["cloud_id"],
+        newest_event=None if record["newest_event"] is None else EventTime(**record["newest_event"]),
+        id_reuse=None if record["id_reuse"] is None else IdReuse(**record["id_reuse"]),
     )
 
 
@@ -121,6 +152,16 @@ def with_completeness_pair(checkpoint: Checkpoint, offset: int) -> Checkpoint:
         earlier = tuple(one for one in kept if one.offset < offset)
         kept = thin_pairs((*earlier, CompletenessPair(checkpoint.window_end, offset)))
     return replace(checkpoint, pairs=kept)
+
+
+def with_reused_ids(checkpoint: Checkpoint, count: int, collected: int) -> Checkpoint:
+    """Return the checkpoint after `count` more events with a variant, collected at `collected` (ms)."""
+    if not count:
+        return checkpoint
+    before = checkpoint.id_reuse
+    if before is None or not before.is_recent(collected):
+        before = IdReuse(collected, collected, 0)
+    return replace(checkpoint, id_reuse=IdReuse(before.since, collected, before.count + count))
 
 
 def thin_pairs(pairs: tuple[CompletenessPair, ...]) -> tuple[CompletenessPair, ...]:

@@ -1,4 +1,9 @@
-"""The ids of the records that have been published, by organization and day."""
+"""The ids of the records that have been published, by organization and day.
+
+A ledger is a set of 64-bit keys. The key of an event is its id, which has 63 bits. An event whose id another published
+record has carries a variant, 63 bits of a hash of its content: it has the key of its id and, with the highest bit set, the
+key of its variant.
+"""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -9,16 +14,20 @@ from typing import Any
 from pyroaring import BitMap64
 
 from producer.events import Event, UnreadableRecord
-from producer.state.checkpoint import Checkpoint
+from producer.state.checkpoint import Checkpoint, EventTime
 from producer.state.intervals import TimeRange, missing_ranges
 from relay.timestamps import DAY_MS, day_of, day_start
 
 _DAY_KEY = re.compile(r"(.*) (\d{4}-\d\d-\d\d)", re.ASCII | re.DOTALL)
 
 
+LARGEST_ID = 2**63 - 1
+_VARIANT_BIT = 2**63
+
+
 @dataclass(frozen=True, slots=True)
 class DayLedger:
-    """Of the records created on one UTC day: ids of the published ones, hashes of the dead letters."""
+    """Of the records created on one UTC day: keys of the published ones, hashes of the dead letters."""
 
     ids: BitMap64 = field(default_factory=BitMap64)
     dead_letters: frozenset[bytes] = frozenset()
@@ -48,8 +57,17 @@ class Ledger:
         return self._days
 
     def contains(self, event_id: int) -> bool:
-        """Whether any kept day holds the id, even if the record now claims another day."""
+        """Whether any kept day holds the id, or the key of a variant."""
         return any(event_id in day.ids for day in self._days.values())
+
+    def day_contains(self, day: str, event_id: int) -> bool:
+        """Whether a record of this day has been published with the id."""
+        return day in self._days and event_id in self._days[day].ids
+
+    def latest_possible_event(self) -> EventTime | None:
+        """Return an upper bound of all events in the ledger: the end of the last day that holds one. None: none does."""
+        last = max((name for name, day in self._days.items() if day.ids), default=None)
+        return None if last is None else EventTime(day_start(last) + DAY_MS - 1, LARGEST_ID)
 
     def new_dead_letters(self, unreadable: Iterable[UnreadableRecord]) -> list[UnreadableRecord]:
         """Return those that no kept day holds, each once."""
@@ -70,7 +88,7 @@ class Ledger:
         """
         ids: dict[str, list[int]] = {}
         for event in events:
-            ids.setdefault(day_of(event["created"]), []).append(event["id"])
+            ids.setdefault(day_of(event["created"]), []).extend(event_keys(event["id"], event.get("variant")))
         dead_letters = frozenset(map(record_hash, unreadable))
         if dead_letters and read is None:
             raise ValueError("dead letters need the window they were read in")
@@ -137,6 +155,23 @@ def is_day_kept(name: str, checkpoint: Checkpoint) -> bool:
     return bool(
         missing_ranges(checkpoint.backfilled, TimeRange(start, min(start + DAY_MS, checkpoint.live_since)))
     )
+
+
+def event_keys(event_id: int, variant: str | None) -> tuple[int, ...]:
+    """Return the keys of an event. Raises ValueError for a variant that is not 16 hexadecimal digits below 2^63."""
+    return (event_id,) if variant is None else (event_id, _variant_key(variant))
+
+
+def variant_key(content_hash: int) -> int:
+    """Return the key of the variant with this hash of its content."""
+    return _VARIANT_BIT | content_hash
+
+
+def _variant_key(variant: str) -> int:
+    number = int(variant, 16)
+    if len(variant) != 16 or number > LARGEST_ID:
+        raise ValueError(f"{variant!r} is no variant")
+    return variant_key(number)
 
 
 def record_hash(record: UnreadableRecord) -> bytes:

@@ -163,6 +163,11 @@ class Encoder:
         self._write = compile_writer(parsed_schema(schema))
         self._frame = frame(ref)
 
+    def refer_by(self, ref: SchemaRef) -> None:
+        """Name the same schema by another reference in every later message."""
+        self.ref = ref
+        self._frame = frame(ref)
+
     def encode(self, record: dict[str, Any]) -> bytes:
         """Encode a record. A missing field gets its default.
         Raises Unencodable, also for a field that the schema lacks.

@@ -14,6 +14,7 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from relay.errors import RelayError
 
 __all__ = [
+    "AUTHORIZATION_CODES",
     "KAFKA_FAILURES",
     "KafkaError",
     "OffsetAndMetadata",
@@ -37,6 +38,10 @@ def partition_text(tp: TopicPartition) -> str:
 def partitions_text(partitions: Iterable[TopicPartition]) -> str:
     """Return partitions as messages name them, in order: `topic/0, topic/3`."""
     return ", ".join(map(partition_text, sorted(partitions)))
+
+
+AUTHORIZATION_CODES = frozenset({29, 30, 31, 53})
+"""The error codes of Kafka for a missing right: on a topic, a group, the cluster, a transactional id."""
 
 
 class Record(Protocol):

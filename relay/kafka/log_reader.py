@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition, partitions_text
@@ -21,6 +21,7 @@ from relay.kafka.aiokafka_patches.consumer import (
 )
 from relay.kafka.aiokafka_patches.fetch_validation import FetchValidator, UnreadableBatchError
 from relay.kafka.connection import Connection
+from relay.kafka.topics import NOT_VISIBLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,10 +245,12 @@ async def _position(consumer: AIOKafkaConsumer, tp: TopicPartition, timing: Read
 async def partitions_of(
     consumer: AIOKafkaConsumer, topic: str, timing: ReaderTiming = DEFAULT_TIMING
 ) -> list[int]:
-    """Return the partition numbers of a topic. Raises RelayError if it does not exist."""
+    """Return the partition numbers of a topic. Raises RelayError if it does not exist, or the user may not see it."""
     try:
         async with asyncio.timeout(timing.answer_seconds):
             found = await partition_numbers(consumer, topic)
+    except TopicAuthorizationFailedError as error:
+        raise RelayError(f"{topic}: {NOT_VISIBLE}") from error
     except KafkaError as error:
         raise RelayError(f"Kafka has no topic {topic}: run `jira-relay topics create`.") from error
     return sorted(found)

@@ -1,16 +1,16 @@
 """Create topics, compare them with their configuration, and read their limits."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Container, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from relay.errors import RelayError, describe
-from relay.kafka.aiokafka_patches.client import patch_admin
+from relay.kafka.aiokafka_patches.client import hidden_topics_of, patch_admin
 from relay.kafka.connection import Connection
 from relay.kafka.topic_comparison import (
     DEFAULT_REREAD_MS,
@@ -20,7 +20,7 @@ from relay.kafka.topic_comparison import (
     data_loss_risks,
 )
 from relay.kafka.topic_creation import Creation, create_topics
-from relay.kafka.topics import MAX_EVENT_BYTES, Topics, topic_specs
+from relay.kafka.topics import MAX_EVENT_BYTES, NOT_VISIBLE, Topics, topic_specs
 
 RECORD_OVERHEAD_BYTES = 20_000
 ADMIN_SECONDS = 60.0
@@ -38,7 +38,9 @@ async def create_missing_topics(
     kafka = connection.kafka
     topics = Topics(kafka.topic_prefix)
     async with _admin(connection) as admin:
-        existing = await _describe(admin, [spec.name for spec in topic_specs(topics, kafka.shards)])
+        existing = await _describe(admin, list(topics.all))
+        if hidden := await hidden_topics_of(admin, _without(topics.all, existing)):
+            raise RelayError(f"No topic was created. {', '.join(sorted(hidden))}: {NOT_VISIBLE}")
         shards = _common_shard_count(topics, existing) or kafka.shards
         specs = topic_specs(topics, shards)
         missing = [spec for spec in specs if spec.name not in existing]
@@ -95,10 +97,18 @@ async def compare_topics(connection: Connection, reread_ms: int = DEFAULT_REREAD
     specs = topic_specs(topics, kafka.shards)
     async with _admin(connection) as admin:
         existing = await _describe(admin, [spec.name for spec in specs])
-        configs = await _configs(admin, list(existing)) if connection.profile.admin else {}
-    found = {name: replace(topic, configs=configs.get(name, {})) for name, topic in existing.items()}
+        hidden = await hidden_topics_of(admin, _without(topics.all, existing))
+        configs, refused = await _configs(admin, list(existing)) if connection.profile.admin else ({}, set())
+    found = {
+        name: replace(topic, configs=configs.get(name, {}), refused=name in refused)
+        for name, topic in existing.items()
+    }
     risks = data_loss_risks(topics, configs, reread_ms)
-    return [compare_topic(spec, found, kafka, risks) for spec in specs]
+    return [compare_topic(spec, found, kafka, risks, hidden) for spec in specs]
+
+
+def _without(names: Iterable[str], existing: Container[str]) -> list[str]:
+    return [name for name in names if name not in existing]
 
 
 async def require_lossless_topics(connection: Connection, reread_ms: int) -> None:
@@ -110,7 +120,7 @@ async def require_lossless_topics(connection: Connection, reread_ms: int) -> Non
         return
     topics = Topics(connection.kafka.topic_prefix)
     async with _admin(connection) as admin:
-        configs = await _configs(admin, [spec.name for spec in topic_specs(topics, 1)])
+        configs, _refused = await _configs(admin, list(topics.all))
     if risks := data_loss_risks(topics, configs, reread_ms):
         found = " ".join(f"{risk.topic}: {risk.describe(connection.bootstrap)}" for risk in risks)
         raise RelayError(f"Kafka's settings of the topics would cost data. {found}")
@@ -124,6 +134,9 @@ async def read_shard_count(connection: Connection) -> int:
     topics = Topics(connection.kafka.topic_prefix)
     async with _admin(connection) as admin:
         existing = await _describe(admin, list(topics.sharded))
+        hidden = await hidden_topics_of(admin, _without(topics.sharded, existing))
+    if hidden:
+        raise RelayError(f"{', '.join(sorted(hidden))}: {NOT_VISIBLE}")
     counts = {name: topic.partitions for name, topic in existing.items()}
     if missing := [name for name in topics.sharded if name not in counts]:
         raise RelayError(f"Kafka has no topic {missing[0]}: run `jira-relay topics create`.")
@@ -150,7 +163,7 @@ async def read_limits(connection: Connection) -> TopicLimits:
     configs: dict[str, dict[str, str]] = {}
     if profile.admin:
         async with _admin(connection) as admin:
-            configs = await _configs(admin, list(topics.sharded))
+            configs, _refused = await _configs(admin, list(topics.sharded))
     configured = [
         int(found["max.message.bytes"]) for found in configs.values() if "max.message.bytes" in found
     ]
@@ -206,17 +219,23 @@ async def _describe(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, E
     }
 
 
-async def _configs(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, dict[str, str]]:
+async def _configs(
+    admin: AIOKafkaAdminClient, names: list[str]
+) -> tuple[dict[str, dict[str, str]], set[str]]:
+    """Return the settings by topic, as far as Kafka reports them, and the topics whose settings the user may not read."""
     if not names:
-        return {}
+        return {}, set()
     try:
         answers = await admin.describe_configs(
             [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
         )
     except KafkaError:
-        return {}
+        return {}, set()
     found: dict[str, dict[str, str]] = {}
+    refused: set[str] = set()
     for answer in answers:
-        for _code, _message, _type, name, entries in answer.resources:
+        for code, _message, _type, name, entries in answer.resources:
             found[name] = {entry[0]: entry[1] for entry in entries}
-    return found
+            if code == TopicAuthorizationFailedError.errno:
+                refused.add(name)
+    return found, refused

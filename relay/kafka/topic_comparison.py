@@ -1,16 +1,22 @@
 """Compare existing topics with their configuration. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from relay.config.kafka import KafkaConfig
-from relay.kafka.topics import TUNING_SETTINGS, Topics, TopicSpec, topic_specs
+from relay.kafka.topics import NOT_VISIBLE, TUNING_SETTINGS, Topics, TopicSpec, topic_specs
 from relay.timestamps import DAY_MS
 
 DEFAULT_REREAD_MS = 7 * DAY_MS
 """The default of producer.late_days."""
 MIN_MESSAGE_BYTES = 1_000_000
 """A smaller max.message.bytes is a problem. Event Hubs accepts no larger record, and the relay runs there."""
+
+
+_SETTINGS_REFUSED = (
+    "Its settings are not visible to this user, so whether they are right is not known. Grant DescribeConfigs on it;"
+    " `jira-relay check` names the command."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +31,15 @@ class TopicReport:
 
 @dataclass(frozen=True, slots=True)
 class ExistingTopic:
-    """A topic as Kafka reports it. `replicas`: smallest count of a partition. `configs`: empty if not reported."""
+    """A topic as Kafka reports it. `replicas`: smallest count of a partition. `configs`: empty if not reported.
+
+    `refused`: the user may not read its settings.
+    """
 
     partitions: int
     replicas: int
     configs: Mapping[str, str]
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +107,11 @@ def compare_topic(
     existing: Mapping[str, ExistingTopic],
     kafka: KafkaConfig,
     risks: list[DataLossRisk],
+    hidden: Collection[str] = (),
 ) -> TopicReport:
-    """Compare one topic with its configuration. `risks`: those of all topics."""
+    """Compare one topic with its configuration. `risks`: those of all topics. `hidden`: topics that the user may not see."""
+    if spec.name in hidden:
+        return TopicReport(spec.name, "not visible", (NOT_VISIBLE,))
     if spec.name not in existing:
         return TopicReport(
             spec.name, "missing", ("The topic does not exist: run `jira-relay topics create`.",)
@@ -116,6 +129,8 @@ def compare_topic(
         *_config_problems({name: value for name, value in spec.configs.items() if name not in own}, found),
     ]
     state = "different" if problems else "as it should be"
+    if found.refused:
+        state, problems = "not known" if not problems else state, [*problems, _SETTINGS_REFUSED]
     return TopicReport(spec.name, state, tuple(problems), tuple(_notes(spec, found)))
 
 

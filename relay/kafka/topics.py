@@ -15,6 +15,11 @@ TUNING_SETTINGS = frozenset({"segment.ms", "segment.bytes", "min.cleanable.dirty
 OPTIONAL_SETTINGS = TUNING_SETTINGS | {"max.message.bytes", "message.timestamp.type", "min.insync.replicas"}
 """Settings without which a topic can be created. `topics check` then compares the cluster's own values."""
 
+NOT_VISIBLE = (
+    "The topic is not visible to this user, so whether it exists is not known. Grant Describe on it; `jira-relay check`"
+    " names the command."
+)
+
 _COMPACTED = {
     "cleanup.policy": "compact",
     "message.timestamp.type": "CreateTime",
@@ -67,6 +72,11 @@ class Topics:
     def sharded(self) -> tuple[str, ...]:
         """Return the topics that are keyed by organization. They have equal partition counts."""
         return (self.organizations, self.progress, self.events, self.backfill, self.dead_letters)
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Return every topic of the relay."""
+        return (*self.sharded, self.status, self.changes, self.schemas)
 
 
 @dataclass(frozen=True, slots=True)

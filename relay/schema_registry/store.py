@@ -26,6 +26,7 @@ from relay.schema_registry.client import (
     value_subject,
 )
 from relay.schema_registry.disk_cache import SchemaCache
+from relay.schema_registry.fingerprints import matching_schema, released_schemas
 from relay.schema_registry.topic import SchemaTopic
 from schemas import Schema
 
@@ -79,7 +80,7 @@ class SchemaStore:
         self._auto_register = auto_register
         self._retry_seconds = retry_seconds
         self._clock = clock
-        self._known = _released_schemas()
+        self._known = released_schemas()
         self._failed: dict[SchemaRef, tuple[float, Missing | Unavailable]] = {}
         self._encoder: Encoder | None = None
         self._by_id_lock = asyncio.Lock()
@@ -114,6 +115,27 @@ class SchemaStore:
             self._known[ref] = found
         return found
 
+    async def refresh(self, ref: SchemaRef) -> Schema | Missing | Unavailable:
+        """Ask for a schema again, though one is known: a registry that was set up anew may have given its id to another.
+
+        The disk is not used. A fingerprint stays what it is, so its schema is asked for only where none is known.
+        """
+        if self._registry is None or not isinstance(ref, SchemaId):
+            return await self.resolve(ref)
+        async with self._by_id_lock:
+            answer = await self._fetch(self._registry, ref)
+            if isinstance(answer, dict):
+                self._known[ref] = answer
+                self._cache.put(self._cache_name("id", str(ref.value)), json.dumps(answer))
+                return answer
+            return answer if isinstance(answer, Missing) else Unavailable(answer.reason)
+
+    def source(self, ref: SchemaRef) -> str:
+        """Return the place that has the schema of a reference, for messages."""
+        if isinstance(ref, SchemaId) and self._registry is not None:
+            return f"The schema registry at {self._registry.url}"
+        return f"The topic {self._topics.schemas}"
+
     async def _look_up_id(self, ref: SchemaId) -> Schema | Missing | Unavailable:
         if self._registry is None:
             return Unavailable(
@@ -141,7 +163,7 @@ class SchemaStore:
     async def _look_up_fingerprint(self, ref: Fingerprint) -> Schema | Missing | Unavailable:
         name = f"fingerprint-{ref.value.hex()}"
         cached = self._cache.get(name)
-        if cached is not None and (schema := _matching_schema(ref, cached)) is not None:
+        if cached is not None and (schema := matching_schema(ref, cached)) is not None:
             return schema
         try:
             text = await self._text_store.get(ref)
@@ -149,7 +171,7 @@ class SchemaStore:
             return Unavailable(str(error))
         if text is None:
             return Missing(f"{self._topics.schemas} has no schema with the fingerprint {ref.value.hex()}")
-        schema = _matching_schema(ref, text)
+        schema = matching_schema(ref, text)
         if schema is None:
             return Missing(
                 f"{self._topics.schemas} holds another schema under the fingerprint {ref.value.hex()}"
@@ -177,9 +199,33 @@ class SchemaStore:
     async def _publish_schema(self, schema: Schema) -> Fingerprint:
         ref = fingerprint(schema)
         published = await self._text_store.get(ref)
-        if published is None or _matching_schema(ref, published) is None:
+        if published is None or matching_schema(ref, published) is None:
             await self._text_store.put(ref, json.dumps(schema))
         return ref
+
+    async def verify_encoder(self) -> str | None:
+        """Ask whether readers can still resolve the schema of events, and publish it again where that is allowed.
+
+        A registry, or the topic of schemas, may have been emptied while a producer runs. If the registry has given the schema
+        another id, later events carry that one. Return what an operator must do; None: nothing, or nothing is known now.
+        """
+        encoder = self._encoder
+        if encoder is None:
+            return None
+        try:
+            if self._registry is None:
+                await self._publish_schema(encoder.schema)
+                return None
+            ref = await self._find_registered_id(self._registry, encoder.schema)
+        except SchemaUnavailableError:
+            return None
+        except RelayError as error:
+            return None if self._registry is None else str(error)
+        if ref != encoder.ref:
+            log.warning("The schema of events has another id now.", former=str(encoder.ref), schema=str(ref))
+            self._known[ref] = encoder.schema
+            encoder.refer_by(ref)
+        return None
 
     async def _find_registered_id(self, registry: SchemaRegistryClient, schema: Schema) -> SchemaId:
         subject = value_subject(self._topics.events)
@@ -231,21 +277,6 @@ class SchemaStore:
     def _cache_name(self, kind: str, *what: str) -> str:
         url = self._registry.url if self._registry else ""
         return f"{kind}-{hashlib.sha256(json.dumps([url, *what]).encode()).hexdigest()[:32]}"
-
-
-def _matching_schema(ref: Fingerprint, text: str | bytes) -> Schema | None:
-    """Return the schema in a text. None if its fingerprint is another."""
-    schema = read_schema(text)
-    return schema if schema is not None and fingerprint(schema) == ref else None
-
-
-def _released_schemas() -> dict[SchemaRef, Schema]:
-    versions = [
-        schema
-        for subject in schemas.SUBJECTS
-        for schema in (*schemas.released(subject), schemas.load(subject))
-    ]
-    return {fingerprint(schema): schema for schema in versions}
 
 
 @asynccontextmanager

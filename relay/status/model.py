@@ -34,12 +34,25 @@ class HourCount:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordMark:
+    """A record by its offset, the CRC-32 of key and value, and its Kafka timestamp."""
+
+    offset: int
+    checksum: int
+    timestamp: int
+
+
+@dataclass(frozen=True, slots=True)
 class GroupOffset:
-    """A committed offset of a destination's consumer group."""
+    """A committed offset of a destination's consumer group.
+
+    `last` is the last record before it: the offset counts only for a log that holds this record. None: no record is known.
+    """
 
     topic: str
     partition: int
     offset: int
+    last: RecordMark | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +125,14 @@ def from_record(record: Mapping[str, Any]) -> Status:
     values = {f.name: record[f.name] for f in fields(Status) if f.name in record}
     values["transitions"] = tuple(Transition(**entry) for entry in values["transitions"])
     values["counts"] = tuple(HourCount(**entry) for entry in values["counts"])
-    values["offsets"] = tuple(GroupOffset(**entry) for entry in values["offsets"])
+    values["offsets"] = tuple(map(_group_offset, values["offsets"]))
     return Status(**values)
+
+
+def _group_offset(entry: Mapping[str, Any]) -> GroupOffset:
+    mark = entry.get("last")
+    last = RecordMark(mark["offset"], mark["checksum"], mark["timestamp"]) if mark else None
+    return GroupOffset(entry["topic"], entry["partition"], entry["offset"], last)
 
 
 def service_key(service: str) -> str:

@@ -10,7 +10,7 @@ from relay.avro.codec import BadBody, InternalCodec, NotAvro, UnknownSchema
 from relay.errors import describe
 from relay.kafka import KAFKA_FAILURES, Record
 from relay.kafka.connection import Connection
-from relay.kafka.log_reader import CorruptBatchError
+from relay.kafka.log_reader import CorruptBatchError, TopicReadError
 from relay.kafka.tables import read_table
 from relay.status.model import EPOCH, VALID_UNTIL, Status, from_record
 from relay.status.writer import StatusWriter
@@ -65,6 +65,24 @@ async def read_statuses(connection: Connection, topic: str) -> dict[str, Status]
                 "A status record could not be read and was skipped.", key=repr(key), reason=str(error)
             )
     return statuses
+
+
+async def read_status(connection: Connection, topic: str, key: str) -> Status | None:
+    """Return the current status of one key; None if there is none.
+
+    Raises TopicReadError when there may be one that cannot be read: then nothing may be assumed.
+    """
+    holes: list[CorruptBatchError] = []
+    table = await read_table(connection, topic, supersedes=_supersedes, on_corrupt=holes.append)
+    record = table.get(key.encode())
+    if record is None:
+        if holes:
+            raise holes[0]
+        return None
+    try:
+        return from_record(InternalCodec("status").decode(record.value or b""))
+    except (NotAvro, BadBody, UnknownSchema) as error:
+        raise TopicReadError(f"The record {key} of {topic} cannot be read ({error}).") from error
 
 
 def _warn_of_hole(error: CorruptBatchError) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -60,6 +60,17 @@ class StatusWriter:
         None if there is none, or it was deleted or forgotten.
         """
         return self._last_put.get(key)
+
+    def put_statuses(self, prefix: str) -> dict[str, Status]:
+        """Return the last status put in this process by key, for the keys that begin with `prefix`."""
+        return {key: status for key, status in self._last_put.items() if key.startswith(prefix)}
+
+    def expire(self, key: str, status: Status, now_ms: int) -> None:
+        """End the validity of a status at the next flush, since its owner stops.
+
+        A successor that has written already has a higher epoch, by which readers ignore this record.
+        """
+        self.put(key, replace(status, at=now_ms, valid_until=now_ms))
 
     def tombstone(self, key: str) -> None:
         """Delete the record of a key at the next flush."""

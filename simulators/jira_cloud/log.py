@@ -84,6 +84,16 @@ class AuditLog:
         self._by_id = [entry for entry in self._by_id if entry.id not in deleted_ids]
         self._version += 1
 
+    def restore(self, at: int) -> None:
+        """Restore the log from a backup of the instant `at`: later records are gone, and their ids are free again."""
+        self._records = {number: entry for number, entry in self._records.items() if entry.created <= at}
+        self._scheduled = [pair for pair in self._scheduled if pair[1] in self._records]
+        heapq.heapify(self._scheduled)
+        self._held_back &= self._records.keys()
+        self._by_id = [entry for entry in self._by_id if entry.created <= at]
+        self._by_created = [entry for entry in self._by_created if entry.created <= at]
+        self._version += 1
+
     def delete_newest(self, count: int) -> None:
         """Delete the visible records with the largest ids."""
         if count <= 0:

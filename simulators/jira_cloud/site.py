@@ -135,6 +135,14 @@ class SimulatedSite:
         self.log.advance(self._clock())
         self.log.delete_oldest(count)
 
+    def restore(self, at: int) -> None:
+        """Restore the site from a backup of the instant `at`: later records are gone, and new ones get their ids."""
+        self.log.advance(self._clock())
+        self.log.restore(at)
+        self._next_id = (
+            max((record["id"] for record in self.log.all_records()), default=self._next_id - 1) + 1
+        )
+
     def delete_newest(self, count: int) -> None:
         """Delete the newest visible records, so that the rows behind them move up."""
         self.log.advance(self._clock())

@@ -5,7 +5,7 @@ import pytest
 from cli.commands import check, dead_letters
 from cli.organization_table import STATE_COLUMN, TITLES, summary, table_row
 from cli.table import Row, count_line, render_table
-from management.checks import CheckResult
+from management.check_results import CheckResult
 from management.dead_letters import DeadLetter
 from relay.timestamps import DAY_MS
 from tests.support.views import NOW, view
@@ -125,14 +125,13 @@ def test_checks_that_fail_alike_share_a_message():
     ]
     for text in texts:
         one, other = (
-            CheckResult(f"organization {name}", ok=False, message=text.format(name))
-            for name in ("acme", "beta")
+            CheckResult(f"organization {name}", "failed", text.format(name)) for name in ("acme", "beta")
         )
         assert check.shared_message(one) == check.shared_message(other)
     assert "https://status.atlassian.com" in check.shared_message(
-        CheckResult("organization acme", ok=False, message=texts[0].format("acme"))
+        CheckResult("organization acme", "failed", texts[0].format("acme"))
     )
-    kafka, topics = (CheckResult(name, ok=False, message="no") for name in ("Kafka", "topics"))
+    kafka, topics = (CheckResult(name, "failed", "no") for name in ("Kafka", "topics"))
     assert check.shared_message(kafka) != check.shared_message(topics)
 
 
@@ -176,6 +175,6 @@ async def test_a_terminal_shows_tables(command_line, acme, simulated_jira, tmp_p
     checked = (await command_line("check", code=1)).out.splitlines()
     assert [line for line in checked if len(line) > WIDTH and len(line.split()) > 1] == []
     words = [line.split()[0] for line in checked if not line.startswith(" ")]
-    assert words == [*sorted(words[:-1], key=lambda word: word == "FAILED"), "9"]
-    assert any(line.startswith("FAILED  2 organizations (acme, beta): ") for line in checked)
-    assert checked[-1].endswith("ok, 3 failed")
+    assert words == [*sorted(words[:-1], key=lambda word: word == "FAILED"), "12"]
+    assert any(" ".join(line.split()).startswith("FAILED 2 organizations (acme, beta): ") for line in checked)
+    assert checked[-1].endswith("ok, 1 unknown, 3 failed")

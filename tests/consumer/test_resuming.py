@@ -8,11 +8,12 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from confluent_kafka.admin import AdminClient
 
 from consumer.assignment.handler import AssignmentHandler
+from consumer.offsets.delivered import RecordFingerprint
 from consumer.timing import AssignmentTiming, BufferLimits, ConsumerTiming, ReporterTiming
 from relay.kafka import TopicPartition
 from relay.kafka.positions import Positions
 from relay.kafka.producer import RecordWriter
-from relay.status.model import GroupOffset, Status, take_over
+from relay.status.model import GroupOffset, RecordMark, Status, take_over
 from relay.status.writer import StatusWriter
 from simulators import faults
 from tests.support.expected_rows import EPOCH
@@ -61,12 +62,14 @@ async def test_a_group_that_kafka_has_forgotten_resumes_from_the_status_topic(ka
     async with pipeline_world(kafka, prefix, monkeypatch) as world:
         await world.publish(some_events(60, organizations=1))
         (partition,) = {each.partition for each in await world.records(world.topics.events)}
-        offset = (await world.records(world.topics.events))[40].offset
+        records = await world.records(world.topics.events)
+        last = RecordFingerprint.of(records[39])
+        mark = RecordMark(last.offset, last.checksum, last.timestamp)
         taken_over = take_over("active", 1)
         status = Status(
             **{name: getattr(taken_over, name) for name in ("state", "since", "at", "valid_until", "epoch")},
             start="earliest",
-            offsets=(GroupOffset(world.topics.events, partition, offset),),
+            offsets=(GroupOffset(world.topics.events, partition, records[40].offset, mark),),
         )
         await put_status(world, status)
         async with world.consuming():
@@ -183,3 +186,16 @@ async def delete_before(world, record):
         await admin.delete_records({partition: RecordsToDelete(before_offset=record.offset)})
     finally:
         await admin.close()
+
+
+async def test_a_backup_that_cannot_be_read_is_not_taken_for_none(kafka, prefix, monkeypatch):
+    """A first start would send everything again, or skip it: the destination waits, and names the record."""
+    async with pipeline_world(kafka, prefix, monkeypatch) as world:
+        await world.publish(some_events(10))
+        async with RecordWriter(world.connection) as writer:
+            await writer.send(world.topics.status, b"destination/sentinel", b"of a later release")
+        async with world.consuming() as consumer:
+            await wait_until(
+                lambda: any("destination/sentinel" in each for each in consumer.health.problems())
+            )
+            assert world.azure.accepted() == 0

@@ -9,6 +9,7 @@ from consumer.delivery.stream import DeliveryStream
 from consumer.destinations.outcome import Retry
 from consumer.metrics import ConsumerMetrics
 from consumer.offsets.backup import destination_status_key
+from consumer.offsets.delivered import DeliveryProgress
 from consumer.status_reporter import DestinationStatusReporter, RunningPipeline
 from relay.kafka import TopicPartition
 from relay.status.writer import StatusWriter
@@ -26,8 +27,8 @@ class FakeHandler:
     def oldest_seconds(self):
         return 0.0
 
-    async def offsets_and_ends(self, partitions):
-        return dict.fromkeys(partitions, (0, 0))
+    async def progress_and_ends(self, partitions):
+        return dict.fromkeys(partitions, (DeliveryProgress.starting_at(0), 0))
 
 
 class NoStatusHistory:
@@ -77,3 +78,20 @@ async def test_counts_of_each_end_are_reported_once():
         30,
         305,
     ]
+
+
+async def test_a_stop_ends_the_validity_of_an_owned_status():
+    """After a clean stop the status is valid no longer; a process that does not own it writes nothing."""
+    status_writer, pipelines = StatusWriter(None, "status"), [running_pipeline("live")]
+    reporter = DestinationStatusReporter(
+        "sentinel", pipelines, 1, "earliest", status_writer, NoStatusHistory(), METRICS, Health()
+    )
+    reporter.expire_status()
+    assert status_writer.last_put(destination_status_key("sentinel")) is None
+
+    await reporter.publish()
+    running = status_writer.last_put(destination_status_key("sentinel"))
+    reporter.expire_status()
+    stopped = status_writer.last_put(destination_status_key("sentinel"))
+    assert running.valid_until > stopped.valid_until == stopped.at
+    assert stopped.state == "active"

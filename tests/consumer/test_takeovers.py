@@ -15,6 +15,7 @@ from consumer.offsets.delivered import MAX_DELIVERED_RANGES, DeliveryProgress
 from consumer.offsets.tracker import OffsetTracker, TrackedRecords, slice_sequences
 from consumer.timing import StartTiming
 from relay.kafka import KafkaError, OffsetAndMetadata, TopicPartition
+from tests.support.log_on_paper import LogOnPaper
 from tests.support.messages import Message
 
 A = TopicPartition("events", 0)
@@ -29,7 +30,11 @@ class FakeProcess:
 
         metrics = ConsumerMetrics(CollectorRegistry()).for_pipeline("sentinel", "live")
         self.resolver = StartOffsetResolver(
-            "earliest", no_backup, history.records_at, metrics, clock=lambda: history.now
+            "earliest",
+            no_backup,
+            LogOnPaper(history.records, lambda: history.first),
+            metrics,
+            clock=lambda: history.now,
         )
         self.tracker = None
         self.outstanding = []
@@ -71,8 +76,8 @@ class NothingIsSkipped(RuleBasedStateMachine):
     async def offsets_for_time(self, partitions, _at_ms):
         return dict.fromkeys(partitions, self.first)
 
-    async def records_at(self, offsets):
-        return {each: self.record(at) for each, at in offsets.items() if at >= self.first}
+    def records(self):
+        return {at: self.record(at) for at in range(self.first, len(self.log))}
 
     def record(self, offset):
         return Message(b"%d" % self.log[offset], b"key", 1, offset=offset)

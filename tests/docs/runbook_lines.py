@@ -11,7 +11,7 @@ Lines = dict[str, tuple[str, str]]
 """Meaning and first command."""
 
 ORGANIZATION_STATES: Lines = {
-    "active": ("Jira answers. A reason names a clock that is wrong.", "none"),
+    "active": ("Jira answers. A reason names a clock that is wrong, or ids that Jira gave twice.", "none"),
     "waiting": ("Jira asked the relay to come back later; polling resumes by itself.", SHOW),
     "failing": ("Jira gives no records; the reason names the error below. No record is lost.", TEST),
     "paused": ("An operator paused it. Its place is kept.", "`jira-relay organizations resume NAME`"),
@@ -79,6 +79,15 @@ DESTINATION_PROBLEMS: Lines = {
     "_corrupt_batch_text": (
         "A batch is damaged on a broker's disk, or another client wrote a record that nobody can parse.",
         "`kafka-topics.sh --describe --topic TOPIC`",
+    ),
+    "moved_text": ("Kafka holds the same events at other offsets, as after a fail-over to a mirror.", "none"),
+    "reread_text": (
+        "Kafka lost the end of a partition, or a mirror had not received it; events are repeated, and none is left out.",
+        "`kafka-topics.sh --describe --topic TOPIC`",
+    ),
+    "unproven_text": (
+        "A backup of an offset has no event that proves it; events are repeated, and none is left out.",
+        "none",
     ),
 }
 KAFKA_ERRORS: Lines = {

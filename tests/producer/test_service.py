@@ -86,7 +86,7 @@ async def test_a_stop_ends_the_producer_at_once_while_kafka_hangs(relay):
 
 
 async def test_the_producer_reports_readiness_and_removes_its_status(relay):
-    """The producer is not ready before it owns shards; its end removes its own and deleted statuses."""
+    """The producer is not ready before it owns shards; its end removes its own and deleted statuses, and ends the others' validity."""
     await create_missing_topics(relay.connection)
     stop, health = asyncio.Event(), Health()
     credentials = CredentialResolver(relay.keyring, None, {})
@@ -131,6 +131,8 @@ async def test_the_producer_reports_readiness_and_removes_its_status(relay):
         key for key in during if key.endswith(f"-{os.getpid()}")
     ]
     assert set(after) == {"producer/globex"}
+    stopped = after["producer/globex"]
+    assert during["producer/globex"].at < stopped.at == stopped.valid_until <= now_ms()
     assert (with_metrics, organizations_with_metrics(registry)) == ({"globex"}, set())
 
 

@@ -1,3 +1,4 @@
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -5,10 +6,13 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from producer.metrics import ProducerMetrics
+from producer.publishing.publisher import PublishResult
+from producer.state.checkpoint import IdReuse
 from producer.status_reporter import OrganizationStatusReporter, status_key
 from relay.organizations import Organization
 from relay.status.model import take_over
 from relay.status.writer import StatusWriter
+from relay.timestamps import DAY_MS
 
 NOW = 1_790_000_000_000
 
@@ -56,6 +60,21 @@ def test_each_owner_has_a_higher_epoch(status_writer):
     ahead = replace(failing(), epoch=NOW + 60_000)
 
     assert open_reporter(status_writer, ahead).status.epoch == NOW + 60_001
+
+
+def test_reused_ids_are_a_notice_of_an_active_organization(status_writer):
+    """It says since when and how many, beside another notice, until a week has passed without one."""
+    reporter = open_reporter(status_writer)
+    reporter.events_published(PublishResult(Counter(), None, 0, IdReuse(NOW - 3_600_000, NOW - 60_000, 4)))
+    reporter.active(125_000)
+    clock, _, notice = reporter.status.reason.partition(" acme: ")
+
+    assert reporter.status.state == "active"
+    assert clock.startswith("The clock of this machine")
+    assert notice.startswith("since 2026-09-21T13:13:20Z Jira gave 4 records ids")
+    reporter.events_published(PublishResult(Counter(), None, 0, IdReuse(0, NOW - 7 * DAY_MS, 4)))
+    reporter.active()
+    assert reporter.status.reason is None
 
 
 def test_clock_skew_has_its_own_reason(status_writer):

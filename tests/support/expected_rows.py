@@ -23,7 +23,7 @@ def expected(event: Mapping[str, Any]) -> dict[str, Any]:
     return present(
         {
             "EventId": event["id"],
-            "EventUid": f"{event['organization']}/{event['id']}",
+            "EventUid": "/".join(str(event[name]) for name in UID if event.get(name) is not None),
             **{column: event.get(field) for column, field in STRINGS.items()},
             **{column: iso(ms) for column, ms in times.items()},
             **{column: (item or {}).get(member) for column, member in ITEM.items()},
@@ -35,6 +35,7 @@ def expected(event: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
+UID = ("organization", "id", "variant")
 STRINGS = {
     "EventMessage": "summary",
     "EventDescription": "description",

@@ -1,7 +1,7 @@
 """A pipeline without a broker: a consumer group on paper, which rejects commits when told, and everything above it."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, cast
 
 import polars as pl
@@ -21,10 +21,12 @@ from consumer.metrics import ConsumerMetrics
 from consumer.offsets.backup import OffsetBackup
 from consumer.timing import AssignmentTiming, BreakerTiming, SenderTiming
 from relay.avro.codec import SchemaRef
-from relay.kafka import KafkaError, OffsetAndMetadata, OffsetMetadataTooLargeError, Record, TopicPartition
+from relay.kafka import KafkaError, OffsetAndMetadata, OffsetMetadataTooLargeError, TopicPartition
 from relay.kafka.positions import Positions
+from relay.schema_registry.store import Missing, Unavailable
 from schemas import Schema
 from tests.support.dead_letters import FakeDeadLetterWriter
+from tests.support.log_on_paper import LogOnPaper
 from tests.support.messages import WRITER_SCHEMAS, event, message
 from tests.support.waiting import wait_until
 
@@ -101,13 +103,25 @@ class FakeGroup:
         return {A: records}
 
 
-class FakeSchemaLookup:
-    """Knows the schema of `tests.support.messages`."""
+class FakeSchemaStore:
+    """Knows the schema of `tests.support.messages`, or what a test puts in its place."""
 
-    problem = None
+    def __init__(self) -> None:
+        self.answers: dict[SchemaRef, Schema | Unavailable] = dict(WRITER_SCHEMAS.items())
+        self.known: dict[SchemaRef, Schema] = {}
 
-    async def schemas_for(self, _records: Sequence[Record]) -> Mapping[SchemaRef, Schema]:
-        return dict(WRITER_SCHEMAS.items())
+    async def resolve(self, ref: SchemaRef) -> Schema | Missing | Unavailable:
+        answer = self.known.get(ref) or self.answers.get(ref) or Missing(f"there is no {ref}")
+        if isinstance(answer, dict):
+            self.known[ref] = answer  # a found schema is kept, as the store keeps it
+        return answer
+
+    async def refresh(self, ref: SchemaRef) -> Schema | Missing | Unavailable:
+        self.known.pop(ref, None)
+        return await self.resolve(ref)
+
+    def source(self, _ref: SchemaRef) -> str:
+        return "The schema registry at https://registry.example"
 
 
 def handler(
@@ -121,17 +135,13 @@ def handler(
     registry: CollectorRegistry | None = None,
     sender: Mapping[str, Any] | None = None,
     breaker: BreakerTiming | None = None,
+    schema_store: FakeSchemaStore | None = None,
     **timing: Any,
 ) -> AssignmentHandler:
     """Return one process's handler, without memory of a former one. `sender` and `timing` are fields of their values."""
 
     async def no_backup() -> OffsetBackup:
         return OffsetBackup({}, 0)
-
-    async def records_at(
-        offsets: Mapping[TopicPartition, int],
-    ) -> Mapping[TopicPartition, Record | None]:
-        return {each: kafka.log[offset] for each, offset in offsets.items()}
 
     metrics = ConsumerMetrics(registry or CollectorRegistry()).for_pipeline("sentinel", "live")
     stream = DeliveryStream(
@@ -141,8 +151,8 @@ def handler(
         metrics,
         timing=SenderTiming(**(sender or {})),
     )
-    resolver = StartOffsetResolver(start, no_backup, records_at, metrics)
-    schemas = cast("SchemaLookup", FakeSchemaLookup())
+    resolver = StartOffsetResolver(start, no_backup, LogOnPaper(lambda: dict(enumerate(kafka.log))), metrics)
+    schemas = SchemaLookup(schema_store or FakeSchemaStore(), metrics)
     return AssignmentHandler(
         Pipeline(resolver, schemas, stream, linger, EventRules(select, hide), AssignmentTiming(**timing))
     )

@@ -5,12 +5,8 @@ from typing import Any
 
 from pyroaring import BitMap64
 
-from producer.recovery.reconcile import (
-    LoggedEvent,
-    LogScan,
-    LogTail,
-    StoredProgress,
-)
+from producer.recovery.logged_events import LoggedEvent, LogScan, LogTail
+from producer.recovery.reconcile import StoredProgress
 from producer.state.checkpoint import EventPosition, new_checkpoint
 from producer.state.ledger import DayLedger
 from relay.timestamps import DAY_MS, day_of, day_start

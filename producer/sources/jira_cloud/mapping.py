@@ -1,7 +1,7 @@
 """One audit record as Jira sends it, and the event made of it.
 
-An event is a dict with the fields of schemas/audit_event.avsc except `collected` and `mode`, which are known when it is
-published. `unmodeled` holds the rest of the record, in the record's shape: all that the schema has no field for. If an
+An event is a dict with the fields of schemas/audit_event.avsc except `collected`, `mode` and `variant`, which are known
+when it is published. `unmodeled` holds the rest of the record, in the record's shape: all that the schema has no field for. If an
 element of a list has a rest, each element of that list has an entry, `{}` for none. A null counts as absent, as in Jira.
 """
 

@@ -18,7 +18,7 @@ Why paging is not simply "offset += 1000 until a short page":
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from producer.events import Event, UnreadableRecord
+from producer.events import Event, UnreadableRecord, same_record
 from producer.sources.window_result import WindowResult
 from producer.state.intervals import TimeRange, split_in_half
 
@@ -50,6 +50,10 @@ class PageRequest:
     until_ms: int
     offset: int
     limit: int
+
+
+Shown = dict[int | bytes, list[Event | UnreadableRecord]]
+"""By row key, the different records that were shown with it: usually one."""
 
 
 class Pager:
@@ -115,7 +119,7 @@ class _WindowReader:
         self._repeats_last_row = False
         self._largest_page = 0
         """Rows of the fullest page: a server may give fewer than requested."""
-        self._seen: set[int | bytes] = set()
+        self._seen: Shown = {}
         self._events: list[Event] = []
         self._unreadable: list[UnreadableRecord] = []
         self._pages = self._bytes = self._pages_without_news = self._restarts = self._outside_window = 0
@@ -124,8 +128,8 @@ class _WindowReader:
         """Take a page with rows, and set the offset of the next."""
         self._pages += 1
         self._bytes += size
-        # A row that one page shows twice may count once in the server's offsets: count distinct rows.
-        rows = len({_row_key(item) for item in items})
+        # A row that one page shows twice may count once in the server's offsets: count distinct ones.
+        rows = sum(map(len, _distinct(items).values()))
         moved_up = self._repeats_last_row and _row_key(items[0]) not in self._seen
         has_new_rows = self._add_new(items)
         self._pages_without_news = 0 if has_new_rows else self._pages_without_news + 1
@@ -189,18 +193,39 @@ class _WindowReader:
         )
 
     def _add_new(self, items: Sequence[Event | UnreadableRecord]) -> bool:
-        before = len(self._seen)
+        has_new_rows = False
         for item in items:
-            if (key := _row_key(item)) in self._seen:
+            if not _note(item, self._seen):
                 continue
-            self._seen.add(key)
+            has_new_rows = True
             if isinstance(item, UnreadableRecord):
                 self._unreadable.append(item)
             elif item["created"] in self.window:
                 self._events.append(item)
             elif item["created"] not in self.requested:
                 self._outside_window += 1
-        return len(self._seen) > before
+        return has_new_rows
+
+
+def _distinct(items: Iterable[Event | UnreadableRecord]) -> Shown:
+    shown: Shown = {}
+    for item in items:
+        _note(item, shown)
+    return shown
+
+
+def _note(item: Event | UnreadableRecord, shown: Shown) -> bool:
+    """Note a row, and return whether it is another than those shown before.
+
+    Different records with one id are a fault of the site, and none of them is left out.
+    """
+    same_key = shown.setdefault(_row_key(item), [])
+    if item in same_key or any(
+        isinstance(one, dict) and isinstance(item, dict) and same_record(item, one) for one in same_key
+    ):
+        return False
+    same_key.append(item)
+    return True
 
 
 def _row_key(item: Event | UnreadableRecord) -> int | bytes:

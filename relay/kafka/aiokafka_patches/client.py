@@ -2,11 +2,14 @@
 
 import asyncio
 import traceback
+from collections.abc import Sequence
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.conn import AIOKafkaConnection
+from aiokafka.errors import TopicAuthorizationFailedError
 from aiokafka.protocol.metadata import MetadataRequest
+from aiokafka.protocol.offset import OffsetRequest
 
 METADATA_PAUSE_SECONDS = 0.25
 
@@ -54,6 +57,24 @@ async def list_topic_names(client: Any) -> set[str]:
     """Return the topics that the user may describe. Names no topic, so it creates none. Raises KafkaError."""
     cluster = await client.fetch_all_metadata()
     return set(cluster.topics(exclude_internal_topics=False))
+
+
+async def hidden_topics(client: Any, names: Sequence[str]) -> set[str]:
+    """Return the topics that the user may not see, whether they exist or not. Creates none. Raises KafkaError.
+
+    A broker refuses the offsets of a topic without Describe before it looks for the topic.
+    """
+    if not names:
+        return set()
+    request = OffsetRequest(-1, 0, [(name, [(0, -1)]) for name in names])
+    answer = await client.send(client.get_random_node(), request)
+    refused = TopicAuthorizationFailedError.errno
+    return {name for name, partitions in answer.topics if any(code == refused for _, code, *_ in partitions)}
+
+
+async def hidden_topics_of(admin: AIOKafkaAdminClient, names: Sequence[str]) -> set[str]:
+    """Return the topics that the user of this admin client may not see."""
+    return await hidden_topics(admin._client, names)  # noqa: SLF001
 
 
 def throttle_metadata_updates(client: Any) -> None:

@@ -4,11 +4,12 @@ import asyncio
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import UnknownTopicOrPartitionError
+from aiokafka.errors import TopicAuthorizationFailedError, UnknownTopicOrPartitionError
 
 from relay.kafka import TopicPartition
 from relay.kafka.aiokafka_patches.client import (
     consume_exception,
+    hidden_topics,
     list_topic_names,
     patch_client,
     wait_bounded,
@@ -65,7 +66,7 @@ def is_dead(consumer: AIOKafkaConsumer) -> bool:
 
 
 async def partition_numbers(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
-    """Return the partition numbers of a topic. Raises KafkaError if it does not exist.
+    """Return the partition numbers of a topic. Raises KafkaError if it does not exist or is hidden.
 
     A topic that no broker lists is not named in a request: a broker that ignores allow_auto_topic_creation would
     create it.
@@ -84,6 +85,8 @@ async def _wait_until_listed(client: Any, topic: str) -> None:
             return
         if attempt < LISTING_ATTEMPTS - 1:
             await asyncio.sleep(LISTING_PAUSE_SECONDS)
+    if await hidden_topics(client, [topic]):
+        raise TopicAuthorizationFailedError(topic)
     raise UnknownTopicOrPartitionError(topic)
 
 

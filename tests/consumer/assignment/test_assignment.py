@@ -73,7 +73,9 @@ async def test_an_operator_who_sets_the_group_back_is_obeyed():
     kafka.stored = OffsetAndMetadata(10, "")
 
     await assign(one, kafka)
-    assert kafka.next_offset == 10
+    assert (
+        kafka.next_offset == 9
+    )  # the record before it is read again, to see that the log is the same, and not sent
     await one.records(kafka.poll(30))
     await wait_until(lambda: kafka.committed_offset == 30)
     await one.closed()

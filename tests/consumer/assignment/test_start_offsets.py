@@ -10,6 +10,7 @@ from consumer.offsets.backup import OffsetBackup
 from consumer.offsets.delivered import DeliveredRange, DeliveryProgress, RecordFingerprint
 from consumer.timing import StartTiming
 from relay.kafka import KafkaError, OffsetAndMetadata, TopicPartition
+from tests.support.log_on_paper import LogOnPaper
 from tests.support.messages import records_at
 
 A, B = TopicPartition("events", 0), TopicPartition("events", 1)
@@ -57,11 +58,8 @@ def resolver(start="earliest", backup=None, clock=lambda: 0.0, log=None):
             raise AssertionError("nobody should have asked")
         return backup
 
-    async def records_at(offsets):
-        return {each: (log or {}).get(offset) for each, offset in offsets.items()}
-
     metrics = ConsumerMetrics(CollectorRegistry()).for_pipeline("sentinel", "live")
-    return StartOffsetResolver(start, read_backup, records_at, metrics, TIMING, clock)
+    return StartOffsetResolver(start, read_backup, LogOnPaper(lambda: log or {}), metrics, TIMING, clock)
 
 
 MOMENT = datetime(2026, 11, 1, tzinfo=UTC)
@@ -84,13 +82,15 @@ async def test_the_status_topic_is_asked_only_about_what_kafka_does_not_know():
     found = await resolver().resolve(StoredOffsets({A: 7, B: 8}), [A, B])
     assert {each: found[each].offset for each in found} == {A: 7, B: 8}
 
-    found = await resolver("latest", OffsetBackup({B: 30}, 1)).resolve(StoredOffsets({A: 7}), [A, B])
+    found = await resolver("latest", OffsetBackup({B: DeliveryProgress.starting_at(30)}, 1)).resolve(
+        StoredOffsets({A: 7}), [A, B]
+    )
     assert {each: found[each].offset for each in found} == {A: 7, B: 30}
 
 
 @pytest.mark.parametrize(("backed_up", "offset", "lost"), [(40, 40, 0), (4, 10, 6), (None, 10, 0)])
 async def test_a_forgotten_group_resumes_at_its_last_backup(backed_up, offset, lost):
-    backup = OffsetBackup({} if backed_up is None else {A: backed_up}, 1)
+    backup = OffsetBackup({} if backed_up is None else {A: DeliveryProgress.starting_at(backed_up)}, 1)
     found = (await resolver(backup=backup).resolve(StoredOffsets({}, first=10), [A]))[A]
     assert (found.offset, found.lost_count) == (offset, lost)
 
@@ -121,7 +121,7 @@ async def test_what_kafka_deleted_before_it_was_delivered_is_lost(committed, fir
 async def test_an_end_that_lies_behind_is_waited_for_before_it_is_believed():
     """A broker that comes up may tell too low an end; one that has lost the end of its log never tells another."""
     now = 0.0
-    one = resolver(backup=OffsetBackup({A: 90}, 5_000_000), clock=lambda: now)
+    one = resolver(backup=OffsetBackup({A: DeliveryProgress.starting_at(90)}, 5_000_000), clock=lambda: now)
     group = StoredOffsets({A: 90, B: 95}, end=80)
 
     with pytest.raises(
@@ -183,7 +183,7 @@ async def test_where_a_lost_end_is_noticed_late_it_is_read_from_the_last_deliver
     delivered = RecordFingerprint.of(replace(FIFTIETH, timestamp=3_000_000))
     group = StoredOffsets({A: replace(GROUP_PROGRESS, last=delivered)})
     await resolver(backup=OffsetBackup({}, backup_written_at), log={49: FIFTIETH}).resolve(group, [A])
-    assert group.asked_times == [since - TIMING.reread_margin_ms]
+    assert group.asked_times == [3_000_000, since - TIMING.reread_margin_ms]
 
 
 async def test_what_is_not_kept_any_more_speaks_against_nothing():
@@ -195,3 +195,57 @@ async def test_what_is_not_kept_any_more_speaks_against_nothing():
 async def test_an_offset_that_an_operator_has_set_is_obeyed(offset):
     found = (await resolver_ahead_of_group({79: LAST}).resolve(StoredOffsets({A: offset}), [A]))[A]
     assert (found.offset, found.progress.delivered_ahead) == (offset, ())
+
+
+BACKED_UP = replace(GROUP_PROGRESS, lineage=1)
+
+
+async def test_a_last_record_at_another_offset_is_where_reading_goes_on():
+    """A mirror holds the same records at other offsets; that is found out for backups and for commits."""
+    moved = replace(FIFTIETH, offset=31)
+    for group, backup in (
+        (StoredOffsets({}, at=20), OffsetBackup({A: BACKED_UP}, 1)),
+        (StoredOffsets({A: GROUP_PROGRESS}, at=20), None),
+    ):
+        found = (await resolver(backup=backup, log={31: moved, 49: LAST}).resolve(group, [A]))[A]
+        assert (found.offset, found.progress.last) == (32, RecordFingerprint.of(moved))
+        assert found.progress.lineage not in {GROUP_PROGRESS.lineage, BACKED_UP.lineage}
+        assert "offset 31" in found.mismatch
+        assert group.asked_times == [FIFTIETH.timestamp]
+
+
+async def test_a_last_record_that_is_nowhere_means_reading_from_before_its_time():
+    group = StoredOffsets({}, at=20)
+    backup = OffsetBackup({A: BACKED_UP}, FIFTIETH.timestamp + 5)
+    found = (await resolver(backup=backup, log={49: LAST}).resolve(group, [A]))[A]
+    assert found.offset == 20
+    assert "delivered again" in found.mismatch
+    assert group.asked_times == [FIFTIETH.timestamp, 0]
+
+
+@pytest.mark.parametrize(("log", "offset"), [({}, 50), ({3: LAST}, 0)])
+async def test_an_offset_for_which_no_record_is_known_counts_only_where_none_is_before_it(log, offset):
+    for group, backup in (
+        (StoredOffsets({}), OffsetBackup({A: replace(BACKED_UP, last=None)}, 1)),
+        (StoredOffsets({A: replace(GROUP_PROGRESS, last=None)}), None),
+    ):
+        found = (await resolver(backup=backup, log=log).resolve(group, [A]))[A]
+        assert found.offset == offset
+        assert (found.mismatch is not None) == bool(log)
+
+
+@pytest.mark.parametrize(
+    "group", [StoredOffsets({A: 50}), StoredOffsets({})], ids=["operator", "first start"]
+)
+async def test_a_start_that_nobody_delivered_up_to_is_proved_from_then_on(group):
+    """The record before it is committed with it, so that the offset is not believed in another log later."""
+    found = (await resolver("latest", OffsetBackup({}, 0), log={49: FIFTIETH}).resolve(group, [A]))[A]
+    assert found.progress.last == RecordFingerprint.of(FIFTIETH)
+
+
+async def test_where_the_last_record_is_deleted_reading_begins_at_the_first_kept():
+    """Only ends of transactions are between it and the offset; in another log, events could be."""
+    found = (await resolver().resolve(StoredOffsets({A: replace(GROUP_PROGRESS, offset=55)}, first=52), [A]))[
+        A
+    ]
+    assert (found.offset, found.lost_count, found.deleted_range) == (52, 0, None)

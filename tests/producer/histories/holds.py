@@ -17,6 +17,10 @@ def check_invariants(world):
     defects = [one for one in world.log_entries if "defect" in one["event"] or "did not end" in one["event"]]
     assert not defects, defects
     on_log = published(world)
+    uids = [
+        (name, event["id"], event["variant"]) for (name, _), entries in on_log.items() for _, event in entries
+    ]
+    assert len(set(uids)) == len(uids), "two events have one EventUid"
     for (name, number), entries in on_log.items():
         assert len(entries) == 1, f"{name} {number} is on the log twice: {entries}"
         entry, event = entries[0]
@@ -62,12 +66,12 @@ def check_final_state(world):
 
 
 def published(world):
-    """Return all events that readers could see and Kafka has not lost, by organization and id."""
+    """Return all events that readers could see and Kafka has not lost, by organization and number."""
     found = {}
     for topic in (TOPICS.events, TOPICS.backfill):
         for entry in world.log.committed(topic, deleted=True):
             event = _event(entry.value)
-            found.setdefault((event["organization"], event["id"]), []).append((entry, event))
+            found.setdefault((event["organization"], int(event["summary"])), []).append((entry, event))
     return found
 
 
@@ -89,6 +93,8 @@ def _check_nothing_ahead(world, checkpoint, on_log):
     unproven = _unproven(world)
     for number, record in world.jiras[name].record_times.items():
         if record.visible > record.created or record.created < checkpoint.live_since:
+            continue
+        if number in world.jiras[name].removed:
             continue
         if (name, record.created) in unproven:
             continue
@@ -122,6 +128,7 @@ def _wanted(world, organization, checkpoint):
         (name, number)
         for number, record in world.jiras[name].record_times.items()
         if record.promised
+        and number not in world.jiras[name].removed
         and record.created >= since
         and (name, record.created) not in unproven
         and (

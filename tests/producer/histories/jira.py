@@ -27,24 +27,45 @@ class RecordTimes:
 
 
 class FakeJira:
-    """One site. `order`: newest first, another fixed one, or shuffled in each page. With `rejects_key`, no account is known."""
+    """One site. `order`: newest first, another fixed one, or shuffled in each page. With `rejects_key`, no account is known.
+
+    A record's number is its own for ever, and its summary says it; its id is the number unless the site was restored.
+    """
 
     def __init__(self, now_ms):
         self.now_ms = now_ms
         self.log = AuditLog()
         self.record_times = {}
+        self.removed = set()
+        """Numbers of records that a restore removed."""
         self.max_page_size = 1_000
         self.order = "newest first"
         self.rejects_key = False
-        self._next_id = 100_000
+        self._next_number = 100_000
+        self._freed_ids = []
+        """Ids of records that a restore removed, which new records get."""
 
     def add_record(self, created, visible, *, old_id=False):
         """Add a record; with `old_id`, its id is below all others."""
-        number = 50_000 - len(self.record_times) if old_id else self._next_id
-        self._next_id += 1
+        number = 50_000 - len(self.record_times) if old_id else self._next_number
+        self._next_number += 1
+        # A reused id is only noticed for certain on a record that is newer than all that were published.
+        reused = bool(self._freed_ids) and not old_id and created == visible == self.now_ms()
+        record_id = self._freed_ids.pop(0) if reused else number
         self.record_times[number] = RecordTimes(created, visible)
-        raw = json.dumps({"id": number, "created": format_instant(created)}).encode()
-        self.log.add(AuditLogEntry(number, created, raw), visible)
+        record = {"id": record_id, "created": format_instant(created), "summary": str(number)}
+        self.log.add(AuditLogEntry(record_id, created, json.dumps(record).encode()), visible)
+
+    def restore(self, count):
+        """Restore the site from a backup that lacks the last `count` visible records, and those of their time."""
+        self.log.advance(self.now_ms())
+        rows = sorted(self.log.select(Selection()), key=lambda row: row.created)
+        if len(rows) < count:
+            return
+        backup = rows[-count].created - 1
+        self._freed_ids = sorted({*self._freed_ids, *(row.id for row in rows if row.created > backup)})
+        self.removed |= {number for number, record in self.record_times.items() if record.created > backup}
+        self.log.restore(backup)
 
     def page(self, since, until, offset, limit):
         now = self.now_ms()

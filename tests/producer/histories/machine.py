@@ -85,6 +85,13 @@ class ShardMachine(RuleBasedStateMachine):
                 now = self.world.now_ms()
                 self.world.jiras[name].add_record(now - ago + number % 2, now + number % 2)
 
+    @precondition(lambda self: not self.world.unrepaired)
+    @rule(name=names, count=st.integers(1, 5))
+    def restore(self, name, count):
+        """Restore a site from a backup: new records get the ids of those that are gone."""
+        if name in self.world.jiras:
+            self.world.jiras[name].restore(count)
+
     @rule(name=names, most=st.sampled_from([1, 3, 1_000]))
     def pages(self, name, most):
         if name in self.world.jiras:

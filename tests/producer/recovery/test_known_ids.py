@@ -1,12 +1,7 @@
 from pyroaring import BitMap64
 
-from producer.recovery.reconcile import (
-    LogScan,
-    LogTail,
-    add_missing_ids,
-    find_lost_tails,
-    remove_lost_ids,
-)
+from producer.recovery.logged_events import LogScan, LogTail
+from producer.recovery.reconcile import add_missing_ids, find_lost_tails, remove_lost_ids
 from producer.state.checkpoint import EventPosition
 from relay.timestamps import DAY_MS, day_of
 from tests.support.stored_progress import EMPTY, NOW, TODAY, log_scan, logged_event, stored_progress

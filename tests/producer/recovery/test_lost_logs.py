@@ -121,7 +121,8 @@ async def test_a_loss_is_found_on_a_log_emptied_by_retention(shard_loader):
         shard_loader,
         topic_limits=TopicLimitsWatcher(shard_loader.connection, TopicLimits(retention_ms=30 * DAY_MS)),
     ).load(0)
-    found = await successor.publish("acme", pending_records(records("acme", 1, 2)), unchanged, persist=False)
+    again = [*records("acme", 1, created=then), *records("acme", 2)]
+    found = await successor.publish("acme", pending_records(again), unchanged, persist=False)
     await successor.discard()
 
     assert found.events_by_mode == {"live": 1}

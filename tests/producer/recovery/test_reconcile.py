@@ -2,12 +2,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyroaring import BitMap64
 
-from producer.recovery.reconcile import (
-    LogScan,
-    LogTail,
-    find_lost_tails,
-    remove_lost_ids,
-)
+from producer.recovery.logged_events import LogScan, LogTail
+from producer.recovery.reconcile import find_lost_tails, remove_lost_ids
 from producer.state.checkpoint import CompletenessPair, EventPosition
 from producer.state.intervals import TimeRange
 from producer.state.ledger import DayLedger

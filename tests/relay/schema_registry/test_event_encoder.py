@@ -1,12 +1,13 @@
 import json
 
+import httpx
 import pytest
 
 import schemas
 from relay.avro.codec import SchemaId, decode_body, fingerprint, split_frame
 from relay.errors import RelayError
 from relay.kafka.topics import Topics
-from relay.schema_registry.client import value_subject
+from relay.schema_registry.client import SchemaRegistryClient, value_subject
 from relay.schema_registry.register import register_schemas
 from relay.schema_registry.store import (
     SchemaUnavailableError,
@@ -108,3 +109,59 @@ async def test_the_error_quotes_a_registry_that_rejects_the_schema(tmp_path, tra
     store = schema_store(tmp_path, registry=transport.registry, prefix=prefix, auto_register=True)
     with pytest.raises(RelayError, match=r"rejects the schema of events: .*organization"):
         await store.event_encoder()
+
+
+def registry_with(answers):
+    """Return a client of a registry that answers each look-up or registration with the next of `answers`."""
+    left = list(answers)
+
+    def answer(_request):
+        status, content = left.pop(0) if len(left) > 1 else left[0]
+        return httpx.Response(status, content=content)
+
+    client = httpx.AsyncClient(base_url="http://registry.invalid", transport=httpx.MockTransport(answer))
+    return SchemaRegistryClient(client)
+
+
+FOUND, FOUND_ANEW = (200, b'{"id": 7}'), (200, b'{"id": 1}')
+NOT_FOUND = (404, b'{"error_code": 40401, "message": "Subject not found"}')
+
+
+async def test_a_producer_registers_again_in_a_registry_that_was_emptied(tmp_path):
+    """Later events carry the new id, which new readers can resolve; the store still knows the old one."""
+    registry = registry_with([FOUND, NOT_FOUND, FOUND_ANEW])
+    store = schema_store(tmp_path, registry=registry, auto_register=True)
+    encoder = await store.event_encoder()
+    assert split_frame(encoder.encode(EVENT))[0] == SchemaId(7)
+    assert await store.verify_encoder() is None
+    assert split_frame(encoder.encode(EVENT))[0] == SchemaId(1)
+    assert await store.event_encoder() is encoder
+    assert [await store.resolve(SchemaId(value)) for value in (1, 7)] == [AUDIT_EVENT, AUDIT_EVENT]
+
+
+async def test_a_producer_that_may_not_register_names_the_command(tmp_path):
+    registry = registry_with([FOUND, NOT_FOUND])
+    store = schema_store(tmp_path, registry=registry)
+    encoder = await store.event_encoder()
+    problem = await store.verify_encoder()
+    assert "jira-relay schemas register" in problem
+    assert split_frame(encoder.encode(EVENT))[0] == SchemaId(7)
+
+
+async def test_a_registry_that_does_not_answer_is_no_sign_of_a_lost_schema(tmp_path):
+    registry = registry_with([FOUND, (503, b"")])
+    store = schema_store(tmp_path, registry=registry)
+    assert await store.verify_encoder() is None
+    await store.event_encoder()
+    assert await store.verify_encoder() is None
+
+
+async def test_a_topic_of_schemas_that_was_emptied_gets_the_schema_again(tmp_path):
+    schema_topic = FakeSchemaTopic()
+    store = schema_store(tmp_path, schema_topic)
+    await store.event_encoder()
+    schema_topic.texts.clear()
+    assert await store.verify_encoder() is None
+    assert json.loads(schema_topic.texts[fingerprint(AUDIT_EVENT)]) == AUDIT_EVENT
+    schema_topic.away = True
+    assert await store.verify_encoder() is None

@@ -187,3 +187,16 @@ async def test_ids_of_different_registries_are_cached_separately(tmp_path, trans
         transport.cut = True
         other = schema_store(tmp_path, registry=SchemaRegistryClient(client))
         assert isinstance(await other.resolve(ref), Unavailable)
+
+
+async def test_a_doubted_id_is_asked_for_again(tmp_path, transport, prefix):
+    """Neither memory nor disk answers: both may hold what the registry said before it was filled anew."""
+    ref = await transport.registry.register(f"{prefix}-value", AUDIT_EVENT)
+    store = schema_store(tmp_path, registry=transport.registry)
+    store._known[ref] = FOREIGN
+    assert await store.resolve(ref) == FOREIGN
+    assert await store.refresh(ref) == AUDIT_EVENT
+    assert await store.resolve(ref) == AUDIT_EVENT
+    transport.cut = True
+    assert isinstance(await store.refresh(ref), Unavailable)
+    assert await store.resolve(ref) == AUDIT_EVENT

@@ -41,6 +41,18 @@ def test_a_selection_equals_a_plain_filter_and_sort(created, since, until):
     assert log.total == len(created)
 
 
+def test_a_restored_log_lacks_later_records_and_gives_their_ids_again():
+    """Later records are gone, also those that were not visible yet."""
+    log = make_log(make_entry(1, 10), make_entry(2, 20))
+    log.add(make_entry(3, 30), visible_at=99)
+    log.add(make_entry(4, 40), visible_at=None)
+    log.restore(10)
+    assert (select_ids(log), log.total, log.hidden) == ([1], 1, set())
+    log.add(make_entry(2, 50), visible_at=0)
+    log.advance(99)
+    assert [one.created for one in log.select(Selection())] == [50, 10]
+
+
 def test_a_record_becomes_visible_at_its_time():
     """A record is hidden before `visible_at`; without one, until it is revealed."""
     log = make_log(make_entry(1))

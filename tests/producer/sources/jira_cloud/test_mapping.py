@@ -59,9 +59,9 @@ def test_event_and_unmodeled_give_back_the_whole_record(record):
 
 
 def test_the_field_names_are_the_schemas():
-    """Reading fills every field of the schema except the two that publishing adds."""
+    """Reading fills every field of the schema except the three that publishing adds."""
     fields = {field["name"]: field["type"] for field in schemas.load("audit_event")["fields"]}
-    assert {"collected", "mode", *to_event(SAMPLE, "acme")} == set(fields)
+    assert {"collected", "mode", "variant", *to_event(SAMPLE, "acme")} == set(fields)
     assert tuple(field["name"] for field in fields["objectItem"][1]["fields"]) == ITEM_FIELDS
     assert tuple(field["name"] for field in fields["changedValues"][1]["items"]["fields"]) == CHANGE_FIELDS
 

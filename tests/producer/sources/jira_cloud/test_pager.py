@@ -71,6 +71,22 @@ def test_every_row_of_the_window_comes_once_oldest_first(rows, page, limit, star
     assert all(result.proven and result.outside_window == 0 for result in found)
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3, 1_000])
+def test_different_records_with_one_id_are_all_found(limit):
+    """A record that is shown twice is one record."""
+    rows = [{**event(5, 7), "summary": text} for text in ("a", "b", "b", "c")]
+
+    class Log(FakeAuditLog):
+        def answer(self, request):
+            self.requests += 1
+            return rows[request.offset : request.offset + request.limit]
+
+    (result,) = read_all(Pager([TimeRange(0, 9)], paging(limit)), Log([]))
+
+    assert sorted(one["summary"] for one in result.events) == ["a", "b", "c"]
+    assert result.proven
+
+
 @given(LOGS, st.integers(4, 9), st.randoms(use_true_random=False))
 @settings(max_examples=200)
 def test_late_and_aged_out_rows_hide_no_other(rows, limit, rng):

@@ -1,0 +1,172 @@
+"""Records of one writer's schema as columns: thousands at once, and one by one if that fails.
+
+Both ways give the same rows, and a corrupt record never changes its neighbours' rows. They differ in one thing: for a union
+branch that does not exist, polars decodes the branch that is not null, and fastavro fails.
+"""
+
+import io
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+from polars.exceptions import PanicException, PolarsError
+
+from consumer.decoding.avro_container import GUARD, UnsupportedSchema, build_container, encode_varint
+from consumer.decoding.event_schema import (
+    AUDIT_EVENT,
+    EVENT_COLUMNS,
+    REQUIRED_COLUMNS,
+    TIME_COLUMNS,
+    WriterSchema,
+    to_event_columns,
+)
+from consumer.decoding.event_values import event_converter
+from relay.avro.codec import BadBody, SchemaRef, decode_body
+from relay.kafka import Record
+
+LOG_APPEND_TIME = 1
+SUBGROUPS = 8
+MAX_SINGLY = 32
+"""A group of at most so many records is decoded one by one when one of them is bad."""
+
+
+@dataclass(frozen=True, slots=True)
+class UndecodableRecord:
+    """A record that is not an audit event of the relay."""
+
+    index: int
+    """Its place among the given records."""
+    reason: str
+    ref: SchemaRef | None = None
+    """The reference to its schema, where the schema may be wrong instead of the record; None: the record is at fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedPart:
+    """Events of some records of a group."""
+
+    frame: pl.DataFrame
+    """One row an event, with EVENT_COLUMNS."""
+    indices: Sequence[int]
+    """The record of each row."""
+    singly: int
+    """Number of records that were decoded one by one for this part."""
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaGroup:
+    """Records of one writer's schema."""
+
+    indices: Sequence[int]
+    bodies: Sequence[bytes]
+    keys: Sequence[bytes | None]
+    timestamps: Sequence[int | None]
+    """None: the topic is misconfigured to broker timestamps. That must not cost events."""
+
+    def __getitem__(self, part: slice) -> "SchemaGroup":
+        return SchemaGroup(self.indices[part], self.bodies[part], self.keys[part], self.timestamps[part])
+
+    def select(self, places: Sequence[int]) -> "SchemaGroup":
+        return SchemaGroup(
+            [self.indices[place] for place in places],
+            [self.bodies[place] for place in places],
+            [self.keys[place] for place in places],
+            [self.timestamps[place] for place in places],
+        )
+
+    def holds_key(self, place: int) -> bool:
+        """Return whether a body may be that of an event, whose organization is its key; other bytes are garbage."""
+        key = self.keys[place] or b""
+        return key != b"" and encode_varint(len(key)) + key in self.bodies[place]
+
+
+def schema_group(records: Sequence[Record], indices: Sequence[int], start: int) -> SchemaGroup:
+    """Return the records at `indices` without their first `start` bytes, the frame."""
+    chosen = records if len(indices) == len(records) else [records[index] for index in indices]
+    return SchemaGroup(
+        indices,
+        [(record.value or b"")[start:] for record in chosen],
+        [record.key for record in chosen],
+        [None if record.timestamp_type == LOG_APPEND_TIME else record.timestamp for record in chosen],
+    )
+
+
+def decode_group(
+    group: SchemaGroup, writer: WriterSchema
+) -> tuple[list[DecodedPart], list[UndecodableRecord]]:
+    """Decode all at once; if that fails, in parts, so that a bad record slows down only some others."""
+    frame = decode_together(group, writer)
+    if frame is not None:
+        return [DecodedPart(frame, group.indices, 0)], []
+    size = len(group.indices)
+    if size <= MAX_SINGLY or not writer.columnar:
+        frame, undecodable = decode_singly(group, writer)
+        failed = {each.index for each in undecodable}
+        kept = [index for index in group.indices if index not in failed]
+        return [DecodedPart(frame, kept, size)], undecodable
+    parts, undecodable = [], []
+    step = -(-size // SUBGROUPS)
+    for start in range(0, size, step):
+        found, failed_records = decode_group(group[start : start + step], writer)
+        parts += found
+        undecodable += failed_records
+    return parts, undecodable
+
+
+def decode_together(group: SchemaGroup, writer: WriterSchema) -> pl.DataFrame | None:
+    """Return the events of a group in which no record is bad; None: one is, or polars cannot read the schema."""
+    if not writer.columnar:
+        return None
+    guard = random.getrandbits(61) | 1 << 61  # always nine bytes
+    try:
+        read = pl.read_avro(io.BytesIO(build_container(writer.schema, group.bodies, guard)))
+    except (PolarsError, PanicException, OSError, UnsupportedSchema):
+        return None
+    if read.height != len(group.bodies) or not (read[GUARD] == guard).all():
+        return None
+    frame = to_event_columns(read)
+    return frame if _matches_records(frame, group) else None
+
+
+def _matches_records(frame: pl.DataFrame, group: SchemaGroup) -> bool:
+    """Return whether every row agrees with key and timestamp of its record, as a producer writes them."""
+    if any(frame[name].null_count() for name in REQUIRED_COLUMNS):
+        return False
+    organizations = frame["organization"].cast(pl.Binary)
+    collected = frame["collected"].cast(pl.Int64)
+    keys = pl.Series(group.keys, dtype=pl.Binary)
+    timestamps = pl.Series(group.timestamps, dtype=pl.Int64)
+    return organizations.eq_missing(keys).all() and collected.eq(timestamps).fill_null(value=True).all()
+
+
+def decode_singly(group: SchemaGroup, writer: WriterSchema) -> tuple[pl.DataFrame, list[UndecodableRecord]]:
+    """Decode record by record. Return the events, and the records that are none."""
+    rows, undecodable = [], []
+    for index, body, key, timestamp in zip(
+        group.indices, group.bodies, group.keys, group.timestamps, strict=True
+    ):
+        try:
+            row = _to_event(decode_body(writer.schema, body))
+            _check_event(row, key, timestamp)
+            rows.append(row)
+        except BadBody as error:
+            undecodable.append(UndecodableRecord(index, str(error)))
+    frame = pl.DataFrame(rows, schema=_PLAIN_COLUMNS, orient="row", strict=True)
+    return frame.cast({name: EVENT_COLUMNS[name] for name in TIME_COLUMNS}), undecodable
+
+
+def _check_event(row: Sequence[Any], key: bytes | None, timestamp: int | None) -> None:
+    if row[_ORGANIZATION].encode() != key:
+        raise BadBody("its organization is not its key")
+    if timestamp not in {None, row[_COLLECTED]}:
+        raise BadBody("its time of collection is not its timestamp")
+
+
+_to_event = event_converter(AUDIT_EVENT)
+_PLAIN_COLUMNS = {
+    name: pl.Int64() if name in TIME_COLUMNS else dtype for name, dtype in EVENT_COLUMNS.items()
+}
+"""The columns of an event with times as integers, as they are in a record."""
+_ORGANIZATION, _COLLECTED = (list(EVENT_COLUMNS).index(name) for name in ("organization", "collected"))

@@ -1,0 +1,98 @@
+"""Checks of organizations and destinations: what running services report, and a test from this process."""
+
+from collections.abc import Mapping
+
+from consumer.destinations.catalogue import DESTINATIONS
+from consumer.destinations.contract import DestinationConfig
+from consumer.destinations.outcome import Partial, Sent
+from consumer.offsets.backup import destination_status_key
+from management.check_results import Check, CheckResult, ShellTest, combine
+from management.connection_test import LocalFaultError, verify_connection
+from management.context import OperatorContext
+from producer.status_reporter import status_key
+from relay.errors import RelayError, SecretError
+from relay.organizations import Organization
+from relay.status.model import Status
+
+
+def organization_checks(
+    context: OperatorContext, found: Mapping[str, Organization], statuses: Mapping[str, Status]
+) -> dict[str, Check]:
+    """Return a check for each organization, by subject."""
+    return {
+        f"organization {name}": _organization_check(context, found, statuses.get(status_key(name)), name)
+        for name in sorted(found)
+    }
+
+
+def destination_checks(
+    context: OperatorContext, destinations: Mapping[str, DestinationConfig], statuses: Mapping[str, Status]
+) -> dict[str, Check]:
+    """Return a check for each destination, by subject. Destinations receive a request without events."""
+    return {
+        f"destination {name}": _destination_check(
+            context, name, config, statuses.get(destination_status_key(name))
+        )
+        for name, config in destinations.items()
+    }
+
+
+def _organization_check(
+    context: OperatorContext, found: Mapping[str, Organization], status: Status | None, name: str
+) -> Check:
+    subject = f"organization {name}"
+
+    async def check() -> CheckResult:
+        if found[name].paused:
+            return CheckResult(subject, "unknown", "not tested, because it is paused")
+        return _combined(
+            context, subject, "producers", status, await _test_organization(context, found, name)
+        )
+
+    return check
+
+
+async def _test_organization(
+    context: OperatorContext, found: Mapping[str, Organization], name: str
+) -> ShellTest:
+    try:
+        message = await verify_connection(context, found[name], found)
+    except (LocalFaultError, SecretError) as error:
+        return ShellTest("failed", str(error).removeprefix(f"{name}: "))
+    except RelayError as error:
+        return ShellTest("refused", str(error).removeprefix(f"{name}: "))
+    return ShellTest("passed", message.removeprefix(f"{name}: ").removesuffix("."))
+
+
+def _destination_check(
+    context: OperatorContext, name: str, config: DestinationConfig, status: Status | None
+) -> Check:
+    async def check() -> CheckResult:
+        test = await _test_destination(name, config, context.who)
+        return _combined(context, f"destination {name}", "consumers", status, test)
+
+    return check
+
+
+async def _test_destination(name: str, config: DestinationConfig, who: str) -> ShellTest:
+    kind = DESTINATIONS[config.kind]
+    try:
+        async with kind.open(name, config, kind.request_timeout_seconds) as streams:
+            by_address = {stream.address: stream for stream in streams.values()}
+            for address, stream in by_address.items():
+                outcome = await stream.probe()
+                if not isinstance(outcome, Sent):
+                    reason = "" if isinstance(outcome, Partial) else f" {outcome.reason}"
+                    return ShellTest(
+                        "failed", f"{address} did not accept a request without events.{reason}", who
+                    )
+    except RelayError as error:
+        return ShellTest("failed", str(error).removeprefix(f"{name}: "), who)
+    return ShellTest("passed", f"accepts requests: {'; '.join(by_address)}", who)
+
+
+def _combined(
+    context: OperatorContext, subject: str, services: str, status: Status | None, test: ShellTest
+) -> CheckResult:
+    grace_ms = int(context.timing.waiting_grace_seconds * 1000)
+    return combine(subject, services, status, test, context.now_ms(), grace_ms)

@@ -1,0 +1,136 @@
+"""Decides whether a record has been published before. Pure.
+
+For nearly every record its id answers that. But a site that was restored from a backup, or whose data was copied over, gives
+the ids of published records to new ones, and a faulty one shows different records with one id. Then a known id is no proof,
+and taking it for one would lose records in silence.
+
+The ledger knows ids by the day of `created`, and the checkpoint the newest published event. For a record whose id is known:
+
+1. Another published record has the id, for certain, if this one is newer than every published event, or if the ledger of
+   its own day lacks the id while that of another day holds it. A record's time never changes, so it is another record.
+   This holds after a crash, in re-reads and in backfill: ledger and newest event are committed with the events.
+2. Otherwise it was published before, if the window shows one record with this id.
+3. If the window shows several such records, those that are in the ledger by their variant were published. One of the others
+   may have been published without a variant. With one left, it is that one. With more left, it is not known which, so
+   each becomes a dead letter: nothing is dropped, and no event is repeated.
+
+A record of case 1 is published with a variant, a hash of its content: `organization/id` would name two records. The same
+record always gets the same variant, so the ledger can hold it.
+
+Not detected: a record that reuses the id of a record published on the same UTC day, was created before the newest published
+event, and is not shown in one window with the other; and one that reuses an id whose ledger is no longer kept.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
+
+from producer.events import Event, UnreadableRecord, content_hash, same_record
+from producer.state.checkpoint import Checkpoint, EventTime, with_reused_ids
+from producer.state.ledger import Ledger, variant_key
+from relay.timestamps import day_of
+
+
+class Identity(Enum):
+    """NEW: its id is unknown. REUSED: another record has its id. UNDECIDABLE: case 3 of the module."""
+
+    NEW = "new"
+    KNOWN = "known"
+    REUSED = "reused"
+    UNDECIDABLE = "undecidable"
+
+
+SameId = Mapping[int, Sequence[Event]]
+"""Ids that several different records of a window have, with these records."""
+
+
+def records_with_one_id(events: Iterable[Event]) -> SameId:
+    """Return the ids that several different records have."""
+    first: dict[int, Event] = {}
+    several: dict[int, list[Event]] = {}
+    for event in events:
+        other = first.setdefault(event["id"], event)
+        if other is event:
+            continue
+        found = several.setdefault(event["id"], [other])
+        if not any(same_record(event, one) for one in found):
+            found.append(event)
+    return {event_id: found for event_id, found in several.items() if len(found) > 1}
+
+
+@dataclass(slots=True)
+class Identifier:
+    """Decides for the records of one transaction, in their order; `take` notes each that becomes an event."""
+
+    ledger: Ledger
+    newest: EventTime | None
+    same_id: SameId
+    _taken: dict[int, list[Event]] = field(default_factory=dict)
+
+    def identify(self, event: Event) -> Identity:
+        if self._is_believed(event):
+            return Identity.UNDECIDABLE if self._is_undecidable(event) else Identity.KNOWN
+        taken = self._taken.get(event["id"], [])
+        if not taken and not self.ledger.contains(event["id"]):
+            return Identity.NEW
+        if any(same_record(event, one) for one in taken):
+            return Identity.KNOWN
+        return Identity.REUSED
+
+    def take(self, event: Event) -> None:
+        self._taken.setdefault(event["id"], []).append(event)
+
+    def _is_believed(self, event: Event) -> bool:
+        """Whether the known id may be this record's."""
+        if not self.ledger.day_contains(day_of(event["created"]), event["id"]):
+            return False
+        return self.newest is None or EventTime(event["created"], event["id"]) <= self.newest
+
+    def _is_undecidable(self, event: Event) -> bool:
+        rivals = self.same_id.get(event["id"])
+        if rivals is None or self._has_variant(event):
+            return False
+        return sum(self._is_believed(one) and not self._has_variant(one) for one in rivals) > 1
+
+    def _has_variant(self, event: Event) -> bool:
+        return self.ledger.contains(variant_key(content_hash(event)))
+
+
+def identified(
+    event: Event, identifier: Identifier, restore: Callable[[Event], bytes]
+) -> Event | UnreadableRecord | None:
+    """Return the event as it is to be published, with a variant if it needs one. None: it is published already.
+
+    An UnreadableRecord: nobody knows whether it is. `restore` returns the JSON of its record.
+    """
+    match identifier.identify(event):
+        case Identity.NEW:
+            return event
+        case Identity.REUSED:
+            return {**event, "variant": f"{content_hash(event):016x}"}
+        case Identity.UNDECIDABLE:
+            return UnreadableRecord(
+                f"several different records have the id {event['id']}, and it is not known which was published",
+                restore(event),
+            )
+        case Identity.KNOWN:
+            return None
+
+
+def newest_event(checkpoint: Checkpoint, ledger: Ledger) -> EventTime | None:
+    """Return the newest published event, or an upper bound where an older relay wrote the checkpoint. None: no event."""
+    return checkpoint.newest_event or ledger.latest_possible_event()
+
+
+def with_identities(checkpoint: Checkpoint, ledger: Ledger, published: Sequence[Event]) -> Checkpoint:
+    """Return the checkpoint with the facts that tell a later record with a known id from the one that has it."""
+    if not published:
+        return checkpoint
+    before = newest_event(checkpoint, ledger)
+    newest = max(EventTime(event["created"], event["id"]) for event in published)
+    variants = sum(event["variant"] is not None for event in published)
+    return with_reused_ids(
+        replace(checkpoint, newest_event=max(before, newest) if before else newest),
+        variants,
+        published[0]["collected"],
+    )

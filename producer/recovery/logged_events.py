@@ -1,0 +1,63 @@
+"""Events found on a shard's topics: the fields that state is compared with."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pyroaring import BitMap64
+
+from producer.state.checkpoint import EventPosition, EventTime
+from producer.state.ledger import event_keys
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedEvent:
+    """An event on a topic: the fields that a ledger needs. `timestamp` is Kafka's, in ms."""
+
+    organization: str
+    id: int
+    created: int
+    offset: int
+    timestamp: int
+    variant: str | None = None
+
+    @property
+    def keys(self) -> tuple[int, ...]:
+        """Keys of the event in a ledger."""
+        return event_keys(self.id, self.variant)
+
+    @property
+    def time(self) -> EventTime:
+        return EventTime(self.created, self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class LogTail:
+    """The end of one topic from offset `start` on: at least everything since the last progress, and its transaction.
+
+    `complete_since` (ms): events collected from then on must be there; older ones retention may have deleted.
+    """
+
+    start: int
+    events: tuple[LoggedEvent, ...] = ()
+    complete_since: float = 0
+
+
+IdsByDay = dict[str, dict[str, BitMap64]]
+"""Keys of events, by organization and day."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogScan:
+    """All event keys of some organizations on one topic, the last and the newest event of each. The log begins at `start`.
+
+    `complete_since` (ms): events collected from then on must be there; older ones retention may have deleted.
+    """
+
+    ids: IdsByDay = field(default_factory=dict)
+    last: Mapping[str, LoggedEvent] = field(default_factory=dict)
+    complete_since: float = 0
+    start: int = 0
+    newest: Mapping[str, EventTime] = field(default_factory=dict)
+
+    def last_position(self, name: str) -> EventPosition | None:
+        return EventPosition(self.last[name].offset, self.last[name].id) if name in self.last else None

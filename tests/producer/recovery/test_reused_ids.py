@@ -1,0 +1,83 @@
+"""Losses of Kafka in an organization whose records share ids."""
+
+from dataclasses import replace
+
+from pyroaring import BitMap64
+
+from producer.recovery.logged_events import LoggedEvent, LogScan, LogTail
+from producer.recovery.reconcile import StoredProgress, add_missing_ids, find_lost_tails, remove_lost_ids
+from producer.state.checkpoint import EventPosition, EventTime, new_checkpoint
+from producer.state.ledger import DayLedger, event_keys
+from relay.timestamps import DAY_MS, day_start
+
+NOW = day_start("2026-11-23") + 10 * 3_600_000
+TODAY = "2026-11-23"
+FIRST = LoggedEvent("acme", 7, NOW - 2_000, 10, NOW - 1_000)
+SECOND = LoggedEvent("acme", 7, NOW - 500, 11, NOW, f"{5:016x}")
+EMPTY = LogTail(0)
+
+
+def stored_progress(*events, last_event):
+    """Return the progress after these events of today, the last of them in the last transaction."""
+    found = StoredProgress(last_timestamp=NOW)
+    keys = BitMap64(key for event in events for key in event.keys)
+    found.days["acme"][TODAY] = DayLedger(keys)
+    found.added["acme", TODAY] = (NOW, keys - BitMap64(FIRST.keys))
+    found.checkpoints["acme"] = replace(
+        new_checkpoint("acme", NOW - 2 * DAY_MS, now=NOW),
+        window_end=NOW,
+        ledgers_from=day_start("2026-11-15"),
+        last_event=last_event,
+        newest_event=max(event.time for event in events),
+    )
+    return found
+
+
+def log_scan(*events, since=0):
+    keys = BitMap64(key for event in events for key in event.keys)
+    last = {"acme": events[-1]} if events else {}
+    newest = {"acme": max(event.time for event in events)} if events else {}
+    return LogScan({"acme": {TODAY: keys}}, last, since, 0, newest)
+
+
+def test_a_lost_event_with_a_reused_id_is_unknown_again():
+    """The event that has the id without a variant remains, and the newest event is the newest that remains."""
+    found = stored_progress(FIRST, SECOND, last_event=EventPosition(11, 7))
+    assert find_lost_tails(found, LogTail(0, (FIRST,)), EMPTY) == {"acme"}
+
+    remove_lost_ids(found, {"acme"}, log_scan(FIRST), log_scan())
+
+    assert found.days["acme"][TODAY].ids == BitMap64(event_keys(7, None))
+    assert found.checkpoints["acme"].newest_event == FIRST.time
+    assert found.checkpoints["acme"].last_event == EventPosition(10, 7)
+    assert found.checkpoints["acme"].window_end < NOW
+
+
+def test_a_ledger_whose_variant_is_on_no_topic_shows_a_loss():
+    """The id alone is on the log; the checkpoint of the lost transaction is not."""
+    found = stored_progress(FIRST, SECOND, last_event=EventPosition(10, 7))
+
+    assert find_lost_tails(found, LogTail(0, (FIRST, SECOND)), EMPTY) == set()
+    assert find_lost_tails(found, LogTail(0, (FIRST,)), EMPTY) == {"acme"}
+
+
+def test_events_that_retention_deleted_bound_the_newest_event():
+    """An older id must not look like that of another record: the end of its day is the bound."""
+    found = stored_progress(FIRST, SECOND, last_event=EventPosition(30, 9))
+    found.days["acme"]["2026-11-24"] = DayLedger(BitMap64([8]))
+
+    remove_lost_ids(found, {"acme"}, log_scan(FIRST, since=NOW + 2 * DAY_MS), log_scan())
+
+    assert found.checkpoints["acme"].newest_event == EventTime(day_start("2026-11-25") - 1, 2**63 - 1)
+
+
+def test_an_event_after_the_last_progress_is_known_by_its_variant():
+    """Its ledger was lost, or the cluster has no transactions."""
+    found = stored_progress(FIRST, last_event=EventPosition(10, 7))
+    repairs = add_missing_ids(found, LogTail(0, (FIRST, SECOND)), EMPTY)
+
+    assert found.days["acme"][TODAY].ids == BitMap64([*FIRST.keys, *SECOND.keys])
+    assert found.checkpoints["acme"].newest_event == SECOND.time
+    assert found.checkpoints["acme"].id_reuse is not None
+    assert [one.day for one in repairs] == [TODAY, None]
+    assert add_missing_ids(found, LogTail(0, (FIRST, SECOND)), EMPTY) == []
