@@ -4,11 +4,19 @@ from dataclasses import dataclass, replace
 
 from producer.metrics import ProducerMetrics
 from producer.publishing.publisher import PublishResult
+from producer.sources.walk import Walk
 from producer.state.checkpoint import IdReuse
 from relay.organizations import Organization
 from relay.status.model import Status, take_over
 from relay.status.writer import StatusWriter
 from relay.timestamps import to_iso_seconds
+
+_WALK_NAMES = {
+    Walk.REREAD: "Records that become visible late",
+    Walk.BACKFILL: "History",
+    Walk.GAP: "The look for a gap after the outage",
+    Walk.HOLES: "Ranges that could not be read",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +47,14 @@ class OrganizationStatusReporter:
         interval_seconds: float,
         previous: Status | None,
         timing: StatusTiming | None = None,
+        shard_problem: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """`previous`: the last status that any owner published; None: there is none, or it is not known."""
+        """`previous`: the last status that any owner published; None: there is none, or it is not known.
+
+        `shard_problem`: why its events cannot be written to Kafka now; None: they can.
+        """
+        self._shard_problem = shard_problem
+        self._paused = organization.paused
         timing = timing or StatusTiming()
         metrics.organization_started(organization.name, interval_seconds)
         self._name = organization.name
@@ -55,7 +69,10 @@ class OrganizationStatusReporter:
         state = previous.state if previous and resumes else "paused" if organization.paused else "active"
         self._status = take_over(state, now_ms(), previous, previous.reason if previous and resumes else None)
         self._id_reuse: IdReuse | None = None
-        self._publish(self._status)
+        self._notices: dict[str, str] = {}
+        """Why something beside live polling is not as it should be, by subject; shown while the state is active."""
+        self._clock_notice: str | None = None
+        self._publish(self._with_shard_problem(self._status))
 
     @property
     def status(self) -> Status:
@@ -65,20 +82,25 @@ class OrganizationStatusReporter:
         """Renew the status until cancelled: it expires when its owner has died."""
         while True:
             await asyncio.sleep(self._heartbeat_seconds)
-            self._publish(replace(self._status, at=self._now_ms()))
+            self._publish(self._with_shard_problem(replace(self._status, at=self._now_ms())))
+
+    def _with_shard_problem(self, status: Status) -> Status:
+        """Return the status as failing while its shard cannot write; only a round ends that."""
+        reason = None if self._paused else self._shard_problem()
+        return status if reason is None else status.transition("failing", reason, self._now_ms())
 
     def active(self, clock_ahead_ms: int = 0) -> None:
         """Report a complete round. `clock_ahead_ms`: how far the local clock is ahead, negative behind; 0: it agrees."""
         now = self._now_ms()
         skew = _skew_message(clock_ahead_ms) if clock_ahead_ms else None
-        if skew is not None and skew not in (self._status.reason or ""):
+        if skew is not None and skew != self._clock_notice:
             self._metrics.clock_skew(self._name, skew)
-        reuse = self._id_reuse if self._id_reuse and self._id_reuse.is_recent(now) else None
-        notices = [notice for notice in (skew, reuse and _reuse_message(self._name, reuse)) if notice]
-        reason = " ".join(notices) or None
-        self._publish(
-            replace(self._status.transition("active", reason, now), last_poll=now, waiting_until=None)
-        )
+        self._clock_notice = skew
+        if self._shard_problem() is None:
+            status = self._status.transition("active", self._active_reason(), now)
+        else:
+            status = self._with_shard_problem(self._status)
+        self._publish(replace(status, last_poll=now, waiting_until=None))
         self._metrics.round_ended(self._name, now)
 
     def failing(self, kind: str, reason: str, retry_seconds: float, *, waiting: bool) -> None:
@@ -88,6 +110,31 @@ class OrganizationStatusReporter:
         status = self._status.transition(state, reason, now)
         self._publish(replace(status, waiting_until=now + int(retry_seconds * 1000)))
         self._metrics.round_failed(self._name, kind, reason, retry_seconds)
+
+    def walk_failing(self, walk: Walk, kind: str, reason: str, retry_seconds: float) -> None:
+        """Report a failure that holds up one walk beside live polling."""
+        self.notice(walk, f"{_WALK_NAMES[walk]}: {reason.removeprefix(f'{self._name}: ')}")
+        self._metrics.round_failed(self._name, kind, reason, retry_seconds)
+
+    def walk_succeeded(self, walk: Walk) -> None:
+        """Remove the notice of a walk's failure."""
+        self.notice(walk, None)
+
+    def notice(self, subject: str, text: str | None) -> None:
+        """Show a notice beside the state active. None: remove it."""
+        if self._notices.get(subject) == text:
+            return
+        self._notices.pop(subject, None)
+        if text is not None:
+            self._notices[subject] = text
+        if self._status.state == "active":
+            self._publish(self._status.transition("active", self._active_reason(), self._now_ms()))
+
+    def _active_reason(self) -> str | None:
+        """Return all notices as one text. None: there are none."""
+        reuse = self._id_reuse if self._id_reuse and self._id_reuse.is_recent(self._now_ms()) else None
+        reused = None if reuse is None else _reuse_message(self._name, reuse)
+        return " ".join(filter(None, (self._clock_notice, reused, *self._notices.values()))) or None
 
     def events_published(self, result: PublishResult) -> None:
         """Count newly published events and dead letters, and note whether ids were reused."""

@@ -209,7 +209,7 @@ class Sender:
         outcome = None
         try:
             await self._membership_valid()
-            outcome = await self._uninterrupted(self._stream.send(rows, content, warn=permit.probe))
+            outcome = await self._uninterrupted(self._stream.send(rows, content))
         finally:
             self._stream.breaker.release(permit, outcome)
         return outcome

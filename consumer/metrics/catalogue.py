@@ -109,13 +109,13 @@ DESTINATION_STATE = Metric(
 LAG_EVENTS = Metric(
     Gauge,
     "jira_relay_consumer_lag_events",
-    "Offsets of the topic that the group has not committed; reported by the member that owns partition 0.",
+    "Offsets of the topic that the group has not committed; reported by the member that owns partition 0, absent while unknown.",
     FLOW,
 )
 OLDEST_UNSENT_SECONDS = Metric(
     Gauge,
     "jira_relay_consumer_oldest_unsent_seconds",
-    "Age, in seconds, of the oldest event this process has read that the destination has not accepted.",
+    "Age, in seconds, of the oldest event this process has read that the destination has not accepted; absent while unknown.",
     FLOW,
 )
 LAG_SECONDS = Metric(

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field
@@ -8,7 +9,8 @@ from producer.polling.window import PollingConfig
 from producer.publishing.publisher import ShardPublisher
 from producer.publishing.transaction import AdvanceCheckpoint, PendingRecords
 from producer.sources.contract import Source
-from producer.sources.errors import RetryAction, SourceError
+from producer.sources.errors import BackoffScope, RetryAction, SourceError
+from producer.sources.walk import Walk
 from producer.sources.window_result import WindowResult
 from producer.state.checkpoint import Checkpoint
 from producer.state.intervals import TimeRange
@@ -34,6 +36,8 @@ class PollingContext:
     now_ms: Callable[[], int]
     overlap: int = field(init=False)
     last_proof: int | None = None
+    outage_noted: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while the checkpoint holds an outage."""
 
     def __post_init__(self) -> None:
         self.overlap = self.config.overlap
@@ -51,32 +55,30 @@ class PollingContext:
         return self.source.clock_skew.correct(self.now_ms()) - self.config.settle
 
     def read(
-        self, wanted: TimeRange, *, low_priority: bool
+        self, wanted: TimeRange, walk: Walk
     ) -> AbstractAsyncContextManager[AsyncGenerator[WindowResult, None]]:
         """Open the results of a window. The source is closed also where publishing a result raises, as for a closed shard."""
         return aclosing(
-            self.source.read(wanted, low_priority=low_priority, on_retry=self.report_source_error)
+            self.source.read(wanted, walk, on_retry=lambda error: self.report_source_error(error, walk))
         )
 
-    async def read_and_publish(self, wanted: TimeRange, *, low_priority: bool = False) -> "WindowProgress":
+    async def read_and_publish(self, wanted: TimeRange, walk: Walk = Walk.LIVE) -> "WindowProgress":
         """Read a window to its end, and publish each result as it comes.
 
         The checkpoint moves with new events, or where it has fallen behind; never while all results were empty.
         """
         progress = WindowProgress(wanted.start)
-        async with self.read(wanted, low_priority=low_priority) as results:
+        async with self.read(wanted, walk) as results:
             async for result in results:
                 progress.add(result)
                 read_so_far = TimeRange(wanted.start, progress.end)
-                at_end = low_priority and result.window.end == wanted.end
+                at_end = walk.low_priority and result.window.end == wanted.end
                 persist = progress.record_count > 0 and (at_end or self._checkpoint_lags(read_so_far))
-                await self.publish(
-                    result, self._advance_over(read_so_far), persist=persist, low_priority=low_priority
-                )
+                await self.publish(result, self._advance_over(read_so_far), walk, persist=persist)
         return progress
 
     async def publish(
-        self, result: WindowResult, advance: AdvanceCheckpoint, *, persist: bool, low_priority: bool
+        self, result: WindowResult, advance: AdvanceCheckpoint, walk: Walk, *, persist: bool
     ) -> None:
         """Publish the new events of a result; see ShardPublisher.publish."""
         if not result.proven:
@@ -88,19 +90,25 @@ class PollingContext:
             self._pending(result.window, result),
             advance,
             persist=persist,
-            low_priority=low_priority,
+            low_priority=walk.low_priority,
         )
         self.reporter.events_published(published)
 
-    async def publish_verified_empty(self, empty: TimeRange) -> None:
+    async def publish_verified_empty(self, empty: TimeRange, walk: Walk = Walk.LIVE) -> None:
         """Move the checkpoint over an empty window, once the source has shown that its answer was one."""
-        await self.source.verify_empty(empty)
+        await self.source.verify_empty(empty, walk)
         self.last_proof = self.now_ms()
         await self.publisher.publish(self.name, self._pending(empty), self._advance_over(empty), persist=True)
         self.reporter.complete_up_to(empty.end)
 
-    def report_source_error(self, error: SourceError) -> None:
-        """Show a failure in status and metrics; the source waits by itself."""
+    def report_source_error(self, error: SourceError, walk: Walk = Walk.LIVE) -> None:
+        """Show a failure in status and metrics; the source waits by itself.
+
+        A failure that holds up only a walk beside live polling is a notice, since live events still arrive.
+        """
+        if walk is not Walk.LIVE and error.failure.scope is BackoffScope.WALK:
+            self.reporter.walk_failing(walk, error.kind, error.failure.message, error.retry_seconds)
+            return
         waiting = error.action is RetryAction.WAIT
         self.reporter.failing(error.kind, error.failure.message, error.retry_seconds, waiting=waiting)
 

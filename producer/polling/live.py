@@ -5,7 +5,6 @@ import structlog
 
 from producer.polling import window
 from producer.polling.context import PollingContext
-from producer.sources.contract import Unknown
 from producer.state import checkpoint as checkpoints
 from producer.state.checkpoint import Checkpoint
 from producer.state.intervals import TimeRange
@@ -24,7 +23,7 @@ class LiveRound:
         self._context = context
         self._checkpoint_ready = checkpoint_ready
         self._first_contact: int | None = None
-        self._gap_checked = False
+        self._outage_noted = False
 
     async def run(self) -> None:
         """Run one round. Raises SourceError, ShardClosedError and LedgerTooLargeError."""
@@ -43,7 +42,7 @@ class LiveRound:
             await context.source.probe_clock()
         elif window.proof_due(context.last_proof, context.now_ms(), context.config):
             await context.publish_verified_empty(TimeRange(wanted.start, progress.end))
-        self._gap_checked = False  # the next outage begins here
+        self._outage_noted = False  # the next outage begins here
         skew = context.source.clock_skew
         context.reporter.active(skew.ahead if skew.skewed else 0)
 
@@ -61,11 +60,13 @@ class LiveRound:
                 checkpoint=timestamps.to_iso(checkpoint.window_end),
             )
             checkpoint = await context.publisher.write_checkpoint(context.name, self._rewound_checkpoint)
-        elif not self._gap_checked:
-            await self._report_gap(checkpoint, context.until())
+        elif not self._outage_noted:
+            checkpoint = await self._note_outage(checkpoint, context.until())
         if checkpoint.cloud_id is None and context.source.identity is not None:
             checkpoint = await context.publisher.write_checkpoint(context.name, self._bound_checkpoint)
         self._checkpoint_ready.set()
+        if checkpoint.outage is not None:
+            context.outage_noted.set()
         return checkpoint
 
     def _first_checkpoint(self, checkpoint: Checkpoint | None) -> Checkpoint:
@@ -86,15 +87,13 @@ class LiveRound:
     def _bound_checkpoint(self, checkpoint: Checkpoint | None) -> Checkpoint:
         return replace(self._first_checkpoint(checkpoint), cloud_id=self._context.source.identity)
 
-    async def _report_gap(self, checkpoint: Checkpoint, until: int) -> None:
-        """Report once after an outage of a day or more if the API no longer keeps all records of it."""
-        if until - checkpoint.window_end < timestamps.DAY_MS:
-            return
+    async def _note_outage(self, checkpoint: Checkpoint, until: int) -> Checkpoint:
+        """Note an outage in the checkpoint before the cursor moves over it, so that a kill cannot hide a gap; see gap.py."""
+        if window.note_outage(checkpoint, until) == checkpoint:
+            return checkpoint
         context = self._context
-        oldest = await context.source.oldest()
-        self._gap_checked = True
-        if oldest is None or isinstance(oldest, Unknown):
-            return
-        if (lost := window.find_gap(checkpoint, oldest, until)) is not None:
-            since, end = timestamps.to_iso(lost.start), timestamps.to_iso(lost.end)
-            context.metrics.gap_found(context.name, since, end)
+        noted = await context.publisher.write_checkpoint(
+            context.name, lambda known: window.note_outage(self._first_checkpoint(known), until)
+        )
+        self._outage_noted = True
+        return noted

@@ -8,10 +8,12 @@ import structlog
 
 from producer.polling.backfill import backfill_round
 from producer.polling.context import PollingContext
+from producer.polling.gap import gap_round
 from producer.polling.live import LiveRound
 from producer.polling.reread import reread_round
 from producer.publishing.publisher import ShardClosedError
 from producer.sources.errors import SourceError
+from producer.sources.walk import Walk
 from relay.aio import cancellation_requested
 from relay.errors import RelayError
 
@@ -31,10 +33,13 @@ class PollerTiming:
     defect_seconds: float = 60.0
     start_jitter_seconds: float = 5.0
     """At most; a shard of a thousand organizations does not begin all of them in one moment."""
+    gap_check_seconds: float = 1.0
+    """The least time between two looks for a gap; each waits for an outage first."""
 
 
 class Poller:
-    """Polls one organization: live rounds, re-reads and backfill, each in a loop of its own, through one publisher.
+    """Polls one organization: live rounds, re-reads, backfill and the look for gaps, each in a loop of its own, through one
+    publisher.
 
     A failure of the source is reported and waited out, and so is a defect of the relay: neither ends a loop. The poller
     ends by ShardClosedError or by cancellation.
@@ -52,25 +57,30 @@ class Poller:
 
     async def run(self) -> None:
         context, timing = self._context, self._timing
-        reread, backfill = partial(reread_round, context), partial(backfill_round, context)
+        reread, backfill, gap = (partial(one, context) for one in (reread_round, backfill_round, gap_round))
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._repeat(self._live.run, self._interval_seconds, jitter_start=True))
-                tasks.create_task(self._repeat_once_ready(reread, timing.reread_check_seconds))
+                tasks.create_task(
+                    self._repeat(self._live.run, Walk.LIVE, self._interval_seconds, jitter_start=True)
+                )
+                tasks.create_task(self._repeat_once_ready(reread, Walk.REREAD, timing.reread_check_seconds))
+                tasks.create_task(self._repeat_once_ready(gap, Walk.GAP, timing.gap_check_seconds))
                 tasks.create_task(context.reporter.heartbeat())
                 if context.organization.backfill_from is not None:
-                    tasks.create_task(self._repeat_once_ready(backfill, timing.backfill_check_seconds))
+                    tasks.create_task(
+                        self._repeat_once_ready(backfill, Walk.BACKFILL, timing.backfill_check_seconds)
+                    )
         except ExceptionGroup as errors:
             if errors.split(ShardClosedError)[1] is not None:
                 raise
             raise ShardClosedError(str(errors.exceptions[0])) from errors
 
-    async def _repeat_once_ready(self, polling_round: PollingRound, pause_seconds: float) -> None:
+    async def _repeat_once_ready(self, polling_round: PollingRound, walk: Walk, pause_seconds: float) -> None:
         await self._checkpoint_ready.wait()
-        await self._repeat(polling_round, pause_seconds)
+        await self._repeat(polling_round, walk, pause_seconds)
 
     async def _repeat(
-        self, polling_round: PollingRound, pause_seconds: float, *, jitter_start: bool = False
+        self, polling_round: PollingRound, walk: Walk, pause_seconds: float, *, jitter_start: bool = False
     ) -> None:
         """Run a round for ever, every `pause_seconds` from begin to begin; after a failure the source's back-off waits."""
         loop = asyncio.get_running_loop()
@@ -80,8 +90,9 @@ class Poller:
             started = loop.time()
             try:
                 await polling_round()
+                self._context.reporter.walk_succeeded(walk)
             except SourceError as source_error:
-                self._context.report_source_error(source_error)
+                self._context.report_source_error(source_error, walk)
                 await asyncio.sleep(self._timing.source_error_pause_seconds)
                 continue
             except ShardClosedError:

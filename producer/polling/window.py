@@ -114,14 +114,22 @@ def proof_due(last_proof: int | None, now: int, config: PollingConfig) -> bool:
     return last_proof is None or not 0 <= now - last_proof < config.proof_every
 
 
-def find_gap(checkpoint: Checkpoint, oldest_created: int, until: int) -> TimeRange | None:
-    """Return the time of an outage whose records the API no longer keeps. None: no outage, or no loss."""
-    outage = until - checkpoint.window_end >= DAY_MS and checkpoint.last_event is not None
-    return (
-        TimeRange(checkpoint.window_end, oldest_created)
-        if outage and oldest_created > checkpoint.window_end
-        else None
-    )
+def note_outage(checkpoint: Checkpoint, until: int) -> Checkpoint:
+    """Return the checkpoint with the outage that it shows: a day or more without a round. `until`: the end of the next window.
+
+    An outage that is noted already is continued: its beginning stays.
+    """
+    if until - checkpoint.window_end < DAY_MS or checkpoint.last_event is None:
+        return checkpoint
+    known = checkpoint.outage
+    start = checkpoint.window_end if known is None else min(known.start, checkpoint.window_end)
+    return replace(checkpoint, outage=TimeRange(start, until))
+
+
+def find_gap(outage: TimeRange, oldest_created: int) -> TimeRange | None:
+    """Return the time of an outage whose records the API no longer keeps. None: it keeps all of them."""
+    gap = TimeRange(outage.start, min(oldest_created, outage.end))
+    return gap if gap.width else None
 
 
 def _with_ledgers_from(checkpoint: Checkpoint, config: PollingConfig) -> Checkpoint:

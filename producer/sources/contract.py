@@ -16,6 +16,7 @@ from producer.events import Event
 from producer.sources.clock_skew import ClockSkew
 from producer.sources.errors import SourceError
 from producer.sources.throttle import BackoffTiming, RequestSlots
+from producer.sources.walk import Walk
 from producer.sources.window_result import WindowResult
 from producer.state.intervals import TimeRange
 from relay.credentials.resolver import CredentialResolver
@@ -54,7 +55,8 @@ class Source(Protocol):
 
     **Requests.** Each method waits for the source's throttle before it sends one, and raises SourceError for each
     failure, with a kind, an action and an operator's message. The source waits out its own back-off at the next call,
-    so the caller only reports and repeats. A cancellation at any await leaves no turn and no slot held.
+    so the caller only reports and repeats. Each request belongs to a walk: `RequestThrottle` says which failure holds up
+    which walks, and live requests go before all others. A cancellation at any await leaves no turn and no slot held.
 
     **Event ids.** The source gives each event its `id`, an int from 0 to 2^63-1, because ledgers are bitmaps. The same
     record has the same id on every read, in every page and window, for ever: exactly once rests on it. An API with
@@ -81,14 +83,14 @@ class Source(Protocol):
         """The local clock against the API's, as far as its answers showed. `ClockSkew()` if they carry no time."""
 
     def read(
-        self, window: TimeRange, *, low_priority: bool = False, on_retry: OnRetry = ignore_retry
+        self, window: TimeRange, walk: Walk = Walk.LIVE, *, on_retry: OnRetry = ignore_retry
     ) -> AsyncGenerator[WindowResult, None]:
         """Read a window in parts, and yield a result for each: ascending, adjoining, each part read to its end.
 
         A result has its events oldest first, each record once. `covered` ends early where the API's clock had not reached the
         result's end; `proven` is False where the API may hold more than it showed. Paging, moving rows, halved windows
         and smaller pages are the source's affair, and so are repeats of a failed page: `on_retry` hears of each, so
-        that a status does not show "active" meanwhile. `low_priority`: live requests go first.
+        that a status does not show "active" meanwhile.
 
         SourceError ends the generator; the results before it remain valid. Close it (`contextlib.aclosing`) when it
         may not be read to its end. No turn and no slot is held while it is suspended.
@@ -100,7 +102,7 @@ class Source(Protocol):
         An API without an identity returns at once.
         """
 
-    async def verify_empty(self, empty: TimeRange) -> None:
+    async def verify_empty(self, empty: TimeRange, walk: Walk = Walk.LIVE) -> None:
         """Return only if the API shows that its empty answer for this window was an answer.
 
         An empty answer proves nothing where a dead key or a wrong time zone gives one too. Raises SourceError. A source
@@ -110,7 +112,7 @@ class Source(Protocol):
     async def probe_clock(self) -> int | None:
         """Send the cheapest authenticated request. Return the API's clock in ms, or None if its answer has no time."""
 
-    async def oldest(self) -> int | Unknown | None:
+    async def oldest(self, walk: Walk = Walk.LIVE) -> int | Unknown | None:
         """Return `created` (ms) of the oldest record kept. None: the log is empty. UNKNOWN: it cannot be asked."""
 
     def restore(self, event: Event) -> bytes:

@@ -15,6 +15,17 @@ class RetryAction(StrEnum):
     """Request fewer records, at once."""
 
 
+class BackoffScope(StrEnum):
+    """Who waits after a failure."""
+
+    SITE = "site"
+    """All organizations of the site."""
+    ORGANIZATION = "organization"
+    """All walks of the organization."""
+    WALK = "walk"
+    """The walk whose request failed."""
+
+
 class ErrorKind(StrEnum):
     RATE_LIMITED = "rate-limited"
     UNAVAILABLE = "unavailable"
@@ -37,6 +48,7 @@ class ErrorKind(StrEnum):
     UNEXPECTED = "unexpected"
     NO_KEY = "no-key"
     OTHER_SITE = "other-site"
+    OUTSIDE_WINDOW = "outside-window"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +65,13 @@ class SourceFailure:
         if self.retry_after_seconds is not None:
             return RetryAction.WAIT
         return _CATALOGUE[self.kind][0]
+
+    @property
+    def scope(self) -> BackoffScope:
+        """Who waits: the site where it asked for a wait, the organization where its credential is refused, else the walk."""
+        if self.action is RetryAction.WAIT:
+            return BackoffScope.SITE
+        return BackoffScope.ORGANIZATION if self.kind in _CONCERN_THE_ORGANIZATION else BackoffScope.WALK
 
 
 class SourceError(Exception):
@@ -174,11 +193,30 @@ _CATALOGUE = {
             "if that is intended, delete the organization and add it under another name."
         ),
     ),
+    ErrorKind.OUTSIDE_WINDOW: (
+        RetryAction.FIX,
+        (
+            "{host} answers with records outside the asked window{quote} (time zone fault?); nothing up to now counts as read,"
+            " and the window is read again. If this lasts, check proxies and the site's time zone, and ask Atlassian."
+        ),
+    ),
     ErrorKind.UNEXPECTED: (
         RetryAction.RETRY,
         "{host} answered with an unexpected status ({status}{quote}); the request is repeated.",
     ),
 }
+
+
+_CONCERN_THE_ORGANIZATION = {
+    ErrorKind.KEY_REFUSED,
+    ErrorKind.KEY_TYPE,
+    ErrorKind.ANONYMOUS,
+    ErrorKind.CAPTCHA,
+    ErrorKind.SCOPE_MISSING,
+    ErrorKind.NO_KEY,
+    ErrorKind.OTHER_SITE,
+}
+"""One answer of these kinds holds for each request: the credential is refused, or the URL leads to another site."""
 
 
 def make_failure(

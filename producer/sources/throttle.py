@@ -2,12 +2,14 @@
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from producer.sources.errors import ErrorKind, RetryAction, SourceError, SourceFailure
+from producer.sources.errors import BackoffScope, ErrorKind, RetryAction, SourceError, SourceFailure
+from producer.sources.walk import Walk
 from relay.retry import backoff_seconds
 
 REQUEST_SLOTS = 300
@@ -98,8 +100,17 @@ class SourceBackoff:
 class RequestThrottle:
     """Decides when one organization's next request may go.
 
-    A pause that the site asked for (WAIT) holds back everybody who asks this site; another failure holds back this
-    organization alone, as its key is no other's.
+    Who waits after a failure, and for how long (`BackoffTiming`):
+
+    | failure | who waits | until |
+    |---|---|---|
+    | 429; 503 with Retry-After | every walk of every organization of the site | at least the end of the wait it asked for |
+    | 401, refused login, CAPTCHA, no key, other site | every walk of the organization | the wait grows; a new key ends it |
+    | 403, other 4xx, redirect, TLS | the walk that was refused | the wait grows; a new key ends it |
+    | 5xx, time-out, broken connection or answer | the walk that met it | the wait grows |
+    | answer too large | nobody | fewer records are requested at once |
+
+    So history that Jira refuses never holds up live polling, and a refused key is tried by one request for all walks.
     """
 
     def __init__(
@@ -116,27 +127,29 @@ class RequestThrottle:
         self._site = site
         self._slots = slots
         self._current_key = current_key
-        self._failure_count = 0
-        self._backoff: SourceBackoff | None = None
+        self._failure_counts: Counter[BackoffScope | Walk] = Counter()
+        self._backoffs: dict[BackoffScope | Walk, SourceBackoff] = {}
 
-    async def run(self, send: Callable[[], Awaitable[T]], *, low_priority: bool = False) -> T:
+    async def run(self, send: Callable[[], Awaitable[T]], walk: Walk = Walk.LIVE) -> T:
         """Run `send` when the site is open and nobody else is asking it. A back-off inside it counts for the next already.
 
         A caller takes a slot only while its site is open: a few sites that refuse would leave none to the others.
         """
-        slot = self._slots.low_priority if low_priority else nullcontext()
+        slot = self._slots.low_priority if walk.low_priority else nullcontext()
         while True:
-            await self.wait_until_allowed()
+            await self.wait_until_allowed(walk)
             async with slot, self._site.lock:
-                if self._blocked_until() > _now():  # by the request whose turn was before
+                if self._blocked_until(walk) > _now():  # by the request whose turn was before
                     continue
-                return await self._slots.run(send)
+                async with self._slots.all:
+                    return await send()
 
-    def succeeded(self) -> None:
-        """Begin with the shortest wait at the next failure."""
-        self._failure_count = 0
+    def succeeded(self, walk: Walk) -> None:
+        """Begin with the shortest wait at the next failure of this walk, of the credential, and of the site."""
+        for counted in (walk, BackoffScope.ORGANIZATION, BackoffScope.SITE):
+            del self._failure_counts[counted]
 
-    def back_off(self, failure: SourceFailure) -> SourceError:
+    def back_off(self, failure: SourceFailure, walk: Walk = Walk.LIVE) -> SourceError:
         """Start the wait that a failure asks for, longer each time, and return the error to raise.
 
         REDUCE_PAGE has no wait: fewer records can be requested at once.
@@ -144,36 +157,45 @@ class RequestThrottle:
         action, timing = failure.action, self.timing
         if action is RetryAction.REDUCE_PAGE:
             return SourceError(failure)
+        waiting = walk if failure.scope is BackoffScope.WALK else failure.scope
         first = timing.first_seconds[action]
         seconds = backoff_seconds(
-            self._failure_count,
+            self._failure_counts[waiting],
             random.random(),
             first=timing.login_failure_seconds if failure.kind in LOGIN_FAILURES else first,
             cap=timing.cap_seconds[action],
             minimum=failure.retry_after_seconds or 0.0,
         )
-        self._failure_count += 1
+        self._failure_counts[waiting] += 1
         until = _now() + seconds
-        if action is RetryAction.WAIT:
+        if waiting is BackoffScope.SITE:
             self._site.paused_until = max(self._site.paused_until, until)
         else:
-            self._backoff = SourceBackoff(until, action is RetryAction.FIX, self.sent_key)
+            self._backoffs[waiting] = SourceBackoff(until, action is RetryAction.FIX, self.sent_key)
         return SourceError(failure, seconds)
 
-    async def wait_until_allowed(self) -> None:
-        """Wait out the site's pause and this organization's back-off; a key other than the refused one ends the latter."""
-        while (pause := self._blocked_until() - _now()) > 0:
+    async def wait_until_allowed(self, walk: Walk) -> None:
+        """Wait out the site's pause and the back-offs that hold this walk; a key other than the refused one ends the latter."""
+        while (pause := self._blocked_until(walk) - _now()) > 0:
             await asyncio.sleep(min(pause, self.timing.key_check_seconds))
-            backoff = self._backoff
-            if (
-                backoff is not None
-                and backoff.ends_with_new_key
-                and self._current_key() not in {None, backoff.key_fingerprint}
-            ):
-                self._backoff = None
+            self._end_backoffs_of_old_keys()
 
-    def _blocked_until(self) -> float:
-        return max(self._site.paused_until, self._backoff.until if self._backoff else 0.0)
+    def _end_backoffs_of_old_keys(self) -> None:
+        waiting_for_a_key = {
+            waiting: backoff
+            for waiting, backoff in self._backoffs.items()
+            if backoff.ends_with_new_key and backoff.until > _now()
+        }
+        if not waiting_for_a_key:
+            return
+        current = self._current_key()
+        for waiting, backoff in waiting_for_a_key.items():
+            if current not in {None, backoff.key_fingerprint}:
+                del self._backoffs[waiting]
+
+    def _blocked_until(self, walk: Walk) -> float:
+        backoffs = (self._backoffs.get(waiting) for waiting in (walk, BackoffScope.ORGANIZATION))
+        return max(self._site.paused_until, *(backoff.until if backoff else 0.0 for backoff in backoffs))
 
 
 def _now() -> float:

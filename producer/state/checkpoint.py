@@ -77,6 +77,8 @@ class Checkpoint:
     newest_event: EventTime | None = None
     """The greatest of all published events. None: not known, as before the first one."""
     id_reuse: IdReuse | None = None
+    outage: TimeRange | None = None
+    """An outage of a day or more: whether the source kept all records of it is still to be asked. None: nothing is."""
 
     def to_record(self) -> dict[str, Any]:
         """Return the record of schemas/checkpoint.avsc."""
@@ -87,13 +89,14 @@ class Checkpoint:
             "day_mark": self.day_mark,
             "week_mark": self.week_mark,
             "ledgers_from": self.ledgers_from,
-            "backfilled": [{"start": one.start, "end": one.end} for one in self.backfilled],
+            "backfilled": [_range_to_record(one) for one in self.backfilled],
             "pairs": [{"window_end": one.window_end, "offset": one.offset} for one in self.pairs],
             "last_event": _position_to_record(self.last_event),
             "last_backfill": _position_to_record(self.last_backfill),
             "cloud_id": self.cloud_id,
             "newest_event": None if self.newest_event is None else asdict(self.newest_event),
             "id_reuse": None if self.id_reuse is None else asdict(self.id_reuse),
+            "outage": None if self.outage is None else _range_to_record(self.outage),
             "written": self.written,
         }
 
@@ -128,6 +131,7 @@ def from_record(record: dict[str, Any]) -> Checkpoint:
         cloud_id=record["cloud_id"],
         newest_event=None if record["newest_event"] is None else EventTime(**record["newest_event"]),
         id_reuse=None if record["id_reuse"] is None else IdReuse(**record["id_reuse"]),
+        outage=None if record["outage"] is None else TimeRange(**record["outage"]),
     )
 
 
@@ -186,6 +190,10 @@ def thin_pairs(pairs: tuple[CompletenessPair, ...]) -> tuple[CompletenessPair, .
 
 def _position_from_record(record: dict[str, Any] | None) -> EventPosition | None:
     return None if record is None else EventPosition(record["offset"], record["id"])
+
+
+def _range_to_record(one: TimeRange) -> dict[str, int]:
+    return {"start": one.start, "end": one.end}
 
 
 def _position_to_record(position: EventPosition | None) -> dict[str, int] | None:

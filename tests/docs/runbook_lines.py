@@ -30,7 +30,7 @@ DESTINATION_STATES: Lines = {
     "waiting": ("The destination throttles or is away; sending resumes by itself.", CHECK),
     "paused": ("An operator must fix something; the reason says what. No event is lost.", CHECK),
     "starting": (
-        "The process joins the consumer group, or looks up where to begin; the reason says which.",
+        "The process joins the consumer group, or looks up where to begin, or no member of the group reads a partition; the reason says which.",
         LOG,
     ),
 }
@@ -57,6 +57,7 @@ SOURCE_ERRORS: Lines = {
     "unexpected": ("Jira answered with an unknown status.", TEST),
     "no-key": ("The reference or the encryption of the API key does not work.", CHECK),
     "other-site": ("The URL now belongs to another site.", SHOW),
+    "outside-window": ("Jira or a proxy shifts the times of requests or records.", TEST),
     "defect": ("The relay has a bug; this organization is tried again, the others go on.", LOG),
 }
 ANSWERS: Lines = {

@@ -25,7 +25,11 @@ CONFIG = PollingConfig(
     settle=200, overlap=60_000, reread_day_every=2_000, reread_week_every=DAY_MS, allowed_lateness=7 * DAY_MS
 )
 TIMING = PollerTiming(
-    reread_check_seconds=0.3, backfill_check_seconds=0.3, source_error_pause_seconds=0.1, defect_seconds=0.4
+    reread_check_seconds=0.3,
+    backfill_check_seconds=0.3,
+    source_error_pause_seconds=0.1,
+    defect_seconds=0.4,
+    gap_check_seconds=0.1,
 )
 BACKOFF = backoff(0.4, page_pause_seconds=0.1)
 

@@ -14,7 +14,7 @@ from embedded import EmbeddedKafka
 from management.organizations.editor import edit_organization
 from management.settings import Settings
 from producer.config import ProducerConfig
-from producer.service import run_producer
+from producer.service import TIMING, ProducerServiceTiming, run_producer
 from relay.avro.codec import InternalCodec
 from relay.config.kafka import KafkaConfig
 from relay.config.schema_registry import SchemaRegistryConfig
@@ -68,7 +68,9 @@ class ProducerWorld:
         )
 
     @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator["asyncio.Task[None]"]:
+    async def running(
+        self, health: Health | None = None, timing: ProducerServiceTiming = TIMING
+    ) -> AsyncIterator["asyncio.Task[None]"]:
         stop = asyncio.Event()
         credentials = CredentialResolver(self.keyring, None, {})
         task = asyncio.create_task(
@@ -79,7 +81,8 @@ class ProducerWorld:
                 credentials,
                 stop,
                 CollectorRegistry(),
-                Health(),
+                health or Health(),
+                timing,
             )
         )
         try:

@@ -111,10 +111,15 @@ async def fetch_page(
 
 
 async def probe(
-    client: httpx.AsyncClient, endpoint: Endpoint, offset: int = 0, *, limits: RequestLimits = LIMITS
+    client: httpx.AsyncClient,
+    endpoint: Endpoint,
+    offset: int = 0,
+    count: int = 1,
+    *,
+    limits: RequestLimits = LIMITS,
 ) -> Page | SourceFailure:
-    """Fetch the newest record, asking without dates; at offset `total - 1` the oldest."""
-    return await _fetch_records(client, endpoint, {"offset": str(offset), "limit": "1"}, limits)
+    """Fetch the `count` newest records, asking without dates; at offset `total - 1` the oldest."""
+    return await _fetch_records(client, endpoint, {"offset": str(offset), "limit": str(count)}, limits)
 
 
 async def myself(

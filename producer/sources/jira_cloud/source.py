@@ -38,7 +38,14 @@ from producer.sources.jira_cloud.client import RequestLimits
 from producer.sources.jira_cloud.mapping import restore_json, to_event
 from producer.sources.jira_cloud.page import Page
 from producer.sources.jira_cloud.pager import Pager, PageRequest, PagingLimits
+from producer.sources.jira_cloud.proof import (
+    contradiction_failure,
+    contradicts,
+    is_inconclusive,
+    outside_window_failure,
+)
 from producer.sources.throttle import BackoffTiming, RequestSlots, RequestThrottle, SiteThrottle
+from producer.sources.walk import Walk
 from producer.sources.window_result import WindowResult
 from producer.state.intervals import TimeRange
 from relay.credentials.resolver import CredentialResolver
@@ -99,39 +106,44 @@ class JiraCloudSource:
         self._identity_bound = False
 
     async def read(
-        self, window: TimeRange, *, low_priority: bool = False, on_retry: OnRetry = ignore_retry
+        self, window: TimeRange, walk: Walk = Walk.LIVE, *, on_retry: OnRetry = ignore_retry
     ) -> AsyncGenerator[WindowResult, None]:
         """Yield results for the parts of a window; see `Source.read`."""
         pager = Pager([window], self._limits.paging)
         while (request := pager.next_request) is not None:
             try:
-                page = await self._fetch_page_with_retries(request, on_retry, low_priority=low_priority)
+                page = await self._fetch_page_with_retries(request, walk, on_retry)
             except SourceError as error:
                 if error.action is not RetryAction.REDUCE_PAGE:
                     raise
                 if not pager.shrink_page():
                     # One record alone is too large. REDUCE_PAGE has no wait, so this would be a tight loop.
                     failure = replace(error.failure, kind=ErrorKind.BROKEN_ANSWER)
-                    raise self._throttle.back_off(failure) from error
+                    raise self._throttle.back_off(failure, walk) from error
                 continue
             items = [to_event(record, self.organization.name) for record in page.records]
-            if (result := pager.add(items, page.size, page.date_ms)) is not None:
-                yield result
+            if (result := pager.add(items, page.size, page.date_ms)) is None:
+                continue
+            if result.far_outside_window:
+                # Its events are published, but the window was not read: no cursor may move over it.
+                yield replace(result, covered=TimeRange(result.window.start, result.window.start))
+                host = split_url(self.organization.url)[0].authority
+                failure = outside_window_failure(self.organization.name, host, result.far_outside_window)
+                raise self._throttle.back_off(failure, walk)
+            yield result
 
-    async def _fetch_page_with_retries(
-        self, request: PageRequest, on_retry: OnRetry, *, low_priority: bool
-    ) -> Page:
+    async def _fetch_page_with_retries(self, request: PageRequest, walk: Walk, on_retry: OnRetry) -> Page:
         for _ in range(self._limits.page_attempts - 1):
             try:
-                return await self.fetch_page(request, low_priority=low_priority)
+                return await self.fetch_page(request, walk)
             except SourceError as error:
                 if error.action not in TRANSIENT:
                     raise
                 on_retry(error)
                 await asyncio.sleep(self._throttle.timing.page_pause_seconds)
-        return await self.fetch_page(request, low_priority=low_priority)
+        return await self.fetch_page(request, walk)
 
-    async def fetch_page(self, request: PageRequest, *, low_priority: bool = False) -> Page:
+    async def fetch_page(self, request: PageRequest, walk: Walk = Walk.LIVE) -> Page:
         """Fetch one page. `to` is at least a millisecond after `from`: if they are equal, Jira answers nothing."""
         until = max(request.until_ms, request.from_ms + 1)
         return await self._request(
@@ -144,7 +156,7 @@ class JiraCloudSource:
                 request.limit,
                 limits=self._limits.request,
             ),
-            low_priority=low_priority,
+            walk,
         )
 
     async def bind_identity(self, bound_to: str | None) -> None:
@@ -154,7 +166,7 @@ class JiraCloudSource:
         does not answer is asked a few times first. Through the gateway the id is part of the address: a known id needs no
         question, and without one there is no way.
         """
-        await self._throttle.wait_until_allowed()
+        await self._throttle.wait_until_allowed(Walk.LIVE)
         self._require_same_site({self.organization.cloud_id, self.identity, bound_to})
         if self._identity_bound:
             return
@@ -192,17 +204,24 @@ class JiraCloudSource:
             target = RequestTarget(self.organization.name, host)
             raise self._throttle.back_off(make_failure(ErrorKind.OTHER_SITE, target))
 
-    async def verify_empty(self, empty: TimeRange) -> None:
+    async def verify_empty(self, empty: TimeRange, walk: Walk = Walk.LIVE) -> None:
         """Ask for the newest record without dates. Returns if it is of another time, or if Jira has no records at all
-        but knows the user.
+        but knows the user. If it came just after the window, a page of the newest shows those before it.
         """
-        newest = await self._probe()
+        newest = await self._probe(walk)
         if not newest.records:
-            await self._request(self._verify_login)
+            await self._request(self._verify_login, walk)
             return
-        event = to_event(newest.records[0], self.organization.name)
-        if not isinstance(event, UnreadableRecord) and contradicts(empty, event["created"]):
-            raise self._throttle.back_off(_contradiction_failure(self.organization))
+        created = self._created(newest)
+        if any(is_inconclusive(empty, ms) for ms in created):
+            created = self._created(await self._probe(walk, count=self._limits.paging.page_records))
+        if any(contradicts(empty, ms) for ms in created):
+            raise self._throttle.back_off(contradiction_failure(self.organization.name), walk)
+
+    def _created(self, page: Page) -> list[int]:
+        """Return when each readable record of a page was created, in ms."""
+        events = (to_event(record, self.organization.name) for record in page.records)
+        return [event["created"] for event in events if not isinstance(event, UnreadableRecord)]
 
     async def _verify_login(self, endpoint: Endpoint) -> jira.Account | SourceFailure:
         found = await jira.myself(self._client, endpoint, limits=self._limits.request)
@@ -212,29 +231,27 @@ class JiraCloudSource:
 
     async def probe_clock(self) -> int | None:
         """Ask for one record. Return Jira's clock in ms, which its Date header gives in whole seconds."""
-        return (await self._probe()).date_ms
+        return (await self._probe(Walk.LIVE)).date_ms
 
-    async def oldest(self) -> int | None:
+    async def oldest(self, walk: Walk = Walk.LIVE) -> int | None:
         """Return `created` of the last of all records (ms). None: there are none, or the last one is unreadable."""
-        newest = await self._probe()
+        newest = await self._probe(walk)
         if not newest.total:
             return None
-        last = await self._probe(newest.total - 1)
-        events = [to_event(record, self.organization.name) for record in last.records]
-        return next((event["created"] for event in events if not isinstance(event, UnreadableRecord)), None)
+        last = await self._probe(walk, newest.total - 1)
+        return next(iter(self._created(last)), None)
 
     def restore(self, event: Event) -> bytes:
         """Return the JSON of the record that the event was made from; nulls are gone, and UTC is written as Jira does."""
         return restore_json(event)
 
-    async def _probe(self, offset: int = 0) -> Page:
+    async def _probe(self, walk: Walk, offset: int = 0, count: int = 1) -> Page:
         return await self._request(
-            lambda endpoint: jira.probe(self._client, endpoint, offset, limits=self._limits.request)
+            lambda endpoint: jira.probe(self._client, endpoint, offset, count, limits=self._limits.request),
+            walk,
         )
 
-    async def _request(
-        self, call: Callable[[Endpoint], Awaitable[T | SourceFailure]], *, low_priority: bool = False
-    ) -> T:
+    async def _request(self, call: Callable[[Endpoint], Awaitable[T | SourceFailure]], walk: Walk) -> T:
         """Wait for the turn, read the key as it is now, send one request, and learn Jira's clock from the answer."""
 
         async def send() -> T:
@@ -246,11 +263,11 @@ class JiraCloudSource:
             date_ms = getattr(found, "date_ms", None)
             self.clock_skew = self.clock_skew.observe(sent_ms, self._now_ms(), date_ms)
             if isinstance(found, SourceFailure):
-                raise self._throttle.back_off(found)
-            self._throttle.succeeded()
+                raise self._throttle.back_off(found, walk)
+            self._throttle.succeeded(walk)
             return found
 
-        return await self._throttle.run(send, low_priority=low_priority)
+        return await self._throttle.run(send, walk)
 
     def _open_endpoint(self) -> Endpoint:
         organization = self.organization
@@ -279,16 +296,3 @@ class JiraCloudSource:
 def _key_fingerprint(key: str) -> bytes:
     """Return a hash that tells one key from another without revealing either."""
     return hashlib.sha256(key.encode()).digest()
-
-
-def _contradiction_failure(organization: Organization) -> SourceFailure:
-    return SourceFailure(
-        ErrorKind.BROKEN_ANSWER,
-        f"{organization.name}: Jira showed no records for a time in which it has some; the request is repeated."
-        " If this lasts, check whether a proxy changes the requests.",
-    )
-
-
-def contradicts(empty: TimeRange, newest_created: int) -> bool:
-    """Whether Jira, asked without dates, shows a record of a window for which it had shown none."""
-    return newest_created in empty

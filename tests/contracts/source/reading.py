@@ -2,6 +2,7 @@
 
 import pytest
 
+from producer.sources.walk import Walk
 from producer.state.intervals import TimeRange, split_in_half
 from tests.contracts.source.world import expected, restored
 
@@ -97,7 +98,7 @@ async def ids_are_stable_and_of_63_bits(opened):
         opened.world.add(opened.window.start + 50 * number, count=2)
     first = {event["id"] for event in await opened.events()}
     opened.world.small_pages()
-    again = {event["id"] for event in await opened.events(low_priority=True)}
+    again = {event["id"] for event in await opened.events(walk=Walk.BACKFILL)}
     halves = [event["id"] for half in split_in_half(opened.window) for event in await opened.events(half)]
 
     assert len(first) == 120

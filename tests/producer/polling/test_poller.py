@@ -252,3 +252,29 @@ async def test_a_single_record_above_the_size_limit_causes_no_tight_loop(jira, a
             await asyncio.sleep(1)
 
     assert len(acme.requests()) - before < 40
+
+
+@pytest.mark.parametrize(
+    "fault", [faults.respond_with(403), jira_faults.server_error(), faults.reset()], ids=lambda one: one.name
+)
+async def test_refused_history_holds_up_no_live_event(acme, jira_fixture, fault):
+    """Jira refuses each request for history; live events arrive as before, and the status says what is refused."""
+    now = now_ms()
+    acme.add_history(5, now - 3 * DAY_MS, now - 2 * DAY_MS)
+    harness = PollerHarness(acme, jira_fixture, backfill_from=now - 4 * DAY_MS)
+    live_from = to_iso(now - 30 * 60_000)
+    history = acme.script.add(
+        fault, rate=1.0, only=lambda request: request.query.get("from", live_from) < live_from
+    )
+    async with harness.running():
+        await harness.until(lambda: history.played >= 2)
+        happened = acme.add_records(3)
+        async with asyncio.timeout(3):
+            await harness.until(lambda: len(harness.published()) == 3)
+        status = harness.status
+        history.cancel()
+        await harness.until(lambda: len(harness.published(TOPICS.backfill)) == 5)
+        await harness.until(lambda: harness.status.reason is None)
+
+    assert harness.published() == ids(happened)
+    assert (status.state, "History: " in (status.reason or "")) == ("active", True)

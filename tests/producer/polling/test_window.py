@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from producer.polling import window
 from producer.polling.window import PollingConfig
-from producer.sources.jira_cloud.source import contradicts
+from producer.sources.jira_cloud.proof import contradicts
 from producer.state.checkpoint import CompletenessPair, EventPosition, new_checkpoint
 from producer.state.intervals import TimeRange, missing_ranges
 from relay.timestamps import DAY_MS, day_start
@@ -158,10 +158,20 @@ def test_a_clock_that_goes_back_makes_a_probe_due():
     assert not window.proof_due(NOW, NOW, CONFIG)
 
 
-def test_a_gap_is_reported_after_an_outage():
-    """A gap reaches from the checkpoint to the oldest record that Jira keeps."""
+def test_an_outage_is_noted_after_a_day_without_a_round():
+    """It begins at the checkpoint, also if rounds go on failing, and only where events were published before."""
     point = replace(START, last_event=EventPosition(5, 5))
-    assert window.find_gap(point, NOW + 3 * DAY_MS, NOW + 90 * DAY_MS) == TimeRange(NOW, NOW + 3 * DAY_MS)
-    assert window.find_gap(point, NOW - 1, NOW + 90 * DAY_MS) is None
-    assert window.find_gap(point, NOW + 1, NOW + MINUTE) is None
-    assert window.find_gap(START, NOW + 3 * DAY_MS, NOW + 90 * DAY_MS) is None
+    assert window.note_outage(point, NOW + DAY_MS - 1) == point
+    assert window.note_outage(START, NOW + 3 * DAY_MS) == START
+    noted = window.note_outage(point, NOW + DAY_MS)
+    assert noted.outage == TimeRange(NOW, NOW + DAY_MS)
+    later = replace(noted, window_end=NOW + 5)
+    assert window.note_outage(later, NOW + 3 * DAY_MS).outage == TimeRange(NOW, NOW + 3 * DAY_MS)
+
+
+def test_a_gap_reaches_from_the_outage_to_the_oldest_record():
+    """Records that the API deleted after the outage had ended were read in time."""
+    outage = TimeRange(NOW, NOW + 90 * DAY_MS)
+    assert window.find_gap(outage, NOW + 3 * DAY_MS) == TimeRange(NOW, NOW + 3 * DAY_MS)
+    assert window.find_gap(outage, NOW + 100 * DAY_MS) == outage
+    assert window.find_gap(outage, NOW) is None

@@ -1,0 +1,121 @@
+"""Who waits after a failure: each cell of the table of RequestThrottle, against a simulated site."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+
+from producer.sources.jira_cloud.client import RequestLimits
+from producer.sources.jira_cloud.source import JiraCloudLimits
+from producer.sources.walk import Walk
+from simulators import faults
+from simulators.jira_cloud import faults as jira_faults
+from tests.support.jira import backoff, error_kinds, jira_clients, page_request
+
+WAIT_SECONDS = 40.0
+"""Longer than any test here takes, also on a busy machine."""
+SITE, ORGANIZATION, WALK = "every request of the site", "every walk of the organization", "the walk"
+
+FAILURES = {
+    "429": (jira_faults.rate_limited(WAIT_SECONDS), SITE),
+    "503 with Retry-After": (jira_faults.unavailable(WAIT_SECONDS), SITE),
+    "401": (jira_faults.wrong_credentials(), ORGANIZATION),
+    "missing scope": (jira_faults.scope_mismatch(), ORGANIZATION),
+    "login failed on a 200": (jira_faults.anonymous(), ORGANIZATION),
+    "CAPTCHA": (jira_faults.captcha(), ORGANIZATION),
+    "403 of another token type": (jira_faults.connect_token(), ORGANIZATION),
+    "403": (faults.respond_with(403), WALK),
+    "no administrator": (jira_faults.not_administrator(), WALK),
+    "free plan": (jira_faults.free_plan(), WALK),
+    "400": (faults.respond_with(400), WALK),
+    "404": (faults.respond_with(404), WALK),
+    "redirect": (jira_faults.redirect("https://new.atlassian.net/"), WALK),
+    "500": (jira_faults.server_error(), WALK),
+    "503": (jira_faults.unavailable(), WALK),
+    "reset": (faults.reset(), WALK),
+    "no answer": (faults.hang(), WALK),
+    "HTML": (jira_faults.html(), WALK),
+    "cut": (faults.cut_body(), WALK),
+}
+
+
+@asynccontextmanager
+async def refused_history(jira, fault):
+    """Yield a site, and two sources of it, after a request for history of the first one has failed."""
+    acme = await jira.add_site("acme")
+    limits = JiraCloudLimits(request=RequestLimits(seconds=2.0))
+    timing = backoff(WAIT_SECONDS, login_failure_seconds=WAIT_SECONDS, key_check_seconds=0.05)
+    async with jira_clients(jira, backoff=timing, limits=limits) as found:
+        organization = found.organization(acme)
+        found.credentials.keys["neighbour"] = acme.token
+        source = found.sources.source_for(organization)
+        neighbour = found.sources.source_for(replace(organization, name="neighbour"))
+        acme.fault(fault)
+        assert await error_kinds(source.fetch_page(page_request(), Walk.BACKFILL)) != [None]
+        yield acme, found, source, neighbour
+
+
+def served(site):
+    """How many requests were answered without a fault."""
+    return sum(request.fault is None for request in site.requests())
+
+
+async def is_held(call, *, expected):
+    """Whether a request waits; it is cancelled then. One that is not `expected` to wait gets more time to be served."""
+    task = asyncio.create_task(call)
+    await asyncio.wait({task}, timeout=0.3 if expected else 15.0)
+    if task.done():
+        await task
+        return False
+    task.cancel()
+    await asyncio.wait({task})
+    return True
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+async def test_a_wait_holds_up_those_that_the_failure_concerns(jira, failure):
+    """History is refused: it waits itself; live polling and other organizations only where the failure concerns them."""
+    fault, concerned = FAILURES[failure]
+    async with refused_history(jira, fault) as (acme, _found, source, neighbour):
+        before = served(acme)
+        history = await is_held(source.fetch_page(page_request(), Walk.BACKFILL), expected=True)
+        live = await is_held(source.fetch_page(page_request(), Walk.LIVE), expected=concerned != WALK)
+        other = await is_held(neighbour.fetch_page(page_request(), Walk.LIVE), expected=concerned == SITE)
+        sent = served(acme) - before
+
+    assert (history, live, other) == (True, concerned != WALK, concerned == SITE)
+    assert sent == (not live) + (not other)
+    assert acme.premature_requests() == []
+
+
+@pytest.mark.parametrize("failure", ["401", "403"])
+async def test_a_new_key_ends_the_waits_of_all_walks(jira, failure):
+    """A wait that an operator can end is over once the key has changed, whichever walk was refused."""
+    async with refused_history(jira, FAILURES[failure][0]) as (acme, found, source, _neighbour):
+        found.credentials.keys["acme"] = acme.add_token()
+        async with asyncio.timeout(WAIT_SECONDS / 2):
+            await source.fetch_page(page_request(), Walk.BACKFILL)
+            await source.fetch_page(page_request(), Walk.LIVE)
+
+
+async def test_waits_grow_for_each_walk_by_itself(jira):
+    """An answer to live polling does not shorten the next wait of history, and failures of history lengthen none of live."""
+    acme = await jira.add_site("acme")
+    async with jira_clients(jira, backoff=backoff(0.05, page_pause_seconds=0.0)) as found:
+        throttle = found.source_for(acme)._throttle
+        failure = (await _failure(found.source_for(acme), acme)).failure
+        waits = []
+        for _ in range(6):
+            throttle.succeeded(Walk.LIVE)
+            waits.append(throttle.back_off(failure, Walk.BACKFILL).retry_seconds)
+        live = throttle.back_off(failure, Walk.LIVE).retry_seconds
+
+    assert waits[-1] > 8 * 0.05
+    assert live <= 2 * 0.05
+
+
+async def _failure(source, site):
+    site.fault(jira_faults.server_error())
+    (error,) = await asyncio.gather(source.fetch_page(page_request()), return_exceptions=True)
+    return error
