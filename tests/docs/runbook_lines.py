@@ -81,6 +81,10 @@ DESTINATION_PROBLEMS: Lines = {
         "A batch is damaged on a broker's disk, or another client wrote a record that nobody can parse.",
         "`kafka-topics.sh --describe --topic TOPIC`",
     ),
+    "_doubt_text": (
+        "No known version of the schema fits: the registry lost it or gave its id to another, or a newer release wrote the events.",
+        "`jira-relay schemas check`",
+    ),
     "moved_text": ("Kafka holds the same events at other offsets, as after a fail-over to a mirror.", "none"),
     "reread_text": (
         "Kafka lost the end of a partition, or a mirror had not received it; events are repeated, and none is left out.",
