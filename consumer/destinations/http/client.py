@@ -24,7 +24,7 @@ from consumer.destinations.outcome import Outcome, Paused, Retry
 from relay.credentials.redaction import Redactor
 from relay.credentials.url_policy import split_url
 from relay.errors import RelayError, describe, one_line
-from relay.http import LOOPBACK_WITHOUT_PROXY
+from relay.http import open_transport
 from relay.timestamps import now_ms
 
 CONNECT_SECONDS = 10.0
@@ -55,13 +55,15 @@ class ReceiverClient:
         self._file_fault: RelayError | None = None
         """Why a file that was read before cannot be read now."""
         self._client = httpx.AsyncClient(
-            verify=self._tls,
+            transport=open_transport(
+                self._tls,
+                httpx.Limits(max_connections=None, max_keepalive_connections=2 * config.max_requests),
+            ),
+            trust_env=False,
             follow_redirects=False,
             timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=2 * config.max_requests),
             headers={"User-Agent": f"jira-audit-relay/{version('jira-audit-relay')}"},
             cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[])),
-            mounts=LOOPBACK_WITHOUT_PROXY,
         )
 
     async def __aenter__(self) -> Self:

@@ -10,10 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
-
 from consumer.destinations.http.config import HttpConfig
 from relay.errors import RelayError, describe
+from relay.http import create_tls_context
 
 # RFC 9110, 5.1 and 5.5: a token, and visible characters with single blanks between. Only ASCII goes the same way everywhere.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -67,11 +66,7 @@ def load_credentials(name: str, config: HttpConfig) -> Credentials:
 def tls_context(name: str, config: HttpConfig) -> ssl.SSLContext:
     """Return a context with the settings' certificates. Raises RelayError for a file that cannot be used."""
     try:
-        context = (
-            httpx.create_ssl_context()
-            if config.ca_file is None
-            else ssl.create_default_context(cafile=config.ca_file)
-        )
+        context = create_tls_context(config.ca_file)
     except (OSError, ValueError) as error:
         raise RelayError(
             f"destinations.{name}.ca_file cannot be used: {describe(error)}. Check the file."
