@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+from aiokafka.errors import KafkaTimeoutError
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
@@ -91,7 +92,14 @@ class ProducerWorld:
             stop.set()
             await asyncio.wait_for(task, 20)
 
-    async def read_events(self, topic: str | None = None) -> list[dict[str, Any]]:
+    async def read_events(self, topic: str | None = None, seconds: float = 60) -> list[dict[str, Any]]:
+        """Read the topic to its end, again while a Kafka that has just started does not answer in time."""
+        async with asyncio.timeout(seconds):
+            while True:
+                with contextlib.suppress(KafkaTimeoutError):
+                    return await self._read_events(topic)
+
+    async def _read_events(self, topic: str | None) -> list[dict[str, Any]]:
         codec = InternalCodec("audit_event")
         found: list[Record] = []
         tps = [TopicPartition(topic or self.topics.events, number) for number in range(2)]

@@ -5,6 +5,7 @@ import http.cookiejar
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
@@ -15,7 +16,7 @@ import orjson
 
 from producer.sources.errors import ErrorKind, RequestTarget, SourceFailure, make_failure
 from producer.sources.jira_cloud.auth import Endpoint, is_cloud_id
-from producer.sources.jira_cloud.page import NotAPage, Page, parse_page
+from producer.sources.jira_cloud.page import NotAPage, Page, parse_page, parse_page_quickly
 from producer.sources.jira_cloud.response import JiraResponse, classify
 from relay import timestamps
 from relay.credentials.url_policy import split_url
@@ -27,6 +28,10 @@ CLIENT_COUNT = 32
 KEEPALIVE_CONNECTIONS = 8
 KEEPALIVE_SECONDS = 2.0
 """Long enough for the pages of one window; before an organization's next round come thousands of others."""
+QUICK_BYTES = 256 * 1024
+"""The largest body that is parsed on the event loop, in about two milliseconds."""
+_PARSERS = ThreadPoolExecutor(2, "parse a page")
+"""Threads of their own: those of the loop may all wait for DNS."""
 AUDIT_PATH = "/rest/api/3/auditing/record"
 
 
@@ -158,10 +163,17 @@ async def _fetch_records(
     response = await _get(client, url, endpoint.target, limits, endpoint=endpoint, query=query)
     if isinstance(response, SourceFailure):
         return response
-    page = parse_page(response.body)
+    page = await _parse(response.body)
     if isinstance(page, NotAPage):
         return make_failure(ErrorKind.BROKEN_ANSWER, endpoint.target, quote=page.reason)
     return replace(page, date_ms=response.date_ms)
+
+
+async def _parse(body: bytes) -> Page | NotAPage:
+    """Parse a page without holding up the loop: a large page, and one that must be read exactly, in a thread."""
+    if len(body) <= QUICK_BYTES and (page := parse_page_quickly(body)) is not None:
+        return page
+    return await asyncio.get_running_loop().run_in_executor(_PARSERS, parse_page, body)
 
 
 async def _get(
