@@ -73,7 +73,7 @@ def open_client(connections: int = 100, tls_context: ssl.SSLContext | None = Non
         keepalive_expiry=KEEPALIVE_SECONDS,
     )
     return httpx.AsyncClient(
-        transport=open_transport(tls_context, limits),
+        transport=open_transport(tls_context, limits, 2 * LIMITS.max_bytes),
         trust_env=False,
         follow_redirects=False,
         timeout=TIMEOUT,
