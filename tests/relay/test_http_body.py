@@ -96,6 +96,7 @@ async def test_a_bomb_is_unpacked_in_small_pieces_up_to_the_limit():
         ("deflate", b"<html>", "cannot be unpacked"),
         ("gzip", gzip.compress(b"x" * 99)[:-3], "cut off"),
     ],
+    ids=["two layers", "brotli", "zstandard", "HTML as gzip", "HTML as deflate", "cut off"],
 )
 async def test_an_answer_that_is_not_packed_as_it_says_is_refused(encoding, body, reason):
     """The error names the reason; it is one that every caller catches."""
