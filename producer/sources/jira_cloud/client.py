@@ -20,6 +20,7 @@ from producer.sources.jira_cloud.response import JiraResponse, classify
 from relay import timestamps
 from relay.credentials.url_policy import split_url
 from relay.http import create_tls_context, open_transport
+from relay.name_resolution import lookups_for
 from relay.timestamps import now_ms
 
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
@@ -186,8 +187,9 @@ async def _get(
 ) -> JiraResponse | SourceFailure:
     headers = {} if endpoint is None else {"Authorization": endpoint.authorization}
     try:
-        async with asyncio.timeout(limits.seconds):
-            response = await _read_response(client, url, headers, query, limits.max_bytes)
+        with lookups_for("source"):  # a site without an answer of DNS holds up no broker and no destination
+            async with asyncio.timeout(limits.seconds):
+                response = await _read_response(client, url, headers, query, limits.max_bytes)
     except TimeoutError:
         return make_failure(
             ErrorKind.UNREACHABLE, target, quote=f"no whole answer within {limits.seconds:.0f} s"
