@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from email.utils import parsedate_to_datetime
 from importlib.metadata import version
 
 import httpx
@@ -218,7 +217,10 @@ async def _read_response(
             if len(body) > max_bytes:
                 return None
         return JiraResponse(
-            response.status_code, response.headers, bytes(body), _date_ms(response.headers.get("Date"))
+            response.status_code,
+            response.headers,
+            bytes(body),
+            timestamps.parse_http_date(response.headers.get("Date")),
         )
 
 
@@ -253,13 +255,6 @@ def _exception_chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
-
-
-def _date_ms(text: str | None) -> int | None:
-    try:
-        return int(parsedate_to_datetime(text or "").timestamp() * 1000)
-    except (ValueError, OverflowError):
-        return None
 
 
 def _string_member(body: bytes, name: str) -> str | None:
