@@ -18,6 +18,8 @@ _SETTINGS_REFUSED = (
     " `jira-relay check` names the command."
 )
 
+_SETTINGS_NOT_REPORTED = "This Kafka does not report its settings, so they were not compared."
+
 
 @dataclass(frozen=True, slots=True)
 class TopicReport:
@@ -142,6 +144,8 @@ def compare_topic(
     state = "different" if problems else "as it should be"
     if found.refused:
         state, problems = "not known" if not problems else state, [*problems, _SETTINGS_REFUSED]
+    elif not found.configs:
+        state = "exists" if not problems else state
     return TopicReport(spec.name, state, tuple(problems), tuple(_notes(spec, found)))
 
 
@@ -199,7 +203,7 @@ def _differs(name: str, wanted: str, found: str) -> bool:
 
 
 def _notes(spec: TopicSpec, found: ExistingTopic) -> list[str]:
-    notes = []
+    notes = [] if found.configs or found.refused else [_SETTINGS_NOT_REPORTED]
     wanted, size = spec.configs["max.message.bytes"], found.configs.get("max.message.bytes")
     if size is not None and MIN_MESSAGE_BYTES <= int(size) < int(wanted):
         notes.append(
