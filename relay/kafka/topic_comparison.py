@@ -9,6 +9,8 @@ from relay.timestamps import DAY_MS
 
 DEFAULT_REREAD_MS = 7 * DAY_MS
 """The default of producer.late_days."""
+MIN_RETENTION_MS = DAY_MS
+"""A shorter retention loses what one outage of a day delays."""
 MIN_MESSAGE_BYTES = 1_000_000
 """A smaller max.message.bytes is a problem. Event Hubs accepts no larger record, and the relay runs there."""
 
@@ -83,6 +85,26 @@ def data_loss_risks(
         if spec.name in {topics.events, topics.backfill}
     ]
     return [risk for risk in found if risk is not None]
+
+
+def delivery_risks(topics: Topics, configs: Mapping[str, Mapping[str, str]]) -> list[DataLossRisk]:
+    """Return the settings with which Kafka deletes events before their delivery, or dead letters before they are seen."""
+    specs = [
+        spec
+        for spec in topic_specs(topics, 1)
+        if spec.name in {topics.events, topics.backfill, topics.dead_letters}
+    ]
+    found = [_policy_risk(spec, configs.get(spec.name, {})) for spec in specs]
+    found += [_short_retention_risk(spec, configs.get(spec.name, {})) for spec in specs]
+    return [risk for risk in found if risk is not None]
+
+
+def _short_retention_risk(spec: TopicSpec, config: Mapping[str, str]) -> DataLossRisk | None:
+    found = config.get("retention.ms")
+    if found is None or not 0 <= int(found) < MIN_RETENTION_MS:
+        return None
+    loss = "Kafka deletes its records within a day, delivered or not"
+    return DataLossRisk(spec.name, "retention.ms", found, spec.configs["retention.ms"], loss)
 
 
 def _policy_risk(spec: TopicSpec, config: Mapping[str, str]) -> DataLossRisk | None:
