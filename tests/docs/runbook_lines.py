@@ -80,6 +80,14 @@ DESTINATION_PROBLEMS: Lines = {
         "A batch is damaged on a broker's disk, or another client wrote a record that nobody can parse.",
         "`kafka-topics.sh --describe --topic TOPIC`",
     ),
+    "_another_target_text": (
+        "Two settings use one name for different targets, or the target was changed.",
+        "`jira-relay destinations confirm NAME`",
+    ),
+    "_unknown_text": (
+        "The topic of destinations is missing, hidden or unreadable, so a second target under the name would not be noticed.",
+        "`jira-relay topics create`",
+    ),
     "moved_text": ("Kafka holds the same events at other offsets, as after a fail-over to a mirror.", "none"),
     "reread_text": (
         "Kafka lost the end of a partition, or a mirror had not received it; events are repeated, and none is left out.",
