@@ -47,8 +47,14 @@ class OrganizationStatusReporter:
         interval_seconds: float,
         previous: Status | None,
         timing: StatusTiming | None = None,
+        shard_problem: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """`previous`: the last status that any owner published; None: there is none, or it is not known."""
+        """`previous`: the last status that any owner published; None: there is none, or it is not known.
+
+        `shard_problem`: why its events cannot be written to Kafka now; None: they can.
+        """
+        self._shard_problem = shard_problem
+        self._paused = organization.paused
         timing = timing or StatusTiming()
         metrics.organization_started(organization.name, interval_seconds)
         self._name = organization.name
@@ -66,7 +72,7 @@ class OrganizationStatusReporter:
         self._notices: dict[str, str] = {}
         """Why something beside live polling is not as it should be, by subject; shown while the state is active."""
         self._clock_notice: str | None = None
-        self._publish(self._status)
+        self._publish(self._with_shard_problem(self._status))
 
     @property
     def status(self) -> Status:
@@ -76,7 +82,12 @@ class OrganizationStatusReporter:
         """Renew the status until cancelled: it expires when its owner has died."""
         while True:
             await asyncio.sleep(self._heartbeat_seconds)
-            self._publish(replace(self._status, at=self._now_ms()))
+            self._publish(self._with_shard_problem(replace(self._status, at=self._now_ms())))
+
+    def _with_shard_problem(self, status: Status) -> Status:
+        """Return the status as failing while its shard cannot write; only a round ends that."""
+        reason = None if self._paused else self._shard_problem()
+        return status if reason is None else status.transition("failing", reason, self._now_ms())
 
     def active(self, clock_ahead_ms: int = 0) -> None:
         """Report a complete round. `clock_ahead_ms`: how far the local clock is ahead, negative behind; 0: it agrees."""
@@ -85,8 +96,11 @@ class OrganizationStatusReporter:
         if skew is not None and skew != self._clock_notice:
             self._metrics.clock_skew(self._name, skew)
         self._clock_notice = skew
-        active = self._status.transition("active", self._active_reason(), now)
-        self._publish(replace(active, last_poll=now, waiting_until=None))
+        if self._shard_problem() is None:
+            status = self._status.transition("active", self._active_reason(), now)
+        else:
+            status = self._with_shard_problem(self._status)
+        self._publish(replace(status, last_poll=now, waiting_until=None))
         self._metrics.round_ended(self._name, now)
 
     def failing(self, kind: str, reason: str, retry_seconds: float, *, waiting: bool) -> None:

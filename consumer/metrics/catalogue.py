@@ -131,6 +131,13 @@ DELIVERY_LATENCY = Metric(
     FLOW,
     buckets=LATENCY_BUCKETS,
 )
+EVENT_LATENCY = Metric(
+    Histogram,
+    "jira_relay_consumer_event_latency_seconds",
+    "Time from the creation of a live event at the source to its acceptance, of the oldest event of each body.",
+    FLOW,
+    buckets=LATENCY_BUCKETS,
+)
 
 CATALOGUE: tuple[Metric[Any], ...] = (
     *(
@@ -151,5 +158,5 @@ CATALOGUE: tuple[Metric[Any], ...] = (
         DEFECTS,
         OFFSETS_LOST,
     ),
-    *(DESTINATION_STATE, LAG_EVENTS, OLDEST_UNSENT_SECONDS, LAG_SECONDS, DELIVERY_LATENCY),
+    *(DESTINATION_STATE, LAG_EVENTS, OLDEST_UNSENT_SECONDS, LAG_SECONDS, DELIVERY_LATENCY, EVENT_LATENCY),
 )

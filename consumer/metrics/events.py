@@ -3,16 +3,14 @@
 from collections import Counter as Tally
 from collections.abc import Callable, Mapping
 
-import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
-from consumer.destinations.outcome import Outcome, Partial, Paused, Reject, Retry, Sent, Split
+from consumer.destinations.outcome import Outcome, Paused, Reject, Retry, Split
 from consumer.metrics import catalogue
+from consumer.metrics.requests import RequestMetrics, log
 from relay.kafka import Record, TopicPartition
 from relay.telemetry.condition_log import ConditionLog
 from relay.telemetry.metrics import Metric, MetricSet
-
-log = structlog.get_logger("consumer")
 
 FROM_COMMITTED_OFFSET = "the group's committed offset"
 
@@ -35,6 +33,7 @@ class PipelineMetrics:
         self._labels = (destination, flow)
         self._names = {"destination": destination, "flow": flow}
         self._registered.start(**self._names)
+        self._requests = RequestMetrics(registered, self._names)
 
     def _count(self, metric: Metric[Counter], amount: float = 1, *label: str) -> None:
         self._registered[metric].labels(*self._labels, *label).inc(amount)
@@ -55,59 +54,11 @@ class PipelineMetrics:
         self, outcome: Outcome, *, rows: int, raw_bytes: int, wire_bytes: int, seconds: float
     ) -> None:
         """Count a request. Its answer is logged at debug; the state of the destination has the line."""
-        self._observe(catalogue.REQUEST_DURATION, seconds)
-        match outcome:
-            case Sent():
-                self._count(catalogue.REQUESTS, 1, "2xx")
-                self._accepted(rows, raw_bytes, wire_bytes)
-            case Partial(status=status):
-                self._count(catalogue.REQUESTS, 1, _status_class(status))
-                if accepted := outcome.accepted_count(rows):
-                    self._accepted(accepted, raw_bytes, wire_bytes)
-                self._judged_in_part(outcome, rows)
-            case Retry(reason, status, _):
-                self._not_accepted("retry", reason, status, rows)
-            case Paused(reason, status):
-                self._not_accepted("paused", reason, status, rows)
-            case Split(reason, status):
-                self._not_accepted("split", reason, status, rows)
-            case Reject(reason, status):
-                self._not_accepted("rejected", reason, status, rows)
-
-    def _accepted(self, rows: int, raw_bytes: int, wire_bytes: int) -> None:
-        self._count(catalogue.EVENTS_ACCEPTED, rows)
-        self._count(catalogue.SENT_RAW_BYTES, raw_bytes)
-        self._count(catalogue.SENT_WIRE_BYTES, wire_bytes)
-        self._observe(catalogue.REQUEST_EVENTS, rows)
-        self._conditions.ended("defect", "Delivery works again; it had failed with a defect", self._names)
-        log.debug(
-            "Destination accepted events.",
-            **self._names,
-            events=rows,
-            raw_bytes=raw_bytes,
-            wire_bytes=wire_bytes,
-        )
-
-    def _judged_in_part(self, outcome: Partial, rows: int) -> None:
-        if outcome.retry:
-            self._count(catalogue.RETRIES, 1, "retry")
-        elif len(outcome.rejected) == rows:
-            self._count(catalogue.RETRIES, 1, "rejected")
-        log.debug(
-            "Destination accepted a body in part.",
-            **self._names,
-            reason=outcome.reason,
-            status=outcome.status,
-            events=rows,
-            rejected=len(outcome.rejected),
-            retried=len(outcome.retry),
-        )
-
-    def _not_accepted(self, why: str, reason: str, status: int | None, rows: int) -> None:
-        self._count(catalogue.REQUESTS, 1, _status_class(status))
-        self._count(catalogue.RETRIES, 1, why)
-        self._failed_requests[self._names["destination"]] += 1
-        log.debug(reason, **self._names, why=why, status=status, events=rows)
+        accepted = self._requests.ended(outcome, rows, raw_bytes, wire_bytes, seconds)
+        if accepted:
+            self._conditions.ended("defect", "Delivery works again; it had failed with a defect", self._names)
+        if isinstance(outcome, Retry | Paused | Split | Reject):
+            self._failed_requests[self._names["destination"]] += 1
 
     def _place(self, partition: TopicPartition) -> dict[str, str | int]:
         return {**self._names, "topic": partition.topic, "partition": partition.partition}
@@ -290,15 +241,16 @@ class PipelineMetrics:
         self._registered.set_state(catalogue.DESTINATION_STATE, state, **self._names)
         self._set_or_remove(catalogue.OLDEST_UNSENT_SECONDS, oldest_seconds)
 
-    def body_delivered(self, oldest_seconds: float, newest_seconds: float) -> None:
-        """A body was accepted so many seconds after its oldest and its newest event were collected."""
-        self._observe(catalogue.DELIVERY_LATENCY, oldest_seconds)
-        self._set(catalogue.LAG_SECONDS, newest_seconds)
+    def body_delivered(self, now: int, oldest: int, newest: int, created: int | None) -> None:
+        """A body was accepted at `now`; its oldest and newest event were collected at `oldest` and `newest`.
+
+        `created`: when its oldest event was created at the source. None: it is not live. All times are ms UTC.
+        """
+        self._observe(catalogue.DELIVERY_LATENCY, max(0, now - oldest) / 1000)
+        self._set(catalogue.LAG_SECONDS, max(0, now - newest) / 1000)
+        if created is not None:
+            self._observe(catalogue.EVENT_LATENCY, max(0, now - created) / 1000)
 
     def set_group_lag(self, events: int | None) -> None:
         """Set the lag of the group. None: another process reports it from now on, or it is not known."""
         self._set_or_remove(catalogue.LAG_EVENTS, events)
-
-
-def _status_class(status: int | None) -> str:
-    return f"{status // 100}xx" if status else "none"

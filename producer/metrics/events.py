@@ -126,6 +126,17 @@ class ProducerMetrics:
             {"shard": shard, "reason": reason},
         )
 
+    def transactions_fail(self, shard: int, organization: str, reason: str) -> None:
+        log.error(
+            "Transactions failed several times in a row. Nothing is lost; they are tried again.",
+            shard=shard,
+            organization=organization,
+            reason=reason,
+        )
+
+    def transactions_succeed(self, shard: int, organization: str) -> None:
+        log.info("Transactions succeed again.", shard=shard, organization=organization)
+
     def shard_loaded(self, shard: int, organizations: int, ended: int) -> None:
         self._metrics[catalogue.SHARD_LOADS].inc()
         log.debug("Shard loaded.", shard=shard, organizations=organizations)

@@ -197,6 +197,16 @@ class ShardAssignment:
         if (running := self._shards.get(number)) is not None:
             running.shard.reload()
 
+    def reload_all(self) -> None:
+        """Discard the state of every shard, as `reload` does."""
+        for running in self._shards.values():
+            running.shard.reload()
+
+    @property
+    def problem(self) -> str | None:
+        """Why a shard publishes nothing; None: all do, or the reason is not known."""
+        return next((one.shard.problem for one in self._shards.values() if one.shard.problem), None)
+
     @property
     def ready(self) -> bool:
         """Whether the group has assigned this process its shards, and each of them can publish."""

@@ -48,6 +48,7 @@ class ErrorKind(StrEnum):
     UNEXPECTED = "unexpected"
     NO_KEY = "no-key"
     OTHER_SITE = "other-site"
+    OUTSIDE_WINDOW = "outside-window"
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +191,13 @@ _CATALOGUE = {
         (
             "The URL of {host} now leads to another Jira site than before, and nothing is read from it; "
             "if that is intended, delete the organization and add it under another name."
+        ),
+    ),
+    ErrorKind.OUTSIDE_WINDOW: (
+        RetryAction.FIX,
+        (
+            "{host} answers with records outside the asked window{quote} (time zone fault?); nothing up to now counts as read,"
+            " and the window is read again. If this lasts, check proxies and the site's time zone, and ask Atlassian."
         ),
     ),
     ErrorKind.UNEXPECTED: (

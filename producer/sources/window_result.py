@@ -20,3 +20,5 @@ class WindowResult:
     record_count: int
     outside_window: int
     proven: bool
+    far_outside_window: int = 0
+    """Records so far outside that the API must have understood another window: a time zone fault."""

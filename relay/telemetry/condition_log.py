@@ -16,10 +16,13 @@ NO_FIELDS: Final[Mapping[str, object]] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class ConditionTiming:
-    """`remind_seconds`: between two reminders. A condition that flaps, with `burst` begins in `remind_seconds`, gets no
+    """`grace_seconds`: a shorter condition is an ordinary one, such as a start, and has no line.
+
+    `remind_seconds`: between two reminders. A condition that flaps, with `burst` begins in `remind_seconds`, gets no
     further line until an episode lasts `settle_seconds`.
     """
 
+    grace_seconds: float = 0.0
     remind_seconds: float = 3_600.0
     burst: int = 3
     settle_seconds: float = 300.0
@@ -70,6 +73,8 @@ class Condition:
             self._episode = _Episode(now, set(), now)
         episode = self._episode
         episode.attempts, episode.seen_at = episode.attempts + attempts, now
+        if now - episode.since < timing.grace_seconds:
+            return None
         if episode.last_line is None:
             self._begins = [each for each in self._begins if now - each < timing.remind_seconds]
             if len(self._begins) >= timing.burst and now - episode.since < timing.settle_seconds:
@@ -88,7 +93,7 @@ class Condition:
         if episode is None:
             return None
         if episode.last_line is None:
-            self._unlogged += 1
+            self._unlogged += not self.timing.grace_seconds
             return None
         return Recovery(now - episode.since, episode.attempts)
 

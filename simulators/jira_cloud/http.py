@@ -108,7 +108,8 @@ def _serve_audit_records(
 
 def _render_page(site: SimulatedSite, query: Query) -> tuple[bytes, int]:
     quirks = site.quirks
-    found = site.log.select(query.selection) if query.selection else ()
+    selection = query.selection and query.selection.shifted(round(quirks.query_shift_seconds * 1000))
+    found = site.log.select(selection) if selection else ()
     limit = min(query.limit, quirks.max_limit)
     size = limit if quirks.page_cap is None else min(limit, quirks.page_cap)
     page = _with_repeats(found, quirks)[query.offset : query.offset + size]

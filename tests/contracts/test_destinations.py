@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 
 from consumer.destinations.catalogue import DESTINATIONS
-from management.checks import _destination_check
+from management.connection_checks import _destination_check
 from management.settings import Settings
 from relay.config.names import is_list, is_secret, models_by_kind
 from tests.contracts.destination import CLAIMS

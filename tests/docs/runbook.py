@@ -8,7 +8,7 @@ from types import ModuleType
 
 import producer.polling.poller
 import relay.kafka.diagnostics.messages
-from consumer.assignment import losses, start_offset
+from consumer.assignment import losses, schema_hold, start_offset
 from consumer.delivery import dead_letters, defects, sender
 from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import AnyKind
@@ -115,6 +115,7 @@ def destination_problems() -> list[tuple[str, str]]:
         defects.filter_fault_text,
         losses._loss_text,
         losses._corrupt_batch_text,
+        schema_hold._doubt_text,
         start_offset.moved_text,
         start_offset.reread_text,
         start_offset.unproven_text,

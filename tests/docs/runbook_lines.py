@@ -57,6 +57,7 @@ SOURCE_ERRORS: Lines = {
     "unexpected": ("Jira answered with an unknown status.", TEST),
     "no-key": ("The reference or the encryption of the API key does not work.", CHECK),
     "other-site": ("The URL now belongs to another site.", SHOW),
+    "outside-window": ("Jira or a proxy shifts the times of requests or records.", TEST),
     "defect": ("The relay has a bug; this organization is tried again, the others go on.", LOG),
 }
 ANSWERS: Lines = {
@@ -87,6 +88,10 @@ DESTINATION_PROBLEMS: Lines = {
     "_unknown_text": (
         "The topic of destinations is missing, hidden or unreadable, so a second target under the name would not be noticed.",
         "`jira-relay topics create`",
+    ),
+    "_doubt_text": (
+        "No known version of the schema fits: the registry lost it or gave its id to another, or a newer release wrote the events.",
+        "`jira-relay schemas check`",
     ),
     "moved_text": ("Kafka holds the same events at other offsets, as after a fail-over to a mirror.", "none"),
     "reread_text": (

@@ -38,6 +38,12 @@ from producer.sources.jira_cloud.client import RequestLimits
 from producer.sources.jira_cloud.mapping import restore_json, to_event
 from producer.sources.jira_cloud.page import Page
 from producer.sources.jira_cloud.pager import Pager, PageRequest, PagingLimits
+from producer.sources.jira_cloud.proof import (
+    contradiction_failure,
+    contradicts,
+    is_inconclusive,
+    outside_window_failure,
+)
 from producer.sources.throttle import BackoffTiming, RequestSlots, RequestThrottle, SiteThrottle
 from producer.sources.walk import Walk
 from producer.sources.window_result import WindowResult
@@ -116,8 +122,15 @@ class JiraCloudSource:
                     raise self._throttle.back_off(failure, walk) from error
                 continue
             items = [to_event(record, self.organization.name) for record in page.records]
-            if (result := pager.add(items, page.size, page.date_ms)) is not None:
-                yield result
+            if (result := pager.add(items, page.size, page.date_ms)) is None:
+                continue
+            if result.far_outside_window:
+                # Its events are published, but the window was not read: no cursor may move over it.
+                yield replace(result, covered=TimeRange(result.window.start, result.window.start))
+                host = split_url(self.organization.url)[0].authority
+                failure = outside_window_failure(self.organization.name, host, result.far_outside_window)
+                raise self._throttle.back_off(failure, walk)
+            yield result
 
     async def _fetch_page_with_retries(self, request: PageRequest, walk: Walk, on_retry: OnRetry) -> Page:
         for _ in range(self._limits.page_attempts - 1):
@@ -193,15 +206,22 @@ class JiraCloudSource:
 
     async def verify_empty(self, empty: TimeRange, walk: Walk = Walk.LIVE) -> None:
         """Ask for the newest record without dates. Returns if it is of another time, or if Jira has no records at all
-        but knows the user.
+        but knows the user. If it came just after the window, a page of the newest shows those before it.
         """
         newest = await self._probe(walk)
         if not newest.records:
             await self._request(self._verify_login, walk)
             return
-        event = to_event(newest.records[0], self.organization.name)
-        if not isinstance(event, UnreadableRecord) and contradicts(empty, event["created"]):
-            raise self._throttle.back_off(_contradiction_failure(self.organization), walk)
+        created = self._created(newest)
+        if any(is_inconclusive(empty, ms) for ms in created):
+            created = self._created(await self._probe(walk, count=self._limits.paging.page_records))
+        if any(contradicts(empty, ms) for ms in created):
+            raise self._throttle.back_off(contradiction_failure(self.organization.name), walk)
+
+    def _created(self, page: Page) -> list[int]:
+        """Return when each readable record of a page was created, in ms."""
+        events = (to_event(record, self.organization.name) for record in page.records)
+        return [event["created"] for event in events if not isinstance(event, UnreadableRecord)]
 
     async def _verify_login(self, endpoint: Endpoint) -> jira.Account | SourceFailure:
         found = await jira.myself(self._client, endpoint, limits=self._limits.request)
@@ -219,16 +239,16 @@ class JiraCloudSource:
         if not newest.total:
             return None
         last = await self._probe(walk, newest.total - 1)
-        events = [to_event(record, self.organization.name) for record in last.records]
-        return next((event["created"] for event in events if not isinstance(event, UnreadableRecord)), None)
+        return next(iter(self._created(last)), None)
 
     def restore(self, event: Event) -> bytes:
         """Return the JSON of the record that the event was made from; nulls are gone, and UTC is written as Jira does."""
         return restore_json(event)
 
-    async def _probe(self, walk: Walk, offset: int = 0) -> Page:
+    async def _probe(self, walk: Walk, offset: int = 0, count: int = 1) -> Page:
         return await self._request(
-            lambda endpoint: jira.probe(self._client, endpoint, offset, limits=self._limits.request), walk
+            lambda endpoint: jira.probe(self._client, endpoint, offset, count, limits=self._limits.request),
+            walk,
         )
 
     async def _request(self, call: Callable[[Endpoint], Awaitable[T | SourceFailure]], walk: Walk) -> T:
@@ -276,16 +296,3 @@ class JiraCloudSource:
 def _key_fingerprint(key: str) -> bytes:
     """Return a hash that tells one key from another without revealing either."""
     return hashlib.sha256(key.encode()).digest()
-
-
-def _contradiction_failure(organization: Organization) -> SourceFailure:
-    return SourceFailure(
-        ErrorKind.BROKEN_ANSWER,
-        f"{organization.name}: Jira showed no records for a time in which it has some; the request is repeated."
-        " If this lasts, check whether a proxy changes the requests.",
-    )
-
-
-def contradicts(empty: TimeRange, newest_created: int) -> bool:
-    """Whether Jira, asked without dates, shows a record of a window for which it had shown none."""
-    return newest_created in empty

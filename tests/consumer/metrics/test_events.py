@@ -77,10 +77,22 @@ def test_a_change_of_state_has_a_line(world, lines):
 
 def test_a_start_has_no_line(world, lines):
     """A destination that starts and becomes active has no line of its own."""
-    world.observe(10, "starting")
-    world.observe(10, "active")
+    for _ in range(5):
+        world.observe(10, "starting", "joining the group")
+        world.observe(10, "active")
 
     assert shown(lines) == []
+
+
+def test_a_start_that_lasts_has_a_line(world, lines):
+    """A destination that cannot start for a minute has a line with the reason, and one at the end."""
+    world.observe(200, "starting", "The start offset cannot be looked up.")
+    world.observe(1, "active")
+
+    assert [(level, event) for level, event, _ in shown(lines)] == [
+        ("warning", "The start offset cannot be looked up."),
+        ("info", "Destination has started; it could not for 3 min."),
+    ]
 
 
 def test_commits_that_fail_have_one_line(world, lines):
@@ -143,3 +155,16 @@ def test_the_lag_ends_with_its_owner(world):
     world.live.set_group_lag(None)
 
     assert world.registry.get_sample_value(name, labels) is None
+
+
+def test_latency_is_of_live_events(world):
+    """A body observes both latencies if its oldest event is live, and only that since collection if it is history."""
+    world.live.body_delivered(now=100_000, oldest=98_000, newest=99_000, created=40_000)
+    world.live.body_delivered(now=100_000, oldest=98_000, newest=99_000, created=None)
+
+    names = {"destination": "sentinel", "flow": "live"}
+    sums = [
+        world.registry.get_sample_value(f"jira_relay_consumer_{name}_latency_seconds_sum", names)
+        for name in ("event", "delivery")
+    ]
+    assert sums == [60, 4]
