@@ -72,7 +72,10 @@ def _consumer_rights(topics: Topics, destinations: Iterable[str]) -> list[Right]
 
 
 def _operator_rights(topics: Topics) -> list[Right]:
-    read = (topics.organizations, topics.progress, topics.status, topics.schemas, topics.dead_letters)
+    read = (
+        *(topics.organizations, topics.progress, topics.status, topics.schemas, topics.dead_letters),
+        topics.destinations,
+    )
     return [
         *_on_topics(read, "Read"),
         *_on_topics((topics.organizations, topics.changes, topics.destinations), "Write"),
