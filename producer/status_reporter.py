@@ -114,11 +114,18 @@ class OrganizationStatusReporter:
     def walk_failing(self, walk: Walk, kind: str, reason: str, retry_seconds: float) -> None:
         """Report a failure that holds up one walk beside live polling."""
         self.notice(walk, f"{_WALK_NAMES[walk]}: {reason.removeprefix(f'{self._name}: ')}")
-        self._metrics.round_failed(self._name, kind, reason, retry_seconds)
+        self._metrics.round_failed(self._name, kind, reason, retry_seconds, walk)
+
+    def failing_by_defect(self, walk: Walk, error: BaseException, retry_seconds: float) -> None:
+        """Report a defect of the relay; the log has its traceback."""
+        reason = f"{self._name}: a defect of the relay ({type(error).__name__}); its log has the details."
+        self._metrics.round_failed_by_defect(self._name, walk, error)
+        self.failing("defect", reason, retry_seconds, waiting=False)
 
     def walk_succeeded(self, walk: Walk) -> None:
         """Remove the notice of a walk's failure."""
         self.notice(walk, None)
+        self._metrics.walk_ended(self._name, walk)
 
     def notice(self, subject: str, text: str | None) -> None:
         """Show a notice beside the state active. None: remove it."""

@@ -15,6 +15,10 @@ from urllib.parse import urlsplit
 import httpx
 
 from relay.errors import SettingsError
+from relay.http_body import ACCEPT_ENCODING, bounded
+
+MAX_BODY_BYTES = 16 * 1024 * 1024
+"""The largest answer of a registry or a login server, unpacked."""
 
 _PROXY_URL = re.compile(r"https?://[^\s/?#]+/?", re.IGNORECASE)
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
@@ -104,11 +108,16 @@ def create_tls_context(ca_file: Path | None = None, environ: Environ = os.enviro
 
 
 class ProxyTransport(httpx.AsyncBaseTransport):
-    """Sends each request as the proxy rules say."""
+    """Sends each request as the proxy rules say, and reads no more than `max_body_bytes` of an unpacked answer."""
 
     def __init__(
-        self, rules: ProxyRules, context: ssl.SSLContext, limits: httpx.Limits | None = None
+        self,
+        rules: ProxyRules,
+        context: ssl.SSLContext,
+        limits: httpx.Limits | None = None,
+        max_body_bytes: int = MAX_BODY_BYTES,
     ) -> None:
+        self._max_body_bytes = max_body_bytes
         self._rules = rules
         self._context = context
         self._limits = limits or httpx.Limits()
@@ -123,7 +132,9 @@ class ProxyTransport(httpx.AsyncBaseTransport):
             self._transports[proxy] = httpx.AsyncHTTPTransport(
                 verify=self._context, limits=self._limits, proxy=proxy, trust_env=False
             )
-        return await self._transports[proxy].handle_async_request(request)
+        request.headers["Accept-Encoding"] = ACCEPT_ENCODING
+        response = await self._transports[proxy].handle_async_request(request)
+        return bounded(response, self._max_body_bytes)
 
     async def aclose(self) -> None:
         for transport in self._transports.values():
@@ -131,10 +142,12 @@ class ProxyTransport(httpx.AsyncBaseTransport):
 
 
 def open_transport(
-    context: ssl.SSLContext | None = None, limits: httpx.Limits | None = None
+    context: ssl.SSLContext | None = None,
+    limits: httpx.Limits | None = None,
+    max_body_bytes: int = MAX_BODY_BYTES,
 ) -> ProxyTransport:
     """Return the transport of an httpx client, which must be made with `trust_env=False`. Raises SettingsError."""
-    return ProxyTransport(read_proxy_rules(), context or create_tls_context(), limits)
+    return ProxyTransport(read_proxy_rules(), context or create_tls_context(), limits, max_body_bytes)
 
 
 def _first(environ: Environ, *names: str) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from relay.telemetry.metrics import Metric, MetricSet
 log = structlog.get_logger("producer")
 
 MAX_LISTED = 100
+LIVE = "live"
 
 
 class ProducerMetrics:
@@ -21,7 +22,9 @@ class ProducerMetrics:
     def __init__(self, registry: CollectorRegistry, clock: Callable[[], float] = time.monotonic) -> None:
         """`clock`: seconds, for the length of a condition in the log."""
         self._metrics = MetricSet(catalogue.CATALOGUE, registry)
-        self._polling = ConditionLog(log, clock)
+        self._clock = clock
+        self._polling: dict[str, ConditionLog] = {}
+        """By organization; the conditions of each are those of its walks."""
         self._transactions = ConditionLog(log, clock)
 
     def organization_started(self, organization: str, interval_seconds: float) -> None:
@@ -32,9 +35,7 @@ class ProducerMetrics:
     def round_ended(self, organization: str, at: int) -> None:
         self._metrics[catalogue.ROUNDS].labels(organization, "complete").inc()
         self._set(catalogue.LAST_POLL, organization, at / 1000)
-        self._polling.ended(
-            organization, "Polling works again; it had failed", {"organization": organization}
-        )
+        self.walk_ended(organization, LIVE)
         log.debug("Polling round ended.", organization=organization)
 
     def complete_up_to(self, organization: str, at: int) -> None:
@@ -73,21 +74,44 @@ class ProducerMetrics:
             reason=reason,
         )
 
-    def round_failed(self, organization: str, kind: str, reason: str, retry_seconds: float) -> None:
+    def round_failed(
+        self, organization: str, kind: str, reason: str, retry_seconds: float, walk: str = LIVE
+    ) -> None:
+        """Count a failed round. `walk`: its name in the log; the failures of each walk are a condition of their own."""
         self._metrics[catalogue.ROUNDS].labels(organization, "failed").inc()
         self._metrics[catalogue.SOURCE_ERRORS].labels(organization, kind).inc()
         self._metrics[catalogue.SOURCE_BACKOFF_SECONDS].labels(organization).inc(retry_seconds)
         retry_in = round(retry_seconds, 1)
-        self._polling.failed(
-            organization,
+        self._walks_of(organization).failed(
+            walk,
             kind,
             reason,
-            {"organization": organization, "kind": kind, "retry_in_seconds": retry_in},
+            {"organization": organization, "walk": walk, "kind": kind, "retry_in_seconds": retry_in},
         )
+
+    def round_failed_by_defect(self, organization: str, walk: str, error: BaseException) -> None:
+        """Log a defect with its traceback, as a condition; `walk_ended` ends it."""
+        self._walks_of(organization).failed(
+            (walk, "defect"),
+            type(error).__name__,
+            "A polling round failed by a defect.",
+            {"organization": organization, "walk": walk, "exc_info": error},
+            level="error",
+        )
+
+    def walk_ended(self, organization: str, walk: str) -> None:
+        """Note that a round of a walk was complete, so that its condition ends."""
+        if (conditions := self._polling.get(organization)) is not None:
+            fields = {"organization": organization, "walk": walk}
+            conditions.ended(walk, "Polling works again; it had failed", fields)
+            conditions.ended((walk, "defect"), "Polling works again; it had failed by a defect", fields)
+
+    def _walks_of(self, organization: str) -> ConditionLog:
+        return self._polling.setdefault(organization, ConditionLog(log, self._clock))
 
     def organization_state(self, organization: str, state: str, expires: int | None) -> None:
         if state == "paused":
-            self._polling.forget(organization)
+            self._polling.pop(organization, None)
         self._metrics.set_state(catalogue.ORGANIZATION_STATE, state, organization=organization)
         if expires is not None:
             self._set(catalogue.CREDENTIAL_EXPIRY, organization, expires / 1000)
@@ -164,7 +188,7 @@ class ProducerMetrics:
     def remove_organization(self, organization: str) -> None:
         """Remove the series of an organization that this process no longer polls."""
         self._metrics.remove(organization=organization)
-        self._polling.forget(organization)
+        self._polling.pop(organization, None)
 
     def _set(self, metric: Metric[Gauge], organization: str, value: float) -> None:
         self._metrics[metric].labels(organization).set(value)

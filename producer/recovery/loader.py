@@ -15,6 +15,7 @@ The order of the steps is what makes a take-over safe:
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from pyroaring import BitMap64
 
@@ -222,13 +223,21 @@ def _shard_state(stored: StoredProgress, collected: int) -> ShardState:
     )
 
 
+def _of_organization(record: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return the record. Raises BadBody if it is of another organization than its key: then it was not what it claims."""
+    if record["organization"] != name:
+        raise BadBody("its organization is not its key")
+    return record
+
+
 def _store_record(stored: StoredProgress, key: str, record: Record, value: bytes) -> None:
     name, day = split_progress_key(key)
     try:
         if day is None:
-            stored.checkpoints[name] = checkpoints.from_record(InternalCodec("checkpoint").decode(value))
+            record_of_name = _of_organization(InternalCodec("checkpoint").decode(value), name)
+            stored.checkpoints[name] = checkpoints.from_record(record_of_name)
         else:
-            entry = InternalCodec("day_ledger").decode(value)
+            entry = _of_organization(InternalCodec("day_ledger").decode(value), name)
             stored.days[name][day] = day_ledger_from_record(entry)
             added = BitMap64.deserialize(entry["added"]) if entry["added"] else BitMap64()
             stored.added[name, day] = (record.timestamp, added)

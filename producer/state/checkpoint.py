@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from producer.state.intervals import TimeRange
+from relay.avro.codec import NEWER_FIELDS
 from relay.timestamps import DAY_MS
 
 MOST_PAIRS = 32
@@ -79,10 +80,13 @@ class Checkpoint:
     id_reuse: IdReuse | None = None
     outage: TimeRange | None = None
     """An outage of a day or more: whether the source kept all records of it is still to be asked. None: nothing is."""
+    newer_fields: bytes = b""
+    """What a newer release has appended to the record; written back as it is, though this release moves `written` on."""
 
     def to_record(self) -> dict[str, Any]:
-        """Return the record of schemas/checkpoint.avsc."""
-        return {
+        """Return the record of schemas/checkpoint.avsc, for the codec of its topic."""
+        newer = {NEWER_FIELDS: self.newer_fields} if self.newer_fields else {}
+        return newer | {
             "organization": self.organization,
             "window_end": self.window_end,
             "live_since": self.live_since,
@@ -132,6 +136,7 @@ def from_record(record: dict[str, Any]) -> Checkpoint:
         newest_event=None if record["newest_event"] is None else EventTime(**record["newest_event"]),
         id_reuse=None if record["id_reuse"] is None else IdReuse(**record["id_reuse"]),
         outage=None if record["outage"] is None else TimeRange(**record["outage"]),
+        newer_fields=record.get(NEWER_FIELDS, b""),
     )
 
 

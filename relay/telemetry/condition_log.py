@@ -1,4 +1,4 @@
-"""Log lasting conditions: a line at the begin, one at each new kind of trouble, one an hour, and one at the end.
+"""Log lasting conditions: a line at the start, one at each new kind of trouble, one an hour, and one at the end.
 
 A condition that is retried every few seconds has no line for each retry: those are at debug.
 """
@@ -18,7 +18,7 @@ NO_FIELDS: Final[Mapping[str, object]] = MappingProxyType({})
 class ConditionTiming:
     """`grace_seconds`: a shorter condition is an ordinary one, such as a start, and has no line.
 
-    `remind_seconds`: between two reminders. A condition that flaps, with `burst` begins in `remind_seconds`, gets no
+    `remind_seconds`: between two reminders. A condition that flaps, with `burst` starts in `remind_seconds`, gets no
     further line until an episode lasts `settle_seconds`.
     """
 
@@ -60,7 +60,7 @@ class Condition:
 
     timing: ConditionTiming = field(default_factory=ConditionTiming)
     _episode: _Episode | None = None
-    _begins: list[float] = field(default_factory=list)
+    _starts: list[float] = field(default_factory=list)
     _unlogged: int = 0
 
     def failed(self, kind: str, now: float, attempts: int = 1) -> Trouble | None:
@@ -76,10 +76,10 @@ class Condition:
         if now - episode.since < timing.grace_seconds:
             return None
         if episode.last_line is None:
-            self._begins = [each for each in self._begins if now - each < timing.remind_seconds]
-            if len(self._begins) >= timing.burst and now - episode.since < timing.settle_seconds:
+            self._starts = [each for each in self._starts if now - each < timing.remind_seconds]
+            if len(self._starts) >= timing.burst and now - episode.since < timing.settle_seconds:
                 return None
-            self._begins.append(now)
+            self._starts.append(now)
         elif kind in episode.kinds and now - episode.last_line < timing.remind_seconds:
             return None
         episode.kinds.add(kind)
@@ -88,7 +88,7 @@ class Condition:
         return Trouble(now - episode.since, episode.attempts, unlogged)
 
     def ended(self, now: float) -> Recovery | None:
-        """Record that all is well. None: it was before, or its begin had no line."""
+        """Record that all is well. None: it was before, or its start had no line."""
         episode, self._episode = self._episode, None
         if episode is None:
             return None

@@ -141,18 +141,15 @@ async def a_truncated_event_keeps_its_identity(case):
 
 
 async def the_identity_names_the_target_without_a_secret(case):
-    """It is made of settings, equal for equal ones, and no other credential changes it; the address of live requests shows it."""
+    """It is made of settings, and equal for equal ones; the address of live requests shows a part of it."""
     identity = case.kind.identity(case.peer.config)
     assert identity
     assert identity == case.kind.identity(case.peer.config.model_copy())
     assert all(isinstance(text, str) and text for text in identity.values())
     assert any(text in case.live.address for text in identity.values())
-    for name, setting in type(case.peer.config).model_fields.items():
-        value = getattr(case.peer.config, name)
-        if isinstance(value, SecretStr):
-            other = case.peer.config.model_copy(update={name: SecretStr("another")})
-            assert case.kind.identity(other) == identity, setting
-            assert value.get_secret_value() not in identity.values()
+    secrets = (getattr(case.peer.config, name) for name in type(case.peer.config).model_fields)
+    for secret in (each for each in secrets if isinstance(each, SecretStr)):
+        assert not any(secret.get_secret_value() in text for text in identity.values())
 
 
 async def the_limits_agree(case):

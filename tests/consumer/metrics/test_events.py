@@ -46,7 +46,7 @@ def shown(lines):
 
 
 def test_a_denied_destination_has_a_line_an_hour(world, lines):
-    """Two hours of refusals give the begin, a reminder and the end with the number of requests; no request has a line."""
+    """Two hours of refusals give the start, a reminder and the end with the number of requests; no request has a line."""
     world.observe(5, "starting")
     world.observe(5, "active")
     for _ in range(24):
@@ -96,7 +96,7 @@ def test_a_start_that_lasts_has_a_line(world, lines):
 
 
 def test_commits_that_fail_have_one_line(world, lines):
-    """Offsets that cannot be committed for minutes have a begin and an end."""
+    """Offsets that cannot be committed for minutes have a start and an end."""
     for _ in range(100):
         world.live.commit_failed("Kafka does not answer.")
         world.now += 3

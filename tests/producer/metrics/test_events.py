@@ -47,7 +47,7 @@ def shown(lines):
 
 
 def test_an_organization_refused_for_hours_has_a_line_an_hour(world, lines):
-    """Three hours of refusals each minute give the begin, a reminder each hour and the end, and each is counted."""
+    """Three hours of refusals each minute give the start, a reminder each hour and the end, and each is counted."""
     world.fail(180)
     world.metrics.round_ended("acme", 1)
     world.metrics.round_ended("acme", 2)

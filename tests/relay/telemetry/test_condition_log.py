@@ -23,8 +23,8 @@ class Clock:
         return self.now
 
 
-def test_a_begin_and_an_end_have_a_line_each():
-    """The begin is a line, retries are none, and the end names length and attempts."""
+def test_a_start_and_an_end_have_a_line_each():
+    """The start is a line, retries are none, and the end names length and attempts."""
     condition = Condition()
 
     assert [condition.failed("captcha", now) for now in (0, 60, 120)] == [Trouble(0, 1, 0), None, None]
@@ -56,7 +56,7 @@ def test_each_kind_of_trouble_has_one_line():
 
 
 def test_a_flapping_condition_falls_silent():
-    """After three begins in an hour, short episodes are counted and not logged, also not their ends."""
+    """After three starts in an hour, short episodes are counted and not logged, also not their ends."""
     condition = Condition()
     lines = []
     for start in range(0, 600, 60):
@@ -67,7 +67,7 @@ def test_a_flapping_condition_falls_silent():
 
 
 def test_a_flapping_condition_that_stays_is_logged():
-    """An episode that lasts five minutes is logged whatever happened before, with its true begin and its end."""
+    """An episode that lasts five minutes is logged whatever happened before, with its true start and its end."""
     condition = Condition()
     for start in (0, 10, 20, 30):
         condition.failed("unavailable", start)
@@ -91,7 +91,7 @@ def test_an_abandoned_condition_begins_anew():
     st.lists(st.tuples(st.booleans(), st.sampled_from("abc"), st.floats(0, 900)), min_size=1, max_size=200)
 )
 def test_lines_are_few_and_balanced(steps):
-    """Whatever happens, begins and ends alternate, no hour has more than three begins, and no hour of trouble is silent."""
+    """Whatever happens, starts and ends alternate, no hour has more than three starts, and no hour of trouble is silent."""
     timing = ConditionTiming()
     condition, now, logged, begins, silent_since = Condition(timing), 0.0, False, [], None
     for fails, kind, pause in steps:

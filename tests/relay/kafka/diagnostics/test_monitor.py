@@ -28,7 +28,7 @@ async def monitor_log(secure_kafka, prefix):
 
 
 async def test_a_changed_password_is_logged_until_it_works_again(secure_kafka, monitor_log, prefix):
-    """The cause is logged, repeated while it lasts, and followed by its end; each line has the time of its begin."""
+    """The cause is logged, repeated while it lasts, and followed by its end; each line has the time of its start."""
     await secure_kafka.set_password(prefix, "the-second-password")
     await wait_until(lambda: len(logged(monitor_log)) >= 2)
     await secure_kafka.set_password(prefix, "the-first-password")
