@@ -16,12 +16,14 @@ from consumer.pipelines import PipelineFactory
 from consumer.status_reporter import DestinationStatusReporter, RunningPipeline
 from consumer.targets.guard import TargetGuard
 from consumer.targets.store import ClaimStore
-from consumer.timing import ConsumerTiming
+from consumer.timing import ConsumerServiceTiming, ConsumerTiming
+from consumer.topic_settings import TopicSettings
 from relay.aio import cancel_all, run_unless_stopped, supervise
 from relay.config.schema_registry import SchemaRegistryConfig
 from relay.kafka.connection import Connection
 from relay.kafka.producer import RecordWriter
-from relay.kafka.topic_admin import read_shard_count
+from relay.kafka.topic_admin import read_topic_facts
+from relay.kafka.topic_facts import shard_count
 from relay.kafka.topics import Topics
 from relay.schema_registry.store import open_schema_store
 from relay.status.model import service_key, take_over
@@ -52,9 +54,11 @@ async def run_consumer(
         health.report(f"destination {name}", ok=False, reason="joining the group")
     health.count("destination", len(destinations))
     topics = Topics(connection.kafka.topic_prefix)
-    shards = await run_unless_stopped(stop, read_shard_count(connection))
-    if shards is None:
+    facts = await run_unless_stopped(stop, read_topic_facts(connection))
+    if facts is None:
         return
+    shards = shard_count(facts, topics)
+    topic_settings = TopicSettings(connection, facts, timing.service.topic_check_seconds)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_schema_store(schema_registry, connection))
         writer = await stack.enter_async_context(RecordWriter(connection))
@@ -72,6 +76,7 @@ async def run_consumer(
             kinds,
             timing,
             workers,
+            topic_settings,
         )
         status_history = StatusHistory(connection, topics.status)
         claims = ClaimStore(connection, topics.destinations)
@@ -92,7 +97,14 @@ async def run_consumer(
                 timing.reporter,
             )
             served.append(ServedDestination(pipelines, guard, reporter))
-        await _serve(served, status_writer, _heartbeat(status_writer, destinations, timing), stop, timing)
+        background = {
+            "status writer": status_writer.run(),
+            "heartbeat of the consumer": _heartbeat(
+                status_writer, destinations, topic_settings, timing.service
+            ),
+            "watch of topic settings": topic_settings.watch(),
+        }
+        await _serve(served, background, stop, timing.service)
         for each in served:
             each.reporter.expire_status()
         status_writer.tombstone(service_key("consume"))
@@ -114,36 +126,36 @@ class ServedDestination:
 
 async def _serve(
     served: Sequence[ServedDestination],
-    status_writer: StatusWriter,
-    heartbeat: Coroutine[None, None, None],
+    background: Mapping[str, Coroutine[None, None, None]],
     stop: asyncio.Event,
-    timing: ConsumerTiming,
+    timing: ConsumerServiceTiming,
 ) -> None:
     """Run every destination and its report until `stop`; then finish deliveries, and leave the groups."""
-    tasks = {
-        asyncio.create_task(status_writer.run(), name="status writer"),
-        asyncio.create_task(heartbeat, name="heartbeat of the consumer"),
-        *(
-            asyncio.create_task(each.reporter.run(), name="status reporter of a destination")
-            for each in served
-        ),
+    tasks = {asyncio.create_task(work, name=name) for name, work in background.items()}
+    tasks |= {
+        asyncio.create_task(each.reporter.run(), name="status reporter of a destination") for each in served
     }
     members = {asyncio.create_task(each.run(), name="memberships of a destination") for each in served}
     try:
         await supervise(stop, tasks | members)
     finally:
         handlers = [pipeline.handler for each in served for pipeline in each.pipelines]
-        await asyncio.gather(*(handler.stop(timing.service.stop_seconds) for handler in handlers))
+        await asyncio.gather(*(handler.stop(timing.stop_seconds) for handler in handlers))
         await cancel_all(members, attempts=1, seconds=10)
         await cancel_all(tasks, attempts=1, seconds=10)
 
 
-async def _heartbeat(status_writer: StatusWriter, names: Iterable[str], timing: ConsumerTiming) -> None:
-    """Report that this process runs, and which destinations it serves, until cancelled."""
-    status = take_over("active", now_ms(), reason=f"destinations {', '.join(names)}")
+async def _heartbeat(
+    status_writer: StatusWriter,
+    names: Iterable[str],
+    topic_settings: TopicSettings,
+    timing: ConsumerServiceTiming,
+) -> None:
+    """Report that this process runs, which destinations it serves, and what it may not know, until cancelled."""
+    served = f"destinations {', '.join(names)}"
+    status = take_over("active", now_ms(), reason=served)
     while True:
-        status = status.transition("active", status.reason, now_ms()).valid_for(
-            timing.service.heartbeat_valid_ms
-        )
+        reason = "; ".join(filter(None, (served, topic_settings.unknown)))
+        status = status.transition("active", reason, now_ms()).valid_for(timing.heartbeat_valid_ms)
         status_writer.put(service_key("consume"), status)
-        await asyncio.sleep(timing.service.heartbeat_seconds)
+        await asyncio.sleep(timing.heartbeat_seconds)
