@@ -9,8 +9,8 @@ from producer.sources.jira_cloud.client import open_clients
 from producer.sources.jira_cloud.source import JiraCloudLimits, JiraCloudSource, throttle_key
 from producer.sources.throttle import BackoffTiming, RequestSlots, SiteThrottle
 from relay.credentials.resolver import CredentialResolver
-from relay.credentials.url_policy import AllowedHosts
 from relay.organizations import Organization
+from relay.url_policy import AllowedHosts
 
 
 class JiraCloudSources:
