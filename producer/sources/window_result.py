@@ -1,6 +1,7 @@
 from dataclasses import dataclass
 
 from producer.events import Event, UnreadableRecord
+from producer.sources.errors import SourceFailure
 from producer.state.intervals import TimeRange
 
 
@@ -20,3 +21,5 @@ class WindowResult:
     record_count: int
     outside_window: int
     proven: bool
+    failure: SourceFailure | None = None
+    """Why the API did not serve some records of this part; then it is not read to its end. None: it served all."""

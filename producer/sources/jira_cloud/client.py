@@ -4,7 +4,7 @@ import asyncio
 import http.cookiejar
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
@@ -39,6 +39,14 @@ class RequestLimits:
 
 
 LIMITS = RequestLimits()
+
+
+ReadBroken = Callable[[bytes, int], Page | None]
+"""Reads a body that is no page, in answer to a request for so many records. None: it is a failure."""
+
+
+def read_nothing(_body: bytes, _limit: int) -> None:
+    """Take each body that is no page for a failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,19 +110,25 @@ async def fetch_page(
     limit: int,
     *,
     limits: RequestLimits = LIMITS,
+    read_broken: ReadBroken = read_nothing,
 ) -> Page | SourceFailure:
     """Fetch at most `limit` records created from `from_ms` to `until_ms`, both inclusive, newest first."""
     query = {"from": timestamps.to_iso(from_ms), "to": timestamps.to_iso(until_ms)}
     return await _fetch_records(
-        client, endpoint, query | {"offset": str(offset), "limit": str(limit)}, limits
+        client, endpoint, query | {"offset": str(offset), "limit": str(limit)}, limits, read_broken
     )
 
 
 async def probe(
-    client: httpx.AsyncClient, endpoint: Endpoint, offset: int = 0, *, limits: RequestLimits = LIMITS
+    client: httpx.AsyncClient,
+    endpoint: Endpoint,
+    offset: int = 0,
+    *,
+    limits: RequestLimits = LIMITS,
+    read_broken: ReadBroken = read_nothing,
 ) -> Page | SourceFailure:
     """Fetch the newest record, asking without dates; at offset `total - 1` the oldest."""
-    return await _fetch_records(client, endpoint, {"offset": str(offset), "limit": "1"}, limits)
+    return await _fetch_records(client, endpoint, {"offset": str(offset), "limit": "1"}, limits, read_broken)
 
 
 async def myself(
@@ -146,7 +160,11 @@ async def tenant_info(
 
 
 async def _fetch_records(
-    client: httpx.AsyncClient, endpoint: Endpoint, query: dict[str, str], limits: RequestLimits
+    client: httpx.AsyncClient,
+    endpoint: Endpoint,
+    query: dict[str, str],
+    limits: RequestLimits,
+    read_broken: ReadBroken,
 ) -> Page | SourceFailure:
     url = endpoint.base_url + AUDIT_PATH
     response = await _get(client, url, endpoint.target, limits, endpoint=endpoint, query=query)
@@ -154,6 +172,9 @@ async def _fetch_records(
         return response
     page = parse_page(response.body)
     if isinstance(page, NotAPage):
+        salvaged = read_broken(response.body, int(query["limit"]))
+        if salvaged is not None:
+            return replace(salvaged, date_ms=response.date_ms)
         return make_failure(ErrorKind.BROKEN_ANSWER, endpoint.target, quote=page.reason)
     return replace(page, date_ms=response.date_ms)
 
