@@ -19,6 +19,7 @@ import typer
 from typer.core import TyperGroup
 
 from cli.context import CommandContext
+from cli.fatal import ensure_logging, is_service, report_fatal
 from cli.output import JSON_FLAG, print_error, print_json
 from management.organizations.validation import InputError
 from relay.errors import RelayError, SettingsError
@@ -126,21 +127,28 @@ def _run_command(arguments: Sequence[str]) -> int:
     try:
         app(arguments)
     except (SettingsError, InputError) as error:
-        return _report_error(arguments, str(error), 2)
+        return _report_error(arguments, error, 2)
     except RelayError as error:
-        return _report_error(arguments, str(error), 1)
+        return _report_error(arguments, error, 1)
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
         if code == 2 and JSON_FLAG in arguments:  # typer has written the reason to standard error
             print_json({"error": "The command has wrong usage; standard error has the reason."})
         return code
+    except Exception:
+        if is_service(arguments):
+            ensure_logging(arguments)
+        raise
     return 0
 
 
-def _report_error(arguments: Sequence[str], message: str, code: int) -> int:
-    print_error(message)
+def _report_error(arguments: Sequence[str], error: Exception, code: int) -> int:
+    if is_service(arguments):
+        report_fatal(error, arguments)
+    else:
+        print_error(str(error))
     if JSON_FLAG in arguments:
-        print_json({"error": message})
+        print_json({"error": str(error)})
     return code
 
 

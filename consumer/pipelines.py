@@ -1,8 +1,10 @@
 """The pipelines of a destination: topic, consumer group, decoding and delivery, put together."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 
+from consumer.assignment.coverage import CoverageCheck
 from consumer.assignment.event_log import KafkaEventLog
 from consumer.assignment.handler import AssignmentHandler
 from consumer.assignment.pump import Pipeline
@@ -22,6 +24,7 @@ from consumer.timing import ConsumerTiming
 from relay.errors import RelayError
 from relay.kafka.connection import Connection
 from relay.kafka.consumer_group import Member
+from relay.kafka.positions import GroupCoverage
 from relay.kafka.producer import RecordWriter
 from relay.kafka.topics import Topics
 from relay.schema_registry.store import SchemaStore
@@ -131,7 +134,17 @@ class PipelineFactory:
             rebalance_seconds=REBALANCE_TIMEOUT_SECONDS,
             consumer_options=FETCH_OPTIONS,
         )
-        return RunningPipeline(topic, member, handler, stream, schemas, metrics)
+        coverage = CoverageCheck(topic, self._coverage_reader(handler, topic), timing.coverage)
+        return RunningPipeline(topic, member, handler, stream, schemas, metrics, coverage)
+
+    def _coverage_reader(
+        self, handler: AssignmentHandler, topic: str
+    ) -> Callable[[], Awaitable[GroupCoverage | None]]:
+        async def read() -> GroupCoverage | None:
+            async with asyncio.timeout(self._timing.coverage.timeout_seconds):
+                return await handler.group_coverage(topic)
+
+        return read
 
     def _backup_reader(self, name: str, topic: str) -> Callable[[], Awaitable[OffsetBackup]]:
         return lambda: read_offset_backup(self._connection, self._topics.status, name, topic)

@@ -46,6 +46,7 @@ async def run_consumer(
     timing = timing or ConsumerTiming()
     for name in destinations:
         health.report(f"destination {name}", ok=False, reason="joining the group")
+    health.count("destination", len(destinations))
     topics = Topics(connection.kafka.topic_prefix)
     shards = await run_unless_stopped(stop, read_shard_count(connection))
     if shards is None:

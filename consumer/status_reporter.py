@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import sub
 
+from consumer.assignment.coverage import CoverageCheck
 from consumer.assignment.handler import AssignmentHandler
 from consumer.decoding.schema_lookup import SchemaLookup
 from consumer.delivery.stream import DeliveryStream
@@ -36,6 +37,7 @@ class RunningPipeline:
     stream: DeliveryStream
     schemas: SchemaLookup
     metrics: PipelineMetrics
+    coverage: CoverageCheck
 
     @property
     def problem(self) -> Retry | Paused | None:
@@ -72,9 +74,9 @@ class DestinationStatusReporter:
         self._health = health
         self._timing = timing or ReporterTiming()
         self._status: Status | None = None
-        self._state: str | None = None
         self._reported_counts = {pipeline.topic: (0, 0, 0) for pipeline in pipelines}
         self._progress_and_ends: dict[str, Mapping[TopicPartition, tuple[DeliveryProgress | None, int]]] = {}
+        self._lags: dict[str, int | None] = {pipeline.topic: None for pipeline in pipelines}
         self._last_done = dict.fromkeys(("offsets", "backup", "renewal", "alarm"), -1e9)
 
     async def run(self) -> None:
@@ -85,11 +87,9 @@ class DestinationStatusReporter:
 
     async def publish(self) -> None:
         """Report once; write the status record when it has changed or has to be renewed."""
+        await asyncio.gather(*map(_refresh_coverage, self._pipelines))
         state, reason = self._current_state()
-        if state != self._state:
-            if self._state is not None or state == "active":
-                self._metrics.state_changed(self._destination, state, reason)
-            self._state = state
+        self._metrics.state_observed(self._destination, state, reason)
         self._publish_health(state, reason)
         self._update_gauges()
         if self._owns_status():
@@ -107,7 +107,8 @@ class DestinationStatusReporter:
     def _publish_health(self, state: str, reason: str | None) -> None:
         """Report readiness. A destination without events does not notice that Kafka is silent, so the membership counts too."""
         operating = state in {"active", "waiting"}
-        unconfirmed = operating and not all(pipeline.member.valid for pipeline in self._pipelines)
+        began = state != "paused" and all(pipeline.handler.ready for pipeline in self._pipelines)
+        unconfirmed = began and not all(pipeline.member.valid for pipeline in self._pipelines)
         self._health.report(
             f"destination {self._destination}",
             ok=operating and not unconfirmed,
@@ -129,7 +130,11 @@ class DestinationStatusReporter:
         for pipeline in self._pipelines:
             oldest = pipeline.handler.oldest_seconds()
             pipeline.metrics.set_state(_flow_state(pipeline)[0], oldest_seconds=oldest)
-            if oldest > HALF_OF_RETENTION_SECONDS and self._due("alarm", self._timing.alarm_seconds):
+            if (
+                oldest is not None
+                and oldest > HALF_OF_RETENTION_SECONDS
+                and self._due("alarm", self._timing.alarm_seconds)
+            ):
                 pipeline.metrics.half_of_retention_passed(oldest / 86_400)
 
     def _owns_status(self) -> bool:
@@ -177,21 +182,26 @@ class DestinationStatusReporter:
         return status
 
     async def _read_offsets(self) -> None:
-        """Read committed offsets and log ends of every flow; a flow whose Kafka does not answer keeps its last ones."""
+        """Read committed offsets and log ends of every flow. The lag is not known where Kafka does not answer."""
         for pipeline in self._pipelines:
-            partitions = [TopicPartition(pipeline.topic, number) for number in range(self._shards)]
+            self._lags[pipeline.topic] = None
+            numbers = pipeline.coverage.partitions or range(self._shards)
+            partitions = [TopicPartition(pipeline.topic, number) for number in sorted(numbers)]
             try:
                 async with asyncio.timeout(self._timing.offsets_timeout_seconds):
                     progress_and_ends = await pipeline.handler.progress_and_ends(partitions)
             except (KafkaError, TimeoutError):
-                continue
-            self._progress_and_ends[pipeline.topic] = progress_and_ends
-            pipeline.metrics.set_group_lag(_lag(progress_and_ends))
+                pass
+            else:
+                self._progress_and_ends[pipeline.topic] = progress_and_ends
+                if pipeline.coverage.problem is None:
+                    self._lags[pipeline.topic] = _lag(progress_and_ends)
+            pipeline.metrics.set_group_lag(self._lags[pipeline.topic])
 
     def _lag(self) -> int | None:
-        if len(self._progress_and_ends) < len(self._pipelines):
-            return None
-        return sum(_lag(each) for each in self._progress_and_ends.values())
+        """Return how many events of all flows are not accepted; None: that of a flow is not known."""
+        lags = [self._lags[pipeline.topic] for pipeline in self._pipelines]
+        return None if None in lags else sum(lag for lag in lags if lag is not None)
 
     def _backed_up_offsets(self, previous: Sequence[GroupOffset]) -> tuple[GroupOffset, ...]:
         """Return the offsets to back up. One with the record that proves it is not replaced by a later one without."""
@@ -225,10 +235,23 @@ def _flow_state(pipeline: RunningPipeline) -> tuple[str, str | None]:
         return "waiting", pipeline.problem.reason
     if not pipeline.handler.ready:
         return "starting", pipeline.handler.waiting_reason
+    if pipeline.coverage.problem is not None:
+        return "starting", pipeline.coverage.problem
     return "active", None
 
 
-def _lag(progress_and_ends: Mapping[TopicPartition, tuple[DeliveryProgress | None, int]]) -> int:
-    return sum(
-        max(0, end - progress.offset) for progress, end in progress_and_ends.values() if progress is not None
-    )
+async def _refresh_coverage(pipeline: RunningPipeline) -> None:
+    if pipeline.handler.ready:
+        await pipeline.coverage.refresh()
+    else:
+        pipeline.coverage.forget()
+
+
+def _lag(progress_and_ends: Mapping[TopicPartition, tuple[DeliveryProgress | None, int]]) -> int | None:
+    """Return the events between committed offsets and log ends; None: a partition has no committed offset."""
+    lag = 0
+    for progress, end in progress_and_ends.values():
+        if progress is None:
+            return None
+        lag += max(0, end - progress.offset)
+    return lag

@@ -91,6 +91,16 @@ class StartTiming:
 
 
 @dataclass(frozen=True, slots=True)
+class CoverageTiming:
+    """How often a process looks up whether its group reads every partition."""
+
+    interval_seconds: float = 5.0
+    timeout_seconds: float = 2.0
+    valid_seconds: float = 60.0
+    """After so long without an answer, nothing is known."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReporterTiming:
     """Intervals of the status reporter."""
 
@@ -118,6 +128,7 @@ class ConsumerTiming:
 
     service: ConsumerServiceTiming = field(default_factory=ConsumerServiceTiming)
     reporter: ReporterTiming = field(default_factory=ReporterTiming)
+    coverage: CoverageTiming = field(default_factory=CoverageTiming)
     start: StartTiming = field(default_factory=StartTiming)
     assignment: AssignmentTiming = field(default_factory=AssignmentTiming)
     sender: SenderTiming = field(default_factory=SenderTiming)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from embedded import download
 from embedded.artifacts import Artifact
+from embedded.errors import EmbeddedKafkaError
 from embedded.repository import DEFAULT_TIMING, DownloadTiming
 
 Progress = Callable[[int, int], None]
@@ -17,10 +18,22 @@ Progress = Callable[[int, int], None]
 _PARALLEL = 8
 
 
-def default_folder(environ: Mapping[str, str], home: Path, platform: str = sys.platform) -> Path:
-    """Return the cache folder that the system prescribes."""
+def home_folder() -> Path | None:
+    """Return the user's home folder. None: the user has none, as in many containers."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return None
+
+
+def default_folder(environ: Mapping[str, str], home: Path | None, platform: str = sys.platform) -> Path:
+    """Return the cache folder that the system prescribes. Raises EmbeddedKafkaError without a home folder."""
     if base := environ.get("XDG_CACHE_HOME"):
         return Path(base) / "jira-audit-relay"
+    if home is None:
+        raise EmbeddedKafkaError(
+            "The files of the embedded Kafka have no place: this user has no home folder. Set HOME or XDG_CACHE_HOME."
+        )
     return home / ("Library/Caches" if platform == "darwin" else ".cache") / "jira-audit-relay"
 
 

@@ -55,7 +55,7 @@ class EmbeddedKafka:
         self._repository = maven_repository
         self._heap = heap
         self._extra = {**({} if flush_each_write else NO_FLUSH), **extra_properties}
-        self._cache = cache_dir or cache.default_folder(os.environ, Path.home())
+        self._cache = cache_dir or cache.default_folder(os.environ, cache.home_folder())
         self._progress = progress
         self._output = self._directory.path / "kafka.log"
         self._process: asyncio.subprocess.Process | None = None

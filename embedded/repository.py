@@ -10,6 +10,7 @@ import httpx
 
 from embedded.artifacts import Artifact
 from embedded.errors import EmbeddedKafkaError
+from relay.http import open_transport
 
 _CHUNK_BYTES = 65_536
 
@@ -30,7 +31,11 @@ DEFAULT_TIMING = DownloadTiming()
 def open_client(timing: DownloadTiming = DEFAULT_TIMING) -> httpx.AsyncClient:
     """Open a client. Proxies and CA certificates come from the environment: HTTPS_PROXY, SSL_CERT_FILE."""
     return httpx.AsyncClient(
-        timeout=timing.answer_seconds, follow_redirects=True, headers={"Accept-Encoding": "identity"}
+        transport=open_transport(),
+        trust_env=False,
+        timeout=timing.answer_seconds,
+        follow_redirects=True,
+        headers={"Accept-Encoding": "identity"},
     )
 
 

@@ -65,8 +65,9 @@ def combine(
     report = f"{status.state} since {iso_seconds(status.since)}, as the {services} report"
     waits_too_long = status.state == "waiting" and now_ms - status.since > grace_ms
     if status.state in {"failing", "paused"} or waits_too_long:
-        reason = f": {status.reason}" if status.reason else "."
-        return CheckResult(subject, "failed", f"{report}{reason} {_describe(test)}")
+        reason = (status.reason or "").removeprefix(f"{subject.partition(' ')[2]}: ")
+        own_test = _describe(test, alike=test.message == reason)
+        return CheckResult(subject, "failed", f"{report}{f': {reason}' if reason else '.'} {own_test}")
     if test.outcome == "refused":
         return CheckResult(subject, "failed", f"{test.message} Until now it was {report}.")
     return CheckResult(subject, "ok", f"{report}. {_describe(test)}")
@@ -78,7 +79,7 @@ def _from_shell(subject: str, test: ShellTest, remark: str) -> CheckResult:
     return CheckResult(subject, "failed", f"{test.message} Tested {test.place}. {remark}")
 
 
-def _describe(test: ShellTest) -> str:
+def _describe(test: ShellTest, *, alike: bool = False) -> str:
     verb = "passed" if test.outcome == "passed" else "failed"
     place = test.place[:1].upper() + test.place[1:]
-    return f"{place}, the test {verb}: {test.message}"
+    return f"{place}, the test {verb} alike." if alike else f"{place}, the test {verb}: {test.message}"

@@ -42,7 +42,9 @@ async def check_all(
     Nothing is changed: destinations receive a request without events.
     """
     connection = context.connection
-    kafka = await _run_check("Kafka", lambda: _check_kafka(connection))
+    kafka = await _run_check(
+        "Kafka", lambda: _check_kafka(connection, embedded=settings.kafka.bootstrap is None)
+    )
     yield kafka
     if kafka.ok:
         yield await _run_check("topics", lambda: _check_topics(settings, context))
@@ -125,9 +127,16 @@ def _not_checkable(subject: str) -> CheckResult:
     return CheckResult(subject, "failed", "not checked, because Kafka does not answer")
 
 
-async def _check_kafka(connection: Connection) -> str:
-    with kafka_errors_as_relay_errors(connection):
-        await connection.verify()
+async def _check_kafka(connection: Connection, *, embedded: bool) -> str:
+    try:
+        with kafka_errors_as_relay_errors(connection):
+            await connection.verify()
+    except RelayError as error:
+        if embedded:
+            raise RelayError(
+                f"{error} kafka.bootstrap is not set, so this is the embedded Kafka: start it with `jira-relay up`."
+            ) from error
+        raise
     return f"answers at {connection.bootstrap}"
 
 

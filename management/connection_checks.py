@@ -10,7 +10,7 @@ from management.check_results import Check, CheckResult, ShellTest, combine
 from management.connection_test import LocalFaultError, verify_connection
 from management.context import OperatorContext
 from producer.status_reporter import status_key
-from relay.errors import RelayError, SecretError
+from relay.errors import RelayError
 from relay.organizations import Organization
 from relay.status.model import Status
 
@@ -57,7 +57,7 @@ async def _test_organization(
 ) -> ShellTest:
     try:
         message = await verify_connection(context, found[name], found)
-    except (LocalFaultError, SecretError) as error:
+    except LocalFaultError as error:
         return ShellTest("failed", str(error).removeprefix(f"{name}: "))
     except RelayError as error:
         return ShellTest("refused", str(error).removeprefix(f"{name}: "))

@@ -10,12 +10,10 @@ from prometheus_client import CollectorRegistry
 
 from producer.config import ProducerConfig
 from producer.metrics import ProducerMetrics
-from producer.polling.context import PollingContext
-from producer.polling.poller import Poller
-from producer.polling.window import PollingConfig
-from producer.publishing.publisher import ShardPublisher
+from producer.pollers import PollerFactory
 from producer.publishing.schema_watch import watch_event_schema
 from producer.publishing.topic_limits import TopicLimitsWatcher
+from producer.publishing.transaction_history import TransactionHistory
 from producer.recovery.loader import ShardLoader
 from producer.sharding.assignment import ShardAssignment
 from producer.sharding.hanging_transactions import watch_hanging_transactions
@@ -23,7 +21,7 @@ from producer.sharding.shard import Shard
 from producer.sources.catalogue import open_sources
 from producer.sources.contract import SourceFactory, SourceSetup
 from producer.sources.throttle import RequestSlots
-from producer.status_reporter import OrganizationStatusReporter, status_key
+from producer.status_reporter import status_key
 from relay.aio import cancel_all, run_unless_stopped, supervise
 from relay.config.schema_registry import SchemaRegistryConfig
 from relay.credentials.resolver import CredentialResolver
@@ -31,9 +29,9 @@ from relay.kafka import KAFKA_FAILURES
 from relay.kafka.connection import Connection
 from relay.kafka.consumer_group import Member
 from relay.kafka.producer import RecordWriter
-from relay.kafka.topic_admin import read_limits, read_shard_count, require_lossless_topics
+from relay.kafka.topic_admin import read_topic_facts
+from relay.kafka.topic_facts import TopicFacts, TopicLimits, shard_count
 from relay.kafka.topics import Topics
-from relay.organizations import Organization
 from relay.schema_registry.store import SchemaStore, open_schema_store
 from relay.status.model import Status, service_key, take_over
 from relay.status.reader import StatusHistory, remove_stale
@@ -46,6 +44,8 @@ from relay.timestamps import DAY_MS, now_ms
 class ProducerServiceTiming:
     """Pauses and bounds of the service."""
 
+    topic_check_seconds: float = 60.0
+    """How often the settings of the topics are looked at."""
     status_valid_ms: int = 60_000
     heartbeat_seconds: float = 1.0
     heartbeats_per_status: int = 15
@@ -80,13 +80,16 @@ async def run_producer(
         RecordWriter(connection) as writer,
         open_sources(SourceSetup(config, credentials, now_ms, slots)) as sources,
     ):
-        await run_unless_stopped(stop, require_lossless_topics(connection, config.late_days * DAY_MS))
-        cluster = await run_unless_stopped(stop, _read_cluster_limits(connection, store))
-        if cluster is None:
+        facts = await run_unless_stopped(stop, _read_topic_facts(connection, store))
+        if facts is None:
             return
-        shard_count, limits = cluster
+        count = shard_count(facts, topics)
+        limits = TopicLimitsWatcher(
+            connection, TopicLimits(), timing.topic_check_seconds, reread_ms=config.late_days * DAY_MS
+        )
+        limits.update(facts)
         loader = ShardLoader(connection, topics, store, limits, metrics, now_ms)
-        parts = _build_parts(config, connection, sources, writer, loader, shard_count)
+        parts = _build_parts(config, connection, sources, writer, loader, count)
         tasks = _start_tasks(parts, connection, topics, limits, store, health, timing)
         try:
             await supervise(stop, tasks)
@@ -111,7 +114,7 @@ def _build_parts(
     sources: SourceFactory,
     writer: RecordWriter,
     loader: ShardLoader,
-    shard_count: int,
+    count: int,
 ) -> _Parts:
     """Wire membership, shards and pollers. A status waits while the membership is in doubt."""
     topics = loader.topics
@@ -119,11 +122,18 @@ def _build_parts(
     pollers = PollerFactory(
         config, sources, status_writer, StatusHistory(connection, topics.status), loader.metrics
     )
-    assignment = ShardAssignment(
-        shard_count,
-        lambda number: Shard(number, member, loader.load, pollers),
-        fencing=connection.profile.transactions,
-    )
+
+    def open_shard(number: int) -> Shard:
+        history = TransactionHistory()
+        return Shard(
+            number,
+            member,
+            lambda partition: loader.load(partition, history),
+            pollers,
+            closed_reason=lambda: loader.topic_limits.problem,
+        )
+
+    assignment = ShardAssignment(count, open_shard, fencing=connection.profile.transactions)
     member = Member(connection, f"{topics.prefix}.producer", topics.organizations, assignment)
     return _Parts(member, assignment, status_writer)
 
@@ -142,10 +152,10 @@ def _start_tasks(
     work: dict[str, Coroutine[Any, Any, None]] = {
         "group membership": parts.member.run(),
         "watch for hanging transactions": watch_hanging_transactions(connection, topics, assignment),
-        "watch of topic limits": limits.watch(),
+        "watch of topic settings": limits.watch(on_risk=assignment.reload_all),
         "watch of the schema of events": watch_event_schema(store, health),
         "status writer": status_writer.run(),
-        "heartbeat": _heartbeat(status_writer, assignment, parts.member, health, timing),
+        "heartbeat": _heartbeat(parts, limits, health, timing),
         "removal of stale status": _remove_stale_status(status_writer, connection, topics, timing),
     }
     return {asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()}
@@ -166,92 +176,35 @@ async def _write_final_status(
             await status_writer.flush()
 
 
-async def _read_cluster_limits(connection: Connection, store: SchemaStore) -> tuple[int, TopicLimitsWatcher]:
-    """Read the number of shards and the limits of their topics. Waits as long as Kafka does not answer."""
-    count = await read_shard_count(connection)
+async def _read_topic_facts(connection: Connection, store: SchemaStore) -> TopicFacts:
+    """Read what Kafka reports about the topics, and find the schema of events. Raises RelayError."""
+    facts = await read_topic_facts(connection)
+    shard_count(facts, Topics(connection.kafka.topic_prefix))
     await store.event_encoder()
-    return count, TopicLimitsWatcher(connection, await read_limits(connection))
-
-
-class PollerFactory:
-    """Polls the organizations of this process's shards: the OrganizationHandler of each shard."""
-
-    def __init__(
-        self,
-        settings: ProducerConfig,
-        sources: SourceFactory,
-        status_writer: StatusWriter,
-        status_history: StatusHistory,
-        metrics: ProducerMetrics,
-    ) -> None:
-        self._settings = settings
-        self._config = PollingConfig(
-            settle=int(settings.settle_seconds * 1000),
-            overlap=int(settings.overlap_seconds * 1000),
-            reread_day_every=int(settings.reread_day_every_seconds * 1000),
-            reread_week_every=int(settings.reread_week_every_seconds * 1000),
-            allowed_lateness=settings.late_days * 86_400_000,
-        )
-        self._sources = sources
-        self._status_writer = status_writer
-        self._status_history = status_history
-        self._metrics = metrics
-
-    async def poll(self, organization: Organization, publisher: ShardPublisher) -> None:
-        """Poll it until cancelled or the publisher fails. A paused organization only keeps its status alive."""
-        interval = organization.interval_seconds or self._settings.interval_seconds
-        key = status_key(organization.name)
-        previous = self._status_writer.last_put(key) or await self._status_history.latest(key)
-        reporter = OrganizationStatusReporter(
-            organization, self._status_writer, self._metrics, now_ms, interval, previous
-        )
-        if organization.paused:
-            await reporter.heartbeat()
-        source = self._sources.source_for(organization)
-        context = PollingContext(
-            organization, publisher, source, reporter, self._metrics, self._config, now_ms
-        )
-        await Poller(context, interval).run()
-
-    def deleted(self, organization: str) -> None:
-        """Remove its status and metrics; its progress remains in Kafka."""
-        self._status_writer.tombstone(status_key(organization))
-        self._release(organization)
-
-    def released(self, organization: str) -> None:
-        """Forget its unsent status; its new owner publishes it."""
-        self._status_writer.forget(status_key(organization))
-        self._release(organization)
-
-    def _release(self, organization: str) -> None:
-        self._sources.remove(organization)
-        self._metrics.remove_organization(organization)
+    return facts
 
 
 async def _heartbeat(
-    status_writer: StatusWriter,
-    assignment: ShardAssignment,
-    member: Member,
-    health: Health,
-    timing: ProducerServiceTiming,
+    parts: _Parts, limits: TopicLimitsWatcher, health: Health, timing: ProducerServiceTiming
 ) -> None:
     """Report whether this process is ready: at once at /readyz, now and then on the status topic."""
     status = take_over("starting", now_ms())
-    heartbeats = 0
+    assignment, member, heartbeats = parts.assignment, parts.member, 0
     while True:
         ready = assignment.ready and member.valid
-        reason = (
-            "some shards are not loaded"
+        reason = assignment.problem or (
+            "some shards are not loaded; see the log for the reason"
             if assignment.ready or assignment.numbers
-            else "not a member of the consumer group"
+            else "not a member of the consumer group; see the log for the reason"
         )
-        health.report("producer", ok=ready, reason=f"{reason}; see the log for the reason")
+        health.count("organization", assignment.organization_count)
+        health.report("producer", ok=ready, reason=reason.rstrip("."))
         state = "active" if ready else "opening shards"
         if state != status.state or heartbeats % timing.heartbeats_per_status == 0:
-            status = status.transition(state, f"shards {assignment.numbers}", now_ms()).valid_for(
-                timing.status_valid_ms
-            )
-            status_writer.put(service_key("produce"), status)
+            owned = f"shards {', '.join(map(str, assignment.numbers)) or 'none'}"
+            text = "; ".join(filter(None, (owned, None if ready else reason, limits.unknown)))
+            status = status.transition(state, text, now_ms()).valid_for(timing.status_valid_ms)
+            parts.status_writer.put(service_key("produce"), status)
         heartbeats += 1
         await asyncio.sleep(timing.heartbeat_seconds)
 

@@ -48,8 +48,14 @@ class OrganizationStatusReporter:
         interval_seconds: float,
         previous: Status | None,
         timing: StatusTiming | None = None,
+        shard_problem: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """`previous`: the last status that any owner published; None: there is none, or it is not known."""
+        """`previous`: the last status that any owner published; None: there is none, or it is not known.
+
+        `shard_problem`: why its events cannot be written to Kafka now; None: they can.
+        """
+        self._shard_problem = shard_problem
+        self._paused = organization.paused
         timing = timing or StatusTiming()
         metrics.organization_started(organization.name, interval_seconds)
         self._name = organization.name
@@ -67,7 +73,7 @@ class OrganizationStatusReporter:
         self._notices: dict[str, str] = {}
         """Why something beside live polling is not as it should be, by subject; shown while the state is active."""
         self._clock_notice: str | None = None
-        self._publish(self._status)
+        self._publish(self._with_shard_problem(self._status))
 
     @property
     def status(self) -> Status:
@@ -77,7 +83,12 @@ class OrganizationStatusReporter:
         """Renew the status until cancelled: it expires when its owner has died."""
         while True:
             await asyncio.sleep(self._heartbeat_seconds)
-            self._publish(replace(self._status, at=self._now_ms()))
+            self._publish(self._with_shard_problem(replace(self._status, at=self._now_ms())))
+
+    def _with_shard_problem(self, status: Status) -> Status:
+        """Return the status as failing while its shard cannot write; only a round ends that."""
+        reason = None if self._paused else self._shard_problem()
+        return status if reason is None else status.transition("failing", reason, self._now_ms())
 
     def active(self, clock_ahead_ms: int = 0) -> None:
         """Report a complete round. `clock_ahead_ms`: how far the local clock is ahead, negative behind; 0: it agrees."""
@@ -86,8 +97,11 @@ class OrganizationStatusReporter:
         if skew is not None and skew != self._clock_notice:
             self._metrics.clock_skew(self._name, skew)
         self._clock_notice = skew
-        active = self._status.transition("active", self._active_reason(), now)
-        self._publish(replace(active, last_poll=now, waiting_until=None))
+        if self._shard_problem() is None:
+            status = self._status.transition("active", self._active_reason(), now)
+        else:
+            status = self._with_shard_problem(self._status)
+        self._publish(replace(status, last_poll=now, waiting_until=None))
         self._metrics.round_ended(self._name, now)
 
     def failing(self, kind: str, reason: str, retry_seconds: float, *, waiting: bool) -> None:
@@ -101,11 +115,18 @@ class OrganizationStatusReporter:
     def walk_failing(self, walk: Walk, kind: str, reason: str, retry_seconds: float) -> None:
         """Report a failure that holds up one walk beside live polling."""
         self.notice(walk, f"{_WALK_NAMES[walk]}: {reason.removeprefix(f'{self._name}: ')}")
-        self._metrics.round_failed(self._name, kind, reason, retry_seconds)
+        self._metrics.round_failed(self._name, kind, reason, retry_seconds, walk)
+
+    def failing_by_defect(self, walk: Walk, error: BaseException, retry_seconds: float) -> None:
+        """Report a defect of the relay; the log has its traceback."""
+        reason = f"{self._name}: a defect of the relay ({type(error).__name__}); its log has the details."
+        self._metrics.round_failed_by_defect(self._name, walk, error)
+        self.failing("defect", reason, retry_seconds, waiting=False)
 
     def walk_succeeded(self, walk: Walk) -> None:
         """Remove the notice of a walk's failure."""
         self.notice(walk, None)
+        self._metrics.walk_ended(self._name, walk)
 
     def notice(self, subject: str, text: str | None) -> None:
         """Show a notice beside the state active. None: remove it."""

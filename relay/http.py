@@ -1,9 +1,226 @@
-"""Rules that every HTTP client of the relay follows."""
+"""The rules that every HTTP client of the relay follows: proxies, and the certificates that it trusts.
 
-LOOPBACK_WITHOUT_PROXY: dict[str, None] = {
-    f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")
-}
-"""Value for httpx's `mounts`: requests to this machine go to no proxy, even where the environment names one.
-
-A proxy could read what is sent to this machine without TLS.
+The variables are read here and nowhere else. A .netrc file is never read: its passwords would go to any host it names.
 """
+
+import ipaddress
+import os
+import re
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+
+from relay.errors import SettingsError
+from relay.http_body import ACCEPT_ENCODING, bounded
+
+MAX_BODY_BYTES = 16 * 1024 * 1024
+"""The largest answer of a registry or a login server, unpacked."""
+
+_PROXY_URL = re.compile(r"https?://[^\s/?#]+/?", re.IGNORECASE)
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_USER = re.compile(r"^((?:[a-z][a-z0-9+.-]*://)?)[^/]*@", re.IGNORECASE)
+_CA_FILES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+
+Environ = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A proxy that a variable names. `fault` says why it cannot be used; None: it can be."""
+
+    url: str
+    fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyRules:
+    """Which requests go through which proxy."""
+
+    by_scheme: Mapping[str, Proxy]
+    exceptions: tuple[str, ...] = ()
+    """The entries of NO_PROXY: hosts, domains, addresses, networks, each with or without a port; `*` is every host."""
+
+    def proxy_for(self, url: str) -> str | None:
+        """Return the URL of the proxy for a request; None: it goes to its host directly.
+
+        This machine, and addresses of its link such as the metadata service of a cloud (169.254.169.254), are never asked
+        through a proxy, which could read what is sent there without TLS. Raises SettingsError for a proxy that cannot be used.
+        """
+        parts = urlsplit(url)
+        host = (parts.hostname or "").rstrip(".")
+        proxy = self.by_scheme.get(parts.scheme)
+        if proxy is None or _is_near(host):
+            return None
+        port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)
+        if any(_matches(entry, host, port) for entry in self.exceptions):
+            return None
+        if proxy.fault is not None:
+            raise SettingsError(proxy.fault)
+        return proxy.url
+
+
+def read_proxy_rules(environ: Environ = os.environ) -> ProxyRules:
+    """Read HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, in capital or small letters; small ones win, as in curl.
+
+    Raises SettingsError for a proxy of https that cannot be used, unless NO_PROXY excepts every host.
+    """
+    exceptions = tuple(re.split(r"[\s,]+", _value(environ, "NO_PROXY")[1].lower().strip(", ")))
+    if "*" in exceptions:
+        return ProxyRules({})
+    found = {
+        scheme: _parse_proxy(name, value)
+        for scheme in ("https", "http")
+        for name, value in [_first(environ, f"{scheme.upper()}_PROXY", "ALL_PROXY")]
+        if value
+    }
+    https = found.get("https")
+    if https is not None and https.fault is not None:
+        raise SettingsError(https.fault)
+    return ProxyRules(found, tuple(filter(None, exceptions)))
+
+
+def create_tls_context(ca_file: Path | None = None, environ: Environ = os.environ) -> ssl.SSLContext:
+    """Return a context that trusts the CA certificates of `ca_file`.
+
+    None: those of SSL_CERT_FILE or REQUESTS_CA_BUNDLE; without them the system's and certifi's. Raises OSError for `ca_file`,
+    SettingsError for the file of a variable.
+    """
+    if ca_file is not None:
+        return ssl.create_default_context(cafile=ca_file)
+    name, path = _first(environ, *_CA_FILES)
+    if not path:
+        context = httpx.create_ssl_context(trust_env=False)
+        context.load_default_certs()
+        return context
+    try:
+        if Path(path).is_dir():
+            return ssl.create_default_context(capath=path)
+        return ssl.create_default_context(cafile=path)
+    except OSError as error:
+        reason = error.strerror or "it holds no certificate in PEM form"
+        raise SettingsError(
+            f"{name} is {path}, which cannot be used: {reason}. Set it to a file of CA certificates, or unset it."
+        ) from error
+
+
+class ProxyTransport(httpx.AsyncBaseTransport):
+    """Sends each request as the proxy rules say, and reads no more than `max_body_bytes` of an unpacked answer."""
+
+    def __init__(
+        self,
+        rules: ProxyRules,
+        context: ssl.SSLContext,
+        limits: httpx.Limits | None = None,
+        max_body_bytes: int = MAX_BODY_BYTES,
+    ) -> None:
+        self._max_body_bytes = max_body_bytes
+        self._rules = rules
+        self._context = context
+        self._limits = limits or httpx.Limits()
+        self._transports: dict[str | None, httpx.AsyncHTTPTransport] = {}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        try:
+            proxy = self._rules.proxy_for(str(request.url))
+        except SettingsError as error:
+            raise httpx.ProxyError(str(error), request=request) from error
+        if proxy not in self._transports:
+            self._transports[proxy] = httpx.AsyncHTTPTransport(
+                verify=self._context, limits=self._limits, proxy=proxy, trust_env=False
+            )
+        request.headers["Accept-Encoding"] = ACCEPT_ENCODING
+        response = await self._transports[proxy].handle_async_request(request)
+        return bounded(response, self._max_body_bytes)
+
+    async def aclose(self) -> None:
+        for transport in self._transports.values():
+            await transport.aclose()
+
+
+def open_transport(
+    context: ssl.SSLContext | None = None,
+    limits: httpx.Limits | None = None,
+    max_body_bytes: int = MAX_BODY_BYTES,
+) -> ProxyTransport:
+    """Return the transport of an httpx client, which must be made with `trust_env=False`. Raises SettingsError."""
+    return ProxyTransport(read_proxy_rules(), context or create_tls_context(), limits, max_body_bytes)
+
+
+def _first(environ: Environ, *names: str) -> tuple[str, str]:
+    """Return name and value of the first variable that is set and not empty; empty texts if none is."""
+    return next((found for name in names if (found := _value(environ, name))[1]), ("", ""))
+
+
+def _value(environ: Environ, name: str) -> tuple[str, str]:
+    """Return name and value of a variable, in small letters or in capitals, without spaces and line ends around it."""
+    for spelling in (name.lower(), name):
+        if value := environ.get(spelling, "").strip():
+            return spelling, value
+    return name, ""
+
+
+def _parse_proxy(name: str, value: str) -> Proxy:
+    url = value if _SCHEME.match(value) else f"http://{value}"
+    shown = _USER.sub(r"\1", value)
+    remedy = f"Set {name} to the URL of an HTTP proxy, such as http://proxy.example:3128, or NO_PROXY to * to use none."
+    if not _PROXY_URL.fullmatch(url):
+        kind = (
+            "names a kind of proxy that the relay does not use"
+            if _SCHEME.match(value)
+            else "is not the URL of a proxy"
+        )
+        return Proxy("", f"{name} is {shown[:100]!r}, which {kind}. {remedy}")
+    try:
+        urlsplit(url).port  # noqa: B018 - it raises for a port that is none
+        has_host = bool(urlsplit(url).hostname)
+    except ValueError:
+        has_host = False
+    return (
+        Proxy(url)
+        if has_host
+        else Proxy("", f"{name} is {shown[:100]!r}, which is not the URL of a proxy. {remedy}")
+    )
+
+
+def _is_near(host: str) -> bool:
+    address = _address(host)
+    if address is None:
+        return host == "localhost" or host.endswith(".localhost")
+    return address.is_loopback or address.is_link_local
+
+
+def _matches(entry: str, host: str, port: int) -> bool:
+    """Return whether an entry of NO_PROXY names a host: a domain matches its subdomains, a network its addresses."""
+    address, network = _address(host), _network(entry)
+    if network is not None:
+        return address is not None and address in network
+    name, _, entry_port = entry.rpartition(":")
+    if entry_port.isdigit() and name:
+        if int(entry_port) != port:
+            return False
+        entry = name
+        if (network := _network(entry)) is not None:
+            return address is not None and address in network
+    domain = entry.removeprefix("*").removeprefix(".")
+    return bool(domain) and (host == domain or (address is None and host.endswith(f".{domain}")))
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host.strip("[]").partition("%")[0])
+    except ValueError:
+        return None
+
+
+def _network(entry: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    """Return an address or a network as a network; IPv6 with or without brackets. None: it is neither."""
+    if "]:" in entry:
+        return None
+    try:
+        return ipaddress.ip_network(entry.replace("[", "").replace("]", ""), strict=False)
+    except ValueError:
+        return None

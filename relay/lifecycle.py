@@ -16,6 +16,7 @@ import structlog
 
 from relay.aio import CANCEL_SECONDS, cancel_all, cancellation_requested
 from relay.errors import RelayError
+from relay.telemetry.logs import mark_logged
 
 Service = Callable[[asyncio.Event], Awaitable[None]]
 """A coroutine that works until the event is set, then closes what it opened and returns."""
@@ -125,9 +126,11 @@ async def _run_service(
         )
     except RelayError as error:
         _log.error("A service failed; the others were asked to stop.", service=name, reason=str(error))
+        mark_logged(error)
         failures.append(error)
     except BaseException as error:  # noqa: BLE001 - a panic in polars is no Exception
         _log.exception("A service failed by a defect; the others were asked to stop.", service=name)
+        mark_logged(error)
         failures.append(error)
     finally:
         stop.set()
@@ -149,6 +152,6 @@ def _on_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) ->
         logger.warning("%s", context["message"])
     elif type(error).__module__.startswith("aiokafka"):
         # The client was discarded, and its owner has handled the failure already.
-        logger.warning("A request of a discarded Kafka client failed: %r", error)
+        logger.debug("A request of a discarded Kafka client failed: %r", error)
     else:
         logger.error("%s", context["message"], exc_info=error)

@@ -1,6 +1,6 @@
 """An organization, as a record of the organizations topic holds it."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from relay.avro.codec import InternalCodec
@@ -27,6 +27,8 @@ class Organization:
     state: str = "active"
     backfill_from: int | None = None
     credential_expires: int | None = None
+    newer_fields: bytes = field(default=b"", repr=False)
+    """What a newer release has appended to the record; written back as it is."""
 
     @property
     def paused(self) -> bool:
@@ -43,6 +45,6 @@ class OrganizationCodec:
         return self._codec.encode(asdict(organization))
 
     def decode(self, message: bytes) -> Organization:
-        """Decode one value, of any released schema version. Raises NotAvro, UnknownSchema or BadBody."""
+        """Decode one value, of any released schema version or of a newer one. Raises NotAvro, UnknownSchema or BadBody."""
         record: dict[str, Any] = self._codec.decode(message)
-        return Organization(**{field.name: record[field.name] for field in fields(Organization)})
+        return Organization(**record)

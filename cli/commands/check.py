@@ -53,14 +53,14 @@ def check_command(
 
 
 async def _run_checks(state: CommandContext, rights: Sequence[Role], *, quiet: bool) -> list[CheckResult]:
-    """Run the checks; unless `quiet`, print each success as soon as it is known, and the failures at the end, whatever it is."""
+    """Run the checks. Unless `quiet`, print each result as soon as it is known, but for those that `_is_held_back`."""
     secrets, secrets_result = _usable_secrets(state)
     results: list[CheckResult] = []
 
     def keep(result: CheckResult) -> None:
         results.append(result)
-        if result.ok and not quiet:
-            _print_line(result.state, result.subject, result.message)
+        if not (quiet or _is_held_back(result)):
+            _print_line(result)
 
     keep(CheckResult("settings", "ok", "valid"))
     keep(secrets_result)
@@ -70,8 +70,14 @@ async def _run_checks(state: CommandContext, rights: Sequence[Role], *, quiet: b
                 keep(result)
     finally:
         if not quiet:
-            _print_failures([result for result in results if not result.ok])
+            _print_alike([result for result in results if result.ok and _is_held_back(result)])
+            _print_alike([result for result in results if not result.ok])
     return results
+
+
+def _is_held_back(result: CheckResult) -> bool:
+    """Return whether the result is printed at the end: failures, and on a terminal organizations, of which many are alike."""
+    return not result.ok or (terminal_width() is not None and result.subject.startswith(_ORGANIZATION))
 
 
 def _usable_secrets(state: CommandContext) -> tuple[SecretsConfig, CheckResult]:
@@ -89,21 +95,19 @@ def _summary(results: Sequence[CheckResult]) -> str:
     return count_line(len(results), "check", words)
 
 
-def _print_failures(failures: Sequence[CheckResult]) -> None:
-    """Print the failures; on a terminal, those that differ in the organization's name alone are one."""
+def _print_alike(results: Sequence[CheckResult]) -> None:
+    """Print the results; on a terminal, those that differ in the organization's name alone are one."""
     if terminal_width() is None:
-        for failure in failures:
-            _print_line("FAILED", failure.subject, failure.message)
+        for result in results:
+            _print_line(result)
         return
-    alike: dict[str, list[CheckResult]] = {}
-    for failure in failures:
-        alike.setdefault(shared_message(failure), []).append(failure)
-    for message, group in alike.items():
-        names = [failure.subject.removeprefix(_ORGANIZATION) for failure in group]
-        if len(group) == 1:
-            _print_line("FAILED", group[0].subject, group[0].message)
-        else:
-            _print_line("FAILED", f"{len(group)} organizations ({list_names(names)})", message)
+    alike: dict[tuple[CheckState, str], list[CheckResult]] = {}
+    for result in results:
+        alike.setdefault((result.state, shared_message(result)), []).append(result)
+    for (state, message), group in alike.items():
+        names = [result.subject.removeprefix(_ORGANIZATION) for result in group]
+        subject = f"{len(group)} organizations ({list_names(names)})"
+        _print_line(group[0] if len(group) == 1 else CheckResult(subject, state, message))
 
 
 def shared_message(result: CheckResult) -> str:
@@ -117,7 +121,8 @@ def shared_message(result: CheckResult) -> str:
     return shared_reason(_ADDRESS.sub("ADDRESS", _SINCE.sub("", result.message)), name)
 
 
-def _print_line(word: str, subject: str, message: str) -> None:
-    line = f"{word.ljust(_WORD_WIDTH)}  {escape_controls(subject)}: {escape_controls(message)}"
+def _print_line(result: CheckResult) -> None:
+    word = result.state if result.ok else "FAILED"
+    line = f"{word.ljust(_WORD_WIDTH)}  {escape_controls(result.subject)}: {escape_controls(result.message)}"
     width = terminal_width()
     print(line if width is None else "\n".join(wrap(line, width, " " * (_WORD_WIDTH + 2))), flush=True)

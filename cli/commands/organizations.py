@@ -1,13 +1,12 @@
 """`jira-relay organizations`."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
+from cli.commands.organization_files import apply_command, export_command, print_each
 from cli.context import CommandContext, current_operator
-from cli.input import STANDARD_INPUT, read_key, read_text
 from cli.operator_context import open_operator_context
 from cli.organization_options import (
     BackfillOption,
@@ -31,13 +30,10 @@ from cli.organization_table import (
     wide_row,
 )
 from cli.output import JsonOption, escape_controls, print_facts, print_json, print_wrapped, terminal_width
-from cli.results import print_result, print_results
+from cli.results import print_result
 from cli.table import WideOption, list_names, print_rows, print_table
-from management.context import OperatorContext
-from management.organizations import apply_file, commands, key_rotation
-from management.organizations.apply_file import read_entries
-from management.organizations.backfill import describe_backfill, read_checkpoint
-from management.organizations.results import ChangeFailure, ChangeResult
+from management.organizations import commands, key_rotation
+from management.organizations.backfill import BackfillProgress, read_backfill
 from management.organizations.store import read_organizations, require_existing
 from management.organizations.validation import InputError, OrganizationChange
 from management.organizations.view import OrganizationView, build_views, read_organization_statuses
@@ -45,6 +41,8 @@ from relay.kafka.connection import Connection
 from relay.timestamps import now_ms
 
 app = typer.Typer(help="Add, change and show the Jira organizations.", no_args_is_help=True)
+app.command("apply")(apply_command)
+app.command("export")(export_command)
 
 
 @app.command("list")
@@ -100,15 +98,11 @@ def show(context: typer.Context, name: NameArgument, as_json: JsonOption = False
     views: list[OrganizationView] = state.run_quietly(_read_views(state.connection(), state.key_ids()))
     views_by_name = {view.organization.name: view for view in views}
     organization = require_existing(views_by_name[name].organization if name in views_by_name else None, name)
+    backfill: BackfillProgress = state.run_quietly(read_backfill(state.connection(), organization))
     if as_json:
-        print_json(views_by_name[name].document())
+        print_json(views_by_name[name].document() | {"backfill": backfill.document()})
         return
-    checkpoint = (
-        None
-        if organization.backfill_from is None
-        else state.run_quietly(read_checkpoint(state.connection(), name))
-    )
-    print_facts(organization_facts(views_by_name[name], describe_backfill(organization, checkpoint)))
+    print_facts(organization_facts(views_by_name[name], backfill.describe()))
 
 
 @app.command()
@@ -212,52 +206,13 @@ def delete(context: typer.Context, name: NameArgument, as_json: JsonOption = Fal
 
 
 @app.command()
-def apply(
-    context: typer.Context,
-    file: Annotated[
-        str, typer.Argument(help="File in TOML ([[organizations]]) or JSON (a list); - is standard input.")
-    ],
-    test: TestOption = True,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the changes without making them. No connection is tested.")
-    ] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Add and modify organizations until they match a file. Those that it does not name are not changed.
-
-    Applying the same file again changes nothing. Members: url, user, api_key_file or api_key_ref, name, interval_seconds,
-    backfill_days, key_expires, gateway, state (active or paused). interval_seconds, backfill_days and key_expires are reset to
-    their defaults if the file leaves them out; the result says so. A relative api_key_file starts at the file's directory; on standard
-    input, at the working directory.
-    """
-    state: CommandContext = context.obj
-    base = Path() if file == STANDARD_INPUT else Path(file).expanduser().parent
-    entries = read_entries(read_text(file), _display_name(file), lambda name: _read_key_beside(name, base))
-
-    def changes(operator: OperatorContext) -> AsyncIterator[ChangeResult | ChangeFailure]:
-        return apply_file.apply_entries(operator, entries, test=test, dry_run=dry_run)
-
-    _print_each(state, changes, as_json=as_json, summary=True)
-
-
-@app.command()
 def reseal(context: typer.Context, as_json: JsonOption = False) -> None:
     """Seal every API key and reference with the first key of secrets, so that older keys can be removed.
 
     Credentials that the first key seals already are not changed. `jira-relay check` reports when no older key is needed.
     """
     state: CommandContext = context.obj
-    _print_each(state, key_rotation.reseal, as_json=as_json)
-
-
-def _display_name(file: str) -> str:
-    return "standard input" if file == STANDARD_INPUT else file
-
-
-def _read_key_beside(name: str, base: Path) -> Any:
-    if name == STANDARD_INPUT:
-        raise InputError("api_key_file must be the path of a file.")
-    return read_key(name, base)
+    print_each(state, key_rotation.reseal, as_json=as_json)
 
 
 async def _with_operator(state: CommandContext, work: Any, *arguments: Any, **options: Any) -> Any:
@@ -268,18 +223,3 @@ async def _with_operator(state: CommandContext, work: Any, *arguments: Any, **op
 async def _read_views(connection: Connection, keys: Sequence[str]) -> list[OrganizationView]:
     organizations_by_name = await read_organizations(connection)
     return build_views(organizations_by_name, await read_organization_statuses(connection), now_ms(), keys)
-
-
-def _print_each(
-    state: CommandContext,
-    work: Callable[[OperatorContext], AsyncIterator[ChangeResult | ChangeFailure]],
-    *,
-    as_json: bool,
-    summary: bool = False,
-) -> None:
-    async def run_all() -> bool:
-        async with open_operator_context(state) as operator:
-            return await print_results(work(operator), as_json=as_json, summary=summary)
-
-    if not state.run_quietly(run_all()):
-        raise typer.Exit(1)

@@ -32,6 +32,7 @@ from relay.telemetry import logs
 from relay.telemetry import server as health
 from relay.telemetry.health import Health
 from relay.telemetry.metrics import open_registry
+from relay.telemetry.readiness import announce_readiness
 
 ServiceFactory = Callable[["ProcessContext"], Mapping[str, Service]]
 
@@ -98,7 +99,7 @@ def _selected_destinations(settings: Settings, requested: list[str] | None) -> l
 async def _run_alone(settings: Settings, connection: Connection, services: ServiceFactory) -> None:
     with stop_on_signals() as stop:
         async with _open_process(settings, connection) as process:
-            await lifecycle.run_services({**services(process), **_kafka_watch_service(process)}, stop)
+            await lifecycle.run_services({**services(process), **_watch_services(process)}, stop)
 
 
 async def _run_up(settings: Settings) -> None:
@@ -118,9 +119,10 @@ async def _run_up(settings: Settings) -> None:
             if settings.destinations:
                 services |= _consumer_service(process, sorted(settings.destinations))
             else:
-                log.warning("No destination is set; events stay in Kafka for 30 days.")
+                process.health.count("destination", 0)
             if kafka is not None:
                 services["embedded Kafka"] = embedded_kafka.keep_alive(kafka, process.health)
+            services |= _watch_services(process)
             await lifecycle.run_services(services, stop)
 
 
@@ -190,8 +192,11 @@ def _consumer_service(process: ProcessContext, names: Sequence[str]) -> dict[str
     return {"consumer": service}
 
 
-def _kafka_watch_service(process: ProcessContext) -> dict[str, Service]:
-    async def service(stop: asyncio.Event) -> None:
+def _watch_services(process: ProcessContext) -> dict[str, Service]:
+    async def watch_kafka(stop: asyncio.Event) -> None:
         await run_unless_stopped(stop, monitor(process.connection))
 
-    return {"watch of Kafka": service}
+    async def watch_readiness(stop: asyncio.Event) -> None:
+        await run_unless_stopped(stop, announce_readiness(process.health))
+
+    return {"watch of Kafka": watch_kafka, "watch of readiness": watch_readiness}

@@ -8,7 +8,7 @@ from consumer.assignment.assignment import Assignment
 from consumer.assignment.pump import Pipeline
 from consumer.offsets.delivered import DeliveryProgress
 from relay.kafka import Record, TopicPartition
-from relay.kafka.positions import Positions
+from relay.kafka.positions import GroupCoverage, Positions
 
 
 class AssignmentHandler:
@@ -36,8 +36,16 @@ class AssignmentHandler:
         """Why it is not ready."""
         return (self._assignment and self._assignment.waiting_reason) or "joining the group"
 
-    def oldest_seconds(self) -> float:
-        """Return the age of the oldest event that was read and is not accepted; 0 when there is none."""
+    async def group_coverage(self, topic: str) -> GroupCoverage | None:
+        """Return which partitions the group reads; None while it rebalances. Raises KafkaError or TimeoutError."""
+        if self._assignment is None or self._positions is None:
+            raise TimeoutError("not a member of the consumer group now")
+        return await self._positions.group_coverage(topic)
+
+    def oldest_seconds(self) -> float | None:
+        """Return the age of the oldest event that was read and is not accepted; 0 when there is none, None: it is not known."""
+        if not self.ready:
+            return None
         oldest = self._assignment.oldest_ms() if self._assignment else None
         return 0.0 if oldest is None else max(0.0, time.time() - oldest / 1000)
 

@@ -46,6 +46,7 @@ class LossReport:
         """Withdraw the reports of corrupt batches: records arrived, or another member owns the partition."""
         for partition in partitions:
             self._state.batch_readable(partition)
+            self._metrics.batch_readable(partition)
 
 
 def _loss_text(partition: TopicPartition, first: int, stop: int) -> str:

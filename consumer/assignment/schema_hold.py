@@ -94,8 +94,7 @@ class SchemaHold:
             self._metrics.schema_in_doubt(partition, first, reason)
         self._state.schema_doubted(
             partition,
-            f"Events of {partition.topic}, partition {partition.partition}, from offset {first} on wait: {reason}"
-            " The look-up is repeated by itself; other partitions go on.",
+            _doubt_text(partition, first, reason),
         )
         self._pause_if_full(partition)
 
@@ -117,6 +116,13 @@ class SchemaHold:
         if partition not in self.unread and self._held[partition].bytes >= self._timing.held_bytes:
             self.unread.add(partition)
             self._pause(partition)
+
+
+def _doubt_text(partition: TopicPartition, first: int, reason: str) -> str:
+    return (
+        f"Events of {partition.topic}, partition {partition.partition}, from offset {first} on wait: {reason}"
+        " The look-up is repeated by itself; other partitions go on."
+    )
 
 
 def by_partition(batch: DecodeBatch, indices: Collection[int]) -> Mapping[TopicPartition, list[int]]:

@@ -108,6 +108,9 @@ class StartOffsetResolver:
                 )
         for each, start in resolved.items():
             self._remember(each, start)
+        for reason in sorted({start.reason for start in resolved.values()}):
+            begun = {each: start.offset for each, start in resolved.items() if start.reason == reason}
+            self._metrics.reading_started(begun, reason)
         return resolved
 
     def _remember(self, partition: TopicPartition, start: StartOffset) -> None:
@@ -116,7 +119,6 @@ class StartOffsetResolver:
         if start.mismatch:
             self._metrics.offset_mismatched(partition, start.offset, start.mismatch)
         self.known_progress[partition] = start.progress
-        self._metrics.reading_started(partition, start.offset, start.reason)
 
     async def _candidates(
         self, positions: Positions, partitions: Sequence[TopicPartition]

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from operator import attrgetter
 from typing import Any, TypeVar
 
+from consumer.decoding.event_times import live_created_ms
 from consumer.delivery.batch import RECORD_OVERHEAD_BYTES, Rows
 from consumer.delivery.bisection import BodyRejection, RejectBisector
 from consumer.delivery.dead_letters import DeadLetterSender
@@ -209,16 +210,18 @@ class Sender:
         outcome = None
         try:
             await self._membership_valid()
-            outcome = await self._uninterrupted(self._stream.send(rows, content, warn=permit.probe))
+            outcome = await self._uninterrupted(self._stream.send(rows, content))
         finally:
             self._stream.breaker.release(permit, outcome)
         return outcome
 
     def _record_accepted(self, rows: Rows) -> None:
         self._on_delivered(rows.tracked)
-        now, records = time.time(), rows.tracked.records
-        oldest, newest = min(map(attrgetter("timestamp"), records)) / 1000, records[-1].timestamp / 1000
-        self._stream.metrics.body_delivered(max(0.0, now - oldest), max(0.0, now - newest))
+        records = rows.tracked.records
+        oldest = min(records, key=attrgetter("timestamp"))
+        self._stream.metrics.body_delivered(
+            round(time.time() * 1000), oldest.timestamp, records[-1].timestamp, live_created_ms(oldest)
+        )
 
     async def _bisect(self, rows: Rows, rejection: BodyRejection) -> None:
         self._stream.metrics.body_bisected(rejection.reason, len(rows))

@@ -31,8 +31,8 @@ class DeliveryStream:
     bisection_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     suspicion_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def send(self, rows: Rows, content: bytes, *, warn: bool) -> Outcome:
-        """Make one request and count its outcome. `warn`: log the answer though the breaker is open already."""
+    async def send(self, rows: Rows, content: bytes) -> Outcome:
+        """Make one request and count its outcome."""
         started, moment = time.monotonic(), self.acceptance_log.tick()
         raw_bytes = self.destination.limits.format.size(rows.encoded)
         outcome = await self._call(Body(content, len(rows), raw_bytes, rows.offsets()))
@@ -46,7 +46,6 @@ class DeliveryStream:
             raw_bytes=raw_bytes,
             wire_bytes=len(content),
             seconds=time.monotonic() - started,
-            warn=warn or self.breaker.problem is None,
         )
         accepted = accepted_count(outcome, len(rows))
         self.acceptance_log.record_answer(moment, accepted=accepted > 0)

@@ -32,7 +32,12 @@ def event_uid() -> pl.Expr:
     return pl.concat_str(pl.format("{}/{}", "organization", "id"), variant, ignore_nulls=True)
 
 
-def native_row() -> pl.Expr:
-    """Write each event as one JSON object with the fields of schemas/audit_event.avsc and `uid`; times are in ms UTC."""
+def native_fields() -> dict[str, pl.Expr]:
+    """Return the fields of schemas/audit_event.avsc and `uid`, in their order; times are in ms UTC."""
     fields = {name: pl.col(name).cast(pl.Int64) if name in _TIMES else pl.col(name) for name in _FIELDS}
-    return json_object({"uid": event_uid(), **fields})
+    return {"uid": event_uid(), **fields}
+
+
+def native_row() -> pl.Expr:
+    """Write each event as one JSON object with the fields of `native_fields`."""
+    return json_object(native_fields())

@@ -18,7 +18,7 @@ HASH_DIGITS = 24
 
 MIN_KEY_CHARS = 32
 
-_IDENTITY = frozenset({"organization", "id", "created", "collected", "mode"})
+_IDENTITY = frozenset({"organization", "id", "created", "collected", "mode", "variant"})
 """What identifies and dates an event. Without it, repeats could not be found."""
 _ADDRESSES = frozenset({"remoteAddress"})
 _PERSON_FIELDS: Mapping[str, str] = {"names": "name", "ids": "id"}

@@ -5,6 +5,7 @@ Leaves: Prometheus metrics and log lines.
 May not know: who reports, or why.
 """
 
-from consumer.metrics.events import FROM_COMMITTED_OFFSET, ConsumerMetrics, PipelineMetrics
+from consumer.metrics.events import FROM_COMMITTED_OFFSET, PipelineMetrics
+from consumer.metrics.process import ConsumerMetrics
 
 __all__ = ["FROM_COMMITTED_OFFSET", "ConsumerMetrics", "PipelineMetrics"]

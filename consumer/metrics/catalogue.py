@@ -109,13 +109,13 @@ DESTINATION_STATE = Metric(
 LAG_EVENTS = Metric(
     Gauge,
     "jira_relay_consumer_lag_events",
-    "Offsets of the topic that the group has not committed; reported by the member that owns partition 0.",
+    "Offsets of the topic that the group has not committed; reported by the member that owns partition 0, absent while unknown.",
     FLOW,
 )
 OLDEST_UNSENT_SECONDS = Metric(
     Gauge,
     "jira_relay_consumer_oldest_unsent_seconds",
-    "Age, in seconds, of the oldest event this process has read that the destination has not accepted.",
+    "Age, in seconds, of the oldest event this process has read that the destination has not accepted; absent while unknown.",
     FLOW,
 )
 LAG_SECONDS = Metric(
@@ -128,6 +128,13 @@ DELIVERY_LATENCY = Metric(
     Histogram,
     "jira_relay_consumer_delivery_latency_seconds",
     "Time from the collection of an event to its acceptance, of the oldest event of each body.",
+    FLOW,
+    buckets=LATENCY_BUCKETS,
+)
+EVENT_LATENCY = Metric(
+    Histogram,
+    "jira_relay_consumer_event_latency_seconds",
+    "Time from the creation of a live event at the source to its acceptance, of the oldest event of each body.",
     FLOW,
     buckets=LATENCY_BUCKETS,
 )
@@ -151,5 +158,5 @@ CATALOGUE: tuple[Metric[Any], ...] = (
         DEFECTS,
         OFFSETS_LOST,
     ),
-    *(DESTINATION_STATE, LAG_EVENTS, OLDEST_UNSENT_SECONDS, LAG_SECONDS, DELIVERY_LATENCY),
+    *(DESTINATION_STATE, LAG_EVENTS, OLDEST_UNSENT_SECONDS, LAG_SECONDS, DELIVERY_LATENCY, EVENT_LATENCY),
 )

@@ -1,41 +1,39 @@
 """The events of the consumer: each is a log line, a count, or both."""
 
-import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from collections import Counter as Tally
+from collections.abc import Callable, Mapping
 
-from consumer.destinations.outcome import Outcome, Partial, Paused, Reject, Retry, Sent, Split
+from prometheus_client import Counter, Gauge, Histogram
+
+from consumer.destinations.outcome import Outcome, Paused, Reject, Retry, Split
 from consumer.metrics import catalogue
+from consumer.metrics.requests import RequestMetrics, log
 from relay.kafka import Record, TopicPartition
+from relay.telemetry.condition_log import ConditionLog
 from relay.telemetry.metrics import Metric, MetricSet
 
-log = structlog.get_logger("consumer")
-
 FROM_COMMITTED_OFFSET = "the group's committed offset"
-
-
-class ConsumerMetrics:
-    """The registered catalogue of one process."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.registered = MetricSet(catalogue.CATALOGUE, registry)
-
-    def state_changed(self, destination: str, state: str, reason: str | None) -> None:
-        write_line = log.info if state == "active" else log.warning
-        fields = {} if reason is None else {"reason": reason}
-        write_line("Destination changed its state.", destination=destination, state=state, **fields)
-
-    def for_pipeline(self, destination: str, flow: str) -> "PipelineMetrics":
-        return PipelineMetrics(self, destination, flow)
 
 
 class PipelineMetrics:
     """The events of one flow of one destination: one method each."""
 
-    def __init__(self, metrics: ConsumerMetrics, destination: str, flow: str) -> None:
-        self._registered = metrics.registered
+    def __init__(
+        self,
+        registered: MetricSet,
+        failed_requests: Tally[str],
+        clock: Callable[[], float],
+        destination: str,
+        flow: str,
+    ) -> None:
+        """`failed_requests`: by destination, since its state was reported last. `clock`: seconds."""
+        self._registered = registered
+        self._failed_requests = failed_requests
+        self._conditions = ConditionLog(log, clock)
         self._labels = (destination, flow)
         self._names = {"destination": destination, "flow": flow}
         self._registered.start(**self._names)
+        self._requests = RequestMetrics(registered, self._names)
 
     def _count(self, metric: Metric[Counter], amount: float = 1, *label: str) -> None:
         self._registered[metric].labels(*self._labels, *label).inc(amount)
@@ -43,66 +41,27 @@ class PipelineMetrics:
     def _set(self, metric: Metric[Gauge], value: float) -> None:
         self._registered[metric].labels(*self._labels).set(value)
 
+    def _set_or_remove(self, metric: Metric[Gauge], value: float | None) -> None:
+        if value is None:
+            self._registered[metric].remove_by_labels(self._names)
+        else:
+            self._set(metric, value)
+
     def _observe(self, metric: Metric[Histogram], value: float) -> None:
         self._registered[metric].labels(*self._labels).observe(value)
 
     def request_ended(
-        self, outcome: Outcome, *, rows: int, raw_bytes: int, wire_bytes: int, seconds: float, warn: bool
+        self, outcome: Outcome, *, rows: int, raw_bytes: int, wire_bytes: int, seconds: float
     ) -> None:
-        """Count a request. Not `warn`: other requests in flight have met the same problem, and it is logged already."""
-        self._observe(catalogue.REQUEST_DURATION, seconds)
-        match outcome:
-            case Sent():
-                self._count(catalogue.REQUESTS, 1, "2xx")
-                self._accepted(rows, raw_bytes, wire_bytes)
-            case Partial(status=status):
-                self._count(catalogue.REQUESTS, 1, _status_class(status))
-                if accepted := outcome.accepted_count(rows):
-                    self._accepted(accepted, raw_bytes, wire_bytes)
-                self._judged_in_part(outcome, rows, warn)
-            case Retry(reason, status, _):
-                self._not_accepted("retry", reason, status, rows, warn)
-            case Paused(reason, status):
-                self._not_accepted("paused", reason, status, rows, warn)
-            case Split(reason, status):
-                self._not_accepted("split", reason, status, rows, warn=False)
-            case Reject(reason, status):
-                self._not_accepted("rejected", reason, status, rows, warn=False)
+        """Count a request. Its answer is logged at debug; the state of the destination has the line."""
+        accepted = self._requests.ended(outcome, rows, raw_bytes, wire_bytes, seconds)
+        if accepted:
+            self._conditions.ended("defect", "Delivery works again; it had failed with a defect", self._names)
+        if isinstance(outcome, Retry | Paused | Split | Reject):
+            self._failed_requests[self._names["destination"]] += 1
 
-    def _accepted(self, rows: int, raw_bytes: int, wire_bytes: int) -> None:
-        self._count(catalogue.EVENTS_ACCEPTED, rows)
-        self._count(catalogue.SENT_RAW_BYTES, raw_bytes)
-        self._count(catalogue.SENT_WIRE_BYTES, wire_bytes)
-        self._observe(catalogue.REQUEST_EVENTS, rows)
-        log.debug(
-            "Destination accepted events.",
-            **self._names,
-            events=rows,
-            raw_bytes=raw_bytes,
-            wire_bytes=wire_bytes,
-        )
-
-    def _judged_in_part(self, outcome: Partial, rows: int, warn: bool) -> None:
-        if outcome.retry:
-            self._count(catalogue.RETRIES, 1, "retry")
-        elif len(outcome.rejected) == rows:
-            self._count(catalogue.RETRIES, 1, "rejected")
-        write_line = log.warning if warn and len(outcome.rejected) < rows else log.debug
-        write_line(
-            "Destination accepted a body in part.",
-            **self._names,
-            reason=outcome.reason,
-            status=outcome.status,
-            events=rows,
-            rejected=len(outcome.rejected),
-            retried=len(outcome.retry),
-        )
-
-    def _not_accepted(self, why: str, reason: str, status: int | None, rows: int, warn: bool) -> None:
-        self._count(catalogue.REQUESTS, 1, _status_class(status))
-        self._count(catalogue.RETRIES, 1, why)
-        write_line = log.warning if warn else log.debug
-        write_line(reason, **self._names, why=why, status=status, events=rows)
+    def _place(self, partition: TopicPartition) -> dict[str, str | int]:
+        return {**self._names, "topic": partition.topic, "partition": partition.partition}
 
     def events_read(self, count: int) -> None:
         self._count(catalogue.EVENTS_READ, count)
@@ -120,15 +79,17 @@ class PipelineMetrics:
     def delivery_failed(self, step: str, defect: str) -> None:
         """A defect of the relay's own code."""
         self._count(catalogue.DEFECTS)
-        log.error(
+        self._conditions.failed(
+            "defect",
+            f"{step}: {defect}",
             "Delivery failed with a defect; the same events are tried again.",
-            **self._names,
-            step=step,
-            defect=defect,
+            {**self._names, "step": step, "defect": defect},
+            level="error",
         )
 
     def dead_lettered(self, record: Record, why: str, reason: str) -> None:
         self._count(catalogue.EVENTS_DEAD_LETTERED, 1, why)
+        self._conditions.ended("dead letters", "Kafka confirms dead letters again; it had not", self._names)
         log.error(
             "Record became a dead letter. See `jira-relay dead-letters list`.",
             **self._names,
@@ -140,11 +101,11 @@ class PipelineMetrics:
         )
 
     def dead_letter_write_failed(self, count: int, reason: str) -> None:
-        log.warning(
+        self._conditions.failed(
+            "dead letters",
+            reason,
             "Kafka did not confirm dead letters; they are written again.",
-            **self._names,
-            records=count,
-            reason=reason,
+            {**self._names, "records": count, "reason": reason},
         )
 
     def decoded_singly(self, records: int) -> None:
@@ -154,7 +115,8 @@ class PipelineMetrics:
         )
 
     def schema_unavailable(self, reason: str) -> None:
-        log.warning("Schema is unavailable; its events wait.", **self._names, reason=reason)
+        """The state of the destination has the line."""
+        log.debug("Schema is unavailable; its events wait.", **self._names, reason=reason)
 
     def schema_substituted(self, ref: str, source: str) -> None:
         log.warning(
@@ -184,27 +146,26 @@ class PipelineMetrics:
         )
 
     def start_lookup_failed(self, partition: TopicPartition, reason: str) -> None:
-        log.warning(
+        """The state of the destination has the line."""
+        log.debug(
             "Start offset could not be looked up; trying again.",
             **self._names,
             partition=partition.partition,
             reason=reason,
         )
 
-    def reading_started(self, partition: TopicPartition, offset: int, reason: str) -> None:
+    def reading_started(self, offsets: Mapping[TopicPartition, int], reason: str) -> None:
+        """Log where the partitions of one topic begin that begin for one reason."""
         write_line = log.debug if reason == FROM_COMMITTED_OFFSET else log.info
-        write_line(
-            "Reading started.", **self._names, partition=partition.partition, offset=offset, because_of=reason
-        )
+        partitions = {each.partition: offset for each, offset in sorted(offsets.items())}
+        write_line("Reading started.", **self._names, because_of=reason, offsets_by_partition=partitions)
 
     def offsets_lost(self, partition: TopicPartition, first: int, stop: int, lost: int) -> None:
         """Of the offsets [first, stop), which Kafka deleted, `lost` had not been delivered."""
         self._count(catalogue.OFFSETS_LOST, lost)
         log.error(
             "Kafka deleted events before they were accepted. Reading continues with the first event kept.",
-            **self._names,
-            topic=partition.topic,
-            partition=partition.partition,
+            **self._place(partition),
             first_offset=first,
             last_offset=stop - 1,
         )
@@ -212,9 +173,7 @@ class PipelineMetrics:
     def loss_dated(self, partition: TopicPartition, until: str) -> None:
         log.error(
             "Lost events were collected before this time.",
-            **self._names,
-            topic=partition.topic,
-            partition=partition.partition,
+            **self._place(partition),
             until=until,
         )
 
@@ -222,9 +181,7 @@ class PipelineMetrics:
         log.error(
             "Kafka lost the end of a partition, or replaced its records. Events from shortly before the last delivered one are"
             " read again.",
-            **self._names,
-            topic=partition.topic,
-            partition=partition.partition,
+            **self._place(partition),
             committed=committed,
             end=end,
             offset=start,
@@ -233,26 +190,36 @@ class PipelineMetrics:
     def offset_mismatched(self, partition: TopicPartition, start: int, reason: str) -> None:
         log.error(
             "A known offset did not fit the log of its partition.",
-            **self._names,
-            topic=partition.topic,
-            partition=partition.partition,
+            **self._place(partition),
             offset=start,
             reason=reason,
         )
 
     def commit_failed(self, reason: str) -> None:
-        log.warning("Offsets could not be committed; trying again.", **self._names, reason=reason)
+        self._conditions.failed(
+            "commit",
+            "failed",
+            "Offsets could not be committed; trying again.",
+            {**self._names, "reason": reason},
+        )
+
+    def offsets_committed(self) -> None:
+        self._conditions.ended("commit", "Offsets are committed again; they had not been", self._names)
 
     def batch_corrupt(self, partition: TopicPartition, start: int, last: int, fault: str) -> None:
-        log.error(
+        self._conditions.failed(
+            partition,
+            fault,
             "A record batch cannot be read; its partition waits. Make a replica with an intact copy the leader,"
             " or set the group's offset after it, which gives its events up.",
-            **self._names,
-            topic=partition.topic,
-            partition=partition.partition,
-            first=start,
-            last=last,
-            reason=fault,
+            {**self._place(partition), "first": start, "last": last, "reason": fault},
+            level="error",
+        )
+
+    def batch_readable(self, partition: TopicPartition) -> None:
+        """Records of a partition arrived, or another process owns it."""
+        self._conditions.ended(
+            partition, "Partition is read again; a record batch could not be", self._place(partition)
         )
 
     def offset_metadata_rejected(self) -> None:
@@ -269,22 +236,21 @@ class PipelineMetrics:
             days=round(days, 1),
         )
 
-    def set_state(self, state: str, *, oldest_seconds: float) -> None:
+    def set_state(self, state: str, *, oldest_seconds: float | None) -> None:
+        """Set state and age of the oldest event that is not accepted. None: it is not known, and no sample says 0."""
         self._registered.set_state(catalogue.DESTINATION_STATE, state, **self._names)
-        self._set(catalogue.OLDEST_UNSENT_SECONDS, oldest_seconds)
+        self._set_or_remove(catalogue.OLDEST_UNSENT_SECONDS, oldest_seconds)
 
-    def body_delivered(self, oldest_seconds: float, newest_seconds: float) -> None:
-        """A body was accepted so many seconds after its oldest and its newest event were collected."""
-        self._observe(catalogue.DELIVERY_LATENCY, oldest_seconds)
-        self._set(catalogue.LAG_SECONDS, newest_seconds)
+    def body_delivered(self, now: int, oldest: int, newest: int, created: int | None) -> None:
+        """A body was accepted at `now`; its oldest and newest event were collected at `oldest` and `newest`.
+
+        `created`: when its oldest event was created at the source. None: it is not live. All times are ms UTC.
+        """
+        self._observe(catalogue.DELIVERY_LATENCY, max(0, now - oldest) / 1000)
+        self._set(catalogue.LAG_SECONDS, max(0, now - newest) / 1000)
+        if created is not None:
+            self._observe(catalogue.EVENT_LATENCY, max(0, now - created) / 1000)
 
     def set_group_lag(self, events: int | None) -> None:
-        """Set the lag of the group. None: another process reports it from now on."""
-        if events is None:
-            self._registered[catalogue.LAG_EVENTS].remove_by_labels(self._names)
-        else:
-            self._set(catalogue.LAG_EVENTS, events)
-
-
-def _status_class(status: int | None) -> str:
-    return f"{status // 100}xx" if status else "none"
+        """Set the lag of the group. None: another process reports it from now on, or it is not known."""
+        self._set_or_remove(catalogue.LAG_EVENTS, events)

@@ -128,6 +128,7 @@ class CommitLoop:
         except (KafkaError, TimeoutError) as error:
             self._metrics.commit_failed(describe(error))
             return False
+        self._metrics.offsets_committed()
         self._committed_count = committed_count
         self._on_commit()
         return True

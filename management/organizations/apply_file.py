@@ -12,10 +12,10 @@ from pydantic import SecretStr
 
 from management.context import OperatorContext
 from management.organizations.changes import with_changes
-from management.organizations.commands import add, modify
+from management.organizations.commands import add, delete, modify
 from management.organizations.credentials import has_key
 from management.organizations.results import ChangeFailure, ChangeResult
-from management.organizations.store import read_organizations
+from management.organizations.store import UnknownOrganizationError, read_organizations
 from management.organizations.validation import (
     ApiKey,
     InputError,
@@ -30,6 +30,7 @@ from management.organizations.validation import (
 )
 from relay.credentials.url_policy import organization_name
 from relay.errors import RelayError
+from relay.kafka.connection import Connection
 from relay.organizations import Organization
 
 KeyFileReader = Callable[[str], SecretStr]
@@ -77,18 +78,51 @@ def read_entries(text: str, source: str, read_key: KeyFileReader) -> list[Organi
     return entries
 
 
+async def find_unlisted(connection: Connection, entries: Sequence[OrganizationEntry]) -> list[str]:
+    """Return the names of the stored organizations without an entry, sorted. Raises RelayError."""
+    return sorted(set(await read_organizations(connection)) - {entry.name for entry in entries})
+
+
 async def apply_entries(
     context: OperatorContext,
     entries: Sequence[OrganizationEntry],
+    unlisted: Sequence[str] = (),
     *,
     test: bool = True,
     dry_run: bool = False,
 ) -> AsyncIterator[ChangeResult | ChangeFailure]:
-    """Add and modify organizations until they match the entries. `dry_run`: only report it; no connection is tested.
+    """Add and modify organizations until they match the entries, and delete those of `unlisted`.
 
-    A failure does not stop the others. Organizations without an entry are not changed. Raises RelayError when the organizations
-    cannot be read.
+    `dry_run`: only report it; no connection is tested. A failure does not stop the other entries, and nothing is deleted then:
+    an organization whose new name was refused would be lost. Raises RelayError when the organizations cannot be read.
     """
+    failures = 0
+    async for result in _apply_each(context, entries, test=test, dry_run=dry_run):
+        failures += isinstance(result, ChangeFailure)
+        yield result
+    for name in unlisted:
+        if failures:
+            yield ChangeFailure(name, "It was to be deleted, and is kept, because another change failed.")
+        else:
+            yield await _delete_unlisted(context, name, dry_run=dry_run)
+
+
+async def _delete_unlisted(
+    context: OperatorContext, name: str, *, dry_run: bool
+) -> ChangeResult | ChangeFailure:
+    if dry_run:
+        return ChangeResult(name, "would be deleted", ("The file does not name it.",))
+    try:
+        return await delete(context.connection, name, who=context.who, now_ms=context.now_ms())
+    except UnknownOrganizationError:  # somebody else has deleted it
+        return ChangeResult(name, "unchanged")
+    except RelayError as error:
+        return ChangeFailure(name, str(error))
+
+
+async def _apply_each(
+    context: OperatorContext, entries: Sequence[OrganizationEntry], *, test: bool, dry_run: bool
+) -> AsyncIterator[ChangeResult | ChangeFailure]:
     current = await read_organizations(context.connection)
     for entry in entries:
         before, change = current.get(entry.name), entry.change

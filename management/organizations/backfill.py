@@ -1,6 +1,9 @@
 """How far the backfill of an organization has come, from its checkpoint: the status alone does not tell finished from none."""
 
-from management.formatting import iso_seconds
+from dataclasses import dataclass
+from typing import Literal
+
+from management.formatting import iso_milliseconds, iso_seconds
 from management.organizations.store import kafka_errors_as_relay_errors
 from producer.state import checkpoint as checkpoints
 from producer.state.checkpoint import Checkpoint
@@ -39,22 +42,52 @@ async def read_checkpoint(connection: Connection, name: str) -> Checkpoint | Non
     return _decode(name, found[-1].value) if found else None
 
 
-def describe_backfill(organization: Organization, checkpoint: Checkpoint | None) -> str:
-    """Return `not requested`, `not started`, `finished`, or how much is left, in days."""
-    wanted_from = organization.backfill_from
-    if wanted_from is None:
-        return "not requested"
+@dataclass(frozen=True, slots=True)
+class BackfillProgress:
+    """How far the backfill of an organization has come. `wanted_from`, `reached`: ms UTC; None: not requested, not begun."""
+
+    state: Literal["not requested", "not started", "running", "finished"]
+    wanted_from: int | None = None
+    reached: int | None = None
+
+    def describe(self) -> str:
+        """Return the state in words, with times."""
+        match self.state:
+            case "not requested":
+                return "not requested"
+            case "not started":
+                return f"not started: events from {iso_seconds(self.wanted_from)} on are requested"
+            case "finished":
+                return f"finished: events from {iso_seconds(self.wanted_from)} on are in Kafka"
+        return f"running: has reached {iso_seconds(self.reached)} on the way back to {iso_seconds(self.wanted_from)}"
+
+    def document(self) -> dict[str, str | None]:
+        """Return the JSON document."""
+        return {
+            "state": self.state,
+            "wanted_from": iso_milliseconds(self.wanted_from),
+            "reached": iso_milliseconds(self.reached),
+        }
+
+
+async def read_backfill(connection: Connection, organization: Organization) -> BackfillProgress:
+    """Return how far the backfill has come. Raises RelayError."""
+    if organization.backfill_from is None:
+        return BackfillProgress("not requested")
+    return backfill_progress(organization.backfill_from, await read_checkpoint(connection, organization.name))
+
+
+def backfill_progress(wanted_from: int, checkpoint: Checkpoint | None) -> BackfillProgress:
+    """Return how far a backfill from `wanted_from`, in ms UTC, has come. `checkpoint` None: no producer has written one."""
     if checkpoint is None:
-        return f"not started: events from {iso_seconds(wanted_from)} on are requested"
+        return BackfillProgress("not started", wanted_from)
     whole = TimeRange(wanted_from, checkpoint.live_since)
     missing = missing_ranges(checkpoint.backfilled, whole)
     if not missing:
-        return f"finished: events from {iso_seconds(wanted_from)} on are in Kafka"
+        return BackfillProgress("finished", wanted_from, wanted_from)
     if sum(gap.width for gap in missing) >= whole.width:
-        return f"not started: events from {iso_seconds(wanted_from)} on are requested"
-    return (
-        f"running: has reached {iso_seconds(missing[-1].end)} on the way back to {iso_seconds(wanted_from)}"
-    )
+        return BackfillProgress("not started", wanted_from)
+    return BackfillProgress("running", wanted_from, missing[-1].end)
 
 
 def _decode(name: str, value: bytes | None) -> Checkpoint | None:

@@ -37,7 +37,9 @@ async def add(
     Raises RelayError; then nothing was added.
     """
     if change.url is None or change.user is None or change.key is None:
-        raise InputError("A new organization needs a URL, a user, and an API key or a reference to one.")
+        raise InputError(
+            "A new organization needs a URL, a user, and an API key or a reference to one (in a file: api_key_file or api_key_ref)."
+        )
     _require_allowed_host(context.hosts, change.url)
     name = validate_name(name or organization_name(change.url))
     others = await read_organizations(context.connection)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 class ChangeResult:
     """A change that was made, or was not needed.
 
-    `what`: added, modified, resumed, paused, deleted, resealed or unchanged; without a change, `would be added` or `would be
-    modified`. `remarks`: sentences for the operator.
+    `what`: added, modified, resumed, paused, deleted, resealed or unchanged; without a change, `would be added`, `would
+    be modified` or `would be deleted`. `remarks`: sentences for the operator.
     """
 
     name: str

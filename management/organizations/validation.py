@@ -68,7 +68,7 @@ def validate_url(text: str) -> str:
 
 
 def validate_user(user: str) -> str:
-    if not user or ":" in user or not user.isprintable() or user != user.strip():
+    if not user or set(user) & set(':<>,; "') or not user.isprintable() or user != user.strip():
         raise InputError("The user is not valid; give the e-mail address of the account alone.")
     return user
 

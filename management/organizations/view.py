@@ -150,7 +150,11 @@ def _describe_status(name: str, status: Status) -> str:
     reason = (status.reason or "").removeprefix(f"{name}: ")
     match status.state:
         case "active":
-            backfill = "" if status.backfilled_to is None else f"; the backfill has reached {iso_seconds(status.backfilled_to)}"
+            backfill = (
+                ""
+                if status.backfilled_to is None
+                else f"; the backfill has reached {iso_seconds(status.backfilled_to)}"
+            )
             return f"active{backfill}{reason and f': {reason}'}"
         case "waiting":
             return f"waiting until {iso_seconds(status.waiting_until)}: {reason}"

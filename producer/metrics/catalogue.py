@@ -125,7 +125,7 @@ REQUEST_DURATION = Metric(
 TRANSACTION_DURATION = Metric(
     Histogram,
     "jira_relay_producer_transaction_duration_seconds",
-    "Time from the begin of a transaction to the answer of its commit.",
+    "Time from the start of a transaction to the answer to its commit.",
     buckets=TRANSACTION_BUCKETS,
 )
 

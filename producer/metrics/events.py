@@ -1,23 +1,31 @@
 """The events of the producer: each is a log line, a count, or both."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 import structlog
 from prometheus_client import CollectorRegistry, Gauge
 
 from producer.metrics import catalogue
+from relay.telemetry.condition_log import ConditionLog
 from relay.telemetry.metrics import Metric, MetricSet
 
 log = structlog.get_logger("producer")
 
 MAX_LISTED = 100
+LIVE = "live"
 
 
 class ProducerMetrics:
     """One method for each event; label `organization` is bounded by the organizations that this process polls."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock`: seconds, for the length of a condition in the log."""
         self._metrics = MetricSet(catalogue.CATALOGUE, registry)
+        self._clock = clock
+        self._polling: dict[str, ConditionLog] = {}
+        """By organization; the conditions of each are those of its walks."""
+        self._transactions = ConditionLog(log, clock)
 
     def organization_started(self, organization: str, interval_seconds: float) -> None:
         """Begin the series of an organization that this process polls from now on."""
@@ -27,6 +35,7 @@ class ProducerMetrics:
     def round_ended(self, organization: str, at: int) -> None:
         self._metrics[catalogue.ROUNDS].labels(organization, "complete").inc()
         self._set(catalogue.LAST_POLL, organization, at / 1000)
+        self.walk_ended(organization, LIVE)
         log.debug("Polling round ended.", organization=organization)
 
     def complete_up_to(self, organization: str, at: int) -> None:
@@ -35,7 +44,7 @@ class ProducerMetrics:
     def events_published(self, organization: str, mode: str, count: int, newest: int) -> None:
         self._metrics[catalogue.EVENTS_PUBLISHED].labels(organization, mode).inc(count)
         self._set(catalogue.LAST_EVENT, organization, newest / 1000)
-        log.info("Events published.", organization=organization, mode=mode, events=count)
+        log.debug("Events published.", organization=organization, mode=mode, events=count)
 
     def event_latency(self, mode: str, seconds: float) -> None:
         """Observe the time from an event's creation to its transaction; of history it says nothing."""
@@ -65,13 +74,44 @@ class ProducerMetrics:
             reason=reason,
         )
 
-    def round_failed(self, organization: str, kind: str, reason: str, retry_seconds: float) -> None:
+    def round_failed(
+        self, organization: str, kind: str, reason: str, retry_seconds: float, walk: str = LIVE
+    ) -> None:
+        """Count a failed round. `walk`: its name in the log; the failures of each walk are a condition of their own."""
         self._metrics[catalogue.ROUNDS].labels(organization, "failed").inc()
         self._metrics[catalogue.SOURCE_ERRORS].labels(organization, kind).inc()
         self._metrics[catalogue.SOURCE_BACKOFF_SECONDS].labels(organization).inc(retry_seconds)
-        log.warning(reason, organization=organization, kind=kind, retry_in_seconds=round(retry_seconds, 1))
+        retry_in = round(retry_seconds, 1)
+        self._walks_of(organization).failed(
+            walk,
+            kind,
+            reason,
+            {"organization": organization, "walk": walk, "kind": kind, "retry_in_seconds": retry_in},
+        )
+
+    def round_failed_by_defect(self, organization: str, walk: str, error: BaseException) -> None:
+        """Log a defect with its traceback, as a condition; `walk_ended` ends it."""
+        self._walks_of(organization).failed(
+            (walk, "defect"),
+            type(error).__name__,
+            "A polling round failed by a defect.",
+            {"organization": organization, "walk": walk, "exc_info": error},
+            level="error",
+        )
+
+    def walk_ended(self, organization: str, walk: str) -> None:
+        """Note that a round of a walk was complete, so that its condition ends."""
+        if (conditions := self._polling.get(organization)) is not None:
+            fields = {"organization": organization, "walk": walk}
+            conditions.ended(walk, "Polling works again; it had failed", fields)
+            conditions.ended((walk, "defect"), "Polling works again; it had failed by a defect", fields)
+
+    def _walks_of(self, organization: str) -> ConditionLog:
+        return self._polling.setdefault(organization, ConditionLog(log, self._clock))
 
     def organization_state(self, organization: str, state: str, expires: int | None) -> None:
+        if state == "paused":
+            self._polling.pop(organization, None)
         self._metrics.set_state(catalogue.ORGANIZATION_STATE, state, organization=organization)
         if expires is not None:
             self._set(catalogue.CREDENTIAL_EXPIRY, organization, expires / 1000)
@@ -125,20 +165,35 @@ class ProducerMetrics:
             lost_until=until,
         )
 
-    def transaction(self, outcome: str, seconds: float) -> None:
+    def transaction(self, shard: int, outcome: str, seconds: float) -> None:
         self._metrics[catalogue.TRANSACTIONS].labels(outcome).inc()
         self._metrics[catalogue.TRANSACTION_DURATION].observe(seconds)
+        if outcome == "committed":
+            self._transactions.ended(shard, "Transactions succeed again; they had failed", {"shard": shard})
 
     def publisher_failed(self, shard: int, reason: str) -> None:
-        log.warning(
+        """A transaction failed, or its outcome is unknown. `transaction` reports the next one that succeeds."""
+        self._transactions.failed(
+            shard,
+            "failed",
             "Transaction outcome is unknown; reloading this shard from Kafka. Nothing is lost or repeated.",
+            {"shard": shard, "reason": reason},
+        )
+
+    def transactions_fail(self, shard: int, organization: str, reason: str) -> None:
+        log.error(
+            "Transactions failed several times in a row. Nothing is lost; they are tried again.",
             shard=shard,
+            organization=organization,
             reason=reason,
         )
 
+    def transactions_succeed(self, shard: int, organization: str) -> None:
+        log.info("Transactions succeed again.", shard=shard, organization=organization)
+
     def shard_loaded(self, shard: int, organizations: int, ended: int) -> None:
         self._metrics[catalogue.SHARD_LOADS].inc()
-        log.info("Shard loaded.", shard=shard, organizations=organizations)
+        log.debug("Shard loaded.", shard=shard, organizations=organizations)
         if ended:
             log.warning("Hanging transactions were ended.", shard=shard, partitions=ended)
 
@@ -163,6 +218,7 @@ class ProducerMetrics:
     def remove_organization(self, organization: str) -> None:
         """Remove the series of an organization that this process no longer polls."""
         self._metrics.remove(organization=organization)
+        self._polling.pop(organization, None)
 
     def _set(self, metric: Metric[Gauge], organization: str, value: float) -> None:
         self._metrics[metric].labels(organization).set(value)

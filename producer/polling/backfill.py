@@ -34,7 +34,7 @@ async def _read_and_publish(context: PollingContext, wanted: TimeRange) -> int:
         record_count += result.record_count
         if not result.record_count:
             await context.source.verify_empty(result.window, Walk.BACKFILL)
-        await context.publish(result, _mark_backfilled(result.window), Walk.BACKFILL, persist=True)
+        await context.publish(result, _mark_backfilled(result.covered), Walk.BACKFILL, persist=True)
 
     await context.read_around_holes(wanted, Walk.BACKFILL, publish, _mark_backfilled)
     return record_count

@@ -124,14 +124,19 @@ class PollingContext:
         """
         end = part.start
         for attempt in (walk, Walk.HOLES):
+            published: WindowResult | None = None
             try:
                 async with self.read(TimeRange(end, part.end), attempt) as results:
                     async for result in results:
+                        published = result
                         await publish(result)
-                        end = result.covered.end
+                        end, published = result.covered.end, None
                 return end
             except SourceError as error:
-                if error.action is not RetryAction.RETRY:
+                was_read = (
+                    published is not None and published.failure is None
+                )  # its empty answer was not believed
+                if was_read or not error.failure.may_concern_records:
                     raise
                 if attempt is walk:
                     await self._require_other_answer(TimeRange(end, part.end), error)
@@ -158,7 +163,7 @@ class PollingContext:
                         pass
                 return
             except SourceError as error:
-                if error.action is not RetryAction.RETRY:
+                if not error.failure.may_concern_records:
                     raise
                 failure = error
         if failure is not None:

@@ -5,7 +5,7 @@ from producer.polling import hole_search
 from producer.polling.context import PollingContext
 from producer.polling.hole_search import HoleSearch, HoleTiming
 from producer.publishing.transaction import AdvanceCheckpoint
-from producer.sources.errors import RetryAction, SourceError
+from producer.sources.errors import SourceError
 from producer.sources.walk import Walk
 from producer.sources.window_result import WindowResult
 from producer.state.checkpoint import Checkpoint
@@ -45,7 +45,7 @@ class HoleRound:
         try:
             records = await self._read(part)
         except SourceError as error:
-            if error.action is not RetryAction.RETRY:
+            if not error.failure.may_concern_records:
                 raise
             await self._handle_failure(part, error)
             return

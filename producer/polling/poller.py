@@ -4,8 +4,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-import structlog
-
 from producer.polling.backfill import backfill_round
 from producer.polling.context import PollingContext
 from producer.polling.gap import gap_round
@@ -20,8 +18,6 @@ from relay.aio import cancellation_requested
 from relay.errors import RelayError
 
 PollingRound = Callable[[], Awaitable[None]]
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,18 +105,15 @@ class Poller:
             except (Exception, asyncio.CancelledError) as error:
                 if isinstance(error, asyncio.CancelledError) and cancellation_requested():
                     raise
-                self._report_own_error(error)
+                self._report_own_error(error, walk)
                 await asyncio.sleep(self._timing.defect_seconds)
                 continue
             await asyncio.sleep(max(0.0, pause_seconds * random.uniform(0.95, 1.0) - (loop.time() - started)))
 
-    def _report_own_error(self, error: BaseException) -> None:
+    def _report_own_error(self, error: BaseException, walk: Walk) -> None:
         """Show a fault on the relay's side in this organization's status; the other organizations go on."""
-        name = self._context.name
+        reporter, seconds = self._context.reporter, self._timing.defect_seconds
         if isinstance(error, RelayError):
-            kind, reason = "too-large", f"{name}: {error}"
+            reporter.failing("too-large", f"{self._context.name}: {error}", seconds, waiting=False)
         else:
-            kind = "defect"
-            reason = f"{name}: a defect of the relay ({type(error).__name__}); its log has the details."
-            log.error("A polling round failed by a defect.", organization=name, exc_info=error)
-        self._context.reporter.failing(kind, reason, self._timing.defect_seconds, waiting=False)
+            reporter.failing_by_defect(walk, error, seconds)

@@ -18,13 +18,13 @@ def dead_letter_records(
     partition: int,
     organization: str,
     at_ms: int,
-    max_event_bytes: int,
+    max_value_bytes: int,
 ) -> Sequence[ProducerRecord]:
     """Return one message, or numbered parts of one, compressed where it is large; joined they are the raw JSON.
 
-    No part is larger than `max_event_bytes`.
+    No part is larger than `max_value_bytes`, which the topic accepts.
     """
-    part_bytes = min(LARGEST_PART_BYTES, max_event_bytes)
+    part_bytes = min(LARGEST_PART_BYTES, max_value_bytes)
     compressed = len(unreadable.raw) > min(PLAIN_BYTES, part_bytes)
     content = igzip.compress(unreadable.raw, mtime=0) if compressed else unreadable.raw
     parts = [content[start : start + part_bytes] for start in range(0, len(content), part_bytes)] or [b""]

@@ -2,20 +2,22 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from producer.metrics import ProducerMetrics
+from producer.publishing.shard_layout import ShardLayout
 from producer.publishing.transaction import (
     AdvanceCheckpoint,
     PendingRecords,
-    ShardLayout,
     Transaction,
     TransactionPlan,
     build_transaction,
     plan_transaction,
 )
+from producer.publishing.transaction_history import TransactionHistory
 from producer.state.checkpoint import Checkpoint, IdReuse
 from producer.state.shard_state import OrganizationState, ShardState
+from relay.kafka.topic_facts import TopicLimits
 from relay.kafka.transactions import Publisher, PublishError
 
 
@@ -46,17 +48,19 @@ class ShardPublisher:
         transactions: Publisher,
         state: ShardState,
         layout: ShardLayout,
-        max_event_bytes: Callable[[], int],
+        topic_limits: Callable[[], TopicLimits],
         metrics: ProducerMetrics,
         now_ms: Callable[[], int],
+        history: TransactionHistory,
     ) -> None:
-        """`max_event_bytes`: bytes of the largest message that every topic accepts now."""
+        """`topic_limits`: what the topics accept now. `history`: of this shard, across its publishers."""
+        self.history = history
         self.failed = asyncio.Event()
         self.fenced = False
         self._transactions = transactions
         self._state = state
         self._layout = layout
-        self._max_event_bytes = max_event_bytes
+        self._topic_limits = topic_limits
         self._metrics = metrics
         self._now_ms = now_ms
         self._lock = asyncio.Lock()
@@ -83,7 +87,7 @@ class ShardPublisher:
                 checkpoint,
                 organization_state.ledger,
                 self._layout,
-                self._max_event_bytes(),
+                self._topic_limits(),
                 window_complete=False,
             )
             await self._commit(organization_state, transaction)
@@ -142,18 +146,19 @@ class ShardPublisher:
         before, ledger = organization_state.checkpoint, organization_state.ledger
         if before is None:
             raise ValueError(f"{organization} has no checkpoint yet")
-        # Read once: the watcher may lower it meanwhile, and plan and ledgers must agree on one size.
-        max_event_bytes = self._max_event_bytes()
+        # Read once: the watcher may lower them meanwhile, and plan and ledgers must agree.
+        topic_limits = self._topic_limits()
+        layout = replace(self._layout, limits=self.history.limits(self._layout.limits))
         plan = plan_transaction(
-            pending, before, ledger, self._layout, self._next_collected(), max_event_bytes
+            pending, before, ledger, layout, self._next_collected(), topic_limits.max_event_bytes
         )
         if persist or not plan.empty:
             transaction = build_transaction(
                 plan,
                 advance(before) if pending.empty else before,
                 ledger,
-                self._layout,
-                max_event_bytes,
+                layout,
+                topic_limits,
                 window_complete=pending.empty,
                 window=pending.window,
             )
@@ -178,14 +183,14 @@ class ShardPublisher:
         5. The state changes only after the answer, without an await in between: a cancellation finds either the old
            state and a failed publisher, or the new state.
         """
-        with self._fail_unless_committed():
+        with self._fail_unless_committed(transaction):
             offsets = await self._transactions.publish(transaction.records, transaction.after_offsets)
             organization_state.ledger.commit(transaction.delta)
             organization_state.checkpoint = transaction.checkpoint(offsets)
             self._state.last_collected = transaction.plan.collected
 
     @contextmanager
-    def _fail_unless_committed(self) -> Iterator[None]:
+    def _fail_unless_committed(self, transaction: Transaction) -> Iterator[None]:
         """Fail the publisher for good, unless the block ends without an exception. Raises ShardClosedError."""
         if self._closed or self.failed.is_set():
             raise ShardClosedError("The shard is being reloaded.")
@@ -198,12 +203,28 @@ class ShardPublisher:
         except PublishError as error:
             self.fenced = error.fenced
             outcome, reason = "fenced" if error.fenced else "failed", str(error)
+            self._note_failure(transaction, error)
             raise ShardClosedError(reason) from error
         finally:
-            self._metrics.transaction(outcome, loop.time() - started)
-            if outcome != "committed":
+            seconds = loop.time() - started
+            self._metrics.transaction(self._layout.partition, outcome, seconds)
+            if outcome == "committed":
+                if self.history.committed(transaction.organization, transaction.size, seconds):
+                    self._metrics.transactions_succeed(self._layout.partition, transaction.organization)
+            else:
                 self.failed.set()
                 self._metrics.publisher_failed(self._layout.partition, reason)
+
+    def _note_failure(self, transaction: Transaction, error: PublishError) -> None:
+        """Decide what the next attempt does differently. A former owner's failure says nothing about the shard."""
+        if error.fenced:
+            return
+        history, organization = self.history, transaction.organization
+        if error.timed_out:
+            history.timed_out(transaction.size)
+        history.refused_size |= error.too_large
+        if history.failed(organization, str(error), self._now_ms()):
+            self._metrics.transactions_fail(self._layout.partition, organization, str(error))
 
     def _record_metrics(self, organization: str, plan: TransactionPlan) -> None:
         for mode, count in Counter(event["mode"] for event in plan.events).items():

@@ -1,37 +1,109 @@
+"""What the topics accept, and whether their settings would cost data, at most a minute old."""
+
 import asyncio
+from collections.abc import Callable, Sequence
 
 import structlog
 
 from relay.errors import describe
 from relay.kafka import KAFKA_FAILURES
 from relay.kafka.connection import Connection
-from relay.kafka.topic_admin import TopicLimits, read_limits
+from relay.kafka.topic_admin import read_topic_facts
+from relay.kafka.topic_comparison import DEFAULT_REREAD_MS, DataLossRisk, data_loss_risks
+from relay.kafka.topic_facts import TopicFacts, TopicLimits, topic_limits, unknown_text
+from relay.kafka.topics import Topics
+
+MIN_MESSAGE_BYTES = 10_000
 
 log = structlog.get_logger(__name__)
 
 
 class TopicLimitsWatcher:
-    """The limits of the relay's topics, at most a minute old: an operator's change needs no restart."""
+    """Limits and risks of the relay's topics, at most a minute old: an operator's change needs no restart.
 
-    def __init__(self, connection: Connection, limits: TopicLimits, check_seconds: float = 60.0) -> None:
+    `risks`: settings with which Kafka deletes what the relay needs. `unknown`: why some settings are not known.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        limits: TopicLimits,
+        check_seconds: float = 60.0,
+        reread_ms: int = DEFAULT_REREAD_MS,
+    ) -> None:
         self._connection = connection
+        self._topics = Topics(connection.kafka.topic_prefix)
         self._check_seconds = check_seconds
+        self._reread_ms = reread_ms
+        self._facts = TopicFacts({})
+        self._message_bytes: int | None = None
+        """The largest message by what Kafka has refused; None: it has refused none that the topics' settings allow."""
         self.current = limits
+        self.risks: Sequence[DataLossRisk] = ()
+        self.unknown: str | None = None
 
-    async def watch(self) -> None:
-        """Read the limits every `check_seconds`, until cancelled."""
+    @property
+    def problem(self) -> str | None:
+        """Which settings of which topics would cost data, and the commands that mend them; None: no known one does."""
+        if not self.risks:
+            return None
+        found = " ".join(f"{risk.topic}: {risk.describe(self._connection.bootstrap)}" for risk in self.risks)
+        return f"Kafka's settings of the topics would cost data. {found} Polling resumes within a minute after that."
+
+    async def watch(self, on_risk: Callable[[], None] = lambda: None) -> None:
+        """Look every `check_seconds`, until cancelled. Call `on_risk` when a look has found a new risk."""
         while True:
             await asyncio.sleep(self._check_seconds)
-            try:
-                self._update(await read_limits(self._connection))
-            except KAFKA_FAILURES as error:
-                log.debug("Topic limits could not be read.", reason=describe(error))
+            before = self.risks
+            await self._look()
+            if set(self.risks) - set(before):
+                on_risk()
 
-    def _update(self, limits: TopicLimits) -> None:
+    async def size_refused(self) -> None:
+        """Look at the limits, since Kafka refused a size that they allow; if they still do, halve the largest message."""
+        before = self.current
+        await self._look()
+        if self.current == before:
+            allowed = self._message_bytes or max(before.max_event_bytes, before.max_batch_bytes)
+            self._message_bytes = max(MIN_MESSAGE_BYTES, allowed // 2)
+            self._set_current(self._limits(self._message_bytes))
+
+    async def _look(self) -> None:
+        try:
+            self.update(await read_topic_facts(self._connection))
+        except KAFKA_FAILURES as error:
+            log.debug("Topic settings could not be read.", reason=describe(error))
+
+    def update(self, facts: TopicFacts) -> None:
+        """Take over what Kafka reports. A limit that its refusals have shown holds until an operator changes a limit."""
+        before, self._facts = self._limits(None), facts
+        if self._limits(None) != before:
+            self._message_bytes = None
+        self._set_current(self._limits(self._message_bytes))
+        self._set_risks(facts)
+
+    def _limits(self, message_bytes: int | None) -> TopicLimits:
+        return topic_limits(self._facts, self._topics, self._connection.profile, message_bytes)
+
+    def _set_current(self, limits: TopicLimits) -> None:
         if limits != self.current:
-            log.info(
-                "Topic limits changed.",
-                largest=limits.max_event_bytes,
-                kept_ms=limits.retention_ms,
-            )
+            log.info("Topic limits changed.", largest=limits.max_event_bytes, kept_ms=limits.retention_ms)
         self.current = limits
+
+    def _set_risks(self, facts: TopicFacts) -> None:
+        configs = {name: topic.configs for name, topic in facts.topics.items()}
+        risks, unknown = data_loss_risks(self._topics, configs, self._reread_ms), unknown_text(facts)
+        for risk in set(risks) - set(self.risks):
+            log.error(
+                "A topic setting would cost data; the shards are closed. Run the command.",
+                topic=risk.topic,
+                setting=risk.setting,
+                found=risk.found,
+                loss=risk.loss,
+                command=risk.command(self._connection.bootstrap),
+            )
+        for risk in set(self.risks) - set(risks):
+            log.info("A topic setting was mended.", topic=risk.topic, setting=risk.setting)
+        if unknown is not None and unknown != self.unknown:
+            log.warning("Some topic settings are not known.", reason=unknown)
+        self.risks, self.unknown = tuple(risks), unknown

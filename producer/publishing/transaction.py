@@ -18,44 +18,22 @@ from producer.publishing.identity import (
     records_with_one_id,
     with_identities,
 )
+from producer.publishing.shard_layout import ShardLayout
+from producer.publishing.transaction_size import TransactionLimits, TransactionSize
 from producer.state.checkpoint import Checkpoint, EventPosition, with_completeness_pair
 from producer.state.intervals import TimeRange
 from producer.state.ledger import Ledger, LedgerDelta
 from producer.state.mode import is_no_longer_read, mode_of
-from relay.avro.codec import Encoder, InternalCodec, Unencodable
+from relay.avro.codec import Encoder, Unencodable
 from relay.errors import RelayError
 from relay.kafka.producer import ProducerRecord
-from relay.kafka.topics import Topics
+from relay.kafka.topic_facts import TopicLimits
 
 AdvanceCheckpoint = Callable[[Checkpoint], Checkpoint]
 
 
 class LedgerTooLargeError(RelayError):
     """A ledger of one organization is larger than the progress topic accepts."""
-
-
-@dataclass(frozen=True, slots=True)
-class TransactionLimits:
-    """The most that one transaction takes; bytes of encoded events, or of raw dead letters."""
-
-    max_events: int = 1_000
-    max_dead_letters: int = 100
-    max_bytes: int = 4_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class ShardLayout:
-    """Where the records of a shard go, and how they are encoded: the same in each of its transactions."""
-
-    topics: Topics
-    partition: int
-    event_encoder: Encoder
-    limits: TransactionLimits = field(default_factory=TransactionLimits)
-    checkpoint_codec: InternalCodec = field(default_factory=lambda: InternalCodec("checkpoint"))
-    ledger_codec: InternalCodec = field(default_factory=lambda: InternalCodec("day_ledger"))
-
-    def progress_record(self, key: str, value: bytes | None, at_ms: int) -> ProducerRecord:
-        return ProducerRecord(self.topics.progress, self.partition, key.encode(), value, at_ms)
 
 
 @dataclass(slots=True)
@@ -114,6 +92,16 @@ class Transaction:
     _layout: ShardLayout
     _window_complete: bool
 
+    @property
+    def organization(self) -> str:
+        return self._checkpoint.organization
+
+    @property
+    def size(self) -> TransactionSize:
+        plan = self.plan
+        raw_bytes = sum(len(unreadable.raw) for unreadable in plan.unreadable)
+        return TransactionSize(len(plan.events), len(plan.unreadable), raw_bytes + sum(map(len, plan.values)))
+
     def after_offsets(self, offsets: Sequence[int]) -> Sequence[ProducerRecord]:
         """Return the progress records: the changed ledgers, and the checkpoint last."""
         checkpoint = self.checkpoint(offsets)
@@ -163,7 +151,7 @@ def plan_transaction(
             size += len(value)
         consumed += 1
     del pending.events[:consumed]
-    unreadable = () if pending.events else _take_dead_letters(pending, size, limits)
+    unreadable = () if pending.events else _take_dead_letters(pending, len(events), size, limits)
     if is_no_longer_read(pending.window.end - 1, checkpoint):
         unreadable = ()
     return TransactionPlan(collected, events, values, ledger.new_dead_letters(unreadable))
@@ -174,7 +162,7 @@ def build_transaction(
     checkpoint: Checkpoint,
     ledger: Ledger,
     layout: ShardLayout,
-    max_event_bytes: int,
+    topic_limits: TopicLimits,
     *,
     window_complete: bool,
     window: TimeRange | None = None,
@@ -189,12 +177,12 @@ def build_transaction(
     return Transaction(
         [
             *_event_records(plan, layout),
-            *_dead_letters_of(plan, layout, checkpoint.organization, max_event_bytes),
+            *_dead_letters_of(plan, layout, checkpoint.organization, topic_limits.max_dead_letter_bytes),
         ],
         delta,
         plan,
         checkpoint,
-        _ledger_values(ledger, delta, layout, max_event_bytes),
+        _ledger_values(ledger, delta, layout, topic_limits.max_progress_bytes),
         layout,
         window_complete,
     )
@@ -221,12 +209,13 @@ def with_positions(
 
 
 def _take_dead_letters(
-    pending: PendingRecords, size: int, limits: TransactionLimits
+    pending: PendingRecords, events: int, size: int, limits: TransactionLimits
 ) -> Sequence[UnreadableRecord]:
+    """Take the dead letters that fit beside so many events; one always fits a transaction of its own."""
     count = 0
     for one in pending.unreadable:
         size += len(one.raw)
-        if count and (count == limits.max_dead_letters or size > limits.max_bytes):
+        if (events or count) and (count == limits.max_dead_letters or size > limits.max_bytes):
             break
         count += 1
     taken = pending.unreadable[:count]
@@ -268,7 +257,7 @@ def _event_records(plan: TransactionPlan, layout: ShardLayout) -> Iterable[Produ
 
 
 def _dead_letters_of(
-    plan: TransactionPlan, layout: ShardLayout, organization: str, max_event_bytes: int
+    plan: TransactionPlan, layout: ShardLayout, organization: str, max_value_bytes: int
 ) -> Iterable[ProducerRecord]:
     for unreadable in plan.unreadable:
         yield from dead_letter_records(
@@ -277,12 +266,12 @@ def _dead_letters_of(
             partition=layout.partition,
             organization=organization,
             at_ms=plan.collected,
-            max_event_bytes=max_event_bytes,
+            max_value_bytes=max_value_bytes,
         )
 
 
 def _ledger_values(
-    ledger: Ledger, delta: LedgerDelta, layout: ShardLayout, max_event_bytes: int
+    ledger: Ledger, delta: LedgerDelta, layout: ShardLayout, max_value_bytes: int
 ) -> Mapping[str, bytes | None]:
     """Return the ledgers to write, by key; None is a tombstone."""
     values = {
@@ -290,9 +279,9 @@ def _ledger_values(
         for key, record in ledger.to_records(delta).items()
     }
     for key, value in values.items():
-        if value is not None and len(value) > max_event_bytes:
+        if value is not None and len(value) > max_value_bytes:
             raise LedgerTooLargeError(
-                f"The ledger of {key} has {len(value)} bytes, and Kafka accepts {max_event_bytes}. Nothing more of that"
+                f"The ledger of {key} has {len(value)} bytes, and Kafka accepts {max_value_bytes}. Nothing more of that"
                 f" day is published until max.message.bytes of {layout.topics.progress} is raised."
             )
     return values

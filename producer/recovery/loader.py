@@ -15,13 +15,16 @@ The order of the steps is what makes a take-over safe:
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from pyroaring import BitMap64
 
 from producer.metrics import ProducerMetrics
 from producer.publishing.publisher import ShardPublisher
+from producer.publishing.shard_layout import ShardLayout
 from producer.publishing.topic_limits import TopicLimitsWatcher
-from producer.publishing.transaction import ShardLayout, TransactionLimits
+from producer.publishing.transaction_history import TransactionHistory
+from producer.publishing.transaction_size import TransactionLimits, TransactionSize
 from producer.recovery.log_reader import EventDecoder, read_committed, read_log_tail, scan_log
 from producer.recovery.reconcile import (
     LedgerRepair,
@@ -39,7 +42,7 @@ from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.producer import ProducerRecord
 from relay.kafka.topics import Topics
-from relay.kafka.transactions import Publisher
+from relay.kafka.transactions import Publisher, PublishError
 from relay.schema_registry.store import SchemaStore
 
 
@@ -66,17 +69,30 @@ class ShardLoader:
     now_ms: Callable[[], int]
     limits: LoaderLimits = field(default_factory=LoaderLimits)
 
-    async def load(self, partition: int) -> ShardPublisher:
-        """Take a shard over. Raises RelayError, KafkaError or TimeoutError, and leaves nothing open then."""
+    async def load(self, partition: int, history: TransactionHistory | None = None) -> ShardPublisher:
+        """Take a shard over. Raises RelayError, KafkaError or TimeoutError, and leaves nothing open then.
+
+        `history`: outcomes of the shard's transactions in this process; None: there were none.
+        """
+        history = history or TransactionHistory()
+        if history.refused_size:
+            await self.topic_limits.size_refused()
+            history.refused_size = False
         encoder = await self.store.event_encoder()
-        transactions = await Publisher.open(self.connection, f"{self.topics.prefix}.{partition}")
+        transactions = await Publisher.open(
+            self.connection,
+            f"{self.topics.prefix}.{partition}",
+            max_batch_bytes=self.topic_limits.current.max_batch_bytes,
+        )
         try:
-            return await self._load(partition, transactions, encoder)
+            return await self._load(partition, transactions, encoder, history)
         except BaseException:
             await asyncio.shield(transactions.discard())
             raise
 
-    async def _load(self, partition: int, transactions: Publisher, encoder: Encoder) -> ShardPublisher:
+    async def _load(
+        self, partition: int, transactions: Publisher, encoder: Encoder, history: TransactionHistory
+    ) -> ShardPublisher:
         names = (self.topics.events, self.topics.backfill, self.topics.progress, self.topics.dead_letters)
         ended_transactions = await transactions.end_hanging(
             [TopicPartition(name, partition) for name in names]
@@ -84,7 +100,7 @@ class ShardLoader:
         stored = await self._read_stored_progress(partition)
         collected, repairs = await self._reconcile(partition, stored, EventDecoder(self.store, encoder))
         state = _shard_state(stored, collected)
-        await self._write_repairs(transactions, partition, state, repairs, stored.last_timestamp)
+        await self._write_repairs(transactions, partition, state, repairs, stored.last_timestamp, history)
         self.metrics.shard_loaded(partition, len(state.organizations), len(ended_transactions))
         for repair in repairs:
             if repair.day is not None:
@@ -93,9 +109,10 @@ class ShardLoader:
             transactions,
             state,
             ShardLayout(self.topics, partition, encoder, self.limits.transaction),
-            lambda: self.topic_limits.current.max_event_bytes,
+            lambda: self.topic_limits.current,
             self.metrics,
             self.now_ms,
+            history,
         )
 
     async def _reconcile(
@@ -146,22 +163,31 @@ class ShardLoader:
         state: ShardState,
         repairs: Sequence[LedgerRepair],
         last_timestamp: int,
+        history: TransactionHistory,
     ) -> None:
-        """Write the repairs, some organizations in each transaction.
+        """Write the repairs, some organizations in each transaction; fewer at the next attempt if one did not end in time.
 
         The records keep `last_timestamp`, that of the newest progress, except those of the last transaction. A loader that
         comes after a death in between then compares with the same tails as this one, and finds the rest.
         """
         names = sorted({repair.organization for repair in repairs})
-        for start in range(0, len(names), self.limits.organizations_per_transaction):
-            batch, rest = (
-                names[start : start + self.limits.organizations_per_transaction],
-                names[start + self.limits.organizations_per_transaction :],
-            )
+        at_once = min(
+            self.limits.organizations_per_transaction, history.limits(self.limits.transaction).max_events
+        )
+        for start in range(0, len(names), at_once):
+            batch, rest = names[start : start + at_once], names[start + at_once :]
             if not rest:
                 state.last_collected = last_timestamp = max(self.now_ms(), state.last_collected + 1)
             batch_repairs = [repair for repair in repairs if repair.organization in batch]
-            await transactions.publish(self._repair_records(partition, state, batch_repairs, last_timestamp))
+            records = self._repair_records(partition, state, batch_repairs, last_timestamp)
+            try:
+                await transactions.publish(records)
+            except PublishError as error:
+                if error.timed_out:
+                    history.timed_out(
+                        TransactionSize(len(batch), 0, sum(len(record.value or b"") for record in records))
+                    )
+                raise
 
     def _repair_records(
         self, partition: int, state: ShardState, repairs: Iterable[LedgerRepair], at: int
@@ -197,13 +223,21 @@ def _shard_state(stored: StoredProgress, collected: int) -> ShardState:
     )
 
 
+def _of_organization(record: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return the record. Raises BadBody if it is of another organization than its key: then it was not what it claims."""
+    if record["organization"] != name:
+        raise BadBody("its organization is not its key")
+    return record
+
+
 def _store_record(stored: StoredProgress, key: str, record: Record, value: bytes) -> None:
     name, day = split_progress_key(key)
     try:
         if day is None:
-            stored.checkpoints[name] = checkpoints.from_record(InternalCodec("checkpoint").decode(value))
+            record_of_name = _of_organization(InternalCodec("checkpoint").decode(value), name)
+            stored.checkpoints[name] = checkpoints.from_record(record_of_name)
         else:
-            entry = InternalCodec("day_ledger").decode(value)
+            entry = _of_organization(InternalCodec("day_ledger").decode(value), name)
             stored.days[name][day] = day_ledger_from_record(entry)
             added = BitMap64.deserialize(entry["added"]) if entry["added"] else BitMap64()
             stored.added[name, day] = (record.timestamp, added)

@@ -11,6 +11,7 @@ from producer.sharding.shard import Shard, stop_shard
 from relay.errors import describe
 from relay.kafka import KafkaError, Record, TopicPartition
 from relay.kafka.positions import CorruptBatch, Positions
+from relay.telemetry.condition_log import ConditionLog
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +59,7 @@ class ShardAssignment:
         self._positions: Positions | None = None
         self._paused_until: dict[TopicPartition, float] = {}
         """Monotonic times at which partitions with a damaged batch are read again."""
+        self._corrupt = ConditionLog(log)
 
     def assigned(self, positions: Positions, partitions: set[TopicPartition]) -> None:
         """Read every partition from its start: a deletion may have been compacted away meanwhile."""
@@ -105,17 +107,22 @@ class ShardAssignment:
         """Read nothing of it for a while; another replica may have an intact batch."""
         positions.pause([tp])
         self._paused_until[tp] = time.monotonic() + self._timing.corrupt_pause_seconds
-        log.error(
+        self._corrupt.failed(
+            tp,
+            batch.fault,
             "A batch of organizations could not be read; later changes wait. "
             "Make a replica with an intact batch the leader. If none has it, remove the records up to last_offset with "
             "kafka-delete-records.sh (the topic needs cleanup.policy=compact,delete with retention.ms=-1 meanwhile), and add the organizations "
             "of this partition again.",
-            topic=tp.topic,
-            partition=tp.partition,
-            offset=offset,
-            last_offset=batch.last_offset,
-            reason=batch.fault,
-            organizations_known=self._tables[tp].complete,
+            {
+                "topic": tp.topic,
+                "partition": tp.partition,
+                "offset": offset,
+                "last_offset": batch.last_offset,
+                "reason": batch.fault,
+                "organizations_known": self._tables[tp].complete,
+            },
+            level="error",
         )
 
     def _resume_due(self) -> None:
@@ -132,6 +139,9 @@ class ShardAssignment:
             if (table := self._tables.get(tp)) is not None:
                 for record in records:
                     table.apply(record)
+                self._corrupt.ended(
+                    tp, "Organizations are read again; a batch could not be", {"partition": tp.partition}
+                )
         await self._update_complete()
         for tp, table in self._tables.items():
             if table.complete and table.changed and tp.partition in self._shards:
@@ -187,10 +197,25 @@ class ShardAssignment:
         if (running := self._shards.get(number)) is not None:
             running.shard.reload()
 
+    def reload_all(self) -> None:
+        """Discard the state of every shard, as `reload` does."""
+        for running in self._shards.values():
+            running.shard.reload()
+
+    @property
+    def problem(self) -> str | None:
+        """Why a shard publishes nothing; None: all do, or the reason is not known."""
+        return next((one.shard.problem for one in self._shards.values() if one.shard.problem), None)
+
     @property
     def ready(self) -> bool:
         """Whether the group has assigned this process its shards, and each of them can publish."""
         return self._positions is not None and all(one.shard.ready for one in self._shards.values())
+
+    @property
+    def organization_count(self) -> int:
+        """How many organizations the shards of this process have, as far as they are read."""
+        return sum(len(table.organizations) for table in self._tables.values())
 
     @property
     def numbers(self) -> list[int]:

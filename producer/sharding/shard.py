@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import math
 import random
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from relay.errors import describe
 from relay.kafka import KAFKA_FAILURES
 from relay.organizations import Organization
 from relay.retry import backoff_seconds
+from relay.telemetry.condition_log import ConditionLog
+
+_NOT_REPORTED = (-math.inf, "")
 
 log = structlog.get_logger(__name__)
 
@@ -30,6 +34,12 @@ class ShardTiming:
     stable_seconds: float = 30.0
     """A shard that ran so long begins again with the shortest wait."""
     defect_seconds: float = 60.0
+    open_check_seconds: float = 1.0
+    """Between two looks whether a closed shard may open."""
+    failures_until_report: int = 3
+    """Failures to load in a row; fewer are the restart of a broker."""
+    report_seconds: float = 30.0
+    """How often the organizations of a shard without publisher are reported as failing, since a status expires."""
 
 
 class Membership(Protocol):
@@ -48,6 +58,9 @@ class OrganizationHandler(Protocol):
 
     async def poll(self, organization: Organization, publisher: ShardPublisher) -> None:
         """Poll it until cancelled or the publisher has failed."""
+
+    async def unavailable(self, organization: Organization, reason: str) -> None:
+        """Report that it is not polled, because its shard has no publisher."""
 
     def deleted(self, organization: str) -> None:
         """Remove its status: it is polled nowhere any more."""
@@ -70,7 +83,9 @@ class Shard:
         load_publisher: Callable[[int], Awaitable[ShardPublisher]],
         handler: OrganizationHandler,
         timing: ShardTiming | None = None,
+        closed_reason: Callable[[], str | None] = lambda: None,
     ) -> None:
+        """`closed_reason`: why no shard may open now; None: all may."""
         self.number = number
         self.timing = timing or ShardTiming()
         self._membership = membership
@@ -82,6 +97,12 @@ class Shard:
         self._publisher: ShardPublisher | None = None
         self._closing = False
         self._generation = 0
+        self._closed_reason = closed_reason
+        self._loading = ConditionLog(log)
+        self._load_failures = 0
+        self._reported = _NOT_REPORTED
+        self.problem: str | None = None
+        """Why it has no publisher; None: it has one, or has failed to load a few times only."""
 
     @property
     def ready(self) -> bool:
@@ -91,6 +112,7 @@ class Shard:
         """Poll these organizations, as they are now, and no others."""
         self._deleted |= self._organizations.keys() - organizations.keys()
         self._organizations = organizations
+        self._reported = _NOT_REPORTED
         self._changed.set()
 
     def reload(self) -> None:
@@ -118,6 +140,7 @@ class Shard:
         while not self._closing:
             started = loop.time()
             try:
+                await self._wait_until_open()
                 # A fenced owner asks first whether it still is one. Without this, two processes that both believe they
                 # own the shard would fence one another in turns.
                 await self._membership.renewed()
@@ -128,13 +151,39 @@ class Shard:
                     raise
                 log.warning("A library cancelled the shard; it is loaded again.", shard=self.number)
             except KAFKA_FAILURES as error:
-                reason = describe(error)
-                log.warning("The shard was not loaded; trying again.", shard=self.number, reason=reason)
+                await self._note_load_failure(error)
             except Exception:
                 log.exception("A defect ended the shard; it is loaded again.", shard=self.number)
             attempt = 0 if loop.time() - started > timing.stable_seconds else attempt + 1
             first, cap = timing.reload_first_seconds, timing.reload_cap_seconds
             await asyncio.sleep(backoff_seconds(attempt, random.random(), first=first, cap=cap))
+
+    async def _wait_until_open(self) -> None:
+        while (reason := self._closed_reason()) is not None:
+            await self._report_problem(reason)
+            await asyncio.sleep(self.timing.open_check_seconds)
+
+    async def _note_load_failure(self, error: Exception) -> None:
+        """Log the failure; report the organizations as failing after several in a row."""
+        reason = describe(error)
+        self._loading.failed(
+            self.number,
+            type(error).__name__,
+            "The shard was not loaded; trying again.",
+            {"shard": self.number, "reason": reason},
+        )
+        self._load_failures += 1
+        if self._load_failures >= self.timing.failures_until_report:
+            await self._report_problem(f"Shard {self.number} cannot be loaded from Kafka. {reason}")
+
+    async def _report_problem(self, reason: str) -> None:
+        self.problem = reason
+        now = asyncio.get_running_loop().time()
+        reported_at, reported = self._reported
+        if reason != reported or now - reported_at >= self.timing.report_seconds:
+            self._reported = now, reason
+            for organization in list(self._organizations.values()):
+                await self._handler.unavailable(organization, reason)
 
     async def close(self) -> None:
         """Refuse new transactions, and give the one under way `close_seconds` to end."""
@@ -146,6 +195,8 @@ class Shard:
 
     async def _run_until_failed(self, publisher: ShardPublisher) -> None:
         self._publisher = publisher
+        self._loading.ended(self.number, "The shard is loaded; it could not be", {"shard": self.number})
+        self.problem, self._load_failures, self._reported = None, 0, _NOT_REPORTED
         try:
             await self._run_pollers(publisher)
         finally:

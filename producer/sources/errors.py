@@ -48,6 +48,7 @@ class ErrorKind(StrEnum):
     UNEXPECTED = "unexpected"
     NO_KEY = "no-key"
     OTHER_SITE = "other-site"
+    OUTSIDE_WINDOW = "outside-window"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,11 @@ class SourceFailure:
         if self.retry_after_seconds is not None:
             return RetryAction.WAIT
         return _CATALOGUE[self.kind][0]
+
+    @property
+    def may_concern_records(self) -> bool:
+        """Whether the cause may lie in the records that were requested, so that other requests are worth a try."""
+        return self.action is RetryAction.RETRY and self.kind in _MAY_CONCERN_RECORDS
 
     @property
     def scope(self) -> BackoffScope:
@@ -192,12 +198,26 @@ _CATALOGUE = {
             "if that is intended, delete the organization and add it under another name."
         ),
     ),
+    ErrorKind.OUTSIDE_WINDOW: (
+        RetryAction.FIX,
+        (
+            "{host} answers with records outside the asked window{quote} (time zone fault?); nothing up to now counts as read,"
+            " and the window is read again. If this lasts, check proxies and the site's time zone, and ask Atlassian."
+        ),
+    ),
     ErrorKind.UNEXPECTED: (
         RetryAction.RETRY,
         "{host} answered with an unexpected status ({status}{quote}); the request is repeated.",
     ),
 }
 
+
+_MAY_CONCERN_RECORDS = {
+    ErrorKind.UNAVAILABLE,
+    ErrorKind.UNREACHABLE,
+    ErrorKind.BROKEN_ANSWER,
+    ErrorKind.UNEXPECTED,
+}
 
 _CONCERN_THE_ORGANIZATION = {
     ErrorKind.KEY_REFUSED,

@@ -21,5 +21,7 @@ class WindowResult:
     record_count: int
     outside_window: int
     proven: bool
+    far_outside_window: int = 0
+    """Records so far outside that the API must have understood another window: a time zone fault."""
     failure: SourceFailure | None = None
     """Why the API did not serve some records of this part; then it is not read to its end. None: it served all."""

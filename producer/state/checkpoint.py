@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from producer.state.intervals import TimeRange
+from relay.avro.codec import NEWER_FIELDS
 from relay.timestamps import DAY_MS
 
 MOST_PAIRS = 32
@@ -81,6 +82,8 @@ class Checkpoint:
     """An outage of a day or more: whether the source kept all records of it is still to be asked. None: nothing is."""
     holes: tuple[TimeRange, ...] = ()
     """Ranges that the source fails to serve. The cursors pass them, and nothing claims them; see polling/holes.py."""
+    newer_fields: bytes = b""
+    """What a newer release has appended to the record; written back as it is, though this release moves `written` on."""
 
     @property
     def complete_up_to(self) -> int:
@@ -89,8 +92,9 @@ class Checkpoint:
         return min(self.window_end, next(holes, self.window_end))
 
     def to_record(self) -> dict[str, Any]:
-        """Return the record of schemas/checkpoint.avsc."""
-        return {
+        """Return the record of schemas/checkpoint.avsc, for the codec of its topic."""
+        newer = {NEWER_FIELDS: self.newer_fields} if self.newer_fields else {}
+        return newer | {
             "organization": self.organization,
             "window_end": self.window_end,
             "live_since": self.live_since,
@@ -141,6 +145,7 @@ def from_record(record: dict[str, Any]) -> Checkpoint:
         newest_event=None if record["newest_event"] is None else EventTime(**record["newest_event"]),
         id_reuse=None if record["id_reuse"] is None else IdReuse(**record["id_reuse"]),
         outage=None if record["outage"] is None else TimeRange(**record["outage"]),
+        newer_fields=record.get(NEWER_FIELDS, b""),
         holes=tuple(TimeRange(**one) for one in record["holes"]),
     )
 

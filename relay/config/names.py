@@ -62,7 +62,7 @@ def is_table(field: FieldInfo) -> bool:
 
 def accepts_file(field: FieldInfo) -> bool:
     """Return whether the setting may also be given as `<name>_file`, the path of a file that holds the value."""
-    return is_secret(field) and not is_list(field)
+    return is_secret(field) and not is_list(field) and not is_table(field)
 
 
 def dotted(name: SettingName) -> str:

@@ -190,8 +190,10 @@ def _read_file(
 
 
 def _parse_toml(path: Path) -> dict[str, Any]:
+    text = ""
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        return tomllib.loads(text)
     except OSError as error:
         raise SettingsError(
             f"The settings file {path} cannot be read: {error.strerror}. Check --config and the file's "
@@ -201,8 +203,20 @@ def _parse_toml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"The settings file {path} is not UTF-8 text: save it as UTF-8.") from error
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(
-            f"The settings file {path} is not valid TOML: {error}. Correct it there."
+            f"The settings file {path} is not valid TOML: {error}. {_toml_advice(text, str(error))}"
         ) from error
+
+
+def _toml_advice(text: str, error: str) -> str:
+    """Return what to do about text that is not TOML. Repeats nothing of it: a line may hold a secret."""
+    if re.search(r"^\s*(export\s+)?RELAY_[A-Z_]+=", text, re.MULTILINE):
+        return (
+            "It has lines for the environment (RELAY_…=…): write a table and a name instead, such as [kafka] and"
+            ' bootstrap = "HOST:PORT", or set them as variables.'
+        )
+    if error.startswith("Invalid value"):
+        return 'Write texts in quotes (name = "text"), numbers and true or false without.'
+    return "Correct it there."
 
 
 def _flatten(

@@ -12,7 +12,7 @@ class TelemetryConfig(ConfigModel):
 
     listen: ListenAddress = Field(
         default="127.0.0.1:9464",
-        description="Address and port of `/healthz`, `/readyz` and `/metrics`.",
+        description="Address and port of `/healthz`, `/readyz` and `/metrics`. Each service on a machine needs a port of its own.",
         examples=["0.0.0.0:9464"],
     )
     log_format: Literal["json", "text", "auto"] = Field(

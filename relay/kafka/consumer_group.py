@@ -22,6 +22,7 @@ from relay.kafka.connection import Connection
 from relay.kafka.membership import MembershipLease
 from relay.kafka.positions import Positions
 from relay.kafka.rebalance import Handler, RebalanceListener
+from relay.telemetry.condition_log import ConditionLog
 
 log = structlog.get_logger(__name__)
 
@@ -79,6 +80,7 @@ class Member:
         self._options = dict(consumer_options or {})
         self._lease = MembershipLease(self._session_seconds)
         self._renewal = asyncio.Event()
+        self._conditions = ConditionLog(log)
         self._synced_at = -math.inf
         """When this member last asked the group for its partitions, in monotonic seconds."""
         self.generation = 0
@@ -106,6 +108,9 @@ class Member:
     def _renew(self, requested_at: float) -> None:
         self._lease.renew(requested_at)
         self._renewal.set()
+        self._conditions.ended(
+            "membership", "The group confirms the membership again; it had not", {"group": self._group}
+        )
 
     def _record_sync(self, requested_at: float) -> None:
         self._synced_at = requested_at
@@ -121,16 +126,9 @@ class Member:
             except asyncio.CancelledError:
                 if cancellation_requested():
                     raise
-                log.warning(
-                    "The group membership was cancelled inside aiokafka; the member joins again.",
-                    group=self._group,
-                )
+                self._ended("aiokafka cancelled it")
             except KAFKA_FAILURES as error:
-                log.warning(
-                    "The group membership ended; the member joins again.",
-                    group=self._group,
-                    reason=describe(error),
-                )
+                self._ended(describe(error))
             except Exception:
                 log.exception(
                     "The group membership ended by a defect; the member joins again.", group=self._group
@@ -139,6 +137,14 @@ class Member:
                 pause = timing.rejoin_first_seconds
             await asyncio.sleep(pause)
             pause = min(timing.rejoin_cap_seconds, pause * 2)
+
+    def _ended(self, reason: str) -> None:
+        self._conditions.failed(
+            "membership",
+            "ended",
+            "The group membership ended; the member joins again.",
+            {"group": self._group, "reason": reason},
+        )
 
     async def _join_and_poll(self) -> None:
         consumer = self._create_consumer()
@@ -233,13 +239,17 @@ class Member:
                 if not (isinstance(error, KafkaError) and error.retriable):
                     positions.unreliable = True
                     raise
-                log.warning(
+                self._conditions.failed(
+                    "reading",
+                    type(error).__name__,
                     "Reading from Kafka failed; the member tries again.",
-                    group=self._group,
-                    reason=describe(error),
+                    {"group": self._group, "reason": describe(error)},
                 )
                 await asyncio.sleep(self._timing.poll_seconds)
                 continue
+            self._conditions.ended(
+                "reading", "Reading from Kafka works again; it had failed", {"group": self._group}
+            )
             await self._handler.records(batches)
 
     async def _run_watchdog(self, consumer: AIOKafkaConsumer) -> None:

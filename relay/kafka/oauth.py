@@ -4,7 +4,6 @@ import asyncio
 import math
 import random
 import re
-import ssl
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -18,8 +17,8 @@ from aiokafka.errors import KafkaError
 
 from relay.config.kafka import KafkaConfig
 from relay.credentials.redaction import Redactor, basic_auth
-from relay.errors import SettingsError, describe, one_line
-from relay.http import LOOPBACK_WITHOUT_PROXY
+from relay.errors import SettingsError, one_line
+from relay.http import ProxyTransport, create_tls_context, open_transport
 from relay.kafka.aiokafka_patches.oauth import patch_oauth_login
 from relay.retry import backoff_seconds
 
@@ -161,16 +160,16 @@ async def _fetch_from_azure(
 ) -> OAuthToken:
     from azure.core.exceptions import AzureError  # noqa: PLC0415 - slow to load, and few need it
 
-    from relay.credentials.azure import open_credential  # noqa: PLC0415
+    from relay.credentials.azure import describe_azure_error, open_credential  # noqa: PLC0415
 
     try:
         async with asyncio.timeout(timing.answer_seconds * 3):  # a credential may try several sources in turn
             async with open_credential(str(kafka.oauth_credential), cloud) as credential:
                 given = await credential.get_token(scope)
-    except (AzureError, ValueError, OSError) as error:
+    except (AzureError, SettingsError, ValueError, OSError) as error:
         raise OAuthTokenError(
             f"Azure gives no token for {scope} to the credential {kafka.oauth_credential}: "
-            f"{one_line(describe(error))} Check kafka.oauth_credential and the AZURE_… variables it reads."
+            f"{describe_azure_error(error)} Check kafka.oauth_credential and the AZURE_… variables it reads."
         ) from error
     return OAuthToken(given.token, _clamp_lifetime(given.expires_on - wall_clock(), timing))
 
@@ -179,9 +178,9 @@ async def _fetch_from_oauth_server(kafka: KafkaConfig, timing: OAuthTiming) -> O
     url = str(kafka.oauth_token_url)
     form = {"grant_type": "client_credentials"} | ({"scope": kafka.oauth_scope} if kafka.oauth_scope else {})
     client = httpx.AsyncClient(
-        verify=_ssl_context(kafka),
+        transport=_transport(kafka),
+        trust_env=False,  # else a .netrc could replace the credentials
         follow_redirects=False,  # the client secret must reach no other host
-        mounts=LOOPBACK_WITHOUT_PROXY,
     )
     try:
         async with asyncio.timeout(timing.answer_seconds), client:
@@ -194,9 +193,11 @@ async def _fetch_from_oauth_server(kafka: KafkaConfig, timing: OAuthTiming) -> O
     return parse_token_response(kafka, answer.status_code, answer.content, timing)
 
 
-def _ssl_context(kafka: KafkaConfig) -> ssl.SSLContext:
+def _transport(kafka: KafkaConfig) -> ProxyTransport:
     try:
-        return ssl.create_default_context(cafile=kafka.oauth_ca_file)
+        return open_transport(create_tls_context(kafka.oauth_ca_file))
+    except SettingsError as error:
+        raise OAuthTokenError(f"No token for Kafka: {error}") from error
     except OSError as error:
         raise OAuthTokenError(
             f"No token for Kafka: kafka.oauth_ca_file cannot be used: {error}. Check the file."

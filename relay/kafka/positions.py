@@ -9,8 +9,9 @@ from aiokafka import AIOKafkaConsumer
 from relay.kafka import OffsetAndMetadata, TopicPartition
 from relay.kafka.aiokafka_patches.coordinator import committed_offsets
 from relay.kafka.aiokafka_patches.fetch_validation import CorruptBatch, FetchValidator
+from relay.kafka.aiokafka_patches.group_coverage import GroupCoverage, group_coverage
 
-__all__ = ["CorruptBatch", "Positions"]
+__all__ = ["CorruptBatch", "GroupCoverage", "Positions"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +108,8 @@ class Positions:
         async with asyncio.timeout(self._timing.answer_seconds):
             found = await self._consumer.offsets_for_times(dict.fromkeys(partitions, at_ms))
         return {tp: None if entry is None else int(entry.offset) for tp, entry in found.items()}
+
+    async def group_coverage(self, topic: str) -> GroupCoverage | None:
+        """Return which partitions of the topic exist, and which the group's members own; None while the group rebalances."""
+        async with asyncio.timeout(self._timing.answer_seconds):
+            return await group_coverage(self._consumer, topic)

@@ -15,6 +15,7 @@ from relay.kafka.aiokafka_patches.producer import discard_producer
 from relay.kafka.connection import Connection
 
 OPEN_SECONDS = 10.0
+MAX_BATCH_BYTES = 1_000_000
 
 
 class TopicWriteError(RelayError):
@@ -37,8 +38,12 @@ class ProducerRecord:
     headers: Sequence[tuple[str, bytes]] = ()
 
 
-def producer_options(connection: Connection) -> dict[str, Any]:
-    """Return the keyword arguments of every producer."""
+def producer_options(connection: Connection, max_batch_bytes: int = MAX_BATCH_BYTES) -> dict[str, Any]:
+    """Return the keyword arguments of every producer.
+
+    `max_batch_bytes`: largest record batch; a record above it makes a batch of its own. A broker compares the batch,
+    not its records, with max.message.bytes of the topic.
+    """
     profile = connection.profile
     return {
         **connection.options(),
@@ -47,7 +52,7 @@ def producer_options(connection: Connection) -> dict[str, Any]:
         "compression_type": profile.compression,
         "max_request_size": profile.max_request_bytes,
         "max_batch_size": min(
-            1_000_000, profile.max_request_bytes // 4
+            max_batch_bytes, profile.max_request_bytes // 4
         ),  # a request may hold one batch of each topic
         "request_timeout_ms": 5_000,
     }

@@ -1,13 +1,13 @@
-"""Create topics, compare them with their configuration, and read their limits."""
+"""Create topics, compare them with their configuration, and read what Kafka reports about them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Container, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError, for_code
 
 from relay.errors import RelayError, describe
 from relay.kafka.aiokafka_patches.client import hidden_topics_of, patch_admin
@@ -20,11 +20,10 @@ from relay.kafka.topic_comparison import (
     data_loss_risks,
 )
 from relay.kafka.topic_creation import Creation, create_topics
-from relay.kafka.topics import MAX_EVENT_BYTES, NOT_VISIBLE, Topics, topic_specs
+from relay.kafka.topic_facts import TopicFacts, shard_count
+from relay.kafka.topics import NOT_VISIBLE, Topics, topic_specs
 
-RECORD_OVERHEAD_BYTES = 20_000
 ADMIN_SECONDS = 60.0
-UNLIMITED_RETENTION_MS = 2**62
 
 
 async def create_missing_topics(
@@ -98,7 +97,8 @@ async def compare_topics(connection: Connection, reread_ms: int = DEFAULT_REREAD
     async with _admin(connection) as admin:
         existing = await _describe(admin, [spec.name for spec in specs])
         hidden = await hidden_topics_of(admin, _without(topics.all, existing))
-        configs, refused = await _configs(admin, list(existing)) if connection.profile.admin else ({}, set())
+        configs, errors = await _configs(admin, list(existing)) if connection.profile.admin else ({}, {})
+    refused = {name for name, error in errors.items() if isinstance(error, TopicAuthorizationFailedError)}
     found = {
         name: replace(topic, configs=configs.get(name, {}), refused=name in refused)
         for name, topic in existing.items()
@@ -111,78 +111,26 @@ def _without(names: Iterable[str], existing: Container[str]) -> list[str]:
     return [name for name in names if name not in existing]
 
 
-async def require_lossless_topics(connection: Connection, reread_ms: int) -> None:
-    """Raise RelayError if a setting of an existing topic costs data. Settings that Kafka does not report are ignored.
-
-    `reread_ms`: how far back the producer reads Jira again, in ms.
-    """
-    if not connection.profile.admin:
-        return
+async def read_topic_facts(connection: Connection) -> TopicFacts:
+    """Return what Kafka reports about the relay's topics, over one connection. Raises RelayError if it does not answer."""
     topics = Topics(connection.kafka.topic_prefix)
     async with _admin(connection) as admin:
-        configs, _refused = await _configs(admin, list(topics.all))
-    if risks := data_loss_risks(topics, configs, reread_ms):
-        found = " ".join(f"{risk.topic}: {risk.describe(connection.bootstrap)}" for risk in risks)
-        raise RelayError(f"Kafka's settings of the topics would cost data. {found}")
+        existing = await _describe(admin, list(topics.all))
+        hidden = await hidden_topics_of(admin, _without(topics.all, existing))
+        if not connection.profile.admin:
+            return TopicFacts(existing, hidden=frozenset(hidden))
+        configs, errors = await _configs(admin, list(existing))
+    found = {name: replace(topic, configs=configs.get(name, {})) for name, topic in existing.items()}
+    return TopicFacts(found, {name: describe(error) for name, error in errors.items()}, frozenset(hidden))
 
 
 async def read_shard_count(connection: Connection) -> int:
-    """Return the number of shards, which is the partition count of the organizations topic.
-
-    Raises RelayError if a sharded topic is missing or has another count.
-    """
+    """Return the number of shards; see `shard_count`."""
     topics = Topics(connection.kafka.topic_prefix)
     async with _admin(connection) as admin:
         existing = await _describe(admin, list(topics.sharded))
         hidden = await hidden_topics_of(admin, _without(topics.sharded, existing))
-    if hidden:
-        raise RelayError(f"{', '.join(sorted(hidden))}: {NOT_VISIBLE}")
-    counts = {name: topic.partitions for name, topic in existing.items()}
-    if missing := [name for name in topics.sharded if name not in counts]:
-        raise RelayError(f"Kafka has no topic {missing[0]}: run `jira-relay topics create`.")
-    if len(set(counts.values())) > 1:
-        raise RelayError(
-            f"The partition counts of the topics must be equal, and are {counts}. Run `jira-relay topics check`."
-        )
-    return counts[topics.organizations]
-
-
-@dataclass(frozen=True, slots=True)
-class TopicLimits:
-    """The limits that hold for all sharded topics, as far as Kafka reports them."""
-
-    max_event_bytes: int = MAX_EVENT_BYTES
-    """Size of an event, in bytes, that every sharded topic accepts. Some room is left for keys, headers and framing."""
-    retention_ms: int = 0
-    """Retention of the event topics, in ms. 0: unknown."""
-
-
-async def read_limits(connection: Connection) -> TopicLimits:
-    """Read the limits of the existing topics, which an operator may have created."""
-    topics, profile = Topics(connection.kafka.topic_prefix), connection.profile
-    configs: dict[str, dict[str, str]] = {}
-    if profile.admin:
-        async with _admin(connection) as admin:
-            configs, _refused = await _configs(admin, list(topics.sharded))
-    configured = [
-        int(found["max.message.bytes"]) for found in configs.values() if "max.message.bytes" in found
-    ]
-    return TopicLimits(
-        min(
-            [
-                MAX_EVENT_BYTES,
-                *(limit - RECORD_OVERHEAD_BYTES for limit in (profile.max_request_bytes, *configured)),
-            ]
-        ),
-        min(_retention_ms(configs.get(name, {})) for name in (topics.events, topics.backfill)),
-    )
-
-
-def _retention_ms(config: Mapping[str, str]) -> int:
-    if config.get("retention.bytes") != "-1":
-        return 0
-    retention = int(config.get("retention.ms", 0))
-    return UNLIMITED_RETENTION_MS if retention == -1 else retention
+    return shard_count(TopicFacts(existing, hidden=frozenset(hidden)), topics)
 
 
 @asynccontextmanager
@@ -221,21 +169,22 @@ async def _describe(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, E
 
 async def _configs(
     admin: AIOKafkaAdminClient, names: list[str]
-) -> tuple[dict[str, dict[str, str]], set[str]]:
-    """Return the settings by topic, as far as Kafka reports them, and the topics whose settings the user may not read."""
+) -> tuple[dict[str, dict[str, str]], dict[str, KafkaError]]:
+    """Return the settings by topic, and the error by topic where Kafka does not report them."""
     if not names:
-        return {}, set()
+        return {}, {}
     try:
         answers = await admin.describe_configs(
             [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
         )
-    except KafkaError:
-        return {}, set()
+    except KafkaError as error:
+        return {}, dict.fromkeys(names, error)
     found: dict[str, dict[str, str]] = {}
-    refused: set[str] = set()
+    errors: dict[str, KafkaError] = {}
     for answer in answers:
-        for code, _message, _type, name, entries in answer.resources:
-            found[name] = {entry[0]: entry[1] for entry in entries}
-            if code == TopicAuthorizationFailedError.errno:
-                refused.add(name)
-    return found, refused
+        for code, message, _type, name, entries in answer.resources:
+            if code:
+                errors[name] = for_code(code)(message)
+            else:
+                found[name] = {entry[0]: entry[1] for entry in entries}
+    return found, errors

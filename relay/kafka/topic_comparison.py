@@ -53,11 +53,17 @@ class DataLossRisk:
     loss: str
     alternative: str = ""
 
+    def command(self, bootstrap: str) -> str:
+        """Return the command that mends it."""
+        return (
+            f"kafka-configs.sh --bootstrap-server {bootstrap} --alter --entity-type topics "
+            f"--entity-name {self.topic} --add-config {self.setting}={self.wanted}"
+        )
+
     def describe(self, bootstrap: str) -> str:
         """Return the loss, and the command that mends it."""
         return (
-            f"{self.setting} is {self.found}: {self.loss}. Run `kafka-configs.sh --bootstrap-server {bootstrap} "
-            f"--alter --entity-type topics --entity-name {self.topic} --add-config {self.setting}={self.wanted}`{self.alternative}."
+            f"{self.setting} is {self.found}: {self.loss}. Run `{self.command(bootstrap)}`{self.alternative}."
         )
 
 
@@ -83,11 +89,16 @@ def _policy_risk(spec: TopicSpec, config: Mapping[str, str]) -> DataLossRisk | N
     policies = {policy.strip() for policy in found.split(",")}
     if wanted == "delete" and "compact" in policies:
         loss = "Kafka deletes all but the newest record of each key"
-    elif wanted == "compact" and "delete" in policies:
+    elif wanted == "compact" and "delete" in policies and not _keeps_for_ever(config):
         loss = "Kafka deletes records by their age, and the relay needs the newest of each key"
     else:
         return None
     return DataLossRisk(spec.name, "cleanup.policy", found, wanted, loss)
+
+
+def _keeps_for_ever(config: Mapping[str, str]) -> bool:
+    """Return whether the policy `delete` deletes nothing. Removing a damaged batch needs the policy for a while."""
+    return config.get("retention.ms") == "-1" and config.get("retention.bytes") == "-1"
 
 
 def _retention_risk(spec: TopicSpec, config: Mapping[str, str], reread_ms: int) -> DataLossRisk | None:

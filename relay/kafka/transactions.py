@@ -6,16 +6,28 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import IllegalOperation, InvalidTimestampError, KafkaError, ProducerFenced
+from aiokafka.errors import (
+    IllegalOperation,
+    InvalidTimestampError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    ProducerFenced,
+    RecordListTooLargeError,
+)
 
 from relay.aio import cancellation_requested
 from relay.errors import RelayError, describe
 from relay.kafka import TopicPartition, partitions_text
 from relay.kafka.aiokafka_patches.client import consume_exception, patch_client
-from relay.kafka.aiokafka_patches.producer import add_to_transaction, discard_producer, is_fenced
+from relay.kafka.aiokafka_patches.producer import (
+    add_to_transaction,
+    discard_producer,
+    is_fenced,
+    observe_throttling,
+)
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import stable_bounds, standalone_consumer
-from relay.kafka.producer import OPEN_SECONDS, ProducerRecord, producer_options
+from relay.kafka.producer import MAX_BATCH_BYTES, OPEN_SECONDS, ProducerRecord, producer_options
 
 TRANSACTION_SECONDS = 8.0
 """Bound of one publication; a transaction that is open for longer has lost its producer, or its end markers."""
@@ -44,12 +56,17 @@ class PublishError(RelayError):
     """A publication failed, or its outcome is unknown.
     Discard the publisher, and every state derived from its records.
 
-    `fenced`: another owner has taken over.
+    `fenced`: another owner has taken over. `timed_out`: a smaller one may end in time. `too_large`: a topic accepts no
+    batch or record of this size.
     """
 
-    def __init__(self, message: str, *, fenced: bool = False) -> None:
+    def __init__(
+        self, message: str, *, fenced: bool = False, timed_out: bool = False, too_large: bool = False
+    ) -> None:
         super().__init__(message)
         self.fenced = fenced
+        self.timed_out = timed_out
+        self.too_large = too_large
 
 
 class Publisher:
@@ -66,16 +83,28 @@ class Publisher:
         self._timing = timing
         self._transactional = connection.profile.transactions
         self._last_offsets: dict[tuple[str, int], int] = {}
+        self._throttled_seconds = 0.0
+        """For how long brokers muted this producer since its last publication began."""
+        observe_throttling(producer.client, self._note_throttling)
+
+    def _note_throttling(self, seconds: float) -> None:
+        self._throttled_seconds += seconds
 
     @classmethod
     async def open(
-        cls, connection: Connection, transactional_id: str, timing: TransactionTiming = DEFAULT_TIMING
+        cls,
+        connection: Connection,
+        transactional_id: str,
+        timing: TransactionTiming = DEFAULT_TIMING,
+        max_batch_bytes: int = MAX_BATCH_BYTES,
     ) -> "Publisher":
         """Start a producer. It fences every earlier one with this `transactional_id` and aborts its open transaction.
 
+        `max_batch_bytes`: largest record batch that every topic accepts.
+
         Raises PublishError. The producer is closed then, so that a late start cannot fence a successor.
         """
-        options = producer_options(connection)
+        options = producer_options(connection, max_batch_bytes)
         if connection.profile.transactions:
             options |= {
                 "transactional_id": transactional_id,
@@ -102,13 +131,18 @@ class Publisher:
 
         Raises PublishError. A cancellation leaves nothing running.
         """
+        self._throttled_seconds = 0.0
         task = asyncio.create_task(self._publish(records, after_offsets))
         try:
             async with asyncio.timeout(self._timing.transaction_seconds):
                 return await asyncio.shield(task)
         except TimeoutError as error:
+            raise PublishError(self._timeout_text(), timed_out=True) from error
+        except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
             raise PublishError(
-                f"Kafka did not confirm a transaction within {self._timing.transaction_seconds:g} s."
+                f"Kafka rejected a transaction for its size: {describe(error)}. Compare max.message.bytes of the topics: "
+                "`jira-relay topics check`.",
+                too_large=True,
             ) from error
         except ProducerFenced as error:
             raise PublishError("Another owner has taken over the transactional id.", fenced=True) from error
@@ -133,6 +167,16 @@ class Publisher:
                 task.cancel()
                 await asyncio.wait({task}, timeout=1)
 
+    def _timeout_text(self) -> str:
+        late = f"Kafka did not confirm a transaction within {self._timing.transaction_seconds:g} s"
+        if not self._throttled_seconds:
+            return f"{late}: Kafka is slow, or does not answer. See Kafka's log."
+        return (
+            f"{late}: it was throttled by a quota, for {self._throttled_seconds:.1f} s. Raise or remove "
+            "producer_byte_rate and request_percentage of the relay's user and client id (`kafka-configs.sh --describe "
+            "--entity-type users --entity-type clients`)."
+        )
+
     async def _publish(self, records: Sequence[ProducerRecord], after_offsets: AfterOffsets) -> list[int]:
         if not self._transactional:
             offsets = await self._send(records)
@@ -148,6 +192,7 @@ class Publisher:
         acknowledgements = [await self._enqueue(record) for record in records]
         if acknowledgements:
             await asyncio.wait(acknowledgements)
+        _raise_refusal_of_size(acknowledgements)
         offsets = [int(acknowledgement.result().offset) for acknowledgement in acknowledgements]
         if -1 in offsets:
             raise KafkaError("the broker took a batch for a duplicate, so its offset is unknown")
@@ -214,6 +259,15 @@ class Publisher:
     async def discard(self) -> None:
         """Close the producer within two seconds, whatever its state."""
         await discard_producer(self._producer, 1)
+
+
+def _raise_refusal_of_size(acknowledgements: Sequence["asyncio.Future[Any]"]) -> None:
+    """Raise a refusal of size before the errors that follow from it: the batches behind a refused one fail otherwise."""
+    for acknowledgement in acknowledgements:
+        if not acknowledgement.cancelled():
+            error = acknowledgement.exception()
+            if isinstance(error, (MessageSizeTooLargeError, RecordListTooLargeError)):
+                raise error
 
 
 def _arguments(record: ProducerRecord) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from relay.avro.codec import SchemaId, read_schema
 from relay.config.schema_registry import SchemaRegistryConfig
 from relay.credentials.redaction import Redactor, basic_auth
 from relay.errors import RelayError, one_line
+from relay.http import create_tls_context, open_transport
 from schemas import Schema
 
 FULL_TRANSITIVE = "FULL_TRANSITIVE"
@@ -180,7 +181,7 @@ async def open_schema_registry(
     async with httpx.AsyncClient(
         base_url=str(settings.url),
         auth=auth,
-        verify=_ssl_context(settings),
+        transport=open_transport(_ssl_context(settings)),
         headers={"Accept": f"{_CONTENT_TYPE}, application/json", "Content-Type": _CONTENT_TYPE},
         timeout=timing.step_seconds,
         trust_env=False,  # else a .netrc could replace the credentials
@@ -190,7 +191,7 @@ async def open_schema_registry(
 
 def _ssl_context(settings: SchemaRegistryConfig) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(cafile=settings.ca_file)
+        return create_tls_context(settings.ca_file)
     except OSError as error:
         raise RelayError(
             f"The CA certificates for the schema registry cannot be read: {error}. Check schema_registry.ca_file."

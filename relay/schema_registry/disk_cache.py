@@ -43,6 +43,8 @@ class SchemaCache:
         """Keep a text under this name."""
         path = self._directory / name
         try:
+            if self._directory.parts[:1] == ("~",):
+                raise OSError("this user has no home directory")
             self._directory.mkdir(parents=True, exist_ok=True)
             _write_atomically(path, f"{_checksum(text)}\n{text}".encode())
         except OSError as error:

@@ -1,8 +1,6 @@
 """Write statuses to the status topic, for the console, the command line and the next owner."""
 
 import asyncio
-import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -11,6 +9,7 @@ import structlog
 from relay.avro.codec import InternalCodec, Unencodable
 from relay.kafka.producer import RecordWriter, TopicWriteError
 from relay.status.model import EPOCH, VALID_UNTIL, Status, to_record
+from relay.telemetry.condition_log import ConditionLog
 
 log = structlog.get_logger(__name__)
 
@@ -20,8 +19,6 @@ class WriterTiming:
     """Pauses of the status writer."""
 
     flush_seconds: float = 0.5
-    warning_interval_seconds: float = 60.0
-    """Least time between two warnings while Kafka is not available."""
 
 
 DEFAULT_TIMING = WriterTiming()
@@ -49,7 +46,7 @@ class StatusWriter:
         self._codec = InternalCodec("status")
         self._last_put: dict[str, Status] = {}
         self._pending: dict[str, Status | None] = {}
-        self._warned_at = -math.inf
+        self._conditions = ConditionLog(log)
 
     def put(self, key: str, status: Status) -> None:
         """Write a status at the next flush, in place of one that still waits."""
@@ -97,15 +94,12 @@ class StatusWriter:
                 for key, status in self._pending.items():
                     group.create_task(self._write(key, status))
         except* TopicWriteError as errors:
-            self._warn(str(errors.exceptions[0]))
+            reason = str(errors.exceptions[0])
+            self._conditions.failed(
+                self._topic, "failed", "Status was not written; the relay tries again.", {"reason": reason}
+            )
         else:
-            self._warned_at = -math.inf
-
-    def _warn(self, reason: str) -> None:
-        now = time.monotonic()
-        if now - self._warned_at >= self._timing.warning_interval_seconds:
-            self._warned_at = now
-            log.warning("Status was not written; the relay tries again.", reason=reason)
+            self._conditions.ended(self._topic, "Status is written again; it could not be")
 
     async def _write(self, key: str, status: Status | None) -> None:
         try:

@@ -1,6 +1,6 @@
-"""Logs, health conditions and the HTTP endpoints of a process.
+"""Logs, metrics, health conditions and the HTTP endpoints of a process.
 
-Enters: log calls, conditions by name, a registry of metrics, the secrets to leave out.
+Enters: log calls, conditions by name, catalogues of metrics, the secrets to leave out.
 Leaves: log lines on standard error, and /healthz, /readyz and /metrics.
-It defines no metric and knows no Kafka.
+It knows no catalogue and no Kafka.
 """

@@ -1,6 +1,6 @@
 """Conditions that decide whether a process is ready."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from relay.timestamps import now_ms, to_iso_seconds
@@ -23,12 +23,22 @@ class Health:
         self._conditions = {
             name: Condition(ok=False, reason="still starting", since_ms=clock_ms()) for name in names
         }
+        self._counts: dict[str, int] = {}
 
     def report(self, name: str, ok: bool, reason: str = "") -> None:
         """Report a condition. `reason` says what is wrong and what to do, without a full stop."""
         previous = self._conditions.get(name)
         since_ms = previous.since_ms if previous is not None and previous.ok == ok else self._clock_ms()
         self._conditions[name] = Condition(ok, reason, since_ms)
+
+    def count(self, noun: str, number: int) -> None:
+        """Report how many of these the process works for, as `organization` or `destination`."""
+        self._counts[noun] = number
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """The reported counts, in the order in which they were first reported."""
+        return self._counts
 
     def problems(self) -> list[str]:
         """Return a sentence for each condition that does not hold."""

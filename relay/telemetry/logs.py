@@ -3,22 +3,18 @@
 import json
 import logging
 import sys
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Literal, TextIO
+from typing import Literal, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from relay.credentials.redaction import Redactor
+from relay.telemetry.library_lines import LibraryFilter
 
 # At INFO, httpx logs every URL, azure and msal every step of a login, and aiokafka lines for its own developers.
 _QUIETED_LOGGERS = ("aiohttp.access", "aiokafka", "azure", "httpcore", "httpx", "msal", "urllib3")
-# After Kafka is killed, aiokafka logs 60 to 270 lines a second, and asyncio logs the futures that aiokafka left.
-_RATE_LIMITED_LOGGERS = ("aiokafka", "asyncio")
-_MAX_KINDS = 1000
+_LOGGED = "logged_by_jira_relay"
 
 
 def configure_logging(
@@ -34,8 +30,8 @@ def configure_logging(
     stream = sys.stderr if stream is None else stream
     text = log_format == "text" or (log_format == "auto" and stream.isatty())
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(_Formatter(_text_processors(stream) if text else _json_processors(), redactor))
-    handler.addFilter(_RateLimitFilter())
+    handler.setFormatter(_Formatter("text" if text else "json", stream, redactor))
+    handler.addFilter(LibraryFilter(logging.getLevelNamesMapping()[log_level.upper()]))
     logging.root.handlers[:] = [handler]
     logging.root.setLevel(log_level.upper())
     for name in _QUIETED_LOGGERS:
@@ -50,8 +46,26 @@ def configure_logging(
     )
 
 
+def configured_format() -> Literal["json", "text"] | None:
+    """Return the format of log lines. None: `configure_logging` was not called yet."""
+    formatters = [handler.formatter for handler in logging.root.handlers]
+    return next((each.log_format for each in formatters if isinstance(each, _Formatter)), None)
+
+
+def mark_logged(error: BaseException) -> None:
+    """Note that an error has its line, so that the end of the process does not log it again."""
+    vars(error)[_LOGGED] = True
+
+
+def is_logged(error: BaseException) -> bool:
+    """Return whether an error has its line already."""
+    return _LOGGED in vars(error)
+
+
 def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Log the error that ends the process; Python would print its text with any secret in it."""
+    if is_logged(error):
+        return
     logging.root.critical(
         "A defect of jira-relay ended the process. Please report it.", exc_info=(kind, error, trace)
     )
@@ -96,8 +110,10 @@ def _escaped(text: str) -> str:
 
 
 class _Formatter(logging.Formatter):
-    def __init__(self, processors: list[Processor], redactor: Redactor) -> None:
+    def __init__(self, log_format: Literal["json", "text"], stream: TextIO, redactor: Redactor) -> None:
         super().__init__()
+        self.log_format = log_format
+        processors = _text_processors(stream) if log_format == "text" else _json_processors()
         self._redactor = redactor
         self._inner = structlog.stdlib.ProcessorFormatter(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *processors],
@@ -106,50 +122,3 @@ class _Formatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return self._redactor(self._inner.format(record))
-
-
-class _RateLimitFilter(logging.Filter):
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        super().__init__()
-        self._limiter, self._clock = LogRateLimiter(), clock
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if record.name.partition(".")[0] not in _RATE_LIMITED_LOGGERS:
-            return True
-        error = record.exc_info[0] if record.exc_info else None
-        suppressed = self._limiter.admit((record.pathname, record.lineno, error), self._clock())
-        if suppressed:
-            record.msg, record.args = (
-                f"{record.getMessage()} (and {suppressed} similar lines were suppressed)",
-                None,
-            )
-        return suppressed is not None
-
-
-@dataclass(slots=True)
-class _Window:
-    started_at: float
-    admitted: int = 0
-    suppressed: int = 0
-
-
-class LogRateLimiter:
-    """Admit `burst` lines of each kind in `per_seconds`, and count the others."""
-
-    def __init__(self, burst: int = 5, per_seconds: float = 60.0) -> None:
-        self._burst, self._per_seconds = burst, per_seconds
-        self._windows: dict[Any, _Window] = {}
-
-    def admit(self, kind: Any, now: float) -> int | None:
-        """Return how many lines of this kind were suppressed since the last admitted one. None: suppress this line."""
-        window = self._windows.get(kind)
-        if window is None or now - window.started_at >= self._per_seconds:
-            if len(self._windows) >= _MAX_KINDS:
-                self._windows.clear()
-            self._windows[kind] = _Window(now, admitted=1)
-            return window.suppressed if window else 0
-        if window.admitted < self._burst:
-            window.admitted += 1
-            return 0
-        window.suppressed += 1
-        return None

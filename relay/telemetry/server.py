@@ -19,6 +19,8 @@ _LISTEN_ERRORS = {
     errno.EACCES: "only root may use this port",
 }
 
+_SECOND_SERVICE = "; a second service on this machine needs a port of its own, such as RELAY_TELEMETRY__LISTEN=127.0.0.1:9465"
+
 
 @asynccontextmanager
 async def serve(listen: str, health: Health, registry: CollectorRegistry) -> AsyncIterator[str]:
@@ -35,7 +37,8 @@ async def serve(listen: str, health: Health, registry: CollectorRegistry) -> Asy
         except OSError as error:
             raise RelayError(
                 f"telemetry.listen (RELAY_TELEMETRY__LISTEN) cannot be {listen}: "
-                f"{_LISTEN_ERRORS.get(error.errno or 0, error.strerror)}. Set another address or port."
+                f"{_LISTEN_ERRORS.get(error.errno or 0, error.strerror)}. Set another address or port"
+                f"{_SECOND_SERVICE if error.errno == errno.EADDRINUSE else ''}."
             ) from error
         yield f"http://{'[' + host + ']' if ':' in host else host}:{runner.addresses[0][1]}"
     finally:

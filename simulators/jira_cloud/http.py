@@ -111,7 +111,8 @@ def _serve_audit_records(
 
 def _select_page(site: SimulatedSite, query: Query) -> Sequence[AuditLogEntry]:
     quirks = site.quirks
-    found = site.log.select(query.selection) if query.selection else ()
+    selection = query.selection and query.selection.shifted(round(quirks.query_shift_seconds * 1000))
+    found = site.log.select(selection) if selection else ()
     limit = min(query.limit, quirks.max_limit)
     size = limit if quirks.page_cap is None else min(limit, quirks.page_cap)
     return _with_repeats(found, quirks)[query.offset : query.offset + size]

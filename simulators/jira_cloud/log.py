@@ -32,6 +32,11 @@ class Selection:
     until: int | None = None
     filter_terms: tuple[str, ...] = ()
 
+    def shifted(self, ms: int) -> "Selection":
+        """Return the selection with other bounds: `ms` later."""
+        since, until = (None if bound is None else bound + ms for bound in (self.since, self.until))
+        return Selection(since, until, self.filter_terms)
+
 
 class AuditLog:
     """The records of one site: created ones, visible ones, and those that retention has deleted.

@@ -18,6 +18,8 @@ class Quirks:
     """The specification: "`from` must be before `to` or no audit records are returned"."""
     zone: tzinfo = UTC
     """The zone of a date without one, on the site's own host."""
+    query_shift_seconds: float = 0.0
+    """How far the site shifts the dates of a request, as one with a wrong time zone does."""
     reported_total: int | None = None
     repeat_ids_divisible_by: int | None = None
     """Records whose id is a multiple are served twice."""

@@ -26,7 +26,7 @@ from tests.chaos.traffic import Traffic
 
 MAX_LISTED = 10
 LOG_MARKERS = (
-    "Shard loaded.",
+    "The shard is loaded; it could not be",
     "Transaction outcome is unknown",
     "Hanging transactions were ended.",
     "Kafka lost the end of a log",

@@ -19,8 +19,8 @@ class CommandLine:
         self.set_environment = set_environment
         self._given_keys = []
 
-    async def __call__(self, *arguments, key=None, code=0):
-        stdin_bytes = b"" if key is None else key.encode()
+    async def __call__(self, *arguments, key=None, code=0, typed=""):
+        stdin_bytes = (typed if key is None else key).encode()
         if key and key.strip():
             self._given_keys.append(key.strip())
         result = await asyncio.to_thread(run_command, [str(argument) for argument in arguments], stdin_bytes)

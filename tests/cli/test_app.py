@@ -124,6 +124,10 @@ async def test_without_a_kafka_the_error_names_up(command_line_without_kafka, mo
     monkeypatch.delenv("RELAY_KAFKA__BOOTSTRAP")
     command_line_without_kafka.set_environment(RELAY_EMBEDDED__PORT=unused_port)
     assert "jira-relay up" in (await command_line_without_kafka("organizations", "list", code=1)).err
+    checked = {
+        one["subject"]: one for one in (await command_line_without_kafka("check", "--json", code=1)).json
+    }
+    assert "start it with `jira-relay up`" in checked["Kafka"]["message"]
 
 
 async def test_without_a_kafka_the_key_is_that_of_up(command_line_without_kafka, monkeypatch, tmp_path):

@@ -35,7 +35,7 @@ async def put_producer_dead_letter(connection, raw, organization="acme", at_ms=A
         partition=partition,
         organization=organization,
         at_ms=at_ms,
-        max_event_bytes=PART_BYTES,
+        max_value_bytes=PART_BYTES,
     )
     async with RecordWriter(connection) as writer:
         offsets = [

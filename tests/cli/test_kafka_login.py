@@ -102,7 +102,7 @@ async def test_a_running_service_reports_a_password_that_becomes_wrong(
             await secure_kafka.set_password(prefix, "the-second-password")
             await _wait_for_text(process, lines, f"rejects the user {prefix}")
             await secure_kafka.set_password(prefix, "the-first-password")
-            await _wait_for_text(process, lines, "Kafka accepted a connection again.")
+            await _wait_for_text(process, lines, "Kafka accepts connections again")
             process.send_signal(signal.SIGTERM)
             rest, _ = await process.communicate()
     finally:

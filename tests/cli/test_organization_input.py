@@ -14,6 +14,7 @@ import pytest
         (("--url", "https://\udcff.atlassian.net"), "URL"),
         (("--user", "relay@acme.example:hunter2-secret"), "e-mail address"),
         (("--user", ""), "e-mail address"),
+        (("--user", "Jane Doe <jane@acme.example>"), "e-mail address"),
         (("--name", "two words"), "space"),
         (("--name", "line\nbreak"), "control"),
         (("--name", "\udcff"), "control"),

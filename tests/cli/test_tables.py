@@ -141,6 +141,32 @@ def test_the_counts_are_a_line():
     assert count_line(1, "check", ["ok"]) == "1 check: 1 ok"
 
 
+@pytest.mark.usefixtures("terminal")
+def test_sixty_checked_organizations_are_few_lines_at_80_columns(capsys):
+    """Organizations that pass alike, or fail alike, are one entry with a count, and no line is wider than the terminal."""
+    texts = {
+        "ok": "active since 2026-09-21T14:13:{0:02}Z",
+        "failed": "customer-{0}.atlassian.net refuses the key.",
+    }
+    for state, numbers in (("ok", range(25)), ("failed", range(25, 60))):
+        check._print_alike(
+            [
+                CheckResult(
+                    f"organization customer-{number}.atlassian.net", state, texts[state].format(number)
+                )
+                for number in numbers
+            ]
+        )
+    lines = capsys.readouterr().out.splitlines()
+
+    assert max(map(len, lines)) <= WIDTH
+    assert [" ".join(line.split())[:27] for line in lines if not line.startswith(" ")] == [
+        "ok 25 organizations (custom",
+        "FAILED 35 organizations (cu",
+    ]
+    assert " ".join(" ".join(lines).split()).endswith("and 30 more): ADDRESS refuses the key.")
+
+
 @pytest.fixture
 def terminal(monkeypatch):
     """Standard output is a terminal of 80 columns."""

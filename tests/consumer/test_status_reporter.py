@@ -1,9 +1,11 @@
+import asyncio
 import time
 from types import SimpleNamespace
 
 import pytest
 from prometheus_client import CollectorRegistry
 
+from consumer.assignment.coverage import CoverageCheck
 from consumer.delivery.circuit_breaker import CircuitBreaker, RateLimit
 from consumer.delivery.stream import DeliveryStream
 from consumer.destinations.outcome import Retry
@@ -12,9 +14,11 @@ from consumer.offsets.backup import destination_status_key
 from consumer.offsets.delivered import DeliveryProgress
 from consumer.status_reporter import DestinationStatusReporter, RunningPipeline
 from relay.kafka import TopicPartition
+from relay.kafka.positions import GroupCoverage
 from relay.status.writer import StatusWriter
 from relay.telemetry.health import Health
 
+ONE = frozenset([0])
 METRICS = ConsumerMetrics(CollectorRegistry())
 
 
@@ -40,7 +44,8 @@ def running_pipeline(flow):
     metrics = METRICS.for_pipeline("sentinel", flow)
     stream = DeliveryStream(None, CircuitBreaker(RateLimit()), None, metrics)
     member, schemas = SimpleNamespace(valid=True), SimpleNamespace(problem=None)
-    return RunningPipeline(flow, member, FakeHandler(flow), stream, schemas, metrics)
+    coverage = CoverageCheck(flow, lambda: asyncio.sleep(0, GroupCoverage(owned=ONE, partitions=ONE)))
+    return RunningPipeline(flow, member, FakeHandler(flow), stream, schemas, metrics, coverage)
 
 
 @pytest.mark.parametrize("throttled", [0, 1], ids=["live", "history"])

@@ -7,11 +7,13 @@ from typing import Any
 
 import orjson
 
+from consumer.destinations.http.config import HttpConfig
 from consumer.destinations.outcome import Partial, Paused, Reject, Retry, Sent, Split
 from consumer.destinations.sentinel.config import SentinelConfig
 from simulators import faults
 from simulators.azure import faults as azure_faults
 from simulators.azure.world import HISTORY, AzureWorld
+from simulators.http.receiver import HttpReceiver
 from tests.contracts.file_destination.config import FileConfig
 
 
@@ -144,4 +146,64 @@ async def file_peer(_monkeypatch, directory):
     )
 
 
-PEERS = {"sentinel": sentinel_peer, "file": file_peer}
+@asynccontextmanager
+async def http_peer(_monkeypatch, _directory, **settings):
+    """`settings` replace those of the destination."""
+    credential, signing = {"Authorization": "Bearer a-long-token"}, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    async with HttpReceiver(credential=credential, secrets=(signing,)) as receiver:
+        config = HttpConfig(
+            **{
+                "kind": "http",
+                "url": receiver.url("live"),
+                "history_url": receiver.url("history"),
+                "headers": credential,
+                "signing_secrets": (signing,),
+                "max_requests": 8,
+            }
+            | settings
+        )
+
+        def break_credential():
+            receiver.credential["Authorization"] = "Bearer another-token"
+            return lambda: receiver.credential.update(credential)
+
+        def fault_answer(outcome, fault):
+            return Answer(outcome, lambda: receiver.fault(fault), receiver.clear_faults)
+
+        def answer(outcome, status, **options):
+            return fault_answer(outcome, faults.respond_with(status, **options))
+
+        statuses = {
+            Reject: (400, 422),
+            Paused: (301, 302, 307, 401, 402, 403, 404, 405, 409, 410, 415, 451),
+            Split: (413,),
+            Retry: (408, 425, 500, 501, 502, 503, 504, 599),
+        }
+        answers = {
+            str(status): answer(outcome, status, headers={"Location": "https://example.com/"} if status < 400 else None)
+            for outcome, each in statuses.items()
+            for status in each
+        } | {
+            "429": answer(Retry, 429, headers={"Retry-After": "1"}),
+            "page of a proxy": answer(Paused, 407, body="<html>", content_type="text/html"),
+            "201": fault_answer(Sent, faults.altered_head(status=201)),
+            "202": fault_answer(Sent, faults.altered_head(status=202)),
+            "wrong encoding": fault_answer(Sent, faults.altered_head(headers={"Content-Encoding": "gzip"})),
+            "reset": fault_answer(Retry, faults.reset()),
+            "reset after 200": fault_answer(Sent, faults.reset_in_body()),
+        }  # fmt: skip
+        yield Peer(
+            config,
+            lambda: receiver.stored_ids("live"),
+            lambda: receiver.stored_ids("history"),
+            receiver.poison,
+            lambda: receiver.fault(faults.hang(60), rate=1).cancel,
+            lambda: receiver.fault(faults.hang(60, after_processing=True), rate=1).cancel,
+            break_credential,
+            answers,
+            by_row=False,
+        )
+        receiver.clear_faults()
+
+
+PEERS = {"sentinel": sentinel_peer, "http": http_peer, "file": file_peer}

@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 
 from consumer.destinations.catalogue import DESTINATIONS
-from management.checks import _destination_check
+from management.connection_checks import _test_destination
 from management.settings import Settings
 from relay.config.names import is_list, is_secret, models_by_kind
 from tests.contracts.destination import CLAIMS
@@ -41,8 +41,9 @@ async def test_a_kind_keeps_the_contract(name, claim, kinds, monkeypatch, tmp_pa
 async def test_check_probes_a_kind(name, monkeypatch, tmp_path):
     """`jira-relay check` names where the requests go, and no product."""
     async with PEERS[name](monkeypatch, tmp_path) as peer:
-        message = await _destination_check("target", peer.config)()
-    assert message.startswith("accepts requests: ")
+        test = await _test_destination("target", peer.config, "tester")
+    assert test.outcome == "passed"
+    assert test.message.startswith("accepts requests: ")
 
 
 def test_every_kind_has_a_peer():

@@ -196,6 +196,7 @@ def test_the_outputs_are_settings_of_the_relay(private):
             f"RELAY_DESTINATIONS__SENTINEL__ENDPOINT={endpoint}",
             "RELAY_DESTINATIONS__SENTINEL__RULE_ID=dcr-1",
         ],
+        "toml": ["[destinations.sentinel]", f'endpoint = "{endpoint}"', 'rule_id = "dcr-1"'],
     }
 
 

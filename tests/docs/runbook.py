@@ -8,7 +8,7 @@ from types import ModuleType
 
 import producer.polling.poller
 import relay.kafka.diagnostics.messages
-from consumer.assignment import losses, start_offset
+from consumer.assignment import losses, schema_hold, start_offset
 from consumer.delivery import dead_letters, defects, sender
 from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import AnyKind
@@ -79,10 +79,14 @@ def states_of(module: ModuleType) -> set[str]:
 
 
 def source_errors() -> set[str]:
-    """Return every error kind, also those that the poller names."""
-    tree = ast.parse(inspect.getsource(producer.polling.poller))
-    named = [node for node in ast.walk(tree) if isinstance(node, ast.Assign) and "kind" in _targets(node)]
-    return {str(kind) for kind in ErrorKind} | {_first(node.value) for node in named} - {""}
+    """Return every error kind, also those of the relay itself, which are reported by name."""
+    found = {str(kind) for kind in ErrorKind}
+    for module in (producer.polling.poller, producer.status_reporter):
+        for node in ast.walk(ast.parse(inspect.getsource(module))):
+            match node:
+                case ast.Call(func=ast.Attribute(attr="failing"), args=[ast.Constant(value=str(kind)), *_]):
+                    found.add(kind)
+    return found
 
 
 def answers_by_status(kind: AnyKind) -> dict[tuple[str, str], list[int]]:
@@ -114,6 +118,7 @@ def destination_problems() -> list[tuple[str, str]]:
         defects.filter_fault_text,
         losses._loss_text,
         losses._corrupt_batch_text,
+        schema_hold._doubt_text,
         start_offset.moved_text,
         start_offset.reread_text,
         start_offset.unproven_text,
@@ -158,14 +163,6 @@ def _literals(node: ast.expr) -> set[str]:
         case ast.IfExp(body=body, orelse=other):
             return _literals(body) | _literals(other)
     return set()
-
-
-def _targets(node: ast.Assign) -> set[str]:
-    return {name.id for target in node.targets for name in ast.walk(target) if isinstance(name, ast.Name)}
-
-
-def _first(node: ast.expr) -> str:
-    return "".join(sorted(_literals(node.elts[0] if isinstance(node, ast.Tuple) else node)))
 
 
 def _states(title: str, lines: Lines, where: str) -> str:

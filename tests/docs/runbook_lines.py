@@ -11,7 +11,10 @@ Lines = dict[str, tuple[str, str]]
 """Meaning and first command."""
 
 ORGANIZATION_STATES: Lines = {
-    "active": ("Jira answers. A reason names a clock that is wrong, ids that Jira gave twice, requests beside live polling that Jira refuses, or a time whose records it fails to serve.", "none"),
+    "active": (
+        "Jira answers. A reason names a clock that is wrong, ids that Jira gave twice, requests beside live polling that Jira refuses, or a time whose records it fails to serve.",
+        "none",
+    ),
     "waiting": ("Jira asked the relay to come back later; polling resumes by itself.", SHOW),
     "failing": ("Jira gives no records; the reason names the error below. No record is lost.", TEST),
     "paused": ("An operator paused it. Its place is kept.", "`jira-relay organizations resume NAME`"),
@@ -30,7 +33,7 @@ DESTINATION_STATES: Lines = {
     "waiting": ("The destination throttles or is away; sending resumes by itself.", CHECK),
     "paused": ("An operator must fix something; the reason says what. No event is lost.", CHECK),
     "starting": (
-        "The process joins the consumer group, or looks up where to begin; the reason says which.",
+        "The process joins the consumer group, or looks up where to begin, or no member of the group reads a partition; the reason says which.",
         LOG,
     ),
 }
@@ -57,6 +60,7 @@ SOURCE_ERRORS: Lines = {
     "unexpected": ("Jira answered with an unknown status.", TEST),
     "no-key": ("The reference or the encryption of the API key does not work.", CHECK),
     "other-site": ("The URL now belongs to another site.", SHOW),
+    "outside-window": ("Jira or a proxy shifts the times of requests or records.", TEST),
     "defect": ("The relay has a bug; this organization is tried again, the others go on.", LOG),
 }
 ANSWERS: Lines = {
@@ -79,6 +83,10 @@ DESTINATION_PROBLEMS: Lines = {
     "_corrupt_batch_text": (
         "A batch is damaged on a broker's disk, or another client wrote a record that nobody can parse.",
         "`kafka-topics.sh --describe --topic TOPIC`",
+    ),
+    "_doubt_text": (
+        "No known version of the schema fits: the registry lost it or gave its id to another, or a newer release wrote the events.",
+        "`jira-relay schemas check`",
     ),
     "moved_text": ("Kafka holds the same events at other offsets, as after a fail-over to a mirror.", "none"),
     "reread_text": (

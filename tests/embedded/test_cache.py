@@ -138,3 +138,17 @@ async def test_a_read_only_cache_folder_is_named_with_the_setting(mirror, tmp_pa
 )
 def test_the_cache_folder_is_the_one_the_system_prescribes(environ, platform, expected):
     assert cache.default_folder(environ, Path("/home/me"), platform) == Path(expected)
+
+
+def test_a_user_without_a_home_folder_gets_a_sentence(monkeypatch):
+    """In a container the user id may have no entry, and HOME may not be set."""
+
+    def unknown(*_):
+        raise KeyError("no such user")
+
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    monkeypatch.delenv("HOME", raising=False)
+    assert cache.home_folder() is None
+    assert cache.default_folder({"XDG_CACHE_HOME": "/var/cache"}, None) == Path("/var/cache/jira-audit-relay")
+    with pytest.raises(EmbeddedKafkaError, match="HOME or XDG_CACHE_HOME"):
+        cache.default_folder({}, None)

@@ -5,18 +5,18 @@ import os
 import socket
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 from prometheus_client import CollectorRegistry
 
 from management.organizations.editor import edit_organization
-from producer.service import run_producer
+from producer.service import ProducerServiceTiming, run_producer
 from relay.credentials.resolver import CredentialResolver
 from relay.errors import RelayError
 from relay.kafka.connection import Connection
 from relay.kafka.topic_admin import create_missing_topics
-from relay.kafka.topics import Topics
 from relay.status.reader import read_statuses
 from relay.telemetry.health import Health
-from relay.timestamps import now_ms
+from relay.timestamps import DAY_MS, now_ms
 from simulators.jira_cloud.world import JiraWorld
 from tests.flow.test_producer import wait_until
 from tests.support.producer_world import ProducerWorld
@@ -44,22 +44,63 @@ async def test_missing_topics_end_the_producer_with_the_command_that_creates_the
         )
 
 
-async def test_it_does_not_start_on_topics_that_lose_data(relay):
-    """A compacted event topic ends the start, with the command that mends it."""
+async def test_shards_stay_closed_on_topics_that_lose_data_until_they_are_mended(relay):
+    """At the start and while it runs: readiness and statuses name setting, value and command; it heals by itself."""
     await create_missing_topics(relay.connection)
-    topic = Topics(relay.connection.kafka.topic_prefix).events
-    await alter_topic(relay.connection, topic, cleanup_policy="compact")
+    topic, retention = relay.topics.events, str(30 * DAY_MS)
+    await alter_topic(relay.connection, topic, cleanup_policy="compact", retention_ms=retention)
+    health, timing = Health(), ProducerServiceTiming(topic_check_seconds=0.3)
+    async with JiraWorld(seed=7) as jira:
+        site = await jira.add_site("acme")
+        await relay.add_organization(site)
+        async with relay.running(health, timing):
 
-    with pytest.raises(RelayError, match=rf"{topic}: cleanup.policy is compact.*kafka-configs.sh"):
-        await run_producer(
-            relay.settings.producer,
-            relay.settings.schema_registry,
-            relay.connection,
-            CredentialResolver(relay.keyring, None, {}),
-            asyncio.Event(),
-            CollectorRegistry(),
-            Health(),
-        )
+            async def closed():
+                found = await statuses(relay)
+                problems = " ".join(health.problems())
+                return f"{topic}: cleanup.policy is compact" in problems and (
+                    "producer/acme" in found and found["producer/acme"].state == "failing"
+                )
+
+            async def opened():
+                found = await statuses(relay)
+                return not health.problems() and found["producer/acme"].state == "active"
+
+            await wait_until(closed)
+            assert f"--entity-name {topic} --add-config cleanup.policy=delete" in health.problems()[0]
+            assert "cleanup.policy is compact" in (await statuses(relay))["producer/acme"].reason
+            await alter_topic(relay.connection, topic, cleanup_policy="delete", retention_ms=retention)
+            await wait_until(opened)
+            await alter_topic(relay.connection, relay.topics.progress, cleanup_policy="delete")
+
+            async def closed_again():
+                return f"{relay.topics.progress}: cleanup.policy is delete" in " ".join(health.problems())
+
+            await wait_until(closed_again)
+            await alter_topic(relay.connection, relay.topics.progress, cleanup_policy="compact")
+            await wait_until(opened)
+
+
+async def test_settings_that_may_not_be_read_are_unknown_and_close_nothing(relay, monkeypatch):
+    """Without the right DescribeConfigs the producer polls, and its own status says what it does not know."""
+    await create_missing_topics(relay.connection)
+    describe = AIOKafkaAdminClient.describe_configs
+
+    async def denied(self, resources):
+        answers = await describe(self, resources)
+        for answer in answers:
+            answer.resources = [(29, "", *rest[2:4], []) for rest in answer.resources]
+        return answers
+
+    monkeypatch.setattr(AIOKafkaAdminClient, "describe_configs", denied)
+    health = Health()
+    async with relay.running(health):
+
+        async def reported():
+            own = [one for key, one in (await statuses(relay)).items() if key.startswith("produce/")]
+            return not health.problems() and own and "is unknown. Grant DescribeConfigs" in own[0].reason
+
+        await wait_until(reported)
 
 
 async def test_a_stop_ends_the_producer_at_once_while_kafka_hangs(relay):

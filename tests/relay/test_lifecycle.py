@@ -8,6 +8,7 @@ import pytest
 from relay.aio import run_unless_stopped
 from relay.errors import RelayError
 from relay.lifecycle import run_services
+from relay.telemetry.logs import is_logged
 
 
 async def obedient(stop):
@@ -67,6 +68,7 @@ async def test_failure_of_one_stops_the_others_and_is_raised(error):
         await run_services({"dying": dying, "other": other}, asyncio.Event())
 
     assert caught.value is error
+    assert is_logged(error)
     assert ended == ["other"]
 
 

@@ -50,6 +50,21 @@ def test_releases_differ_on_the_wire_or_are_one(subject):
     assert len({fingerprint(schema) for schema in released}) == len(released)
 
 
+FIRST_PUBLISHED = {"organization": 1, "checkpoint": 3, "day_ledger": 1}
+"""Versions before these were never in a release of the relay."""
+
+
+@pytest.mark.parametrize("subject", FIRST_PUBLISHED)
+def test_later_versions_only_append_fields(subject):
+    """Older releases read what they know of a newer record, and write the rest back (relay.avro.codec)."""
+    published = schemas.released(subject)[FIRST_PUBLISHED[subject] - 1 :]
+    for older, newer in itertools.pairwise(published):
+        shared = newer["fields"][: len(older["fields"])]
+        assert [without(field, "doc") for field in shared] == [
+            without(field, "doc") for field in older["fields"]
+        ]
+
+
 @pytest.mark.parametrize("subject", schemas.SUBJECTS)
 def test_every_release_reads_every_other(subject):
     """Each release reads data of each other one, as FULL_TRANSITIVE requires."""

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-import aiohttp
 import pytest
 
 from consumer.destinations.outcome import Outcome
@@ -27,9 +26,6 @@ def body(encoded: Sequence[bytes]) -> bytes:
 def set_credentials(azure: AzureWorld, credential: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in azure.environment(credential).items():
         monkeypatch.setenv(name, value)
-    # aiohttp reads SSL_CERT_FILE once, when it is imported
-    connector: Any = aiohttp.connector
-    monkeypatch.setattr(connector, "_SSL_CONTEXT_VERIFIED", connector._make_ssl_context(verified=True))
 
 
 def destination(azure: AzureWorld, **fields: Any) -> SentinelConfig:

@@ -45,7 +45,9 @@ class PollerHarness:
         self.site = site
         self.organization = jira_fixture.organization(site, **fields)
         self.jira_fixture = jira_fixture
-        self.metrics = ProducerMetrics(CollectorRegistry())
+        self.elapsed: Callable[[], float] = time.monotonic
+        """Seconds, by which the log measures how long a trouble lasts."""
+        self.metrics = ProducerMetrics(CollectorRegistry(), lambda: self.elapsed())  # noqa: PLW0108 - a test sets it later
         self.status_writer = StatusWriter(cast("RecordWriter", None), "status")
         self.publisher, self.transactions = in_memory_publisher(self.now_ms, metrics=self.metrics)
         self.config = CONFIG

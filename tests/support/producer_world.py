@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+from aiokafka.errors import KafkaTimeoutError
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
@@ -14,7 +15,7 @@ from embedded import EmbeddedKafka
 from management.organizations.editor import edit_organization
 from management.settings import Settings
 from producer.config import ProducerConfig
-from producer.service import run_producer
+from producer.service import TIMING, ProducerServiceTiming, run_producer
 from relay.avro.codec import InternalCodec
 from relay.config.kafka import KafkaConfig
 from relay.config.schema_registry import SchemaRegistryConfig
@@ -68,7 +69,9 @@ class ProducerWorld:
         )
 
     @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator["asyncio.Task[None]"]:
+    async def running(
+        self, health: Health | None = None, timing: ProducerServiceTiming = TIMING
+    ) -> AsyncIterator["asyncio.Task[None]"]:
         stop = asyncio.Event()
         credentials = CredentialResolver(self.keyring, None, {})
         task = asyncio.create_task(
@@ -79,7 +82,8 @@ class ProducerWorld:
                 credentials,
                 stop,
                 CollectorRegistry(),
-                Health(),
+                health or Health(),
+                timing,
             )
         )
         try:
@@ -88,7 +92,14 @@ class ProducerWorld:
             stop.set()
             await asyncio.wait_for(task, 20)
 
-    async def read_events(self, topic: str | None = None) -> list[dict[str, Any]]:
+    async def read_events(self, topic: str | None = None, seconds: float = 60) -> list[dict[str, Any]]:
+        """Read the topic to its end, again while a Kafka that has just started does not answer in time."""
+        async with asyncio.timeout(seconds):
+            while True:
+                with contextlib.suppress(KafkaTimeoutError):
+                    return await self._read_events(topic)
+
+    async def _read_events(self, topic: str | None) -> list[dict[str, Any]]:
         codec = InternalCodec("audit_event")
         found: list[Record] = []
         tps = [TopicPartition(topic or self.topics.events, number) for number in range(2)]

@@ -8,9 +8,11 @@ from prometheus_client import CollectorRegistry
 import schemas
 from producer.metrics import ProducerMetrics
 from producer.publishing.publisher import ShardPublisher
-from producer.publishing.transaction import ShardLayout
+from producer.publishing.shard_layout import ShardLayout
+from producer.publishing.transaction_history import TransactionHistory
 from producer.state.shard_state import ShardState
 from relay.avro.codec import Encoder, InternalCodec, fingerprint
+from relay.kafka.topic_facts import TopicLimits
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import PublishError
 
@@ -61,8 +63,11 @@ def in_memory_publisher(now_ms, transactions=None, max_event_bytes=4_000_000, me
     transactions = transactions or InMemoryTransactions()
     metrics = metrics or ProducerMetrics(CollectorRegistry())
     layout = ShardLayout(TOPICS, 0, ENCODER)
+    limits = TopicLimits(
+        max_event_bytes, max_dead_letter_bytes=max_event_bytes, max_progress_bytes=max_event_bytes
+    )
     return ShardPublisher(
-        transactions, ShardState(), layout, lambda: max_event_bytes, metrics, now_ms
+        transactions, ShardState(), layout, lambda: limits, metrics, now_ms, TransactionHistory()
     ), transactions
 
 

@@ -61,7 +61,7 @@ async def _is_answering(client: httpx.AsyncClient, url: str) -> bool:
 
 
 async def _install() -> Path:
-    folder = cache.default_folder(os.environ, Path.home())
+    folder = cache.default_folder(os.environ, cache.home_folder())
     (packed,) = await cache.fetch(artifacts.parse_lock_file(_LOCK_FILE.read_text()), folder)
     home = folder / packed.name.removesuffix("-all.tar.gz")
     if not home.exists():

@@ -144,6 +144,15 @@ _types = st.recursive(
 )
 
 
+def _appended(draw: st.DrawFn) -> list[dict[str, Any]]:
+    names = itertools.count()
+    return [_added_field(draw, names) for _ in range(draw(st.integers(1, 4)))]
+
+
+appended_fields = st.composite(_appended)()
+"""One to four optional fields of any types, as a next version appends them."""
+
+
 def _records(node: Any) -> list[dict[str, Any]]:
     match node:
         case {"type": "record", "fields": fields}:

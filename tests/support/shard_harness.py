@@ -61,6 +61,7 @@ class RecordingOrganizationHandler:
         self.polls: Counter[str] = Counter()
         self.polled: dict[str, Organization] = {}
         self.calls: list[tuple[str, str, bool]] = []
+        self.unavailable_reasons: dict[str, str] = {}
         self.poll_action = poll_action or self.wait_forever
 
     async def poll(self, organization: Organization, publisher: Any) -> None:
@@ -74,6 +75,9 @@ class RecordingOrganizationHandler:
     async def wait_forever(self, _organization: Organization, _publisher: Any) -> None:
         await asyncio.Event().wait()
 
+    async def unavailable(self, organization: Organization, reason: str) -> None:
+        self.unavailable_reasons[organization.name] = reason
+
     def deleted(self, organization: str) -> None:
         self.calls.append(("deleted", organization, organization in self.polled))
 
@@ -84,11 +88,16 @@ class RecordingOrganizationHandler:
 class ShardHarness:
     """A shard with everything that it receives."""
 
-    def __init__(self, poll_action: PollAction | None = None, timing: ShardTiming | None = None) -> None:
+    def __init__(
+        self,
+        poll_action: PollAction | None = None,
+        timing: ShardTiming | None = None,
+        closed_reason: Callable[[], str | None] = lambda: None,
+    ) -> None:
         self.publishers: list[FakeShardPublisher] = []
         self.load_errors: list[BaseException] = []
         self.membership, self.handler = FakeMembership(), RecordingOrganizationHandler(poll_action)
-        self.shard = Shard(0, self.membership, self.load, self.handler, timing)
+        self.shard = Shard(0, self.membership, self.load, self.handler, timing, closed_reason)
         self.task = asyncio.create_task(self.shard.run())
 
     async def stop(self) -> None:
@@ -106,9 +115,11 @@ class ShardHarness:
 
 @asynccontextmanager
 async def open_shard_harness(
-    poll_action: PollAction | None = None, timing: ShardTiming | None = None
+    poll_action: PollAction | None = None,
+    timing: ShardTiming | None = None,
+    closed_reason: Callable[[], str | None] = lambda: None,
 ) -> AsyncIterator[ShardHarness]:
-    found = ShardHarness(poll_action, timing)
+    found = ShardHarness(poll_action, timing, closed_reason)
     try:
         yield found
     finally:

@@ -20,6 +20,7 @@ from consumer.destinations.sentinel.response import (
     describe_error,
     token_refused,
 )
+from relay.credentials.azure import AzureTransport
 from relay.credentials.url_policy import parse_origin
 from relay.errors import RelayError
 from relay.timestamps import now_ms
@@ -114,11 +115,7 @@ def _client(destination: SentinelConfig, renewable: RenewableCredential) -> Logs
         destination.endpoint,
         credential,
         policies=chain,
-        use_env_settings=destination.endpoint.startswith(
-            "https:"
-        ),  # plain HTTP to this machine uses no proxy
-        connection_timeout=CONNECT_SECONDS,
-        read_timeout=READ_SECONDS,
+        transport=AzureTransport(connection_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS),
     )
 
 

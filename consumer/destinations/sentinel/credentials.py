@@ -9,8 +9,9 @@ from azure.core.exceptions import AzureError, ServiceRequestError, ServiceRespon
 
 from consumer.destinations.outcome import Paused, Retry
 from consumer.destinations.sentinel.config import SentinelConfig
-from consumer.destinations.sentinel.response import describe_error, is_transient
-from relay.credentials.azure import open_credential
+from consumer.destinations.sentinel.response import is_transient
+from relay.credentials.azure import describe_azure_error, open_credential
+from relay.errors import RelayError
 
 
 class TokenUnavailableError(Exception):
@@ -37,7 +38,7 @@ class RenewableCredential:
                 if self._credential is None:
                     self._credential = open_credential(self._destination.credential, self._destination.cloud)
                 return await self._credential.get_token(*scopes, **kwargs)
-            except (AzureError, ValueError, OSError) as error:
+            except (AzureError, RelayError, ValueError, OSError) as error:
                 await self._forget()  # the next credential reads variables and files again
                 raise TokenUnavailableError(self._classify(error)) from error
 
@@ -60,9 +61,9 @@ class RenewableCredential:
     def _classify(self, error: Exception) -> Retry | Paused:
         status = getattr(getattr(error, "response", None), "status_code", None)
         if isinstance(error, ServiceRequestError | ServiceResponseError) or is_transient(status):
-            return Retry(f"Azure issues no token now: {describe_error(error)}", status)
+            return Retry(f"Azure issues no token now: {describe_azure_error(error)}", status)
         return Paused(
-            f"Azure issues no token for the credential {self._destination.credential}: {describe_error(error)}"
+            f"Azure issues no token for the credential {self._destination.credential}: {describe_azure_error(error)}"
             f" Check destinations.{self._name}.credential and the AZURE_… variables it reads.",
             status,
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import orjson
 
 from consumer.destinations.outcome import Outcome, Paused, Reject, Retry, Sent, Split
+from consumer.destinations.sentinel.forbidden import explain_forbidden
 from relay.errors import describe, one_line
 from relay.retry import retry_after_seconds
 
@@ -47,9 +48,14 @@ def classify(response: IngestionResponse, target: IngestionTarget, now_ms: int) 
         case 401:
             return TOKEN_REFUSED
         case 403:
+            message = _azure_error(response)
             return Paused(
-                f"The relay's identity may not send to the rule {target.rule_id} ({description}). Give it the role Monitoring Metrics"
-                " Publisher on the data collection rule; the role takes effect within 30 minutes.",
+                explain_forbidden(
+                    message[1],
+                    description,
+                    target.rule_id,
+                    from_azure=any(message) or _has_azure_header(response),
+                ),
                 status,
             )
         case 404:
@@ -80,8 +86,10 @@ def token_refused(destination: str) -> Paused:
 
 
 def classify_status(status: int) -> Outcome:
-    """Return the outcome of an answer without content, for the runbook."""
-    outcome = classify(IngestionResponse(status, {}, b""), IngestionTarget("NAME", "RULE", "STREAM"), 0)
+    """Return the outcome of an answer of Azure without content, for the runbook."""
+    outcome = classify(
+        IngestionResponse(status, {"x-ms-error-code": ""}, b""), IngestionTarget("NAME", "RULE", "STREAM"), 0
+    )
     return token_refused("NAME") if outcome is TOKEN_REFUSED else outcome
 
 
@@ -106,21 +114,31 @@ def _retry_after(headers: Mapping[str, str], now_ms: int) -> float | None:
 
 def _describe(response: IngestionResponse) -> str:
     """Return status, code, message and request id on one line, without those that are missing."""
-    code, message = response.headers.get("x-ms-error-code"), ""
-    try:
-        error = orjson.loads(response.content)["error"]
-        code, message = error.get("code", code), str(error.get("message", ""))
-    except (ValueError, LookupError, TypeError, AttributeError):
-        if response.content.lstrip()[:1] == b"<":
-            message = "a page of HTML"
+    code, message = _azure_error(response)
+    if not message and response.content.lstrip()[:1] == b"<":
+        message = "a page of HTML"
     request = response.headers.get("x-ms-request-id")
     parts = [
         str(response.status),
-        str(code or ""),
+        code,
         one_line(message),
         f"request {request}" if request else "",
     ]
     return " ".join(part for part in parts if part)
+
+
+def _azure_error(response: IngestionResponse) -> tuple[str, str]:
+    """Return code and message of Azure's error; empty texts where the answer has none."""
+    code = response.headers.get("x-ms-error-code", "")
+    try:
+        error = orjson.loads(response.content)["error"]
+        return str(error.get("code") or code), str(error.get("message") or "")
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return code, ""
+
+
+def _has_azure_header(response: IngestionResponse) -> bool:
+    return any(name.lower().startswith("x-ms-") for name in response.headers)
 
 
 def describe_error(error: Exception) -> str:

@@ -5,6 +5,7 @@ import http.cookiejar
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
@@ -15,11 +16,11 @@ import orjson
 
 from producer.sources.errors import ErrorKind, RequestTarget, SourceFailure, make_failure
 from producer.sources.jira_cloud.auth import Endpoint, is_cloud_id
-from producer.sources.jira_cloud.page import NotAPage, Page, parse_page
+from producer.sources.jira_cloud.page import NotAPage, Page, parse_page, parse_page_quickly
 from producer.sources.jira_cloud.response import JiraResponse, classify
 from relay import timestamps
 from relay.credentials.url_policy import split_url
-from relay.http import LOOPBACK_WITHOUT_PROXY
+from relay.http import create_tls_context, open_transport
 from relay.timestamps import now_ms
 
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
@@ -27,6 +28,10 @@ CLIENT_COUNT = 32
 KEEPALIVE_CONNECTIONS = 8
 KEEPALIVE_SECONDS = 2.0
 """Long enough for the pages of one window; before an organization's next round come thousands of others."""
+QUICK_BYTES = 256 * 1024
+"""The largest body that is parsed on the event loop, in about two milliseconds."""
+_PARSERS = ThreadPoolExecutor(2, "parse a page")
+"""Threads of their own: those of the loop may all wait for DNS."""
 AUDIT_PATH = "/rest/api/3/auditing/record"
 
 
@@ -67,23 +72,24 @@ class TenantInfo:
 def open_client(connections: int = 100, tls_context: ssl.SSLContext | None = None) -> httpx.AsyncClient:
     """Open a client for any site. It keeps no cookies: a session of one organization must not answer for another.
 
-    Requests in clear go to this machine alone, so they use no proxy.
+    Requests in clear go to this machine alone, so they use no proxy. Raises SettingsError for variables of a proxy or of CA
+    certificates that cannot be used.
     """
+    limits = httpx.Limits(
+        max_connections=connections,
+        max_keepalive_connections=KEEPALIVE_CONNECTIONS,
+        keepalive_expiry=KEEPALIVE_SECONDS,
+    )
     return httpx.AsyncClient(
-        verify=tls_context or httpx.create_ssl_context(),
+        transport=open_transport(tls_context, limits, 2 * LIMITS.max_bytes),
+        trust_env=False,
         follow_redirects=False,
         timeout=TIMEOUT,
-        limits=httpx.Limits(
-            max_connections=connections,
-            max_keepalive_connections=KEEPALIVE_CONNECTIONS,
-            keepalive_expiry=KEEPALIVE_SECONDS,
-        ),
         headers={
             "Accept": "application/json",
             "User-Agent": f"jira-audit-relay/{version('jira-audit-relay')}",
         },
         cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[])),
-        mounts={"http://": None, **LOOPBACK_WITHOUT_PROXY},
     )
 
 
@@ -93,7 +99,7 @@ async def open_clients(connections: int) -> AsyncIterator[Sequence[httpx.AsyncCl
 
     httpx looks at every connection of a pool whenever a request takes one; one pool for all would be slower than Jira.
     """
-    tls_context = httpx.create_ssl_context()
+    tls_context = create_tls_context()
     async with AsyncExitStack() as stack:
         yield [
             await stack.enter_async_context(open_client(connections, tls_context))
@@ -123,12 +129,14 @@ async def probe(
     client: httpx.AsyncClient,
     endpoint: Endpoint,
     offset: int = 0,
+    count: int = 1,
     *,
     limits: RequestLimits = LIMITS,
     read_broken: ReadBroken = read_nothing,
 ) -> Page | SourceFailure:
-    """Fetch the newest record, asking without dates; at offset `total - 1` the oldest."""
-    return await _fetch_records(client, endpoint, {"offset": str(offset), "limit": "1"}, limits, read_broken)
+    """Fetch the `count` newest records, asking without dates; at offset `total - 1` the oldest."""
+    query = {"offset": str(offset), "limit": str(count)}
+    return await _fetch_records(client, endpoint, query, limits, read_broken)
 
 
 async def myself(
@@ -170,13 +178,22 @@ async def _fetch_records(
     response = await _get(client, url, endpoint.target, limits, endpoint=endpoint, query=query)
     if isinstance(response, SourceFailure):
         return response
-    page = parse_page(response.body)
+    page = await _parse(response.body)
     if isinstance(page, NotAPage):
-        salvaged = read_broken(response.body, int(query["limit"]))
+        salvaged = await asyncio.get_running_loop().run_in_executor(
+            _PARSERS, read_broken, response.body, int(query["limit"])
+        )
         if salvaged is not None:
             return replace(salvaged, date_ms=response.date_ms)
         return make_failure(ErrorKind.BROKEN_ANSWER, endpoint.target, quote=page.reason)
     return replace(page, date_ms=response.date_ms)
+
+
+async def _parse(body: bytes) -> Page | NotAPage:
+    """Parse a page without holding up the loop: a large page, and one that must be read exactly, in a thread."""
+    if len(body) <= QUICK_BYTES and (page := parse_page_quickly(body)) is not None:
+        return page
+    return await asyncio.get_running_loop().run_in_executor(_PARSERS, parse_page, body)
 
 
 async def _get(

@@ -43,6 +43,12 @@ class NotExactError(Exception):
     """The text is JSON, but Python would read another value from it."""
 
 
+def parse_page_quickly(body: bytes) -> Page | None:
+    """Parse a page in milliseconds a megabyte. None: use `parse_page`, which may take a hundred times as long."""
+    envelope = _parse_fast(body)
+    return _page(envelope, len(body)) if _is_page(envelope) else None
+
+
 def parse_page(body: bytes) -> Page | NotAPage:
     """Parse a page without loss. A record that Python cannot hold exactly becomes an UnreadableRecord with its own text.
 
@@ -52,10 +58,18 @@ def parse_page(body: bytes) -> Page | NotAPage:
         envelope = _parse_fast(body) or _parse_exact(body)
     except (ValueError, RecursionError, NotExactError) as error:
         return NotAPage(_not_a_page_reason(body, error))
-    if not isinstance(envelope, dict) or not isinstance(envelope.get("records"), list):
+    if not _is_page(envelope):
         return NotAPage("it is JSON, but not a page of audit records")
+    return _page(envelope, len(body))
+
+
+def _is_page(envelope: Any) -> bool:
+    return isinstance(envelope, dict) and isinstance(envelope.get("records"), list)
+
+
+def _page(envelope: dict[str, Any], size: int) -> Page:
     total = envelope.get("total")
-    return Page(tuple(envelope["records"]), total if type(total) is int else None, len(body))
+    return Page(tuple(envelope["records"]), total if type(total) is int else None, size)
 
 
 def _parse_fast(body: bytes) -> Any:

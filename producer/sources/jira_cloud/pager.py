@@ -19,6 +19,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from producer.events import Event, UnreadableRecord, same_record
+from producer.sources.jira_cloud.proof import is_far_outside
 from producer.sources.window_result import WindowResult
 from producer.state.intervals import TimeRange, split_in_half
 
@@ -122,7 +123,8 @@ class _WindowReader:
         self._seen: Shown = {}
         self._events: list[Event] = []
         self._unreadable: list[UnreadableRecord] = []
-        self._pages = self._bytes = self._pages_without_news = self._restarts = self._outside_window = 0
+        self._pages = self._bytes = self._pages_without_news = self._restarts = 0
+        self._outside_window = self._far_outside_window = 0
 
     def add(self, items: Sequence[Event | UnreadableRecord], size: int, page_records: int) -> None:
         """Take a page with rows, and set the offset of the next."""
@@ -190,6 +192,7 @@ class _WindowReader:
             record_count=len(self._seen),
             outside_window=self._outside_window,
             proven=proven and len(self._seen) < self._limits.max_records,
+            far_outside_window=self._far_outside_window,
         )
 
     def _add_new(self, items: Sequence[Event | UnreadableRecord]) -> bool:
@@ -204,6 +207,7 @@ class _WindowReader:
                 self._events.append(item)
             elif item["created"] not in self.requested:
                 self._outside_window += 1
+                self._far_outside_window += is_far_outside(self.requested, item["created"])
         return has_new_rows
 
 

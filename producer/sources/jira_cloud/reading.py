@@ -14,10 +14,13 @@ from producer.sources.jira_cloud.isolation import MillisecondReader
 from producer.sources.jira_cloud.mapping import to_event
 from producer.sources.jira_cloud.page import Page
 from producer.sources.jira_cloud.pager import Pager, PageRequest, PagingLimits
+from producer.sources.jira_cloud.proof import outside_window_failure
 from producer.sources.throttle import RequestThrottle
 from producer.sources.walk import Walk
 from producer.sources.window_result import WindowResult
 from producer.state.intervals import TimeRange
+from relay.credentials.url_policy import split_url
+from relay.organizations import Organization
 
 TRANSIENT: Final = {RetryAction.RETRY, RetryAction.WAIT}
 
@@ -41,9 +44,14 @@ class WindowReader:
     """Reads windows of one organization, each as `Source.read` promises."""
 
     def __init__(
-        self, organization: str, fetch_page: FetchPage, throttle: RequestThrottle, limits: JiraCloudLimits
+        self,
+        organization: Organization,
+        fetch_page: FetchPage,
+        throttle: RequestThrottle,
+        limits: JiraCloudLimits,
     ) -> None:
-        self._organization = organization
+        self._organization = organization.name
+        self._host = split_url(organization.url)[0].authority
         self._fetch_page = fetch_page
         self._throttle = throttle
         self._limits = limits
@@ -73,8 +81,14 @@ class WindowReader:
                     failure = replace(error.failure, kind=ErrorKind.BROKEN_ANSWER)
                     raise self._throttle.back_off(failure, walk) from error
                 continue
-            if (result := pager.add(self._items(page), page.size, page.date_ms)) is not None:
-                yield result
+            if (result := pager.add(self._items(page), page.size, page.date_ms)) is None:
+                continue
+            if result.far_outside_window:
+                # Its events are published, but the window was not read: no cursor may move over it.
+                yield replace(result, covered=TimeRange(result.window.start, result.window.start))
+                failure = outside_window_failure(self._organization, self._host, result.far_outside_window)
+                raise self._throttle.back_off(failure, walk)
+            yield result
 
     async def _fetch_with_retries(self, request: PageRequest, walk: Walk, on_retry: OnRetry) -> Page:
         attempts = 1 if walk is Walk.HOLES else self._limits.page_attempts
@@ -98,7 +112,7 @@ class WindowReader:
                 async with aclosing(self._read_pages(requested, Walk.HOLES, ignore_retry)) as results:
                     return _part([result async for result in results], window)
             except SourceError as error:
-                if error.action is not RetryAction.RETRY:
+                if not error.failure.may_concern_records:
                     raise
         return await self._read_around_failures(window)
 
@@ -108,11 +122,11 @@ class WindowReader:
             try:
                 page = await self._fetch_page(request, Walk.HOLES)
             except SourceError as error:
-                if error.action not in {RetryAction.RETRY, RetryAction.REDUCE_PAGE}:
-                    raise
                 failure = error.failure
                 if error.action is RetryAction.REDUCE_PAGE:
                     failure = replace(failure, kind=ErrorKind.BROKEN_ANSWER)
+                if not failure.may_concern_records:
+                    raise
                 if not reader.fail(failure):
                     raise SourceError(failure, error.retry_seconds) from error
             else:

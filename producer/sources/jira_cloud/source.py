@@ -37,6 +37,7 @@ from producer.sources.jira_cloud.auth import Endpoint, open_endpoint
 from producer.sources.jira_cloud.mapping import restore_json, to_event
 from producer.sources.jira_cloud.page import Page
 from producer.sources.jira_cloud.pager import PageRequest
+from producer.sources.jira_cloud.proof import contradiction_failure, contradicts, is_inconclusive
 from producer.sources.jira_cloud.reading import TRANSIENT, JiraCloudLimits, WindowReader
 from producer.sources.jira_cloud.salvage import BrokenRecords
 from producer.sources.throttle import BackoffTiming, RequestSlots, RequestThrottle, SiteThrottle
@@ -92,7 +93,7 @@ class JiraCloudSource:
         self, window: TimeRange, walk: Walk = Walk.LIVE, *, on_retry: OnRetry = ignore_retry
     ) -> AsyncGenerator[WindowResult, None]:
         """Yield results for the parts of a window; see `Source.read`."""
-        reader = WindowReader(self.organization.name, self.fetch_page, self._throttle, self._limits)
+        reader = WindowReader(self.organization, self.fetch_page, self._throttle, self._limits)
         async with aclosing(reader.read(window, walk, on_retry)) as results:
             async for result in results:
                 yield result
@@ -161,15 +162,32 @@ class JiraCloudSource:
 
     async def verify_empty(self, empty: TimeRange, walk: Walk = Walk.LIVE) -> None:
         """Ask for the newest record without dates. Returns if it is of another time, or if Jira has no records at all
-        but knows the user.
+        but knows the user. If it came just after the window, a page of the newest shows those before it.
         """
         newest = await self._probe_near(0, walk)
         if not newest.records:
             await self._request(self._verify_login, walk)
             return
-        event = to_event(newest.records[0], self.organization.name)
-        if not isinstance(event, UnreadableRecord) and contradicts(empty, event["created"]):
-            raise self._throttle.back_off(_contradiction_failure(self.organization), walk)
+        created = self._created(newest)
+        if any(is_inconclusive(empty, ms) for ms in created):
+            created += await self._created_before_newest(walk)
+        if any(contradicts(empty, ms) for ms in created):
+            raise self._throttle.back_off(contradiction_failure(self.organization.name), walk)
+
+    async def _created_before_newest(self, walk: Walk) -> list[int]:
+        """Return when the records of a page of the newest were created; of a smaller page where Jira fails to serve a larger."""
+        for count in (self._limits.paging.page_records, 10):
+            try:
+                return self._created(await self._probe(walk, count=count))
+            except SourceError as error:
+                if error.action is not RetryAction.RETRY:
+                    raise
+        return []
+
+    def _created(self, page: Page) -> list[int]:
+        """Return when each readable record of a page was created, in ms."""
+        events = (to_event(record, self.organization.name) for record in page.records)
+        return [event["created"] for event in events if not isinstance(event, UnreadableRecord)]
 
     async def _verify_login(self, endpoint: Endpoint) -> jira.Account | SourceFailure:
         found = await jira.myself(self._client, endpoint, limits=self._limits.request)
@@ -187,8 +205,7 @@ class JiraCloudSource:
         if not newest.total:
             return None
         last = await self._probe_near(newest.total - 1, walk, step=-1)
-        events = [to_event(record, self.organization.name) for record in last.records]
-        return next((event["created"] for event in events if not isinstance(event, UnreadableRecord)), None)
+        return next(iter(self._created(last)), None)
 
     def restore(self, event: Event) -> bytes:
         """Return the JSON of the record that the event was made from; nulls are gone, and UTC is written as Jira does."""
@@ -204,14 +221,15 @@ class JiraCloudSource:
                     raise
         return await self._probe(walk, max(0, offset + step * PROBE_DISTANCES[-1]))
 
-    async def _probe(self, walk: Walk, offset: int = 0) -> Page:
-        """Fetch one record. One that is too large for a page of its own is a broken answer: it cannot be made smaller."""
+    async def _probe(self, walk: Walk, offset: int = 0, count: int = 1) -> Page:
+        """Fetch records without dates. A page that is too large is a broken answer: nobody asks for a smaller one."""
         try:
             return await self._request(
                 lambda endpoint: jira.probe(
                     self._client,
                     endpoint,
                     offset,
+                    count,
                     limits=self._limits.request,
                     read_broken=self._broken_records.read,
                 ),
@@ -268,16 +286,3 @@ class JiraCloudSource:
 def _key_fingerprint(key: str) -> bytes:
     """Return a hash that tells one key from another without revealing either."""
     return hashlib.sha256(key.encode()).digest()
-
-
-def _contradiction_failure(organization: Organization) -> SourceFailure:
-    return SourceFailure(
-        ErrorKind.BROKEN_ANSWER,
-        f"{organization.name}: Jira showed no records for a time in which it has some; the request is repeated."
-        " If this lasts, check whether a proxy changes the requests.",
-    )
-
-
-def contradicts(empty: TimeRange, newest_created: int) -> bool:
-    """Whether Jira, asked without dates, shows a record of a window for which it had shown none."""
-    return newest_created in empty

@@ -188,9 +188,21 @@ def _valid_batches(batches: Sequence[RecordBatch], offset: int) -> tuple[list[Re
 def _corrupt_batch(
     batches: Sequence[RecordBatch], offset: int, high_watermark: int, fault: str
 ) -> CorruptBatch:
-    """Describe the first batch; its end is bounded by what is known, since its head may be wrong."""
+    """Describe the first batch. Its last offset is never beyond the batch, since readers go on behind it."""
     if not batches:
         return CorruptBatch(offset, offset, fault)
-    bound = batches[1].base_offset if len(batches) > 1 else high_watermark
-    last_offset = max(offset, min(batches[0].last_offset, bound - 1))
+    last_offset = max(offset, _certain_last_offset(batches, high_watermark))
     return CorruptBatch(min(max(batches[0].base_offset, 0), last_offset), last_offset, fault)
+
+
+def _certain_last_offset(batches: Sequence[RecordBatch], high_watermark: int) -> int:
+    """Return the last offset of the first batch if its head is confirmed, else -1."""
+    # A damaged head may hold any length and any offsets. An intact batch behind it confirms the length, and bounds the
+    # offsets. Without one, a right checksum confirms the offsets, and so does the end of the log.
+    first, *behind = batches
+    if behind:
+        return min(first.last_offset, behind[0].base_offset - 1) if behind[0].intact else -1
+    confirmed = first.last_offset == high_watermark - 1 or (
+        first.intact and first.last_offset < high_watermark
+    )
+    return first.last_offset if confirmed else -1

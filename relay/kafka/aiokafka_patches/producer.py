@@ -1,13 +1,31 @@
 """Patches of producers, and facts about them."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from relay.kafka import TopicPartition
 from relay.kafka.aiokafka_patches.client import wait_bounded
+
+
+def observe_throttling(client: Any, on_throttled: Callable[[float], None]) -> None:
+    """Call `on_throttled` with the seconds for which a broker mutes this client because of a quota.
+
+    1. Each answer has throttle_time_ms since Kafka 0.9 (KIP-13), and aiokafka does not look at it.
+    2. The broker answers at once, and then reads nothing from the connection for that time (KIP-219).
+    3. A request that is sent meanwhile looks like one that is never answered.
+    """
+    send = client.send
+
+    async def observed(*args: Any, **options: Any) -> Any:
+        response = await send(*args, **options)
+        if milliseconds := getattr(response, "throttle_time_ms", 0):
+            on_throttled(milliseconds / 1000)
+        return response
+
+    client.send = observed
 
 
 async def discard_producer(producer: Any, seconds: float) -> None:

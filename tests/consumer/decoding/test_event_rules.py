@@ -48,7 +48,9 @@ def test_rules_do_not_depend_on_how_a_record_is_decoded(events, corrupt):
     assert (list(together.rows), together.decoded_singly) == (rows, 0)
     mixed = []
     for record, beside in zip(records, corrupt, strict=False):
-        mixed += [Message(record.value[:-1], record.key, record.timestamp)] if beside else []
+        mixed += (
+            [Message(record.value[: len(record.value) // 2], record.key, record.timestamp)] if beside else []
+        )
         mixed.append(record)
     slow = run(mixed)
     assert list(slow.rows) == rows

@@ -186,6 +186,8 @@ def test_a_destination_may_not_be_called_producer():
     ("text", "expected"),
     [
         ("[kafka", "not valid TOML"),
+        ("RELAY_KAFKA__BOOTSTRAP=a:1", "lines for the environment"),
+        ("[kafka]\nbootstrap = a:1", "Write texts in quotes"),
         ("kafka = 3", "must be a table"),
         ("[destinations]\nsentinel = 3", "must be a table"),
         ("[producer]\ninterval_seconds = true", "must be a number"),

@@ -35,12 +35,22 @@ def test_the_secret_settings_are_exactly_these():
         "schema_registry.password",
         "secrets.keys",
         "destinations.<name>.hide_key",
+        "destinations.<name>.headers",
+        "destinations.<name>.history_url",
+        "destinations.<name>.signing_secrets",
+        "destinations.<name>.url",
     }
+
+
+def secret_of(name):
+    """Return a secret of this setting, which is a URL where the setting is one."""
+    secret = f"{CANARY}-{'.'.join(name)}"
+    return f"https://host/{secret}" if name[-1].endswith("url") else secret
 
 
 def written(name, fields):
     """Return the secret of this setting as its variable holds it: a list, a table or a text."""
-    secret = f"{CANARY}-{name}"
+    secret = secret_of(name)
     if is_list(fields[name]):
         return json.dumps([secret] * 2)
     return json.dumps({"X-Key": secret}) if is_table(fields[name]) else secret
@@ -52,7 +62,11 @@ def test_the_redactor_knows_every_secret_setting():
     for name in SECRETS:
         destination, required = destination_of(name)
         place = tuple(part.replace("<name>", destination.lower()) for part in name)
-        environ |= {variable(place): written(name, fields)} | (required if name[0] == "destinations" else {})
+        environ = (
+            (required if name[0] == "destinations" else {})
+            | environ
+            | {variable(place): written(name, fields)}
+        )
     others = REGISTRY | {"RELAY_KAFKA__SECURITY_PROTOCOL": "SASL_SSL"}
     password = {"RELAY_KAFKA__SASL_MECHANISM": "PLAIN", "RELAY_KAFKA__SASL_USERNAME": "relay"}
     token = OAUTH | {
@@ -68,7 +82,7 @@ def test_the_redactor_knows_every_secret_setting():
         del whole[excluded]
         known |= set(secrets_in(load(environ=whole)))
 
-    assert known == {f"{CANARY}-{name}" for name in SECRETS}
+    assert known == {secret_of(name) for name in SECRETS}
 
 
 def test_a_secret_may_be_in_a_file():

@@ -117,9 +117,9 @@ async def fetch_page(process, endpoint, from_ms, until_ms, offset, limit, **_lim
     )
 
 
-async def probe(process, endpoint, offset=0, **_limits):
+async def probe(process, endpoint, offset=0, count=1, **_limits):
     return await _respond(
-        process, endpoint.target.organization, lambda jira: jira.page(None, None, offset, 1)
+        process, endpoint.target.organization, lambda jira: jira.page(None, None, offset, count)
     )
 
 

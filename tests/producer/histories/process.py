@@ -10,7 +10,8 @@ from producer.metrics import ProducerMetrics
 from producer.polling.context import PollingContext
 from producer.polling.poller import Poller
 from producer.publishing.topic_limits import TopicLimitsWatcher
-from producer.publishing.transaction import TransactionLimits
+from producer.publishing.transaction_history import TransactionHistory
+from producer.publishing.transaction_size import TransactionLimits
 from producer.recovery.loader import LoaderLimits, ShardLoader
 from producer.sharding.shard import Shard
 from producer.sources.jira_cloud.factory import JiraCloudSources
@@ -19,7 +20,7 @@ from producer.sources.jira_cloud.reading import JiraCloudLimits
 from producer.status_reporter import OrganizationStatusReporter, status_key
 from relay.credentials.url_policy import AllowedHosts
 from relay.kafka.profile import KAFKA
-from relay.kafka.topic_admin import TopicLimits
+from relay.kafka.topic_facts import TopicLimits
 from relay.status.writer import StatusWriter
 from relay.timestamps import DAY_MS
 from tests.producer.histories.jira import CONFIG
@@ -39,6 +40,7 @@ class _Store:
 
 class _Connection:
     profile = KAFKA
+    kafka = SimpleNamespace(topic_prefix=TOPICS.prefix)
 
     def __init__(self, process):
         self._process = process
@@ -66,6 +68,7 @@ class ProducerProcess:
         connection = _Connection(self)
         limits = TopicLimitsWatcher(connection, TopicLimits(retention_ms=RETENTION_MS))
         self._loader = ShardLoader(connection, TOPICS, _Store(), limits, METRICS, self.now_ms, LOADER_LIMITS)
+        self._history = TransactionHistory()
         self.publisher = None
         self.shard = Shard(0, self, self._load, self)
         self.task = asyncio.create_task(self.shard.run())
@@ -79,7 +82,7 @@ class ProducerProcess:
         return await self.world.steps.wait_for_outcome(self, kind)
 
     async def _load(self, number):
-        publisher = await self._loader.load(number)
+        publisher = await self._loader.load(number, self._history)
         self.world.shard_loaded(self)
         self.publisher = publisher
         return publisher
@@ -90,6 +93,9 @@ class ProducerProcess:
     async def renewed(self):
         if self.world.owner is not self:
             await asyncio.Event().wait()
+
+    async def unavailable(self, organization, reason):
+        """Do nothing; a history reads no status."""
 
     async def poll(self, organization, publisher):
         source = self._sources.source_for(organization)

@@ -24,6 +24,7 @@ _SIMULATED_CLIENTS = {
     "relay.kafka.transactions.AIOKafkaProducer": kafka.FakeProducer,
     "relay.kafka.transactions.patch_client": lambda _client: None,
     "relay.kafka.transactions.discard_producer": kafka.discard_producer,
+    "relay.kafka.transactions.observe_throttling": lambda _client, _on_throttled: None,
     "relay.kafka.log_reader.AIOKafkaConsumer": kafka.FakeConsumer,
     "relay.kafka.log_reader.patch_consumer": lambda _consumer: None,
     "relay.kafka.log_reader.FetchValidator": lambda: SimpleNamespace(attach_to_reader=lambda _consumer: None),

@@ -11,6 +11,9 @@ from tests.support.poller import PollerHarness, ids
 from tests.support.publisher import TOPICS
 
 
+pytestmark = pytest.mark.timeout(300)
+
+
 def at(record):
     return parse_iso(record["created"]).ms
 
@@ -38,7 +41,7 @@ async def test_a_record_that_fails_each_page_holds_up_nothing(acme, jira_fixture
     acme.quirks.failing_records.add(bad["id"])
     harness = PollerHarness(acme, jira_fixture, added=now - 60_000)
     async with harness.running():
-        await harness.until(lambda: isolated(harness, bad) and len(harness.published()) == 7, 60)
+        await harness.until(lambda: isolated(harness, bad) and len(harness.published()) == 7, 150)
         after = acme.add_records(2)
         await harness.until(lambda: len(harness.published()) == 9)
         await harness.until(lambda: harness.status.state == "active" and harness.status.reason)
@@ -48,7 +51,7 @@ async def test_a_record_that_fails_each_page_holds_up_nothing(acme, jira_fixture
         await harness.until(lambda: len(harness.published()) == 10)
         assert isolated(harness, bad)
         acme.quirks.failing_records.clear()
-        await harness.until(lambda: bad["id"] in harness.published(), 30)
+        await harness.until(lambda: bad["id"] in harness.published(), 90)
         await harness.until(lambda: not holes(harness))
         await harness.until(lambda: harness.status.reason is None)
         await harness.until(lambda: harness.status.complete_up_to > at(bad))
@@ -67,11 +70,11 @@ async def test_history_with_a_record_that_fails_each_page_is_read(acme, jira_fix
     acme.quirks.failing_records.add(bad["id"])
     harness = PollerHarness(acme, jira_fixture, backfill_from=now - 4 * DAY_MS)
     async with harness.running():
-        await harness.until(lambda: isolated(harness, bad), 60)
-        await harness.until(lambda: len(harness.published(TOPICS.backfill)) == 9, 30)
+        await harness.until(lambda: isolated(harness, bad), 150)
+        await harness.until(lambda: len(harness.published(TOPICS.backfill)) == 9, 90)
         await harness.until(lambda: harness.status.backfilled_to is None)
         acme.quirks.failing_records.clear()
-        await harness.until(lambda: len(harness.published(TOPICS.backfill)) == 10, 30)
+        await harness.until(lambda: len(harness.published(TOPICS.backfill)) == 10, 90)
 
     assert harness.published(TOPICS.backfill) == ids(history)
     assert harness.published() == []
@@ -91,7 +94,7 @@ async def test_a_site_that_is_down_altogether_is_not_searched(acme, jira_fixture
         requests = len(acme.requests()) - requests
         during = holes(harness)
         down.cancel()
-        await harness.until(lambda: len(harness.published()) == 6, 30)
+        await harness.until(lambda: len(harness.published()) == 6, 90)
 
     assert during == holes(harness) == ()
     assert requests < 40
@@ -122,11 +125,11 @@ async def test_a_record_with_unreadable_bytes_is_a_dead_letter_alone(acme, jira_
     acme.quirks.broken_records[bad["id"]] = spoil
     harness = PollerHarness(acme, jira_fixture, added=now - 60_000)
     async with harness.running():
-        await harness.until(lambda: len(harness.published()) == 5 and dead_letters(harness), 60)
+        await harness.until(lambda: len(harness.published()) == 5 and dead_letters(harness), 150)
         acme.add_record()
         await harness.until(lambda: len(harness.published()) == 6)
         await harness.until(lambda: not holes(harness))
-        await harness.until(lambda: (harness.status.state, harness.status.reason) == ("active", None), 30)
+        await harness.until(lambda: (harness.status.state, harness.status.reason) == ("active", None), 90)
 
     assert dead_letters(harness) == [raws[0].strip()]
     assert bad["id"] not in harness.published()

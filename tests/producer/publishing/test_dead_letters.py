@@ -7,14 +7,14 @@ from producer.events import UnreadableRecord
 from producer.publishing.dead_letters import dead_letter_records
 
 
-def dead_letter_parts(raw, max_event_bytes=4_000_000):
+def dead_letter_parts(raw, max_value_bytes=4_000_000):
     return dead_letter_records(
         UnreadableRecord("it has no id", raw),
         topic="dead-letters",
         partition=3,
         organization="acme",
         at_ms=1_790_000_000_000,
-        max_event_bytes=max_event_bytes,
+        max_value_bytes=max_value_bytes,
     )
 
 
@@ -25,12 +25,12 @@ def raw_of(parts):
 
 
 @given(st.binary(max_size=3_000), st.integers(1, 2_000))
-def test_the_parts_hold_the_raw_record_untouched(raw, max_event_bytes):
+def test_the_parts_hold_the_raw_record_untouched(raw, max_value_bytes):
     """No part exceeds the topic's limit, and the joined parts equal the record."""
-    parts = dead_letter_parts(raw, max_event_bytes)
+    parts = dead_letter_parts(raw, max_value_bytes)
 
     assert raw_of(parts) == raw
-    assert all(len(part.value) <= max_event_bytes for part in parts)
+    assert all(len(part.value) <= max_value_bytes for part in parts)
     assert [dict(part.headers)["relay.part"] for part in parts] == [
         f"{number}/{len(parts)}".encode() for number in range(1, len(parts) + 1)
     ]

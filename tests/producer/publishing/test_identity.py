@@ -7,9 +7,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from prometheus_client import CollectorRegistry
 
 from producer.metrics import ProducerMetrics
+from producer.publishing.shard_layout import ShardLayout
 from producer.publishing.transaction import (
     PendingRecords,
-    ShardLayout,
     TransactionLimits,
     build_transaction,
     plan_transaction,
@@ -20,6 +20,7 @@ from producer.state.checkpoint import new_checkpoint
 from producer.state.intervals import TimeRange
 from producer.state.ledger import Ledger, day_ledger_from_record, split_progress_key
 from relay.avro.codec import InternalCodec
+from relay.kafka.topic_facts import TopicLimits
 from relay.timestamps import DAY_MS, day_start, to_iso
 from tests.support.publisher import ENCODER, TOPICS
 
@@ -60,7 +61,7 @@ class Kafka:
             self.checkpoint,
             ledger,
             self.layout,
-            4_000_000,
+            TopicLimits(),
             window_complete=pending.empty,
             window=WHOLE,
         )

@@ -7,7 +7,8 @@ import pytest
 
 from producer.events import UnreadableRecord
 from producer.publishing.publisher import ShardClosedError
-from producer.publishing.transaction import LedgerTooLargeError, PendingRecords, TransactionLimits
+from producer.publishing.transaction import LedgerTooLargeError, PendingRecords
+from producer.publishing.transaction_size import TransactionLimits
 from producer.sources.jira_cloud.mapping import restore_json, to_event
 from producer.state.checkpoint import new_checkpoint
 from producer.state.intervals import TimeRange

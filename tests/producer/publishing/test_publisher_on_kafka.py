@@ -19,7 +19,8 @@ from relay.kafka import TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import read_to_end, stable_bounds, standalone_consumer
 from relay.kafka.producer import ProducerRecord
-from relay.kafka.topic_admin import TopicLimits, create_missing_topics
+from relay.kafka.topic_admin import create_missing_topics
+from relay.kafka.topic_facts import TopicLimits
 from relay.kafka.topics import Topics
 from relay.schema_registry.store import open_schema_store
 from relay.timestamps import day_start

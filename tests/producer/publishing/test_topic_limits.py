@@ -10,7 +10,8 @@ from producer.sources.jira_cloud.mapping import restore_json, to_event
 from producer.state.checkpoint import new_checkpoint
 from producer.state.intervals import TimeRange
 from relay.config.schema_registry import SchemaRegistryConfig
-from relay.kafka.topic_admin import create_missing_topics, read_limits
+from relay.kafka.topic_admin import create_missing_topics, read_topic_facts
+from relay.kafka.topic_facts import TopicLimits
 from relay.kafka.topics import Topics
 from relay.schema_registry.store import open_schema_store
 from tests.relay.kafka.test_producer import alter_topic
@@ -23,7 +24,8 @@ async def test_what_an_operator_changes_about_the_topics_needs_no_restart(kafka,
     """A topic that takes less than before: what it refuses becomes a dead letter, and no transaction fails for it, again and again."""
     there, topics = connection_to(kafka, prefix, shards=1), Topics(prefix)
     await create_missing_topics(there)
-    known = TopicLimitsWatcher(there, await read_limits(there), check_seconds=0.2)
+    known = TopicLimitsWatcher(there, TopicLimits(), check_seconds=0.2)
+    known.update(await read_topic_facts(there))
     watching = asyncio.create_task(known.watch())
     async with open_schema_store(SchemaRegistryConfig(cache_directory=tmp_path), there) as store:
         publisher = await ShardLoader(

@@ -7,7 +7,8 @@ from producer.recovery.loader import ShardLoader
 from relay.config.kafka import KafkaConfig
 from relay.config.schema_registry import SchemaRegistryConfig
 from relay.kafka.connection import Connection
-from relay.kafka.topic_admin import TopicLimits, create_missing_topics
+from relay.kafka.topic_admin import create_missing_topics
+from relay.kafka.topic_facts import TopicLimits
 from relay.kafka.topics import Topics
 from relay.schema_registry.store import open_schema_store
 from tests.support.shard_loading import NOW

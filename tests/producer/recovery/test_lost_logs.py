@@ -10,7 +10,7 @@ from producer.recovery.loader import LoaderLimits
 from producer.state.checkpoint import EventPosition, new_checkpoint
 from producer.state.intervals import TimeRange
 from relay.kafka.producer import ProducerRecord
-from relay.kafka.topic_admin import TopicLimits
+from relay.kafka.topic_facts import TopicLimits
 from relay.kafka.transactions import Publisher, PublishError
 from relay.timestamps import DAY_MS, day_of, day_start
 from tests.support.shard_loading import (

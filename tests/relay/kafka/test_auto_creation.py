@@ -10,7 +10,7 @@ from relay.kafka.consumer_group import Member
 from relay.kafka.log_reader import records_at
 from relay.kafka.producer import RecordWriter, TopicWriteError
 from relay.kafka.tables import read_table
-from relay.kafka.topic_admin import compare_topics, create_missing_topics, read_limits, read_shard_count
+from relay.kafka.topic_admin import compare_topics, create_missing_topics, read_shard_count, read_topic_facts
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import Publisher, PublishError
 from tests.support.group_member import RecordingHandler
@@ -36,7 +36,7 @@ async def test_reading_a_missing_topic_does_not_create_it(connection, prefix):
 async def test_the_administrative_questions_create_nothing(connection):
     """Comparing topics, and reading limits and the shard count, leave the broker as it was."""
     assert {report.state for report in await compare_topics(connection)} == {"missing"}
-    await read_limits(connection)
+    await read_topic_facts(connection)
     with pytest.raises(RelayError, match="has no topic"):
         await read_shard_count(connection)
 

@@ -11,7 +11,8 @@ from relay.kafka.connection import Connection
 from relay.kafka.consumer_group import Member
 from relay.kafka.producer import ProducerRecord, RecordWriter, TopicWriteError
 from relay.kafka.tables import read_table
-from relay.kafka.topic_admin import UNLIMITED_RETENTION_MS, TopicLimits, create_missing_topics, read_limits
+from relay.kafka.topic_admin import create_missing_topics, read_topic_facts
+from relay.kafka.topic_facts import UNLIMITED_RETENTION_MS, topic_limits
 from relay.kafka.topics import MAX_EVENT_BYTES, Topics
 from relay.kafka.transactions import Publisher, PublishError
 from relay.status.model import take_over
@@ -118,23 +119,25 @@ async def test_an_unknown_offset_fails_the_transaction(connection, prefix):
 async def wait_for_limits(connection, expected):
     """Wait until the broker applies changed topic settings, which takes a moment."""
     for _ in range(50):
-        if (found := await read_limits(connection)) == expected:
+        facts = await read_topic_facts(connection)
+        found = topic_limits(facts, Topics(connection.kafka.topic_prefix), connection.profile)
+        if (found.max_event_bytes, found.retention_ms) == expected:
             return
         await asyncio.sleep(0.1)
-    assert found == expected
+    assert (found.max_event_bytes, found.retention_ms) == expected
 
 
 async def test_the_smallest_limits_of_the_topics_count(connection, prefix):
     """With topics of different limits, events stay below the smallest size, and the shortest retention holds."""
     topics, large = Topics(prefix), str(MAX_EVENT_BYTES * 2)
-    await wait_for_limits(connection, TopicLimits(MAX_EVENT_BYTES, 30 * DAY_MS))
+    await wait_for_limits(connection, (MAX_EVENT_BYTES, 30 * DAY_MS))
     await alter_topic(connection, topics.backfill, max_message_bytes="300000", retention_ms=str(3 * DAY_MS))
-    await wait_for_limits(connection, TopicLimits(280_000, 3 * DAY_MS))
+    await wait_for_limits(connection, (280_000, 3 * DAY_MS))
     for topic in (topics.events, topics.backfill):
         await alter_topic(connection, topic, max_message_bytes=large, retention_ms="-1")
-    await wait_for_limits(connection, TopicLimits(MAX_EVENT_BYTES, UNLIMITED_RETENTION_MS))
+    await wait_for_limits(connection, (MAX_EVENT_BYTES, UNLIMITED_RETENTION_MS))
     await alter_topic(connection, topics.events, max_message_bytes=large, retention_bytes="1000")
-    await wait_for_limits(connection, TopicLimits(MAX_EVENT_BYTES, 0))
+    await wait_for_limits(connection, (MAX_EVENT_BYTES, 0))
 
 
 async def test_an_unusable_certificate_is_a_failed_write(tmp_path):

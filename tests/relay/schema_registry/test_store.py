@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 import json
+from pathlib import Path
 
 import httpx
 import pytest
@@ -9,6 +10,7 @@ from structlog.testing import capture_logs
 import schemas
 from relay.avro.codec import Fingerprint, SchemaId, fingerprint
 from relay.schema_registry.client import SchemaRegistryClient
+from relay.schema_registry.disk_cache import SchemaCache
 from relay.schema_registry.store import (
     FAILURE_CACHE_SECONDS,
     Missing,
@@ -200,3 +202,13 @@ async def test_a_doubted_id_is_asked_for_again(tmp_path, transport, prefix):
     transport.cut = True
     assert isinstance(await store.refresh(ref), Unavailable)
     assert await store.resolve(ref) == AUDIT_EVENT
+
+
+async def test_without_a_home_directory_nothing_is_kept_on_disk(tmp_path, monkeypatch):
+    """A path that still begins with ~ would become a directory of that name."""
+    monkeypatch.chdir(tmp_path)
+    with capture_logs() as logs:
+        SchemaCache(Path("~/.cache/schemas")).put("id", "text")
+    assert list(tmp_path.iterdir()) == []
+    assert "no home directory" in logs[0]["reason"]
+    assert "schema_registry.cache_directory" in logs[0]["event"]

@@ -157,7 +157,7 @@ async def test_an_unavailable_kafka_is_logged_once_and_again_after_a_recovery(ca
         for _ in range(times):
             status_writer.put("producer/acme", take_over("active", NOW))
             await status_writer.flush()
-        return capsys.readouterr().out.count("Status was not written")
+        return capsys.readouterr().out.count("[warning  ] Status was not written")
 
     assert await count_warnings(broken=True, times=3) == 1
     assert await count_warnings(broken=False) == 0

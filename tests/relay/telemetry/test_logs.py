@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.credentials.redaction import Redactor
-from relay.telemetry.logs import LogRateLimiter, configure_logging
+from relay.telemetry.library_lines import LogRateLimiter
+from relay.telemetry.logs import configure_logging, configured_format, mark_logged
 
 CANARY = "ATATT3xFfGF0canary=5F1C9E00"
 
@@ -164,6 +165,85 @@ def test_the_error_that_ends_the_process_is_logged():
     (line,) = lines(stream)
     assert (line["level"], CANARY in str(line)) == ("critical", False)
     assert "ValueError: bad: [secret]" in line["exception"]
+
+
+def test_an_error_that_was_logged_ends_the_process_in_silence():
+    """An error that a service has logged has no second line at the end of the process."""
+    stream = set_up_json()
+    error = ValueError("bad")
+    structlog.get_logger().error("A service failed.", reason=str(error))
+    mark_logged(error)
+
+    sys.excepthook(ValueError, error, None)
+
+    assert [line["message"] for line in lines(stream)] == ["A service failed."]
+
+
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_the_chosen_format_is_known(log_format):
+    """The format is known once it is configured, for an error that ends the process."""
+    assert configured_format() is None
+
+    configure_logging(log_format, "info", Redactor(), io.StringIO())
+
+    assert configured_format() == log_format
+
+
+class Retriable(Exception):
+    retriable = True
+
+
+class Fatal(Exception):
+    retriable = False
+
+
+TRANSIENT = [
+    ("consumer.group_coordinator", "Group Coordinator Request failed: %s", (Retriable("15"),)),
+    ("cluster", "Error fetching metadata for topic %s: %s", ("events", Retriable)),
+    ("cluster", "Topic %s is not available during auto-create initialization", ("events",)),
+    ("cluster", "Topic %s not found in cluster metadata", ("events",)),
+    ("consumer.group_coordinator", "Heartbeat failed for group %s because it is rebalancing", ("g",)),
+    ("", "Unable connect to node with id %s: %s", (1, OSError("refused"))),
+]
+
+
+@pytest.mark.parametrize(("logger", "message", "values"), TRANSIENT)
+@pytest.mark.parametrize("level", ["info", "debug"])
+def test_transient_faults_of_kafka_are_at_debug(logger, message, values, level):
+    """A line of aiokafka about a fault that it repeats by itself is at debug, as at the first start of a cluster."""
+    stream = set_up_json(level=level)
+
+    logging.getLogger(f"aiokafka.{logger}".rstrip(".")).error(message, *values)
+
+    assert [line["level"] for line in lines(stream)] == (["debug"] if level == "debug" else [])
+
+
+@pytest.mark.parametrize(
+    ("logger", "message", "values"),
+    [
+        ("aiokafka.cluster", "Topic %s is not authorized for this client", ("events",)),
+        ("aiokafka.consumer.group_coordinator", "Group Coordinator Request failed: %s", (Fatal("30"),)),
+        ("another.library", "Unable connect to %s", ("x",)),
+    ],
+)
+def test_other_faults_of_kafka_remain(logger, message, values):
+    """An error that no repetition mends keeps its level, and so does another library's."""
+    stream = set_up_json()
+
+    logging.getLogger(logger).error(message, *values)
+
+    assert [line["level"] for line in lines(stream)] == ["error"]
+
+
+def test_a_traceback_of_aiokafka_remains():
+    """A defect within aiokafka keeps its level and its traceback, whatever its message."""
+    stream = set_up_json()
+    try:
+        raise ValueError("bad")
+    except ValueError:
+        logging.getLogger("aiokafka.consumer.fetcher").exception("Failed fetch messages")
+
+    assert "ValueError: bad" in lines(stream)[0]["exception"]
 
 
 def test_text_is_for_terminals():

@@ -26,8 +26,8 @@ def test_conditions_do_not_hold_at_the_start():
     assert health.problems() == []
 
 
-def test_a_problem_keeps_its_begin():
-    """A problem keeps the time of its begin, through new reasons, until it is over."""
+def test_a_problem_keeps_its_start_time():
+    """A problem keeps the time of its start, through new reasons, until it is over."""
     now = [NOON_MS]
     health = Health(clock_ms=lambda: now[0])
     health.report("sentinel", ok=False, reason="403: give the role")

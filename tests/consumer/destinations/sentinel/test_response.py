@@ -1,7 +1,9 @@
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,3 +42,71 @@ def test_a_rejection_tells_azures_own_error_and_the_id_for_a_support_ticket():
     error = {"error": {"code": "InvalidData", "message": "Bad\nrow\t7"}}
     response = IngestionResponse(400, {"x-ms-request-id": "r-1"}, json.dumps(error).encode())
     assert classify(response, TARGET, NOW_MS) == Reject("400 InvalidData Bad row 7 request r-1", 400)
+
+
+NO_ACCESS = (
+    "The authentication token provided does not have access to ingest data for the data collection rule with immutable Id"
+    " 'dcr-0'. PipelineAccessResult: AccessGranted: False, IsRbacPresent: {rbac}, IsDcrDceBindingValid: {bound}, DcrArmId: x,"
+    " Message: Required authorization action was not found for tenantId t objectId 01234567-89ab-cdef-0123-456789abcdef on"
+    " resourceId x."
+)
+
+
+def forbidden(message, **headers):
+    content = (
+        message
+        if isinstance(message, bytes)
+        else json.dumps({"error": {"code": "OperationFailed", "message": message}})
+    )
+    content = content if isinstance(content, bytes) else content.encode()
+    return classify(IngestionResponse(403, headers, content), TARGET, NOW_MS)
+
+
+ROLE = "Give it the role Monitoring Metrics Publisher"
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        (
+            NO_ACCESS.format(rbac=False, bound=""),
+            f"object id 01234567-89ab-cdef-0123-456789abcdef\\) may not send .*{ROLE}",
+        ),
+        ("The authentication token provided does not have access to ingest data", ROLE),
+        (
+            NO_ACCESS.format(rbac=True, bound=False),
+            "does not belong to the endpoint .*Set the endpoint to the rule's own",
+        ),
+        ("Data collection endpoint is not linked to the rule", "does not belong to the endpoint"),
+        (NO_ACCESS.format(rbac=True, bound=True), "sees a role .*within 30 minutes"),
+        (
+            "Access from public network is not allowed, use private link",
+            "does not accept requests from this network",
+        ),
+        (
+            "The request was denied by the network security perimeter",
+            "does not accept requests from this network",
+        ),
+        ("Something new", "Azure denies .*Something new.*Check the relay's role .*network access"),
+        (
+            b"<html>Blocked by policy</html>",
+            "A server on the way to Azure denies .*a page of HTML.*HTTPS_PROXY",
+        ),
+        (b"", "A server on the way to Azure denies"),
+    ],
+)
+def test_each_cause_of_a_denial_has_its_own_remedy(message, words):
+    outcome = forbidden(message)
+    assert (type(outcome), outcome.status) == (Paused, 403)
+    assert re.search(words, outcome.reason)
+    assert (ROLE in outcome.reason) == (ROLE in words)
+
+
+def test_an_empty_denial_with_azures_request_id_is_azures_own():
+    assert "Azure denies the requests to the rule" in forbidden(b"", **{"x-ms-request-id": "r-1"}).reason
+
+
+@given(st.text(max_size=80), st.binary(max_size=80))
+def test_every_denial_is_explained(text, content):
+    assert isinstance(forbidden(text), Paused)
+    assert isinstance(forbidden(content), Paused)

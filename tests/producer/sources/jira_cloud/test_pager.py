@@ -71,22 +71,6 @@ def test_every_row_of_the_window_comes_once_oldest_first(rows, page, limit, star
     assert all(result.proven and result.outside_window == 0 for result in found)
 
 
-@pytest.mark.parametrize("limit", [1, 2, 3, 1_000])
-def test_different_records_with_one_id_are_all_found(limit):
-    """A record that is shown twice is one record."""
-    rows = [{**event(5, 7), "summary": text} for text in ("a", "b", "b", "c")]
-
-    class Log(FakeAuditLog):
-        def answer(self, request):
-            self.requests += 1
-            return rows[request.offset : request.offset + request.limit]
-
-    (result,) = read_all(Pager([TimeRange(0, 9)], paging(limit)), Log([]))
-
-    assert sorted(one["summary"] for one in result.events) == ["a", "b", "c"]
-    assert result.proven
-
-
 @given(LOGS, st.integers(4, 9), st.randoms(use_true_random=False))
 @settings(max_examples=200)
 def test_late_and_aged_out_rows_hide_no_other(rows, limit, rng):
@@ -271,14 +255,6 @@ def test_one_millisecond_has_limits_too(bound):
     )
     assert not result.proven
     assert 40 <= len(result.events) < 60
-
-
-def test_rows_outside_the_window_are_left_out_and_counted():
-    """Each such row waits for its own window."""
-    pager = Pager([TimeRange(10, 20)])
-    pager.add([event(25, 3), event(20, 2), event(10, 1), event(9, 0)], 10)
-    result = pager.add([], 10)
-    assert (ids([result]), result.record_count, result.outside_window) == ([1], 4, 3)
 
 
 def test_unreadable_records_are_kept_once():

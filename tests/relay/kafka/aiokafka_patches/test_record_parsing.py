@@ -194,6 +194,7 @@ async def test_an_error_that_does_not_repeat_holds_nothing():
 )
 @example(compression=0, changes=[(88, 0)], cut=40, right_checksum=True, max_records=None)
 @example(compression=0, changes=[(7, 4)], cut=0, right_checksum=True, max_records=None)
+@example(compression=0, changes=[(0, 1), (11, 49)], cut=0, right_checksum=False, max_records=None)
 def test_no_batch_ends_the_reading_or_loses_records_of_a_good_one(
     compression, changes, cut, right_checksum, max_records
 ):

@@ -1,0 +1,178 @@
+"""The client of an HTTP receiver: one call, one request."""
+
+import asyncio
+import contextlib
+import hashlib
+import http.cookiejar
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.metadata import version
+from typing import Self
+
+import httpx
+
+from consumer.destinations.http.config import HttpConfig
+from consumer.destinations.http.credentials import (
+    Credentials,
+    load_certificate,
+    load_credentials,
+    tls_context,
+)
+from consumer.destinations.http.response import HttpResponse, classify, classify_head
+from consumer.destinations.http.rows import CONTENT_TYPES
+from consumer.destinations.outcome import Outcome, Paused, Retry
+from relay.credentials.redaction import Redactor
+from relay.credentials.url_policy import split_url
+from relay.errors import RelayError, describe, one_line
+from relay.http import open_transport
+from relay.timestamps import now_ms
+
+CONNECT_SECONDS = 10.0
+BODY_SECONDS = 5.0
+"""How long the body of an answer may take after its status."""
+MAX_ANSWER_BYTES = 16_384
+"""Bytes of an answer that are read; the rest is of no use to the relay."""
+MAX_INLINE_BYTES = 65_536
+"""Bytes of a body that the event loop hashes itself; a thread hashes a larger one."""
+CREDENTIAL_REFUSED = frozenset({401, 403})
+
+
+class ReceiverClient:
+    """Sends bodies to the URLs of one destination; any number of calls at a time.
+
+    A call makes one request, and one more if the answer refuses a credential whose file has changed. It ends within
+    `timeout_seconds`, and raises nothing but CancelledError. Redirects are answers, and cookies are not kept.
+    """
+
+    def __init__(self, name: str, config: HttpConfig, timeout_seconds: float) -> None:
+        self._name = name
+        self._config = config
+        self._timeout_seconds = timeout_seconds
+        self._redact = Redactor()
+        self._credentials = load_credentials(name, config)
+        self._hide_secrets()
+        self._tls = tls_context(name, config)
+        self._file_fault: RelayError | None = None
+        """Why a file that was read before cannot be read now."""
+        self._client = httpx.AsyncClient(
+            transport=open_transport(
+                self._tls,
+                httpx.Limits(max_connections=None, max_keepalive_connections=2 * config.max_requests),
+            ),
+            trust_env=False,
+            follow_redirects=False,
+            timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
+            headers={"User-Agent": f"jira-audit-relay/{version('jira-audit-relay')}"},
+            cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[])),
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.aclose()
+
+    async def send(self, url: str, content: bytes) -> Outcome:
+        """Post a body to `url`. After a Retry its events may have been accepted nevertheless."""
+        return self._outcome(await self._request(url, content, "POST"), classify)
+
+    async def probe_head(self, url: str) -> Outcome:
+        """Ask `url` without a body."""
+        return self._outcome(await self._request(url, b"", "HEAD"), classify_head)
+
+    def _outcome(
+        self, response: HttpResponse | Retry, classify_response: Callable[[HttpResponse, str, int], Outcome]
+    ) -> Outcome:
+        outcome = (
+            response if isinstance(response, Retry) else classify_response(response, self._name, now_ms())
+        )
+        if self._file_fault is not None and isinstance(outcome, Paused | Retry):
+            return replace(outcome, reason=f"{outcome.reason} {self._file_fault}")
+        return outcome
+
+    async def _request(self, url: str, content: bytes, method: str) -> HttpResponse | Retry:
+        """Return the answer of a request, or why there is none."""
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                return await self._request_with_new_credentials(url, content, method)
+        except TimeoutError:
+            return Retry(f"The receiver did not answer within {self._timeout_seconds:g} s.")
+        except Exception as error:  # noqa: BLE001 - the libraries below raise more than they document
+            self._reload()  # a client certificate may have expired
+            return Retry(f"The connection to the receiver failed: {one_line(self._redact(describe(error)))}.")
+
+    async def _request_with_new_credentials(self, url: str, content: bytes, method: str) -> HttpResponse:
+        used = self._credentials
+        response = await self._request_once(url, content, method)
+        if response.status in CREDENTIAL_REFUSED:
+            self._reload()
+            if self._credentials != used:
+                return await self._request_once(url, content, method)
+        return response
+
+    async def _request_once(self, url: str, content: bytes, method: str) -> HttpResponse:
+        headers = (
+            self._headers(self._credentials, content)
+            if len(content) < MAX_INLINE_BYTES
+            else await asyncio.to_thread(self._headers, self._credentials, content)
+        )
+        async with self._client.stream(method, url, content=content, headers=headers) as response:
+            beginning = self._redact((await _beginning(response)).decode("utf-8", "replace"))
+            return HttpResponse(response.status_code, response.headers, beginning)
+
+    def _headers(self, credentials: Credentials, content: bytes) -> dict[str, str]:
+        """Return the headers of one try. It hashes the body: 1 MB takes milliseconds."""
+        message, timestamp = webhook_id(content), now_ms() // 1000
+        headers = {
+            **credentials.headers,
+            "Content-Type": CONTENT_TYPES[self._config.format],
+            "webhook-id": message,
+            "webhook-timestamp": str(timestamp),
+        }
+        if self._config.compression == "gzip":
+            headers["Content-Encoding"] = "gzip"
+        if credentials.signing_keys:
+            headers["webhook-signature"] = credentials.signature(message, timestamp, content)
+        return headers
+
+    def _reload(self) -> None:
+        """Read the files again. A file that cannot be used may be half written: what was read before goes on."""
+        try:
+            self._credentials = load_credentials(self._name, self._config)
+            load_certificate(self._tls, self._name, self._config)
+            self._file_fault = None
+        except RelayError as error:
+            self._file_fault = error
+        self._hide_secrets()
+
+    def _hide_secrets(self) -> None:
+        """Make sure that no text of the receiver or of a library shows a credential, nor the path of a URL."""
+        for value in self._credentials.headers.values():
+            for part in (value, value.rpartition(" ")[2]):  # the token behind `Bearer`
+                self._redact.add(part)
+        for url in (self._config.url, self._config.history_url):
+            if url is not None:
+                self._redact.add(split_url(url.get_secret_value())[1].strip("/"))
+
+
+def webhook_id(content: bytes) -> str:
+    """Return the id of a message, the same on every try of an equal body, without the dot that signatures forbid.
+
+    Offsets alone would not do: they begin again when a topic is made anew, and a receiver would drop the new events.
+    """
+    return f"msg_{hashlib.sha256(content).hexdigest()[:32]}"
+
+
+async def _beginning(response: httpx.Response) -> bytes:
+    """Return the first bytes of an answer as they came; nothing of one that is compressed.
+
+    The status has come, and decides: a body that breaks off or never ends changes nothing.
+    """
+    found = bytearray()
+    with contextlib.suppress(httpx.HTTPError, TimeoutError):
+        async with asyncio.timeout(BODY_SECONDS):
+            async for piece in response.aiter_raw():
+                found += piece
+                if len(found) >= MAX_ANSWER_BYTES:
+                    break
+    return b"" if "Content-Encoding" in response.headers else bytes(found[:MAX_ANSWER_BYTES])

@@ -1,0 +1,117 @@
+"""Settings of the destination kind http."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, SecretStr, model_validator
+
+from consumer.config import DestinationSettings
+from relay.config.base import Count, DirectoryPath
+from relay.config.validators import parse_url
+
+Format = Literal["json", "ndjson", "single", "cloudevents"]
+
+
+def _receiver_url(url: SecretStr) -> SecretStr:
+    """Check a URL that receives events. Its path or query may be a secret, so no message shows it."""
+    try:
+        origin, rest = parse_url(url.get_secret_value())
+    except ValueError:  # its message quotes the URL
+        raise ValueError(
+            "must be a URL that begins with https:// , without a user, a blank or a backslash"
+        ) from None
+    if not origin.confidential:
+        raise ValueError("must be https, since events are sent there (http is allowed to localhost only)")
+    if "#" in rest:
+        raise ValueError("must end before any #")
+    return url
+
+
+ReceiverUrl = Annotated[SecretStr, AfterValidator(_receiver_url)]
+
+
+class HttpConfig(DestinationSettings):
+    """A server that takes events by POST, under a name of your choice: small letters, digits and underscores."""
+
+    kind: Literal["http"] = Field(
+        description="Kind of the destination. Not set: its name is its kind.", examples=["http"]
+    )
+    url: ReceiverUrl = Field(
+        description="URL that receives new events, with its path and query. Messages show its host only.",
+        examples=["https://collector.example.com/jira"],
+    )
+    history_url: ReceiverUrl | None = Field(
+        default=None,
+        description="URL that receives backfill and replay. Not set: history is not sent.",
+        examples=["https://collector.example.com/jira-history"],
+    )
+    format: Format = Field(
+        default="json",
+        description="Body of a request: `json` is an array, `ndjson` has an event a line, `single` is one event, and "
+        "`cloudevents` is an array of CloudEvents.",
+        examples=["ndjson"],
+    )
+    compression: Literal["none", "gzip"] = Field(
+        default="none",
+        description="Compression of bodies: `none`, or `gzip` if the receiver accepts it. Signatures are over the bytes sent.",
+        examples=["gzip"],
+    )
+    max_body_bytes: Count = Field(
+        default=1_000_000,
+        ge=10_000,
+        le=10_000_000,
+        description="Largest body before compression, in bytes; a longer event is truncated with a mark.",
+        examples=[4_000_000],
+    )
+    max_events: Count = Field(
+        default=1_000,
+        ge=1,
+        le=10_000,
+        description="Most events in a request; always 1 with the format `single`.",
+        examples=[500],
+    )
+    max_requests: Count = Field(
+        default=4, ge=1, le=64, description="Most requests at a time for each URL.", examples=[16]
+    )
+    headers: dict[str, SecretStr] = Field(
+        default={},
+        description="Headers of each request. All values count as secrets.",
+        examples=[{"Authorization": "Bearer …"}],
+    )
+    headers_file: DirectoryPath | None = Field(
+        default=None,
+        description="File with further headers, one `Name: value` a line. It is read again after a 401 or 403.",
+        examples=["/run/secrets/collector-headers"],
+    )
+    signing_secrets: tuple[SecretStr, ...] = Field(
+        default=(),
+        description="Secrets of Standard Webhooks (`whsec_` and base64 of 24 to 64 bytes); each one signs, so several serve while "
+        "keys rotate.",
+        examples=[["whsec_…"]],
+    )
+    signing_secrets_file: DirectoryPath | None = Field(
+        default=None,
+        description="File with further such secrets, one a line. It is read again after a 401 or 403.",
+        examples=["/run/secrets/collector-signing"],
+    )
+    ca_file: DirectoryPath | None = Field(
+        default=None,
+        description="CA certificates (PEM) to verify the receiver. Not set: the system's.",
+        examples=["/etc/relay/ca.pem"],
+    )
+    certificate_file: DirectoryPath | None = Field(
+        default=None,
+        description="Client certificate (PEM), if the receiver requires one. It is read again after a failed connection, a 401 or "
+        "a 403.",
+        examples=["/etc/relay/client.pem"],
+    )
+    key_file: DirectoryPath | None = Field(
+        default=None,
+        description="Private key (PEM) of `certificate_file`.",
+        examples=["/etc/relay/client.key"],
+    )
+
+    @model_validator(mode="after")
+    def _check_certificate(self) -> Self:
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("A destination has certificate_file without key_file, or the reverse: set both")
+        return self

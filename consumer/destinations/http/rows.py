@@ -1,0 +1,72 @@
+"""Rows and bodies for HTTP receivers: native events or CloudEvents, as an array, as lines, or one a request."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+import polars as pl
+from isal import igzip
+
+from consumer.destinations.contract import BodyFormat
+from consumer.destinations.http.config import Format, HttpConfig
+from consumer.destinations.truncation import truncate_row
+from consumer.formats.cloudevents import cloudevents_row, with_uri_sources
+from consumer.formats.encoded_rows import EncodedRows
+from consumer.formats.native import native_row
+
+CONTENT_TYPES: Mapping[Format, str] = {
+    "json": "application/json",
+    "ndjson": "application/x-ndjson",
+    "single": "application/json",
+    "cloudevents": "application/cloudevents-batch+json",  # CloudEvents 1.0.2, HTTP protocol binding, 3.3
+}
+
+_NATIVE = native_row()
+_CLOUDEVENT = cloudevents_row()
+
+
+def body_format(config: HttpConfig) -> BodyFormat:
+    """Return the framing of the settings' format."""
+    match config.format:
+        case "json" | "cloudevents":
+            return BodyFormat(config.max_body_bytes, b"[", b",", b"]", config.max_events)
+        case "ndjson":
+            return BodyFormat(config.max_body_bytes, b"", b"\n", b"\n", config.max_events)
+        case "single":
+            return BodyFormat(config.max_body_bytes, b"", b"\n", b"", 1)
+
+
+def encode_rows(events: pl.DataFrame, shape: Format, framing: BodyFormat) -> EncodedRows:
+    """Write one JSON object an event, in order, each of at most `framing.max_row_bytes` bytes.
+
+    An event that is too long is truncated with a mark.
+    """
+    if shape == "cloudevents":
+        events, expression = with_uri_sources(events), _CLOUDEVENT
+    else:
+        expression = _NATIVE
+    rows = EncodedRows.of_texts(events.select(expression).to_series(), framing.separator)
+    if rows.longest <= framing.max_row_bytes:
+        return rows
+    fitted = (
+        row if len(row) <= framing.max_row_bytes else _fit_row(row, framing.max_row_bytes) for row in rows
+    )
+    return EncodedRows.of(fitted, framing.separator)
+
+
+def encode_body(rows: EncodedRows, config: HttpConfig, framing: BodyFormat) -> bytes:
+    """Return the body of these rows. The gzip header holds no time: equal rows give an equal body."""
+    content = framing.framed(rows)
+    if config.compression == "none":
+        return content
+    compressed: bytes = igzip.compress(content, 1, mtime=0)
+    return compressed
+
+
+def _fit_row(encoded: bytes, limit: int) -> bytes:
+    row: dict[str, Any] = orjson.loads(encoded)
+    if "specversion" not in row:
+        return truncate_row(row, limit, limit)
+    envelope = orjson.dumps({**row, "data": None})
+    data = orjson.loads(truncate_row(row["data"], limit, limit - len(envelope)))
+    return orjson.dumps({**row, "data": data})

@@ -1,0 +1,56 @@
+"""The metrics of a consumer process, and the state of each of its destinations."""
+
+import time
+from collections import Counter as Tally
+from collections.abc import Callable
+from typing import Literal
+
+from prometheus_client import CollectorRegistry
+
+from consumer.metrics import catalogue
+from consumer.metrics.events import PipelineMetrics
+from consumer.metrics.requests import log
+from relay.telemetry.condition_log import ConditionLog, ConditionTiming
+from relay.telemetry.metrics import MetricSet
+
+START_SECONDS = 60.0
+"""A start, or a rebalance, that takes longer is logged."""
+
+
+class ConsumerMetrics:
+    """The registered catalogue of one process."""
+
+    def __init__(self, registry: CollectorRegistry, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock`: seconds, for the length of a condition in the log."""
+        self._registered = MetricSet(catalogue.CATALOGUE, registry)
+        self._failed_requests: Tally[str] = Tally()
+        """By destination, since its state was reported last."""
+        self._clock = clock
+        self._states = ConditionLog(log, clock)
+        self._starts = ConditionLog(log, clock, ConditionTiming(grace_seconds=START_SECONDS))
+
+    def state_observed(self, destination: str, state: str, reason: str | None) -> None:
+        """Log the state of a destination when it changes, hourly while it is not active, and at the end of that."""
+        attempts = self._failed_requests.pop(destination, 0)
+        names = {"destination": destination}
+        if state != "starting":
+            self._starts.ended(destination, "Destination has started; it could not", names)
+        if state == "active":
+            self._states.ended(destination, "Destination is active again; it was not", names)
+        elif state == "starting":
+            self._starts.failed(
+                destination, state, reason or "Destination starts.", names | {"state": state}, attempts=0
+            )
+        else:
+            level: Literal["warning", "error"] = "error" if state == "paused" else "warning"
+            self._states.failed(
+                destination,
+                state,
+                reason or f"Destination is {state}.",
+                names | {"state": state},
+                level=level,
+                attempts=attempts,
+            )
+
+    def for_pipeline(self, destination: str, flow: str) -> PipelineMetrics:
+        return PipelineMetrics(self._registered, self._failed_requests, self._clock, destination, flow)

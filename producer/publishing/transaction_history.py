@@ -1,0 +1,107 @@
+"""What the last transactions of a shard say about its next one, and about the state of its organizations. Pure."""
+
+from dataclasses import dataclass, field, replace
+from typing import TypeGuard
+
+from producer.publishing.transaction_size import TransactionLimits, TransactionSize
+from relay.timestamps import to_iso_seconds
+
+_UNLIMITED = TransactionLimits(max_events=2**31, max_dead_letters=2**31, max_bytes=2**62)
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryTiming:
+    """When failures are a problem, and when a transaction was quick."""
+
+    failures_until_problem: int = 3
+    """Failures in a row; one or two are the restart of a broker."""
+    quiet_ms: int = 300_000
+    """A problem ends without a commit when no transaction has failed for so long."""
+    quick_seconds: float = 2.0
+    """A transaction that took less may be larger the next time; a quarter of the longest one."""
+
+
+DEFAULT_TIMING = HistoryTiming()
+
+
+@dataclass(slots=True)
+class _Failures:
+    """Failures in a row: how many, when the first and the last one were (ms), and why the last one failed."""
+
+    count: int
+    first_ms: int
+    last_ms: int
+    reason: str
+
+
+@dataclass(slots=True)
+class TransactionHistory:
+    """The outcomes of one shard's transactions, across its publishers. Instants are ms since 1970 UTC.
+
+    1. A transaction that did not end in time would not end the next time either. So the next one has half its size.
+    2. Halving ends at one event. Sizes double again after quick commits, up to the limits of the shard.
+    3. Failures count by organization too: one whose records Kafka refuses stays failing while others commit.
+    """
+
+    timing: HistoryTiming = DEFAULT_TIMING
+    refused_size: bool = False
+    """Kafka refused a transaction for its size, and the limits of the topics were not read since."""
+    _limits: TransactionLimits = _UNLIMITED
+    _of_organization: dict[str, _Failures] = field(default_factory=dict)
+    _of_shard: _Failures | None = None
+
+    def limits(self, most: TransactionLimits) -> TransactionLimits:
+        """Return the limits of the next transaction, at most `most`."""
+        return TransactionLimits(
+            min(most.max_events, self._limits.max_events),
+            min(most.max_dead_letters, self._limits.max_dead_letters),
+            min(most.max_bytes, self._limits.max_bytes),
+        )
+
+    def committed(self, organization: str, size: TransactionSize, seconds: float) -> bool:
+        """Note a commit. Return whether it ended a problem of its organization."""
+        limits = self._limits
+        full = 2 * size.events >= limits.max_events or 2 * size.dead_letters >= limits.max_dead_letters
+        if (full or 2 * size.bytes >= limits.max_bytes) and seconds < self.timing.quick_seconds:
+            self._limits = TransactionLimits(
+                2 * limits.max_events, 2 * limits.max_dead_letters, 2 * limits.max_bytes
+            )
+        ended = self._of_organization.pop(organization, None), self._of_shard
+        self._of_shard = None
+        return any(self._is_problem(failures) for failures in ended)
+
+    def timed_out(self, size: TransactionSize) -> None:
+        """Halve the size of the next transaction."""
+        limits = self._limits
+        self._limits = TransactionLimits(
+            max(1, size.events // 2) if size.events else limits.max_events,
+            max(1, size.dead_letters // 2) if size.dead_letters else limits.max_dead_letters,
+            max(1, size.bytes // 2) if size.bytes else limits.max_bytes,
+        )
+
+    def failed(self, organization: str, reason: str, at_ms: int) -> bool:
+        """Note a failure. Return whether a problem began with it."""
+        own = self._of_organization[organization] = _after_failure(
+            self._of_organization.get(organization), reason, at_ms
+        )
+        self._of_shard = _after_failure(self._of_shard, reason, at_ms)
+        return self.timing.failures_until_problem in (own.count, self._of_shard.count)
+
+    def problem(self, organization: str, at_ms: int) -> str | None:
+        """Return why the organization is failing; None: its transactions, and those of its shard, do not fail."""
+        for failures in (self._of_organization.get(organization), self._of_shard):
+            if self._is_problem(failures) and at_ms - failures.last_ms < self.timing.quiet_ms:
+                return (
+                    f"{organization}: transactions fail, {failures.count} in a row since "
+                    f"{to_iso_seconds(failures.first_ms)}. {failures.reason} Nothing is lost; publishing is tried again."
+                )
+        return None
+
+    def _is_problem(self, failures: _Failures | None) -> TypeGuard[_Failures]:
+        return failures is not None and failures.count >= self.timing.failures_until_problem
+
+
+def _after_failure(before: _Failures | None, reason: str, at_ms: int) -> _Failures:
+    if before is None:
+        return _Failures(1, at_ms, at_ms, reason)
+    return replace(before, count=before.count + 1, last_ms=at_ms, reason=reason)

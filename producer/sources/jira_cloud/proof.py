@@ -1,0 +1,38 @@
+"""Judges whether an answer of Jira proves anything about the window that was asked for. Pure."""
+
+from producer.sources.errors import ErrorKind, RequestTarget, SourceFailure, make_failure
+from producer.state.intervals import TimeRange
+
+TOLERANCE_MS = 1_000
+"""A server that compares whole seconds may show a record that lies so far outside the window. A time zone shifts by 15
+minutes at least."""
+HIDING_MS = 600_000
+
+
+def is_far_outside(requested: TimeRange, created: int) -> bool:
+    """Whether a record is none that the request could mean, however its instants were rounded."""
+    return created not in TimeRange(requested.start - TOLERANCE_MS, requested.end + TOLERANCE_MS)
+
+
+def outside_window_failure(organization: str, host: str, count: int) -> SourceFailure:
+    """Return the failure of an answer with `count` records far outside the window."""
+    target = RequestTarget(organization, host)
+    return make_failure(ErrorKind.OUTSIDE_WINDOW, target, quote=f"{count} of them")
+
+
+def contradicts(empty: TimeRange, newest_created: int) -> bool:
+    """Whether Jira, asked without dates, shows a record of a window for which it had shown none."""
+    return newest_created in empty
+
+
+def is_inconclusive(empty: TimeRange, newest_created: int) -> bool:
+    """Whether the newest record came so soon after the window that it hides those before it. Not so for history."""
+    return empty.end <= newest_created < empty.end + HIDING_MS
+
+
+def contradiction_failure(organization: str) -> SourceFailure:
+    return SourceFailure(
+        ErrorKind.BROKEN_ANSWER,
+        f"{organization}: Jira showed no records for a time in which it has some; the request is repeated."
+        " If this lasts, check whether a proxy changes the requests, or the site has a time zone fault.",
+    )

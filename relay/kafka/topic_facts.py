@@ -1,0 +1,104 @@
+"""What Kafka reports about the relay's topics in one look, and what follows from it for the services. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from relay.errors import RelayError
+from relay.kafka.producer import MAX_BATCH_BYTES
+from relay.kafka.profile import Profile
+from relay.kafka.topic_comparison import ExistingTopic
+from relay.kafka.topics import MAX_EVENT_BYTES, NOT_VISIBLE, Topics
+
+RECORD_OVERHEAD_BYTES = 20_000
+UNLIMITED_RETENTION_MS = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class TopicFacts:
+    """The existing topics by name, and the topics whose settings Kafka does not report, with its reason."""
+
+    topics: Mapping[str, ExistingTopic]
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    hidden: frozenset[str] = frozenset()
+    """Topics that the relay's user may not see."""
+
+    def config(self, topic: str) -> Mapping[str, str]:
+        """Return the settings of a topic. Empty: it does not exist, or Kafka does not report them."""
+        found = self.topics.get(topic)
+        return {} if found is None else found.configs
+
+
+@dataclass(frozen=True, slots=True)
+class TopicLimits:
+    """The limits of the sharded topics, as far as Kafka reports them. Sizes are bytes of a value."""
+
+    max_event_bytes: int = MAX_EVENT_BYTES
+    """An event that the topics of events and of backfill accept. Room is left for key, headers and framing."""
+    retention_ms: int = 0
+    """Retention of the event topics, in ms. 0: unknown."""
+    max_dead_letter_bytes: int = MAX_EVENT_BYTES
+    max_progress_bytes: int = MAX_EVENT_BYTES
+    max_batch_bytes: int = MAX_BATCH_BYTES
+    """A record batch that every sharded topic accepts."""
+
+
+def shard_count(facts: TopicFacts, topics: Topics) -> int:
+    """Return the number of shards, which is the partition count of the organizations topic.
+
+    Raises RelayError if a sharded topic is missing or has another count.
+    """
+    if hidden := facts.hidden.intersection(topics.sharded):
+        raise RelayError(f"{', '.join(sorted(hidden))}: {NOT_VISIBLE}")
+    counts = {name: facts.topics[name].partitions for name in topics.sharded if name in facts.topics}
+    if missing := [name for name in topics.sharded if name not in counts]:
+        raise RelayError(f"Kafka has no topic {missing[0]}: run `jira-relay topics create`.")
+    if len(set(counts.values())) > 1:
+        raise RelayError(
+            f"The partition counts of the topics must be equal, and are {counts}. Run `jira-relay topics check`."
+        )
+    return counts[topics.organizations]
+
+
+def topic_limits(
+    facts: TopicFacts, topics: Topics, profile: Profile, message_bytes: int | None = None
+) -> TopicLimits:
+    """Return the limits of the topics. `message_bytes`: a limit that refusals have shown; None: there was none."""
+
+    def limit(*names: str) -> int:
+        sizes = [facts.config(name).get("max.message.bytes") for name in names]
+        known = [int(size) for size in sizes if size is not None]
+        return min([profile.max_request_bytes, *known, *([] if message_bytes is None else [message_bytes])])
+
+    def value_limit(*names: str) -> int:
+        return min(MAX_EVENT_BYTES, _without_overhead(limit(*names)))
+
+    return TopicLimits(
+        value_limit(topics.events, topics.backfill),
+        min(_retention_ms(facts.config(name)) for name in (topics.events, topics.backfill)),
+        value_limit(topics.dead_letters),
+        value_limit(topics.progress),
+        min(MAX_BATCH_BYTES, _without_overhead(limit(*topics.sharded))),
+    )
+
+
+def _without_overhead(limit: int) -> int:
+    """Return what is left for a value. A small limit keeps three quarters."""
+    return max(1, limit - min(RECORD_OVERHEAD_BYTES, limit // 4))
+
+
+def _retention_ms(config: Mapping[str, str]) -> int:
+    if config.get("retention.bytes") != "-1":
+        return 0
+    retention = int(config.get("retention.ms", 0))
+    return UNLIMITED_RETENTION_MS if retention == -1 else retention
+
+
+def unknown_text(facts: TopicFacts) -> str | None:
+    """Return which settings are not known and why; None: Kafka reports all of them."""
+    if not facts.unreadable:
+        return None
+    reasons: Sequence[str] = sorted(set(facts.unreadable.values()))
+    return (
+        f"Kafka does not report the settings of {', '.join(sorted(facts.unreadable))} ({'; '.join(reasons)}): whether "
+        "they cost data is unknown. Grant DescribeConfigs on the topics, or run `jira-relay topics check` as a user with it."
+    )

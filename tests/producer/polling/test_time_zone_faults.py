@@ -1,0 +1,68 @@
+"""A site, or a proxy before it, that understands another time than it was asked for."""
+
+import pytest
+
+from producer.sources.errors import ErrorKind
+from producer.state.intervals import TimeRange
+from relay.timestamps import DAY_MS, now_ms
+from tests.support.jira import error_kinds
+from tests.support.poller import PollerHarness, ids
+
+HOUR = 3_600_000
+
+
+async def test_records_of_another_time_are_no_sign_that_the_window_was_read(acme, jira_fixture):
+    """The organization fails with the cause, no cursor moves, and after the fault nothing is missing."""
+    added = now_ms()
+    for number in range(-100, 300):
+        acme.add_record(created=added - 2 * HOUR + number * 100)
+    acme.quirks.query_shift_seconds = -7_200
+    harness = PollerHarness(acme, jira_fixture, added=added)
+    async with harness.running():
+        happened = acme.add_records(3)
+        await harness.until(lambda: harness.status.state == "failing")
+        assert "outside the asked window" in harness.status.reason
+        assert "time zone" in harness.status.reason
+        checkpoint = harness.publisher.checkpoint("acme")
+        assert checkpoint.window_end == checkpoint.live_since
+        assert (harness.status.complete_up_to or 0) <= checkpoint.live_since
+        acme.quirks.query_shift_seconds = 0
+        await harness.until(lambda: harness.status.state == "active" and harness.published())
+
+    assert harness.published() == ids(happened)
+
+
+async def test_history_is_not_covered_by_records_of_another_time(acme, jira_fixture):
+    """A day of history is marked as covered for ever, so it must have been read."""
+    acme.add_history(500, now_ms() - 5 * DAY_MS, now_ms() - HOUR)
+    acme.quirks.query_shift_seconds = -7_200
+    harness = PollerHarness(acme, jira_fixture, backfill_from=now_ms() - 3 * DAY_MS)
+    async with harness.running():
+        await harness.until(lambda: "outside the asked window" in (harness.status.reason or ""))
+        await harness.until(lambda: len(acme.requests()) > 6)
+
+    assert harness.publisher.checkpoint("acme").backfilled == ()
+
+
+async def test_records_of_the_window_are_published_beside_others(acme, jira_fixture):
+    """The result holds them and covers nothing; the error follows."""
+    now = now_ms()
+    inside, _ = (acme.add_record(created=now - minutes * 60_000) for minutes in (90, 150))
+    acme.quirks.query_shift_seconds = -3_600
+    results = jira_fixture.source_for(acme).read(TimeRange(now - 2 * HOUR, now))
+    result = await anext(results)
+
+    assert await error_kinds(anext(results)) == [ErrorKind.OUTSIDE_WINDOW]
+    assert ids(result.events) == [inside["id"]]
+    assert not result.covered.width
+
+
+@pytest.mark.parametrize(("ago", "contradicted"), [(5_000, True), (HOUR, False)])
+async def test_a_newer_record_does_not_hide_one_of_the_empty_window(ago, contradicted, acme, jira_fixture):
+    """On a busy site the newest record is always newer than the window."""
+    end = now_ms() - 60_000
+    acme.add_record(created=end - ago)
+    acme.add_record(created=end + 1_000)
+    verified = jira_fixture.source_for(acme).verify_empty(TimeRange(end - 60_000, end))
+
+    assert await error_kinds(verified) == ([ErrorKind.BROKEN_ANSWER] if contradicted else [None])
