@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Executor
 from contextlib import AsyncExitStack
 
 from consumer.assignment.coverage import CoverageCheck
@@ -51,7 +52,10 @@ class PipelineFactory:
         metrics: ConsumerMetrics,
         kinds: Kinds = DESTINATIONS,
         timing: ConsumerTiming | None = None,
+        workers: Executor | None = None,
     ) -> None:
+        """`workers`: threads that decode events and build bodies; None: those of the event loop."""
+        self._workers = workers
         self._config = config
         self._destinations = destinations
         self._connection = connection
@@ -106,6 +110,7 @@ class PipelineFactory:
             DeadLetterWriter(self._writer, self._topics.dead_letters, name),
             metrics,
             timing=timing.sender,
+            workers=self._workers,
         )
         schemas = SchemaLookup(self._store, metrics, timing.schema_lookup)
         start_offsets = StartOffsetResolver(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 
 from prometheus_client import CollectorRegistry
@@ -55,8 +56,19 @@ async def run_consumer(
         store = await stack.enter_async_context(open_schema_store(schema_registry, connection))
         writer = await stack.enter_async_context(RecordWriter(connection))
         status_writer = StatusWriter(writer, topics.status)
+        workers = ThreadPoolExecutor(thread_name_prefix="events")
+        stack.callback(workers.shutdown, wait=False, cancel_futures=True)
         factory = PipelineFactory(
-            config, destinations, connection, topics, store, writer, ConsumerMetrics(registry), kinds, timing
+            config,
+            destinations,
+            connection,
+            topics,
+            store,
+            writer,
+            ConsumerMetrics(registry),
+            kinds,
+            timing,
+            workers,
         )
         status_history = StatusHistory(connection, topics.status)
         pipelines: list[RunningPipeline] = []

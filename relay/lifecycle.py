@@ -16,6 +16,7 @@ import structlog
 
 from relay.aio import CANCEL_SECONDS, cancel_all, cancellation_requested
 from relay.errors import RelayError
+from relay.name_resolution import bounded_lookups
 from relay.telemetry.logs import mark_logged
 
 Service = Callable[[asyncio.Event], Awaitable[None]]
@@ -89,7 +90,19 @@ async def run_services(
     or that did not stop within `stopping_seconds` and were cancelled.
     If a task survives its cancellation, a thread calls `abort` after `cancel_seconds`, even if the event loop is
     blocked.
+    Host names are looked up apart from all other work meanwhile, see `bounded_lookups`.
     """
+    with bounded_lookups():
+        await _run_services(services, stop, stopping_seconds, cancel_seconds, abort)
+
+
+async def _run_services(
+    services: Mapping[str, Service],
+    stop: asyncio.Event,
+    stopping_seconds: float,
+    cancel_seconds: float,
+    abort: Callable[[], None],
+) -> None:
     failures: list[BaseException] = []
     tasks = [
         asyncio.create_task(_run_service(name, service, stop, failures), name=name)

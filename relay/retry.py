@@ -2,7 +2,8 @@
 
 import re
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+
+from relay.timestamps import parse_http_date
 
 _SECONDS = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
@@ -30,19 +31,19 @@ def retry_after_seconds(value: str | None, now_ms: int, *, maximum: float) -> fl
     text = (value or "").strip()
     if _SECONDS.fullmatch(text):
         return _clamp(float(text), maximum)
-    time = _parse_time(text)
-    return None if time is None else _clamp(time.timestamp() - now_ms / 1000, maximum)
+    at = parse_http_date(text)
+    if at is None:
+        at = _parse_iso(text)
+    return None if at is None else _clamp((at - now_ms) / 1000, maximum)
 
 
 def _clamp(seconds: float, maximum: float) -> float:
     return min(max(seconds, 0.0), maximum)
 
 
-def _parse_time(text: str) -> datetime | None:
-    for parse in (parsedate_to_datetime, datetime.fromisoformat):
-        try:
-            time = parse(text)
-        except (ValueError, TypeError, IndexError, OverflowError):
-            continue
-        return time if time.tzinfo else time.replace(tzinfo=UTC)
-    return None
+def _parse_iso(text: str) -> int | None:
+    try:
+        time = datetime.fromisoformat(text)
+        return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return None

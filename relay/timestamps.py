@@ -4,6 +4,7 @@ import re
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 
 DAY_MS = 86_400_000
 
@@ -48,6 +49,18 @@ def parse_iso(text: str) -> Instant | None:
     ms = (local - _EPOCH) // timedelta(milliseconds=1) + int(f"{fraction or ''}000"[:3]) - offset
     exact = bool(utc or (sign and not offset)) and not (fraction or "")[3:].strip("0")
     return Instant(ms, exact) if is_instant(ms) else None
+
+
+def parse_http_date(text: str | None) -> int | None:
+    """Return the instant of an HTTP date in ms. None: it is missing, or no date.
+
+    A date without a zone counts as UTC: an HTTP date is always in GMT (RFC 9110, 5.6.7).
+    """
+    try:
+        found = parsedate_to_datetime(text or "")
+        return round((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
 
 
 def is_instant(ms: int) -> bool:

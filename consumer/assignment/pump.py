@@ -186,7 +186,9 @@ class Pump:
             while True:
                 writer_schemas, confirmed = await pipeline.schemas.schemas_for(records, doubted)
                 try:
-                    encoded = await asyncio.to_thread(encode, records, writer_schemas, encode_rows, select)
+                    encoded = await pipeline.stream.run_in_worker(
+                        encode, records, writer_schemas, encode_rows, select
+                    )
                     return encoded, pipeline.schemas.doubtful(encoded, writer_schemas, confirmed)
                 except SelectionError as error:
                     defect = one_line(str(error))

@@ -191,7 +191,7 @@ class Sender:
         try:
             while True:
                 try:
-                    return await asyncio.to_thread(self._stream.destination.body, rows.encoded)
+                    return await self._stream.run_in_worker(self._stream.destination.body, rows.encoded)
                 except DEFECTS as error:
                     await self._wait_after_defect(key, "building a body", error, attempt)
                     attempt += 1

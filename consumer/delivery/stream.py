@@ -2,7 +2,10 @@
 
 import asyncio
 import time
+from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from consumer.delivery.batch import Rows
 from consumer.delivery.bisection import AcceptanceLog
@@ -15,6 +18,8 @@ from consumer.destinations.outcome import Outcome, Partial, Retry, Sent
 from consumer.metrics import PipelineMetrics
 from consumer.timing import SenderTiming
 from relay.aio import cancellation_requested
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,12 @@ class DeliveryStream:
     acceptance_log: AcceptanceLog = field(default_factory=AcceptanceLog)
     bisection_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     suspicion_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    workers: Executor | None = None
+    """Threads that decode events and build bodies; None: those of the event loop, which others may keep busy."""
+
+    async def run_in_worker(self, work: Callable[..., T], *args: Any) -> T:
+        """Return `work(*args)`, called in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self.workers, work, *args)
 
     async def send(self, rows: Rows, content: bytes) -> Outcome:
         """Make one request and count its outcome."""

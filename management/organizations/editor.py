@@ -12,7 +12,7 @@ from management.organizations.view import public_view
 from management.timing import EditTiming
 from relay.avro.codec import InternalCodec
 from relay.errors import RelayError
-from relay.kafka import Record, TopicPartition
+from relay.kafka import Record, TopicPartition, is_refusal
 from relay.kafka.connection import Connection
 from relay.kafka.producer import ProducerRecord
 from relay.kafka.tables import read_table
@@ -63,6 +63,11 @@ async def _run_until_committed(edit: "_FencedEdit", timing: EditTiming) -> Organ
         try:
             return await edit.attempt(partition)
         except PublishError as error:
+            if _lacks_right(error):
+                raise RelayError(
+                    f"{edit.name} was not changed, because the user of {edit.connection.bootstrap} lacks a right: {error}"
+                    " `jira-relay check --rights operator` names the right and the command that grants it."
+                ) from error
             if not error.fenced:
                 raise _unknown_outcome_error(edit.name, error) from error
         await asyncio.sleep(random.uniform(0, timing.longest_first_wait_seconds) * (attempt + 1))
@@ -136,6 +141,11 @@ class _FencedEdit:
                 for record in self.misplaced
             ),
         ]
+
+
+def _lacks_right(error: PublishError) -> bool:
+    """Return whether Kafka refused the transaction, which it then never commits."""
+    return is_refusal(error.__cause__)
 
 
 def _unknown_outcome_error(name: str, error: PublishError) -> PublishError:

@@ -9,7 +9,7 @@ import structlog
 
 from relay.avro.codec import BadBody, NotAvro, UnknownSchema
 from relay.errors import RelayError, describe
-from relay.kafka import AUTHORIZATION_CODES, KafkaError, Record
+from relay.kafka import KafkaError, Record, is_refusal
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import CorruptBatchError
 from relay.kafka.tables import read_tables
@@ -29,7 +29,7 @@ def kafka_errors_as_relay_errors(connection: Connection) -> Iterator[None]:
     try:
         yield
     except (KafkaError, TimeoutError, OSError) as error:
-        if isinstance(error, KafkaError) and error.errno in AUTHORIZATION_CODES:
+        if is_refusal(error):
             raise RelayError(
                 f"Kafka at {connection.bootstrap} refused a request, because its user lacks a right: {describe(error)}."
                 " `jira-relay check --rights operator` names the right and the command that grants it."

@@ -9,7 +9,7 @@ from datetime import date
 from pydantic import SecretStr
 
 from relay.credentials.resolver import is_reference
-from relay.credentials.url_policy import UrlError, parse_origin
+from relay.credentials.url_policy import UrlError, parse_site
 from relay.errors import RelayError
 from relay.timestamps import day_start
 
@@ -62,7 +62,7 @@ def validate_name(name: str) -> str:
 
 def validate_url(text: str) -> str:
     try:
-        return parse_origin(text.strip()).url
+        return parse_site(text.strip()).url
     except UrlError as error:
         raise InputError(f"The URL is not valid. {error}") from error
 

@@ -19,6 +19,13 @@ _NUMERIC = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _PORT = re.compile(r"[0-9]{1,5}")
 _DEFAULT_PORT = {"https": 443, "http": 80}
 
+GOVERNMENT_GATEWAY_URL = "https://api.atlassian-us-gov-mod.com"
+_GOVERNMENT_DOMAIN = "atlassian-us-gov-mod.net"
+"""Sites of Atlassian Government Cloud: support.atlassian.com, "Get access to the Atlassian Government environment"."""
+_SITE_DOMAINS = {"atlassian.net", _GOVERNMENT_DOMAIN}
+_ACCOUNT_DOMAINS = ("atlassian.com", "atlassian-us-gov-mod.com")
+"""Atlassian's gateways and account pages: api, admin, id, home and others. No site has such a host."""
+
 
 class UrlError(RelayError):
     """The URL is invalid, or its host must not get a credential."""
@@ -89,6 +96,17 @@ def split_url(text: str) -> tuple[Origin, str]:
     return Origin(scheme.lower(), host, None if port == default_port else port), rest
 
 
+def parse_site(text: str) -> Origin:
+    """Return the origin of a Jira site's URL. Raises UrlError, which explains an address of Atlassian's that is no site's."""
+    origin, _ = split_url(text)
+    if any(origin.host == domain or origin.host.endswith(f".{domain}") for domain in _ACCOUNT_DOMAINS):
+        raise UrlError(
+            f"{origin.host} is Atlassian's gateway or a page of an account, not a Jira site: use the address that a browser"
+            " shows in Jira, up to its host, such as https://acme.atlassian.net. The relay finds the gateway by itself."
+        )
+    return parse_origin(text)
+
+
 def organization_name(url: str) -> str:
     """Return the default name of an organization: the host of its URL, and the port if it has one."""
     return parse_origin(url).authority
@@ -102,6 +120,11 @@ class AllowedHosts:
     allowed_hosts: Sequence[str] = ()
     """Each entry is a host, for any port, or host:port."""
 
+    def gateway_for(self, site_url: str) -> str:
+        """Return the gateway that knows a site: Government Cloud has its own."""
+        site, _ = split_url(site_url)
+        return GOVERNMENT_GATEWAY_URL if _site_domain(site.host) == _GOVERNMENT_DOMAIN else self.gateway_url
+
     def check(self, url: str) -> None:
         """Return only if a credential may be sent to this URL. Raises UrlError otherwise."""
         if not url.isascii():  # two libraries may encode such a host in two ways
@@ -114,14 +137,14 @@ class AllowedHosts:
         if not self._is_allowed(origin):
             raise UrlError(
                 f"{origin.authority} may not get credentials: it is neither *.atlassian.net "
-                "nor the gateway. If it is your Jira, add it to producer.allowed_hosts."
+                f"or *.{_GOVERNMENT_DOMAIN} nor their gateway. If it is your Jira, add it to producer.allowed_hosts."
             )
 
     def _is_allowed(self, origin: Origin) -> bool:
         return (
             origin.loopback
-            or _is_cloud_site(origin.host)
-            or origin == parse_origin(self.gateway_url)
+            or _site_domain(origin.host) is not None
+            or origin in {parse_origin(self.gateway_url), parse_origin(GOVERNMENT_GATEWAY_URL)}
             or any(
                 origin.host == host and port in {None, _port_of(origin)}
                 for host, port in self._parsed_hosts()
@@ -141,9 +164,10 @@ def _port_of(origin: Origin) -> int:
     return origin.port or _DEFAULT_PORT[origin.scheme]
 
 
-def _is_cloud_site(host: str) -> bool:
+def _site_domain(host: str) -> str | None:
+    """Return the domain of Atlassian's that a host is a site of. None: it is no site."""
     site, _, domain = host.partition(".")
-    return domain == "atlassian.net" and site != ""
+    return domain if domain in _SITE_DOMAINS and site else None
 
 
 def _split_authority(authority: str, text: str) -> tuple[str, int | None]:

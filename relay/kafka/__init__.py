@@ -14,13 +14,13 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from relay.errors import RelayError
 
 __all__ = [
-    "AUTHORIZATION_CODES",
     "KAFKA_FAILURES",
     "KafkaError",
     "OffsetAndMetadata",
     "OffsetMetadataTooLargeError",
     "Record",
     "TopicPartition",
+    "is_refusal",
     "partition_text",
     "partitions_text",
 ]
@@ -40,8 +40,12 @@ def partitions_text(partitions: Iterable[TopicPartition]) -> str:
     return ", ".join(map(partition_text, sorted(partitions)))
 
 
-AUTHORIZATION_CODES = frozenset({29, 30, 31, 53})
-"""The error codes of Kafka for a missing right: on a topic, a group, the cluster, a transactional id."""
+def is_refusal(error: BaseException | None) -> bool:
+    """Return whether Kafka refused a request for a missing right: on a topic, a group, the cluster, a transactional id.
+
+    Errors of aiokafka itself have no code.
+    """
+    return isinstance(error, KafkaError) and getattr(error, "errno", None) in {29, 30, 31, 53}
 
 
 class Record(Protocol):

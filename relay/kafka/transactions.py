@@ -24,6 +24,7 @@ from relay.kafka.aiokafka_patches.producer import (
     discard_producer,
     is_fenced,
     observe_throttling,
+    transaction_failure,
 )
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import stable_bounds, standalone_consumer
@@ -147,16 +148,20 @@ class Publisher:
         except ProducerFenced as error:
             raise PublishError("Another owner has taken over the transactional id.", fenced=True) from error
         except IllegalOperation as error:  # aiokafka left the transaction by itself, between two sends
+            cause = transaction_failure(self._producer) or error
             raise PublishError(
-                "The transaction ended before its commit.", fenced=is_fenced(self._producer)
-            ) from error
+                f"The transaction ended before its commit: {describe(cause)}.",
+                fenced=is_fenced(self._producer),
+            ) from cause
         except InvalidTimestampError as error:
             raise PublishError(
                 "Kafka rejected a transaction because of its timestamps: the clock of this machine is ahead "
                 "of Kafka's by more than message.timestamp.after.max.ms (default: 1 hour). Correct the clocks."
             ) from error
         except (KafkaError, AssertionError, OSError) as error:
-            raise PublishError(f"Kafka rejected a transaction: {describe(error)}.") from error
+            raise PublishError(
+                f"Kafka rejected a transaction: {describe(error)}. Run `jira-relay check`."
+            ) from error
         except asyncio.CancelledError as error:
             if _not_cancelled_inside(error):
                 raise

@@ -47,7 +47,7 @@ def open_endpoint(
         )
     if not key:
         raise RelayError(f"{organization}: the API key is empty; give the one made at id.atlassian.com.")
-    base_url = _gateway_url(organization, hosts.gateway_url, cloud_id) if gateway else url.rstrip("/")
+    base_url = _gateway_url(organization, hosts.gateway_for(url), cloud_id) if gateway else url.rstrip("/")
     hosts.check(base_url)
     origin, _ = split_url(base_url)
     return Endpoint(

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from email.utils import parsedate_to_datetime
 from importlib.metadata import version
 
 import httpx
@@ -21,6 +20,7 @@ from producer.sources.jira_cloud.response import JiraResponse, classify
 from relay import timestamps
 from relay.credentials.url_policy import split_url
 from relay.http import create_tls_context, open_transport
+from relay.name_resolution import lookups_for
 from relay.timestamps import now_ms
 
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
@@ -207,8 +207,9 @@ async def _get(
 ) -> JiraResponse | SourceFailure:
     headers = {} if endpoint is None else {"Authorization": endpoint.authorization}
     try:
-        async with asyncio.timeout(limits.seconds):
-            response = await _read_response(client, url, headers, query, limits.max_bytes)
+        with lookups_for("source"):  # a site without an answer of DNS holds up no broker and no destination
+            async with asyncio.timeout(limits.seconds):
+                response = await _read_response(client, url, headers, query, limits.max_bytes)
     except TimeoutError:
         return make_failure(
             ErrorKind.UNREACHABLE, target, quote=f"no whole answer within {limits.seconds:.0f} s"
@@ -236,7 +237,10 @@ async def _read_response(
             if len(body) > max_bytes:
                 return None
         return JiraResponse(
-            response.status_code, response.headers, bytes(body), _date_ms(response.headers.get("Date"))
+            response.status_code,
+            response.headers,
+            bytes(body),
+            timestamps.parse_http_date(response.headers.get("Date")),
         )
 
 
@@ -271,13 +275,6 @@ def _exception_chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
-
-
-def _date_ms(text: str | None) -> int | None:
-    try:
-        return int(parsedate_to_datetime(text or "").timestamp() * 1000)
-    except (ValueError, OverflowError):
-        return None
 
 
 def _string_member(body: bytes, name: str) -> str | None:

@@ -42,6 +42,15 @@ async def discard_producer(producer: Any, seconds: float) -> None:
     _consume_exceptions(producer)
 
 
+def transaction_failure(producer: Any) -> BaseException | None:
+    """Return why aiokafka left the transaction by itself. None: it did not."""
+    waiter = getattr(producer._txn_manager, "_transaction_waiter", None)  # noqa: SLF001
+    if waiter is None or not waiter.done() or waiter.cancelled():
+        return None
+    failure: BaseException | None = waiter.exception()
+    return failure
+
+
 def _fail_pending_batches(accumulator: Any) -> None:
     """Fail all waiting sends. A batch that was queued for a retry is missing in the list that fail_all goes through."""
     accumulator._pending_batches.update(batch for queue in accumulator._batches.values() for batch in queue)  # noqa: SLF001

@@ -4,18 +4,20 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 
 from management.organizations.commands import delete
 from management.organizations.editor import StaleEditError, edit_organization
 from management.organizations.store import (
     StoredOrganizations,
+    kafka_errors_as_relay_errors,
     read_organizations,
     read_store,
     require_existing,
 )
 from relay.config.kafka import KafkaConfig
 from relay.errors import RelayError
-from relay.kafka import TopicPartition
+from relay.kafka import KafkaError, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.producer import RecordWriter
 from relay.kafka.topic_admin import create_missing_topics, read_shard_count
@@ -152,3 +154,16 @@ async def test_an_unreachable_kafka_is_a_relay_error():
         for attempt in (read_organizations(away), put_organization(away, "acme")):
             with pytest.raises(RelayError, match=r"127\.0\.0\.1:1"):
                 await attempt
+
+
+@pytest.mark.parametrize(
+    "error", [KafkaError("no code"), KafkaConnectionError("gone"), TimeoutError(), OSError(29, "x")]
+)
+async def test_any_error_of_kafkas_client_is_a_relay_error(error):
+    """An error without a code, and one whose number means something else, is no missing right."""
+    connection = Connection(KafkaConfig(bootstrap="127.0.0.1:1", replication_factor=1))
+    with (
+        pytest.raises(RelayError, match=r"127\.0\.0\.1:1 failed"),
+        kafka_errors_as_relay_errors(connection),
+    ):
+        raise error

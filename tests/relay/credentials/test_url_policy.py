@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from relay.credentials.url_policy import AllowedHosts, UrlError, organization_name, parse_origin
+from relay.credentials.url_policy import AllowedHosts, UrlError, organization_name, parse_origin, parse_site
 
 HOSTS = AllowedHosts("https://api.atlassian.com", ["jira.example.com", "other.example.com:8443"])
 
@@ -81,6 +81,8 @@ def test_an_invalid_url_is_rejected_with_a_sentence(url, why):
     [
         "https://acme.atlassian.net/rest/api/3/auditing/record?limit=1",
         "https://api.atlassian.com/ex/jira/0-1/rest/api/3/myself",
+        "https://acme.atlassian-us-gov-mod.net",
+        "https://api.atlassian-us-gov-mod.com/ex/jira/0-1",
         "https://jira.example.com:7443/x",
         "https://other.example.com:8443",
         "http://127.0.0.1:4711/x",
@@ -93,12 +95,42 @@ def test_credentials_may_go_to_known_hosts(url):
     assert is_allowed(url)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.atlassian.com/ex/jira/0f2d1a52-0000-4000-8000-000000000000",
+        "https://api.atlassian.com",
+        "https://api.atlassian-us-gov-mod.com/ex/jira/0-1",
+        "https://admin.atlassian.com/s/0-1/jira",
+        "https://home.atlassian.com/o/0-1",
+        "https://atlassian.com",
+    ],
+)
+def test_an_address_of_atlassian_that_is_no_site_is_explained(url):
+    """Its name would be that of every organization."""
+    with pytest.raises(
+        UrlError, match=r"not a Jira site: use the address .* such as https://acme\.atlassian\.net"
+    ):
+        parse_site(url)
+
+
+def test_the_address_of_a_browser_gives_the_sites_own():
+    """A path is refused with the address to use instead."""
+    assert parse_site("https://Acme.atlassian.net/").url == "https://acme.atlassian.net"
+    with pytest.raises(UrlError, match=r"use https://acme\.atlassian\.net alone"):
+        parse_site("https://acme.atlassian.net/jira/software/projects/X/boards/1")
+
+
 HOSTILE = [
     "http://acme.atlassian.net",
     "https://atlassian.net",
     "https://x.acme.atlassian.net.evil.example",
     "https://acme.atlassian.net.evil.example",
     "https://acme-atlassian.net",
+    "https://atlassian-us-gov-mod.net",
+    "https://acme.stg.atlassian-us-gov-mod.net",
+    "https://acme.atlassian-us-gov-mod.com",
+    "https://acme.atlassian-us-gov-mod.net.evil.example",
     "https://acme.evil-atlassian.net",
     "https://acme.atlassian.net@evil.example",
     "https://acme.atlassian.net:443@evil.example",

@@ -23,6 +23,21 @@ def test_an_endpoint_exists_only_for_a_safe_destination(url, user, key, word):
         open_endpoint("acme", url, user, key, AllowedHosts("https://api.atlassian.com"))
 
 
+@pytest.mark.parametrize(
+    ("site", "gateway"),
+    [
+        ("https://acme.atlassian.net", "https://gateway.example"),
+        ("https://acme.atlassian-us-gov-mod.net", "https://api.atlassian-us-gov-mod.com"),
+    ],
+)
+def test_each_cloud_has_its_own_gateway(site, gateway):
+    """A key of a Government Cloud site reaches no commercial host, and the other way round."""
+    known = AllowedHosts("https://gateway.example")
+    assert open_endpoint("acme", site, "u", "k", known).base_url == site
+    found = open_endpoint("acme", site, "u", "k", known, gateway=True, cloud_id="1-2")
+    assert found.base_url == f"{gateway}/ex/jira/1-2"
+
+
 def test_the_gateway_needs_a_cloud_id():
     """An invalid cloud id cannot change the URL."""
     known = AllowedHosts("https://api.atlassian.com")
