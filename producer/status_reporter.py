@@ -140,7 +140,7 @@ class OrganizationStatusReporter:
 
     def holes(self, holes: Sequence[TimeRange]) -> None:
         """Report the ranges that the source fails to serve."""
-        self._metrics.holes(self._name, len(holes))
+        self._metrics.holes(self._name, sum(hole.width for hole in holes) / 1000)
         self.notice("holes", _holes_message(holes) if holes else None)
 
     def _active_reason(self) -> str | None:

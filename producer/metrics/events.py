@@ -127,8 +127,8 @@ class ProducerMetrics:
             records=records,
         )
 
-    def holes(self, organization: str, count: int) -> None:
-        self._set(catalogue.UNREAD_RANGES, organization, count)
+    def holes(self, organization: str, seconds: float) -> None:
+        self._set(catalogue.UNREAD_SECONDS, organization, seconds)
 
     def hole_opened(self, organization: str, since: str, until: str, reason: str) -> None:
         log.warning(

@@ -10,7 +10,6 @@ from simulators import faults
 from tests.support.poller import PollerHarness, ids
 from tests.support.publisher import TOPICS
 
-
 pytestmark = pytest.mark.timeout(300)
 
 
