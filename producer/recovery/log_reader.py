@@ -148,6 +148,12 @@ class EventDecoder:
                 event = self.try_decode(record)
             if event is not None:
                 events.append(event)
+            elif self._may_be_newer(record):
+                raise RelayError(
+                    f"Offset {record.offset} of {record.topic}, partition {record.partition}, looks like an event of a newer"
+                    " release, whose schema is nowhere. No event may count as lost, so the shard stays closed. Put the former"
+                    " content of the schema registry back, or upgrade this relay."
+                )
             else:
                 log.warning(
                     "A message on an event topic was skipped: it is no event.",
@@ -156,6 +162,16 @@ class EventDecoder:
                     offset=record.offset,
                 )
         return events
+
+    def _may_be_newer(self, record: Record) -> bool:
+        """Return whether a record that no schema at hand fits may be an event: it holds its key, and its own schema is nowhere."""
+        try:
+            ref, start = split_frame(record.value or b"")
+        except NotAvro:
+            return False
+        unresolved = ref != self._encoder.ref and not isinstance(self._schemas.get(ref), dict)
+        key = record.key or b""
+        return unresolved and key != b"" and key in (record.value or b"")[start:]
 
     async def _resolve_schema(self, record: Record) -> None:
         """Look up the schema that the record names: a newer version of the relay may have written it."""

@@ -118,7 +118,7 @@ class SchemaRegistryClient:
         if not isinstance(answer, dict):
             return answer
         match answer, read_schema(str(answer.get("schema"))):
-            case {"id": int(value), "version": int(version)}, dict(schema):
+            case {"id": value, "version": int(version)}, dict(schema) if _is_id(value):
                 return RegisteredSchema(SchemaId(value), version, schema)
         return _unexpected_answer(self.url)
 
@@ -160,7 +160,7 @@ class SchemaRegistryClient:
 
     def _id(self, answer: dict[str, Any] | RegistryFailure) -> SchemaId | RegistryFailure:
         match answer:
-            case {"id": int(value)}:
+            case {"id": value} if _is_id(value):
                 return SchemaId(value)
             case dict():
                 return _unexpected_answer(self.url)
@@ -237,6 +237,11 @@ def _unexpected_answer(url: str, status: int = 200) -> Unavailable:
     return Unavailable(
         f"{url} answers ({status}), but not as a schema registry: check the path in schema_registry.url."
     )
+
+
+def _is_id(value: Any) -> bool:
+    """Return whether a message can carry it: registries assign Java ints from 0 or 1 upward. In JSON true is no number."""
+    return type(value) is int and 0 <= value < 2**31
 
 
 def _json_object(content: bytes) -> dict[str, Any]:

@@ -175,3 +175,23 @@ async def newer_encoder(shard_loader):
     newer = {**ours, "fields": [*ours["fields"], more]}
     await shard_loader.store._text_store.put(fingerprint(newer), json.dumps(newer))
     return Encoder(newer, fingerprint(newer))
+
+
+async def test_events_of_a_newer_version_without_its_schema_never_count_as_lost(shard_loader):
+    """After a downgrade the topic of schemas was emptied too: the shard stays closed and says why, until it is filled."""
+    publisher = await load_with_checkpoints(shard_loader)
+    encoder = await newer_encoder(shard_loader)
+    publisher._layout = replace(publisher._layout, event_encoder=encoder)
+    await publisher.publish("acme", pending_records(records("acme", 1, 2)), unchanged, persist=False)
+    await publisher.discard()
+    await shard_loader.store._text_store.put(encoder.ref, "{}")
+    with pytest.raises(RelayError, match="event of a newer release, whose schema is nowhere"):
+        await shard_loader.load(0)
+
+    await newer_encoder(shard_loader)
+    shard_loader.store._failed.clear()
+    successor = await load_with_checkpoints(shard_loader)
+    found = await successor.publish("acme", pending_records(records("acme", 1, 2)), unchanged, persist=False)
+    await successor.discard()
+
+    assert found.events_by_mode == {}

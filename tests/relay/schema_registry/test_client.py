@@ -152,7 +152,10 @@ async def test_an_id_of_another_schema_than_an_avro_record_is_missing(schema):
     assert answer == Missing("schema id 7 of the schema registry is not the schema of an Avro record")
 
 
-@pytest.mark.parametrize("content", [b'{"id": "7"}', b'{"ids": [7]}'])
+@pytest.mark.parametrize(
+    "content",
+    [b'{"id": "7"}', b'{"ids": [7]}', b'{"id": true}', b'{"id": -1}', b'{"id": 2147483648}', b'{"id": 7.0}'],
+)
 async def test_an_answer_without_an_id_is_unavailable(content):
     registry = client_answering(200, content)
     assert isinstance(await registry.lookup("a-value", AUDIT_EVENT), Unavailable)
