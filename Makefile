@@ -42,6 +42,7 @@ format: setup ## rewrite in the house format
 
 bench: setup ## CPU time of an event beside a record-by-record consumer; memory, files and late rounds under load
 	$(BIN)/python benchmarks/columns.py
+	$(BIN)/python benchmarks/formats.py
 	$(BIN)/python benchmarks/consumer.py
 	$(BIN)/python benchmarks/bounds.py
 	$(BIN)/python benchmarks/organizations.py

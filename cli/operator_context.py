@@ -7,8 +7,8 @@ from cli.context import CommandContext, current_operator
 from management.context import OperatorContext
 from producer.sources.jira_cloud.client import open_client
 from relay.config.secrets import SecretsConfig
-from relay.credentials.url_policy import AllowedHosts
 from relay.timestamps import now_ms
+from relay.url_policy import AllowedHosts
 
 
 @asynccontextmanager

@@ -22,11 +22,13 @@ from consumer.metrics import ConsumerMetrics
 from consumer.offsets.backup import OffsetBackup, read_offset_backup
 from consumer.status_reporter import RunningPipeline
 from consumer.timing import ConsumerTiming
+from consumer.topic_settings import TopicSettings
 from relay.errors import RelayError
 from relay.kafka.connection import Connection
 from relay.kafka.consumer_group import Member
 from relay.kafka.positions import GroupCoverage
 from relay.kafka.producer import RecordWriter
+from relay.kafka.topic_facts import TopicFacts
 from relay.kafka.topics import Topics
 from relay.schema_registry.store import SchemaStore
 
@@ -53,8 +55,10 @@ class PipelineFactory:
         kinds: Kinds = DESTINATIONS,
         timing: ConsumerTiming | None = None,
         workers: Executor | None = None,
+        topic_settings: TopicSettings | None = None,
     ) -> None:
         """`workers`: threads that decode events and build bodies; None: those of the event loop."""
+        self._topic_settings = topic_settings or TopicSettings(connection, TopicFacts({}))
         self._workers = workers
         self._config = config
         self._destinations = destinations
@@ -107,7 +111,12 @@ class PipelineFactory:
         stream = DeliveryStream(
             destination,
             CircuitBreaker(rate_limit, timing.breaker),
-            DeadLetterWriter(self._writer, self._topics.dead_letters, name),
+            DeadLetterWriter(
+                self._writer,
+                self._topics.dead_letters,
+                name,
+                topic_problem=lambda: self._topic_settings.dead_letter_problem,
+            ),
             metrics,
             timing=timing.sender,
             workers=self._workers,
@@ -140,7 +149,9 @@ class PipelineFactory:
             consumer_options=FETCH_OPTIONS,
         )
         coverage = CoverageCheck(topic, self._coverage_reader(handler, topic), timing.coverage)
-        return RunningPipeline(topic, member, handler, stream, schemas, metrics, coverage)
+        return RunningPipeline(
+            topic, member, handler, stream, schemas, metrics, coverage, self._topic_settings
+        )
 
     def _coverage_reader(
         self, handler: AssignmentHandler, topic: str

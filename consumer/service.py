@@ -14,11 +14,13 @@ from consumer.metrics import ConsumerMetrics
 from consumer.pipelines import PipelineFactory
 from consumer.status_reporter import DestinationStatusReporter, RunningPipeline
 from consumer.timing import ConsumerServiceTiming, ConsumerTiming
+from consumer.topic_settings import TopicSettings
 from relay.aio import cancel_all, run_unless_stopped, supervise
 from relay.config.schema_registry import SchemaRegistryConfig
 from relay.kafka.connection import Connection
 from relay.kafka.producer import RecordWriter
-from relay.kafka.topic_admin import read_shard_count
+from relay.kafka.topic_admin import read_topic_facts
+from relay.kafka.topic_facts import shard_count
 from relay.kafka.topics import Topics
 from relay.schema_registry.store import open_schema_store
 from relay.status.model import service_key, take_over
@@ -49,9 +51,11 @@ async def run_consumer(
         health.report(f"destination {name}", ok=False, reason="joining the group")
     health.count("destination", len(destinations))
     topics = Topics(connection.kafka.topic_prefix)
-    shards = await run_unless_stopped(stop, read_shard_count(connection))
-    if shards is None:
+    facts = await run_unless_stopped(stop, read_topic_facts(connection))
+    if facts is None:
         return
+    shards = shard_count(facts, topics)
+    topic_settings = TopicSettings(connection, facts, timing.service.topic_check_seconds)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_schema_store(schema_registry, connection))
         writer = await stack.enter_async_context(RecordWriter(connection))
@@ -69,6 +73,7 @@ async def run_consumer(
             kinds,
             timing,
             workers,
+            topic_settings,
         )
         status_history = StatusHistory(connection, topics.status)
         pipelines: list[RunningPipeline] = []
@@ -93,8 +98,10 @@ async def run_consumer(
         tasks = {
             asyncio.create_task(status_writer.run(), name="status writer"),
             asyncio.create_task(
-                _heartbeat(status_writer, destinations, timing.service), name="heartbeat of the consumer"
+                _heartbeat(status_writer, destinations, topic_settings, timing.service),
+                name="heartbeat of the consumer",
             ),
+            asyncio.create_task(topic_settings.watch(), name="watch of topic settings"),
             *(
                 asyncio.create_task(reporter.run(), name="status reporter of a destination")
                 for reporter in reporters
@@ -119,11 +126,16 @@ async def run_consumer(
 
 
 async def _heartbeat(
-    status_writer: StatusWriter, names: Iterable[str], timing: ConsumerServiceTiming
+    status_writer: StatusWriter,
+    names: Iterable[str],
+    topic_settings: TopicSettings,
+    timing: ConsumerServiceTiming,
 ) -> None:
-    """Report that this process runs, and which destinations it serves, until cancelled."""
-    status = take_over("active", now_ms(), reason=f"destinations {', '.join(names)}")
+    """Report that this process runs, which destinations it serves, and what it may not know, until cancelled."""
+    served = f"destinations {', '.join(names)}"
+    status = take_over("active", now_ms(), reason=served)
     while True:
-        status = status.transition("active", status.reason, now_ms()).valid_for(timing.heartbeat_valid_ms)
+        reason = "; ".join(filter(None, (served, topic_settings.unknown)))
+        status = status.transition("active", reason, now_ms()).valid_for(timing.heartbeat_valid_ms)
         status_writer.put(service_key("consume"), status)
         await asyncio.sleep(timing.heartbeat_seconds)

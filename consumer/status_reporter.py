@@ -15,6 +15,7 @@ from consumer.metrics import ConsumerMetrics, PipelineMetrics
 from consumer.offsets.backup import backed_up, destination_status_key
 from consumer.offsets.delivered import DeliveryProgress
 from consumer.timing import ReporterTiming
+from consumer.topic_settings import DEFAULT_RETENTION_SECONDS, TopicSettings
 from relay.kafka import KafkaError, TopicPartition
 from relay.kafka.consumer_group import Member
 from relay.status.model import GroupOffset, Status, take_over
@@ -23,7 +24,6 @@ from relay.status.writer import StatusWriter
 from relay.telemetry.health import Health
 from relay.timestamps import now_ms
 
-HALF_OF_RETENTION_SECONDS = 15 * 86_400.0
 _MEMBERSHIP_UNCONFIRMED = "Kafka does not confirm the membership of this process in its group; check that Kafka runs and is reachable"
 
 
@@ -38,6 +38,19 @@ class RunningPipeline:
     schemas: SchemaLookup
     metrics: PipelineMetrics
     coverage: CoverageCheck
+    topic_settings: TopicSettings | None = None
+    """Of all topics; None: they are not looked at."""
+
+    @property
+    def topic_problem(self) -> str | None:
+        """Which setting of its topic costs events; None: no known one does. Delivery goes on: only that saves them."""
+        return None if self.topic_settings is None else self.topic_settings.problem(self.topic)
+
+    @property
+    def retention_seconds(self) -> float:
+        """How long Kafka keeps the events of its topic."""
+        settings = self.topic_settings
+        return DEFAULT_RETENTION_SECONDS if settings is None else settings.retention_seconds(self.topic)
 
     @property
     def problem(self) -> Retry | Paused | None:
@@ -109,9 +122,12 @@ class DestinationStatusReporter:
         operating = state in {"active", "waiting"}
         began = state != "paused" and all(pipeline.handler.ready for pipeline in self._pipelines)
         unconfirmed = began and not all(pipeline.member.valid for pipeline in self._pipelines)
+        risk = next(filter(None, (pipeline.topic_problem for pipeline in self._pipelines)), None)
+        if operating and risk is not None:
+            reason = risk
         self._health.report(
             f"destination {self._destination}",
-            ok=operating and not unconfirmed,
+            ok=operating and not unconfirmed and risk is None,
             reason=_MEMBERSHIP_UNCONFIRMED if unconfirmed else (reason or state).rstrip("."),
         )
 
@@ -122,9 +138,10 @@ class DestinationStatusReporter:
                 if state == wanted:
                     return state, reason
         states = [pipeline.stream.state for pipeline in self._pipelines]
+        risks = [pipeline.topic_problem for pipeline in self._pipelines if pipeline.topic_problem]
         corrupt = [text for state in states for text in state.corrupt_batches]
         losses = [text for state in states for text in (*state.losses, *state.mismatches)]
-        return "active", next(iter(corrupt + losses), None)
+        return "active", next(iter(risks + corrupt + losses), None)
 
     def _update_gauges(self) -> None:
         for pipeline in self._pipelines:
@@ -132,10 +149,11 @@ class DestinationStatusReporter:
             pipeline.metrics.set_state(_flow_state(pipeline)[0], oldest_seconds=oldest)
             if (
                 oldest is not None
-                and oldest > HALF_OF_RETENTION_SECONDS
+                and oldest > pipeline.retention_seconds / 2
                 and self._due("alarm", self._timing.alarm_seconds)
             ):
-                pipeline.metrics.half_of_retention_passed(oldest / 86_400)
+                kept_days = pipeline.retention_seconds / 86_400
+                pipeline.metrics.half_of_retention_passed(oldest / 86_400, kept_days)
 
     def _owns_status(self) -> bool:
         live = self._pipelines[0]

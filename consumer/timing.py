@@ -117,6 +117,8 @@ class ReporterTiming:
 class ConsumerServiceTiming:
     """Waits of the process."""
 
+    topic_check_seconds: float = 60.0
+    """How often the settings of the topics are looked at."""
     stop_seconds: float = 15.0
     heartbeat_seconds: float = 15.0
     heartbeat_valid_ms: int = 60_000

@@ -148,7 +148,8 @@ async def _check_topics(settings: Settings, context: OperatorContext) -> str:
             reports = await topic_admin.compare_topics(connection, reread_ms)
     if problems := _by_text([(report.name, problem) for report in reports for problem in report.problems]):
         raise RelayError(" ".join(problems))
-    found = f"all {len(reports)} exist, with the right settings"
+    compared = all(report.state != "exists" for report in reports)
+    found = f"all {len(reports)} exist{', with the right settings' if compared else ''}"
     notes = _by_text([(report.name, note) for report in reports for note in report.notes])
     return " ".join([f"{found}.", *notes]) if notes else found
 

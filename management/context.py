@@ -8,8 +8,8 @@ import httpx
 from management.timing import OperatorTiming
 from relay.config.secrets import SecretsConfig
 from relay.credentials.resolver import CredentialResolver
-from relay.credentials.url_policy import AllowedHosts
 from relay.kafka.connection import Connection
+from relay.url_policy import AllowedHosts
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,5 +2,5 @@
 
 Enters: settings, the environment that an entry point hands in, and records of the relay's topics.
 Leaves: encoded records, statuses, metrics and health; each failure for an operator is a RelayError.
-It knows no source and no destination, and neither producer nor consumer.
+It knows neither producer nor consumer, and of sources only the domains that their keys may go to (url_policy.py).
 """

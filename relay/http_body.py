@@ -88,9 +88,10 @@ class _Inflater:
         """Yield what these bytes unpack to, in pieces. Raises httpx.DecodingError."""
         data, self._held = self._held + data, b""
         while data and not self._ended:
-            if self._member is None and not self._begin_member(data):
+            member = self._member or self._begin_member(data)
+            if member is None:
                 return
-            piece, data = self._inflate(data)
+            piece, data = self._inflate(member, data)
             if piece:
                 yield piece
 
@@ -99,26 +100,23 @@ class _Inflater:
         if self._member is not None or (self._held and not self._members):
             raise httpx.DecodingError("the packed answer is cut off")
 
-    def _begin_member(self, data: bytes) -> bool:
+    def _begin_member(self, data: bytes) -> "zlib._Decompress | None":
         """Begin a member, if these bytes suffice to know its format; what follows the last one is padding."""
         if len(data) < 2:
             self._held = data
-            return False
+            return None
         if self._members and not data.startswith(_GZIP_MAGIC):
             self._ended = True
-            return False
+            return None
         bits = self._window_bits
         if bits == zlib.MAX_WBITS and not _has_zlib_header(data):
             bits = -bits
         self._member = zlib.decompressobj(bits)
         self._members += 1
-        return True
+        return self._member
 
-    def _inflate(self, data: bytes) -> tuple[bytes, bytes]:
+    def _inflate(self, member: "zlib._Decompress", data: bytes) -> tuple[bytes, bytes]:
         """Return the next piece, and the packed bytes that remain."""
-        member = self._member
-        if member is None:
-            return b"", data
         try:
             piece = member.decompress(data, PIECE_BYTES)
         except zlib.error as error:

@@ -28,7 +28,10 @@ class DeadLetterWriter:
         topic: str,
         destination: str,
         now_ms: Callable[[], int] = now_ms,
+        topic_problem: Callable[[], str | None] = lambda: None,
     ) -> None:
+        """`topic_problem`: why a dead letter would be lost on the topic now; None: it would not."""
+        self._topic_problem = topic_problem
         self._writer = writer
         self._topic = topic
         self._destination = destination
@@ -40,8 +43,10 @@ class DeadLetterWriter:
         """Write key and value untouched, and the relay's headers after the record's own. Return when all in-sync replicas have it.
 
         A value that is too large for the topic is written in numbered parts, as the producer's dead letters are. Raises
-        TopicWriteError when Kafka does not confirm; the record may then be on the topic twice.
+        TopicWriteError while the topic would lose it, or when Kafka does not confirm; the record may then be on the topic twice.
         """
+        if (problem := self._topic_problem()) is not None:
+            raise TopicWriteError(problem)
         fields = {
             "reason": reason,
             "service": "consumer",

@@ -229,11 +229,12 @@ class PipelineMetrics:
             **self._names,
         )
 
-    def half_of_retention_passed(self, days: float) -> None:
+    def half_of_retention_passed(self, days: float, kept_days: float) -> None:
         log.error(
             "The oldest event not yet accepted has passed half of its retention. Restore the destination before Kafka deletes it.",
             **self._names,
             days=round(days, 1),
+            kept_days=round(kept_days, 1),
         )
 
     def set_state(self, state: str, *, oldest_seconds: float | None) -> None:

@@ -28,10 +28,10 @@ from management.organizations.validation import (
     validate_url,
     validate_user,
 )
-from relay.credentials.url_policy import organization_name
 from relay.errors import RelayError
 from relay.kafka.connection import Connection
 from relay.organizations import Organization
+from relay.url_policy import organization_name
 
 KeyFileReader = Callable[[str], SecretStr]
 """Reads the API key in a file. Raises InputError."""

@@ -15,10 +15,10 @@ from management.organizations.results import ChangeResult
 from management.organizations.store import read_organizations, read_store, require_existing
 from management.organizations.validation import InputError, OrganizationChange, validate_name
 from producer.sources.clock_skew import ClockSkew
-from relay.credentials.url_policy import AllowedHosts, UrlError, organization_name
 from relay.errors import RelayError
 from relay.kafka.connection import Connection
 from relay.organizations import Organization
+from relay.url_policy import AllowedHosts, UrlError, organization_name
 
 _ACTION_BY_STATE = {"active": "resumed", "paused": "paused"}
 _NOT_TESTED_REMARKS = ("The connection was not tested.",)

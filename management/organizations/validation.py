@@ -9,9 +9,9 @@ from datetime import date
 from pydantic import SecretStr
 
 from relay.credentials.resolver import is_reference
-from relay.credentials.url_policy import UrlError, parse_site
 from relay.errors import RelayError
 from relay.timestamps import day_start
+from relay.url_policy import UrlError, parse_site
 
 MAX_NAME_LENGTH = 249
 MAX_INTERVAL_SECONDS = 86_400

@@ -113,8 +113,7 @@ def identified(
                 f"several different records have the id {event['id']}, and it is not known which was published",
                 restore(event),
             )
-        case Identity.KNOWN:
-            return None
+    return None
 
 
 def newest_event(checkpoint: Checkpoint, ledger: Ledger) -> EventTime | None:

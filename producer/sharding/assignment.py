@@ -60,13 +60,15 @@ class ShardAssignment:
         self._paused_until: dict[TopicPartition, float] = {}
         """Monotonic times at which partitions with a damaged batch are read again."""
         self._corrupt = ConditionLog(log)
+        self._held: dict[TopicPartition, str] = {}
+        """Partitions with a damaged batch, and what to do, until they are read on."""
 
     def assigned(self, positions: Positions, partitions: set[TopicPartition]) -> None:
         """Read every partition from its start: a deletion may have been compacted away meanwhile."""
         for tp in partitions:
             positions.seek(tp, 0)
         self._positions = positions
-        self._paused_until = {}
+        self._paused_until, self._held = {}, {}
         self._tables = {tp: OrganizationTable(self._count) for tp in partitions}
         numbers = {tp.partition for tp in partitions}
         for number in set(self._shards) - numbers:
@@ -95,7 +97,9 @@ class ShardAssignment:
                     continue
                 if (corrupt := positions.corrupt_batch(tp)) is not None:
                     self._hold(positions, tp, offset, corrupt)
-                else:  # deleted records, or another leader, whose log may have lost records that were read
+                else:
+                    self._held.pop(tp, None)
+                    # deleted records, or another leader, whose log may have lost records that were read
                     log_start = (await positions.first_offsets([tp]))[tp]
                     positions.seek(tp, log_start)
                     self._tables[tp] = OrganizationTable(self._count)
@@ -107,6 +111,13 @@ class ShardAssignment:
         """Read nothing of it for a while; another replica may have an intact batch."""
         positions.pause([tp])
         self._paused_until[tp] = time.monotonic() + self._timing.corrupt_pause_seconds
+        self._held[tp] = (
+            f"A batch of {tp.topic}, partition {tp.partition}, cannot be read from offset {offset} on ({batch.fault}): the "
+            "organizations of this partition are unknown and not polled; those of other partitions are. Make a replica with "
+            f"an intact batch the leader. If none has it, remove the records up to offset {batch.last_offset} with "
+            "kafka-delete-records.sh (the topic needs cleanup.policy=compact,delete with retention.ms=-1 meanwhile), and add "
+            "the organizations of this partition again. Their progress is kept"
+        )
         self._corrupt.failed(
             tp,
             batch.fault,
@@ -137,6 +148,8 @@ class ShardAssignment:
         self._resume_due()
         for tp, records in batches.items():
             if (table := self._tables.get(tp)) is not None:
+                if records:
+                    self._held.pop(tp, None)
                 for record in records:
                     table.apply(record)
                 self._corrupt.ended(
@@ -170,7 +183,7 @@ class ShardAssignment:
             table.complete = position >= table.end_offset
 
     async def closed(self) -> None:
-        self._positions, self._tables, self._paused_until = None, {}, {}
+        self._positions, self._tables, self._paused_until, self._held = None, {}, {}, {}
         await self._release_all()
 
     async def _release_all(self) -> None:
@@ -205,12 +218,21 @@ class ShardAssignment:
     @property
     def problem(self) -> str | None:
         """Why a shard publishes nothing; None: all do, or the reason is not known."""
-        return next((one.shard.problem for one in self._shards.values() if one.shard.problem), None)
+        of_shards = [one.shard.problem for one in self._shards.values() if one.shard.problem]
+        return next(iter([*of_shards, *self._unknown_organizations()]), None)
+
+    def _unknown_organizations(self) -> list[str]:
+        """Return why the organizations of some partitions are unknown. A shard that knew them before polls them on."""
+        return [text for tp, text in self._held.items() if not self._tables[tp].complete]
 
     @property
     def ready(self) -> bool:
-        """Whether the group has assigned this process its shards, and each of them can publish."""
-        return self._positions is not None and all(one.shard.ready for one in self._shards.values())
+        """Whether the group has assigned this process its shards, and each of them knows its organizations and can publish."""
+        return (
+            self._positions is not None
+            and not self._unknown_organizations()
+            and all(one.shard.ready for one in self._shards.values())
+        )
 
     @property
     def organization_count(self) -> int:

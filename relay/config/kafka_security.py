@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from relay.config.validators import parse_host
-from relay.credentials.url_policy import Origin
+from relay.url_policy import Origin
 
 CLEARTEXT_CREDENTIALS = {"PLAIN": "password", "OAUTHBEARER": "token"}
 """The secret that a SASL mechanism sends unencrypted. SCRAM sends none: it proves knowledge of the password."""

@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from relay.credentials.url_policy import Origin, UrlError, parse_origin, split_host, split_url
+from relay.url_policy import Origin, UrlError, parse_origin, split_host, split_url
 
 # Kafka's topic names have at most 249 of these characters (org.apache.kafka.common.internals.Topic);
 # the relay appends up to 14.

@@ -9,6 +9,8 @@ from relay.timestamps import DAY_MS
 
 DEFAULT_REREAD_MS = 7 * DAY_MS
 """The default of producer.late_days."""
+MIN_RETENTION_MS = DAY_MS
+"""A shorter retention loses what one outage of a day delays."""
 MIN_MESSAGE_BYTES = 1_000_000
 """A smaller max.message.bytes is a problem. Event Hubs accepts no larger record, and the relay runs there."""
 
@@ -17,6 +19,8 @@ _SETTINGS_REFUSED = (
     "Its settings are not visible to this user, so whether they are right is not known. Grant DescribeConfigs on it;"
     " `jira-relay check` names the command."
 )
+
+_SETTINGS_NOT_REPORTED = "This Kafka does not report its settings, so they were not compared."
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,26 @@ def data_loss_risks(
     return [risk for risk in found if risk is not None]
 
 
+def delivery_risks(topics: Topics, configs: Mapping[str, Mapping[str, str]]) -> list[DataLossRisk]:
+    """Return the settings with which Kafka deletes events before their delivery, or dead letters before they are seen."""
+    specs = [
+        spec
+        for spec in topic_specs(topics, 1)
+        if spec.name in {topics.events, topics.backfill, topics.dead_letters}
+    ]
+    found = [_policy_risk(spec, configs.get(spec.name, {})) for spec in specs]
+    found += [_short_retention_risk(spec, configs.get(spec.name, {})) for spec in specs]
+    return [risk for risk in found if risk is not None]
+
+
+def _short_retention_risk(spec: TopicSpec, config: Mapping[str, str]) -> DataLossRisk | None:
+    found = config.get("retention.ms")
+    if found is None or not 0 <= int(found) < MIN_RETENTION_MS:
+        return None
+    loss = "Kafka deletes its records within a day, delivered or not"
+    return DataLossRisk(spec.name, "retention.ms", found, spec.configs["retention.ms"], loss)
+
+
 def _policy_risk(spec: TopicSpec, config: Mapping[str, str]) -> DataLossRisk | None:
     wanted = spec.configs["cleanup.policy"]
     found = config.get("cleanup.policy", wanted)
@@ -142,6 +166,8 @@ def compare_topic(
     state = "different" if problems else "as it should be"
     if found.refused:
         state, problems = "not known" if not problems else state, [*problems, _SETTINGS_REFUSED]
+    elif not found.configs:
+        state = "exists" if not problems else state
     return TopicReport(spec.name, state, tuple(problems), tuple(_notes(spec, found)))
 
 
@@ -199,7 +225,7 @@ def _differs(name: str, wanted: str, found: str) -> bool:
 
 
 def _notes(spec: TopicSpec, found: ExistingTopic) -> list[str]:
-    notes = []
+    notes = [] if found.configs or found.refused else [_SETTINGS_NOT_REPORTED]
     wanted, size = spec.configs["max.message.bytes"], found.configs.get("max.message.bytes")
     if size is not None and MIN_MESSAGE_BYTES <= int(size) < int(wanted):
         notes.append(

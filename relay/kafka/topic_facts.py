@@ -74,7 +74,7 @@ def topic_limits(
 
     return TopicLimits(
         value_limit(topics.events, topics.backfill),
-        min(_retention_ms(facts.config(name)) for name in (topics.events, topics.backfill)),
+        min(retention_ms(facts.config(name)) or 0 for name in (topics.events, topics.backfill)),
         value_limit(topics.dead_letters),
         value_limit(topics.progress),
         min(MAX_BATCH_BYTES, _without_overhead(limit(*topics.sharded))),
@@ -86,10 +86,11 @@ def _without_overhead(limit: int) -> int:
     return max(1, limit - min(RECORD_OVERHEAD_BYTES, limit // 4))
 
 
-def _retention_ms(config: Mapping[str, str]) -> int:
-    if config.get("retention.bytes") != "-1":
-        return 0
-    retention = int(config.get("retention.ms", 0))
+def retention_ms(config: Mapping[str, str]) -> int | None:
+    """Return how long a topic keeps records, in ms; None: Kafka does not report it, or a limit in bytes decides."""
+    if config.get("retention.bytes") != "-1" or "retention.ms" not in config:
+        return None
+    retention = int(config["retention.ms"])
     return UNLIMITED_RETENTION_MS if retention == -1 else retention
 
 

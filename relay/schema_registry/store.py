@@ -14,6 +14,7 @@ import schemas
 from relay.avro.codec import Encoder, Fingerprint, SchemaId, SchemaRef, fingerprint, read_schema
 from relay.config.schema_registry import SchemaRegistryConfig
 from relay.errors import RelayError
+from relay.kafka import KafkaError
 from relay.kafka.connection import Connection
 from relay.kafka.topics import Topics
 from relay.schema_registry.client import (
@@ -217,10 +218,10 @@ class SchemaStore:
                 await self._publish_schema(encoder.schema)
                 return None
             ref = await self._find_registered_id(self._registry, encoder.schema)
-        except SchemaUnavailableError:
+        except (SchemaUnavailableError, KafkaError, TimeoutError, OSError):
             return None
         except RelayError as error:
-            return None if self._registry is None else str(error)
+            return str(error)
         if ref != encoder.ref:
             log.warning("The schema of events has another id now.", former=str(encoder.ref), schema=str(ref))
             self._known[ref] = encoder.schema

@@ -11,10 +11,10 @@ from producer.sources.jira_cloud.client import open_clients
 from producer.sources.jira_cloud.factory import JiraCloudSources
 from producer.sources.jira_cloud.pager import PageRequest
 from producer.sources.throttle import BackoffTiming
-from relay.credentials.url_policy import AllowedHosts
 from relay.errors import SecretError
 from relay.organizations import Organization
 from relay.timestamps import now_ms
+from relay.url_policy import AllowedHosts
 
 
 def backoff(seconds, **timing):

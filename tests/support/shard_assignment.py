@@ -22,6 +22,7 @@ class FakeShard:
     def __init__(self, number: int) -> None:
         self.number = number
         self.ready = True
+        self.problem: str | None = None
         self.organization_sets: list[set[str]] = []
         self.started = self.closed = False
         self.reloads = self.retentions = self.discards = 0

@@ -22,10 +22,10 @@ from consumer.destinations.http.response import HttpResponse, classify, classify
 from consumer.destinations.http.rows import CONTENT_TYPES
 from consumer.destinations.outcome import Outcome, Paused, Retry
 from relay.credentials.redaction import Redactor
-from relay.credentials.url_policy import split_url
 from relay.errors import RelayError, describe, one_line
 from relay.http import open_transport
 from relay.timestamps import now_ms
+from relay.url_policy import split_url
 
 CONNECT_SECONDS = 10.0
 BODY_SECONDS = 5.0

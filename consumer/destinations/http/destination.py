@@ -11,7 +11,7 @@ from consumer.destinations.http.client import ReceiverClient
 from consumer.destinations.http.config import HttpConfig
 from consumer.destinations.outcome import Outcome
 from consumer.formats.encoded_rows import EncodedRows
-from relay.credentials.url_policy import split_url
+from relay.url_policy import split_url
 
 IN_FLIGHT_BYTES = 16_000_000
 

@@ -21,9 +21,9 @@ from consumer.destinations.sentinel.response import (
     token_refused,
 )
 from relay.credentials.azure import AzureTransport
-from relay.credentials.url_policy import parse_origin
 from relay.errors import RelayError
 from relay.timestamps import now_ms
+from relay.url_policy import parse_origin
 
 CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
 

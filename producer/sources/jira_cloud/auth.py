@@ -3,8 +3,8 @@ from dataclasses import dataclass, field
 
 from producer.sources.errors import RequestTarget
 from relay.credentials.redaction import basic_auth, encoded_forms
-from relay.credentials.url_policy import AllowedHosts, split_url
 from relay.errors import RelayError
+from relay.url_policy import AllowedHosts, split_url
 
 _CLOUD_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 

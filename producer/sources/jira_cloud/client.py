@@ -18,10 +18,10 @@ from producer.sources.jira_cloud.auth import Endpoint, is_cloud_id
 from producer.sources.jira_cloud.page import NotAPage, Page, parse_page, parse_page_quickly
 from producer.sources.jira_cloud.response import JiraResponse, classify
 from relay import timestamps
-from relay.credentials.url_policy import split_url
 from relay.http import create_tls_context, open_transport
 from relay.name_resolution import lookups_for
 from relay.timestamps import now_ms
+from relay.url_policy import split_url
 
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 CLIENT_COUNT = 32

@@ -8,7 +8,7 @@ from producer.sources.errors import ErrorKind, SourceFailure
 from producer.sources.jira_cloud import client as jira
 from producer.sources.jira_cloud.auth import Endpoint, open_endpoint
 from producer.sources.jira_cloud.page import Page
-from relay.credentials.url_policy import AllowedHosts
+from relay.url_policy import AllowedHosts
 
 _KEY_REJECTED = {ErrorKind.KEY_REFUSED, ErrorKind.ANONYMOUS}
 _KEY_ACCEPTED = {

@@ -10,8 +10,8 @@ from producer.sources.jira_cloud.reading import JiraCloudLimits
 from producer.sources.jira_cloud.source import JiraCloudSource, throttle_key
 from producer.sources.throttle import BackoffTiming, RequestSlots, SiteThrottle
 from relay.credentials.resolver import CredentialResolver
-from relay.credentials.url_policy import AllowedHosts
 from relay.organizations import Organization
+from relay.url_policy import AllowedHosts
 
 
 class JiraCloudSources:

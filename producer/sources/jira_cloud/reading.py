@@ -19,8 +19,8 @@ from producer.sources.throttle import RequestThrottle
 from producer.sources.walk import Walk
 from producer.sources.window_result import WindowResult
 from producer.state.intervals import TimeRange
-from relay.credentials.url_policy import split_url
 from relay.organizations import Organization
+from relay.url_policy import split_url
 
 TRANSIENT: Final = {RetryAction.RETRY, RetryAction.WAIT}
 

@@ -45,9 +45,9 @@ from producer.sources.walk import Walk
 from producer.sources.window_result import WindowResult
 from producer.state.intervals import TimeRange
 from relay.credentials.resolver import CredentialResolver
-from relay.credentials.url_policy import AllowedHosts, UrlError, split_url
 from relay.errors import RelayError, SecretError
 from relay.organizations import Organization
+from relay.url_policy import AllowedHosts, UrlError, split_url
 
 PROBE_DISTANCES: Final = (0, 1, 10)
 

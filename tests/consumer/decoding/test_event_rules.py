@@ -38,7 +38,7 @@ def run(records):
 
 
 @given(event_lists, st.lists(st.booleans(), min_size=6, max_size=6))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=30)
 def test_rules_do_not_depend_on_how_a_record_is_decoded(events, corrupt):
     """A record alone, in a batch, and beside corrupt records that force decoding one by one gives the same row, or none."""
     records = [message(each, offset=offset) for offset, each in enumerate(events)]

@@ -199,7 +199,7 @@ def _clipped(ms):
 
 
 @given(st.sampled_from(sorted(CONDITIONS)), event_lists)
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 def test_the_columns_agree_with_a_plain_twin(where, events):
     """The mask of any events is that of plain Python, one event at a time."""
     assert mask(where, *events) == [CONDITIONS[where](each) for each in events]

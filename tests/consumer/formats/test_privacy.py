@@ -155,7 +155,7 @@ def _hidden_item(rules, item):
 
 
 @given(RULES, st.booleans(), event_lists, st.data())
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 def test_the_columns_agree_with_a_plain_twin(rules, masks, events, data):
     """The hidden columns of any events are those of plain Python, one event at a time."""
     if masks:

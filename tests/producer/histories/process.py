@@ -18,11 +18,11 @@ from producer.sources.jira_cloud.factory import JiraCloudSources
 from producer.sources.jira_cloud.pager import PagingLimits
 from producer.sources.jira_cloud.reading import JiraCloudLimits
 from producer.status_reporter import OrganizationStatusReporter, status_key
-from relay.credentials.url_policy import AllowedHosts
 from relay.kafka.profile import KAFKA
 from relay.kafka.topic_facts import TopicLimits
 from relay.status.writer import StatusWriter
 from relay.timestamps import DAY_MS
+from relay.url_policy import AllowedHosts
 from tests.producer.histories.jira import CONFIG
 from tests.support.publisher import ENCODER, TOPICS
 

@@ -117,3 +117,29 @@ async def test_a_fetch_that_failed_at_an_earlier_position_changes_nothing():
         {TopicPartition("organizations", 0): 2, TopicPartition("organizations", 1): 2}
     )
     assert harness.positions.positions == {0: 5}
+
+
+async def test_a_damaged_batch_before_the_end_of_the_table_leaves_its_shard_not_ready():
+    """A restarted producer knows no organization of that partition: it says where and what to do; others are polled."""
+    other = (ACME + 1) % COUNT
+    (name,) = names_in(other, 1)
+    harness = AssignmentHarness(timing=ShardAssignmentTiming(corrupt_pause_seconds=0))
+    harness.positions.ends[ACME] = 5
+    harness.assign(ACME, other)
+    harness.positions.corrupt[ACME] = CorruptBatch(0, 3, "its checksum is wrong")
+    await harness.assignment.out_of_range({TopicPartition("organizations", ACME): 0})
+    await harness.read(record(name, 0))
+    shards = {shard.number: shard for shard in harness.opened_shards}
+
+    assert shards[other].organization_sets[-1] == {name}
+    assert shards[ACME].organization_sets == []
+    assert not harness.assignment.ready
+    problem = harness.assignment.problem
+    assert (
+        f"organizations, partition {ACME}, cannot be read from offset 0 on (its checksum is wrong)" in problem
+    )
+    assert "up to offset 3 with kafka-delete-records.sh" in problem
+    await harness.read(record("acme", 4))
+    assert shards[ACME].organization_sets == [{"acme"}]
+    assert harness.assignment.ready
+    assert harness.assignment.problem is None

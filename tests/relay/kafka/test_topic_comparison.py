@@ -123,3 +123,20 @@ def test_a_limit_in_bytes_is_a_note():
     assert "before retention.ms has passed" in report_on(TOPICS.events, retention_bytes="1000").notes[0]
     assert not report_on(TOPICS.events, retention_bytes="-1").notes
     assert not report_on(TOPICS.progress, retention_bytes="1000").notes
+
+
+@pytest.mark.parametrize(("refused", "state"), [(False, "exists"), (True, "not known")])
+def test_settings_that_are_not_known_are_not_called_right(refused, state):
+    """A topic whose settings Kafka does not report exists, and nothing is said about them; refused ones are a problem."""
+    name = TOPICS.events
+    existing = {name: ExistingTopic(SPECS[name].partitions, 3, {}, refused)}
+    report = compare_topic(SPECS[name], existing, KafkaConfig(), [])
+
+    assert report.state == state
+    assert len(report.problems) == refused
+    assert ("were not compared" in " ".join(report.notes)) == (not refused)
+
+
+def test_every_topic_is_named_once():
+    """The names of all topics are those that are created."""
+    assert sorted(TOPICS.all) == sorted(SPECS)

@@ -6,6 +6,7 @@ import pytest
 import schemas
 from relay.avro.codec import SchemaId, decode_body, fingerprint, split_frame
 from relay.errors import RelayError
+from relay.kafka import KafkaError
 from relay.kafka.topics import Topics
 from relay.schema_registry.client import SchemaRegistryClient, value_subject
 from relay.schema_registry.register import register_schemas
@@ -164,4 +165,17 @@ async def test_a_topic_of_schemas_that_was_emptied_gets_the_schema_again(tmp_pat
     assert await store.verify_encoder() is None
     assert json.loads(schema_topic.texts[fingerprint(AUDIT_EVENT)]) == AUDIT_EVENT
     schema_topic.away = True
+    assert await store.verify_encoder() == "Kafka is away."
+
+
+@pytest.mark.parametrize("error", [KafkaError("away"), TimeoutError(), OSError("cut")], ids=repr)
+async def test_a_kafka_that_is_away_ends_no_watch(tmp_path, error):
+    schema_topic = FakeSchemaTopic()
+    store = schema_store(tmp_path, schema_topic)
+    await store.event_encoder()
+
+    async def fail(_fingerprint):
+        raise error
+
+    schema_topic.get = fail
     assert await store.verify_encoder() is None

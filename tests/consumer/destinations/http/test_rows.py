@@ -47,7 +47,7 @@ def _without_nulls(value):
 
 
 @given(event_lists)
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_each_format_holds_the_same_events(events):
     """Arrays, lines and CloudEvents are read back by Python's json as the events that went in."""
     expected = [native(each) for each in events]
@@ -62,7 +62,7 @@ def test_each_format_holds_the_same_events(events):
 
 
 @given(event_lists)
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_a_library_reads_the_cloudevents(events):
     """The library `cloudevents` accepts each one, with the attributes of the page."""
     batch = json.loads(body(config(format="cloudevents"), events))

@@ -3,8 +3,8 @@
 import pytest
 
 from producer.sources.jira_cloud.auth import open_endpoint
-from relay.credentials.url_policy import AllowedHosts
 from relay.errors import RelayError
+from relay.url_policy import AllowedHosts
 
 
 @pytest.mark.parametrize(

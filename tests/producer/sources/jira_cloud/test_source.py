@@ -12,9 +12,9 @@ from producer.sources.jira_cloud.reading import JiraCloudLimits
 from producer.sources.throttle import RequestSlots
 from producer.sources.walk import Walk
 from producer.state.intervals import TimeRange
-from relay.credentials.url_policy import AllowedHosts
 from relay.organizations import Organization
 from relay.timestamps import now_ms
+from relay.url_policy import AllowedHosts
 from simulators import faults
 from simulators.jira_cloud import faults as jira_faults
 from tests.support.jira import StubCredentials, error_kinds, jira_clients, page_request

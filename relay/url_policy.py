@@ -1,5 +1,6 @@
 """Decide where credentials may be sent.
 
+API keys go to Atlassian's domains, to this machine and to hosts that an operator allows, and nowhere else.
 A URL must have a plain form. One that two parsers may read as two hosts is rejected, never repaired.
 """
 

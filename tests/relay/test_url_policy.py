@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from relay.credentials.url_policy import AllowedHosts, UrlError, organization_name, parse_origin, parse_site
+from relay.url_policy import AllowedHosts, UrlError, organization_name, parse_origin, parse_site
 
 HOSTS = AllowedHosts("https://api.atlassian.com", ["jira.example.com", "other.example.com:8443"])
 

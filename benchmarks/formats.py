@@ -1,0 +1,103 @@
+"""Measure the CPU time that filters, privacy rules and the bodies of HTTP receivers cost an event, beside Sentinel's rows.
+
+    .venv/bin/python benchmarks/formats.py [--runs 5]
+
+Each step works on decoded events of some 400 bytes of Avro, on one core and without a network. The runs of all steps alternate,
+and the ratio to Sentinel's rows is of the same run: compare ratios, since machines differ.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+os.environ["POLARS_MAX_THREADS"] = "1"
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import polars as pl
+from columns import REF, SCHEMA, messages
+
+from consumer.decoding.columns import decode
+from consumer.decoding.event_schema import EVENT_COLUMNS
+from consumer.destinations.http import rows as http
+from consumer.destinations.http.config import Format, HttpConfig
+from consumer.destinations.sentinel import rows as sentinel
+from consumer.formats.filter import compile_filter
+from consumer.formats.privacy import Rule, compile_privacy
+
+BATCHES = (500, 20_000)
+WHERE = "category IN ('permissions', 'user management') AND 'USER' = ANY(associatedTypes) AND created > DATE '2025-01-01'"
+HIDE: Mapping[str, Rule] = {
+    "remoteAddress": "mask",
+    "authorAccountId": "hash",
+    "authorKey": "drop",
+    "names": "hash",
+}
+BASE = "Sentinel row"
+
+Step = Callable[[pl.DataFrame], object]
+
+
+def http_body(shape: Format) -> Step:
+    """Return the step from events to one body in this format, not compressed."""
+    config = HttpConfig(kind="http", url="https://localhost/x", format=shape, max_body_bytes=10_000_000)  # type: ignore[arg-type]
+    framing = http.body_format(config)
+    return lambda events: http.encode_body(http.encode_rows(events, shape, framing), config, framing)
+
+
+STEPS: Mapping[str, Step] = {
+    BASE: sentinel.encode_rows,
+    "where": compile_filter(WHERE, EVENT_COLUMNS).mask,
+    "hide": compile_privacy(HIDE, "0123456789abcdef0123456789abcdef", EVENT_COLUMNS).hide,
+    "HTTP body, ndjson": http_body("ndjson"),
+    "HTTP body, json": http_body("json"),
+    "HTTP body, CloudEvents": http_body("cloudevents"),
+}
+
+
+def few_people(events: pl.DataFrame) -> pl.DataFrame:
+    """Return the events as if 300 people had caused them: the sample of columns.py has another author in each event."""
+    person = pl.int_range(pl.len()).mod(300).cast(pl.String)
+    return events.with_columns(
+        authorAccountId=pl.lit("5b10a2844c") + person, authorKey=pl.lit("ug:") + person
+    )
+
+
+def cpu_per_event(step: Step, batches: list[pl.DataFrame]) -> float:
+    """Return the CPU time of an event, in µs."""
+    begun = time.process_time()
+    for batch in batches:
+        step(batch)
+    return (time.process_time() - begun) / sum(batch.height for batch in batches) * 1e6
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runs", type=int, default=5, help="runs of every step")
+    runs = parser.parse_args().runs
+    events = decode(messages(20_000), {REF: SCHEMA}).frame
+    print(
+        f"CPU time of an event in µs, least of {runs} runs, and its ratio to the {BASE}, median of the runs."
+    )
+    for size in BATCHES:
+        for people, frame in (("all differ", events), ("300 people", few_people(events))):
+            batches = [frame[start : start + size] for start in range(0, frame.height, size)]
+            for step in STEPS.values():
+                step(batches[0])
+            times: dict[str, list[float]] = {name: [] for name in STEPS}
+            for _ in range(runs):
+                for name, step in STEPS.items():
+                    times[name].append(cpu_per_event(step, batches))
+            for name, found in times.items():
+                ratio = statistics.median(one / base for one, base in zip(found, times[BASE], strict=True))
+                print(f"{size:>6} a batch, {people}  {name:<24}{min(found):8.2f}{ratio:8.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Settings of the topics that a consumer depends on, at most a minute old."""
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+
+from relay.errors import describe
+from relay.kafka import KAFKA_FAILURES
+from relay.kafka.connection import Connection
+from relay.kafka.topic_admin import read_topic_facts
+from relay.kafka.topic_comparison import DataLossRisk, delivery_risks
+from relay.kafka.topic_facts import TopicFacts, retention_ms, unknown_text
+from relay.kafka.topics import Topics
+
+DEFAULT_RETENTION_SECONDS = 30 * 86_400.0
+"""Retention of an event topic that the relay creates; assumed while Kafka does not report it."""
+
+log = structlog.get_logger(__name__)
+
+
+class TopicSettings:
+    """What Kafka reports about the topics: risks for events and dead letters, and how long events are kept.
+
+    1. Kafka deletes events of a compacted or short-lived topic whether they are delivered or not. Only delivery saves
+       them, so a stream goes on, and is not ready.
+    2. A dead letter that is compacted away is lost, and its offset is committed. So none is written until that is mended.
+    """
+
+    def __init__(self, connection: Connection, facts: TopicFacts, check_seconds: float = 60.0) -> None:
+        self._connection = connection
+        self._topics = Topics(connection.kafka.topic_prefix)
+        self._check_seconds = check_seconds
+        self._facts = TopicFacts({})
+        self._risks: Sequence[DataLossRisk] = ()
+        self.unknown: str | None = None
+        """Which settings are not known, and why; None: all are."""
+        self.update(facts)
+
+    def problem(self, topic: str) -> str | None:
+        """Return which setting of a topic costs data, and the command that mends it; None: no known one does."""
+        found = [risk for risk in self._risks if risk.topic == topic]
+        return f"{topic}: {found[0].describe(self._connection.bootstrap)}" if found else None
+
+    @property
+    def dead_letter_problem(self) -> str | None:
+        """Why no dead letter may be written now; None: it may."""
+        return self.problem(self._topics.dead_letters)
+
+    def retention_seconds(self, topic: str) -> float:
+        """Return how long Kafka keeps events; infinite without a retention."""
+        kept = retention_ms(self._facts.config(topic))
+        return DEFAULT_RETENTION_SECONDS if kept is None else kept / 1000
+
+    async def watch(self) -> None:
+        """Look every `check_seconds`, until cancelled."""
+        while True:
+            await asyncio.sleep(self._check_seconds)
+            try:
+                self.update(await read_topic_facts(self._connection))
+            except KAFKA_FAILURES as error:
+                log.debug("Topic settings could not be read.", reason=describe(error))
+
+    def update(self, facts: TopicFacts) -> None:
+        """Take over what Kafka reports, and log what has changed."""
+        configs = {name: topic.configs for name, topic in facts.topics.items()}
+        risks, unknown = delivery_risks(self._topics, configs), unknown_text(facts)
+        for risk in set(risks) - set(self._risks):
+            log.error(
+                "A topic setting costs data. Run the command.",
+                topic=risk.topic,
+                setting=risk.setting,
+                found=risk.found,
+                loss=risk.loss,
+                command=risk.command(self._connection.bootstrap),
+            )
+        for risk in set(self._risks) - set(risks):
+            log.info("A topic setting was mended.", topic=risk.topic, setting=risk.setting)
+        if unknown is not None and unknown != self.unknown:
+            log.warning("Some topic settings are not known.", reason=unknown)
+        self._facts, self._risks, self.unknown = facts, tuple(risks), unknown
