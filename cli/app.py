@@ -31,6 +31,7 @@ COMMANDS = {
     "produce": "cli.commands.run:produce_command",
     "consume": "cli.commands.run:consume_command",
     "organizations": "cli.commands.organizations:app",
+    "destinations": "cli.commands.destinations:app",
     "topics": "cli.commands.topics:app",
     "schemas": "cli.commands.schemas:app",
     "dead-letters": "cli.commands.dead_letters:app",

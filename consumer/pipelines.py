@@ -21,6 +21,7 @@ from consumer.destinations.contract import Destination, DestinationConfig, Flow,
 from consumer.metrics import ConsumerMetrics
 from consumer.offsets.backup import OffsetBackup, read_offset_backup
 from consumer.status_reporter import RunningPipeline
+from consumer.targets.target import Target, target_of
 from consumer.timing import ConsumerTiming
 from consumer.topic_settings import TopicSettings
 from relay.errors import RelayError
@@ -77,6 +78,11 @@ class PipelineFactory:
 
     def _start(self, name: str) -> Start:
         return self._destinations[name].start or self._config.start
+
+    def target(self, name: str) -> Target:
+        """Return where the events of a destination go."""
+        config = self._destinations[name]
+        return target_of(config.kind, self._kinds[config.kind].identity(config))
 
     async def build(self, name: str, stack: AsyncExitStack) -> list[RunningPipeline]:
         """Open the destination and build a pipeline for each of its streams, live first; they share only rate limits.

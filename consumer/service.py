@@ -1,9 +1,10 @@
 """The consumer service: wiring and supervision."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
@@ -13,6 +14,8 @@ from consumer.destinations.contract import DestinationConfig, Kinds
 from consumer.metrics import ConsumerMetrics
 from consumer.pipelines import PipelineFactory
 from consumer.status_reporter import DestinationStatusReporter, RunningPipeline
+from consumer.targets.guard import TargetGuard
+from consumer.targets.store import ClaimStore
 from consumer.timing import ConsumerServiceTiming, ConsumerTiming
 from consumer.topic_settings import TopicSettings
 from relay.aio import cancel_all, run_unless_stopped, supervise
@@ -76,53 +79,70 @@ async def run_consumer(
             topic_settings,
         )
         status_history = StatusHistory(connection, topics.status)
-        pipelines: list[RunningPipeline] = []
-        reporters: list[DestinationStatusReporter] = []
+        claims = ClaimStore(connection, topics.destinations)
+        served = []
         for name in destinations:
-            destination_pipelines = await factory.build(name, stack)
-            start = factory.start_text(name)
-            pipelines += destination_pipelines
-            reporters.append(
-                DestinationStatusReporter(
-                    name,
-                    destination_pipelines,
-                    shards,
-                    start,
-                    status_writer,
-                    status_history,
-                    factory.metrics,
-                    health,
-                    timing.reporter,
-                )
+            pipelines = await factory.build(name, stack)
+            guard = TargetGuard(name, factory.target(name), claims, timing.target)
+            reporter = DestinationStatusReporter(
+                name,
+                pipelines,
+                shards,
+                factory.start_text(name),
+                status_writer,
+                status_history,
+                factory.metrics,
+                health,
+                guard,
+                timing.reporter,
             )
-        tasks = {
-            asyncio.create_task(status_writer.run(), name="status writer"),
-            asyncio.create_task(
-                _heartbeat(status_writer, destinations, topic_settings, timing.service),
-                name="heartbeat of the consumer",
+            served.append(ServedDestination(pipelines, guard, reporter))
+        background = {
+            "status writer": status_writer.run(),
+            "heartbeat of the consumer": _heartbeat(
+                status_writer, destinations, topic_settings, timing.service
             ),
-            asyncio.create_task(topic_settings.watch(), name="watch of topic settings"),
-            *(
-                asyncio.create_task(reporter.run(), name="status reporter of a destination")
-                for reporter in reporters
-            ),
+            "watch of topic settings": topic_settings.watch(),
         }
-        members = {
-            asyncio.create_task(pipeline.member.run(), name=f"membership for {pipeline.topic}")
-            for pipeline in pipelines
-        }
-        try:
-            await supervise(stop, tasks | members)
-        finally:
-            await asyncio.gather(
-                *(pipeline.handler.stop(timing.service.stop_seconds) for pipeline in pipelines)
-            )
-            await cancel_all(members, attempts=1, seconds=10)
-            await cancel_all(tasks, attempts=1, seconds=10)
-        for reporter in reporters:
-            reporter.expire_status()
+        await _serve(served, background, stop, timing.service)
+        for each in served:
+            each.reporter.expire_status()
         status_writer.tombstone(service_key("consume"))
         await status_writer.flush()
+
+
+@dataclass(frozen=True, slots=True)
+class ServedDestination:
+    """One destination as it runs: its flows, the guard of its name, and its report."""
+
+    pipelines: Sequence[RunningPipeline]
+    guard: TargetGuard
+    reporter: DestinationStatusReporter
+
+    async def run(self) -> None:
+        """Be a member of the destination's groups while its name belongs to this target."""
+        await self.guard.run([pipeline.member.run for pipeline in self.pipelines])
+
+
+async def _serve(
+    served: Sequence[ServedDestination],
+    background: Mapping[str, Coroutine[None, None, None]],
+    stop: asyncio.Event,
+    timing: ConsumerServiceTiming,
+) -> None:
+    """Run every destination and its report until `stop`; then finish deliveries, and leave the groups."""
+    tasks = {asyncio.create_task(work, name=name) for name, work in background.items()}
+    tasks |= {
+        asyncio.create_task(each.reporter.run(), name="status reporter of a destination") for each in served
+    }
+    members = {asyncio.create_task(each.run(), name="memberships of a destination") for each in served}
+    try:
+        await supervise(stop, tasks | members)
+    finally:
+        handlers = [pipeline.handler for each in served for pipeline in each.pipelines]
+        await asyncio.gather(*(handler.stop(timing.stop_seconds) for handler in handlers))
+        await cancel_all(members, attempts=1, seconds=10)
+        await cancel_all(tasks, attempts=1, seconds=10)
 
 
 async def _heartbeat(

@@ -14,6 +14,7 @@ from consumer.destinations.outcome import Paused, Retry
 from consumer.metrics import ConsumerMetrics, PipelineMetrics
 from consumer.offsets.backup import backed_up, destination_status_key
 from consumer.offsets.delivered import DeliveryProgress
+from consumer.targets.guard import TargetGuard
 from consumer.timing import ReporterTiming
 from consumer.topic_settings import DEFAULT_RETENTION_SECONDS, TopicSettings
 from relay.kafka import KafkaError, TopicPartition
@@ -75,8 +76,10 @@ class DestinationStatusReporter:
         status_history: StatusHistory,
         metrics: ConsumerMetrics,
         health: Health,
+        guard: TargetGuard,
         timing: ReporterTiming | None = None,
     ) -> None:
+        self._guard = guard
         self._destination = destination
         self._pipelines = pipelines
         self._shards = shards
@@ -105,7 +108,7 @@ class DestinationStatusReporter:
         self._metrics.state_observed(self._destination, state, reason)
         self._publish_health(state, reason)
         self._update_gauges()
-        if self._owns_status():
+        if self._owns_status() or await self._is_alone_with_a_problem():
             await self._write(state, reason)
         else:
             self._status = None
@@ -132,6 +135,10 @@ class DestinationStatusReporter:
         )
 
     def _current_state(self) -> tuple[str, str | None]:
+        if self._guard.problem is not None:
+            return "paused", self._guard.problem
+        if self._guard.waiting is not None:
+            return "starting", self._guard.waiting
         flows = [_flow_state(pipeline) for pipeline in self._pipelines]
         for wanted in ("paused", "waiting", "starting"):
             for state, reason in flows:
@@ -141,12 +148,13 @@ class DestinationStatusReporter:
         risks = [pipeline.topic_problem for pipeline in self._pipelines if pipeline.topic_problem]
         corrupt = [text for state in states for text in state.corrupt_batches]
         losses = [text for state in states for text in (*state.losses, *state.mismatches)]
-        return "active", next(iter(risks + corrupt + losses), None)
+        return "active", next(iter(risks + corrupt + losses), self._guard.notice)
 
     def _update_gauges(self) -> None:
         for pipeline in self._pipelines:
             oldest = pipeline.handler.oldest_seconds()
-            pipeline.metrics.set_state(_flow_state(pipeline)[0], oldest_seconds=oldest)
+            state = "paused" if self._guard.problem else _flow_state(pipeline)[0]
+            pipeline.metrics.set_state(state, oldest_seconds=oldest)
             if (
                 oldest is not None
                 and oldest > pipeline.retention_seconds / 2
@@ -158,6 +166,14 @@ class DestinationStatusReporter:
     def _owns_status(self) -> bool:
         live = self._pipelines[0]
         return live.member.valid and TopicPartition(live.topic, 0) in live.handler.partitions
+
+    async def _is_alone_with_a_problem(self) -> bool:
+        """Return whether the settings name another target, and no process reports on the one that the name belongs to."""
+        if self._guard.problem is None:
+            return False
+        latest = await self._status_history.latest(destination_status_key(self._destination))
+        own = self._status is not None and latest is not None and latest.epoch == self._status.epoch
+        return latest is None or own or latest.valid_until < now_ms()
 
     async def _write(self, state: str, reason: str | None) -> None:
         now = now_ms()

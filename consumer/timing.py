@@ -101,6 +101,19 @@ class CoverageTiming:
 
 
 @dataclass(frozen=True, slots=True)
+class TargetTiming:
+    """Waits of the claim of a destination's name."""
+
+    interval_seconds: float = 10.0
+    settle_seconds: float = 1.0
+    """How long after a claim it is looked at again: another process may have claimed at the same time."""
+    handover_seconds: float = 20.0
+    """How old a confirmation is before its process joins; the former target's has noticed by then."""
+    release_seconds: float = 40.0
+    """How long memberships may take to end: a request, and the commit."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReporterTiming:
     """Intervals of the status reporter."""
 
@@ -130,6 +143,7 @@ class ConsumerTiming:
 
     service: ConsumerServiceTiming = field(default_factory=ConsumerServiceTiming)
     reporter: ReporterTiming = field(default_factory=ReporterTiming)
+    target: TargetTiming = field(default_factory=TargetTiming)
     coverage: CoverageTiming = field(default_factory=CoverageTiming)
     start: StartTiming = field(default_factory=StartTiming)
     assignment: AssignmentTiming = field(default_factory=AssignmentTiming)

@@ -53,7 +53,7 @@ def _producer_rights(topics: Topics) -> list[Right]:
         *_on_topics(written, "Read", "Write"),
         *_on_topics((topics.organizations,), "Read"),
         *_on_topics((topics.dead_letters,), "Write"),
-        *_on_topics((topics.changes,), "Describe"),
+        *_on_topics((topics.changes, topics.destinations), "Describe"),
         *_on_topics(topics.all, "DescribeConfigs"),
         Right("group", f"{topics.prefix}.producer", "Read"),
         Right("transactional-id", f"{topics.prefix}.", "Write", prefixed=True),
@@ -64,7 +64,7 @@ def _consumer_rights(topics: Topics, destinations: Iterable[str]) -> list[Right]
     groups = (f"{topics.prefix}.{name}{flow}" for name in destinations for flow in ("", ".history"))
     return [
         *_on_topics((topics.events, topics.backfill, topics.schemas), "Read"),
-        *_on_topics((topics.status,), "Read", "Write"),
+        *_on_topics((topics.status, topics.destinations), "Read", "Write"),
         *_on_topics((topics.dead_letters,), "Write"),
         *_on_topics((topics.organizations, topics.progress), "Describe"),
         *(Right("group", name, "Read") for name in groups),
@@ -72,10 +72,13 @@ def _consumer_rights(topics: Topics, destinations: Iterable[str]) -> list[Right]
 
 
 def _operator_rights(topics: Topics) -> list[Right]:
-    read = (topics.organizations, topics.progress, topics.status, topics.schemas, topics.dead_letters)
+    read = (
+        *(topics.organizations, topics.progress, topics.status, topics.schemas, topics.dead_letters),
+        topics.destinations,
+    )
     return [
         *_on_topics(read, "Read"),
-        *_on_topics((topics.organizations, topics.changes), "Write"),
+        *_on_topics((topics.organizations, topics.changes, topics.destinations), "Write"),
         *_on_topics((topics.events, topics.backfill), "Describe"),
         *_on_topics(topics.all, "DescribeConfigs"),
         Right("topic", f"{topics.prefix}.", "Create", prefixed=True),

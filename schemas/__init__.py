@@ -11,7 +11,7 @@ from typing import Any
 
 Schema = dict[str, Any]
 
-SUBJECTS = ("audit_event", "organization", "checkpoint", "day_ledger", "status", "change")
+SUBJECTS = ("audit_event", "organization", "checkpoint", "day_ledger", "status", "change", "destination")
 
 
 def load(subject: str) -> Schema:

@@ -172,6 +172,8 @@ class DestinationKind(Generic[C]):
     Yields "live" and, unless the destination takes no history, "history"; they share one client. Entering makes no request.
     Raises RelayError for settings that cannot work. A library of this kind alone is imported here.
     """
+    identity: Callable[[C], Mapping[str, str]]
+    """Return the settings that say where events go, by name, without secrets: two settings with equal ones share a target."""
     classify_status: Callable[[int], Outcome]
     """Return the outcome of an answer that has this status and nothing else, for the runbook; NAME is the operator's name."""
     request_timeout_seconds: float = 25.0

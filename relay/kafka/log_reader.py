@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError, UnknownTopicOrPartitionError
 
 from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition, partitions_text
@@ -42,6 +42,10 @@ DEFAULT_TIMING = ReaderTiming()
 
 class TopicReadError(RelayError):
     """A topic was not read to its end. A later attempt may succeed."""
+
+
+class NoTopicError(RelayError):
+    """A topic does not exist, or the user may not see it."""
 
 
 class CorruptBatchError(TopicReadError):
@@ -250,7 +254,9 @@ async def partitions_of(
         async with asyncio.timeout(timing.answer_seconds):
             found = await partition_numbers(consumer, topic)
     except TopicAuthorizationFailedError as error:
-        raise RelayError(f"{topic}: {NOT_VISIBLE}") from error
+        raise NoTopicError(f"{topic}: {NOT_VISIBLE}") from error
+    except UnknownTopicOrPartitionError as error:
+        raise NoTopicError(f"Kafka has no topic {topic}: run `jira-relay topics create`.") from error
     except KafkaError as error:
         raise RelayError(f"Kafka has no topic {topic}: run `jira-relay topics create`.") from error
     return sorted(found)

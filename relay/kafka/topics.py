@@ -65,6 +65,10 @@ class Topics:
         return f"{self.prefix}.changes"
 
     @property
+    def destinations(self) -> str:
+        return f"{self.prefix}.destinations"
+
+    @property
     def schemas(self) -> str:
         return f"{self.prefix}.schemas"
 
@@ -76,7 +80,7 @@ class Topics:
     @property
     def all(self) -> tuple[str, ...]:
         """Return every topic of the relay."""
-        return (*self.sharded, self.status, self.changes, self.schemas)
+        return (*self.sharded, self.status, self.changes, self.destinations, self.schemas)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,7 @@ def topic_specs(topics: Topics, shards: int) -> list[TopicSpec]:
         TopicSpec(topics.dead_letters, shards, _retained(90)),
         TopicSpec(topics.status, 1, _COMPACTED),
         TopicSpec(topics.changes, 1, _retained(400)),
+        TopicSpec(topics.destinations, 1, _COMPACTED),
         TopicSpec(topics.schemas, 1, _COMPACTED),
     ]
 

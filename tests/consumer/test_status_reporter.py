@@ -22,6 +22,10 @@ ONE = frozenset([0])
 METRICS = ConsumerMetrics(CollectorRegistry())
 
 
+OURS = SimpleNamespace(problem=None, waiting=None, notice=None)
+"""A guard of a name that belongs to this target."""
+
+
 class FakeHandler:
     ready = True
 
@@ -53,7 +57,7 @@ async def test_until_when_it_waits_is_reported_whichever_flow_it_is(throttled):
     pipelines = [running_pipeline("live"), running_pipeline("history")]
     status_writer = StatusWriter(None, "status")
     reporter = DestinationStatusReporter(
-        "sentinel", pipelines, 1, "earliest", status_writer, NoStatusHistory(), METRICS, Health()
+        "sentinel", pipelines, 1, "earliest", status_writer, NoStatusHistory(), METRICS, Health(), OURS
     )
     breaker = pipelines[throttled].stream.breaker
     breaker.release(await breaker.acquire(), Retry("busy", 429, after=600))
@@ -68,7 +72,7 @@ async def test_counts_of_each_end_are_reported_once():
     pipelines = [running_pipeline("live"), running_pipeline("history")]
     status_writer = StatusWriter(None, "status")
     reporter = DestinationStatusReporter(
-        "sentinel", pipelines, 1, "earliest", status_writer, NoStatusHistory(), METRICS, Health()
+        "sentinel", pipelines, 1, "earliest", status_writer, NoStatusHistory(), METRICS, Health(), OURS
     )
     for number, pipeline in enumerate(pipelines, 1):
         state = pipeline.stream.state
@@ -89,7 +93,7 @@ async def test_a_stop_ends_the_validity_of_an_owned_status():
     """After a clean stop the status is valid no longer; a process that does not own it writes nothing."""
     status_writer, pipelines = StatusWriter(None, "status"), [running_pipeline("live")]
     reporter = DestinationStatusReporter(
-        "sentinel", pipelines, 1, "earliest", status_writer, NoStatusHistory(), METRICS, Health()
+        "sentinel", pipelines, 1, "earliest", status_writer, NoStatusHistory(), METRICS, Health(), OURS
     )
     reporter.expire_status()
     assert status_writer.last_put(destination_status_key("sentinel")) is None

@@ -3,6 +3,7 @@
 import asyncio
 
 from hypothesis import given, settings
+from pydantic import SecretStr
 
 from consumer.delivery.batch import Rows
 from consumer.destinations.contract import Body
@@ -139,6 +140,18 @@ async def a_truncated_event_keeps_its_identity(case):
     assert case.peer.stored() == uids([6, 7, 8])
 
 
+async def the_identity_names_the_target_without_a_secret(case):
+    """It is made of settings, and equal for equal ones; the address of live requests shows a part of it."""
+    identity = case.kind.identity(case.peer.config)
+    assert identity
+    assert identity == case.kind.identity(case.peer.config.model_copy())
+    assert all(isinstance(text, str) and text for text in identity.values())
+    assert any(text in case.live.address for text in identity.values())
+    secrets = (getattr(case.peer.config, name) for name in type(case.peer.config).model_fields)
+    for secret in (each for each in secrets if isinstance(each, SecretStr)):
+        assert not any(secret.get_secret_value() in text for text in identity.values())
+
+
 async def the_limits_agree(case):
     """They are constant: a request ends within its limit, a body has room for a row, and more may be in flight than one body."""
     limits = case.live.limits
@@ -180,6 +193,7 @@ CLAIMS = (
     a_full_body_is_stored_whole,
     requests_at_a_time_keep_their_rows,
     a_truncated_event_keeps_its_identity,
+    the_identity_names_the_target_without_a_secret,
     the_limits_agree,
     a_probe_stores_nothing,
     a_body_is_the_same_on_every_try,

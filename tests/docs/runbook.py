@@ -12,6 +12,7 @@ from consumer.assignment import losses, schema_hold, start_offset
 from consumer.delivery import dead_letters, defects, sender
 from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import AnyKind
+from consumer.targets import guard
 from producer.sources.errors import _CATALOGUE, ErrorKind, RetryAction
 from tests.docs.runbook_lines import (
     ANSWERS,
@@ -122,6 +123,8 @@ def destination_problems() -> list[tuple[str, str]]:
         start_offset.moved_text,
         start_offset.reread_text,
         start_offset.unproven_text,
+        guard._another_target_text,
+        guard._unknown_text,
     )
     return [(function.__name__, _returned(function)) for function in functions]
 

@@ -84,6 +84,14 @@ DESTINATION_PROBLEMS: Lines = {
         "A batch is damaged on a broker's disk, or another client wrote a record that nobody can parse.",
         "`kafka-topics.sh --describe --topic TOPIC`",
     ),
+    "_another_target_text": (
+        "Two settings use one name for different targets, or the target was changed.",
+        "`jira-relay destinations confirm NAME`",
+    ),
+    "_unknown_text": (
+        "The topic of destinations is missing, hidden or unreadable, so a second target under the name would not be noticed.",
+        "`jira-relay topics create`",
+    ),
     "_doubt_text": (
         "No known version of the schema fits: the registry lost it or gave its id to another, or a newer release wrote the events.",
         "`jira-relay schemas check`",

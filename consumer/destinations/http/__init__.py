@@ -6,8 +6,8 @@ May not know: Kafka, retries. docs/destinations/http.md is the operator's page.
 """
 
 from consumer.destinations.contract import DestinationKind
-from consumer.destinations.http.config import HttpConfig
+from consumer.destinations.http.config import HttpConfig, identity
 from consumer.destinations.http.destination import open_http
 from consumer.destinations.http.response import classify_status
 
-HTTP = DestinationKind(HttpConfig, open_http, classify_status)
+HTTP = DestinationKind(HttpConfig, open_http, identity, classify_status)

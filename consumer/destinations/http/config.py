@@ -1,5 +1,6 @@
 """Settings of the destination kind http."""
 
+import hashlib
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
@@ -115,3 +116,14 @@ class HttpConfig(DestinationSettings):
         if (self.certificate_file is None) != (self.key_file is None):
             raise ValueError("A destination has certificate_file without key_file, or the reverse: set both")
         return self
+
+
+def identity(config: HttpConfig) -> dict[str, str]:
+    """Return the host and digests of the URLs, whose paths may be secret."""
+    urls = {"URL": config.url, "history URL": config.history_url}
+    digests = {
+        f"digest of the {name}": hashlib.sha256(url.get_secret_value().encode()).hexdigest()[:16]
+        for name, url in urls.items()
+        if url is not None
+    }
+    return {"host": parse_url(config.url.get_secret_value())[0].url, **digests}

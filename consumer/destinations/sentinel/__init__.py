@@ -6,8 +6,8 @@ May not know: Kafka, retries. docs/destinations/sentinel.md is the operator's pa
 """
 
 from consumer.destinations.contract import DestinationKind
-from consumer.destinations.sentinel.config import SentinelConfig
+from consumer.destinations.sentinel.config import SentinelConfig, identity
 from consumer.destinations.sentinel.destination import open_sentinel
 from consumer.destinations.sentinel.response import classify_status
 
-SENTINEL = DestinationKind(SentinelConfig, open_sentinel, classify_status)
+SENTINEL = DestinationKind(SentinelConfig, open_sentinel, identity, classify_status)

@@ -78,3 +78,13 @@ class SentinelConfig(DestinationSettings):
     def _check_cloud(self) -> Self:
         _check_cloud(self.endpoint, self.cloud)
         return self
+
+
+def identity(config: SentinelConfig) -> dict[str, str]:
+    """Return the rule and its streams: where rows go, with any credential."""
+    return {
+        "endpoint": config.endpoint,
+        "rule": config.rule_id,
+        "stream": config.stream,
+        "history stream": config.history_stream,
+    }

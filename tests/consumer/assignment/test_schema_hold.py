@@ -31,9 +31,9 @@ def of(schema, number, **fields):
 
 
 def damaged(number):
-    """A record that holds its key, and lost its last byte."""
+    """A record that holds its key, and lost its last bytes."""
     each = message(event(number), offset=number)
-    each.value = each.value[:-1]
+    each.value = each.value[:-3]
     return each
 
 

@@ -6,8 +6,8 @@ May not know: Kafka, retries.
 """
 
 from consumer.destinations.contract import DestinationKind
-from tests.contracts.file_destination.config import FileConfig
+from tests.contracts.file_destination.config import FileConfig, identity
 from tests.contracts.file_destination.destination import open_file
 from tests.contracts.file_destination.response import classify_status
 
-FILE = DestinationKind(FileConfig, open_file, classify_status, request_timeout_seconds=5.0)
+FILE = DestinationKind(FileConfig, open_file, identity, classify_status, request_timeout_seconds=5.0)

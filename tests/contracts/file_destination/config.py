@@ -20,3 +20,8 @@ class FileConfig(DestinationSettings):
     token: SecretStr = Field(
         description="Password of the directory, equal to the content of its file `token`.", examples=["…"]
     )
+
+
+def identity(config: FileConfig) -> dict[str, str]:
+    """Return the directory: where lines go, with any token."""
+    return {"directory": str(config.directory)}

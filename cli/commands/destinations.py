@@ -1,0 +1,48 @@
+"""`jira-relay destinations`."""
+
+from typing import Annotated
+
+import typer
+
+from cli.context import CommandContext
+from cli.output import JsonOption, escape_controls, print_json
+from management.destinations import Confirmation, confirm_target
+
+app = typer.Typer(help="Decide whose target a destination is.", no_args_is_help=True)
+
+
+@app.callback()
+def destinations() -> None:
+    """Decide whose target a destination is."""
+
+
+@app.command()
+def confirm(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Name of the destination in the settings.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Confirm that a destination's events go to the target of these settings from now on.
+
+    Consumers with another target under this name pause within seconds; those with these settings go on where they were.
+    """
+    state: CommandContext = context.obj
+    done = state.run_quietly(confirm_target(state.connection(), state.settings.destinations, name))
+    if as_json:
+        print_json(_as_json(name, done))
+        return
+    print(escape_controls(f"{name} belongs to {done.target.address} now."))
+    if done.before and done.before.digest != done.target.digest:
+        print(
+            escape_controls(
+                f"  Before: {done.before.address}. Events not delivered there go to the new target."
+            )
+        )
+
+
+def _as_json(name: str, done: Confirmation) -> dict[str, object]:
+    return {
+        "destination": name,
+        "target": done.target.address,
+        "before": done.before.address if done.before else None,
+    }
