@@ -101,5 +101,5 @@ def unknown_text(facts: TopicFacts) -> str | None:
     reasons: Sequence[str] = sorted(set(facts.unreadable.values()))
     return (
         f"Kafka does not report the settings of {', '.join(sorted(facts.unreadable))} ({'; '.join(reasons)}): whether "
-        "they cost data is unknown. Grant DescribeConfigs on the topics, or run `jira-relay topics check` as a user with it."
+        "they cause data loss is unknown. Grant DescribeConfigs on the topics, or run `jira-relay topics check` as a user with it."
     )

@@ -53,7 +53,7 @@ def test_what_is_not_known_is_neither_good_nor_bad():
         settings.update(unread)
 
     assert settings.problem(TOPICS.events) is None
-    assert "whether they cost data is unknown. Grant DescribeConfigs" in settings.unknown
+    assert "whether they cause data loss is unknown. Grant DescribeConfigs" in settings.unknown
     assert [line["log_level"] for line in lines] == ["warning"]
 
 
