@@ -57,6 +57,15 @@ def test_what_is_not_known_is_neither_good_nor_bad():
     assert [line["log_level"] for line in lines] == ["warning"]
 
 
+def test_topics_of_other_services_are_not_looked_at():
+    """A consumer with the least rights may not read the settings of the producers' topics, and says nothing about them."""
+    unread = TopicFacts({}, dict.fromkeys((TOPICS.organizations, TOPICS.progress, TOPICS.changes), "refused"))
+    with structlog.testing.capture_logs() as lines:
+        settings = TopicSettings(CONNECTION, unread)
+
+    assert (settings.unknown, lines) == (None, [])
+
+
 @pytest.mark.parametrize(
     ("configs", "kept"),
     [
