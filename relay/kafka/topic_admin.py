@@ -31,7 +31,7 @@ class AdminTiming:
 
     seconds: float = 60.0
     request_seconds: float = 20.0
-    listing_seconds: float = 10.0
+    listing_seconds: float = 30.0
 
 
 DEFAULT_TIMING = AdminTiming()
