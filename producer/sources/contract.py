@@ -14,7 +14,7 @@ from typing import Final, Literal, Protocol
 from producer.config import ProducerConfig
 from producer.events import Event
 from producer.sources.clock_skew import ClockSkew
-from producer.sources.errors import SourceError
+from producer.sources.errors import SourceError, SourceFailure
 from producer.sources.throttle import BackoffTiming, RequestSlots
 from producer.sources.walk import Walk
 from producer.sources.window_result import WindowResult
@@ -51,7 +51,7 @@ class SourceTraits:
 
 
 class Source(Protocol):
-    """One organization's audit log. The three loops of a poller share it.
+    """One organization's audit log. The loops of a poller share it.
 
     **Requests.** Each method waits for the source's throttle before it sends one, and raises SourceError for each
     failure, with a kind, an action and an operator's message. The source waits out its own back-off at the next call,
@@ -148,4 +148,50 @@ class SourceSetup:
 OpenSource = Callable[[SourceSetup], AbstractAsyncContextManager[SourceFactory]]
 """Opens a source's connections for as long as the process polls."""
 
-SourceTable = Mapping[str, OpenSource]
+
+@dataclass(frozen=True, slots=True)
+class ConnectionTestResult:
+    """The result of a connection test.
+
+    `failure` None: the audit log can be read. `message` is for an operator. `cloud_id`: the identity of the log, None if it
+    is not learned or the API has none. `gateway`: the route that works is the API's gateway. `date_ms`: the API's clock at
+    its first answer, None if its answers have no time.
+    """
+
+    failure: SourceFailure | None
+    message: str
+    cloud_id: str | None = None
+    gateway: bool = False
+    date_ms: int | None = None
+
+
+class ConnectionTest(Protocol):
+    """Tests an organization's URL, user and key for an operator, before a producer uses them. It retries nothing."""
+
+    def check_url(self, organization: Organization) -> None:
+        """Return only if a key may be sent to the organization's URL. Raises UrlError otherwise; sends no request."""
+
+    async def run(
+        self, organization: Organization, key: str | None, *, new_key: bool = False
+    ) -> ConnectionTestResult:
+        """Read the audit log with this key. One wrong key costs one failed login.
+
+        `key` None: the key is not available on this machine. Then only the site is tested, without a credential, and each
+        answer that shows the site passes. `new_key`: its route is not known yet, so `organization.gateway` does not count.
+        Raises RelayError if URL, user or key are unusable; each fault of the network is a result.
+        """
+
+
+OpenConnectionTest = Callable[[ProducerConfig], AbstractAsyncContextManager[ConnectionTest]]
+"""Opens a connection test for as long as an operator's command runs. Entering makes no request."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceKind:
+    """One line of the table of sources."""
+
+    open: OpenSource
+    open_connection_test: OpenConnectionTest
+
+
+SourceTable = Mapping[str, SourceKind]

@@ -20,13 +20,14 @@ from urllib.parse import urlsplit
 
 from producer.events import UnreadableRecord, to_json
 from producer.sources.clock_skew import ClockSkew
-from producer.sources.contract import SourceTraits, ignore_retry
+from producer.sources.contract import ConnectionTestResult, SourceKind, SourceTraits, ignore_retry
 from producer.sources.errors import ErrorKind, RequestTarget, RetryAction, SourceError, make_failure
 from producer.sources.jira_cloud.mapping import TEXT_FIELDS
 from producer.sources.throttle import RequestThrottle, SiteThrottle
 from producer.sources.walk import Walk
 from producer.sources.window_result import WindowResult
 from producer.state.intervals import TimeRange
+from relay.url_policy import UrlError
 
 PAGE_LINES = 100
 RESULT_LINES = 300
@@ -150,6 +151,35 @@ class LinesSources:
 @asynccontextmanager
 async def open_lines(setup, reader=read_lines):
     yield LinesSources(setup, reader)
+
+
+class LinesConnectionTest:
+    def __init__(self, reader):
+        self._reader = reader
+
+    def check_url(self, organization):
+        url = urlsplit(organization.url)
+        if url.scheme != "file" or url.netloc:
+            raise UrlError(f"{organization.url} is not a file of this machine.")
+
+    async def run(self, organization, key, *, new_key=False):  # noqa: ARG002
+        self.check_url(organization)
+        path = Path(urlsplit(organization.url).path)
+        try:
+            await self._reader(path, 0, 1)
+        except OSError as error:
+            kind = ErrorKind.FORBIDDEN if isinstance(error, PermissionError) else ErrorKind.UNREACHABLE
+            failure = make_failure(kind, RequestTarget(organization.name, path.name))
+            return ConnectionTestResult(failure, failure.message)
+        return ConnectionTestResult(None, f"{organization.name}: the file can be read.")
+
+
+@asynccontextmanager
+async def open_lines_test(config, reader=read_lines):  # noqa: ARG001
+    yield LinesConnectionTest(reader)
+
+
+LINES = SourceKind(open_lines, open_lines_test)
 
 
 def to_event(line, organization):

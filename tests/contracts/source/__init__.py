@@ -4,7 +4,7 @@ A source brings a SourceWorld: its simulator, and how to make records and faults
 be asked are None or empty there, and the check says so by skipping.
 """
 
-from tests.contracts.source import answers, reading, requests
+from tests.contracts.source import answers, connection, reading, requests
 from tests.contracts.source.world import TABLE, OpenedWorld, setup
 
 __all__ = ["CHECKS", "TABLE", "OpenedWorld", "setup"]
@@ -24,6 +24,10 @@ CHECKS = [
     answers.the_oldest_record_is_known_or_cannot_be_asked,
     answers.the_clock_is_learned_or_there_is_none,
     answers.a_window_ahead_of_the_apis_clock_is_covered_to_that_clock,
+    connection.a_working_connection_passes,
+    connection.each_fault_fails_the_test,
+    connection.a_key_that_is_not_available_is_not_sent,
+    connection.a_foreign_url_gets_no_key,
     requests.each_fault_has_a_kind_and_an_action,
     requests.a_fault_that_lasts_ends_the_read,
     requests.a_requested_wait_holds_back_every_request,
