@@ -24,7 +24,7 @@ class ProducerMetrics:
         self._metrics = MetricSet(catalogue.CATALOGUE, registry)
         self._clock = clock
         self._polling: dict[str, ConditionLog] = {}
-        """By organization; the conditions of each are those of its walks."""
+        """By organization; each purpose has conditions of its own."""
         self._transactions = ConditionLog(log, clock)
 
     def organization_started(self, organization: str, interval_seconds: float) -> None:
@@ -35,7 +35,7 @@ class ProducerMetrics:
     def round_ended(self, organization: str, at: int) -> None:
         self._metrics[catalogue.ROUNDS].labels(organization, "complete").inc()
         self._set(catalogue.LAST_POLL, organization, at / 1000)
-        self.walk_ended(organization, LIVE)
+        self.purpose_ended(organization, LIVE)
         log.debug("Polling round ended.", organization=organization)
 
     def complete_up_to(self, organization: str, at: int) -> None:
@@ -75,38 +75,38 @@ class ProducerMetrics:
         )
 
     def round_failed(
-        self, organization: str, kind: str, reason: str, retry_seconds: float, walk: str = LIVE
+        self, organization: str, kind: str, reason: str, retry_seconds: float, purpose: str = LIVE
     ) -> None:
-        """Count a failed round. `walk`: its name in the log; the failures of each walk are a condition of their own."""
+        """Count a failed round. The failures of each purpose are a condition of their own."""
         self._metrics[catalogue.ROUNDS].labels(organization, "failed").inc()
         self._metrics[catalogue.SOURCE_ERRORS].labels(organization, kind).inc()
         self._metrics[catalogue.SOURCE_BACKOFF_SECONDS].labels(organization).inc(retry_seconds)
         retry_in = round(retry_seconds, 1)
-        self._walks_of(organization).failed(
-            walk,
+        self._conditions_of(organization).failed(
+            purpose,
             kind,
             reason,
-            {"organization": organization, "walk": walk, "kind": kind, "retry_in_seconds": retry_in},
+            {"organization": organization, "purpose": purpose, "kind": kind, "retry_in_seconds": retry_in},
         )
 
-    def round_failed_by_defect(self, organization: str, walk: str, error: BaseException) -> None:
-        """Log a defect with its traceback, as a condition; `walk_ended` ends it."""
-        self._walks_of(organization).failed(
-            (walk, "defect"),
+    def round_failed_by_defect(self, organization: str, purpose: str, error: BaseException) -> None:
+        """Log a defect with its traceback, as a condition; `purpose_ended` ends it."""
+        self._conditions_of(organization).failed(
+            (purpose, "defect"),
             type(error).__name__,
             "A polling round failed by a defect.",
-            {"organization": organization, "walk": walk, "exc_info": error},
+            {"organization": organization, "purpose": purpose, "exc_info": error},
             level="error",
         )
 
-    def walk_ended(self, organization: str, walk: str) -> None:
-        """Note that a round of a walk was complete, so that its condition ends."""
+    def purpose_ended(self, organization: str, purpose: str) -> None:
+        """Note that a round of this purpose was complete, so that its condition ends."""
         if (conditions := self._polling.get(organization)) is not None:
-            fields = {"organization": organization, "walk": walk}
-            conditions.ended(walk, "Polling works again; it had failed", fields)
-            conditions.ended((walk, "defect"), "Polling works again; it had failed by a defect", fields)
+            fields = {"organization": organization, "purpose": purpose}
+            conditions.ended(purpose, "Polling works again; it had failed", fields)
+            conditions.ended((purpose, "defect"), "Polling works again; it had failed by a defect", fields)
 
-    def _walks_of(self, organization: str) -> ConditionLog:
+    def _conditions_of(self, organization: str) -> ConditionLog:
         return self._polling.setdefault(organization, ConditionLog(log, self._clock))
 
     def organization_state(self, organization: str, state: str, expires: int | None) -> None:
@@ -127,10 +127,10 @@ class ProducerMetrics:
             records=records,
         )
 
-    def holes(self, organization: str, seconds: float) -> None:
+    def unread_ranges(self, organization: str, seconds: float) -> None:
         self._set(catalogue.UNREAD_SECONDS, organization, seconds)
 
-    def hole_opened(self, organization: str, since: str, until: str, reason: str) -> None:
+    def unread_range_opened(self, organization: str, since: str, until: str, reason: str) -> None:
         log.warning(
             "Jira failed to serve a window; reading it in parts beside live polling.",
             organization=organization,
@@ -139,7 +139,7 @@ class ProducerMetrics:
             reason=reason,
         )
 
-    def hole_isolated(self, organization: str, since: str, until: str, reason: str) -> None:
+    def unread_range_isolated(self, organization: str, since: str, until: str, reason: str) -> None:
         log.error(
             "Jira fails to serve records of this time. If this lasts, ask Atlassian.",
             organization=organization,
@@ -148,7 +148,7 @@ class ProducerMetrics:
             reason=reason,
         )
 
-    def hole_closed(self, organization: str, since: str, until: str, records: int) -> None:
+    def unread_range_closed(self, organization: str, since: str, until: str, records: int) -> None:
         log.warning(
             "Jira answered for a time that it had failed to serve.",
             organization=organization,

@@ -67,7 +67,7 @@ class LiveRound:
         self._checkpoint_ready.set()
         if checkpoint.outage is not None:
             context.outage_noted.set()
-        context.report_holes()
+        context.report_unread_ranges()
         return checkpoint
 
     def _first_checkpoint(self, checkpoint: Checkpoint | None) -> Checkpoint:

@@ -75,7 +75,7 @@ def backfill(checkpoint: Checkpoint, backfill_from: int | None, days: int = 1) -
 def advance(
     checkpoint: Checkpoint, read: TimeRange, config: PollingConfig, backfill_from: int | None
 ) -> Checkpoint:
-    """Return the checkpoint after `read` was read without a hole, once `read.end` had passed.
+    """Return the checkpoint after `read` was read without an unread range, once `read.end` had passed.
 
     Each cursor moves that needed no more than this window, whichever round read it.
     """

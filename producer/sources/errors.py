@@ -21,9 +21,9 @@ class BackoffScope(StrEnum):
     SITE = "site"
     """All organizations of the site."""
     ORGANIZATION = "organization"
-    """All walks of the organization."""
-    WALK = "walk"
-    """The walk whose request failed."""
+    """All requests of the organization."""
+    PURPOSE = "purpose"
+    """The organization's requests of the same purpose."""
 
 
 class ErrorKind(StrEnum):
@@ -73,10 +73,10 @@ class SourceFailure:
 
     @property
     def scope(self) -> BackoffScope:
-        """Who waits: the site where it asked for a wait, the organization where its credential is refused, else the walk."""
+        """Who waits: the site where it asked for a wait, the organization where its credential is refused, else the requests of the same purpose."""
         if self.action is RetryAction.WAIT:
             return BackoffScope.SITE
-        return BackoffScope.ORGANIZATION if self.kind in _CONCERN_THE_ORGANIZATION else BackoffScope.WALK
+        return BackoffScope.ORGANIZATION if self.kind in _CONCERN_THE_ORGANIZATION else BackoffScope.PURPOSE
 
 
 class SourceError(Exception):

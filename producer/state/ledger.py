@@ -148,11 +148,14 @@ class Ledger:
 
 
 def is_day_kept(name: str, checkpoint: Checkpoint) -> bool:
-    """Whether a window may still reach this day: a re-read, backfill that has not covered it, or the reading of a hole."""
+    """Whether a window may still reach this day: a re-read, backfill that has not covered it, or the reading of an unread range."""
     start = day_start(name)
     if start + DAY_MS > checkpoint.ledgers_from:
         return True
-    if any(hole.start < start + DAY_MS and hole.end > start for hole in checkpoint.holes):
+    if any(
+        unread_range.start < start + DAY_MS and unread_range.end > start
+        for unread_range in checkpoint.unread_ranges
+    ):
         return True
     return bool(
         missing_ranges(checkpoint.backfilled, TimeRange(start, min(start + DAY_MS, checkpoint.live_since)))

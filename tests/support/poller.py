@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry
 
 from producer.metrics import ProducerMetrics
 from producer.polling.context import PollingContext
-from producer.polling.hole_search import HoleTiming
 from producer.polling.poller import Poller, PollerTiming
+from producer.polling.unread_range_search import UnreadRangeTiming
 from producer.polling.window import PollingConfig
 from producer.status_reporter import OrganizationStatusReporter, status_key
 from relay.kafka.producer import RecordWriter
@@ -31,8 +31,8 @@ TIMING = PollerTiming(
     source_error_pause_seconds=0.1,
     defect_seconds=0.4,
     gap_check_seconds=0.1,
-    hole_check_seconds=0.1,
-    holes=HoleTiming(first_seconds=0.5, cap_seconds=1.0),
+    unread_range_check_seconds=0.1,
+    unread_ranges=UnreadRangeTiming(first_seconds=0.5, cap_seconds=1.0),
 )
 BACKOFF = backoff(0.4, page_pause_seconds=0.1)
 

@@ -2,7 +2,7 @@
 
 A page that holds such a record fails as a whole. So after a failure one record is requested; after each success twice as
 many as before. A page of one record that fails is that record: it is skipped, and the result says that it is missing.
-Rows that move meanwhile harm nothing: a millisecond with a missing record stays a hole, and is read again.
+Rows that move meanwhile harm nothing: a millisecond with a missing record stays an unread range, and is read again.
 """
 
 from collections.abc import Sequence

@@ -13,7 +13,7 @@ CHECKS = [
     reading.a_window_is_read_whole_once_and_oldest_first,
     reading.rows_that_move_while_they_are_read_are_neither_lost_nor_repeated,
     reading.records_that_are_deleted_while_they_are_read_hide_no_other,
-    reading.results_ascend_without_a_hole,
+    reading.results_ascend_without_a_gap,
     reading.an_empty_window_is_one_empty_result,
     reading.what_cannot_be_proven_is_named,
     reading.ids_are_stable_and_of_63_bits,

@@ -247,7 +247,7 @@ async def test_a_single_record_above_the_size_limit_causes_no_tight_loop(jira, a
             "acme", lambda _: known
         )  # a checkpoint, so that no probe fails first
         async with harness.running():
-            await harness.until(lambda: harness.publisher.checkpoint("acme").holes, 30)
+            await harness.until(lambda: harness.publisher.checkpoint("acme").unread_ranges, 30)
             before = len(acme.requests())
             await asyncio.sleep(1)
 

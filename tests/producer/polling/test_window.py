@@ -51,7 +51,7 @@ def test_re_reads_are_due_by_their_marks(after, start):
 
 
 def test_a_read_moves_every_cursor_that_it_covers():
-    """A deep re-read moves shallower marks; a live round moves none; a read with a hole moves none."""
+    """A deep re-read moves shallower marks; a live round moves none; one that leaves an unread range moves none."""
     point = replace(START, window_end=NOW + DAY_MS, day_mark=NOW + DAY_MS, week_mark=NOW)
     end = NOW + DAY_MS + MINUTE
     far = NOW - 30 * DAY_MS
@@ -127,7 +127,7 @@ def test_backfill_reads_missing_days_newest_first():
 
 @given(st.lists(st.tuples(st.integers(-5000, 0), st.integers(-5000, 0)), max_size=5), st.integers(-5000, 0))
 def test_backfill_covers_its_range_exactly(covered, start):
-    """The windows are disjoint and leave no hole, whatever was covered before."""
+    """The windows are disjoint and leave no gap, whatever was covered before."""
     point = replace(START, live_since=0)
     for one, other in covered:
         point = window.mark_backfilled(point, TimeRange(one * 60 * MINUTE, other * 60 * MINUTE))
