@@ -1,3 +1,5 @@
+"""The status of one organization, and its gauges."""
+
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

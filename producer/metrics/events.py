@@ -61,7 +61,7 @@ class ProducerMetrics:
         self._metrics[catalogue.IDS_REUSED].labels(organization).inc(len(ids))
         if first:
             log.warning(
-                "Jira gave ids of published records to other records. See the organization's status.",
+                "The source gave ids of published records to other records. See the organization's status.",
                 organization=organization,
                 ids=list(ids[:MAX_LISTED]),
             )
@@ -94,7 +94,7 @@ class ProducerMetrics:
         self._conditions_of(organization).failed(
             (purpose, "defect"),
             type(error).__name__,
-            "A polling round failed by a defect.",
+            "A polling round failed because of a defect in the relay.",
             {"organization": organization, "purpose": purpose, "exc_info": error},
             level="error",
         )
@@ -104,7 +104,11 @@ class ProducerMetrics:
         if (conditions := self._polling.get(organization)) is not None:
             fields = {"organization": organization, "purpose": purpose}
             conditions.ended(purpose, "Polling works again; it had failed", fields)
-            conditions.ended((purpose, "defect"), "Polling works again; it had failed by a defect", fields)
+            conditions.ended(
+                (purpose, "defect"),
+                "Polling works again; it had failed because of a defect in the relay",
+                fields,
+            )
 
     def _conditions_of(self, organization: str) -> ConditionLog:
         return self._polling.setdefault(organization, ConditionLog(log, self._clock))
@@ -121,7 +125,7 @@ class ProducerMetrics:
 
     def window_unproven(self, organization: str, instant: str, records: int) -> None:
         log.error(
-            "One millisecond has more records than Jira lists; some may be missing.",
+            "One millisecond has more records than the source returns; some may be missing.",
             organization=organization,
             instant=instant,
             records=records,
@@ -132,7 +136,7 @@ class ProducerMetrics:
 
     def unread_range_opened(self, organization: str, since: str, until: str, reason: str) -> None:
         log.warning(
-            "Jira failed to serve a window; reading it in parts beside live polling.",
+            "The source failed to serve a window; the relay reads it in parts.",
             organization=organization,
             since=since,
             until=until,
@@ -141,7 +145,7 @@ class ProducerMetrics:
 
     def unread_range_isolated(self, organization: str, since: str, until: str, reason: str) -> None:
         log.error(
-            "Jira fails to serve records of this time. If this lasts, ask Atlassian.",
+            "The source fails to serve records of this time. Ask its support.",
             organization=organization,
             since=since,
             until=until,
@@ -150,7 +154,7 @@ class ProducerMetrics:
 
     def unread_range_closed(self, organization: str, since: str, until: str, records: int) -> None:
         log.warning(
-            "Jira answered for a time that it had failed to serve.",
+            "The source answered for a time that it had failed to serve.",
             organization=organization,
             since=since,
             until=until,
@@ -159,7 +163,7 @@ class ProducerMetrics:
 
     def gap_found(self, organization: str, since: str, until: str) -> None:
         log.error(
-            "Records were lost: Jira deleted them before they were read.",
+            "Records were lost: the source deleted them before they were read.",
             organization=organization,
             lost_since=since,
             lost_until=until,
@@ -199,7 +203,7 @@ class ProducerMetrics:
 
     def tail_lost(self, shard: int, organizations: list[str]) -> None:
         log.error(
-            "Kafka lost the end of a log; rebuilding state and reading the lost time again.",
+            "Kafka lost the end of a log. The shard rebuilds its state and reads that period again.",
             shard=shard,
             organizations=organizations[:MAX_LISTED],
         )
@@ -207,7 +211,7 @@ class ProducerMetrics:
     def ledger_repaired(self, organization: str, day: str, lost: int) -> None:
         if lost:
             log.error(
-                "Kafka lost confirmed events; reading them from Jira again.",
+                "Kafka lost confirmed events; reading them from the source again.",
                 organization=organization,
                 day=day,
                 events=lost,

@@ -1,3 +1,5 @@
+"""Backfill: one window of the history of an organization."""
+
 from producer.polling import window
 from producer.polling.context import PollingContext
 from producer.publishing.transaction import AdvanceCheckpoint

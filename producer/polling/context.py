@@ -1,3 +1,5 @@
+"""The context that the loops of one poller share, and how they read and publish a window."""
+
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing

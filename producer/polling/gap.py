@@ -1,3 +1,5 @@
+"""The search for a gap after an outage."""
+
 from dataclasses import replace
 
 from producer.polling import window

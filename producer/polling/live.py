@@ -1,3 +1,5 @@
+"""Live rounds: the records since the checkpoint."""
+
 import asyncio
 from dataclasses import replace
 
@@ -55,7 +57,7 @@ class LiveRound:
             checkpoint = await context.publisher.write_checkpoint(context.name, self._first_checkpoint)
         elif checkpoint.window_end > context.until() + REWIND_FROM_MS:
             log.warning(
-                "Checkpoint was in the future and was set back. Check the clocks.",
+                "Checkpoint was in the future and was set back. Check this machine's clock and the source's.",
                 organization=context.name,
                 checkpoint=timestamps.to_iso(checkpoint.window_end),
             )

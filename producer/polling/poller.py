@@ -1,3 +1,5 @@
+"""The poller of one organization: a loop for each purpose."""
+
 import asyncio
 import random
 from collections.abc import Awaitable, Callable

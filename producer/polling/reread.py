@@ -1,3 +1,5 @@
+"""Deep re-reads of the last day and the last week."""
+
 from producer.polling import window
 from producer.polling.context import PollingContext
 from producer.sources.purpose import Purpose

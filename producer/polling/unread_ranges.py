@@ -1,3 +1,5 @@
+"""The reading of ranges that the source failed to serve."""
+
 import asyncio
 import random
 

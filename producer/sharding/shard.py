@@ -1,3 +1,5 @@
+"""The life of one shard: load it, poll its organizations, load it again after a fault."""
+
 import asyncio
 import contextlib
 import math

@@ -1,3 +1,5 @@
+"""The difference between the local clock and the API's."""
+
 from dataclasses import dataclass
 
 SKEW_REPORTED_FROM = 30_000

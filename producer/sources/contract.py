@@ -14,7 +14,7 @@ from typing import Final, Literal, Protocol
 from producer.config import ProducerConfig
 from producer.events import Event
 from producer.sources.clock_skew import ClockSkew
-from producer.sources.errors import SourceError, SourceFailure
+from producer.sources.errors import Messages, SourceError, SourceFailure
 from producer.sources.purpose import Purpose
 from producer.sources.throttle import BackoffTiming, RequestSlots
 from producer.sources.window_result import WindowResult
@@ -192,6 +192,8 @@ class SourceKind:
 
     open: OpenSource
     open_connection_test: OpenConnectionTest
+    messages: Messages = field(default_factory=dict)
+    """The messages of its own, for the runbook."""
 
 
 SourceTable = Mapping[str, SourceKind]

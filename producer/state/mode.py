@@ -1,3 +1,5 @@
+"""The mode of an event: live, late or backfill."""
+
 from typing import Literal
 
 from producer.state.checkpoint import Checkpoint

@@ -17,6 +17,7 @@ from producer.polling.context import PollingContext
 from producer.polling.poller import Poller, PollerTiming
 from producer.polling.window import PollingConfig
 from producer.sources.catalogue import SOURCES, open_connection_test, open_sources, source_name
+from producer.sources.errors import MESSAGES, ErrorKind
 from producer.status_reporter import OrganizationStatusReporter, status_key
 from relay.status.writer import StatusWriter
 from relay.timestamps import DAY_MS, now_ms
@@ -125,6 +126,12 @@ def test_generic_code_names_no_source():
             if not in_a_source and part != table:
                 tree = ast.parse(path.read_text("utf-8"))
                 assert [line for name in SOURCES for line in mentions(tree, name)] == [], part
+
+
+def test_every_error_kind_has_a_message():
+    """A kind without a message would be a defect while a failure is reported."""
+    known = set(MESSAGES).union(*(source.messages for source in SOURCES.values()))
+    assert known == set(ErrorKind)
 
 
 class LinesPoller:

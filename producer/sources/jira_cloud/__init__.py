@@ -8,5 +8,6 @@ next. auth.py builds the endpoint, connection_test.py tests it for an operator. 
 from producer.sources.contract import SourceKind
 from producer.sources.jira_cloud.connection_test import open_connection_test
 from producer.sources.jira_cloud.factory import open_jira_cloud
+from producer.sources.jira_cloud.messages import MESSAGES
 
-JIRA_CLOUD = SourceKind(open_jira_cloud, open_connection_test)
+JIRA_CLOUD = SourceKind(open_jira_cloud, open_connection_test, MESSAGES)

@@ -13,8 +13,9 @@ from importlib.metadata import version
 import httpx
 import orjson
 
-from producer.sources.errors import ErrorKind, RequestTarget, SourceFailure, make_failure
+from producer.sources.errors import ErrorKind, RequestTarget, SourceFailure
 from producer.sources.jira_cloud.auth import Endpoint, is_cloud_id
+from producer.sources.jira_cloud.messages import make_failure
 from producer.sources.jira_cloud.page import NotAPage, Page, parse_page, parse_page_quickly
 from producer.sources.jira_cloud.response import JiraResponse, classify
 from relay import timestamps

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from producer.sources.errors import ErrorKind, RequestTarget, SourceFailure, make_failure
+from producer.sources.errors import ErrorKind, RequestTarget, SourceFailure
+from producer.sources.jira_cloud.messages import make_failure
 from relay.retry import retry_after_seconds
 
 LONGEST_WAIT_SECONDS = 86_400

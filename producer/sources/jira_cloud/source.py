@@ -30,11 +30,11 @@ from producer.sources.errors import (
     RetryAction,
     SourceError,
     SourceFailure,
-    make_failure,
 )
 from producer.sources.jira_cloud import client as jira
 from producer.sources.jira_cloud.auth import Endpoint, open_endpoint
 from producer.sources.jira_cloud.mapping import restore_json, to_event
+from producer.sources.jira_cloud.messages import make_failure
 from producer.sources.jira_cloud.page import Page
 from producer.sources.jira_cloud.pager import PageRequest
 from producer.sources.jira_cloud.proof import contradiction_failure, contradicts, is_inconclusive
