@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from management.connection_test import try_connection, verify_connection
 from management.context import OperatorContext
-from management.organizations.changes import describe_differences, in_jira_time, with_changes
+from management.organizations.changes import describe_differences, in_source_time, with_changes
 from management.organizations.credentials import carry_reference, has_reference, with_key
 from management.organizations.editor import edit_organization
 from management.organizations.results import ChangeResult
@@ -53,7 +53,7 @@ async def add(
     if dry_run:
         return ChangeResult(name, "would be added", binding_remarks)
     candidate, remarks, skew = await _test_candidate(context, candidate, others, change, test=test)
-    candidate = in_jira_time(skew, candidate)
+    candidate = in_source_time(skew, candidate)
 
     def added(before: Organization | None) -> Organization:
         if before is not None:

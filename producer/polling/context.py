@@ -44,7 +44,7 @@ class PollingContext:
     """Set while the checkpoint has unread ranges."""
 
     def __post_init__(self) -> None:
-        self.overlap = self.config.overlap
+        self.overlap = self.config.overlap_ms
 
     @property
     def name(self) -> str:
@@ -56,7 +56,7 @@ class PollingContext:
 
     def until(self) -> int:
         """Return the end of a window that begins now: a little before now, by the slower of the two clocks."""
-        return self.source.clock_skew.correct(self.now_ms()) - self.config.settle
+        return self.source.clock_skew.correct(self.now_ms()) - self.config.settle_ms
 
     def read(
         self, wanted: TimeRange, purpose: Purpose
@@ -264,7 +264,7 @@ class PollingContext:
 
     def _checkpoint_lags(self, read_so_far: TimeRange) -> bool:
         checkpoint = self.checkpoint()
-        return checkpoint is None or read_so_far.end - checkpoint.window_end >= self.config.proof_every
+        return checkpoint is None or read_so_far.end - checkpoint.window_end >= self.config.proof_every_ms
 
     def _advance_over(self, read_so_far: TimeRange) -> AdvanceCheckpoint:
         def advance(checkpoint: Checkpoint) -> Checkpoint:

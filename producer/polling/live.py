@@ -46,7 +46,7 @@ class LiveRound:
             await context.publish_verified_empty(TimeRange(wanted.start, progress.end))
         self._outage_noted = False  # the next outage begins here
         skew = context.source.clock_skew
-        context.reporter.active(skew.ahead if skew.skewed else 0)
+        context.reporter.active(skew.ahead_ms if skew.skewed else 0)
 
     async def _ensure_checkpoint(self) -> Checkpoint:
         """Return the checkpoint: the first one, one set back after a clock went wrong, or the stored one."""

@@ -76,7 +76,7 @@ class ShardAssignment:
         for number in set(self._shards) - numbers:
             self._release(self._shards.pop(number))
         for running in self._shards.values():
-            running.shard.retained()
+            running.shard.keep()
         for number in numbers - set(self._shards):
             self._start(number)
 

@@ -12,7 +12,7 @@ from producer.state.intervals import TimeRange
 from relay.avro.codec import NEWER_FIELDS
 from relay.timestamps import DAY_MS
 
-MOST_PAIRS = 32
+MAX_PAIRS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +194,7 @@ def thin_pairs(pairs: tuple[CompletenessPair, ...]) -> tuple[CompletenessPair, .
     While there are too many, remove the pair whose two neighbours are the closest in relation to their age: recent time
     stays known to a minute, and a group that is weeks behind still finds a pair of about its time.
     """
-    while len(pairs) > MOST_PAIRS:
+    while len(pairs) > MAX_PAIRS:
         newest = pairs[-1].window_end
 
         def relative_gap(

@@ -141,7 +141,7 @@ class LinesPoller:
         metrics = ProducerMetrics(CollectorRegistry())
         publisher, self.transactions = in_memory_publisher(now_ms, max_event_bytes=100_000, metrics=metrics)
         reporter = OrganizationStatusReporter(organization, self.writer, metrics, now_ms, 0.1, None)
-        config = PollingConfig(settle=50, overlap=60_000, reread_day_every=1_000)
+        config = PollingConfig(settle_ms=50, overlap_ms=60_000, reread_day_every_ms=1_000)
         context = PollingContext(organization, publisher, source, reporter, metrics, config, now_ms)
         timing = PollerTiming(0.2, 0.2, 0.05, 0.2, 0.0)
         self.poller = Poller(context, 0.1, timing)

@@ -23,7 +23,11 @@ from tests.support.jira import JiraFixture, backoff
 from tests.support.publisher import TOPICS, in_memory_publisher
 
 CONFIG = PollingConfig(
-    settle=200, overlap=60_000, reread_day_every=2_000, reread_week_every=DAY_MS, allowed_lateness=7 * DAY_MS
+    settle_ms=200,
+    overlap_ms=60_000,
+    reread_day_every_ms=2_000,
+    reread_week_every_ms=DAY_MS,
+    allowed_lateness_ms=7 * DAY_MS,
 )
 TIMING = PollerTiming(
     reread_check_seconds=0.3,

@@ -8,7 +8,7 @@ from relay.avro.codec import InternalCodec
 from relay.timestamps import parse_iso
 from tests.support.publisher import TOPICS
 
-MOST_DAYS = 11
+MAX_DAYS = 11
 """Limit of ledgers: the re-read week, the day until it is due, and the days begun."""
 
 
@@ -59,7 +59,7 @@ def check_final_state(world):
             )
             assert not found[name].unread_ranges, found[name]
             assert all(is_day_kept(day, found[name]) for day in days.get(name, ()))
-            assert len(days.get(name, ())) <= MOST_DAYS
+            assert len(days.get(name, ())) <= MAX_DAYS
     for name, number in on_log:
         if name in found:  # else all that was known of it is lost
             since = min(world.live_from[name], world.longest_backfill_from.get(name, world.live_from[name]))

@@ -24,7 +24,7 @@ class RecordTimes:
     @property
     def promised(self):
         """Return whether the record becomes visible soon enough for a promise."""
-        return self.visible - self.created <= CONFIG.allowed_lateness
+        return self.visible - self.created <= CONFIG.allowed_lateness_ms
 
 
 class FakeJira:

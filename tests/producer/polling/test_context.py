@@ -110,4 +110,4 @@ async def test_a_source_without_an_oldest_record_reports_no_gap(metrics, monkeyp
     assert (asked_by_live, source.asked, gaps) == (0, 1, [])
     assert context.checkpoint().outage is None
     assert ready.is_set()
-    assert context.checkpoint().window_end == NOW - context.config.settle
+    assert context.checkpoint().window_end == NOW - context.config.settle_ms

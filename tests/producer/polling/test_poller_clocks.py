@@ -60,7 +60,7 @@ async def test_a_clock_before_the_earliest_window_is_reported(acme, jira_fixture
     known = new_checkpoint("acme", now_ms(), now=now_ms(), cloud_id=acme.cloud_id)
     harness = PollerHarness(acme, jira_fixture)
     harness.clock = jira_fixture.clock = lambda: now_ms() - 2 * DAY_MS
-    harness.config = replace(CONFIG, reread_day_every=DAY_MS)
+    harness.config = replace(CONFIG, reread_day_every_ms=DAY_MS)
     await harness.publisher.write_checkpoint("acme", lambda _: known)
     async with harness.running():
         await harness.until(lambda: harness.status.last_poll)

@@ -210,7 +210,7 @@ async def test_the_clock_is_learned_from_every_answer(jira, jira_fixture):
     source = jira_fixture.source_for(acme)
     await source.probe_clock()
 
-    assert 597_000 < source.clock_skew.ahead < 601_000
+    assert 597_000 < source.clock_skew.ahead_ms < 601_000
     assert source.clock_skew.skewed
 
 
