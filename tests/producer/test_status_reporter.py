@@ -71,7 +71,7 @@ def test_reused_ids_are_a_notice_of_an_active_organization(status_writer):
 
     assert reporter.status.state == "active"
     assert clock.startswith("The clock of this machine")
-    assert notice.startswith("since 2026-09-21T13:13:20Z Jira gave 4 records ids")
+    assert notice.startswith("since 2026-09-21T13:13:20Z the source gave 4 records ids")
     reporter.events_published(PublishResult(Counter(), None, 0, IdReuse(0, NOW - 7 * DAY_MS, 4)))
     reporter.active()
     assert reporter.status.reason is None

@@ -56,7 +56,7 @@ async def test_a_record_that_fails_each_page_holds_up_nothing(acme, jira_fixture
         await harness.until(lambda: harness.status.complete_up_to > at(bad))
 
     assert complete == at(bad)
-    assert "Jira fails to serve the records of " in reason
+    assert "The source fails to serve the records of " in reason
     assert harness.published() == ids(acme.all_records())
     assert len(before) + len(after) == 5
 
