@@ -88,8 +88,8 @@ def test_clock_skew_has_its_own_reason(status_writer):
                 assert reporter.status.reason == reasons[-1]
 
     assert len(reasons) == 2
-    assert "2 min ahead of Jira's" in reasons[0]
-    assert "60 min behind Jira's" in reasons[1]
+    assert "2 min ahead of the source's" in reasons[0]
+    assert "60 min behind the source's" in reasons[1]
     assert (reporter.status.state, reporter.status.reason) == ("active", None)
 
 
