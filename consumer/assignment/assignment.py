@@ -21,20 +21,20 @@ from relay.kafka.positions import Positions
 class Assignment:
     """Reads its partitions into the buffer, and owns starter, pump, sender and commit loop.
 
-    Call `hold`, then start a task of `run`; feed it with `accept_records`, and end it with `close`. After that it sends and
+    Call `pause_until_started`, then start a task of `run`; feed it with `accept_records`, and end it with `close`. After that it sends and
     commits nothing. Records that arrive while it closes are neither sent nor committed.
     """
 
     def __init__(self, pipeline: Pipeline, positions: Positions, partitions: set[TopicPartition]) -> None:
-        stream, timing = pipeline.stream, pipeline.timing
+        flow, timing = pipeline.flow, pipeline.timing
         self._pipeline = pipeline
         self._positions = positions
         self._partitions = sorted(partitions)
         self._changed = Signal()
         self._tracker = OffsetTracker()
         self._buffer = RecordBuffer(timing.buffers.chunk_bytes)
-        self._losses = LossReport(stream.state, stream.metrics)
-        self._committer = OffsetCommitter(positions, stream.metrics)
+        self._losses = LossReport(flow.state, flow.metrics)
+        self._committer = OffsetCommitter(positions, flow.metrics)
         self._starter = PartitionStarter(
             pipeline.start_offsets,
             positions,
@@ -42,7 +42,7 @@ class Assignment:
             self._tracker,
             self._committer,
             self._losses,
-            stream.metrics,
+            flow.metrics,
             timing,
         )
         self._commits = CommitLoop(
@@ -52,19 +52,19 @@ class Assignment:
             self._starter.ready,
             self._remember,
             self._changed.notify,
-            stream.metrics,
+            flow.metrics,
             timing,
         )
-        self._hold = SchemaHold(
-            stream.state, stream.metrics, timing.schema_hold, self._pause_held, self._resume_held
+        self._schema_hold = SchemaHold(
+            flow.state, flow.metrics, timing.schema_hold, self._pause_held, self._resume_held
         )
-        self._sender = Sender(stream, self._on_delivered, positions.renewed)
+        self._sender = Sender(flow, self._on_delivered, positions.renewed)
         self._pump = Pump(
             pipeline,
             self._buffer,
             self._sender,
             self._tracker,
-            self._hold,
+            self._schema_hold,
             self._changed,
             self._commits.uncommitted,
             self._wake_commits,
@@ -99,8 +99,8 @@ class Assignment:
         """Return the progress that this assignment has committed."""
         return self._committer.committed
 
-    def hold(self) -> None:
-        """Hold all partitions until their starts are known. Raises KafkaError for a partition that is not assigned."""
+    def pause_until_started(self) -> None:
+        """Pause all partitions until their starts are known. Raises KafkaError for a partition that is not assigned."""
         for partition in self._partitions:
             self._positions.seek(partition, 0)  # so that aiokafka looks up no position of its own
         self._positions.pause(self._partitions)
@@ -140,7 +140,7 @@ class Assignment:
             self._losses.readable([partition])
             for sequence, undelivered in self._tracker.track(partition, records):
                 self._buffer.add(undelivered, sequence, time.monotonic())
-                self._pipeline.stream.metrics.events_read(len(undelivered))
+                self._pipeline.flow.metrics.events_read(len(undelivered))
             self._losses.record_arrived(partition, records[0].timestamp)
         self._changed.notify()
 
@@ -186,11 +186,11 @@ class Assignment:
 
     def _readable(self) -> set[TopicPartition]:
         """Return the partitions that are read while the buffer has room."""
-        return self._starter.ready - self._paused_until.keys() - self._hold.unread
+        return self._starter.ready - self._paused_until.keys() - self._schema_hold.unread
 
     def _skip_deleted(self, partition: TopicPartition, start: int, stop: int) -> None:
         if lost := self._tracker.skip(partition, start, stop):
-            self._pipeline.stream.metrics.offsets_lost(partition, start, stop, lost)
+            self._pipeline.flow.metrics.offsets_lost(partition, start, stop, lost)
             self._losses.deleted(partition, start, stop)
 
     async def _seek_after_last_read(
@@ -249,9 +249,9 @@ class Assignment:
             await self._sender.wait_until_finished(finish_seconds)
         await self._sender.close(answer_seconds)
         self._losses.readable(self._partitions)
-        self._hold.close()
+        self._schema_hold.close()
         released = self._tracker.tracked_count() - self._tracker.delivered_count()
-        self._pipeline.stream.metrics.events_released(released)
+        self._pipeline.flow.metrics.events_released(released)
         await self._commits.commit()
 
     def _remember(self, progress: Mapping[TopicPartition, DeliveryProgress]) -> None:
