@@ -64,7 +64,7 @@ class PipelineFactory:
         self._config = config
         self._destinations = destinations
         self._connection = connection
-        self._topics = topics
+        self.topics = topics
         self._store = store
         self._writer = writer
         self._kinds = kinds
@@ -98,10 +98,10 @@ class PipelineFactory:
             )
         flows = await stack.enter_async_context(kind.open(name, config, kind.request_timeout_seconds))
         rate_limit = RateLimit()
-        prefix = self._topics.prefix
+        prefix = self.topics.prefix
         groups: dict[Flow, tuple[str, str]] = {
-            "live": (self._topics.events, f"{prefix}.{name}"),
-            "history": (self._topics.backfill, f"{prefix}.{name}.history"),
+            "live": (self.topics.events, f"{prefix}.{name}"),
+            "history": (self.topics.backfill, f"{prefix}.{name}.history"),
         }
         return [
             self._build_pipeline(name, flows[flow], rate_limit, *groups[flow], flow)
@@ -119,7 +119,7 @@ class PipelineFactory:
             CircuitBreaker(rate_limit, timing.breaker),
             DeadLetterWriter(
                 self._writer,
-                self._topics.dead_letters,
+                self.topics.dead_letters,
                 name,
                 topic_problem=lambda: self._topic_settings.dead_letter_problem,
             ),
@@ -169,4 +169,4 @@ class PipelineFactory:
         return read
 
     def _backup_reader(self, name: str, topic: str) -> Callable[[], Awaitable[OffsetBackup]]:
-        return lambda: read_offset_backup(self._connection, self._topics.status, name, topic)
+        return lambda: read_offset_backup(self._connection, self.topics.status, name, topic)

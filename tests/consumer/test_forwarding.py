@@ -19,7 +19,6 @@ from tests.support.expected_rows import expected
 from tests.support.pipeline_world import (
     HISTORY,
     SHARDS,
-    RunningConsumer,
     committed_and_ends,
     pipeline_world,
     some_events,
@@ -27,8 +26,8 @@ from tests.support.pipeline_world import (
     uids,
     wait_for_status,
     wait_until,
-    with_limits,
 )
+from tests.support.running_consumer import RunningConsumer, with_limits
 
 ITEM = {"id": "7", "name": "Zoë", "typeName": "USER", "parentId": None, "parentName": None}
 CHANGE = {"fieldName": "Email", "changedFrom": None, "changedTo": "z@example.com"}

@@ -26,8 +26,8 @@ from tests.support.pipeline_world import (
     uids,
     wait_for_status,
     wait_until,
-    with_limits,
 )
+from tests.support.running_consumer import with_limits
 
 
 @pytest.mark.parametrize("start", ["earliest", "latest"])
