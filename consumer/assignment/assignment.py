@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from consumer.assignment.losses import LossReport
 from consumer.assignment.partition_starter import PartitionStarter
 from consumer.assignment.pump import Pipeline, Pump
+from consumer.assignment.reading_pauses import ReadingPauses
 from consumer.assignment.record_buffer import RecordBuffer
 from consumer.assignment.schema_hold import SchemaHold
 from consumer.delivery.sender import Sender
@@ -55,8 +56,9 @@ class Assignment:
             flow.metrics,
             timing,
         )
+        self._pauses = ReadingPauses(positions, self._starter.ready, timing.corrupt_pause_seconds)
         self._schema_hold = SchemaHold(
-            flow.state, flow.metrics, timing.schema_hold, self._pause_held, self._resume_held
+            flow.state, flow.metrics, timing.schema_hold, self._pauses.hold, self._pauses.release
         )
         self._sender = Sender(flow, self._on_delivered, positions.renewed)
         self._pump = Pump(
@@ -70,9 +72,6 @@ class Assignment:
             self._wake_commits,
             self._on_space_freed,
         )
-        self._reading_paused = False
-        self._paused_until: dict[TopicPartition, float] = {}
-        """Partitions that cannot be read, and when to try again (monotonic clock)."""
         self._tasks: list[asyncio.Task[None]] = []
         self._ending: asyncio.Task[None] | None = None
 
@@ -131,7 +130,7 @@ class Assignment:
     def accept_records(self, batches: Mapping[TopicPartition, Sequence[Record]]) -> None:
         """Buffer records. Called before anything else is awaited, since Kafka's positions are after them already."""
         if self._ending is None:
-            self._resume_due()
+            self._pauses.resume_due(time.monotonic())
         for partition, records in batches.items():
             if not records:
                 continue
@@ -158,35 +157,13 @@ class Assignment:
                 return
             corrupt_batch = self._positions.corrupt_batch(partition)
             if corrupt_batch is not None and offset <= corrupt_batch.last_offset:
-                self._pause_partition(partition, offset, corrupt_batch.last_offset, corrupt_batch.fault)
+                self._pauses.leave_alone(partition, time.monotonic())
+                self._losses.corrupt(partition, offset, corrupt_batch.last_offset, corrupt_batch.fault)
             elif offset < log_starts[partition]:
                 self._positions.seek(partition, log_starts[partition])
                 self._skip_deleted(partition, offset, log_starts[partition])
             else:
                 await self._seek_after_last_read(partition, log_starts)
-
-    def _pause_partition(self, partition: TopicPartition, start: int, last: int, fault: str) -> None:
-        """Leave the partition alone for a while; another replica may have an intact copy."""
-        self._positions.pause([partition])
-        self._paused_until[partition] = time.monotonic() + self._pipeline.timing.corrupt_pause_seconds
-        self._losses.corrupt(partition, start, last, fault)
-
-    def _resume_due(self) -> None:
-        now = time.monotonic()
-        for partition in [each for each, until in self._paused_until.items() if until <= now]:
-            del self._paused_until[partition]
-            self._resume_held(partition)
-
-    def _pause_held(self, partition: TopicPartition) -> None:
-        self._positions.pause([partition])
-
-    def _resume_held(self, partition: TopicPartition) -> None:
-        if not self._reading_paused and partition in self._readable():
-            self._positions.resume([partition])
-
-    def _readable(self) -> set[TopicPartition]:
-        """Return the partitions that are read while the buffer has room."""
-        return self._starter.ready - self._paused_until.keys() - self._schema_hold.unread
 
     def _skip_deleted(self, partition: TopicPartition, start: int, stop: int) -> None:
         if lost := self._tracker.skip(partition, start, stop):
@@ -223,9 +200,7 @@ class Assignment:
                 while self._buffer.bytes >= self._pipeline.timing.buffers.record_buffer_bytes:
                     await self._changed.wait()
         except TimeoutError:
-            if not self._reading_paused:
-                self._positions.pause(self._starter.ready)
-                self._reading_paused = True
+            self._pauses.pause_all()
 
     async def close(self, *, finish_seconds: float, answer_seconds: float) -> None:
         """Finish deliveries for `finish_seconds`, then start no request and wait `answer_seconds` for answers; then commit.
@@ -268,6 +243,5 @@ class Assignment:
     def _on_space_freed(self) -> None:
         """Resume reading when the buffer has room again."""
         self._changed.notify()
-        if self._reading_paused and self._buffer.bytes < self._pipeline.timing.buffers.decode_batch_bytes:
-            self._positions.resume(self._readable())
-            self._reading_paused = False
+        if self._buffer.bytes < self._pipeline.timing.buffers.decode_batch_bytes:
+            self._pauses.resume_all()
