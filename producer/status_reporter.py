@@ -1,15 +1,16 @@
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from producer.metrics import ProducerMetrics
 from producer.publishing.publisher import PublishResult
 from producer.sources.walk import Walk
 from producer.state.checkpoint import IdReuse
+from producer.state.intervals import TimeRange
 from relay.organizations import Organization
 from relay.status.model import Status, take_over
 from relay.status.writer import StatusWriter
-from relay.timestamps import to_iso_seconds
+from relay.timestamps import to_iso, to_iso_seconds
 
 _WALK_NAMES = {
     Walk.REREAD: "Records that become visible late",
@@ -137,6 +138,11 @@ class OrganizationStatusReporter:
         if self._status.state == "active":
             self._publish(self._status.transition("active", self._active_reason(), self._now_ms()))
 
+    def holes(self, holes: Sequence[TimeRange]) -> None:
+        """Report the ranges that the source fails to serve."""
+        self._metrics.holes(self._name, sum(hole.width for hole in holes) / 1000)
+        self.notice("holes", _holes_message(holes) if holes else None)
+
     def _active_reason(self) -> str | None:
         """Return all notices as one text. None: there are none."""
         reuse = self._id_reuse if self._id_reuse and self._id_reuse.is_recent(self._now_ms()) else None
@@ -175,6 +181,15 @@ def _reuse_message(name: str, reuse: IdReuse) -> str:
         f"{name}: since {to_iso_seconds(reuse.since)} Jira gave {reuse.count} records ids that other published records"
         " have, as after a restore or copy of the site. They are published, and a variant in EventUid tells them apart."
         " Ask the site's administrators, and count by EventUid, not by EventId."
+    )
+
+
+def _holes_message(holes: Sequence[TimeRange]) -> str:
+    first = f"{to_iso(holes[0].start)} to {to_iso(holes[0].end)}"
+    others = f" and {len(holes) - 1} more ranges" if len(holes) > 1 else ""
+    return (
+        f"Jira fails to serve the records of {first}{others}; all others are published, and the relay keeps asking for"
+        " these. If this lasts, report it to Atlassian with these times."
     )
 
 

@@ -149,8 +149,13 @@ def build_views(
 def _describe_status(name: str, status: Status) -> str:
     reason = (status.reason or "").removeprefix(f"{name}: ")
     match status.state:
-        case "active" if status.backfilled_to is not None:
-            return f"active; the backfill has reached {iso_seconds(status.backfilled_to)}"
+        case "active":
+            backfill = (
+                ""
+                if status.backfilled_to is None
+                else f"; the backfill has reached {iso_seconds(status.backfilled_to)}"
+            )
+            return f"active{backfill}{reason and f': {reason}'}"
         case "waiting":
             return f"waiting until {iso_seconds(status.waiting_until)}: {reason}"
         case "failing":

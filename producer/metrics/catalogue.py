@@ -97,6 +97,12 @@ CREDENTIAL_EXPIRY = Metric(
     "Expiry time of the API key, as entered by the operator.",
     (ORGANIZATION,),
 )
+UNREAD_SECONDS = Metric(
+    Gauge,
+    "jira_relay_producer_unread_seconds",
+    "Length of the time whose records the source fails to serve, exact to the millisecond; 0 where there is none.",
+    (ORGANIZATION,),
+)
 PUBLISH_LATENCY = Metric(
     Histogram,
     "jira_relay_producer_publish_latency_seconds",
@@ -127,6 +133,7 @@ CATALOGUE: tuple[Metric[Any], ...] = (
     *(ROUNDS, EVENTS_PUBLISHED, RECORDS_DEAD_LETTERED, IDS_REUSED, SOURCE_ERRORS, SOURCE_BACKOFF_SECONDS),
     *(TRANSACTIONS, SHARD_LOADS),
     *(LAST_POLL, LAST_EVENT, COMPLETE_UP_TO, ORGANIZATION_STATE, ORGANIZATION_INTERVAL, CREDENTIAL_EXPIRY),
+    UNREAD_SECONDS,
     *(PUBLISH_LATENCY, LATE_ARRIVAL, REQUEST_DURATION, TRANSACTION_DURATION),
 )
 """The names are a contract with operators: alerts and dashboards use them."""

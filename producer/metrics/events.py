@@ -127,6 +127,36 @@ class ProducerMetrics:
             records=records,
         )
 
+    def holes(self, organization: str, seconds: float) -> None:
+        self._set(catalogue.UNREAD_SECONDS, organization, seconds)
+
+    def hole_opened(self, organization: str, since: str, until: str, reason: str) -> None:
+        log.warning(
+            "Jira failed to serve a window; reading it in parts beside live polling.",
+            organization=organization,
+            since=since,
+            until=until,
+            reason=reason,
+        )
+
+    def hole_isolated(self, organization: str, since: str, until: str, reason: str) -> None:
+        log.error(
+            "Jira fails to serve records of this time. If this lasts, ask Atlassian.",
+            organization=organization,
+            since=since,
+            until=until,
+            reason=reason,
+        )
+
+    def hole_closed(self, organization: str, since: str, until: str, records: int) -> None:
+        log.warning(
+            "Jira answered for a time that it had failed to serve.",
+            organization=organization,
+            since=since,
+            until=until,
+            records=records,
+        )
+
     def gap_found(self, organization: str, since: str, until: str) -> None:
         log.error(
             "Records were lost: Jira deleted them before they were read.",

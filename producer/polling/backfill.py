@@ -2,6 +2,7 @@ from producer.polling import window
 from producer.polling.context import PollingContext
 from producer.publishing.transaction import AdvanceCheckpoint
 from producer.sources.walk import Walk
+from producer.sources.window_result import WindowResult
 from producer.state.intervals import TimeRange
 
 
@@ -27,12 +28,15 @@ async def _read_and_publish(context: PollingContext, wanted: TimeRange) -> int:
     Each result is marked as covered for ever, so an empty one is verified first.
     """
     record_count = 0
-    async with context.read(wanted, Walk.BACKFILL) as results:
-        async for result in results:
-            record_count += result.record_count
-            if not result.record_count:
-                await context.source.verify_empty(result.window, Walk.BACKFILL)
-            await context.publish(result, _mark_backfilled(result.covered), Walk.BACKFILL, persist=True)
+
+    async def publish(result: WindowResult) -> None:
+        nonlocal record_count
+        record_count += result.record_count
+        if not result.record_count:
+            await context.source.verify_empty(result.window, Walk.BACKFILL)
+        await context.publish(result, _mark_backfilled(result.covered), Walk.BACKFILL, persist=True)
+
+    await context.read_around_holes(wanted, Walk.BACKFILL, publish, _mark_backfilled)
     return record_count
 
 

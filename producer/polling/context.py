@@ -1,10 +1,10 @@
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from producer.metrics import ProducerMetrics
-from producer.polling import window
+from producer.polling import hole_search, window
 from producer.polling.window import PollingConfig
 from producer.publishing.publisher import ShardPublisher
 from producer.publishing.transaction import AdvanceCheckpoint, PendingRecords
@@ -13,7 +13,7 @@ from producer.sources.errors import BackoffScope, RetryAction, SourceError
 from producer.sources.walk import Walk
 from producer.sources.window_result import WindowResult
 from producer.state.checkpoint import Checkpoint
-from producer.state.intervals import TimeRange
+from producer.state.intervals import TimeRange, missing_ranges
 from producer.status_reporter import OrganizationStatusReporter
 from relay import timestamps
 from relay.organizations import Organization
@@ -38,6 +38,8 @@ class PollingContext:
     last_proof: int | None = None
     outage_noted: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while the checkpoint holds an outage."""
+    holes_known: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while the checkpoint has holes."""
 
     def __post_init__(self) -> None:
         self.overlap = self.config.overlap
@@ -62,25 +64,139 @@ class PollingContext:
             self.source.read(wanted, walk, on_retry=lambda error: self.report_source_error(error, walk))
         )
 
+    def holes(self) -> tuple[TimeRange, ...]:
+        """Return the ranges that the source fails to serve, as committed."""
+        checkpoint = self.checkpoint()
+        return () if checkpoint is None else checkpoint.holes
+
     async def read_and_publish(self, wanted: TimeRange, walk: Walk = Walk.LIVE) -> "WindowProgress":
-        """Read a window to its end, and publish each result as it comes.
+        """Read a window to its end, holes left out, and publish each result as it comes.
 
         The checkpoint moves with new events, or where it has fallen behind; never while all results were empty.
         """
         progress = WindowProgress(wanted.start)
-        async with self.read(wanted, walk) as results:
-            async for result in results:
-                progress.add(result)
-                read_so_far = TimeRange(wanted.start, progress.end)
-                at_end = walk.low_priority and result.window.end == wanted.end
-                persist = progress.record_count > 0 and (at_end or self._checkpoint_lags(read_so_far))
-                await self.publish(result, self._advance_over(read_so_far), walk, persist=persist)
+        parts = missing_ranges(self.holes(), wanted)
+        last_end = parts[-1].end if parts else wanted.start
+
+        async def publish(result: WindowResult) -> None:
+            progress.add(result)
+            at_end = progress.end == last_end
+            read_so_far = TimeRange(wanted.start, wanted.end if at_end else progress.end)
+            persist = progress.record_count > 0 and (
+                (at_end and walk.low_priority) or self._checkpoint_lags(read_so_far)
+            )
+            await self.publish(result, self._advance_over(read_so_far), walk, persist=persist)
+
+        progress.end = await self.read_around_holes(
+            wanted, walk, publish, lambda hole: self._advance_over(TimeRange(wanted.start, hole.end))
+        )
         return progress
+
+    async def read_around_holes(
+        self,
+        wanted: TimeRange,
+        walk: Walk,
+        publish: Callable[[WindowResult], Awaitable[None]],
+        advance_over: Callable[[TimeRange], AdvanceCheckpoint],
+    ) -> int:
+        """Read the parts of a window that are in no hole, and return its end, or the instant that the API's clock had reached.
+
+        A part that the source fails to serve becomes a hole, in one transaction with the cursor that `advance_over` moves.
+        """
+        for part in missing_ranges(self.holes(), wanted):
+            end = await self._read_part(part, walk, publish, advance_over)
+            if end < part.end:
+                return end
+        return wanted.end
+
+    async def _read_part(
+        self,
+        part: TimeRange,
+        walk: Walk,
+        publish: Callable[[WindowResult], Awaitable[None]],
+        advance_over: Callable[[TimeRange], AdvanceCheckpoint],
+    ) -> int:
+        """Read a part, and return the instant up to which it was read, or made a hole.
+
+        1. The source has repeated the request that fails, several times.
+        2. Another request must be answered: a site that is down altogether is waited for, and no hole is opened.
+        3. The part is read once more: the site may have come back between 1 and 2.
+        """
+        end = part.start
+        for attempt in (walk, Walk.HOLES):
+            published: WindowResult | None = None
+            try:
+                async with self.read(TimeRange(end, part.end), attempt) as results:
+                    async for result in results:
+                        published = result
+                        await publish(result)
+                        end, published = result.covered.end, None
+                return end
+            except SourceError as error:
+                was_read = (
+                    published is not None and published.failure is None
+                )  # its empty answer was not believed
+                if was_read or not error.failure.may_concern_records:
+                    raise
+                if attempt is walk:
+                    await self._require_other_answer(TimeRange(end, part.end), error)
+                else:
+                    await self._open_hole(TimeRange(end, part.end), error, advance_over)
+        return part.end
+
+    async def _require_other_answer(self, unread: TimeRange, error: SourceError) -> None:
+        """Raise `error` unless the source answers another request."""
+        try:
+            await self.require_witness(unread, Walk.HOLES)
+        except SourceError:
+            raise error from None
+
+    async def require_witness(self, unread: TimeRange, walk: Walk) -> None:
+        """Return once the source has answered a request for another window than the unread one. Raises SourceError."""
+        checkpoint = self.checkpoint()
+        windows = () if checkpoint is None else hole_search.witness_windows(checkpoint, unread)
+        failure: SourceError | None = None
+        for window_to_read in windows:
+            try:
+                async with self.read(window_to_read, walk) as results:
+                    async for _ in results:
+                        pass
+                return
+            except SourceError as error:
+                if not error.failure.may_concern_records:
+                    raise
+                failure = error
+        if failure is not None:
+            raise failure
+
+    async def _open_hole(
+        self, unread: TimeRange, error: SourceError, advance_over: Callable[[TimeRange], AdvanceCheckpoint]
+    ) -> None:
+        """Commit a hole together with the cursor that passes it."""
+
+        def advance(checkpoint: Checkpoint) -> Checkpoint:
+            return advance_over(unread)(hole_search.open_hole(checkpoint, unread))
+
+        await self.publisher.publish(self.name, self._pending(unread), advance, persist=True)
+        since, until = timestamps.to_iso(unread.start), timestamps.to_iso(unread.end)
+        self.metrics.hole_opened(self.name, since, until, error.failure.message)
+        self.report_holes()
+
+    def report_holes(self) -> None:
+        """Show the holes in status and metrics, and wake the loop that reads them."""
+        holes = self.holes()
+        if holes:
+            self.holes_known.set()
+        self.reporter.holes(holes)
 
     async def publish(
         self, result: WindowResult, advance: AdvanceCheckpoint, walk: Walk, *, persist: bool
     ) -> None:
         """Publish the new events of a result; see ShardPublisher.publish."""
+        if result.failure is not None:
+            # What was served is published; the cursors stay, and the caller learns that the rest is missing.
+            await self._publish_served(result, walk)
+            raise SourceError(result.failure)
         if not result.proven:
             self.metrics.window_unproven(
                 self.name, timestamps.to_iso(result.window.start), result.record_count
@@ -94,12 +210,27 @@ class PollingContext:
         )
         self.reporter.events_published(published)
 
+    async def _publish_served(self, result: WindowResult, walk: Walk) -> None:
+        pending = self._pending(result.window, result)
+        published = await self.publisher.publish(
+            self.name, pending, lambda checkpoint: checkpoint, persist=False, low_priority=walk.low_priority
+        )
+        self.reporter.events_published(published)
+
     async def publish_verified_empty(self, empty: TimeRange, walk: Walk = Walk.LIVE) -> None:
         """Move the checkpoint over an empty window, once the source has shown that its answer was one."""
-        await self.source.verify_empty(empty, walk)
+        for part in missing_ranges(self.holes(), empty):
+            await self.source.verify_empty(part, walk)
         self.last_proof = self.now_ms()
         await self.publisher.publish(self.name, self._pending(empty), self._advance_over(empty), persist=True)
-        self.reporter.complete_up_to(empty.end)
+        self.report_complete_up_to()
+
+    def report_complete_up_to(self, read_until: int | None = None) -> None:
+        """Report the instant up to which everything is published. `read_until`: the end of a window that needed no commit."""
+        checkpoint = self.checkpoint()
+        if checkpoint is not None:
+            reached = max(checkpoint.window_end, read_until or checkpoint.window_end)
+            self.reporter.complete_up_to(replace(checkpoint, window_end=reached).complete_up_to)
 
     def report_source_error(self, error: SourceError, walk: Walk = Walk.LIVE) -> None:
         """Show a failure in status and metrics; the source waits by itself.

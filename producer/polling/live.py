@@ -37,7 +37,7 @@ class LiveRound:
             context.overlap = window.next_overlap(
                 progress.created, progress.end, context.config, context.source.traits.page_records
             )
-            context.reporter.complete_up_to(progress.end)
+            context.report_complete_up_to(progress.end)
         elif not wanted.width:  # a clock is wrong: without a request no failure of the API would show
             await context.source.probe_clock()
         elif window.proof_due(context.last_proof, context.now_ms(), context.config):
@@ -67,6 +67,7 @@ class LiveRound:
         self._checkpoint_ready.set()
         if checkpoint.outage is not None:
             context.outage_noted.set()
+        context.report_holes()
         return checkpoint
 
     def _first_checkpoint(self, checkpoint: Checkpoint | None) -> Checkpoint:

@@ -1,12 +1,14 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from producer.polling.backfill import backfill_round
 from producer.polling.context import PollingContext
 from producer.polling.gap import gap_round
+from producer.polling.hole_search import HoleTiming
+from producer.polling.holes import HoleRound
 from producer.polling.live import LiveRound
 from producer.polling.reread import reread_round
 from producer.publishing.publisher import ShardClosedError
@@ -31,10 +33,13 @@ class PollerTiming:
     """At most; a shard of a thousand organizations does not begin all of them in one moment."""
     gap_check_seconds: float = 1.0
     """The least time between two looks for a gap; each waits for an outage first."""
+    hole_check_seconds: float = 5.0
+    """How often the parts of holes that are due are asked for."""
+    holes: HoleTiming = field(default_factory=HoleTiming)
 
 
 class Poller:
-    """Polls one organization: live rounds, re-reads, backfill and the look for gaps, each in a loop of its own, through one
+    """Polls one organization: live rounds, re-reads, backfill, the look for gaps and the reading of holes, each in a loop of its own, through one
     publisher.
 
     A failure of the source is reported and waited out, and so is a defect of the relay: neither ends a loop. The poller
@@ -50,6 +55,7 @@ class Poller:
         self._timing = timing or PollerTiming()
         self._checkpoint_ready = asyncio.Event()
         self._live = LiveRound(context, self._checkpoint_ready)
+        self._holes = HoleRound(context, self._timing.holes)
 
     async def run(self) -> None:
         context, timing = self._context, self._timing
@@ -61,6 +67,9 @@ class Poller:
                 )
                 tasks.create_task(self._repeat_once_ready(reread, Walk.REREAD, timing.reread_check_seconds))
                 tasks.create_task(self._repeat_once_ready(gap, Walk.GAP, timing.gap_check_seconds))
+                tasks.create_task(
+                    self._repeat_once_ready(self._holes.run, Walk.HOLES, timing.hole_check_seconds)
+                )
                 tasks.create_task(context.reporter.heartbeat())
                 if context.organization.backfill_from is not None:
                     tasks.create_task(

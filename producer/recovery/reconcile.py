@@ -22,7 +22,7 @@ from pyroaring import BitMap64
 
 from producer.recovery.logged_events import LoggedEvent, LogScan, LogTail
 from producer.state.checkpoint import Checkpoint, EventPosition, EventTime, rewind, with_reused_ids
-from producer.state.intervals import TimeRange, missing_ranges
+from producer.state.intervals import TimeRange, add_range, missing_ranges
 from producer.state.ledger import DayLedger, Ledger, is_day_kept
 from relay.timestamps import DAY_MS, day_of, day_start
 
@@ -248,13 +248,16 @@ def _rewind_to_survivors(checkpoint: Checkpoint, live: LogScan) -> Checkpoint:
 def _rewind_to_day(checkpoint: Checkpoint, day: str) -> Checkpoint:
     """Set the cursors to the start of a day and open its history, so that it is read again.
 
-    No cursor goes below the kept ledgers, since the ids published there are forgotten: such a day is read as history.
+    No cursor goes below the kept ledgers, since the ids published there are forgotten: such a day is read as history, or,
+    where it is live, as a hole: only for the sake of a hole was its ledger kept.
     """
     start = day_start(day)
     read_again = (TimeRange(start, start + DAY_MS),)
     kept = start + DAY_MS > checkpoint.ledgers_from
     bound = max(start, checkpoint.ledgers_from) if kept else checkpoint.window_end
+    live = TimeRange(max(start, checkpoint.live_since), start + DAY_MS)
     return replace(
         rewind(checkpoint, bound),
         backfilled=tuple(rest for one in checkpoint.backfilled for rest in missing_ranges(read_again, one)),
+        holes=checkpoint.holes if kept else add_range(checkpoint.holes, live),
     )

@@ -92,6 +92,11 @@ class Source(Protocol):
         and smaller pages are the source's affair, and so are repeats of a failed page: `on_retry` hears of each, so
         that a status does not show "active" meanwhile.
 
+        In the walk HOLES a failed request is not repeated, as the caller asks for smaller and smaller windows. In a window of
+        one millisecond of that walk, the source reads around the records that the API fails to serve: the result has the
+        others, and its `failure` says why some are missing. A record whose bytes arrived and cannot be read is an
+        UnreadableRecord with these bytes, once the API has sent the same bytes twice.
+
         SourceError ends the generator; the results before it remain valid. Close it (`contextlib.aclosing`) when it
         may not be read to its end. No turn and no slot is held while it is suspended.
         """

@@ -67,6 +67,11 @@ class SourceFailure:
         return _CATALOGUE[self.kind][0]
 
     @property
+    def may_concern_records(self) -> bool:
+        """Whether the cause may lie in the records that were requested, so that other requests are worth a try."""
+        return self.action is RetryAction.RETRY and self.kind in _MAY_CONCERN_RECORDS
+
+    @property
     def scope(self) -> BackoffScope:
         """Who waits: the site where it asked for a wait, the organization where its credential is refused, else the walk."""
         if self.action is RetryAction.WAIT:
@@ -206,6 +211,13 @@ _CATALOGUE = {
     ),
 }
 
+
+_MAY_CONCERN_RECORDS = {
+    ErrorKind.UNAVAILABLE,
+    ErrorKind.UNREACHABLE,
+    ErrorKind.BROKEN_ANSWER,
+    ErrorKind.UNEXPECTED,
+}
 
 _CONCERN_THE_ORGANIZATION = {
     ErrorKind.KEY_REFUSED,

@@ -1,6 +1,7 @@
 from dataclasses import dataclass
 
 from producer.events import Event, UnreadableRecord
+from producer.sources.errors import SourceFailure
 from producer.state.intervals import TimeRange
 
 
@@ -22,3 +23,5 @@ class WindowResult:
     proven: bool
     far_outside_window: int = 0
     """Records so far outside that the API must have understood another window: a time zone fault."""
+    failure: SourceFailure | None = None
+    """Why the API did not serve some records of this part; then it is not read to its end. None: it served all."""

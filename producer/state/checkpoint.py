@@ -80,8 +80,16 @@ class Checkpoint:
     id_reuse: IdReuse | None = None
     outage: TimeRange | None = None
     """An outage of a day or more: whether the source kept all records of it is still to be asked. None: nothing is."""
+    holes: tuple[TimeRange, ...] = ()
+    """Ranges that the source fails to serve. The cursors pass them, and nothing claims them; see polling/holes.py."""
     newer_fields: bytes = b""
     """What a newer release has appended to the record; written back as it is, though this release moves `written` on."""
+
+    @property
+    def complete_up_to(self) -> int:
+        """The instant up to which everything live that the source showed is published: the window end, or the first hole."""
+        holes = (max(hole.start, self.live_since) for hole in self.holes if hole.end > self.live_since)
+        return min(self.window_end, next(holes, self.window_end))
 
     def to_record(self) -> dict[str, Any]:
         """Return the record of schemas/checkpoint.avsc, for the codec of its topic."""
@@ -101,6 +109,7 @@ class Checkpoint:
             "newest_event": None if self.newest_event is None else asdict(self.newest_event),
             "id_reuse": None if self.id_reuse is None else asdict(self.id_reuse),
             "outage": None if self.outage is None else _range_to_record(self.outage),
+            "holes": [_range_to_record(one) for one in self.holes],
             "written": self.written,
         }
 
@@ -137,6 +146,7 @@ def from_record(record: dict[str, Any]) -> Checkpoint:
         id_reuse=None if record["id_reuse"] is None else IdReuse(**record["id_reuse"]),
         outage=None if record["outage"] is None else TimeRange(**record["outage"]),
         newer_fields=record.get(NEWER_FIELDS, b""),
+        holes=tuple(TimeRange(**one) for one in record["holes"]),
     )
 
 
@@ -153,13 +163,14 @@ def rewind(checkpoint: Checkpoint, bound: int) -> Checkpoint:
 
 
 def with_completeness_pair(checkpoint: Checkpoint, offset: int) -> Checkpoint:
-    """Note that everything up to the window end was published before `offset`, that of the first event not covered."""
-    kept = tuple(
-        one for one in checkpoint.pairs if one.window_end <= checkpoint.window_end and one.offset <= offset
-    )
-    if not kept or kept[-1].window_end < checkpoint.window_end:
+    """Note that everything up to the window end, or up to the first hole, was published before `offset`, that of the first
+    event not covered.
+    """
+    complete = checkpoint.complete_up_to
+    kept = tuple(one for one in checkpoint.pairs if one.window_end <= complete and one.offset <= offset)
+    if not kept or kept[-1].window_end < complete:
         earlier = tuple(one for one in kept if one.offset < offset)
-        kept = thin_pairs((*earlier, CompletenessPair(checkpoint.window_end, offset)))
+        kept = thin_pairs((*earlier, CompletenessPair(complete, offset)))
     return replace(checkpoint, pairs=kept)
 
 

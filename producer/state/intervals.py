@@ -36,6 +36,11 @@ def missing_ranges(ranges: Sequence[TimeRange], within: TimeRange) -> tuple[Time
     return tuple(gap for gap in gaps if gap.width)
 
 
+def remove_range(ranges: Sequence[TimeRange], gone: TimeRange) -> tuple[TimeRange, ...]:
+    """Return the ranges without the parts that are in `gone`."""
+    return tuple(rest for one in ranges for rest in missing_ranges((gone,), one))
+
+
 def split_in_half(whole: TimeRange) -> tuple[TimeRange, TimeRange]:
     """Return the older half and the newer."""
     middle = (whole.start + whole.end) // 2

@@ -148,9 +148,11 @@ class Ledger:
 
 
 def is_day_kept(name: str, checkpoint: Checkpoint) -> bool:
-    """Whether a window may still reach this day: a re-read, or backfill that has not covered it."""
+    """Whether a window may still reach this day: a re-read, backfill that has not covered it, or the reading of a hole."""
     start = day_start(name)
     if start + DAY_MS > checkpoint.ledgers_from:
+        return True
+    if any(hole.start < start + DAY_MS and hole.end > start for hole in checkpoint.holes):
         return True
     return bool(
         missing_ranges(checkpoint.backfilled, TimeRange(start, min(start + DAY_MS, checkpoint.live_since)))

@@ -19,6 +19,6 @@ def is_no_longer_read(ms: int, checkpoint: Checkpoint) -> bool:
 
     A round that began before another round moved the cursors, as after a long outage, may still bring such records.
     """
-    if ms >= checkpoint.ledgers_from:
+    if ms >= checkpoint.ledgers_from or any(ms in hole for hole in checkpoint.holes):
         return False
     return ms >= checkpoint.live_since or any(ms in one for one in checkpoint.backfilled)

@@ -100,26 +100,39 @@ def _serve_audit_records(
         headers = {"Retry-After": str(math.ceil(wait)), "RateLimit-Reason": "jira-burst-based"}
         return error_collection(429, "Rate limit exceeded.", headers).to_response()
     site.advance()
-    body, count = _render_page(site, query)
-    request[EXCHANGE].records = count
+    page = _select_page(site, query)
+    if quirks.failing_records.intersection(entry.id for entry in page):
+        return error_collection(500, "Internal server error").to_response()
+    request[EXCHANGE].records = len(page)
     site.count_page()
+    body = _render_page(site, query, page)
     return web.Response(body=body, content_type="application/json", charset="utf-8")
 
 
-def _render_page(site: SimulatedSite, query: Query) -> tuple[bytes, int]:
+def _select_page(site: SimulatedSite, query: Query) -> Sequence[AuditLogEntry]:
     quirks = site.quirks
     selection = query.selection and query.selection.shifted(round(quirks.query_shift_seconds * 1000))
     found = site.log.select(selection) if selection else ()
     limit = min(query.limit, quirks.max_limit)
     size = limit if quirks.page_cap is None else min(limit, quirks.page_cap)
-    page = _with_repeats(found, quirks)[query.offset : query.offset + size]
+    return _with_repeats(found, quirks)[query.offset : query.offset + size]
+
+
+def _render_page(site: SimulatedSite, query: Query, page: Sequence[AuditLogEntry]) -> bytes:
+    quirks = site.quirks
+    limit = min(query.limit, quirks.max_limit)
     envelope = {
         "offset": query.offset,
         "limit": limit if quirks.echo_clamped_limit else query.limit,
         "total": site.log.total if quirks.reported_total is None else quirks.reported_total,
     }
     head = json.dumps(envelope, separators=(",", ":")).encode()[:-1]
-    return head + b',"records":[' + b",".join(entry.raw for entry in page) + b"]}", len(page)
+    return head + b',"records":[' + b",".join(_served(entry, quirks) for entry in page) + b"]}"
+
+
+def _served(entry: AuditLogEntry, quirks: Quirks) -> bytes:
+    spoil = quirks.broken_records.get(entry.id)
+    return entry.raw if spoil is None else spoil(entry.raw)
 
 
 def _with_repeats(found: Sequence[AuditLogEntry], quirks: Quirks) -> Sequence[AuditLogEntry]:

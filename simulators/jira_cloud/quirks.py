@@ -1,4 +1,5 @@
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 
 
@@ -27,3 +28,7 @@ class Quirks:
     """Requests above it get a 429 with jira-burst-based. Atlassian's default is 100."""
     anonymous_when_refused: bool = False
     """Whether wrong credentials get a 200 with no records and X-Seraph-LoginReason."""
+    failing_records: set[int] = field(default_factory=set)
+    """Ids of records that make each page that would hold them a 500."""
+    broken_records: dict[int, Callable[[bytes], bytes]] = field(default_factory=dict)
+    """By id, how the bytes of a record are spoilt on each page."""

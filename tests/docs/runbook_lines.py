@@ -11,7 +11,10 @@ Lines = dict[str, tuple[str, str]]
 """Meaning and first command."""
 
 ORGANIZATION_STATES: Lines = {
-    "active": ("Jira answers. A reason names a clock that is wrong, or ids that Jira gave twice.", "none"),
+    "active": (
+        "Jira answers. A reason names a clock that is wrong, ids that Jira gave twice, requests beside live polling that Jira refuses, or a time whose records it fails to serve.",
+        "none",
+    ),
     "waiting": ("Jira asked the relay to come back later; polling resumes by itself.", SHOW),
     "failing": ("Jira gives no records; the reason names the error below. No record is lost.", TEST),
     "paused": ("An operator paused it. Its place is kept.", "`jira-relay organizations resume NAME`"),

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from producer.metrics import ProducerMetrics
 from producer.polling.context import PollingContext
+from producer.polling.hole_search import HoleTiming
 from producer.polling.poller import Poller, PollerTiming
 from producer.polling.window import PollingConfig
 from producer.status_reporter import OrganizationStatusReporter, status_key
@@ -30,6 +31,8 @@ TIMING = PollerTiming(
     source_error_pause_seconds=0.1,
     defect_seconds=0.4,
     gap_check_seconds=0.1,
+    hole_check_seconds=0.1,
+    holes=HoleTiming(first_seconds=0.5, cap_seconds=1.0),
 )
 BACKOFF = backoff(0.4, page_pause_seconds=0.1)
 

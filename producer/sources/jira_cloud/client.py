@@ -4,7 +4,7 @@ import asyncio
 import http.cookiejar
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -44,6 +44,14 @@ class RequestLimits:
 
 
 LIMITS = RequestLimits()
+
+
+ReadBroken = Callable[[bytes, int], Page | None]
+"""Reads a body that is no page, in answer to a request for so many records. None: it is a failure."""
+
+
+def read_nothing(_body: bytes, _limit: int) -> None:
+    """Take each body that is no page for a failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +116,12 @@ async def fetch_page(
     limit: int,
     *,
     limits: RequestLimits = LIMITS,
+    read_broken: ReadBroken = read_nothing,
 ) -> Page | SourceFailure:
     """Fetch at most `limit` records created from `from_ms` to `until_ms`, both inclusive, newest first."""
     query = {"from": timestamps.to_iso(from_ms), "to": timestamps.to_iso(until_ms)}
     return await _fetch_records(
-        client, endpoint, query | {"offset": str(offset), "limit": str(limit)}, limits
+        client, endpoint, query | {"offset": str(offset), "limit": str(limit)}, limits, read_broken
     )
 
 
@@ -123,9 +132,11 @@ async def probe(
     count: int = 1,
     *,
     limits: RequestLimits = LIMITS,
+    read_broken: ReadBroken = read_nothing,
 ) -> Page | SourceFailure:
     """Fetch the `count` newest records, asking without dates; at offset `total - 1` the oldest."""
-    return await _fetch_records(client, endpoint, {"offset": str(offset), "limit": str(count)}, limits)
+    query = {"offset": str(offset), "limit": str(count)}
+    return await _fetch_records(client, endpoint, query, limits, read_broken)
 
 
 async def myself(
@@ -157,7 +168,11 @@ async def tenant_info(
 
 
 async def _fetch_records(
-    client: httpx.AsyncClient, endpoint: Endpoint, query: dict[str, str], limits: RequestLimits
+    client: httpx.AsyncClient,
+    endpoint: Endpoint,
+    query: dict[str, str],
+    limits: RequestLimits,
+    read_broken: ReadBroken,
 ) -> Page | SourceFailure:
     url = endpoint.base_url + AUDIT_PATH
     response = await _get(client, url, endpoint.target, limits, endpoint=endpoint, query=query)
@@ -165,6 +180,11 @@ async def _fetch_records(
         return response
     page = await _parse(response.body)
     if isinstance(page, NotAPage):
+        salvaged = await asyncio.get_running_loop().run_in_executor(
+            _PARSERS, read_broken, response.body, int(query["limit"])
+        )
+        if salvaged is not None:
+            return replace(salvaged, date_ms=response.date_ms)
         return make_failure(ErrorKind.BROKEN_ANSWER, endpoint.target, quote=page.reason)
     return replace(page, date_ms=response.date_ms)
 

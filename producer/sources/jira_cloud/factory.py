@@ -6,7 +6,8 @@ import httpx
 
 from producer.sources.contract import SourceSetup
 from producer.sources.jira_cloud.client import open_clients
-from producer.sources.jira_cloud.source import JiraCloudLimits, JiraCloudSource, throttle_key
+from producer.sources.jira_cloud.reading import JiraCloudLimits
+from producer.sources.jira_cloud.source import JiraCloudSource, throttle_key
 from producer.sources.throttle import BackoffTiming, RequestSlots, SiteThrottle
 from relay.credentials.resolver import CredentialResolver
 from relay.organizations import Organization

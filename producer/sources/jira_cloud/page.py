@@ -39,7 +39,7 @@ class NotAPage:
     reason: str
 
 
-class _NotExactError(Exception):
+class NotExactError(Exception):
     """The text is JSON, but Python would read another value from it."""
 
 
@@ -56,7 +56,7 @@ def parse_page(body: bytes) -> Page | NotAPage:
     """
     try:
         envelope = _parse_fast(body) or _parse_exact(body)
-    except (ValueError, RecursionError, _NotExactError) as error:
+    except (ValueError, RecursionError, NotExactError) as error:
         return NotAPage(_not_a_page_reason(body, error))
     if not _is_page(envelope):
         return NotAPage("it is JSON, but not a page of audit records")
@@ -89,17 +89,17 @@ def _parse_fast(body: bytes) -> Any:
 
 def _parse_exact(body: bytes) -> Any:
     text = body.decode("utf-8-sig")
-    bounds = list(_record_bounds(text))
+    bounds = list(record_bounds(text))
     if not bounds:
-        return _loads(text)
-    envelope = _loads(text[: bounds[0] + 1] + text[bounds[-1] :])
+        return parse_json(text)
+    envelope = parse_json(text[: bounds[0] + 1] + text[bounds[-1] :])
     record_texts = [text[start + 1 : end] for start, end in pairwise(bounds)]
     if len(record_texts) > 1 or record_texts[0].strip():
-        envelope["records"] = [_parse_record(result) for result in record_texts]
+        envelope["records"] = [parse_record(result) for result in record_texts]
     return envelope
 
 
-def _record_bounds(text: str) -> Iterator[int]:
+def record_bounds(text: str) -> Iterator[int]:
     """Yield the positions where the list of records opens, has its commas, and closes."""
     depth, inside = 0, False
     for token in _TOKEN.finditer(text):
@@ -118,12 +118,12 @@ def _record_bounds(text: str) -> Iterator[int]:
                 return
 
 
-def _parse_record(text: str) -> object:
+def parse_record(text: str) -> object:
     try:
         if _depth(text) > MOST_NESTING:
-            raise _NotExactError(f"the record is nested deeper than {MOST_NESTING} levels")
-        return _loads(text)
-    except _NotExactError as error:
+            raise NotExactError(f"the record is nested deeper than {MOST_NESTING} levels")
+        return parse_json(text)
+    except NotExactError as error:
         return UnreadableRecord(str(error), text.strip().encode())
 
 
@@ -136,7 +136,7 @@ def _depth(text: str) -> int:
     return max(accumulate(steps), default=0)
 
 
-def _loads(text: str) -> Any:
+def parse_json(text: str) -> Any:
     return json.loads(
         text,
         object_pairs_hook=_unique_members,
@@ -149,20 +149,20 @@ def _loads(text: str) -> Any:
 def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
-        raise _NotExactError("the record holds a name twice in one object")
+        raise NotExactError("the record holds a name twice in one object")
     return members
 
 
 def _integer(text: str) -> int:
     if len(text) > LONGEST_INTEGER:
-        raise _NotExactError(f"the record holds an integer of more than {LONGEST_INTEGER} digits")
+        raise NotExactError(f"the record holds an integer of more than {LONGEST_INTEGER} digits")
     return int(text)
 
 
 def _fraction(text: str) -> float:
     number = float(text)
     if isinf(number):
-        raise _NotExactError("the record holds a number beyond 64-bit floating point")
+        raise NotExactError("the record holds a number beyond 64-bit floating point")
     return number
 
 
@@ -175,6 +175,6 @@ def _not_a_page_reason(body: bytes, error: Exception) -> str:
         return "it is empty"
     if body.lstrip()[:1] == b"<":
         return "it is HTML, as a proxy or a login page sends it"
-    if isinstance(error, _NotExactError):
+    if isinstance(error, NotExactError):
         return str(error).replace("the record", "it")
     return "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else "its JSON is broken or cut off"

@@ -13,10 +13,10 @@ The answers to the questions of docs/development/new-source.md, from Atlassian's
 - The cloud id survives a change of the URL.
 """
 
-import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import aclosing
+from dataclasses import asdict, replace
 from typing import Final, TypeVar
 
 import httpx
@@ -34,16 +34,12 @@ from producer.sources.errors import (
 )
 from producer.sources.jira_cloud import client as jira
 from producer.sources.jira_cloud.auth import Endpoint, open_endpoint
-from producer.sources.jira_cloud.client import RequestLimits
 from producer.sources.jira_cloud.mapping import restore_json, to_event
 from producer.sources.jira_cloud.page import Page
-from producer.sources.jira_cloud.pager import Pager, PageRequest, PagingLimits
-from producer.sources.jira_cloud.proof import (
-    contradiction_failure,
-    contradicts,
-    is_inconclusive,
-    outside_window_failure,
-)
+from producer.sources.jira_cloud.pager import PageRequest
+from producer.sources.jira_cloud.proof import contradiction_failure, contradicts, is_inconclusive
+from producer.sources.jira_cloud.reading import TRANSIENT, JiraCloudLimits, WindowReader
+from producer.sources.jira_cloud.salvage import BrokenRecords
 from producer.sources.throttle import BackoffTiming, RequestSlots, RequestThrottle, SiteThrottle
 from producer.sources.walk import Walk
 from producer.sources.window_result import WindowResult
@@ -53,22 +49,9 @@ from relay.errors import RelayError, SecretError
 from relay.organizations import Organization
 from relay.url_policy import AllowedHosts, UrlError, split_url
 
-TRANSIENT: Final = {RetryAction.RETRY, RetryAction.WAIT}
+PROBE_DISTANCES: Final = (0, 1, 10)
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class JiraCloudLimits:
-    """Bounds of paging and of one request, and how often a failure is repeated."""
-
-    paging: PagingLimits = field(default_factory=PagingLimits)
-    request: RequestLimits = field(default_factory=RequestLimits)
-    page_attempts: int = 5
-    """Tries of one page. A window of many pages that began anew after each failure would never end where one request
-    in ten fails."""
-    identity_attempts: int = 3
-    """Failed tries after which a site that does not tell its id is believed."""
 
 
 def throttle_key(organization: Organization) -> str:
@@ -102,6 +85,7 @@ class JiraCloudSource:
         self._hosts = hosts
         self._now_ms = now_ms
         self._limits = limits
+        self._broken_records = BrokenRecords()
         self._identity_failures = 0
         self._identity_bound = False
 
@@ -109,39 +93,10 @@ class JiraCloudSource:
         self, window: TimeRange, walk: Walk = Walk.LIVE, *, on_retry: OnRetry = ignore_retry
     ) -> AsyncGenerator[WindowResult, None]:
         """Yield results for the parts of a window; see `Source.read`."""
-        pager = Pager([window], self._limits.paging)
-        while (request := pager.next_request) is not None:
-            try:
-                page = await self._fetch_page_with_retries(request, walk, on_retry)
-            except SourceError as error:
-                if error.action is not RetryAction.REDUCE_PAGE:
-                    raise
-                if not pager.shrink_page():
-                    # One record alone is too large. REDUCE_PAGE has no wait, so this would be a tight loop.
-                    failure = replace(error.failure, kind=ErrorKind.BROKEN_ANSWER)
-                    raise self._throttle.back_off(failure, walk) from error
-                continue
-            items = [to_event(record, self.organization.name) for record in page.records]
-            if (result := pager.add(items, page.size, page.date_ms)) is None:
-                continue
-            if result.far_outside_window:
-                # Its events are published, but the window was not read: no cursor may move over it.
-                yield replace(result, covered=TimeRange(result.window.start, result.window.start))
-                host = split_url(self.organization.url)[0].authority
-                failure = outside_window_failure(self.organization.name, host, result.far_outside_window)
-                raise self._throttle.back_off(failure, walk)
-            yield result
-
-    async def _fetch_page_with_retries(self, request: PageRequest, walk: Walk, on_retry: OnRetry) -> Page:
-        for _ in range(self._limits.page_attempts - 1):
-            try:
-                return await self.fetch_page(request, walk)
-            except SourceError as error:
-                if error.action not in TRANSIENT:
-                    raise
-                on_retry(error)
-                await asyncio.sleep(self._throttle.timing.page_pause_seconds)
-        return await self.fetch_page(request, walk)
+        reader = WindowReader(self.organization, self.fetch_page, self._throttle, self._limits)
+        async with aclosing(reader.read(window, walk, on_retry)) as results:
+            async for result in results:
+                yield result
 
     async def fetch_page(self, request: PageRequest, walk: Walk = Walk.LIVE) -> Page:
         """Fetch one page. `to` is at least a millisecond after `from`: if they are equal, Jira answers nothing."""
@@ -155,6 +110,7 @@ class JiraCloudSource:
                 request.offset,
                 request.limit,
                 limits=self._limits.request,
+                read_broken=self._broken_records.read,
             ),
             walk,
         )
@@ -208,15 +164,25 @@ class JiraCloudSource:
         """Ask for the newest record without dates. Returns if it is of another time, or if Jira has no records at all
         but knows the user. If it came just after the window, a page of the newest shows those before it.
         """
-        newest = await self._probe(walk)
+        newest = await self._probe_near(0, walk)
         if not newest.records:
             await self._request(self._verify_login, walk)
             return
         created = self._created(newest)
         if any(is_inconclusive(empty, ms) for ms in created):
-            created = self._created(await self._probe(walk, count=self._limits.paging.page_records))
+            created += await self._created_before_newest(walk)
         if any(contradicts(empty, ms) for ms in created):
             raise self._throttle.back_off(contradiction_failure(self.organization.name), walk)
+
+    async def _created_before_newest(self, walk: Walk) -> list[int]:
+        """Return when the records of a page of the newest were created; of a smaller page where Jira fails to serve a larger."""
+        for count in (self._limits.paging.page_records, 10):
+            try:
+                return self._created(await self._probe(walk, count=count))
+            except SourceError as error:
+                if error.action is not RetryAction.RETRY:
+                    raise
+        return []
 
     def _created(self, page: Page) -> list[int]:
         """Return when each readable record of a page was created, in ms."""
@@ -231,25 +197,49 @@ class JiraCloudSource:
 
     async def probe_clock(self) -> int | None:
         """Ask for one record. Return Jira's clock in ms, which its Date header gives in whole seconds."""
-        return (await self._probe(Walk.LIVE)).date_ms
+        return (await self._probe_near(0, Walk.LIVE)).date_ms
 
     async def oldest(self, walk: Walk = Walk.LIVE) -> int | None:
         """Return `created` of the last of all records (ms). None: there are none, or the last one is unreadable."""
-        newest = await self._probe(walk)
+        newest = await self._probe_near(0, walk)
         if not newest.total:
             return None
-        last = await self._probe(walk, newest.total - 1)
+        last = await self._probe_near(newest.total - 1, walk, step=-1)
         return next(iter(self._created(last)), None)
 
     def restore(self, event: Event) -> bytes:
         """Return the JSON of the record that the event was made from; nulls are gone, and UTC is written as Jira does."""
         return restore_json(event)
 
+    async def _probe_near(self, offset: int, walk: Walk, step: int = 1) -> Page:
+        """Fetch the record at `offset`, or one beside it where Jira fails to serve that one."""
+        for distance in PROBE_DISTANCES[:-1]:
+            try:
+                return await self._probe(walk, max(0, offset + step * distance))
+            except SourceError as error:
+                if error.action is not RetryAction.RETRY:
+                    raise
+        return await self._probe(walk, max(0, offset + step * PROBE_DISTANCES[-1]))
+
     async def _probe(self, walk: Walk, offset: int = 0, count: int = 1) -> Page:
-        return await self._request(
-            lambda endpoint: jira.probe(self._client, endpoint, offset, count, limits=self._limits.request),
-            walk,
-        )
+        """Fetch records without dates. A page that is too large is a broken answer: nobody asks for a smaller one."""
+        try:
+            return await self._request(
+                lambda endpoint: jira.probe(
+                    self._client,
+                    endpoint,
+                    offset,
+                    count,
+                    limits=self._limits.request,
+                    read_broken=self._broken_records.read,
+                ),
+                walk,
+            )
+        except SourceError as error:
+            if error.action is not RetryAction.REDUCE_PAGE:
+                raise
+            failure = replace(error.failure, kind=ErrorKind.BROKEN_ANSWER)
+            raise self._throttle.back_off(failure, walk) from error
 
     async def _request(self, call: Callable[[Endpoint], Awaitable[T | SourceFailure]], walk: Walk) -> T:
         """Wait for the turn, read the key as it is now, send one request, and learn Jira's clock from the answer."""

@@ -41,6 +41,8 @@ class FakeJira:
         self.max_page_size = 1_000
         self.order = "newest first"
         self.rejects_key = False
+        self.failing = set()
+        """Ids of records that make each page that would hold them fail."""
         self._next_number = 100_000
         self._freed_ids = []
         """Ids of records that a restore removed, which new records get."""
@@ -67,6 +69,11 @@ class FakeJira:
         self.removed |= {number for number, record in self.record_times.items() if record.created > backup}
         self.log.restore(backup)
 
+    def fail_last(self, count):
+        """Let the last visible records fail each page from now on; 0: let all be served again."""
+        self.log.advance(self.now_ms())
+        self.failing = {row.id for row in self.log.select(Selection())[:count]}
+
     def page(self, since, until, offset, limit):
         now = self.now_ms()
         date = now // 1_000 * 1_000
@@ -79,6 +86,8 @@ class FakeJira:
         rows = rows[offset : offset + min(limit, self.max_page_size)]
         if self.order == "shuffled":
             rows.sort(key=lambda entry: crc32(b"%d %d" % (entry.id, offset)))
+        if self.failing.intersection(entry.id for entry in rows):
+            return make_failure(ErrorKind.UNAVAILABLE, RequestTarget("failing", "simulated"), status=500)
         return Page(tuple(json.loads(entry.raw) for entry in rows), self.log.total, 100 * len(rows), date)
 
     def failure_for(self, outcome, name):

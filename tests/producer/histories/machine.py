@@ -97,6 +97,12 @@ class ShardMachine(RuleBasedStateMachine):
         if name in self.world.jiras:
             self.world.jiras[name].max_page_size = most
 
+    @rule(name=names, count=st.sampled_from([0, 0, 1, 2]))
+    def fail(self, name, count):
+        """Let records fail each page that would hold them, or let all be served again."""
+        if name in self.world.jiras:
+            self.world.jiras[name].fail_last(count)
+
     # steps
 
     @precondition(lambda self: self.world.steps.waiting)

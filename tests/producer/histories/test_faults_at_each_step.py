@@ -36,6 +36,22 @@ def poll_an_hour_and_a_day(world):
     world.run(100)
 
 
+def read_around_a_failing_record(world):
+    """Let one record fail each page, so that a hole is opened and searched, and serve it later."""
+    world.add("acme")
+    acme = world.jiras["acme"]
+    world.take_over()
+    world.run(20)
+    for ago in (3, 2, 2, 1):
+        acme.add_record(world.now_ms() - ago, world.now_ms() - ago)
+    acme.fail_last(1)
+    world.run(400)
+    acme.add_record(world.now_ms(), world.now_ms())
+    world.run(300)
+    acme.fail_last(0)
+    world.run(600)
+
+
 def lose_and_take_over(world, topics):
     """Lose the last transaction on these topics, and replace the owner."""
     world.lose_log_ends(dict.fromkeys(topics, 4))
@@ -60,7 +76,7 @@ def faults_at(kind):
     yield "wait an hour", lambda world, _: world.jump(3_600)
 
 
-def run_with_fault(wanted=None, fault=None):
+def run_with_fault(course, wanted=None, fault=None):
     """Return the kinds of the course's steps, with `fault` at step `wanted`."""
     world, kinds = ShardWorld(), []
 
@@ -71,7 +87,7 @@ def run_with_fault(wanted=None, fault=None):
     try:
         world.steps.halt_when = halt
         world.fault = fault and partial(fault, world)
-        poll_an_hour_and_a_day(world)
+        course(world)
         check_invariants(world)
         world.recover_and_read_all()
         check_final_state(world)
@@ -81,13 +97,16 @@ def run_with_fault(wanted=None, fault=None):
 
 
 @pytest.mark.timeout(900)
-def test_each_step_survives_each_fault():
-    """The test repeats a course of a day for each of its steps and each fault there."""
-    for number, kind in enumerate(run_with_fault()):
+@pytest.mark.parametrize(
+    ("course", "share"), [(poll_an_hour_and_a_day, SHARE), (read_around_a_failing_record, 5 * SHARE)]
+)
+def test_each_step_survives_each_fault(course, share):
+    """The test repeats a course for each of its steps and each fault there."""
+    for number, kind in enumerate(run_with_fault(course)):
         for turn, (name, fault) in enumerate(faults_at(kind)):
-            if EXAMPLES < MANY and (number + turn) % SHARE:
+            if EXAMPLES < MANY and (number + turn) % share:
                 continue
             try:
-                run_with_fault(number, fault)
+                run_with_fault(course, number, fault)
             except AssertionError as error:
                 raise AssertionError(f"{name} at step {number} ({kind})") from error

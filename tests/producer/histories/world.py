@@ -193,6 +193,8 @@ class ShardWorld:
         self.run(1_000)
         self.kill()
         self.set_jira_rejects_key(rejects_key=False)
+        for site in self.jiras.values():
+            site.fail_last(0)
         records = [record for site in self.jiras.values() for record in site.record_times.values()]
         latest = max((record.visible for record in records if record.promised), default=0)
         self.jump(max(0, latest - self.now_ms()) / 1_000 + 1)

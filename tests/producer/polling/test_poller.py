@@ -8,7 +8,7 @@ import pytest
 from producer.metrics import ProducerMetrics
 from producer.polling import window
 from producer.sources.jira_cloud.client import RequestLimits
-from producer.sources.jira_cloud.source import JiraCloudLimits
+from producer.sources.jira_cloud.reading import JiraCloudLimits
 from producer.state.checkpoint import EventPosition, new_checkpoint
 from relay.timestamps import DAY_MS, now_ms, to_iso
 from simulators import faults
@@ -237,7 +237,7 @@ async def test_a_window_of_many_pages_continues_where_it_failed(acme, jira_fixtu
 
 
 async def test_a_single_record_above_the_size_limit_causes_no_tight_loop(jira, acme):
-    """The poller backs off after a record above all limits."""
+    """The poller backs off after a record above all limits, names its time, and polls on."""
     acme.add_record(fields={"summary": "x" * 2_000})
     limits = JiraCloudLimits(request=RequestLimits(max_bytes=1_000))
     async with jira_clients(jira, backoff=BACKOFF, limits=limits) as found:
@@ -247,7 +247,7 @@ async def test_a_single_record_above_the_size_limit_causes_no_tight_loop(jira, a
             "acme", lambda _: known
         )  # a checkpoint, so that no probe fails first
         async with harness.running():
-            await harness.until(lambda: harness.status.state == "failing")
+            await harness.until(lambda: harness.publisher.checkpoint("acme").holes, 30)
             before = len(acme.requests())
             await asyncio.sleep(1)
 

@@ -8,7 +8,7 @@ import pytest
 from producer.sources.errors import ErrorKind, RetryAction, SourceError
 from producer.sources.jira_cloud.client import RequestLimits
 from producer.sources.jira_cloud.factory import JiraCloudSources
-from producer.sources.jira_cloud.source import JiraCloudLimits
+from producer.sources.jira_cloud.reading import JiraCloudLimits
 from producer.sources.throttle import RequestSlots
 from producer.sources.walk import Walk
 from producer.state.intervals import TimeRange
