@@ -114,14 +114,22 @@ class Assignment:
             asyncio.create_task(self._pump.run(), name="pump of events"),
             asyncio.create_task(self._commits.run(), name="commit loop"),
         ]
+        pending = set(self._tasks)
         try:
-            done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_EXCEPTION)
+            while pending:
+                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    self._raise_failure(task)
         finally:
             for task in self._tasks:
                 task.cancel()
-        for task in done:
-            if not task.cancelled():
-                task.result()
+
+    def _raise_failure(self, task: asyncio.Task[None]) -> None:
+        """Raise the exception that ended a task. A cancellation that `close` did not request came from inside a library."""
+        if not task.cancelled():
+            task.result()
+        elif self._ending is None:
+            raise RuntimeError(f"the {task.get_name()} was cancelled from inside a library")
 
     def raise_defect(self) -> None:
         """Raise the defect that made the sender unreliable, if there is one."""

@@ -184,8 +184,8 @@ class Pump:
         records = batch.tracked.records
         try:
             while True:
-                writer_schemas, confirmed = await pipeline.schemas.schemas_for(records, doubted)
                 try:
+                    writer_schemas, confirmed = await pipeline.schemas.schemas_for(records, doubted)
                     encoded = await pipeline.stream.run_in_worker(
                         encode, records, writer_schemas, encode_rows, select
                     )

@@ -147,7 +147,9 @@ class DeadLetterSender:
         results = await self._uninterrupted(asyncio.gather(*puts, return_exceptions=True))
         failed, errors = [], []
         for (tracked, reason), result in zip(entries, results, strict=True):
-            if isinstance(result, Exception):
+            if isinstance(
+                result, Exception | asyncio.CancelledError
+            ):  # gather raises a cancellation of this task
                 failed.append((tracked, reason))
                 errors.append(str(result) if isinstance(result, TopicWriteError) else describe_defect(result))
             elif result is not None:

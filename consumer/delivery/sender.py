@@ -61,8 +61,8 @@ class Sender:
 
     def start(self, rows: Rows) -> None:
         """Deliver these rows, as one body at first."""
-        name = f"delivery of {len(rows)} events"
-        self._bodies.add(self._start_task(rows.tracked, rows.memory_bytes(), self._deliver(rows), name))
+        work, name = self._deliver(rows), f"delivery of {len(rows)} events"
+        self._bodies.add(self._start_task(rows.tracked, rows.memory_bytes(), work, name))
 
     def dead_letter(self, tracked: TrackedRecords, reasons: Sequence[str]) -> None:
         """Make dead letters of records that cannot be read."""
@@ -127,6 +127,8 @@ class Sender:
         self.bytes -= size
         if not task.cancelled():
             self.defect = task.exception() or self.defect
+        elif not self._closing:
+            self.defect = RuntimeError(f"the {task.get_name()} was cancelled from inside a library")
         self._changed.notify()
 
     async def _deliver(self, rows: Rows) -> None:
@@ -248,10 +250,9 @@ class Sender:
             if bisector.done:
                 return
             if bisector.config_fault_suspected:
-                hint = stream.destination.config_hint
-                stream.state.config_suspected(
-                    bisector, _config_fault_text(bisector.last_rejection.reason, hint)
-                )
+                reason = bisector.last_rejection.reason
+                text = _config_fault_text(reason, stream.destination.config_hint)
+                stream.state.config_suspected(bisector, text)
             wait = stream.timing.rejection.wait(attempt, random.random())
             attempt += 1
             if not await self._accepted_within(wait, bisector):

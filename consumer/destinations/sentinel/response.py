@@ -1,5 +1,6 @@
 """The answers of the Logs Ingestion API, as outcomes."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -106,9 +107,11 @@ def is_transient(status: int | None) -> bool:
 def _retry_after(headers: Mapping[str, str], now_ms: int) -> float | None:
     for name in ("retry-after-ms", "x-ms-retry-after-ms"):
         try:
-            return min(max(float(headers[name]) / 1000, 0.0), MAX_RETRY_AFTER_SECONDS)
+            seconds = float(headers[name]) / 1000
         except (KeyError, ValueError):
             continue
+        if not math.isnan(seconds):
+            return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS)
     return retry_after_seconds(headers.get("Retry-After"), now_ms, maximum=MAX_RETRY_AFTER_SECONDS)
 
 

@@ -7,7 +7,7 @@ import pytest
 from consumer.destinations.outcome import Retry
 from relay.kafka import KafkaError, OffsetAndMetadata
 from tests.support.fake_sentinel import FakeSentinel
-from tests.support.group_on_paper import A, B, FakeGroup, assign, handler
+from tests.support.group_on_paper import A, B, FakeGroup, FakeSchemaStore, assign, handler
 from tests.support.waiting import wait_until
 
 
@@ -208,3 +208,20 @@ async def test_an_assignment_that_could_not_start_can_be_closed():
 
 def _not_ours(partition, _offset):
     raise KafkaError(f"{partition} is not assigned")
+
+
+async def test_a_pump_that_a_library_cancels_ends_the_membership():
+    """It would send nothing for ever, while the process goes on reading and is ready."""
+
+    class Cancelling(FakeSchemaStore):
+        async def resolve(self, _ref):
+            raise asyncio.CancelledError
+
+    kafka = FakeGroup(10)
+    one = handler(kafka, FakeSentinel(), schema_store=Cancelling())
+    await assign(one, kafka)
+    await one.records(kafka.poll(10))
+    await wait_until(one._running.done)
+    with pytest.raises(RuntimeError, match="pump of events was cancelled"):
+        await one.records({})
+    await one.closed()

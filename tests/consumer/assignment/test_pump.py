@@ -10,7 +10,7 @@ from consumer.destinations.outcome import Paused
 from consumer.formats.encoded_rows import EncodedRows
 from consumer.timing import BackoffCurve
 from tests.support.fake_sentinel import FakeSentinel
-from tests.support.group_on_paper import A, B, FakeGroup, assign, count, counters, handler
+from tests.support.group_on_paper import A, B, FakeGroup, FakeSchemaStore, assign, count, counters, handler
 from tests.support.messages import Message, event, message
 from tests.support.waiting import wait_until
 
@@ -94,6 +94,29 @@ async def test_a_defect_before_the_request_is_named_and_loses_nothing(broken):
     assert state.problem is None
     assert sorted(destination.accepted) == list(range(10))
     assert count(registry, "defects") > 0
+    await one.closed()
+
+
+async def test_a_defect_while_a_schema_is_looked_up_is_named_and_ends_no_membership():
+    class Broken(FakeSchemaStore):
+        fails = True
+
+        async def resolve(self, ref):
+            if self.fails:
+                raise UnicodeEncodeError("ascii", "ÿ", 0, 1, "made up")
+            return await super().resolve(ref)
+
+    kafka, destination, store = FakeGroup(10), FakeSentinel(), Broken()
+    one = handler(kafka, destination, schema_store=store, sender={"defect": BackoffCurve(0.01, 0.01)})
+    state = one._pipeline.stream.state
+    await assign(one, kafka)
+    await one.records(kafka.poll(10))
+    await wait_until(lambda: state.problem is not None)
+    assert "UnicodeEncodeError" in state.problem.reason
+    await one.records({})
+    store.fails = False
+    await wait_until(lambda: kafka.committed_offset == 10)
+    assert state.problem is None
     await one.closed()
 
 

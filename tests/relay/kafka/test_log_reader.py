@@ -1,14 +1,17 @@
 import time
+from types import SimpleNamespace
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.cluster import ClusterMetadata
 
 from relay.config.kafka import KafkaConfig
-from relay.kafka import TopicPartition
+from relay.kafka import KafkaError, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import (
     CorruptBatchError,
     TopicReadError,
+    partitions_of,
     read_to_end,
     records_at,
     stable_bounds,
@@ -157,3 +160,16 @@ async def test_a_batch_that_cannot_be_read_is_named_and_can_be_skipped(connectio
         b"elsewhere": b"1",
     }
     assert [(hole.tp, hole.next_offset) for hole in holes] == [(TopicPartition(topic, 3), 3)]
+
+
+async def test_a_kafka_that_does_not_answer_is_not_said_to_lack_the_topic():
+    """An operator would make topics beside those that exist."""
+
+    class Silent:
+        cluster = ClusterMetadata()
+
+        async def fetch_all_metadata(self):
+            raise KafkaError("Unable to get cluster metadata over all known brokers")
+
+    with pytest.raises(TopicReadError, match="does not say whether it has the topic"):
+        await partitions_of(SimpleNamespace(_client=Silent()), "a.events")
