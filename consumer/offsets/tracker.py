@@ -1,4 +1,4 @@
-"""The delivered records of one assignment."""
+"""The tracker of read and delivered records of one assignment."""
 
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

@@ -58,7 +58,7 @@ def page() -> str:
         _states("Destinations", DESTINATION_STATES, "The record `destination/NAME` of the status topic shows these states."),
         _states("Consumer processes", CONSUMER_STATES, "The record `consume/…` of the status topic shows these states."),
         *(_answers(name, kind) for name, kind in DESTINATIONS.items()),
-        _texts("Destinations: troubles", destination_problems(), DESTINATION_PROBLEMS, "The status of the destination shows these reasons."),
+        _texts("Destinations: problems", destination_problems(), DESTINATION_PROBLEMS, "The status of the destination shows these reasons."),
         _texts("Kafka", kafka_errors(), KAFKA_ERRORS, "`jira-relay check`, the start of a service and its log show these texts after the address of the broker."),
     ])  # fmt: skip
 
