@@ -15,7 +15,7 @@ from consumer.decoding.event_rules import compile_rules
 from consumer.decoding.schema_lookup import SchemaLookup
 from consumer.delivery.circuit_breaker import CircuitBreaker, RateLimit
 from consumer.delivery.dead_letters import DeadLetterWriter
-from consumer.delivery.stream import DeliveryStream
+from consumer.delivery.flow import DeliveryFlow
 from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import Destination, DestinationConfig, Flow, Kinds
 from consumer.metrics import ConsumerMetrics
@@ -64,7 +64,7 @@ class PipelineFactory:
         self._config = config
         self._destinations = destinations
         self._connection = connection
-        self._topics = topics
+        self.topics = topics
         self._store = store
         self._writer = writer
         self._kinds = kinds
@@ -85,7 +85,7 @@ class PipelineFactory:
         return target_of(config.kind, self._kinds[config.kind].identity(config))
 
     async def build(self, name: str, stack: AsyncExitStack) -> list[RunningPipeline]:
-        """Open the destination and build a pipeline for each of its streams, live first; they share only rate limits.
+        """Open the destination and build a pipeline for each of its flows, live first; they share only rate limits.
 
         Raises RelayError for a destination whose settings cannot work.
         """
@@ -96,17 +96,17 @@ class PipelineFactory:
                 f"A request of destinations.{name} may take {kind.request_timeout_seconds:g} s, longer than a rebalance waits"
                 f" ({REBALANCE_TIMEOUT_SECONDS:g} s). Lower the request timeout of the kind {config.kind}."
             )
-        streams = await stack.enter_async_context(kind.open(name, config, kind.request_timeout_seconds))
+        flows = await stack.enter_async_context(kind.open(name, config, kind.request_timeout_seconds))
         rate_limit = RateLimit()
-        prefix = self._topics.prefix
+        prefix = self.topics.prefix
         groups: dict[Flow, tuple[str, str]] = {
-            "live": (self._topics.events, f"{prefix}.{name}"),
-            "history": (self._topics.backfill, f"{prefix}.{name}.history"),
+            "live": (self.topics.events, f"{prefix}.{name}"),
+            "history": (self.topics.backfill, f"{prefix}.{name}.history"),
         }
         return [
-            self._build_pipeline(name, streams[flow], rate_limit, *groups[flow], flow)
+            self._build_pipeline(name, flows[flow], rate_limit, *groups[flow], flow)
             for flow in groups
-            if flow in streams
+            if flow in flows
         ]
 
     def _build_pipeline(
@@ -114,12 +114,12 @@ class PipelineFactory:
     ) -> RunningPipeline:
         timing = self._timing
         metrics = self.metrics.for_pipeline(name, flow)
-        stream = DeliveryStream(
+        delivery_flow = DeliveryFlow(
             destination,
             CircuitBreaker(rate_limit, timing.breaker),
             DeadLetterWriter(
                 self._writer,
-                self._topics.dead_letters,
+                self.topics.dead_letters,
                 name,
                 topic_problem=lambda: self._topic_settings.dead_letter_problem,
             ),
@@ -139,7 +139,7 @@ class PipelineFactory:
         pipeline = Pipeline(
             start_offsets,
             schemas,
-            stream,
+            delivery_flow,
             self._config.linger_seconds if linger is None else linger,
             compile_rules(name, self._destinations[name]),
             timing.assignment,
@@ -156,7 +156,7 @@ class PipelineFactory:
         )
         coverage = CoverageCheck(topic, self._coverage_reader(handler, topic), timing.coverage)
         return RunningPipeline(
-            topic, member, handler, stream, schemas, metrics, coverage, self._topic_settings
+            topic, member, handler, delivery_flow, schemas, metrics, coverage, self._topic_settings
         )
 
     def _coverage_reader(
@@ -169,4 +169,4 @@ class PipelineFactory:
         return read
 
     def _backup_reader(self, name: str, topic: str) -> Callable[[], Awaitable[OffsetBackup]]:
-        return lambda: read_offset_backup(self._connection, self._topics.status, name, topic)
+        return lambda: read_offset_backup(self._connection, self.topics.status, name, topic)

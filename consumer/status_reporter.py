@@ -9,7 +9,7 @@ from operator import sub
 from consumer.assignment.coverage import CoverageCheck
 from consumer.assignment.handler import AssignmentHandler
 from consumer.decoding.schema_lookup import SchemaLookup
-from consumer.delivery.stream import DeliveryStream
+from consumer.delivery.flow import DeliveryFlow
 from consumer.destinations.outcome import Paused, Retry
 from consumer.metrics import ConsumerMetrics, PipelineMetrics
 from consumer.offsets.backup import backed_up, destination_status_key
@@ -35,7 +35,7 @@ class RunningPipeline:
     topic: str
     member: Member
     handler: AssignmentHandler
-    stream: DeliveryStream
+    flow: DeliveryFlow
     schemas: SchemaLookup
     metrics: PipelineMetrics
     coverage: CoverageCheck
@@ -44,7 +44,7 @@ class RunningPipeline:
 
     @property
     def topic_problem(self) -> str | None:
-        """Which setting of its topic costs events; None: no known one does. Delivery goes on: only that saves them."""
+        """The setting of its topic that causes loss of events; None: no reported one does. Delivery goes on, since it alone saves them."""
         return None if self.topic_settings is None else self.topic_settings.problem(self.topic)
 
     @property
@@ -56,7 +56,7 @@ class RunningPipeline:
     @property
     def problem(self) -> Retry | Paused | None:
         """Why the destination accepts no events; None: it does, or nothing is sent."""
-        return self.stream.state.problem or self.stream.breaker.problem
+        return self.flow.state.problem or self.flow.breaker.problem
 
 
 class DestinationStatusReporter:
@@ -144,7 +144,7 @@ class DestinationStatusReporter:
             for state, reason in flows:
                 if state == wanted:
                     return state, reason
-        states = [pipeline.stream.state for pipeline in self._pipelines]
+        states = [pipeline.flow.state for pipeline in self._pipelines]
         risks = [pipeline.topic_problem for pipeline in self._pipelines if pipeline.topic_problem]
         corrupt = [text for state in states for text in state.corrupt_batches]
         losses = [text for state in states for text in (*state.losses, *state.mismatches)]
@@ -188,7 +188,7 @@ class DestinationStatusReporter:
             status = replace(status, lag=self._lag())
         if self._due("backup", self._timing.backup_seconds) or fresh:
             status = replace(status, offsets=self._backed_up_offsets(status.offsets))
-        wait = max(pipeline.stream.breaker.wait_seconds for pipeline in self._pipelines)
+        wait = max(pipeline.flow.breaker.wait_seconds for pipeline in self._pipelines)
         waiting = now + int(wait * 1000) if state == "waiting" else None
         status = replace(status, waiting_until=waiting, start=status.start or self._start).valid_for(
             self._timing.valid_ms
@@ -206,7 +206,7 @@ class DestinationStatusReporter:
 
     def _with_counts(self, status: Status, now: int) -> Status:
         for pipeline in self._pipelines:
-            state = pipeline.stream.state
+            state = pipeline.flow.state
             counts = (state.accepted, state.dead_lettered, state.skipped)
             reported = self._reported_counts[pipeline.topic]
             events, dead_letters, skipped = map(sub, counts, reported)

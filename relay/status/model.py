@@ -34,7 +34,7 @@ class HourCount:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordMark:
+class StoredFingerprint:
     """A record by its offset, the CRC-32 of key and value, and its Kafka timestamp."""
 
     offset: int
@@ -52,7 +52,7 @@ class GroupOffset:
     topic: str
     partition: int
     offset: int
-    last: RecordMark | None = None
+    last: StoredFingerprint | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +130,8 @@ def from_record(record: Mapping[str, Any]) -> Status:
 
 
 def _group_offset(entry: Mapping[str, Any]) -> GroupOffset:
-    mark = entry.get("last")
-    last = RecordMark(mark["offset"], mark["checksum"], mark["timestamp"]) if mark else None
+    stored = entry.get("last")
+    last = StoredFingerprint(stored["offset"], stored["checksum"], stored["timestamp"]) if stored else None
     return GroupOffset(entry["topic"], entry["partition"], entry["offset"], last)
 
 

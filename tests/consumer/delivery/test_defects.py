@@ -96,7 +96,7 @@ async def test_a_delivery_that_a_library_cancels_is_a_defect():
         raise asyncio.CancelledError
 
     async with sender_fixture(FakeDestination()) as fixture:
-        sender = Sender(fixture.stream, fixture.tracker.mark_delivered, cancel)
+        sender = Sender(fixture.flow, fixture.tracker.mark_delivered, cancel)
         sender.start(fixture.rows(1))
         await wait_until(lambda: sender.defect is not None)
         assert "was cancelled" in str(sender.defect)
