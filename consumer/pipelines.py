@@ -127,7 +127,7 @@ class PipelineFactory:
             timing=timing.sender,
             workers=self._workers,
         )
-        schemas = SchemaLookup(self._store, metrics, timing.schema_lookup)
+        schemas = SchemaLookup(self._store, metrics)
         start_offsets = StartOffsetResolver(
             self._start(name),
             self._backup_reader(name, topic),
@@ -155,9 +155,7 @@ class PipelineFactory:
             consumer_options=FETCH_OPTIONS,
         )
         coverage = CoverageCheck(topic, self._coverage_reader(handler, topic), timing.coverage)
-        return RunningPipeline(
-            topic, member, handler, delivery_flow, schemas, metrics, coverage, self._topic_settings
-        )
+        return RunningPipeline(topic, member, handler, delivery_flow, metrics, coverage, self._topic_settings)
 
     def _coverage_reader(
         self, handler: AssignmentHandler, topic: str

@@ -8,7 +8,6 @@ from operator import sub
 
 from consumer.assignment.coverage import CoverageCheck
 from consumer.assignment.handler import AssignmentHandler
-from consumer.decoding.schema_lookup import SchemaLookup
 from consumer.delivery.flow import DeliveryFlow
 from consumer.destinations.outcome import Paused, Retry
 from consumer.metrics import ConsumerMetrics, PipelineMetrics
@@ -36,7 +35,6 @@ class RunningPipeline:
     member: Member
     handler: AssignmentHandler
     flow: DeliveryFlow
-    schemas: SchemaLookup
     metrics: PipelineMetrics
     coverage: CoverageCheck
     topic_settings: TopicSettings | None = None
@@ -263,8 +261,6 @@ def _flow_state(pipeline: RunningPipeline) -> tuple[str, str | None]:
     """Return the state of one flow, and its reason."""
     if isinstance(pipeline.problem, Paused):
         return "paused", pipeline.problem.reason
-    if pipeline.schemas.problem is not None:
-        return "paused", pipeline.schemas.problem
     if isinstance(pipeline.problem, Retry):
         return "waiting", pipeline.problem.reason
     if not pipeline.handler.ready:

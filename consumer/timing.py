@@ -56,7 +56,7 @@ class BufferLimits:
 class SchemaHoldTiming:
     """Waits and bounds of a partition whose schemas are in doubt."""
 
-    look_up: BackoffCurve = BackoffCurve(1.0, 60.0)
+    look_up: BackoffCurve = BackoffCurve(1.0, 15.0)
     held_bytes: int = 2_000_000
     """Records that are read while a partition is held: later ones may show that the schema is right."""
 
@@ -149,4 +149,3 @@ class ConsumerTiming:
     assignment: AssignmentTiming = field(default_factory=AssignmentTiming)
     sender: SenderTiming = field(default_factory=SenderTiming)
     breaker: BreakerTiming = field(default_factory=BreakerTiming)
-    schema_lookup: BackoffCurve = BackoffCurve(1.0, 15.0)

@@ -149,8 +149,7 @@ class Pump:
         self, partition: TopicPartition, buffered: BufferedRecords, doubtful: Sequence[UndecodableRecord]
     ) -> None:
         refs = {each.ref for each in doubtful if each.ref is not None}
-        reason = self._pipeline.schemas.explain(doubtful[0])
-        self._schema_hold.hold(partition, buffered, refs, reason, time.monotonic())
+        self._schema_hold.hold(partition, buffered, refs, doubtful[0].reason, time.monotonic())
 
     async def _deliver(self, buffered: BufferedRecords, encoded: EncodedEvents) -> None:
         metrics = self._pipeline.flow.metrics
@@ -185,11 +184,11 @@ class Pump:
         try:
             while True:
                 try:
-                    writer_schemas, confirmed = await pipeline.schemas.schemas_for(records, doubted)
+                    found = await pipeline.schemas.schemas_for(records, doubted)
                     encoded = await pipeline.flow.run_in_worker(
-                        encode, records, writer_schemas, encode_rows, select
+                        encode, records, found.schemas, encode_rows, select
                     )
-                    return encoded, pipeline.schemas.doubtful(encoded, writer_schemas, confirmed)
+                    return encoded, pipeline.schemas.doubtful(encoded, found)
                 except SelectionError as error:
                     defect = one_line(str(error))
                     pipeline.flow.state.defect_found(key, filter_fault_text(defect))

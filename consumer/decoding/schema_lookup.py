@@ -1,9 +1,8 @@
 """The look-up of writers' schemas for records, and its doubts."""
 
-import asyncio
-import random
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from consumer.decoding import columns
@@ -11,7 +10,6 @@ from consumer.decoding.avro_container import encode_varint
 from consumer.decoding.isolate import EncodedEvents
 from consumer.decoding.schema_group import UndecodableRecord
 from consumer.metrics import PipelineMetrics
-from consumer.timing import BackoffCurve, ConsumerTiming
 from relay.avro.codec import NotAvro, SchemaRef, split_frame
 from relay.kafka import Record
 from relay.schema_registry.store import Missing, Unavailable
@@ -26,76 +24,72 @@ class SchemaResolver(Protocol):
     def source(self, ref: SchemaRef) -> str: ...
 
 
-class SchemaLookup:
-    """Looks up schemas for one flow, waits for those that are unavailable, and doubts those that do not fit."""
+@dataclass(frozen=True, slots=True)
+class FoundSchemas:
+    """The answers for the references of some records. A reference in none of the fields has a schema nowhere now."""
 
-    def __init__(
-        self, store: SchemaResolver, metrics: PipelineMetrics, backoff: BackoffCurve | None = None
-    ) -> None:
-        self._backoff = backoff or ConsumerTiming().schema_lookup
+    schemas: Mapping[SchemaRef, Schema]
+    confirmed: Collection[SchemaRef] = ()
+    """References that were looked up anew, and whose schema is the one that decoded other records before."""
+    unavailable: Mapping[SchemaRef, str] = field(default_factory=dict)
+    """References whose schema is not known now, with the reason: the registry denies it, or does not answer."""
+
+
+class SchemaLookup:
+    """Looks up schemas for one flow, and doubts those that do not fit. It never waits for one: other records go on."""
+
+    def __init__(self, store: SchemaResolver, metrics: PipelineMetrics) -> None:
         self._store = store
         self._metrics = metrics
         self._fitting: dict[SchemaRef, Schema] = {}
         """The schema of each reference with which a record was decoded."""
         self._substituted: set[SchemaRef] = set()
-        self.problem: str | None = None
-        """Why events wait for their schema; None: no event waits."""
 
     async def schemas_for(
         self, records: Sequence[Record], doubted: Collection[SchemaRef] = ()
-    ) -> tuple[dict[SchemaRef, Schema], set[SchemaRef]]:
-        """Return the existing schemas that events among these records need, and the confirmed references.
-
-        A schema that is left out exists nowhere now. A doubted reference is looked up anew; it is confirmed if its schema is
-        the one with which other records were decoded before.
-        """
-        found, confirmed = {}, set()
+    ) -> FoundSchemas:
+        """Return the schemas that events among these records need. A doubted reference is looked up anew."""
+        schemas: dict[SchemaRef, Schema] = {}
+        unavailable: dict[SchemaRef, str] = {}
+        confirmed: set[SchemaRef] = set()
         for ref in _event_references(records):
             fresh = await self._store.refresh(ref) if ref in doubted else None
-            schema = fresh if isinstance(fresh, dict) else await self._resolve(ref)
-            if schema is not None:
-                found[ref] = schema
+            answer = fresh if isinstance(fresh, dict) else await self._store.resolve(ref)
+            if isinstance(answer, Unavailable):
+                self._metrics.schema_unavailable(answer.reason)
+                unavailable[ref] = answer.reason
+            elif isinstance(answer, dict):
+                schemas[ref] = answer
             if isinstance(fresh, dict) and fresh == self._fitting.get(ref):
                 confirmed.add(ref)
-        return found, confirmed
+        return FoundSchemas(schemas, confirmed, unavailable)
 
-    async def _resolve(self, ref: SchemaRef) -> Schema | None:
-        attempt = 0
-        try:
-            while isinstance(answer := await self._store.resolve(ref), Unavailable):
-                self.problem = answer.reason
-                self._metrics.schema_unavailable(answer.reason)
-                await asyncio.sleep(self._backoff.wait(attempt, random.random()))
-                attempt += 1
-        finally:  # also when the partitions are revoked meanwhile: then their events wait elsewhere
-            self.problem = None
-        return None if isinstance(answer, Missing) else answer
+    def doubtful(self, encoded: EncodedEvents, found: FoundSchemas) -> Sequence[UndecodableRecord]:
+        """Return the undecodable records whose schema may be wrong or is unavailable, with the reason for an operator.
 
-    def doubtful(
-        self, encoded: EncodedEvents, schemas: Mapping[SchemaRef, Schema], confirmed: Collection[SchemaRef]
-    ) -> Sequence[UndecodableRecord]:
-        """Return the undecodable records whose schema may be wrong. None of them may become a dead letter.
-
-        The record is at fault, and the schema is right:
+        None of them may become a dead letter. Where a schema is available, the record is at fault, and the schema is right,
         1. if the schema decodes another record that is decoded with it, or is confirmed,
         2. if it is the only record with this reference, and other records that are decoded with it are events.
         """
-        self._fitting.update({ref: schemas[ref] for ref in encoded.fitting})
+        self._fitting.update({ref: found.schemas[ref] for ref in encoded.fitting})
         for ref in encoded.substituted - self._substituted:
             self._metrics.schema_substituted(str(ref), self._store.source(ref))
         self._substituted |= encoded.substituted
         by_ref: dict[SchemaRef, list[UndecodableRecord]] = defaultdict(list)
         for each in encoded.undecodable:
-            if each.ref is not None and each.ref not in encoded.fitting and each.ref not in confirmed:
+            if each.ref is not None and each.ref not in encoded.fitting and each.ref not in found.confirmed:
                 by_ref[each.ref].append(each)
         others = bool(encoded.indices or encoded.skipped)
-        return [each for found in by_ref.values() if len(found) > 1 or not others for each in found]
+        return [
+            replace(each, reason=found.unavailable.get(ref) or self._explain(ref, each.reason))
+            for ref, records in by_ref.items()
+            if ref in found.unavailable or len(records) > 1 or not others
+            for each in records
+        ]
 
-    def explain(self, doubtful: UndecodableRecord) -> str:
-        """Return the cause of a wrong schema of a record, and the remedy, for an operator."""
-        ref, source = doubtful.ref, self._store.source(doubtful.ref) if doubtful.ref else "nothing"
+    def _explain(self, ref: SchemaRef, fault: str) -> str:
         return (
-            f"{source} has no schema for {ref} that fits them ({doubtful.reason}), and the relay's own versions do not fit either."
+            f"{self._store.source(ref)} has no schema for {ref} that fits them ({fault}), and the relay's own versions do not fit either."
             " If it was emptied or restored, put its former content back; if a newer relay wrote the events, upgrade this one."
         )
 

@@ -47,9 +47,9 @@ class NoStatusHistory:
 def running_pipeline(flow):
     metrics = METRICS.for_pipeline("sentinel", flow)
     delivery_flow = DeliveryFlow(None, CircuitBreaker(RateLimit()), None, metrics)
-    member, schemas = SimpleNamespace(valid=True), SimpleNamespace(problem=None)
+    member = SimpleNamespace(valid=True)
     coverage = CoverageCheck(flow, lambda: asyncio.sleep(0, GroupCoverage(owned=ONE, partitions=ONE)))
-    return RunningPipeline(flow, member, FakeHandler(flow), delivery_flow, schemas, metrics, coverage)
+    return RunningPipeline(flow, member, FakeHandler(flow), delivery_flow, metrics, coverage)
 
 
 @pytest.mark.parametrize("throttled", [0, 1], ids=["live", "history"])

@@ -7,6 +7,8 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from consumer.timing import BackoffCurve, SchemaHoldTiming
+from relay.avro.codec import SchemaId
+from relay.schema_registry.client import Unavailable
 from tests.support.fake_sentinel import FakeSentinel
 from tests.support.in_memory_group import A, B, FakeGroup, FakeSchemaStore, assign, counters, handler
 from tests.support.messages import AUDIT_EVENT, REF, ForeignSchemaEncoder, event, message
@@ -184,3 +186,24 @@ async def test_a_held_partition_is_read_up_to_a_bound():
     await world.read(20)
     await world.all_committed()
     assert sorted(world.destination.accepted) == list(range(40))
+
+
+@pytest.mark.parametrize("others", [0, 1, 9], ids=["alone", "with one other", "among others"])
+async def test_a_schema_that_the_registry_denies_holds_its_partition_alone(others):
+    """One id that the registry does not give out now stops no other partition, and its event is no dead letter."""
+    denied = message(event(0), ForeignSchemaEncoder(V2, SchemaId(99)), offset=0)
+    world = World([])
+    world.store.answers[SchemaId(99)] = Unavailable("The registry denies the id 99 (403).")
+    world.handler.assigned(world.kafka, {A, B})
+    await wait_until(lambda: world.handler.ready)
+    behind = [message(event(number), offset=number) for number in range(1, others + 1)]
+    await world.handler.records({A: [denied, *behind], B: [message(event(100), offset=0, partition=1)]})
+    await wait_until(lambda: 100 in world.destination.accepted and world.problem is not None)
+    assert "The registry denies the id 99 (403)." in world.problem
+    assert (world.destination.accepted, world.dead_letters) == ([100], [])
+
+    world.store.answers[SchemaId(99)] = V2
+    await wait_until(lambda: len(world.destination.accepted) == others + 2)
+    assert (world.problem, world.dead_letters) == (None, [])
+    assert world.destination.accepted == [100, *range(others + 1)]
+    await world.handler.closed()

@@ -1,15 +1,11 @@
-import asyncio
-
 import pytest
 from prometheus_client import CollectorRegistry
 
-from consumer.decoding.schema_lookup import SchemaLookup
+from consumer.decoding.schema_lookup import FoundSchemas, SchemaLookup
 from consumer.metrics import ConsumerMetrics
-from consumer.timing import BackoffCurve
 from relay.avro.codec import Encoder, SchemaId
 from relay.schema_registry.client import Missing, Unavailable
 from tests.support.messages import AUDIT_EVENT, WRITER_SCHEMAS, Message, event, message
-from tests.support.pipeline_world import wait_until
 
 
 class FakeSchemaStore:
@@ -30,7 +26,7 @@ class FakeSchemaStore:
 
 def lookup(store):
     metrics = ConsumerMetrics(CollectorRegistry()).for_pipeline("sentinel", "live")
-    return SchemaLookup(store, metrics, BackoffCurve(0.01, 0.01))
+    return SchemaLookup(store, metrics)
 
 
 def record_of(number, key=b"acme.atlassian.net"):
@@ -39,40 +35,28 @@ def record_of(number, key=b"acme.atlassian.net"):
 
 
 async def test_a_schema_that_is_missing_for_ever_is_left_out():
-    found, _ = await lookup(FakeSchemaStore(id7=AUDIT_EVENT, id8=Missing("no such id"))).schemas_for(
+    found = await lookup(FakeSchemaStore(id7=AUDIT_EVENT, id8=Missing("no such id"))).schemas_for(
         [record_of(7), record_of(8), record_of(7)]
     )
-    assert found == WRITER_SCHEMAS
+    assert found == FoundSchemas(WRITER_SCHEMAS, set(), {})
 
 
-async def test_an_event_waits_for_its_schema():
+async def test_an_unavailable_schema_is_named_and_not_waited_for():
+    """A registry that denies one id, or does not answer for it, holds up no record of another id."""
     store = FakeSchemaStore(id7=AUDIT_EVENT)
     schemas = lookup(store)
-    waiting = asyncio.create_task(schemas.schemas_for([record_of(7), record_of(9)]))
-    await wait_until(lambda: schemas.problem == "the registry is away")
-    assert not waiting.done()
+    found = await schemas.schemas_for([record_of(7), record_of(9)])
+    assert found == FoundSchemas(WRITER_SCHEMAS, set(), {SchemaId(9): "the registry is away"})
 
     store.answers["id9"] = AUDIT_EVENT
-    async with asyncio.timeout(5):
-        assert set((await waiting)[0]) == {SchemaId(7), SchemaId(9)}
-    assert schemas.problem is None
-
-
-async def test_events_that_wait_for_their_schema_elsewhere_are_no_problem_here():
-    """The partition is taken away meanwhile, and nothing comes on those that are left, for hours."""
-    schemas = lookup(FakeSchemaStore())
-    waiting = asyncio.create_task(schemas.schemas_for([record_of(9)]))
-    await wait_until(lambda: schemas.problem is not None)
-    waiting.cancel()
-    await asyncio.wait({waiting})
-    assert schemas.problem is None
+    assert set((await schemas.schemas_for([record_of(9)])).schemas) == {SchemaId(9)}
 
 
 async def test_a_flood_of_garbage_asks_for_no_schema():
     """Each refers to another one; to ask for thousands takes hours, and to look through all for each stops the whole process."""
     store = FakeSchemaStore(id7=AUDIT_EVENT)
     flood = [record_of(number, b"x") for number in range(1000, 6000)]
-    assert await lookup(store).schemas_for([*flood, record_of(7)]) == (WRITER_SCHEMAS, set())
+    assert (await lookup(store).schemas_for([*flood, record_of(7)])).schemas == WRITER_SCHEMAS
     assert store.requests == 1
 
 
@@ -86,5 +70,5 @@ async def test_a_flood_of_garbage_asks_for_no_schema():
 )
 async def test_garbage_is_not_waited_for(garbage):
     """An event begins with its organization, which is its key: nobody waits for the schema of other bytes."""
-    found, _ = await lookup(FakeSchemaStore(id7=AUDIT_EVENT)).schemas_for([record_of(7), garbage])
-    assert found == WRITER_SCHEMAS
+    found = await lookup(FakeSchemaStore(id7=AUDIT_EVENT)).schemas_for([record_of(7), garbage])
+    assert found == FoundSchemas(WRITER_SCHEMAS, set(), {})
