@@ -12,7 +12,8 @@ from consumer.destinations.outcome import Retry
 from consumer.metrics import ConsumerMetrics
 from consumer.offsets.backup import destination_status_key
 from consumer.offsets.delivered import DeliveryProgress
-from consumer.status_reporter import DestinationStatusReporter, RunningPipeline
+from consumer.running import RunningDestination, RunningPipeline
+from consumer.status_reporter import DestinationStatusReporter
 from relay.kafka import TopicPartition
 from relay.kafka.positions import GroupCoverage
 from relay.status.writer import StatusWriter
@@ -49,7 +50,7 @@ def running_pipeline(flow):
     stream = DeliveryStream(None, CircuitBreaker(RateLimit()), None, metrics)
     member, schemas = SimpleNamespace(valid=True), SimpleNamespace(problem=None)
     coverage = CoverageCheck(flow, lambda: asyncio.sleep(0, GroupCoverage(owned=ONE, partitions=ONE)))
-    return RunningPipeline(flow, member, FakeHandler(flow), stream, schemas, metrics, coverage)
+    return RunningPipeline(flow, member, FakeHandler(flow), stream, schemas, metrics, coverage, flow=flow)
 
 
 @pytest.mark.parametrize("throttled", [0, 1], ids=["live", "history"])
@@ -57,7 +58,15 @@ async def test_until_when_it_waits_is_reported_whichever_flow_it_is(throttled):
     pipelines = [running_pipeline("live"), running_pipeline("history")]
     status_writer = StatusWriter(None, "status")
     reporter = DestinationStatusReporter(
-        "sentinel", pipelines, 1, "earliest", status_writer, NoStatusHistory(), METRICS, Health(), OURS
+        "sentinel",
+        RunningDestination(pipelines),
+        1,
+        "earliest",
+        status_writer,
+        NoStatusHistory(),
+        METRICS,
+        Health(),
+        OURS,
     )
     breaker = pipelines[throttled].stream.breaker
     breaker.release(await breaker.acquire(), Retry("busy", 429, after=600))
@@ -72,7 +81,15 @@ async def test_counts_of_each_end_are_reported_once():
     pipelines = [running_pipeline("live"), running_pipeline("history")]
     status_writer = StatusWriter(None, "status")
     reporter = DestinationStatusReporter(
-        "sentinel", pipelines, 1, "earliest", status_writer, NoStatusHistory(), METRICS, Health(), OURS
+        "sentinel",
+        RunningDestination(pipelines),
+        1,
+        "earliest",
+        status_writer,
+        NoStatusHistory(),
+        METRICS,
+        Health(),
+        OURS,
     )
     for number, pipeline in enumerate(pipelines, 1):
         state = pipeline.stream.state
@@ -93,7 +110,15 @@ async def test_a_stop_ends_the_validity_of_an_owned_status():
     """After a clean stop the status is valid no longer; a process that does not own it writes nothing."""
     status_writer, pipelines = StatusWriter(None, "status"), [running_pipeline("live")]
     reporter = DestinationStatusReporter(
-        "sentinel", pipelines, 1, "earliest", status_writer, NoStatusHistory(), METRICS, Health(), OURS
+        "sentinel",
+        RunningDestination(pipelines),
+        1,
+        "earliest",
+        status_writer,
+        NoStatusHistory(),
+        METRICS,
+        Health(),
+        OURS,
     )
     reporter.expire_status()
     assert status_writer.last_put(destination_status_key("sentinel")) is None

@@ -7,9 +7,10 @@ from typing import Any, cast
 import polars as pl
 from prometheus_client import CollectorRegistry
 
+from consumer.assignment.first_start import Start
 from consumer.assignment.handler import AssignmentHandler
 from consumer.assignment.pump import Pipeline
-from consumer.assignment.start_offsets import Start, StartOffsetResolver
+from consumer.assignment.start_offsets import StartOffsetResolver
 from consumer.decoding.event_rules import EventRules
 from consumer.decoding.isolate import Selector
 from consumer.decoding.schema_lookup import SchemaLookup
