@@ -1,7 +1,6 @@
 """The results of changes to organizations: printed one by one, or as one JSON document at the end."""
 
 from collections.abc import AsyncIterator
-from dataclasses import asdict
 from typing import Any
 
 from cli.output import escape_controls, print_error, print_json
@@ -14,7 +13,7 @@ def print_result(result: ChangeResult, *, as_json: bool) -> None:
     if as_json:
         print_json(_result_document(result))
         return
-    print(f"{escape_controls(result.name)}: {result.what}.")
+    print(f"{escape_controls(result.name)}: {result.action}.")
     for remark in result.remarks:
         print(f"  {escape_controls(remark)}")
 
@@ -35,7 +34,7 @@ async def print_results(
     if as_json:
         print_json([_result_document(result) for result in printed])
     elif summary:
-        words = ["not changed" if isinstance(result, ChangeFailure) else result.what for result in printed]
+        words = ["not changed" if isinstance(result, ChangeFailure) else result.action for result in printed]
         print(f"{count_line(len(printed), 'organization', words)}.")
     return not any(isinstance(result, ChangeFailure) for result in printed)
 
@@ -43,4 +42,4 @@ async def print_results(
 def _result_document(result: ChangeResult | ChangeFailure) -> dict[str, Any]:
     if isinstance(result, ChangeFailure):
         return {"name": result.name, "error": result.reason}
-    return asdict(result)
+    return {"name": result.name, "what": result.action, "remarks": result.remarks}

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from embedded.artifacts import Artifact
+from embedded.file_lock import FileLock
 from embedded.java import Java
-from embedded.locks import FileLock
 
 _BUILD_SECONDS = 300
 

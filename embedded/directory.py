@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from embedded.errors import EmbeddedKafkaError
-from embedded.locks import FileLock
+from embedded.file_lock import FileLock
 
 
 @dataclass(frozen=True, slots=True)

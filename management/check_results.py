@@ -40,12 +40,12 @@ class ShellTest:
 
     outcome: Literal["passed", "failed", "refused"]
     message: str
-    who: str | None = None
+    user: str | None = None
     """The user of this process. None: the peer sees another identity, such as an API key."""
 
     @property
     def place(self) -> str:
-        return f"from this shell, as {self.who}" if self.who else "from this shell"
+        return f"from this shell, as {self.user}" if self.user else "from this shell"
 
 
 def combine(

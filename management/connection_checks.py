@@ -68,13 +68,13 @@ def _destination_check(
     context: OperatorContext, name: str, config: DestinationConfig, status: Status | None
 ) -> Check:
     async def check() -> CheckResult:
-        test = await _test_destination(name, config, context.who)
+        test = await _test_destination(name, config, context.author)
         return _combined(context, f"destination {name}", "consumers", status, test)
 
     return check
 
 
-async def _test_destination(name: str, config: DestinationConfig, who: str) -> ShellTest:
+async def _test_destination(name: str, config: DestinationConfig, user: str) -> ShellTest:
     kind = DESTINATIONS[config.kind]
     try:
         async with kind.open(name, config, kind.request_timeout_seconds) as streams:
@@ -84,11 +84,11 @@ async def _test_destination(name: str, config: DestinationConfig, who: str) -> S
                 if not isinstance(outcome, Sent):
                     reason = "" if isinstance(outcome, Partial) else f" {outcome.reason}"
                     return ShellTest(
-                        "failed", f"{address} did not accept a request without events.{reason}", who
+                        "failed", f"{address} did not accept a request without events.{reason}", user
                     )
     except RelayError as error:
-        return ShellTest("failed", str(error).removeprefix(f"{name}: "), who)
-    return ShellTest("passed", f"accepts requests: {'; '.join(by_address)}", who)
+        return ShellTest("failed", str(error).removeprefix(f"{name}: "), user)
+    return ShellTest("passed", f"accepts requests: {'; '.join(by_address)}", user)
 
 
 def _combined(

@@ -14,13 +14,13 @@ from relay.url_policy import AllowedHosts
 
 @dataclass(frozen=True, slots=True)
 class OperatorContext:
-    """The means to change and test organizations. `who` is the operator's name in the history; `now_ms` returns ms UTC."""
+    """The means to change and test organizations. `author` is the operator's name in the history; `now_ms` returns ms UTC."""
 
     connection: Connection
     client: httpx.AsyncClient
     hosts: AllowedHosts
     secrets: SecretsConfig
     credentials: CredentialResolver
-    who: str
+    author: str
     now_ms: Callable[[], int]
     timing: OperatorTiming = field(default_factory=OperatorTiming)

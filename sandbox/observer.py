@@ -37,16 +37,16 @@ class OrganizationSnapshot:
         return max(0, self.in_jira - self.accepted - self.dead_letters)
 
     @property
-    def settled(self) -> bool:
-        """Whether counts show nothing on its way.
+    def all_arrived(self) -> bool:
+        """Whether every record is at the destination or among the dead letters, by the counts.
 
         Counts cannot prove it: a dead letter may hold something that is no record of Jira.
         """
         return self.lag == 0 and self.in_kafka + self.dead_letters >= self.in_jira
 
     @property
-    def arrived(self) -> bool:
-        """Whether every record is in Kafka and at the destination."""
+    def all_accepted(self) -> bool:
+        """Whether every record is in Kafka and was accepted by the destination: none is a dead letter."""
         return self.in_kafka >= self.in_jira and self.accepted >= self.in_jira
 
 

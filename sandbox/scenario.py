@@ -25,7 +25,7 @@ RECORDS_PER_SECOND = 4.0
 LATE_SHARE, LATE_SECONDS, PROJECT_SHARE = 0.05, 8.0, 0.02
 OBSERVE_SECONDS = 0.5
 FIRST_ROW_TIMEOUT_SECONDS = 60.0
-SETTLE_TIMEOUT_SECONDS = 30.0
+ARRIVAL_TIMEOUT_SECONDS = 30.0
 QUIET_SECONDS = 3.0
 """Longer than a polling round, so that a repeat would have arrived."""
 DEAD_LETTER_SECONDS = 10.0
@@ -34,7 +34,7 @@ StopCondition = Callable[[Sequence[OrganizationSnapshot]], bool]
 
 
 class Scenario:
-    """Traffic and faults in a world until everything has settled, shown on the screen."""
+    """Traffic and faults in a world until every record has arrived, shown on the screen."""
 
     def __init__(
         self, world: SandboxWorld, records: Path | None, duration: float | None, screen: Screen
@@ -49,7 +49,7 @@ class Scenario:
         }
         self._faults = FaultPlayer(world.jira.sites, world.azure, world.producer, screen.announce)
         self._first_row = asyncio.Event()
-        self._is_settled = SettledDetector(time.monotonic)
+        self._all_arrived = AllArrivedDetector(time.monotonic)
         self.as_of_ms = 0
         """Records created until then, in ms UTC, must have arrived."""
         self.observer = Observer(world.connection, self._record_counts, world.azure)
@@ -78,14 +78,14 @@ class Scenario:
         return [served, future]
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Run until `stop`, the end of the duration, or the arrival of every record of the file; then let all settle."""
+        """Run until `stop`, the end of the duration, or the arrival of every record of the file; then wait until all arrived."""
         async with _running_meanwhile(self._play_faults()) as faults:
             async with _running_meanwhile(self._generate_traffic()) as traffic:
                 await self._observe(self._stop_condition(stop, (traffic, faults)))
             self._faults.end()
             for site in self._world.jira.sites.values():
                 site.reveal()
-            await self._settle()
+            await self._wait_for_arrival()
         self._screen.finish(self.observer.take_snapshots())
 
     def _stop_condition(self, stop: asyncio.Event, tasks: "Sequence[asyncio.Task[None]]") -> StopCondition:
@@ -96,7 +96,7 @@ class Scenario:
             for task in tasks:
                 if task.done():
                     task.result()
-            if self._records is not None and self._duration is None and self._is_settled(snapshots):
+            if self._records is not None and self._duration is None and self._all_arrived(snapshots):
                 return True
             passed = loop.time() - started
             if self._records is None and passed > FIRST_ROW_TIMEOUT_SECONDS and not self._first_row.is_set():
@@ -130,13 +130,13 @@ class Scenario:
             f"No row reached the destination within {FIRST_ROW_TIMEOUT_SECONDS:.0f} s; {errors}"
         )
 
-    async def _settle(self) -> None:
+    async def _wait_for_arrival(self) -> None:
         loop = asyncio.get_running_loop()
         started = loop.time()
 
         def should_stop(snapshots: Sequence[OrganizationSnapshot]) -> bool:
-            settled = self._is_settled(snapshots) and not self._faults.unhealed
-            return settled or loop.time() - started > SETTLE_TIMEOUT_SECONDS
+            arrived = self._all_arrived(snapshots) and not self._faults.unhealed
+            return arrived or loop.time() - started > ARRIVAL_TIMEOUT_SECONDS
 
         if not should_stop(self._take_snapshots()):
             self._screen.announce("Traffic and faults have stopped; waiting for the last records to arrive.")
@@ -180,7 +180,7 @@ async def _running_meanwhile(work: Coroutine[Any, Any, None]) -> "AsyncIterator[
         await asyncio.wait({task})
 
 
-class SettledDetector:
+class AllArrivedDetector:
     """Detects that every record has arrived and no count has changed for QUIET_SECONDS.
 
     With dead letters in the place of records it waits for DEAD_LETTER_SECONDS.
@@ -193,11 +193,11 @@ class SettledDetector:
 
     def __call__(self, snapshots: Sequence[OrganizationSnapshot]) -> bool:
         counts = [replace(each, state="", reason=None, complete_up_to=None) for each in snapshots]
-        if counts != self._last_counts or not all(each.settled for each in snapshots):
+        if counts != self._last_counts or not all(each.all_arrived for each in snapshots):
             self._unchanged_since, self._last_counts = self._clock(), counts
             return False
-        arrived = all(each.arrived for each in snapshots)
-        return self._clock() - self._unchanged_since >= (QUIET_SECONDS if arrived else DEAD_LETTER_SECONDS)
+        accepted = all(each.all_accepted for each in snapshots)
+        return self._clock() - self._unchanged_since >= (QUIET_SECONDS if accepted else DEAD_LETTER_SECONDS)
 
 
 def _record_counter(site: SimulatedSite, records: Path | None) -> Callable[[], int]:

@@ -148,8 +148,8 @@ async def _add_organizations(
             connection,
             name,
             _organization_edit(name, site, keyring),
-            what="added",
-            who="sandbox",
+            action="added",
+            author="sandbox",
             now_ms=now_ms(),
         )
         for name, site in sites.items()

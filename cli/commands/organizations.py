@@ -185,7 +185,7 @@ def try_connection(context: typer.Context, name: NameArgument, as_json: JsonOpti
 def pause(context: typer.Context, name: NameArgument, as_json: JsonOption = False) -> None:
     """Stop polling an organization. Its progress is kept."""
     state: CommandContext = context.obj
-    work = commands.set_state(state.connection(), name, "paused", who=current_operator(), now_ms=now_ms())
+    work = commands.set_state(state.connection(), name, "paused", author=current_operator(), now_ms=now_ms())
     print_result(state.run_quietly(work), as_json=as_json)
 
 
@@ -193,7 +193,7 @@ def pause(context: typer.Context, name: NameArgument, as_json: JsonOption = Fals
 def resume(context: typer.Context, name: NameArgument, as_json: JsonOption = False) -> None:
     """Poll a paused organization again, from where polling stopped."""
     state: CommandContext = context.obj
-    work = commands.set_state(state.connection(), name, "active", who=current_operator(), now_ms=now_ms())
+    work = commands.set_state(state.connection(), name, "active", author=current_operator(), now_ms=now_ms())
     print_result(state.run_quietly(work), as_json=as_json)
 
 
@@ -201,7 +201,7 @@ def resume(context: typer.Context, name: NameArgument, as_json: JsonOption = Fal
 def delete(context: typer.Context, name: NameArgument, as_json: JsonOption = False) -> None:
     """Delete an organization at once, without confirmation. Its events and progress are kept."""
     state: CommandContext = context.obj
-    work = commands.delete(state.connection(), name, who=current_operator(), now_ms=now_ms())
+    work = commands.delete(state.connection(), name, author=current_operator(), now_ms=now_ms())
     print_result(state.run_quietly(work), as_json=as_json)
 
 

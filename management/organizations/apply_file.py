@@ -113,7 +113,7 @@ async def _delete_unlisted(
     if dry_run:
         return ChangeResult(name, "would be deleted", ("The file does not name it.",))
     try:
-        return await delete(context.connection, name, who=context.who, now_ms=context.now_ms())
+        return await delete(context.connection, name, author=context.author, now_ms=context.now_ms())
     except UnknownOrganizationError:  # somebody else has deleted it
         return ChangeResult(name, "unchanged")
     except RelayError as error:

@@ -63,8 +63,8 @@ async def add(
         context.connection,
         name,
         added,
-        what="added",
-        who=context.who,
+        action="added",
+        author=context.author,
         now_ms=now,
         timing=context.timing.edit,
     )
@@ -97,8 +97,8 @@ async def modify(
         context.connection,
         name,
         lambda _: after,
-        what="modified",
-        who=context.who,
+        action="modified",
+        author=context.author,
         now_ms=context.now_ms(),
         revision=before.revision,
         timing=context.timing.edit,
@@ -135,7 +135,9 @@ async def _modified(
     return after, remarks, binding_remarks
 
 
-async def set_state(connection: Connection, name: str, state: str, *, who: str, now_ms: int) -> ChangeResult:
+async def set_state(
+    connection: Connection, name: str, state: str, *, author: str, now_ms: int
+) -> ChangeResult:
     """Pause ("paused") or resume ("active") an organization. Its progress is kept. Raises RelayError."""
     before = require_existing((await read_organizations(connection)).get(name), name)
     if before.state == state:
@@ -144,11 +146,13 @@ async def set_state(connection: Connection, name: str, state: str, *, who: str, 
     def changed(current: Organization | None) -> Organization:
         return replace(require_existing(current, name), state=state)
 
-    await edit_organization(connection, name, changed, what=_ACTION_BY_STATE[state], who=who, now_ms=now_ms)
+    await edit_organization(
+        connection, name, changed, action=_ACTION_BY_STATE[state], author=author, now_ms=now_ms
+    )
     return ChangeResult(name, _ACTION_BY_STATE[state])
 
 
-async def delete(connection: Connection, name: str, *, who: str, now_ms: int) -> ChangeResult:
+async def delete(connection: Connection, name: str, *, author: str, now_ms: int) -> ChangeResult:
     """Delete an organization, readable or not, with its misplaced records. Its events and progress stay. Raises RelayError."""
     stored = await read_store(connection)
     misplaced = stored.misplaced.get(name, ())
@@ -158,8 +162,8 @@ async def delete(connection: Connection, name: str, *, who: str, now_ms: int) ->
         connection,
         name,
         lambda _: None,
-        what="deleted",
-        who=who,
+        action="deleted",
+        author=author,
         now_ms=now_ms,
         allow_unreadable=True,
         misplaced=misplaced,

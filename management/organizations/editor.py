@@ -34,8 +34,8 @@ async def edit_organization(
     name: str,
     change: OrganizationEdit,
     *,
-    what: str,
-    who: str,
+    action: str,
+    author: str,
     now_ms: int,
     revision: int | None = None,
     allow_unreadable: bool = False,
@@ -50,7 +50,9 @@ async def edit_organization(
     reached, and PublishError when the outcome is unknown.
     """
     timing = timing or EditTiming()
-    edit = _FencedEdit(connection, name, change, what, who, now_ms, revision, allow_unreadable, misplaced)
+    edit = _FencedEdit(
+        connection, name, change, action, author, now_ms, revision, allow_unreadable, misplaced
+    )
     with kafka_errors_as_relay_errors(connection):
         async with asyncio.timeout(timing.seconds):
             return await _run_until_committed(edit, timing)
@@ -83,8 +85,8 @@ class _FencedEdit:
     connection: Connection
     name: str
     change: OrganizationEdit
-    what: str
-    who: str
+    action: str
+    author: str
     now_ms: int
     revision: int | None
     allow_unreadable: bool
@@ -126,8 +128,8 @@ class _FencedEdit:
             {
                 "organization": self.name,
                 "at": self.now_ms,
-                "who": self.who,
-                "what": self.what,
+                "who": self.author,
+                "what": self.action,
                 "before": None if before is None else json.dumps(public_view(before)),
                 "after": None if after is None else json.dumps(public_view(after)),
             }

@@ -64,8 +64,8 @@ async def _reseal_one(context: OperatorContext, keyring: Keyring, organization: 
         context.connection,
         name,
         lambda before: with_new_seal(require_existing(before, name), keyring),
-        what="resealed",
-        who=context.who,
+        action="resealed",
+        author=context.author,
         now_ms=context.now_ms(),
         timing=context.timing.edit,
     )

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 class ChangeResult:
     """A change that was made, or was not needed.
 
-    `what`: added, modified, resumed, paused, deleted, resealed or unchanged; without a change, `would be added`, `would
+    `action`: added, modified, resumed, paused, deleted, resealed or unchanged; without a change, `would be added`, `would
     be modified` or `would be deleted`. `remarks`: sentences for the operator.
     """
 
     name: str
-    what: str
+    action: str
     remarks: tuple[str, ...] = ()
 
 

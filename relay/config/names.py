@@ -105,8 +105,8 @@ def candidate_names(known: set[SettingName], name: SettingName) -> Iterator[Sett
     return (tuple(own if part == _ANY_NAME else part for part in candidate) for candidate in known)
 
 
-def unknown_setting(what: str, name: str, candidates: Iterator[str]) -> str:
-    """Return the sentence for an unknown setting `what`, with the candidate nearest to `name`."""
+def unknown_setting(label: str, name: str, candidates: Iterator[str]) -> str:
+    """Return the sentence for an unknown setting `label`, with the candidate nearest to `name`."""
     nearest = difflib.get_close_matches(name, sorted(candidates), n=1)
     hint = f"did you mean {nearest[0]}?" if nearest else "see docs/settings.md for all settings."
-    return f"{what} is not a setting: {hint}"
+    return f"{label} is not a setting: {hint}"

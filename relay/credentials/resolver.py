@@ -135,10 +135,10 @@ def _read_confined(directory: Path, target: str) -> str:
         raise ValueError("is not UTF-8 text: put the API key alone there") from None
 
 
-def _parse_key(text: str, what: str) -> SecretStr:
+def _parse_key(text: str, label: str) -> SecretStr:
     key = text.strip()
     if not key:
-        raise SecretError(f"{what} is empty or not set in this process: put the key there.")
+        raise SecretError(f"{label} is empty or not set in this process: put the key there.")
     if not key.isprintable():
-        raise SecretError(f"{what} must hold the key alone, on one line.")
+        raise SecretError(f"{label} must hold the key alone, on one line.")
     return SecretStr(key)

@@ -275,9 +275,9 @@ class SchemaStore:
         text = self._cache.get(name)
         return None if text is None else read_schema(text)
 
-    def _cache_name(self, kind: str, *what: str) -> str:
+    def _cache_name(self, kind: str, *parts: str) -> str:
         url = self._registry.url if self._registry else ""
-        return f"{kind}-{hashlib.sha256(json.dumps([url, *what]).encode()).hexdigest()[:32]}"
+        return f"{kind}-{hashlib.sha256(json.dumps([url, *parts]).encode()).hexdigest()[:32]}"
 
 
 @asynccontextmanager

@@ -19,17 +19,17 @@ class ConditionTiming:
     """`grace_seconds`: a shorter condition is an ordinary one, such as a start, and has no line.
 
     `remind_seconds`: between two reminders. A condition that flaps, with `burst` starts in `remind_seconds`, gets no
-    further line until an episode lasts `settle_seconds`.
+    further line until an episode lasts `min_episode_seconds`.
     """
 
     grace_seconds: float = 0.0
     remind_seconds: float = 3_600.0
     burst: int = 3
-    settle_seconds: float = 300.0
+    min_episode_seconds: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class ConditionStart:
     """A line to write while the condition lasts: since when it does, its failed attempts, and unlogged episodes before."""
 
     seconds: float
@@ -38,7 +38,7 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
-class Recovery:
+class ConditionEnd:
     """A line to write at the end: how long the condition lasted, and its failed attempts."""
 
     seconds: float
@@ -63,7 +63,7 @@ class Condition:
     _starts: list[float] = field(default_factory=list)
     _unlogged: int = 0
 
-    def failed(self, kind: str, now: float, attempts: int = 1) -> Trouble | None:
+    def failed(self, kind: str, now: float, attempts: int = 1) -> ConditionStart | None:
         """Record failed attempts. None: they need no line.
 
         A condition that nobody reported for `remind_seconds` was abandoned, by a process that lost its subject meanwhile.
@@ -77,7 +77,7 @@ class Condition:
             return None
         if episode.last_line is None:
             self._starts = [each for each in self._starts if now - each < timing.remind_seconds]
-            if len(self._starts) >= timing.burst and now - episode.since < timing.settle_seconds:
+            if len(self._starts) >= timing.burst and now - episode.since < timing.min_episode_seconds:
                 return None
             self._starts.append(now)
         elif kind in episode.kinds and now - episode.last_line < timing.remind_seconds:
@@ -85,9 +85,9 @@ class Condition:
         episode.kinds.add(kind)
         episode.last_line = now
         unlogged, self._unlogged = self._unlogged, 0
-        return Trouble(now - episode.since, episode.attempts, unlogged)
+        return ConditionStart(now - episode.since, episode.attempts, unlogged)
 
-    def ended(self, now: float) -> Recovery | None:
+    def ended(self, now: float) -> ConditionEnd | None:
         """Record that all is well. None: it was before, or its start had no line."""
         episode, self._episode = self._episode, None
         if episode is None:
@@ -95,7 +95,7 @@ class Condition:
         if episode.last_line is None:
             self._unlogged += not self.timing.grace_seconds
             return None
-        return Recovery(now - episode.since, episode.attempts)
+        return ConditionEnd(now - episode.since, episode.attempts)
 
 
 class ConditionLog:

@@ -7,7 +7,7 @@ from relay.timestamps import now_ms, to_iso_seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class HealthCondition:
     """The state of one condition. `since_ms`: when it last changed, in ms since 1970 UTC."""
 
     ok: bool
@@ -21,7 +21,7 @@ class Health:
     def __init__(self, *names: str, clock_ms: Callable[[], int] = now_ms) -> None:
         self._clock_ms = clock_ms
         self._conditions = {
-            name: Condition(ok=False, reason="still starting", since_ms=clock_ms()) for name in names
+            name: HealthCondition(ok=False, reason="still starting", since_ms=clock_ms()) for name in names
         }
         self._counts: dict[str, int] = {}
 
@@ -29,7 +29,7 @@ class Health:
         """Report a condition. `reason` says what is wrong and what to do, without a full stop."""
         previous = self._conditions.get(name)
         since_ms = previous.since_ms if previous is not None and previous.ok == ok else self._clock_ms()
-        self._conditions[name] = Condition(ok, reason, since_ms)
+        self._conditions[name] = HealthCondition(ok, reason, since_ms)
 
     def count(self, noun: str, number: int) -> None:
         """Report how many of these the process works for, as `organization` or `destination`."""

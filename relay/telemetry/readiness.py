@@ -18,14 +18,14 @@ class ReadinessTiming:
     """How often readiness is looked at, and how long the counts must be stable: an `apply` adds one after the other."""
 
     check_seconds: float = 0.5
-    settle_seconds: float = 2.0
+    quiet_seconds: float = 2.0
 
 
 class Announcement:
     """Decides when to say that the process is ready: once, and again when its counts have changed. Pure."""
 
-    def __init__(self, settle_seconds: float) -> None:
-        self._settle_seconds = settle_seconds
+    def __init__(self, quiet_seconds: float) -> None:
+        self._quiet_seconds = quiet_seconds
         self._announced: Mapping[str, int] | None = None
         self._seen: Mapping[str, int] | None = None
         self._seen_at = 0.0
@@ -34,7 +34,7 @@ class Announcement:
         """Return whether to announce these counts at `now`, in seconds."""
         if counts != self._seen:
             self._seen, self._seen_at = dict(counts), now
-        if not ready or counts == self._announced or now - self._seen_at < self._settle_seconds:
+        if not ready or counts == self._announced or now - self._seen_at < self._quiet_seconds:
             return False
         self._announced = dict(counts)
         return True
@@ -43,7 +43,7 @@ class Announcement:
 async def announce_readiness(health: Health, timing: ReadinessTiming | None = None) -> Never:
     """Log each announcement until cancelled."""
     timing = timing or ReadinessTiming()
-    announcement = Announcement(timing.settle_seconds)
+    announcement = Announcement(timing.quiet_seconds)
     while True:
         if announcement.due(health.counts, ready=not health.problems(), now=time.monotonic()):
             log.info(ready_text(health.counts))

@@ -85,8 +85,8 @@ class Operators:
                 self._world.connection,
                 name,
                 change,
-                what="one of two",
-                who="chaos",
+                action="one of two",
+                author="chaos",
                 now_ms=now_ms(),
                 revision=revision,
             )
@@ -104,7 +104,7 @@ class Operators:
             while True:
                 try:
                     await edit_organization(
-                        self._world.connection, name, change, what=what, who="chaos", now_ms=now_ms()
+                        self._world.connection, name, change, action=what, author="chaos", now_ms=now_ms()
                     )
                 except RelayError:
                     pass

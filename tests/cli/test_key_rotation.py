@@ -28,7 +28,7 @@ async def tamper(connection, name, **fields):
         return replace(before, **fields)
 
     now = time.time_ns() // 1_000_000
-    await edit_organization(connection, name, tampered, what="modified", who="eve", now_ms=now)
+    await edit_organization(connection, name, tampered, action="modified", author="eve", now_ms=now)
 
 
 async def add_by_reference(command_line, site, *more):

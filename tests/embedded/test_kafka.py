@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from embedded import EmbeddedKafka, EmbeddedKafkaError, java
-from embedded.locks import FileLock
+from embedded.file_lock import FileLock
 
 # Starts Kafka, prints its process id, and dies as after kill -9.
 ABANDONER = """

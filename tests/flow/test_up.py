@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from embedded import ports
-from embedded.locks import FileLock
+from embedded.file_lock import FileLock
 
 ROOT = Path(__file__).parents[2]
 

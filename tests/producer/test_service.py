@@ -160,7 +160,7 @@ async def test_the_producer_reports_readiness_and_removes_its_status(relay):
         await wait_until(both_reported)
         during = await statuses(relay)
         await edit_organization(
-            relay.connection, "acme", lambda _: None, what="deleted", who="test", now_ms=now_ms()
+            relay.connection, "acme", lambda _: None, action="deleted", author="test", now_ms=now_ms()
         )
         await wait_until(gone)
         with_metrics = organizations_with_metrics(registry)

@@ -56,13 +56,13 @@ def test_any_instant_can_be_shown(ms):
     assert view.format_clock(ms, NOW)
 
 
-def test_an_organization_is_settled_when_its_lag_is_zero():
+def test_all_records_have_arrived_when_the_lag_is_zero():
     """A dead letter counts as arrived, since it never reaches the destination."""
-    assert not SNAPSHOT.settled
+    assert not SNAPSHOT.all_arrived
     assert SNAPSHOT.lag == 33
-    assert replace(SNAPSHOT, in_kafka=1233, accepted=1233).settled
-    assert not replace(SNAPSHOT, in_kafka=1233, accepted=1233, in_jira=1235).settled
-    assert not replace(SNAPSHOT, in_kafka=1232, accepted=1234).settled
+    assert replace(SNAPSHOT, in_kafka=1233, accepted=1233).all_arrived
+    assert not replace(SNAPSHOT, in_kafka=1233, accepted=1233, in_jira=1235).all_arrived
+    assert not replace(SNAPSHOT, in_kafka=1232, accepted=1234).all_arrived
 
 
 def test_a_record_cannot_command_the_terminal():

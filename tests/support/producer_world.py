@@ -65,7 +65,7 @@ class ProducerWorld:
             **fields,
         )
         await edit_organization(
-            self.connection, site.name, lambda _: organization, what="added", who="test", now_ms=now
+            self.connection, site.name, lambda _: organization, action="added", author="test", now_ms=now
         )
 
     @contextlib.asynccontextmanager

@@ -1,6 +1,6 @@
 """A real schema registry (Apicurio), in memory, downloaded like the embedded Kafka.
 
-A newer version: `python -m embedded.lock tests/support/registry.lock io.apicurio:apicurio-registry-app:tar.gz:all:VERSION`.
+A newer version: `python -m embedded.artifact_lock tests/support/registry.lock io.apicurio:apicurio-registry-app:tar.gz:all:VERSION`.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 
 from embedded import artifacts, cache, java, ports
-from embedded.locks import FileLock
+from embedded.file_lock import FileLock
 
 _LOCK_FILE = Path(__file__).with_name("registry.lock")
 _READY_SECONDS = 60

@@ -40,7 +40,7 @@ async def connection(kafka, prefix):
 async def put_organization(connection, name, **options):
     new = Organization(name, f"https://{name}", "relay", added=NOW, modified=NOW, revision=0)
     return await edit_organization(
-        connection, name, lambda _: new, what="added", who="test", now_ms=NOW, **options
+        connection, name, lambda _: new, action="added", author="test", now_ms=NOW, **options
     )
 
 
@@ -70,8 +70,8 @@ async def test_an_edit_that_raises_changes_nothing(connection):
             connection,
             "nobody",
             lambda before: replace(require_existing(before, "nobody"), state="paused"),
-            what="paused",
-            who="test",
+            action="paused",
+            author="test",
             now_ms=NOW,
         )
     assert await read_organizations(connection) == {}
@@ -93,7 +93,7 @@ async def test_an_unreadable_record_does_not_stop_the_others(connection):
     with pytest.raises(RelayError, match="organizations delete odd"):
         await put_organization(connection, "odd")
     for name in ("odd", "\\xff"):
-        await delete(connection, name, who="test", now_ms=NOW)
+        await delete(connection, name, author="test", now_ms=NOW)
     await put_organization(connection, "odd")
     assert sorted(await read_organizations(connection)) == ["acme", "odd"]
     assert (await read_store(connection)).problems == []
@@ -117,8 +117,8 @@ async def test_a_misplaced_record_hides_no_organization(connection):
     assert (nameless, acme) == ("", "acme")
     assert "delete ''" in problem
     assert "followed as before" in remark
-    await delete(connection, "", who="test", now_ms=NOW)
-    await delete(connection, "acme", who="test", now_ms=NOW)
+    await delete(connection, "", author="test", now_ms=NOW)
+    await delete(connection, "acme", author="test", now_ms=NOW)
     assert await read_store(connection) == StoredOrganizations({}, {}, {})
 
 

@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 
 from relay.telemetry.condition_log import (
     Condition,
+    ConditionEnd,
     ConditionLog,
+    ConditionStart,
     ConditionTiming,
-    Recovery,
-    Trouble,
     duration_text,
 )
 
@@ -27,8 +27,8 @@ def test_a_start_and_an_end_have_a_line_each():
     """The start is a line, retries are none, and the end names length and attempts."""
     condition = Condition()
 
-    assert [condition.failed("captcha", now) for now in (0, 60, 120)] == [Trouble(0, 1, 0), None, None]
-    assert condition.ended(180) == Recovery(180, 3)
+    assert [condition.failed("captcha", now) for now in (0, 60, 120)] == [ConditionStart(0, 1, 0), None, None]
+    assert condition.ended(180) == ConditionEnd(180, 3)
     assert condition.ended(240) is None
 
 
@@ -63,7 +63,7 @@ def test_a_flapping_condition_falls_silent():
         lines += [bool(condition.failed("unavailable", start)), bool(condition.ended(start + 1))]
 
     assert lines == [True] * 6 + [False] * 14
-    assert condition.failed("unavailable", HOUR + 1) == Trouble(0, 1, 7)
+    assert condition.failed("unavailable", HOUR + 1) == ConditionStart(0, 1, 7)
 
 
 def test_a_flapping_condition_that_stays_is_logged():
@@ -75,8 +75,8 @@ def test_a_flapping_condition_that_stays_is_logged():
 
     found = [condition.failed("unavailable", 40 + passed) for passed in range(0, 301, 100)]
 
-    assert found == [None, None, None, Trouble(300, 4, 1)]
-    assert condition.ended(400) == Recovery(360, 4)
+    assert found == [None, None, None, ConditionStart(300, 4, 1)]
+    assert condition.ended(400) == ConditionEnd(360, 4)
 
 
 def test_an_abandoned_condition_begins_anew():
@@ -84,7 +84,7 @@ def test_an_abandoned_condition_begins_anew():
     condition = Condition()
     condition.failed("unavailable", 0)
 
-    assert condition.failed("unavailable", HOUR + 1) == Trouble(0, 1, 0)
+    assert condition.failed("unavailable", HOUR + 1) == ConditionStart(0, 1, 0)
 
 
 @given(
@@ -108,7 +108,7 @@ def test_lines_are_few_and_balanced(steps):
             logged = True
     for begin in begins:
         short = [each for each in begins if begin <= each < begin + timing.remind_seconds]
-        assert len(short) <= timing.burst + timing.remind_seconds / timing.settle_seconds
+        assert len(short) <= timing.burst + timing.remind_seconds / timing.min_episode_seconds
 
 
 def test_the_log_names_length_and_attempts():

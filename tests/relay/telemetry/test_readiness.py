@@ -11,7 +11,7 @@ from tests.support.waiting import wait_until
 
 def test_ready_is_announced_once_its_counts_are_stable():
     """A process that is ready says so once its counts have not changed for a while, and not again."""
-    announcement = Announcement(settle_seconds=2)
+    announcement = Announcement(quiet_seconds=2)
     four = {"organization": 4, "destination": 1}
 
     assert not announcement.due(four, ready=False, now=0)
@@ -24,7 +24,7 @@ def test_ready_is_announced_once_its_counts_are_stable():
 
 def test_many_changes_are_one_announcement():
     """A file of a hundred organizations is applied in one line, not in a hundred."""
-    announcement = Announcement(settle_seconds=2)
+    announcement = Announcement(quiet_seconds=2)
     assert announcement.due({"organization": 0}, ready=True, now=0) is False
     assert announcement.due({"organization": 0}, ready=True, now=2)
 

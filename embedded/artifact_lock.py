@@ -1,6 +1,6 @@
-"""Write jars.lock: `python -m embedded.lock`, after a change of KAFKA or LOGGER below.
+"""Write jars.lock: `python -m embedded.artifact_lock`, after a change of KAFKA or LOGGER below.
 
-`python -m embedded.lock FILE COORDINATE...` writes a lock file of single artifacts, without their dependencies.
+`python -m embedded.artifact_lock FILE COORDINATE...` writes a lock file of single artifacts, without their dependencies.
 
 It needs the network. Read the result before you commit it: jgo's resolution takes every root as a bill of
 materials, so the logger is added without resolving it.
