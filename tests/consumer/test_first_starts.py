@@ -1,4 +1,4 @@
-"""First starts with `recent`: the last hour is live, what is older goes to history, each once, whoever dies between."""
+"""First starts with `recent`: the last hour is live, what is older goes to history, each once, also where a process dies between."""
 
 import asyncio
 import sys
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
+from confluent_kafka.admin import AdminClient
 
 from consumer.destinations.sentinel import SENTINEL
 from consumer.timing import ConsumerTiming, ReporterTiming
@@ -38,10 +39,12 @@ def events_of_age(hours, first, count=30):
 
 
 async def publish_ages(world):
-    """Publish events of 2 days, 2 hours and 10 minutes; return the older ones and the recent ones as ids."""
+    """Publish events of 2 days, 2 hours and 10 minutes; return the older ones and the recent ones as ids.
+
+    In one transaction: the markers of a transaction have the time of the test, as no marker between old events has.
+    """
     ages = [events_of_age(48, 0), events_of_age(2, 1000), events_of_age(1 / 6, 2000)]
-    for each in ages:
-        await world.publish(each)
+    await world.publish([one for age in ages for one in age])
     return sorted(map(uid, ages[0] + ages[1])), sorted(map(uid, ages[2]))
 
 
@@ -56,6 +59,7 @@ def without_history():
 
 async def wait_until_delivered(world):
     """Wait until the status shows that the group of older events is complete."""
+    await world.wait_for_events(60, HISTORY)
     return await wait_for_status(
         world,
         lambda status: (
@@ -91,10 +95,9 @@ async def test_what_is_older_than_an_hour_goes_to_history_once(kafka, prefix, mo
         live = sorted([*recent, *map(uid, world.published[-30:])])
         assert uids(world.azure, LIVE) == live
 
-        admin = AIOKafkaAdminClient(bootstrap_servers=world.connection.bootstrap)
-        await admin.start()
-        await admin.delete_consumer_groups([f"{world.topics.prefix}.sentinel.older"])
-        await admin.close()
+        admin = AdminClient({"bootstrap.servers": world.connection.bootstrap})
+        (deleted,) = admin.delete_consumer_groups([f"{world.topics.prefix}.sentinel.older"]).values()
+        await asyncio.to_thread(deleted.result, 10)
         async with world.consuming(start="recent", timing=TIMING) as consumer:
             await wait_until(consumer.ready)
             await asyncio.sleep(3)
