@@ -174,8 +174,11 @@ class DestinationKind(Generic[C]):
     """
     identity: Callable[[C], Mapping[str, str]]
     """Return the settings that say where events go, by name, without secrets: two settings with equal ones share a target."""
-    classify_status: Callable[[int], Outcome]
-    """Return the outcome of an answer that has this status and nothing else, for the runbook; NAME is the operator's name."""
+    classify_status: Callable[[int], Outcome] | None
+    """Return the outcome of an answer that has this status and nothing else, for the runbook; NAME is the operator's name.
+
+    None: the peer answers without statuses, and no outcome has one.
+    """
     request_timeout_seconds: float = 25.0
 
 

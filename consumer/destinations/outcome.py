@@ -56,7 +56,7 @@ class Split:
     """The body is too large: fewer rows are sent at a time."""
 
     reason: str
-    status: int
+    status: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Reject:
     """The body was rejected, and the answer does not name the rows: one row is bad, or the configuration is."""
 
     reason: str
-    status: int | None
+    status: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,17 @@
 """One kind of destination with its peer, opened for the claims of the contract suite."""
 
+import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from prometheus_client import CollectorRegistry
 
 from consumer.decoding.columns import decode
 from consumer.destinations.contract import Body
 from consumer.timing import BackoffCurve, BreakerTiming
-from tests.contracts.peers import Peer
+from tests.contracts.peers import Absent, Peer
 from tests.support.group_on_paper import handler
 from tests.support.messages import WRITER_SCHEMAS, message
 
@@ -26,6 +28,13 @@ class Case:
     live: Any
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
+    def can(self, fault):
+        """Return how the peer plays a fault; skip the claim, with the reason of the peer, where it cannot."""
+        played = getattr(self.peer, fault)
+        if isinstance(played, Absent):
+            pytest.skip(played.reason)
+        return played
+
     def handler(self, kafka, **options):
         """A pipeline to the live stream, as one process has it."""
         return handler(kafka, self.live, registry=CollectorRegistry(), **CONFIG | options)
@@ -35,6 +44,16 @@ class Case:
 async def opened(kind, peer):
     async with kind.open("target", peer.config, kind.request_timeout_seconds) as streams:
         yield Case(kind, peer, streams["live"])
+
+
+async def feed_until(handler, kafka, condition):
+    """Read events by tens until a condition holds: only events that are accepted later prove that a row is bad."""
+    for _ in range(60):
+        if condition():
+            return
+        await handler.records(kafka.poll(10))
+        await asyncio.sleep(0.3)
+    assert condition()
 
 
 def uids(numbers):

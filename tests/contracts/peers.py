@@ -27,26 +27,43 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Absent:
+    """A fault that no peer of the kind can have, and the reason: the claims that need the fault are skipped with it.
+
+    `peer_faults.py` refuses it for a kind that has the fault.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True)
 class Peer:
-    """What the suite needs of a peer; each of these takes effect with the next request."""
+    """The peer's state and its faults; each fault takes effect with the next request."""
 
     config: Any
+    """Settings of the kind that are valid for this peer."""
     stored: Callable[[], list[str]]
     """The uid of every row of the live stream, in the order of their arrival, repeats included."""
     stored_history: Callable[[], list[str]]
-    """The same of the history stream."""
-    reject: Callable[[str], Any]
-    """Reject the row of this uid for ever."""
+    """The same of the history stream; always empty for a kind that takes no history."""
+    reject: Callable[[str], Any] | Absent
+    """Reject the row of this uid for ever, or each body that holds it where answers name no rows."""
     hold: Callable[[], Callable[[], Any]]
     """Hold requests before they have an effect; returns how to let them go on."""
     lose_answer: Callable[[], Callable[[], Any]]
     """Obey requests and do not answer; returns how to answer again."""
-    break_credential: Callable[[], Callable[[], Any]]
-    """Make the credential wrong; returns how to repair it."""
+    break_credential: Callable[[], Callable[[], Any]] | Absent
+    """Make the credential wrong, so that `send` and `probe` return Paused; returns how to repair it."""
     answers: Mapping[str, Answer]
-    """Every answer that the kind's page lists."""
-    by_row: bool
-    """Whether answers name rows."""
+    """Every answer that the kind's page lists, and at least one for each outcome that the kind has.
+
+    Rows 0, 1 and 2 are sent to each. A kind whose answers name rows has "some throttled", which names row 1 to retry, once.
+    """
+
+    @property
+    def by_row(self):
+        """Whether answers name rows."""
+        return any(answer.outcome is Partial for answer in self.answers.values())
 
 
 @asynccontextmanager
@@ -94,7 +111,6 @@ async def sentinel_peer(monkeypatch, _directory):
             lambda: azure.fault(faults.hang(60, after_processing=True), rate=1).cancel,
             break_credential,
             answers,
-            by_row=False,
         )
         azure.clear_faults()
 
@@ -142,7 +158,6 @@ async def file_peer(_monkeypatch, directory):
         lambda: file("hold-after"),
         break_credential,
         answers,
-        by_row=True,
     )
 
 
@@ -201,7 +216,6 @@ async def http_peer(_monkeypatch, _directory, **settings):
             lambda: receiver.fault(faults.hang(60, after_processing=True), rate=1).cancel,
             break_credential,
             answers,
-            by_row=False,
         )
         receiver.clear_faults()
 

@@ -4,19 +4,23 @@ import ast
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
+from consumer.config import DestinationSettings
 from consumer.destinations.catalogue import DESTINATIONS
+from consumer.destinations.http import HTTP
 from management.connection_checks import _test_destination
 from management.settings import Settings
 from relay.config.names import is_list, is_secret, models_by_kind
 from tests.contracts.destination import CLAIMS
-from tests.contracts.destination_case import opened
+from tests.contracts.destination_case import Case, opened
 from tests.contracts.file_destination import FILE
-from tests.contracts.peers import PEERS
+from tests.contracts.peer_faults import refused
+from tests.contracts.peers import PEERS, Absent
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,6 +48,42 @@ async def test_check_probes_a_kind(name, monkeypatch, tmp_path):
         test = await _test_destination("target", peer.config, "tester")
     assert test.outcome == "passed"
     assert test.message.startswith("accepts requests: ")
+
+
+@pytest.mark.parametrize("name", [*DESTINATIONS, "file"])
+async def test_a_peer_plays_each_fault_of_its_kind(name, kinds, monkeypatch, tmp_path):
+    """No claim is skipped for a kind that has the fault which the claim needs."""
+    async with PEERS[name](monkeypatch, tmp_path) as peer:
+        assert refused(kinds[name], peer) == []
+
+
+@pytest.mark.parametrize("name", [*DESTINATIONS, "file"])
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"reject": Absent("x")}, "reject is absent"),
+        ({"break_credential": Absent("x")}, "break_credential is absent"),
+        ({"answers": {}}, "answers has no Paused"),
+    ],
+)
+async def test_a_kind_cannot_leave_out_a_fault_that_it_has(name, change, fault, kinds, monkeypatch, tmp_path):
+    """The settings, the statuses and the answers of a kind show its faults."""
+    async with PEERS[name](monkeypatch, tmp_path) as peer:
+        found = refused(kinds[name], replace(peer, **change))
+    assert any(each.startswith(fault) for each in found), found
+
+
+async def test_a_kind_without_statuses_may_leave_out_faults(monkeypatch, tmp_path):
+    """A kind whose peer has neither statuses nor credentials nor rejections gives its reasons instead."""
+    kind = replace(HTTP, config=DestinationSettings, classify_status=None)
+    async with PEERS["file"](monkeypatch, tmp_path) as peer:
+        answers = {name: peer.answers[name] for name in ("appended", "busy")}
+        bare = replace(
+            peer, answers=answers, reject=Absent("no rejection"), break_credential=Absent("no login")
+        )
+        assert refused(kind, bare) == []
+        with pytest.raises(pytest.skip.Exception, match="no login"):
+            Case(kind, bare, None).can("break_credential")
 
 
 def test_every_kind_has_a_peer():

@@ -91,8 +91,10 @@ def source_errors() -> set[str]:
 
 
 def answers_by_status(kind: AnyKind) -> dict[tuple[str, str], list[int]]:
-    """Return the statuses of a peer by outcome and reason."""
+    """Return the statuses of a peer by outcome and reason; none for a peer without statuses."""
     found: dict[tuple[str, str], list[int]] = {}
+    if kind.classify_status is None:
+        return found
     for status in range(200, 600):
         outcome = kind.classify_status(status)
         reason = getattr(outcome, "reason", "").replace(str(status), "STATUS")

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -52,6 +53,14 @@ def test_an_organization_that_nobody_polls_has_a_line():
 def test_every_error_of_a_source_has_a_line():
     """Each error kind has a meaning and a first command."""
     assert runbook.source_errors() == runbook.SOURCE_ERRORS.keys()
+
+
+def test_a_kind_without_statuses_has_its_texts_alone():
+    """A peer that answers without statuses is listed by the texts of its modules."""
+    kind = replace(FILE, classify_status=None)
+
+    assert runbook.answers_by_status(kind) == {}
+    assert "| none | Retry |" in runbook._answers("file", kind)
 
 
 def test_every_outcome_of_a_destination_has_a_line():

@@ -145,7 +145,7 @@ def handler(
     async def no_backup() -> OffsetBackup:
         return OffsetBackup({}, 0)
 
-    metrics = ConsumerMetrics(registry or CollectorRegistry()).for_pipeline("sentinel", "live")
+    metrics = ConsumerMetrics(registry or CollectorRegistry()).for_pipeline("target", "live")
     stream = DeliveryStream(
         destination,
         CircuitBreaker(RateLimit(), breaker or BreakerTiming()),
@@ -188,7 +188,7 @@ async def kill(handler: AssignmentHandler, kafka: FakeGroup) -> None:
 
 def count(registry: CollectorRegistry, name: str, **labels: str) -> float:
     """Return a counter of the live flow."""
-    labels = {"destination": "sentinel", "flow": "live", **labels}
+    labels = {"destination": "target", "flow": "live", **labels}
     found = registry.get_sample_value(f"jira_relay_consumer_{name}_total", labels)
     assert found is not None, f"{name} has no series {labels}; each begins at 0"
     return found

@@ -1,12 +1,10 @@
 """The other formats keep the contract too; the suite of all kinds tries the default."""
 
-import asyncio
-
 import pytest
 
 from consumer.destinations.http import HTTP
 from tests.contracts import destination_delivery, destination_requests
-from tests.contracts.destination_case import opened, uids
+from tests.contracts.destination_case import feed_until, opened, uids
 from tests.contracts.peers import http_peer
 from tests.support.group_on_paper import FakeGroup, assign
 from tests.support.waiting import wait_until
@@ -55,14 +53,13 @@ async def test_a_refused_event_of_its_own_request_is_the_only_dead_letter(monkey
         http_peer(monkeypatch, tmp_path, **FORMATS["single"]) as peer,
         opened(HTTP, peer) as case,
     ):
-        kafka = FakeGroup(60)
+        kafka = FakeGroup(1000)
         peer.reject("acme.atlassian.net/7")
         one = case.handler(kafka)
         await assign(one, kafka)
-        for _ in range(6):
-            await one.records(kafka.poll(10))
-            await asyncio.sleep(0.3)
-        await wait_until(lambda: kafka.committed_offset == 60, 60)
+        dead_letters = one._pipeline.stream.dead_letters
+        await feed_until(one, kafka, lambda: dead_letters.put_records)
+        await wait_until(lambda: kafka.committed_offset == kafka.next_offset, 60)
         await one.closed()
-        assert [offset for offset, *_ in one._pipeline.stream.dead_letters.put_records] == [7]
-        assert sorted(peer.stored()) == sorted(uids(number for number in range(60) if number != 7))
+        assert [offset for offset, *_ in dead_letters.put_records] == [7]
+        assert sorted(peer.stored()) == sorted(uids(set(range(kafka.next_offset)) - {7}))
