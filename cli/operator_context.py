@@ -1,14 +1,13 @@
-"""The operator context of a command, with an HTTP client that lives as long as the command."""
+"""The operator context of a command, with a connection test that is open as long as the command runs."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from cli.context import CommandContext, current_operator
 from management.context import OperatorContext
-from producer.sources.jira_cloud.client import open_client
+from producer.sources.catalogue import open_connection_test
 from relay.config.secrets import SecretsConfig
 from relay.timestamps import now_ms
-from relay.url_policy import AllowedHosts
 
 
 @asynccontextmanager
@@ -16,11 +15,9 @@ async def open_operator_context(
     state: CommandContext, secrets: SecretsConfig | None = None
 ) -> AsyncIterator[OperatorContext]:
     """Yield the context. `secrets` None: those of the settings."""
-    producer = state.settings.producer
-    hosts = AllowedHosts(producer.gateway_url, producer.allowed_hosts)
     secrets = state.secrets() if secrets is None else secrets
     credentials = state.credentials(secrets)
-    async with open_client() as client:
+    async with open_connection_test(state.settings.producer) as connection_test:
         yield OperatorContext(
-            state.connection(), client, hosts, secrets, credentials, current_operator(), now_ms
+            state.connection(), connection_test, secrets, credentials, current_operator(), now_ms
         )

@@ -16,7 +16,7 @@ from consumer.decoding.event_rules import compile_rules
 from consumer.decoding.schema_lookup import SchemaLookup
 from consumer.delivery.circuit_breaker import CircuitBreaker, RateLimit
 from consumer.delivery.dead_letters import DeadLetterWriter
-from consumer.delivery.stream import DeliveryStream
+from consumer.delivery.flow import DeliveryFlow
 from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import Destination, DestinationConfig, Kinds
 from consumer.metrics import ConsumerMetrics
@@ -67,7 +67,7 @@ class PipelineFactory:
         self._config = config
         self._destinations = destinations
         self._connection = connection
-        self._topics = topics
+        self.topics = topics
         self._store = store
         self._writer = writer
         self._kinds = kinds
@@ -106,17 +106,17 @@ class PipelineFactory:
                 f"A request of destinations.{name} may take {kind.request_timeout_seconds:g} s, longer than a rebalance waits"
                 f" ({REBALANCE_TIMEOUT_SECONDS:g} s). Lower the request timeout of the kind {config.kind}."
             )
-        streams = await stack.enter_async_context(kind.open(name, config, kind.request_timeout_seconds))
+        flows = await stack.enter_async_context(kind.open(name, config, kind.request_timeout_seconds))
         rate_limit = RateLimit()
-        live = self._build_pipeline(name, streams["live"], rate_limit, "live")
-        if "history" not in streams:
+        live = self._build_pipeline(name, flows["live"], rate_limit, "live")
+        if "history" not in flows:
             return RunningDestination([live], self._older_events(name, live, None))
-        history = self._build_pipeline(name, streams["history"], rate_limit, "history")
+        history = self._build_pipeline(name, flows["history"], rate_limit, "history")
 
         async def live_from(partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int | None]:
             return await older_events.live_from(partitions)
 
-        older = self._build_pipeline(name, streams["history"], rate_limit, "older", live_from)
+        older = self._build_pipeline(name, flows["history"], rate_limit, "older", live_from)
         older_events = self._older_events(name, live, older)
         return RunningDestination([live, history, older], older_events)
 
@@ -132,7 +132,7 @@ class PipelineFactory:
 
     def _group(self, name: str, flow: PipelineFlow) -> str:
         suffix = {"live": "", "history": ".history", "older": ".older"}[flow]
-        return f"{self._topics.prefix}.{name}{suffix}"
+        return f"{self.topics.prefix}.{name}{suffix}"
 
     def _build_pipeline(
         self,
@@ -143,15 +143,15 @@ class PipelineFactory:
         live_from: LiveFrom | None = None,
     ) -> RunningPipeline:
         """`live_from`: where each partition of older events ends; None: the pipeline has no end."""
-        topic = self._topics.backfill if flow == "history" else self._topics.events
+        topic = self.topics.backfill if flow == "history" else self.topics.events
         timing = self._timing
         metrics = self.metrics.for_pipeline(name, flow)
-        stream = DeliveryStream(
+        delivery_flow = DeliveryFlow(
             destination,
             CircuitBreaker(rate_limit, timing.breaker),
             DeadLetterWriter(
                 self._writer,
-                self._topics.dead_letters,
+                self.topics.dead_letters,
                 name,
                 topic_problem=lambda: self._topic_settings.dead_letter_problem,
             ),
@@ -172,7 +172,7 @@ class PipelineFactory:
         pipeline = Pipeline(
             start_offsets,
             schemas,
-            stream,
+            delivery_flow,
             self._config.linger_seconds if linger is None else linger,
             compile_rules(name, self._destinations[name]),
             timing.assignment,
@@ -190,7 +190,7 @@ class PipelineFactory:
         )
         coverage = CoverageCheck(topic, self._coverage_reader(handler, topic), timing.coverage)
         return RunningPipeline(
-            topic, member, handler, stream, schemas, metrics, coverage, self._topic_settings, flow
+            topic, member, handler, delivery_flow, schemas, metrics, coverage, self._topic_settings, flow
         )
 
     def _coverage_reader(
@@ -203,4 +203,4 @@ class PipelineFactory:
         return read
 
     def _backup_reader(self, name: str, topic: str, *, older: bool) -> Callable[[], Awaitable[OffsetBackup]]:
-        return lambda: read_offset_backup(self._connection, self._topics.status, name, topic, older=older)
+        return lambda: read_offset_backup(self._connection, self.topics.status, name, topic, older=older)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from consumer.assignment.coverage import CoverageCheck
 from consumer.assignment.handler import AssignmentHandler
 from consumer.decoding.schema_lookup import SchemaLookup
-from consumer.delivery.stream import DeliveryStream
+from consumer.delivery.flow import DeliveryFlow
 from consumer.destinations.outcome import Paused, Retry
 from consumer.metrics import PipelineMetrics
 from consumer.offsets.delivered import DeliveryProgress
@@ -27,13 +27,13 @@ class RunningPipeline:
     topic: str
     member: Member
     handler: AssignmentHandler
-    stream: DeliveryStream
+    flow: DeliveryFlow
     schemas: SchemaLookup
     metrics: PipelineMetrics
     coverage: CoverageCheck
     topic_settings: TopicSettings | None = None
     """Of all topics; None: they are not looked at."""
-    flow: PipelineFlow = "live"
+    name: PipelineFlow = "live"
 
     @property
     def topic_problem(self) -> str | None:
@@ -49,7 +49,7 @@ class RunningPipeline:
     @property
     def problem(self) -> Retry | Paused | None:
         """Why the destination accepts no events; None: it does, or nothing is sent."""
-        return self.stream.state.problem or self.stream.breaker.problem
+        return self.flow.state.problem or self.flow.breaker.problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class RunningDestination:
     def active(self) -> Sequence[RunningPipeline]:
         """The flows that take part now: that of older events has no state before and after its delivery."""
         delivering = self.older_events is not None and self.older_events.phase == "delivering"
-        return [each for each in self.pipelines if each.flow != "older" or delivering]
+        return [each for each in self.pipelines if each.name != "older" or delivering]
 
     @property
     def older_progress(self) -> Mapping[TopicPartition, DeliveryProgress]:
@@ -73,7 +73,7 @@ class RunningDestination:
     @property
     def memberships(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
         """What makes this process a member of the destination's groups."""
-        lasting = [each.member.run for each in self.pipelines if each.flow != "older"]
+        lasting = [each.member.run for each in self.pipelines if each.name != "older"]
         return lasting if self.older_events is None else [*lasting, self.older_events.run]
 
     @property

@@ -79,37 +79,12 @@ async def run_consumer(
             workers,
             topic_settings,
         )
-        status_history = StatusHistory(connection, topics.status)
-        claims = ClaimStore(connection, topics.destinations)
-        served = []
-        for name in destinations:
-            running = await factory.build(name, stack)
-            guard = TargetGuard(name, factory.target(name), claims, timing.target)
-            reporter = DestinationStatusReporter(
-                name,
-                running,
-                shards,
-                factory.start_text(name),
-                status_writer,
-                status_history,
-                factory.metrics,
-                health,
-                guard,
-                timing.reporter,
-            )
-            served.append(ServedDestination(running, guard, reporter))
-        background = {
-            "status writer": status_writer.run(),
-            "heartbeat of the consumer": _heartbeat(
-                status_writer, destinations, topic_settings, timing.service
-            ),
-            "watch of topic settings": topic_settings.watch(),
-        }
+        served = await _open_destinations(
+            destinations, factory, status_writer, connection, shards, health, timing, stack
+        )
+        background = _background(status_writer, destinations, topic_settings, timing.service)
         await _serve(served, background, stop, timing.service)
-        for each in served:
-            each.reporter.expire_status()
-        status_writer.tombstone(service_key("consume"))
-        await status_writer.flush()
+        await _write_final_status(served, status_writer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +98,65 @@ class ServedDestination:
     async def run(self) -> None:
         """Be a member of the destination's groups while its name belongs to this target."""
         await self.guard.run(self.running.memberships)
+
+
+async def _open_destinations(
+    names: Iterable[str],
+    factory: PipelineFactory,
+    status_writer: StatusWriter,
+    connection: Connection,
+    shards: int,
+    health: Health,
+    timing: ConsumerTiming,
+    stack: AsyncExitStack,
+) -> list[ServedDestination]:
+    """Open each destination, and wire its pipelines, the guard of its name, and its report. `stack` closes them.
+
+    Raises RelayError for a destination whose settings cannot work.
+    """
+    topics = factory.topics
+    status_history = StatusHistory(connection, topics.status)
+    claims = ClaimStore(connection, topics.destinations)
+    served = []
+    for name in names:
+        running = await factory.build(name, stack)
+        guard = TargetGuard(name, factory.target(name), claims, timing.target)
+        reporter = DestinationStatusReporter(
+            name,
+            running,
+            shards,
+            factory.start_text(name),
+            status_writer,
+            status_history,
+            factory.metrics,
+            health,
+            guard,
+            timing.reporter,
+        )
+        served.append(ServedDestination(running, guard, reporter))
+    return served
+
+
+def _background(
+    status_writer: StatusWriter,
+    names: Iterable[str],
+    topic_settings: TopicSettings,
+    timing: ConsumerServiceTiming,
+) -> Mapping[str, Coroutine[None, None, None]]:
+    """Return the work beside the destinations, by the names of its tasks. None of it ends by itself."""
+    return {
+        "status writer": status_writer.run(),
+        "heartbeat of the consumer": _heartbeat(status_writer, names, topic_settings, timing),
+        "watch of topic settings": topic_settings.watch(),
+    }
+
+
+async def _write_final_status(served: Iterable[ServedDestination], status_writer: StatusWriter) -> None:
+    """Delete the status of this process, and end the validity of those of its destinations."""
+    for each in served:
+        each.reporter.expire_status()
+    status_writer.tombstone(service_key("consume"))
+    await status_writer.flush()
 
 
 async def _serve(

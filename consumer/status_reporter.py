@@ -59,11 +59,11 @@ class DestinationStatusReporter:
         self._health = health
         self._timing = timing or ReporterTiming()
         self._status: Status | None = None
-        self._reported_counts = {each.flow: (0, 0, 0) for each in running.pipelines}
+        self._reported_counts = {each.name: (0, 0, 0) for each in running.pipelines}
         self._progress_and_ends: dict[
             PipelineFlow, Mapping[TopicPartition, tuple[DeliveryProgress | None, int]]
         ] = {}
-        self._lags: dict[PipelineFlow, int | None] = {each.flow: None for each in running.pipelines}
+        self._lags: dict[PipelineFlow, int | None] = {each.name: None for each in running.pipelines}
         self._last_done = dict.fromkeys(("offsets", "backup", "renewal", "alarm"), -1e9)
 
     async def run(self) -> None:
@@ -115,7 +115,7 @@ class DestinationStatusReporter:
             for state, reason in flows:
                 if state == wanted:
                     return state, reason
-        states = [pipeline.stream.state for pipeline in self._running.pipelines]
+        states = [pipeline.flow.state for pipeline in self._running.pipelines]
         risks = [pipeline.topic_problem for pipeline in self._running.active if pipeline.topic_problem]
         corrupt = [text for state in states for text in state.corrupt_batches]
         losses = [text for state in states for text in (*state.losses, *state.mismatches)]
@@ -124,7 +124,7 @@ class DestinationStatusReporter:
 
     def _update_gauges(self) -> None:
         for pipeline in self._running.pipelines:
-            if pipeline.flow == "older":
+            if pipeline.name == "older":
                 self._update_older_gauges(pipeline)
                 continue
             oldest = pipeline.handler.oldest_seconds()
@@ -174,7 +174,7 @@ class DestinationStatusReporter:
                 offsets=_backed_up_offsets(status.offsets, committed),
                 older_offsets=_backed_up_offsets(status.older_offsets, self._running.older_progress),
             )
-        wait = max(pipeline.stream.breaker.wait_seconds for pipeline in self._running.pipelines)
+        wait = max(pipeline.flow.breaker.wait_seconds for pipeline in self._running.pipelines)
         waiting = now + int(wait * 1000) if state == "waiting" else None
         status = replace(status, waiting_until=waiting, start=status.start or self._start).valid_for(
             self._timing.valid_ms
@@ -192,19 +192,19 @@ class DestinationStatusReporter:
 
     def _with_counts(self, status: Status, now: int) -> Status:
         for pipeline in self._running.pipelines:
-            state = pipeline.stream.state
+            state = pipeline.flow.state
             counts = (state.accepted, state.dead_lettered, state.skipped)
-            reported = self._reported_counts[pipeline.flow]
+            reported = self._reported_counts[pipeline.name]
             events, dead_letters, skipped = map(sub, counts, reported)
             if counts != reported:
-                self._reported_counts[pipeline.flow] = counts
+                self._reported_counts[pipeline.name] = counts
                 status = status.with_counts(now, events=events, dead_letters=dead_letters, skipped=skipped)
         return status
 
     async def _read_offsets(self) -> None:
         """Read committed offsets and log ends of every flow. The lag is not known where Kafka does not answer."""
         for pipeline in self._running.pipelines:
-            self._lags[pipeline.flow] = None
+            self._lags[pipeline.name] = None
             if pipeline not in self._running.active:
                 pipeline.metrics.set_group_lag(None)
                 continue
@@ -216,14 +216,14 @@ class DestinationStatusReporter:
             except (KafkaError, TimeoutError):
                 pass
             else:
-                self._progress_and_ends[pipeline.flow] = progress_and_ends
+                self._progress_and_ends[pipeline.name] = progress_and_ends
                 if pipeline.coverage.problem is None:
-                    self._lags[pipeline.flow] = _lag(progress_and_ends, pipeline.flow)
-            pipeline.metrics.set_group_lag(self._lags[pipeline.flow])
+                    self._lags[pipeline.name] = _lag(progress_and_ends, pipeline.name)
+            pipeline.metrics.set_group_lag(self._lags[pipeline.name])
 
     def _lag(self) -> int | None:
         """Return how many events of all flows are not accepted; None: that of a flow is not known."""
-        lags = [self._lags[pipeline.flow] for pipeline in self._running.active]
+        lags = [self._lags[pipeline.name] for pipeline in self._running.active]
         return None if None in lags else sum(lag for lag in lags if lag is not None)
 
     def _due(self, what: str, seconds: float) -> bool:

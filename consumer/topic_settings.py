@@ -23,8 +23,8 @@ class TopicSettings:
     """What Kafka reports about the topics: risks for events and dead letters, and how long events are kept.
 
     1. Kafka deletes events of a compacted or short-lived topic whether they are delivered or not. Only delivery saves
-       them, so a stream goes on, and is not ready.
-    2. A dead letter that is compacted away is lost, and its offset is committed. So none is written until that is mended.
+       them, so its flow goes on, and is not ready.
+    2. A dead letter that is compacted away is lost, and its offset is committed. So none is written until the setting is corrected.
     """
 
     def __init__(self, connection: Connection, facts: TopicFacts, check_seconds: float = 60.0) -> None:
@@ -34,11 +34,11 @@ class TopicSettings:
         self._facts = TopicFacts({})
         self._risks: Sequence[DataLossRisk] = ()
         self.unknown: str | None = None
-        """Which settings are not known, and why; None: all are."""
+        """Which settings Kafka did not report, and the reason; None: it reported all."""
         self.update(facts)
 
     def problem(self, topic: str) -> str | None:
-        """Return which setting of a topic costs data, and the command that mends it; None: no known one does."""
+        """Return the setting of a topic that causes data loss, and the command that corrects it; None: no reported one does."""
         found = [risk for risk in self._risks if risk.topic == topic]
         return f"{topic}: {found[0].describe(self._connection.bootstrap)}" if found else None
 
@@ -67,7 +67,7 @@ class TopicSettings:
         risks, unknown = delivery_risks(self._topics, configs), unknown_text(facts)
         for risk in set(risks) - set(self._risks):
             log.error(
-                "A topic setting costs data. Run the command.",
+                "A topic setting causes data loss. Run the command.",
                 topic=risk.topic,
                 setting=risk.setting,
                 found=risk.found,
@@ -75,7 +75,7 @@ class TopicSettings:
                 command=risk.command(self._connection.bootstrap),
             )
         for risk in set(self._risks) - set(risks):
-            log.info("A topic setting was mended.", topic=risk.topic, setting=risk.setting)
+            log.info("A topic setting was corrected.", topic=risk.topic, setting=risk.setting)
         if unknown is not None and unknown != self.unknown:
-            log.warning("Some topic settings are not known.", reason=unknown)
+            log.warning("Kafka did not report some topic settings. Grant DescribeConfigs.", reason=unknown)
         self._facts, self._risks, self.unknown = facts, tuple(risks), unknown

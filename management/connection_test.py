@@ -1,4 +1,4 @@
-"""The connection test of an organization: does Jira return audit records for this URL, user and key?"""
+"""The connection test of an organization: does its source return audit records for this URL, user and key?"""
 
 import asyncio
 import re
@@ -10,14 +10,16 @@ from pydantic import SecretStr
 
 from management.context import OperatorContext
 from producer.sources.clock_skew import ClockSkew
+from producer.sources.contract import ConnectionTestResult
 from producer.sources.errors import ErrorKind, SourceFailure
-from producer.sources.jira_cloud import client as jira
-from producer.sources.jira_cloud.connection_test import ConnectionTestResult, run_connection_test
 from relay.errors import RelayError, SecretError
 from relay.organizations import Organization
 
-_UNREACHABLE_KINDS = {ErrorKind.HOST_UNKNOWN, ErrorKind.UNREACHABLE, ErrorKind.TLS, ErrorKind.REDIRECTED}
-_LOCAL_KINDS = _UNREACHABLE_KINDS | {
+_LOCAL_KINDS = {
+    ErrorKind.HOST_UNKNOWN,
+    ErrorKind.UNREACHABLE,
+    ErrorKind.TLS,
+    ErrorKind.REDIRECTED,
     ErrorKind.RATE_LIMITED,
     ErrorKind.UNAVAILABLE,
     ErrorKind.BROKEN_ANSWER,
@@ -41,7 +43,7 @@ class AcceptedConnection:
 
 
 class ConnectionFailedError(RelayError):
-    """Jira returns no audit records; the message has the cause and the remedy."""
+    """The source returns no audit records; the message has the cause and the remedy."""
 
 
 class LocalFaultError(ConnectionFailedError):
@@ -57,25 +59,30 @@ async def try_connection(
     """Test the connection with `key`. None: with the organization's own key.
 
     A reference that cannot be resolved on this machine is not a failure: then only the site is tested. Raises
-    ConnectionFailedError when Jira returns no audit records, and RelayError for a site that another organization follows, or
-    for another site than before.
+    ConnectionFailedError when the source returns no audit records, and RelayError for a site that another organization
+    follows, or for another site than before.
     """
     context.credentials.verify_reference(asdict(organization))
+    secret, unavailable = key, None
     try:
         secret = key or context.credentials.resolve(asdict(organization))
     except SecretError as error:
         if organization.credential_reference is None:
             raise
-        return await _test_without_key(context, organization, others, error)
-    scoped = key is None and organization.gateway
+        unavailable = error
     sent = context.now_ms()
-    diagnosis = await _diagnose(context, organization, secret.get_secret_value(), scoped=scoped)
-    _refuse_other_site(organization, diagnosis.cloud_id)
-    _refuse_known_site(organization, diagnosis.cloud_id, others)
-    if diagnosis.failure is not None:
-        raise _test_error(diagnosis.failure, diagnosis.message)
-    skew = ClockSkew().observe(sent, context.now_ms(), diagnosis.date_ms)
-    return AcceptedConnection(diagnosis.message, diagnosis.cloud_id, diagnosis.gateway, skew)
+    result = await _run(context, organization, secret, new_key=key is not None)
+    _refuse_other_site(organization, result.cloud_id)
+    _refuse_known_site(organization, result.cloud_id, others)
+    if result.failure is not None:
+        raise _test_error(result.failure, result.message)
+    skew = ClockSkew().observe(sent, context.now_ms(), result.date_ms)
+    message = (
+        result.message
+        if unavailable is None
+        else f"Only the site was tested, because the API key is not available here: {unavailable}"
+    )
+    return AcceptedConnection(message, result.cloud_id, result.gateway, skew, tested=unavailable is None)
 
 
 async def verify_connection(
@@ -93,39 +100,18 @@ async def verify_connection(
     return result.message
 
 
-async def _diagnose(
-    context: OperatorContext, organization: Organization, key: str, *, scoped: bool
+async def _run(
+    context: OperatorContext, organization: Organization, key: SecretStr | None, *, new_key: bool
 ) -> ConnectionTestResult:
-    name, url, user = organization.name, organization.url, organization.user
     seconds = context.timing.connection_test_seconds
+    secret = None if key is None else key.get_secret_value()
     try:
         async with asyncio.timeout(seconds):
-            return await run_connection_test(
-                context.client, name, url, user, key, context.hosts, scoped=scoped
-            )
+            return await context.connection_test.run(organization, secret, new_key=new_key)
     except TimeoutError:
         raise LocalFaultError(
-            f"{name}: {url} did not answer within {seconds:g} s; check network and proxy."
+            f"{organization.name}: {organization.url} did not answer within {seconds:g} s; check network and proxy."
         ) from None
-
-
-async def _test_without_key(
-    context: OperatorContext,
-    organization: Organization,
-    others: Mapping[str, Organization],
-    error: SecretError,
-) -> AcceptedConnection:
-    context.hosts.check(organization.url)
-    sent = context.now_ms()
-    tenant = await jira.tenant_info(context.client, organization.name, organization.url)
-    if isinstance(tenant, SourceFailure) and tenant.kind in _UNREACHABLE_KINDS:
-        raise _test_error(tenant, tenant.message)
-    cloud_id = tenant.cloud_id if isinstance(tenant, jira.TenantInfo) else organization.cloud_id
-    _refuse_other_site(organization, cloud_id)
-    _refuse_known_site(organization, cloud_id, others)
-    message = f"Only the site was tested, because the API key is not available here: {error}"
-    skew = ClockSkew().observe(sent, context.now_ms(), tenant.date_ms)
-    return AcceptedConnection(message, cloud_id, organization.gateway, skew, tested=False)
 
 
 def _test_error(failure: SourceFailure, message: str) -> ConnectionFailedError:
@@ -136,7 +122,7 @@ def _test_error(failure: SourceFailure, message: str) -> ConnectionFailedError:
 def _refuse_other_site(organization: Organization, cloud_id: str | None) -> None:
     if None not in {cloud_id, organization.cloud_id} and cloud_id != organization.cloud_id:
         raise RelayError(
-            f"{organization.name}: {organization.url} is another Jira site than before; add that site as a new organization,"
+            f"{organization.name}: {organization.url} is another site than before; add that site as a new organization,"
             " under another name."
         )
 

@@ -3,13 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import httpx
-
 from management.timing import OperatorTiming
+from producer.sources.contract import ConnectionTest
 from relay.config.secrets import SecretsConfig
 from relay.credentials.resolver import CredentialResolver
 from relay.kafka.connection import Connection
-from relay.url_policy import AllowedHosts
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +15,7 @@ class OperatorContext:
     """The means to change and test organizations. `author` is the operator's name in the history; `now_ms` returns ms UTC."""
 
     connection: Connection
-    client: httpx.AsyncClient
-    hosts: AllowedHosts
+    connection_test: ConnectionTest
     secrets: SecretsConfig
     credentials: CredentialResolver
     author: str

@@ -1,3 +1,5 @@
+"""The settings of the producer."""
+
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -7,7 +9,7 @@ from relay.config.base import ConfigModel, Count, OriginUrl, Seconds
 
 
 class ProducerConfig(ConfigModel):
-    """Polling of Jira."""
+    """Polling of sources."""
 
     interval_seconds: Seconds = Field(
         default=60,

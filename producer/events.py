@@ -1,3 +1,5 @@
+"""Events and unreadable records, as sources hand them over."""
+
 import json
 import re
 from dataclasses import dataclass

@@ -29,11 +29,11 @@ class PollerFactory:
     ) -> None:
         self._settings = settings
         self._config = PollingConfig(
-            settle=int(settings.settle_seconds * 1000),
-            overlap=int(settings.overlap_seconds * 1000),
-            reread_day_every=int(settings.reread_day_every_seconds * 1000),
-            reread_week_every=int(settings.reread_week_every_seconds * 1000),
-            allowed_lateness=settings.late_days * 86_400_000,
+            settle_ms=int(settings.settle_seconds * 1000),
+            overlap_ms=int(settings.overlap_seconds * 1000),
+            reread_day_every_ms=int(settings.reread_day_every_seconds * 1000),
+            reread_week_every_ms=int(settings.reread_week_every_seconds * 1000),
+            allowed_lateness_ms=settings.late_days * 86_400_000,
         )
         self._sources = sources
         self._status_writer = status_writer

@@ -1,10 +1,12 @@
+"""The status of one organization, and its gauges."""
+
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from producer.metrics import ProducerMetrics
 from producer.publishing.publisher import PublishResult
-from producer.sources.walk import Walk
+from producer.sources.purpose import Purpose
 from producer.state.checkpoint import IdReuse
 from producer.state.intervals import TimeRange
 from relay.organizations import Organization
@@ -12,11 +14,11 @@ from relay.status.model import Status, take_over
 from relay.status.writer import StatusWriter
 from relay.timestamps import to_iso, to_iso_seconds
 
-_WALK_NAMES = {
-    Walk.REREAD: "Records that become visible late",
-    Walk.BACKFILL: "History",
-    Walk.GAP: "The look for a gap after the outage",
-    Walk.HOLES: "Ranges that could not be read",
+_PURPOSE_NAMES = {
+    Purpose.REREAD: "Records that become visible late",
+    Purpose.BACKFILL: "History",
+    Purpose.GAP: "The search for a gap after the outage",
+    Purpose.UNREAD_RANGES: "Ranges that could not be read",
 }
 
 
@@ -112,21 +114,21 @@ class OrganizationStatusReporter:
         self._publish(replace(status, waiting_until=now + int(retry_seconds * 1000)))
         self._metrics.round_failed(self._name, kind, reason, retry_seconds)
 
-    def walk_failing(self, walk: Walk, kind: str, reason: str, retry_seconds: float) -> None:
-        """Report a failure that holds up one walk beside live polling."""
-        self.notice(walk, f"{_WALK_NAMES[walk]}: {reason.removeprefix(f'{self._name}: ')}")
-        self._metrics.round_failed(self._name, kind, reason, retry_seconds, walk)
+    def purpose_failing(self, purpose: Purpose, kind: str, reason: str, retry_seconds: float) -> None:
+        """Report a failure that holds up the requests of one purpose, and not live polling."""
+        self.notice(purpose, f"{_PURPOSE_NAMES[purpose]}: {reason.removeprefix(f'{self._name}: ')}")
+        self._metrics.round_failed(self._name, kind, reason, retry_seconds, purpose)
 
-    def failing_by_defect(self, walk: Walk, error: BaseException, retry_seconds: float) -> None:
+    def failing_by_defect(self, purpose: Purpose, error: BaseException, retry_seconds: float) -> None:
         """Report a defect of the relay; the log has its traceback."""
         reason = f"{self._name}: a defect of the relay ({type(error).__name__}); its log has the details."
-        self._metrics.round_failed_by_defect(self._name, walk, error)
+        self._metrics.round_failed_by_defect(self._name, purpose, error)
         self.failing("defect", reason, retry_seconds, waiting=False)
 
-    def walk_succeeded(self, walk: Walk) -> None:
-        """Remove the notice of a walk's failure."""
-        self.notice(walk, None)
-        self._metrics.walk_ended(self._name, walk)
+    def purpose_succeeded(self, purpose: Purpose) -> None:
+        """Remove the notice of a failure of this purpose."""
+        self.notice(purpose, None)
+        self._metrics.purpose_ended(self._name, purpose)
 
     def notice(self, subject: str, text: str | None) -> None:
         """Show a notice beside the state active. None: remove it."""
@@ -138,10 +140,12 @@ class OrganizationStatusReporter:
         if self._status.state == "active":
             self._publish(self._status.transition("active", self._active_reason(), self._now_ms()))
 
-    def holes(self, holes: Sequence[TimeRange]) -> None:
+    def unread_ranges(self, unread_ranges: Sequence[TimeRange]) -> None:
         """Report the ranges that the source fails to serve."""
-        self._metrics.holes(self._name, sum(hole.width for hole in holes) / 1000)
-        self.notice("holes", _holes_message(holes) if holes else None)
+        self._metrics.unread_ranges(
+            self._name, sum(unread_range.width for unread_range in unread_ranges) / 1000
+        )
+        self.notice("unread ranges", _unread_ranges_message(unread_ranges) if unread_ranges else None)
 
     def _active_reason(self) -> str | None:
         """Return all notices as one text. None: there are none."""
@@ -178,18 +182,18 @@ class OrganizationStatusReporter:
 
 def _reuse_message(name: str, reuse: IdReuse) -> str:
     return (
-        f"{name}: since {to_iso_seconds(reuse.since)} Jira gave {reuse.count} records ids that other published records"
+        f"{name}: since {to_iso_seconds(reuse.since)} the source gave {reuse.count} records ids that other published records"
         " have, as after a restore or copy of the site. They are published, and a variant in EventUid tells them apart."
         " Ask the site's administrators, and count by EventUid, not by EventId."
     )
 
 
-def _holes_message(holes: Sequence[TimeRange]) -> str:
-    first = f"{to_iso(holes[0].start)} to {to_iso(holes[0].end)}"
-    others = f" and {len(holes) - 1} more ranges" if len(holes) > 1 else ""
+def _unread_ranges_message(unread_ranges: Sequence[TimeRange]) -> str:
+    first = f"{to_iso(unread_ranges[0].start)} to {to_iso(unread_ranges[0].end)}"
+    others = f" and {len(unread_ranges) - 1} more ranges" if len(unread_ranges) > 1 else ""
     return (
-        f"Jira fails to serve the records of {first}{others}; all others are published, and the relay keeps asking for"
-        " these. If this lasts, report it to Atlassian with these times."
+        f"The source fails to serve the records of {first}{others}; all others are published, and the relay keeps asking for"
+        " these. If this lasts, report it to the source's support with these times."
     )
 
 
@@ -197,4 +201,4 @@ def _skew_message(ahead_ms: int) -> str:
     """Return the message in whole minutes, so that it is logged once and not at each small variation."""
     minutes = max(1, round(abs(ahead_ms) / 60_000))
     direction = "ahead of" if ahead_ms > 0 else "behind"
-    return f"The clock of this machine is about {minutes} min {direction} Jira's; set it right, or events come late."
+    return f"The clock of this machine is about {minutes} min {direction} the source's clock. Set the clock that is wrong, or events come late."

@@ -34,6 +34,13 @@ class Proxy:
 
     url: str
     fault: str | None = None
+    variable: str = ""
+
+    @property
+    def unreachable(self) -> str:
+        """Say that no connection came about, with the proxy's host and its variable, and without its password."""
+        host = urlsplit(self.url).netloc.rpartition("@")[2]
+        return f"no connection through the proxy {host}, check {self.variable}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +52,12 @@ class ProxyRules:
     """The entries of NO_PROXY: hosts, domains, addresses, networks, each with or without a port; `*` is every host."""
 
     def proxy_for(self, url: str) -> str | None:
-        """Return the URL of the proxy for a request; None: it goes to its host directly.
+        """Return the URL of the proxy for a request; see `find`."""
+        proxy = self.find(url)
+        return None if proxy is None else proxy.url
+
+    def find(self, url: str) -> Proxy | None:
+        """Return the proxy for a request; None: it goes to its host directly.
 
         This machine, and addresses of its link such as the metadata service of a cloud (169.254.169.254), are never asked
         through a proxy, which could read what is sent there without TLS. Raises SettingsError for a proxy that cannot be used.
@@ -60,7 +72,7 @@ class ProxyRules:
             return None
         if proxy.fault is not None:
             raise SettingsError(proxy.fault)
-        return proxy.url
+        return proxy
 
 
 def read_proxy_rules(environ: Environ = os.environ) -> ProxyRules:
@@ -107,6 +119,10 @@ def create_tls_context(ca_file: Path | None = None, environ: Environ = os.enviro
         ) from error
 
 
+class ProxyUnreachableError(httpx.ProxyError):
+    """No connection through a proxy came about, and the proxy has answered nothing. The host of the request is not to blame."""
+
+
 class ProxyTransport(httpx.AsyncBaseTransport):
     """Sends each request as the proxy rules say, and reads no more than `max_body_bytes` of an unpacked answer."""
 
@@ -125,16 +141,25 @@ class ProxyTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         try:
-            proxy = self._rules.proxy_for(str(request.url))
+            proxy = self._rules.find(str(request.url))
         except SettingsError as error:
             raise httpx.ProxyError(str(error), request=request) from error
-        if proxy not in self._transports:
-            self._transports[proxy] = httpx.AsyncHTTPTransport(
-                verify=self._context, limits=self._limits, proxy=proxy, trust_env=False
-            )
         request.headers["Accept-Encoding"] = ACCEPT_ENCODING
-        response = await self._transports[proxy].handle_async_request(request)
+        try:
+            response = await self._transport(proxy).handle_async_request(request)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            if proxy is None or _is_about_tls(error):
+                raise
+            raise ProxyUnreachableError(proxy.unreachable, request=request) from error
         return bounded(response, self._max_body_bytes)
+
+    def _transport(self, proxy: Proxy | None) -> httpx.AsyncHTTPTransport:
+        url = None if proxy is None else proxy.url
+        if url not in self._transports:
+            self._transports[url] = httpx.AsyncHTTPTransport(
+                verify=self._context, limits=self._limits, proxy=url, trust_env=False
+            )
+        return self._transports[url]
 
     async def aclose(self) -> None:
         for transport in self._transports.values():
@@ -170,7 +195,7 @@ def _parse_proxy(name: str, value: str) -> Proxy:
     if not _PROXY_URL.fullmatch(url):
         kind = (
             "names a kind of proxy that the relay does not use"
-            if _SCHEME.match(value)
+            if _SCHEME.match(value) and not value.lower().startswith(("http://", "https://"))
             else "is not the URL of a proxy"
         )
         return Proxy("", f"{name} is {shown[:100]!r}, which {kind}. {remedy}")
@@ -180,10 +205,19 @@ def _parse_proxy(name: str, value: str) -> Proxy:
     except ValueError:
         has_host = False
     return (
-        Proxy(url)
+        Proxy(url, variable=name)
         if has_host
         else Proxy("", f"{name} is {shown[:100]!r}, which is not the URL of a proxy. {remedy}")
     )
+
+
+def _is_about_tls(error: BaseException | None) -> bool:
+    """Whether the host behind the proxy answered, and TLS with it failed."""
+    while error is not None:
+        if isinstance(error, ssl.SSLError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _is_near(host: str) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from consumer.assignment.losses import LossReport
 from consumer.assignment.partition_starter import PartitionStarter
 from consumer.assignment.pump import Pipeline, Pump
+from consumer.assignment.reading_pauses import ReadingPauses
 from consumer.assignment.record_buffer import RecordBuffer
 from consumer.assignment.schema_hold import SchemaHold
 from consumer.delivery.sender import Sender
@@ -21,20 +22,20 @@ from relay.kafka.positions import Positions
 class Assignment:
     """Reads its partitions into the buffer, and owns starter, pump, sender and commit loop.
 
-    Call `hold`, then start a task of `run`; feed it with `accept_records`, and end it with `close`. After that it sends and
+    Call `pause_until_started`, then start a task of `run`; feed it with `accept_records`, and end it with `close`. After that it sends and
     commits nothing. Records that arrive while it closes are neither sent nor committed.
     """
 
     def __init__(self, pipeline: Pipeline, positions: Positions, partitions: set[TopicPartition]) -> None:
-        stream, timing = pipeline.stream, pipeline.timing
+        flow, timing = pipeline.flow, pipeline.timing
         self._pipeline = pipeline
         self._positions = positions
         self._partitions = sorted(partitions)
         self._changed = Signal()
         self._tracker = OffsetTracker()
         self._buffer = RecordBuffer(timing.buffers.chunk_bytes)
-        self._losses = LossReport(stream.state, stream.metrics)
-        self._committer = OffsetCommitter(positions, stream.metrics)
+        self._losses = LossReport(flow.state, flow.metrics)
+        self._committer = OffsetCommitter(positions, flow.metrics)
         self._starter = PartitionStarter(
             pipeline.start_offsets,
             positions,
@@ -42,7 +43,7 @@ class Assignment:
             self._tracker,
             self._committer,
             self._losses,
-            stream.metrics,
+            flow.metrics,
             timing,
         )
         self._commits = CommitLoop(
@@ -52,29 +53,25 @@ class Assignment:
             self._starter.ready,
             self._remember,
             self._changed.notify,
-            stream.metrics,
+            flow.metrics,
             timing,
         )
-        self._hold = SchemaHold(
-            stream.state, stream.metrics, timing.schema_hold, self._pause_held, self._resume_held
+        self._pauses = ReadingPauses(positions, self._starter.ready, timing.corrupt_pause_seconds)
+        self._schema_hold = SchemaHold(
+            flow.state, flow.metrics, timing.schema_hold, self._pauses.hold, self._pauses.release
         )
-        self._sender = Sender(stream, self._on_delivered, positions.renewed)
+        self._sender = Sender(flow, self._on_delivered, positions.renewed)
         self._pump = Pump(
             pipeline,
             self._buffer,
             self._sender,
             self._tracker,
-            self._hold,
+            self._schema_hold,
             self._changed,
             self._commits.uncommitted,
             self._wake_commits,
             self._on_space_freed,
         )
-        self._reading_paused = False
-        self._complete: set[TopicPartition] = set()
-        """Partitions that were read up to the end of older events."""
-        self._paused_until: dict[TopicPartition, float] = {}
-        """Partitions that cannot be read, and when to try again (monotonic clock)."""
         self._tasks: list[asyncio.Task[None]] = []
         self._ending: asyncio.Task[None] | None = None
 
@@ -101,8 +98,8 @@ class Assignment:
         """Return the progress that this assignment has committed."""
         return self._committer.committed
 
-    def hold(self) -> None:
-        """Hold all partitions until their starts are known. Raises KafkaError for a partition that is not assigned."""
+    def pause_until_started(self) -> None:
+        """Pause all partitions until their starts are known. Raises KafkaError for a partition that is not assigned."""
         for partition in self._partitions:
             self._positions.seek(partition, 0)  # so that aiokafka looks up no position of its own
         self._positions.pause(self._partitions)
@@ -116,14 +113,22 @@ class Assignment:
             asyncio.create_task(self._pump.run(), name="pump of events"),
             asyncio.create_task(self._commits.run(), name="commit loop"),
         ]
+        pending = set(self._tasks)
         try:
-            done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_EXCEPTION)
+            while pending:
+                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    self._raise_failure(task)
         finally:
             for task in self._tasks:
                 task.cancel()
-        for task in done:
-            if not task.cancelled():
-                task.result()
+
+    def _raise_failure(self, task: asyncio.Task[None]) -> None:
+        """Raise the exception that ended a task. A cancellation that `close` did not request came from inside a library."""
+        if not task.cancelled():
+            task.result()
+        elif self._ending is None:
+            raise RuntimeError(f"the {task.get_name()} was cancelled from inside a library")
 
     def raise_defect(self) -> None:
         """Raise the defect that made the sender unreliable, if there is one."""
@@ -133,7 +138,7 @@ class Assignment:
     def accept_records(self, batches: Mapping[TopicPartition, Sequence[Record]]) -> None:
         """Buffer records. Called before anything else is awaited, since Kafka's positions are after them already."""
         if self._ending is None:
-            self._resume_due()
+            self._pauses.resume_due(time.monotonic())
         for partition, read in batches.items():
             if not read:
                 continue
@@ -145,7 +150,7 @@ class Assignment:
                 continue
             for sequence, undelivered in self._tracker.track(partition, records):
                 self._buffer.add(undelivered, sequence, time.monotonic())
-                self._pipeline.stream.metrics.events_read(len(undelivered))
+                self._pipeline.flow.metrics.events_read(len(undelivered))
             self._losses.record_arrived(partition, records[0].timestamp)
         self._changed.notify()
 
@@ -154,9 +159,8 @@ class Assignment:
         end = self._end(partition)
         if end is None or records[-1].offset < end:
             return records
-        self._complete.add(partition)
         self._positions.seek(partition, end)  # the position is committed
-        self._positions.pause([partition])
+        self._pauses.hold(partition)
         return [each for each in records if each.offset < end]
 
     def _end(self, partition: TopicPartition) -> int | None:
@@ -176,41 +180,19 @@ class Assignment:
                 return
             corrupt_batch = self._positions.corrupt_batch(partition)
             if corrupt_batch is not None and offset <= corrupt_batch.last_offset:
-                self._pause_partition(partition, offset, corrupt_batch.last_offset, corrupt_batch.fault)
+                self._pauses.leave_alone(partition, time.monotonic())
+                self._losses.corrupt(partition, offset, corrupt_batch.last_offset, corrupt_batch.fault)
             elif offset < log_starts[partition]:
                 self._positions.seek(partition, log_starts[partition])
                 self._skip_deleted(partition, offset, log_starts[partition])
             else:
                 await self._seek_after_last_read(partition, log_starts)
 
-    def _pause_partition(self, partition: TopicPartition, start: int, last: int, fault: str) -> None:
-        """Leave the partition alone for a while; another replica may have an intact copy."""
-        self._positions.pause([partition])
-        self._paused_until[partition] = time.monotonic() + self._pipeline.timing.corrupt_pause_seconds
-        self._losses.corrupt(partition, start, last, fault)
-
-    def _resume_due(self) -> None:
-        now = time.monotonic()
-        for partition in [each for each, until in self._paused_until.items() if until <= now]:
-            del self._paused_until[partition]
-            self._resume_held(partition)
-
-    def _pause_held(self, partition: TopicPartition) -> None:
-        self._positions.pause([partition])
-
-    def _resume_held(self, partition: TopicPartition) -> None:
-        if not self._reading_paused and partition in self._readable():
-            self._positions.resume([partition])
-
-    def _readable(self) -> set[TopicPartition]:
-        """Return the partitions that are read while the buffer has room."""
-        return self._starter.ready - self._complete - self._paused_until.keys() - self._hold.unread
-
     def _skip_deleted(self, partition: TopicPartition, start: int, stop: int) -> None:
         end = self._end(partition)
         stop = stop if end is None else max(start, min(stop, end))  # the rest is the live group's
         if lost := self._tracker.skip(partition, start, stop):
-            self._pipeline.stream.metrics.offsets_lost(partition, start, stop, lost)
+            self._pipeline.flow.metrics.offsets_lost(partition, start, stop, lost)
             self._losses.deleted(partition, start, stop)
 
     async def _seek_after_last_read(
@@ -243,9 +225,7 @@ class Assignment:
                 while self._buffer.bytes >= self._pipeline.timing.buffers.record_buffer_bytes:
                     await self._changed.wait()
         except TimeoutError:
-            if not self._reading_paused:
-                self._positions.pause(self._starter.ready)
-                self._reading_paused = True
+            self._pauses.pause_all()
 
     async def close(self, *, finish_seconds: float, answer_seconds: float) -> None:
         """Finish deliveries for `finish_seconds`, then start no request and wait `answer_seconds` for answers; then commit.
@@ -269,9 +249,9 @@ class Assignment:
             await self._sender.wait_until_finished(finish_seconds)
         await self._sender.close(answer_seconds)
         self._losses.readable(self._partitions)
-        self._hold.close()
+        self._schema_hold.close()
         released = self._tracker.tracked_count() - self._tracker.delivered_count()
-        self._pipeline.stream.metrics.events_released(released)
+        self._pipeline.flow.metrics.events_released(released)
         await self._commits.commit()
 
     def _remember(self, progress: Mapping[TopicPartition, DeliveryProgress]) -> None:
@@ -288,6 +268,5 @@ class Assignment:
     def _on_space_freed(self) -> None:
         """Resume reading when the buffer has room again."""
         self._changed.notify()
-        if self._reading_paused and self._buffer.bytes < self._pipeline.timing.buffers.decode_batch_bytes:
-            self._positions.resume(self._readable())
-            self._reading_paused = False
+        if self._buffer.bytes < self._pipeline.timing.buffers.decode_batch_bytes:
+            self._pauses.resume_all()

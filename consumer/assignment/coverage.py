@@ -1,4 +1,4 @@
-"""Whether the members of a group read every partition of their topic."""
+"""The check that the members of a group read every partition of their topic."""
 
 import time
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""What start offsets are proved with: single records of the topic."""
+"""Single records of an event topic, which prove start offsets."""
 
 from collections.abc import Mapping
 from typing import Protocol

@@ -79,7 +79,7 @@ class AssignmentHandler:
         if not self._stopping:
             self._positions = positions
             self._assignment = Assignment(self._pipeline, positions, partitions)
-            self._assignment.hold()
+            self._assignment.pause_until_started()
             self._running = asyncio.create_task(self._assignment.run(), name="assignment of partitions")
 
     async def revoked(self, partitions: set[TopicPartition]) -> None:  # noqa: ARG002

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from consumer.assignment.start_offset import iso
-from consumer.delivery.stream_state import StreamState
+from consumer.delivery.flow_state import FlowState
 from consumer.metrics import PipelineMetrics
 from relay.kafka import TopicPartition
 
@@ -14,7 +14,7 @@ class LossReport:
     The collection time of a loss is known only when the next record of its partition arrives.
     """
 
-    def __init__(self, state: StreamState, metrics: PipelineMetrics) -> None:
+    def __init__(self, state: FlowState, metrics: PipelineMetrics) -> None:
         self._state = state
         self._metrics = metrics
         self._undated: dict[TopicPartition, tuple[int, int]] = {}
@@ -59,6 +59,6 @@ def _loss_text(partition: TopicPartition, first: int, stop: int) -> str:
 def _corrupt_batch_text(partition: TopicPartition, start: int, last: int, fault: str) -> str:
     return (
         f"A batch of {partition.topic}, partition {partition.partition}, is damaged in Kafka ({fault}): no event from"
-        f" offset {start} on is delivered; other partitions are. Make a replica with an intact copy the leader. If there is none,"
-        f" stop the consumers and set the group's offset there to {last + 1}, which gives up the events before it."
+        f" offset {start} on is delivered; other partitions are. Elect a leader that has an intact copy"
+        f" (`kafka-leader-election.sh`). If no replica has one, stop the consumers and set the group's offset there to {last + 1}, which skips the events before it."
     )

@@ -6,17 +6,17 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
-from consumer.assignment.record_buffer import DecodeBatch, RecordBuffer
+from consumer.assignment.record_buffer import BufferedRecords, RecordBuffer
 from consumer.assignment.schema_hold import SchemaHold, by_partition
 from consumer.assignment.start_offsets import StartOffsetResolver
 from consumer.decoding.event_rules import EventRules
-from consumer.decoding.isolate import EncodedBatch, SelectionError, encode
+from consumer.decoding.isolate import EncodedEvents, SelectionError, encode
 from consumer.decoding.schema_group import UndecodableRecord
 from consumer.decoding.schema_lookup import SchemaLookup
 from consumer.delivery.batch import RequestBatch, Rows, RowTooLargeError
 from consumer.delivery.defects import DEFECTS, defect_text, describe_defect, filter_fault_text
+from consumer.delivery.flow import DeliveryFlow
 from consumer.delivery.sender import Sender
-from consumer.delivery.stream import DeliveryStream
 from consumer.offsets.tracker import OffsetTracker
 from consumer.timing import AssignmentTiming
 from relay.aio import Signal
@@ -31,7 +31,7 @@ class Pipeline:
 
     start_offsets: StartOffsetResolver
     schemas: SchemaLookup
-    stream: DeliveryStream
+    flow: DeliveryFlow
     linger_seconds: float
     rules: EventRules = field(default_factory=EventRules)
     """Which events the destination receives, and which values it may see."""
@@ -53,18 +53,18 @@ class Pump:
         buffer: RecordBuffer,
         sender: Sender,
         tracker: OffsetTracker,
-        hold: SchemaHold,
+        schema_hold: SchemaHold,
         changed: Signal,
         uncommitted: Callable[[], int],
         on_delivered: Callable[[], None],
         on_space_freed: Callable[[], None],
     ) -> None:
         self._pipeline = pipeline
-        self._limits = pipeline.stream.destination.limits
+        self._limits = pipeline.flow.destination.limits
         self._buffer = buffer
         self._sender = sender
         self._tracker = tracker
-        self._hold = hold
+        self._schema_hold = schema_hold
         self._changed = changed
         self._uncommitted = uncommitted
         self._on_delivered = on_delivered
@@ -76,7 +76,7 @@ class Pump:
         """Return the timestamp of the oldest record that no body holds yet, in ms UTC; None: there is none."""
         known = (
             self._buffer.oldest_ms,
-            self._hold.oldest_ms(),
+            self._schema_hold.oldest_ms(),
             *(batch.oldest_ms for batch in self._batches.values()),
         )
         return min((each for each in known if each is not None), default=None)
@@ -87,10 +87,10 @@ class Pump:
             await self._wait_until_due()
             if self._buffer.first_read_at is not None:
                 await self._decode(
-                    self._hold.add(self._buffer.take(self._pipeline.timing.buffers.decode_batch_bytes))
+                    self._schema_hold.add(self._buffer.take(self._pipeline.timing.buffers.decode_batch_bytes))
                 )
                 self._on_space_freed()
-            for held_partition in self._hold.due(time.monotonic()):
+            for held_partition in self._schema_hold.due(time.monotonic()):
                 await self._decode_held(held_partition)
             for partition in list(self._batches):
                 if self._seconds_until_send(self._batches[partition], time.monotonic()) == 0:
@@ -110,7 +110,7 @@ class Pump:
 
     def _seconds_until_due(self, now: float) -> float | None:
         waits = [self._seconds_until_send(batch, now) for batch in self._batches.values()]
-        waits.append(self._hold.seconds_until_due(now))
+        waits.append(self._schema_hold.seconds_until_due(now))
         if self._buffer.first_read_at is not None:
             waits.append(max(0.0, self._buffer.first_read_at + self._pipeline.linger_seconds - now))
         return min((wait for wait in waits if wait is not None), default=None)
@@ -120,90 +120,90 @@ class Pump:
 
         Otherwise an outage of hours would end with thousands of requests of one row.
         """
-        busy = self._pipeline.stream.breaker.problem is not None and self._sender.bytes > 0
+        busy = self._pipeline.flow.breaker.problem is not None and self._sender.bytes > 0
         return None if busy else batch.until_next(now)
 
-    async def _decode(self, batch: DecodeBatch) -> None:
+    async def _decode(self, buffered: BufferedRecords) -> None:
         """Decode records, and hold the partitions in which a schema is in doubt."""
-        if not len(batch.tracked):
+        if not len(buffered.tracked):
             return
-        encoded, doubtful = await self._encode(batch)
+        encoded, doubtful = await self._encode(buffered)
         if not doubtful:
-            await self._deliver(batch, encoded)
+            await self._deliver(buffered, encoded)
             return
-        places = by_partition(batch, [each.index for each in doubtful])
+        places = by_partition(buffered, [each.index for each in doubtful])
         for partition, indices in places.items():
-            held = replace(batch, tracked=batch.tracked.of_partition(partition))
+            held = replace(buffered, tracked=buffered.tracked.of_partition(partition))
             self._hold_for(partition, held, [each for each in doubtful if each.index in indices])
-        await self._decode(replace(batch, tracked=batch.tracked.without(places)))
+        await self._decode(replace(buffered, tracked=buffered.tracked.without(places)))
 
     async def _decode_held(self, partition: TopicPartition) -> None:
         """Look the doubted schemas of a held partition up again; deliver its records once no schema is in doubt."""
-        held = self._hold.get(partition)
-        encoded, doubtful = await self._encode(held.batch, held.refs)
+        held = self._schema_hold.get(partition)
+        encoded, doubtful = await self._encode(held.buffered, held.refs)
         if doubtful:
-            self._hold_for(partition, held.batch, doubtful)
+            self._hold_for(partition, held.buffered, doubtful)
             return
-        self._hold.release(partition)
-        await self._deliver(held.batch, encoded)
+        self._schema_hold.release(partition)
+        await self._deliver(held.buffered, encoded)
 
     def _hold_for(
-        self, partition: TopicPartition, batch: DecodeBatch, doubtful: Sequence[UndecodableRecord]
+        self, partition: TopicPartition, buffered: BufferedRecords, doubtful: Sequence[UndecodableRecord]
     ) -> None:
         refs = {each.ref for each in doubtful if each.ref is not None}
         reason = self._pipeline.schemas.explain(doubtful[0])
-        self._hold.hold(partition, batch, refs, reason, time.monotonic())
+        self._schema_hold.hold(partition, buffered, refs, reason, time.monotonic())
 
-    async def _deliver(self, batch: DecodeBatch, encoded: EncodedBatch) -> None:
-        metrics = self._pipeline.stream.metrics
+    async def _deliver(self, buffered: BufferedRecords, encoded: EncodedEvents) -> None:
+        metrics = self._pipeline.flow.metrics
         if encoded.decoded_singly:
             metrics.decoded_singly(encoded.decoded_singly)
         if encoded.skipped:
-            self._tracker.mark_delivered(batch.tracked.select(encoded.skipped))
+            self._tracker.mark_delivered(buffered.tracked.select(encoded.skipped))
             metrics.events_skipped(len(encoded.skipped))
-            self._pipeline.stream.state.skipped += len(encoded.skipped)
+            self._pipeline.flow.state.skipped += len(encoded.skipped)
             self._on_delivered()
         if encoded.undecodable:
             await self._sender.wait_for_capacity()
-            undecodable = batch.tracked.select([each.index for each in encoded.undecodable])
+            undecodable = buffered.tracked.select([each.index for each in encoded.undecodable])
             self._sender.dead_letter(undecodable, [each.reason for each in encoded.undecodable])
-        rows = Rows(encoded.rows, batch.tracked.select(encoded.indices))
+        rows = Rows(encoded.rows, buffered.tracked.select(encoded.indices))
         for part in rows.by_partition() if self._limits.single_partition else (rows,):
-            await self._batch_rows(part, batch.first_read_at)
+            await self._batch_rows(part, buffered.first_read_at)
 
     async def _encode(
-        self, batch: DecodeBatch, doubted: Collection[SchemaRef] = ()
-    ) -> tuple[EncodedBatch, Sequence[UndecodableRecord]]:
+        self, buffered: BufferedRecords, doubted: Collection[SchemaRef] = ()
+    ) -> tuple[EncodedEvents, Sequence[UndecodableRecord]]:
         """Encode in a thread; after a defect try again, since no event may be dropped for it.
 
         Return the rows, and the undecodable records whose schema may be wrong. Doubted schemas are looked up anew.
         """
         pipeline, key, attempt = self._pipeline, object(), 0
         encode_rows, select = (
-            pipeline.rules.encoder(pipeline.stream.destination.encode),
+            pipeline.rules.encoder(pipeline.flow.destination.encode),
             pipeline.rules.select,
         )
-        records = batch.tracked.records
+        records = buffered.tracked.records
         try:
             while True:
-                writer_schemas, confirmed = await pipeline.schemas.schemas_for(records, doubted)
                 try:
-                    encoded = await pipeline.stream.run_in_worker(
+                    writer_schemas, confirmed = await pipeline.schemas.schemas_for(records, doubted)
+                    encoded = await pipeline.flow.run_in_worker(
                         encode, records, writer_schemas, encode_rows, select
                     )
                     return encoded, pipeline.schemas.doubtful(encoded, writer_schemas, confirmed)
                 except SelectionError as error:
                     defect = one_line(str(error))
-                    pipeline.stream.state.defect_found(key, filter_fault_text(defect))
-                    pipeline.stream.metrics.delivery_failed("filter", defect)
+                    pipeline.flow.state.defect_found(key, filter_fault_text(defect))
+                    pipeline.flow.metrics.delivery_failed("filter", defect)
                 except DEFECTS as error:
                     defect = describe_defect(error)
-                    pipeline.stream.state.defect_found(key, defect_text("encoding events", defect))
-                    pipeline.stream.metrics.delivery_failed("encoding events", defect)
-                await asyncio.sleep(pipeline.stream.timing.defect.wait(attempt, random.random()))
+                    pipeline.flow.state.defect_found(key, defect_text("encoding events", defect))
+                    pipeline.flow.metrics.delivery_failed("encoding events", defect)
+                await asyncio.sleep(pipeline.flow.timing.defect.wait(attempt, random.random()))
                 attempt += 1
         finally:
-            pipeline.stream.state.defect_cleared(key)
+            pipeline.flow.state.defect_cleared(key)
 
     async def _batch_rows(self, rows: Rows, first_read_at: float) -> None:
         while len(rows):

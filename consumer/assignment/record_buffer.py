@@ -1,4 +1,4 @@
-"""Records between Kafka and their decoding."""
+"""The buffer of records that were read and are not decoded yet."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from relay.kafka import Record
 
 
 @dataclass(frozen=True, slots=True)
-class DecodeBatch:
+class BufferedRecords:
     """Records that are decoded together."""
 
     tracked: TrackedRecords
@@ -45,7 +45,7 @@ class RecordBuffer:
                 self.bytes += size
                 start, size = stop, 0
 
-    def take(self, max_bytes: int) -> DecodeBatch:
+    def take(self, max_bytes: int) -> BufferedRecords:
         """Return the first records, of about `max_bytes`; at least one chunk."""
         count = size = 0
         while count < len(self._chunks) and size < max_bytes:
@@ -54,4 +54,4 @@ class RecordBuffer:
         chunks, self._chunks = self._chunks[:count], self._chunks[count:]
         self.bytes -= size
         records = [record for part in chunks for record in part[0]]
-        return DecodeBatch(TrackedRecords(records, tuple(part[1] for part in chunks)), chunks[0][2])
+        return BufferedRecords(TrackedRecords(records, tuple(part[1] for part in chunks)), chunks[0][2])

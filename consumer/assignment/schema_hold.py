@@ -1,12 +1,12 @@
-"""Partitions whose events wait, since the schema that they name is nowhere or does not fit them."""
+"""The hold of partitions whose records name a schema that is missing or does not fit them."""
 
 import random
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
-from consumer.assignment.record_buffer import DecodeBatch
+from consumer.assignment.record_buffer import BufferedRecords
 from consumer.delivery.batch import RECORD_OVERHEAD_BYTES
-from consumer.delivery.stream_state import StreamState
+from consumer.delivery.flow_state import FlowState
 from consumer.metrics import PipelineMetrics
 from consumer.timing import SchemaHoldTiming
 from relay.avro.codec import SchemaRef
@@ -17,7 +17,7 @@ from relay.kafka import TopicPartition
 class HeldRecords:
     """The records of one partition that wait, in the order of their offsets."""
 
-    batch: DecodeBatch
+    buffered: BufferedRecords
     refs: frozenset[SchemaRef]
     """The references in doubt."""
     attempt: int
@@ -26,7 +26,9 @@ class HeldRecords:
 
     @property
     def bytes(self) -> int:
-        return sum(len(record.value or b"") + RECORD_OVERHEAD_BYTES for record in self.batch.tracked.records)
+        return sum(
+            len(record.value or b"") + RECORD_OVERHEAD_BYTES for record in self.buffered.tracked.records
+        )
 
 
 class SchemaHold:
@@ -37,7 +39,7 @@ class SchemaHold:
 
     def __init__(
         self,
-        state: StreamState,
+        state: FlowState,
         metrics: PipelineMetrics,
         timing: SchemaHoldTiming,
         pause: Callable[[TopicPartition], None],
@@ -54,7 +56,7 @@ class SchemaHold:
 
     def oldest_ms(self) -> int | None:
         """Return the timestamp of the oldest held record, in ms UTC; None: no record is held."""
-        return min((each.batch.tracked.records[0].timestamp for each in self._held.values()), default=None)
+        return min((each.buffered.tracked.records[0].timestamp for each in self._held.values()), default=None)
 
     def seconds_until_due(self, now: float) -> float | None:
         """Return the seconds until the next look-up; None: no partition is held."""
@@ -66,20 +68,20 @@ class SchemaHold:
     def get(self, partition: TopicPartition) -> HeldRecords:
         return self._held[partition]
 
-    def add(self, batch: DecodeBatch) -> DecodeBatch:
+    def add(self, buffered: BufferedRecords) -> BufferedRecords:
         """Add the records of held partitions to those that wait, and return the others."""
-        for partition in self._held.keys() & batch.tracked.partitions:
+        for partition in self._held.keys() & buffered.tracked.partitions:
             held = self._held[partition]
-            more = batch.tracked.of_partition(partition)
-            joined = replace(held.batch, tracked=held.batch.tracked.followed_by(more))
-            self._held[partition] = replace(held, batch=joined)
+            more = buffered.tracked.of_partition(partition)
+            joined = replace(held.buffered, tracked=held.buffered.tracked.followed_by(more))
+            self._held[partition] = replace(held, buffered=joined)
             self._pause_if_full(partition)
-        return replace(batch, tracked=batch.tracked.without(self._held.keys()))
+        return replace(buffered, tracked=buffered.tracked.without(self._held.keys()))
 
     def hold(
         self,
         partition: TopicPartition,
-        batch: DecodeBatch,
+        buffered: BufferedRecords,
         refs: Collection[SchemaRef],
         reason: str,
         now: float,
@@ -88,8 +90,8 @@ class SchemaHold:
         former = self._held.get(partition)
         attempt = former.attempt + 1 if former else 0
         wait = self._timing.look_up.wait(attempt, random.random())
-        self._held[partition] = HeldRecords(batch, frozenset(refs), attempt, now + wait)
-        first = batch.tracked.records[0].offset
+        self._held[partition] = HeldRecords(buffered, frozenset(refs), attempt, now + wait)
+        first = buffered.tracked.records[0].offset
         if former is None:
             self._metrics.schema_in_doubt(partition, first, reason)
         self._state.schema_doubted(
@@ -125,11 +127,11 @@ def _doubt_text(partition: TopicPartition, first: int, reason: str) -> str:
     )
 
 
-def by_partition(batch: DecodeBatch, indices: Collection[int]) -> Mapping[TopicPartition, list[int]]:
-    """Return the given places of a batch by their partitions."""
+def by_partition(buffered: BufferedRecords, indices: Collection[int]) -> Mapping[TopicPartition, list[int]]:
+    """Return the given places of buffered records by their partitions."""
     found: dict[TopicPartition, list[int]] = {}
     wanted = set(indices)
-    for index, partition in enumerate(batch.tracked.partition_of_each()):
+    for index, partition in enumerate(buffered.tracked.partition_of_each()):
         if index in wanted:
             found.setdefault(partition, []).append(index)
     return found

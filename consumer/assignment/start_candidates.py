@@ -1,4 +1,4 @@
-"""What group, memory and backup know of a partition's start."""
+"""Candidates for the start offset of a partition: from the group, the memory of this process, and the backup."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,12 +29,12 @@ class Candidates:
         return max(map(delivered_end, self.progress))
 
     @property
-    def marks(self) -> Sequence[RecordFingerprint]:
+    def fingerprints(self) -> Sequence[RecordFingerprint]:
         """The last delivered records, the latest first."""
         return list(dict.fromkeys(each.last for each in self.progress if each.last))
 
     def reason_of(self, progress: DeliveryProgress) -> str:
-        """Return why reading begins there, for the log."""
+        """Return the reason for the start, for the log."""
         return FROM_MEMORY if progress == self.memory else self.reason
 
 

@@ -1,4 +1,4 @@
-"""The start of one partition, as a value, and what the status says of it."""
+"""The start offset of one partition, and its texts for the status."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -43,15 +43,15 @@ def start_within_log(progress: DeliveryProgress, log_start: int, reason: str) ->
 
 
 def moved_text(partition: TopicPartition, known: int, found: int) -> str:
-    """Return what the status says when the last delivered record is at another offset."""
+    """Return the text of the status when the last delivered record is at another offset."""
     return (
-        f"The log of {partition.topic}, partition {partition.partition}, is another than the one of offset {known}, such as a mirror."
-        f" Its last delivered event is at offset {found - 1}; delivery goes on after it. Nothing is lost or repeated."
+        f"The log of {partition.topic}, partition {partition.partition}, is not the log in which offset {known} was committed; it may be"
+        f" a mirror. Its last delivered event is at offset {found - 1}; delivery continues after it. Nothing is lost or repeated."
     )
 
 
 def reread_text(partition: TopicPartition, known: int, start: int, since_ms: int) -> str:
-    """Return what the status says when the last delivered record is in the log no longer."""
+    """Return the text of the status when the log no longer holds the last delivered record."""
     return (
         f"The log of {partition.topic}, partition {partition.partition}, does not hold the last event delivered before offset {known}."
         f" Events collected since {iso(since_ms)} are delivered again, from offset {start} on. EventUid identifies repeats."
@@ -59,10 +59,10 @@ def reread_text(partition: TopicPartition, known: int, start: int, since_ms: int
 
 
 def unproven_text(partition: TopicPartition, known: int, start: int) -> str:
-    """Return what the status says when nothing proves an offset."""
+    """Return the text of the status when no record proves an offset."""
     return (
-        f"Offset {known} of {partition.topic}, partition {partition.partition}, is known without a delivered event that proves it."
-        f" Every event kept is delivered again, from offset {start} on. EventUid identifies repeats."
+        f"No delivered event confirms offset {known} of {partition.topic}, partition {partition.partition}."
+        f" Every retained event is delivered again, from offset {start} on. EventUid identifies repeats."
     )
 
 

@@ -100,7 +100,7 @@ class StartOffsetResolver:
         for each in partitions:
             if each in first_starts:
                 resolved[each] = StartOffset(
-                    await self._with_mark(each, first_starts[each]), "the first start"
+                    await self._with_fingerprint(each, first_starts[each]), "the first start"
                 )
             elif (progress := valid[each]) is None:
                 resolved[each] = await self._start_in_another_log(
@@ -110,7 +110,7 @@ class StartOffsetResolver:
                 resolved[each] = self._first_event_kept(each, progress, log_starts[each])
             else:
                 if not candidates[each].provable:
-                    progress = await self._with_mark(each, progress)
+                    progress = await self._with_fingerprint(each, progress)
                 log_start = self._first_needed(progress, log_starts[each])
                 resolved[each] = start_within_log(progress, log_start, candidates[each].reason_of(progress))
         if self._live_from:
@@ -181,12 +181,14 @@ class StartOffsetResolver:
     ) -> set[TopicPartition]:
         """Return the partitions whose log still holds the record of its fingerprint, or cannot disprove it."""
         kept = {
-            each: mark
-            for each, mark in fingerprints.items()
-            if mark is not None and mark.offset >= log_starts[each]
+            each: fingerprint
+            for each, fingerprint in fingerprints.items()
+            if fingerprint is not None and fingerprint.offset >= log_starts[each]
         }
         records = (
-            await self._log.records_at({each: mark.offset for each, mark in kept.items()}) if kept else {}
+            await self._log.records_at({each: fingerprint.offset for each, fingerprint in kept.items()})
+            if kept
+            else {}
         )
         return fingerprints.keys() - {
             each for each, record in records.items() if not _matches(record, kept[each])
@@ -209,7 +211,9 @@ class StartOffsetResolver:
             mismatch=unproven_text(partition, progress.offset, log_start),
         )
 
-    async def _with_mark(self, partition: TopicPartition, progress: DeliveryProgress) -> DeliveryProgress:
+    async def _with_fingerprint(
+        self, partition: TopicPartition, progress: DeliveryProgress
+    ) -> DeliveryProgress:
         """Return progress that the record before its offset proves from now on, though another process delivered it, or none."""
         return replace(progress, last=await self._log.last_before(partition, progress.offset))
 
@@ -218,10 +222,10 @@ class StartOffsetResolver:
     ) -> StartOffset:
         """Return the start after the last delivered record, wherever this log has it, or before every record that may be new."""
         known = candidates.progress[-1].offset
-        for mark in candidates.marks:
-            since = await positions.offsets_for_time([partition], max(mark.timestamp, 0))
+        for fingerprint in candidates.fingerprints:
+            since = await positions.offsets_for_time([partition], max(fingerprint.timestamp, 0))
             start = since.get(partition)
-            found = None if start is None else await self._log.find(partition, start, mark)
+            found = None if start is None else await self._log.find(partition, start, fingerprint)
             if found is not None:
                 progress = replace(DeliveryProgress.starting_at(found.offset + 1), last=found)
                 return StartOffset(
@@ -248,7 +252,7 @@ class StartOffsetResolver:
         start = _or_default(found.get(partition), log_end)
         self._metrics.log_end_lost(partition, progress.offset, log_end, start)
         return StartOffset(
-            await self._with_mark(partition, DeliveryProgress.starting_at(start)),
+            await self._with_fingerprint(partition, DeliveryProgress.starting_at(start)),
             "a lost end of the log",
             mismatch=reread_text(partition, progress.offset, start, since),
         )

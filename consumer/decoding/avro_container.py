@@ -14,7 +14,7 @@ _SYNC_MARKER = b"jira-audit-relay"
 
 
 class UnsupportedSchema(Exception):
-    """The writer's schema cannot be put into a container; the message says why."""
+    """The writer's schema cannot be put into a container; the message has the cause."""
 
 
 def build_container(schema: Schema, bodies: Sequence[bytes], guard: int) -> bytes:

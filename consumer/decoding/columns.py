@@ -21,7 +21,7 @@ _MIN_PREFIX_BYTES = 5
 
 
 @dataclass(frozen=True, slots=True)
-class DecodedBatch:
+class DecodedEvents:
     frame: pl.DataFrame
     """One row an event, in the records' order, with the columns of schemas/audit_event.avsc (EVENT_COLUMNS)."""
     indices: Sequence[int]
@@ -50,7 +50,7 @@ def decode(
     records: Sequence[Record],
     writer_schemas: Mapping[SchemaRef, Schema],
     second_opinions: Sequence[Schema] = SECOND_OPINIONS,
-) -> DecodedBatch:
+) -> DecodedEvents:
     """Decode every record that is an event.
 
     A registry can be wrong about an id. So a record that does not fit the schema of its id, or whose schema is nowhere, is
@@ -77,7 +77,7 @@ def decode(
         substituted |= {ref} if other_parts else set()
         undecodable += failed
     frame, order = _in_record_order(parts)
-    return DecodedBatch(
+    return DecodedEvents(
         frame,
         order,
         sorted(undecodable, key=lambda each: each.index),

@@ -15,7 +15,7 @@ from schemas import Schema
 
 
 class NotAnEventSchema(Exception):
-    """The writer's schema is not an audit event's; the message says why."""
+    """The writer's schema is not an audit event's; the message has the cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def writer_schema(schema: Schema) -> WriterSchema:
 
 
 def _prepare(schema: Schema) -> WriterSchema | str:
-    """Return the prepared schema, or why it is not an event's."""
+    """Return the prepared schema, or the reason for which it is not an event's."""
     try:
         renamed = with_former_names(schema, AUDIT_EVENT)
         types = {field["name"]: field["type"] for field in inline_named_types(renamed)["fields"]}

@@ -1,4 +1,4 @@
-"""Records to rows, where a record that fails is isolated and holds up no other."""
+"""Conversion of records to rows, with isolation of each record that fails."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 from polars.exceptions import PanicException
 
-from consumer.decoding.columns import DecodedBatch, decode
+from consumer.decoding.columns import DecodedEvents, decode
 from consumer.decoding.event_schema import EVENT_COLUMNS
 from consumer.decoding.schema_group import UndecodableRecord
 from consumer.formats.encoded_rows import EncodedRows
@@ -28,7 +28,7 @@ class SelectionError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class EncodedBatch:
+class EncodedEvents:
     rows: EncodedRows
     indices: Sequence[int]
     """The record of each row."""
@@ -48,7 +48,7 @@ def encode(
     writer_schemas: Mapping[SchemaRef, Schema],
     encode_rows: RowEncoder,
     select: Selector | None = None,
-) -> EncodedBatch:
+) -> EncodedEvents:
     """Make a row of every record that decodes and that `select` keeps; None keeps all.
 
     A batch on which decoding or `encode_rows` fails in an unknown way is halved until the record that fails is alone. The
@@ -75,14 +75,14 @@ def _encode_together(
     writer_schemas: Mapping[SchemaRef, Schema],
     encode_rows: RowEncoder,
     select: Selector | None,
-) -> EncodedBatch:
+) -> EncodedEvents:
     decoded = decode(records, writer_schemas)
     frame, indices, skipped = (
         (decoded.frame, decoded.indices, ()) if select is None else _selected(decoded, select)
     )
     rows = encode_rows(frame)
     _check_count(rows, frame.height)
-    return EncodedBatch(
+    return EncodedEvents(
         rows,
         indices,
         decoded.undecodable,
@@ -98,7 +98,7 @@ def _check_count(rows: EncodedRows, events: int) -> None:
         raise ValueError(f"{len(rows)} rows of {events} events")
 
 
-def _selected(decoded: DecodedBatch, select: Selector) -> tuple[pl.DataFrame, Sequence[int], Sequence[int]]:
+def _selected(decoded: DecodedEvents, select: Selector) -> tuple[pl.DataFrame, Sequence[int], Sequence[int]]:
     try:
         mask = select(decoded.frame)
         if len(mask) != decoded.frame.height or mask.dtype != pl.Boolean:
@@ -119,7 +119,7 @@ def _isolated(
     encode_rows: RowEncoder,
     select: Selector | None,
     first_error: BaseException,
-) -> EncodedBatch:
+) -> EncodedEvents:
     try:
         _check_count(encode_rows(_PLAIN_EVENT), 1)
     except _DEFECTS as error:
@@ -130,13 +130,13 @@ def _isolated(
         raise
     except _DEFECTS as error:
         reason = f"no row can be made of it ({type(error).__name__}: {one_line(str(error))})"
-        return EncodedBatch(EncodedRows(), [], [UndecodableRecord(0, reason)], 1)
+        return EncodedEvents(EncodedRows(), [], [UndecodableRecord(0, reason)], 1)
 
 
-def _concatenate(first: EncodedBatch, second: EncodedBatch, *, shift: int) -> EncodedBatch:
+def _concatenate(first: EncodedEvents, second: EncodedEvents, *, shift: int) -> EncodedEvents:
     moved = [replace(each, index=each.index + shift) for each in second.undecodable]
     separator = (first.rows if len(first.rows) else second.rows).separator
-    return EncodedBatch(
+    return EncodedEvents(
         EncodedRows.joined([first.rows, second.rows], separator),
         [*first.indices, *(index + shift for index in second.indices)],
         [*first.undecodable, *moved],

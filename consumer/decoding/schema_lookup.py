@@ -1,4 +1,4 @@
-"""The writers' schemas of a batch of records, and whether they are the right ones."""
+"""The look-up of writers' schemas for records, and its doubts."""
 
 import asyncio
 import random
@@ -8,7 +8,7 @@ from typing import Protocol
 
 from consumer.decoding import columns
 from consumer.decoding.avro_container import encode_varint
-from consumer.decoding.isolate import EncodedBatch
+from consumer.decoding.isolate import EncodedEvents
 from consumer.decoding.schema_group import UndecodableRecord
 from consumer.metrics import PipelineMetrics
 from consumer.timing import BackoffCurve, ConsumerTiming
@@ -72,13 +72,13 @@ class SchemaLookup:
         return None if isinstance(answer, Missing) else answer
 
     def doubtful(
-        self, encoded: EncodedBatch, schemas: Mapping[SchemaRef, Schema], confirmed: Collection[SchemaRef]
+        self, encoded: EncodedEvents, schemas: Mapping[SchemaRef, Schema], confirmed: Collection[SchemaRef]
     ) -> Sequence[UndecodableRecord]:
         """Return the undecodable records whose schema may be wrong. None of them may become a dead letter.
 
         The record is at fault, and the schema is right:
-        1. if the schema decodes another record of the same batch, or is confirmed,
-        2. if it is the only record with this reference, and other records of the batch are events.
+        1. if the schema decodes another record that is decoded with it, or is confirmed,
+        2. if it is the only record with this reference, and other records that are decoded with it are events.
         """
         self._fitting.update({ref: schemas[ref] for ref in encoded.fitting})
         for ref in encoded.substituted - self._substituted:
@@ -92,7 +92,7 @@ class SchemaLookup:
         return [each for found in by_ref.values() if len(found) > 1 or not others for each in found]
 
     def explain(self, doubtful: UndecodableRecord) -> str:
-        """Return why the schema of a record may be wrong, and what to do, for an operator."""
+        """Return the cause of a wrong schema of a record, and the remedy, for an operator."""
         ref, source = doubtful.ref, self._store.source(doubtful.ref) if doubtful.ref else "nothing"
         return (
             f"{source} has no schema for {ref} that fits them ({doubtful.reason}), and the relay's own versions do not fit either."

@@ -1,4 +1,4 @@
-"""Rows on their way into request bodies."""
+"""Batches: rows that are collected for one request body each."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field

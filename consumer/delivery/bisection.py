@@ -1,4 +1,4 @@
-"""Bisection of a rejected body: which rows are bad, and whether any is."""
+"""Bisection of a rejected body, and the log of acceptances that decides about blame."""
 
 import math
 import random
@@ -13,7 +13,7 @@ REJECTIONS_TO_CONFIRM = 2
 
 
 class AcceptanceLog:
-    """Remembers when one stream accepted rows, so that no row is blamed when the stream rejects everything.
+    """Remembers when one flow accepted rows, so that no row is blamed when the flow rejects everything.
 
     Moments are counted, not timed. One acceptance is evidence against one row only.
     """
@@ -36,7 +36,7 @@ class AcceptanceLog:
             self._last_accepted = max(self._last_accepted, started)
 
     def accepted_since(self, moment: int) -> bool:
-        """Return whether the stream has accepted a request that started after this moment."""
+        """Return whether the flow has accepted a request that started after this moment."""
         return self._last_accepted > moment
 
     def has_unused_acceptance(self, since: int) -> bool:
@@ -51,7 +51,7 @@ class AcceptanceLog:
 class _Candidate:
     rows: Rows
     rejections: int
-    """How often it was rejected alone right after the stream had accepted another body."""
+    """How often it was rejected alone right after the flow had accepted another body."""
     answers: int
     """`AcceptanceLog.answers` at the last rejection."""
 
@@ -59,11 +59,11 @@ class _Candidate:
 class RejectBisector:
     """Halves a rejected body until each bad row is alone.
 
-    1. A row is confirmed bad when it was rejected alone twice, each time after a new acceptance of the stream; or once, when
-       the stream has answered nothing else since (`restart`).
-    2. So a good row is blamed only if the stream breaks twice, each time between an acceptance and that row.
-    3. While the stream accepts nothing, its configuration is suspected. After some rejections `next_rows` returns None until
-       the stream accepts something, or until `restart`.
+    1. A row is confirmed bad when it was rejected alone twice, each time after a new acceptance of the flow; or once, when
+       the flow has answered nothing else since (`restart`).
+    2. So a good row is blamed only if the flow breaks twice, each time between an acceptance and that row.
+    3. While the flow accepts nothing, its configuration is suspected. After some rejections `next_rows` returns None until
+       the flow accepts something, or until `restart`.
     """
 
     def __init__(
@@ -92,11 +92,11 @@ class RejectBisector:
 
     @property
     def config_fault_suspected(self) -> bool:
-        """Whether the stream has accepted nothing since the body was rejected."""
+        """Whether the flow has accepted nothing since the body was rejected."""
         return not self._acceptance_log.accepted_since(self._since)
 
     def next_rows(self) -> Rows | None:
-        """Return the rows to send next; None: send nothing until the stream accepts something, or until `restart`."""
+        """Return the rows to send next; None: send nothing until the flow accepts something, or until `restart`."""
         self._acceptance_seen = self._acceptance_log.has_unused_acceptance(self._since)
         self._current_rejections = 0
         if self._candidates and self._acceptance_seen:

@@ -1,4 +1,4 @@
-"""The circuit breaker that all deliveries to one stream share."""
+"""The circuit breaker that all deliveries to one flow share."""
 
 import asyncio
 import random
@@ -75,7 +75,7 @@ class BreakerState:
 
 
 class RateLimit:
-    """A wait that the endpoint asked for, shared by the streams of one destination. Other problems stay with their stream."""
+    """A wait that the endpoint asked for, shared by the flows of one destination. Other problems stay with their flow."""
 
     def __init__(self) -> None:
         self.blocked_until = 0.0

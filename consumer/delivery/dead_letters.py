@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
 from consumer.delivery.defects import describe_defect
-from consumer.delivery.stream_state import StreamState
+from consumer.delivery.flow_state import FlowState
 from consumer.metrics import PipelineMetrics
 from consumer.offsets.tracker import TrackedRecords
 from consumer.timing import SenderTiming
@@ -90,7 +90,7 @@ class Uninterrupted(Protocol):
 
 
 DeadLetterEntry = tuple[TrackedRecords, str]
-"""One record, and why it becomes a dead letter."""
+"""One record, and the reason for which it becomes a dead letter."""
 
 
 class DeadLetterSender:
@@ -102,7 +102,7 @@ class DeadLetterSender:
     def __init__(
         self,
         writer: RecordWriterToTopic,
-        state: StreamState,
+        state: FlowState,
         metrics: PipelineMetrics,
         timing: SenderTiming,
         on_delivered: Callable[[TrackedRecords], None],
@@ -118,14 +118,14 @@ class DeadLetterSender:
         self._uninterrupted = uninterrupted
 
     async def send(
-        self, tracked: TrackedRecords, why: str, reasons: Sequence[str], status: int | None
+        self, tracked: TrackedRecords, category: str, reasons: Sequence[str], status: int | None
     ) -> None:
         """Write these records, some at a time; a failed write is tried again and shown in the status."""
         pending, attempt, key = list(zip(tracked.singles(), reasons, strict=True)), 0, object()
         size = self._timing.dead_letters_at_a_time
         try:
             while pending:
-                failed, error = await self._write(pending[:size], why, status)
+                failed, error = await self._write(pending[:size], category, status)
                 pending = failed + pending[size:]
                 if error is None:
                     self._state.dead_letters_written(key)
@@ -139,7 +139,7 @@ class DeadLetterSender:
             self._state.dead_letters_written(key)
 
     async def _write(
-        self, entries: Sequence[DeadLetterEntry], why: str, status: int | None
+        self, entries: Sequence[DeadLetterEntry], category: str, status: int | None
     ) -> tuple[list[DeadLetterEntry], str | None]:
         """Write each once. Return those that Kafka did not confirm, and the first error."""
         await self._may_act()
@@ -147,14 +147,16 @@ class DeadLetterSender:
         results = await self._uninterrupted(asyncio.gather(*puts, return_exceptions=True))
         failed, errors = [], []
         for (tracked, reason), result in zip(entries, results, strict=True):
-            if isinstance(result, Exception):
+            if isinstance(
+                result, Exception | asyncio.CancelledError
+            ):  # gather raises a cancellation of this task
                 failed.append((tracked, reason))
                 errors.append(str(result) if isinstance(result, TopicWriteError) else describe_defect(result))
             elif result is not None:
                 raise result
             else:
                 self._state.record_dead_lettered()
-                self._metrics.dead_lettered(tracked.records[0], why, reason)
+                self._metrics.dead_lettered(tracked.records[0], category, reason)
                 self._on_delivered(tracked)
         return failed, errors[0] if errors else None
 

@@ -1,4 +1,4 @@
-"""Bodies on their way to a destination, until every row of them is accepted or a dead letter."""
+"""The sender of bodies: each row ends as accepted or as a dead letter."""
 
 import asyncio
 import random
@@ -12,7 +12,7 @@ from consumer.delivery.batch import RECORD_OVERHEAD_BYTES, Rows
 from consumer.delivery.bisection import BodyRejection, RejectBisector
 from consumer.delivery.dead_letters import DeadLetterSender
 from consumer.delivery.defects import DEFECTS, defect_text, describe_defect
-from consumer.delivery.stream import DeliveryStream
+from consumer.delivery.flow import DeliveryFlow
 from consumer.destinations.outcome import Outcome, Partial, Paused, Reject, Retry, Sent, Split
 from consumer.offsets.tracker import TrackedRecords
 from relay.aio import Signal
@@ -33,11 +33,11 @@ class Sender:
 
     def __init__(
         self,
-        stream: DeliveryStream,
+        flow: DeliveryFlow,
         on_delivered: Callable[[TrackedRecords], None],
         membership_valid: Callable[[], Awaitable[None]],
     ) -> None:
-        self._stream = stream
+        self._flow = flow
         self._on_delivered = on_delivered
         self._membership_valid = membership_valid
         self._tasks: dict[asyncio.Task[None], tuple[TrackedRecords, int]] = {}
@@ -46,10 +46,10 @@ class Sender:
         self._closing = False
         self._changed = Signal()
         self._dead_letters = DeadLetterSender(
-            stream.dead_letters,
-            stream.state,
-            stream.metrics,
-            stream.timing,
+            flow.dead_letters,
+            flow.state,
+            flow.metrics,
+            flow.timing,
             on_delivered,
             self._may_act,
             self._uninterrupted,
@@ -61,8 +61,8 @@ class Sender:
 
     def start(self, rows: Rows) -> None:
         """Deliver these rows, as one body at first."""
-        name = f"delivery of {len(rows)} events"
-        self._bodies.add(self._start_task(rows.tracked, rows.memory_bytes(), self._deliver(rows), name))
+        work, name = self._deliver(rows), f"delivery of {len(rows)} events"
+        self._bodies.add(self._start_task(rows.tracked, rows.memory_bytes(), work, name))
 
     def dead_letter(self, tracked: TrackedRecords, reasons: Sequence[str]) -> None:
         """Make dead letters of records that cannot be read."""
@@ -74,7 +74,7 @@ class Sender:
 
     async def wait_for_capacity(self) -> None:
         """Wait until the limits of the destination allow another body."""
-        limits = self._stream.destination.limits
+        limits = self._flow.destination.limits
         while self.bytes >= limits.in_flight_bytes or (
             limits.in_flight_bodies is not None and len(self._bodies) >= limits.in_flight_bodies
         ):
@@ -106,10 +106,10 @@ class Sender:
             await asyncio.wait(self._tasks, timeout=1)
 
     def _start_dead_letters(
-        self, tracked: TrackedRecords, why: str, reasons: Sequence[str], status: int | None
+        self, tracked: TrackedRecords, category: str, reasons: Sequence[str], status: int | None
     ) -> None:
         size = sum(len(record.value or b"") + RECORD_OVERHEAD_BYTES for record in tracked.records)
-        work = self._dead_letters.send(tracked, why, reasons, status)
+        work = self._dead_letters.send(tracked, category, reasons, status)
         self._start_task(tracked, size, work, f"{len(tracked)} dead letters")
 
     def _start_task(
@@ -127,6 +127,8 @@ class Sender:
         self.bytes -= size
         if not task.cancelled():
             self.defect = task.exception() or self.defect
+        elif not self._closing:
+            self.defect = RuntimeError(f"the {task.get_name()} was cancelled from inside a library")
         self._changed.notify()
 
     async def _deliver(self, rows: Rows) -> None:
@@ -191,51 +193,51 @@ class Sender:
         try:
             while True:
                 try:
-                    return await self._stream.run_in_worker(self._stream.destination.body, rows.encoded)
+                    return await self._flow.run_in_worker(self._flow.destination.body, rows.encoded)
                 except DEFECTS as error:
                     await self._wait_after_defect(key, "building a body", error, attempt)
                     attempt += 1
         finally:
-            self._stream.state.defect_cleared(key)
+            self._flow.state.defect_cleared(key)
 
     async def _wait_after_defect(self, key: object, step: str, error: BaseException, attempt: int) -> None:
         defect = describe_defect(error)
-        self._stream.state.defect_found(key, defect_text(step, defect))
-        self._stream.metrics.delivery_failed(step, defect)
-        await asyncio.sleep(self._stream.timing.defect.wait(attempt, random.random()))
+        self._flow.state.defect_found(key, defect_text(step, defect))
+        self._flow.metrics.delivery_failed(step, defect)
+        await asyncio.sleep(self._flow.timing.defect.wait(attempt, random.random()))
 
     async def _send_once(self, rows: Rows, content: bytes) -> Outcome:
         self._stop_if_closing()
-        permit = await self._stream.breaker.acquire()
+        permit = await self._flow.breaker.acquire()
         outcome = None
         try:
             await self._membership_valid()
-            outcome = await self._uninterrupted(self._stream.send(rows, content))
+            outcome = await self._uninterrupted(self._flow.send(rows, content))
         finally:
-            self._stream.breaker.release(permit, outcome)
+            self._flow.breaker.release(permit, outcome)
         return outcome
 
     def _record_accepted(self, rows: Rows) -> None:
         self._on_delivered(rows.tracked)
         records = rows.tracked.records
         oldest = min(records, key=attrgetter("timestamp"))
-        self._stream.metrics.body_delivered(
+        self._flow.metrics.body_delivered(
             round(time.time() * 1000), oldest.timestamp, records[-1].timestamp, live_created_ms(oldest)
         )
 
     async def _bisect(self, rows: Rows, rejection: BodyRejection) -> None:
-        self._stream.metrics.body_bisected(rejection.reason, len(rows))
-        bisector = RejectBisector(rows, rejection, self._stream.acceptance_log)
+        self._flow.metrics.body_bisected(rejection.reason, len(rows))
+        bisector = RejectBisector(rows, rejection, self._flow.acceptance_log)
         try:
             await self._bisect_until_done(bisector)
         finally:
-            self._stream.state.config_cleared(bisector)
+            self._flow.state.config_cleared(bisector)
 
     async def _bisect_until_done(self, bisector: RejectBisector) -> None:
-        stream, attempt = self._stream, 0
+        flow, attempt = self._flow, 0
         while True:
             confirmed_bad: list[Rejection] = []
-            async with stream.bisection_lock:
+            async with flow.bisection_lock:
                 while (part := bisector.next_rows()) is not None:
                     rejection = await self._send_until_judged(part)
                     if rejection is None:
@@ -248,25 +250,24 @@ class Sender:
             if bisector.done:
                 return
             if bisector.config_fault_suspected:
-                hint = stream.destination.config_hint
-                stream.state.config_suspected(
-                    bisector, _config_fault_text(bisector.last_rejection.reason, hint)
-                )
-            wait = stream.timing.rejection.wait(attempt, random.random())
+                reason = bisector.last_rejection.reason
+                text = _config_fault_text(reason, flow.destination.config_hint)
+                flow.state.config_suspected(bisector, text)
+            wait = flow.timing.rejection.wait(attempt, random.random())
             attempt += 1
             if not await self._accepted_within(wait, bisector):
                 for row in bisector.restart():
                     await self._reject_row(row, bisector.last_rejection)
 
     async def _accepted_within(self, seconds: float, bisector: RejectBisector) -> bool:
-        """Wait for an acceptance. While the stream accepts nothing, one body after the other waits and tries again.
+        """Wait for an acceptance. While the flow accepts nothing, one body after the other waits and tries again.
 
         Otherwise thousands of bodies would each try twice a minute.
         """
-        state = self._stream.state
+        state = self._flow.state
         if not state.is_config_suspected(bisector):
             return await state.accepted_within(seconds)
-        async with self._stream.suspicion_lock:
+        async with self._flow.suspicion_lock:
             return not state.is_config_suspected(bisector) or await state.accepted_within(seconds)
 
     async def _reject_row(self, rows: Rows, rejection: BodyRejection) -> None:
@@ -294,6 +295,6 @@ class Sender:
 
 def _config_fault_text(reason: str, config_hint: str) -> str:
     return (
-        f"The destination rejected a batch ({reason}) and has accepted nothing since, so its configuration is the likely cause."
-        f" {config_hint} Nothing is dropped; the batch is retried."
+        f"The destination rejected a request ({reason}) and has accepted nothing since, so its configuration is the likely cause."
+        f" {config_hint} Nothing is dropped; the same rows are sent again."
     )

@@ -1,4 +1,4 @@
-"""The kinds of destinations there are, one line each.
+"""The table of the kinds of destinations, one line each.
 
 The table is no part of `consumer.destinations` itself: importing an outcome would then open the libraries of every kind.
 """

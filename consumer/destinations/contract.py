@@ -102,7 +102,7 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The bounds of one stream's requests."""
+    """The bounds of one flow's requests."""
 
     format: BodyFormat
     linger_seconds: float | None = None
@@ -120,7 +120,7 @@ class Limits:
 
 
 class Destination(Protocol):
-    """One stream of one destination, live or history. It knows no Kafka, and outlives every rebalance.
+    """One flow of one destination, live or history. It knows no Kafka, and outlives every rebalance.
 
     The delivery calls `encode` for each batch of decoded events, `body` for each body and each part of a divided body, and
     `send` for each attempt. Several `send` calls run at a time. An exception out of `encode`, `body` or `send` is a defect:
@@ -167,7 +167,7 @@ class DestinationKind(Generic[C]):
     config: type[C]
     """The settings: a pydantic model whose `kind` is `Literal["<the key of the table>"]`."""
     open: Callable[[str, C, float], AbstractAsyncContextManager[Mapping[Flow, Destination]]]
-    """Open the streams: the operator's name for it, its settings, the request timeout in seconds.
+    """Open the flows: the operator's name for it, its settings, the request timeout in seconds.
 
     Yields "live" and, unless the destination takes no history, "history"; they share one client. Entering makes no request.
     Raises RelayError for settings that cannot work. A library of this kind alone is imported here.

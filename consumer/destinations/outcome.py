@@ -11,7 +11,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """The trouble passes: the same body is sent again. The destination may have accepted the rows nevertheless."""
+    """The problem is transient: the same body is sent again. The destination may have accepted the rows nevertheless."""
 
     reason: str
     status: int | None = None

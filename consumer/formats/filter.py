@@ -72,7 +72,7 @@ _YEAR_1_MS, _YEAR_9999_MS = -62_135_596_800_000, 253_402_300_799_999
 
 
 class FilterError(ValueError):
-    """The condition cannot be a filter; the message says why, and ends with the correction."""
+    """The condition cannot be a filter; the message has the cause, and ends with the correction."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ _PERSON_COLUMNS = ("objectItem", "associatedItems")
 
 
 class PrivacyError(ValueError):
-    """The rules cannot be applied; the message says why, and ends with the correction."""
+    """The rules cannot be applied; the message has the cause, and ends with the correction."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 Enters: facts about requests, records, offsets and partitions.
 Leaves: Prometheus metrics and log lines.
-May not know: who reports, or why.
+May not know: who reports an event, or the cause of it.
 """
 
 from consumer.metrics.events import FROM_COMMITTED_OFFSET, PipelineMetrics

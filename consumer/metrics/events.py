@@ -56,7 +56,9 @@ class PipelineMetrics:
         """Count a request. Its answer is logged at debug; the state of the destination has the line."""
         accepted = self._requests.ended(outcome, rows, raw_bytes, wire_bytes, seconds)
         if accepted:
-            self._conditions.ended("defect", "Delivery works again; it had failed with a defect", self._names)
+            self._conditions.ended(
+                "defect", "Delivery works again; it had failed because of a defect in the relay", self._names
+            )
         if isinstance(outcome, Retry | Paused | Split | Reject):
             self._failed_requests[self._names["destination"]] += 1
 
@@ -82,18 +84,18 @@ class PipelineMetrics:
         self._conditions.failed(
             "defect",
             f"{step}: {defect}",
-            "Delivery failed with a defect; the same events are tried again.",
+            "Delivery failed because of a defect in the relay; the same events are tried again.",
             {**self._names, "step": step, "defect": defect},
             level="error",
         )
 
-    def dead_lettered(self, record: Record, why: str, reason: str) -> None:
-        self._count(catalogue.EVENTS_DEAD_LETTERED, 1, why)
+    def dead_lettered(self, record: Record, category: str, reason: str) -> None:
+        self._count(catalogue.EVENTS_DEAD_LETTERED, 1, category)
         self._conditions.ended("dead letters", "Kafka confirms dead letters again; it had not", self._names)
         log.error(
             "Record became a dead letter. See `jira-relay dead-letters list`.",
             **self._names,
-            why=why,
+            category=category,
             reason=reason,
             topic=record.topic,
             partition=record.partition,
@@ -139,7 +141,7 @@ class PipelineMetrics:
 
     def schema_doubt_cleared(self, partition: TopicPartition) -> None:
         log.info(
-            "Partition goes on; its schemas are known.",
+            "Partition resumed; its schemas were found.",
             **self._names,
             topic=partition.topic,
             partition=partition.partition,
@@ -210,8 +212,8 @@ class PipelineMetrics:
         self._conditions.failed(
             partition,
             fault,
-            "A record batch cannot be read; its partition waits. Make a replica with an intact copy the leader,"
-            " or set the group's offset after it, which gives its events up.",
+            "A record batch cannot be read; its partition waits. Elect a leader that has an intact copy"
+            " (`kafka-leader-election.sh`), or set the group's offset after it, which skips its events.",
             {**self._place(partition), "first": start, "last": last, "reason": fault},
             level="error",
         )

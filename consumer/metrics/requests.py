@@ -78,10 +78,10 @@ class RequestMetrics:
             retried=len(outcome.retry),
         )
 
-    def _not_accepted(self, why: str, reason: str, status: int | None, rows: int) -> None:
+    def _not_accepted(self, category: str, reason: str, status: int | None, rows: int) -> None:
         self._count(catalogue.REQUESTS, 1, _status_class(status))
-        self._count(catalogue.RETRIES, 1, why)
-        log.debug(reason, **self._names, why=why, status=status, events=rows)
+        self._count(catalogue.RETRIES, 1, category)
+        log.debug(reason, **self._names, category=category, status=status, events=rows)
 
 
 def _status_class(status: int | None) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from consumer.offsets.delivered import DeliveryProgress, RecordFingerprint
 from relay.kafka import TopicPartition
 from relay.kafka.connection import Connection
-from relay.status.model import GroupOffset, RecordMark
+from relay.status.model import GroupOffset, StoredFingerprint
 from relay.status.reader import read_status
 
 
@@ -41,13 +41,13 @@ async def read_offset_backup(
 
 
 def backed_up(partition: TopicPartition, progress: DeliveryProgress) -> GroupOffset:
-    """Return offset and mark of a partition, for the status."""
+    """Return offset and fingerprint of a partition, for the status."""
     last = progress.last
-    mark = RecordMark(last.offset, last.checksum, last.timestamp) if last else None
-    return GroupOffset(partition.topic, partition.partition, progress.offset, mark, progress.live_from)
+    fingerprint = StoredFingerprint(last.offset, last.checksum, last.timestamp) if last else None
+    return GroupOffset(partition.topic, partition.partition, progress.offset, fingerprint, progress.live_from)
 
 
 def _progress(entry: GroupOffset) -> DeliveryProgress:
-    mark = entry.last
-    last = RecordFingerprint(mark.offset, mark.checksum, mark.timestamp) if mark else None
+    stored = entry.last
+    last = RecordFingerprint(stored.offset, stored.checksum, stored.timestamp) if stored else None
     return replace(DeliveryProgress.starting_at(entry.offset), last=last, live_from=entry.live_from)

@@ -1,4 +1,4 @@
-"""The commits of one assignment."""
+"""The offset commits of one assignment."""
 
 import asyncio
 import contextlib

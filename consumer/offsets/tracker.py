@@ -1,4 +1,4 @@
-"""The delivered records of one assignment."""
+"""The tracker of read and delivered records of one assignment."""
 
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ from relay.kafka import Record, TopicPartition
 class SequenceRange:
     """Records of one partition that were tracked one after the other: numbers `first` to before `stop`.
 
-    Numbers count tracked records and have no holes. Offsets have holes, at transaction markers and compacted records.
+    Numbers count tracked records and have no gaps. Offsets have gaps, at transaction markers and compacted records.
     """
 
     partition: TopicPartition

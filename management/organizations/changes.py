@@ -33,13 +33,13 @@ def with_changes(organization: Organization, change: OrganizationChange) -> Orga
     return replace(organization, **fields)
 
 
-def in_jira_time(skew: ClockSkew, candidate: Organization) -> Organization:
-    """Return the organization with `added` and `backfill_from` by Jira's clock.
+def in_source_time(skew: ClockSkew, candidate: Organization) -> Organization:
+    """Return the organization with `added` and `backfill_from` by the source's clock.
 
-    Records created from `added` on are live, earlier ones are backfill. Jira's clock stamps the records, so it decides.
+    Records created from `added` on are live, earlier ones are backfill. The source's clock stamps the records, so it decides.
     """
-    back = None if candidate.backfill_from is None else candidate.backfill_from - skew.ahead
-    return replace(candidate, added=candidate.added - skew.ahead, backfill_from=back)
+    back = None if candidate.backfill_from is None else candidate.backfill_from - skew.ahead_ms
+    return replace(candidate, added=candidate.added - skew.ahead_ms, backfill_from=back)
 
 
 def describe_differences(before: Organization, after: Organization) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from management.connection_test import try_connection, verify_connection
 from management.context import OperatorContext
-from management.organizations.changes import describe_differences, in_jira_time, with_changes
+from management.organizations.changes import describe_differences, in_source_time, with_changes
 from management.organizations.credentials import carry_reference, has_reference, with_key
 from management.organizations.editor import edit_organization
 from management.organizations.results import ChangeResult
@@ -18,7 +18,7 @@ from producer.sources.clock_skew import ClockSkew
 from relay.errors import RelayError
 from relay.kafka.connection import Connection
 from relay.organizations import Organization
-from relay.url_policy import AllowedHosts, UrlError, organization_name
+from relay.url_policy import UrlError, organization_name
 
 _ACTION_BY_STATE = {"active": "resumed", "paused": "paused"}
 _NOT_TESTED_REMARKS = ("The connection was not tested.",)
@@ -40,19 +40,20 @@ async def add(
         raise InputError(
             "A new organization needs a URL, a user, and an API key or a reference to one (in a file: api_key_file or api_key_ref)."
         )
-    _require_allowed_host(context.hosts, change.url)
+    now = context.now_ms()
+    initial = Organization(name or "", change.url, change.user, added=now, modified=now, revision=0)
+    _require_allowed_host(context, initial)
     name = validate_name(name or organization_name(change.url))
+    initial = replace(initial, name=name)
     others = await read_organizations(context.connection)
     if name in others:
         raise _name_taken_error(name, same_url=others[name].url == change.url)
-    now = context.now_ms()
-    initial = Organization(name, change.url, change.user, added=now, modified=now, revision=0)
     _refuse_duplicate_url(initial, others)
     candidate, binding_remarks = with_key(context, with_changes(initial, change), change.key)
     if dry_run:
         return ChangeResult(name, "would be added", binding_remarks)
     candidate, remarks, skew = await _test_candidate(context, candidate, others, change, test=test)
-    candidate = in_jira_time(skew, candidate)
+    candidate = in_source_time(skew, candidate)
 
     def added(before: Organization | None) -> Organization:
         if before is not None:
@@ -123,7 +124,7 @@ async def _modified(
     after = with_changes(before, change)
     identity_changed = (after.url, after.user) != (before.url, before.user)
     if identity_changed:
-        _require_allowed_host(context.hosts, after.url)
+        _require_allowed_host(context, after)
         _refuse_duplicate_url(after, others)
     key = change.key or (carry_reference(context, before) if identity_changed else None)
     binding_remarks: tuple[str, ...] = ()
@@ -195,9 +196,9 @@ async def _test_candidate(
     return tested, (result.message,), result.skew
 
 
-def _require_allowed_host(hosts: AllowedHosts, url: str) -> None:
+def _require_allowed_host(context: OperatorContext, organization: Organization) -> None:
     try:
-        hosts.check(url)
+        context.connection_test.check_url(organization)
     except UrlError as error:
         raise InputError(str(error)) from error
 

@@ -24,7 +24,7 @@ class ProducerMetrics:
         self._metrics = MetricSet(catalogue.CATALOGUE, registry)
         self._clock = clock
         self._polling: dict[str, ConditionLog] = {}
-        """By organization; the conditions of each are those of its walks."""
+        """By organization; each purpose has conditions of its own."""
         self._transactions = ConditionLog(log, clock)
 
     def organization_started(self, organization: str, interval_seconds: float) -> None:
@@ -35,7 +35,7 @@ class ProducerMetrics:
     def round_ended(self, organization: str, at: int) -> None:
         self._metrics[catalogue.ROUNDS].labels(organization, "complete").inc()
         self._set(catalogue.LAST_POLL, organization, at / 1000)
-        self.walk_ended(organization, LIVE)
+        self.purpose_ended(organization, LIVE)
         log.debug("Polling round ended.", organization=organization)
 
     def complete_up_to(self, organization: str, at: int) -> None:
@@ -61,7 +61,7 @@ class ProducerMetrics:
         self._metrics[catalogue.IDS_REUSED].labels(organization).inc(len(ids))
         if first:
             log.warning(
-                "Jira gave ids of published records to other records. See the organization's status.",
+                "The source gave ids of published records to other records. See the organization's status.",
                 organization=organization,
                 ids=list(ids[:MAX_LISTED]),
             )
@@ -75,38 +75,42 @@ class ProducerMetrics:
         )
 
     def round_failed(
-        self, organization: str, kind: str, reason: str, retry_seconds: float, walk: str = LIVE
+        self, organization: str, kind: str, reason: str, retry_seconds: float, purpose: str = LIVE
     ) -> None:
-        """Count a failed round. `walk`: its name in the log; the failures of each walk are a condition of their own."""
+        """Count a failed round. The failures of each purpose are a condition of their own."""
         self._metrics[catalogue.ROUNDS].labels(organization, "failed").inc()
         self._metrics[catalogue.SOURCE_ERRORS].labels(organization, kind).inc()
         self._metrics[catalogue.SOURCE_BACKOFF_SECONDS].labels(organization).inc(retry_seconds)
         retry_in = round(retry_seconds, 1)
-        self._walks_of(organization).failed(
-            walk,
+        self._conditions_of(organization).failed(
+            purpose,
             kind,
             reason,
-            {"organization": organization, "walk": walk, "kind": kind, "retry_in_seconds": retry_in},
+            {"organization": organization, "purpose": purpose, "kind": kind, "retry_in_seconds": retry_in},
         )
 
-    def round_failed_by_defect(self, organization: str, walk: str, error: BaseException) -> None:
-        """Log a defect with its traceback, as a condition; `walk_ended` ends it."""
-        self._walks_of(organization).failed(
-            (walk, "defect"),
+    def round_failed_by_defect(self, organization: str, purpose: str, error: BaseException) -> None:
+        """Log a defect with its traceback, as a condition; `purpose_ended` ends it."""
+        self._conditions_of(organization).failed(
+            (purpose, "defect"),
             type(error).__name__,
-            "A polling round failed by a defect.",
-            {"organization": organization, "walk": walk, "exc_info": error},
+            "A polling round failed because of a defect in the relay.",
+            {"organization": organization, "purpose": purpose, "exc_info": error},
             level="error",
         )
 
-    def walk_ended(self, organization: str, walk: str) -> None:
-        """Note that a round of a walk was complete, so that its condition ends."""
+    def purpose_ended(self, organization: str, purpose: str) -> None:
+        """Note that a round of this purpose was complete, so that its condition ends."""
         if (conditions := self._polling.get(organization)) is not None:
-            fields = {"organization": organization, "walk": walk}
-            conditions.ended(walk, "Polling works again; it had failed", fields)
-            conditions.ended((walk, "defect"), "Polling works again; it had failed by a defect", fields)
+            fields = {"organization": organization, "purpose": purpose}
+            conditions.ended(purpose, "Polling works again; it had failed", fields)
+            conditions.ended(
+                (purpose, "defect"),
+                "Polling works again; it had failed because of a defect in the relay",
+                fields,
+            )
 
-    def _walks_of(self, organization: str) -> ConditionLog:
+    def _conditions_of(self, organization: str) -> ConditionLog:
         return self._polling.setdefault(organization, ConditionLog(log, self._clock))
 
     def organization_state(self, organization: str, state: str, expires: int | None) -> None:
@@ -121,36 +125,36 @@ class ProducerMetrics:
 
     def window_unproven(self, organization: str, instant: str, records: int) -> None:
         log.error(
-            "One millisecond has more records than Jira lists; some may be missing.",
+            "One millisecond has more records than the source returns; some may be missing.",
             organization=organization,
             instant=instant,
             records=records,
         )
 
-    def holes(self, organization: str, seconds: float) -> None:
+    def unread_ranges(self, organization: str, seconds: float) -> None:
         self._set(catalogue.UNREAD_SECONDS, organization, seconds)
 
-    def hole_opened(self, organization: str, since: str, until: str, reason: str) -> None:
+    def unread_range_opened(self, organization: str, since: str, until: str, reason: str) -> None:
         log.warning(
-            "Jira failed to serve a window; reading it in parts beside live polling.",
+            "The source failed to serve a window; the relay reads it in parts.",
             organization=organization,
             since=since,
             until=until,
             reason=reason,
         )
 
-    def hole_isolated(self, organization: str, since: str, until: str, reason: str) -> None:
+    def unread_range_isolated(self, organization: str, since: str, until: str, reason: str) -> None:
         log.error(
-            "Jira fails to serve records of this time. If this lasts, ask Atlassian.",
+            "The source fails to serve records of this time. Ask its support.",
             organization=organization,
             since=since,
             until=until,
             reason=reason,
         )
 
-    def hole_closed(self, organization: str, since: str, until: str, records: int) -> None:
+    def unread_range_closed(self, organization: str, since: str, until: str, records: int) -> None:
         log.warning(
-            "Jira answered for a time that it had failed to serve.",
+            "The source answered for a time that it had failed to serve.",
             organization=organization,
             since=since,
             until=until,
@@ -159,7 +163,7 @@ class ProducerMetrics:
 
     def gap_found(self, organization: str, since: str, until: str) -> None:
         log.error(
-            "Records were lost: Jira deleted them before they were read.",
+            "Records were lost: the source deleted them before they were read.",
             organization=organization,
             lost_since=since,
             lost_until=until,
@@ -199,7 +203,7 @@ class ProducerMetrics:
 
     def tail_lost(self, shard: int, organizations: list[str]) -> None:
         log.error(
-            "Kafka lost the end of a log; rebuilding state and reading the lost time again.",
+            "Kafka lost the end of a log. The shard rebuilds its state and reads that period again.",
             shard=shard,
             organizations=organizations[:MAX_LISTED],
         )
@@ -207,7 +211,7 @@ class ProducerMetrics:
     def ledger_repaired(self, organization: str, day: str, lost: int) -> None:
         if lost:
             log.error(
-                "Kafka lost confirmed events; reading them from Jira again.",
+                "Kafka lost confirmed events; reading them from the source again.",
                 organization=organization,
                 day=day,
                 events=lost,

@@ -1,7 +1,9 @@
+"""Backfill: one window of the history of an organization."""
+
 from producer.polling import window
 from producer.polling.context import PollingContext
 from producer.publishing.transaction import AdvanceCheckpoint
-from producer.sources.walk import Walk
+from producer.sources.purpose import Purpose
 from producer.sources.window_result import WindowResult
 from producer.state.intervals import TimeRange
 
@@ -33,10 +35,10 @@ async def _read_and_publish(context: PollingContext, wanted: TimeRange) -> int:
         nonlocal record_count
         record_count += result.record_count
         if not result.record_count:
-            await context.source.verify_empty(result.window, Walk.BACKFILL)
-        await context.publish(result, _mark_backfilled(result.covered), Walk.BACKFILL, persist=True)
+            await context.source.verify_empty(result.window, Purpose.BACKFILL)
+        await context.publish(result, _mark_backfilled(result.covered), Purpose.BACKFILL, persist=True)
 
-    await context.read_around_holes(wanted, Walk.BACKFILL, publish, _mark_backfilled)
+    await context.read_around_unread_ranges(wanted, Purpose.BACKFILL, publish, _mark_backfilled)
     return record_count
 
 

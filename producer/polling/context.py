@@ -1,16 +1,18 @@
+"""The context that the loops of one poller share, and how they read and publish a window."""
+
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field, replace
 
 from producer.metrics import ProducerMetrics
-from producer.polling import hole_search, window
+from producer.polling import unread_range_search, window
 from producer.polling.window import PollingConfig
 from producer.publishing.publisher import ShardPublisher
 from producer.publishing.transaction import AdvanceCheckpoint, PendingRecords
 from producer.sources.contract import Source
 from producer.sources.errors import BackoffScope, RetryAction, SourceError
-from producer.sources.walk import Walk
+from producer.sources.purpose import Purpose
 from producer.sources.window_result import WindowResult
 from producer.state.checkpoint import Checkpoint
 from producer.state.intervals import TimeRange, missing_ranges
@@ -21,7 +23,7 @@ from relay.organizations import Organization
 
 @dataclass(slots=True)
 class PollingContext:
-    """What the three loops of a poller share: where they read, where they publish, and how far back a window begins.
+    """What the loops of a poller share: where they read, where they publish, and how far back a window begins.
 
     `overlap` (ms) is set by live rounds and used by all: it decides whether an event is live or late. `last_proof` is
     the time (ms) of the last proof that an empty answer was an answer.
@@ -38,11 +40,11 @@ class PollingContext:
     last_proof: int | None = None
     outage_noted: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while the checkpoint holds an outage."""
-    holes_known: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set while the checkpoint has holes."""
+    unread_ranges_known: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while the checkpoint has unread ranges."""
 
     def __post_init__(self) -> None:
-        self.overlap = self.config.overlap
+        self.overlap = self.config.overlap_ms
 
     @property
     def name(self) -> str:
@@ -54,28 +56,28 @@ class PollingContext:
 
     def until(self) -> int:
         """Return the end of a window that begins now: a little before now, by the slower of the two clocks."""
-        return self.source.clock_skew.correct(self.now_ms()) - self.config.settle
+        return self.source.clock_skew.correct(self.now_ms()) - self.config.settle_ms
 
     def read(
-        self, wanted: TimeRange, walk: Walk
+        self, wanted: TimeRange, purpose: Purpose
     ) -> AbstractAsyncContextManager[AsyncGenerator[WindowResult, None]]:
         """Open the results of a window. The source is closed also where publishing a result raises, as for a closed shard."""
         return aclosing(
-            self.source.read(wanted, walk, on_retry=lambda error: self.report_source_error(error, walk))
+            self.source.read(wanted, purpose, on_retry=lambda error: self.report_source_error(error, purpose))
         )
 
-    def holes(self) -> tuple[TimeRange, ...]:
+    def unread_ranges(self) -> tuple[TimeRange, ...]:
         """Return the ranges that the source fails to serve, as committed."""
         checkpoint = self.checkpoint()
-        return () if checkpoint is None else checkpoint.holes
+        return () if checkpoint is None else checkpoint.unread_ranges
 
-    async def read_and_publish(self, wanted: TimeRange, walk: Walk = Walk.LIVE) -> "WindowProgress":
-        """Read a window to its end, holes left out, and publish each result as it comes.
+    async def read_and_publish(self, wanted: TimeRange, purpose: Purpose = Purpose.LIVE) -> "WindowProgress":
+        """Read a window to its end, unread ranges left out, and publish each result as it comes.
 
         The checkpoint moves with new events, or where it has fallen behind; never while all results were empty.
         """
         progress = WindowProgress(wanted.start)
-        parts = missing_ranges(self.holes(), wanted)
+        parts = missing_ranges(self.unread_ranges(), wanted)
         last_end = parts[-1].end if parts else wanted.start
 
         async def publish(result: WindowResult) -> None:
@@ -83,28 +85,31 @@ class PollingContext:
             at_end = progress.end == last_end
             read_so_far = TimeRange(wanted.start, wanted.end if at_end else progress.end)
             persist = progress.record_count > 0 and (
-                (at_end and walk.low_priority) or self._checkpoint_lags(read_so_far)
+                (at_end and purpose.low_priority) or self._checkpoint_lags(read_so_far)
             )
-            await self.publish(result, self._advance_over(read_so_far), walk, persist=persist)
+            await self.publish(result, self._advance_over(read_so_far), purpose, persist=persist)
 
-        progress.end = await self.read_around_holes(
-            wanted, walk, publish, lambda hole: self._advance_over(TimeRange(wanted.start, hole.end))
+        progress.end = await self.read_around_unread_ranges(
+            wanted,
+            purpose,
+            publish,
+            lambda unread_range: self._advance_over(TimeRange(wanted.start, unread_range.end)),
         )
         return progress
 
-    async def read_around_holes(
+    async def read_around_unread_ranges(
         self,
         wanted: TimeRange,
-        walk: Walk,
+        purpose: Purpose,
         publish: Callable[[WindowResult], Awaitable[None]],
         advance_over: Callable[[TimeRange], AdvanceCheckpoint],
     ) -> int:
-        """Read the parts of a window that are in no hole, and return its end, or the instant that the API's clock had reached.
+        """Read the parts of a window that are in no unread range, and return its end, or the instant that the API's clock had reached.
 
-        A part that the source fails to serve becomes a hole, in one transaction with the cursor that `advance_over` moves.
+        A part that the source fails to serve becomes an unread range, in one transaction with the cursor that `advance_over` moves.
         """
-        for part in missing_ranges(self.holes(), wanted):
-            end = await self._read_part(part, walk, publish, advance_over)
+        for part in missing_ranges(self.unread_ranges(), wanted):
+            end = await self._read_part(part, purpose, publish, advance_over)
             if end < part.end:
                 return end
         return wanted.end
@@ -112,18 +117,18 @@ class PollingContext:
     async def _read_part(
         self,
         part: TimeRange,
-        walk: Walk,
+        purpose: Purpose,
         publish: Callable[[WindowResult], Awaitable[None]],
         advance_over: Callable[[TimeRange], AdvanceCheckpoint],
     ) -> int:
-        """Read a part, and return the instant up to which it was read, or made a hole.
+        """Read a part, and return the instant up to which it was read, or made an unread range.
 
         1. The source has repeated the request that fails, several times.
-        2. Another request must be answered: a site that is down altogether is waited for, and no hole is opened.
+        2. Another request must be answered: a site that is down altogether is waited for, and no unread range is opened.
         3. The part is read once more: the site may have come back between 1 and 2.
         """
         end = part.start
-        for attempt in (walk, Walk.HOLES):
+        for attempt in (purpose, Purpose.UNREAD_RANGES):
             published: WindowResult | None = None
             try:
                 async with self.read(TimeRange(end, part.end), attempt) as results:
@@ -138,27 +143,27 @@ class PollingContext:
                 )  # its empty answer was not believed
                 if was_read or not error.failure.may_concern_records:
                     raise
-                if attempt is walk:
+                if attempt is purpose:
                     await self._require_other_answer(TimeRange(end, part.end), error)
                 else:
-                    await self._open_hole(TimeRange(end, part.end), error, advance_over)
+                    await self._open_unread_range(TimeRange(end, part.end), error, advance_over)
         return part.end
 
     async def _require_other_answer(self, unread: TimeRange, error: SourceError) -> None:
         """Raise `error` unless the source answers another request."""
         try:
-            await self.require_witness(unread, Walk.HOLES)
+            await self.require_witness(unread, Purpose.UNREAD_RANGES)
         except SourceError:
             raise error from None
 
-    async def require_witness(self, unread: TimeRange, walk: Walk) -> None:
+    async def require_witness(self, unread: TimeRange, purpose: Purpose) -> None:
         """Return once the source has answered a request for another window than the unread one. Raises SourceError."""
         checkpoint = self.checkpoint()
-        windows = () if checkpoint is None else hole_search.witness_windows(checkpoint, unread)
+        windows = () if checkpoint is None else unread_range_search.witness_windows(checkpoint, unread)
         failure: SourceError | None = None
         for window_to_read in windows:
             try:
-                async with self.read(window_to_read, walk) as results:
+                async with self.read(window_to_read, purpose) as results:
                     async for _ in results:
                         pass
                 return
@@ -169,33 +174,33 @@ class PollingContext:
         if failure is not None:
             raise failure
 
-    async def _open_hole(
+    async def _open_unread_range(
         self, unread: TimeRange, error: SourceError, advance_over: Callable[[TimeRange], AdvanceCheckpoint]
     ) -> None:
-        """Commit a hole together with the cursor that passes it."""
+        """Commit an unread range together with the cursor that passes it."""
 
         def advance(checkpoint: Checkpoint) -> Checkpoint:
-            return advance_over(unread)(hole_search.open_hole(checkpoint, unread))
+            return advance_over(unread)(unread_range_search.open_unread_range(checkpoint, unread))
 
         await self.publisher.publish(self.name, self._pending(unread), advance, persist=True)
         since, until = timestamps.to_iso(unread.start), timestamps.to_iso(unread.end)
-        self.metrics.hole_opened(self.name, since, until, error.failure.message)
-        self.report_holes()
+        self.metrics.unread_range_opened(self.name, since, until, error.failure.message)
+        self.report_unread_ranges()
 
-    def report_holes(self) -> None:
-        """Show the holes in status and metrics, and wake the loop that reads them."""
-        holes = self.holes()
-        if holes:
-            self.holes_known.set()
-        self.reporter.holes(holes)
+    def report_unread_ranges(self) -> None:
+        """Show the unread ranges in status and metrics, and wake the loop that reads them."""
+        unread_ranges = self.unread_ranges()
+        if unread_ranges:
+            self.unread_ranges_known.set()
+        self.reporter.unread_ranges(unread_ranges)
 
     async def publish(
-        self, result: WindowResult, advance: AdvanceCheckpoint, walk: Walk, *, persist: bool
+        self, result: WindowResult, advance: AdvanceCheckpoint, purpose: Purpose, *, persist: bool
     ) -> None:
         """Publish the new events of a result; see ShardPublisher.publish."""
         if result.failure is not None:
             # What was served is published; the cursors stay, and the caller learns that the rest is missing.
-            await self._publish_served(result, walk)
+            await self._publish_served(result, purpose)
             raise SourceError(result.failure)
         if not result.proven:
             self.metrics.window_unproven(
@@ -206,21 +211,25 @@ class PollingContext:
             self._pending(result.window, result),
             advance,
             persist=persist,
-            low_priority=walk.low_priority,
+            low_priority=purpose.low_priority,
         )
         self.reporter.events_published(published)
 
-    async def _publish_served(self, result: WindowResult, walk: Walk) -> None:
+    async def _publish_served(self, result: WindowResult, purpose: Purpose) -> None:
         pending = self._pending(result.window, result)
         published = await self.publisher.publish(
-            self.name, pending, lambda checkpoint: checkpoint, persist=False, low_priority=walk.low_priority
+            self.name,
+            pending,
+            lambda checkpoint: checkpoint,
+            persist=False,
+            low_priority=purpose.low_priority,
         )
         self.reporter.events_published(published)
 
-    async def publish_verified_empty(self, empty: TimeRange, walk: Walk = Walk.LIVE) -> None:
+    async def publish_verified_empty(self, empty: TimeRange, purpose: Purpose = Purpose.LIVE) -> None:
         """Move the checkpoint over an empty window, once the source has shown that its answer was one."""
-        for part in missing_ranges(self.holes(), empty):
-            await self.source.verify_empty(part, walk)
+        for part in missing_ranges(self.unread_ranges(), empty):
+            await self.source.verify_empty(part, purpose)
         self.last_proof = self.now_ms()
         await self.publisher.publish(self.name, self._pending(empty), self._advance_over(empty), persist=True)
         self.report_complete_up_to()
@@ -232,13 +241,13 @@ class PollingContext:
             reached = max(checkpoint.window_end, read_until or checkpoint.window_end)
             self.reporter.complete_up_to(replace(checkpoint, window_end=reached).complete_up_to)
 
-    def report_source_error(self, error: SourceError, walk: Walk = Walk.LIVE) -> None:
+    def report_source_error(self, error: SourceError, purpose: Purpose = Purpose.LIVE) -> None:
         """Show a failure in status and metrics; the source waits by itself.
 
-        A failure that holds up only a walk beside live polling is a notice, since live events still arrive.
+        A failure that holds up only requests of another purpose than live is a notice, since live events still arrive.
         """
-        if walk is not Walk.LIVE and error.failure.scope is BackoffScope.WALK:
-            self.reporter.walk_failing(walk, error.kind, error.failure.message, error.retry_seconds)
+        if purpose is not Purpose.LIVE and error.failure.scope is BackoffScope.PURPOSE:
+            self.reporter.purpose_failing(purpose, error.kind, error.failure.message, error.retry_seconds)
             return
         waiting = error.action is RetryAction.WAIT
         self.reporter.failing(error.kind, error.failure.message, error.retry_seconds, waiting=waiting)
@@ -255,7 +264,7 @@ class PollingContext:
 
     def _checkpoint_lags(self, read_so_far: TimeRange) -> bool:
         checkpoint = self.checkpoint()
-        return checkpoint is None or read_so_far.end - checkpoint.window_end >= self.config.proof_every
+        return checkpoint is None or read_so_far.end - checkpoint.window_end >= self.config.proof_every_ms
 
     def _advance_over(self, read_so_far: TimeRange) -> AdvanceCheckpoint:
         def advance(checkpoint: Checkpoint) -> Checkpoint:

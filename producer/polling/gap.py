@@ -1,8 +1,10 @@
+"""The search for a gap after an outage."""
+
 from dataclasses import replace
 
 from producer.polling import window
 from producer.polling.context import PollingContext
-from producer.sources.walk import Walk
+from producer.sources.purpose import Purpose
 from producer.state.checkpoint import Checkpoint
 from producer.state.intervals import TimeRange
 from relay import timestamps
@@ -11,7 +13,7 @@ from relay import timestamps
 async def gap_round(context: PollingContext) -> None:
     """Wait for an outage, ask for the oldest record that the API keeps, and report the time whose records are gone.
 
-    It runs beside live polling, in a walk of its own: an API that refuses this question holds up nothing else. The outage
+    It runs beside live polling, as a purpose of its own: an API that refuses this question holds up nothing else. The outage
     is in the checkpoint until the question is answered, so a gap is reported even if the process dies before.
     """
     await context.outage_noted.wait()
@@ -22,7 +24,7 @@ async def gap_round(context: PollingContext) -> None:
 
 
 async def _report_gap(context: PollingContext, outage: TimeRange) -> None:
-    oldest = await context.source.oldest(Walk.GAP)
+    oldest = await context.source.oldest(Purpose.GAP)
     gap = window.find_gap(outage, oldest) if isinstance(oldest, int) else None
     if gap is not None:
         context.metrics.gap_found(context.name, timestamps.to_iso(gap.start), timestamps.to_iso(gap.end))

@@ -1,3 +1,5 @@
+"""Live rounds: the records since the checkpoint."""
+
 import asyncio
 from dataclasses import replace
 
@@ -44,7 +46,7 @@ class LiveRound:
             await context.publish_verified_empty(TimeRange(wanted.start, progress.end))
         self._outage_noted = False  # the next outage begins here
         skew = context.source.clock_skew
-        context.reporter.active(skew.ahead if skew.skewed else 0)
+        context.reporter.active(skew.ahead_ms if skew.skewed else 0)
 
     async def _ensure_checkpoint(self) -> Checkpoint:
         """Return the checkpoint: the first one, one set back after a clock went wrong, or the stored one."""
@@ -55,7 +57,7 @@ class LiveRound:
             checkpoint = await context.publisher.write_checkpoint(context.name, self._first_checkpoint)
         elif checkpoint.window_end > context.until() + REWIND_FROM_MS:
             log.warning(
-                "Checkpoint was in the future and was set back. Check the clocks.",
+                "Checkpoint was in the future and was set back. Check this machine's clock and the source's.",
                 organization=context.name,
                 checkpoint=timestamps.to_iso(checkpoint.window_end),
             )
@@ -67,7 +69,7 @@ class LiveRound:
         self._checkpoint_ready.set()
         if checkpoint.outage is not None:
             context.outage_noted.set()
-        context.report_holes()
+        context.report_unread_ranges()
         return checkpoint
 
     def _first_checkpoint(self, checkpoint: Checkpoint | None) -> Checkpoint:

@@ -1,3 +1,5 @@
+"""The poller of one organization: a loop for each purpose."""
+
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
@@ -7,13 +9,13 @@ from functools import partial
 from producer.polling.backfill import backfill_round
 from producer.polling.context import PollingContext
 from producer.polling.gap import gap_round
-from producer.polling.hole_search import HoleTiming
-from producer.polling.holes import HoleRound
 from producer.polling.live import LiveRound
 from producer.polling.reread import reread_round
+from producer.polling.unread_range_search import UnreadRangeTiming
+from producer.polling.unread_ranges import UnreadRangeReader
 from producer.publishing.publisher import ShardClosedError
 from producer.sources.errors import SourceError
-from producer.sources.walk import Walk
+from producer.sources.purpose import Purpose
 from relay.aio import cancellation_requested
 from relay.errors import RelayError
 
@@ -33,13 +35,13 @@ class PollerTiming:
     """At most; a shard of a thousand organizations does not begin all of them in one moment."""
     gap_check_seconds: float = 1.0
     """The least time between two looks for a gap; each waits for an outage first."""
-    hole_check_seconds: float = 5.0
-    """How often the parts of holes that are due are asked for."""
-    holes: HoleTiming = field(default_factory=HoleTiming)
+    unread_range_check_seconds: float = 5.0
+    """How often the parts of unread ranges that are due are asked for."""
+    unread_ranges: UnreadRangeTiming = field(default_factory=UnreadRangeTiming)
 
 
 class Poller:
-    """Polls one organization: live rounds, re-reads, backfill, the look for gaps and the reading of holes, each in a loop of its own, through one
+    """Polls one organization: live rounds, re-reads, backfill, the look for gaps and the reading of unread ranges, each in a loop of its own, through one
     publisher.
 
     A failure of the source is reported and waited out, and so is a defect of the relay: neither ends a loop. The poller
@@ -55,7 +57,7 @@ class Poller:
         self._timing = timing or PollerTiming()
         self._checkpoint_ready = asyncio.Event()
         self._live = LiveRound(context, self._checkpoint_ready)
-        self._holes = HoleRound(context, self._timing.holes)
+        self._unread_ranges = UnreadRangeReader(context, self._timing.unread_ranges)
 
     async def run(self) -> None:
         context, timing = self._context, self._timing
@@ -63,29 +65,40 @@ class Poller:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(
-                    self._repeat(self._live.run, Walk.LIVE, self._interval_seconds, jitter_start=True)
+                    self._repeat(self._live.run, Purpose.LIVE, self._interval_seconds, jitter_start=True)
                 )
-                tasks.create_task(self._repeat_once_ready(reread, Walk.REREAD, timing.reread_check_seconds))
-                tasks.create_task(self._repeat_once_ready(gap, Walk.GAP, timing.gap_check_seconds))
                 tasks.create_task(
-                    self._repeat_once_ready(self._holes.run, Walk.HOLES, timing.hole_check_seconds)
+                    self._repeat_once_ready(reread, Purpose.REREAD, timing.reread_check_seconds)
+                )
+                tasks.create_task(self._repeat_once_ready(gap, Purpose.GAP, timing.gap_check_seconds))
+                tasks.create_task(
+                    self._repeat_once_ready(
+                        self._unread_ranges.run, Purpose.UNREAD_RANGES, timing.unread_range_check_seconds
+                    )
                 )
                 tasks.create_task(context.reporter.heartbeat())
                 if context.organization.backfill_from is not None:
                     tasks.create_task(
-                        self._repeat_once_ready(backfill, Walk.BACKFILL, timing.backfill_check_seconds)
+                        self._repeat_once_ready(backfill, Purpose.BACKFILL, timing.backfill_check_seconds)
                     )
         except ExceptionGroup as errors:
             if errors.split(ShardClosedError)[1] is not None:
                 raise
             raise ShardClosedError(str(errors.exceptions[0])) from errors
 
-    async def _repeat_once_ready(self, polling_round: PollingRound, walk: Walk, pause_seconds: float) -> None:
+    async def _repeat_once_ready(
+        self, polling_round: PollingRound, purpose: Purpose, pause_seconds: float
+    ) -> None:
         await self._checkpoint_ready.wait()
-        await self._repeat(polling_round, walk, pause_seconds)
+        await self._repeat(polling_round, purpose, pause_seconds)
 
     async def _repeat(
-        self, polling_round: PollingRound, walk: Walk, pause_seconds: float, *, jitter_start: bool = False
+        self,
+        polling_round: PollingRound,
+        purpose: Purpose,
+        pause_seconds: float,
+        *,
+        jitter_start: bool = False,
     ) -> None:
         """Run a round for ever, every `pause_seconds` from begin to begin; after a failure the source's back-off waits."""
         loop = asyncio.get_running_loop()
@@ -95,9 +108,9 @@ class Poller:
             started = loop.time()
             try:
                 await polling_round()
-                self._context.reporter.walk_succeeded(walk)
+                self._context.reporter.purpose_succeeded(purpose)
             except SourceError as source_error:
-                self._context.report_source_error(source_error, walk)
+                self._context.report_source_error(source_error, purpose)
                 await asyncio.sleep(self._timing.source_error_pause_seconds)
                 continue
             except ShardClosedError:
@@ -105,15 +118,15 @@ class Poller:
             except (Exception, asyncio.CancelledError) as error:
                 if isinstance(error, asyncio.CancelledError) and cancellation_requested():
                     raise
-                self._report_own_error(error, walk)
+                self._report_own_error(error, purpose)
                 await asyncio.sleep(self._timing.defect_seconds)
                 continue
             await asyncio.sleep(max(0.0, pause_seconds * random.uniform(0.95, 1.0) - (loop.time() - started)))
 
-    def _report_own_error(self, error: BaseException, walk: Walk) -> None:
+    def _report_own_error(self, error: BaseException, purpose: Purpose) -> None:
         """Show a fault on the relay's side in this organization's status; the other organizations go on."""
         reporter, seconds = self._context.reporter, self._timing.defect_seconds
         if isinstance(error, RelayError):
             reporter.failing("too-large", f"{self._context.name}: {error}", seconds, waiting=False)
         else:
-            reporter.failing_by_defect(walk, error, seconds)
+            reporter.failing_by_defect(purpose, error, seconds)

@@ -1,6 +1,8 @@
+"""Deep re-reads of the last day and the last week."""
+
 from producer.polling import window
 from producer.polling.context import PollingContext
-from producer.sources.walk import Walk
+from producer.sources.purpose import Purpose
 from producer.state.intervals import TimeRange
 
 
@@ -13,6 +15,6 @@ async def reread_round(context: PollingContext) -> None:
     wanted = window.reread(checkpoint, context.until(), context.config, backfill_from)
     if wanted is None:
         return
-    progress = await context.read_and_publish(wanted, Walk.REREAD)
+    progress = await context.read_and_publish(wanted, Purpose.REREAD)
     if not progress.record_count:
-        await context.publish_verified_empty(TimeRange(wanted.start, progress.end), Walk.REREAD)
+        await context.publish_verified_empty(TimeRange(wanted.start, progress.end), Purpose.REREAD)

@@ -9,19 +9,19 @@ from producer.state.intervals import TimeRange, add_range, missing_ranges
 from relay import timestamps
 from relay.timestamps import DAY_MS
 
-LEAST_OVERLAP = 60_000
+MIN_OVERLAP_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
 class PollingConfig:
-    settle: int = 2_000
-    overlap: int = 900_000
+    settle_ms: int = 2_000
+    overlap_ms: int = 900_000
     """At most; a busy organization has less."""
-    reread_day_every: int = 3_600_000
-    reread_week_every: int = DAY_MS
-    allowed_lateness: int = 7 * DAY_MS
+    reread_day_every_ms: int = 3_600_000
+    reread_week_every_ms: int = DAY_MS
+    allowed_lateness_ms: int = 7 * DAY_MS
     """How long after its creation a record may become visible and still be found."""
-    proof_every: int = 300_000
+    proof_every_ms: int = 300_000
     """How often empty rounds are proven, and how far the checkpoint may fall behind known records."""
 
 
@@ -48,9 +48,9 @@ def reread(
     checkpoint: Checkpoint, until: int, config: PollingConfig, backfill_from: int | None
 ) -> TimeRange | None:
     """Return the window of the deepest re-read that is due; it covers the other. None: none is due."""
-    if until - checkpoint.week_mark >= config.reread_week_every:
-        start = checkpoint.week_mark - config.allowed_lateness
-    elif until - checkpoint.day_mark >= config.reread_day_every:
+    if until - checkpoint.week_mark >= config.reread_week_every_ms:
+        start = checkpoint.week_mark - config.allowed_lateness_ms
+    elif until - checkpoint.day_mark >= config.reread_day_every_ms:
         start = checkpoint.day_mark - DAY_MS
     else:
         return None
@@ -75,7 +75,7 @@ def backfill(checkpoint: Checkpoint, backfill_from: int | None, days: int = 1) -
 def advance(
     checkpoint: Checkpoint, read: TimeRange, config: PollingConfig, backfill_from: int | None
 ) -> Checkpoint:
-    """Return the checkpoint after `read` was read without a hole, once `read.end` had passed.
+    """Return the checkpoint after `read` was read without an unread range, once `read.end` had passed.
 
     Each cursor moves that needed no more than this window, whichever round read it.
     """
@@ -89,7 +89,7 @@ def advance(
             checkpoint,
             window_end=move_cursor(checkpoint.window_end, 0),
             day_mark=move_cursor(checkpoint.day_mark, DAY_MS),
-            week_mark=move_cursor(checkpoint.week_mark, config.allowed_lateness),
+            week_mark=move_cursor(checkpoint.week_mark, config.allowed_lateness_ms),
         ),
         config,
     )
@@ -105,13 +105,13 @@ def next_overlap(created: Iterable[int], end: int, config: PollingConfig, page_r
     capacity = page_records * 9 // 10
     recent = sorted((ms for ms in created if ms < end), reverse=True)
     if len(recent) < capacity:
-        return config.overlap
-    return min(config.overlap, max(LEAST_OVERLAP, end - recent[capacity - 1]))
+        return config.overlap_ms
+    return min(config.overlap_ms, max(MIN_OVERLAP_MS, end - recent[capacity - 1]))
 
 
 def proof_due(last_proof: int | None, now: int, config: PollingConfig) -> bool:
     """Whether an empty round is to be proven, so that the checkpoint may move; also after a clock went back."""
-    return last_proof is None or not 0 <= now - last_proof < config.proof_every
+    return last_proof is None or not 0 <= now - last_proof < config.proof_every_ms
 
 
 def note_outage(checkpoint: Checkpoint, until: int) -> Checkpoint:
@@ -134,9 +134,9 @@ def find_gap(outage: TimeRange, oldest_created: int) -> TimeRange | None:
 
 def _with_ledgers_from(checkpoint: Checkpoint, config: PollingConfig) -> Checkpoint:
     lowest = min(
-        checkpoint.window_end - config.overlap,
+        checkpoint.window_end - config.overlap_ms,
         checkpoint.day_mark - DAY_MS,
-        checkpoint.week_mark - config.allowed_lateness,
+        checkpoint.week_mark - config.allowed_lateness_ms,
     )
     day = timestamps.day_start(timestamps.day_of(lowest))
     return replace(checkpoint, ledgers_from=max(checkpoint.ledgers_from, day))

@@ -8,7 +8,7 @@ from producer.events import UnreadableRecord
 from relay.kafka.producer import ProducerRecord
 
 PLAIN_BYTES = 500_000
-LARGEST_PART_BYTES = 900_000
+MAX_PART_BYTES = 900_000
 
 
 def dead_letter_records(
@@ -24,7 +24,7 @@ def dead_letter_records(
 
     No part is larger than `max_value_bytes`, which the topic accepts.
     """
-    part_bytes = min(LARGEST_PART_BYTES, max_value_bytes)
+    part_bytes = min(MAX_PART_BYTES, max_value_bytes)
     compressed = len(unreadable.raw) > min(PLAIN_BYTES, part_bytes)
     content = igzip.compress(unreadable.raw, mtime=0) if compressed else unreadable.raw
     parts = [content[start : start + part_bytes] for start in range(0, len(content), part_bytes)] or [b""]

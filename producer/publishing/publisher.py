@@ -1,3 +1,5 @@
+"""The publisher of one shard: one transaction at a time."""
+
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator

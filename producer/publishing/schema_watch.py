@@ -7,17 +7,19 @@ import structlog
 from relay.schema_registry.store import SchemaStore
 from relay.telemetry.health import Health
 
-LOOK_SECONDS = 60.0
+CHECK_SECONDS = 60.0
 _CONDITION = "schema of events"
 
 log = structlog.get_logger(__name__)
 
 
-async def watch_event_schema(store: SchemaStore, health: Health, look_seconds: float = LOOK_SECONDS) -> None:
-    """Look every `look_seconds`, until cancelled. Events are written meanwhile: the relay's own consumers read them."""
+async def watch_event_schema(
+    store: SchemaStore, health: Health, check_seconds: float = CHECK_SECONDS
+) -> None:
+    """Look every `check_seconds`, until cancelled. Events are written meanwhile: the relay's own consumers read them."""
     former: str | None = None
     while True:
-        await asyncio.sleep(look_seconds)
+        await asyncio.sleep(check_seconds)
         problem = await store.verify_encoder()
         health.report(_CONDITION, ok=problem is None, reason=(problem or "").removesuffix("."))
         if problem is not None and problem != former:

@@ -1,4 +1,4 @@
-"""What the topics accept, and whether their settings would cost data, at most a minute old."""
+"""The limits of the topics, and whether their settings would cause data loss, at most a minute old."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -44,11 +44,11 @@ class TopicLimitsWatcher:
 
     @property
     def problem(self) -> str | None:
-        """Which settings of which topics would cost data, and the commands that mend them; None: no known one does."""
+        """The settings of topics that would cause data loss, and the commands that correct them. None: no known one does."""
         if not self.risks:
             return None
         found = " ".join(f"{risk.topic}: {risk.describe(self._connection.bootstrap)}" for risk in self.risks)
-        return f"Kafka's settings of the topics would cost data. {found} Polling resumes within a minute after that."
+        return f"Kafka's settings of the topics would cause data loss. {found} Polling resumes within a minute after that."
 
     async def watch(self, on_risk: Callable[[], None] = lambda: None) -> None:
         """Look every `check_seconds`, until cancelled. Call `on_risk` when a look has found a new risk."""
@@ -95,7 +95,7 @@ class TopicLimitsWatcher:
         risks, unknown = data_loss_risks(self._topics, configs, self._reread_ms), unknown_text(facts)
         for risk in set(risks) - set(self.risks):
             log.error(
-                "A topic setting would cost data; the shards are closed. Run the command.",
+                "A topic setting would cause data loss, so the shards were closed. Run the command in the field `command`.",
                 topic=risk.topic,
                 setting=risk.setting,
                 found=risk.found,
@@ -103,7 +103,7 @@ class TopicLimitsWatcher:
                 command=risk.command(self._connection.bootstrap),
             )
         for risk in set(self.risks) - set(risks):
-            log.info("A topic setting was mended.", topic=risk.topic, setting=risk.setting)
+            log.info("A topic setting was corrected.", topic=risk.topic, setting=risk.setting)
         if unknown is not None and unknown != self.unknown:
-            log.warning("Some topic settings are not known.", reason=unknown)
+            log.warning("Kafka did not report some topic settings. Grant DescribeConfigs.", reason=unknown)
         self.risks, self.unknown = tuple(risks), unknown

@@ -249,7 +249,7 @@ def _rewind_to_day(checkpoint: Checkpoint, day: str) -> Checkpoint:
     """Set the cursors to the start of a day and open its history, so that it is read again.
 
     No cursor goes below the kept ledgers, since the ids published there are forgotten: such a day is read as history, or,
-    where it is live, as a hole: only for the sake of a hole was its ledger kept.
+    where it is live, as an unread range: only for the sake of that range was its ledger kept.
     """
     start = day_start(day)
     read_again = (TimeRange(start, start + DAY_MS),)
@@ -259,5 +259,5 @@ def _rewind_to_day(checkpoint: Checkpoint, day: str) -> Checkpoint:
     return replace(
         rewind(checkpoint, bound),
         backfilled=tuple(rest for one in checkpoint.backfilled for rest in missing_ranges(read_again, one)),
-        holes=checkpoint.holes if kept else add_range(checkpoint.holes, live),
+        unread_ranges=checkpoint.unread_ranges if kept else add_range(checkpoint.unread_ranges, live),
     )

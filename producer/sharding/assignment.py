@@ -1,3 +1,5 @@
+"""The shards that the consumer group assigned to this process, and their organizations."""
+
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -74,7 +76,7 @@ class ShardAssignment:
         for number in set(self._shards) - numbers:
             self._release(self._shards.pop(number))
         for running in self._shards.values():
-            running.shard.retained()
+            running.shard.keep()
         for number in numbers - set(self._shards):
             self._start(number)
 
@@ -96,7 +98,7 @@ class ShardAssignment:
                 if tp not in self._tables or offset != await positions.position(tp):
                     continue
                 if (corrupt := positions.corrupt_batch(tp)) is not None:
-                    self._hold(positions, tp, offset, corrupt)
+                    self._pause_partition(positions, tp, offset, corrupt)
                 else:
                     self._held.pop(tp, None)
                     # deleted records, or another leader, whose log may have lost records that were read
@@ -107,14 +109,16 @@ class ShardAssignment:
                 reason = describe(error)
                 log.debug("Organizations could not be read again yet.", shard=tp.partition, reason=reason)
 
-    def _hold(self, positions: Positions, tp: TopicPartition, offset: int, batch: CorruptBatch) -> None:
-        """Read nothing of it for a while; another replica may have an intact batch."""
+    def _pause_partition(
+        self, positions: Positions, tp: TopicPartition, offset: int, batch: CorruptBatch
+    ) -> None:
+        """Read nothing of it for a while; another replica may have an intact copy."""
         positions.pause([tp])
         self._paused_until[tp] = time.monotonic() + self._timing.corrupt_pause_seconds
         self._held[tp] = (
             f"A batch of {tp.topic}, partition {tp.partition}, cannot be read from offset {offset} on ({batch.fault}): the "
-            "organizations of this partition are unknown and not polled; those of other partitions are. Make a replica with "
-            f"an intact batch the leader. If none has it, remove the records up to offset {batch.last_offset} with "
+            "organizations of this partition are unknown and not polled; those of other partitions are. Elect a leader "
+            f"that has an intact copy (`kafka-leader-election.sh`). If none has it, remove the records up to offset {batch.last_offset} with "
             "kafka-delete-records.sh (the topic needs cleanup.policy=compact,delete with retention.ms=-1 meanwhile), and add "
             "the organizations of this partition again. Their progress is kept"
         )
@@ -122,7 +126,7 @@ class ShardAssignment:
             tp,
             batch.fault,
             "A batch of organizations could not be read; later changes wait. "
-            "Make a replica with an intact batch the leader. If none has it, remove the records up to last_offset with "
+            "Elect a leader that has an intact copy (`kafka-leader-election.sh`). If none has it, remove the records up to last_offset with "
             "kafka-delete-records.sh (the topic needs cleanup.policy=compact,delete with retention.ms=-1 meanwhile), and add the organizations "
             "of this partition again.",
             {

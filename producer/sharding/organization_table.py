@@ -1,3 +1,5 @@
+"""The organizations of one partition, as read from the topic."""
+
 import structlog
 
 from relay.avro.codec import BadBody, NotAvro, UnknownSchema

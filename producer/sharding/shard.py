@@ -1,3 +1,5 @@
+"""The life of one shard: load it, poll its organizations, load it again after a fault."""
+
 import asyncio
 import contextlib
 import math
@@ -120,8 +122,8 @@ class Shard:
         if self._publisher is not None:
             self._publisher.failed.set()
 
-    def retained(self) -> None:
-        """Note that the shard stays with this process after a rebalance.
+    def keep(self) -> None:
+        """Keep the shard after a rebalance that left it with this process.
 
         If the membership was lost before, another process may have owned the shard meanwhile: then reload it.
         """

@@ -1,4 +1,4 @@
-"""The sources there are, one line each, and the choice among them.
+"""The kinds of sources there are, one line each, and the choice among them.
 
 The table is no part of `producer.sources` itself: importing an error kind would then open every API's client.
 """
@@ -7,20 +7,27 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
-from producer.sources.contract import Source, SourceFactory, SourceSetup, SourceTable
-from producer.sources.jira_cloud.factory import open_jira_cloud
+from producer.config import ProducerConfig
+from producer.sources.contract import (
+    ConnectionTest,
+    ConnectionTestResult,
+    Source,
+    SourceFactory,
+    SourceSetup,
+    SourceTable,
+)
+from producer.sources.jira_cloud import JIRA_CLOUD
 from relay.organizations import Organization
 
-JIRA_CLOUD: Final = "jira-cloud"
-
 SOURCES: Final[SourceTable] = {
-    JIRA_CLOUD: open_jira_cloud,
+    "jira-cloud": JIRA_CLOUD,
 }
+"""Kind: how to open it, for a producer and for an operator. Producer, management and the contract suite read this table."""
 
 
 def source_name(organization: Organization) -> str:  # noqa: ARG001
     """Return the name of an organization's source. Decision 20: `Organization.source`, once there is a second one."""
-    return JIRA_CLOUD
+    return next(iter(SOURCES))
 
 
 class OpenSources:
@@ -46,7 +53,36 @@ async def open_sources(
 ) -> AsyncIterator[OpenSources]:
     """Open every source of the table, and close them in the end. `choose` names the source of an organization."""
     async with AsyncExitStack() as stack:
-        factories = {
-            name: await stack.enter_async_context(open_source(setup)) for name, open_source in table.items()
-        }
+        factories = {name: await stack.enter_async_context(kind.open(setup)) for name, kind in table.items()}
         yield OpenSources(factories, choose)
+
+
+class OpenConnectionTests:
+    """The opened connection tests of a command, as one."""
+
+    def __init__(self, tests: Mapping[str, ConnectionTest], choose: Callable[[Organization], str]) -> None:
+        self._tests = tests
+        self._choose = choose
+
+    def check_url(self, organization: Organization) -> None:
+        self._tests[self._choose(organization)].check_url(organization)
+
+    async def run(
+        self, organization: Organization, key: str | None, *, new_key: bool = False
+    ) -> ConnectionTestResult:
+        return await self._tests[self._choose(organization)].run(organization, key, new_key=new_key)
+
+
+@asynccontextmanager
+async def open_connection_test(
+    config: ProducerConfig,
+    table: SourceTable = SOURCES,
+    choose: Callable[[Organization], str] = source_name,
+) -> AsyncIterator[ConnectionTest]:
+    """Open the connection test of every source of the table, and close them in the end. `choose` as for `open_sources`."""
+    async with AsyncExitStack() as stack:
+        tests = {
+            name: await stack.enter_async_context(kind.open_connection_test(config))
+            for name, kind in table.items()
+        }
+        yield OpenConnectionTests(tests, choose)

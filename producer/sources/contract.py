@@ -14,9 +14,9 @@ from typing import Final, Literal, Protocol
 from producer.config import ProducerConfig
 from producer.events import Event
 from producer.sources.clock_skew import ClockSkew
-from producer.sources.errors import SourceError
+from producer.sources.errors import Messages, SourceError, SourceFailure
+from producer.sources.purpose import Purpose
 from producer.sources.throttle import BackoffTiming, RequestSlots
-from producer.sources.walk import Walk
 from producer.sources.window_result import WindowResult
 from producer.state.intervals import TimeRange
 from relay.credentials.resolver import CredentialResolver
@@ -51,12 +51,12 @@ class SourceTraits:
 
 
 class Source(Protocol):
-    """One organization's audit log. The three loops of a poller share it.
+    """One organization's audit log. The loops of a poller share it.
 
     **Requests.** Each method waits for the source's throttle before it sends one, and raises SourceError for each
     failure, with a kind, an action and an operator's message. The source waits out its own back-off at the next call,
-    so the caller only reports and repeats. Each request belongs to a walk: `RequestThrottle` says which failure holds up
-    which walks, and live requests go before all others. A cancellation at any await leaves no turn and no slot held.
+    so the caller only reports and repeats. Each request has a purpose: `RequestThrottle` says which failure holds up
+    which purposes, and live requests go before all others. A cancellation at any await leaves no turn and no slot held.
 
     **Event ids.** The source gives each event its `id`, an int from 0 to 2^63-1, because ledgers are bitmaps. The same
     record has the same id on every read, in every page and window, for ever: exactly once rests on it. An API with
@@ -83,7 +83,7 @@ class Source(Protocol):
         """The local clock against the API's, as far as its answers showed. `ClockSkew()` if they carry no time."""
 
     def read(
-        self, window: TimeRange, walk: Walk = Walk.LIVE, *, on_retry: OnRetry = ignore_retry
+        self, window: TimeRange, purpose: Purpose = Purpose.LIVE, *, on_retry: OnRetry = ignore_retry
     ) -> AsyncGenerator[WindowResult, None]:
         """Read a window in parts, and yield a result for each: ascending, adjoining, each part read to its end.
 
@@ -92,8 +92,8 @@ class Source(Protocol):
         and smaller pages are the source's affair, and so are repeats of a failed page: `on_retry` hears of each, so
         that a status does not show "active" meanwhile.
 
-        In the walk HOLES a failed request is not repeated, as the caller asks for smaller and smaller windows. In a window of
-        one millisecond of that walk, the source reads around the records that the API fails to serve: the result has the
+        For the purpose UNREAD_RANGES a failed request is not repeated, as the caller asks for smaller and smaller windows. In a window of
+        one millisecond for that purpose, the source reads around the records that the API fails to serve: the result has the
         others, and its `failure` says why some are missing. A record whose bytes arrived and cannot be read is an
         UnreadableRecord with these bytes, once the API has sent the same bytes twice.
 
@@ -107,7 +107,7 @@ class Source(Protocol):
         An API without an identity returns at once.
         """
 
-    async def verify_empty(self, empty: TimeRange, walk: Walk = Walk.LIVE) -> None:
+    async def verify_empty(self, empty: TimeRange, purpose: Purpose = Purpose.LIVE) -> None:
         """Return only if the API shows that its empty answer for this window was an answer.
 
         An empty answer proves nothing where a dead key or a wrong time zone gives one too. Raises SourceError. A source
@@ -117,7 +117,7 @@ class Source(Protocol):
     async def probe_clock(self) -> int | None:
         """Send the cheapest authenticated request. Return the API's clock in ms, or None if its answer has no time."""
 
-    async def oldest(self, walk: Walk = Walk.LIVE) -> int | Unknown | None:
+    async def oldest(self, purpose: Purpose = Purpose.LIVE) -> int | Unknown | None:
         """Return `created` (ms) of the oldest record kept. None: the log is empty. UNKNOWN: it cannot be asked."""
 
     def restore(self, event: Event) -> bytes:
@@ -148,4 +148,52 @@ class SourceSetup:
 OpenSource = Callable[[SourceSetup], AbstractAsyncContextManager[SourceFactory]]
 """Opens a source's connections for as long as the process polls."""
 
-SourceTable = Mapping[str, OpenSource]
+
+@dataclass(frozen=True, slots=True)
+class ConnectionTestResult:
+    """The result of a connection test.
+
+    `failure` None: the audit log can be read. `message` is for an operator. `cloud_id`: the identity of the log, None if it
+    is not learned or the API has none. `gateway`: the route that works is the API's gateway. `date_ms`: the API's clock at
+    its first answer, None if its answers have no time.
+    """
+
+    failure: SourceFailure | None
+    message: str
+    cloud_id: str | None = None
+    gateway: bool = False
+    date_ms: int | None = None
+
+
+class ConnectionTest(Protocol):
+    """Tests an organization's URL, user and key for an operator, before a producer uses them. It retries nothing."""
+
+    def check_url(self, organization: Organization) -> None:
+        """Return only if a key may be sent to the organization's URL. Raises UrlError otherwise; sends no request."""
+
+    async def run(
+        self, organization: Organization, key: str | None, *, new_key: bool = False
+    ) -> ConnectionTestResult:
+        """Read the audit log with this key. One wrong key costs one failed login.
+
+        `key` None: the key is not available on this machine. Then only the site is tested, without a credential, and each
+        answer that shows the site passes. `new_key`: its route is not known yet, so `organization.gateway` does not count.
+        Raises RelayError if URL, user or key are unusable; each fault of the network is a result.
+        """
+
+
+OpenConnectionTest = Callable[[ProducerConfig], AbstractAsyncContextManager[ConnectionTest]]
+"""Opens a connection test for as long as an operator's command runs. Entering makes no request."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceKind:
+    """One line of the table of sources."""
+
+    open: OpenSource
+    open_connection_test: OpenConnectionTest
+    messages: Messages = field(default_factory=dict)
+    """The messages of its own, for the runbook."""
+
+
+SourceTable = Mapping[str, SourceKind]

@@ -1,5 +1,6 @@
 """Why an API gives no records: each cause, the action it asks for, and the operator's message."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -21,9 +22,9 @@ class BackoffScope(StrEnum):
     SITE = "site"
     """All organizations of the site."""
     ORGANIZATION = "organization"
-    """All walks of the organization."""
-    WALK = "walk"
-    """The walk whose request failed."""
+    """All requests of the organization."""
+    PURPOSE = "purpose"
+    """The organization's requests of the same purpose."""
 
 
 class ErrorKind(StrEnum):
@@ -64,7 +65,7 @@ class SourceFailure:
     def action(self) -> RetryAction:
         if self.retry_after_seconds is not None:
             return RetryAction.WAIT
-        return _CATALOGUE[self.kind][0]
+        return _ACTIONS.get(self.kind, RetryAction.FIX)
 
     @property
     def may_concern_records(self) -> bool:
@@ -73,10 +74,10 @@ class SourceFailure:
 
     @property
     def scope(self) -> BackoffScope:
-        """Who waits: the site where it asked for a wait, the organization where its credential is refused, else the walk."""
+        """Who waits: the site where it asked for a wait, the organization where its credential is refused, else the requests of the same purpose."""
         if self.action is RetryAction.WAIT:
             return BackoffScope.SITE
-        return BackoffScope.ORGANIZATION if self.kind in _CONCERN_THE_ORGANIZATION else BackoffScope.WALK
+        return BackoffScope.ORGANIZATION if self.kind in _CONCERN_THE_ORGANIZATION else BackoffScope.PURPOSE
 
 
 class SourceError(Exception):
@@ -105,111 +106,59 @@ class RequestTarget:
     gateway: bool = False
 
 
-_CATALOGUE = {
-    ErrorKind.RATE_LIMITED: (
-        RetryAction.WAIT,
-        "{host} is rate limiting the relay (429{quote}); polling resumes after the delay it asked for.",
-    ),
-    ErrorKind.UNAVAILABLE: (
-        RetryAction.RETRY,
-        "{host} is unavailable ({status}{quote}); the request is repeated. If this lasts, see https://status.atlassian.com.",
-    ),
+_ACTIONS = {
+    ErrorKind.RATE_LIMITED: RetryAction.WAIT,
+    ErrorKind.UNAVAILABLE: RetryAction.RETRY,
+    ErrorKind.UNREACHABLE: RetryAction.RETRY,
+    ErrorKind.BROKEN_ANSWER: RetryAction.RETRY,
+    ErrorKind.HOST_UNKNOWN: RetryAction.RETRY,
+    ErrorKind.UNEXPECTED: RetryAction.RETRY,
+    ErrorKind.TOO_LARGE: RetryAction.REDUCE_PAGE,
+}
+"""Each other kind is to be fixed."""
+
+Messages = Mapping[ErrorKind, str]
+"""An operator's message by kind, with the places {host}, {status}, {quote} and {key_hint}."""
+
+MESSAGES: Messages = {
+    ErrorKind.RATE_LIMITED: "{host} is rate limiting the relay (429{quote}); polling resumes after the delay it asked for.",
+    ErrorKind.UNAVAILABLE: "{host} is unavailable ({status}{quote}); the request is repeated. If this lasts, ask its support.",
     ErrorKind.UNREACHABLE: (
-        RetryAction.RETRY,
-        "{host} cannot be reached or does not answer{quote}; the request is repeated. If this lasts, check network and proxy.",
+        "{host} cannot be reached or does not answer{quote}; the request is repeated. If this lasts, check network and proxy."
     ),
     ErrorKind.BROKEN_ANSWER: (
-        RetryAction.RETRY,
-        (
-            "{host} answered with something that is no page of audit records{quote}; the request is repeated. "
-            "If this lasts, check whether a proxy or a login page answers in Jira's place."
-        ),
+        "{host} answered with a body that is not a page of audit records{quote}; the request is repeated. "
+        "If this lasts, check whether a proxy or a login page answers in its place."
     ),
-    ErrorKind.TOO_LARGE: (
-        RetryAction.REDUCE_PAGE,
-        "An answer of {host} is too large{quote}; the next request asks for fewer records.",
-    ),
-    ErrorKind.HOST_UNKNOWN: (
-        RetryAction.RETRY,
-        "The host {host} is unknown to DNS; check the URL, or the DNS of this machine.",
-    ),
+    ErrorKind.TOO_LARGE: "An answer of {host} is too large{quote}; the next request asks for fewer records.",
+    ErrorKind.HOST_UNKNOWN: "The host {host} is unknown to DNS; check the URL, or the DNS of this machine.",
     ErrorKind.TLS: (
-        RetryAction.FIX,
-        "{host} has no certificate that this machine trusts{quote}; if a proxy opens TLS, add its CA to SSL_CERT_FILE.",
+        "{host} has no certificate that this machine trusts{quote}; if a proxy opens TLS, add its CA to SSL_CERT_FILE."
     ),
     ErrorKind.REDIRECTED: (
-        RetryAction.FIX,
-        "{host} redirects ({status}{quote}), and the key was not sent there; if the site has moved, change the URL.",
-    ),
-    ErrorKind.NOT_JIRA: (
-        RetryAction.FIX,
-        "No Jira answers at {host} ({status}); check the URL, and whether the site still exists and has Jira.",
+        "{host} redirects ({status}{quote}), and the key was not sent there; if the site has moved, change the URL."
     ),
     ErrorKind.KEY_REFUSED: (
-        RetryAction.FIX,
-        "{host} refuses user and API key ({status}); check both: the key may be mistyped, revoked or expired{key_hint}.",
-    ),
-    ErrorKind.SCOPE_MISSING: (
-        RetryAction.FIX,
-        (
-            "The key lacks a scope (401{quote}); make one with read:audit-log:jira and read:user:jira "
-            "(or manage:jira-configuration)."
-        ),
-    ),
-    ErrorKind.KEY_TYPE: (
-        RetryAction.FIX,
-        "{host} takes the credential for another type (403{quote}); give the e-mail address of the user and an API token.",
-    ),
-    ErrorKind.ANONYMOUS: (
-        RetryAction.FIX,
-        (
-            "{host} answered, but did not accept user and API key (X-Seraph-LoginReason on a {status}); "
-            "check both: the key may be revoked or expired{key_hint}."
-        ),
-    ),
-    ErrorKind.CAPTCHA: (
-        RetryAction.FIX,
-        (
-            "{host} requires a CAPTCHA after too many failed logins of this user; "
-            "log in once with a browser as this user, then check the API key."
-        ),
-    ),
-    ErrorKind.NOT_ADMINISTRATOR: (
-        RetryAction.FIX,
-        "The user may not read the audit log of {host} (403{quote}); grant the global permission Administer Jira.",
-    ),
-    ErrorKind.FREE_PLAN: (
-        RetryAction.FIX,
-        "{host} has no audit log: all its Jira products are on Free plans (403); a paid plan or a trial is needed.",
+        "{host} refuses user and API key ({status}); check both: the key may be mistyped, revoked or expired{key_hint}."
     ),
     ErrorKind.FORBIDDEN: (
-        RetryAction.FIX,
-        "Access to {host} is forbidden ({status}{quote}); check IP allow lists, proxies, and the user's rights.",
+        "Access to {host} is forbidden ({status}{quote}); check IP allow lists, proxies, and the user's rights."
     ),
     ErrorKind.BAD_REQUEST: (
-        RetryAction.FIX,
-        "{host} rejects the relay's request ({status}{quote}); its API may have changed: look for a newer relay.",
+        "{host} rejects the relay's request ({status}{quote}); its API may have changed: look for a newer relay."
     ),
-    ErrorKind.NO_KEY: (RetryAction.FIX, "The API key for {host} is not available{quote}."),
+    ErrorKind.NO_KEY: "The API key for {host} is not available{quote}. Check it with `jira-relay check`.",
     ErrorKind.OTHER_SITE: (
-        RetryAction.FIX,
-        (
-            "The URL of {host} now leads to another Jira site than before, and nothing is read from it; "
-            "if that is intended, delete the organization and add it under another name."
-        ),
+        "The URL of {host} now leads to another site than before, and nothing is read from it; "
+        "if that is intended, delete the organization and add it under another name."
     ),
     ErrorKind.OUTSIDE_WINDOW: (
-        RetryAction.FIX,
-        (
-            "{host} answers with records outside the asked window{quote} (time zone fault?); nothing up to now counts as read,"
-            " and the window is read again. If this lasts, check proxies and the site's time zone, and ask Atlassian."
-        ),
+        "{host} answers with records outside the asked window{quote} (time zone fault?); nothing up to now counts as read,"
+        " and the window is read again. If this lasts, check proxies and the site's time zone, and ask its support."
     ),
-    ErrorKind.UNEXPECTED: (
-        RetryAction.RETRY,
-        "{host} answered with an unexpected status ({status}{quote}); the request is repeated.",
-    ),
+    ErrorKind.UNEXPECTED: "{host} answered with an unexpected status ({status}{quote}); the request is repeated.",
 }
+"""The messages that hold for every source. A source has those of its own kinds, and may replace these."""
 
 
 _MAY_CONCERN_RECORDS = {
@@ -232,17 +181,20 @@ _CONCERN_THE_ORGANIZATION = {
 
 
 def make_failure(
-    kind: ErrorKind, target: RequestTarget, *, status: int = 0, quote: str = ""
+    kind: ErrorKind,
+    target: RequestTarget,
+    *,
+    status: int = 0,
+    quote: str = "",
+    messages: Messages = MESSAGES,
+    key_hint: str = "",
 ) -> SourceFailure:
-    """Return the failure of this kind, with its message. `quote` becomes part of it and must hold no secret."""
-    quoted = f": {quote}" if quote else ""
-    text = _CATALOGUE[kind][1].format(
-        host=target.host, status=status, quote=quoted, key_hint=_gateway_hint(target)
+    """Return the failure of this kind, with its message. `quote` becomes part of it and must hold no secret.
+
+    `messages`: the source's; a kind that it leaves out has the message of every source. `key_hint`: another cause of a refused
+    key.
+    """
+    text = (messages.get(kind) or MESSAGES[kind]).format(
+        host=target.host, status=status, quote=f": {quote}" if quote else "", key_hint=key_hint
     )
     return SourceFailure(kind, f"{target.organization}: {text}")
-
-
-def _gateway_hint(target: RequestTarget) -> str:
-    if target.gateway:
-        return ", or one without scopes, which works at the site itself only"
-    return ", or one with scopes, which works through Atlassian's gateway only"

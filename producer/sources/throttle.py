@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from producer.sources.errors import BackoffScope, ErrorKind, RetryAction, SourceError, SourceFailure
-from producer.sources.walk import Walk
+from producer.sources.purpose import Purpose
 from relay.retry import backoff_seconds
 
 REQUEST_SLOTS = 300
@@ -41,7 +41,7 @@ class BackoffTiming:
     first_seconds: Mapping[RetryAction, float] = field(default_factory=_first_seconds)
     cap_seconds: Mapping[RetryAction, float] = field(default_factory=_cap_seconds)
     login_failure_seconds: float = 60.0
-    """The first wait after a refused login: Atlassian asks for a CAPTCHA after a few of them."""
+    """The first wait after a refused login: an API may ask for a CAPTCHA after a few of them."""
     key_check_seconds: float = 2.0
     """How often a waiting source looks whether the key has changed."""
     page_pause_seconds: float = 1.0
@@ -104,13 +104,13 @@ class RequestThrottle:
 
     | failure | who waits | until |
     |---|---|---|
-    | 429; 503 with Retry-After | every walk of every organization of the site | at least the end of the wait it asked for |
-    | 401, refused login, CAPTCHA, no key, other site | every walk of the organization | the wait grows; a new key ends it |
-    | 403, other 4xx, redirect, TLS | the walk that was refused | the wait grows; a new key ends it |
-    | 5xx, time-out, broken connection or answer | the walk that met it | the wait grows |
+    | 429; 503 with Retry-After | every request of every organization of the site | at least the end of the wait it asked for |
+    | 401, refused login, CAPTCHA, no key, other site | every request of the organization | the wait grows; a new key ends it |
+    | 403, other 4xx, redirect, TLS | the requests of the same purpose | the wait grows; a new key ends it |
+    | 5xx, time-out, broken connection or answer | the requests of the same purpose | the wait grows |
     | answer too large | nobody | fewer records are requested at once |
 
-    So history that Jira refuses never holds up live polling, and a refused key is tried by one request for all walks.
+    So history that the API refuses never holds up live polling, and a refused key is tried by one request for all purposes.
     """
 
     def __init__(
@@ -127,29 +127,29 @@ class RequestThrottle:
         self._site = site
         self._slots = slots
         self._current_key = current_key
-        self._failure_counts: Counter[BackoffScope | Walk] = Counter()
-        self._backoffs: dict[BackoffScope | Walk, SourceBackoff] = {}
+        self._failure_counts: Counter[BackoffScope | Purpose] = Counter()
+        self._backoffs: dict[BackoffScope | Purpose, SourceBackoff] = {}
 
-    async def run(self, send: Callable[[], Awaitable[T]], walk: Walk = Walk.LIVE) -> T:
+    async def run(self, send: Callable[[], Awaitable[T]], purpose: Purpose = Purpose.LIVE) -> T:
         """Run `send` when the site is open and nobody else is asking it. A back-off inside it counts for the next already.
 
         A caller takes a slot only while its site is open: a few sites that refuse would leave none to the others.
         """
-        slot = self._slots.low_priority if walk.low_priority else nullcontext()
+        slot = self._slots.low_priority if purpose.low_priority else nullcontext()
         while True:
-            await self.wait_until_allowed(walk)
+            await self.wait_until_allowed(purpose)
             async with slot, self._site.lock:
-                if self._blocked_until(walk) > _now():  # by the request whose turn was before
+                if self._blocked_until(purpose) > _now():  # by the request whose turn was before
                     continue
                 async with self._slots.all:
                     return await send()
 
-    def succeeded(self, walk: Walk) -> None:
-        """Begin with the shortest wait at the next failure of this walk, of the credential, and of the site."""
-        for counted in (walk, BackoffScope.ORGANIZATION, BackoffScope.SITE):
+    def succeeded(self, purpose: Purpose) -> None:
+        """Begin with the shortest wait at the next failure of this purpose, of the credential, and of the site."""
+        for counted in (purpose, BackoffScope.ORGANIZATION, BackoffScope.SITE):
             del self._failure_counts[counted]
 
-    def back_off(self, failure: SourceFailure, walk: Walk = Walk.LIVE) -> SourceError:
+    def back_off(self, failure: SourceFailure, purpose: Purpose = Purpose.LIVE) -> SourceError:
         """Start the wait that a failure asks for, longer each time, and return the error to raise.
 
         REDUCE_PAGE has no wait: fewer records can be requested at once.
@@ -157,7 +157,7 @@ class RequestThrottle:
         action, timing = failure.action, self.timing
         if action is RetryAction.REDUCE_PAGE:
             return SourceError(failure)
-        waiting = walk if failure.scope is BackoffScope.WALK else failure.scope
+        waiting = purpose if failure.scope is BackoffScope.PURPOSE else failure.scope
         first = timing.first_seconds[action]
         seconds = backoff_seconds(
             self._failure_counts[waiting],
@@ -174,9 +174,9 @@ class RequestThrottle:
             self._backoffs[waiting] = SourceBackoff(until, action is RetryAction.FIX, self.sent_key)
         return SourceError(failure, seconds)
 
-    async def wait_until_allowed(self, walk: Walk) -> None:
-        """Wait out the site's pause and the back-offs that hold this walk; a key other than the refused one ends the latter."""
-        while (pause := self._blocked_until(walk) - _now()) > 0:
+    async def wait_until_allowed(self, purpose: Purpose) -> None:
+        """Wait out the site's pause and the back-offs of this purpose; a key other than the refused one ends the latter."""
+        while (pause := self._blocked_until(purpose) - _now()) > 0:
             await asyncio.sleep(min(pause, self.timing.key_check_seconds))
             self._end_backoffs_of_old_keys()
 
@@ -193,8 +193,8 @@ class RequestThrottle:
             if current not in {None, backoff.key_fingerprint}:
                 del self._backoffs[waiting]
 
-    def _blocked_until(self, walk: Walk) -> float:
-        backoffs = (self._backoffs.get(waiting) for waiting in (walk, BackoffScope.ORGANIZATION))
+    def _blocked_until(self, purpose: Purpose) -> float:
+        backoffs = (self._backoffs.get(waiting) for waiting in (purpose, BackoffScope.ORGANIZATION))
         return max(self._site.paused_until, *(backoff.until if backoff else 0.0 for backoff in backoffs))
 
 

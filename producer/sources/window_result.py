@@ -1,3 +1,5 @@
+"""The result of a window that was read, or of a part of it."""
+
 from dataclasses import dataclass
 
 from producer.events import Event, UnreadableRecord

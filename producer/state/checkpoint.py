@@ -12,7 +12,7 @@ from producer.state.intervals import TimeRange
 from relay.avro.codec import NEWER_FIELDS
 from relay.timestamps import DAY_MS
 
-MOST_PAIRS = 32
+MAX_PAIRS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +80,20 @@ class Checkpoint:
     id_reuse: IdReuse | None = None
     outage: TimeRange | None = None
     """An outage of a day or more: whether the source kept all records of it is still to be asked. None: nothing is."""
-    holes: tuple[TimeRange, ...] = ()
-    """Ranges that the source fails to serve. The cursors pass them, and nothing claims them; see polling/holes.py."""
+    unread_ranges: tuple[TimeRange, ...] = ()
+    """Ranges that the source fails to serve. The cursors pass them, and nothing claims them; see polling/unread_ranges.py."""
     newer_fields: bytes = b""
     """What a newer release has appended to the record; written back as it is, though this release moves `written` on."""
 
     @property
     def complete_up_to(self) -> int:
-        """The instant up to which everything live that the source showed is published: the window end, or the first hole."""
-        holes = (max(hole.start, self.live_since) for hole in self.holes if hole.end > self.live_since)
-        return min(self.window_end, next(holes, self.window_end))
+        """The instant up to which everything live that the source showed is published: the window end, or the first unread range."""
+        unread_ranges = (
+            max(unread_range.start, self.live_since)
+            for unread_range in self.unread_ranges
+            if unread_range.end > self.live_since
+        )
+        return min(self.window_end, next(unread_ranges, self.window_end))
 
     def to_record(self) -> dict[str, Any]:
         """Return the record of schemas/checkpoint.avsc, for the codec of its topic."""
@@ -109,7 +113,7 @@ class Checkpoint:
             "newest_event": None if self.newest_event is None else asdict(self.newest_event),
             "id_reuse": None if self.id_reuse is None else asdict(self.id_reuse),
             "outage": None if self.outage is None else _range_to_record(self.outage),
-            "holes": [_range_to_record(one) for one in self.holes],
+            "holes": [_range_to_record(one) for one in self.unread_ranges],
             "written": self.written,
         }
 
@@ -146,7 +150,7 @@ def from_record(record: dict[str, Any]) -> Checkpoint:
         id_reuse=None if record["id_reuse"] is None else IdReuse(**record["id_reuse"]),
         outage=None if record["outage"] is None else TimeRange(**record["outage"]),
         newer_fields=record.get(NEWER_FIELDS, b""),
-        holes=tuple(TimeRange(**one) for one in record["holes"]),
+        unread_ranges=tuple(TimeRange(**one) for one in record["holes"]),
     )
 
 
@@ -163,7 +167,7 @@ def rewind(checkpoint: Checkpoint, bound: int) -> Checkpoint:
 
 
 def with_completeness_pair(checkpoint: Checkpoint, offset: int) -> Checkpoint:
-    """Note that everything up to the window end, or up to the first hole, was published before `offset`, that of the first
+    """Note that everything up to the window end, or up to the first unread range, was published before `offset`, that of the first
     event not covered.
     """
     complete = checkpoint.complete_up_to
@@ -190,7 +194,7 @@ def thin_pairs(pairs: tuple[CompletenessPair, ...]) -> tuple[CompletenessPair, .
     While there are too many, remove the pair whose two neighbours are the closest in relation to their age: recent time
     stays known to a minute, and a group that is weeks behind still finds a pair of about its time.
     """
-    while len(pairs) > MOST_PAIRS:
+    while len(pairs) > MAX_PAIRS:
         newest = pairs[-1].window_end
 
         def relative_gap(

@@ -21,7 +21,7 @@ from relay.timestamps import DAY_MS, day_of, day_start
 _DAY_KEY = re.compile(r"(.*) (\d{4}-\d\d-\d\d)", re.ASCII | re.DOTALL)
 
 
-LARGEST_ID = 2**63 - 1
+MAX_ID = 2**63 - 1
 _VARIANT_BIT = 2**63
 
 
@@ -67,7 +67,7 @@ class Ledger:
     def latest_possible_event(self) -> EventTime | None:
         """Return an upper bound of all events in the ledger: the end of the last day that holds one. None: none does."""
         last = max((name for name, day in self._days.items() if day.ids), default=None)
-        return None if last is None else EventTime(day_start(last) + DAY_MS - 1, LARGEST_ID)
+        return None if last is None else EventTime(day_start(last) + DAY_MS - 1, MAX_ID)
 
     def new_dead_letters(self, unreadable: Iterable[UnreadableRecord]) -> list[UnreadableRecord]:
         """Return those that no kept day holds, each once."""
@@ -148,11 +148,14 @@ class Ledger:
 
 
 def is_day_kept(name: str, checkpoint: Checkpoint) -> bool:
-    """Whether a window may still reach this day: a re-read, backfill that has not covered it, or the reading of a hole."""
+    """Whether a window may still reach this day: a re-read, backfill that has not covered it, or the reading of an unread range."""
     start = day_start(name)
     if start + DAY_MS > checkpoint.ledgers_from:
         return True
-    if any(hole.start < start + DAY_MS and hole.end > start for hole in checkpoint.holes):
+    if any(
+        unread_range.start < start + DAY_MS and unread_range.end > start
+        for unread_range in checkpoint.unread_ranges
+    ):
         return True
     return bool(
         missing_ranges(checkpoint.backfilled, TimeRange(start, min(start + DAY_MS, checkpoint.live_since)))
@@ -171,7 +174,7 @@ def variant_key(content_hash: int) -> int:
 
 def _variant_key(variant: str) -> int:
     number = int(variant, 16)
-    if len(variant) != 16 or number > LARGEST_ID:
+    if len(variant) != 16 or number > MAX_ID:
         raise ValueError(f"{variant!r} is no variant")
     return variant_key(number)
 

@@ -1,3 +1,5 @@
+"""The mode of an event: live, late or backfill."""
+
 from typing import Literal
 
 from producer.state.checkpoint import Checkpoint
@@ -19,6 +21,6 @@ def is_no_longer_read(ms: int, checkpoint: Checkpoint) -> bool:
 
     A round that began before another round moved the cursors, as after a long outage, may still bring such records.
     """
-    if ms >= checkpoint.ledgers_from or any(ms in hole for hole in checkpoint.holes):
+    if ms >= checkpoint.ledgers_from or any(ms in unread_range for unread_range in checkpoint.unread_ranges):
         return False
     return ms >= checkpoint.live_since or any(ms in one for one in checkpoint.backfilled)

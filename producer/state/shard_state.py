@@ -1,3 +1,5 @@
+"""The committed state of a shard and of its organizations."""
+
 from dataclasses import dataclass, field
 
 from producer.state.checkpoint import Checkpoint

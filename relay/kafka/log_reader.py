@@ -9,7 +9,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError, UnknownTopicOrPartitionError
 
-from relay.errors import RelayError
+from relay.errors import RelayError, describe
 from relay.kafka import Record, TopicPartition, partitions_text
 from relay.kafka.aiokafka_patches.consumer import (
     discard_consumer,
@@ -249,7 +249,10 @@ async def _position(consumer: AIOKafkaConsumer, tp: TopicPartition, timing: Read
 async def partitions_of(
     consumer: AIOKafkaConsumer, topic: str, timing: ReaderTiming = DEFAULT_TIMING
 ) -> list[int]:
-    """Return the partition numbers of a topic. Raises RelayError if it does not exist, or the user may not see it."""
+    """Return the partition numbers of a topic.
+
+    Raises NoTopicError if it does not exist, or the user may not see it; TopicReadError if Kafka does not say.
+    """
     try:
         async with asyncio.timeout(timing.answer_seconds):
             found = await partition_numbers(consumer, topic)
@@ -258,7 +261,9 @@ async def partitions_of(
     except UnknownTopicOrPartitionError as error:
         raise NoTopicError(f"Kafka has no topic {topic}: run `jira-relay topics create`.") from error
     except KafkaError as error:
-        raise RelayError(f"Kafka has no topic {topic}: run `jira-relay topics create`.") from error
+        raise TopicReadError(
+            f"Kafka does not say whether it has the topic {topic}: {describe(error)}. Run `jira-relay check`."
+        ) from error
     return sorted(found)
 
 

@@ -185,7 +185,7 @@ async def _fetch_from_oauth_server(kafka: KafkaConfig, timing: OAuthTiming) -> O
     try:
         async with asyncio.timeout(timing.answer_seconds), client:
             answer = await client.post(url, data=form, headers={"Authorization": _basic_header(kafka)})
-    except (httpx.HTTPError, TimeoutError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:  # InvalidURL: of an odd redirect
         raise OAuthTokenError(
             f"No token for Kafka: {url} cannot be reached ({one_line(str(error)) or 'no answer in time'}). "
             "Check kafka.oauth_token_url, kafka.oauth_ca_file, and the network."

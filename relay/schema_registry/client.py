@@ -4,6 +4,7 @@ One method makes one call. A failure is returned as a value.
 """
 
 import asyncio
+import http.cookiejar
 import json
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -150,7 +151,7 @@ class SchemaRegistryClient:
         try:
             async with asyncio.timeout(self._timing.total_seconds):
                 response = await self._client.request(method, path, json=body)
-        except (httpx.HTTPError, OSError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001 - httpx raises more than it documents
             reason = one_line(str(error)) or type(error).__name__
             return Unavailable(
                 f"The schema registry at {self.url} does not answer: "
@@ -185,6 +186,8 @@ async def open_schema_registry(
         headers={"Accept": f"{_CONTENT_TYPE}, application/json", "Content-Type": _CONTENT_TYPE},
         timeout=timing.step_seconds,
         trust_env=False,  # else a .netrc could replace the credentials
+        # httpx cannot send back every cookie that it takes, and would fail at each call until a restart.
+        cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[])),
     ) as client:
         yield SchemaRegistryClient(client, redactor, timing)
 

@@ -34,7 +34,7 @@ class HourCount:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordMark:
+class StoredFingerprint:
     """A record by its offset, the CRC-32 of key and value, and its Kafka timestamp."""
 
     offset: int
@@ -52,7 +52,7 @@ class GroupOffset:
     topic: str
     partition: int
     offset: int
-    last: RecordMark | None = None
+    last: StoredFingerprint | None = None
     live_from: int | None = None
     """Where live delivery began at a first start with `recent`; None: the partition was not divided."""
 
@@ -134,8 +134,8 @@ def from_record(record: Mapping[str, Any]) -> Status:
 
 
 def _group_offset(entry: Mapping[str, Any]) -> GroupOffset:
-    mark = entry.get("last")
-    last = RecordMark(mark["offset"], mark["checksum"], mark["timestamp"]) if mark else None
+    stored = entry.get("last")
+    last = StoredFingerprint(stored["offset"], stored["checksum"], stored["timestamp"]) if stored else None
     return GroupOffset(entry["topic"], entry["partition"], entry["offset"], last, entry.get("live_from"))
 
 

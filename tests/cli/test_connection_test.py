@@ -42,7 +42,7 @@ async def test_a_scoped_key_is_recognized_and_goes_through_the_gateway(command_l
         (jira_faults.captcha(), "CAPTCHA"),
         (jira_faults.rate_limited(30), "429"),
         (jira_faults.unavailable(), "503"),
-        (jira_faults.html(), "Jira"),
+        (jira_faults.html(), "login page"),
         (faults.reset(), "cut"),
     ],
     ids=lambda value: getattr(value, "name", None),

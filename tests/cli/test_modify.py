@@ -48,7 +48,7 @@ async def test_another_url_or_user_needs_the_key_again(command_line, simulated_j
     refused = await command_line(
         *with_key, "--url", stranger.url, "--user", stranger.user, key=stranger.token, code=1
     )
-    assert "another Jira site" in refused.err
+    assert "another site than before" in refused.err
     assert (await command_line.list_organizations())["acme"]["url"] == moved.url
 
 

@@ -43,8 +43,8 @@ async def test_garbage_becomes_dead_letters_and_holds_up_nobody(kafka, prefix, m
         assert positions == ends
 
 
-def dead_letter_count(consumer, why="unreadable"):
-    return consumer.metric("jira_relay_consumer_events_dead_lettered_total", reason=why)
+def dead_letter_count(consumer, reason="unreadable"):
+    return consumer.metric("jira_relay_consumer_events_dead_lettered_total", reason=reason)
 
 
 async def test_a_record_too_large_for_the_dead_letter_topic_is_written_in_parts(kafka, prefix, monkeypatch):

@@ -82,7 +82,7 @@ async def test_offsets_of_a_backup_are_not_believed_in_another_log(
         await restore_status(mirror, status)
         after = await deliver_new_events(mirror)
         assert uids(mirror.azure) == sorted(map(uid, mirror.published))
-        assert "delivery goes on after it. Nothing is lost or repeated." in after.reason
+        assert "delivery continues after it. Nothing is lost or repeated." in after.reason
 
 
 async def test_a_mirror_without_the_last_delivered_event_is_read_again(
@@ -161,4 +161,4 @@ async def test_a_first_start_at_the_end_is_proved_too(kafka, auto_creating_kafka
         await restore_status(mirror, status)
         after = await deliver_new_events(mirror)
         assert uids(mirror.azure) == sorted(map(uid, mirror.published))
-        assert "delivery goes on after it" in after.reason
+        assert "delivery continues after it" in after.reason

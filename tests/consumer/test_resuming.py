@@ -13,7 +13,7 @@ from consumer.timing import AssignmentTiming, BufferLimits, ConsumerTiming, Repo
 from relay.kafka import TopicPartition
 from relay.kafka.positions import Positions
 from relay.kafka.producer import RecordWriter
-from relay.status.model import GroupOffset, RecordMark, Status, take_over
+from relay.status.model import GroupOffset, Status, StoredFingerprint, take_over
 from relay.status.writer import StatusWriter
 from simulators import faults
 from tests.support.expected_rows import EPOCH
@@ -26,8 +26,8 @@ from tests.support.pipeline_world import (
     uids,
     wait_for_status,
     wait_until,
-    with_limits,
 )
+from tests.support.running_consumer import with_limits
 
 
 @pytest.mark.parametrize("start", ["earliest", "latest"])
@@ -64,12 +64,12 @@ async def test_a_group_that_kafka_has_forgotten_resumes_from_the_status_topic(ka
         (partition,) = {each.partition for each in await world.records(world.topics.events)}
         records = await world.records(world.topics.events)
         last = RecordFingerprint.of(records[39])
-        mark = RecordMark(last.offset, last.checksum, last.timestamp)
+        fingerprint = StoredFingerprint(last.offset, last.checksum, last.timestamp)
         taken_over = take_over("active", 1)
         status = Status(
             **{name: getattr(taken_over, name) for name in ("state", "since", "at", "valid_until", "epoch")},
             start="earliest",
-            offsets=(GroupOffset(world.topics.events, partition, records[40].offset, mark),),
+            offsets=(GroupOffset(world.topics.events, partition, records[40].offset, fingerprint),),
         )
         await put_status(world, status)
         async with world.consuming():

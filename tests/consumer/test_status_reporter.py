@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from consumer.assignment.coverage import CoverageCheck
 from consumer.delivery.circuit_breaker import CircuitBreaker, RateLimit
-from consumer.delivery.stream import DeliveryStream
+from consumer.delivery.flow import DeliveryFlow
 from consumer.destinations.outcome import Retry
 from consumer.metrics import ConsumerMetrics
 from consumer.offsets.backup import destination_status_key
@@ -50,10 +50,12 @@ class NoStatusHistory:
 
 def running_pipeline(flow):
     metrics = METRICS.for_pipeline("sentinel", flow)
-    stream = DeliveryStream(None, CircuitBreaker(RateLimit()), None, metrics)
+    delivery_flow = DeliveryFlow(None, CircuitBreaker(RateLimit()), None, metrics)
     member, schemas = SimpleNamespace(valid=True), SimpleNamespace(problem=None)
     coverage = CoverageCheck(flow, lambda: asyncio.sleep(0, GroupCoverage(owned=ONE, partitions=ONE)))
-    return RunningPipeline(flow, member, FakeHandler(flow), stream, schemas, metrics, coverage, flow=flow)
+    return RunningPipeline(
+        flow, member, FakeHandler(flow), delivery_flow, schemas, metrics, coverage, name=flow
+    )
 
 
 @pytest.mark.parametrize("throttled", [0, 1], ids=["live", "history"])
@@ -71,7 +73,7 @@ async def test_until_when_it_waits_is_reported_whichever_flow_it_is(throttled):
         Health(),
         OURS,
     )
-    breaker = pipelines[throttled].stream.breaker
+    breaker = pipelines[throttled].flow.breaker
     breaker.release(await breaker.acquire(), Retry("busy", 429, after=600))
     await reporter.publish()
     status = status_writer.last_put(destination_status_key("sentinel"))
@@ -95,11 +97,11 @@ async def test_counts_of_each_end_are_reported_once():
         OURS,
     )
     for number, pipeline in enumerate(pipelines, 1):
-        state = pipeline.stream.state
+        state = pipeline.flow.state
         state.accepted, state.dead_lettered, state.skipped = number, 10 * number, 100 * number
     for _ in range(2):
         await reporter.publish()
-    pipelines[0].stream.state.skipped += 5
+    pipelines[0].flow.state.skipped += 5
     await reporter.publish()
     counts = status_writer.last_put(destination_status_key("sentinel")).counts
     assert [sum(getattr(hour, end) for hour in counts) for end in ("events", "dead_letters", "skipped")] == [

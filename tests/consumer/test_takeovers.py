@@ -15,7 +15,7 @@ from consumer.offsets.delivered import MAX_DELIVERED_RANGES, DeliveryProgress
 from consumer.offsets.tracker import OffsetTracker, TrackedRecords, slice_sequences
 from consumer.timing import StartTiming
 from relay.kafka import KafkaError, OffsetAndMetadata, TopicPartition
-from tests.support.log_on_paper import LogOnPaper
+from tests.support.in_memory_log import InMemoryLog
 from tests.support.messages import Message
 
 A = TopicPartition("events", 0)
@@ -32,7 +32,7 @@ class FakeProcess:
         self.resolver = StartOffsetResolver(
             "earliest",
             no_backup,
-            LogOnPaper(history.records, lambda: history.first),
+            InMemoryLog(history.records, lambda: history.first),
             metrics,
             clock=lambda: history.now,
         )

@@ -10,7 +10,6 @@ from management.destinations import confirm_target
 from tests.support.pipeline_world import (
     HISTORY,
     LIVE,
-    RunningConsumer,
     pipeline_world,
     some_events,
     uid,
@@ -18,6 +17,7 @@ from tests.support.pipeline_world import (
     wait_for_status,
     wait_until,
 )
+from tests.support.running_consumer import RunningConsumer
 
 TIMING = ConsumerTiming(
     target=TargetTiming(interval_seconds=0.3, settle_seconds=0.5, handover_seconds=2.0, release_seconds=10.0)

@@ -45,7 +45,7 @@ def test_a_setting_that_costs_events_or_dead_letters_is_named(topic, setting, va
     assert settings.problem(topic) is None
 
 
-def test_what_is_not_known_is_neither_good_nor_bad():
+def test_a_setting_that_is_not_reported_is_neither_good_nor_bad():
     """Without the right to read settings the consumer names them, once in the log, and goes on."""
     unread = TopicFacts({}, {TOPICS.events: "TopicAuthorizationFailedError"})
     with structlog.testing.capture_logs() as lines:
@@ -78,7 +78,7 @@ def test_a_topic_without_retention_never_reaches_half_of_it():
 
 
 async def test_events_of_a_compacted_topic_are_delivered_and_reported(kafka, prefix, monkeypatch):
-    """Only delivery saves them: the stream goes on, is not ready, and is again after the mending."""
+    """Only delivery saves them: the flow goes on, is not ready, and is ready again after the correction."""
     async with pipeline_world(kafka, prefix, monkeypatch) as world:
         topic = world.topics.events
         await alter_topic(world.connection, topic, cleanup_policy="compact", retention_ms=MONTH)

@@ -12,7 +12,7 @@ from consumer.decoding.columns import decode
 from consumer.destinations.contract import Body
 from consumer.timing import BackoffCurve, BreakerTiming
 from tests.contracts.peers import Absent, Peer
-from tests.support.group_on_paper import handler
+from tests.support.in_memory_group import handler
 from tests.support.messages import WRITER_SCHEMAS, message
 
 QUICK = BackoffCurve(0.02, 0.1)
@@ -36,14 +36,14 @@ class Case:
         return played
 
     def handler(self, kafka, **options):
-        """A pipeline to the live stream, as one process has it."""
+        """A pipeline to the live flow, as one process has it."""
         return handler(kafka, self.live, registry=CollectorRegistry(), **CONFIG | options)
 
 
 @asynccontextmanager
 async def opened(kind, peer):
-    async with kind.open("target", peer.config, kind.request_timeout_seconds) as streams:
-        yield Case(kind, peer, streams["live"])
+    async with kind.open("target", peer.config, kind.request_timeout_seconds) as flows:
+        yield Case(kind, peer, flows["live"])
 
 
 async def feed_until(handler, kafka, condition):

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from consumer.destinations.outcome import Paused, Reject
 from tests.contracts.destination_case import CONFIG, feed_until, uids
 from tests.contracts.peers import Absent
-from tests.support.group_on_paper import FakeGroup, assign, counters, handler, kill
+from tests.support.in_memory_group import FakeGroup, assign, counters, handler, kill
 from tests.support.messages import Message
 from tests.support.waiting import wait_until
 
@@ -95,7 +95,7 @@ async def one_rejected_row_among_a_thousand_is_the_only_dead_letter(case):
     case.can("reject")(bad)
     await assign(one, kafka)
     await one.records(kafka.poll(1000))
-    dead_letters = one._pipeline.stream.dead_letters
+    dead_letters = one._pipeline.flow.dead_letters
     await feed_until(one, kafka, lambda: dead_letters.put_records)
     await wait_until(lambda: kafka.committed_offset == kafka.next_offset)
     await one.closed()
@@ -125,19 +125,19 @@ async def a_peer_that_rejects_everything_costs_no_event(case):
         pytest.skip("no answer of the peer rejects a whole body")
     kafka = FakeGroup(40)
     one = case.handler(kafka)
-    stream = one._pipeline.stream
+    flow = one._pipeline.flow
     for answer in rejecting:
         for _ in range(1 if case.peer.by_row else 60):
             answer.play()
     await assign(one, kafka)
     await one.records(kafka.poll(40))
-    await wait_until(lambda: stream.state.problem is not None)
-    assert case.live.config_hint in stream.state.problem.reason
+    await wait_until(lambda: flow.state.problem is not None)
+    assert case.live.config_hint in flow.state.problem.reason
     for answer in rejecting:
         answer.over()
     await wait_until(lambda: kafka.committed_offset == 40)
     await one.closed()
-    assert stream.dead_letters.put_records == []
+    assert flow.dead_letters.put_records == []
     assert sorted(case.peer.stored()) == sorted(uids(range(40)))
 
 
@@ -145,7 +145,7 @@ async def a_wrong_credential_pauses_and_its_repair_is_noticed(case):
     """The reason names the setting or the right to fix, and nothing has to be restarted."""
     kafka = FakeGroup(20)
     one = case.handler(kafka)
-    breaker = one._pipeline.stream.breaker
+    breaker = one._pipeline.flow.breaker
     repair = case.can("break_credential")()
     await assign(one, kafka)
     await one.records(kafka.poll(20))
@@ -189,7 +189,7 @@ async def the_counters_add_up(case):
     for _ in range(6):
         await one.records(kafka.poll(100))
         await asyncio.sleep(0.2)
-    dead_letters = one._pipeline.stream.dead_letters
+    dead_letters = one._pipeline.flow.dead_letters
     await feed_until(one, kafka, lambda: len(dead_letters.put_records) == 2 + rejected)
     await wait_until(lambda: kafka.committed_offset == kafka.next_offset)
     await one.closed()

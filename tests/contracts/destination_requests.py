@@ -49,23 +49,23 @@ async def each_answer_has_an_outcome(case):
         assert await case.live.send(body_of(case.live, [event(9)])) == Sent(), name
 
 
-async def history_never_reaches_the_live_stream(case):
-    """A body of the history stream is stored there alone, and a body of the live stream in live alone."""
-    async with case.kind.open("target", case.peer.config, case.kind.request_timeout_seconds) as streams:
-        if "history" not in streams:
+async def history_never_reaches_the_live_flow(case):
+    """A body of the history flow is stored there alone, and a body of the live flow in live alone."""
+    async with case.kind.open("target", case.peer.config, case.kind.request_timeout_seconds) as flows:
+        if "history" not in flows:
             pytest.skip("the kind takes no history")
-        assert await streams["history"].send(body_of(streams["history"], [event(1)])) == Sent()
-        assert await streams["live"].send(body_of(streams["live"], [event(2)])) == Sent()
+        assert await flows["history"].send(body_of(flows["history"], [event(1)])) == Sent()
+        assert await flows["live"].send(body_of(flows["live"], [event(2)])) == Sent()
     assert (case.peer.stored_history(), case.peer.stored()) == (uids([1]), uids([2]))
 
 
 async def a_request_without_an_answer_ends_within_its_time(case):
     """A peer that never answers is a Retry when the time that `open` was given is over; a cancellation ends the call at once."""
-    async with case.kind.open("target", case.peer.config, 0.3) as streams:
-        body = body_of(streams["live"], [event(1)])
+    async with case.kind.open("target", case.peer.config, 0.3) as flows:
+        body = body_of(flows["live"], [event(1)])
         release = case.peer.hold()
         async with asyncio.timeout(5):
-            assert isinstance(await streams["live"].send(body), Retry)
+            assert isinstance(await flows["live"].send(body), Retry)
         call = asyncio.create_task(case.live.send(body))
         await asyncio.sleep(0.1)
         call.cancel()
@@ -176,9 +176,9 @@ async def a_probe_sees_a_wrong_credential(case):
 
 
 async def a_probe_stores_nothing(case):
-    """`jira-relay check` makes a request to each stream that stores no row."""
-    async with case.kind.open("target", case.peer.config, case.kind.request_timeout_seconds) as streams:
-        for each in streams.values():
+    """`jira-relay check` makes a request to each flow that stores no row."""
+    async with case.kind.open("target", case.peer.config, case.kind.request_timeout_seconds) as flows:
+        for each in flows.values():
             assert await each.probe() == Sent()
     assert case.peer.stored() == case.peer.stored_history() == []
 
@@ -192,7 +192,7 @@ async def a_body_is_the_same_on_every_try(case):
 
 CLAIMS = (
     each_answer_has_an_outcome,
-    history_never_reaches_the_live_stream,
+    history_never_reaches_the_live_flow,
     a_request_without_an_answer_ends_within_its_time,
     any_event_becomes_a_row_within_the_limits,
     a_row_depends_on_its_event_alone,

@@ -43,9 +43,9 @@ class Peer:
     config: Any
     """Settings of the kind that are valid for this peer."""
     stored: Callable[[], list[str]]
-    """The uid of every row of the live stream, in the order of their arrival, repeats included."""
+    """The uid of every row of the live flow, in the order of their arrival, repeats included."""
     stored_history: Callable[[], list[str]]
-    """The same of the history stream; always empty for a kind that takes no history."""
+    """The same of the history flow; always empty for a kind that takes no history."""
     reject: Callable[[str], Any] | Absent
     """Reject the row of this uid for ever, or each body that holds it where answers name no rows."""
     hold: Callable[[], Callable[[], Any]]
@@ -122,8 +122,8 @@ async def file_peer(_monkeypatch, directory):
         (directory / name).write_text(content)
         return lambda: (directory / name).unlink(missing_ok=True)
 
-    def stored(stream="live"):
-        spool = directory / f"{stream}.jsonl"
+    def stored(flow="live"):
+        spool = directory / f"{flow}.jsonl"
         return (
             [orjson.loads(line)["uid"] for line in spool.read_bytes().splitlines()] if spool.exists() else []
         )

@@ -1,11 +1,13 @@
 """Every source keeps the contract; the invented one is polled by the real poller, from its folder and one line."""
 
+import ast
 import asyncio
 import gzip
 import time
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -14,31 +16,44 @@ from producer.metrics import ProducerMetrics
 from producer.polling.context import PollingContext
 from producer.polling.poller import Poller, PollerTiming
 from producer.polling.window import PollingConfig
-from producer.sources.catalogue import SOURCES, open_sources, source_name
+from producer.sources.catalogue import SOURCES, open_connection_test, open_sources, source_name
+from producer.sources.errors import MESSAGES, ErrorKind
 from producer.status_reporter import OrganizationStatusReporter, status_key
 from relay.status.writer import StatusWriter
 from relay.timestamps import DAY_MS, now_ms
 from tests.contracts import source as suite
 from tests.contracts.jira_cloud import jira_cloud_world
-from tests.contracts.lines.source import open_lines
+from tests.contracts.lines.source import LINES, open_lines, open_lines_test
 from tests.contracts.lines.world import lines_world
 from tests.support.publisher import TOPICS, in_memory_publisher
 
+ROOT = Path(__file__).parents[2]
 WORLDS = {"jira-cloud": jira_cloud_world, "lines": lines_world}
 
 
 def table_of(world):
     """The table of sources, with the reader of a world's file where it has one."""
     reader = getattr(world, "reader", None)
-    return suite.TABLE | ({"lines": partial(open_lines, reader=reader)} if reader else {})
+    if reader is None:
+        return suite.TABLE
+    lines = replace(
+        LINES,
+        open=partial(open_lines, reader=reader),
+        open_connection_test=partial(open_lines_test, reader=reader),
+    )
+    return suite.TABLE | {"lines": lines}
 
 
 @pytest.fixture(params=sorted(suite.TABLE))
 async def opened(request, tmp_path):
     async with WORLDS[request.param](tmp_path) as world:
         setup = suite.setup(world)
-        async with open_sources(setup, table_of(world), lambda _: request.param) as factory:
-            yield suite.OpenedWorld(world, setup, factory)
+        table, choice = table_of(world), (lambda _: request.param)
+        async with (
+            open_sources(setup, table, choice) as factory,
+            open_connection_test(world.config, table, choice) as connection_test,
+        ):
+            yield suite.OpenedWorld(world, setup, factory, connection_test)
 
 
 def test_every_source_has_a_world():
@@ -88,6 +103,37 @@ async def test_the_real_poller_polls_the_invented_source(tmp_path):
     assert harness.status.state == "active"
 
 
+def mentions(tree, name):
+    """Lines that import the folder of a source, or have its name as a text of its own."""
+    folder = f"producer.sources.{name.replace('-', '_')}"
+    for node in ast.walk(tree):
+        match node:
+            case ast.ImportFrom(module=str(module)) if module == folder or module.startswith(f"{folder}."):
+                yield node.lineno
+            case ast.Import(names=names) if any(one.name.startswith(folder) for one in names):
+                yield node.lineno
+            case ast.Constant(value=str(text)) if text == name:
+                yield node.lineno
+
+
+def test_generic_code_names_no_source():
+    """A source is one folder and one line: no other file of producer, management, command line or sandbox names one."""
+    table = Path("producer/sources/catalogue.py")
+    for room in ("producer", "management", "cli", "sandbox", "relay"):
+        for path in (ROOT / room).rglob("*.py"):
+            part = path.relative_to(ROOT)
+            in_a_source = part.parts[:2] == ("producer", "sources") and len(part.parts) > 3
+            if not in_a_source and part != table:
+                tree = ast.parse(path.read_text("utf-8"))
+                assert [line for name in SOURCES for line in mentions(tree, name)] == [], part
+
+
+def test_every_error_kind_has_a_message():
+    """A kind without a message would be a defect while a failure is reported."""
+    known = set(MESSAGES).union(*(source.messages for source in SOURCES.values()))
+    assert known == set(ErrorKind)
+
+
 class LinesPoller:
     def __init__(self, organization, source):
         self.writer = StatusWriter(None, "status")
@@ -95,7 +141,7 @@ class LinesPoller:
         metrics = ProducerMetrics(CollectorRegistry())
         publisher, self.transactions = in_memory_publisher(now_ms, max_event_bytes=100_000, metrics=metrics)
         reporter = OrganizationStatusReporter(organization, self.writer, metrics, now_ms, 0.1, None)
-        config = PollingConfig(settle=50, overlap=60_000, reread_day_every=1_000)
+        config = PollingConfig(settle_ms=50, overlap_ms=60_000, reread_day_every_ms=1_000)
         context = PollingContext(organization, publisher, source, reporter, metrics, config, now_ms)
         timing = PollerTiming(0.2, 0.2, 0.05, 0.2, 0.0)
         self.poller = Poller(context, 0.1, timing)

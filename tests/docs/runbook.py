@@ -13,7 +13,8 @@ from consumer.delivery import dead_letters, defects, sender
 from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import AnyKind
 from consumer.targets import guard
-from producer.sources.errors import _CATALOGUE, ErrorKind, RetryAction
+from producer.sources.catalogue import SOURCES
+from producer.sources.errors import MESSAGES, ErrorKind, RetryAction, SourceFailure
 from tests.docs.runbook_lines import (
     ANSWERS,
     CONSUMER_STATES,
@@ -41,7 +42,7 @@ Begin with these two commands:
 The reason is also in the log, in the [metrics](../metrics.md) and, for a process, at `/readyz`.
 """
 WAITS = {
-    RetryAction.WAIT: "after the delay that Jira asked for",
+    RetryAction.WAIT: "after the delay that the source asked for",
     RetryAction.RETRY: "by itself, with growing waits",
     RetryAction.FIX: "seldom, and at once after a change",
     RetryAction.REDUCE_PAGE: "at once, with fewer records",
@@ -57,7 +58,7 @@ def page() -> str:
         _states("Destinations", DESTINATION_STATES, "The record `destination/NAME` of the status topic shows these states."),
         _states("Consumer processes", CONSUMER_STATES, "The record `consume/…` of the status topic shows these states."),
         *(_answers(name, kind) for name, kind in DESTINATIONS.items()),
-        _texts("Destinations: troubles", destination_problems(), DESTINATION_PROBLEMS, "The status of the destination shows these reasons."),
+        _texts("Destinations: problems", destination_problems(), DESTINATION_PROBLEMS, "The status of the destination shows these reasons."),
         _texts("Kafka", kafka_errors(), KAFKA_ERRORS, "`jira-relay check`, the start of a service and its log show these texts after the address of the broker."),
     ])  # fmt: skip
 
@@ -177,10 +178,15 @@ def _states(title: str, lines: Lines, where: str) -> str:
 
 def _source_errors() -> str:
     rows = []
+    texts = {
+        kind: text
+        for messages in (MESSAGES, *(one.messages for one in SOURCES.values()))
+        for kind, text in messages.items()
+    }
     for kind, (meaning, command) in SOURCE_ERRORS.items():
         if kind in set(ErrorKind):
-            action, text = _CATALOGUE[ErrorKind(kind)]
-            shown = text.format(host="HOST", status="STATUS", quote=" (…)", key_hint="")
+            action = SourceFailure(ErrorKind(kind), "").action
+            shown = texts[ErrorKind(kind)].format(host="HOST", status="STATUS", quote=" (…)", key_hint="")
         else:
             action, shown = RetryAction.RETRY, "A defect of the relay (…); its log has the details."
         rows.append([f"`{kind}`", meaning, shown, WAITS[action], command])

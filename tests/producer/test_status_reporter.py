@@ -71,7 +71,7 @@ def test_reused_ids_are_a_notice_of_an_active_organization(status_writer):
 
     assert reporter.status.state == "active"
     assert clock.startswith("The clock of this machine")
-    assert notice.startswith("since 2026-09-21T13:13:20Z Jira gave 4 records ids")
+    assert notice.startswith("since 2026-09-21T13:13:20Z the source gave 4 records ids")
     reporter.events_published(PublishResult(Counter(), None, 0, IdReuse(0, NOW - 7 * DAY_MS, 4)))
     reporter.active()
     assert reporter.status.reason is None
@@ -88,8 +88,8 @@ def test_clock_skew_has_its_own_reason(status_writer):
                 assert reporter.status.reason == reasons[-1]
 
     assert len(reasons) == 2
-    assert "2 min ahead of Jira's" in reasons[0]
-    assert "60 min behind Jira's" in reasons[1]
+    assert "2 min ahead of the source's" in reasons[0]
+    assert "60 min behind the source's" in reasons[1]
     assert (reporter.status.state, reporter.status.reason) == ("active", None)
 
 

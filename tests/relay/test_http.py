@@ -9,7 +9,8 @@ from pydantic import SecretStr
 
 from consumer.destinations.outcome import Paused, Sent
 from consumer.destinations.sentinel.client import IngestionClient
-from producer.sources.jira_cloud.client import open_client
+from producer.sources.errors import ErrorKind, SourceFailure
+from producer.sources.jira_cloud.client import open_client, tenant_info
 from relay.avro.codec import SchemaId
 from relay.config.kafka import KafkaConfig
 from relay.config.schema_registry import SchemaRegistryConfig
@@ -124,6 +125,7 @@ def test_this_machine_and_the_metadata_service_are_asked_directly(host):
         ("HTTPS_PROXY", "relay:s3cret@proxy port", "HTTPS_PROXY is 'proxy port'"),
         ("HTTPS_PROXY", "http://proxy:port", "HTTPS_PROXY is 'http://proxy:port'"),
         ("HTTPS_PROXY", "http://relay:s3cret@/x", "HTTPS_PROXY is 'http:///x'"),
+        ("HTTPS_PROXY", "http://proxy:1/path", "'http://proxy:1/path', which is not the URL of a proxy"),
         ("HTTPS_PROXY", "http://", "HTTPS_PROXY is 'http://'"),
         ("HTTPS_PROXY", "http://[::1", "HTTPS_PROXY is"),
     ],
@@ -251,3 +253,26 @@ async def test_a_variable_that_became_wrong_pauses_the_destination_with_its_name
         outcome = await client.send(azure.stream, body([row(1)]))
     assert isinstance(outcome, Paused)
     assert "HTTPS_PROXY is 'socks5://proxy:1080'" in outcome.reason
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "proxy.invalid:3128"])
+async def test_a_proxy_that_is_not_there_is_named_with_its_variable(address, monkeypatch):
+    """The host behind it is not to blame, though no connection to it came about."""
+    monkeypatch.setenv("HTTPS_PROXY", f"http://relay:s3cret@{address}")
+    expected = f"no connection through the proxy {address}, check HTTPS_PROXY"
+    async with open_client() as client:
+        failure = await tenant_info(client, "acme", "https://acme.atlassian.net")
+    assert isinstance(failure, SourceFailure)
+    assert failure.kind is ErrorKind.UNREACHABLE
+    assert expected in failure.message
+    async with open_schema_registry(SchemaRegistryConfig(url="https://registry.example")) as registry:
+        assert expected in str(await registry.by_id(SchemaId(1)))
+
+
+@pytest.mark.usefixtures("proxied")
+async def test_a_certificate_behind_the_proxy_is_not_the_fault_of_the_proxy(monkeypatch):
+    monkeypatch.delenv("SSL_CERT_FILE")
+    async with open_client() as client:
+        failure = await tenant_info(client, "acme", f"https://{HOSTS[0]}")
+    assert isinstance(failure, SourceFailure)
+    assert failure.kind is ErrorKind.TLS

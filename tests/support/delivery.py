@@ -11,8 +11,8 @@ from prometheus_client import CollectorRegistry
 from consumer.delivery.batch import Rows
 from consumer.delivery.circuit_breaker import CircuitBreaker, RateLimit
 from consumer.delivery.dead_letters import DeadLetterWriter
+from consumer.delivery.flow import DeliveryFlow
 from consumer.delivery.sender import Sender
-from consumer.delivery.stream import DeliveryStream
 from consumer.destinations.contract import Body, BodyFormat, Limits
 from consumer.destinations.outcome import Outcome, Partial, Paused, Retry, Sent
 from consumer.formats.encoded_rows import EncodedRows
@@ -85,7 +85,7 @@ class SenderFixture:
         self.registry = CollectorRegistry()
         metrics = ConsumerMetrics(self.registry).for_pipeline("sentinel", "live")
         breaker = CircuitBreaker(RateLimit(), timing.pop("breaker", None), jitter=lambda: 0.0)
-        self.stream = DeliveryStream(
+        self.flow = DeliveryFlow(
             destination,
             breaker,
             cast("DeadLetterWriter", self.dead_letters),
@@ -105,7 +105,7 @@ class SenderFixture:
                 await membership_valid.wait()
 
         return Sender(
-            self.stream,
+            self.flow,
             self.tracker.mark_delivered,
             wait_until_valid,
         )
@@ -120,7 +120,7 @@ class SenderFixture:
 
     @property
     def problem(self) -> Retry | Paused | None:
-        return self.stream.state.problem or self.stream.breaker.problem
+        return self.flow.state.problem or self.flow.breaker.problem
 
     def count(self, name: str, **labels: str) -> float:
         """Return a counter."""

@@ -16,7 +16,7 @@ OTHER_SECRET = "whsec_dGhpcyBpcyBhbm90aGVyIHNlY3JldCBvZiB0aGlydHkh"
 
 
 @asynccontextmanager
-async def live_stream(
+async def live_flow(
     receiver: HttpReceiver, timeout_seconds: float = 10.0, **settings: Any
 ) -> AsyncIterator[Destination]:
     """Yield the live stream to `receiver`, with these settings beside kind and URL."""

@@ -1,22 +1,16 @@
 """Consumers between a real Kafka and simulated Azure."""
 
 import asyncio
-import math
 import sys
-import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from consumer.destinations.catalogue import DESTINATIONS
-from consumer.destinations.contract import AnyKind, Destination, Flow, Kinds
-from consumer.destinations.sentinel import SENTINEL
-from consumer.service import run_consumer
+from consumer.destinations.contract import Kinds
 from consumer.timing import ConsumerTiming
 from embedded.kafka import EmbeddedKafka
 from management.settings import Settings
@@ -31,9 +25,9 @@ from relay.kafka.topics import Topics, partition_of
 from relay.kafka.transactions import Publisher
 from relay.status.model import Status
 from relay.status.reader import read_statuses
-from relay.telemetry.health import Health
 from simulators.azure.world import HISTORY, LIVE, AzureWorld
 from tests.support.messages import AUDIT_EVENT, event
+from tests.support.running_consumer import CONSUMER_PROGRAM, RunningConsumer
 
 EventRecord = dict[str, Any]
 
@@ -117,7 +111,7 @@ class PipelineWorld:
     @asynccontextmanager
     async def consuming(
         self, *, timing: ConsumerTiming | None = None, kinds: Kinds = DESTINATIONS, **consumer: Any
-    ) -> "AsyncIterator[RunningConsumer]":
+    ) -> AsyncIterator[RunningConsumer]:
         """Run a consumer in this process; stop it at the end of the block, as SIGTERM does."""
         running = RunningConsumer(self.settings(**consumer), self.connection, timing, kinds)
         try:
@@ -128,7 +122,7 @@ class PipelineWorld:
     async def start_process(self) -> asyncio.subprocess.Process:
         """Start a consumer as a process, which runs until it is killed."""
         return await asyncio.create_subprocess_exec(
-            sys.executable, "-c", _CONSUMER_PROGRAM, self.settings().model_dump_json(), cwd=Path.cwd()
+            sys.executable, "-c", CONSUMER_PROGRAM, self.settings().model_dump_json(), cwd=Path.cwd()
         )
 
     async def wait_for_events(
@@ -159,77 +153,6 @@ class PipelineWorld:
             (each.value, {name: text.decode() for name, text in each.headers if name.startswith("relay.")})
             for each in await self.records(self.topics.dead_letters)
         ]
-
-
-def with_limits(max_bytes: int | None = None, **limits: Any) -> AnyKind:
-    """The kind sentinel, with other limits of a body and of its delivery."""
-
-    @asynccontextmanager
-    async def open_limited(
-        name: str, config: Any, seconds: float
-    ) -> AsyncIterator[Mapping[Flow, Destination]]:
-        async with SENTINEL.open(name, config, seconds) as streams:
-            for each in cast("Mapping[Flow, Any]", streams).values():
-                body_format = replace(each.limits.format, max_bytes=max_bytes or each.limits.format.max_bytes)
-                each.limits = replace(each.limits, format=body_format, **limits)
-            yield streams
-
-    return replace(SENTINEL, open=open_limited)
-
-
-class RunningConsumer:
-    def __init__(
-        self,
-        settings: Settings,
-        connection: Connection,
-        timing: ConsumerTiming | None = None,
-        kinds: Kinds = DESTINATIONS,
-    ) -> None:
-        self.registry = CollectorRegistry()
-        self.health = Health("destination sentinel")
-        self._stop = asyncio.Event()
-        self.task = asyncio.create_task(
-            run_consumer(
-                settings.consumer,
-                settings.destinations,
-                settings.schema_registry,
-                connection,
-                self._stop,
-                self.registry,
-                self.health,
-                kinds,
-                timing,
-            )
-        )
-
-    def ready(self) -> bool:
-        """Whether the health page has no problem."""
-        return not self.health.problems()
-
-    async def stop(self) -> float:
-        """Stop it; return the seconds that the stop took. Raises the error of the consumer."""
-        started = time.monotonic()
-        self._stop.set()
-        await self.task
-        return time.monotonic() - started
-
-    def metric(self, name: str, flow: str = "live", **labels: str) -> float:
-        """Return a metric of the destination; NaN before its service has opened it."""
-        found = self.registry.get_sample_value(name, {"destination": "sentinel", "flow": flow, **labels})
-        return math.nan if found is None else found
-
-
-_CONSUMER_PROGRAM = """
-import asyncio, sys
-from prometheus_client import CollectorRegistry
-from consumer.service import run_consumer
-from relay.telemetry.health import Health
-from relay.kafka.connection import Connection
-from management.settings import Settings
-settings = Settings.model_validate_json(sys.argv[1])
-connection = Connection(settings.kafka)
-asyncio.run(run_consumer(settings.consumer, settings.destinations, settings.schema_registry, connection, asyncio.Event(), CollectorRegistry(), Health()))
-"""
 
 
 @asynccontextmanager

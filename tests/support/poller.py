@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry
 
 from producer.metrics import ProducerMetrics
 from producer.polling.context import PollingContext
-from producer.polling.hole_search import HoleTiming
 from producer.polling.poller import Poller, PollerTiming
+from producer.polling.unread_range_search import UnreadRangeTiming
 from producer.polling.window import PollingConfig
 from producer.status_reporter import OrganizationStatusReporter, status_key
 from relay.kafka.producer import RecordWriter
@@ -23,7 +23,11 @@ from tests.support.jira import JiraFixture, backoff
 from tests.support.publisher import TOPICS, in_memory_publisher
 
 CONFIG = PollingConfig(
-    settle=200, overlap=60_000, reread_day_every=2_000, reread_week_every=DAY_MS, allowed_lateness=7 * DAY_MS
+    settle_ms=200,
+    overlap_ms=60_000,
+    reread_day_every_ms=2_000,
+    reread_week_every_ms=DAY_MS,
+    allowed_lateness_ms=7 * DAY_MS,
 )
 TIMING = PollerTiming(
     reread_check_seconds=0.3,
@@ -31,8 +35,8 @@ TIMING = PollerTiming(
     source_error_pause_seconds=0.1,
     defect_seconds=0.4,
     gap_check_seconds=0.1,
-    hole_check_seconds=0.1,
-    holes=HoleTiming(first_seconds=0.5, cap_seconds=1.0),
+    unread_range_check_seconds=0.1,
+    unread_ranges=UnreadRangeTiming(first_seconds=0.5, cap_seconds=1.0),
 )
 BACKOFF = backoff(0.4, page_pause_seconds=0.1)
 

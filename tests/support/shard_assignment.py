@@ -39,7 +39,7 @@ class FakeShard:
     def discard_pending_status(self) -> None:
         self.discards += 1
 
-    def retained(self) -> None:
+    def keep(self) -> None:
         self.retentions += 1
 
     def set_organizations(self, organizations: Iterable[str]) -> None:

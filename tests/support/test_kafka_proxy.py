@@ -69,7 +69,7 @@ async def test_a_reset_closes_the_connection():
             await read_response(reader, 1)
 
 
-async def test_a_black_hole_delivers_its_bytes_when_it_ends():
+async def test_a_black_unread_range_delivers_its_bytes_when_it_ends():
     async with connected_proxy() as (broker, proxy, reader, writer):
         proxy.set_mode(ProxyMode.BLACK_HOLE)
         writer.write(request(PRODUCE))

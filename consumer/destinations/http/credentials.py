@@ -99,7 +99,7 @@ def _headers_of(path: Path, setting: str) -> dict[str, str]:
 
 def _checked_header(header: str, value: str, setting: str) -> str:
     if not _HEADER_NAME.fullmatch(header):
-        raise RelayError(f"{setting} has a name that is no name of an HTTP header. Correct it.")
+        raise RelayError(f"{setting} has an invalid HTTP header name. Correct it.")
     if header.lower() in _OWN_HEADERS:
         raise RelayError(f"{setting} has the header {header}, which the relay sets itself. Remove it.")
     if not _HEADER_VALUE.fullmatch(value):

@@ -13,12 +13,12 @@ from consumer.destinations.outcome import Outcome, Retry, Sent
 from consumer.destinations.sentinel.config import SentinelConfig
 from consumer.destinations.sentinel.credentials import RenewableCredential, TokenUnavailableError
 from consumer.destinations.sentinel.response import (
-    TOKEN_REFUSED,
+    TOKEN_REJECTED,
     IngestionResponse,
     IngestionTarget,
     classify,
     describe_error,
-    token_refused,
+    token_rejected,
 )
 from relay.credentials.azure import AzureTransport
 from relay.errors import RelayError
@@ -41,7 +41,7 @@ def check_endpoint(name: str, destination: SentinelConfig) -> None:
     azure = origin.scheme == "https" and origin.port is None and origin.host.endswith(suffix)
     if not (azure or origin.loopback):
         raise RelayError(
-            f"destinations.{name}.endpoint is {destination.endpoint}, which is no host of Azure Monitor. Set it to the logs"
+            f"destinations.{name}.endpoint is {destination.endpoint}, which is not a host of Azure Monitor. Set it to the logs"
             f" ingestion endpoint of the rule: https://…{suffix} for the cloud {destination.cloud}."
         )
 
@@ -79,10 +79,10 @@ class IngestionClient:
     async def _send_with_valid_token(self, stream: str, body: bytes) -> Outcome:
         generation = self._credential.generation
         outcome = await self._request(stream, body)
-        if outcome is TOKEN_REFUSED:
+        if outcome is TOKEN_REJECTED:
             await self._credential.renew(generation)
             outcome = await self._request(stream, body)
-        return token_refused(self._name) if outcome is TOKEN_REFUSED else outcome
+        return token_rejected(self._name) if outcome is TOKEN_REJECTED else outcome
 
     async def _request(self, stream: str, body: bytes) -> Outcome:
         rule_id = self._destination.rule_id

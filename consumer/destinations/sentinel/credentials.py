@@ -62,8 +62,9 @@ class RenewableCredential:
         status = getattr(getattr(error, "response", None), "status_code", None)
         if isinstance(error, ServiceRequestError | ServiceResponseError) or is_transient(status):
             return Retry(f"Azure issues no token now: {describe_azure_error(error)}", status)
+        cause = describe_azure_error(error).removesuffix(".")
         return Paused(
-            f"Azure issues no token for the credential {self._destination.credential}: {describe_azure_error(error)}"
+            f"Azure issues no token for the credential {self._destination.credential}: {cause}."
             f" Check destinations.{self._name}.credential and the AZURE_… variables it reads.",
             status,
         )

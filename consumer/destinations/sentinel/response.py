@@ -1,5 +1,6 @@
 """The answers of the Logs Ingestion API, as outcomes."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -33,7 +34,7 @@ class IngestionTarget:
     stream: str
 
 
-TOKEN_REFUSED = Paused("Azure rejects the token.", 401)
+TOKEN_REJECTED = Paused("Azure rejects the token.", 401)
 """The token may only have expired. Compared by identity."""
 
 
@@ -46,7 +47,7 @@ def classify(response: IngestionResponse, target: IngestionTarget, now_ms: int) 
         case 400 | 422:
             return Reject(description, status)
         case 401:
-            return TOKEN_REFUSED
+            return TOKEN_REJECTED
         case 403:
             message = _azure_error(response)
             return Paused(
@@ -76,7 +77,7 @@ def classify(response: IngestionResponse, target: IngestionTarget, now_ms: int) 
             )
 
 
-def token_refused(destination: str) -> Paused:
+def token_rejected(destination: str) -> Paused:
     """Return the outcome when Azure rejects a new token too."""
     return Paused(
         f"Azure rejects the relay's token, also a new one (401). Check destinations.{destination}.credential, its tenant, and"
@@ -90,7 +91,7 @@ def classify_status(status: int) -> Outcome:
     outcome = classify(
         IngestionResponse(status, {"x-ms-error-code": ""}, b""), IngestionTarget("NAME", "RULE", "STREAM"), 0
     )
-    return token_refused("NAME") if outcome is TOKEN_REFUSED else outcome
+    return token_rejected("NAME") if outcome is TOKEN_REJECTED else outcome
 
 
 def _is_empty(response: IngestionResponse) -> bool:
@@ -106,9 +107,11 @@ def is_transient(status: int | None) -> bool:
 def _retry_after(headers: Mapping[str, str], now_ms: int) -> float | None:
     for name in ("retry-after-ms", "x-ms-retry-after-ms"):
         try:
-            return min(max(float(headers[name]) / 1000, 0.0), MAX_RETRY_AFTER_SECONDS)
+            seconds = float(headers[name]) / 1000
         except (KeyError, ValueError):
             continue
+        if not math.isnan(seconds):
+            return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS)
     return retry_after_seconds(headers.get("Retry-After"), now_ms, maximum=MAX_RETRY_AFTER_SECONDS)
 
 

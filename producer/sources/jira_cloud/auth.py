@@ -1,3 +1,5 @@
+"""The endpoint of an organization: base URL, route and login."""
+
 import re
 from dataclasses import dataclass, field
 

@@ -13,12 +13,13 @@ from importlib.metadata import version
 import httpx
 import orjson
 
-from producer.sources.errors import ErrorKind, RequestTarget, SourceFailure, make_failure
+from producer.sources.errors import ErrorKind, RequestTarget, SourceFailure
 from producer.sources.jira_cloud.auth import Endpoint, is_cloud_id
+from producer.sources.jira_cloud.messages import make_failure
 from producer.sources.jira_cloud.page import NotAPage, Page, parse_page, parse_page_quickly
 from producer.sources.jira_cloud.response import JiraResponse, classify
 from relay import timestamps
-from relay.http import create_tls_context, open_transport
+from relay.http import ProxyUnreachableError, create_tls_context, open_transport
 from relay.name_resolution import lookups_for
 from relay.timestamps import now_ms
 from relay.url_policy import split_url
@@ -245,6 +246,8 @@ async def _read_response(
 
 
 def _transport_failure(error: Exception, target: RequestTarget) -> SourceFailure:
+    if isinstance(error, ProxyUnreachableError):
+        return make_failure(ErrorKind.UNREACHABLE, target, quote=str(error))
     causes = list(_exception_chain(error))
     if any(isinstance(cause, socket.gaierror) for cause in causes):
         return make_failure(ErrorKind.HOST_UNKNOWN, target)

@@ -1,13 +1,17 @@
 """The test of a connection to Jira: through the site or the gateway, and the cause if neither works."""
 
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import httpx
 
+from producer.config import ProducerConfig
+from producer.sources.contract import ConnectionTestResult
 from producer.sources.errors import ErrorKind, SourceFailure
 from producer.sources.jira_cloud import client as jira
 from producer.sources.jira_cloud.auth import Endpoint, open_endpoint
 from producer.sources.jira_cloud.page import Page
+from relay.organizations import Organization
 from relay.url_policy import AllowedHosts
 
 _KEY_REJECTED = {ErrorKind.KEY_REFUSED, ErrorKind.ANONYMOUS}
@@ -18,28 +22,38 @@ _KEY_ACCEPTED = {
     ErrorKind.RATE_LIMITED,
 }
 _NOT_JIRA = {ErrorKind.NOT_JIRA, ErrorKind.BROKEN_ANSWER, ErrorKind.REDIRECTED}
-_UNREACHABLE = {
-    ErrorKind.HOST_UNKNOWN,
-    ErrorKind.UNREACHABLE,
-    ErrorKind.TLS,
-    ErrorKind.REDIRECTED,
-    ErrorKind.RATE_LIMITED,
-    ErrorKind.UNAVAILABLE,
-}
+_NO_CONNECTION = {ErrorKind.HOST_UNKNOWN, ErrorKind.UNREACHABLE, ErrorKind.TLS, ErrorKind.REDIRECTED}
+_UNREACHABLE = _NO_CONNECTION | {ErrorKind.RATE_LIMITED, ErrorKind.UNAVAILABLE}
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionTestResult:
-    """`failure` None: the audit log can be read, through the gateway if `gateway`.
+class JiraCloudConnectionTest:
+    """The connection test of any Jira Cloud site; see `ConnectionTest`."""
 
-    `cloud_id` None: the site does not tell it. `message` is for an operator. `date_ms`: the site's clock at its first answer.
-    """
+    def __init__(self, client: httpx.AsyncClient, hosts: AllowedHosts) -> None:
+        self._client = client
+        self._hosts = hosts
 
-    failure: SourceFailure | None
-    message: str
-    cloud_id: str | None = None
-    gateway: bool = False
-    date_ms: int | None = None
+    def check_url(self, organization: Organization) -> None:
+        self._hosts.check(organization.url)
+
+    async def run(
+        self, organization: Organization, key: str | None, *, new_key: bool = False
+    ) -> ConnectionTestResult:
+        name, url = organization.name, organization.url
+        if key is None:
+            self._hosts.check(url)
+            return await _test_site(self._client, organization)
+        scoped = organization.gateway and not new_key
+        return await run_connection_test(
+            self._client, name, url, organization.user, key, self._hosts, scoped=scoped
+        )
+
+
+@asynccontextmanager
+async def open_connection_test(config: ProducerConfig) -> AsyncIterator[JiraCloudConnectionTest]:
+    """Open one client for the tests of a command."""
+    async with jira.open_client() as client:
+        yield JiraCloudConnectionTest(client, AllowedHosts(config.gateway_url, config.allowed_hosts))
 
 
 async def run_connection_test(
@@ -75,6 +89,16 @@ async def run_connection_test(
     if gateway_failure is None or gateway_failure.kind in _KEY_ACCEPTED:
         return _result(gateway_failure, gateway_endpoint, tenant)
     return _result(site_failure, site_endpoint, tenant)
+
+
+async def _test_site(client: httpx.AsyncClient, organization: Organization) -> ConnectionTestResult:
+    """Ask the site for its id, without a credential. Each answer shows the site; not every site tells its id."""
+    tenant = await jira.tenant_info(client, organization.name, organization.url)
+    if isinstance(tenant, SourceFailure) and tenant.kind in _NO_CONNECTION:
+        return ConnectionTestResult(tenant, tenant.message)
+    message = f"{organization.name}: the site answers."
+    cloud_id = _cloud_id(tenant) or organization.cloud_id
+    return ConnectionTestResult(None, message, cloud_id, organization.gateway, tenant.date_ms)
 
 
 async def _test_endpoint(client: httpx.AsyncClient, endpoint: Endpoint) -> SourceFailure | None:

@@ -1,3 +1,5 @@
+"""The Jira Cloud sources of a process, and the clients that they share."""
+
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from zlib import crc32

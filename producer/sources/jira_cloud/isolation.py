@@ -2,7 +2,7 @@
 
 A page that holds such a record fails as a whole. So after a failure one record is requested; after each success twice as
 many as before. A page of one record that fails is that record: it is skipped, and the result says that it is missing.
-Rows that move meanwhile harm nothing: a millisecond with a missing record stays a hole, and is read again.
+Rows that move meanwhile harm nothing: a millisecond with a missing record stays an unread range, and is read again.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from producer.sources.jira_cloud.pager import PageRequest
 from producer.sources.window_result import WindowResult
 from producer.state.intervals import TimeRange
 
-MOST_FAILURES_IN_A_ROW = 3
+MAX_FAILURES_IN_A_ROW = 3
 """More single records in a row that fail are no records, but a site that serves nothing."""
 
 
@@ -61,7 +61,7 @@ class MillisecondReader:
         self._failures_in_a_row += 1
         self._failure = failure
         self._offset += 1
-        return self._failures_in_a_row <= MOST_FAILURES_IN_A_ROW
+        return self._failures_in_a_row <= MAX_FAILURES_IN_A_ROW
 
     def result(self) -> WindowResult:
         """Return the records that were served; `failure` is set if some were not."""

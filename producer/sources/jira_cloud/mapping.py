@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from producer.events import LONE_SURROGATE, Event, UnreadableRecord, to_json
+from producer.state.ledger import MAX_ID
 from relay import timestamps
 
 TEXT_FIELDS = (
@@ -23,7 +24,6 @@ TEXT_FIELDS = (
 )
 ITEM_FIELDS = ("id", "name", "typeName", "parentId", "parentName")
 CHANGE_FIELDS = ("fieldName", "changedFrom", "changedTo")
-LARGEST_ID = 2**63 - 1
 
 _EPOCH_MS_FROM = 100_000_000_000  # a smaller number is more likely seconds
 
@@ -94,7 +94,7 @@ def _parse_id(value: object) -> int | None:
         number = value
     else:
         return None
-    return number if 0 <= number <= LARGEST_ID else None
+    return number if 0 <= number <= MAX_ID else None
 
 
 def _parse_created(value: object) -> timestamps.Instant | None:

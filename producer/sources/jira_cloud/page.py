@@ -12,8 +12,8 @@ import orjson
 
 from producer.events import UnreadableRecord
 
-MOST_NESTING = 252  # of a record; deeper than 254 orjson refuses, and both ways must agree
-LONGEST_INTEGER = 1000  # digits
+MAX_NESTING_LEVELS = 252  # of a record; deeper than 254 orjson refuses, and both ways must agree
+MAX_INTEGER_DIGITS = 1000  # digits
 
 _TOKEN = re.compile(r'"records"\s*:\s*\[|"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{},]', re.DOTALL)
 """A string that is cut off is one token too: searching again from each quote in it would take hours for a long one."""
@@ -120,8 +120,8 @@ def record_bounds(text: str) -> Iterator[int]:
 
 def parse_record(text: str) -> object:
     try:
-        if _depth(text) > MOST_NESTING:
-            raise NotExactError(f"the record is nested deeper than {MOST_NESTING} levels")
+        if _depth(text) > MAX_NESTING_LEVELS:
+            raise NotExactError(f"the record is nested deeper than {MAX_NESTING_LEVELS} levels")
         return parse_json(text)
     except NotExactError as error:
         return UnreadableRecord(str(error), text.strip().encode())
@@ -154,8 +154,8 @@ def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _integer(text: str) -> int:
-    if len(text) > LONGEST_INTEGER:
-        raise NotExactError(f"the record holds an integer of more than {LONGEST_INTEGER} digits")
+    if len(text) > MAX_INTEGER_DIGITS:
+        raise NotExactError(f"the record holds an integer of more than {MAX_INTEGER_DIGITS} digits")
     return int(text)
 
 

@@ -1,6 +1,7 @@
 """Judges whether an answer of Jira proves anything about the window that was asked for. Pure."""
 
-from producer.sources.errors import ErrorKind, RequestTarget, SourceFailure, make_failure
+from producer.sources.errors import ErrorKind, RequestTarget, SourceFailure
+from producer.sources.jira_cloud.messages import make_failure
 from producer.state.intervals import TimeRange
 
 TOLERANCE_MS = 1_000

@@ -15,8 +15,8 @@ from producer.sources.jira_cloud.mapping import to_event
 from producer.sources.jira_cloud.page import Page
 from producer.sources.jira_cloud.pager import Pager, PageRequest, PagingLimits
 from producer.sources.jira_cloud.proof import outside_window_failure
+from producer.sources.purpose import Purpose
 from producer.sources.throttle import RequestThrottle
-from producer.sources.walk import Walk
 from producer.sources.window_result import WindowResult
 from producer.state.intervals import TimeRange
 from relay.organizations import Organization
@@ -24,7 +24,7 @@ from relay.url_policy import split_url
 
 TRANSIENT: Final = {RetryAction.RETRY, RetryAction.WAIT}
 
-FetchPage = Callable[[PageRequest, Walk], Awaitable[Page]]
+FetchPage = Callable[[PageRequest, Purpose], Awaitable[Page]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,29 +57,29 @@ class WindowReader:
         self._limits = limits
 
     async def read(
-        self, window: TimeRange, walk: Walk, on_retry: OnRetry
+        self, window: TimeRange, purpose: Purpose, on_retry: OnRetry
     ) -> AsyncGenerator[WindowResult, None]:
-        if walk is Walk.HOLES and window.width == 1:
+        if purpose is Purpose.UNREAD_RANGES and window.width == 1:
             yield await self._read_millisecond(window)
             return
-        async with aclosing(self._read_pages(window, walk, on_retry)) as results:
+        async with aclosing(self._read_pages(window, purpose, on_retry)) as results:
             async for result in results:
                 yield result
 
     async def _read_pages(
-        self, window: TimeRange, walk: Walk, on_retry: OnRetry
+        self, window: TimeRange, purpose: Purpose, on_retry: OnRetry
     ) -> AsyncGenerator[WindowResult, None]:
         pager = Pager([window], self._limits.paging)
         while (request := pager.next_request) is not None:
             try:
-                page = await self._fetch_with_retries(request, walk, on_retry)
+                page = await self._fetch_with_retries(request, purpose, on_retry)
             except SourceError as error:
                 if error.action is not RetryAction.REDUCE_PAGE:
                     raise
                 if not pager.shrink_page():
                     # One record alone is too large. REDUCE_PAGE has no wait, so this would be a tight loop.
                     failure = replace(error.failure, kind=ErrorKind.BROKEN_ANSWER)
-                    raise self._throttle.back_off(failure, walk) from error
+                    raise self._throttle.back_off(failure, purpose) from error
                 continue
             if (result := pager.add(self._items(page), page.size, page.date_ms)) is None:
                 continue
@@ -87,29 +87,31 @@ class WindowReader:
                 # Its events are published, but the window was not read: no cursor may move over it.
                 yield replace(result, covered=TimeRange(result.window.start, result.window.start))
                 failure = outside_window_failure(self._organization, self._host, result.far_outside_window)
-                raise self._throttle.back_off(failure, walk)
+                raise self._throttle.back_off(failure, purpose)
             yield result
 
-    async def _fetch_with_retries(self, request: PageRequest, walk: Walk, on_retry: OnRetry) -> Page:
-        attempts = 1 if walk is Walk.HOLES else self._limits.page_attempts
+    async def _fetch_with_retries(self, request: PageRequest, purpose: Purpose, on_retry: OnRetry) -> Page:
+        attempts = 1 if purpose is Purpose.UNREAD_RANGES else self._limits.page_attempts
         for _ in range(attempts - 1):
             try:
-                return await self._fetch_page(request, walk)
+                return await self._fetch_page(request, purpose)
             except SourceError as error:
                 if error.action not in TRANSIENT:
                     raise
                 on_retry(error)
                 await asyncio.sleep(self._throttle.timing.page_pause_seconds)
-        return await self._fetch_page(request, walk)
+        return await self._fetch_page(request, purpose)
 
     async def _read_millisecond(self, window: TimeRange) -> WindowResult:
-        """Read one millisecond of a hole: whole, together with the one before or the one after it, or else record by record.
+        """Read one millisecond of an unread range: whole, together with the one before or the one after it, or else record by record.
 
         Jira answers nothing for one millisecond alone, and the record that it fails to serve may be in either neighbour.
         """
         for requested in (window, TimeRange(window.start, window.start + 2)):
             try:
-                async with aclosing(self._read_pages(requested, Walk.HOLES, ignore_retry)) as results:
+                async with aclosing(
+                    self._read_pages(requested, Purpose.UNREAD_RANGES, ignore_retry)
+                ) as results:
                     return _part([result async for result in results], window)
             except SourceError as error:
                 if not error.failure.may_concern_records:
@@ -120,7 +122,7 @@ class WindowReader:
         reader = MillisecondReader(window, self._limits.paging.page_records)
         while (request := reader.next_request) is not None:
             try:
-                page = await self._fetch_page(request, Walk.HOLES)
+                page = await self._fetch_page(request, Purpose.UNREAD_RANGES)
             except SourceError as error:
                 failure = error.failure
                 if error.action is RetryAction.REDUCE_PAGE:

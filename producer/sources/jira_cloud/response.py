@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from producer.sources.errors import ErrorKind, RequestTarget, SourceFailure, make_failure
+from producer.sources.errors import ErrorKind, RequestTarget, SourceFailure
+from producer.sources.jira_cloud.messages import make_failure
 from relay.retry import retry_after_seconds
 
-LONGEST_WAIT_SECONDS = 86_400
-LONGEST_QUOTE = 200
-MOST_QUOTED_BYTES = 100_000
+MAX_WAIT_SECONDS = 86_400
+MAX_QUOTE_CHARACTERS = 200
+MAX_QUOTED_BYTES = 100_000
 HOUR = 3_600_000
 
 _QUOTA_REASON = re.compile(r"quota|cost", re.IGNORECASE)
@@ -105,11 +106,11 @@ def _requested_wait(response: JiraResponse, now_ms: int) -> float | None:
     announcements, not limits.
     """
     now = now_ms if response.date_ms is None else response.date_ms
-    seconds = retry_after_seconds(response.headers.get("Retry-After"), now, maximum=LONGEST_WAIT_SECONDS)
+    seconds = retry_after_seconds(response.headers.get("Retry-After"), now, maximum=MAX_WAIT_SECONDS)
     if seconds is not None or not _QUOTA_REASON.search(response.headers.get("RateLimit-Reason", "")):
         return seconds
     reset_seconds = retry_after_seconds(
-        response.headers.get("X-RateLimit-Reset"), now, maximum=LONGEST_WAIT_SECONDS
+        response.headers.get("X-RateLimit-Reset"), now, maximum=MAX_WAIT_SECONDS
     )
     return (HOUR - now % HOUR) / 1000 if reset_seconds is None else reset_seconds
 
@@ -120,7 +121,7 @@ def _describe(kind: ErrorKind, response: JiraResponse, redact: Redact) -> str:
         return _printable(redact(response.headers.get("RateLimit-Reason", "")))
     if kind is ErrorKind.REDIRECTED:
         return _printable(f"to {_host(redact(response.headers.get('Location', '')))}")
-    text = response.body[:MOST_QUOTED_BYTES].decode("utf-8", "replace")
+    text = response.body[:MAX_QUOTED_BYTES].decode("utf-8", "replace")
     if messages := _error_messages(text):
         return _printable(redact(messages))
     plain = response.headers.get("Content-Type", "").startswith("text/plain")
@@ -149,4 +150,4 @@ def _error_messages(text: str) -> str:
 
 def _printable(text: str) -> str:
     clean = " ".join("".join(one if one.isprintable() else " " for one in text).split())
-    return clean if len(clean) <= LONGEST_QUOTE else f"{clean[:LONGEST_QUOTE]}…"
+    return clean if len(clean) <= MAX_QUOTE_CHARACTERS else f"{clean[:MAX_QUOTE_CHARACTERS]}…"

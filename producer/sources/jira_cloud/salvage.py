@@ -19,8 +19,8 @@ from producer.sources.jira_cloud.page import (
     record_bounds,
 )
 
-MOST_KEPT = 100
-MOST_KEPT_BYTES = 4_000_000
+MAX_KEPT_RECORDS = 100
+MAX_KEPT_BYTES = 4_000_000
 BROKEN_JSON = "the JSON of the record is broken"
 
 _PLACEHOLDER = b"relay:broken"
@@ -54,7 +54,9 @@ class BrokenRecords:
         return salvaged if raws and all(known) else None
 
     def _forget_oldest(self) -> None:
-        while self._seen and (len(self._seen) > MOST_KEPT or sum(map(len, self._seen)) > MOST_KEPT_BYTES):
+        while self._seen and (
+            len(self._seen) > MAX_KEPT_RECORDS or sum(map(len, self._seen)) > MAX_KEPT_BYTES
+        ):
             del self._seen[next(iter(self._seen))]
 
 

@@ -30,18 +30,18 @@ from producer.sources.errors import (
     RetryAction,
     SourceError,
     SourceFailure,
-    make_failure,
 )
 from producer.sources.jira_cloud import client as jira
 from producer.sources.jira_cloud.auth import Endpoint, open_endpoint
 from producer.sources.jira_cloud.mapping import restore_json, to_event
+from producer.sources.jira_cloud.messages import make_failure
 from producer.sources.jira_cloud.page import Page
 from producer.sources.jira_cloud.pager import PageRequest
 from producer.sources.jira_cloud.proof import contradiction_failure, contradicts, is_inconclusive
 from producer.sources.jira_cloud.reading import TRANSIENT, JiraCloudLimits, WindowReader
 from producer.sources.jira_cloud.salvage import BrokenRecords
+from producer.sources.purpose import Purpose
 from producer.sources.throttle import BackoffTiming, RequestSlots, RequestThrottle, SiteThrottle
-from producer.sources.walk import Walk
 from producer.sources.window_result import WindowResult
 from producer.state.intervals import TimeRange
 from relay.credentials.resolver import CredentialResolver
@@ -90,15 +90,15 @@ class JiraCloudSource:
         self._identity_bound = False
 
     async def read(
-        self, window: TimeRange, walk: Walk = Walk.LIVE, *, on_retry: OnRetry = ignore_retry
+        self, window: TimeRange, purpose: Purpose = Purpose.LIVE, *, on_retry: OnRetry = ignore_retry
     ) -> AsyncGenerator[WindowResult, None]:
         """Yield results for the parts of a window; see `Source.read`."""
         reader = WindowReader(self.organization, self.fetch_page, self._throttle, self._limits)
-        async with aclosing(reader.read(window, walk, on_retry)) as results:
+        async with aclosing(reader.read(window, purpose, on_retry)) as results:
             async for result in results:
                 yield result
 
-    async def fetch_page(self, request: PageRequest, walk: Walk = Walk.LIVE) -> Page:
+    async def fetch_page(self, request: PageRequest, purpose: Purpose = Purpose.LIVE) -> Page:
         """Fetch one page. `to` is at least a millisecond after `from`: if they are equal, Jira answers nothing."""
         until = max(request.until_ms, request.from_ms + 1)
         return await self._request(
@@ -112,7 +112,7 @@ class JiraCloudSource:
                 limits=self._limits.request,
                 read_broken=self._broken_records.read,
             ),
-            walk,
+            purpose,
         )
 
     async def bind_identity(self, bound_to: str | None) -> None:
@@ -122,7 +122,7 @@ class JiraCloudSource:
         does not answer is asked a few times first. Through the gateway the id is part of the address: a known id needs no
         question, and without one there is no way.
         """
-        await self._throttle.wait_until_allowed(Walk.LIVE)
+        await self._throttle.wait_until_allowed(Purpose.LIVE)
         self._require_same_site({self.organization.cloud_id, self.identity, bound_to})
         if self._identity_bound:
             return
@@ -160,25 +160,25 @@ class JiraCloudSource:
             target = RequestTarget(self.organization.name, host)
             raise self._throttle.back_off(make_failure(ErrorKind.OTHER_SITE, target))
 
-    async def verify_empty(self, empty: TimeRange, walk: Walk = Walk.LIVE) -> None:
+    async def verify_empty(self, empty: TimeRange, purpose: Purpose = Purpose.LIVE) -> None:
         """Ask for the newest record without dates. Returns if it is of another time, or if Jira has no records at all
         but knows the user. If it came just after the window, a page of the newest shows those before it.
         """
-        newest = await self._probe_near(0, walk)
+        newest = await self._probe_near(0, purpose)
         if not newest.records:
-            await self._request(self._verify_login, walk)
+            await self._request(self._verify_login, purpose)
             return
         created = self._created(newest)
         if any(is_inconclusive(empty, ms) for ms in created):
-            created += await self._created_before_newest(walk)
+            created += await self._created_before_newest(purpose)
         if any(contradicts(empty, ms) for ms in created):
-            raise self._throttle.back_off(contradiction_failure(self.organization.name), walk)
+            raise self._throttle.back_off(contradiction_failure(self.organization.name), purpose)
 
-    async def _created_before_newest(self, walk: Walk) -> list[int]:
+    async def _created_before_newest(self, purpose: Purpose) -> list[int]:
         """Return when the records of a page of the newest were created; of a smaller page where Jira fails to serve a larger."""
         for count in (self._limits.paging.page_records, 10):
             try:
-                return self._created(await self._probe(walk, count=count))
+                return self._created(await self._probe(purpose, count=count))
             except SourceError as error:
                 if error.action is not RetryAction.RETRY:
                     raise
@@ -197,31 +197,31 @@ class JiraCloudSource:
 
     async def probe_clock(self) -> int | None:
         """Ask for one record. Return Jira's clock in ms, which its Date header gives in whole seconds."""
-        return (await self._probe_near(0, Walk.LIVE)).date_ms
+        return (await self._probe_near(0, Purpose.LIVE)).date_ms
 
-    async def oldest(self, walk: Walk = Walk.LIVE) -> int | None:
+    async def oldest(self, purpose: Purpose = Purpose.LIVE) -> int | None:
         """Return `created` of the last of all records (ms). None: there are none, or the last one is unreadable."""
-        newest = await self._probe_near(0, walk)
+        newest = await self._probe_near(0, purpose)
         if not newest.total:
             return None
-        last = await self._probe_near(newest.total - 1, walk, step=-1)
+        last = await self._probe_near(newest.total - 1, purpose, step=-1)
         return next(iter(self._created(last)), None)
 
     def restore(self, event: Event) -> bytes:
         """Return the JSON of the record that the event was made from; nulls are gone, and UTC is written as Jira does."""
         return restore_json(event)
 
-    async def _probe_near(self, offset: int, walk: Walk, step: int = 1) -> Page:
+    async def _probe_near(self, offset: int, purpose: Purpose, step: int = 1) -> Page:
         """Fetch the record at `offset`, or one beside it where Jira fails to serve that one."""
         for distance in PROBE_DISTANCES[:-1]:
             try:
-                return await self._probe(walk, max(0, offset + step * distance))
+                return await self._probe(purpose, max(0, offset + step * distance))
             except SourceError as error:
                 if error.action is not RetryAction.RETRY:
                     raise
-        return await self._probe(walk, max(0, offset + step * PROBE_DISTANCES[-1]))
+        return await self._probe(purpose, max(0, offset + step * PROBE_DISTANCES[-1]))
 
-    async def _probe(self, walk: Walk, offset: int = 0, count: int = 1) -> Page:
+    async def _probe(self, purpose: Purpose, offset: int = 0, count: int = 1) -> Page:
         """Fetch records without dates. A page that is too large is a broken answer: nobody asks for a smaller one."""
         try:
             return await self._request(
@@ -233,15 +233,15 @@ class JiraCloudSource:
                     limits=self._limits.request,
                     read_broken=self._broken_records.read,
                 ),
-                walk,
+                purpose,
             )
         except SourceError as error:
             if error.action is not RetryAction.REDUCE_PAGE:
                 raise
             failure = replace(error.failure, kind=ErrorKind.BROKEN_ANSWER)
-            raise self._throttle.back_off(failure, walk) from error
+            raise self._throttle.back_off(failure, purpose) from error
 
-    async def _request(self, call: Callable[[Endpoint], Awaitable[T | SourceFailure]], walk: Walk) -> T:
+    async def _request(self, call: Callable[[Endpoint], Awaitable[T | SourceFailure]], purpose: Purpose) -> T:
         """Wait for the turn, read the key as it is now, send one request, and learn Jira's clock from the answer."""
 
         async def send() -> T:
@@ -253,11 +253,11 @@ class JiraCloudSource:
             date_ms = getattr(found, "date_ms", None)
             self.clock_skew = self.clock_skew.observe(sent_ms, self._now_ms(), date_ms)
             if isinstance(found, SourceFailure):
-                raise self._throttle.back_off(found, walk)
-            self._throttle.succeeded(walk)
+                raise self._throttle.back_off(found, purpose)
+            self._throttle.succeeded(purpose)
             return found
 
-        return await self._throttle.run(send, walk)
+        return await self._throttle.run(send, purpose)
 
     def _open_endpoint(self) -> Endpoint:
         organization = self.organization

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.conn import AIOKafkaConnection
-from aiokafka.errors import TopicAuthorizationFailedError
+from aiokafka.errors import NodeNotReadyError, TopicAuthorizationFailedError
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.offset import OffsetRequest
 
@@ -19,11 +19,27 @@ def patch_client(client: Any) -> None:
     throttle_metadata_updates(client)
     close_abandoned_bootstrap(client)
     forbid_topic_creation(client)
+    require_brokers(client)
 
 
 def patch_admin(admin: AIOKafkaAdminClient) -> None:
     """Apply the patches of every client to the client of this admin client."""
     patch_client(admin._client)  # noqa: SLF001
+
+
+def require_brokers(client: Any) -> None:
+    """Raise NodeNotReadyError, which can be retried, while the metadata names no broker. aiokafka fails an assertion.
+
+    A cluster names none while each of its brokers is fenced: as it starts, or where heartbeats are late under load.
+    """
+    get = client.get_random_node
+
+    def patched() -> Any:
+        if (node := get()) is None:
+            raise NodeNotReadyError("Kafka names no broker that is ready")
+        return node
+
+    client.get_random_node = patched
 
 
 def forbid_topic_creation(client: Any) -> None:

@@ -1,4 +1,4 @@
-"""Partitions that are revoked and come back, with a consumer group on paper that refuses commits when told."""
+"""Partitions that are revoked and come back, with a consumer group in memory that rejects commits on request."""
 
 import asyncio
 
@@ -7,11 +7,11 @@ import pytest
 from consumer.destinations.outcome import Retry
 from relay.kafka import KafkaError, OffsetAndMetadata
 from tests.support.fake_sentinel import FakeSentinel
-from tests.support.group_on_paper import A, B, FakeGroup, assign, handler
+from tests.support.in_memory_group import A, B, FakeGroup, FakeSchemaStore, assign, handler
 from tests.support.waiting import wait_until
 
 
-async def test_what_was_accepted_is_not_sent_again_though_its_commit_was_rejected():
+async def test_an_accepted_event_is_not_sent_again_though_its_commit_was_rejected():
     """Bodies in flight are answered while Kafka is away; the same process gets the partition back and knows it."""
     kafka, destination = FakeGroup(30), FakeSentinel()
     one = handler(kafka, destination)
@@ -97,7 +97,7 @@ async def test_a_first_start_is_committed_before_anything_is_read():
     await one.closed()
 
 
-async def test_what_is_delivered_is_committed_also_where_reading_has_failed_in_the_middle():
+async def test_delivered_events_are_committed_also_where_reading_has_failed_in_the_middle():
     """By then the position may have passed records that nobody was given; what was accepted before is no less accepted."""
     kafka, destination = FakeGroup(30), FakeSentinel()
     one = handler(kafka, destination)
@@ -125,7 +125,7 @@ async def test_so_much_may_be_delivered_and_not_committed_and_no_more():
     await one.closed()
 
 
-async def test_what_comes_while_the_destination_is_away_is_sent_together():
+async def test_events_that_arrive_while_the_destination_is_away_are_sent_together():
     """An event a second for some hours, each a request of its own, would be more than Azure takes in a minute."""
 
     class Away(FakeSentinel):
@@ -208,3 +208,20 @@ async def test_an_assignment_that_could_not_start_can_be_closed():
 
 def _not_ours(partition, _offset):
     raise KafkaError(f"{partition} is not assigned")
+
+
+async def test_a_pump_that_a_library_cancels_ends_the_membership():
+    """It would send nothing for ever, while the process goes on reading and is ready."""
+
+    class Cancelling(FakeSchemaStore):
+        async def resolve(self, _ref):
+            raise asyncio.CancelledError
+
+    kafka = FakeGroup(10)
+    one = handler(kafka, FakeSentinel(), schema_store=Cancelling())
+    await assign(one, kafka)
+    await one.records(kafka.poll(10))
+    await wait_until(one._running.done)
+    with pytest.raises(RuntimeError, match="pump of events was cancelled"):
+        await one.records({})
+    await one.closed()

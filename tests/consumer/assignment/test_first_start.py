@@ -13,8 +13,8 @@ from consumer.offsets.delivered import DeliveryProgress, RecordFingerprint
 from consumer.timing import StartTiming
 from relay.kafka import KafkaError, OffsetAndMetadata, TopicPartition
 from tests.support.fake_sentinel import FakeSentinel
-from tests.support.group_on_paper import FakeGroup, assign, handler
-from tests.support.log_on_paper import LogOnPaper
+from tests.support.in_memory_group import FakeGroup, assign, handler
+from tests.support.in_memory_log import InMemoryLog
 from tests.support.messages import records_at
 from tests.support.waiting import wait_until
 
@@ -53,7 +53,7 @@ def resolver(start, live_from=None, backup=None, log=None):
     return StartOffsetResolver(
         start,
         read_backup,
-        LogOnPaper(lambda: log or {}),
+        InMemoryLog(lambda: log or {}),
         ConsumerMetrics(CollectorRegistry()).for_pipeline("sentinel", "live"),
         StartTiming(),
         live_from=live_from,

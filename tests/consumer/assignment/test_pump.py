@@ -10,7 +10,7 @@ from consumer.destinations.outcome import Paused
 from consumer.formats.encoded_rows import EncodedRows
 from consumer.timing import BackoffCurve
 from tests.support.fake_sentinel import FakeSentinel
-from tests.support.group_on_paper import A, B, FakeGroup, assign, count, counters, handler
+from tests.support.in_memory_group import A, B, FakeGroup, FakeSchemaStore, assign, count, counters, handler
 from tests.support.messages import Message, event, message
 from tests.support.waiting import wait_until
 
@@ -26,7 +26,7 @@ async def test_skipped_events_are_delivered_at_once_and_counted():
     await one.closed()
     assert sorted(destination.accepted) == [number for number in range(30) if number % 3 and number != 7]
     assert counters(registry) == (30, [19, 10, 1, 0])
-    assert one._pipeline.stream.state.skipped == 10
+    assert one._pipeline.flow.state.skipped == 10
 
 
 async def test_a_batch_of_skipped_events_alone_is_committed():
@@ -83,7 +83,7 @@ async def test_a_defect_before_the_request_is_named_and_loses_nothing(broken):
     one = handler(
         kafka, destination, select=select, registry=registry, sender={"defect": BackoffCurve(0.01, 0.01)}
     )
-    state = one._pipeline.stream.state
+    state = one._pipeline.flow.state
     await assign(one, kafka)
     await one.records(kafka.poll(10))
     await wait_until(lambda: state.problem is not None)
@@ -94,6 +94,29 @@ async def test_a_defect_before_the_request_is_named_and_loses_nothing(broken):
     assert state.problem is None
     assert sorted(destination.accepted) == list(range(10))
     assert count(registry, "defects") > 0
+    await one.closed()
+
+
+async def test_a_defect_while_a_schema_is_looked_up_is_named_and_ends_no_membership():
+    class Broken(FakeSchemaStore):
+        fails = True
+
+        async def resolve(self, ref):
+            if self.fails:
+                raise UnicodeEncodeError("ascii", "ÿ", 0, 1, "made up")
+            return await super().resolve(ref)
+
+    kafka, destination, store = FakeGroup(10), FakeSentinel(), Broken()
+    one = handler(kafka, destination, schema_store=store, sender={"defect": BackoffCurve(0.01, 0.01)})
+    state = one._pipeline.flow.state
+    await assign(one, kafka)
+    await one.records(kafka.poll(10))
+    await wait_until(lambda: state.problem is not None)
+    assert "UnicodeEncodeError" in state.problem.reason
+    await one.records({})
+    store.fails = False
+    await wait_until(lambda: kafka.committed_offset == 10)
+    assert state.problem is None
     await one.closed()
 
 
@@ -111,7 +134,7 @@ async def test_a_row_that_fits_into_no_body_becomes_a_dead_letter_alone():
     await wait_until(lambda: kafka.committed_offset == 10)
     await one.closed()
     assert sorted(destination.accepted) == [0, 1, 2, 3, 5, 6, 7, 8, 9]
-    ((offset, reason, _),) = one._pipeline.stream.dead_letters.put_records
+    ((offset, reason, _),) = one._pipeline.flow.dead_letters.put_records
     assert (offset, "fits into no body of 200" in reason) == (4, True)
 
 
@@ -160,7 +183,7 @@ async def test_a_filter_that_fails_on_an_event_pauses_the_destination():
     kafka.log = [message(event(number, unmodeled="no number"), offset=number) for number in range(5)]
     rules = compile_rules("soc", DestinationSettings(where="CAST(unmodeled AS BIGINT) > 1"))
     one = handler(kafka, destination, select=rules.select)
-    state = one._pipeline.stream.state
+    state = one._pipeline.flow.state
     await assign(one, kafka)
     await one.records(kafka.poll(5))
     await wait_until(lambda: state.problem is not None)
@@ -169,4 +192,4 @@ async def test_a_filter_that_fails_on_an_event_pauses_the_destination():
     assert "unmodeled" in state.problem.reason
     await one.closed()
     assert (destination.accepted, state.skipped, kafka.committed_offset) == ([], 0, 0)
-    assert one._pipeline.stream.dead_letters.put_records == []
+    assert one._pipeline.flow.dead_letters.put_records == []

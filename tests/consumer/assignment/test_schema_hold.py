@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from consumer.timing import BackoffCurve, SchemaHoldTiming
 from tests.support.fake_sentinel import FakeSentinel
-from tests.support.group_on_paper import A, B, FakeGroup, FakeSchemaStore, assign, counters, handler
+from tests.support.in_memory_group import A, B, FakeGroup, FakeSchemaStore, assign, counters, handler
 from tests.support.messages import AUDIT_EVENT, REF, ForeignSchemaEncoder, event, message
 from tests.support.waiting import wait_until
 
@@ -50,12 +50,12 @@ class World:
 
     @property
     def problem(self):
-        problem = self.handler._pipeline.stream.state.problem
+        problem = self.handler._pipeline.flow.state.problem
         return None if problem is None else problem.reason
 
     @property
     def dead_letters(self):
-        return [offset for offset, _, _ in self.handler._pipeline.stream.dead_letters.put_records]
+        return [offset for offset, _, _ in self.handler._pipeline.flow.dead_letters.put_records]
 
     async def read(self, count):
         await self.handler.records(self.kafka.poll(count))

@@ -10,7 +10,7 @@ from consumer.offsets.backup import OffsetBackup
 from consumer.offsets.delivered import DeliveredRange, DeliveryProgress, RecordFingerprint
 from consumer.timing import StartTiming
 from relay.kafka import KafkaError, OffsetAndMetadata, TopicPartition
-from tests.support.log_on_paper import LogOnPaper
+from tests.support.in_memory_log import InMemoryLog
 from tests.support.messages import records_at
 
 A, B = TopicPartition("events", 0), TopicPartition("events", 1)
@@ -59,7 +59,7 @@ def resolver(start="earliest", backup=None, clock=lambda: 0.0, log=None):
         return backup
 
     metrics = ConsumerMetrics(CollectorRegistry()).for_pipeline("sentinel", "live")
-    return StartOffsetResolver(start, read_backup, LogOnPaper(lambda: log or {}), metrics, TIMING, clock)
+    return StartOffsetResolver(start, read_backup, InMemoryLog(lambda: log or {}), metrics, TIMING, clock)
 
 
 MOMENT = datetime(2026, 11, 1, tzinfo=UTC)
@@ -112,7 +112,7 @@ async def test_a_forgotten_group_resumes_at_its_last_backup(backed_up, offset, l
         (10, 10, (10, None, 0)),
     ],
 )
-async def test_what_kafka_deleted_before_it_was_delivered_is_lost(committed, first, expected):
+async def test_an_event_that_kafka_deleted_before_its_delivery_is_lost(committed, first, expected):
     """And what lies in a range that was delivered is not."""
     found = (await resolver(log={79: LAST}).resolve(StoredOffsets({A: committed}, first=first), [A]))[A]
     assert (found.offset, found.deleted_range, found.lost_count) == expected
@@ -154,7 +154,7 @@ def resolver_ahead_of_group(log):
     return one
 
 
-async def test_what_was_delivered_and_not_committed_is_not_delivered_again():
+async def test_an_event_delivered_and_not_committed_is_not_delivered_again():
     found = (await resolver_ahead_of_group({79: LAST}).resolve(StoredOffsets({A: GROUP_PROGRESS}), [A]))[A]
     assert (found.offset, found.lost_count) == (80, 0)
 
@@ -186,7 +186,7 @@ async def test_where_a_lost_end_is_noticed_late_it_is_read_from_the_last_deliver
     assert group.asked_times == [3_000_000, since - TIMING.reread_margin_ms]
 
 
-async def test_what_is_not_kept_any_more_speaks_against_nothing():
+async def test_a_deleted_record_disproves_no_offset():
     found = (await resolver().resolve(StoredOffsets({A: GROUP_PROGRESS}, first=50), [A]))[A]
     assert (found.progress, found.lost_count) == (GROUP_PROGRESS, 0)
 

@@ -46,7 +46,7 @@ def test_an_event_that_orjson_cannot_write_again_is_rejected_alone():
 @pytest.mark.parametrize(
     ("error", "raised"), [(PanicException, RuntimeError), (OSError, RuntimeError), (MemoryError, MemoryError)]
 )
-def test_what_fails_for_every_event_is_blamed_on_none(error, raised):
+def test_a_failure_of_every_event_is_blamed_on_none(error, raised):
     def encode_rows(_frame):
         raise error("no threads left")
 

@@ -38,7 +38,7 @@ def record_of(number, key=b"acme.atlassian.net"):
     return Message(each.value, key, each.timestamp)
 
 
-async def test_what_is_missing_for_ever_is_left_out():
+async def test_a_schema_that_is_missing_for_ever_is_left_out():
     found, _ = await lookup(FakeSchemaStore(id7=AUDIT_EVENT, id8=Missing("no such id"))).schemas_for(
         [record_of(7), record_of(8), record_of(7)]
     )

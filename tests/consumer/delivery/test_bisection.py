@@ -9,7 +9,7 @@ from tests.support.batches import rows
 REJECTION = Reject("400", 400)
 
 
-class FakeStream:
+class FakeFlow:
     """Refuses bodies with a poison row, and everything while it is broken."""
 
     def __init__(self, poison, draw):
@@ -32,11 +32,11 @@ class FakeStream:
         return RejectBisector(body, REJECTION, self.acceptance_log, self.draw)
 
 
-def run_bisection(bisector, stream):
+def run_bisection(bisector, flow):
     """Until it waits; returns the rows that are confirmed bad."""
     confirmed_bad = []
     while (part := bisector.next_rows()) is not None:
-        if stream.accepts(part):
+        if flow.accepts(part):
             bisector.record_accepted()
         elif bisector.record_rejected(part, REJECTION):
             confirmed_bad += part.encoded
@@ -53,41 +53,41 @@ draws = st.randoms(use_true_random=False).map(lambda each: each.random)
 @given(st.integers(1, 60), st.data(), draws)
 @settings(max_examples=80)
 def test_the_bad_rows_alone_are_blamed_and_the_good_ones_sent_once(count, data, draw):
-    """As long as the stream takes other things, each of which may speak against one row."""
+    """As long as the flow takes other things, each of which may speak against one row."""
     body = numbered(count)
     poison = set(data.draw(st.lists(st.sampled_from(list(body.encoded)), min_size=1)))
-    stream = FakeStream(poison, draw)
-    assert not stream.accepts(body)
-    bisector, confirmed_bad = stream.bisect(body), []
+    flow = FakeFlow(poison, draw)
+    assert not flow.accepts(body)
+    bisector, confirmed_bad = flow.bisect(body), []
     for _ in range(3 * len(poison) + 3):
-        confirmed_bad += run_bisection(bisector, stream)
-        assert stream.accepts(rows([b"something else"]))
+        confirmed_bad += run_bisection(bisector, flow)
+        assert flow.accepts(rows([b"something else"]))
 
     assert bisector.done
     assert sorted(confirmed_bad) == sorted(poison)
-    sent = [each for each in stream.accepted if each != b"something else"]
+    sent = [each for each in flow.accepted if each != b"something else"]
     assert sorted(sent) == sorted(set(body.encoded) - poison)
 
 
 @given(st.integers(1, 300), st.integers(1, 5), draws)
 @settings(max_examples=30)
-def test_a_stream_that_refuses_everything_costs_no_row_and_few_requests(count, rounds, draw):
+def test_a_flow_that_rejects_everything_costs_no_row_and_few_requests(count, rounds, draw):
     body = numbered(count)
-    stream = FakeStream(set(), draw)
-    stream.broken = True
-    assert not stream.accepts(body)
-    bisector = stream.bisect(body)
+    flow = FakeFlow(set(), draw)
+    flow.broken = True
+    assert not flow.accepts(body)
+    bisector = flow.bisect(body)
     for _ in range(rounds):
-        assert run_bisection(bisector, stream) == []
+        assert run_bisection(bisector, flow) == []
         assert not bisector.done
         assert bisector.config_fault_suspected
         assert bisector.restart() == []
 
-    assert stream.requests <= 1 + rounds * (2 * count.bit_length() + 4)
-    stream.broken = False
-    assert run_bisection(bisector, stream) == []
+    assert flow.requests <= 1 + rounds * (2 * count.bit_length() + 4)
+    flow.broken = False
+    assert run_bisection(bisector, flow) == []
     assert bisector.done
-    assert sorted(stream.accepted) == sorted(body.encoded)
+    assert sorted(flow.accepted) == sorted(body.encoded)
 
 
 @given(st.integers(2, 40), st.lists(st.booleans(), max_size=80), st.data(), draws)
@@ -96,16 +96,16 @@ def test_a_rule_must_break_twice_in_the_very_moment_to_cost_a_row(count, breaks,
     """It breaks and heals between any two requests, other records come in between, and one row is bad all the while."""
     body = numbered(count)
     poison = data.draw(st.sampled_from(list(body.encoded)))
-    stream = FakeStream({poison}, draw)
-    assert not stream.accepts(body)
-    bisector, confirmed_bad, broke = stream.bisect(body), [], 0
+    flow = FakeFlow({poison}, draw)
+    assert not flow.accepts(body)
+    bisector, confirmed_bad, broke = flow.bisect(body), [], 0
     for broken_now in breaks:
-        broke += broken_now and not stream.broken
-        stream.broken = broken_now
+        broke += broken_now and not flow.broken
+        flow.broken = broken_now
         part = bisector.next_rows()
         if part is None:
-            stream.accepts(rows([b"something else"]))
-        elif stream.accepts(part):
+            flow.accepts(rows([b"something else"]))
+        elif flow.accepts(part):
             bisector.record_accepted()
         elif bisector.record_rejected(part, REJECTION):
             confirmed_bad += part.encoded
@@ -115,43 +115,43 @@ def test_a_rule_must_break_twice_in_the_very_moment_to_cost_a_row(count, breaks,
 
 
 def test_a_single_row_is_not_blamed_before_the_stream_has_taken_another():
-    stream = FakeStream({b"0"}, lambda: 0.0)
-    assert not stream.accepts(numbered(1))
-    bisector = stream.bisect(numbered(1))
+    flow = FakeFlow({b"0"}, lambda: 0.0)
+    assert not flow.accepts(numbered(1))
+    bisector = flow.bisect(numbered(1))
 
-    assert run_bisection(bisector, stream) == []
+    assert run_bisection(bisector, flow) == []
     assert bisector.restart() == []
-    assert run_bisection(bisector, stream) == []
-    assert stream.accepts(rows([b"something else"]))
-    assert run_bisection(bisector, stream) == []
-    assert stream.accepts(rows([b"something else"]))
-    assert run_bisection(bisector, stream) == [b"0"]
+    assert run_bisection(bisector, flow) == []
+    assert flow.accepts(rows([b"something else"]))
+    assert run_bisection(bisector, flow) == []
+    assert flow.accepts(rows([b"something else"]))
+    assert run_bisection(bisector, flow) == [b"0"]
 
 
 def test_a_single_row_is_blamed_where_nothing_else_is_sent():
-    """Refused right after another was accepted, and the stream has been asked nothing since."""
-    stream = FakeStream({b"0"}, lambda: 0.0)
-    assert not stream.accepts(numbered(1))
-    bisector = stream.bisect(numbered(1))
-    assert stream.accepts(rows([b"something else"]))
-    assert run_bisection(bisector, stream) == []
+    """Refused right after another was accepted, and the flow has been asked nothing since."""
+    flow = FakeFlow({b"0"}, lambda: 0.0)
+    assert not flow.accepts(numbered(1))
+    bisector = flow.bisect(numbered(1))
+    assert flow.accepts(rows([b"something else"]))
+    assert run_bisection(bisector, flow) == []
     (confirmed_bad,) = bisector.restart()
     assert list(confirmed_bad.encoded) == [b"0"]
     assert bisector.done
 
 
-def test_a_stream_that_refuses_others_too_is_not_believed():
-    stream = FakeStream({b"0"}, lambda: 0.0)
-    assert not stream.accepts(numbered(1))
-    bisector = stream.bisect(numbered(1))
-    assert stream.accepts(rows([b"something else"]))
-    assert run_bisection(bisector, stream) == []
-    stream.broken = True
-    assert not stream.accepts(rows([b"something else"]))
+def test_a_flow_that_rejects_others_too_is_not_believed():
+    flow = FakeFlow({b"0"}, lambda: 0.0)
+    assert not flow.accepts(numbered(1))
+    bisector = flow.bisect(numbered(1))
+    assert flow.accepts(rows([b"something else"]))
+    assert run_bisection(bisector, flow) == []
+    flow.broken = True
+    assert not flow.accepts(rows([b"something else"]))
     assert bisector.restart() == []
 
 
-def test_what_was_accepted_before_or_at_the_same_time_says_nothing():
+def test_an_acceptance_before_or_at_the_same_time_proves_nothing():
     """A request begun before the refusal may have been served before the rule broke."""
     acceptance_log = AcceptanceLog()
     slow = acceptance_log.tick()
@@ -166,9 +166,9 @@ def test_good_rows_behind_bad_ones_are_reached_sooner_or_later(half):
     body = numbered(64)
     for seed in range(20):
         draw = iter([(seed * 7919 + step * 104_729) % 1000 / 1000 for step in range(10_000)])
-        stream = FakeStream(set(body[half].encoded), lambda draw=draw: next(draw))
-        bisector = stream.bisect(body)
+        flow = FakeFlow(set(body[half].encoded), lambda draw=draw: next(draw))
+        bisector = flow.bisect(body)
         for _ in range(100):
-            run_bisection(bisector, stream)
+            run_bisection(bisector, flow)
             bisector.restart()
-        assert len(stream.accepted) == 32
+        assert len(flow.accepted) == 32

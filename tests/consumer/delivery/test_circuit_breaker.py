@@ -58,7 +58,7 @@ def test_a_fault_of_the_setup_is_tried_slowly_from_the_start():
 
 
 @given(st.floats(0, 900), st.floats(0, 1))
-def test_what_the_destination_asked_for_is_never_undercut(requested, jitter):
+def test_a_wait_is_never_shorter_than_the_destination_asked_for(requested, jitter):
     state = BreakerState()
     first, second = permit(state, 0), permit(state, 0)
     state.release(first, BUSY, 0, jitter)

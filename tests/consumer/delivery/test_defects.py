@@ -5,8 +5,10 @@ import zlib
 
 import pytest
 
+from consumer.delivery.sender import Sender
 from consumer.destinations.contract import Limits
 from consumer.timing import BreakerTiming
+from tests.support.dead_letters import FakeDeadLetterWriter
 from tests.support.delivery import LIMITS, QUICK, FakeDestination, sender_fixture
 from tests.support.pipeline_world import wait_until
 
@@ -67,3 +69,35 @@ async def test_a_cancellation_from_within_a_client_is_no_end_of_the_delivery():
         fixture.sender.start(fixture.rows(1))
         assert await fixture.sender.wait_until_finished(5)
         assert fixture.committable() == 1
+
+
+async def test_a_cancellation_from_within_kafka_is_a_failed_dead_letter_write():
+    class Cancelling(FakeDeadLetterWriter):
+        cancelled = False
+
+        async def put(self, record, reason, status=None):
+            if not self.cancelled:
+                self.cancelled = True
+                raise asyncio.CancelledError
+            await super().put(record, reason, status)
+
+    writer = Cancelling()
+    async with sender_fixture(FakeDestination(), writer, dead_letter=QUICK) as fixture:
+        fixture.sender.dead_letter(fixture.rows(2).tracked, ["bad", "bad"])
+        assert await fixture.sender.wait_until_finished(5)
+        assert fixture.committable() == 2
+        assert sorted(offset for offset, *_ in writer.put_records) == [0, 1]
+
+
+async def test_a_delivery_that_a_library_cancels_is_a_defect():
+    """Its rows would stay undelivered for ever, since nothing sends them again."""
+
+    async def cancel():
+        raise asyncio.CancelledError
+
+    async with sender_fixture(FakeDestination()) as fixture:
+        sender = Sender(fixture.flow, fixture.tracker.mark_delivered, cancel)
+        sender.start(fixture.rows(1))
+        await wait_until(lambda: sender.defect is not None)
+        assert "was cancelled" in str(sender.defect)
+        await sender.close(0)

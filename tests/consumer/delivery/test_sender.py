@@ -28,7 +28,7 @@ async def test_bodies_in_flight_together_are_delivered_in_any_order():
         assert fixture.sender.bytes == 0
 
 
-async def test_what_fails_transiently_is_sent_again_until_it_is_accepted():
+async def test_a_body_that_fails_transiently_is_sent_again_until_it_is_accepted():
     answers = iter([Retry("busy", 429, after=0.0), Retry("reset"), Sent()])
     destination = FakeDestination(lambda _rows: next(answers))
     async with sender_fixture(destination) as fixture:
@@ -67,7 +67,7 @@ async def test_while_dead_letters_cannot_be_written_the_destination_says_so():
         fixture.sender.dead_letter(fixture.rows(1).tracked, ["not Avro"])
         await wait_until(lambda: fixture.problem is not None)
         fixture.sender.start(fixture.rows(1))
-        await wait_until(lambda: fixture.stream.state.accepted)
+        await wait_until(lambda: fixture.flow.state.accepted)
         assert isinstance(fixture.problem, Paused)
         assert "Kafka is away" in fixture.problem.reason
         fixture.dead_letters.failures = 0
@@ -97,10 +97,10 @@ async def test_dead_letters_that_another_owner_has_to_write_are_no_problem_here(
 
 
 @pytest.mark.parametrize("end", ["accepted", "closed"])
-async def test_a_stream_that_refuses_everything_has_a_problem_until_it_accepts(end):
+async def test_a_flow_that_rejects_everything_has_a_problem_until_it_accepts(end):
     """Also while it is tried again, or the status would tell every half minute that all is well."""
-    refuses = True
-    destination = FakeDestination(lambda _rows: Reject("no column fits", 400) if refuses else Sent())
+    rejects = True
+    destination = FakeDestination(lambda _rows: Reject("no column fits", 400) if rejects else Sent())
     async with sender_fixture(destination, rejection=QUICK) as fixture:
         fixture.sender.start(fixture.rows(50))
         await wait_until(lambda: fixture.problem is not None)
@@ -113,7 +113,7 @@ async def test_a_stream_that_refuses_everything_has_a_problem_until_it_accepts(e
             assert isinstance(fixture.problem, Paused)
             assert "no column fits" in fixture.problem.reason
             destination.answering.set()
-        refuses = False
+        rejects = False
         if end == "accepted":
             assert await fixture.sender.wait_until_finished(5)
             assert fixture.committable() == 50
@@ -124,16 +124,16 @@ async def test_a_stream_that_refuses_everything_has_a_problem_until_it_accepts(e
 
 async def test_however_many_bodies_are_rejected_they_try_again_no_more_often():
     """An event a second, for hours in which nothing is accepted: to try again is one body's turn, and then another's."""
-    refuses = True
-    destination = FakeDestination(lambda _rows: Reject("400", 400) if refuses else Sent())
+    rejects = True
+    destination = FakeDestination(lambda _rows: Reject("400", 400) if rejects else Sent())
     async with sender_fixture(destination, rejection=BackoffCurve(0.05, 0.05)) as fixture:
         for _ in range(50):
             fixture.sender.start(fixture.rows(1))
-        await wait_until(lambda: len(fixture.stream.state._suspected) == 50)
+        await wait_until(lambda: len(fixture.flow.state._suspected) == 50)
         requests_before = len(destination.requests)
         await asyncio.sleep(2)
         assert 5 < len(destination.requests) - requests_before < 200
-        refuses = False
+        rejects = False
         assert await fixture.sender.wait_until_finished(1)
 
 
@@ -144,7 +144,7 @@ async def test_once_something_is_accepted_no_body_waits_for_the_turn_of_another(
     async with sender_fixture(destination, rejection=BackoffCurve(0.5, 0.5)) as fixture:
         for number in range(9):
             fixture.sender.start(fixture.rows(1))
-            await wait_until(lambda doubts=number + 1: len(fixture.stream.state._suspected) == doubts)
+            await wait_until(lambda doubts=number + 1: len(fixture.flow.state._suspected) == doubts)
         bad.remove(b"8")
         fixture.sender.start(fixture.rows(1))
         await wait_until(lambda: destination.accepted == [b"9", b"8"], seconds=2)
@@ -196,7 +196,7 @@ async def test_after_the_end_nothing_is_tried_again():
         assert fixture.committable() == 0
 
 
-async def test_what_waits_ends_at_once_and_what_is_asked_ends_in_time():
+async def test_a_waiting_body_ends_at_once_and_a_request_in_time():
     destination = FakeDestination(lambda _rows: Paused("no role", 403))
     async with sender_fixture(destination) as fixture:
         fixture.sender.start(fixture.rows(1))
@@ -271,7 +271,7 @@ async def test_nothing_is_sent_while_the_partitions_may_be_somebody_elses(bad):
 
 
 async def test_a_rejected_body_leaves_its_slot_to_others():
-    """With one body at a time, only the next body can prove that the stream accepts rows."""
+    """With one body at a time, only the next body can prove that the flow accepts rows."""
     destination = FakeDestination(
         lambda rows: Reject("400", 400) if b"0" in rows else Sent(), Limits(LIMITS.format, in_flight_bodies=1)
     )

@@ -50,7 +50,7 @@ def is_in_order(progress):
 
 
 @given(progresses())
-def test_what_is_committed_is_read_back(progress):
+def test_committed_progress_is_read_back(progress):
     assert DeliveryProgress.from_offset_and_metadata(*progress.to_offset_and_metadata()) == progress
 
 
@@ -111,7 +111,7 @@ def test_merged_is_what_either_knows(one, other):
 
 
 @given(progresses(), st.integers(0, 120))
-def test_what_kafka_deleted_is_lost_unless_it_was_delivered(progress, first):
+def test_a_deleted_record_is_lost_unless_it_was_delivered(progress, first):
     kept, lost = progress.without_deleted(first)
     assert lost == len(set(range(first)) - delivered_offsets(progress))
     assert delivered_offsets(kept) == delivered_offsets(progress) | set(range(first))

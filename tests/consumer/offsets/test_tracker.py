@@ -130,7 +130,7 @@ def test_a_partition_without_records_is_committed_at_its_position():
     assert tracker_at(42).progress({A: 42}) == {A: DeliveryProgress(7, 42)}
 
 
-def test_what_was_delivered_before_is_not_forgotten_while_it_is_not_yet_read():
+def test_a_delivered_range_is_not_forgotten_while_it_is_not_yet_read():
     """A crash right after the start must not cost what the owner before had delivered."""
     tracker = tracker_at(10, delivered_range(15, 17))
     assert tracker.progress({A: 10}) == {A: DeliveryProgress(7, 10, None, (delivered_range(15, 17),))}
@@ -141,7 +141,7 @@ def test_what_was_delivered_before_is_not_forgotten_while_it_is_not_yet_read():
     assert tracker.progress({A: 17}) == {A: DeliveryProgress(7, 18, RecordFingerprint.of(*records_at([17])))}
 
 
-def test_what_is_gone_from_the_middle_of_a_delivered_range_is_counted_once():
+def test_a_record_gone_from_the_middle_of_a_delivered_range_is_counted_once():
     """Reading had come to 15 when Kafka deleted everything before 30: 15 to 19 were delivered before, and 20 to 29 by nobody."""
     tracker = tracker_at(10, delivered_range(11, 19))
     tracker.track(A, records_at(range(10, 15)))
@@ -160,7 +160,7 @@ def test_delivered_records_are_forgotten():
     assert not tracker._partitions[A].start.delivered_ahead
 
 
-def test_what_was_delivered_before_the_start_may_be_read_again_and_is_not_tracked():
+def test_a_record_delivered_before_the_start_may_be_read_again_and_is_not_tracked():
     tracker = OffsetTracker()
     delivered = RecordFingerprint.of(*records_at([6]))
     tracker.start(A, DeliveryProgress(7, 9, delivered))
@@ -173,7 +173,7 @@ def test_what_was_delivered_before_the_start_may_be_read_again_and_is_not_tracke
     assert tracker.last_read(A) == RecordFingerprint.of(*records_at([10]))
 
 
-def test_what_overtakes_a_record_that_waits_is_one_range_however_many_bodies_it_came_in():
+def test_records_that_overtake_a_waiting_one_are_one_range_of_any_number_of_bodies():
     """One may wait for days; what is reported of the others meanwhile, five times a second, must not take longer and longer."""
     tracker = tracker_at()
     ((waiting, records),) = tracker.track(A, records_at([0]))

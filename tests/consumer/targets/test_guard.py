@@ -115,7 +115,7 @@ async def test_a_member_leaves_when_another_target_is_confirmed():
         await wait_until(lambda: guard.problem and membership.left == 1)
 
 
-async def test_what_cannot_be_known_stops_nothing_and_is_named():
+async def test_an_unknown_claim_stops_nothing_and_is_named():
     """An installation that has no such topic goes on as before."""
     claims = ScriptedClaims(ClaimUnknownError("Kafka has no topic x."))
     async with guarded(claims) as (guard, membership):

@@ -20,13 +20,14 @@ from urllib.parse import urlsplit
 
 from producer.events import UnreadableRecord, to_json
 from producer.sources.clock_skew import ClockSkew
-from producer.sources.contract import SourceTraits, ignore_retry
+from producer.sources.contract import ConnectionTestResult, SourceKind, SourceTraits, ignore_retry
 from producer.sources.errors import ErrorKind, RequestTarget, RetryAction, SourceError, make_failure
 from producer.sources.jira_cloud.mapping import TEXT_FIELDS
+from producer.sources.purpose import Purpose
 from producer.sources.throttle import RequestThrottle, SiteThrottle
-from producer.sources.walk import Walk
 from producer.sources.window_result import WindowResult
 from producer.state.intervals import TimeRange
+from relay.url_policy import UrlError
 
 PAGE_LINES = 100
 RESULT_LINES = 300
@@ -54,8 +55,8 @@ class LinesSource:
         self._throttle = RequestThrottle(site, setup.slots, lambda: None, setup.backoff)
         self._reader = reader
 
-    async def read(self, window, walk=Walk.LIVE, *, on_retry=ignore_retry):
-        lines = await self._all_lines(on_retry, walk)
+    async def read(self, window, purpose=Purpose.LIVE, *, on_retry=ignore_retry):
+        lines = await self._all_lines(on_retry, purpose)
         items = [to_event(line, self.organization.name) for line in lines]
         events = sorted(
             {one["id"]: one for one in items if isinstance(one, dict) and one["created"] in window}.values(),
@@ -78,54 +79,54 @@ class LinesSource:
     async def bind_identity(self, bound_to):
         """A file has no identity."""
 
-    async def verify_empty(self, empty, walk=Walk.LIVE):
+    async def verify_empty(self, empty, purpose=Purpose.LIVE):
         """An unreadable file is an error, so an empty answer counts."""
 
     async def probe_clock(self):
         await self._page(0, 1)
 
-    async def oldest(self, walk=Walk.LIVE):
-        items = [to_event(line, "") for line in await self._all_lines(ignore_retry, walk)]
+    async def oldest(self, purpose=Purpose.LIVE):
+        items = [to_event(line, "") for line in await self._all_lines(ignore_retry, purpose)]
         return min((one["created"] for one in items if isinstance(one, dict)), default=None)
 
     def restore(self, event):
         record = {"uuid": None, "at": event["created"], "text": event["summary"]}
         return to_json({**record, **json.loads(event["unmodeled"])}).encode()
 
-    async def _all_lines(self, on_retry, walk=Walk.LIVE):
+    async def _all_lines(self, on_retry, purpose=Purpose.LIVE):
         lines = []
-        while page := await self._page_with_retries(len(lines), on_retry, walk):
+        while page := await self._page_with_retries(len(lines), on_retry, purpose):
             lines += page
         return lines
 
-    async def _page_with_retries(self, first, on_retry, walk):
+    async def _page_with_retries(self, first, on_retry, purpose):
         for _ in range(ATTEMPTS - 1):
             try:
-                return await self._page(first, PAGE_LINES, walk)
+                return await self._page(first, PAGE_LINES, purpose)
             except SourceError as error:
                 if error.action is RetryAction.FIX:
                     raise
                 on_retry(error)
-        return await self._page(first, PAGE_LINES, walk)
+        return await self._page(first, PAGE_LINES, purpose)
 
-    async def _page(self, first, count, walk=Walk.LIVE):
+    async def _page(self, first, count, purpose=Purpose.LIVE):
         async def send():
             target = RequestTarget(self.organization.name, self._path.name)
             try:
                 lines = await self._reader(self._path, first, count)
             except PermissionError:
-                raise self._throttle.back_off(make_failure(ErrorKind.FORBIDDEN, target), walk) from None
+                raise self._throttle.back_off(make_failure(ErrorKind.FORBIDDEN, target), purpose) from None
             except OSError as error:
                 quote = type(error).__name__
                 raise self._throttle.back_off(
-                    make_failure(ErrorKind.UNREACHABLE, target, quote=quote), walk
+                    make_failure(ErrorKind.UNREACHABLE, target, quote=quote), purpose
                 ) from None
             if not all(line.endswith(b"\n") for line in lines):
-                raise self._throttle.back_off(make_failure(ErrorKind.BROKEN_ANSWER, target), walk)
-            self._throttle.succeeded(walk)
+                raise self._throttle.back_off(make_failure(ErrorKind.BROKEN_ANSWER, target), purpose)
+            self._throttle.succeeded(purpose)
             return lines
 
-        return await self._throttle.run(send, walk)
+        return await self._throttle.run(send, purpose)
 
 
 class LinesSources:
@@ -150,6 +151,35 @@ class LinesSources:
 @asynccontextmanager
 async def open_lines(setup, reader=read_lines):
     yield LinesSources(setup, reader)
+
+
+class LinesConnectionTest:
+    def __init__(self, reader):
+        self._reader = reader
+
+    def check_url(self, organization):
+        url = urlsplit(organization.url)
+        if url.scheme != "file" or url.netloc:
+            raise UrlError(f"{organization.url} is not a file of this machine.")
+
+    async def run(self, organization, key, *, new_key=False):  # noqa: ARG002
+        self.check_url(organization)
+        path = Path(urlsplit(organization.url).path)
+        try:
+            await self._reader(path, 0, 1)
+        except OSError as error:
+            kind = ErrorKind.FORBIDDEN if isinstance(error, PermissionError) else ErrorKind.UNREACHABLE
+            failure = make_failure(kind, RequestTarget(organization.name, path.name))
+            return ConnectionTestResult(failure, failure.message)
+        return ConnectionTestResult(None, f"{organization.name}: the file can be read.")
+
+
+@asynccontextmanager
+async def open_lines_test(config, reader=read_lines):  # noqa: ARG001
+    yield LinesConnectionTest(reader)
+
+
+LINES = SourceKind(open_lines, open_lines_test)
 
 
 def to_event(line, organization):

@@ -4,7 +4,7 @@ A source brings a SourceWorld: its simulator, and how to make records and faults
 be asked are None or empty there, and the check says so by skipping.
 """
 
-from tests.contracts.source import answers, reading, requests
+from tests.contracts.source import answers, connection, reading, requests
 from tests.contracts.source.world import TABLE, OpenedWorld, setup
 
 __all__ = ["CHECKS", "TABLE", "OpenedWorld", "setup"]
@@ -13,7 +13,7 @@ CHECKS = [
     reading.a_window_is_read_whole_once_and_oldest_first,
     reading.rows_that_move_while_they_are_read_are_neither_lost_nor_repeated,
     reading.records_that_are_deleted_while_they_are_read_hide_no_other,
-    reading.results_ascend_without_a_hole,
+    reading.results_ascend_without_a_gap,
     reading.an_empty_window_is_one_empty_result,
     reading.what_cannot_be_proven_is_named,
     reading.ids_are_stable_and_of_63_bits,
@@ -24,6 +24,10 @@ CHECKS = [
     answers.the_oldest_record_is_known_or_cannot_be_asked,
     answers.the_clock_is_learned_or_there_is_none,
     answers.a_window_ahead_of_the_apis_clock_is_covered_to_that_clock,
+    connection.a_working_connection_passes,
+    connection.each_fault_fails_the_test,
+    connection.a_key_that_is_not_available_is_not_sent,
+    connection.a_foreign_url_gets_no_key,
     requests.each_fault_has_a_kind_and_an_action,
     requests.a_fault_that_lasts_ends_the_read,
     requests.a_requested_wait_holds_back_every_request,

@@ -64,7 +64,7 @@ async def the_clock_is_learned_or_there_is_none(opened):
     date = await opened.source.probe_clock()
 
     assert abs(now_ms() - 600_000 - date) < 3_000
-    assert 595_000 < opened.source.clock_skew.ahead < 602_000
+    assert 595_000 < opened.source.clock_skew.ahead_ms < 602_000
 
 
 async def a_window_ahead_of_the_apis_clock_is_covered_to_that_clock(opened):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from producer.sources.walk import Walk
+from producer.sources.purpose import Purpose
 from producer.state.intervals import TimeRange, split_in_half
 from tests.contracts.source.world import expected, restored
 
@@ -51,7 +51,7 @@ async def records_that_are_deleted_while_they_are_read_hide_no_other(opened):
     assert len(numbers) == len(set(numbers))
 
 
-async def results_ascend_without_a_hole(opened):
+async def results_ascend_without_a_gap(opened):
     """Many records come in several results, whose windows adjoin and together are the window."""
     count, width = opened.world.several_results, opened.window.width
     for number in range(50):
@@ -98,7 +98,7 @@ async def ids_are_stable_and_of_63_bits(opened):
         opened.world.add(opened.window.start + 50 * number, count=2)
     first = {event["id"] for event in await opened.events()}
     opened.world.small_pages()
-    again = {event["id"] for event in await opened.events(walk=Walk.BACKFILL)}
+    again = {event["id"] for event in await opened.events(purpose=Purpose.BACKFILL)}
     halves = [event["id"] for half in split_in_half(opened.window) for event in await opened.events(half)]
 
     assert len(first) == 120

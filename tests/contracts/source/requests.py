@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from producer.sources.errors import RetryAction, SourceError
-from producer.sources.walk import Walk
+from producer.sources.purpose import Purpose
 
 HTTP_FAULTS = {"401", "403", "404", "429", "500", "reset", "html", "truncated"}
 RETRY_AFTER_SECONDS = 1.0
@@ -64,7 +64,7 @@ async def a_requested_wait_holds_back_every_request(opened):
     first = asyncio.create_task(opened.read_from(first_source, on_retry=lambda _error: refused.set()))
     async with asyncio.timeout(10):
         await refused.wait()
-        second = await opened.read_from(other, walk=Walk.BACKFILL)
+        second = await opened.read_from(other, purpose=Purpose.BACKFILL)
         waited = time.monotonic() - began
 
     assert len(second) == len(await first) == 1
@@ -75,7 +75,7 @@ async def low_priority_requests_give_way(opened):
     """While no slot of low priority is free, history sends nothing, and live requests go on."""
     opened.world.add(opened.window.start)
     async with opened.slots.low_priority:
-        history = asyncio.create_task(opened.events(walk=Walk.BACKFILL))
+        history = asyncio.create_task(opened.events(purpose=Purpose.BACKFILL))
         async with asyncio.timeout(10):
             live = await opened.events()
         await asyncio.sleep(0.1)
@@ -90,17 +90,17 @@ async def a_cancellation_at_any_request_leaves_nothing_held(opened):
     for number in range(250):
         opened.world.add(opened.window.start + number)
     requests = 0
-    for walk, other in ((Walk.LIVE, Walk.REREAD), (Walk.BACKFILL, Walk.LIVE)):
+    for purpose, other in ((Purpose.LIVE, Purpose.REREAD), (Purpose.BACKFILL, Purpose.LIVE)):
         for skip in range(3):
             hanging = opened.world.hang(skip)
-            task = asyncio.create_task(opened.events(walk=walk))
+            task = asyncio.create_task(opened.events(purpose=purpose))
             await asyncio.wait_for(hanging.reached(), 10)
             task.cancel()
             await asyncio.wait({task})
             hanging.cancel()
             requests += 1
             async with asyncio.timeout(10):
-                assert len(await opened.events(walk=other)) == 250
+                assert len(await opened.events(purpose=other)) == 250
             assert task.cancelled()
 
     assert requests == 6

@@ -8,15 +8,15 @@ import pytest
 
 from producer.config import ProducerConfig
 from producer.sources.catalogue import SOURCES
-from producer.sources.contract import SourceSetup
+from producer.sources.contract import ConnectionTest, SourceSetup
 from producer.sources.errors import ErrorKind, RetryAction, SourceError
 from producer.sources.throttle import RequestSlots
 from producer.state.intervals import TimeRange
 from relay.timestamps import now_ms
-from tests.contracts.lines.source import open_lines
+from tests.contracts.lines.source import LINES
 from tests.support.jira import StubCredentials, backoff
 
-TABLE = {**SOURCES, "lines": open_lines}
+TABLE = {**SOURCES, "lines": LINES}
 """The sources of the relay and the invented one, which needs this line and its folder."""
 
 SECOND = 1_000
@@ -71,8 +71,9 @@ def setup(world):
 class OpenedWorld:
     """A world with its source, opened by the table as the producer opens it."""
 
-    def __init__(self, world, setup, factory):
+    def __init__(self, world, setup, factory, connection_test: ConnectionTest):
         self.world = world
+        self.connection_test = connection_test
         self.slots = setup.slots
         self.factory = factory
         self.now = now_ms() // 1_000 * 1_000

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from zlib import crc32
 
 from producer.polling.window import PollingConfig
-from producer.sources.errors import ErrorKind, RequestTarget, SourceFailure, make_failure
+from producer.sources.errors import ErrorKind, RequestTarget, SourceFailure
 from producer.sources.jira_cloud.client import Account, TenantInfo
+from producer.sources.jira_cloud.messages import make_failure
 from producer.sources.jira_cloud.page import Page
 from simulators.jira_cloud.log import AuditLog, AuditLogEntry, Selection
 from simulators.jira_cloud.query import format_instant
@@ -23,7 +24,7 @@ class RecordTimes:
     @property
     def promised(self):
         """Return whether the record becomes visible soon enough for a promise."""
-        return self.visible - self.created <= CONFIG.allowed_lateness
+        return self.visible - self.created <= CONFIG.allowed_lateness_ms
 
 
 class FakeJira:

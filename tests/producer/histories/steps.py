@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
-MOST_ITERATIONS = 20_000
+MAX_ITERATIONS = 20_000
 
 
 class SimulatedTimeLoop(asyncio.SelectorEventLoop):
@@ -16,7 +16,7 @@ class SimulatedTimeLoop(asyncio.SelectorEventLoop):
 
     def settle(self):
         """Run until every task waits for a step or for time."""
-        for _ in range(MOST_ITERATIONS):
+        for _ in range(MAX_ITERATIONS):
             if not self._ready and (self.next_timer() is None or self.next_timer() > self.clock):
                 return
             self.call_soon(self.stop)

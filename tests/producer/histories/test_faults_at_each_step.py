@@ -37,7 +37,7 @@ def poll_an_hour_and_a_day(world):
 
 
 def read_around_a_failing_record(world):
-    """Let one record fail each page, so that a hole is opened and searched, and serve it later."""
+    """Let one record fail each page, so that an unread range is opened and searched, and serve it later."""
     world.add("acme")
     acme = world.jiras["acme"]
     world.take_over()

@@ -132,6 +132,7 @@ def test_a_removed_organization_has_no_series(world):
     world.fail(1)
     world.metrics.round_ended("acme", 1)
     world.metrics.complete_up_to("acme", 1)
+    world.metrics.unread_ranges("acme", 1.0)
     world.metrics.events_published("acme", "live", 3, 1)
     world.metrics.organization_state("acme", "failing", 1)
     named = {f.name for f in world.registry.collect() if any(s.labels.get("organization") for s in f.samples)}

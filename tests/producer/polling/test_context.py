@@ -14,7 +14,7 @@ from producer.polling.window import PollingConfig
 from producer.publishing.publisher import ShardClosedError
 from producer.sources.clock_skew import ClockSkew
 from producer.sources.contract import UNKNOWN, SourceTraits
-from producer.sources.walk import Walk
+from producer.sources.purpose import Purpose
 from producer.sources.window_result import WindowResult
 from producer.state.checkpoint import EventPosition, new_checkpoint
 from producer.state.intervals import TimeRange, split_in_half
@@ -40,7 +40,7 @@ class FakeSource:
         self.asked = 0
         self.closed = False
 
-    async def read(self, window, _walk, **_options):
+    async def read(self, window, _purpose, **_options):
         try:
             for half in split_in_half(window):
                 yield WindowResult(half, half, (), (), 1, 0, proven=True)
@@ -50,13 +50,13 @@ class FakeSource:
     async def bind_identity(self, bound_to):
         pass
 
-    async def verify_empty(self, empty, _walk):
+    async def verify_empty(self, empty, _purpose):
         pass
 
     async def probe_clock(self):
         return None
 
-    async def oldest(self, _walk):
+    async def oldest(self, _purpose):
         self.asked += 1
         return self.oldest_record
 
@@ -85,9 +85,9 @@ async def test_a_read_is_closed_when_publishing_fails(metrics):
     transactions.error_after_commit = publish_error()
 
     async def publish_results():
-        async with context.read(TimeRange(0, NOW), Walk.LIVE) as results:
+        async with context.read(TimeRange(0, NOW), Purpose.LIVE) as results:
             async for result in results:
-                await context.publish(result, lambda known: known, Walk.LIVE, persist=True)
+                await context.publish(result, lambda known: known, Purpose.LIVE, persist=True)
 
     with pytest.raises(ShardClosedError):
         await publish_results()
@@ -110,4 +110,4 @@ async def test_a_source_without_an_oldest_record_reports_no_gap(metrics, monkeyp
     assert (asked_by_live, source.asked, gaps) == (0, 1, [])
     assert context.checkpoint().outage is None
     assert ready.is_set()
-    assert context.checkpoint().window_end == NOW - context.config.settle
+    assert context.checkpoint().window_end == NOW - context.config.settle_ms

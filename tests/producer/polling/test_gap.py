@@ -1,4 +1,4 @@
-"""The look for a gap after an outage: beside live polling, and never forgotten."""
+"""The search for a gap after an outage: beside live polling, and never forgotten."""
 
 from dataclasses import replace
 
@@ -48,7 +48,7 @@ async def test_a_refused_look_for_the_oldest_record_holds_up_nothing(acme, jira_
         happened = acme.add_records(3)
         await harness.until(lambda: len(harness.published()) == 4)
         await harness.until(
-            lambda: (harness.status.reason or "").startswith("The look for a gap after the outage: ")
+            lambda: (harness.status.reason or "").startswith("The search for a gap after the outage: ")
         )
         noted = harness.publisher.checkpoint("acme").outage
         refused.cancel()

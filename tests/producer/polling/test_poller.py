@@ -35,7 +35,7 @@ async def test_records_created_after_adding_are_live_on_a_late_first_contact(acm
 async def test_a_refused_key_is_tried_less_and_less_often(acme, jira_fixture):
     """A re-read or backfill that has nothing to ask for does not reset the back-off."""
     harness = PollerHarness(acme, jira_fixture)
-    harness.config = replace(CONFIG, reread_day_every=DAY_MS)
+    harness.config = replace(CONFIG, reread_day_every_ms=DAY_MS)
     async with harness.running():
         await harness.until(lambda: harness.status.last_poll)
         jira_fixture.credentials.keys["acme"] = "wrong"
@@ -104,7 +104,7 @@ async def test_an_empty_log_is_active_only_with_proof(acme, jira_fixture):
         await harness.until(lambda: harness.status.last_poll)
     before = harness.publisher.checkpoint("acme")
     _dead_token(acme)
-    harness.config = replace(CONFIG, reread_day_every=DAY_MS)
+    harness.config = replace(CONFIG, reread_day_every_ms=DAY_MS)
     async with harness.running():
         await harness.until(lambda: harness.status.state == "failing")
         states = set()
@@ -170,7 +170,7 @@ async def test_deleting_and_adding_again_repeats_nothing(acme, jira_fixture):
 async def test_the_checkpoint_of_a_quiet_organization_moves(acme, jira_fixture):
     """The checkpoint moves every five minutes when a window holds no new record."""
     harness = PollerHarness(acme, jira_fixture)
-    harness.config = replace(CONFIG, proof_every=500)
+    harness.config = replace(CONFIG, proof_every_ms=500)
     async with harness.running():
         acme.add_record()
         await harness.until(harness.published)
@@ -247,7 +247,7 @@ async def test_a_single_record_above_the_size_limit_causes_no_tight_loop(jira, a
             "acme", lambda _: known
         )  # a checkpoint, so that no probe fails first
         async with harness.running():
-            await harness.until(lambda: harness.publisher.checkpoint("acme").holes, 30)
+            await harness.until(lambda: harness.publisher.checkpoint("acme").unread_ranges, 30)
             before = len(acme.requests())
             await asyncio.sleep(1)
 

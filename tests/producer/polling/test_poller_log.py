@@ -21,7 +21,7 @@ async def test_hours_of_refusals_have_a_line_an_hour(jira, acme):
     backoff = BackoffTiming(short, short, 0.05, page_pause_seconds=0.01)
     async with jira_clients(jira, backoff=backoff) as clients:
         harness = PollerHarness(acme, clients)
-        harness.config = replace(CONFIG, reread_day_every=DAY_MS)
+        harness.config = replace(CONFIG, reread_day_every_ms=DAY_MS)
         harness.elapsed = lambda: REQUEST_SECONDS * len(acme.requests())
         with structlog.testing.capture_logs() as lines:
             async with harness.running():

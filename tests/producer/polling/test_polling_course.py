@@ -70,7 +70,7 @@ class PollingMachine(RuleBasedStateMachine):
 
     @rule(days=st.sampled_from([3, 7, 30]))
     def operator_changes_late_days(self, days):
-        self.config = PollingConfig(allowed_lateness=days * DAY_MS)
+        self.config = PollingConfig(allowed_lateness_ms=days * DAY_MS)
 
     @rule(days=st.sampled_from([None, 1, 10, 40]))
     def operator_changes_backfill(self, days):
@@ -125,7 +125,7 @@ class PollingMachine(RuleBasedStateMachine):
         """Memory and Kafka hold no ledger of a day that no window reaches."""
         days = {ledgers.split_progress_key(name)[1] for name in self.progress} - {None}
         assert days == set(self.ledger.days)
-        reach = self.now - self.config.allowed_lateness - 6 * DAY_MS
+        reach = self.now - self.config.allowed_lateness_ms - 6 * DAY_MS
         history = range(NOW - 41 * DAY_MS, NOW + DAY_MS)
         first = day_of(self.checkpoint.live_since)  # backfill covers a part of this day only
         assert all(day_start(day) >= reach or day_start(day) in history or day == first for day in days)
@@ -148,13 +148,13 @@ class PollingMachine(RuleBasedStateMachine):
     def until(self):
         wrong = self.now + self.clock_error
         clock = ClockSkew().observe(wrong, wrong, self.now // 1000 * 1000)
-        return clock.correct(wrong) - self.config.settle
+        return clock.correct(wrong) - self.config.settle_ms
 
     def live(self):
         if self.checkpoint is None:
             self.transaction([], new_checkpoint("acme", self.until(), now=self.now), None)
         self.checkpoint = window.rewind(self.checkpoint, self.until())
-        self.read(window.live(self.checkpoint, self.until(), self.config.overlap, self.backfill_from))
+        self.read(window.live(self.checkpoint, self.until(), self.config.overlap_ms, self.backfill_from))
 
     def reread(self):
         if self.checkpoint and (
@@ -192,7 +192,7 @@ class PollingMachine(RuleBasedStateMachine):
         wanted = [
             event
             for event in result.events
-            if mode.mode_of(event["created"], self.checkpoint, self.config.overlap, self.backfill_from)
+            if mode.mode_of(event["created"], self.checkpoint, self.config.overlap_ms, self.backfill_from)
         ]
         new = [event for event in wanted if not self.ledger.contains(event["id"])]
         for first in range(0, len(new), 3):

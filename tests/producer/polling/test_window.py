@@ -22,7 +22,7 @@ START = new_checkpoint("acme", NOW, now=NOW)
 def test_a_live_window_overlaps_the_last_one():
     """A live window begins one overlap before the checkpoint and ends one settle before now."""
     point = replace(START, window_end=NOW + 60 * MINUTE)
-    assert window.live(point, NOW + 61 * MINUTE, CONFIG.overlap, None) == TimeRange(
+    assert window.live(point, NOW + 61 * MINUTE, CONFIG.overlap_ms, None) == TimeRange(
         NOW + 45 * MINUTE, NOW + 61 * MINUTE
     )
 
@@ -30,7 +30,7 @@ def test_a_live_window_overlaps_the_last_one():
 def test_no_window_begins_before_the_first_wanted_instant():
     """The first contact is the lower bound without backfill, the start of backfill with it."""
     for backfill_from, lowest in ((None, NOW), (NOW - 5 * MINUTE, NOW - 5 * MINUTE), (NOW + 1, NOW)):
-        assert window.live(START, NOW + MINUTE, CONFIG.overlap, backfill_from).start == lowest
+        assert window.live(START, NOW + MINUTE, CONFIG.overlap_ms, backfill_from).start == lowest
         assert window.reread(START, NOW + DAY_MS, CONFIG, backfill_from).start == lowest
 
 
@@ -51,7 +51,7 @@ def test_re_reads_are_due_by_their_marks(after, start):
 
 
 def test_a_read_moves_every_cursor_that_it_covers():
-    """A deep re-read moves shallower marks; a live round moves none; a read with a hole moves none."""
+    """A deep re-read moves shallower marks; a live round moves none; one that leaves an unread range moves none."""
     point = replace(START, window_end=NOW + DAY_MS, day_mark=NOW + DAY_MS, week_mark=NOW)
     end = NOW + DAY_MS + MINUTE
     far = NOW - 30 * DAY_MS
@@ -98,12 +98,14 @@ def test_a_cursor_from_the_future_is_set_back():
 
 def test_the_overlap_fits_one_page():
     """The overlap of a busy organization is shorter, but at least one minute."""
-    assert window.next_overlap(range(NOW - 100, NOW), NOW, CONFIG, 1_000) == CONFIG.overlap
+    assert window.next_overlap(range(NOW - 100, NOW), NOW, CONFIG, 1_000) == CONFIG.overlap_ms
     every_second = range(NOW - 1_200_000, NOW + 5_000, 1_000)
     assert window.next_overlap(every_second, NOW, CONFIG, 1_000) == 900_000
     assert window.next_overlap(range(NOW - 1_200_000, NOW, 100), NOW, CONFIG, 1_000) == 90_000
     assert window.next_overlap(range(NOW - 5_000, NOW), NOW, CONFIG, 1_000) == 60_000
-    assert window.next_overlap(range(NOW - 5_000, NOW), NOW, PollingConfig(overlap=30_000), 1_000) == 30_000
+    assert (
+        window.next_overlap(range(NOW - 5_000, NOW), NOW, PollingConfig(overlap_ms=30_000), 1_000) == 30_000
+    )
 
 
 def test_backfill_reads_missing_days_newest_first():
@@ -127,7 +129,7 @@ def test_backfill_reads_missing_days_newest_first():
 
 @given(st.lists(st.tuples(st.integers(-5000, 0), st.integers(-5000, 0)), max_size=5), st.integers(-5000, 0))
 def test_backfill_covers_its_range_exactly(covered, start):
-    """The windows are disjoint and leave no hole, whatever was covered before."""
+    """The windows are disjoint and leave no gap, whatever was covered before."""
     point = replace(START, live_since=0)
     for one, other in covered:
         point = window.mark_backfilled(point, TimeRange(one * 60 * MINUTE, other * 60 * MINUTE))

@@ -189,7 +189,7 @@ def test_reused_ids_are_counted_and_logged_once(capsys):
     metrics.ids_reused("acme", [9], first=False)
 
     assert registry.get_sample_value("jira_relay_producer_ids_reused_total", {"organization": "acme"}) == 3
-    assert capsys.readouterr().out.count("Jira gave ids of published records") == 1
+    assert capsys.readouterr().out.count("The source gave ids of published records") == 1
 
 
 class RestoredSite(RuleBasedStateMachine):

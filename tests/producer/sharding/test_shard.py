@@ -107,15 +107,15 @@ async def test_a_kept_shard_continues_unless_the_membership_was_lost():
     async with open_shard_harness() as found:
         found.set_organizations(organization("acme"))
         await wait_until(lambda: found.handler.polled)
-        found.shard.retained()
+        found.shard.keep()
         await asyncio.sleep(0.1)
         assert len(found.publishers) == 1
         assert found.handler.calls == []
         found.membership.generation += 1
-        found.shard.retained()
+        found.shard.keep()
         assert found.handler.calls == [("released", "acme", True)]
         await wait_until(lambda: len(found.publishers) == 2 and found.shard.ready)
-        found.shard.retained()
+        found.shard.keep()
         await asyncio.sleep(0.1)
 
         assert len(found.publishers) == 2

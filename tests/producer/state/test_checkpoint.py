@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 import schemas
 from producer.state import checkpoint as checkpoints
 from producer.state.checkpoint import (
-    MOST_PAIRS,
+    MAX_PAIRS,
     Checkpoint,
     CompletenessPair,
     EventPosition,
@@ -57,13 +57,13 @@ def test_pairs_never_promise_too_much(steps):
         offset += more
         point = with_completeness_pair(replace(point, window_end=point.window_end + later), offset)
         truth.append(CompletenessPair(point.window_end, offset))
-    assert len(point.pairs) <= MOST_PAIRS
+    assert len(point.pairs) <= MAX_PAIRS
     assert list(point.pairs) == sorted(point.pairs, key=lambda pair: (pair.window_end, pair.offset))
     for reader in range(offset + 1):
         best = max((pair.window_end for pair in truth if pair.offset <= reader), default=0)
         promised = complete_up_to(point.pairs, reader) or 0
         assert promised <= best
-        assert len(steps) > MOST_PAIRS or promised == best
+        assert len(steps) > MAX_PAIRS or promised == best
     if truth:
         assert complete_up_to(point.pairs, offset) == truth[-1].window_end
 

@@ -39,7 +39,7 @@ def test_missing_is_the_complement(ranges, within):
 
 
 @given(RANGE.filter(lambda one: one.width > 1))
-def test_halves_cut_without_a_hole(whole):
+def test_halves_cut_without_an_unread_range(whole):
     """The halves are not empty, are disjoint, and together cover the whole."""
     older, newer = split_in_half(whole)
     assert (older.start, older.end, newer.end) == (whole.start, newer.start, whole.end)

@@ -1,14 +1,17 @@
 import time
+from types import SimpleNamespace
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.cluster import ClusterMetadata
 
 from relay.config.kafka import KafkaConfig
-from relay.kafka import TopicPartition
+from relay.kafka import KafkaError, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import (
     CorruptBatchError,
     TopicReadError,
+    partitions_of,
     read_to_end,
     records_at,
     stable_bounds,
@@ -98,7 +101,7 @@ async def test_uncommitted_records_are_beyond_the_end(connection, prefix):
     assert below == {3}
 
 
-async def test_reading_passes_over_markers_and_holes(connection, prefix):
+async def test_reading_passes_over_markers_and_gaps(connection, prefix):
     """Control records and aborted events at the end of a partition do not block a reader."""
     topic = Topics(prefix).events
     tp, found = TopicPartition(topic, 0), []
@@ -147,8 +150,8 @@ async def test_a_batch_that_cannot_be_read_is_named_and_can_be_skipped(connectio
     place = rf"{topic}, partition 3, cannot be read from offset 2 on .*kafka-delete-records.sh, offset 3 "
     with pytest.raises(CorruptBatchError, match=place):
         await read_table(connection, topic)
-    holes = []
-    table = await read_table(connection, topic, on_corrupt=holes.append)
+    unreadable_batches = []
+    table = await read_table(connection, topic, on_corrupt=unreadable_batches.append)
 
     assert {key: record.value for key, record in table.items()} == {
         b"before": b"1",
@@ -156,4 +159,17 @@ async def test_a_batch_that_cannot_be_read_is_named_and_can_be_skipped(connectio
         b"after": b"1",
         b"elsewhere": b"1",
     }
-    assert [(hole.tp, hole.next_offset) for hole in holes] == [(TopicPartition(topic, 3), 3)]
+    assert [(batch.tp, batch.next_offset) for batch in unreadable_batches] == [(TopicPartition(topic, 3), 3)]
+
+
+async def test_a_kafka_that_does_not_answer_is_not_said_to_lack_the_topic():
+    """An operator would make topics beside those that exist."""
+
+    class Silent:
+        cluster = ClusterMetadata()
+
+        async def fetch_all_metadata(self):
+            raise KafkaError("Unable to get cluster metadata over all known brokers")
+
+    with pytest.raises(TopicReadError, match="does not say whether it has the topic"):
+        await partitions_of(SimpleNamespace(_client=Silent()), "a.events")

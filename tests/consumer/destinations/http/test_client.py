@@ -14,7 +14,7 @@ from relay.errors import RelayError
 from simulators import faults
 from simulators.http.receiver import HttpReceiver
 from tests.support.certificates import CertificateAuthority
-from tests.support.http_receiver import OTHER_SECRET, SECRET, body_of, live_stream
+from tests.support.http_receiver import OTHER_SECRET, SECRET, body_of, live_flow
 from tests.support.messages import event
 
 
@@ -31,7 +31,7 @@ def verified(call, secret):
 async def test_a_library_verifies_each_format(shape):
     """The signature is over the bytes that were sent."""
     async with HttpReceiver(secrets=(SECRET,)) as receiver:
-        async with live_stream(receiver, format=shape, signing_secrets=(SECRET,)) as live:
+        async with live_flow(receiver, format=shape, signing_secrets=(SECRET,)) as live:
             assert await live.send(body_of(live)) == Sent()
         (call,) = receiver.calls
         assert verified(call, SECRET)
@@ -41,7 +41,7 @@ async def test_a_library_verifies_each_format(shape):
 async def test_a_receiver_may_change_its_secret_while_both_sign():
     """Old and new receivers accept the same request."""
     async with HttpReceiver() as receiver:
-        async with live_stream(receiver, signing_secrets=(SECRET, OTHER_SECRET)) as live:
+        async with live_flow(receiver, signing_secrets=(SECRET, OTHER_SECRET)) as live:
             await live.send(body_of(live))
         (call,) = receiver.calls
         assert verified(call, SECRET)
@@ -53,7 +53,7 @@ async def test_every_try_of_a_body_has_the_same_id():
     async with HttpReceiver() as receiver:
         receiver.fault(faults.respond_with(503), times=1)
         for _ in range(2):
-            async with live_stream(receiver, signing_secrets=(SECRET,)) as live:
+            async with live_flow(receiver, signing_secrets=(SECRET,)) as live:
                 await live.send(body_of(live))
                 await live.send(body_of(live, event(2)))
         ids = [call.headers["webhook-id"] for call in receiver.calls]
@@ -76,7 +76,7 @@ async def test_a_replaced_file_is_read_at_the_next_refusal(tmp_path):
     files = {"headers_file": headers, "signing_secrets_file": secrets}
     async with (
         HttpReceiver(credential={"Authorization": "Bearer old-old-old"}, secrets=(SECRET,)) as receiver,
-        live_stream(receiver, **files) as live,
+        live_flow(receiver, **files) as live,
     ):
         assert await live.send(body_of(live)) == Sent()
         receiver.credential["Authorization"] = "Bearer new-new-new"
@@ -95,7 +95,7 @@ async def test_a_file_that_is_half_written_is_named_and_changes_nothing(tmp_path
     headers.write_text("Authorization: Bearer old-old-old\n")
     async with (
         HttpReceiver(credential={"Authorization": "Bearer old-old-old"}) as receiver,
-        live_stream(receiver, headers_file=headers) as live,
+        live_flow(receiver, headers_file=headers) as live,
     ):
         headers.write_text("Authoriz")
         receiver.fault(faults.respond_with(401), times=1)
@@ -109,7 +109,7 @@ async def test_a_secret_that_the_receiver_repeats_is_not_shown():
     """Neither in a reason, nor behind the word Bearer; the path of a URL counts as a secret too."""
     async with (
         HttpReceiver(credential={"Authorization": "Bearer right-right"}) as receiver,
-        live_stream(receiver, headers={"Authorization": "Bearer wrong-wrong"}) as live,
+        live_flow(receiver, headers={"Authorization": "Bearer wrong-wrong"}) as live,
     ):
         outcome = await live.send(body_of(live))
         assert isinstance(outcome, Paused)
@@ -117,13 +117,13 @@ async def test_a_secret_that_the_receiver_repeats_is_not_shown():
         assert "wrong-wrong" not in outcome.reason
         receiver.fault(faults.respond_with(404, "no page live of wrong-wrong"))
         assert "wrong" not in (await live.send(body_of(live))).reason
-    async with live_stream(receiver, url="https://tenant.example.com/webhook/path/s3cr3t?sig=s3cr3t") as live:
+    async with live_flow(receiver, url="https://tenant.example.com/webhook/path/s3cr3t?sig=s3cr3t") as live:
         assert live.address == "https://tenant.example.com (url)"
 
 
 async def test_an_unread_answer_costs_no_repeat():
     """After a 2xx the events are accepted, though the body of the answer never ends."""
-    async with HttpReceiver() as receiver, live_stream(receiver) as live:
+    async with HttpReceiver() as receiver, live_flow(receiver) as live:
         receiver.fault(faults.truncated_body())
         assert await live.send(body_of(live)) == Sent()
         receiver.fault(faults.reset_in_body())
@@ -135,7 +135,7 @@ async def test_a_redirect_is_not_followed():
     """The credential goes to no other host."""
     async with HttpReceiver() as other, HttpReceiver() as receiver:
         receiver.fault(faults.respond_with(307, headers={"Location": other.url("live")}))
-        async with live_stream(receiver, headers={"X-Key": "a-long-secret"}) as live:
+        async with live_flow(receiver, headers={"X-Key": "a-long-secret"}) as live:
             outcome = await live.send(body_of(live))
         assert isinstance(outcome, Paused)
         assert "redirects" in outcome.reason
@@ -160,11 +160,11 @@ def server_tls(authority, *, clients=None):
 async def test_the_receiver_is_verified_by_its_own_authority(authority):
     """Without its CA no byte of an event leaves."""
     async with HttpReceiver(tls=server_tls(authority)) as receiver:
-        async with live_stream(receiver) as live:
+        async with live_flow(receiver) as live:
             outcome = await live.send(body_of(live))
             assert isinstance(outcome, Retry)
             assert "CERTIFICATE_VERIFY_FAILED" in outcome.reason
-        async with live_stream(receiver, ca_file=authority.file) as live:
+        async with live_flow(receiver, ca_file=authority.file) as live:
             assert await live.send(body_of(live)) == Sent()
         assert len(receiver.calls) == 1
 
@@ -178,7 +178,7 @@ async def test_a_client_certificate_is_sent_and_replaced(authority, tmp_path):
     key.write_bytes(wrong.key.read_bytes())
     async with (
         HttpReceiver(tls=server_tls(authority, clients=authority)) as receiver,
-        live_stream(receiver, ca_file=authority.file, certificate_file=certificate, key_file=key) as live,
+        live_flow(receiver, ca_file=authority.file, certificate_file=certificate, key_file=key) as live,
     ):
         assert isinstance(await live.send(body_of(live)), Retry)
         certificate.write_bytes(right.certificate.read_bytes())
@@ -204,10 +204,10 @@ async def test_requests_go_through_the_proxy_of_the_environment(monkeypatch):
     for name in ("NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
     async with server, HttpReceiver() as receiver:
-        async with live_stream(receiver, url="https://collector.example.com/x") as live:
+        async with live_flow(receiver, url="https://collector.example.com/x") as live:
             assert isinstance(await live.send(body_of(live)), Retry)
         assert asked == [b"CONNECT collector.example.com:443 HTTP/1.1\r\n"]
-        async with live_stream(receiver) as live:
+        async with live_flow(receiver) as live:
             assert await live.send(body_of(live)) == Sent()
         assert len(asked) == 1
 
@@ -216,7 +216,7 @@ async def test_requests_go_through_the_proxy_of_the_environment(monkeypatch):
     ("settings", "said"),
     [
         ({"headers": {"Content-Type": "x"}}, "headers has the header Content-Type, which the relay sets itself"),
-        ({"headers": {"X Key": "x"}}, "headers has a name that is no name of an HTTP header"),
+        ({"headers": {"X Key": "x"}}, "headers has an invalid HTTP header name"),
         ({"headers": {"X-Key": "a\r\nHost: b"}}, "headers has a value of X-Key that is empty, not ASCII, or has a line break"),
         ({"headers": {"X-Key": ""}}, "headers has a value of X-Key that is empty"),
         ({"headers_file": "/nowhere/headers"}, "headers_file cannot be read: No such file or directory"),
@@ -230,7 +230,7 @@ async def test_settings_that_cannot_work_are_refused_at_the_start(settings, said
     """The message names the setting, and shows no value of it."""
     async with HttpReceiver() as receiver:
         with pytest.raises(RelayError) as caught:
-            async with live_stream(receiver, **settings):
+            async with live_flow(receiver, **settings):
                 pass
     assert f"destinations.soc.{said}" in str(caught.value)
     assert "MfKQ" not in str(caught.value)

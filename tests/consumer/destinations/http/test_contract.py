@@ -6,7 +6,7 @@ from consumer.destinations.http import HTTP
 from tests.contracts import destination_delivery, destination_requests
 from tests.contracts.destination_case import feed_until, opened, uids
 from tests.contracts.peers import http_peer
-from tests.support.group_on_paper import FakeGroup, assign
+from tests.support.in_memory_group import FakeGroup, assign
 from tests.support.waiting import wait_until
 
 FORMATS = {
@@ -47,8 +47,8 @@ async def test_a_format_keeps_the_contract(shape, claim, monkeypatch, tmp_path):
         await claim(case)
 
 
-async def test_a_refused_event_of_its_own_request_is_the_only_dead_letter(monkeypatch, tmp_path):
-    """With the format single a refusal needs no halves; the event becomes a dead letter when others were accepted."""
+async def test_a_rejected_event_of_its_own_request_is_the_only_dead_letter(monkeypatch, tmp_path):
+    """With the format single a rejection needs no halves; the event becomes a dead letter when others were accepted."""
     async with (
         http_peer(monkeypatch, tmp_path, **FORMATS["single"]) as peer,
         opened(HTTP, peer) as case,
@@ -57,7 +57,7 @@ async def test_a_refused_event_of_its_own_request_is_the_only_dead_letter(monkey
         peer.reject("acme.atlassian.net/7")
         one = case.handler(kafka)
         await assign(one, kafka)
-        dead_letters = one._pipeline.stream.dead_letters
+        dead_letters = one._pipeline.flow.dead_letters
         await feed_until(one, kafka, lambda: dead_letters.put_records)
         await wait_until(lambda: kafka.committed_offset == kafka.next_offset, 60)
         await one.closed()

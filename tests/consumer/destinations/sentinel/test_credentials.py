@@ -2,9 +2,11 @@ import asyncio
 import logging
 
 import pytest
+from azure.core.exceptions import ClientAuthenticationError
 
 from consumer.destinations.outcome import Paused, Retry, Sent
 from consumer.destinations.sentinel.client import IngestionClient
+from consumer.destinations.sentinel.config import SentinelConfig
 from consumer.destinations.sentinel.credentials import RenewableCredential
 from simulators.azure import faults as azure_faults
 from simulators.azure.world import AzureWorld
@@ -85,6 +87,19 @@ async def test_a_credential_that_lacks_its_variables_pauses(monkeypatch):
                 outcome = await client.send(azure.stream, body([row(1)]))
             assert isinstance(outcome, Paused)
             assert "destinations.sentinel.credential" in outcome.reason
+
+
+@pytest.mark.parametrize("said", ["Azure CLI not found on path", "Azure CLI not found on path."])
+def test_the_cause_ends_with_one_full_stop(said):
+    """The sentence of azure-identity may lack its full stop; the remedy is a sentence of its own."""
+    config = SentinelConfig(
+        kind="sentinel",
+        endpoint="https://a.ingest.monitor.azure.com",
+        rule_id="dcr-" + 32 * "0",
+        credential="azure-cli",
+    )
+    outcome = RenewableCredential("sentinel", config)._classify(ClientAuthenticationError(said))
+    assert ": Azure CLI not found on path. Check destinations.sentinel.credential" in outcome.reason
 
 
 async def test_no_token_and_no_secret_is_ever_logged(monkeypatch, caplog):

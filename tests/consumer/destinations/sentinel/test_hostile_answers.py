@@ -17,3 +17,4 @@ async def test_no_answer_of_azure_raises_out_of_send(seed, monkeypatch):
                 outcome = await client.send(azure.stream, body([row(number)]))
                 assert isinstance(outcome, Sent | Retry | Split | Reject | Paused)
                 assert isinstance(outcome, Sent) or outcome.reason
+                assert not isinstance(outcome, Retry) or 0 <= (outcome.after or 0) <= 900

@@ -51,7 +51,7 @@ def test_a_time_that_no_datetime_holds_is_kept_as_jira_sent_it(events):
             assert fits or json.loads(row["Unmodeled"])[name] == each[name]
 
 
-def test_what_was_unmodeled_stays_beside_a_time_that_no_datetime_holds():
+def test_unmodeled_fields_stay_beside_a_time_that_no_datetime_holds():
     (row, other) = rows(
         [event(1, created=2**60, unmodeled='{"a": [1]}'), event(2, created=2**60, unmodeled="x")]
     )

@@ -8,14 +8,14 @@ import pytest
 
 from producer.sources.jira_cloud.client import RequestLimits
 from producer.sources.jira_cloud.reading import JiraCloudLimits
-from producer.sources.walk import Walk
+from producer.sources.purpose import Purpose
 from simulators import faults
 from simulators.jira_cloud import faults as jira_faults
 from tests.support.jira import backoff, error_kinds, jira_clients, page_request
 
 WAIT_SECONDS = 40.0
 """Longer than any test here takes, also on a busy machine."""
-SITE, ORGANIZATION, WALK = "every request of the site", "every walk of the organization", "the walk"
+SITE, ORGANIZATION, PURPOSE = "every request of the site", "every purpose of the organization", "the purpose"
 
 FAILURES = {
     "429": (jira_faults.rate_limited(WAIT_SECONDS), SITE),
@@ -25,18 +25,18 @@ FAILURES = {
     "login failed on a 200": (jira_faults.anonymous(), ORGANIZATION),
     "CAPTCHA": (jira_faults.captcha(), ORGANIZATION),
     "403 of another token type": (jira_faults.connect_token(), ORGANIZATION),
-    "403": (faults.respond_with(403), WALK),
-    "no administrator": (jira_faults.not_administrator(), WALK),
-    "free plan": (jira_faults.free_plan(), WALK),
-    "400": (faults.respond_with(400), WALK),
-    "404": (faults.respond_with(404), WALK),
-    "redirect": (jira_faults.redirect("https://new.atlassian.net/"), WALK),
-    "500": (jira_faults.server_error(), WALK),
-    "503": (jira_faults.unavailable(), WALK),
-    "reset": (faults.reset(), WALK),
-    "no answer": (faults.hang(), WALK),
-    "HTML": (jira_faults.html(), WALK),
-    "cut": (faults.cut_body(), WALK),
+    "403": (faults.respond_with(403), PURPOSE),
+    "no administrator": (jira_faults.not_administrator(), PURPOSE),
+    "free plan": (jira_faults.free_plan(), PURPOSE),
+    "400": (faults.respond_with(400), PURPOSE),
+    "404": (faults.respond_with(404), PURPOSE),
+    "redirect": (jira_faults.redirect("https://new.atlassian.net/"), PURPOSE),
+    "500": (jira_faults.server_error(), PURPOSE),
+    "503": (jira_faults.unavailable(), PURPOSE),
+    "reset": (faults.reset(), PURPOSE),
+    "no answer": (faults.hang(), PURPOSE),
+    "HTML": (jira_faults.html(), PURPOSE),
+    "cut": (faults.cut_body(), PURPOSE),
 }
 
 
@@ -52,7 +52,7 @@ async def refused_history(jira, fault):
         source = found.sources.source_for(organization)
         neighbour = found.sources.source_for(replace(organization, name="neighbour"))
         acme.fault(fault)
-        assert await error_kinds(source.fetch_page(page_request(), Walk.BACKFILL)) != [None]
+        assert await error_kinds(source.fetch_page(page_request(), Purpose.BACKFILL)) != [None]
         yield acme, found, source, neighbour
 
 
@@ -79,27 +79,27 @@ async def test_a_wait_holds_up_those_that_the_failure_concerns(jira, failure):
     fault, concerned = FAILURES[failure]
     async with refused_history(jira, fault) as (acme, _found, source, neighbour):
         before = served(acme)
-        history = await is_held(source.fetch_page(page_request(), Walk.BACKFILL), expected=True)
-        live = await is_held(source.fetch_page(page_request(), Walk.LIVE), expected=concerned != WALK)
-        other = await is_held(neighbour.fetch_page(page_request(), Walk.LIVE), expected=concerned == SITE)
+        history = await is_held(source.fetch_page(page_request(), Purpose.BACKFILL), expected=True)
+        live = await is_held(source.fetch_page(page_request(), Purpose.LIVE), expected=concerned != PURPOSE)
+        other = await is_held(neighbour.fetch_page(page_request(), Purpose.LIVE), expected=concerned == SITE)
         sent = served(acme) - before
 
-    assert (history, live, other) == (True, concerned != WALK, concerned == SITE)
+    assert (history, live, other) == (True, concerned != PURPOSE, concerned == SITE)
     assert sent == (not live) + (not other)
     assert acme.premature_requests() == []
 
 
 @pytest.mark.parametrize("failure", ["401", "403"])
-async def test_a_new_key_ends_the_waits_of_all_walks(jira, failure):
-    """A wait that an operator can end is over once the key has changed, whichever walk was refused."""
+async def test_a_new_key_ends_the_waits_of_all_purposes(jira, failure):
+    """A wait that an operator can end is over once the key has changed, whichever purpose was refused."""
     async with refused_history(jira, FAILURES[failure][0]) as (acme, found, source, _neighbour):
         found.credentials.keys["acme"] = acme.add_token()
         async with asyncio.timeout(WAIT_SECONDS / 2):
-            await source.fetch_page(page_request(), Walk.BACKFILL)
-            await source.fetch_page(page_request(), Walk.LIVE)
+            await source.fetch_page(page_request(), Purpose.BACKFILL)
+            await source.fetch_page(page_request(), Purpose.LIVE)
 
 
-async def test_waits_grow_for_each_walk_by_itself(jira):
+async def test_waits_grow_for_each_purpose_by_itself(jira):
     """An answer to live polling does not shorten the next wait of history, and failures of history lengthen none of live."""
     acme = await jira.add_site("acme")
     async with jira_clients(jira, backoff=backoff(0.05, page_pause_seconds=0.0)) as found:
@@ -107,9 +107,9 @@ async def test_waits_grow_for_each_walk_by_itself(jira):
         failure = (await _failure(found.source_for(acme), acme)).failure
         waits = []
         for _ in range(6):
-            throttle.succeeded(Walk.LIVE)
-            waits.append(throttle.back_off(failure, Walk.BACKFILL).retry_seconds)
-        live = throttle.back_off(failure, Walk.LIVE).retry_seconds
+            throttle.succeeded(Purpose.LIVE)
+            waits.append(throttle.back_off(failure, Purpose.BACKFILL).retry_seconds)
+        live = throttle.back_off(failure, Purpose.LIVE).retry_seconds
 
     assert waits[-1] > 8 * 0.05
     assert live <= 2 * 0.05

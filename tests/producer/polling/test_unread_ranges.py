@@ -17,9 +17,9 @@ def at(record):
     return parse_iso(record["created"]).ms
 
 
-def holes(harness):
+def unread_ranges(harness):
     checkpoint = harness.publisher.checkpoint("acme")
-    return () if checkpoint is None else checkpoint.holes
+    return () if checkpoint is None else checkpoint.unread_ranges
 
 
 def dead_letters(harness):
@@ -27,8 +27,8 @@ def dead_letters(harness):
 
 
 def isolated(harness, record):
-    """Whether the only hole is the record's millisecond."""
-    return holes(harness) == (TimeRange(at(record), at(record) + 1),)
+    """Whether the only unread range is the record's millisecond."""
+    return unread_ranges(harness) == (TimeRange(at(record), at(record) + 1),)
 
 
 async def test_a_record_that_fails_each_page_holds_up_nothing(acme, jira_fixture):
@@ -51,12 +51,12 @@ async def test_a_record_that_fails_each_page_holds_up_nothing(acme, jira_fixture
         assert isolated(harness, bad)
         acme.quirks.failing_records.clear()
         await harness.until(lambda: bad["id"] in harness.published(), 90)
-        await harness.until(lambda: not holes(harness))
+        await harness.until(lambda: not unread_ranges(harness))
         await harness.until(lambda: harness.status.reason is None)
         await harness.until(lambda: harness.status.complete_up_to > at(bad))
 
     assert complete == at(bad)
-    assert "Jira fails to serve the records of " in reason
+    assert "The source fails to serve the records of " in reason
     assert harness.published() == ids(acme.all_records())
     assert len(before) + len(after) == 5
 
@@ -80,7 +80,7 @@ async def test_history_with_a_record_that_fails_each_page_is_read(acme, jira_fix
 
 
 async def test_a_site_that_is_down_altogether_is_not_searched(acme, jira_fixture):
-    """No hole is opened, requests stay few, and all is published when it is back."""
+    """No unread range is opened, requests stay few, and all is published when it is back."""
     happened = acme.add_records(3, created=now_ms() - 10_000)
     harness = PollerHarness(acme, jira_fixture, added=now_ms() - 60_000)
     async with harness.running():
@@ -91,11 +91,11 @@ async def test_a_site_that_is_down_altogether_is_not_searched(acme, jira_fixture
         requests = len(acme.requests())
         await asyncio.sleep(4)
         requests = len(acme.requests()) - requests
-        during = holes(harness)
+        during = unread_ranges(harness)
         down.cancel()
         await harness.until(lambda: len(harness.published()) == 6, 90)
 
-    assert during == holes(harness) == ()
+    assert during == unread_ranges(harness) == ()
     assert requests < 40
     assert harness.published() == ids(happened)
 
@@ -127,7 +127,7 @@ async def test_a_record_with_unreadable_bytes_is_a_dead_letter_alone(acme, jira_
         await harness.until(lambda: len(harness.published()) == 5 and dead_letters(harness), 150)
         acme.add_record()
         await harness.until(lambda: len(harness.published()) == 6)
-        await harness.until(lambda: not holes(harness))
+        await harness.until(lambda: not unread_ranges(harness))
         await harness.until(lambda: (harness.status.state, harness.status.reason) == ("active", None), 90)
 
     assert dead_letters(harness) == [raws[0].strip()]

@@ -1,6 +1,6 @@
-"""Which part of a hole to ask for next. Pure: the caller passes holes and time (seconds of its loop).
+"""Which part of an unread range to ask for next. Pure: the caller passes ranges and time (seconds of its loop).
 
-A hole is a range of time whose records the source fails to serve. Part by part it is halved, so that all but the records
+An unread range is a range of time whose records the source fails to serve. Part by part it is halved, so that all but the records
 to blame is soon published; a part of one millisecond that fails is asked for again, ever more seldom.
 """
 
@@ -13,31 +13,35 @@ from producer.state.intervals import TimeRange, add_range, missing_ranges, remov
 from relay.retry import backoff_seconds
 from relay.timestamps import DAY_MS
 
-MOST_HOLES = 500
+MAX_UNREAD_RANGES = 500
 """Of one organization: they are in its checkpoint, at 20 bytes each."""
 
 
 @dataclass(frozen=True, slots=True)
-class HoleTiming:
+class UnreadRangeTiming:
     """Waits between two requests for a part that cannot be halved any more: the first, and the longest."""
 
     first_seconds: float = 60.0
     cap_seconds: float = 3_600.0
 
 
-def open_hole(checkpoint: Checkpoint, unread: TimeRange) -> Checkpoint:
-    """Return the checkpoint with a further hole; where there are too many, the two that are nearest become one."""
-    holes = add_range(checkpoint.holes, unread)
-    while len(holes) > MOST_HOLES:
-        before, after = min(pairwise(holes), key=lambda pair: pair[1].start - pair[0].end)
-        holes = add_range(holes, TimeRange(before.start, after.end))
-    return replace(checkpoint, holes=holes)
+def open_unread_range(checkpoint: Checkpoint, unread: TimeRange) -> Checkpoint:
+    """Return the checkpoint with a further unread range; where there are too many, the two that are nearest become one."""
+    unread_ranges = add_range(checkpoint.unread_ranges, unread)
+    while len(unread_ranges) > MAX_UNREAD_RANGES:
+        before, after = min(pairwise(unread_ranges), key=lambda pair: pair[1].start - pair[0].end)
+        unread_ranges = add_range(unread_ranges, TimeRange(before.start, after.end))
+    return replace(checkpoint, unread_ranges=unread_ranges)
 
 
 def close_range(checkpoint: Checkpoint, read: TimeRange) -> Checkpoint:
-    """Return the checkpoint without the part of its holes that was read; unchanged if there were too many holes then."""
-    holes = remove_range(checkpoint.holes, read)
-    return checkpoint if len(holes) > MOST_HOLES else replace(checkpoint, holes=holes)
+    """Return the checkpoint without the part of its unread ranges that was read; unchanged if that made too many."""
+    unread_ranges = remove_range(checkpoint.unread_ranges, read)
+    return (
+        checkpoint
+        if len(unread_ranges) > MAX_UNREAD_RANGES
+        else replace(checkpoint, unread_ranges=unread_ranges)
+    )
 
 
 def witness_windows(checkpoint: Checkpoint, unread: TimeRange) -> tuple[TimeRange, ...]:
@@ -45,7 +49,7 @@ def witness_windows(checkpoint: Checkpoint, unread: TimeRange) -> tuple[TimeRang
     live_since = checkpoint.live_since
     instants = (live_since - 2, live_since - DAY_MS, unread.start - 2, unread.end)
     windows = (TimeRange(instant, instant + 2) for instant in instants)
-    taken = add_range(checkpoint.holes, unread)
+    taken = add_range(checkpoint.unread_ranges, unread)
     return tuple(one for one in windows if missing_ranges(taken, one) == (one,))
 
 
@@ -55,20 +59,26 @@ class _Part:
     failures: int = 0
 
 
-class HoleSearch:
-    """The parts of all holes of one organization that are still to be read: disjoint, and together the holes."""
+class UnreadRangeSearch:
+    """The parts of all unread ranges of one organization: disjoint, and together the unread ranges."""
 
-    def __init__(self, timing: HoleTiming | None = None) -> None:
-        self._timing = timing or HoleTiming()
+    def __init__(self, timing: UnreadRangeTiming | None = None) -> None:
+        self._timing = timing or UnreadRangeTiming()
         self._parts: dict[TimeRange, _Part] = {}
-        self._holes: tuple[TimeRange, ...] = ()
+        self._unread_ranges: tuple[TimeRange, ...] = ()
 
-    def follow(self, holes: Sequence[TimeRange]) -> None:
-        """Take the holes as they are now: new ones become due, and what is in none is no part any more."""
-        new = [part for hole in holes for part in missing_ranges(self._holes, hole)]
-        kept = {shared: state for part, state in self._parts.items() for shared in _shared(part, holes)}
+    def follow(self, unread_ranges: Sequence[TimeRange]) -> None:
+        """Take the unread ranges as they are now: new ones become due, and what is in none is no part any more."""
+        new = [
+            part
+            for unread_range in unread_ranges
+            for part in missing_ranges(self._unread_ranges, unread_range)
+        ]
+        kept = {
+            shared: state for part, state in self._parts.items() for shared in _shared(part, unread_ranges)
+        }
         self._parts = kept | {part: _Part() for part in new}
-        self._holes = tuple(holes)
+        self._unread_ranges = tuple(unread_ranges)
 
     def due(self, now: float) -> TimeRange | None:
         """Return the oldest part that is to be asked for now. None: each one waits."""
@@ -93,6 +103,9 @@ class HoleSearch:
         self._parts[part] = _Part(now + seconds, failures + 1)
 
 
-def _shared(part: TimeRange, holes: Iterable[TimeRange]) -> Iterable[TimeRange]:
-    shared = (TimeRange(max(part.start, hole.start), min(part.end, hole.end)) for hole in holes)
+def _shared(part: TimeRange, unread_ranges: Iterable[TimeRange]) -> Iterable[TimeRange]:
+    shared = (
+        TimeRange(max(part.start, unread_range.start), min(part.end, unread_range.end))
+        for unread_range in unread_ranges
+    )
     return (one for one in shared if one.width)

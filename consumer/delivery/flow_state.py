@@ -1,4 +1,4 @@
-"""The state of one stream that the status shows."""
+"""The state of one flow that the status shows."""
 
 import asyncio
 from collections.abc import Hashable, Sequence
@@ -8,8 +8,8 @@ from relay.aio import Signal
 from relay.kafka import TopicPartition
 
 
-class StreamState:
-    """Counters and named problems of one stream, across assignments.
+class FlowState:
+    """Counters and named problems of one flow, across assignments.
 
     A problem has a key: the delivery that found it clears it. Holds no lock and no client; only the status reads it.
     """
@@ -56,7 +56,7 @@ class StreamState:
         return () if self._mismatch is None else (self._mismatch,)
 
     def rows_accepted(self, count: int) -> None:
-        """Count accepted rows. The stream accepts something, so its configuration is not suspected any more."""
+        """Count accepted rows. The flow accepts something, so its configuration is not suspected any more."""
         self.accepted += count
         self._suspected.clear()
         self._accepted_signal.notify()
@@ -111,7 +111,7 @@ class StreamState:
         self._mismatch = text
 
     async def accepted_within(self, seconds: float) -> bool:
-        """Return whether the stream accepts anything within this time."""
+        """Return whether the flow accepts anything within this time."""
         try:
             async with asyncio.timeout(seconds):
                 await self._accepted_signal.wait()

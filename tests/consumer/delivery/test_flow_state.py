@@ -1,6 +1,6 @@
 import pytest
 
-from consumer.delivery.stream_state import StreamState
+from consumer.delivery.flow_state import FlowState
 from consumer.destinations.outcome import Paused
 from relay.kafka import TopicPartition
 
@@ -10,13 +10,13 @@ A, B = TopicPartition("events", 0), TopicPartition("events", 1)
 @pytest.mark.parametrize(
     ("found", "cleared"),
     [
-        (StreamState.config_suspected, StreamState.config_cleared),
-        (StreamState.defect_found, StreamState.defect_cleared),
-        (StreamState.dead_letters_failing, StreamState.dead_letters_written),
+        (FlowState.config_suspected, FlowState.config_cleared),
+        (FlowState.defect_found, FlowState.defect_cleared),
+        (FlowState.dead_letters_failing, FlowState.dead_letters_written),
     ],
 )
 def test_a_problem_lasts_until_the_delivery_that_found_it_clears_it(found, cleared):
-    state = StreamState()
+    state = FlowState()
     found(state, 1, "first")
     found(state, 2, "second")
     assert state.problem == Paused("first")
@@ -29,7 +29,7 @@ def test_a_problem_lasts_until_the_delivery_that_found_it_clears_it(found, clear
 
 def test_an_acceptance_clears_every_suspicion_and_nothing_else():
     """The configuration works; a defect and a dead-letter topic that rejects writes remain."""
-    state = StreamState()
+    state = FlowState()
     state.config_suspected(1, "rejected")
     state.defect_found(1, "defect")
     state.rows_accepted(3)
@@ -39,7 +39,7 @@ def test_an_acceptance_clears_every_suspicion_and_nothing_else():
 
 def test_losses_and_corrupt_batches_are_no_problem_of_the_destination():
     """The other events arrive; the status names them while it is active."""
-    state = StreamState()
+    state = FlowState()
     state.batch_corrupt(A, "corrupt")
     state.batch_corrupt(B, "corrupt too")
     state.data_lost("lost")
@@ -52,5 +52,5 @@ def test_losses_and_corrupt_batches_are_no_problem_of_the_destination():
 
 
 async def test_an_acceptance_wakes_who_waits_for_it():
-    state = StreamState()
+    state = FlowState()
     assert not await state.accepted_within(0.01)

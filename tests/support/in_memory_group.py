@@ -1,4 +1,4 @@
-"""A pipeline without a broker: a consumer group on paper, which rejects commits when told, and everything above it."""
+"""A pipeline without a broker: a consumer group in memory, which rejects commits on request, and everything above it."""
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -16,7 +16,7 @@ from consumer.decoding.isolate import Selector
 from consumer.decoding.schema_lookup import SchemaLookup
 from consumer.delivery.circuit_breaker import CircuitBreaker, RateLimit
 from consumer.delivery.dead_letters import DeadLetterWriter
-from consumer.delivery.stream import DeliveryStream
+from consumer.delivery.flow import DeliveryFlow
 from consumer.destinations.contract import Destination
 from consumer.metrics import ConsumerMetrics
 from consumer.offsets.backup import OffsetBackup
@@ -27,7 +27,7 @@ from relay.kafka.positions import Positions
 from relay.schema_registry.store import Missing, Unavailable
 from schemas import Schema
 from tests.support.dead_letters import FakeDeadLetterWriter
-from tests.support.log_on_paper import LogOnPaper
+from tests.support.in_memory_log import InMemoryLog
 from tests.support.messages import WRITER_SCHEMAS, event, message
 from tests.support.waiting import wait_until
 
@@ -146,7 +146,7 @@ def handler(
         return OffsetBackup({}, 0)
 
     metrics = ConsumerMetrics(registry or CollectorRegistry()).for_pipeline("target", "live")
-    stream = DeliveryStream(
+    flow = DeliveryFlow(
         destination,
         CircuitBreaker(RateLimit(), breaker or BreakerTiming()),
         cast("DeadLetterWriter", FakeDeadLetterWriter()),
@@ -154,14 +154,14 @@ def handler(
         timing=SenderTiming(**(sender or {})),
     )
     resolver = StartOffsetResolver(
-        start, no_backup, LogOnPaper(lambda: dict(enumerate(kafka.log))), metrics, live_from=live_from
+        start, no_backup, InMemoryLog(lambda: dict(enumerate(kafka.log))), metrics, live_from=live_from
     )
     schemas = SchemaLookup(schema_store or FakeSchemaStore(), metrics)
     return AssignmentHandler(
         Pipeline(
             resolver,
             schemas,
-            stream,
+            flow,
             linger,
             EventRules(select, hide),
             AssignmentTiming(**timing),

@@ -1,4 +1,4 @@
-"""A log of one partition without a broker, as start offsets are proved with (consumer.assignment.event_log.EventLog)."""
+"""The log of one partition, in memory, for the proof of start offsets (consumer.assignment.event_log.EventLog)."""
 
 from collections.abc import Callable, Mapping
 
@@ -6,7 +6,7 @@ from consumer.offsets.delivered import RecordFingerprint
 from relay.kafka import Record, TopicPartition
 
 
-class LogOnPaper:
+class InMemoryLog:
     """Reads the records by offset that `records` returns now, with those before `first` deleted; every partition has the same."""
 
     def __init__(
@@ -24,10 +24,10 @@ class LogOnPaper:
     async def find(
         self, _partition: TopicPartition, start: int, fingerprint: RecordFingerprint
     ) -> RecordFingerprint | None:
-        marks = [
+        fingerprints = [
             RecordFingerprint.of(each) for offset, each in sorted(self._records().items()) if offset >= start
         ]
-        return next((each for each in marks if each.is_same_record(fingerprint)), None)
+        return next((each for each in fingerprints if each.is_same_record(fingerprint)), None)
 
     async def last_before(self, _partition: TopicPartition, offset: int) -> RecordFingerprint | None:
         before = [each for at, each in sorted(self._records().items()) if at < offset]

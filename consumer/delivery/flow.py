@@ -1,4 +1,4 @@
-"""One stream as its deliveries share it: it outlives every assignment."""
+"""The destination and the state of one flow, which all its deliveries share across assignments."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ from consumer.delivery.bisection import AcceptanceLog
 from consumer.delivery.circuit_breaker import CircuitBreaker
 from consumer.delivery.dead_letters import DeadLetterWriter
 from consumer.delivery.defects import DEFECTS, describe_defect
-from consumer.delivery.stream_state import StreamState
+from consumer.delivery.flow_state import FlowState
 from consumer.destinations.contract import Body, Destination
 from consumer.destinations.outcome import Outcome, Partial, Retry, Sent
 from consumer.metrics import PipelineMetrics
@@ -23,14 +23,14 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class DeliveryStream:
-    """The destination of one stream, with the state that decides about its requests."""
+class DeliveryFlow:
+    """The destination of one flow, with the state that decides about its requests."""
 
     destination: Destination
     breaker: CircuitBreaker
     dead_letters: DeadLetterWriter
     metrics: PipelineMetrics
-    state: StreamState = field(default_factory=StreamState)
+    state: FlowState = field(default_factory=FlowState)
     timing: SenderTiming = field(default_factory=SenderTiming)
     acceptance_log: AcceptanceLog = field(default_factory=AcceptanceLog)
     bisection_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -77,7 +77,7 @@ class DeliveryStream:
         except DEFECTS as error:
             if isinstance(error, TimeoutError) and timer.expired():
                 return Retry(f"A request did not end within {seconds:g} s.")
-            return Retry(f"A request failed with a defect ({describe_defect(error)}).")
+            return Retry(f"A request failed because of a defect in the relay ({describe_defect(error)}).")
 
 
 def accepted_count(outcome: Outcome, rows: int) -> int:

@@ -1,0 +1,63 @@
+"""The pauses of reading in one assignment: a full buffer, a damaged batch, a schema in doubt."""
+
+from collections.abc import Set as AbstractSet
+
+from relay.kafka import TopicPartition
+from relay.kafka.positions import Positions
+
+
+class ReadingPauses:
+    """Resumes a partition only when no cause of a pause is left.
+
+    `started` holds the partitions whose start is known, and grows.
+    """
+
+    def __init__(
+        self, positions: Positions, started: AbstractSet[TopicPartition], corrupt_pause_seconds: float
+    ) -> None:
+        self._positions = positions
+        self._started = started
+        self._corrupt_pause_seconds = corrupt_pause_seconds
+        self._all_paused = False
+        self._held: set[TopicPartition] = set()
+        self._paused_until: dict[TopicPartition, float] = {}
+        """Partitions that cannot be read, and when to try again (monotonic clock)."""
+
+    def hold(self, partition: TopicPartition) -> None:
+        """Pause a partition until `release`."""
+        self._held.add(partition)
+        self._positions.pause([partition])
+
+    def release(self, partition: TopicPartition) -> None:
+        self._held.discard(partition)
+        self._resume(partition)
+
+    def leave_alone(self, partition: TopicPartition, now: float) -> None:
+        """Pause a partition for a while; another replica may have an intact copy. `now` is the monotonic clock."""
+        self._paused_until[partition] = now + self._corrupt_pause_seconds
+        self._positions.pause([partition])
+
+    def resume_due(self, now: float) -> None:
+        """Try the partitions again that were left alone for long enough."""
+        for partition in [each for each, until in self._paused_until.items() if until <= now]:
+            del self._paused_until[partition]
+            self._resume(partition)
+
+    def pause_all(self) -> None:
+        """Pause every partition until `resume_all`."""
+        if not self._all_paused:
+            self._positions.pause(self._started)
+            self._all_paused = True
+
+    def resume_all(self) -> None:
+        """Resume the partitions that have no other cause of a pause."""
+        if self._all_paused:
+            self._positions.resume(self._readable())
+            self._all_paused = False
+
+    def _resume(self, partition: TopicPartition) -> None:
+        if not self._all_paused and partition in self._readable():
+            self._positions.resume([partition])
+
+    def _readable(self) -> AbstractSet[TopicPartition]:
+        return self._started - self._paused_until.keys() - self._held

@@ -1,0 +1,20 @@
+"""The purpose of a request to a source."""
+
+from enum import StrEnum
+
+
+class Purpose(StrEnum):
+    """The purpose of a request. Each purpose has its own back-off in each organization, so history never holds up live polling."""
+
+    LIVE = "live"
+    REREAD = "re-read"
+    BACKFILL = "backfill"
+    GAP = "gap"
+    """The search for the oldest record that the API keeps."""
+    UNREAD_RANGES = "unread ranges"
+    """Reads of ranges that the API failed to serve."""
+
+    @property
+    def low_priority(self) -> bool:
+        """Whether live requests go first."""
+        return self is not Purpose.LIVE

@@ -1,0 +1,72 @@
+"""Partitions are read exactly while no cause of a pause is left."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumer.assignment.reading_pauses import ReadingPauses
+from relay.kafka import TopicPartition
+
+A, B = TopicPartition("events", 0), TopicPartition("events", 1)
+SECONDS = 10.0
+
+
+class FakePositions:
+    """Remembers which partitions are paused."""
+
+    def __init__(self):
+        self.paused = set()
+
+    def pause(self, partitions):
+        self.paused |= set(partitions)
+
+    def resume(self, partitions):
+        self.paused -= set(partitions)
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["hold", "release", "leave alone", "due", "full", "room"]), st.sampled_from([A, B])
+    ),
+    max_size=40,
+)
+
+
+@given(STEPS)
+def test_a_partition_is_read_exactly_while_nothing_pauses_it(steps):
+    """Any order of a full buffer, damaged batches and schema holds leaves a partition paused while one of them lasts."""
+    positions, now = FakePositions(), 0.0
+    pauses = ReadingPauses(positions, {A, B}, SECONDS)
+    held, until, full = set(), {}, False
+    for step, partition in steps:
+        now += 4.0
+        match step:
+            case "hold":
+                pauses.hold(partition)
+                held.add(partition)
+            case "release":
+                pauses.release(partition)
+                held.discard(partition)
+            case "leave alone":
+                pauses.leave_alone(partition, now)
+                until[partition] = now + SECONDS
+            case "due":
+                pauses.resume_due(now)
+                until = {each: end for each, end in until.items() if end > now}
+            case "full":
+                pauses.pause_all()
+                full = True
+            case "room":
+                pauses.resume_all()
+                full = False
+        assert positions.paused == ({A, B} if full else held | until.keys())
+
+
+def test_a_partition_whose_start_is_not_known_is_not_resumed():
+    """It stays paused from its assignment on, although nothing else pauses it."""
+    positions, started = FakePositions(), {A}
+    positions.pause([A, B])
+    pauses = ReadingPauses(positions, started, SECONDS)
+    pauses.pause_all()
+    pauses.resume_all()
+    pauses.release(B)
+    assert positions.paused == {B}
