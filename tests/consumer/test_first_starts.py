@@ -14,7 +14,6 @@ from confluent_kafka.admin import AdminClient
 from consumer.destinations.sentinel import SENTINEL
 from consumer.timing import ConsumerTiming, ReporterTiming
 from tests.support.pipeline_world import (
-    _CONSUMER_PROGRAM,
     HISTORY,
     LIVE,
     committed_and_ends,
@@ -25,6 +24,7 @@ from tests.support.pipeline_world import (
     wait_for_status,
     wait_until,
 )
+from tests.support.running_consumer import CONSUMER_PROGRAM
 
 HOUR_MS = 3_600_000
 TIMING = ConsumerTiming(reporter=ReporterTiming(backup_seconds=0.5))
@@ -138,7 +138,7 @@ async def test_a_kill_loses_nothing_and_sends_nothing_old_as_live(seconds, kafka
         older, recent = await publish_ages(world)
         settings = world.settings(start="recent")
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", _CONSUMER_PROGRAM, settings.model_dump_json(), cwd=Path.cwd()
+            sys.executable, "-c", CONSUMER_PROGRAM, settings.model_dump_json(), cwd=Path.cwd()
         )
         await world.wait_for_events(1)
         await asyncio.sleep(seconds)
