@@ -64,7 +64,8 @@ class TopicSettings:
     def update(self, facts: TopicFacts) -> None:
         """Take over what Kafka reports, and log what has changed."""
         configs = {name: topic.configs for name, topic in facts.topics.items()}
-        risks, unknown = delivery_risks(self._topics, configs), unknown_text(facts)
+        read = (self._topics.events, self._topics.backfill, self._topics.dead_letters)
+        risks, unknown = delivery_risks(self._topics, configs), unknown_text(facts, read)
         for risk in set(risks) - set(self._risks):
             log.error(
                 "A topic setting causes data loss. Run the command.",

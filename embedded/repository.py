@@ -45,7 +45,7 @@ class MavenRepository:
     def __init__(
         self, address: str | None, http: httpx.AsyncClient, timing: DownloadTiming = DEFAULT_TIMING
     ) -> None:
-        """Use the repository at `address`; None: Maven Central. Raises EmbeddedKafkaError if it is no URL."""
+        """Use the repository at `address`; None: Maven Central. Raises EmbeddedKafkaError if it is not a URL."""
         try:
             url = httpx.URL((address or _default_address()).rstrip("/"))
         except httpx.InvalidURL as error:

@@ -66,7 +66,7 @@ def combine(
     waits_too_long = status.state == "waiting" and now_ms - status.since > grace_ms
     if status.state in {"failing", "paused"} or waits_too_long:
         reason = (status.reason or "").removeprefix(f"{subject.partition(' ')[2]}: ")
-        own_test = _describe(test, alike=test.message == reason)
+        own_test = _describe(test, same=test.message == reason)
         return CheckResult(subject, "failed", f"{report}{f': {reason}' if reason else '.'} {own_test}")
     if test.outcome == "refused":
         return CheckResult(subject, "failed", f"{test.message} Until now it was {report}.")
@@ -79,7 +79,7 @@ def _from_shell(subject: str, test: ShellTest, remark: str) -> CheckResult:
     return CheckResult(subject, "failed", f"{test.message} Tested {test.place}. {remark}")
 
 
-def _describe(test: ShellTest, *, alike: bool = False) -> str:
+def _describe(test: ShellTest, *, same: bool = False) -> str:
     verb = "passed" if test.outcome == "passed" else "failed"
     place = test.place[:1].upper() + test.place[1:]
-    return f"{place}, the test {verb} alike." if alike else f"{place}, the test {verb}: {test.message}"
+    return f"{place}, the test gave the same result." if same else f"{place}, the test {verb}: {test.message}"

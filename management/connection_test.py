@@ -59,8 +59,8 @@ async def try_connection(
     """Test the connection with `key`. None: with the organization's own key.
 
     A reference that cannot be resolved on this machine is not a failure: then only the site is tested. Raises
-    ConnectionFailedError when the source returns no audit records, and RelayError for a site that another organization
-    follows, or for another site than before.
+    ConnectionFailedError when the source returns no audit records, and RelayError for a site that is already polled as
+    another organization, or for another site than before.
     """
     context.credentials.verify_reference(asdict(organization))
     secret, unavailable = key, None
@@ -133,7 +133,7 @@ def _refuse_known_site(
     for other in others.values():
         if other.name != organization.name and cloud_id is not None and other.cloud_id == cloud_id:
             raise RelayError(
-                f"The site at {organization.url} is already followed as {other.name}, and a second organization would duplicate"
+                f"The site at {organization.url} is already polled as {other.name}, and a second organization would duplicate"
                 f" its records. Change {other.name} with `jira-relay organizations modify {shlex.quote(other.name)} …` instead."
             )
 

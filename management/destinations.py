@@ -1,4 +1,4 @@
-"""Whose target a destination is, and how an operator changes that."""
+"""The target that a destination name belongs to, and how an operator changes it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -18,7 +18,7 @@ from relay.errors import SettingsError
 from relay.http_body import ACCEPT_ENCODING, bounded
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
-"""The largest answer of a registry or a login server, unpacked."""
+"""The largest answer of a registry or a login server, decompressed."""
 
 _PROXY_URL = re.compile(r"https?://[^\s/?#]+/?", re.IGNORECASE)
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
@@ -124,7 +124,7 @@ class ProxyUnreachableError(httpx.ProxyError):
 
 
 class ProxyTransport(httpx.AsyncBaseTransport):
-    """Sends each request as the proxy rules say, and reads no more than `max_body_bytes` of an unpacked answer."""
+    """Sends each request as the proxy rules say, and reads no more than `max_body_bytes` of a decompressed response."""
 
     def __init__(
         self,

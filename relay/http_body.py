@@ -1,4 +1,4 @@
-"""Bodies of HTTP answers, unpacked piece by piece: a megabyte on the wire may unpack to a gigabyte."""
+"""Bodies of HTTP responses, decompressed piece by piece: a megabyte on the wire may decompress to a gigabyte."""
 
 import asyncio
 import zlib
@@ -10,37 +10,37 @@ ACCEPT_ENCODING = "gzip, deflate"
 PIECE_BYTES = 1024 * 1024
 _GZIP_MAGIC = b"\x1f\x8b"
 _FORMATS = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
-_PACKED = {*_FORMATS, "br", "zstd", "compress"}
+_CONTENT_ENCODINGS = {*_FORMATS, "br", "zstd", "compress"}
 
 
 def bounded(response: httpx.Response, max_bytes: int) -> httpx.Response:
-    """Return the answer with its body unpacked in pieces of at most a megabyte.
+    """Return the response with its body decompressed in pieces of at most a megabyte.
 
-    Reading it raises httpx.DecodingError after `max_bytes`, and for a body that is not packed as its header says. Only one
-    layer of gzip or deflate is unpacked, since each further one multiplies the size.
+    Reading it raises httpx.DecodingError after `max_bytes`, and for a body that is not compressed as its header says. Only
+    one layer of gzip or deflate is decompressed, since each further one multiplies the size.
     """
     names = response.headers.get("Content-Encoding", "").lower().split(",")
-    packed = [name for name in map(str.strip, names) if name in _PACKED]
+    encodings = [name for name in map(str.strip, names) if name in _CONTENT_ENCODINGS]
     headers = [
         (name, value)
         for name, value in response.headers.raw
-        if not packed or name.lower() not in {b"content-encoding", b"content-length"}
+        if not encodings or name.lower() not in {b"content-encoding", b"content-length"}
     ]
     stream = response.stream
     if not isinstance(stream, httpx.AsyncByteStream):
-        raise TypeError("the answer of an asynchronous transport has an asynchronous stream")
+        raise TypeError("the response of an asynchronous transport has an asynchronous stream")
     return httpx.Response(
         response.status_code,
         headers=headers,
-        stream=_BoundedBody(stream, packed, max_bytes),
+        stream=_BoundedBody(stream, encodings, max_bytes),
         extensions=response.extensions,
     )
 
 
 class _BoundedBody(httpx.AsyncByteStream):
-    def __init__(self, stream: httpx.AsyncByteStream, packed: list[str], max_bytes: int) -> None:
+    def __init__(self, stream: httpx.AsyncByteStream, encodings: list[str], max_bytes: int) -> None:
         self._stream = stream
-        self._packed = packed
+        self._encodings = encodings
         self._max_bytes = max_bytes
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -48,15 +48,15 @@ class _BoundedBody(httpx.AsyncByteStream):
         async for piece in self._pieces():
             size += len(piece)
             if size > self._max_bytes:
-                raise httpx.DecodingError(f"the answer has more than {self._max_bytes} bytes")
+                raise httpx.DecodingError(f"the response has more than {self._max_bytes} bytes")
             yield piece
 
     async def _pieces(self) -> AsyncIterator[bytes]:
-        if not self._packed:
+        if not self._encodings:
             async for chunk in self._stream:
                 yield chunk
             return
-        inflater = _open_inflater(self._packed)
+        inflater = _open_inflater(self._encodings)
         async for chunk in self._stream:
             for piece in inflater.feed(chunk):
                 yield piece
@@ -67,14 +67,16 @@ class _BoundedBody(httpx.AsyncByteStream):
         await self._stream.aclose()
 
 
-def _open_inflater(packed: list[str]) -> "_Inflater":
-    if len(packed) > 1 or packed[0] not in _FORMATS:
-        raise httpx.DecodingError(f"the answer is packed by {', '.join(packed)}, which was not asked for")
-    return _Inflater(_FORMATS[packed[0]])
+def _open_inflater(encodings: list[str]) -> "_Inflater":
+    if len(encodings) > 1 or encodings[0] not in _FORMATS:
+        raise httpx.DecodingError(
+            f"the response has Content-Encoding {', '.join(encodings)}, which was not requested"
+        )
+    return _Inflater(_FORMATS[encodings[0]])
 
 
 class _Inflater:
-    """Unpacks one layer. A gzip file may have several members; "deflate" is with or without zlib's header."""
+    """Decompresses one layer. A gzip file may have several members; "deflate" is with or without zlib's header."""
 
     def __init__(self, window_bits: int) -> None:
         self._window_bits = window_bits
@@ -85,7 +87,7 @@ class _Inflater:
         self._ended = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield what these bytes unpack to, in pieces. Raises httpx.DecodingError."""
+        """Yield the decompressed bytes, in pieces. Raises httpx.DecodingError."""
         data, self._held = self._held + data, b""
         while data and not self._ended:
             member = self._member or self._begin_member(data)
@@ -96,12 +98,12 @@ class _Inflater:
                 yield piece
 
     def finish(self) -> None:
-        """Raise httpx.DecodingError if the packed body is cut off."""
+        """Raise httpx.DecodingError if the compressed body is truncated."""
         if self._member is not None or (self._held and not self._members):
-            raise httpx.DecodingError("the packed answer is cut off")
+            raise httpx.DecodingError("the compressed response is truncated")
 
     def _begin_member(self, data: bytes) -> "zlib._Decompress | None":
-        """Begin a member, if these bytes suffice to know its format; what follows the last one is padding."""
+        """Begin a member, if these bytes suffice to know its format; bytes after the last one are padding."""
         if len(data) < 2:
             self._held = data
             return None
@@ -116,11 +118,11 @@ class _Inflater:
         return self._member
 
     def _inflate(self, member: "zlib._Decompress", data: bytes) -> tuple[bytes, bytes]:
-        """Return the next piece, and the packed bytes that remain."""
+        """Return the next piece, and the compressed bytes that remain."""
         try:
             piece = member.decompress(data, PIECE_BYTES)
         except zlib.error as error:
-            raise httpx.DecodingError(f"the answer cannot be unpacked: {error}") from error
+            raise httpx.DecodingError(f"the response cannot be decompressed: {error}") from error
         if not member.eof:
             return piece, member.unconsumed_tail
         self._member = None

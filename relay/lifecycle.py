@@ -141,8 +141,10 @@ async def _run_service(
         _log.error("A service failed; the others were asked to stop.", service=name, reason=str(error))
         mark_logged(error)
         failures.append(error)
-    except BaseException as error:  # noqa: BLE001 - a panic in polars is no Exception
-        _log.exception("A service failed by a defect; the others were asked to stop.", service=name)
+    except BaseException as error:  # noqa: BLE001 - a panic in polars is not an Exception
+        _log.exception(
+            "A service failed because of a defect in the relay; the others were stopped.", service=name
+        )
         mark_logged(error)
         failures.append(error)
     finally:

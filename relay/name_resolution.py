@@ -107,7 +107,7 @@ class HostResolver:
         result: AddressInfo | Exception
         try:
             result = socket.getaddrinfo(*question)
-        except Exception as error:  # noqa: BLE001 - also UnicodeError, of a name that is no host name
+        except Exception as error:  # noqa: BLE001 - also UnicodeError, of a name that is not a host name
             result = error
         with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody waits
             self._loop.call_soon_threadsafe(partial(self._answered, question, purpose, result))

@@ -35,7 +35,7 @@ def now_ms() -> int:
 def parse_iso(text: str) -> Instant | None:
     """Parse ISO 8601 as Jira writes it: `+0000`, `Z` or `+02:00`, with or without seconds, fractions cut to ms.
 
-    Text without a zone counts as UTC and is not exact. None if it is no instant of the years 1 to 9999.
+    Text without a zone counts as UTC and is not exact. None if it is not an instant of the years 1 to 9999.
     """
     match = _TEXT.fullmatch(text)
     if match is None:

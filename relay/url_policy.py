@@ -98,7 +98,7 @@ def split_url(text: str) -> tuple[Origin, str]:
 
 
 def parse_site(text: str) -> Origin:
-    """Return the origin of a Jira site's URL. Raises UrlError, which explains an address of Atlassian's that is no site's."""
+    """Return the origin of a Jira site's URL. Raises UrlError, which explains an address of Atlassian's that is not a site's."""
     origin, _ = split_url(text)
     if any(origin.host == domain or origin.host.endswith(f".{domain}") for domain in _ACCOUNT_DOMAINS):
         raise UrlError(
@@ -166,7 +166,7 @@ def _port_of(origin: Origin) -> int:
 
 
 def _site_domain(host: str) -> str | None:
-    """Return the domain of Atlassian's that a host is a site of. None: it is no site."""
+    """Return the domain of Atlassian's that a host is a site of. None: it is not a site."""
     site, _, domain = host.partition(".")
     return domain if domain in _SITE_DOMAINS and site else None
 

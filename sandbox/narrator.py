@@ -1,3 +1,5 @@
+"""Lines about changes of an organization's or destination's state."""
+
 from collections.abc import Iterator, Mapping
 
 from relay.status.model import Status

@@ -40,7 +40,7 @@ class OrganizationSnapshot:
     def all_arrived(self) -> bool:
         """Whether every record is at the destination or among the dead letters, by the counts.
 
-        Counts cannot prove it: a dead letter may hold something that is no record of Jira.
+        Counts cannot prove it: a dead letter may hold something that is not a record of Jira.
         """
         return self.lag == 0 and self.in_kafka + self.dead_letters >= self.in_jira
 

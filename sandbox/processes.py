@@ -1,3 +1,5 @@
+"""The sandbox's service processes: start, kill, freeze and stop, and the last error of their logs."""
+
 import asyncio
 import contextlib
 import json

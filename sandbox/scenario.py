@@ -1,3 +1,5 @@
+"""A run of the sandbox: traffic, faults, and the wait for the last records."""
+
 import asyncio
 import bisect
 import time

@@ -1,3 +1,5 @@
+"""A server on a loopback address."""
+
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web

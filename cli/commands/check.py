@@ -32,7 +32,7 @@ def check_command(
     rights: Annotated[
         list[Role] | None,
         typer.Option(
-            help="Whose rights on Kafka to check; may be repeated. Default: all, for one user that does everything."
+            help="Role whose Kafka rights are checked (producer, consumer, operator); may be repeated. Default: all roles."
         ),
     ] = None,
     as_json: JsonOption = False,

@@ -31,7 +31,9 @@ _BYTES_PER_LINE = 32
 @app.command("list")
 def list_dead_letters(
     context: typer.Context,
-    organization: Annotated[str | None, typer.Option(help="Show those of one organization alone.")] = None,
+    organization: Annotated[
+        str | None, typer.Option(help="Show only the dead letters of this organization.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Number of dead letters, newest first.")] = 50,
     wide: WideOption = False,
     as_json: JsonOption = False,
@@ -66,7 +68,7 @@ def show(
         bool,
         typer.Option(
             "--raw",
-            help="Print the original bytes alone; on a terminal in hexadecimal, unless they are text.",
+            help="Print only the original bytes (on a terminal: hexadecimal, unless they are text).",
         ),
     ] = False,
     as_json: JsonOption = False,

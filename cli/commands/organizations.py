@@ -75,7 +75,7 @@ def list_organizations(
 def _print_list(views: Sequence[OrganizationView], total: int, *, wide: bool) -> None:
     width = terminal_width()
     if not total:
-        print("No organization is followed yet; see `jira-relay organizations add --help`.")
+        print("No organization has been added yet; see `jira-relay organizations add --help`.")
         return
     if width is None:
         if views:

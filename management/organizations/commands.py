@@ -207,13 +207,13 @@ def _refuse_duplicate_url(organization: Organization, others: Mapping[str, Organ
     for other in others.values():
         if other.url == organization.url and other.name != organization.name:
             raise RelayError(
-                f"{other.url} is already followed as {other.name}, and a second organization would duplicate its records."
+                f"{other.url} is already polled as {other.name}, and a second organization would duplicate its records."
                 f" Change {other.name} with `jira-relay organizations modify {shlex.quote(other.name)} …` instead."
             )
 
 
 def _name_taken_error(name: str, *, same_url: bool) -> RelayError:
-    """Return the refusal. Another name is no remedy for a URL that is followed already."""
+    """Return the refusal. Another name is not a remedy for a URL that is polled already."""
     modify_command = f"`jira-relay organizations modify {shlex.quote(name)} …`"
     if same_url:
         return RelayError(

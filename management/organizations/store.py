@@ -146,10 +146,10 @@ def _misplaced_message(name: str, records: Sequence[Record], *, known: bool) -> 
     )
     if known:
         return (
-            f"{message} The organization {name} is followed as before. Nothing needs to be done; they are removed when the"
+            f"{message} The organization {name} is polled as before. Nothing needs to be done; they are removed when the"
             " organization is deleted."
         )
     return (
         f"{message} Remove them with `jira-relay organizations delete {shlex.quote(name)}`; if the organization is to be"
-        " followed, add it again."
+        " polled, add it again."
     )

@@ -92,7 +92,10 @@ class TopicLimitsWatcher:
 
     def _set_risks(self, facts: TopicFacts) -> None:
         configs = {name: topic.configs for name, topic in facts.topics.items()}
-        risks, unknown = data_loss_risks(self._topics, configs, self._reread_ms), unknown_text(facts)
+        risks, unknown = (
+            data_loss_risks(self._topics, configs, self._reread_ms),
+            unknown_text(facts, self._topics.all),
+        )
         for risk in set(risks) - set(self.risks):
             log.error(
                 "A topic setting would cause data loss, so the shards were closed. Run the command in the field `command`.",

@@ -44,7 +44,7 @@ _SINGLE_OBJECT = b"\xc3\x01"
 _FINGERPRINT_HEADER = 2 + 8
 _ID_HEADER = 1 + 4
 
-# fastavro raises any of these when bytes do not fit the schema, or when a text is no schema.
+# fastavro raises any of these when bytes do not fit the schema, or when a text is not a schema.
 _FASTAVRO_ERRORS = (
     ArithmeticError,
     AttributeError,
@@ -144,7 +144,7 @@ def fingerprint(schema: Schema) -> Fingerprint:
 
 
 def read_schema(text: str | bytes) -> Schema | None:
-    """Parse the schema of a record. None if the text is no such schema."""
+    """Parse the schema of a record. None if the text is not such a schema."""
     try:
         schema = json.loads(text)
         if not isinstance(schema, dict) or schema.get("type") != "record":

@@ -44,7 +44,7 @@ class SettingValue:
     source: str
     """The variable or the file that holds it, as messages name it."""
     directory: Path | None = None
-    """Where the value starts if it is a relative path. None: it is no path, or starts at the working directory."""
+    """Where the value starts if it is a relative path. None: it is not a path, or starts at the working directory."""
 
     @property
     def resolved(self) -> Any:

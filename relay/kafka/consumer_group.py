@@ -131,7 +131,8 @@ class Member:
                 self._ended(describe(error))
             except Exception:
                 log.exception(
-                    "The group membership ended by a defect; the member joins again.", group=self._group
+                    "The group membership ended because of a defect in the relay; the member rejoins.",
+                    group=self._group,
                 )
             if time.monotonic() - started > timing.patience_seconds:
                 pause = timing.rejoin_first_seconds

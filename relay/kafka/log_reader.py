@@ -55,8 +55,8 @@ class CorruptBatchError(TopicReadError):
         self.tp = tp
         self.next_offset = last_offset + 1
         super().__init__(
-            f"A batch of {tp.topic}, partition {tp.partition}, cannot be read from offset {offset} on ({fault}). Make a replica"
-            " with an intact batch the leader. If none has it, give up the records up to it: kafka-delete-records.sh,"
+            f"A batch of {tp.topic}, partition {tp.partition}, cannot be read from offset {offset} on ({fault}). Elect a"
+            " leader that has an intact copy (`kafka-leader-election.sh`). If none has it, give up the records up to it: kafka-delete-records.sh,"
             f" offset {self.next_offset} (a compacted topic needs cleanup.policy=compact,delete with retention.ms=-1 meanwhile)."
         )
 

@@ -14,8 +14,17 @@ from relay.kafka.aiokafka_patches.client import patch_client
 from relay.kafka.aiokafka_patches.producer import discard_producer
 from relay.kafka.connection import Connection
 
-OPEN_SECONDS = 10.0
 MAX_BATCH_BYTES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class RecordWriterTiming:
+    """`open_seconds`: bound of the start of a producer."""
+
+    open_seconds: float = 10.0
+
+
+DEFAULT_TIMING = RecordWriterTiming()
 
 
 class TopicWriteError(RelayError):
@@ -64,8 +73,9 @@ class RecordWriter:
     aiokafka's producer never recovers from a failure, so a failed one is discarded and replaced at the next write.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, timing: RecordWriterTiming = DEFAULT_TIMING) -> None:
         self._connection = connection
+        self._timing = timing
         self._producer: AIOKafkaProducer | None = None
         self._lock = asyncio.Lock()
 
@@ -87,6 +97,7 @@ class RecordWriter:
         seconds: float = 20.0,
     ) -> int:
         """Write one record and return its offset.
+
         Raises TopicWriteError if Kafka does not confirm it within `seconds`.
         """
         producer = None
@@ -114,7 +125,7 @@ class RecordWriter:
                 producer = AIOKafkaProducer(**producer_options(self._connection))
                 patch_client(producer.client)
                 try:
-                    async with asyncio.timeout(OPEN_SECONDS):
+                    async with asyncio.timeout(self._timing.open_seconds):
                         await producer.start()
                 except BaseException:
                     await discard_producer(producer, 1)

@@ -1,9 +1,10 @@
 """Create topics, compare them with their configuration, and read what Kafka reports about them."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Container, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -23,11 +24,21 @@ from relay.kafka.topic_creation import Creation, create_topics
 from relay.kafka.topic_facts import TopicFacts, shard_count
 from relay.kafka.topics import NOT_VISIBLE, Topics, topic_specs
 
-ADMIN_SECONDS = 60.0
+
+@dataclass(frozen=True, slots=True)
+class AdminTiming:
+    """Bounds of questions about topics, in seconds: all of one command, one request, and the listing of new topics."""
+
+    seconds: float = 60.0
+    request_seconds: float = 20.0
+    listing_seconds: float = 30.0
+
+
+DEFAULT_TIMING = AdminTiming()
 
 
 async def create_missing_topics(
-    connection: Connection, reread_ms: int = DEFAULT_REREAD_MS
+    connection: Connection, reread_ms: int = DEFAULT_REREAD_MS, timing: AdminTiming = DEFAULT_TIMING
 ) -> list[TopicReport]:
     """Create the missing topics, and report on all. Existing topics are never changed.
 
@@ -36,7 +47,7 @@ async def create_missing_topics(
     """
     kafka = connection.kafka
     topics = Topics(kafka.topic_prefix)
-    async with _admin(connection) as admin:
+    async with _admin(connection, timing) as admin:
         existing = await _describe(admin, list(topics.all))
         if hidden := await hidden_topics_of(admin, _without(topics.all, existing)):
             raise RelayError(f"No topic was created. {', '.join(sorted(hidden))}: {NOT_VISIBLE}")
@@ -44,11 +55,13 @@ async def create_missing_topics(
         specs = topic_specs(topics, shards)
         missing = [spec for spec in specs if spec.name not in existing]
         creation = await create_topics(admin, missing, kafka.replication_factor)
-        await _wait_until_visible(admin, [s.name for s in specs if s.name not in creation.problems])
+        await _wait_until_visible(admin, [s.name for s in specs if s.name not in creation.problems], timing)
     if shards != kafka.shards:
         for name in creation.created & set(topics.sharded):
             creation.add_note(name, f"It has {shards} partitions, as existing topics, and not kafka.shards.")
-    return [_with_creation(report, creation) for report in await compare_topics(connection, reread_ms)]
+    return [
+        _with_creation(report, creation) for report in await compare_topics(connection, reread_ms, timing)
+    ]
 
 
 def _common_shard_count(topics: Topics, existing: Mapping[str, ExistingTopic]) -> int | None:
@@ -75,18 +88,22 @@ def _with_creation(report: TopicReport, creation: Creation) -> TopicReport:
     return replace(report, state="created", notes=(*creation.notes.get(report.name, ()), *report.notes))
 
 
-async def _wait_until_visible(admin: AIOKafkaAdminClient, names: list[str]) -> None:
+async def _wait_until_visible(admin: AIOKafkaAdminClient, names: list[str], timing: AdminTiming) -> None:
     """Wait until Kafka lists new topics, which takes a moment."""
-    for _ in range(100):
+    end = time.monotonic() + timing.listing_seconds
+    while time.monotonic() < end:
         if len(await _describe(admin, names)) == len(names):
             return
         await asyncio.sleep(0.1)
     raise RelayError(
-        "Kafka created the topics, but does not list them after 10 s. Run `jira-relay topics check`."
+        f"Kafka created the topics, but does not list them after {timing.listing_seconds:.0f} s."
+        " Run `jira-relay topics check`."
     )
 
 
-async def compare_topics(connection: Connection, reread_ms: int = DEFAULT_REREAD_MS) -> list[TopicReport]:
+async def compare_topics(
+    connection: Connection, reread_ms: int = DEFAULT_REREAD_MS, timing: AdminTiming = DEFAULT_TIMING
+) -> list[TopicReport]:
     """Compare the topics with their configuration. Changes nothing.
 
     `reread_ms`: how far back the producer reads Jira again, in ms.
@@ -94,7 +111,7 @@ async def compare_topics(connection: Connection, reread_ms: int = DEFAULT_REREAD
     kafka = connection.kafka
     topics = Topics(kafka.topic_prefix)
     specs = topic_specs(topics, kafka.shards)
-    async with _admin(connection) as admin:
+    async with _admin(connection, timing) as admin:
         existing = await _describe(admin, [spec.name for spec in specs])
         hidden = await hidden_topics_of(admin, _without(topics.all, existing))
         configs, errors = await _configs(admin, list(existing)) if connection.profile.admin else ({}, {})
@@ -111,10 +128,10 @@ def _without(names: Iterable[str], existing: Container[str]) -> list[str]:
     return [name for name in names if name not in existing]
 
 
-async def read_topic_facts(connection: Connection) -> TopicFacts:
+async def read_topic_facts(connection: Connection, timing: AdminTiming = DEFAULT_TIMING) -> TopicFacts:
     """Return what Kafka reports about the relay's topics, over one connection. Raises RelayError if it does not answer."""
     topics = Topics(connection.kafka.topic_prefix)
-    async with _admin(connection) as admin:
+    async with _admin(connection, timing) as admin:
         existing = await _describe(admin, list(topics.all))
         hidden = await hidden_topics_of(admin, _without(topics.all, existing))
         if not connection.profile.admin:
@@ -124,23 +141,23 @@ async def read_topic_facts(connection: Connection) -> TopicFacts:
     return TopicFacts(found, {name: describe(error) for name, error in errors.items()}, frozenset(hidden))
 
 
-async def read_shard_count(connection: Connection) -> int:
+async def read_shard_count(connection: Connection, timing: AdminTiming = DEFAULT_TIMING) -> int:
     """Return the number of shards; see `shard_count`."""
     topics = Topics(connection.kafka.topic_prefix)
-    async with _admin(connection) as admin:
+    async with _admin(connection, timing) as admin:
         existing = await _describe(admin, list(topics.sharded))
         hidden = await hidden_topics_of(admin, _without(topics.sharded, existing))
     return shard_count(TopicFacts(existing, hidden=frozenset(hidden)), topics)
 
 
 @asynccontextmanager
-async def _admin(connection: Connection) -> AsyncIterator[AIOKafkaAdminClient]:
+async def _admin(connection: Connection, timing: AdminTiming) -> AsyncIterator[AIOKafkaAdminClient]:
     """Yield an admin client. Raises RelayError if Kafka fails meanwhile."""
     await connection.verify()
-    admin = AIOKafkaAdminClient(**connection.options(), request_timeout_ms=20_000)
+    admin = AIOKafkaAdminClient(**connection.options(), request_timeout_ms=int(timing.request_seconds * 1000))
     patch_admin(admin)
     try:
-        async with asyncio.timeout(ADMIN_SECONDS):
+        async with asyncio.timeout(timing.seconds):
             await admin.start()
             yield admin
     except (KafkaError, TimeoutError) as error:

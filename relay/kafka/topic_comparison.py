@@ -74,7 +74,7 @@ class DataLossRisk:
 def data_loss_risks(
     topics: Topics, configs: Mapping[str, Mapping[str, str]], reread_ms: int
 ) -> list[DataLossRisk]:
-    """Return the settings of existing topics that cost data. A topic or setting that is not reported has none.
+    """Return the settings of existing topics that cause data loss. A topic or setting that is not reported has none.
 
     `reread_ms`: how far back the producer reads Jira again, in ms.
     """
@@ -163,7 +163,7 @@ def compare_topic(
         *_replication_problems(found, kafka.replication_factor),
         *_config_problems({name: value for name, value in spec.configs.items() if name not in own}, found),
     ]
-    state = "different" if problems else "as it should be"
+    state = "different" if problems else "correct"
     if found.refused:
         state, problems = "not known" if not problems else state, [*problems, _SETTINGS_REFUSED]
     elif not found.configs:

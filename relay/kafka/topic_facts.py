@@ -1,6 +1,6 @@
 """What Kafka reports about the relay's topics in one look, and what follows from it for the services. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from relay.errors import RelayError
@@ -94,12 +94,13 @@ def retention_ms(config: Mapping[str, str]) -> int | None:
     return UNLIMITED_RETENTION_MS if retention == -1 else retention
 
 
-def unknown_text(facts: TopicFacts) -> str | None:
-    """Return which settings are not known and why; None: Kafka reports all of them."""
-    if not facts.unreadable:
+def unknown_text(facts: TopicFacts, names: Collection[str]) -> str | None:
+    """Return which settings of these topics are not known and why; None: Kafka reports all of them."""
+    unreadable = {name: reason for name, reason in facts.unreadable.items() if name in names}
+    if not unreadable:
         return None
-    reasons: Sequence[str] = sorted(set(facts.unreadable.values()))
+    reasons: Sequence[str] = sorted(set(unreadable.values()))
     return (
-        f"Kafka does not report the settings of {', '.join(sorted(facts.unreadable))} ({'; '.join(reasons)}): whether "
-        "they cost data is unknown. Grant DescribeConfigs on the topics, or run `jira-relay topics check` as a user with it."
+        f"Kafka does not report the settings of {', '.join(sorted(unreadable))} ({'; '.join(reasons)}): whether "
+        "they cause data loss is unknown. Grant DescribeConfigs on the topics, or run `jira-relay topics check` as a user with it."
     )

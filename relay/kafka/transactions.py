@@ -28,7 +28,7 @@ from relay.kafka.aiokafka_patches.producer import (
 )
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import stable_bounds, standalone_consumer
-from relay.kafka.producer import MAX_BATCH_BYTES, OPEN_SECONDS, ProducerRecord, producer_options
+from relay.kafka.producer import MAX_BATCH_BYTES, ProducerRecord, producer_options
 
 TRANSACTION_SECONDS = 8.0
 """Bound of one publication; a transaction that is open for longer has lost its producer, or its end markers."""
@@ -41,7 +41,7 @@ class TransactionTiming:
     transaction_seconds: float = TRANSACTION_SECONDS
     timeout_ms: int = 15_000
     """After this the broker itself aborts an open transaction (Kafka: transaction.timeout.ms)."""
-    open_seconds: float = OPEN_SECONDS
+    open_seconds: float = 10.0
 
 
 DEFAULT_TIMING = TransactionTiming()

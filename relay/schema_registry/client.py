@@ -243,7 +243,7 @@ def _unexpected_answer(url: str, status: int = 200) -> Unavailable:
 
 
 def _is_id(value: Any) -> bool:
-    """Return whether a message can carry it: registries assign Java ints from 0 or 1 upward. In JSON true is no number."""
+    """Return whether a message can carry it: registries assign Java ints from 0 or 1 upward. In JSON true is not a number."""
     return type(value) is int and 0 <= value < 2**31
 
 

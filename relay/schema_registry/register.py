@@ -80,7 +80,7 @@ async def _compare(
     client: SchemaRegistryClient, subject: str, schema: Schema, latest: RegisteredSchema
 ) -> tuple[str, tuple[str, ...]]:
     if _normalized(latest.schema) == _normalized(schema):
-        return "as it should be", ()
+        return "correct", ()
     if isinstance(await client.lookup(subject, schema), SchemaId):
         return "newer than ours", ()
     match await client.check_compatibility(subject, schema):

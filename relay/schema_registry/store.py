@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Protocol
+from dataclasses import dataclass
 
 import structlog
 
@@ -28,7 +28,7 @@ from relay.schema_registry.client import (
 )
 from relay.schema_registry.disk_cache import SchemaCache
 from relay.schema_registry.fingerprints import matching_schema, released_schemas
-from relay.schema_registry.topic import SchemaTopic
+from relay.schema_registry.topic import SchemaTextStore, SchemaTopic
 from schemas import Schema
 
 __all__ = [
@@ -39,8 +39,6 @@ __all__ = [
     "open_schema_store",
 ]
 
-FAILURE_CACHE_SECONDS = 5.0
-
 log = structlog.get_logger(__name__)
 
 
@@ -48,17 +46,21 @@ class SchemaUnavailableError(RelayError):
     """The registry does not answer, and no cached answer exists. A later attempt may succeed."""
 
 
-class SchemaTextStore(Protocol):
-    """The topic `….schemas`, for schemas that no registry holds. Both methods raise RelayError."""
+@dataclass(frozen=True, slots=True)
+class StoreTiming:
+    """Waits of a schema store, in seconds: before asking again for a missing id, and how long a failure is remembered."""
 
-    async def get(self, fingerprint: Fingerprint) -> bytes | None: ...
-    async def put(self, fingerprint: Fingerprint, text: str) -> None: ...
+    retry_seconds: float = 1.0
+    failure_cache_seconds: float = 5.0
+
+
+DEFAULT_TIMING = StoreTiming()
 
 
 class SchemaStore:
     """Resolve references to schemas, and find the reference of the relay's own.
 
-    A found schema is kept for good, in memory and on disk; a failure for FAILURE_CACHE_SECONDS.
+    A found schema is kept for good, in memory and on disk; a failure for `timing.failure_cache_seconds`.
     Concurrent callers share one request.
     The disk is used only when the registry does not answer: a registry that was set up anew may assign an id again.
     """
@@ -71,7 +73,7 @@ class SchemaStore:
         cache: SchemaCache,
         *,
         auto_register: bool = False,
-        retry_seconds: float = 1.0,
+        timing: StoreTiming = DEFAULT_TIMING,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._topics = topics
@@ -79,7 +81,7 @@ class SchemaStore:
         self._registry = registry
         self._cache = cache
         self._auto_register = auto_register
-        self._retry_seconds = retry_seconds
+        self._timing = timing
         self._clock = clock
         self._known = released_schemas()
         self._failed: dict[SchemaRef, tuple[float, Missing | Unavailable]] = {}
@@ -111,7 +113,7 @@ class SchemaStore:
         now = self._clock()
         if isinstance(found, Missing | Unavailable):
             self._failed = {ref: entry for ref, entry in self._failed.items() if now < entry[0]}
-            self._failed[ref] = (now + FAILURE_CACHE_SECONDS, found)
+            self._failed[ref] = (now + self._timing.failure_cache_seconds, found)
         else:
             self._known[ref] = found
         return found
@@ -157,7 +159,7 @@ class SchemaStore:
         answer = await registry.by_id(ref)
         if isinstance(answer, Missing):
             # In a cluster of registries, a follower may learn of a new id a moment later.
-            await asyncio.sleep(self._retry_seconds)
+            await asyncio.sleep(self._timing.retry_seconds)
             answer = await registry.by_id(ref)
         return answer
 

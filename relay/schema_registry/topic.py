@@ -1,11 +1,20 @@
 """Schemas on a Kafka topic, for installations without a registry."""
 
+from typing import Protocol
+
 from relay.avro.codec import Fingerprint
 from relay.errors import RelayError, describe
 from relay.kafka import KafkaError
 from relay.kafka.connection import Connection
 from relay.kafka.producer import RecordWriter
 from relay.kafka.tables import read_table
+
+
+class SchemaTextStore(Protocol):
+    """The texts of schemas that no registry holds, by fingerprint. Both methods raise RelayError."""
+
+    async def get(self, fingerprint: Fingerprint) -> bytes | None: ...
+    async def put(self, fingerprint: Fingerprint, text: str) -> None: ...
 
 
 class SchemaTopic:

@@ -3,6 +3,7 @@
 import asyncio
 import math
 import time
+from dataclasses import dataclass
 
 import structlog
 
@@ -16,15 +17,25 @@ from relay.status.model import EPOCH, VALID_UNTIL, Status, from_record
 from relay.status.writer import StatusWriter
 from relay.timestamps import DAY_MS
 
-HISTORY_SECONDS = 10.0
-
 log = structlog.get_logger(__name__)
 
 
-class StatusHistory:
-    """The stored statuses, read again when the last reading is older than 10 s."""
+@dataclass(frozen=True, slots=True)
+class HistoryTiming:
+    """Age at which statuses are read again, and the bound of one reading, in seconds."""
 
-    def __init__(self, connection: Connection, topic: str) -> None:
+    max_age_seconds: float = 10.0
+    read_seconds: float = 10.0
+
+
+DEFAULT_TIMING = HistoryTiming()
+
+
+class StatusHistory:
+    """The stored statuses, read again when the last reading is older than `timing.max_age_seconds`."""
+
+    def __init__(self, connection: Connection, topic: str, timing: HistoryTiming = DEFAULT_TIMING) -> None:
+        self._timing = timing
         self._connection = connection
         self._topic = topic
         self._lock = asyncio.Lock()
@@ -33,12 +44,12 @@ class StatusHistory:
 
     async def latest(self, key: str) -> Status | None:
         """Return the last stored status of `key`.
-        None if there is none or Kafka does not answer within 10 s; callers can do without it.
+        None if there is none or Kafka does not answer in time; callers can do without it.
         """
         async with self._lock:
-            if time.monotonic() - self._read_at >= HISTORY_SECONDS:
+            if time.monotonic() - self._read_at >= self._timing.max_age_seconds:
                 try:
-                    async with asyncio.timeout(HISTORY_SECONDS):
+                    async with asyncio.timeout(self._timing.read_seconds):
                         self._statuses = await read_statuses(self._connection, self._topic)
                 except KAFKA_FAILURES as error:
                     reason = describe(error)

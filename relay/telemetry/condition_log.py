@@ -1,4 +1,4 @@
-"""Log lasting conditions: a line at the start, one at each new kind of trouble, one an hour, and one at the end.
+"""Log lasting conditions: a line at the start, one at each new kind of failure, one an hour, and one at the end.
 
 A condition that is retried every few seconds has no line for each retry: those are at debug.
 """
@@ -127,16 +127,16 @@ class ConditionLog:
         `attempts`: how many have failed since the last call; 0 where the condition is only observed.
         """
         condition = self._conditions.setdefault(key, Condition(self._timing))
-        trouble = condition.failed(kind, self._clock(), attempts)
-        if trouble is None:
+        start = condition.failed(kind, self._clock(), attempts)
+        if start is None:
             if attempts:
                 self._log.debug(message, **fields)
             return
         lasting: dict[str, object] = {}
-        if trouble.seconds:
-            lasting = {"lasting": duration_text(trouble.seconds), "attempts": trouble.attempts}
-        if trouble.episodes_before:
-            lasting["short_episodes_before"] = trouble.episodes_before
+        if start.seconds:
+            lasting = {"lasting": duration_text(start.seconds), "attempts": start.attempts}
+        if start.episodes_before:
+            lasting["short_episodes_before"] = start.episodes_before
         write_line = self._log.error if level == "error" else self._log.warning
         write_line(message, **fields, **lasting)
 

@@ -1,3 +1,5 @@
+"""A self-signed TLS certificate for the simulator's addresses."""
+
 import datetime as dt
 import ipaddress
 from pathlib import Path

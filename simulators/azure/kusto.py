@@ -163,5 +163,5 @@ def _member_of(column: str, member: str) -> Compute:
 
 def _column(name: str, columns: Mapping[str, str], kind: str | None = None) -> str:
     if name not in columns or (kind is not None and columns[name] != kind):
-        raise KqlError(f"{name!r} is no column" + (f" of type {kind}" if kind else ""))
+        raise KqlError(f"{name!r} is not a column" + (f" of type {kind}" if kind else ""))
     return name

@@ -27,7 +27,7 @@ def parse_events(content_type: str, body: bytes) -> list[dict[str, Any]]:
     except ValueError as error:
         raise BadBodyError("the body is not JSON") from error
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise BadBodyError("the body holds something that is no object")
+        raise BadBodyError("the body holds something that is not an object")
     if content_type == "application/cloudevents-batch+json" and not all(
         row.get(name) for row in rows for name in CLOUDEVENT_ATTRIBUTES
     ):

@@ -1,3 +1,5 @@
+"""Access to a simulated site: users, tokens and their scopes."""
+
 import base64
 import binascii
 from dataclasses import dataclass

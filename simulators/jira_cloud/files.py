@@ -1,3 +1,5 @@
+"""Audit records read from a file."""
+
 import json
 from pathlib import Path
 from typing import Any, NoReturn

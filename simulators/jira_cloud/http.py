@@ -1,3 +1,5 @@
+"""The HTTP interface of a simulated site: authentication, limits and responses."""
+
 import json
 import math
 import re

@@ -1,3 +1,5 @@
+"""A simulated site's audit log: its records, their order, and selection by a query."""
+
 import heapq
 import itertools
 import json

@@ -1,3 +1,5 @@
+"""The query parameters of Jira's audit API."""
+
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,7 +31,7 @@ class Query:
 def parse_instant(text: str, zone: tzinfo | None) -> int | None:
     """Parse an instant into ms UTC. None: the text has no zone and `zone` is None.
 
-    Raises QueryError when the text is no date.
+    Raises QueryError when the text is not a date.
     """
     match = _DATE.fullmatch(text)
     try:

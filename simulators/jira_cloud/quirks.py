@@ -1,3 +1,5 @@
+"""The quirks of a simulated site, which differ between real sites."""
+
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo

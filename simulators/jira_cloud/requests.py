@@ -1,3 +1,5 @@
+"""The log of requests to a simulated site, and those sent before Retry-After had passed."""
+
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 

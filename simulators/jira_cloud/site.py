@@ -1,3 +1,5 @@
+"""One simulated Jira Cloud site."""
+
 import json
 import random
 import uuid

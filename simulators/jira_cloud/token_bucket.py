@@ -1,3 +1,5 @@
+"""The token bucket of the site's rate limit."""
+
 import time
 from collections.abc import Callable
 

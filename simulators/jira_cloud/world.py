@@ -1,3 +1,5 @@
+"""Several simulated sites behind one server."""
+
 import asyncio
 import random
 import re

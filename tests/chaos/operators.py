@@ -26,7 +26,7 @@ class Operators:
 
     def __init__(self, world: ChaosWorld, rng: random.Random) -> None:
         self.violations: list[str] = []
-        """Breaches of management: two edits of one revision that both passed, or an error that is no RelayError."""
+        """Breaches of management: two edits of one revision that both passed, or an error that is not a RelayError."""
         self._world = world
         self._rng = rng
         self._started = now_ms()

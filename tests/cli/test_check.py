@@ -130,7 +130,7 @@ async def test_a_destination_that_consumers_cannot_reach_is_a_failure(
 async def test_an_organization_that_works_is_no_failure_where_only_the_shell_is_cut_off(
     command_line, acme, connection
 ):
-    """Beside a producer that reads Jira, a shell without the way to it is no failure; a refused key is one at once."""
+    """Beside a producer that reads Jira, a shell without the way to it is not a failure; a refused key is one at once."""
     await command_line.add(acme)
     await report_of(connection, "producer/acme", "active")
     await acme.stop()
@@ -214,5 +214,5 @@ async def test_a_registry_is_checked(command_line, registry, kafka, prefix):
         f"{prefix}.backfill-value: registered",
     ]
     checked = (await command_line("schemas", "check", "--json")).json
-    assert [one["state"] for one in checked] == ["as it should be"] * 2
+    assert [one["state"] for one in checked] == ["correct"] * 2
     assert (await check_results(command_line))["schema registry"]["ok"]

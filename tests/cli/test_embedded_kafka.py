@@ -46,7 +46,7 @@ async def test_a_kafka_that_is_killed_while_it_starts_is_started_again(kafka, co
         group.create_task(embedded_kafka._start_with_retries(kafka, connection))
 
     assert kafka.pid not in killed
-    assert {report.state for report in await compare_topics(connection)} == {"as it should be"}
+    assert {report.state for report in await compare_topics(connection)} == {"correct"}
 
 
 async def test_health_fails_while_kafka_is_dead(kafka):

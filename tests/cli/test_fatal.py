@@ -44,7 +44,7 @@ def test_the_environment_decides_the_format(directory, capsys, monkeypatch):
 
 @pytest.mark.parametrize("content", ["not toml", 'telemetry = "x"', "[telemetry]\nlog_format = 3"])
 def test_unreadable_settings_mean_json_in_a_file(directory, capsys, content):
-    """Where no format can be read, standard error that is no terminal gets JSON, as with the default."""
+    """Where no format can be read, standard error that is not a terminal gets JSON, as with the default."""
     (directory / "relay.toml").write_text(content)
 
     report_fatal(ERROR, ["consume"])

@@ -67,11 +67,11 @@ async def test_the_same_site_or_name_twice_is_refused(command_line, simulated_ji
     await command_line.add(acme)
     alias = await simulated_jira.add_site("alias", cloud_id=acme.cloud_id)
 
-    assert "is already followed as acme" in (await command_line.add(alias, code=1)).err
-    assert "is already followed as acme" in (await command_line.add(acme, "--name", "other", code=1)).err
+    assert "is already polled as acme" in (await command_line.add(alias, code=1)).err
+    assert "is already polled as acme" in (await command_line.add(acme, "--name", "other", code=1)).err
     refused = (await command_line.add(acme, code=1)).err
     assert "The organization acme already exists" in refused
-    assert "--name" not in refused  # another name is no remedy: the site is followed already
+    assert "--name" not in refused  # another name is not a remedy: the site is polled already
     assert "--name" in (await command_line.add(alias, "--name", "acme", code=1)).err
     assert list(await command_line.list_organizations()) == ["acme"]
 

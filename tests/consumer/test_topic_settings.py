@@ -53,8 +53,17 @@ def test_a_setting_that_is_not_reported_is_neither_good_nor_bad():
         settings.update(unread)
 
     assert settings.problem(TOPICS.events) is None
-    assert "whether they cost data is unknown. Grant DescribeConfigs" in settings.unknown
+    assert "whether they cause data loss is unknown. Grant DescribeConfigs" in settings.unknown
     assert [line["log_level"] for line in lines] == ["warning"]
+
+
+def test_topics_of_other_services_are_not_looked_at():
+    """A consumer with the least rights may not read the settings of the producers' topics, and says nothing about them."""
+    unread = TopicFacts({}, dict.fromkeys((TOPICS.organizations, TOPICS.progress, TOPICS.changes), "refused"))
+    with structlog.testing.capture_logs() as lines:
+        settings = TopicSettings(CONNECTION, unread)
+
+    assert (settings.unknown, lines) == (None, [])
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ Lines = dict[str, tuple[str, str]]
 
 ORGANIZATION_STATES: Lines = {
     "active": (
-        "Jira answers. A reason names a clock that is wrong, ids that Jira gave twice, requests beside live polling that Jira refuses, or a time whose records it fails to serve.",
+        "Jira answers. A reason, if there is one, names a wrong clock, ids that Jira assigned twice, a re-read or backfill that fails, or a range of time that Jira fails to serve.",
         "none",
     ),
     "waiting": ("Jira asked the relay to come back later; polling resumes by itself.", SHOW),
@@ -31,7 +31,7 @@ PRODUCER_STATES: Lines = {
 DESTINATION_STATES: Lines = {
     "active": ("The destination accepts events. A reason names a loss or a damaged batch.", "none"),
     "waiting": ("The destination throttles or is away; sending resumes by itself.", CHECK),
-    "paused": ("An operator must fix something; the reason says what. No event is lost.", CHECK),
+    "paused": ("An operator must act; the reason names the remedy. No event is lost.", CHECK),
     "starting": (
         "The process joins the consumer group, or looks up where to begin, or no member of the group reads a partition; the reason says which.",
         LOG,
@@ -66,7 +66,7 @@ SOURCE_ERRORS: Lines = {
 ANSWERS: Lines = {
     "Sent": ("The rows were accepted.", "none"),
     "Partial": ("Some rows were accepted; the others go on alone.", DEAD_LETTERS),
-    "Retry": ("The problem is transient; the same rows are sent again.", CHECK),
+    "Retry": ("The fault is temporary; the same rows are sent again.", CHECK),
     "Split": ("The body is too large; fewer rows are sent.", "none"),
     "Reject": ("A row or the configuration is wrong; the relay finds out which.", DEAD_LETTERS),
     "Paused": ("An operator must fix something.", CHECK),

@@ -52,7 +52,7 @@ GRACE_MS = 300_000
             status("failing", reason="No key."),
             REFUSED,
             "failed",
-            "failing since 2026-09-21T14:12:20Z, as the producers report: No key. From this shell, the test failed alike.",
+            "failing since 2026-09-21T14:12:20Z, as the producers report: No key. From this shell, the test gave the same result.",
         ),
         (
             status("paused"),

@@ -90,7 +90,7 @@ async def test_create_is_needed_for_missing_topics_alone(authorizing_kafka, admi
     fresh = await check_one(connect(authorizing_kafka, topic_prefix="absent"), Role.OPERATOR)
     assert fresh.message.startswith(f"User:{USER} lacks Create on topics with the prefix absent.. Run `")
     assert "--operation Create --topic absent. --resource-pattern-type prefixed`" in fresh.message
-    assert {report.state for report in await compare_topics(administrator)} == {"as it should be"}
+    assert {report.state for report in await compare_topics(administrator)} == {"correct"}
 
 
 @pytest.mark.usefixtures("administrator")

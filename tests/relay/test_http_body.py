@@ -1,4 +1,4 @@
-"""Answers that unpack to more than anybody wants, or to nothing."""
+"""Responses that decompress to more than the limit, or to nothing."""
 
 import asyncio
 import gzip
@@ -61,15 +61,15 @@ async def pieces_of(encoding, *chunks, max_bytes=10**9):
 
 
 @given(st.sampled_from(PACKERS), st.binary(max_size=300), st.integers(1, 40))
-def test_a_packed_answer_is_unpacked_whatever_its_chunks(packer, body, size):
+def test_a_compressed_response_is_decompressed_whatever_its_chunks(packer, body, size):
     """Each packing, with or without zlib's header, in several members or with padding."""
     encoding, pack = packer
-    packed = pack(body)
-    chunks = [packed[start : start + size] for start in range(0, len(packed), size)]
+    compressed = pack(body)
+    chunks = [compressed[start : start + size] for start in range(0, len(compressed), size)]
     assert b"".join(asyncio.run(pieces_of(encoding, *chunks))) == body
 
 
-async def test_a_bomb_is_unpacked_in_small_pieces_up_to_the_limit():
+async def test_a_bomb_is_decompressed_in_small_pieces_up_to_the_limit():
     """One chunk of a megabyte holds a gigabyte; no piece is larger than a megabyte, and reading stops."""
     bomb = gzip.compress(bytes(200_000_000), 1)
     headers = {"Content-Encoding": "gzip"}
@@ -89,16 +89,16 @@ async def test_a_bomb_is_unpacked_in_small_pieces_up_to_the_limit():
 @pytest.mark.parametrize(
     ("encoding", "body", "reason"),
     [
-        ("gzip, gzip", gzip.compress(gzip.compress(b"x")), "not asked for"),
-        ("br", b"x", "not asked for"),
-        ("zstd", b"x", "not asked for"),
-        ("gzip", b"<html>", "cannot be unpacked"),
-        ("deflate", b"<html>", "cannot be unpacked"),
-        ("gzip", gzip.compress(b"x" * 99)[:-3], "cut off"),
+        ("gzip, gzip", gzip.compress(gzip.compress(b"x")), "not requested"),
+        ("br", b"x", "not requested"),
+        ("zstd", b"x", "not requested"),
+        ("gzip", b"<html>", "cannot be decompressed"),
+        ("deflate", b"<html>", "cannot be decompressed"),
+        ("gzip", gzip.compress(b"x" * 99)[:-3], "truncated"),
     ],
-    ids=["two layers", "brotli", "zstandard", "HTML as gzip", "HTML as deflate", "cut off"],
+    ids=["two layers", "brotli", "zstandard", "HTML as gzip", "HTML as deflate", "truncated"],
 )
-async def test_an_answer_that_is_not_packed_as_it_says_is_refused(encoding, body, reason):
+async def test_a_response_that_is_not_compressed_as_it_says_is_refused(encoding, body, reason):
     """The error names the reason; it is one that every caller catches."""
     with pytest.raises(httpx.DecodingError, match=reason):
         await pieces_of(encoding, body)
@@ -112,7 +112,7 @@ async def test_closing_an_answer_closes_its_connection():
 
 @asynccontextmanager
 async def serving(body):
-    """Serve one answer, packed with gzip, to each request."""
+    """Serve one response, compressed with gzip, to each request."""
 
     async def answer(reader, writer):
         await reader.readuntil(b"\r\n\r\n")

@@ -68,7 +68,7 @@ def test_organization_is_named_by_its_host(url, name):
     ],
 )
 def test_an_invalid_url_is_rejected_with_a_sentence(url, why):
-    """A URL that is no plain origin is rejected, and the sentence shows no password."""
+    """A URL that is not a plain origin is rejected, and the sentence shows no password."""
     with pytest.raises(UrlError) as caught:
         parse_origin(url)
 

@@ -106,7 +106,7 @@ def test_each_defect_fails_the_verdict_and_is_listed_with_its_ids(found, line, e
 
 
 def test_a_foreign_message_does_not_fail_the_verdict():
-    """A message that is no event is listed as a remark, and the verdict passes."""
+    """A message that is not an event is listed as a remark, and the verdict passes."""
     verdict = judge(evidence(THREE, remarks=("A garbage message.",)), NOW)
     assert verdict.passed
     assert render_report(verdict)[1] == "A garbage message."

@@ -10,7 +10,7 @@ from relay.errors import RelayError
 from relay.kafka.topics import Topics
 from relay.schema_registry.client import SchemaRegistryClient
 from relay.schema_registry.disk_cache import SchemaCache
-from relay.schema_registry.store import SchemaStore
+from relay.schema_registry.store import SchemaStore, StoreTiming
 from schemas import Schema
 
 
@@ -54,7 +54,12 @@ def schema_store(
 ) -> SchemaStore:
     cache = SchemaCache(directory / "cache")
     return SchemaStore(
-        Topics(prefix), schema_topic or FakeSchemaTopic(), registry, cache, retry_seconds=0, **more
+        Topics(prefix),
+        schema_topic or FakeSchemaTopic(),
+        registry,
+        cache,
+        timing=StoreTiming(retry_seconds=0),
+        **more,
     )
 
 

@@ -257,7 +257,7 @@ def _transport_failure(error: Exception, target: RequestTarget) -> SourceFailure
         if isinstance(cause, ssl.SSLError):
             return make_failure(ErrorKind.UNREACHABLE, target, quote=f"TLS failed, {cause.reason}")
     if isinstance(error, httpx.DecodingError):
-        return make_failure(ErrorKind.BROKEN_ANSWER, target, quote="it cannot be unpacked")
+        return make_failure(ErrorKind.BROKEN_ANSWER, target, quote="it cannot be decompressed")
     return make_failure(
         ErrorKind.UNREACHABLE, target, quote=_TRANSPORT_ERRORS.get(type(error), type(error).__name__)
     )

@@ -102,7 +102,7 @@ async def test_an_unreadable_record_does_not_stop_the_others(connection):
 async def test_a_misplaced_record_hides_no_organization(connection):
     """A record or a tombstone with an organization's name in another partition is reported and ignored."""
     topic = Topics(connection.kafka.topic_prefix).organizations
-    followed = await put_organization(connection, "acme")
+    polled = await put_organization(connection, "acme")
     async with RecordWriter(connection) as writer:
         shards = await read_shard_count(connection)
         away = [number for number in range(shards) if number != partition_of("acme", shards)]
@@ -112,11 +112,11 @@ async def test_a_misplaced_record_hides_no_organization(connection):
         await writer.send(topic, b"", b"garbage", partition=away[0])
     found = await read_store(connection)
 
-    assert found.organizations == {"acme": followed}
+    assert found.organizations == {"acme": polled}
     (nameless, problem), (acme, remark) = found.problems
     assert (nameless, acme) == ("", "acme")
     assert "delete ''" in problem
-    assert "followed as before" in remark
+    assert "polled as before" in remark
     await delete(connection, "", author="test", now_ms=NOW)
     await delete(connection, "acme", author="test", now_ms=NOW)
     assert await read_store(connection) == StoredOrganizations({}, {}, {})
@@ -160,7 +160,7 @@ async def test_an_unreachable_kafka_is_a_relay_error():
     "error", [KafkaError("no code"), KafkaConnectionError("gone"), TimeoutError(), OSError(29, "x")]
 )
 async def test_any_error_of_kafkas_client_is_a_relay_error(error):
-    """An error without a code, and one whose number means something else, is no missing right."""
+    """An error without a code, and one whose number means something else, is not a missing right."""
     connection = Connection(KafkaConfig(bootstrap="127.0.0.1:1", replication_factor=1))
     with (
         pytest.raises(RelayError, match=r"127\.0\.0\.1:1 failed"),

@@ -9,7 +9,7 @@ async def test_missing_topics_are_created_as_specified(kafka, prefix):
 
     assert {report.state for report in await compare_topics(connection)} == {"missing"}
     assert {report.state for report in await create_missing_topics(connection)} == {"created"}
-    assert {report.state for report in await create_missing_topics(connection)} == {"as it should be"}
+    assert {report.state for report in await create_missing_topics(connection)} == {"correct"}
     assert await read_shard_count(connection) == 3
 
 

@@ -88,7 +88,7 @@ async def test_a_policy_without_names_leaves_the_required_settings(connection, r
     refuse(refusal)
 
     assert {report.state for report in await create_missing_topics(connection)} == {"created"}
-    assert {report.state for report in await compare_topics(connection)} == {"as it should be"}
+    assert {report.state for report in await compare_topics(connection)} == {"correct"}
 
 
 async def test_a_refusal_does_not_stop_the_other_topics(connection, refuse):

@@ -12,7 +12,7 @@ from relay.avro.codec import Fingerprint, SchemaId, fingerprint
 from relay.schema_registry.client import SchemaRegistryClient
 from relay.schema_registry.disk_cache import SchemaCache
 from relay.schema_registry.store import (
-    FAILURE_CACHE_SECONDS,
+    DEFAULT_TIMING,
     Missing,
     Unavailable,
 )
@@ -65,7 +65,7 @@ async def test_an_unknown_fingerprint_is_missing_and_read_again_after_seconds(tm
         assert isinstance(await store.resolve(fingerprint(FOREIGN)), Missing)
     assert schema_topic.reads == 1
     schema_topic.texts = schema_topic_with(FOREIGN).texts
-    clock.now = FAILURE_CACHE_SECONDS
+    clock.now = DEFAULT_TIMING.failure_cache_seconds
     assert await store.resolve(fingerprint(FOREIGN)) == FOREIGN
 
 
@@ -75,7 +75,7 @@ async def test_while_kafka_is_unavailable_a_schema_is_unavailable_not_missing(tm
     store = schema_store(tmp_path, schema_topic, clock=clock)
     assert await store.resolve(fingerprint(FOREIGN)) == Unavailable("Kafka is away.")
     schema_topic.away = False
-    clock.now = FAILURE_CACHE_SECONDS
+    clock.now = DEFAULT_TIMING.failure_cache_seconds
     assert await store.resolve(fingerprint(FOREIGN)) == FOREIGN
 
 
@@ -98,7 +98,7 @@ async def test_old_failures_are_dropped(tmp_path):
     for number in range(100):
         clock.now = 0.5 * number
         await store.resolve(Fingerprint(number.to_bytes(8, "big")))
-    assert len(store._failed) <= 2 * FAILURE_CACHE_SECONDS + 1
+    assert len(store._failed) <= 2 * DEFAULT_TIMING.failure_cache_seconds + 1
 
 
 async def test_an_id_without_a_registry_names_the_setting(tmp_path):
@@ -140,7 +140,7 @@ async def test_without_registry_and_disk_cache_an_id_is_unavailable_until_the_re
     store = schema_store(tmp_path, registry=transport.registry, clock=clock)
     assert isinstance(await store.resolve(ref), Unavailable)
     transport.cut = False
-    clock.now = FAILURE_CACHE_SECONDS
+    clock.now = DEFAULT_TIMING.failure_cache_seconds
     assert await store.resolve(ref) == AUDIT_EVENT
 
 

@@ -37,7 +37,7 @@ async def test_each_check_of_the_gateway_has_its_own_answer():
     [b"[{", b"", b"null", b"1", b'[{"EventId": NaN}]', b"[1]", b'[{"EventMessage": "\xff"}]', b"[" * 100_000],
 )
 async def test_a_malformed_body_is_a_400(body):
-    """A body that is no JSON array of objects in UTF-8 is refused as a whole."""
+    """A body that is not a JSON array of objects in UTF-8 is refused as a whole."""
     async with running_azure() as (azure, sender):
         status, error, _headers = await sender.send(body)
         assert (status, error["code"]) == (400, "InvalidJson")

@@ -97,7 +97,7 @@ async def test_a_token_can_be_rotated_and_revoked_while_the_site_runs():
 
 
 async def test_each_reason_of_a_403_has_its_own_text():
-    """A user who is no administrator and a site on the Free plan get different messages."""
+    """A user who is not an administrator and a site on the Free plan get different messages."""
     async with (
         running_site() as (site, client),
         open_client(site, token=site.add_token(administrator=False)) as user,

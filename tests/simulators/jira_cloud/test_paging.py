@@ -96,7 +96,7 @@ async def test_parameters_of_other_apis_are_ignored():
 
 @pytest.mark.parametrize("query", ["limit=many", "offset=1.5", "offset=99999999999", "limit="])
 async def test_an_invalid_number_is_refused(query):
-    """A limit or offset that is no 32-bit integer gets a 400."""
+    """A limit or offset that is not a 32-bit integer gets a 400."""
     async with running_site() as (_, client):
         assert (await client.get(f"{RECORDS}?{query}")).status_code == 400
 

@@ -177,7 +177,7 @@ async def test_an_unknown_host_and_a_closed_port_are_explained():
 
 
 async def test_one_reachable_broker_is_enough(secure_kafka):
-    """An unreachable bootstrap broker is no problem while another one answers."""
+    """An unreachable bootstrap broker is not a problem while another one answers."""
     await Connection(KafkaConfig(bootstrap=f"{UNUSED_ADDRESS},{secure_kafka.bootstrap}")).verify()
 
 
