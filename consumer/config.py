@@ -8,15 +8,18 @@ from pydantic import BeforeValidator, Field, SecretStr
 from relay.config import validators as values
 from relay.config.base import ConfigModel, Seconds
 
-StartPosition = Annotated[Literal["earliest", "latest"] | datetime, BeforeValidator(values.parse_start)]
+StartPosition = Annotated[
+    Literal["recent", "earliest", "latest"] | datetime, BeforeValidator(values.parse_start)
+]
 
 
 class ConsumerConfig(ConfigModel):
     """Settings that hold for every destination."""
 
     start: StartPosition = Field(
-        default="earliest",
-        description="Start of a destination's first run: `earliest`, `latest`, or a time.",
+        default="recent",
+        description="Start of a destination's first run: `recent` (events of the last hour go to the live target, older ones to "
+        "history), or, all as live events, `earliest`, `latest`, or a time.",
         examples=["2026-11-01T00:00:00Z"],
     )
     linger_seconds: Seconds = Field(
@@ -33,7 +36,7 @@ class DestinationSettings(ConfigModel):
 
     start: StartPosition | None = Field(
         default=None,
-        description="Start of the first run: `earliest`, `latest`, or a time. Not set: `consumer.start`.",
+        description="Start of the first run: `recent`, `earliest`, `latest`, or a time. Not set: `consumer.start`.",
         examples=["latest"],
     )
     where: str | None = Field(

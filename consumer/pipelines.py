@@ -1,15 +1,16 @@
 """The pipelines of a destination: topic, consumer group, decoding and delivery, put together."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AsyncExitStack
 
 from consumer.assignment.coverage import CoverageCheck
 from consumer.assignment.event_log import KafkaEventLog
+from consumer.assignment.first_start import LiveFrom, Start
 from consumer.assignment.handler import AssignmentHandler
 from consumer.assignment.pump import Pipeline
-from consumer.assignment.start_offsets import Start, StartOffsetResolver
+from consumer.assignment.start_offsets import StartOffsetResolver
 from consumer.config import ConsumerConfig
 from consumer.decoding.event_rules import compile_rules
 from consumer.decoding.schema_lookup import SchemaLookup
@@ -17,14 +18,16 @@ from consumer.delivery.circuit_breaker import CircuitBreaker, RateLimit
 from consumer.delivery.dead_letters import DeadLetterWriter
 from consumer.delivery.flow import DeliveryFlow
 from consumer.destinations.catalogue import DESTINATIONS
-from consumer.destinations.contract import Destination, DestinationConfig, Flow, Kinds
+from consumer.destinations.contract import Destination, DestinationConfig, Kinds
 from consumer.metrics import ConsumerMetrics
 from consumer.offsets.backup import OffsetBackup, read_offset_backup
-from consumer.status_reporter import RunningPipeline
+from consumer.older_events import OlderEvents
+from consumer.running import PipelineFlow, RunningDestination, RunningPipeline
 from consumer.targets.target import Target, target_of
 from consumer.timing import ConsumerTiming
 from consumer.topic_settings import TopicSettings
 from relay.errors import RelayError
+from relay.kafka import TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.consumer_group import Member
 from relay.kafka.positions import GroupCoverage
@@ -79,13 +82,20 @@ class PipelineFactory:
     def _start(self, name: str) -> Start:
         return self._destinations[name].start or self._config.start
 
+    def _first_start(self, name: str, flow: PipelineFlow) -> Start:
+        """Return where a flow begins at its first start. History has no recent part: with `recent` it begins with all of it."""
+        start = self._start(name)
+        return "earliest" if flow == "older" or (flow == "history" and start == "recent") else start
+
     def target(self, name: str) -> Target:
         """Return where the events of a destination go."""
         config = self._destinations[name]
         return target_of(config.kind, self._kinds[config.kind].identity(config))
 
-    async def build(self, name: str, stack: AsyncExitStack) -> list[RunningPipeline]:
-        """Open the destination and build a pipeline for each of its flows, live first; they share only rate limits.
+    async def build(self, name: str, stack: AsyncExitStack) -> RunningDestination:
+        """Open the destination and build its pipelines, live first; they share only rate limits.
+
+        The one of older events reads the live topic up to where the live group began, and sends to history.
 
         Raises RelayError for a destination whose settings cannot work.
         """
@@ -98,20 +108,42 @@ class PipelineFactory:
             )
         flows = await stack.enter_async_context(kind.open(name, config, kind.request_timeout_seconds))
         rate_limit = RateLimit()
-        prefix = self.topics.prefix
-        groups: dict[Flow, tuple[str, str]] = {
-            "live": (self.topics.events, f"{prefix}.{name}"),
-            "history": (self.topics.backfill, f"{prefix}.{name}.history"),
-        }
-        return [
-            self._build_pipeline(name, flows[flow], rate_limit, *groups[flow], flow)
-            for flow in groups
-            if flow in flows
-        ]
+        live = self._build_pipeline(name, flows["live"], rate_limit, "live")
+        if "history" not in flows:
+            return RunningDestination([live], self._older_events(name, live, None))
+        history = self._build_pipeline(name, flows["history"], rate_limit, "history")
+
+        async def live_from(partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int | None]:
+            return await older_events.live_from(partitions)
+
+        older = self._build_pipeline(name, flows["history"], rate_limit, "older", live_from)
+        older_events = self._older_events(name, live, older)
+        return RunningDestination([live, history, older], older_events)
+
+    def _older_events(self, name: str, live: RunningPipeline, older: RunningPipeline | None) -> OlderEvents:
+        return OlderEvents(
+            name,
+            live.topic,
+            live.handler,
+            (older.member, older.handler) if older else None,
+            self._backup_reader(name, live.topic, older=True),
+            self._timing.older,
+        )
+
+    def _group(self, name: str, flow: PipelineFlow) -> str:
+        suffix = {"live": "", "history": ".history", "older": ".older"}[flow]
+        return f"{self.topics.prefix}.{name}{suffix}"
 
     def _build_pipeline(
-        self, name: str, destination: Destination, rate_limit: RateLimit, topic: str, group: str, flow: Flow
+        self,
+        name: str,
+        destination: Destination,
+        rate_limit: RateLimit,
+        flow: PipelineFlow,
+        live_from: LiveFrom | None = None,
     ) -> RunningPipeline:
+        """`live_from`: where each partition of older events ends; None: the pipeline has no end."""
+        topic = self.topics.backfill if flow == "history" else self.topics.events
         timing = self._timing
         metrics = self.metrics.for_pipeline(name, flow)
         delivery_flow = DeliveryFlow(
@@ -129,11 +161,12 @@ class PipelineFactory:
         )
         schemas = SchemaLookup(self._store, metrics)
         start_offsets = StartOffsetResolver(
-            self._start(name),
-            self._backup_reader(name, topic),
+            self._first_start(name, flow),
+            self._backup_reader(name, topic, older=flow == "older"),
             KafkaEventLog(self._connection),
             metrics,
             timing.start,
+            live_from=live_from,
         )
         linger = destination.limits.linger_seconds
         pipeline = Pipeline(
@@ -143,11 +176,12 @@ class PipelineFactory:
             self._config.linger_seconds if linger is None else linger,
             compile_rules(name, self._destinations[name]),
             timing.assignment,
+            ends_where_live_began=live_from is not None,
         )
         handler = AssignmentHandler(pipeline)
         member = Member(
             self._connection,
-            group,
+            self._group(name, flow),
             topic,
             handler,
             max_records=MAX_POLL_RECORDS,
@@ -155,7 +189,9 @@ class PipelineFactory:
             consumer_options=FETCH_OPTIONS,
         )
         coverage = CoverageCheck(topic, self._coverage_reader(handler, topic), timing.coverage)
-        return RunningPipeline(topic, member, handler, delivery_flow, metrics, coverage, self._topic_settings)
+        return RunningPipeline(
+            topic, member, handler, delivery_flow, metrics, coverage, self._topic_settings, flow
+        )
 
     def _coverage_reader(
         self, handler: AssignmentHandler, topic: str
@@ -166,5 +202,5 @@ class PipelineFactory:
 
         return read
 
-    def _backup_reader(self, name: str, topic: str) -> Callable[[], Awaitable[OffsetBackup]]:
-        return lambda: read_offset_backup(self._connection, self.topics.status, name, topic)
+    def _backup_reader(self, name: str, topic: str, *, older: bool) -> Callable[[], Awaitable[OffsetBackup]]:
+        return lambda: read_offset_backup(self._connection, self.topics.status, name, topic, older=older)

@@ -13,7 +13,8 @@ from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import DestinationConfig, Kinds
 from consumer.metrics import ConsumerMetrics
 from consumer.pipelines import PipelineFactory
-from consumer.status_reporter import DestinationStatusReporter, RunningPipeline
+from consumer.running import RunningDestination
+from consumer.status_reporter import DestinationStatusReporter
 from consumer.targets.guard import TargetGuard
 from consumer.targets.store import ClaimStore
 from consumer.timing import ConsumerServiceTiming, ConsumerTiming
@@ -90,13 +91,13 @@ async def run_consumer(
 class ServedDestination:
     """One destination as it runs: its flows, the guard of its name, and its report."""
 
-    pipelines: Sequence[RunningPipeline]
+    running: RunningDestination
     guard: TargetGuard
     reporter: DestinationStatusReporter
 
     async def run(self) -> None:
         """Be a member of the destination's groups while its name belongs to this target."""
-        await self.guard.run([pipeline.member.run for pipeline in self.pipelines])
+        await self.guard.run(self.running.memberships)
 
 
 async def _open_destinations(
@@ -118,11 +119,11 @@ async def _open_destinations(
     claims = ClaimStore(connection, topics.destinations)
     served = []
     for name in names:
-        pipelines = await factory.build(name, stack)
+        running = await factory.build(name, stack)
         guard = TargetGuard(name, factory.target(name), claims, timing.target)
         reporter = DestinationStatusReporter(
             name,
-            pipelines,
+            running,
             shards,
             factory.start_text(name),
             status_writer,
@@ -132,7 +133,7 @@ async def _open_destinations(
             guard,
             timing.reporter,
         )
-        served.append(ServedDestination(pipelines, guard, reporter))
+        served.append(ServedDestination(running, guard, reporter))
     return served
 
 
@@ -173,7 +174,7 @@ async def _serve(
     try:
         await supervise(stop, tasks | members)
     finally:
-        handlers = [pipeline.handler for each in served for pipeline in each.pipelines]
+        handlers = [pipeline.handler for each in served for pipeline in each.running.pipelines]
         await asyncio.gather(*(handler.stop(timing.stop_seconds) for handler in handlers))
         await cancel_all(members, attempts=1, seconds=10)
         await cancel_all(tasks, attempts=1, seconds=10)

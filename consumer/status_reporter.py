@@ -3,21 +3,22 @@
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from operator import sub
 
-from consumer.assignment.coverage import CoverageCheck
-from consumer.assignment.handler import AssignmentHandler
-from consumer.delivery.flow import DeliveryFlow
-from consumer.destinations.outcome import Paused, Retry
-from consumer.metrics import ConsumerMetrics, PipelineMetrics
+from consumer.metrics import ConsumerMetrics
 from consumer.offsets.backup import backed_up, destination_status_key
 from consumer.offsets.delivered import DeliveryProgress
+from consumer.running import (
+    PipelineFlow,
+    RunningDestination,
+    RunningPipeline,
+    flow_state,
+    refresh_coverage,
+)
 from consumer.targets.guard import TargetGuard
 from consumer.timing import ReporterTiming
-from consumer.topic_settings import DEFAULT_RETENTION_SECONDS, TopicSettings
 from relay.kafka import KafkaError, TopicPartition
-from relay.kafka.consumer_group import Member
 from relay.status.model import GroupOffset, Status, take_over
 from relay.status.reader import StatusHistory
 from relay.status.writer import StatusWriter
@@ -25,36 +26,6 @@ from relay.telemetry.health import Health
 from relay.timestamps import now_ms
 
 _MEMBERSHIP_UNCONFIRMED = "Kafka does not confirm the membership of this process in its group; check that Kafka runs and is reachable"
-
-
-@dataclass(frozen=True, slots=True)
-class RunningPipeline:
-    """One flow of a destination, live or history, as it runs."""
-
-    topic: str
-    member: Member
-    handler: AssignmentHandler
-    flow: DeliveryFlow
-    metrics: PipelineMetrics
-    coverage: CoverageCheck
-    topic_settings: TopicSettings | None = None
-    """Of all topics; None: they are not looked at."""
-
-    @property
-    def topic_problem(self) -> str | None:
-        """The setting of its topic that causes loss of events; None: no reported one does. Delivery goes on, since it alone saves them."""
-        return None if self.topic_settings is None else self.topic_settings.problem(self.topic)
-
-    @property
-    def retention_seconds(self) -> float:
-        """How long Kafka keeps the events of its topic."""
-        settings = self.topic_settings
-        return DEFAULT_RETENTION_SECONDS if settings is None else settings.retention_seconds(self.topic)
-
-    @property
-    def problem(self) -> Retry | Paused | None:
-        """Why the destination accepts no events; None: it does, or nothing is sent."""
-        return self.flow.state.problem or self.flow.breaker.problem
 
 
 class DestinationStatusReporter:
@@ -67,7 +38,7 @@ class DestinationStatusReporter:
     def __init__(
         self,
         destination: str,
-        pipelines: Sequence[RunningPipeline],
+        running: RunningDestination,
         shards: int,
         start: str,
         status_writer: StatusWriter,
@@ -79,7 +50,7 @@ class DestinationStatusReporter:
     ) -> None:
         self._guard = guard
         self._destination = destination
-        self._pipelines = pipelines
+        self._running = running
         self._shards = shards
         self._start = start
         self._status_writer = status_writer
@@ -88,9 +59,11 @@ class DestinationStatusReporter:
         self._health = health
         self._timing = timing or ReporterTiming()
         self._status: Status | None = None
-        self._reported_counts = {pipeline.topic: (0, 0, 0) for pipeline in pipelines}
-        self._progress_and_ends: dict[str, Mapping[TopicPartition, tuple[DeliveryProgress | None, int]]] = {}
-        self._lags: dict[str, int | None] = {pipeline.topic: None for pipeline in pipelines}
+        self._reported_counts = {each.name: (0, 0, 0) for each in running.pipelines}
+        self._progress_and_ends: dict[
+            PipelineFlow, Mapping[TopicPartition, tuple[DeliveryProgress | None, int]]
+        ] = {}
+        self._lags: dict[PipelineFlow, int | None] = {each.name: None for each in running.pipelines}
         self._last_done = dict.fromkeys(("offsets", "backup", "renewal", "alarm"), -1e9)
 
     async def run(self) -> None:
@@ -101,7 +74,7 @@ class DestinationStatusReporter:
 
     async def publish(self) -> None:
         """Report once; write the status record when it has changed or has to be renewed."""
-        await asyncio.gather(*map(_refresh_coverage, self._pipelines))
+        await asyncio.gather(*map(refresh_coverage, self._running.active))
         state, reason = self._current_state()
         self._metrics.state_observed(self._destination, state, reason)
         self._publish_health(state, reason)
@@ -110,7 +83,7 @@ class DestinationStatusReporter:
             await self._write(state, reason)
         else:
             self._status = None
-            for pipeline in self._pipelines:
+            for pipeline in self._running.pipelines:
                 pipeline.metrics.set_group_lag(None)
 
     def expire_status(self) -> None:
@@ -121,9 +94,9 @@ class DestinationStatusReporter:
     def _publish_health(self, state: str, reason: str | None) -> None:
         """Report readiness. A destination without events does not notice that Kafka is silent, so the membership counts too."""
         operating = state in {"active", "waiting"}
-        began = state != "paused" and all(pipeline.handler.ready for pipeline in self._pipelines)
-        unconfirmed = began and not all(pipeline.member.valid for pipeline in self._pipelines)
-        risk = next(filter(None, (pipeline.topic_problem for pipeline in self._pipelines)), None)
+        began = state != "paused" and all(pipeline.handler.ready for pipeline in self._running.active)
+        unconfirmed = began and not all(pipeline.member.valid for pipeline in self._running.active)
+        risk = next(filter(None, (pipeline.topic_problem for pipeline in self._running.active)), None)
         if operating and risk is not None:
             reason = risk
         self._health.report(
@@ -137,21 +110,25 @@ class DestinationStatusReporter:
             return "paused", self._guard.problem
         if self._guard.waiting is not None:
             return "starting", self._guard.waiting
-        flows = [_flow_state(pipeline) for pipeline in self._pipelines]
+        flows = [flow_state(pipeline) for pipeline in self._running.active]
         for wanted in ("paused", "waiting", "starting"):
             for state, reason in flows:
                 if state == wanted:
                     return state, reason
-        states = [pipeline.flow.state for pipeline in self._pipelines]
-        risks = [pipeline.topic_problem for pipeline in self._pipelines if pipeline.topic_problem]
+        states = [pipeline.flow.state for pipeline in self._running.pipelines]
+        risks = [pipeline.topic_problem for pipeline in self._running.active if pipeline.topic_problem]
         corrupt = [text for state in states for text in state.corrupt_batches]
         losses = [text for state in states for text in (*state.losses, *state.mismatches)]
-        return "active", next(iter(risks + corrupt + losses), self._guard.notice)
+        notice = self._guard.notice or self._running.notice
+        return "active", next(iter(risks + corrupt + losses), notice)
 
     def _update_gauges(self) -> None:
-        for pipeline in self._pipelines:
+        for pipeline in self._running.pipelines:
+            if pipeline.name == "older":
+                self._update_older_gauges(pipeline)
+                continue
             oldest = pipeline.handler.oldest_seconds()
-            state = "paused" if self._guard.problem else _flow_state(pipeline)[0]
+            state = "paused" if self._guard.problem else flow_state(pipeline)[0]
             pipeline.metrics.set_state(state, oldest_seconds=oldest)
             if (
                 oldest is not None
@@ -161,8 +138,13 @@ class DestinationStatusReporter:
                 kept_days = pipeline.retention_seconds / 86_400
                 pipeline.metrics.half_of_retention_passed(oldest / 86_400, kept_days)
 
+    def _update_older_gauges(self, pipeline: RunningPipeline) -> None:
+        """Older events are old from the start: their age is no alarm. What is done, or not begun, is active."""
+        state = flow_state(pipeline)[0] if pipeline in self._running.active else "active"
+        pipeline.metrics.set_state("paused" if self._guard.problem else state, oldest_seconds=None)
+
     def _owns_status(self) -> bool:
-        live = self._pipelines[0]
+        live = self._running.pipelines[0]
         return live.member.valid and TopicPartition(live.topic, 0) in live.handler.partitions
 
     async def _is_alone_with_a_problem(self) -> bool:
@@ -185,8 +167,14 @@ class DestinationStatusReporter:
             await self._read_offsets()
             status = replace(status, lag=self._lag())
         if self._due("backup", self._timing.backup_seconds) or fresh:
-            status = replace(status, offsets=self._backed_up_offsets(status.offsets))
-        wait = max(pipeline.flow.breaker.wait_seconds for pipeline in self._pipelines)
+            flows = [made for flow, made in self._progress_and_ends.items() if flow != "older"]
+            committed = {each: made for flow in flows for each, (made, _) in flow.items()}
+            status = replace(
+                status,
+                offsets=_backed_up_offsets(status.offsets, committed),
+                older_offsets=_backed_up_offsets(status.older_offsets, self._running.older_progress),
+            )
+        wait = max(pipeline.flow.breaker.wait_seconds for pipeline in self._running.pipelines)
         waiting = now + int(wait * 1000) if state == "waiting" else None
         status = replace(status, waiting_until=waiting, start=status.start or self._start).valid_for(
             self._timing.valid_ms
@@ -203,20 +191,23 @@ class DestinationStatusReporter:
         return any(getattr(previous, fact) != getattr(status, fact) for fact in compared)
 
     def _with_counts(self, status: Status, now: int) -> Status:
-        for pipeline in self._pipelines:
+        for pipeline in self._running.pipelines:
             state = pipeline.flow.state
             counts = (state.accepted, state.dead_lettered, state.skipped)
-            reported = self._reported_counts[pipeline.topic]
+            reported = self._reported_counts[pipeline.name]
             events, dead_letters, skipped = map(sub, counts, reported)
             if counts != reported:
-                self._reported_counts[pipeline.topic] = counts
+                self._reported_counts[pipeline.name] = counts
                 status = status.with_counts(now, events=events, dead_letters=dead_letters, skipped=skipped)
         return status
 
     async def _read_offsets(self) -> None:
         """Read committed offsets and log ends of every flow. The lag is not known where Kafka does not answer."""
-        for pipeline in self._pipelines:
-            self._lags[pipeline.topic] = None
+        for pipeline in self._running.pipelines:
+            self._lags[pipeline.name] = None
+            if pipeline not in self._running.active:
+                pipeline.metrics.set_group_lag(None)
+                continue
             numbers = pipeline.coverage.partitions or range(self._shards)
             partitions = [TopicPartition(pipeline.topic, number) for number in sorted(numbers)]
             try:
@@ -225,29 +216,15 @@ class DestinationStatusReporter:
             except (KafkaError, TimeoutError):
                 pass
             else:
-                self._progress_and_ends[pipeline.topic] = progress_and_ends
+                self._progress_and_ends[pipeline.name] = progress_and_ends
                 if pipeline.coverage.problem is None:
-                    self._lags[pipeline.topic] = _lag(progress_and_ends)
-            pipeline.metrics.set_group_lag(self._lags[pipeline.topic])
+                    self._lags[pipeline.name] = _lag(progress_and_ends, pipeline.name)
+            pipeline.metrics.set_group_lag(self._lags[pipeline.name])
 
     def _lag(self) -> int | None:
         """Return how many events of all flows are not accepted; None: that of a flow is not known."""
-        lags = [self._lags[pipeline.topic] for pipeline in self._pipelines]
+        lags = [self._lags[pipeline.name] for pipeline in self._running.active]
         return None if None in lags else sum(lag for lag in lags if lag is not None)
-
-    def _backed_up_offsets(self, previous: Sequence[GroupOffset]) -> tuple[GroupOffset, ...]:
-        """Return the offsets to back up. One with the record that proves it is not replaced by a later one without."""
-        known = {(each.topic, each.partition): each for each in previous}
-        for progress_and_ends in self._progress_and_ends.values():
-            for partition, (progress, _) in progress_and_ends.items():
-                place = (partition.topic, partition.partition)
-                before = known.get(place)
-                if progress is None or (
-                    before and before.last and not progress.last and before.offset <= progress.offset
-                ):
-                    continue
-                known[place] = backed_up(partition, progress)
-        return tuple(known[place] for place in sorted(known))
 
     def _due(self, what: str, seconds: float) -> bool:
         now = time.monotonic()
@@ -257,31 +234,33 @@ class DestinationStatusReporter:
         return True
 
 
-def _flow_state(pipeline: RunningPipeline) -> tuple[str, str | None]:
-    """Return the state of one flow, and its reason."""
-    if isinstance(pipeline.problem, Paused):
-        return "paused", pipeline.problem.reason
-    if isinstance(pipeline.problem, Retry):
-        return "waiting", pipeline.problem.reason
-    if not pipeline.handler.ready:
-        return "starting", pipeline.handler.waiting_reason
-    if pipeline.coverage.problem is not None:
-        return "starting", pipeline.coverage.problem
-    return "active", None
+def _lag(
+    progress_and_ends: Mapping[TopicPartition, tuple[DeliveryProgress | None, int]], flow: PipelineFlow
+) -> int | None:
+    """Return the events between committed offsets and ends; None: a partition has no committed offset.
 
-
-async def _refresh_coverage(pipeline: RunningPipeline) -> None:
-    if pipeline.handler.ready:
-        await pipeline.coverage.refresh()
-    else:
-        pipeline.coverage.forget()
-
-
-def _lag(progress_and_ends: Mapping[TopicPartition, tuple[DeliveryProgress | None, int]]) -> int | None:
-    """Return the events between committed offsets and log ends; None: a partition has no committed offset."""
+    Older events end where live ones begin.
+    """
     lag = 0
     for progress, end in progress_and_ends.values():
         if progress is None:
             return None
-        lag += max(0, end - progress.offset)
+        older_end = progress.live_from if flow == "older" and progress.live_from is not None else end
+        lag += max(0, min(end, older_end) - progress.offset)
     return lag
+
+
+def _backed_up_offsets(
+    previous: Sequence[GroupOffset], committed: Mapping[TopicPartition, DeliveryProgress | None]
+) -> tuple[GroupOffset, ...]:
+    """Return the offsets to back up. One with the record that proves it is not replaced by a later one without."""
+    known = {(each.topic, each.partition): each for each in previous}
+    for partition, progress in committed.items():
+        place = (partition.topic, partition.partition)
+        before = known.get(place)
+        if progress is None or (
+            before and before.last and not progress.last and before.offset <= progress.offset
+        ):
+            continue
+        known[place] = backed_up(partition, progress)
+    return tuple(known[place] for place in sorted(known))

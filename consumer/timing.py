@@ -86,6 +86,8 @@ class StartTiming:
 
     log_end_wait_seconds: float = 30.0
     """How long a log that ends before the delivered offsets may take to come back."""
+    recent_ms: int = 3_600_000
+    """Events of this age are live at a first start with `recent`; older ones are history."""
     reread_margin_ms: int = 600_000
     """How long before the last delivered record events are read again when the end of a log is lost; for clocks that differ."""
 
@@ -111,6 +113,17 @@ class TargetTiming:
     """How old a confirmation is before its process joins; the former target's has noticed by then."""
     release_seconds: float = 40.0
     """How long memberships may take to end: a request, and the commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class OlderEventsTiming:
+    """Waits of the group that delivers what was older than an hour at a first start."""
+
+    check_seconds: float = 1.0
+    """Between two looks at what is delivered."""
+    timeout_seconds: float = 5.0
+    release_seconds: float = 40.0
+    """How long its membership may take to end: a request, and the commit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +158,7 @@ class ConsumerTiming:
     reporter: ReporterTiming = field(default_factory=ReporterTiming)
     target: TargetTiming = field(default_factory=TargetTiming)
     coverage: CoverageTiming = field(default_factory=CoverageTiming)
+    older: OlderEventsTiming = field(default_factory=OlderEventsTiming)
     start: StartTiming = field(default_factory=StartTiming)
     assignment: AssignmentTiming = field(default_factory=AssignmentTiming)
     sender: SenderTiming = field(default_factory=SenderTiming)

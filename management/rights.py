@@ -61,7 +61,7 @@ def _producer_rights(topics: Topics) -> list[Right]:
 
 
 def _consumer_rights(topics: Topics, destinations: Iterable[str]) -> list[Right]:
-    groups = (f"{topics.prefix}.{name}{flow}" for name in destinations for flow in ("", ".history"))
+    groups = (f"{topics.prefix}.{name}{flow}" for name in destinations for flow in ("", ".history", ".older"))
     return [
         *_on_topics((topics.events, topics.backfill, topics.schemas), "Read"),
         *_on_topics((topics.status, topics.destinations), "Read", "Write"),

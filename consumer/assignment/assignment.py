@@ -139,17 +139,32 @@ class Assignment:
         """Buffer records. Called before anything else is awaited, since Kafka's positions are after them already."""
         if self._ending is None:
             self._pauses.resume_due(time.monotonic())
-        for partition, records in batches.items():
-            if not records:
+        for partition, read in batches.items():
+            if not read:
                 continue
             if partition not in self._starter.ready:
                 raise KafkaError(f"records of {partition_text(partition)} arrived before its start was known")
             self._losses.readable([partition])
+            records = self._before_end(partition, read)
+            if not records:
+                continue
             for sequence, undelivered in self._tracker.track(partition, records):
                 self._buffer.add(undelivered, sequence, time.monotonic())
                 self._pipeline.flow.metrics.events_read(len(undelivered))
             self._losses.record_arrived(partition, records[0].timestamp)
         self._changed.notify()
+
+    def _before_end(self, partition: TopicPartition, records: Sequence[Record]) -> Sequence[Record]:
+        """Return the records before the end of the partition, if it has one, and stop reading there."""
+        end = self._end(partition)
+        if end is None or records[-1].offset < end:
+            return records
+        self._positions.seek(partition, end)  # the position is committed
+        self._pauses.hold(partition)
+        return [each for each in records if each.offset < end]
+
+    def _end(self, partition: TopicPartition) -> int | None:
+        return self._tracker.live_from(partition) if self._pipeline.ends_where_live_began else None
 
     async def out_of_range(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Handle positions at which the log cannot be read: deleted records, a corrupt batch, or another leader's log.
@@ -174,6 +189,8 @@ class Assignment:
                 await self._seek_after_last_read(partition, log_starts)
 
     def _skip_deleted(self, partition: TopicPartition, start: int, stop: int) -> None:
+        end = self._end(partition)
+        stop = stop if end is None else max(start, min(stop, end))  # the rest is the live group's
         if lost := self._tracker.skip(partition, start, stop):
             self._pipeline.flow.metrics.offsets_lost(partition, start, stop, lost)
             self._losses.deleted(partition, start, stop)

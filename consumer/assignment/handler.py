@@ -42,6 +42,12 @@ class AssignmentHandler:
             raise TimeoutError("not a member of the consumer group now")
         return await self._positions.group_coverage(topic)
 
+    async def first_offsets(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """Return the first offset that Kafka keeps of each partition. Raises KafkaError or TimeoutError."""
+        if self._assignment is None or self._positions is None:
+            raise TimeoutError("not a member of the consumer group now")
+        return await self._positions.first_offsets(partitions)
+
     def oldest_seconds(self) -> float | None:
         """Return the age of the oldest event that was read and is not accepted; 0 when there is none, None: it is not known."""
         if not self.ready:

@@ -36,6 +36,8 @@ class Pipeline:
     rules: EventRules = field(default_factory=EventRules)
     """Which events the destination receives, and which values it may see."""
     timing: AssignmentTiming = field(default_factory=AssignmentTiming)
+    ends_where_live_began: bool = False
+    """Whether it delivers older events alone, up to `DeliveryProgress.live_from` of each partition."""
 
 
 class Pump:

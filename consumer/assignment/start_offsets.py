@@ -3,10 +3,9 @@
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
-from typing import Literal
 
 from consumer.assignment.event_log import EventLog
+from consumer.assignment.first_start import LiveFrom, Start, first_progress, with_end
 from consumer.assignment.start_candidates import (
     Candidates,
     LogEndWait,
@@ -27,8 +26,7 @@ from consumer.offsets.delivered import DeliveryProgress, RecordFingerprint
 from consumer.timing import StartTiming
 from relay.kafka import Record, TopicPartition
 from relay.kafka.positions import Positions
-
-Start = Literal["earliest", "latest"] | datetime
+from relay.timestamps import now_ms
 
 
 class StartOffsetResolver:
@@ -55,7 +53,8 @@ class StartOffsetResolver:
     a commit may fail after the destination has accepted rows; it counts only for the lineage of the group's offset, so that an
     operator who sets an offset is obeyed.
 
-    `read_backup` reads the status topic; it raises when that fails, since then nothing may be assumed.
+    `read_backup` reads the status topic; it raises when that fails, since then nothing may be assumed. `live_from` makes it the
+    resolver of a group of older events: it tells where the live group began, which is the end of each partition.
     """
 
     def __init__(
@@ -66,12 +65,16 @@ class StartOffsetResolver:
         metrics: PipelineMetrics,
         timing: StartTiming | None = None,
         clock: Callable[[], float] = time.monotonic,
+        live_from: LiveFrom | None = None,
+        now: Callable[[], int] = now_ms,
     ) -> None:
         self._start = start
         self._read_backup = read_backup
         self._log = log
         self._metrics = metrics
         self._timing = timing or StartTiming()
+        self._live_from = live_from
+        self._now = now
         self._log_ends = LogEndWait(self._timing.log_end_wait_seconds, clock)
         self.known_progress: dict[TopicPartition, DeliveryProgress] = {}
 
@@ -79,21 +82,25 @@ class StartOffsetResolver:
         self, positions: Positions, partitions: Sequence[TopicPartition]
     ) -> dict[TopicPartition, StartOffset]:
         """Look up the start of each partition. Raises KafkaError, TimeoutError or RelayError; the caller tries again."""
+        ends = await self._live_from(partitions) if self._live_from else {}
         candidates = await self._candidates(positions, partitions)
         log_starts = await positions.first_offsets(partitions)
         log_ends = await positions.end_offsets(partitions)
         self._log_ends.check(candidates, log_ends)
         valid = await self._first_valid(candidates, log_starts, log_ends)
-        first_starts = await self._first_start_offsets(
-            positions, [each for each in partitions if each not in candidates], log_starts, log_ends
+        first_starts = await first_progress(
+            self._start,
+            positions,
+            [each for each in partitions if each not in candidates],
+            log_starts,
+            log_ends,
+            self._now() - self._timing.recent_ms,
         )
         resolved = {}
         for each in partitions:
             if each in first_starts:
-                offset = max(first_starts[each], log_starts[each])
                 resolved[each] = StartOffset(
-                    await self._with_fingerprint(each, DeliveryProgress.starting_at(offset)),
-                    "the first start",
+                    await self._with_fingerprint(each, first_starts[each]), "the first start"
                 )
             elif (progress := valid[each]) is None:
                 resolved[each] = await self._start_in_another_log(
@@ -104,15 +111,22 @@ class StartOffsetResolver:
             else:
                 if not candidates[each].provable:
                     progress = await self._with_fingerprint(each, progress)
-                resolved[each] = start_within_log(
-                    progress, log_starts[each], candidates[each].reason_of(progress)
-                )
+                log_start = self._first_needed(progress, log_starts[each])
+                resolved[each] = start_within_log(progress, log_start, candidates[each].reason_of(progress))
+        if self._live_from:
+            resolved = {each: with_end(each, start, ends[each]) for each, start in resolved.items()}
         for each, start in resolved.items():
             self._remember(each, start)
         for reason in sorted({start.reason for start in resolved.values()}):
             begun = {each: start.offset for each, start in resolved.items() if start.reason == reason}
             self._metrics.reading_started(begun, reason)
         return resolved
+
+    def _first_needed(self, progress: DeliveryProgress, log_start: int) -> int:
+        """Return the first offset of the log, or the end of older events where Kafka has deleted beyond it: the rest is live."""
+        if self._live_from is None or progress.live_from is None:
+            return log_start
+        return min(log_start, progress.live_from)
 
     def _remember(self, partition: TopicPartition, start: StartOffset) -> None:
         if start.deleted_range:
@@ -202,25 +216,6 @@ class StartOffsetResolver:
     ) -> DeliveryProgress:
         """Return progress that the record before its offset proves from now on, though another process delivered it, or none."""
         return replace(progress, last=await self._log.last_before(partition, progress.offset))
-
-    async def _first_start_offsets(
-        self,
-        positions: Positions,
-        partitions: Sequence[TopicPartition],
-        log_starts: Mapping[TopicPartition, int],
-        log_ends: Mapping[TopicPartition, int],
-    ) -> dict[TopicPartition, int]:
-        match self._start:
-            case "earliest":
-                return {partition: log_starts[partition] for partition in partitions}
-            case "latest":
-                return {partition: log_ends[partition] for partition in partitions}
-            case moment:
-                offsets = await positions.offsets_for_time(partitions, int(moment.timestamp() * 1000))
-                return {
-                    partition: _or_default(offsets.get(partition), log_ends[partition])
-                    for partition in partitions
-                }
 
     async def _start_in_another_log(
         self, positions: Positions, partition: TopicPartition, candidates: Candidates, log_end: int

@@ -11,7 +11,7 @@ REQUEST_EVENTS_BUCKETS = (1, 10, 100, 300, 1000, 3000)
 LATENCY_BUCKETS = (1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600, 14_400, 86_400)
 
 FLOW = (Label("destination"), Label("flow"))
-"""Every metric has them: destinations are few, and flow is live or history."""
+"""Every metric has them: destinations are few, and flow is live, history or older."""
 STATE = Label("state", ("active", "waiting", "paused", "starting"))
 
 EVENTS_READ = Metric(

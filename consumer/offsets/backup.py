@@ -24,16 +24,17 @@ def destination_status_key(destination: str) -> str:
 
 
 async def read_offset_backup(
-    connection: Connection, status_topic: str, destination: str, source_topic: str
+    connection: Connection, status_topic: str, destination: str, source_topic: str, *, older: bool = False
 ) -> OffsetBackup:
-    """Read the last backup of the destination's offsets on `source_topic`.
+    """Read the last backup of the destination's offsets on `source_topic`; `older`: those of its group of older events.
 
     Raises RelayError or KafkaError when the status cannot be read.
     """
     status = await read_status(connection, status_topic, destination_status_key(destination))
     if status is None:
         return OffsetBackup({}, 0)
-    own = (each for each in status.offsets if each.topic == source_topic)
+    offsets = status.older_offsets if older else status.offsets
+    own = (each for each in offsets if each.topic == source_topic)
     return OffsetBackup(
         {TopicPartition(each.topic, each.partition): _progress(each) for each in own}, status.at
     )
@@ -43,10 +44,10 @@ def backed_up(partition: TopicPartition, progress: DeliveryProgress) -> GroupOff
     """Return offset and fingerprint of a partition, for the status."""
     last = progress.last
     fingerprint = StoredFingerprint(last.offset, last.checksum, last.timestamp) if last else None
-    return GroupOffset(partition.topic, partition.partition, progress.offset, fingerprint)
+    return GroupOffset(partition.topic, partition.partition, progress.offset, fingerprint, progress.live_from)
 
 
 def _progress(entry: GroupOffset) -> DeliveryProgress:
     stored = entry.last
     last = RecordFingerprint(stored.offset, stored.checksum, stored.timestamp) if stored else None
-    return replace(DeliveryProgress.starting_at(entry.offset), last=last)
+    return replace(DeliveryProgress.starting_at(entry.offset), last=last, live_from=entry.live_from)

@@ -51,7 +51,9 @@ class DeliveryProgress:
     """Every record before `offset` is delivered (accepted, skipped, a dead letter, or older than the group's start).
 
     The records in `delivered_ahead` are delivered too; its ranges are in order and do not touch. `last` is the last record
-    before `offset`, delivered or older than the start; None: no such record is known. `lineage` is a random id, renewed when an operator resets the group's
+    before `offset`, delivered or older than the start; None: no such record is known. `live_from` is the offset at which the
+    first start with `recent` divided the partition: the live group begins there, and the group of older events ends there;
+    None: it was not divided. `lineage` is a random id, renewed when an operator resets the group's
     offset. Delivery state of an older lineage is ignored.
     """
 
@@ -59,6 +61,7 @@ class DeliveryProgress:
     offset: int
     last: RecordFingerprint | None = None
     delivered_ahead: tuple[DeliveredRange, ...] = ()
+    live_from: int | None = None
 
     @classmethod
     def starting_at(cls, offset: int) -> Self:
@@ -94,7 +97,7 @@ class DeliveryProgress:
                     merged_ranges[-1] = replace(merged_ranges[-1], last=each.last)
             else:
                 merged_ranges.append(each)
-        return DeliveryProgress(self.lineage, offset, last, tuple(merged_ranges))
+        return replace(self, offset=offset, last=last, delivered_ahead=tuple(merged_ranges))
 
     def with_first_ranges(self, count: int) -> "DeliveryProgress":
         """Return progress with at most the first `count` ranges."""
@@ -137,6 +140,8 @@ class DeliveryProgress:
             "last": last,
             "beyond": encoded_ranges,
         }
+        if self.live_from is not None:
+            payload["live"] = self.live_from
         return OffsetAndMetadata(self.offset, orjson.dumps(payload).decode())
 
     @classmethod
@@ -158,10 +163,11 @@ class DeliveryProgress:
     @classmethod
     def _parse(cls, offset: int, payload: Any) -> Self:
         lineage, last, encoded_ranges = payload["line"], payload["last"], payload["beyond"]
+        live_from = payload.get("live")
         if (
             payload["relay"] != _FORMAT_VERSION
             or payload["at"] != offset
-            or not all(map(_is_integer, (lineage, *last, *encoded_ranges)))
+            or not all(map(_is_integer, (lineage, live_from or 0, *last, *encoded_ranges)))
         ):
             raise ValueError(payload)
         previous_stop = offset
@@ -170,7 +176,8 @@ class DeliveryProgress:
         for gap, length, checksum, timestamp in zip(numbers, numbers, numbers, numbers, strict=True):
             first, previous_stop = previous_stop + _positive(gap), previous_stop + gap + _positive(length)
             ranges.append(DeliveredRange(first, RecordFingerprint(previous_stop - 1, checksum, timestamp)))
-        return cls(lineage, offset, _fingerprint_before(offset, *last) if last else None, tuple(ranges))
+        fingerprint = _fingerprint_before(offset, *last) if last else None
+        return cls(lineage, offset, fingerprint, tuple(ranges), live_from)
 
 
 def _fingerprint_before(offset: int, distance: int, checksum: int, timestamp: int) -> RecordFingerprint:

@@ -203,6 +203,10 @@ class OffsetTracker:
         del state.pending_offsets[: stop - state.first_pending]
         state.first_pending, state.last_delivered = stop, last
 
+    def live_from(self, partition: TopicPartition) -> int | None:
+        """Return where live delivery of the partition began; None: it was not divided."""
+        return self._partitions[partition].start.live_from
+
     def last_read(self, partition: TopicPartition) -> RecordFingerprint | None:
         """Return the last record that was read; None: no record is known."""
         return self._partitions[partition].last_read
@@ -247,7 +251,7 @@ class OffsetTracker:
     def _progress(self, state: _PartitionState, position: int) -> DeliveryProgress:
         committable = state.committable()
         offset = committable if state.pending_offsets else max(committable, position)
-        progress = DeliveryProgress(state.start.lineage, offset, state.last_delivered)
+        progress = replace(state.start, offset=offset, last=state.last_delivered, delivered_ahead=())
         return progress.with_ranges((*state.start.delivered_ahead, *state.delivered_ahead()))
 
 

@@ -108,15 +108,17 @@ def require_destination_name(name: str) -> str:
 
 
 def parse_start(value: Any) -> Any:
-    """Return `earliest`, `latest`, or an instant with its zone, given as text or as a TOML time.
+    """Return `recent`, `earliest`, `latest`, or an instant with its zone, given as text or as a TOML time.
 
     A time without a zone is ambiguous, so it is rejected.
     """
-    if value in {"earliest", "latest"}:
+    if value in {"recent", "earliest", "latest"}:
         return value
     moment = _parse_time(value)
     if moment is None or moment.tzinfo is None:
-        raise ValueError("must be earliest, latest, or a time with its zone, such as 2026-11-01T00:00:00Z")
+        raise ValueError(
+            "must be recent, earliest, latest, or a time with its zone, such as 2026-11-01T00:00:00Z"
+        )
     return moment
 
 

@@ -53,6 +53,8 @@ class GroupOffset:
     partition: int
     offset: int
     last: StoredFingerprint | None = None
+    live_from: int | None = None
+    """Where live delivery began at a first start with `recent`; None: the partition was not divided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class Status:
     lag: int | None = None
     start: str | None = None
     offsets: tuple[GroupOffset, ...] = field(default=())
+    older_offsets: tuple[GroupOffset, ...] = field(default=())
 
     def transition(self, state: str, reason: str | None, at: int) -> "Status":
         """Return this status in `state`. A change of state adds a transition; a new reason alone does not."""
@@ -126,13 +129,14 @@ def from_record(record: Mapping[str, Any]) -> Status:
     values["transitions"] = tuple(Transition(**entry) for entry in values["transitions"])
     values["counts"] = tuple(HourCount(**entry) for entry in values["counts"])
     values["offsets"] = tuple(map(_group_offset, values["offsets"]))
+    values["older_offsets"] = tuple(map(_group_offset, values.get("older_offsets", ())))
     return Status(**values)
 
 
 def _group_offset(entry: Mapping[str, Any]) -> GroupOffset:
     stored = entry.get("last")
     last = StoredFingerprint(stored["offset"], stored["checksum"], stored["timestamp"]) if stored else None
-    return GroupOffset(entry["topic"], entry["partition"], entry["offset"], last)
+    return GroupOffset(entry["topic"], entry["partition"], entry["offset"], last, entry.get("live_from"))
 
 
 def service_key(service: str) -> str:

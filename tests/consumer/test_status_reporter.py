@@ -1,5 +1,6 @@
 import asyncio
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -12,9 +13,12 @@ from consumer.destinations.outcome import Retry
 from consumer.metrics import ConsumerMetrics
 from consumer.offsets.backup import destination_status_key
 from consumer.offsets.delivered import DeliveryProgress
-from consumer.status_reporter import DestinationStatusReporter, RunningPipeline
+from consumer.running import RunningDestination, RunningPipeline
+from consumer.status_reporter import DestinationStatusReporter
+from consumer.timing import ReporterTiming
 from relay.kafka import TopicPartition
 from relay.kafka.positions import GroupCoverage
+from relay.status.model import GroupOffset
 from relay.status.writer import StatusWriter
 from relay.telemetry.health import Health
 
@@ -49,7 +53,7 @@ def running_pipeline(flow):
     delivery_flow = DeliveryFlow(None, CircuitBreaker(RateLimit()), None, metrics)
     member = SimpleNamespace(valid=True)
     coverage = CoverageCheck(flow, lambda: asyncio.sleep(0, GroupCoverage(owned=ONE, partitions=ONE)))
-    return RunningPipeline(flow, member, FakeHandler(flow), delivery_flow, metrics, coverage)
+    return RunningPipeline(flow, member, FakeHandler(flow), delivery_flow, metrics, coverage, name=flow)
 
 
 @pytest.mark.parametrize("throttled", [0, 1], ids=["live", "history"])
@@ -57,7 +61,15 @@ async def test_until_when_it_waits_is_reported_whichever_flow_it_is(throttled):
     pipelines = [running_pipeline("live"), running_pipeline("history")]
     status_writer = StatusWriter(None, "status")
     reporter = DestinationStatusReporter(
-        "sentinel", pipelines, 1, "earliest", status_writer, NoStatusHistory(), METRICS, Health(), OURS
+        "sentinel",
+        RunningDestination(pipelines),
+        1,
+        "earliest",
+        status_writer,
+        NoStatusHistory(),
+        METRICS,
+        Health(),
+        OURS,
     )
     breaker = pipelines[throttled].flow.breaker
     breaker.release(await breaker.acquire(), Retry("busy", 429, after=600))
@@ -72,7 +84,15 @@ async def test_counts_of_each_end_are_reported_once():
     pipelines = [running_pipeline("live"), running_pipeline("history")]
     status_writer = StatusWriter(None, "status")
     reporter = DestinationStatusReporter(
-        "sentinel", pipelines, 1, "earliest", status_writer, NoStatusHistory(), METRICS, Health(), OURS
+        "sentinel",
+        RunningDestination(pipelines),
+        1,
+        "earliest",
+        status_writer,
+        NoStatusHistory(),
+        METRICS,
+        Health(),
+        OURS,
     )
     for number, pipeline in enumerate(pipelines, 1):
         state = pipeline.flow.state
@@ -89,11 +109,58 @@ async def test_counts_of_each_end_are_reported_once():
     ]
 
 
+async def test_older_events_count_while_they_are_delivered_and_their_offsets_are_backed_up():
+    """Live and older events have one topic and two groups; before and after their delivery older ones have no state."""
+    place, committed = TopicPartition("live", 0), DeliveryProgress(7, 40, None, (), 60)
+    pipelines = [running_pipeline("live"), running_pipeline("history"), running_pipeline("older")]
+    older = SimpleNamespace(
+        phase="looking", notice="Up to 3 events are not sent", progress={place: committed}
+    )
+    older_pipeline = replace(pipelines[2], topic="live")
+    older_pipeline.handler.ready = False
+    older_pipeline.handler.progress_and_ends = lambda partitions: asyncio.sleep(
+        0, dict.fromkeys(partitions, (committed, 100))
+    )
+    status_writer, timing = StatusWriter(None, "status"), ReporterTiming(offsets_seconds=0, backup_seconds=0)
+    reporter = DestinationStatusReporter(
+        "sentinel",
+        RunningDestination([*pipelines[:2], older_pipeline], older),
+        *(1, "recent", status_writer, NoStatusHistory(), METRICS, Health(), OURS, timing),
+    )
+
+    async def published():
+        await reporter.publish()
+        return status_writer.last_put(destination_status_key("sentinel"))
+
+    status = await published()
+    assert (status.state, status.reason, status.lag) == ("active", older.notice, 0)
+    assert status.older_offsets == (GroupOffset("live", 0, 40, None, 60),)
+    assert [each.offset for each in status.offsets if each.topic == "live"] == [0]
+
+    older.phase = "delivering"
+    older_pipeline.handler.waiting_reason = "joining the group"
+    assert (await published()).state == "starting"
+    older_pipeline.handler.ready = True
+    status = await published()
+    assert (status.state, status.lag) == ("active", 20)
+
+    older.phase = "done"
+    assert (await published()).lag == 0
+
+
 async def test_a_stop_ends_the_validity_of_an_owned_status():
     """After a clean stop the status is valid no longer; a process that does not own it writes nothing."""
     status_writer, pipelines = StatusWriter(None, "status"), [running_pipeline("live")]
     reporter = DestinationStatusReporter(
-        "sentinel", pipelines, 1, "earliest", status_writer, NoStatusHistory(), METRICS, Health(), OURS
+        "sentinel",
+        RunningDestination(pipelines),
+        1,
+        "earliest",
+        status_writer,
+        NoStatusHistory(),
+        METRICS,
+        Health(),
+        OURS,
     )
     reporter.expire_status()
     assert status_writer.last_put(destination_status_key("sentinel")) is None

@@ -7,9 +7,10 @@ from typing import Any, cast
 import polars as pl
 from prometheus_client import CollectorRegistry
 
+from consumer.assignment.first_start import LiveFrom, Start
 from consumer.assignment.handler import AssignmentHandler
 from consumer.assignment.pump import Pipeline
-from consumer.assignment.start_offsets import Start, StartOffsetResolver
+from consumer.assignment.start_offsets import StartOffsetResolver
 from consumer.decoding.event_rules import EventRules
 from consumer.decoding.isolate import Selector
 from consumer.decoding.schema_lookup import SchemaLookup
@@ -136,6 +137,7 @@ def handler(
     sender: Mapping[str, Any] | None = None,
     breaker: BreakerTiming | None = None,
     schema_store: FakeSchemaStore | None = None,
+    live_from: LiveFrom | None = None,
     **timing: Any,
 ) -> AssignmentHandler:
     """Return one process's handler, without memory of a former one. `sender` and `timing` are fields of their values."""
@@ -151,10 +153,20 @@ def handler(
         metrics,
         timing=SenderTiming(**(sender or {})),
     )
-    resolver = StartOffsetResolver(start, no_backup, InMemoryLog(lambda: dict(enumerate(kafka.log))), metrics)
+    resolver = StartOffsetResolver(
+        start, no_backup, InMemoryLog(lambda: dict(enumerate(kafka.log))), metrics, live_from=live_from
+    )
     schemas = SchemaLookup(schema_store or FakeSchemaStore(), metrics)
     return AssignmentHandler(
-        Pipeline(resolver, schemas, flow, linger, EventRules(select, hide), AssignmentTiming(**timing))
+        Pipeline(
+            resolver,
+            schemas,
+            flow,
+            linger,
+            EventRules(select, hide),
+            AssignmentTiming(**timing),
+            ends_where_live_began=live_from is not None,
+        )
     )
 
 

@@ -97,7 +97,7 @@ class PipelineWorld:
         return Settings.model_validate(
             {
                 "kafka": self.connection.kafka,
-                "consumer": {"linger_seconds": 0.1, **consumer},
+                "consumer": {"linger_seconds": 0.1, "start": "earliest", **consumer},
                 "destinations": {
                     "sentinel": {
                         "endpoint": self.azure.endpoint,

@@ -34,7 +34,7 @@ def progresses(draw, lineage=None, max_ranges=6):
         )
         previous_stop += gap + length
     drawn = draw(st.integers(0, 2**48 - 1)) if lineage is None else lineage
-    return DeliveryProgress(drawn, offset, last, tuple(ranges))
+    return DeliveryProgress(drawn, offset, last, tuple(ranges), draw(st.none() | st.integers(0, 60)))
 
 
 def delivered_offsets(progress, before=200):
@@ -134,7 +134,8 @@ def test_as_many_ranges_fit_with_an_offset_as_are_committed():
         )
         position += 40_001
     last = RecordFingerprint(10**15 - 1, 2**32 - 1, 10**13 - 1)
-    text = DeliveryProgress(2**48 - 1, 10**15, last, tuple(ranges)).to_offset_and_metadata().metadata
+    progress = DeliveryProgress(2**48 - 1, 10**15, last, tuple(ranges), 10**15)
+    text = progress.to_offset_and_metadata().metadata
     assert len(text) < 4096
 
 

@@ -1,0 +1,75 @@
+"""Where a group begins that knows nothing of a partition, and where the group of older events ends."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Literal
+
+from consumer.assignment.start_offset import StartOffset, end_unknown_text
+from consumer.offsets.delivered import DeliveryProgress
+from relay.kafka import TopicPartition
+from relay.kafka.positions import Positions
+
+Start = Literal["recent", "earliest", "latest"] | datetime
+LiveFrom = Callable[[Sequence[TopicPartition]], Awaitable[Mapping[TopicPartition, int | None]]]
+"""Returns where the live group began each partition; None: at the first event kept, or by another setting.
+
+Raises KafkaError or TimeoutError while a partition has not begun.
+"""
+
+
+async def first_progress(
+    start: Start,
+    positions: Positions,
+    partitions: Sequence[TopicPartition],
+    log_starts: Mapping[TopicPartition, int],
+    log_ends: Mapping[TopicPartition, int],
+    recent_since_ms: int,
+) -> dict[TopicPartition, DeliveryProgress]:
+    """Return where each partition begins by the setting.
+
+    `recent` divides a partition at the first record since `recent_since_ms`, or at its end. The offset of the division is
+    committed with the start, under the fence of the group, so no two processes know different ones.
+    `log_ends` were looked up before this call: a record that arrives meanwhile is after the division.
+    """
+    if start == "earliest":
+        offsets = {each: log_starts[each] for each in partitions}
+    elif start == "latest":
+        offsets = {each: log_ends[each] for each in partitions}
+    else:
+        since = recent_since_ms if start == "recent" else int(start.timestamp() * 1000)
+        found = await positions.offsets_for_time(partitions, since) if partitions else {}
+        offsets = {each: _or_default(found.get(each), log_ends[each]) for each in partitions}
+    progress = {
+        each: DeliveryProgress.starting_at(max(offset, log_starts[each])) for each, offset in offsets.items()
+    }
+    return {
+        each: replace(made, live_from=made.offset)
+        if start == "recent" and made.offset > log_starts[each]
+        else made
+        for each, made in progress.items()
+    }
+
+
+def with_end(partition: TopicPartition, start: StartOffset, live_from: int | None) -> StartOffset:
+    """Return the start of a partition of older events with the offset at which the partition ends.
+
+    The end that the group has committed counts before the one of the live group. Without either nothing is older, or the log is
+    another one, in which nobody knows the end: then nothing more is sent, since it might be sent twice, and the status says so.
+    """
+    progress, mismatch = start.progress, start.mismatch
+    if progress.live_from is None:
+        end = progress.offset if live_from is None else live_from
+        progress = replace(progress, live_from=end)
+        if mismatch and live_from is None:
+            mismatch = end_unknown_text(partition, progress.offset)
+    return replace(start, progress=progress, mismatch=mismatch)
+
+
+def is_complete(progress: DeliveryProgress) -> bool:
+    """Return whether a group of older events has delivered everything before the end of its partition."""
+    return progress.live_from is not None and progress.offset >= progress.live_from
+
+
+def _or_default(offset: int | None, default: int) -> int:
+    return default if offset is None else offset

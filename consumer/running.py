@@ -1,0 +1,100 @@
+"""The flows of a destination as they run."""
+
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from consumer.assignment.coverage import CoverageCheck
+from consumer.assignment.handler import AssignmentHandler
+from consumer.delivery.flow import DeliveryFlow
+from consumer.destinations.outcome import Paused, Retry
+from consumer.metrics import PipelineMetrics
+from consumer.offsets.delivered import DeliveryProgress
+from consumer.older_events import OlderEvents
+from consumer.topic_settings import DEFAULT_RETENTION_SECONDS, TopicSettings
+from relay.kafka import TopicPartition
+from relay.kafka.consumer_group import Member
+
+PipelineFlow = Literal["live", "history", "older"]
+"""`older`: the events of the live topic that were older than an hour at the first start; they go to history, once."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunningPipeline:
+    """One flow of a destination as it runs."""
+
+    topic: str
+    member: Member
+    handler: AssignmentHandler
+    flow: DeliveryFlow
+    metrics: PipelineMetrics
+    coverage: CoverageCheck
+    topic_settings: TopicSettings | None = None
+    """Of all topics; None: they are not looked at."""
+    name: PipelineFlow = "live"
+
+    @property
+    def topic_problem(self) -> str | None:
+        """The setting of its topic that causes loss of events; None: no reported one does. Delivery goes on, since it alone saves them."""
+        return None if self.topic_settings is None else self.topic_settings.problem(self.topic)
+
+    @property
+    def retention_seconds(self) -> float:
+        """How long Kafka keeps the events of its topic."""
+        settings = self.topic_settings
+        return DEFAULT_RETENTION_SECONDS if settings is None else settings.retention_seconds(self.topic)
+
+    @property
+    def problem(self) -> Retry | Paused | None:
+        """Why the destination accepts no events; None: it does, or nothing is sent."""
+        return self.flow.state.problem or self.flow.breaker.problem
+
+
+@dataclass(frozen=True, slots=True)
+class RunningDestination:
+    """The flows of a destination, live first, and the course of its older events; None: it has none, as in tests."""
+
+    pipelines: Sequence[RunningPipeline]
+    older_events: OlderEvents | None = None
+
+    @property
+    def active(self) -> Sequence[RunningPipeline]:
+        """The flows that take part now: that of older events has no state before and after its delivery."""
+        delivering = self.older_events is not None and self.older_events.phase == "delivering"
+        return [each for each in self.pipelines if each.name != "older" or delivering]
+
+    @property
+    def older_progress(self) -> Mapping[TopicPartition, DeliveryProgress]:
+        """What the group of older events has committed, as far as this process knows."""
+        return self.older_events.progress if self.older_events is not None else {}
+
+    @property
+    def memberships(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
+        """What makes this process a member of the destination's groups."""
+        lasting = [each.member.run for each in self.pipelines if each.name != "older"]
+        return lasting if self.older_events is None else [*lasting, self.older_events.run]
+
+    @property
+    def notice(self) -> str | None:
+        """What an operator must know about older events; None: nothing."""
+        return None if self.older_events is None else self.older_events.notice
+
+
+def flow_state(pipeline: RunningPipeline) -> tuple[str, str | None]:
+    """Return the state of one flow, and its reason."""
+    if isinstance(pipeline.problem, Paused):
+        return "paused", pipeline.problem.reason
+    if isinstance(pipeline.problem, Retry):
+        return "waiting", pipeline.problem.reason
+    if not pipeline.handler.ready:
+        return "starting", pipeline.handler.waiting_reason
+    if pipeline.coverage.problem is not None:
+        return "starting", pipeline.coverage.problem
+    return "active", None
+
+
+async def refresh_coverage(pipeline: RunningPipeline) -> None:
+    if pipeline.handler.ready:
+        await pipeline.coverage.refresh()
+    else:
+        pipeline.coverage.forget()
