@@ -230,7 +230,7 @@ class PollingContext:
         """Move the checkpoint over an empty window, once the source has shown that its answer was one."""
         for part in missing_ranges(self.unread_ranges(), empty):
             await self.source.verify_empty(part, purpose)
-        self.last_proof = self.now_ms()
+            self.last_proof = self.now_ms()
         await self.publisher.publish(self.name, self._pending(empty), self._advance_over(empty), persist=True)
         self.report_complete_up_to()
 

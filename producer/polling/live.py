@@ -40,7 +40,9 @@ class LiveRound:
                 progress.created, progress.end, context.config, context.source.traits.page_records
             )
             context.report_complete_up_to(progress.end)
-        elif not wanted.width:  # a clock is wrong: without a request no failure of the API would show
+        elif progress.end <= wanted.start:
+            # No instant was read: a clock is wrong, or the API's whole second has not passed. An empty answer proves nothing,
+            # and without another request no failure of the API would show.
             await context.source.probe_clock()
         elif window.proof_due(context.last_proof, context.now_ms(), context.config):
             await context.publish_verified_empty(TimeRange(wanted.start, progress.end))
