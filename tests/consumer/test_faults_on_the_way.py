@@ -1,12 +1,13 @@
 """Faults of records, of Azure and of the rule, on the way from a real Kafka to simulated Azure."""
 
 import asyncio
+import copy
 import os
 
 from relay.avro.codec import Encoder, SchemaId
 from simulators import faults
 from simulators.azure import faults as azure_faults
-from tests.support.messages import AUDIT_EVENT, event
+from tests.support.messages import AUDIT_EVENT, ForeignSchemaEncoder, event
 from tests.support.pipeline_world import (
     committed_and_ends,
     pipeline_world,
@@ -163,17 +164,29 @@ async def test_a_missing_role_pauses_says_what_to_do_and_heals_by_itself(kafka, 
 
 
 async def test_events_wait_for_a_schema_that_cannot_be_looked_up(kafka, prefix, monkeypatch):
-    """Messages of a registry arrive, and no registry is set: nothing is dropped, and the status says so."""
+    """Messages of a newer release and of a registry arrive, and no registry is set: nothing is dropped, and the status says so."""
+    newer = copy.deepcopy(AUDIT_EVENT)
+    newer["fields"].append({"name": "automated", "type": ["null", "boolean"], "default": None})
     async with pipeline_world(kafka, prefix, monkeypatch) as world:
-        of_registry = Encoder(AUDIT_EVENT, SchemaId(5))
         each = event(1)
-        await world.publish_bytes(of_registry.encode(each), timestamp=each["collected"])
+        encoded = ForeignSchemaEncoder(newer, SchemaId(5)).encode(each | {"automated": True})
+        await world.publish_bytes(encoded, timestamp=each["collected"])
         async with world.consuming() as consumer:
             await wait_until(
                 lambda: any("schema_registry.url" in fault for fault in consumer.health.problems())
             )
         assert await world.dead_letters() == []
         assert world.azure.accepted() == 0
+
+
+async def test_events_of_a_known_version_need_no_registry(kafka, prefix, monkeypatch):
+    """No registry is set, and key, timestamp and length of a message prove which of the relay's own versions it has."""
+    async with pipeline_world(kafka, prefix, monkeypatch) as world:
+        each = event(1)
+        await world.publish_bytes(Encoder(AUDIT_EVENT, SchemaId(5)).encode(each), timestamp=each["collected"])
+        async with world.consuming(start="earliest"):
+            await wait_until(world.azure.accepted)
+        assert await world.dead_letters() == []
 
 
 async def test_a_slow_destination_bounds_what_is_read(kafka, prefix, monkeypatch):

@@ -26,7 +26,7 @@ async def test_hours_of_refusals_have_a_line_an_hour(jira, acme):
         with structlog.testing.capture_logs() as lines:
             async with harness.running():
                 await harness.until(lambda: harness.status.last_poll)
-                acme.script.add(jira_faults.unavailable(), times=REFUSALS)
+                acme.script.add(jira_faults.not_administrator(), times=REFUSALS)
                 await harness.until(lambda: any("works again" in line["event"] for line in lines), seconds=40)
                 polled = harness.status.last_poll
                 await harness.until(lambda: harness.status.last_poll > polled)
@@ -36,4 +36,4 @@ async def test_hours_of_refusals_have_a_line_an_hour(jira, acme):
     assert [line.get("lasting") for line in shown] == [None, "1 h", "2 h", "3 h", None]
     assert {line["organization"] for line in shown} == {"acme"}
     assert len({line["event"] for line in shown[:-1]}) == 1
-    assert shown[-1]["event"] == "Polling works again; it had failed for 3 h 20 min (20 attempts)."
+    assert shown[-1]["event"] == "Polling works again; it had failed for 3 h 30 min (20 attempts)."

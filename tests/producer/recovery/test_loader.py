@@ -37,7 +37,7 @@ async def test_a_batch_damaged_on_disk_is_reported(shard_loader, kafka):
     flip_a_bit(log, 0)
     with pytest.raises(
         RelayError,
-        match=rf"A batch of {shard_loader.topics.progress}, partition 0, .*checksum is wrong.*intact batch the leader",
+        match=rf"A batch of {shard_loader.topics.progress}, partition 0, .*checksum is wrong.*Elect a leader that has an intact copy",
     ):
         await shard_loader.load(0)
     flip_a_bit(log, 0)
