@@ -132,7 +132,7 @@ class Sender:
         self._changed.notify()
 
     async def _deliver(self, rows: Rows) -> None:
-        rejection = await self._send_until_judged(rows)
+        rejection = await self._send_until_accepted_or_rejected(rows)
         if rejection is not None:
             self._release_slot()
             await self._bisect(*rejection)
@@ -143,7 +143,7 @@ class Sender:
         self._bodies = {each for each in self._bodies if each is not task}
         self._changed.notify()
 
-    async def _send_until_judged(self, rows: Rows) -> Rejection | None:
+    async def _send_until_accepted_or_rejected(self, rows: Rows) -> Rejection | None:
         """Send until the destination has judged the rows. Return those of a rejection; None: all are accepted or dead letters."""
         content = await self._build_body(rows)
         while True:
@@ -239,7 +239,7 @@ class Sender:
             confirmed_bad: list[Rejection] = []
             async with flow.bisection_lock:
                 while (part := bisector.next_rows()) is not None:
-                    rejection = await self._send_until_judged(part)
+                    rejection = await self._send_until_accepted_or_rejected(part)
                     if rejection is None:
                         bisector.record_accepted()
                     elif bisector.record_rejected(*rejection):

@@ -68,11 +68,11 @@ def patch_commits(coordinator: Any) -> None:
 
 def observe_heartbeats(coordinator: Any, on_heartbeat: Callable[[float], None]) -> None:
     """Call `on_heartbeat` after each confirmed heartbeat, with the monotonic time of its request."""
-    beat = coordinator._do_heartbeat  # noqa: SLF001
+    do_heartbeat = coordinator._do_heartbeat  # noqa: SLF001
 
     async def watched() -> bool:
         asked_at = time.monotonic()
-        confirmed: bool = await beat()
+        confirmed: bool = await do_heartbeat()
         if confirmed:
             on_heartbeat(asked_at)
         return confirmed
