@@ -7,7 +7,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
 from consumer.assignment.coverage import NOT_KNOWN, CoverageCheck
 from consumer.assignment.handler import AssignmentHandler
-from consumer.timing import ConsumerTiming, CoverageTiming
+from consumer.timing import ConsumerTiming, CoverageTiming, ReporterTiming
 from relay.kafka import KafkaError
 from relay.kafka.positions import GroupCoverage
 from relay.kafka.topic_admin import create_missing_topics
@@ -21,7 +21,9 @@ from tests.support.pipeline_world import (
     wait_until,
 )
 
-QUICK = ConsumerTiming(coverage=CoverageTiming(interval_seconds=0.5))
+QUICK = ConsumerTiming(
+    coverage=CoverageTiming(interval_seconds=0.5), reporter=ReporterTiming(backup_seconds=1.0)
+)
 
 
 async def with_admin(world, act):
