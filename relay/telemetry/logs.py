@@ -10,7 +10,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from relay.credentials.redaction import Redactor
-from relay.telemetry.library_lines import LibraryFilter
+from relay.telemetry.third_party_lines import ThirdPartyFilter
 
 # At INFO, httpx logs every URL, azure and msal every step of a login, and aiokafka lines for its own developers.
 _QUIETED_LOGGERS = ("aiohttp.access", "aiokafka", "azure", "httpcore", "httpx", "msal", "urllib3")
@@ -31,7 +31,7 @@ def configure_logging(
     text = log_format == "text" or (log_format == "auto" and stream.isatty())
     handler = logging.StreamHandler(stream)
     handler.setFormatter(_Formatter("text" if text else "json", stream, redactor))
-    handler.addFilter(LibraryFilter(logging.getLevelNamesMapping()[log_level.upper()]))
+    handler.addFilter(ThirdPartyFilter(logging.getLevelNamesMapping()[log_level.upper()]))
     logging.root.handlers[:] = [handler]
     logging.root.setLevel(log_level.upper())
     for name in _QUIETED_LOGGERS:

@@ -3,7 +3,7 @@ import logging
 import pytest
 import structlog
 
-from relay.telemetry.library_lines import LogRateLimiter
+from relay.telemetry.third_party_lines import LogRateLimiter
 from tests.support.json_log import lines, set_up_json
 
 
@@ -69,7 +69,7 @@ def test_transient_faults_of_kafka_are_at_debug(logger, message, values, level):
     [
         ("aiokafka.cluster", "Topic %s is not authorized for this client", ("events",)),
         ("aiokafka.consumer.group_coordinator", "Group Coordinator Request failed: %s", (Fatal("30"),)),
-        ("another.library", "Unable connect to %s", ("x",)),
+        ("another_package", "Unable connect to %s", ("x",)),
     ],
 )
 def test_other_faults_of_kafka_remain(logger, message, values):

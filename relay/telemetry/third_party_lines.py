@@ -29,7 +29,7 @@ _TRANSIENT_MESSAGES = (
 )
 
 
-class LibraryFilter(logging.Filter):
+class ThirdPartyFilter(logging.Filter):
     """Lowers aiokafka's lines about transient faults to debug, and limits the rate of the others.
 
     At the first start of a cluster aiokafka logs errors while topics and coordinators come up, and later at every restart
