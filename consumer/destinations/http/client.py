@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
 from typing import Self
+from urllib.parse import unquote
 
 import httpx
 
@@ -152,7 +153,16 @@ class ReceiverClient:
                 self._redact.add(part)
         for url in (self._config.url, self._config.history_url):
             if url is not None:
-                self._redact.add(split_url(url.get_secret_value())[1].strip("/"))
+                for part in secret_parts(url.get_secret_value()):
+                    self._redact.add(part)
+
+
+def secret_parts(url: str) -> list[str]:
+    """Return what a text may not show of a URL: path and query, each alone, and each value that may be a secret by itself."""
+    path, _, query = split_url(url)[1].partition("?")
+    values = [each.partition("=")[2] for each in query.split("&")]
+    parts = [f"{path.strip('/')}?{query}", path.strip("/"), query, *values, *path.split("/")[-1:]]
+    return [form for part in parts for form in (part, unquote(part))]
 
 
 def webhook_id(content: bytes) -> str:

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, SecretStr
 
 from consumer.config import DestinationSettings
+from consumer.destinations.contract import Flow
 from relay.config.base import DirectoryPath
 
 
@@ -22,6 +23,6 @@ class FileConfig(DestinationSettings):
     )
 
 
-def identity(config: FileConfig) -> dict[str, str]:
+def identity(config: FileConfig) -> dict[Flow, dict[str, str]]:
     """Return the directory: where lines go, with any token."""
-    return {"directory": str(config.directory)}
+    return {"live": {"directory": str(config.directory)}, "history": {"directory": str(config.directory)}}
