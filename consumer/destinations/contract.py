@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import polars as pl
@@ -98,6 +98,8 @@ class Body:
     """Size before compression."""
     offsets: tuple[OffsetRange, ...]
     """One range a partition; exactly one where `Limits.single_partition` is set."""
+    route: str | None = None
+    """Where its rows go, of `Limits.routes`; None: their organizations have no route of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,8 @@ class Limits:
     """`Destination.send` ends within this time."""
     single_partition: bool = False
     """Whether a body holds rows of one partition only, in the order of their offsets."""
+    routes: Mapping[str, str] = field(default_factory=dict)
+    """Organization: its index, prefix or URL, from the settings. A body holds rows of one route only."""
 
 
 class Destination(Protocol):
