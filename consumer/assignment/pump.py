@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from consumer.assignment.record_buffer import BufferedRecords, RecordBuffer
@@ -25,6 +25,10 @@ from relay.errors import one_line
 from relay.kafka import TopicPartition
 
 
+async def _always() -> None:
+    """Every process may begin."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pipeline:
     """The parts that handle the events of one topic for one destination, across assignments."""
@@ -38,6 +42,8 @@ class Pipeline:
     timing: AssignmentTiming = field(default_factory=AssignmentTiming)
     ends_where_live_began: bool = False
     """Whether it delivers older events alone, up to `DeliveryProgress.live_from` of each partition."""
+    require_own_target: Callable[[], Awaitable[None]] = _always
+    """Raises KafkaError while the group belongs to another target: no partition begins then."""
 
 
 class Pump:
@@ -69,8 +75,8 @@ class Pump:
         self._uncommitted = uncommitted
         self._on_delivered = on_delivered
         self._on_space_freed = on_space_freed
-        self._batches: dict[TopicPartition | None, RequestBatch] = {}
-        """By partition, where a body holds one partition only; else one, under None."""
+        self._batches: dict[tuple[TopicPartition | None, str | None], RequestBatch] = {}
+        """By partition, where a body holds one partition only, else under None; and by route."""
 
     def oldest_ms(self) -> int | None:
         """Return the timestamp of the oldest record that no body holds yet, in ms UTC; None: there is none."""
@@ -92,9 +98,9 @@ class Pump:
                 self._on_space_freed()
             for held_partition in self._schema_hold.due(time.monotonic()):
                 await self._decode_held(held_partition)
-            for partition in list(self._batches):
-                if self._seconds_until_send(self._batches[partition], time.monotonic()) == 0:
-                    await self._send(self._batches.pop(partition).take())
+            for key in list(self._batches):
+                if self._seconds_until_send(self._batches[key], time.monotonic()) == 0:
+                    await self._send(self._batches.pop(key).take())
 
     async def _wait_until_due(self) -> None:
         """Wait until there are many records, or the first one has waited long enough."""
@@ -168,7 +174,8 @@ class Pump:
             self._sender.dead_letter(undecodable, [each.reason for each in encoded.undecodable])
         rows = Rows(encoded.rows, buffered.tracked.select(encoded.indices))
         for part in rows.by_partition() if self._limits.single_partition else (rows,):
-            await self._batch_rows(part, buffered.first_read_at)
+            for route, routed in part.by_route(self._limits.routes):
+                await self._batch_rows(routed, route, buffered.first_read_at)
 
     async def _encode(
         self, buffered: BufferedRecords, doubted: Collection[SchemaRef] = ()
@@ -204,11 +211,12 @@ class Pump:
         finally:
             pipeline.flow.state.defect_cleared(key)
 
-    async def _batch_rows(self, rows: Rows, first_read_at: float) -> None:
+    async def _batch_rows(self, rows: Rows, route: str | None, first_read_at: float) -> None:
+        """Add rows of one route, and of one partition where a body holds no more."""
         while len(rows):
             partition = rows.tracked.sequences[0].partition if self._limits.single_partition else None
             batch = self._batches.setdefault(
-                partition, RequestBatch(self._limits.format, self._pipeline.linger_seconds)
+                (partition, route), RequestBatch(self._limits.format, self._pipeline.linger_seconds)
             )
             try:
                 rows = rows[batch.try_add(rows, first_read_at) :]
@@ -217,7 +225,15 @@ class Pump:
                 rows = rows[1:]
                 continue
             if len(rows):
-                await self._send(self._batches.pop(partition).take())
+                await self._send(self._batches.pop((partition, route)).take())
+        await self._send_largest_batches()
+
+    async def _send_largest_batches(self) -> None:
+        """Send batches until all of them together are no larger than one flow may have in flight: there may be a thousand routes."""
+        most = max(self._limits.in_flight_bytes, self._limits.format.max_bytes)
+        while len(self._batches) > 1 and sum(batch.size for batch in self._batches.values()) > most:
+            largest = max(self._batches, key=lambda key: self._batches[key].size)
+            await self._send(self._batches.pop(largest).take())
 
     async def _send(self, rows: Rows) -> None:
         await self._sender.wait_for_capacity()

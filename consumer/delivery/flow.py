@@ -45,8 +45,11 @@ class DeliveryFlow:
     async def send(self, rows: Rows, content: bytes) -> Outcome:
         """Make one request and count its outcome."""
         started, moment = time.monotonic(), self.acceptance_log.tick()
-        raw_bytes = self.destination.limits.format.size(rows.encoded)
-        outcome = await self._call(Body(content, len(rows), raw_bytes, rows.offsets()))
+        limits = self.destination.limits
+        raw_bytes = limits.format.size(rows.encoded)
+        outcome = await self._call(
+            Body(content, len(rows), raw_bytes, rows.offsets(), rows.route(limits.routes))
+        )
         if isinstance(outcome, Partial) and not outcome.names_rows_of(len(rows)):
             outcome = Retry(
                 f"{self.destination.address} named rows that its body did not hold.", outcome.status

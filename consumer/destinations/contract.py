@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import polars as pl
@@ -98,6 +98,8 @@ class Body:
     """Size before compression."""
     offsets: tuple[OffsetRange, ...]
     """One range a partition; exactly one where `Limits.single_partition` is set."""
+    route: str | None = None
+    """Where its rows go, of `Limits.routes`; None: their organizations have no route of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,8 @@ class Limits:
     """`Destination.send` ends within this time."""
     single_partition: bool = False
     """Whether a body holds rows of one partition only, in the order of their offsets."""
+    routes: Mapping[str, str] = field(default_factory=dict)
+    """Organization: its index, prefix or URL, from the settings. A body holds rows of one route only."""
 
 
 class Destination(Protocol):
@@ -172,8 +176,12 @@ class DestinationKind(Generic[C]):
     Yields "live" and, unless the destination takes no history, "history"; they share one client. Entering makes no request.
     Raises RelayError for settings that cannot work. A library of this kind alone is imported here.
     """
-    identity: Callable[[C], Mapping[str, str]]
-    """Return the settings that say where events go, by name, without secrets: two settings with equal ones share a target."""
+    identity: Callable[[C], Mapping[Flow, Mapping[str, str]]]
+    """Return the settings that say where the events of each flow go, by name: two settings with equal ones share a target.
+
+    A setting of one flow is not in the other: its change concerns that flow alone. Values hold no secret, and none that rotates
+    with one. "history" is left out where the destination takes no history.
+    """
     classify_status: Callable[[int], Outcome] | None
     """Return the outcome of an answer that has this status and nothing else, for the runbook; NAME is the operator's name.
 

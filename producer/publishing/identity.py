@@ -9,6 +9,9 @@ The ledger knows ids by the day of `created`, and the checkpoint the newest publ
 1. Another published record has the id, for certain, if this one is newer than every published event, or if the ledger of
    its own day lacks the id while that of another day holds it. A record's time never changes, so it is another record.
    This holds after a crash, in re-reads and in backfill: ledger and newest event are committed with the events.
+   The first such record that is newer than every published event shows that ids are given again. From then on the ledger
+   of its day has a time key, of `created` and id, for each event after the newest one so far (`reused_after`). So a record
+   after that one which lacks its time key is another record too, also where it becomes visible late.
 2. Otherwise it was published before, if the window shows one record with this id.
 3. If the window shows several such records, those that are in the ledger by their variant were published. One of the others
    may have been published without a variant. With one left, it is that one. With more left, it is not known which, so
@@ -17,8 +20,9 @@ The ledger knows ids by the day of `created`, and the checkpoint the newest publ
 A record of case 1 is published with a variant, a hash of its content: `organization/id` would name two records. The same
 record always gets the same variant, so the ledger can hold it.
 
-Not detected: a record that reuses the id of a record published on the same UTC day, was created before the newest published
-event, and is not shown in one window with the other; and one that reuses an id whose ledger is no longer kept.
+Not detected: a record that reuses the id of a record published on the same UTC day, and was created before the first one by
+which the relay noticed that ids are given again, unless one window shows both; and one that reuses an id whose ledger is no
+longer kept.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -27,7 +31,7 @@ from enum import Enum
 
 from producer.events import Event, UnreadableRecord, content_hash, same_record
 from producer.state.checkpoint import Checkpoint, EventTime, with_reused_ids
-from producer.state.ledger import Ledger, variant_key
+from producer.state.ledger import Ledger, event_time, variant_key
 from relay.timestamps import day_of
 
 
@@ -82,9 +86,8 @@ class Identifier:
 
     def _is_believed(self, event: Event) -> bool:
         """Whether the known id may be this record's."""
-        if not self.ledger.day_contains(day_of(event["created"]), event["id"]):
-            return False
-        return self.newest is None or EventTime(event["created"], event["id"]) <= self.newest
+        time = event_time(event)
+        return self.ledger.believes(time) and (self.newest is None or time <= self.newest)
 
     def _is_undecidable(self, event: Event) -> bool:
         rivals = self.same_id.get(event["id"])
@@ -121,12 +124,27 @@ def newest_event(checkpoint: Checkpoint, ledger: Ledger) -> EventTime | None:
     return checkpoint.newest_event or ledger.latest_possible_event()
 
 
+def reuse_bounds(
+    checkpoint: Checkpoint, ledger: Ledger, published: Iterable[Event]
+) -> Mapping[str, EventTime]:
+    """Return, by day, the newest event before these, if one of them shows that ids of published records are given again.
+
+    No event of the ledger is after it, so each event after it can get a time key from now on.
+    """
+    newest = newest_event(checkpoint, ledger) or EventTime(0, 0)
+    return {
+        day_of(event["created"]): newest
+        for event in published
+        if event["variant"] is not None and event_time(event) > newest
+    }
+
+
 def with_identities(checkpoint: Checkpoint, ledger: Ledger, published: Sequence[Event]) -> Checkpoint:
     """Return the checkpoint with the facts that tell a later record with a known id from the one that has it."""
     if not published:
         return checkpoint
     before = newest_event(checkpoint, ledger)
-    newest = max(EventTime(event["created"], event["id"]) for event in published)
+    newest = max(map(event_time, published))
     variants = sum(event["variant"] is not None for event in published)
     return with_reused_ids(
         replace(checkpoint, newest_event=max(before, newest) if before else newest),

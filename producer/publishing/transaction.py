@@ -16,6 +16,7 @@ from producer.publishing.identity import (
     identified,
     newest_event,
     records_with_one_id,
+    reuse_bounds,
     with_identities,
 )
 from producer.publishing.shard_layout import ShardLayout
@@ -172,7 +173,10 @@ def build_transaction(
     `window`: the one the plan's records were read in; None only without dead letters. `window_complete`: with this
     transaction everything up to the window end is published. Raises LedgerTooLargeError.
     """
-    delta = ledger.expire_days(ledger.plan(plan.events, plan.unreadable, read=window), checkpoint)
+    reused_after = reuse_bounds(checkpoint, ledger, plan.events)
+    delta = ledger.expire_days(
+        ledger.plan(plan.events, plan.unreadable, read=window, reused_after=reused_after), checkpoint
+    )
     checkpoint = with_identities(checkpoint, ledger, plan.events)
     return Transaction(
         [

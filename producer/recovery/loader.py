@@ -130,12 +130,13 @@ class ShardLoader:
         repairs = add_missing_ids(stored, *tails)
         if names := find_lost_tails(stored, *tails):
             self.metrics.tail_lost(partition, sorted(names))
+            ledgers = {name: stored.days[name] for name in names}
             kept_since = max(self.now_ms(), stored.last_timestamp) - self.topic_limits.current.retention_ms
             repairs += remove_lost_ids(
                 stored,
                 names,
-                await scan_log(self.connection, decoder, live, names, kept_since),
-                await scan_log(self.connection, decoder, backfill, names, kept_since),
+                await scan_log(self.connection, decoder, live, ledgers, kept_since),
+                await scan_log(self.connection, decoder, backfill, ledgers, kept_since),
             )
         newest = (event.timestamp for tail in tails for event in tail.events)
         return max([stored.last_timestamp, *newest]), repairs

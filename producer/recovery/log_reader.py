@@ -1,7 +1,7 @@
 """Reads a shard's event topics for recovery: the tail of a log, or all of it."""
 
 import math
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -9,7 +9,7 @@ from pyroaring import BitMap64
 
 from producer.recovery.logged_events import IdsByDay, LoggedEvent, LogScan, LogTail
 from producer.state.checkpoint import EventTime
-from producer.state.ledger import event_keys
+from producer.state.ledger import DayLedger, event_keys
 from relay.avro.codec import (
     BadBody,
     Encoder,
@@ -27,7 +27,6 @@ from relay.kafka.log_reader import LogBounds, read_to_end, require_stable_bounds
 from relay.kafka.positions import Positions
 from relay.schema_registry.client import Missing, Unavailable
 from relay.schema_registry.store import SchemaStore
-from relay.timestamps import day_of
 from schemas import Schema, released
 
 log = structlog.get_logger(__name__)
@@ -62,15 +61,15 @@ async def scan_log(
     connection: Connection,
     decoder: "EventDecoder",
     tp: TopicPartition,
-    organizations: Collection[str],
+    ledgers: Mapping[str, Mapping[str, DayLedger]],
     kept_since: int,
 ) -> LogScan:
-    """Read all events of these organizations from the start of a topic.
+    """Read all events of some organizations from the start of a topic.
 
-    `kept_since` (ms): retention has deleted nothing newer; used only if the topic is empty.
+    `ledgers`: of these organizations, by day; they tell which keys an event has. `kept_since` (ms): retention has deleted nothing newer; used only if the topic is empty.
     """
-    keys = {name.encode() for name in organizations}
-    scan = _ScanState()
+    keys = {name.encode() for name in ledgers}
+    scan = _ScanState(ledgers)
 
     def on_record(record: Record) -> None:
         scan.oldest = min(scan.oldest, record.timestamp)
@@ -88,6 +87,7 @@ async def scan_log(
 
 @dataclass(slots=True)
 class _ScanState:
+    ledgers: Mapping[str, Mapping[str, DayLedger]]
     ids: IdsByDay = field(default_factory=dict)
     last: dict[str, LoggedEvent] = field(default_factory=dict)
     newest: dict[str, EventTime] = field(default_factory=dict)
@@ -102,7 +102,7 @@ class _ScanState:
 
     def add(self, event: LoggedEvent) -> None:
         days = self.ids.setdefault(event.organization, {})
-        days.setdefault(day_of(event.created), BitMap64()).update(event.keys)
+        days.setdefault(event.day, BitMap64()).update(event.keys_in(self.ledgers[event.organization]))
         self.newest[event.organization] = max(self.newest.get(event.organization, event.time), event.time)
         before = self.last.get(event.organization)
         if before is None or before.offset < event.offset:

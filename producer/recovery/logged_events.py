@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pyroaring import BitMap64
 
 from producer.state.checkpoint import EventPosition, EventTime
-from producer.state.ledger import event_keys
+from producer.state.ledger import DayLedger
+from relay.timestamps import day_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +22,16 @@ class LoggedEvent:
     variant: str | None = None
 
     @property
-    def keys(self) -> tuple[int, ...]:
-        """Keys of the event in a ledger."""
-        return event_keys(self.id, self.variant)
+    def day(self) -> str:
+        return day_of(self.created)
 
     @property
     def time(self) -> EventTime:
         return EventTime(self.created, self.id)
+
+    def keys_in(self, days: Mapping[str, DayLedger]) -> tuple[int, ...]:
+        """Return the keys of the event in the ledger of its day."""
+        return days.get(self.day, DayLedger()).keys_of(self.time, self.variant)
 
 
 @dataclass(frozen=True, slots=True)

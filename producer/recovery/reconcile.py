@@ -20,11 +20,12 @@ from dataclasses import dataclass, field, replace
 
 from pyroaring import BitMap64
 
+from producer.publishing.identity import newest_event
 from producer.recovery.logged_events import LoggedEvent, LogScan, LogTail
 from producer.state.checkpoint import Checkpoint, EventPosition, EventTime, rewind, with_reused_ids
 from producer.state.intervals import TimeRange, add_range, missing_ranges
 from producer.state.ledger import DayLedger, Ledger, is_day_kept
-from relay.timestamps import DAY_MS, day_of, day_start
+from relay.timestamps import DAY_MS, day_start
 
 
 @dataclass(slots=True)
@@ -66,7 +67,10 @@ def find_lost_tails(stored: StoredProgress, live: LogTail, backfill: LogTail) ->
 
 def _partially_published(stored: StoredProgress, live: LogTail, backfill: LogTail) -> set[str]:
     on_log = {
-        (event.organization, key) for tail in (live, backfill) for event in tail.events for key in event.keys
+        (event.organization, key)
+        for tail in (live, backfill)
+        for event in tail.events
+        for key in event.keys_in(stored.days[event.organization])
     }
     return {
         name
@@ -145,22 +149,45 @@ def add_missing_ids(stored: StoredProgress, live: LogTail, backfill: LogTail) ->
     became visible. Skip days no longer kept, unless the event is newer than the last progress record. Also update each
     checkpoint's last event.
     """
+    events = [event for event in (*live.events, *backfill.events) if _belongs_to_ledger(event, stored)]
+    _add_reuse_bounds(stored, events)
     changed = set()
-    for event in (*live.events, *backfill.events):
-        day = day_of(event.created)
+    for event in events:
+        day = event.day
         days = stored.days[event.organization]
         known = days.get(day, DayLedger())
+        keys = BitMap64(event.keys_in(days))
         checkpoint = stored.checkpoints.get(event.organization)
-        expected = (
-            event.timestamp >= stored.last_timestamp or checkpoint is None or is_day_kept(day, checkpoint)
-        )
-        if expected and not known.ids.issuperset(BitMap64(event.keys)):
-            days[day] = replace(known, ids=known.ids | BitMap64(event.keys))
+        if not known.ids.issuperset(keys):
+            days[day] = replace(known, ids=known.ids | keys)
             changed.add((event.organization, day))
             if event.variant is not None and checkpoint is not None:
                 stored.checkpoints[event.organization] = with_reused_ids(checkpoint, 1, event.timestamp)
     repairs = [LedgerRepair(organization, day) for organization, day in sorted(changed)]
     return repairs + _update_last_positions(stored, live, backfill)
+
+
+def _belongs_to_ledger(event: LoggedEvent, stored: StoredProgress) -> bool:
+    checkpoint = stored.checkpoints.get(event.organization)
+    return (
+        event.timestamp >= stored.last_timestamp or checkpoint is None or is_day_kept(event.day, checkpoint)
+    )
+
+
+def _add_reuse_bounds(stored: StoredProgress, events: Iterable[LoggedEvent]) -> None:
+    """Note the days on which an event newer than the stored newest one has a variant: their ledgers were lost with it.
+
+    Each event after the bound is then in no ledger yet, and gets its time key with its other keys.
+    """
+    newest = {
+        name: newest_event(checkpoint, Ledger(name, stored.days[name])) or EventTime(0, 0)
+        for name, checkpoint in stored.checkpoints.items()
+    }
+    for event in events:
+        days, bound = stored.days[event.organization], newest.get(event.organization)
+        day = days.get(event.day, DayLedger())
+        if event.variant is not None and bound is not None and event.time > bound:
+            days[event.day] = replace(day, reused_after=day.reused_after or bound)
 
 
 def _update_last_positions(stored: StoredProgress, live: LogTail, backfill: LogTail) -> list[LedgerRepair]:

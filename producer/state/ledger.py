@@ -2,12 +2,13 @@
 
 A ledger is a set of 64-bit keys. The key of an event is its id, which has 63 bits. An event whose id another published
 record has carries a variant, 63 bits of a hash of its content: it has the key of its id and, with the highest bit set, the
-key of its variant.
+key of its variant. Once a source has given ids again, ids alone are no proof: each later event of that day also has a
+time key, made of its id and `created`. The content is not in it, since the source may show a record with other names.
 """
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
@@ -27,10 +28,26 @@ _VARIANT_BIT = 2**63
 
 @dataclass(frozen=True, slots=True)
 class DayLedger:
-    """Of the records created on one UTC day: keys of the published ones, hashes of the dead letters."""
+    """Of the records created on one UTC day: keys of the published ones, hashes of the dead letters.
+
+    `reused_after`: each published event of the day after this one has a time key. None: no event has.
+    """
 
     ids: BitMap64 = field(default_factory=BitMap64)
     dead_letters: frozenset[bytes] = frozenset()
+    reused_after: EventTime | None = None
+
+    def has_time_key(self, time: EventTime) -> bool:
+        """Whether an event of this time has a time key, once it is published."""
+        return self.reused_after is not None and time > self.reused_after
+
+    def keys_of(self, time: EventTime, variant: str | None) -> tuple[int, ...]:
+        """Return the keys of an event. Raises ValueError for a variant that is not 16 hexadecimal digits below 2^63."""
+        keys = event_keys(time.id, variant)
+        return (*keys, time_key(time)) if self.has_time_key(time) else keys
+
+
+_EMPTY = DayLedger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +77,10 @@ class Ledger:
         """Whether any kept day holds the id, or the key of a variant."""
         return any(event_id in day.ids for day in self._days.values())
 
-    def day_contains(self, day: str, event_id: int) -> bool:
-        """Whether a record of this day has been published with the id."""
-        return day in self._days and event_id in self._days[day].ids
+    def believes(self, time: EventTime) -> bool:
+        """Whether the ledger of its day holds a record: by its id, or by its time key where ids were given again."""
+        day = self._days.get(day_of(time.created), _EMPTY)
+        return (time_key(time) if day.has_time_key(time) else time.id) in day.ids
 
     def latest_possible_event(self) -> EventTime | None:
         """Return an upper bound of all events in the ledger: the end of the last day that holds one. None: none does."""
@@ -81,28 +99,44 @@ class Ledger:
         unreadable: Iterable[UnreadableRecord] = (),
         *,
         read: TimeRange | None = None,
+        reused_after: Mapping[str, EventTime] | None = None,
     ) -> LedgerDelta:
         """Return the days as they will be once these are published.
 
         An unreadable record has no day, so it is kept in the last day of the window it was `read` in: never before its own.
+        `reused_after`: of days on which ids are given again, unless that was known before.
         """
-        ids: dict[str, list[int]] = {}
+        published: dict[str, list[Event]] = {}
         for event in events:
-            ids.setdefault(day_of(event["created"]), []).extend(event_keys(event["id"], event.get("variant")))
+            published.setdefault(day_of(event["created"]), []).append(event)
         dead_letters = frozenset(map(record_hash, unreadable))
         if dead_letters and read is None:
             raise ValueError("dead letters need the window they were read in")
         last = day_of(read.end - 1) if dead_letters and read else None
         return LedgerDelta(
             {
-                name: DayLedger(
-                    self._ids_of(name) | BitMap64(ids.get(name, [])),
-                    self._dead_letters_of(name) | (dead_letters if name == last else frozenset()),
+                name: self._planned_day(
+                    name,
+                    published.get(name, ()),
+                    dead_letters if name == last else frozenset(),
+                    (reused_after or {}).get(name),
                 )
-                for name in sorted(ids.keys() | ({last} if last else set()))
+                for name in sorted(published.keys() | ({last} if last else set()))
             },
             self._version,
         )
+
+    def _planned_day(
+        self,
+        name: str,
+        published: Iterable[Event],
+        dead_letters: frozenset[bytes],
+        reused_after: EventTime | None,
+    ) -> DayLedger:
+        day = self._days.get(name, _EMPTY)
+        day = replace(day, reused_after=day.reused_after or reused_after)
+        keys = (key for event in published for key in day.keys_of(event_time(event), event.get("variant")))
+        return replace(day, ids=day.ids | BitMap64(keys), dead_letters=day.dead_letters | dead_letters)
 
     def expire_days(self, delta: LedgerDelta, checkpoint: Checkpoint) -> LedgerDelta:
         """Return the delta together with the days that no window reaches once this checkpoint is committed."""
@@ -135,16 +169,11 @@ class Ledger:
         return {
             "organization": self.organization,
             "day": name,
-            "added": (day.ids - self._ids_of(name)).serialize(),
+            "added": (day.ids - self._days.get(name, _EMPTY).ids).serialize(),
             "ids": day.ids.serialize(),
             "dead_letters": sorted(day.dead_letters),
+            "reused_after": None if day.reused_after is None else asdict(day.reused_after),
         }
-
-    def _ids_of(self, name: str) -> BitMap64:
-        return self._days[name].ids if name in self._days else BitMap64()
-
-    def _dead_letters_of(self, name: str) -> frozenset[bytes]:
-        return self._days[name].dead_letters if name in self._days else frozenset()
 
 
 def is_day_kept(name: str, checkpoint: Checkpoint) -> bool:
@@ -167,6 +196,17 @@ def event_keys(event_id: int, variant: str | None) -> tuple[int, ...]:
     return (event_id,) if variant is None else (event_id, _variant_key(variant))
 
 
+def time_key(time: EventTime) -> int:
+    """Return the key of an event's id and its place in its day: 36 bits and 27. So arranged, a bitmap holds it in ten bytes;
+    a hash would need 22. Ids that differ by a multiple of 2^36 in one millisecond have one key.
+    """
+    return _VARIANT_BIT | (time.id % 2**36) << 27 | time.created % DAY_MS
+
+
+def event_time(event: Event) -> EventTime:
+    return EventTime(event["created"], event["id"])
+
+
 def variant_key(content_hash: int) -> int:
     """Return the key of the variant with this hash of its content."""
     return _VARIANT_BIT | content_hash
@@ -185,7 +225,12 @@ def record_hash(record: UnreadableRecord) -> bytes:
 
 def day_ledger_from_record(record: Mapping[str, Any]) -> DayLedger:
     """Return the day of a DayLedger record."""
-    return DayLedger(BitMap64.deserialize(record["ids"]), frozenset(record["dead_letters"]))
+    reused_after = record["reused_after"]
+    return DayLedger(
+        BitMap64.deserialize(record["ids"]),
+        frozenset(record["dead_letters"]),
+        None if reused_after is None else EventTime(**reused_after),
+    )
 
 
 def progress_key(organization: str, day: str | None = None) -> str:

@@ -18,6 +18,7 @@ ListenAddress = Annotated[str, AfterValidator(values.require_address)]
 OriginUrl = Annotated[str, AfterValidator(values.normalize_origin)]
 Url = Annotated[str, AfterValidator(values.normalize_url)]
 SecretUrl = Annotated[str, AfterValidator(values.require_secure_url)]
+OrganizationName = Annotated[str, AfterValidator(values.require_organization)]
 AzureCredential = Literal["default", "managed-identity", "workload-identity", "client-secret", "azure-cli"]
 
 

@@ -107,6 +107,17 @@ def require_destination_name(name: str) -> str:
     return name
 
 
+def require_organization(name: str) -> str:
+    """Check a name that a setting gives to an organization; it is the host of its URL unless `--name` chose another."""
+    if name.lower().startswith(("https://", "http://")):
+        raise ValueError(
+            f"must name an organization by its name, which is {name.partition('//')[2].partition('/')[0]!r} for this URL"
+        )
+    if not name or not name.isprintable() or any(map(str.isspace, name)):
+        raise ValueError("must name an organization, such as acme.atlassian.net")
+    return name
+
+
 def parse_start(value: Any) -> Any:
     """Return `recent`, `earliest`, `latest`, or an instant with its zone, given as text or as a TOML time.
 

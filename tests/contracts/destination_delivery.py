@@ -8,9 +8,9 @@ from prometheus_client import CollectorRegistry
 
 from consumer.destinations.outcome import Paused, Reject
 from tests.contracts.destination_case import CONFIG, feed_until, uids
-from tests.contracts.peers import Absent
+from tests.contracts.peers import ROUTED_ORGANIZATION, Absent
 from tests.support.in_memory_group import FakeGroup, assign, counters, handler, kill
-from tests.support.messages import Message
+from tests.support.messages import Message, event, message
 from tests.support.waiting import wait_until
 
 
@@ -118,6 +118,24 @@ async def rows_to_retry_are_sent_alone(case):
     assert case.peer.stored()[-1] == uids([1])[0]
 
 
+async def each_organization_goes_by_its_own_route(case):
+    """A kind with `by_organization` sends events of a named organization to its route alone, others to the target of all."""
+    if case.peer.stored_by_route is None:
+        pytest.skip("the kind has no setting by_organization")
+    route = case.peer.config.by_organization[ROUTED_ORGANIZATION]
+    kafka = FakeGroup(300)
+    for number in range(0, 300, 3):
+        kafka.log[number] = message(event(number, organization=ROUTED_ORGANIZATION), offset=number)
+    one = case.handler(kafka)
+    await assign(one, kafka)
+    await one.records(kafka.poll(300))
+    await wait_until(lambda: kafka.committed_offset == 300)
+    await one.closed()
+    by_route = case.peer.stored_by_route
+    assert by_route(route) == [f"{ROUTED_ORGANIZATION}/{number}" for number in range(0, 300, 3)]
+    assert sorted(by_route(None)) == sorted(uids(number for number in range(300) if number % 3))
+
+
 async def a_peer_that_rejects_everything_costs_no_event(case):
     """Every body is rejected for a while: nothing becomes a dead letter, the status says so, and all of it arrives at last."""
     rejecting = [each for each in case.peer.answers.values() if each.outcome is Reject]
@@ -209,6 +227,7 @@ CLAIMS = (
     a_kill_before_a_commit_repeats_only_uncommitted_rows,
     one_rejected_row_among_a_thousand_is_the_only_dead_letter,
     rows_to_retry_are_sent_alone,
+    each_organization_goes_by_its_own_route,
     a_peer_that_rejects_everything_costs_no_event,
     a_wrong_credential_pauses_and_its_repair_is_noticed,
     a_stop_ends_within_its_time,

@@ -16,6 +16,8 @@ from simulators.azure.world import HISTORY, AzureWorld
 from simulators.http.receiver import HttpReceiver
 from tests.contracts.file_destination.config import FileConfig
 
+ROUTED_ORGANIZATION = "routed.atlassian.net"
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -58,6 +60,11 @@ class Peer:
     """Every answer that the kind's page lists, and at least one for each outcome that the kind has.
 
     Rows 0, 1 and 2 are sent to each. A kind whose answers name rows has "some throttled", which names row 1 to retry, once.
+    """
+    stored_by_route: Callable[[str | None], list[str]] | None = None
+    """The same as `stored`, for one route of the live flow; None as route: rows without one.
+
+    None: the kind has no setting `by_organization`. Otherwise `config` gives ROUTED_ORGANIZATION a route in it.
     """
 
     @property
@@ -123,7 +130,10 @@ async def file_peer(_monkeypatch, directory):
         return lambda: (directory / name).unlink(missing_ok=True)
 
     def stored(flow="live"):
-        spool = directory / f"{flow}.jsonl"
+        return stored_in(f"{flow}.jsonl")
+
+    def stored_in(file):
+        spool = directory / file
         return (
             [orjson.loads(line)["uid"] for line in spool.read_bytes().splitlines()] if spool.exists() else []
         )
@@ -150,7 +160,12 @@ async def file_peer(_monkeypatch, directory):
         "wrong token": Answer(Paused, break_credential, lambda: file("token", "secret")),
     }
     yield Peer(
-        FileConfig(kind="file", directory=directory, token="secret"),
+        FileConfig(
+            kind="file",
+            directory=directory,
+            token="secret",
+            by_organization={ROUTED_ORGANIZATION: "routed.jsonl"},
+        ),
         stored,
         lambda: stored("history"),
         reject,
@@ -158,6 +173,7 @@ async def file_peer(_monkeypatch, directory):
         lambda: file("hold-after"),
         break_credential,
         answers,
+        lambda route: stored_in(route or "live.jsonl"),
     )
 
 

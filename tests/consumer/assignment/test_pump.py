@@ -1,5 +1,8 @@
 """From records to bodies: filters, defects, limits, and the counters of what became of each record."""
 
+from dataclasses import replace
+
+import orjson
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -8,9 +11,19 @@ from consumer.decoding.event_rules import compile_rules
 from consumer.destinations.contract import BodyFormat, Limits
 from consumer.destinations.outcome import Paused
 from consumer.formats.encoded_rows import EncodedRows
-from consumer.timing import BackoffCurve
+from consumer.timing import BackoffCurve, BufferLimits
 from tests.support.fake_sentinel import FakeSentinel
-from tests.support.in_memory_group import A, B, FakeGroup, FakeSchemaStore, assign, count, counters, handler
+from tests.support.in_memory_group import (
+    A,
+    B,
+    FakeGroup,
+    FakeSchemaStore,
+    assign,
+    count,
+    counters,
+    handler,
+    kill,
+)
 from tests.support.messages import Message, event, message
 from tests.support.waiting import wait_until
 
@@ -158,6 +171,80 @@ async def test_a_destination_may_want_bodies_of_one_partition():
     await one.closed()
     ranges = [each for body in destination.sent for each in body.offsets]
     assert sorted((each.partition, each.first, each.last) for each in ranges) == [(0, 0, 19), (1, 0, 19)]
+
+
+async def test_a_body_holds_events_of_one_route():
+    """Organizations of one route share bodies, in the order of their events, and each body names its route."""
+    names = ["one.example", "two.example", "three.example", "acme.atlassian.net"]
+    kafka = FakeGroup(0)
+    kafka.log = [
+        message(event(number, organization=names[number % 4]), offset=number) for number in range(40)
+    ]
+    destination = FakeSentinel(routes={"one.example": "x", "three.example": "x", "two.example": "y"})
+    one = handler(kafka, destination)
+    await assign(one, kafka)
+    await one.records(kafka.poll(40))
+    await wait_until(lambda: kafka.committed_offset == 40)
+    await one.closed()
+    stored = {body.route: [row["EventId"] for row in orjson.loads(body.content)] for body in destination.sent}
+    assert stored == {
+        "x": [number for number in range(40) if number % 4 in {0, 2}],
+        "y": [number for number in range(40) if number % 4 == 1],
+        None: [number for number in range(40) if number % 4 == 3],
+    }
+    assert [(each.offsets[0].first, each.offsets[0].last) for each in destination.sent] == [
+        (0, 38),
+        (1, 37),
+        (3, 39),
+    ]
+
+
+async def test_a_route_that_is_not_answered_holds_back_offsets_and_no_other_route():
+    """The events of other routes are delivered, and are not sent again after a kill: only the unanswered ones are."""
+    kafka = FakeGroup(0)
+    kafka.log = [
+        message(event(number, organization=f"org{number % 2}"), offset=number) for number in range(20)
+    ]
+    destination = FakeSentinel(routes={"org0": "x", "org1": "y"})
+    destination.unanswered = {4}
+    one = handler(kafka, destination)
+    await assign(one, kafka)
+    await one.records(kafka.poll(20))
+    odd, even = list(range(1, 20, 2)), list(range(0, 20, 2))
+    await wait_until(lambda: destination.accepted == odd)
+    await wait_until(lambda: kafka.stored.metadata)
+    assert kafka.committed_offset == 0
+    await kill(one, kafka)
+    destination.unanswered = set()
+    another = handler(kafka, destination)
+    await assign(another, kafka)
+    await another.records(kafka.poll(20))
+    await wait_until(lambda: kafka.committed_offset == 20)
+    await another.closed()
+    assert destination.accepted == odd + even
+
+
+async def test_many_routes_gather_no_more_than_may_be_in_flight():
+    """A thousand open bodies of a megabyte each would not fit into memory: the largest are sent before they are full or old."""
+    kafka = FakeGroup(0)
+    kafka.log = [
+        message(event(number, organization=f"org{number % 30}", description="x" * 500), offset=number)
+        for number in range(300)
+    ]
+    destination = FakeSentinel(
+        routes={f"org{number}": f"index{number}" for number in range(30)}, in_flight_bytes=20_000
+    )
+    destination.limits = replace(
+        destination.limits, format=replace(destination.limits.format, max_bytes=20_000)
+    )
+    one = handler(kafka, destination, linger=3600, buffers=BufferLimits(decode_batch_bytes=1))
+    await assign(one, kafka)
+    await one.records(kafka.poll(300))
+    await wait_until(lambda: len(destination.accepted) > 200)
+    held = sum(batch.size for batch in one._assignment._pump._batches.values())
+    assert 0 < held <= 20_000
+    await one.stop(0.1)
+    await one.closed()
 
 
 async def test_the_destination_sees_only_hidden_values():

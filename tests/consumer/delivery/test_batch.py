@@ -1,14 +1,15 @@
 import json
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from consumer.delivery.batch import RequestBatch, Rows
 from consumer.destinations.contract import BodyFormat, OffsetRange
 from consumer.formats.encoded_rows import EncodedRows
-from consumer.offsets.tracker import SequenceRange, TrackedRecords
+from consumer.offsets.delivered import DeliveryProgress
+from consumer.offsets.tracker import OffsetTracker, SequenceRange, TrackedRecords
 from relay.kafka import TopicPartition
 from tests.support.batches import rows
 from tests.support.messages import Message
@@ -169,3 +170,47 @@ def test_rows_divide_into_runs_of_one_partition():
     ]
     assert mixed.offsets() == (OffsetRange("events", 0, 5, 10), OffsetRange("events", 1, 2, 2))
     assert list(Rows().by_partition()) == []
+
+
+def test_rows_divide_by_the_route_of_their_organization():
+    """Each route keeps the order of its rows; organizations without a route share one part, and no rows make no part."""
+    a, b = TopicPartition("events", 0), TopicPartition("events", 1)
+    keys = ["one", "two", "other", "one", "two", "more"]
+    records = [Message(b"", key.encode(), 1, offset=offset) for offset, key in enumerate(keys)]
+    tracked = TrackedRecords(records, (SequenceRange(a, 0, 3), SequenceRange(b, 0, 3)))
+    mixed = Rows(EncodedRows.of([b"p", b"q", b"r", b"s", b"t", b"u"], b","), tracked)
+    routes = {"one": "x", "two": "y", "absent": "z"}
+    parts = dict(mixed.by_route(routes))
+    assert {route: list(part.encoded) for route, part in parts.items()} == {
+        "x": [b"p", b"s"],
+        "y": [b"q", b"t"],
+        None: [b"r", b"u"],
+    }
+    assert [part.route(routes) for part in parts.values()] == list(parts)
+    assert [part.tracked.sequences for part in parts.values()] == [
+        (SequenceRange(a, 0, 1), SequenceRange(b, 0, 1)),
+        (SequenceRange(a, 1, 2), SequenceRange(b, 1, 2)),
+        (SequenceRange(a, 2, 3), SequenceRange(b, 2, 3)),
+    ]
+    assert list(Rows().by_route(routes)) == []
+    assert Rows().route(routes) is None
+    assert [(route, len(part)) for route, part in mixed.by_route({})] == [(None, 6)]
+
+
+@settings(max_examples=60)
+@given(st.lists(st.sampled_from(["a", "b", "c", "d"]), max_size=40), st.data())
+def test_offsets_are_right_when_bodies_of_routes_end_in_any_order(keys, data):
+    """The committable offset never passes a record whose body is not delivered, and reaches the end at last."""
+    partition, tracker = TopicPartition("events", 0), OffsetTracker()
+    tracker.start(partition, DeliveryProgress(None, 0))
+    records = [Message(b"", key.encode(), 1, offset=offset) for offset, key in enumerate(keys)]
+    sequences = tuple(sequence for sequence, _ in tracker.track(partition, records))
+    every = Rows(EncodedRows.of([b"1"] * len(keys), b","), TrackedRecords(records, sequences))
+    bodies = [part for _, part in every.by_route({"a": "x", "b": "y", "c": "x"})]
+    delivered = set()
+    for body in data.draw(st.permutations(bodies)):
+        tracker.mark_delivered(body.tracked)
+        delivered |= {record.offset for record in body.tracked.records}
+        first_missing = next(offset for offset in range(len(keys) + 1) if offset not in delivered)
+        assert tracker.progress()[partition].offset == first_missing
+    assert tracker.progress()[partition].offset == len(keys)

@@ -5,7 +5,8 @@ from typing import Literal
 from pydantic import Field, SecretStr
 
 from consumer.config import DestinationSettings
-from relay.config.base import DirectoryPath
+from consumer.destinations.contract import Flow
+from relay.config.base import DirectoryPath, OrganizationName
 
 
 class FileConfig(DestinationSettings):
@@ -20,8 +21,15 @@ class FileConfig(DestinationSettings):
     token: SecretStr = Field(
         description="Password of the directory, equal to the content of its file `token`.", examples=["…"]
     )
+    by_organization: dict[OrganizationName, str] = Field(
+        default={},
+        description="File of each organization that has its own.",
+        examples=[{"acme.atlassian.net": "acme.jsonl"}],
+    )
 
 
-def identity(config: FileConfig) -> dict[str, str]:
-    """Return the directory: where lines go, with any token."""
-    return {"directory": str(config.directory)}
+def identity(config: FileConfig) -> dict[Flow, dict[str, str]]:
+    """Return the directory and the files: where lines go, with any token."""
+    files = {f"file of {name}": file for name, file in sorted(config.by_organization.items())}
+    place = {"directory": str(config.directory), **files}
+    return {"live": place, "history": place}

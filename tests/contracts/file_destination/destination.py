@@ -14,9 +14,10 @@ from tests.contracts.file_destination.config import FileConfig
 
 
 class FileDestination:
-    """Appends to one file of the directory."""
+    """Appends to one file of the directory, and to those of organizations that have their own."""
 
-    def __init__(self, client: SpoolClient, config: FileConfig, file: str, timeout_seconds: float) -> None:
+    def __init__(self, client: SpoolClient, config: FileConfig, flow: Flow, timeout_seconds: float) -> None:
+        file = f"{flow}.jsonl"
         self._client = client
         self._file = file
         self.limits = Limits(
@@ -24,6 +25,7 @@ class FileDestination:
             request_timeout_seconds=timeout_seconds,
             linger_seconds=0.05,
             max_uncommitted=2_000,
+            routes=config.by_organization if flow == "live" else {},
         )
         self.address = f"{config.directory}, file {file}"
         self.config_hint = "Check that the spool directory is not closed."
@@ -35,7 +37,7 @@ class FileDestination:
         return rows.BODY_FORMAT.framed(encoded)
 
     async def send(self, body: Body) -> Outcome:
-        return await self._client.append(self._file, body.content)
+        return await self._client.append(body.route or self._file, body.content)
 
     async def probe(self) -> Outcome:
         return await self._client.append(self._file, b"")
@@ -47,7 +49,5 @@ async def open_file(
 ) -> AsyncIterator[Mapping[Flow, Destination]]:
     """Open both files of the directory."""
     client = SpoolClient(name, config, request_timeout_seconds)
-    files: dict[Flow, str] = {"live": "live.jsonl", "history": "history.jsonl"}
-    yield {
-        flow: FileDestination(client, config, file, request_timeout_seconds) for flow, file in files.items()
-    }
+    flows: tuple[Flow, ...] = ("live", "history")
+    yield {flow: FileDestination(client, config, flow, request_timeout_seconds) for flow in flows}

@@ -33,8 +33,10 @@ class FakeJira:
     A record's number is its own for ever, and its summary says it; its id is the number unless the site was restored.
     """
 
-    def __init__(self, now_ms):
+    def __init__(self, now_ms, reuse_noticed=lambda _created: False):
+        """`reuse_noticed`: whether the relay knows of an instant that ids were given again before it, on the same day."""
         self.now_ms = now_ms
+        self._reuse_noticed = reuse_noticed
         self.log = AuditLog()
         self.record_times = {}
         self.removed = set()
@@ -52,8 +54,9 @@ class FakeJira:
         """Add a record; with `old_id`, its id is below all others."""
         number = 50_000 - len(self.record_times) if old_id else self._next_number
         self._next_number += 1
-        # A reused id is only noticed for certain on a record that is newer than all that were published.
-        reused = bool(self._freed_ids) and not old_id and created == visible == self.now_ms()
+        # A reused id is first noticed for certain on a record that is newer than all that were published.
+        at_once = created == visible == self.now_ms()
+        reused = bool(self._freed_ids) and not old_id and (at_once or self._reuse_noticed(created))
         record_id = self._freed_ids.pop(0) if reused else number
         self.record_times[number] = RecordTimes(created, visible)
         record = {"id": record_id, "created": format_instant(created), "summary": str(number)}

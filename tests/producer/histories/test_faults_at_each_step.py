@@ -15,7 +15,7 @@ EVENTS = (TOPICS.events, TOPICS.backfill)
 
 
 def poll_an_hour_and_a_day(world):
-    """Create live, late and old records, and run through many transactions, a daily and a weekly re-read, and a restore."""
+    """Create live, late and old records, and run through many transactions, a daily and a weekly re-read, and a restore with a late record."""
     world.add("acme", backfill_days=1)
     acme = world.jiras["acme"]
     for ago in (30 * HOUR, 20 * HOUR, 3 * HOUR, 3 * HOUR, HOUR):
@@ -28,7 +28,11 @@ def poll_an_hour_and_a_day(world):
     world.jump(3_600)
     world.run(40)
     acme.restore(3)
-    for _ in range(4):
+    for _ in range(2):
+        acme.add_record(world.now_ms(), world.now_ms())
+    world.run(400)
+    acme.add_record(world.now_ms() - 1, world.now_ms() + 10 * MINUTE)
+    for _ in range(2):
         acme.add_record(world.now_ms(), world.now_ms())
     world.run(400)
     acme.add_record(world.now_ms() - DAY_MS // 2, world.now_ms())

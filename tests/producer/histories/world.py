@@ -1,6 +1,7 @@
 """Two organizations, their Jira, one shard's Kafka, and the processes that own the shard in turn."""
 
 from contextlib import ExitStack, closing
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -8,9 +9,9 @@ from structlog.testing import capture_logs
 
 from producer.sharding.shard import stop_shard
 from relay.organizations import Organization
-from relay.timestamps import DAY_MS, day_start
+from relay.timestamps import DAY_MS, day_of, day_start
 from tests.producer.histories import jira, kafka
-from tests.producer.histories.holds import check_cursors
+from tests.producer.histories.holds import check_cursors, published
 from tests.producer.histories.jira import FakeJira
 from tests.producer.histories.log import ShardLog
 from tests.producer.histories.process import ProducerProcess
@@ -67,7 +68,8 @@ class ShardWorld:
 
     def add(self, name, *, backfill_days=None, **fields):
         """Add an organization, add it again, or change it."""
-        self.jiras.setdefault(name, FakeJira(self.now_ms)).rejects_key = self.jira_rejects_key
+        site = FakeJira(self.now_ms, partial(self._reuse_noticed, name))
+        self.jiras.setdefault(name, site).rejects_key = self.jira_rejects_key
         backfill_from = None if backfill_days is None else self.now_ms() - int(backfill_days * DAY_MS)
         before = self.organizations.get(name)
         if name in self.first_added and (
@@ -89,6 +91,15 @@ class ShardWorld:
                 backfill_from, self.longest_backfill_from.get(name, backfill_from)
             )
         self.set_organizations()
+
+    def _reuse_noticed(self, name, created):
+        """Return whether an older event of the same day has a variant."""
+        return not self.unrepaired and any(
+            event["variant"] and event["created"] < created and day_of(event["created"]) == day_of(created)
+            for (organization, _), entries in published(self).items()
+            for _, event in entries
+            if organization == name
+        )
 
     def delete(self, name):
         self.organizations.pop(name, None)

@@ -48,7 +48,9 @@ async def test_history_is_not_covered_by_records_of_another_time(acme, jira_fixt
 
     covered = harness.publisher.checkpoint("acme").backfilled
     published = harness.published()
-    missing = [parse_iso(record["created"]).ms for record in acme.all_records() if record["id"] not in published]
+    missing = [
+        parse_iso(record["created"]).ms for record in acme.all_records() if record["id"] not in published
+    ]
     assert missing
     assert not [ms for ms in missing if any(ms in each for each in covered)]
 

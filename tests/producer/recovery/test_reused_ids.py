@@ -7,7 +7,7 @@ from pyroaring import BitMap64
 from producer.recovery.logged_events import LoggedEvent, LogScan, LogTail
 from producer.recovery.reconcile import StoredProgress, add_missing_ids, find_lost_tails, remove_lost_ids
 from producer.state.checkpoint import EventPosition, EventTime, new_checkpoint
-from producer.state.ledger import DayLedger, event_keys
+from producer.state.ledger import DayLedger, Ledger, event_keys, time_key
 from relay.timestamps import DAY_MS, day_start
 
 NOW = day_start("2026-11-23") + 10 * 3_600_000
@@ -17,12 +17,16 @@ SECOND = LoggedEvent("acme", 7, NOW - 500, 11, NOW, f"{5:016x}")
 EMPTY = LogTail(0)
 
 
-def stored_progress(*events, last_event):
+def ledger_of(*events, reused_after=None):
+    day = DayLedger(reused_after=reused_after)
+    return replace(day, ids=BitMap64([key for event in events for key in event.keys_in({TODAY: day})]))
+
+
+def stored_progress(*events, last_event, reused_after=None):
     """Return the progress after these events of today, the last of them in the last transaction."""
     found = StoredProgress(last_timestamp=NOW)
-    keys = BitMap64(key for event in events for key in event.keys)
-    found.days["acme"][TODAY] = DayLedger(keys)
-    found.added["acme", TODAY] = (NOW, keys - BitMap64(FIRST.keys))
+    found.days["acme"][TODAY] = day = ledger_of(*events, reused_after=reused_after)
+    found.added["acme", TODAY] = (NOW, day.ids - ledger_of(FIRST).ids)
     found.checkpoints["acme"] = replace(
         new_checkpoint("acme", NOW - 2 * DAY_MS, now=NOW),
         window_end=NOW,
@@ -33,8 +37,8 @@ def stored_progress(*events, last_event):
     return found
 
 
-def log_scan(*events, since=0):
-    keys = BitMap64(key for event in events for key in event.keys)
+def log_scan(*events, since=0, reused_after=None):
+    keys = ledger_of(*events, reused_after=reused_after).ids
     last = {"acme": events[-1]} if events else {}
     newest = {"acme": max(event.time for event in events)} if events else {}
     return LogScan({"acme": {TODAY: keys}}, last, since, 0, newest)
@@ -42,10 +46,10 @@ def log_scan(*events, since=0):
 
 def test_a_lost_event_with_a_reused_id_is_unknown_again():
     """The event that has the id without a variant remains, and the newest event is the newest that remains."""
-    found = stored_progress(FIRST, SECOND, last_event=EventPosition(11, 7))
+    found = stored_progress(FIRST, SECOND, last_event=EventPosition(11, 7), reused_after=FIRST.time)
     assert find_lost_tails(found, LogTail(0, (FIRST,)), EMPTY) == {"acme"}
 
-    remove_lost_ids(found, {"acme"}, log_scan(FIRST), log_scan())
+    remove_lost_ids(found, {"acme"}, log_scan(FIRST, reused_after=FIRST.time), log_scan())
 
     assert found.days["acme"][TODAY].ids == BitMap64(event_keys(7, None))
     assert found.checkpoints["acme"].newest_event == FIRST.time
@@ -76,8 +80,34 @@ def test_an_event_after_the_last_progress_is_known_by_its_variant():
     found = stored_progress(FIRST, last_event=EventPosition(10, 7))
     repairs = add_missing_ids(found, LogTail(0, (FIRST, SECOND)), EMPTY)
 
-    assert found.days["acme"][TODAY].ids == BitMap64([*FIRST.keys, *SECOND.keys])
+    assert found.days["acme"][TODAY] == ledger_of(FIRST, SECOND, reused_after=FIRST.time)
+    assert time_key(SECOND.time) in found.days["acme"][TODAY].ids
     assert found.checkpoints["acme"].newest_event == SECOND.time
     assert found.checkpoints["acme"].id_reuse is not None
     assert [one.day for one in repairs] == [TODAY, None]
     assert add_missing_ids(found, LogTail(0, (FIRST, SECOND)), EMPTY) == []
+
+
+def test_events_after_a_restore_are_known_by_their_time():
+    """An ordinary event is before the first one with a variant, and the ledger was lost with both."""
+    found = stored_progress(FIRST, last_event=EventPosition(10, 7))
+    ordinary = LoggedEvent("acme", 9, SECOND.created - 100, 11, NOW)
+    reused = replace(SECOND, offset=12)
+
+    add_missing_ids(found, LogTail(0, (FIRST, ordinary, reused)), EMPTY)
+
+    assert found.days["acme"][TODAY] == ledger_of(FIRST, ordinary, reused, reused_after=FIRST.time)
+    assert Ledger("acme", found.days["acme"]).believes(ordinary.time)
+    assert not Ledger("acme", found.days["acme"]).believes(EventTime(SECOND.created - 1, 7))
+
+
+def test_a_time_key_whose_event_is_on_no_topic_shows_a_loss():
+    """Another event has the same id and no variant, as the id was new."""
+    lost = LoggedEvent("acme", 9, SECOND.created + 100, 12, NOW)
+    found = stored_progress(FIRST, SECOND, lost, last_event=EventPosition(11, 7), reused_after=FIRST.time)
+
+    assert find_lost_tails(found, LogTail(0, (FIRST, SECOND, lost)), EMPTY) == set()
+    assert find_lost_tails(found, LogTail(0, (FIRST, SECOND)), EMPTY) == {"acme"}
+    remove_lost_ids(found, {"acme"}, log_scan(FIRST, SECOND, reused_after=FIRST.time), log_scan())
+    assert not Ledger("acme", found.days["acme"]).believes(lost.time)
+    assert Ledger("acme", found.days["acme"]).believes(SECOND.time)
