@@ -6,11 +6,13 @@ The table is no part of `consumer.destinations` itself: importing an outcome wou
 from typing import Final
 
 from consumer.destinations.contract import Kinds
+from consumer.destinations.elasticsearch import ELASTICSEARCH
 from consumer.destinations.http import HTTP
 from consumer.destinations.sentinel import SENTINEL
 
 DESTINATIONS: Final[Kinds] = {
     "sentinel": SENTINEL,
     "http": HTTP,
+    "elasticsearch": ELASTICSEARCH,
 }
 """Kind: its settings and how to open it. Settings, check, pipelines and the contract suite read this table."""

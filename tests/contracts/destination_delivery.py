@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from consumer.destinations.outcome import Paused, Reject
 from tests.contracts.destination_case import CONFIG, feed_until, uids
-from tests.contracts.peers import ROUTED_ORGANIZATION, Absent
+from tests.contracts.peer import ROUTED_ORGANIZATION, Absent
 from tests.support.in_memory_group import FakeGroup, assign, counters, handler, kill
 from tests.support.messages import Message, event, message
 from tests.support.waiting import wait_until
