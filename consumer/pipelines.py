@@ -18,12 +18,14 @@ from consumer.delivery.circuit_breaker import CircuitBreaker, RateLimit
 from consumer.delivery.dead_letters import DeadLetterWriter
 from consumer.delivery.flow import DeliveryFlow
 from consumer.destinations.catalogue import DESTINATIONS
-from consumer.destinations.contract import Destination, DestinationConfig, Kinds
+from consumer.destinations.contract import Destination, DestinationConfig, Flow, Kinds
 from consumer.metrics import ConsumerMetrics
 from consumer.offsets.backup import OffsetBackup, read_offset_backup
 from consumer.older_events import OlderEvents
 from consumer.running import PipelineFlow, RunningDestination, RunningPipeline
-from consumer.targets.target import Target, target_of
+from consumer.targets.guard import TargetGuard
+from consumer.targets.store import ClaimStore
+from consumer.targets.target import target_of
 from consumer.timing import ConsumerTiming
 from consumer.topic_settings import TopicSettings
 from relay.errors import RelayError
@@ -72,6 +74,7 @@ class PipelineFactory:
         self._writer = writer
         self._kinds = kinds
         self._timing = timing or ConsumerTiming()
+        self._claims = ClaimStore(connection, topics.destinations)
         self.metrics = metrics
 
     def start_text(self, name: str) -> str:
@@ -87,10 +90,13 @@ class PipelineFactory:
         start = self._start(name)
         return "earliest" if flow == "older" or (flow == "history" and start == "recent") else start
 
-    def target(self, name: str) -> Target:
-        """Return where the events of a destination go."""
+    def _guards(self, name: str) -> Mapping[Flow, TargetGuard]:
+        """Return the guard of each flow's groups: live events and history may go to different targets."""
         config = self._destinations[name]
-        return target_of(config.kind, self._kinds[config.kind].identity(config))
+        return {
+            flow: TargetGuard(name, flow, target_of(config.kind, identity), self._claims, self._timing.target)
+            for flow, identity in self._kinds[config.kind].identity(config).items()
+        }
 
     async def build(self, name: str, stack: AsyncExitStack) -> RunningDestination:
         """Open the destination and build its pipelines, live first; they share only rate limits.
@@ -107,16 +113,17 @@ class PipelineFactory:
                 f" ({REBALANCE_TIMEOUT_SECONDS:g} s). Lower the request timeout of the kind {config.kind}."
             )
         flows = await stack.enter_async_context(kind.open(name, config, kind.request_timeout_seconds))
-        rate_limit = RateLimit()
-        live = self._build_pipeline(name, flows["live"], rate_limit, "live")
+        rate_limit, guards = RateLimit(), self._guards(name)
+        live = self._build_pipeline(name, flows["live"], rate_limit, "live", guards["live"])
         if "history" not in flows:
             return RunningDestination([live], self._older_events(name, live, None))
-        history = self._build_pipeline(name, flows["history"], rate_limit, "history")
+        guard = guards["history"]
+        history = self._build_pipeline(name, flows["history"], rate_limit, "history", guard)
 
         async def live_from(partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int | None]:
             return await older_events.live_from(partitions)
 
-        older = self._build_pipeline(name, flows["history"], rate_limit, "older", live_from)
+        older = self._build_pipeline(name, flows["history"], rate_limit, "older", guard, live_from)
         older_events = self._older_events(name, live, older)
         return RunningDestination([live, history, older], older_events)
 
@@ -140,6 +147,7 @@ class PipelineFactory:
         destination: Destination,
         rate_limit: RateLimit,
         flow: PipelineFlow,
+        guard: TargetGuard,
         live_from: LiveFrom | None = None,
     ) -> RunningPipeline:
         """`live_from`: where each partition of older events ends; None: the pipeline has no end."""
@@ -177,6 +185,7 @@ class PipelineFactory:
             compile_rules(name, self._destinations[name]),
             timing.assignment,
             ends_where_live_began=live_from is not None,
+            require_own_target=guard.require_own,
         )
         handler = AssignmentHandler(pipeline)
         member = Member(
@@ -190,7 +199,7 @@ class PipelineFactory:
         )
         coverage = CoverageCheck(topic, self._coverage_reader(handler, topic), timing.coverage)
         return RunningPipeline(
-            topic, member, handler, delivery_flow, metrics, coverage, self._topic_settings, flow
+            topic, member, handler, delivery_flow, metrics, coverage, self._topic_settings, flow, guard
         )
 
     def _coverage_reader(

@@ -1,8 +1,9 @@
 """The flows of a destination as they run."""
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import partial
+from typing import Literal
 
 from consumer.assignment.coverage import CoverageCheck
 from consumer.assignment.handler import AssignmentHandler
@@ -11,6 +12,7 @@ from consumer.destinations.outcome import Paused, Retry
 from consumer.metrics import PipelineMetrics
 from consumer.offsets.delivered import DeliveryProgress
 from consumer.older_events import OlderEvents
+from consumer.targets.guard import Membership, TargetGuard
 from consumer.topic_settings import DEFAULT_RETENTION_SECONDS, TopicSettings
 from relay.kafka import TopicPartition
 from relay.kafka.consumer_group import Member
@@ -32,6 +34,8 @@ class RunningPipeline:
     topic_settings: TopicSettings | None = None
     """Of all topics; None: they are not looked at."""
     name: PipelineFlow = "live"
+    guard: TargetGuard | None = None
+    """Of the flow's target; None: every process may be a member, as in tests."""
 
     @property
     def topic_problem(self) -> str | None:
@@ -69,19 +73,30 @@ class RunningDestination:
         return self.older_events.progress if self.older_events is not None else {}
 
     @property
-    def memberships(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
-        """What makes this process a member of the destination's groups."""
-        lasting = [each.member.run for each in self.pipelines if each.name != "older"]
-        return lasting if self.older_events is None else [*lasting, self.older_events.run]
+    def memberships(self) -> Sequence[Membership]:
+        """What makes this process a member of the groups, each while its target has them. Older events go to that of history."""
+        runs = [(each.guard, [each.member.run]) for each in self.pipelines if each.name != "older"]
+        if self.older_events is not None:
+            runs[-1][1].append(self.older_events.run)
+        return [
+            each
+            for guard, made in runs
+            for each in ([partial(guard.run, made)] if guard is not None else made)
+        ]
 
     @property
     def notice(self) -> str | None:
-        """What an operator must know about older events; None: nothing."""
-        return None if self.older_events is None else self.older_events.notice
+        """What an operator must know about targets or older events; None: nothing."""
+        guards = [each.guard.notice for each in self.pipelines if each.guard is not None]
+        return next(filter(None, guards), self.older_events.notice if self.older_events else None)
 
 
 def flow_state(pipeline: RunningPipeline) -> tuple[str, str | None]:
     """Return the state of one flow, and its reason."""
+    if pipeline.guard is not None and pipeline.guard.problem is not None:
+        return "paused", pipeline.guard.problem
+    if pipeline.guard is not None and pipeline.guard.waiting is not None:
+        return "starting", pipeline.guard.waiting
     if isinstance(pipeline.problem, Paused):
         return "paused", pipeline.problem.reason
     if isinstance(pipeline.problem, Retry):

@@ -15,8 +15,6 @@ from consumer.metrics import ConsumerMetrics
 from consumer.pipelines import PipelineFactory
 from consumer.running import RunningDestination
 from consumer.status_reporter import DestinationStatusReporter
-from consumer.targets.guard import TargetGuard
-from consumer.targets.store import ClaimStore
 from consumer.timing import ConsumerServiceTiming, ConsumerTiming
 from consumer.topic_settings import TopicSettings
 from relay.aio import cancel_all, run_unless_stopped, supervise
@@ -89,15 +87,10 @@ async def run_consumer(
 
 @dataclass(frozen=True, slots=True)
 class ServedDestination:
-    """One destination as it runs: its flows, the guard of its name, and its report."""
+    """One destination as it runs: its flows, and its report."""
 
     running: RunningDestination
-    guard: TargetGuard
     reporter: DestinationStatusReporter
-
-    async def run(self) -> None:
-        """Be a member of the destination's groups while its name belongs to this target."""
-        await self.guard.run(self.running.memberships)
 
 
 async def _open_destinations(
@@ -110,17 +103,15 @@ async def _open_destinations(
     timing: ConsumerTiming,
     stack: AsyncExitStack,
 ) -> list[ServedDestination]:
-    """Open each destination, and wire its pipelines, the guard of its name, and its report. `stack` closes them.
+    """Open each destination, and wire its pipelines and its report. `stack` closes them.
 
     Raises RelayError for a destination whose settings cannot work.
     """
     topics = factory.topics
     status_history = StatusHistory(connection, topics.status)
-    claims = ClaimStore(connection, topics.destinations)
     served = []
     for name in names:
         running = await factory.build(name, stack)
-        guard = TargetGuard(name, factory.target(name), claims, timing.target)
         reporter = DestinationStatusReporter(
             name,
             running,
@@ -130,10 +121,9 @@ async def _open_destinations(
             status_history,
             factory.metrics,
             health,
-            guard,
             timing.reporter,
         )
-        served.append(ServedDestination(running, guard, reporter))
+        served.append(ServedDestination(running, reporter))
     return served
 
 
@@ -170,7 +160,11 @@ async def _serve(
     tasks |= {
         asyncio.create_task(each.reporter.run(), name="status reporter of a destination") for each in served
     }
-    members = {asyncio.create_task(each.run(), name="memberships of a destination") for each in served}
+    members = {
+        asyncio.create_task(work(), name="memberships of a destination")
+        for each in served
+        for work in each.running.memberships
+    }
     try:
         await supervise(stop, tasks | members)
     finally:

@@ -16,7 +16,6 @@ from consumer.running import (
     flow_state,
     refresh_coverage,
 )
-from consumer.targets.guard import TargetGuard
 from consumer.timing import ReporterTiming
 from relay.kafka import KafkaError, TopicPartition
 from relay.status.model import GroupOffset, Status, take_over
@@ -45,10 +44,8 @@ class DestinationStatusReporter:
         status_history: StatusHistory,
         metrics: ConsumerMetrics,
         health: Health,
-        guard: TargetGuard,
         timing: ReporterTiming | None = None,
     ) -> None:
-        self._guard = guard
         self._destination = destination
         self._running = running
         self._shards = shards
@@ -106,10 +103,6 @@ class DestinationStatusReporter:
         )
 
     def _current_state(self) -> tuple[str, str | None]:
-        if self._guard.problem is not None:
-            return "paused", self._guard.problem
-        if self._guard.waiting is not None:
-            return "starting", self._guard.waiting
         flows = [flow_state(pipeline) for pipeline in self._running.active]
         for wanted in ("paused", "waiting", "starting"):
             for state, reason in flows:
@@ -119,8 +112,7 @@ class DestinationStatusReporter:
         risks = [pipeline.topic_problem for pipeline in self._running.active if pipeline.topic_problem]
         corrupt = [text for state in states for text in state.corrupt_batches]
         losses = [text for state in states for text in (*state.losses, *state.mismatches)]
-        notice = self._guard.notice or self._running.notice
-        return "active", next(iter(risks + corrupt + losses), notice)
+        return "active", next(iter(risks + corrupt + losses), self._running.notice)
 
     def _update_gauges(self) -> None:
         for pipeline in self._running.pipelines:
@@ -128,7 +120,7 @@ class DestinationStatusReporter:
                 self._update_older_gauges(pipeline)
                 continue
             oldest = pipeline.handler.oldest_seconds()
-            state = "paused" if self._guard.problem else flow_state(pipeline)[0]
+            state, _ = flow_state(pipeline)
             pipeline.metrics.set_state(state, oldest_seconds=oldest)
             if (
                 oldest is not None
@@ -141,7 +133,7 @@ class DestinationStatusReporter:
     def _update_older_gauges(self, pipeline: RunningPipeline) -> None:
         """Older events are old from the start: their age is no alarm. What is done, or not begun, is active."""
         state = flow_state(pipeline)[0] if pipeline in self._running.active else "active"
-        pipeline.metrics.set_state("paused" if self._guard.problem else state, oldest_seconds=None)
+        pipeline.metrics.set_state(state, oldest_seconds=None)
 
     def _owns_status(self) -> bool:
         live = self._running.pipelines[0]
@@ -149,7 +141,8 @@ class DestinationStatusReporter:
 
     async def _is_alone_with_a_problem(self) -> bool:
         """Return whether the settings name another target, and no process reports on the one that the name belongs to."""
-        if self._guard.problem is None:
+        guard = self._running.pipelines[0].guard
+        if guard is None or guard.problem is None:
             return False
         latest = await self._status_history.latest(destination_status_key(self._destination))
         own = self._status is not None and latest is not None and latest.epoch == self._status.epoch

@@ -107,8 +107,6 @@ class TargetTiming:
     """Waits of the claim of a destination's name."""
 
     interval_seconds: float = 10.0
-    settle_seconds: float = 1.0
-    """How long after a claim it is looked at again: another process may have claimed at the same time."""
     handover_seconds: float = 20.0
     """How old a confirmation is before its process joins; the former target's has noticed by then."""
     release_seconds: float = 40.0

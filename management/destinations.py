@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from consumer.destinations.catalogue import DESTINATIONS
-from consumer.destinations.contract import DestinationConfig, Kinds
-from consumer.targets.store import ClaimStore, ClaimUnknownError
-from consumer.targets.target import Claim, Target, target_of
+from consumer.destinations.contract import DestinationConfig, Flow, Kinds
+from consumer.targets.store import ClaimStore, ClaimUnknownError, claim_key
+from consumer.targets.target import Claim, Claims, Target, target_of
 from management.organizations.store import kafka_errors_as_relay_errors
 from management.organizations.validation import InputError
 from relay.kafka.connection import Connection
@@ -16,7 +16,7 @@ from relay.timestamps import now_ms
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """The target that a destination belongs to now, and the one before; None: it had none, or that cannot be read."""
+    """The target that a flow belongs to now, and the one before; None: it had none, or that cannot be read."""
 
     target: Target
     before: Target | None
@@ -27,18 +27,29 @@ async def confirm_target(
     destinations: Mapping[str, DestinationConfig],
     name: str,
     kinds: Kinds = DESTINATIONS,
-) -> Confirmation:
-    """Make the destination belong to the target of these settings. Raises InputError for an unknown name, or RelayError."""
+) -> dict[Flow, Confirmation]:
+    """Make each flow of the destination belong to the target of these settings.
+
+    A flow that belongs to it already is left as it is, so its consumers go on. Raises InputError for an unknown name, or RelayError.
+    """
     if name not in destinations:
         known = ", ".join(sorted(destinations)) or "none"
         raise InputError(f"The settings have no destination {name}; they have: {known}.")
     config = destinations[name]
-    target = target_of(config.kind, kinds[config.kind].identity(config))
     store = ClaimStore(connection, Topics(connection.kafka.topic_prefix).destinations)
     with kafka_errors_as_relay_errors(connection):
-        try:
-            claim = await store.read(name)
-        except ClaimUnknownError:
-            claim = None
-        await store.write(name, Claim(target, now_ms(), confirmed=True))
-    return Confirmation(target, claim.target if claim else None)
+        return {
+            flow: await _confirm(store, claim_key(name, flow), target_of(config.kind, identity))
+            for flow, identity in kinds[config.kind].identity(config).items()
+        }
+
+
+async def _confirm(store: ClaimStore, key: str, target: Target) -> Confirmation:
+    try:
+        claims = await store.read(key)
+    except ClaimUnknownError:
+        claims = Claims()
+    before = claims.current.target if claims.current else None
+    if before is None or before.digest != target.digest or claims.may_be_lost:
+        await store.write(key, Claim(target, now_ms(), confirmed=True))
+    return Confirmation(target, before)

@@ -1,11 +1,13 @@
 """`jira-relay destinations`."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
 from cli.context import CommandContext
 from cli.output import JsonOption, escape_controls, print_json
+from consumer.destinations.contract import Flow
 from management.destinations import Confirmation, confirm_target
 
 app = typer.Typer(help="Decide whose target a destination is.", no_args_is_help=True)
@@ -31,18 +33,21 @@ def confirm(
     if as_json:
         print_json(_as_json(name, done))
         return
-    print(escape_controls(f"{name} belongs to {done.target.address} now."))
-    if done.before and done.before.digest != done.target.digest:
-        print(
-            escape_controls(
-                f"  Before: {done.before.address}. Events not delivered there go to the new target."
+    for flow, each in done.items():
+        subject = name if flow == "live" else f"The history of {name}"
+        print(escape_controls(f"{subject} belongs to {each.target.address} now."))
+        if each.before and each.before.digest != each.target.digest:
+            print(
+                escape_controls(
+                    f"  Before: {each.before.address}. Events not delivered there go to the new target."
+                )
             )
-        )
 
 
-def _as_json(name: str, done: Confirmation) -> dict[str, object]:
-    return {
-        "destination": name,
-        "target": done.target.address,
-        "before": done.before.address if done.before else None,
-    }
+def _as_json(name: str, done: Mapping[Flow, Confirmation]) -> dict[str, object]:
+    shown: dict[str, object] = {"destination": name}
+    for flow, each in done.items():
+        prefix = "" if flow == "live" else f"{flow}_"
+        shown[f"{prefix}target"] = each.target.address
+        shown[f"{prefix}before"] = each.before.address if each.before else None
+    return shown

@@ -45,6 +45,7 @@ class Assignment:
             self._losses,
             flow.metrics,
             timing,
+            pipeline.require_own_target,
         )
         self._commits = CommitLoop(
             self._committer,

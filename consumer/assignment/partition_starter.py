@@ -1,7 +1,7 @@
 """The start of each partition of one assignment."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from consumer.assignment.losses import LossReport
 from consumer.assignment.start_offsets import StartOffsetResolver
@@ -30,6 +30,7 @@ class PartitionStarter:
         losses: LossReport,
         metrics: PipelineMetrics,
         timing: AssignmentTiming,
+        require_own_target: Callable[[], Awaitable[None]],
     ) -> None:
         self._resolver = resolver
         self._positions = positions
@@ -39,6 +40,7 @@ class PartitionStarter:
         self._losses = losses
         self._metrics = metrics
         self._timing = timing
+        self._require_own_target = require_own_target
         self._waiting_reasons: dict[TopicPartition, str] = {}
         self.ready: set[TopicPartition] = set()
 
@@ -50,10 +52,18 @@ class PartitionStarter:
     async def run(self) -> None:
         """Begin every partition, and return when all have begun.
 
-        1. All are looked up together, which costs the fewest requests.
-        2. If that fails, each is looked up alone: a partition without a leader, or with a lost end, holds up no other.
+        1. The group must still belong to this target: the process of another one may have joined since.
+        2. All are looked up together, which costs the fewest requests.
+        3. If that fails, each is looked up alone: a partition without a leader, or with a lost end, holds up no other.
         """
         while waiting := [each for each in self._partitions if each not in self.ready]:
+            try:
+                await self._require_own_target()
+            except (KafkaError, TimeoutError, RelayError) as error:
+                for each in waiting:
+                    self._waits(each, error)
+                await asyncio.sleep(self._timing.retry_seconds)
+                continue
             try:
                 await self._start_together(waiting)
             except (KafkaError, TimeoutError, RelayError):
@@ -64,11 +74,14 @@ class PartitionStarter:
         try:
             await self._start_together([partition])
         except (KafkaError, TimeoutError, RelayError) as error:
-            reason = describe(error)
-            self._metrics.start_lookup_failed(partition, reason)
-            self._waiting_reasons[partition] = (
-                f"The start offset of {partition.topic}, partition {partition.partition}, cannot be looked up: {reason}"
-            )
+            self._waits(partition, error)
+
+    def _waits(self, partition: TopicPartition, error: Exception) -> None:
+        reason = describe(error)
+        self._metrics.start_lookup_failed(partition, reason)
+        self._waiting_reasons[partition] = (
+            f"The start offset of {partition.topic}, partition {partition.partition}, cannot be looked up: {reason}"
+        )
 
     async def _start_together(self, partitions: Sequence[TopicPartition]) -> None:
         """Begin these partitions.

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from consumer.assignment.record_buffer import BufferedRecords, RecordBuffer
@@ -25,6 +25,10 @@ from relay.errors import one_line
 from relay.kafka import TopicPartition
 
 
+async def _always() -> None:
+    """Every process may begin."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pipeline:
     """The parts that handle the events of one topic for one destination, across assignments."""
@@ -38,6 +42,8 @@ class Pipeline:
     timing: AssignmentTiming = field(default_factory=AssignmentTiming)
     ends_where_live_began: bool = False
     """Whether it delivers older events alone, up to `DeliveryProgress.live_from` of each partition."""
+    require_own_target: Callable[[], Awaitable[None]] = _always
+    """Raises KafkaError while the group belongs to another target: no partition begins then."""
 
 
 class Pump:

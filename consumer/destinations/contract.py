@@ -176,8 +176,12 @@ class DestinationKind(Generic[C]):
     Yields "live" and, unless the destination takes no history, "history"; they share one client. Entering makes no request.
     Raises RelayError for settings that cannot work. A library of this kind alone is imported here.
     """
-    identity: Callable[[C], Mapping[str, str]]
-    """Return the settings that say where events go, by name, without secrets: two settings with equal ones share a target."""
+    identity: Callable[[C], Mapping[Flow, Mapping[str, str]]]
+    """Return the settings that say where the events of each flow go, by name: two settings with equal ones share a target.
+
+    A setting of one flow is not in the other: its change concerns that flow alone. Values hold no secret, and none that rotates
+    with one. "history" is left out where the destination takes no history.
+    """
     classify_status: Callable[[int], Outcome] | None
     """Return the outcome of an answer that has this status and nothing else, for the runbook; NAME is the operator's name.
 

@@ -1,17 +1,19 @@
-"""The membership of one process in the groups of a destination, while they belong to the target of its settings."""
+"""The membership of one process in the groups of a flow, while they belong to the target of its settings."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
-from consumer.targets.store import ClaimStore, ClaimUnknownError
-from consumer.targets.target import Claim, Target
+from consumer.destinations.contract import Flow
+from consumer.targets.store import ClaimUnknownError, claim_key
+from consumer.targets.target import Claim, Claims, Target
 from consumer.timing import TargetTiming
-from relay.aio import cancel_all
+from relay.aio import Signal, cancel_all
 from relay.errors import describe
-from relay.kafka import KAFKA_FAILURES
+from relay.kafka import KAFKA_FAILURES, KafkaError
 from relay.timestamps import now_ms, to_iso_seconds
 
 log = structlog.get_logger(__name__)
@@ -19,22 +21,37 @@ log = structlog.get_logger(__name__)
 Membership = Callable[[], Coroutine[Any, Any, None]]
 
 
+class ClaimLog(Protocol):
+    """Where the claims are: `consumer.targets.store.ClaimStore`."""
+
+    async def read(self, key: str) -> Claims: ...
+
+    async def write(self, key: str, claim: Claim) -> None: ...
+
+
 class TargetGuard:
-    """Runs the memberships of a destination only while its name is claimed for this target, and says why it does not.
+    """Runs the memberships of one flow of a destination only while its name is claimed for this target, and says why it does not.
 
     1. Two settings files with one name and different targets would share a group, and each target would get a part of the events.
        So the process of another target is no member at all: it owns no partition that the other could read.
-    2. The first process claims the name. It looks again before it joins, since two may claim at once; the later claim counts.
-    3. Where nobody can say whose the name is, the process goes on as without claims, and the status says so.
+    2. The log of claims decides. A process joins when it has read its own claim, or an equal one, as the one that counts; a
+       claim that arrives later changes nothing. So two that claim at once can never both be right.
+    3. No partition begins before the claim was read again, after its assignment (`require_own`). So of two that are members at
+       once, as after a confirmation that one of them has not read yet, only one sends.
+    4. Where nobody can say whose the name is, the process goes on as without claims, and the status says so.
     """
 
     def __init__(
-        self, name: str, target: Target, store: ClaimStore, timing: TargetTiming | None = None
+        self, name: str, flow: Flow, target: Target, store: ClaimLog, timing: TargetTiming | None = None
     ) -> None:
+        self._key = claim_key(name, flow)
         self._name = name
+        self._flow = flow
         self._target = target
         self._store = store
         self._timing = timing or TargetTiming()
+        self._judged = Signal()
+        self._looking = asyncio.Lock()
         self.problem: str | None = None
         """Why an operator must act; None: the name belongs to this target, or that is not known."""
         self.waiting: str | None = "looking up whether the destination belongs to this target"
@@ -50,9 +67,15 @@ class TargetGuard:
             else:
                 await asyncio.sleep(self._timing.interval_seconds)
 
+    async def require_own(self) -> None:
+        """Read the claim. Raises KafkaError while it is another target's, and an error of KAFKA_FAILURES if Kafka does not answer."""
+        await self._look()
+        if self.problem is not None:
+            raise KafkaError(self.problem.removesuffix("."))
+
     async def _serve(self, memberships: Sequence[Membership]) -> None:
-        tasks = {asyncio.create_task(run(), name=f"membership for {self._name}") for run in memberships}
-        tasks.add(asyncio.create_task(self._until_claimed_by_another(), name=f"claim of {self._name}"))
+        tasks = {asyncio.create_task(run(), name=f"membership for {self._key}") for run in memberships}
+        tasks.add(asyncio.create_task(self._until_claimed_by_another(), name=f"claim of {self._key}"))
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -61,13 +84,24 @@ class TargetGuard:
             await cancel_all(tasks, attempts=1, seconds=self._timing.release_seconds)
 
     async def _until_claimed_by_another(self) -> None:
+        """Look now and then. A member stays a member until another claim is seen."""
         while self.problem is None:
-            await asyncio.sleep(self._timing.interval_seconds)
-            await self._look(joined=True)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._timing.interval_seconds):
+                    await self._judged.wait()  # by require_own
+                    continue
+            with contextlib.suppress(*KAFKA_FAILURES):
+                await self._look()
 
     async def _may_join(self) -> bool:
-        claim = await self._look(joined=False)
-        if self.problem is not None or self.waiting is not None:
+        try:
+            claim = await self._look()
+        except KAFKA_FAILURES as error:
+            self.waiting = (
+                f"It cannot be looked up whether the destination belongs to this target: {describe(error)}"
+            )
+            return False
+        if self.problem is not None:
             return False
         if claim is not None and claim.confirmed:
             # The process of the former target notices at its next look, and then waits for its answers.
@@ -75,38 +109,53 @@ class TargetGuard:
             await asyncio.sleep(max(0.0, self._timing.handover_seconds - age))
         return True
 
-    async def _look(self, *, joined: bool) -> Claim | None:
-        """Read the claim, and judge it. A member stays a member until another claim is seen."""
-        try:
-            claim = await self._store.read(self._name)
-            if claim is None:
-                await self._store.write(self._name, Claim(self._target, now_ms()))
-                await asyncio.sleep(self._timing.settle_seconds)
-                claim = await self._store.read(self._name)
-        except ClaimUnknownError as error:
-            self.waiting, self.notice = None, _unknown_text(str(error))
-            return None
-        except KAFKA_FAILURES as error:
-            if not joined:
-                self.waiting = f"It cannot be looked up whether the destination belongs to this target: {describe(error)}"
-            return None
-        self._judge(claim)
-        return claim
+    async def _look(self) -> Claim | None:
+        """Read the claim, and judge it; claim the name where nobody has. None: nobody can say whose it is.
 
-    def _judge(self, claim: Claim | None) -> None:
+        Raises an error of KAFKA_FAILURES where a later look may tell.
+        """
+        async with self._looking:  # an older answer must not be judged after a newer one
+            try:
+                claim = await self._read_or_claim()
+            except ClaimUnknownError as error:
+                self.waiting, self.notice = None, _unknown_text(str(error))
+                return None
+            self._judge(claim)
+            return claim
+
+    async def _read_or_claim(self) -> Claim:
+        claims = await self._store.read(self._key)
+        if claims.current is None:
+            await self._store.write(self._key, Claim(self._target, now_ms()))
+            claims = await self._store.read(self._key)
+        if claims.current is None:
+            raise KafkaError("a claim was written, and is not on the topic yet")
+        if claims.may_be_lost:
+            with contextlib.suppress(*KAFKA_FAILURES):  # the next look, or another process, writes it
+                await self._store.write(self._key, claims.current)
+        return claims.current
+
+    def _judge(self, claim: Claim) -> None:
         self.waiting = self.notice = None
         before = self.problem
-        another = claim is not None and claim.target.digest != self._target.digest
-        self.problem = _another_target_text(self._name, claim, self._target) if claim and another else None
+        another = claim.target.digest != self._target.digest
+        self.problem = _another_target_text(self._name, self._flow, claim, self._target) if another else None
         if self.problem and self.problem != before:
-            log.error("Destination belongs to another target.", destination=self._name, reason=self.problem)
+            log.error(
+                "Destination belongs to another target.",
+                destination=self._name,
+                flow=self._flow,
+                reason=self.problem,
+            )
         elif before and self.problem is None:
-            log.info("Destination belongs to this target now.", destination=self._name)
+            log.info("Destination belongs to this target now.", destination=self._name, flow=self._flow)
+        if self.problem != before:
+            self._judged.notify()
 
 
-def _another_target_text(name: str, claim: Claim, target: Target) -> str:
+def _another_target_text(name: str, flow: Flow, claim: Claim, target: Target) -> str:
     return (
-        f"The destination {name} has belonged to another target ({claim.target.address}) since {to_iso_seconds(claim.at)}; these settings"
+        f"The {flow} flow of the destination {name} has belonged to another target ({claim.target.address}) since {to_iso_seconds(claim.at)}; these settings"
         f" name {target.address}. Nothing is sent there, and the other target goes on. If the target was changed on purpose, run"
         f" `jira-relay destinations confirm {name}` with these settings; if both are wanted, give one another name."
     )

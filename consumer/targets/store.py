@@ -3,18 +3,24 @@
 from dataclasses import asdict
 from typing import Any
 
-from consumer.targets.target import Claim, Target
+from consumer.destinations.contract import Flow
+from consumer.targets.target import Claim, Claims, Target, judge_claims
 from relay.avro.codec import BadBody, InternalCodec, NotAvro, UnknownSchema
 from relay.errors import RelayError, describe
-from relay.kafka import KafkaError
+from relay.kafka import KAFKA_FAILURES, KafkaError
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import CorruptBatchError, NoTopicError
 from relay.kafka.producer import RecordWriter, TopicWriteError
-from relay.kafka.tables import read_table
+from relay.kafka.tables import read_history
 
 
 class ClaimUnknownError(RelayError):
     """Nobody can say which target a name belongs to: the topic is missing, hidden or damaged, or its record is of a later release."""
+
+
+def claim_key(destination: str, flow: Flow) -> str:
+    """Return the key of a claim: that of the live events is the name itself, as the name of their group is."""
+    return destination if flow == "live" else f"{destination}.{flow}"
 
 
 class ClaimStore:
@@ -25,11 +31,11 @@ class ClaimStore:
         self._topic = topic
         self._codec = InternalCodec("destination")
 
-    async def read(self, name: str) -> Claim | None:
-        """Return the claim of a destination; None: there is none. Raises ClaimUnknownError, or RelayError for a later attempt."""
+    async def read(self, key: str) -> Claims:
+        """Return the claims of a key. Raises ClaimUnknownError, or an error of KAFKA_FAILURES for a later attempt."""
         try:
-            record = (await read_table(self._connection, self._topic)).get(name.encode())
-            return None if record is None else _claim(self._codec.decode(record.value or b""))
+            records = await read_history(self._connection, self._topic, key.encode())
+            return judge_claims(_claim(self._codec.decode(each.value or b"")) for each in records)
         except (NoTopicError, CorruptBatchError) as error:
             raise ClaimUnknownError(str(error)) from error
         except KafkaError as error:
@@ -37,20 +43,28 @@ class ClaimStore:
                 raise
             raise ClaimUnknownError(f"{self._topic} cannot be read: {describe(error)}.") from error
         except (NotAvro, BadBody, UnknownSchema) as error:
-            raise ClaimUnknownError(
-                f"The record {name} of {self._topic} cannot be read ({error})."
-            ) from error
+            raise ClaimUnknownError(f"The record {key} of {self._topic} cannot be read ({error}).") from error
 
-    async def write(self, name: str, claim: Claim) -> None:
-        """Write a claim in place of a former one. Raises ClaimUnknownError when Kafka does not confirm it."""
+    async def write(self, key: str, claim: Claim) -> None:
+        """Write a claim behind the former ones.
+
+        Raises ClaimUnknownError when Kafka refuses it, or an error of KAFKA_FAILURES when it may be on the topic or not.
+        """
         value = self._codec.encode(
             asdict(claim) | {"target": claim.target.digest, "address": claim.target.address}
         )
         try:
             async with RecordWriter(self._connection) as writer:
-                await writer.send(self._topic, name.encode(), value)
+                await writer.send(self._topic, key.encode(), value)
         except TopicWriteError as error:
+            if _may_pass(error.__cause__):
+                raise KafkaError(str(error).removesuffix(".")) from error
             raise ClaimUnknownError(str(error)) from error
+
+
+def _may_pass(cause: BaseException | None) -> bool:
+    """Return whether a later write may succeed: Kafka did not answer, or not all of it runs."""
+    return isinstance(cause, KAFKA_FAILURES) and (not isinstance(cause, KafkaError) or bool(cause.retriable))
 
 
 def _claim(record: dict[str, Any]) -> Claim:

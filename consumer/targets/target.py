@@ -1,7 +1,7 @@
 """The identity of a target: where the events of a destination go."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import orjson
@@ -17,7 +17,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The target that the groups of a destination belong to, since `at` (ms UTC)."""
+    """The target that a group of a destination belongs to, since `at` (ms UTC)."""
 
     target: Target
     at: int
@@ -25,8 +25,39 @@ class Claim:
     """Whether an operator confirmed it, so that a process of another target may still be leaving."""
 
 
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """The claims of one name as the log holds them. `current` is the one that counts, None: there is none."""
+
+    current: Claim | None = None
+    latest: Claim | None = None
+    """The last record: compaction keeps this one."""
+
+    @property
+    def may_be_lost(self) -> bool:
+        """Whether compaction would keep a claim that does not count."""
+        return (
+            self.current is not None
+            and self.latest is not None
+            and self.current.target.digest != self.latest.target.digest
+        )
+
+
+def judge_claims(claims: Iterable[Claim]) -> Claims:
+    """Return which of the claims counts. `claims`: in the order of the log.
+
+    The first one counts, until an operator confirms another target. All processes read one log, so all come to one result,
+    however late a claim of a process that was frozen arrives.
+    """
+    current = latest = None
+    for latest in claims:
+        if current is None or latest.confirmed:
+            current = latest
+    return Claims(current, latest)
+
+
 def target_of(kind: str, identity: Mapping[str, str]) -> Target:
-    """Return the target of a destination's settings. `identity`: as `DestinationKind.identity` returns it."""
+    """Return the target of one flow. `identity`: the entry of the flow in the result of `DestinationKind.identity`."""
     canonical = orjson.dumps({"kind": kind, **identity}, option=orjson.OPT_SORT_KEYS)
     address = ", ".join(f"{name} {value}" for name, value in identity.items())
     return Target(hashlib.sha256(canonical).hexdigest(), f"{kind}: {address}")

@@ -1,4 +1,4 @@
-"""Read compacted topics as tables: the latest record of each key."""
+"""Read compacted topics: as tables with the latest record of each key, or the records of one key."""
 
 from collections.abc import Callable, Iterable
 
@@ -64,3 +64,28 @@ async def read_tables(
             on_corrupt=on_corrupt,
         )
     return tables
+
+
+async def read_history(connection: Connection, topic: str, key: bytes) -> list[Record]:
+    """Return the records of one key that a compacted topic still has, in their order, from its last deletion on.
+
+    Raises CorruptBatchError for a batch that cannot be read.
+    """
+    found: list[Record] = []
+
+    def keep(record: Record) -> None:
+        if record.key == key:
+            found.append(record)
+            if record.value is None:
+                found.clear()
+
+    async with standalone_consumer(connection) as consumer:
+        tps = [TopicPartition(topic, number) for number in await partitions_of(consumer, topic)]
+        bounds = await stable_bounds(consumer, tps)
+        await read_to_end(
+            consumer,
+            {tp: bounds[tp].log_start_offset for tp in tps},
+            {tp: bounds[tp].last_stable_offset for tp in tps},
+            keep,
+        )
+    return found

@@ -1,6 +1,6 @@
 """`jira-relay destinations`."""
 
-from consumer.targets.store import ClaimStore
+from consumer.targets.store import ClaimStore, claim_key
 from relay.kafka.topics import Topics
 
 RULE = {"ENDPOINT": "https://a.westeurope-1.ingest.monitor.azure.com", "RULE_ID": "dcr-" + 32 * "0"}
@@ -26,8 +26,11 @@ async def test_confirming_makes_the_destination_belong_to_the_target_of_the_sett
     assert "dcr-" + 32 * "0" in first["target"]
     assert "Before: sentinel: endpoint https://a." in shown
     assert again["before"] == again["target"] != first["target"]
-    claim = await ClaimStore(connection, Topics(prefix).destinations).read("sentinel")
-    assert claim.target.address == again["target"]
+    assert again["history_before"] == again["history_target"] != first["history_target"]
+    store = ClaimStore(connection, Topics(prefix).destinations)
+    for flow, named in (("live", "target"), ("history", "history_target")):
+        claims = await store.read(claim_key("sentinel", flow))
+        assert claims.current.target.address == again[named]
 
 
 async def test_a_name_that_the_settings_do_not_have_is_refused(command_line):

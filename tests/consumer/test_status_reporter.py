@@ -13,7 +13,7 @@ from consumer.destinations.outcome import Retry
 from consumer.metrics import ConsumerMetrics
 from consumer.offsets.backup import destination_status_key
 from consumer.offsets.delivered import DeliveryProgress
-from consumer.running import RunningDestination, RunningPipeline
+from consumer.running import RunningDestination, RunningPipeline, flow_state
 from consumer.status_reporter import DestinationStatusReporter
 from consumer.timing import ReporterTiming
 from relay.kafka import TopicPartition
@@ -24,10 +24,6 @@ from relay.telemetry.health import Health
 
 ONE = frozenset([0])
 METRICS = ConsumerMetrics(CollectorRegistry())
-
-
-OURS = SimpleNamespace(problem=None, waiting=None, notice=None)
-"""A guard of a name that belongs to this target."""
 
 
 class FakeHandler:
@@ -69,7 +65,6 @@ async def test_until_when_it_waits_is_reported_whichever_flow_it_is(throttled):
         NoStatusHistory(),
         METRICS,
         Health(),
-        OURS,
     )
     breaker = pipelines[throttled].flow.breaker
     breaker.release(await breaker.acquire(), Retry("busy", 429, after=600))
@@ -92,7 +87,6 @@ async def test_counts_of_each_end_are_reported_once():
         NoStatusHistory(),
         METRICS,
         Health(),
-        OURS,
     )
     for number, pipeline in enumerate(pipelines, 1):
         state = pipeline.flow.state
@@ -125,7 +119,7 @@ async def test_older_events_count_while_they_are_delivered_and_their_offsets_are
     reporter = DestinationStatusReporter(
         "sentinel",
         RunningDestination([*pipelines[:2], older_pipeline], older),
-        *(1, "recent", status_writer, NoStatusHistory(), METRICS, Health(), OURS, timing),
+        *(1, "recent", status_writer, NoStatusHistory(), METRICS, Health(), timing),
     )
 
     async def published():
@@ -160,7 +154,6 @@ async def test_a_stop_ends_the_validity_of_an_owned_status():
         NoStatusHistory(),
         METRICS,
         Health(),
-        OURS,
     )
     reporter.expire_status()
     assert status_writer.last_put(destination_status_key("sentinel")) is None
@@ -171,3 +164,20 @@ async def test_a_stop_ends_the_validity_of_an_owned_status():
     stopped = status_writer.last_put(destination_status_key("sentinel"))
     assert running.valid_until > stopped.valid_until == stopped.at
     assert stopped.state == "active"
+
+
+async def test_the_flow_whose_target_was_changed_is_paused_alone():
+    """Live events go on while history waits for an operator, and the status names the half."""
+    pipelines = [
+        replace(running_pipeline(flow), guard=SimpleNamespace(problem=problem, waiting=None, notice=None))
+        for flow, problem in (("live", None), ("history", "The history of the destination is another's."))
+    ]
+    status_writer = StatusWriter(None, "status")
+    reporter = DestinationStatusReporter(
+        *("sentinel", RunningDestination(pipelines), 1, "earliest"),
+        *(status_writer, NoStatusHistory(), METRICS, Health()),
+    )
+    await reporter.publish()
+    status = status_writer.last_put(destination_status_key("sentinel"))
+    assert (status.state, status.reason) == ("paused", "The history of the destination is another's.")
+    assert [flow_state(each)[0] for each in pipelines] == ["active", "paused"]

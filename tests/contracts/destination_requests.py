@@ -143,16 +143,19 @@ async def a_truncated_event_keeps_its_identity(case):
     assert case.peer.stored() == uids([6, 7, 8])
 
 
-async def the_identity_names_the_target_without_a_secret(case):
+async def the_identity_names_the_target_of_each_flow_without_a_secret(case):
     """It is made of settings, and equal for equal ones; the address of live requests shows a part of it."""
     identity = case.kind.identity(case.peer.config)
-    assert identity
+    async with case.kind.open("target", case.peer.config, case.kind.request_timeout_seconds) as flows:
+        assert identity.keys() == flows.keys()
     assert identity == case.kind.identity(case.peer.config.model_copy())
-    assert all(isinstance(text, str) and text for text in identity.values())
-    assert any(text in case.live.address for text in identity.values())
+    assert all(isinstance(text, str) and text for flow in identity.values() for text in flow.values())
+    assert all(identity.values())
+    assert any(text in case.live.address for text in identity["live"].values())
     secrets = (getattr(case.peer.config, name) for name in type(case.peer.config).model_fields)
     for secret in (each for each in secrets if isinstance(each, SecretStr)):
-        assert not any(secret.get_secret_value() in text for text in identity.values())
+        for flow in identity.values():
+            assert not any(secret.get_secret_value() in text for text in flow.values())
 
 
 async def the_limits_agree(case):
@@ -200,7 +203,7 @@ CLAIMS = (
     a_full_body_is_stored_whole,
     requests_at_a_time_keep_their_rows,
     a_truncated_event_keeps_its_identity,
-    the_identity_names_the_target_without_a_secret,
+    the_identity_names_the_target_of_each_flow_without_a_secret,
     the_limits_agree,
     a_probe_stores_nothing,
     a_probe_sees_a_wrong_credential,

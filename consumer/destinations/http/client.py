@@ -1,35 +1,23 @@
 """The client of an HTTP receiver: one call, one request."""
 
 import asyncio
-import contextlib
 import hashlib
-import http.cookiejar
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.metadata import version
 from typing import Self
+from urllib.parse import unquote
 
-import httpx
-
+from consumer.destinations.connection import load_certificate, open_client, read_beginning, tls_context
 from consumer.destinations.http.config import HttpConfig
-from consumer.destinations.http.credentials import (
-    Credentials,
-    load_certificate,
-    load_credentials,
-    tls_context,
-)
+from consumer.destinations.http.credentials import Credentials, load_credentials
 from consumer.destinations.http.response import HttpResponse, classify, classify_head
 from consumer.destinations.http.rows import CONTENT_TYPES
 from consumer.destinations.outcome import Outcome, Paused, Retry
 from relay.credentials.redaction import Redactor
 from relay.errors import RelayError, describe, one_line
-from relay.http import open_transport
 from relay.timestamps import now_ms
 from relay.url_policy import split_url
 
-CONNECT_SECONDS = 10.0
-BODY_SECONDS = 5.0
-"""How long the body of an answer may take after its status."""
 MAX_ANSWER_BYTES = 16_384
 """Bytes of an answer that are read; the rest is of no use to the relay."""
 MAX_INLINE_BYTES = 65_536
@@ -54,17 +42,7 @@ class ReceiverClient:
         self._tls = tls_context(name, config)
         self._file_fault: RelayError | None = None
         """Why a file that was read before cannot be read now."""
-        self._client = httpx.AsyncClient(
-            transport=open_transport(
-                self._tls,
-                httpx.Limits(max_connections=None, max_keepalive_connections=2 * config.max_requests),
-            ),
-            trust_env=False,
-            follow_redirects=False,
-            timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
-            headers={"User-Agent": f"jira-audit-relay/{version('jira-audit-relay')}"},
-            cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[])),
-        )
+        self._client = open_client(self._tls, config.max_requests)
 
     async def __aenter__(self) -> Self:
         return self
@@ -117,8 +95,10 @@ class ReceiverClient:
             else await asyncio.to_thread(self._headers, self._credentials, content)
         )
         async with self._client.stream(method, url, content=content, headers=headers) as response:
-            beginning = self._redact((await _beginning(response)).decode("utf-8", "replace"))
-            return HttpResponse(response.status_code, response.headers, beginning)
+            # The status has come, and decides: a body that breaks off or never ends changes nothing.
+            beginning, _ = await read_beginning(response, MAX_ANSWER_BYTES)
+            text = self._redact(beginning.decode("utf-8", "replace"))
+            return HttpResponse(response.status_code, response.headers, text)
 
     def _headers(self, credentials: Credentials, content: bytes) -> dict[str, str]:
         """Return the headers of one try. It hashes the body: 1 MB takes milliseconds."""
@@ -152,7 +132,16 @@ class ReceiverClient:
                 self._redact.add(part)
         for url in (self._config.url, self._config.history_url):
             if url is not None:
-                self._redact.add(split_url(url.get_secret_value())[1].strip("/"))
+                for part in secret_parts(url.get_secret_value()):
+                    self._redact.add(part)
+
+
+def secret_parts(url: str) -> list[str]:
+    """Return what a text may not show of a URL: path and query, each alone, and each value that may be a secret by itself."""
+    path, _, query = split_url(url)[1].partition("?")
+    values = [each.partition("=")[2] for each in query.split("&")]
+    parts = [f"{path.strip('/')}?{query}", path.strip("/"), query, *values, *path.split("/")[-1:]]
+    return [form for part in parts for form in (part, unquote(part))]
 
 
 def webhook_id(content: bytes) -> str:
@@ -161,18 +150,3 @@ def webhook_id(content: bytes) -> str:
     Offsets alone would not do: they begin again when a topic is made anew, and a receiver would drop the new events.
     """
     return f"msg_{hashlib.sha256(content).hexdigest()[:32]}"
-
-
-async def _beginning(response: httpx.Response) -> bytes:
-    """Return the first bytes of an answer as they came; nothing of one that is compressed.
-
-    The status has come, and decides: a body that breaks off or never ends changes nothing.
-    """
-    found = bytearray()
-    with contextlib.suppress(httpx.HTTPError, TimeoutError):
-        async with asyncio.timeout(BODY_SECONDS):
-            async for piece in response.aiter_raw():
-                found += piece
-                if len(found) >= MAX_ANSWER_BYTES:
-                    break
-    return b"" if "Content-Encoding" in response.headers else bytes(found[:MAX_ANSWER_BYTES])

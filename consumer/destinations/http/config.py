@@ -1,15 +1,20 @@
 """Settings of the destination kind http."""
 
 import hashlib
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from consumer.config import DestinationSettings
+from consumer.destinations.contract import Flow
 from relay.config.base import Count, DirectoryPath
 from relay.config.validators import parse_url
 
 Format = Literal["json", "ndjson", "single", "cloudevents"]
+_ESCAPE = re.compile("%[0-9a-fA-F]{2}")
+_CREDENTIAL = re.compile("key|token|secret|sig|code|auth|pass|pwd|cred|hmac|jwt|expire", re.IGNORECASE)
+"""Names of query parameters that hold a credential, or rotate with one."""
 
 
 def _receiver_url(url: SecretStr) -> SecretStr:
@@ -44,6 +49,14 @@ class HttpConfig(DestinationSettings):
         default=None,
         description="URL that receives backfill and replay. Not set: history is not sent.",
         examples=["https://collector.example.com/jira-history"],
+    )
+    receiver: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=100,
+        description="Name of the receiver, if the path of its URL holds a secret: with it, a new path on the same host is the same "
+        "target. Not set: a new path is another target, and waits for `jira-relay destinations confirm`.",
+        examples=["soc-webhook"],
     )
     format: Format = Field(
         default="json",
@@ -118,12 +131,25 @@ class HttpConfig(DestinationSettings):
         return self
 
 
-def identity(config: HttpConfig) -> dict[str, str]:
-    """Return the host and digests of the URLs, whose paths may be secret."""
-    urls = {"URL": config.url, "history URL": config.history_url}
-    digests = {
-        f"digest of the {name}": hashlib.sha256(url.get_secret_value().encode()).hexdigest()[:16]
-        for name, url in urls.items()
-        if url is not None
+def identity(config: HttpConfig) -> dict[Flow, dict[str, str]]:
+    """Return where each flow goes: scheme, host and port, and a digest of path and query, which may be secret.
+
+    Parameters that rotate with a credential are left out, and the whole path and query where `receiver` names what is behind them.
+    """
+    urls: dict[Flow, SecretStr | None] = {"live": config.url, "history": config.history_url}
+    return {
+        flow: _place(url.get_secret_value(), config.receiver) for flow, url in urls.items() if url is not None
     }
-    return {"host": parse_url(config.url.get_secret_value())[0].url, **digests}
+
+
+def _place(url: str, receiver: str | None) -> dict[str, str]:
+    """Return one URL's part of the identity. Two spellings of one URL (RFC 3986, 6.2.2) give one result."""
+    origin, rest = parse_url(url)
+    if receiver is not None:
+        return {"host": origin.url, "receiver": receiver}
+    path, _, query = _ESCAPE.sub(lambda escape: escape[0].upper(), rest).partition("?")
+    parameters = sorted(
+        each for each in query.split("&") if each and not _CREDENTIAL.search(each.partition("=")[0])
+    )
+    digest = hashlib.sha256("\n".join([path or "/", *parameters]).encode()).hexdigest()
+    return {"host": origin.url, "digest of the path": digest[:16]}

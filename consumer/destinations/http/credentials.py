@@ -1,18 +1,16 @@
-"""Headers, signing keys and certificates of an HTTP receiver, from settings and files; a file may be replaced at any time."""
+"""Headers and signing keys of an HTTP receiver, from settings and files; a file may be replaced at any time."""
 
 import base64
 import binascii
 import hashlib
 import hmac
 import re
-import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from consumer.destinations.http.config import HttpConfig
-from relay.errors import RelayError, describe
-from relay.http import create_tls_context
+from relay.errors import RelayError
 
 # RFC 9110, 5.1 and 5.5: a token, and visible characters with single blanks between. Only ASCII goes the same way everywhere.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -61,30 +59,6 @@ def load_credentials(name: str, config: HttpConfig) -> Credentials:
         setting = f"destinations.{name}.signing_secrets_file"
         secrets += [(line, setting) for line in _lines(config.signing_secrets_file, setting)]
     return Credentials(headers, tuple(_signing_key(*each) for each in secrets))
-
-
-def tls_context(name: str, config: HttpConfig) -> ssl.SSLContext:
-    """Return a context with the settings' certificates. Raises RelayError for a file that cannot be used."""
-    try:
-        context = create_tls_context(config.ca_file)
-    except (OSError, ValueError) as error:
-        raise RelayError(
-            f"destinations.{name}.ca_file cannot be used: {describe(error)}. Check the file."
-        ) from error
-    load_certificate(context, name, config)
-    return context
-
-
-def load_certificate(context: ssl.SSLContext, name: str, config: HttpConfig) -> None:
-    """Read the client certificate, also once more: connections that begin later use it. Raises RelayError."""
-    if config.certificate_file is None:
-        return
-    try:
-        context.load_cert_chain(config.certificate_file, config.key_file)
-    except (OSError, ValueError) as error:
-        raise RelayError(
-            f"destinations.{name}.certificate_file or its key_file cannot be used: {describe(error)}. Check both files."
-        ) from error
 
 
 def _headers_of(path: Path, setting: str) -> dict[str, str]:

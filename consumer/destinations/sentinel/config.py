@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from consumer.config import DestinationSettings
+from consumer.destinations.contract import Flow
 from relay.config.base import AzureCredential, OriginUrl
 
 _RULE_ID = re.compile(r"dcr-[0-9a-f]{32}")
@@ -80,11 +81,10 @@ class SentinelConfig(DestinationSettings):
         return self
 
 
-def identity(config: SentinelConfig) -> dict[str, str]:
-    """Return the rule and its streams: where rows go, with any credential."""
+def identity(config: SentinelConfig) -> dict[Flow, dict[str, str]]:
+    """Return the rule and the stream of each flow: where rows go, with any credential."""
+    rule = {"endpoint": config.endpoint, "rule": config.rule_id}
     return {
-        "endpoint": config.endpoint,
-        "rule": config.rule_id,
-        "stream": config.stream,
-        "history stream": config.history_stream,
+        "live": rule | {"stream": config.stream},
+        "history": rule | {"stream": config.history_stream},
     }

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, SecretStr
 
 from consumer.config import DestinationSettings
+from consumer.destinations.contract import Flow
 from relay.config.base import DirectoryPath, OrganizationName
 
 
@@ -27,7 +28,8 @@ class FileConfig(DestinationSettings):
     )
 
 
-def identity(config: FileConfig) -> dict[str, str]:
+def identity(config: FileConfig) -> dict[Flow, dict[str, str]]:
     """Return the directory and the files: where lines go, with any token."""
     files = {f"file of {name}": file for name, file in sorted(config.by_organization.items())}
-    return {"directory": str(config.directory), **files}
+    place = {"directory": str(config.directory), **files}
+    return {"live": place, "history": place}

@@ -18,7 +18,7 @@ from relay.kafka.log_reader import (
     standalone_consumer,
 )
 from relay.kafka.producer import ProducerRecord, RecordWriter
-from relay.kafka.tables import read_table
+from relay.kafka.tables import read_history, read_table
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import Publisher
@@ -52,6 +52,24 @@ async def test_a_table_is_read_over_all_partitions(connection, prefix):
     assert {key: record.value for key, record in table.items()} == {
         b"%d" % number: b"new" for number in range(1, SHARDS)
     }
+
+
+async def test_the_history_of_a_key_is_read_in_its_order(connection, prefix):
+    """It begins after the last deletion of the key, and holds no other key."""
+    topic = Topics(prefix).destinations
+    async with RecordWriter(connection) as writer:
+        for key, value in [
+            (b"a", b"0"),
+            (b"a", None),
+            (b"a", b"1"),
+            (b"b", b"x"),
+            (b"a", b"2"),
+            (b"a", b"1"),
+        ]:
+            await writer.send(topic, key, value)
+
+    assert [each.value for each in await read_history(connection, topic, b"a")] == [b"1", b"2", b"1"]
+    assert await read_history(connection, topic, b"c") == []
 
 
 async def test_a_record_that_does_not_supersede_is_ignored(connection, prefix):

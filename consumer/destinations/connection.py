@@ -1,0 +1,91 @@
+"""The connection of a destination by HTTP: certificates, proxies, and the beginning of an answer."""
+
+import asyncio
+import contextlib
+import http.cookiejar
+import ssl
+from importlib.metadata import version
+from pathlib import Path
+from typing import Protocol
+
+import httpx
+
+from relay.errors import RelayError, describe
+from relay.http import create_tls_context, open_transport
+
+CONNECT_SECONDS = 10.0
+BODY_SECONDS = 5.0
+"""How long the body of an answer may take after its status."""
+
+
+class CertificateSettings(Protocol):
+    """The settings that name files of certificates, PEM each; None: not set."""
+
+    @property
+    def ca_file(self) -> Path | None: ...
+
+    @property
+    def certificate_file(self) -> Path | None: ...
+
+    @property
+    def key_file(self) -> Path | None: ...
+
+
+def tls_context(name: str, config: CertificateSettings) -> ssl.SSLContext:
+    """Return a context with the settings' certificates. Raises RelayError for a file that cannot be used."""
+    try:
+        context = create_tls_context(config.ca_file)
+    except (OSError, ValueError) as error:
+        raise RelayError(
+            f"destinations.{name}.ca_file cannot be used: {describe(error)}. Check the file."
+        ) from error
+    load_certificate(context, name, config)
+    return context
+
+
+def load_certificate(context: ssl.SSLContext, name: str, config: CertificateSettings) -> None:
+    """Read the client certificate, also once more: connections that begin later use it. Raises RelayError."""
+    if config.certificate_file is None:
+        return
+    try:
+        context.load_cert_chain(config.certificate_file, config.key_file)
+    except (OSError, ValueError) as error:
+        raise RelayError(
+            f"destinations.{name}.certificate_file or its key_file cannot be used: {describe(error)}. Check both files."
+        ) from error
+
+
+def open_client(context: ssl.SSLContext, max_requests: int, *, cookies: bool = False) -> httpx.AsyncClient:
+    """Return a client that follows no redirect and waits for any number of connections. `cookies`: keep those of the peer.
+
+    Proxies are those of the environment. The caller bounds the time of a request. Raises SettingsError for a wrong proxy.
+    """
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=2 * max_requests)
+    policy = None if cookies else http.cookiejar.DefaultCookiePolicy(allowed_domains=[])
+    return httpx.AsyncClient(
+        transport=open_transport(context, limits),
+        trust_env=False,
+        follow_redirects=False,
+        timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
+        headers={"User-Agent": f"jira-audit-relay/{version('jira-audit-relay')}"},
+        cookies=http.cookiejar.CookieJar(policy),
+    )
+
+
+async def read_beginning(response: httpx.Response, max_bytes: int) -> tuple[bytes, bool]:
+    """Return the first bytes of an answer as they came, and whether they are all of it.
+
+    A body that breaks off, or does not end in time, is returned as far as it came; nothing of one that is compressed.
+    """
+    found = bytearray()
+    complete = False
+    with contextlib.suppress(httpx.HTTPError, TimeoutError):
+        async with asyncio.timeout(BODY_SECONDS):
+            async for piece in response.aiter_raw():
+                found += piece
+                if len(found) > max_bytes:
+                    break
+            complete = len(found) <= max_bytes
+    if "Content-Encoding" in response.headers:
+        return b"", False
+    return bytes(found[:max_bytes]), complete
