@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 
 from consumer.assignment.coverage import CoverageCheck
 from consumer.assignment.event_log import KafkaEventLog
-from consumer.assignment.first_start import LiveFrom, Start
+from consumer.assignment.first_start import LiveProgress, Start
 from consumer.assignment.handler import AssignmentHandler
 from consumer.assignment.pump import Pipeline
 from consumer.assignment.start_offsets import StartOffsetResolver
@@ -21,6 +21,7 @@ from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import Destination, DestinationConfig, Flow, Kinds
 from consumer.metrics import ConsumerMetrics
 from consumer.offsets.backup import OffsetBackup, read_offset_backup
+from consumer.offsets.delivered import DeliveryProgress
 from consumer.older_events import OlderEvents
 from consumer.running import PipelineFlow, RunningDestination, RunningPipeline
 from consumer.targets.guard import TargetGuard
@@ -120,10 +121,12 @@ class PipelineFactory:
         guard = guards["history"]
         history = self._build_pipeline(name, flows["history"], rate_limit, "history", guard)
 
-        async def live_from(partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int | None]:
-            return await older_events.live_from(partitions)
+        async def live_progress(
+            partitions: Sequence[TopicPartition],
+        ) -> Mapping[TopicPartition, DeliveryProgress]:
+            return await older_events.live_progress(partitions)
 
-        older = self._build_pipeline(name, flows["history"], rate_limit, "older", guard, live_from)
+        older = self._build_pipeline(name, flows["history"], rate_limit, "older", guard, live_progress)
         older_events = self._older_events(name, live, older)
         return RunningDestination([live, history, older], older_events)
 
@@ -148,9 +151,9 @@ class PipelineFactory:
         rate_limit: RateLimit,
         flow: PipelineFlow,
         guard: TargetGuard,
-        live_from: LiveFrom | None = None,
+        live_progress: LiveProgress | None = None,
     ) -> RunningPipeline:
-        """`live_from`: where each partition of older events ends; None: the pipeline has no end."""
+        """`live_progress`: where each partition of older events ends; None: the pipeline has no end."""
         topic = self.topics.backfill if flow == "history" else self.topics.events
         timing = self._timing
         metrics = self.metrics.for_pipeline(name, flow)
@@ -174,7 +177,7 @@ class PipelineFactory:
             KafkaEventLog(self._connection),
             metrics,
             timing.start,
-            live_from=live_from,
+            live=live_progress,
         )
         linger = destination.limits.linger_seconds
         pipeline = Pipeline(
@@ -184,7 +187,7 @@ class PipelineFactory:
             self._config.linger_seconds if linger is None else linger,
             compile_rules(name, self._destinations[name]),
             timing.assignment,
-            ends_where_live_began=live_from is not None,
+            ends_where_live_began=live_progress is not None,
             require_own_target=guard.require_own,
         )
         handler = AssignmentHandler(pipeline)
