@@ -14,7 +14,7 @@ from consumer.config import ConsumerConfig
 from consumer.decoding.event_rules import compile_rules
 from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import DestinationConfig
-from producer.config import ProducerConfig
+from producer.sources.catalogue import ProducerSettings
 from relay.config import sources
 from relay.config import validators as values
 from relay.config.base import ByKind, ConfigModel
@@ -47,7 +47,7 @@ def _check_rules(destinations: dict[str, DestinationConfig]) -> dict[str, Destin
 class Settings(ConfigModel):
     kafka: KafkaConfig = KafkaConfig()
     schema_registry: SchemaRegistryConfig = SchemaRegistryConfig()
-    producer: ProducerConfig = ProducerConfig()
+    producer: ProducerSettings = ProducerSettings()
     consumer: ConsumerConfig = ConsumerConfig()
     destinations: Annotated[dict[DestinationName, AnyDestination], AfterValidator(_check_rules)] = Field(
         default_factory=dict

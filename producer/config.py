@@ -1,11 +1,8 @@
-"""The settings of the producer."""
+"""The settings of polling; those of a source are in its folder, and `sources/catalogue.py` joins them."""
 
-from typing import Annotated
+from pydantic import Field
 
-from pydantic import AfterValidator, Field
-
-from relay.config import validators as values
-from relay.config.base import ConfigModel, Count, OriginUrl, Seconds
+from relay.config.base import ConfigModel, Count, Seconds
 
 
 class ProducerConfig(ConfigModel):
@@ -52,14 +49,4 @@ class ProducerConfig(ConfigModel):
         le=30,
         description="How many days late a record may become visible and still be found.",
         examples=[14],
-    )
-    gateway_url: OriginUrl = Field(
-        default="https://api.atlassian.com",
-        description="Atlassian's gateway, which scoped tokens and service accounts go through. Sites of Government Cloud (`*.atlassian-us-gov-mod.net`) use its own, https://api.atlassian-us-gov-mod.com.",
-        examples=["https://api.atlassian.com"],
-    )
-    allowed_hosts: tuple[Annotated[str, AfterValidator(values.require_host)], ...] = Field(
-        default=(),
-        description="Hosts (or host:port) that keys may be sent to, beside `*.atlassian.net`, `*.atlassian-us-gov-mod.net`, their gateways and this machine.",
-        examples=[["jira.example.com"]],
     )

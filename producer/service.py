@@ -18,7 +18,7 @@ from producer.recovery.loader import ShardLoader
 from producer.sharding.assignment import ShardAssignment
 from producer.sharding.hanging_transactions import watch_hanging_transactions
 from producer.sharding.shard import Shard
-from producer.sources.catalogue import open_sources
+from producer.sources.catalogue import ProducerSettings, open_sources
 from producer.sources.contract import SourceFactory, SourceSetup
 from producer.sources.throttle import RequestSlots
 from producer.status_reporter import status_key
@@ -58,7 +58,7 @@ TIMING = ProducerServiceTiming()
 
 
 async def run_producer(
-    config: ProducerConfig,
+    config: ProducerSettings,
     schema_registry: SchemaRegistryConfig,
     connection: Connection,
     credentials: CredentialResolver,

@@ -1,4 +1,4 @@
-"""The kinds of sources there are, one line each, and the choice among them.
+"""The table of the sources, one line each, their settings joined, and the choice among them.
 
 The table is no part of `producer.sources` itself: importing an error kind would then open every API's client.
 """
@@ -13,11 +13,20 @@ from producer.sources.contract import (
     ConnectionTestResult,
     Source,
     SourceFactory,
+    SourceKind,
     SourceSetup,
-    SourceTable,
 )
 from producer.sources.jira_cloud import JIRA_CLOUD
+from producer.sources.jira_cloud.config import JiraCloudConfig
 from relay.organizations import Organization
+
+
+class ProducerSettings(JiraCloudConfig, ProducerConfig):
+    """Polling of sources."""
+
+
+SourceTable = Mapping[str, SourceKind[ProducerSettings]]
+"""mypy refuses a source whose settings `ProducerSettings` does not extend."""
 
 SOURCES: Final[SourceTable] = {
     "jira-cloud": JIRA_CLOUD,
@@ -47,7 +56,7 @@ class OpenSources:
 
 @asynccontextmanager
 async def open_sources(
-    setup: SourceSetup,
+    setup: SourceSetup[ProducerSettings],
     table: SourceTable = SOURCES,
     choose: Callable[[Organization], str] = source_name,
 ) -> AsyncIterator[OpenSources]:
@@ -75,7 +84,7 @@ class OpenConnectionTests:
 
 @asynccontextmanager
 async def open_connection_test(
-    config: ProducerConfig,
+    config: ProducerSettings,
     table: SourceTable = SOURCES,
     choose: Callable[[Organization], str] = source_name,
 ) -> AsyncIterator[ConnectionTest]:

@@ -5,13 +5,12 @@ windows, leaves out the events that are already published, and commits the rest.
 has the steps, decision 20 the reasons, `tests/contracts/source/` the suite that each source passes.
 """
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final, Literal, Protocol
+from typing import Final, Generic, Literal, Protocol, TypeVar
 
-from producer.config import ProducerConfig
 from producer.events import Event
 from producer.sources.clock_skew import ClockSkew
 from producer.sources.errors import Messages, SourceError, SourceFailure
@@ -19,6 +18,7 @@ from producer.sources.purpose import Purpose
 from producer.sources.throttle import BackoffTiming, RequestSlots
 from producer.sources.window_result import WindowResult
 from producer.state.intervals import TimeRange
+from relay.config.base import ConfigModel
 from relay.credentials.resolver import CredentialResolver
 from relay.organizations import Organization
 
@@ -134,19 +134,20 @@ class SourceFactory(Protocol):
         """Forget an organization that this process no longer polls; a pause that its API asked for remains."""
 
 
-@dataclass(frozen=True, slots=True)
-class SourceSetup:
-    """What a source is opened with. The slots are shared by all sources of the process."""
+Config_contra = TypeVar("Config_contra", bound=ConfigModel, contravariant=True)
+"""The settings of a source. A source is opened with all settings of the producer, which extend its own."""
+Config_co = TypeVar("Config_co", bound=ConfigModel, covariant=True)
 
-    config: ProducerConfig
+
+@dataclass(frozen=True, slots=True)
+class SourceSetup(Generic[Config_co]):
+    """The values that a source is opened with. The slots are shared by all sources of the process."""
+
+    config: Config_co
     credentials: CredentialResolver
     now_ms: Callable[[], int]
     slots: RequestSlots = field(default_factory=RequestSlots)
     backoff: BackoffTiming = field(default_factory=BackoffTiming)
-
-
-OpenSource = Callable[[SourceSetup], AbstractAsyncContextManager[SourceFactory]]
-"""Opens a source's connections for as long as the process polls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,18 +183,13 @@ class ConnectionTest(Protocol):
         """
 
 
-OpenConnectionTest = Callable[[ProducerConfig], AbstractAsyncContextManager[ConnectionTest]]
-"""Opens a connection test for as long as an operator's command runs. Entering makes no request."""
-
-
 @dataclass(frozen=True, slots=True)
-class SourceKind:
+class SourceKind(Generic[Config_contra]):
     """One line of the table of sources."""
 
-    open: OpenSource
-    open_connection_test: OpenConnectionTest
+    open: Callable[[SourceSetup[Config_contra]], AbstractAsyncContextManager[SourceFactory]]
+    """Open the source's connections for as long as the process polls."""
+    open_connection_test: Callable[[Config_contra], AbstractAsyncContextManager[ConnectionTest]]
+    """Open a connection test for as long as an operator's command runs. Entering makes no request."""
     messages: Messages = field(default_factory=dict)
     """The messages of its own, for the runbook."""
-
-
-SourceTable = Mapping[str, SourceKind]

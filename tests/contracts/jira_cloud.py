@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import asynccontextmanager
 
-from producer.config import ProducerConfig
+from producer.sources.catalogue import ProducerSettings
 from producer.sources.errors import ErrorKind, RetryAction
 from relay.organizations import Organization
 from simulators import faults
@@ -34,7 +34,7 @@ class JiraCloudWorld:
         self.site = site
         self.faults = {name: (kind, action) for name, (_, kind, action) in FAULTS.items()}
         self.key = site.token
-        self.config = ProducerConfig(gateway_url=gateway_url)
+        self.config = ProducerSettings(gateway_url=gateway_url)
         self.credentials = StubCredentials()
         self.credentials.keys[site.name] = site.token
 

@@ -16,7 +16,13 @@ from producer.metrics import ProducerMetrics
 from producer.polling.context import PollingContext
 from producer.polling.poller import Poller, PollerTiming
 from producer.polling.window import PollingConfig
-from producer.sources.catalogue import SOURCES, open_connection_test, open_sources, source_name
+from producer.sources.catalogue import (
+    SOURCES,
+    ProducerSettings,
+    open_connection_test,
+    open_sources,
+    source_name,
+)
 from producer.sources.errors import MESSAGES, ErrorKind
 from producer.status_reporter import OrganizationStatusReporter, status_key
 from relay.status.writer import StatusWriter
@@ -126,6 +132,12 @@ def test_generic_code_names_no_source():
             if not in_a_source and part != table:
                 tree = ast.parse(path.read_text("utf-8"))
                 assert [line for name in SOURCES for line in mentions(tree, name)] == [], part
+
+
+def test_no_setting_belongs_to_two_parts():
+    """Polling and each source have settings of names of their own, since one group of settings holds them all."""
+    names = [name for part in ProducerSettings.__bases__ for name in part.model_fields]
+    assert sorted(names) == sorted(ProducerSettings.model_fields)
 
 
 def test_every_error_kind_has_a_message():

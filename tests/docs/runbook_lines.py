@@ -72,7 +72,7 @@ ANSWERS: Lines = {
     "Paused": ("An operator must fix something.", CHECK),
 }
 DESTINATION_PROBLEMS: Lines = {
-    "_config_fault_text": ("Every row is rejected, so the configuration is suspected.", CHECK),
+    "config_fault_text": ("Every row is rejected, so the configuration is suspected.", CHECK),
     "_dead_letter_failure_text": ("The dead-letter topic accepts nothing.", "`jira-relay topics check`"),
     "defect_text": ("An exception of the relay's own code; the same events are tried again.", LOG),
     "filter_fault_text": ("A condition of `where` fails on the values of an event.", LOG),

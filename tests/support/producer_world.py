@@ -14,8 +14,8 @@ from pydantic import SecretStr
 from embedded import EmbeddedKafka
 from management.organizations.editor import edit_organization
 from management.settings import Settings
-from producer.config import ProducerConfig
 from producer.service import TIMING, ProducerServiceTiming, run_producer
+from producer.sources.catalogue import ProducerSettings
 from relay.avro.codec import InternalCodec
 from relay.config.kafka import KafkaConfig
 from relay.config.schema_registry import SchemaRegistryConfig
@@ -45,7 +45,7 @@ class ProducerWorld:
                 group_session_timeout_seconds=6,
             ),
             schema_registry=SchemaRegistryConfig(cache_directory=tmp_path),
-            producer=ProducerConfig(**({"interval_seconds": 1, "settle_seconds": 0.2} | producer)),
+            producer=ProducerSettings(**({"interval_seconds": 1, "settle_seconds": 0.2} | producer)),
         )
         self.connection = Connection(self.settings.kafka)
         self.topics = Topics(prefix)

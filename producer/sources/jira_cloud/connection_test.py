@@ -5,11 +5,11 @@ from contextlib import asynccontextmanager
 
 import httpx
 
-from producer.config import ProducerConfig
 from producer.sources.contract import ConnectionTestResult
 from producer.sources.errors import ErrorKind, SourceFailure
 from producer.sources.jira_cloud import client as jira
 from producer.sources.jira_cloud.auth import Endpoint, open_endpoint
+from producer.sources.jira_cloud.config import JiraCloudConfig
 from producer.sources.jira_cloud.page import Page
 from relay.organizations import Organization
 from relay.url_policy import AllowedHosts
@@ -50,7 +50,7 @@ class JiraCloudConnectionTest:
 
 
 @asynccontextmanager
-async def open_connection_test(config: ProducerConfig) -> AsyncIterator[JiraCloudConnectionTest]:
+async def open_connection_test(config: JiraCloudConfig) -> AsyncIterator[JiraCloudConnectionTest]:
     """Open one client for the tests of a command."""
     async with jira.open_client() as client:
         yield JiraCloudConnectionTest(client, AllowedHosts(config.gateway_url, config.allowed_hosts))

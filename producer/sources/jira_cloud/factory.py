@@ -8,6 +8,7 @@ import httpx
 
 from producer.sources.contract import SourceSetup
 from producer.sources.jira_cloud.client import open_clients
+from producer.sources.jira_cloud.config import JiraCloudConfig
 from producer.sources.jira_cloud.reading import JiraCloudLimits
 from producer.sources.jira_cloud.source import JiraCloudSource, throttle_key
 from producer.sources.throttle import BackoffTiming, RequestSlots, SiteThrottle
@@ -66,7 +67,7 @@ class JiraCloudSources:
 
 
 @asynccontextmanager
-async def open_jira_cloud(setup: SourceSetup) -> AsyncIterator[JiraCloudSources]:
+async def open_jira_cloud(setup: SourceSetup[JiraCloudConfig]) -> AsyncIterator[JiraCloudSources]:
     """Open the clients that all Jira Cloud sites of the process share."""
     config = setup.config
     async with open_clients(setup.slots.total) as clients:

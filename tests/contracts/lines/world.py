@@ -5,7 +5,7 @@ import json
 import uuid
 from contextlib import asynccontextmanager
 
-from producer.config import ProducerConfig
+from producer.sources.catalogue import ProducerSettings
 from producer.sources.errors import ErrorKind, RetryAction
 from relay.organizations import Organization
 from tests.contracts.lines import source
@@ -79,7 +79,7 @@ class LinesWorld:
         self.path.touch()
         self.faults = {name: (kind, action) for name, (_, kind, action) in FAULTS.items()}
         self.reader = ScriptedReader()
-        self.config = ProducerConfig()
+        self.config = ProducerSettings()
         self.credentials = StubCredentials()
 
     def organization(self, **fields):

@@ -6,8 +6,7 @@ from typing import Protocol
 
 import pytest
 
-from producer.config import ProducerConfig
-from producer.sources.catalogue import SOURCES
+from producer.sources.catalogue import SOURCES, ProducerSettings
 from producer.sources.contract import ConnectionTest, SourceSetup
 from producer.sources.errors import ErrorKind, RetryAction, SourceError
 from producer.sources.throttle import RequestSlots
@@ -31,7 +30,7 @@ class SourceWorld(Protocol):
     """So many records of one millisecond cannot all be listed for certain. None: any number can."""
     faults: dict[str, tuple[ErrorKind, RetryAction]]
     """Faults that the world can play, and how the source names them."""
-    config: ProducerConfig
+    config: ProducerSettings
     credentials: StubCredentials
     key: str
     has_http: bool
