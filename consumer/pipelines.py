@@ -19,7 +19,7 @@ from consumer.delivery.dead_letters import DeadLetterWriter
 from consumer.delivery.flow import DeliveryFlow
 from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import Destination, DestinationConfig, Flow, Kinds
-from consumer.metrics import ConsumerMetrics
+from consumer.metrics import ConsumerMetrics, PipelineMetrics
 from consumer.offsets.backup import OffsetBackup, read_offset_backup
 from consumer.offsets.delivered import DeliveryProgress
 from consumer.older_events import OlderEvents
@@ -155,38 +155,15 @@ class PipelineFactory:
     ) -> RunningPipeline:
         """`live_progress`: where each partition of older events ends; None: the pipeline has no end."""
         topic = self.topics.backfill if flow == "history" else self.topics.events
-        timing = self._timing
         metrics = self.metrics.for_pipeline(name, flow)
-        delivery_flow = DeliveryFlow(
-            destination,
-            CircuitBreaker(rate_limit, timing.breaker),
-            DeadLetterWriter(
-                self._writer,
-                self.topics.dead_letters,
-                name,
-                topic_problem=lambda: self._topic_settings.dead_letter_problem,
-            ),
-            metrics,
-            timing=timing.sender,
-            workers=self._workers,
-        )
-        schemas = SchemaLookup(self._store, metrics)
-        start_offsets = StartOffsetResolver(
-            self._first_start(name, flow),
-            self._backup_reader(name, topic, older=flow == "older"),
-            KafkaEventLog(self._connection),
-            metrics,
-            timing.start,
-            live=live_progress,
-        )
-        linger = destination.limits.linger_seconds
+        delivery_flow = self._delivery_flow(name, destination, rate_limit, metrics)
         pipeline = Pipeline(
-            start_offsets,
-            schemas,
+            self._start_offsets(name, flow, topic, metrics, live_progress),
+            SchemaLookup(self._store, metrics),
             delivery_flow,
-            self._config.linger_seconds if linger is None else linger,
+            self._linger_seconds(destination),
             compile_rules(name, self._destinations[name]),
-            timing.assignment,
+            self._timing.assignment,
             ends_where_live_began=live_progress is not None,
             require_own_target=guard.require_own,
         )
@@ -200,10 +177,49 @@ class PipelineFactory:
             rebalance_seconds=REBALANCE_TIMEOUT_SECONDS,
             consumer_options=FETCH_OPTIONS,
         )
-        coverage = CoverageCheck(topic, self._coverage_reader(handler, topic), timing.coverage)
+        coverage = CoverageCheck(topic, self._coverage_reader(handler, topic), self._timing.coverage)
         return RunningPipeline(
             topic, member, handler, delivery_flow, metrics, coverage, self._topic_settings, flow, guard
         )
+
+    def _delivery_flow(
+        self, name: str, destination: Destination, rate_limit: RateLimit, metrics: PipelineMetrics
+    ) -> DeliveryFlow:
+        dead_letters = DeadLetterWriter(
+            self._writer,
+            self.topics.dead_letters,
+            name,
+            topic_problem=lambda: self._topic_settings.dead_letter_problem,
+        )
+        return DeliveryFlow(
+            destination,
+            CircuitBreaker(rate_limit, self._timing.breaker),
+            dead_letters,
+            metrics,
+            timing=self._timing.sender,
+            workers=self._workers,
+        )
+
+    def _start_offsets(
+        self,
+        name: str,
+        flow: PipelineFlow,
+        topic: str,
+        metrics: PipelineMetrics,
+        live_progress: LiveProgress | None,
+    ) -> StartOffsetResolver:
+        return StartOffsetResolver(
+            self._first_start(name, flow),
+            self._backup_reader(name, topic, older=flow == "older"),
+            KafkaEventLog(self._connection),
+            metrics,
+            self._timing.start,
+            live=live_progress,
+        )
+
+    def _linger_seconds(self, destination: Destination) -> float:
+        linger = destination.limits.linger_seconds
+        return self._config.linger_seconds if linger is None else linger
 
     def _coverage_reader(
         self, handler: AssignmentHandler, topic: str
