@@ -1,4 +1,4 @@
-"""What was older than an hour when a destination started for the first time: its delivery to history, once."""
+"""The events that were older than an hour when a destination started for the first time: their delivery to history, once."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -26,7 +26,7 @@ class OlderEvents:
 
     1. The live group's first start with `recent` divides each partition, and commits the division. So this group begins only
        where the live group has begun, and both know one division, whichever process dies between the two.
-    2. The group's own offsets show what is delivered. They expire a week after the group was left, so the status has a backup.
+    2. The group's own offsets show its deliveries. They expire a week after the group was left, so the status has a backup.
     """
 
     def __init__(
@@ -47,21 +47,29 @@ class OlderEvents:
         self._timing = timing or OlderEventsTiming()
         self.phase: Literal["looking", "delivering", "done"] = "looking"
         self.progress: Progress = {}
-        """What the group has committed, as far as this process has seen it."""
+        """The committed progress of the group, as far as this process has seen it."""
         self.notice: str | None = None
         """What an operator must know about older events; None: nothing."""
 
-    async def live_from(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int | None]:
-        """Return where the live group began each partition. Raises KafkaError or TimeoutError while that is not known."""
-        found = await self._live.progress_and_ends(partitions)
-        if waiting := [each for each, (progress, _) in found.items() if progress is None]:
+    async def live_progress(
+        self, partitions: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, DeliveryProgress]:
+        """Return the committed progress of the live group. Raises KafkaError or TimeoutError while a partition has not begun."""
+        found = await self._begun_live(partitions)
+        if waiting := [each for each in partitions if each not in found]:
             raise KafkaError(
                 f"the live group has not begun partition {waiting[0].partition} of {self._topic}"
             )
-        return {each: progress.live_from if progress else None for each, (progress, _) in found.items()}
+        return found
+
+    async def _begun_live(
+        self, partitions: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, DeliveryProgress]:
+        found = await self._live.progress(partitions)
+        return {each: progress for each, progress in found.items() if progress is not None}
 
     async def run(self) -> None:
-        """Deliver what is older, then wait until cancelled. Raises the exception that ended the membership."""
+        """Deliver the older events, then wait until cancelled. Raises the exception that ended the membership."""
         self.phase = "looking"
         pending = await self._wait_for_live()
         if pending and self._older is None:
@@ -82,14 +90,16 @@ class OlderEvents:
             await asyncio.sleep(self._timing.check_seconds)
 
     async def _look_up(self) -> list[TopicPartition] | None:
-        """Return the partitions whose older events are not known to be delivered; None: that is not known yet."""
+        """Return the partitions whose older events are not known to be delivered; None: that is not known yet.
+
+        A partition that live delivery has not begun, as one without a leader, holds up no other.
+        """
         try:
             async with asyncio.timeout(self._timing.timeout_seconds):
-                coverage = await self._live.group_coverage(self._topic)
-                if coverage is None or not coverage.partitions:
+                partitions = await self._partitions(self._live)
+                if partitions is None:
                     return None
-                partitions = [TopicPartition(self._topic, each) for each in sorted(coverage.partitions)]
-                live_from = await self.live_from(partitions)
+                begun = await self._begun_live(partitions)
         except KAFKA_FAILURES:
             return None  # the live flow reports that it has not begun
         try:
@@ -99,7 +109,15 @@ class OlderEvents:
             self.notice = f"It cannot be looked up whether older events are delivered: {describe(error)}"
             return None
         self.notice, self.progress = None, known
-        return [each for each in partitions if _is_pending(known.get(each), live_from[each])]
+        pending = [each for each, live in begun.items() if _is_pending(known.get(each), live.live_from)]
+        return pending if pending or len(begun) == len(partitions) else None
+
+    async def _partitions(self, handler: AssignmentHandler) -> list[TopicPartition] | None:
+        """Return the partitions of the topic; None while the group of the handler rebalances."""
+        coverage = await handler.group_coverage(self._topic)
+        if coverage is None or not coverage.partitions:
+            return None
+        return [TopicPartition(self._topic, each) for each in sorted(coverage.partitions)]
 
     async def _deliver(self, member: Member, handler: AssignmentHandler) -> None:
         self.phase = "delivering"
@@ -115,33 +133,31 @@ class OlderEvents:
         log.info("Older events are delivered.", destination=self._destination, topic=self._topic)
 
     async def _is_delivered(self, handler: AssignmentHandler) -> bool:
-        """Look at what the whole group has committed; False while that is not known."""
+        """Return whether the whole group has delivered every older event; False while that is not known."""
         try:
             async with asyncio.timeout(self._timing.timeout_seconds):
-                coverage = await handler.group_coverage(self._topic)
-                if coverage is None or not coverage.partitions:
+                partitions = await self._partitions(handler)
+                if partitions is None:
                     return False
-                found = await handler.progress_and_ends(
-                    [TopicPartition(self._topic, each) for each in sorted(coverage.partitions)]
-                )
+                found = await handler.progress(partitions)
         except KAFKA_FAILURES:
             return False
-        self.progress = {each: progress for each, (progress, _) in found.items() if progress is not None}
-        return all(progress is not None and is_complete(progress) for progress, _ in found.values())
+        self.progress = {each: progress for each, progress in found.items() if progress is not None}
+        return all(progress is not None and is_complete(progress) for progress in found.values())
 
     async def _count(self, partitions: Sequence[TopicPartition]) -> int | None:
         """Return the offsets before the live ones that Kafka still has; None: it does not say."""
         try:
             async with asyncio.timeout(self._timing.timeout_seconds):
-                live_from = await self.live_from(partitions)
+                live = await self.live_progress(partitions)
                 log_starts = await self._live.first_offsets(partitions)
         except KAFKA_FAILURES:
             return None
-        return sum(max(0, (live_from[each] or 0) - log_starts[each]) for each in partitions)
+        return sum(max(0, (live[each].live_from or 0) - log_starts[each]) for each in partitions)
 
 
 def not_sent_text(destination: str, count: int | None) -> str:
-    """Return what the status says of older events where the destination takes no history. `count`: None: it is not known."""
+    """Return the text of the status where a destination takes no history. `count`: of older events; None: it is not known."""
     events = "Events" if count is None else f"Up to {count} events"
     return (
         f"{events} that were older than an hour when {destination} started for the first time are not sent, since it has no"

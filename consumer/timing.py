@@ -115,10 +115,10 @@ class TargetTiming:
 
 @dataclass(frozen=True, slots=True)
 class OlderEventsTiming:
-    """Waits of the group that delivers what was older than an hour at a first start."""
+    """Waits of the group that delivers events older than an hour at a first start."""
 
     check_seconds: float = 1.0
-    """Between two looks at what is delivered."""
+    """Between two looks at the group's progress."""
     timeout_seconds: float = 5.0
     release_seconds: float = 40.0
     """How long its membership may take to end: a request, and the commit."""

@@ -1,4 +1,4 @@
-"""What the last transactions of a shard say about its next one, and about the state of its organizations. Pure."""
+"""The last transactions of a shard, which decide the size of its next one and the state of its organizations. Pure."""
 
 from dataclasses import dataclass, field, replace
 from typing import TypeGuard
@@ -44,8 +44,8 @@ class TransactionHistory:
     """
 
     timing: HistoryTiming = DEFAULT_TIMING
-    refused_size: bool = False
-    """Kafka refused a transaction for its size, and the limits of the topics were not read since."""
+    size_refused_by: str | None = None
+    """The topic that refused a transaction for its size, until the limits of the topics are read again."""
     _limits: TransactionLimits = _UNLIMITED
     _of_organization: dict[str, _Failures] = field(default_factory=dict)
     _of_shard: _Failures | None = None

@@ -9,7 +9,7 @@ The order of the steps is what makes a take-over safe:
    it, and its events be published again beside the first ones, which become visible later.
 3. Load progress, read_committed, to the end of the log.
 4. Compare it with the event topics (reconcile.py). Only after this is a ledger believed.
-5. Write the repairs before the publisher exists, so that the next owner finds what this one decided from.
+5. Write the repairs before the publisher exists, so that the next owner finds the state that this one begins with.
 """
 
 import asyncio
@@ -75,9 +75,9 @@ class ShardLoader:
         `history`: outcomes of the shard's transactions in this process; None: there were none.
         """
         history = history or TransactionHistory()
-        if history.refused_size:
-            await self.topic_limits.size_refused()
-            history.refused_size = False
+        if history.size_refused_by is not None:
+            await self.topic_limits.size_refused(history.size_refused_by)
+            history.size_refused_by = None
         encoder = await self.store.event_encoder()
         transactions = await Publisher.open(
             self.connection,
@@ -184,6 +184,7 @@ class ShardLoader:
             try:
                 await transactions.publish(records)
             except PublishError as error:
+                history.size_refused_by = error.too_large_for or history.size_refused_by
                 if error.timed_out:
                     history.timed_out(
                         TransactionSize(len(batch), 0, sum(len(record.value or b"") for record in records))
@@ -225,7 +226,7 @@ def _shard_state(stored: StoredProgress, collected: int) -> ShardState:
 
 
 def _of_organization(record: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return the record. Raises BadBody if it is of another organization than its key: then it was not what it claims."""
+    """Return the record. Raises BadBody if it is of another organization than its key names."""
     if record["organization"] != name:
         raise BadBody("its organization is not its key")
     return record

@@ -48,7 +48,7 @@ async def opened(kind, peer):
 
 async def feed_until(handler, kafka, condition):
     """Read events by tens until a condition holds: only events that are accepted later prove that a row is bad."""
-    for _ in range(60):
+    for _ in range(200):
         if condition():
             return
         await handler.records(kafka.poll(10))
