@@ -67,7 +67,7 @@ def documents(listed):
 
 
 @given(st.lists(events(), min_size=1, max_size=8))
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_columns_and_plain_python_agree(listed):
     """Quotes, backslashes, control characters, nulls, empty lists and times beyond any calendar included."""
     assert documents(listed) == [ecs.document(each) for each in listed]
