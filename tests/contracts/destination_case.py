@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from consumer.decoding.columns import decode
 from consumer.destinations.contract import Body
 from consumer.timing import BackoffCurve, BreakerTiming
-from tests.contracts.peers import Absent, Peer
+from tests.contracts.peer import Absent, Peer
 from tests.support.in_memory_group import handler
 from tests.support.messages import WRITER_SCHEMAS, message
 
