@@ -51,7 +51,8 @@ class RunningPipeline:
     @property
     def problem(self) -> Retry | Paused | None:
         """Why the destination accepts no events; None: it does, or nothing is sent."""
-        return self.flow.state.problem or self.flow.breaker.problem
+        found = self.flow.state.problem
+        return found if isinstance(found, Paused) else self.flow.breaker.problem or found
 
 
 @dataclass(frozen=True, slots=True)

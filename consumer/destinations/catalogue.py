@@ -9,10 +9,12 @@ from consumer.destinations.contract import Kinds
 from consumer.destinations.elasticsearch import ELASTICSEARCH
 from consumer.destinations.http import HTTP
 from consumer.destinations.sentinel import SENTINEL
+from consumer.destinations.splunk import SPLUNK
 
 DESTINATIONS: Final[Kinds] = {
     "sentinel": SENTINEL,
     "http": HTTP,
     "elasticsearch": ELASTICSEARCH,
+    "splunk": SPLUNK,
 }
 """Kind: its settings and how to open it. Settings, check, pipelines and the contract suite read this table."""

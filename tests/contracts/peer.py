@@ -1,4 +1,4 @@
-"""What the contract suite needs of a peer: its state, its faults, and its answers."""
+"""The peer of one kind of destination, as the contract suite drives it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -56,6 +56,8 @@ class Peer:
 
     None: the kind has no setting `by_organization`. Otherwise `config` gives ROUTED_ORGANIZATION a route in it.
     """
+    retries_rows: bool = True
+    """Whether answers that name rows may name a row to retry although they accept the others; else only those behind a rejected one."""
 
     @property
     def by_row(self):

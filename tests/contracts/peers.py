@@ -14,6 +14,7 @@ from simulators.http.receiver import HttpReceiver
 from tests.contracts.elasticsearch_peer import elasticsearch_peer
 from tests.contracts.file_destination.config import FileConfig
 from tests.contracts.peer import ROUTED_ORGANIZATION, Answer, Peer
+from tests.contracts.splunk_peer import splunk_peer
 
 
 def sentinel_answers(azure):
@@ -181,4 +182,10 @@ async def http_peer(_monkeypatch, _directory, **settings):
         receiver.clear_faults()
 
 
-PEERS = {"sentinel": sentinel_peer, "http": http_peer, "elasticsearch": elasticsearch_peer, "file": file_peer}
+PEERS = {
+    "sentinel": sentinel_peer,
+    "http": http_peer,
+    "splunk": splunk_peer,
+    "elasticsearch": elasticsearch_peer,
+    "file": file_peer,
+}
