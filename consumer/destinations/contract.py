@@ -17,7 +17,7 @@ Flow = Literal["live", "history"]
 
 
 class DestinationConfig(Protocol):
-    """What the settings of every kind have: `consumer.config.DestinationSettings`, extended by `kind` and the kind's own."""
+    """The settings that every kind has: `consumer.config.DestinationSettings`, extended by `kind` and the kind's own."""
 
     @property
     def kind(self) -> str: ...
@@ -64,7 +64,7 @@ class BodyFormat:
         return b"".join((self.prefix, rows.view, self.suffix))
 
     def size(self, rows: EncodedRows) -> int:
-        """Bytes of the body of these rows."""
+        """Return the bytes of the body of these rows."""
         return self.overhead + rows.size
 
     def count_fitting(self, rows: EncodedRows, size: int, count: int) -> int:

@@ -11,6 +11,7 @@ from relay.kafka.connection import Connection
 from relay.kafka.topic_admin import read_topic_facts
 from relay.kafka.topic_comparison import DEFAULT_REREAD_MS, DataLossRisk, data_loss_risks
 from relay.kafka.topic_facts import TopicFacts, TopicLimits, message_limit, topic_limits, unknown_text
+from relay.kafka.topic_risk_log import log_risk_changes, log_unknown_settings
 from relay.kafka.topics import MAX_EVENT_BYTES, Topics
 
 MIN_MESSAGE_BYTES = 10_000
@@ -21,7 +22,7 @@ log = structlog.get_logger(__name__)
 class TopicLimitsWatcher:
     """Limits and risks of the relay's topics, at most a minute old: an operator's change needs no restart.
 
-    `risks`: settings with which Kafka deletes or refuses what the relay needs. `unknown`: why some settings are not known.
+    `risks`: settings with which Kafka deletes or refuses records that the relay needs. `unknown`: why some settings are not known.
     """
 
     def __init__(
@@ -97,17 +98,11 @@ class TopicLimitsWatcher:
             data_loss_risks(self._topics, configs, self._reread_ms),
             unknown_text(facts, self._topics.all),
         )
-        for risk in set(risks) - set(self.risks):
-            log.error(
-                "A topic setting would lose or refuse records, so the shards were closed. Run the command in the field `command`.",
-                topic=risk.topic,
-                setting=risk.setting,
-                found=risk.found,
-                loss=risk.loss,
-                command=risk.command(self._connection.bootstrap),
-            )
-        for risk in set(self.risks) - set(risks):
-            log.info("A topic setting was corrected.", topic=risk.topic, setting=risk.setting)
-        if unknown is not None and unknown != self.unknown:
-            log.warning("Kafka did not report some topic settings. Grant DescribeConfigs.", reason=unknown)
+        log_risk_changes(
+            "A topic setting would lose or refuse records, so the shards were closed. Run the command in the field `command`.",
+            self.risks,
+            risks,
+            self._connection.bootstrap,
+        )
+        log_unknown_settings(self.unknown, unknown)
         self.risks, self.unknown = tuple(risks), unknown
