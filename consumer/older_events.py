@@ -51,14 +51,22 @@ class OlderEvents:
         self.notice: str | None = None
         """What an operator must know about older events; None: nothing."""
 
-    async def live_from(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int | None]:
-        """Return where the live group began each partition. Raises KafkaError or TimeoutError while that is not known."""
-        found = await self._live.progress_and_ends(partitions)
-        if waiting := [each for each, (progress, _) in found.items() if progress is None]:
+    async def live_progress(
+        self, partitions: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, DeliveryProgress]:
+        """Return what the live group has committed. Raises KafkaError or TimeoutError while a partition has not begun."""
+        found = await self._begun_live(partitions)
+        if waiting := [each for each in partitions if each not in found]:
             raise KafkaError(
                 f"the live group has not begun partition {waiting[0].partition} of {self._topic}"
             )
-        return {each: progress.live_from if progress else None for each, (progress, _) in found.items()}
+        return found
+
+    async def _begun_live(
+        self, partitions: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, DeliveryProgress]:
+        found = await self._live.progress(partitions)
+        return {each: progress for each, progress in found.items() if progress is not None}
 
     async def run(self) -> None:
         """Deliver what is older, then wait until cancelled. Raises the exception that ended the membership."""
@@ -82,14 +90,16 @@ class OlderEvents:
             await asyncio.sleep(self._timing.check_seconds)
 
     async def _look_up(self) -> list[TopicPartition] | None:
-        """Return the partitions whose older events are not known to be delivered; None: that is not known yet."""
+        """Return the partitions whose older events are not known to be delivered; None: that is not known yet.
+
+        A partition that live delivery has not begun, as one without a leader, holds up no other.
+        """
         try:
             async with asyncio.timeout(self._timing.timeout_seconds):
-                coverage = await self._live.group_coverage(self._topic)
-                if coverage is None or not coverage.partitions:
+                partitions = await self._partitions(self._live)
+                if partitions is None:
                     return None
-                partitions = [TopicPartition(self._topic, each) for each in sorted(coverage.partitions)]
-                live_from = await self.live_from(partitions)
+                begun = await self._begun_live(partitions)
         except KAFKA_FAILURES:
             return None  # the live flow reports that it has not begun
         try:
@@ -99,7 +109,15 @@ class OlderEvents:
             self.notice = f"It cannot be looked up whether older events are delivered: {describe(error)}"
             return None
         self.notice, self.progress = None, known
-        return [each for each in partitions if _is_pending(known.get(each), live_from[each])]
+        pending = [each for each, live in begun.items() if _is_pending(known.get(each), live.live_from)]
+        return pending if pending or len(begun) == len(partitions) else None
+
+    async def _partitions(self, handler: AssignmentHandler) -> list[TopicPartition] | None:
+        """Return the partitions of the topic; None while the group of the handler rebalances."""
+        coverage = await handler.group_coverage(self._topic)
+        if coverage is None or not coverage.partitions:
+            return None
+        return [TopicPartition(self._topic, each) for each in sorted(coverage.partitions)]
 
     async def _deliver(self, member: Member, handler: AssignmentHandler) -> None:
         self.phase = "delivering"
@@ -118,26 +136,24 @@ class OlderEvents:
         """Look at what the whole group has committed; False while that is not known."""
         try:
             async with asyncio.timeout(self._timing.timeout_seconds):
-                coverage = await handler.group_coverage(self._topic)
-                if coverage is None or not coverage.partitions:
+                partitions = await self._partitions(handler)
+                if partitions is None:
                     return False
-                found = await handler.progress_and_ends(
-                    [TopicPartition(self._topic, each) for each in sorted(coverage.partitions)]
-                )
+                found = await handler.progress(partitions)
         except KAFKA_FAILURES:
             return False
-        self.progress = {each: progress for each, (progress, _) in found.items() if progress is not None}
-        return all(progress is not None and is_complete(progress) for progress, _ in found.values())
+        self.progress = {each: progress for each, progress in found.items() if progress is not None}
+        return all(progress is not None and is_complete(progress) for progress in found.values())
 
     async def _count(self, partitions: Sequence[TopicPartition]) -> int | None:
         """Return the offsets before the live ones that Kafka still has; None: it does not say."""
         try:
             async with asyncio.timeout(self._timing.timeout_seconds):
-                live_from = await self.live_from(partitions)
+                live = await self.live_progress(partitions)
                 log_starts = await self._live.first_offsets(partitions)
         except KAFKA_FAILURES:
             return None
-        return sum(max(0, (live_from[each] or 0) - log_starts[each]) for each in partitions)
+        return sum(max(0, (live[each].live_from or 0) - log_starts[each]) for each in partitions)
 
 
 def not_sent_text(destination: str, count: int | None) -> str:

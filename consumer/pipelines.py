@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 
 from consumer.assignment.coverage import CoverageCheck
 from consumer.assignment.event_log import KafkaEventLog
-from consumer.assignment.first_start import LiveFrom, Start
+from consumer.assignment.first_start import LiveProgress, Start
 from consumer.assignment.handler import AssignmentHandler
 from consumer.assignment.pump import Pipeline
 from consumer.assignment.start_offsets import StartOffsetResolver
@@ -19,8 +19,9 @@ from consumer.delivery.dead_letters import DeadLetterWriter
 from consumer.delivery.flow import DeliveryFlow
 from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import Destination, DestinationConfig, Flow, Kinds
-from consumer.metrics import ConsumerMetrics
+from consumer.metrics import ConsumerMetrics, PipelineMetrics
 from consumer.offsets.backup import OffsetBackup, read_offset_backup
+from consumer.offsets.delivered import DeliveryProgress
 from consumer.older_events import OlderEvents
 from consumer.running import PipelineFlow, RunningDestination, RunningPipeline
 from consumer.targets.guard import TargetGuard
@@ -120,10 +121,12 @@ class PipelineFactory:
         guard = guards["history"]
         history = self._build_pipeline(name, flows["history"], rate_limit, "history", guard)
 
-        async def live_from(partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int | None]:
-            return await older_events.live_from(partitions)
+        async def live_progress(
+            partitions: Sequence[TopicPartition],
+        ) -> Mapping[TopicPartition, DeliveryProgress]:
+            return await older_events.live_progress(partitions)
 
-        older = self._build_pipeline(name, flows["history"], rate_limit, "older", guard, live_from)
+        older = self._build_pipeline(name, flows["history"], rate_limit, "older", guard, live_progress)
         older_events = self._older_events(name, live, older)
         return RunningDestination([live, history, older], older_events)
 
@@ -148,43 +151,20 @@ class PipelineFactory:
         rate_limit: RateLimit,
         flow: PipelineFlow,
         guard: TargetGuard,
-        live_from: LiveFrom | None = None,
+        live_progress: LiveProgress | None = None,
     ) -> RunningPipeline:
-        """`live_from`: where each partition of older events ends; None: the pipeline has no end."""
+        """`live_progress`: where each partition of older events ends; None: the pipeline has no end."""
         topic = self.topics.backfill if flow == "history" else self.topics.events
-        timing = self._timing
         metrics = self.metrics.for_pipeline(name, flow)
-        delivery_flow = DeliveryFlow(
-            destination,
-            CircuitBreaker(rate_limit, timing.breaker),
-            DeadLetterWriter(
-                self._writer,
-                self.topics.dead_letters,
-                name,
-                topic_problem=lambda: self._topic_settings.dead_letter_problem,
-            ),
-            metrics,
-            timing=timing.sender,
-            workers=self._workers,
-        )
-        schemas = SchemaLookup(self._store, metrics)
-        start_offsets = StartOffsetResolver(
-            self._first_start(name, flow),
-            self._backup_reader(name, topic, older=flow == "older"),
-            KafkaEventLog(self._connection),
-            metrics,
-            timing.start,
-            live_from=live_from,
-        )
-        linger = destination.limits.linger_seconds
+        delivery_flow = self._delivery_flow(name, destination, rate_limit, metrics)
         pipeline = Pipeline(
-            start_offsets,
-            schemas,
+            self._start_offsets(name, flow, topic, metrics, live_progress),
+            SchemaLookup(self._store, metrics),
             delivery_flow,
-            self._config.linger_seconds if linger is None else linger,
+            self._linger_seconds(destination),
             compile_rules(name, self._destinations[name]),
-            timing.assignment,
-            ends_where_live_began=live_from is not None,
+            self._timing.assignment,
+            ends_where_live_began=live_progress is not None,
             require_own_target=guard.require_own,
         )
         handler = AssignmentHandler(pipeline)
@@ -197,10 +177,49 @@ class PipelineFactory:
             rebalance_seconds=REBALANCE_TIMEOUT_SECONDS,
             consumer_options=FETCH_OPTIONS,
         )
-        coverage = CoverageCheck(topic, self._coverage_reader(handler, topic), timing.coverage)
+        coverage = CoverageCheck(topic, self._coverage_reader(handler, topic), self._timing.coverage)
         return RunningPipeline(
             topic, member, handler, delivery_flow, metrics, coverage, self._topic_settings, flow, guard
         )
+
+    def _delivery_flow(
+        self, name: str, destination: Destination, rate_limit: RateLimit, metrics: PipelineMetrics
+    ) -> DeliveryFlow:
+        dead_letters = DeadLetterWriter(
+            self._writer,
+            self.topics.dead_letters,
+            name,
+            topic_problem=lambda: self._topic_settings.dead_letter_problem,
+        )
+        return DeliveryFlow(
+            destination,
+            CircuitBreaker(rate_limit, self._timing.breaker),
+            dead_letters,
+            metrics,
+            timing=self._timing.sender,
+            workers=self._workers,
+        )
+
+    def _start_offsets(
+        self,
+        name: str,
+        flow: PipelineFlow,
+        topic: str,
+        metrics: PipelineMetrics,
+        live_progress: LiveProgress | None,
+    ) -> StartOffsetResolver:
+        return StartOffsetResolver(
+            self._first_start(name, flow),
+            self._backup_reader(name, topic, older=flow == "older"),
+            KafkaEventLog(self._connection),
+            metrics,
+            self._timing.start,
+            live=live_progress,
+        )
+
+    def _linger_seconds(self, destination: Destination) -> float:
+        linger = destination.limits.linger_seconds
+        return self._config.linger_seconds if linger is None else linger
 
     def _coverage_reader(
         self, handler: AssignmentHandler, topic: str

@@ -131,7 +131,7 @@ class DestinationStatusReporter:
                 pipeline.metrics.half_of_retention_passed(oldest / 86_400, kept_days)
 
     def _update_older_gauges(self, pipeline: RunningPipeline) -> None:
-        """Older events are old from the start: their age is no alarm. What is done, or not begun, is active."""
+        """Set the state of older events: active before they begin and after their end. Their age is no alarm, so it is not shown."""
         state = flow_state(pipeline)[0] if pipeline in self._running.active else "active"
         pipeline.metrics.set_state(state, oldest_seconds=None)
 

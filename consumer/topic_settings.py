@@ -11,6 +11,7 @@ from relay.kafka.connection import Connection
 from relay.kafka.topic_admin import read_topic_facts
 from relay.kafka.topic_comparison import DataLossRisk, delivery_risks
 from relay.kafka.topic_facts import TopicFacts, retention_ms, unknown_text
+from relay.kafka.topic_risk_log import log_risk_changes, log_unknown_settings
 from relay.kafka.topics import Topics
 
 DEFAULT_RETENTION_SECONDS = 30 * 86_400.0
@@ -66,17 +67,7 @@ class TopicSettings:
         configs = {name: topic.configs for name, topic in facts.topics.items()}
         read = (self._topics.events, self._topics.backfill, self._topics.dead_letters)
         risks, unknown = delivery_risks(self._topics, configs), unknown_text(facts, read)
-        for risk in set(risks) - set(self._risks):
-            log.error(
-                "A topic setting causes data loss. Run the command.",
-                topic=risk.topic,
-                setting=risk.setting,
-                found=risk.found,
-                loss=risk.loss,
-                command=risk.command(self._connection.bootstrap),
-            )
-        for risk in set(self._risks) - set(risks):
-            log.info("A topic setting was corrected.", topic=risk.topic, setting=risk.setting)
-        if unknown is not None and unknown != self.unknown:
-            log.warning("Kafka did not report some topic settings. Grant DescribeConfigs.", reason=unknown)
+        message = "A topic setting causes data loss. Run the command."
+        log_risk_changes(message, self._risks, risks, self._connection.bootstrap)
+        log_unknown_settings(self.unknown, unknown)
         self._facts, self._risks, self.unknown = facts, tuple(risks), unknown

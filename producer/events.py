@@ -30,7 +30,7 @@ def to_json(value: object) -> str:
 
 
 def same_record(one: Event, other: Event) -> bool:
-    """Whether two events have the same content; the order of names within `unmodeled` does not count."""
+    """Return whether two events have the same content; the order of names within `unmodeled` does not count."""
     return one == other or _content(one) == _content(other)
 
 

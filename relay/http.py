@@ -212,7 +212,7 @@ def _parse_proxy(name: str, value: str) -> Proxy:
 
 
 def _is_about_tls(error: BaseException | None) -> bool:
-    """Whether the host behind the proxy answered, and TLS with it failed."""
+    """Return whether the host behind the proxy answered, and TLS with it failed."""
     while error is not None:
         if isinstance(error, ssl.SSLError):
             return True

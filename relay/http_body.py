@@ -130,5 +130,5 @@ class _Inflater:
 
 
 def _has_zlib_header(data: bytes) -> bool:
-    """RFC 1950, 2.2: the method is 8, and the first two bytes are a multiple of 31."""
+    """Return whether the data begins as zlib's. RFC 1950, 2.2: the method is 8, and the first two bytes are a multiple of 31."""
     return data[0] & 15 == 8 and (data[0] * 256 + data[1]) % 31 == 0

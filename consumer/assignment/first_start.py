@@ -11,11 +11,8 @@ from relay.kafka import TopicPartition
 from relay.kafka.positions import Positions
 
 Start = Literal["recent", "earliest", "latest"] | datetime
-LiveFrom = Callable[[Sequence[TopicPartition]], Awaitable[Mapping[TopicPartition, int | None]]]
-"""Returns where the live group began each partition; None: at the first event kept, or by another setting.
-
-Raises KafkaError or TimeoutError while a partition has not begun.
-"""
+LiveProgress = Callable[[Sequence[TopicPartition]], Awaitable[Mapping[TopicPartition, DeliveryProgress]]]
+"""Returns the committed progress of the live group. Raises KafkaError or TimeoutError while a partition has not begun."""
 
 
 async def first_progress(
@@ -51,18 +48,18 @@ async def first_progress(
     }
 
 
-def with_end(partition: TopicPartition, start: StartOffset, live_from: int | None) -> StartOffset:
+def with_end(partition: TopicPartition, start: StartOffset, live: DeliveryProgress) -> StartOffset:
     """Return the start of a partition of older events with the offset at which the partition ends.
 
     The end that the group has committed counts before the one of the live group. Without either nothing is older, or the log is
     another one, in which nobody knows the end: then nothing more is sent, since it might be sent twice, and the status says so.
     """
     progress, mismatch = start.progress, start.mismatch
-    if progress.live_from is None:
-        end = progress.offset if live_from is None else live_from
-        progress = replace(progress, live_from=end)
-        if mismatch and live_from is None:
-            mismatch = end_unknown_text(partition, progress.offset)
+    if progress.live_from is None and live.live_from is None:
+        mismatch = mismatch and end_unknown_text(partition, progress.offset)
+        progress = replace(progress, live_from=progress.offset)
+    elif progress.live_from is None:
+        progress = replace(progress, live_from=live.live_from, older_last=live.older_last)
     return replace(start, progress=progress, mismatch=mismatch)
 
 

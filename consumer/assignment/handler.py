@@ -55,12 +55,12 @@ class AssignmentHandler:
         oldest = self._assignment.oldest_ms() if self._assignment else None
         return 0.0 if oldest is None else max(0.0, time.time() - oldest / 1000)
 
-    async def progress_and_ends(
+    async def progress(
         self, partitions: Sequence[TopicPartition]
-    ) -> dict[TopicPartition, tuple[DeliveryProgress | None, int]]:
-        """Return committed progress and log end of any of the group's partitions. Raises KafkaError or TimeoutError.
+    ) -> dict[TopicPartition, DeliveryProgress | None]:
+        """Return the committed progress of any of the group's partitions. Raises KafkaError or TimeoutError.
 
-        A progress of None: the group has committed nothing for the partition.
+        None: the group has committed nothing for the partition.
         """
         assignment, positions = self._assignment, self._positions
         if assignment is None or positions is None:
@@ -69,8 +69,17 @@ class AssignmentHandler:
             each: found and DeliveryProgress.from_offset_and_metadata(found.offset, found.metadata)
             for each, found in (await positions.committed(partitions)).items()
         }
-        committed.update(assignment.committed())
-        ends = await positions.end_offsets(partitions)
+        own = assignment.committed()
+        return {each: own.get(each, committed[each]) for each in partitions}
+
+    async def progress_and_ends(
+        self, partitions: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, tuple[DeliveryProgress | None, int]]:
+        """Return the same with the end of each log; partitions without a leader make it fail."""
+        committed = await self.progress(partitions)
+        if self._positions is None:
+            raise TimeoutError("not a member of the consumer group now")
+        ends = await self._positions.end_offsets(partitions)
         return {each: (committed[each], ends[each]) for each in partitions}
 
     def assigned(self, positions: Positions, partitions: set[TopicPartition]) -> None:

@@ -20,7 +20,7 @@ class LossReport:
         self._undated: dict[TopicPartition, tuple[int, int]] = {}
 
     def deleted(self, partition: TopicPartition, start: int, stop: int) -> None:
-        """Kafka deleted offsets [start, stop); not all of them had been delivered."""
+        """Report that Kafka deleted offsets [start, stop); not all of them had been delivered."""
         self._undated[partition] = (start, stop)
         self._state.data_lost(_loss_text(partition, start, stop))
 
@@ -34,11 +34,11 @@ class LossReport:
             )
 
     def offset_mismatched(self, text: str) -> None:
-        """A known offset did not fit the log; `text` says where reading goes on."""
+        """Report a known offset that did not fit the log; `text` says where reading goes on."""
         self._state.offset_mismatched(text)
 
     def corrupt(self, partition: TopicPartition, start: int, last: int, fault: str) -> None:
-        """The batch at `start` cannot be read; its last offset is `last`."""
+        """Report that the batch at `start` cannot be read; its last offset is `last`."""
         self._metrics.batch_corrupt(partition, start, last, fault)
         self._state.batch_corrupt(partition, _corrupt_batch_text(partition, start, last, fault))
 

@@ -61,7 +61,7 @@ class PartitionStarter:
                 await self._require_own_target()
             except (KafkaError, TimeoutError, RelayError) as error:
                 for each in waiting:
-                    self._waits(each, error)
+                    self._report_wait(each, error)
                 await asyncio.sleep(self._timing.retry_seconds)
                 continue
             try:
@@ -74,9 +74,9 @@ class PartitionStarter:
         try:
             await self._start_together([partition])
         except (KafkaError, TimeoutError, RelayError) as error:
-            self._waits(partition, error)
+            self._report_wait(partition, error)
 
-    def _waits(self, partition: TopicPartition, error: Exception) -> None:
+    def _report_wait(self, partition: TopicPartition, error: Exception) -> None:
         reason = describe(error)
         self._metrics.start_lookup_failed(partition, reason)
         self._waiting_reasons[partition] = (
@@ -92,13 +92,13 @@ class PartitionStarter:
         """
         starts = await self._resolver.resolve(self._positions, partitions)
         await self._committer.commit({each: start.progress for each, start in starts.items()})
-        for partition, each in starts.items():
+        for partition, start in starts.items():
             self._waiting_reasons.pop(partition, None)
-            self._tracker.start(partition, each.progress)
-            self._positions.seek(partition, each.last_read_offset)
-            if each.deleted_range:
-                self._losses.deleted(partition, *each.deleted_range)
-            if each.mismatch:
-                self._losses.offset_mismatched(each.mismatch)
+            self._tracker.start(partition, start.progress)
+            self._positions.seek(partition, start.last_read_offset)
+            if start.deleted_range:
+                self._losses.deleted(partition, *start.deleted_range)
+            if start.mismatch:
+                self._losses.offset_mismatched(start.mismatch)
         self.ready.update(starts)
         self._positions.resume(starts)

@@ -26,7 +26,7 @@ from relay.kafka import TopicPartition
 
 
 async def _always() -> None:
-    """Every process may begin."""
+    """Return at once: every process may begin."""
 
 
 @dataclass(frozen=True, slots=True)

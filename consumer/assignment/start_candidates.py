@@ -42,7 +42,8 @@ def candidates_of_group(committed: OffsetAndMetadata, known: DeliveryProgress | 
     """Return what a committed offset says, with what this process knows beyond it; None: it knows nothing."""
     written = DeliveryProgress.from_relay_metadata(committed.offset, committed.metadata)
     if written is None:
-        return Candidates([DeliveryProgress.starting_at(committed.offset)], FROM_OPERATOR, provable=False)
+        progress = DeliveryProgress.from_offset_and_metadata(committed.offset, committed.metadata)
+        return Candidates([progress], FROM_OPERATOR, provable=False)
     merged = written.merged(known) if known and known.lineage == written.lineage else written
     return Candidates(
         list(dict.fromkeys((merged, written, written.without_ranges()))),

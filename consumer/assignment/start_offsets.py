@@ -4,8 +4,9 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
+from consumer.assignment.division import DivisionFinder
 from consumer.assignment.event_log import EventLog
-from consumer.assignment.first_start import LiveFrom, Start, first_progress, with_end
+from consumer.assignment.first_start import LiveProgress, Start, first_progress, with_end
 from consumer.assignment.start_candidates import (
     Candidates,
     LogEndWait,
@@ -53,8 +54,8 @@ class StartOffsetResolver:
     a commit may fail after the destination has accepted rows; it counts only for the lineage of the group's offset, so that an
     operator who sets an offset is obeyed.
 
-    `read_backup` reads the status topic; it raises when that fails, since then nothing may be assumed. `live_from` makes it the
-    resolver of a group of older events: it tells where the live group began, which is the end of each partition.
+    `read_backup` reads the status topic; it raises when that fails, since then nothing may be assumed. `live` makes it the resolver
+    of a group of older events: it tells where the live group began, which is the end of each partition.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class StartOffsetResolver:
         metrics: PipelineMetrics,
         timing: StartTiming | None = None,
         clock: Callable[[], float] = time.monotonic,
-        live_from: LiveFrom | None = None,
+        live: LiveProgress | None = None,
         now: Callable[[], int] = now_ms,
     ) -> None:
         self._start = start
@@ -73,7 +74,8 @@ class StartOffsetResolver:
         self._log = log
         self._metrics = metrics
         self._timing = timing or StartTiming()
-        self._live_from = live_from
+        self._live = live
+        self._divisions = DivisionFinder(log, self.matching_partitions)
         self._now = now
         self._log_ends = LogEndWait(self._timing.log_end_wait_seconds, clock)
         self.known_progress: dict[TopicPartition, DeliveryProgress] = {}
@@ -82,7 +84,7 @@ class StartOffsetResolver:
         self, positions: Positions, partitions: Sequence[TopicPartition]
     ) -> dict[TopicPartition, StartOffset]:
         """Look up the start of each partition. Raises KafkaError, TimeoutError or RelayError; the caller tries again."""
-        ends = await self._live_from(partitions) if self._live_from else {}
+        live = await self._live(partitions) if self._live else {}
         candidates = await self._candidates(positions, partitions)
         log_starts = await positions.first_offsets(partitions)
         log_ends = await positions.end_offsets(partitions)
@@ -99,9 +101,7 @@ class StartOffsetResolver:
         resolved = {}
         for each in partitions:
             if each in first_starts:
-                resolved[each] = StartOffset(
-                    await self._with_fingerprint(each, first_starts[each]), "the first start"
-                )
+                resolved[each] = await self._first_start(each, first_starts[each])
             elif (progress := valid[each]) is None:
                 resolved[each] = await self._start_in_another_log(
                     positions, each, candidates[each], log_ends[each]
@@ -113,10 +113,17 @@ class StartOffsetResolver:
                     progress = await self._with_fingerprint(each, progress)
                 log_start = self._first_needed(progress, log_starts[each])
                 resolved[each] = start_within_log(progress, log_start, candidates[each].reason_of(progress))
-        if self._live_from:
-            resolved = {each: with_end(each, start, ends[each]) for each, start in resolved.items()}
         for each, start in resolved.items():
-            self._remember(each, start)
+            bounds = (log_starts[each], log_ends[each])
+            divided = await self._divisions.carry_over(positions, each, start, candidates.get(each), bounds)
+            if each in live:
+                divided = with_end(
+                    each,
+                    divided,
+                    await self._divisions.locate(positions, each, live[each], bounds, same_log=True),
+                )
+            resolved[each] = divided
+            self._remember(each, divided)
         for reason in sorted({start.reason for start in resolved.values()}):
             begun = {each: start.offset for each, start in resolved.items() if start.reason == reason}
             self._metrics.reading_started(begun, reason)
@@ -124,9 +131,15 @@ class StartOffsetResolver:
 
     def _first_needed(self, progress: DeliveryProgress, log_start: int) -> int:
         """Return the first offset of the log, or the end of older events where Kafka has deleted beyond it: the rest is live."""
-        if self._live_from is None or progress.live_from is None:
+        if self._live is None or progress.live_from is None:
             return log_start
         return min(log_start, progress.live_from)
+
+    async def _first_start(self, partition: TopicPartition, progress: DeliveryProgress) -> StartOffset:
+        progress = await self._with_fingerprint(partition, progress)
+        if progress.live_from is not None:
+            progress = replace(progress, older_last=progress.last)
+        return StartOffset(progress, "the first start")
 
     def _remember(self, partition: TopicPartition, start: StartOffset) -> None:
         if start.deleted_range:

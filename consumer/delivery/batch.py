@@ -83,7 +83,7 @@ class Rows:
         return tuple(found[key] for key in sorted(found))
 
     def memory_bytes(self) -> int:
-        """Bytes of the rows and of their records in memory."""
+        """Return the bytes of the rows and of their records in memory."""
         return self.encoded.size + sum(
             len(record.value or b"") + RECORD_OVERHEAD_BYTES for record in self.tracked.records
         )

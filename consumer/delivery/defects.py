@@ -28,3 +28,11 @@ def defect_text(step: str, defect: str) -> str:
         f"The relay has a defect ({step}: {defect}); it tries the same events again, and nothing is dropped. Report it with the"
         " log of this process."
     )
+
+
+def config_fault_text(reason: str, config_hint: str) -> str:
+    """Return the reason that the status shows while the destination rejects everything."""
+    return (
+        f"The destination rejected a request ({reason}) and has accepted nothing since, so its configuration is the likely cause."
+        f" {config_hint} Nothing is dropped; the same rows are sent again."
+    )

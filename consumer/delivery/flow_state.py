@@ -65,7 +65,7 @@ class FlowState:
         self.dead_lettered += 1
 
     def config_suspected(self, key: Hashable, text: str) -> None:
-        """A body was rejected, and nothing has been accepted since."""
+        """Report that a body was rejected, and nothing has been accepted since."""
         self._suspected[key] = text
 
     def is_config_suspected(self, key: Hashable) -> bool:
@@ -75,39 +75,39 @@ class FlowState:
         self._suspected.pop(key, None)
 
     def defect_found(self, key: Hashable, text: str) -> None:
-        """The relay's own code failed; its caller tries again."""
+        """Report that the relay's own code failed; its caller tries again."""
         self._defects[key] = text
 
     def defect_cleared(self, key: Hashable) -> None:
         self._defects.pop(key, None)
 
     def dead_letters_failing(self, key: Hashable, text: str) -> None:
-        """Kafka does not confirm dead letters."""
+        """Report that Kafka does not confirm dead letters."""
         self._dead_letter_failures[key] = text
 
     def dead_letters_written(self, key: Hashable) -> None:
         self._dead_letter_failures.pop(key, None)
 
     def schema_doubted(self, partition: TopicPartition, text: str) -> None:
-        """The events of a partition wait: the schema that they name is nowhere, or does not fit them."""
+        """Report that the events of a partition wait: the schema that they name is nowhere, or does not fit them."""
         self._doubted_schemas[partition] = text
 
     def schema_found(self, partition: TopicPartition) -> None:
         self._doubted_schemas.pop(partition, None)
 
     def batch_corrupt(self, partition: TopicPartition, text: str) -> None:
-        """A partition is not read beyond a corrupt batch."""
+        """Report that a partition is not read beyond a corrupt batch."""
         self._corrupt_batches[partition] = text
 
     def batch_readable(self, partition: TopicPartition) -> None:
         self._corrupt_batches.pop(partition, None)
 
     def data_lost(self, text: str) -> None:
-        """Kafka deleted events before the destination accepted them. The last loss is kept."""
+        """Report that Kafka deleted events before the destination accepted them. The last loss is kept."""
         self._data_loss = text
 
     def offset_mismatched(self, text: str) -> None:
-        """A known offset did not fit the log. The last one is kept."""
+        """Report a known offset that did not fit the log. The last one is kept."""
         self._mismatch = text
 
     async def accepted_within(self, seconds: float) -> bool:

@@ -9,18 +9,15 @@ from typing import Any, TypeVar
 
 from consumer.decoding.event_times import live_created_ms
 from consumer.delivery.batch import RECORD_OVERHEAD_BYTES, Rows
-from consumer.delivery.bisection import BodyRejection, RejectBisector
 from consumer.delivery.dead_letters import DeadLetterSender
 from consumer.delivery.defects import DEFECTS, defect_text, describe_defect
 from consumer.delivery.flow import DeliveryFlow
+from consumer.delivery.rejected_bodies import RejectedBodies, Rejection
 from consumer.destinations.outcome import Outcome, Partial, Paused, Reject, Retry, Sent, Split
 from consumer.offsets.tracker import TrackedRecords
 from relay.aio import Signal
 
 T = TypeVar("T")
-
-Rejection = tuple[Rows, BodyRejection]
-"""Rows that no outcome accepted or named, and their last rejection."""
 
 
 class Sender:
@@ -53,6 +50,9 @@ class Sender:
             on_delivered,
             self._may_act,
             self._uninterrupted,
+        )
+        self._rejected_bodies = RejectedBodies(
+            flow, self._dead_letters, self._send_until_accepted_or_rejected
         )
         self.bytes = 0
         """Bytes of the rows and records in delivery."""
@@ -135,7 +135,7 @@ class Sender:
         rejection = await self._send_until_accepted_or_rejected(rows)
         if rejection is not None:
             self._release_slot()
-            await self._bisect(*rejection)
+            await self._rejected_bodies.bisect(*rejection)
 
     def _release_slot(self) -> None:
         """Let another body take the slot of this one, which waits for its witness: only another can be the witness."""
@@ -161,7 +161,10 @@ class Sender:
                     if rejection is not None:
                         tracked, size = rejection[0].tracked, rejection[0].memory_bytes()
                         self._start_task(
-                            tracked, size, self._bisect(*rejection), "bisection of rejected events"
+                            tracked,
+                            size,
+                            self._rejected_bodies.bisect(*rejection),
+                            "bisection of rejected events",
                         )
                     rows = rows.select(sorted(outcome.retry))
                     content = await self._build_body(rows)
@@ -225,54 +228,6 @@ class Sender:
             round(time.time() * 1000), oldest.timestamp, records[-1].timestamp, live_created_ms(oldest)
         )
 
-    async def _bisect(self, rows: Rows, rejection: BodyRejection) -> None:
-        self._flow.metrics.body_bisected(rejection.reason, len(rows))
-        bisector = RejectBisector(rows, rejection, self._flow.acceptance_log)
-        try:
-            await self._bisect_until_done(bisector)
-        finally:
-            self._flow.state.config_cleared(bisector)
-
-    async def _bisect_until_done(self, bisector: RejectBisector) -> None:
-        flow, attempt = self._flow, 0
-        while True:
-            confirmed_bad: list[Rejection] = []
-            async with flow.bisection_lock:
-                while (part := bisector.next_rows()) is not None:
-                    rejection = await self._send_until_accepted_or_rejected(part)
-                    if rejection is None:
-                        bisector.record_accepted()
-                    elif bisector.record_rejected(*rejection):
-                        confirmed_bad.append(rejection)
-            # without the lock: Kafka may take long, and other bodies bisect meanwhile
-            for each in confirmed_bad:
-                await self._reject_row(*each)
-            if bisector.done:
-                return
-            if bisector.config_fault_suspected:
-                reason = bisector.last_rejection.reason
-                text = _config_fault_text(reason, flow.destination.config_hint)
-                flow.state.config_suspected(bisector, text)
-            wait = flow.timing.rejection.wait(attempt, random.random())
-            attempt += 1
-            if not await self._accepted_within(wait, bisector):
-                for row in bisector.restart():
-                    await self._reject_row(row, bisector.last_rejection)
-
-    async def _accepted_within(self, seconds: float, bisector: RejectBisector) -> bool:
-        """Wait for an acceptance. While the flow accepts nothing, one body after the other waits and tries again.
-
-        Otherwise thousands of bodies would each try twice a minute.
-        """
-        state = self._flow.state
-        if not state.is_config_suspected(bisector):
-            return await state.accepted_within(seconds)
-        async with self._flow.suspicion_lock:
-            return not state.is_config_suspected(bisector) or await state.accepted_within(seconds)
-
-    async def _reject_row(self, rows: Rows, rejection: BodyRejection) -> None:
-        await self._dead_letters.send(rows.tracked, "rejected", [rejection.reason], rejection.status)
-
     async def _may_act(self) -> None:
         """Wait until this process certainly owns its partitions. Raises CancelledError when the sender closes."""
         self._stop_if_closing()
@@ -291,10 +246,3 @@ class Sender:
             return await awaitable
         finally:
             self._uninterruptible.discard(task)
-
-
-def _config_fault_text(reason: str, config_hint: str) -> str:
-    return (
-        f"The destination rejected a request ({reason}) and has accepted nothing since, so its configuration is the likely cause."
-        f" {config_hint} Nothing is dropped; the same rows are sent again."
-    )

@@ -64,7 +64,7 @@ class BodyFormat:
         return b"".join((self.prefix, rows.view, self.suffix))
 
     def size(self, rows: EncodedRows) -> int:
-        """Bytes of the body of these rows."""
+        """Return the bytes of the body of these rows."""
         return self.overhead + rows.size
 
     def count_fitting(self, rows: EncodedRows, size: int, count: int) -> int:

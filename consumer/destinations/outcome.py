@@ -38,7 +38,7 @@ class Partial:
     """Why rows have to be sent again."""
 
     def accepted_count(self, rows: int) -> int:
-        """Number of accepted rows in a body of `rows` rows."""
+        """Return the number of accepted rows in a body of `rows` rows."""
         return rows - len(self.rejected.keys() | self.retry)
 
     def as_retry(self) -> Retry | None:
@@ -46,7 +46,7 @@ class Partial:
         return Retry(self.reason, self.status, self.after) if self.retry else None
 
     def names_rows_of(self, rows: int) -> bool:
-        """Whether every named row is in a body of `rows` rows, and named once."""
+        """Return whether every named row is in a body of `rows` rows, and named once."""
         named = self.rejected.keys() | self.retry
         return not self.rejected.keys() & self.retry and all(0 <= index < rows for index in named)
 

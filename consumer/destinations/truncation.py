@@ -71,5 +71,5 @@ def _truncate_list(items: list[Any], column: str, limit: int) -> list[Any]:
 
 
 def _json_bytes(value: Any) -> int:
-    """Bytes of the JSON text in its longest usual form, with spaces after commas and colons."""
+    """Return the bytes of the JSON text in its longest usual form, with spaces after commas and colons."""
     return len(json.dumps(value, ensure_ascii=False).encode())

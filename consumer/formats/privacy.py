@@ -18,7 +18,7 @@ HASH_DIGITS = 24
 MIN_KEY_CHARS = 32
 
 _IDENTITY = frozenset({"organization", "id", "created", "collected", "mode", "variant"})
-"""What identifies and dates an event. Without it, repeats could not be found."""
+"""Columns that identify and date an event. Without them, repeats could not be found."""
 _ADDRESSES = frozenset({"remoteAddress"})
 _PERSON_FIELDS: Mapping[str, str] = {"names": "name", "ids": "id"}
 """Rules for people within objectItem and associatedItems: the field that they hide."""
@@ -101,9 +101,8 @@ def mask_address(text: str) -> str | None:
     except ValueError:
         return None
     if isinstance(address, ipaddress.IPv6Address):
-        address = address.ipv4_mapped or ipaddress.IPv6Address(
-            int(address)
-        )  # without the zone of fe80::1%eth0
+        without_zone = ipaddress.IPv6Address(int(address))  # of fe80::1%eth0
+        address = address.ipv4_mapped or without_zone
     prefix = 24 if address.version == 4 else 48
     return str(ipaddress.ip_network((address, prefix), strict=False).network_address)
 
@@ -126,7 +125,7 @@ def _allowed_rules(name: str, event_columns: pl.Schema) -> Sequence[str]:
 
 
 def _is_person(type_name: pl.Expr) -> pl.Expr:
-    """True for the type USER, and where there is no type: an item that may be a person is taken for one."""
+    """Return whether an item is, or may be, a person: its type is USER, or it has none."""
     return type_name.str.to_uppercase().is_in(["USER", ""]).fill_null(value=True)
 
 

@@ -75,11 +75,11 @@ class PipelineMetrics:
         self._count(catalogue.EVENTS_RELEASED, count)
 
     def body_bisected(self, reason: str, rows: int) -> None:
-        """The first rejection of a body; rejections of its parts are not logged."""
+        """Log the first rejection of a body; rejections of its parts have no line."""
         log.warning("Body was rejected; it is sent in parts.", **self._names, reason=reason, events=rows)
 
     def delivery_failed(self, step: str, defect: str) -> None:
-        """A defect of the relay's own code."""
+        """Count a defect of the relay's own code."""
         self._count(catalogue.DEFECTS)
         self._conditions.failed(
             "defect",
@@ -117,7 +117,7 @@ class PipelineMetrics:
         )
 
     def schema_unavailable(self, reason: str) -> None:
-        """The state of the destination has the line."""
+        """Log a schema that is unavailable, at debug: the state of the destination has the operator's line."""
         log.debug("Schema is unavailable; its events wait.", **self._names, reason=reason)
 
     def schema_substituted(self, ref: str, source: str) -> None:
@@ -148,7 +148,7 @@ class PipelineMetrics:
         )
 
     def start_lookup_failed(self, partition: TopicPartition, reason: str) -> None:
-        """The state of the destination has the line."""
+        """Log a failed look-up, at debug: the state of the destination has the operator's line."""
         log.debug(
             "Start offset could not be looked up; trying again.",
             **self._names,
@@ -157,13 +157,13 @@ class PipelineMetrics:
         )
 
     def reading_started(self, offsets: Mapping[TopicPartition, int], reason: str) -> None:
-        """Log where the partitions of one topic begin that begin for one reason."""
+        """Log the start offsets of partitions of one topic that begin for one reason."""
         write_line = log.debug if reason == FROM_COMMITTED_OFFSET else log.info
         partitions = {each.partition: offset for each, offset in sorted(offsets.items())}
         write_line("Reading started.", **self._names, because_of=reason, offsets_by_partition=partitions)
 
     def offsets_lost(self, partition: TopicPartition, first: int, stop: int, lost: int) -> None:
-        """Of the offsets [first, stop), which Kafka deleted, `lost` had not been delivered."""
+        """Count `lost` undelivered records among the offsets [first, stop), which Kafka deleted."""
         self._count(catalogue.OFFSETS_LOST, lost)
         log.error(
             "Kafka deleted events before they were accepted. Reading continues with the first event kept.",
@@ -219,7 +219,7 @@ class PipelineMetrics:
         )
 
     def batch_readable(self, partition: TopicPartition) -> None:
-        """Records of a partition arrived, or another process owns it."""
+        """End the report of a corrupt batch: records of the partition arrived, or another process owns it."""
         self._conditions.ended(
             partition, "Partition is read again; a record batch could not be", self._place(partition)
         )
@@ -245,7 +245,7 @@ class PipelineMetrics:
         self._set_or_remove(catalogue.OLDEST_UNSENT_SECONDS, oldest_seconds)
 
     def body_delivered(self, now: int, oldest: int, newest: int, created: int | None) -> None:
-        """A body was accepted at `now`; its oldest and newest event were collected at `oldest` and `newest`.
+        """Observe the latencies of a body that was accepted at `now`; its oldest and newest event were collected at `oldest` and `newest`.
 
         `created`: when its oldest event was created at the source. None: it is not live. All times are ms UTC.
         """

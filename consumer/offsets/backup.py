@@ -42,12 +42,28 @@ async def read_offset_backup(
 
 def backed_up(partition: TopicPartition, progress: DeliveryProgress) -> GroupOffset:
     """Return offset and fingerprint of a partition, for the status."""
-    last = progress.last
-    fingerprint = StoredFingerprint(last.offset, last.checksum, last.timestamp) if last else None
-    return GroupOffset(partition.topic, partition.partition, progress.offset, fingerprint, progress.live_from)
+    return GroupOffset(
+        partition.topic,
+        partition.partition,
+        progress.offset,
+        _stored(progress.last),
+        progress.live_from,
+        _stored(progress.older_last),
+    )
 
 
 def _progress(entry: GroupOffset) -> DeliveryProgress:
-    stored = entry.last
-    last = RecordFingerprint(stored.offset, stored.checksum, stored.timestamp) if stored else None
-    return replace(DeliveryProgress.starting_at(entry.offset), last=last, live_from=entry.live_from)
+    return replace(
+        DeliveryProgress.starting_at(entry.offset),
+        last=_fingerprint(entry.last),
+        live_from=entry.live_from,
+        older_last=_fingerprint(entry.older_last),
+    )
+
+
+def _stored(record: RecordFingerprint | None) -> StoredFingerprint | None:
+    return StoredFingerprint(record.offset, record.checksum, record.timestamp) if record else None
+
+
+def _fingerprint(stored: StoredFingerprint | None) -> RecordFingerprint | None:
+    return RecordFingerprint(stored.offset, stored.checksum, stored.timestamp) if stored else None

@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 
 from consumer.metrics import PipelineMetrics
 from consumer.offsets.delivered import MAX_DELIVERED_RANGES, DeliveryProgress
@@ -12,11 +13,20 @@ from relay.errors import describe
 from relay.kafka import KafkaError, OffsetAndMetadata, OffsetMetadataTooLargeError, TopicPartition
 from relay.kafka.positions import Positions
 
+_FORMS: Sequence[Callable[[DeliveryProgress], OffsetAndMetadata]] = (
+    DeliveryProgress.to_offset_and_metadata,
+    partial(DeliveryProgress.to_offset_and_division, with_record=True),
+    partial(DeliveryProgress.to_offset_and_division, with_record=False),
+    lambda progress: OffsetAndMetadata(progress.offset, ""),
+)
+"""What is committed, from all that is known to the offset alone."""
+
 
 class OffsetCommitter:
     """Commits offsets with as many delivered ranges as the brokers accept.
 
-    It begins with the number that fits by default, and goes down to none, and at last to no metadata at all.
+    It begins with the number that fits by default, and goes down to none, and at last to the division of the partition, or to no metadata
+    at all.
     """
 
     def __init__(self, positions: Positions, metrics: PipelineMetrics) -> None:
@@ -24,8 +34,8 @@ class OffsetCommitter:
         self._metrics = metrics
         self._committed: dict[TopicPartition, DeliveryProgress] = {}
         self._max_ranges = MAX_DELIVERED_RANGES
-        self._metadata_accepted = True
-        """Whether the brokers accept metadata with an offset."""
+        self._form = 0
+        """Which of `_FORMS` the brokers accept."""
 
     @property
     def committed(self) -> Mapping[TopicPartition, DeliveryProgress]:
@@ -45,25 +55,24 @@ class OffsetCommitter:
                 return
             try:
                 await self._positions.commit(
-                    {each: self._with_metadata(made) for each, made in changed.items()}
+                    {each: _FORMS[self._form](made) for each, made in changed.items()}
                 )
             except OffsetMetadataTooLargeError:
-                if not self._metadata_accepted:
+                if self._form == len(_FORMS) - 1:
                     raise
-                if self._max_ranges == 0:
-                    self._metrics.offset_metadata_rejected()
-                    self._metadata_accepted = False
-                self._max_ranges //= 4
+                self._shorten()
             else:
                 self._committed |= changed
                 return
 
-    def _with_metadata(self, progress: DeliveryProgress) -> OffsetAndMetadata:
-        return (
-            progress.to_offset_and_metadata()
-            if self._metadata_accepted
-            else OffsetAndMetadata(progress.offset, "")
-        )
+    def _shorten(self) -> None:
+        """Commit less metadata from now on."""
+        if self._form == 0 and self._max_ranges > 0:
+            self._max_ranges //= 4
+            return
+        if self._form == 0:
+            self._metrics.offset_metadata_rejected()
+        self._form += 1
 
 
 class CommitLoop:

@@ -53,7 +53,8 @@ class DeliveryProgress:
     The records in `delivered_ahead` are delivered too; its ranges are in order and do not touch. `last` is the last record
     before `offset`, delivered or older than the start; None: no such record is known. `live_from` is the offset at which the
     first start with `recent` divided the partition: the live group begins there, and the group of older events ends there;
-    None: it was not divided. `lineage` is a random id, renewed when an operator resets the group's
+    None: it was not divided. `older_last` is the last record before it, which finds the division in another log; None: no such
+    record is known. `lineage` is a random id, renewed when an operator resets the group's
     offset. Delivery state of an older lineage is ignored.
     """
 
@@ -62,6 +63,7 @@ class DeliveryProgress:
     last: RecordFingerprint | None = None
     delivered_ahead: tuple[DeliveredRange, ...] = ()
     live_from: int | None = None
+    older_last: RecordFingerprint | None = None
 
     @classmethod
     def starting_at(cls, offset: int) -> Self:
@@ -132,25 +134,41 @@ class DeliveryProgress:
                 each.last.timestamp,
             ]
             previous_stop = each.stop
-        last = [self.offset - self.last.offset, self.last.checksum, self.last.timestamp] if self.last else []
         payload = {
             "relay": _FORMAT_VERSION,
             "at": self.offset,
             "line": self.lineage,
-            "last": last,
+            "last": _before(self.offset, self.last) if self.last else [],
             "beyond": encoded_ranges,
+            **self._division(),
         }
-        if self.live_from is not None:
-            payload["live"] = self.live_from
         return OffsetAndMetadata(self.offset, orjson.dumps(payload).decode())
+
+    def to_offset_and_division(self, *, with_record: bool) -> OffsetAndMetadata:
+        """Return the offset with the division of the partition alone, for brokers that accept short metadata only."""
+        division = (
+            self._division() if with_record else {k: v for k, v in self._division().items() if k == "live"}
+        )
+        return OffsetAndMetadata(self.offset, orjson.dumps(division).decode() if division else "")
+
+    def _division(self) -> dict[str, Any]:
+        if self.live_from is None:
+            return {}
+        older = {"older": _before(self.live_from, self.older_last)} if self.older_last else {}
+        return {"live": self.live_from, **older}
 
     @classmethod
     def from_offset_and_metadata(cls, offset: int, metadata: str) -> Self:
         """Read a committed offset. Metadata that the relay did not write for this very offset begins a new lineage.
 
-        An operator who sets the offset writes no metadata, or moves the relay's metadata to another offset.
+        An operator who sets the offset writes no metadata, or moves the relay's metadata to another offset, as a mirror does. The
+        division that such metadata names holds for the log in which it was written; `older_last` tells which one that is.
         """
-        return cls.from_relay_metadata(offset, metadata) or cls.starting_at(offset)
+        written = cls.from_relay_metadata(offset, metadata)
+        if written is not None:
+            return written
+        live_from, older_last = _carried_division(metadata)
+        return replace(cls.starting_at(offset), live_from=live_from, older_last=older_last)
 
     @classmethod
     def from_relay_metadata(cls, offset: int, metadata: str) -> Self | None:
@@ -163,11 +181,10 @@ class DeliveryProgress:
     @classmethod
     def _parse(cls, offset: int, payload: Any) -> Self:
         lineage, last, encoded_ranges = payload["line"], payload["last"], payload["beyond"]
-        live_from = payload.get("live")
         if (
             payload["relay"] != _FORMAT_VERSION
             or payload["at"] != offset
-            or not all(map(_is_integer, (lineage, live_from or 0, *last, *encoded_ranges)))
+            or not all(map(_is_integer, (lineage, *last, *encoded_ranges)))
         ):
             raise ValueError(payload)
         previous_stop = offset
@@ -177,7 +194,29 @@ class DeliveryProgress:
             first, previous_stop = previous_stop + _positive(gap), previous_stop + gap + _positive(length)
             ranges.append(DeliveredRange(first, RecordFingerprint(previous_stop - 1, checksum, timestamp)))
         fingerprint = _fingerprint_before(offset, *last) if last else None
-        return cls(lineage, offset, fingerprint, tuple(ranges), live_from)
+        return cls(lineage, offset, fingerprint, tuple(ranges), *_parse_division(payload))
+
+
+def _carried_division(metadata: str) -> tuple[int | None, RecordFingerprint | None]:
+    """Return the division of metadata that names another offset, or none. Without a record, an offset of another log is no use."""
+    try:
+        payload = orjson.loads(metadata)
+        live_from, older_last = _parse_division(payload)
+        return (None, None) if "relay" in payload and older_last is None else (live_from, older_last)
+    except (ValueError, TypeError, LookupError, AttributeError):
+        return None, None
+
+
+def _parse_division(payload: Any) -> tuple[int | None, RecordFingerprint | None]:
+    live_from, older = payload.get("live"), payload.get("older")
+    if not all(map(_is_integer, (live_from or 0, *(older or ())))):
+        raise ValueError(payload)
+    return live_from, _fingerprint_before(live_from, *older) if older else None
+
+
+def _before(offset: int, record: RecordFingerprint) -> list[int]:
+    """Return a record as metadata has it: how far before the offset it is, its checksum and its time."""
+    return [offset - record.offset, record.checksum, record.timestamp]
 
 
 def _fingerprint_before(offset: int, distance: int, checksum: int, timestamp: int) -> RecordFingerprint:

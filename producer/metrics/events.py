@@ -176,7 +176,7 @@ class ProducerMetrics:
             self._transactions.ended(shard, "Transactions succeed again; they had failed", {"shard": shard})
 
     def publisher_failed(self, shard: int, reason: str) -> None:
-        """A transaction failed, or its outcome is unknown. `transaction` reports the next one that succeeds."""
+        """Report that a transaction failed, or that its outcome is unknown. `transaction` reports the next success."""
         self._transactions.failed(
             shard,
             "failed",

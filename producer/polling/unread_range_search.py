@@ -85,7 +85,7 @@ class UnreadRangeSearch:
         return min((part for part, state in self._parts.items() if state.due <= now), default=None)
 
     def isolated(self, part: TimeRange) -> bool:
-        """Whether this part failed before, and cannot be halved."""
+        """Return whether this part failed before, and cannot be halved."""
         return part in self._parts and self._parts[part].failures > 0
 
     def failed(self, part: TimeRange, now: float, jitter: float) -> None:

@@ -110,7 +110,7 @@ def next_overlap(created: Iterable[int], end: int, config: PollingConfig, page_r
 
 
 def proof_due(last_proof: int | None, now: int, config: PollingConfig) -> bool:
-    """Whether an empty round is to be proven, so that the checkpoint may move; also after a clock went back."""
+    """Return whether an empty round is to be proven, so that the checkpoint may move; also after a clock went back."""
     return last_proof is None or not 0 <= now - last_proof < config.proof_every_ms
 
 

@@ -85,7 +85,7 @@ class Identifier:
         self._taken.setdefault(event["id"], []).append(event)
 
     def _is_believed(self, event: Event) -> bool:
-        """Whether the known id may be this record's."""
+        """Return whether the known id may be this record's."""
         time = event_time(event)
         return self.ledger.believes(time) and (self.newest is None or time <= self.newest)
 

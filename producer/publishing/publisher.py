@@ -151,9 +151,7 @@ class ShardPublisher:
         # Read once: the watcher may lower them meanwhile, and plan and ledgers must agree.
         topic_limits = self._topic_limits()
         layout = replace(self._layout, limits=self.history.limits(self._layout.limits))
-        plan = plan_transaction(
-            pending, before, ledger, layout, self._next_collected(), topic_limits.max_event_bytes
-        )
+        plan = plan_transaction(pending, before, ledger, layout, self._next_collected(), topic_limits)
         if persist or not plan.empty:
             transaction = build_transaction(
                 plan,
@@ -224,7 +222,7 @@ class ShardPublisher:
         history, organization = self.history, transaction.organization
         if error.timed_out:
             history.timed_out(transaction.size)
-        history.refused_size |= error.too_large
+        history.size_refused_by = error.too_large_for or history.size_refused_by
         if history.failed(organization, str(error), self._now_ms()):
             self._metrics.transactions_fail(self._layout.partition, organization, str(error))
 

@@ -1,7 +1,7 @@
-"""The limits of the topics, and whether their settings would cause data loss, at most a minute old."""
+"""The limits of the topics, and whether their settings would lose or refuse records, at most a minute old."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
@@ -10,8 +10,9 @@ from relay.kafka import KAFKA_FAILURES
 from relay.kafka.connection import Connection
 from relay.kafka.topic_admin import read_topic_facts
 from relay.kafka.topic_comparison import DEFAULT_REREAD_MS, DataLossRisk, data_loss_risks
-from relay.kafka.topic_facts import TopicFacts, TopicLimits, topic_limits, unknown_text
-from relay.kafka.topics import Topics
+from relay.kafka.topic_facts import TopicFacts, TopicLimits, message_limit, topic_limits, unknown_text
+from relay.kafka.topic_risk_log import log_risk_changes, log_unknown_settings
+from relay.kafka.topics import MAX_EVENT_BYTES, Topics
 
 MIN_MESSAGE_BYTES = 10_000
 
@@ -21,7 +22,7 @@ log = structlog.get_logger(__name__)
 class TopicLimitsWatcher:
     """Limits and risks of the relay's topics, at most a minute old: an operator's change needs no restart.
 
-    `risks`: settings with which Kafka deletes what the relay needs. `unknown`: why some settings are not known.
+    `risks`: settings with which Kafka deletes or refuses what the relay needs. `unknown`: why some settings are not known.
     """
 
     def __init__(
@@ -36,19 +37,19 @@ class TopicLimitsWatcher:
         self._check_seconds = check_seconds
         self._reread_ms = reread_ms
         self._facts = TopicFacts({})
-        self._message_bytes: int | None = None
-        """The largest message by what Kafka has refused; None: it has refused none that the topics' settings allow."""
+        self._shown_bytes: dict[str, int] = {}
+        """By topic, the largest message by what Kafka has refused although the topic's settings allow it."""
         self.current = limits
         self.risks: Sequence[DataLossRisk] = ()
         self.unknown: str | None = None
 
     @property
     def problem(self) -> str | None:
-        """The settings of topics that would cause data loss, and the commands that correct them. None: no known one does."""
+        """The settings of topics that would lose or refuse records, and the commands that correct them. None: no known one does."""
         if not self.risks:
             return None
         found = " ".join(f"{risk.topic}: {risk.describe(self._connection.bootstrap)}" for risk in self.risks)
-        return f"Kafka's settings of the topics would cause data loss. {found} Polling resumes within a minute after that."
+        return f"Kafka's settings of the topics would lose or refuse records. {found} Polling resumes within a minute after that."
 
     async def watch(self, on_risk: Callable[[], None] = lambda: None) -> None:
         """Look every `check_seconds`, until cancelled. Call `on_risk` when a look has found a new risk."""
@@ -59,14 +60,15 @@ class TopicLimitsWatcher:
             if set(self.risks) - set(before):
                 on_risk()
 
-    async def size_refused(self) -> None:
-        """Look at the limits, since Kafka refused a size that they allow; if they still do, halve the largest message."""
+    async def size_refused(self, topic: str) -> None:
+        """Look at the limits, since Kafka refused a size that they allow; if they still do, halve the topic's largest message."""
         before = self.current
         await self._look()
         if self.current == before:
-            allowed = self._message_bytes or max(before.max_event_bytes, before.max_batch_bytes)
-            self._message_bytes = max(MIN_MESSAGE_BYTES, allowed // 2)
-            self._set_current(self._limits(self._message_bytes))
+            shown = self._shown_bytes.get(topic)
+            allowed = min(MAX_EVENT_BYTES, message_limit(self._facts, topic, self._connection.profile, shown))
+            self._shown_bytes[topic] = max(MIN_MESSAGE_BYTES, allowed // 2)
+            self._set_current(self._limits(self._shown_bytes))
 
     async def _look(self) -> None:
         try:
@@ -76,14 +78,14 @@ class TopicLimitsWatcher:
 
     def update(self, facts: TopicFacts) -> None:
         """Take over what Kafka reports. A limit that its refusals have shown holds until an operator changes a limit."""
-        before, self._facts = self._limits(None), facts
-        if self._limits(None) != before:
-            self._message_bytes = None
-        self._set_current(self._limits(self._message_bytes))
+        before, self._facts = self._limits({}), facts
+        if self._limits({}) != before:
+            self._shown_bytes = {}
+        self._set_current(self._limits(self._shown_bytes))
         self._set_risks(facts)
 
-    def _limits(self, message_bytes: int | None) -> TopicLimits:
-        return topic_limits(self._facts, self._topics, self._connection.profile, message_bytes)
+    def _limits(self, shown_bytes: Mapping[str, int]) -> TopicLimits:
+        return topic_limits(self._facts, self._topics, self._connection.profile, shown_bytes)
 
     def _set_current(self, limits: TopicLimits) -> None:
         if limits != self.current:
@@ -96,17 +98,11 @@ class TopicLimitsWatcher:
             data_loss_risks(self._topics, configs, self._reread_ms),
             unknown_text(facts, self._topics.all),
         )
-        for risk in set(risks) - set(self.risks):
-            log.error(
-                "A topic setting would cause data loss, so the shards were closed. Run the command in the field `command`.",
-                topic=risk.topic,
-                setting=risk.setting,
-                found=risk.found,
-                loss=risk.loss,
-                command=risk.command(self._connection.bootstrap),
-            )
-        for risk in set(self.risks) - set(risks):
-            log.info("A topic setting was corrected.", topic=risk.topic, setting=risk.setting)
-        if unknown is not None and unknown != self.unknown:
-            log.warning("Kafka did not report some topic settings. Grant DescribeConfigs.", reason=unknown)
+        log_risk_changes(
+            "A topic setting would lose or refuse records, so the shards were closed. Run the command in the field `command`.",
+            self.risks,
+            risks,
+            self._connection.bootstrap,
+        )
+        log_unknown_settings(self.unknown, unknown)
         self.risks, self.unknown = tuple(risks), unknown

@@ -123,11 +123,11 @@ def plan_transaction(
     ledger: Ledger,
     layout: ShardLayout,
     collected: int,
-    max_event_bytes: int,
+    topic_limits: TopicLimits,
 ) -> TransactionPlan:
     """Take as many pending records as fit one transaction; leave out those already published or not wanted.
 
-    An event of more than `max_event_bytes` becomes a dead letter. Dead letters follow the last event.
+    An event that its topic does not accept becomes a dead letter. Dead letters follow the last event.
     """
     limits = layout.limits
     events: list[Event] = []
@@ -137,7 +137,7 @@ def plan_transaction(
     for candidate in pending.events:
         found = _new_event(candidate, pending, checkpoint, identifier, collected)
         value = (
-            _encode(found, layout.event_encoder, max_event_bytes, pending.restore)
+            _encode(found, layout.event_encoder, _max_bytes(found, topic_limits), pending.restore)
             if isinstance(found, dict)
             else found
         )
@@ -237,6 +237,10 @@ def _new_event(
     return identified(
         {**event, "collected": collected, "mode": mode, "variant": None}, identifier, pending.restore
     )
+
+
+def _max_bytes(event: Event, topic_limits: TopicLimits) -> int:
+    return topic_limits.max_backfill_bytes if event["mode"] == "backfill" else topic_limits.max_event_bytes
 
 
 def _encode(

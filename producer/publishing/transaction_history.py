@@ -44,8 +44,8 @@ class TransactionHistory:
     """
 
     timing: HistoryTiming = DEFAULT_TIMING
-    refused_size: bool = False
-    """Kafka refused a transaction for its size, and the limits of the topics were not read since."""
+    size_refused_by: str | None = None
+    """The topic that refused a transaction for its size, until the limits of the topics are read again."""
     _limits: TransactionLimits = _UNLIMITED
     _of_organization: dict[str, _Failures] = field(default_factory=dict)
     _of_shard: _Failures | None = None

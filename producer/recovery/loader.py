@@ -75,9 +75,9 @@ class ShardLoader:
         `history`: outcomes of the shard's transactions in this process; None: there were none.
         """
         history = history or TransactionHistory()
-        if history.refused_size:
-            await self.topic_limits.size_refused()
-            history.refused_size = False
+        if history.size_refused_by is not None:
+            await self.topic_limits.size_refused(history.size_refused_by)
+            history.size_refused_by = None
         encoder = await self.store.event_encoder()
         transactions = await Publisher.open(
             self.connection,
@@ -184,6 +184,7 @@ class ShardLoader:
             try:
                 await transactions.publish(records)
             except PublishError as error:
+                history.size_refused_by = error.too_large_for or history.size_refused_by
                 if error.timed_out:
                     history.timed_out(
                         TransactionSize(len(batch), 0, sum(len(record.value or b"") for record in records))

@@ -237,7 +237,7 @@ def _complete_since(day: str, live_since: int, live: LogTail | LogScan, backfill
 
 
 def _is_lost(stored: EventPosition | None, whole: LogScan, last: EventPosition | None) -> bool:
-    """Whether the event at a stored position is gone; one that retention deleted is not lost."""
+    """Return whether the event at a stored position is gone; one that retention deleted is not lost."""
     return stored is not None and stored.offset >= whole.start and last != stored
 
 

@@ -96,9 +96,8 @@ async def _check_forever(
                 if topic == topics.organizations:
                     await _end_hanging_edit(connection, topics, number)
                 elif topic == topics.changes:
-                    for (
-                        owned
-                    ) in assignment.numbers:  # the record of changes does not say which shard was edited
+                    # The record of changes does not say which shard was edited.
+                    for owned in assignment.numbers:
                         await _end_hanging_edit(connection, topics, owned)
                 else:
                     assignment.reload(number)

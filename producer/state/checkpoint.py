@@ -50,7 +50,7 @@ class IdReuse:
     count: int
 
     def is_recent(self, now: int) -> bool:
-        """Whether the last one was collected within a week before `now` (ms)."""
+        """Return whether the last one was collected within a week before `now` (ms)."""
         return now - self.last < 7 * DAY_MS
 
 
@@ -167,8 +167,9 @@ def rewind(checkpoint: Checkpoint, bound: int) -> Checkpoint:
 
 
 def with_completeness_pair(checkpoint: Checkpoint, offset: int) -> Checkpoint:
-    """Note that everything up to the window end, or up to the first unread range, was published before `offset`, that of the first
-    event not covered.
+    """Return the checkpoint with a pair for `offset`, the offset of the first event that is not covered.
+
+    Everything up to the window end, or up to the first unread range, was published before it.
     """
     complete = checkpoint.complete_up_to
     kept = tuple(one for one in checkpoint.pairs if one.window_end <= complete and one.offset <= offset)

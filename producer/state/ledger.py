@@ -38,7 +38,7 @@ class DayLedger:
     reused_after: EventTime | None = None
 
     def has_time_key(self, time: EventTime) -> bool:
-        """Whether an event of this time has a time key, once it is published."""
+        """Return whether an event of this time has a time key, once it is published."""
         return self.reused_after is not None and time > self.reused_after
 
     def keys_of(self, time: EventTime, variant: str | None) -> tuple[int, ...]:
@@ -74,11 +74,11 @@ class Ledger:
         return self._days
 
     def contains(self, event_id: int) -> bool:
-        """Whether any kept day holds the id, or the key of a variant."""
+        """Return whether any kept day holds the id, or the key of a variant."""
         return any(event_id in day.ids for day in self._days.values())
 
     def believes(self, time: EventTime) -> bool:
-        """Whether the ledger of its day holds a record: by its id, or by its time key where ids were given again."""
+        """Return whether the ledger of its day holds a record: by its id, or by its time key where ids were given again."""
         day = self._days.get(day_of(time.created), _EMPTY)
         return (time_key(time) if day.has_time_key(time) else time.id) in day.ids
 
@@ -177,7 +177,7 @@ class Ledger:
 
 
 def is_day_kept(name: str, checkpoint: Checkpoint) -> bool:
-    """Whether a window may still reach this day: a re-read, backfill that has not covered it, or the reading of an unread range."""
+    """Return whether a window may still reach this day: a re-read, backfill that has not covered it, or the reading of an unread range."""
     start = day_start(name)
     if start + DAY_MS > checkpoint.ledgers_from:
         return True

@@ -17,7 +17,7 @@ def mode_of(created: int, checkpoint: Checkpoint, overlap: int, backfill_from: i
 
 
 def is_no_longer_read(ms: int, checkpoint: Checkpoint) -> bool:
-    """Whether no window reaches this instant any more, so that its ledger may be deleted.
+    """Return whether no window reaches this instant any more, so that its ledger may be deleted.
 
     A round that began before another round moved the cursors, as after a long outage, may still bring such records.
     """

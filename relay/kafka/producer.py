@@ -111,9 +111,13 @@ class RecordWriter:
         except KAFKA_FAILURES as error:
             if producer is not None:
                 await self._discard(producer)
+            if isinstance(error, MessageSizeTooLargeError):
+                raise RecordTooLargeError(
+                    f"Kafka rejected a record of {len(value or b'')} bytes on {topic} for its size. Raise max.message.bytes of the"
+                    " topic; `jira-relay topics check` names the value."
+                ) from error
             reason = str(error).removesuffix(".") or type(error).__name__
-            kind = RecordTooLargeError if isinstance(error, MessageSizeTooLargeError) else TopicWriteError
-            raise kind(f"Kafka did not confirm a write to {topic}: {reason}.") from error
+            raise TopicWriteError(f"Kafka did not confirm a write to {topic}: {reason}.") from error
         except asyncio.CancelledError:
             if producer is not None:
                 await asyncio.shield(self._discard(producer))

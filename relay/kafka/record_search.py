@@ -61,4 +61,4 @@ async def last_record_before(connection: Connection, partition: TopicPartition, 
 
 
 def _leave_out(_error: CorruptBatchError) -> None:
-    """A batch that nobody can read proves nothing."""
+    """Ignore a batch that nobody can read: it proves nothing."""

@@ -40,7 +40,7 @@ async def read_tables(
     supersedes: Callable[[Record, Record], bool] = _always_supersedes,
     on_corrupt: Callable[[CorruptBatchError], None] | None = None,
 ) -> dict[int, dict[bytes, Record]]:
-    """Return the same by partition, each independent of the others."""
+    """Return a table of each partition, by its number; arguments and failures as for `read_table`."""
     async with standalone_consumer(connection) as consumer:
         numbers = list(partitions) if partitions is not None else await partitions_of(consumer, topic)
         tables: dict[int, dict[bytes, Record]] = {number: {} for number in numbers}

@@ -11,6 +11,8 @@ DEFAULT_REREAD_MS = 7 * DAY_MS
 """The default of producer.late_days."""
 MIN_RETENTION_MS = DAY_MS
 """A shorter retention loses what one outage of a day delays."""
+MIN_USABLE_BYTES = 20_000
+"""A smaller max.message.bytes refuses checkpoints with many unread ranges, and headers of dead letters: nothing is published."""
 MIN_MESSAGE_BYTES = 1_000_000
 """A smaller max.message.bytes is a problem. Event Hubs accepts no larger record, and the relay runs there."""
 
@@ -48,7 +50,7 @@ class ExistingTopic:
 
 @dataclass(frozen=True, slots=True)
 class DataLossRisk:
-    """A setting of an existing topic with which Kafka deletes records that the relay needs."""
+    """A setting of an existing topic with which Kafka deletes or refuses records that the relay needs."""
 
     topic: str
     setting: str
@@ -74,11 +76,16 @@ class DataLossRisk:
 def data_loss_risks(
     topics: Topics, configs: Mapping[str, Mapping[str, str]], reread_ms: int
 ) -> list[DataLossRisk]:
-    """Return the settings of existing topics that cause data loss. A topic or setting that is not reported has none.
+    """Return the settings of existing topics that lose or refuse records. A topic or setting that is not reported has none.
 
     `reread_ms`: how far back the producer reads Jira again, in ms.
     """
     found = [_policy_risk(spec, configs.get(spec.name, {})) for spec in topic_specs(topics, 1)]
+    found += [
+        _size_risk(spec, configs.get(spec.name, {}))
+        for spec in topic_specs(topics, 1)
+        if spec.name in {topics.progress, topics.events, topics.backfill, topics.dead_letters}
+    ]
     found += [
         _retention_risk(spec, configs.get(spec.name, {}), reread_ms)
         for spec in topic_specs(topics, 1)
@@ -105,6 +112,14 @@ def _short_retention_risk(spec: TopicSpec, config: Mapping[str, str]) -> DataLos
         return None
     loss = "Kafka deletes its records within a day, delivered or not"
     return DataLossRisk(spec.name, "retention.ms", found, spec.configs["retention.ms"], loss)
+
+
+def _size_risk(spec: TopicSpec, config: Mapping[str, str]) -> DataLossRisk | None:
+    found = config.get("max.message.bytes")
+    if found is None or int(found) >= MIN_USABLE_BYTES:
+        return None
+    loss = "Kafka refuses records of ordinary size, so no transaction of the producer can end"
+    return DataLossRisk(spec.name, "max.message.bytes", found, spec.configs["max.message.bytes"], loss)
 
 
 def _policy_risk(spec: TopicSpec, config: Mapping[str, str]) -> DataLossRisk | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from relay.errors import RelayError
 from relay.kafka.producer import MAX_BATCH_BYTES
@@ -33,13 +34,14 @@ class TopicLimits:
     """The limits of the sharded topics, as far as Kafka reports them. Sizes are bytes of a value."""
 
     max_event_bytes: int = MAX_EVENT_BYTES
-    """An event that the topics of events and of backfill accept. Room is left for key, headers and framing."""
+    """An event that the topic of events accepts. Room is left for key, headers and framing."""
     retention_ms: int = 0
     """Retention of the event topics, in ms. 0: unknown."""
+    max_backfill_bytes: int = MAX_EVENT_BYTES
     max_dead_letter_bytes: int = MAX_EVENT_BYTES
     max_progress_bytes: int = MAX_EVENT_BYTES
     max_batch_bytes: int = MAX_BATCH_BYTES
-    """A record batch that every sharded topic accepts."""
+    """A record batch that every topic of the producer's transactions accepts."""
 
 
 def shard_count(facts: TopicFacts, topics: Topics) -> int:
@@ -60,25 +62,33 @@ def shard_count(facts: TopicFacts, topics: Topics) -> int:
 
 
 def topic_limits(
-    facts: TopicFacts, topics: Topics, profile: Profile, message_bytes: int | None = None
+    facts: TopicFacts, topics: Topics, profile: Profile, shown_bytes: Mapping[str, int] = MappingProxyType({})
 ) -> TopicLimits:
-    """Return the limits of the topics. `message_bytes`: a limit that refusals have shown; None: there was none."""
+    """Return the limits of the topics. `shown_bytes`: limits of messages that refusals have shown, by topic."""
+    messages = {
+        name: message_limit(facts, name, profile, shown_bytes.get(name))
+        for name in topics.sharded
+        if name != topics.organizations
+    }
 
-    def limit(*names: str) -> int:
-        sizes = [facts.config(name).get("max.message.bytes") for name in names]
-        known = [int(size) for size in sizes if size is not None]
-        return min([profile.max_request_bytes, *known, *([] if message_bytes is None else [message_bytes])])
-
-    def value_limit(*names: str) -> int:
-        return min(MAX_EVENT_BYTES, _without_overhead(limit(*names)))
+    def value_limit(name: str) -> int:
+        return min(MAX_EVENT_BYTES, _without_overhead(messages[name]))
 
     return TopicLimits(
-        value_limit(topics.events, topics.backfill),
+        value_limit(topics.events),
         min(retention_ms(facts.config(name)) or 0 for name in (topics.events, topics.backfill)),
+        value_limit(topics.backfill),
         value_limit(topics.dead_letters),
         value_limit(topics.progress),
-        min(MAX_BATCH_BYTES, _without_overhead(limit(*topics.sharded))),
+        min(MAX_BATCH_BYTES, *map(_without_overhead, messages.values())),
     )
+
+
+def message_limit(facts: TopicFacts, name: str, profile: Profile, shown: int | None = None) -> int:
+    """Return the largest message that a topic accepts, in bytes. `shown`: by a refusal; None: there was none."""
+    size = facts.config(name).get("max.message.bytes")
+    known = [int(size)] if size is not None else []
+    return min([profile.max_request_bytes, *known, *([] if shown is None else [shown])])
 
 
 def _without_overhead(limit: int) -> int:

@@ -12,7 +12,6 @@ from aiokafka.errors import (
     KafkaError,
     MessageSizeTooLargeError,
     ProducerFenced,
-    RecordListTooLargeError,
 )
 
 from relay.aio import cancellation_requested
@@ -29,6 +28,7 @@ from relay.kafka.aiokafka_patches.producer import (
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import stable_bounds, standalone_consumer
 from relay.kafka.producer import MAX_BATCH_BYTES, ProducerRecord, producer_options
+from relay.kafka.size_refusals import SizeRefusedError, raise_refusal_of_size
 
 TRANSACTION_SECONDS = 8.0
 """Bound of one publication; a transaction that is open for longer has lost its producer, or its end markers."""
@@ -57,17 +57,17 @@ class PublishError(RelayError):
     """A publication failed, or its outcome is unknown.
     Discard the publisher, and every state derived from its records.
 
-    `fenced`: another owner has taken over. `timed_out`: a smaller one may end in time. `too_large`: a topic accepts no
-    batch or record of this size.
+    `fenced`: another owner has taken over. `timed_out`: a smaller one may end in time. `too_large_for`: the topic that
+    accepts no batch or record of this size.
     """
 
     def __init__(
-        self, message: str, *, fenced: bool = False, timed_out: bool = False, too_large: bool = False
+        self, message: str, *, fenced: bool = False, timed_out: bool = False, too_large_for: str | None = None
     ) -> None:
         super().__init__(message)
         self.fenced = fenced
         self.timed_out = timed_out
-        self.too_large = too_large
+        self.too_large_for = too_large_for
 
 
 class Publisher:
@@ -139,11 +139,11 @@ class Publisher:
                 return await asyncio.shield(task)
         except TimeoutError as error:
             raise PublishError(self._timeout_text(), timed_out=True) from error
-        except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
+        except SizeRefusedError as error:
             raise PublishError(
-                f"Kafka rejected a transaction for its size: {describe(error)}. Compare max.message.bytes of the topics: "
-                "`jira-relay topics check`.",
-                too_large=True,
+                f"Kafka rejected a transaction for its size: {error.topic} accepts no batch of that size. Compare its "
+                "max.message.bytes: `jira-relay topics check`.",
+                too_large_for=error.topic,
             ) from error
         except ProducerFenced as error:
             raise PublishError("Another owner has taken over the transactional id.", fenced=True) from error
@@ -197,7 +197,7 @@ class Publisher:
         acknowledgements = [await self._enqueue(record) for record in records]
         if acknowledgements:
             await asyncio.wait(acknowledgements)
-        _raise_refusal_of_size(acknowledgements)
+        raise_refusal_of_size(records, acknowledgements)
         offsets = [int(acknowledgement.result().offset) for acknowledgement in acknowledgements]
         if -1 in offsets:
             raise KafkaError("the broker took a batch for a duplicate, so its offset is unknown")
@@ -213,7 +213,10 @@ class Publisher:
         self._last_offsets[place] = offset
 
     async def _enqueue(self, record: ProducerRecord) -> "asyncio.Future[Any]":
-        acknowledgement: asyncio.Future[Any] = await self._producer.send(**_arguments(record))
+        try:
+            acknowledgement: asyncio.Future[Any] = await self._producer.send(**_arguments(record))
+        except MessageSizeTooLargeError as error:
+            raise SizeRefusedError(record.topic) from error
         acknowledgement.add_done_callback(consume_exception)  # its transaction may fail first
         return acknowledgement
 
@@ -264,15 +267,6 @@ class Publisher:
     async def discard(self) -> None:
         """Close the producer within two seconds, whatever its state."""
         await discard_producer(self._producer, 1)
-
-
-def _raise_refusal_of_size(acknowledgements: Sequence["asyncio.Future[Any]"]) -> None:
-    """Raise a refusal of size before the errors that follow from it: the batches behind a refused one fail otherwise."""
-    for acknowledgement in acknowledgements:
-        if not acknowledgement.cancelled():
-            error = acknowledgement.exception()
-            if isinstance(error, (MessageSizeTooLargeError, RecordListTooLargeError)):
-                raise error
 
 
 def _arguments(record: ProducerRecord) -> dict[str, Any]:

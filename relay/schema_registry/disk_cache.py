@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import os
 import tempfile
 from pathlib import Path
@@ -53,6 +54,11 @@ class SchemaCache:
                 path=str(path),
                 reason=str(error),
             )
+
+
+def registry_file(url: str, kind: str, *parts: str) -> str:
+    """Return the name of the file that keeps an answer of the registry at this URL."""
+    return f"{kind}-{hashlib.sha256(json.dumps([url, *parts]).encode()).hexdigest()[:32]}"
 
 
 def _write_atomically(path: Path, content: bytes) -> None:

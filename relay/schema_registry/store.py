@@ -1,7 +1,6 @@
 """Resolve the schema of a message, and provide the encoder of events."""
 
 import asyncio
-import hashlib
 import json
 import time
 from collections.abc import AsyncIterator, Callable
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 import structlog
 
 import schemas
-from relay.avro.codec import Encoder, Fingerprint, SchemaId, SchemaRef, fingerprint, read_schema
+from relay.avro.codec import Encoder, Fingerprint, SchemaId, SchemaRef, read_schema
 from relay.config.schema_registry import SchemaRegistryConfig
 from relay.errors import RelayError
 from relay.kafka import KafkaError
@@ -24,9 +23,9 @@ from relay.schema_registry.client import (
     SchemaRejected,
     Unavailable,
     open_schema_registry,
-    value_subject,
 )
-from relay.schema_registry.disk_cache import SchemaCache
+from relay.schema_registry.disk_cache import SchemaCache, registry_file
+from relay.schema_registry.event_schema import EventSchemaPublication, SchemaUnavailableError
 from relay.schema_registry.fingerprints import matching_schema, released_schemas
 from relay.schema_registry.topic import SchemaTextStore, SchemaTopic
 from schemas import Schema
@@ -40,10 +39,6 @@ __all__ = [
 ]
 
 log = structlog.get_logger(__name__)
-
-
-class SchemaUnavailableError(RelayError):
-    """The registry does not answer, and no cached answer exists. A later attempt may succeed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +75,9 @@ class SchemaStore:
         self._text_store = text_store
         self._registry = registry
         self._cache = cache
-        self._auto_register = auto_register
+        self._publication = EventSchemaPublication(
+            topics, text_store, registry, cache, auto_register=auto_register
+        )
         self._timing = timing
         self._clock = clock
         self._known = released_schemas()
@@ -91,9 +88,7 @@ class SchemaStore:
         self._encoder_lock = asyncio.Lock()
 
     async def resolve(self, ref: SchemaRef) -> Schema | Missing | Unavailable:
-        """Return the schema of a reference. Missing: it exists nowhere.
-        Unavailable: ask again, after fixing what it says.
-        """
+        """Return the schema of a reference. Missing: it exists nowhere. Unavailable: a later attempt may succeed."""
         known = self._cached_answer(ref)
         if known is not None:
             return known
@@ -129,7 +124,7 @@ class SchemaStore:
             answer = await self._fetch(self._registry, ref)
             if isinstance(answer, dict):
                 self._known[ref] = answer
-                self._cache.put(self._cache_name("id", str(ref.value)), json.dumps(answer))
+                self._cache.put(registry_file(self._registry.url, "id", str(ref.value)), json.dumps(answer))
                 return answer
             return answer if isinstance(answer, Missing) else Unavailable(answer.reason)
 
@@ -144,7 +139,7 @@ class SchemaStore:
             return Unavailable(
                 f"Messages carry {ref} of a schema registry, but schema_registry.url is not set: set it."
             )
-        name = self._cache_name("id", str(ref.value))
+        name = registry_file(self._registry.url, "id", str(ref.value))
         answer = await self._fetch(self._registry, ref)
         if isinstance(answer, dict):
             self._cache.put(name, json.dumps(answer))
@@ -190,21 +185,10 @@ class SchemaStore:
         async with self._encoder_lock:
             if self._encoder is None:
                 schema = schemas.load("audit_event")
-                ref = await (
-                    self._publish_schema(schema)
-                    if self._registry is None
-                    else self._find_registered_id(self._registry, schema)
-                )
+                ref = await self._publication.reference(schema)
                 self._known[ref] = schema
                 self._encoder = Encoder(schema, ref)
             return self._encoder
-
-    async def _publish_schema(self, schema: Schema) -> Fingerprint:
-        ref = fingerprint(schema)
-        published = await self._text_store.get(ref)
-        if published is None or matching_schema(ref, published) is None:
-            await self._text_store.put(ref, json.dumps(schema))
-        return ref
 
     async def verify_encoder(self) -> str | None:
         """Ask whether readers can still resolve the schema of events, and publish it again where that is allowed.
@@ -216,10 +200,7 @@ class SchemaStore:
         if encoder is None:
             return None
         try:
-            if self._registry is None:
-                await self._publish_schema(encoder.schema)
-                return None
-            ref = await self._find_registered_id(self._registry, encoder.schema)
+            ref = await self._publication.reference(encoder.schema)
         except (SchemaUnavailableError, KafkaError, TimeoutError, OSError):
             return None
         except RelayError as error:
@@ -230,56 +211,9 @@ class SchemaStore:
             encoder.refer_by(ref)
         return None
 
-    async def _find_registered_id(self, registry: SchemaRegistryClient, schema: Schema) -> SchemaId:
-        subject = value_subject(self._topics.events)
-        name = self._cache_name("subject", subject, json.dumps(schema, sort_keys=True))
-        answer = await registry.lookup(subject, schema)
-        if isinstance(answer, Missing) and self._auto_register:
-            answer = await self._register(registry, schema)
-        match answer:
-            case SchemaId():
-                self._cache.put(name, str(answer.value))
-                return answer
-            case Unavailable(reason):
-                return self._cached_id(name, reason)
-            case Missing():
-                raise RelayError(
-                    f"The schema of events is not registered as {subject} at {registry.url}: "
-                    "run `jira-relay schemas register`, or set schema_registry.auto_register."
-                )
-            case SchemaRejected(reason):
-                raise RelayError(
-                    f"The schema registry at {registry.url} rejects the schema "
-                    f"of events: {reason} Run `jira-relay schemas check`."
-                )
-
-    async def _register(self, registry: SchemaRegistryClient, schema: Schema) -> SchemaId | RegistryFailure:
-        answer = await registry.register(value_subject(self._topics.backfill), schema)
-        return (
-            await registry.register(value_subject(self._topics.events), schema)
-            if isinstance(answer, SchemaId)
-            else answer
-        )
-
-    def _cached_id(self, name: str, reason: str) -> SchemaId:
-        cached = self._cache.get(name)
-        if cached is None or not cached.isdecimal():
-            raise SchemaUnavailableError(
-                f"{reason} No cached id of the schema of events exists, "
-                "so events cannot be written until the registry answers."
-            )
-        log.warning(
-            "The id of the event schema was taken from the disk cache.", schema_id=cached, reason=reason
-        )
-        return SchemaId(int(cached))
-
     def _read_cached(self, name: str) -> Schema | None:
         text = self._cache.get(name)
         return None if text is None else read_schema(text)
-
-    def _cache_name(self, kind: str, *parts: str) -> str:
-        url = self._registry.url if self._registry else ""
-        return f"{kind}-{hashlib.sha256(json.dumps([url, *parts]).encode()).hexdigest()[:32]}"
 
 
 @asynccontextmanager

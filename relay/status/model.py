@@ -55,6 +55,8 @@ class GroupOffset:
     last: StoredFingerprint | None = None
     live_from: int | None = None
     """Where live delivery began at a first start with `recent`; None: the partition was not divided."""
+    older_last: StoredFingerprint | None = None
+    """The last record before `live_from`, which finds it in another log. None: no record is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +136,18 @@ def from_record(record: Mapping[str, Any]) -> Status:
 
 
 def _group_offset(entry: Mapping[str, Any]) -> GroupOffset:
-    stored = entry.get("last")
-    last = StoredFingerprint(stored["offset"], stored["checksum"], stored["timestamp"]) if stored else None
-    return GroupOffset(entry["topic"], entry["partition"], entry["offset"], last, entry.get("live_from"))
+    return GroupOffset(
+        entry["topic"],
+        entry["partition"],
+        entry["offset"],
+        _fingerprint(entry.get("last")),
+        entry.get("live_from"),
+        _fingerprint(entry.get("older_last")),
+    )
+
+
+def _fingerprint(stored: Mapping[str, Any] | None) -> StoredFingerprint | None:
+    return StoredFingerprint(stored["offset"], stored["checksum"], stored["timestamp"]) if stored else None
 
 
 def service_key(service: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from relay.avro.codec import InternalCodec, Unencodable
-from relay.kafka.producer import RecordWriter, TopicWriteError
+from relay.kafka.producer import RecordTooLargeError, RecordWriter, TopicWriteError
 from relay.status.model import EPOCH, VALID_UNTIL, Status, to_record
 from relay.telemetry.condition_log import ConditionLog
 
@@ -86,20 +86,43 @@ class StatusWriter:
             await self.flush()
 
     async def flush(self) -> None:
-        """Write the statuses that wait. Those that Kafka does not confirm wait for the next flush."""
+        """Write the statuses that wait. Those that Kafka does not confirm wait for the next flush.
+
+        Where the topic refuses them for their size, which is that of their batch, each one is written by itself.
+        """
         if not self._pending or not self._may_write():
             return
         try:
-            async with asyncio.TaskGroup() as group:
-                for key, status in self._pending.items():
-                    group.create_task(self._write(key, status))
+            await self._write_together()
+        except* RecordTooLargeError:
+            await self._write_singly()
         except* TopicWriteError as errors:
-            reason = str(errors.exceptions[0])
-            self._conditions.failed(
-                self._topic, "failed", "Status was not written; the relay tries again.", {"reason": reason}
-            )
+            self._note_failure(errors.exceptions[0])
         else:
             self._conditions.ended(self._topic, "Status is written again; it could not be")
+
+    async def _write_together(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for key, status in self._pending.items():
+                group.create_task(self._write(key, status))
+
+    async def _write_singly(self) -> None:
+        """Write one status after the other. One that is too large alone is dropped, so that the others are written."""
+        for key, status in list(self._pending.items()):
+            try:
+                await self._write(key, status)
+            except RecordTooLargeError as error:
+                self._note_failure(error)
+                if self._pending.get(key) is status:
+                    del self._pending[key]
+            except TopicWriteError as error:
+                self._note_failure(error)
+                return
+
+    def _note_failure(self, error: BaseException) -> None:
+        self._conditions.failed(
+            self._topic, "failed", "Status was not written; the relay tries again.", {"reason": str(error)}
+        )
 
     async def _write(self, key: str, status: Status | None) -> None:
         try:

@@ -52,24 +52,31 @@ def running_pipeline(flow):
     return RunningPipeline(flow, member, FakeHandler(flow), delivery_flow, metrics, coverage, name=flow)
 
 
-@pytest.mark.parametrize("throttled", [0, 1], ids=["live", "history"])
-async def test_until_when_it_waits_is_reported_whichever_flow_it_is(throttled):
-    pipelines = [running_pipeline("live"), running_pipeline("history")]
+def make_reporter(pipelines, older=None, start="earliest", timing=None):
+    """Return a reporter of one partition, and a function that returns the status it has put last."""
     status_writer = StatusWriter(None, "status")
     reporter = DestinationStatusReporter(
         "sentinel",
-        RunningDestination(pipelines),
+        RunningDestination(pipelines, older),
         1,
-        "earliest",
+        start,
         status_writer,
         NoStatusHistory(),
         METRICS,
         Health(),
+        timing=timing,
     )
+    return reporter, lambda: status_writer.last_put(destination_status_key("sentinel"))
+
+
+@pytest.mark.parametrize("throttled", [0, 1], ids=["live", "history"])
+async def test_until_when_it_waits_is_reported_whichever_flow_it_is(throttled):
+    pipelines = [running_pipeline("live"), running_pipeline("history")]
+    reporter, last_status = make_reporter(pipelines)
     breaker = pipelines[throttled].flow.breaker
     breaker.release(await breaker.acquire(), Retry("busy", 429, after=600))
     await reporter.publish()
-    status = status_writer.last_put(destination_status_key("sentinel"))
+    status = last_status()
     assert status.state == "waiting"
     assert status.waiting_until > (time.time() + 590) * 1000
 
@@ -77,17 +84,7 @@ async def test_until_when_it_waits_is_reported_whichever_flow_it_is(throttled):
 async def test_counts_of_each_end_are_reported_once():
     """Accepted, dead-lettered and skipped events of both flows are added to the hour, and not again."""
     pipelines = [running_pipeline("live"), running_pipeline("history")]
-    status_writer = StatusWriter(None, "status")
-    reporter = DestinationStatusReporter(
-        "sentinel",
-        RunningDestination(pipelines),
-        1,
-        "earliest",
-        status_writer,
-        NoStatusHistory(),
-        METRICS,
-        Health(),
-    )
+    reporter, last_status = make_reporter(pipelines)
     for number, pipeline in enumerate(pipelines, 1):
         state = pipeline.flow.state
         state.accepted, state.dead_lettered, state.skipped = number, 10 * number, 100 * number
@@ -95,7 +92,7 @@ async def test_counts_of_each_end_are_reported_once():
         await reporter.publish()
     pipelines[0].flow.state.skipped += 5
     await reporter.publish()
-    counts = status_writer.last_put(destination_status_key("sentinel")).counts
+    counts = last_status().counts
     assert [sum(getattr(hour, end) for hour in counts) for end in ("events", "dead_letters", "skipped")] == [
         3,
         30,
@@ -115,16 +112,12 @@ async def test_older_events_count_while_they_are_delivered_and_their_offsets_are
     older_pipeline.handler.progress_and_ends = lambda partitions: asyncio.sleep(
         0, dict.fromkeys(partitions, (committed, 100))
     )
-    status_writer, timing = StatusWriter(None, "status"), ReporterTiming(offsets_seconds=0, backup_seconds=0)
-    reporter = DestinationStatusReporter(
-        "sentinel",
-        RunningDestination([*pipelines[:2], older_pipeline], older),
-        *(1, "recent", status_writer, NoStatusHistory(), METRICS, Health(), timing),
-    )
+    timing = ReporterTiming(offsets_seconds=0, backup_seconds=0)
+    reporter, last_status = make_reporter([*pipelines[:2], older_pipeline], older, "recent", timing)
 
     async def published():
         await reporter.publish()
-        return status_writer.last_put(destination_status_key("sentinel"))
+        return last_status()
 
     status = await published()
     assert (status.state, status.reason, status.lag) == ("active", older.notice, 0)
@@ -144,24 +137,14 @@ async def test_older_events_count_while_they_are_delivered_and_their_offsets_are
 
 async def test_a_stop_ends_the_validity_of_an_owned_status():
     """After a clean stop the status is valid no longer; a process that does not own it writes nothing."""
-    status_writer, pipelines = StatusWriter(None, "status"), [running_pipeline("live")]
-    reporter = DestinationStatusReporter(
-        "sentinel",
-        RunningDestination(pipelines),
-        1,
-        "earliest",
-        status_writer,
-        NoStatusHistory(),
-        METRICS,
-        Health(),
-    )
+    reporter, last_status = make_reporter([running_pipeline("live")])
     reporter.expire_status()
-    assert status_writer.last_put(destination_status_key("sentinel")) is None
+    assert last_status() is None
 
     await reporter.publish()
-    running = status_writer.last_put(destination_status_key("sentinel"))
+    running = last_status()
     reporter.expire_status()
-    stopped = status_writer.last_put(destination_status_key("sentinel"))
+    stopped = last_status()
     assert running.valid_until > stopped.valid_until == stopped.at
     assert stopped.state == "active"
 
@@ -172,12 +155,8 @@ async def test_the_flow_whose_target_was_changed_is_paused_alone():
         replace(running_pipeline(flow), guard=SimpleNamespace(problem=problem, waiting=None, notice=None))
         for flow, problem in (("live", None), ("history", "The history of the destination is another's."))
     ]
-    status_writer = StatusWriter(None, "status")
-    reporter = DestinationStatusReporter(
-        *("sentinel", RunningDestination(pipelines), 1, "earliest"),
-        *(status_writer, NoStatusHistory(), METRICS, Health()),
-    )
+    reporter, last_status = make_reporter(pipelines)
     await reporter.publish()
-    status = status_writer.last_put(destination_status_key("sentinel"))
+    status = last_status()
     assert (status.state, status.reason) == ("paused", "The history of the destination is another's.")
     assert [flow_state(each)[0] for each in pipelines] == ["active", "paused"]

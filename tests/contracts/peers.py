@@ -73,6 +73,27 @@ class Peer:
         return any(answer.outcome is Partial for answer in self.answers.values())
 
 
+def sentinel_answers(azure):
+    def answer(outcome, fault, **options):
+        return Answer(outcome, lambda: azure.fault(fault, **options), azure.clear_faults)
+
+    return {
+        "204": Answer(Sent, lambda: None),
+        "400": answer(Reject, azure_faults.ingestion_error(400, "InvalidData", "")),
+        "401 once": answer(Sent, azure_faults.unauthorized()),
+        "401 twice": answer(Paused, azure_faults.unauthorized(), times=2),
+        "403": answer(Paused, azure_faults.forbidden()),
+        "404": answer(Paused, azure_faults.rule_not_found()),
+        "413": answer(Split, azure_faults.too_large()),
+        "429": answer(Retry, azure_faults.throttled(0.01)),
+        "503": answer(Retry, azure_faults.unavailable(503)),
+        "page of a proxy": answer(Paused, azure_faults.gateway_page(407)),
+        "redirect": answer(Paused, faults.respond_with(302, headers={"Location": "https://example.com/"})),
+        "reset": answer(Retry, faults.reset()),
+        "wrong encoding": answer(Retry, faults.respond_with(200, b"x", headers={"Content-Encoding": "gzip"})),
+    }
+
+
 @asynccontextmanager
 async def sentinel_peer(monkeypatch, _directory):
     async with AzureWorld() as azure:
@@ -87,28 +108,6 @@ async def sentinel_peer(monkeypatch, _directory):
             azure.identity.publishers.clear()
             return lambda: azure.identity.publishers.update(publishers)
 
-        def answer(outcome, fault, **options):
-            return Answer(outcome, lambda: azure.fault(fault, **options), azure.clear_faults)
-
-        answers = {
-            "204": Answer(Sent, lambda: None),
-            "400": answer(Reject, azure_faults.ingestion_error(400, "InvalidData", "")),
-            "401 once": answer(Sent, azure_faults.unauthorized()),
-            "401 twice": answer(Paused, azure_faults.unauthorized(), times=2),
-            "403": answer(Paused, azure_faults.forbidden()),
-            "404": answer(Paused, azure_faults.rule_not_found()),
-            "413": answer(Split, azure_faults.too_large()),
-            "429": answer(Retry, azure_faults.throttled(0.01)),
-            "503": answer(Retry, azure_faults.unavailable(503)),
-            "page of a proxy": answer(Paused, azure_faults.gateway_page(407)),
-            "redirect": answer(
-                Paused, faults.respond_with(302, headers={"Location": "https://example.com/"})
-            ),
-            "reset": answer(Retry, faults.reset()),
-            "wrong encoding": answer(
-                Retry, faults.respond_with(200, b"x", headers={"Content-Encoding": "gzip"})
-            ),
-        }
         yield Peer(
             config,
             lambda: [row["EventUid"] for row in azure.rows()],
@@ -117,7 +116,7 @@ async def sentinel_peer(monkeypatch, _directory):
             lambda: azure.fault(faults.hang(60), rate=1).cancel,
             lambda: azure.fault(faults.hang(60, after_processing=True), rate=1).cancel,
             break_credential,
-            answers,
+            sentinel_answers(azure),
         )
         azure.clear_faults()
 
@@ -177,6 +176,34 @@ async def file_peer(_monkeypatch, directory):
     )
 
 
+def http_answers(receiver):
+    def fault_answer(outcome, fault):
+        return Answer(outcome, lambda: receiver.fault(fault), receiver.clear_faults)
+
+    def answer(outcome, status, **options):
+        return fault_answer(outcome, faults.respond_with(status, **options))
+
+    statuses = {
+        Reject: (400, 422),
+        Paused: (301, 302, 307, 401, 402, 403, 404, 405, 409, 410, 415, 451),
+        Split: (413,),
+        Retry: (408, 425, 500, 501, 502, 503, 504, 599),
+    }
+    return {
+        str(status): answer(outcome, status, headers={"Location": "https://example.com/"} if status < 400 else None)
+        for outcome, each in statuses.items()
+        for status in each
+    } | {
+        "429": answer(Retry, 429, headers={"Retry-After": "1"}),
+        "page of a proxy": answer(Paused, 407, body="<html>", content_type="text/html"),
+        "201": fault_answer(Sent, faults.altered_head(status=201)),
+        "202": fault_answer(Sent, faults.altered_head(status=202)),
+        "wrong encoding": fault_answer(Sent, faults.altered_head(headers={"Content-Encoding": "gzip"})),
+        "reset": fault_answer(Retry, faults.reset()),
+        "reset after 200": fault_answer(Sent, faults.reset_in_body()),
+    }  # fmt: skip
+
+
 @asynccontextmanager
 async def http_peer(_monkeypatch, _directory, **settings):
     """`settings` replace those of the destination."""
@@ -198,31 +225,6 @@ async def http_peer(_monkeypatch, _directory, **settings):
             receiver.credential["Authorization"] = "Bearer another-token"
             return lambda: receiver.credential.update(credential)
 
-        def fault_answer(outcome, fault):
-            return Answer(outcome, lambda: receiver.fault(fault), receiver.clear_faults)
-
-        def answer(outcome, status, **options):
-            return fault_answer(outcome, faults.respond_with(status, **options))
-
-        statuses = {
-            Reject: (400, 422),
-            Paused: (301, 302, 307, 401, 402, 403, 404, 405, 409, 410, 415, 451),
-            Split: (413,),
-            Retry: (408, 425, 500, 501, 502, 503, 504, 599),
-        }
-        answers = {
-            str(status): answer(outcome, status, headers={"Location": "https://example.com/"} if status < 400 else None)
-            for outcome, each in statuses.items()
-            for status in each
-        } | {
-            "429": answer(Retry, 429, headers={"Retry-After": "1"}),
-            "page of a proxy": answer(Paused, 407, body="<html>", content_type="text/html"),
-            "201": fault_answer(Sent, faults.altered_head(status=201)),
-            "202": fault_answer(Sent, faults.altered_head(status=202)),
-            "wrong encoding": fault_answer(Sent, faults.altered_head(headers={"Content-Encoding": "gzip"})),
-            "reset": fault_answer(Retry, faults.reset()),
-            "reset after 200": fault_answer(Sent, faults.reset_in_body()),
-        }  # fmt: skip
         yield Peer(
             config,
             lambda: receiver.stored_ids("live"),
@@ -231,7 +233,7 @@ async def http_peer(_monkeypatch, _directory, **settings):
             lambda: receiver.fault(faults.hang(60), rate=1).cancel,
             lambda: receiver.fault(faults.hang(60, after_processing=True), rate=1).cancel,
             break_credential,
-            answers,
+            http_answers(receiver),
         )
         receiver.clear_faults()
 

@@ -9,7 +9,7 @@ from types import ModuleType
 import producer.polling.poller
 import relay.kafka.diagnostics.messages
 from consumer.assignment import losses, schema_hold, start_offset
-from consumer.delivery import dead_letters, defects, sender
+from consumer.delivery import dead_letters, defects
 from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import AnyKind
 from consumer.targets import guard
@@ -116,7 +116,7 @@ def answers_without_status(kind: AnyKind) -> list[tuple[str, str]]:
 
 def destination_problems() -> list[tuple[str, str]]:
     functions = (
-        sender._config_fault_text,
+        defects.config_fault_text,
         dead_letters._dead_letter_failure_text,
         defects.defect_text,
         defects.filter_fault_text,

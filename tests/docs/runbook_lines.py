@@ -12,11 +12,11 @@ Lines = dict[str, tuple[str, str]]
 
 ORGANIZATION_STATES: Lines = {
     "active": (
-        "Jira answers. A reason, if there is one, names a wrong clock, ids that Jira assigned twice, a re-read or backfill that fails, or a range of time that Jira fails to serve.",
+        "The source answers. A reason, if there is one, names a wrong clock, ids that the source assigned twice, a re-read or backfill that fails, or a range of time that the source fails to serve.",
         "none",
     ),
-    "waiting": ("Jira asked the relay to come back later; polling resumes by itself.", SHOW),
-    "failing": ("Jira gives no records; the reason names the error below. No record is lost.", TEST),
+    "waiting": ("The source asked the relay to come back later; polling resumes by itself.", SHOW),
+    "failing": ("The source gives no records; the reason names the error below. No record is lost.", TEST),
     "paused": ("An operator paused it. Its place is kept.", "`jira-relay organizations resume NAME`"),
     "no owner": (
         "No producer polls it: none runs, or none is ready.",
@@ -39,10 +39,10 @@ DESTINATION_STATES: Lines = {
 }
 CONSUMER_STATES: Lines = {"active": ("The process runs; its reason names its destinations.", "none")}
 SOURCE_ERRORS: Lines = {
-    "rate-limited": ("Jira's rate limit is reached.", SHOW),
-    "unavailable": ("Jira has a fault.", SHOW),
-    "unreachable": ("The connection to Jira fails.", "`curl --head https://HOST`"),
-    "broken-answer": ("Something else answers in Jira's place.", "`curl --head https://HOST`"),
+    "rate-limited": ("The source's rate limit is reached.", SHOW),
+    "unavailable": ("The source has a fault.", SHOW),
+    "unreachable": ("The connection to the source fails.", "`curl --head https://HOST`"),
+    "broken-answer": ("Something else answers in the source's place.", "`curl --head https://HOST`"),
     "too-large": ("A page is larger than the relay accepts, or an event larger than Kafka accepts.", SHOW),
     "host-unknown": ("DNS has no such host.", "`getent hosts HOST`"),
     "tls": ("The certificate of the host is not trusted.", "`openssl s_client -connect HOST:443`"),
@@ -55,12 +55,12 @@ SOURCE_ERRORS: Lines = {
     "captcha": ("Too many logins of this user failed.", TEST),
     "not-administrator": ("The user lacks a right.", TEST),
     "free-plan": ("The plan of the site has no audit log.", TEST),
-    "forbidden": ("A rule between relay and Jira forbids access.", TEST),
-    "bad-request": ("Jira's API changed.", "`jira-relay --version`"),
-    "unexpected": ("Jira answered with an unknown status.", TEST),
+    "forbidden": ("A rule between relay and source forbids access.", TEST),
+    "bad-request": ("The source's API changed.", "`jira-relay --version`"),
+    "unexpected": ("The source answered with an unknown status.", TEST),
     "no-key": ("The reference or the encryption of the API key does not work.", CHECK),
     "other-site": ("The URL now belongs to another site.", SHOW),
-    "outside-window": ("Jira or a proxy shifts the times of requests or records.", TEST),
+    "outside-window": ("The source or a proxy shifts the times of requests or records.", TEST),
     "defect": ("The relay has a bug; this organization is tried again, the others go on.", LOG),
 }
 ANSWERS: Lines = {
@@ -72,7 +72,7 @@ ANSWERS: Lines = {
     "Paused": ("An operator must fix something.", CHECK),
 }
 DESTINATION_PROBLEMS: Lines = {
-    "_config_fault_text": ("Every row is rejected, so the configuration is suspected.", CHECK),
+    "config_fault_text": ("Every row is rejected, so the configuration is suspected.", CHECK),
     "_dead_letter_failure_text": ("The dead-letter topic accepts nothing.", "`jira-relay topics check`"),
     "defect_text": ("An exception of the relay's own code; the same events are tried again.", LOG),
     "filter_fault_text": ("A condition of `where` fails on the values of an event.", LOG),

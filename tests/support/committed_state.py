@@ -50,7 +50,7 @@ class CommittedState:
 
     def _commit(self, pending: PendingRecords) -> None:
         ledger = Ledger("acme", self.days)
-        plan = plan_transaction(pending, self.checkpoint, ledger, self.layout, MONDAY, 4_000_000)
+        plan = plan_transaction(pending, self.checkpoint, ledger, self.layout, MONDAY, TopicLimits())
         transaction = build_transaction(
             plan,
             self.checkpoint,

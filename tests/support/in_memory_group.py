@@ -7,7 +7,7 @@ from typing import Any, cast
 import polars as pl
 from prometheus_client import CollectorRegistry
 
-from consumer.assignment.first_start import LiveFrom, Start
+from consumer.assignment.first_start import LiveProgress, Start
 from consumer.assignment.handler import AssignmentHandler
 from consumer.assignment.pump import Pipeline
 from consumer.assignment.start_offsets import StartOffsetResolver
@@ -137,7 +137,7 @@ def handler(
     sender: Mapping[str, Any] | None = None,
     breaker: BreakerTiming | None = None,
     schema_store: FakeSchemaStore | None = None,
-    live_from: LiveFrom | None = None,
+    live: LiveProgress | None = None,
     **timing: Any,
 ) -> AssignmentHandler:
     """Return one process's handler, without memory of a former one. `sender` and `timing` are fields of their values."""
@@ -154,7 +154,7 @@ def handler(
         timing=SenderTiming(**(sender or {})),
     )
     resolver = StartOffsetResolver(
-        start, no_backup, InMemoryLog(lambda: dict(enumerate(kafka.log))), metrics, live_from=live_from
+        start, no_backup, InMemoryLog(lambda: dict(enumerate(kafka.log))), metrics, live=live
     )
     schemas = SchemaLookup(schema_store or FakeSchemaStore(), metrics)
     return AssignmentHandler(
@@ -165,7 +165,7 @@ def handler(
             linger,
             EventRules(select, hide),
             AssignmentTiming(**timing),
-            ends_where_live_began=live_from is not None,
+            ends_where_live_began=live is not None,
         )
     )
 

@@ -64,7 +64,10 @@ def in_memory_publisher(now_ms, transactions=None, max_event_bytes=4_000_000, me
     metrics = metrics or ProducerMetrics(CollectorRegistry())
     layout = ShardLayout(TOPICS, 0, ENCODER)
     limits = TopicLimits(
-        max_event_bytes, max_dead_letter_bytes=max_event_bytes, max_progress_bytes=max_event_bytes
+        max_event_bytes,
+        max_backfill_bytes=max_event_bytes,
+        max_dead_letter_bytes=max_event_bytes,
+        max_progress_bytes=max_event_bytes,
     )
     return ShardPublisher(
         transactions, ShardState(), layout, lambda: limits, metrics, now_ms, TransactionHistory()

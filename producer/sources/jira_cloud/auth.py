@@ -61,7 +61,7 @@ def open_endpoint(
 
 
 def is_cloud_id(text: str) -> bool:
-    """Whether the text can be a cloud id, which becomes part of a URL."""
+    """Return whether the text can be a cloud id, which becomes part of a URL."""
     return _CLOUD_ID.fullmatch(text) is not None
 
 

@@ -13,7 +13,7 @@ import orjson
 from producer.events import UnreadableRecord
 
 MAX_NESTING_LEVELS = 252  # of a record; deeper than 254 orjson refuses, and both ways must agree
-MAX_INTEGER_DIGITS = 1000  # digits
+MAX_INTEGER_DIGITS = 1000
 
 _TOKEN = re.compile(r'"records"\s*:\s*\[|"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{},]', re.DOTALL)
 """A string that is cut off is one token too: searching again from each quote in it would take hours for a long one."""

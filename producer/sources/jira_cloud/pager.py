@@ -144,11 +144,11 @@ class _WindowReader:
         self.offset += max(1, rows - self._repeats_last_row)
 
     def must_restart(self) -> bool:
-        """Whether an empty page cannot be the end: it had to repeat the last row, or to show rows seen before the split."""
+        """Return whether an empty page cannot be the end: it had to repeat the last row, or to show rows seen before the split."""
         return (self._repeats_last_row or (self._known_nonempty and not self._seen)) and self._restart()
 
     def has_seen(self, part: TimeRange) -> bool:
-        """Whether rows of this part of the window have been seen."""
+        """Return whether rows of this part of the window have been seen."""
         return any(event["created"] in part for event in self._events)
 
     def _restart(self) -> bool:
@@ -159,7 +159,7 @@ class _WindowReader:
         return True
 
     def must_split(self) -> bool:
-        """Whether the window is to be read in halves instead."""
+        """Return whether the window is to be read in halves instead."""
         if self.window.width == 1:
             return False
         limits = self._limits
@@ -171,7 +171,7 @@ class _WindowReader:
         )
 
     def exhausted(self, page_records: int) -> bool:
-        """Whether more pages would show nothing new, or too much for one millisecond."""
+        """Return whether more pages would show nothing new, or too much for one millisecond."""
         limits = self._limits
         if self._pages_without_news >= limits.max_pages_without_news and (
             len(self._seen) < page_records or self.window.width == 1

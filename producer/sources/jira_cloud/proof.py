@@ -8,10 +8,11 @@ TOLERANCE_MS = 1_000
 """A server that compares whole seconds may show a record that lies so far outside the window. A time zone shifts by 15
 minutes at least."""
 HIDING_MS = 600_000
+"""How soon after a window a record must come to hide, as the newest one, those of the window."""
 
 
 def is_far_outside(requested: TimeRange, created: int) -> bool:
-    """Whether a record is none that the request could mean, however its instants were rounded."""
+    """Return whether a record cannot be meant by the request, however its instants were rounded."""
     return created not in TimeRange(requested.start - TOLERANCE_MS, requested.end + TOLERANCE_MS)
 
 
@@ -22,12 +23,12 @@ def outside_window_failure(organization: str, host: str, count: int) -> SourceFa
 
 
 def contradicts(empty: TimeRange, newest_created: int) -> bool:
-    """Whether Jira, asked without dates, shows a record of a window for which it had shown none."""
+    """Return whether Jira, asked without dates, shows a record of a window for which it had shown none."""
     return newest_created in empty
 
 
 def is_inconclusive(empty: TimeRange, newest_created: int) -> bool:
-    """Whether the newest record came so soon after the window that it hides those before it. Not so for history."""
+    """Return whether the newest record came so soon after the window that it hides those before it. Not so for history."""
     return empty.end <= newest_created < empty.end + HIDING_MS
 
 

@@ -1,6 +1,7 @@
 """How a first start with `recent` divides a partition, and where the group of older events ends."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -9,11 +10,12 @@ from consumer.assignment.first_start import is_complete
 from consumer.assignment.start_offsets import StartOffsetResolver
 from consumer.metrics import ConsumerMetrics
 from consumer.offsets.backup import OffsetBackup
+from consumer.offsets.committer import OffsetCommitter
 from consumer.offsets.delivered import DeliveryProgress, RecordFingerprint
 from consumer.timing import StartTiming
 from relay.kafka import KafkaError, OffsetAndMetadata, TopicPartition
 from tests.support.fake_sentinel import FakeSentinel
-from tests.support.in_memory_group import FakeGroup, assign, handler
+from tests.support.in_memory_group import A, FakeGroup, assign, handler
 from tests.support.in_memory_log import InMemoryLog
 from tests.support.messages import records_at
 from tests.support.waiting import wait_until
@@ -46,7 +48,19 @@ class Log:
         return dict.fromkeys(partitions, self._at)
 
 
-def resolver(start, live_from=None, backup=None, log=None):
+class MirrorLog(Log):
+    """A log with these records by offset."""
+
+    def __init__(self, records, committed):
+        super().__init__(end=max(records) + 1, committed=committed)
+        self._records = records
+
+    async def offsets_for_time(self, partitions, at_ms):
+        later = [offset for offset, each in sorted(self._records.items()) if each.timestamp >= at_ms]
+        return dict.fromkeys(partitions, next(iter(later), None))
+
+
+def resolver(start, live=None, backup=None, log=None):
     async def read_backup():
         return OffsetBackup({P: backup} if backup else {}, 1)
 
@@ -56,16 +70,19 @@ def resolver(start, live_from=None, backup=None, log=None):
         InMemoryLog(lambda: log or {}),
         ConsumerMetrics(CollectorRegistry()).for_pipeline("sentinel", "live"),
         StartTiming(),
-        live_from=live_from,
+        live=live,
         now=lambda: NOW,
     )
 
 
-def begun_at(offset):
-    async def live_from(partitions):
-        return dict.fromkeys(partitions, offset)
+def begun_at(offset, older_last=None):
+    """The live group's progress: it divided the partition at `offset`, or not for None."""
 
-    return live_from
+    async def live_progress(partitions):
+        progress = DeliveryProgress(3, offset or 0, None, (), offset, older_last)
+        return dict.fromkeys(partitions, progress)
+
+    return live_progress
 
 
 async def begin(positions, start="recent", **options):
@@ -95,7 +112,7 @@ async def test_another_setting_divides_nothing(start):
 
 @pytest.mark.parametrize(("live_from", "complete"), [(60, False), (None, True)])
 async def test_older_events_begin_with_the_log_and_end_where_live_began(live_from, complete):
-    progress = await begin(Log(), "earliest", live_from=begun_at(live_from))
+    progress = await begin(Log(), "earliest", live=begun_at(live_from))
     assert (progress.offset, progress.live_from) == (0, live_from or 0)
     assert is_complete(progress) == complete
 
@@ -105,7 +122,7 @@ async def test_older_events_wait_for_the_live_group():
         raise KafkaError("the live group has not begun")
 
     with pytest.raises(KafkaError):
-        await begin(Log(), "earliest", live_from=not_begun)
+        await begin(Log(), "earliest", live=not_begun)
 
 
 @pytest.mark.parametrize("kept_by", ["group", "backup"])
@@ -114,13 +131,13 @@ async def test_an_end_that_was_committed_is_kept(kept_by):
     known = DeliveryProgress(7, 50, PROVED, (), 60)
     log = Log(committed=known.to_offset_and_metadata() if kept_by == "group" else None)
     backup = known if kept_by == "backup" else None
-    progress = await begin(log, "earliest", live_from=begun_at(None), backup=backup, log={49: FIFTIETH})
+    progress = await begin(log, "earliest", live=begun_at(None), backup=backup, log={49: FIFTIETH})
     assert (progress.offset, progress.live_from) == (50, 60)
 
 
 async def test_an_operator_who_sets_the_offset_changes_no_end():
     log = Log(committed=OffsetAndMetadata(7, ""))
-    progress = await begin(log, "earliest", live_from=begun_at(60))
+    progress = await begin(log, "earliest", live=begun_at(60))
     assert (progress.offset, progress.live_from) == (7, 60)
 
 
@@ -149,9 +166,70 @@ async def test_in_another_log_the_rest_of_older_events_is_named():
     assert "not sent to history" in found.mismatch
 
 
+@pytest.mark.parametrize("text", ["full", "with the record", "offset"])
+async def test_a_division_survives_brokers_that_accept_short_metadata_only(text):
+    """What they accept of it names the division, so a restart does not end the group of older events."""
+    live = DeliveryProgress(7, 80, None, (), 60, PROVED)
+    committed = {
+        "full": live.to_offset_and_metadata(),
+        "with the record": live.to_offset_and_division(with_record=True),
+        "offset": live.to_offset_and_division(with_record=False),
+    }[text]
+    progress = await begin(Log(committed=committed), log={49: FIFTIETH})
+    assert progress.live_from == 60
+
+
+@pytest.mark.parametrize(("limit", "kept"), [(4096, True), (80, True), (50, True), (20, True), (5, False)])
+async def test_the_division_is_committed_as_long_as_brokers_accept_anything(limit, kept):
+    kafka = FakeGroup(30)
+    kafka.max_metadata = limit
+    committer = OffsetCommitter(kafka, ConsumerMetrics(CollectorRegistry()).for_pipeline("sentinel", "live"))
+    await committer.commit(
+        {A: DeliveryProgress(7, 20, replace(PROVED, offset=19), (), 10, replace(PROVED, offset=9))}
+    )
+    found = DeliveryProgress.from_offset_and_metadata(kafka.stored.offset, kafka.stored.metadata)
+    assert (found.offset, found.live_from) == (20, 10 if kept else None)
+
+
+@pytest.mark.parametrize("flow", ["live", "older"])
+@pytest.mark.parametrize("carried", ["backup", "translated"])
+async def test_in_another_log_the_division_is_where_its_last_older_record_is(flow, carried):
+    """After a fail-over to a mirror, whose offsets are lower, the rest of older events is sent, and no live one is."""
+    records = records_at(range(20))
+    older_last = RecordFingerprint.of(records[11])
+    known = DeliveryProgress(7, 9, RecordFingerprint.of(records[8]), (), 12, older_last)
+    mirror = {
+        each.offset - 5: SimpleNamespace(**{**vars(each), "offset": each.offset - 5}) for each in records[5:]
+    }
+    metadata = known.to_offset_and_metadata().metadata
+    log = MirrorLog(mirror, OffsetAndMetadata(4, metadata) if carried == "translated" else None)
+    live = begun_at(12, older_last) if flow == "older" else None
+    start = "earliest" if flow == "older" else "recent"
+    backup = known if carried == "backup" else None
+    progress = await begin(log, start, live=live, backup=backup, log=mirror)
+    assert (progress.offset, progress.live_from, progress.older_last.offset) == (4, 7, 6)
+
+
+async def test_a_log_without_the_last_older_record_is_divided_at_its_time():
+    """The mirror had not received it, or has deleted it."""
+    records = records_at(range(20))
+    gone = RecordFingerprint.of(records[11])
+    mirror = {each.offset: each for each in records if each.offset != 11}
+    known = DeliveryProgress(7, 9, RecordFingerprint.of(records[8]), (), 12, gone)
+    log = MirrorLog(mirror, OffsetAndMetadata(3, known.to_offset_and_metadata().metadata))
+    progress = await begin(log, "earliest", live=begun_at(None), log=mirror)
+    assert (progress.live_from, progress.older_last.offset) == (12, 10)
+
+
+async def test_the_first_start_remembers_the_last_older_record():
+    records = {each.offset: each for each in records_at(range(100))}
+    progress = await begin(Log(), log=records)
+    assert (progress.live_from, progress.older_last) == (60, RecordFingerprint.of(records[59]))
+
+
 async def test_nothing_beyond_the_end_is_sent_and_the_end_is_committed():
     kafka, destination = FakeGroup(30), FakeSentinel()
-    one = handler(kafka, destination, live_from=begun_at(20))
+    one = handler(kafka, destination, live=begun_at(20))
     await assign(one, kafka)
     await one.records(kafka.poll(15))
     await one.records(kafka.poll(15))
@@ -160,7 +238,7 @@ async def test_nothing_beyond_the_end_is_sent_and_the_end_is_committed():
     await one.closed()
     assert destination.rows == 20
 
-    await assign(another := handler(kafka, destination, live_from=begun_at(20)), kafka)
+    await assign(another := handler(kafka, destination, live=begun_at(20)), kafka)
     await another.records(kafka.poll(15))
     await another.closed()
     assert (destination.rows, kafka.committed_offset) == (20, 20)

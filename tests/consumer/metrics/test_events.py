@@ -5,6 +5,7 @@ from prometheus_client import CollectorRegistry
 from consumer.destinations.outcome import Paused, Retry, Sent
 from consumer.metrics import ConsumerMetrics
 from relay.kafka import TopicPartition
+from tests.support.log_lines import shown
 
 DENIED = "The identity may not send (403). Give it the role Monitoring Metrics Publisher."
 
@@ -35,14 +36,6 @@ def world():
 def lines():
     with structlog.testing.capture_logs() as captured:
         yield captured
-
-
-def shown(lines):
-    return [
-        (line["log_level"], line["event"], line.get("lasting"))
-        for line in lines
-        if line["log_level"] != "debug"
-    ]
 
 
 def test_a_denied_destination_has_a_line_an_hour(world, lines):

@@ -134,7 +134,7 @@ def test_as_many_ranges_fit_with_an_offset_as_are_committed():
         )
         position += 40_001
     last = RecordFingerprint(10**15 - 1, 2**32 - 1, 10**13 - 1)
-    progress = DeliveryProgress(2**48 - 1, 10**15, last, tuple(ranges), 10**15)
+    progress = DeliveryProgress(2**48 - 1, 10**15, last, tuple(ranges), 10**15, last)
     text = progress.to_offset_and_metadata().metadata
     assert len(text) < 4096
 

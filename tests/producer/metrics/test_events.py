@@ -4,6 +4,7 @@ from prometheus_client import CollectorRegistry
 
 from producer.metrics import ProducerMetrics
 from producer.metrics.catalogue import CATALOGUE
+from tests.support.log_lines import shown
 
 CAPTCHA = ("captcha", "acme: Jira wants a CAPTCHA. Log in once.", 300.0)
 UNAVAILABLE = ("unavailable", "acme: Jira has a fault (503).", 30.0)
@@ -36,14 +37,6 @@ def world():
 def lines():
     with structlog.testing.capture_logs() as captured:
         yield captured
-
-
-def shown(lines):
-    return [
-        (line["log_level"], line["event"], line.get("lasting"))
-        for line in lines
-        if line["log_level"] != "debug"
-    ]
 
 
 def test_an_organization_refused_for_hours_has_a_line_an_hour(world, lines):

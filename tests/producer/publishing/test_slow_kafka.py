@@ -1,72 +1,27 @@
 """Transactions that a slow or throttled Kafka does not end in time, and sizes that its topics refuse."""
 
 import asyncio
-import random
-import string
 from dataclasses import replace
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from producer.events import UnreadableRecord
 from producer.metrics import ProducerMetrics
-from producer.publishing.publisher import ShardClosedError
 from producer.publishing.topic_limits import TopicLimitsWatcher
 from producer.publishing.transaction_history import TransactionHistory
 from producer.publishing.transaction_size import TransactionLimits
 from producer.recovery.loader import LoaderLimits, ShardLoader
 from producer.state.checkpoint import new_checkpoint
 from relay.config.schema_registry import SchemaRegistryConfig
-from relay.kafka.topic_admin import create_missing_topics, read_topic_facts
-from relay.kafka.topic_facts import TopicFacts, TopicLimits
+from relay.kafka.topic_admin import create_missing_topics
+from relay.kafka.topic_facts import TopicLimits
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import Publisher, PublishError, TransactionTiming
 from relay.schema_registry.store import open_schema_store
 from tests.support.kafka import connection_to
 from tests.support.quotas import set_quota
-from tests.support.shard_loading import NOW, ids, pending_records, records, unchanged
-from tests.support.topics import alter_topic
-
-_CHARACTERS = string.digits + string.ascii_letters + "+/"
-
-
-@pytest.fixture
-async def loader(kafka, prefix, tmp_path):
-    connection = connection_to(kafka, prefix, shards=1)
-    await create_missing_topics(connection)
-    async with open_schema_store(SchemaRegistryConfig(cache_directory=tmp_path), connection) as store:
-        limits = TopicLimitsWatcher(connection, TopicLimits(), check_seconds=3600)
-        metrics = ProducerMetrics(CollectorRegistry())
-        yield ShardLoader(connection, Topics(prefix), store, limits, metrics, lambda: NOW)
-
-
-async def publish_all(loader, history, events, unreadable=(), attempts=20):
-    """Publish as a shard does: load anew after each failure. Return the reasons of the failures."""
-    failures = []
-    for _ in range(attempts):
-        publisher = await loader.load(0, history)
-        try:
-            if publisher.checkpoint("acme") is None:
-                await publisher.write_checkpoint(
-                    "acme", lambda _: new_checkpoint("acme", NOW - 5_000, now=NOW)
-                )
-            pending = pending_records(events)
-            pending.unreadable.extend(unreadable)
-            await publisher.publish("acme", pending, unchanged, persist=False)
-        except ShardClosedError as error:
-            failures.append(str(error))
-        else:
-            return failures
-        finally:
-            await publisher.discard()
-    raise AssertionError(f"not published: {failures[-1]}")
-
-
-def large_records(count, characters, first=1):
-    """Return events that hardly compress."""
-    made = records("acme", *range(first, first + count))
-    rng = random.Random(1)
-    return [{**one, "description": "".join(rng.choices(_CHARACTERS, k=characters))} for one in made]
+from tests.support.shard_loading import NOW, ids, records
+from tests.support.shard_publishing import large_records, publish_all
 
 
 async def test_a_transaction_too_large_for_a_slow_kafka_gets_smaller_until_it_ends(loader, monkeypatch):
@@ -91,49 +46,6 @@ async def test_a_transaction_too_large_for_a_slow_kafka_gets_smaller_until_it_en
     assert 1 <= len(failures) <= 4
     assert "did not confirm a transaction within 0.7 s: Kafka is slow" in failures[0]
     assert sorted(await ids(loader, loader.topics.events)) == [("acme", number) for number in range(100)]
-
-
-async def test_a_message_limit_below_the_batches_is_learned_from_the_refusal(loader):
-    """An operator lowers max.message.bytes: the next transaction fits, and only an event above the limit is a dead letter."""
-    await alter_topic(loader.connection, loader.topics.events, max_message_bytes="100000", retention_ms="-1")
-    events = [*large_records(12, 50_000), *large_records(1, 150_000, first=90)]
-    failures = await publish_all(loader, TransactionHistory(), events)
-
-    assert len(failures) == 1
-    assert "rejected a transaction for its size" in failures[0]
-    assert loader.topic_limits.current.max_event_bytes == 80_000
-    assert loader.topic_limits.current.max_dead_letter_bytes == 4_000_000
-    assert sorted(await ids(loader, loader.topics.events)) == [("acme", number) for number in range(1, 13)]
-
-
-async def test_a_limit_that_kafka_does_not_report_is_found_by_halving(loader, monkeypatch):
-    """Without the right to read settings, refusals alone lead to a size that the topic accepts."""
-    await alter_topic(loader.connection, loader.topics.events, max_message_bytes="300000", retention_ms="-1")
-
-    async def without_right(_connection):
-        return TopicFacts({}, {loader.topics.events: "not authorized"})
-
-    monkeypatch.setattr("producer.publishing.topic_limits.read_topic_facts", without_right)
-    failures = await publish_all(loader, TransactionHistory(), large_records(12, 50_000))
-
-    assert 1 <= len(failures) <= 6
-    assert len(await ids(loader, loader.topics.events)) == 12
-    assert "unknown" in loader.topic_limits.unknown
-    assert loader.topic_limits.problem is None
-
-
-async def test_a_dead_letter_topic_with_a_small_limit_gets_parts(loader):
-    """Its own limit decides on the parts; an event that the event topic accepts is no dead letter for it."""
-    await alter_topic(loader.connection, loader.topics.dead_letters, max_message_bytes="60000")
-    while loader.topic_limits.current.max_dead_letter_bytes > 60_000:  # the broker takes a moment
-        loader.topic_limits.update(await read_topic_facts(loader.connection))
-    raw = random.Random(2).randbytes(200_000)
-    failures = await publish_all(
-        loader, TransactionHistory(), large_records(3, 100_000), [UnreadableRecord("no id", raw)]
-    )
-
-    assert failures == []
-    assert len(await ids(loader, loader.topics.events)) == 3
 
 
 async def test_a_repair_that_does_not_end_in_time_is_smaller_the_next_time(loader):

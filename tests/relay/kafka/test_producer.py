@@ -89,7 +89,7 @@ async def test_a_cancellation_from_inside_is_a_failure(connection, prefix):
 async def test_a_batch_that_failed_fails_the_transaction(connection, prefix):
     """aiokafka commits although a batch was rejected; the publisher raises, and nothing is committed."""
     publisher = await Publisher.open(connection, f"{prefix}.0")
-    with pytest.raises(PublishError, match="MessageSizeTooLarge"):
+    with pytest.raises(PublishError, match="events accepts no batch of that size"):
         await publisher.publish(
             [event(prefix), ProducerRecord(Topics(prefix).events, 0, b"big", os.urandom(5_500_000))]
         )
@@ -120,24 +120,25 @@ async def wait_for_limits(connection, expected):
     """Wait until the broker applies changed topic settings, which takes a moment."""
     for _ in range(50):
         facts = await read_topic_facts(connection)
-        found = topic_limits(facts, Topics(connection.kafka.topic_prefix), connection.profile)
-        if (found.max_event_bytes, found.retention_ms) == expected:
+        limits = topic_limits(facts, Topics(connection.kafka.topic_prefix), connection.profile)
+        found = limits.max_event_bytes, limits.max_backfill_bytes, limits.retention_ms
+        if found == expected:
             return
         await asyncio.sleep(0.1)
-    assert (found.max_event_bytes, found.retention_ms) == expected
+    assert found == expected
 
 
-async def test_the_smallest_limits_of_the_topics_count(connection, prefix):
-    """With topics of different limits, events stay below the smallest size, and the shortest retention holds."""
+async def test_each_topic_has_its_limit_of_size_and_the_shortest_retention_holds(connection, prefix):
+    """A topic of backfill that accepts less makes no dead letter of a live event."""
     topics, large = Topics(prefix), str(MAX_EVENT_BYTES * 2)
-    await wait_for_limits(connection, (MAX_EVENT_BYTES, 30 * DAY_MS))
+    await wait_for_limits(connection, (MAX_EVENT_BYTES, MAX_EVENT_BYTES, 30 * DAY_MS))
     await alter_topic(connection, topics.backfill, max_message_bytes="300000", retention_ms=str(3 * DAY_MS))
-    await wait_for_limits(connection, (280_000, 3 * DAY_MS))
+    await wait_for_limits(connection, (MAX_EVENT_BYTES, 280_000, 3 * DAY_MS))
     for topic in (topics.events, topics.backfill):
         await alter_topic(connection, topic, max_message_bytes=large, retention_ms="-1")
-    await wait_for_limits(connection, (MAX_EVENT_BYTES, UNLIMITED_RETENTION_MS))
+    await wait_for_limits(connection, (MAX_EVENT_BYTES, MAX_EVENT_BYTES, UNLIMITED_RETENTION_MS))
     await alter_topic(connection, topics.events, max_message_bytes=large, retention_bytes="1000")
-    await wait_for_limits(connection, (MAX_EVENT_BYTES, 0))
+    await wait_for_limits(connection, (MAX_EVENT_BYTES, MAX_EVENT_BYTES, 0))
 
 
 async def test_an_unusable_certificate_is_a_failed_write(tmp_path):

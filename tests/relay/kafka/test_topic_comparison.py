@@ -66,6 +66,17 @@ def test_a_retention_below_the_reread_is_a_risk():
         assert not data_loss_risks(TOPICS, {TOPICS.events: {"retention.ms": str(kept)}}, WEEK_MS)
 
 
+@pytest.mark.parametrize("name", [TOPICS.progress, TOPICS.events, TOPICS.backfill, TOPICS.dead_letters])
+def test_a_limit_that_no_transaction_fits_is_a_risk(name):
+    """The report has the command instead of the general problem; a topic that only operators write to closes no shard."""
+    (problem,) = report_on(name, max_message_bytes="19999").problems
+
+    assert "max.message.bytes is 19999: Kafka refuses records" in problem
+    assert f"--entity-name {name} --add-config max.message.bytes=5000000" in problem
+    assert not data_loss_risks(TOPICS, {name: {"max.message.bytes": "20000"}}, WEEK_MS)
+    assert not data_loss_risks(TOPICS, {TOPICS.changes: {"max.message.bytes": "300"}}, WEEK_MS)
+
+
 def test_settings_that_are_not_reported_are_no_risk():
     assert not data_loss_risks(TOPICS, {}, WEEK_MS)
     assert not data_loss_risks(TOPICS, {name: {} for name in SPECS}, WEEK_MS)

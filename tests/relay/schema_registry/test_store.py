@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 import schemas
 from relay.avro.codec import Fingerprint, SchemaId, fingerprint
 from relay.schema_registry.client import SchemaRegistryClient
-from relay.schema_registry.disk_cache import SchemaCache
+from relay.schema_registry.disk_cache import SchemaCache, registry_file
 from relay.schema_registry.store import (
     DEFAULT_TIMING,
     Missing,
@@ -178,7 +178,8 @@ async def test_without_a_disk_the_store_works_while_the_registry_does(tmp_path, 
 async def test_a_registry_that_assigns_an_id_again_wins_over_the_disk(tmp_path, transport, prefix):
     ref = await transport.registry.register(f"{prefix}-value", AUDIT_EVENT)
     store = schema_store(tmp_path, registry=transport.registry)
-    store._cache.put(store._cache_name("id", str(ref.value)), json.dumps(FOREIGN))
+    name = registry_file(transport.registry.url, "id", str(ref.value))
+    store._cache.put(name, json.dumps(FOREIGN))
     assert await store.resolve(ref) == AUDIT_EVENT
 
 

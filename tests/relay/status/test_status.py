@@ -1,7 +1,9 @@
+import random
 import time
 from dataclasses import replace
 
 import pytest
+import structlog
 
 from relay.config.kafka import KafkaConfig
 from relay.kafka.connection import Connection
@@ -13,6 +15,7 @@ from relay.status.model import take_over
 from relay.status.reader import StatusHistory, read_statuses, remove_stale
 from relay.status.writer import StatusWriter
 from relay.timestamps import DAY_MS, now_ms
+from tests.support.topics import alter_topic
 
 NOW = 1_790_000_000_000
 
@@ -99,6 +102,25 @@ async def test_a_failed_flush_is_repeated():
 
     assert sorted(key for key, _ in writer.written) == ["a", "b"]
     assert status_writer.last_put("a").state == "failing"
+
+
+async def test_statuses_whose_batch_the_topic_refuses_are_written_one_by_one(connection, prefix):
+    """An operator lowered max.message.bytes; a status that is too large alone keeps back no other."""
+    topic, rng = Topics(prefix).status, random.Random(1)
+    await alter_topic(connection, topic, cleanup_policy="compact", max_message_bytes="3000")
+    async with RecordWriter(connection) as writer:
+        status_writer = StatusWriter(writer, topic)
+        for number in range(20):
+            status_writer.put(
+                f"producer/{number}", take_over("failing", NOW, reason=rng.randbytes(200).hex())
+            )
+        status_writer.put("producer/large", take_over("failing", NOW, reason=rng.randbytes(3_000).hex()))
+        with structlog.testing.capture_logs() as logs:
+            await status_writer.flush()
+        statuses = await read_statuses(connection, topic)
+
+    assert statuses.keys() == {f"producer/{number}" for number in range(20)}
+    assert [f"on {topic} for its size" in entry["reason"] for entry in logs] == [True]
 
 
 async def test_nothing_is_written_while_the_membership_is_not_valid():

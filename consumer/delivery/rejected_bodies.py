@@ -1,0 +1,79 @@
+"""The way of a rejected body: its parts are sent again until each bad row is a dead letter."""
+
+import random
+from collections.abc import Awaitable, Callable
+
+from consumer.delivery.batch import Rows
+from consumer.delivery.bisection import BodyRejection, RejectBisector
+from consumer.delivery.dead_letters import DeadLetterSender
+from consumer.delivery.defects import config_fault_text
+from consumer.delivery.flow import DeliveryFlow
+
+Rejection = tuple[Rows, BodyRejection]
+"""Rows that no outcome accepted or named, and their last rejection."""
+
+
+class RejectedBodies:
+    """Bisects the rejected bodies of one sender, one at a time in a flow.
+
+    `send` sends rows until the destination has judged them, and returns those of a rejection.
+    """
+
+    def __init__(
+        self,
+        flow: DeliveryFlow,
+        dead_letters: DeadLetterSender,
+        send: Callable[[Rows], Awaitable[Rejection | None]],
+    ) -> None:
+        self._flow = flow
+        self._dead_letters = dead_letters
+        self._send = send
+
+    async def bisect(self, rows: Rows, rejection: BodyRejection) -> None:
+        """Send parts of the rows until each row is accepted or on the dead-letter topic."""
+        self._flow.metrics.body_bisected(rejection.reason, len(rows))
+        bisector = RejectBisector(rows, rejection, self._flow.acceptance_log)
+        try:
+            await self._bisect_until_done(bisector)
+        finally:
+            self._flow.state.config_cleared(bisector)
+
+    async def _bisect_until_done(self, bisector: RejectBisector) -> None:
+        flow, attempt = self._flow, 0
+        while True:
+            confirmed_bad: list[Rejection] = []
+            async with flow.bisection_lock:
+                while (part := bisector.next_rows()) is not None:
+                    rejection = await self._send(part)
+                    if rejection is None:
+                        bisector.record_accepted()
+                    elif bisector.record_rejected(*rejection):
+                        confirmed_bad.append(rejection)
+            # without the lock: Kafka may take long, and other bodies bisect meanwhile
+            for each in confirmed_bad:
+                await self._reject_row(*each)
+            if bisector.done:
+                return
+            if bisector.config_fault_suspected:
+                reason = bisector.last_rejection.reason
+                text = config_fault_text(reason, flow.destination.config_hint)
+                flow.state.config_suspected(bisector, text)
+            wait = flow.timing.rejection.wait(attempt, random.random())
+            attempt += 1
+            if not await self._accepted_within(wait, bisector):
+                for row in bisector.restart():
+                    await self._reject_row(row, bisector.last_rejection)
+
+    async def _accepted_within(self, seconds: float, bisector: RejectBisector) -> bool:
+        """Wait for an acceptance. While the flow accepts nothing, one body after the other waits and tries again.
+
+        Otherwise thousands of bodies would each try twice a minute.
+        """
+        state = self._flow.state
+        if not state.is_config_suspected(bisector):
+            return await state.accepted_within(seconds)
+        async with self._flow.suspicion_lock:
+            return not state.is_config_suspected(bisector) or await state.accepted_within(seconds)
+
+    async def _reject_row(self, rows: Rows, rejection: BodyRejection) -> None:
+        await self._dead_letters.send(rows.tracked, "rejected", [rejection.reason], rejection.status)
