@@ -125,7 +125,10 @@ async def test_a_sandbox_plays_its_faults_and_passes():
     assert text.count("HEALED") == 3, text
     assert "no request came too early" in text
     assert re.search(r"sentinel [1-9]\d*, http [1-9]\d*, lag 0$", text, re.MULTILINE), text
-    assert re.fullmatch(r"PASSED\. \d+ records in Jira: each is in Kafka exactly once and at sentinel and http, .*", running.lines[-1])
+    assert re.fullmatch(
+        r"PASSED\. \d+ records in Jira: each is in Kafka exactly once and at sentinel and http, .*",
+        running.lines[-1],
+    )
     assert not directory.exists()
     assert find_processes(directory) == []
 
