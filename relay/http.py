@@ -39,8 +39,15 @@ class Proxy:
     @property
     def unreachable(self) -> str:
         """Say that no connection came about, with the proxy's host and its variable, and without its password."""
-        host = urlsplit(self.url).netloc.rpartition("@")[2]
-        return f"no connection through the proxy {host}, check {self.variable}"
+        return f"no connection through the proxy {self._host}, check {self.variable}"
+
+    def refused(self, status: int) -> str:
+        """Say that the proxy answered a request itself, instead of passing it on."""
+        return f"the proxy {self._host} refuses the connection ({status}), check {self.variable}"
+
+    @property
+    def _host(self) -> str:
+        return urlsplit(self.url).netloc.rpartition("@")[2]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,11 @@ from typing import Final
 from consumer.destinations.contract import Kinds
 from consumer.destinations.http import HTTP
 from consumer.destinations.sentinel import SENTINEL
+from consumer.destinations.splunk import SPLUNK
 
 DESTINATIONS: Final[Kinds] = {
     "sentinel": SENTINEL,
     "http": HTTP,
+    "splunk": SPLUNK,
 }
 """Kind: its settings and how to open it. Settings, check, pipelines and the contract suite read this table."""

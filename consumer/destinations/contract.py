@@ -17,7 +17,7 @@ Flow = Literal["live", "history"]
 
 
 class DestinationConfig(Protocol):
-    """What the settings of every kind have: `consumer.config.DestinationSettings`, extended by `kind` and the kind's own."""
+    """The settings that every kind has: `consumer.config.DestinationSettings`, extended by `kind` and the kind's own."""
 
     @property
     def kind(self) -> str: ...

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-_NAME_PATTERN = '["A-Za-z]+"'
+_NAME_PATTERN = '["A-Z_a-z]+"'
 
 
 def iso_time(value: pl.Expr) -> pl.Expr:
@@ -15,7 +15,7 @@ def iso_time(value: pl.Expr) -> pl.Expr:
 def json_object(columns: Mapping[str, pl.Expr]) -> pl.Expr:
     """Write one JSON object a row; members that are null are left out, within nested objects too.
 
-    Names may hold ASCII letters only.
+    Names may hold ASCII letters and underscores only.
     """
     text = pl.struct([value.alias(name) for name, value in columns.items()]).struct.json_encode()
     # 1. `"name":null` cannot occur within a JSON string, since quotes are escaped there.

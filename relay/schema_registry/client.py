@@ -23,6 +23,8 @@ from relay.http import create_tls_context, open_transport
 from schemas import Schema
 
 FULL_TRANSITIVE = "FULL_TRANSITIVE"
+MAX_ANSWER_BYTES = 4 * 1024 * 1024
+"""The largest answer that is read, decompressed. A schema may have 1 MB (Confluent, max.schema.size), quoted in JSON."""
 _CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
 
 
@@ -151,6 +153,11 @@ class SchemaRegistryClient:
         try:
             async with asyncio.timeout(self._timing.total_seconds):
                 response = await self._client.request(method, path, json=body)
+        except httpx.DecodingError as error:
+            return Unavailable(
+                f"The answer of the schema registry at {self.url} cannot be used: {one_line(str(error))}."
+                " Check schema_registry.url, and any proxy on the way."
+            )
         except Exception as error:  # noqa: BLE001 - httpx raises more than it documents
             reason = one_line(str(error)) or type(error).__name__
             return Unavailable(
@@ -182,7 +189,7 @@ async def open_schema_registry(
     async with httpx.AsyncClient(
         base_url=str(settings.url),
         auth=auth,
-        transport=open_transport(_ssl_context(settings)),
+        transport=open_transport(_ssl_context(settings), max_body_bytes=MAX_ANSWER_BYTES),
         headers={"Accept": f"{_CONTENT_TYPE}, application/json", "Content-Type": _CONTENT_TYPE},
         timeout=timing.step_seconds,
         trust_env=False,  # else a .netrc could replace the credentials

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from consumer.decoding.columns import decode
 from consumer.destinations.contract import Body
 from consumer.timing import BackoffCurve, BreakerTiming
-from tests.contracts.peers import Absent, Peer
+from tests.contracts.peer import Absent, Peer
 from tests.support.in_memory_group import handler
 from tests.support.messages import WRITER_SCHEMAS, message
 
@@ -48,7 +48,7 @@ async def opened(kind, peer):
 
 async def feed_until(handler, kafka, condition):
     """Read events by tens until a condition holds: only events that are accepted later prove that a row is bad."""
-    for _ in range(60):
+    for _ in range(200):
         if condition():
             return
         await handler.records(kafka.poll(10))

@@ -19,8 +19,9 @@ from relay.config.names import is_list, is_secret, models_by_kind
 from tests.contracts.destination import CLAIMS
 from tests.contracts.destination_case import Case, opened
 from tests.contracts.file_destination import FILE
+from tests.contracts.peer import Absent
 from tests.contracts.peer_faults import refused
-from tests.contracts.peers import PEERS, Absent
+from tests.contracts.peers import PEERS
 
 ROOT = Path(__file__).parents[2]
 

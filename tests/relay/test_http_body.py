@@ -135,7 +135,9 @@ async def test_a_bomb_of_any_peer_is_a_named_failure():
         async with open_schema_registry(SchemaRegistryConfig(url=url)) as registry:
             found = await registry.compatibility_level("x")
     assert isinstance(found, Unavailable)
-    assert "more than 16777216 bytes" in found.reason
+    assert (
+        "cannot be used: the response has more than 4194304 bytes. Check schema_registry.url" in found.reason
+    )
 
 
 async def test_a_bomb_of_jira_is_a_page_that_is_too_large():

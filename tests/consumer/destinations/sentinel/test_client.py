@@ -1,5 +1,7 @@
 import asyncio
 import time
+import tracemalloc
+import zlib
 
 import pytest
 
@@ -87,6 +89,27 @@ async def test_an_answer_in_a_wrong_encoding_is_no_exception(status, content, mo
         outcome = await send(1)
         assert isinstance(outcome, Retry)
         assert outcome.reason
+        assert await send(1) == Sent()
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", None])
+@pytest.mark.parametrize(("status", "kind"), [(200, Retry), (400, Reject), (403, Paused), (503, Retry)])
+async def test_an_answer_without_end_is_read_to_a_bound(status, kind, encoding, monkeypatch):
+    """A megabyte on the wire may be a gigabyte; the status of an error decides all the same."""
+    content = b" " * 20_000_000
+    if encoding is not None:
+        packer = zlib.compressobj(1, wbits=31 if encoding == "gzip" else -15)
+        content = packer.compress(content) + packer.flush()
+    async with ingestion_world(monkeypatch) as (azure, send):
+        headers = {"x-ms-error-code": "X"} | ({"Content-Encoding": encoding} if encoding else {})
+        azure.fault(faults.respond_with(status, content, headers=headers))
+        tracemalloc.start()
+        outcome = await send(1)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert isinstance(outcome, kind)
+        assert ("more than 1048576 bytes" in outcome.reason) == (status == 200)
+        assert encoding is None or peak < 10_000_000
         assert await send(1) == Sent()
 
 
