@@ -1,4 +1,4 @@
-"""Measure the CPU time that filters, privacy rules and the bodies of HTTP receivers cost an event, beside Sentinel's rows.
+"""Measure the CPU time that filters, privacy rules and the bodies of other destinations cost an event, beside Sentinel's rows.
 
     .venv/bin/python benchmarks/formats.py [--runs 5]
 
@@ -25,6 +25,7 @@ from consumer.decoding.columns import decode
 from consumer.decoding.event_schema import EVENT_COLUMNS
 from consumer.destinations.http import rows as http
 from consumer.destinations.http.config import Format, HttpConfig
+from consumer.destinations.object_store import rows as objects
 from consumer.destinations.sentinel import rows as sentinel
 from consumer.formats.filter import compile_filter
 from consumer.formats.privacy import Rule, compile_privacy
@@ -49,6 +50,12 @@ def http_body(shape: Format) -> Step:
     return lambda events: http.encode_body(http.encode_rows(events, shape, framing), config, framing)
 
 
+def parquet_object(events: pl.DataFrame) -> bytes:
+    """Go all the way from events to an object of the destination object-store."""
+    body = objects.encode_body(objects.encode_rows(events))
+    return objects.encode_object(objects.read_body(body, range(events.height)), "events", 0)
+
+
 STEPS: Mapping[str, Step] = {
     BASE: sentinel.encode_rows,
     "where": compile_filter(WHERE, EVENT_COLUMNS).mask,
@@ -56,6 +63,7 @@ STEPS: Mapping[str, Step] = {
     "HTTP body, ndjson": http_body("ndjson"),
     "HTTP body, json": http_body("json"),
     "HTTP body, CloudEvents": http_body("cloudevents"),
+    "Parquet object": parquet_object,
 }
 
 
