@@ -23,6 +23,9 @@ from columns import REF, SCHEMA, messages
 
 from consumer.decoding.columns import decode
 from consumer.decoding.event_schema import EVENT_COLUMNS
+from consumer.destinations.elasticsearch import rows as elasticsearch
+from consumer.destinations.elasticsearch.config import ElasticsearchConfig
+from consumer.destinations.elasticsearch.config import Format as DocumentFormat
 from consumer.destinations.http import rows as http
 from consumer.destinations.http.config import Format, HttpConfig
 from consumer.destinations.object_store import rows as objects
@@ -56,6 +59,21 @@ def parquet_object(events: pl.DataFrame) -> bytes:
     return objects.encode_object(objects.read_body(body, range(events.height)), "events", 0)
 
 
+def bulk_body(shape: DocumentFormat) -> Step:
+    """Return the step from events to one body of the bulk API with documents in this format, not compressed."""
+    config = ElasticsearchConfig(
+        kind="elasticsearch",
+        endpoint="https://localhost",
+        format=shape,
+        compression="none",
+        max_body_bytes=50_000_000,
+    )
+    framing = elasticsearch.body_format(config)
+    return lambda events: elasticsearch.encode_body(
+        elasticsearch.encode_rows(events, shape, None, framing), config, framing
+    )
+
+
 STEPS: Mapping[str, Step] = {
     BASE: sentinel.encode_rows,
     "where": compile_filter(WHERE, EVENT_COLUMNS).mask,
@@ -64,6 +82,8 @@ STEPS: Mapping[str, Step] = {
     "HTTP body, json": http_body("json"),
     "HTTP body, CloudEvents": http_body("cloudevents"),
     "Parquet object": parquet_object,
+    "bulk body, ecs": bulk_body("ecs"),
+    "bulk body, native": bulk_body("native"),
 }
 
 

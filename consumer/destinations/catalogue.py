@@ -6,6 +6,7 @@ The table is no part of `consumer.destinations` itself: importing an outcome wou
 from typing import Final
 
 from consumer.destinations.contract import Kinds
+from consumer.destinations.elasticsearch import ELASTICSEARCH
 from consumer.destinations.http import HTTP
 from consumer.destinations.object_store import OBJECT_STORE
 from consumer.destinations.sentinel import SENTINEL
@@ -14,6 +15,7 @@ from consumer.destinations.splunk import SPLUNK
 DESTINATIONS: Final[Kinds] = {
     "sentinel": SENTINEL,
     "http": HTTP,
+    "elasticsearch": ELASTICSEARCH,
     "object-store": OBJECT_STORE,
     "splunk": SPLUNK,
 }

@@ -11,6 +11,7 @@ from simulators import faults
 from simulators.azure import faults as azure_faults
 from simulators.azure.world import HISTORY, AzureWorld
 from simulators.http.receiver import HttpReceiver
+from tests.contracts.elasticsearch_peer import elasticsearch_peer
 from tests.contracts.file_destination.config import FileConfig
 from tests.contracts.object_store_peer import object_store_peer
 from tests.contracts.peer import ROUTED_ORGANIZATION, Answer, Peer
@@ -186,6 +187,7 @@ PEERS = {
     "sentinel": sentinel_peer,
     "http": http_peer,
     "splunk": splunk_peer,
+    "elasticsearch": elasticsearch_peer,
     "object-store": object_store_peer,
     "file": file_peer,
 }
