@@ -49,7 +49,14 @@ class DeliveryFlow:
         limits = self.destination.limits
         raw_bytes = limits.format.size(rows.encoded)
         outcome = await self._call(
-            Body(content, len(rows), raw_bytes, rows.offsets(), rows.route(limits.routes))
+            Body(
+                content,
+                len(rows),
+                raw_bytes,
+                rows.offsets(),
+                rows.route(limits.routes),
+                [record.offset for record in rows.tracked.records] if limits.single_partition else (),
+            )
         )
         if isinstance(outcome, Partial) and not outcome.names_rows_of(len(rows)):
             outcome = Retry(

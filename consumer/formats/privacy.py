@@ -53,7 +53,7 @@ class Privacy:
                 return pl.Series(values.name, [None], dtype=values.dtype).new_from_index(0, len(values))
             case "hash":
                 return _replaced(values, self._pseudonym)
-            case "mask":
+            case _:  # mask
                 return _replaced(values, mask_address)
 
     def _hidden_people(self, items: pl.Series, people: Mapping[str, Rule]) -> pl.Series:

@@ -1,5 +1,6 @@
 """Indexer acknowledgement: the channels of one node, whose acknowledgements are given once and forgotten at a restart."""
 
+import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -29,18 +30,22 @@ class Channels:
         """Return the id of a request; ids of a channel count from 0."""
         found = self._channels.setdefault(channel, _Channel())
         number, found.next_id = found.next_id, found.next_id + 1
-        if self.delay_seconds is not None:
-            found.due[number] = time.monotonic() + self.delay_seconds
+        found.due[number] = math.inf if self.delay_seconds is None else time.monotonic() + self.delay_seconds
         return number
 
     def ask(self, channel: str, ids: Iterable[int]) -> dict[str, bool]:
         """Return whether each request is indexed. True is given once: the id is then forgotten."""
         due, now = self._channels[channel].due, time.monotonic()
-        found = {number: due.get(number, now + 1) <= now for number in ids}
+        found = {number: due.get(number, math.inf) <= now for number in ids}
         for number, indexed in found.items():
             if indexed:
                 del due[number]
         return {str(number): indexed for number, indexed in found.items()}
+
+    def index_everything(self) -> None:
+        """Acknowledge each request that waits, from now on."""
+        for channel in self._channels.values():
+            channel.due = dict.fromkeys(channel.due, 0.0)
 
     def forget(self) -> None:
         """Forget every channel and id, as a restart does."""

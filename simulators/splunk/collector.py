@@ -113,11 +113,21 @@ class HecCollector:
         self._poisons.add(event_id)
 
     def fault(
-        self, fault: Fault, *, times: int | None = None, rate: float | None = None, path: str = ""
+        self,
+        fault: Fault,
+        *,
+        times: int | None = None,
+        rate: float | None = None,
+        skip: int = 0,
+        path: str = "",
     ) -> ScriptedFault:
         """Add a fault, as `FaultScript.add` does; with `rate=1` it lasts until it is cancelled. `path`: the end of the paths it hits."""
         return self._faults.add(
-            fault, times=times, rate=rate, only=lambda request: request.match_info["path"].endswith(path)
+            fault,
+            times=times,
+            rate=rate,
+            skip=skip,
+            only=lambda request: request.match_info["path"].endswith(path),
         )
 
     def clear_faults(self) -> None:
@@ -125,6 +135,10 @@ class HecCollector:
         self._faults.clear()
         self._poisons.clear()
         self.healthy = True
+
+    def index_everything(self) -> None:
+        """Acknowledge each request that waits, from now on."""
+        self.channels.index_everything()
 
     def restart(self, *, lose: str | None = None) -> None:
         """Forget channels and acknowledgements. `lose`: an index whose events were not indexed yet, and are lost."""

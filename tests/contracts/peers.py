@@ -11,7 +11,9 @@ from simulators import faults
 from simulators.azure import faults as azure_faults
 from simulators.azure.world import HISTORY, AzureWorld
 from simulators.http.receiver import HttpReceiver
+from tests.contracts.elasticsearch_peer import elasticsearch_peer
 from tests.contracts.file_destination.config import FileConfig
+from tests.contracts.object_store_peer import object_store_peer
 from tests.contracts.peer import ROUTED_ORGANIZATION, Answer, Peer
 from tests.contracts.splunk_peer import splunk_peer
 
@@ -181,4 +183,11 @@ async def http_peer(_monkeypatch, _directory, **settings):
         receiver.clear_faults()
 
 
-PEERS = {"sentinel": sentinel_peer, "http": http_peer, "splunk": splunk_peer, "file": file_peer}
+PEERS = {
+    "sentinel": sentinel_peer,
+    "http": http_peer,
+    "splunk": splunk_peer,
+    "elasticsearch": elasticsearch_peer,
+    "object-store": object_store_peer,
+    "file": file_peer,
+}

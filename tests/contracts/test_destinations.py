@@ -70,6 +70,8 @@ async def test_a_peer_plays_each_fault_of_its_kind(name, kinds, monkeypatch, tmp
 async def test_a_kind_cannot_leave_out_a_fault_that_it_has(name, change, fault, kinds, monkeypatch, tmp_path):
     """The settings, the statuses and the answers of a kind show its faults."""
     async with PEERS[name](monkeypatch, tmp_path) as peer:
+        if any(isinstance(getattr(peer, each), Absent) for each in change):
+            pytest.skip("the kind does not have the fault")
         found = refused(kinds[name], replace(peer, **change))
     assert any(each.startswith(fault) for each in found), found
 

@@ -43,7 +43,7 @@ class Envelope:
         Source: Splunk Enterprise, "Format events for HTTP Event Collector". `time` is in epoch seconds, with milliseconds.
         """
         created = pl.col("created").cast(pl.Int64)
-        seconds = created // 1000 + (created % 1000) / 1000  # created / 1000 would end in .1230001
+        seconds = (created / 1000).round(3)  # polars multiplies by 0.001, which ends in .1230001
         index: pl.Expr = pl.lit(self.index, pl.String)
         if self.routes:
             names, indexes = pl.Series(list(self.routes)), pl.Series(list(self.routes.values()))
