@@ -97,14 +97,20 @@ class WindowReader:
             yield result
 
     async def _without_misplaced(self, result: WindowResult, purpose: Purpose) -> WindowResult:
-        """Return the result with misplaced records apart; ask Jira about those that are outside and not known to be."""
+        """Return the result with misplaced records apart; ask Jira about those that are outside and not known to be.
+
+        Where that question fails they stay suspects, and the window's own records are published all the same.
+        """
         result = self._misplaced.without_known(result)
         if not result.far_outside_window:
             return result
         question = self._misplaced.question(result, self._limits.paging.page_records)
         if question is None:
             return result
-        answer = await self._fetch_page(question.request, purpose)
+        try:
+            answer = await self._fetch_page(question.request, purpose)
+        except SourceError:
+            return result
         self._misplaced.note(question, self._items(answer))
         return self._misplaced.without_known(result)
 

@@ -5,6 +5,7 @@ import pytest
 from producer.sources.errors import ErrorKind
 from producer.state.intervals import TimeRange
 from relay.timestamps import DAY_MS, now_ms, parse_iso, to_iso
+from simulators import faults
 from tests.support.jira import error_kinds
 from tests.support.poller import PollerHarness, ids
 
@@ -89,3 +90,20 @@ async def test_many_records_of_another_time_are_a_fault_of_the_site(acme, jira_f
     await anext(results)
 
     assert await error_kinds(anext(results)) == [ErrorKind.OUTSIDE_WINDOW]
+
+
+async def test_a_question_that_fails_keeps_no_record_back(acme, jira_fixture):
+    """The records of the window are published, the window does not count as read, and a later question decides."""
+    now = now_ms()
+    inside = acme.add_record(created=now - HOUR)
+    misplaced = acme.add_record(created=now - 30 * DAY_MS)
+    acme.quirks.misplaced_records.add(misplaced["id"])
+    source = jira_fixture.source_for(acme)
+    acme.fault(faults.respond_with(500), skip=2, times=1)  # after a page and the empty one
+    results = source.read(TimeRange(now - 2 * HOUR, now))
+    result = await anext(results)
+
+    assert await error_kinds(anext(results)) == [ErrorKind.OUTSIDE_WINDOW]
+    assert (ids(result.events), result.covered.width) == ([inside["id"]], 0)
+    (result,) = [each async for each in source.read(TimeRange(now - 2 * HOUR, now))]
+    assert ids(result.misplaced) == [misplaced["id"]]
