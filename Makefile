@@ -53,4 +53,4 @@ image: ## the image jira-audit-relay (docker)
 		--build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" --build-arg REVISION="$$(git rev-parse HEAD)" .
 
 lock: ## refresh requirements.lock for all supported Pythons
-	uv pip compile pyproject.toml --universal --python-version 3.11 --extra embedded --group dev --generate-hashes --no-emit-index-url --no-header --output-file requirements.lock
+	uv pip compile pyproject.toml --universal --python-version 3.11 --extra embedded --extra object-store --group dev --generate-hashes --no-emit-index-url --no-header --output-file requirements.lock

@@ -1,4 +1,4 @@
-"""What was older than an hour when a destination started for the first time: its delivery to history, once."""
+"""The events that were older than an hour when a destination started for the first time: their delivery to history, once."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -26,7 +26,7 @@ class OlderEvents:
 
     1. The live group's first start with `recent` divides each partition, and commits the division. So this group begins only
        where the live group has begun, and both know one division, whichever process dies between the two.
-    2. The group's own offsets show what is delivered. They expire a week after the group was left, so the status has a backup.
+    2. The group's own offsets show its deliveries. They expire a week after the group was left, so the status has a backup.
     """
 
     def __init__(
@@ -47,14 +47,14 @@ class OlderEvents:
         self._timing = timing or OlderEventsTiming()
         self.phase: Literal["looking", "delivering", "done"] = "looking"
         self.progress: Progress = {}
-        """What the group has committed, as far as this process has seen it."""
+        """The committed progress of the group, as far as this process has seen it."""
         self.notice: str | None = None
         """What an operator must know about older events; None: nothing."""
 
     async def live_progress(
         self, partitions: Sequence[TopicPartition]
     ) -> dict[TopicPartition, DeliveryProgress]:
-        """Return what the live group has committed. Raises KafkaError or TimeoutError while a partition has not begun."""
+        """Return the committed progress of the live group. Raises KafkaError or TimeoutError while a partition has not begun."""
         found = await self._begun_live(partitions)
         if waiting := [each for each in partitions if each not in found]:
             raise KafkaError(
@@ -69,7 +69,7 @@ class OlderEvents:
         return {each: progress for each, progress in found.items() if progress is not None}
 
     async def run(self) -> None:
-        """Deliver what is older, then wait until cancelled. Raises the exception that ended the membership."""
+        """Deliver the older events, then wait until cancelled. Raises the exception that ended the membership."""
         self.phase = "looking"
         pending = await self._wait_for_live()
         if pending and self._older is None:
@@ -133,7 +133,7 @@ class OlderEvents:
         log.info("Older events are delivered.", destination=self._destination, topic=self._topic)
 
     async def _is_delivered(self, handler: AssignmentHandler) -> bool:
-        """Look at what the whole group has committed; False while that is not known."""
+        """Return whether the whole group has delivered every older event; False while that is not known."""
         try:
             async with asyncio.timeout(self._timing.timeout_seconds):
                 partitions = await self._partitions(handler)
@@ -157,7 +157,7 @@ class OlderEvents:
 
 
 def not_sent_text(destination: str, count: int | None) -> str:
-    """Return what the status says of older events where the destination takes no history. `count`: None: it is not known."""
+    """Return the text of the status where a destination takes no history. `count`: of older events; None: it is not known."""
     events = "Events" if count is None else f"Up to {count} events"
     return (
         f"{events} that were older than an hour when {destination} started for the first time are not sent, since it has no"

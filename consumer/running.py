@@ -51,7 +51,8 @@ class RunningPipeline:
     @property
     def problem(self) -> Retry | Paused | None:
         """Why the destination accepts no events; None: it does, or nothing is sent."""
-        return self.flow.state.problem or self.flow.breaker.problem
+        found = self.flow.state.problem
+        return found if isinstance(found, Paused) else self.flow.breaker.problem or found
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +70,19 @@ class RunningDestination:
 
     @property
     def older_progress(self) -> Mapping[TopicPartition, DeliveryProgress]:
-        """What the group of older events has committed, as far as this process knows."""
+        """The committed progress of the group of older events, as far as this process knows."""
         return self.older_events.progress if self.older_events is not None else {}
 
     @property
     def memberships(self) -> Sequence[Membership]:
-        """What makes this process a member of the groups, each while its target has them. Older events go to that of history."""
+        """The memberships of this process, each while its flow belongs to its target. Older events go to the target of history."""
         runs = [(each.guard, [each.member.run]) for each in self.pipelines if each.name != "older"]
         if self.older_events is not None:
             runs[-1][1].append(self.older_events.run)
         return [
             each
-            for guard, made in runs
-            for each in ([partial(guard.run, made)] if guard is not None else made)
+            for guard, joins in runs
+            for each in ([partial(guard.run, joins)] if guard is not None else joins)
         ]
 
     @property

@@ -180,7 +180,7 @@ async def _heartbeat(
     topic_settings: TopicSettings,
     timing: ConsumerServiceTiming,
 ) -> None:
-    """Report that this process runs, which destinations it serves, and what it may not know, until cancelled."""
+    """Report that this process runs, its destinations, and the topic settings that it may not read, until cancelled."""
     served = f"destinations {', '.join(names)}"
     status = take_over("active", now_ms(), reason=served)
     while True:

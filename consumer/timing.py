@@ -37,6 +37,8 @@ class SenderTiming:
     dead_letter: BackoffCurve = BackoffCurve(1.0, 10.0)
     defect: BackoffCurve = BackoffCurve(1.0, 60.0)
     """After an exception in the code of a destination, a format or a filter."""
+    confirmation: BackoffCurve = BackoffCurve(1.0, 60.0)
+    """Before a body is sent again that the destination took and did not confirm."""
     dead_letters_at_a_time: int = 100
     request_grace_seconds: float = 5.0
     """How much longer than its own limit a request may take before the sender gives it up."""
@@ -115,10 +117,10 @@ class TargetTiming:
 
 @dataclass(frozen=True, slots=True)
 class OlderEventsTiming:
-    """Waits of the group that delivers what was older than an hour at a first start."""
+    """Waits of the group that delivers events older than an hour at a first start."""
 
     check_seconds: float = 1.0
-    """Between two looks at what is delivered."""
+    """Between two looks at the group's progress."""
     timeout_seconds: float = 5.0
     release_seconds: float = 40.0
     """How long its membership may take to end: a request, and the commit."""

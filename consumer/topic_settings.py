@@ -63,7 +63,7 @@ class TopicSettings:
                 log.debug("Topic settings could not be read.", reason=describe(error))
 
     def update(self, facts: TopicFacts) -> None:
-        """Take over what Kafka reports, and log what has changed."""
+        """Take over the reported settings, and log the changes."""
         configs = {name: topic.configs for name, topic in facts.topics.items()}
         read = (self._topics.events, self._topics.backfill, self._topics.dead_letters)
         risks, unknown = delivery_risks(self._topics, configs), unknown_text(facts, read)

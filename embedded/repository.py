@@ -13,6 +13,8 @@ from embedded.errors import EmbeddedKafkaError
 from relay.http import open_transport
 
 _CHUNK_BYTES = 65_536
+_MAX_ARTIFACT_BYTES = 1024 * 1024 * 1024
+"""More than any artifact has; a download breaks off behind the size in its lock file anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ DEFAULT_TIMING = DownloadTiming()
 def open_client(timing: DownloadTiming = DEFAULT_TIMING) -> httpx.AsyncClient:
     """Open a client. Proxies and CA certificates come from the environment: HTTPS_PROXY, SSL_CERT_FILE."""
     return httpx.AsyncClient(
-        transport=open_transport(),
+        transport=open_transport(max_body_bytes=_MAX_ARTIFACT_BYTES),
         trust_env=False,
         timeout=timing.answer_seconds,
         follow_redirects=True,

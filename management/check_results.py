@@ -1,4 +1,4 @@
-"""The result of a check, from what this process has found and what running services report. Pure."""
+"""The result of a check, from the findings of this process and the reports of running services. Pure."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass

@@ -94,7 +94,7 @@ def _on_topics(names: Iterable[str], *operations: str) -> list[Right]:
 def is_granted(right: Right, rights: GrantedRights) -> bool | None:
     """Return whether the user has this right. None: the broker does not report it.
 
-    Create is needed for missing topics alone. The other operations on a missing topic are not known.
+    Create is needed for missing topics alone.
     """
     match right.kind:
         case "group":

@@ -49,6 +49,8 @@ class ProducerServiceTiming:
     status_valid_ms: int = 60_000
     heartbeat_seconds: float = 1.0
     heartbeats_per_status: int = 15
+    remove_stale_first_seconds: float = 60.0
+    """After the start: a process that is killed each half hour would never come to the next."""
     remove_stale_seconds: float = 3_600.0
     final_status_seconds: float = 3.0
     stop_seconds: float = 15.0
@@ -212,7 +214,9 @@ async def _heartbeat(
 async def _remove_stale_status(
     status_writer: StatusWriter, connection: Connection, topics: Topics, timing: ProducerServiceTiming
 ) -> None:
+    pause = timing.remove_stale_first_seconds
     while True:
-        await asyncio.sleep(timing.remove_stale_seconds)
+        await asyncio.sleep(pause)
         with contextlib.suppress(*KAFKA_FAILURES):
             await remove_stale(status_writer, connection, topics.status, now_ms())
+        pause = timing.remove_stale_seconds

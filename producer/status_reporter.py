@@ -116,7 +116,8 @@ class OrganizationStatusReporter:
 
     def purpose_failing(self, purpose: Purpose, kind: str, reason: str, retry_seconds: float) -> None:
         """Report a failure that holds up the requests of one purpose, and not live polling."""
-        self.notice(purpose, f"{_PURPOSE_NAMES[purpose]}: {reason.removeprefix(f'{self._name}: ')}")
+        text = f"{_PURPOSE_NAMES[purpose]}: {reason.removeprefix(f'{self._name}: ')}"
+        self.notice(_failure_of(purpose), text)
         self._metrics.round_failed(self._name, kind, reason, retry_seconds, purpose)
 
     def failing_by_defect(self, purpose: Purpose, error: BaseException, retry_seconds: float) -> None:
@@ -127,7 +128,7 @@ class OrganizationStatusReporter:
 
     def purpose_succeeded(self, purpose: Purpose) -> None:
         """Remove the notice of a failure of this purpose."""
-        self.notice(purpose, None)
+        self.notice(_failure_of(purpose), None)
         self._metrics.purpose_ended(self._name, purpose)
 
     def notice(self, subject: str, text: str | None) -> None:
@@ -178,6 +179,11 @@ class OrganizationStatusReporter:
         self._status = status.valid_for(self._valid_ms)
         self._status_writer.put(status_key(self._name), self._status)
         self._metrics.organization_state(self._name, status.state, self._credential_expires)
+
+
+def _failure_of(purpose: Purpose) -> str:
+    """Return the subject of a notice. The bare name of a purpose would be that of the unread ranges themselves."""
+    return f"failure of {purpose}"
 
 
 def _reuse_message(name: str, reuse: IdReuse) -> str:

@@ -3,7 +3,7 @@
 * RelayError
   * SecretError
   * SettingsError
-  * UrlError (credentials/url_policy.py)
+  * UrlError (url_policy.py)
   * KafkaUnreachableError (kafka/connection.py)
   * TopicReadError (kafka/log_reader.py)
     * CorruptBatchError

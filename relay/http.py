@@ -126,6 +126,22 @@ def create_tls_context(ca_file: Path | None = None, environ: Environ = os.enviro
         ) from error
 
 
+def read_environment_certificates(environ: Environ = os.environ) -> str | None:
+    """Return the CA certificates (PEM) that the environment names, for libraries that take them as text; None: it names no file.
+
+    Raises SettingsError for a file that cannot be read.
+    """
+    name, path = _first(environ, *_CA_FILES)
+    if not path or Path(path).is_dir():
+        return None
+    try:
+        return Path(path).read_text("utf-8", "replace")
+    except OSError as error:
+        raise SettingsError(
+            f"{name} is {path}, which cannot be used: {error.strerror}. Set it to a file of CA certificates, or unset it."
+        ) from error
+
+
 class ProxyUnreachableError(httpx.ProxyError):
     """No connection through a proxy came about, and the proxy has answered nothing. The host of the request is not to blame."""
 

@@ -20,7 +20,7 @@ from relay.name_resolution import bounded_lookups
 from relay.telemetry.logs import mark_logged
 
 Service = Callable[[asyncio.Event], Awaitable[None]]
-"""A coroutine that works until the event is set, then closes what it opened and returns."""
+"""A coroutine that works until the event is set, then closes its connections and returns."""
 
 T = TypeVar("T")
 

@@ -8,6 +8,7 @@ import pytest
 from embedded import EmbeddedKafka
 from tests.support.authorization_server import AuthorizationServer
 from tests.support.authorizing_kafka import AuthorizingKafka
+from tests.support.opensearch import running_opensearch
 from tests.support.registry import running_registry
 from tests.support.secure_kafka import SecureKafka
 
@@ -72,6 +73,13 @@ async def registry(tmp_path_factory):
     """The address of a real schema registry, as Confluent's clients want it."""
     async with running_registry(tmp_path_factory.mktemp("registry")) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+async def opensearch(tmp_path_factory):
+    """A real OpenSearch for the whole run, without templates."""
+    async with running_opensearch(tmp_path_factory.mktemp("opensearch")) as cluster:
+        yield cluster
 
 
 @pytest.fixture

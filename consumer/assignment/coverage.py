@@ -51,7 +51,7 @@ class CoverageCheck:
         return None
 
     def forget(self) -> None:
-        """Forget what is known: this process is not a member now."""
+        """Forget the last answer: this process is not a member now."""
         self._found = None
 
     async def refresh(self) -> None:

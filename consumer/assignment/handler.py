@@ -75,7 +75,7 @@ class AssignmentHandler:
     async def progress_and_ends(
         self, partitions: Sequence[TopicPartition]
     ) -> dict[TopicPartition, tuple[DeliveryProgress | None, int]]:
-        """Return the same with the end of each log; partitions without a leader make it fail."""
+        """Return the committed progress and the end of the log of each partition. Raises as `progress`, also without a leader."""
         committed = await self.progress(partitions)
         if self._positions is None:
             raise TimeoutError("not a member of the consumer group now")

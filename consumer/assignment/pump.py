@@ -88,7 +88,7 @@ class Pump:
         return min((each for each in known if each is not None), default=None)
 
     async def run(self) -> None:
-        """Pump until cancelled. What it holds then is neither sent nor committed."""
+        """Pump until cancelled. Records that it holds then are neither sent nor committed."""
         while True:
             await self._wait_until_due()
             if self._buffer.first_read_at is not None:

@@ -110,7 +110,7 @@ class SchemaHold:
             self._resume(partition)
 
     def close(self) -> None:
-        """Withdraw what the status says: the records wait elsewhere from now on."""
+        """Withdraw the report on the status: the records wait elsewhere from now on."""
         for partition in self._held:
             self._state.schema_found(partition)
 

@@ -14,7 +14,7 @@ FROM_MEMORY = "the deliveries of this process since the last commit"
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """What is known of one partition, the most first; each has less than the one before."""
+    """The known delivery states of one partition, the fullest first; each has less than the one before."""
 
     progress: Sequence[DeliveryProgress]
     reason: str
@@ -39,7 +39,7 @@ class Candidates:
 
 
 def candidates_of_group(committed: OffsetAndMetadata, known: DeliveryProgress | None) -> Candidates:
-    """Return what a committed offset says, with what this process knows beyond it; None: it knows nothing."""
+    """Return the candidates of a committed offset. `known`: later deliveries of this process; None: there are none."""
     written = DeliveryProgress.from_relay_metadata(committed.offset, committed.metadata)
     if written is None:
         progress = DeliveryProgress.from_offset_and_metadata(committed.offset, committed.metadata)
@@ -53,7 +53,7 @@ def candidates_of_group(committed: OffsetAndMetadata, known: DeliveryProgress | 
 
 
 def candidates_of_backup(progress: DeliveryProgress) -> Candidates:
-    """Return what the backup says."""
+    """Return the candidates of the backup."""
     return Candidates([progress], FROM_STATUS_TOPIC)
 
 

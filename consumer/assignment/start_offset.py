@@ -67,7 +67,7 @@ def unproven_text(partition: TopicPartition, known: int, start: int) -> str:
 
 
 def end_unknown_text(partition: TopicPartition, start: int) -> str:
-    """Return what the status says when a group of older events does not know where they end in another log."""
+    """Return the text of the status when a group of older events does not know where they end in another log."""
     return (
         f"The log of {partition.topic}, partition {partition.partition}, is another than the one in which older events were divided from"
         f" live ones. Older events from offset {start} on are not sent to history. Live events are delivered."

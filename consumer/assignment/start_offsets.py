@@ -31,7 +31,7 @@ from relay.timestamps import now_ms
 
 
 class StartOffsetResolver:
-    """Finds the start offsets of one group, and remembers what this process has delivered.
+    """Finds the start offsets of one group, and remembers the deliveries of this process.
 
     An offset is a number, and another log may hold another record there: a mirrored cluster, a topic made anew, a log that lost
     its end and has grown past the offset. So every offset that the relay wrote is proved by the record before it.
@@ -155,7 +155,7 @@ class StartOffsetResolver:
     async def _candidates(
         self, positions: Positions, partitions: Sequence[TopicPartition]
     ) -> dict[TopicPartition, Candidates]:
-        """Return what the group or, where Kafka has no offset, the backup knows; a partition of neither is left out."""
+        """Return the candidates of the group or, where Kafka has no offset, of the backup; a partition of neither is left out."""
         committed = await positions.committed(partitions)
         candidates = {
             each: candidates_of_group(found, self.known_progress.get(each))

@@ -23,7 +23,7 @@ class EventRules:
     """None: nothing is hidden."""
 
     def encoder(self, encode_rows: RowEncoder) -> RowEncoder:
-        """Return the encoder behind the privacy rules, so that no format sees what they hide."""
+        """Return the encoder behind the privacy rules, so that no format sees a hidden value."""
         hide = self.hide
         return encode_rows if hide is None else lambda events: encode_rows(hide(events))
 

@@ -9,13 +9,14 @@ from polars.exceptions import PanicException
 from consumer.decoding.columns import DecodedEvents, decode
 from consumer.decoding.event_schema import EVENT_COLUMNS
 from consumer.decoding.schema_group import UndecodableRecord
+from consumer.formats.column_rows import AnyRows, join_rows
 from consumer.formats.encoded_rows import EncodedRows
 from relay.avro.codec import SchemaRef
 from relay.errors import one_line
 from relay.kafka import Record
 from schemas import Schema
 
-RowEncoder = Callable[[pl.DataFrame], EncodedRows]
+RowEncoder = Callable[[pl.DataFrame], AnyRows]
 Selector = Callable[[pl.DataFrame], pl.Series]
 """Pure: a Boolean mask, true for the events that the destination receives."""
 
@@ -29,7 +30,7 @@ class SelectionError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class EncodedEvents:
-    rows: EncodedRows
+    rows: AnyRows
     indices: Sequence[int]
     """The record of each row."""
     undecodable: Sequence[UndecodableRecord]
@@ -93,7 +94,7 @@ def _encode_together(
     )
 
 
-def _check_count(rows: EncodedRows, events: int) -> None:
+def _check_count(rows: AnyRows, events: int) -> None:
     if len(rows) != events:
         raise ValueError(f"{len(rows)} rows of {events} events")
 
@@ -137,7 +138,7 @@ def _concatenate(first: EncodedEvents, second: EncodedEvents, *, shift: int) -> 
     moved = [replace(each, index=each.index + shift) for each in second.undecodable]
     separator = (first.rows if len(first.rows) else second.rows).separator
     return EncodedEvents(
-        EncodedRows.joined([first.rows, second.rows], separator),
+        join_rows([first.rows, second.rows], separator),
         [*first.indices, *(index + shift for index in second.indices)],
         [*first.undecodable, *moved],
         first.decoded_singly + second.decoded_singly,

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from consumer.destinations.contract import BodyFormat, OffsetRange
+from consumer.formats.column_rows import AnyRows, join_rows
 from consumer.formats.encoded_rows import EncodedRows
 from consumer.offsets.tracker import TrackedRecords
 from relay.kafka import Record
@@ -16,7 +17,7 @@ RECORD_OVERHEAD_BYTES = 400
 class Rows:
     """Encoded rows with the records they were made of, in one order."""
 
-    encoded: EncodedRows = field(default_factory=EncodedRows)
+    encoded: AnyRows = field(default_factory=EncodedRows)
     tracked: TrackedRecords = field(default_factory=TrackedRecords)
 
     def __len__(self) -> int:
@@ -39,7 +40,7 @@ class Rows:
                 [record for part in parts for record in part.tracked.records],
                 tuple(sequence for part in parts for sequence in part.tracked.sequences),
             )
-        return cls(EncodedRows.joined([part.encoded for part in parts], separator), tracked)
+        return cls(join_rows([part.encoded for part in parts], separator), tracked)
 
     def by_partition(self) -> Iterator["Rows"]:
         """Divide into runs of one partition, in order."""

@@ -1,6 +1,7 @@
 """The destination and the state of one flow, which all its deliveries share across assignments."""
 
 import asyncio
+import random
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -14,7 +15,7 @@ from consumer.delivery.dead_letters import DeadLetterWriter
 from consumer.delivery.defects import DEFECTS, describe_defect
 from consumer.delivery.flow_state import FlowState
 from consumer.destinations.contract import Body, Destination
-from consumer.destinations.outcome import Outcome, Partial, Retry, Sent
+from consumer.destinations.outcome import Outcome, Partial, Retry, Sent, Unconfirmed
 from consumer.metrics import PipelineMetrics
 from consumer.timing import SenderTiming
 from relay.aio import cancellation_requested
@@ -48,7 +49,14 @@ class DeliveryFlow:
         limits = self.destination.limits
         raw_bytes = limits.format.size(rows.encoded)
         outcome = await self._call(
-            Body(content, len(rows), raw_bytes, rows.offsets(), rows.route(limits.routes))
+            Body(
+                content,
+                len(rows),
+                raw_bytes,
+                rows.offsets(),
+                rows.route(limits.routes),
+                [record.offset for record in rows.tracked.records] if limits.single_partition else (),
+            )
         )
         if isinstance(outcome, Partial) and not outcome.names_rows_of(len(rows)):
             outcome = Retry(
@@ -62,10 +70,39 @@ class DeliveryFlow:
             seconds=time.monotonic() - started,
         )
         accepted = accepted_count(outcome, len(rows))
-        self.acceptance_log.record_answer(moment, accepted=accepted > 0)
+        self.acceptance_log.record_answer(moment, accepted=accepted > 0 or isinstance(outcome, Unconfirmed))
         if accepted:
             self.state.rows_accepted(accepted)
         return outcome
+
+    async def confirm(self, rows: Rows, content: bytes, taken: Unconfirmed, attempt: int) -> bool:
+        """Wait until the destination confirms a body that it took; False: it does not, and the rows are to be sent again now.
+
+        `attempt`: how often it has not confirmed them. The destination may have them nevertheless, so the repeat is counted.
+        """
+        outcome = await self._confirmation(taken)
+        raw_bytes = self.destination.limits.format.size(rows.encoded)
+        if isinstance(outcome, Sent):
+            self.metrics.body_confirmed(rows=len(rows), raw_bytes=raw_bytes, wire_bytes=len(content))
+            self.state.rows_accepted(len(rows))
+            return True
+        self.metrics.body_not_confirmed(len(rows), outcome.reason)
+        self.state.body_unconfirmed(asyncio.current_task(), outcome.reason)
+        await asyncio.sleep(self.timing.confirmation.wait(attempt, random.random()))
+        return False
+
+    async def _confirmation(self, taken: Unconfirmed) -> Sent | Retry:
+        """Make sure that the wait ends, and that no exception ends the delivery."""
+        seconds = taken.seconds + self.timing.request_grace_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                return await taken.confirm()
+        except asyncio.CancelledError:
+            if cancellation_requested():
+                raise
+            return Retry("A confirmation was cancelled within the client of the destination.")
+        except DEFECTS as error:
+            return Retry(f"A body was not confirmed within {seconds:g} s ({describe_defect(error)}).")
 
     async def _call(self, body: Body) -> Outcome:
         """Make sure that the call ends, and that no exception ends the delivery: the contract promises both."""

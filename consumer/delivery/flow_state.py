@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Hashable, Sequence
 
-from consumer.destinations.outcome import Paused
+from consumer.destinations.outcome import Paused, Retry
 from relay.aio import Signal
 from relay.kafka import TopicPartition
 
@@ -22,6 +22,7 @@ class FlowState:
         """Events that the filter of the destination left out."""
         self._suspected: dict[Hashable, str] = {}
         self._defects: dict[Hashable, str] = {}
+        self._unconfirmed: dict[Hashable, str] = {}
         self._dead_letter_failures: dict[Hashable, str] = {}
         self._doubted_schemas: dict[TopicPartition, str] = {}
         self._corrupt_batches: dict[TopicPartition, str] = {}
@@ -30,15 +31,17 @@ class FlowState:
         self._accepted_signal = Signal()
 
     @property
-    def problem(self) -> Paused | None:
-        """The problem that an operator must solve; None: there is none, or the circuit breaker has it."""
+    def problem(self) -> Paused | Retry | None:
+        """A Paused that an operator must solve, or a Retry that may pass; None: there is none, or the circuit breaker has it."""
         found = (
             *self._suspected.values(),
             *self._defects.values(),
             *self._dead_letter_failures.values(),
             *self._doubted_schemas.values(),
         )
-        return Paused(found[0]) if found else None
+        if found:
+            return Paused(found[0])
+        return next((Retry(text) for text in self._unconfirmed.values()), None)
 
     @property
     def corrupt_batches(self) -> Sequence[str]:
@@ -80,6 +83,14 @@ class FlowState:
 
     def defect_cleared(self, key: Hashable) -> None:
         self._defects.pop(key, None)
+
+    def body_unconfirmed(self, key: Hashable, text: str) -> None:
+        """The destination took a body, and did not confirm it."""
+        self._unconfirmed[key] = text
+
+    def body_ended(self, key: Hashable) -> None:
+        """A body is delivered, or given up with its assignment."""
+        self._unconfirmed.pop(key, None)
 
     def dead_letters_failing(self, key: Hashable, text: str) -> None:
         """Report that Kafka does not confirm dead letters."""

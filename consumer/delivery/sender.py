@@ -13,7 +13,7 @@ from consumer.delivery.dead_letters import DeadLetterSender
 from consumer.delivery.defects import DEFECTS, defect_text, describe_defect
 from consumer.delivery.flow import DeliveryFlow
 from consumer.delivery.rejected_bodies import RejectedBodies, Rejection
-from consumer.destinations.outcome import Outcome, Partial, Paused, Reject, Retry, Sent, Split
+from consumer.destinations.outcome import Outcome, Partial, Paused, Reject, Retry, Sent, Split, Unconfirmed
 from consumer.offsets.tracker import TrackedRecords
 from relay.aio import Signal
 
@@ -124,6 +124,7 @@ class Sender:
     def _task_ended(self, task: asyncio.Task[None]) -> None:
         _, size = self._tasks.pop(task)
         self._bodies.discard(task)
+        self._flow.state.body_ended(task)
         self.bytes -= size
         if not task.cancelled():
             self.defect = task.exception() or self.defect
@@ -145,13 +146,19 @@ class Sender:
 
     async def _send_until_accepted_or_rejected(self, rows: Rows) -> Rejection | None:
         """Send until the destination has judged the rows. Return those of a rejection; None: all are accepted or dead letters."""
-        content = await self._build_body(rows)
+        content, unconfirmed = await self._build_body(rows), 0
         while True:
             outcome = await self._send_once(rows, content)
             match outcome:
                 case Sent():
                     self._record_accepted(rows)
                     return None
+                case Unconfirmed():
+                    self._release_slot()
+                    if await self._flow.confirm(rows, content, outcome, unconfirmed):
+                        self._record_accepted(rows)
+                        return None
+                    unconfirmed += 1
                 case Split() | Reject():
                     return rows, outcome
                 case Partial():

@@ -6,11 +6,17 @@ The table is no part of `consumer.destinations` itself: importing an outcome wou
 from typing import Final
 
 from consumer.destinations.contract import Kinds
+from consumer.destinations.elasticsearch import ELASTICSEARCH
 from consumer.destinations.http import HTTP
+from consumer.destinations.object_store import OBJECT_STORE
 from consumer.destinations.sentinel import SENTINEL
+from consumer.destinations.splunk import SPLUNK
 
 DESTINATIONS: Final[Kinds] = {
     "sentinel": SENTINEL,
     "http": HTTP,
+    "elasticsearch": ELASTICSEARCH,
+    "object-store": OBJECT_STORE,
+    "splunk": SPLUNK,
 }
 """Kind: its settings and how to open it. Settings, check, pipelines and the contract suite read this table."""

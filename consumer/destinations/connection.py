@@ -44,7 +44,7 @@ def tls_context(name: str, config: CertificateSettings) -> ssl.SSLContext:
 
 
 def load_certificate(context: ssl.SSLContext, name: str, config: CertificateSettings) -> None:
-    """Read the client certificate, also once more: connections that begin later use it. Raises RelayError."""
+    """Read the client certificate. It may be called again: connections that begin later use the new one. Raises RelayError."""
     if config.certificate_file is None:
         return
     try:

@@ -1,6 +1,6 @@
 """The contract between the delivery and a destination."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Protocol, TypeVar
@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from consumer.config import StartPosition
 from consumer.destinations.outcome import Outcome
+from consumer.formats.column_rows import AnyRows
 from consumer.formats.encoded_rows import EncodedRows
 from consumer.formats.privacy import Rule
 
@@ -17,7 +18,7 @@ Flow = Literal["live", "history"]
 
 
 class DestinationConfig(Protocol):
-    """What the settings of every kind have: `consumer.config.DestinationSettings`, extended by `kind` and the kind's own."""
+    """The settings that every kind has: `consumer.config.DestinationSettings`, extended by `kind` and the kind's own."""
 
     @property
     def kind(self) -> str: ...
@@ -63,11 +64,11 @@ class BodyFormat:
         """Return the body of these rows, not compressed."""
         return b"".join((self.prefix, rows.view, self.suffix))
 
-    def size(self, rows: EncodedRows) -> int:
+    def size(self, rows: AnyRows) -> int:
         """Return the bytes of the body of these rows."""
         return self.overhead + rows.size
 
-    def count_fitting(self, rows: EncodedRows, size: int, count: int) -> int:
+    def count_fitting(self, rows: AnyRows, size: int, count: int) -> int:
         """Return how many leading `rows` fit into a body that has `size` bytes, framing included, and `count` rows."""
         room = self.max_bytes - size - (len(self.separator) if count else 0)
         fitting = rows.count_within(room)
@@ -100,6 +101,8 @@ class Body:
     """One range a partition; exactly one where `Limits.single_partition` is set."""
     route: str | None = None
     """Where its rows go, of `Limits.routes`; None: their organizations have no route of their own."""
+    row_offsets: Sequence[int] = ()
+    """The offset of each row, ascending, where `Limits.single_partition` is set; else empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,15 +146,18 @@ class Destination(Protocol):
     def config_hint(self) -> str:
         """One sentence that names the settings, files or rights to check when the destination rejects every row."""
 
-    def encode(self, events: pl.DataFrame) -> EncodedRows:
+    def encode(self, events: pl.DataFrame) -> AnyRows:
         """Return one row an event, in their order, each of at most `limits.format.max_row_bytes` bytes.
 
         Called in a worker thread, for several batches at a time. Pure: calls nothing, keeps nothing. The frame has the columns
         of schemas/audit_event.avsc and may be empty. The rows are joined by `limits.format.separator`.
         """
 
-    def body(self, rows: EncodedRows) -> bytes:
-        """Frame and compress at least one row. Called in a worker thread. Pure: equal rows give an equal body."""
+    def body(self, rows: Any) -> bytes:
+        """Frame and compress at least one row. `rows` are what `encode` returned, or parts of it.
+
+        Called in a worker thread. Pure: equal rows give an equal body.
+        """
 
     async def send(self, body: Body) -> Outcome:
         """Make one request, and return its outcome. Called on the event loop.
@@ -192,4 +198,4 @@ class DestinationKind(Generic[C]):
 
 AnyKind = DestinationKind[Any]
 Kinds = Mapping[str, AnyKind]
-Encoder = Callable[[pl.DataFrame], EncodedRows]
+Encoder = Callable[[pl.DataFrame], AnyRows]

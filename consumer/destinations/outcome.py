@@ -1,6 +1,6 @@
 """The outcomes of one request. The sender matches all of them."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 
@@ -36,19 +36,36 @@ class Partial:
     status: int | None = None
     reason: str = "The destination did not accept some rows of a body."
     """Why rows have to be sent again."""
+    unread: bool = False
+    """Whether the destination stopped before the rows to retry: they are sent at once, and nothing is wrong with it."""
 
     def accepted_count(self, rows: int) -> int:
         """Return the number of accepted rows in a body of `rows` rows."""
         return rows - len(self.rejected.keys() | self.retry)
 
     def as_retry(self) -> Retry | None:
-        """Return the answer for the rows to retry; None: there are none."""
-        return Retry(self.reason, self.status, self.after) if self.retry else None
+        """Return the answer for the rows to retry; None: there are none, or they may be sent at once."""
+        return Retry(self.reason, self.status, self.after) if self.retry and not self.unread else None
 
     def names_rows_of(self, rows: int) -> bool:
         """Return whether every named row is in a body of `rows` rows, and named once."""
         named = self.rejected.keys() | self.retry
         return not self.rejected.keys() & self.retry and all(0 <= index < rows for index in named)
+
+
+@dataclass(frozen=True, slots=True)
+class Unconfirmed:
+    """The destination took the body, and says later whether it stored the rows.
+
+    The sender awaits `confirm` while it sends other bodies. After Sent the rows are accepted, after a Retry they are sent again.
+    """
+
+    confirm: Callable[[], Awaitable[Sent | Retry]]
+    """Awaited once. Raises nothing but CancelledError."""
+    seconds: float
+    """`confirm` ends within this time."""
+    status: int | None = None
+    reason: str = "The destination has not confirmed yet that it stored the events."
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,4 +92,4 @@ class Paused:
     status: int | None = None
 
 
-Outcome = Sent | Partial | Retry | Split | Reject | Paused
+Outcome = Sent | Partial | Unconfirmed | Retry | Split | Reject | Paused

@@ -18,6 +18,38 @@ def truncate_row(row: Mapping[str, Any], value_bytes: int, row_bytes: int) -> by
         value_bytes //= 2
 
 
+def truncate_texts(row: Mapping[str, Any], text_bytes: int, row_bytes: int) -> bytes:
+    """Return the row as JSON of at most `row_bytes` bytes, no text at any depth above `text_bytes` bytes of UTF-8.
+
+    Lists of objects lose their last items where shorter texts are not enough.
+    """
+    list_bytes = row_bytes
+    while True:
+        cut = {name: _truncate_depths(value, name, text_bytes, list_bytes) for name, value in row.items()}
+        encoded = orjson.dumps(cut)
+        if len(encoded) <= row_bytes or list_bytes <= _MIN_BYTES:
+            return encoded
+        if text_bytes > _MIN_BYTES:
+            text_bytes //= 2
+        else:
+            list_bytes //= 2
+
+
+def _truncate_depths(value: Any, name: str, text_limit: int, list_limit: int) -> Any:
+    match value:
+        case str():
+            return _truncate_text(value, name, text_limit)
+        case [dict(), *_]:
+            items = [_truncate_depths(each, name, text_limit, list_limit) for each in value]
+            return _truncate_list(items, name, list_limit)
+        case list():
+            return [_truncate_depths(each, name, text_limit, list_limit) for each in value]
+        case dict():
+            return {key: _truncate_depths(each, key, text_limit, list_limit) for key, each in value.items()}
+        case _:
+            return value
+
+
 def _truncate(value: Any, column: str, limit: int) -> Any:
     match value:
         case str():
@@ -65,7 +97,7 @@ def _truncate_list(items: list[Any], column: str, limit: int) -> list[Any]:
     while kept < len(items) and size + sizes[kept] <= limit:
         size += sizes[kept]
         kept += 1
-    name = "fieldName" if "fieldName" in items[0] else "name"
+    name = next((name for name in ("fieldName", "key") if name in items[0]), "name")
     mark = f"[{column} was cut by jira-relay: {kept} of {len(items)} items]"
     return [*items[:kept], {name: mark}]
 

@@ -62,7 +62,7 @@ class Privacy:
                 return pl.Series(values.name, [None], dtype=values.dtype).new_from_index(0, len(values))
             case "hash":
                 return _replaced(values, self.pseudonym)
-            case "mask":
+            case _:  # mask
                 return _replaced(values, self.mask)
 
     def _hidden_people(self, items: pl.Series, people: Mapping[str, Rule]) -> pl.Series:

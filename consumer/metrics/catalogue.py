@@ -26,6 +26,12 @@ EVENTS_ACCEPTED = Metric(
     "Events that the destination accepted.",
     FLOW,
 )
+EVENTS_UNCONFIRMED = Metric(
+    Counter,
+    "jira_relay_consumer_events_unconfirmed_total",
+    "Events that the destination took and did not confirm in time; they are sent again, so it may have them twice.",
+    FLOW,
+)
 EVENTS_SKIPPED = Metric(
     Counter,
     "jira_relay_consumer_events_skipped_total",
@@ -143,6 +149,7 @@ CATALOGUE: tuple[Metric[Any], ...] = (
     *(
         EVENTS_READ,
         EVENTS_ACCEPTED,
+        EVENTS_UNCONFIRMED,
         EVENTS_SKIPPED,
         EVENTS_DEAD_LETTERED,
         EVENTS_RELEASED,

@@ -62,6 +62,22 @@ class PipelineMetrics:
         if isinstance(outcome, Retry | Paused | Split | Reject):
             self._failed_requests[self._names["destination"]] += 1
 
+    def body_confirmed(self, *, rows: int, raw_bytes: int, wire_bytes: int) -> None:
+        """The destination says that it stored a body which it had taken before."""
+        self._requests.confirmed(rows, raw_bytes, wire_bytes)
+        self._conditions.ended("confirmation", "Bodies are confirmed again; some had not been", self._names)
+
+    def body_not_confirmed(self, rows: int, reason: str) -> None:
+        """The same rows are sent again, so the destination may have them twice."""
+        self._requests.not_confirmed(rows)
+        self._failed_requests[self._names["destination"]] += 1
+        self._conditions.failed(
+            "confirmation",
+            "not confirmed",
+            "Destination did not confirm a body; its events are sent again.",
+            {**self._names, "events": rows, "reason": reason},
+        )
+
     def _place(self, partition: TopicPartition) -> dict[str, str | int]:
         return {**self._names, "topic": partition.topic, "partition": partition.partition}
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import structlog
 from prometheus_client import Counter, Histogram
 
-from consumer.destinations.outcome import Outcome, Partial, Paused, Reject, Retry, Sent, Split
+from consumer.destinations.outcome import Outcome, Partial, Paused, Reject, Retry, Sent, Split, Unconfirmed
 from consumer.metrics import catalogue
 from relay.telemetry.metrics import Metric, MetricSet
 
@@ -38,6 +38,8 @@ class RequestMetrics:
                 self._count(catalogue.REQUESTS, 1, _status_class(status))
                 accepted = outcome.accepted_count(rows)
                 self._judged_in_part(outcome, rows)
+            case Unconfirmed(status=status):
+                self._count(catalogue.REQUESTS, 1, _status_class(status))
             case Retry(reason, status, _):
                 self._not_accepted("retry", reason, status, rows)
             case Paused(reason, status):
@@ -49,6 +51,15 @@ class RequestMetrics:
         if accepted:
             self._accepted(accepted, raw_bytes, wire_bytes)
         return accepted
+
+    def confirmed(self, rows: int, raw_bytes: int, wire_bytes: int) -> None:
+        """Count a body that the destination had taken, and has confirmed."""
+        self._accepted(rows, raw_bytes, wire_bytes)
+
+    def not_confirmed(self, rows: int) -> None:
+        """Count a body that the destination had taken, and did not confirm."""
+        self._count(catalogue.EVENTS_UNCONFIRMED, rows)
+        self._count(catalogue.RETRIES, 1, "retry")
 
     def _accepted(self, rows: int, raw_bytes: int, wire_bytes: int) -> None:
         self._count(catalogue.EVENTS_ACCEPTED, rows)

@@ -1,4 +1,4 @@
-"""Offsets: which records are delivered, and what is committed of it.
+"""Offsets: the delivered records of each partition, and their commit.
 
 Enters: records in the order of their reading, and delivered records in any order.
 Leaves: committed offsets with the ranges delivered ahead of them.

@@ -38,7 +38,7 @@ class TargetGuard:
        claim that arrives later changes nothing. So two that claim at once can never both be right.
     3. No partition begins before the claim was read again, after its assignment (`require_own`). So of two that are members at
        once, as after a confirmation that one of them has not read yet, only one sends.
-    4. Where nobody can say whose the name is, the process goes on as without claims, and the status says so.
+    4. Where the claim cannot be read for good, the process goes on as without claims, and the status says so.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class TargetGuard:
         return True
 
     async def _look(self) -> Claim | None:
-        """Read the claim, and judge it; claim the name where nobody has. None: nobody can say whose it is.
+        """Read the claim, and judge it; claim the name where it has no claim. None: the claim cannot be read for good.
 
         Raises an error of KAFKA_FAILURES where a later look may tell.
         """

@@ -36,20 +36,9 @@ async def add(
 
     Raises RelayError; then nothing was added.
     """
-    if change.url is None or change.user is None or change.key is None:
-        raise InputError(
-            "A new organization needs a URL, a user, and an API key or a reference to one (in a file: api_key_file or api_key_ref)."
-        )
     now = context.now_ms()
-    initial = Organization(name or "", change.url, change.user, added=now, modified=now, revision=0)
-    _require_allowed_host(context, initial)
-    name = validate_name(name or organization_name(change.url))
-    initial = replace(initial, name=name)
-    others = await read_organizations(context.connection)
-    if name in others:
-        raise _name_taken_error(name, same_url=others[name].url == change.url)
-    _refuse_duplicate_url(initial, others)
-    candidate, binding_remarks = with_key(context, with_changes(initial, change), change.key)
+    candidate, others, binding_remarks = await _new_organization(context, change, name, now)
+    name = candidate.name
     if dry_run:
         return ChangeResult(name, "would be added", binding_remarks)
     candidate, remarks, skew = await _test_candidate(context, candidate, others, change, test=test)
@@ -70,6 +59,25 @@ async def add(
         timing=context.timing.edit,
     )
     return ChangeResult(name, "added", (*remarks, *binding_remarks))
+
+
+async def _new_organization(
+    context: OperatorContext, change: OrganizationChange, name: str | None, now_ms: int
+) -> tuple[Organization, Mapping[str, Organization], tuple[str, ...]]:
+    """Return the organization with its sealed key, the existing ones by name, and remarks about the key. Raises RelayError."""
+    if change.url is None or change.user is None or change.key is None:
+        raise InputError(
+            "A new organization needs a URL, a user, and an API key or a reference to one (in a file: api_key_file or api_key_ref)."
+        )
+    initial = Organization(name or "", change.url, change.user, added=now_ms, modified=now_ms, revision=0)
+    _require_allowed_host(context, initial)
+    initial = replace(initial, name=validate_name(name or organization_name(change.url)))
+    others = await read_organizations(context.connection)
+    if initial.name in others:
+        raise _name_taken_error(initial.name, same_url=others[initial.name].url == change.url)
+    _refuse_duplicate_url(initial, others)
+    candidate, remarks = with_key(context, with_changes(initial, change), change.key)
+    return candidate, others, remarks
 
 
 async def modify(

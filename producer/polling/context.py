@@ -23,7 +23,7 @@ from relay.organizations import Organization
 
 @dataclass(slots=True)
 class PollingContext:
-    """What the loops of a poller share: where they read, where they publish, and how far back a window begins.
+    """The values that the loops of a poller share: source, publisher, and how far back a window begins.
 
     `overlap` (ms) is set by live rounds and used by all: it decides whether an event is live or late. `last_proof` is
     the time (ms) of the last proof that an empty answer was an answer.

@@ -34,7 +34,7 @@ def open_unread_range(checkpoint: Checkpoint, unread: TimeRange) -> Checkpoint:
     return replace(checkpoint, unread_ranges=unread_ranges)
 
 
-def close_range(checkpoint: Checkpoint, read: TimeRange) -> Checkpoint:
+def close_unread_range(checkpoint: Checkpoint, read: TimeRange) -> Checkpoint:
     """Return the checkpoint without the part of its unread ranges that was read; unchanged if that made too many."""
     unread_ranges = remove_range(checkpoint.unread_ranges, read)
     return (
@@ -68,7 +68,7 @@ class UnreadRangeSearch:
         self._unread_ranges: tuple[TimeRange, ...] = ()
 
     def follow(self, unread_ranges: Sequence[TimeRange]) -> None:
-        """Take the unread ranges as they are now: new ones become due, and what is in none is no part any more."""
+        """Take the unread ranges as they are now: parts of new ones become due, and parts of former ones are forgotten."""
         new = [
             part
             for unread_range in unread_ranges

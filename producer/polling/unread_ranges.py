@@ -100,7 +100,7 @@ class UnreadRangeReader:
 
 def _close(result: WindowResult) -> AdvanceCheckpoint:
     def close(checkpoint: Checkpoint) -> Checkpoint:
-        return unread_range_search.close_range(checkpoint, result.covered)
+        return unread_range_search.close_unread_range(checkpoint, result.covered)
 
     return close
 

@@ -216,7 +216,7 @@ class ShardPublisher:
                 self._metrics.publisher_failed(self._layout.partition, reason)
 
     def _note_failure(self, transaction: Transaction, error: PublishError) -> None:
-        """Decide what the next attempt does differently. A former owner's failure says nothing about the shard."""
+        """Decide how the next attempt differs. A former owner's failure says nothing about the shard."""
         if error.fenced:
             return
         history, organization = self.history, transaction.organization

@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 class TopicLimitsWatcher:
     """Limits and risks of the relay's topics, at most a minute old: an operator's change needs no restart.
 
-    `risks`: settings with which Kafka deletes or refuses what the relay needs. `unknown`: why some settings are not known.
+    `risks`: settings with which Kafka deletes or refuses records that the relay needs. `unknown`: why some settings are not known.
     """
 
     def __init__(

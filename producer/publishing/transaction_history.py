@@ -1,4 +1,4 @@
-"""What the last transactions of a shard say about its next one, and about the state of its organizations. Pure."""
+"""The last transactions of a shard, which decide the size of its next one and the state of its organizations. Pure."""
 
 from dataclasses import dataclass, field, replace
 from typing import TypeGuard

@@ -9,7 +9,7 @@ The order of the steps is what makes a take-over safe:
    it, and its events be published again beside the first ones, which become visible later.
 3. Load progress, read_committed, to the end of the log.
 4. Compare it with the event topics (reconcile.py). Only after this is a ledger believed.
-5. Write the repairs before the publisher exists, so that the next owner finds what this one decided from.
+5. Write the repairs before the publisher exists, so that the next owner finds the state that this one begins with.
 """
 
 import asyncio
@@ -226,7 +226,7 @@ def _shard_state(stored: StoredProgress, collected: int) -> ShardState:
 
 
 def _of_organization(record: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return the record. Raises BadBody if it is of another organization than its key: then it was not what it claims."""
+    """Return the record. Raises BadBody if it is of another organization than its key names."""
     if record["organization"] != name:
         raise BadBody("its organization is not its key")
     return record

@@ -9,8 +9,8 @@ Why progress and events can differ at all, although one transaction commits both
 3. A cluster without transactions writes events first and progress after; a death in between leaves case 2.
 
 Absence on a topic is no proof of a loss, since retention deletes events too. Each LogTail and LogScan therefore carries
-`complete_since`: only for what was collected from then on does absence mean loss. Where a loss is proven, cursors go
-back to before it, and the days between are read again; the ledgers leave out what is still there.
+`complete_since`: absence means loss only for events collected from then on. Where a loss is proven, cursors go
+back to before it, and the days between are read again; the ledgers leave out the events that are still there.
 """
 
 import math

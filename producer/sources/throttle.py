@@ -19,7 +19,7 @@ LOGIN_FAILURES = {ErrorKind.KEY_REFUSED, ErrorKind.ANONYMOUS, ErrorKind.CAPTCHA,
 T = TypeVar("T")
 
 OnRequestEnded = Callable[[float, bool], None]
-"""Takes the seconds that a request took, and whether the API answered it with what was asked."""
+"""Takes the seconds that a request took, and whether the API answered it with the requested data."""
 
 
 def ignore_request(_seconds: float, _answered: bool) -> None:

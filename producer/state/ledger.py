@@ -28,7 +28,7 @@ _VARIANT_BIT = 2**63
 
 @dataclass(frozen=True, slots=True)
 class DayLedger:
-    """Of the records created on one UTC day: keys of the published ones, hashes of the dead letters.
+    """The keys of the published records that were created on one UTC day, and the hashes of its dead letters.
 
     `reused_after`: each published event of the day after this one has a time key. None: no event has.
     """

@@ -16,7 +16,7 @@ class OrganizationState:
 
 @dataclass(slots=True)
 class ShardState:
-    """The state of a shard: what is committed on its progress topic, never more.
+    """The committed state of a shard: its progress topic holds all of it.
 
     `last_collected` is the newest Kafka timestamp written to the shard, in ms.
     """

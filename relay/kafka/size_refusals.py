@@ -20,9 +20,9 @@ class SizeRefusedError(Exception):
 def raise_refusal_of_size(
     records: Sequence[ProducerRecord], acknowledgements: Sequence["asyncio.Future[Any]"]
 ) -> None:
-    """Raise a refusal of size before the errors that follow from it: the batches behind a refused one fail otherwise.
+    """Raise SizeRefusedError if a topic refused a record for its size; ignore all other errors.
 
-    Raises SizeRefusedError.
+    Call it before other errors are raised: the batches after a refused one fail too, with errors that name another cause.
     """
     for record, acknowledgement in zip(records, acknowledgements, strict=True):
         if not acknowledgement.cancelled():

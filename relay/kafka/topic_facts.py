@@ -92,7 +92,7 @@ def message_limit(facts: TopicFacts, name: str, profile: Profile, shown: int | N
 
 
 def _without_overhead(limit: int) -> int:
-    """Return what is left for a value. A small limit keeps three quarters."""
+    """Return the bytes that are left for a value. A small limit keeps three quarters."""
     return max(1, limit - min(RECORD_OVERHEAD_BYTES, limit // 4))
 
 

@@ -28,7 +28,7 @@ class StatusWriter:
     """The only writer of the status topic.
     Of each key only the latest status waits, so an unavailable Kafka costs no memory.
 
-    `may_write` returns False while another process may own what the statuses are about; they wait then.
+    `may_write` returns False while another process may own the subjects of the statuses; they wait then.
     A record that is late all the same carries its epoch, by which readers ignore it.
     """
 

@@ -10,7 +10,7 @@ from typing import Any
 _RATE_LIMITED_LOGGERS = ("aiokafka", "asyncio")
 _MAX_KINDS = 1000
 
-# The begins of aiokafka 0.14's warnings and errors about faults that it repeats by itself.
+# The beginnings of aiokafka 0.14's warnings and errors about faults that it repeats by itself.
 _TRANSIENT_MESSAGES = (
     "Error sending %s to node",
     "Failed fetch",
@@ -38,7 +38,7 @@ class ThirdPartyFilter(logging.Filter):
     """
 
     def __init__(self, level: int, clock: Callable[[], float] = time.monotonic) -> None:
-        """`level`: of the least lines that are written."""
+        """`level`: the lowest one that is written."""
         super().__init__()
         self._limiter, self._clock, self._level = LogRateLimiter(), clock, level
 

@@ -3,15 +3,16 @@
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from consumer.decoding.columns import decode
-from consumer.destinations.contract import Body
+from consumer.destinations.contract import Body, OffsetRange
 from consumer.timing import BackoffCurve, BreakerTiming
-from tests.contracts.peers import Absent, Peer
+from tests.contracts.peer import Absent, Peer
 from tests.support.in_memory_group import handler
 from tests.support.messages import WRITER_SCHEMAS, message
 
@@ -65,7 +66,22 @@ def encoded(destination, events):
     return destination.encode(decode([message(each) for each in events], WRITER_SCHEMAS).frame)
 
 
+_next_offset = count(1_000, 10_000)
+
+
 def body_of(destination, events):
     """One body of these events, as the sender would build it."""
-    rows = encoded(destination, events)
-    return Body(destination.body(rows), len(rows), destination.limits.format.size(rows), ())
+    return body_of_rows(destination, encoded(destination, events))
+
+
+def body_of_rows(destination, rows):
+    """One body of these rows, at offsets of one partition that no other body has."""
+    first, limits = next(_next_offset), destination.limits
+    offsets = range(first, first + len(rows))
+    return Body(
+        destination.body(rows),
+        len(rows),
+        limits.format.size(rows),
+        (OffsetRange("events", 0, offsets[0], offsets[-1]),),
+        row_offsets=offsets if limits.single_partition else (),
+    )

@@ -7,10 +7,9 @@ from hypothesis import given, settings
 from pydantic import SecretStr
 
 from consumer.delivery.batch import Rows
-from consumer.destinations.contract import Body
 from consumer.destinations.outcome import Outcome, Partial, Paused, Retry, Sent
 from consumer.offsets.tracker import TrackedRecords
-from tests.contracts.destination_case import body_of, encoded, uids
+from tests.contracts.destination_case import body_of, body_of_rows, encoded, uids
 from tests.support.messages import event, event_lists, message
 
 SIZES = (1, 2, 499, 501, 1000, 2999, 3001, 5000)
@@ -123,8 +122,7 @@ async def a_full_body_is_stored_whole(case):
     for first, stop in ((0, fitting), (len(events) - 1, len(events))):
         part = rows[first:stop]
         before = len(case.peer.stored())
-        body = Body(case.live.body(part), len(part), body_format.size(part), ())
-        assert await case.live.send(body) == Sent()
+        assert await case.live.send(body_of_rows(case.live, part)) == Sent()
         assert case.peer.stored()[before:] == [uid(each) for each in events[first:stop]]
 
 

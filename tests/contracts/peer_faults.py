@@ -3,7 +3,7 @@
 from consumer.config import DestinationSettings
 from consumer.destinations.outcome import Partial, Paused, Reject
 from relay.config.names import is_secret
-from tests.contracts.peers import Absent
+from tests.contracts.peer import Absent
 
 
 def refused(kind, peer):

@@ -19,8 +19,9 @@ from relay.config.names import is_list, is_secret, models_by_kind
 from tests.contracts.destination import CLAIMS
 from tests.contracts.destination_case import Case, opened
 from tests.contracts.file_destination import FILE
+from tests.contracts.peer import Absent
 from tests.contracts.peer_faults import refused
-from tests.contracts.peers import PEERS, Absent
+from tests.contracts.peers import PEERS
 
 ROOT = Path(__file__).parents[2]
 
@@ -69,6 +70,8 @@ async def test_a_peer_plays_each_fault_of_its_kind(name, kinds, monkeypatch, tmp
 async def test_a_kind_cannot_leave_out_a_fault_that_it_has(name, change, fault, kinds, monkeypatch, tmp_path):
     """The settings, the statuses and the answers of a kind show its faults."""
     async with PEERS[name](monkeypatch, tmp_path) as peer:
+        if any(isinstance(getattr(peer, each), Absent) for each in change):
+            pytest.skip("the kind does not have the fault")
         found = refused(kinds[name], replace(peer, **change))
     assert any(each.startswith(fault) for each in found), found
 

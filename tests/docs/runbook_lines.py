@@ -66,6 +66,7 @@ SOURCE_ERRORS: Lines = {
 ANSWERS: Lines = {
     "Sent": ("The rows were accepted.", "none"),
     "Partial": ("Some rows were accepted; the others go on alone.", DEAD_LETTERS),
+    "Unconfirmed": ("The rows were taken; the destination says later whether it stored them.", "none"),
     "Retry": ("The fault is temporary; the same rows are sent again.", CHECK),
     "Split": ("The body is too large; fewer rows are sent.", "none"),
     "Reject": ("A row or the configuration is wrong; the relay finds out which.", DEAD_LETTERS),

@@ -32,6 +32,13 @@ async def test_missing_files_come_from_the_configured_mirror(mirror, tmp_path):
     assert names(tmp_path / "cache") == ["one-1.0.jar", "three-1.0.jar", "two-1.0.jar"]
 
 
+async def test_a_file_may_be_larger_than_an_answer_of_a_service(mirror, tmp_path):
+    """The bound of other HTTP clients, 16 MB, is below the size of some artifacts."""
+    jar = mirror.put("large", bytes(17_000_000))
+    (path,) = await fetch([jar], tmp_path, mirror.url)
+    assert path.stat().st_size == 17_000_000
+
+
 async def test_an_intact_file_is_not_downloaded_again(mirror, tmp_path):
     jar = mirror.put("one", JAR)
     await fetch([jar], tmp_path, mirror.url)

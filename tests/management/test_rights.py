@@ -93,12 +93,14 @@ async def test_create_is_needed_for_missing_topics_alone(authorizing_kafka, admi
     assert {report.state for report in await compare_topics(administrator)} == {"correct"}
 
 
+@pytest.mark.parametrize("lacking", [None, "Read", "Write", "DescribeConfigs"])
 @pytest.mark.usefixtures("administrator")
-async def test_the_rights_on_missing_topics_are_not_known(authorizing_kafka):
-    """Rights on topics that do not exist yet are not called right."""
+async def test_the_rights_on_missing_topics_are_known_before_they_are_created(authorizing_kafka, lacking):
+    """A right that is missing is named, and the question about it creates no topic."""
     prefixed = [
         Grant("topic", "fresh.", name, prefixed=True)
         for name in ("Create", "Read", "Write", "DescribeConfigs")
+        if name != lacking
     ]
     others = [
         Grant("group", "fresh.", "Read", prefixed=True),
@@ -108,10 +110,9 @@ async def test_the_rights_on_missing_topics_are_not_known(authorizing_kafka):
     connection = connect(authorizing_kafka, topic_prefix="fresh")
     result = await check_one(connection, Role.PRODUCER)
 
-    assert result.state == "unknown"
-    assert "fresh.events" in result.message
-    await create_missing_topics(connection)
-    assert (await check_one(connection, Role.PRODUCER)).state == "ok"
+    assert result.state == ("ok" if lacking is None else "failed")
+    assert lacking is None or f"lacks {lacking} on topics" in result.message
+    assert {report.state for report in await compare_topics(connection)} == {"missing"}
 
 
 @pytest.mark.usefixtures("administrator")
@@ -154,6 +155,7 @@ async def test_reading_the_rights_changes_nothing(kafka, prefix):
     for _ in range(2):
         rights = await read_rights(connection, names, [group], [transactional_id])
         assert rights.missing == {f"{prefix}.nothing"}
+        assert rights.operations[f"{prefix}.nothing"] == {"Describe", "Read", "Write", "DescribeConfigs"}
         assert (rights.groups, rights.transactional_ids) == ({group: True}, {transactional_id: True})
     await asyncio.to_thread(producer.commit_transaction, 20)
     listed = await asyncio.to_thread(

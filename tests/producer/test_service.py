@@ -13,8 +13,11 @@ from producer.service import ProducerServiceTiming, run_producer
 from relay.credentials.resolver import CredentialResolver
 from relay.errors import RelayError
 from relay.kafka.connection import Connection
+from relay.kafka.producer import RecordWriter
 from relay.kafka.topic_admin import create_missing_topics
+from relay.status.model import take_over
 from relay.status.reader import read_statuses
+from relay.status.writer import StatusWriter
 from relay.telemetry.health import Health
 from relay.timestamps import DAY_MS, now_ms
 from simulators.jira_cloud.world import JiraWorld
@@ -26,6 +29,14 @@ from tests.support.topics import alter_topic
 @pytest.fixture
 async def relay(kafka, prefix, tmp_path):
     return ProducerWorld(kafka, prefix, tmp_path)
+
+
+async def leave_status(relay, key, at):
+    """Write the status of a process that was killed at an instant (ms)."""
+    async with RecordWriter(relay.connection) as writer:
+        status_writer = StatusWriter(writer, relay.topics.status)
+        status_writer.put(key, take_over("active", at).valid_for(60_000))
+        await status_writer.flush()
 
 
 async def test_missing_topics_end_the_producer_with_the_command_that_creates_them(relay):
@@ -127,8 +138,11 @@ async def test_a_stop_ends_the_producer_at_once_while_kafka_hangs(relay):
 
 
 async def test_the_producer_reports_readiness_and_removes_its_status(relay):
-    """The producer is not ready before it owns shards; its end removes its own and deleted statuses, and ends the others' validity."""
+    """The producer is not ready before it owns shards; its end removes its own and deleted statuses, and ends the others' validity.
+    A status that a killed process left two days ago is removed soon after the start.
+    """
     await create_missing_topics(relay.connection)
+    await leave_status(relay, "produce/killed-1", now_ms() - 2 * DAY_MS)
     stop, health = asyncio.Event(), Health()
     credentials = CredentialResolver(relay.keyring, None, {})
     async with JiraWorld(seed=6) as jira:
@@ -142,6 +156,7 @@ async def test_the_producer_reports_readiness_and_removes_its_status(relay):
             stop,
             registry := CollectorRegistry(),
             health,
+            ProducerServiceTiming(remove_stale_first_seconds=0.5),
         )
         task = asyncio.create_task(running)
         await asyncio.sleep(0)
@@ -168,7 +183,7 @@ async def test_the_producer_reports_readiness_and_removes_its_status(relay):
         await asyncio.wait_for(task, 20)
         after = await statuses(relay)
 
-    assert [key for key in during if key.startswith("produce/")] == [
+    assert [key for key in during if key.startswith("produce/") and key != "produce/killed-1"] == [
         key for key in during if key.endswith(f"-{os.getpid()}")
     ]
     assert set(after) == {"producer/globex"}

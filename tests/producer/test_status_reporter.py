@@ -7,7 +7,9 @@ from prometheus_client import CollectorRegistry
 
 from producer.metrics import ProducerMetrics
 from producer.publishing.publisher import PublishResult
+from producer.sources.purpose import Purpose
 from producer.state.checkpoint import IdReuse
+from producer.state.intervals import TimeRange
 from producer.status_reporter import OrganizationStatusReporter, status_key
 from relay.organizations import Organization
 from relay.status.model import take_over
@@ -104,3 +106,18 @@ def test_waiting_is_no_failure(status_writer):
         None,
         NOW,
     )
+
+
+@pytest.mark.parametrize("purpose", [each for each in Purpose if each is not Purpose.LIVE])
+def test_a_range_that_the_source_fails_to_serve_is_named_until_it_is_read(status_writer, purpose):
+    """Requests that succeed or fail meanwhile, for whatever purpose, do not change that."""
+    reporter = open_reporter(status_writer)
+    reporter.unread_ranges([TimeRange(NOW, NOW + 1)])
+    reporter.active()
+    reporter.purpose_failing(purpose, "unavailable", "acme: later", 1.0)
+    reporter.purpose_succeeded(purpose)
+
+    assert reporter.status.reason.startswith("The source fails to serve the records of ")
+    assert len(reporter.status.transitions) <= 4
+    reporter.unread_ranges([])
+    assert reporter.status.reason is None

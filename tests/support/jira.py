@@ -7,6 +7,7 @@ from dataclasses import replace
 from pydantic import SecretStr
 
 from producer.sources.errors import RetryAction, SourceError
+from producer.sources.jira_cloud.allowed_hosts import AllowedHosts
 from producer.sources.jira_cloud.client import open_clients
 from producer.sources.jira_cloud.factory import JiraCloudSources
 from producer.sources.jira_cloud.pager import PageRequest
@@ -14,7 +15,6 @@ from producer.sources.throttle import BackoffTiming
 from relay.errors import SecretError
 from relay.organizations import Organization
 from relay.timestamps import now_ms
-from relay.url_policy import AllowedHosts
 
 
 def backoff(seconds, **timing):

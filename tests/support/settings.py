@@ -35,8 +35,9 @@ def destination_of(name: tuple[str, ...]) -> tuple[str, Mapping[str, str]]:
         return "SENTINEL", SENTINEL
     kind, model = next((kind, model) for kind, model in kinds.items() if name[2] in model.model_fields)
     required = {setting: field for setting, field in model.model_fields.items() if field.is_required()}
-    return "OTHER", {
-        f"RELAY_DESTINATIONS__OTHER__{setting.upper()}": kind
+    destination = f"OTHER_{kind.upper()}"
+    return destination, {
+        f"RELAY_DESTINATIONS__{destination}__{setting.upper()}": kind
         if setting == "kind"
         else str((field.examples or [""])[0])
         for setting, field in required.items()

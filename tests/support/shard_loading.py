@@ -1,27 +1,50 @@
 """A shard that a test loads, publishes to, damages and loads again."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
+from prometheus_client import CollectorRegistry
 
+from embedded import EmbeddedKafka
 from producer.events import Event
+from producer.metrics import ProducerMetrics
 from producer.publishing.publisher import ShardPublisher
+from producer.publishing.topic_limits import TopicLimitsWatcher
 from producer.publishing.transaction import PendingRecords
 from producer.recovery.loader import ShardLoader
 from producer.sources.jira_cloud.mapping import restore_json, to_event
 from producer.state.checkpoint import Checkpoint, new_checkpoint
 from producer.state.intervals import TimeRange
 from relay.avro.codec import InternalCodec
+from relay.config.schema_registry import SchemaRegistryConfig
 from relay.kafka import KafkaError, Record, TopicPartition
 from relay.kafka.log_reader import read_to_end, stable_bounds, standalone_consumer
 from relay.kafka.producer import ProducerRecord
+from relay.kafka.topic_admin import create_missing_topics
+from relay.kafka.topic_facts import TopicLimits
+from relay.kafka.topics import Topics
+from relay.schema_registry.store import open_schema_store
 from relay.timestamps import to_iso
+from tests.support.kafka import connection_to
 
 NOW = 1_790_000_000_000
 ORGANIZATIONS = ("acme", "globex")
+
+
+@asynccontextmanager
+async def open_shard_loader(kafka: EmbeddedKafka, prefix: str, directory: Path) -> AsyncIterator[ShardLoader]:
+    """Create the topics of one shard, and yield its loader, whose time is NOW."""
+    connection = connection_to(kafka, prefix, shards=1)
+    await create_missing_topics(connection)
+    async with open_schema_store(SchemaRegistryConfig(cache_directory=directory), connection) as store:
+        limits = TopicLimitsWatcher(connection, TopicLimits(), check_seconds=3600)
+        metrics = ProducerMetrics(CollectorRegistry())
+        yield ShardLoader(connection, Topics(prefix), store, limits, metrics, lambda: NOW)
 
 
 def records(name: str, *numbers: int, created: int = NOW - 1_000) -> list[Event]:

@@ -116,7 +116,7 @@ class ReceiverClient:
         return headers
 
     def _reload(self) -> None:
-        """Read the files again. A file that cannot be used may be half written: what was read before goes on."""
+        """Read the files again. A file that cannot be used may be half written: its former content stays in use."""
         try:
             self._credentials = load_credentials(self._name, self._config)
             load_certificate(self._tls, self._name, self._config)

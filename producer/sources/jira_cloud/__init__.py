@@ -2,8 +2,8 @@
 
 Enters: a window and a key. Leaves: results with events, or a SourceError. The way of a page: source.py asks, client.py sends
 one request, response.py classifies the answer, page.py parses it, mapping.py makes events, pager.py decides what to ask
-next. auth.py builds the endpoint, connection_test.py tests it for an operator, config.py has the settings. May not know
-Kafka, or any other source.
+next. auth.py builds the endpoint, connection_test.py tests it for an operator, config.py has the settings, and
+allowed_hosts.py decides which hosts may get a key. May not know Kafka, or any other source.
 """
 
 from producer.sources.contract import SourceKind

@@ -4,9 +4,10 @@ import re
 from dataclasses import dataclass, field
 
 from producer.sources.errors import RequestTarget
+from producer.sources.jira_cloud.allowed_hosts import AllowedHosts
 from relay.credentials.redaction import basic_auth, encoded_forms
 from relay.errors import RelayError
-from relay.url_policy import AllowedHosts, split_url
+from relay.url_policy import split_url
 
 _CLOUD_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 

@@ -8,11 +8,11 @@ import httpx
 from producer.sources.contract import ConnectionTestResult
 from producer.sources.errors import ErrorKind, SourceFailure
 from producer.sources.jira_cloud import client as jira
+from producer.sources.jira_cloud.allowed_hosts import AllowedHosts
 from producer.sources.jira_cloud.auth import Endpoint, open_endpoint
 from producer.sources.jira_cloud.config import JiraCloudConfig
 from producer.sources.jira_cloud.page import Page
 from relay.organizations import Organization
-from relay.url_policy import AllowedHosts
 
 _KEY_REJECTED = {ErrorKind.KEY_REFUSED, ErrorKind.ANONYMOUS}
 _KEY_ACCEPTED = {

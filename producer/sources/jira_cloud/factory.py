@@ -7,6 +7,7 @@ from zlib import crc32
 import httpx
 
 from producer.sources.contract import SourceSetup
+from producer.sources.jira_cloud.allowed_hosts import AllowedHosts
 from producer.sources.jira_cloud.client import open_clients
 from producer.sources.jira_cloud.config import JiraCloudConfig
 from producer.sources.jira_cloud.reading import JiraCloudLimits
@@ -14,7 +15,6 @@ from producer.sources.jira_cloud.source import JiraCloudSource, throttle_key
 from producer.sources.throttle import BackoffTiming, RequestSlots, SiteThrottle
 from relay.credentials.resolver import CredentialResolver
 from relay.organizations import Organization
-from relay.url_policy import AllowedHosts
 
 
 class JiraCloudSources:

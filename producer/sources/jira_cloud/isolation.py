@@ -14,7 +14,7 @@ from producer.sources.window_result import WindowResult
 from producer.state.intervals import TimeRange
 
 MAX_FAILURES_IN_A_ROW = 3
-"""More single records in a row that fail are no records, but a site that serves nothing."""
+"""More failures of single records in a row mean that the site serves nothing."""
 
 
 class MillisecondReader:
@@ -54,7 +54,7 @@ class MillisecondReader:
                 self._events.append(item)
 
     def fail(self, failure: SourceFailure) -> bool:
-        """Take a failure. False: too many in a row, so this is no matter of single records."""
+        """Take a failure. False: too many in a row, so single records are not the cause."""
         if self._limit > 1:
             self._limit = 1
             return True

@@ -182,7 +182,7 @@ class _WindowReader:
         )
 
     def result(self, first_date_ms: int | None, *, proven: bool) -> WindowResult:
-        """Return what the window showed, covered no further than Jira's clock was at the first answer."""
+        """Return the result of the window, covered no further than Jira's clock was at the first answer."""
         end = self.window.end if first_date_ms is None else min(self.window.end, first_date_ms)
         return WindowResult(
             window=self.window,

@@ -1,7 +1,7 @@
 """A page that cannot be parsed, record by record: the good ones, and the bytes of each one that is broken.
 
-A body that is cut off is never salvaged: it has no end of its list, and its rest is still to come. Whether a record is
-broken for good the caller decides, by asking again: a fault on the way breaks other bytes each time.
+A body that is cut off is never salvaged: it has no end of its list, and its rest is still to come. The caller decides whether
+a record is broken for good, by a second request: a fault on the way breaks other bytes each time.
 """
 
 import re
@@ -80,9 +80,8 @@ def salvage_page(body: bytes, limit: int) -> Page | None:
 
     `limit`: records that were requested. All that is in the list of a page of one is that record, whatever it looks like.
     """
-    text = body.decode(
-        "latin-1"
-    )  # a character for each byte: the structure of JSON is ASCII in any encoding of its texts
+    # A character for each byte: the structure of JSON is ASCII in any encoding of its texts.
+    text = body.decode("latin-1")
     bounds = list(record_bounds(text))
     if (
         len(bounds) > 1

@@ -32,6 +32,7 @@ from producer.sources.errors import (
     SourceFailure,
 )
 from producer.sources.jira_cloud import client as jira
+from producer.sources.jira_cloud.allowed_hosts import AllowedHosts
 from producer.sources.jira_cloud.auth import Endpoint, open_endpoint
 from producer.sources.jira_cloud.mapping import restore_json, to_event
 from producer.sources.jira_cloud.messages import make_failure
@@ -47,7 +48,7 @@ from producer.state.intervals import TimeRange
 from relay.credentials.resolver import CredentialResolver
 from relay.errors import RelayError, SecretError
 from relay.organizations import Organization
-from relay.url_policy import AllowedHosts, UrlError, split_url
+from relay.url_policy import UrlError, split_url
 
 PROBE_DISTANCES: Final = (0, 1, 10)
 

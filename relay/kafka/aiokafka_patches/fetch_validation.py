@@ -44,7 +44,7 @@ class FetchValidator:
 
     Invalid is a batch that is damaged or malformed, and for a member of a group a batch of another leader than the batch
     read before it. Without this, aiokafka does not notice the other leader; at a batch that it cannot read, it retries
-    for ever, or drops what it has read of other partitions.
+    for ever, or drops the records that it has read of other partitions.
     """
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ OnUnreadable = Callable[[TopicPartition, int, Exception], None]
 def catch_parse_errors(consumer: AIOKafkaConsumer, on_unreadable: OnUnreadable) -> None:
     """Let getmany return the records before an unreadable one. The consumer must be started.
 
-    Without this, getmany raises, and loses what it took from other partitions, whose positions have moved on.
+    Without this, getmany raises, and loses the records that it took from other partitions, whose positions have moved on.
     """
     fetcher = consumer._fetcher  # noqa: SLF001
     fetcher._records = _FetchedRecords(on_unreadable)  # noqa: SLF001

@@ -17,6 +17,7 @@ from relay.errors import RelayError, describe
 from relay.kafka.aiokafka_patches.client import hidden_topics, list_topic_names, patch_client
 from relay.kafka.connection import Connection
 from relay.kafka.diagnostics.authorization_protocol import TopicOperationsRequest, operations_in
+from relay.kafka.diagnostics.missing_topic_rights import read_operations_on_missing
 
 ANONYMOUS = "User:ANONYMOUS"
 
@@ -44,7 +45,7 @@ class GrantedRights:
     """The rights of the user. None as a value: the broker does not report it."""
 
     operations: Mapping[str, frozenset[str] | None]
-    """By topic, but for the missing ones."""
+    """By topic, missing ones too."""
     hidden: frozenset[str] = frozenset()
     """Topics that the user may not see, whether they exist or not."""
     missing: frozenset[str] = frozenset()
@@ -68,7 +69,7 @@ async def read_rights(
 
     1. Topics that a broker lists: the broker reports the operations (KIP-430).
     2. Other topics: a broker checks Describe before it looks for the offsets of a topic, DescribeConfigs before it looks for its
-       settings, and Create before it validates a new one.
+       settings, Read and Write before it looks for its log, and Create before it validates a new one.
     3. Groups: a broker checks Read before it looks for the member. This heartbeat is of a member that no group has.
     4. Transactional ids: a broker checks Write before it compares the producer. This end of a transaction is of a producer
        that no id has, so the transactions of a running producer go on.
@@ -81,7 +82,9 @@ async def read_rights(
         hidden = await hidden_topics(client, unlisted)
         missing = sorted(set(unlisted) - hidden)
         return GrantedRights(
-            await _read_operations(client, sorted(listed)) | await _hidden_operations(client, sorted(hidden)),
+            await _read_operations(client, sorted(listed))
+            | await _hidden_operations(client, sorted(hidden))
+            | await read_operations_on_missing(client, missing),
             frozenset(hidden),
             frozenset(missing),
             {name: await _may_create(client, name, timing) for name in missing},

@@ -38,6 +38,7 @@ def test_the_secret_settings_are_exactly_these():
         "destinations.<name>.headers",
         "destinations.<name>.history_url",
         "destinations.<name>.signing_secrets",
+        "destinations.<name>.token",
         "destinations.<name>.url",
     }
 

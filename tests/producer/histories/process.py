@@ -14,6 +14,7 @@ from producer.publishing.transaction_history import TransactionHistory
 from producer.publishing.transaction_size import TransactionLimits
 from producer.recovery.loader import LoaderLimits, ShardLoader
 from producer.sharding.shard import Shard
+from producer.sources.jira_cloud.allowed_hosts import AllowedHosts
 from producer.sources.jira_cloud.factory import JiraCloudSources
 from producer.sources.jira_cloud.pager import PagingLimits
 from producer.sources.jira_cloud.reading import JiraCloudLimits
@@ -22,7 +23,6 @@ from relay.kafka.profile import KAFKA
 from relay.kafka.topic_facts import TopicLimits
 from relay.status.writer import StatusWriter
 from relay.timestamps import DAY_MS
-from relay.url_policy import AllowedHosts
 from tests.producer.histories.jira import CONFIG
 from tests.support.publisher import ENCODER, TOPICS
 

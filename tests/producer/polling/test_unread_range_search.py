@@ -27,7 +27,7 @@ def test_an_unread_range_shrinks_to_the_milliseconds_to_blame(width, bad):
         if any(one in part for one in bad):
             search.failed(part, 0.0, 0.5)
         else:
-            checkpoint = unread_range_search.close_range(checkpoint, part)
+            checkpoint = unread_range_search.close_unread_range(checkpoint, part)
         search.follow(checkpoint.unread_ranges)
 
     assert [
@@ -83,8 +83,10 @@ def test_unread_ranges_are_bounded():
     )
     middle = next(unread_range for unread_range in whole if unread_range.width > 2)
     inside = TimeRange(middle.start + 1, middle.start + 2)
-    assert unread_range_search.close_range(checkpoint, inside) == checkpoint
-    assert len(unread_range_search.close_range(checkpoint, middle).unread_ranges) == MAX_UNREAD_RANGES - 1
+    assert unread_range_search.close_unread_range(checkpoint, inside) == checkpoint
+    assert (
+        len(unread_range_search.close_unread_range(checkpoint, middle).unread_ranges) == MAX_UNREAD_RANGES - 1
+    )
 
 
 def test_nothing_claims_an_unread_range():

@@ -1,26 +1,9 @@
 import pytest
-from prometheus_client import CollectorRegistry
 
-from producer.metrics import ProducerMetrics
-from producer.publishing.topic_limits import TopicLimitsWatcher
-from producer.recovery.loader import ShardLoader
-from relay.config.kafka import KafkaConfig
-from relay.config.schema_registry import SchemaRegistryConfig
-from relay.kafka.connection import Connection
-from relay.kafka.topic_admin import create_missing_topics
-from relay.kafka.topic_facts import TopicLimits
-from relay.kafka.topics import Topics
-from relay.schema_registry.store import open_schema_store
-from tests.support.shard_loading import NOW
+from tests.support.shard_loading import open_shard_loader
 
 
 @pytest.fixture
 async def shard_loader(kafka, prefix, tmp_path):
-    settings = KafkaConfig(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, shards=1)
-    connection = Connection(settings)
-    await create_missing_topics(connection)
-    async with open_schema_store(SchemaRegistryConfig(cache_directory=tmp_path), connection) as store:
-        limits = TopicLimitsWatcher(connection, TopicLimits())
-        yield ShardLoader(
-            connection, Topics(prefix), store, limits, ProducerMetrics(CollectorRegistry()), lambda: NOW
-        )
+    async with open_shard_loader(kafka, prefix, tmp_path) as opened:
+        yield opened

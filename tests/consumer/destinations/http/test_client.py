@@ -1,7 +1,6 @@
 """The client of a receiver: signatures, headers, certificates, proxies, and what is never shown."""
 
 import asyncio
-import ssl
 
 import pytest
 from pydantic import ValidationError
@@ -13,7 +12,7 @@ from consumer.destinations.outcome import Paused, Retry, Sent
 from relay.errors import RelayError
 from simulators import faults
 from simulators.http.receiver import HttpReceiver
-from tests.support.certificates import CertificateAuthority
+from tests.support.certificates import CertificateAuthority, server_tls
 from tests.support.http_receiver import OTHER_SECRET, SECRET, body_of, live_flow
 from tests.support.messages import event
 
@@ -145,16 +144,6 @@ async def test_a_redirect_is_not_followed():
 @pytest.fixture
 def authority(tmp_path):
     return CertificateAuthority(tmp_path, "authority")
-
-
-def server_tls(authority, *, clients=None):
-    pair = authority.issue("server")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pair.certificate, pair.key)
-    if clients:
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(clients.file)
-    return context
 
 
 async def test_the_receiver_is_verified_by_its_own_authority(authority):

@@ -2,9 +2,9 @@
 
 import pytest
 
+from producer.sources.jira_cloud.allowed_hosts import AllowedHosts
 from producer.sources.jira_cloud.auth import open_endpoint
 from relay.errors import RelayError
-from relay.url_policy import AllowedHosts
 
 
 @pytest.mark.parametrize(

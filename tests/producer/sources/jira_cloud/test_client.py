@@ -12,10 +12,10 @@ import pytest
 
 from producer.sources.errors import ErrorKind, RetryAction, SourceFailure
 from producer.sources.jira_cloud import client as jira
+from producer.sources.jira_cloud.allowed_hosts import AllowedHosts
 from producer.sources.jira_cloud.auth import open_endpoint
 from producer.sources.jira_cloud.page import Page
 from relay import timestamps
-from relay.url_policy import AllowedHosts
 from simulators import faults
 from simulators.azure.certificate import write_certificate
 from simulators.jira_cloud import faults as jira_faults

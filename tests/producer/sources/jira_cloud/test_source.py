@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from producer.sources.errors import ErrorKind, RetryAction, SourceError
+from producer.sources.jira_cloud.allowed_hosts import AllowedHosts
 from producer.sources.jira_cloud.client import RequestLimits
 from producer.sources.jira_cloud.factory import JiraCloudSources
 from producer.sources.jira_cloud.reading import JiraCloudLimits
@@ -14,7 +15,6 @@ from producer.sources.throttle import RequestSlots
 from producer.state.intervals import TimeRange
 from relay.organizations import Organization
 from relay.timestamps import now_ms
-from relay.url_policy import AllowedHosts
 from simulators import faults
 from simulators.jira_cloud import faults as jira_faults
 from tests.support.jira import StubCredentials, error_kinds, jira_clients, page_request

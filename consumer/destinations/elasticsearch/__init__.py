@@ -1,0 +1,13 @@
+"""Elasticsearch and OpenSearch, through the bulk API.
+
+Enters: events in the Elastic Common Schema or in the native format, each with an action line that names its document id.
+Leaves: one bulk request that creates documents in a data stream or in indices of a month, and the outcome of each row.
+May not know: Kafka, retries. docs/destinations/elasticsearch.md is the operator's page.
+"""
+
+from consumer.destinations.contract import DestinationKind
+from consumer.destinations.elasticsearch.config import ElasticsearchConfig, identity
+from consumer.destinations.elasticsearch.destination import open_elasticsearch
+from consumer.destinations.elasticsearch.response import classify_status
+
+ELASTICSEARCH = DestinationKind(ElasticsearchConfig, open_elasticsearch, identity, classify_status)

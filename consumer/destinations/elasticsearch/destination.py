@@ -1,0 +1,138 @@
+"""A data stream, or the indices of months, as a destination."""
+
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import polars as pl
+
+from consumer.destinations.contract import Body, Destination, Flow, Limits
+from consumer.destinations.elasticsearch import rows
+from consumer.destinations.elasticsearch.client import NDJSON, ClusterClient
+from consumer.destinations.elasticsearch.config import NO_HISTORY, ElasticsearchConfig, Layout, history_routes
+from consumer.destinations.elasticsearch.look import TargetLook, TargetName
+from consumer.destinations.elasticsearch.probe import probe_cluster
+from consumer.destinations.elasticsearch.response import ClusterResponse, Target, classify
+from consumer.destinations.outcome import Outcome, Paused
+from consumer.formats.encoded_rows import EncodedRows
+from relay.timestamps import now_ms
+
+IN_FLIGHT_BYTES = 16_000_000
+_ANSWER = "filter_path=errors,items.*.status,items.*.error,items.*.failure_store"
+"""The members of an answer that the relay reads. Errors of a whole request are never filtered."""
+_REQUIRED = "require_data_stream=true"
+"""Elasticsearch 8.13 and later: no index is created, or written to, in place of a data stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """Where the documents of a flow go: by organization, and those of all others. Names, or the beginnings of month indices."""
+
+    layout: Layout
+    name: str
+    by_organization: Mapping[str, str]
+
+    def named(self, route: str | None) -> TargetName:
+        return TargetName(route or self.name, self.layout)
+
+    @property
+    def all(self) -> tuple[TargetName, ...]:
+        return tuple(map(self.named, dict.fromkeys((self.name, *self.by_organization.values()))))
+
+    @property
+    def months(self) -> rows.MonthIndices | None:
+        """None: a request's URL names its target."""
+        return None if self.layout == "data-stream" else rows.MonthIndices(self.name, self.by_organization)
+
+
+class ElasticsearchDestination:
+    """Creates documents in the targets of one flow; the flows of a destination share the client."""
+
+    def __init__(
+        self,
+        client: ClusterClient,
+        look: TargetLook,
+        name: str,
+        config: ElasticsearchConfig,
+        targets: Targets,
+        timeout_seconds: float,
+    ) -> None:
+        self._client = client
+        self._look = look
+        self._name = name
+        self._config = config
+        self._targets = targets
+        self._months = targets.months
+        self._requires_stream = targets.layout == "data-stream"
+        # The cluster answers 503 when a shard is not available for so long, before the relay gives up.
+        self._wait = f"timeout={max(1, round(timeout_seconds / 2))}s"
+        self.limits = Limits(
+            rows.body_format(config),
+            in_flight_bytes=max(IN_FLIGHT_BYTES, config.max_requests * config.max_body_bytes),
+            in_flight_bodies=config.max_requests,
+            request_timeout_seconds=timeout_seconds,
+            routes=targets.by_organization,
+        )
+        self.address = (
+            f"{config.endpoint}, {targets.name}{'' if self._months is None else ', an index a month'}"
+        )
+        self.config_hint = (
+            f"Check that the templates of deploy/elasticsearch are loaded and fit the format {config.format}"
+            f" (destinations.{name}.format), and read the text of the error."
+        )
+
+    def encode(self, events: pl.DataFrame) -> EncodedRows:
+        return rows.encode_rows(events, self._config.format, self._months, self.limits.format)
+
+    def body(self, rows_to_send: EncodedRows) -> bytes:
+        return rows.encode_body(rows_to_send, self._config, self.limits.format)
+
+    async def send(self, body: Body) -> Outcome:
+        outcome = await self._client.bounded(lambda: self._send(body))
+        if isinstance(outcome, Paused):
+            self._look.forget()  # the operator changes something
+        return outcome
+
+    async def probe(self) -> Outcome:
+        """Ask for product, targets and rights. Nothing is written or created."""
+        return await self._client.bounded(
+            lambda: probe_cluster(self._client, self._look, self._name, self._targets.all)
+        )
+
+    async def _send(self, body: Body) -> Outcome:
+        target = self._targets.named(body.route)
+        problem = await self._look.make_ready(target)
+        if problem is not None:
+            return problem
+        response = await self._bulk(target, body)
+        if self._requires_stream and "[require_data_stream]" in response.unrecognized:
+            self._requires_stream = False  # an older version, which has read nothing of the body
+            response = await self._bulk(target, body)
+        return classify(response, Target(self._name, target.name), body.rows, now_ms())
+
+    async def _bulk(self, target: TargetName, body: Body) -> ClusterResponse:
+        path = "/_bulk" if self._months is not None else f"/{target.name}/_bulk"
+        parameters = [_ANSWER, f"pipeline={self._config.pipeline}", self._wait]
+        if self._requires_stream and self._client.is_elasticsearch:
+            parameters.append(_REQUIRED)
+        compressed = self._config.compression == "gzip"
+        return await self._client.call(
+            "POST", f"{path}?{'&'.join(parameters)}", body.content, NDJSON, compressed=compressed
+        )
+
+
+@asynccontextmanager
+async def open_elasticsearch(
+    name: str, config: ElasticsearchConfig, request_timeout_seconds: float
+) -> AsyncIterator[Mapping[Flow, Destination]]:
+    """Open the targets of the settings. Raises RelayError for a credential or certificates that cannot be used."""
+    targets: dict[Flow, Targets] = {"live": Targets(config.layout, config.index, config.by_organization)}
+    if config.history_index != NO_HISTORY:
+        targets["history"] = Targets("monthly", config.history_index, history_routes(config))
+    async with ClusterClient(name, config, request_timeout_seconds) as client:
+        look = TargetLook(client, name, time.monotonic)
+        yield {
+            flow: ElasticsearchDestination(client, look, name, config, each, request_timeout_seconds)
+            for flow, each in targets.items()
+        }

@@ -1,0 +1,129 @@
+"""A bucket or container as a store, through obstore: S3, Azure Blob Storage, Google Cloud Storage."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+
+from consumer.destinations.object_store.response import REFUSED, fault_status, store_fault
+from consumer.destinations.object_store.store import StoreFault
+from consumer.destinations.outcome import Paused
+from relay.credentials.redaction import Redactor
+from relay.errors import RelayError
+
+T = TypeVar("T")
+
+CONTENT_TYPE = "application/vnd.apache.parquet"
+PAGE = 1_000
+"""Names that one request lists, in all three clouds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A client of obstore, with the secrets that no message may show."""
+
+    client: Any
+    secrets: tuple[str, ...] = ()
+    close: Callable[[], Awaitable[None]] | None = None
+
+
+class CloudStore:
+    """Objects below the prefix of one bucket. A call is one request, and another one after a refusal: credentials are read again.
+
+    `open_client` reads files and variables; it is called at once and after each refusal.
+    """
+
+    def __init__(self, open_client: Callable[[], Opened], url: str, name: str) -> None:
+        self._open_client = open_client
+        self._url = url
+        self._name = name
+        self._redact = Redactor()
+        self._opened: Opened | None = open_client()
+
+    async def create(self, key: str, content: bytes) -> bool:
+        async def put(client: Any) -> bool:
+            try:
+                await obstore.put_async(
+                    client,
+                    key,
+                    content,
+                    mode="create",
+                    use_multipart=False,
+                    attributes={"Content-Type": CONTENT_TYPE},
+                )
+            except (AlreadyExistsError, PreconditionError):
+                return False
+            return True
+
+        return await self._call(put)
+
+    async def read(self, key: str) -> bytes | None:
+        async def get(client: Any) -> bytes | None:
+            try:
+                found = await obstore.get_async(client, key)
+                return bytes(await found.bytes_async())
+            except FileNotFoundError as error:
+                if "NoSuchBucket" in str(error) or "ContainerNotFound" in str(error):
+                    raise
+                return None
+
+        return await self._call(get)
+
+    async def names(self, folder: str, after: str) -> AsyncIterator[str]:
+        async def begin(client: Any) -> tuple[Any, Any]:
+            pages = obstore.list(client, folder, offset=f"{folder}/{after}", chunk_size=PAGE)
+            return pages, await _next_page(pages)
+
+        pages, page = await self._call(begin)
+        while page:
+            for each in page:
+                yield each["path"].removeprefix(f"{folder}/")
+            page = await self._call(lambda _: _next_page(pages))
+
+    async def delete(self, key: str) -> None:
+        try:
+            await self._call(lambda client: obstore.delete_async(client, key))
+        except StoreFault:
+            return
+
+    async def close(self) -> None:
+        opened, self._opened = self._opened, None
+        if opened is not None and opened.close is not None:
+            await opened.close()
+
+    async def _call(self, request: Callable[[Any], Awaitable[T]]) -> T:
+        try:
+            return await self._attempt(request)
+        except (BaseError, OSError, ValueError) as error:
+            if fault_status(error) not in REFUSED:
+                raise self._fault(error) from error
+        await self.close()  # its credential may have been replaced
+        try:
+            return await self._attempt(request)
+        except (BaseError, OSError, ValueError) as error:
+            if fault_status(error) in REFUSED:
+                await self.close()
+            raise self._fault(error) from error
+
+    async def _attempt(self, request: Callable[[Any], Awaitable[T]]) -> T:
+        if self._opened is None:
+            try:
+                self._opened = self._open_client()
+            except RelayError as error:
+                raise StoreFault(Paused(str(error))) from error
+        for secret in self._opened.secrets:
+            self._redact.add(secret)
+        return await request(self._opened.client)
+
+    def _fault(self, error: Exception) -> StoreFault:
+        return StoreFault(store_fault(error, self._url, self._name, self._redact))
+
+
+async def _next_page(pages: Any) -> Any:
+    """Return the next page of a listing, empty at its end. The built-in `anext` with a default fails on obstore's streams."""
+    try:
+        return await pages.__anext__()
+    except StopAsyncIteration:
+        return ()

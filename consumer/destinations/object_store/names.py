@@ -1,0 +1,45 @@
+"""Names of objects: a function of partition and first row alone, so that two writers of a row meet at one name."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MAX_DAYS = 2_932_896
+"""9999-12-31, the last day that has a name of ten characters."""
+_FIRST = re.compile(r"([0-9]{20})\.parquet")
+
+
+def day_name(days: int) -> str:
+    """Return the day that is `days` days after 1970-01-01. Kafka accepts any timestamp: days without a name are the nearest one."""
+    return (_EPOCH + timedelta(days=min(max(days, 0), _MAX_DAYS))).strftime("%Y-%m-%d")
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The objects of one partition within one folder. Their rows do not overlap, and each begins where another ended."""
+
+    folder: str
+    """Folder of the days, without a slash at either end."""
+    topic: str
+    partition: int
+
+    @property
+    def stem(self) -> str:
+        """Beginning of each file name; no other chain of the folder shares it."""
+        return f"{self.topic}-{self.partition:05d}-"
+
+    def day_folder(self, days: int) -> str:
+        """Return the folder of a day."""
+        return f"{self.folder}/day={day_name(days)}"
+
+    def name(self, first: int) -> str:
+        """Return the file name of the object whose first row has the offset `first`. Names sort as offsets do."""
+        return f"{self.stem}{first:020d}.parquet"
+
+    def first_offset(self, name: str) -> int | None:
+        """Return the first offset of an object of this chain; None: the name is not one of them."""
+        if not name.startswith(self.stem):
+            return None
+        found = _FIRST.fullmatch(name[len(self.stem) :])
+        return int(found[1]) if found else None

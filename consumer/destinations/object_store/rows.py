@@ -1,0 +1,122 @@
+"""Rows of an object: the columns of an event with uid and offset, and their way into Parquet and back."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+from polars.exceptions import PolarsError
+
+from consumer.formats.column_rows import ColumnRows
+from consumer.formats.native import event_uid, native_fields
+
+OFFSET = "kafka_offset"
+FORMAT = "plain-1"
+"""Of the columns and the layout; another one needs another prefix."""
+_DAY_MS = 86_400_000
+
+_COLUMNS = [event_uid().alias("uid"), *(pl.col(name) for name in native_fields() if name != "uid")]
+
+
+class ForeignObjectError(Exception):
+    """The relay did not write the object for these rows; the message says why, as the end of a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """The rows of an object of the relay: offset and uid of each."""
+
+    rows: pl.DataFrame
+
+    @property
+    def last(self) -> int:
+        """Offset of the last row."""
+        return int(self.rows[OFFSET][-1])
+
+
+def encode_rows(events: pl.DataFrame) -> ColumnRows:
+    """Return the columns of the events, times as Datetime in UTC, and `uid`."""
+    return ColumnRows.of(events.select(_COLUMNS))
+
+
+def encode_body(rows: ColumnRows) -> bytes:
+    """Return the rows as an Arrow file, which is read in no time; Parquet is made when the offsets are known.
+
+    The oldest form of texts has one buffer for a column, without the texts of other rows.
+    """
+    content = io.BytesIO()
+    rows.frame.rechunk().write_ipc(content, compression="uncompressed", compat_level=pl.CompatLevel.oldest())
+    return content.getvalue()
+
+
+def read_body(content: bytes, offsets: Sequence[int]) -> pl.DataFrame:
+    """Return the rows of a body with their offsets."""
+    return pl.read_ipc(io.BytesIO(content)).with_columns(pl.Series(OFFSET, offsets, pl.Int64))
+
+
+def days(events: pl.DataFrame) -> pl.Series:
+    """Return the day of collection of each row, in days since 1970-01-01."""
+    return events["collected"].to_physical() // _DAY_MS
+
+
+def leading_day(events: pl.DataFrame) -> tuple[int, int]:
+    """Return the day of the first row, and how many leading rows are of that day."""
+    found = days(events)
+    other = (found != found[0]).arg_true()
+    return int(found[0]), int(other[0]) if len(other) else len(found)
+
+
+def count_to(events: pl.DataFrame, last: int) -> int:
+    """Return how many leading rows have an offset up to `last`."""
+    return int((events[OFFSET] <= last).sum())
+
+
+def encode_object(events: pl.DataFrame, topic: str, partition: int) -> bytes:
+    """Return the Parquet object of these rows, with its origin in the footer."""
+    content = io.BytesIO()
+    events.write_parquet(
+        content,
+        compression="zstd",
+        statistics=True,
+        metadata={
+            "relay.format": FORMAT,
+            "relay.topic": topic,
+            "relay.partition": str(partition),
+            "relay.first": str(events[OFFSET][0]),
+            "relay.last": str(events[OFFSET][-1]),
+        },
+    )
+    return content.getvalue()
+
+
+def read_object(content: bytes, topic: str, partition: int, first: int) -> StoredObject:
+    """Return the rows of the object that begins at offset `first`. Raises ForeignObjectError."""
+    try:
+        origin = pl.read_parquet_metadata(io.BytesIO(content))
+        found = tuple(origin.get(f"relay.{key}") for key in ("format", "topic", "partition", "first"))
+        if found != (FORMAT, topic, str(partition), str(first)):
+            raise ForeignObjectError(f"its footer names {_origin(found)}")
+        rows = pl.read_parquet(io.BytesIO(content), columns=[OFFSET, "uid"])
+    except (PolarsError, OSError) as error:
+        raise ForeignObjectError("it is not a Parquet file of the relay") from error
+    if not rows.height or rows[OFFSET][0] != first or str(rows[OFFSET][-1]) != origin.get("relay.last"):
+        raise ForeignObjectError("its rows are not those that its footer names")
+    return StoredObject(rows)
+
+
+def _origin(found: tuple[str | None, ...]) -> str:
+    layout, topic, partition, first = found
+    if topic is None:
+        return "no topic of the relay"
+    return f"{topic}, partition {partition}, offset {first}, layout {layout}"
+
+
+def check_same_log(stored: StoredObject, events: pl.DataFrame) -> None:
+    """Check that the object holds the same records at the offsets that both have. Raises ForeignObjectError.
+
+    Offsets begin again when a topic is made anew, and are others in a mirrored cluster.
+    """
+    both = events.select(OFFSET, "uid").join(stored.rows, on=OFFSET, how="inner")
+    other = both.filter(pl.col("uid") != pl.col("uid_right"))
+    if other.height:
+        raise ForeignObjectError(f"it holds another event at offset {other[OFFSET][0]}")

@@ -1,0 +1,106 @@
+"""The writer of objects: each row is in exactly one object, after any death, repeat or lost answer.
+
+1. A chain is the sequence of objects of one partition in one folder. One body of a chain is under way at a time.
+2. The position of a writer is the first row that it has not seen in an object. An object is named by its first row, and is
+   created only if the name is free. So of all writers at one position one succeeds, and the others find its object.
+3. The object that exists decides: the rows up to its last one are delivered, and the position moves behind them. Another
+   writer may have gathered more or fewer rows: boundaries need not agree.
+4. Behind a crash the committed offset may lie within an object. So the writer looks for the object that begins before its
+   position; objects hold rows of one day only, so that object is in the folder of the position's day.
+5. A writer that lost its partition continues where it was. Its next name is taken as soon as its successor has passed it,
+   and until then its object counts for the successor too.
+6. Nothing is overwritten. An object with other rows at the same offsets stops the destination.
+"""
+
+import asyncio
+from dataclasses import dataclass
+
+import polars as pl
+
+from consumer.destinations.object_store import rows
+from consumer.destinations.object_store.names import Chain
+from consumer.destinations.object_store.response import name_contended, taken_by_another
+from consumer.destinations.object_store.store import Store, StoreFault
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The last object of a chain that this process has written or read."""
+
+    day: int
+    first: int
+    last: int
+
+
+class ChainWriter:
+    """Writes the rows of bodies, one body of a chain at a time, into objects."""
+
+    def __init__(self, store: Store, name: str, location: str) -> None:
+        self._store = store
+        self._name = name
+        self._location = location
+        self._known: dict[Chain, _Known] = {}
+
+    async def write(self, chain: Chain, events: pl.DataFrame) -> None:
+        """Return when every row is in an object. Raises StoreFault; then some rows may be in one nevertheless."""
+        while events.height:
+            events = events.slice(await self._write_leading(chain, events))
+
+    async def _write_leading(self, chain: Chain, events: pl.DataFrame) -> int:
+        """Make sure that the first row is in an object. Return how many leading rows are, at least one."""
+        day, count = rows.leading_day(events)
+        events = events.head(count)
+        first = int(events[rows.OFFSET][0])
+        earlier, later = await self._neighbours(chain, day, first)
+        if earlier is not None:
+            known = self._known.get(chain)
+            if known is None or (known.day, known.first) != (day, earlier) or known.last >= first:
+                known = await self._read(chain, day, earlier, events)
+            if known is not None and known.last >= first:
+                return rows.count_to(events, known.last)
+        if later is not None:
+            events = events.head(rows.count_to(events, later - 1))
+        return await self._create(chain, day, events)
+
+    async def _neighbours(self, chain: Chain, day: int, first: int) -> tuple[int | None, int | None]:
+        """Return the first offsets of the last object that begins at or before `first`, and of the one after it."""
+        known, earlier, after = self._known.get(chain), None, chain.stem
+        if known is not None and known.day == day and known.first <= first:
+            earlier, after = known.first, chain.name(known.first)
+        async for name in self._store.names(chain.day_folder(day), after):
+            if not name.startswith(chain.stem):
+                break
+            found = chain.first_offset(name)
+            if found is not None and found > first:
+                return earlier, found
+            earlier = earlier if found is None else found
+        return earlier, None
+
+    async def _create(self, chain: Chain, day: int, events: pl.DataFrame) -> int:
+        first, last = int(events[rows.OFFSET][0]), int(events[rows.OFFSET][-1])
+        content = await asyncio.to_thread(rows.encode_object, events, chain.topic, chain.partition)
+        if await self._store.create(self._key(chain, day, first), content):
+            self._known[chain] = _Known(day, first, last)
+            return events.height
+        known = await self._read(chain, day, first, events)
+        if known is None:  # S3 answers 409 to one of two requests at a time, before the other has succeeded
+            raise StoreFault(name_contended(f"{self._location}/{self._key(chain, day, first)}"))
+        return rows.count_to(events, known.last)
+
+    async def _read(self, chain: Chain, day: int, first: int, events: pl.DataFrame) -> _Known | None:
+        """Read the object that begins at `first`, and check that it is of the relay and of this log. None: it is gone."""
+        key = self._key(chain, day, first)
+        content = await self._store.read(key)
+        if content is None:
+            self._known.pop(chain, None)
+            return None
+        try:
+            stored = await asyncio.to_thread(rows.read_object, content, chain.topic, chain.partition, first)
+            rows.check_same_log(stored, events)
+        except rows.ForeignObjectError as error:
+            raise StoreFault(taken_by_another(f"{self._location}/{key}", str(error), self._name)) from error
+        self._known[chain] = _Known(day, first, stored.last)
+        return self._known[chain]
+
+    def _key(self, chain: Chain, day: int, first: int) -> str:
+        return f"{chain.day_folder(day)}/{chain.name(first)}"

@@ -1,0 +1,40 @@
+"""The verb of a summary: what was done, as one of a few words that every analytics format has a term for."""
+
+import re
+from functools import lru_cache
+from typing import Literal
+
+Verb = Literal["link", "unlink", "create", "delete", "enable", "disable", "read", "change", "other"]
+
+_WORDS: dict[str, Verb] = {
+    **dict.fromkeys(("associated", "assigned"), "link"),
+    "unassigned": "unlink",
+    **dict.fromkeys(("created", "added", "granted", "copied", "imported"), "create"),
+    **dict.fromkeys(("deleted", "removed", "revoked"), "delete"),
+    **dict.fromkeys(("enabled", "activated", "turned on"), "enable"),
+    **dict.fromkeys(("disabled", "deactivated", "turned off", "archived"), "disable"),
+    **dict.fromkeys(("search performed", "viewed", "exported"), "read"),
+    **dict.fromkeys(
+        ("updated", "changed", "renamed", "edited", "moved", "published", "released", "reset"), "change"
+    ),
+}
+_ANY_WORD = re.compile(rf"\b(?:{'|'.join(sorted(_WORDS, key=len, reverse=True))})\b", re.IGNORECASE)
+_TO = re.compile(r"\b(?:to|with)\b", re.IGNORECASE)
+_FROM = re.compile(r"\bfrom\b", re.IGNORECASE)
+
+
+@lru_cache(maxsize=4096)
+def verb_of(summary: str) -> Verb:
+    """Return the verb of an English summary. The word that comes last decides; `other` if there is none.
+
+    "Customer invited notification changed" is a change. "User added to group" is a link, and "Global permission added" creates.
+    """
+    words = list(_ANY_WORD.finditer(summary))
+    if not words:
+        return "other"
+    word, rest = words[-1][0].lower(), summary[words[-1].end() :]
+    if word in {"added", "copied"} and _TO.search(rest):
+        return "link"
+    if word == "removed" and _FROM.search(rest):
+        return "unlink"
+    return _WORDS[word]

@@ -1,0 +1,186 @@
+"""Where documents go: looks before the first one, products and versions, rights, routes, months, and `check`."""
+
+import pytest
+
+from consumer.destinations.outcome import Partial, Paused, Retry, Sent
+from simulators import faults
+from simulators.elasticsearch.cluster import SimulatedCluster
+from simulators.elasticsearch.objects import Index, Template
+from tests.support.cluster import body_of, flows_to
+from tests.support.messages import event
+
+LIVE = "logs-atlassian_jira.audit-default"
+
+
+def paths(cluster):
+    return [f"{call.method} {call.path}" for call in cluster.calls]
+
+
+@pytest.mark.parametrize(
+    ("opensearch", "version"), [(False, "9.1.0"), (False, "8.12.2"), (False, "7.17.9"), (True, "3.8.0")]
+)
+async def test_each_product_and_version_takes_documents(opensearch, version):
+    """A parameter that an older one does not know is left out from then on; one look serves all bodies."""
+    async with (
+        SimulatedCluster(opensearch=opensearch, version=version) as cluster,
+        flows_to(cluster.endpoint) as flows,
+    ):
+        for number in range(3):
+            for flow in flows.values():
+                assert await flow.send(body_of(flow, event(number))) == Sent()
+        assert len(cluster.stored_ids(LIVE)) == len(cluster.stored_ids("jira-audit-history")) == 3
+        live = [call for call in cluster.calls if call.path == f"/{LIVE}/_bulk"]
+        assert ("require_data_stream" in live[-1].parameters) == (version == "9.1.0")
+        assert len(live) == 3 + (version in {"8.12.2", "7.17.9"})
+        assert len([path for path in paths(cluster) if "_resolve" in path]) == 2
+        assert all(call.parameters["pipeline"] == "_none" for call in live)
+
+
+@pytest.mark.parametrize("opensearch", [False, True])
+@pytest.mark.parametrize("kind", ["index", "alias"])
+async def test_a_name_of_another_object_pauses_until_it_is_free(kind, opensearch):
+    """Nothing is written to it; when it is gone, the same events are accepted without a restart."""
+    async with SimulatedCluster(opensearch=opensearch) as cluster, flows_to(cluster.endpoint) as flows:
+        objects, live = cluster.objects, flows["live"]
+        taken = objects.indices if kind == "index" else objects.aliases
+        taken[LIVE] = Index(LIVE) if kind == "index" else "another"
+        for _ in range(2):
+            outcome = await live.send(body_of(live))
+            assert isinstance(outcome, Paused)
+            assert f"{LIVE} belongs to another object of the cluster, of the type {kind}" in outcome.reason
+            assert isinstance(await live.probe(), Paused)
+        assert not objects.arrived
+        del taken[LIVE]
+        assert await live.send(body_of(live)) == Sent()
+
+
+async def test_an_object_that_takes_the_name_later_is_refused_by_elasticsearch():
+    """The look holds for minutes; require_data_stream holds at each request."""
+    async with SimulatedCluster() as cluster, flows_to(cluster.endpoint) as flows:
+        live = flows["live"]
+        assert await live.send(body_of(live)) == Sent()
+        del cluster.objects.streams[LIVE]
+        cluster.objects.indices[LIVE] = Index(LIVE)
+        outcome = await live.send(body_of(live, event(2)))
+        assert isinstance(outcome, Paused)
+        assert "is not a data stream" in outcome.reason
+        assert "belongs to another object" in (await live.send(body_of(live, event(2)))).reason
+
+
+async def test_a_month_of_another_object_pauses_history_alone():
+    async with SimulatedCluster() as cluster, flows_to(cluster.endpoint) as flows:
+        cluster.objects.aliases["jira-audit-history-2025.12"] = "another"
+        cluster.objects.aliases["jira-audit-history-not-a-month"] = "another"
+        outcome = await flows["history"].send(body_of(flows["history"]))
+        assert isinstance(outcome, Paused)
+        assert "jira-audit-history-2025.12 belongs to another object" in outcome.reason
+        assert await flows["live"].send(body_of(flows["live"])) == Sent()
+
+
+@pytest.mark.parametrize("opensearch", [False, True])
+@pytest.mark.parametrize("templates", [[], [Template(("*",), properties=("message",))]])
+async def test_without_a_template_of_the_relay_nothing_is_written(templates, opensearch):
+    """Neither by `check` nor by an event: the type of a field that was guessed can never be changed."""
+    async with SimulatedCluster(opensearch=opensearch) as cluster, flows_to(cluster.endpoint) as flows:
+        loaded, cluster.objects.templates = cluster.objects.templates, templates
+        for flow in flows.values():
+            for outcome in (await flow.probe(), await flow.send(body_of(flow))):
+                assert isinstance(outcome, Paused)
+                assert "Load the templates of deploy/elasticsearch" in outcome.reason
+        assert not cluster.objects.indices
+        cluster.objects.templates = loaded
+        for flow in flows.values():
+            assert await flow.send(body_of(flow)) == Sent()
+
+
+async def test_a_credential_that_may_not_look_writes_all_the_same():
+    """Elasticsearch holds require_data_stream itself; OpenSearch has a data stream already, or says who may make one."""
+    async with SimulatedCluster() as cluster, flows_to(cluster.endpoint) as flows:
+        cluster.may_look = False
+        for flow in flows.values():
+            assert await flow.send(body_of(flow)) == Sent()
+            assert await flow.probe() == Sent()
+
+
+async def test_check_names_a_missing_right_and_an_old_version():
+    async with SimulatedCluster() as cluster, flows_to(cluster.endpoint) as flows:
+        cluster.may_write = False
+        for outcome in (await flows["live"].probe(), await flows["live"].send(body_of(flows["live"]))):
+            assert isinstance(outcome, Paused)
+            assert "create_doc" in outcome.reason
+    async with SimulatedCluster(version="7.8.1") as cluster, flows_to(cluster.endpoint) as flows:
+        assert "Elasticsearch 7.8 has no data streams" in (await flows["live"].probe()).reason
+    async with SimulatedCluster() as cluster, flows_to(cluster.endpoint) as flows:
+        cluster.fault(faults.respond_with(200, "<html>", content_type="text/html"))
+        assert "neither Elasticsearch nor OpenSearch" in (await flows["live"].probe()).reason
+        cluster.fault(faults.respond_with(503))
+        assert isinstance(await flows["live"].probe(), Retry)
+        assert await flows["live"].probe() == Sent()
+        assert not cluster.objects.streams
+
+
+async def test_a_server_that_knows_only_bulk_requests_takes_documents():
+    """Compatible servers have no data streams and no templates to look at."""
+    async with SimulatedCluster() as cluster, flows_to(cluster.endpoint) as flows:
+        for status in (404, 405):
+            for flow in flows.values():
+                cluster._faults.add(
+                    faults.respond_with(status, "no such page"),
+                    rate=1,
+                    only=lambda request: "_bulk" not in request.path,
+                )
+                assert await flow.send(body_of(flow, event(status))) == Sent()
+                cluster.clear_faults()
+
+
+async def test_organizations_have_their_own_names_live_and_in_history():
+    """Two organizations never meet in history either; the month is that of the event."""
+    names = {"b.atlassian.net": "logs-atlassian_jira.audit-b"}
+    async with SimulatedCluster() as cluster, flows_to(cluster.endpoint, by_organization=names) as flows:
+        at = 1_767_225_600_000
+        for flow in flows.values():
+            for organization in ("a.atlassian.net", "b.atlassian.net"):
+                route = flow.limits.routes.get(organization)
+                body = body_of(flow, event(1, organization=organization, created=at), route=route)
+                assert await flow.send(body) == Sent()
+        assert {
+            name: [each["_id"] for each in arrived] for name, arrived in cluster.objects.arrived.items()
+        } == {
+            LIVE: ["a.atlassian.net/1"],
+            "logs-atlassian_jira.audit-b": ["b.atlassian.net/1"],
+            "jira-audit-history-2026.01": ["a.atlassian.net/1"],
+            "jira-audit-history-logs-atlassian_jira.audit-b-2026.01": ["b.atlassian.net/1"],
+        }
+
+
+async def test_a_repeat_is_refused_until_a_rollover():
+    """A lost answer costs no second document; after a rollover the same id is free again, as the page says."""
+    async with SimulatedCluster() as cluster, flows_to(cluster.endpoint, 1.0) as flows:
+        live = flows["live"]
+        body = body_of(live, event(1), event(2))
+        assert await live.send(body_of(live, event(1))) == Sent()
+        for fault in (
+            faults.reset(after_processing=True),
+            faults.reset_in_body(),
+            faults.truncated_body(),
+            faults.cut_body(),
+            faults.hang(after_processing=True),
+        ):
+            cluster.bulk_fault(fault)
+            assert isinstance(await live.send(body), Retry), fault.name
+            assert await live.send(body) == Sent()
+        assert cluster.stored_ids(LIVE) == ["acme.atlassian.net/1", "acme.atlassian.net/2"]
+        cluster.objects.streams[LIVE].rollover()
+        assert await live.send(body) == Sent()
+        assert len(cluster.stored_ids(LIVE)) == 4
+
+
+async def test_a_diverted_document_is_a_dead_letter_and_no_document():
+    async with SimulatedCluster() as cluster, flows_to(cluster.endpoint) as flows:
+        live = flows["live"]
+        cluster.bulk.diverts = True
+        cluster.bulk.poisons.add("acme.atlassian.net/2")
+        outcome = await live.send(body_of(live, event(1), event(2)))
+        assert isinstance(outcome, Partial)
+        assert "diverted to the failure store" in outcome.rejected[1]
+        assert cluster.stored_ids(LIVE) == ["acme.atlassian.net/1"]

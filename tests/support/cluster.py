@@ -1,0 +1,29 @@
+"""The destination elasticsearch, opened for a simulated or a real cluster."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from consumer.decoding.columns import decode
+from consumer.destinations.contract import Body, Destination, Flow
+from consumer.destinations.elasticsearch.config import ElasticsearchConfig
+from consumer.destinations.elasticsearch.destination import open_elasticsearch
+from tests.support.messages import WRITER_SCHEMAS, event, message
+
+
+@asynccontextmanager
+async def flows_to(
+    endpoint: str, timeout_seconds: float = 20.0, **settings: Any
+) -> AsyncIterator[Mapping[Flow, Destination]]:
+    """Yield the flows to a cluster, with these settings beside kind and endpoint."""
+    config = ElasticsearchConfig(**({"kind": "elasticsearch", "endpoint": endpoint} | settings))
+    async with open_elasticsearch("soc", config, timeout_seconds) as flows:
+        yield flows
+
+
+def body_of(destination: Destination, *events: dict[str, Any], route: str | None = None) -> Body:
+    """Return one body of these events; without any, of one plain event."""
+    frame = decode([message(each) for each in events or (event(1),)], dict(WRITER_SCHEMAS.items())).frame
+    rows = destination.encode(frame)
+    size = destination.limits.format.size(rows)
+    return Body(destination.body(rows), len(rows), size, (), route)

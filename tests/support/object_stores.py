@@ -1,0 +1,57 @@
+"""The flows of an object store in tests, and bodies with offsets of a partition."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from consumer.decoding.columns import decode
+from consumer.destinations.contract import Body, Destination, Flow, OffsetRange
+from consumer.destinations.object_store import OBJECT_STORE
+from consumer.destinations.object_store.config import ObjectStoreConfig
+from simulators.object_store.s3 import S3Bucket
+from tests.support.messages import WRITER_SCHEMAS, event, message
+
+NOON = 1_763_812_800_000
+"""2025-11-22, 12:00 UTC: objects end at midnight."""
+
+
+@asynccontextmanager
+async def opened(
+    url: str, timeout_seconds: float = 20.0, **settings: Any
+) -> AsyncIterator[Mapping[Flow, Any]]:
+    """Open the flows of the destination `lake`."""
+    config = ObjectStoreConfig(kind="object-store", location=url, **settings)
+    async with OBJECT_STORE.open("lake", config, timeout_seconds) as flows:
+        yield flows
+
+
+@asynccontextmanager
+async def bucket_flows(
+    directory: Path, **settings: Any
+) -> AsyncIterator[tuple[S3Bucket, Mapping[Flow, Any]]]:
+    """Open the flows of a simulated bucket; its credential is the file `credential` of the directory."""
+    async with S3Bucket() as bucket:
+        credential = directory / "credential"
+        credential.write_text(bucket.credential())
+        options: dict[str, Any] = {
+            "endpoint": bucket.endpoint,
+            "region": "eu-west-1",
+            "credential_file": credential,
+        }
+        async with opened(f"s3://{bucket.name}/jira", **options | settings) as flows:
+            yield bucket, flows
+
+
+def body(destination: Destination, offsets: Sequence[int], *, partition: int = 0, **fields: Any) -> Body:
+    """Return a body of one event for each offset; the id of an event is its offset."""
+    events = [event(offset, **{"collected": NOON + offset} | fields) for offset in offsets]
+    rows = destination.encode(decode([message(each) for each in events], dict(WRITER_SCHEMAS.items())).frame)
+    places = (OffsetRange("events", partition, offsets[0], offsets[-1]),)
+    content = destination.body(rows)
+    return Body(content, len(rows), len(content), places, row_offsets=tuple(offsets))
+
+
+def uids(numbers: Sequence[int]) -> list[str]:
+    """Return the uids of the events of `body`."""
+    return [f"acme.atlassian.net/{number}" for number in numbers]

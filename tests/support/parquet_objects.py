@@ -1,0 +1,23 @@
+"""Parquet objects, read by another library than the one that wrote them."""
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow.parquet
+
+
+def stored_rows(objects: Mapping[str, bytes], folder: str = "") -> list[dict[str, Any]]:
+    """Return the rows of all objects below a folder, in the order of partition and offset."""
+    found = [
+        (key.rpartition("/")[2], row)
+        for key, content in objects.items()
+        if key.startswith(folder) and key.endswith(".parquet")
+        for row in pyarrow.parquet.read_table(io.BytesIO(content)).to_pylist()
+    ]
+    return [row for _, row in sorted(found, key=lambda each: (each[0], each[1]["kafka_offset"]))]
+
+
+def stored_uids(objects: Mapping[str, bytes], folder: str = "") -> list[str]:
+    """Return the uid of each row, in the same order."""
+    return [row["uid"] for row in stored_rows(objects, folder)]
