@@ -23,6 +23,9 @@ from columns import REF, SCHEMA, messages
 
 from consumer.decoding.columns import decode
 from consumer.decoding.event_schema import EVENT_COLUMNS
+from consumer.destinations.elasticsearch import rows as elasticsearch
+from consumer.destinations.elasticsearch.config import ElasticsearchConfig
+from consumer.destinations.elasticsearch.config import Format as DocumentFormat
 from consumer.destinations.http import rows as http
 from consumer.destinations.http.config import Format, HttpConfig
 from consumer.destinations.sentinel import rows as sentinel
@@ -49,6 +52,21 @@ def http_body(shape: Format) -> Step:
     return lambda events: http.encode_body(http.encode_rows(events, shape, framing), config, framing)
 
 
+def bulk_body(shape: DocumentFormat) -> Step:
+    """Return the step from events to one body of the bulk API with documents in this format, not compressed."""
+    config = ElasticsearchConfig(
+        kind="elasticsearch",
+        endpoint="https://localhost",
+        format=shape,
+        compression="none",
+        max_body_bytes=50_000_000,
+    )
+    framing = elasticsearch.body_format(config)
+    return lambda events: elasticsearch.encode_body(
+        elasticsearch.encode_rows(events, shape, None, framing), config, framing
+    )
+
+
 def hide() -> Step:
     """Return the privacy rules without a text that they remember."""
     return compile_privacy(HIDE, "0123456789abcdef0123456789abcdef", EVENT_COLUMNS).hide
@@ -61,6 +79,8 @@ STEPS: Mapping[str, Callable[[], Step]] = {
     "HTTP body, ndjson": lambda: http_body("ndjson"),
     "HTTP body, json": lambda: http_body("json"),
     "HTTP body, CloudEvents": lambda: http_body("cloudevents"),
+    "bulk body, ecs": lambda: bulk_body("ecs"),
+    "bulk body, native": lambda: bulk_body("native"),
 }
 """Each step, made anew for each run."""
 
