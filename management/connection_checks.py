@@ -79,6 +79,7 @@ async def _test_destination(name: str, config: DestinationConfig, user: str) -> 
     try:
         async with kind.open(name, config, kind.request_timeout_seconds) as streams:
             by_address = {stream.address: stream for stream in streams.values()}
+            accepted = []
             for address, stream in by_address.items():
                 outcome = await stream.probe()
                 if not isinstance(outcome, Sent):
@@ -86,9 +87,10 @@ async def _test_destination(name: str, config: DestinationConfig, user: str) -> 
                     return ShellTest(
                         "failed", f"{address} did not accept a request without events.{reason}", user
                     )
+                accepted.append(f"{address} ({outcome.note})" if outcome.note else address)
     except RelayError as error:
         return ShellTest("failed", str(error).removeprefix(f"{name}: "), user)
-    return ShellTest("passed", f"accepts requests: {'; '.join(by_address)}", user)
+    return ShellTest("passed", f"accepts requests: {'; '.join(accepted)}", user)
 
 
 def _combined(
