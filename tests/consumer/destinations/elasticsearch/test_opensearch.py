@@ -116,6 +116,20 @@ async def test_a_repeat_makes_no_second_document(opensearch):
         assert sorted(each["jira"]["audit"]["uid"][-1] for each in again) == ["1", "1", "2", "3"]
 
 
+async def test_an_id_of_another_program_is_named(opensearch):
+    """The event is not there, although the cluster answers that its document is."""
+    async with flows(opensearch) as opened:
+        live = opened["live"]
+        assert await live.send(body_of(live)) == Sent()
+        await opensearch.call(
+            "PUT", f"{LIVE}/_create/acme.atlassian.net%2F2?refresh=true", {"@timestamp": 0, "message": "x"}
+        )
+        outcome = await live.send(body_of(live, event(1), event(2), event(3)))
+        assert isinstance(outcome, Partial)
+        assert outcome.rejected.keys() == {1}
+        assert "acme.atlassian.net/2 belongs to another program" in outcome.rejected[1]
+
+
 async def test_events_go_to_the_index_of_their_month(opensearch):
     """By their own time; a wild time makes no index of its own. The layout monthly does so for new events too."""
     times = {"2026.01": 1_767_225_600_000, "2025.12": 1_767_225_599_999, "undated": 2**50}
