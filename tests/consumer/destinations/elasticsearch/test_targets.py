@@ -66,7 +66,7 @@ async def test_an_object_that_takes_the_name_later_is_refused_by_elasticsearch()
         outcome = await live.send(body_of(live, event(2)))
         assert isinstance(outcome, Paused)
         assert "is not a data stream" in outcome.reason
-        assert "belongs to another object" in (await live.send(body_of(live, event(2)))).reason
+        assert "of the type index" in (await live.send(body_of(live, event(2)))).reason
 
 
 async def test_a_month_of_another_object_pauses_history_alone():
