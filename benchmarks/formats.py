@@ -1,4 +1,4 @@
-"""Measure the CPU time that filters, privacy rules and the bodies of HTTP receivers cost an event, beside Sentinel's rows.
+"""Measure the CPU time that filters, privacy rules, Splunk's rows and the bodies of HTTP receivers cost an event, beside Sentinel's rows.
 
     .venv/bin/python benchmarks/formats.py [--runs 5]
 
@@ -26,6 +26,7 @@ from consumer.decoding.event_schema import EVENT_COLUMNS
 from consumer.destinations.http import rows as http
 from consumer.destinations.http.config import Format, HttpConfig
 from consumer.destinations.sentinel import rows as sentinel
+from consumer.destinations.splunk import rows as splunk
 from consumer.formats.filter import compile_filter
 from consumer.formats.privacy import Rule, compile_privacy
 
@@ -49,10 +50,30 @@ def http_body(shape: Format) -> Step:
     return lambda events: http.encode_body(http.encode_rows(events, shape, framing), config, framing)
 
 
+def splunk_rows(*, routed: bool) -> Step:
+    """Return the step from events to rows in Splunk's envelope. `routed`: organizations have an index of their own."""
+    routes = {f"org{number}.atlassian.net": f"jira_{number}" for number in range(100)} if routed else {}
+    row = splunk.Envelope("jira-audit-relay", "jira:cloud:audit:log", "jira", routes).row()
+    framing = splunk.body_format(5_000_000)
+    return lambda events: splunk.encode_rows(events, row, framing)
+
+
+def splunk_gzip(events: pl.DataFrame) -> object:
+    """Write the rows, and compress them in one body."""
+    framing = splunk.body_format(100_000_000)
+    rows = splunk.encode_rows(
+        events, splunk.Envelope("jira-audit-relay", "jira:cloud:audit:log", "jira").row(), framing
+    )
+    return splunk.encode_body(rows, framing)
+
+
 STEPS: Mapping[str, Step] = {
     BASE: sentinel.encode_rows,
     "where": compile_filter(WHERE, EVENT_COLUMNS).mask,
     "hide": compile_privacy(HIDE, "0123456789abcdef0123456789abcdef", EVENT_COLUMNS).hide,
+    "Splunk rows": splunk_rows(routed=False),
+    "Splunk rows, 100 indexes": splunk_rows(routed=True),
+    "Splunk rows and gzip": splunk_gzip,
     "HTTP body, ndjson": http_body("ndjson"),
     "HTTP body, json": http_body("json"),
     "HTTP body, CloudEvents": http_body("cloudevents"),
