@@ -23,6 +23,9 @@ from columns import REF, SCHEMA, messages
 
 from consumer.decoding.columns import decode
 from consumer.decoding.event_schema import EVENT_COLUMNS
+from consumer.destinations.elasticsearch import rows as elasticsearch
+from consumer.destinations.elasticsearch.config import ElasticsearchConfig
+from consumer.destinations.elasticsearch.config import Format as DocumentFormat
 from consumer.destinations.http import rows as http
 from consumer.destinations.http.config import Format, HttpConfig
 from consumer.destinations.sentinel import rows as sentinel
@@ -67,17 +70,40 @@ def splunk_gzip(events: pl.DataFrame) -> object:
     return splunk.encode_body(rows, framing)
 
 
-STEPS: Mapping[str, Step] = {
-    BASE: sentinel.encode_rows,
-    "where": compile_filter(WHERE, EVENT_COLUMNS).mask,
-    "hide": compile_privacy(HIDE, "0123456789abcdef0123456789abcdef", EVENT_COLUMNS).hide,
-    "Splunk rows": splunk_rows(routed=False),
-    "Splunk rows, 100 indexes": splunk_rows(routed=True),
-    "Splunk rows and gzip": splunk_gzip,
-    "HTTP body, ndjson": http_body("ndjson"),
-    "HTTP body, json": http_body("json"),
-    "HTTP body, CloudEvents": http_body("cloudevents"),
+def bulk_body(shape: DocumentFormat) -> Step:
+    """Return the step from events to one body of the bulk API with documents in this format, not compressed."""
+    config = ElasticsearchConfig(
+        kind="elasticsearch",
+        endpoint="https://localhost",
+        format=shape,
+        compression="none",
+        max_body_bytes=50_000_000,
+    )
+    framing = elasticsearch.body_format(config)
+    return lambda events: elasticsearch.encode_body(
+        elasticsearch.encode_rows(events, shape, None, framing), config, framing
+    )
+
+
+def hide() -> Step:
+    """Return the privacy rules without a text that they remember."""
+    return compile_privacy(HIDE, "0123456789abcdef0123456789abcdef", EVENT_COLUMNS).hide
+
+
+STEPS: Mapping[str, Callable[[], Step]] = {
+    BASE: lambda: sentinel.encode_rows,
+    "where": lambda: compile_filter(WHERE, EVENT_COLUMNS).mask,
+    "hide": hide,
+    "Splunk rows": lambda: splunk_rows(routed=False),
+    "Splunk rows, 100 indexes": lambda: splunk_rows(routed=True),
+    "Splunk rows and gzip": lambda: splunk_gzip,
+    "HTTP body, ndjson": lambda: http_body("ndjson"),
+    "HTTP body, json": lambda: http_body("json"),
+    "HTTP body, CloudEvents": lambda: http_body("cloudevents"),
+    "bulk body, ecs": lambda: bulk_body("ecs"),
+    "bulk body, native": lambda: bulk_body("native"),
 }
+"""Each step, made anew for each run."""
 
 
 def few_people(events: pl.DataFrame) -> pl.DataFrame:
@@ -109,12 +135,12 @@ def main() -> None:
     for size in BATCHES:
         for people, frame in (("all differ", events), ("300 people", few_people(events))):
             batches = [frame[start : start + size] for start in range(0, frame.height, size)]
-            for step in STEPS.values():
-                step(batches[0])
+            for make in STEPS.values():
+                make()(batches[0])
             times: dict[str, list[float]] = {name: [] for name in STEPS}
             for _ in range(runs):
-                for name, step in STEPS.items():
-                    times[name].append(cpu_per_event(step, batches))
+                for name, make in STEPS.items():
+                    times[name].append(cpu_per_event(make(), batches))
             for name, found in times.items():
                 ratio = statistics.median(one / base for one, base in zip(found, times[BASE], strict=True))
                 print(f"{size:>6} a batch, {people}  {name:<24}{min(found):8.2f}{ratio:8.2f}")

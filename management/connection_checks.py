@@ -92,6 +92,7 @@ async def _test_destination(
     try:
         async with kind.open(name, config, kind.request_timeout_seconds) as streams:
             by_address = {stream.address: stream for stream in streams.values()}
+            accepted = []
             for address, stream in by_address.items():
                 outcome = await stream.probe()
                 if not isinstance(outcome, Sent):
@@ -99,12 +100,13 @@ async def _test_destination(
                     return ShellTest(
                         "failed", f"{address} did not accept a request without events.{reason}", user
                     )
+                accepted.append(f"{address} ({outcome.note})" if outcome.note else address)
             routed = {organization for stream in streams.values() for organization in stream.limits.routes}
     except RelayError as error:
         return ShellTest("failed", str(error).removeprefix(f"{name}: "), user)
     if organizations is not None and (unknown := routed - set(organizations)):
         return ShellTest("refused", _unknown_route_text(min(unknown), organizations), user)
-    return ShellTest("passed", f"accepts requests: {'; '.join(by_address)}", user)
+    return ShellTest("passed", f"accepts requests: {'; '.join(accepted)}", user)
 
 
 def _combined(

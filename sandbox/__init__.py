@@ -1,4 +1,4 @@
-"""The program behind `jira-relay sandbox`: the real relay between simulated Jira, a real Kafka and simulated Azure.
+"""The program behind `jira-relay sandbox`: the real relay between simulated Jira, a real Kafka and destinations.
 
 Enters: the options of the command, and a file of audit records if one is given.
 Leaves: lines and a table on the terminal, a verdict, and with --keep a directory of logs and rows.

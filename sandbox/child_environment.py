@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sandbox.destinations.contract import SettingValue
+
 SHARDS = 4
 INTERVAL_SECONDS = 2
 
@@ -18,13 +20,13 @@ class Addresses:
 
     bootstrap: str
     gateway_url: str
-    endpoint: str
-    rule_id: str
+    destinations: Mapping[str, Mapping[str, SettingValue]]
+    """The settings of each destination, by its name."""
 
 
 def render_settings(directory: Path, addresses: Addresses) -> str:
     """Return the relay.toml of a sandbox whose files are in `directory`."""
-    groups: dict[str, dict[str, str | int | float]] = {
+    groups: dict[str, Mapping[str, SettingValue]] = {
         # Kafka's minimum for the session: another producer takes over when the session of a killed one ends.
         "kafka": {
             "bootstrap": addresses.bootstrap,
@@ -35,18 +37,14 @@ def render_settings(directory: Path, addresses: Addresses) -> str:
         "schema_registry": {"cache_directory": str(directory / "schemas")},
         "producer": {"interval_seconds": INTERVAL_SECONDS, "gateway_url": addresses.gateway_url},
         "consumer": {"linger_seconds": 0.5},
-        "destinations.sentinel": {
-            "endpoint": addresses.endpoint,
-            "rule_id": addresses.rule_id,
-            "credential": "managed-identity",
-        },
+        **{f"destinations.{name}": each for name, each in addresses.destinations.items()},
         "secrets": {"key_file": str(directory / "secrets.key")},
         "telemetry": {"log_format": "json"},
     }
     return "\n".join(_lines(groups))
 
 
-def _lines(groups: Mapping[str, Mapping[str, str | int | float]]) -> Iterable[str]:
+def _lines(groups: Mapping[str, Mapping[str, SettingValue]]) -> Iterable[str]:
     yield "# Settings of a sandbox; they are of no use after its end."
     for group, values in groups.items():
         yield ""
@@ -57,15 +55,15 @@ def _lines(groups: Mapping[str, Mapping[str, str | int | float]]) -> Iterable[st
 
 
 def service_environment(
-    environ: Mapping[str, str], azure: Mapping[str, str], telemetry_port: int
+    environ: Mapping[str, str], peers: Mapping[str, str], telemetry_port: int
 ) -> dict[str, str]:
     """Return the environment of a service that reaches nothing but the sandbox.
 
-    Settings, Azure identities and proxies of the caller are left out; `azure` locates the simulated identity.
+    Settings, Azure identities and proxies of the caller are left out; `peers` locates those of the sandbox.
     """
     inherited = {
         name: value
         for name, value in environ.items()
         if not name.upper().startswith(_FOREIGN_PREFIXES) and name.lower() not in _PROXIES
     }
-    return {**inherited, **azure, "RELAY_TELEMETRY__LISTEN": f"127.0.0.1:{telemetry_port}"}
+    return {**inherited, **peers, "RELAY_TELEMETRY__LISTEN": f"127.0.0.1:{telemetry_port}"}

@@ -1,4 +1,4 @@
-"""Events in Kafka and rows at the destination, collected for the verdict."""
+"""Events in Kafka and rows at the destinations, collected for the verdict."""
 
 import json
 from collections import Counter
@@ -10,18 +10,18 @@ from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import partitions_of, read_to_end, stable_bounds, standalone_consumer
 from relay.kafka.topics import Topics
+from sandbox.destinations.contract import DestinationPeer
 from sandbox.expected import JsonObject
-from sandbox.verdict import DeliveredRow, Evidence, PublishedEvent
-from simulators.azure.world import HISTORY, LIVE, AzureWorld
+from sandbox.verdict import DestinationEvidence, Evidence, PublishedEvent
 
 
 async def collect_evidence(
     truth: Mapping[str, Sequence[JsonObject]],
     connection: Connection,
-    azure: AzureWorld,
+    destinations: Mapping[str, DestinationPeer],
     known_remarks: Iterable[str] = (),
 ) -> Evidence:
-    """Read every topic from its beginning, and every row at the destination; `known_remarks` come first.
+    """Read every topic from its beginning, and every row at the destinations; `known_remarks` come first.
 
     Raises RelayError when Kafka cannot be read.
     """
@@ -40,37 +40,25 @@ async def collect_evidence(
             )
         except (NotAvro, UnknownSchema, BadBody, UnicodeDecodeError) as error:
             remarks[f"A message on {record.topic} is not an event of the relay: {error}."] += 1
-    remarks.update(_describe_losses(azure))
+    for peer in destinations.values():
+        remarks.update(peer.losses())
     texts = (f"{text} ({count} times)" if count > 1 else text for text, count in remarks.items())
-    return Evidence(truth, events, delivered_rows(azure), tuple(texts))
+    found = {
+        name: DestinationEvidence(
+            [*peer.rows(history=False), *peer.rows(history=True)],
+            peer.compare,
+        )
+        for name, peer in destinations.items()
+    }
+    return Evidence(truth, events, found, tuple(texts))
 
 
-def delivered_rows(azure: AzureWorld) -> list[DeliveredRow]:
-    """Return the stored rows of both tables, live first. A row of a lost answer is unacknowledged."""
-    unacknowledged = {call.request_id for call in azure.calls if call.stored and call.status != 204}
-    return [
-        DeliveredRow(arrival.row, table == HISTORY, arrival.request_id in unacknowledged)
-        for table in (LIVE, HISTORY)
-        for arrival in azure.table(table).stored_rows
-    ]
-
-
-def write_rows(azure: AzureWorld, directory: Path) -> None:
-    """Write the rows of each table to a file of JSON lines in `directory`."""
-    for table in (LIVE, HISTORY):
-        lines = (json.dumps(row) + "\n" for row in azure.rows(table))
-        (directory / f"{table}.jsonl").write_text("".join(lines), "utf-8")
-
-
-def _describe_losses(azure: AzureWorld) -> Iterable[str]:
-    losses = azure.losses
-    for how, columns in (
-        ("the table has no such column", losses.dropped),
-        ("the value does not fit the column's type", losses.nulled),
-        ("the value is too long", losses.truncated),
-    ):
-        for column, count in columns.items():
-            yield f"The destination silently lost {count} values of {column}: {how}."
+def write_rows(destinations: Mapping[str, DestinationPeer], directory: Path) -> None:
+    """Write the rows of each destination and flow to a file of JSON lines in `directory`: `NAME-PLACE.jsonl`."""
+    for name, peer in destinations.items():
+        for history in (False, True):
+            lines = (json.dumps(one.row) + "\n" for one in peer.rows(history=history))
+            (directory / f"{name}-{peer.place(history=history)}.jsonl").write_text("".join(lines), "utf-8")
 
 
 def _describe_dead_letter(record: Record) -> str:

@@ -13,9 +13,6 @@ TEXTS = ("summary", "category", "description", "eventSource", "remoteAddress", "
 ITEM = ("id", "name", "typeName", "parentId", "parentName")
 CHANGE = ("fieldName", "changedFrom", "changedTo")
 
-MAX_VALUE_BYTES = 64 * 1024
-MAX_ROW_BYTES = 999_998
-"""Bytes left for one row in the largest request body, whose array takes two brackets."""
 TRUNCATION_MARK = "was cut by jira-relay"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -53,35 +50,40 @@ def expected_event(record: Mapping[str, Any], organization: str) -> JsonObject:
     }
 
 
-def expected_row(expected: Mapping[str, Any], collected: int, mode: str) -> JsonObject:
-    """Return the row of an event that `expected_event` returned. `collected` is ms UTC; `Unmodeled` is an object."""
-    item = expected["objectItem"] or {}
+def sentinel_row(event: Mapping[str, Any]) -> JsonObject:
+    """Return the row in Sentinel of an `expected_event` with `collected` (ms UTC) and `mode`; `Unmodeled` is an object."""
+    item = event["objectItem"] or {}
     return {
-        "EventId": expected["id"],
-        "EventUid": f"{expected['organization']}/{expected['id']}",
-        "EventMessage": expected["summary"],
-        "EventDescription": expected["description"],
-        "EventCreationTime": iso_milliseconds(expected["created"]),
-        "CollectedTime": iso_milliseconds(collected),
-        "EventCategoryType": expected["category"],
-        "EventSource": expected["eventSource"],
-        "SrcIpAddr": expected["remoteAddress"],
-        "UserName": expected["authorKey"],
-        "UserSid": expected["authorAccountId"],
+        "EventId": event["id"],
+        "EventUid": f"{event['organization']}/{event['id']}",
+        "EventMessage": event["summary"],
+        "EventDescription": event["description"],
+        "EventCreationTime": iso_milliseconds(event["created"]),
+        "CollectedTime": iso_milliseconds(event["collected"]),
+        "EventCategoryType": event["category"],
+        "EventSource": event["eventSource"],
+        "SrcIpAddr": event["remoteAddress"],
+        "UserName": event["authorKey"],
+        "UserSid": event["authorAccountId"],
         "ObjectItemId": item.get("id"),
         "ObjectItemName": item.get("name"),
         "ObjectItemTypeName": item.get("typeName"),
         "ObjectItemParentId": item.get("parentId"),
         "ObjectItemParentName": item.get("parentName"),
-        "objectItem": expected["objectItem"],
-        "ChangedValues": expected["changedValues"],
-        "AssociatedItems": expected["associatedItems"],
-        "Organization": expected["organization"],
-        "EventMode": mode,
-        "Unmodeled": expected["unmodeled"],
+        "objectItem": event["objectItem"],
+        "ChangedValues": event["changedValues"],
+        "AssociatedItems": event["associatedItems"],
+        "Organization": event["organization"],
+        "EventMode": event["mode"],
+        "Unmodeled": event["unmodeled"],
         "EventVendor": "Atlassian",
         "EventProduct": "Jira Audit",
     }
+
+
+def native_row(event: Mapping[str, Any]) -> JsonObject:
+    """Return the native row of an `expected_event` with `collected` (ms UTC) and `mode`; `unmodeled` is an object."""
+    return {"uid": f"{event['organization']}/{event['id']}", **event}
 
 
 def iso_milliseconds(ms: int) -> str:
@@ -95,16 +97,21 @@ def event_differences(expected: Mapping[str, Any], found: Mapping[str, Any]) -> 
     return [name for name, value in expected.items() if not _equal_as_json(value, read[name])]
 
 
-def row_differences(expected: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """Return the names of the columns whose values differ, and of those correctly truncated."""
+def row_differences(
+    expected: Mapping[str, Any], found: Mapping[str, Any], max_value_bytes: int, max_row_bytes: int
+) -> tuple[list[str], list[str]]:
+    """Return the names of the columns whose values differ, and of those correctly truncated.
+
+    A value is correctly truncated if it, or its row, is longer than the limit.
+    """
     row_bytes = sum(map(_byte_length, expected.values()))
     differing: list[str] = []
     truncated: list[str] = []
     for name, value in expected.items():
         stored = found.get(name)
-        if _equal_as_json(value, _parse_object(stored) if name == "Unmodeled" else stored):
+        if _equal_as_json(value, _parse_object(stored) if name.lower() == "unmodeled" else stored):
             continue
-        too_long = row_bytes > MAX_ROW_BYTES or _byte_length(value) > MAX_VALUE_BYTES
+        too_long = row_bytes > max_row_bytes or _byte_length(value) > max_value_bytes
         (truncated if too_long and _is_truncation_of(value, stored) else differing).append(name)
     return differing, truncated
 

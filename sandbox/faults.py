@@ -7,21 +7,19 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from sandbox.destinations.contract import ActiveFault, DestinationPeer
 from sandbox.processes import ServiceProcess
-from simulators.azure import faults as azure_faults
-from simulators.azure.world import AzureWorld
-from simulators.fault_script import ScriptedFault
 from simulators.jira_cloud import faults as jira_faults
 from simulators.jira_cloud.site import SimulatedSite
 
-FaultKind = Literal["Jira answers 429", "destination answers 403", "producer killed"]
+FaultKind = Literal["Jira answers 429", "destination refuses", "producer killed"]
 
 MAX_FAULT_SECONDS = 8.0
 ROUND_SECONDS = 120.0
 _POLL_SECONDS = 0.1
 _SCHEDULE: tuple[tuple[float, FaultKind], ...] = (
     (0.12, "Jira answers 429"),
-    (0.32, "destination answers 403"),
+    (0.32, "destination refuses"),
     (0.6, "producer killed"),
 )
 
@@ -53,13 +51,14 @@ class FaultPlayer:
     def __init__(
         self,
         sites: Mapping[str, SimulatedSite],
-        azure: AzureWorld,
+        destinations: Mapping[str, DestinationPeer],
         producer: ServiceProcess,
         announce: Callable[[str], None],
     ) -> None:
         self._sites = sites
         self._site_names = itertools.cycle(sorted(sites))
-        self._azure = azure
+        self._destinations = destinations
+        self._destination_names = itertools.cycle(destinations)
         self._producer = producer
         self._announce = announce
         self._ended = False
@@ -81,8 +80,8 @@ class FaultPlayer:
         match fault.kind:
             case "Jira answers 429":
                 await self._rate_limit_site(next(self._site_names), fault.seconds)
-            case "destination answers 403":
-                await self._forbid_ingestion(fault.seconds)
+            case "destination refuses":
+                await self._refuse_rows(next(self._destination_names), fault.seconds)
             case "producer killed":
                 await self._kill_producer()
         self.unhealed -= 1
@@ -90,7 +89,8 @@ class FaultPlayer:
     def end(self) -> None:
         """Start no further fault, and clear the active ones so that they can heal."""
         self._ended = True
-        self._azure.clear_faults()
+        for peer in self._destinations.values():
+            peer.clear_faults()
         for site in self._sites.values():
             site.script.clear()
 
@@ -109,17 +109,20 @@ class FaultPlayer:
             f"HEALED  The producer reads {name} again after {_now() - started:.1f} s; {politeness}."
         )
 
-    async def _forbid_ingestion(self, seconds: float) -> None:
-        started = _now()
-        scripted = self._azure.fault(azure_faults.forbidden(self._azure.rule_id), rate=1)
-        self._announce(
-            f"FAULT   The destination answers 403 for about {seconds:.0f} s, as if the relay had lost its role."
+    async def _refuse_rows(self, name: str, seconds: float) -> None:
+        peer, started = self._destinations[name], _now()
+        fault, how = peer.refuse()
+        others = {other: _count_rows(each) for other, each in self._destinations.items() if other != name}
+        self._announce(f"FAULT   {name} refuses every request for about {seconds:.0f} s, {how}.")
+        await _keep_active(fault, seconds)
+        before = _count_rows(peer)
+        went_on = "".join(
+            f" Meanwhile {other} took {_count_rows(self._destinations[other]) - count:,} rows."
+            for other, count in others.items()
         )
-        await _keep_active(scripted, seconds)
-        before = self._azure.accepted()
-        await _wait_until(lambda: self._azure.accepted() > before)
+        await _wait_until(lambda: _count_rows(peer) > before)
         self._announce(
-            f"HEALED  The destination accepts rows again after {_now() - started:.1f} s; Kafka kept the events."
+            f"HEALED  {name} accepts rows again after {_now() - started:.1f} s; Kafka kept the events.{went_on}"
         )
 
     async def _kill_producer(self) -> None:
@@ -148,11 +151,15 @@ class FaultPlayer:
         )
 
 
-async def _keep_active(scripted: ScriptedFault, seconds: float) -> None:
+def _count_rows(peer: DestinationPeer) -> int:
+    return sum(len(peer.rows(history=history)) for history in (False, True))
+
+
+async def _keep_active(fault: ActiveFault, seconds: float) -> None:
     """Keep a fault for `seconds`, and longer until it was played once; then cancel it."""
     await asyncio.sleep(seconds)
-    await _wait_until(lambda: scripted.played > 0)
-    scripted.cancel()
+    await _wait_until(lambda: fault.played > 0)
+    fault.cancel()
 
 
 async def _wait_until(condition: Callable[[], bool]) -> None:

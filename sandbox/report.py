@@ -1,7 +1,7 @@
 """The verdict as text."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sandbox.verdict import OrganizationVerdict, Verdict
 
@@ -20,55 +20,63 @@ def _summary_line(verdict: Verdict) -> str:
     later = f" {_count_text(not_yet_due)} in the future did not have to arrive yet." if not_yet_due else ""
     if verdict.passed:
         return (
-            f"PASSED. {_count_text(due)} in Jira: each is in Kafka exactly once and at the destination,"
+            f"PASSED. {_count_text(due)} in Jira: each is in Kafka exactly once and at {_join_names(verdict.destinations)},"
             f" with every field unchanged.{later}"
         )
     faults = ", ".join(f"{count:,} {what}" for what, count in _count_faults(verdict).items() if count)
     return f"FAILED. {_count_text(due)} in Jira: {faults}.{later}"
 
 
+def _join_names(names: Sequence[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def _count_faults(verdict: Verdict) -> Counter[str]:
     faults: Counter[str] = Counter()
-    for one in verdict.organizations:
-        faults["missing in Kafka"] += len(one.missing_in_kafka)
-        faults["more than once in Kafka"] += len(one.repeated_in_kafka)
-        faults["missing at the destination"] += len(one.missing_at_destination)
-        faults["repeated at the destination without a reason"] += len(one.repeated_at_destination)
-        faults["with changed values"] += len({wrong.id for wrong in one.mismatches})
-        faults["arrived but not in Jira"] += len(one.unexpected)
+    for judged in verdict.organizations:
+        for what, ids in _listed_faults(judged):
+            faults[what] += len(ids)
+        faults["with changed values"] += len({wrong.id for wrong in judged.mismatches})
     return faults
 
 
-def _organization_lines(verdict: OrganizationVerdict) -> Iterable[str]:
-    name, due = verdict.organization, verdict.in_jira - len(verdict.not_yet_due)
-    in_kafka, delivered = due - len(verdict.missing_in_kafka), due - len(verdict.missing_at_destination)
-    yield (
-        f"{name}: {_count_text(due)} in Jira, {in_kafka:,} in Kafka, {delivered:,} at the destination."
-        f"{_notes_text(verdict)}"
-    )
-    for what, ids in (
-        ("missing in Kafka", verdict.missing_in_kafka),
-        ("more than once in Kafka", verdict.repeated_in_kafka),
-        ("missing at the destination", verdict.missing_at_destination),
-        ("repeated at the destination without a reason", verdict.repeated_at_destination),
-        ("arrived but not in Jira", verdict.unexpected),
-    ):
+def _listed_faults(judged: OrganizationVerdict) -> Iterable[tuple[str, Sequence[int]]]:
+    """Yield each kind of fault, with the ids of its records."""
+    yield "missing in Kafka", judged.missing_in_kafka
+    yield "more than once in Kafka", judged.repeated_in_kafka
+    for name, findings in judged.destinations.items():
+        yield f"missing at {name}", findings.missing
+        yield f"repeated at {name} without a reason", findings.repeated
+    yield "arrived but not in Jira", judged.unexpected
+
+
+def _organization_lines(judged: OrganizationVerdict) -> Iterable[str]:
+    due = judged.in_jira - len(judged.not_yet_due)
+    places = {"in Kafka": due - len(judged.missing_in_kafka)} | {
+        f"at {name}": due - len(findings.missing) for name, findings in judged.destinations.items()
+    }
+    counts = ", ".join(f"{count:,} {place}" for place, count in places.items())
+    yield f"{judged.organization}: {_count_text(due)} in Jira, {counts}.{_notes_text(judged)}"
+    for what, ids in _listed_faults(judged):
         if ids:
-            yield f"  {what}: {_list_ids(map(str, ids), len(ids))}"
-    for wrong in verdict.mismatches[:MAX_LISTED]:
+            yield f"  {what}: {_list_ids(ids)}"
+    for wrong in judged.mismatches[:MAX_LISTED]:
         yield f"  changed values {wrong.where}: record {wrong.id}, {', '.join(wrong.names)}"
 
 
-def _notes_text(verdict: OrganizationVerdict) -> str:
+def _notes_text(judged: OrganizationVerdict) -> str:
     notes = ""
-    if verdict.explained_repeats:
-        notes += (
-            f" Rows sent again after a lost answer: {verdict.explained_repeats:,}; EventUid identifies them."
-        )
-    if verdict.truncated:
-        notes += (
-            f" Values truncated with a mark because they are too long for a column: {verdict.truncated:,}."
-        )
+    for name, findings in judged.destinations.items():
+        if findings.explained_repeats:
+            notes += (
+                f" Rows sent again to {name} after a lost answer: {findings.explained_repeats:,};"
+                " their key identifies them."
+            )
+        if findings.truncated:
+            notes += (
+                f" Values truncated with a mark because they are too long for {name}: {findings.truncated:,}."
+            )
     return notes
 
 
@@ -76,7 +84,6 @@ def _count_text(count: int) -> str:
     return f"{count:,} record{'' if count == 1 else 's'}"
 
 
-def _list_ids(ids: Iterable[str], count: int) -> str:
-    shown = [one for one, _ in zip(ids, range(MAX_LISTED), strict=False)]
-    more = f" and {count - MAX_LISTED} more" if count > MAX_LISTED else ""
-    return ", ".join(shown) + more
+def _list_ids(ids: Sequence[int]) -> str:
+    more = f" and {len(ids) - MAX_LISTED} more" if len(ids) > MAX_LISTED else ""
+    return ", ".join(map(str, ids[:MAX_LISTED])) + more

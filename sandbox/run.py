@@ -1,7 +1,7 @@
 """One sandbox from start to verdict: build the world, run the scenario, judge the result."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,8 @@ class SandboxOptions:
     `repository` is the URL that Kafka is fetched from; None is the default one.
     """
 
+    destinations: Sequence[str]
+    """Kinds of destinations, keys of PEERS."""
     records: Path | None
     duration: float | None
     keep: bool
@@ -40,10 +42,14 @@ async def run(options: SandboxOptions) -> bool:
         with stop_on_signals() as stop, Screen() as screen:
             async with simulated_jira(options.records) as jira, AsyncExitStack() as stack:
                 screen.announce(
-                    f"Starting Kafka, simulated Azure and {_site_count_text(len(jira.sites))} in {directory}"
+                    f"Starting Kafka, {', '.join(options.destinations)} and {_site_count_text(len(jira.sites))} in {directory}"
                 )
                 building = running_world(
-                    directory, jira, options.repository, DownloadProgress(screen.announce)
+                    directory,
+                    jira,
+                    options.destinations,
+                    options.repository,
+                    DownloadProgress(screen.announce),
                 )
                 world = await run_unless_stopped(stop, stack.enter_async_context(building))
                 if world is None:
@@ -116,13 +122,15 @@ def _as_service(work: Callable[[], Coroutine[Any, Any, None]]) -> Service:
 
 
 async def _judge(world: SandboxWorld, as_of_ms: int, screen: Screen, *, keep: bool) -> bool:
-    screen.announce("Comparing the records in Jira with the events in Kafka and the rows at the destination.")
+    screen.announce(
+        "Comparing the records in Jira with the events in Kafka and the rows at the destinations."
+    )
     stop_problems = await asyncio.gather(world.producer.stop(), world.consumer.stop())
     found = await evidence.collect_evidence(
-        world.jira.truth(), world.connection, world.azure, [fault for fault in stop_problems if fault]
+        world.jira.truth(), world.connection, world.destinations, [fault for fault in stop_problems if fault]
     )
     if keep:
-        await asyncio.to_thread(evidence.write_rows, world.azure, world.directory)
+        await asyncio.to_thread(evidence.write_rows, world.destinations, world.directory)
     verdict = await asyncio.to_thread(judge, found, as_of_ms)
     for line in report.render_report(verdict):
         screen.print_line(line)

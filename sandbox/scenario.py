@@ -12,6 +12,7 @@ from typing import Any
 from relay.errors import RelayError
 from relay.timestamps import now_ms
 from sandbox import view
+from sandbox.destinations.contract import DeliveredRow, DestinationPeer
 from sandbox.expected import created_ms
 from sandbox.faults import FaultPlayer, plan_faults
 from sandbox.narrator import StatusNarrator
@@ -19,7 +20,6 @@ from sandbox.observer import Observer, OrganizationSnapshot
 from sandbox.processes import last_error
 from sandbox.screen import Screen
 from sandbox.world import SandboxWorld
-from simulators.azure.world import HISTORY, LIVE
 from simulators.jira_cloud.site import SimulatedSite
 
 RECORDS_PER_SECOND = 4.0
@@ -49,12 +49,14 @@ class Scenario:
         self._record_counts = {
             name: _record_counter(site, records) for name, site in world.jira.sites.items()
         }
-        self._faults = FaultPlayer(world.jira.sites, world.azure, world.producer, screen.announce)
+        self._faults = FaultPlayer(world.jira.sites, world.destinations, world.producer, screen.announce)
         self._first_row = asyncio.Event()
+        self._example: tuple[str, int] | None = None
+        """Organization and id of the record whose rows are shown; None: none has reached a destination yet."""
         self._all_arrived = AllArrivedDetector(time.monotonic)
         self.as_of_ms = 0
         """Records created until then, in ms UTC, must have arrived."""
-        self.observer = Observer(world.connection, self._record_counts, world.azure)
+        self.observer = Observer(world.connection, self._record_counts, world.destinations)
 
     def print_introduction(self, program: str) -> None:
         """Print the address of Kafka and a command for a second terminal."""
@@ -129,7 +131,7 @@ class Scenario:
         services = (self._world.producer, self._world.consumer)
         errors = "; ".join(f"the {each.name}: {last_error(each.log)}" for each in services)
         return RelayError(
-            f"No row reached the destination within {FIRST_ROW_TIMEOUT_SECONDS:.0f} s; {errors}"
+            f"No record reached every destination within {FIRST_ROW_TIMEOUT_SECONDS:.0f} s; {errors}"
         )
 
     async def _wait_for_arrival(self) -> None:
@@ -159,16 +161,38 @@ class Scenario:
         return self.observer.take_snapshots()
 
     def _show_first_row(self) -> None:
-        """Show, of the first 50 rows, the one with most values beside its record; nothing if there is no row yet."""
-        azure = self._world.azure
-        table = LIVE if azure.accepted(LIVE) else HISTORY
-        if not (rows := azure.rows(table)[:50]):
+        """Show a record beside its row at each destination; nothing until all have it."""
+        found = {name: _first_rows(peer) for name, peer in self._world.destinations.items()}
+        if self._example is None:
+            first = max(next(iter(found.values())).values(), key=_count_values, default=None)
+            if first is None:
+                return
+            self._example = first.organization, first.record_id
+        rows = {
+            name: by_record[self._example] for name, by_record in found.items() if self._example in by_record
+        }
+        if len(rows) < len(found):
             return
-        row = max(rows, key=lambda row: sum(value is not None for value in row.values()))
-        truth = self._world.jira.sites[row["Organization"]].all_records()
-        record = next((one for one in truth if one["id"] == row["EventId"]), {})
-        self._screen.print_renderable(view.render_side_by_side(record, row, table))
+        organization, record_id = self._example
+        truth = self._world.jira.sites[organization].all_records()
+        record = next((one for one in truth if one["id"] == record_id), {})
+        for name, delivered in rows.items():
+            self._screen.print_renderable(
+                view.render_side_by_side(
+                    organization, record, name, self._world.destinations[name], delivered
+                )
+            )
         self._first_row.set()
+
+
+def _first_rows(peer: DestinationPeer) -> dict[tuple[str, int], DeliveredRow]:
+    """Return the rows of a destination that has few yet, live ones first, by organization and id of their record."""
+    rows = [*peer.rows(history=False), *peer.rows(history=True)]
+    return {(each.organization, each.record_id): each for each in rows}
+
+
+def _count_values(delivered: DeliveredRow) -> int:
+    return sum(value is not None for value in delivered.row.values())
 
 
 @asynccontextmanager

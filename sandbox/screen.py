@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self, TextIO
 
@@ -32,7 +32,7 @@ class Screen:
         )
         self._clock = clock
         self._live: Live | None = None
-        self._listed: dict[str, tuple[str, int, int, int]] = {}
+        self._listed: dict[str, tuple[str, int, Mapping[str, int], int]] = {}
         self._listed_at = 0.0
 
     def __enter__(self) -> Self:

@@ -1,12 +1,16 @@
-"""The verdict: whether each record of Jira is in Kafka exactly once and at the destination, with every field as expected."""
+"""The verdict: whether each record of Jira is in Kafka exactly once and at each destination, with every field as expected."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox import expected
+from sandbox.destinations.contract import Comparison, DeliveredRow
 from sandbox.expected import JsonObject
+
+Compare = Callable[[Mapping[str, Any], JsonObject], Comparison]
+"""Compare a row with its event, as `DestinationPeer.compare` does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,24 +23,23 @@ class PublishedEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class DeliveredRow:
-    """A row at the destination. `unacknowledged`: its sender got no answer, and had to send it again."""
+class DestinationEvidence:
+    """The rows that one destination stored, and how to compare them."""
 
-    row: Mapping[str, Any]
-    history: bool
-    unacknowledged: bool
+    rows: Sequence[DeliveredRow]
+    compare: Compare
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Records of Jira by organization (`truth`), and the events and rows that were found.
+    """Records of Jira by organization (`truth`), and the events and the rows by destination that were found.
 
     `remarks` describe anything else that was found. They concern no record of Jira, so the verdict ignores them.
     """
 
     truth: Mapping[str, Sequence[JsonObject]]
     events: Sequence[PublishedEvent]
-    rows: Sequence[DeliveredRow]
+    destinations: Mapping[str, DestinationEvidence]
     remarks: tuple[str, ...] = ()
 
 
@@ -50,6 +53,18 @@ class FieldMismatch:
 
 
 @dataclass(slots=True)
+class DeliveryFindings:
+    """Findings about one organization at one destination, as ids of records in ascending order."""
+
+    missing: list[int] = field(default_factory=list)
+    repeated: list[int] = field(default_factory=list)
+    """Records with more repeats than unacknowledged rows."""
+    explained_repeats: int = 0
+    truncated: int = 0
+    """Count of correctly truncated values."""
+
+
+@dataclass(slots=True)
 class OrganizationVerdict:
     """Findings about one organization, as ids of records in ascending order."""
 
@@ -59,30 +74,23 @@ class OrganizationVerdict:
     """Records of the future that have not arrived."""
     missing_in_kafka: list[int] = field(default_factory=list)
     repeated_in_kafka: list[int] = field(default_factory=list)
-    missing_at_destination: list[int] = field(default_factory=list)
-    repeated_at_destination: list[int] = field(default_factory=list)
-    """Records with more repeats than unacknowledged rows."""
-    explained_repeats: int = 0
+    destinations: dict[str, DeliveryFindings] = field(default_factory=dict)
     mismatches: list[FieldMismatch] = field(default_factory=list)
     unexpected: list[int] = field(default_factory=list)
     """Ids that arrived although Jira has no such record."""
-    truncated: int = 0
-    """Count of correctly truncated values."""
 
     @property
     def passed(self) -> bool:
-        faults = (
-            self.missing_in_kafka,
-            self.repeated_in_kafka,
-            self.missing_at_destination,
-            self.repeated_at_destination,
-        )
-        return not any(faults) and not self.mismatches and not self.unexpected
+        delivered = not any(each.missing or each.repeated for each in self.destinations.values())
+        faults = (self.missing_in_kafka, self.repeated_in_kafka, self.mismatches, self.unexpected)
+        return delivered and not any(faults)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     organizations: tuple[OrganizationVerdict, ...]
+    destinations: tuple[str, ...]
+    """The names of the destinations."""
     remarks: tuple[str, ...] = ()
 
     @property
@@ -90,20 +98,29 @@ class Verdict:
         return all(judged.passed for judged in self.organizations)
 
 
+RowsByDestination = Mapping[str, Sequence[DeliveredRow]]
+
+
 def judge(evidence: Evidence, as_of_ms: int) -> Verdict:
     """Judge the evidence. Records created after `as_of_ms` (ms UTC) need not have arrived."""
-    events_by_record = _group_by_record((one.organization, one.event["id"], one) for one in evidence.events)
-    rows_by_record = _group_by_record(
-        (one.row["Organization"], one.row["EventId"], one) for one in evidence.rows
-    )
-    names = sorted(evidence.truth.keys() | events_by_record.keys() | rows_by_record.keys(), key=str)
+    events = _group_by_record((one.organization, one.event["id"], one) for one in evidence.events)
+    rows = {
+        name: _group_by_record((one.organization, one.record_id, one) for one in each.rows)
+        for name, each in evidence.destinations.items()
+    }
+    names = sorted(evidence.truth.keys() | events.keys() | set().union(*rows.values()), key=str)
     return Verdict(
         tuple(
             _judge_organization(
-                name, evidence.truth.get(name, ()), events_by_record[name], rows_by_record[name], as_of_ms
+                OrganizationVerdict(name, len(evidence.truth.get(name, ()))),
+                evidence,
+                events[name],
+                {destination: grouped[name] for destination, grouped in rows.items()},
+                as_of_ms,
             )
             for name in names
         ),
+        tuple(evidence.destinations),
         evidence.remarks,
     )
 
@@ -116,48 +133,50 @@ def _group_by_record(found: Iterable[tuple[str, int, Any]]) -> dict[str, dict[in
 
 
 def _judge_organization(
-    organization: str,
-    truth: Sequence[JsonObject],
+    verdict: OrganizationVerdict,
+    evidence: Evidence,
     events_by_id: dict[int, list[PublishedEvent]],
-    rows_by_id: dict[int, list[DeliveredRow]],
+    rows_by_id: Mapping[str, dict[int, list[DeliveredRow]]],
     as_of_ms: int,
 ) -> OrganizationVerdict:
-    verdict = OrganizationVerdict(organization, in_jira=len(truth))
-    for record in truth:
-        events, rows = events_by_id.pop(record["id"], []), rows_by_id.pop(record["id"], [])
-        if not rows and expected.created_ms(record) > as_of_ms:
+    verdict.destinations = {name: DeliveryFindings() for name in evidence.destinations}
+    for record in evidence.truth.get(verdict.organization, ()):
+        events = events_by_id.pop(record["id"], [])
+        rows = {name: by_id.pop(record["id"], []) for name, by_id in rows_by_id.items()}
+        if expected.created_ms(record) > as_of_ms and not any(rows.values()):
             verdict.not_yet_due.append(record["id"])
         else:
             _count_copies(verdict, record["id"], events, rows)
-        _compare_fields(verdict, expected.expected_event(record, organization), events, rows)
-    verdict.unexpected = sorted(events_by_id.keys() | rows_by_id.keys())
+        expected_event = expected.expected_event(record, verdict.organization)
+        _compare_events(verdict, expected_event, events)
+        for name, delivered in rows.items() if events else ():
+            _compare_rows(
+                verdict, name, evidence.destinations[name].compare, expected_event, events[0], delivered
+            )
+    verdict.unexpected = sorted(events_by_id.keys() | set().union(*rows_by_id.values()))
     return verdict
 
 
 def _count_copies(
-    verdict: OrganizationVerdict,
-    record_id: int,
-    events: Sequence[PublishedEvent],
-    rows: Sequence[DeliveredRow],
+    verdict: OrganizationVerdict, record_id: int, events: Sequence[PublishedEvent], rows: RowsByDestination
 ) -> None:
     if not events:
         verdict.missing_in_kafka.append(record_id)
     if len(events) > 1:
         verdict.repeated_in_kafka.append(record_id)
-    if not rows:
-        verdict.missing_at_destination.append(record_id)
-    repeats = max(len(rows) - 1, 0)
-    if repeats > sum(row.unacknowledged for row in rows):
-        verdict.repeated_at_destination.append(record_id)
-    else:
-        verdict.explained_repeats += repeats
+    for name, delivered in rows.items():
+        findings = verdict.destinations[name]
+        if not delivered:
+            findings.missing.append(record_id)
+        repeats = max(len(delivered) - 1, 0)
+        if repeats > sum(row.unacknowledged for row in delivered):
+            findings.repeated.append(record_id)
+        else:
+            findings.explained_repeats += repeats
 
 
-def _compare_fields(
-    verdict: OrganizationVerdict,
-    expected_event: JsonObject,
-    events: Sequence[PublishedEvent],
-    rows: Sequence[DeliveredRow],
+def _compare_events(
+    verdict: OrganizationVerdict, expected_event: JsonObject, events: Sequence[PublishedEvent]
 ) -> None:
     for one in events:
         differing = expected.event_differences(expected_event, one.event)
@@ -165,14 +184,21 @@ def _compare_fields(
             differing.append("mode")
         if differing:
             verdict.mismatches.append(FieldMismatch(expected_event["id"], "in Kafka", tuple(differing)))
-    for delivered in rows if events else ():
-        event = events[0].event
-        row = expected.expected_row(expected_event, event["collected"], event["mode"])
-        differing, truncated = expected.row_differences(row, delivered.row)
-        if delivered.history != (event["mode"] == "backfill"):
-            differing.append("the table")
-        verdict.truncated += len(truncated)
-        if differing:
-            verdict.mismatches.append(
-                FieldMismatch(expected_event["id"], "at the destination", tuple(differing))
-            )
+
+
+def _compare_rows(
+    verdict: OrganizationVerdict,
+    destination: str,
+    compare: Compare,
+    expected_event: JsonObject,
+    published: PublishedEvent,
+    rows: Sequence[DeliveredRow],
+) -> None:
+    mode = published.event["mode"]
+    event = {**expected_event, "collected": published.event["collected"], "mode": mode}
+    for delivered in rows:
+        found = compare(delivered.row, event)
+        misplaced = [] if delivered.history == (mode == "backfill") else ["the place"]
+        verdict.destinations[destination].truncated += len(found.truncated)
+        if differing := (*found.differing, *misplaced):
+            verdict.mismatches.append(FieldMismatch(expected_event["id"], f"at {destination}", differing))

@@ -10,31 +10,10 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from sandbox.destinations.contract import DeliveredRow, DestinationPeer
 from sandbox.observer import OrganizationSnapshot
 
-_COLUMNS = ("organization", "state", "last event", "complete up to", "in Kafka", "accepted", "lag")
-_COLUMNS_OF = {
-    "id": ("EventId", "EventUid"),
-    "created": ("EventCreationTime",),
-    "summary": ("EventMessage",),
-    "description": ("EventDescription",),
-    "category": ("EventCategoryType",),
-    "eventSource": ("EventSource",),
-    "remoteAddress": ("SrcIpAddr",),
-    "authorKey": ("UserName",),
-    "authorAccountId": ("UserSid",),
-    "objectItem": (
-        "objectItem",
-        "ObjectItemId",
-        "ObjectItemName",
-        "ObjectItemTypeName",
-        "ObjectItemParentId",
-        "ObjectItemParentName",
-    ),
-    "changedValues": ("ChangedValues",),
-    "associatedItems": ("AssociatedItems",),
-}
-"""Columns of the destination for each member of a record."""
+_COLUMNS = ("organization", "state", "last event", "complete up to", "in Kafka")
 _COLOURS = {"active": "green", "failing": "red", "waiting": "yellow"}
 _MAX_VALUE_LENGTH = 200
 
@@ -42,25 +21,27 @@ _MAX_VALUE_LENGTH = 200
 def render_table(snapshots: Sequence[OrganizationSnapshot], now_ms: int) -> Table:
     """Return the table of organizations. `now_ms` is ms UTC."""
     rendered = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for number, name in enumerate(_COLUMNS):
+    destinations = snapshots[0].accepted if snapshots else ()
+    for number, name in enumerate((*_COLUMNS, *destinations, "lag")):
         rendered.add_column(name, justify="right" if number > 3 else "left", no_wrap=True)
     for snapshot in snapshots:
-        cells = _cells(snapshot, now_ms)
+        cells = list(_cells(snapshot, now_ms).values())
         rendered.add_row(cells[0], Text(cells[1], _COLOURS.get(snapshot.state, "")), *cells[2:])
     return rendered
 
 
 def render_line(snapshot: OrganizationSnapshot, now_ms: int) -> str:
     """Return the row of one organization as a line of text."""
-    name, state, *values = _cells(snapshot, now_ms)
-    named = (f"{label} {value}" for label, value in zip(_COLUMNS[2:], values, strict=True))
-    return f"{name} {state}: {', '.join(named)}"
+    (_, name), (_, state), *values = _cells(snapshot, now_ms).items()
+    return f"{name} {state}: {', '.join(f'{label} {value}' for label, value in values)}"
 
 
-def _cells(snapshot: OrganizationSnapshot, now_ms: int) -> list[str]:
-    counts = (snapshot.in_kafka, snapshot.accepted, snapshot.lag)
+def _cells(snapshot: OrganizationSnapshot, now_ms: int) -> dict[str, str]:
+    """Return the text of each column, by its name."""
     times = (format_clock(snapshot.last_event, now_ms), format_clock(snapshot.complete_up_to, now_ms))
-    return [snapshot.organization, snapshot.state, *times, *(f"{count:,}" for count in counts)]
+    texts = (snapshot.organization, snapshot.state, *times, f"{snapshot.in_kafka:,}")
+    accepted = {name: f"{count:,}" for name, count in snapshot.accepted.items()}
+    return {**dict(zip(_COLUMNS, texts, strict=True)), **accepted, "lag": f"{snapshot.lag:,}"}
 
 
 def format_clock(ms: int | None, now_ms: int) -> str:
@@ -83,14 +64,20 @@ def render_beside(stamp: str, text: str) -> Table:
     return rendered
 
 
-def render_side_by_side(record: Mapping[str, Any], row: Mapping[str, Any], table_name: str) -> Table:
-    """Return a table of a Jira record and its row, each member beside its columns."""
+def render_side_by_side(
+    organization: str,
+    record: Mapping[str, Any],
+    destination: str,
+    peer: DestinationPeer,
+    delivered: DeliveredRow,
+) -> Table:
+    """Return a table of a Jira record and its row at a destination, each member beside those that it fills."""
     rendered = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
-    rendered.add_column(f"Record of {escape_controls(str(row['Organization']))}", ratio=2, no_wrap=True)
-    rendered.add_column(f"Row in {table_name}", ratio=3, no_wrap=True)
-    for member, column in _pair_members(
-        record, {name: value for name, value in row.items() if value is not None}
-    ):
+    place = peer.place(history=delivered.history)
+    rendered.add_column(f"Record of {escape_controls(organization)}", ratio=2, no_wrap=True)
+    rendered.add_column(f"Row in {destination}: {place}", ratio=3, no_wrap=True)
+    row = {name: value for name, value in delivered.row.items() if value is not None}
+    for member, column in _pair_members(record, row, peer.members):
         rendered.add_row(
             _render_member(member, record[member]) if member else "",
             _render_member(column, row[column]) if column else "",
@@ -99,12 +86,12 @@ def render_side_by_side(record: Mapping[str, Any], row: Mapping[str, Any], table
 
 
 def _pair_members(
-    record: Mapping[str, Any], row: Mapping[str, Any]
+    record: Mapping[str, Any], row: Mapping[str, Any], filled: Mapping[str, Sequence[str]]
 ) -> Iterator[tuple[str | None, str | None]]:
-    """Yield each member of the record with its column, then the columns that no member fills."""
+    """Yield each member of the record with those of the row that it fills, then those that no member fills."""
     rest = dict.fromkeys(row)
-    for member in dict.fromkeys([*_COLUMNS_OF, *record]):
-        columns = [column for column in _COLUMNS_OF.get(member, ()) if column in row]
+    for member in dict.fromkeys([*filled, *record]):
+        columns = [column for column in filled.get(member, (member,)) if column in rest]
         yield from itertools.zip_longest([member] if member in record else [], columns)
         for column in columns:
             del rest[column]

@@ -1,4 +1,4 @@
-"""The world of a sandbox: embedded Kafka, simulated Jira and Azure, and the relay's services between them."""
+"""The world of a sandbox: embedded Kafka, simulated Jira and destinations, and the relay's services between them."""
 
 import asyncio
 import os
@@ -6,7 +6,7 @@ import random
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +25,10 @@ from relay.organizations import Organization
 from relay.telemetry import logs
 from relay.timestamps import now_ms
 from sandbox.child_environment import Addresses, render_settings, service_environment
+from sandbox.destinations.catalogue import PEERS
+from sandbox.destinations.contract import DestinationPeer
 from sandbox.expected import created_ms
 from sandbox.processes import ServiceProcess
-from simulators.azure.world import AzureWorld
 from simulators.jira_cloud.files import RecordsFileError
 from simulators.jira_cloud.site import SimulatedSite
 from simulators.jira_cloud.world import JiraWorld
@@ -43,7 +44,7 @@ class SandboxWorld:
     config: Path
     kafka: EmbeddedKafka
     jira: JiraWorld
-    azure: AzureWorld
+    destinations: Mapping[str, DestinationPeer]
     producer: ServiceProcess
     consumer: ServiceProcess
     connection: Connection
@@ -93,29 +94,38 @@ async def simulated_jira(records: Path | None) -> AsyncIterator[JiraWorld]:
 
 @asynccontextmanager
 async def running_world(
-    directory: Path, jira: JiraWorld, maven_repository: str | None, progress: Callable[[int, int], None]
+    directory: Path,
+    jira: JiraWorld,
+    kinds: Sequence[str],
+    maven_repository: str | None,
+    progress: Callable[[int, int], None],
 ) -> AsyncIterator[SandboxWorld]:
-    """Start everything, and yield when the organizations are added. At the end, kill the services and stop the rest."""
+    """Start everything, and yield when the organizations are added. At the end, kill the services and stop the rest.
+
+    `kinds` are those of the destinations, keys of PEERS.
+    """
     config = directory / "relay.toml"
     kafka = EmbeddedKafka(
         directory / "kafka", maven_repository=maven_repository, flush_each_write=False, progress=progress
     )
     async with AsyncExitStack() as stack:
-        azure = await stack.enter_async_context(AzureWorld(seed=random.getrandbits(32)))
+        destinations = {
+            kind: await stack.enter_async_context(PEERS[kind](directory / kind)) for kind in kinds
+        }
         producer, consumer = (
-            _service_process(name, directory, config, azure) for name in ("producer", "consumer")
+            _service_process(name, directory, config, destinations) for name in ("producer", "consumer")
         )
         # Early, so that the services load their programs while Kafka starts.
         for process in (producer, consumer):
             await process.start()
             stack.push_async_callback(process.kill)
         await stack.enter_async_context(kafka)
-        keyring, connection = _configure(directory, config, kafka, jira, azure)
+        keyring, connection = _configure(directory, config, kafka, jira, destinations)
         await topic_admin.create_missing_topics(connection)
         producer.release()
         consumer.release()
         await _add_organizations(connection, keyring, jira.sites)
-        yield SandboxWorld(directory, config, kafka, jira, azure, producer, consumer, connection)
+        yield SandboxWorld(directory, config, kafka, jira, destinations, producer, consumer, connection)
 
 
 def log_to_file(path: Path) -> None:
@@ -123,17 +133,25 @@ def log_to_file(path: Path) -> None:
     logs.configure_logging("json", "info", Redactor(), path.open("a"))
 
 
-def _service_process(name: str, directory: Path, config: Path, azure: AzureWorld) -> ServiceProcess:
+def _service_process(
+    name: str, directory: Path, config: Path, destinations: Mapping[str, DestinationPeer]
+) -> ServiceProcess:
     verb = {"producer": "produce", "consumer": "consume"}[name]
-    environ = service_environment(os.environ, azure.environment(), ports.pick_free_port())
+    peers = {key: value for peer in destinations.values() for key, value in peer.environment.items()}
+    environ = service_environment(os.environ, peers, ports.pick_free_port())
     return ServiceProcess(name, ["--config", str(config), verb], environ, directory / f"{name}.log")
 
 
 def _configure(
-    directory: Path, config: Path, kafka: EmbeddedKafka, jira: JiraWorld, azure: AzureWorld
+    directory: Path,
+    config: Path,
+    kafka: EmbeddedKafka,
+    jira: JiraWorld,
+    destinations: Mapping[str, DestinationPeer],
 ) -> tuple[Keyring, Connection]:
     make_key_file(directory)
-    addresses = Addresses(kafka.bootstrap, jira.gateway_url, azure.endpoint, azure.rule_id)
+    tables = {name: peer.settings for name, peer in destinations.items()}
+    addresses = Addresses(kafka.bootstrap, jira.gateway_url, tables)
     config.write_text(render_settings(directory, addresses), "utf-8")
     loaded = settings.load(config, {})
     return require_keyring(loaded.secrets), Connection(loaded.kafka)

@@ -4,6 +4,7 @@ import asyncio
 import os
 import shlex
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,12 @@ from relay.errors import SettingsError
 
 def sandbox_command(
     context: typer.Context,
+    destinations: Annotated[
+        str | None,
+        typer.Option(
+            metavar="<kind,…>", help="Kinds of destinations; an unknown one lists those that there are."
+        ),
+    ] = None,
     records: Annotated[
         Path | None,
         typer.Option(help="Serve only the audit records of this file, one JSON object a line."),
@@ -31,11 +38,12 @@ def sandbox_command(
         bool, typer.Option("--keep", help="Keep data, logs and rows, and print their directory.")
     ] = False,
 ) -> None:
-    """Run the whole relay against a simulated Jira and Azure, with its own Kafka, and print whether every event arrived.
+    """Run the whole relay against a simulated Jira and destinations, with its own Kafka, and print whether every event arrived.
 
     Of the settings it uses embedded.maven_repository alone, the source of the Kafka download.
     """
     try:
+        from sandbox.destinations.catalogue import DEFAULT, PEERS  # noqa: PLC0415 - see above
         from sandbox.run import SandboxOptions, run  # noqa: PLC0415 - see above
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in {"sandbox", "simulators", "embedded"}:
@@ -44,9 +52,25 @@ def sandbox_command(
             "This installation has no sandbox. Install jira-audit-relay[embedded] with pip, or run `make sandbox` in its repository."
         ) from error
     state: CommandContext = context.obj
-    options = SandboxOptions(records, duration, keep, _maven_repository(state), _program_call())
+    options = SandboxOptions(
+        _kinds(destinations, PEERS) if destinations else DEFAULT,
+        records,
+        duration,
+        keep,
+        _maven_repository(state),
+        _program_call(),
+    )
     if not asyncio.run(run(options)):
         raise typer.Exit(1)
+
+
+def _kinds(text: str, known: Iterable[str]) -> list[str]:
+    """Return the kinds of destinations, each once, in the order of `text`. Raises SettingsError for one that is not known."""
+    kinds = list(dict.fromkeys(each.strip() for each in text.split(",")))
+    for kind in kinds:
+        if kind not in known:
+            raise SettingsError(f"The sandbox has no destination {kind!r}; it has {', '.join(known)}.")
+    return kinds
 
 
 def _maven_repository(state: CommandContext) -> str | None:

@@ -147,7 +147,8 @@ def _dtype(avro: Any) -> pl.DataType:
     raise NotImplementedError(f"no column type for {avro}")
 
 
-def _event_schema(schema: Schema) -> pl.Schema:
+def column_types(schema: Schema) -> pl.Schema:
+    """Return the columns of a version of the event schema. Raises NotImplementedError for a type that events do not have."""
     times = {
         field["name"]
         for field in schema["fields"]
@@ -163,7 +164,7 @@ AUDIT_EVENT = schemas.load("audit_event")
 _TYPES = {field["name"]: field["type"] for field in inline_named_types(AUDIT_EVENT)["fields"]}
 _REQUIRED = {field["name"] for field in AUDIT_EVENT["fields"] if "default" not in field}
 _DEFAULTS = {field["name"]: field.get("default") for field in AUDIT_EVENT["fields"]}
-EVENT_COLUMNS = _event_schema(AUDIT_EVENT)
+EVENT_COLUMNS = column_types(AUDIT_EVENT)
 """The columns of an event, from schemas/audit_event.avsc; times are Datetime in UTC with ms, the mode is a String."""
 
 TIME_COLUMNS = tuple(name for name, dtype in EVENT_COLUMNS.items() if isinstance(dtype, pl.Datetime))

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 class Sent:
     """The destination accepted every row."""
 
+    note: str = field(default="", compare=False)
+    """Of a probe: what `jira-relay check` shows of the destination, such as its product and version."""
+
 
 @dataclass(frozen=True, slots=True)
 class Retry:

@@ -23,15 +23,24 @@ _TARGET, _TARGET_GROUP, _GROUP_NAME, _RELATED = "ecsTarget", "ecsTargetGroup", "
 
 
 def ecs_documents(events: pl.DataFrame) -> pl.Series:
-    """Write each event as one JSON object; members that are null are left out.
+    """Write each event as one JSON object; members that are null are left out."""
+    return with_ecs_columns(events).select(ecs_document()).to_series()
+
+
+def with_ecs_columns(events: pl.DataFrame) -> pl.DataFrame:
+    """Add the columns that `ecs_document` reads beside those of the events.
 
     1. Texts that depend on a few distinct values are made once for each value, without polars.
     2. Columns that several members read are made in a step of their own: polars would work out an expression once for each use.
     3. Arrays of objects are joined as text: polars takes twice the time of the whole row to join them as lists.
     """
-    classified = events.with_columns(*_classified(events), *_AFFECTED)
-    targeted = classified.with_columns(*_TARGETS)
-    return targeted.with_columns(_related_users(targeted)).select(_DOCUMENT).to_series()
+    targeted = events.with_columns(*_classified(events), *_AFFECTED).with_columns(*_TARGETS)
+    return targeted.with_columns(_related_users(targeted))
+
+
+def ecs_document() -> pl.Expr:
+    """Return the JSON text of each event of `with_ecs_columns`."""
+    return _DOCUMENT
 
 
 def _classified(events: pl.DataFrame) -> list[pl.Series]:

@@ -99,7 +99,7 @@ def compile_filter(where: str, event_columns: pl.Schema) -> Filter:
         tree = json.loads(expression.meta.serialize(format="json"))
     except _DEFECTS as error:
         raise FilterError(_explain_syntax(error)) from error
-    _check_node(tree)
+    check_node(tree)
     columns = tuple(dict.fromkeys(expression.meta.root_names()))
     _check_columns(columns, event_columns)
     compiled = Filter(expression, columns)
@@ -141,8 +141,8 @@ def _explain_syntax(error: BaseException) -> str:
     return f"is not a condition in SQL: {kind}{one_line(str(error))}"
 
 
-def _check_node(node: Any) -> None:
-    """Raise FilterError unless the value of an event depends on that event alone.
+def check_node(node: Any) -> None:
+    """Raise FilterError unless the value of an event depends on that event alone. `node`: of a serialized polars expression.
 
     `Expr.meta.is_row_separable` says so of MAX(id) too, so the nodes that are known to be harmless are listed here.
     """
@@ -165,7 +165,7 @@ def _check_node(node: Any) -> None:
                 " aggregates and windows"
             )
     for each in inputs:
-        _check_node(each)
+        check_node(each)
 
 
 def _is_of_one_event(function: Any) -> bool:
@@ -225,7 +225,7 @@ def _struct_fields(event_columns: pl.Schema) -> Iterator[str]:
 
 
 def _check_events_alone(compiled: Filter, event_columns: pl.Schema) -> None:
-    """Raise FilterError if events beside it change an event's value: the net below `_check_node`.
+    """Raise FilterError if events beside it change an event's value: the net below `check_node`.
 
     Events on which the condition fails prove nothing: it may fit all real ones.
     """

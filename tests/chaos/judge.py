@@ -60,7 +60,7 @@ class RoundOutcome:
 async def judge_round(outcome: RoundOutcome) -> RoundReport:
     """Judge a finished round. Raises RelayError when Kafka cannot be read."""
     world = outcome.context.world
-    found = await evidence.collect_evidence(world.jira.truth(), world.connection, world.azure)
+    found = await evidence.collect_evidence(world.jira.truth(), world.connection, world.destinations)
     repeats = invariants.find_repeats(_row_arrivals(world.azure), _disturbances(outcome.context))
     states = {name: public_view(each) for name, each in (await read_organizations(world.connection)).items()}
     violations = [
@@ -109,7 +109,8 @@ def _facts(found: Evidence, outcome: RoundOutcome) -> Iterable[str]:
         f"{modes.count(mode)} {mode}" for mode in ("live", "late", "backfill")
     )
     if outcome.has_consumers:
-        yield f"{len(found.rows)} rows are at the destination."
+        for name, each in found.destinations.items():
+            yield f"{len(each.rows)} rows are at {name}."
 
 
 def _organization_violations(
@@ -124,7 +125,11 @@ def _organization_violations(
         for each in one.mismatches
         if not (log_truncated and set(each.names) <= {"CollectedTime", "EventMode"})
     ]
-    undelivered = {"missing at the destination": one.missing_at_destination} if has_consumers else {}
+    undelivered = (
+        {f"missing at {name}": findings.missing for name, findings in one.destinations.items()}
+        if has_consumers
+        else {}
+    )
     kinds = {
         "missing in Kafka": one.missing_in_kafka,
         "more than once in Kafka": one.repeated_in_kafka,

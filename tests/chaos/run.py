@@ -114,7 +114,7 @@ async def _run_round(world: ChaosWorld, options: RoundOptions, log: RoundLog) ->
 async def _settle(world: ChaosWorld, log: RoundLog, *, has_consumers: bool) -> None:
     """Wait until every record has arrived and nothing more follows, or until the time is up."""
     record_counts = {name: site.log.__len__ for name, site in world.jira.sites.items()}
-    observer = Observer(world.connection, record_counts, world.azure)
+    observer = Observer(world.connection, record_counts, world.destinations)
     started = time.monotonic()
     async with _running_meanwhile(observer.run()):
         while not all(
@@ -131,13 +131,13 @@ async def _settle(world: ChaosWorld, log: RoundLog, *, has_consumers: bool) -> N
             if snapshot.state != "active" or not _has_arrived(snapshot, has_consumers=has_consumers):
                 log.write(
                     f"{snapshot.organization} is {snapshot.state} ({snapshot.reason}): {snapshot.in_jira} records"
-                    f" in Jira, {snapshot.in_kafka} in Kafka, {snapshot.accepted} accepted."
+                    f" in Jira, {snapshot.in_kafka} in Kafka, {min(snapshot.accepted.values())} accepted."
                 )
 
 
 def _has_arrived(snapshot: OrganizationSnapshot, *, has_consumers: bool) -> bool:
     return snapshot.in_kafka >= snapshot.in_jira and (
-        not has_consumers or snapshot.accepted >= snapshot.in_jira
+        not has_consumers or min(snapshot.accepted.values()) >= snapshot.in_jira
     )
 
 

@@ -4,7 +4,7 @@ import base64
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,8 @@ from relay.credentials.keyring import Keyring, load_keyring
 from relay.kafka import topic_admin
 from relay.kafka.connection import Connection
 from sandbox.child_environment import Addresses, render_settings, service_environment
+from sandbox.destinations.contract import DestinationPeer
+from sandbox.destinations.sentinel import SentinelPeer
 from simulators.azure.world import AzureWorld
 from simulators.jira_cloud.world import JiraWorld
 from tests.chaos.process_slot import ProcessSlot
@@ -39,6 +41,7 @@ class ChaosWorld:
     kafka: EmbeddedKafka
     jira: JiraWorld
     azure: AzureWorld
+    destinations: Mapping[str, DestinationPeer]
     slots: list[ProcessSlot]
     connection: Connection
     keyring: Keyring
@@ -71,7 +74,17 @@ async def running_world(
         for slot in slots:
             stack.push_async_callback(slot.kill)
             await slot.start()
-        yield ChaosWorld(directory, kafka, jira, azure, slots, connection, keyring, key_directory)
+        yield ChaosWorld(
+            directory,
+            kafka,
+            jira,
+            azure,
+            {"sentinel": SentinelPeer(azure)},
+            slots,
+            connection,
+            keyring,
+            key_directory,
+        )
 
 
 def _build_kafka(directory: Path, wire_ports: list[tuple[int, int]]) -> EmbeddedKafka:
@@ -106,7 +119,7 @@ def _configure(
     key_directory.mkdir()
     (directory / "secrets.key").write_bytes(base64.b64encode(secrets.token_bytes(32)))
     config = directory / "relay.toml"
-    addresses = Addresses(kafka.bootstrap, jira.gateway_url, azure.endpoint, azure.rule_id)
+    addresses = Addresses(kafka.bootstrap, jira.gateway_url, {"sentinel": SentinelPeer(azure).settings})
     config.write_text(render_settings(directory, addresses), "utf-8")
     return config, key_directory
 

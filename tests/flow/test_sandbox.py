@@ -112,9 +112,10 @@ async def wait_until_nothing_runs(directory, seconds=20):
 
 async def test_a_sandbox_plays_its_faults_and_passes():
     """Three faults begin and heal, every record arrives, and neither a process nor a file remains."""
-    async with running_sandbox("--duration", 15) as running:
+    async with running_sandbox("--destinations", "sentinel,http", "--duration", 15) as running:
         directory = await running.directory
-        await running.wait_for_line(r"Row in Jira_Audit_")
+        await running.wait_for_line(r"Row in sentinel: Jira_Audit_")
+        await running.wait_for_line(r"Row in http: ")
         assert len(find_processes(directory)) >= 3
         code, errors = await running.wait_for_exit(120)
         text = "\n".join(running.lines)
@@ -123,8 +124,11 @@ async def test_a_sandbox_plays_its_faults_and_passes():
         assert len(re.findall(rf"FAULT .*{words}", text)) == 1, text
     assert text.count("HEALED") == 3, text
     assert "no request came too early" in text
-    assert re.search(r"accepted [1-9]\d*, lag 0$", text, re.MULTILINE), text
-    assert re.fullmatch(r"PASSED\. \d+ records in Jira: each is in Kafka exactly once .*", running.lines[-1])
+    assert re.search(r"sentinel [1-9]\d*, http [1-9]\d*, lag 0$", text, re.MULTILINE), text
+    assert re.fullmatch(
+        r"PASSED\. \d+ records in Jira: each is in Kafka exactly once and at sentinel and http, .*",
+        running.lines[-1],
+    )
     assert not directory.exists()
     assert find_processes(directory) == []
 
@@ -154,7 +158,9 @@ async def test_a_file_of_hostile_records_arrives_field_by_field(tmp_path):
         directory = await running.directory
         try:
             code, errors = await running.wait_for_exit(120)
-            rows = list(map(json.loads, (directory / "Jira_Audit_History_CL.jsonl").read_text().splitlines()))
+            rows = list(
+                map(json.loads, (directory / "sentinel-Jira_Audit_History_CL.jsonl").read_text().splitlines())
+            )
         finally:
             shutil.rmtree(directory)
     assert (code, errors) == (0, "")
@@ -185,7 +191,7 @@ async def test_the_death_of_a_service_ends_the_sandbox():
     """The sandbox ends with 1, names the service and the signal, and says how to keep the logs."""
     async with running_sandbox() as running:
         directory = await running.directory
-        await running.wait_for_line(r"accepted [1-9]")
+        await running.wait_for_line(r"sentinel [1-9]")
         (consumer,) = (pid for pid in find_processes(directory) if b"\0consume\0" in command_line(pid))
         os.kill(consumer, signal.SIGKILL)
         code, errors = await running.wait_for_exit(30)
@@ -236,7 +242,7 @@ async def test_the_command_for_a_second_terminal_works():
     """The printed command lists the organizations of the sandbox."""
     async with running_sandbox() as running:
         line = (await running.wait_for_line(r"^ +(.* organizations list)$"))[1]
-        await running.wait_for_line(r"accepted [1-9]")
+        await running.wait_for_line(r"sentinel [1-9]")
         process = await asyncio.create_subprocess_exec(
             *shlex.split(line), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )

@@ -10,13 +10,20 @@ def test_the_relay_accepts_the_settings_of_a_sandbox(tmp_path):
     directory = tmp_path / 'a "strange" \\ ünlucky 💥'
     directory.mkdir()
     key_file = make_key_file(directory)
-    at = Addresses("127.0.0.1:1234", "http://127.0.0.1:5", "http://127.0.0.1:6", "dcr-" + "0" * 32)
+    sentinel = {
+        "endpoint": "http://127.0.0.1:6",
+        "rule_id": "dcr-" + "0" * 32,
+        "credential": "managed-identity",
+    }
+    http = {"url": "http://127.0.0.1:7/live", "headers_file": str(directory / "headers")}
+    at = Addresses("127.0.0.1:1234", "http://127.0.0.1:5", {"sentinel": sentinel, "http": http})
     file = directory / "relay.toml"
     file.write_text(render_settings(directory, at), "utf-8")
     loaded = load(file, {})
     assert loaded.kafka.bootstrap == "127.0.0.1:1234"
     assert loaded.secrets.key_file == key_file
-    assert loaded.destinations["sentinel"].rule_id == at.rule_id
+    assert loaded.destinations["sentinel"].rule_id == sentinel["rule_id"]
+    assert loaded.destinations["http"].url.get_secret_value() == http["url"]
     assert tomllib.loads(file.read_text("utf-8"))["producer"]["interval_seconds"] == 2
 
 

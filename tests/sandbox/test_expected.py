@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from producer.sources.jira_cloud import mapping
 from sandbox import expected
+from sandbox.destinations.sentinel import MAX_ROW_BYTES, MAX_VALUE_BYTES
 from simulators.jira_cloud.hostile import make_hostile_record, make_mistyped_record
 from simulators.jira_cloud.records import RecordGenerator
 
@@ -80,7 +81,8 @@ def test_a_changed_field_of_an_event_is_found(record, field):
 
 def test_a_row_has_the_column_names_of_microsoft():
     """The expected row of a sample record has these columns and values."""
-    assert expected.expected_row(expected.expected_event(SAMPLE, "acme"), 1_768_725_783_001, "live") == {
+    event = {**expected.expected_event(SAMPLE, "acme"), "collected": 1_768_725_783_001, "mode": "live"}
+    assert expected.sentinel_row(event) == {
         "EventId": 2**40,
         "EventUid": f"acme/{2**40}",
         "EventMessage": "Überprüft  ",
@@ -117,6 +119,15 @@ def test_a_row_has_the_column_names_of_microsoft():
     }
 
 
+def sentinel_row(record):
+    return expected.sentinel_row({**expected.expected_event(record, "acme"), "collected": 0, "mode": "late"})
+
+
+def differences(row, found):
+    """Compare rows within the limits of Sentinel."""
+    return expected.row_differences(row, found, MAX_VALUE_BYTES, MAX_ROW_BYTES)
+
+
 def delivered(row, **changes):
     """Return the row as a table stores it: `Unmodeled` as text, and TimeGenerated added."""
     kept = json.loads(json.dumps({**row, **changes}))
@@ -130,44 +141,42 @@ def delivered(row, **changes):
 def test_a_changed_column_of_a_row_is_found(make):
     """An unchanged row has no difference; a changed value of any column is reported under the column's name."""
     record = {"id": 9, "created": "2026-01-18T08:43:02.838+0000", **make(RecordGenerator("seed"))}
-    row = expected.expected_row(expected.expected_event(record, "acme"), 0, "late")
-    assert expected.row_differences(row, delivered(row)) == ([], [])
+    row = sentinel_row(record)
+    assert differences(row, delivered(row)) == ([], [])
     for column in row:
         spoiled = copy.deepcopy(delivered(row))
         spoiled[column] = None if spoiled[column] is not None and column != "Unmodeled" else '{"x": 1}'
-        assert expected.row_differences(row, spoiled) == ([column], []), column
+        assert differences(row, spoiled) == ([column], []), column
 
 
 def test_rows_are_compared_as_json():
     """1 differs from true, and an empty text from null, although Python compares the first pair as equal."""
-    row = expected.expected_row(
-        expected.expected_event({**SAMPLE, "summary": "", "flag": True}, "acme"), 0, "live"
-    )
+    row = sentinel_row({**SAMPLE, "summary": "", "flag": True})
     unmodeled = {**row["Unmodeled"], "flag": 1}
-    assert expected.row_differences(row, delivered(row, Unmodeled=unmodeled)) == (["Unmodeled"], [])
-    assert expected.row_differences(row, delivered(row, EventMessage=None)) == (["EventMessage"], [])
+    assert differences(row, delivered(row, Unmodeled=unmodeled)) == (["Unmodeled"], [])
+    assert differences(row, delivered(row, EventMessage=None)) == (["EventMessage"], [])
 
 
 def test_only_a_marked_truncation_of_a_long_value_is_accepted():
     """A truncation is correct if the value exceeds 64 KB, the text begins like the value, and the mark is there."""
     long, mark = "ä" * 40_000, "… [EventMessage was cut by jira-relay: 80000 bytes]"
-    row = expected.expected_row(expected.expected_event({**SAMPLE, "summary": long}, "acme"), 0, "live")
-    assert expected.row_differences(row, delivered(row, EventMessage="ä" * 30_000 + mark)) == (
+    row = sentinel_row({**SAMPLE, "summary": long})
+    assert differences(row, delivered(row, EventMessage="ä" * 30_000 + mark)) == (
         [],
         ["EventMessage"],
     )
     for wrong in (long[:30_000], "ö" * 30_000 + mark, None):
-        assert expected.row_differences(row, delivered(row, EventMessage=wrong)) == (["EventMessage"], [])
+        assert differences(row, delivered(row, EventMessage=wrong)) == (["EventMessage"], [])
     short = {**row, "EventMessage": "ä" * 30_000}
-    assert expected.row_differences(short, delivered(row, EventMessage=mark)) == (["EventMessage"], [])
+    assert differences(short, delivered(row, EventMessage=mark)) == (["EventMessage"], [])
 
 
 def test_shorter_values_of_a_row_above_a_megabyte_may_be_truncated():
     """In a row above the limit of a request, truncated values below 64 KB are accepted too."""
     changes = [{"fieldName": "x" * 30_000} for _ in range(40)]
     record = {**SAMPLE, "changedValues": changes, "description": "d" * 40_000}
-    row = expected.expected_row(expected.expected_event(record, "acme"), 0, "live")
+    row = sentinel_row(record)
     description = "d" * 1000 + "… [EventDescription was cut by jira-relay: 40000 bytes]"
     marked = [{"fieldName": "[ChangedValues was cut by jira-relay: 0 of 40 items]"}]
     found = delivered(row, EventDescription=description, ChangedValues=marked)
-    assert expected.row_differences(row, found) == ([], ["EventDescription", "ChangedValues"])
+    assert differences(row, found) == ([], ["EventDescription", "ChangedValues"])

@@ -11,7 +11,7 @@ def test_within_a_duration_each_fault_is_played_once_and_can_heal(duration):
     planned = list(plan_faults(duration))
     assert [fault.kind for fault in planned] == [
         "Jira answers 429",
-        "destination answers 403",
+        "destination refuses",
         "producer killed",
     ]
     for fault, following in itertools.pairwise([*planned, None]):

@@ -4,7 +4,7 @@ from sandbox.observer import OrganizationSnapshot
 from sandbox.scenario import DEAD_LETTER_SECONDS, QUIET_SECONDS, AllArrivedDetector
 
 ARRIVED = OrganizationSnapshot(
-    "acme", "active", None, None, None, in_jira=5, in_kafka=5, accepted=5, dead_letters=0
+    "acme", "active", None, None, None, in_jira=5, in_kafka=5, accepted={"sentinel": 5, "http": 5}
 )
 
 
@@ -12,7 +12,7 @@ def test_all_records_have_arrived_when_counts_stay_the_same():
     """Each change of a count starts the quiet time again; a change of state alone does not."""
     now = [0.0]
     all_arrived = AllArrivedDetector(lambda: now[0])
-    assert not all_arrived([replace(ARRIVED, accepted=4)])
+    assert not all_arrived([replace(ARRIVED, accepted={"sentinel": 5, "http": 4})])
     now[0] = QUIET_SECONDS
     assert not all_arrived([ARRIVED])
     now[0] += QUIET_SECONDS
@@ -28,7 +28,7 @@ def test_dead_letters_extend_the_quiet_time():
     """With a dead letter in the place of a record, the wait for arrival is the longer one."""
     now = [0.0]
     all_arrived = AllArrivedDetector(lambda: now[0])
-    snapshots = [replace(ARRIVED, in_kafka=5, accepted=4, dead_letters=1)]
+    snapshots = [replace(ARRIVED, in_kafka=5, accepted={"sentinel": 5, "http": 4}, undeliverable={"http": 1})]
     assert not all_arrived(snapshots)
     now[0] = QUIET_SECONDS
     assert not all_arrived(snapshots)

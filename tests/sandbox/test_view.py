@@ -6,6 +6,8 @@ from rich.console import Console
 
 from relay.status.model import take_over
 from sandbox import view
+from sandbox.destinations.contract import DeliveredRow
+from sandbox.destinations.sentinel import SentinelPeer
 from sandbox.narrator import StatusNarrator
 from sandbox.observer import OrganizationSnapshot
 from sandbox.screen import PLAIN_INTERVAL_SECONDS, Screen
@@ -19,8 +21,8 @@ SNAPSHOT = OrganizationSnapshot(
     complete_up_to=NOW - 86_400_000 * 40,
     in_jira=1234,
     in_kafka=1230,
-    accepted=1200,
-    dead_letters=1,
+    accepted={"sentinel": 1200},
+    unreadable=1,
 )
 
 
@@ -45,7 +47,7 @@ def test_without_a_terminal_an_organization_is_one_line():
     """The line has every column; an unknown value is a dash, and an instant of another day is a date."""
     day = view.format_clock(NOW - 86_400_000 * 40, NOW)
     assert view.render_line(replace(SNAPSHOT, last_event=None), NOW) == (
-        f"acme active: last event -, complete up to {day}, in Kafka 1,230, accepted 1,200, lag 33"
+        f"acme active: last event -, complete up to {day}, in Kafka 1,230, sentinel 1,200, lag 33"
     )
     assert day.count("-") == 2
 
@@ -60,9 +62,9 @@ def test_all_records_have_arrived_when_the_lag_is_zero():
     """A dead letter counts as arrived, since it never reaches the destination."""
     assert not SNAPSHOT.all_arrived
     assert SNAPSHOT.lag == 33
-    assert replace(SNAPSHOT, in_kafka=1233, accepted=1233).all_arrived
-    assert not replace(SNAPSHOT, in_kafka=1233, accepted=1233, in_jira=1235).all_arrived
-    assert not replace(SNAPSHOT, in_kafka=1232, accepted=1234).all_arrived
+    assert replace(SNAPSHOT, in_kafka=1233, accepted={"sentinel": 1233}).all_arrived
+    assert not replace(SNAPSHOT, in_kafka=1233, accepted={"sentinel": 1233}, in_jira=1235).all_arrived
+    assert not replace(SNAPSHOT, in_kafka=1232, accepted={"sentinel": 1234}).all_arrived
 
 
 def test_a_record_cannot_command_the_terminal():
@@ -73,8 +75,10 @@ def test_a_record_cannot_command_the_terminal():
         "EventMessage": "\x1b[2Jgone\x9b31m\u202eback\ud800",
         "EventSource": None,
     }
+    record = {"id": 1, "\x1b]0;title\x07": "\x7f[bold]"}
+    delivered = DeliveredRow("acme\x1b[2J", 1, row, history=False)
     text = render(
-        view.render_side_by_side({"id": 1, "\x1b]0;title\x07": "\x7f[bold]"}, row, "Jira_Audit_v2_CL"), 160
+        view.render_side_by_side("acme\x1b[2J", record, "sentinel", SentinelPeer(None), delivered), 160
     )
     assert text.replace("\n", "").isprintable()
     assert "[bold]" in text
@@ -102,12 +106,14 @@ def test_without_a_terminal_changes_are_printed_at_an_interval():
     stream, now = io.StringIO(), [NOW / 1000]
     with Screen(stream, lambda: now[0]) as screen:
         screen.update([SNAPSHOT, replace(SNAPSHOT, organization="globex")])
-        screen.update([replace(SNAPSHOT, accepted=1201)])
+        screen.update([replace(SNAPSHOT, accepted={"sentinel": 1201})])
         now[0] += PLAIN_INTERVAL_SECONDS
-        screen.update([replace(SNAPSHOT, accepted=1202), replace(SNAPSHOT, organization="globex")])
-        screen.finish([replace(SNAPSHOT, accepted=1203)])
+        screen.update(
+            [replace(SNAPSHOT, accepted={"sentinel": 1202}), replace(SNAPSHOT, organization="globex")]
+        )
+        screen.finish([replace(SNAPSHOT, accepted={"sentinel": 1203})])
     lines = stream.getvalue().splitlines()
-    assert [line.split("accepted ")[1] for line in lines] == [
+    assert [line.split("sentinel ")[1] for line in lines] == [
         "1,200, lag 33",
         "1,200, lag 33",
         "1,202, lag 31",

@@ -33,7 +33,15 @@ async def probe_cluster(
         problem = await look.problem(target)
         if problem is not None:
             return problem
-    return await _missing_rights(client, name, targets) or Sent()
+    return await _missing_rights(client, name, targets) or Sent(
+        _note(product, checked=client.is_elasticsearch)
+    )
+
+
+def _note(product: tuple[str, tuple[int, ...]] | None, *, checked: bool) -> str:
+    """Return product and version, and whether the right to create documents is known. OpenSearch tells it to nobody."""
+    named = "version not told" if product is None else f"{product[0]} {'.'.join(map(str, product[1]))}"
+    return named if checked else f"{named}; the right to create documents shows with the first event"
 
 
 def _product(root: ClusterResponse) -> tuple[str, tuple[int, ...]] | None:

@@ -11,7 +11,7 @@ from isal import igzip
 from consumer.destinations.contract import BodyFormat
 from consumer.destinations.elasticsearch.config import ElasticsearchConfig, Format
 from consumer.destinations.truncation import truncate_texts
-from consumer.formats.ecs import clipped, ecs_documents
+from consumer.formats.ecs import clipped, ecs_document, with_ecs_columns
 from consumer.formats.encoded_rows import EncodedRows
 from consumer.formats.json_text import iso_time, json_object, json_text
 from consumer.formats.native import event_uid, native_fields
@@ -33,17 +33,25 @@ _MIN_MONTH_MS, _MAX_MONTH_MS = 1_009_843_200_000, 4_102_444_799_999
 """Years 2002 to 2099. The time is Jira's: one that is wild must not make indices without end."""
 UNDATED = "undated"
 
-_ACTION, _DOCUMENT, _INDEX = "action", "document", "index"
-_ROW = pl.concat_str(pl.col(_ACTION), pl.lit("\n"), pl.col(_DOCUMENT))
-_CREATE = json_text({"create": pl.struct(_id="id")})
-_CREATE_IN_INDEX = json_text({"create": pl.struct(_index=_INDEX, _id="id")})
+_ID, _INDEX = "documentId", "documentIndex"
+_CREATE = json_text({"create": pl.struct(_id=_ID)})
+_CREATE_IN_INDEX = json_text({"create": pl.struct(_index=_INDEX, _id=_ID)})
 _NATIVE = json_object({"@timestamp": iso_time(clipped("created")), **native_fields()})
+_DOCUMENTS: Mapping[Format, pl.Expr] = {"ecs": ecs_document(), "native": _NATIVE}
 _CREATED_MS = pl.col("created").cast(pl.Int64)
 _MONTH = (
     pl.when(_CREATED_MS.is_between(_MIN_MONTH_MS, _MAX_MONTH_MS))
     .then(clipped("created").dt.strftime("%Y.%m"))
     .otherwise(pl.lit(UNDATED))
 )
+
+
+_ROWS: Mapping[tuple[Format, bool], pl.Expr] = {
+    (shape, in_index): pl.concat_str(_CREATE_IN_INDEX if in_index else _CREATE, pl.lit("\n"), document)
+    for shape, document in _DOCUMENTS.items()
+    for in_index in (False, True)
+}
+"""By format, and by whether the action line names an index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +65,9 @@ class MonthIndices:
         """Return the index of each event. Of an event's values only the month of its time is in the name."""
         months = events.select(_MONTH).to_series()
         if not self.by_organization:
-            return (f"{self.prefix}-" + months).alias(_INDEX)
-        prefixes = events["organization"].to_list()
-        named = [self.by_organization.get(each, self.prefix) for each in prefixes]
-        return (pl.Series(_INDEX, named, pl.String) + "-" + months).alias(_INDEX)
+            return f"{self.prefix}-" + months
+        named = [self.by_organization.get(each, self.prefix) for each in events["organization"].to_list()]
+        return pl.Series(named, dtype=pl.String) + "-" + months
 
 
 def body_format(config: ElasticsearchConfig) -> BodyFormat:
@@ -75,14 +82,11 @@ def encode_rows(
 
     A text that is too long for an index, and a row that is too long for a body, are truncated with a mark.
     """
-    documents = (ecs_documents(events) if shape == "ecs" else events.select(_NATIVE).to_series()).alias(
-        _DOCUMENT
-    )
-    columns = [_document_ids(events), documents]
+    columns = [_document_ids(events).alias(_ID)]
     if months is not None:
-        columns.append(months.names(events))
-    action = _CREATE if months is None else _CREATE_IN_INDEX
-    texts = pl.DataFrame(columns).with_columns(action.alias(_ACTION)).select(_ROW).to_series()
+        columns.append(months.names(events).alias(_INDEX))
+    frame = (with_ecs_columns(events) if shape == "ecs" else events).with_columns(*columns)
+    texts = frame.select(_ROWS[shape, months is not None]).to_series()
     rows = EncodedRows.of_texts(texts, framing.separator)
     if rows.longest <= MAX_VALUE_BYTES:
         return rows
@@ -101,10 +105,10 @@ def encode_body(rows: EncodedRows, config: ElasticsearchConfig, framing: BodyFor
 
 def _document_ids(events: pl.DataFrame) -> pl.Series:
     """Return the key of each event; a hash of one that is too long for a document id."""
-    uids = events.select(event_uid().alias("id")).to_series()
+    uids = events.select(event_uid()).to_series()
     if (uids.str.len_bytes() <= MAX_ID_BYTES).all():
         return uids
-    return pl.Series("id", [_fit_id(uid) for uid in uids.to_list()], pl.String)
+    return pl.Series([_fit_id(uid) for uid in uids.to_list()], dtype=pl.String)
 
 
 def _fit_id(uid: str) -> str:

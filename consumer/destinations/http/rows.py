@@ -32,7 +32,7 @@ def body_format(config: HttpConfig) -> BodyFormat:
             return BodyFormat(config.max_body_bytes, b"[", b",", b"]", config.max_events)
         case "ndjson":
             return BodyFormat(config.max_body_bytes, b"", b"\n", b"\n", config.max_events)
-        case "single":
+        case _:  # single
             return BodyFormat(config.max_body_bytes, b"", b"\n", b"", 1)
 
 

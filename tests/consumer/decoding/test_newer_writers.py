@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumer.decoding.columns import decode
-from consumer.decoding.event_schema import EVENT_COLUMNS, writer_schema
+from consumer.decoding.event_schema import EVENT_COLUMNS, column_types, writer_schema
 from relay.avro.codec import frame
 from relay.avro.parsed_schema import parsed_schema
 from tests.support.messages import (
@@ -115,3 +115,26 @@ def test_a_null_in_a_field_that_an_event_must_have_is_found_in_both_ways():
     assert writer_schema(newer).columnar
     assert [(each.index, each.reason) for each in decoded.undecodable] == [(7, "it has no id")]
     assert decoded.frame.height == 39
+
+
+def test_a_time_without_its_logical_type_is_read_as_milliseconds():
+    """Avro resolves a plain long to a time, and both ways of reading agree."""
+    newer = copy.deepcopy(AUDIT_EVENT)
+    for field in newer["fields"]:
+        if field["name"] in TIMES:
+            field["type"] = "long"
+    written = event(1)
+
+    decoded = decode([message(written, ForeignSchemaEncoder(newer, REF))], {REF: newer}, ())
+
+    assert writer_schema(newer).columnar
+    assert decoded.frame["created"].cast(pl.Int64).to_list() == [written["created"]]
+    assert decoded.frame.schema == EVENT_COLUMNS
+
+
+def test_an_event_schema_of_our_own_has_columns_for_each_type():
+    """A type that the relay gave to a field, without a column for it, is found at the start."""
+    grown = copy.deepcopy(AUDIT_EVENT)
+    grown["fields"].append({"name": "flag", "type": "boolean", "default": False})
+    with pytest.raises(NotImplementedError, match="boolean"):
+        column_types(grown)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from consumer.decoding.columns import decode
 from consumer.decoding.event_schema import EVENT_COLUMNS
 from consumer.formats import filter as filter_module
-from consumer.formats.filter import FUNCTIONS, FilterError, compile_filter
+from consumer.formats.filter import FUNCTIONS, FilterError, check_node, compile_filter
 from tests.support.messages import WRITER_SCHEMAS, event, event_lists, message
 
 PAGE = (Path(__file__).parents[3] / "docs/destinations/filters.md").read_text("utf-8")
@@ -126,9 +126,25 @@ def test_aggregates_and_windows_are_refused(where):
     assert "other events" in refusal(where)
 
 
+@pytest.mark.parametrize(
+    ("node", "named"),
+    [
+        (7, "an expression"),
+        ("Len", "Len"),
+        ({"Function": {"input": [], "function": 3}}, "an expression"),
+        ({"Function": {"input": [], "function": {"Abs": 1, "Sign": 2}}}, "Abs"),
+        ({"Function": {"input": [], "function": {"Neu": {}}}}, "Neu"),
+    ],
+)
+def test_a_node_of_a_newer_polars_is_refused_by_its_name(node, named):
+    """A node that this release does not know may look at other events, whatever its shape."""
+    with pytest.raises(FilterError, match=f"uses {named}, which looks at other events"):
+        check_node(node)
+
+
 def test_the_net_below_the_list_of_nodes_finds_them_too(monkeypatch):
     """An expression whose value depends on its neighbours is refused although its nodes are not known."""
-    monkeypatch.setattr(filter_module, "_check_node", lambda _node: None)
+    monkeypatch.setattr(filter_module, "check_node", lambda _node: None)
     assert "other events" in refusal("id = MAX(id)")
     assert "other events" in refusal("COALESCE(LAG(category) OVER (ORDER BY id), 'none') = 'none'")
 

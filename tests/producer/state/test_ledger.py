@@ -76,6 +76,19 @@ def test_ledgers_of_unreachable_days_are_deleted():
     assert kept == ["2026-11-20", "2026-11-23", "2026-12-02"]
 
 
+def test_a_day_of_an_unread_range_keeps_its_ledger():
+    """When the source serves the range at last, the records of its days that are published must still be known."""
+    unread = TimeRange(MONDAY + DAY_MS // 2, MONDAY + DAY_MS + 1)
+    point = replace(
+        new_checkpoint("acme", MONDAY, now=0),
+        ledgers_from=MONDAY + 9 * DAY_MS,
+        backfilled=(TimeRange(0, MONDAY + 30 * DAY_MS),),
+        unread_ranges=(unread,),
+    )
+    days = ("2026-11-22", "2026-11-23", "2026-11-24", "2026-11-25")
+    assert [name for name in days if is_day_kept(name, point)] == ["2026-11-23", "2026-11-24"]
+
+
 def test_ledger_records_round_trip():
     """A ledger record decodes to the same day, and a deleted day is a tombstone."""
     ledger = Ledger("acme", {"2020-01-01": DayLedger(BitMap64([5]))})

@@ -2,7 +2,9 @@
 
 import pytest
 
+from consumer.destinations.elasticsearch.config import ElasticsearchConfig
 from consumer.destinations.outcome import Partial, Paused, Retry, Sent
+from management.connection_checks import _test_destination
 from simulators import faults
 from simulators.elasticsearch.cluster import SimulatedCluster
 from simulators.elasticsearch.objects import Index, Template
@@ -100,6 +102,25 @@ async def test_a_credential_that_may_not_look_writes_all_the_same():
         for flow in flows.values():
             assert await flow.send(body_of(flow)) == Sent()
             assert await flow.probe() == Sent()
+
+
+@pytest.mark.parametrize(
+    ("opensearch", "version", "note"),
+    [
+        (False, "9.1.0", "Elasticsearch 9.1"),
+        (True, "3.8.0", "OpenSearch 3.8; the right to create documents shows with the first event"),
+    ],
+)
+async def test_check_shows_product_and_version(opensearch, version, note):
+    """And what it cannot know without writing."""
+    async with (
+        SimulatedCluster(opensearch=opensearch, version=version) as cluster,
+        flows_to(cluster.endpoint) as flows,
+    ):
+        assert (await flows["live"].probe()).note == note
+        config = ElasticsearchConfig(kind="elasticsearch", endpoint=cluster.endpoint)
+        test = await _test_destination("soc", config, "tester")
+        assert f"{LIVE} ({note})" in test.message
 
 
 async def test_check_names_a_missing_right_and_an_old_version():
