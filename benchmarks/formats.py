@@ -1,4 +1,4 @@
-"""Measure the CPU time that filters, privacy rules and the bodies of HTTP receivers cost an event, beside Sentinel's rows.
+"""Measure the CPU time that filters, privacy rules and the bodies of other destinations cost an event, beside Sentinel's rows.
 
     .venv/bin/python benchmarks/formats.py [--runs 5]
 
@@ -28,6 +28,7 @@ from consumer.destinations.elasticsearch.config import ElasticsearchConfig
 from consumer.destinations.elasticsearch.config import Format as DocumentFormat
 from consumer.destinations.http import rows as http
 from consumer.destinations.http.config import Format, HttpConfig
+from consumer.destinations.object_store import rows as objects
 from consumer.destinations.sentinel import rows as sentinel
 from consumer.formats.filter import compile_filter
 from consumer.formats.privacy import Rule, compile_privacy
@@ -50,6 +51,12 @@ def http_body(shape: Format) -> Step:
     config = HttpConfig(kind="http", url="https://localhost/x", format=shape, max_body_bytes=10_000_000)  # type: ignore[arg-type]
     framing = http.body_format(config)
     return lambda events: http.encode_body(http.encode_rows(events, shape, framing), config, framing)
+
+
+def parquet_object(events: pl.DataFrame) -> bytes:
+    """Go all the way from events to an object of the destination object-store."""
+    body = objects.encode_body(objects.encode_rows(events))
+    return objects.encode_object(objects.read_body(body, range(events.height)), "events", 0)
 
 
 def bulk_body(shape: DocumentFormat) -> Step:
@@ -79,6 +86,7 @@ STEPS: Mapping[str, Callable[[], Step]] = {
     "HTTP body, ndjson": lambda: http_body("ndjson"),
     "HTTP body, json": lambda: http_body("json"),
     "HTTP body, CloudEvents": lambda: http_body("cloudevents"),
+    "Parquet object": lambda: parquet_object,
     "bulk body, ecs": lambda: bulk_body("ecs"),
     "bulk body, native": lambda: bulk_body("native"),
 }

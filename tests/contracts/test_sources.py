@@ -59,7 +59,7 @@ async def opened(request, tmp_path):
             open_sources(setup, table, choice) as factory,
             open_connection_test(world.config, table, choice) as connection_test,
         ):
-            yield suite.OpenedWorld(world, setup, factory, connection_test)
+            yield suite.OpenedWorld(world, setup, factory, connection_test, table[request.param].input_rules)
 
 
 def test_every_source_has_a_world():

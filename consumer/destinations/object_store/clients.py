@@ -1,7 +1,6 @@
 """The clients of the clouds: their options, and the credentials of files. Called again whenever a credential was refused."""
 
 import configparser
-from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -12,7 +11,7 @@ from obstore.store import AzureStore, GCSStore, S3Store
 
 from consumer.destinations.object_store.cloud import Opened
 from consumer.destinations.object_store.config import Location, ObjectStoreConfig
-from relay.credentials.azure import open_credential
+from relay.credentials.azure import describe_azure_error, open_credential
 from relay.errors import RelayError, describe
 from relay.http import read_environment_certificates, read_proxy_rules
 
@@ -54,7 +53,7 @@ def open_client(name: str, config: ObjectStoreConfig, location: Location, timeou
 def _open_s3(
     config: ObjectStoreConfig, location: Location, content: str | None, common: dict[str, Any]
 ) -> Opened:
-    options: Any = {"region": config.region} if config.region else {}
+    options: Any = {"disable_bulk_delete": True, **({"region": config.region} if config.region else {})}
     if config.endpoint:
         options["endpoint"] = config.endpoint
     secrets: tuple[str, ...] = ()
@@ -83,19 +82,29 @@ def _open_azure(
         options["sas_key" if "sig=" in key else "account_key"] = key
         secrets = (key, *(part.partition("=")[2] for part in key.split("&") if part.startswith("sig=")))
         return Opened(AzureStore(location.bucket, config=options, **common), secrets)
-    credential = open_credential(config.credential, "public")
+    identity = _AzureIdentity(open_credential(config.credential, "public"))
     return Opened(
-        AzureStore(location.bucket, config=options, credential_provider=_token_of(credential), **common),
-        close=credential.close,
+        AzureStore(location.bucket, config=options, credential_provider=identity.provide, **common),
+        close=identity.credential.close,
+        credential_fault=lambda: identity.fault,
     )
 
 
-def _token_of(credential: Any) -> Callable[[], Coroutine[Any, Any, Any]]:
-    async def provide() -> Any:
-        token = await credential.get_token(AZURE_SCOPE)
-        return {"token": token.token, "expires_at": datetime.fromtimestamp(token.expires_on, UTC)}
+class _AzureIdentity:
+    """Tokens of an identity for obstore, which loses the reason when there is none: it is kept here."""
 
-    return provide
+    def __init__(self, credential: Any) -> None:
+        self.credential = credential
+        self.fault: str | None = None
+
+    async def provide(self) -> Any:
+        try:
+            token = await self.credential.get_token(AZURE_SCOPE)
+        except Exception as error:
+            self.fault = describe_azure_error(error)
+            raise
+        self.fault = None
+        return {"token": token.token, "expires_at": datetime.fromtimestamp(token.expires_on, UTC)}
 
 
 def _open_gcs(

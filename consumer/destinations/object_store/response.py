@@ -103,6 +103,14 @@ def taken_by_another(key: str, why: str, name: str) -> Paused:
     )
 
 
+def no_credential(cause: str, name: str) -> Paused:
+    """Return the outcome of a request that could not be made, since the identity gave no token."""
+    return Paused(
+        f"The identity of destinations.{name}.credential gives no token: {cause.removesuffix('.')}. Check it, and the AZURE_…"
+        " variables that it reads."
+    )
+
+
 def name_contended(key: str) -> Retry:
     """Return the outcome of a name that another request is taking at this moment."""
     return Retry(f"Another request is creating {key}.")
