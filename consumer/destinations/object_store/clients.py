@@ -16,6 +16,7 @@ from relay.errors import RelayError, describe
 from relay.http import read_environment_certificates, read_proxy_rules
 
 CONNECT_SECONDS = 10
+_AZURE_DOMAINS = {".usgovcloudapi.net": "usgov", ".chinacloudapi.cn": "china"}
 AZURE_SCOPE = "https://storage.azure.com/.default"
 NEVER_BY_PROXY = (
     "localhost,127.0.0.1,::1,169.254.169.254,169.254.170.2,169.254.170.23,metadata.google.internal"
@@ -82,12 +83,18 @@ def _open_azure(
         options["sas_key" if "sig=" in key else "account_key"] = key
         secrets = (key, *(part.partition("=")[2] for part in key.split("&") if part.startswith("sig=")))
         return Opened(AzureStore(location.bucket, config=options, **common), secrets)
-    identity = _AzureIdentity(open_credential(config.credential, "public"))
+    identity = _AzureIdentity(open_credential(config.credential, _azure_cloud(config)))
     return Opened(
         AzureStore(location.bucket, config=options, credential_provider=identity.provide, **common),
         close=identity.credential.close,
         credential_fault=lambda: identity.fault,
     )
+
+
+def _azure_cloud(config: ObjectStoreConfig) -> str:
+    """Return the cloud of the endpoint's domain, whose login server gives the token."""
+    host = urlsplit(config.endpoint or "").hostname or ""
+    return next((cloud for domain, cloud in _AZURE_DOMAINS.items() if host.endswith(domain)), "public")
 
 
 class _AzureIdentity:
@@ -120,7 +127,7 @@ def _client_options(
     name: str, config: ObjectStoreConfig, location: Location, timeout_seconds: float
 ) -> dict[str, Any]:
     options: dict[str, Any] = {
-        "timeout": timedelta(seconds=timeout_seconds),
+        "timeout": timedelta(seconds=timeout_seconds + 5),  # the caller's own time ends first
         "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
         "user_agent": f"jira-audit-relay/{version('jira-audit-relay')}",
         "allow_http": urlsplit(config.endpoint or "").scheme == "http",

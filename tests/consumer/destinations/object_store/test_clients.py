@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from consumer.destinations.object_store.clients import _client_options
+from consumer.destinations.object_store.clients import _azure_cloud, _client_options
 from consumer.destinations.object_store.config import ObjectStoreConfig, parse_location
 from relay.errors import RelayError
 from tests.support.object_stores import opened
@@ -83,3 +83,16 @@ async def test_an_account_key_that_is_none_is_named_and_not_shown(content, tmp_p
         async with opened("az://acmeaudit/audit", credential_file=tmp_path / "credential"):
             pass
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "cloud"),
+    [
+        (None, "public"),
+        ("https://acmeaudit.blob.core.usgovcloudapi.net", "usgov"),
+        ("https://acmeaudit.blob.core.chinacloudapi.cn", "china"),
+    ],
+)
+def test_the_login_server_follows_from_the_endpoint(endpoint, cloud):
+    config = ObjectStoreConfig(kind="object-store", location="az://acmeaudit/audit", endpoint=endpoint)
+    assert _azure_cloud(config) == cloud
