@@ -18,7 +18,7 @@ from relay.kafka.producer import ProducerRecord
 from relay.kafka.tables import read_table
 from relay.kafka.topic_admin import read_shard_count
 from relay.kafka.topics import Topics, partition_of
-from relay.kafka.transactions import Publisher, PublishError
+from relay.kafka.transactions import TransactionalProducer, PublishError
 from relay.organizations import Organization, OrganizationCodec
 
 OrganizationEdit = Callable[[Organization | None], Organization | None]
@@ -100,7 +100,7 @@ class _FencedEdit:
         3. The edit sees the last committed state, and commits only if no other editor has fenced this one since.
         """
         topics = Topics(self.connection.kafka.topic_prefix)
-        publisher = await Publisher.open(self.connection, f"{topics.organizations}.{partition}")
+        publisher = await TransactionalProducer.open(self.connection, f"{topics.organizations}.{partition}")
         try:
             await publisher.end_hanging([TopicPartition(topics.organizations, partition)])
             table = await read_table(self.connection, topics.organizations, [partition])

@@ -20,7 +20,7 @@ from producer.publishing.transaction_history import TransactionHistory
 from producer.state.checkpoint import Checkpoint, IdReuse
 from producer.state.shard_state import OrganizationState, ShardState
 from relay.kafka.topic_facts import TopicLimits
-from relay.kafka.transactions import Publisher, PublishError
+from relay.kafka.transactions import TransactionalProducer, PublishError
 
 
 class ShardClosedError(Exception):
@@ -47,7 +47,7 @@ class ShardPublisher:
 
     def __init__(
         self,
-        transactions: Publisher,
+        transactions: TransactionalProducer,
         state: ShardState,
         layout: ShardLayout,
         topic_limits: Callable[[], TopicLimits],

@@ -42,7 +42,7 @@ from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.producer import ProducerRecord
 from relay.kafka.topics import Topics
-from relay.kafka.transactions import Publisher, PublishError
+from relay.kafka.transactions import TransactionalProducer, PublishError
 from relay.schema_registry.store import SchemaStore
 
 
@@ -79,7 +79,7 @@ class ShardLoader:
             await self.topic_limits.size_refused(history.size_refused_by)
             history.size_refused_by = None
         encoder = await self.store.event_encoder()
-        transactions = await Publisher.open(
+        transactions = await TransactionalProducer.open(
             self.connection,
             f"{self.topics.prefix}.{partition}",
             max_batch_bytes=self.topic_limits.current.max_batch_bytes,
@@ -91,7 +91,7 @@ class ShardLoader:
             raise
 
     async def _load(
-        self, partition: int, transactions: Publisher, encoder: Encoder, history: TransactionHistory
+        self, partition: int, transactions: TransactionalProducer, encoder: Encoder, history: TransactionHistory
     ) -> ShardPublisher:
         names = (self.topics.events, self.topics.backfill, self.topics.progress, self.topics.dead_letters)
         ended_transactions = await transactions.end_hanging(
@@ -159,7 +159,7 @@ class ShardLoader:
 
     async def _write_repairs(
         self,
-        transactions: Publisher,
+        transactions: TransactionalProducer,
         partition: int,
         state: ShardState,
         repairs: Sequence[LedgerRepair],

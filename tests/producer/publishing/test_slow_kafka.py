@@ -16,7 +16,7 @@ from relay.config.schema_registry import SchemaRegistryConfig
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topic_facts import TopicLimits
 from relay.kafka.topics import Topics
-from relay.kafka.transactions import Publisher, PublishError, TransactionTiming
+from relay.kafka.transactions import TransactionalProducer, PublishError, TransactionTiming
 from relay.schema_registry.store import open_schema_store
 from tests.support.kafka import connection_to
 from tests.support.quotas import set_quota
@@ -26,20 +26,20 @@ from tests.support.shard_publishing import large_records, publish_all
 
 async def test_a_transaction_too_large_for_a_slow_kafka_gets_smaller_until_it_ends(loader, monkeypatch):
     """Each time-out halves the next transaction, so that all is published, once."""
-    publish = Publisher._publish
+    publish = TransactionalProducer._publish
 
     async def slow(self, given, after_offsets):
         """Take 20 ms for each record, with 0.2 s for a transaction."""
         await asyncio.sleep(0.02 * len(given))
         return await publish(self, given, after_offsets)
 
-    monkeypatch.setattr(Publisher, "_publish", slow)
-    opened = Publisher.open
+    monkeypatch.setattr(TransactionalProducer, "_publish", slow)
+    opened = TransactionalProducer.open
 
     async def with_little_time(connection, name, **options):
         return await opened(connection, name, TransactionTiming(transaction_seconds=0.7), **options)
 
-    monkeypatch.setattr(Publisher, "open", with_little_time)
+    monkeypatch.setattr(TransactionalProducer, "open", with_little_time)
     history = TransactionHistory()
     failures = await publish_all(loader, history, records("acme", *range(100)))
 
