@@ -1,4 +1,4 @@
-"""One edit of an organization: the change and its entry in the history, in one transaction that fences other editors."""
+"""One edit of an organization: the change and its entry in the change log, in one transaction that fences other editors."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ from relay.kafka.producer import ProducerRecord
 from relay.kafka.tables import read_table
 from relay.kafka.topic_admin import read_shard_count
 from relay.kafka.topics import Topics, partition_of
-from relay.kafka.transactions import TransactionalProducer, PublishError
+from relay.kafka.transactions import PublishError, TransactionalProducer
 from relay.organizations import Organization, OrganizationCodec
 
 OrganizationEdit = Callable[[Organization | None], Organization | None]
@@ -42,7 +42,7 @@ async def edit_organization(
     misplaced: Sequence[Record] = (),
     timing: EditTiming | None = None,
 ) -> Organization | None:
-    """Edit one organization, with an entry in the history; return it as edited.
+    """Edit one organization, with an entry in the change log; return it as edited.
 
     `change` may be called several times, when another editor fences this one; what it raises passes through, and nothing is
     changed. `revision`: raise StaleEditError when the organization has another one. `allow_unreadable`: treat an unreadable
@@ -124,7 +124,7 @@ class _FencedEdit:
         self, topics: Topics, partition: int, before: Organization | None, after: Organization | None
     ) -> list[ProducerRecord]:
         value = None if after is None else OrganizationCodec().encode(after)
-        history = InternalCodec("change").encode(
+        change = InternalCodec("change").encode(
             {
                 "organization": self.name,
                 "at": self.now_ms,
@@ -137,7 +137,7 @@ class _FencedEdit:
         key = self.name.encode()
         return [
             ProducerRecord(topics.organizations, partition, key, value),
-            ProducerRecord(topics.changes, 0, key, history),
+            ProducerRecord(topics.changes, 0, key, change),
             *(
                 ProducerRecord(topics.organizations, record.partition, record.key or b"", None)
                 for record in self.misplaced

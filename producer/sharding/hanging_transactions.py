@@ -18,7 +18,7 @@ from relay.kafka import KAFKA_FAILURES, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import LogBounds, log_bounds, standalone_consumer, with_leader
 from relay.kafka.topics import Topics
-from relay.kafka.transactions import TRANSACTION_SECONDS, TransactionalProducer, PublishError
+from relay.kafka.transactions import TRANSACTION_SECONDS, PublishError, TransactionalProducer
 
 log = structlog.get_logger(__name__)
 

@@ -21,20 +21,22 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class HistoryTiming:
+class StatusCacheTiming:
     """Age at which statuses are read again, and the bound of one reading, in seconds."""
 
     max_age_seconds: float = 10.0
     read_seconds: float = 10.0
 
 
-DEFAULT_TIMING = HistoryTiming()
+DEFAULT_TIMING = StatusCacheTiming()
 
 
-class StatusHistory:
+class StatusCache:
     """The stored statuses, read again when the last reading is older than `timing.max_age_seconds`."""
 
-    def __init__(self, connection: Connection, topic: str, timing: HistoryTiming = DEFAULT_TIMING) -> None:
+    def __init__(
+        self, connection: Connection, topic: str, timing: StatusCacheTiming = DEFAULT_TIMING
+    ) -> None:
         self._timing = timing
         self._connection = connection
         self._topic = topic

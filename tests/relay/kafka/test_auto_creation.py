@@ -12,7 +12,7 @@ from relay.kafka.producer import RecordWriter, TopicWriteError
 from relay.kafka.tables import read_table
 from relay.kafka.topic_admin import compare_topics, create_missing_topics, read_shard_count, read_topic_facts
 from relay.kafka.topics import Topics
-from relay.kafka.transactions import TransactionalProducer, PublishError
+from relay.kafka.transactions import PublishError, TransactionalProducer
 from tests.support.group_member import RecordingHandler
 from tests.support.kafka import connection_to, event
 from tests.support.topics import topics_of

@@ -14,7 +14,7 @@ from relay.kafka.producer import RecordWriter, TopicWriteError
 from relay.kafka.tables import read_table
 from relay.kafka.topic_admin import create_missing_topics, read_shard_count
 from relay.kafka.topics import Topics
-from relay.kafka.transactions import TransactionalProducer, PublishError
+from relay.kafka.transactions import PublishError, TransactionalProducer
 from tests.support.group_member import SESSION, RecordingHandler, running_member, write_organization
 from tests.support.kafka import aiokafka_tasks, connection_to, event
 from tests.support.waiting import wait_until

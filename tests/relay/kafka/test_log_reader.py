@@ -18,7 +18,7 @@ from relay.kafka.log_reader import (
     standalone_consumer,
 )
 from relay.kafka.producer import ProducerRecord, RecordWriter
-from relay.kafka.tables import read_history, read_table
+from relay.kafka.tables import read_key, read_table
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import TransactionalProducer
@@ -68,8 +68,8 @@ async def test_the_history_of_a_key_is_read_in_its_order(connection, prefix):
         ]:
             await writer.send(topic, key, value)
 
-    assert [each.value for each in await read_history(connection, topic, b"a")] == [b"1", b"2", b"1"]
-    assert await read_history(connection, topic, b"c") == []
+    assert [each.value for each in await read_key(connection, topic, b"a")] == [b"1", b"2", b"1"]
+    assert await read_key(connection, topic, b"c") == []
 
 
 async def test_a_record_that_does_not_supersede_is_ignored(connection, prefix):

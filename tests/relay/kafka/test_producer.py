@@ -14,7 +14,7 @@ from relay.kafka.tables import read_table
 from relay.kafka.topic_admin import create_missing_topics, read_topic_facts
 from relay.kafka.topic_facts import UNLIMITED_RETENTION_MS, topic_limits
 from relay.kafka.topics import MAX_EVENT_BYTES, Topics
-from relay.kafka.transactions import TransactionalProducer, PublishError
+from relay.kafka.transactions import PublishError, TransactionalProducer
 from relay.status.model import take_over
 from relay.status.writer import StatusWriter
 from relay.timestamps import DAY_MS

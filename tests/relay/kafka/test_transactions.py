@@ -10,7 +10,7 @@ from relay.kafka.producer import ProducerRecord, RecordWriter
 from relay.kafka.tables import read_table
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
-from relay.kafka.transactions import TransactionalProducer, PublishError
+from relay.kafka.transactions import PublishError, TransactionalProducer
 from tests.support.kafka import connection_to
 
 

@@ -11,7 +11,7 @@ from relay.kafka.connection import Connection
 from relay.kafka.producer import ProducerRecord
 from relay.kafka.topic_admin import compare_topics, create_missing_topics
 from relay.kafka.topics import Topics
-from relay.kafka.transactions import TransactionalProducer, PublishError
+from relay.kafka.transactions import PublishError, TransactionalProducer
 from simulators.faults import respond_with
 from tests.support.group_member import SESSION, RecordingHandler, running_member
 from tests.support.kafka import aiokafka_tasks
@@ -60,7 +60,11 @@ async def test_work_continues_when_kafka_ends_an_expired_login(
     rebalances.
     """
     connection = await open_connection(secure_kafka.oauth_settings(authorization_server, "short"), prefix)
-    publisher, handler, written = await TransactionalProducer.open(connection, f"{prefix}.0"), RecordingHandler(), 0
+    publisher, handler, written = (
+        await TransactionalProducer.open(connection, f"{prefix}.0"),
+        RecordingHandler(),
+        0,
+    )
     async with running_member(connection, handler, prefix):
         while min(count_closed(caplog, "sender"), count_closed(caplog, "group_coordinator")) < 2:
             written += 1
