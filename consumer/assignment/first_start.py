@@ -5,7 +5,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
-from consumer.assignment.start_offset import StartOffset, end_unknown_text
+from consumer.assignment.start_offset import StartOffset
+from consumer.assignment.start_offset_texts import end_unknown_text
 from consumer.offsets.delivered import DeliveryProgress
 from relay.kafka import TopicPartition
 from relay.kafka.positions import Positions

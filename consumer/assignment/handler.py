@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from consumer.assignment.assignment import Assignment
-from consumer.assignment.pump import Pipeline
+from consumer.assignment.pipeline import Pipeline
 from consumer.offsets.delivered import DeliveryProgress
 from relay.kafka import Record, TopicPartition
 from relay.kafka.positions import GroupCoverage, Positions

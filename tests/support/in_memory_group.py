@@ -9,8 +9,8 @@ from prometheus_client import CollectorRegistry
 
 from consumer.assignment.first_start import LiveProgress, Start
 from consumer.assignment.handler import AssignmentHandler
-from consumer.assignment.pump import Pipeline
-from consumer.assignment.start_offsets import StartOffsetResolver
+from consumer.assignment.pipeline import Pipeline
+from consumer.assignment.start_offset_resolver import StartOffsetResolver
 from consumer.decoding.event_rules import EventRules
 from consumer.decoding.isolate import Selector
 from consumer.decoding.schema_lookup import SchemaLookup

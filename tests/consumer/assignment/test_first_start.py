@@ -7,7 +7,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from consumer.assignment.first_start import is_complete
-from consumer.assignment.start_offsets import StartOffsetResolver
+from consumer.assignment.start_offset_resolver import StartOffsetResolver
 from consumer.metrics import ConsumerMetrics
 from consumer.offsets.backup import OffsetBackup
 from consumer.offsets.committer import OffsetCommitter

@@ -14,13 +14,8 @@ from consumer.assignment.start_candidates import (
     candidates_of_group,
     delivered_end,
 )
-from consumer.assignment.start_offset import (
-    StartOffset,
-    moved_text,
-    reread_text,
-    start_within_log,
-    unproven_text,
-)
+from consumer.assignment.start_offset import StartOffset, start_within_log
+from consumer.assignment.start_offset_texts import moved_text, reread_text, unproven_text
 from consumer.metrics import PipelineMetrics
 from consumer.offsets.backup import OffsetBackup
 from consumer.offsets.delivered import DeliveryProgress, RecordFingerprint
