@@ -158,7 +158,7 @@ class PipelineFactory:
         metrics = self.metrics.for_pipeline(name, flow)
         delivery_flow = self._delivery_flow(name, destination, rate_limit, metrics)
         pipeline = Pipeline(
-            self._start_offsets(name, flow, topic, metrics, live_progress),
+            self._start_offsets(name, flow, topic, metrics, guard, live_progress),
             SchemaLookup(self._store, metrics),
             delivery_flow,
             self._linger_seconds(destination),
@@ -206,6 +206,7 @@ class PipelineFactory:
         flow: PipelineFlow,
         topic: str,
         metrics: PipelineMetrics,
+        guard: TargetGuard,
         live_progress: LiveProgress | None,
     ) -> StartOffsetResolver:
         return StartOffsetResolver(
@@ -215,6 +216,7 @@ class PipelineFactory:
             metrics,
             self._timing.start,
             live=live_progress,
+            began_ms=lambda: guard.claimed_at,
         )
 
     def _linger_seconds(self, destination: Destination) -> float:

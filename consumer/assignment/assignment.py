@@ -227,7 +227,9 @@ class Assignment:
                 while self._buffer.bytes >= self._pipeline.timing.buffers.record_buffer_bytes:
                     await self._changed.wait()
         except TimeoutError:
-            self._pauses.pause_all()
+            # Room may have come at the same moment, and nothing resumes reading then: the pump has nothing to take.
+            if self._buffer.bytes >= self._pipeline.timing.buffers.record_buffer_bytes:
+                self._pauses.pause_all()
 
     async def close(self, *, finish_seconds: float, answer_seconds: float) -> None:
         """Finish deliveries for `finish_seconds`, then start no request and wait `answer_seconds` for answers; then commit.

@@ -23,19 +23,22 @@ async def first_progress(
     log_starts: Mapping[TopicPartition, int],
     log_ends: Mapping[TopicPartition, int],
     recent_since_ms: int,
+    began_ms: int | None = None,
 ) -> dict[TopicPartition, DeliveryProgress]:
     """Return where each partition begins by the setting.
 
     `recent` divides a partition at the first record since `recent_since_ms`, or at its end. The offset of the division is
     committed with the start, under the fence of the group, so no two processes know different ones.
     `log_ends` were looked up before this call: a record that arrives meanwhile is after the division.
+    `latest` means the end when the destination began (`began_ms`, None: not known): in a partition that was added later, its end
+    is after events that nobody has sent.
     """
     if start == "earliest":
         offsets = {each: log_starts[each] for each in partitions}
-    elif start == "latest":
+    elif start == "latest" and began_ms is None:
         offsets = {each: log_ends[each] for each in partitions}
     else:
-        since = recent_since_ms if start == "recent" else int(start.timestamp() * 1000)
+        since = _since(start, recent_since_ms, began_ms or 0)
         found = await positions.offsets_for_time(partitions, since) if partitions else {}
         offsets = {each: _or_default(found.get(each), log_ends[each]) for each in partitions}
     progress = {
@@ -47,6 +50,15 @@ async def first_progress(
         else made
         for each, made in progress.items()
     }
+
+
+def _since(start: Start, recent_since_ms: int, began_ms: int) -> int:
+    match start:
+        case "recent":
+            return recent_since_ms
+        case datetime():
+            return int(start.timestamp() * 1000)
+    return began_ms
 
 
 def with_end(partition: TopicPartition, start: StartOffset, live: DeliveryProgress) -> StartOffset:

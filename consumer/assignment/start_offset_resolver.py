@@ -50,7 +50,8 @@ class StartOffsetResolver:
     operator who sets an offset is obeyed.
 
     `read_backup` reads the status topic; it raises when that fails, since then nothing may be assumed. `live` makes it the resolver
-    of a group of older events: it tells where the live group began, which is the end of each partition.
+    of a group of older events: it tells where the live group began, which is the end of each partition. `began_ms`: when the
+    destination began, in ms UTC; None: not known.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class StartOffsetResolver:
         clock: Callable[[], float] = time.monotonic,
         live: LiveProgress | None = None,
         now: Callable[[], int] = now_ms,
+        began_ms: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._start = start
         self._read_backup = read_backup
@@ -72,6 +74,7 @@ class StartOffsetResolver:
         self._live = live
         self._divisions = DivisionFinder(log, self.matching_partitions)
         self._now = now
+        self._began_ms = began_ms
         self._log_ends = LogEndWait(self._timing.log_end_wait_seconds, clock)
         self.known_progress: dict[TopicPartition, DeliveryProgress] = {}
 
@@ -92,6 +95,7 @@ class StartOffsetResolver:
             log_starts,
             log_ends,
             self._now() - self._timing.recent_ms,
+            self._began_ms(),
         )
         resolved = {}
         for each in partitions:

@@ -2,8 +2,9 @@
 
 import hmac
 import ipaddress
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Literal
 
 import polars as pl
@@ -17,6 +18,9 @@ HASH_DIGITS = 24
 
 MIN_KEY_CHARS = 32
 
+REMEMBERED_TEXTS = 20_000
+"""People and addresses whose replacement is remembered, for each rule: some megabytes."""
+
 _IDENTITY = frozenset({"organization", "id", "created", "collected", "mode", "variant"})
 """Columns that identify and date an event. Without them, repeats could not be found."""
 _ADDRESSES = frozenset({"remoteAddress"})
@@ -29,12 +33,17 @@ class PrivacyError(ValueError):
     """The rules cannot be applied; the message has the cause, and ends with the correction."""
 
 
+Replace = Callable[[str], str | None]
+"""Return what is shown instead of a text; None: nothing. Pure, and remembered for the texts of the last events."""
+
+
 @dataclass(frozen=True, slots=True)
 class Privacy:
     """Rules by column, or by `names` and `ids` for people within lists."""
 
     rules: Mapping[str, Rule]
-    key: bytes
+    pseudonym: Replace
+    mask: Replace
 
     def hide(self, events: pl.DataFrame) -> pl.DataFrame:
         """Return the events with the same columns, types and order, and the values that the rules leave. Pure."""
@@ -52,28 +61,32 @@ class Privacy:
             case "drop":
                 return pl.Series(values.name, [None], dtype=values.dtype).new_from_index(0, len(values))
             case "hash":
-                return _replaced(values, self._pseudonym)
+                return _replaced(values, self.pseudonym)
             case _:  # mask
-                return _replaced(values, mask_address)
+                return _replaced(values, self.mask)
 
     def _hidden_people(self, items: pl.Series, people: Mapping[str, Rule]) -> pl.Series:
         """Hide fields of the items that are people, in a column of items or of lists of items."""
-        in_lists = isinstance(items.dtype, pl.List)
-        flat = (items.explode() if in_lists else items).drop_nulls().to_frame("item").unnest("item")
-        persons = flat.filter(_is_person(pl.col("typeName")))
-        item = pl.element() if in_lists else pl.col(items.name)
-        hidden = {
-            field: pl.lit(None, pl.String)
-            if rule == "drop"
-            else _mapped(item.struct.field(field), persons[field], self._pseudonym)
-            for field, rule in people.items()
-        }
-        replaced = _with_fields(item, hidden)
-        column = pl.col(items.name).list.eval(replaced) if in_lists else replaced
-        return items.to_frame().select(column.alias(items.name)).to_series()
+        if not isinstance(items.dtype, pl.List):
+            return self._hidden_items(items, people)
+        hidden = pl.element().map_batches(
+            lambda flat: self._hidden_items(flat, people), items.dtype.inner, is_elementwise=True
+        )
+        return items.to_frame().select(pl.col(items.name).list.eval(hidden)).to_series()
 
-    def _pseudonym(self, text: str) -> str:
-        return hmac.digest(self.key, text.encode(), "sha256").hex()[:HASH_DIGITS]
+    def _hidden_items(self, items: pl.Series, people: Mapping[str, Rule]) -> pl.Series:
+        """Hide fields of the items that are people. In batches of some hundred events, expressions cost more than these lists."""
+        fields = items.struct.unnest()
+        persons = list(map(_is_person, fields["typeName"].to_list()))
+        for field, rule in people.items():
+            replace = _nothing if rule == "drop" else self.pseudonym
+            texts = [
+                replace(text) if person and text is not None else text
+                for person, text in zip(persons, fields[field].to_list(), strict=True)
+            ]
+            fields.replace_column(fields.get_column_index(field), pl.Series(field, texts, pl.String))
+        hidden = fields.to_struct(items.name)
+        return hidden if not items.null_count() else hidden.zip_with(items.is_not_null(), items)
 
 
 def compile_privacy(rules: Mapping[str, Rule], key: str | None, event_columns: pl.Schema) -> Privacy:
@@ -91,7 +104,12 @@ def compile_privacy(rules: Mapping[str, Rule], key: str | None, event_columns: p
                 f"has the rule hash, and hide_key has {len(key)} characters: use at least {MIN_KEY_CHARS}, since a short key"
                 " can be guessed"
             )
-    return Privacy(rules, (key or "").encode())
+    pseudonym = partial(make_pseudonym, (key or "").encode())
+    return Privacy(rules, lru_cache(REMEMBERED_TEXTS)(pseudonym), lru_cache(REMEMBERED_TEXTS)(mask_address))
+
+
+def make_pseudonym(key: bytes, text: str) -> str:
+    return hmac.digest(key, text.encode(), "sha256").hex()[:HASH_DIGITS]
 
 
 def mask_address(text: str) -> str | None:
@@ -124,30 +142,16 @@ def _allowed_rules(name: str, event_columns: pl.Schema) -> Sequence[str]:
     return ("drop", "hash") if name in _PERSON_FIELDS or event_columns[name] == pl.String else ("drop",)
 
 
-def _is_person(type_name: pl.Expr) -> pl.Expr:
+def _is_person(type_name: str | None) -> bool:
     """Return whether an item is, or may be, a person: its type is USER, or it has none."""
-    return type_name.str.to_uppercase().is_in(["USER", ""]).fill_null(value=True)
+    return not type_name or type_name.upper() == "USER"
 
 
-def _with_fields(item: pl.Expr, hidden: Mapping[str, pl.Expr]) -> pl.Expr:
-    person = _is_person(item.struct.field("typeName"))
-    fields = [
-        pl.when(person).then(value).otherwise(item.struct.field(field)).alias(field)
-        for field, value in hidden.items()
-    ]
-    return pl.when(item.is_not_null()).then(item.struct.with_fields(fields))
+def _nothing(_text: str) -> None:
+    """Show nothing."""
 
 
-def _replaced(values: pl.Series, replace: Callable[[str], str | None]) -> pl.Series:
-    """Replace each distinct text once. In batches of some hundred events polars' own replacement costs more than this."""
+def _replaced(values: pl.Series, replace: Replace) -> pl.Series:
+    """Replace each text. In batches of some hundred events polars' own replacement costs more than this."""
     texts = values.to_list()
-    known = {text: replace(text) for text in set(texts) if text is not None}
-    return pl.Series(values.name, [None if text is None else known[text] for text in texts], pl.String)
-
-
-def _mapped(value: pl.Expr, known: Iterable[str | None], replace: Callable[[str], str | None]) -> pl.Expr:
-    """Replace the `known` texts; any other text becomes null rather than pass."""
-    texts = list(pl.Series(known, dtype=pl.String).drop_nulls().unique())
-    replaced = [replace(text) for text in texts]
-    old, new = pl.Series(texts, dtype=pl.String), pl.Series(replaced, dtype=pl.String)
-    return value.replace_strict(old, new, default=None, return_dtype=pl.String)
+    return pl.Series(values.name, [None if text is None else replace(text) for text in texts], pl.String)

@@ -58,6 +58,8 @@ class TargetGuard:
         """Why the process does not join yet; None: it has looked."""
         self.notice: str | None = None
         """Why it is not known whose the name is; None: it is known."""
+        self.claimed_at: int | None = None
+        """Since when the name belongs to this target, in ms UTC; None: that is not known."""
 
     async def run(self, memberships: Sequence[Membership]) -> None:
         """Join whenever the name belongs to this target, until cancelled. Raises the exception that ended a membership."""
@@ -137,6 +139,7 @@ class TargetGuard:
 
     def _judge(self, claim: Claim) -> None:
         self.waiting = self.notice = None
+        self.claimed_at = claim.at
         before = self.problem
         another = claim.target.digest != self._target.digest
         self.problem = _another_target_text(self._name, self._flow, claim, self._target) if another else None

@@ -1,6 +1,7 @@
 """What a consumer says while its group does not read every partition, or does not know."""
 
 import asyncio
+import time
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
@@ -33,6 +34,14 @@ async def with_admin(world, act):
         await act(admin)
     finally:
         await admin.close()
+
+
+async def add_partitions(world, count):
+    """Give each topic that has a partition for each shard `count` of them: consumers refuse to start where the counts differ."""
+    topics = world.topics
+    sharded = (topics.events, topics.backfill, topics.organizations, topics.progress, topics.dead_letters)
+    new = {each: NewPartitions(total_count=count) for each in sharded}
+    await with_admin(world, lambda admin: admin.create_partitions(new))
 
 
 def lag(consumer, flow="live"):
@@ -72,6 +81,52 @@ async def test_partitions_that_were_added_are_named_until_they_are_read(kafka, p
         await wait_until(consumer.ready)
         status = await wait_for_status(world, lambda status: len(status.offsets) == SHARDS + count)
         assert status.state == "active"
+
+
+@pytest.mark.parametrize("start", ["latest", "recent"])
+async def test_events_of_an_added_partition_are_delivered_wherever_the_destination_began(
+    start, kafka, prefix, monkeypatch
+):
+    """Also those that were written before any consumer knew the partition: its end is no place to begin."""
+    async with pipeline_world(kafka, prefix, monkeypatch) as world:
+        await world.publish(some_events(30, collected=int(time.time() * 1000) - 60_000))
+        async with world.consuming(timing=QUICK, start=start) as consumer:
+            await wait_until(consumer.ready)
+            if start == "latest":
+                world.published.clear()
+        count = SHARDS + 2
+        await add_partitions(world, count)
+        await world.close()  # the next producer knows the partitions
+        later = some_events(40, organizations=20, first=100, collected=int(time.time() * 1000))
+        await world.publish(later, partitions=count)
+        async with world.consuming(timing=QUICK, start=start) as consumer:
+            await world.wait_for_events()
+            await wait_until(consumer.ready)
+        assert uids(world.azure) == sorted(map(uid, world.published))
+
+
+async def test_a_kill_between_the_steps_of_an_added_partition_skips_nothing(kafka, prefix, monkeypatch):
+    """The process dies before it knows the partition, when it has begun it, and while it sends; the next one begins where it was."""
+    async with pipeline_world(kafka, prefix, monkeypatch, session=6) as world:
+        process = await world.start_process()
+        await world.publish(some_events(30))
+        await world.wait_for_events()
+        count = SHARDS + 2
+        await add_partitions(world, count)
+        await world.close()
+        for number, seconds in enumerate((0.5, 3.0)):
+            later = some_events(40, organizations=20, first=100 * (number + 1))
+            await world.publish(later, partitions=count)
+            await asyncio.sleep(seconds)
+            process.kill()
+            await process.wait()
+            process = await world.start_process()
+        try:
+            await world.wait_for_events(seconds=90)
+        finally:
+            process.kill()
+            await process.wait()
+        assert set(uids(world.azure)) == set(map(uid, world.published))
 
 
 async def test_a_group_that_says_nothing_is_not_ready(kafka, prefix, monkeypatch):

@@ -60,7 +60,7 @@ class MirrorLog(Log):
         return dict.fromkeys(partitions, next(iter(later), None))
 
 
-def resolver(start, live=None, backup=None, log=None):
+def resolver(start, live=None, backup=None, log=None, began=None):
     async def read_backup():
         return OffsetBackup({P: backup} if backup else {}, 1)
 
@@ -72,6 +72,7 @@ def resolver(start, live=None, backup=None, log=None):
         StartTiming(),
         live=live,
         now=lambda: NOW,
+        began_ms=lambda: began,
     )
 
 
@@ -108,6 +109,14 @@ async def test_live_begins_with_the_last_hour_and_remembers_where(log, offset, l
 @pytest.mark.parametrize("start", ["earliest", "latest"])
 async def test_another_setting_divides_nothing(start):
     assert (await begin(Log(), start)).live_from is None
+
+
+@pytest.mark.parametrize(("began", "offset"), [(5, 60), (None, 100)])
+async def test_latest_in_a_partition_that_was_added_is_the_time_at_which_the_destination_began(began, offset):
+    """Its end is after events that nobody has sent. Where the time is not known, the end is all that is left."""
+    log = Log()
+    progress = (await resolver("latest", began=began).resolve(log, [P]))[P].progress
+    assert (progress.offset, log.asked_times) == (offset, [] if began is None else [began])
 
 
 @pytest.mark.parametrize(("live_from", "complete"), [(60, False), (None, True)])

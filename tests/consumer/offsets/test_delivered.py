@@ -147,3 +147,19 @@ def test_metadata_with_an_impossible_range_starts_a_lineage(ranges):
     read = DeliveryProgress.from_offset_and_metadata(10, text)
     assert (read.offset, read.last, read.delivered_ahead) == (10, None, ())
     assert read.lineage != 7
+
+
+@pytest.mark.parametrize(
+    ("metadata", "live_from"),
+    [
+        ('{"live":60}', 60),
+        ('{"live":1.5}', None),
+        ('{"live":60,"older":[1,2]}', None),
+        ('{"relay":1,"at":7,"live":60}', None),
+        ("[]", None),
+        ("text of an operator", None),
+    ],
+)
+def test_a_division_is_read_from_metadata_of_the_relay_alone(metadata, live_from):
+    """A long text that names another offset has it of another log: without the last older record the division is no use."""
+    assert DeliveryProgress.from_offset_and_metadata(8, metadata).live_from == live_from

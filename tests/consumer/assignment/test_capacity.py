@@ -1,0 +1,51 @@
+"""How reading waits for room in the buffer, and goes on."""
+
+import asyncio
+import time
+
+from consumer.timing import BufferLimits
+from tests.support.fake_sentinel import FakeSentinel
+from tests.support.in_memory_group import FakeGroup, assign, handler
+
+
+async def test_room_that_comes_as_the_wait_for_it_ends_does_not_stop_reading():
+    """The wait ends and the pump empties the buffer in one turn of the loop: nothing would resume a pause that came after that."""
+    kafka = FakeGroup(30)
+    one = handler(
+        kafka,
+        FakeSentinel(),
+        linger=3600,
+        capacity_wait_seconds=0.05,
+        buffers=BufferLimits(record_buffer_bytes=300),
+    )
+    await assign(one, kafka)
+    feeding = asyncio.create_task(one.records(kafka.poll(10)))
+    await asyncio.sleep(0.01)
+
+    def free():
+        one._assignment._buffer.take(4_000_000)
+        one._assignment._on_space_freed()
+
+    asyncio.get_running_loop().call_soon(free)
+    time.sleep(0.06)  # noqa: ASYNC251 - so that both are due in the next turn
+    await feeding
+    assert not kafka.paused
+    await one.closed()
+
+
+async def test_reading_pauses_while_the_buffer_is_full_and_resumes_with_room():
+    kafka = FakeGroup(30)
+    one = handler(
+        kafka,
+        FakeSentinel(),
+        linger=3600,
+        capacity_wait_seconds=0.01,
+        buffers=BufferLimits(record_buffer_bytes=300),
+    )
+    await assign(one, kafka)
+    await one.records(kafka.poll(10))
+    assert kafka.paused
+    one._assignment._buffer.take(4_000_000)
+    one._assignment._on_space_freed()
+    assert not kafka.paused
+    await one.closed()
