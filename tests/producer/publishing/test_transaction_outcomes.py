@@ -66,10 +66,10 @@ def test_a_checkpoint_that_does_not_end_in_time_says_nothing_about_events():
         max_size=60,
     )
 )
-def test_the_limits_always_allow_one_event_and_never_exceed_those_of_the_shard(outcomes):
+def test_the_limits_always_allow_one_event_and_never_exceed_those_of_the_shard(history):
     """Any history of commits and time-outs leaves limits with which a transaction can be made."""
     outcomes = TransactionOutcomes()
-    for committed, events, dead_letters, size in outcomes:
+    for committed, events, dead_letters, size in history:
         transaction = TransactionSize(events, dead_letters, size)
         if committed:
             outcomes.committed("acme", transaction, QUICK)
