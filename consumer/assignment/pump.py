@@ -13,6 +13,7 @@ from consumer.decoding.isolate import EncodedEvents, SelectionError, encode
 from consumer.decoding.schema_group import UndecodableRecord
 from consumer.delivery.batch import RequestBatch, Rows, RowTooLargeError
 from consumer.delivery.defects import DEFECTS, defect_text, describe_defect, filter_fault_text
+from consumer.delivery.routes import by_route
 from consumer.delivery.sender import Sender
 from consumer.offsets.tracker import OffsetTracker
 from relay.aio import Signal
@@ -149,7 +150,7 @@ class Pump:
             self._sender.dead_letter(undecodable, [each.reason for each in encoded.undecodable])
         rows = Rows(encoded.rows, buffered.tracked.select(encoded.indices))
         for part in rows.by_partition() if self._limits.single_partition else (rows,):
-            for route, routed in part.by_route(self._limits.routes):
+            for route, routed in by_route(part, self._limits.routes):
                 await self._batch_rows(routed, route, buffered.first_read_at)
 
     async def _encode(

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from management.organizations.store import decode_organization, kafka_errors_as_relay_errors
+from management.organizations.timing import EditTiming
 from management.organizations.view import public_view
-from management.timing import EditTiming
 from relay.avro.codec import InternalCodec
 from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition, is_refusal

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import producer.polling.poller
 import relay.kafka.diagnostics.messages
-from consumer.assignment import losses, schema_hold, start_offset
+from consumer.assignment import losses, schema_hold, start_offset_texts
 from consumer.delivery import dead_letters, defects
 from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import AnyKind
@@ -123,9 +123,9 @@ def destination_problems() -> list[tuple[str, str]]:
         losses._loss_text,
         losses._corrupt_batch_text,
         schema_hold._doubt_text,
-        start_offset.moved_text,
-        start_offset.reread_text,
-        start_offset.unproven_text,
+        start_offset_texts.moved_text,
+        start_offset_texts.reread_text,
+        start_offset_texts.unproven_text,
         guard._another_target_text,
         guard._unknown_text,
     )
