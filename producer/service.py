@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from producer.config import ProducerConfig
 from producer.metrics import ProducerMetrics
-from producer.pollers import PollerFactory
+from producer.organization_pollers import PollerFactory
 from producer.publishing.schema_watch import watch_event_schema
 from producer.publishing.topic_limits import TopicLimitsWatcher
 from producer.publishing.transaction_outcomes import TransactionOutcomes

@@ -12,7 +12,7 @@ from relay.kafka.positions import GroupCoverage, Positions
 
 
 class AssignmentHandler:
-    """Handles the callbacks of a group member (relay.kafka.consumer_group.Handler); owns at most one assignment."""
+    """Handles the callbacks of a group member (relay.kafka.consumer_group.MemberHandler); owns at most one assignment."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline

@@ -9,7 +9,7 @@ from dataclasses import replace
 from consumer.assignment.pipeline import Pipeline
 from consumer.assignment.record_buffer import BufferedRecords, RecordBuffer
 from consumer.assignment.schema_hold import SchemaHold, by_partition
-from consumer.decoding.isolate import EncodedEvents, SelectionError, encode
+from consumer.decoding.row_encoding import EncodedEvents, SelectionError, encode
 from consumer.decoding.schema_group import UndecodableRecord
 from consumer.delivery.batch import RequestBatch, Rows, RowTooLargeError
 from consumer.delivery.defects import DEFECTS, defect_text, describe_defect, filter_fault_text

@@ -134,6 +134,7 @@ class DeliveryProgress:
                 each.last.timestamp,
             ]
             previous_stop = each.stop
+        # The keys are short and fixed: groups have committed them. "line" is the lineage, "beyond" the delivered ranges.
         payload = {
             "relay": _FORMAT_VERSION,
             "at": self.offset,

@@ -8,10 +8,10 @@ from consumer.targets.target import Claim, Claims, Target, judge_claims
 from relay.avro.codec import BadBody, InternalCodec, NotAvro, UnknownSchema
 from relay.errors import RelayError, describe
 from relay.kafka import KAFKA_FAILURES, KafkaError
+from relay.kafka.compacted_topics import read_key
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import CorruptBatchError, NoTopicError
 from relay.kafka.producer import RecordWriter, TopicWriteError
-from relay.kafka.tables import read_key
 
 
 class ClaimUnknownError(RelayError):

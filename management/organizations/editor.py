@@ -13,9 +13,9 @@ from management.organizations.view import public_view
 from relay.avro.codec import InternalCodec
 from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition, is_refusal
+from relay.kafka.compacted_topics import read_table
 from relay.kafka.connection import Connection
 from relay.kafka.producer import ProducerRecord
-from relay.kafka.tables import read_table
 from relay.kafka.topic_admin import read_shard_count
 from relay.kafka.topics import Topics, partition_of
 from relay.kafka.transactions import PublishError, TransactionalProducer

@@ -12,7 +12,7 @@ class RetryAction(StrEnum):
     """The cause may pass by itself: try again, waiting longer each time."""
     FIX = "fix"
     """An operator must act: try again seldom, and at once when settings or key change."""
-    REDUCE_PAGE = "smaller"
+    REDUCE_PAGE = "reduce-page"
     """Request fewer records, at once."""
 
 
@@ -36,7 +36,7 @@ class ErrorKind(StrEnum):
     HOST_UNKNOWN = "host-unknown"
     TLS = "tls"
     REDIRECTED = "redirected"
-    NOT_JIRA = "not-jira"
+    NOT_THE_API = "not-the-api"
     KEY_REFUSED = "key-refused"
     SCOPE_MISSING = "scope-missing"
     KEY_TYPE = "key-type"
@@ -98,7 +98,7 @@ class SourceError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class RequestTarget:
+class RequestContext:
     """The host of a request, as shown to an operator, and the organization it is for."""
 
     organization: str
@@ -182,7 +182,7 @@ _CONCERN_THE_ORGANIZATION = {
 
 def make_failure(
     kind: ErrorKind,
-    target: RequestTarget,
+    context: RequestContext,
     *,
     status: int = 0,
     quote: str = "",
@@ -195,6 +195,6 @@ def make_failure(
     key.
     """
     text = (messages.get(kind) or MESSAGES[kind]).format(
-        host=target.host, status=status, quote=f": {quote}" if quote else "", key_hint=key_hint
+        host=context.host, status=status, quote=f": {quote}" if quote else "", key_hint=key_hint
     )
-    return SourceFailure(kind, f"{target.organization}: {text}")
+    return SourceFailure(kind, f"{context.organization}: {text}")

@@ -10,9 +10,9 @@ import structlog
 from relay.avro.codec import BadBody, InternalCodec, NotAvro, UnknownSchema
 from relay.errors import describe
 from relay.kafka import KAFKA_FAILURES, Record
+from relay.kafka.compacted_topics import read_table
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import CorruptBatchError, TopicReadError
-from relay.kafka.tables import read_table
 from relay.status.model import EPOCH, VALID_UNTIL, Status, from_record
 from relay.status.writer import StatusWriter
 from relay.timestamps import DAY_MS

@@ -12,7 +12,7 @@ from consumer.assignment.handler import AssignmentHandler
 from consumer.assignment.pipeline import Pipeline
 from consumer.assignment.start_offset_resolver import StartOffsetResolver
 from consumer.decoding.event_rules import EventRules
-from consumer.decoding.isolate import Selector
+from consumer.decoding.row_encoding import Selector
 from consumer.decoding.schema_lookup import SchemaLookup
 from consumer.delivery.circuit_breaker import CircuitBreaker, RateLimit
 from consumer.delivery.dead_letters import DeadLetterWriter

@@ -21,7 +21,7 @@ _KEY_ACCEPTED = {
     ErrorKind.FREE_PLAN,
     ErrorKind.RATE_LIMITED,
 }
-_NOT_JIRA = {ErrorKind.NOT_JIRA, ErrorKind.BROKEN_ANSWER, ErrorKind.REDIRECTED}
+_NOT_JIRA = {ErrorKind.NOT_THE_API, ErrorKind.BROKEN_ANSWER, ErrorKind.REDIRECTED}
 _NO_CONNECTION = {ErrorKind.HOST_UNKNOWN, ErrorKind.UNREACHABLE, ErrorKind.TLS, ErrorKind.REDIRECTED}
 _UNREACHABLE = _NO_CONNECTION | {ErrorKind.RATE_LIMITED, ErrorKind.UNAVAILABLE}
 
@@ -122,9 +122,13 @@ def _result(
     failure: SourceFailure | None, endpoint: Endpoint, tenant: jira.TenantInfo | SourceFailure
 ) -> ConnectionTestResult:
     route = (
-        "through Atlassian's gateway: the key has scopes" if endpoint.target.gateway else "at the site itself"
+        "through Atlassian's gateway: the key has scopes"
+        if endpoint.context.gateway
+        else "at the site itself"
     )
     message = (
-        failure.message if failure else f"{endpoint.target.organization}: the audit log can be read, {route}."
+        failure.message
+        if failure
+        else f"{endpoint.context.organization}: the audit log can be read, {route}."
     )
-    return ConnectionTestResult(failure, message, _cloud_id(tenant), endpoint.target.gateway, tenant.date_ms)
+    return ConnectionTestResult(failure, message, _cloud_id(tenant), endpoint.context.gateway, tenant.date_ms)

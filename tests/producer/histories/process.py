@@ -17,7 +17,7 @@ from producer.sharding.shard import Shard
 from producer.sources.jira_cloud.allowed_hosts import AllowedHosts
 from producer.sources.jira_cloud.factory import JiraCloudSources
 from producer.sources.jira_cloud.pager import PagingLimits
-from producer.sources.jira_cloud.reading import JiraCloudLimits
+from producer.sources.jira_cloud.window_reader import JiraCloudLimits
 from producer.status_reporter import OrganizationStatusReporter, status_key
 from relay.kafka.profile import KAFKA
 from relay.kafka.topic_facts import TopicLimits

@@ -6,10 +6,10 @@ import pytest
 
 from relay.errors import RelayError
 from relay.kafka import KAFKA_FAILURES, TopicPartition
+from relay.kafka.compacted_topics import read_table
 from relay.kafka.consumer_group import Member
 from relay.kafka.log_reader import records_at
 from relay.kafka.producer import RecordWriter, TopicWriteError
-from relay.kafka.tables import read_table
 from relay.kafka.topic_admin import compare_topics, create_missing_topics, read_shard_count, read_topic_facts
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import PublishError, TransactionalProducer

@@ -7,6 +7,7 @@ from aiokafka.cluster import ClusterMetadata
 
 from relay.config.kafka import KafkaConfig
 from relay.kafka import KafkaError, TopicPartition
+from relay.kafka.compacted_topics import read_key, read_table
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import (
     CorruptBatchError,
@@ -18,7 +19,6 @@ from relay.kafka.log_reader import (
     standalone_consumer,
 )
 from relay.kafka.producer import ProducerRecord, RecordWriter
-from relay.kafka.tables import read_key, read_table
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import TransactionalProducer

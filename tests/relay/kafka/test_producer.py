@@ -7,10 +7,10 @@ from aiokafka.conn import AIOKafkaConnection
 from aiokafka.protocol.metadata import MetadataRequest
 
 from relay.config.kafka import KafkaConfig
+from relay.kafka.compacted_topics import read_table
 from relay.kafka.connection import Connection
 from relay.kafka.consumer_group import Member
 from relay.kafka.producer import ProducerRecord, RecordWriter, TopicWriteError
-from relay.kafka.tables import read_table
 from relay.kafka.topic_admin import create_missing_topics, read_topic_facts
 from relay.kafka.topic_facts import UNLIMITED_RETENTION_MS, topic_limits
 from relay.kafka.topics import MAX_EVENT_BYTES, Topics

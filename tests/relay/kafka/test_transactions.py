@@ -5,9 +5,9 @@ import pytest
 from aiokafka.errors import ProducerFenced
 
 from relay.kafka import TopicPartition
+from relay.kafka.compacted_topics import read_table
 from relay.kafka.log_reader import log_bounds, standalone_consumer
 from relay.kafka.producer import ProducerRecord, RecordWriter
-from relay.kafka.tables import read_table
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import PublishError, TransactionalProducer

@@ -6,9 +6,9 @@ import pytest
 import structlog
 
 from relay.config.kafka import KafkaConfig
+from relay.kafka.compacted_topics import read_table
 from relay.kafka.connection import Connection
 from relay.kafka.producer import RecordWriter, TopicWriteError
-from relay.kafka.tables import read_table
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
 from relay.status.model import take_over

@@ -17,7 +17,7 @@ from relay.timestamps import now_ms
 
 
 class PollerFactory:
-    """Polls the organizations of this process's shards: the OrganizationHandler of each shard."""
+    """Polls the organizations of this process's shards: the OrganizationPolling of each shard."""
 
     def __init__(
         self,
