@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from cli.context import CommandContext, current_operator
 from management.context import OperatorContext
-from producer.sources.catalogue import open_connection_test
+from producer.sources.catalogue import input_rules, open_connection_test
 from relay.config.secrets import SecretsConfig
 from relay.timestamps import now_ms
 
@@ -19,5 +19,11 @@ async def open_operator_context(
     credentials = state.credentials(secrets)
     async with open_connection_test(state.settings.producer) as connection_test:
         yield OperatorContext(
-            state.connection(), connection_test, secrets, credentials, current_operator(), now_ms
+            state.connection(),
+            connection_test,
+            input_rules(),
+            secrets,
+            credentials,
+            current_operator(),
+            now_ms,
         )

@@ -7,7 +7,6 @@ import typer
 
 from cli.input import key_from_options
 from management.organizations.validation import (
-    MAX_BACKFILL_DAYS,
     MAX_INTERVAL_SECONDS,
     OrganizationChange,
     validate_backfill,
@@ -16,6 +15,9 @@ from management.organizations.validation import (
     validate_url,
     validate_user,
 )
+from producer.sources.catalogue import input_rules
+
+_RULES = input_rules()
 
 NameArgument = Annotated[
     str, typer.Argument(help="Name, as `organizations list` shows it.", show_default=False)
@@ -47,7 +49,7 @@ BackfillOption = Annotated[
     int | None,
     typer.Option(
         metavar="DAYS",
-        help=f"Days of backfill before the organization was added, 0 to {MAX_BACKFILL_DAYS}.",
+        help=f"Days of backfill before the organization was added, 0 to {_RULES.max_backfill_days}.",
     ),
 ]
 ExpiresOption = Annotated[
@@ -83,11 +85,11 @@ def change_from_options(
 ) -> OrganizationChange:
     """Return the requested change. The key is read last, so that wrong options do not wait for standard input."""
     change = OrganizationChange(
-        url=None if url is None else validate_url(url),
-        user=None if user is None else validate_user(user),
+        url=None if url is None else validate_url(url, _RULES),
+        user=None if user is None else validate_user(user, _RULES),
         gateway=gateway,
         interval_seconds=None if interval_seconds is None else validate_interval(interval_seconds),
-        backfill_days=None if backfill_days is None else validate_backfill(backfill_days),
+        backfill_days=None if backfill_days is None else validate_backfill(backfill_days, _RULES),
         expires=None if key_expires is None else validate_expiry(key_expires),
     )
     return replace(change, key=key_from_options(api_key_file, api_key_ref))

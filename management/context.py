@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from management.timing import OperatorTiming
-from producer.sources.contract import ConnectionTest
+from producer.sources.contract import ConnectionTest, InputRules
 from relay.config.secrets import SecretsConfig
 from relay.credentials.resolver import CredentialResolver
 from relay.kafka.connection import Connection
@@ -16,6 +16,7 @@ class OperatorContext:
 
     connection: Connection
     connection_test: ConnectionTest
+    input_rules: InputRules
     secrets: SecretsConfig
     credentials: CredentialResolver
     author: str

@@ -1,7 +1,7 @@
 """The status of one organization, and its gauges."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from producer.metrics import ProducerMetrics
@@ -148,6 +148,10 @@ class OrganizationStatusReporter:
         )
         self.notice("unread ranges", _unread_ranges_message(unread_ranges) if unread_ranges else None)
 
+    def misplaced(self, records: Mapping[int, int]) -> None:
+        """Report records that the source shows in answers about another time: `created` (ms) by id."""
+        self.notice("misplaced records", _misplaced_message(records) if records else None)
+
     def _active_reason(self) -> str | None:
         """Return all notices as one text. None: there are none."""
         reuse = self._id_reuse if self._id_reuse and self._id_reuse.is_recent(self._now_ms()) else None
@@ -200,6 +204,15 @@ def _unread_ranges_message(unread_ranges: Sequence[TimeRange]) -> str:
     return (
         f"The source fails to serve the records of {first}{others}; all others are published, and the relay keeps asking for"
         " these. If this lasts, report it to the source's support with these times."
+    )
+
+
+def _misplaced_message(records: Mapping[int, int]) -> str:
+    first = min(records)
+    others = f" and {len(records) - 1} more" if len(records) > 1 else ""
+    return (
+        f"The source shows record {first} of {to_iso(records[first])}{others} in answers about another time. All others are"
+        " published, and this one only where the source shows it at its own time. Report it to the source's support."
     )
 
 

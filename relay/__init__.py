@@ -2,5 +2,5 @@
 
 Enters: settings, the environment that an entry point hands in, and records of the relay's topics.
 Leaves: encoded records, statuses, metrics and health; each failure for an operator is a RelayError.
-It knows neither producer nor consumer, and of sources only which addresses of Atlassian are no site (url_policy.py).
+It knows neither producer nor consumer, and no source.
 """

@@ -18,9 +18,6 @@ _NUMERIC = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _PORT = re.compile(r"[0-9]{1,5}")
 _DEFAULT_PORT = {"https": 443, "http": 80}
 
-_ACCOUNT_DOMAINS = ("atlassian.com", "atlassian-us-gov-mod.com")
-"""Atlassian's gateways and account pages: api, admin, id, home and others. No site has such a host."""
-
 
 class UrlError(RelayError):
     """The URL is invalid, or its host must not get a credential."""
@@ -96,19 +93,8 @@ def split_url(text: str) -> tuple[Origin, str]:
     return Origin(scheme.lower(), host, None if port == default_port else port), rest
 
 
-def parse_site(text: str) -> Origin:
-    """Return the origin of a Jira site's URL. Raises UrlError, which explains an address of Atlassian's that is not a site's."""
-    origin, _ = split_url(text)
-    if any(origin.host == domain or origin.host.endswith(f".{domain}") for domain in _ACCOUNT_DOMAINS):
-        raise UrlError(
-            f"{origin.host} is Atlassian's gateway or a page of an account, not a Jira site: use the address that a browser"
-            " shows in Jira, up to its host, such as https://acme.atlassian.net. The relay finds the gateway by itself."
-        )
-    return parse_origin(text)
-
-
 def organization_name(url: str) -> str:
-    """Return the default name of an organization: the host of its URL, and the port if it has one."""
+    """Return the host of a URL, and the port if it has one: the default name where one host is one organization."""
     return parse_origin(url).authority
 
 

@@ -20,6 +20,7 @@ from management.organizations.export import export_members, render_toml
 from management.organizations.results import ChangeFailure, ChangeResult
 from management.organizations.store import read_organizations
 from management.organizations.validation import InputError
+from producer.sources.catalogue import input_rules
 from relay.organizations import Organization
 
 
@@ -50,7 +51,9 @@ def apply_command(
     """
     state: CommandContext = context.obj
     base = Path() if file == STANDARD_INPUT else Path(file).expanduser().parent
-    entries = read_entries(read_text(file), _display_name(file), lambda name: _read_key_beside(name, base))
+    entries = read_entries(
+        read_text(file), _display_name(file), lambda name: _read_key_beside(name, base), input_rules()
+    )
     unlisted: list[str] = (
         state.run_quietly(apply_file.find_unlisted(state.connection(), entries)) if prune else []
     )

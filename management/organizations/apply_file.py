@@ -28,10 +28,10 @@ from management.organizations.validation import (
     validate_url,
     validate_user,
 )
+from producer.sources.contract import InputRules
 from relay.errors import RelayError
 from relay.kafka.connection import Connection
 from relay.organizations import Organization
-from relay.url_policy import organization_name
 
 KeyFileReader = Callable[[str], SecretStr]
 """Reads the API key in a file. Raises InputError."""
@@ -54,8 +54,10 @@ class OrganizationEntry:
     omitted: tuple[str, ...] = ()
 
 
-def read_entries(text: str, source: str, read_key: KeyFileReader) -> list[OrganizationEntry]:
-    """Parse a TOML or JSON document. `source` is its name in messages.
+def read_entries(
+    text: str, source: str, read_key: KeyFileReader, rules: InputRules
+) -> list[OrganizationEntry]:
+    """Parse a TOML or JSON document. `source` is its name in messages, `rules` those of the organizations' source.
 
     A member that an entry leaves out takes the value of a new organization; only key and state are kept. Raises InputError
     with a line for each fault.
@@ -64,7 +66,7 @@ def read_entries(text: str, source: str, read_key: KeyFileReader) -> list[Organi
     faults: list[str] = []
     for number, table in enumerate(_organization_tables(_parse_document(text, source), source), 1):
         try:
-            entries.append(_parse_entry(table, read_key))
+            entries.append(_parse_entry(table, read_key, rules))
         except InputError as error:
             faults.append(f"{source}, organization {number}: {error}")
     names = [entry.name for entry in entries]
@@ -186,7 +188,7 @@ def _organization_tables(document: Any, source: str) -> list[Any]:
     return document
 
 
-def _parse_entry(table: Any, read_key: KeyFileReader) -> OrganizationEntry:
+def _parse_entry(table: Any, read_key: KeyFileReader, rules: InputRules) -> OrganizationEntry:
     if not isinstance(table, dict):
         raise InputError("The entry must be a table with url and user.")
     for name in table:
@@ -197,26 +199,28 @@ def _parse_entry(table: Any, read_key: KeyFileReader) -> OrganizationEntry:
             raise InputError(f"{name} must be {_TYPE_NAMES[expected_type]}.")
     if missing := [name for name in ("url", "user") if name not in table]:
         raise InputError(f"{missing[0]} is missing.")
-    url = validate_url(table["url"])
-    name = validate_name(table["name"] if "name" in table else organization_name(url))
+    url = validate_url(table["url"], rules)
+    name = validate_name(table["name"] if "name" in table else rules.default_name(url))
     try:
         omitted = tuple(member for member in _RESET_FIELDS if member not in table)
-        return OrganizationEntry(name, _parse_change(table, url, read_key), omitted)
+        return OrganizationEntry(name, _parse_change(table, url, read_key, rules), omitted)
     except InputError as error:
         raise InputError(f"{name}: {error}") from error
 
 
-def _parse_change(table: Mapping[str, Any], url: str, read_key: KeyFileReader) -> OrganizationChange:
+def _parse_change(
+    table: Mapping[str, Any], url: str, read_key: KeyFileReader, rules: InputRules
+) -> OrganizationChange:
     state = table.get("state")
     if state is not None and state not in _STATES:
         raise InputError("state must be active or paused.")
     return OrganizationChange(
         url=url,
-        user=validate_user(table["user"]),
+        user=validate_user(table["user"], rules),
         key=_parse_key(table, read_key),
         gateway=table.get("gateway"),
         interval_seconds=validate_interval(table.get("interval_seconds", 0)),
-        backfill_days=validate_backfill(table.get("backfill_days", 0)),
+        backfill_days=validate_backfill(table.get("backfill_days", 0), rules),
         expires=validate_expiry(str(table.get("key_expires", "never"))),
         state=state,
     )

@@ -18,7 +18,7 @@ from producer.sources.clock_skew import ClockSkew
 from relay.errors import RelayError
 from relay.kafka.connection import Connection
 from relay.organizations import Organization
-from relay.url_policy import UrlError, organization_name
+from relay.url_policy import UrlError
 
 _ACTION_BY_STATE = {"active": "resumed", "paused": "paused"}
 _NOT_TESTED_REMARKS = ("The connection was not tested.",)
@@ -32,7 +32,7 @@ async def add(
     test: bool = True,
     dry_run: bool = False,
 ) -> ChangeResult:
-    """Add an organization. Without `name`, its name is the host of the URL. `dry_run`: change and test nothing.
+    """Add an organization. Without `name`, the source names it by its URL. `dry_run`: change and test nothing.
 
     Raises RelayError; then nothing was added.
     """
@@ -71,7 +71,7 @@ async def _new_organization(
         )
     initial = Organization(name or "", change.url, change.user, added=now_ms, modified=now_ms, revision=0)
     _require_allowed_host(context, initial)
-    initial = replace(initial, name=validate_name(name or organization_name(change.url)))
+    initial = replace(initial, name=validate_name(name or context.input_rules.default_name(change.url)))
     others = await read_organizations(context.connection)
     if initial.name in others:
         raise _name_taken_error(initial.name, same_url=others[initial.name].url == change.url)

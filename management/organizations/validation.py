@@ -8,14 +8,14 @@ from datetime import date
 
 from pydantic import SecretStr
 
+from producer.sources.contract import InputRules
 from relay.credentials.resolver import is_reference
 from relay.errors import RelayError
 from relay.timestamps import day_start
-from relay.url_policy import UrlError, parse_site
+from relay.url_policy import UrlError
 
 MAX_NAME_LENGTH = 249
 MAX_INTERVAL_SECONDS = 86_400
-MAX_BACKFILL_DAYS = 180
 MAX_KEY_BYTES = 16_384
 NEVER = "never"
 
@@ -60,16 +60,17 @@ def validate_name(name: str) -> str:
     return name
 
 
-def validate_url(text: str) -> str:
+def validate_url(text: str, rules: InputRules) -> str:
+    """Return the URL in the source's normal form."""
     try:
-        return parse_site(text.strip()).url
+        return rules.parse_url(text.strip())
     except UrlError as error:
         raise InputError(f"The URL is not valid. {error}") from error
 
 
-def validate_user(user: str) -> str:
-    if not user or set(user) & set(':<>,; "') or not user.isprintable() or user != user.strip():
-        raise InputError("The user is not valid; give the e-mail address of the account alone.")
+def validate_user(user: str, rules: InputRules) -> str:
+    if not user.isprintable() or user != user.strip() or not rules.is_user(user):
+        raise InputError(f"The user is not valid; {rules.user_advice}.")
     return user
 
 
@@ -109,9 +110,9 @@ def validate_interval(seconds: int) -> int:
     return seconds
 
 
-def validate_backfill(days: int) -> int:
-    if not 0 <= days <= MAX_BACKFILL_DAYS:
-        raise InputError(f"The backfill must be 0 to {MAX_BACKFILL_DAYS} days.")
+def validate_backfill(days: int, rules: InputRules) -> int:
+    if not 0 <= days <= rules.max_backfill_days:
+        raise InputError(f"The backfill must be 0 to {rules.max_backfill_days} days.")
     return days
 
 

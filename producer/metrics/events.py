@@ -131,6 +131,13 @@ class ProducerMetrics:
             records=records,
         )
 
+    def records_misplaced(self, organization: str, ids: Sequence[int]) -> None:
+        log.warning(
+            "The source shows records in answers about another time. Report them to its support.",
+            organization=organization,
+            ids=list(ids),
+        )
+
     def unread_ranges(self, organization: str, seconds: float) -> None:
         self._set(catalogue.UNREAD_SECONDS, organization, seconds)
 

@@ -40,6 +40,8 @@ class PollingContext:
     last_proof: int | None = None
     outage_noted: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while the checkpoint holds an outage."""
+    misplaced: dict[int, int] = field(default_factory=dict)
+    """Records that the source shows in answers about another time: `created` (ms) by id."""
     unread_ranges_known: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while the checkpoint has unread ranges."""
 
@@ -202,6 +204,7 @@ class PollingContext:
             # What was served is published; the cursors stay, and the caller learns that the rest is missing.
             await self._publish_served(result, purpose)
             raise SourceError(result.failure)
+        self._report_misplaced(result)
         if not result.proven:
             self.metrics.window_unproven(
                 self.name, timestamps.to_iso(result.window.start), result.record_count
@@ -251,6 +254,14 @@ class PollingContext:
             return
         waiting = error.action is RetryAction.WAIT
         self.reporter.failing(error.kind, error.failure.message, error.retry_seconds, waiting=waiting)
+
+    def _report_misplaced(self, result: WindowResult) -> None:
+        """Log and report the records that the source shows in answers about another time, once each."""
+        found = {event["id"]: event["created"] for event in result.misplaced}
+        if new := sorted(found.keys() - self.misplaced.keys()):
+            self.misplaced |= found
+            self.metrics.records_misplaced(self.name, new)
+            self.reporter.misplaced(self.misplaced)
 
     def _pending(self, read: TimeRange, result: WindowResult | None = None) -> PendingRecords:
         return PendingRecords(

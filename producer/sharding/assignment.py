@@ -8,11 +8,13 @@ from typing import NamedTuple
 
 import structlog
 
+from producer.sharding.damaged_batches import DamagedBatches
 from producer.sharding.organization_table import OrganizationTable
 from producer.sharding.shard import Shard, stop_shard
 from relay.errors import describe
 from relay.kafka import KafkaError, Record, TopicPartition
 from relay.kafka.positions import CorruptBatch, Positions
+from relay.organizations import Organization
 from relay.telemetry.condition_log import ConditionLog
 
 log = structlog.get_logger(__name__)
@@ -23,7 +25,7 @@ class ShardAssignmentTiming:
     """Waits of an assignment."""
 
     corrupt_pause_seconds: float = 60.0
-    """How long a partition with a damaged batch is left alone."""
+    """How long a damaged batch is left alone before it is tried again."""
 
 
 DEFAULT_TIMING = ShardAssignmentTiming()
@@ -59,18 +61,21 @@ class ShardAssignment:
         self._tables: dict[TopicPartition, OrganizationTable] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._positions: Positions | None = None
-        self._paused_until: dict[TopicPartition, float] = {}
-        """Monotonic times at which partitions with a damaged batch are read again."""
+        self._damaged = DamagedBatches(timing.corrupt_pause_seconds)
+        self._known: dict[TopicPartition, Mapping[str, Organization]] = {}
+        """The organizations of each partition before the last rebalance."""
         self._corrupt = ConditionLog(log)
         self._held: dict[TopicPartition, str] = {}
-        """Partitions with a damaged batch, and what to do, until they are read on."""
+        """Partitions with a damaged batch, and what to do, until it is read."""
 
     def assigned(self, positions: Positions, partitions: set[TopicPartition]) -> None:
         """Read every partition from its start: a deletion may have been compacted away meanwhile."""
         for tp in partitions:
             positions.seek(tp, 0)
         self._positions = positions
-        self._paused_until, self._held = {}, {}
+        self._held = {}
+        self._damaged.clear()
+        self._known |= {tp: table.organizations for tp, table in self._tables.items() if table.complete}
         self._tables = {tp: OrganizationTable(self._count) for tp in partitions}
         numbers = {tp.partition for tp in partitions}
         for number in set(self._shards) - numbers:
@@ -90,7 +95,7 @@ class ShardAssignment:
             await self._release_all()
 
     async def out_of_range(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Hold a partition with a damaged batch: its shard keeps the organizations it knows. Read any other from its start."""
+        """Pass over a damaged batch, and name it. Read a partition that failed otherwise from its start."""
         if (positions := self._positions) is None:
             return
         for tp, offset in offsets.items():
@@ -98,37 +103,48 @@ class ShardAssignment:
                 if tp not in self._tables or offset != await positions.position(tp):
                     continue
                 if (corrupt := positions.corrupt_batch(tp)) is not None:
-                    self._pause_partition(positions, tp, offset, corrupt)
+                    self._pass_over(positions, tp, offset, corrupt)
                 else:
                     self._held.pop(tp, None)
+                    self._damaged.forget(tp)
                     # deleted records, or another leader, whose log may have lost records that were read
                     log_start = (await positions.first_offsets([tp]))[tp]
                     positions.seek(tp, log_start)
+                    if self._tables[tp].complete:
+                        self._known[tp] = self._tables[tp].organizations
                     self._tables[tp] = OrganizationTable(self._count)
             except (KafkaError, TimeoutError) as error:  # the next fetch fails again
                 reason = describe(error)
                 log.debug("Organizations could not be read again yet.", shard=tp.partition, reason=reason)
 
-    def _pause_partition(
-        self, positions: Positions, tp: TopicPartition, offset: int, batch: CorruptBatch
-    ) -> None:
-        """Read nothing of it for a while; another replica may have an intact copy."""
-        positions.pause([tp])
-        self._paused_until[tp] = time.monotonic() + self._timing.corrupt_pause_seconds
+    def _pass_over(self, positions: Positions, tp: TopicPartition, offset: int, batch: CorruptBatch) -> None:
+        """Read on behind the batch, and try it again in a while; another replica may have an intact copy.
+
+        Its shard keeps the organizations that it knows and that no record behind the batch changes.
+        """
+        table = self._tables[tp]
+        if not table.complete:
+            table.has_gap = True
+            table.keep(self._known.get(tp, {}))
+        go_on_at = self._damaged.pass_over(tp, offset, batch, time.monotonic())
+        if go_on_at is None:
+            positions.pause([tp])
+        else:
+            positions.seek(tp, go_on_at)
         self._held[tp] = (
             f"A batch of {tp.topic}, partition {tp.partition}, cannot be read from offset {offset} on ({batch.fault}): the "
-            "organizations of this partition are unknown and not polled; those of other partitions are. Elect a leader "
+            "organizations in it are unknown and not polled; those of other batches are. Elect a leader "
             f"that has an intact copy (`kafka-leader-election.sh`). If none has it, remove the records up to offset {batch.last_offset} with "
             "kafka-delete-records.sh (the topic needs cleanup.policy=compact,delete with retention.ms=-1 meanwhile), and add "
-            "the organizations of this partition again. Their progress is kept"
+            "the organizations that are missing again. Their progress is kept"
         )
         self._corrupt.failed(
             tp,
             batch.fault,
-            "A batch of organizations could not be read; later changes wait. "
+            "A batch of organizations could not be read; later ones are. "
             "Elect a leader that has an intact copy (`kafka-leader-election.sh`). If none has it, remove the records up to last_offset with "
             "kafka-delete-records.sh (the topic needs cleanup.policy=compact,delete with retention.ms=-1 meanwhile), and add the organizations "
-            "of this partition again.",
+            "that are missing again.",
             {
                 "topic": tp.topic,
                 "partition": tp.partition,
@@ -140,26 +156,34 @@ class ShardAssignment:
             level="error",
         )
 
-    def _resume_due(self) -> None:
-        now = time.monotonic()
-        for tp in [tp for tp, until in self._paused_until.items() if until <= now]:
-            del self._paused_until[tp]
-            if self._positions is not None:
-                self._positions.resume([tp])
+    def _retry_damaged(self, positions: Positions) -> None:
+        for tp, first in self._damaged.due(time.monotonic()).items():
+            positions.seek(tp, first)
+            positions.resume([tp])
 
-    async def records(self, batches: Mapping[TopicPartition, Sequence[Record]]) -> None:
-        """Apply records of the organizations topic; a shard gets its organizations once its table is complete."""
-        self._resume_due()
-        for tp, records in batches.items():
-            if (table := self._tables.get(tp)) is not None:
-                if records:
-                    self._held.pop(tp, None)
-                for record in records:
-                    table.apply(record)
+    async def _find_mended(self, positions: Positions) -> None:
+        for tp in self._damaged.retrying():
+            try:
+                position = await positions.position(tp)
+            except (KafkaError, TimeoutError):
+                continue
+            if tp in self._tables and self._damaged.is_read(tp, position):
+                self._held.pop(tp, None)
+                self._tables[tp].has_gap = False
                 self._corrupt.ended(
                     tp, "Organizations are read again; a batch could not be", {"partition": tp.partition}
                 )
+
+    async def records(self, batches: Mapping[TopicPartition, Sequence[Record]]) -> None:
+        """Apply records of the organizations topic; a shard gets its organizations once its table is complete."""
+        for tp, records in batches.items():
+            if (table := self._tables.get(tp)) is not None:
+                for record in records:
+                    table.apply(record)
         await self._update_complete()
+        if (positions := self._positions) is not None:
+            await self._find_mended(positions)
+            self._retry_damaged(positions)  # last, since it moves positions back
         for tp, table in self._tables.items():
             if table.complete and table.changed and tp.partition in self._shards:
                 table.changed = False
@@ -187,7 +211,8 @@ class ShardAssignment:
             table.complete = position >= table.end_offset
 
     async def closed(self) -> None:
-        self._positions, self._tables, self._paused_until, self._held = None, {}, {}, {}
+        self._positions, self._tables, self._held, self._known = None, {}, {}, {}
+        self._damaged.clear()
         await self._release_all()
 
     async def _release_all(self) -> None:
@@ -226,8 +251,8 @@ class ShardAssignment:
         return next(iter([*of_shards, *self._unknown_organizations()]), None)
 
     def _unknown_organizations(self) -> list[str]:
-        """Return why the organizations of some partitions are unknown. A shard that knew them before polls them on."""
-        return [text for tp, text in self._held.items() if not self._tables[tp].complete]
+        """Return why some organizations are unknown. A batch behind all that were read at the assignment hides changes alone."""
+        return [text for tp, text in self._held.items() if self._tables[tp].has_gap]
 
     @property
     def ready(self) -> bool:

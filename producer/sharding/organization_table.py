@@ -1,5 +1,7 @@
 """The organizations of one partition, as read from the topic."""
 
+from collections.abc import Mapping
+
 import structlog
 
 from relay.avro.codec import BadBody, NotAvro, UnknownSchema
@@ -18,11 +20,23 @@ class OrganizationTable:
         self.end_offset: int | None = None
         self.complete = False
         self.changed = True
+        self.has_gap = False
+        """Whether records before `end_offset` cannot be read, so that organizations may be missing."""
         self._shard_count = shard_count
         self._codec = OrganizationCodec()
+        self._applied_offsets: dict[str, int] = {}
+
+    def keep(self, known: Mapping[str, Organization]) -> None:
+        """Go on with organizations that were known before: their records may be among those that cannot be read."""
+        missing = {name: each for name, each in known.items() if name not in self._applied_offsets}
+        self.organizations = {**missing, **self.organizations}
+        self.changed = self.changed or bool(missing)
 
     def apply(self, record: Record) -> None:
-        """Apply one record. An invalid one is logged as an error and changes nothing."""
+        """Apply one record. An invalid one is logged as an error and changes nothing.
+
+        So does one that is older than the last of its organization: a damaged batch is read after those behind it.
+        """
         name = (record.key or b"").decode("utf-8", "replace")
         if not name or partition_of(name, self._shard_count) != record.partition:
             if record.value is None:
@@ -34,6 +48,9 @@ class OrganizationTable:
                 offset=record.offset,
             )
             return
+        if record.offset < self._applied_offsets.get(name, -1):
+            return
+        self._applied_offsets[name] = record.offset
         if record.value is None:
             self.changed = self.organizations.pop(name, None) is not None or self.changed
             return

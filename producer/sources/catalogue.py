@@ -11,6 +11,7 @@ from producer.config import ProducerConfig
 from producer.sources.contract import (
     ConnectionTest,
     ConnectionTestResult,
+    InputRules,
     Source,
     SourceFactory,
     SourceKind,
@@ -37,6 +38,11 @@ SOURCES: Final[SourceCatalogue] = {
 def source_name(organization: Organization) -> str:  # noqa: ARG001
     """Return the name of an organization's source. Decision 20: `Organization.source`, once there is a second one."""
     return next(iter(SOURCES))
+
+
+def input_rules() -> InputRules:
+    """Return the rules for an operator's input: those of the only source, until the operator names one."""
+    return next(iter(SOURCES.values())).input_rules
 
 
 class OpenSources:

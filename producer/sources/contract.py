@@ -184,6 +184,26 @@ class ConnectionTest(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class InputRules:
+    """The form of an operator's input for an organization of this source. Pure: no settings, no request, no right.
+
+    Whether a key may be sent to a URL is the decision of `ConnectionTest.check_url`.
+    """
+
+    parse_url: Callable[[str], str]
+    """Return a URL, given without white space around it, in normal form. Raises UrlError. Forms of one log have one
+    normal form, so that no log is polled twice."""
+    default_name: Callable[[str], str]
+    """Return the name of an organization that the operator gives none, from its URL in normal form."""
+    is_user: Callable[[str], bool]
+    """Return whether a user, given as printable text without white space around it, has the form of a user."""
+    user_advice: str
+    """The remedy for a user of another form: a clause without a full stop."""
+    max_backfill_days: int
+    """The longest backfill: the days that the API keeps records."""
+
+
+@dataclass(frozen=True, slots=True)
 class SourceKind(Generic[Config_contra]):
     """One line of the table of sources."""
 
@@ -191,5 +211,6 @@ class SourceKind(Generic[Config_contra]):
     """Open the source's connections for as long as the process polls."""
     open_connection_test: Callable[[Config_contra], AbstractAsyncContextManager[ConnectionTest]]
     """Open a connection test for as long as an operator's command runs. Entering makes no request."""
+    input_rules: InputRules
     messages: Messages = field(default_factory=dict)
     """The messages of its own, for the runbook."""

@@ -23,7 +23,9 @@ class WindowResult:
     record_count: int
     outside_window: int
     proven: bool
-    far_outside_window: int = 0
+    far_outside_window: tuple[Event, ...] = ()
     """Records so far outside that the API must have understood another window: a time zone fault."""
+    misplaced: tuple[Event, ...] = ()
+    """Records that the API shows in answers about another time, though it understands times. They are in no other count."""
     failure: SourceFailure | None = None
     """Why the API did not serve some records of this part; then it is not read to its end. None: it served all."""

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from simulators.jira_cloud import responses
 from simulators.jira_cloud.access import AUDIT_SCOPES, MYSELF_SCOPES, Grant
-from simulators.jira_cloud.log import AuditLogEntry
+from simulators.jira_cloud.log import AuditLogEntry, Selection
 from simulators.jira_cloud.query import Query, QueryError, parse_query
 from simulators.jira_cloud.quirks import Quirks
 from simulators.jira_cloud.requests import EXCHANGE, Exchange, LoggedRequest
@@ -115,6 +115,9 @@ def _select_page(site: SimulatedSite, query: Query) -> Sequence[AuditLogEntry]:
     quirks = site.quirks
     selection = query.selection and query.selection.shifted(round(quirks.query_shift_seconds * 1000))
     found = site.log.select(selection) if selection else ()
+    if quirks.misplaced_records:
+        everywhere = [entry for entry in site.log.select(Selection()) if entry.id in quirks.misplaced_records]
+        found = [*(entry for entry in found if entry.id not in quirks.misplaced_records), *everywhere]
     limit = min(query.limit, quirks.max_limit)
     size = limit if quirks.page_cap is None else min(limit, quirks.page_cap)
     return _with_repeats(found, quirks)[query.offset : query.offset + size]

@@ -30,6 +30,8 @@ class Quirks:
     """Requests above it get a 429 with jira-burst-based. Atlassian's default is 100."""
     anonymous_when_refused: bool = False
     """Whether wrong credentials get a 200 with no records and X-Seraph-LoginReason."""
+    misplaced_records: set[int] = field(default_factory=set)
+    """Ids of records that each answer holds, whatever time was asked for."""
     failing_records: set[int] = field(default_factory=set)
     """Ids of records that make each page that would hold them a 500."""
     broken_records: dict[int, Callable[[bytes], bytes]] = field(default_factory=dict)

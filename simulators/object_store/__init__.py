@@ -1,6 +1,6 @@
-"""Simulated S3, as far as a writer of objects meets it.
+"""Simulated S3, Azure Blob Storage and Google Cloud Storage, as far as a writer of objects meets them.
 
-Enters: requests signed with version 4, by path-style addresses.
-Leaves: answers as S3 documents them, and the objects that were stored.
+Enters: requests by path-style addresses, with the credential of each cloud.
+Leaves: answers as the clouds document them, and the objects that were stored.
 May not know: any code of the relay.
 """

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from consumer.destinations.object_store.config import ObjectStoreConfig
 from consumer.destinations.outcome import Paused, Retry, Sent
 from simulators import faults
-from simulators.object_store.s3 import S3Bucket
+from simulators.object_store.s3 import credential, s3_bucket
 from tests.contracts.peer import ROUTED_ORGANIZATION, Absent, Answer, Peer
 from tests.support.parquet_objects import stored_uids
 
@@ -35,14 +35,14 @@ def object_store_answers(bucket):
 
 @asynccontextmanager
 async def object_store_peer(_monkeypatch, directory):
-    async with S3Bucket() as bucket:
-        credential = directory / "credential"
-        credential.write_text(bucket.credential())
+    async with s3_bucket() as bucket:
+        file = directory / "credential"
+        file.write_text(credential(bucket))
 
         def break_credential():
-            credential.write_text(bucket.credential().replace("a-long-secret", "another"))
+            file.write_text(credential(bucket).replace("a-long-secret", "another"))
             bucket.keys["AKIDEXAMPLE"] = "a-new-secret-key"
-            return lambda: credential.write_text(bucket.credential())
+            return lambda: file.write_text(credential(bucket))
 
         yield Peer(
             ObjectStoreConfig(
@@ -50,7 +50,7 @@ async def object_store_peer(_monkeypatch, directory):
                 location=f"s3://{bucket.name}/jira",
                 endpoint=bucket.endpoint,
                 region="eu-central-1",
-                credential_file=credential,
+                credential_file=file,
                 by_organization={ROUTED_ORGANIZATION: "organization=routed"},
             ),
             lambda: stored_uids(bucket.objects, "jira/live/"),

@@ -9,7 +9,8 @@ from consumer.decoding.columns import decode
 from consumer.destinations.contract import Body, Destination, Flow, OffsetRange
 from consumer.destinations.object_store import OBJECT_STORE
 from consumer.destinations.object_store.config import ObjectStoreConfig
-from simulators.object_store.s3 import S3Bucket
+from simulators.object_store.bucket import Bucket
+from simulators.object_store.s3 import credential, s3_bucket
 from tests.support.messages import WRITER_SCHEMAS, event, message
 
 NOON = 1_763_812_800_000
@@ -27,17 +28,15 @@ async def opened(
 
 
 @asynccontextmanager
-async def bucket_flows(
-    directory: Path, **settings: Any
-) -> AsyncIterator[tuple[S3Bucket, Mapping[Flow, Any]]]:
+async def bucket_flows(directory: Path, **settings: Any) -> AsyncIterator[tuple[Bucket, Mapping[Flow, Any]]]:
     """Open the flows of a simulated bucket; its credential is the file `credential` of the directory."""
-    async with S3Bucket() as bucket:
-        credential = directory / "credential"
-        credential.write_text(bucket.credential())
+    async with s3_bucket() as bucket:
+        file = directory / "credential"
+        file.write_text(credential(bucket))
         options: dict[str, Any] = {
             "endpoint": bucket.endpoint,
             "region": "eu-west-1",
-            "credential_file": credential,
+            "credential_file": file,
         }
         async with opened(f"s3://{bucket.name}/jira", **options | settings) as flows:
             yield bucket, flows

@@ -114,6 +114,11 @@ class AssignmentHarness:
             self.positions.positions[record.partition] = record.offset + 1
         await self.assignment.records(batches)
 
+    async def fail(self, tp: TopicPartition, batch: CorruptBatch) -> None:
+        """Fail the fetch at the present position for a damaged batch."""
+        self.positions.corrupt[tp.partition] = batch
+        await self.assignment.out_of_range({tp: self.positions.positions[tp.partition]})
+
 
 def record(
     name: str, offset: int, *, value: bytes | EllipsisType | None = ..., partition: int | None = None

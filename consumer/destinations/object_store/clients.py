@@ -1,7 +1,6 @@
 """The clients of the clouds: their options, and the credentials of files. Called again whenever a credential was refused."""
 
 import configparser
-from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -12,11 +11,12 @@ from obstore.store import AzureStore, GCSStore, S3Store
 
 from consumer.destinations.object_store.cloud import Opened
 from consumer.destinations.object_store.config import Location, ObjectStoreConfig
-from relay.credentials.azure import open_credential
+from relay.credentials.azure import describe_azure_error, open_credential
 from relay.errors import RelayError, describe
 from relay.http import read_environment_certificates, read_proxy_rules
 
 CONNECT_SECONDS = 10
+_AZURE_DOMAINS = {".usgovcloudapi.net": "usgov", ".chinacloudapi.cn": "china"}
 AZURE_SCOPE = "https://storage.azure.com/.default"
 NEVER_BY_PROXY = (
     "localhost,127.0.0.1,::1,169.254.169.254,169.254.170.2,169.254.170.23,metadata.google.internal"
@@ -54,7 +54,7 @@ def open_client(name: str, config: ObjectStoreConfig, location: Location, timeou
 def _open_s3(
     config: ObjectStoreConfig, location: Location, content: str | None, common: dict[str, Any]
 ) -> Opened:
-    options: Any = {"region": config.region} if config.region else {}
+    options: Any = {"disable_bulk_delete": True, **({"region": config.region} if config.region else {})}
     if config.endpoint:
         options["endpoint"] = config.endpoint
     secrets: tuple[str, ...] = ()
@@ -83,19 +83,35 @@ def _open_azure(
         options["sas_key" if "sig=" in key else "account_key"] = key
         secrets = (key, *(part.partition("=")[2] for part in key.split("&") if part.startswith("sig=")))
         return Opened(AzureStore(location.bucket, config=options, **common), secrets)
-    credential = open_credential(config.credential, "public")
+    identity = _AzureIdentity(open_credential(config.credential, _azure_cloud(config)))
     return Opened(
-        AzureStore(location.bucket, config=options, credential_provider=_token_of(credential), **common),
-        close=credential.close,
+        AzureStore(location.bucket, config=options, credential_provider=identity.provide, **common),
+        close=identity.credential.close,
+        credential_fault=lambda: identity.fault,
     )
 
 
-def _token_of(credential: Any) -> Callable[[], Coroutine[Any, Any, Any]]:
-    async def provide() -> Any:
-        token = await credential.get_token(AZURE_SCOPE)
-        return {"token": token.token, "expires_at": datetime.fromtimestamp(token.expires_on, UTC)}
+def _azure_cloud(config: ObjectStoreConfig) -> str:
+    """Return the cloud of the endpoint's domain, whose login server gives the token."""
+    host = urlsplit(config.endpoint or "").hostname or ""
+    return next((cloud for domain, cloud in _AZURE_DOMAINS.items() if host.endswith(domain)), "public")
 
-    return provide
+
+class _AzureIdentity:
+    """Tokens of an identity for obstore, which loses the reason when there is none: it is kept here."""
+
+    def __init__(self, credential: Any) -> None:
+        self.credential = credential
+        self.fault: str | None = None
+
+    async def provide(self) -> Any:
+        try:
+            token = await self.credential.get_token(AZURE_SCOPE)
+        except Exception as error:
+            self.fault = describe_azure_error(error)
+            raise
+        self.fault = None
+        return {"token": token.token, "expires_at": datetime.fromtimestamp(token.expires_on, UTC)}
 
 
 def _open_gcs(
@@ -111,7 +127,7 @@ def _client_options(
     name: str, config: ObjectStoreConfig, location: Location, timeout_seconds: float
 ) -> dict[str, Any]:
     options: dict[str, Any] = {
-        "timeout": timedelta(seconds=timeout_seconds),
+        "timeout": timedelta(seconds=timeout_seconds + 5),  # the caller's own time ends first
         "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
         "user_agent": f"jira-audit-relay/{version('jira-audit-relay')}",
         "allow_http": urlsplit(config.endpoint or "").scheme == "http",

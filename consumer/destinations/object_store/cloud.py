@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 
-from consumer.destinations.object_store.response import REFUSED, fault_status, store_fault
+from consumer.destinations.object_store.response import REFUSED, fault_status, no_credential, store_fault
 from consumer.destinations.object_store.store import StoreFault
 from consumer.destinations.outcome import Paused
 from relay.credentials.redaction import Redactor
@@ -27,6 +27,8 @@ class Opened:
     client: Any
     secrets: tuple[str, ...] = ()
     close: Callable[[], Awaitable[None]] | None = None
+    credential_fault: Callable[[], str | None] = lambda: None
+    """Return why the last request had no credential; None: it had one, or obstore knows."""
 
 
 class CloudStore:
@@ -79,7 +81,9 @@ class CloudStore:
         pages, page = await self._call(begin)
         while page:
             for each in page:
-                yield each["path"].removeprefix(f"{folder}/")
+                name = each["path"].removeprefix(f"{folder}/")
+                if name > after:  # some stores begin at the name, or ignore where to begin
+                    yield name
             page = await self._call(lambda _: _next_page(pages))
 
     async def delete(self, key: str) -> None:
@@ -118,6 +122,9 @@ class CloudStore:
         return await request(self._opened.client)
 
     def _fault(self, error: Exception) -> StoreFault:
+        cause = None if self._opened is None else self._opened.credential_fault()
+        if cause is not None:
+            return StoreFault(no_credential(self._redact(cause), self._name))
         return StoreFault(store_fault(error, self._url, self._name, self._redact))
 
 

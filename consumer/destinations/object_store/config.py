@@ -92,7 +92,8 @@ class ObjectStoreConfig(DestinationSettings):
     )
     endpoint: SecretUrl | None = Field(
         default=None,
-        description="URL of the store's API, for MinIO, Ceph, R2, sovereign clouds and private endpoints. Not set: that of the cloud.",
+        description="URL of the store's API, for MinIO, Ceph, R2, sovereign clouds and private endpoints; for Azure that of the storage account. "
+        "Not set: that of the cloud.",
         examples=["https://minio.example.com:9000"],
     )
     region: Region | None = Field(
@@ -131,7 +132,7 @@ class ObjectStoreConfig(DestinationSettings):
         default=64_000_000,
         ge=16_000_000,
         le=1_000_000_000,
-        description="Most bytes of an object's events in memory; Parquet has about a tenth of them. Each flow holds twice as much.",
+        description="Most bytes of an object's events in memory; Parquet has about a tenth of them. Each flow needs up to four times as much memory.",
         examples=[128_000_000],
     )
 

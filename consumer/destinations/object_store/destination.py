@@ -37,6 +37,7 @@ class ObjectStoreDestination:
         self._timeout_seconds = timeout_seconds
         self._writer = ChainWriter(store, name, config.location)
         self._condition_proved = False
+        self._too_slow = Retry(f"{config.location} did not answer within {timeout_seconds:g} s.")
         self.limits = Limits(
             BodyFormat(config.max_bytes, max_rows=config.max_rows),
             linger_seconds=config.window_seconds,
@@ -57,7 +58,10 @@ class ObjectStoreDestination:
         return rows.encode_body(rows_to_send)
 
     async def send(self, body: Body) -> Outcome:
-        return await self._within_time(self._send(body))
+        outcome = await self._within_time(self._send(body))
+        if outcome == self._too_slow:
+            self._writer.write_less(body.rows)
+        return outcome
 
     async def probe(self) -> Outcome:
         """Create an object twice, list and read it, and delete it."""
@@ -68,7 +72,7 @@ class ObjectStoreDestination:
             async with asyncio.timeout(self._timeout_seconds):
                 await work
         except TimeoutError:
-            return Retry(f"{self._url} did not answer within {self._timeout_seconds:g} s.")
+            return self._too_slow
         except StoreFault as fault:
             return fault.outcome
         except Exception as error:  # noqa: BLE001 - the libraries below raise more than they document

@@ -18,6 +18,7 @@ _CLOCK_CODES = ("RequestTimeTooSkewed", "RequestExpired")
 
 _DIRECTORY_FAULTS = {
     errno.ENOENT: "The directory is absent. Mount or create it; the relay does not create it, since an unmounted disk looks the same.",
+    errno.EISDIR: "A directory has the name of an object. Move it away.",
     errno.ENOTDIR: "A part of the path is a file. Move it away.",
     errno.EACCES: "The relay may not write there. Give its user the right to create files and directories.",
     errno.EPERM: "The file system refuses hard links, by which objects appear whole. Use another file system, or give the relay's user"
@@ -103,9 +104,20 @@ def taken_by_another(key: str, why: str, name: str) -> Paused:
     )
 
 
+def no_credential(cause: str, name: str) -> Paused:
+    """Return the outcome of a request that could not be made, since the identity gave no token."""
+    return Paused(
+        f"The identity of destinations.{name}.credential gives no token: {cause.removesuffix('.')}. Check it, and the AZURE_…"
+        " variables that it reads."
+    )
+
+
 def name_contended(key: str) -> Retry:
-    """Return the outcome of a name that another request is taking at this moment."""
-    return Retry(f"Another request is creating {key}.")
+    """Return the outcome of a name that is taken, while no object can be read there."""
+    return Retry(
+        f"The name {key} is taken, and no object can be read there. Another request may be creating it; if this lasts, move away"
+        " what has the name."
+    )
 
 
 def condition_ignored(url: str, name: str) -> Paused:

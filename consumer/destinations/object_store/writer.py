@@ -40,16 +40,24 @@ class ChainWriter:
         self._name = name
         self._location = location
         self._known: dict[Chain, _Known] = {}
+        self._most_rows: int | None = None
+        """Rows of an object while the store is slow; None: as many as a body has."""
+
+    def write_less(self, rows_of_body: int) -> None:
+        """Halve the objects, since one did not arrive in time: the same object would not arrive at the next try either."""
+        self._most_rows = max(1, (self._most_rows or rows_of_body) // 2)
 
     async def write(self, chain: Chain, events: pl.DataFrame) -> None:
         """Return when every row is in an object. Raises StoreFault; then some rows may be in one nevertheless."""
         while events.height:
             events = events.slice(await self._write_leading(chain, events))
+        if self._most_rows is not None:
+            self._most_rows *= 2
 
     async def _write_leading(self, chain: Chain, events: pl.DataFrame) -> int:
         """Make sure that the first row is in an object. Return how many leading rows are, at least one."""
         day, count = rows.leading_day(events)
-        events = events.head(count)
+        events = events.head(min(count, self._most_rows or count))
         first = int(events[rows.OFFSET][0])
         earlier, later = await self._neighbours(chain, day, first)
         if earlier is not None:

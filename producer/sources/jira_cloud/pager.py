@@ -124,7 +124,8 @@ class _WindowReader:
         self._events: list[Event] = []
         self._unreadable: list[UnreadableRecord] = []
         self._pages = self._bytes = self._pages_without_news = self._restarts = 0
-        self._outside_window = self._far_outside_window = 0
+        self._outside_window = 0
+        self._far_outside_window: list[Event] = []
 
     def add(self, items: Sequence[Event | UnreadableRecord], size: int, page_records: int) -> None:
         """Take a page with rows, and set the offset of the next."""
@@ -192,7 +193,7 @@ class _WindowReader:
             record_count=len(self._seen),
             outside_window=self._outside_window,
             proven=proven and len(self._seen) < self._limits.max_records,
-            far_outside_window=self._far_outside_window,
+            far_outside_window=tuple(self._far_outside_window),
         )
 
     def _add_new(self, items: Sequence[Event | UnreadableRecord]) -> bool:
@@ -207,7 +208,8 @@ class _WindowReader:
                 self._events.append(item)
             elif item["created"] not in self.requested:
                 self._outside_window += 1
-                self._far_outside_window += is_far_outside(self.requested, item["created"])
+                if is_far_outside(self.requested, item["created"]):
+                    self._far_outside_window.append(item)
         return has_new_rows
 
 

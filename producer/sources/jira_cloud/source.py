@@ -37,6 +37,7 @@ from producer.sources.jira_cloud.auth import Endpoint, open_endpoint
 from producer.sources.jira_cloud.broken_page import BrokenRecords
 from producer.sources.jira_cloud.mapping import restore_json, to_event
 from producer.sources.jira_cloud.messages import make_failure
+from producer.sources.jira_cloud.misplaced import MisplacedRecords
 from producer.sources.jira_cloud.page import Page
 from producer.sources.jira_cloud.pager import PageRequest
 from producer.sources.jira_cloud.window_proof import contradiction_failure, contradicts, is_inconclusive
@@ -87,6 +88,7 @@ class JiraCloudSource:
         self._now_ms = now_ms
         self._limits = limits
         self._broken_records = BrokenRecords()
+        self._misplaced = MisplacedRecords()
         self._identity_failures = 0
         self._identity_bound = False
 
@@ -94,7 +96,9 @@ class JiraCloudSource:
         self, window: TimeRange, purpose: Purpose = Purpose.LIVE, *, on_retry: OnRetry = ignore_retry
     ) -> AsyncGenerator[WindowResult, None]:
         """Yield results for the parts of a window; see `Source.read`."""
-        reader = WindowReader(self.organization, self.fetch_page, self._throttle, self._limits)
+        reader = WindowReader(
+            self.organization, self.fetch_page, self._throttle, self._limits, self._misplaced
+        )
         async with aclosing(reader.read(window, purpose, on_retry)) as results:
             async for result in results:
                 yield result

@@ -12,6 +12,7 @@ from producer.sources.errors import ErrorKind, RetryAction, SourceError
 from producer.sources.jira_cloud.client import RequestLimits
 from producer.sources.jira_cloud.mapping import to_event
 from producer.sources.jira_cloud.millisecond_reader import MillisecondReader
+from producer.sources.jira_cloud.misplaced import MisplacedRecords
 from producer.sources.jira_cloud.page import Page
 from producer.sources.jira_cloud.pager import Pager, PageRequest, PagingLimits
 from producer.sources.jira_cloud.window_proof import outside_window_failure
@@ -49,7 +50,10 @@ class WindowReader:
         fetch_page: FetchPage,
         throttle: RequestThrottle,
         limits: JiraCloudLimits,
+        misplaced: MisplacedRecords,
     ) -> None:
+        """`misplaced`: of the site, across windows."""
+        self._misplaced = misplaced
         self._organization = organization.name
         self._host = split_url(organization.url)[0].authority
         self._fetch_page = fetch_page
@@ -83,12 +87,32 @@ class WindowReader:
                 continue
             if (result := pager.add(self._items(page), page.size, page.date_ms)) is None:
                 continue
+            result = await self._without_misplaced(result, purpose)
             if result.far_outside_window:
                 # Its events are published, but the window was not read: no cursor may move over it.
                 yield replace(result, covered=TimeRange(result.window.start, result.window.start))
-                failure = outside_window_failure(self._organization, self._host, result.far_outside_window)
+                count = len(result.far_outside_window)
+                failure = outside_window_failure(self._organization, self._host, count)
                 raise self._throttle.back_off(failure, purpose)
             yield result
+
+    async def _without_misplaced(self, result: WindowResult, purpose: Purpose) -> WindowResult:
+        """Return the result with misplaced records apart; ask Jira about those that are outside and not known to be.
+
+        Where that question fails they stay suspects, and the window's own records are published all the same.
+        """
+        result = self._misplaced.without_known(result)
+        if not result.far_outside_window:
+            return result
+        question = self._misplaced.question(result, self._limits.paging.page_records)
+        if question is None:
+            return result
+        try:
+            answer = await self._fetch_page(question.request, purpose)
+        except SourceError:
+            return result
+        self._misplaced.note(question, self._items(answer))
+        return self._misplaced.without_known(result)
 
     async def _fetch_with_retries(self, request: PageRequest, purpose: Purpose, on_retry: OnRetry) -> Page:
         attempts = 1 if purpose is Purpose.UNREAD_RANGES else self._limits.page_attempts

@@ -18,11 +18,16 @@ from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from producer.events import UnreadableRecord, to_json
+from producer.events import TEXT_FIELDS, UnreadableRecord, to_json
 from producer.sources.clock_skew import ClockSkew
-from producer.sources.contract import ConnectionTestResult, SourceKind, SourceTraits, ignore_retry
+from producer.sources.contract import (
+    ConnectionTestResult,
+    InputRules,
+    SourceKind,
+    SourceTraits,
+    ignore_retry,
+)
 from producer.sources.errors import ErrorKind, RequestContext, RetryAction, SourceError, make_failure
-from producer.sources.jira_cloud.mapping import TEXT_FIELDS
 from producer.sources.purpose import Purpose
 from producer.sources.throttle import RequestThrottle, SiteThrottle
 from producer.sources.window_result import WindowResult
@@ -158,9 +163,7 @@ class LinesConnectionTest:
         self._reader = reader
 
     def check_url(self, organization):
-        url = urlsplit(organization.url)
-        if url.scheme != "file" or url.netloc:
-            raise UrlError(f"{organization.url} is not a file of this machine.")
+        parse_file_url(organization.url)
 
     async def run(self, organization, key, *, new_key=False):  # noqa: ARG002
         self.check_url(organization)
@@ -179,7 +182,22 @@ async def open_lines_test(config, reader=read_lines):  # noqa: ARG001
     yield LinesConnectionTest(reader)
 
 
-LINES = SourceKind(open_lines, open_lines_test)
+def parse_file_url(text):
+    url = urlsplit(text)
+    if url.scheme != "file" or url.netloc or not url.path.startswith("/"):
+        raise UrlError(f"{text} is not a file of this machine: write file:// and an absolute path.")
+    return Path(url.path).as_uri()
+
+
+INPUT_RULES = InputRules(
+    parse_url=parse_file_url,
+    default_name=lambda url: Path(urlsplit(url).path).stem,
+    is_user=lambda user: user == "nobody",
+    user_advice="a file has no user, so give nobody",
+    max_backfill_days=3_650,
+)
+
+LINES = SourceKind(open_lines, open_lines_test, INPUT_RULES)
 
 
 def to_event(line, organization):

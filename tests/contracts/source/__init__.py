@@ -28,6 +28,7 @@ CHECKS = [
     connection.each_fault_fails_the_test,
     connection.a_key_that_is_not_available_is_not_sent,
     connection.a_foreign_url_gets_no_key,
+    connection.an_operators_input_follows_its_rules,
     requests.each_fault_has_a_kind_and_an_action,
     requests.a_fault_that_lasts_ends_the_read,
     requests.a_requested_wait_holds_back_every_request,

@@ -1,9 +1,12 @@
 """The connection test of a source: what an operator learns before a producer uses URL, user and key."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
+from management.organizations.apply_file import read_entries
+from management.organizations.validation import InputError, validate_name, validate_url
 from relay.errors import RelayError
 from relay.url_policy import UrlError
 
@@ -54,3 +57,21 @@ async def a_foreign_url_gets_no_key(opened):
     for key in (opened.world.key, None):
         with pytest.raises(RelayError):
             await opened.connection_test.run(foreign, key)
+
+
+async def an_operators_input_follows_its_rules(opened):
+    """A file of organizations, a URL, a user and a backfill of the source pass the generic checks; URL and name are stable."""
+    organization, rules = opened.world.organization(), opened.input_rules
+    member = {
+        "url": f" {organization.url} ",
+        "user": organization.user,
+        "backfill_days": rules.max_backfill_days,
+    }
+    (entry,) = read_entries(json.dumps([member]), "a file", None, rules)
+
+    assert entry.change.url == organization.url == validate_url(entry.change.url, rules)
+    assert entry.name == validate_name(rules.default_name(organization.url))
+    assert not rules.user_advice.endswith(".")
+    for wrong in ({"url": "nothing:"}, {"user": ""}, {"backfill_days": rules.max_backfill_days + 1}):
+        with pytest.raises(InputError, match=r"\.$"):
+            read_entries(json.dumps([member | wrong]), "a file", None, rules)

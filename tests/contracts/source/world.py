@@ -7,7 +7,7 @@ from typing import Protocol
 import pytest
 
 from producer.sources.catalogue import SOURCES, ProducerSettings
-from producer.sources.contract import ConnectionTest, SourceSetup
+from producer.sources.contract import ConnectionTest, InputRules, SourceSetup
 from producer.sources.errors import ErrorKind, RetryAction, SourceError
 from producer.sources.throttle import RequestSlots
 from producer.state.intervals import TimeRange
@@ -70,8 +70,9 @@ def setup(world):
 class OpenedWorld:
     """A world with its source, opened by the table as the producer opens it."""
 
-    def __init__(self, world, setup, factory, connection_test: ConnectionTest):
+    def __init__(self, world, setup, factory, connection_test: ConnectionTest, input_rules: InputRules):
         self.world = world
+        self.input_rules = input_rules
         self.connection_test = connection_test
         self.slots = setup.slots
         self.factory = factory

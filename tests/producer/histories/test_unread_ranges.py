@@ -5,6 +5,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from producer.status_reporter import status_key
+from simulators.jira_cloud.log import Selection
 from tests.producer.histories.budget import EXAMPLES, MANY
 from tests.producer.histories.holds import check_final_state, check_invariants, progress, published
 from tests.producer.histories.test_faults_at_each_step import faults_at
@@ -86,5 +87,42 @@ def test_a_search_that_faults_interrupt_ends_with_each_record_once(wanted):
         world.recover_and_read_all()
         check_final_state(world)
         assert world.owner._status_writer.last_put(status_key("acme")).reason is None
+    finally:
+        world.end()
+
+
+@pytest.mark.parametrize("restored", [False, True])
+def test_a_range_older_than_the_ledgers_ends_with_each_record_once(restored):
+    """The source serves the records after twelve days, over midnight, with ids that a restore gave again or not."""
+    world = ShardWorld()
+    try:
+        world.add("acme")
+        acme = world.jiras["acme"]
+        world.take_over()
+        world.run(20)
+        world.jump(4 * 3_600 - 21)  # a second before midnight
+        first = world.now_ms()
+        for after in (-2, 0, 998, 1_002, 1_004):
+            acme.add_record(first + after, first + max(0, after))
+        acme.fail_last(0)
+        acme.failing = {row.id for row in acme.log.select(Selection())} | {100_003, 100_004}
+        for _ in range(4):
+            world.run(700)
+        assert progress(world)[0]["acme"].unread_ranges
+        for day in range(12):
+            acme.add_record(world.now_ms(), world.now_ms())
+            if restored and day == 3:
+                acme.restore(2)
+            world.run(700)
+            world.jump(86_400 - 700)
+        world.kill()
+        world.run(700)
+        kept = progress(world)[1]["acme"]
+        assert {"2026-11-20", "2026-11-21"} <= kept.keys()
+        assert "2026-11-22" not in kept
+        acme.fail_last(0)
+        world.recover_and_read_all()
+        check_final_state(world)
+        assert "2026-11-21" not in progress(world)[1]["acme"]
     finally:
         world.end()

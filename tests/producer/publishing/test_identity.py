@@ -36,6 +36,23 @@ def test_a_known_id_of_another_day_is_another_record():
     assert kafka.publish(copied, record(1, MONDAY + HOUR, "ours")) == []
 
 
+@pytest.mark.parametrize("max_events", [1, 1_000])
+@pytest.mark.parametrize("late", [0, 1])
+def test_an_id_on_both_sides_of_midnight_is_of_two_records(max_events, late):
+    """One of them is visible late, and the relay dies after each transaction of a window with both."""
+    both = [record(7, MONDAY - 1, "before"), record(7, MONDAY + 1, "after")]
+    for kills in range(1, 4):
+        kafka = CommittedState(max_events)
+        kafka.publish(record(6, MONDAY - HOUR), both[1 - late])
+        kafka.publish(record(8, MONDAY + 2))
+        kafka.publish(*both, kill_after=kills)
+        kafka.publish(*both)
+        assert sorted(contents(kafka.events)) == ["a", "a", "after", "before"]
+        assert kafka.publish(*both) == kafka.publish(both[0]) == kafka.publish(both[1]) == []
+        assert not kafka.dead_letters
+        assert len(set(uids(kafka.events))) == 4
+
+
 def test_a_record_that_is_read_again_is_known_at_every_crash():
     """A window of several transactions dies after each of them, before its checkpoint moves."""
     ordinary = [record(number, MONDAY + number // 3, str(number)) for number in range(9)]

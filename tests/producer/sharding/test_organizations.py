@@ -1,9 +1,12 @@
 """How a shard follows the organizations of its partition."""
 
+import asyncio
+
 import pytest
 import structlog
 
 from producer.sharding.assignment import ShardAssignmentTiming
+from producer.sharding.damaged_batches import DamagedBatches
 from relay.kafka import TopicPartition
 from relay.kafka.aiokafka_patches.fetch_validation import CorruptBatch
 from relay.organizations import Organization, OrganizationCodec
@@ -72,23 +75,65 @@ async def test_an_organization_that_becomes_unreadable_is_followed_as_before():
     assert harness.opened_shards[0].organization_sets[-1] == {"acme"}
 
 
-async def test_a_damaged_batch_holds_its_partition_with_the_organizations_it_knows():
-    """It is tried again after a while, and says each time what to do."""
-    harness = AssignmentHarness(timing=ShardAssignmentTiming(corrupt_pause_seconds=0))
+TP = TopicPartition("organizations", ACME)
+
+
+async def test_a_damaged_batch_is_named_and_later_changes_are_followed():
+    """It is tried again after a while; records in it that are older than what was read meanwhile change nothing."""
+    first, second, third = ["acme", *names_in(ACME, 2)]
+    harness = AssignmentHarness(timing=ShardAssignmentTiming(corrupt_pause_seconds=0.05))
     harness.positions.ends[ACME] = 1
     harness.assign(ACME)
-    await harness.read(record("acme", 0))
-    harness.positions.corrupt[ACME] = CorruptBatch(1, 3, "its checksum is wrong")
+    await harness.read(record(first, 0))
     with structlog.testing.capture_logs() as lines:
-        await harness.assignment.out_of_range({TopicPartition("organizations", ACME): 1})
-
+        await harness.fail(TP, CorruptBatch(1, 3, "its checksum is wrong"))
+        await harness.read(record(second, 4), record(first, 5, value=None))
     (line,) = lines
     assert (line["partition"], line["offset"], line["last_offset"]) == (ACME, 1, 3)
     assert line["organizations_known"]
-    assert harness.positions.paused == {ACME}
-    assert harness.opened_shards[0].organization_sets == [{"acme"}]
+    assert harness.opened_shards[0].organization_sets == [{first}, {second}]
+    assert harness.assignment.ready
+
+    await asyncio.sleep(0.06)
     await harness.read()
-    assert harness.positions.paused == set()
+    assert harness.positions.positions[ACME] == 1
+    await harness.fail(TP, CorruptBatch(1, 3, "its checksum is wrong"))
+    assert harness.positions.positions[ACME] == 4
+    await asyncio.sleep(0.06)
+    await harness.read()
+    with structlog.testing.capture_logs() as lines:
+        await harness.read(
+            record(first, 2), record(third, 3), record(second, 4), record(first, 5, value=None)
+        )
+    assert [line["event"].split(";")[0] for line in lines] == ["Organizations are read again"]
+    assert harness.opened_shards[0].latest_organizations == {second, third}
+
+
+async def test_a_rebalance_forgets_no_organization_of_a_damaged_batch():
+    """Its process knows it, though the log does not tell it any more."""
+    first, second = ["acme", *names_in(ACME, 1)]
+    harness = AssignmentHarness()
+    harness.positions.ends[ACME] = 3
+    harness.assign(ACME)
+    await harness.read(record(first, 0), record(second, 2))
+    harness.assign(ACME)
+    await harness.fail(TP, CorruptBatch(0, 1, "its checksum is wrong"))
+    await harness.read(record(second, 2))
+    assert harness.opened_shards[0].latest_organizations == {first, second}
+    assert not harness.assignment.ready
+
+
+async def test_a_log_of_damaged_heads_is_not_walked_without_end():
+    """A head that tells no last offset is passed over offset by offset, up to a bound; then the partition waits."""
+    harness = AssignmentHarness(timing=ShardAssignmentTiming(corrupt_pause_seconds=0.05))
+    harness.assign(ACME)
+    for offset in range(DamagedBatches.MAX_STEPS + 1):
+        assert harness.positions.paused == set()
+        await harness.fail(TP, CorruptBatch(offset, offset, "its length or format is impossible"))
+    assert harness.positions.paused == {ACME}
+    await asyncio.sleep(0.06)
+    await harness.read()
+    assert (harness.positions.paused, harness.positions.positions[ACME]) == (set(), 0)
 
 
 async def test_a_log_that_may_have_lost_its_end_is_read_again_from_its_start():
@@ -120,14 +165,14 @@ async def test_a_fetch_that_failed_at_an_earlier_position_changes_nothing():
 
 
 async def test_a_damaged_batch_before_the_end_of_the_table_leaves_its_shard_not_ready():
-    """A restarted producer knows no organization of that partition: it says where and what to do; others are polled."""
+    """A restarted producer polls the organizations of the other batches, and says where and what to do about the rest."""
     other = (ACME + 1) % COUNT
     (name,) = names_in(other, 1)
+    (hidden,) = names_in(ACME, 1)
     harness = AssignmentHarness(timing=ShardAssignmentTiming(corrupt_pause_seconds=0))
     harness.positions.ends[ACME] = 5
     harness.assign(ACME, other)
-    harness.positions.corrupt[ACME] = CorruptBatch(0, 3, "its checksum is wrong")
-    await harness.assignment.out_of_range({TopicPartition("organizations", ACME): 0})
+    await harness.fail(TP, CorruptBatch(0, 3, "its checksum is wrong"))
     await harness.read(record(name, 0))
     shards = {shard.number: shard for shard in harness.opened_shards}
 
@@ -139,7 +184,11 @@ async def test_a_damaged_batch_before_the_end_of_the_table_leaves_its_shard_not_
         f"organizations, partition {ACME}, cannot be read from offset 0 on (its checksum is wrong)" in problem
     )
     assert "up to offset 3 with kafka-delete-records.sh" in problem
+    await harness.fail(TP, CorruptBatch(0, 3, "its checksum is wrong"))
     await harness.read(record("acme", 4))
     assert shards[ACME].organization_sets == [{"acme"}]
+    assert not harness.assignment.ready
+    await harness.read(record(hidden, 3), record("acme", 4))
+    assert shards[ACME].latest_organizations == {"acme", hidden}
     assert harness.assignment.ready
     assert harness.assignment.problem is None

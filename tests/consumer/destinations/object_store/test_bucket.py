@@ -8,7 +8,8 @@ from consumer.destinations.object_store import response
 from consumer.destinations.outcome import Paused, Retry, Sent
 from relay.errors import RelayError
 from simulators import faults
-from simulators.object_store.s3 import error
+from simulators.object_store.bucket import error
+from simulators.object_store.s3 import credential
 from tests.support.object_stores import body, bucket_flows, opened, uids
 from tests.support.parquet_objects import stored_uids
 
@@ -46,7 +47,7 @@ async def test_a_name_that_is_said_to_be_taken_and_is_not_is_tried_again(status,
         bucket.fault(faults.respond_with(status, error(status, code).body or b""), only=puts)
         outcome = await flows["live"].send(body(flows["live"], [1]))
         assert isinstance(outcome, Retry)
-        assert "Another request is creating" in outcome.reason
+        assert "Another request may be creating it" in outcome.reason
         assert await flows["live"].send(body(flows["live"], [1])) == Sent()
 
 
@@ -65,14 +66,14 @@ async def test_a_credential_file_that_was_replaced_is_read_at_the_next_refusal(t
     async with bucket_flows(tmp_path) as (bucket, flows):
         assert await flows["live"].send(body(flows["live"], [1])) == Sent()
         bucket.keys = {"AKIDNEW": "another-secret-key"}
-        (tmp_path / "credential").write_text(bucket.credential())
+        (tmp_path / "credential").write_text(credential(bucket))
         assert await flows["live"].send(body(flows["live"], [2])) == Sent()
         (tmp_path / "credential").unlink()
         bucket.keys = {"AKIDNEWEST": "the-newest-secret-key"}
         outcome = await flows["live"].send(body(flows["live"], [3]))
         assert isinstance(outcome, Paused)
         assert "credential_file" in outcome.reason
-        (tmp_path / "credential").write_text(bucket.credential())
+        (tmp_path / "credential").write_text(credential(bucket))
         assert await flows["live"].send(body(flows["live"], [3])) == Sent()
         assert stored_uids(bucket.objects) == uids([1, 2, 3])
 
@@ -120,6 +121,32 @@ async def test_a_day_of_thousands_of_objects_is_listed_to_the_place_that_matters
             assert await others["live"].send(body(others["live"], range(9_005, 9_012))) == Sent()
         written = {key: content for key, content in bucket.objects.items() if content}
         assert stored_uids(written) == uids(range(9_000, 9_012))
+
+
+async def test_an_object_that_is_too_large_for_the_time_is_divided(tmp_path):
+    """The line takes 100 rows in time, and not 200: the same object would never arrive."""
+
+    def too_large(request):
+        return puts(request) and int(request.headers["Content-Length"]) > 11_000
+
+    async with bucket_flows(tmp_path, timeout_seconds=1.0) as (bucket, flows):
+        live = flows["live"]
+        slow = bucket.fault(faults.hang(60), rate=1, only=too_large)
+        for _ in range(12):
+            outcome = await live.send(body(live, range(1, 401)))
+            if outcome == Sent():
+                break
+            assert isinstance(outcome, Retry)
+        assert outcome == Sent()
+        slow.cancel()
+        assert await live.send(body(live, range(401, 801))) == Sent()
+        assert stored_uids(bucket.objects) == uids(range(1, 801))
+
+
+async def test_a_probe_leaves_nothing(tmp_path):
+    async with bucket_flows(tmp_path) as (bucket, flows):
+        assert await flows["live"].probe() == Sent()
+        assert bucket.objects == {}
 
 
 async def test_the_next_object_costs_one_listing_and_one_creation(tmp_path):

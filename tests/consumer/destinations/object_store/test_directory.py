@@ -186,3 +186,28 @@ async def test_each_error_of_the_file_system_has_an_outcome(number, outcome, tex
         monkeypatch.undo()
         assert await flows["live"].send(body(flows["live"], [1])) == Sent()
     assert list((tmp_path / UNFINISHED).iterdir()) == []
+
+
+async def test_a_directory_under_the_name_of_an_object_is_named(tmp_path):
+    async with opened(f"file://{tmp_path}") as flows:
+        assert await flows["live"].send(body(flows["live"], [1])) == Sent()
+        (path,) = tmp_path.rglob("*.parquet")
+        path.unlink()
+        path.mkdir()
+    async with opened(f"file://{tmp_path}") as flows:
+        outcome = await flows["live"].send(body(flows["live"], [1]))
+        assert isinstance(outcome, Paused)
+        assert "A directory has the name of an object" in outcome.reason
+
+
+async def test_a_link_to_nothing_under_the_name_of_an_object_is_never_replaced(tmp_path):
+    async with opened(f"file://{tmp_path}") as flows:
+        assert await flows["live"].send(body(flows["live"], [1])) == Sent()
+        (path,) = tmp_path.rglob("*.parquet")
+        path.unlink()
+        path.symlink_to(tmp_path / "nothing")
+    async with opened(f"file://{tmp_path}") as flows:
+        outcome = await flows["live"].send(body(flows["live"], [1]))
+        assert isinstance(outcome, Retry)
+        assert "move away what has the name" in outcome.reason
+        assert path.is_symlink()

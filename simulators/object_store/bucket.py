@@ -1,0 +1,183 @@
+"""A bucket or container on loopback: conditional creation, reading, listing and deletion, in the dialect of one cloud."""
+
+import re
+from collections import deque
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Self
+from urllib.parse import unquote, urlsplit
+from xml.sax.saxutils import escape
+
+from aiohttp import web
+
+from simulators.fault_script import FaultScript, ScriptedFault
+from simulators.faults import Fault
+
+PAGE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What differs between the clouds."""
+
+    refused: Callable[["Bucket", web.Request, bytes], web.Response | None]
+    """Answer a request whose credential is wrong; None: it is right."""
+    is_conditional: Callable[[web.Request], bool]
+    """Whether a creation wants the name to be free."""
+    taken: tuple[int, str]
+    """Status and code where it is not."""
+    absent: str
+    """Code of an object that is absent."""
+    absent_bucket: str
+    page: Callable[[list[str], str | None], str]
+    """Write a page of a listing, with the mark of the next page."""
+    begin: tuple[str, ...]
+    """Query parameters that say where a listing begins; the first one that is given counts."""
+    inclusive: bool = False
+    """Whether a listing begins at the name that is given, and not behind it."""
+    account: str = ""
+    """First part of each path, if the dialect has one."""
+
+
+class Bucket:
+    """Runs one bucket on a free port, in this event loop: `async with Bucket(S3) as bucket`.
+
+    `keys` are the credentials that are known, `obeys_condition` is false for a store that overwrites; both may be changed at any
+    time.
+    """
+
+    def __init__(self, dialect: Dialect, keys: dict[str, str], name: str = "audit") -> None:
+        self.name = name
+        self.keys = keys
+        self.obeys_condition = True
+        self.objects: dict[str, bytes] = {}
+        """In the order of their creation."""
+        self.requests: deque[tuple[str, str]] = deque(maxlen=10_000)
+        """Method and key of each request."""
+        self._dialect = dialect
+        self._faults = FaultScript()
+        self._port = 0
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        app = web.Application(client_max_size=0)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        self._stack.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        self._port = runner.addresses[0][1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    @property
+    def endpoint(self) -> str:
+        """The URL of the service."""
+        account = f"/{self._dialect.account}" if self._dialect.account else ""
+        return f"http://127.0.0.1:{self._port}{account}"
+
+    def fault(
+        self,
+        fault: Fault,
+        *,
+        times: int | None = None,
+        rate: float | None = None,
+        skip: int = 0,
+        only: Callable[[web.Request], bool] | None = None,
+    ) -> ScriptedFault:
+        """Add a fault, as `FaultScript.add` does."""
+        return self._faults.add(fault, times=times, rate=rate, skip=skip, only=only)
+
+    def clear_faults(self) -> None:
+        """Remove every fault."""
+        self._faults.clear()
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        body = await request.content.read()
+        bucket, key = self._place(request.rel_url.raw_path)
+        self.requests.append((request.method, key))
+        fault = self._faults.next_fault(request)
+
+        async def serve() -> web.Response:
+            return self._serve(request, bucket, key, body)
+
+        return await (fault.play(request, serve) if fault else serve())
+
+    def _place(self, raw_path: str) -> tuple[str, str]:
+        """Return bucket and key of a path."""
+        path = unquote(raw_path).removeprefix(f"/{self._dialect.account}").lstrip("/")
+        bucket, _, key = path.partition("/")
+        return bucket, key
+
+    def _serve(self, request: web.Request, bucket: str, key: str, body: bytes) -> web.Response:
+        refused = self._dialect.refused(self, request, body)
+        if refused is not None:
+            return refused
+        if bucket != self.name:
+            return error(404, self._dialect.absent_bucket)
+        match request.method:
+            case "PUT":
+                return self._put(request, key, body)
+            case "GET" if key:
+                return self._get(key)
+            case "GET":
+                return self._list(request)
+            case "POST":
+                return self._batch(body.decode("utf-8", "replace"))
+            case "DELETE":
+                self.objects.pop(key, None)
+                return web.Response(status=204)
+            case _:
+                return error(405, "MethodNotAllowed")
+
+    def _put(self, request: web.Request, key: str, body: bytes) -> web.Response:
+        if self.obeys_condition and self._dialect.is_conditional(request) and key in self.objects:
+            return error(*self._dialect.taken)
+        self.objects[key] = body
+        return web.Response(status=201, headers=_HEAD)
+
+    def _get(self, key: str) -> web.Response:
+        body = self.objects.get(key)
+        return error(404, self._dialect.absent) if body is None else web.Response(body=body, headers=_HEAD)
+
+    def _batch(self, body: str) -> web.Response:
+        """Delete what the parts of a batch name (Microsoft Learn, "Blob Batch")."""
+        parts = []
+        for number, path in enumerate(re.findall(r"DELETE (\S+) HTTP/1\.1", body)):
+            self.objects.pop(self._place(urlsplit(path).path)[1], None)
+            parts.append(
+                f"--batchresponse\r\nContent-Type: application/http\r\nContent-ID: {number}\r\n\r\nHTTP/1.1 202 Accepted\r\n\r\n"
+            )
+        return web.Response(
+            status=202,
+            body="".join((*parts, "--batchresponse--\r\n")).encode(),
+            headers={"Content-Type": "multipart/mixed; boundary=batchresponse"},
+        )
+
+    def _list(self, request: web.Request) -> web.Response:
+        prefix = request.query.get("prefix", "")
+        after = next((request.query[name] for name in self._dialect.begin if request.query.get(name)), "")
+        found = sorted(
+            key
+            for key in self.objects
+            if key.startswith(prefix) and (key > after or (self._dialect.inclusive and key == after))
+        )
+        page, rest = found[:PAGE], found[PAGE:]
+        mark = (rest if self._dialect.inclusive else page[-1:])[0] if rest else None
+        text = self._dialect.page([escape(key) for key in page], mark and escape(mark))
+        return web.Response(text=text, content_type="application/xml")
+
+
+_HEAD = {"ETag": '"x"', "Last-Modified": "Mon, 30 Nov 2026 00:00:00 GMT", "x-goog-generation": "1"}
+
+
+def error(status: int, code: str) -> web.Response:
+    """Return an error as the clouds write it."""
+    return web.Response(
+        status=status,
+        text=f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>{code}</Message></Error>',
+        content_type="application/xml",
+    )

@@ -1,0 +1,98 @@
+"""The options of the clients of the clouds: proxies and certificates from settings and environment, files that cannot be used."""
+
+import sys
+
+import pytest
+
+from consumer.destinations.object_store.clients import _azure_cloud, _client_options
+from consumer.destinations.object_store.config import ObjectStoreConfig, parse_location
+from relay.errors import RelayError
+from tests.support.object_stores import opened
+
+VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch):
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+def options(location="s3://audit/jira", **settings):
+    config = ObjectStoreConfig(kind="object-store", location=location, **settings)
+    return _client_options("lake", config, parse_location(config.location), 40.0)
+
+
+@pytest.mark.parametrize("location", ["s3://audit/jira", "az://acmeaudit/audit/jira", "gs://audit/jira"])
+def test_a_proxy_of_the_environment_is_used_except_for_metadata_services(location, monkeypatch):
+    """A metadata service hands out credentials, and a proxy could read them."""
+    assert "proxy_url" not in options(location)
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    found = options(location)
+    assert found["proxy_url"] == "http://proxy.example:3128"
+    assert {"169.254.169.254", "metadata.google.internal"} <= set(found["proxy_excludes"].split(","))
+
+
+@pytest.mark.parametrize(
+    ("location", "host"),
+    [
+        ("s3://audit/jira", "s3.eu-central-1.amazonaws.com"),
+        ("az://acmeaudit/audit/jira", ".blob.core.windows.net"),
+        ("gs://audit/jira", "storage.googleapis.com"),
+    ],
+)
+def test_a_host_that_no_proxy_names_is_asked_directly(location, host, monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", host)
+    assert options(location, region="eu-central-1")["proxy_excludes"] == "*"
+
+
+def test_certificates_of_setting_and_environment_are_trusted(tmp_path, monkeypatch):
+    assert "root_certificate" not in options()
+    (tmp_path / "own.pem").write_text("own")
+    (tmp_path / "system.pem").write_text("system")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "system.pem"))
+    assert options(ca_file=tmp_path / "own.pem")["root_certificate"] == "own\nsystem"
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path))
+    assert "root_certificate" not in options()
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "gone.pem"))
+    with pytest.raises(RelayError, match=r"SSL_CERT_FILE is .*, which cannot be used"):
+        options()
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "allowed"),
+    [("http://127.0.0.1:9000", True), ("https://minio.example.com", False), (None, False)],
+)
+def test_only_this_machine_is_asked_without_tls(endpoint, allowed):
+    assert options(endpoint=endpoint)["allow_http"] is allowed
+
+
+async def test_a_missing_library_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "consumer.destinations.object_store.clients", None)
+    with pytest.raises(RelayError, match=r"Install jira-audit-relay\[object-store\]"):
+        async with opened("s3://audit/jira"):
+            pass
+
+
+@pytest.mark.parametrize("content", ["", "no key", "sig"])
+async def test_an_account_key_that_is_none_is_named_and_not_shown(content, tmp_path):
+    (tmp_path / "credential").write_text(f"{content}-secret")
+    with pytest.raises(RelayError, match=r"destinations\.lake\.credential_file") as caught:
+        async with opened("az://acmeaudit/audit", credential_file=tmp_path / "credential"):
+            pass
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "cloud"),
+    [
+        (None, "public"),
+        ("https://acmeaudit.blob.core.usgovcloudapi.net", "usgov"),
+        ("https://acmeaudit.blob.core.chinacloudapi.cn", "china"),
+    ],
+)
+def test_the_login_server_follows_from_the_endpoint(endpoint, cloud):
+    config = ObjectStoreConfig(kind="object-store", location="az://acmeaudit/audit", endpoint=endpoint)
+    assert _azure_cloud(config) == cloud

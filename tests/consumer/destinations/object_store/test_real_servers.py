@@ -1,0 +1,144 @@
+"""Azurite and versitygw, servers that others wrote: each event once, and the condition is obeyed."""
+
+import asyncio
+import base64
+import hmac
+import os
+import shutil
+import socket
+from contextlib import asynccontextmanager
+from email.utils import formatdate
+
+import httpx
+import obstore
+import pytest
+from obstore.store import AzureStore, S3Store
+
+from consumer.destinations.outcome import Paused, Sent
+from tests.support.object_stores import body, opened, uids
+from tests.support.parquet_objects import stored_uids
+
+# The account of every Azurite, from Microsoft's documentation.
+ACCOUNT = "devstoreaccount1"
+ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+COMMANDS = {
+    "azurite-blob": "npm install --global azurite",
+    "versitygw": "go install github.com/versity/versitygw/cmd/versitygw@v1.8.0",
+}
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+@asynccontextmanager
+async def running(program, port, *arguments, **environment):
+    """Run a server until it listens; skip the test, with the command that installs it, where it is absent."""
+    path = shutil.which(program)
+    if path is None:
+        pytest.skip(f"{program} is not installed: {COMMANDS[program]}")
+    quiet = asyncio.subprocess.DEVNULL
+    process = await asyncio.create_subprocess_exec(
+        path, *arguments, stdout=quiet, stderr=quiet, env=os.environ | environment
+    )
+    try:
+        async with asyncio.timeout(30):
+            while True:
+                try:
+                    _, writer = await asyncio.open_connection("127.0.0.1", port)
+                    writer.close()
+                    break
+                except OSError:
+                    assert process.returncode is None, f"{program} has ended"
+                    await asyncio.sleep(0.1)
+        yield
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+@asynccontextmanager
+async def azurite(directory):
+    port = free_port()
+    arguments = ("--blobPort", str(port), "--location", str(directory), "--skipApiVersionCheck", "--silent")
+    async with running("azurite-blob", port, *arguments):
+        endpoint = f"http://127.0.0.1:{port}/{ACCOUNT}"
+        (directory / "credential").write_text(ACCOUNT_KEY)
+        client = AzureStore(
+            "audit",
+            account_name=ACCOUNT,
+            account_key=ACCOUNT_KEY,
+            endpoint=endpoint,
+            client_options={"allow_http": True},
+        )
+        await create_container(endpoint)
+        yield f"az://{ACCOUNT}/audit/jira", {"endpoint": endpoint}, client
+
+
+async def create_container(endpoint):
+    """Create the container, which obstore cannot (Microsoft Learn, "Authorize with Shared Key")."""
+    headers = {"x-ms-date": formatdate(usegmt=True), "x-ms-version": "2021-08-06"}
+    lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
+    text = f"PUT{12 * chr(10)}{lines}/{ACCOUNT}/{ACCOUNT}/audit\nrestype:container"
+    signature = base64.b64encode(hmac.digest(base64.b64decode(ACCOUNT_KEY), text.encode(), "sha256"))
+    headers["Authorization"] = f"SharedKey {ACCOUNT}:{signature.decode()}"
+    async with httpx.AsyncClient(trust_env=False) as http:
+        answer = await http.put(f"{endpoint}/audit?restype=container", headers=headers)
+    assert answer.status_code == 201, answer.text
+
+
+@asynccontextmanager
+async def versitygw(directory):
+    port, root = free_port(), directory / "root"
+    (root / "audit").mkdir(parents=True)
+    key, secret = "AKIDEXAMPLE", "a-long-secret-key"
+    variables = {"ROOT_ACCESS_KEY": key, "ROOT_SECRET_KEY": secret}
+    async with running("versitygw", port, "--port", f"127.0.0.1:{port}", "posix", str(root), **variables):
+        endpoint = f"http://127.0.0.1:{port}"
+        (directory / "credential").write_text(
+            f"[default]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n"
+        )
+        client = S3Store(
+            "audit",
+            endpoint=endpoint,
+            access_key_id=key,
+            secret_access_key=secret,
+            client_options={"allow_http": True},
+        )
+        yield "s3://audit/jira", {"endpoint": endpoint}, client
+
+
+async def stored(client):
+    """Every object, read by another client."""
+    found = {}
+    async for page in obstore.list(client):
+        for each in page:
+            found[each["path"]] = bytes(await (await obstore.get_async(client, each["path"])).bytes_async())
+    return found
+
+
+@pytest.mark.parametrize("server", [azurite, versitygw], ids=lambda server: server.__name__)
+async def test_each_event_is_once_in_a_store_that_others_wrote(server, tmp_path):
+    """Two owners at a time, other boundaries, a position within an object, and a wrong credential."""
+    async with server(tmp_path) as (location, options, client):
+        options |= {"credential_file": tmp_path / "credential"}
+        async with opened(location, **options) as first, opened(location, **options) as second:
+            assert await first["live"].probe() == Sent()
+            bodies = [(first, range(10, 20)), (second, range(10, 24)), (second, range(10, 15))]
+            sent = [flows["live"].send(body(flows["live"], part)) for flows, part in bodies]
+            assert await asyncio.gather(*sent) == [Sent()] * 3
+            for part in (range(12, 16), range(16, 40)):
+                assert await second["live"].send(body(second["live"], part)) == Sent()
+            assert await first["live"].send(body(first["live"], range(20, 45))) == Sent()
+            assert await first["history"].send(body(first["history"], range(10, 20))) == Sent()
+        objects = await stored(client)
+        assert stored_uids(objects, "jira/live/") == uids(range(10, 45))
+        assert stored_uids(objects, "jira/history/") == uids(range(10, 20))
+        assert all(key.endswith(".parquet") for key in objects)
+        content = (tmp_path / "credential").read_text()
+        (tmp_path / "credential").write_text(content.replace("a-long", "a-wrong").replace("Eby8", "Eby9"))
+        async with opened(location, **options) as wrong:
+            assert isinstance(await wrong["live"].probe(), Paused)
