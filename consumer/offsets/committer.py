@@ -15,8 +15,8 @@ from relay.kafka.positions import Positions
 
 _METADATA_LEVELS: Sequence[Callable[[DeliveryProgress], OffsetAndMetadata]] = (
     DeliveryProgress.to_offset_and_metadata,
-    partial(DeliveryProgress.to_offset_and_division, with_record=True),
-    partial(DeliveryProgress.to_offset_and_division, with_record=False),
+    partial(DeliveryProgress.to_offset_and_split_offset, with_record=True),
+    partial(DeliveryProgress.to_offset_and_split_offset, with_record=False),
     lambda progress: OffsetAndMetadata(progress.offset, ""),
 )
 """The contents of metadata, longest first: the progress, the split offset with its record, the split offset, nothing."""
