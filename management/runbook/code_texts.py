@@ -10,7 +10,7 @@ from types import ModuleType
 import producer.polling.poller
 import producer.status_reporter
 import relay.kafka.diagnostics.messages
-from consumer.assignment import losses, schema_hold, start_offset
+from consumer.assignment import losses, schema_hold, start_offset_texts
 from consumer.delivery import dead_letters, defects
 from consumer.destinations.contract import AnyKind
 from consumer.targets import guard
@@ -24,9 +24,9 @@ _PROBLEMS: Sequence[tuple[ModuleType, str]] = (
     (losses, "_loss_text"),
     (losses, "_corrupt_batch_text"),
     (schema_hold, "_doubt_text"),
-    (start_offset, "moved_text"),
-    (start_offset, "reread_text"),
-    (start_offset, "unproven_text"),
+    (start_offset_texts, "moved_text"),
+    (start_offset_texts, "reread_text"),
+    (start_offset_texts, "unproven_text"),
     (guard, "_another_target_text"),
     (guard, "_unknown_text"),
 )

@@ -47,7 +47,7 @@ SOURCE_ERRORS: Explanations = {
     "host-unknown": ("DNS has no such host.", "`getent hosts HOST`"),
     "tls": ("The certificate of the host is not trusted.", "`openssl s_client -connect HOST:443`"),
     "redirected": ("The site moved, or a proxy redirects.", "`curl --head https://HOST`"),
-    "not-jira": ("The URL is wrong, or the site is gone.", "`curl --head https://HOST`"),
+    "not-the-api": ("The URL is wrong, or the site is gone.", "`curl --head https://HOST`"),
     "key-refused": ("The API key or its user is wrong.", TEST),
     "scope-missing": ("The API key has too few scopes.", TEST),
     "key-type": ("The credential is not an API token.", TEST),

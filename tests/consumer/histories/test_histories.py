@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from consumer.assignment.handler import AssignmentHandler
 from consumer.assignment.pump import Pipeline
-from consumer.assignment.start_offsets import StartOffsetResolver
+from consumer.assignment.start_offset_resolver import StartOffsetResolver
 from consumer.decoding.schema_lookup import SchemaLookup
 from consumer.delivery.circuit_breaker import CircuitBreaker, RateLimit
 from consumer.delivery.flow import DeliveryFlow
